@@ -48,6 +48,7 @@ soak: tools ## Run the long tests: many more random histories, fuzz inputs and k
 
 reference: ## Regenerate the references
 	$(CARGO) run -q -p tributary -- reference > grafana/metrics.md
+	$(CARGO) run -q -p tributary -- reference --cells > connectors/CELLS.md
 	$(CARGO) run -q -p tributary -- config schema --markdown > config/REFERENCE.md
 
 pictures: tools ## Regenerate the screenshots of the live page

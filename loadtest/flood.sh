@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Shows that a worker's memory does not follow the input: a broker gets three times what the worker can take, for two
 # minutes. The records are the same again and again, so that what is held does not grow either (pings would: a day's salt is
-# gone once the day is, and the same ping has another token then).
+# deleted with the day, and the same ping has another token then).
 #
 # The worker is slowed down (stopped for a part of every tenth of a second), so that one machine can play both sides.
 set -euo pipefail

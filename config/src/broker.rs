@@ -1,8 +1,15 @@
-//! The `[nats]` section of a configuration that names nothing but an address.
+//! The `[nats]` section of a configuration that defines nothing but an address.
 
 use crate::model::Nats;
 
-/// A broker at an address, everything else being its default.
+/// The settings of a broker at an address, with every other default. For
+/// commands that need a broker but no brand, and for tests.
+///
+/// ```
+/// let nats = tributary_config::nats_at("nats://broker.example:4222");
+/// assert_eq!(nats.input_stream, "TRIBUTARY_IN");
+/// assert!(!nats.tls && nats.user.is_none());
+/// ```
 pub fn nats_at(url: &str) -> Nats {
     Nats {
         url: url.to_owned(),

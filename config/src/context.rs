@@ -1,4 +1,9 @@
-//! The location of each value in the configuration, and the list of problems found.
+//! The location of each value in the configuration, and the list of problems
+//! found.
+//!
+//! The TOML parser keeps the byte span of every key and value. [`Input`]
+//! carries a value together with its location and its path through the reading,
+//! so that any check can report a problem precisely.
 
 use std::path::{Path, PathBuf};
 
@@ -6,24 +11,24 @@ use toml_edit::{ArrayOfTables, Item, TableLike, Value};
 
 use crate::problem::Problem;
 
-/// Where a value stands.
+/// The location of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Location {
-    /// At a byte of the file.
+    /// At a byte offset of the file.
     Offset(usize),
     /// In an environment variable.
     Environment,
-    /// Nowhere: it is missing, or a default.
+    /// None: the value is missing, or a default.
     Nowhere,
 }
 
 impl Location {
-    /// The first byte of a span.
+    /// The start of a span; [`Location::Nowhere`] without one.
     pub(crate) fn of(span: Option<std::ops::Range<usize>>) -> Location {
         span.map_or(Location::Nowhere, |span| Location::Offset(span.start))
     }
 
-    /// This place, or the other where this one is nowhere.
+    /// This location, or `other` if this one is [`Location::Nowhere`].
     pub(crate) fn or(self, other: Location) -> Location {
         if self == Location::Nowhere {
             other
@@ -33,21 +38,21 @@ impl Location {
     }
 }
 
-/// What stands at a place.
+/// A node of the document.
 #[derive(Clone, Copy)]
 pub(crate) enum Node<'a> {
-    /// A text, a number, a list …
+    /// A scalar or an array.
     Value(&'a Value),
     /// A table, inline or under a header.
     Table(&'a dyn TableLike),
-    /// Tables under `[[header]]`s.
+    /// Tables under `[[headers]]`.
     Tables(&'a ArrayOfTables),
     /// Nothing.
     Nothing,
 }
 
 impl<'a> Node<'a> {
-    /// What an item of a document is.
+    /// The node of an item.
     pub(crate) fn of(item: &'a Item) -> Node<'a> {
         match item {
             Item::None => Node::Nothing,
@@ -57,7 +62,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// What a value is.
+    /// The node of a value; an inline table is a table.
     pub(crate) fn of_value(value: &'a Value) -> Node<'a> {
         match value {
             Value::InlineTable(table) => Node::Table(table),
@@ -65,7 +70,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The type in the words of a message.
+    /// The type, as messages call it.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Node::Value(Value::String(_)) => "a text",
@@ -81,19 +86,20 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A value, where it stands and what it is called.
+/// A value with its location and path.
 #[derive(Clone)]
 pub(crate) struct Input<'a> {
-    /// The setting, `brand[0].timezone`, or the name of an environment variable.
+    /// The setting, such as `brand[0].timezone`, or the name of an environment
+    /// variable.
     pub(crate) path: String,
-    /// Where it stands.
+    /// The location.
     pub(crate) place: Location,
-    /// What it is.
+    /// The value.
     pub(crate) node: Node<'a>,
 }
 
 impl<'a> Input<'a> {
-    /// The text, where it is one.
+    /// The string, if the value is one.
     pub(crate) fn text(&self) -> Option<&'a str> {
         match self.node {
             Node::Value(value) => value.as_str(),
@@ -101,7 +107,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// What stands under a key of this table. A table is placed at its key, a value at itself.
+    /// The value under a key of this table. A table is located at its key, any
+    /// other value at itself.
     pub(crate) fn child(&self, key: &str) -> Option<Input<'a>> {
         let Node::Table(table) = self.node else {
             return None;
@@ -120,7 +127,8 @@ impl<'a> Input<'a> {
         })
     }
 
-    /// The keys of this table with their places, in the order of the file.
+    /// The keys of this table with their locations, in the order of the file;
+    /// none if it is not a table.
     pub(crate) fn keys(&self) -> Vec<(String, Location)> {
         let Node::Table(table) = self.node else {
             return Vec::new();
@@ -134,7 +142,8 @@ impl<'a> Input<'a> {
             .collect()
     }
 
-    /// The elements of a list; none where it is no list.
+    /// The elements of an array or of repeated tables, with positions in their
+    /// paths; `None` if it is neither.
     pub(crate) fn elements(&self) -> Option<Vec<Input<'a>>> {
         let element = |i: usize, place: Location, node: Node<'a>| Input {
             path: format!("{}[{i}]", self.path),
@@ -157,7 +166,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// A path and a key below it; a key that is no bare word is quoted.
+/// A path and a key below it. A key that is not a bare key of TOML is quoted.
 pub(crate) fn join(path: &str, key: &str) -> String {
     let bare = !key.is_empty()
         && (key.bytes()).all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
@@ -168,8 +177,10 @@ pub(crate) fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// A value in a message: quoted, without control characters, not too long.
+/// A value for a message: quoted, control characters escaped, at most 60
+/// characters.
 pub(crate) fn quote(text: &str) -> String {
+    /// The maximum number of characters that are quoted.
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
         None => format!("{text:?}"),
@@ -177,17 +188,24 @@ pub(crate) fn quote(text: &str) -> String {
     }
 }
 
-/// What the reading of one configuration needs and finds.
+/// The inputs and the findings of one reading. Reading never stops at a
+/// problem: it notes the problem here and continues with the default, so that
+/// one run reports everything.
 pub(crate) struct Context<'a> {
+    /// The text of the file, for line and column.
     text: &'a str,
+    /// The file as the caller named it.
     file: String,
+    /// Where relative paths start.
     directory: PathBuf,
+    /// Looks up an environment variable.
     environment: &'a dyn Fn(&str) -> Option<String>,
-    /// Whether lines had to be left out, so that what is missing may stand there.
+    /// Whether lines with syntax errors were skipped, which may contain what
+    /// seems to be missing.
     pub(crate) incomplete: bool,
-    /// What is wrong so far.
+    /// The mistakes so far.
     pub(crate) problems: Vec<Problem>,
-    /// What is to be warned of so far.
+    /// The warnings so far.
     pub(crate) warnings: Vec<Problem>,
 }
 
@@ -210,18 +228,18 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// A path of the configuration, absolute: relative ones count from the file's directory.
+    /// The absolute form of a path of the configuration.
     pub(crate) fn resolve(&self, path: &str) -> PathBuf {
         let joined = self.directory.join(path);
         std::path::absolute(&joined).unwrap_or(joined)
     }
 
-    /// An environment variable that is set and not empty.
+    /// The value of an environment variable that is set and not empty.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         (self.environment)(name).filter(|value| !value.is_empty())
     }
 
-    /// Something is wrong.
+    /// Notes a mistake; `fix` may be empty.
     pub(crate) fn report(
         &mut self,
         place: Location,
@@ -233,7 +251,7 @@ impl<'a> Context<'a> {
         self.problems.push(problem);
     }
 
-    /// Something is wrong with a value.
+    /// Notes a mistake in a value.
     pub(crate) fn report_invalid(
         &mut self,
         given: &Input<'_>,
@@ -243,7 +261,7 @@ impl<'a> Context<'a> {
         self.report(given.place, &given.path, message, fix);
     }
 
-    /// Something is missing. Says nothing where lines had to be left out.
+    /// Notes that something is missing, unless lines were skipped.
     pub(crate) fn report_missing(
         &mut self,
         place: Location,
@@ -256,7 +274,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Something is allowed, and may surprise.
+    /// Notes a warning.
     pub(crate) fn warn(
         &mut self,
         place: Location,
@@ -268,6 +286,7 @@ impl<'a> Context<'a> {
         self.warnings.push(warning);
     }
 
+    /// A problem at a location.
     fn at(&self, place: Location, path: &str, message: String, fix: String) -> Problem {
         let (line, column) = match place {
             Location::Offset(offset) => self.position(offset),
@@ -286,7 +305,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Line and column of a byte, both from 1; a byte within a character counts as its start.
+    /// Line and column of a byte offset, both from 1. An offset within a
+    /// character counts as its start, and a byte order mark takes no column.
     fn position(&self, offset: usize) -> (usize, usize) {
         let mut end = offset.min(self.text.len());
         while !self.text.is_char_boundary(end) {

@@ -1,11 +1,19 @@
-//! The fields of each kind of record, and which of them a record cannot do without.
+//! The fields of each kind of record, and which of them a record requires.
 //!
-//! These are the native field names of the specification's section 3; a CSV column map gives them
-//! their columns.
+//! These are the keys of native JSON and of CSV column maps. `of` and
+//! `required` feed the reference, the JSON Schema and the checks of column
+//! maps; the decoder has the same list in a form of its own, and a test
+//! compares the two.
 
 use crate::model::Kind;
 
-/// The fields of a kind, in the order of the specification.
+/// The fields of a kind, in the order of the reference.
+///
+/// ```
+/// use tributary_config::{fields, model::Kind};
+///
+/// assert_eq!(fields::of(Kind::Ping), ["ts", "store", "sensor", "mac", "device", "rssi"]);
+/// ```
 pub fn of(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Ping => &["ts", "store", "sensor", "mac", "device", "rssi"],
@@ -83,7 +91,15 @@ pub fn of(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// What a record of a kind needs: of each group at least one field.
+/// The fields that a record of a kind requires: of each group at least one.
+///
+/// ```
+/// use tributary_config::{fields, model::Kind};
+///
+/// assert!(fields::required(Kind::Ping).contains(&&["mac", "device"][..]));
+/// ```
+/// A CSV column map must supply them; a record that lacks one becomes a dead
+/// letter (`missing_field`).
 pub fn required(kind: Kind) -> &'static [&'static [&'static str]] {
     match kind {
         Kind::Ping => &[

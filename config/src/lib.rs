@@ -1,10 +1,63 @@
-//! Tributary's configuration: one TOML file, validated as a whole, with defaults for everything except the brands.
+//! Tributary's configuration: one TOML file, validated as a whole, with
+//! defaults for everything except the brands.
 //!
-//! Each setting is defined once, as a row of a table in `settings/`: its key, value type, default, unit and meaning.
-//! Reading, [`print()`], [`schema`] and [`reference()`] all iterate over these rows and cannot disagree. A file is
-//! either valid as a whole or rejected with the list of all problems: no setting is read halfway or guessed.
+//! Each setting is defined once, as a row of a table in `settings/`: its key,
+//! value type, default, unit and meaning. Parsing, [`print()`], [`schema()`]
+//! and [`reference()`] all iterate over these rows and cannot disagree. A file
+//! is either valid as a whole or rejected with the list of all problems: no
+//! setting is read halfway or guessed.
 //!
-//! Secrets are never part of the file: a setting names the file or the environment variable that contains them.
+//! Secrets are never part of the file: a setting names the file or the
+//! environment variable that contains them, and no message and no output
+//! repeats one.
+//!
+//! | step | module |
+//! |---|---|
+//! | text → TOML document, all syntax errors | `syntax` |
+//! | document → sections, row by row | `read`, `settings`, `value_type` |
+//! | checks that span several settings or sections | `build` |
+//! | problems with file, line, column and remedy | `context`, [`Problem`] |
+//! | the typed result | [`model`] |
+//!
+//! # Example
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let secret = folder.path().join("acme.secret");
+//! # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+//! let text = format!(
+//!     "[release]\nk = 60\n\n[[brand]]\nname = \"acme\"\ntimezone = \"Europe/Paris\"\nsecret_file = {secret:?}\n"
+//! );
+//! let loaded = tributary_config::parse(&text, Path::new("tributary.toml"))?;
+//! assert_eq!(loaded.config.release.k, 60);
+//! assert_eq!(loaded.config.brands[0].currency, "EUR");
+//!
+//! // Every effective value, with defaults marked and secrets masked.
+//! let printed = tributary_config::print(&loaded.config);
+//! assert!(printed.contains("k = 60\n"));
+//! assert!(printed.contains("cadence = \"1m\" # default\n"));
+//! assert!(printed.contains("secret = \"***\"\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! All problems are reported at once, each with its line and its remedy:
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! let text = "[releas]\nk = 0\n\n[[brand]]\nname = \"Acme Shop\"\ntimezone = \"Europe/Pariss\"\n";
+//! let problems = tributary_config::parse(text, Path::new("tributary.toml")).unwrap_err();
+//! assert_eq!(
+//!     problems.0.iter().map(|problem| problem.line).collect::<Vec<_>>(),
+//!     [1, 4, 5, 6]
+//! );
+//! assert_eq!(problems.0[3].fix, "did you mean \"Europe/Paris\"?");
+//! ```
+
+#![deny(clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, reason = "a test may fail"))]
 
 mod broker;
 mod build;
@@ -19,6 +72,10 @@ mod read;
 mod reference;
 mod schema;
 mod settings;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "the rows of the distance table have b.len() + 1 cells"
+)]
 mod suggest;
 mod syntax;
 mod value_type;
@@ -32,24 +89,38 @@ pub use problem::{ConfigError, Problem, Problems};
 pub use reference::reference;
 pub use schema::schema;
 
-/// A configuration that is right.
+/// A valid configuration.
+/// ```
+/// use std::path::Path;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let secret = folder.path().join("acme.secret");
+/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// // Without `timezone`, days are those of UTC, which is valid but rarely meant.
+/// let text = format!("[[brand]]\nname = \"acme\"\nsecret_file = {secret:?}\n");
+/// let loaded = tributary_config::parse(&text, Path::new("tributary.toml"))?;
+/// assert!(loaded.warnings.iter().any(|warning| warning.path == "brand[0].timezone"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LoadedConfig {
-    /// The configuration.
+    /// The configuration, with every default.
     pub config: model::Config,
-    /// What is allowed and may surprise, in the order of the file.
+    /// What is permitted but may surprise, in the order of the file, such as a
+    /// brand without a time zone.
     pub warnings: Vec<Problem>,
 }
 
-/// Reads a configuration file and the secrets that it names, and checks everything.
+/// Reads a configuration file and the secrets that it names, and checks
+/// everything.
 ///
-/// The environment variables `TRIBUTARY_NATS_…`, `TRIBUTARY_WORKERS_…`, `TRIBUTARY_LEDGER_…` and `TRIBUTARY_HTTP_…` override
-/// the file's settings of these sections.
+/// The environment variables `TRIBUTARY_NATS_…`, `TRIBUTARY_WORKERS_…`,
+/// `TRIBUTARY_LEDGER_…` and `TRIBUTARY_HTTP_…` override the settings of these
+/// sections. An empty variable counts as absent.
 ///
 /// # Errors
-///
-/// [`ConfigError::Read`] where the file cannot be read, [`ConfigError::Invalid`] with everything that is
-/// wrong with it.
+/// [`ConfigError::Read`] if the file cannot be read, [`ConfigError::Invalid`]
+/// with all problems if it is not valid, including text that is not UTF-8.
 pub fn load(path: &Path) -> Result<LoadedConfig, ConfigError> {
     let bytes = std::fs::read(path).map_err(|error| ConfigError::Read {
         path: path.to_owned(),
@@ -74,21 +145,34 @@ pub fn load(path: &Path) -> Result<LoadedConfig, ConfigError> {
     Ok(parse(&text, path)?)
 }
 
-/// Reads the text of a configuration file that stands at `origin`: relative paths count from its
-/// directory, and messages name it. Secrets are read, the environment counts as in [`load`].
+/// Parses the text of a configuration file at `origin`: relative paths start at
+/// its directory, and problems name it. The file itself need not exist. Secret
+/// files are read, and environment variables override as in [`load`].
 ///
 /// # Errors
-///
-/// Everything that is wrong, in the order of the file.
+/// All problems, in the order of the file.
 pub fn parse(text: &str, origin: &Path) -> Result<LoadedConfig, Problems> {
     parse_in(text, origin, &|name| std::env::var(name).ok())
 }
 
-/// [`parse`] with an environment of the caller's own.
+/// [`parse`] with an environment of the caller's own, for tests and for checks
+/// of a configuration that another machine will use.
+///
+/// ```
+/// use std::path::Path;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let secret = folder.path().join("acme.secret");
+/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
+/// let environment = |name: &str| (name == "TRIBUTARY_WORKERS_THREADS").then(|| "4".to_owned());
+/// let loaded = tributary_config::parse_in(&text, Path::new("tributary.toml"), &environment)?;
+/// assert_eq!(loaded.config.workers.threads, 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
-///
-/// Everything that is wrong, in the order of the file.
+/// All problems, in the order of the file.
 pub fn parse_in(
     text: &str,
     origin: &Path,
@@ -113,7 +197,11 @@ pub fn parse_in(
     }
 }
 
-/// A small configuration with comments that teach: what `tributary.example.toml` holds.
+/// A commented example configuration, the content of `tributary.example.toml`.
+/// It contains every setting, those with a default in comments.
+/// ```
+/// assert!(tributary_config::example().contains("[[brand]]"));
+/// ```
 pub fn example() -> &'static str {
     include_str!("../tributary.example.toml")
 }

@@ -1,9 +1,18 @@
-//! Placeholders: the values that software writes where it knows nothing, and that therefore never identify anybody.
+//! Placeholders: the values that software writes where it knows nothing, and
+//! that therefore never identify anyone.
 //!
-//! The list is closed and stands in the reference. Each entry is in lower case; a value is compared with it in any case,
-//! without the quotes around it. Values of zeros alone and values without a letter or a digit need no list.
+//! The list is closed and part of the reference. Each entry is in lower case; a
+//! value is compared in any case and without surrounding quotes. Values of
+//! zeros alone, and values without a letter or a digit, need no list. An
+//! operator adds a brand's own values in `brand.identity.blocked`.
 
-/// The placeholders, in lower case.
+/// The placeholders, in lower case and without surrounding quotes.
+/// ```
+/// use tributary_config::placeholders::PLACEHOLDERS;
+///
+/// assert!(PLACEHOLDERS.contains(&"(not set)"));
+/// assert!(PLACEHOLDERS.iter().all(|word| *word == word.to_lowercase()));
+/// ```
 pub const PLACEHOLDERS: [&str; 79] = [
     "null",
     "(null)",
@@ -86,10 +95,12 @@ pub const PLACEHOLDERS: [&str; 79] = [
     "no@email.com",
 ];
 
-/// What JavaScript writes of an object as text: `[object Object]`, `[object Undefined]` and the like. Lower case.
+/// The beginning and the end of what JavaScript's `String(object)` writes
+/// (ECMAScript, `Object.prototype.toString`), in lower case.
 pub const OBJECT: [&str; 2] = ["[object ", "]"];
 
-/// The objects that are usually written so, as JavaScript spells them.
+/// The objects that are usually written so, as JavaScript spells them; needed
+/// for their digests.
 pub const OBJECTS: [&str; 12] = [
     "Object",
     "Undefined",

@@ -1,6 +1,8 @@
 //! Prints the effective configuration as TOML with every value written out.
 //!
-//! A comment marks each default. Secrets, and values that may identify a person, appear as `"***"`.
+//! A comment marks each default. Secrets, and values that may identify a
+//! person, appear as `"***"`. The output is safe to publish on `/config`; apart
+//! from masked values, it parses as the same configuration.
 
 use std::fmt::Write;
 
@@ -9,8 +11,9 @@ use crate::settings::{DefaultValue, SettingsModel, TypedSetting};
 use crate::value_type::Rendered;
 use crate::value_type::list::MASK;
 
-/// Every effective value as TOML: a comment tells what is a default, and `***` stands for secrets and
-/// for values that may identify somebody. Apart from those it reads back as the same configuration.
+/// Every effective value as TOML, with a comment on each default. `***`
+/// replaces secrets and values that may identify a person. See the example of
+/// the crate.
 pub fn print(config: &Config) -> String {
     let mut out = String::from("# The effective configuration. *** replaces hidden values.\n");
     section(&mut out, &config.nats);
@@ -25,7 +28,7 @@ pub fn print(config: &Config) -> String {
     out
 }
 
-/// A brand and what stands below it.
+/// Prints a brand and the sections below it.
 fn print_brand(out: &mut String, brand: &Brand) {
     section(out, brand);
     section(out, &brand.identity);
@@ -49,7 +52,9 @@ fn print_brand(out: &mut String, brand: &Brand) {
     }
 }
 
-/// Whether a source is the one that its kind would have anyway.
+/// Whether a source equals the one that its kind would have without being
+/// configured. Such a source is printed with a comment, so that the output
+/// shows every source of a brand.
 fn is_implied(source: &Source) -> bool {
     let mut own = source.clone();
     let mut implied = Source {
@@ -61,7 +66,8 @@ fn is_implied(source: &Source) -> bool {
         && (Source::rows().iter()).all(|row| row.render(&mut own) == row.render(&mut implied))
 }
 
-/// One section.
+/// Prints one section: values, masks, and comments for settings that are not
+/// set.
 fn section<T: SettingsModel>(out: &mut String, model: &T) {
     let _ = write!(out, "\n{}\n", T::SECTION.header());
     let mut model = model.clone();
@@ -91,13 +97,16 @@ fn section<T: SettingsModel>(out: &mut String, model: &T) {
     }
 }
 
-/// Whether the key is the variable of a pair whose other is a file: one line is enough for both.
+/// Whether the key is the environment variable of a pair whose other member is
+/// a file; one line suffices for both.
 fn is_pair<T>(key: &str, rows: &[&dyn TypedSetting<T>]) -> bool {
     let file = key.strip_suffix("_env").map(|stem| format!("{stem}_file"));
     file.is_some_and(|file| rows.iter().any(|row| row.key() == file))
 }
 
-/// Whether the value of a row is what it would be without being given.
+/// Whether the value of a setting is the one that it would have without being
+/// given. A setting that another one derives is compared with what it would
+/// derive to.
 fn is_default<T: SettingsModel>(row: &dyn TypedSetting<T>, model: &mut T) -> bool {
     if row.default() == DefaultValue::Required {
         return false;

@@ -1,4 +1,15 @@
 //! Reads one section, row by row.
+//!
+//! | origin of a value | counts if |
+//! |---|---|
+//! | environment variable | it is set and not empty, and the section permits variables |
+//! | file | no variable sets it, or excludes it |
+//! | default | neither gives it, or what they give is wrong |
+//!
+//! A wrong value is reported, and the default takes its place, so that later
+//! checks find a complete model and report what else is wrong; they must ask
+//! [`SectionReading::are_valid`] first, or they would report consequences of
+//! the first mistake.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,35 +22,44 @@ use crate::settings::{
 };
 use crate::suggest::did_you_mean;
 
-/// A section that was read.
+/// A section that was read, with the origin of each of its values.
 pub(crate) struct SectionReading<T> {
     /// The model, with the default where a value is absent or wrong.
     pub(crate) model: T,
-    /// The section's path with positions, `brand[0].identity`.
+    /// The section's path with positions, such as `brand[0].identity`.
     pub(crate) path: String,
+    /// The location of the section, or of the one around it if it is absent.
     place: Location,
+    /// The location and path of each given setting, by key.
     given: BTreeMap<&'static str, (Location, String)>,
+    /// The keys of settings that are wrong, or required and missing.
     wrong: BTreeSet<&'static str>,
 }
 
 impl<T> SectionReading<T> {
-    /// Where a setting stands, and its path: the section's place where it is a default.
+    /// The location and path of a setting: those of the section if the setting
+    /// has its default.
     pub(crate) fn location_of(&self, key: &str) -> (Location, String) {
         (self.given.get(key).cloned()).unwrap_or_else(|| (self.place, join(&self.path, key)))
     }
 
-    /// Whether a setting was given, rightly or not.
+    /// Whether the operator gave the setting, rightly or not.
     pub(crate) fn is_given(&self, key: &str) -> bool {
         self.given.contains_key(key)
     }
 
-    /// Whether these settings are as the operator meant them: given rightly, or a default.
+    /// Whether these settings are as the operator intended: given correctly, or
+    /// a default.
     pub(crate) fn are_valid(&self, keys: &[&str]) -> bool {
         !keys.iter().any(|key| self.wrong.contains(key))
     }
 }
 
-/// Reads a section from its table; `None` is a section that is absent. `path` has the positions.
+/// Reads a section from its table; `None` for an absent section, whose settings
+/// have their defaults. `path` contains positions; `around` is the location of
+/// the enclosing table. Problems are noted in the context. Rows are read in the
+/// order of the reference, derived fields are filled afterwards, and
+/// combinations are checked last.
 pub(crate) fn read_section<T: SettingsModel>(
     given: Option<&Input<'_>>,
     path: &str,
@@ -80,7 +100,8 @@ pub(crate) fn read_section<T: SettingsModel>(
     reading
 }
 
-/// Reads one setting, or its default.
+/// Reads one setting, or its default. Reports a required setting that is
+/// missing.
 fn read_row<T>(
     row: &dyn TypedSetting<T>,
     value: Option<Input<'_>>,
@@ -112,7 +133,7 @@ fn read_row<T>(
     read_default(row, cx, &mut reading.model);
 }
 
-/// Whether the value is a table; a problem where it is none.
+/// Whether the value is a table; reports anything else.
 fn is_table(given: &Input<'_>, section: &Section, cx: &mut Context<'_>) -> bool {
     if matches!(given.node, Node::Table(_)) {
         return true;
@@ -126,7 +147,8 @@ fn is_table(given: &Input<'_>, section: &Section, cx: &mut Context<'_>) -> bool 
     false
 }
 
-/// The values that the environment gives to settings of this section.
+/// The values that environment variables give to settings of this section, by
+/// key.
 fn read_variables<T: SettingsModel>(
     section: &Section,
     cx: &Context<'_>,
@@ -142,7 +164,10 @@ fn read_variables<T: SettingsModel>(
         .collect()
 }
 
-/// The settings of the file that those of the environment exclude, and those that need them.
+/// The settings of the file that do not count: those that a setting of the
+/// environment excludes, and those that need an excluded one. An operator who
+/// sets a password by a variable thereby replaces the credentials file of the
+/// shared configuration, instead of contradicting it.
 fn overridden(section: &Section, variables: &BTreeMap<&str, Value>) -> BTreeSet<&'static str> {
     let mut out = BTreeSet::new();
     for group in section.exclusive {
@@ -158,7 +183,8 @@ fn overridden(section: &Section, variables: &BTreeMap<&str, Value>) -> BTreeSet<
     out
 }
 
-/// Settings that exclude or need one another.
+/// Reports settings that exclude one another, and settings that lack one that
+/// they require.
 fn check_combinations<T>(section: &Section, reading: &SectionReading<T>, cx: &mut Context<'_>) {
     for group in section.exclusive {
         let given: Vec<&str> = group
@@ -193,7 +219,9 @@ fn check_combinations<T>(section: &Section, reading: &SectionReading<T>, cx: &mu
     }
 }
 
-/// Keys that no row and no section below knows.
+/// Reports keys that are neither a setting nor a section here, with the nearest
+/// known key, or the section to which the key belongs. A key that could be a
+/// secret receives the advice to use a file.
 pub(crate) fn unknown_keys(table: &Input<'_>, section: &Section, cx: &mut Context<'_>) {
     let rows = (section.rows)();
     let below = children(section.path);
@@ -225,7 +253,8 @@ pub(crate) fn unknown_keys(table: &Input<'_>, section: &Section, cx: &mut Contex
     }
 }
 
-/// Where a key that is unknown here belongs, or what is known here.
+/// The remedy for an unknown key: the section to which it belongs, or what is
+/// known here.
 fn suggest_section(key: &str, here: &Section, known: &[&str]) -> String {
     let home = settings::sections().into_iter().find(|section| {
         section.path != here.path && (section.rows)().iter().any(|row| row.key() == key)

@@ -1,4 +1,6 @@
-//! The reference of the configuration in Markdown, one table a section.
+//! The reference of the configuration in Markdown, one table per section.
+//!
+//! `REFERENCE.md` is this text; a test compares the two.
 
 use std::fmt::Write;
 
@@ -7,7 +9,7 @@ use crate::model::Kind;
 use crate::placeholders::PLACEHOLDERS;
 use crate::settings::{DefaultValue, Section, SettingInfo, environment_variable, sections};
 
-/// What stands before the tables.
+/// The text before the tables.
 const INTRODUCTION: &str = "\
 # Configuration reference
 
@@ -18,7 +20,13 @@ Environment variables override the settings of `[nats]`, `[workers]`, `[ledger]`
 `nats.url`. An empty variable counts as absent; lists are separated by commas.
 ";
 
-/// A Markdown table of every setting: path, type, default, unit and meaning.
+/// The reference: a Markdown table of every setting with its path, type,
+/// default, unit and meaning, the forms of columns, the fields of each kind,
+/// and the closed list of placeholders.
+///
+/// ```
+/// assert!(tributary_config::reference().contains("| `release.k` | a whole number"));
+/// ```
 pub fn reference() -> String {
     let mut out = String::from(INTRODUCTION);
     for section in sections() {
@@ -33,7 +41,7 @@ pub fn reference() -> String {
     out
 }
 
-/// The table of one section. Writing to a string cannot fail.
+/// The table of one section.
 fn table(out: &mut String, section: &Section) {
     let _ = write!(
         out,
@@ -69,7 +77,7 @@ fn table(out: &mut String, section: &Section) {
     }
 }
 
-/// The closed list of values that never identify.
+/// The closed list of values that never identify anyone.
 fn placeholders(out: &mut String) {
     out.push_str(
         "\n### Values that never identify\n\n\
@@ -84,7 +92,8 @@ A record with such a value counts without it. Values are compared in any case an
     let _ = writeln!(out, "{}", list.join(" "));
 }
 
-/// The full path of a setting: `brand[].identity.rules`.
+/// The full path of a setting, with `[]` behind sections that may repeat:
+/// `brand[].identity.rules`.
 pub(crate) fn path(section: &Section, key: &str) -> String {
     let mut out = String::new();
     let mut prefix = String::new();
@@ -99,7 +108,7 @@ pub(crate) fn path(section: &Section, key: &str) -> String {
     format!("{out}.{key}")
 }
 
-/// The default of a setting.
+/// The default of a setting as a table cell.
 fn default(row: &dyn SettingInfo) -> String {
     match row.default() {
         DefaultValue::Required => "**required**".to_owned(),
@@ -108,7 +117,7 @@ fn default(row: &dyn SettingInfo) -> String {
     }
 }
 
-/// What a column may be, and which fields each kind has.
+/// The forms of a column, and the fields of each kind.
 fn columns(out: &mut String) {
     out.push_str(
         r#"

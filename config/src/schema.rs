@@ -1,4 +1,9 @@
-//! The JSON Schema of the configuration, for editors that complete and check while one types.
+//! The JSON Schema of the configuration, for editors that complete and validate
+//! while one types.
+//!
+//! The schema accepts every valid file. It cannot express all checks, such as
+//! unique names or existing files, so a file that it accepts may still be
+//! rejected.
 
 use serde_json::{Map, Value as Json, json};
 use toml_edit::Value;
@@ -6,6 +11,15 @@ use toml_edit::Value;
 use crate::settings::{DefaultValue, ROOT, Section, SettingInfo, children};
 
 /// The JSON Schema (draft 2020-12) of the configuration file, read as JSON.
+///
+/// ```
+/// let schema = tributary_config::schema();
+/// assert_eq!(schema["properties"]["release"]["properties"]["k"]["default"], 50);
+/// assert_eq!(schema["required"][0], "brand");
+/// ```
+/// The schema has the sections as nested objects. Its descriptions are the
+/// meanings of the reference, and its defaults are the values that
+/// [`crate::print()`] marks as such.
 pub fn schema() -> Json {
     let mut schema = table(&ROOT);
     if let Json::Object(object) = &mut schema {
@@ -16,7 +30,7 @@ pub fn schema() -> Json {
     schema
 }
 
-/// The schema of a section, with those below it.
+/// The schema of a section, including the sections below it.
 fn table(section: &Section) -> Json {
     let rows = (section.rows)();
     let mut properties = Map::new();
@@ -55,7 +69,8 @@ fn table(section: &Section) -> Json {
     Json::Object(object)
 }
 
-/// What settings of a section demand of one another.
+/// The rules on combinations of settings: at most one of, at least one of, and
+/// requires.
 fn rules(section: &Section) -> Vec<Json> {
     let has = |key: &&str| json!({"required": [key]});
     let mut rules = Vec::new();
@@ -76,7 +91,7 @@ fn rules(section: &Section) -> Vec<Json> {
     rules
 }
 
-/// The schema of one setting.
+/// The schema of one setting, with its title, description and default.
 fn setting(row: &dyn SettingInfo) -> Json {
     let mut schema = row.schema();
     if let Json::Object(object) = &mut schema {
@@ -96,7 +111,7 @@ fn setting(row: &dyn SettingInfo) -> Json {
     schema
 }
 
-/// A default of the table as JSON; defaults are texts, numbers, switches, lists and tables.
+/// A default of the table as JSON.
 fn to_json(value: &Value) -> Json {
     match value {
         Value::String(text) => json!(text.value()),

@@ -1,7 +1,12 @@
-//! Did you mean …? The known word that is nearest to a mistyped one.
+//! Suggestions for mistyped words: the known word at the smallest edit
+//! distance.
 
-/// The nearest of `known` to `word`, where it is near enough to be a slip of the fingers: at most one
-/// edit in three characters. Of equally near ones the first.
+/// The known word nearest to `word`, compared without case, if it is near
+/// enough to be a typing error: at most one edit per three characters, and at
+/// least one. Of equally near words the first.
+///
+/// Only the first 100 characters of `word` are compared, which bounds the time
+/// for any input.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word
         .chars()
@@ -23,7 +28,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     best.map(|(_, candidate)| candidate)
 }
 
-/// `did you mean "…"?`, or nothing where no known word is near.
+/// `did you mean "…"?` with the nearest known word; empty if none is near.
 pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     match nearest(word, known) {
         Some(candidate) => format!("did you mean {candidate:?}?"),
@@ -31,7 +36,9 @@ pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
     }
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.
+/// The optimal string alignment distance (Damerau–Levenshtein without repeated
+/// edits of a substring): the number of insertions, deletions, replacements and
+/// swaps of neighbors that turn `a` into `b`.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();

@@ -1,25 +1,38 @@
-//! Parses a text into a TOML document and collects as many syntax errors as can be distinguished.
+//! Parses a text into a TOML document and collects as many syntax errors as can
+//! be distinguished.
 //!
-//! The parser stops at the first error. The line that contains it is blanked (bytes become spaces, so all other
-//! locations stay the same) and the rest is parsed again: an operator with three typing errors sees three. An error on
-//! the very next line may well be a consequence of the first, such as an unclosed list, and the search ends there.
+//! The parser stops at the first error. The line that contains it is blanked
+//! (bytes become spaces, so all other locations remain the same) and the rest
+//! is parsed again: an operator with three typing errors sees three.
+//!
+//! ```text
+//! [nats]                         [nats]
+//! url = nats://127.0.0.1    ──▶                            line 2: reported, then blanked
+//! tls = maybe                    tls = maybe               line 3: a consequence of line 2?
+//! ```
+//!
+//! An error on the very next line may well be a consequence of the first, such
+//! as an unclosed array, and the search ends there. For a wrong header
+//! everything under it is blanked, because its settings would otherwise count
+//! for the table above.
 
 use std::ops::Range;
 
 use toml_edit::Document;
 
-/// More mistakes than this are not looked for.
+/// The maximum number of errors to look for; each costs one parse.
 const MOST: usize = 20;
 
-/// A mistake of syntax: the byte where it stands, and what the parser says.
+/// A syntax error.
 pub(crate) struct Mistake {
-    /// Byte offset into the text.
+    /// The byte offset into the text.
     pub(crate) offset: usize,
-    /// The parser's words.
+    /// The parser's message, on one line.
     pub(crate) message: String,
 }
 
-/// Parses what can be parsed. The document is absent where nothing sensible is left.
+/// Parses what can be parsed. The document is absent if nothing sensible
+/// remains.
 pub(crate) fn parse(text: &str) -> (Option<Document<String>>, Vec<Mistake>) {
     let mut rest = text.to_owned();
     let mut mistakes: Vec<Mistake> = Vec::new();
@@ -49,7 +62,7 @@ pub(crate) fn parse(text: &str) -> (Option<Document<String>>, Vec<Mistake>) {
     (None, mistakes)
 }
 
-/// The line that holds a byte, without its line feed.
+/// The byte range of the line that contains an offset, without its line feed.
 fn line_around(text: &str, offset: usize) -> Range<usize> {
     let bytes = text.as_bytes();
     let before = bytes.get(..offset).unwrap_or(bytes);
@@ -65,8 +78,8 @@ fn line_around(text: &str, offset: usize) -> Range<usize> {
     start..end
 }
 
-/// What is given up for a wrong line: the line, or for a header all that stands under it, since its
-/// settings would otherwise count for the table above.
+/// The range to blank for a wrong line: the line, or for a header everything
+/// under it, because its settings would otherwise count for the table above.
 fn segment(text: &str, line: Range<usize>) -> Range<usize> {
     let is_header = |line: &str| line.trim_start().starts_with('[');
     if !text.get(line.clone()).is_some_and(is_header) {
@@ -87,7 +100,7 @@ fn segment(text: &str, line: Range<usize>) -> Range<usize> {
     line.start..end.min(text.len())
 }
 
-/// The text with a range of it turned into spaces, line feeds kept.
+/// Replaces a range by spaces, except line feeds.
 fn blank(text: &str, range: &Range<usize>) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for byte in bytes.get_mut(range.clone()).unwrap_or_default() {

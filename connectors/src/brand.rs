@@ -1,4 +1,10 @@
-//! The decoder's view of one brand and its sources: keys, clock, currency and lists.
+//! The decoder's view of one brand and its sources: keys, clock, currency and
+//! lists.
+//!
+//! The configuration ([`tributary_config::model`]) is parsed once into these
+//! contexts, so that the decoder does no lookup by name and no key derivation
+//! per record. Each worker thread owns its contexts, because the clock and the
+//! signal reader cache answers.
 
 use std::sync::Arc;
 
@@ -17,35 +23,40 @@ use crate::native::mac::FixedDevices;
 use crate::native::time::TimeFormat;
 use crate::signals::SignalReader;
 
-/// A brand.
+/// A brand as the decoder needs it.
 #[derive(Clone, Debug)]
 pub struct BrandContext {
-    /// The hash of its name.
+    /// The 64-bit hash of the name, by which the dataflow knows the brand.
     pub id: BrandId,
-    /// Its name.
+    /// The name in subjects, `tributary.in.<name>.<kind>`.
     pub name: Arc<str>,
-    /// What makes its pseudonyms.
+    /// The key that turns identifiers into pseudonyms.
     pub key: BrandKey,
-    /// Its days and salt days.
+    /// The days and salt days in the brand's time zone.
     pub clock: BrandClock,
-    /// The currency of amounts that name none, with its decimals; none where it is no currency.
+    /// The ISO 4217 currency of amounts without one, with its number of
+    /// decimals; `None` if the configured code has no minor unit.
     pub currency: Option<(Currency, u8)>,
-    /// Whether name and postcode together identify.
+    /// Whether first name, last name and postcode together identify a person.
     pub name_postcode: bool,
-    /// The first salt day of which pings are still taken, whenever they say that they arrived.
+    /// The first salt day whose pings are accepted. It only advances: the salts
+    /// of earlier days are destroyed, so their pings are rejected whatever
+    /// arrival time they claim.
     pub first_salt_day: Day,
-    /// Devices that are no visitors.
+    /// The MACs and prefixes of devices that are no visitors.
     pub fixed: FixedDevices,
-    /// The stores that have sensors; any where there is none.
+    /// The stores that have sensors, as normalized labels; empty to accept any
+    /// store.
     pub stores: FxHashSet<Box<str>>,
-    /// How its signals of consent are read.
+    /// Evaluates consent signals under the brand's terms.
     pub signals: SignalReader,
-    /// How the channels of its web records are named.
+    /// How the channels of web records and spend are named.
     pub channels: Channels,
 }
 
 impl BrandContext {
-    /// A brand of the configuration.
+    /// The context of a configured brand, with no salt day closed and nothing
+    /// cached.
     pub fn new(brand: &Brand) -> BrandContext {
         BrandContext {
             id: BrandId::of(&brand.name),
@@ -68,33 +79,37 @@ impl BrandContext {
     }
 }
 
-/// The configuration of a brand; none where no brand of that hash is configured.
+/// Finds the configuration of a brand by the hash of its name. The
+/// configuration rejects two names with the same hash, so the answer is unique.
 pub fn find_brand(config: &Config, id: BrandId) -> Option<&Brand> {
     let mut brands = config.brands.iter();
     brands.find(|brand| BrandId::of(&brand.name) == id)
 }
 
-/// A source of a brand.
+/// A source as the decoder needs it.
 #[derive(Clone, Debug)]
 pub struct SourceContext {
-    /// Its name.
+    /// The name within the brand; part of every record key.
     pub name: Arc<str>,
     /// The kind of its records.
     pub kind: Kind,
-    /// Whether its values come as text, from a CSV file.
+    /// Whether every value is text, as in a CSV file: numbers and truth values
+    /// may then be quoted.
     pub text_values: bool,
-    /// How its time stamps are written.
+    /// The time zone, unit and patterns of its time stamps.
     pub times: TimeFormat,
-    /// How the decimals of its amounts are written.
+    /// The decimal separator of its amounts; a point in the native format.
     pub decimal: DecimalMark,
-    /// How its identifiers are to be read.
+    /// The phone region and the hash rule of its identifiers.
     pub rules: IdentifierRules,
-    /// Whether its messages may name an earlier arrival in their header.
+    /// Whether its messages may state an earlier arrival in a header
+    /// ([`crate::decode::Arrivals`]).
     pub arrival_header: bool,
 }
 
 impl SourceContext {
-    /// The sources of a brand, sorted by name.
+    /// All sources of a brand, including the implicit ones, sorted by name so
+    /// that a position in the list identifies a source.
     pub fn sorted(brand: &Brand, key: &BrandKey) -> Vec<SourceContext> {
         let mut sources: Vec<SourceContext> = sources(brand)
             .map(|source| SourceContext::new(&source, key))
@@ -103,6 +118,8 @@ impl SourceContext {
         sources
     }
 
+    /// The context of one source, under the rules that the brand's key defines
+    /// for it.
     fn new(source: &Source, key: &BrandKey) -> SourceContext {
         SourceContext {
             name: source.name.as_str().into(),
@@ -119,7 +136,7 @@ impl SourceContext {
     }
 }
 
-/// How the time stamps of a source are written.
+/// How the time stamps of a source are written. Only CSV sources have patterns.
 pub fn time_format(source: &Source) -> TimeFormat {
     TimeFormat {
         zone: source.zone.clone(),
@@ -131,7 +148,10 @@ pub fn time_format(source: &Source) -> TimeFormat {
     }
 }
 
-/// The sources of a brand; a kind without a source has a native one of its own name.
+/// The sources of a brand: the configured ones, and for each kind without one
+/// an implicit native source that is named like the kind. A parsed
+/// configuration contains the implicit sources already; models that a program
+/// builds may not.
 pub fn sources(brand: &Brand) -> impl Iterator<Item = Source> {
     let implicit = Kind::ALL
         .into_iter()

@@ -1,10 +1,23 @@
-//! Civil dates as days since 1970-01-01 and back (proleptic Gregorian), after Howard Hinnant's
-//! "chrono-compatible low-level date algorithms".
+//! Civil dates as days since 1970-01-01 and back, in the proleptic Gregorian
+//! calendar.
+//!
+//! The algorithm is that of Howard Hinnant's «chrono-compatible low-level date
+//! algorithms» (`days_from_civil`).
 
 pub use tributary_operators::calendar::civil;
 use tributary_operators::record::Day;
 
-/// The day of a civil date, or none where there is no such date. `month` counts from 1.
+/// The day number of a civil date, days since 1970-01-01; `None` if the date
+/// does not exist, such as February 29 of a common year. `month` and
+/// `day_of_month` count from 1.
+///
+/// ```
+/// use tributary_connectors::calendar::day;
+///
+/// assert_eq!(day(1970, 1, 1), Some(0));
+/// assert_eq!(day(2024, 2, 29), Some(19_782));
+/// assert_eq!(day(2023, 2, 29), None);
+/// ```
 pub fn day(year: i32, month: u32, day_of_month: u32) -> Option<Day> {
     if !(1..=12).contains(&month) || day_of_month == 0 || day_of_month > length(year, month) {
         return None;
@@ -18,6 +31,7 @@ pub fn day(year: i32, month: u32, day_of_month: u32) -> Option<Day> {
     i32::try_from(era * 146_097 + day_of_era - 719_468).ok()
 }
 
+/// The number of days of a month.
 fn length(year: i32, month: u32) -> u32 {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {

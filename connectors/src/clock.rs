@@ -1,13 +1,16 @@
-//! The clock of one brand: which day a moment falls on, which salt day, and how far from UTC.
+//! The clock of one brand: the day, the salt day and the UTC offset of a
+//! moment.
 //!
-//! Asking the time-zone database for every record would cost more than reading the record, so the
-//! answers are remembered as intervals: between two changes of the offset it is one number. The
-//! intervals are facts of the zone, so remembering them never changes an answer.
+//! A query to the time-zone database costs more than decoding a record, so the
+//! clock caches the answers as intervals between two changes of the offset. An
+//! interval is a fact of the zone; caching it never changes an answer, and two
+//! clocks of the same zone agree.
 //!
-//! An interval is found by walking forward through the changes from the start of its window, a fixed
-//! stretch of time. It is never found by asking for the change before a moment: behind the last change
-//! that the database lists, where a zone goes on by a rule, that answer may be a change by the rule
-//! that never took place.
+//! The clock finds an interval by walking forward through the transitions from
+//! the start of a fixed window. It never asks for the transition *before* a
+//! moment: beyond the last transition that the database lists, where a zone
+//! continues by a rule, that answer may be a transition by the rule that never
+//! took place.
 
 use jiff::Timestamp;
 use jiff::civil::{DateTime, Time};
@@ -16,13 +19,15 @@ use tributary_operators::record::Day;
 
 use crate::calendar;
 
+/// Seconds of a day without a change of the clock.
 const DAY: i64 = 86_400;
 
-/// The length of a window, seconds. No interval reaches beyond its window, so that finding one takes a
-/// few steps.
+/// The length of a window, seconds. No interval extends beyond its window, so
+/// finding one takes a few steps and the cache stays small.
 const WINDOW: i64 = 64 * DAY;
 
-/// A span of Unix seconds, from `start` until before `end`, and what holds in it.
+/// A half-open interval of Unix seconds, `start..end`, and the value that
+/// applies in it: an offset in seconds or a day number.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: i64,
@@ -31,12 +36,26 @@ struct Span {
 }
 
 impl Span {
+    /// Whether a Unix second lies in the interval.
     fn holds(&self, second: i64) -> bool {
         self.start <= second && second < self.end
     }
 }
 
-/// A remembering view of a brand's time zone.
+/// A caching view of a brand's time zone.
+/// ```
+/// use jiff::tz::TimeZone;
+/// use tributary_connectors::clock::BrandClock;
+///
+/// // Salt days begin at 04:00.
+/// let mut clock = BrandClock::new(&TimeZone::get("Europe/Paris")?, 4 * 3600);
+/// let second = 1_700_000_000; // 2023-11-14T23:13:20+01:00
+/// assert_eq!(clock.offset(second), 3600);
+/// assert_eq!(clock.day(second * 1000), 19_675);
+/// assert_eq!(clock.salt_day(second), (19_675, 1_700_017_200));
+/// assert_eq!(clock.start_of_day(19_675), 1_699_916_400_000);
+/// # Ok::<(), jiff::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct BrandClock {
     zone: TimeZone,
@@ -48,7 +67,8 @@ pub struct BrandClock {
 }
 
 impl BrandClock {
-    /// A clock of the zone whose salt days begin `day_start_s` seconds after midnight.
+    /// A clock of the zone. Salt days begin `day_start_s` seconds after local
+    /// midnight; values beyond the last second of a day count as that second.
     pub fn new(zone: &TimeZone, day_start_s: u32) -> BrandClock {
         let seconds = i64::from(day_start_s).min(DAY - 1);
         let part = |value: i64| i8::try_from(value).unwrap_or(0);
@@ -73,7 +93,7 @@ impl BrandClock {
         }
     }
 
-    /// Seconds east of UTC at a Unix second.
+    /// The offset of local time from UTC at a Unix second, in seconds east.
     pub fn offset(&mut self, second: i64) -> i32 {
         if !self.offset.holds(second) {
             let place = self.offsets.partition_point(|span| span.end <= second);
@@ -88,20 +108,28 @@ impl BrandClock {
         self.offset.value
     }
 
-    /// The day of a moment, in Unix milliseconds.
+    /// The local day of a moment in Unix milliseconds, as days since
+    /// 1970-01-01.
     pub fn day(&mut self, ms: i64) -> Day {
         let second = ms.div_euclid(1000);
         let local = second + i64::from(self.offset(second));
         local.div_euclid(DAY) as Day
     }
 
-    /// The first moment of a day, Unix milliseconds, a skipped midnight moved forward.
+    /// The first moment of a local day, Unix milliseconds. Where a change of
+    /// the clock skips midnight, the day begins at the first moment that
+    /// exists.
     pub fn start_of_day(&self, day: Day) -> i64 {
         self.instant(day, Time::midnight())
             .map_or(i64::from(day) * DAY * 1000, |second| second * 1000)
     }
 
-    /// The salt day of a Unix second, and the second at which that day ends.
+    /// The salt day of a Unix second, and the Unix second at which that day
+    /// ends.
+    ///
+    /// A salt day is named after the local day on which it begins. It has 23 or
+    /// 25 hours around a change of the clock; consecutive salt days neither
+    /// overlap nor leave a gap.
     pub fn salt_day(&mut self, second: i64) -> (Day, i64) {
         if !self.salt.holds(second) {
             let local = second + i64::from(self.offset(second)) - self.day_start_s;
@@ -127,10 +155,14 @@ impl BrandClock {
         (self.salt.value, self.salt.end)
     }
 
+    /// The Unix second at which a salt day begins; `None` outside of jiff's
+    /// calendar.
     fn salt_start(&self, day: Day) -> Option<i64> {
         self.instant(day, self.day_start)
     }
 
+    /// The Unix second at which local clocks show `time` on a day; `None`
+    /// outside of jiff's calendar.
     fn instant(&self, day: Day, time: Time) -> Option<i64> {
         let (year, month, of_month) = calendar::civil(day);
         let date = jiff::civil::Date::new(
@@ -141,8 +173,8 @@ impl BrandClock {
         resolve(&self.zone, date.ok()?.to_datetime(time)).map(|ms| ms.div_euclid(1000))
     }
 
-    /// The interval around a second within its window. Its value is always the database's answer for
-    /// that very second.
+    /// The interval around a second, cut to the second's window. Its value is
+    /// the database's answer for exactly that second.
     fn look_up(&self, second: i64) -> Span {
         // The library's time ends a day before the year 9999 does; the last offset holds on.
         let nearest = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
@@ -164,8 +196,22 @@ impl BrandClock {
     }
 }
 
-/// The moment, in Unix milliseconds, that a clock in the zone shows: of two the earlier, one that the
-/// clock skips moved forward by what it skips. None outside of the years that can be computed with.
+/// The moment, in Unix milliseconds, at which clocks in the zone show a date
+/// and time.
+///
+/// A time that occurs twice is the earlier moment, and a time that the clock
+/// skips moves forward by the length of the gap, as RFC 5545 (section 3.3.5)
+/// prescribes. `None` outside of the years that jiff can represent.
+/// ```
+/// use jiff::{civil::date, tz::TimeZone};
+/// use tributary_connectors::clock::resolve;
+///
+/// let paris = TimeZone::get("Europe/Paris")?;
+/// let at = |hour, minute| date(2024, 3, 31).at(hour, minute, 0, 0);
+/// // Clocks skip from 02:00 to 03:00, so 02:30 is 03:30.
+/// assert_eq!(resolve(&paris, at(2, 30)), resolve(&paris, at(3, 30)));
+/// # Ok::<(), jiff::Error>(())
+/// ```
 pub fn resolve(zone: &TimeZone, shown: DateTime) -> Option<i64> {
     let moment = zone.to_ambiguous_timestamp(shown).compatible().ok()?;
     Some(moment.as_millisecond())
@@ -196,7 +242,8 @@ mod tests {
         assert_eq!(clock.offset(change - 1), 7200);
     }
 
-    /// Moments of 1970 to 2100 in no order: any, and those around every change of the zone.
+    /// Moments of 1970 to 2100 in no order: any, and those around every change
+    /// of the zone.
     fn moments(zone: &TimeZone) -> Vec<i64> {
         let last = second("2101-01-01T00:00:00Z");
         let changes = zone.following(Timestamp::UNIX_EPOCH);

@@ -1,18 +1,27 @@
-//! Dead letters: the closed list of reasons for rejecting a line, and the sink that receives a decoder's output.
+//! Dead letters: the closed list of reasons for rejecting a line, and the sink
+//! that receives a decoder's output.
 //!
-//! The decoder publishes a rejected line unchanged on the dead-letter subject, with a reason from this list and a
-//! sentence that names the field and the remedy. The sentence never repeats the value of a field: it may be logged, and
-//! logs must not identify anyone.
+//! The decoder publishes a rejected line unchanged on the dead-letter subject,
+//! with a reason from this list and a sentence that names the field and the
+//! remedy. The sentence never repeats the value of a field: it may be logged,
+//! and logs must not identify anyone. Names of reasons are part of headers and
+//! metric labels and do not change.
 
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, IdSet};
 
 /// Receives the output of a decoder.
+///
+/// For each line the decoder calls exactly one of [`Sink::event`] (or
+/// [`Sink::rekeyed_event`]) for a record or a ping, [`Sink::dead_letter`], and
+/// [`Sink::ignore`]. Label names, consent statements and evidence that a line
+/// carries arrive as further events before it.
 pub trait Sink {
     /// Receives an accepted record or ping, or a label name that they use.
     fn event(&mut self, event: Event);
-    /// Receives an accepted record of a brand that rotated its secret, with its identifiers under each earlier secret, the
-    /// oldest first. The default treats it like any event.
+    /// Receives an accepted record of a brand that rotated its secret, with its
+    /// identifiers under each earlier secret, the oldest first. The default
+    /// treats it like any event.
     fn rekeyed_event(&mut self, event: Event, earlier: &[IdSet]) {
         let _ = earlier;
         self.event(event);
@@ -21,48 +30,53 @@ pub trait Sink {
     fn dead_letter(&mut self, dead: DeadLetter);
     /// Receives a valid line that is deliberately omitted.
     fn ignore(&mut self, what: Ignored);
-    /// Receives the number of unsupported sections of a brand's GPP string. The default ignores it.
+    /// Receives the number of unsupported sections of a brand's GPP string. The
+    /// default ignores it.
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {
         let _ = (brand, sections);
     }
 }
 
-/// A rejected line.
+/// A rejected line, or a rejected message if its subject has no route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The brand, if it is configured.
+    /// The brand's name, if it is configured; a name from outside is never
+    /// repeated.
     pub brand: Option<String>,
     /// The kind, if the specification defines it.
     pub kind: Option<String>,
-    /// Why.
+    /// Why it is rejected.
     pub reason: Reason,
-    /// The field and the remedy; never a value.
+    /// A sentence with the field and the remedy; never a value.
     pub detail: String,
     /// The subject of the message.
     pub subject: String,
-    /// When the message arrived, Unix milliseconds.
+    /// The arrival of the message, Unix milliseconds.
     pub at: i64,
-    /// The message and the object in it.
+    /// The message's number and the position of the object in it, from 0.
     pub arrival: Arrival,
-    /// The line as received.
+    /// The line as received; the whole message if its subject has no route.
     pub payload: Vec<u8>,
 }
 
-/// Why a valid line is omitted.
+/// Why a valid line is omitted. Omissions are counted, but are neither events
+/// nor dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ignored {
     /// A ping of a device on the brand's list of fixed devices.
     FixedDevice,
-    /// A ping that was read again after its day had settled: the sums of the day hold it.
+    /// A ping that was read again after its day was settled; the sums of the
+    /// day include it already.
     SettledPing,
-    /// A web record whose user agent is a known robot's.
+    /// A web record whose user agent is that of a known robot
+    /// ([`crate::native::robots`]).
     Robot,
-    /// A record that was past the retention of its category when it came.
+    /// A record whose retention period had expired when it arrived.
     PastRetention,
 }
 
 impl Ignored {
-    /// What was left out, for people.
+    /// A description for reports, in the plural.
     pub fn name(self) -> &'static str {
         match self {
             Ignored::FixedDevice => "pings of fixed devices",
@@ -74,43 +88,83 @@ impl Ignored {
 }
 
 /// Why a line is rejected.
+/// ```
+/// use tributary_connectors::dead_letter::Reason;
+///
+/// assert_eq!(Reason::LatePing.name(), "late_ping");
+/// assert!(Reason::ALL.iter().all(|reason| reason.help().ends_with('.')));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)] // `help` says what each one means.
 pub enum Reason {
+    /// The subject is not `tributary.in.<brand>.<kind>`, optionally with a
+    /// source and a partition.
     MalformedSubject,
+    /// No brand of this name is configured.
     UnknownBrand,
+    /// The specification does not define this kind, or it is not supported yet.
     UnknownKind,
+    /// The brand has no source of this name for the kind.
     UnknownSource,
+    /// The line exceeds `ingest.max_message_bytes`.
     TooLarge,
+    /// The line is not valid UTF-8, which RFC 8259 (section 8.1) requires of
+    /// JSON.
     NotUtf8,
+    /// The line is not valid JSON (RFC 8259), or a string contains an invalid
+    /// escape.
     MalformedJson,
+    /// The line is valid JSON of another type.
     NotAnObject,
+    /// A CSV row has another number of cells than the header.
     MalformedRow,
+    /// CSV rows that should be summed have different currencies.
     MixedCurrencies,
+    /// A field is not defined for the kind; with `ingest.strict` only.
     UnknownField,
+    /// A required field is absent, null or empty.
     MissingField,
+    /// A field has another JSON type than the kind defines.
     WrongType,
+    /// The `type` of a web record is none of the defined ones.
     UnknownType,
+    /// A text exceeds the limit of its field.
     TextTooLong,
+    /// The record has more than 16 values that identify.
     TooManyIdentifiers,
+    /// `ts` is neither an integer nor RFC 3339, and matches no pattern of the
+    /// source.
     InvalidTime,
+    /// `ts` has no offset, and the source has no zone.
     TimeWithoutZone,
+    /// `ts` lies before 1971 or after 9999.
     TimeOutOfRange,
+    /// `ts` lies after the arrival by more than `ingest.max_future`.
     TimeInFuture,
+    /// `date` is not a date from 1970 to 9999.
     InvalidDate,
+    /// An amount is not a decimal number.
     InvalidAmount,
+    /// An amount has more decimals than its currency (ISO 4217).
     TooManyDecimals,
+    /// An amount exceeds 10^15 minor units.
     AmountOutOfRange,
+    /// The currency is not an ISO 4217 code with a minor unit.
     UnknownCurrency,
+    /// An integer lies outside of the range of its field.
     NumberOutOfRange,
+    /// `mac` is not an address from which a device sends.
     InvalidMac,
+    /// The ping arrived after the salt of its day was destroyed.
     LatePing,
+    /// The store of a ping has no sensors.
     UnknownStore,
+    /// The consent signal cannot be parsed, so nothing of the record may be
+    /// stored.
     BadConsent,
 }
 
 impl Reason {
-    /// Every reason.
+    /// Every reason, in the order of the reference.
     pub const ALL: [Reason; 30] = [
         Reason::MalformedSubject,
         Reason::UnknownBrand,
@@ -144,7 +198,7 @@ impl Reason {
         Reason::BadConsent,
     ];
 
-    /// The word in dead-letter headers and metric labels.
+    /// The stable name in the header `Tributary-Reason` and in metric labels.
     pub fn name(self) -> &'static str {
         match self {
             Reason::MalformedSubject => "malformed_subject",
@@ -180,7 +234,7 @@ impl Reason {
         }
     }
 
-    /// What it means and what to do, a sentence for the reference.
+    /// The meaning and the remedy, one sentence for the reference.
     pub fn help(self) -> &'static str {
         match self {
             Reason::MalformedSubject => {
@@ -263,7 +317,7 @@ impl Reason {
     }
 }
 
-/// The reasons as a Markdown table.
+/// The reference of all reasons as a Markdown table.
 pub fn markdown() -> String {
     let mut table = String::from("| reason | what it means |\n|---|---|\n");
     for reason in Reason::ALL {
@@ -272,16 +326,18 @@ pub fn markdown() -> String {
     table
 }
 
-/// A reason with its sentence, on the way to becoming a dead letter.
+/// A reason with its sentence: the error type of everything that decodes a
+/// line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Why.
+    /// Why the line is rejected.
     pub reason: Reason,
-    /// The field and the remedy; never a value.
+    /// A sentence with the field and the remedy; never a value.
     pub detail: String,
 }
 
 impl Refusal {
+    /// A refusal. `detail` must not contain a value from outside.
     pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Refusal {
         Refusal {
             reason,

@@ -1,10 +1,16 @@
-//! Decodes messages into events: each line yields exactly one event, one dead letter or one counted omission. A web
-//! record may also yield consent statements and the evidence for them.
+//! Decodes messages into events: each line yields exactly one event, one dead
+//! letter or one counted omission. A web record may also yield consent
+//! statements and the evidence for them.
 //!
-//! A message is one JSON object, in any layout, or NDJSON. In NDJSON each line is decoded independently, so a malformed
-//! line does not affect the others. CloudEvents headers supply the id, time and source that a record lacks. The decoder
-//! stores no records; it caches only the labels that it has announced and the answers of the time-zone database. Each
-//! worker thread therefore owns a decoder, and any two decoders produce the same events.
+//! A message is one JSON object, in any layout, or NDJSON. In NDJSON each line
+//! is decoded independently, so a malformed line does not affect the others.
+//! CloudEvents headers supply the id, the time and the source that a record
+//! lacks.
+//!
+//! The decoder stores no records; it caches only the labels that it has
+//! announced, parsed consent strings, and the answers of the time-zone
+//! database. Each worker thread therefore owns a decoder, and any two decoders
+//! of one configuration produce the same events.
 
 mod arrivals;
 mod headers;
@@ -36,37 +42,96 @@ use route::{Route, Routes};
 /// One message as received.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// `tributary.in.<brand>.<kind>`, with or without `.<source>`.
+    /// The subject: `tributary.in.<brand>.<kind>`, optionally with `.<source>`
+    /// and `.<partition>`.
     pub subject: &'a str,
-    /// When it arrived, Unix milliseconds.
+    /// The arrival, Unix milliseconds ([`Arrivals`]).
     pub at: i64,
-    /// Its place in the order of arrival.
+    /// The position in the order of arrival ([`crate::nats::number_of`]);
+    /// breaks ties between records.
     pub number: u64,
-    /// Its headers.
+    /// The headers, of which the CloudEvents attributes are used.
     pub headers: &'a [(String, String)],
-    /// One JSON object or NDJSON.
+    /// One JSON object, or NDJSON.
     pub data: &'a [u8],
 }
 
 /// Decodes messages into events; each worker thread owns one.
+/// ```
+/// use std::path::Path;
+/// use tributary_connectors::dead_letter::{DeadLetter, Ignored, Sink};
+/// use tributary_connectors::decode::{DeadReason, Decoder, Message};
+/// use tributary_operators::event::Event;
+///
+/// /// Counts what a decoder emits.
+/// #[derive(Default)]
+/// struct Counts {
+///     records: usize,
+///     reasons: Vec<DeadReason>,
+/// }
+///
+/// impl Sink for Counts {
+///     fn event(&mut self, event: Event) {
+///         self.records += usize::from(matches!(event, Event::Put { .. }));
+///     }
+///     fn dead_letter(&mut self, dead: DeadLetter) {
+///         self.reasons.push(dead.reason);
+///     }
+///     fn ignore(&mut self, _: Ignored) {}
+/// }
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let secret = folder.path().join("acme.secret");
+/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
+/// let config = tributary_config::parse(&text, Path::new("tributary.toml"))?.config;
+/// let mut decoder = Decoder::new(&config);
+/// let mut counts = Counts::default();
+///
+/// // NDJSON: the second line is malformed and does not affect the others.
+/// let data = br#"{"id":"t1","ts":1700000000000,"store":"s1","amount":"12.50"}
+/// {"id":"t2","ts":
+/// {"id":"t3","ts":1700000000000,"store":"s1","amount":"8.00"}"#;
+/// decoder.decode(
+///     &Message {
+///         subject: "tributary.in.acme.transaction",
+///         at: 1_700_000_001_000,
+///         number: 1,
+///         headers: &[],
+///         data,
+///     },
+///     &mut counts,
+/// );
+/// assert_eq!(counts.records, 2);
+/// assert_eq!(counts.reasons, [DeadReason::MalformedJson]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Decoder {
     brands: Vec<BrandContext>,
+    /// The sources of each brand, sorted by name.
     sources: Vec<Vec<SourceContext>>,
+    /// The cache of the last subject.
     routes: Routes,
+    /// `ingest.max_future`, milliseconds.
     max_future: i64,
+    /// `ingest.max_message_bytes`.
     max_line: usize,
+    /// `ingest.strict`.
     strict: bool,
+    /// Whether the records of robots are decoded like any others.
     keep_robots: bool,
     /// The labels that this decoder has announced, by brand.
     labels: Vec<AnnouncedLabels>,
     /// The key chains, by brand.
     chains: Vec<KeyChain>,
+    /// The buffer of clear identifiers.
     scratch: Scratch,
 }
 
 impl Decoder {
-    /// A decoder for the brands of a configuration that has announced no label.
+    /// A decoder for the brands of a configuration that has announced no label
+    /// yet.
     pub fn new(config: &Config) -> Decoder {
         let brands: Vec<BrandContext> = config.brands.iter().map(BrandContext::new).collect();
         let with_keys = config.brands.iter().zip(&brands);
@@ -91,26 +156,31 @@ impl Decoder {
         }
     }
 
-    /// Decodes the web records of robots like any others, for searches that must find everything about a person.
+    /// Decodes the web records of robots like any others, for searches that
+    /// must find everything about a person.
     pub fn with_robots(mut self) -> Decoder {
         self.keep_robots = true;
         self
     }
 
-    /// Begins an epoch; epochs ascend.
+    /// Begins an epoch, which dates the use of labels. Epochs ascend.
     pub fn begin_epoch(&mut self, epoch: u64) {
         self.labels
             .iter_mut()
             .for_each(|labels| labels.begin_epoch(epoch));
     }
 
-    /// Marks a label as announced, because it was restored after a restart. Returns whether it is new to this decoder.
+    /// Marks a label as announced, because it was restored after a restart.
+    /// Returns whether it is new to this decoder; true for a brand that is not
+    /// configured.
     pub fn mark_label_announced(&mut self, brand: BrandId, label: Label) -> bool {
         let labels = self.labels_of(brand);
         labels.is_none_or(|labels| labels.mark_announced(label))
     }
 
-    /// Withdraws a label that nothing referenced at the end of epoch `as_of`, unless it has been used since.
+    /// Withdraws a label that nothing referenced at the end of epoch `as_of`,
+    /// unless it has been used since. A withdrawn label is announced again
+    /// before its next use.
     pub fn withdraw_label(&mut self, brand: BrandId, label: Label, as_of: u64) -> Withdrawal {
         let labels = self.labels_of(brand);
         labels.map_or(Withdrawal::NotAnnounced, |labels| {
@@ -118,12 +188,14 @@ impl Decoder {
         })
     }
 
+    /// The labels of a brand; `None` if the brand is not configured.
     fn labels_of(&mut self, brand: BrandId) -> Option<&mut AnnouncedLabels> {
         let place = self.brands.iter().position(|context| context.id == brand);
         place.and_then(|place| self.labels.get_mut(place))
     }
 
-    /// Closes the salt days of a brand before `before`: their pings are rejected from now on.
+    /// Closes the salt days of a brand before `before`: their pings are
+    /// rejected from now on. Closed days stay closed.
     pub fn close_salt_days(&mut self, brand: BrandId, before: Day) {
         let mut brands = self.brands.iter_mut();
         if let Some(context) = brands.find(|context| context.id == brand) {
@@ -131,7 +203,10 @@ impl Decoder {
         }
     }
 
-    /// Decodes a message into the sink, in the order of its lines.
+    /// Decodes a message into the sink, in the order of its lines. A message
+    /// whose subject has no route is one dead letter as a whole. Otherwise each
+    /// line is decoded on its own, and the position of a line, from 0, is part
+    /// of its [`Arrival`], so that two records of one message have an order.
     pub fn decode(&mut self, message: &Message<'_>, sink: &mut impl Sink) {
         let headers = CloudEventHeaders::of(message.headers);
         let (brands, sources) = (&self.brands, &self.sources);
@@ -187,6 +262,11 @@ impl Decoder {
         }
     }
 
+    /// Decodes one line, which is one JSON object.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of the dead letter. Statements and evidence are emitted
+    /// only for accepted lines.
     fn decode_line(
         &mut self,
         route: Route,
@@ -259,13 +339,18 @@ impl Decoder {
     }
 }
 
-/// The refusal for a CSV row that is no record.
+/// The refusal of a CSV row that is not a record; its elements tell which rule
+/// it breaks.
 fn row_refusal(text: &str, error: &serde_json::Error) -> Refusal {
+    /// An element of the array that the CSV reader makes of such a row.
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Part {
+        /// A cell: the row does not fit the header.
         Cell(#[allow(dead_code)] String),
+        /// The cells of one of several rows that share an id.
         Cells(#[allow(dead_code)] Vec<String>),
+        /// The record of one currency of a group that mixes currencies.
         Record(#[allow(dead_code)] serde::de::IgnoredAny),
     }
     let parts: Result<Vec<Part>, _> = serde_json::from_str(text);
@@ -286,6 +371,8 @@ fn row_refusal(text: &str, error: &serde_json::Error) -> Refusal {
     }
 }
 
+/// The refusal of a text that is not a JSON object, with the position of a
+/// syntax error.
 fn object_refusal(text: &str, error: &serde_json::Error) -> Refusal {
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => Refusal::new(Reason::NotAnObject, "the line must be a JSON object"),
@@ -300,7 +387,8 @@ fn object_refusal(text: &str, error: &serde_json::Error) -> Refusal {
     }
 }
 
-/// The name of the field comes from outside, so it is not repeated.
+/// The refusal of an unknown field. Its name comes from outside and is not
+/// repeated; the known ones are listed instead.
 fn unknown_field(kind: Kind) -> Refusal {
     let known: Vec<&str> = fields::of_kind(kind)
         .iter()

@@ -1,5 +1,9 @@
-//! Reads files that are plain, gzip or Zstandard, detected by their first bytes and decompressed as a stream. A byte
-//! order mark before the text is skipped.
+//! Reads files that are plain, gzip or Zstandard, detected by their first bytes
+//! and decompressed as a stream.
+//!
+//! The name of a file does not matter. A byte order mark before the text is
+//! skipped. Memory is bounded by the decompressor's window, whatever the size
+//! of the file.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -7,17 +11,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// The size of the read buffers, bytes.
 const BUFFER: usize = 256 << 10;
 
-/// An open file.
+/// An open file, positioned at its first byte of text.
 pub struct OpenFile {
-    /// Its plain bytes.
+    /// The decompressed bytes.
     pub reader: Box<dyn BufRead + Send>,
-    /// How much of the file has been read.
+    /// How much of the file has been read; a clone remains valid in other
+    /// threads.
     pub progress: Progress,
 }
 
-/// How far a file has been read, in bytes as they lie on disk.
+/// How far a file has been read, in bytes as stored on disk.
 #[derive(Clone, Debug)]
 pub struct Progress {
     read: Arc<AtomicU64>,
@@ -25,18 +31,37 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Bytes read so far, compressed where the file is.
+    /// Bytes read so far; compressed ones if the file is compressed.
     pub fn read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// The size of the file, 0 where it has none, as a pipe.
+    /// The size of the file, bytes; 0 for a pipe.
     pub fn size(&self) -> u64 {
         self.size
     }
 }
 
-/// Opens a file and looks at its first bytes.
+/// Opens a file and detects its format: gzip (RFC 1952), including several
+/// members; Zstandard (RFC 8878), including skippable frames; plain otherwise.
+///
+/// # Errors
+/// The operating system's error. A damaged archive fails later, while it is
+/// read.
+/// ```
+/// use std::io::Read;
+/// use tributary_connectors::files;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("any name");
+/// std::fs::write(&path, b"\xef\xbb\xbfplain text")?;
+/// let mut text = String::new();
+/// let mut file = files::open(&path)?;
+/// file.reader.read_to_string(&mut text)?;
+/// assert_eq!(text, "plain text");
+/// assert_eq!(file.progress.read(), file.progress.size());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn open(path: &Path) -> io::Result<OpenFile> {
     let file = File::open(path)?;
     let progress = Progress {
@@ -69,11 +94,19 @@ pub fn open(path: &Path) -> io::Result<OpenFile> {
 /// The mark of UTF-8 that some programs put before a text.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What follows a byte order mark, or everything where there is none.
+/// Removes a byte order mark at the beginning.
+///
+/// ```
+/// use tributary_connectors::files::strip_bom;
+///
+/// assert_eq!(strip_bom(b"\xef\xbb\xbf{}"), b"{}");
+/// assert_eq!(strip_bom(b"{}"), b"{}");
+/// ```
 pub fn strip_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(MARK).unwrap_or(text)
 }
 
+/// Consumes a byte order mark at the beginning of a reader.
 fn skip_bom(mut reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
     let mut first = Vec::with_capacity(MARK.len());
     reader
@@ -87,6 +120,7 @@ fn skip_bom(mut reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead +
     }
 }
 
+/// Counts the bytes that are read from disk.
 struct Counted {
     file: File,
     read: Arc<AtomicU64>,

@@ -1,10 +1,10 @@
-//! What a replay or a verification reads: traces and CSV files, one after the other, as one
-//! sequence of messages.
+//! The inputs of a replay or a verification: traces and CSV files, one after
+//! the other, as one sequence of messages.
 //!
-//! An argument is the path of a trace, or names a CSV source of the configuration and a file of it:
-//! `source=path`, or `brand/source=path` where several brands have a source of that name.
-//! Everything is opened before anything is read, so that a wrong name is told at once and not after
-//! an hour.
+//! An argument is the path of a trace, or `source=path` for a file of a
+//! configured CSV source; `brand/source=path` if several brands have a source
+//! of that name. Every input is opened before any is read, so that a wrong name
+//! is an error at once and not after an hour.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use tributary_config::model::{Brand, Column, Config, Format, Source};
 /// Why inputs cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum InputsError {
-    /// No argument at all.
+    /// There is no argument.
     #[error("no trace is named")]
     None,
     /// `source=path` names no CSV source, or more than one.
@@ -24,7 +24,7 @@ pub enum InputsError {
     Source {
         /// The argument.
         argument: String,
-        /// What is wrong with it and what would be right.
+        /// What is wrong, and the remedy.
         reason: String,
     },
     /// A trace cannot be opened or read.
@@ -35,38 +35,57 @@ pub enum InputsError {
     Csv(#[from] CsvError),
 }
 
-/// The messages of all inputs, in the order given. An error ends them.
+/// Iterates over the messages of all inputs, in the order of the arguments. An
+/// error ends the iteration.
 pub struct Inputs {
+    /// The inputs, in the order of the arguments.
     parts: Vec<Part>,
+    /// The position of the input that is read; beyond the last at the end.
     current: usize,
     messages: u64,
 }
 
+/// One open input.
 enum Part {
     Trace(Box<TraceReader>),
     Csv(Box<CsvReader>),
 }
 
-/// How much of the inputs has been read; stays valid while they are read elsewhere.
+/// How much of the inputs has been read; remains valid while another thread
+/// reads on.
 #[derive(Clone, Debug)]
 pub struct InputsProgress(Vec<Progress>);
 
 impl InputsProgress {
-    /// Bytes read so far, as they lie on disk.
+    /// Bytes read so far, as stored on disk.
     pub fn read(&self) -> u64 {
         self.0.iter().map(Progress::read).sum()
     }
 
-    /// Bytes of all files, 0 for what has no size, such as a pipe.
+    /// Bytes of all files; what has no size, such as a pipe, counts 0.
     pub fn total(&self) -> u64 {
         self.0.iter().map(Progress::size).sum()
     }
 }
 
-/// Opens inputs. Without a configuration only traces can be.
+/// Opens all inputs. Without a configuration, every argument must be a trace.
 ///
 /// # Errors
 /// The first argument that cannot be opened.
+/// ```
+/// use tributary_connectors::inputs;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("trace.ndjson");
+/// std::fs::write(
+///     &path,
+///     "{\"subject\":\"tributary.in.acme.web\",\"at\":1,\"data\":{}}\nnot a message\n",
+/// )?;
+/// let mut inputs = inputs::open(None, &[path.display().to_string()])?;
+/// assert_eq!(inputs.by_ref().count(), 1);
+/// assert_eq!((inputs.messages(), inputs.skipped()), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn open(config: Option<&Config>, arguments: &[String]) -> Result<Inputs, InputsError> {
     if arguments.is_empty() {
         return Err(InputsError::None);
@@ -87,10 +106,12 @@ pub fn open(config: Option<&Config>, arguments: &[String]) -> Result<Inputs, Inp
     })
 }
 
-/// The files that the arguments name, and those that their column maps look up.
+/// The files that a command reads: those that the arguments name, and those
+/// that their column maps look up. Outputs must not overwrite them
+/// ([`crate::output_files`]).
 ///
 /// # Errors
-/// The first argument that names nothing.
+/// The first argument that names neither a file nor a CSV source.
 pub fn files(config: Option<&Config>, arguments: &[String]) -> Result<Vec<PathBuf>, InputsError> {
     let mut files = Vec::new();
     for argument in arguments {
@@ -111,12 +132,14 @@ pub fn files(config: Option<&Config>, arguments: &[String]) -> Result<Vec<PathBu
     Ok(files)
 }
 
+/// What an argument names.
 enum Named<'a> {
     Trace(PathBuf),
     Csv(&'a Brand, &'a Source, &'a Path),
 }
 
-/// What an argument names. A file of that very name comes first: `=` may stand in a path.
+/// Resolves an argument. A file with exactly this name takes precedence,
+/// because a path may contain `=`.
 fn named<'a>(config: Option<&'a Config>, argument: &'a str) -> Result<Named<'a>, InputsError> {
     let whole = Path::new(argument);
     let (name, path) = match argument.split_once('=') {
@@ -165,7 +188,7 @@ fn named<'a>(config: Option<&'a Config>, argument: &'a str) -> Result<Named<'a>,
 }
 
 impl Inputs {
-    /// Lines of traces that were no messages so far.
+    /// Lines of traces so far that were not messages.
     pub fn skipped(&self) -> u64 {
         let skipped = |part: &Part| match part {
             Part::Trace(trace) => trace.skipped(),
@@ -174,12 +197,13 @@ impl Inputs {
         self.parts.iter().map(skipped).sum()
     }
 
-    /// Messages given so far; that of the last one is its number, from 1, over all inputs.
+    /// Messages returned so far; also the number of the last one, from 1, over
+    /// all inputs.
     pub fn messages(&self) -> u64 {
         self.messages
     }
 
-    /// How far reading has come.
+    /// How much of the inputs has been read.
     pub fn progress(&self) -> InputsProgress {
         let progress = |part: &Part| match part {
             Part::Trace(trace) => trace.progress(),

@@ -1,10 +1,27 @@
-//! The outside world turned into records and back.
+//! Connectors: what enters Tributary becomes events, and what it computes
+//! leaves as JSON.
 //!
-//! Bytes come in as messages on subjects, lines of traces or rows of CSV files; [`decode::Decoder`]
-//! makes every line of them exactly one event, one dead letter or one deliberate omission. Cells go
-//! out as JSON ([`out`]). Nothing here keeps records, decides what a record means for a number, or
-//! reads a clock: the arrival time comes with the message. Clear identifiers live only between the
-//! message and their keyed hash, and are overwritten after it.
+//! Input arrives as messages on NATS subjects, lines of a trace, or rows of a
+//! CSV file. [`decode::Decoder`] turns every line of it into exactly one event,
+//! one dead letter or one counted omission. Cells leave as JSON ([`out`]).
+//!
+//! The crate stores no records, does not decide what a record contributes to a
+//! number, and reads no clock: the arrival time is part of the message. A clear
+//! identifier exists only between the message and its keyed hash ([`keys`]), in
+//! buffers that are overwritten afterwards. Bytes from outside never cause a
+//! panic: the crate denies indexing and slicing.
+//!
+//! | module | reads or writes |
+//! |---|---|
+//! | [`nats`] | streams, consumers, acknowledged publishing |
+//! | [`trace`], [`csv`], [`inputs`] | recorded messages and CSV files, one after the other |
+//! | [`decode`], [`native`] | one message, one line, one field |
+//! | [`keys`], [`subject_identifiers`] | identifiers, from clear text to pseudonym |
+//! | [`signals`] | consent strings and checkboxes |
+//! | [`out`], [`output_files`], [`terminal`] | cells, files, standard output |
+
+#![deny(clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, reason = "a test may fail"))]
 
 pub mod brand;
 pub mod calendar;

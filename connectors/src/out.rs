@@ -1,6 +1,13 @@
-//! Cells as JSON: compact, keys sorted, integers only, so that equal cells are equal bytes.
+//! Cells as JSON: compact, keys sorted, integers only, so that equal cells are
+//! equal bytes.
+//!
+//! The bytes are a contract: a subject contains the hash of a cell's JSON, and
+//! two runs are compared by their lines. Strings have only the escapes that RFC
+//! 8259 (section 7) requires; days are `2025-10-26`, months `2025-10`, hours
+//! RFC 3339 with the offset of the store's zone.
 
 mod parse;
+mod reference;
 
 use std::fmt::Write;
 
@@ -9,8 +16,26 @@ use tributary_operators::cell::{Cell, Dim};
 use crate::calendar;
 
 pub use parse::parse_cell;
+pub use reference::reference;
 
-/// The line of a cell in a replay's output: `{"cell":{…},"family":…,"value":{…}}`, no line break.
+/// The line of a cell in the output of a replay,
+/// `{"cell":{…},"family":…,"value":{…}}`, without a line break.
+///
+/// ```
+/// use tributary_connectors::out::cell_line;
+/// use tributary_operators::cell::{Cell, Dim, Family};
+///
+/// let dims = Family::OrdersDay.dims().iter().map(|name| match *name {
+///     "brand" => Dim::Text("acme".into()),
+///     "day" => Dim::Day(19_675),
+///     _ => Dim::Text("EUR".into()),
+/// });
+/// let cell = Cell { family: Family::OrdersDay, dims: dims.collect(), values: Vec::new() };
+/// assert_eq!(
+///     cell_line(&cell),
+///     r#"{"cell":{"brand":"acme","currency":"EUR","day":"2023-11-14"},"family":"orders_day","value":{}}"#
+/// );
+/// ```
 pub fn cell_line(cell: &Cell) -> String {
     let mut out = String::with_capacity(320);
     out.push_str("{\"cell\":");
@@ -23,30 +48,33 @@ pub fn cell_line(cell: &Cell) -> String {
     out
 }
 
-/// The dimensions of a cell: `{"brand":…,…}`.
+/// The dimensions of a cell, `{"brand":…,…}`.
 pub fn cell_json(cell: &Cell) -> String {
     let mut out = String::with_capacity(240);
     write_cell(&mut out, cell);
     out
 }
 
-/// The values of a cell: `{"persons":…,…}`; `{}` where the cell is closed.
+/// The values of a cell, `{"persons":…,…}`; `{}` for a closed cell.
 pub fn value_json(cell: &Cell) -> String {
     let mut out = String::with_capacity(80);
     write_value(&mut out, cell);
     out
 }
 
+/// Writes the dimensions.
 fn write_cell(out: &mut String, cell: &Cell) {
     write_object(out, cell.family.dims(), &cell.dims, write_dim);
 }
 
+/// Writes the values.
 fn write_value(out: &mut String, cell: &Cell) {
     write_object(out, cell.family.values(), &cell.values, |out, value| {
         write_display(out, value);
     });
 }
 
+/// Writes an object with sorted keys; `names` and `values` are parallel.
 fn write_object<T>(
     out: &mut String,
     names: &'static [&'static str],
@@ -68,6 +96,7 @@ fn write_object<T>(
     out.push('}');
 }
 
+/// Writes one dimension.
 fn write_dim(out: &mut String, dim: &Dim) {
     match dim {
         Dim::Null => out.push_str("null"),
@@ -102,7 +131,9 @@ fn write_dim(out: &mut String, dim: &Dim) {
     }
 }
 
-/// RFC 3339 with the offset, which has whole minutes: the few that have seconds are rounded down.
+/// Writes RFC 3339 with an offset of whole minutes. The few historical offsets
+/// with seconds are rounded toward zero in the offset; the local time shown is
+/// exact.
 fn write_hour(out: &mut String, second: i64, offset: i32) {
     let local = second + i64::from(offset);
     let day = i32::try_from(local.div_euclid(86_400)).unwrap_or(i32::MAX);

@@ -1,19 +1,41 @@
-//! Writes the output files of a command without ever overwriting a person's own file.
+//! Writes the output files of a command without ever overwriting a person's own
+//! file.
 //!
-//! The command checks each output before it reads or computes anything. An output must not be one of the command's
-//! inputs, by whatever path, and an existing file must have the kind that the command writes, unless the caller passes
-//! `force`. The file is written under a temporary name and renamed once it is complete, so a failed command leaves the
-//! previous file intact.
+//! The command checks each output before it reads or computes anything. An
+//! output must not be one of the command's inputs, by whatever path, and an
+//! existing file must have the kind that the command writes, unless the caller
+//! passes `force`. The file is written under a temporary name and renamed once
+//! it is complete, so a failed command leaves the previous file intact.
+//!
+//! ```
+//! use std::io::Write;
+//! use tributary_connectors::output_files::{Contents, OutputError, OutputFiles};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! let notes = folder.path().join("notes.txt");
+//! std::fs::write(&notes, "my notes\n")?;
+//! let mut outputs = OutputFiles::new(Vec::new(), false);
+//! assert!(matches!(
+//!     outputs.file(&notes, Contents::Cells),
+//!     Err(OutputError::Other { .. })
+//! ));
+//!
+//! let cells = outputs.file(&folder.path().join("cells.ndjson"), Contents::Cells)?;
+//! cells.write(|out| -> Result<(), Box<dyn std::error::Error>> { Ok(out.write_all(b"{}\n")?) })?;
+//! assert_eq!(std::fs::read(cells.path())?, b"{}\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, BufRead, BufWriter, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+mod contents;
+mod paths;
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::files;
-
-/// How much of a file is looked at to see what it is, bytes.
-const LOOK: u64 = 1 << 20;
+pub use contents::Contents;
+use paths::{beside, is_same, place};
 
 /// Why an output file is not written.
 #[derive(Debug, thiserror::Error)]
@@ -39,99 +61,55 @@ pub enum OutputError {
     #[error(
         "{path} exists and is not {contents}: choose another file, or overwrite it with --force"
     )]
+    /// The existing file has another kind of content.
     Other {
         /// The output.
         path: PathBuf,
-        /// What may be replaced.
+        /// The kind of content that may be replaced.
         contents: &'static str,
     },
     /// The existing file is never replaced without `force`.
     #[error("{0} is there already: name another file, or replace it with --force")]
     Exists(PathBuf),
-    /// It cannot be written.
+    /// The file system refuses.
     #[error("cannot write {path}: {error}")]
     Write {
         /// The output.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         error: io::Error,
     },
 }
 
-/// The kind of content that an output may replace without `force`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contents {
-    /// Nothing: a file that is there stays.
-    Nothing,
-    /// Cells, one a line.
-    Cells,
-    /// A trace.
-    Trace,
-    /// A trace of refused lines.
-    DeadLetters,
-}
-
-impl Contents {
-    fn name(self) -> &'static str {
-        match self {
-            Contents::Nothing => "file to replace",
-            Contents::Cells => "file of cells",
-            Contents::Trace => "trace",
-            Contents::DeadLetters => "file of refused lines",
-        }
-    }
-
-    /// Whether a file holds them, by its first line. An empty file holds anything.
-    fn are_in(self, path: &Path) -> bool {
-        let line = || -> io::Result<Vec<u8>> {
-            let mut line = Vec::new();
-            let reader = files::open(path)?.reader;
-            reader.take(LOOK).read_until(b'\n', &mut line)?;
-            Ok(line)
-        };
-        let Ok(line) = line() else { return false };
-        if line.is_empty() {
-            return self != Contents::Nothing;
-        }
-        let has = |keys: &[&str]| {
-            let object = serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(&line);
-            object.is_ok_and(|object| keys.iter().all(|key| object.contains_key(*key)))
-        };
-        match self {
-            Contents::Nothing => false,
-            Contents::Cells => has(&["family", "cell", "value"]),
-            Contents::Trace => has(&["subject", "at"]),
-            Contents::DeadLetters => {
-                let reason = b"Tributary-Reason";
-                has(&["subject", "at", "headers"])
-                    && line.windows(reason.len()).any(|part| part == reason)
-            }
-        }
-    }
-}
-
-/// The outputs of one command, and what it reads.
+/// The outputs of one command, with the inputs that they must not overwrite.
 #[derive(Debug, Default)]
 pub struct OutputFiles {
+    /// The files that the command reads.
     inputs: Vec<PathBuf>,
+    /// Whether any existing file may be replaced, except inputs.
     force: bool,
+    /// The registered outputs, with links resolved.
     places: Vec<PathBuf>,
 }
 
 /// A file that may be written.
 #[derive(Debug)]
 pub struct OutputFile {
+    /// The path as the caller named it.
     path: PathBuf,
-    /// Where it stands, links resolved.
+    /// The path with links resolved.
     place: PathBuf,
+    /// The permissions of the file.
     mode: u32,
+    /// The kind of content.
     contents: Contents,
-    /// A pipe or a device, which is written to and cannot be replaced.
+    /// Whether it is a pipe or a device, which is written to directly.
     special: bool,
 }
 
 impl OutputFiles {
-    /// Outputs of a command that reads these files. With `force`, whatever else stands there is replaced.
+    /// The outputs of a command that reads these files. With `force`, any other
+    /// existing file is replaced.
     pub fn new(inputs: Vec<PathBuf>, force: bool) -> OutputFiles {
         OutputFiles {
             inputs,
@@ -140,10 +118,11 @@ impl OutputFiles {
         }
     }
 
-    /// Registers an output file that is readable as far as the umask permits.
+    /// Registers an output file with the permissions of the file that it
+    /// replaces, or those that the umask permits.
     ///
     /// # Errors
-    /// Where it must not be written: see [`OutputError`].
+    /// [`OutputError`] if it must not be written.
     pub fn file(&mut self, path: &Path, contents: Contents) -> Result<OutputFile, OutputError> {
         self.check(path, contents, 0o666)
     }
@@ -151,11 +130,13 @@ impl OutputFiles {
     /// Registers an output file that only its owner may read.
     ///
     /// # Errors
-    /// Where it must not be written: see [`OutputError`].
+    /// [`OutputError`] if it must not be written.
     pub fn private(&mut self, path: &Path, contents: Contents) -> Result<OutputFile, OutputError> {
         self.check(path, contents, 0o600)
     }
 
+    /// Checks a path against the inputs, the other outputs and the existing
+    /// file.
     fn check(
         &mut self,
         path: &Path,
@@ -206,15 +187,17 @@ impl OutputFiles {
 }
 
 impl OutputFile {
-    /// The path as it was named.
+    /// The path as the caller named it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes the file under a temporary name and renames it when it is complete.
+    /// Writes the file under a temporary name in the same directory, flushes it
+    /// to disk, and renames it.
     ///
     /// # Errors
-    /// Where it cannot be written, or where `write` fails: what was there before is there still.
+    /// [`OutputError::Write`], or the error of `write`; the previous file then
+    /// remains.
     pub fn write<E: From<OutputError>>(
         &self,
         write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
@@ -241,10 +224,10 @@ impl OutputFile {
         Ok(())
     }
 
-    /// Removes an older file of the same kind.
+    /// Removes an existing file of the same kind; leaves any other file.
     ///
     /// # Errors
-    /// Where it is there and cannot be removed.
+    /// [`OutputError::Write`] if it cannot be removed.
     pub fn remove(&self) -> Result<(), OutputError> {
         if self.special || !self.place.exists() || !self.contents.are_in(&self.place) {
             return Ok(());
@@ -256,10 +239,11 @@ impl OutputFile {
     }
 }
 
-/// Writes a file that only its owner may read and that is not there yet; it is there whole or not at all.
+/// Writes a new file that only its owner may read; it appears completely or not
+/// at all.
 ///
 /// # Errors
-/// Where it cannot be written, or is there already.
+/// `AlreadyExists` if the path exists; otherwise the operating system's error.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = beside(path, 0o600)?;
     file.write_all(bytes)?;
@@ -269,51 +253,11 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .map_err(|error| error.error)
 }
 
-fn beside(place: &Path, mode: u32) -> io::Result<tempfile::NamedTempFile<File>> {
-    let name = place.file_name().unwrap_or_default().to_string_lossy();
-    tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".part")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(directory(place))
-}
-
-fn directory(path: &Path) -> &Path {
-    let parent = path.parent().unwrap_or(path);
-    match parent.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => parent,
-    }
-}
-
-/// Where a path leads, whether or not anything stands there; none where no directory does.
-fn place(path: &Path) -> Option<PathBuf> {
-    if let Ok(place) = path.canonicalize() {
-        return Some(place);
-    }
-    let parent = directory(path);
-    // A link that leads nowhere yet.
-    let path = match fs::read_link(path) {
-        Ok(target) => parent.join(target),
-        Err(_) => path.to_owned(),
-    };
-    let parent = directory(&path).canonicalize().ok()?;
-    Some(parent.join(path.file_name()?))
-}
-
-/// Whether a path leads to the file at a place, by whatever links.
-fn is_same(path: &Path, at: &Path, there: Option<&Metadata>) -> bool {
-    if place(path).is_some_and(|path| path == at) {
-        return true;
-    }
-    match (fs::metadata(path), there) {
-        (Ok(a), Some(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const CELL: &str = "{\"cell\":{},\"family\":\"identity\",\"value\":{}}\n";
@@ -411,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn places_that_cannot_be_files_are_told_at_once() {
+    fn places_that_cannot_be_files_are_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let mut outputs = OutputFiles::new(Vec::new(), false);
         let mut check = |path: &Path| outputs.file(path, Contents::Cells).map(drop);

@@ -1,5 +1,7 @@
-//! Converts the configuration into the settings of the dataflow: plain integers, and brands keyed by the hash of their
-//! name.
+//! Converts the configuration into the settings of the dataflow: plain
+//! integers, and brands keyed by the hash of their name.
+//!
+//! The dataflow depends on neither the configuration crate nor its file format.
 
 use tributary_config::key_chain;
 use tributary_config::model::{Brand, Config, Release};
@@ -9,16 +11,19 @@ use tributary_operators::settings::{BrandSettings, Noise, Settings};
 
 use crate::brand;
 
-/// The settings of every brand.
+/// The settings of every brand. What differs between brands, such as windows
+/// and limits, is looked up there by the hash of the brand's name.
 pub fn settings(config: &Config) -> Settings {
     let brands = config.brands.iter();
     Settings::new(brands.map(|brand| of_brand(brand, &config.release)))
 }
 
-/// What the key of the noise is for. It comes from the oldest secret, so that an exchange draws no other noise.
+/// The derivation context of the key of the noise. The key comes from the
+/// oldest secret, so that a key rotation draws no other noise: the difference
+/// of two draws would reveal both.
 const NOISE: &str = "tributary 2026-11 noise on the released cells of one brand";
 
-/// The noise of a brand; none without a budget.
+/// The noise of a brand; `None` without a privacy budget.
 fn noise(brand: &Brand) -> Option<Noise> {
     Some(Noise {
         key: key_chain::derive_key(NOISE, &brand.name, brand.secrets().next()?),
@@ -28,6 +33,8 @@ fn noise(brand: &Brand) -> Option<Noise> {
     })
 }
 
+/// The settings of one brand. What the configuration does not define keeps the
+/// dataflow's default.
 fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
     let mut max_degree = BrandSettings::default().max_degree;
     for (kind, limit) in IdKind::ALL.into_iter().zip(&mut max_degree) {

@@ -1,15 +1,29 @@
-//! Evaluates the consent signals of one brand: which uses a consent string or a set of checkboxes allows.
+//! Evaluates the consent signals of one brand: which uses a consent string or a
+//! set of checkboxes allows.
 //!
-//! A signal states purposes and opt-outs for a party under its terms ([`Terms`]). The dataflow knows only the uses that
-//! depend on them. The mapping between the two is defined here; a brand may make it stricter, never more lenient.
+//! A signal states purposes and opt-outs for a party under its terms
+//! ([`Terms`]). The dataflow knows only the uses that depend on them. The
+//! mapping between the two is defined here; a brand may make it stricter, never
+//! more lenient.
 //!
-//! A string that contains the date of its last update is identified by a hash of the exact string ([`ConsentString`]),
-//! so repeated transmissions do not change its order. This applies to TC strings and to GPP strings that contain one.
-//! US sections carry no date, and the same choice is the same text whenever it is made, so they take the time at which
-//! they are sent.
+//! | use | requires |
+//! |---|---|
+//! | hold | purpose 1 |
+//! | credit | purpose 7 |
+//! | join | purpose 9 |
+//! | link | purpose 7 or 9, and feature 2 |
+//! | position | special feature 1 |
+//! | share | no opt-out from sale, sharing and targeted advertising |
 //!
-//! A signal that contains opt-outs alone (US sections without a TC string, a "do not sell" checkbox) does not answer
-//! for purposes. Read as a consent, it would withdraw all of them or grant purposes that nobody was asked about. It
+//! A string that contains the date of its last update is identified by a hash
+//! of the exact string ([`ConsentString`]), so repeated transmissions do not
+//! change its order. This applies to TC strings and to GPP strings that contain
+//! one. US sections carry no date, and the same choice is the same text
+//! whenever it is made, so they take the time at which they are sent.
+//!
+//! A signal that contains opt-outs alone (US sections without a TC string, a
+//! "do not sell" checkbox) does not answer for purposes. Read as a consent, it
+//! would withdraw all of them or grant purposes that nobody was asked about. It
 //! therefore has a variant of its own.
 
 use rustc_hash::FxHashMap;
@@ -23,45 +37,69 @@ use tributary_operators::record::ConsentString;
 /// The content of a consent signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// The uses that it allows or withholds.
+    /// The uses that it allows; all others are withheld.
     Steps(PurposeConsent),
-    /// Opt-outs alone: whether the person opted out of sale, sharing or targeted advertising.
+    /// Opt-outs alone: whether the person opted out of sale, sharing or
+    /// targeted advertising.
     OptedOut(bool),
 }
 
 /// The content of a signal that answers for purposes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PurposeConsent {
-    /// The steps that are allowed.
+    /// The uses that are allowed.
     pub steps: AllowedUses,
     /// The string, if it carries its own date.
     pub string: Option<ConsentString>,
-    /// Whether an undated part of it opts out of sale, sharing or targeted advertising.
+    /// Whether an undated part of it opts out of sale, sharing or targeted
+    /// advertising.
     pub opted_out: bool,
 }
 
 /// The content of a GPP string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GppSignal {
-    /// `None` if it has no supported US section and no TC string that applies to a configured party.
+    /// `None` if it has no supported US section and no TC string that applies
+    /// to a configured party.
     pub signal: Option<Signal>,
     /// The number of sections that are not supported.
     pub unread: u32,
 }
 
-/// Evaluates consent signals under the terms of one brand, with a cache of parsed strings.
+/// Evaluates consent signals under the terms of one brand, with a cache of
+/// parsed strings.
+///
+/// ```
+/// use tributary_config::model::Consent;
+/// use tributary_connectors::signals::SignalReader;
+/// use tributary_operators::allowed_uses::Use;
+///
+/// let consent = Consent { vendor: Some(755), ..Consent::default() };
+/// let mut reader = SignalReader::new(&consent);
+/// // Purposes 1 and 7, consented to for vendor 755.
+/// let consent = reader.tc_string("CP1R2oAP1R2oAEsABBFRBkEgAIIAAAAAAAqIF5wAQF5gAAAA")?;
+/// assert!(consent.steps.allows(Use::Hold) && consent.steps.allows(Use::Credit));
+/// assert!(!consent.steps.allows(Use::Join));
+/// # Ok::<(), tributary_consent::Malformed>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SignalReader {
+    /// The party and its declarations.
     terms: Terms,
+    /// Whether the brand names a party.
     reads_strings: bool,
-    /// The additional purposes that each step needs, in the order of [`Use::ALL`].
+    /// The additional purposes that each use requires, in the order of
+    /// [`Use::ALL`].
     also_needs: [Numbers; Use::ALL.len()],
+    /// The cache of TC strings.
     tc_strings: ParsedStrings<PurposeConsent>,
+    /// The cache of GPP strings.
     gpp_strings: ParsedStrings<GppSignal>,
 }
 
-/// A cache of parsed strings: the views of one visitor carry the same string, and parsing it takes longer than the rest
-/// of the view. An entry is a function of the string alone, so evicting it changes no result.
+/// A cache of parsed strings: the views of one visitor carry the same string,
+/// and parsing it takes longer than the rest of the view. An entry is a
+/// function of the string alone, so evicting it changes no result.
 #[derive(Clone, Debug)]
 struct ParsedStrings<V>(FxHashMap<Box<str>, V>);
 
@@ -69,10 +107,12 @@ impl<V: Copy> ParsedStrings<V> {
     /// The capacity; a full cache is cleared.
     const MOST: usize = 1024;
 
+    /// The cached value of a string.
     fn get(&self, text: &str) -> Option<V> {
         self.0.get(text).copied()
     }
 
+    /// Caches the value of a string, after clearing a full cache.
     fn put(&mut self, text: &str, value: V) {
         if self.0.len() >= Self::MOST {
             self.0.clear();
@@ -163,6 +203,7 @@ impl SignalReader {
         }
     }
 
+    /// The uses that purposes, features and opt-outs allow.
     fn steps(&self, allowed: Allowed) -> AllowedUses {
         let purpose = |purpose| allowed.purpose(purpose);
         let granted = |step: Use| match step {
@@ -179,7 +220,8 @@ impl SignalReader {
     }
 }
 
-/// Identifies a dated string by the hash of its text and the date of its TC string.
+/// Identifies a dated string by the hash of its text and the date of its TC
+/// string.
 fn dated_string(text: &str, string: &TcString) -> ConsentString {
     ConsentString {
         hash: hash(&[text.as_bytes()]),
@@ -187,7 +229,8 @@ fn dated_string(text: &str, string: &TcString) -> ConsentString {
     }
 }
 
-/// The first 16 bytes of BLAKE3.
+/// The first 16 bytes of BLAKE3 in key-derivation mode over the concatenated
+/// parts.
 fn hash(parts: &[&[u8]]) -> u128 {
     let mut hash = blake3::Hasher::new_derive_key("tributary 2025-11 consent strings");
     for part in parts {
@@ -199,7 +242,8 @@ fn hash(parts: &[&[u8]]) -> u128 {
 }
 
 impl PurposeConsent {
-    /// The uses that both allow, with the later of their dates, since the later one must allow each of them.
+    /// The uses that both allow, with the later of their dates, since the later
+    /// one must allow each of them.
     #[must_use]
     pub fn and(self, other: PurposeConsent) -> PurposeConsent {
         let string = match (self.string, other.string) {
@@ -217,14 +261,16 @@ impl PurposeConsent {
     }
 }
 
-/// Whether any opt-out is set. Sharing with partners is sale, sharing and targeted advertising at once.
+/// Whether any opt-out is set. Sharing with partners is sale, sharing and
+/// targeted advertising at once.
 fn opted_out(allowed: Allowed) -> bool {
     [OptOut::Sale, OptOut::Sharing, OptOut::TargetedAdvertising]
         .into_iter()
         .any(|out| allowed.opted_out(out))
 }
 
-/// The terms under which signals are evaluated. Without a party, only checkboxes and opt-outs count, which address everyone.
+/// The terms under which signals are evaluated. Without a party, only
+/// checkboxes and opt-outs count, which address everyone.
 fn terms(consent: &model::Consent) -> Terms {
     if let Some(vendor) = &consent.declared {
         return Terms::of(vendor);

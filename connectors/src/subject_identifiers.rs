@@ -1,7 +1,9 @@
-//! The identifiers of a data subject whom a request or an operator's query names directly, outside of any record.
+//! The identifiers of a data subject that a request or an operator's query
+//! names directly, outside of any record.
 //!
-//! A record carries only the identifiers that its source and the brand's rules produce. A request names a bare value,
-//! so this module derives every identifier under which any source of the brand may have recorded that value.
+//! A record carries only the identifiers that its source and the brand's rules
+//! produce. A request names a bare value, so this module derives every
+//! identifier under which any source of the brand may have recorded that value.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +14,30 @@ use crate::brand::sources;
 use crate::keys::{BrandKey, IdentifierRules, Region, Scratch};
 use crate::native::mac;
 
-/// The identifiers of a value, under every rule that the brand enables and in every region that one of its sources reads
-/// telephone numbers in; none where it names nobody.
+/// All identifiers of a value: under every rule that the brand enables, and for
+/// a phone number in every region in which one of the brand's sources reads
+/// numbers. Sorted and distinct, under the newest secret; empty if the value
+/// identifies no one.
 ///
-/// A telephone number without a country code may be that of two persons then, each in a region of its own: both are
-/// named, since the records of neither say who asks.
+/// A phone number without a country code may belong to two persons, each in a
+/// region of its own. Both are then included, because neither's records tell
+/// who asks.
+/// ```
+/// # use std::path::Path;
+/// use tributary_connectors::keys::BrandKey;
+/// use tributary_connectors::subject_identifiers::identifiers;
+/// use tributary_operators::record::IdKind;
+/// # let folder = tempfile::tempdir()?;
+/// # let secret = folder.path().join("acme.secret");
+/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
+/// # let config = tributary_config::parse(&text, Path::new("tributary.toml"))?.config;
+/// # let brand = &config.brands[0];
+/// let key = BrandKey::new(brand);
+/// let found = identifiers(brand, &key, IdKind::Email, "jane@example.org");
+/// assert_eq!(found, key.identify(IdKind::Email, "JANE@example.org"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn identifiers(brand: &Brand, key: &BrandKey, kind: IdKind, value: &str) -> Vec<Identifier> {
     let mut ids = Vec::new();
     let others = brand.identity.rules.iter().copied();
@@ -37,21 +58,24 @@ pub fn identifiers(brand: &Brand, key: &BrandKey, kind: IdKind, value: &str) -> 
     ids
 }
 
-/// The regions in which the sources of a brand read telephone numbers.
+/// The regions in which the sources of a brand read phone numbers.
 fn regions(brand: &Brand, key: &BrandKey) -> BTreeSet<Region> {
     sources(brand)
         .map(|source| key.rules_of(&source).region)
         .collect()
 }
 
-/// The identifier of first name, last name and postcode; none where one of them names nobody.
+/// The identifier of first name, last name and postcode together, under the
+/// newest secret; empty if one of them is empty or blocked.
 pub fn name_postcode(key: &BrandKey, parts: [&str; 3]) -> Vec<Identifier> {
     let mut ids = Vec::new();
     key.name_postcode(parts, &mut Scratch::default(), &mut ids);
     key.rekey_to_newest(&ids)
 }
 
-/// What a sensor calls a device: by its MAC, and by what the sensor has already made of it.
+/// The keyed hashes under which sensors may have reported a device: that of its
+/// MAC, if the value is one, and that of a value that the sensor had hashed
+/// itself.
 pub fn devices(key: &BrandKey, value: &str) -> Vec<Pseudonym> {
     let mac = mac::parse(value).map(|mac| key.mac(mac));
     mac.into_iter().chain([key.sensor_device(value)]).collect()
@@ -128,7 +152,8 @@ mod tests {
         }
     }
 
-    /// What a vendor hashed with the suffix and what another hashed without it are both found by the clear address.
+    /// What a vendor hashed with the suffix and what another hashed without it
+    /// are both found by the clear address.
     #[test]
     fn an_address_names_both_of_its_google_hashes() {
         let mut brand = brand("BE");

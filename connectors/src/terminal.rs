@@ -1,7 +1,8 @@
 //! Writes the output of commands, and treats a closed pipe as a normal end.
 //!
-//! `tributary demo | head` and similar pipelines close the pipe that a command writes to. A write then fails with
-//! [`OutputClosed`], which [`is_closed`] finds in any error chain, and the command ends quietly. Notes go to standard
+//! `tributary demo | head` and similar pipelines close the pipe that a command
+//! writes to. A write then fails with [`OutputClosed`], which [`is_closed`]
+//! finds in any error chain, and the command ends quietly. Notes go to standard
 //! error on a best-effort basis and never fail.
 
 use std::error::Error;
@@ -15,15 +16,16 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::unix::pipe::Sender;
 
-/// Nobody reads standard output any more.
+/// Standard output is a pipe that nobody reads any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nobody reads the output any more")]
 pub struct OutputClosed;
 
-/// Standard output, buffered. Flush it: what is left at the end is lost.
+/// Buffered standard output. Flush it before the end: `Drop` writes what is
+/// left, but cannot report a failure.
 pub struct Stdout(BufWriter<StdoutLock<'static>>);
 
-/// Standard output of this process.
+/// Locks standard output.
 pub fn stdout() -> Stdout {
     Stdout(BufWriter::with_capacity(1 << 16, io::stdout().lock()))
 }
@@ -46,6 +48,7 @@ impl Drop for Stdout {
     }
 }
 
+/// Replaces the error of a closed pipe by [`OutputClosed`].
 fn map_broken_pipe(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::BrokenPipe => io::Error::new(ErrorKind::BrokenPipe, OutputClosed),
@@ -53,10 +56,10 @@ fn map_broken_pipe(error: io::Error) -> io::Error {
     }
 }
 
-/// Prints on standard output.
+/// Prints on standard output, unbuffered as a whole.
 ///
 /// # Errors
-/// Where it cannot be written; see [`is_closed`].
+/// The operating system's error; [`is_closed`] recognizes a closed pipe.
 pub fn print(text: impl Display) -> io::Result<()> {
     let mut out = stdout();
     write!(out, "{text}")?;
@@ -66,15 +69,16 @@ pub fn print(text: impl Display) -> io::Result<()> {
 /// Prints a line on standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_line(text: impl Display) -> io::Result<()> {
     print(format_args!("{text}\n"))
 }
 
-/// Prints a line, for a command whose status is the answer: it goes on where nobody reads the line.
+/// Prints a line of a command whose exit status is the answer; a closed pipe is
+/// no error.
 ///
 /// # Errors
-/// Where the line cannot be written for another reason.
+/// Any other error of [`print()`].
 pub fn print_status_line(text: impl Display) -> io::Result<()> {
     match print_line(text) {
         Err(error) if is_closed(&error) => Ok(()),
@@ -82,10 +86,11 @@ pub fn print_status_line(text: impl Display) -> io::Result<()> {
     }
 }
 
-/// How often it is looked whether somebody still reads.
+/// How often a pipe is checked for a reader.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Comes back when standard output is a pipe that nobody reads any more, and never otherwise.
+/// Returns when standard output is a pipe that nobody reads any more; never
+/// otherwise.
 pub async fn wait_until_closed() {
     let pipe = || -> io::Result<Sender> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
@@ -103,12 +108,12 @@ pub async fn wait_until_closed() {
     }
 }
 
-/// Says something on standard error, as far as anybody listens.
+/// Prints a line on standard error, ignoring failures.
 pub fn note(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Whether an error comes from an output that nobody reads any more.
+/// Whether an error, or one of its sources, is [`OutputClosed`].
 pub fn is_closed(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -123,7 +128,19 @@ pub fn is_closed(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// An error with its causes, each said once: what the text before it says already is left out.
+/// The message of an error, followed by those of its sources that it does not
+/// repeat.
+///
+/// ```
+/// use tributary_connectors::terminal::error_chain;
+///
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("cannot read the trace")]
+/// struct Outer(#[source] std::io::Error);
+///
+/// let error = Outer(std::io::Error::other("the disk is full"));
+/// assert_eq!(error_chain(&error), "cannot read the trace: the disk is full");
+/// ```
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

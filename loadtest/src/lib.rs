@@ -1,9 +1,8 @@
-//! Traces made, replayed and verified.
+//! Replay and verification of traces.
 //!
-//! [`generate`] makes the traffic of a brand that does not exist, [`replay`] plays a trace into
-//! NATS, [`verify`] compares the cells of a replay with what the batch oracle makes of the same
-//! trace, and [`inputs`] opens what they all read. [`testing`] starts a NATS server for a test. The
-//! binary `loadtest` is a thin shell around these.
+//! [`replay`] publishes a trace to NATS, and [`verify`] compares the cells of a replay with those
+//! that the batch oracle computes from the same trace. The binary `loadtest` adds the command line
+//! and the generation of traces, which is the crate `tributary_simulate`.
 
 pub mod replay;
 pub mod verify;

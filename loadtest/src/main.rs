@@ -1,4 +1,4 @@
-//! `loadtest`: traces made, played and checked from the command line.
+//! `loadtest`: generates, replays and verifies traces.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -1,9 +1,8 @@
-//! Checking a replay: the same trace, computed from scratch by the batch oracle, must give the same
+//! Verification of a replay: the batch oracle, computing from the same trace, must produce the same
 //! bytes.
 //!
-//! The oracle and the dataflow share the decoder and the way a cell is written, and nothing
-//! between. What they are given is one list of events; what they must agree on is every line of the
-//! output.
+//! The oracle and the dataflow share the decoder and the format of a cell, and nothing between.
+//! Both receive the same events; they must agree on every line of the output.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,43 +12,44 @@ use tributary_connectors::decode::{DeadLetter, Decoder, Ignored, Message, Sink};
 use tributary_connectors::{out, settings};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
-use tributary_oracle::retention::{Keeper, Terms};
+use tributary_oracle::retention::{RetentionModel, RetentionPeriods};
 
 use tributary_connectors::inputs::{Inputs, InputsError};
 
-/// What the oracle makes of inputs.
+/// The result of the oracle for some inputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// The lines of the output, sorted by their bytes, without line breaks.
+    /// The lines of the output, sorted bytewise, without line breaks.
     pub lines: Vec<String>,
-    /// Messages read.
+    /// Messages that were read.
     pub messages: u64,
-    /// Lines of traces that were no messages.
+    /// Lines of traces that were not messages.
     pub skipped: u64,
-    /// Records and pings accepted, corrections and duplicates included.
+    /// Accepted records and pings, including corrections and duplicates.
     pub accepted: u64,
-    /// Lines left out on purpose, such as pings of fixed devices.
+    /// Lines that were ignored deliberately, such as pings of stationary devices.
     pub ignored: u64,
-    /// Lines refused, by reason.
+    /// Rejected lines, by reason.
     pub refused: BTreeMap<&'static str, u64>,
-    /// Records dropped because they were past their retention by the clock of the inputs.
+    /// Records dropped because they expired by the clock of the inputs.
     pub past: u64,
-    /// Records held in the end, statements that ride on web records among them.
+    /// Records that are stored at the end, including statements attached to web records.
     pub held: u64,
 }
 
-/// Decodes all inputs and computes every cell that a replay writes.
+/// Decodes all inputs, and computes every cell that a replay writes.
 ///
 /// # Errors
+///
 /// The first input that cannot be read.
 pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, InputsError> {
     let mut decoder = Decoder::new(config);
     let settings = settings::settings(config);
     let brands = config.brands.iter();
-    let terms = brands.map(|brand| (BrandId::of(&brand.name), terms(brand)));
-    let terms: BTreeMap<BrandId, Terms> = terms.collect();
-    let mut pile = Pile {
-        keeper: Keeper::new(&settings, &terms),
+    let periods = brands.map(|brand| (BrandId::of(&brand.name), periods(brand)));
+    let periods: BTreeMap<BrandId, RetentionPeriods> = periods.collect();
+    let mut sink = OracleSink {
+        retention: RetentionModel::new(&settings, &periods),
         at: 0,
         expected: Expected::default(),
     };
@@ -61,8 +61,8 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
             message: before,
             line: u32::MAX,
         };
-        pile.keeper.clock(line.at, place);
-        pile.at = line.at;
+        sink.retention.advance_clock(line.at, place);
+        sink.at = line.at;
         before = inputs.messages();
         let message = Message {
             subject: &line.subject,
@@ -71,12 +71,12 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
             headers: &line.headers,
             data: &line.data,
         };
-        decoder.decode(&message, &mut pile);
+        decoder.decode(&message, &mut sink);
     }
-    let held = tributary_oracle::hold(pile.keeper.events());
-    let mut expected = pile.expected;
+    let held = tributary_oracle::fold_events(sink.retention.events());
+    let mut expected = sink.expected;
     expected.held = held.records.len() as u64;
-    expected.past = pile.keeper.dropped();
+    expected.past = sink.retention.dropped();
     expected.messages = inputs.messages();
     expected.skipped = inputs.skipped();
     expected.lines = tributary_oracle::cells(&settings, &held)
@@ -88,11 +88,11 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
     Ok(expected)
 }
 
-/// For how long a brand holds what.
-fn terms(brand: &Brand) -> Terms {
+/// The retention periods of a brand.
+fn periods(brand: &Brand) -> RetentionPeriods {
     let months = |months: u32| i32::try_from(months).unwrap_or(i32::MAX);
     let of = &brand.retention;
-    Terms {
+    RetentionPeriods {
         cookies: months(of.cookies_months),
         transactions: months(of.transactions_months),
         consent: months(of.consent_months),
@@ -101,14 +101,17 @@ fn terms(brand: &Brand) -> Terms {
     }
 }
 
-struct Pile<'a> {
-    keeper: Keeper<'a>,
-    /// When the message arrived.
+/// Receives the events of the decoder.
+struct OracleSink<'a> {
+    /// The events, without those that have expired.
+    retention: RetentionModel<'a>,
+    /// The time of arrival of the current message, Unix milliseconds.
     at: i64,
+    /// The counts so far.
     expected: Expected,
 }
 
-impl Sink for Pile<'_> {
+impl Sink for OracleSink<'_> {
     fn event(&mut self, event: Event) {
         // A web record brings its consent along: a record without an id of its own, which counts with it.
         let own = match &event {
@@ -116,7 +119,7 @@ impl Sink for Pile<'_> {
             Event::Ping { .. } => true,
             _ => false,
         };
-        match self.keeper.arrives(event, self.at) {
+        match self.retention.receive(event, self.at) {
             true => self.expected.accepted += u64::from(own),
             false => self.expected.ignored += u64::from(own),
         }
@@ -131,35 +134,44 @@ impl Sink for Pile<'_> {
     }
 }
 
-/// A cell on which the two sides disagree.
+/// A cell on which the oracle and the output disagree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The oracle's line, none where it has no such cell.
+    /// The line of the oracle, or `None` if it has no such cell.
     pub oracle: Option<String>,
-    /// The output's line, none where it has no such cell.
+    /// The line of the output, or `None` if it has no such cell.
     pub output: Option<String>,
 }
 
-/// How an output compares with the oracle's.
+/// The comparison of an output with the oracle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Cells of the oracle and of the output, by family.
+    /// The number of cells of the oracle and of the output, by family.
     pub families: BTreeMap<String, (u64, u64)>,
-    /// The cells on which they disagree, by the bytes of the cell.
+    /// The cells on which they disagree, sorted bytewise.
     pub differences: Vec<Difference>,
-    /// What is wrong with the output as a file, although it may hold the right cells: order,
-    /// repetition, line ends.
+    /// What is wrong with the output as a file, even if its cells are correct: order, repetition,
+    /// line breaks or encoding.
     pub form: Option<String>,
 }
 
 impl Comparison {
-    /// Whether the output is the oracle's, byte for byte.
+    /// Whether the output equals that of the oracle, byte for byte.
     pub fn same(&self) -> bool {
         self.differences.is_empty() && self.form.is_none()
     }
 }
 
-/// Compares the bytes of an output with the oracle's lines.
+/// Compares the bytes of an output with the lines of the oracle, which are sorted.
+///
+/// ```
+/// use tributary_loadtest::verify::compare;
+///
+/// let line = r#"{"cell":{"day":"2025-01-01"},"family":"orders_day","value":{"orders":5}}"#;
+/// let comparison = compare(&[line.to_owned()], format!("{line}\n").as_bytes());
+/// assert!(comparison.same());
+/// assert_eq!(comparison.families["orders_day"], (1, 1));
+/// ```
 pub fn compare(oracle: &[String], output: &[u8]) -> Comparison {
     let mut comparison = Comparison::default();
     let text = String::from_utf8_lossy(output);
@@ -214,6 +226,7 @@ fn cell(line: &str) -> &str {
         .map_or(line, |(cell, _)| cell)
 }
 
+/// The family of the cell of a line.
 fn family(line: &str) -> String {
     cell(line)
         .rsplit_once("\"family\":\"")
@@ -222,6 +235,7 @@ fn family(line: &str) -> String {
         .to_owned()
 }
 
+/// One line of counts, then the rejected lines by reason.
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

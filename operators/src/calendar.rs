@@ -1,10 +1,14 @@
-//! Civil days and months as integers (proleptic Gregorian), after Howard Hinnant's
-//! "chrono-compatible low-level date algorithms".
+//! Civil days and months as integers, in the proleptic Gregorian calendar.
+//!
+//! The conversions are those of Howard Hinnant, *chrono-Compatible Low-Level Date Algorithms*. They
+//! count years from March, so that a leap day is the last day of its year, and eras of 400 years,
+//! that is 146,097 days. A [`Day`] counts days from 1970-01-01, a [`Month`] counts months from
+//! January of the year 0. Both are days of the brand's time zone: connectors convert from UTC.
 
 use crate::aggregate::Month;
 use crate::record::Day;
 
-/// The civil date of a day: year, month 1 to 12, day of the month 1 to 31.
+/// The civil date of a day: year, month from 1 to 12, and day of the month from 1 to 31.
 pub fn civil(day: Day) -> (i32, u32, u32) {
     let z = i64::from(day) + 719_468;
     let era = z.div_euclid(146_097);
@@ -23,7 +27,7 @@ pub fn civil(day: Day) -> (i32, u32, u32) {
     (year as i32, month as u32, day_of_month as u32)
 }
 
-/// The month that a day lies in.
+/// The month that contains a day.
 pub fn month(day: Day) -> Month {
     let (year, month, _) = civil(day);
     year * 12 + month as i32 - 1
@@ -43,6 +47,7 @@ pub fn first_day(of: Month) -> Day {
 mod tests {
     use super::*;
 
+    /// Known dates, with a leap day and the last day of the year 9999.
     #[test]
     fn days_become_dates() {
         assert_eq!(civil(0), (1970, 1, 1));
@@ -52,6 +57,7 @@ mod tests {
         assert_eq!(month(19_782), 2024 * 12 + 1);
     }
 
+    /// The first day of each month over six centuries.
     #[test]
     fn months_begin_on_their_first_day() {
         for of in 1_900 * 12..2_500 * 12 {

@@ -1,24 +1,29 @@
-//! Currencies: ISO 4217 codes and how many decimals each has.
+//! Currencies: the codes of ISO 4217 and the number of decimals of each.
 //!
-//! A code counts when the standard gives it a minor unit. Units of account with one (`CLF`) count too; `XXX`
-//! (none), `XTS` (testing), metals and the like have no minor unit and are refused. Currencies that were
-//! withdrawn count as well, all of them: a record may be as old as the longest retention, which reaches further back
-//! than the standard.
+//! A code is accepted if the standard assigns it a minor unit. This includes units of account with
+//! a minor unit (`CLF`), and excludes `XXX` (no currency), `XTS` (testing), precious metals and
+//! similar codes. Withdrawn currencies are accepted as well, all of them: a record may be as old as
+//! the longest retention period, which reaches further back than the current list.
 
 use std::sync::LazyLock;
 
 use crate::record::Currency;
 
-/// The most decimals that a currency has.
+/// The largest number of decimals of any currency.
 pub const MOST_DECIMALS: u8 = 4;
 
+/// The number of letters of the alphabet of codes.
 const LETTERS: usize = 26;
+/// The entry of [`DECIMALS`] for a code that is not accepted.
 const NONE: u8 = u8::MAX;
 
-/// Withdrawn currencies by their decimals: every code of ISO 4217's list three as its maintenance agency, SIX,
-/// published it on 2026-01-01, but for those that are in use again and for `XFO`, `XFU` and `XRE`, which never had a
-/// minor unit. List three names no decimals: two, unless the Java platform's `currency.properties` knows none (it
-/// keeps those of withdrawn currencies), and three for the Maltese pound of 1000 mils.
+/// Withdrawn currencies by their number of decimals.
+///
+/// These are all codes of list three of ISO 4217, as its maintenance agency, SIX, published it on
+/// 2026-01-01, except those that are in use again, and except `XFO`, `XFU` and `XRE`, which never
+/// had a minor unit. List three does not give decimals. They are two, unless `currency.properties`
+/// of the Java platform (which keeps withdrawn currencies) has none, and three for the Maltese
+/// pound of 1,000 mils.
 const WITHDRAWN: [(u8, &str); 3] = [
     (
         2,
@@ -32,10 +37,11 @@ const WITHDRAWN: [(u8, &str); 3] = [
     (3, "MTP"),
 ];
 
-/// In list one of the same day, with two decimals, and not known to the library yet.
+/// A code of list one of the same day, with two decimals, that the library does not contain yet.
 const ARAB_ACCOUNTING_DINAR: &str = "XAD";
 
-/// The decimals of every three-letter code, in alphabetical order.
+/// The number of decimals of each of the 26³ three-letter codes, in alphabetical order, or
+/// [`NONE`].
 static DECIMALS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let letter = |place: usize| b'A' + (place % LETTERS) as u8;
     let codes = (0..LETTERS.pow(3)).map(|n| [letter(n / 676), letter(n / 26), letter(n)]);
@@ -50,13 +56,25 @@ static DECIMALS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     decimals.map(|decimals| decimals.unwrap_or(NONE)).collect()
 });
 
+/// The number of decimals of a withdrawn currency.
 fn withdrawn(code: &str) -> Option<u8> {
     let has = |codes: &str| codes.split_ascii_whitespace().any(|other| other == code);
     let found = WITHDRAWN.iter().find(|(_, codes)| has(codes))?;
     Some(found.0)
 }
 
-/// The currency of a code in any case, with the number of its decimals.
+/// The currency of a code and its number of decimals.
+///
+/// The code may be in upper or lower case. Returns `None` if it is not three ASCII letters, or if
+/// ISO 4217 does not assign it a minor unit.
+///
+/// ```
+/// use tributary_operators::currency;
+///
+/// let (yen, decimals) = currency::of("jpy").unwrap();
+/// assert_eq!((yen.as_str(), decimals), ("JPY", 0));
+/// assert_eq!(currency::of("XAU"), None); // gold has no minor unit
+/// ```
 pub fn of(code: &str) -> Option<(Currency, u8)> {
     let mut letters: [u8; 3] = code.as_bytes().try_into().ok()?;
     letters.make_ascii_uppercase();
@@ -64,7 +82,7 @@ pub fn of(code: &str) -> Option<(Currency, u8)> {
     decimals(currency).map(|decimals| (currency, decimals))
 }
 
-/// The number of decimals of a currency; none where it has no minor unit.
+/// The number of decimals of a currency, or `None` if it has no minor unit. Takes constant time.
 pub fn decimals(currency: Currency) -> Option<u8> {
     let mut place = 0;
     for letter in currency.0 {
@@ -81,6 +99,7 @@ pub fn decimals(currency: Currency) -> Option<u8> {
 mod tests {
     use super::*;
 
+    /// The decimals of current currencies.
     #[test]
     fn decimals_are_those_of_the_standard() {
         for (code, decimals) in [
@@ -99,6 +118,7 @@ mod tests {
         assert_eq!(most, Some(&MOST_DECIMALS));
     }
 
+    /// The decimals of withdrawn currencies.
     #[test]
     fn withdrawn_currencies_count_for_as_long_as_records_may_be_held() {
         // Each with the year in which it was withdrawn, and its decimals.
@@ -132,6 +152,7 @@ mod tests {
         }
     }
 
+    /// The numbers of codes of list one and list three.
     #[test]
     fn every_currency_of_the_lists_is_taken_once() {
         let listed = |(_, codes): &(u8, &'static str)| codes.split_ascii_whitespace();
@@ -147,6 +168,7 @@ mod tests {
         assert_eq!(taken.count(), 165 + listed.len());
     }
 
+    /// Codes without a minor unit, and texts that are not codes.
     #[test]
     fn what_has_no_minor_unit_is_no_currency() {
         for code in [

@@ -1,9 +1,12 @@
 //! Horizons: the retention period of each category of records, and which records have passed it.
 //!
-//! A retention pass fixes the [`Horizons`] of its day. Whether a record is past them is a function of the record and the
-//! horizons alone. On most days no record has expired, and no record is scanned: for each brand a lower bound on the times of
-//! its records of each category is known ([`EarliestHeld`]). A retraction does not raise this bound before the next scan, so
-//! it may be too early, but it is never too late: it changes no answer.
+//! A retention pass fixes the [`Horizons`] of its day. Whether a record is past them is a function
+//! of the record and the horizons alone.
+//!
+//! On most days no record has expired, and no record is scanned: for each brand a lower bound on
+//! the times of its records of each category is known ([`EarliestHeld`]). A retraction does not
+//! raise this bound before the next scan, so it may be too early, but it is never too late. It
+//! never changes the result of a pass, only whether the pass has to scan.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +15,14 @@ use crate::record::{Body, Record};
 /// A category of records with a common retention period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Category {
-    /// Web records.
+    /// Web records: contacts and identifications. Their period starts with the first record of
+    /// their cookie.
     Cookies,
-    /// Sales, refunds, adjustments.
+    /// Sales, refunds and adjustments.
     Transactions,
-    /// Statements of consent.
+    /// Statements of consent, with the evidence for them.
     Consent,
-    /// Inactive persons.
+    /// All records of inactive persons.
     Identification,
 }
 
@@ -31,7 +35,7 @@ impl Category {
         Category::Identification,
     ];
 
-    /// The category of a record, or `None` if it has no retention period.
+    /// The category of a record by its content, or `None` if it has no retention period of its own.
     pub fn of(body: &Body) -> Option<Category> {
         match body {
             Body::Contact { .. } | Body::Identify => Some(Category::Cookies),
@@ -44,7 +48,7 @@ impl Category {
         }
     }
 
-    /// Its name. The configuration key appends `_months`.
+    /// The name of the category. The configuration key appends `_months`.
     pub fn name(self) -> &'static str {
         match self {
             Category::Cookies => "cookies",
@@ -54,7 +58,7 @@ impl Category {
         }
     }
 
-    /// A description of when its period starts.
+    /// A description, for people, of when its period starts.
     pub fn from(self) -> &'static str {
         match self {
             Category::Cookies => {
@@ -67,7 +71,7 @@ impl Category {
         }
     }
 
-    /// A description of what is deleted when its period ends.
+    /// A description, for people, of what is deleted when its period ends.
     pub fn goes(self) -> &'static str {
         match self {
             Category::Cookies => "all web records of the cookie except orders and their refunds",
@@ -80,14 +84,15 @@ impl Category {
     }
 }
 
-/// The retention horizon of each category, Unix milliseconds: earlier records are past their retention period.
+/// The retention horizon of each category, Unix milliseconds. A record is past its retention period
+/// if its time is before the horizon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Horizons {
     /// For web records, compared with the placement of their cookie: its first record.
     pub cookies: i64,
-    /// For sales, refunds and adjustments.
+    /// For sales, refunds and adjustments, compared with their own time.
     pub transactions: i64,
-    /// Statements of consent.
+    /// For statements of consent, compared with their own time.
     pub consent: i64,
     /// For persons, compared with their last interaction.
     pub identification: i64,
@@ -104,12 +109,13 @@ impl Horizons {
         }
     }
 
-    /// The category of a record that is past the horizon of its own category, else `None`.
+    /// The category of a record whose own time is before the horizon of that category, else `None`.
     pub fn expired_category(&self, record: &Record) -> Option<Category> {
         Category::of(&record.body).filter(|category| record.ts < self.of(*category))
     }
 
-    /// Whether a record shows that its person is active.
+    /// Whether a record shows that its person is active: an interaction that is not before the
+    /// horizon.
     pub(crate) fn is_recent(&self, record: &Record) -> bool {
         is_interaction(record) && record.ts >= self.identification
     }
@@ -120,21 +126,25 @@ impl Horizons {
     }
 }
 
-/// Whether a record is an interaction of its data subject: all are, except spend and rights, which others may enter.
+/// Whether a record is an interaction of its data subject. All records are, except spend and
+/// rights, which others may enter.
 pub(crate) fn is_interaction(record: &Record) -> bool {
     !matches!(record.body, Body::Right { .. } | Body::Spend { .. })
 }
 
-/// Whether records of a category are deleted with their inactive person. Consent statements have a period of their
-/// own.
+/// Whether records of a category are deleted with their inactive person. Statements of consent have
+/// a period of their own.
 pub(crate) fn goes_with_person(category: Category) -> bool {
     category != Category::Consent
 }
 
-/// Lower bounds on the times of current records, by category, and on the placement of cookies.
+/// Lower bounds on the times of the current records of one brand, Unix milliseconds; `i64::MAX`
+/// without records.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EarliestHeld {
+    /// By [`Category`].
     held: [i64; Category::ALL.len()],
+    /// For the placement of cookies: the earliest web record of any category.
     placed: i64,
 }
 
@@ -148,7 +158,7 @@ impl Default for EarliestHeld {
 }
 
 impl EarliestHeld {
-    /// Includes a record.
+    /// Lowers the bounds to include a record.
     pub(crate) fn note(&mut self, record: &Record) {
         if let Some(category) = Category::of(&record.body) {
             let oldest = &mut self.held[category as usize];
@@ -159,7 +169,7 @@ impl EarliestHeld {
         }
     }
 
-    /// Whether any current record may be past the horizons.
+    /// Whether any current record may be past the horizons. A `false` is certain.
     pub(crate) fn may_have_expired(&self, horizons: &Horizons) -> bool {
         let mut all = Category::ALL.into_iter().zip(self.held);
         self.placed < horizons.cookies

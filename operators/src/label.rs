@@ -58,6 +58,11 @@ impl Channel {
         }
     }
 
+    /// Source, medium and campaign.
+    pub fn labels(self) -> [Label; 3] {
+        [self.source, self.medium, self.campaign]
+    }
+
     /// A visit without a known origin: `direct`/`none`/null.
     pub fn direct() -> Channel {
         Channel::of("direct", "none", "")

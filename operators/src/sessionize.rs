@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey, DeltaBuffer};
 use crate::ask::{Answer, Question, Reply, RoutedQuestion};
+use crate::cell::Hour;
 use crate::engine::{Diff, Epoch, KeyedOperator};
 use crate::label::Label;
 use crate::label_uses::LabelUses;
@@ -78,8 +79,10 @@ fn contribute(
         let key = CellKey::Visits {
             brand: device.brand,
             store: device.store,
-            hour,
-            utc_offset: run.utc_offset,
+            hour: Hour {
+                start: hour,
+                utc_offset: run.utc_offset,
+            },
         };
         if !is_random {
             let dwell = run.last - run.first;
@@ -423,21 +426,15 @@ impl Sessionize {
 
 /// Converts the contribution to a cell into the stored totals.
 fn settled(key: &CellKey, sums: &Aggregate) -> Option<SettledHour> {
-    let CellKey::Visits {
-        brand,
-        store,
-        hour,
-        utc_offset,
-    } = key
-    else {
+    let CellKey::Visits { brand, store, hour } = key else {
         return None;
     };
     let values = sums.values;
     Some(SettledHour {
         brand: *brand,
         store: *store,
-        hour: *hour,
-        utc_offset: *utc_offset,
+        hour: hour.start,
+        utc_offset: hour.utc_offset,
         values: values.map(|value| i64::try_from(value).unwrap_or(i64::MAX)),
     })
 }
@@ -458,12 +455,11 @@ fn restored(settled: &SettledHour) -> (CellKey, Aggregate) {
     for stranger in 0..contributors.clamp(0, 1024).unsigned_abs() {
         sums = sums.changed_by(stranger);
     }
-    let key = CellKey::Visits {
-        brand,
-        store,
-        hour,
+    let hour = Hour {
+        start: hour,
         utc_offset,
     };
+    let key = CellKey::Visits { brand, store, hour };
     (key, sums)
 }
 

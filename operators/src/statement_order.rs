@@ -1,14 +1,18 @@
-//! The order of the statements about one identifier: which of them counts.
+//! The order of the statements about one identifier, which decides the policy in effect.
 //!
-//! The newest counts, by (day, time). Of what a person answered with a consent string the day is the UTC day of the
-//! string's LastUpdated, and the time is when the very same string was first said, of all statements that are held. So a
-//! string that an old tab sends again stays where it was, and grants nothing that was withdrawn since. The day is never
-//! later than that of the time: a platform whose clock runs ahead does not outlast what is said after it. Of anything
-//! else day and time are those of the statement itself. Where several are of one place, what all of them allow counts.
+//! *Consent.* The newest statement counts, by its [`Place`]: a UTC day and a time. For a statement
+//! with a consent string, the time is when the same string was first received, among all stored
+//! statements, and the day is that of the string's `LastUpdated` field, but never later than the
+//! day of that time. Consequently, an old string that another tab sends again keeps its place and
+//! cannot grant what was withdrawn since, and a consent platform whose clock is ahead cannot
+//! outlast later statements. For any other statement, day and time are its own. If several
+//! statements share the newest place, what all of them allow is allowed.
 //!
-//! The outcome is a function of the multiset of statements held (invariant I1), and whatever is taken out restores what
-//! was before. A statement costs a few look-ups in sorted maps, however many there are about the identifier: nothing
-//! walks over them.
+//! *Rights.* Of each right the newest statement counts; at equal times, the one that exercises it.
+//!
+//! The result is a function of the multiset of stored statements (invariant I1), and removing a
+//! statement restores the policy without it. A statement takes a few look-ups in sorted maps,
+//! however many there are about the identifier; no operation scans them.
 
 use crate::allowed_uses::AllowedUses;
 use crate::policy::{Policy, Statement};
@@ -18,36 +22,40 @@ use crate::small_map::{Bag, SmallMap};
 /// The statements about one identifier.
 #[derive(Default)]
 pub(crate) struct StatementOrder {
-    /// What was answered with each string.
+    /// The statements with each consent string.
     strings: SmallMap<ConsentString, StringGroup>,
-    /// What counts at which place; of a string each outcome once, of anything else each statement.
+    /// The uses that are allowed at each place: each outcome of a string once, any other statement
+    /// as often as it is stored.
     places: Bag<(Place, AllowedUses)>,
-    /// What was said of each right when.
+    /// The statements about rights: right, time in Unix milliseconds, and whether it is exercised.
     rights: Bag<(Right, i64, bool)>,
-    /// Entries that were looked at one after the other, for a test that they stay few.
+    /// The number of entries that were visited one by one, for a test that they stay few.
     #[cfg(test)]
     walked: std::cell::Cell<u64>,
 }
 
-/// Where a statement stands: a UTC day (days since 1970-01-01), and Unix milliseconds.
+/// The place of a statement in the order: a UTC day (days since 1970-01-01), and Unix milliseconds.
 type Place = (i64, i64);
 
-/// The statements with one string.
+/// The statements with one consent string.
 #[derive(Default)]
 struct StringGroup {
-    /// When they were said.
+    /// When they were received, Unix milliseconds.
     times: Bag<i64>,
-    /// What they allow: one thing, unless the brand changed how it reads strings.
+    /// The uses that they allow: one set, unless the brand changed how it interprets strings.
     outcomes: Bag<AllowedUses>,
 }
 
+/// One day in milliseconds.
 const DAY: i64 = 86_400_000;
 
+/// The UTC day of a time in Unix milliseconds.
 fn utc_day(ts: i64) -> i64 {
     ts.div_euclid(DAY)
 }
 
 impl StringGroup {
+    /// The common place of the statements, or `None` without statements.
     fn place(&self, string: &ConsentString) -> Option<Place> {
         let (first, _) = self.times.first()?;
         Some((i64::from(string.updated).min(utc_day(*first)), *first))
@@ -55,12 +63,13 @@ impl StringGroup {
 }
 
 impl StatementOrder {
-    /// Whether there is none.
+    /// Whether there are no statements.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty() && self.rights.is_empty() && self.strings.is_empty()
     }
 
-    /// Adds a statement of a time in Unix milliseconds so many times, or takes it out.
+    /// Adds a statement made at `ts` (Unix milliseconds) `by` times, or removes it if `by` is
+    /// negative.
     pub fn add(&mut self, ts: i64, statement: Statement, by: i64) {
         match statement {
             Statement::Consent(steps, None) => self.places.add(((utc_day(ts), ts), steps), by),
@@ -69,6 +78,8 @@ impl StatementOrder {
         }
     }
 
+    /// Adds or removes a statement with a consent string, and moves the outcomes of the string if
+    /// its place changes.
     fn add_string(&mut self, string: ConsentString, ts: i64, steps: AllowedUses, by: i64) {
         if self.strings.get(&string).is_none() {
             self.strings.insert(string, StringGroup::default());
@@ -107,7 +118,7 @@ impl StatementOrder {
         }
     }
 
-    /// How the identifier stands.
+    /// The policy in effect for the identifier. [`Policy::default`] without statements.
     pub fn policy(&self) -> Policy {
         Policy {
             allowed: self.allowed(),
@@ -116,7 +127,8 @@ impl StatementOrder {
         }
     }
 
-    /// What everything at the newest place allows.
+    /// The uses that all statements at the newest place allow, or `None` without a statement of
+    /// consent.
     fn allowed(&self) -> Option<AllowedUses> {
         let newest = self.places.last().map(|((place, _), _)| *place)?;
         let mut allowed = AllowedUses::ALL;
@@ -128,7 +140,7 @@ impl StatementOrder {
         Some(allowed)
     }
 
-    /// Whether a right stands by the newest that was said of it; where two things were said at one time, it does.
+    /// Whether a right is in effect.
     fn stands(&self, right: Right) -> bool {
         let newest = self.rights.last_to(&(right, i64::MAX, true));
         newest.is_some_and(|((of, _, stands), _)| *of == right && *stands)
@@ -154,6 +166,7 @@ mod tests {
         order.policy().allowed
     }
 
+    /// A consent string that is sent again after a withdrawal grants nothing.
     #[test]
     fn a_string_that_is_said_again_stays_where_it_was_first_said() {
         let mut order = StatementOrder::default();
@@ -192,6 +205,7 @@ mod tests {
         assert_eq!(order.policy(), Policy::default());
     }
 
+    /// A consent string with a `LastUpdated` in the future does not override later statements.
     #[test]
     fn a_clock_that_runs_ahead_does_not_outlast_what_is_said_after_it() {
         let mut order = StatementOrder::default();
@@ -213,6 +227,7 @@ mod tests {
         assert_eq!(allowed(&order), Some(AllowedUses::NONE));
     }
 
+    /// Statements at the same place are intersected.
     #[test]
     fn several_of_one_place_allow_what_all_of_them_do() {
         let mut order = StatementOrder::default();
@@ -234,6 +249,7 @@ mod tests {
         assert_eq!(allowed(&order), Some(hold));
     }
 
+    /// Each right follows its newest statement.
     #[test]
     fn rights_go_by_the_newest_of_their_kind() {
         let mut order = StatementOrder::default();
@@ -250,6 +266,7 @@ mod tests {
         assert_eq!(order.policy(), Policy::default());
     }
 
+    /// The number of visited entries is linear in the number of statements.
     #[test]
     fn a_statement_costs_the_same_however_many_there_are() {
         // The same strings again and again, forwards and backwards in time, and boxes among them.

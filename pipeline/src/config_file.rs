@@ -8,7 +8,8 @@ use tributary_config::model::Config;
 /// Reads a configuration and logs its warnings.
 ///
 /// # Errors
-/// Where the file cannot be read or is not valid; the error names every fault.
+///
+/// A file that cannot be read or is not valid; the error names every problem.
 pub fn load(path: &Path) -> anyhow::Result<Config> {
     let loaded = tributary_config::load(path)
         .with_context(|| format!("the configuration {} does not hold", path.display()))?;

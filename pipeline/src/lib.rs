@@ -1,16 +1,19 @@
 //! Tributary's process: the commands, the worker, and what it serves.
 //!
-//! The rooms, from the top down; a module depends on others of its room and of those below it:
+//! The rooms, from the top down; a module depends on others of its room and of
+//! those below it:
 //!
 //! - [`cli`]: the commands and their arguments.
 //! - [`start`]: puts a worker process together.
 //! - [`serve`]: HTTP, the live page, OpenDSR, and the NATS services.
-//! - [`worker`]: the threads that run the dataflow, what feeds them, and where their output goes.
+//! - [`worker`]: the threads that run the dataflow, what feeds them, and where
+//!   their output goes.
 //! - [`privacy`]: rights of data subjects, objections, retention.
 //! - [`durability`]: commits, compaction and key rotation of the ledger.
 //! - [`epochs`]: batches and reports, queries, clocks, and ticks.
 //! - [`broker`]: the first connection, and retries.
-//! - [`report`]: metrics, health and released cells, and tables for the terminal.
+//! - [`report`]: metrics, health and released cells, and tables for the
+//!   terminal.
 
 // A reader of the output may close it, as `head` does: `tributary_connectors::terminal` prints.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

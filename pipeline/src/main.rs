@@ -1,4 +1,5 @@
-//! `tributary`: the binary. It parses the command line, starts the log and hands over.
+//! `tributary`: the binary. It parses the command line, starts the log and
+//! hands over.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -8,7 +9,8 @@ use clap::Parser;
 use tributary::cli::Cli;
 use tributary_connectors::terminal;
 
-/// Records come and go by the million; this allocator takes a sixth less time for them than the system's.
+/// Records come and go by the million; this allocator takes a sixth less time
+/// for them than the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

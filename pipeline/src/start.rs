@@ -1,19 +1,29 @@
-//! Start of a worker process: opens everything that it needs, in the order in which it is needed.
+//! Start of a worker process: opens everything that it needs, in the order in
+//! which it is needed.
 //!
-//! The HTTP server comes first, so that `/readyz` can say what the start waits for. Then comes the ledger, which refuses to
-//! open where another process holds it or nobody can read it. Then come the broker and its streams, the worker threads, the
-//! restored state, and the input behind it.
+//! 1. The HTTP server, so that `/readyz` can report what the start waits for.
+//! 2. The ledger, which is refused if another process has it open or if it
+//!    cannot be read.
+//! 3. The broker and its streams. Ledger, objection list, audit logs and broker
+//!    are compared with each other; a loss stops the start unless the operator
+//!    has accepted it.
+//! 4. The task that owns the ledger, the publisher, and the worker threads. In
+//!    a cluster, this step waits for all hosts.
+//! 5. The restored state, and then the input after the position of the ledger.
+//! 6. The NATS services, the rights requests and the retention pass.
+//!
+//! A missing ledger is created only after step 3 has established that no input
+//! was lost with it.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, Input, InputRequest, LossKind, NatsError};
-use tributary_ledger::{Keyring, Ledger, Position, Recovery, StreamPosition};
+use tributary_connectors::nats::{self, Client, Input};
+use tributary_ledger::{Keyring, Ledger};
 
 use crate::broker::connect::connect;
 use crate::broker::retry::{retry_transient, wait_until};
@@ -42,11 +52,20 @@ use crate::worker::restore::restore;
 use crate::worker::router::OutputRouter;
 use crate::worker::threads::Workers;
 
-/// A worker process that is ready to read its input.
+mod gauges;
+mod input;
+mod ledger;
+
+use gauges::gauge;
+use input::{explained, open_input, wanted};
+use ledger::open;
+
+/// A worker process that is ready to read its input: its parts, and the handles
+/// of its tasks.
 pub struct RunningWorker {
     /// Queries to the dataflow.
     pub queries: Queries,
-    /// The threads.
+    /// The worker threads.
     pub workers: Workers,
     /// The feed of the worker threads.
     pub feed: Feed,
@@ -54,11 +73,11 @@ pub struct RunningWorker {
     pub input: Input,
     /// The position up to which everything is durable.
     pub watermark: watch::Receiver<DurablePosition>,
-    /// Ends when the ledger is closed, or cannot go on.
+    /// Ends when the ledger is closed or cannot continue.
     pub commits: JoinHandle<anyhow::Result<()>>,
-    /// Ends when the broker has every cell.
+    /// Ends when the broker has acknowledged every cell.
     pub publisher: JoinHandle<anyhow::Result<()>>,
-    /// Set to true, it ends the servers.
+    /// Ends the servers when set to true.
     pub served: watch::Sender<bool>,
     /// The HTTP server.
     pub server: JoinHandle<()>,
@@ -68,18 +87,20 @@ pub struct RunningWorker {
     pub gauges: JoinHandle<()>,
     /// The task that answers rights requests.
     pub rights: JoinHandle<anyhow::Result<()>>,
-    /// The task that makes the daily retention pass.
+    /// The daily retention pass.
     pub retention: JoinHandle<Result<(), WorkerStopped>>,
     /// The broker.
     pub client: Client,
 }
 
-/// Starts a worker with a configuration that was read from `file`, and returns once every process of the cluster has
-/// restored its state. `accept_loss` continues after a loss of input or of rights records that would stop the start.
+/// Starts a worker with a configuration that was read from `file`, and returns
+/// once every process of the cluster has restored its state. With
+/// `accept_loss`, a loss of input or of rights records does not stop the start.
 ///
 /// # Errors
-/// Where the address, the ledger, the broker or the configuration of the cluster does not permit a start; the error says
-/// what the operator can do.
+///
+/// An address, ledger, broker or cluster that does not permit a start; the
+/// error tells the operator what to do.
 pub async fn start(
     config: &Config,
     file: &Path,
@@ -315,151 +336,4 @@ pub async fn start(
         retention,
         client,
     })
-}
-
-/// Opens this process's ledger.
-async fn open(config: &Config, keyring: Arc<Keyring>) -> anyhow::Result<(Ledger, Recovery)> {
-    let options = ledger_options(config);
-    let directory = options.directory.clone();
-    let (ledger, recovered) =
-        tokio::task::spawn_blocking(move || Ledger::open(options, keyring)).await??;
-    let stats = &recovered.stats;
-    tracing::info!(directory = %directory.display(), entries = stats.entries.total(), bytes = stats.bytes, "opened the ledger");
-    if recovered.cut_bytes > 0 {
-        tracing::warn!(
-            bytes = recovered.cut_bytes,
-            "cut the end of the ledger, which was not committed; its messages are read again"
-        );
-    }
-    Ok((ledger, recovered))
-}
-
-/// What is to be read of the input behind a position.
-async fn wanted(
-    client: &Client,
-    config: &Config,
-    position: Option<Position>,
-    accept_loss: bool,
-) -> anyhow::Result<InputRequest> {
-    let before = position.and_then(|position| position.stream);
-    let mut published = false;
-    if position.is_none() {
-        for brand in &config.brands {
-            let cells = format!("tributary.out.{}.>", brand.name);
-            let stream = &config.nats.output_stream;
-            published |= retry_transient(|| nats::has_messages(client, stream, &cells)).await?;
-        }
-    }
-    Ok(InputRequest {
-        stream: config.nats.input_stream.clone(),
-        process: config.workers.process,
-        processes: config.workers.hosts.len().max(1),
-        partitions: config.nats.partitions,
-        next: position.map_or(1, |position| position.sequence + 1),
-        created: before.map(|stream| stream.created_ns),
-        published,
-        accept_loss,
-    })
-}
-
-/// Says what an input that is lost means where the ledger is missing, too.
-fn explained<T>(
-    result: Result<T, NatsError>,
-    config: &Config,
-    wanted: &InputRequest,
-) -> anyhow::Result<T> {
-    match wanted.published {
-        true => result.with_context(|| {
-            format!(
-                "{} holds no ledger, but the stream {} holds cells of an earlier run",
-                ledger_options(config).directory.display(),
-                config.nats.output_stream
-            )
-        }),
-        false => result.map_err(Into::into),
-    }
-}
-
-/// Opens the input behind a position, and says which stream it is.
-async fn open_input(
-    client: &Client,
-    config: &Config,
-    position: Option<Position>,
-    accept_loss: bool,
-) -> anyhow::Result<(Input, StreamPosition)> {
-    let before = position.and_then(|position| position.stream);
-    let wanted = wanted(client, config, position, accept_loss).await?;
-    let input = retry_transient(|| Input::open(client, wanted.clone())).await;
-    let input = explained(input, config, &wanted)?;
-    let mut generation = before.map_or(1, |stream| stream.generation);
-    if let Some(loss) = input.accepted_loss() {
-        let (from, to, next) = (loss.from, loss.to, loss.resume);
-        match loss.kind {
-            LossKind::Dropped => {
-                tracing::error!(
-                    from,
-                    to,
-                    next,
-                    "these sequences were never read (loss accepted)"
-                );
-            }
-            LossKind::Truncated => {
-                tracing::error!(
-                    from,
-                    to,
-                    next,
-                    "the end of the input stream was lost upstream (loss accepted)"
-                );
-            }
-            LossKind::Recreated => {
-                tracing::error!(next, "the input stream was replaced (loss accepted)");
-            }
-        }
-        // Sequences that were given before are given again: what comes now is later than all of them.
-        if loss.kind != LossKind::Dropped {
-            generation = generation.saturating_add(1);
-        }
-    }
-    let created_ns = input.created();
-    Ok((
-        input,
-        StreamPosition {
-            created_ns,
-            generation,
-        },
-    ))
-}
-
-/// Updates the gauges once a second from the counts and the released cells.
-async fn gauge(config: Config, telemetry: Telemetry, cells: SharedCells, tally: Arc<Tally>) {
-    let mut every = tokio::time::interval(Duration::from_secs(1));
-    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut computed = None;
-    loop {
-        every.tick().await;
-        telemetry
-            .metrics
-            .sync(&tally.counts(), &tally.dead_letters());
-        let now = jiff::Timestamp::now();
-        telemetry
-            .metrics
-            .ready(telemetry.health.not_ready().is_empty());
-        // The workers write to the board: a copy is read, where anything or the day can have changed.
-        let due = computed.is_none_or(|(stamp, at): (u64, Instant)| {
-            stamp != cells.lock().stamp() || at.elapsed() > Duration::from_secs(60)
-        });
-        if !due {
-            continue;
-        }
-        let board = cells.lock().clone();
-        computed = Some((board.stamp(), Instant::now()));
-        telemetry.metrics.board(&board, |brand| {
-            let zone = config
-                .brands
-                .iter()
-                .find(|b| b.name == brand)
-                .map(|b| b.timezone.clone());
-            clock::day(now, &zone.unwrap_or(jiff::tz::TimeZone::UTC))
-        });
-    }
 }

@@ -1,22 +1,32 @@
-//! Bits out of base64url text, six a character, the first one the highest.
+//! Reads bits from base64url text (RFC 4648, section 5, without padding): six
+//! per character, the highest first.
 //!
-//! Nothing is decoded ahead: a reader stands at a bit, and every error knows which. The alphabet is checked at the
-//! start, so that reading can only run out of bits.
+//! Nothing is decoded in advance: a reader has a position, and every error
+//! states it. The alphabet is checked at the start, so that reading can only
+//! run out of bits.
 
 use crate::error::{Kind, Malformed};
 
 /// Reads one segment from its first bit to its last.
 #[derive(Clone, Debug)]
 pub(crate) struct Bits<'a> {
+    /// The segment; every byte is in the alphabet.
     text: &'a [u8],
+    /// The position of the segment in its string, for errors.
     segment: usize,
+    /// The next bit, from 0.
     at: usize,
 }
 
+/// Bits per character.
 const PER_CHARACTER: usize = 6;
 
 impl<'a> Bits<'a> {
-    /// Begins a segment; `segment` is its place in its string.
+    /// A reader at the first bit of a segment; `segment` is its position in its
+    /// string.
+    ///
+    /// # Errors
+    /// [`Kind::Alphabet`] for a character outside of base64url.
     pub(crate) fn new(text: &'a str, segment: usize) -> Result<Self, Malformed> {
         let text = text.as_bytes();
         let strange = text.iter().position(|byte| value(*byte).is_none());
@@ -34,17 +44,21 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// An error at the bit that is read next.
+    /// An error at the next bit.
     pub(crate) fn error(&self, kind: Kind) -> Malformed {
         Malformed::new(kind, self.segment, self.at)
     }
 
-    /// How many bits there are, padding included.
+    /// The number of bits, including padding.
     pub(crate) fn len(&self) -> usize {
         self.text.len() * PER_CHARACTER
     }
 
-    /// The next `count` bits, at most 64.
+    /// The next `count` bits, at most 64, as a big-endian integer.
+    ///
+    /// # Errors
+    /// [`Kind::Truncated`] if fewer bits are left; the position is then
+    /// unchanged.
     pub(crate) fn take(&mut self, count: usize) -> Result<u64, Malformed> {
         let end = self.at + count;
         if end > self.len() {
@@ -80,11 +94,13 @@ impl<'a> Bits<'a> {
         Ok(self.take(1)? == 1)
     }
 
-    /// Two letters of six bits each, as capitals. Small ones (32 to 57) are written by encoders in the field.
+    /// Two letters of six bits each, as capitals. Lower case (32 to 57) is what
+    /// a deployed encoder writes.
     pub(crate) fn letters(&mut self) -> Result<[u8; 2], Malformed> {
         Ok([self.letter()?, self.letter()?])
     }
 
+    /// One letter.
     fn letter(&mut self) -> Result<u8, Malformed> {
         let error = self.error(Kind::Letter);
         match self.byte(6)? {
@@ -94,8 +110,12 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// The next Fibonacci code: a 1 in place `n` stands for the `n`th of 1, 2, 3, 5, …, and two 1 in a row end it.
-    /// Larger numbers than 65535 are refused.
+    /// The next Fibonacci code («Global Privacy Platform String», "Fibonacci
+    /// Coding"): a 1 in place `n` adds the `n`th of 1, 2, 3, 5, …, and two 1 in
+    /// a row end it.
+    ///
+    /// # Errors
+    /// [`Kind::SectionId`] for a number beyond 65535.
     pub(crate) fn fibonacci(&mut self) -> Result<u16, Malformed> {
         let start = self.error(Kind::SectionId);
         let (mut sum, mut this, mut next) = (0_u32, 1_u32, 2_u32);
@@ -116,7 +136,10 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Ends the segment: whatever is left must be zero.
+    /// Ends the segment: every remaining bit must be zero.
+    ///
+    /// # Errors
+    /// [`Kind::Garbage`] at the first character with a bit that is set.
     pub(crate) fn finish(mut self) -> Result<(), Malformed> {
         while self.at < self.len() {
             let here = self.error(Kind::Garbage);

@@ -1,8 +1,10 @@
-//! The string of the Global Privacy Platform: a header that names sections, and the sections, joined by `~`.
+//! The string of the Global Privacy Platform: a header that names sections, and
+//! the sections, joined by `~`.
 //!
-//! All sections are believed at once. Which of them applies to a person is said outside of the string, where it is
-//! said at all, so the purposes are those of section 2 and every US section takes away what it was told to. A section
-//! that is not read may be the one that says no, so that [`Gpp::unread`] tells of it.
+//! All sections count at once. Which of them applies to a person is stated
+//! outside of the string, if at all; so the purposes are those of section 2,
+//! and every US section removes what the person opted out of. A section that is
+//! not supported may be the one that refuses, so [`Gpp::unread`] reports it.
 
 use crate::allowed::Allowed;
 use crate::bits::Bits;
@@ -16,16 +18,17 @@ use crate::us_states::UsState;
 /// A GPP string, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gpp {
+    /// The sections by id, ascending.
     sections: Vec<(u16, Section)>,
 }
 
-/// One section.
+/// One section («GPP Section Information» assigns the ids).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Section {
-    /// 2: a TC string.
+    /// 2: a TC string of IAB Europe.
     TcfEu(Box<TcString>),
-    /// 6: US Privacy.
+    /// 6: US Privacy, deprecated in favor of 7 to 23.
     UsPrivacy(UsPrivacy),
     /// 7: US National.
     UsNational(UsNational),
@@ -33,17 +36,31 @@ pub enum Section {
     UsCalifornia(UsCalifornia),
     /// 9 to 23: a single state.
     UsState(UsState),
-    /// Any other. It is not read.
+    /// Any other, which is not decoded.
     Other,
 }
 
 impl Gpp {
-    /// Reads a GPP string.
+    /// Parses a GPP string.
+    ///
+    /// ```
+    /// use tributary_consent::{Gpp, Kind, Section};
+    ///
+    /// let gpp = Gpp::parse("DBABTA~1YNN")?;
+    /// assert!(matches!(gpp.sections(), [(6, Section::UsPrivacy(_))]));
+    /// assert!(gpp.tc_string().is_none() && gpp.unread().next().is_none());
+    ///
+    /// // The header names one section, and none follows.
+    /// let error = Gpp::parse("DBABTA").unwrap_err();
+    /// assert_eq!(error.kind, Kind::SectionCount { named: 1, found: 0 });
+    /// # Ok::<(), tributary_consent::Malformed>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Malformed`], with the section, the sub-section and the bit, for a bad header, a number of sections that is
-    /// not the header's, and a section 2 or 6 to 23 that cannot be read.
+    /// [`Malformed`], with the section, the sub-section and the bit, for an
+    /// invalid header, another number of sections than the header's, and a
+    /// malformed section 2 or 6 to 23.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let mut parts = text.split('~');
         let header = parts.next().unwrap_or_default();
@@ -63,7 +80,7 @@ impl Gpp {
         &self.sections
     }
 
-    /// The ids of the sections that are there and were not read, ascending.
+    /// The ids of the sections that are not supported, ascending.
     pub fn unread(&self) -> impl Iterator<Item = u16> {
         let sections = self.sections.iter();
         let unread = sections.filter(|(_, section)| matches!(section, Section::Other));
@@ -78,8 +95,8 @@ impl Gpp {
         })
     }
 
-    /// What the string allows a party: what its TC string allows, if it has one, without what was opted out of in
-    /// any US section.
+    /// What the string allows a party: what its TC string allows, if it has
+    /// one, without what any US section opts out of.
     pub fn allowed(&self, terms: &Terms) -> Allowed {
         let allowed = self.tc_string().map(|string| string.allowed(terms));
         let allowed = allowed.unwrap_or_default();
@@ -96,6 +113,7 @@ impl Gpp {
 }
 
 impl Section {
+    /// Decodes the section with an id.
     fn parse(id: u16, text: &str) -> Result<Self, Malformed> {
         match id {
             2 => Ok(Self::TcfEu(Box::new(TcString::parse(text)?))),
@@ -107,7 +125,9 @@ impl Section {
     }
 }
 
-/// The ids that a header names, ascending: entries are offsets from the last id, and a Fibonacci number is never 0.
+/// The ids that a header names, ascending. Entries are offsets from the
+/// previous id; a Fibonacci number is never 0, so ids never repeat. `found`
+/// bounds the memory: further ids are only counted.
 fn header_ids(mut bits: Bits<'_>, found: usize) -> Result<Vec<u16>, Malformed> {
     let start = bits.clone();
     match bits.byte(6)? {

@@ -1,69 +1,75 @@
-//! Whether a party may process for a purpose, and the one word that says why, or why not.
+//! Whether a party may process for a purpose, with one stable word for the
+//! reason.
 //!
-//! The rules are those of «The Core String» (`RestrictionType`, `PurposeOneTreatment`, `IsServiceSpecific`,
-//! `PurposesLITransparency`) and of the policies. A purpose needs its own bit *and* the vendor's bit on the same
-//! basis; the bit for one never stands in for the other.
+//! The rules are those of «The Core String» (`RestrictionType`,
+//! `PurposeOneTreatment`, `IsServiceSpecific`, `PurposesLITransparency`) and of
+//! the TCF Policies. A purpose needs its own bit *and* the vendor's bit on the
+//! same basis; the bit for one basis never replaces that for the other.
 
 use crate::party::{Basis, Party};
 use crate::restriction::RestrictionType;
 use crate::tcf::TcString;
 
-/// The answer.
+/// The answer to whether a party may process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// Yes, because of a consent.
+    /// Yes, on consent.
     Consent,
-    /// Yes, because of a legitimate interest that was shown and not objected to.
+    /// Yes, on a legitimate interest that was disclosed and not objected to.
     LegitimateInterest,
     /// No.
     Refused(Refusal),
 }
 
-/// Why not.
+/// Why a party may not process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The purpose is not one of 1 to 24.
     UnknownPurpose,
-    /// No registered consent management platform made the string.
+    /// No registered consent management platform created the string.
     NoCmp,
-    /// The string is of the global scope, which has ended.
+    /// The string has the global scope, which has ended.
     GlobalScope,
-    /// The string does not list who was shown, which it must since TCF 2.3.
+    /// The string does not list the disclosed vendors, as it must since TCF
+    /// 2.3.
     NoDisclosedVendors,
-    /// The string lists who was shown, and not this vendor.
+    /// The string lists the disclosed vendors, and this one is not among them.
     NotDisclosed,
-    /// The publisher does not allow it, or restricts it in a way that is not defined.
+    /// The publisher forbids it, or restricts it in an undefined way.
     NotAllowed,
-    /// The publisher requires consent, the vendor works on legitimate interest only.
+    /// The publisher requires consent; the vendor declared legitimate interest
+    /// only.
     ConsentRequired,
-    /// The publisher requires legitimate interest, the vendor works on consent only.
+    /// The publisher requires legitimate interest; the vendor declared consent
+    /// only.
     InterestRequired,
     /// The publisher requires both bases at once.
     RestrictionsConflict,
     /// Purpose 1 was not disclosed.
     PurposeOneNotDisclosed,
-    /// The string says nothing of the publisher's own purposes.
+    /// The string does not state the publisher's own permissions.
     NoPublisherSegment,
-    /// The purpose is not consented to.
+    /// The person did not consent to the purpose.
     NoPurposeConsent,
-    /// The vendor is not consented to.
+    /// The person did not consent to the vendor.
     NoVendorConsent,
     /// Legitimate interest is no basis for this purpose.
     InterestUnavailable,
-    /// Legitimate interest for the purpose was not shown, or objected to.
+    /// Legitimate interest for the purpose was not disclosed, or was objected
+    /// to.
     NoPurposeInterest,
-    /// Legitimate interest of the vendor was not shown, or objected to.
+    /// Legitimate interest of the vendor was not disclosed, or was objected to.
     NoVendorInterest,
 }
 
 impl Outcome {
-    /// Whether it is a yes.
+    /// Whether the answer is yes.
     pub fn permitted(self) -> bool {
         !matches!(self, Self::Refused(_))
     }
 
-    /// The reason, as a stable word for evidence and metrics.
+    /// The stable name of the reason, for evidence and metrics.
     pub fn word(self) -> &'static str {
         match self {
             Self::Consent => "consent",
@@ -74,7 +80,7 @@ impl Outcome {
 }
 
 impl Refusal {
-    /// The reason, as a stable word for evidence and metrics.
+    /// The stable name of the reason, for evidence and metrics.
     pub fn word(self) -> &'static str {
         match self {
             Self::UnknownPurpose => "unknown_purpose",
@@ -97,36 +103,55 @@ impl Refusal {
     }
 }
 
-/// What a publisher's restrictions leave.
+/// What the restrictions of a publisher leave for one vendor and purpose.
 #[derive(Clone, Copy, Default)]
 struct Restricted {
+    /// Processing is not allowed.
     forbidden: bool,
+    /// Only consent is a basis.
     consent: bool,
+    /// Only legitimate interest is a basis.
     interest: bool,
 }
 
-/// The first policy version of TCF v2.2.
+/// The policy version of TCF v2.2.
 const V2_2: u8 = 4;
 
-/// The first policy version of TCF v2.3.
+/// The policy version of TCF v2.3.
 const V2_3: u8 = 5;
 
-/// 2026-03-01T00:00Z in tenths of a second: strings created from then on must list who was shown.
+/// 2026-03-01T00:00Z in tenths of a second: strings created from then on must
+/// list the disclosed vendors.
 const DISCLOSURE_MANDATORY: u64 = 1_772_323_200 * 10;
 
 impl TcString {
-    /// Whether the vendor may process for the purpose on the basis that it declared.
+    /// Whether a vendor may process for a purpose on the basis that it
+    /// declared.
+    ///
+    /// ```
+    /// use tributary_consent::{Basis, Outcome, Refusal, TcString};
+    ///
+    /// let string = TcString::parse("COvFyGBOvFyGBAbAAAENAPCAAOAAAAAAAAAAAEEUACCKAAA")?;
+    /// assert_eq!(string.permits(6, 1, Basis::Consent), Outcome::Consent);
+    /// assert_eq!(
+    ///     string.permits(7, 1, Basis::Consent),
+    ///     Outcome::Refused(Refusal::NoVendorConsent)
+    /// );
+    /// # Ok::<(), tributary_consent::Malformed>(())
+    /// ```
     pub fn permits(&self, vendor: u16, purpose: u8, basis: Basis) -> Outcome {
         self.judge(Party::Vendor(vendor), purpose, basis)
             .unwrap_or_else(Outcome::Refused)
     }
 
-    /// Whether the publisher itself may process for the purpose. Restrictions are for vendors and do not bind it.
+    /// Whether the publisher itself may process for a purpose. Restrictions
+    /// apply to vendors only.
     pub fn permits_publisher(&self, purpose: u8, basis: Basis) -> Outcome {
         self.judge(Party::Publisher, purpose, basis)
             .unwrap_or_else(Outcome::Refused)
     }
 
+    /// The rules, in the order in which refusals take precedence.
     fn judge(&self, party: Party, purpose: u8, basis: Basis) -> Result<Outcome, Refusal> {
         if !(1..=24).contains(&purpose) {
             return Err(Refusal::UnknownPurpose);
@@ -161,7 +186,7 @@ impl TcString {
         }
     }
 
-    /// Whether the string may speak for the party at all.
+    /// Whether the string is valid for the party at all.
     fn standing(&self, party: Party) -> Result<(), Refusal> {
         if self.cmp_id < 2 {
             return Err(Refusal::NoCmp);
@@ -181,11 +206,12 @@ impl TcString {
         }
     }
 
-    /// Whether the string must list the vendors that were shown.
+    /// Whether the string must list the disclosed vendors.
     fn must_disclose(&self) -> bool {
         self.policy_version >= V2_3 && self.created >= DISCLOSURE_MANDATORY
     }
 
+    /// The restrictions of the publisher on a vendor and a purpose, combined.
     fn restricted(&self, vendor: u16, purpose: u8) -> Restricted {
         let mut restricted = Restricted::default();
         for entry in &self.restrictions {
@@ -202,6 +228,7 @@ impl TcString {
         restricted
     }
 
+    /// Whether the person consented to the purpose and the party.
     fn consent(&self, party: Party, purpose: u8) -> Result<(), Refusal> {
         if purpose == 1 && self.purpose_one_treatment {
             return Err(Refusal::PurposeOneNotDisclosed);
@@ -220,6 +247,8 @@ impl TcString {
         }
     }
 
+    /// Whether legitimate interest for the purpose and the party was disclosed
+    /// and not objected to.
     fn interest(&self, party: Party, purpose: u8) -> Result<(), Refusal> {
         if purpose == 1 || ((3..=6).contains(&purpose) && self.policy_version >= V2_2) {
             return Err(Refusal::InterestUnavailable);

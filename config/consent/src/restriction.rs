@@ -1,10 +1,11 @@
-//! What a publisher restricted: for a purpose and some vendors, forbidden outright or bound to one legal basis.
+//! Publisher restrictions: a purpose and a set of vendors, forbidden outright
+//! or bound to one legal basis.
 
 use crate::bits::Bits;
 use crate::error::{Kind, Malformed};
 use crate::vendor_ids::VendorIds;
 
-/// How a publisher restricts a purpose (`RestrictionType`).
+/// How a publisher restricts a purpose («The Core String», `RestrictionType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RestrictionType {
     /// 0: not allowed, whatever the vendor declared.
@@ -13,8 +14,8 @@ pub enum RestrictionType {
     RequireConsent,
     /// 2: only on legitimate interest.
     RequireLegitimateInterest,
-    /// 3: the standard does not define it. Strings with it are in the field; somebody wanted something restricted,
-    /// so that it is obeyed as if nothing were allowed.
+    /// 3: undefined by the standard. Deployed strings contain it; somebody
+    /// wanted something restricted, so it is treated as *not allowed*.
     Undefined,
 }
 
@@ -30,9 +31,10 @@ pub struct Restriction {
 }
 
 impl Restriction {
-    /// `NumPubRestrictions` and the entries. The same purpose and type may stand there more than once: encoders
-    /// split long lists, and all of them apply. For the same reason the ranges of an entry may come in any order: a
-    /// restriction only takes away.
+    /// Reads `NumPubRestrictions` and the entries. A purpose and type may
+    /// repeat: encoders split long lists, and all of them apply. For the same
+    /// reason the ranges of an entry may come in any order: a restriction only
+    /// removes permissions.
     pub(crate) fn section(bits: &mut Bits<'_>) -> Result<Vec<Self>, Malformed> {
         let count = bits.word(12)?;
         // Nothing is reserved from a number that a stranger wrote.

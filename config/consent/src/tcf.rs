@@ -1,7 +1,8 @@
-//! The TC string of the IAB Europe Transparency and Consent Framework, versions 2.x.
+//! The TC string of the IAB Europe Transparency and Consent Framework, versions
+//! 2.x.
 //!
-//! The fields stand here in the order and under the names of «The Core String» of the standard. What they mean for
-//! a vendor is [`TcString::permits`]; this file only reads.
+//! The fields have the order and the names of «The Core String». This file only
+//! decodes; [`TcString::permits`] defines what they mean for a vendor.
 
 use crate::bits::Bits;
 use crate::error::{Kind, Malformed};
@@ -9,81 +10,105 @@ use crate::numbers::Numbers;
 use crate::restriction::Restriction;
 use crate::vendor_ids::VendorIds;
 
-/// A TC string, decoded. Each field says what the string said, not what it permits.
+/// A TC string, decoded. Each field is what the string states, not what it
+/// permits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TcString {
-    /// When it was first created, in tenths of a second since 1970.
+    /// When it was first created, tenths of a second since 1970-01-01T00:00Z.
     pub created: u64,
-    /// When it was last updated, in tenths of a second since 1970.
+    /// When it was last updated, tenths of a second since 1970-01-01T00:00Z.
     pub last_updated: u64,
-    /// The consent management platform that updated it last; 0 and 1 are nobody.
+    /// The consent management platform that updated it last; 0 and 1 are not
+    /// assigned.
     pub cmp_id: u16,
-    /// Its version.
+    /// The version of that platform.
     pub cmp_version: u16,
-    /// The screen on which the choice was made.
+    /// The number of the screen on which the person chose, as that platform
+    /// counts them.
     pub consent_screen: u8,
-    /// The language in which it was asked, two capital letters of ISO 639-1.
+    /// The language of the dialog, two capital letters of ISO 639-1.
     pub consent_language: [u8; 2],
     /// The version of the Global Vendor List.
     pub vendor_list_version: u16,
-    /// The version of the policies: 2 (v2.0), 3 (v2.1), 4 (v2.2), 5 (v2.3); later ones are read alike.
+    /// The version of the TCF Policies: 2 (v2.0), 3 (v2.1), 4 (v2.2), 5 (v2.3);
+    /// later ones are decoded alike.
     pub policy_version: u8,
-    /// Whether it counts for this service only; false for the global scope, which has ended.
+    /// Whether it applies to this service only; false for the global scope,
+    /// which has ended.
     pub is_service_specific: bool,
-    /// Whether the CMP changed the standard texts.
+    /// Whether the platform changed the standard texts.
     pub use_non_standard_texts: bool,
     /// The special features that the person opted in to, from 1.
     pub special_feature_opt_ins: Numbers,
     /// The purposes consented to, from 1.
     pub purpose_consents: Numbers,
-    /// The purposes whose legitimate interest was shown and not objected to.
+    /// The purposes whose legitimate interest was disclosed and not objected
+    /// to.
     pub purpose_legitimate_interests: Numbers,
     /// Whether purpose 1 was not disclosed at all.
     pub purpose_one_treatment: bool,
-    /// The country whose law is followed, two capital letters of ISO 3166-1; `AA` for none.
+    /// The country whose law applies, two capital letters of ISO 3166-1; `AA`
+    /// if unknown.
     pub publisher_country: [u8; 2],
     /// The vendors consented to.
     pub vendor_consents: VendorIds,
-    /// The vendors whose legitimate interest was shown and not objected to.
+    /// The vendors whose legitimate interest was disclosed and not objected to.
     pub vendor_legitimate_interests: VendorIds,
-    /// What the publisher restricted, in the order of the string.
+    /// The publisher's restrictions, in the order of the string.
     pub restrictions: Vec<Restriction>,
-    /// The vendors that were shown, where the segment is there.
+    /// The vendors that were disclosed, if the segment exists.
     pub disclosed_vendors: Option<VendorIds>,
-    /// The vendors that the publisher let use bases outside of the framework (v2.0, v2.1). Never a permission here.
+    /// The vendors that the publisher permitted bases outside of the framework
+    /// (v2.0, v2.1). Not a permission here.
     pub allowed_vendors: Option<VendorIds>,
-    /// What was asked for the publisher itself, where the segment is there.
+    /// The publisher's own permissions, if the segment exists.
     pub publisher: Option<PublisherTc>,
 }
 
-/// What was asked for the publisher's own purposes (segment `PublisherTC`).
+/// The permissions for the publisher's own purposes (segment `PublisherTC`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublisherTc {
     /// The purposes consented to.
     pub consents: Numbers,
-    /// The purposes whose legitimate interest was shown and not objected to.
+    /// The purposes whose legitimate interest was disclosed and not objected
+    /// to.
     pub legitimate_interests: Numbers,
-    /// How many purposes of its own the publisher has, at most 63.
+    /// The number of the publisher's custom purposes, at most 63.
     pub custom_purposes: u8,
-    /// Those of them consented to.
+    /// The custom purposes consented to.
     pub custom_consents: Numbers,
-    /// Those of them whose legitimate interest was shown and not objected to.
+    /// The custom purposes whose legitimate interest was disclosed and not
+    /// objected to.
     pub custom_legitimate_interests: Numbers,
 }
 
 impl TcString {
-    /// The UTC day on which it was last updated: days since 1970-01-01.
+    /// The UTC day of the last update, days since 1970-01-01.
     pub fn updated_day(&self) -> i32 {
         // 36 bits of tenths of a second are less than 80,000 days.
         i32::try_from(self.last_updated / (10 * 86_400)).unwrap_or(i32::MAX)
     }
 
-    /// Reads a TC string.
+    /// Parses a TC string.
+    ///
+    /// ```
+    /// use tributary_consent::{Kind, TcString};
+    ///
+    /// let string = TcString::parse("COvFyGBOvFyGBAbAAAENAPCAAOAAAAAAAAAAAEEUACCKAAA")?;
+    /// assert_eq!(&string.consent_language, b"EN");
+    /// assert_eq!(string.purpose_consents.iter().collect::<Vec<_>>(), [1, 2, 3]);
+    /// assert_eq!(string.vendor_consents.iter().collect::<Vec<_>>(), [2, 6, 8]);
+    ///
+    /// let error = TcString::parse("COvFyGBOvFyGBAbAAAENAPCAAO").unwrap_err();
+    /// assert_eq!(error.kind, Kind::Truncated);
+    /// # Ok::<(), tributary_consent::Malformed>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Malformed`], with the segment and the bit, for everything that the crate's head lists as refused.
+    /// [`Malformed`], with the segment and the bit, for everything that the
+    /// crate's documentation lists as rejected.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let mut segments = text.split('.').enumerate();
         let (_, core) = segments.next().unwrap_or_default();
@@ -109,6 +134,7 @@ impl TcString {
         Ok(string)
     }
 
+    /// Reads the core string.
     fn core(mut bits: Bits<'_>) -> Result<Self, Malformed> {
         let start = bits.clone();
         match bits.byte(6)? {
@@ -146,6 +172,7 @@ impl TcString {
 }
 
 impl PublisherTc {
+    /// Reads the segment *Publisher TC* behind its type.
     fn segment(bits: &mut Bits<'_>) -> Result<Self, Malformed> {
         let consents = numbers(bits, 24)?;
         let legitimate_interests = numbers(bits, 24)?;
@@ -160,11 +187,12 @@ impl PublisherTc {
     }
 }
 
+/// Reads a bit field of `count` bits.
 fn numbers(bits: &mut Bits<'_>, count: usize) -> Result<Numbers, Malformed> {
     Ok(Numbers::from_field(bits.take(count)?, count))
 }
 
-/// Puts a segment into its place and says whether the place was taken.
+/// Sets a segment. Returns whether it was set before.
 fn put<T>(place: &mut Option<T>, segment: T) -> bool {
     place.replace(segment).is_some()
 }

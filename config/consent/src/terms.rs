@@ -1,23 +1,33 @@
-//! The party for which a signal is read, and the legal basis that it declared for each purpose.
+//! The terms of a party: the legal basis that it declared for each purpose, and
+//! its features.
 
 use crate::numbers::Numbers;
 use crate::party::{Basis, Party};
 use crate::vendor_list::Vendor;
 
 /// What a party declared. A purpose without a basis is never allowed.
+///
+/// ```
+/// use tributary_consent::{Basis, Party, Terms};
+///
+/// let terms = Terms::new(Party::Vendor(755)).with(7, Basis::LegitimateInterest);
+/// assert_eq!(terms.basis(7), Some(Basis::LegitimateInterest));
+/// assert_eq!(terms.basis(8), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     party: Party,
+    /// The basis of purpose `n` at index `n - 1`.
     bases: [Option<Basis>; PURPOSES],
     special_features: Numbers,
     feature_2: bool,
 }
 
-/// The policies know purposes 1 to 11.
+/// The number of purposes of the TCF Policies, from 1.
 pub(crate) const PURPOSES: usize = 11;
 
 impl Terms {
-    /// A party that declared nothing yet.
+    /// A party that has declared nothing.
     pub fn new(party: Party) -> Self {
         Self {
             party,
@@ -27,7 +37,8 @@ impl Terms {
         }
     }
 
-    /// What a vendor declared in the vendor list. A deleted vendor declares nothing any more.
+    /// The declarations of a vendor in the vendor list. A deleted vendor
+    /// declares nothing.
     pub fn of(vendor: &Vendor) -> Self {
         let terms = Self::new(Party::Vendor(vendor.id));
         if vendor.deleted {
@@ -42,7 +53,7 @@ impl Terms {
             .with_feature_2(vendor.features.contains(2))
     }
 
-    /// Declares a purpose, from 1 to 11; others change nothing.
+    /// Declares a purpose, of 1 to 11; others change nothing.
     #[must_use]
     pub fn with(mut self, purpose: u8, basis: Basis) -> Self {
         let place = usize::from(purpose).checked_sub(1);
@@ -52,26 +63,27 @@ impl Terms {
         self
     }
 
-    /// Declares the special features: 1 precise position, 2 scanning of the device.
+    /// Declares the special features: 1 precise geolocation, 2 active scanning
+    /// of the device.
     #[must_use]
     pub fn with_special_features(mut self, special_features: Numbers) -> Self {
         self.special_features = special_features;
         self
     }
 
-    /// Declares, or not, that different devices are linked (feature 2).
+    /// Declares whether different devices are linked (feature 2).
     #[must_use]
     pub fn with_feature_2(mut self, disclosed: bool) -> Self {
         self.feature_2 = disclosed;
         self
     }
 
-    /// The party.
+    /// The party of the terms.
     pub fn party(&self) -> Party {
         self.party
     }
 
-    /// The basis of a purpose, if it was declared.
+    /// The declared basis of a purpose; `None` if it is not declared.
     pub fn basis(&self, purpose: u8) -> Option<Basis> {
         let place = usize::from(purpose).checked_sub(1)?;
         self.bases.get(place).copied().flatten()

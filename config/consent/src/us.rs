@@ -1,7 +1,9 @@
-//! What US signals are made of: answers with a third value, and the US Privacy string of four characters.
+//! US signals: answers with a third value, and the US Privacy string of four
+//! characters.
 //!
-//! «U.S. Privacy String», version 1, GPP section 6: a version, whether notice was given, whether the person opted
-//! out of sale, whether the transaction is covered by the service provider agreement. `1---` says that no US law
+//! «U.S. Privacy String», version 1, GPP section 6: a version, whether notice
+//! was given, whether the person opted out of sale, whether the transaction is
+//! covered by the service provider agreement. `1---` states that no US law
 //! applies; where one does, "Opt-Out of Sale may never be unknown".
 
 use crate::allowed::{Allowed, OptOut};
@@ -56,7 +58,8 @@ pub enum YesNo {
     No,
 }
 
-/// An answer of two bits.
+/// An answer of two bits. Which value means yes differs between the kinds of
+/// answers.
 pub(crate) trait Answer: Copy + Default {
     /// The meanings of 0, 1 and 2.
     const VALUES: [Self; 3];
@@ -68,7 +71,7 @@ pub(crate) trait Answer: Copy + Default {
         Self::VALUES.get(value).copied().ok_or(error)
     }
 
-    /// Reads one where the section has it; otherwise it does not apply.
+    /// Reads an answer if the section has it; otherwise it does not apply.
     fn read_if(there: bool, bits: &mut Bits<'_>) -> Result<Self, Malformed> {
         match there {
             true => Self::read(bits),
@@ -76,7 +79,7 @@ pub(crate) trait Answer: Copy + Default {
         }
     }
 
-    /// Reads `count` of them, up to `N`; the others do not apply.
+    /// Reads `count` answers, up to `N`; the others do not apply.
     fn several<const N: usize>(bits: &mut Bits<'_>, count: usize) -> Result<[Self; N], Malformed> {
         let mut answers = [Self::default(); N];
         for answer in answers.iter_mut().take(count) {
@@ -102,18 +105,23 @@ impl Answer for YesNo {
     const VALUES: [Self; 3] = [Self::NotApplicable, Self::Yes, Self::No];
 }
 
-/// Whether the processing that `notice` covers is off: by choice, or because no notice of the choice was given.
+/// Whether the processing that `notice` covers is off: the person opted out, or
+/// received no notice of the choice.
 pub(crate) fn out(notice: Notice, opted_out: OptedOut) -> bool {
     notice == Notice::NotProvided || opted_out == OptedOut::Out
 }
 
-/// What is left without what was opted out of.
+/// Removes what the person opted out of.
 pub(crate) fn take_away(allowed: Allowed, outs: &[(OptOut, bool)]) -> Allowed {
     let outs = outs.iter().filter(|(_, out)| *out);
     outs.fold(allowed, |allowed, (out, _)| allowed.without(*out))
 }
 
-/// The core and the Global Privacy Control of the sub-section of type 1, if it is there.
+/// The core, and the Global Privacy Control of the sub-section of type 1 if it
+/// exists.
+///
+/// # Errors
+/// [`Kind::SegmentTwice`] and [`Kind::SegmentType`] for another sub-section.
 pub(crate) fn subsections(text: &str) -> Result<(&str, Option<bool>), Malformed> {
     let mut parts = text.split('.').enumerate();
     let (_, core) = parts.next().unwrap_or_default();
@@ -138,16 +146,26 @@ pub struct UsPrivacy {
     pub notice: YesNo,
     /// Whether the person opted out of the sale of personal data.
     pub sale_opt_out: YesNo,
-    /// Whether the transaction is covered by the Limited Service Provider Agreement.
+    /// Whether the transaction is covered by the Limited Service Provider
+    /// Agreement.
     pub lspa_covered: YesNo,
 }
 
 impl UsPrivacy {
-    /// Reads `1` and three of `Y`, `N` and `-`.
+    /// Parses `1` and three of `Y`, `N` and `-`.
+    ///
+    /// ```
+    /// use tributary_consent::{UsPrivacy, YesNo};
+    ///
+    /// assert_eq!(UsPrivacy::parse("1YYN")?.sale_opt_out, YesNo::Yes);
+    /// assert!(UsPrivacy::parse("1Y-N").is_err(), "where a law applies, the opt-out is never unknown");
+    /// # Ok::<(), tributary_consent::Malformed>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Kind::Version`] for another digit, [`Kind::UsPrivacy`] for anything else, with the character.
+    /// [`Kind::Version`] for another digit, [`Kind::UsPrivacy`] for anything
+    /// else, with the character.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let wrong = |place| Malformed::new(Kind::UsPrivacy, 0, place);
         let bytes = text.as_bytes();
@@ -182,8 +200,9 @@ impl UsPrivacy {
         }
     }
 
-    /// Takes away what the person opted out of. The string is older than the words of the later law, in which the
-    /// same right is one against sale and sharing, and sharing is what serves targeted advertising.
+    /// Removes what the person opted out of. The string is older than the terms
+    /// of the later law, in which the same right covers sale and sharing, and
+    /// sharing is what serves targeted advertising.
     pub(crate) fn restrict(&self, allowed: Allowed) -> Allowed {
         if self.sale_opt_out == YesNo::Yes || self.notice == YesNo::No {
             allowed

@@ -1,13 +1,17 @@
-//! The US National (7) and California (8) sections of the Global Privacy Platform.
+//! The US National (7) and California (8) sections of the Global Privacy
+//! Platform.
 //!
-//! Both are a core of two-bit answers behind a version and, behind a dot, an optional sub-section of the type 1 that
-//! carries the Global Privacy Control of the browser. «GPP Extension: IAB Privacy's MSPA US National Section
-//! Technical Specification», versions 1 and 2, and «GPP Extension: California Privacy Technical Specification».
+//! Both are a version and a core of two-bit answers and, after a dot, an
+//! optional sub-section of type 1 with the browser's Global Privacy Control.
+//! The sources are «GPP Extension: IAB Privacy's MSPA US National Section
+//! Technical Specification», versions 1 and 2, and «GPP Extension: California
+//! Privacy Technical Specification».
 //!
-//! Version 2 of the national core asks sixteen questions on sensitive data instead of twelve and three on children
-//! instead of two. The encoder that most use wrote that layout under version 1 for a while, so a core of version 1
-//! in which bits are set behind the shorter layout is read by the longer one: there they always are, in the shorter
-//! one never.
+//! Version 2 of the national core has sixteen answers on sensitive data instead
+//! of twelve, and three on children instead of two. The most common encoder
+//! wrote that layout under version 1 for a while, so a core of version 1 in
+//! which bits are set behind the shorter layout is decoded by the longer one:
+//! there such bits always exist, in the shorter one never.
 
 use crate::allowed::{Allowed, OptOut};
 use crate::bits::Bits;
@@ -38,14 +42,17 @@ pub struct UsNational {
     pub sharing_opt_out: OptedOut,
     /// Opt-out of targeted advertising.
     pub targeted_advertising_opt_out: OptedOut,
-    /// Consents to the processing of sensitive data, in the order of the specification (the eighth is the precise
-    /// position); the last four do not apply in the shorter layout.
+    /// Consents to the processing of sensitive data, in the order of the
+    /// specification (the eighth is the precise position); the last four do not
+    /// apply in the shorter layout.
     pub sensitive_data: [Consented; 16],
-    /// Consents for a known child: from 13 to 16, under 13, from 16 to 17 (not in the shorter layout).
+    /// Consents for a known child: from 13 to 16, under 13, from 16 to 17 (not
+    /// in the shorter layout).
     pub known_child: [Consented; 3],
     /// Consent to uses beyond what the data was collected for.
     pub personal_data: Consented,
-    /// Whether the transaction is covered by the Multi-State Privacy Agreement (MSPA).
+    /// Whether the transaction is covered by the Multi-State Privacy Agreement
+    /// (MSPA).
     pub mspa_covered: YesNo,
     /// Whether it is in the opt-out option mode.
     pub mspa_opt_out_option: YesNo,
@@ -69,13 +76,15 @@ pub struct UsCalifornia {
     pub sale_opt_out: OptedOut,
     /// Opt-out of sharing.
     pub sharing_opt_out: OptedOut,
-    /// Opt-outs of the use of sensitive data, in the order of the specification (the third is the precise position).
+    /// Opt-outs of the use of sensitive data, in the order of the specification
+    /// (the third is the precise position).
     pub sensitive_data: [OptedOut; 9],
     /// Consents for a child under 16: to sell, to share.
     pub known_child: [Consented; 2],
     /// Consent to uses beyond what the data was collected for.
     pub personal_data: Consented,
-    /// Whether the transaction is covered by the Multi-State Privacy Agreement (MSPA).
+    /// Whether the transaction is covered by the Multi-State Privacy Agreement
+    /// (MSPA).
     pub mspa_covered: YesNo,
     /// Whether it is in the opt-out option mode.
     pub mspa_opt_out_option: YesNo,
@@ -85,16 +94,19 @@ pub struct UsCalifornia {
     pub gpc: Option<bool>,
 }
 
+/// Answers on sensitive data and on children in version 1 of the national
+/// section.
 const LIMITED: (usize, usize) = (12, 2);
+/// The same in version 2.
 const FULL: (usize, usize) = (16, 3);
 
 impl UsNational {
-    /// Reads the section.
+    /// Parses the section.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] for another version than 1 and 2, an undefined value, a wrong length or a sub-section that is
-    /// not known.
+    /// [`Malformed`] for another version than 1 and 2, an undefined value,
+    /// another length, or an unknown sub-section.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let (core, gpc) = subsections(text)?;
         let mut bits = Bits::new(core, 0)?;
@@ -111,6 +123,7 @@ impl UsNational {
         Ok(Self { gpc, ..section })
     }
 
+    /// Reads the core in one layout.
     fn core(mut bits: Bits<'_>, version: u8, layout: (usize, usize)) -> Result<Self, Malformed> {
         let (sensitive, children) = layout;
         let section = Self {
@@ -136,7 +149,9 @@ impl UsNational {
         Ok(section)
     }
 
-    /// Takes away what the person opted out of.
+    /// Removes what the person opted out of. The Global Privacy Control, and a
+    /// refusal for a known child, opt out of sale, sharing and targeted
+    /// advertising.
     pub(crate) fn restrict(&self, allowed: Allowed) -> Allowed {
         let all = self.gpc == Some(true) || self.known_child.contains(&Consented::No);
         let sale = out(self.sale_opt_out_notice, self.sale_opt_out);
@@ -159,12 +174,12 @@ impl UsNational {
 }
 
 impl UsCalifornia {
-    /// Reads the section.
+    /// Parses the section.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] for another version than 1, an undefined value, a wrong length or a sub-section that is not
-    /// known.
+    /// [`Malformed`] for another version than 1, an undefined value, another
+    /// length, or an unknown sub-section.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let (core, gpc) = subsections(text)?;
         let mut bits = Bits::new(core, 0)?;
@@ -191,8 +206,9 @@ impl UsCalifornia {
         Ok(section)
     }
 
-    /// Takes away what the person opted out of. California's "share" is for advertising across contexts, so that
-    /// the opt-out of it is one of targeted advertising too.
+    /// Removes what the person opted out of. California's "share" concerns
+    /// cross-context behavioral advertising, so an opt-out of sharing is one of
+    /// targeted advertising too.
     pub(crate) fn restrict(&self, allowed: Allowed) -> Allowed {
         let gpc = self.gpc == Some(true);
         let [child_sale, child_sharing] = self.known_child.map(|child| child == Consented::No);

@@ -1,10 +1,13 @@
 //! The sections of single US states (9 to 23) of the Global Privacy Platform.
 //!
-//! All of them are one layout with a few places that a state has or has not: a version, three notices, two opt-outs,
-//! answers on categories of sensitive data, consents for known children, and three answers on the Multi-State Privacy
-//! Agreement (MSPA). [`LAYOUTS`] says which state has what, after «GPP Extension: IAB Privacy's … Privacy Technical
-//! Specification» of each state, version 1. A sub-section of type 1 carries the Global Privacy Control of the browser;
-//! Florida, Utah and Virginia define none, and one that stands there nonetheless is read, because it can only take away.
+//! All of them have one layout with a few optional parts: a version, three
+//! notices, two opt-outs, answers on categories of sensitive data, consents for
+//! known children, and three answers on the Multi-State Privacy Agreement
+//! (MSPA). [`LAYOUTS`] states which state has what, after version 1 of each
+//! state's «GPP Extension: IAB Privacy's … Privacy Technical Specification». A
+//! sub-section of type 1 contains the browser's Global Privacy Control;
+//! Florida, Utah and Virginia define none, and one that occurs nonetheless is
+//! read, because it can only remove permissions.
 
 use crate::allowed::{Allowed, OptOut};
 use crate::bits::Bits;
@@ -17,7 +20,8 @@ use crate::us::{Answer, Consented, Notice, OptedOut, YesNo, out, subsections, ta
 pub struct UsState {
     /// The state, two capital letters.
     pub state: &'static str,
-    /// Notice that personal data is processed (Colorado, Connecticut, Montana, Utah, Virginia: shared).
+    /// Notice that personal data is processed (Colorado, Connecticut, Montana,
+    /// Utah, Virginia: shared).
     pub processing_notice: Notice,
     /// Notice of the opt-out of sale.
     pub sale_opt_out_notice: Notice,
@@ -29,14 +33,17 @@ pub struct UsState {
     pub sale_opt_out: OptedOut,
     /// Opt-out of targeted advertising.
     pub targeted_advertising_opt_out: OptedOut,
-    /// For each category of sensitive data, in the order of the specification, what the person answered: consents, in
-    /// Iowa and Utah opt-outs, where opting out is no consent. The last ones do not apply where there are fewer.
+    /// For each category of sensitive data, in the order of the specification,
+    /// what the person answered: consents, in Iowa and Utah opt-outs, where
+    /// opting out is no consent. The last ones do not apply where there are
+    /// fewer.
     pub sensitive_data: [Consented; MOST_SENSITIVE],
     /// Consents for a known child, in the order of the specification.
     pub known_child: [Consented; MOST_CHILDREN],
     /// Consent to uses beyond what the data was collected for.
     pub additional_data: Consented,
-    /// Whether the transaction is covered by the Multi-State Privacy Agreement (MSPA).
+    /// Whether the transaction is covered by the Multi-State Privacy Agreement
+    /// (MSPA).
     pub mspa_covered: YesNo,
     /// Whether it is in the opt-out option mode.
     pub mspa_opt_out_option: YesNo,
@@ -48,12 +55,16 @@ pub struct UsState {
     position: &'static [usize],
 }
 
+/// The largest number of categories of sensitive data.
 const MOST_SENSITIVE: usize = 11;
+/// The largest number of consents for known children.
 const MOST_CHILDREN: usize = 5;
 
-/// What the section of a state has.
+/// The parts of a state's section.
 struct Layout {
+    /// The section id.
     id: u16,
+    /// The state, two capital letters.
     state: &'static str,
     /// Categories of sensitive data.
     sensitive: usize,
@@ -67,6 +78,7 @@ struct Layout {
     additional: bool,
 }
 
+/// A layout without an opt-out from sensitive data.
 const fn layout(
     id: u16,
     state: &'static str,
@@ -86,6 +98,7 @@ const fn layout(
     }
 }
 
+/// The layouts by section id.
 const LAYOUTS: [Layout; 15] = [
     layout(9, "VA", 8, &[7], 1, false),
     layout(10, "CO", 7, &[], 1, false),
@@ -112,12 +125,13 @@ const LAYOUTS: [Layout; 15] = [
 ];
 
 impl UsState {
-    /// Reads the section with that id; nothing where it is not that of a state that is known.
+    /// Parses the section with an id; `None` if the id is not that of a
+    /// supported state.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] for another version than 1, an undefined value, a wrong length or a sub-section that is not
-    /// known.
+    /// [`Malformed`] for another version than 1, an undefined value, another
+    /// length, or an unknown sub-section.
     pub fn parse(id: u16, text: &str) -> Result<Option<Self>, Malformed> {
         let Some(layout) = LAYOUTS.iter().find(|layout| layout.id == id) else {
             return Ok(None);
@@ -152,7 +166,8 @@ impl UsState {
         Ok(Some(section))
     }
 
-    /// Whether the person refused the use of a precise position, or received no notice of that choice.
+    /// Whether the person refused the use of a precise geolocation, or received
+    /// no notice of that choice.
     pub fn position_refused(&self) -> bool {
         let answers = self.position.iter();
         let mut answers = answers.filter_map(|place| self.sensitive_data.get(*place));
@@ -160,8 +175,9 @@ impl UsState {
             || answers.any(|answer| *answer == Consented::No)
     }
 
-    /// Takes away what the person opted out of. The laws of these states know sale and targeted advertising; the
-    /// control of the browser and a child for whom nobody consented opt out of both.
+    /// Removes what the person opted out of. The laws of these states cover
+    /// sale and targeted advertising; the Global Privacy Control, and a known
+    /// child without consent, opt out of both.
     pub(crate) fn restrict(&self, allowed: Allowed) -> Allowed {
         let all = self.gpc == Some(true) || self.known_child.contains(&Consented::No);
         let sale = out(self.sale_opt_out_notice, self.sale_opt_out);

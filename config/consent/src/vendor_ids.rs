@@ -1,7 +1,9 @@
-//! A set of vendor ids, as the bit field or the ranges of a vendor section said it.
+//! A set of vendor ids, as the bit field or the ranges of a vendor section
+//! state it.
 //!
-//! Kept as ascending runs that neither overlap nor touch, so that equal sets are equal values and a range costs
-//! what it costs in the string, however many ids it spans.
+//! It is stored as ascending runs that neither overlap nor touch, so that equal
+//! sets are equal values, and a range costs what it costs in the string,
+//! however many ids it spans.
 
 use crate::bits::Bits;
 use crate::error::{Kind, Malformed};
@@ -9,11 +11,13 @@ use crate::error::{Kind, Malformed};
 /// A set of vendor ids, from 1 to 65535.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct VendorIds {
+    /// First and last id of each run.
     runs: Vec<(u16, u16)>,
 }
 
 impl VendorIds {
-    /// `MaxVendorId`, `IsRangeEncoding`, and then the bit field or the range section, whose entries must ascend.
+    /// Reads `MaxVendorId`, `IsRangeEncoding`, and the bit field or the range
+    /// section, whose entries must ascend.
     pub(crate) fn section(bits: &mut Bits<'_>) -> Result<Self, Malformed> {
         let max = bits.word(16)?;
         let mut ids = Self::default();
@@ -36,7 +40,8 @@ impl VendorIds {
         Ok(ids)
     }
 
-    /// The range section of a publisher restriction, whose entries come in any order.
+    /// Reads the range section of a publisher restriction, whose entries may
+    /// come in any order.
     pub(crate) fn restricted(bits: &mut Bits<'_>) -> Result<Self, Malformed> {
         let count = bits.word(12)?;
         let entries = (0..count).map(|_| entry(bits, u16::MAX));
@@ -63,7 +68,8 @@ impl VendorIds {
         self.runs.get(at).is_some_and(|run| run.0 <= vendor)
     }
 
-    /// The largest id in the set, 0 where there is none. A section may speak of larger ones (`MaxVendorId`).
+    /// The largest id in the set; 0 for the empty set. The section's
+    /// `MaxVendorId` may be larger.
     pub fn max(&self) -> u16 {
         self.runs.last().map_or(0, |run| run.1)
     }
@@ -73,7 +79,8 @@ impl VendorIds {
         self.runs.is_empty()
     }
 
-    /// First and last id of each run, ascending; runs neither overlap nor touch.
+    /// First and last id of each run, ascending; runs neither overlap nor
+    /// touch.
     pub fn runs(&self) -> &[(u16, u16)] {
         &self.runs
     }
@@ -84,7 +91,7 @@ impl VendorIds {
     }
 }
 
-/// `IsARange`, `StartOrOnlyVendorId` and, of a range, `EndVendorId`.
+/// Reads `IsARange`, `StartOrOnlyVendorId` and, of a range, `EndVendorId`.
 fn entry(bits: &mut Bits<'_>, max: u16) -> Result<(u16, u16), Malformed> {
     let start = bits.clone();
     let is_range = bits.flag()?;

@@ -1,8 +1,9 @@
 //! The Global Vendor List: what each vendor declared.
 //!
-//! JSON of the list's specification 2 or 3 («The Global Vendor List»). Only what the questions of this crate need is
-//! kept; texts, languages, retention and addresses are not read. What contradicts itself is refused: the list decides
-//! what is permitted, and a list that was cut or mixed up must not.
+//! The list is JSON of specification 2 or 3 («The Global Vendor List»). Only
+//! what this crate evaluates is kept; texts, languages, retention periods and
+//! addresses are skipped. A contradictory list is rejected, because it decides
+//! what is permitted.
 
 use std::collections::BTreeMap;
 
@@ -19,50 +20,51 @@ pub struct VendorList {
     vendors: BTreeMap<u16, Vendor>,
 }
 
-/// What a vendor declared.
+/// The declarations of one vendor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Vendor {
-    /// Its id, from 1.
+    /// The vendor's id, from 1.
     pub id: u16,
-    /// Its name.
+    /// The vendor's name.
     pub name: String,
-    /// Purposes on consent.
+    /// The purposes declared on consent.
     pub purposes: Numbers,
-    /// Purposes on legitimate interest.
+    /// The purposes declared on legitimate interest; disjoint from `purposes`.
     pub legitimate_interest_purposes: Numbers,
-    /// Those of both for which it accepts the other basis too.
+    /// The purposes, of both, for which the vendor accepts the other basis too.
     pub flexible_purposes: Numbers,
-    /// Special purposes.
+    /// The special purposes, which need no permission.
     pub special_purposes: Numbers,
-    /// Features; 2 links different devices.
+    /// The features; 2 links different devices.
     pub features: Numbers,
-    /// Special features.
+    /// The special features, which need an opt-in.
     pub special_features: Numbers,
-    /// Whether it left the framework.
+    /// Whether the vendor has left the framework (`deletedDate`).
     pub deleted: bool,
 }
 
-/// A vendor list that cannot be read.
+/// Why a vendor list is rejected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// Not JSON, or not that of a vendor list.
+    /// It is not JSON, or not that of a vendor list.
     #[error("not a vendor list")]
     Json(#[from] serde_json::Error),
-    /// A specification that is not known.
+    /// Its specification is not supported.
     #[error("vendor lists of specification {0} are not known, only 2 and 3")]
     Specification(u64),
-    /// A vendor that contradicts itself.
+    /// A vendor contradicts itself.
     #[error("vendor {vendor} of the list: {what}")]
     Vendor {
-        /// Its key in the list.
+        /// The vendor's key in the list.
         vendor: String,
-        /// What is wrong.
+        /// The contradiction.
         what: &'static str,
     },
 }
 
+/// The part of the JSON that is read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ListJson {
@@ -72,6 +74,7 @@ struct ListJson {
     vendors: BTreeMap<String, VendorJson>,
 }
 
+/// The part of a vendor's JSON that is read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct VendorJson {
@@ -87,12 +90,14 @@ struct VendorJson {
 }
 
 impl VendorList {
-    /// Reads a vendor list.
+    /// Parses a vendor list.
     ///
     /// # Errors
     ///
-    /// [`ListError`] for anything but the JSON of a vendor list, another specification than 2 and 3, and a vendor
-    /// whose key is not its id, with numbers beyond 24, a purpose on both bases or a flexible one on none.
+    /// [`ListError`] for anything other than the JSON of a vendor list, another
+    /// specification than 2 and 3, and a vendor whose key is not its id, with
+    /// numbers beyond 24, with a purpose on both bases, or with a flexible
+    /// purpose on none.
     pub fn parse(json: &[u8]) -> Result<Self, ListError> {
         let list: ListJson = serde_json::from_slice(json)?;
         if !matches!(list.gvl_specification_version, 2 | 3) {
@@ -116,7 +121,7 @@ impl VendorList {
         self.version
     }
 
-    /// The version of the policies that it follows.
+    /// The version of the TCF Policies that the list follows.
     pub fn policy_version(&self) -> u8 {
         self.policy_version
     }
@@ -133,6 +138,7 @@ impl VendorList {
 }
 
 impl Vendor {
+    /// The vendor of an entry, or the contradiction in it.
     fn new(key: &str, json: VendorJson) -> Result<Self, &'static str> {
         if json.id == 0 || json.id.to_string() != key {
             return Err("its id is not its key");
@@ -161,7 +167,7 @@ impl Vendor {
         Ok(vendor)
     }
 
-    /// The basis on which a purpose was declared, if it was.
+    /// The basis on which a purpose was declared; `None` if it was not.
     pub fn basis(&self, purpose: u8) -> Option<Basis> {
         let consent = self.purposes.contains(purpose);
         let interest = self.legitimate_interest_purposes.contains(purpose);
@@ -175,6 +181,7 @@ impl Vendor {
     }
 }
 
+/// A list of numbers as a set.
 fn numbers(list: &[u8]) -> Result<Numbers, &'static str> {
     if list.iter().all(|number| (1..=24).contains(number)) {
         Ok(list.iter().copied().collect())

@@ -1,4 +1,8 @@
-//! The brands, each with its own name and its own secret.
+//! The brands: each with its own name and its own secrets.
+//!
+//! Isolation between brands rests on these checks. Two brands with one secret
+//! would share pseudonyms, and two brands whose names have one hash would share
+//! records.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +17,22 @@ use crate::model::{
 use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
 
-/// More brands than anybody has: each costs memory on every worker.
+/// The maximum number of brands; each costs memory on every worker.
 const MOST: usize = 65_536;
 
-/// A budget, in thousandths, above which a warning says so.
+/// The privacy budget, thousandths, above which noise protects little (ε = 10).
 const MUCH: u64 = 10_000;
 
-/// What earlier brands have taken.
+/// The names and secrets of the brands read so far.
 #[derive(Default)]
 struct Taken {
-    /// By their numbers.
+    /// Names by their hash.
     names: BTreeMap<u64, String>,
-    /// With the paths of the settings that name them.
+    /// Secrets, with the path of the setting that names each.
     secrets: Vec<(String, SecretString)>,
 }
 
-/// Reads every brand, and sorts them by name.
+/// Reads all brands, sorted by name; reports if there is none.
 pub(super) fn brands(
     given: Option<&Input<'_>>,
     workers: &SectionReading<Workers>,
@@ -63,7 +67,7 @@ pub(super) fn brands(
     brands
 }
 
-/// Reads one brand.
+/// Reads one brand and the sections below it.
 fn brand(
     table: &Input<'_>,
     taken: &mut Taken,
@@ -91,7 +95,9 @@ fn brand(
     brand.model
 }
 
-/// Without a party no string can be read, which should be a choice.
+/// Warns of web records without a legal basis of their own in a brand that
+/// names no party: such a brand cannot evaluate consent strings, which should
+/// be a decision.
 fn check_web(brand: &SectionReading<Brand>, cx: &mut Context<'_>) {
     let model = &brand.model;
     let silent = |source: &Source| source.kind == Kind::Web && source.basis.is_none();
@@ -103,12 +109,20 @@ fn check_web(brand: &SectionReading<Brand>, cx: &mut Context<'_>) {
     }
 }
 
-/// By what the processes of a cluster know a brand: the 64-bit XXH3 of its name.
+/// The number by which the processes of a cluster identify a brand: the 64-bit
+/// XXH3 of its name. Unique among the brands of a valid configuration.
+/// ```
+/// use tributary_config::brand_number;
+///
+/// assert_eq!(brand_number("acme"), brand_number("acme"));
+/// assert_ne!(brand_number("acme"), brand_number("zeta"));
+/// ```
 pub fn brand_number(name: &str) -> u64 {
     xxhash_rust::xxh3::xxh3_64(name.as_bytes())
 }
 
-/// Takes a name and its number; what is wrong where an earlier brand has one of them, and what to do.
+/// Registers a name and its hash. Returns the problem and its remedy if an
+/// earlier brand has one of them.
 fn take_name(
     name: &str,
     number: u64,
@@ -132,7 +146,7 @@ fn take_name(
     }
 }
 
-/// No two brands share a name, or what it is hashed to.
+/// Reports a name, or the hash of a name, that an earlier brand has.
 fn check_unique_name(brand: &SectionReading<Brand>, taken: &mut Taken, cx: &mut Context<'_>) {
     let name = &brand.model.name;
     if name.is_empty() {
@@ -144,7 +158,9 @@ fn check_unique_name(brand: &SectionReading<Brand>, taken: &mut Taken, cx: &mut 
     }
 }
 
-/// No two brands share a secret, and none has the same one twice.
+/// Reports a secret that an earlier brand has, or that this brand has twice. A
+/// repetition within one brand is an unfinished rotation: the old file still
+/// contains what the new one does.
 fn check_unique_secrets(brand: &SectionReading<Brand>, taken: &mut Taken, cx: &mut Context<'_>) {
     let own = taken.secrets.len();
     let newest = match brand.is_given("secret_env") {
@@ -175,7 +191,8 @@ fn check_unique_secrets(brand: &SectionReading<Brand>, taken: &mut Taken, cx: &m
     }
 }
 
-/// A brand that is pinned to a region is measured there and nowhere else.
+/// Reports a brand that is pinned to another region than this process runs in:
+/// its records must not be processed here.
 fn check_region(
     brand: &SectionReading<Brand>,
     workers: &SectionReading<Workers>,
@@ -208,7 +225,7 @@ fn check_region(
     cx.report(place, &path, message, fix);
 }
 
-/// Reads the identity settings; gives the rules.
+/// Reads the identity settings and returns the enabled hash rules.
 fn identity(table: &Input<'_>, brand: &mut Brand, cx: &mut Context<'_>) -> Vec<HashRule> {
     let mut identity = below::<Identity>(table, cx);
     if identity.are_valid(&["rules"]) && !identity.model.rules.contains(&HashRule::Plain) {
@@ -228,7 +245,7 @@ fn identity(table: &Input<'_>, brand: &mut Brand, cx: &mut Context<'_>) -> Vec<H
     brand.identity.rules.clone()
 }
 
-/// Reads the noise.
+/// Reads the noise settings; warns of a budget that protects little.
 fn noise(table: &Input<'_>, cx: &mut Context<'_>) -> Noise {
     let noise = below::<Noise>(table, cx);
     let epsilon = noise.model.epsilon_thousandths;
@@ -240,7 +257,8 @@ fn noise(table: &Input<'_>, cx: &mut Context<'_>) -> Noise {
     noise.model
 }
 
-/// Reads the sensor settings.
+/// Reads the sensor settings; reports a minimum dwell above the maximum
+/// presence.
 fn sensors(table: &Input<'_>, brand: &mut Brand, cx: &mut Context<'_>) {
     let sensors = below::<Sensors>(table, cx);
     let model = &sensors.model;

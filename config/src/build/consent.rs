@@ -1,4 +1,8 @@
-//! Cross-checks of `[brand.consent]` and `[brand.retention]`, and the vendor list that they name.
+//! Cross-checks of `[brand.consent]` and `[brand.retention]`, and the vendor
+//! list that they name.
+//!
+//! One setting defines each fact: a vendor list replaces `legitimate_interest`
+//! and `feature_2`, and a brand is either a vendor or the publisher.
 
 use tributary_consent::{Vendor, VendorList};
 
@@ -8,7 +12,8 @@ use crate::model::{Basis, Consent, Kind, Retention};
 use crate::read::SectionReading;
 use crate::settings::SettingsModel;
 
-/// Reads how signals are read.
+/// Reads the consent settings of a brand, with the vendor's declarations from
+/// the list.
 pub(super) fn consent(brand: &Input<'_>, cx: &mut Context<'_>) -> Consent {
     let mut consent = below::<Consent>(brand, cx);
     consent.model.also_needs = match brand.child(Consent::SECTION.key()) {
@@ -18,7 +23,7 @@ pub(super) fn consent(brand: &Input<'_>, cx: &mut Context<'_>) -> Consent {
     let model = &consent.model;
     if model.vendor.is_some() && model.publisher {
         let (place, path) = consent.location_of("publisher");
-        let fix = "choose for whom strings are evaluated: remove one of the two";
+        let fix = "name one party for which strings are evaluated: remove one of the two";
         cx.report(place, &path, "cannot stand together with vendor", fix);
     }
     let listed = consent.is_given("vendor_list_file");
@@ -46,7 +51,8 @@ pub(super) fn consent(brand: &Input<'_>, cx: &mut Context<'_>) -> Consent {
     consent.model
 }
 
-/// What the vendor declared in the list, where there is one.
+/// The vendor's entry in the list; `None` without a list, or after a problem
+/// was noted.
 fn declared(consent: &SectionReading<Consent>, cx: &mut Context<'_>) -> Option<Vendor> {
     let (file, id) = (
         consent.model.vendor_list_file.as_ref()?,
@@ -82,7 +88,9 @@ fn declared(consent: &SectionReading<Consent>, cx: &mut Context<'_>) -> Option<V
     vendor
 }
 
-/// The basis of a source is one that its kind may rest on.
+/// Why a kind of records cannot have a legal basis; `None` if it can. Spend and
+/// consent statements concern no person's processing, and nobody can consent
+/// for a device that sensors receive.
 pub(super) fn check_basis(basis: Option<Basis>, kind: Kind) -> Option<&'static str> {
     match (kind, basis) {
         (Kind::Spend | Kind::Consent, Some(_)) => {
@@ -95,7 +103,8 @@ pub(super) fn check_basis(basis: Option<Basis>, kind: Kind) -> Option<&'static s
     }
 }
 
-/// Reads how long records are held.
+/// Reads the retention settings; warns of periods above the defaults, which
+/// need a justification under the GDPR, article 5(1)(e).
 pub(super) fn retention(brand: &Input<'_>, cx: &mut Context<'_>) -> Retention {
     let retention = below::<Retention>(brand, cx);
     let (model, defaults) = (&retention.model, Retention::defaults());

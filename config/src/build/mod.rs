@@ -1,4 +1,8 @@
-//! Builds the model from the document: first each section on its own, then the checks that span several sections.
+//! Builds the model from the document: first each section on its own, then the
+//! checks that span several sections.
+//!
+//! A check runs only on values that are valid by themselves, and reports at the
+//! setting that the operator gave, so that no mistake has two reports.
 
 mod brand;
 mod consent;
@@ -13,10 +17,13 @@ use crate::read::{SectionReading, read_section, unknown_keys};
 use crate::settings::{ROOT, SettingsModel};
 use crate::syntax;
 
-/// Below this number of contributors a released cell may show individuals.
+/// The number of contributors below which a released cell may show individuals.
 const FEW: u64 = 10;
 
-/// Reads the whole text. What is wrong stands in the context; nothing is given where the text is no TOML.
+/// Builds the configuration from a text. Problems are noted in the context;
+/// `None` if the text is not TOML even without the lines that contain errors.
+/// The order of sections matters only for brands, whose regions are compared
+/// with that of the process.
 pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let (document, mistakes) = syntax::parse(text);
     for mistake in mistakes {
@@ -52,13 +59,13 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     })
 }
 
-/// Reads a section of the file.
+/// Reads a section directly below the root.
 fn top<T: SettingsModel>(root: &Input<'_>, cx: &mut Context<'_>) -> SectionReading<T> {
     let path = T::SECTION.path;
     read_section(root.child(path).as_ref(), path, Location::Nowhere, cx)
 }
 
-/// The three streams are three.
+/// Reports two of the three streams of records and cells with one name.
 fn check_streams(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
     let model = &nats.model;
     let streams = [
@@ -79,7 +86,7 @@ fn check_streams(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
     }
 }
 
-/// The process is one of the cluster's.
+/// Reports a process index beyond the hosts.
 fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     let processes = workers.model.hosts.len().max(1);
     if workers.are_valid(&["process", "hosts"]) && workers.model.process >= processes {
@@ -97,7 +104,8 @@ fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     }
 }
 
-/// Whoever reaches the server can read it.
+/// Warns of a listen address that others can reach, because the server has no
+/// authentication.
 fn check_http(http: &SectionReading<Http>, cx: &mut Context<'_>) {
     let listen = http.model.listen;
     if http.are_valid(&["listen"]) && !listen.ip().is_loopback() {
@@ -113,7 +121,7 @@ fn check_http(http: &SectionReading<Http>, cx: &mut Context<'_>) {
     }
 }
 
-/// Few contributors are a choice that should be made knowingly.
+/// Warns of a `k` so small that cells may show individuals.
 fn check_release(release: &SectionReading<Release>, cx: &mut Context<'_>) {
     if release.are_valid(&["k"]) && release.model.k < FEW {
         let (place, path) = release.location_of("k");

@@ -9,8 +9,10 @@ use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
 use crate::suggest::did_you_mean;
 
-/// Reads the sources of a brand, and adds those that go without saying: one in the native format for
-/// every kind that has none, in the order of [`Kind::ALL`] behind the others.
+/// Reads the sources of a brand and adds the implicit ones: for every kind
+/// without a source a native one, behind the others in the order of
+/// [`Kind::ALL`]. A configured source with the name of an implicit one is
+/// reported: its records would have two origins.
 pub(super) fn sources(brand: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Vec<Source> {
     let given = brand.child(Source::SECTION.key());
     let tables = given.map_or_else(Vec::new, |given| tables(&given, "[[brand.source]]", cx));
@@ -54,7 +56,7 @@ pub(super) fn sources(brand: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_
     sources
 }
 
-/// No two sources of a brand share a name.
+/// Reports two sources of a brand with one name.
 fn check_names(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
     for (i, source) in sources.iter().enumerate() {
         let name = &source.model.name;
@@ -73,7 +75,9 @@ fn check_names(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
     }
 }
 
-/// Reads one source.
+/// Reads one source. Reports combinations that its kind or format does not
+/// permit. A hash rule that the brand does not enable is a warning, because its
+/// digests then match no clear value.
 fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> SectionReading<Source> {
     let mut source: SectionReading<Source> =
         read_section(Some(table), &table.path, table.place, cx);
@@ -126,7 +130,8 @@ fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Sectio
     source
 }
 
-/// Reads the CSV settings of a source; without a kind, the fields are not checked.
+/// Reads the CSV settings of a source. Without a valid kind, the fields of the
+/// map are not checked.
 fn columns_of(source: &Input<'_>, kind: Option<Kind>, cx: &mut Context<'_>) -> Csv {
     let csv = below::<Csv>(source, cx);
     let map = source
@@ -142,7 +147,7 @@ fn columns_of(source: &Input<'_>, kind: Option<Kind>, cx: &mut Context<'_>) -> C
     csv.model
 }
 
-/// Every key of the map is a field of the kind.
+/// Reports keys of the map that are not fields of the kind.
 fn check_fields(map: &Input<'_>, kind: Kind, cx: &mut Context<'_>) {
     let known = fields::of(kind);
     for (key, place) in map.keys() {
@@ -158,7 +163,7 @@ fn check_fields(map: &Input<'_>, kind: Kind, cx: &mut Context<'_>) {
     }
 }
 
-/// Every field that the kind cannot do without has a column.
+/// Reports required fields that have no column.
 fn check_required(map: &Input<'_>, kind: Kind, cx: &mut Context<'_>) {
     for group in fields::required(kind) {
         if !group.iter().any(|field| map.child(field).is_some()) {
@@ -170,7 +175,7 @@ fn check_required(map: &Input<'_>, kind: Kind, cx: &mut Context<'_>) {
     }
 }
 
-/// Rows are added up by their id, and what is added is their amount.
+/// Reports `sum_rows` without an id to group by or an amount to add.
 fn check_sum(csv: &SectionReading<Csv>, map: &Input<'_>, kind: Kind, cx: &mut Context<'_>) {
     if !csv.model.sum_rows || !csv.are_valid(&["sum_rows"]) {
         return;

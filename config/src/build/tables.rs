@@ -4,7 +4,7 @@ use crate::context::{Context, Input, Node};
 use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
 
-/// Reads a section below another.
+/// Reads a section below another one.
 pub(super) fn below<T: SettingsModel>(
     table: &Input<'_>,
     cx: &mut Context<'_>,
@@ -14,7 +14,8 @@ pub(super) fn below<T: SettingsModel>(
     read_section(table.child(key).as_ref(), &path, table.place, cx)
 }
 
-/// The tables under a `[[header]]`; a problem where there are none.
+/// The tables under a `[[header]]`. Reports a single table, which is checked
+/// all the same, and an empty list of brands.
 pub(super) fn tables<'a>(given: &Input<'a>, header: &str, cx: &mut Context<'_>) -> Vec<Input<'a>> {
     match given.elements() {
         Some(elements) if elements.is_empty() && header == "[[brand]]" => {

@@ -1,4 +1,9 @@
-//! `[[brand]]` and `[[brand.source]]`: the brands and the sources of their records.
+//! `[[brand]]` and `[[brand.source]]`: the brands and the sources of their
+//! records.
+//!
+//! A brand must state its name and its secret. The secret comes from a file or
+//! an environment variable, of which exactly one is named; rotation adds the
+//! old file to `previous_secret_files`.
 
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
@@ -13,11 +18,15 @@ use crate::value_type::choice::{BASES, FormatWord, KINDS, RULES, TIME_UNITS};
 use crate::value_type::file::{SecretFile, SecretFiles, SecretVariable};
 use crate::value_type::number::Switch;
 use crate::value_type::region::{Currency, Region, Zone};
-use crate::value_type::scalar::{self, Name, Text};
+use crate::value_type::scalar::Text;
+use crate::value_type::token::{self, NAME};
 
-/// The fewest bytes of a brand's secret.
+/// The minimum length of a brand's secret, bytes: 256 bits if drawn at random.
 const SECRET_BYTES: usize = 32;
 
+/// A brand has no usable defaults of its name and secret, so both are demanded:
+/// `name` as a required row, the secret as one of two rows. The sections below
+/// a brand are read by `build::brand`.
 impl SettingsModel for Brand {
     const SECTION: Section = Section {
         many: true,
@@ -54,7 +63,7 @@ impl SettingsModel for Brand {
         static ROWS: &[&dyn TypedSetting<Brand>] = &[
             &Setting {
                 key: "name",
-                value_type: Text(Name),
+                value_type: Text(NAME),
                 default: DefaultValue::Required,
                 unit: "",
                 meaning: "The name: the subject token in `tributary.in.<brand>.<kind>` and the `brand` of every cell. `[a-z0-9_-]+`, unique.",
@@ -86,7 +95,7 @@ impl SettingsModel for Brand {
             },
             &Setting {
                 key: "region",
-                value_type: Opt(Text(scalar::Region)),
+                value_type: Opt(Text(token::REGION)),
                 default: DefaultValue::Absent("none: any region"),
                 unit: "",
                 meaning: "The region the brand is pinned to: `[a-z0-9-]+`. A worker whose `workers.region` is different or not set refuses to start.",
@@ -121,6 +130,8 @@ impl SettingsModel for Brand {
     }
 }
 
+/// Settings that a kind or format does not permit are reported by
+/// `build::source`, not here, because they depend on two rows.
 impl SettingsModel for Source {
     const SECTION: Section = Section {
         many: true,
@@ -149,7 +160,7 @@ impl SettingsModel for Source {
         static ROWS: &[&dyn TypedSetting<Source>] = &[
             &Setting {
                 key: "name",
-                value_type: Text(Name),
+                value_type: Text(NAME),
                 default: DefaultValue::Required,
                 unit: "",
                 meaning: "The name: `[a-z0-9_-]+`, unique within the brand. Record IDs are unique per brand and source.",

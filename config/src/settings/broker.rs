@@ -1,15 +1,23 @@
 //! `[nats]`: the broker.
+//!
+//! The section permits one method of authentication. Each secret has a `…_file`
+//! row and a `…_env` row that fill the same field; the row of the file prints
+//! the mask for both.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Nats;
 use crate::value_type::Opt;
-use crate::value_type::address::{Broker, Stream};
+use crate::value_type::address::Broker;
 use crate::value_type::file::{
     CredentialFile, CredentialVariable, Readable, SecretFile, SecretVariable,
 };
 use crate::value_type::number::{Int, Switch};
 use crate::value_type::scalar::{FreeText, Text};
+use crate::value_type::token::STREAM;
 
+/// The defaults fit a broker on the same machine without authentication, so
+/// that a first run needs no `[nats]` section. Everything else is a decision of
+/// the operator.
 impl SettingsModel for Nats {
     const SECTION: Section = Section {
         variables: true,
@@ -147,7 +155,7 @@ impl SettingsModel for Nats {
             },
             &Setting {
                 key: "input_stream",
-                value_type: Text(Stream),
+                value_type: Text(STREAM),
                 default: DefaultValue::Toml(r#""TRIBUTARY_IN""#),
                 unit: "",
                 meaning: "The stream that captures `tributary.in.>`.",
@@ -155,7 +163,7 @@ impl SettingsModel for Nats {
             },
             &Setting {
                 key: "output_stream",
-                value_type: Text(Stream),
+                value_type: Text(STREAM),
                 default: DefaultValue::Toml(r#""TRIBUTARY_OUT""#),
                 unit: "",
                 meaning: "The stream that keeps the latest value of every output subject.",
@@ -163,7 +171,7 @@ impl SettingsModel for Nats {
             },
             &Setting {
                 key: "dead_letter_stream",
-                value_type: Text(Stream),
+                value_type: Text(STREAM),
                 default: DefaultValue::Toml(r#""TRIBUTARY_DEAD""#),
                 unit: "",
                 meaning: "The stream of rejected messages.",
@@ -171,7 +179,7 @@ impl SettingsModel for Nats {
             },
             &Setting {
                 key: "rights_stream",
-                value_type: Text(Stream),
+                value_type: Text(STREAM),
                 default: DefaultValue::Toml(r#""TRIBUTARY_RIGHTS""#),
                 unit: "",
                 meaning: "The stream of rights requests, which are deleted once answered, and their statuses.",

@@ -1,11 +1,17 @@
 //! `[brand.channels]`: how channels are named.
+//!
+//! The default list of ignored referrers contains payment providers: a buyer
+//! who returns from one of them has not come through it.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Channels, LabelCase};
 use crate::value_type::choice::LABEL_CASES;
 use crate::value_type::list::Many;
-use crate::value_type::scalar::{HostName, Text};
+use crate::value_type::scalar::Text;
+use crate::value_type::token::HOST_NAME;
 
+/// An operator's list replaces the default list, so the default can also be
+/// emptied.
 impl SettingsModel for Channels {
     const SECTION: Section = Section::of::<Channels>(
         "brand.channels",
@@ -26,7 +32,7 @@ impl SettingsModel for Channels {
             &Setting {
                 key: "own_hosts",
                 value_type: Many {
-                    each: HostName,
+                    each: HOST_NAME,
                     private: false,
                 },
                 default: DefaultValue::Toml("[]"),
@@ -37,7 +43,7 @@ impl SettingsModel for Channels {
             &Setting {
                 key: "ignored_referrers",
                 value_type: Many {
-                    each: HostName,
+                    each: HOST_NAME,
                     private: false,
                 },
                 default: DefaultValue::Toml(PAYMENT_PROVIDERS),
@@ -58,5 +64,6 @@ impl SettingsModel for Channels {
     }
 }
 
-/// Payment providers and the pages on which banks confirm a payment.
+/// Payment providers, and the pages on which banks confirm a payment (EMV 3-D
+/// Secure).
 const PAYMENT_PROVIDERS: &str = r#"["paypal.com", "stripe.com", "klarna.com", "klarna.net", "adyen.com", "mollie.com", "worldpay.com", "worldline.com", "worldline-solutions.com", "sips-services.com", "ingenico.com", "ogone.com", "payzen.eu", "lyra.com", "systempay.fr", "payplug.com", "payline.com", "monext.fr", "e-transactions.fr", "paybox.com", "stancer.com", "sumup.com", "squareup.com", "checkout.com", "braintreegateway.com", "braintree-api.com", "authorize.net", "cybersource.com", "2checkout.com", "paddle.com", "payu.com", "przelewy24.pl", "tpay.com", "redsys.es", "bizum.es", "multisafepay.com", "buckaroo.nl", "ideal.nl", "bancontact.com", "sofort.com", "giropay.de", "paydirekt.de", "unzer.com", "computop-paygate.com", "concardis.com", "saferpay.com", "datatrans.com", "twint.ch", "nexi.it", "vivapayments.com", "afterpay.com", "clearpay.co.uk", "affirm.com", "alma.eu", "getalma.eu", "oney.fr", "oney.com", "cofidis.fr", "floa.fr", "scalapay.com", "zip.co", "pay.google.com", "pay.amazon.com", "payments.amazon.com", "alipay.com", "cardinalcommerce.com", "arcot.com", "3dsecure.io", "wlp-acs.com", "rsa3dsauth.com", "securesuite.net"]"#;

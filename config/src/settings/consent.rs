@@ -1,4 +1,8 @@
-//! `[brand.consent]`: the party for which consent signals are read, and the purposes that each use needs.
+//! `[brand.consent]`: the party for which consent signals are evaluated, and
+//! the purposes that each use requires.
+//!
+//! The built-in requirements are minimums: `also_needs` adds purposes and
+//! removes none.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +12,16 @@ use crate::value_type::Opt;
 use crate::value_type::file::Readable;
 use crate::value_type::number::{Int, Purposes, Switch};
 
+/// Nothing is evaluated by default: which party a brand is cannot be guessed.
+/// The defaults declare the least: every purpose on consent, and no linking of
+/// devices.
 impl SettingsModel for Consent {
     const SECTION: Section = Section {
         needs: &[("vendor_list_file", &["vendor"])],
         ..Section::of::<Consent>(
             "brand.consent",
             "Consent",
-            "For whom consent strings are evaluated, and on which legal bases. With a `vendor` or `publisher = true`, web records require consent unless their source says otherwise; without either, strings cannot be evaluated.",
+            "The party for which consent strings are evaluated, and its legal bases. With a `vendor` or `publisher = true`, web records require consent unless their source says otherwise; without either, strings cannot be evaluated.",
         )
     };
 
@@ -69,10 +76,10 @@ impl SettingsModel for Consent {
     }
 }
 
-/// The purposes that a step needs besides those of the specification, by its name.
+/// The additional purposes of each use, by its name.
 pub(crate) type AlsoNeeds = BTreeMap<String, Vec<u8>>;
 
-/// The row of one step.
+/// The row of one use.
 macro_rules! step {
     ($key:literal, $what:literal, $needs:literal) => {
         &Setting {
@@ -86,6 +93,7 @@ macro_rules! step {
     };
 }
 
+/// One row per use, all empty by default.
 impl SettingsModel for AlsoNeeds {
     const SECTION: Section = Section::of::<AlsoNeeds>(
         "brand.consent.also_needs",

@@ -1,4 +1,8 @@
 //! `[brand.source.csv]`: how the rows of a CSV file become records.
+//!
+//! Only `columns` is required. Everything that a file leaves open, such as the
+//! decimal separator or the encoding, has an automatic mode that rejects what
+//! is ambiguous instead of guessing.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +15,9 @@ use crate::value_type::number::Switch;
 use crate::value_type::scalar::{Delimiter, Text};
 use crate::value_type::time_pattern::TimePattern;
 
+/// The defaults read a file as RFC 4180 and the native format define it:
+/// commas, UTF-8, decimal points, RFC
+/// 3339. The automatic modes extend this to what spreadsheets write.
 impl SettingsModel for Csv {
     const SECTION: Section = Section::of::<Csv>(
         "brand.source.csv",

@@ -1,4 +1,8 @@
 //! `[ingest]` and `[release]`: what is accepted, and when results are released.
+//!
+//! The defaults of `[release]` are those of the specification. `k_traffic` and
+//! `k_delta` derive from `k`, so that a test with `k = 1` releases everything
+//! without further settings.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Ingest, Release};
@@ -6,9 +10,12 @@ use crate::value_type::duration::Duration;
 use crate::value_type::number::{Int, Switch};
 use crate::value_type::scalar::Text;
 
-/// Ten years, milliseconds.
+/// The maximum of durations, milliseconds; a bound against typing errors.
 const TEN_YEARS: i64 = 3_650 * 86_400_000;
 
+/// The defaults accept what honest senders send: clocks that are off by
+/// minutes, fields that are newer than this program, and batches of some
+/// thousand records.
 impl SettingsModel for Ingest {
     const SECTION: Section = Section::of::<Ingest>(
         "ingest",
@@ -55,6 +62,9 @@ impl SettingsModel for Ingest {
     }
 }
 
+/// The defaults protect persons in published numbers: 50 contributors per cell,
+/// changes of at least 10 persons, and corrections of old days in batches only.
+/// Each can be relaxed, with a warning where it exposes individuals.
 impl SettingsModel for Release {
     const SECTION: Section = Section::of::<Release>(
         "release",
@@ -73,6 +83,8 @@ impl SettingsModel for Release {
         }
     }
 
+    /// Derives `k_traffic` and `k_delta` from `k`; 0 marks that they are
+    /// absent, because their rows demand at least 1.
     fn complete(&mut self) {
         if self.k_traffic == 0 {
             self.k_traffic = self.k.min(10);

@@ -1,4 +1,8 @@
-//! `[brand.identity]`, its hub guard and how long its links last.
+//! `[brand.identity]`: hash rules, the hub guard, and how long links last.
+//!
+//! Two sections below it map the kinds of identifiers to a limit and to a
+//! duration. Their models are maps, so that the dataflow's list of kinds is the
+//! only one.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +15,15 @@ use crate::value_type::list::Many;
 use crate::value_type::number::{Int, Switch};
 use crate::value_type::scalar::{FreeText, Text};
 
-/// The hub guard per kind of identifier.
+/// The hub guard of each kind of identifier, by its name.
 pub(crate) type Degrees = BTreeMap<String, u32>;
 
-/// How long links last per kind of identifier, milliseconds.
+/// How long links of each kind of identifier last, milliseconds; `None` for as
+/// long as the record is stored.
 pub(crate) type Lasting = BTreeMap<String, Option<i64>>;
 
+/// The defaults link records by strong identifiers only: names and postcodes
+/// are shared by too many people.
 impl SettingsModel for Identity {
     const SECTION: Section = Section::of::<Identity>(
         "brand.identity",
@@ -35,6 +42,7 @@ impl SettingsModel for Identity {
         }
     }
 
+    /// Sorts the rules, which puts the plain one first.
     fn complete(&mut self) {
         // Plain comes first in the order of the rules.
         self.rules.sort_unstable();
@@ -85,7 +93,7 @@ impl SettingsModel for Identity {
     }
 }
 
-/// The row of one kind of identifier.
+/// The row of the hub guard of one kind of identifier.
 macro_rules! degree {
     ($key:literal, $default:literal, $what:literal) => {
         &Setting {
@@ -103,6 +111,7 @@ macro_rules! degree {
     };
 }
 
+/// One row per kind of identifier.
 impl SettingsModel for Degrees {
     const SECTION: Section = Section::of::<Degrees>(
         "brand.identity.max_degree",
@@ -129,10 +138,11 @@ impl SettingsModel for Degrees {
     }
 }
 
-/// A century: a longer time is for good, which is said by leaving the setting out.
+/// The maximum of `link_ttl`, milliseconds: a century. A link without an end
+/// has no setting.
 const LONGEST: i64 = 36_525 * 86_400_000;
 
-/// The row of how long one kind of identifier is linked.
+/// The row of the duration of one kind of identifier.
 macro_rules! lasting {
     ($key:literal, $what:literal) => {
         &Setting {
@@ -146,6 +156,8 @@ macro_rules! lasting {
     };
 }
 
+/// By default a record links for as long as it is stored, which
+/// `[brand.retention]` limits.
 impl SettingsModel for Lasting {
     const SECTION: Section = Section::of::<Lasting>(
         "brand.identity.link_ttl",

@@ -1,4 +1,7 @@
 //! `[brand.attribution]` and `[brand.sensors]`: what is measured.
+//!
+//! Windows are measured back from a conversion. Durations within a day permit
+//! 25 hours, because a day on which clocks go back has that many.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Attribution, Sensors};
@@ -7,12 +10,14 @@ use crate::value_type::list::Many;
 use crate::value_type::number::{Int, Weights};
 use crate::value_type::scalar::{Device, FreeText, Text};
 
-/// A window: up to ten years, and never empty.
+/// An attribution window: from one millisecond to ten years.
 const WINDOW: Text<Duration<i64>> = Text(Duration::millis(1, 3_650 * 86_400_000));
 
-/// A time within a day, which a clock change makes 25 hours long.
+/// The longest time within a local day, seconds.
 const WITHIN_A_DAY: i64 = 25 * 3_600;
 
+/// All windows share one value type, so that each accepts the same range and is
+/// printed alike.
 impl SettingsModel for Attribution {
     const SECTION: Section = Section::of::<Attribution>(
         "brand.attribution",
@@ -95,6 +100,9 @@ impl SettingsModel for Attribution {
     }
 }
 
+/// `min_dwell` and `max_presence` are durations in whole seconds, because pings
+/// have that resolution; `build::brand` checks that the first is not the longer
+/// one.
 impl SettingsModel for Sensors {
     const SECTION: Section = Section::of::<Sensors>(
         "brand.sensors",

@@ -1,7 +1,25 @@
-//! The table of settings: each key once, with its value type, default, unit and meaning.
+//! The table of settings: each key once, with its value type, default, unit and
+//! meaning.
 //!
-//! A row also knows the model field that it fills, through one function used for both reading and printing. A section
-//! is the set of rows of one TOML table; [`sections`] lists all sections, parents first.
+//! A row also names the model field that it fills, through one function used
+//! for both parsing and printing. A section is the set of rows of one TOML
+//! table; [`sections`] lists all sections, parents first.
+//!
+//! ```text
+//! &Setting {
+//!     key: "k",                                          // release.k
+//!     value_type: Int::<u64>::new(1, 1_000_000_000),     // parsed, printed and described by it
+//!     default: DefaultValue::Toml("50"),                 // parsed like a given value
+//!     unit: "contributors",
+//!     meaning: "The minimum number of contributors to a cell. …",
+//!     field: |release: &mut Release| &mut release.k,     // of the type that `value_type` yields
+//! }
+//! ```
+//!
+//! To add a setting, add a field to the model, its blank value in `blank()` and
+//! a row to `rows()`; the parser, the printer, the JSON Schema, the reference
+//! and the environment variable follow. Tests demand a line in the example
+//! configuration.
 
 mod brand;
 mod broker;
@@ -20,14 +38,15 @@ pub(crate) use section::{
     DefaultValue, Section, Setting, SettingInfo, SettingsModel, TypedSetting, read_default,
 };
 
-/// The environment variable that overrides a setting of a section.
+/// The environment variable that overrides a setting of a section:
+/// `TRIBUTARY_NATS_URL` for `nats.url`.
 pub(crate) fn environment_variable(section: &str, key: &str) -> String {
     format!("TRIBUTARY_{section}_{key}")
         .to_uppercase()
         .replace('.', "_")
 }
 
-/// Every section, parents before children.
+/// Every section, parents before children, in the order of the reference.
 pub(crate) fn sections() -> [Section; 20] {
     use crate::model::{
         Attribution, Brand, Channels, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Noise,
@@ -57,7 +76,7 @@ pub(crate) fn sections() -> [Section; 20] {
     ]
 }
 
-/// The file itself, which holds sections only.
+/// The file itself, which contains sections only.
 pub(crate) const ROOT: Section = Section {
     path: "",
     many: false,
@@ -70,7 +89,7 @@ pub(crate) const ROOT: Section = Section {
     rows: Vec::new,
 };
 
-/// The sections directly below one, in order.
+/// The sections directly below one, in the order of the reference.
 pub(crate) fn children(path: &str) -> Vec<Section> {
     let below = |section: &Section| match section.path.rsplit_once('.') {
         _ if section.path.is_empty() => false,

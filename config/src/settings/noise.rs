@@ -1,4 +1,9 @@
-//! `[brand.noise]`: noise on what leaves, off unless it has a budget.
+//! `[brand.noise]`: noise on published numbers, off unless it has a budget.
+//!
+//! The mechanism is the discrete Laplace mechanism (Ghosh, Roughgarden and
+//! Sundararajan, 2009) over integers. Its guarantee needs two bounds that only
+//! the operator knows: how far one person can move a count, and how much one
+//! person spends in a day.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Noise;
@@ -7,6 +12,8 @@ use crate::value_type::decimal::Thousandths;
 use crate::value_type::number::Int;
 use crate::value_type::scalar::Text;
 
+/// `epsilon` and `money` require each other: without a bound on money there is
+/// no guarantee, and a budget without it would suggest one.
 impl SettingsModel for Noise {
     const SECTION: Section = Section {
         needs: &[("epsilon", &["money"]), ("money", &["epsilon"])],

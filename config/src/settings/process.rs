@@ -1,4 +1,8 @@
 //! `[workers]`, `[ledger]` and `[http]`: the process itself.
+//!
+//! Environment variables override these sections and `[nats]`, because they are
+//! what differs between the processes of one cluster and between a laptop and a
+//! container.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,8 +15,13 @@ use crate::value_type::duration::Duration;
 use crate::value_type::file::Directory;
 use crate::value_type::list::Many;
 use crate::value_type::number::Int;
-use crate::value_type::scalar::{Domain, HostName, Region, Text};
+use crate::value_type::scalar::Text;
+use crate::value_type::token::{DOMAIN, HOST_NAME, REGION};
 
+/// The defaults are one thread in one process. More of either changes the speed
+/// and no number. All processes of a cluster must agree on `hosts`, and each
+/// must have its own `process`; `build` checks the index, and the cluster
+/// itself everything that needs the other processes.
 impl SettingsModel for Workers {
     const SECTION: Section = Section {
         variables: true,
@@ -73,7 +82,7 @@ impl SettingsModel for Workers {
             },
             &Setting {
                 key: "region",
-                value_type: Opt(Text(Region)),
+                value_type: Opt(Text(REGION)),
                 default: DefaultValue::Absent("none: brands pinned to a region are refused"),
                 unit: "",
                 meaning: "The region of this process: `[a-z0-9-]+`, compared with the brands' `region`.",
@@ -92,6 +101,8 @@ impl SettingsModel for Workers {
     }
 }
 
+/// The directory must be durable: without it a restart depends on what the
+/// input stream still stores.
 impl SettingsModel for Ledger {
     const SECTION: Section = Section {
         variables: true,
@@ -121,6 +132,8 @@ impl SettingsModel for Ledger {
     }
 }
 
+/// The default listens on loopback only, because the server has no
+/// authentication.
 impl SettingsModel for Http {
     const SECTION: Section = Section {
         variables: true,
@@ -153,7 +166,7 @@ impl SettingsModel for Http {
             &Setting {
                 key: "hosts",
                 value_type: Many {
-                    each: HostName,
+                    each: HOST_NAME,
                     private: false,
                 },
                 default: DefaultValue::Toml("[]"),
@@ -171,7 +184,7 @@ impl SettingsModel for Http {
             },
             &Setting {
                 key: "opendsr_domain",
-                value_type: Opt(Text(Domain)),
+                value_type: Opt(Text(DOMAIN)),
                 default: DefaultValue::Absent("none: no rights requests over HTTP"),
                 unit: "",
                 meaning: "Enables rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and sets the processor domain. The TLS proxy in front of the server must authenticate requesters and sign responses with the certificate published at `https://<domain>/opendsr.pem`.",

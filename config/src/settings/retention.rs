@@ -1,12 +1,13 @@
-//! `[brand.retention]`: how long records are kept.
+//! `[brand.retention]`: how long records are stored.
 //!
-//! The defaults are the longest periods that the specification allows; a longer setting yields a warning.
+//! The defaults are the longest periods that the specification permits; a
+//! longer setting yields a warning.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Retention;
 use crate::value_type::number::Int;
 
-/// The row of one category.
+/// The row of one category, in calendar months from 1 to 1200.
 macro_rules! months {
     ($key:literal, $default:literal, $meaning:literal, $field:ident) => {
         &Setting {
@@ -20,6 +21,8 @@ macro_rules! months {
     };
 }
 
+/// Consent statements are kept longest, because a controller must be able to
+/// demonstrate consent (GDPR, article 7(1)).
 impl SettingsModel for Retention {
     const SECTION: Section = Section::of::<Retention>(
         "brand.retention",

@@ -1,7 +1,13 @@
 //! Sections and their rows, the building blocks of the table of settings.
 //!
-//! A row knows its key, value type, default, unit and meaning, and the model field that it fills. A section is the set
-//! of rows of one TOML table, which fill one model ([`SettingsModel`]).
+//! A row states its key, value type, default, unit and meaning, and the model
+//! field that it fills. A section is the set of rows of one TOML table, which
+//! fill one model ([`SettingsModel`]).
+//!
+//! Three traits divide what a row can do. [`SettingInfo`] needs no model, so
+//! that the schema and the reference can iterate over the rows of all sections.
+//! [`TypedSetting`] knows the model of its section and erases the type of its
+//! value. [`ValueType`] knows the value and no model.
 
 use serde_json::Value as Json;
 use toml_edit::Value;
@@ -9,60 +15,64 @@ use toml_edit::Value;
 use crate::context::{Context, Input, Location};
 use crate::value_type::{Rendered, ValueType};
 
-/// What counts where a setting is absent.
+/// What applies if a setting is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DefaultValue {
     /// Nothing: the setting must be given.
     Required,
     /// Nothing: the setting may be absent, with this meaning.
     Absent(&'static str),
-    /// This value, in TOML.
+    /// This value, in TOML, read like a given one.
     Toml(&'static str),
-    /// A value that depends on others, in words.
+    /// A value that [`SettingsModel::complete`] derives from other settings, in
+    /// words.
     Derived(&'static str),
 }
 
-/// One setting of the section whose model is `T`.
+/// One setting of the section whose model is `T`. Rows are `static`, so values
+/// of settings never borrow from them.
 pub(crate) struct Setting<T, S: ValueType> {
-    /// Its key.
+    /// The key in the TOML table, unique in its section.
     pub(crate) key: &'static str,
-    /// What it may look like.
+    /// How the value is written, parsed and printed.
     pub(crate) value_type: S,
-    /// What counts where it is absent.
+    /// What applies if the setting is absent.
     pub(crate) default: DefaultValue,
-    /// The unit of its value; empty where it has none.
+    /// The unit of the value; empty if it has none or states its own.
     pub(crate) unit: &'static str,
-    /// What it means, in Markdown.
+    /// The meaning, in Markdown; its first sentence must stand alone.
     pub(crate) meaning: &'static str,
-    /// The field that it fills.
+    /// The model field that the value fills.
     pub(crate) field: fn(&mut T) -> &mut S::Out,
 }
 
 /// What can be said of a setting without its model.
 pub(crate) trait SettingInfo: Sync {
-    /// Its key.
+    /// The key in the TOML table.
     fn key(&self) -> &'static str;
-    /// What counts where it is absent.
+    /// What applies if the setting is absent.
     fn default(&self) -> DefaultValue;
-    /// The unit of its value.
+    /// The unit of the value.
     fn unit(&self) -> &'static str;
-    /// What it means.
+    /// The meaning, in Markdown.
     fn meaning(&self) -> &'static str;
-    /// Its type in words.
+    /// The type, in the words of the reference.
     fn kind(&self) -> String;
-    /// Its JSON Schema, without title, description and default.
+    /// The JSON Schema, without title, description and default.
     fn schema(&self) -> Json;
-    /// The TOML value that an environment variable's text stands for.
+    /// The TOML value of an environment variable's text.
     fn variable(&self, text: &str) -> Value;
 }
 
 /// A setting of the section whose model is `T`.
 pub(crate) trait TypedSetting<T>: SettingInfo {
-    /// Reads a value into the model. False after a problem was noted.
+    /// Reads a value into the model. Returns false after noting a problem; the
+    /// model is then unchanged.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>, into: &mut T) -> bool;
-    /// The value in the model, as it is printed.
+    /// The value in the model, as printed. The model is mutable only because
+    /// [`Setting::field`] is one function for both directions.
     fn render(&self, from: &mut T) -> Rendered;
-    /// Puts the field of another model into this one.
+    /// Exchanges the field with that of another model.
     fn swap(&self, into: &mut T, other: &mut T);
 }
 
@@ -116,21 +126,24 @@ impl<T, S: ValueType> TypedSetting<T> for Setting<T, S> {
     }
 }
 
-/// A model that a section's rows fill.
+/// A model that the rows of one section fill. A model's type is the key of its
+/// section: [`SettingsModel::SECTION`] states where it stands in the file, and
+/// generic code reads and prints a section by its type alone.
 pub(crate) trait SettingsModel: Clone + 'static {
-    /// Where the section stands and what it is.
+    /// The section's location and description.
     const SECTION: Section;
 
-    /// Its rows, in the order of the reference.
+    /// The rows, in the order of the reference.
     fn rows() -> &'static [&'static dyn TypedSetting<Self>];
 
     /// The model before anything is read: empty, zero, absent.
     fn blank() -> Self;
 
-    /// Fills what is derived from other fields of the model.
+    /// Fills fields that derive from others, after all rows are read.
     fn complete(&mut self) {}
 
-    /// The model with every default.
+    /// The model with every default. A default that does not parse leaves its
+    /// field blank; a test checks that all defaults parse.
     fn defaults() -> Self {
         // A default that is wrong would be a defect of the table, which the tests would find; nobody
         // hears of it here.
@@ -144,7 +157,8 @@ pub(crate) trait SettingsModel: Clone + 'static {
     }
 }
 
-/// Reads the default of a row into the model, where it has one. False after a problem was noted.
+/// Reads the default of a row into the model, if it has one. Returns false
+/// after noting a problem.
 pub(crate) fn read_default<T>(
     row: &dyn TypedSetting<T>,
     cx: &mut Context<'_>,
@@ -170,34 +184,35 @@ pub(crate) fn read_default<T>(
     row.read(&given, cx, into)
 }
 
-/// A key and those of which at least one must go with it.
+/// A key, and the keys of which at least one must accompany it.
 pub(crate) type Needs = (&'static str, &'static [&'static str]);
 
 /// A table of the file.
 #[derive(Clone, Copy)]
 pub(crate) struct Section {
-    /// Its dotted name, without positions: `brand.source.csv`.
+    /// The dotted name, without positions: `brand.source.csv`.
     pub(crate) path: &'static str,
-    /// Whether there may be several, under `[[…]]`.
+    /// Whether the table may repeat, under `[[…]]`.
     pub(crate) many: bool,
-    /// A few words.
+    /// The title in the reference.
     pub(crate) title: &'static str,
-    /// What it is for, in Markdown.
+    /// The purpose of the section, in Markdown.
     pub(crate) meaning: &'static str,
-    /// Whether environment variables override it.
+    /// Whether environment variables override its settings.
     pub(crate) variables: bool,
-    /// Of each of these groups at most one key may be given.
+    /// Groups of keys of which at most one may be given.
     pub(crate) exclusive: &'static [&'static [&'static str]],
-    /// Of each of these groups one key must be given.
+    /// Groups of keys of which at least one must be given.
     pub(crate) one_of: &'static [&'static [&'static str]],
-    /// Keys that need others.
+    /// Keys that require others.
     pub(crate) needs: &'static [Needs],
-    /// What can be said of its rows.
+    /// The rows, without the model.
     pub(crate) rows: fn() -> Vec<&'static dyn SettingInfo>,
 }
 
 impl Section {
-    /// A plain section of the model `T`.
+    /// A section of the model `T` that occurs once and has no rules on
+    /// combinations.
     pub(crate) const fn of<T: SettingsModel>(
         path: &'static str,
         title: &'static str,
@@ -216,7 +231,7 @@ impl Section {
         }
     }
 
-    /// Its name as a header in the file: `[brand.identity]`, `[[brand]]`.
+    /// The header in the file: `[brand.identity]`, `[[brand]]`.
     pub(crate) fn header(&self) -> String {
         match self.many {
             true => format!("[[{}]]", self.path),
@@ -224,13 +239,13 @@ impl Section {
         }
     }
 
-    /// The last word of its name.
+    /// The last part of the dotted name.
     pub(crate) fn key(&self) -> &'static str {
         self.path.rsplit('.').next().unwrap_or(self.path)
     }
 }
 
-/// The rows of a model without the model.
+/// The rows of a model, without the model.
 fn setting_infos<T: SettingsModel>() -> Vec<&'static dyn SettingInfo> {
     T::rows()
         .iter()

@@ -1,20 +1,23 @@
-//! Addresses: of the broker, of the HTTP server, of the cluster's processes, and stream names.
+//! Addresses: of the broker, of the HTTP server, and of the cluster's
+//! processes.
 
 use std::net::SocketAddr;
 
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::scalar::{Invalid, Scalar, invalid};
+use super::scalar::{CheckedText, Invalid, Scalar, invalid};
 use crate::context::quote;
 
-/// The broker's addresses, comma separated. They never hold a password, and since one may stand there
-/// by mistake no message repeats an address that has an `@`.
+/// The broker's addresses, separated by commas. They must not contain a login,
+/// and because one may be there by mistake, no message repeats an address with
+/// an `@`.
 pub(crate) struct Broker;
 
-impl Scalar for Broker {
-    type Out = String;
-
+/// Accepts `nats://host`, `nats://host:port` and the same with `tls://`,
+/// several separated by commas and white space. Rejects other schemes, paths,
+/// queries, fragments, and any login.
+impl CheckedText for Broker {
     fn kind(&self) -> String {
         "addresses, comma separated".to_owned()
     }
@@ -23,16 +26,17 @@ impl Scalar for Broker {
         json!({"type": "string", "pattern": "^\\s*(nats|tls)://[^@/]+/?(\\s*,\\s*(nats|tls)://[^@/]+/?)*\\s*$"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
+    /// Parses all addresses and joins them with commas, without white space.
+    ///
+    /// # Errors
+    /// The first address that is invalid; the remedy suggests `nats://` for an
+    /// address without a scheme.
+    fn check(&self, text: &str) -> Result<String, Invalid> {
         let addresses: Vec<&str> = text.split(',').map(str::trim).collect();
         for address in &addresses {
             one_broker(address)?;
         }
         Ok(addresses.join(","))
-    }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
     }
 }
 
@@ -69,9 +73,11 @@ fn one_broker(address: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Where the HTTP server listens.
+/// The listen address of the HTTP server: an IP address and a port, never a
+/// name, because a name may resolve to an address that others can reach.
 pub(crate) struct Listen;
 
+/// Accepts what `SocketAddr` parses: `127.0.0.1:9464`, `[::1]:9464`.
 impl Scalar for Listen {
     type Out = SocketAddr;
 
@@ -83,6 +89,11 @@ impl Scalar for Listen {
         json!({"type": "string", "pattern": "^([0-9.]+|\\[[0-9A-Fa-f:.%]+\\]):[0-9]{1,5}$"})
     }
 
+    /// Parses an IP address and a port.
+    ///
+    /// # Errors
+    /// Anything else; the remedy suggests the loopback address for
+    /// `localhost:9464`, `:9464` and `9464`.
     fn parse(&self, text: &str) -> Result<SocketAddr, Invalid> {
         text.trim().parse().map_err(|_| {
             let meant = match text.trim().rsplit_once(':') {
@@ -106,12 +117,13 @@ impl Scalar for Listen {
     }
 }
 
-/// A process of the cluster: `host:port`.
+/// The address of a process of the cluster: `host:port`, with IPv6 addresses in
+/// brackets.
 pub(crate) struct Host;
 
-impl Scalar for Host {
-    type Out = String;
-
+/// Accepts a name or an IPv4 address, or an IPv6 address in brackets, each with
+/// a port from 1. The port is required because a cluster has no standard one.
+impl CheckedText for Host {
     fn kind(&self) -> String {
         "`host:port`".to_owned()
     }
@@ -120,7 +132,13 @@ impl Scalar for Host {
         json!({"type": "string", "pattern": "^[^\\s/:]+:[0-9]{1,5}$|^\\[[^\\s/]+\\]:[0-9]{1,5}$"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
+    /// Trims white space and returns the address as it is; names are resolved
+    /// when the cluster connects.
+    ///
+    /// # Errors
+    /// A missing host or port, port 0, and an IPv6 address without brackets,
+    /// whose port would be ambiguous.
+    fn check(&self, text: &str) -> Result<String, Invalid> {
         let text = text.trim();
         let example = r#"write it like "worker-0.example:2101""#;
         let wrong = || {
@@ -142,38 +160,6 @@ impl Scalar for Host {
             return Err(wrong());
         }
         Ok(text.to_owned())
-    }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
-    }
-}
-
-/// The name of a JetStream stream.
-pub(crate) struct Stream;
-
-impl Scalar for Stream {
-    type Out = String;
-
-    fn kind(&self) -> String {
-        "a stream name".to_owned()
-    }
-
-    fn schema(&self) -> Json {
-        json!({"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": 255})
-    }
-
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
-        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-        if text.is_empty() || text.len() > 255 || !text.bytes().all(fits) {
-            let message = format!("{} is not a stream name", quote(text));
-            return Err(invalid(message, "use 1 to 255 letters, digits, _ and -"));
-        }
-        Ok(text.to_owned())
-    }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
     }
 }
 

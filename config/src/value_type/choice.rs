@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::suggest::did_you_mean;
 
-/// One of a few words, each of which stands for a value.
+/// One of a few words, each of which denotes a value.
 pub(crate) struct Choice<V: 'static>(pub(crate) &'static [(&'static str, V)]);
 
 /// The kinds of records.
@@ -21,24 +21,24 @@ pub(crate) const KINDS: Choice<Kind> = Choice(&[
     ("consent", Kind::Consent),
 ]);
 
-/// On what a source's records may rest.
+/// The legal bases of a source.
 pub(crate) const BASES: Choice<Basis> = Choice(&[
     ("consent", Basis::Consent),
     ("legitimate_interest", Basis::LegitimateInterest),
 ]);
 
-/// The units of time stamps that are integers.
+/// The units of integer time stamps.
 pub(crate) const TIME_UNITS: Choice<TimeUnit> =
     Choice(&[("ms", TimeUnit::Milliseconds), ("s", TimeUnit::Seconds)]);
 
-/// How the decimals of amounts may be written.
+/// The decimal separators of amounts.
 pub(crate) const DECIMAL_MARKS: Choice<DecimalMark> = Choice(&[
     ("auto", DecimalMark::Auto),
     ("point", DecimalMark::Point),
     ("comma", DecimalMark::Comma),
 ]);
 
-/// The encodings of CSV files.
+/// The encodings of CSV files, by the labels of the WHATWG Encoding Standard.
 pub(crate) const ENCODINGS: Choice<Encoding> = Choice(&[
     ("auto", Encoding::Auto),
     ("utf-8", Encoding::Utf8),
@@ -53,7 +53,7 @@ pub(crate) const ENCODINGS: Choice<Encoding> = Choice(&[
     ("macintosh", Encoding::OneByte("macintosh")),
 ]);
 
-/// The case of channels' labels.
+/// The cases of channel labels.
 pub(crate) const LABEL_CASES: Choice<LabelCase> =
     Choice(&[("keep", LabelCase::Keep), ("lower", LabelCase::Lower)]);
 
@@ -65,6 +65,8 @@ pub(crate) const RULES: Choice<HashRule> = Choice(&[
     ("uid2", HashRule::Uid2),
 ]);
 
+/// Words are compared exactly: a configuration that is read aloud or searched
+/// has one spelling per value.
 impl<V: Copy + PartialEq + Sync + 'static> Scalar for Choice<V> {
     type Out = V;
 
@@ -86,13 +88,15 @@ impl<V: Copy + PartialEq + Sync + 'static> Scalar for Choice<V> {
         }
     }
 
+    /// The first word that denotes the value.
     fn write(&self, out: &V) -> String {
         let found = self.0.iter().find(|(_, value)| value == out);
         found.map_or_else(String::new, |(word, _)| (*word).to_owned())
     }
 }
 
-/// The fault of a word that is none of these.
+/// The error of a word that is none of these, with the nearest one as its
+/// remedy.
 pub(crate) fn unknown<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Invalid {
     let fix = did_you_mean(text, words.clone());
     let all: Vec<String> = words.map(|word| format!("{word:?}")).collect();
@@ -102,7 +106,8 @@ pub(crate) fn unknown<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clo
     )
 }
 
-/// The format of a source. What a CSV source's columns are stands in a table of its own.
+/// The format of a source. The columns of a CSV source are a table of their
+/// own, so the parsed format has a blank column map.
 pub(crate) struct FormatWord;
 
 impl Scalar for FormatWord {
@@ -116,6 +121,7 @@ impl Scalar for FormatWord {
         json!({"type": "string", "enum": ["native", "csv"]})
     }
 
+    /// Parses `native` or `csv`; the caller fills the column map of the latter.
     fn parse(&self, text: &str) -> Result<Format, Invalid> {
         match text {
             "native" => Ok(Format::Native),

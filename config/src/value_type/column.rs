@@ -1,4 +1,14 @@
-//! The column map of a CSV source, and the texts that rows must have to be taken.
+//! The column map of a CSV source, and the filter of its rows.
+//!
+//! | notation | text of the field |
+//! |---|---|
+//! | `"header"` | the cell of that column |
+//! | `{ const = "text" }` | the same in every row |
+//! | `{ join = ["a", "b"], with = ":" }` | several cells, joined |
+//! | `{ lookup = "f.csv", by = "a", key = "b", value = "c" }` | a cell of another file |
+//!
+//! A column is a header, or an inline table with exactly one of `const`, `join`
+//! and `lookup`; keys of another form are reported.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +22,18 @@ use crate::fields;
 use crate::model::{Column, Kind};
 use crate::suggest::did_you_mean;
 
-/// The forms of a column, for messages.
+/// The forms of a column, as the remedy of messages.
 const FORMS: &str = r#"write "header", { const = "text" }, { join = ["a", "b"], with = ":" } or { lookup = "file.csv", by = "header", key = "header", value = "header" }"#;
 
-/// The keys that a column's table may have.
+/// The keys that the table of a column may have.
 const KEYS: [&str; 7] = ["const", "join", "with", "lookup", "by", "key", "value"];
 
-/// From a record's fields to where their text comes from.
+/// The origin of each field's text, by the name of the field. Which fields
+/// exist depends on the source's kind and is checked in `build`.
 pub(crate) struct Columns;
 
+/// A table from fields to columns. Each column is reported on its own, so that
+/// one mistake does not hide another.
 impl ValueType for Columns {
     type Out = BTreeMap<String, Column>;
 
@@ -28,6 +41,8 @@ impl ValueType for Columns {
         "a table from fields to columns".to_owned()
     }
 
+    /// The schema permits the fields of all kinds, because the kind is a
+    /// setting of another table.
     fn schema(&self) -> Json {
         let mut names: Vec<&str> = Kind::ALL
             .iter()
@@ -70,6 +85,7 @@ impl ValueType for Columns {
         })
     }
 
+    /// Reads every column; `None` if any is invalid.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
         let Node::Table(_) = given.node else {
             let message = format!("must be a table, not {}", given.node.type_name());
@@ -102,7 +118,8 @@ impl ValueType for Columns {
     }
 }
 
-/// Reads one column.
+/// Parses one column; reports unknown keys, and keys that belong to another
+/// form.
 fn column(given: &Input<'_>, cx: &mut Context<'_>) -> Option<Column> {
     if given.text().is_some() {
         return read(&FreeText("a header"), given, cx).map(Column::Name);
@@ -179,7 +196,7 @@ fn column(given: &Input<'_>, cx: &mut Context<'_>) -> Option<Column> {
     right.then_some(out)
 }
 
-/// A part of a column that is a text of any kind.
+/// A part of a column that may be any text, even an empty one.
 fn text(column: &Input<'_>, key: &str, cx: &mut Context<'_>) -> Option<String> {
     let Some(given) = column.child(key) else {
         cx.report_missing(column.place, &join(&column.path, key), "is missing", FORMS);
@@ -200,7 +217,7 @@ fn header(column: &Input<'_>, key: &str, cx: &mut Context<'_>) -> Option<String>
     }
 }
 
-/// The headers that are joined.
+/// The headers to join.
 fn headers(column: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<String>> {
     let given = column.child("join")?;
     let Some(elements) = given.elements().filter(|elements| elements.len() >= 2) else {
@@ -214,7 +231,8 @@ fn headers(column: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<String>> {
     headers.into_iter().collect()
 }
 
-/// The name of the other file, which stands beside the one that is read and nowhere else.
+/// The name of the lookup file. It lies in the directory of the file that is
+/// read, so it has no path.
 fn file_name(column: &Input<'_>, cx: &mut Context<'_>) -> Option<String> {
     let given = column.child("lookup")?;
     let name = read(&FreeText("a file name"), &given, cx)?;
@@ -230,7 +248,7 @@ fn file_name(column: &Input<'_>, cx: &mut Context<'_>) -> Option<String> {
     Some(name)
 }
 
-/// One column as it is written.
+/// A column as printed.
 fn show(column: &Column) -> Value {
     let mut table = InlineTable::new();
     match column {
@@ -256,9 +274,11 @@ fn show(column: &Column) -> Value {
     Value::from(table)
 }
 
-/// The texts that columns must have for a row to be taken.
+/// The filter of rows: the exact text of each named column.
 pub(crate) struct Only;
 
+/// A table from headers to texts. The empty text is permitted: it selects rows
+/// with an empty cell.
 impl ValueType for Only {
     type Out = BTreeMap<String, String>;
 

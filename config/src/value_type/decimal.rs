@@ -1,24 +1,29 @@
-//! Decimal numbers that stay whole: written with up to three decimals as text, held in thousandths.
+//! Decimal numbers without floats: written as text with up to three decimals,
+//! stored in thousandths.
+//!
+//! A float would be rounded between file, model and printed configuration.
 
 use serde_json::{Value as Json, json};
 
 use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 
-/// A decimal number that the model holds in thousandths; `min` and `max` in thousandths, both included.
+/// A decimal number that the model stores in thousandths.
 pub(crate) struct Thousandths {
-    /// The smallest.
+    /// The minimum, thousandths.
     pub(crate) min: u64,
-    /// The largest.
+    /// The maximum, thousandths.
     pub(crate) max: u64,
 }
 
+/// The shortest decimal text of thousandths.
 fn write(thousandths: u64) -> String {
     let text = format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The thousandths of `1.5`; nothing where it is no such number.
+/// The thousandths of a text such as `1.5`; `None` if it is not such a number,
+/// or overflows.
 fn parse(text: &str) -> Option<u64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -30,6 +35,8 @@ fn parse(text: &str) -> Option<u64> {
     whole.checked_mul(1_000)?.checked_add(part)
 }
 
+/// Accepts `1`, `0.5` and `0.125`; rejects signs, exponents, a missing digit
+/// before or after the point, and a fourth decimal, which could not be stored.
 impl Scalar for Thousandths {
     type Out = u64;
 
@@ -42,6 +49,10 @@ impl Scalar for Thousandths {
         json!({"type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,3})?$"})
     }
 
+    /// Parses a decimal number into thousandths.
+    ///
+    /// # Errors
+    /// Another notation, and values outside of the bounds.
     fn parse(&self, text: &str) -> Result<u64, Invalid> {
         let Some(thousandths) = parse(text) else {
             let message = format!(

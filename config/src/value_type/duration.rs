@@ -1,6 +1,17 @@
-//! Durations, written as text with units (`"30d"`, `"500ms"`, `"1h30m"`), and times of day.
+//! Durations, written as text with units (`"30d"`, `"500ms"`, `"1h30m"`), and
+//! times of day.
 //!
-//! A bare number is refused: nobody should have to guess whether 30 means seconds or days.
+//! | unit | length |
+//! |---|---|
+//! | `ms` | a millisecond |
+//! | `s` | 1,000 ms |
+//! | `m` | 60 s |
+//! | `h` | 60 m |
+//! | `d` | 24 h, not a calendar day |
+//! | `w` | 7 d |
+//!
+//! A bare number is rejected, so that nobody has to guess whether 30 means
+//! seconds or days. Calendar units such as months are settings of their own.
 
 use std::marker::PhantomData;
 
@@ -9,7 +20,7 @@ use serde_json::{Value as Json, json};
 use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 
-/// The units, longest first, in milliseconds.
+/// The units in milliseconds, longest first.
 const UNITS: [(&str, i64); 6] = [
     ("w", 604_800_000),
     ("d", 86_400_000),
@@ -19,7 +30,7 @@ const UNITS: [(&str, i64); 6] = [
     ("ms", 1),
 ];
 
-/// How people also write the units, for the sake of a good answer.
+/// Other names of the units, for suggestions only.
 const LONG: [(&str, &str); 12] = [
     ("milliseconds", "ms"),
     ("weeks", "w"),
@@ -35,16 +46,19 @@ const LONG: [(&str, &str); 12] = [
     ("sec", "s"),
 ];
 
-/// A duration that the model holds in milliseconds or whole seconds.
+/// A duration that the model stores in milliseconds or whole seconds.
 pub(crate) struct Duration<N> {
+    /// The minimum, milliseconds.
     min: i64,
+    /// The maximum, milliseconds.
     max: i64,
+    /// The unit of the model, milliseconds.
     unit: i64,
     of: PhantomData<fn() -> N>,
 }
 
 impl<N> Duration<N> {
-    /// Held in milliseconds; `min` and `max` in milliseconds, both included.
+    /// Stored in milliseconds; `min` and `max` in milliseconds, both included.
     pub(crate) const fn millis(min: i64, max: i64) -> Duration<N> {
         Duration {
             min,
@@ -54,7 +68,7 @@ impl<N> Duration<N> {
         }
     }
 
-    /// Held in whole seconds; `min` and `max` in seconds, both included.
+    /// Stored in whole seconds; `min` and `max` in seconds, both included.
     pub(crate) const fn seconds(min: i64, max: i64) -> Duration<N> {
         Duration {
             min: min * 1_000,
@@ -65,6 +79,9 @@ impl<N> Duration<N> {
     }
 }
 
+/// Accepts one or more numbers with a unit, in any order: `1h30m`, `500ms`.
+/// Rejects bare numbers, signs, fractions and white space; for the latter the
+/// remedy suggests the accepted spelling.
 impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
     type Out = N;
 
@@ -76,6 +93,11 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
         json!({"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w))+$"})
     }
 
+    /// Parses a duration into the unit of the model.
+    ///
+    /// # Errors
+    /// Another notation, values outside of the bounds, and fractions of the
+    /// model's unit.
     fn parse(&self, text: &str) -> Result<N, Invalid> {
         let millis = parse(text).ok_or_else(|| {
             invalid(
@@ -101,6 +123,8 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
             .map_err(|_| invalid(format!("{} is too long", quote(text)), ""))
     }
 
+    /// The duration in one unit: `90m` rather than `1h30m`, which parses as the
+    /// same value.
     fn write(&self, out: &N) -> String {
         let number: Result<i64, _> = (*out).try_into();
         write(number.unwrap_or(i64::MAX).saturating_mul(self.unit))
@@ -111,7 +135,8 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> Scalar for Duration<N> {
     }
 }
 
-/// The milliseconds of `1h30m`; nothing where it is not a duration or overflows.
+/// The milliseconds of a text such as `1h30m`; `None` if it is not a duration,
+/// or overflows.
 fn parse(text: &str) -> Option<i64> {
     let mut rest = text;
     let mut sum: i64 = 0;
@@ -128,7 +153,7 @@ fn parse(text: &str) -> Option<i64> {
     Some(sum)
 }
 
-/// What `30 Days` means.
+/// The duration that a text such as `30 Days` means.
 fn probably(text: &str) -> Option<String> {
     let mut text: String = text
         .to_lowercase()
@@ -153,9 +178,12 @@ fn write(millis: i64) -> String {
     format!("{}{unit}", millis / size)
 }
 
-/// A time of day, held in seconds after midnight.
+/// A time of day, stored in seconds after midnight.
 pub(crate) struct Clock;
 
+/// Accepts `HH:MM` and `HH:MM:SS` with two digits each, from `00:00` to
+/// `23:59:59` (RFC 3339, `partial-time` without a fraction and without leap
+/// seconds).
 impl Scalar for Clock {
     type Out = u32;
 

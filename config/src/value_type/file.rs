@@ -1,7 +1,12 @@
-//! Files that the configuration names, and the secrets that stand in them or in the environment.
+//! Files that the configuration names, and the secrets that they or environment
+//! variables contain.
 //!
-//! A secret is read once, kept as [`SecretString`], and shown to nobody. What should be the name of a
-//! variable may be the secret itself, put there by mistake: such a name is not repeated either.
+//! A secret is read once, stored as [`SecretString`], and never printed. What
+//! should be the name of a variable may be the secret itself, put there by
+//! mistake: such a name is not repeated either.
+//!
+//! Only regular files are opened, and only so far as a secret may be long, so
+//! that a pipe or a device cannot block or exhaust the program.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,15 +21,18 @@ use super::{Rendered, ValueType};
 use crate::context::{Context, Input};
 use crate::model::Credential;
 
-/// No secret is longer, bytes.
+/// The maximum length of a secret, bytes.
 const LONGEST: u64 = 65_536;
 
 /// A file that must be readable.
 pub(crate) struct Readable {
-    /// Whether it holds a secret, so that nobody else should be able to read it.
+    /// Whether the file contains a secret; a warning follows if others can read
+    /// it.
     pub(crate) secret: bool,
 }
 
+/// The model stores the path and not the content, because the content may
+/// change while the program runs.
 impl ValueType for Readable {
     type Out = PathBuf;
 
@@ -36,6 +44,8 @@ impl ValueType for Readable {
         json!({"type": "string", "minLength": 1})
     }
 
+    /// Resolves the path and opens the file once; warns if it contains a secret
+    /// that others can read.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
         let path = path_of(given, cx)?;
         open(&path, given, cx)?;
@@ -53,6 +63,8 @@ impl ValueType for Readable {
 /// A directory that need not exist yet.
 pub(crate) struct Directory;
 
+/// The program creates the directory when it starts; only a path to something
+/// else is a mistake.
 impl ValueType for Directory {
     type Out = PathBuf;
 
@@ -79,12 +91,15 @@ impl ValueType for Directory {
     }
 }
 
-/// A secret in a file, without the line ends that follow it.
+/// A secret in a file, without trailing line breaks.
 pub(crate) struct SecretFile {
-    /// The fewest bytes.
+    /// The minimum length, bytes.
     pub(crate) min: usize,
 }
 
+/// The model stores the content. Trailing line breaks are removed, because
+/// editors and `echo` add them; leading and inner white space is part of the
+/// secret.
 impl ValueType for SecretFile {
     type Out = SecretString;
 
@@ -96,6 +111,8 @@ impl ValueType for SecretFile {
         json!({"type": "string", "minLength": 1})
     }
 
+    /// Reads the secret; reports a file that is missing, not text, too short or
+    /// too long.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
         let path = path_of(given, cx)?;
         let file = open(&path, given, cx)?;
@@ -121,9 +138,11 @@ impl ValueType for SecretFile {
     }
 }
 
-/// The same, for a secret that may be exchanged while the program runs: its file is kept in mind.
+/// A secret in a file that is reread at each use, because it may be rotated
+/// while the program runs.
 pub(crate) struct CredentialFile(pub(crate) SecretFile);
 
+/// As [`SecretFile`], but the model also stores the path.
 impl ValueType for CredentialFile {
     type Out = Credential;
 
@@ -169,12 +188,14 @@ impl ValueType for CredentialVariable {
     }
 }
 
-/// Secrets, each in a file of its own, in an order that counts.
+/// Secrets, each in a file of its own; their order counts.
 pub(crate) struct SecretFiles {
-    /// The fewest bytes of each.
+    /// The minimum length of each, bytes.
     pub(crate) min: usize,
 }
 
+/// The order is that of rotation, the oldest secret first. An entry is a path
+/// like any other.
 impl ValueType for SecretFiles {
     type Out = Vec<SecretString>;
 
@@ -187,6 +208,7 @@ impl ValueType for SecretFiles {
         json!({"type": "array", "items": each, "uniqueItems": true})
     }
 
+    /// Reads every file before it fails, so that all problems are reported.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<SecretString>> {
         let Some(files) = given.elements() else {
             let message = format!("must be a list, not {}", given.node.type_name());
@@ -206,10 +228,12 @@ impl ValueType for SecretFiles {
 
 /// A secret in an environment variable.
 pub(crate) struct SecretVariable {
-    /// The fewest bytes.
+    /// The minimum length, bytes.
     pub(crate) min: usize,
 }
 
+/// The setting is the *name* of a variable. A name with characters that
+/// variables do not have is probably the secret itself, so it is not repeated.
 impl ValueType for SecretVariable {
     type Out = SecretString;
 
@@ -221,6 +245,8 @@ impl ValueType for SecretVariable {
         json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})
     }
 
+    /// Reads the variable; reports one that is not set, without its name unless
+    /// the name has the usual capitals.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
         let name = given.text().unwrap_or_default();
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -249,7 +275,7 @@ impl ValueType for SecretVariable {
     }
 }
 
-/// How a secret is shown: not at all, but that it is there.
+/// A secret as printed: a mask if it is set.
 fn masked(out: &SecretString) -> Rendered {
     use secrecy::ExposeSecret;
     match out.expose_secret().is_empty() {
@@ -258,7 +284,8 @@ fn masked(out: &SecretString) -> Rendered {
     }
 }
 
-/// The secret in a text: without the line ends behind it, and long enough.
+/// The secret in a text, without trailing line breaks; reports one that is too
+/// short or too long. `what` names the origin.
 fn secret(
     text: &str,
     min: usize,
@@ -287,7 +314,7 @@ fn secret(
     Some(SecretString::from(text))
 }
 
-/// The absolute path that a text names.
+/// The absolute path that a value names.
 fn path_of(given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
     match given.text() {
         Some(text) if !text.trim().is_empty() && !text.contains('\0') => Some(cx.resolve(text)),
@@ -303,7 +330,7 @@ fn path_of(given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
     }
 }
 
-/// Opens a file. Only plain files are opened: a pipe without a writer would hold the program up.
+/// Opens a regular file; reports anything else.
 fn open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) -> Option<File> {
     let opened = std::fs::metadata(path).and_then(|about| match about.is_file() {
         true => File::open(path),
@@ -326,7 +353,9 @@ fn open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) -> Option<File> {
     }
 }
 
-/// Warns where others may read a secret.
+/// Warns if the group or others may read a file with a secret. The check is a
+/// warning, because containers often mount secrets with the mode that the
+/// platform chooses.
 #[cfg(unix)]
 fn warn_if_open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) {
     use std::os::unix::fs::PermissionsExt;
@@ -340,6 +369,6 @@ fn warn_if_open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) {
     }
 }
 
-/// Permissions are not known here.
+/// Permissions are unknown on this platform.
 #[cfg(not(unix))]
 fn warn_if_open(_: &Path, _: &Input<'_>, _: &mut Context<'_>) {}

@@ -1,4 +1,7 @@
 //! Lists of scalars.
+//!
+//! A list is a set in the order of the file: repetitions are reported. In an
+//! environment variable, commas separate the elements.
 
 use serde_json::{Value as Json, json};
 use toml_edit::{Array, Value};
@@ -7,17 +10,21 @@ use super::scalar::{self, Scalar};
 use super::{Rendered, ValueType};
 use crate::context::{Context, Input};
 
-/// What is printed in place of a value that is not shown.
+/// The replacement of a value that is not printed.
 pub(crate) const MASK: &str = "***";
 
-/// A list of words without repetition.
+/// A list of scalars without repetition. An empty list is a value of its own
+/// and differs from an absent setting only in the mark of the printed default.
 pub(crate) struct Many<W> {
-    /// What each element is.
+    /// The type of each element.
     pub(crate) each: W,
-    /// Whether elements may identify somebody and are therefore neither printed nor repeated.
+    /// Whether elements may identify a person and are therefore neither printed
+    /// nor repeated.
     pub(crate) private: bool,
 }
 
+/// Elements are equal if they are written equally after parsing, so
+/// `"Shop.example"` repeats `"shop.example"`.
 impl<W: Scalar> ValueType for Many<W> {
     type Out = Vec<W::Out>;
 
@@ -29,6 +36,7 @@ impl<W: Scalar> ValueType for Many<W> {
         json!({"type": "array", "items": self.each.schema(), "uniqueItems": true})
     }
 
+    /// Parses every element before it fails, so that all problems are reported.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
         let Some(elements) = given.elements() else {
             let fix = match given.text() {

@@ -1,7 +1,10 @@
-//! Value types: how a setting is written, read, rendered and described.
+//! Value types: how a setting is written, parsed, printed and described.
 //!
-//! A value type knows its Rust type, so a row of the settings cannot assign a text to a number. Most value types are
-//! scalars, written as one TOML string ([`scalar::Scalar`]); the others have a form of their own.
+//! A value type knows its Rust type, so a row of the settings cannot assign a
+//! text to a number. Most value types are scalars, written as one TOML string
+//! ([`scalar::Scalar`]); the others have a form of their own. A value type
+//! reports a problem instead of returning an error, because some values, such
+//! as lists, can have several.
 
 pub(crate) mod address;
 pub(crate) mod choice;
@@ -14,23 +17,26 @@ pub(crate) mod number;
 pub(crate) mod region;
 pub(crate) mod scalar;
 pub(crate) mod time_pattern;
+pub(crate) mod token;
 
 use serde_json::Value as Json;
 use toml_edit::Value;
 
 use crate::context::{Context, Input};
 
-/// What a value looks like when the configuration is printed.
+/// A value as the configuration prints it.
 #[derive(Clone, Debug)]
 pub(crate) enum Rendered {
-    /// As TOML.
+    /// TOML.
     Value(Value),
-    /// A secret: there, but not shown.
+    /// A secret that is set; printed as `"***"`.
     Masked,
     /// Not set.
     Nothing,
 }
 
+/// Equality of what is printed: spans, comments and the notation of numbers in
+/// the file do not matter.
 impl PartialEq for Rendered {
     fn eq(&self, other: &Rendered) -> bool {
         match (self, other) {
@@ -41,24 +47,33 @@ impl PartialEq for Rendered {
     }
 }
 
-/// What a setting may look like.
+/// How a setting is written, parsed, printed and described.
+/// | method | used by |
+/// |---|---|
+/// | [`ValueType::read`] | the parser |
+/// | [`ValueType::render`] | the printer, and the comparison with defaults |
+/// | [`ValueType::kind`] | the reference, and messages |
+/// | [`ValueType::schema`] | the JSON Schema |
+/// | [`ValueType::variable`] | environment variables |
 pub(crate) trait ValueType: Sync + 'static {
     /// The type in the model.
     type Out: 'static;
 
-    /// The type in the words of the reference.
+    /// The type, in the words of the reference.
     fn kind(&self) -> String;
 
     /// The JSON Schema of the value, without title, description and default.
     fn schema(&self) -> Json;
 
-    /// The value, or nothing after the problem is noted.
+    /// Parses the value; `None` after noting at least one problem.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out>;
 
-    /// The value as it is printed.
+    /// The value as printed. What is printed parses as the same value, unless
+    /// it is masked.
     fn render(&self, out: &Self::Out) -> Rendered;
 
-    /// The TOML value that an environment variable's text stands for.
+    /// The TOML value of an environment variable's text. A text that has no
+    /// such value stays a string, which is then reported.
     fn variable(&self, text: &str) -> Value {
         Value::from(text)
     }
@@ -67,6 +82,8 @@ pub(crate) trait ValueType: Sync + 'static {
 /// A setting that may be absent.
 pub(crate) struct Opt<S>(pub(crate) S);
 
+/// Absence is the default of the row, not a value: a given setting is always
+/// `Some`.
 impl<S: ValueType> ValueType for Opt<S> {
     type Out = Option<S::Out>;
 

@@ -1,4 +1,5 @@
-//! Numbers, switches, the weights of the position model and sets of purposes.
+//! Numbers, switches, the weights of the position model, and sets of TCF
+//! purposes.
 
 use std::marker::PhantomData;
 
@@ -8,15 +9,17 @@ use toml_edit::{Array, Value};
 use super::{Rendered, ValueType};
 use crate::context::{Context, Input, Node};
 
-/// A whole number from `min` to `max`.
+/// An integer within bounds.
 pub(crate) struct Int<N> {
+    /// The minimum.
     min: i64,
+    /// The maximum.
     max: i64,
     of: PhantomData<fn() -> N>,
 }
 
 impl<N> Int<N> {
-    /// A whole number from `min` to `max`, both included; both must fit into `N`.
+    /// An integer from `min` to `max`, both included; both must fit into `N`.
     pub(crate) const fn new(min: i64, max: i64) -> Int<N> {
         Int {
             min,
@@ -26,6 +29,8 @@ impl<N> Int<N> {
     }
 }
 
+/// Accepts a TOML integer in any notation (`200_000`, `0x10`). A quoted number
+/// is a mistake, whose remedy is to remove the quotes.
 impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> ValueType for Int<N> {
     type Out = N;
 
@@ -65,6 +70,7 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> ValueType for Int<N> {
         Rendered::Value(Value::from(number.unwrap_or(i64::MAX)))
     }
 
+    /// An environment variable is text, so its digits become an integer here.
     fn variable(&self, text: &str) -> Value {
         (text.trim().parse::<i64>()).map_or_else(|_| Value::from(text), Value::from)
     }
@@ -73,6 +79,8 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> ValueType for Int<N> {
 /// `true` or `false`.
 pub(crate) struct Switch;
 
+/// Accepts the TOML booleans only: `yes`, `on` and `1` differ between languages
+/// and shells.
 impl ValueType for Switch {
     type Out = bool;
 
@@ -106,13 +114,19 @@ impl ValueType for Switch {
     }
 }
 
-/// The weights of the first, the middle and the last touches.
+/// The weights of the first contact, of all middle ones and of the last; the
+/// first and the last are not both zero, because a path of two contacts would
+/// then have no credit.
 pub(crate) struct Weights;
 
 impl Weights {
+    /// The maximum of a weight, far below overflow when weights are multiplied
+    /// by amounts.
     const MAX: i64 = 1_000_000;
 }
 
+/// Accepts a list of three integers, first, middle and last; their sum is
+/// arbitrary.
 impl ValueType for Weights {
     type Out = [u32; 3];
 
@@ -155,16 +169,20 @@ impl ValueType for Weights {
     }
 }
 
-/// Purposes of the Transparency and Consent Framework, without repetition.
+/// Purposes of the Transparency and Consent Framework, without repetition, of
+/// those given here.
 pub(crate) struct Purposes(pub(crate) &'static [u8]);
 
 impl Purposes {
-    /// All that there are.
+    /// All purposes (TCF Policies, appendix A).
     pub(crate) const ALL: Purposes = Purposes(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
-    /// Those that may rest on legitimate interest: never 1, and since version 2.2 no longer 3 to 6.
+    /// Those that may rest on legitimate interest: never 1, and since TCF 2.2
+    /// no longer 3 to 6.
     pub(crate) const INTEREST: Purposes = Purposes(&[2, 7, 8, 9, 10, 11]);
 }
 
+/// Accepts a list of integers. The order is kept for printing and has no
+/// meaning.
 impl ValueType for Purposes {
     type Out = Vec<u8>;
 

@@ -1,16 +1,22 @@
-//! Time zones, currencies and the regions of telephone numbers.
+//! Time zones, currencies and the regions of phone numbers.
+//!
+//! Each is checked against the data that the program itself uses: jiff's
+//! time-zone database, the ISO 4217 table and libphonenumber's metadata. A
+//! value that passes is therefore one that works.
 
 use jiff::tz::TimeZone;
 use rlibphonenumber::PHONE_NUMBER_UTIL;
 use serde_json::{Value as Json, json};
 
-use super::scalar::{Invalid, Scalar, invalid};
+use super::scalar::{CheckedText, Invalid, Scalar, invalid};
 use crate::context::quote;
 use crate::suggest::did_you_mean;
 
-/// A time zone by its IANA name.
+/// A time zone by its name in the IANA time-zone database.
 pub(crate) struct Zone;
 
+/// Accepts names in any case. Rejects POSIX strings and fixed offsets, because
+/// neither follows changes of the law.
 impl Scalar for Zone {
     type Out = TimeZone;
 
@@ -22,6 +28,10 @@ impl Scalar for Zone {
         json!({"type": "string", "minLength": 1})
     }
 
+    /// Looks the zone up.
+    ///
+    /// # Errors
+    /// A name that the database lacks; the remedy suggests the nearest one.
     fn parse(&self, text: &str) -> Result<TimeZone, Invalid> {
         match TimeZone::get(text) {
             Ok(zone) if zone.iana_name().is_some() => Ok(zone),
@@ -50,12 +60,12 @@ impl Scalar for Zone {
     }
 }
 
-/// A currency that has minor units, by its ISO 4217 code.
+/// A currency with a minor unit, by its ISO 4217 code.
 pub(crate) struct Currency;
 
-impl Scalar for Currency {
-    type Out = String;
-
+/// Accepts three capital letters of ISO 4217; the number of decimals of amounts
+/// follows from them.
+impl CheckedText for Currency {
     fn kind(&self) -> String {
         "an ISO 4217 code".to_owned()
     }
@@ -64,7 +74,12 @@ impl Scalar for Currency {
         json!({"type": "string", "pattern": "^[A-Z]{3}$"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
+    /// Checks that the currency has a minor unit.
+    ///
+    /// # Errors
+    /// Unknown codes, and codes without a minor unit such as `XAU` (gold) and
+    /// `XTS` (tests).
+    fn check(&self, text: &str) -> Result<String, Invalid> {
         if has_minor_units(text) {
             return Ok(text.to_owned());
         }
@@ -80,30 +95,27 @@ impl Scalar for Currency {
         };
         Err(invalid(message, fix))
     }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
-    }
 }
 
-/// Whether a code is a currency whose amounts can be counted; gold and test codes are not.
+/// Whether a code is a currency with a minor unit; precious metals and test
+/// codes have none.
 fn has_minor_units(code: &str) -> bool {
     iso_currency::Currency::from_code(code).is_some_and(|c| c.exponent().is_some())
 }
 
-/// Whether telephone numbers may be written without a country code in a region.
+/// Whether libphonenumber has a numbering plan for a region.
 fn has_numbers(code: &str) -> bool {
     PHONE_NUMBER_UTIL
         .get_supported_regions()
         .any(|region| *region.as_region_str() == *code)
 }
 
-/// A region that has telephone numbers, by its ISO 3166 alpha-2 code.
+/// A region with a numbering plan, by its ISO 3166 alpha-2 code.
 pub(crate) struct Region;
 
-impl Scalar for Region {
-    type Out = String;
-
+/// Accepts two capital letters of ISO 3166. `UK` is no code; the remedy
+/// suggests `GB`.
+impl CheckedText for Region {
     fn kind(&self) -> String {
         "an ISO 3166 alpha-2 code".to_owned()
     }
@@ -112,7 +124,7 @@ impl Scalar for Region {
         json!({"type": "string", "pattern": "^[A-Z]{2}$"})
     }
 
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
+    fn check(&self, text: &str) -> Result<String, Invalid> {
         if has_numbers(text) {
             return Ok(text.to_owned());
         }
@@ -126,10 +138,6 @@ impl Scalar for Region {
             format!("{} is not a region with phone numbers", quote(text)),
             fix,
         ))
-    }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
     }
 }
 

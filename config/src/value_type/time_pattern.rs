@@ -1,17 +1,18 @@
-//! Patterns of time stamps, as strptime has them.
+//! Patterns of time stamps, in the notation of POSIX `strptime` as jiff
+//! implements it.
 
 use jiff::fmt::strtime;
 use serde_json::{Value as Json, json};
 
-use super::scalar::{Invalid, Scalar, invalid};
+use super::scalar::{CheckedText, Invalid, invalid};
 use crate::context::quote;
 
-/// A pattern that names at least year, month and day.
+/// A pattern that determines at least year, month and day.
 pub(crate) struct TimePattern;
 
-impl Scalar for TimePattern {
-    type Out = String;
-
+/// A misspelled pattern such as `DD/MM/YYYY` would match nothing and reject
+/// every row, so it is rejected here instead.
+impl CheckedText for TimePattern {
     fn kind(&self) -> String {
         "a strptime pattern".to_owned()
     }
@@ -20,8 +21,9 @@ impl Scalar for TimePattern {
         json!({"type": "string", "minLength": 2})
     }
 
-    /// A pattern is right when a moment that it writes is read again, to the day at least.
-    fn parse(&self, text: &str) -> Result<String, Invalid> {
+    /// A pattern is valid if a moment that it formats parses back to the same
+    /// day.
+    fn check(&self, text: &str) -> Result<String, Invalid> {
         let moment = jiff::civil::date(2025, 12, 31).at(23, 59, 58, 0);
         let moment = moment.to_zoned(jiff::tz::TimeZone::UTC);
         let written = moment.and_then(|moment| strtime::format(text, &moment));
@@ -35,14 +37,11 @@ impl Scalar for TimePattern {
             )),
         }
     }
-
-    fn write(&self, out: &String) -> String {
-        out.clone()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::scalar::Scalar;
     use super::*;
 
     #[test]

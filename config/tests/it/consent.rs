@@ -1,4 +1,4 @@
-//! A brand says for whom consent strings are read, what its steps need and how long it holds records; what contradicts
+//! A brand names the party for which consent strings are read, what its steps need and how long it holds records; what contradicts
 //! itself is refused, and what surprises is warned of.
 
 use crate::common::{VENDOR_LIST, brand, good, shown, wrong};
@@ -53,8 +53,8 @@ fn a_brand_that_reads_no_strings_is_warned_unless_it_says_so() {
         "{warning}"
     );
     assert!(warning.contains("set consent.vendor"), "{warning}");
-    let told = source("web", "web", "basis = \"legitimate_interest\"");
-    assert_eq!(warned(&told), "");
+    let with_basis = source("web", "web", "basis = \"legitimate_interest\"");
+    assert_eq!(warned(&with_basis), "");
     assert_eq!(warned("consent = { vendor = 1, feature_2 = false }"), "");
     assert!(
         warned("consent = { vendor = 1 }").contains("brand[0].consent.feature_2: is not given")
@@ -143,9 +143,9 @@ fn a_vendor_list_says_what_the_vendor_declared() {
     assert!(twice.contains("legitimate_interest: cannot stand together with vendor_list_file"));
     let twice = refused(VENDOR_LIST, "vendor = 755\nfeature_2 = true");
     assert!(twice.contains("feature_2: cannot stand together with vendor_list_file"));
-    let gone = beside_a_list(VENDOR_LIST, "vendor = 3").unwrap();
+    let deleted = beside_a_list(VENDOR_LIST, "vendor = 3").unwrap();
     assert!(
-        shown(&gone.warnings)
+        shown(&deleted.warnings)
             .join("\n")
             .contains("3 has left the framework")
     );
@@ -157,8 +157,8 @@ fn a_vendor_list_says_what_the_vendor_declared() {
 
 #[test]
 fn whoever_holds_records_longer_than_the_default_hears_of_it() {
-    let told = "consent = { vendor = 1, feature_2 = true }\n";
-    let retention = |lines: &str| format!("{told}[brand.retention]\n{lines}");
+    let complete = "consent = { vendor = 1, feature_2 = true }\n";
+    let retention = |lines: &str| format!("{complete}[brand.retention]\n{lines}");
     assert_eq!(
         warned(&retention("cookies_months = 13\nconsent_months = 1")),
         ""

@@ -1,4 +1,9 @@
 //! The column map of a source, resolved against the header of a file.
+//!
+//! The map names columns; this module finds their positions once and then turns
+//! each record into the texts of the source's fields. Cells are decoded into
+//! UTF-8 as far as the encoding defines them; what remains invalid reaches the
+//! decoder unchanged, which rejects it.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -10,22 +15,33 @@ use super::encoding::decode;
 use super::row::{CsvError, Row};
 use crate::files;
 
-/// The fields of a source's records and where each comes from.
+/// The fields of a source's records and the cells that supply them, in the
+/// order of the column map.
 pub struct Columns {
+    /// Each field's name and cells.
     fields: Vec<(String, Cell)>,
+    /// The filter: positions, and the text that each must contain.
     only: Vec<(usize, Vec<u8>)>,
+    /// The number of cells of the header.
     width: usize,
     encoding: Encoding,
 }
 
+/// The cells that supply one field, by position in the header.
 enum Cell {
+    /// One cell.
     At(usize),
+    /// The same text in every row.
     Const(Vec<u8>),
+    /// Several cells, and the text between two of them.
     Join(Vec<usize>, Vec<u8>),
+    /// The cell to look up, and the texts of the other file by their key.
     Lookup(usize, FxHashMap<Vec<u8>, Vec<u8>>),
 }
 
-/// A reader of rows; of rows that are shorter or longer than the header too where `flexible`.
+/// A CSV reader (RFC 4180 with a configurable separator) whose first record is
+/// the header. With `flexible`, records of another length than the header are
+/// returned; without it they are errors.
 pub fn reader(
     bytes: Box<dyn BufRead + Send>,
     delimiter: u8,
@@ -38,7 +54,12 @@ pub fn reader(
 }
 
 impl Columns {
-    /// Finds the map's columns in the header, and reads the files that it looks up.
+    /// Finds the map's columns in the header, and reads the files that it looks
+    /// up.
+    ///
+    /// # Errors
+    /// [`CsvError::NoColumn`] if the header lacks a column, [`CsvError::Open`]
+    /// or [`CsvError::Read`] if a lookup file cannot be read.
     pub fn new(path: &Path, header: &::csv::ByteRecord, map: &Csv) -> Result<Columns, CsvError> {
         let find = |name: &String| position(path, header, map.encoding, name);
         let mut fields = Vec::new();
@@ -74,7 +95,8 @@ impl Columns {
         })
     }
 
-    /// The place of a field in a row.
+    /// The position of a field in the rows of this map; `None` if the map does
+    /// not supply the field.
     pub fn place(&self, field: &str) -> Option<usize> {
         self.fields.iter().position(|(name, _)| name == field)
     }
@@ -84,13 +106,14 @@ impl Columns {
         record.len() == self.width
     }
 
-    /// Whether the map takes a record.
+    /// Whether a record passes the filter `only`: each of its columns contains
+    /// exactly the given text.
     pub fn takes(&self, record: &::csv::ByteRecord) -> bool {
         let at = |place: usize| decode(self.encoding, record.get(place).unwrap_or_default());
         self.only.iter().all(|(place, text)| *at(*place) == **text)
     }
 
-    /// The texts of a record.
+    /// The texts of a record, decoded; an empty text is absent.
     pub fn row(&self, record: &::csv::ByteRecord) -> Row {
         let at = |place: usize| decode(self.encoding, record.get(place).unwrap_or_default());
         let text = |cell: &Cell| match cell {
@@ -111,7 +134,8 @@ impl Columns {
             .collect()
     }
 
-    /// The JSON array of a record's cells.
+    /// All cells of a record as a JSON array of strings: the payload of a row
+    /// that does not fit the header.
     pub fn cells(&self, record: &::csv::ByteRecord) -> Vec<u8> {
         let cells = record.iter().map(|cell| {
             let mut out = Vec::new();
@@ -121,7 +145,8 @@ impl Columns {
         list(cells)
     }
 
-    /// The JSON object of a row. Bytes that are no UTF-8 stay what they are: the decoder refuses them.
+    /// A row as a JSON object of strings. Bytes that are not UTF-8 remain
+    /// unchanged; the decoder rejects them.
     pub fn json(&self, row: &Row) -> Vec<u8> {
         let mut out = Vec::with_capacity(200);
         for ((field, _), text) in self.fields.iter().zip(row) {
@@ -140,12 +165,13 @@ impl Columns {
     }
 }
 
-/// A JSON array of values.
+/// Joins JSON values into a JSON array.
 pub fn list(values: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
     let values: Vec<Vec<u8>> = values.collect();
     [b"[", values.join(&b',').as_slice(), b"]"].concat()
 }
 
+/// Appends a JSON string (RFC 8259, section 7). Bytes from 0x80 on are copied.
 fn quote(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     for &byte in text {
@@ -158,6 +184,7 @@ fn quote(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
+/// The position of a column in a header, by exact comparison after decoding.
 fn position(
     path: &Path,
     header: &::csv::ByteRecord,
@@ -173,8 +200,9 @@ fn position(
         })
 }
 
-/// From key to value of another file; the first row of a key counts. A row that is shorter or longer than the
-/// header is an error, because its meaning is unknown.
+/// Reads the lookup table of another file, from the texts of column `key` to
+/// those of `value`. The first row of a key counts. A row that is shorter or
+/// longer than the header is an error, because its meaning is unknown.
 fn table(
     path: &Path,
     map: &Csv,

@@ -1,11 +1,16 @@
-//! The text of a cell, whatever encoding the file has.
+//! The text of a cell in any supported character encoding.
+//!
+//! Encodings are those of the WHATWG Encoding Standard. Spreadsheets in western
+//! Europe write windows-1252 although nothing in the file says so, hence the
+//! automatic mode.
 
 use std::borrow::Cow;
 
 use tributary_config::model::Encoding;
 
-/// The bytes of a cell as UTF-8. What has no meaning in the encoding stays as it is: bytes that are not
-/// UTF-8, which the decoder refuses.
+/// The bytes of a cell as UTF-8. Bytes without a meaning in the encoding remain
+/// unchanged, and the decoder rejects the record; only valid UTF-8 is
+/// guaranteed to be returned as valid UTF-8.
 pub fn decode(encoding: Encoding, cell: &[u8]) -> Cow<'_, [u8]> {
     let of = match encoding {
         Encoding::Utf8 => None,

@@ -1,10 +1,13 @@
 //! Reads the rows of a CSV file as messages of their source.
 //!
-//! The source's column map turns each row into one JSON object of texts on the subject of that source; the decoder then
-//! treats it like any other message. A row arrives at its own time, so an old file is neither late nor in the future.
-//! The decoder rejects missing or malformed values. A row that cannot become one object is passed to the decoder as a
-//! JSON array, which it rejects: the cells of a row shorter or longer than the header, or one record per currency of
-//! rows that should be summed.
+//! The column map turns each row into one JSON object of texts on the source's
+//! subject; the decoder then treats it like any other message. A row arrives at
+//! its own time, so an old file is neither late nor in the future. The decoder
+//! rejects missing or malformed values.
+//!
+//! A row that cannot become one object reaches the decoder as a JSON array,
+//! which the decoder rejects: the cells of a row shorter or longer than the
+//! header, or one record per currency of rows that should be summed.
 
 mod columns;
 mod encoding;
@@ -25,19 +28,57 @@ pub use row::CsvError;
 use row::{CsvItem, Row};
 use sum::RowSums;
 
-/// The rows of a file, in order; with `sum_rows` in the order in which their ids first appear.
+/// Iterates over the rows of a file in order; with `sum_rows`, in the order in
+/// which their ids first appear. After an error the iterator ends.
 pub struct CsvReader {
     path: PathBuf,
     rows: ::csv::ByteRecordsIntoIter<Box<dyn BufRead + Send>>,
     columns: Columns,
+    /// The sums so far; present only with `sum_rows` and before the end of the
+    /// file.
     sums: Option<RowSums>,
+    /// The results of the sums that have not been returned yet.
     summed: Option<std::vec::IntoIter<CsvItem>>,
     progress: Progress,
+    /// The subject and time of the messages.
     stamps: Stamps,
+    /// Whether the file has ended or failed.
     ended: bool,
 }
 
-/// Opens a CSV file of a source: plain, `.gz` or `.zst`. Files that its column map looks up stand beside it.
+/// Opens a CSV file of a source: plain, gzip or Zstandard, detected by content.
+/// Lookup files lie in the same directory.
+///
+/// # Errors
+/// [`CsvError::NotCsv`] if the source has another format,
+/// [`CsvError::NoColumn`] if the header lacks a column of the map,
+/// [`CsvError::Open`] and [`CsvError::Read`] for the file system.
+/// ```
+/// use std::path::Path;
+/// use tributary_connectors::csv;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let secret = folder.path().join("acme.secret");
+/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # let text = format!(
+/// #     "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n\
+/// #      [[brand.source]]\nname = \"till\"\nkind = \"transaction\"\nformat = \"csv\"\nzone = \"UTC\"\n\
+/// #      [brand.source.csv]\n\
+/// #      columns = {{ id = \"basket\", ts = \"time\", store = \"shop\", amount = \"total\" }}\n"
+/// # );
+/// # let config = tributary_config::parse(&text, Path::new("tributary.toml"))?.config;
+/// # let (brand, source) = (&config.brands[0], &config.brands[0].sources[0]);
+/// let path = folder.path().join("sales.csv");
+/// std::fs::write(&path, "basket,time,shop,total\nb1,2023-11-14 22:13:20,s1,12.50\n")?;
+/// let line = csv::open(&path, brand, source)?.next().expect("one row")?;
+/// assert_eq!(line.subject, "tributary.in.acme.transaction.till");
+/// assert_eq!(line.at, 1_700_000_000_000);
+/// assert_eq!(
+///     String::from_utf8(line.data)?,
+///     r#"{"amount":"12.50","id":"b1","store":"s1","ts":"2023-11-14 22:13:20"}"#
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn open(path: &Path, brand: &Brand, source: &Source) -> Result<CsvReader, CsvError> {
     let Format::Csv(map) = &source.format else {
         return Err(CsvError::NotCsv {
@@ -69,12 +110,13 @@ pub fn open(path: &Path, brand: &Brand, source: &Source) -> Result<CsvReader, Cs
 }
 
 impl CsvReader {
-    /// How much of the file has been read.
+    /// How much of the file has been read; remains valid while another thread
+    /// reads on.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
 
-    /// The next row that the map takes, or that does not fit the header.
+    /// The next record that passes the filter or does not fit the header.
     fn record(&mut self) -> Option<Result<::csv::ByteRecord, CsvError>> {
         while !self.ended {
             match self.rows.next() {
@@ -96,6 +138,8 @@ impl CsvReader {
         None
     }
 
+    /// The next record as a row; as a rejected array of cells if it does not
+    /// fit the header.
     fn row(&mut self) -> Option<Result<CsvItem, CsvError>> {
         let record = self.record()?;
         Some(record.map(|record| match self.columns.fits(&record) {
@@ -104,6 +148,8 @@ impl CsvReader {
         }))
     }
 
+    /// Reads the whole file, sums the rows of each id, and returns the first
+    /// result; the others wait in `summed`.
     fn summed_row(&mut self, mut sums: RowSums) -> Option<Result<CsvItem, CsvError>> {
         while let Some(record) = self.record() {
             match record {
@@ -135,17 +181,23 @@ impl Iterator for CsvReader {
     }
 }
 
-/// Subject and time of a source's rows.
+/// The subject and the arrival times of a source's rows.
 struct Stamps {
     subject: String,
     times: TimeFormat,
+    /// The brand, for the start of its days.
     tenant: BrandContext,
+    /// The position of `ts` in a row.
     ts: Option<usize>,
+    /// The position of `date` in a row.
     date: Option<usize>,
+    /// The arrival of the row before, Unix milliseconds.
     last: i64,
 }
 
 impl Stamps {
+    /// Stamps of a source whose time comes from the field `ts`, or else from
+    /// `date`.
     fn new(brand: &Brand, source: &Source, columns: &Columns) -> Stamps {
         let kind = source.kind.name();
         Stamps {
@@ -158,6 +210,8 @@ impl Stamps {
         }
     }
 
+    /// The message of a row. A row whose time cannot be read is rejected by the
+    /// decoder; until then it arrives with the row before it.
     fn line(&mut self, item: CsvItem, columns: &Columns) -> TraceLine {
         // A row whose time cannot be read is refused by the decoder; it arrives with the row before it.
         let data = match item {
@@ -175,6 +229,8 @@ impl Stamps {
         }
     }
 
+    /// The time of a row, Unix milliseconds; a `date` is the start of that day
+    /// in the brand's zone.
     fn at(&self, row: &Row) -> Option<i64> {
         let text = |place: Option<usize>| std::str::from_utf8(row.get(place?)?.as_deref()?).ok();
         if let Some(ts) = text(self.ts) {

@@ -1,22 +1,24 @@
-//! The rows of a CSV file between their column map and the decoder, and why a file cannot be read.
+//! The rows of a CSV file between their column map and the decoder, and why a
+//! file cannot be read.
 
 use std::path::PathBuf;
 
-/// Why a CSV file cannot be read.
+/// Why a CSV file cannot be read. An error ends the file; rows before it have
+/// been returned.
 #[derive(Debug, thiserror::Error)]
 pub enum CsvError {
     /// The source has another format.
     #[error("the source {source_name} is not in the csv format")]
     NotCsv {
-        /// Its name.
+        /// The name of the source.
         source_name: String,
     },
     /// A file cannot be opened.
     #[error("cannot open {path}: {error}")]
     Open {
-        /// The file.
+        /// The file that the caller or a lookup names.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         error: std::io::Error,
     },
     /// A file cannot be read on.
@@ -24,7 +26,7 @@ pub enum CsvError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why, and where.
+        /// The parser's error, with its position in the file.
         error: ::csv::Error,
     },
     /// The column map names a column that the header has not.
@@ -32,18 +34,20 @@ pub enum CsvError {
     NoColumn {
         /// The file.
         path: PathBuf,
-        /// The column's name in the map.
+        /// The header that the column map names.
         column: String,
     },
 }
 
-/// One record's texts, in the order of the column map; none where a cell is empty.
+/// The texts of one record, in the order of the column map; `None` for an empty
+/// cell.
 pub(super) type Row = Vec<Option<Vec<u8>>>;
 
-/// What becomes of one row, or of several that are added up.
+/// The outcome of one row, or of several rows that are summed.
 pub(super) enum CsvItem {
     /// A record.
     Row(Row),
-    /// JSON that is no record.
+    /// A JSON array, which the decoder rejects with a reason that depends on
+    /// its elements.
     Refused(Vec<u8>),
 }

@@ -1,9 +1,11 @@
-//! Sums the rows that share an `id` into one record, such as the lines of a basket or the items of an invoice.
+//! Sums the rows that share an `id` into one record, such as the lines of a
+//! basket or the items of an invoice.
 //!
-//! Amounts are added as exact decimals, and only within one currency; the first row supplies everything else. If an
-//! amount of the group cannot be added, the group keeps its text, and the decoder rejects the record. A group that
-//! mixes currencies, or has a row that does not fit the header, is rejected as a whole, because its remainder would be
-//! a wrong amount.
+//! Amounts are added as exact decimals, and only within one currency; the first
+//! row supplies everything else. If an amount of a group cannot be added, the
+//! group keeps its text, and the decoder rejects the record. A group that mixes
+//! currencies, or contains a row that does not fit the header, is rejected as a
+//! whole, because its remainder would be a wrong amount.
 
 use rustc_hash::FxHashMap;
 use tributary_config::model::{Csv, DecimalMark};
@@ -14,11 +16,16 @@ use crate::native::amount;
 
 /// The groups so far, in the order in which their ids first appeared.
 pub struct RowSums {
+    /// The position of `id` in a row.
     id: Option<usize>,
+    /// The position of `amount` in a row.
     amount: Option<usize>,
+    /// The position of `currency` in a row.
     currency: Option<usize>,
+    /// The brand's currency in upper case, for rows that name none.
     own_currency: Vec<u8>,
     decimal: DecimalMark,
+    /// The position in `groups` of each id.
     places: FxHashMap<Vec<u8>, usize>,
     groups: Vec<Group>,
 }
@@ -26,33 +33,45 @@ pub struct RowSums {
 /// The rows of one id.
 #[derive(Default)]
 struct Group {
+    /// The first row that fits the header.
     first: Option<Row>,
-    /// For each currency what its first row calls it, and the sum of its amounts.
+    /// One total per currency, in the order of their first rows.
     totals: Vec<CurrencyTotal>,
     /// Rows that do not fit the header, as JSON.
     refused: Vec<Vec<u8>>,
 }
 
+/// The sum of a group's amounts in one currency.
 struct CurrencyTotal {
+    /// The currency in upper case; the brand's if the row names none.
     code: Vec<u8>,
+    /// The cell that first named the currency; `None` if no row did.
     cell: Option<Vec<u8>>,
     total: Sum,
 }
 
+/// A running total.
 enum Sum {
+    /// No row had an amount.
     Nothing,
+    /// The exact sum.
     Exact(Decimal),
+    /// The first text that could not be added; it replaces the sum.
     Bad(Vec<u8>),
 }
 
+/// A decimal number, `digits * 10^-decimals`.
 #[derive(Clone, Copy)]
 struct Decimal {
+    /// All digits as an integer.
     digits: i128,
+    /// The number of digits after the point, at most 18.
     decimals: u32,
 }
 
 impl RowSums {
-    /// No groups yet, of a brand with a currency of its own.
+    /// No groups yet. `own_currency` is the brand's currency, for rows without
+    /// one.
     pub fn new(columns: &Columns, map: &Csv, own_currency: &str) -> RowSums {
         RowSums {
             id: columns.place("id"),
@@ -65,7 +84,8 @@ impl RowSums {
         }
     }
 
-    /// Adds a row to its group. One without an id is a group of its own.
+    /// Adds a row to the group of its id. A row without an id is a group of its
+    /// own.
     pub fn add(&mut self, row: Row) {
         let amount = cell(&row, self.amount).cloned();
         let currency = cell(&row, self.currency).cloned();
@@ -74,7 +94,9 @@ impl RowSums {
             None => self.own_currency.clone(),
         };
         let decimal = self.decimal;
-        let group = self.group(&row);
+        let Some(group) = self.group(&row) else {
+            return;
+        };
         group.first.get_or_insert(row);
         let known = group.totals.iter().position(|total| total.code == code);
         let place = known.unwrap_or_else(|| {
@@ -94,12 +116,17 @@ impl RowSums {
         }
     }
 
-    /// Refuses the group of a row that does not fit the header, as far as its id can be read.
+    /// Rejects the group of a row that does not fit the header, as far as its
+    /// id can be read. `cells` is the row as a JSON array.
     pub fn refuse(&mut self, row: Row, cells: Vec<u8>) {
-        self.group(&row).refused.push(cells);
+        if let Some(group) = self.group(&row) {
+            group.refused.push(cells);
+        }
     }
 
-    fn group(&mut self, row: &Row) -> &mut Group {
+    /// The group of a row, created if it is the first row of its id or has no
+    /// id; never `None`.
+    fn group(&mut self, row: &Row) -> Option<&mut Group> {
         let place = match cell(row, self.id) {
             Some(id) => *self.places.entry(id.clone()).or_insert(self.groups.len()),
             None => self.groups.len(),
@@ -107,11 +134,12 @@ impl RowSums {
         if place >= self.groups.len() {
             self.groups.push(Group::default());
         }
-        let last = self.groups.len() - 1;
-        &mut self.groups[place.min(last)]
+        self.groups.get_mut(place)
     }
 
-    /// What becomes of all groups.
+    /// The outcome of every group, in order: a row if the group has one
+    /// currency and fits, else a JSON array of its rejected rows and the row of
+    /// each currency.
     pub fn rows(self, columns: &Columns) -> Vec<CsvItem> {
         let (amount, currency, decimal) = (self.amount, self.currency, self.decimal);
         let groups = self.groups.into_iter();
@@ -140,11 +168,14 @@ impl RowSums {
     }
 }
 
+/// The text of a cell; `None` if the map lacks the field or the cell is empty.
 fn cell(row: &Row, place: Option<usize>) -> Option<&Vec<u8>> {
     row.get(place?)?.as_ref()
 }
 
 impl Sum {
+    /// Adds an amount with the given decimal separator. One that is not a
+    /// decimal number, or overflows, is kept as text instead.
     fn add(&mut self, text: Vec<u8>, mark: DecimalMark) {
         let one = std::str::from_utf8(&text).ok();
         let one = one.and_then(|text| amount::with_point(text.trim(), mark));
@@ -159,7 +190,8 @@ impl Sum {
 }
 
 impl Sum {
-    /// The sum as the file would write it.
+    /// The sum with the decimal separator of the file, so that the decoder
+    /// reads it like a cell.
     fn text(self, mark: DecimalMark) -> Option<Vec<u8>> {
         match self {
             Sum::Nothing => None,
@@ -173,6 +205,8 @@ impl Sum {
 }
 
 impl Decimal {
+    /// Parses `[+-]digits[.digits]` with at most 18 decimals; `None` for
+    /// anything else, and on overflow.
     fn read(text: &str) -> Option<Decimal> {
         let text = text.trim();
         let (whole, fraction) = match text.split_once('.') {
@@ -200,6 +234,7 @@ impl Decimal {
         })
     }
 
+    /// The exact sum with the larger number of decimals; `None` on overflow.
     fn plus(self, other: Decimal) -> Option<Decimal> {
         let decimals = self.decimals.max(other.decimals);
         let scaled = |value: Decimal| {
@@ -212,6 +247,7 @@ impl Decimal {
         })
     }
 
+    /// The number as `[-]digits[.digits]`, with all its decimals.
     fn text(self) -> String {
         let sign = if self.digits < 0 { "-" } else { "" };
         let width = self.decimals as usize + 1;

@@ -1,10 +1,12 @@
-//! Arrival times: when a message counts as having arrived, and which clock drives a brand's sensor days.
+//! Arrival times: when a message counts as having arrived, and which clock
+//! drives a brand's sensor days.
 //!
-//! A message arrives when the stream stores it, which no sender can choose. A source with `arrival_header` is the
-//! exception: a load test that replays an old trace states the arrival in the header
-//! [`AT_HEADER`](crate::nats::AT_HEADER), and the days of its brand then follow those headers alone. A header never
-//! counts as later than the stream's own time, so no sender can move a clock into the future. A message without a
-//! source moves no clock.
+//! A message arrives when the stream stores it, which no sender can choose. A
+//! source with `arrival_header` is the exception: a load test that replays an
+//! old trace states the arrival in the header [`AT_HEADER`], and the days of
+//! its brand then follow those headers alone. A header never counts as later
+//! than the stream's own time, so no sender can move a clock into the future. A
+//! message without a source moves no clock.
 
 use tributary_config::model::Config;
 
@@ -13,27 +15,28 @@ use super::route::Routes;
 use crate::brand::{BrandContext, SourceContext};
 use crate::nats::AT_HEADER;
 
-/// Finds the arrival of messages.
+/// Determines the arrival of messages under a configuration.
 #[derive(Clone, Debug)]
 pub struct Arrivals {
     brands: Vec<BrandContext>,
     sources: Vec<Vec<SourceContext>>,
     routes: Routes,
-    /// For each brand whether any of its sources goes by the header.
+    /// For each brand, whether any of its sources has `arrival_header`.
     by_header: Vec<bool>,
 }
 
-/// When a message counts as having arrived.
+/// When a message counts as having arrived, and whose clock it advances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageArrival {
-    /// Unix milliseconds.
+    /// The arrival, Unix milliseconds.
     pub at: i64,
-    /// The position of the brand whose clock goes by this message; none where it is that of the stream.
+    /// The position of the brand whose sensor days follow this message; `None`
+    /// if they follow the stream.
     pub brand: Option<usize>,
 }
 
 impl Arrivals {
-    /// Arrivals by the sources of a configuration.
+    /// Arrivals under the sources of a configuration.
     pub fn new(config: &Config) -> Arrivals {
         let brands: Vec<BrandContext> = config.brands.iter().map(BrandContext::new).collect();
         let with_keys = config.brands.iter().zip(&brands);
@@ -49,12 +52,15 @@ impl Arrivals {
         }
     }
 
-    /// Whether the clock of the brand at a position goes by headers.
+    /// Whether the sensor days of the brand at a position follow headers; false
+    /// beyond the last brand.
     pub fn is_by_header(&self, brand: usize) -> bool {
         self.by_header.get(brand).copied().unwrap_or_default()
     }
 
-    /// When a message arrived that the stream stored at a time, Unix milliseconds.
+    /// The arrival of a message that the stream stored at `stored`, Unix
+    /// milliseconds. A header that cannot be read counts as absent. Reads
+    /// headers only if the configuration has a source that permits them.
     pub fn of(
         &mut self,
         subject: &str,
@@ -91,7 +97,7 @@ impl Arrivals {
     }
 }
 
-/// The arrival that headers name.
+/// The arrival that the headers state, Unix milliseconds.
 fn arrival_header(headers: &[(String, String)]) -> Option<i64> {
     let mut headers = headers.iter();
     let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case(AT_HEADER))?;

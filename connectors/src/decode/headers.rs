@@ -1,16 +1,26 @@
-//! CloudEvents headers: the defaults for the id, the time and the source of a record that has none of its own.
+//! CloudEvents headers: the defaults for the id, the time and the source of a
+//! record that has none of its own.
 //!
-//! The attributes are those of «CloudEvents 1.0» in the binary mode of its NATS protocol binding.
+//! The attributes are those of «CloudEvents 1.0.2», section «Required
+//! Attributes», in the binary content mode of the NATS protocol binding, whose
+//! headers begin with `ce-`. `ce_` is accepted too, because some clients cannot
+//! send hyphens.
 
-/// The CloudEvents attributes of a message that a record may use.
+/// The CloudEvents attributes of a message that a record may use. An empty
+/// value is absent.
 #[derive(Clone, Copy, Default)]
 pub(super) struct CloudEventHeaders<'a> {
+    /// `ce-id`: the id of a record, in a message with one record.
     pub(super) id: Option<&'a str>,
+    /// `ce-time`: the `ts` of records without one, RFC 3339.
     pub(super) time: Option<&'a str>,
+    /// `ce-source`: the source, if the subject names none.
     pub(super) source: Option<&'a str>,
 }
 
 impl<'a> CloudEventHeaders<'a> {
+    /// Finds the attributes among the headers, by names in any case. The last
+    /// of several counts.
     pub(super) fn of(headers: &'a [(String, String)]) -> CloudEventHeaders<'a> {
         let mut attributes = CloudEventHeaders::default();
         for (name, value) in headers {

@@ -1,17 +1,25 @@
-//! Splits a message into its JSON objects: NDJSON, or one object over any number of lines.
+//! Splits a message into its JSON objects: NDJSON, or one object over any
+//! number of lines.
+//!
+//! A byte order mark is skipped before the message and before each line,
+//! because concatenated files have one at each seam.
 
 use serde::de::IgnoredAny;
 
-/// The objects of a message, in order, without the blank lines between them.
+/// Iterates over the objects of a message in order, without blank lines and the
+/// white space around them.
 pub struct Objects<'a> {
+    /// The bytes that have not been returned.
     rest: &'a [u8],
+    /// Whether the rest is one object.
     whole: bool,
-    /// Whether there is at most one.
+    /// Whether the message contains at most one object.
     pub single: bool,
 }
 
-/// Cuts a message. When its first line is no JSON and the whole is, the whole is one object; otherwise
-/// every line stands alone.
+/// Splits a message. If its first line is not JSON and the whole is, the whole
+/// is one object; otherwise each line is an object of its own. Only the first
+/// line is parsed for this decision, unless it is not JSON.
 pub fn split(data: &[u8]) -> Objects<'_> {
     let rest = trim(crate::files::strip_bom(data));
     let Some(end) = memchr::memchr(b'\n', rest) else {
@@ -30,6 +38,7 @@ pub fn split(data: &[u8]) -> Objects<'_> {
     }
 }
 
+/// Whether bytes are one complete JSON value.
 fn is_json(bytes: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
@@ -57,7 +66,7 @@ impl<'a> Iterator for Objects<'a> {
     }
 }
 
-/// Without the white space of JSON at both ends.
+/// Removes the white space of JSON (RFC 8259, section 2) at both ends.
 fn trim(bytes: &[u8]) -> &[u8] {
     let solid = |c: &u8| !matches!(c, b' ' | b'\t' | b'\r' | b'\n');
     match (bytes.iter().position(solid), bytes.iter().rposition(solid)) {

@@ -1,10 +1,13 @@
 //! Rekeys the events of a decoder from a brand's oldest secret to its newest.
 //!
-//! The decoder derives pseudonyms, and the record keys that depend on them, from the oldest secret, so that the same
-//! statement keeps its record key across key rotations. This sink then rekeys the identifiers through the key chain.
-//! The inner sink sees the identifiers under every secret for a moment; only those under the newest secret are kept.
+//! The decoder derives pseudonyms, and the record keys that depend on them,
+//! from the oldest secret, so that the same statement keeps its record key
+//! across key rotations. This sink then rekeys the identifiers through the key
+//! chain. The inner sink sees the identifiers under every secret for a moment;
+//! only those under the newest secret are kept.
 //!
-//! A brand that never rotated its secret has an empty chain, and its events pass through unchanged.
+//! A brand that never rotated its secret has an empty chain, and its events
+//! pass through unchanged.
 
 use tributary_config::key_chain::KeyChain;
 use tributary_operators::event::Event;
@@ -13,11 +16,12 @@ use tributary_operators::record::{BrandId, IdSet};
 use crate::dead_letter::{DeadLetter, Ignored, Sink};
 use crate::keys::rekey;
 
-/// A sink whose events go up a brand's chain first.
+/// A sink that rekeys the identifiers of each event before it passes the event
+/// on.
 pub struct RekeyingSink<'a, S> {
-    /// Where they go.
+    /// The sink that receives the events.
     pub sink: &'a mut S,
-    /// The brand's.
+    /// The key chain of the brand.
     pub chain: &'a KeyChain,
 }
 

@@ -1,37 +1,43 @@
 //! Resolves a subject to a brand, a kind and a source.
+//!
+//! The subject is `tributary.in.<brand>.<kind>[.<source>[.<partition>]]`.
+//! Without a source, the header `ce-source` chooses one, then the source that
+//! is named like the kind, then the first of the kind. A name from outside is
+//! never repeated in the refusal.
 
 use tributary_config::model::Kind;
 
 use crate::brand::{BrandContext, SourceContext};
 use crate::dead_letter::{Reason, Refusal};
 
-/// Kinds of the specification that are not taken yet: named in dead letters, since they are no
-/// sender's invention.
+/// Kinds that the specification defines and that are not supported yet. A dead
+/// letter may name them, because they are no sender's invention.
 const LATER: [&str; 2] = ["partner", "rights"];
 
-/// The brand, source and kind that a message belongs to.
+/// The brand, the source and the kind that a message belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The position of the brand.
+    /// The position of the brand in the configuration.
     pub brand: usize,
-    /// The position of the source among the brand's.
+    /// The position of the source among the brand's, sorted by name.
     pub source: usize,
-    /// The kind.
+    /// The kind, which is that of the source.
     pub kind: Kind,
 }
 
-/// A subject without a route, and the parts of it that are known.
+/// A subject without a route, with the parts of it that are known.
 #[derive(Clone, Debug)]
 pub struct Unroutable {
-    /// The brand, where it is a configured one.
+    /// The brand, if it is configured.
     pub brand: Option<String>,
-    /// The kind, where it is a word of the specification.
+    /// The kind, if the specification defines it.
     pub kind: Option<String>,
-    /// Why.
+    /// Why there is no route.
     pub refusal: Refusal,
 }
 
-/// Resolves subjects. It caches the last route because messages of one subject arrive in runs.
+/// Resolves subjects. It caches the last route, because messages of one subject
+/// arrive in runs.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     subject: String,
@@ -40,7 +46,12 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// The route of a subject, with the source that the headers name where the subject names none.
+    /// The route of a subject; `source` is the header's, for a subject that
+    /// names none.
+    ///
+    /// # Errors
+    /// [`Unroutable`] with one of the reasons `malformed_subject`,
+    /// `unknown_brand`, `unknown_kind` and `unknown_source`.
     pub fn find(
         &mut self,
         subject: &str,
@@ -64,8 +75,8 @@ impl Routes {
     }
 }
 
-/// A sixth token only says which process reads the message: it is a partition, and no part of the
-/// route.
+/// The subject without its sixth token. A partition only determines which
+/// process reads the message.
 fn without_partition(subject: &str) -> &str {
     let mut dots = subject.match_indices('.').map(|(place, _)| place).skip(4);
     match (dots.next(), dots.next()) {
@@ -74,6 +85,7 @@ fn without_partition(subject: &str) -> &str {
     }
 }
 
+/// Resolves a subject without the cache.
 fn resolve(
     subject: &str,
     source: Option<&str>,
@@ -141,11 +153,14 @@ fn resolve(
     }
 }
 
+/// The refusal of a subject that does not have four or five tokens under
+/// `tributary.in`.
 fn malformed<T>(unroutable: impl Fn(Option<&str>, Option<&str>, Reason, &str) -> T) -> T {
     let detail = "the subject must be tributary.in.<brand>.<kind>, with .<source> or .<source>.<partition> behind it or not";
     unroutable(None, None, Reason::MalformedSubject, detail)
 }
 
+/// The position of the source with this kind and name.
 fn source_position(sources: &[SourceContext], kind: Kind, name: &str) -> Option<usize> {
     let is_it = |source: &SourceContext| source.kind == kind && *source.name == *name;
     sources.iter().position(is_it)

@@ -1,8 +1,14 @@
-//! The blocklist: values that never identify anyone, such as placeholders, zeros, and text without a letter or a digit.
+//! The blocklist: values that never identify anyone, such as placeholders,
+//! zeros, and text without a letter or a digit.
 //!
-//! One such value, read as an identifier, would merge thousands of people into one. The list consists of
-//! [`tributary_config::placeholders`] and the brand's own values. Each entry matches in clear, in any case and without
-//! surrounding quotes, and as the SHA-256 that a vendor would send for each of its usual spellings.
+//! One such value, read as an identifier, would merge thousands of people into
+//! one. The list consists of [`tributary_config::placeholders`] and the brand's
+//! own values. Each entry matches in clear, in any case and without surrounding
+//! quotes, and as the SHA-256 that a vendor would send for each of its usual
+//! spellings.
+//!
+//! A match costs one hash lookup for almost every value; only values without
+//! ASCII letters and nonzero digits are examined character by character.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
@@ -13,10 +19,11 @@ use tributary_config::placeholders::{OBJECT, OBJECTS, PLACEHOLDERS};
 use super::canonical;
 use super::phone::{self, Region};
 
-/// Spellings of placeholders that are neither in one case nor with capital initials.
+/// Spellings of placeholders that are neither in one case nor capitalized.
 const AS_WRITTEN: [&str; 3] = ["NaN", "NaT", "#N/a"];
 
-/// Zeros as they are written where the form of an identifier is kept.
+/// Zeros with the punctuation of a UUID, a MAC, a phone number or a decimal;
+/// needed for their digests.
 const ZEROS: [&str; 7] = [
     "00000000-0000-0000-0000-000000000000",
     "00:00:00:00:00:00",
@@ -27,21 +34,26 @@ const ZEROS: [&str; 7] = [
     "0.00",
 ];
 
-/// How long a run of one character may be to be known by its SHA-256.
+/// The longest run of zeros whose digest is known.
 const LONGEST_ZEROS: usize = 40;
+/// The longest run of one punctuation character whose digest is known.
 const LONGEST_MARKS: usize = 8;
 
 /// The blocked values of a brand.
 pub struct Blocklist {
-    /// In lower case, without quotes around.
+    /// The blocked values in lower case, without surrounding quotes; never the
+    /// empty text.
     words: FxHashSet<String>,
+    /// The length of the longest word, bytes.
     longest: usize,
+    /// The SHA-256 of every usual spelling.
     digests: FxHashSet<[u8; 32]>,
 }
 
 impl Blocklist {
-    /// The placeholders with the brand's own values, which are blocked in every spelling that its records would be read
-    /// in as well: as an e-mail address, and as a telephone number of the region.
+    /// The placeholders with the brand's own values. Each own value is blocked
+    /// in every form in which a record would be read: as an e-mail address, and
+    /// as a phone number of the region.
     pub fn new(own: &[String], region: Region) -> Blocklist {
         let mut words: FxHashSet<String> = PLACEHOLDERS.map(str::to_owned).into_iter().collect();
         let mut form = String::new();
@@ -60,7 +72,7 @@ impl Blocklist {
         }
     }
 
-    /// Whether a value of any case is blocked. The empty one is.
+    /// Whether a value in any case is blocked. The empty value is.
     pub fn contains(&self, value: &str) -> bool {
         let bare = bare(value);
         if !bare.bytes().any(|c| c.is_ascii_alphanumeric() && c != b'0') {
@@ -75,6 +87,8 @@ impl Blocklist {
         self.digests.contains(digest)
     }
 
+    /// Whether the lower case of a text without surrounding quotes is a blocked
+    /// word.
     fn has_word(&self, bare: &str) -> bool {
         // Lower case may have fewer bytes, but never fewer than a third.
         if bare.len() > self.longest.max(LONGEST_ZEROS) * 3 {
@@ -91,13 +105,15 @@ impl Blocklist {
         }
     }
 
+    /// Whether a text in lower case is a blocked word or `[object …]`.
     fn has_lower(&self, lower: &str) -> bool {
         let [begin, end] = OBJECT;
         self.words.contains(lower) || (lower.starts_with(begin) && lower.ends_with(end))
     }
 }
 
-/// The SHA-256 of every usual spelling.
+/// The SHA-256 of every usual spelling of the words: case and quotes vary,
+/// zeros and marks repeat.
 fn digests(words: &FxHashSet<String>) -> FxHashSet<[u8; 32]> {
     let mut digests = FxHashSet::default();
     let mut block = |text: &str| {
@@ -136,7 +152,7 @@ fn digests(words: &FxHashSet<String>) -> FxHashSet<[u8; 32]> {
     digests
 }
 
-/// With a capital where the first word, or every word, begins.
+/// Capitalizes the first word, or each word.
 fn initials(word: &str, each: bool) -> String {
     let (mut out, mut begins) = (String::with_capacity(word.len()), true);
     for c in word.chars() {
@@ -152,7 +168,7 @@ fn initials(word: &str, each: bool) -> String {
     out
 }
 
-/// Without white space and quotes around.
+/// Removes white space and quotation marks of any script at both ends.
 fn bare(value: &str) -> &str {
     let is_quote = |c: char| match c {
         '"' | '\'' | '`' | '\u{b4}' => true,
@@ -164,13 +180,16 @@ fn bare(value: &str) -> &str {
     value.trim_matches(is_quote)
 }
 
-/// Zeros, with or without separators; anything but a letter or a digit separates, as in a MAC.
+/// Whether a text contains zeros and nothing else but separators; anything
+/// other than a letter or a digit separates, as in a MAC.
 fn only_zeros(value: &str) -> bool {
     let is_zero = |c| matches!(c, '0' | '\u{ff10}');
     value.contains(is_zero) && !value.chars().any(|c| !is_zero(c) && c.is_alphanumeric())
 }
 
-/// Nothing but punctuation, symbols, format characters and white space. The empty text is.
+/// Whether a text contains only punctuation, symbols, format characters
+/// (Unicode general categories P, S and Cf) and white space; true for the empty
+/// text.
 fn only_marks(value: &str) -> bool {
     let categories = CodePointMapData::<GeneralCategory>::new();
     value.chars().all(|c| {

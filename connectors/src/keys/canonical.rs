@@ -1,9 +1,16 @@
-//! Canonical forms: what two spellings of one value have in common.
+//! Canonical forms: what all spellings of one value have in common.
 //!
-//! E-mail addresses, phone and customer numbers are NFC, trimmed, lower case; cookies, wallets and
-//! devices keep their case; names and postcodes also lose repeated spaces inside. An e-mail address loses besides what
-//! mail programs and forms put around it ([`email`]). Vendors go on from there each in its own way ([`forms`]), which is
-//! why one address has several digests.
+//! | kind | form |
+//! |---|---|
+//! | e-mail address | NFC, trimmed, lower case, without what mail programs add ([`email`]), domain in ASCII |
+//! | phone and customer number | NFC, trimmed, lower case; a phone number then becomes E.164 |
+//! | cookie, wallet, device | NFC and trimmed, case kept |
+//! | name and postcode | NFC, trimmed, lower case |
+//!
+//! NFC is Unicode's normalization form C (UAX 15), lower case its default full
+//! mapping. Vendors continue from there, each in its own way ([`forms`]), which
+//! is why one address has several digests. Buffers of clear text are
+//! overwritten when they are dropped.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,13 +21,13 @@ use tributary_operators::record::IdKind;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-/// NFC and trimmed, case kept. Replaces what `out` holds.
+/// NFC and trimmed, case kept. Replaces the content of `out`.
 pub fn opaque(text: &str, out: &mut String) {
     out.clear();
     append_nfc(text.trim(), out);
 }
 
-/// NFC, trimmed and in lower case. Replaces what `out` holds.
+/// NFC, trimmed and in lower case. Replaces the content of `out`.
 pub fn lower(text: &str, out: &mut String) {
     out.clear();
     let text = text.trim();
@@ -35,8 +42,13 @@ pub fn lower(text: &str, out: &mut String) {
     }
 }
 
-/// An e-mail address: in lower case, without characters of no width, `mailto:`, a display name, and dots and commas at
-/// its end, its domain in ASCII (UTS 46, non-transitional). Replaces what `out` holds.
+/// The canonical form of an e-mail address. Replaces the content of `out`.
+///
+/// Removes characters of no width, `mailto:` (RFC 6068), a display name and
+/// angle brackets (RFC 5322, `name-addr`), and trailing dots and commas;
+/// converts the domain to ASCII (UTS 46, non-transitional). The local part is
+/// put in lower case although RFC 5321 lets it differ by case, because mail
+/// providers ignore its case and people vary it.
 pub fn email(text: &str, out: &mut String) {
     if text.is_ascii() {
         lower(text, out);
@@ -56,7 +68,7 @@ pub fn email(text: &str, out: &mut String) {
     }
 }
 
-/// What is the address in `Jane Doe <mailto:jane@example.org?subject=x>,`.
+/// The address inside `Jane Doe <mailto:jane@example.org?subject=x>,`.
 fn address(text: &str) -> &str {
     let text = without_end(text);
     let inner = text
@@ -70,18 +82,21 @@ fn address(text: &str) -> &str {
     without_end(text).trim_start()
 }
 
+/// Removes dots, commas and white space at the end.
 fn without_end(text: &str) -> &str {
     text.trim_end_matches(|c: char| matches!(c, '.' | ',') || c.is_whitespace())
 }
 
-/// Whether a character shows nothing and takes no room: soft hyphen, byte order mark, joiners, marks of direction.
+/// Whether a character shows nothing and takes no room: soft hyphen, byte order
+/// mark, joiners, marks of direction (Unicode property
+/// `Default_Ignorable_Code_Point`, the part that occurs in pasted text).
 fn has_no_width(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{206f}' | '\u{feff}')
 }
 
-/// A full-width `@` or digit as the ASCII character that it is.
+/// Converts a full-width `@` or digit to its ASCII character.
 fn narrow(c: char) -> char {
     match c {
         '\u{ff20}' => '@',
@@ -93,7 +108,8 @@ fn narrow(c: char) -> char {
     }
 }
 
-/// Writes the domain of an address as it is asked for in the DNS. One that cannot be stays.
+/// Converts the domain of an address to the form in which the DNS stores it. A
+/// domain without such a form stays as it is.
 fn domain_to_ascii(address: &mut String) {
     let Some((local, domain)) = address.rsplit_once('@') else {
         return;
@@ -108,8 +124,9 @@ fn domain_to_ascii(address: &mut String) {
     }
 }
 
-/// The digest that a value already is: 64 hex digits, or under the UID2 rule, which is sent in base64,
-/// 44 characters of it. `clear` is the value's lower-case form.
+/// The digest that a value already is: 64 hex digits, or, under the UID2 rule,
+/// which sends base64, 44 characters of base64. `clear` is the value's lower
+/// case.
 pub fn digest(text: &str, clear: &str, rule: HashRule) -> Option<[u8; 32]> {
     if clear.len() == 64 {
         return hex_digest(clear);
@@ -120,7 +137,7 @@ pub fn digest(text: &str, clear: &str, rule: HashRule) -> Option<[u8; 32]> {
     None
 }
 
-/// The 32 bytes that 64 hex digits of any case write.
+/// The 32 bytes of 64 hex digits in any case; `None` for any other text.
 pub fn hex_digest(text: &str) -> Option<[u8; 32]> {
     if text.len() != 64 {
         return None;
@@ -133,6 +150,7 @@ pub fn hex_digest(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
+/// The value of a hex digit.
 fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -142,8 +160,12 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// Gives every form of a canonical value that vendors hash under a rule. There is one, except that Google's own formatter
-/// keeps the `+suffix` of an address and vendors take it off.
+/// Calls `each` with every form of a canonical value that vendors hash under a
+/// rule.
+///
+/// There is one form, with one exception: Google's formatter keeps the
+/// `+suffix` of a Gmail address, while other senders remove it, so both are
+/// produced. A Gmail address without a local part has none.
 pub fn forms(kind: IdKind, rule: HashRule, clear: &str, mut each: impl FnMut(&str)) {
     let gmail: &[&str] = match (kind, rule) {
         (IdKind::Phone, HashRule::Meta) => return each(clear.trim_start_matches('+')),
@@ -175,6 +197,7 @@ pub fn forms(kind: IdKind, rule: HashRule, clear: &str, mut each: impl FnMut(&st
     without_dots(suffixed.map_or(local, |(name, _)| name));
 }
 
+/// Appends the NFC of a text.
 fn append_nfc(text: &str, out: &mut String) {
     if text.is_ascii() {
         out.push_str(text);

@@ -1,15 +1,54 @@
-//! Pseudonyms: the keyed hashes of identifiers, and how a value is prepared before it is hashed.
+//! Pseudonyms: the keyed hashes of identifiers, and how a value is prepared
+//! before it is hashed.
 //!
-//! A clear value is canonicalized and hashed with SHA-256 under every rule that the brand enables, and the digest is
-//! then hashed with the brand's key: plain SHA-256 of an e-mail address or a phone number can be reversed by
-//! dictionary, a keyed hash cannot. A value that arrives as a digest enters at the second stage, so clear and hashed
-//! values match. Opaque values (cookies, wallets, devices) go straight to the keyed hash. The clear text stays in one
-//! buffer that is overwritten before the decoder leaves the record.
+//! A clear value is canonicalized ([UTS
+//! 46](https://www.unicode.org/reports/tr46/) for domains, libphonenumber for
+//! phone numbers) and hashed with SHA-256 (FIPS 180-4) under every rule that
+//! the brand enables, and the digest is then hashed with the brand's key (keyed
+//! BLAKE3): plain SHA-256 of an e-mail address or a phone number can be
+//! reversed by dictionary, a keyed hash cannot. A value that arrives as a
+//! digest enters at the second stage, so clear and hashed values match. Opaque
+//! values (cookies, wallets, devices) go straight to the keyed hash. The clear
+//! text stays in one buffer that is overwritten before the decoder leaves the
+//! record.
 //!
-//! A brand that rotated its secret first keys with its oldest secret and then rekeys for every later one
-//! ([`tributary_config::key_chain`]), so that new records match those stored earlier. A record is read under the oldest
-//! secret and rekeyed once it is complete ([`crate::decode`]); its identifiers under the intermediate secrets exist
-//! only there, and only for a moment.
+//! ```text
+//!  Jane@Example.org ─ canonical form ─ SHA-256 ─┐
+//!  9f86d0…(digest) ─────────────────────────────┴─ keyed BLAKE3 ─ first 128 bits ─ rekeying
+//! ```
+//!
+//! A brand that rotated its secret first keys with its oldest secret and then
+//! rekeys for every later one ([`tributary_config::key_chain`]), so that new
+//! records match those stored earlier. A record is read under the oldest secret
+//! and rekeyed once it is complete ([`crate::decode`]); its identifiers under
+//! the intermediate secrets exist only there, and only for a moment.
+//!
+//! # Example
+//!
+//! ```
+//! use std::path::Path;
+//! use tributary_connectors::keys::BrandKey;
+//! use tributary_operators::record::IdKind;
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let secret = folder.path().join("secret");
+//! # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+//! let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
+//! let loaded = tributary_config::parse(&text, Path::new("tributary.toml"))?;
+//! let key = BrandKey::new(&loaded.config.brands[0]);
+//!
+//! // Canonicalization: spelling does not matter, and neither does what mail programs add.
+//! let jane = key.identify(IdKind::Email, "jane@example.org");
+//! assert_eq!(key.identify(IdKind::Email, "Jane <mailto:JANE@Example.org>,"), jane);
+//!
+//! // Hashing: the SHA-256 of the canonical form is the same identifier.
+//! let digest = "13d855ce931073d4924ac377cda0e9a543908b9d6607727c8033d729c65eced6";
+//! assert_eq!(key.identify(IdKind::Email, digest), jane);
+//!
+//! // The blocklist: what software writes instead of a value identifies no one.
+//! assert!(key.identify(IdKind::Email, "n/a").is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod blocklist;
 mod canonical;
@@ -27,33 +66,42 @@ use blocklist::Blocklist;
 use phone::PhoneCache;
 pub use phone::Region;
 
-/// The most bytes that an identifier may have, as it comes.
+/// The maximum length of an identifier as received, bytes. RFC 5321 permits 254
+/// for an e-mail address; the rest is room for display names and signed
+/// cookies.
 pub const MAX_IDENTIFIER: usize = 1024;
 
+/// The BLAKE3 derivation context of the key; part of what is stored, so it
+/// never changes.
 const CONTEXT: &str = "tributary 2025-11 pseudonyms of one brand";
 
-/// What turns a brand's identifiers into pseudonyms. Debug output shows no key.
+/// Turns a brand's identifiers into pseudonyms. Debug output shows no key.
 #[derive(Clone)]
 pub struct BrandKey {
-    /// Of the oldest secret.
+    /// Derived from the oldest secret.
     key: Zeroizing<[u8; 32]>,
+    /// Rekeys from the oldest secret to the newest.
     chain: KeyChain,
+    /// The enabled rules, [`HashRule::Plain`] first; never empty.
     rules: Arc<[HashRule]>,
+    /// The values that identify no one.
     blocked: Arc<Blocklist>,
+    /// The region of phone numbers without a country code.
     region: Region,
 }
 
-/// How a source's values are to be read.
+/// How the identifiers of one source are read.
 #[derive(Clone, Copy, Debug)]
 pub struct IdentifierRules {
     /// The region of phone numbers without a country code.
     pub region: Region,
-    /// The rule of values that come as digests.
+    /// The rule by which values that arrive as digests were hashed.
     pub rule: HashRule,
 }
 
-/// Buffers of one worker thread: the clear text of the value in hand, and the pseudonyms of the phone
-/// numbers seen last (never the numbers).
+/// The buffers of one worker thread: the clear text of the current value, and
+/// the pseudonyms of the phone numbers seen last (never the numbers). Debug
+/// output shows neither.
 #[derive(Clone, Default)]
 pub struct Scratch {
     clear: Zeroizing<String>,
@@ -73,8 +121,8 @@ impl std::fmt::Debug for Scratch {
 }
 
 impl BrandKey {
-    /// The key of a brand, derived from its secrets and its name, so that two brands that were given
-    /// the same secret still have nothing in common.
+    /// The key of a brand, derived from its oldest secret and its name, so that
+    /// two brands with the same secret have no pseudonym in common.
     pub fn new(brand: &Brand) -> BrandKey {
         let oldest = brand.secrets().next().unwrap_or(&brand.secret);
         let region = Region::of(brand.phone_region.as_deref());
@@ -91,7 +139,8 @@ impl BrandKey {
         }
     }
 
-    /// How the values of a source of this brand are to be read.
+    /// How the identifiers of a source of this brand are read; the source's
+    /// phone region takes precedence over the brand's.
     pub fn rules_of(&self, source: &Source) -> IdentifierRules {
         let own = Region::of(source.phone_region.as_deref());
         IdentifierRules {
@@ -100,7 +149,8 @@ impl BrandKey {
         }
     }
 
-    /// How values are to be read that come from no source: the brand's region, the plain rule.
+    /// How values without a source are read: the brand's phone region and the
+    /// plain rule.
     pub fn default_rules(&self) -> IdentifierRules {
         IdentifierRules {
             region: self.region,
@@ -108,29 +158,39 @@ impl BrandKey {
         }
     }
 
-    /// The links between its secrets.
+    /// The key chain from the oldest secret to the newest.
     pub fn chain(&self) -> &KeyChain {
         &self.chain
     }
 
-    /// The keyed hash over kind, rule and value: BLAKE3, the first 128 bits. The value of an e-mail, a phone
-    /// number and a customer number is the 32 bytes of its SHA-256, of the others its text.
+    /// The keyed hash of kind, rule and value: the first 128 bits of keyed
+    /// BLAKE3. The value of an e-mail address, a phone number or a customer
+    /// number is the 32 bytes of its SHA-256; that of the other kinds is its
+    /// text.
     fn pseudonym(&self, kind: IdKind, rule: HashRule, value: &[u8]) -> u128 {
         self.hash(kind_tag(kind), rule_tag(rule), value)
     }
 
-    /// The keyed hash of a MAC. It is held nowhere: the salt of the day makes a token of it at once. Tokens cannot
-    /// be re-keyed, so this hash is under the oldest secret for good, and a device stays the same device
-    /// through a day in which the secret is exchanged.
+    /// The keyed hash of a 48-bit MAC, under the oldest secret.
+    ///
+    /// It is never stored: the salt of the day turns it into a token at once.
+    /// Tokens cannot be rekeyed, so this hash stays under the oldest secret,
+    /// and a device remains the same device on a day on which the secret is
+    /// rotated. The MAC is hashed as eight big-endian bytes behind a tag of its
+    /// own, so its hash never equals that of an identifier.
     pub fn mac(&self, mac: u64) -> u128 {
         self.hash(b'M', 0, &mac.to_be_bytes())
     }
 
-    /// The keyed hash of a `device` that a sensor has already hashed; like that of a MAC.
+    /// The keyed hash of a `device` that a sensor has already hashed; as
+    /// [`BrandKey::mac`].
     pub fn sensor_device(&self, device: &str) -> u128 {
         self.hash(b'D', 0, device.as_bytes())
     }
 
+    /// Keyed BLAKE3 over the two tags and the value, truncated to 128 bits.
+    /// Short inputs, which are almost all, are hashed from a buffer on the
+    /// stack that is overwritten afterwards.
     fn hash(&self, tag: u8, rule: u8, value: &[u8]) -> u128 {
         let mut buffer = [0_u8; 130];
         let digest = match buffer.get_mut(..value.len() + 2) {
@@ -152,8 +212,9 @@ impl BrandKey {
         first_128(digest.as_bytes())
     }
 
-    /// The identifiers of one value of a record, in clear or as a digest, under the oldest secret, appended to
-    /// `out`. False where the value names nobody: empty, blocked, or a phone number that is none.
+    /// Appends the identifiers of one value, clear or a digest, to `out`, under
+    /// the oldest secret. Returns false if the value identifies no one: it is
+    /// empty, blocked, or not a phone number.
     pub(crate) fn identifiers(
         &self,
         kind: IdKind,
@@ -167,8 +228,30 @@ impl BrandKey {
         named
     }
 
-    /// The identifiers of a clear value (or a digest under the plain rule) that comes from no source, under the
-    /// newest secret.
+    /// The identifiers of a value that comes from no source, under the newest
+    /// secret; empty if it identifies no one. A value of 64 hex digits is a
+    /// digest under the plain rule.
+    /// ```
+    /// # use std::path::Path;
+    /// # use tributary_connectors::keys::BrandKey;
+    /// # use tributary_operators::record::IdKind;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let secret = folder.path().join("acme.secret");
+    /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+    /// # let text = format!(
+    /// #     "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nphone_region = \"FR\"\nsecret_file = {secret:?}\n"
+    /// # );
+    /// # let config = tributary_config::parse(&text, Path::new("tributary.toml"))?.config;
+    /// // A brand with `phone_region = "FR"`.
+    /// let key = BrandKey::new(&config.brands[0]);
+    /// let number = key.identify(IdKind::Phone, "06 12 34 56 78");
+    /// assert_eq!(key.identify(IdKind::Phone, "+33 6 12 34 56 78"), number);
+    /// assert!(key.identify(IdKind::Phone, "000-000-0000").is_empty());
+    ///
+    /// // Cookies are opaque: their case counts.
+    /// assert_ne!(key.identify(IdKind::Cookie, "aB"), key.identify(IdKind::Cookie, "ab"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn identify(&self, kind: IdKind, text: &str) -> Vec<Identifier> {
         let mut out = Vec::new();
         let reading = self.default_rules();
@@ -176,13 +259,15 @@ impl BrandKey {
         self.rekey_to_newest(&out)
     }
 
-    /// Identifiers under the oldest secret as they are under the newest.
+    /// Rekeys identifiers from the oldest secret to the newest.
     pub(crate) fn rekey_to_newest(&self, ids: &[Identifier]) -> Vec<Identifier> {
         rekey(ids, |pseudonym| self.chain.rekey_from(pseudonym, 0))
     }
 
-    /// The identifier of first name, last name and postcode together, under the oldest secret, appended to `out`.
-    /// False where one of them is empty or blocked.
+    /// Appends the identifier of first name, last name and postcode together,
+    /// under the oldest secret. Returns false if one of them is empty or
+    /// blocked. The parts are separated by U+001F, which no canonical form
+    /// contains, so different splits of one text never collide.
     pub(crate) fn name_postcode(
         &self,
         parts: [&str; 3],
@@ -204,6 +289,7 @@ impl BrandKey {
         named
     }
 
+    /// [`BrandKey::identifiers`] before the clear text is overwritten.
     fn read(
         &self,
         kind: IdKind,
@@ -245,6 +331,7 @@ impl BrandKey {
         }
     }
 
+    /// Appends the identifier of an opaque value.
     fn push_opaque(&self, kind: IdKind, value: &[u8], out: &mut Vec<Identifier>) {
         let pseudonym = self.pseudonym(kind, HashRule::Plain, value);
         out.push(Identifier {
@@ -254,6 +341,8 @@ impl BrandKey {
         });
     }
 
+    /// Appends the identifier of a digest; false if it is the digest of a
+    /// blocked value.
     fn push_digest(
         &self,
         kind: IdKind,
@@ -273,8 +362,9 @@ impl BrandKey {
         true
     }
 
-    /// One identifier for every form of every enabled rule; all carry the first one as their value. False where there
-    /// is none.
+    /// Appends one identifier for every form of every enabled rule; all carry
+    /// the first pseudonym as their value, which marks them as one. Returns
+    /// false if there is no form.
     fn push_clear(&self, kind: IdKind, clear: &str, out: &mut Vec<Identifier>) -> bool {
         let mut value = None;
         for &rule in self.rules.iter() {
@@ -293,6 +383,8 @@ impl BrandKey {
         value.is_some()
     }
 
+    /// Appends the identifiers of a phone number, from the cache if the number
+    /// was seen before.
     fn push_phone(
         &self,
         region: Region,
@@ -321,7 +413,8 @@ impl BrandKey {
     }
 }
 
-/// Identifiers with other pseudonyms, of the same values.
+/// Rekeys identifiers with `key`, such that those of one value still carry a
+/// common value.
 pub(crate) fn rekey(ids: &[Identifier], key: impl Fn(u128) -> u128) -> Vec<Identifier> {
     let ids = ids.iter().map(|id| {
         let pseudonym = key(id.pseudonym);
@@ -338,13 +431,14 @@ pub(crate) fn rekey(ids: &[Identifier], key: impl Fn(u128) -> u128) -> Vec<Ident
     ids.collect()
 }
 
+/// The first 16 bytes of a digest as a little-endian integer.
 fn first_128(digest: &[u8; 32]) -> u128 {
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    u128::from_le_bytes(bytes)
+    let first: Option<&[u8; 16]> = digest.first_chunk();
+    u128::from_le_bytes(first.copied().unwrap_or_default())
 }
 
-/// The tags are part of what is stored: they never change.
+/// The tag of a kind in the hash input. Tags are part of what is stored: they
+/// never change.
 fn kind_tag(kind: IdKind) -> u8 {
     match kind {
         IdKind::Email => 1,
@@ -357,6 +451,7 @@ fn kind_tag(kind: IdKind) -> u8 {
     }
 }
 
+/// The tag of a rule in the hash input; it never changes either.
 fn rule_tag(rule: HashRule) -> u8 {
     match rule {
         HashRule::Plain => 1,

@@ -1,13 +1,15 @@
 //! Phone numbers: from what people type to E.164.
 //!
-//! A number is read as libphonenumber reads it, by a port of that library with its own metadata. It counts when its
-//! length is one that a number of its country has when it is dialled from anywhere (*possible*, not merely *possible
-//! locally*); whether the range is in service today is not asked, so that a new range of numbers identifies people before
-//! the library's tables know it. What begins with `+` or with the international prefix of the source's region is read by
-//! the rules of its own country alone; the source's region decides how any other number is read.
+//! A number is parsed by a port of libphonenumber with that library's metadata.
+//! It counts if its length is one that numbers of its country have when dialed
+//! from anywhere (`IsPossible`, not `IsPossibleLocalOnly`); whether its range
+//! is in service is not checked, so that a new range identifies people before
+//! the metadata know it. A number that begins with `+` or with the
+//! international prefix of the source's region is parsed by the rules of its
+//! own country; the source's region decides how any other number is parsed.
 //!
-//! Reading a number costs many times what a cookie costs, so the pseudonyms of the numbers seen last are remembered,
-//! found by a keyed hash.
+//! Parsing a number costs many times as much as hashing a cookie, so the
+//! pseudonyms of the numbers seen last are cached under a keyed hash.
 
 use std::sync::LazyLock;
 
@@ -15,19 +17,21 @@ use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumberFormat};
 use tributary_operators::record::{Identifier, Pseudonym};
 use zeroize::Zeroizing;
 
-/// The regions that have numbers of their own, in a fixed order.
+/// The regions with a numbering plan, in a fixed order.
 static REGIONS: LazyLock<Vec<rlibphonenumber::Region>> = LazyLock::new(|| {
     let mut regions: Vec<_> = PHONE_NUMBER_UTIL.get_supported_regions().collect();
     regions.sort_unstable_by_key(|region| *region as u16);
     regions
 });
 
-/// The region whose numbers need no country code: its place among [`REGIONS`], from 1.
+/// The region whose numbers need no country code, as its position in the list
+/// of libphonenumber's regions, from 1; or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Region(Option<u8>);
 
 impl Region {
-    /// The region of an ISO 3166 alpha-2 code; none where the code has no numbering plan.
+    /// The region of an ISO 3166 alpha-2 code in any case; none if the code has
+    /// no numbering plan.
     pub fn of(code: Option<&str>) -> Region {
         let place = code.and_then(|code| {
             let is_it = |region: &rlibphonenumber::Region| {
@@ -38,22 +42,26 @@ impl Region {
         Region(place)
     }
 
-    /// Whether numbers need their country code.
+    /// Whether every number needs its country code.
     pub fn is_none(self) -> bool {
         self.0.is_none()
     }
 
-    /// A byte that differs between the regions of a cache.
+    /// A byte that differs between regions; 0 for none. Part of the cache key,
+    /// never stored.
     pub fn tag(self) -> u8 {
         self.0.unwrap_or(0)
     }
 
+    /// The region in libphonenumber's terms.
     fn library(self) -> Option<rlibphonenumber::Region> {
         REGIONS.get(usize::from(self.0?.checked_sub(1)?)).copied()
     }
 }
 
-/// The E.164 form of a number, or none. Zeros alone are the number of nobody.
+/// The E.164 form (ITU-T recommendation E.164, `+` and up to 15 digits) of a
+/// number; `None` if the text is not a possible number. A national number of
+/// zeros alone belongs to no one.
 pub fn e164(region: Region, text: &str) -> Option<Zeroizing<String>> {
     let library = &*PHONE_NUMBER_UTIL;
     let number = library.parse(text, region.library()).ok()?;
@@ -65,23 +73,30 @@ pub fn e164(region: Region, text: &str) -> Option<Zeroizing<String>> {
     Some(Zeroizing::new(written.into_owned()))
 }
 
-/// How many numbers are remembered.
+/// The number of cached numbers; a power of two.
 const PLACES: usize = 16_384;
 
+/// The identifiers of one number. A cached number with a count of 0 is not a
+/// phone number.
 #[derive(Clone, Copy)]
 struct Entry {
+    /// The keyed hash of region and text, by which the number is found.
     place: u128,
+    /// How many of the pseudonyms are set.
     count: usize,
+    /// One pseudonym per enabled rule; there are four rules.
     pseudonyms: [Pseudonym; 4],
 }
 
-/// The pseudonyms of the numbers seen last.
+/// The pseudonyms of the numbers seen last: a direct-mapped cache, allocated
+/// with the first number.
 #[derive(Clone, Default)]
 pub struct PhoneCache(Vec<Option<Entry>>);
 
 impl PhoneCache {
-    /// The pseudonyms of the number with this keyed hash, one a rule; an empty slice where it is no phone number, none
-    /// where it is not remembered.
+    /// The pseudonyms of the number with this keyed hash, one per rule; an
+    /// empty slice if the text is not a phone number, `None` if it is not
+    /// cached.
     pub fn get(&self, place: u128) -> Option<&[Pseudonym]> {
         let entry = self.0.get(index(place))?.as_ref()?;
         if entry.place != place {
@@ -90,7 +105,8 @@ impl PhoneCache {
         entry.pseudonyms.get(..entry.count)
     }
 
-    /// Remembers the identifiers of a number, none where it is no number.
+    /// Caches the identifiers of a number, none if the text is not a number.
+    /// Evicts what has the same slot.
     pub fn put(&mut self, place: u128, ids: &[Identifier]) {
         if ids.len() > 4 {
             return;
@@ -112,6 +128,7 @@ impl PhoneCache {
     }
 }
 
+/// The slot of a keyed hash.
 fn index(place: u128) -> usize {
     (place % PLACES as u128) as usize
 }
@@ -215,7 +232,8 @@ mod tests {
         assert!(Region::of(Some("")).is_none());
     }
 
-    /// The library slices strings and looks tables up; whatever it is given, it must give an answer.
+    /// The library slices strings and looks tables up; whatever it is given, it
+    /// must give an answer.
     #[test]
     fn no_text_makes_the_library_panic() {
         let alphabet: Vec<char> =

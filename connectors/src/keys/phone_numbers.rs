@@ -1,5 +1,6 @@
-//! Holds the reading of telephone numbers to libphonenumber's: every region's example numbers of every type, in every
-//! usual spelling, from the region itself and from others. The answers were written by an independent port
+//! Holds the reading of telephone numbers to libphonenumber's: every region's
+//! example numbers of every type, in every usual spelling, from the region
+//! itself and from others. The answers were written by an independent port
 //! (`tests/phone_numbers.py`).
 
 use super::canonical;

@@ -1,25 +1,44 @@
-//! Amounts: from written decimal digits to integer minor units, never through a float.
+//! Amounts: from written decimal digits to integer minor units, never through a
+//! float.
+//!
+//! Minor units are those of ISO 4217: cents of a euro, whole yen, mils of a
+//! dinar. Reading takes time proportional to the length of the text, whatever
+//! its exponent, and `1e9999999999` is rejected as cheaply as it is written.
+//! Trailing zeros carry no information, so `12.500` is a valid amount in cents.
 
 use std::borrow::Cow;
 
 use tributary_config::model::DecimalMark;
 
-/// The most minor units that an amount may have, either way.
+/// The largest absolute amount, minor units: 10^15, far above any sale and far
+/// below overflow in sums.
 pub const MAX_MINOR: i64 = 1_000_000_000_000_000;
 
-/// Why digits are no amount.
+/// Why a text is not an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AmountError {
-    /// They are no decimal number.
+    /// It is not a decimal number.
     Invalid,
-    /// More decimals than the currency has, trailing zeros aside.
+    /// It has more decimals than the currency, trailing zeros aside.
     TooManyDecimals,
-    /// More than [`MAX_MINOR`].
+    /// Its absolute value exceeds [`MAX_MINOR`].
     OutOfRange,
 }
 
-/// The minor units of `[+-]digits[.digits]`, with `[eE][+-]digits` where `exponent` allows it, in a
-/// currency with so many `decimals`. Costs no more than reading the digits, whatever the exponent.
+/// The minor units of `[+-]digits[.digits]`, followed by `[eE][+-]digits` if
+/// `exponent` permits it, in a currency with `decimals` decimals.
+///
+/// ```
+/// use tributary_connectors::native::amount::{AmountError, minor};
+///
+/// assert_eq!(minor("-12.50", false, 2), Ok(-1250));
+/// assert_eq!(minor("1.25e2", true, 2), Ok(12_500));
+/// assert_eq!(minor("0.125", false, 2), Err(AmountError::TooManyDecimals));
+/// assert_eq!(minor("12,50", false, 2), Err(AmountError::Invalid));
+/// ```
+///
+/// # Errors
+/// [`AmountError`]; a value is never rounded.
 pub fn minor(text: &str, exponent: bool, decimals: u8) -> Result<i64, AmountError> {
     let Some(number) = Number::read(text, exponent)? else {
         return Ok(0);
@@ -27,8 +46,16 @@ pub fn minor(text: &str, exponent: bool, decimals: u8) -> Result<i64, AmountErro
     number.units(decimals)
 }
 
-/// The digits of such a text, and how many of them stand behind the point: no more than it needs, and not
-/// more than `most`.
+/// The digits of such a text and the number of decimals that it needs, at most
+/// `most`; for a refund, whose currency becomes known with its sale.
+///
+/// # Errors
+/// [`AmountError`]; `TooManyDecimals` beyond `most`.
+/// ```
+/// use tributary_connectors::native::amount::decimal;
+///
+/// assert_eq!(decimal("12.50", false, 4), Ok((125, 1)), "trailing zeros are no decimals");
+/// ```
 pub fn decimal(text: &str, exponent: bool, most: u8) -> Result<(i64, u8), AmountError> {
     let Some(number) = Number::read(text, exponent)? else {
         return Ok((0, 0));
@@ -41,13 +68,30 @@ pub fn decimal(text: &str, exponent: bool, most: u8) -> Result<(i64, u8), Amount
     }
 }
 
-/// Whether a text says less than zero, if it says a number.
+/// Whether a text is a negative number; false for a negative zero and for texts
+/// that are no number.
+/// ```
+/// use tributary_connectors::native::amount::is_negative;
+///
+/// assert!(is_negative("-0.01"));
+/// assert!(!is_negative("-0.00") && !is_negative("1e-5"));
+/// ```
 pub fn is_negative(text: &str) -> bool {
     let digits = text.split(['e', 'E']).next().unwrap_or_default();
     digits.starts_with('-') && digits.bytes().any(|c| matches!(c, b'1'..=b'9'))
 }
 
-/// A decimal text of a file with a point as its decimal mark; none where a text with a comma is none.
+/// A decimal text with a point as its separator. `None` if the text has a comma
+/// that `mark` does not permit; a text that is no number is otherwise returned
+/// as it is.
+/// ```
+/// use tributary_config::model::DecimalMark;
+/// use tributary_connectors::native::amount::with_point;
+///
+/// assert_eq!(with_point("1.234,50", DecimalMark::Comma).as_deref(), Some("1234.50"));
+/// assert_eq!(with_point("12,50", DecimalMark::Auto).as_deref(), Some("12.50"));
+/// assert_eq!(with_point("1,250", DecimalMark::Auto), None, "it may be a thousand");
+/// ```
 pub fn with_point(text: &str, mark: DecimalMark) -> Option<Cow<'_, str>> {
     match mark {
         DecimalMark::Point => Some(Cow::Borrowed(text)),
@@ -65,7 +109,8 @@ pub fn with_point(text: &str, mark: DecimalMark) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A text with a decimal comma, whose whole part may be grouped by threes.
+/// A text with a decimal comma, whose whole part may be grouped by threes with
+/// one kind of separator.
 fn with_comma(text: &str) -> Option<String> {
     let (whole, fraction) = match text.split_once(',') {
         Some((whole, fraction)) => (whole, Some(fraction)),
@@ -93,15 +138,18 @@ fn with_comma(text: &str) -> Option<String> {
         .then_some(text)
 }
 
-/// The significant digits of a text, and the power of ten of the last of them.
+/// A nonzero decimal number, `±digits * 10^power`.
 struct Number<'a> {
+    /// The significant digits.
     digits: Significant<'a>,
+    /// The power of ten of the last significant digit.
     power: i64,
+    /// Whether a minus sign precedes the digits.
     negative: bool,
 }
 
 impl<'a> Number<'a> {
-    /// None where the text says zero.
+    /// Parses a text; `None` for zero.
     fn read(text: &'a str, exponent: bool) -> Result<Option<Number<'a>>, AmountError> {
         let bytes = text.as_bytes();
         let (negative, bytes) = match bytes {
@@ -127,7 +175,7 @@ impl<'a> Number<'a> {
         }))
     }
 
-    /// The value in units of ten to the power of minus `decimals`.
+    /// The value in units of `10^-decimals`.
     fn units(self, decimals: u8) -> Result<i64, AmountError> {
         let scale = self.power.saturating_add(i64::from(decimals));
         if scale < 0 {
@@ -146,14 +194,16 @@ impl<'a> Number<'a> {
     }
 }
 
-/// The digits from the first that is not zero to the last.
+/// The digits from the first nonzero one to the last nonzero one, before and
+/// after the point.
 struct Significant<'a> {
     whole: &'a [u8],
     fraction: &'a [u8],
 }
 
 impl<'a> Significant<'a> {
-    /// With the power of ten of the last digit; none where all are zero.
+    /// The significant digits with the power of ten of the last one; `None` if
+    /// all are zero.
     fn of(whole: &'a [u8], fraction: &'a [u8]) -> Option<(Significant<'a>, i64)> {
         let not_zero = |digit: &u8| *digit != b'0';
         let leading = |part: &[u8]| part.iter().position(not_zero).unwrap_or(part.len());
@@ -173,17 +223,19 @@ impl<'a> Significant<'a> {
         (found.len() > 0).then_some((found, last_place))
     }
 
+    /// The number of significant digits.
     fn len(&self) -> usize {
         self.whole.len() + self.fraction.len()
     }
 
+    /// The values of the digits, followed by zeros.
     fn chain(self, zeros: impl Iterator<Item = u8> + 'a) -> impl Iterator<Item = u8> + 'a {
         let digits = self.whole.iter().chain(self.fraction);
         digits.map(|digit| digit - b'0').chain(zeros)
     }
 }
 
-/// At least one digit, and what follows.
+/// Splits off the leading digits, of which there must be one.
 fn digits(bytes: &[u8]) -> Result<(&[u8], &[u8]), AmountError> {
     let length = bytes.iter().take_while(|c| c.is_ascii_digit()).count();
     match length {
@@ -192,6 +244,8 @@ fn digits(bytes: &[u8]) -> Result<(&[u8], &[u8]), AmountError> {
     }
 }
 
+/// Parses a signed exponent, which must end the text. It saturates far outside
+/// of the valid range.
 fn exponent(bytes: &[u8]) -> Result<i64, AmountError> {
     let (sign, bytes) = match bytes {
         [b'-', rest @ ..] => (-1, rest),

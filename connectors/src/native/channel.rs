@@ -1,8 +1,13 @@
 //! The channel of a web record: what brought the visitor.
 //!
-//! The first that says anything counts: the record's own fields; the `utm_*` parameters of the page's
-//! address; the identifier that an advertising platform appends to it; a referrer of another site. Nothing
-//! at all is a direct visit. An address that is none says nothing; it never refuses the record.
+//! The first of these that names a channel counts: the record's own fields; the
+//! `utm_*` parameters of the page's address; the click identifier that an
+//! advertising platform appends to it; a referrer of another site. Without any
+//! of them the visit is direct.
+//!
+//! Addresses follow the WHATWG URL Standard. An address that cannot be parsed
+//! names no channel; it never rejects the record, because senders cannot repair
+//! what browsers report.
 
 use std::borrow::Cow;
 
@@ -16,11 +21,12 @@ use super::reader::{FieldResult, MAX_LABEL, Reader};
 use super::{labels, referrers, site};
 use crate::dead_letter::{Reason, Refusal};
 
-/// Longer addresses say nothing.
+/// The maximum length of an address, bytes; a longer one names no channel.
 const MAX_URL: usize = 65_536;
 
-/// The parameters that advertising platforms append to a landing page's address, each with the source and medium of
-/// its clicks. Of several the first here counts.
+/// The parameters that advertising platforms append to a landing page's
+/// address, with the source and medium of their clicks. Of several parameters
+/// the first in this list counts.
 const CLICK_IDS: [(&str, &str, &str); 9] = [
     ("gclid", "google", "cpc"),
     ("gbraid", "google", "cpc"),
@@ -33,10 +39,15 @@ const CLICK_IDS: [(&str, &str, &str); 9] = [
     ("li_fat_id", "linkedin", "paid"),
 ];
 
-/// Source, medium and campaign; an empty word is absent, and not all three are.
+/// Source, medium and campaign. An empty word is absent; at least one is not
+/// empty.
 pub type ChannelWords<'a> = [Cow<'a, str>; 3];
 
-/// The three fields by the rule of channel labels, none where all are absent.
+/// The channel that the record's own fields name, by the rule of channel
+/// labels; `None` if all three are absent.
+///
+/// # Errors
+/// `wrong_type` and `text_too_long`.
 pub fn of_fields<'a>(
     reader: &Reader<'_, 'a>,
     channels: &Channels,
@@ -51,7 +62,27 @@ pub fn of_fields<'a>(
     ]))
 }
 
-/// The channel of a contact, none where it is direct.
+/// The channel of a contact; `None` for a direct visit.
+///
+/// # Errors
+/// As [`of_fields`], and `text_too_long` for a `utm_*` parameter.
+/// ```
+/// use tributary_config::model::{Channels, DecimalMark, LabelCase};
+/// use tributary_connectors::native::channel::derive;
+/// use tributary_connectors::native::fields::Fields;
+/// use tributary_connectors::native::reader::Reader;
+///
+/// let channels = Channels {
+///     own_hosts: Vec::new(),
+///     ignored_referrers: Vec::new(),
+///     case: LabelCase::Keep,
+/// };
+/// let line = r#"{"url": "https://shop.example/?utm_source=news&utm_medium=email"}"#;
+/// let fields = Fields::read(line).expect("JSON");
+/// let reader = Reader { fields: &fields, loose: false, decimal: DecimalMark::Point };
+/// let channel = derive(&reader, &channels).expect("valid fields").expect("a channel");
+/// assert_eq!(channel, ["news", "email", ""]);
+/// ```
 pub fn derive<'a>(
     reader: &Reader<'_, 'a>,
     channels: &Channels,
@@ -70,7 +101,7 @@ pub fn derive<'a>(
     Ok(referrer.and_then(|referrer| of_referrer(&referrer, url, channels)))
 }
 
-/// A label of a channel by its rule, in the case that the brand has chosen.
+/// Normalizes a label of a channel, in the case that the brand has chosen.
 fn word<'b>(text: Cow<'b, str>, channels: &Channels) -> Cow<'b, str> {
     let label = labels::normalize_channel(text);
     match channels.case {
@@ -85,11 +116,12 @@ fn word<'b>(text: Cow<'b, str>, channels: &Channels) -> Cow<'b, str> {
     }
 }
 
+/// The words, if any is not empty.
 fn some(words: ChannelWords<'_>) -> Option<ChannelWords<'_>> {
     words.iter().any(|word| !word.is_empty()).then_some(words)
 }
 
-/// What the parameters of an address say.
+/// The channel that the parameters of an address name.
 fn of_address<'b>(url: &str, channels: &Channels) -> FieldResult<Option<ChannelWords<'b>>> {
     let address = url.split_once('#').map_or(url, |(address, _)| address);
     let Some((_, query)) = address.split_once('?') else {
@@ -133,8 +165,10 @@ fn of_address<'b>(url: &str, channels: &Channels) -> FieldResult<Option<ChannelW
     }
 }
 
-/// A key or a value of a query: percent-decoded, `+` a space. Bytes that are not UTF-8 are windows-1252 as a whole, as
-/// older newsletters and shops write them, so that two words that differ there stay apart.
+/// Decodes a key or a value of a query: percent-encoding, and `+` for a space
+/// (`application/x-www-form-urlencoded`). Bytes that are not UTF-8 are read as
+/// windows-1252, as older newsletters and shops write them, so that two words
+/// that differ there stay distinct.
 fn decode(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|c| c == b'%' || c == b'+') {
         return Cow::Borrowed(text);
@@ -147,7 +181,8 @@ fn decode(text: &str) -> Cow<'_, str> {
     }))
 }
 
-/// Whether an address is none. One without scheme and host is a path on the sender's own site.
+/// Whether a text is not an address. One without scheme and host is a path on
+/// the sender's own site.
 fn is_bad(url: &str) -> bool {
     plain_host(url).is_none()
         && !matches!(
@@ -156,8 +191,9 @@ fn is_bad(url: &str) -> bool {
         )
 }
 
-/// What a referrer says, where it is of another site than the page. A page whose address names no host is on the
-/// brand's own site, which is not known then: of its referrers only search engines and social networks count.
+/// The channel of a referrer that belongs to another site than the page. A page
+/// whose address has no host belongs to the brand's own, unknown site; then
+/// only search engines and social networks count.
 fn of_referrer<'b>(
     referrer: &str,
     url: Option<&str>,
@@ -184,7 +220,8 @@ fn of_referrer<'b>(
     }
 }
 
-/// The host of an address in lower case, as it is written: `www.` is a part of it, as any other label is.
+/// The host of an address in lower case, with `www.` if it has it and without a
+/// trailing dot.
 fn host(url: &str) -> Option<Cow<'_, str>> {
     let host = match plain_host(url) {
         Some(host) => Cow::Borrowed(host),
@@ -204,8 +241,9 @@ fn host(url: &str) -> Option<Cow<'_, str>> {
     })
 }
 
-/// The host of an address so plain that it needs no parser: `http(s)://`, letters, digits, dots and hyphens,
-/// no port, nothing that could be a number or an encoded name.
+/// The host of an address so plain that it needs no URL parser: `http(s)://`,
+/// letters, digits, dots and hyphens, no port, nothing that could be a number
+/// or an encoded name. It is a shortcut only: the parser returns the same.
 fn plain_host(url: &str) -> Option<&str> {
     let rest = url
         .strip_prefix("https://")

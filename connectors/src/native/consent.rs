@@ -1,16 +1,22 @@
-//! Consent statements: records of their own, and those that a web record carries.
+//! Consent statements: records of their own, and those that a web record
+//! carries.
 //!
-//! A signal yields two things. A *statement* is a stored record like any other: which uses are allowed for the holders
-//! of its identifiers. The *evidence* is the signal verbatim, kept apart from all numbers, to show what was allowed and
-//! why.
+//! A signal yields two things. A *statement* is a stored record like any other:
+//! which uses are allowed for the holders of its identifiers. The *evidence* is
+//! the signal verbatim, kept apart from all numbers, to show what was allowed
+//! and why.
 //!
-//! A web record speaks for its browser, so its statement names the cookie alone, or all identifiers of a record without
-//! a cookie. However many views repeat a string, one statement is stored for each source, cookie, string and four-week
-//! period: the first. The first occurrence of the exact string orders the statements, and the repetition in a later
-//! period keeps the statement from expiring. Opt-outs carry no date; one is stored for each source and cookie, the
-//! newest. There is one evidence for each cookie and string. Such a statement records that a string was sent, so a
-//! correction of the record that carried it does not retract the statement. A signal that cannot be parsed rejects its
-//! record: without knowing what the person allowed, nothing may be stored.
+//! A web record speaks for its browser, so its statement names the cookie
+//! alone, or all identifiers of a record without a cookie. However many views
+//! repeat a string, one statement is stored for each source, cookie, string and
+//! four-week period: the first. The first occurrence of the exact string orders
+//! the statements, and the repetition in a later period keeps the statement
+//! from expiring. Opt-outs carry no date; one is stored for each source and
+//! cookie, the newest. There is one evidence for each cookie and string. Such a
+//! statement records that a string was sent, so a correction of the record that
+//! carried it does not retract the statement. A signal that cannot be parsed
+//! rejects its record: without knowing what the person allowed, nothing may be
+//! stored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,13 +36,13 @@ use super::record::{self, RecordHead};
 use crate::dead_letter::{Reason, Refusal, Sink};
 use crate::signals::{PurposeConsent, Signal};
 
-/// The most bytes of a consent string.
+/// The maximum length of a consent string, bytes.
 const MAX_STRING: usize = 16_384;
 
-/// The most bytes of what was shown.
+/// The maximum length of the field `evidence`, bytes of JSON.
 const MAX_EVIDENCE: usize = 65_536;
 
-/// The identifiers of a statement.
+/// The identifiers that a statement may name.
 const IDENTIFIERS: [(Field, IdKind); 6] = [
     (Field::Email, IdKind::Email),
     (Field::Phone, IdKind::Phone),
@@ -46,30 +52,47 @@ const IDENTIFIERS: [(Field, IdKind); 6] = [
     (Field::Device, IdKind::Device),
 ];
 
-/// The evidence of a signal: the signal verbatim, with its keys in order.
+/// The evidence of a signal as stored: canonical JSON with sorted keys, so that
+/// the same signal has one record key.
 #[derive(Serialize)]
 struct EvidenceText<'a> {
+    /// What the person was shown, verbatim.
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<Box<RawValue>>,
+    /// The applicable GPP sections, verbatim.
     #[serde(skip_serializing_if = "Option::is_none")]
     gpp_sid: Option<Box<RawValue>>,
+    /// The id of the statement; absent for a web record, whose repetitions are
+    /// one evidence.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
+    /// `tcf`, `gpp` or `boxes`.
     method: &'static str,
+    /// The signal, verbatim.
     signal: &'a GivenSignal<'a>,
+    /// The name of the source.
     source: &'a str,
 }
 
-/// The signal of a record, by its form.
+/// A signal as received, by its form.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum GivenSignal<'a> {
+    /// A TC string.
     TcString(Cow<'a, str>),
+    /// A GPP string.
     Gpp(Cow<'a, str>),
+    /// Checkboxes by name.
     Boxes(BTreeMap<String, bool>),
 }
 
-/// Reads a statement.
+/// Decodes a consent statement, and emits its evidence and, for undated
+/// opt-outs, an objection.
+///
+/// # Errors
+/// `missing_field` without an identifier or with other than one signal,
+/// `bad_consent` for a signal that cannot be evaluated, and those of the
+/// fields.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
     let head = RecordHead::read(line)?;
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
@@ -114,18 +137,25 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
     Ok(record::put_event(line, head, ids, body, sink))
 }
 
-/// The signals that a web record carries.
+/// The signals that a web record carries, evaluated but not yet emitted.
 pub struct WebSignals<'a> {
+    /// The TC string and the GPP string.
     strings: [Option<GivenSignal<'a>>; 2],
+    /// What both strings allow together.
     consent: Option<PurposeConsent>,
+    /// Whether an undated section opts out.
     opted_out: bool,
 }
 
-/// The period, in days, within which a repeated string is no new statement.
+/// The period, days, within which a repeated string is no new statement.
 const SAME_STATEMENT_DAYS: i32 = 28;
 
 impl<'a> WebSignals<'a> {
-    /// Reads the strings of a web record. Skips a TC string if the brand names no party.
+    /// Evaluates the strings of a web record. Skips a TC string if the brand
+    /// names no party.
+    ///
+    /// # Errors
+    /// `bad_consent` if a string cannot be parsed, which rejects the record.
     pub fn read(line: &mut Line<'_, 'a>, sink: &mut impl Sink) -> FieldResult<WebSignals<'a>> {
         let reader = line.reader;
         let tc_string = match line.brand.signals.reads_strings() {
@@ -154,7 +184,11 @@ impl<'a> WebSignals<'a> {
         Ok(signals)
     }
 
-    /// Emits the statements and the evidence of an accepted record.
+    /// Emits the statements and the evidence of an accepted record; nothing if
+    /// the record names no one.
+    ///
+    /// # Errors
+    /// `text_too_long` for `gpp_sid`.
     pub fn emit(
         &self,
         line: &mut Line<'_, '_>,
@@ -194,13 +228,15 @@ impl<'a> WebSignals<'a> {
     }
 }
 
-/// Emits an opt-out in addition to the purposes of a record; the newest of each source counts.
+/// Emits an opt-out besides the purposes of a record. One is stored per source
+/// and cookie: the newest.
 fn emit_opt_out(line: &mut Line<'_, '_>, ts: i64, ids: &IdSet, sink: &mut impl Sink) {
     let key = key(line, "do_not_sell", ids, &[0]);
     emit_statement(line, key, ts, ts, ids, do_not_sell(true), sink);
 }
 
-/// Emits a statement that a record carries, and that therefore has no id of its own.
+/// Emits a statement that a record carries and that therefore has no id of its
+/// own.
 fn emit_statement(
     line: &mut Line<'_, '_>,
     key: RecordKey,
@@ -227,7 +263,7 @@ fn emit_statement(
     });
 }
 
-/// The cookie among the identifiers, all of them where there is none.
+/// The cookies among the identifiers, or all of them without a cookie.
 fn cookie_ids(ids: &IdSet) -> IdSet {
     let cookies: Vec<_> = (ids.ids().iter())
         .filter(|id| id.kind == IdKind::Cookie)
@@ -239,6 +275,7 @@ fn cookie_ids(ids: &IdSet) -> IdSet {
     }
 }
 
+/// The body of an objection to sale, sharing and targeted advertising.
 fn do_not_sell(stands: bool) -> Body {
     Body::Right {
         right: Right::DoNotSell,
@@ -246,16 +283,19 @@ fn do_not_sell(stands: bool) -> Body {
     }
 }
 
+/// The field `tc_string`.
 fn tc_string<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
     Ok(reader
         .text(Field::TcString, MAX_STRING)?
         .map(GivenSignal::TcString))
 }
 
+/// The field `gpp`.
 fn gpp<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
     Ok(reader.text(Field::Gpp, MAX_STRING)?.map(GivenSignal::Gpp))
 }
 
+/// The field `purposes`: a nonempty object of truth values.
 fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
     if !reader.is_present(Field::Purposes) {
         return Ok(None);
@@ -272,7 +312,8 @@ fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSign
     }
 }
 
-/// Evaluates a signal; `None` if it contains nothing that the brand supports. Reports unsupported sections to the sink.
+/// Evaluates a signal; `None` if it contains nothing that the brand supports.
+/// Reports the number of unsupported GPP sections to the sink.
 fn read_signal(
     line: &mut Line<'_, '_>,
     signal: &GivenSignal<'_>,
@@ -306,6 +347,7 @@ fn read_signal(
 }
 
 impl GivenSignal<'_> {
+    /// The field that carries signals of this form.
     fn field(&self) -> Field {
         match self {
             GivenSignal::TcString(_) => Field::TcString,
@@ -314,6 +356,7 @@ impl GivenSignal<'_> {
         }
     }
 
+    /// The name of the form in evidence.
     fn method(&self) -> &'static str {
         match self {
             GivenSignal::TcString(_) => "tcf",
@@ -323,8 +366,9 @@ impl GivenSignal<'_> {
     }
 }
 
-/// Emits the evidence: of a statement with its id and what was shown, of a web record without either, so that the
-/// same string of the same cookie is kept once.
+/// Emits the evidence of a signal: of a statement with its id and what was
+/// shown, of a web record without either, so that repetitions of a string with
+/// one cookie are one evidence.
 fn emit_evidence(
     line: &Line<'_, '_>,
     signal: &GivenSignal<'_>,
@@ -370,7 +414,8 @@ fn key(line: &Line<'_, '_>, what: &str, ids: &IdSet, last: &[u8]) -> RecordKey {
     RecordKey::of(&line.brand.name, &parts)
 }
 
-/// The JSON of a field as it came, without the white space around its parts; none where it is absent.
+/// The JSON of a field as received, without white space between its tokens;
+/// `None` if absent.
 fn verbatim_json(
     line: &Line<'_, '_>,
     field: Field,

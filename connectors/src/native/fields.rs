@@ -1,19 +1,21 @@
 //! The known fields of a JSON object, as the raw text of their values.
 //!
-//! This is the hot path: no value is built, no string copied. A key that occurs twice keeps its last
-//! value. The parser walks values of any depth without recursion, so that nesting costs no stack.
+//! This is the hot path: no value is built, no string copied. Of a key that
+//! occurs twice the last value counts (RFC 8259, section 4, leaves this to the
+//! reader). The parser walks values of any depth without recursion, so nesting
+//! costs no stack.
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tributary_config::model::Kind;
 
 macro_rules! fields {
-    ($($variant:ident $name:literal),* $(,)?) => {
-        /// A field that some kind of record knows.
+    ($($(#[$doc:meta])* $variant:ident $name:literal),* $(,)?) => {
+        /// A field that some kind of record has. Its discriminant is its
+        /// position in [`Fields`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[allow(missing_docs)] // The specification's table says what each one holds.
         #[repr(u8)]
-        pub enum Field { $($variant),* }
+        pub enum Field { $($(#[$doc])* $variant),* }
 
         impl Field {
             /// Every field.
@@ -28,22 +30,110 @@ macro_rules! fields {
 }
 
 fields! {
-    Id "id", Ts "ts", Version "version", Type "type", Cookie "cookie", Source "source",
-    Medium "medium", Campaign "campaign", Url "url", Referrer "referrer", Landing "landing",
-    Email "email", Phone "phone", Customer "customer", OrderId "order_id", RefundOf "refund_of",
-    Amount "amount", Currency "currency", TcString "tc_string", Lat "lat", Lon "lon", Ip "ip",
-    UserAgent "user_agent", Store "store", Wallet "wallet", FirstName "first_name",
-    LastName "last_name", Postcode "postcode", Sensor "sensor", Mac "mac", Device "device",
-    Rssi "rssi", Date "date", Platform "platform", Cost "cost", Impressions "impressions",
-    Clicks "clicks", Gpp "gpp", GppSid "gpp_sid", Purposes "purposes", Evidence "evidence",
+    /// The record's identifier, unique per brand and source; at most 256 bytes.
+    Id "id",
+    /// The time of the event: an integer in the source's unit, or RFC 3339.
+    Ts "ts",
+    /// The revision of the record, a signed 64-bit integer; the highest counts.
+    /// Absent is 0.
+    Version "version",
+    /// The type of a web record: `impression`, `click`, `view`, `identify`,
+    /// `order` or `refund`.
+    Type "type",
+    /// The first-party identifier of a browser; opaque, its case is kept.
+    Cookie "cookie",
+    /// The source of a channel, such as `google`.
+    Source "source",
+    /// The medium of a channel, such as `cpc`.
+    Medium "medium",
+    /// The campaign of a channel.
+    Campaign "campaign",
+    /// The address of the page, from which a channel is derived; never stored.
+    Url "url",
+    /// The address of the referring page, from which a channel is derived;
+    /// never stored.
+    Referrer "referrer",
+    /// Whether a view is the first of a visit, so that it counts as a contact.
+    Landing "landing",
+    /// An e-mail address, in clear or as a digest.
+    Email "email",
+    /// A phone number, in clear or as a digest.
+    Phone "phone",
+    /// A customer number, in clear or as a digest.
+    Customer "customer",
+    /// The order that a record describes, or refunds.
+    OrderId "order_id",
+    /// The transaction that a record refunds.
+    RefundOf "refund_of",
+    /// An amount in major units, as decimal digits; negative for refunds and
+    /// adjustments.
+    Amount "amount",
+    /// The ISO 4217 code of the amount; absent for the brand's currency.
+    Currency "currency",
+    /// A TC string of the IAB Transparency and Consent Framework.
+    TcString "tc_string",
+    /// A latitude. It is accepted and not stored.
+    Lat "lat",
+    /// A longitude. It is accepted and not stored.
+    Lon "lon",
+    /// An IP address. It is accepted and not stored.
+    Ip "ip",
+    /// The user agent, by which robots are recognized; never stored.
+    UserAgent "user_agent",
+    /// The store of a transaction or a ping.
+    Store "store",
+    /// The identifier of a wallet pass; opaque, its case is kept.
+    Wallet "wallet",
+    /// A first name; identifies only together with last name and postcode.
+    FirstName "first_name",
+    /// A last name; identifies only together with first name and postcode.
+    LastName "last_name",
+    /// A postcode; identifies only together with first and last name.
+    Postcode "postcode",
+    /// The sensor that received a ping; required, and not stored.
+    Sensor "sensor",
+    /// The MAC of the device that sent a ping: 12 hex digits with any
+    /// separators.
+    Mac "mac",
+    /// An identifier of a device: of an app in a consent statement, or, in a
+    /// ping, as a sensor hashed it.
+    Device "device",
+    /// The strength of the received signal, dBm from -127 to 20.
+    Rssi "rssi",
+    /// The day of advertising spend, `2025-10-26`.
+    Date "date",
+    /// The advertising platform that charged.
+    Platform "platform",
+    /// The amount that the platform charged, as [`Field::Amount`].
+    Cost "cost",
+    /// The impressions of the day, from 0.
+    Impressions "impressions",
+    /// The clicks of the day, from 0.
+    Clicks "clicks",
+    /// A string of the IAB Global Privacy Platform.
+    Gpp "gpp",
+    /// The applicable GPP sections, kept verbatim as evidence.
+    GppSid "gpp_sid",
+    /// Checkboxes by name, each `true` or `false`.
+    Purposes "purposes",
+    /// What the person was shown, any JSON; kept verbatim as evidence.
+    Evidence "evidence",
 }
 
+/// The number of fields.
 const COUNT: usize = Field::ALL.len();
 
+/// The size of the hash table, a power of two.
 const PLACES: usize = 128;
 
-/// Field by [`place`] of its key; built when compiling, which fails where two keys share a place: then
-/// `place` needs other factors.
+/// Field by [`place`] of its key; built when compiling, which fails where two
+/// keys share a place: then `place` needs other factors.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated at compile time, where an index out of range fails the build"
+)]
+/// The fields by [`place`] of their keys. If two keys ever share a place, the
+/// build fails, and `place` needs other factors.
 const BY_PLACE: [Option<Field>; PLACES] = {
     let mut table = [None; PLACES];
     let mut n = 0;
@@ -57,7 +147,8 @@ const BY_PLACE: [Option<Field>; PLACES] = {
     table
 };
 
-/// A hash without collisions among the known keys.
+/// A perfect hash of the known keys, from their first and last byte and their
+/// length.
 const fn place(key: &[u8]) -> usize {
     match key {
         [] => 0,
@@ -67,14 +158,16 @@ const fn place(key: &[u8]) -> usize {
 }
 
 impl Field {
-    /// The field of a key. One comparison, whatever the key: this is asked for every key of every record.
+    /// The field with this key. One comparison, whatever the key: it is called
+    /// for every key of every record.
     pub fn of(key: &str) -> Option<Field> {
         let field = BY_PLACE.get(place(key.as_bytes())).copied().flatten()?;
         (field.name() == key).then_some(field)
     }
 }
 
-/// The fields that a kind knows; with `strict`, any other refuses the record.
+/// The fields of a kind, in the order of the reference; with `ingest.strict`,
+/// any other rejects the record.
 pub fn of_kind(kind: Kind) -> &'static [Field] {
     use Field::*;
     match kind {
@@ -106,10 +199,13 @@ pub fn of_kind(kind: Kind) -> &'static [Field] {
     }
 }
 
-/// The raw JSON texts of an object's fields.
+/// The raw JSON texts of an object's values.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
+    /// The text of each field's value, by discriminant; empty if the key is
+    /// absent.
     raw: [&'a str; COUNT],
+    /// Whether the object has a key that is no field.
     unknown: bool,
 }
 
@@ -123,26 +219,42 @@ impl Default for Fields<'_> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads an object, and nothing but an object.
+    /// Parses a text that is one JSON object and nothing else.
+    ///
+    /// ```
+    /// use tributary_connectors::native::fields::{Field, Fields};
+    ///
+    /// let fields = Fields::read(r#"{"id": "w1", "amount": 12.50}"#)?;
+    /// assert_eq!(fields.raw(Field::Id), r#""w1""#);
+    /// assert_eq!(fields.raw(Field::Amount), "12.50");
+    /// assert_eq!(fields.raw(Field::Email), "");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The parser's error for anything other than one JSON object.
     pub fn read(line: &'a str) -> Result<Fields<'a>, serde_json::Error> {
         let mut fields = Fields::default();
         fields.fill(line)?;
         Ok(fields)
     }
 
-    /// Reads an object into empty fields, where they stand.
+    /// Parses an object into these fields, which must be empty.
+    ///
+    /// # Errors
+    /// As [`Fields::read`]; the fields are then unspecified.
     pub fn fill(&mut self, line: &'a str) -> Result<(), serde_json::Error> {
         let mut json = serde_json::Deserializer::from_str(line);
         Object(self).deserialize(&mut json)?;
         json.end()
     }
 
-    /// The text of a field's value; empty where the object has no such key.
+    /// The raw JSON of a field's value; empty if the object lacks the key.
     pub fn raw(&self, field: Field) -> &'a str {
         self.raw.get(field as usize).copied().unwrap_or_default()
     }
 
-    /// Whether the object has a field that the kind does not know.
+    /// Whether the object has a key that the kind does not define.
     pub fn has_unknown(&self, kind: Kind) -> bool {
         let known = of_kind(kind);
         let foreign = |field: &Field| !self.raw(*field).is_empty() && !known.contains(field);
@@ -150,6 +262,7 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Deserializes an object into fields.
 struct Object<'f, 'a>(&'f mut Fields<'a>);
 
 impl<'de> DeserializeSeed<'de> for Object<'_, 'de> {
@@ -186,6 +299,7 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
     }
 }
 
+/// Deserializes a key into the field of that name.
 struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {
@@ -264,6 +378,17 @@ mod tests {
     fn every_key_finds_its_field() {
         for &field in Field::ALL {
             assert_eq!(Field::of(field.name()), Some(field));
+        }
+    }
+
+    #[test]
+    fn the_configuration_knows_the_same_fields() {
+        for kind in Kind::ALL {
+            let mut own: Vec<&str> = of_kind(kind).iter().map(|field| field.name()).collect();
+            let mut configured = tributary_config::fields::of(kind).to_vec();
+            own.sort_unstable();
+            configured.sort_unstable();
+            assert_eq!(own, configured, "{}", kind.name());
         }
     }
 }

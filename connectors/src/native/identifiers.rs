@@ -1,7 +1,8 @@
-//! The identifiers of one record, as they are gathered.
+//! The identifiers of one record.
 //!
-//! Blocked values and numbers that are none leave no trace; what is left is counted by value, not by hash,
-//! since one value gives as many hashes as the brand enables rules.
+//! Blocked values and texts that are no phone number leave no trace. The rest
+//! is counted by value, not by pseudonym, because one value has as many
+//! pseudonyms as the brand enables rules.
 
 use tributary_operators::record::{IdKind, IdSet, Identifier};
 
@@ -11,18 +12,24 @@ use super::reader::FieldResult;
 use crate::dead_letter::{Reason, Refusal};
 use crate::keys::MAX_IDENTIFIER;
 
-/// The most values that may identify in one record.
+/// The maximum number of values that identify in one record.
 pub const MAX_VALUES: usize = 16;
 
-/// What a record names so far.
+/// The identifiers that a record names so far.
 #[derive(Debug, Default)]
 pub struct Identifiers {
+    /// All pseudonyms of all values.
     ids: Vec<Identifier>,
+    /// The number of values that identify.
     values: usize,
 }
 
 impl Identifiers {
-    /// The values of the fields, each under its kind.
+    /// Reads fields, each as an identifier of its kind.
+    ///
+    /// # Errors
+    /// `wrong_type`, `text_too_long`, and `too_many_identifiers` beyond
+    /// [`MAX_VALUES`].
     pub fn read(line: &mut Line<'_, '_>, fields: &[(Field, IdKind)]) -> FieldResult<Identifiers> {
         let mut found = Identifiers::default();
         for &(field, kind) in fields {
@@ -36,8 +43,12 @@ impl Identifiers {
         Ok(found)
     }
 
-    /// First name, last name and postcode, which identify together where the brand says so. Each is read
-    /// even where they do not: whether its type is right does not depend on the configuration.
+    /// Reads first name, last name and postcode, which identify together if the
+    /// brand enables it. They are parsed even if it does not: whether their
+    /// types are valid does not depend on the configuration.
+    ///
+    /// # Errors
+    /// As [`Identifiers::read`].
     pub fn read_name(&mut self, line: &mut Line<'_, '_>) -> FieldResult<()> {
         let part = |field| line.reader.clear(field, MAX_IDENTIFIER);
         let first = part(Field::FirstName)?;
@@ -55,6 +66,7 @@ impl Identifiers {
         Ok(())
     }
 
+    /// Counts a value if it identifies.
     fn count(&mut self, named: bool) -> FieldResult<()> {
         self.values += usize::from(named);
         match self.values > MAX_VALUES {
@@ -66,7 +78,7 @@ impl Identifiers {
         }
     }
 
-    /// The set of them.
+    /// The identifiers as a set.
     pub fn set(self) -> IdSet {
         IdSet::new(self.ids)
     }

@@ -1,9 +1,11 @@
-//! Labels: the names of channels, stores and platforms, and the announcement of each name to the dataflow.
+//! Labels: the names of channels, stores and platforms, and the announcement of
+//! each name to the dataflow.
 //!
-//! A label name is in NFC and trimmed; its case is kept. In a channel, the names that analytics tools write for a
-//! direct visit count as absent. The dataflow carries only the hash of a name, so each decoder announces a name once,
-//! before the first event that uses it. A name that nothing references any more is withdrawn, unless the decoder has
-//! used it since.
+//! A label name is in NFC (UAX 15) and trimmed; its case is kept. In a channel,
+//! the names that analytics tools write for a direct visit count as absent. The
+//! dataflow carries only the hash of a name, so each decoder announces a name
+//! once, before the first event that uses it. A name that nothing references
+//! any more is withdrawn, unless the decoder has used it since.
 
 use std::borrow::Cow;
 
@@ -15,9 +17,11 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::dead_letter::Sink;
 
+/// The names of a direct visit in exports of analytics tools, in lower case.
 const DIRECT: [&str; 5] = ["(direct)", "direct", "(none)", "none", "(not set)"];
 
-/// NFC and trimmed; empty where nothing is left.
+/// NFC and trimmed; empty if nothing remains. Borrows if the text is normalized
+/// already.
 pub fn normalize(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
         return match text {
@@ -29,7 +33,13 @@ pub fn normalize(text: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(text.nfc().collect::<String>().trim().to_owned())
 }
 
-/// Normalizes a channel name; a name for direct visits becomes empty.
+/// Normalizes a word of a channel; a name of a direct visit becomes empty.
+/// ```
+/// use tributary_connectors::native::labels::normalize_channel;
+///
+/// assert_eq!(normalize_channel(" Google ".into()), "Google");
+/// assert_eq!(normalize_channel("(not set)".into()), "");
+/// ```
 pub fn normalize_channel(text: Cow<'_, str>) -> Cow<'_, str> {
     let label = normalize(text);
     match DIRECT.iter().any(|word| word.eq_ignore_ascii_case(&label)) {
@@ -39,27 +49,44 @@ pub fn normalize_channel(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// The labels of one brand that this decoder has announced.
+/// ```
+/// use tributary_connectors::native::labels::{AnnouncedLabels, Withdrawal};
+/// use tributary_operators::label::Label;
+/// use tributary_operators::record::BrandId;
+///
+/// let mut labels = AnnouncedLabels::new(BrandId::of("acme"));
+/// let google = Label::of("google");
+/// assert_eq!(labels.withdraw(google, 0), Withdrawal::NotAnnounced);
+/// labels.begin_epoch(5);
+/// assert!(labels.mark_announced(google));
+/// assert_eq!(labels.withdraw(google, 4), Withdrawal::UsedSince);
+/// assert_eq!(labels.withdraw(google, 5), Withdrawal::Withdrawn);
+/// ```
 #[derive(Clone, Debug)]
 pub struct AnnouncedLabels {
+    /// The brand of the announcements.
     brand: BrandId,
-    /// The epoch of each label's last use.
+    /// The epoch of each announced label's last use; `u64::MAX` for built-in
+    /// labels, which are never withdrawn.
     last_used: FxHashMap<Label, u64>,
+    /// The current epoch.
     epoch: u64,
 }
 
-/// The outcome of withdrawing a label that nothing referenced at the end of an epoch.
+/// The outcome of withdrawing a label that nothing referenced at the end of an
+/// epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Withdrawal {
     /// This decoder has not announced it.
     NotAnnounced,
-    /// It was used since then, and stays.
+    /// The decoder has used it since; it remains announced.
     UsedSince,
-    /// It is withdrawn, and announced again with its next use.
+    /// It is withdrawn; the next use announces it again.
     Withdrawn,
 }
 
 impl AnnouncedLabels {
-    /// A set without announced labels, except the built-in ones.
+    /// No label but the built-in ones is announced.
     pub fn new(brand: BrandId) -> AnnouncedLabels {
         let own_words = OWN_WORDS.iter().map(|word| (Label::of(word), u64::MAX));
         AnnouncedLabels {
@@ -69,7 +96,7 @@ impl AnnouncedLabels {
         }
     }
 
-    /// Begins an epoch; epochs ascend.
+    /// Begins an epoch. Epochs ascend.
     pub fn begin_epoch(&mut self, epoch: u64) {
         self.epoch = epoch;
     }
@@ -93,7 +120,8 @@ impl AnnouncedLabels {
         }
     }
 
-    /// The label of a name; announces a new one to the sink.
+    /// The label of a name, which is announced to the sink if it is new. The
+    /// empty name is absent and never announced.
     pub fn announce(&mut self, word: &str, sink: &mut impl Sink) -> Label {
         let label = Label::of(word);
         if label.is_absent() {

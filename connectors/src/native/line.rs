@@ -1,4 +1,5 @@
-//! One line while it is decoded: the context and the field readers that all kinds of records share.
+//! One line while it is decoded: the context and the field readers that all
+//! kinds of records share.
 
 use tributary_config::model::{DecimalMark, TimeUnit};
 use tributary_operators::currency::{self, MOST_DECIMALS};
@@ -14,41 +15,46 @@ use crate::keys::Scratch;
 use crate::native::amount::AmountError;
 use crate::native::time::{TimeError, TimeFormat};
 
-/// The context that a message gives to each of its lines.
+/// The context that a message supplies to each of its lines.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageContext<'m> {
-    /// When it arrived, Unix milliseconds.
+    /// The arrival, Unix milliseconds.
     pub at: i64,
-    /// How far a `ts` may lie after that, milliseconds.
+    /// How far a `ts` may lie after the arrival, milliseconds.
     pub max_future: i64,
-    /// The `id` of its headers, for a record without one.
+    /// The id for a record without one: `ce-id` of a message with one object.
     pub id: Option<&'m str>,
-    /// The `time` of its headers, for a record without `ts`.
+    /// The time for a record without `ts`: `ce-time`.
     pub time: Option<&'m str>,
-    /// The place in the order of arrival.
+    /// The message's number and the position of the object in it.
     pub arrival: Arrival,
 }
 
-/// A line, its brand, its source, and the buffers of the decoder.
+/// A line, its brand and source, and the caches of the decoder.
 pub struct Line<'l, 'a> {
-    /// The fields.
+    /// Reads the fields.
     pub reader: Reader<'l, 'a>,
-    /// The context of its message.
+    /// The context of the message.
     pub message: MessageContext<'l>,
-    /// The brand.
+    /// The brand; mutable because its clock and signal reader cache answers.
     pub brand: &'l mut BrandContext,
     /// The source.
     pub source: &'l SourceContext,
-    /// The labels announced so far.
+    /// The brand's announced labels.
     pub labels: &'l mut AnnouncedLabels,
-    /// Whether the records of robots are read like any others.
+    /// Whether the records of robots are decoded like any others.
     pub keep_robots: bool,
-    /// The buffer of clear values while they are hashed.
+    /// The buffer of clear identifiers while they are hashed.
     pub scratch: &'l mut Scratch,
 }
 
 impl Line<'_, '_> {
-    /// The record's `ts`, or the message's, in Unix milliseconds.
+    /// The record's `ts`, or the message's, Unix milliseconds.
+    ///
+    /// # Errors
+    /// `missing_field`, `invalid_time`, `time_without_zone`,
+    /// `time_out_of_range`, and `time_in_future` if it lies after the arrival
+    /// by more than `max_future`.
     pub fn timestamp(&self) -> FieldResult<i64> {
         let times = &self.source.times;
         let ts = match read_timestamp(&self.reader, times)? {
@@ -68,12 +74,17 @@ impl Line<'_, '_> {
         Ok(ts)
     }
 
-    /// The record's `version`, 0 where absent.
+    /// The record's `version`; 0 if absent.
     pub fn version(&self) -> FieldResult<i64> {
         Ok(self.reader.integer(Field::Version)?.unwrap_or(0))
     }
 
-    /// An amount with its currency, in minor units; none where the amount is absent, whatever `currency` says.
+    /// An amount in minor units and its currency; `None` if the amount is
+    /// absent, whatever `currency` says.
+    ///
+    /// # Errors
+    /// `unknown_currency`, `invalid_amount`, `too_many_decimals`,
+    /// `amount_out_of_range`.
     pub fn money(&self, field: Field) -> FieldResult<Option<(i64, Currency)>> {
         let Some((digits, exponent)) = self.reader.decimal(field)? else {
             return Ok(None);
@@ -84,7 +95,12 @@ impl Line<'_, '_> {
         Ok(Some((minor, currency)))
     }
 
-    /// The `amount` of a refund, its sign aside. Where it names no currency it is read in its sale's.
+    /// The absolute `amount` of a refund. Without a currency, it is in the
+    /// currency of its sale, which becomes known only when the two are joined;
+    /// so its digits are kept.
+    ///
+    /// # Errors
+    /// As [`Line::money`].
     pub fn refund_amount(&self) -> FieldResult<RefundAmount> {
         let field = Field::Amount;
         let Some((digits, exponent)) = self.reader.decimal(field)? else {
@@ -110,6 +126,8 @@ impl Line<'_, '_> {
         Ok(amount.is_some_and(|(digits, _)| amount::is_negative(&digits)))
     }
 
+    /// The refusal of an amount, with a hint on the decimal separator of a CSV
+    /// source.
     fn amount_refusal(&self, field: Field, error: AmountError, decimals: u8) -> Refusal {
         let name = field.name();
         match error {
@@ -142,6 +160,7 @@ impl Line<'_, '_> {
         }
     }
 
+    /// The record's currency, or the brand's, with its number of decimals.
     fn currency(&self) -> FieldResult<(Currency, u8)> {
         let code = self.reader.label(Field::Currency)?;
         let known = match &code {
@@ -158,7 +177,10 @@ impl Line<'_, '_> {
     }
 }
 
-/// The `ts` of a record in Unix milliseconds, none where it is absent.
+/// The `ts` of a record, Unix milliseconds; `None` if it is absent.
+///
+/// # Errors
+/// `invalid_time`, `time_without_zone`, `time_out_of_range`, `wrong_type`.
 pub fn read_timestamp(reader: &Reader<'_, '_>, times: &TimeFormat) -> FieldResult<Option<i64>> {
     let refused = |error| time_refusal(error, times.unit);
     if let Some(digits) = reader.json_integer(Field::Ts) {
@@ -179,6 +201,8 @@ pub fn read_timestamp(reader: &Reader<'_, '_>, times: &TimeFormat) -> FieldResul
     read.map(Some).map_err(refused)
 }
 
+/// The refusal of a time stamp, with a hint on the unit where the year suggests
+/// the other one.
 fn time_refusal(error: TimeError, unit: TimeUnit) -> Refusal {
     let seconds = unit == TimeUnit::Seconds;
     match error {

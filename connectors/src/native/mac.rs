@@ -1,24 +1,43 @@
-//! MAC addresses: twelve hex digits, however they are separated, those that no device sends from, and the list of fixed
-//! devices.
+//! MAC addresses (EUI-48 of IEEE 802): their notation, the addresses that no
+//! device sends from, and the list of fixed devices.
 
-/// The 48 bits of a MAC, none where the text is no MAC. Anything but a letter or a digit separates.
+/// The 48 bits of twelve hex digits; `None` for anything else. Any character
+/// other than a letter or a digit separates.
+///
+/// ```
+/// use tributary_connectors::native::mac::parse;
+///
+/// assert_eq!(parse("dc:fb:48:00:11:22"), Some(0xdcfb_4800_1122));
+/// assert_eq!(parse("DCFB.4800.1122"), Some(0xdcfb_4800_1122));
+/// assert_eq!(parse("dc:fb:48"), None);
+/// ```
 pub fn parse(text: &str) -> Option<u64> {
     let (value, digits) = digits(text)?;
     (digits == 12).then_some(value)
 }
 
-/// Whether a device may send from the address: it is neither zero nor that of a group, as multicast addresses and the
-/// broadcast address are (IEEE 802, the lowest bit of the first byte).
+/// Whether a device may send from the address: it is neither zero nor a group
+/// address, such as a multicast or the broadcast address (IEEE 802, I/G bit:
+/// the lowest bit of the first byte).
+/// ```
+/// use tributary_connectors::native::mac::{is_device, is_random};
+///
+/// assert!(is_device(0xdcfb_4800_1122) && !is_random(0xdcfb_4800_1122));
+/// assert!(is_random(0x0200_0000_0001), "locally administered");
+/// assert!(!is_device(0xffff_ffff_ffff), "broadcast");
+/// ```
 pub fn is_device(mac: u64) -> bool {
     mac != 0 && mac >> 40 & 1 == 0
 }
 
-/// Whether the address is locally administered, as random ones are.
+/// Whether the address is locally administered (IEEE 802, U/L bit: the second
+/// lowest bit of the first byte), as randomized addresses are.
 pub fn is_random(mac: u64) -> bool {
     mac >> 40 & 2 != 0
 }
 
-/// Up to 12 hex digits and how many there are.
+/// Up to 12 hex digits as an integer, and their number; `None` for another
+/// letter or digit.
 fn digits(text: &str) -> Option<(u64, u32)> {
     let (mut value, mut count) = (0_u64, 0);
     for c in text.chars() {
@@ -35,14 +54,23 @@ fn digits(text: &str) -> Option<(u64, u32)> {
 }
 
 /// The fixed devices of a brand: whole addresses and prefixes.
+/// ```
+/// use tributary_connectors::native::mac::FixedDevices;
+///
+/// let fixed = FixedDevices::new(&["dc:fb:48:*".to_owned()]);
+/// assert!(fixed.has(0xdcfb_4800_1122) && !fixed.has(0xdcfb_4900_1122));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct FixedDevices {
+    /// Whole addresses, sorted.
     macs: Vec<u64>,
+    /// Prefixes, and the number of their hex digits.
     prefixes: Vec<(u64, u32)>,
 }
 
 impl FixedDevices {
-    /// Reads `dc:fb:48:00:11:22` or `dc:fb:48:*`. What is neither is left out.
+    /// Parses `dc:fb:48:00:11:22` or `dc:fb:48:*`; skips what is neither, which
+    /// the configuration rejects.
     pub fn new(list: &[String]) -> FixedDevices {
         let mut fixed = FixedDevices::default();
         for entry in list {
@@ -58,7 +86,7 @@ impl FixedDevices {
         fixed
     }
 
-    /// Whether the device is one of them.
+    /// Whether an address is on the list.
     pub fn has(&self, mac: u64) -> bool {
         let prefixed = |&(prefix, digits): &(u64, u32)| mac >> (48 - 4 * digits) == prefix;
         self.macs.binary_search(&mac).is_ok() || self.prefixes.iter().any(prefixed)

@@ -1,9 +1,11 @@
 //! The native format: one JSON object, one record.
 //!
-//! Reading goes in two steps. [`fields`] finds the known keys and keeps the raw text of their values,
-//! without looking into them; then each kind ([`web`], [`transaction`], [`spend`], [`ping`], [`consent`]) reads the
-//! fields that it uses, by the rule of each field, from that text. So an amount is read by its
-//! written digits, and a field that the record does not use may hold anything.
+//! Decoding has two steps. [`fields`] finds the known keys and keeps the raw
+//! text of their values without looking into them; then each kind ([`web`],
+//! [`transaction`], [`spend`], [`ping`], [`consent`]) reads the fields that it
+//! uses, by the rule of each field ([`reader`]), from that text. So an amount
+//! is read by its written digits, and a field that the kind does not use may
+//! contain anything.
 
 pub mod amount;
 pub mod channel;

@@ -1,4 +1,5 @@
-//! Sensor pings: a device, a store and a second. A ping is salted later and never linked to a person.
+//! Sensor pings: a device, a store and a second. A ping is salted later and
+//! never linked to a person.
 
 use tributary_operators::event::Event;
 use tributary_operators::record::Ping;
@@ -11,18 +12,23 @@ use super::reader::{FieldResult, missing};
 use crate::dead_letter::{Ignored, Reason, Refusal, Sink};
 use crate::keys::MAX_IDENTIFIER;
 
-/// How long after the end of its day a ping may arrive, milliseconds: then the salt is destroyed.
+/// How long after the end of its salt day a ping may arrive, milliseconds; then
+/// the salt is destroyed.
 const GRACE: i64 = 86_400_000;
 
-/// A ping, or why a ping in order is left out.
+/// The outcome of a valid ping.
 pub enum PingOutcome {
-    /// It counts.
+    /// An event.
     Ping(Event),
-    /// It does not.
+    /// A deliberate omission.
     Ignored(Ignored),
 }
 
-/// Reads a ping.
+/// Decodes a ping.
+///
+/// # Errors
+/// `missing_field`, `unknown_store`, `invalid_mac`, `number_out_of_range` for
+/// `rssi`, `late_ping`, and those of the time stamp.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<PingOutcome> {
     let second = line.timestamp()?.div_euclid(1000);
     let store = labels::normalize(line.reader.required(Field::Store)?);
@@ -85,6 +91,10 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<PingOu
     }))
 }
 
+/// The `mac` field; `None` if absent.
+///
+/// # Errors
+/// `invalid_mac` also for an address from which no device sends.
 fn address(line: &Line<'_, '_>) -> FieldResult<Option<u64>> {
     let Some(text) = line.reader.clear(Field::Mac, MAX_IDENTIFIER)? else {
         return Ok(None);
@@ -99,7 +109,7 @@ fn address(line: &Line<'_, '_>) -> FieldResult<Option<u64>> {
     }
 }
 
-/// The keyed hash of the `device` field, none where it is absent or blank.
+/// The keyed hash of the `device` field; `None` if it is absent or blank.
 fn device(line: &Line<'_, '_>) -> FieldResult<Option<u128>> {
     let text = line.reader.clear(Field::Device, MAX_IDENTIFIER)?;
     Ok(text.and_then(|text| {

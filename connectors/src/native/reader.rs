@@ -1,7 +1,13 @@
 //! Reads one field by its rule: text, integer, boolean, amount.
 //!
-//! `null` and `""` count as absent. A text field accepts a JSON integer as its digits; any other value of the wrong
-//! type rejects the record. A CSV source delivers texts only, so there the digits of a number may come as text.
+//! `null` and `""` count as absent in every field, because exports write either
+//! where nothing is known. A text field accepts a JSON integer as its digits,
+//! since systems disagree on whether an id is a number; any other value of the
+//! wrong type rejects the record. A CSV source delivers texts only, so there
+//! numbers and truth values may be quoted.
+//!
+//! Every error is a [`Refusal`] that names the field and the rule, never the
+//! value.
 
 use std::borrow::Cow;
 
@@ -12,13 +18,14 @@ use super::amount;
 use super::fields::{Field, Fields};
 use crate::dead_letter::{Reason, Refusal};
 
-/// The most bytes of a label or an id.
+/// The maximum length of a label or an id, bytes.
 pub const MAX_LABEL: usize = 256;
 
-/// A value, or why the record is refused.
+/// A value, or the refusal of its record.
 pub type FieldResult<T> = Result<T, Refusal>;
 
-/// A clear value; where reading it made a copy, the copy is overwritten when it goes.
+/// A clear identifier. If decoding copied the value, because it contains
+/// escapes, the copy is overwritten when it is dropped.
 pub struct ClearText<'a>(Cow<'a, str>);
 
 impl std::ops::Deref for ClearText<'_> {
@@ -37,29 +44,52 @@ impl Drop for ClearText<'_> {
     }
 }
 
-/// The fields of one record.
+/// The fields of one record, with the rules of its source.
+/// ```
+/// use tributary_config::model::DecimalMark;
+/// use tributary_connectors::dead_letter::Reason;
+/// use tributary_connectors::native::fields::{Field, Fields};
+/// use tributary_connectors::native::reader::Reader;
+///
+/// let fields = Fields::read(r#"{"id": 17, "version": "2", "store": null}"#).expect("JSON");
+/// let reader = Reader { fields: &fields, loose: false, decimal: DecimalMark::Point };
+/// assert_eq!(reader.label(Field::Id).as_ref().map(Option::as_deref), Ok(Some("17")));
+/// assert_eq!(reader.label(Field::Store), Ok(None));
+/// assert_eq!(reader.integer(Field::Version).unwrap_err().reason, Reason::WrongType);
+///
+/// // In a CSV source every value is text.
+/// let reader = Reader { loose: true, ..reader };
+/// assert_eq!(reader.integer(Field::Version), Ok(Some(2)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'f, 'a> {
     /// The raw values.
     pub fields: &'f Fields<'a>,
-    /// Whether every value comes as text.
+    /// Whether every value is text, as in a CSV source.
     pub loose: bool,
-    /// How the decimals of amounts in texts are written.
+    /// The decimal separator of amounts that are texts.
     pub decimal: DecimalMark,
 }
 
-/// What a raw value is, as far as a field may ask.
+/// The type of a raw value, as far as the rules of fields distinguish it.
 enum Value<'a> {
+    /// No key, `null` or `""`.
     Absent,
-    /// Between its quotes, escapes and all.
+    /// A string, without its quotes and with its escapes.
     Text(&'a str),
+    /// A number without fraction and exponent.
     Integer(&'a str),
+    /// Any other number.
     Number(&'a str),
+    /// `true` or `false`.
     Bool(bool),
+    /// An object or an array.
     Other,
 }
 
 impl<'a> Reader<'_, 'a> {
+    /// The type and the raw text of a field. The raw text is valid JSON, so its
+    /// first byte tells the type.
     fn value(&self, field: Field) -> Value<'a> {
         let raw = self.fields.raw(field);
         match raw.as_bytes() {
@@ -78,7 +108,11 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// A text of at most `limit` bytes.
+    /// A text of at most `limit` bytes; `None` if absent.
+    ///
+    /// # Errors
+    /// `wrong_type`, `text_too_long`, and `malformed_json` for an escape that
+    /// is no character, such as half a surrogate pair.
     pub fn text(&self, field: Field, limit: usize) -> FieldResult<Option<Cow<'a, str>>> {
         let text = match self.value(field) {
             Value::Absent => return Ok(None),
@@ -94,7 +128,11 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// A text without a limit of its own, nothing where it has more than `limit` bytes.
+    /// As [`Reader::text`], but a longer text counts as absent, for fields that
+    /// only help to classify a record.
+    ///
+    /// # Errors
+    /// `wrong_type` and `malformed_json`.
     pub fn short_text(&self, field: Field, limit: usize) -> FieldResult<Option<Cow<'a, str>>> {
         match self.text(field, limit) {
             Err(refusal) if refusal.reason == Reason::TextTooLong => Ok(None),
@@ -102,22 +140,35 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// A label or an id, as it comes.
+    /// A label or an id as received, of at most [`MAX_LABEL`] bytes.
+    ///
+    /// # Errors
+    /// As [`Reader::text`].
     pub fn label(&self, field: Field) -> FieldResult<Option<Cow<'a, str>>> {
         self.text(field, MAX_LABEL)
     }
 
-    /// A label or an id that the record cannot do without.
+    /// A label or an id that the record must have.
+    ///
+    /// # Errors
+    /// `missing_field`, and as [`Reader::text`].
     pub fn required(&self, field: Field) -> FieldResult<Cow<'a, str>> {
         self.label(field)?.ok_or_else(|| missing(field))
     }
 
-    /// A clear identifier.
+    /// A clear identifier of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`Reader::text`].
     pub fn clear(&self, field: Field, limit: usize) -> FieldResult<Option<ClearText<'a>>> {
         Ok(self.text(field, limit)?.map(ClearText))
     }
 
-    /// An integer of 64 bits.
+    /// A signed 64-bit integer. A CSV cell may have a plus sign and white space
+    /// around it.
+    ///
+    /// # Errors
+    /// `wrong_type`, and `number_out_of_range` beyond 64 bits.
     pub fn integer(&self, field: Field) -> FieldResult<Option<i64>> {
         let digits = match self.value(field) {
             Value::Absent => return Ok(None),
@@ -139,7 +190,10 @@ impl<'a> Reader<'_, 'a> {
         digits.parse().map(Some).map_err(out_of_range)
     }
 
-    /// A count: an integer from 0, absent 0.
+    /// A count, from 0; absent counts 0.
+    ///
+    /// # Errors
+    /// As [`Reader::integer`], and `number_out_of_range` for a negative number.
     pub fn count(&self, field: Field) -> FieldResult<u64> {
         let value = self.integer(field)?.unwrap_or(0);
         u64::try_from(value).map_err(|_| {
@@ -148,7 +202,11 @@ impl<'a> Reader<'_, 'a> {
         })
     }
 
-    /// A truth value, absent false.
+    /// A truth value; absent is false. A CSV cell may be `true`, `false`, `1`
+    /// or `0` in any case.
+    ///
+    /// # Errors
+    /// `wrong_type`.
     pub fn flag(&self, field: Field) -> FieldResult<bool> {
         match self.value(field) {
             Value::Absent => Ok(false),
@@ -162,7 +220,13 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// The digits of a number in a string or a JSON number, and whether an exponent may stand in them.
+    /// The digits of an amount, and whether they may have an exponent, which
+    /// only JSON numbers may. The text of a CSV cell is returned with a point
+    /// as its separator; one with another separator becomes a text that no
+    /// amount has.
+    ///
+    /// # Errors
+    /// `wrong_type` and `malformed_json`.
     pub fn decimal(&self, field: Field) -> FieldResult<Option<(Cow<'a, str>, bool)>> {
         match self.value(field) {
             Value::Absent => Ok(None),
@@ -183,12 +247,12 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    /// Whether the field holds anything but `null` and `""`.
+    /// Whether the field has a value other than `null` and `""`.
     pub fn is_present(&self, field: Field) -> bool {
         !matches!(self.value(field), Value::Absent)
     }
 
-    /// Whether the field is a JSON integer, and its digits.
+    /// The digits of a field that is a JSON integer.
     pub fn json_integer(&self, field: Field) -> Option<&'a str> {
         match self.value(field) {
             Value::Integer(digits) => Some(digits),
@@ -197,6 +261,7 @@ impl<'a> Reader<'_, 'a> {
     }
 }
 
+/// Resolves the escapes of a string; borrows if there is none.
 fn unescape<'a>(field: Field, inner: &'a str, raw: &str) -> FieldResult<Cow<'a, str>> {
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Ok(Cow::Borrowed(inner));
@@ -214,13 +279,13 @@ pub fn missing(field: Field) -> Refusal {
     Refusal::new(Reason::MissingField, detail)
 }
 
-/// The refusal of a value of the wrong type.
+/// The refusal of a value of the wrong type; `must_be` names the right one.
 pub fn wrong_type(field: Field, must_be: &str) -> Refusal {
     let detail = format!("`{}` must be {must_be}", field.name());
     Refusal::new(Reason::WrongType, detail)
 }
 
-/// The refusal of a value of more bytes than it may have.
+/// The refusal of a value that exceeds its limit, bytes.
 pub fn too_long(field: Field, limit: usize) -> Refusal {
     let detail = format!("`{}` has more than {limit} bytes", field.name());
     Refusal::new(Reason::TextTooLong, detail)

@@ -1,4 +1,8 @@
-//! The common part of records: id, version, time, source, and the key that identifies a record.
+//! The common part of records: id, version, time, source, and the key that
+//! identifies a record.
+//!
+//! The record key is a hash of the brand, the source and the id, so that a
+//! repetition of a record replaces it and two sources never collide.
 
 use std::borrow::Cow;
 
@@ -12,16 +16,19 @@ use crate::dead_letter::{Reason, Refusal, Sink};
 
 /// The id, time and version of a record.
 pub struct RecordHead<'a> {
-    /// Its id, or the message's.
+    /// The record's id, or that of a message with one record; 1 to 256 bytes.
     pub id: Cow<'a, str>,
-    /// Unix milliseconds.
+    /// The time of the event, Unix milliseconds.
     pub ts: i64,
-    /// Its version, 0 where absent.
+    /// The revision; the highest of a record key counts. 0 if absent.
     pub version: i64,
 }
 
 impl<'a> RecordHead<'a> {
     /// Reads `id`, `ts` and `version`.
+    ///
+    /// # Errors
+    /// `missing_field` without an id, and as [`Line::timestamp`].
     pub fn read(line: &Line<'a, 'a>) -> FieldResult<RecordHead<'a>> {
         let id = match (line.reader.label(Field::Id)?, line.message.id) {
             (Some(id), _) => id,
@@ -40,7 +47,8 @@ impl<'a> RecordHead<'a> {
     }
 }
 
-/// The event of a record; announces the name of its source.
+/// The event that stores a record under its key; announces the name of its
+/// source.
 pub fn put_event(
     line: &mut Line<'_, '_>,
     head: RecordHead<'_>,

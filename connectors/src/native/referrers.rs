@@ -1,9 +1,13 @@
-//! Referring hosts: search engines, social networks, and everybody else.
+//! Referring hosts: search engines, social networks, and all others.
 //!
-//! Two tables are part of the binary: `config/referrers.toml`, kept by hand, and `config/referrers-public.toml`,
-//! generated from a public list; the first counts before the second. A host is looked up as it is, then without its
-//! first label, and so on. Everything below a social network's host is that network. Below a search engine's host only
-//! what is named like a search page is the engine: `news.google.com` is, `mail.google.com` is somebody reading mail.
+//! Two tables are part of the binary: `config/referrers.toml`, maintained by
+//! hand, and `config/referrers-public.toml`, generated from a public list; the
+//! first takes precedence. A host is looked up as it is, then without its first
+//! label, and so on.
+//!
+//! Everything below a social network's host is that network. Below a search
+//! engine's host only what is named like a search page is the engine:
+//! `news.google.com` is, `mail.google.com` is somebody reading mail.
 
 use std::sync::LazyLock;
 
@@ -12,12 +16,14 @@ use toml_edit::{DocumentMut, Item};
 
 use super::site;
 
+/// The tables, in the order of precedence.
 const TABLES: [&str; 2] = [
     include_str!("../../../config/referrers.toml"),
     include_str!("../../../config/referrers-public.toml"),
 ];
 
-/// The labels below a search engine's host that are pages of the search itself, besides languages and countries.
+/// The labels below a search engine's host that are pages of the search itself,
+/// besides languages and countries.
 const SEARCH_LABELS: [&str; 19] = [
     "www",
     "www1",
@@ -40,7 +46,7 @@ const SEARCH_LABELS: [&str; 19] = [
     "videos",
 ];
 
-/// What kind of host refers.
+/// The medium of a known referrer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// A search engine.
@@ -50,7 +56,7 @@ pub enum Medium {
 }
 
 impl Medium {
-    /// The word in the channel.
+    /// The medium in the channel.
     pub fn name(self) -> &'static str {
         match self {
             Medium::Organic => "organic",
@@ -59,20 +65,33 @@ impl Medium {
     }
 }
 
-/// A host of the table: its name and medium; without a medium it is a service of a search company, a referral.
+/// A host of the tables: its name and medium. Without a medium it is another
+/// service of a search company, and its referrals are ordinary.
 type Entry = (String, Option<Medium>);
 
+/// The hosts of all tables.
 #[derive(Default)]
 struct Table {
-    /// Whole hosts.
+    /// By the whole host.
     hosts: FxHashMap<String, Entry>,
-    /// Hosts without their public suffix.
+    /// By the host without its public suffix, for companies with one domain per
+    /// country.
     names: FxHashMap<String, Entry>,
 }
 
+/// The parsed tables; a test checks that they parse.
 static KNOWN: LazyLock<Table> = LazyLock::new(|| read(&TABLES).unwrap_or_default());
 
-/// The name and medium of a host in lower case, where it is a search engine or a social network.
+/// The name and medium of a host in lower case, if it is a search engine or a
+/// social network.
+///
+/// ```
+/// use tributary_connectors::native::referrers::{Medium, known};
+///
+/// assert_eq!(known("www.google.fr"), Some(("google", Medium::Organic)));
+/// assert_eq!(known("mail.google.com"), None);
+/// assert_eq!(known("shop.example"), None);
+/// ```
 pub fn known(host: &str) -> Option<(&'static str, Medium)> {
     let stem = site::stem(host);
     let (mut rest, mut below) = (host, true);
@@ -92,7 +111,8 @@ pub fn known(host: &str) -> Option<(&'static str, Medium)> {
     }
 }
 
-/// Whether a label below a search engine's host names a page of the search: a word of the list, a language, a country.
+/// Whether a label below a search engine's host names a page of the search: a
+/// label of the list, a language, a country, or both joined by a hyphen.
 fn is_search_label(label: &str) -> bool {
     let letters = |text: &str| text.len() == 2 && text.bytes().all(|c| c.is_ascii_lowercase());
     let locale = |text: &str| {
@@ -104,7 +124,7 @@ fn is_search_label(label: &str) -> bool {
     SEARCH_LABELS.contains(&label) || locale(label)
 }
 
-/// Reads the tables; what stands in an earlier one counts.
+/// Parses tables; an entry of an earlier table takes precedence.
 fn read(texts: &[&str]) -> Option<Table> {
     let mut table = Table::default();
     let sections = [

@@ -1,20 +1,24 @@
-//! Robots: user agents that are no person's.
+//! Robots: user agents that do not belong to a person.
 //!
-//! The list is `config/robots.txt`, generated from a public one, a regular expression a line. What a robot does is
-//! counted and left out of everything, so that it is neither a visitor nor a contributor.
+//! The list is `config/robots.txt`, generated from a public one, one regular
+//! expression per line. The records of a robot are counted and omitted, so that
+//! it is neither a visitor nor a contributor.
 
 use std::sync::LazyLock;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
+/// The regular expressions, one per line; `#` begins a comment.
 const LIST: &str = include_str!("../../../config/robots.txt");
 
-/// What lies beyond this many bytes of a user agent is not looked at.
+/// How many bytes of a user agent are matched.
 const MAX_LOOKED_AT: usize = 1_024;
 
+/// The compiled list; a test checks that it compiles.
 static ROBOTS: LazyLock<RegexSet> =
     LazyLock::new(|| read(LIST).unwrap_or_else(|_| RegexSet::empty()));
 
+/// Compiles a list.
 fn read(list: &str) -> Result<RegexSet, regex::Error> {
     let patterns = list.lines().filter(|line| !line.starts_with('#'));
     RegexSetBuilder::new(patterns.filter(|line| !line.is_empty()))
@@ -23,7 +27,14 @@ fn read(list: &str) -> Result<RegexSet, regex::Error> {
         .build()
 }
 
-/// Whether a user agent is a known robot's.
+/// Whether a user agent is that of a known robot.
+///
+/// ```
+/// use tributary_connectors::native::robots::is_robot;
+///
+/// assert!(is_robot("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"));
+/// assert!(!is_robot("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"));
+/// ```
 pub fn is_robot(user_agent: &str) -> bool {
     let bytes = user_agent.as_bytes();
     ROBOTS.is_match(bytes.get(..MAX_LOOKED_AT).unwrap_or(bytes))

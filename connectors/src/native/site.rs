@@ -1,12 +1,23 @@
 //! Sites: hosts that belong together.
 //!
-//! A site is a registrable domain: the label that somebody registered, with the public suffix behind it. Suffixes come
-//! from the [Public Suffix List](https://publicsuffix.org/), private ones (`github.io`, `myshopify.com`) included, so
-//! that two shops on one platform are two sites. An address without registrable domain is a site of its own.
+//! A site is a registrable domain: a public suffix and the label before it,
+//! which somebody registered. Suffixes come from the [Public Suffix
+//! List](https://publicsuffix.org/), private ones (`github.io`,
+//! `myshopify.com`) included, so that two shops on one platform are two sites.
+//! An address without a registrable domain is a site of its own.
 
 use std::net::IpAddr;
 
-/// The site of a host in lower case, the host itself where nothing is registrable in it.
+/// The registrable domain of a host in lower case; the host itself if it has
+/// none.
+///
+/// ```
+/// use tributary_connectors::native::site::registrable_domain;
+///
+/// assert_eq!(registrable_domain("www.shop.example.co.uk"), "example.co.uk");
+/// assert_eq!(registrable_domain("acme.myshopify.com"), "acme.myshopify.com");
+/// assert_eq!(registrable_domain("192.0.2.1"), "192.0.2.1");
+/// ```
 pub fn registrable_domain(host: &str) -> &str {
     if is_address(host) {
         return host;
@@ -14,8 +25,8 @@ pub fn registrable_domain(host: &str) -> &str {
     psl::domain_str(host).unwrap_or(host)
 }
 
-/// A host in lower case without its public suffix and the dot before it. None where the suffix is not one of a
-/// registry's, or nothing stands before it.
+/// A host in lower case without its public suffix and the dot before it. `None`
+/// if the suffix is not one of a registry, or nothing precedes it.
 pub(super) fn stem(host: &str) -> Option<&str> {
     if is_address(host) {
         return None;
@@ -28,7 +39,13 @@ pub(super) fn stem(host: &str) -> Option<&str> {
     host.get(..rest)
 }
 
-/// Whether a host is one of these, or below one of these.
+/// Whether a host is one of `hosts` or below one of them.
+/// ```
+/// use tributary_connectors::native::site::is_within;
+///
+/// assert!(is_within("www.paypal.com", &["paypal.com"]));
+/// assert!(!is_within("notpaypal.com", &["paypal.com"]));
+/// ```
 pub fn is_within<T: AsRef<str>>(host: &str, hosts: &[T]) -> bool {
     hosts.iter().any(|parent| {
         host.strip_suffix(parent.as_ref())
@@ -36,6 +53,7 @@ pub fn is_within<T: AsRef<str>>(host: &str, hosts: &[T]) -> bool {
     })
 }
 
+/// Whether a host is an IP address; IPv6 in the brackets of RFC 3986.
 fn is_address(host: &str) -> bool {
     host.starts_with('[') || host.parse::<IpAddr>().is_ok()
 }

@@ -1,4 +1,8 @@
-//! Advertising spend: one record per platform, campaign and day; the last to arrive wins.
+//! Advertising spend: one record per platform, campaign and day; the last to
+//! arrive counts.
+//!
+//! Platforms revise their figures for days, and their exports have no record
+//! ids, so the record key is made of the platform, the channel and the day.
 
 use std::sync::Arc;
 
@@ -11,7 +15,10 @@ use super::reader::{FieldResult, missing};
 use super::{channel, labels, time, web};
 use crate::dead_letter::{Reason, Refusal, Sink};
 
-/// Reads a spend record.
+/// Decodes a spend record.
+///
+/// # Errors
+/// `invalid_date`, `missing_field`, and those of the amount and the counts.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
     let date = line.reader.required(Field::Date)?;
     let day = time::date(&date).ok_or_else(|| {

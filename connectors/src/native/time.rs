@@ -1,10 +1,13 @@
 //! Time stamps: RFC 3339, and what CSV files write instead.
 //!
-//! A time with an offset is one moment. Without one it is read in the zone of its source, where it may
-//! name two moments (the earlier counts) or none (it moves forward by what the clock skips). Digits
-//! below a millisecond are cut. A leap second, `:60`, is read as the second before it, since Unix
-//! time has no other place for it. What lies before 1971 is refused: it was sent in seconds, and 1971 in
-//! seconds is the year 2968 in milliseconds, so that no time is in doubt.
+//! A time with an offset is one moment. A time without one is in the zone of
+//! its source, where it may name two moments (the earlier counts) or none (it
+//! moves forward by what the clock skips). Digits below a millisecond are cut.
+//! A leap second, `:60`, is read as the second before it, because Unix time has
+//! no place for it.
+//!
+//! Times before 1971 are rejected: they were sent in seconds. 1971 in seconds
+//! is the year 2968 in milliseconds, so no time is in doubt.
 
 use jiff::civil::DateTime;
 use jiff::fmt::strtime;
@@ -15,38 +18,44 @@ use tributary_operators::record::Day;
 use crate::calendar;
 use crate::clock;
 
-/// The first millisecond of the year 1971.
+/// The first millisecond of the year 1971, in UTC.
 pub const MIN: i64 = 31_536_000_000;
 
-/// The last millisecond of the year 9999.
+/// The last millisecond of the year 9999, in UTC; RFC 3339 has years of four
+/// digits.
 pub const MAX: i64 = 253_402_300_799_999;
 
-/// Why a text is no time stamp.
+/// Why a text is not a time stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeError {
     /// It has another form.
     Invalid,
-    /// It names no zone, and neither does its source.
+    /// It has no offset, and its source has no zone.
     NoZone,
-    /// It lies before 1971.
+    /// It lies before [`MIN`].
     TooEarly,
-    /// It lies after 9999.
+    /// It lies after [`MAX`].
     TooLate,
 }
 
 /// How the time stamps of a source are written.
 #[derive(Clone, Debug, Default)]
 pub struct TimeFormat {
-    /// The zone of those without one.
+    /// The zone of times without an offset.
     pub zone: Option<TimeZone>,
     /// The unit of integers.
     pub unit: TimeUnit,
-    /// The strptime patterns that are tried first.
+    /// The strptime patterns (POSIX) of CSV cells, tried in order before
+    /// anything else.
     pub patterns: Vec<String>,
 }
 
 impl TimeFormat {
-    /// The Unix milliseconds of an integer's digits.
+    /// The Unix milliseconds of an integer in the source's unit, given as
+    /// `-?[0-9]+`.
+    ///
+    /// # Errors
+    /// [`TimeError::TooEarly`] and [`TimeError::TooLate`], also beyond 64 bits.
     pub fn integer(&self, digits: &str) -> Result<i64, TimeError> {
         let negative = digits.starts_with('-');
         let outside = match negative {
@@ -62,12 +71,32 @@ impl TimeFormat {
     }
 
     /// The Unix milliseconds of an RFC 3339 text.
+    ///
+    /// # Errors
+    /// [`TimeError`].
     pub fn text(&self, text: &str) -> Result<i64, TimeError> {
         time(text, self.zone.as_ref(), false)
     }
 
-    /// The Unix milliseconds of a CSV cell, spaces around it aside: by one of the patterns, digits, or what
-    /// [`time`] reads loosely.
+    /// The Unix milliseconds of a CSV cell, white space around it aside: by the
+    /// first pattern that matches, as an integer, or as what [`time`] reads
+    /// loosely.
+    ///
+    /// # Errors
+    /// [`TimeError`].
+    /// ```
+    /// use jiff::tz::TimeZone;
+    /// use tributary_connectors::native::time::TimeFormat;
+    ///
+    /// let times = TimeFormat {
+    ///     zone: Some(TimeZone::UTC),
+    ///     patterns: vec!["%d/%m/%Y %H:%M".to_owned()],
+    ///     ..TimeFormat::default()
+    /// };
+    /// assert_eq!(times.cell("14/11/2023 22:13"), Ok(1_699_999_980_000));
+    /// assert_eq!(times.cell("1700000000000"), Ok(1_700_000_000_000));
+    /// assert_eq!(times.cell("2023-11-14"), Ok(1_699_920_000_000));
+    /// ```
     pub fn cell(&self, text: &str) -> Result<i64, TimeError> {
         let text = text.trim();
         for pattern in &self.patterns {
@@ -82,7 +111,7 @@ impl TimeFormat {
         }
     }
 
-    /// What a text says by a pattern, nothing where it has another form.
+    /// The time of a text by one pattern; `None` if the text does not match it.
     fn pattern(&self, pattern: &str, text: &str) -> Option<Result<i64, TimeError>> {
         let parsed = strtime::parse(pattern, text).ok()?;
         if let Ok(moment) = parsed.to_timestamp() {
@@ -96,9 +125,23 @@ impl TimeFormat {
     }
 }
 
-/// The Unix milliseconds of an RFC 3339 text, `T` and `Z` in any case, a space allowed for the `T`. With
-/// `loose`, the time or its seconds may be missing, a space may stand before the offset, the offset may do
-/// without its colon or minutes, and `UTC` and `GMT` are offsets.
+/// The Unix milliseconds of an RFC 3339 text, with `T` and `Z` in any case and
+/// a space allowed for the `T`.
+///
+/// With `loose`, the time or its seconds may be missing, a space may precede
+/// the offset, the offset may lack its colon or its minutes, and `UTC` and
+/// `GMT` are offsets.
+///
+/// ```
+/// use tributary_connectors::native::time::{TimeError, time};
+///
+/// assert_eq!(time("2023-11-14T22:13:20Z", None, false), Ok(1_700_000_000_000));
+/// assert_eq!(time("2023-11-14 23:13:20 +01", None, true), Ok(1_700_000_000_000));
+/// assert_eq!(time("2023-11-14T22:13:20", None, false), Err(TimeError::NoZone));
+/// ```
+///
+/// # Errors
+/// [`TimeError`].
 pub fn time(text: &str, zone: Option<&TimeZone>, loose: bool) -> Result<i64, TimeError> {
     let mut rest = Digits(text.as_bytes());
     let year = rest.number(4)?;
@@ -133,6 +176,7 @@ pub fn time(text: &str, zone: Option<&TimeZone>, loose: bool) -> Result<i64, Tim
     in_range(moment)
 }
 
+/// The moment, if it lies from [`MIN`] to [`MAX`].
 fn in_range(ms: i64) -> Result<i64, TimeError> {
     match ms {
         ..MIN => Err(TimeError::TooEarly),
@@ -141,7 +185,14 @@ fn in_range(ms: i64) -> Result<i64, TimeError> {
     }
 }
 
-/// The day of a `date`, `2025-10-26`, from 1970 to 9999.
+/// The day of a `date` such as `2025-10-26` (RFC 3339, `full-date`) from 1970
+/// to 9999, as days since 1970-01-01; `None` for anything else.
+/// ```
+/// use tributary_connectors::native::time::date;
+///
+/// assert_eq!(date("2023-11-14"), Some(19_675));
+/// assert_eq!(date("14.11.2023"), None);
+/// ```
 pub fn date(text: &str) -> Option<Day> {
     let mut rest = Digits(text.as_bytes());
     let year = rest.number(4).ok()?;
@@ -153,6 +204,7 @@ pub fn date(text: &str) -> Option<Day> {
     (rest.0.is_empty() && day >= 0).then_some(day)
 }
 
+/// The date and time that a clock shows; `seconds` count from midnight.
 fn shown(year: u32, month: u32, of_month: u32, seconds: u32, ms: u32) -> Option<DateTime> {
     let small = |value: u32| i8::try_from(value).ok();
     DateTime::new(
@@ -167,10 +219,11 @@ fn shown(year: u32, month: u32, of_month: u32, seconds: u32, ms: u32) -> Option<
     .ok()
 }
 
-/// What is left of the text.
+/// The rest of the text.
 struct Digits<'a>(&'a [u8]);
 
 impl Digits<'_> {
+    /// The next `digits` digits as a number.
     fn number(&mut self, digits: usize) -> Result<u32, TimeError> {
         let (head, tail) = self.0.split_at_checked(digits).ok_or(TimeError::Invalid)?;
         let mut value = 0;
@@ -184,6 +237,7 @@ impl Digits<'_> {
         Ok(value)
     }
 
+    /// The same, if the number is below `bound`.
     fn below(&mut self, digits: usize, bound: u32) -> Result<u32, TimeError> {
         let value = self.number(digits)?;
         if value < bound {
@@ -193,6 +247,7 @@ impl Digits<'_> {
         }
     }
 
+    /// Consumes one byte of a set.
     fn skip(&mut self, any_of: &[u8]) -> Result<(), TimeError> {
         match self.0 {
             [first, rest @ ..] if any_of.contains(first) => {
@@ -203,7 +258,8 @@ impl Digits<'_> {
         }
     }
 
-    /// The milliseconds of an optional fraction.
+    /// The milliseconds of an optional fraction of a second; further digits are
+    /// cut.
     fn fraction(&mut self) -> Result<u32, TimeError> {
         let [b'.', rest @ ..] = self.0 else {
             return Ok(0);
@@ -218,7 +274,8 @@ impl Digits<'_> {
         Ok(digit(0) * 100 + digit(1) * 10 + digit(2))
     }
 
-    /// The seconds east of UTC that end the text, or none where it just ends.
+    /// The offset that ends the text, in seconds east of UTC; `None` if the
+    /// text just ends.
     fn offset(&mut self, loose: bool) -> Result<Option<i32>, TimeError> {
         if loose && let [b' ', rest @ ..] = self.0 {
             self.0 = rest;

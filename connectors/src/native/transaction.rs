@@ -1,4 +1,12 @@
-//! Transactions of a till: sales, refunds of a transaction or an order, adjustments.
+//! Transactions in stores: sales, refunds of a transaction or an order, and
+//! adjustments.
+//!
+//! | fields | meaning |
+//! |---|---|
+//! | `amount` ≥ 0 | a sale |
+//! | `amount` < 0 | an adjustment, which belongs to no sale |
+//! | `refund_of` | a refund of that transaction; without `amount`, of all of it |
+//! | `order_id`, `amount` < 0 | a refund, in a store, of that online order |
 
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, IdKind, RefundAmount, SaleKind, SaleName};
@@ -19,7 +27,11 @@ const IDENTIFIERS: [(Field, IdKind); 4] = [
     (Field::Wallet, IdKind::Wallet),
 ];
 
-/// Reads a transaction.
+/// Decodes a transaction.
+///
+/// # Errors
+/// `missing_field`, and those of the amount, the time stamp and the
+/// identifiers.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
     let head = RecordHead::read(line)?;
     let store = labels::normalize(line.reader.required(Field::Store)?);

@@ -1,4 +1,5 @@
-//! Web records: contacts, identifications, orders and refunds, with what the person allows.
+//! Web records: contacts, identifications, orders and refunds, with the consent
+//! that they carry.
 
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
@@ -22,10 +23,15 @@ const IDENTIFIERS: [(Field, IdKind); 4] = [
     (Field::Customer, IdKind::Customer),
 ];
 
-/// Longer user agents are nobody's.
+/// The maximum length of a user agent, bytes; a longer one counts as absent.
 const MAX_USER_AGENT: usize = 65_536;
 
-/// Reads a web record. A robot's says nothing but that it is one: it is in order and left out.
+/// Decodes a web record, and emits the statements and evidence of its consent
+/// strings. The record of a robot is omitted before anything else of it is
+/// read.
+///
+/// # Errors
+/// `unknown_type`, `bad_consent`, and those of the fields.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Result<Event, Ignored>> {
     let head = RecordHead::read(line)?;
     let kind = line.reader.required(Field::Type)?;
@@ -53,6 +59,9 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Result
     Ok(Ok(record::put_event(line, head, ids, body, sink)))
 }
 
+/// The body of an impression, a click or a view. A view counts as a contact if
+/// it begins a visit or has a channel; a direct view in the middle of a visit
+/// does not.
 fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> FieldResult<Body> {
     let derived = channel::derive(&line.reader, &line.brand.channels)?;
     let touch = match kind {
@@ -70,7 +79,7 @@ fn contact(line: &mut Line<'_, '_>, kind: TouchKind, sink: &mut impl Sink) -> Fi
     })
 }
 
-/// The channel of these names, each announced.
+/// The channel of these words, each of which is announced.
 pub(super) fn announce_channel(
     line: &mut Line<'_, '_>,
     words: &ChannelWords<'_>,
@@ -84,6 +93,8 @@ pub(super) fn announce_channel(
     }
 }
 
+/// The body of an order. A negative amount refunds the sale that the record
+/// names, or else adjusts.
 fn order(line: &Line<'_, '_>, head: &RecordHead<'_>) -> FieldResult<Body> {
     let kind = SaleKind::Order;
     let order_id = line.reader.label(Field::OrderId)?;
@@ -123,7 +134,7 @@ fn order(line: &Line<'_, '_>, head: &RecordHead<'_>) -> FieldResult<Body> {
     })
 }
 
-/// The sale that a refund names.
+/// The sale that a refund names; a transaction takes precedence over an order.
 fn refunded(refund_of: Option<&str>, order_id: Option<&str>) -> Option<(SaleKind, SaleName)> {
     match (refund_of, order_id) {
         (Some(transaction), _) => Some((SaleKind::Transaction, SaleName::of(transaction))),
@@ -132,6 +143,7 @@ fn refunded(refund_of: Option<&str>, order_id: Option<&str>) -> Option<(SaleKind
     }
 }
 
+/// The body of a refund.
 fn refund(line: &Line<'_, '_>) -> FieldResult<Body> {
     let order_id = line.reader.label(Field::OrderId)?;
     let refund_of = line.reader.label(Field::RefundOf)?;

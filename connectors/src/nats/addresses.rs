@@ -1,22 +1,30 @@
-//! Addresses of servers, and the login that may stand in them.
+//! Addresses of servers, and the login that they may contain.
 //!
-//! A login is taken out of an address at once: whatever prints, logs or wraps the address later cannot
-//! show it.
+//! The login is removed from an address at once, so whatever later prints, logs
+//! or wraps the address cannot reveal it.
 
 use async_nats::ServerAddr;
 use url::Url;
 
 use super::error::{NatsError, NatsErrorKind};
 
-/// The servers, without what logs them in.
+/// Server addresses without a login, and the login.
 pub(super) struct Addresses {
+    /// The servers, in the order of the list; at least one.
     pub(super) servers: Vec<ServerAddr>,
+    /// User and password of the addresses, without percent-encoding; the same
+    /// in all addresses.
     pub(super) login: Option<(String, String)>,
 }
 
 impl Addresses {
-    /// Reads comma separated URLs. An address that cannot be read is named by its position only:
-    /// its text may hold a password.
+    /// Parses URLs that are separated by commas. An address that cannot be
+    /// parsed is identified by its position only: its text may contain a
+    /// password.
+    ///
+    /// # Errors
+    /// [`NatsErrorKind::Config`] for a list without a server, an address that
+    /// is no URL or has another scheme, and two different users.
     pub(super) fn parse(list: &str) -> Result<Addresses, NatsError> {
         let mut servers = Vec::new();
         let mut login = None;
@@ -60,6 +68,7 @@ impl Addresses {
         Ok(Addresses { servers, login })
     }
 
+    /// Hosts and ports, for messages.
     pub(super) fn shown(&self) -> String {
         let shown: Vec<String> = self
             .servers
@@ -70,7 +79,8 @@ impl Addresses {
     }
 }
 
-/// Undoes the percent encoding of a URL's user or password.
+/// Decodes the percent-encoding (RFC 3986, section 2.1) of a URL's user or
+/// password.
 fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

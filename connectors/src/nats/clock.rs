@@ -1,4 +1,7 @@
-//! The clock of the broker, as it says it in its answers.
+//! The broker's clock, as the broker states it in its responses.
+//!
+//! The rest of the program compares it with the machine's own clock before it
+//! deletes or freezes anything.
 
 use std::time::Instant;
 
@@ -9,34 +12,39 @@ use serde::Deserialize;
 
 use super::error::{NatsError, NatsErrorKind};
 
-/// What the broker says of the time.
+/// The time at the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BrokerTime {
-    /// Its clock, Unix milliseconds.
+    /// The broker's clock, Unix milliseconds.
     pub now: i64,
-    /// When its answer came.
+    /// When the response arrived.
     pub read: Instant,
-    /// When it stored the newest message of the stream, Unix milliseconds; none where there was never one.
+    /// When the broker stored the newest message of the stream, Unix
+    /// milliseconds; `None` if it never stored one.
     pub newest: Option<i64>,
 }
 
-/// What of an answer is read.
+/// The part of a `STREAM.INFO` response that is read.
 #[derive(Deserialize)]
 struct Answer {
+    /// The time of the response, RFC 3339.
     ts: String,
     state: State,
 }
 
+/// The `state` object of the response.
 #[derive(Deserialize)]
 struct State {
+    /// The time of the newest message, RFC 3339; year 1 before the first one.
     last_ts: String,
 }
 
-/// Asks the broker for its time and that of the newest message of a stream.
+/// Requests the broker's time and that of the newest message of a stream.
 ///
 /// # Errors
-/// [`NatsErrorKind::Unreachable`] where it does not answer, [`NatsErrorKind::Stream`] where there is no such stream, or
-/// the answer has no time.
+/// [`NatsErrorKind::Unreachable`] if the broker does not respond,
+/// [`NatsErrorKind::Stream`] if the stream does not exist or the response has
+/// no time.
 pub async fn broker_time(client: &Client, stream: &str) -> Result<BrokerTime, NatsError> {
     let context = jetstream::new(client.clone());
     let what = || format!("asking for the time of the stream {stream}");

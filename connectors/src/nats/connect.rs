@@ -1,9 +1,11 @@
-//! Connecting: addresses, TLS, credentials, and a server that is new enough.
+//! Connections: addresses, TLS, credentials, and a server that is recent
+//! enough.
 //!
-//! The first connection fails at once with a reason; a later loss of the connection is repaired by
-//! the client without end. Credentials that stand in a URL are taken out of it before anything
-//! could log the address. Naming a certificate file means wanting TLS: a server without it is then
-//! refused, because quietly talking in clear would be the worst reading of such a configuration.
+//! The first connection fails at once and states the reason; the client repairs
+//! a later loss of the connection without limit. A login in a URL is removed
+//! before anything could log the address. A configured certificate file implies
+//! TLS: a server without TLS is then refused, because an unencrypted connection
+//! would be the worst interpretation of such a configuration.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,28 +18,32 @@ use super::addresses::Addresses;
 use super::credentials::Credentials;
 use super::error::{NatsError, NatsErrorKind};
 
-/// The oldest server that has all that Tributary relies on: major and minor version.
+/// The oldest supported server, major and minor version. Older servers silently
+/// ignore what Tributary requests of streams.
 pub const MIN_VERSION: (u32, u32) = (2, 12);
 
-/// How often the client asks a silent server whether it is there. A connection that leads nowhere
-/// is given up after two questions without an answer.
+/// How often the client pings a silent server. It abandons a connection after
+/// two pings without a response.
 const PING: Duration = Duration::from_secs(10);
 
-/// Messages that this process's clients have dropped. The client tells it to a callback that knows
-/// no connection, so that the count is the process's.
+/// The number of messages that this process's clients have dropped. The client
+/// reports drops to a callback that does not know its connection, so the count
+/// is per process.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Connects to the broker under a client name that operators see in its connection list.
+/// Connects to the broker under a client name that operators see in its list of
+/// connections.
 ///
 /// # Errors
-/// [`NatsErrorKind::Config`] for unusable addresses, files and seeds, `Unreachable`,
-/// `Authorization` and `Tls` for what the server or the way to it says, `OldServer` below
-/// [`MIN_VERSION`].
+/// [`NatsErrorKind::Config`] for unusable addresses, files and seeds;
+/// `Unreachable`, `Authorization` and `Tls` for what the server or the network
+/// reports; `OldServer` below [`MIN_VERSION`].
 pub async fn connect(nats: &Nats, name: &str) -> Result<Client, NatsError> {
     connect_with(nats, name, |options| options).await
 }
 
-/// Connects as [`connect`] does, with the client's own options (buffers, intervals) adjusted.
+/// Connects as [`connect`] does, with adjusted client options such as buffers
+/// and intervals.
 ///
 /// # Errors
 /// As [`connect`].
@@ -74,19 +80,20 @@ pub async fn connect_with(
     Ok(client)
 }
 
-/// How often a client has connected. What was in flight before the last time is lost, and a
-/// consumer in a server's memory may be.
+/// How often a client has connected. Whatever was in flight before its last
+/// connection is lost, and an in-memory consumer may be.
 pub(super) fn connections(client: &Client) -> u64 {
     client.statistics().connects.load(Ordering::Relaxed)
 }
 
-/// How many messages the clients of this process have dropped so far, their readers being too slow.
+/// How many messages the clients of this process have dropped because their
+/// readers were too slow.
 pub(super) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// Whether a version text as servers announce it is at least [`MIN_VERSION`]. What cannot be read
-/// is not.
+/// Whether a version that a server announces is at least [`MIN_VERSION`]; false
+/// if it cannot be parsed.
 fn new_enough(version: &str) -> bool {
     let mut parts = version.trim_start_matches('v').split(['.', '-', '+']);
     let mut part = || parts.next().and_then(|text| text.parse::<u32>().ok());
@@ -96,6 +103,8 @@ fn new_enough(version: &str) -> bool {
     }
 }
 
+/// Adds the certificate files to the options, after checking that they can be
+/// opened.
 fn tls(mut options: ConnectOptions, nats: &Nats) -> Result<ConnectOptions, NatsError> {
     let readable = |key: &str, path: &Path| {
         std::fs::File::open(path).map(drop).map_err(|error| {
@@ -130,6 +139,7 @@ fn tls(mut options: ConnectOptions, nats: &Nats) -> Result<ConnectOptions, NatsE
     Ok(options.require_tls(wanted))
 }
 
+/// The error of a failed connection; `shown` are the addresses without a login.
 fn refused(shown: &str, error: async_nats::ConnectError) -> NatsError {
     let (kind, what) = match error.kind() {
         ConnectErrorKind::ServerParse => (NatsErrorKind::Config, "cannot use the NATS address"),
@@ -152,8 +162,8 @@ fn refused(shown: &str, error: async_nats::ConnectError) -> NatsError {
     NatsError::caused(kind, format!("{what} {shown}"), error)
 }
 
-/// A server that speaks no TLS, or a certificate that nobody trusts, comes as an I/O error whose
-/// source is the TLS library's.
+/// Whether TLS caused the failure. A server without TLS, and a certificate that
+/// is not trusted, appear as an I/O error whose source is an error of rustls.
 fn caused_by_tls(error: &async_nats::ConnectError) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -170,7 +180,7 @@ fn caused_by_tls(error: &async_nats::ConnectError) -> bool {
     false
 }
 
-/// What happens to the connection later is for the log; the client repairs it by itself.
+/// Logs what happens to the connection later; the client repairs it by itself.
 fn note(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),

@@ -1,15 +1,18 @@
-//! The durable consumer of a process: `tributary_<process>`, made anew at every opening.
+//! The durable consumer of a process: `tributary_<process>`, recreated at every
+//! opening.
 //!
-//! The ledger knows the position; the consumer only shows it to the operator, as its
-//! acknowledgements, and lets the server see that somebody reads. So an old one is deleted and a
-//! new one begins at the position, and nothing that an old one remembered can count. The stream
-//! keeps messages by its limits, so that deleting a consumer deletes nothing else.
+//! The ledger knows the position; the consumer only shows it to the operator,
+//! by its acknowledgments, and lets the server see that somebody reads. So an
+//! old consumer is deleted and a new one begins at the position, and no memory
+//! of the old one can count. The stream keeps messages by its limits, so
+//! deleting a consumer deletes nothing else.
 //!
-//! Before that, somebody may be reading under the same number, which would make two processes
-//! publish one part of the cells. A consumer that is not ours and on which pulls wait, or which
-//! goes on delivering, for longer than a dead process's pulls can last, is such a somebody. (One
-//! who does not read for that long is not noticed; his consumer is deleted, and when he reads
-//! again, *he* finds the new one taken.)
+//! Before that, another process may be reading under the same number, and both
+//! would then publish the same part of the cells. A consumer that is not this
+//! process's own and that has waiting pulls, or continues to deliver, for
+//! longer than the pulls of a dead process can last, is such another reader. (A
+//! reader that pauses for that long is not noticed; its consumer is deleted,
+//! and when it reads again, *it* finds the number taken.)
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,54 +33,67 @@ use super::input_request::InputRequest;
 use super::loss::find_loss;
 use super::mirrors;
 use super::share::{self, Share};
-use super::streams::{StreamState, existing};
+use super::stream_state::{StreamState, existing};
 
-/// How many messages the client asks for at once. With the server's largest payload of 1 MiB this
-/// bounds what waits in memory to a few hundred MiB, and it is enough to keep small messages
-/// flowing.
+/// How many messages the client requests at once. With the server's default
+/// payload limit of 1 MiB this bounds the waiting messages to a few hundred
+/// MiB, and it suffices to keep small messages flowing.
 const PULL: usize = 256;
-/// How long a pull waits at the server. A dead process's last one waits no longer.
+/// How long a pull waits at the server; the last pull of a dead process waits
+/// no longer.
 const EXPIRES: Duration = Duration::from_secs(6);
-/// How often the server says that it has nothing. Twice as long without a word is a failure.
+/// How often the server reports that it has nothing. Silence for twice as long
+/// is a failure.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// How long after a delivery without acknowledgement the server delivers again: far longer than
-/// any commit takes.
+/// After what time without an acknowledgment the server redelivers: far longer
+/// than any commit takes.
 const ACK_WAIT: Duration = Duration::from_secs(300);
-/// A consumer that nobody reads any more, its process having left the cluster, goes after this.
+/// After what time the server deletes a consumer without readers, whose process
+/// has left the cluster.
 const INACTIVE: Duration = Duration::from_secs(7 * 86_400);
-/// How long another reader is watched before he counts as alive.
+/// How long another reader is observed before it counts as alive.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// The interval of these observations.
 const WATCH: Duration = Duration::from_millis(250);
 
-/// A consumer that has just been made, and its first pull.
+/// A consumer that has just been created, and its first pull.
 pub(super) struct OpenConsumer {
+    /// The deliveries.
     pub(super) messages: Stream,
-    /// When the consumer was made, which tells it from another of its name.
+    /// When the consumer was created, Unix nanoseconds, which identifies it
+    /// among consumers of its name.
     pub(super) made: i128,
-    /// How many messages it has to give.
+    /// How many messages it has to deliver.
     pub(super) pending: u64,
     /// How often the client had connected before.
     pub(super) connections: u64,
-    /// Where the newest message of each batch is acknowledged.
+    /// The newest sequence of each batch and the subject on which it is
+    /// acknowledged.
     pub(super) replies: VecDeque<(u64, Subject)>,
-    /// The number of the newest delivery.
+    /// The number of the newest delivery, from 1; 0 before the first.
     pub(super) delivery: u64,
 }
 
-/// What to open, and what must be so.
+/// The position to open a consumer at, and its preconditions.
 pub(super) struct ConsumerStart {
     /// The next sequence to read.
     pub(super) next: u64,
-    /// The first sequence that must not have been lost; none where reading begins with whatever is
-    /// there.
+    /// The first sequence that the stream must still store; `None` if reading
+    /// begins with whatever it stores.
     pub(super) from: Option<u64>,
-    /// When the stream was made, Unix nanoseconds.
+    /// When the stream was created, Unix nanoseconds.
     pub(super) created: i64,
-    /// The consumer that is this process's own, by the time it was made.
+    /// The creation time of this process's own consumer.
     pub(super) ours: Option<i128>,
 }
 
-/// Makes the consumer anew at a position of a stream that has lost nothing behind it.
+/// Recreates the consumer at a position, after checking that the stream has
+/// lost nothing behind it, is no mirror, and is partitioned as configured.
+///
+/// # Errors
+/// `Lost` and `StreamReset` for a loss, `Taken` for another reader, `Stream`
+/// for a stream or consumer with other settings, `Unreachable` without a
+/// response.
 pub(super) async fn open(
     client: Client,
     wanted: Arc<InputRequest>,
@@ -103,7 +119,7 @@ pub(super) async fn open(
     let name = wanted.consumer();
     if is_free(&stream, &wanted, &name, position.ours).await? {
         match stream.delete_consumer(&name).await {
-            Err(error) if !is_gone(&error.kind()) => return Err(unanswered(&wanted, error)),
+            Err(error) if !is_not_found(&error.kind()) => return Err(unanswered(&wanted, error)),
             _ => {}
         }
     }
@@ -157,7 +173,7 @@ pub(super) async fn open(
     })
 }
 
-/// The server's word on a consumer; none where there is none.
+/// The server's information on a consumer; `None` if it does not exist.
 pub(super) async fn info(
     stream: &jetstream::stream::Stream<()>,
     wanted: &InputRequest,
@@ -170,7 +186,10 @@ pub(super) async fn info(
     }
 }
 
-/// Whether there is a consumer that may be deleted. None is there otherwise.
+/// Whether a consumer exists that may be deleted; false if none exists.
+///
+/// # Errors
+/// `Taken` if another process reads from it.
 async fn is_free(
     stream: &jetstream::stream::Stream<()>,
     wanted: &InputRequest,
@@ -204,8 +223,9 @@ async fn is_free(
     }
 }
 
-/// Six tokens that are no partition would be nobody's: such messages are from before the stream
-/// sorted.
+/// Checks that every message with six tokens belongs to a partition. One that
+/// does not is from before the stream was partitioned, and no process would
+/// read it.
 async fn sorted(
     stream: &jetstream::stream::Stream<()>,
     wanted: &InputRequest,
@@ -236,7 +256,7 @@ async fn sorted(
     }
 }
 
-/// The consumer is what was asked for.
+/// Checks that the created consumer has the requested settings.
 fn echoed(wanted: &InputRequest, asked: &Config, info: &Info) -> Result<(), NatsError> {
     let config = &info.config;
     let facts = [
@@ -269,10 +289,12 @@ fn echoed(wanted: &InputRequest, asked: &Config, info: &Info) -> Result<(), Nats
     }
 }
 
-fn is_gone(kind: &ConsumerErrorKind) -> bool {
+/// Whether the server reports that the consumer does not exist.
+fn is_not_found(kind: &ConsumerErrorKind) -> bool {
     matches!(kind, ConsumerErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
 }
 
+/// The error of a request about the stream without a usable response.
 pub(super) fn unanswered(
     wanted: &InputRequest,
     error: impl std::error::Error + Send + Sync + 'static,

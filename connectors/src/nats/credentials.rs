@@ -1,8 +1,10 @@
-//! Credentials: how this process authenticates; they are read again for every connection.
+//! Credentials: how this process authenticates; they are read again for every
+//! connection.
 //!
-//! An operator may rotate a password, a seed or a JWT while a worker runs: they write the new one to its file and
-//! update the server, and the worker uses it for the next connection. The client therefore receives a callback that
-//! reads the file, not the secret itself.
+//! An operator may rotate a password, a seed or a JWT while a worker runs: they
+//! write the new one to its file and update the server, and the worker uses it
+//! for the next connection. The client therefore receives a callback that reads
+//! the file, not the secret itself.
 
 use std::path::{Path, PathBuf};
 
@@ -13,23 +15,24 @@ use tributary_config::model::{Credential, Nats};
 
 use super::error::{NatsError, NatsErrorKind};
 
-/// How a process signs in.
+/// How a process authenticates.
 #[derive(Clone)]
 pub(super) enum Credentials {
-    /// It does not.
+    /// Not at all.
     None,
-    /// With a JWT and its seed, in a file.
+    /// With the JWT and the nkey seed of a `.creds` file.
     File(PathBuf),
-    /// With a seed.
+    /// With an nkey seed.
     Seed(Credential),
     /// With a user and a password.
     Password(String, Option<Credential>),
-    /// With the user and password of the address.
+    /// With the user and the password of the address.
     Address(String, SecretString),
 }
 
 impl Credentials {
-    /// Those of a configuration; `login` stands in the address.
+    /// The credentials of a configuration; `login` is that of the address. The
+    /// configuration permits one method at most.
     pub fn of(nats: &Nats, login: Option<(String, String)>) -> Credentials {
         if let Some(path) = &nats.credentials_file {
             return Credentials::File(path.clone());
@@ -46,10 +49,12 @@ impl Credentials {
         }
     }
 
-    /// Options of a client that signs in like this.
+    /// Client options that authenticate with these credentials at every
+    /// connection.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Config`] where a file cannot be read or holds no credentials.
+    /// [`NatsErrorKind::Config`] if a file cannot be read or contains no
+    /// credentials.
     pub fn options(self) -> Result<ConnectOptions, NatsError> {
         if matches!(self, Credentials::None) {
             return Ok(ConnectOptions::new());
@@ -64,7 +69,7 @@ impl Credentials {
         }))
     }
 
-    /// What answers the server's nonce, or why there is nothing.
+    /// The response to the server's nonce, or why there is none.
     fn sign(&self, nonce: &[u8]) -> Result<Auth, String> {
         let mut auth = Auth::new();
         match self {
@@ -109,6 +114,7 @@ impl Credentials {
     }
 }
 
+/// The current value of a credential.
 fn read(credential: &Credential, what: &str) -> Result<SecretString, String> {
     credential.read().map_err(|error| {
         let file = credential.file().unwrap_or(Path::new(""));
@@ -116,7 +122,8 @@ fn read(credential: &Credential, what: &str) -> Result<SecretString, String> {
     })
 }
 
-/// The JWT and the seed in the text of a `.creds` file.
+/// The JWT and the seed of a `.creds` file, which has them between `-----BEGIN
+/// …-----` lines.
 fn parts(text: &str) -> Option<(&str, &str)> {
     let after = |title: &str| {
         let (_, rest) = text.split_once(title)?;

@@ -1,14 +1,15 @@
-//! What can go wrong with the broker, as one type with a kind.
+//! Failures of the broker: one error type with a kind.
 //!
-//! The kind is for programs: it tells what a caller can do about it (wait and retry, or stop and
-//! tell the operator). The text is for people: it says what was attempted, what happened and, where
-//! there is one, the way out. No text holds a password, a seed or the payload of a message.
+//! The kind is for programs: it determines whether to wait and retry, or to
+//! stop and inform the operator. The message is for people: it states what was
+//! attempted, what happened and, if possible, the remedy. No message contains a
+//! password, a seed or the payload of a message.
 
 use std::error::Error as StdError;
 
 use crate::terminal::error_chain;
 
-/// A failure at or on the way to the broker.
+/// A failure at the broker, or on the way to it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct NatsError {
@@ -19,35 +20,39 @@ pub struct NatsError {
 /// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NatsErrorKind {
-    /// The configuration names a file, an address or a seed that cannot be used. Retrying does not
-    /// help.
+    /// The configuration names a file, an address or a seed that cannot be
+    /// used. Retrying does not help.
     Config,
-    /// No server can be reached. It may come back.
+    /// No server can be reached, or none responds. Retrying may help.
     Unreachable,
-    /// The server refuses the credentials, or they do not allow what was attempted.
+    /// The server refuses the credentials, or they do not permit the request.
     Authorization,
     /// The TLS handshake fails.
     Tls,
     /// The server is older than [`crate::nats::MIN_VERSION`].
     OldServer,
-    /// The account has no JetStream.
+    /// JetStream is not enabled for the account.
     NoJetStream,
-    /// A stream exists, but is not what is needed; or it cannot be created.
+    /// A stream or consumer has other settings than required, does not exist,
+    /// or cannot be created.
     Stream,
-    /// The stream is another one than was read before, or has lost its end. Nothing is read; the
-    /// operator decides.
+    /// The stream is another one than the one read before, or has lost its end.
+    /// Reading stops until the operator decides.
     StreamReset,
-    /// The stream no longer holds what was to be read next. Nothing is read on; the operator decides.
+    /// The stream no longer stores the messages to be read next. Reading stops
+    /// until the operator decides.
     Lost,
     /// Another process reads the input under the same number.
     Taken,
-    /// Reading failed. Reading again continues where it stopped.
+    /// Reading failed. Reading again resumes where it stopped.
     Read,
-    /// Publishing failed. What was not acknowledged is kept and sent again by the next flush.
+    /// Publishing failed. Unacknowledged messages are kept, and the next flush
+    /// resends them.
     Publish,
 }
 
 impl NatsError {
+    /// An error without a cause.
     pub(super) fn new(kind: NatsErrorKind, message: impl Into<String>) -> NatsError {
         NatsError {
             kind,
@@ -55,8 +60,9 @@ impl NatsError {
         }
     }
 
-    /// The text of the cause is put behind the message, because most callers print one line only; so there is no source
-    /// besides, which would be said twice.
+    /// An error whose message ends with its cause and the causes of that. It
+    /// has no `source()` besides, because most callers print one line, and the
+    /// cause would appear twice.
     pub(super) fn caused(
         kind: NatsErrorKind,
         message: impl Into<String>,
@@ -71,7 +77,7 @@ impl NatsError {
         self.kind
     }
 
-    /// Whether waiting and trying again can help.
+    /// Whether waiting and retrying can help.
     pub fn is_transient(&self) -> bool {
         matches!(
             self.kind,
@@ -79,8 +85,8 @@ impl NatsError {
         )
     }
 
-    /// Whether it may pass while a stream is read that was there before: a server that has just
-    /// started has no JetStream for a moment.
+    /// Whether the failure may pass while a stream is read that existed before:
+    /// a server that has just started has no JetStream for a moment.
     pub(super) fn is_passing(&self) -> bool {
         self.is_transient() || self.kind == NatsErrorKind::NoJetStream
     }

@@ -1,10 +1,14 @@
-//! The input of a process: every message of its share, in order, without duplicates and without silent gaps.
+//! The input of a process: every message of its share, in order, without
+//! duplicates and without silent gaps.
 //!
-//! The caller owns the position. The ledger stores the accepted records and [`Input::next_sequence`] in one commit;
-//! only then does the caller invoke [`Input::acknowledge`], so the server's view of this process never runs ahead of
-//! the disk. A restart resumes from the ledger's position, whatever the server remembers.
+//! The caller owns the position. The ledger stores the accepted records and
+//! [`Input::next_sequence`] in one commit; only then does the caller invoke
+//! [`Input::acknowledge`], so the server's view of this process never runs
+//! ahead of the disk. A restart resumes from the ledger's position, whatever
+//! the server remembers.
 //!
-//! `flow` describes the failures that may occur while reading, and how they are detected.
+//! `flow` describes the failures that may occur while reading, and how they are
+//! detected.
 
 mod flow;
 
@@ -26,15 +30,16 @@ use super::input_request::InputRequest;
 use super::loss::Loss;
 use super::message::InMessage;
 use super::share::Share;
-use super::streams::{StreamState, stream_state};
+use super::stream_state::{StreamState, stream_state};
 
 /// Counters of an input since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InputCounts {
     /// Redelivered messages, which were skipped.
     pub redelivered: u64,
-    /// Sequences that were skipped because their messages had been deleted. Not counted when the
-    /// server filters by partition, because messages of other processes are gaps then.
+    /// Sequences without a message, because messages were deleted one by one.
+    /// Not counted if the server filters by partition, because the messages of
+    /// other processes are gaps then.
     pub gaps: u64,
     /// Deliveries that never arrived.
     pub lost_deliveries: u64,
@@ -42,30 +47,41 @@ pub struct InputCounts {
     pub reopened: u64,
     /// Missed heartbeats: the server was silent for too long.
     pub heartbeats_missed: u64,
-    /// Messages that this process's clients dropped because their readers were too slow.
+    /// Messages that this process's clients dropped because their readers were
+    /// too slow.
     pub slow_consumer: u64,
 }
 
+/// The state of the connection to the consumer.
 enum Link {
+    /// No consumer; the next read opens one.
     Closed,
-    /// With how often the client had connected when it began.
+    /// A consumer is being opened; the number of the client's connections when
+    /// that began.
     Opening(u64, BoxFuture<'static, Result<OpenConsumer, NatsError>>),
+    /// A consumer delivers.
     Open(Box<OpenConsumer>),
 }
 
-/// The server's word on the stream, and then on the consumer.
+/// The server's information on the stream, and then on the consumer, if it
+/// exists.
 type ServerState = (StreamState, Option<Info>);
 
 /// The input of one process.
 pub struct Input {
     client: Client,
     request: Arc<InputRequest>,
+    /// The messages that are this process's own.
     share: Share,
+    /// When the stream was created, Unix nanoseconds.
     created: i64,
+    /// The loss that was accepted at the opening.
     accepted: Option<Loss>,
+    /// The consumer.
     link: Link,
-    /// The time of the next attempt to open, or of the next query to the server.
+    /// When to open again, or to query the server next.
     due: Instant,
+    /// The query to the server that is under way.
     state_request: Option<BoxFuture<'static, Result<ServerState, NatsError>>>,
     /// This process's consumer, identified by its creation time.
     own_consumer: Option<i128>,
@@ -75,21 +91,25 @@ pub struct Input {
     next_unread: u64,
     /// The start of the first jump that may be a loss.
     jump: Option<u64>,
-    /// Nothing has been read, and reading begins with the oldest stored message, whichever that is: a
-    /// stream that drops its oldest messages continuously could otherwise drop the first before it is read.
+    /// Nothing has been read, and reading begins with the oldest stored
+    /// message, whichever that is: a stream that drops its oldest messages
+    /// continuously could otherwise drop the first before it is read.
     from_any_sequence: bool,
     /// The sequence and reply subject of the newest message that was read.
     newest: Option<(u64, Subject)>,
+    /// The number of messages that the consumer has not delivered, by the
+    /// server's last report.
     pending: u64,
     counts: InputCounts,
+    /// The number of dropped messages of this process at the opening.
     dropped: u64,
 }
 
 impl Input {
-    /// Whether the input can be opened, without opening it.
+    /// Checks whether the input can be opened, without opening it.
     ///
     /// # Errors
-    /// As [`Input::open`] for what the stream no longer holds.
+    /// As [`Input::open`] for what the stream no longer stores.
     pub async fn check(client: &Client, wanted: &InputRequest) -> Result<(), NatsError> {
         let state = stream_state(client, &wanted.stream).await?;
         wanted.check(&state).map(drop)
@@ -98,9 +118,10 @@ impl Input {
     /// Opens the input.
     ///
     /// # Errors
-    /// [`super::NatsErrorKind::Lost`] and `StreamReset` where the stream no longer holds the position,
-    /// unless the loss is accepted, `Taken` where another process reads as this one, `Stream` where
-    /// there is no such stream or it cannot be read as wanted, else what [`stream_state`] says.
+    /// [`super::NatsErrorKind::Lost`] and `StreamReset` if the stream no longer
+    /// stores the position, unless the request accepts the loss; `Taken` if
+    /// another process reads as this one; `Stream` if the stream does not exist
+    /// or cannot be read as requested; otherwise those of [`stream_state`].
     pub async fn open(client: &Client, wanted: InputRequest) -> Result<Input, NatsError> {
         let state = stream_state(client, &wanted.stream).await?;
         let fresh = wanted.is_fresh();
@@ -142,13 +163,14 @@ impl Input {
         Ok(input)
     }
 
-    /// The next messages of this process, in order, at most `max` (at least one). Waits up to `wait`
-    /// for the first and takes besides only what has come already; empty when nothing came.
+    /// The next messages of this process in order, 1 to `max`. Waits up to
+    /// `wait` for the first one and adds only what has arrived already; empty
+    /// if nothing arrived.
     ///
     /// # Errors
-    /// [`super::NatsErrorKind::Read`] and `Unreachable` after a failure, once `wait` has passed: calling
-    /// again goes on where it stopped. `Lost`, `StreamReset`, `Taken` and `Stream` as
-    /// [`Input::open`].
+    /// [`super::NatsErrorKind::Read`] and `Unreachable` after a failure, once
+    /// `wait` has passed: calling again resumes. `Lost`, `StreamReset`, `Taken`
+    /// and `Stream` as [`Input::open`].
     pub async fn next_batch(
         &mut self,
         max: usize,
@@ -173,10 +195,12 @@ impl Input {
         result
     }
 
-    /// Tells the server that everything up to a sequence is durable: acknowledges the newest
-    /// delivery that [`Input::next_batch`] has ended with at or below it, and so all before. Does
-    /// not wait for the server. What is not acknowledged, because the connection is lost or the
-    /// consumer was opened anew meanwhile, is of no consequence.
+    /// Acknowledges that everything up to a sequence is durable.
+    ///
+    /// Acknowledges the newest delivery that ended a batch at or below the
+    /// sequence, and thereby all before it. Does not wait for the server. An
+    /// acknowledgment that is lost with the connection has no consequence: the
+    /// position in the ledger counts.
     pub async fn acknowledge(&mut self, up_to_sequence: u64) {
         let Link::Open(open) = &mut self.link else {
             return;
@@ -201,8 +225,9 @@ impl Input {
         }
     }
 
-    /// The position: the sequence of the next message of the stream that this process has not
-    /// dealt with. All before were given, are other processes' or were deleted.
+    /// The position: the sequence of the next message that this process has not
+    /// handled. All before it were returned, belong to other processes, or were
+    /// deleted.
     pub fn next_sequence(&self) -> u64 {
         let held = self
             .buffered
@@ -211,23 +236,25 @@ impl Input {
         held.min(self.jump.unwrap_or(self.next_unread))
     }
 
-    /// When the stream was made, Unix nanoseconds: belongs beside the position in the ledger.
+    /// When the stream was created, Unix nanoseconds; stored beside the
+    /// position in the ledger.
     pub fn created(&self) -> i64 {
         self.created
     }
 
-    /// The loss that was accepted when the input was opened.
+    /// The loss that was accepted at the opening.
     pub fn accepted_loss(&self) -> Option<Loss> {
         self.accepted
     }
 
-    /// The number of messages not yet delivered, by the server's last report, including those
-    /// that were read and are still buffered.
+    /// The number of messages not yet delivered, by the server's last report,
+    /// including those that were read and are still buffered.
     pub fn pending(&self) -> u64 {
         self.pending + self.buffered.len() as u64
     }
 
-    /// Whether the last delivered message was the newest, according to the server's last report.
+    /// Whether the last delivered message was the newest, according to the
+    /// server's last report.
     pub fn caught_up(&self) -> bool {
         self.pending() == 0 && self.jump.is_none()
     }

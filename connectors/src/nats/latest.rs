@@ -1,23 +1,30 @@
-//! Publishes the newest value of each cell exactly once, despite failures of the broker.
+//! Publishes the newest value of each cell exactly once, despite failures of
+//! the broker.
 //!
-//! A cell's message is an absolute value, so of several pending values only the newest is worth sending. The queue is
-//! bounded by the number of cells, however long the broker is unavailable. An older value must never end up behind a
-//! newer one. [`LatestPublisher`] ensures this by two rules.
+//! A cell's message is an absolute value, so of several pending values only the
+//! newest is worth sending. The queue is bounded by the number of cells,
+//! however long the broker is unavailable. An older value must never end up
+//! behind a newer one. [`LatestPublisher`] ensures this by two rules.
 //!
-//! *At most one message of a subject is in flight, and it is resent until it is acknowledged.* A newer value waits
-//! meanwhile. It does not replace the message in flight, which may have arrived, or may still arrive, on a connection
-//! that was abandoned.
+//! *At most one message of a subject is in flight, and it is resent until it is
+//! acknowledged.* A newer value waits meanwhile. It does not replace the
+//! message in flight, which may have arrived, or may still arrive, on a
+//! connection that was abandoned.
 //!
-//! *All transmissions of one message share one id*, the cell's hash and the epoch. Copies that arrive within the
-//! stream's duplicate window count once, at the position of the first; a late copy behind the cell's next value is
+//! *All transmissions of one message share one id*, the cell's hash and the
+//! epoch. Copies that arrive within the stream's duplicate window count once,
+//! at the position of the first; a late copy behind the cell's next value is
 //! discarded.
 //!
-//! Neither rule suffices alone. Without ids, a late copy would overwrite the next value. With ids but two values in
-//! flight, the first could be lost, the second stored, and the first, resent, stored behind it, while the second,
-//! resent, would be discarded as a duplicate: the stream would keep the older value. With one message in flight, the
-//! first is stored before the second is sent.
+//! Neither rule suffices alone. Without ids, a late copy would overwrite the
+//! next value. With ids but two values in flight, the first could be lost, the
+//! second stored, and the first, resent, stored behind it, while the second,
+//! resent, would be discarded as a duplicate: the stream would keep the older
+//! value. With one message in flight, the first is stored before the second is
+//! sent.
 //!
-//! An epoch gives a cell one value at most: a second message with the same id would be discarded.
+//! An epoch gives a cell one value at most: a second message with the same id
+//! would be discarded.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,29 +44,34 @@ use super::outgoing::OutgoingMessage;
 use super::publish::{PAUSE, acknowledged, context, dispatch, publish_error};
 use super::subject_set::SubjectSet;
 
-/// The longest pause between two rounds of sending again.
+/// The longest pause between two rounds of retries.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How long the server may refuse every message before the publisher returns an error.
+/// How long the server may refuse every message before the publisher returns an
+/// error.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Publishes the newest message of every subject, with a bounded number in flight.
+/// Publishes the newest message of every subject, with a bounded number in
+/// flight.
 pub struct LatestPublisher {
     client: Client,
     jetstream: Context,
+    /// The maximum number of messages in flight.
     window: usize,
     /// The newest message of each subject that has not been sent.
     newest: FxHashMap<String, OutgoingMessage>,
-    /// Subjects of `newest` that nothing is in flight of, in the order they came.
+    /// The subjects of `newest` that have nothing in flight, in the order in
+    /// which they arrived.
     order: VecDeque<String>,
-    /// What has been sent once and is to be sent again.
+    /// Messages that were sent and must be resent.
     retries: VecDeque<OutgoingMessage>,
-    /// Subjects of `again` and `sending`.
+    /// The subjects of `retries` and `sending`.
     in_flight_subjects: FxHashSet<String>,
+    /// Messages that were sent and not acknowledged.
     sending: FuturesUnordered<BoxFuture<'static, (OutgoingMessage, Result<(), PublishError>)>>,
-    /// When sending goes on after a failure.
+    /// When sending resumes after a failure.
     resume: Instant,
-    /// How long the next pause is.
+    /// The length of the next pause; it doubles up to [`LONGEST`].
     pause: Duration,
     /// Since when nothing was acknowledged.
     failing: Option<Instant>,
@@ -68,7 +80,7 @@ pub struct LatestPublisher {
 }
 
 impl LatestPublisher {
-    /// A publisher with at most `window` messages in flight.
+    /// A publisher with at most `window` messages in flight, at least one.
     pub fn new(client: &Client, window: usize) -> LatestPublisher {
         let window = window.max(1);
         LatestPublisher {
@@ -95,7 +107,8 @@ impl LatestPublisher {
         }
     }
 
-    /// Takes the newest message of its subject; it replaces one that waits. Sends nothing yet.
+    /// Enqueues the newest message of its subject, which replaces one that
+    /// waits. Sends nothing yet.
     pub fn put(&mut self, message: OutgoingMessage) {
         let subject = message.subject.clone();
         let waited = self.newest.insert(subject.clone(), message).is_some();
@@ -104,24 +117,27 @@ impl LatestPublisher {
         }
     }
 
-    /// How many messages are not acknowledged yet.
+    /// The number of subjects with unacknowledged messages, counting a subject
+    /// twice if a newer message waits behind one in flight.
     pub fn pending(&self) -> usize {
         self.newest.len() + self.in_flight_subjects.len()
     }
 
-    /// Sends and awaits acknowledgements until all have come or `wait` has passed. Can be given up
-    /// at any time without losing anything; does nothing while it is not awaited.
+    /// Sends messages and awaits acknowledgments until all have arrived or
+    /// `wait` has passed. Cancel-safe; makes no progress while it is not
+    /// polled.
     ///
     /// # Errors
-    /// [`super::NatsErrorKind::Publish`], when the server refuses a message and has acknowledged
-    /// none for some seconds, or when a message is too large, which is dropped. Everything else is
-    /// kept: calling again goes on.
+    /// [`super::NatsErrorKind::Publish`] if the server refuses a message and
+    /// has acknowledged none for some seconds, or if a message is too large,
+    /// which is dropped. All others are kept; calling again resumes.
     pub async fn flush_for(&mut self, wait: Duration) -> Result<(), NatsError> {
         let flushed = tokio::time::timeout(wait, self.flush()).await;
         flushed.unwrap_or(Ok(()))
     }
 
-    /// Waits until the server has acknowledged everything, however long it is away.
+    /// Sends messages and awaits all acknowledgments, however long the server
+    /// is unavailable.
     ///
     /// # Errors
     /// As [`LatestPublisher::flush_for`].
@@ -142,6 +158,7 @@ impl LatestPublisher {
         Ok(())
     }
 
+    /// Sends messages until the window is full, retries first.
     fn fill_window(&mut self) {
         while self.sending.len() < self.window && Instant::now() >= self.resume {
             let next = self.retries.pop_front().or_else(|| {
@@ -164,6 +181,8 @@ impl LatestPublisher {
         }
     }
 
+    /// Handles the outcome of one message: releases its subject, or schedules a
+    /// retry.
     fn handle_ack(
         &mut self,
         message: OutgoingMessage,
@@ -208,7 +227,8 @@ impl LatestPublisher {
         Ok(())
     }
 
-    /// Nothing of a subject is in flight any more; what waits of it is next.
+    /// Marks that a subject has nothing in flight; a message of it that waits
+    /// is next.
     fn release_subject(&mut self, subject: &str) {
         self.in_flight_subjects.remove(subject);
         if self.newest.contains_key(subject) {

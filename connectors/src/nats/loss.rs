@@ -1,47 +1,61 @@
-//! Detects messages that a stream no longer stores although this process has not read them.
+//! Detects messages that a stream no longer stores although this process has
+//! not read them.
 //!
-//! The ledger records what was read from which stream: its creation time and the next sequence. Three faults are
-//! possible. The stream has dropped the next messages, by its limits or a purge (*dropped*); it ends before the last
-//! message that was read, because its tail was lost (*truncated*); or it is another stream under the same name
-//! (*recreated*). Continuing silently would produce numbers that nobody can explain, so reading stops and the operator
+//! The ledger records what was read from which stream: its creation time and
+//! the next sequence. Three faults are possible. The stream has dropped the
+//! next messages, by its limits or a purge (*dropped*); it ends before the last
+//! message that was read, because its tail was lost (*truncated*); or it is
+//! another stream under the same name (*recreated*). Continuing silently would
+//! produce numbers that nobody can explain, so reading stops and the operator
 //! decides whether to accept the loss.
 //!
-//! Messages that were deleted one by one leave a gap, which is no loss; nor is anything deleted after it was read.
+//! Messages that were deleted one by one leave a gap, which is no loss; nor is
+//! anything deleted after it was read.
 
 use super::error::{NatsError, NatsErrorKind};
-use super::streams::StreamState;
+use super::stream_state::StreamState;
 
 /// What kind of loss it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossKind {
     /// The stream has dropped messages before they were read.
     Dropped,
-    /// The stream has lost its end: what was read from there is known, but its sequences will be
-    /// given again to other messages.
+    /// The stream has lost its end. What was read from there is known, but its
+    /// sequences will be assigned to other messages.
     Truncated,
-    /// It is another stream, with sequences of its own. Nobody knows what was unread in the old one.
+    /// It is another stream, with sequences of its own. What was unread in the
+    /// old one is unknown.
     Recreated,
 }
 
-/// Sequences that cannot be read any more, or not again.
+/// Sequences that can no longer be read, or not again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// What happened.
     pub kind: LossKind,
-    /// The first sequence.
+    /// The first lost sequence.
     pub from: u64,
-    /// The last sequence; below `from` where there is none, which only [`LossKind::Recreated`] can have.
+    /// The last lost sequence; below `from` if there is none, which occurs only
+    /// with [`LossKind::Recreated`].
     pub to: u64,
-    /// Where reading goes on when the loss is accepted.
+    /// Where reading resumes if the loss is accepted.
     pub resume: u64,
 }
 
 impl Loss {
-    /// How many sequences.
+    /// The number of lost sequences. Zero only for [`LossKind::Recreated`].
+    ///
+    /// ```
+    /// use tributary_connectors::nats::{Loss, LossKind};
+    ///
+    /// let loss = Loss { kind: LossKind::Dropped, from: 5, to: 9, resume: 10 };
+    /// assert_eq!(loss.count(), 5);
+    /// ```
     pub fn count(&self) -> u64 {
         (self.to + 1).saturating_sub(self.from)
     }
 
+    /// The error that describes the loss and the command that accepts it.
     pub(super) fn error(&self, stream: &str) -> NatsError {
         let Loss { from, to, .. } = *self;
         let count = self.count();
@@ -77,8 +91,13 @@ impl Loss {
     }
 }
 
-/// What is lost for a reader of the stream that was made at `created` (Unix nanoseconds; none where it was another
-/// one) who wants `next`, or else begins with whatever is there.
+/// Finds what is lost for a reader of a stream.
+///
+/// `created` is the creation time of the stream that was read, Unix
+/// nanoseconds; `None` if it was another one. `next` is the sequence to be read
+/// next; `None` if reading begins with whatever the stream stores. The checks
+/// are ordered: a recreated stream has sequences that mean nothing to the
+/// reader.
 pub(super) fn find_loss(
     state: &StreamState,
     next: Option<u64>,

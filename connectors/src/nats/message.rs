@@ -1,44 +1,52 @@
-//! A delivery of the server turned into a message of a stream.
+//! Messages of a stream, and their numbers in the order of arrival.
 
 use async_nats::Subject;
 use bytes::Bytes;
 
 use super::error::{NatsError, NatsErrorKind};
 
-/// A header with an arrival time in Unix milliseconds, by which a replayed trace keeps its clock. Anybody who may publish
-/// can write it, so that it counts only where a source says so ([`crate::decode::Arrivals`]).
+/// The header with an arrival time in Unix milliseconds, by which a replayed
+/// trace keeps its clock. Anyone who may publish can write it, so it counts
+/// only for sources that permit it ([`crate::decode::Arrivals`]).
 pub const AT_HEADER: &str = "Tributary-At";
 
-/// One message of a stream.
+/// One message of a stream. The payload and the subject are shared with the
+/// client's buffer and cost no copy.
 #[derive(Clone, Debug)]
 pub struct InMessage {
     /// Its subject.
     pub subject: Subject,
-    /// Its sequence in the stream.
+    /// The sequence in the stream, from 1.
     pub sequence: u64,
-    /// When it arrived, Unix milliseconds: the stream's time stamp, which no sender chooses.
+    /// The arrival, Unix milliseconds: the stream's time stamp, which no sender
+    /// chooses.
     pub at_ms: i64,
-    /// Its headers, sorted by name, the values of one name in their order.
+    /// The headers, sorted by name; the values of one name in the order in
+    /// which they were sent.
     pub headers: Vec<(String, String)>,
-    /// Its bytes.
+    /// The payload.
     pub payload: Bytes,
 }
 
-/// What a delivery says about itself.
+/// The metadata of a delivery.
 pub(super) struct Place {
     /// The message's sequence in the stream.
     pub(super) sequence: u64,
-    /// The delivery's number among those of its consumer, from 1.
+    /// The number of the delivery among those of its consumer, from 1.
     pub(super) delivery: u64,
-    /// How often the message has been delivered.
+    /// How often the message has been delivered, from 1.
     pub(super) times: i64,
-    /// How many messages the consumer has still to come.
+    /// How many messages the consumer has yet to deliver.
     pub(super) pending: u64,
     /// The stream's time stamp, Unix milliseconds.
     at_ms: i64,
 }
 
 impl Place {
+    /// Reads the metadata, which JetStream encodes in the reply subject.
+    ///
+    /// # Errors
+    /// [`NatsErrorKind::Read`] if the reply subject has another form.
     pub(super) fn of(message: &async_nats::jetstream::Message) -> Result<Place, NatsError> {
         let info = message.info().map_err(|error| {
             NatsError::caused(NatsErrorKind::Read, "a delivery without its place", error)
@@ -53,7 +61,7 @@ impl Place {
     }
 }
 
-/// The message that a delivery carries.
+/// The message of a delivery.
 pub(super) fn message(message: async_nats::Message, place: &Place) -> InMessage {
     InMessage {
         subject: message.subject,
@@ -64,6 +72,7 @@ pub(super) fn message(message: async_nats::Message, place: &Place) -> InMessage 
     }
 }
 
+/// The headers in a deterministic order.
 fn sorted(headers: Option<&async_nats::HeaderMap>) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> = headers
         .into_iter()
@@ -79,11 +88,19 @@ fn sorted(headers: Option<&async_nats::HeaderMap>) -> Vec<(String, String)> {
     pairs
 }
 
-/// The bits of a message's number that hold its sequence.
+/// The low bits of a message's number, which contain its sequence.
 const SEQUENCE_BITS: u32 = 48;
 
-/// The number of a message in the order of arrival: its sequence, and above it how many streams there
-/// were before its own, so that what comes from a stream that was made anew is later than all before.
+/// The number of a message in the order of arrival: its sequence in the low 48
+/// bits, and above it the number of streams that preceded its own, so that what
+/// comes from a recreated stream is later than everything before.
+///
+/// ```
+/// use tributary_connectors::nats::{number_of, sequence_of};
+///
+/// assert!(number_of(1, 1) > number_of(0, 1_000_000));
+/// assert_eq!(sequence_of(number_of(1, 7)), 7);
+/// ```
 pub fn number_of(generation: u16, sequence: u64) -> u64 {
     u64::from(generation) << SEQUENCE_BITS | sequence
 }

@@ -1,9 +1,11 @@
 //! Detects copies of a stream that an erasure cannot reach.
 //!
-//! An erasure deletes a person's messages in the streams that store them in clear: the input, the dead letters and the
-//! requests. A stream that is filled from another one leaves the original there, a republished stream has already sent
-//! copies to its subscribers, and a stream that another one mirrors or sources survives in that one. A receipt would
-//! then be untrue. Copies in other accounts or at consumers cannot be detected.
+//! An erasure deletes a person's messages in the streams that store them in
+//! clear: the input, the dead letters and the requests. A stream that is filled
+//! from another one leaves the original there, a republished stream has already
+//! sent copies to its subscribers, and a stream that another one mirrors or
+//! sources survives in that one. A receipt would then be untrue. Copies in
+//! other accounts or at consumers cannot be detected.
 
 use async_nats::Client;
 use async_nats::jetstream::stream::{Config, Info};
@@ -13,6 +15,9 @@ use tributary_config::model::Nats;
 use super::error::{NatsError, NatsErrorKind};
 
 /// Refuses a stream that is a copy of another one, or that is republished.
+///
+/// # Errors
+/// [`NatsErrorKind::Stream`] names the other stream or the destination.
 pub(super) fn refuse_mirror(info: &Info) -> Result<(), NatsError> {
     let config = &info.config;
     let what = match (&config.mirror, &config.sources, &config.republish) {
@@ -34,8 +39,9 @@ pub(super) fn refuse_mirror(info: &Info) -> Result<(), NatsError> {
     ))
 }
 
-/// Refuses streams of records in clear that another stream of the account mirrors or sources. An account that may not
-/// list its streams is not looked through, which is logged.
+/// Refuses streams with records in clear that another stream of the account
+/// mirrors or sources. If the account may not list its streams, the check is
+/// skipped with a warning in the log.
 ///
 /// # Errors
 /// [`NatsErrorKind::Stream`] names both streams.
@@ -69,6 +75,8 @@ pub async fn refuse_copies(client: &Client, nats: &Nats) -> Result<(), NatsError
     Ok(())
 }
 
+/// Whether a stream mirrors or sources the stream `name` of its own account. A
+/// stream behind another API prefix or in another domain only shares the name.
 fn copies(config: &Config, name: &str) -> bool {
     let sources = config.sources.iter().flatten();
     let mut all = sources.chain(&config.mirror);

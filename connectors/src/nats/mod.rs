@@ -1,13 +1,18 @@
 //! NATS: connections, streams, the input, and publishing.
 //!
-//! The rule of this module is *ask the server, do not trust the request*. An old server silently ignores a request for
-//! a feature that it does not have, so [`connect()`] checks the version, and every stream is checked against the
-//! configuration that the server returns ([`ensure_input_stream`] and its siblings).
+//! The rule of this module is *ask the server, do not trust the request*. An
+//! old server silently ignores a request for a feature that it does not have,
+//! so [`connect()`] checks the version, and every stream is checked against the
+//! configuration that the server returns ([`ensure_input_stream`] and its
+//! siblings).
 //!
-//! [`Input`] reads from a position that the caller supplies. The position is durable together with the records, in the
-//! ledger, and a restart resumes from it; the server's acknowledgment follows afterwards. [`LatestPublisher`] publishes
-//! the newest value of each cell, [`Publisher`] every dead letter; both await the server's acknowledgment before a
-//! flush returns. Subjects carry the brand, the kind and hashes of aggregates, never an identifier ([`subject`]).
+//! [`Input`] reads from a position that the caller supplies. The position is
+//! durable together with the records, in the ledger, and a restart resumes from
+//! it; the server's acknowledgment follows afterwards. [`LatestPublisher`]
+//! publishes the newest value of each cell, [`Publisher`] every dead letter;
+//! both await the server's acknowledgment before a flush returns. Subjects
+//! carry the brand, the kind and hashes of aggregates, never an identifier
+//! ([`subject`]).
 
 mod addresses;
 mod clock;
@@ -25,6 +30,8 @@ mod outgoing;
 mod publish;
 mod reader;
 mod share;
+mod stream_messages;
+mod stream_state;
 mod streams;
 pub mod subject;
 mod subject_set;
@@ -43,9 +50,10 @@ pub use mirrors::refuse_copies;
 pub use outgoing::{OutgoingMessage, cell_payload};
 pub use publish::Publisher;
 pub use reader::{LastValues, Reader, last_values};
+pub use stream_messages::{delete_message, has_messages, newest_message};
+pub use stream_state::{StreamState, stream_state};
 pub use streams::{
-    StreamState, check_rights_stream, delete_message, ensure_dead_letter_stream,
-    ensure_input_stream, ensure_output_stream, ensure_rights_stream, has_messages, newest_message,
-    stream_state,
+    check_rights_stream, ensure_dead_letter_stream, ensure_input_stream, ensure_output_stream,
+    ensure_rights_stream,
 };
 pub use subject_set::SubjectSet;

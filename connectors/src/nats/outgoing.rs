@@ -1,4 +1,8 @@
-//! Outgoing messages: cells and dead letters with their subjects, headers and ids.
+//! Outgoing messages: cells and dead letters with their subjects, headers and
+//! ids.
+//!
+//! An id makes two transmissions of one message count once within the stream's
+//! duplicate window (`Nats-Msg-Id`).
 
 use std::borrow::Cow;
 
@@ -15,21 +19,25 @@ use crate::out;
 /// One message to publish.
 #[derive(Clone, Debug)]
 pub struct OutgoingMessage {
-    /// Where to.
+    /// The subject.
     pub subject: String,
-    /// Its headers. Line breaks in values become spaces; a name that cannot be one is left out.
+    /// The headers. Line breaks in values become spaces; a header with an
+    /// invalid name is omitted.
     pub headers: Vec<(Cow<'static, str>, String)>,
-    /// Its bytes.
+    /// The payload.
     pub payload: Bytes,
-    /// What makes two sendings one message, within the stream's duplicate window.
+    /// The id by which the stream recognizes duplicates.
     pub id: Option<String>,
 }
 
 impl OutgoingMessage {
-    /// The message of a cell as it is after `epoch`, for [`super::LatestPublisher`]: its subject is its own,
-    /// see [`subject::cell`], its payload that of [`cell_payload`], its id the subject, the
-    /// epoch and the time, so that no other message has it, of another process or after a clock was
-    /// set back either. A cell without values is closed: a tombstone.
+    /// The message of a cell after `epoch`, for [`super::LatestPublisher`]; a
+    /// cell without values is a tombstone.
+    ///
+    /// Its subject is the cell's own ([`subject::cell`]), its payload that of
+    /// [`cell_payload`]. Its id consists of the subject, the epoch and the
+    /// time, so that no other message has it, neither of another process nor
+    /// after a clock was set back.
     pub fn cell(cell: &Cell, epoch: u64, as_of_ms: i64) -> OutgoingMessage {
         let json = out::cell_json(cell);
         let brand = match cell.dims.first() {
@@ -46,10 +54,20 @@ impl OutgoingMessage {
         }
     }
 
-    /// The message of a dead letter: the line as it came, and why it was refused in the headers
-    /// `Tributary-Reason` (from the closed list), `Tributary-Detail`, `Tributary-Sequence`,
-    /// `Tributary-Line` and [`super::AT_HEADER`]. A line that would be larger than `max_payload`
-    /// with its headers is cut, and `Tributary-Bytes` tells how long it was.
+    /// The message of a dead letter: the line as received, and the reason in
+    /// the headers `Tributary-Reason`, `Tributary-Detail`,
+    /// `Tributary-Sequence`, `Tributary-Line` and [`super::AT_HEADER`].
+    ///
+    /// A line that would exceed `max_payload` bytes together with its headers
+    /// is cut, and `Tributary-Bytes` states its length.
+    /// | header | value |
+    /// |---|---|
+    /// | `Tributary-Reason` | the name of the [`Reason`](crate::dead_letter::Reason) |
+    /// | `Tributary-Detail` | the field and the remedy |
+    /// | `Tributary-Sequence` | the sequence of the message in the input stream |
+    /// | `Tributary-Line` | the position of the line in the message, from 0 |
+    /// | `Tributary-At` | the arrival, Unix milliseconds |
+    /// | `Tributary-Bytes` | the length of the line, if it was cut |
     pub fn dead_letter(letter: DeadLetter, max_payload: usize) -> OutgoingMessage {
         let mut headers: Vec<(Cow<'static, str>, String)> = vec![
             ("Tributary-Reason".into(), letter.reason.name().to_owned()),
@@ -79,7 +97,7 @@ impl OutgoingMessage {
         }
     }
 
-    /// The headers as the client takes them, the message id among them.
+    /// The headers for the client, including the message id.
     pub fn header_map(&self) -> HeaderMap {
         let mut map = HeaderMap::new();
         let id = self.id.as_deref().map(|id| ("Nats-Msg-Id", id));
@@ -97,8 +115,17 @@ impl OutgoingMessage {
     }
 }
 
-/// The payload of a cell's message: `{"cell":…,"value":…,"epoch":n,"as_of":"RFC 3339"}`. A cell
-/// without a value is closed: a tombstone, `"value":null`.
+/// The payload of a cell's message. A cell without a value is a tombstone,
+/// `"value":null`.
+///
+/// ```
+/// use tributary_connectors::nats::cell_payload;
+///
+/// assert_eq!(
+///     cell_payload(r#"{"brand":"acme"}"#, Some(r#"{"visits":52}"#), 7, 1_700_000_000_000),
+///     r#"{"cell":{"brand":"acme"},"value":{"visits":52},"epoch":7,"as_of":"2023-11-14T22:13:20Z"}"#
+/// );
+/// ```
 pub fn cell_payload(
     cell_json: &str,
     value_json: Option<&str>,

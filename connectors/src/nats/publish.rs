@@ -1,8 +1,10 @@
 //! Publishes messages in order with acknowledgments and many in flight.
 //!
-//! [`Publisher`] keeps every message until the server acknowledges that a stream has stored it. When an acknowledgment
-//! does not arrive, it resends that message and *all later ones* in order, so that the last message of a subject is the
-//! one that was sent last. Its id makes each message count once. This publisher is for dead letters and replayed input;
+//! [`Publisher`] keeps every message until the server acknowledges that a
+//! stream has stored it. When an acknowledgment does not arrive, it resends
+//! that message and *all later ones* in order, so that the last message of a
+//! subject is the one that was sent last. Its id makes each message count once.
+//! This publisher is for dead letters and replayed input;
 //! [`super::LatestPublisher`] publishes cells.
 
 use std::collections::VecDeque;
@@ -15,30 +17,34 @@ use super::connect::connections;
 use super::error::{NatsError, NatsErrorKind};
 use super::outgoing::OutgoingMessage;
 
-/// How long an acknowledgement may take.
+/// How long an acknowledgment may take.
 const ACK_WAIT: Duration = Duration::from_secs(5);
-/// How often one message is sent before the caller hears of it.
+/// How often one message is sent before the caller receives an error.
 const TRIES: u32 = 8;
+/// The first pause before a retry.
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
-/// How often a wait for an acknowledgement looks whether it can still come.
+/// How often a wait for an acknowledgment checks whether it can still arrive.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// A message that was sent and not acknowledged.
 struct Sent {
     message: OutgoingMessage,
-    /// None when it has to be sent again.
+    /// The acknowledgment to come; `None` if the message must be resent.
     ack: Option<PublishAckFuture>,
-    /// How often the client had connected when it was sent.
+    /// How often the client had connected when the message was sent.
     connections: u64,
 }
 
 impl Sent {
+    /// Awaits the acknowledgment; `None` if the message must be resent first.
     async fn acknowledged(&mut self, client: &Client) -> Option<Result<(), PublishError>> {
         Some(acknowledged(client, self.ack.take()?, self.connections).await)
     }
 }
 
-/// Waits for the acknowledgement of what was sent when the client had connected so often. It
-/// cannot come any more when the client has connected anew since.
+/// Awaits the acknowledgment of a message that was sent when the client had
+/// connected `connected` times. It can no longer arrive once the client has
+/// connected again.
 pub(super) async fn acknowledged(
     client: &Client,
     ack: PublishAckFuture,
@@ -55,7 +61,7 @@ pub(super) async fn acknowledged(
     }
 }
 
-/// A context for so many messages in flight.
+/// A JetStream context for `window` messages in flight.
 pub(super) fn context(client: &Client, window: usize) -> Context {
     async_nats::jetstream::ContextBuilder::new()
         .timeout(ACK_WAIT)
@@ -67,17 +73,18 @@ pub(super) fn context(client: &Client, window: usize) -> Context {
         .build(client.clone())
 }
 
-/// Publishes in order, with a bounded number of messages in flight. Not for cells: a cell sent again
-/// behind its own successor would come last.
+/// Publishes in order, with a bounded number of messages in flight. Not for
+/// cells: a cell that is resent behind its own successor would come last.
 pub struct Publisher {
     client: Client,
     jetstream: Context,
     window: usize,
+    /// The unacknowledged messages, in the order of their transmission.
     sent: VecDeque<Sent>,
 }
 
 impl Publisher {
-    /// A publisher with at most `window` messages in flight.
+    /// A publisher with at most `window` messages in flight, at least one.
     pub fn new(client: &Client, window: usize) -> Publisher {
         let window = window.max(1);
         Publisher {
@@ -88,21 +95,23 @@ impl Publisher {
         }
     }
 
-    /// How many messages are not acknowledged yet.
+    /// The number of unacknowledged messages.
     pub fn in_flight(&self) -> usize {
         self.sent.len()
     }
 
-    /// The largest message (headers and payload) that the server takes, bytes.
+    /// The largest message, headers and payload together, that the server
+    /// accepts, bytes.
     pub fn max_payload(&self) -> usize {
         self.client.max_payload()
     }
 
-    /// Sends a message; waits for the oldest acknowledgement when the window is full.
+    /// Sends a message; waits for the oldest acknowledgment if the window is
+    /// full.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Publish`]. Unless the error says that the message is too large, the message
-    /// is kept, and the next [`Publisher::send`] or [`Publisher::flush`] tries again.
+    /// [`NatsErrorKind::Publish`]. Unless the message is too large, it is kept,
+    /// and the next [`Publisher::send`] or [`Publisher::flush`] retries.
     pub async fn send(&mut self, message: OutgoingMessage) -> Result<(), NatsError> {
         while self.sent.len() >= self.window {
             if let Err(error) = self.settle_oldest().await {
@@ -131,10 +140,10 @@ impl Publisher {
         }
     }
 
-    /// Waits until the server has acknowledged everything.
+    /// Awaits the acknowledgment of every message.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Publish`]; what is not acknowledged is kept.
+    /// [`NatsErrorKind::Publish`]; unacknowledged messages are kept.
     pub async fn flush(&mut self) -> Result<(), NatsError> {
         while !self.sent.is_empty() {
             self.settle_oldest().await?;
@@ -142,6 +151,8 @@ impl Publisher {
         Ok(())
     }
 
+    /// Awaits the oldest acknowledgment, and resends everything when it does
+    /// not arrive.
     async fn settle_oldest(&mut self) -> Result<(), NatsError> {
         for attempt in 1.. {
             let Some(oldest) = self.sent.front_mut() else {
@@ -165,6 +176,8 @@ impl Publisher {
         Ok(())
     }
 
+    /// Resends all messages in order; stops at the first failure, because none
+    /// may overtake it.
     async fn send_all_again(&mut self, attempt: u32) -> Result<(), NatsError> {
         for sent in &mut self.sent {
             sent.ack = None;
@@ -184,6 +197,7 @@ impl Publisher {
     }
 }
 
+/// Sends a message; the acknowledgment arrives later.
 pub(super) async fn dispatch(
     jetstream: &Context,
     message: &OutgoingMessage,
@@ -197,6 +211,7 @@ pub(super) async fn dispatch(
         .await
 }
 
+/// The error of a message that could not be published.
 pub(super) fn publish_error(subject: &str, error: PublishError) -> NatsError {
     let what = match error.kind() {
         PublishErrorKind::StreamNotFound => {

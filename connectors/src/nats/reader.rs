@@ -1,9 +1,12 @@
-//! Reads a stream in order without leaving state in the server: for tools, and for the last values of cells.
+//! Reads a stream in order without leaving state in the server: for tools, and
+//! for the last values of cells.
 //!
-//! The consumer is ordered and acknowledges nothing. It detects a missing delivery and restarts behind the last one
-//! that it received. [`Reader`] also detects a lost connection at once and skips messages below the position, so
-//! sequences only ascend. It does not check for losses: messages that the stream does not store are a gap.
-//! [`super::Input`] reads the input of a worker.
+//! The consumer is ordered and acknowledges nothing. It detects a missing
+//! delivery and restarts behind the last one that it received. [`Reader`] also
+//! detects a lost connection at once and skips messages below the position, so
+//! sequences only ascend. It does not check for losses: messages that the
+//! stream does not store are a gap. [`super::Input`] reads the input of a
+//! worker.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -17,35 +20,45 @@ use tokio::time::Instant;
 use super::connect::connections;
 use super::error::{NatsError, NatsErrorKind};
 use super::message::{InMessage, Place, message};
-use super::streams::stream_state;
+use super::stream_state::stream_state;
 
-/// How many messages the client asks for at once.
+/// How many messages the client requests at once.
 const PULL: i64 = 256;
-/// How often a waiting reader looks whether the connection is still the one that it reads from.
+/// How often a waiting reader checks whether the client is still on the
+/// connection of the consumer.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long to wait before trying again.
+/// How long to wait before a retry.
 const PAUSE: Duration = Duration::from_millis(250);
-/// How long reading the last values goes on without any message before it fails.
+/// How long reading the last values continues without any message before it
+/// fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A reader of one stream.
 pub struct Reader {
     client: Client,
     stream: String,
+    /// The subjects to read; `>` for all.
     filter: String,
+    /// Whether only the last message of each subject is read.
     last_only: bool,
+    /// The consumer; `None` if it must be recreated.
     messages: Option<Pin<Box<Ordered>>>,
-    /// How often the client had connected when `messages` was opened.
+    /// How often the client had connected when the consumer was created.
     connections: u64,
+    /// The sequence below which messages are skipped.
     next: u64,
+    /// The number of messages that the consumer has not delivered, by the
+    /// server's last report.
     pending: u64,
 }
 
 impl Reader {
-    /// Opens a stream for reading from `start_sequence` on (0 and 1 both mean its beginning).
+    /// Opens a stream for reading from `start_sequence` on; 0 and 1 both denote
+    /// its beginning.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Stream`] where there is no such stream, else what [`stream_state`] says.
+    /// [`NatsErrorKind::Stream`] if the stream does not exist; otherwise those
+    /// of [`stream_state`].
     pub async fn open(
         client: &Client,
         stream: &str,
@@ -54,7 +67,8 @@ impl Reader {
         Reader::opened(client, stream, ">", false, start_sequence.max(1)).await
     }
 
-    /// The same, of the messages that `filter` stands for alone.
+    /// Opens the messages of a stream whose subjects match `filter`, which may
+    /// contain wildcards.
     ///
     /// # Errors
     /// As [`Reader::open`].
@@ -67,6 +81,7 @@ impl Reader {
         Reader::opened(client, stream, filter, false, start_sequence.max(1)).await
     }
 
+    /// Opens a reader with all options.
     async fn opened(
         client: &Client,
         stream: &str,
@@ -88,12 +103,12 @@ impl Reader {
         Ok(reader)
     }
 
-    /// The next messages in order, at most `max` (at least one). Waits up to `wait` for the first
-    /// and takes besides only what has come already; empty when nothing came.
+    /// The next messages in order, 1 to `max`. Waits up to `wait` for the first
+    /// one and adds only what has arrived already; empty if nothing arrived.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Read`] and `Unreachable`: calling again goes on where it stopped. `Stream`
-    /// when the stream no longer exists.
+    /// [`NatsErrorKind::Read`] and `Unreachable`: calling again resumes.
+    /// `Stream` if the stream no longer exists.
     pub async fn next_batch(
         &mut self,
         max: usize,
@@ -103,16 +118,19 @@ impl Reader {
         tokio::task::unconstrained(self.collect(max.max(1), Instant::now() + wait)).await
     }
 
-    /// The sequence of the next message that [`Reader::next_batch`] may give.
+    /// The lowest sequence that [`Reader::next_batch`] may return next.
     pub fn next_sequence(&self) -> u64 {
         self.next
     }
 
-    /// Whether the last delivered message was the newest, according to the server's last report.
+    /// Whether the last delivered message was the newest, according to the
+    /// server's last report.
     pub fn caught_up(&self) -> bool {
         self.pending == 0
     }
 
+    /// The loop behind [`Reader::next_batch`]. An error behind collected
+    /// messages is left to the next call.
     async fn collect(
         &mut self,
         max: usize,
@@ -160,6 +178,7 @@ impl Reader {
         Ok(batch)
     }
 
+    /// Recreates the consumer at the position.
     async fn reopen(&mut self) -> Result<(), NatsError> {
         let connected = connections(&self.client);
         stream_state(&self.client, &self.stream).await?;
@@ -199,13 +218,14 @@ impl Reader {
     }
 }
 
-/// The last message of every subject of a stream, in the order of their sequences.
+/// Reads the last message of every subject, in the order of their sequences.
 pub struct LastValues {
     reader: Reader,
 }
 
-/// Reads the last message of every subject that `filter` stands for, up to the stream's present
-/// end. A subject that is published to meanwhile may come twice: the later one counts.
+/// Reads the last message of every subject that matches `filter`, up to the
+/// present end of the stream. A subject that is published to meanwhile may
+/// occur twice; the later message counts.
 ///
 /// # Errors
 /// As [`Reader::open`].
@@ -219,12 +239,12 @@ pub async fn last_values(
 }
 
 impl LastValues {
-    /// The next messages, at most `max` (at least one); none when all have been given. Goes on by
-    /// itself after a lost connection.
+    /// The next messages, 1 to `max`; empty once all have been returned.
+    /// Resumes by itself after a lost connection.
     ///
     /// # Errors
-    /// What [`Reader::next_batch`] says, when it has been so for half a minute or waiting does not
-    /// help. Calling again goes on.
+    /// Those of [`Reader::next_batch`] once they have lasted for half a minute,
+    /// or if waiting does not help. Calling again resumes.
     pub async fn next_batch(&mut self, max: usize) -> Result<Vec<InMessage>, NatsError> {
         let begin = Instant::now();
         while !self.reader.caught_up() {

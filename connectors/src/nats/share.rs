@@ -1,23 +1,28 @@
 //! Which messages are a process's own, and the partitions of the input stream.
 //!
-//! Every message of the stream belongs to exactly one process of the cluster, whatever arrives
-//! where and whoever restarts: by its sequence, or by its partition where it has one. A rule of the
-//! message alone is what lets each process keep a position of its own.
+//! Every message of the stream belongs to exactly one process of the cluster,
+//! whichever process restarts: by its sequence, or by its partition if it has
+//! one. A rule that depends on the message alone allows each process to keep a
+//! position of its own.
 //!
-//! By sequence every process reads the whole stream and leaves out most of it. With
-//! `nats.partitions` the *server* sorts: who publishes to
-//! `tributary.in.<brand>.<kind>.<source>.<key>` (the key may be anything that a subject token may
-//! be and that is no personal data: a till, a store, a shard) finds the message under
-//! `tributary.in.<brand>.<kind>.<source>.<partition>`, the key being replaced by its hash, a number
-//! from 0. Messages of one key keep their order. A process asks the server for its own partitions
-//! only. Subjects without a key pass as they are, are read by every process and shared by sequence.
+//! By sequence, every process reads the whole stream and omits most of it. With
+//! `nats.partitions` the *server* partitions: what is published to
+//! `tributary.in.<brand>.<kind>.<source>.<key>` is stored under
+//! `tributary.in.<brand>.<kind>.<source>.<partition>`, where the partition is
+//! the key's hash, a number from 0 (NATS subject mapping, `partition(n,
+//! token)`). The key may be anything that a subject token may be and that is no
+//! personal data, such as a till, a store or a shard. Messages of one key keep
+//! their order. A process requests its own partitions only. Subjects without a
+//! key are stored unchanged, read by every process, and shared by sequence.
 
 use async_nats::jetstream::stream::{Info, SubjectTransform};
 
 use super::error::{NatsError, NatsErrorKind};
 
+/// The subjects that the server maps to partitions.
 const SOURCE: &str = "tributary.in.*.*.*.*";
-/// What no partition covers: subjects with another number of tokens.
+/// The subjects outside of every partition: those with another number of
+/// tokens.
 const OTHERS: [&str; 4] = [
     "tributary.in.*",
     "tributary.in.*.*",
@@ -25,15 +30,19 @@ const OTHERS: [&str; 4] = [
     "tributary.in.*.*.*.*.>",
 ];
 
-/// A process's part of the stream.
+/// The part of the stream that belongs to one process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Share {
+    /// The index of the process.
     process: u64,
+    /// The number of processes, at least 1.
     processes: u64,
+    /// The number of partitions; 0 for none.
     partitions: u32,
 }
 
 impl Share {
+    /// The share of one process; 0 processes count as 1.
     pub(super) fn new(process: usize, processes: usize, partitions: u32) -> Share {
         Share {
             process: process as u64,
@@ -42,12 +51,12 @@ impl Share {
         }
     }
 
-    /// Whether the server sorts for this process.
+    /// Whether the server filters for this process.
     pub(super) fn is_sorted(&self) -> bool {
         self.processes > 1 && self.partitions > 0
     }
 
-    /// The subjects to ask the server for; empty for all.
+    /// The subjects to request from the server; empty for all.
     pub(super) fn filters(&self) -> Vec<String> {
         if !self.is_sorted() {
             return Vec::new();
@@ -58,7 +67,7 @@ impl Share {
         own.chain(OTHERS.map(str::to_owned)).collect()
     }
 
-    /// Whether a message is this process's.
+    /// Whether a message belongs to this process.
     pub(super) fn takes(&self, subject: &str, sequence: u64) -> bool {
         self.processes == 1
             || match self.partition(subject) {
@@ -67,7 +76,7 @@ impl Share {
             }
     }
 
-    /// The partition that a subject names.
+    /// The partition that a subject names; `None` if it names none.
     pub(super) fn partition(&self, subject: &str) -> Option<u32> {
         if self.partitions == 0 || subject.split('.').count() != 6 {
             return None;
@@ -76,12 +85,13 @@ impl Share {
         (partition < self.partitions).then_some(partition)
     }
 
+    /// Whether the process with this remainder is this one.
     fn is_own(&self, number: u64) -> bool {
         number % self.processes == self.process
     }
 }
 
-/// What makes a stream sort into partitions.
+/// The subject transform that partitions a stream; `None` without partitions.
 pub(super) fn transform(partitions: u32) -> Option<SubjectTransform> {
     (partitions > 0).then(|| SubjectTransform {
         source: SOURCE.to_owned(),
@@ -91,10 +101,11 @@ pub(super) fn transform(partitions: u32) -> Option<SubjectTransform> {
     })
 }
 
-/// Judges whether a stream sorts as the configuration says.
+/// Checks whether a stream is partitioned as the configuration says. White
+/// space and case of the transform do not matter.
 ///
 /// # Errors
-/// [`NatsErrorKind::Stream`], naming both.
+/// [`NatsErrorKind::Stream`] names both transforms.
 pub(super) fn judge(info: &Info, partitions: u32) -> Result<(), NatsError> {
     let wanted = transform(partitions);
     let plain = |transform: &SubjectTransform| {

@@ -1,8 +1,20 @@
 //! Subjects of cells, dead letters and data-subject requests.
 //!
-//! Anyone who may list subjects sees their tokens, so only closed sets become tokens: the configured brands, families,
-//! kinds, and for a cell the hash of its dimensions, which belong to an aggregate. Text from outside may contain
+//! Anyone who may list subjects sees their tokens, so only closed sets become
+//! tokens: the configured brands, families, kinds, and for a cell the hash of
+//! its dimensions, which belong to an aggregate. Text from outside may contain
 //! anything, such as an e-mail address, and is never repeated in a subject.
+//!
+//! | subject | content |
+//! |---|---|
+//! | `tributary.in.<brand>.<kind>[.<source>[.<partition>]]` | records |
+//! | `tributary.out.<brand>.<family>.<hash>` | the latest value of one cell |
+//! | `tributary.deadletter.<brand>.<kind>` | rejected lines |
+//! | `tributary.rights.<brand>.request` | data-subject requests |
+//! | `tributary.rights.<brand>.status`, `.receipt` | statuses and receipts |
+//! | `tributary.rights.<brand>.answer.<key>` | answers, sealed for the requester |
+//! | `tributary.rights.<brand>.part.<process>` | completed parts of a request |
+//! | `tributary.rights.cluster.<topic>.<process>` | messages between the processes |
 
 use tributary_operators::cell::Family;
 
@@ -20,7 +32,7 @@ pub fn rights_requests(brand: &str) -> String {
     format!("tributary.rights.{brand}.request")
 }
 
-/// The subject of request statuses.
+/// The subject of the statuses of a brand's requests.
 pub fn rights_status(brand: &str) -> String {
     format!("tributary.rights.{brand}.status")
 }
@@ -35,17 +47,20 @@ pub fn rights_answers(brand: &str) -> String {
     format!("tributary.rights.{brand}.answer.*")
 }
 
-/// The subjects on which processes report that they completed their part of a request.
+/// The subjects on which processes report that they completed their part of a
+/// request.
 pub fn rights_parts() -> String {
     "tributary.rights.*.part.*".to_owned()
 }
 
-/// The subject on which one process reports that it completed its part of a request.
+/// The subject on which one process reports that it completed its part of a
+/// request.
 pub fn rights_part(brand: &str, process: usize) -> String {
     format!("tributary.rights.{brand}.part.{process}")
 }
 
-/// The subject of the answer sealed for a one-time key; its last token is the first 16 bytes of the key's SHA-256.
+/// The subject of the answer sealed for a one-time key; its last token is the
+/// first 16 bytes of the key's SHA-256.
 pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {
     use sha2::Digest;
     let hash = sha2::Sha256::digest(key);
@@ -57,7 +72,8 @@ pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {
     format!("tributary.rights.{brand}.answer.{hex}")
 }
 
-/// The subject of a topic on which a process informs the others of its cluster; `*` for every process.
+/// The subject of a topic on which a process informs the others of its cluster;
+/// `*` for every process.
 pub fn cluster_topic(topic: &str, process: &str) -> String {
     format!("tributary.rights.cluster.{topic}.{process}")
 }
@@ -65,9 +81,19 @@ pub fn cluster_topic(topic: &str, process: &str) -> String {
 /// The token of an unknown brand or kind.
 const UNKNOWN: &str = "unknown";
 
-/// The subject of one cell: `tributary.out.<brand>.<family>.<hash>`, the hash being the XXH3 (64
-/// bits, 16 hex digits) of the cell's canonical JSON, so that a stream with one message a subject
-/// keeps the last value of every cell.
+/// The subject of one cell, `tributary.out.<brand>.<family>.<hash>`. The hash
+/// is the 64-bit XXH3 of the cell's canonical JSON in 16 hex digits, so that a
+/// stream with one message per subject keeps the last value of every cell.
+///
+/// ```
+/// use tributary_connectors::nats::subject;
+/// use tributary_operators::cell::Family;
+///
+/// let json = r#"{"brand":"acme"}"#;
+/// let subject = subject::cell("acme", Family::ALL[0], json);
+/// assert!(subject.starts_with("tributary.out.acme."));
+/// assert_eq!(subject, subject::cell("acme", Family::ALL[0], json));
+/// ```
 pub fn cell(brand: &str, family: Family, cell_json: &str) -> String {
     format!(
         "tributary.out.{brand}.{}.{:016x}",
@@ -76,8 +102,16 @@ pub fn cell(brand: &str, family: Family, cell_json: &str) -> String {
     )
 }
 
-/// The subject of a dead letter: `tributary.deadletter.<brand>.<kind>`, `unknown` standing for a
-/// brand that is not configured and for a kind that the specification does not have.
+/// The subject of a dead letter, `tributary.deadletter.<brand>.<kind>`, with
+/// `unknown` for a brand that is not configured and for a kind that the
+/// specification does not define.
+///
+/// ```
+/// use tributary_connectors::nats::subject::dead_letter;
+///
+/// assert_eq!(dead_letter(Some("acme"), Some("web")), "tributary.deadletter.acme.web");
+/// assert_eq!(dead_letter(None, None), "tributary.deadletter.unknown.unknown");
+/// ```
 pub fn dead_letter(brand: Option<&str>, kind: Option<&str>) -> String {
     format!(
         "tributary.deadletter.{}.{}",
@@ -86,8 +120,17 @@ pub fn dead_letter(brand: Option<&str>, kind: Option<&str>) -> String {
     )
 }
 
-/// Whether every subject that `wanted` stands for is one that `pattern` stands for too. Both may
-/// hold `*` (one token) and end in `>` (one token or more).
+/// Whether every subject that matches `wanted` also matches `pattern`. Both may
+/// contain the wildcards `*` (one token) and, at the end, `>` (one token or
+/// more).
+///
+/// ```
+/// use tributary_connectors::nats::subject::covers;
+///
+/// assert!(covers("tributary.>", "tributary.in.>"));
+/// assert!(covers("tributary.in.*.web", "tributary.in.acme.web"));
+/// assert!(!covers("tributary.in.*", "tributary.in.>"));
+/// ```
 pub fn covers(pattern: &str, wanted: &str) -> bool {
     let mut pattern = pattern.split('.');
     let mut wanted = wanted.split('.');

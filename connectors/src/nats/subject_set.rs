@@ -1,7 +1,8 @@
 //! The set of subjects under which a stream stores messages.
 //!
-//! The set stores hashes. Its only use is to find subjects that are missing compared with an earlier set, and a hash
-//! collision hides the loss of one subject at most.
+//! The set stores hashes. Its only use is to find subjects that are missing in
+//! comparison with an earlier set, and a hash collision hides the loss of one
+//! subject at most.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -11,10 +12,23 @@ use rustc_hash::FxHashSet;
 
 use super::error::{NatsError, NatsErrorKind};
 
-/// Subjects, as hashes that are comparable among the clones of one set.
+/// A set of subjects, stored as hashes that are comparable between a set and
+/// those that [`Self::empty`] and [`Self::read`] derive from it.
+///
+/// ```
+/// use tributary_connectors::nats::SubjectSet;
+///
+/// let mut published = SubjectSet::default();
+/// published.insert("tributary.out.acme.visits.00");
+/// published.insert("tributary.out.acme.visits.01");
+/// let mut stored = published.empty();
+/// stored.insert("tributary.out.acme.visits.01");
+/// assert_eq!(published.missing_in(&stored), 1);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct SubjectSet {
     hashes: FxHashSet<u64>,
+    /// The keys of the hashes.
     hasher: RandomState,
 }
 
@@ -24,22 +38,22 @@ impl SubjectSet {
         self.hashes.insert(self.hasher.hash_one(subject));
     }
 
-    /// How many of these are not among the others.
+    /// The number of subjects of this set that `others` lacks.
     pub fn missing_in(&self, others: &SubjectSet) -> usize {
         self.hashes.difference(&others.hashes).count()
     }
 
-    /// Adds all of these.
+    /// Adds all subjects of a set that is comparable with this one.
     pub fn extend(&mut self, others: SubjectSet) {
         self.hashes.extend(others.hashes);
     }
 
-    /// How many there are.
+    /// The number of subjects.
     pub fn len(&self) -> usize {
         self.hashes.len()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.hashes.is_empty()
     }
@@ -52,10 +66,11 @@ impl SubjectSet {
         }
     }
 
-    /// The subjects under which a stream holds messages now, comparable with those of this set.
+    /// The subjects under which a stream stores messages now, comparable with
+    /// those of this set.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Unreachable`] where the server does not answer.
+    /// [`NatsErrorKind::Unreachable`] if the server does not respond.
     pub async fn read(&self, client: &Client, stream: &str) -> Result<SubjectSet, NatsError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             let what = format!("reading the subjects of the stream {stream}");

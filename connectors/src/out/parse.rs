@@ -1,14 +1,18 @@
-//! A published cell read back: what the output stream holds, as the cell that was written.
+//! Published cells read back: the inverse of the parent module, for every
+//! family.
 //!
-//! This is the inverse of what the parent module writes, for every family; nothing else is taken for a cell.
+//! Nothing else is taken for a cell, so a payload that another program
+//! published under an output subject is not mistaken for one.
 
 use serde_json::{Map, Value};
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Cell, Dim, Family, Form};
 
 use crate::calendar;
 
-/// The cell of a published message (`{"cell":…,"value":…,"as_of":…,…}`), closed where its value is null, and the time
-/// of the release that published it, Unix milliseconds; `None` if Tributary does not write such a payload for the family.
+/// Parses the payload of a published cell, `{"cell":…,"value":…,"as_of":…,…}`.
+/// Returns the cell, closed if its value is null, and the time of the release
+/// that published it, Unix milliseconds; `None` if Tributary does not write
+/// such a payload for the family.
 pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     let mut message: Map<String, Value> = serde_json::from_slice(payload).ok()?;
     let Value::Object(names) = message.remove("cell")? else {
@@ -17,8 +21,9 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     if names.len() != family.dims().len() {
         return None;
     }
-    let dims = family.dims().iter();
-    let dims: Option<Vec<Dim>> = dims.map(|name| dim(name, names.get(*name)?)).collect();
+    let dims = family.row().dimensions.iter();
+    let dims = dims.map(|of| dim(of.form(), names.get(of.name())?));
+    let dims: Option<Vec<Dim>> = dims.collect();
     let values = match message.remove("value")? {
         Value::Null => Some(Vec::new()),
         Value::Object(values) => {
@@ -42,31 +47,35 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     Some((cell, released.as_millisecond()))
 }
 
-fn dim(name: &str, value: &Value) -> Option<Dim> {
-    match (name, value) {
+/// Parses one dimension of a form.
+fn dim(form: Form, value: &Value) -> Option<Dim> {
+    match (form, value) {
         (_, Value::Null) => Some(Dim::Null),
-        ("day", Value::String(text)) => day(text).map(Dim::Day),
-        ("month", Value::String(text)) => {
+        (Form::Day, Value::String(text)) => day(text).map(Dim::Day),
+        (Form::Month, Value::String(text)) => {
             let (year, month) = text.split_once('-')?;
             let month: i32 = month.parse().ok()?;
             Some(Dim::Month(year.parse::<i32>().ok()? * 12 + month - 1))
         }
-        ("hour", Value::String(text)) => hour(text),
-        ("touches" | "days", Value::Number(count)) => count.as_u64().map(Dim::Count),
-        ("path", Value::Array(steps)) => {
+        (Form::Hour, Value::String(text)) => hour(text),
+        (Form::Count, Value::Number(count)) => count.as_u64().map(Dim::Count),
+        (Form::Path, Value::Array(steps)) => {
             steps.iter().map(step).collect::<Option<_>>().map(Dim::Path)
         }
-        (_, Value::String(text)) => Some(Dim::Text(text.as_str().into())),
+        (Form::Word | Form::Name, Value::String(text)) => Some(Dim::Text(text.as_str().into())),
         _ => None,
     }
 }
 
+/// Parses `2025-10-26`, as days since 1970-01-01.
 fn day(text: &str) -> Option<i32> {
     let mut parts = text.splitn(3, '-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
     calendar::day(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
 }
 
+/// Parses RFC 3339 with an offset into the Unix second and the offset in
+/// seconds.
 fn hour(text: &str) -> Option<Dim> {
     let (date, rest) = text.split_once('T')?;
     let (clock, offset) = rest.split_at_checked(8)?;
@@ -88,6 +97,7 @@ fn hour(text: &str) -> Option<Dim> {
     Some(Dim::Hour(second, i32::try_from(offset).ok()?))
 }
 
+/// Parses one channel of a path.
 fn step(step: &Value) -> Option<[Option<std::sync::Arc<str>>; 3]> {
     let [source, medium, campaign] = step.as_array()?.as_slice() else {
         return None;
@@ -105,18 +115,19 @@ mod tests {
     use super::*;
     use crate::nats::cell_payload;
     use crate::out::{cell_json, value_json};
+    use tributary_operators::cell::Dimension;
 
-    /// A dimension of a name with something in it.
-    fn sample(name: &str, odd: bool) -> Dim {
-        match name {
-            "day" => Dim::Day(20_387),
-            "month" => Dim::Month(2025 * 12 + 9),
-            "hour" if odd => Dim::Hour(1_761_440_400, -34_200),
-            "hour" => Dim::Hour(1_761_440_400, 3600),
-            "touches" | "days" => Dim::Count(3),
-            "path" => Dim::Path(vec![[Some("g\"o".into()), None, Some("\u{1}é".into())]]),
-            _ if odd => Dim::Null,
-            name => Dim::Text(format!("{name} \\ \"é\"").into()),
+    /// A dimension with something in it.
+    fn sample(of: Dimension, odd: bool) -> Dim {
+        match of.form() {
+            Form::Day => Dim::Day(20_387),
+            Form::Month => Dim::Month(2025 * 12 + 9),
+            Form::Hour if odd => Dim::Hour(1_761_440_400, -34_200),
+            Form::Hour => Dim::Hour(1_761_440_400, 3600),
+            Form::Count => Dim::Count(3),
+            Form::Path => Dim::Path(vec![[Some("g\"o".into()), None, Some("\u{1}é".into())]]),
+            Form::Name if odd => Dim::Null,
+            Form::Word | Form::Name => Dim::Text(format!("{} \\ \"é\"", of.name()).into()),
         }
     }
 
@@ -124,8 +135,8 @@ mod tests {
     fn every_family_reads_back_what_was_written() {
         for family in Family::ALL {
             for odd in [false, true] {
-                let dims = family.dims().iter();
-                let dims = dims.map(|name| sample(name, odd)).collect();
+                let dims = family.row().dimensions.iter();
+                let dims = dims.map(|of| sample(*of, odd)).collect();
                 let values = family
                     .values()
                     .iter()

@@ -1,4 +1,14 @@
-//! One line of a trace, read and written.
+//! One line of a trace, parsed and written.
+//!
+//! | member | value |
+//! |---|---|
+//! | `subject` | the subject, a string |
+//! | `at` | the arrival, Unix milliseconds, an integer from 1970 to 9999 |
+//! | `data` | the payload: a JSON object stands for its own text, a string for its characters |
+//! | `data_base64` | instead of `data`: any bytes, in base64 (RFC 4648, section 4) |
+//! | `headers` | optional: an array of pairs, or an object of strings or arrays of strings |
+//!
+//! Unknown members are ignored.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,26 +20,42 @@ use crate::files::strip_bom;
 use crate::native::time;
 
 /// One message of a trace.
+///
+/// ```
+/// use tributary_connectors::trace::TraceLine;
+///
+/// let line = TraceLine {
+///     subject: "tributary.in.acme.web".to_owned(),
+///     at: 1_700_000_000_000,
+///     headers: Vec::new(),
+///     data: br#"{"id":"w1"}"#.to_vec(),
+/// };
+/// assert_eq!(
+///     line.to_json(),
+///     r#"{"subject":"tributary.in.acme.web","at":1700000000000,"data":{"id":"w1"}}"#
+/// );
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceLine {
-    /// The subject it was sent on.
+    /// The subject on which the message was sent.
     pub subject: String,
-    /// When it arrived, Unix milliseconds.
+    /// The arrival, Unix milliseconds.
     pub at: i64,
-    /// Its headers.
+    /// The headers, in order; a name may occur more than once.
     pub headers: Vec<(String, String)>,
-    /// Its bytes.
+    /// The payload.
     pub data: Vec<u8>,
 }
 
 impl TraceLine {
-    /// The line of this message in a trace, without its end. Read again, it gives the same message.
+    /// The message as a line of a trace, without a line break. Parsed again, it
+    /// is the same message.
     pub fn to_json(&self) -> String {
         write(self)
     }
 }
 
-/// The message of a line, none where the line is no such thing.
+/// Parses a line; `None` if it is not a message.
 pub fn read(bytes: &[u8]) -> Option<TraceLine> {
     let text = std::str::from_utf8(strip_bom(bytes)).ok()?;
     let raw: Raw<'_> = serde_json::from_str(text).ok()?;
@@ -41,14 +67,14 @@ pub fn read(bytes: &[u8]) -> Option<TraceLine> {
     })
 }
 
-/// Unix milliseconds from 1970 to 9999.
+/// Parses Unix milliseconds from 1970 to 9999.
 fn arrival(digits: &str) -> Option<i64> {
     let at = digits.parse().ok()?;
     (0..=time::MAX).contains(&at).then_some(at)
 }
 
-/// The line of a message: an object where the message is one on one line, its text otherwise, base64 where
-/// it is no text.
+/// The line of a message: the payload as an object if it is one on one line,
+/// else as a string, and as base64 if it is not UTF-8.
 pub fn write(line: &TraceLine) -> String {
     let text = std::str::from_utf8(&line.data);
     let member = match text {
@@ -70,11 +96,13 @@ pub fn write(line: &TraceLine) -> String {
     )
 }
 
+/// A JSON string.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Whether a text is one object that stands on one line and begins and ends it.
+/// Whether a text is one JSON object on one line without surrounding white
+/// space, whose text therefore survives being embedded.
 fn is_object(text: &str) -> bool {
     text.starts_with('{')
         && text.ends_with('}')
@@ -82,6 +110,7 @@ fn is_object(text: &str) -> bool {
         && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
+/// The payload of the members `data` and `data_base64`.
 fn data(data: Option<&str>, base64: Option<&str>) -> Option<Vec<u8>> {
     match data.filter(|raw| *raw != "null") {
         Some(raw) if raw.starts_with('{') => Some(raw.as_bytes().to_vec()),
@@ -94,7 +123,7 @@ fn data(data: Option<&str>, base64: Option<&str>) -> Option<Vec<u8>> {
     }
 }
 
-/// An object of texts or lists of texts, or a list of pairs.
+/// The headers, in one of the three forms.
 fn headers(raw: Option<&str>) -> Option<Vec<(String, String)>> {
     match raw {
         None | Some("null") => Some(Vec::new()),
@@ -105,6 +134,7 @@ fn headers(raw: Option<&str>) -> Option<Vec<(String, String)>> {
     }
 }
 
+/// The raw JSON of the members of a line.
 #[derive(Default)]
 struct Raw<'a> {
     subject: Option<&'a str>,
@@ -147,8 +177,10 @@ impl<'de> Deserialize<'de> for Raw<'de> {
     }
 }
 
+/// Headers in the form of an object.
 struct Headers(Vec<(String, String)>);
 
+/// The value of a header in an object: one or several.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Values {

@@ -1,7 +1,12 @@
-//! Traces: recorded messages, one a line, in the order of their arrival.
+//! Traces: recorded messages, one per line, in the order of their arrival.
 //!
-//! `{"subject": "tributary.in.acme.web", "at": 1700000000000, "data": {…}}`. A line that is no such thing
-//! is counted and skipped; a file that cannot be read or unpacked ends the trace with an error.
+//! ```json
+//! {"subject": "tributary.in.acme.web", "at": 1700000000000, "data": {"id": "w1"}}
+//! ```
+//!
+//! A line that is not such a message is counted and skipped; a file that cannot
+//! be read or decompressed ends the trace with an error. [`TraceLine`] defines
+//! the members.
 
 mod line;
 
@@ -11,7 +16,8 @@ use std::path::{Path, PathBuf};
 use crate::files::{self, OpenFile, Progress};
 pub use line::TraceLine;
 
-/// The longest line, in bytes. A longer one is skipped like any other that is no message.
+/// The maximum length of a line, bytes. A longer line is skipped like any other
+/// that is not a message, and is never held in memory as a whole.
 pub const MAX_LINE: usize = 64 << 20;
 
 /// Why a trace cannot be read.
@@ -25,30 +31,50 @@ pub enum TraceError {
         /// Why.
         error: std::io::Error,
     },
-    /// The file cannot be read on, or its compression is damaged.
+    /// The file cannot be read further, or its compression is damaged.
     #[error("cannot read the trace {path} after line {line}: {error}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// The last line that was read.
+        /// The number of the last line that was read, from 1.
         line: u64,
         /// Why.
         error: std::io::Error,
     },
 }
 
-/// The messages of a trace, in order.
+/// Iterates over the messages of a trace in order. After an error the iterator
+/// ends.
 pub struct TraceReader {
     path: PathBuf,
     reader: Box<dyn BufRead + Send>,
     progress: Progress,
+    /// The current line.
     buffer: Vec<u8>,
+    /// The lines read so far.
     lines: u64,
+    /// The lines that were not messages.
     skipped: u64,
+    /// Whether the file has ended or failed.
     ended: bool,
 }
 
-/// Opens a trace: plain, `.gz` or `.zst`, whatever its name says.
+/// Opens a trace: plain, gzip or Zstandard, detected by content.
+///
+/// # Errors
+/// [`TraceError::Open`] if the file cannot be opened.
+/// ```
+/// use tributary_connectors::trace;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("trace");
+/// std::fs::write(&path, r#"{"subject":"tributary.in.acme.web","at":5,"data":{"id":"w1"}}"#)?;
+/// let mut messages = trace::open(&path)?;
+/// let message = messages.next().expect("one message")?;
+/// assert_eq!((message.at, message.data.as_slice()), (5, &br#"{"id":"w1"}"#[..]));
+/// assert!(messages.next().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn open(path: &Path) -> Result<TraceReader, TraceError> {
     let OpenFile { reader, progress } = files::open(path).map_err(|error| TraceError::Open {
         path: path.to_owned(),
@@ -66,28 +92,31 @@ pub fn open(path: &Path) -> Result<TraceReader, TraceError> {
 }
 
 impl TraceReader {
-    /// Lines that were no messages, blank ones not counted.
+    /// The number of lines so far that were not messages; blank lines do not
+    /// count.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// Lines read so far, blank and skipped ones included.
+    /// The number of lines read so far, including blank and skipped ones.
     pub fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// Bytes of the file read so far, compressed where it is.
+    /// Bytes of the file read so far; compressed ones if the file is
+    /// compressed.
     pub fn bytes_read(&self) -> u64 {
         self.progress.read()
     }
 
-    /// How much of the file has been read; stays valid while the trace is read elsewhere.
+    /// How much of the file has been read; remains valid while another thread
+    /// reads on.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
 
-    /// Reads the next line into the buffer, without its end. False at the end of the file; an overlong
-    /// line leaves nothing in the buffer.
+    /// Reads the next line into the buffer, without its line break; `None` at
+    /// the end of the file. The buffer is empty after an overlong line.
     fn fill(&mut self) -> std::io::Result<Option<Length>> {
         self.buffer.clear();
         let mut length = Length::Whole;
@@ -121,9 +150,12 @@ impl TraceReader {
     }
 }
 
+/// Whether a line fits into the buffer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Length {
+    /// It is in the buffer.
     Whole,
+    /// It exceeds [`MAX_LINE`] and was dropped.
     TooLong,
 }
 

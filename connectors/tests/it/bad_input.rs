@@ -2,7 +2,7 @@
 //! count as if it were not there, and nothing of it is repeated in what may be logged.
 
 use crate::common::{AT, brand, config};
-use crate::sink::{Desk, reason};
+use crate::sink::{DecoderHarness, reason};
 use tributary_connectors::dead_letter::Reason;
 use tributary_operators::event::Event;
 
@@ -149,8 +149,8 @@ fn bad_lines() -> Vec<(Vec<u8>, Reason)> {
 #[test]
 fn every_bad_line_gets_its_reason_and_changes_nothing_else() {
     let lines = bad_lines();
-    let mut desk = Desk::acme();
-    let mut alone = Desk::acme();
+    let mut harness = DecoderHarness::acme();
+    let mut alone = DecoderHarness::acme();
     let mut message = Vec::new();
     let mut only_good = Vec::new();
     for (number, (bad, _)) in lines.iter().enumerate() {
@@ -162,11 +162,11 @@ fn every_bad_line_gets_its_reason_and_changes_nothing_else() {
         only_good.extend_from_slice(line.as_bytes());
         only_good.push(b'\n');
     }
-    desk.send(WEB, &message);
+    harness.send(WEB, &message);
     alone.send(WEB, &only_good);
 
     let reasons: Vec<Reason> = lines.iter().map(|(_, reason)| *reason).collect();
-    for ((bad, reason), dead) in lines.iter().zip(&desk.kept.dead) {
+    for ((bad, reason), dead) in lines.iter().zip(&harness.kept.dead) {
         let start = String::from_utf8_lossy(&bad[..bad.len().min(200)]).into_owned();
         assert_eq!(dead.reason, *reason, "{start}: {}", dead.detail);
         assert_eq!(dead.payload, *bad);
@@ -183,10 +183,10 @@ fn every_bad_line_gets_its_reason_and_changes_nothing_else() {
             assert!(!dead.detail.contains(secret), "{}", dead.detail);
         }
     }
-    assert_eq!(desk.kept.reasons(), reasons);
-    assert_eq!(desk.kept.records(), alone.kept.records());
+    assert_eq!(harness.kept.reasons(), reasons);
+    assert_eq!(harness.kept.records(), alone.kept.records());
     assert_eq!(alone.kept.dead, []);
-    let places = desk.kept.events.iter().filter_map(|event| match event {
+    let places = harness.kept.events.iter().filter_map(|event| match event {
         Event::Put { arrival, .. } => Some(arrival.line),
         _ => None,
     });
@@ -279,11 +279,11 @@ fn the_other_kinds_have_reasons_of_their_own() {
 fn strict_refuses_fields_that_nobody_knows_without_naming_them() {
     let mut config = config(vec![brand("acme")]);
     let line = format!(r#"{{"id":"x","ts":{AT},"type":"identify","jane@example.org":1}}"#);
-    let mut lenient = Desk::new(&config);
+    let mut lenient = DecoderHarness::new(&config);
     lenient.send(WEB, line.as_bytes());
     assert_eq!(lenient.kept.records().len(), 1);
     config.ingest.strict = true;
-    let mut strict = Desk::new(&config);
+    let mut strict = DecoderHarness::new(&config);
     strict.send(WEB, line.as_bytes());
     strict.send(WEB, good(1).as_bytes());
     assert_eq!(strict.kept.reasons(), [Reason::UnknownField]);
@@ -293,7 +293,7 @@ fn strict_refuses_fields_that_nobody_knows_without_naming_them() {
 
 #[test]
 fn fields_that_the_record_does_not_use_may_hold_anything() {
-    let mut desk = Desk::acme();
+    let mut harness = DecoderHarness::acme();
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
     for fields in [
         r#""type":"click","amount":{},"landing":7,"order_id":[1],"currency":5.5,"rssi":"x""#
@@ -304,11 +304,11 @@ fn fields_that_the_record_does_not_use_may_hold_anything() {
         format!(r#""type":"view","whatever":{deep}"#),
         format!(r#""type":"view","whatever":"{}""#, "w".repeat(5 << 20)),
     ] {
-        desk.send(
+        harness.send(
             WEB,
             format!(r#"{{"id":"x","ts":{AT},{fields}}}"#).as_bytes(),
         );
     }
-    assert_eq!(desk.kept.dead, []);
-    assert_eq!(desk.kept.records().len(), 6);
+    assert_eq!(harness.kept.dead, []);
+    assert_eq!(harness.kept.records().len(), 6);
 }

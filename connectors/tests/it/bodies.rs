@@ -1,7 +1,7 @@
 //! What each record says: which body the fields of a web record, a transaction and a spend row become.
 
 use crate::common::{AT, brand, config};
-use crate::sink::{Desk, body, record};
+use crate::sink::{DecoderHarness, body, record};
 use tributary_config::model::HashRule;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
@@ -221,21 +221,23 @@ fn tills_sell_refund_and_adjust() {
 
 #[test]
 fn spend_is_one_record_a_platform_campaign_and_day() {
-    let mut desk = Desk::acme();
-    let send = |desk: &mut Desk, line: &str| desk.send("tributary.in.acme.spend", line.as_bytes());
+    let mut harness = DecoderHarness::acme();
+    let send = |harness: &mut DecoderHarness, line: &str| {
+        harness.send("tributary.in.acme.spend", line.as_bytes())
+    };
     send(
-        &mut desk,
+        &mut harness,
         r#"{"date":"2023-11-14","platform":" Ads ","source":"google","medium":"(none)","cost":"-1.5","clicks":3}"#,
     );
     send(
-        &mut desk,
+        &mut harness,
         r#"{"date":"2023-11-14","platform":"Ads","source":"google ","cost":2,"impressions":7}"#,
     );
     send(
-        &mut desk,
+        &mut harness,
         r#"{"date":"2023-11-15","platform":"Ads","source":"google","cost":2}"#,
     );
-    let keys: Vec<_> = desk
+    let keys: Vec<_> = harness
         .kept
         .events
         .iter()
@@ -246,7 +248,7 @@ fn spend_is_one_record_a_platform_campaign_and_day() {
         .collect();
     assert_eq!(keys[0], keys[1]);
     assert_ne!(keys[0], keys[2]);
-    let records = desk.kept.records();
+    let records = harness.kept.records();
     let channel = Channel::of("google", "", "");
     let spend = |cost, impressions, clicks| Body::Spend {
         platform: Label::of("Ads"),
@@ -304,12 +306,12 @@ fn names_identify_and_rules_multiply_where_the_brand_says_so() {
     let mut acme = brand("acme");
     acme.identity.name_postcode = true;
     acme.identity.rules = vec![HashRule::Plain, HashRule::Meta];
-    let mut desk = Desk::new(&config(vec![acme]));
+    let mut harness = DecoderHarness::new(&config(vec![acme]));
     let line = format!(
         r#"{{"id":"t","ts":{AT},"store":"s","amount":1,"email":"\u006aane@example.org","first_name":"J","last_name":"D","postcode":75001}}"#
     );
-    desk.send("tributary.in.acme.transaction", line.as_bytes());
-    let records = desk.kept.records();
+    harness.send("tributary.in.acme.transaction", line.as_bytes());
+    let records = harness.kept.records();
     let ids = records[0].ids.ids();
     let count = |kind| ids.iter().filter(|id| id.kind == kind).count();
     assert_eq!((count(IdKind::Email), count(IdKind::NamePostcode)), (2, 1));

@@ -2,7 +2,7 @@
 //! evidence, and a view whose string cannot be read is not held.
 
 use crate::common::{AT, brand, config};
-use crate::sink::Desk;
+use crate::sink::DecoderHarness;
 use tributary_config::model::{Brand, Consent};
 use tributary_connectors::dead_letter::Reason;
 use tributary_consent::TcString;
@@ -24,8 +24,8 @@ fn acme() -> Brand {
     }
 }
 
-fn desk() -> Desk {
-    Desk::new(&config(vec![acme()]))
+fn harness() -> DecoderHarness {
+    DecoderHarness::new(&config(vec![acme()]))
 }
 
 /// A view with more fields.
@@ -42,8 +42,8 @@ fn with_string(id: &str, ts: i64, string: &str) -> String {
     )
 }
 
-fn statements(desk: &Desk) -> Vec<(RecordKey, i64, &Record)> {
-    let events = desk.kept.events.iter();
+fn statements(harness: &DecoderHarness) -> Vec<(RecordKey, i64, &Record)> {
+    let events = harness.kept.events.iter();
     events
         .filter_map(|event| match event {
             Event::Put {
@@ -57,8 +57,8 @@ fn statements(desk: &Desk) -> Vec<(RecordKey, i64, &Record)> {
         .collect()
 }
 
-fn evidence(desk: &Desk) -> Vec<(RecordKey, &IdSet, i64, &str)> {
-    let events = desk.kept.events.iter();
+fn evidence(harness: &DecoderHarness) -> Vec<(RecordKey, &IdSet, i64, &str)> {
+    let events = harness.kept.events.iter();
     events
         .filter_map(|event| match event {
             Event::Evidence {
@@ -69,8 +69,8 @@ fn evidence(desk: &Desk) -> Vec<(RecordKey, &IdSet, i64, &str)> {
         .collect()
 }
 
-fn contacts(desk: &Desk) -> usize {
-    let records = desk.kept.records();
+fn contacts(harness: &DecoderHarness) -> usize {
+    let records = harness.kept.records();
     let contact = |record: &&&Record| matches!(record.body, Body::Contact { .. });
     records.iter().filter(contact).count()
 }
@@ -88,8 +88,8 @@ fn allowed(body: &Body) -> Option<AllowedUses> {
 }
 
 /// The string of the last statement.
-fn string(desk: &Desk) -> ConsentString {
-    match statements(desk).last().unwrap().2.body {
+fn string(harness: &DecoderHarness) -> ConsentString {
+    match statements(harness).last().unwrap().2.body {
         Body::Consent { string, .. } => string.unwrap(),
         ref body => panic!("{body:?}"),
     }
@@ -97,12 +97,12 @@ fn string(desk: &Desk) -> ConsentString {
 
 #[test]
 fn a_view_with_a_string_is_a_statement_of_the_browser_with_its_evidence() {
-    let mut desk = desk();
-    desk.send(
+    let mut harness = harness();
+    harness.send(
         WEB,
         with_string("w1", AT, crate::strings::MEASURED).as_bytes(),
     );
-    let said = statements(&desk);
+    let said = statements(&harness);
     let [(_, version, record)] = said.as_slice() else {
         panic!("{said:?}");
     };
@@ -111,7 +111,7 @@ fn a_view_with_a_string_is_a_statement_of_the_browser_with_its_evidence() {
         allowed(&record.body),
         Some(steps(&[Use::Hold, Use::Credit, Use::Link, Use::Share]))
     );
-    assert_eq!(desk.kept.word(record.source), "web");
+    assert_eq!(harness.kept.word(record.source), "web");
     let kinds: Vec<IdKind> = record.ids.ids().iter().map(|id| id.kind).collect();
     assert_eq!(
         kinds,
@@ -119,7 +119,7 @@ fn a_view_with_a_string_is_a_statement_of_the_browser_with_its_evidence() {
         "the e-mail did not choose, the browser did"
     );
 
-    let kept = evidence(&desk);
+    let kept = evidence(&harness);
     let [(_, ids, ts, text)] = kept.as_slice() else {
         panic!("{kept:?}");
     };
@@ -131,18 +131,18 @@ fn a_view_with_a_string_is_a_statement_of_the_browser_with_its_evidence() {
     assert_eq!(*text, expected);
 
     // The view itself names both, and is what it was.
-    let view = desk
+    let view = harness
         .kept
         .records()
         .into_iter()
         .find(|record| &*record.id == "w1");
     assert_eq!(view.unwrap().ids.ids().len(), 2);
-    assert_eq!(contacts(&desk), 1);
+    assert_eq!(contacts(&harness), 1);
 }
 
 #[test]
 fn the_same_string_is_one_statement_and_another_string_another() {
-    let mut desk = desk();
+    let mut harness = harness();
     let sent = [
         ("w1", crate::strings::ALL),
         ("w2", crate::strings::ALL),
@@ -151,22 +151,22 @@ fn the_same_string_is_one_statement_and_another_string_another() {
         ("w4", crate::strings::OTHER_VENDOR),
     ];
     for (n, (id, string)) in sent.into_iter().enumerate() {
-        desk.send(WEB, with_string(id, AT + n as i64, string).as_bytes());
+        harness.send(WEB, with_string(id, AT + n as i64, string).as_bytes());
     }
-    let keys: Vec<RecordKey> = statements(&desk).iter().map(|(key, ..)| *key).collect();
+    let keys: Vec<RecordKey> = statements(&harness).iter().map(|(key, ..)| *key).collect();
     assert_eq!(keys[0], keys[1]);
     assert_ne!(keys[1], keys[2]);
     assert_ne!(keys[2], keys[3]);
-    let versions: Vec<i64> = statements(&desk)
+    let versions: Vec<i64> = statements(&harness)
         .iter()
         .map(|(_, version, _)| *version)
         .collect();
     assert_eq!(versions, [-AT, -AT - 1, -AT - 2, -AT - 3]);
-    let kept: Vec<RecordKey> = evidence(&desk).iter().map(|(key, ..)| *key).collect();
+    let kept: Vec<RecordKey> = evidence(&harness).iter().map(|(key, ..)| *key).collect();
     assert_eq!(kept[0], kept[1], "one string of one cookie is kept once");
     assert_ne!(kept[2], kept[3], "each string is kept");
     // Another browser with the same choice is another statement.
-    desk.send(
+    harness.send(
         WEB,
         view(
             "w5",
@@ -175,20 +175,20 @@ fn the_same_string_is_one_statement_and_another_string_another() {
         )
         .as_bytes(),
     );
-    assert_ne!(statements(&desk)[4].0, keys[0]);
-    assert_ne!(evidence(&desk)[4].0, kept[0]);
+    assert_ne!(statements(&harness)[4].0, keys[0]);
+    assert_ne!(evidence(&harness)[4].0, kept[0]);
 }
 
 #[test]
 fn keys_never_change() {
     // They stand in ledgers: a change would keep evidence twice and statements beside their successors.
-    let mut desk = desk();
-    desk.send(
+    let mut harness = harness();
+    harness.send(
         WEB,
         with_string("w1", AT, crate::strings::MEASURED).as_bytes(),
     );
-    let statement = statements(&desk)[0].0.0;
-    let evidence = evidence(&desk)[0].0.0;
+    let statement = statements(&harness)[0].0.0;
+    let evidence = evidence(&harness)[0].0.0;
     assert_eq!(
         (statement, evidence),
         (STATEMENT_KEY, EVIDENCE_KEY),
@@ -201,32 +201,32 @@ const EVIDENCE_KEY: u128 = 0x61e6_c8ef_a84d_5835_a568_d43b_4d97_e1ff;
 
 #[test]
 fn without_a_cookie_everybody_in_the_record_speaks_and_nobody_where_nobody_is_named() {
-    let mut desk = desk();
+    let mut harness = harness();
     let string = crate::strings::ALL;
     let fields = format!(r#","email":"jane@example.org","customer":"K7","tc_string":"{string}""#);
-    desk.send(WEB, view("w1", AT, &fields).as_bytes());
-    assert_eq!(statements(&desk)[0].2.ids.ids().len(), 2);
-    desk.send(
+    harness.send(WEB, view("w1", AT, &fields).as_bytes());
+    assert_eq!(statements(&harness)[0].2.ids.ids().len(), 2);
+    harness.send(
         WEB,
         view("w2", AT, &format!(r#","tc_string":"{string}""#)).as_bytes(),
     );
-    assert_eq!(statements(&desk).len(), 1);
-    assert_eq!(evidence(&desk).len(), 1);
-    assert_eq!(contacts(&desk), 2);
+    assert_eq!(statements(&harness).len(), 1);
+    assert_eq!(evidence(&harness).len(), 1);
+    assert_eq!(contacts(&harness), 2);
 }
 
 #[test]
 fn a_view_whose_string_cannot_be_read_is_refused_alone() {
     for (what, string) in crate::strings::MALFORMED {
-        let mut desk = desk();
+        let mut harness = harness();
         let lines = [
             with_string("w1", AT, crate::strings::ALL),
             with_string("w2", AT, string),
             with_string("w3", AT, crate::strings::ALL),
         ];
-        desk.send(WEB, lines.join("\n").as_bytes());
-        assert_eq!(desk.kept.reasons(), [Reason::BadConsent], "{what}");
-        let dead = &desk.kept.dead[0];
+        harness.send(WEB, lines.join("\n").as_bytes());
+        assert_eq!(harness.kept.reasons(), [Reason::BadConsent], "{what}");
+        let dead = &harness.kept.dead[0];
         assert!(
             dead.detail.starts_with("`tc_string` cannot be read: "),
             "{}",
@@ -234,22 +234,26 @@ fn a_view_whose_string_cannot_be_read_is_refused_alone() {
         );
         assert!(!dead.detail.contains(string), "{}", dead.detail);
         assert_eq!(dead.payload, lines[1].as_bytes());
-        assert_eq!((contacts(&desk), statements(&desk).len()), (2, 2), "{what}");
-        assert_eq!(evidence(&desk).len(), 2, "{what}");
+        assert_eq!(
+            (contacts(&harness), statements(&harness).len()),
+            (2, 2),
+            "{what}"
+        );
+        assert_eq!(evidence(&harness).len(), 2, "{what}");
     }
     // Nobody is named, and yet nothing may be held.
-    let mut desk = desk();
-    desk.send(WEB, view("w1", AT, r#","tc_string":"yes""#).as_bytes());
-    assert_eq!(desk.kept.reasons(), [Reason::BadConsent]);
+    let mut harness = harness();
+    harness.send(WEB, view("w1", AT, r#","tc_string":"yes""#).as_bytes());
+    assert_eq!(harness.kept.reasons(), [Reason::BadConsent]);
 }
 
 #[test]
 fn strings_of_the_wrong_type_or_size_are_refused_as_such() {
     let reason = |fields: &str| {
-        let mut desk = desk();
-        desk.send(WEB, view("w1", AT, fields).as_bytes());
-        assert_eq!(desk.kept.events.len(), 0, "{fields}");
-        desk.kept.dead[0].reason
+        let mut harness = harness();
+        harness.send(WEB, view("w1", AT, fields).as_bytes());
+        assert_eq!(harness.kept.events.len(), 0, "{fields}");
+        harness.kept.dead[0].reason
     };
     assert_eq!(reason(r#","tc_string":["CPX"]"#), Reason::WrongType);
     assert_eq!(reason(r#","tc_string":true"#), Reason::WrongType);
@@ -267,40 +271,44 @@ fn strings_of_the_wrong_type_or_size_are_refused_as_such() {
 #[test]
 fn absent_strings_say_nothing() {
     for fields in ["", r#","tc_string":null"#, r#","tc_string":"","gpp":"""#] {
-        let mut desk = desk();
-        desk.send(
+        let mut harness = harness();
+        harness.send(
             WEB,
             view("w1", AT, &format!(r#","cookie":"c1"{fields}"#)).as_bytes(),
         );
-        assert_eq!((contacts(&desk), statements(&desk).len()), (1, 0));
-        assert_eq!(evidence(&desk).len(), 0);
+        assert_eq!((contacts(&harness), statements(&harness).len()), (1, 0));
+        assert_eq!(evidence(&harness).len(), 0);
     }
 }
 
 #[test]
 fn a_record_that_is_refused_says_nothing() {
-    let mut desk = desk();
+    let mut harness = harness();
     let order = format!(
         r#"{{"id":"o1","ts":{AT},"type":"order","cookie":"c1","tc_string":"{}","amount":"1,5"}}"#,
         crate::strings::ALL
     );
-    desk.send(WEB, order.as_bytes());
-    assert_eq!(desk.kept.reasons(), [Reason::InvalidAmount]);
-    assert!(statements(&desk).is_empty() && evidence(&desk).is_empty());
+    harness.send(WEB, order.as_bytes());
+    assert_eq!(harness.kept.reasons(), [Reason::InvalidAmount]);
+    assert!(statements(&harness).is_empty() && evidence(&harness).is_empty());
 }
 
 #[test]
 fn whoever_reads_no_strings_passes_them_over() {
-    let mut desk = Desk::acme();
+    let mut harness = DecoderHarness::acme();
     for (n, (_, string)) in crate::strings::MALFORMED.into_iter().enumerate() {
-        desk.send(WEB, with_string(&format!("w{n}"), AT, string).as_bytes());
+        harness.send(WEB, with_string(&format!("w{n}"), AT, string).as_bytes());
     }
-    desk.send(
+    harness.send(
         WEB,
         view("w", AT, r#","cookie":"c1","tc_string":[1]"#).as_bytes(),
     );
-    assert_eq!(contacts(&desk), crate::strings::MALFORMED.len() + 1);
-    assert_eq!(desk.kept.events.len() - 1, contacts(&desk), "and one word");
+    assert_eq!(contacts(&harness), crate::strings::MALFORMED.len() + 1);
+    assert_eq!(
+        harness.kept.events.len() - 1,
+        contacts(&harness),
+        "and one word"
+    );
 }
 
 #[test]
@@ -310,21 +318,21 @@ fn an_opt_out_alone_is_an_objection_to_sharing_and_nothing_else() {
         stands: true,
     };
     let gpp = |brand: Brand, strings: &str| {
-        let mut desk = Desk::new(&config(vec![brand]));
-        desk.send(
+        let mut harness = DecoderHarness::new(&config(vec![brand]));
+        harness.send(
             WEB,
             view("w1", AT, &format!(r#","cookie":"c1"{strings}"#)).as_bytes(),
         );
-        assert_eq!(desk.kept.dead, []);
-        assert_eq!(contacts(&desk), 1);
-        let bodies: Vec<Body> = statements(&desk)
+        assert_eq!(harness.kept.dead, []);
+        assert_eq!(contacts(&harness), 1);
+        let bodies: Vec<Body> = statements(&harness)
             .iter()
             .map(|(.., record)| record.body.clone())
             .collect();
         let consents: Vec<AllowedUses> = bodies.iter().filter_map(allowed).collect();
         let objected = bodies.contains(&objection);
         assert_eq!(bodies.len(), consents.len() + usize::from(objected));
-        (consents, objected, evidence(&desk).len())
+        (consents, objected, evidence(&harness).len())
     };
     for brand in [acme(), brand("acme")] {
         let one = |string: &str| {
@@ -341,7 +349,7 @@ fn an_opt_out_alone_is_an_objection_to_sharing_and_nothing_else() {
         );
         assert_eq!(one(crate::strings::GPP_EMPTY), (vec![], false, 1));
     }
-    // A TC string within counts where there is somebody for whom it speaks.
+    // A TC string inside it counts if the brand is a party to it.
     let tc = format!(r#","gpp":"{}""#, crate::strings::GPP_TC);
     let share = steps(&[Use::Share]);
     assert_eq!(gpp(acme(), &tc), (vec![share], false, 1));
@@ -366,13 +374,13 @@ fn an_opt_out_alone_is_an_objection_to_sharing_and_nothing_else() {
 #[test]
 fn a_string_is_known_by_itself_and_by_the_day_of_its_last_update() {
     let said = |fields: &str| {
-        let mut desk = desk();
-        desk.send(
+        let mut harness = harness();
+        harness.send(
             WEB,
             view("w1", AT, &format!(r#","cookie":"c1"{fields}"#)).as_bytes(),
         );
-        assert_eq!(desk.kept.dead, []);
-        string(&desk)
+        assert_eq!(harness.kept.dead, []);
+        string(&harness)
     };
     let tc = |text: &str| said(&format!(r#","tc_string":"{text}""#));
     let one = tc(crate::strings::ALL);
@@ -395,35 +403,35 @@ fn a_string_is_known_by_itself_and_by_the_day_of_its_last_update() {
 
 #[test]
 fn a_string_that_is_still_sent_is_stated_again_after_four_weeks() {
-    let mut desk = desk();
+    let mut harness = harness();
     let day = 86_400_000;
     for (n, ts) in [AT - 60 * day, AT - 60 * day + 1, AT]
         .into_iter()
         .enumerate()
     {
-        desk.send(
+        harness.send(
             WEB,
             with_string(&format!("w{n}"), ts, crate::strings::ALL).as_bytes(),
         );
     }
-    let keys: Vec<RecordKey> = statements(&desk).iter().map(|(key, ..)| *key).collect();
+    let keys: Vec<RecordKey> = statements(&harness).iter().map(|(key, ..)| *key).collect();
     assert_eq!(keys[0], keys[1]);
     assert_ne!(keys[1], keys[2]);
 }
 
 #[test]
 fn the_applicable_sections_stand_in_the_evidence() {
-    let mut desk = desk();
+    let mut harness = harness();
     let fields = format!(
         r#","cookie":"c1","gpp":"{}","gpp_sid":[ 7, 8 ]"#,
         crate::strings::US_OUT
     );
-    desk.send(WEB, view("w1", AT, &fields).as_bytes());
+    harness.send(WEB, view("w1", AT, &fields).as_bytes());
     let expected = format!(
         r#"{{"gpp_sid":[7,8],"method":"gpp","signal":"{}","source":"web"}}"#,
         crate::strings::US_OUT
     );
-    assert_eq!(evidence(&desk)[0].3, expected);
+    assert_eq!(evidence(&harness)[0].3, expected);
 }
 
 #[test]
@@ -439,10 +447,10 @@ fn two_decoders_say_the_same_whatever_they_read_before() {
             with_string(&format!("w{n}"), AT + n as i64, all[n % 4])
         })
         .collect();
-    let mut together = desk();
+    let mut together = harness();
     together.send(WEB, lines.join("\n").as_bytes());
     for (n, line) in lines.iter().enumerate().step_by(997) {
-        let mut alone = desk();
+        let mut alone = harness();
         alone.send(WEB, line.as_bytes());
         let (key, version, record) = statements(&alone)[0];
         let (other, of, same) = statements(&together)[n];
@@ -454,10 +462,10 @@ fn two_decoders_say_the_same_whatever_they_read_before() {
 fn a_position_is_dropped_at_the_door() {
     // A precise position would need special feature 1; nothing of it is kept, with consent or without.
     let kept = |string: &str, place: &str| {
-        let mut desk = desk();
+        let mut harness = harness();
         let fields = format!(r#","cookie":"c1","tc_string":"{string}"{place}"#);
-        desk.send(WEB, view("w1", AT, &fields).as_bytes());
-        format!("{:?}", desk.kept.events)
+        harness.send(WEB, view("w1", AT, &fields).as_bytes());
+        format!("{:?}", harness.kept.events)
     };
     let place = r#","lat":48.85837,"lon":2.294481,"ip":"192.0.2.7","user_agent":"Browser/1""#;
     for string in [crate::strings::PRECISE, crate::strings::NOTHING] {

@@ -1,7 +1,7 @@
 //! A form, a call or a preference centre sends what somebody chose: a record of its own, with what was shown.
 
 use crate::common::{AT, brand, config};
-use crate::sink::Desk;
+use crate::sink::DecoderHarness;
 use tributary_config::model::{Brand, Consent};
 use tributary_connectors::dead_letter::Reason;
 use tributary_operators::allowed_uses::{AllowedUses, Use};
@@ -20,10 +20,10 @@ fn acme() -> Brand {
     }
 }
 
-fn sent(brand: Brand, line: &str) -> Desk {
-    let mut desk = Desk::new(&config(vec![brand]));
-    desk.send(CONSENT, line.as_bytes());
-    desk
+fn sent(brand: Brand, line: &str) -> DecoderHarness {
+    let mut harness = DecoderHarness::new(&config(vec![brand]));
+    harness.send(CONSENT, line.as_bytes());
+    harness
 }
 
 fn line(fields: &str) -> String {
@@ -32,13 +32,13 @@ fn line(fields: &str) -> String {
 
 /// The body of a statement by e-mail.
 fn body(signal: &str) -> Body {
-    let desk = sent(
+    let harness = sent(
         acme(),
         &line(&format!(r#""email":"jane@example.org",{signal}"#)),
     );
-    assert_eq!(desk.kept.dead, []);
+    assert_eq!(harness.kept.dead, []);
     // An opt-out beside it is a statement of its own.
-    let record = desk
+    let record = harness
         .kept
         .records()
         .into_iter()
@@ -54,9 +54,9 @@ fn body(signal: &str) -> Body {
 }
 
 fn reason(fields: &str) -> Reason {
-    let desk = sent(acme(), &line(fields));
-    assert!(desk.kept.events.is_empty(), "{fields}");
-    desk.kept.dead[0].reason
+    let harness = sent(acme(), &line(fields));
+    assert!(harness.kept.events.is_empty(), "{fields}");
+    harness.kept.dead[0].reason
 }
 
 fn allowed(steps: &[Use]) -> Body {
@@ -70,8 +70,8 @@ fn allowed(steps: &[Use]) -> Body {
 }
 
 /// Key, time and text of the evidence.
-fn evidence(desk: &Desk) -> (RecordKey, i64, String) {
-    let mut kept = desk.kept.events.iter().filter_map(|event| match event {
+fn evidence(harness: &DecoderHarness) -> (RecordKey, i64, String) {
+    let mut kept = harness.kept.events.iter().filter_map(|event| match event {
         Event::Evidence { key, ts, text, .. } => Some((*key, *ts, text.to_string())),
         _ => None,
     });
@@ -130,17 +130,17 @@ fn opt_outs_alone_stand_and_are_taken_back() {
 #[test]
 fn a_statement_names_whoever_made_it_and_is_corrected_by_its_id() {
     let fields = r#""email":"Jane@Example.org","phone":"0612345678","cookie":"c1","customer":"K7","wallet":"w","device":"d","purposes":{"1":true}"#;
-    let desk = sent(acme(), &line(fields));
-    let record = desk.kept.records()[0];
+    let harness = sent(acme(), &line(fields));
+    let record = harness.kept.records()[0];
     let mut kinds: Vec<IdKind> = record.ids.ids().iter().map(|id| id.kind).collect();
     kinds.sort_unstable();
     assert_eq!(kinds, IdKind::ALL[..6]);
     assert_eq!((&*record.id, record.ts), ("k1", AT));
-    assert_eq!(desk.kept.word(record.source), "consent");
+    assert_eq!(harness.kept.word(record.source), "consent");
 
     let put = |line: &str| {
-        let desk = sent(acme(), line);
-        let put = desk.kept.events.iter().find_map(|event| match event {
+        let harness = sent(acme(), line);
+        let put = harness.kept.events.iter().find_map(|event| match event {
             Event::Put { key, version, .. } => Some((*key, *version)),
             _ => None,
         });
@@ -153,7 +153,7 @@ fn a_statement_names_whoever_made_it_and_is_corrected_by_its_id() {
     assert_eq!((first.0, first.1), (second.0, 0));
     assert_eq!(second.1, 3);
     // It meets the web records of the same cookie.
-    let mut web = Desk::new(&config(vec![acme()]));
+    let mut web = DecoderHarness::new(&config(vec![acme()]));
     let view = format!(r#"{{"id":"w","ts":{AT},"type":"view","cookie":"c1"}}"#);
     web.send("tributary.in.acme.web", view.as_bytes());
     let cookie = web.kept.records()[0].ids.ids()[0];
@@ -165,8 +165,8 @@ fn what_was_shown_is_kept_word_for_word() {
     let shown = r#"{ "text": "Do you \"agree\" ?", "page":"/sign-up",
         "rate": 1.50 }"#;
     let fields = format!(r#""customer":"K7","purposes":{{"9":true,"1":true}},"evidence":{shown}"#);
-    let desk = sent(acme(), &line(&fields));
-    let (_, ts, text) = evidence(&desk);
+    let harness = sent(acme(), &line(&fields));
+    let (_, ts, text) = evidence(&harness);
     assert_eq!(ts, AT);
     assert_eq!(
         text,
@@ -235,8 +235,8 @@ fn what_is_missing_or_too_much_is_refused() {
         let line = line(&format!(
             r#""email":"a@example.org",{signal},"{required}":null"#
         ));
-        let desk = sent(acme(), &line);
-        assert_eq!(desk.kept.reasons(), [Reason::MissingField]);
+        let harness = sent(acme(), &line);
+        assert_eq!(harness.kept.reasons(), [Reason::MissingField]);
     }
 }
 
@@ -285,13 +285,13 @@ fn a_string_that_speaks_for_nobody_is_refused_and_boxes_are_not() {
         format!(r#""tc_string":"{}""#, crate::strings::ALL),
         format!(r#""gpp":"{}""#, crate::strings::GPP_TC),
     ] {
-        let desk = to(signal);
-        assert_eq!(desk.kept.reasons(), [Reason::BadConsent]);
-        assert!(desk.kept.dead[0].detail.contains("consent.vendor"));
+        let harness = to(signal);
+        assert_eq!(harness.kept.reasons(), [Reason::BadConsent]);
+        assert!(harness.kept.dead[0].detail.contains("consent.vendor"));
     }
-    let desk = to(r#""purposes":{"1":true,"7":true}"#.to_owned());
+    let harness = to(r#""purposes":{"1":true,"7":true}"#.to_owned());
     assert_eq!(
-        desk.kept.records()[0].body,
+        harness.kept.records()[0].body,
         allowed(&[Use::Hold, Use::Credit, Use::Share])
     );
 }

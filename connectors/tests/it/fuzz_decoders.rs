@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::{AT, brand, config};
-use crate::sink::{Desk, Kept};
+use crate::sink::{DecoderHarness, Kept};
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use tributary_config::model::{
@@ -237,13 +237,13 @@ fn objects(data: &[u8]) -> usize {
 
 /// What holds of everything that a decoder gives.
 fn check(kept: &Kept) {
-    let mut told: BTreeSet<Label> = OWN_WORDS.iter().map(|word| Label::of(word)).collect();
+    let mut announced: BTreeSet<Label> = OWN_WORDS.iter().map(|word| Label::of(word)).collect();
     let limit = 1_000_000_000_000_000;
     for event in &kept.events {
         match event {
             Event::LabelName { label, word, .. } => {
                 assert_eq!(*label, Label::of(word));
-                told.insert(*label);
+                announced.insert(*label);
             }
             Event::Put { record, .. } => {
                 assert!(
@@ -263,14 +263,14 @@ fn check(kept: &Kept) {
                     Body::Adjustment { amount, .. } => assert!((-limit..0).contains(amount)),
                     Body::Spend { cost, .. } => assert!((-limit..=limit).contains(cost)),
                     Body::Contact { channel, .. } => {
-                        assert!(told.contains(&channel.source) || channel.source.is_absent())
+                        assert!(announced.contains(&channel.source) || channel.source.is_absent())
                     }
                     Body::Identify => {}
                     Body::Consent { .. } | Body::Right { .. } => assert!(!record.ids.is_empty()),
                 }
             }
             Event::Ping { ping } => {
-                assert!(told.contains(&ping.store) && (-127..=20).contains(&ping.rssi));
+                assert!(announced.contains(&ping.store) && (-127..=20).contains(&ping.rssi));
             }
             Event::Evidence { ids, text, .. } => {
                 assert!(!ids.is_empty());
@@ -293,8 +293,8 @@ fn check(kept: &Kept) {
 #[test]
 fn messages() {
     let mut dice = Dice(0x1234_5678_9abc_def1);
-    let mut desk = Desk::new(&fuzz_config());
-    let untold = desk.decoder.clone();
+    let mut harness = DecoderHarness::new(&fuzz_config());
+    let unannounced = harness.decoder.clone();
     let mut accepted = 0;
     let total = inputs();
     for round in 0..total {
@@ -321,13 +321,13 @@ fn messages() {
             dice.mutate(&mut subject);
         }
         let subject = String::from_utf8_lossy(&subject).into_owned();
-        desk.send(&subject, &data);
+        harness.send(&subject, &data);
         let known = subject == format!("tributary.in.acme.{kind}");
-        let expected = match desk.kept.dead.first() {
+        let expected = match harness.kept.dead.first() {
             Some(dead) if !known && dead.payload == data => 1,
             _ => objects(&data),
         };
-        let kept = std::mem::take(&mut desk.kept);
+        let kept = std::mem::take(&mut harness.kept);
         let shown = String::from_utf8_lossy(&data);
         assert_eq!(
             kept.outcomes(),
@@ -335,11 +335,11 @@ fn messages() {
             "input {round} on {subject}: {shown}"
         );
         accepted += kept.outcomes() - kept.dead.len();
-        // The words of earlier messages are told, so labels are checked with a decoder of its own.
+        // The labels of earlier messages are announced, so they are checked with a decoder of its own.
         if round % 16 == 0 {
-            desk.decoder = untold.clone();
-            desk.send(&subject, &data);
-            check(&std::mem::take(&mut desk.kept));
+            harness.decoder = unannounced.clone();
+            harness.send(&subject, &data);
+            check(&std::mem::take(&mut harness.kept));
         }
     }
     assert!(
@@ -372,16 +372,16 @@ fn traces_and_what_they_are_packed_in() {
     }
     std::fs::write(&path, &file).unwrap();
     let mut reader = trace::open(&path).unwrap();
-    let mut desk = Desk::new(&fuzz_config());
+    let mut harness = DecoderHarness::new(&fuzz_config());
     let mut messages = 0;
     for line in reader.by_ref() {
         let line = line.unwrap();
         messages += 1;
-        desk.send_with(&line.subject, line.at, &[], &line.data);
+        harness.send_with(&line.subject, line.at, &[], &line.data);
     }
     assert_eq!(messages + reader.skipped() as usize, lines);
     assert!(messages > lines / 4);
-    check(&desk.kept);
+    check(&harness.kept);
 
     let sample = &file[..file.len().min(20_000)];
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -422,16 +422,16 @@ fn csv_files() {
             Kind::Transaction,
             Format::Csv(column_map(round % 2 == 0)),
         );
-        let mut desk = Desk::new(&fuzz_config());
+        let mut harness = DecoderHarness::new(&fuzz_config());
         let mut rows = 0;
         for line in csv::open(&path, &brand, &till).unwrap() {
             let line = line.unwrap();
             rows += 1;
-            desk.send_with(&line.subject, line.at, &[], &line.data);
+            harness.send_with(&line.subject, line.at, &[], &line.data);
         }
         assert!(rows > 0);
-        assert_eq!(desk.kept.outcomes(), rows);
-        check(&desk.kept);
+        assert_eq!(harness.kept.outcomes(), rows);
+        check(&harness.kept);
     }
 }
 
@@ -472,12 +472,12 @@ proptest! {
     #[test]
     fn any_addresses_give_one_contact_or_one_refusal(url in ".{0,80}|https?://.{0,60}", referrer in "https?://.{0,40}|.*") {
         let line = serde_json::json!({"id": "1", "ts": AT, "type": "view", "url": url, "referrer": referrer});
-        let mut desk = Desk::new(&config(vec![]));
-        desk.send("tributary.in.acme.web", line.to_string().as_bytes());
-        prop_assert_eq!(desk.kept.outcomes(), 1);
-        let mut desk = Desk::acme();
-        desk.send("tributary.in.acme.web", line.to_string().as_bytes());
-        prop_assert_eq!(desk.kept.outcomes(), 1);
-        check(&desk.kept);
+        let mut harness = DecoderHarness::new(&config(vec![]));
+        harness.send("tributary.in.acme.web", line.to_string().as_bytes());
+        prop_assert_eq!(harness.kept.outcomes(), 1);
+        let mut harness = DecoderHarness::acme();
+        harness.send("tributary.in.acme.web", line.to_string().as_bytes());
+        prop_assert_eq!(harness.kept.outcomes(), 1);
+        check(&harness.kept);
     }
 }

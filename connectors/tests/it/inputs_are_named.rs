@@ -1,5 +1,5 @@
 //! Arguments name traces and files of CSV sources; several are read one after the other, and a
-//! wrong one is told before anything is read.
+//! wrong one is reported before anything is read.
 
 use std::path::Path;
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
+mod announced_labels;
 mod bad_input;
 mod bodies;
 mod common;
@@ -19,4 +20,3 @@ mod steps_of_strings;
 mod strings;
 mod subjects;
 mod traces;
-mod words;

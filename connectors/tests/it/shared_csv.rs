@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::common::{brand, config};
-use crate::sink::{Desk, Kept};
+use crate::sink::{DecoderHarness, Kept};
 use tributary_config::model::{
     Column, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Source, TimeUnit,
 };
@@ -37,12 +37,12 @@ fn read(path: &str, kind: Kind, zone: Option<&str>, map: Csv) -> Option<Kept> {
         arrival_header: false,
     };
     acme.sources = vec![source.clone()];
-    let mut desk = Desk::new(&config(vec![acme.clone()]));
+    let mut harness = DecoderHarness::new(&config(vec![acme.clone()]));
     for line in csv::open(&path, &acme, &source).unwrap() {
         let line = line.unwrap();
-        desk.send_with(&line.subject, line.at, &[], &line.data);
+        harness.send_with(&line.subject, line.at, &[], &line.data);
     }
-    Some(desk.kept)
+    Some(harness.kept)
 }
 
 fn map(columns: &[(&str, &str)], sum_rows: bool) -> Csv {

@@ -1,7 +1,7 @@
 //! Where a message belongs: brands, kinds and sources by subject, and what CloudEvents headers lend.
 
 use crate::common::{AT, brand, config};
-use crate::sink::Desk;
+use crate::sink::DecoderHarness;
 use tributary_config::model::{Brand, Format, HashRule, Kind, Source, TimeUnit};
 use tributary_connectors::dead_letter::Reason;
 use tributary_operators::record::BrandId;
@@ -26,12 +26,12 @@ fn with_sources(names: &[&str]) -> Brand {
 }
 
 fn source_of(names: &[&str], subject: &str, headers: &[(&str, &str)]) -> String {
-    let mut desk = Desk::new(&config(vec![with_sources(names)]));
+    let mut harness = DecoderHarness::new(&config(vec![with_sources(names)]));
     let line = format!(r#"{{"id":"w","ts":{AT},"type":"identify"}}"#);
-    desk.send_with(subject, AT, headers, line.as_bytes());
-    match desk.kept.records().first() {
-        Some(record) => desk.kept.word(record.source),
-        None => desk.kept.dead[0].reason.name().to_owned(),
+    harness.send_with(subject, AT, headers, line.as_bytes());
+    match harness.kept.records().first() {
+        Some(record) => harness.kept.word(record.source),
+        None => harness.kept.dead[0].reason.name().to_owned(),
     }
 }
 
@@ -67,7 +67,7 @@ fn a_source_is_named_or_found() {
 
 #[test]
 fn subjects_that_lead_nowhere_are_refused_whole() {
-    let mut desk = Desk::new(&config(vec![brand("acme"), brand("zeta")]));
+    let mut harness = DecoderHarness::new(&config(vec![brand("acme"), brand("zeta")]));
     let data = b"{}\nnonsense";
     for (subject, reason, brand, kind) in [
         (
@@ -128,8 +128,8 @@ fn subjects_that_lead_nowhere_are_refused_whole() {
         ),
         ("", Reason::MalformedSubject, None, None),
     ] {
-        desk.send(subject, data);
-        let dead = desk.kept.dead.pop().unwrap();
+        harness.send(subject, data);
+        let dead = harness.kept.dead.pop().unwrap();
         assert_eq!(
             (dead.reason, dead.brand.as_deref()),
             (reason, brand),
@@ -140,18 +140,18 @@ fn subjects_that_lead_nowhere_are_refused_whole() {
             (dead.subject.as_str(), dead.payload.as_slice()),
             (subject, &data[..])
         );
-        assert!(desk.kept.dead.is_empty() && desk.kept.events.is_empty());
+        assert!(harness.kept.dead.is_empty() && harness.kept.events.is_empty());
     }
 }
 
 #[test]
 fn brands_are_known_by_their_names_and_share_nothing() {
-    let mut desk = Desk::new(&config(vec![brand("acme"), brand("zeta")]));
+    let mut harness = DecoderHarness::new(&config(vec![brand("acme"), brand("zeta")]));
     let line = format!(r#"{{"id":"w","ts":{AT},"type":"identify","email":"jane@example.org"}}"#);
     for name in ["zeta", "acme", "zeta"] {
-        desk.send(&format!("tributary.in.{name}.web"), line.as_bytes());
+        harness.send(&format!("tributary.in.{name}.web"), line.as_bytes());
     }
-    let records = desk.kept.records();
+    let records = harness.kept.records();
     let brands: Vec<_> = records.iter().map(|record| record.brand).collect();
     assert_eq!(brands, ["zeta", "acme", "zeta"].map(BrandId::of));
     assert_ne!(records[0].ids, records[1].ids);
@@ -164,25 +164,25 @@ fn headers_lend_what_a_record_lacks() {
         ("ce-id", "from-header"),
         ("ce-time", "2023-11-14T22:13:20.5Z"),
     ];
-    let mut desk = Desk::acme();
+    let mut harness = DecoderHarness::acme();
     let web = "tributary.in.acme.web";
-    desk.send_with(web, AT, &headers, br#"{"type":"identify"}"#);
+    harness.send_with(web, AT, &headers, br#"{"type":"identify"}"#);
     let own = br#"{"id":"own","ts":31536000001,"type":"identify"}"#;
-    desk.send_with(web, AT, &headers, own);
-    desk.send_with(
+    harness.send_with(web, AT, &headers, own);
+    harness.send_with(
         web,
         AT,
         &[("ce_id", "x"), ("ce_time", "bad")],
         br#"{"type":"identify"}"#,
     );
     // One id for several records would make each a correction of the one before.
-    desk.send_with(
+    harness.send_with(
         web,
         AT,
         &headers,
         b"{\"type\":\"identify\"}\n{\"type\":\"identify\"}",
     );
-    let heads: Vec<_> = desk
+    let heads: Vec<_> = harness
         .kept
         .records()
         .iter()
@@ -197,20 +197,20 @@ fn headers_lend_what_a_record_lacks() {
     );
     use Reason::*;
     assert_eq!(
-        desk.kept.reasons(),
+        harness.kept.reasons(),
         [InvalidTime, MissingField, MissingField]
     );
 }
 
 #[test]
 fn zone_and_region_are_the_sources() {
-    let mut desk = Desk::new(&config(vec![with_sources(&["shop"])]));
+    let mut harness = DecoderHarness::new(&config(vec![with_sources(&["shop"])]));
     let line = r#"{"id":"w","ts":"2023-11-14 07:00:00","type":"identify","phone":"020 7946 0018"}"#;
-    desk.send("tributary.in.acme.web", line.as_bytes());
+    harness.send("tributary.in.acme.web", line.as_bytes());
     let line =
         r#"{"id":"x","ts":"2023-11-13T22:00:00Z","type":"identify","phone":"+44 20 7946 0018"}"#;
-    desk.send("tributary.in.acme.web", line.as_bytes());
-    let records = desk.kept.records();
+    harness.send("tributary.in.acme.web", line.as_bytes());
+    let records = harness.kept.records();
     assert_eq!(records[0].ts, records[1].ts);
     assert_eq!(records[0].ids, records[1].ids);
     assert_eq!(records[0].ids.ids().len(), 1);

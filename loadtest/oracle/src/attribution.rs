@@ -1,27 +1,37 @@
 //! The `attribution` family: every conversion credited by every rule model.
 //!
-//! A conversion without a touch is credited to `unattributed`, one of an oversized person to
-//! `unattributed`/`oversized`, and an adjustment puts its amount on `unattributed` without a conversion: so the
-//! total of every model is what tills and orders say.
+//! A conversion without a touchpoint is credited to `unattributed`, and one of an oversized person
+//! to `unattributed`/`oversized`. An adjustment adds its amount to `unattributed` without a
+//! conversion. So the total of every model equals what tills and orders report.
 
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Currency, Day, SaleKind};
 
 use crate::brand::{self, Brand};
+use crate::family_sums::{CountedCell, FamilySums};
 use crate::journeys::{Conversion, Journeys};
+use crate::net_sales::NetSales;
 use crate::rules::{Model, receivers};
-use crate::sales::Books;
 use crate::share::largest_remainder;
-use crate::tally::{Tally, Weighed};
 
-/// Millionths of one conversion.
+/// One conversion, in millionths.
 pub(crate) const MILLIONTHS: u128 = 1_000_000;
 
+/// The dimensions of a cell, except the brand: model, channel, conversion kind, store, day and
+/// currency.
 type Key = (Model, Channel, SaleKind, Label, Day, Currency);
 
-pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<Weighed> {
-    let mut tally: Tally<Key, 2> = Tally::new();
+/// The cells of the family for one brand.
+///
+/// - Dimensions: brand, model, source, medium, campaign, kind, store, day, currency.
+/// - Values: conversions in millionths, revenue in minor units.
+/// - Contributors: the persons with a credit in the cell, and each conversion without a person.
+///
+/// Invariant: for every model, the sums over all channels are those of `store_day` and
+/// `orders_day`.
+pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) -> Vec<CountedCell> {
+    let mut tally: FamilySums<Key, 2> = FamilySums::new();
     for model in Model::ALL {
         for conversion in &journeys.conversions {
             let sale = &conversion.sale;
@@ -35,7 +45,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<We
                 }
             }
         }
-        for line in &books.adjustments {
+        for line in &net_sales.adjustments {
             let channel = Channel::unattributed();
             let key = (
                 model,
@@ -49,7 +59,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<We
         }
     }
 
-    tally.weighed(Family::Attribution, |key, sum| {
+    tally.cells(Family::Attribution, |key, sum| {
         let (model, channel, kind, store, day, currency) = *key;
         let [source, medium, campaign] = brand.channel(channel);
         let dims = vec![
@@ -67,7 +77,11 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, books: &Books) -> Vec<We
     })
 }
 
-/// The credits of one conversion: channel, millionths of the conversion, and minor units.
+/// The credits of one conversion under a model: channel, millionths of the conversion, and minor
+/// units.
+///
+/// A channel may occur several times. The credits add up to one conversion and to the remaining
+/// amount of the sale.
 fn credits(model: Model, brand: &Brand, conversion: &Conversion) -> Vec<(Channel, i128, i128)> {
     let receivers = match (conversion.oversized, conversion.path.is_empty()) {
         (true, _) => vec![(Channel::oversized(), 1)],

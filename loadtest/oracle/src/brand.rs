@@ -1,4 +1,4 @@
-//! One brand while its cells are computed: its settings, and how labels become dimensions.
+//! One brand while its cells are computed: its settings, and labels as dimensions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,13 +8,16 @@ use tributary_operators::label::{Channel, Label, LabelNames};
 use tributary_operators::record::{BrandId, Currency, Ping, Record, SaleKind};
 use tributary_operators::settings::{BrandSettings, Settings};
 
-use crate::hold::Held;
+use crate::stored::StoredState;
 
-/// A brand's settings and the words of all labels.
+/// The settings of a brand, and the names of all labels.
 pub(crate) struct Brand<'a> {
+    /// The settings of the brand.
     pub(crate) settings: &'a BrandSettings,
+    /// The names of the labels of all brands.
     pub(crate) words: &'a LabelNames,
-    /// By which time its links are judged, Unix milliseconds; none where nobody has said.
+    /// The time as of which the age of links is determined, Unix milliseconds; `None` if none was
+    /// set.
     pub(crate) link_time: Option<i64>,
 }
 
@@ -24,29 +27,30 @@ impl Brand<'_> {
         Dim::Text(self.settings.name.clone())
     }
 
-    /// A label as a dimension: its word, or null.
+    /// The name of a label as a dimension, or null for an absent or unnamed label.
     pub(crate) fn word(&self, label: Label) -> Dim {
         self.words
             .word(label)
             .map_or(Dim::Null, |word| Dim::Text(word.clone()))
     }
 
-    /// The dimensions `source`, `medium`, `campaign`.
+    /// The dimensions `source`, `medium` and `campaign`.
     pub(crate) fn channel(&self, channel: Channel) -> [Dim; 3] {
         [channel.source, channel.medium, channel.campaign].map(|label| self.word(label))
     }
 
-    /// The words of a channel: strings compare by their bytes, and none comes first.
+    /// The names of a channel, for sorting: bytewise, absent names first.
     pub(crate) fn channel_words(&self, channel: Channel) -> [Option<Arc<str>>; 3] {
         [channel.source, channel.medium, channel.campaign]
             .map(|label| self.words.word(label).cloned())
     }
 }
 
-/// Hands the records and pings of each brand over.
+/// Calls `each` with every brand of the settings and its stored records and pings, in the order of
+/// the brands' IDs. Brands without records or pings are left out.
 pub(crate) fn by_brand(
     settings: &Settings,
-    held: &Held,
+    held: &StoredState,
     mut each: impl FnMut(&Brand, &[&Record], &[&Ping]),
 ) {
     let mut by_brand: BTreeMap<BrandId, (Vec<&Record>, Vec<&Ping>)> = BTreeMap::new();

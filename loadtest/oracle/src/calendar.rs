@@ -7,14 +7,14 @@ use jiff::SignedDuration;
 use jiff::civil::{Date, date};
 use tributary_operators::record::Day;
 
-/// The month of a day as `year * 12 + (month - 1)`.
+/// The month of a day, as `year * 12 + (month - 1)`.
 pub(crate) fn month(day: Day) -> i32 {
     let epoch: Date = date(1970, 1, 1);
     let civil = epoch.saturating_add(SignedDuration::from_hours(24 * i64::from(day)));
     i32::from(civil.year()) * 12 + i32::from(civil.month()) - 1
 }
 
-/// The start of the local hour that holds a second: Unix seconds.
+/// The start of the local hour that contains a second, in Unix seconds. `utc_offset` is in seconds.
 pub(crate) fn hour(second: i64, utc_offset: i32) -> i64 {
     let offset = i64::from(utc_offset);
     (second + offset).div_euclid(3600) * 3600 - offset

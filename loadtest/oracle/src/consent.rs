@@ -1,18 +1,23 @@
-//! Consent and rights: which current records count, for which identifiers and uses.
+//! Consent and rights: which stored records count, with which identifiers and for which uses.
 //!
-//! First every identifier's stance, from the statements held about it: of the consents the newest in their order
-//! ([`place`]), and of several at one place what all of them allow; of each right the newest by time, and of several of
-//! one time that it stands. Then every other record is
-//! judged by the stances of its identifiers. A record that may not be counted is out, and one that may
-//! not be used for everything is rewritten, so that all that follows needs to know nothing of consent: no touch
-//! without leave to credit it, fewer identifiers without leave to link them. Only whether it may meet what
-//! happened on the other side, in the web or at the till, has to be carried along.
+//! The policy of every identifier follows from the statements about it. Of the statements of
+//! consent the newest counts, in the order of [`place`]; several at the same place allow what all
+//! of them allow. Of each right the newest statement counts; of several at the same time, the one
+//! that exercises it.
 //!
-//! A record that is older than the `link_ttl` of a kind is rewritten in the same way, without what it no longer links.
+//! Then the policies of its identifiers are applied to every other record ([`apply_policy`]). A
+//! record that may not be used is excluded, and one that may not be used for everything is
+//! rewritten, so that the rest of the oracle needs no knowledge of consent: a contact without
+//! permission to credit it is no touchpoint, and a record without permission to link has fewer
+//! identifiers. Only whether a record may be joined with the other side, web or till, is carried
+//! along.
 //!
-//! The statements themselves are not among what is counted: they say something about records and about nothing else,
-//! not even that their identifiers belong together. That nothing shall be sold keeps records from partners, and no
-//! number counts what partners get.
+//! A record older than the `link_ttl` of a kind is rewritten in the same way, without the
+//! identifiers that it no longer links.
+//!
+//! Statements themselves are not used for anything else: they do not even show that their
+//! identifiers belong together. An objection to sale restricts what partners receive, which no cell
+//! contains.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,16 +29,17 @@ use tributary_operators::record::{Body, IdKind, IdSet, Pseudonym, Record, Right,
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::brand::by_brand;
-use crate::hold::Held;
+use crate::stored::StoredState;
 
-/// A record as it may be counted.
-pub(crate) struct Lawful<'a> {
+/// A record as it may be used.
+pub(crate) struct AllowedRecord<'a> {
+    /// The record, rewritten if necessary.
     record: Cow<'a, Record>,
-    /// Whether the web and the till may meet in it.
+    /// Whether the record may be joined across web and till.
     pub(crate) joins: bool,
 }
 
-impl Deref for Lawful<'_> {
+impl Deref for AllowedRecord<'_> {
     type Target = Record;
 
     fn deref(&self) -> &Record {
@@ -41,65 +47,80 @@ impl Deref for Lawful<'_> {
     }
 }
 
-/// What may be counted of the held records of one brand.
-pub(crate) fn lawful<'a>(
+/// The records of one brand as they may be used, without statements. `link_time` is the time as of
+/// which the age of links is determined, Unix milliseconds.
+pub(crate) fn allowed_records<'a>(
     settings: &BrandSettings,
     records: &[&'a Record],
     link_time: Option<i64>,
-) -> Vec<Lawful<'a>> {
-    let stances = stances(records);
+) -> Vec<AllowedRecord<'a>> {
+    let policies = policies(records);
     records
         .iter()
         .filter(|record| !is_statement(&record.body))
-        .filter_map(|record| judge(settings, &stances, record).ok())
-        .map(|lawful| match link_time {
-            Some(now) => young_links(settings, lawful, now),
-            None => lawful,
+        .filter_map(|record| apply_policy(settings, &policies, record).ok())
+        .map(|allowed_record| match link_time {
+            Some(now) => young_links(settings, allowed_record, now),
+            None => allowed_record,
         })
         .collect()
 }
 
-/// A record without the identifiers of kinds that it is too old to link. It keeps those of one value in any case, because
-/// a record of one person stays that person's.
-fn young_links<'a>(settings: &BrandSettings, mut lawful: Lawful<'a>, now: i64) -> Lawful<'a> {
-    let age = now.saturating_sub(lawful.ts);
+/// Removes the identifiers of kinds that a record is too old to link. If all are too old it keeps
+/// those of one clear value, because a record of one person remains that person's.
+///
+/// The age of a record is `now` minus its time; a record that is exactly as old as the lifetime
+/// still links.
+fn young_links<'a>(
+    settings: &BrandSettings,
+    mut allowed_record: AllowedRecord<'a>,
+    now: i64,
+) -> AllowedRecord<'a> {
+    let age = now.saturating_sub(allowed_record.ts);
     let too_old = |kind: IdKind| settings.link_ttl[kind as usize].is_some_and(|ttl| age > ttl);
-    let (old, young): (Vec<_>, Vec<_>) = lawful.ids.ids().iter().partition(|id| too_old(id.kind));
+    let (old, young): (Vec<_>, Vec<_>) = allowed_record
+        .ids
+        .ids()
+        .iter()
+        .partition(|id| too_old(id.kind));
     if !old.is_empty() {
         let ids = match young.is_empty() {
-            true => one_value(&lawful.ids),
+            true => one_value(&allowed_record.ids),
             false => IdSet::new(young),
         };
-        lawful.record.to_mut().ids = ids;
+        allowed_record.record.to_mut().ids = ids;
     }
-    lawful
+    allowed_record
 }
 
-/// How somebody stands to the use of an identifier.
-struct Stance {
-    /// What is allowed; none where there is no statement of consent.
+/// The policy in effect for an identifier.
+struct SubjectPolicy {
+    /// The allowed uses, or `None` without a statement of consent.
     allowed: Option<AllowedUses>,
+    /// Whether a restriction is in effect.
     restricted: bool,
 }
 
-/// What every identifier allows about which a consent is held.
+/// The allowed uses of every identifier with a statement of consent.
 pub(crate) fn consents(records: &[&Record]) -> BTreeMap<Pseudonym, AllowedUses> {
-    let stances = stances(records).into_iter();
-    stances
-        .filter_map(|(pseudonym, stance)| Some((pseudonym, stance.allowed?)))
+    let policies = policies(records).into_iter();
+    policies
+        .filter_map(|(pseudonym, policy)| Some((pseudonym, policy.allowed?)))
         .collect()
 }
 
-fn stances(records: &[&Record]) -> BTreeMap<Pseudonym, Stance> {
+/// The policies of all identifiers that statements mention. Others have no policy: they allow
+/// everything, unless the source of a record requires consent.
+fn policies(records: &[&Record]) -> BTreeMap<Pseudonym, SubjectPolicy> {
     let mut statements: BTreeMap<Pseudonym, Vec<&Record>> = BTreeMap::new();
     for record in records.iter().filter(|record| is_statement(&record.body)) {
         for id in record.ids.ids() {
             statements.entry(id.pseudonym).or_default().push(record);
         }
     }
-    let stance = |said: &Vec<&Record>| Stance {
-        allowed: consented(said),
-        restricted: newest(said, |body| match body {
+    let policy = |statements: &Vec<&Record>| SubjectPolicy {
+        allowed: consented(statements),
+        restricted: newest(statements, |body| match body {
             Body::Right {
                 right: Right::Restriction,
                 stands,
@@ -110,16 +131,20 @@ fn stances(records: &[&Record]) -> BTreeMap<Pseudonym, Stance> {
     };
     statements
         .iter()
-        .map(|(pseudonym, said)| (*pseudonym, stance(said)))
+        .map(|(pseudonym, statements)| (*pseudonym, policy(statements)))
         .collect()
 }
 
-/// What is consented to by those of the statements that are at the last place; none where none is a consent.
-fn consented(said: &[&Record]) -> Option<AllowedUses> {
-    let last = said.iter().filter_map(|record| place(record, said)).max()?;
-    let at_last = said
+/// The uses that all statements at the newest place allow, or `None` without a statement of
+/// consent.
+fn consented(statements: &[&Record]) -> Option<AllowedUses> {
+    let last = statements
         .iter()
-        .filter(|record| place(record, said) == Some(last));
+        .filter_map(|record| place(record, statements))
+        .max()?;
+    let at_last = statements
+        .iter()
+        .filter(|record| place(record, statements) == Some(last));
     let steps = at_last.filter_map(|record| match record.body {
         Body::Consent { steps, .. } => Some(steps),
         _ => None,
@@ -127,10 +152,13 @@ fn consented(said: &[&Record]) -> Option<AllowedUses> {
     steps.reduce(AllowedUses::intersect)
 }
 
-/// The place of a consent among all that was said about an identifier: the UTC day on which the person decided, and when
-/// that was first received. Whoever sends a string decided on the day of its last update, or before the string was first
-/// received, if that was earlier; whoever does anything else decides there and then.
-fn place(record: &Record, said: &[&Record]) -> Option<(i64, i64)> {
+/// The place of a statement of consent among all statements about an identifier: the UTC day of the
+/// decision, and when the decision was first received.
+///
+/// A consent string was decided on the day of its last update, or on the day it was first received
+/// if that was earlier. Any other statement was decided when it was made. `None` for statements
+/// about rights.
+fn place(record: &Record, statements: &[&Record]) -> Option<(i64, i64)> {
     const DAY: i64 = 86_400_000;
     let Body::Consent { string, .. } = &record.body else {
         return None;
@@ -142,54 +170,64 @@ fn place(record: &Record, said: &[&Record]) -> Option<(i64, i64)> {
         Body::Consent { string, .. } => string.as_ref() == Some(sent),
         _ => false,
     };
-    let first = said.iter().filter(the_same).map(|other| other.ts).min()?;
+    let first = statements
+        .iter()
+        .filter(the_same)
+        .map(|other| other.ts)
+        .min()?;
     Some((first.div_euclid(DAY).min(sent.updated.into()), first))
 }
 
-/// What the newest of the statements of one sort say: several, where they are of one time.
-fn newest<T>(said: &[&Record], read: impl Fn(&Body) -> Option<T>) -> Vec<T> {
+/// What the newest statements of one kind say: several values if they have the same time.
+fn newest<T>(statements: &[&Record], read: impl Fn(&Body) -> Option<T>) -> Vec<T> {
     let of_sort = |record: &&&Record| read(&record.body).is_some();
-    let newest = said.iter().filter(of_sort).map(|record| record.ts).max();
-    said.iter()
+    let newest = statements
+        .iter()
+        .filter(of_sort)
+        .map(|record| record.ts)
+        .max();
+    statements
+        .iter()
         .filter(|record| Some(record.ts) == newest)
         .filter_map(|record| read(&record.body))
         .collect()
 }
 
-/// Why a record is out of every number.
-enum Out {
+/// Why a record is excluded.
+enum Exclusion {
     /// A right restricts it.
     Restricted,
-    /// Its source rests on consent, and there is no statement.
-    Unasked,
+    /// Its source requires consent, and there is no statement.
+    NoStatement,
     /// The statements do not allow it.
     Refused,
 }
 
-/// How many held records of known brands count for less than they say, and why.
+/// The numbers of stored records of known brands that are not used, or not for everything. The
+/// reasons are exclusive, and are checked in the order of the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Withheld {
-    /// Records out of every number because a right restricts them.
+    /// Records excluded because a right restricts them.
     pub restricted: i64,
-    /// Others that are out because their source rests on consent and there is no statement.
+    /// Other records excluded because their source requires consent and there is no statement.
     pub unasked: i64,
-    /// Others that are out because the statements do not allow them.
+    /// Other records excluded because the statements do not allow them.
     pub refused: i64,
-    /// Contacts that are counted, and that no sale may be credited to.
+    /// Contacts that count, but that no sale may be credited to.
     pub uncredited: i64,
 }
 
-/// Counts what is withheld of the records held.
-pub fn withheld(settings: &Settings, held: &Held) -> Withheld {
+/// Counts the records that are withheld.
+pub fn withheld(settings: &Settings, held: &StoredState) -> Withheld {
     let mut withheld = Withheld::default();
     by_brand(settings, held, |brand, records, _| {
-        let stances = stances(records);
+        let policies = policies(records);
         for record in records.iter().filter(|record| !is_statement(&record.body)) {
-            let count = match judge(brand.settings, &stances, record) {
-                Err(Out::Restricted) => &mut withheld.restricted,
-                Err(Out::Unasked) => &mut withheld.unasked,
-                Err(Out::Refused) => &mut withheld.refused,
-                Ok(_) if is_uncredited(brand.settings, &stances, record) => {
+            let count = match apply_policy(brand.settings, &policies, record) {
+                Err(Exclusion::Restricted) => &mut withheld.restricted,
+                Err(Exclusion::NoStatement) => &mut withheld.unasked,
+                Err(Exclusion::Refused) => &mut withheld.refused,
+                Ok(_) if is_uncredited(brand.settings, &policies, record) => {
                     &mut withheld.uncredited
                 }
                 Ok(_) => continue,
@@ -200,60 +238,72 @@ pub fn withheld(settings: &Settings, held: &Held) -> Withheld {
     withheld
 }
 
+/// Whether a record is a contact that no sale may be credited to.
 fn is_uncredited(
     settings: &BrandSettings,
-    stances: &BTreeMap<Pseudonym, Stance>,
+    policies: &BTreeMap<Pseudonym, SubjectPolicy>,
     record: &Record,
 ) -> bool {
     let is_contact = matches!(record.body, Body::Contact { .. });
-    let steps = allowed(settings, stances, record);
+    let steps = allowed(settings, policies, record);
     is_contact && !record.ids.is_empty() && !steps.is_some_and(|steps| steps.allows(Use::Credit))
 }
 
-/// The record as it may be counted, or why it is out.
-fn judge<'a>(
+/// The record as it may be used, or why it is excluded.
+///
+/// 1. A restriction of any of its identifiers excludes it.
+/// 2. Without a required statement of consent it is excluded.
+/// 3. A web record, or one of a source that requires consent, is excluded without permission to
+///    hold it.
+/// 4. Without permission to credit, a contact is no touchpoint; without permission to link, the
+///    record keeps the identifiers of one clear value; without permission to join, it stays on its
+///    side.
+///
+/// Records without identifiers, and spend, are always used.
+fn apply_policy<'a>(
     settings: &BrandSettings,
-    stances: &BTreeMap<Pseudonym, Stance>,
+    policies: &BTreeMap<Pseudonym, SubjectPolicy>,
     record: &'a Record,
-) -> Result<Lawful<'a>, Out> {
-    let mut lawful = Lawful {
+) -> Result<AllowedRecord<'a>, Exclusion> {
+    let mut allowed_record = AllowedRecord {
         record: Cow::Borrowed(record),
         joins: true,
     };
     if record.ids.is_empty() || matches!(record.body, Body::Spend { .. }) {
-        return Ok(lawful);
+        return Ok(allowed_record);
     }
     let ids = record.ids.ids();
-    let restricted = |pseudonym| stances.get(pseudonym).is_some_and(|s| s.restricted);
+    let restricted = |pseudonym| policies.get(pseudonym).is_some_and(|s| s.restricted);
     if ids.iter().any(|id| restricted(&id.pseudonym)) {
-        return Err(Out::Restricted);
+        return Err(Exclusion::Restricted);
     }
 
-    let allowed = allowed(settings, stances, record).ok_or(Out::Unasked)?;
+    let allowed = allowed(settings, policies, record).ok_or(Exclusion::NoStatement)?;
     let on_consent = settings.on_consent.contains(&record.source);
     if (is_web(&record.body) || on_consent) && !allowed.allows(Use::Hold) {
-        return Err(Out::Refused);
+        return Err(Exclusion::Refused);
     }
     if let Body::Contact { kind, channel, .. } = record.body
         && !allowed.allows(Use::Credit)
     {
-        lawful.record.to_mut().body = Body::Contact {
+        allowed_record.record.to_mut().body = Body::Contact {
             kind,
             channel,
             touch: false,
         };
     }
     if !allowed.allows(Use::Link) {
-        lawful.record.to_mut().ids = one_value(&record.ids);
+        allowed_record.record.to_mut().ids = one_value(&record.ids);
     }
-    lawful.joins = allowed.allows(Use::Join);
-    Ok(lawful)
+    allowed_record.joins = allowed.allows(Use::Join);
+    Ok(allowed_record)
 }
 
-/// What may be done with a record: what every statement about its identifiers allows; none where one is missing.
+/// The uses of a record that every statement about its identifiers allows, or `None` if its source
+/// requires consent and a statement is missing.
 fn allowed(
     settings: &BrandSettings,
-    stances: &BTreeMap<Pseudonym, Stance>,
+    policies: &BTreeMap<Pseudonym, SubjectPolicy>,
     record: &Record,
 ) -> Option<AllowedUses> {
     // With their kinds, the identifiers about which there is a statement of consent.
@@ -261,7 +311,7 @@ fn allowed(
         .ids
         .ids()
         .iter()
-        .filter_map(|id| Some((id.kind, stances.get(&id.pseudonym)?.allowed?)))
+        .filter_map(|id| Some((id.kind, policies.get(&id.pseudonym)?.allowed?)))
         .collect();
     if settings.on_consent.contains(&record.source) {
         let is_cookie = |kind: IdKind| kind == IdKind::Cookie;
@@ -277,11 +327,12 @@ fn allowed(
     Some(all.fold(AllowedUses::ALL, |all, (_, steps)| all.intersect(steps)))
 }
 
+/// Whether a record is a statement of consent or about a right.
 fn is_statement(body: &Body) -> bool {
     matches!(body, Body::Consent { .. } | Body::Right { .. })
 }
 
-/// Whether a record speaks of what happened in the web.
+/// Whether a record describes something that happened on the web.
 fn is_web(body: &Body) -> bool {
     match body {
         Body::Contact { .. } | Body::Identify => true,
@@ -291,7 +342,8 @@ fn is_web(body: &Body) -> bool {
     }
 }
 
-/// The identifiers of the one clear value that is kept where a record may not link.
+/// The identifiers of the one clear value that remains if a record may not link: the cookie if
+/// there is one, then by the order of kinds, then by value.
 fn one_value(ids: &IdSet) -> IdSet {
     let place = |kind: IdKind| match kind {
         IdKind::Cookie => 0,

@@ -1,7 +1,7 @@
-//! The `campaign_day` and `spend_day` families: contacts counted, and what platforms charged.
+//! The `campaign_day` and `spend_day` families: contacts, and what advertising platforms charged.
 //!
-//! `campaign_day` counts every impression, click and view, whether it is a touch or not, direct ones
-//! too. Spend is not personal and passes the gate always.
+//! `campaign_day` counts every impression, click and view, whether it is a touchpoint or not,
+//! direct ones included. Spend is not personal and always passes the gate.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,21 @@ use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Body, Currency, Day, TouchKind};
 
 use crate::brand::{self, Brand};
-use crate::consent::Lawful;
+use crate::consent::AllowedRecord;
+use crate::family_sums::{CountedCell, FamilySums, existing_cell};
 use crate::identity::Identity;
-use crate::tally::{Tally, Weighed, weighed};
 
+/// The `campaign_day` cells of one brand.
+///
+/// - Dimensions: brand, source, medium, campaign, day.
+/// - Values: impressions, clicks, views, persons.
+/// - Contributors: the persons, and each contact without one.
 pub(crate) fn campaign_days(
     brand: &Brand,
     identity: &Identity,
-    records: &[Lawful],
-) -> Vec<Weighed> {
-    let mut tally: Tally<(Channel, Day), 3> = Tally::new();
+    records: &[AllowedRecord],
+) -> Vec<CountedCell> {
+    let mut tally: FamilySums<(Channel, Day), 3> = FamilySums::new();
     for record in records {
         let Body::Contact { kind, channel, .. } = record.body else {
             continue;
@@ -31,7 +36,7 @@ pub(crate) fn campaign_days(
         };
         tally.add((channel, record.day), values, identity.person(&record.ids));
     }
-    tally.weighed(Family::CampaignDay, |(channel, day), sum| {
+    tally.cells(Family::CampaignDay, |(channel, day), sum| {
         let [source, medium, campaign] = brand.channel(*channel);
         let [impressions, clicks, views] = sum.values;
         (
@@ -41,7 +46,12 @@ pub(crate) fn campaign_days(
     })
 }
 
-pub(crate) fn spend_days(brand: &Brand, records: &[Lawful]) -> Vec<Weighed> {
+/// The `spend_day` cells of one brand.
+///
+/// - Dimensions: brand, platform, source, medium, campaign, day, currency.
+/// - Values: cost in minor units, impressions, clicks.
+/// - Contributors: none.
+pub(crate) fn spend_days(brand: &Brand, records: &[AllowedRecord]) -> Vec<CountedCell> {
     let mut sums: BTreeMap<(Label, Channel, Day, Currency), [i128; 3]> = BTreeMap::new();
     for record in records {
         let Body::Spend {
@@ -74,7 +84,7 @@ pub(crate) fn spend_days(brand: &Brand, records: &[Lawful]) -> Vec<Weighed> {
                 Dim::Day(day),
                 brand::currency(currency),
             ];
-            weighed(Family::SpendDay, dims, values.to_vec(), 0)
+            existing_cell(Family::SpendDay, dims, values.to_vec(), 0)
         })
         .collect()
 }

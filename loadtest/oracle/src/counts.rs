@@ -1,30 +1,39 @@
-//! How often records came again, from all arrivals: what the counters of a worker must say.
+//! The counters of records: how often records were repeated, corrected or superseded.
 //!
-//! Each key is a story of its own, read in the order of arrival. A statement without an id of its own rides on a record:
-//! it is none itself, and repeats or replaces none.
+//! Each key has a history of its own, in the order of arrival. A statement without an ID is
+//! attached to another record: it is not counted, and repeats or replaces no other record.
 
 use std::collections::BTreeMap;
 
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, Body, Record, RecordKey};
 
-/// What came of all records that arrived.
+/// The counters over all records that arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Records held in the end.
+    /// Records that are stored at the end.
     pub held: i64,
-    /// Records that came again with the content and the version that were held.
+    /// Records with the stored content and version.
     pub duplicates: u64,
     /// Records that replaced another content or a lower version.
     pub corrections: u64,
-    /// Records of a lower version than the one held.
+    /// Records of a lower version than the stored one.
     pub superseded: u64,
 }
 
-/// Counts what came of events; their order in the slice does not matter, only their places in the order of arrival.
+/// Computes the counters. Only the positions of the events in the order of arrival matter, not
+/// their order in the input.
+///
+/// Each record after the first of its key is compared with the one that is stored at that point:
+///
+/// - a lower version counts as superseded;
+/// - the same version and content count as a duplicate;
+/// - anything else counts as a correction, and replaces the stored record.
+///
+/// After a drop the next record of the key is a first record again.
 pub fn counts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Counts {
     type Arrived<'a> = (Arrival, Option<(i64, &'a Record)>);
-    let mut stories: BTreeMap<RecordKey, Vec<Arrived>> = BTreeMap::new();
+    let mut histories: BTreeMap<RecordKey, Vec<Arrived>> = BTreeMap::new();
     for event in events {
         match event {
             Event::Put {
@@ -33,21 +42,21 @@ pub fn counts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Counts {
                 arrival,
                 record,
             } => {
-                let story = stories.entry(*key).or_default();
-                story.push((*arrival, Some((*version, record))));
+                let history = histories.entry(*key).or_default();
+                history.push((*arrival, Some((*version, record))));
             }
             Event::Drop { key, arrival } => {
-                stories.entry(*key).or_default().push((*arrival, None));
+                histories.entry(*key).or_default().push((*arrival, None));
             }
             _ => {}
         }
     }
     let mut counts = Counts::default();
-    for mut story in stories.into_values() {
+    for mut history in histories.into_values() {
         // What is dropped at the place of a put was there before it.
-        story.sort_by_key(|(arrival, put)| (*arrival, put.is_some()));
+        history.sort_by_key(|(arrival, put)| (*arrival, put.is_some()));
         let mut held: Option<(i64, &Record)> = None;
-        for (_, put) in story {
+        for (_, put) in history {
             let (Some((version, record)), Some((before, of))) = (put, held) else {
                 held = put;
                 continue;
@@ -69,7 +78,7 @@ pub fn counts<'a>(events: impl IntoIterator<Item = &'a Event>) -> Counts {
     counts
 }
 
-/// Whether a record is a statement that came with another, or with a rights request.
+/// Whether a record is a statement attached to another record, or to a rights request.
 fn rides(record: &Record) -> bool {
     let is_statement = matches!(record.body, Body::Consent { .. } | Body::Right { .. });
     is_statement && record.id.is_empty()

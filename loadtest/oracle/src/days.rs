@@ -1,9 +1,11 @@
-//! What the days of a month hide: the conversions with a touch of a month are those of its takings, store by store and
-//! day by day, where they are the total without what is credited to nothing.
+//! The parts of a month that its days suppress.
 //!
-//! A day hides something if it has a touch at all and fewer than `k` contributors, or if fewer than `k` stand behind one
-//! of its three shares, with a touch, without one, and oversized. The month may be published if no day hides anything; or if
-//! two or more do, and `k` contributors stand behind the hidden shares of all of them.
+//! The conversions with a touchpoint of a month are the sum over its stores and days, where each is
+//! the revenue without what is credited to no channel. A day suppresses something if it has a
+//! touchpoint at all and fewer than `k` contributors, or if one of its three parts (with a
+//! touchpoint, without, and oversized) has fewer than `k`. The month may be published if no day
+//! suppresses anything, or if at least two days do and their suppressed parts have at least `k`
+//! contributors together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,64 +16,71 @@ use tributary_operators::record::{Currency, Day, SaleKind};
 use crate::brand::{self, Brand};
 use crate::calendar;
 use crate::journeys::Journeys;
+use crate::net_sales::NetSales;
 use crate::person::Person;
-use crate::sales::Books;
 
-/// Kind, currency, store and day: what is rung up together.
-type Takings = (SaleKind, Currency, Label, Day);
+/// Conversion kind, currency, store and day: the dimensions of one total of revenue.
+type RevenueKey = (SaleKind, Currency, Label, Day);
 
-/// A person, or one of the sales and adjustments that name nobody.
+/// A contributor to revenue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Contributor {
+    /// A person.
     Person(Person),
-    Nobody(usize),
+    /// A sale or adjustment without an identifier, by its number.
+    Anonymous(usize),
 }
 
-/// Everybody who is behind one thing.
-type Everybody = BTreeSet<Contributor>;
+/// Distinct contributors.
+type ContributorSet = BTreeSet<Contributor>;
 
-/// Who is behind the shares of some takings.
+/// The contributors of the parts of one total.
 #[derive(Default)]
 struct Shares {
-    touched: Everybody,
-    untouched: Everybody,
-    oversized: Everybody,
+    /// Those of conversions with a touchpoint.
+    touched: ContributorSet,
+    /// Those of conversions without one, and of adjustments.
+    untouched: ContributorSet,
+    /// Oversized persons.
+    oversized: ContributorSet,
 }
 
-/// All takings of a brand.
+/// All revenue of a brand.
 pub(crate) struct Days {
-    takings: BTreeMap<Takings, Shares>,
+    revenue: BTreeMap<RevenueKey, Shares>,
 }
 
 impl Days {
-    pub(crate) fn of(journeys: &Journeys, books: &Books) -> Days {
-        let mut takings: BTreeMap<Takings, Shares> = BTreeMap::new();
+    /// The contributors of each total of a brand.
+    pub(crate) fn of(journeys: &Journeys, net_sales: &NetSales) -> Days {
+        let mut revenue: BTreeMap<RevenueKey, Shares> = BTreeMap::new();
         let conversions = journeys.conversions.len();
         for (number, conversion) in journeys.conversions.iter().enumerate() {
             let sale = &conversion.sale;
             let key = (sale.kind, sale.currency, sale.store, sale.record.day);
-            let shares = takings.entry(key).or_default();
+            let shares = revenue.entry(key).or_default();
             let share = match (conversion.oversized, conversion.path.is_empty()) {
                 (true, _) => &mut shares.oversized,
                 (false, true) => &mut shares.untouched,
                 (false, false) => &mut shares.touched,
             };
-            let nobody = Contributor::Nobody(number);
-            share.insert(conversion.person.map_or(nobody, Contributor::Person));
+            let anonymous = Contributor::Anonymous(number);
+            share.insert(conversion.person.map_or(anonymous, Contributor::Person));
         }
-        for (number, line) in books.adjustments.iter().enumerate() {
+        for (number, line) in net_sales.adjustments.iter().enumerate() {
             let key = (line.kind, line.currency, line.store, line.day);
-            let shares = takings.entry(key).or_default();
-            let nobody = Contributor::Nobody(conversions + number);
-            shares.untouched.insert(nobody);
+            let shares = revenue.entry(key).or_default();
+            let anonymous = Contributor::Anonymous(conversions + number);
+            shares.untouched.insert(anonymous);
         }
-        Days { takings }
+        Days { revenue }
     }
 
-    /// The contributors with a touch behind all takings, by brand, kind, store, day and currency.
+    /// The number of contributors with a touchpoint of each total, by brand, kind, store, day and
+    /// currency.
     pub(crate) fn touched(&self, brand: &Brand) -> BTreeMap<Vec<Dim>, u64> {
-        let takings = self.takings.iter();
-        let named = takings.map(|((kind, currency, store, day), shares)| {
+        let revenue = self.revenue.iter();
+        let named = revenue.map(|((kind, currency, store, day), shares)| {
             let dims = vec![
                 brand.name(),
                 brand::kind(*kind),
@@ -84,10 +93,13 @@ impl Days {
         named.collect()
     }
 
-    /// The months that would show what a day hides, by brand, kind, month and currency.
+    /// The months that would reveal what a day suppresses, by brand, kind, month and currency.
+    ///
+    /// A reader of the month can compute the sum of everything that its days suppress. That sum is
+    /// safe if it has parts on at least two days, and `k` distinct contributors.
     pub(crate) fn unsafe_months(&self, brand: &Brand) -> BTreeSet<Vec<Dim>> {
-        let mut months: BTreeMap<Vec<Dim>, Vec<Everybody>> = BTreeMap::new();
-        for ((kind, currency, _, day), shares) in &self.takings {
+        let mut months: BTreeMap<Vec<Dim>, Vec<ContributorSet>> = BTreeMap::new();
+        for ((kind, currency, _, day), shares) in &self.revenue {
             let dims = vec![
                 brand.name(),
                 brand::kind(*kind),
@@ -100,7 +112,7 @@ impl Days {
             }
         }
         months.retain(|_, days| {
-            let behind: Everybody = days.iter().flatten().copied().collect();
+            let behind: ContributorSet = days.iter().flatten().copied().collect();
             days.len() < 2 || (behind.len() as u64) < brand.settings.k
         });
         months.into_keys().collect()
@@ -108,13 +120,15 @@ impl Days {
 }
 
 impl Shares {
-    /// Who is behind what the gate hides of the takings.
-    fn hidden(&self, k: u64) -> Everybody {
-        let few = |everybody: &Everybody| (everybody.len() as u64) < k;
+    /// The contributors of what the gate suppresses of a total: nobody if no conversion has a
+    /// touchpoint, those with a touchpoint if the total has fewer than `k` contributors, else those
+    /// of the parts with fewer than `k`.
+    fn hidden(&self, k: u64) -> ContributorSet {
+        let few = |contributors: &ContributorSet| (contributors.len() as u64) < k;
         let shares = [&self.touched, &self.untouched, &self.oversized];
-        let all: Everybody = shares.into_iter().flatten().copied().collect();
+        let all: ContributorSet = shares.into_iter().flatten().copied().collect();
         if self.touched.is_empty() {
-            return Everybody::new();
+            return ContributorSet::new();
         }
         if few(&all) {
             return self.touched.clone();

@@ -1,16 +1,22 @@
-//! The weight of a touch under `time_decay`: 2^32 · 2^(-Δ/half-life), rounded half up, exactly.
+//! The weight of a touchpoint under `time_decay`: 2^32 · 2^(-Δ/half-life), rounded half up,
+//! exactly.
 //!
 //! Write Δ/half-life as `whole + rest/half_life` with `0 <= rest < half_life`. Without a rest the
-//! value is a power of two, and its only half is 2^-1 at `whole` = 33. With a rest it is irrational
-//! (a root of two), never on a half, and it lies between two rationals as near as one likes. So:
+//! value is a power of two, and the only one exactly between two integers is 2^-1 at `whole` = 33.
+//! With a rest it is irrational (a root of two), never exactly between two integers, and it can be
+//! enclosed by two rationals as closely as necessary. So:
 //!
-//! 1. 2^(-rest/half_life) is multiplied together from 2^(-1/2), 2^(-1/4), 2^(-1/8), …, one factor for
-//!    each binary digit of rest/half_life. The factors are integer square roots in fixed point.
-//! 2. Every step is done twice, rounded down and rounded up, so that the true value is always between
-//!    the two products. The digits that were left out are one more factor: at most 1 above, at
-//!    least the next root below.
-//! 3. If both ends round to the same integer, that is the answer; if not, the digits are doubled. As
-//!    the value is never on a half this ends, and 64 digits nearly always do.
+//! 1. 2^(-rest/half_life) is the product of 2^(-1/2), 2^(-1/4), 2^(-1/8), …, one factor for each
+//!    binary digit of rest/half_life that is set. The factors are integer square roots in fixed
+//!    point.
+//! 2. Every step is computed twice, rounded down and rounded up, so that the true value is always
+//!    between the two products. The digits that are left out are one more factor: at most 1 above,
+//!    at least the next root below.
+//! 3. If both bounds round to the same integer, that is the result; otherwise the number of digits
+//!    is doubled. Since the value is never exactly between two integers this terminates, nearly
+//!    always with 64 digits.
+//!
+//! The dataflow uses another algorithm for the same definition, with tables and one precision.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,9 +25,19 @@ use num_bigint::BigUint;
 use num_integer::Integer;
 use num_traits::{One, ToPrimitive};
 
-/// The weight of a touch that is `age` milliseconds older than its path's last touch.
+/// The weight of a touchpoint that is `age` milliseconds older than the last one of its path.
 ///
-/// `age` is not negative and `half_life` (milliseconds) is positive; others are taken as 0 and 1.
+/// A negative `age` counts as 0, and a half-life (in milliseconds) below 1 as 1. The weight of the
+/// last touchpoint is 2^32, and touchpoints older than 33 half-lives have none.
+///
+/// ```
+/// use tributary_oracle::decay::weight;
+///
+/// let week = 7 * 86_400_000;
+/// assert_eq!(weight(0, week), 1 << 32);
+/// assert_eq!(weight(week, week), 1 << 31);
+/// assert_eq!(weight(33 * week + 1, week), 0);
+/// ```
 pub fn weight(age: i64, half_life: i64) -> u128 {
     let half_life = half_life.max(1) as u64;
     let age = age.max(0) as u64;
@@ -34,7 +50,7 @@ pub fn weight(age: i64, half_life: i64) -> u128 {
     }
 }
 
-/// The weight where the rest is not zero.
+/// The weight if the rest is not zero.
 fn between_powers(whole: u64, rest: u64, half_life: u64) -> u128 {
     let mut digits = 64;
     loop {
@@ -50,16 +66,19 @@ fn between_powers(whole: u64, rest: u64, half_life: u64) -> u128 {
     }
 }
 
-/// 2^(-1/2), 2^(-1/4), 2^(-1/8), … in units of 2^-digits, each rounded down and up.
+/// 2^(-1/2), 2^(-1/4), 2^(-1/8), … in units of 2^-digits, each rounded down and rounded up.
 struct Roots {
+    /// The number of binary digits after the point.
     digits: usize,
+    /// One root per digit, and one more.
     roots: Vec<(BigUint, BigUint)>,
 }
 
-/// The roots of every precision that was needed so far: they are costly, and always the same.
+/// The roots of every precision used so far, which are expensive and never change.
 static KNOWN: Mutex<BTreeMap<usize, Arc<Roots>>> = Mutex::new(BTreeMap::new());
 
 impl Roots {
+    /// The roots of a precision, computed once per process.
     fn with(digits: usize) -> Arc<Roots> {
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         known
@@ -68,6 +87,7 @@ impl Roots {
             .clone()
     }
 
+    /// Computes the roots of a precision.
     fn compute(digits: usize) -> Roots {
         let half = BigUint::one() << (digits - 1);
         let mut roots = Vec::new();
@@ -81,7 +101,7 @@ impl Roots {
         Roots { digits, roots }
     }
 
-    /// What 2^(-rest/half_life) lies between, in units of 2^-digits; `rest` is below `half_life`.
+    /// Bounds of 2^(-rest/half_life) in units of 2^-digits; `rest` is less than `half_life`.
     fn bounds(&self, rest: u64, half_life: u64) -> (BigUint, BigUint) {
         let one = BigUint::one() << self.digits;
         let (mut low, mut high) = (one.clone(), one);

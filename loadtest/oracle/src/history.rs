@@ -1,30 +1,44 @@
-//! Random histories: small worlds in which everything collides.
+//! Random histories: small worlds in which records collide.
 //!
-//! A history is a list of batches of events, as a worker would be fed them, from a seed alone. Its world is
-//! small on purpose (a handful of channels, stores, households and ids, times on a grid of hours
-//! around a change of month), so that the rare cases of the specification are common here: ties in
-//! time and id, touches on a window's very edge, hubs and oversized persons, orders of one name from
-//! two sources, refunds before and beyond their sale, corrections of every version, exact duplicates, records
-//! dropped and put anew, late records and pings, runs that late pings merge. Two histories of three also know consent
-//! and rights: statements that withdraw, renew, tie and are themselves corrected and dropped, sources that rest on
-//! consent, persons who are erased, records that are past their time. In these the clock goes on, too, over the end of
-//! short retentions, while records come in that are past them already.
+//! A history is a list of batches of events, as a worker would receive them, computed from a seed
+//! alone. Its world is small on purpose: a handful of channels, stores, households and IDs, and
+//! times on a grid of hours around a change of month. So the rare cases of the specification are
+//! common: ties in time and ID, touchpoints on the edge of a window, hubs and oversized persons,
+//! orders of one name from two sources, refunds before and beyond their sale, corrections of every
+//! version, exact duplicates, records that are dropped and inserted again, late records and pings,
+//! and sessions that late pings merge.
 //!
-//! What holds in every history: places in the order of arrival ascend from batch to batch (within a
-//! batch the events may be shuffled); the word of a label comes in the batch that first uses it, or
-//! before; after every batch no ping was retracted more often than inserted; pseudonyms and devices belong to
-//! one brand, whereas sources, ids, names of sales, channels and stores are shared by all brands; a device is
-//! random or not for good.
+//! Two histories of three also contain consent and rights: statements that withdraw, renew, tie and
+//! are themselves corrected and dropped, sources that require consent, persons that are erased, and
+//! records past their retention. In these the clock also advances beyond the end of short retention
+//! periods, while records arrive that have already expired.
+//!
+//! Every history satisfies:
+//!
+//! - Positions in the order of arrival ascend from batch to batch; within a batch events may be
+//!   shuffled.
+//! - The name of a label arrives in the batch that first uses it, or before.
+//! - After every batch no ping was retracted more often than inserted.
+//! - Pseudonyms and devices belong to one brand, whereas all brands share sources, IDs, names of
+//!   sales, channels and stores.
+//! - Whether a device has a random MAC address never changes.
+//!
+//! ```
+//! use tributary_oracle::history::random;
+//!
+//! let (one, other) = (random(7, 100), random(7, 100));
+//! assert_eq!(one.batches, other.batches);
+//! ```
 
 mod bodies;
 mod choices;
 mod pick;
 mod pools;
 mod records;
+mod requests;
 mod statements;
-mod teller;
-mod wishes;
-mod words;
+mod vocabulary;
+mod writer;
 
 use std::collections::BTreeMap;
 
@@ -35,24 +49,27 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
 use tributary_operators::settings::Settings;
 
-use crate::retention::Terms;
+use crate::retention::RetentionPeriods;
 use pick::pick;
 
-/// A random world's settings and all that happens in it.
+/// The settings of a random world and all of its events.
 #[derive(Clone, Debug)]
 pub struct History {
     /// The settings of its one or two brands.
     pub settings: Settings,
-    /// Its events, batch by batch; batches are uneven, some are empty.
+    /// Its events by batch; batches differ in size, and some are empty.
     pub batches: Vec<Vec<Event>>,
     /// When each batch arrives, Unix milliseconds, ascending.
     pub arrives: Vec<i64>,
-    /// For how long each brand holds what.
-    pub terms: BTreeMap<BrandId, Terms>,
+    /// The retention periods of each brand.
+    pub periods: BTreeMap<BrandId, RetentionPeriods>,
 }
 
 impl History {
-    /// A place in the order of arrival behind all events of the first so many batches, and before all others.
+    /// A position in the order of arrival after all events of the first batches, and before all
+    /// others.
+    ///
+    /// Positions of a history leave room for this: consecutive events are two lines apart.
     pub fn behind(&self, batches: usize) -> Arrival {
         let events = self.batches.iter().take(batches).flatten();
         let places = events.filter_map(|event| match event {
@@ -67,10 +84,10 @@ impl History {
     }
 }
 
-/// The history of a seed: always the same for the same seed and size.
+/// The history of a seed; equal seeds and sizes have equal histories.
 ///
-/// `size` is the number of things that happen; most are one event, a journey or a burst of pings is
-/// several, and the words of labels come on top. The world's pools grow with it.
+/// `size` is the number of steps. Most steps are one event, a journey or a burst of pings are
+/// several, and the names of labels are added. The pools of the world grow with it.
 pub fn random(seed: u64, size: usize) -> History {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut settings = choices::settings(&mut rng);
@@ -79,13 +96,13 @@ pub fn random(seed: u64, size: usize) -> History {
         choices::rest_on_consent(&mut rng, &mut settings);
     }
     let brands: Vec<BrandId> = settings.brands.keys().copied().collect();
-    let events = teller::tell(&mut rng, &brands, size, with_consent);
+    let events = writer::write_history(&mut rng, &brands, size, with_consent);
     let batches = batches(&mut rng, events);
-    let terms = brands
+    let periods = brands
         .iter()
-        .map(|brand| (*brand, choices::terms(&mut rng)));
-    let terms = terms.collect();
-    let mut now = pools::moment_of_passes(&mut rng);
+        .map(|brand| (*brand, choices::periods(&mut rng)));
+    let periods = periods.collect();
+    let mut now = pools::random_pass_time(&mut rng);
     let arrives = batches.iter().map(|_| {
         let step = pick(&mut rng, [0, 0, 0, 0, 0, 1, 1, 2, 9]) * HOURS;
         now += if with_consent { step } else { 0 };
@@ -96,11 +113,12 @@ pub fn random(seed: u64, size: usize) -> History {
         settings,
         batches,
         arrives,
-        terms,
+        periods,
     }
 }
 
-/// The events without devices that were dropped and their earlier pings: the rest may arrive in any order.
+/// The events without drops of devices and the pings before them, so that the rest may arrive in
+/// any order.
 pub fn without_dropped_devices(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
     let mut kept: Vec<Event> = Vec::new();
     for event in events {
@@ -119,10 +137,10 @@ pub fn without_dropped_devices(events: impl IntoIterator<Item = Event>) -> Vec<E
     kept
 }
 
-/// A good half of a day, so that most steps of the clock begin one, and some do not.
+/// Slightly more than half a day, so that most steps of the clock begin a day, and some do not.
 const HOURS: i64 = 14 * 3_600_000;
 
-/// Cuts events into uneven batches and shuffles some of these.
+/// Cuts events into batches of different sizes, and shuffles some of these.
 fn batches(rng: &mut ChaCha8Rng, mut events: Vec<Event>) -> Vec<Vec<Event>> {
     let mut batches = Vec::new();
     // A large history has larger batches, so that their number stays in bounds.

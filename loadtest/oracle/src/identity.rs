@@ -1,12 +1,13 @@
 //! Identity: hubs, persons, and the `identity` cell.
 //!
-//! First the hub guard: for every pseudonym the distinct clear values that it ever shared a held
-//! record with, its own value not among them (in each record the identifiers carry their values, so
-//! the hashes of one clear value count as one, and not at all for each other). More than `max_degree` of its kind makes a
-//! hub. Other hubs count in this like anybody, so there is no recursion.
+//! First the hub guard. For each identifier it counts the distinct clear values that share a stored
+//! record with it, other than its own value. The identifiers of a record carry their clear values,
+//! so several hashes of one value count once, and not at all for each other. An identifier with
+//! more than the `max_degree` of its kind is a hub. Hubs count like any other value, so there is no
+//! recursion.
 //!
-//! Then the graph without hubs: the non-hubs of a record are all linked with each other, a person is
-//! a connected component, and a record's person is the component of any of its non-hubs.
+//! Then the graph without hubs: all non-hubs of a record are linked with each other, a person is a
+//! connected component, and the person of a record is the component of any of its non-hubs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,25 +16,32 @@ use tributary_operators::record::{IdKind, IdSet, Pseudonym};
 use tributary_operators::settings::BrandSettings;
 
 use crate::brand::Brand;
-use crate::consent::Lawful;
+use crate::consent::AllowedRecord;
+use crate::family_sums::{CountedCell, existing_cell};
 use crate::person::Person;
-use crate::tally::{Weighed, weighed};
 
 /// The persons of one brand.
+///
+/// A person exists as long as a stored record has one of its identifiers; nothing depends on the
+/// order in which records arrived.
 pub(crate) struct Identity {
+    /// The number of identifiers, hubs included.
     identifiers: usize,
+    /// The number of hubs.
     hubs: usize,
+    /// The number of pairs of non-hubs that share a record.
     links: usize,
     /// The person of every non-hub.
     persons: BTreeMap<Pseudonym, Person>,
-    /// How many identifiers each person has.
+    /// The number of identifiers of each person.
     sizes: BTreeMap<Person, u32>,
+    /// The size guard: a person with more identifiers is oversized.
     max_identifiers: u32,
 }
 
 impl Identity {
-    /// Identity over the records of one brand.
-    pub(crate) fn of(settings: &BrandSettings, records: &[Lawful]) -> Identity {
+    /// The identity of the records of one brand.
+    pub(crate) fn of(settings: &BrandSettings, records: &[AllowedRecord]) -> Identity {
         // Most records repeat a set of identifiers that has been seen before.
         let sets: BTreeSet<&IdSet> = records.iter().map(|record| &record.ids).collect();
         let (identifiers, hubs) = hubs(settings, &sets);
@@ -61,7 +69,7 @@ impl Identity {
         }
     }
 
-    /// The person of a record, or none where every identifier is a hub or there is none.
+    /// The person of a record, or `None` if it has no identifier or only hubs.
     pub(crate) fn person(&self, ids: &IdSet) -> Option<Person> {
         ids.ids()
             .iter()
@@ -90,8 +98,12 @@ impl Identity {
             .is_some_and(|size| *size > self.max_identifiers)
     }
 
-    /// The brand's `identity` cell.
-    pub(crate) fn cell(&self, brand: &Brand) -> Option<Weighed> {
+    /// The `identity` cell of the brand, or `None` if it has no identifier.
+    ///
+    /// - Dimensions: brand.
+    /// - Values: persons, identifiers, links, hubs, oversized persons.
+    /// - Contributors: the persons and the hubs.
+    pub(crate) fn cell(&self, brand: &Brand) -> Option<CountedCell> {
         let oversized = self.sizes.keys().filter(|p| self.oversized(**p)).count();
         let values = [
             self.sizes.len(),
@@ -100,7 +112,7 @@ impl Identity {
             self.hubs,
             oversized,
         ];
-        weighed(
+        existing_cell(
             Family::Identity,
             vec![brand.name()],
             values.map(|value| value as i128).to_vec(),
@@ -109,7 +121,10 @@ impl Identity {
     }
 }
 
-/// All identifiers with their kinds, and those among them that are hubs.
+/// All identifiers with their kinds, and those of them that are hubs.
+///
+/// The degree of an identifier is the number of distinct clear values that share a record with it,
+/// its own value excepted.
 fn hubs(
     settings: &BrandSettings,
     sets: &BTreeSet<&IdSet>,
@@ -136,7 +151,8 @@ fn hubs(
     (kinds, hubs)
 }
 
-/// The distinct pairs of non-hubs that stand in one record, the smaller first.
+/// The distinct pairs of non-hubs that share a record, the smaller one first. A record with n
+/// non-hubs contributes n (n - 1) / 2 pairs.
 fn links(sets: &BTreeSet<&IdSet>, hubs: &BTreeSet<Pseudonym>) -> BTreeSet<(Pseudonym, Pseudonym)> {
     let mut links = BTreeSet::new();
     for set in sets {
@@ -155,20 +171,22 @@ fn links(sets: &BTreeSet<&IdSet>, hubs: &BTreeSet<Pseudonym>) -> BTreeSet<(Pseud
     links
 }
 
-/// Connected components: every member points to a smaller or equal member of its component, and the
-/// smallest points to itself.
+/// Connected components by union-find: every member points to a smaller or equal member of its
+/// component, and the smallest points to itself.
 #[derive(Default)]
 struct Forest {
+    /// The member that each member points to.
     parents: BTreeMap<Pseudonym, Pseudonym>,
 }
 
 impl Forest {
+    /// Inserts a member as a component of its own.
     fn plant(&mut self, member: Pseudonym) {
         self.parents.insert(member, member);
     }
 
-    /// The smallest member of the component. On the way every member is pointed at its grandparent,
-    /// which keeps the ways short.
+    /// The smallest member of the component. Points every member on the path to its grandparent
+    /// (path halving), which keeps paths short.
     fn root(&mut self, mut member: Pseudonym) -> Pseudonym {
         loop {
             let parent = self.parents.get(&member).copied().unwrap_or(member);
@@ -181,11 +199,13 @@ impl Forest {
         }
     }
 
+    /// Unites the components of two members.
     fn join(&mut self, one: Pseudonym, other: Pseudonym) {
         let (one, other) = (self.root(one), self.root(other));
         self.parents.insert(one.max(other), one.min(other));
     }
 
+    /// The person of every member.
     fn persons(mut self) -> BTreeMap<Pseudonym, Person> {
         let members: Vec<Pseudonym> = self.parents.keys().copied().collect();
         members

@@ -1,10 +1,10 @@
-//! Journeys: every conversion with the touches that led to it.
+//! Journeys: every conversion with the touchpoints before it.
 //!
-//! A touch counts for a conversion of the same person when it lies at most its kind's window before
-//! it, both ends included, in elapsed milliseconds. Touches stand in the order of `(ts, id, source)`,
-//! and a path is the newest `max_path` of those that count. Neither an oversized person nor a sale
-//! that names nobody has a path. Touches are of the web: for what happened at a till they count only
-//! where both may be joined.
+//! A touchpoint counts for a conversion of the same person if it is at most the window of its kind
+//! before it, both ends included, in elapsed milliseconds. Touchpoints are ordered by `(ts, id,
+//! source)`, and a path consists of the newest `max_path` of those that count. Oversized persons,
+//! and sales without an identifier, have no path. Touchpoints are web records: for a conversion at
+//! a till they count only if both records may be joined.
 
 use std::collections::BTreeMap;
 
@@ -12,51 +12,64 @@ use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Body, Day, SaleKind, TouchKind};
 use tributary_operators::settings::BrandSettings;
 
-use crate::consent::Lawful;
+use crate::consent::AllowedRecord;
 use crate::identity::Identity;
+use crate::net_sales::{NetSales, Sale};
 use crate::person::Person;
 use crate::rules::Step;
-use crate::sales::{Books, Sale};
 
-/// A touch; the fields stand in the order in which touches are sorted.
+/// A touchpoint. The order of the fields is the sort order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Touch<'a> {
+    /// The time of the contact, Unix milliseconds.
     pub(crate) ts: i64,
+    /// The ID of the record.
     id: &'a str,
+    /// The source of the record.
     source: Label,
+    /// The kind of contact, which determines the window.
     kind: TouchKind,
+    /// The channel of the contact.
     pub(crate) channel: Channel,
+    /// The day of the contact in the brand's time zone.
     pub(crate) day: Day,
-    /// Whether it may stand in the path of what happened at a till.
+    /// Whether it may be on the path of a conversion at a till.
     joins: bool,
 }
 
-/// A sale that counts, and how its customer came to it.
+/// A sale that counts, with the path that led to it.
+///
+/// The path is empty if the person is unknown or oversized, if no touchpoint is within its window,
+/// or if the sale is at a till and may not be joined.
 pub(crate) struct Conversion<'a> {
+    /// The sale.
     pub(crate) sale: Sale<'a>,
+    /// The person of the sale, if known.
     pub(crate) person: Option<Person>,
-    /// Whether the person has too many identifiers.
+    /// Whether the person is oversized.
     pub(crate) oversized: bool,
-    /// The touches that count for it, oldest first.
+    /// The touchpoints that count for it, oldest first.
     pub(crate) path: Vec<Step>,
 }
 
-/// All touches and conversions of a brand.
+/// All touchpoints and conversions of a brand.
 pub(crate) struct Journeys<'a> {
-    /// The touches of every person, sorted.
+    /// The touchpoints of every person, sorted.
     pub(crate) touches: BTreeMap<Person, Vec<Touch<'a>>>,
+    /// The conversions, in the order of the sales.
     pub(crate) conversions: Vec<Conversion<'a>>,
 }
 
 impl<'a> Journeys<'a> {
+    /// The journeys of one brand. Every sale becomes one conversion, with or without a path.
     pub(crate) fn of(
         settings: &BrandSettings,
         identity: &Identity,
-        books: &Books<'a>,
-        records: &'a [Lawful<'a>],
+        net_sales: &NetSales<'a>,
+        records: &'a [AllowedRecord<'a>],
     ) -> Journeys<'a> {
         let touches = touches(identity, records);
-        let conversions = books
+        let conversions = net_sales
             .sales
             .iter()
             .map(|sale| {
@@ -82,7 +95,11 @@ impl<'a> Journeys<'a> {
     }
 }
 
-fn touches<'a>(identity: &Identity, records: &'a [Lawful<'a>]) -> BTreeMap<Person, Vec<Touch<'a>>> {
+/// The touchpoints of every person, sorted.
+fn touches<'a>(
+    identity: &Identity,
+    records: &'a [AllowedRecord<'a>],
+) -> BTreeMap<Person, Vec<Touch<'a>>> {
     let mut touches: BTreeMap<Person, Vec<Touch>> = BTreeMap::new();
     for record in records {
         let Body::Contact {
@@ -111,7 +128,10 @@ fn touches<'a>(identity: &Identity, records: &'a [Lawful<'a>]) -> BTreeMap<Perso
     touches
 }
 
-/// The path of a sale, from the sorted touches of its person.
+/// The path of a sale, from the sorted touchpoints of its person.
+///
+/// The newest touchpoint may have the time of the sale; the oldest is at most the window of its
+/// kind before it. The limit `max_path` applies to the touchpoints that remain after all filters.
 fn path(settings: &BrandSettings, touches: &[Touch], sale: &Sale) -> Vec<Step> {
     let till = sale.kind == SaleKind::Transaction;
     if till && !sale.record.joins {

@@ -1,64 +1,68 @@
-//! The batch oracle: every number from scratch, as simply as it can be said.
+//! The batch oracle: every cell computed from scratch, as simply as possible.
 //!
-//! The product keeps its numbers incrementally; this crate computes the same numbers in the other,
-//! obvious way: fold all events into what is held ([`hold()`]), then go over it once and write every
-//! cell ([`cells`]). Where the two differ, one of them misreads the specification. For that to mean
-//! anything the oracle shares nothing with the incremental code but the plain types of records,
-//! labels, settings and cells, and it prefers being plainly right to being fast.
+//! The product maintains its numbers incrementally. This crate computes the same numbers in the
+//! other, obvious way: fold all events into the stored state ([`fold_events`]), then go over it
+//! once and write every cell ([`cells`]). Where the two differ, one of them misreads the
+//! specification. For this to be evidence the oracle shares nothing with the incremental code
+//! except the plain types of records, labels, settings and cells, and it prefers being plainly
+//! correct to being fast: most functions take at least O(n log n) steps for each call.
 //!
-//! The way of a record through this crate:
+//! The path of a record through this crate:
 //!
 //! ```text
-//! events ─ hold ─► held ─ consent ─► records, as they may be counted
+//! events ─ stored ─► stored state ─ consent ─► records, as they may be used
 //!
-//!                  records ─ identity ─► persons ┐
-//!                  records ─ sales ─► what is left ┼─ journeys ─► conversions with their paths
-//!                  records ─ contacts ─► touches  ┘        │
-//!          pings ─ crowd ─ visits                          ├─ rules ─► attribution
-//!                                                          ├─ markov ─► markov_month
-//!                                                          └─ statistics ─► paths …
-//! all cells ─ release ─► what may be seen
+//!                  records ─ identity ─► persons     ┐
+//!                  records ─ net_sales ─► net sales  ┼─ journeys ─► conversions with their paths
+//!                  records ─ contacts ─► touchpoints ┘        │
+//!          pings ─ device_limit ─ visits                      ├─ rules ─► attribution
+//!                                                             ├─ markov ─► markov_month
+//!                                                             └─ statistics ─► paths …
+//! all cells ─ release ─► released cells
 //! ```
 //!
-//! [`waiting`] judges which of what may be seen a reader knows already, and what waits for others.
+//! Four modules serve tests of the dataflow over time:
 //!
-//! [`history`] invents small random worlds in which everything collides, for comparing the two.
+//! - [`history`] generates small random worlds in which rare cases are common.
+//! - [`retention`] drops the records that are past their retention, day by day. It is the only part
+//!   that depends on a clock.
+//! - [`cadence`] decides which released cells must be published at a time, and which must wait.
+//! - [`counts`] computes the counters of a worker.
 //!
-//! What is held depends on the clock in one way: [`retention`] drops what is past its time, day by day.
-//!
-//! What is absent here on purpose: time otherwise (a cell depends on what is held, never on when), any cache,
-//! and any reading of `tributary-operators` beyond its types.
+//! Deliberately absent: any other notion of time (a cell depends on the stored state, never on when
+//! it is computed), any cache, floating point in a result, and any code of `tributary-operators`
+//! beyond its types.
 
 #![cfg_attr(not(test), warn(clippy::float_arithmetic))]
 
 mod attribution;
 mod brand;
+pub mod cadence;
 mod calendar;
 mod consent;
 mod contacts;
 pub mod counts;
-pub mod crowd;
 mod days;
 pub mod decay;
+pub mod device_limit;
+mod family_sums;
 mod folding;
 pub mod history;
-mod hold;
 mod identity;
 mod journeys;
 pub mod ladder;
 pub mod markov;
 mod months;
+mod net_sales;
 mod person;
 mod release;
 pub mod retention;
+mod revenue;
 pub mod rules;
-mod sales;
 pub mod share;
 mod statistics;
-mod takings;
-mod tally;
+mod stored;
 mod visits;
-pub mod waiting;
 mod wide;
 
 use tributary_operators::cell::Cell;
@@ -67,16 +71,27 @@ use tributary_operators::settings::Settings;
 
 use brand::by_brand;
 pub use consent::{Withheld, withheld};
-pub use hold::{Held, hold};
+use family_sums::CountedCell;
 use release::Totals;
-use tally::Weighed;
+pub use stored::{StoredState, fold_events};
 
 /// Every released cell of every family, sorted.
 ///
-/// Records and pings of a brand that `settings` does not know are passed over. A cell whose values
-/// are all zero does not exist; a cell is released when at least `k` contributors (`k_traffic` for
-/// visits) stand behind it, spend always, and when it does not help to compute a hidden one.
-pub fn cells(settings: &Settings, held: &Held) -> Vec<Cell> {
+/// Records and pings of a brand that `settings` does not contain are ignored. A cell whose values
+/// are all zero does not exist. A cell is released if it has at least `k` contributors (`k_traffic`
+/// for visits, none for spend), and if it does not help to compute a suppressed one; see `release`.
+///
+/// ```
+/// use tributary_oracle::history::random;
+/// use tributary_oracle::{cells, existing_cells, fold_events};
+///
+/// let history = random(2, 200);
+/// let state = fold_events(history.batches.iter().flatten());
+/// let released = cells(&history.settings, &state);
+/// assert!(released.is_sorted());
+/// assert!(!existing_cells(&history.settings, &state).is_empty());
+/// ```
+pub fn cells(settings: &Settings, held: &StoredState) -> Vec<Cell> {
     let mut cells = Vec::new();
     by_brand(settings, held, |brand, records, pings| {
         let (inside, totals) = brand_cells(brand, records, pings);
@@ -86,38 +101,38 @@ pub fn cells(settings: &Settings, held: &Held) -> Vec<Cell> {
     cells
 }
 
-/// Every cell that exists, and the contributors behind it, sorted: what nobody outside may see.
-pub fn inside(settings: &Settings, held: &Held) -> Vec<(Cell, u64)> {
+/// Every existing cell with its number of contributors, sorted, before the release gate.
+pub fn existing_cells(settings: &Settings, held: &StoredState) -> Vec<(Cell, u64)> {
     let mut cells = Vec::new();
     by_brand(settings, held, |brand, records, pings| {
         let (inside, _) = brand_cells(brand, records, pings);
         let inside = inside.into_iter();
-        cells.extend(inside.map(|weighed| (weighed.cell, weighed.contributors)));
+        cells.extend(inside.map(|counted| (counted.cell, counted.contributors)));
     });
     cells.sort();
     cells
 }
 
-/// The cells of one brand before the gate: brands never mix.
+/// The cells of one brand before the gate, and the totals that the gate needs. Brands never mix.
 fn brand_cells(
     brand: &brand::Brand,
     records: &[&Record],
     pings: &[&Ping],
-) -> (Vec<Weighed>, Totals) {
-    let records = &consent::lawful(brand.settings, records, brand.link_time);
+) -> (Vec<CountedCell>, Totals) {
+    let records = &consent::allowed_records(brand.settings, records, brand.link_time);
     let identity = identity::Identity::of(brand.settings, records);
-    let books = sales::Books::of(records);
-    let journeys = journeys::Journeys::of(brand.settings, &identity, &books, records);
+    let net_sales = net_sales::NetSales::of(records);
+    let journeys = journeys::Journeys::of(brand.settings, &identity, &net_sales, records);
 
     let mut cells = Vec::new();
-    let days = days::Days::of(&journeys, &books);
+    let days = days::Days::of(&journeys, &net_sales);
     let mut months = statistics::totals(brand, &journeys);
     for month in days.unsafe_months(brand) {
         months.remove(&month);
     }
     let touched = days.touched(brand);
-    cells.extend(attribution::cells(brand, &journeys, &books));
-    cells.extend(takings::cells(brand, &journeys, &books));
+    cells.extend(attribution::cells(brand, &journeys, &net_sales));
+    cells.extend(revenue::cells(brand, &journeys, &net_sales));
     cells.extend(contacts::campaign_days(brand, &identity, records));
     cells.extend(contacts::spend_days(brand, records));
     cells.extend(months::cells(brand, &identity, &journeys));

@@ -1,30 +1,32 @@
-//! The Markov model: removal effects of an order-1 chain, as exact fractions.
+//! The Markov model: removal effects of a chain of order 1, as exact fractions.
 //!
-//! The chain's transitions are counted over paths: start → first channel → … → last channel →
-//! conversion or null. The removal effect of a channel is the share of the conversion probability that
-//! is lost when every transition into the channel leads to null instead.
+//! The transitions are counted over paths: start → first channel → … → last channel → conversion or
+//! null. The removal effect of a channel is the share of the conversion probability that is lost if
+//! every transition into the channel leads to null instead (Anderl, Becker, von Wangenheim and
+//! Schumann 2016, International Journal of Research in Marketing 33).
 //!
-//! What is lost is exactly what would have passed through the channel c, so with P the probability of a
-//! conversion from the start,
+//! What is lost is exactly what would have passed through the channel c. With P the probability of
+//! a conversion from the start,
 //!
 //! ```text
-//! effect(c) = P(the chain reaches c) · P(conversion | it stands at c) / P
+//! effect(c) = P(the chain reaches c) · P(conversion | it is in c) / P
 //! ```
 //!
-//! Let A be the matrix with, in row i, the number of departures from i to elsewhere on the diagonal
-//! and minus the number of transitions i → j beside it (self-loops left out: they change no
-//! probability), b the transitions to conversion, s those from the start, and G the adjugate of A.
-//! Then P(conversion | i) is proportional to `(G b)[i]`, the mean number of stays in c from the start
-//! to `(s G)[c]`, and from c itself to `G[c][c]`; the quotient of the last two is the probability of
-//! reaching c. All common factors cancel:
+//! Let A be the matrix whose row i contains the number of departures from i to other states on the
+//! diagonal, and minus the number of transitions i → j beside it (self-loops are left out: they
+//! change no probability). Let b be the transitions to conversion, s those from the start, and G
+//! the adjugate of A. Then P(conversion | i) is proportional to `(G b)[i]`, the expected number of
+//! visits to c from the start to `(s G)[c]`, and from c itself to `G[c][c]`; the quotient of the
+//! last two is the probability of reaching c. All common factors cancel:
 //!
 //! ```text
 //! effect(c) = (s G)[c] · (G b)[c] / (G[c][c] · (s G b))
 //! ```
 //!
-//! Every path ends, so A is a nonsingular M-matrix: its leading minors are positive, which lets the
-//! elimination below go down the diagonal without looking for pivots. It is Bareiss's: all
-//! divisions are exact, all numbers stay integers.
+//! Every path ends, so A is a nonsingular M-matrix: its leading principal minors are positive, and
+//! the elimination can proceed down the diagonal without pivoting. It is the fraction-free
+//! elimination of Bareiss (1968, *Sylvester's identity and multistep integer-preserving Gaussian
+//! elimination*): all divisions are exact, and all numbers stay integers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +35,7 @@ use num_traits::{One, ToPrimitive, Zero};
 
 use crate::wide;
 
-/// A removal effect, an exact fraction from 0 to 1.
+/// A removal effect: an exact fraction from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
     /// The numerator, not reduced.
@@ -43,7 +45,14 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// In parts per million, rounded half up.
+    /// The effect in parts per million, rounded half up.
+    ///
+    /// ```
+    /// use tributary_oracle::markov::Effect;
+    ///
+    /// let effect = Effect { numerator: 1.into(), denominator: 2_000_000.into() };
+    /// assert_eq!(effect.ppm(), 1);
+    /// ```
     pub fn ppm(&self) -> u64 {
         let doubled = &self.numerator * 2_000_000 + &self.denominator;
         let rounded: BigInt = doubled / (&self.denominator * 2);
@@ -51,18 +60,18 @@ impl Effect {
     }
 }
 
-/// More channels than this make fractions too long to be waited for.
-const FEW: usize = 40;
+/// The largest number of channels for which exact fractions are short enough.
+const MAX_EXACT_CHANNELS: usize = 40;
 
-/// The removal effect of every channel in the paths, in parts per million, rounded half up: by the fractions, or where
-/// there are many channels by [`wide`].
+/// The removal effect of every channel in the paths, in parts per million, rounded half up: by
+/// exact fractions, or for many channels by [`wide`].
 pub(crate) fn effects_ppm<C: Ord + Clone>(
     converting: &PathCounts<C>,
     null: &PathCounts<C>,
 ) -> BTreeMap<C, u64> {
     let paths = converting.keys().chain(null.keys());
     let channels: BTreeSet<&C> = paths.flatten().collect();
-    if channels.len() <= FEW {
+    if channels.len() <= MAX_EXACT_CHANNELS {
         let effects = removal_effects(converting, null).into_iter();
         return effects
             .map(|(channel, effect)| (channel, effect.ppm()))
@@ -73,11 +82,25 @@ pub(crate) fn effects_ppm<C: Ord + Clone>(
     channels.into_iter().cloned().zip(effects).collect()
 }
 
-/// How often each path was taken, oldest channel first.
+/// The number of times that each path was taken; channels are ordered oldest first.
 pub type PathCounts<C> = BTreeMap<Vec<C>, u64>;
 
-/// The removal effect of every channel in the paths: `converting` end in a conversion, `null` do
-/// not. Empty paths say nothing and are passed over. Where nothing converts there is no effect.
+/// The removal effect of every channel in the paths: those of `converting` end in a conversion,
+/// those of `null` do not. Empty paths are ignored. If nothing converts, all effects are zero.
+/// Takes O(n³) steps on integers that grow with the number of channels n.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use tributary_oracle::markov::removal_effects;
+///
+/// // Twice a → b → conversion, once b → conversion, once a → null: P = 3/4.
+/// let converting = BTreeMap::from([(vec!['a', 'b'], 2), (vec!['b'], 1)]);
+/// let null = BTreeMap::from([(vec!['a'], 1)]);
+/// let effects = removal_effects(&converting, &null);
+/// // Without a only b → conversion remains: 1/4, so that two thirds are lost.
+/// assert_eq!(effects[&'a'].ppm(), 666_667);
+/// assert_eq!(effects[&'b'].ppm(), 1_000_000);
+/// ```
 pub fn removal_effects<C: Ord + Clone>(
     converting: &PathCounts<C>,
     null: &PathCounts<C>,
@@ -112,19 +135,25 @@ pub fn removal_effects<C: Ord + Clone>(
         .collect()
 }
 
+/// The sum of `term` over the states.
 fn sum(size: usize, term: impl Fn(usize) -> BigInt) -> BigInt {
     (0..size).map(term).sum()
 }
 
-/// Transition counts between the channels, by their places.
+/// The transition counts between channels, by index.
 struct Chain {
+    /// From the start.
     starts: Vec<BigInt>,
+    /// From each channel to each channel.
     steps: Vec<Vec<BigInt>>,
+    /// From each channel to conversion.
     conversions: Vec<BigInt>,
+    /// From each channel to null.
     nulls: Vec<BigInt>,
 }
 
 impl Chain {
+    /// Counts the transitions of all paths.
     fn count<C: Ord>(
         channels: &BTreeSet<&C>,
         converting: &PathCounts<C>,
@@ -158,7 +187,7 @@ impl Chain {
         chain
     }
 
-    /// The matrix A of the essay.
+    /// The matrix A of the module documentation.
     fn matrix(&self) -> Vec<Vec<BigInt>> {
         let ends = self.conversions.iter().zip(&self.nulls);
         let rows = self.steps.iter().zip(ends).enumerate();
@@ -174,8 +203,8 @@ impl Chain {
 
 /// The adjugate of a nonsingular M-matrix: its inverse times its determinant.
 ///
-/// Fraction-free Gauss–Jordan elimination of the matrix beside the identity. After step k the
-/// first k columns hold the k-th leading minor on the diagonal and zeros elsewhere.
+/// Fraction-free Gauss–Jordan elimination of the matrix beside the identity. After step k the first
+/// k columns contain the k-th leading principal minor on the diagonal and zeros elsewhere.
 pub(crate) fn adjugate(matrix: &[Vec<BigInt>]) -> Vec<Vec<BigInt>> {
     let size = matrix.len();
     let mut rows: Vec<Vec<BigInt>> = matrix.to_vec();

@@ -1,11 +1,14 @@
-//! The `markov_month` family: per conversion kind, month and currency one chain.
+//! The `markov_month` family: one chain per conversion kind, month and currency.
 //!
-//! Converting paths are those of the month's conversions that have a touch. Null paths come from the
-//! persons (not oversized) without any conversion that still counts, in whatever month, kind or currency: per person and
-//! month all its touches of that month, uncut, one path. They enter every chain of the month. The
-//! effects in parts per million, and no longer the fractions, are the weights that share the month's
-//! attributed conversions and value; spare units go by the channels' words, bytewise, null first. Where a month has more
-//! channels than the limit allows, the paths lead through what [`folding`](crate::folding) makes of them.
+//! Converting paths are those of the month's conversions with a touchpoint. Null paths are those of
+//! persons (not oversized) without any remaining conversion of any month, kind or currency: per
+//! person and month, all touchpoints of that month are one path of unlimited length. They enter
+//! every chain of the month.
+//!
+//! The effects in parts per million, not the fractions, are the weights that divide the month's
+//! attributed conversions and their value. Remaining units go by the names of the channels,
+//! bytewise, absent names first. If a month has more channels than the limit allows, the paths lead
+//! through the channels that [`folding`](crate::folding) returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,28 +19,38 @@ use tributary_operators::record::{Currency, SaleKind};
 use crate::attribution::MILLIONTHS;
 use crate::brand::{self, Brand};
 use crate::calendar;
+use crate::family_sums::{CountedCell, existing_cell};
 use crate::folding;
 use crate::identity::Identity;
 use crate::journeys::Journeys;
 use crate::markov::{PathCounts, effects_ppm};
 use crate::person::Person;
 use crate::share::largest_remainder;
-use crate::tally::{Weighed, weighed};
 
-/// Month, conversion kind, currency: one chain.
+/// Month, conversion kind and currency of one chain.
 type Group = (i32, SaleKind, Currency);
 
-/// What the conversions of one chain come to.
+/// The conversions of one chain.
 #[derive(Default)]
 struct Converted {
+    /// Their paths.
     paths: PathCounts<Channel>,
+    /// Their number.
     conversions: u128,
+    /// Their value, in minor units.
     value: u128,
     /// The persons with a converting path through each channel.
     persons: BTreeMap<Channel, BTreeSet<Person>>,
 }
 
-pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<Weighed> {
+/// The cells of the family for one brand.
+///
+/// - Dimensions: brand, kind, month, currency, source, medium, campaign.
+/// - Values: removal effect in parts per million, conversions in millionths, revenue in minor
+///   units.
+/// - Contributors: the persons with a converting or a null path through the channel; for merged
+///   channels those of the member with the most.
+pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<CountedCell> {
     let null = null_paths(identity, journeys);
     let no_paths = PathCounts::new();
     converted(journeys)
@@ -49,7 +62,7 @@ pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> 
         .collect()
 }
 
-/// The conversions with a touch, by chain.
+/// The conversions with a touchpoint, by chain.
 fn converted(journeys: &Journeys) -> BTreeMap<Group, Converted> {
     let mut groups: BTreeMap<Group, Converted> = BTreeMap::new();
     for conversion in &journeys.conversions {
@@ -72,6 +85,8 @@ fn converted(journeys: &Journeys) -> BTreeMap<Group, Converted> {
 }
 
 /// The null paths of every month.
+///
+/// A person has at most one null path per month, so the counts are also numbers of persons.
 pub(crate) fn null_paths(
     identity: &Identity,
     journeys: &Journeys,
@@ -98,14 +113,17 @@ pub(crate) fn null_paths(
     null
 }
 
-/// The cells of one chain. Behind each stand the persons whose converting or null paths hold the channel.
+/// The cells of one chain. The contributors of a cell are the persons with a converting or null
+/// path through its channel.
+///
+/// The number of contributors of a merged channel is a lower bound: the largest of its members.
 fn group_cells(
     brand: &Brand,
     (month, kind, currency): Group,
     converted: &Converted,
     null: &PathCounts<Channel>,
-) -> Vec<Weighed> {
-    let names = folding::names(brand, &converted.paths, null, brand.settings.max_channels);
+) -> Vec<CountedCell> {
+    let names = folding::fold_channels(brand, &converted.paths, null, brand.settings.max_channels);
     let paths = renamed(&converted.paths, &names);
     let effects = effects_ppm(&paths, &renamed(null, &names));
     let mut channels: Vec<(Channel, u64)> = effects.into_iter().collect();
@@ -144,12 +162,12 @@ fn group_cells(
                 campaign,
             ];
             let values = vec![i128::from(ppm), millionths as i128, value as i128];
-            weighed(Family::MarkovMonth, dims, values, behind[&channel])
+            existing_cell(Family::MarkovMonth, dims, values, behind[&channel])
         })
         .collect()
 }
 
-/// Paths through what their channels are called.
+/// The paths through the replacements of their channels.
 fn renamed(paths: &PathCounts<Channel>, names: &BTreeMap<Channel, Channel>) -> PathCounts<Channel> {
     let mut renamed = PathCounts::new();
     for (path, times) in paths {

@@ -2,6 +2,6 @@
 
 use tributary_operators::record::Pseudonym;
 
-/// A person: one of its pseudonyms, the smallest.
+/// A person, identified by the smallest of its pseudonyms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Person(pub(crate) Pseudonym);

@@ -1,73 +1,89 @@
-//! The release gate: which cells may be seen, judged over all cells of a brand at once.
+//! The release gate: which cells may be released, computed over all cells of a brand at once.
 //!
-//! A cell needs `k` contributors. The parts of a known total are hidden by at least two, and at least `k` contributors
-//! stand behind what is hidden; until then the part with the fewest contributors, then the first by its dimensions, is
-//! hidden as well. What is hidden is added up as `other` where a family tells channels apart. The totals: takings, for
-//! the attribution by all models together, in which a channel is hidden by all or by none, or what has a touch in them,
-//! if it may be seen beside what has none; and the conversions with a touch of a month, for its chain, its paths, their
-//! lengths and days, if no day can be computed from it. Paths, their lengths and days, and assists add up to what days
-//! reveal their channels in many ways, and are published in multiples of `k`.
+//! A cell needs `k` contributors. Of the parts of a known total, either none or at least two are
+//! suppressed, and those have at least `k` contributors together; until this holds, the part with
+//! the fewest contributors, then the first by its dimensions, is suppressed as well. Suppressed
+//! parts are added up as `other` if the family has a channel.
+//!
+//! These totals are known to a reader: revenue, for its attribution by all models together, in
+//! which a channel is suppressed in all models or in none; the revenue with a touchpoint instead,
+//! if it may be released beside the rest; and the conversions with a touchpoint of a month, for its
+//! chain, its paths, their lengths and days, if they cannot be combined with a day
+//! ([`crate::days`]). Path families and assists add up to the daily attribution in many ways, and
+//! are published in multiples of `k`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::settings::BrandSettings;
 
-use crate::tally::Weighed;
+use crate::family_sums::CountedCell;
 
-/// The cells of every part of a total: one, or one a model.
-type Parts = BTreeMap<Vec<Dim>, Vec<Weighed>>;
+/// The cells of every part of a total: one cell, or one per model.
+type Parts = BTreeMap<Vec<Dim>, Vec<CountedCell>>;
 
-/// Contributors of a part, for each way to part the total in which it has a share.
+/// The contributors of a part in each partition of the total in which it has a share.
 type Counts = BTreeMap<Dim, u64>;
 
-/// The contributors behind the totals that are no cells themselves.
+/// The contributors of the totals that are not cells themselves.
 pub(crate) struct Totals {
-    /// The conversions with a touchpoint of a month that may be published, by brand, kind, month and currency.
+    /// The conversions with a touchpoint of each month that may be published, by brand, kind, month
+    /// and currency.
     pub(crate) months: BTreeMap<Vec<Dim>, u64>,
-    /// Those of takings, by brand, kind, store, day and currency.
+    /// The conversions with a touchpoint of each total of revenue, by brand, kind, store, day and
+    /// currency.
     pub(crate) touched: BTreeMap<Vec<Dim>, u64>,
 }
 
-/// What may be seen of a brand's cells.
-pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Totals) -> Vec<Cell> {
+/// The cells of a brand that may be released.
+///
+/// 1. Cells that belong to no total, and all cells if `k` is at most 1, need enough contributors.
+/// 2. For every total and family, the parts to suppress are selected ([`hidden`]), and those of
+///    families with a channel are added up as `other` if the total has `k` contributors.
+/// 3. Assists need `k` contributors, as does the total of their month.
+/// 4. Path families are rounded to multiples of `k`, unless the brand adds noise.
+pub(crate) fn release(
+    settings: &BrandSettings,
+    cells: Vec<CountedCell>,
+    known: &Totals,
+) -> Vec<Cell> {
     let k = settings.k;
     let mut totals = known.months.clone();
     let mut parted: BTreeMap<(Family, Vec<Dim>), Parts> = BTreeMap::new();
-    let (mut assists, mut seen) = (Vec::new(), Vec::new());
-    for weighed in cells {
-        let dims = &weighed.cell.dims;
-        let least = match weighed.cell.family {
+    let (mut assists, mut released) = (Vec::new(), Vec::new());
+    for counted in cells {
+        let dims = &counted.cell.dims;
+        let least = match counted.cell.family {
             Family::SpendDay => 0,
             Family::Visits => settings.k_traffic,
             _ => k,
         };
-        match weighed.cell.family {
+        match counted.cell.family {
             Family::StoreDay => {
                 let kind = Dim::Text("transaction".into());
                 let total = [&dims[..1], &[kind], &dims[1..]].concat();
-                totals.insert(total, weighed.contributors);
+                totals.insert(total, counted.contributors);
             }
             Family::OrdersDay => {
                 let order = [Dim::Text("order".into()), Dim::Null];
                 let total = [&dims[..1], &order, &dims[1..]].concat();
-                totals.insert(total, weighed.contributors);
+                totals.insert(total, counted.contributors);
             }
             _ => {}
         }
-        match weighed.cell.family {
-            family if k <= 1 || total_of(&weighed.cell).is_none() => {
+        match counted.cell.family {
+            family if k <= 1 || total_of(&counted.cell).is_none() => {
                 if family == Family::Assists && k > 1 {
-                    assists.push(weighed);
-                } else if weighed.contributors >= least {
-                    seen.push(weighed.cell);
+                    assists.push(counted);
+                } else if counted.contributors >= least {
+                    released.push(counted.cell);
                 }
             }
             family => {
-                let total = total_of(&weighed.cell).unwrap_or_default();
+                let total = total_of(&counted.cell).unwrap_or_default();
                 let parts = parted.entry((family, total)).or_default();
-                let part = part_of(&weighed.cell).to_vec();
-                parts.entry(part).or_default().push(weighed);
+                let part = part_of(&counted.cell).to_vec();
+                parts.entry(part).or_default().push(counted);
             }
         }
     }
@@ -75,7 +91,7 @@ pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Tot
         let behind = totals.get(&total).copied().unwrap_or(0);
         let touched = known.touched.get(&total).copied().unwrap_or(0);
         let channels = match family {
-            Family::Attribution => told_apart(&parts, touched, k),
+            Family::Attribution => separate_touched(&parts, touched, k),
             _ => None,
         };
         let hidden = match channels {
@@ -83,11 +99,11 @@ pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Tot
             None => hidden(&parts, behind, k),
         };
         let mut other: BTreeMap<Vec<Dim>, Cell> = BTreeMap::new();
-        for (part, weighed) in parts {
+        for (part, counted) in parts {
             let is_hidden = hidden.contains(&part);
-            for Weighed { cell, .. } in weighed {
+            for CountedCell { cell, .. } in counted {
                 if !is_hidden {
-                    seen.push(cell);
+                    released.push(cell);
                 } else if let Some(sum) = other_of(&cell).filter(|_| behind >= k) {
                     let sum = other.entry(sum.dims.clone()).or_insert(sum);
                     for (sum, value) in sum.values.iter_mut().zip(&cell.values) {
@@ -97,22 +113,23 @@ pub(crate) fn release(settings: &BrandSettings, cells: Vec<Weighed>, known: &Tot
             }
         }
         let exist = |cell: &Cell| cell.values.iter().any(|value| *value != 0);
-        seen.extend(other.into_values().filter(exist));
+        released.extend(other.into_values().filter(exist));
     }
     for assist in assists {
         let dims = &assist.cell.dims;
         let behind = totals.get(&dims[..4]).copied().unwrap_or(0);
         if behind >= k && assist.contributors >= k {
-            seen.push(assist.cell);
+            released.push(assist.cell);
         }
     }
     if k > 1 && settings.noise.is_none() {
-        seen.iter_mut().for_each(|cell| coarsen(cell, k.into()));
+        released.iter_mut().for_each(|cell| coarsen(cell, k.into()));
     }
-    seen
+    released
 }
 
-/// Path families are published in multiples of `k` conversions, with the value in proportion.
+/// Rounds a cell of a path family down to a multiple of `k` conversions, and the value in
+/// proportion.
 fn coarsen(cell: &mut Cell, k: i128) {
     let of_paths = [
         Family::Paths,
@@ -130,7 +147,7 @@ fn coarsen(cell: &mut Cell, k: i128) {
     }
 }
 
-/// The total that a cell is a part of.
+/// The total that a cell is a part of, if any.
 fn total_of(cell: &Cell) -> Option<Vec<Dim>> {
     let dims = &cell.dims;
     match cell.family {
@@ -142,7 +159,7 @@ fn total_of(cell: &Cell) -> Option<Vec<Dim>> {
     }
 }
 
-/// What tells a part from the others of its total.
+/// The dimensions that distinguish a part from the others of its total.
 fn part_of(cell: &Cell) -> &[Dim] {
     match cell.family {
         Family::Attribution => &cell.dims[2..5],
@@ -150,11 +167,13 @@ fn part_of(cell: &Cell) -> &[Dim] {
     }
 }
 
+/// The channel of `other`.
 fn other_channel() -> [Dim; 3] {
     [Dim::Text("other".into()), Dim::Null, Dim::Null]
 }
 
-/// The cell that adds up the hidden ones beside a cell, still empty.
+/// The cell that sums the suppressed cells beside a cell, with zero values; `None` if its family
+/// has no channel.
 fn other_of(cell: &Cell) -> Option<Cell> {
     let mut other = cell.clone();
     other.values.fill(0);
@@ -167,27 +186,35 @@ fn other_of(cell: &Cell) -> Option<Cell> {
     Some(other)
 }
 
-/// The channels of takings without what is credited to nothing, if both this and what has a touch may be seen.
-fn told_apart(parts: &Parts, touched: u64, k: u64) -> Option<Parts> {
-    let is_nothing = |part: &Vec<Dim>| {
+/// The channels of revenue without what is credited to no channel, if both groups may be released.
+///
+/// Then a reader knows both sums, and the channels are parts of the revenue with a touchpoint.
+fn separate_touched(parts: &Parts, touched: u64, k: u64) -> Option<Parts> {
+    let is_unattributed = |part: &Vec<Dim>| {
         let word = |word: &str| Dim::Text(word.into());
         let medium = [Dim::Null, word("oversized")];
         part[0] == word("unattributed") && medium.contains(&part[1]) && part[2] == Dim::Null
     };
     let (nothing, channels): (Parts, Parts) =
-        (parts.clone().into_iter()).partition(|(part, _)| is_nothing(part));
+        (parts.clone().into_iter()).partition(|(part, _)| is_unattributed(part));
     let mut all = nothing.into_values().flatten();
-    (touched >= k && all.all(|weighed| weighed.contributors >= k)).then_some(channels)
+    (touched >= k && all.all(|counted| counted.contributors >= k)).then_some(channels)
 }
 
-/// The parts of a total that stay inside.
+/// The parts of a total that are suppressed.
+///
+/// At first these are the parts with fewer than `k` contributors in any partition, `other` and
+/// merged channels, or all parts if the total has fewer than `k`. Then parts are added, smallest
+/// first, until in every partition either nothing or at least two parts are suppressed that have
+/// `k` contributors together. The contributors of several parts are known as a lower bound only:
+/// the largest of them, or those of the total that are not behind a released part.
 fn hidden(parts: &Parts, total: u64, k: u64) -> BTreeSet<Vec<Dim>> {
     let counts: BTreeMap<&Vec<Dim>, Counts> = parts
         .iter()
         .map(|(part, cells)| {
-            let of = |weighed: &Weighed| match weighed.cell.family {
-                Family::Attribution => (weighed.cell.dims[1].clone(), weighed.contributors),
-                _ => (Dim::Null, weighed.contributors),
+            let of = |counted: &CountedCell| match counted.cell.family {
+                Family::Attribution => (counted.cell.dims[1].clone(), counted.contributors),
+                _ => (Dim::Null, counted.contributors),
             };
             (part, cells.iter().map(of).collect())
         })
@@ -196,7 +223,7 @@ fn hidden(parts: &Parts, total: u64, k: u64) -> BTreeSet<Vec<Dim>> {
     let is_other = |part: &[Dim]| part == other_channel();
     // How many persons stand behind several channels of a chain nobody counts.
     let is_several = |part: &Vec<Dim>| {
-        let is_markov = |weighed: &Weighed| weighed.cell.family == Family::MarkovMonth;
+        let is_markov = |counted: &CountedCell| counted.cell.family == Family::MarkovMonth;
         parts[part].iter().any(is_markov) && part.last() == Some(&Dim::Text("*".into()))
     };
     let mut hidden: BTreeSet<Vec<Dim>> = parts

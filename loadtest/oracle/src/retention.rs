@@ -1,20 +1,20 @@
-//! Retention: what is past its time is dropped, day after day.
+//! Retention: records past their retention period are dropped, day by day.
 //!
-//! Told of everything in the order of arrival, a [`Keeper`] passes over what is held whenever a UTC day begins by the
-//! clock, and adds a drop of every record that is past its time. What is past its time follows from what is held at that
-//! moment and from the day alone:
+//! A [`RetentionModel`] receives all events in the order of arrival. Whenever the clock reaches a
+//! new UTC day it makes a pass over the stored records, and appends a drop of every record that has
+//! expired. Which records have expired depends on the stored records and the day alone:
 //!
-//! - a web record but orders and their refunds, a sale, refund or adjustment, and a statement of consent, each that is
-//!   older than the months of its category;
-//! - all such web records of a cookie that a web record older than the months names, be it an order;
-//! - of a person without a record within the months, rights aside, whatever is older, but statements
-//!   of consent and rights.
+//! - a contact, an identification, a sale, a refund, an adjustment or a statement of consent that
+//!   is older than the months of its category;
+//! - every contact and identification of a cookie that occurs in a web record older than the months
+//!   of cookies, orders included;
+//! - of a person without a record within the months of identification, rights aside, every older
+//!   record except statements of consent and rights.
 //!
-//! Besides, what is older than the months of its own category when it arrives never counts.
+//! A record older than the months of its own category on arrival never counts. Links end by the
+//! same clock: before a pass its day becomes the time as of which their age is determined.
 //!
-//! By the same clock links end: before a pass its day becomes their reference time.
-//!
-//! The months are whole calendar months, counted back from the day of the brand's time zone.
+//! Periods are whole calendar months, counted back from the current day in the brand's time zone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,44 +27,62 @@ use tributary_operators::record::{
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 
-use crate::consent::lawful;
-use crate::hold::held;
+use crate::consent::allowed_records;
 use crate::identity::Identity;
 use crate::person::Person;
+use crate::stored::held;
 
+/// One day in milliseconds.
 const DAY: i64 = 86_400_000;
 
-/// For how many calendar months a brand holds what.
+/// The retention periods of a brand, in calendar months.
 #[derive(Clone, Debug)]
-pub struct Terms {
-    /// Web records, from the first of their cookie.
+pub struct RetentionPeriods {
+    /// For contacts and identifications, from the first record of their cookie.
     pub cookies: i32,
-    /// Sales, refunds, adjustments.
+    /// For sales, refunds and adjustments.
     pub transactions: i32,
-    /// Statements of consent.
+    /// For statements of consent.
     pub consent: i32,
-    /// Persons, from the last record that names them.
+    /// For persons, from the last record with one of their identifiers.
     pub identification: i32,
-    /// Whose days and months they are.
+    /// The time zone of the brand, which defines its days and months.
     pub zone: TimeZone,
 }
 
-/// The moments before which things are past their time, Unix milliseconds.
+/// The times before which records have expired, Unix milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Ends {
-    /// Web records.
+pub struct Cutoffs {
+    /// For contacts and identifications.
     pub web: i64,
-    /// Sales, refunds, adjustments.
+    /// For sales, refunds and adjustments.
     pub transactions: i64,
-    /// Statements of consent.
+    /// For statements of consent.
     pub consent: i64,
-    /// The last record that names a person.
+    /// For the last record of a person.
     pub persons: i64,
 }
 
-impl Terms {
-    /// What is past its time on the day of a moment, Unix milliseconds.
-    pub fn ends(&self, now: i64) -> Ends {
+impl RetentionPeriods {
+    /// The cutoffs on the day of a time, Unix milliseconds.
+    ///
+    /// ```
+    /// use tributary_oracle::retention::RetentionPeriods;
+    ///
+    /// let periods = RetentionPeriods {
+    ///     cookies: 1,
+    ///     transactions: 12,
+    ///     consent: 12,
+    ///     identification: 3,
+    ///     zone: jiff::tz::TimeZone::UTC,
+    /// };
+    /// let noon: jiff::Timestamp = "2024-03-31T12:00:00Z".parse().unwrap();
+    /// let cutoffs = periods.cutoffs(noon.as_millisecond());
+    /// // There is no February 31: the month before begins on its last day.
+    /// let leap_day: jiff::Timestamp = "2024-02-29T00:00:00Z".parse().unwrap();
+    /// assert_eq!(cutoffs.web, leap_day.as_millisecond());
+    /// ```
+    pub fn cutoffs(&self, now: i64) -> Cutoffs {
         let before = |months: i32| {
             let today = Timestamp::from_millisecond(now).ok()?;
             let today = today.to_zoned(self.zone.clone()).start_of_day().ok()?;
@@ -73,7 +91,7 @@ impl Terms {
             Some(begin.timestamp().as_millisecond())
         };
         let before = |months| before(months).unwrap_or(i64::MIN);
-        Ends {
+        Cutoffs {
             web: before(self.cookies),
             transactions: before(self.transactions),
             consent: before(self.consent),
@@ -82,8 +100,8 @@ impl Terms {
     }
 }
 
-impl Ends {
-    /// Before when a record is past its own time; never where it stays.
+impl Cutoffs {
+    /// The cutoff for the own time of a record; the earliest time if the record has no period.
     fn own(&self, body: &Body) -> i64 {
         match body {
             body if is_visit(body) => self.web,
@@ -93,18 +111,20 @@ impl Ends {
         }
     }
 
-    /// Before when anything may be past its time.
+    /// The latest of the cutoffs: no newer record can have expired.
     fn latest(&self) -> i64 {
         let sooner = self.web.max(self.transactions);
         sooner.max(self.consent).max(self.persons)
     }
 }
 
+/// Whether a record is a contact or an identification.
 fn is_visit(body: &Body) -> bool {
     matches!(body, Body::Contact { .. } | Body::Identify)
 }
 
-/// Whether a record comes from the web: a visit, or what an online shop says of money.
+/// Whether a record comes from the web: a contact, an identification, an order, or a refund or
+/// adjustment of one.
 fn is_from_the_web(body: &Body) -> bool {
     is_visit(body)
         || match body {
@@ -114,31 +134,40 @@ fn is_from_the_web(body: &Body) -> bool {
         }
 }
 
-/// The beginnings of the UTC days that begin where the clock goes on to a time, from a day or from nowhere: Unix
-/// milliseconds.
+/// The starts of the UTC days after `from` up to `to`, Unix milliseconds. `from` is a day, `to` a
+/// time.
 fn days(from: Option<i64>, to: i64) -> impl Iterator<Item = i64> {
     let today = to.div_euclid(DAY);
     (from.unwrap_or(today) + 1..=today).map(|day| day * DAY)
 }
 
-/// Keeps the retention of a world by its clock.
-pub struct Keeper<'a> {
+/// Applies the retention periods of all brands to a sequence of events.
+///
+/// The caller alternates [`Self::advance_clock`] and [`Self::receive`]; [`Self::events`] are then
+/// the input of [`crate::fold_events`].
+pub struct RetentionModel<'a> {
     settings: &'a Settings,
-    terms: &'a BTreeMap<BrandId, Terms>,
-    /// The day of the clock, days since 1970; none before it was read.
+    periods: &'a BTreeMap<BrandId, RetentionPeriods>,
+    /// The day of the clock, in days since 1970; `None` before it was first set.
     day: Option<i64>,
+    /// All events so far, with the drops of expired records.
     events: Vec<Event>,
-    /// The oldest of what may be held in each brand, so that days on which nothing can be past its time cost nothing.
+    /// A lower bound on the time of the stored records of each brand, so that days without expired
+    /// records cost nothing.
     oldest: BTreeMap<BrandId, i64>,
+    /// The number of expired records.
     dropped: u64,
 }
 
-impl<'a> Keeper<'a> {
-    /// Keeps it for the brands that have terms.
-    pub fn new(settings: &'a Settings, terms: &'a BTreeMap<BrandId, Terms>) -> Keeper<'a> {
-        Keeper {
+impl<'a> RetentionModel<'a> {
+    /// A model for the brands with retention periods.
+    pub fn new(
+        settings: &'a Settings,
+        periods: &'a BTreeMap<BrandId, RetentionPeriods>,
+    ) -> RetentionModel<'a> {
+        RetentionModel {
             settings,
-            terms,
+            periods,
             day: None,
             events: Vec::new(),
             oldest: BTreeMap::new(),
@@ -146,39 +175,39 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// The clock stands at a time, Unix milliseconds; an earlier one than before turns nothing back. For each day that
-    /// has begun a pass is made, and what is past its time is dropped at a place in the order of arrival: behind all
-    /// events so far, and not behind those to come.
-    pub fn clock(&mut self, at: i64, place: Arrival) {
+    /// Advances the clock to a time, Unix milliseconds; an earlier time than before has no effect.
+    /// Makes a pass for each day that has begun, and drops expired records at `place` in the order
+    /// of arrival, which is after all events so far and before all later ones.
+    pub fn advance_clock(&mut self, at: i64, place: Arrival) {
         for now in days(self.day, at) {
             self.pass(now, place);
         }
         self.day = self.day.max(Some(at.div_euclid(DAY)));
     }
 
-    /// Something arrives at a time, Unix milliseconds. A record that is past its own time by then never counts. Whether it
-    /// was taken.
-    pub fn arrives(&mut self, event: Event, at: i64) -> bool {
+    /// Adds an event that arrives at a time, Unix milliseconds, unless it is a record that has
+    /// expired by then. Returns whether it was added.
+    pub fn receive(&mut self, event: Event, at: i64) -> bool {
         let (brand, own, ts) = match &event {
             Event::Put { record, .. } => (record.brand, Some(&record.body), record.ts),
             Event::Evidence { brand, ts, .. } => (*brand, None, *ts),
             _ => {
-                self.event(event);
+                self.add(event);
                 return true;
             }
         };
-        let is_past = self.terms.get(&brand).is_some_and(|terms| {
-            let ends = terms.ends(at);
-            ts < own.map_or(ends.consent, |body| ends.own(body))
+        let is_past = self.periods.get(&brand).is_some_and(|periods| {
+            let cutoffs = periods.cutoffs(at);
+            ts < own.map_or(cutoffs.consent, |body| cutoffs.own(body))
         });
         if !is_past {
-            self.event(event);
+            self.add(event);
         }
         !is_past
     }
 
-    /// Something happens.
-    pub fn event(&mut self, event: Event) {
+    /// Adds an event unconditionally.
+    pub fn add(&mut self, event: Event) {
         if let Event::Put { record, .. } = &event
             && !matches!(record.body, Body::Spend { .. } | Body::Right { .. })
         {
@@ -188,36 +217,37 @@ impl<'a> Keeper<'a> {
         self.events.push(event);
     }
 
-    /// All that has happened, with what was dropped for its age.
+    /// All events so far, with the drops of expired records.
     pub fn events(&self) -> &[Event] {
         &self.events
     }
 
-    /// How many records were dropped for their age.
+    /// The number of records dropped because they expired.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
+    /// Drops the expired records of all brands at a time, Unix milliseconds.
     fn pass(&mut self, now: i64, arrival: Arrival) {
         for (&id, settings) in &self.settings.brands {
             let link_time = settings.link_ttl.iter().any(Option::is_some).then_some(now);
             if let Some(at) = link_time {
                 self.events.push(Event::LinkTime { brand: id, at });
             }
-            let Some(terms) = self.terms.get(&id) else {
+            let Some(periods) = self.periods.get(&id) else {
                 continue;
             };
-            let ends = terms.ends(now);
+            let cutoffs = periods.cutoffs(now);
             if self
                 .oldest
                 .get(&id)
-                .is_none_or(|oldest| *oldest >= ends.latest())
+                .is_none_or(|oldest| *oldest >= cutoffs.latest())
             {
                 continue;
             }
             let mut held = held(&self.events);
             held.retain(|_, record| record.brand == id);
-            let expired = past(settings, &ends, &held, link_time);
+            let expired = expired_records(settings, &cutoffs, &held, link_time);
             let stays = held.iter().filter(|(key, _)| !expired.contains(key));
             let stays =
                 stays.filter(|(_, r)| !matches!(r.body, Body::Spend { .. } | Body::Right { .. }));
@@ -232,10 +262,10 @@ impl<'a> Keeper<'a> {
     }
 }
 
-/// What of the records held of a brand is past its time.
-fn past(
+/// The stored records of a brand that have expired, by the three rules of this module.
+fn expired_records(
     settings: &BrandSettings,
-    ends: &Ends,
+    cutoffs: &Cutoffs,
     held: &BTreeMap<RecordKey, Record>,
     link_time: Option<i64>,
 ) -> BTreeSet<RecordKey> {
@@ -247,26 +277,26 @@ fn past(
     };
     let placed_early = held
         .values()
-        .filter(|record| is_from_the_web(&record.body) && record.ts < ends.web);
+        .filter(|record| is_from_the_web(&record.body) && record.ts < cutoffs.web);
     let old_cookies: BTreeSet<Pseudonym> = placed_early.flat_map(cookies).collect();
-    let idle = idle(settings, ends.persons, held, link_time);
+    let idle = idle(settings, cutoffs.persons, held, link_time);
 
-    let goes = |record: &Record| {
-        let names = |who: &BTreeSet<Pseudonym>| {
+    let has_expired = |record: &Record| {
+        let names = |pseudonyms: &BTreeSet<Pseudonym>| {
             let mut ids = record.ids.ids().iter();
-            ids.any(|id| who.contains(&id.pseudonym))
+            ids.any(|id| pseudonyms.contains(&id.pseudonym))
         };
         let stays_with_idle = matches!(record.body, Body::Consent { .. } | Body::Right { .. });
-        record.ts < ends.own(&record.body)
+        record.ts < cutoffs.own(&record.body)
             || is_visit(&record.body) && names(&old_cookies)
-            || !stays_with_idle && record.ts < ends.persons && names(&idle)
+            || !stays_with_idle && record.ts < cutoffs.persons && names(&idle)
     };
-    let expired = held.iter().filter(|(_, record)| goes(record));
+    let expired = held.iter().filter(|(_, record)| has_expired(record));
     expired.map(|(key, _)| *key).collect()
 }
 
-/// The identifiers of the persons without interaction since: no record names any of their identifiers that is not
-/// older, but for rights.
+/// The identifiers of persons without interaction: no record with any of their identifiers is newer
+/// than `since`, rights aside.
 fn idle(
     settings: &BrandSettings,
     since: i64,
@@ -274,7 +304,7 @@ fn idle(
     link_time: Option<i64>,
 ) -> BTreeSet<Pseudonym> {
     let records: Vec<&Record> = held.values().collect();
-    let identity = Identity::of(settings, &lawful(settings, &records, link_time));
+    let identity = Identity::of(settings, &allowed_records(settings, &records, link_time));
     let newer = records
         .iter()
         .filter(|record| record.ts >= since && !matches!(record.body, Body::Right { .. }));

@@ -1,8 +1,9 @@
-//! The rule models: who of a path receives how much of one conversion.
+//! The rule models: how each divides one conversion among the channels of its path.
 //!
-//! Every rule is a list of receivers with integer weights, in the order of the path. A conversion
-//! and its value are then shared by those weights, each by largest remainder, so that the credits of
-//! a conversion always add up to it exactly.
+//! Every rule is a list of recipients with integer weights, in the order of the path. A conversion
+//! and its value are then divided by these weights, each by largest remainder, so that the credits
+//! of a conversion always add up to it exactly. The definitions are documented at the models of
+//! `tributary-operators`.
 
 use tributary_operators::label::Channel;
 use tributary_operators::settings::BrandSettings;
@@ -12,17 +13,17 @@ use crate::decay;
 /// A model that credits each conversion by its own path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Model {
-    /// All to the first touch.
+    /// Everything to the first touchpoint.
     First,
-    /// All to the last touch.
+    /// Everything to the last touchpoint.
     Last,
-    /// All to the last touch that is not direct; all to the last where every touch is direct.
+    /// Everything to the last touchpoint that is not direct, or to the last one if all are direct.
     LastNonDirect,
-    /// The same to every touch, repeats counted.
+    /// The same to every touchpoint, repetitions included.
     Linear,
-    /// Fixed parts for the first and the last touch, the rest shared by those between.
+    /// Fixed weights for the first and the last touchpoint; those between share the rest.
     Position,
-    /// By age before the path's last touch, halved with every half-life.
+    /// By age before the last touchpoint of the path, halved with every half-life.
     TimeDecay,
     /// The same to every distinct channel.
     Shapley,
@@ -40,7 +41,7 @@ impl Model {
         Model::Shapley,
     ];
 
-    /// The specification's word for the model.
+    /// The name of the model in the `model` dimension.
     pub fn name(self) -> &'static str {
         match self {
             Model::First => "first",
@@ -54,17 +55,29 @@ impl Model {
     }
 }
 
-/// One touch of a path, as far as the rules look at it.
+/// A touchpoint of a path, as the rules see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Its channel.
     pub channel: Channel,
-    /// When, Unix milliseconds.
+    /// Its time, Unix milliseconds.
     pub ts: i64,
 }
 
-/// The receivers of a conversion's credit and their weights, in the order of the path (oldest
-/// first). A channel that touched twice may receive twice. An empty path has no receivers.
+/// The recipients of a conversion's credit and their weights, in the order of the path, oldest
+/// first. A channel with two touchpoints may occur twice. An empty path has no recipients.
+///
+/// ```
+/// use tributary_operators::label::Channel;
+/// use tributary_operators::settings::BrandSettings;
+/// use tributary_oracle::rules::{Model, Step, receivers};
+///
+/// let [ad, mail] = ["ad", "mail"].map(|source| Channel::of(source, "", ""));
+/// let path = [ad, mail, ad].map(|channel| Step { channel, ts: 0 });
+/// let settings = BrandSettings::default();
+/// assert_eq!(receivers(Model::First, &settings, &path), [(ad, 1)]);
+/// assert_eq!(receivers(Model::Shapley, &settings, &path), [(ad, 1), (mail, 1)]);
+/// ```
 pub fn receivers(model: Model, settings: &BrandSettings, path: &[Step]) -> Vec<(Channel, u128)> {
     let one = |step: Option<&Step>| step.map(|step| (step.channel, 1)).into_iter().collect();
     match model {
@@ -101,9 +114,11 @@ pub fn receivers(model: Model, settings: &BrandSettings, path: &[Step]) -> Vec<(
     }
 }
 
-/// The weights of `position` for a path of `touches` touches: for three and more the first part, the
-/// middle part shared by those between, and the last part, all times the number of those between so
-/// that they stay whole; for two the first part to the last; for one everything.
+/// The weights of `position` for a path of `touches` touchpoints.
+///
+/// For three and more, the middle weight is shared by those between; everything is multiplied by
+/// their number so that the weights stay integers. For two, the first weight to the last; for one,
+/// everything.
 fn position([first, middle, last]: [u32; 3], touches: usize) -> Vec<u128> {
     let [first, middle, last] = [first, middle, last].map(u128::from);
     match touches {
@@ -131,7 +146,7 @@ mod tests {
         Channel::of(name, "", "")
     }
 
-    /// A path of the named channels, an hour apart; `direct` is the direct channel.
+    /// A path of the named channels, one hour apart; `direct` is the direct channel.
     fn path(names: &[&str]) -> Vec<Step> {
         let step = |(hour, name): (i64, &&str)| Step {
             channel: match *name {
@@ -150,7 +165,7 @@ mod tests {
         }
     }
 
-    /// The credits of a conversion worth `total`, receiver by receiver.
+    /// The credits of a conversion worth `total`, by recipient.
     fn credits(model: Model, settings: &BrandSettings, names: &[&str], total: u128) -> Vec<u128> {
         let receivers = receivers(model, settings, &path(names));
         let weights: Vec<u128> = receivers.iter().map(|(_, weight)| *weight).collect();

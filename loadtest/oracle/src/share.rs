@@ -1,14 +1,22 @@
-//! Sharing a whole number by weights so that nothing is lost: the largest remainder.
+//! Division of an integer by weights without loss: the largest remainder method.
 //!
-//! Every share is floored; the units that are left over go one each to the largest fractions, and
-//! among equal fractions to the earlier.
+//! Every share is rounded down; the remaining units go one each to the largest fractions, ties to
+//! the earlier one.
 
 use std::cmp::Reverse;
 
-/// Shares `total` by `weights`; the shares add up to `total` exactly.
+/// Divides `total` by `weights`; the shares add up to `total` exactly.
 ///
-/// Where every weight is zero all weigh the same. No weight at all gives no share. `total` times
-/// the greatest weight must fit 128 bits: 10^15 minor units times 2^40 do, ten billion times over.
+/// If all weights are zero they count as equal; no weights produce no shares. `total` times the
+/// largest weight must fit into 128 bits: 10^15 minor units times 2^40 do, with a factor of 10^11
+/// to spare.
+///
+/// ```
+/// use tributary_oracle::share::largest_remainder;
+///
+/// assert_eq!(largest_remainder(100, &[1, 1, 1]), [34, 33, 33]);
+/// assert_eq!(largest_remainder(10, &[1, 2, 4]), [1, 3, 6]);
+/// ```
 pub fn largest_remainder(total: u128, weights: &[u128]) -> Vec<u128> {
     let sum: u128 = weights.iter().sum();
     if sum == 0 {

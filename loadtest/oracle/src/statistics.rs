@@ -1,8 +1,9 @@
-//! Path statistics: `paths`, `path_length`, `path_days` and `assists`, per kind, month and currency.
+//! Path statistics: `paths`, `path_length`, `path_days` and `assists`, per kind, month and
+//! currency.
 //!
-//! They look at the conversions that have a touch: which channels their paths went through, how many
-//! touches there were, how many whole days lay between the first touch and the conversion, and which
-//! channels helped without being last.
+//! They describe the conversions that have a touchpoint: the channels of their paths, the number of
+//! touchpoints, the number of whole days between the first touchpoint and the conversion, and the
+//! channels that contributed without being last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,23 +13,33 @@ use tributary_operators::record::{Currency, SaleKind};
 
 use crate::brand::{self, Brand};
 use crate::calendar;
+use crate::family_sums::{CountedCell, FamilySums};
 use crate::journeys::Journeys;
 use crate::rules::Step;
-use crate::tally::{Tally, Weighed};
 
-/// The newest steps of a path that the `paths` family tells apart.
+/// The maximum number of steps in the `path` dimension; longer paths keep their newest steps.
 const PATH_STEPS: usize = 20;
 
+/// One day in milliseconds.
 const MS_PER_DAY: i64 = 86_400_000;
 
-/// Conversion kind, month and currency: what all four families share.
+/// Conversion kind, month and currency, which all four families share.
 type Group = (SaleKind, i32, Currency);
 
-pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<Weighed> {
-    let mut paths: Tally<(Group, Vec<Channel>), 2> = Tally::new();
-    let mut lengths: Tally<(Group, usize), 1> = Tally::new();
-    let mut days: Tally<(Group, i64), 1> = Tally::new();
-    let mut assists: Tally<(Group, Channel), 2> = Tally::new();
+/// The cells of the four families for one brand. All have the dimensions brand, kind, month and
+/// currency, and one more; their contributors are the persons of the conversions.
+///
+/// | family | last dimension | values |
+/// | --- | --- | --- |
+/// | `paths` | steps of the path | conversions, revenue in minor units |
+/// | `path_length` | number of touchpoints | conversions |
+/// | `path_days` | whole days from the first touchpoint | conversions |
+/// | `assists` | source, medium, campaign | conversions, revenue in minor units |
+pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<CountedCell> {
+    let mut paths: FamilySums<(Group, Vec<Channel>), 2> = FamilySums::new();
+    let mut lengths: FamilySums<(Group, usize), 1> = FamilySums::new();
+    let mut days: FamilySums<(Group, i64), 1> = FamilySums::new();
+    let mut assists: FamilySums<(Group, Channel), 2> = FamilySums::new();
     for conversion in &journeys.conversions {
         let (sale, path, person) = (&conversion.sale, &conversion.path, conversion.person);
         let Some(first) = path.first() else {
@@ -56,31 +67,30 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<Weighed> {
         dims.extend(last);
         dims
     };
-    let mut cells = paths.weighed(Family::Paths, |(group, channels), sum| {
+    let mut cells = paths.cells(Family::Paths, |(group, channels), sum| {
         let path = channels.iter().map(|channel| words(brand, *channel));
         let path = Dim::Path(path.collect());
         (dims(*group, vec![path]), sum.values.to_vec())
     });
-    cells.extend(
-        lengths.weighed(Family::PathLength, |(group, touches), sum| {
-            let touches = Dim::Count(*touches as u64);
-            (dims(*group, vec![touches]), sum.values.to_vec())
-        }),
-    );
-    cells.extend(days.weighed(Family::PathDays, |(group, days), sum| {
+    cells.extend(lengths.cells(Family::PathLength, |(group, touches), sum| {
+        let touches = Dim::Count(*touches as u64);
+        (dims(*group, vec![touches]), sum.values.to_vec())
+    }));
+    cells.extend(days.cells(Family::PathDays, |(group, days), sum| {
         let days = Dim::Count(days.unsigned_abs());
         (dims(*group, vec![days]), sum.values.to_vec())
     }));
-    cells.extend(assists.weighed(Family::Assists, |(group, channel), sum| {
+    cells.extend(assists.cells(Family::Assists, |(group, channel), sum| {
         let channel = brand.channel(*channel).to_vec();
         (dims(*group, channel), sum.values.to_vec())
     }));
     cells
 }
 
-/// The contributors behind the conversions with a touch, by brand, kind, month and currency.
+/// The number of contributors of the conversions with a touchpoint, by brand, kind, month and
+/// currency: the total of which the families of a month are partitions.
 pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> BTreeMap<Vec<Dim>, u64> {
-    let mut totals: Tally<Group, 0> = Tally::new();
+    let mut totals: FamilySums<Group, 0> = FamilySums::new();
     for conversion in &journeys.conversions {
         if !conversion.path.is_empty() {
             let sale = &conversion.sale;
@@ -101,7 +111,8 @@ pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> BTreeMap<Vec<Dim>, u
     named.collect()
 }
 
-/// The channels of a path, consecutive repeats merged, the newest [`PATH_STEPS`] of what remains.
+/// The channels of a path with consecutive repetitions merged, limited to the newest
+/// [`PATH_STEPS`].
 fn sequence(path: &[Step]) -> Vec<Channel> {
     let mut channels: Vec<Channel> = path.iter().map(|step| step.channel).collect();
     channels.dedup();
@@ -109,12 +120,13 @@ fn sequence(path: &[Step]) -> Vec<Channel> {
     channels.split_off(surplus)
 }
 
-/// The distinct channels of all touches but the last one.
+/// The distinct channels of all touchpoints but the last one.
 fn assisting(path: &[Step]) -> BTreeSet<Channel> {
     let before_last = path.split_last().map_or(&[][..], |(_, before)| before);
     before_last.iter().map(|step| step.channel).collect()
 }
 
+/// The names of a channel.
 fn words(brand: &Brand, channel: Channel) -> [Option<std::sync::Arc<str>>; 3] {
     [channel.source, channel.medium, channel.campaign].map(|label| brand.words.word(label).cloned())
 }

@@ -1,9 +1,11 @@
-//! The `visits` family: runs of pings, and what they say about a store's hours.
+//! The `visits` family: sessions of pings, and what they say about a store's hours.
 //!
-//! A token is one device in one store and salt day; another day makes another token that nothing
-//! connects with this one. Its pings, at most one a second and the strongest of each, fall into runs where
-//! a gap exceeds half an hour. Tokens that are there for more than `max_presence` in all are staff
-//! or fixtures and disappear, random ones too. Of a store's day so many tokens count at most ([`crate::crowd`]). The runs of random MACs count nothing but themselves.
+//! A token is one device in one store and salt day; on another day it has another token, and
+//! nothing connects the two. Its pings, at most one per second and the strongest of each, are
+//! divided into sessions by gaps of more than half an hour. Tokens that are present for more than
+//! `max_presence` in total are staff or fixtures and are ignored, random ones included. At most a
+//! fixed number of tokens counts per store and day ([`crate::device_limit`]). Sessions of random
+//! MAC addresses are counted as random devices only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +16,10 @@ use tributary_operators::settings::BrandSettings;
 
 use crate::brand::Brand;
 use crate::calendar;
-use crate::crowd;
-use crate::tally::{Weighed, weighed};
+use crate::device_limit;
+use crate::family_sums::{CountedCell, existing_cell};
 
-/// The longest gap within a run, seconds.
+/// The longest gap within a session, in seconds.
 const MAX_GAP: i64 = 30 * 60;
 
 /// A token: store, device, salt day.
@@ -26,16 +28,21 @@ type Token = (Label, Pseudonym, Day);
 /// The pings of one token in one second.
 #[derive(Clone, Copy)]
 struct TokenizedPing {
+    /// Unix seconds.
     second: i64,
+    /// The strongest signal of the second, in dBm.
     rssi: i8,
+    /// Whether the MAC address is random.
     random: bool,
+    /// The offset from UTC of the store, in seconds.
     utc_offset: i32,
 }
 
-/// Pings of one token without a gap: never empty, in the order of their seconds.
+/// A session: pings of one token without a gap, in the order of time, never empty.
 struct Run(Vec<TokenizedPing>);
 
 impl Run {
+    /// The seconds from the first to the last ping.
     fn dwell(&self) -> i64 {
         match (self.0.first(), self.0.last()) {
             (Some(first), Some(last)) => last.second - first.second,
@@ -43,28 +50,39 @@ impl Run {
         }
     }
 
+    /// Whether the session is a visit: at least two strong seconds, and `min_dwell`.
     fn is_visit(&self, settings: &BrandSettings) -> bool {
         let strong = self.0.iter().filter(|ping| ping.rssi >= settings.min_rssi);
         strong.count() >= 2 && self.dwell() >= settings.min_dwell
     }
 }
 
-/// A store's hour: the store, the hour's start in Unix seconds, the offset from UTC.
+/// A store, the start of an hour in Unix seconds, and the offset from UTC in seconds.
 type StoreHour = (Label, i64, i32);
 
-/// What one store's hour has gathered.
+/// The sums of one store and hour.
 #[derive(Default)]
 struct Hour {
+    /// Sessions that are visits.
     visits: i128,
+    /// Other sessions.
     passers_by: i128,
+    /// The total dwell time of the visits.
     dwell_seconds: i128,
+    /// The tokens without a random MAC address.
     devices: BTreeSet<Token>,
+    /// The tokens with one.
     random_devices: BTreeSet<Token>,
 }
 
-pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<Weighed> {
+/// The cells of the family for one brand.
+///
+/// - Dimensions: brand, store, hour.
+/// - Values: visits, passers-by, dwell time in seconds, devices, random devices.
+/// - Contributors: the devices and the random devices.
+pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<CountedCell> {
     let mut hours: BTreeMap<StoreHour, Hour> = BTreeMap::new();
-    let pings = &crowd::counted(pings, brand.settings.max_devices);
+    let pings = &device_limit::counted_pings(pings, brand.settings.max_devices);
     for (token, pings) in seconds(pings) {
         let runs = runs(pings);
         let presence: i64 = runs.iter().map(Run::dwell).sum();
@@ -93,13 +111,13 @@ pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<Weighed> {
                 random_devices as i128,
             ];
             let contributors = (devices + random_devices) as u64;
-            weighed(Family::Visits, dims, values, contributors)
+            existing_cell(Family::Visits, dims, values, contributors)
         })
         .collect()
 }
 
-/// The pings of every token, one a second: the strongest signal of the second, and the rest from
-/// the smallest of its pings.
+/// The pings of every token, one per second: the strongest signal of the second, and the other
+/// fields from the smallest of its pings.
 fn seconds(pings: &[&Ping]) -> BTreeMap<Token, Vec<TokenizedPing>> {
     let mut tokens: BTreeMap<Token, BTreeMap<i64, BTreeSet<&Ping>>> = BTreeMap::new();
     for ping in pings {
@@ -122,7 +140,7 @@ fn seconds(pings: &[&Ping]) -> BTreeMap<Token, Vec<TokenizedPing>> {
         .collect()
 }
 
-/// The runs of one token.
+/// The sessions of one token.
 fn runs(pings: Vec<TokenizedPing>) -> Vec<Run> {
     pings
         .chunk_by(|before, after| after.second - before.second <= MAX_GAP)
@@ -130,7 +148,8 @@ fn runs(pings: Vec<TokenizedPing>) -> Vec<Run> {
         .collect()
 }
 
-/// Counts a run in the hour of its start.
+/// Counts a session in the hour of its start. A device counts once per hour, however many sessions
+/// it has; a session of a random MAC address only counts the device.
 fn add(hours: &mut BTreeMap<StoreHour, Hour>, settings: &BrandSettings, token: Token, run: &Run) {
     let Some(first) = run.0.first() else {
         return;

@@ -1,23 +1,32 @@
-//! Removal effects of a chain of many channels, where exact fractions would be too long.
+//! Removal effects of a chain with many channels, for which exact fractions would be too long.
 //!
-//! The formula is that of [`markov`](crate::markov), with the inverse of A in the place of its adjugate. In floats it says
-//! every effect to much less than a thousandth part per million. Where one lies as near as that to a half, the same is
-//! computed modulo the prime 2^61 - 1, in which a half is a half exactly: then it rounds up. What is near to a half and
-//! none is where floats say it is; that it lies nearer than they can tell happens by chance in no trace that anybody has.
+//! The formula is that of [`markov`](crate::markov), with the inverse of A in place of its
+//! adjugate. Floating point determines every effect to much less than a thousandth of a part per
+//! million. An effect that is this close to a half is also computed modulo the prime 2^61 - 1,
+//! where a half is exact: then it rounds up. An effect close to a half that is not one rounds as
+//! floating point indicates. The numbers of real traces do not produce an effect that is closer to
+//! a half than floating point can distinguish without being one.
 
 #![allow(clippy::float_arithmetic, reason = "a half is decided without it")]
 
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
-/// Numbers that can be divided.
+/// A field, with the operations that an elimination needs.
 trait Field: Copy + PartialEq {
+    /// The neutral element of addition.
     const ZERO: Self;
+    /// The neutral element of multiplication.
     const ONE: Self;
+    /// The element of a count.
     fn of(count: &BigInt) -> Self;
+    /// The sum.
     fn plus(self, other: Self) -> Self;
+    /// The difference.
     fn minus(self, other: Self) -> Self;
+    /// The product.
     fn times(self, other: Self) -> Self;
+    /// The multiplicative inverse of an element other than zero.
     fn inverse(self) -> Self;
 }
 
@@ -46,37 +55,38 @@ impl Field for f64 {
     }
 }
 
+/// The modulus, a Mersenne prime.
 const P: u64 = (1 << 61) - 1;
 
-/// A number modulo [`P`].
+/// A number modulo [`P`], less than `P`.
 #[derive(Clone, Copy, PartialEq)]
-struct Modulo(u64);
+struct Residue(u64);
 
-impl Field for Modulo {
-    const ZERO: Modulo = Modulo(0);
-    const ONE: Modulo = Modulo(1);
+impl Field for Residue {
+    const ZERO: Residue = Residue(0);
+    const ONE: Residue = Residue(1);
 
-    fn of(count: &BigInt) -> Modulo {
+    fn of(count: &BigInt) -> Residue {
         let rest: BigInt = (count % P + P) % P;
-        Modulo(rest.to_u64().unwrap_or(0))
+        Residue(rest.to_u64().unwrap_or(0))
     }
 
-    fn plus(self, other: Modulo) -> Modulo {
-        Modulo((self.0 + other.0) % P)
+    fn plus(self, other: Residue) -> Residue {
+        Residue((self.0 + other.0) % P)
     }
 
-    fn minus(self, other: Modulo) -> Modulo {
-        Modulo((self.0 + P - other.0) % P)
+    fn minus(self, other: Residue) -> Residue {
+        Residue((self.0 + P - other.0) % P)
     }
 
-    fn times(self, other: Modulo) -> Modulo {
+    fn times(self, other: Residue) -> Residue {
         // 2^61 is one.
         let product = u128::from(self.0) * u128::from(other.0);
-        Modulo((((product >> 61) as u64) + (product as u64 & P)) % P)
+        Residue((((product >> 61) as u64) + (product as u64 & P)) % P)
     }
 
-    fn inverse(self) -> Modulo {
-        let (mut inverse, mut square, mut power) = (Modulo::ONE, self, P - 2);
+    fn inverse(self) -> Residue {
+        let (mut inverse, mut square, mut power) = (Residue::ONE, self, P - 2);
         while power > 0 {
             if power % 2 == 1 {
                 inverse = inverse.times(square);
@@ -88,7 +98,9 @@ impl Field for Modulo {
     }
 }
 
-/// The parts of an effect: its numerator and its denominator.
+/// The numerator and the denominator of each effect.
+///
+/// `matrix` is A, `starts` are s and `ends` are b in the notation of [`markov`](crate::markov).
 fn parts<F: Field>(matrix: &[Vec<BigInt>], starts: &[BigInt], ends: &[BigInt]) -> Vec<[F; 2]> {
     let field = |counts: &[BigInt]| -> Vec<F> { counts.iter().map(F::of).collect() };
     let inverse = inverse(matrix.iter().map(|row| field(row)).collect());
@@ -111,7 +123,8 @@ fn parts<F: Field>(matrix: &[Vec<BigInt>], starts: &[BigInt], ends: &[BigInt]) -
         .collect()
 }
 
-/// The inverse, by Gauss and Jordan: the matrix is turned into the identity, and what stands beside it into the inverse.
+/// The inverse by Gauss–Jordan elimination: the matrix becomes the identity, and the identity
+/// beside it becomes the inverse.
 fn inverse<F: Field>(mut matrix: Vec<Vec<F>>) -> Vec<Vec<F>> {
     let size = matrix.len();
     for (place, row) in matrix.iter_mut().enumerate() {
@@ -143,10 +156,11 @@ fn inverse<F: Field>(mut matrix: Vec<Vec<F>>) -> Vec<Vec<F>> {
         .collect()
 }
 
-/// How near to a half it is asked whether it is one, parts per million.
-const NEAR: f64 = 1e-3;
+/// The distance from a half, in parts per million, within which an effect is computed exactly.
+const HALF_MARGIN: f64 = 1e-3;
 
-/// The effects in parts per million, rounded half up.
+/// The effects in parts per million, rounded half up. The arguments are those of [`parts`]. Takes
+/// O(n³) steps for n channels, twice if an effect is close to a half.
 pub(crate) fn effects_ppm(matrix: &[Vec<BigInt>], starts: &[BigInt], ends: &[BigInt]) -> Vec<u64> {
     let floats: Vec<f64> = parts::<f64>(matrix, starts, ends)
         .into_iter()
@@ -159,17 +173,20 @@ pub(crate) fn effects_ppm(matrix: &[Vec<BigInt>], starts: &[BigInt], ends: &[Big
             }
         })
         .collect();
-    let is_near = |ppm: &f64| (ppm - ppm.floor() - 0.5).abs() < NEAR;
-    let exact = match floats.iter().any(is_near) {
-        true => parts::<Modulo>(matrix, starts, ends),
+    let is_near_half = |ppm: &f64| (ppm - ppm.floor() - 0.5).abs() < HALF_MARGIN;
+    let exact = match floats.iter().any(is_near_half) {
+        true => parts::<Residue>(matrix, starts, ends),
         false => Vec::new(),
     };
     let rounded = floats.iter().enumerate().map(|(at, ppm)| {
-        let is_half = exact.get(at).filter(|_| is_near(ppm)).is_some_and(|of| {
-            let [above, below] = *of;
-            let doubled = Modulo::of(&(2 * ppm.floor() as u64 + 1).into());
-            Modulo(2_000_000).times(above) == doubled.times(below)
-        });
+        let is_half = exact
+            .get(at)
+            .filter(|_| is_near_half(ppm))
+            .is_some_and(|of| {
+                let [above, below] = *of;
+                let doubled = Residue::of(&(2 * ppm.floor() as u64 + 1).into());
+                Residue(2_000_000).times(above) == doubled.times(below)
+            });
         match is_half {
             true => ppm.floor() as u64 + 1,
             false => (ppm + 0.5).floor() as u64,

@@ -1,40 +1,42 @@
-//! What people choose in the banner of the shop: most agree, some refuse what they are asked for, some change their
-//! minds.
+//! The consent of visitors: most agree, some refuse part of what they are asked for, some change
+//! their minds.
 //!
-//! A choice belongs to a browser and is computed from the seed and its cookie whenever it is asked for. It draws no
-//! dice, so that a world whose people are asked is the world in which they are not, event for event.
+//! A choice belongs to a browser, and is computed from the seed and its cookie whenever it is
+//! needed. It draws no random numbers, so a world that asks for consent has the same events as one
+//! that does not, apart from the consent strings.
 
 use tributary_config::model::Kind;
 
-use crate::dice::mixed;
 use crate::json::Object;
 use crate::people::Person;
+use crate::random::mixed;
 use crate::tc_string::tc_string;
 use crate::world::{DAY, SECOND, World};
 
-/// What one browser chose, and when it was changed.
+/// The choice of one browser, and its changes.
 struct Choice {
+    /// The purposes that are refused at first.
     refuses: &'static [u8],
     /// When everything is withdrawn, Unix milliseconds.
     withdrawn: Option<i64>,
-    /// When everything is agreed to again.
+    /// When everything is agreed to again, Unix milliseconds.
     renewed: Option<i64>,
 }
 
-/// All that is asked for.
+/// All purposes.
 const EVERYTHING: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 
 impl World {
-    /// Adds the consent string of a browser at a moment, where people are asked.
-    pub(crate) fn chosen(&self, object: Object, ts: i64, cookie: &str) -> Object {
+    /// Adds the consent string of a browser at a time, if the world asks for consent.
+    pub(crate) fn add_consent_string(&self, object: Object, ts: i64, cookie: &str) -> Object {
         match self.options.consent {
             true => object.text("tc_string", &self.choice(cookie).string(self.first(), ts)),
             false => object,
         }
     }
 
-    /// Withdrawals and renewals of the day, each a statement of its own.
-    pub(crate) fn change_minds(&mut self, person: &Person) {
+    /// Sends the withdrawals and renewals of the day, each as a statement of its own.
+    pub(crate) fn send_consent_changes(&mut self, person: &Person) {
         if !self.options.consent {
             return;
         }
@@ -59,11 +61,17 @@ impl World {
         }
     }
 
-    /// When the world begins, Unix milliseconds.
+    /// The start of the world, Unix milliseconds.
     fn first(&self) -> i64 {
         self.midnight_of(0)
     }
 
+    /// The choice of the browser with a cookie.
+    ///
+    /// - 70 % agree to everything, 10 % to nothing, and 20 % refuse that advertising is measured or
+    ///   audiences are analyzed, or both (purposes 7 and 9).
+    /// - 5 % withdraw everything between the second and the 21st day, and half of these agree again
+    ///   within six days.
     fn choice(&self, cookie: &str) -> Choice {
         let mut parts = vec![self.options.seed, 900];
         parts.extend(cookie.bytes().map(u64::from));
@@ -91,7 +99,7 @@ impl World {
 }
 
 impl Choice {
-    /// The string at a moment in a world that begins at another.
+    /// The consent string at a time, in a world that starts at `first`; both in Unix milliseconds.
     fn string(&self, first: i64, ts: i64) -> String {
         match (self.withdrawn, self.renewed) {
             (_, Some(renewed)) if ts >= renewed => tc_string(renewed, |_| true),

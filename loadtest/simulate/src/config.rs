@@ -1,4 +1,4 @@
-//! The configuration that belongs to a world's trace.
+//! The configuration for the trace of a world.
 
 use std::path::Path;
 
@@ -7,17 +7,27 @@ use tributary_config::model::Kind;
 use crate::options::Options;
 use crate::tc_string::VENDOR;
 
-/// Where the brand's secret comes from.
+/// The source of the brand's secret.
 #[derive(Clone, Copy, Debug)]
 pub enum SecretFrom<'a> {
     /// An environment variable.
     Env(&'a str),
-    /// A file.
+    /// A file, relative to the configuration.
     File(&'a Path),
 }
 
-/// The text of a configuration file for the brand of a world: everything else is left to the
-/// defaults.
+/// The text of a configuration file for the brand of a world. Everything else keeps its default.
+///
+/// Retention periods are 100 years, because the days of a trace may be long past, and the sources
+/// use the arrival times of the trace. With [`Options::consent`] the brand is a vendor of the
+/// consent strings.
+///
+/// ```
+/// use tributary_simulate::{Options, SecretFrom, config_toml};
+///
+/// let text = config_toml(&Options::default(), SecretFrom::Env("SECRET"));
+/// assert!(text.contains("name = \"orchard\""));
+/// ```
 pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
     let secret = match secret {
         SecretFrom::Env(name) => format!("secret_env = {}", quoted(name)),
@@ -56,7 +66,7 @@ pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
     )
 }
 
-/// The sources that every brand has by itself, which go by the arrival that a played trace names.
+/// The default sources of a brand, which use the arrival times of a replayed trace.
 fn sources() -> String {
     let source = |kind: Kind| {
         format!(
@@ -70,7 +80,7 @@ fn sources() -> String {
     )
 }
 
-/// A TOML basic string. TOML escapes what JSON escapes, in the same way.
+/// A TOML basic string. TOML accepts the escapes of JSON.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -1,8 +1,9 @@
-//! A trace that ends now: what a live worker is given, so that nothing is past its time and nothing lies ahead.
+//! Traces that end now, as a live worker needs them: nothing has expired, and nothing is in the
+//! future.
 //!
-//! How many days a number of events lasts shows only when they have happened, and the weekday on which they begin is a
-//! part of it. So the world is lived without anybody looking, and begun again on a better day, until it ends on this
-//! day before this moment, or else on the day before.
+//! How many days a number of events takes is known only after a simulation, and depends on the
+//! weekday on which they start. So the world is simulated without output, and started again on a
+//! better day, until it ends today before the current time, or else yesterday.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -11,13 +12,17 @@ use jiff::{Timestamp, ToSpan};
 use crate::options::{Options, OptionsError};
 use crate::world::World;
 
-/// How often another first day is tried. A day's shift seldom changes how many days the events last.
+/// The number of first days to try. Shifting the first day by one rarely changes how many days the
+/// events take.
 const TRIES: u32 = 8;
 
-/// The options with a first day that lets the trace end at a moment: nothing arrives after it. A trace that is limited
-/// by its days is cut there; one that is limited by its events has all of them, the last within two days.
+/// The options with a first day such that the trace ends at `now`: nothing arrives later.
+///
+/// A trace that is limited by days is cut at `now`. One that is limited by events has all of them,
+/// the last within two days before `now`; finding its first day takes up to eight simulations.
 ///
 /// # Errors
+///
 /// See [`Options::check`].
 pub fn ending_at(mut options: Options, now: Timestamp) -> Result<Options, OptionsError> {
     options.check()?;

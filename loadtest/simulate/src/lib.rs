@@ -1,21 +1,31 @@
-//! A made-up world: one brand's customers, campaigns, stores and tills, as a trace.
+//! A simulated brand: its customers, campaigns, stores and tills, as a trace of messages.
 //!
-//! The numbers of a measurement can only be believed where the traffic is believable: a few people
-//! do most of what happens, they carry several cookies and devices, advertisements start journeys
-//! that a search ends, a newsletter brings people into the shop, tills refund what was bought
-//! online, and the delivery is as messy as real delivery (late, twice, corrected, malformed).
-//! [`World`] is such a brand. It has no clock and no chance of its own: one seed gives one trace,
-//! byte for byte, on every machine. Only draws of integers, sums, quotients and square roots
-//! decide, which all machines compute alike.
+//! Measurements are credible only if the traffic is realistic. In this world a few people cause
+//! most of the events, and they use several cookies and devices; advertisements start journeys that
+//! a search ends; a newsletter brings people into the stores; tills refund what was bought online;
+//! and delivery is as imperfect as in reality: late, repeated, corrected, malformed.
 //!
-//! The world is simulated day by day. What a day makes waits in a queue until its time of arrival,
-//! so that lines come out in the order of arrival, and memory is bounded by a day's volume and the
-//! number of people, not by the length of the trace.
+//! [`World`] is such a brand. It reads no clock and uses no other source of randomness than its
+//! seed: one seed yields one trace, byte for byte, on every machine. All decisions are based on
+//! integer draws, sums, quotients and square roots, which every machine computes identically.
+//!
+//! The world is simulated day by day. The records of a day wait in a queue until their time of
+//! arrival, so lines are produced in the order of arrival, and memory is bounded by the volume of a
+//! day and the number of people, not by the length of the trace.
+//!
+//! ```
+//! use tributary_simulate::{Options, lines};
+//!
+//! let options = Options { events: Some(500), ..Options::default() };
+//! let trace: Vec<_> = lines(options)?.collect();
+//! assert_eq!(trace.len(), 500);
+//! assert!(trace.is_sorted_by_key(|line| line.at));
+//! # Ok::<(), tributary_simulate::OptionsError>(())
+//! ```
 
 mod choices;
 mod config;
 mod delivery;
-mod dice;
 mod ending;
 mod json;
 mod line;
@@ -24,6 +34,7 @@ mod online;
 mod options;
 mod pack;
 mod people;
+mod random;
 mod shops;
 mod spend;
 mod tc_string;
@@ -38,7 +49,8 @@ pub use world::World;
 /// The lines of a world's trace, in order of arrival.
 ///
 /// # Errors
-/// Options that make no world, such as no store or a share above one.
+///
+/// Options that do not define a world, such as no stores or a share above one half.
 pub fn lines(options: Options) -> Result<World, OptionsError> {
     World::new(options)
 }

@@ -1,21 +1,34 @@
-//! One line of a trace.
+//! A line of a trace.
 
-/// A message as a trace holds it.
+/// A message, as a trace contains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// `tributary.in.<brand>.<kind>`.
+    /// The subject, `tributary.in.<brand>.<kind>`.
     pub subject: String,
-    /// Its arrival, Unix milliseconds. Lines come in the order of it.
+    /// The time of arrival, Unix milliseconds; ascending within a trace.
     pub at: i64,
-    /// The message's text: one JSON object, NDJSON, or something malformed.
+    /// The payload: one JSON object, NDJSON, or malformed text.
     pub data: String,
-    /// Whether `data` is one JSON object, so that a trace line can hold it as it is.
+    /// Whether `data` is one JSON object, so that a trace line can contain it unchanged.
     pub object: bool,
 }
 
 impl Line {
-    /// The line of a trace file, without its line break: `{"subject":…,"at":…,"data":…}`, `data`
-    /// being the object or, for anything else, a string with the message's text.
+    /// The line of a trace file, without a line break: `{"subject":…,"at":…,"data":…}`. `data` is
+    /// the object, or for anything else a string with the payload.
+    ///
+    /// ```
+    /// use tributary_simulate::Line;
+    ///
+    /// let line = Line {
+    ///     subject: "tributary.in.orchard.ping".to_owned(),
+    ///     at: 1_759_701_784_587,
+    ///     data: "not JSON".to_owned(),
+    ///     object: false,
+    /// };
+    /// let text = r#"{"subject":"tributary.in.orchard.ping","at":1759701784587,"data":"not JSON"}"#;
+    /// assert_eq!(line.to_trace_line(), text);
+    /// ```
     pub fn to_trace_line(&self) -> String {
         let mut line = String::with_capacity(self.data.len() + self.subject.len() + 48);
         line.push_str("{\"subject\":\"");

@@ -1,36 +1,46 @@
-//! Campaigns: who brings people, and to which end of a journey.
+//! Campaigns: which audience each brings to the site, and at which end of a journey.
 
-use crate::dice::Dice;
+use crate::random::Random;
 
-/// What a campaign does to people.
+/// The effect of a campaign on people.
+///
+/// Display and social campaigns raise interest and rarely sell; search and affiliate campaigns sell
+/// to people whose interest is already high. So first-touch and last-touch attribution of the same
+/// trace differ, as they do in practice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Shown to people who want nothing yet; starts journeys, is seldom clicked.
+    /// Shown to people without interest; starts journeys, and is rarely clicked.
     Display,
-    /// Clicked out of curiosity; warms.
+    /// Clicked out of curiosity; raises interest.
     Social,
-    /// Clicked by those who search; ends journeys.
+    /// Clicked by people who search; ends journeys.
     Search,
-    /// Sent weekly to subscribers; brings them to the site and, more so, into the shop.
+    /// Sent weekly to subscribers; brings them to the site and especially to the stores.
     Newsletter,
-    /// Deals on other people's pages; ends journeys.
+    /// Offers on other sites; ends journeys.
     Affiliate,
 }
 
-/// One campaign.
+/// A campaign.
 #[derive(Clone, Debug)]
 pub(crate) struct Campaign {
+    /// Its effect.
     pub(crate) role: Role,
+    /// The platform that reports its spend.
     pub(crate) platform: &'static str,
+    /// The source of its channel.
     pub(crate) source: &'static str,
+    /// The medium of its channel.
     pub(crate) medium: &'static str,
+    /// The campaign of its channel.
     pub(crate) name: String,
-    /// How much of its role's traffic is its own, against the others of the role.
+    /// Its share of the traffic of its role, relative to the other campaigns of the role.
     pub(crate) weight: f64,
     /// Minor units per click, or for display per thousand impressions.
     pub(crate) price: i64,
 }
 
+/// The first campaigns: role, platform, source, medium, name, price. Further campaigns repeat them.
 const KINDS: [(Role, &str, &str, &str, &str, i64); 8] = [
     (Role::Search, "google_ads", "google", "cpc", "brand", 38),
     (
@@ -77,7 +87,7 @@ const KINDS: [(Role, &str, &str, &str, &str, i64); 8] = [
     (Role::Search, "microsoft_ads", "bing", "cpc", "generic", 47),
 ];
 
-/// The campaigns of a brand. The first of a role is the largest, as Zipf has it.
+/// The campaigns of a brand. The n-th campaign of a kind has the weight 1/n (Zipf's law).
 pub(crate) fn campaigns(count: u32) -> Vec<Campaign> {
     (0..count as usize)
         .map(|index| {
@@ -99,13 +109,13 @@ pub(crate) fn campaigns(count: u32) -> Vec<Campaign> {
         .collect()
 }
 
-/// A campaign of a role, none where the brand runs none.
-pub(crate) fn of_role(campaigns: &[Campaign], role: Role, dice: &mut Dice) -> Option<usize> {
+/// A random campaign of a role by weight, or `None` if the brand has none.
+pub(crate) fn of_role(campaigns: &[Campaign], role: Role, random: &mut Random) -> Option<usize> {
     if !campaigns.iter().any(|campaign| campaign.role == role) {
         return None;
     }
     Some(
-        dice.weighted(
+        random.weighted(
             campaigns
                 .iter()
                 .map(|campaign| match campaign.role == role {

@@ -1,59 +1,65 @@
-//! What a caller may choose about a world.
+//! The options of a world.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// The choices. [`Options::default`] is a trace of 100,000 events over four weeks.
+/// The options of a world. [`Options::default`] is a trace of 100,000 events over about four weeks.
+///
+/// The trace ends after `events` or `days`, whichever is first. If neither is set, it ends after 28
+/// days if `persons` is set, and after 100,000 events otherwise.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// One seed, one trace.
+    /// The seed: the same seed and options yield the same trace.
     pub seed: u64,
-    /// Stop after so many events, malformed ones included.
+    /// The number of events after which the trace ends, malformed ones included.
     pub events: Option<u64>,
-    /// Stop after so many days. Default 28 where no number of events ends the trace.
+    /// The number of days after which the trace ends. The default is 28 if no number of events ends
+    /// it.
     pub days: Option<u32>,
-    /// How many people there are. By default so many that `events` happen in 28 days (or `days`).
+    /// The number of people. By default as many as cause `events` in 28 days (or `days`).
     pub persons: Option<u32>,
-    /// The brand's name, `[a-z0-9_-]+`.
+    /// The name of the brand, `[a-z0-9_-]+`.
     pub brand: String,
-    /// The brand's time zone, IANA.
+    /// The time zone of the brand, an IANA name.
     pub timezone: String,
     /// The first day.
     pub start: Date,
-    /// Nothing arrives after this moment, Unix milliseconds.
+    /// The end: nothing arrives after this time, Unix milliseconds.
     pub until: i64,
-    /// Stores, 1 to 500.
+    /// The number of stores, 1 to 500.
     pub stores: u32,
-    /// Campaigns, 1 to 500.
+    /// The number of campaigns, 1 to 500.
     pub campaigns: u32,
-    /// The share of events that arrive minutes to a day and a half late.
+    /// The share of records that arrive 10 minutes to 36 hours late, 0 to 0.5.
     pub late: f64,
-    /// The share of malformed or impossible lines.
+    /// The share of malformed or impossible lines, 0 to 0.5.
     pub bad: f64,
-    /// The share of sales that are refunded, wholly or in part.
+    /// The share of sales that are refunded, fully or in part, 0 to 0.5.
     pub refunds: f64,
-    /// What the events are.
+    /// The proportions of the streams.
     pub mix: Mix,
-    /// Whether visitors are asked for consent: web events carry what they chose, and some change their minds.
+    /// Whether visitors are asked for consent: web records then carry consent strings, and some
+    /// people change their minds.
     pub consent: bool,
-    /// Events per trace line: above 1, a line is the NDJSON of consecutive events of one subject.
+    /// The number of events per trace line, 1 to 10,000. Above 1, a line is NDJSON of consecutive
+    /// events of one subject.
     pub pack: u32,
-    /// The release threshold that [`crate::config_toml`] writes. 1 shows every cell.
+    /// The release threshold that [`crate::config_toml`] writes. With 1 every cell is released.
     pub k: u64,
 }
 
-/// The proportions of the three streams. Spend rows come on top.
+/// The proportions of the three streams. Spend is additional.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mix {
     /// Sensor pings.
     pub pings: u32,
-    /// Web events.
+    /// Web records.
     pub web: u32,
     /// Transactions.
     pub transactions: u32,
 }
 
-/// Options that make no world.
+/// Options that do not define a world. The text names the first problem.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct OptionsError(pub(crate) String);
@@ -88,7 +94,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The world of `tributary demo`: four weeks of one brand that a laptop swallows in seconds.
+    /// The world of `tributary demo`: four weeks of one brand that a laptop processes in seconds.
     pub fn demo() -> Options {
         Options {
             seed: 2025,
@@ -102,7 +108,16 @@ impl Options {
     /// Checks the options.
     ///
     /// # Errors
+    ///
     /// A sentence about the first option that cannot be used.
+    ///
+    /// ```
+    /// use tributary_simulate::Options;
+    ///
+    /// assert!(Options::default().check().is_ok());
+    /// let error = Options { stores: 0, ..Options::default() }.check().unwrap_err();
+    /// assert_eq!(error.to_string(), "stores and campaigns must be 1 to 500");
+    /// ```
     pub fn check(&self) -> Result<(), OptionsError> {
         let wrong = |text: &str| Err(OptionsError(text.to_owned()));
         let token = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
@@ -145,7 +160,7 @@ impl Options {
         Ok(())
     }
 
-    /// How many events end the trace, and how many days; one of them always does.
+    /// The number of events and the number of days that end the trace; at least one of them is set.
     pub(crate) fn ends(&self) -> (Option<u64>, Option<u32>) {
         match (self.events, self.days, self.persons) {
             (None, None, None) => (Some(100_000), None),
@@ -154,7 +169,8 @@ impl Options {
         }
     }
 
-    /// How many people live in the world.
+    /// The number of people: `persons` if it is set, else as many as cause the events in the days,
+    /// from 20 to 200,000.
     pub(crate) fn population(&self) -> u32 {
         /// What one person makes in four weeks, on average, with everything that surrounds him.
         const EVENTS_IN_28_DAYS: u64 = 22;
@@ -172,6 +188,7 @@ impl Options {
 }
 
 impl Mix {
+    /// The sum of the parts.
     pub(crate) fn total(self) -> u64 {
         u64::from(self.pings) + u64::from(self.web) + u64::from(self.transactions)
     }
@@ -180,7 +197,19 @@ impl Mix {
 impl std::str::FromStr for Mix {
     type Err = String;
 
-    /// `45/45/10`: pings, web, transactions.
+    /// Parses `PINGS/WEB/TRANSACTIONS`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that describes the expected form.
+    ///
+    /// ```
+    /// use tributary_simulate::Mix;
+    ///
+    /// let mix: Mix = "45/45/10".parse()?;
+    /// assert_eq!((mix.pings, mix.web, mix.transactions), (45, 45, 10));
+    /// # Ok::<(), String>(())
+    /// ```
     fn from_str(text: &str) -> Result<Mix, String> {
         let parts: Option<Vec<u32>> = text
             .split('/')

@@ -1,27 +1,36 @@
-//! Records on their way, and the packs in which those of one subject become one line.
+//! Queued records, and the packs that combine records of one subject into one line.
 
 use tributary_config::model::Kind;
 
 use crate::line::Line;
 
-/// A record on its way. The earliest arrival comes first, then the first that was sent.
+/// A record in the delivery queue. The order is that of arrival, then of sending.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Item {
+pub(crate) struct QueuedRecord {
+    /// The time of arrival, Unix milliseconds.
     pub(crate) at: i64,
+    /// The number of the record in the order of sending.
     pub(crate) order: u64,
+    /// The kind of source.
     pub(crate) kind: Kind,
+    /// Whether the text is a JSON object; false for malformed records.
     pub(crate) object: bool,
+    /// The record.
     pub(crate) text: String,
 }
 
-/// Events of one subject that wait to become one line.
+/// The records of one subject that wait for their line.
 pub(crate) struct Pack {
+    /// The kind of source.
     pub(crate) kind: Kind,
+    /// The subject: `tributary.in.<brand>.<kind>`.
     subject: String,
-    items: Vec<Item>,
+    /// The waiting records, in the order of arrival.
+    items: Vec<QueuedRecord>,
 }
 
 impl Pack {
+    /// An empty pack.
     pub(crate) fn of(brand: &str, kind: Kind) -> Pack {
         Pack {
             kind,
@@ -30,8 +39,11 @@ impl Pack {
         }
     }
 
-    /// Adds an event; gives the line once it has `size` events. It arrives with its last event.
-    pub(crate) fn add(&mut self, item: Item, size: usize) -> Option<Line> {
+    /// Adds a record. Returns the line once it has `size` records; it arrives with its last record.
+    ///
+    /// With a `size` of 1 every record is a line of its own, and can be malformed. In a larger pack
+    /// a malformed record is one line of the NDJSON.
+    pub(crate) fn add(&mut self, item: QueuedRecord, size: usize) -> Option<Line> {
         self.items.push(item);
         match self.items.len() >= size {
             true => self.close(),
@@ -39,7 +51,7 @@ impl Pack {
         }
     }
 
-    /// The line of what waits, none when nothing does.
+    /// The line of the waiting records, or `None` if there are none.
     pub(crate) fn close(&mut self) -> Option<Line> {
         let mut items = std::mem::take(&mut self.items);
         let last = items.pop()?;

@@ -1,56 +1,70 @@
-//! People: how active they are, what identifies them, and how warm they are for the brand.
+//! People: their activity, their identifiers, and their interest in the brand.
 //!
-//! What identifies somebody is computed from the seed and the person's number whenever it is
-//! needed, so that a person costs a few bytes. Names, addresses and numbers are made up; the mail
-//! domains are reserved ones.
+//! Identifiers are computed from the seed and the number of the person whenever they are needed, so
+//! a person takes few bytes. Names, addresses and numbers are fictional; the mail domains are
+//! reserved for examples (RFC 2606).
 
-use crate::dice::{Dice, mixed};
+use crate::random::{Random, mixed};
 
+/// First names.
 const FIRST: [&str; 16] = [
     "Camille", "Louis", "Inès", "Hugo", "Zoé", "Karim", "Anaïs", "Paul", "Léa", "Noé", "Emma",
     "Yanis", "Chloé", "Jules", "Manon", "Théo",
 ];
+/// Last names.
 const LAST: [&str; 16] = [
     "Martin", "Bernard", "Petit", "Robert", "Durand", "Leroy", "Moreau", "Simon", "Laurent",
     "Lefèvre", "Michel", "Garcia", "Roux", "Fournier", "Girard", "Bonnet",
 ];
 
-/// Somebody.
+/// A customer or visitor of the brand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Person {
+    /// The number of the person, from 0.
     pub(crate) number: u32,
-    /// How much more than others he does, 1 on average.
+    /// The activity of the person relative to others; 1 on average.
     pub(crate) activity: f32,
-    /// The store he goes to.
+    /// The store that the person usually visits.
     pub(crate) home: u16,
-    /// Browsers, 1 to 4.
+    /// The number of browsers, 1 to 4.
     pub(crate) cookies: u8,
-    /// Interest in the brand, 0 to 100: touches raise it, days cool it.
-    pub(crate) warm: u8,
-    /// Until which day a newsletter makes a trip likelier.
-    pub(crate) nudged_until: u32,
+    /// The interest in the brand, 0 to 100: touchpoints raise it, and it decreases every day.
+    pub(crate) interest: u8,
+    /// The day until which a newsletter makes a store visit more likely.
+    pub(crate) newsletter_until: u32,
+    /// The traits of the person, as bits.
     traits: u8,
 }
 
-/// What a person has, as bits of `traits`.
+/// A trait, as a bit of [`Person::traits`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trait {
+    /// Has an e-mail address that the brand may learn.
     Email = 1,
+    /// Has a telephone number that the brand may learn.
     Phone = 2,
+    /// Has a customer account.
     Customer = 4,
+    /// Has a loyalty card in a wallet.
     Wallet = 8,
+    /// Receives the newsletter.
     Subscriber = 16,
-    /// Carries a device that sensors hear.
+    /// Carries a device that sensors detect.
     Device = 32,
-    /// The device shows another random MAC at every visit.
+    /// The device uses another random MAC address at every visit.
     RandomMac = 64,
 }
 
 impl Person {
-    pub(crate) fn born(number: u32, stores: u32, dice: &mut Dice) -> Person {
+    /// A random person.
+    ///
+    /// The probabilities of the traits are: e-mail 82 %, telephone 40 %, customer account 45 %,
+    /// loyalty card 40 %, newsletter 30 %, device 70 %, random MAC address 55 %. Half of the people
+    /// use one browser, 6 % use four. Activity has a heavy tail, limited to 20 times the average.
+    pub(crate) fn random(number: u32, stores: u32, random: &mut Random) -> Person {
         let mut traits = 0;
         let mut may = |p: f64, what: Trait| {
-            if dice.chance(p) {
+            if random.chance(p) {
                 traits |= what as u8;
             }
         };
@@ -64,24 +78,26 @@ impl Person {
         Person {
             number,
             // The tail's mean is 2.
-            activity: (dice.heavy(40.0) / 2.0) as f32,
-            home: dice.whole(0, i64::from(stores) - 1) as u16,
-            cookies: 1 + dice.weighted([0.5, 0.3, 0.14, 0.06].into_iter()) as u8,
-            warm: dice.whole(0, 40) as u8,
-            nudged_until: 0,
+            activity: (random.heavy(40.0) / 2.0) as f32,
+            home: random.whole(0, i64::from(stores) - 1) as u16,
+            cookies: 1 + random.weighted([0.5, 0.3, 0.14, 0.06].into_iter()) as u8,
+            interest: random.whole(0, 40) as u8,
+            newsletter_until: 0,
             traits,
         }
     }
 
+    /// Whether the person has a trait.
     pub(crate) fn has(&self, what: Trait) -> bool {
         self.traits & what as u8 != 0
     }
 
-    pub(crate) fn warm_up(&mut self, by: u8) {
-        self.warm = self.warm.saturating_add(by).min(100);
+    /// Raises the interest, up to 100.
+    pub(crate) fn raise_interest(&mut self, by: u8) {
+        self.interest = self.interest.saturating_add(by).min(100);
     }
 
-    /// What identifies the person under this seed.
+    /// The identifiers of the person for a seed.
     pub(crate) fn identity(&self, seed: u64) -> Identity {
         Identity {
             seed,
@@ -90,7 +106,10 @@ impl Person {
     }
 }
 
-/// The identifiers of one person.
+/// The identifiers of a person.
+///
+/// Each identifier is a hash of the seed, the number of the person and the kind of identifier, so
+/// equal seeds have equal people.
 #[derive(Clone, Copy)]
 pub(crate) struct Identity {
     seed: u64,
@@ -98,26 +117,32 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// 64 bits for a kind of identifier.
     fn mix(&self, what: u64) -> u64 {
         mixed(&[self.seed, self.number, what])
     }
 
+    /// The cookie of one of the person's browsers.
     pub(crate) fn cookie(&self, browser: u64) -> String {
         format!("{:016x}", self.mix(100 + browser))
     }
 
+    /// The first name.
     pub(crate) fn first_name(&self) -> &'static str {
         FIRST[(self.mix(1) % 16) as usize]
     }
 
+    /// The last name.
     pub(crate) fn last_name(&self) -> &'static str {
         LAST[(self.mix(2) % 16) as usize]
     }
 
+    /// The postcode: five digits, as in France.
     pub(crate) fn postcode(&self) -> String {
         format!("{:05}", 1000 + self.mix(3) % 95_000)
     }
 
+    /// The e-mail address, unique to the person.
     pub(crate) fn email(&self) -> String {
         let ascii = |name: &str| name.to_lowercase().replace(['é', 'è', 'ï'], "e");
         format!(
@@ -134,7 +159,7 @@ impl Identity {
         format!("6{:08}", 10_000_000 + self.mix(5) % 85_000_000)
     }
 
-    /// The number as somebody or another would type it.
+    /// The telephone number in one of three notations.
     pub(crate) fn phone(&self, way: u64) -> String {
         let digits = self.phone_digits();
         match way % 3 {
@@ -144,21 +169,24 @@ impl Identity {
         }
     }
 
+    /// The customer number.
     pub(crate) fn customer(&self) -> String {
         format!("C{:07}", self.number)
     }
 
+    /// The number of the loyalty card: 13 digits.
     pub(crate) fn wallet(&self) -> String {
         format!("{:013}", self.mix(6) % 10_000_000_000_000)
     }
 
-    /// The MAC of the device's maker: globally administered.
+    /// The MAC address of the device, globally administered.
     pub(crate) fn mac(&self) -> u64 {
         mac(self.mix(7), false)
     }
 }
 
-/// 48 bits of a MAC, locally administered (random) or not, never a group address.
+/// A MAC address from 48 bits: locally administered (random) or not, never a group address (IEEE
+/// 802).
 pub(crate) fn mac(bits: u64, random: bool) -> u64 {
     let plain = bits & 0xfcff_ffff_ffff;
     match random {
@@ -167,7 +195,7 @@ pub(crate) fn mac(bits: u64, random: bool) -> u64 {
     }
 }
 
-/// A MAC as sensors of different makers write it.
+/// A MAC address in one of the notations of sensor vendors.
 pub(crate) fn mac_text(mac: u64, way: u64) -> String {
     let byte = |index: u32| (mac >> (40 - 8 * index)) & 0xff;
     match way % 8 {

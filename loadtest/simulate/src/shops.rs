@@ -1,92 +1,102 @@
-//! A person's day in town: visits that sensors hear, and what the tills say. And everybody else
-//! whom sensors hear: passers-by and staff.
+//! The stores: visits that sensors detect, sales at the tills, and the pings of passers-by and
+//! staff.
 
 use tributary_config::model::Kind;
 
-use crate::dice::mixed;
 use crate::json::Object;
 use crate::people::{Person, Trait, mac, mac_text};
+use crate::random::mixed;
 use crate::world::{DAY, HOUR, MINUTE, SECOND, World};
 
-/// When doors open and close, after midnight.
+/// When stores open, in milliseconds after midnight.
 const OPEN: i64 = 10 * HOUR;
+/// When stores close.
 const CLOSE: i64 = 19 * HOUR;
 
 impl World {
-    pub(crate) fn live_in_town(&mut self, person: &mut Person) {
-        let (heard, sold) = (self.need(Kind::Ping), self.need(Kind::Transaction));
-        let nudge = if self.day < person.nudged_until {
+    /// The day of a person in the stores: shopping trips, and visits without a purchase.
+    ///
+    /// On average a person of medium interest makes a shopping trip every ten days, and more often
+    /// with more activity or interest. Readers of the newsletter come three times as often for
+    /// three days, and on Sundays fewer than a third come.
+    pub(crate) fn simulate_stores(&mut self, person: &mut Person) {
+        let (ping_factor, sale_factor) = (self.need(Kind::Ping), self.need(Kind::Transaction));
+        let newsletter_factor = if self.day < person.newsletter_until {
             3.0
         } else {
             1.0
         };
         let likes = f64::from(person.activity)
-            * (0.7 + f64::from(person.warm) / 90.0)
-            * nudge
+            * (0.7 + f64::from(person.interest) / 90.0)
+            * newsletter_factor
             * if self.sunday { 0.3 } else { 1.0 };
-        for _ in 0..self.dice.times(0.10 * likes * sold).min(6) {
-            self.shop(person, heard / sold);
+        for _ in 0..self.random.times(0.10 * likes * sale_factor).min(6) {
+            self.shop(person, ping_factor / sale_factor);
         }
         if person.has(Trait::Device) {
-            for _ in 0..self.dice.times(0.03 * likes * heard).min(6) {
+            for _ in 0..self.random.times(0.03 * likes * ping_factor).min(6) {
                 let (store, from, dwell) = self.trip(person);
                 self.visit(person, store, from, dwell);
             }
         }
     }
 
-    /// Where, from when (Unix milliseconds) and for how long (milliseconds).
+    /// A random trip: the store, its start (Unix milliseconds) and its duration (milliseconds).
     fn trip(&mut self, person: &Person) -> (u16, i64, i64) {
-        let store = match self.dice.chance(0.85) {
+        let store = match self.random.chance(0.85) {
             true => person.home,
-            false => self.dice.whole(0, i64::from(self.options.stores) - 1) as u16,
+            false => self.random.whole(0, i64::from(self.options.stores) - 1) as u16,
         };
-        let dwell = 3 * MINUTE + (self.dice.heavy(12.0) * 240_000.0) as i64;
-        let from = self.midnight + self.dice.whole(OPEN, CLOSE - dwell.min(2 * HOUR));
+        let dwell = 3 * MINUTE + (self.random.heavy(12.0) * 240_000.0) as i64;
+        let from = self.midnight + self.random.whole(OPEN, CLOSE - dwell.min(2 * HOUR));
         (store, from, dwell)
     }
 
-    /// A trip that ends at the till, three times of four.
-    fn shop(&mut self, person: &mut Person, heard: f64) {
+    /// A shopping trip, which three times out of four ends with a sale. `ping_factor` scales the
+    /// probability that sensors detect it.
+    fn shop(&mut self, person: &mut Person, ping_factor: f64) {
         let (store, from, dwell) = self.trip(person);
-        if person.has(Trait::Device) && self.dice.chance((0.4 * heard).min(1.0)) {
+        if person.has(Trait::Device) && self.random.chance((0.4 * ping_factor).min(1.0)) {
             self.visit(person, store, from, dwell);
         }
-        if self.dice.chance(0.75) {
-            let before_leaving = self.dice.whole(30 * SECOND, 2 * MINUTE);
+        if self.random.chance(0.75) {
+            let before_leaving = self.random.whole(30 * SECOND, 2 * MINUTE);
             self.sale(person, store, from + dwell - before_leaving);
-            person.warm = person.warm / 2 + 5;
+            person.interest = person.interest / 2 + 5;
         }
     }
 
-    /// The pings of one visit: strong inside, weak at the door.
+    /// The pings of one visit: one at the entrance with a weak signal, then one every 20 seconds to
+    /// 3 minutes with a strong one. Sometimes a second sensor detects the same signal with 6 dB
+    /// less.
     fn visit(&mut self, person: &Person, store: u16, from: i64, dwell: i64) {
         let random = person.has(Trait::RandomMac);
         let mac = match random {
-            true => mac(self.dice.bits(), true),
+            true => mac(self.random.bits(), true),
             false => person.identity(self.options.seed).mac(),
         };
         let mut ts = from;
         while ts <= from + dwell {
             let at_the_door = ts == from;
             let rssi = match at_the_door {
-                true => self.dice.whole(-84, -70),
-                false => self.dice.whole(-72, -44),
+                true => self.random.whole(-84, -70),
+                false => self.random.whole(-72, -44),
             };
             self.ping(store, ts, mac, rssi);
             // Two sensors may hear the same call.
-            if self.dice.chance(0.08) {
+            if self.random.chance(0.08) {
                 self.ping(store, ts + 40, mac, rssi - 6);
             }
-            ts += self.dice.whole(20 * SECOND, 3 * MINUTE);
+            ts += self.random.whole(20 * SECOND, 3 * MINUTE);
         }
     }
 
+    /// Sends a ping of one of two sensors of a store. `rssi` is in dBm.
     fn ping(&mut self, store: u16, ts: i64, mac: u64, rssi: i64) {
-        let sensor = self.dice.whole(1, 2);
+        let sensor = self.random.whole(1, 2);
         let way = u64::from(store);
         let object = self
-            .stamp(Object::new(), ts)
+            .add_time(Object::new(), ts)
             .text("store", &store_name(store))
             .text("sensor", &format!("{}-{sensor}", store_name(store)));
         // One maker's sensors hash before they send.
@@ -100,8 +110,13 @@ impl World {
         self.send(Kind::Ping, ts, object.raw("rssi", rssi).end());
     }
 
-    /// Passers-by and staff, of every store.
-    pub(crate) fn crowd(&mut self) {
+    /// The pings of passers-by and staff in all stores.
+    ///
+    /// Passers-by send one to three weak pings within a minute, mostly with random MAC addresses.
+    /// Staff have one device per store, which is present from an hour before the store opens until
+    /// half an hour after it closes; the size of the world limits how many stores have staff
+    /// devices.
+    pub(crate) fn add_passers_by(&mut self) {
         let need = self.need(Kind::Ping);
         if need == 0.0 {
             return;
@@ -112,14 +127,14 @@ impl World {
         // be most.
         let staffed = (self.population / 300).clamp(u32::from(self.population >= 100), stores);
         for store in 0..stores as u16 {
-            for _ in 0..self.dice.times(passing * need) {
-                let bits = self.dice.bits();
+            for _ in 0..self.random.times(passing * need) {
+                let bits = self.random.bits();
                 let device = mac(bits, bits % 100 < 85);
-                let mut ts = self.midnight + self.dice.whole(OPEN - HOUR, CLOSE + HOUR);
-                for _ in 0..self.dice.whole(1, 3) {
-                    let rssi = self.dice.whole(-94, -76);
+                let mut ts = self.midnight + self.random.whole(OPEN - HOUR, CLOSE + HOUR);
+                for _ in 0..self.random.whole(1, 3) {
+                    let rssi = self.random.whole(-94, -76);
                     self.ping(store, ts, device, rssi);
-                    ts += self.dice.whole(3 * SECOND, 25 * SECOND);
+                    ts += self.random.whole(3 * SECOND, 25 * SECOND);
                 }
             }
             // Where few pings are wanted, staff leave their telephones at home.
@@ -128,41 +143,47 @@ impl World {
                     mixed(&[self.options.seed, 1 << 40, u64::from(store)]),
                     false,
                 );
-                let mut ts = self.midnight + OPEN - HOUR + self.dice.whole(0, 20 * MINUTE);
+                let mut ts = self.midnight + OPEN - HOUR + self.random.whole(0, 20 * MINUTE);
                 while ts < self.midnight + CLOSE + HOUR / 2 {
-                    let rssi = self.dice.whole(-66, -40);
+                    let rssi = self.random.whole(-66, -40);
                     self.ping(store, ts, device, rssi);
-                    ts += self.dice.whole(6 * MINUTE, 26 * MINUTE);
+                    ts += self.random.whole(6 * MINUTE, 26 * MINUTE);
                 }
             }
         }
     }
 
+    /// Sends a sale, and sometimes further records.
+    ///
+    /// The amount is 4 to 32 units of currency times a heavy-tailed factor of 2 on average. Of
+    /// 1,000 sales, 4 are deposits returned instead (an adjustment of -0.25), 8 are corrected, and
+    /// the share `options.refunds` is refunded within ten days: in full without an amount, in full
+    /// with one, or by a third. Tills disagree about the sign of a refund.
     fn sale(&mut self, person: &Person, store: u16, ts: i64) {
-        let minor = (400 + self.dice.whole(0, 2_800)) as f64 * self.dice.heavy(25.0);
+        let minor = (400 + self.random.whole(0, 2_800)) as f64 * self.random.heavy(25.0);
         let minor = minor as i64;
         let id = self.sale_number(store);
         // A till now and then gives money for a bottle: an adjustment that belongs to no sale.
-        if self.dice.chance(0.004) {
+        if self.random.chance(0.004) {
             let object = self.transaction(&id, ts, store);
             let object = self.amount(object, -25);
             return self.send(Kind::Transaction, ts, object.end());
         }
         let object = self.transaction(&id, ts, store);
         let object = self.amount(object, minor);
-        let object = match self.dice.whole(0, 9) {
+        let object = match self.random.whole(0, 9) {
             0 => object.text("currency", "EUR"),
             _ => object,
         };
-        let object = self.shown(object, person);
+        let object = self.add_identifier_at_till(object, person);
         let text = object.end();
         self.send(Kind::Transaction, ts, text.clone());
-        if self.dice.chance(0.008) {
+        if self.random.chance(0.008) {
             self.correct(ts, text, minor);
         }
-        if self.dice.chance(self.options.refunds) {
-            let back = ts + self.dice.whole(HOUR, 10 * DAY);
-            let part = match self.dice.whole(0, 3) {
+        if self.random.chance(self.options.refunds) {
+            let back = ts + self.random.whole(HOUR, 10 * DAY);
+            let part = match self.random.whole(0, 3) {
                 0 => None,
                 1 => Some(minor / 3),
                 _ => Some(minor),
@@ -174,35 +195,36 @@ impl World {
             let object = match part {
                 None => object,
                 // Tills disagree about the sign of what they give back.
-                Some(part) if self.dice.chance(0.5) => self.amount(object, -part),
+                Some(part) if self.random.chance(0.5) => self.amount(object, -part),
                 Some(part) => self.amount(object, part),
             };
             self.send(Kind::Transaction, back, object.end());
         }
-        self.tablet(person, store, ts);
+        self.sign_up_on_tablet(person, store, ts);
     }
 
-    /// The same id with another amount: with a version it wins by that, without one by arriving
-    /// last. Of duplicate keys the last counts, so that the new amount is put behind.
+    /// Sends a correction: the same ID with another amount. With a version it wins by version,
+    /// without one by arriving later. The last of duplicate JSON keys counts, so the new amount is
+    /// appended.
     fn correct(&mut self, ts: i64, text: String, minor: i64) {
-        let at = ts + self.dice.whole(MINUTE, 2 * DAY);
+        let at = ts + self.random.whole(MINUTE, 2 * DAY);
         let mut body = text;
         body.pop();
         let amount = crate::delivery::major(minor + 100);
-        let corrected = match self.dice.chance(0.6) {
+        let corrected = match self.random.chance(0.6) {
             true => format!("{body},\"amount\":\"{amount}\",\"version\":2}}"),
             false => format!("{body},\"amount\":\"{amount}\"}}"),
         };
         self.send_at(Kind::Transaction, ts, at, corrected);
         // A version that is out of date, and changes nothing.
-        if self.dice.chance(0.2) {
-            let later = at + self.dice.whole(MINUTE, HOUR);
+        if self.random.chance(0.2) {
+            let later = at + self.random.whole(MINUTE, HOUR);
             let outdated = format!("{body},\"amount\":\"1.00\",\"version\":-1}}");
             self.send_at(Kind::Transaction, ts, later, outdated);
         }
     }
 
-    /// What an online order leaves at the till.
+    /// Sends the refund of an online order at a till.
     pub(crate) fn till_refunds_order(&mut self, store: u16, ts: i64, order: &str, minor: i64) {
         if self.options.mix.transactions == 0 {
             return;
@@ -213,10 +235,10 @@ impl World {
         self.send(Kind::Transaction, ts, object.end());
     }
 
-    /// Newsletter sign-ups on the till's tablet: one cookie for everybody, which the hub guard has
-    /// to notice.
-    fn tablet(&mut self, person: &Person, store: u16, ts: i64) {
-        if self.options.mix.web == 0 || !person.has(Trait::Email) || !self.dice.chance(0.01) {
+    /// A newsletter registration on the till's tablet: one cookie for everyone, which the hub guard
+    /// must detect.
+    fn sign_up_on_tablet(&mut self, person: &Person, store: u16, ts: i64) {
+        if self.options.mix.web == 0 || !person.has(Trait::Email) || !self.random.chance(0.01) {
             return;
         }
         let cookie = format!("tablet-{}", store_name(store));
@@ -225,10 +247,15 @@ impl World {
         self.send(Kind::Web, ts + 20 * SECOND, object.end());
     }
 
-    /// Adds what somebody shows at the till: mostly a wallet or nothing.
-    fn shown(&mut self, object: Object, person: &Person) -> Object {
+    /// Adds the identifier that a customer presents at the till.
+    ///
+    /// Of 100 customers 35 present a loyalty card, 20 a customer number, 17 an e-mail address, 6 a
+    /// telephone number, 6 give their name and postcode, and 3 cause the cashier to enter a
+    /// placeholder; the others present nothing. A customer who lacks the identifier is asked for
+    /// one other.
+    fn add_identifier_at_till(&mut self, object: Object, person: &Person) -> Object {
         // Who has not got what he is asked for is asked for something else, once.
-        let draw = self.dice.whole(0, 99);
+        let draw = self.random.whole(0, 99);
         let has = match draw {
             0..35 => person.has(Trait::Wallet),
             35..55 => person.has(Trait::Customer),
@@ -236,12 +263,12 @@ impl World {
             72..78 => person.has(Trait::Phone),
             _ => true,
         };
-        let draw = if has { draw } else { self.dice.whole(0, 99) };
+        let draw = if has { draw } else { self.random.whole(0, 99) };
         let identity = person.identity(self.options.seed);
         match draw {
             0..35 if person.has(Trait::Wallet) => {
                 let object = object.text("wallet", &identity.wallet());
-                match person.has(Trait::Email) && self.dice.chance(0.3) {
+                match person.has(Trait::Email) && self.random.chance(0.3) {
                     true => object.text("email", &identity.email()),
                     false => object,
                 }
@@ -249,7 +276,7 @@ impl World {
             35..55 if person.has(Trait::Customer) => object.text("customer", &identity.customer()),
             55..72 if person.has(Trait::Email) => object.text("email", &identity.email()),
             72..78 if person.has(Trait::Phone) => {
-                let way = self.dice.bits();
+                let way = self.random.bits();
                 object.text("phone", &identity.phone(way))
             }
             78..84 => object
@@ -263,17 +290,20 @@ impl World {
         }
     }
 
+    /// A transaction record without an amount.
     fn transaction(&mut self, id: &str, ts: i64, store: u16) -> Object {
         let object = Object::new().text("id", id);
-        self.stamp(object, ts).text("store", &store_name(store))
+        self.add_time(object, ts).text("store", &store_name(store))
     }
 
+    /// The ID of the next sale.
     fn sale_number(&mut self, store: u16) -> String {
         self.sales += 1;
         format!("{}-{}", store_name(store), self.sales)
     }
 }
 
+/// The name of a store: `s01` and up.
 fn store_name(store: u16) -> String {
     format!("s{:02}", store + 1)
 }

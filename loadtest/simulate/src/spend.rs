@@ -1,5 +1,5 @@
-//! What the platforms charge: a row per campaign and day, sent the next morning, some restated
-//! later.
+//! Spend: what the platforms charge, one row per campaign and day, sent the next morning, and
+//! sometimes restated later.
 
 use jiff::ToSpan;
 use tributary_config::model::Kind;
@@ -10,13 +10,18 @@ use crate::market::Role;
 use crate::world::{DAY, HOUR, MINUTE, World};
 
 impl World {
-    /// Reports today's tally and starts a new one.
+    /// Reports the spend of this day, and resets the counts of impressions and clicks.
+    ///
+    /// A platform counts more than the site: an eighth more clicks, of visitors who never arrive,
+    /// and 25 impressions for each click. Display is charged per thousand impressions, everything
+    /// else per click. A row arrives between 6:00 and 6:30 of the next day, and one of ten is
+    /// restated two days later.
     pub(crate) fn spend(&mut self) {
         let Ok(date) = self.options.start.checked_add(i64::from(self.day).days()) else {
             return;
         };
-        let tally = std::mem::replace(&mut self.tally, vec![(0, 0); self.campaigns.len()]);
-        for (index, (impressions, clicks)) in tally.into_iter().enumerate() {
+        let ad_counts = std::mem::replace(&mut self.ad_counts, vec![(0, 0); self.campaigns.len()]);
+        for (index, (impressions, clicks)) in ad_counts.into_iter().enumerate() {
             let Some(campaign) = self.campaigns.get(index).cloned() else {
                 continue;
             };
@@ -38,14 +43,14 @@ impl World {
                     .text("medium", campaign.medium)
                     .text("campaign", &campaign.name)
                     .text("cost", &major(cost))
-                    .maybe("currency", (index % 2 == 0).then_some("EUR"))
+                    .optional("currency", (index % 2 == 0).then_some("EUR"))
                     .raw("impressions", impressions)
                     .raw("clicks", clicks)
                     .end()
             };
-            let morning = self.midnight + DAY + 6 * HOUR + self.dice.whole(0, 30 * MINUTE);
+            let morning = self.midnight + DAY + 6 * HOUR + self.random.whole(0, 30 * MINUTE);
             self.send_at(Kind::Spend, morning, morning, row(cost));
-            if self.dice.chance(0.1) {
+            if self.random.chance(0.1) {
                 let restated = row(cost + cost / 50 + 1);
                 self.send_at(Kind::Spend, morning, morning + 2 * DAY, restated);
             }

@@ -1,16 +1,17 @@
-//! Consent strings as a registered platform would write them for the world's brand.
+//! Consent strings, as a registered consent management platform would write them for the brand.
 //!
-//! The core segment of a TC string, version 2, policies of v2.2, and no other: service-specific, with the purposes
-//! that were consented to, for one vendor on consent. «Transparency and Consent String with Global Vendor & CMP List
-//! Formats», "The Core String".
+//! This is the core segment of a TC string, version 2, with the policies of v2.2, and no other
+//! segment: service-specific, with the purposes that were consented to, for one vendor on the basis
+//! of consent. See IAB Europe, *Transparency and Consent String with Global Vendor & CMP List
+//! Formats*, section *The Core String*.
 
-/// The brand's id in the vendor list.
+/// The ID of the brand in the vendor list.
 pub(crate) const VENDOR: u16 = 755;
 
 /// The purposes of the policies.
 pub(crate) const PURPOSES: std::ops::RangeInclusive<u8> = 1..=11;
 
-/// A TC string that consents to some purposes, made on the day of a moment (Unix milliseconds).
+/// A TC string that consents to some purposes, created on the day of a time in Unix milliseconds.
 pub(crate) fn tc_string(at: i64, consents: impl Fn(u8) -> bool) -> String {
     // Since v2.2 both times are those of the day's start, in tenths of a second.
     let day = at.div_euclid(86_400_000) as u64 * 864_000;
@@ -48,15 +49,19 @@ pub(crate) fn tc_string(at: i64, consents: impl Fn(u8) -> bool) -> String {
     bits.text()
 }
 
-/// Bits from the highest to the lowest, six a character.
+/// A string of bits, most significant first, as base64url text: six bits per character.
 #[derive(Default)]
 struct Bits {
+    /// The complete characters.
     text: String,
+    /// The bits of the incomplete character.
     open: u8,
+    /// Their number.
     count: u8,
 }
 
 impl Bits {
+    /// Appends the lowest `bits` bits of a value.
     fn put(&mut self, value: u64, bits: u32) {
         for bit in (0..bits).rev() {
             self.open = self.open << 1 | (value >> bit & 1) as u8;
@@ -68,13 +73,14 @@ impl Bits {
         }
     }
 
+    /// Appends two upper-case letters, six bits each, as in language and country codes.
     fn letters(&mut self, letters: [u8; 2]) {
         for letter in letters {
             self.put(u64::from(letter - b'A'), 6);
         }
     }
 
-    /// The text, its last character filled up with zeros.
+    /// The text; the last character is padded with zeros.
     fn text(mut self) -> String {
         while self.count != 0 {
             self.put(0, 1);
@@ -83,6 +89,7 @@ impl Bits {
     }
 }
 
+/// The character of a six-bit value (RFC 4648, section 5).
 fn base64url(six: u8) -> char {
     char::from(match six {
         0..26 => b'A' + six,

@@ -1,4 +1,4 @@
-//! The world itself: its people, its days, and the queue of what is on its way.
+//! The state of a simulated brand: its people, its days, and the queue of records in delivery.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -7,69 +7,95 @@ use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use tributary_config::model::Kind;
 
-use crate::dice::Dice;
 use crate::line::Line;
 use crate::market::{Campaign, campaigns};
 use crate::options::{Options, OptionsError};
-use crate::pack::{Item, Pack};
+use crate::pack::{Pack, QueuedRecord};
 use crate::people::Person;
+use crate::random::Random;
 
+/// One second in milliseconds.
 pub(crate) const SECOND: i64 = 1_000;
+/// One minute in milliseconds.
 pub(crate) const MINUTE: i64 = 60 * SECOND;
+/// One hour in milliseconds.
 pub(crate) const HOUR: i64 = 60 * MINUTE;
+/// One day in milliseconds.
 pub(crate) const DAY: i64 = 24 * HOUR;
 
-/// A brand being simulated. Iterating gives its trace.
+/// A simulated brand. Iterating over it yields the lines of its trace.
+///
+/// The iterator simulates a day whenever all complete lines have been taken. It ends after the days
+/// or the events of the options, or at [`Options::until`]. Lines ascend by time of arrival; a
+/// record that is late is produced when it arrives, not when it was sent.
 pub struct World {
+    /// The options.
     pub(crate) options: Options,
-    pub(crate) dice: Dice,
+    /// The random numbers of everything that is not computed from the seed directly.
+    pub(crate) random: Random,
+    /// The time zone of the brand.
     pub(crate) zone: TimeZone,
+    /// The campaigns of the brand.
     pub(crate) campaigns: Vec<Campaign>,
+    /// The number of people.
     pub(crate) population: u32,
+    /// The people.
     people: Vec<Person>,
-    /// The day that is simulated, from 0, and when it begins, Unix milliseconds.
+    /// The current day, from 0.
     pub(crate) day: u32,
+    /// When it starts, Unix milliseconds.
     pub(crate) midnight: i64,
+    /// Whether it is a Sunday, when stores are less frequented.
     pub(crate) sunday: bool,
+    /// Whether it is a Tuesday, when the newsletter is sent.
     pub(crate) tuesday: bool,
-    /// Impressions and clicks of each campaign today.
-    pub(crate) tally: Vec<(u64, u64)>,
-    /// The last number of a web record, a transaction and an order.
+    /// The impressions and clicks of each campaign on this day.
+    pub(crate) ad_counts: Vec<(u64, u64)>,
+    /// The number of web records so far.
     pub(crate) webs: u64,
+    /// The number of transactions so far.
     pub(crate) sales: u64,
+    /// The number of orders so far.
     pub(crate) orders: u64,
-    /// What was made so far of pings, web events and transactions.
-    pub(crate) made: [u64; 3],
-    pub(crate) queue: BinaryHeap<Reverse<Item>>,
+    /// The number of pings, web records and transactions so far.
+    pub(crate) generated: [u64; 3],
+    /// The records in delivery.
+    pub(crate) queue: BinaryHeap<Reverse<QueuedRecord>>,
+    /// The number of records that were sent.
     pub(crate) queued: u64,
-    /// What arrives before this moment is complete.
+    /// All records that arrive before this time have been sent, Unix milliseconds.
     horizon: i64,
+    /// The days that remain.
     days_left: u32,
+    /// The events that remain.
     events_left: u64,
+    /// The records that wait for their line, by kind.
     packs: [Pack; Kind::ALL.len()],
+    /// The lines that are complete.
     ready: VecDeque<Line>,
 }
 
 impl World {
-    /// A world at the beginning of its first day.
+    /// A world at the start of its first day.
     ///
     /// # Errors
+    ///
     /// See [`Options::check`].
     pub fn new(options: Options) -> Result<World, OptionsError> {
         options.check()?;
         let zone =
             TimeZone::get(&options.timezone).map_err(|error| OptionsError(error.to_string()))?;
-        let mut dice = Dice::new(options.seed);
+        let mut random = Random::new(options.seed);
         let population = options.population();
         let people = (0..population)
-            .map(|number| Person::born(number, options.stores, &mut dice))
+            .map(|number| Person::random(number, options.stores, &mut random))
             .collect();
         let (events, days) = options.ends();
         let campaigns = campaigns(options.campaigns);
         let packs = Kind::ALL.map(|kind| Pack::of(&options.brand, kind));
         Ok(World {
-            tally: vec![(0, 0); campaigns.len()],
-            dice,
+            ad_counts: vec![(0, 0); campaigns.len()],
+            random,
             zone,
             campaigns,
             population,
@@ -81,7 +107,7 @@ impl World {
             webs: 0,
             sales: 0,
             orders: 0,
-            made: [0; 3],
+            generated: [0; 3],
             queue: BinaryHeap::new(),
             queued: 0,
             horizon: i64::MIN,
@@ -93,28 +119,33 @@ impl World {
         })
     }
 
-    /// How much more (above 1) or less of a stream has to be made, so that the mix comes out.
+    /// The factor by which the activity that produces a stream must change to reach the mix: above
+    /// 1 if the stream has fewer records than its share.
+    ///
+    /// It is the fourth power of the ratio between the wanted and the actual share, from 0.02 to 8:
+    /// what people do by themselves is far from some mixes. A stream without a share has the factor
+    /// 0, and spend and consent, which no mix includes, have 1.
     pub(crate) fn need(&self, kind: Kind) -> f64 {
         /// Below so many events the mix is left to chance.
         const SLACK: f64 = 40.0;
         let (made, part) = match kind {
-            Kind::Ping => (self.made[0], self.options.mix.pings),
-            Kind::Web => (self.made[1], self.options.mix.web),
-            Kind::Transaction => (self.made[2], self.options.mix.transactions),
+            Kind::Ping => (self.generated[0], self.options.mix.pings),
+            Kind::Web => (self.generated[1], self.options.mix.web),
+            Kind::Transaction => (self.generated[2], self.options.mix.transactions),
             Kind::Spend | Kind::Consent => return 1.0,
         };
         if part == 0 {
             return 0.0;
         }
         let share = f64::from(part) / self.options.mix.total() as f64;
-        let all: u64 = self.made.iter().sum();
+        let all: u64 = self.generated.iter().sum();
         let ratio = share * (all as f64 + SLACK) / (made as f64 + SLACK * share);
         // A high power, because what people do by themselves is far from some mixes.
         let squared = ratio * ratio;
         (squared * squared).clamp(0.02, 8.0)
     }
 
-    /// Unix milliseconds of the midnight that begins a day, counted from the first.
+    /// The start of a day, counted from the first, in Unix milliseconds.
     pub(crate) fn midnight_of(&self, day: u32) -> i64 {
         self.options
             .start
@@ -125,7 +156,12 @@ impl World {
             .unwrap_or(self.midnight + DAY)
     }
 
-    fn live_a_day(&mut self) {
+    /// Simulates one day: passers-by, then each person, then the spend of the campaigns.
+    ///
+    /// Passers-by come first, so that the activity of people can make up for their effect on the
+    /// mix. The interest of every person decreases by a tenth. When the day ends, all records that
+    /// arrive before the next midnight are known.
+    fn simulate_day(&mut self) {
         self.midnight = self.midnight_of(self.day);
         let weekday = self
             .options
@@ -137,13 +173,13 @@ impl World {
         self.tuesday = weekday == jiff::civil::Weekday::Tuesday;
 
         // The crowd first: what people do then makes up for it in the mix.
-        self.crowd();
+        self.add_passers_by();
         let mut people = std::mem::take(&mut self.people);
         for person in &mut people {
-            person.warm -= person.warm / 10;
-            self.change_minds(person);
-            self.live_online(person);
-            self.live_in_town(person);
+            person.interest -= person.interest / 10;
+            self.send_consent_changes(person);
+            self.simulate_online(person);
+            self.simulate_stores(person);
         }
         self.people = people;
         self.spend();
@@ -156,7 +192,8 @@ impl World {
         };
     }
 
-    fn emit(&mut self, item: Item) {
+    /// Adds a record to the pack of its kind.
+    fn emit(&mut self, item: QueuedRecord) {
         let size = self.options.pack as usize;
         if let Some(pack) = self.packs.iter_mut().find(|pack| pack.kind == item.kind) {
             self.ready.extend(pack.add(item, size));
@@ -167,11 +204,13 @@ impl World {
         }
     }
 
-    /// Whether the number of events has ended it.
+    /// Whether the trace ended because it has all of its events.
     pub(crate) fn has_all_events(&self) -> bool {
         self.events_left == 0
     }
 
+    /// Ends the trace: drops the records in delivery, and completes all packs in the order of
+    /// arrival.
     fn close(&mut self) {
         self.days_left = 0;
         self.queue.clear();
@@ -196,7 +235,7 @@ impl Iterator for World {
                         self.emit(item);
                     }
                 }
-                _ if self.days_left > 0 => self.live_a_day(),
+                _ if self.days_left > 0 => self.simulate_day(),
                 _ => {
                     self.close();
                     if self.ready.is_empty() {

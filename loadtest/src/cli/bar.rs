@@ -1,9 +1,8 @@
-//! Progress on standard error, where somebody looks at it.
+//! Progress bars on standard error, if it is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar towards a known total; of events or of bytes, as `unit` says. Hidden where standard error
-/// is no terminal.
+/// A progress bar with a known total of events or bytes.
 pub fn towards(total: u64, unit: Unit) -> ProgressBar {
     let bar = ProgressBar::new(total);
     let template = match unit {
@@ -16,7 +15,7 @@ pub fn towards(total: u64, unit: Unit) -> ProgressBar {
     bar
 }
 
-/// Progress without a known end.
+/// A progress display without a known total.
 pub fn counting() -> ProgressBar {
     let bar = ProgressBar::no_length();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} events, {per_sec} {msg}")
@@ -26,9 +25,11 @@ pub fn counting() -> ProgressBar {
     bar
 }
 
-/// What a bar counts.
+/// The unit of a progress bar.
 #[derive(Clone, Copy)]
 pub enum Unit {
+    /// Events of a trace.
     Events,
+    /// Bytes of the input files.
     Bytes,
 }

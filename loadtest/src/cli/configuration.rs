@@ -1,11 +1,15 @@
-//! The configuration that a command is given.
+//! The configuration that a command uses.
 
 use std::path::Path;
 
 use tributary_config::model::Config;
 use tributary_connectors::terminal;
 
-/// Reads a configuration and says what may surprise about it.
+/// Reads a configuration, and prints its warnings.
+///
+/// # Errors
+///
+/// The file cannot be read, or contains errors.
 pub(super) fn configuration(path: &Path) -> anyhow::Result<Config> {
     let loaded = tributary_config::load(path)?;
     for warning in &loaded.warnings {

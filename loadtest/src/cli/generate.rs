@@ -82,6 +82,12 @@ pub struct Generate {
 }
 
 impl Generate {
+    /// Generates the trace and the configuration. All options and files are checked before anything
+    /// is written.
+    ///
+    /// # Errors
+    ///
+    /// Invalid options, or a file that cannot be written.
     pub fn run(self) -> anyhow::Result<()> {
         let options = Options {
             seed: self.seed,
@@ -137,6 +143,7 @@ impl Generate {
     }
 }
 
+/// Writes the trace to a file, compressed according to its extension.
 fn write_file(options: Options, path: &Path, mut file: &mut dyn Write) -> anyhow::Result<()> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("gz") => {
@@ -157,6 +164,7 @@ fn write_file(options: Options, path: &Path, mut file: &mut dyn Write) -> anyhow
     Ok(())
 }
 
+/// Writes the lines of the trace, with a progress bar.
 fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
     let bar = match options.events {
         Some(events) => bar::towards(events, Unit::Events),
@@ -178,7 +186,7 @@ fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the secret of a configuration stands.
+/// The path of the secret that belongs to a configuration.
 fn secret_beside(configuration: &Path) -> anyhow::Result<PathBuf> {
     let secret = configuration.with_extension("secret");
     if secret == configuration {
@@ -187,8 +195,8 @@ fn secret_beside(configuration: &Path) -> anyhow::Result<PathBuf> {
     Ok(secret)
 }
 
-/// Writes the configuration and, unless it is there, the secret `<name>.secret` beside it, which
-/// only the owner may read.
+/// Writes the configuration and, unless it exists, the secret `<name>.secret` beside it, readable
+/// by the owner only.
 fn write_configuration(options: &Options, file: &OutputFile, secret: &Path) -> anyhow::Result<()> {
     if !secret.exists() {
         let bytes: [u8; 32] = rand::random();

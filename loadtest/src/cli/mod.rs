@@ -1,4 +1,4 @@
-//! The command line: what it takes, and what it says when something goes wrong.
+//! The command line of `loadtest`: its commands, and how it reports errors.
 
 mod bar;
 mod configuration;
@@ -45,8 +45,8 @@ enum Command {
     Verify(verify::Verify),
 }
 
-/// Runs the command. The status is 0 for success, 1 for a verification that found a difference, 2
-/// for a command that could not be carried out.
+/// Runs the command. The exit status is 0 for success, 1 if a verification found a difference, and
+/// 2 if the command failed.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Generate(command) => command.run().map(|()| true),
@@ -57,7 +57,7 @@ pub fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            // Whoever reads the output has gone, as `head` does: that is no failure.
+            // The reader closed the output, as `head` does. This is not a failure.
             if terminal::is_closed(error.as_ref()) {
                 return ExitCode::SUCCESS;
             }

@@ -65,10 +65,10 @@ pub struct Replay {
     json: bool,
 }
 
-/// How long a broker that has just been started is waited for.
+/// How long to wait for a broker that has just been started.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Connects, and waits a moment for a broker that is not there yet.
+/// Connects to the broker, and retries for a moment if it is not available yet.
 async fn connected(nats: &Nats) -> Result<Client, NatsError> {
     let begun = Instant::now();
     loop {
@@ -92,6 +92,11 @@ enum At {
 }
 
 impl Replay {
+    /// Replays the traces, and prints a summary.
+    ///
+    /// # Errors
+    ///
+    /// Invalid options, an input that cannot be read, or an error of the broker.
     pub fn run(self) -> anyhow::Result<()> {
         let pace = match (self.rate, self.speed_up) {
             (None, None) => Pace::Free,

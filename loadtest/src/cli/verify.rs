@@ -38,7 +38,12 @@ pub struct Verify {
 }
 
 impl Verify {
-    /// Whether the cells are the oracle's.
+    /// Compares the cells of a replay with the oracle, or writes those of the oracle. Returns
+    /// whether they are equal.
+    ///
+    /// # Errors
+    ///
+    /// A brand with noise, or a file that cannot be read or written.
     pub fn run(self) -> anyhow::Result<bool> {
         let config = super::configuration::configuration(&self.config)?;
         let mut brands = config.brands.iter();

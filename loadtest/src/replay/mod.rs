@@ -1,13 +1,14 @@
-//! Playing a trace into NATS: at a rate, at a multiple of its own clock, or as fast as the broker
-//! takes it.
+//! Replay of a trace into NATS: at a rate, at a multiple of its own speed, or as fast as the broker
+//! accepts it.
 //!
-//! A record is judged by its arrival, so that a replay of an old trace would be another trace if
-//! the stream's own clock counted. Every message therefore carries the trace's `at` in the header
-//! `Tributary-At`, and a worker whose sources go by it (`arrival_header = true`, as a generated
-//! configuration says) comes to the very cells that `tributary replay` writes. Packing several events into one message, the efficient form, can keep to that
-//! ([`Clock::Exact`]: only what shares an `at` shares a message) or trade it for throughput. Packs
-//! are kept per subject: the events of one subject keep their order, which is all that corrections
-//! depend on.
+//! Several rules depend on when a record arrives, so replaying an old trace by the broker's clock
+//! would change its results. Every message therefore carries the arrival time of the trace in the
+//! header `Tributary-At`, and a worker whose sources have `arrival_header = true`, as generated
+//! configurations do, computes exactly the cells that `tributary replay` writes.
+//!
+//! Packing several events into one message is more efficient. [`Clock::Exact`] packs only events
+//! with the same arrival time; the other clocks trade exactness for throughput. Packs belong to one
+//! subject, so the events of a subject keep their order, which is all that corrections depend on.
 
 mod pace;
 mod pack;
@@ -23,44 +24,44 @@ pub use pack::Clock;
 use pack::{Packed, Packs};
 use tributary_connectors::inputs::InputsError;
 
-/// How to replay.
+/// The options of a replay.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplayOptions {
-    /// How fast.
+    /// The speed.
     pub pace: Pace,
-    /// Events per message, at most.
+    /// The maximum number of events per message.
     pub pack: usize,
-    /// Which clock counts.
+    /// Which time of arrival the messages have.
     pub clock: Clock,
-    /// Messages in flight with JetStream acknowledgements; none publishes without them and waits
-    /// for the connection to be flushed only.
+    /// The maximum number of messages without a JetStream acknowledgement, or `None` to publish
+    /// without acknowledgements and only flush the connection.
     pub window: Option<usize>,
 }
 
-/// What was played.
+/// The result of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
-    /// Records: objects of NDJSON messages each count.
+    /// Events: each object of an NDJSON message counts.
     pub events: u64,
-    /// Messages published.
+    /// Published messages.
     pub messages: u64,
     /// Bytes of their payloads.
     pub bytes: u64,
-    /// Seconds from the first to the last acknowledgement.
+    /// Seconds from the start to the last acknowledgement.
     pub seconds: f64,
     /// Events per second.
     pub events_per_second: f64,
-    /// Lines of the trace that were no messages.
+    /// Lines of the trace that were not messages.
     pub skipped: u64,
 }
 
-/// Why a replay ends early.
+/// Why a replay ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// The trace.
+    /// An input cannot be read.
     #[error(transparent)]
     Inputs(#[from] InputsError),
-    /// The broker.
+    /// The broker rejected a message.
     #[error("after {messages} messages: {error}")]
     Nats {
         /// Messages sent so far.
@@ -68,7 +69,7 @@ pub enum ReplayError {
         /// What happened.
         error: NatsError,
     },
-    /// The connection, without acknowledgements.
+    /// The connection failed, when publishing without acknowledgements.
     #[error("after {messages} messages: {reason}")]
     Connection {
         /// Messages sent so far.
@@ -78,13 +79,14 @@ pub enum ReplayError {
     },
 }
 
-/// Plays messages into NATS in their order. `seen` is told about the state after every message.
+/// Publishes messages in their order. `seen` receives the summary after every message.
 ///
-/// Acknowledged messages carry a `Nats-Msg-Id` of this run, so that one that has to be sent again
-/// after a lost connection is kept once by the stream.
+/// Acknowledged messages carry a `Nats-Msg-Id` that is unique to this run, so the stream stores a
+/// message only once if it is sent again after a lost connection.
 ///
 /// # Errors
-/// The first input that cannot be read, and what the broker refuses for good.
+///
+/// The first input that cannot be read, or a message that the broker rejects permanently.
 pub async fn replay(
     client: &Client,
     lines: impl Iterator<Item = Result<TraceLine, InputsError>>,
@@ -112,16 +114,22 @@ pub async fn replay(
     Ok(summary)
 }
 
+/// Publishes messages at their pace, with or without acknowledgements.
 struct Sender {
     client: Client,
+    /// The publisher with acknowledgements, if any.
     publisher: Option<Publisher>,
     clock: Clock,
+    /// When messages are due.
     pacer: pace::Pacer,
+    /// A random number that identifies the run.
     run: u64,
+    /// The counts so far.
     summary: Summary,
 }
 
 impl Sender {
+    /// A sender for the options of a replay.
     fn new(client: &Client, options: ReplayOptions) -> Sender {
         Sender {
             client: client.clone(),
@@ -133,6 +141,11 @@ impl Sender {
         }
     }
 
+    /// Waits until a message is due, and publishes it.
+    ///
+    /// # Errors
+    ///
+    /// The error of the broker or of the connection, with the number of messages so far.
     async fn send(&mut self, packed: Packed) -> Result<(), ReplayError> {
         let due = self.pacer.due(self.summary.events, packed.at);
         if let Some(wait) = due.checked_duration_since(Instant::now())
@@ -182,6 +195,11 @@ impl Sender {
         }
     }
 
+    /// Waits for all acknowledgements, or flushes the connection.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::send`].
     async fn finish(&mut self) -> Result<(), ReplayError> {
         let messages = self.summary.messages;
         match &mut self.publisher {

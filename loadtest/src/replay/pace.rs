@@ -1,26 +1,30 @@
-//! When a message is due.
+//! Pace: when a message is due.
 
 use std::time::{Duration, Instant};
 
-/// How fast a trace is played.
+/// The speed of a replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// As fast as the broker takes it.
+    /// As fast as the broker accepts messages.
     Free,
-    /// So many events a second.
+    /// A number of events per second.
     Rate(f64),
-    /// So many times faster than the trace's own clock; 1 is its own speed.
+    /// A multiple of the trace's own speed.
     SpeedUp(f64),
 }
 
-/// Tells when messages are due, counted from the first one.
+/// Computes when messages are due, relative to the first one.
 pub(super) struct Pacer {
+    /// The speed.
     pace: Pace,
+    /// The start of the replay.
     begin: Instant,
+    /// The time of arrival of the first message, Unix milliseconds.
     first_at: Option<i64>,
 }
 
 impl Pacer {
+    /// A pacer that starts now.
     pub(super) fn new(pace: Pace) -> Pacer {
         Pacer {
             pace,
@@ -29,8 +33,8 @@ impl Pacer {
         }
     }
 
-    /// When the message behind `events` events, with the arrival time `at`, is due. A clock that
-    /// goes backwards makes nothing wait.
+    /// When the message after `events` events, with the time of arrival `at` (Unix milliseconds),
+    /// is due. A time before that of the first message is due at once.
     pub(super) fn due(&mut self, events: u64, at: i64) -> Instant {
         let first = *self.first_at.get_or_insert(at);
         let after = match self.pace {

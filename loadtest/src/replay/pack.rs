@@ -1,47 +1,60 @@
-//! Several events in one message: NDJSON, per subject, in order.
+//! Packing: several events of one subject in one message, as NDJSON, in their order.
 
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
 use tributary_connectors::trace::TraceLine;
 
-/// Which time a message arrives at, as a worker sees it.
+/// The time of arrival of a message, as a worker sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
-    /// The trace's: a message holds only events of the same `at`.
+    /// That of the trace: a message contains only events with the same `at`.
     Exact,
-    /// The trace's, roughly: a message arrives with the last of its events.
+    /// That of the trace, approximately: a message arrives with the last of its events.
     Last,
-    /// The stream's. Pings of past days are then refused as too late.
+    /// That of the stream. Pings of past days are then rejected as too late.
     Stream,
 }
 
-/// One message to publish.
+/// A message to publish.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Packed {
+    /// Its subject.
     pub(super) subject: String,
+    /// Its time of arrival, Unix milliseconds.
     pub(super) at: i64,
+    /// Its headers; only messages that are not packed have any.
     pub(super) headers: Vec<(String, String)>,
+    /// Its payload.
     pub(super) data: Vec<u8>,
+    /// The number of its events.
     pub(super) events: u64,
 }
 
-/// What waits for company, by subject.
+/// The messages under construction, by subject.
 pub(super) struct Packs {
+    /// The maximum number of events per message.
     most_events: u64,
+    /// The maximum size of a payload.
     most_bytes: usize,
+    /// The time of arrival.
     clock: Clock,
+    /// The incomplete messages.
     waiting: BTreeMap<String, Waiting>,
+    /// The number of messages that were added.
     arrived: u64,
 }
 
+/// An incomplete message.
 struct Waiting {
-    /// The place of the first event among all.
+    /// The position of its first event, which determines its order.
     place: u64,
+    /// The message so far.
     packed: Packed,
 }
 
 impl Packs {
+    /// No messages. At least one event fits into each.
     pub(super) fn new(most_events: usize, most_bytes: usize, clock: Clock) -> Packs {
         Packs {
             most_events: most_events.max(1) as u64,
@@ -52,7 +65,8 @@ impl Packs {
         }
     }
 
-    /// Adds a message; gives what is complete now, in the order to publish it in.
+    /// Adds a message, and returns the messages that are complete now, in the order to publish
+    /// them.
     pub(super) fn add(&mut self, line: TraceLine) -> Vec<Packed> {
         let events = records(&line.data);
         let packed = Packed {
@@ -102,7 +116,7 @@ impl Packs {
         out
     }
 
-    /// Gives all that waits, in the order of the first events.
+    /// Completes all messages, in the order of their first events.
     pub(super) fn close(&mut self) -> Vec<Packed> {
         let mut waiting: Vec<Waiting> = std::mem::take(&mut self.waiting).into_values().collect();
         waiting.sort_by_key(|waiting| waiting.place);
@@ -110,7 +124,7 @@ impl Packs {
     }
 }
 
-/// How many records a message holds: its lines that are not blank, or one where it is one object on
+/// The number of records in a payload: its lines that are not blank, or one if it is one object on
 /// several lines.
 fn records(data: &[u8]) -> u64 {
     let lines = data.split(|byte| *byte == b'\n');

@@ -1,8 +1,9 @@
-//! Real parts for tests: a NATS server, a bad line to it, and free ports.
+//! Test infrastructure: a NATS server, a faulty connection to it, and free ports.
 //!
-//! What a test needs and lacks is said, past the capture of a passing test's output, so that it is
-//! seen and counted; under continuous integration (`CI=true`) that is a failure. Failures here are
-//! the test's failures, so that this module panics instead of returning errors.
+//! A test that lacks a tool reports that it was skipped, past the capture of the output of passing
+//! tests, so that skipped tests are visible and can be counted; under continuous integration
+//! (`CI=true`) it fails instead. Errors here are errors of the test, so this crate panics instead
+//! of returning them.
 
 mod nats_server;
 mod ports;

@@ -1,9 +1,9 @@
-//! A NATS server for a test: on a free port, with a store of its own, gone when the test ends.
+//! A NATS server for a test, on a free port and with a store of its own. It ends with the test.
 //!
-//! The server is the one that `TRIBUTARY_NATS_SERVER` names, or else `target/tools/bin/nats-server`
-//! of the workspace, which `bash .ci/tools.sh nats` brings. Where there is neither, a test says so
-//! and returns; under continuous integration (`CI=true`) that is a failure, so that tests are never
-//! left out without anybody noticing:
+//! The program is the one that `TRIBUTARY_NATS_SERVER` names, or `target/tools/bin/nats-server` of
+//! the workspace, which `bash .ci/tools.sh nats` installs. If there is neither, a test reports that
+//! it is skipped and returns; under continuous integration (`CI=true`) it fails, so that tests are
+//! never skipped unnoticed:
 //!
 //! ```no_run
 //! use tributary_testkit::NatsServer;
@@ -24,19 +24,23 @@ use tributary_config::model::Nats;
 
 use crate::skip::skipped;
 
-/// How long a server may take to answer before the test fails. It usually takes some 20 ms.
+/// The maximum time until a server answers. It usually takes about 20 ms.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server with JetStream. Dropping it kills it and deletes its store.
 pub struct NatsServer {
+    /// The program.
     binary: PathBuf,
+    /// The process.
     child: Child,
+    /// The port that it chose at its first start.
     port: u16,
+    /// The store, the configuration and the log.
     directory: TempDir,
 }
 
 impl NatsServer {
-    /// Where the server's program is, if anywhere.
+    /// The path of the server's program, if it is installed.
     pub fn program() -> Option<PathBuf> {
         if let Some(named) = std::env::var_os("TRIBUTARY_NATS_SERVER") {
             return Some(PathBuf::from(named));
@@ -50,10 +54,11 @@ impl NatsServer {
     }
 
     /// Starts a server with a piece of server configuration (users, TLS; may be empty). Without a
-    /// program to start, prints why the test is left out and returns nothing.
+    /// program, reports that the test is skipped and returns `None`.
     ///
     /// # Panics
-    /// When the server does not start, and without a program when `CI` is `true`.
+    ///
+    /// If the server does not start, and without a program if `CI` is `true`.
     pub fn start_or_skip(configuration: &str) -> Option<NatsServer> {
         match NatsServer::program() {
             Some(binary) => Some(NatsServer::start(binary, configuration)),
@@ -66,6 +71,7 @@ impl NatsServer {
         }
     }
 
+    /// Starts a server.
     fn start(binary: PathBuf, configuration: &str) -> NatsServer {
         let directory = TempDir::new()
             .unwrap_or_else(|error| panic!("no temporary directory for a server: {error}"));
@@ -82,36 +88,37 @@ impl NatsServer {
         server
     }
 
-    /// The server's address, without a user: `nats://127.0.0.1:PORT`.
+    /// The address of the server without credentials: `nats://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("nats://{}", self.address())
     }
 
-    /// Where the server listens: `127.0.0.1:PORT`.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
-    /// The `[nats]` section that reaches this server, everything else being its default.
+    /// The `[nats]` section of a configuration for this server; everything else has its default.
     pub fn nats(&self) -> Nats {
         tributary_config::nats_at(&self.url())
     }
 
-    /// A directory for the test's own files, deleted with the server.
+    /// A directory for the files of the test, deleted with the server.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Kills the server as a power cut would.
+    /// Kills the server without a shutdown, as a power failure would.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Starts the killed server again, on the same port and store.
+    /// Starts the killed server again, with the same port and store.
     ///
     /// # Panics
-    /// When it does not come back.
+    ///
+    /// If it does not start.
     pub fn restart(&mut self) {
         self.kill();
         self.child = spawn(&self.binary, self.directory.path(), Some(self.port));
@@ -121,7 +128,7 @@ impl NatsServer {
         }
     }
 
-    /// The server chooses a free port itself and tells it in a file, once it listens.
+    /// The free port that the server chose, which it writes to a file once it listens.
     fn chosen_port(&mut self) -> u16 {
         let name = self
             .binary
@@ -147,6 +154,7 @@ impl NatsServer {
         }
     }
 
+    /// Sleeps shortly. Panics with the server's log if it has ended or does not start in time.
     fn wait(&mut self, begin: Instant) {
         let ended = self.child.try_wait().ok().flatten();
         if ended.is_some() || begin.elapsed() > PATIENCE {
@@ -166,6 +174,7 @@ impl Drop for NatsServer {
     }
 }
 
+/// Starts the process; without a `port` the server chooses one.
 fn spawn(binary: &Path, directory: &Path, port: Option<u16>) -> Child {
     Command::new(binary)
         .args(["--addr", "127.0.0.1", "--jetstream"])

@@ -1,16 +1,15 @@
-//! Ports for processes of a test that listen later, or again and again.
+//! Ports for processes of a test that listen later, or repeatedly.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Where this process of tests looks next.
+/// The offset of the next port that this process tries.
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
-/// A port of this host that nobody listens on. It is none of those that the system gives to connections, so that
-/// none takes it before the test does.
+/// A free port of this host.
 ///
-/// # Panics
-/// Where there is none.
+/// It is outside the range from which the system assigns ports to outgoing connections, so that
+/// none of them takes it before the test does. Processes start at different offsets.
 pub fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;

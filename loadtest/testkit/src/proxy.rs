@@ -1,53 +1,68 @@
-//! A bad line between a client and a server: it can be cut, refuse, be slow, and fall silent.
+//! A TCP proxy that simulates network faults: cut, refused, slow and silent connections.
 //!
-//! Bytes are passed on in order and none is dropped while a connection lasts: a line that has
-//! fallen silent holds back what it has taken and delivers it when it speaks again, as networks do.
+//! Bytes are delivered in order, and none is lost while a connection exists: a silent connection
+//! keeps what it has read and delivers it when it resumes, as networks do.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// A function that replaces a piece of data from the server.
 type Rewrite = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
-/// A proxy in front of a server. Dropping it ends all its connections.
+/// A proxy in front of a server. Dropping it ends all of its connections.
 pub struct Proxy {
+    /// The address that the proxy listens on.
     address: SocketAddr,
+    /// The state that all threads share.
     line: Arc<Line>,
 }
 
+/// The state of a proxy, shared by its threads.
 struct Line {
+    /// The address of the server.
     target: SocketAddr,
+    /// The replacement of the server's data, if any.
     rewrite: Option<Rewrite>,
+    /// The faults to simulate, and the open connections.
     state: Mutex<State>,
+    /// Notified when a silent connection may resume.
     changed: Condvar,
 }
 
+/// The faults to simulate.
 #[derive(Default)]
 struct State {
-    /// The ends of every connection, by its number. Numbers are never given twice.
+    /// The two ends of every connection, by number. Numbers are never reused.
     open: Vec<(u64, [TcpStream; 2])>,
+    /// The number of connections so far.
     count: u64,
-    /// Connections of a lower number are silent.
+    /// Connections with a lower number are silent.
     silent_below: u64,
+    /// Whether new connections are closed at once.
     refuse: bool,
+    /// The additional latency of every piece of data.
     delay: Duration,
+    /// Whether the proxy was dropped.
     ended: bool,
 }
 
 impl Proxy {
-    /// A proxy in front of a server's address, on a free port.
+    /// Starts a proxy in front of a server's address, on a free port.
     ///
     /// # Panics
-    /// When there is no port to listen on.
+    ///
+    /// If there is no port to listen on.
     pub fn start(target: SocketAddr) -> Proxy {
         Proxy::open(target, None)
     }
 
-    /// A proxy that changes what the server says, piece by piece as it comes from the wire.
+    /// Starts a proxy that rewrites the data of the server, piece by piece as it arrives.
     ///
     /// # Panics
-    /// When there is no port to listen on.
+    ///
+    /// If there is no port to listen on.
     pub fn rewriting(
         target: SocketAddr,
         rewrite: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
@@ -55,6 +70,7 @@ impl Proxy {
         Proxy::open(target, Some(Arc::new(rewrite)))
     }
 
+    /// Starts the thread that accepts connections.
     fn open(target: SocketAddr, rewrite: Option<Rewrite>) -> Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .unwrap_or_else(|error| panic!("no port for a proxy: {error}"));
@@ -81,35 +97,35 @@ impl Proxy {
         Proxy { address, line }
     }
 
-    /// The proxy's address as a client takes it: `nats://127.0.0.1:PORT`.
+    /// The address of the proxy for a client: `nats://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("nats://{}", self.address)
     }
 
-    /// Ends every connection.
+    /// Closes every connection.
     pub fn cut(&self) {
         self.line.cut();
     }
 
-    /// Ends every new connection at once, or does not any more.
+    /// Closes every new connection at once, or accepts new connections again.
     pub fn refuse(&self, refuse: bool) {
         self.line.state().refuse = refuse;
     }
 
-    /// Every piece takes so much longer from now on, in both directions.
+    /// Delays every piece of data from now on, in both directions.
     pub fn delay(&self, delay: Duration) {
         self.line.state().delay = delay;
     }
 
-    /// Falls silent in both directions, on connections to come too; or passes on what was held
-    /// back, and all that follows.
+    /// Silences all present and future connections in both directions; or delivers what was kept
+    /// and everything that follows.
     pub fn stall(&self, silent: bool) {
         self.line.state().silent_below = if silent { u64::MAX } else { 0 };
         self.line.changed.notify_all();
     }
 
-    /// Falls silent on the connections there are; connections to come work. Ends with
-    /// [`Proxy::stall`].
+    /// Silences the present connections; new connections work. [`Proxy::stall`] with `false`
+    /// resumes them.
     pub fn strand(&self) {
         let mut state = self.line.state();
         state.silent_below = state.count;
@@ -127,10 +143,12 @@ impl Drop for Proxy {
 }
 
 impl Line {
+    /// The locked state. A panic of another thread does not matter.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Closes every connection.
     fn cut(&self) {
         for (_, ends) in self.state().open.drain(..) {
             for end in ends {
@@ -139,6 +157,7 @@ impl Line {
         }
     }
 
+    /// Connects a client to the server, with a thread for each direction.
     fn accept(self: &Arc<Line>, client: TcpStream) {
         if self.state().refuse {
             return;
@@ -169,6 +188,7 @@ impl Line {
         }
     }
 
+    /// Copies data in one direction until either end closes.
     fn pump(&self, number: u64, mut from: TcpStream, mut to: TcpStream, rewrite: Option<Rewrite>) {
         let mut buffer = vec![0; 64 << 10];
         loop {

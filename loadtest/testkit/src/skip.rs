@@ -1,11 +1,13 @@
-//! Tests that are left out for want of a tool or of data.
+//! Tests that are skipped because a tool or a data set is missing.
 
 use std::io::Write;
 
-/// Says that a test is left out, past the capture of a passing test's output, so that it is seen and counted.
+/// Reports on standard error that a test is skipped, past the capture of the output of passing
+/// tests.
 ///
 /// # Panics
-/// When `CI` is `true`: there nothing may be left out.
+///
+/// If `CI` is `true`, where no test may be skipped.
 pub fn skipped(reason: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
     assert!(

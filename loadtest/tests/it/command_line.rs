@@ -1,10 +1,11 @@
-//! The binary makes a trace with its configuration, and checks cells against the oracle: 0 for the
-//! same, 1 for different, 2 for what cannot be told.
+//! The command line: it generates a trace with its configuration, and compares cells with the
+//! oracle. The exit status is 0 for equal, 1 for different, and 2 if the comparison failed.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+/// Runs the binary in a folder.
 fn loadtest(folder: &Path, arguments: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadtest"))
         .args(arguments.split(' '))

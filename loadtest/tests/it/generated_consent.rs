@@ -1,4 +1,5 @@
-//! The simulated shop asks its visitors: its trace is the one of a shop that does not ask, with what they chose beside.
+//! Consent in a simulated shop: its trace is that of a shop that does not ask for consent, with
+//! consent strings added.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +11,7 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Body, Pseudonym};
 use tributary_simulate::{Line, Options, SecretFrom, config_toml, lines};
 
+/// The options of a small world.
 fn options(consent: bool) -> Options {
     Options {
         days: Some(14),
@@ -20,6 +22,7 @@ fn options(consent: bool) -> Options {
     }
 }
 
+/// The lines of a world.
 fn made(options: Options) -> Vec<Line> {
     lines(options).unwrap().collect()
 }
@@ -52,7 +55,7 @@ fn asking_changes_nothing_else() {
     assert!(asked == made(options(true)), "one seed, one trace");
 }
 
-/// What each cookie said, in the order of time.
+/// The statements of each cookie in the order of time, and the number of rejected lines.
 #[derive(Default)]
 struct Said(BTreeMap<Pseudonym, BTreeSet<(i64, u8)>>, u64);
 

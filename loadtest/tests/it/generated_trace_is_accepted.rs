@@ -1,5 +1,5 @@
-//! A generated trace with its generated configuration: the decoder accepts all of it but what was
-//! spoilt on purpose, and the oracle finds cells of every family in it.
+//! A generated trace with its generated configuration: the decoder accepts everything except the
+//! lines that are malformed on purpose, and the oracle finds cells of every family.
 
 use std::path::Path;
 

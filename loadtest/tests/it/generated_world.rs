@@ -1,11 +1,12 @@
-//! A generated trace is the same for the same seed, in order of arrival, mixed as asked, and made
-//! of everything that real traffic is made of.
+//! Properties of a generated trace: the same for the same seed, in order of arrival, with the
+//! requested mix, and with everything that real traffic contains.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tributary_simulate::{Line, Mix, Options, lines};
 
+/// The options of a small world.
 fn options(events: u64) -> Options {
     Options {
         events: Some(events),
@@ -13,10 +14,12 @@ fn options(events: u64) -> Options {
     }
 }
 
+/// The lines of a world.
 fn made(options: Options) -> Vec<Line> {
     lines(options).unwrap().collect()
 }
 
+/// The kind of source of a line.
 fn kind(line: &Line) -> &str {
     line.subject.rsplit('.').next().unwrap()
 }

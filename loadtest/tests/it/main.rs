@@ -1,4 +1,4 @@
-//! The load tester at work, a module per command or promise.
+//! The load tester, the simulator and the NATS connection, one module per command or guarantee.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
@@ -12,7 +12,7 @@ mod nats_dead_letters;
 mod nats_input;
 mod nats_input_faults;
 mod nats_input_lost;
-mod nats_input_taken;
+mod nats_input_takeover;
 mod nats_login;
 mod nats_old_server;
 mod nats_partitions;

@@ -1,5 +1,5 @@
-//! Cells leave as the newest value of each, once, whatever the broker and the line to it do; the
-//! output stream keeps the last value, a closed cell is a tombstone, and all of them can be read back.
+//! Publication of cells: the output stream keeps the latest value of each cell, whatever the broker
+//! and the connection do. A closed cell is a tombstone, and all cells can be read back.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,8 +14,10 @@ use tributary_connectors::nats::{
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_testkit::{NatsServer, Proxy};
 
+/// The output stream.
 const OUT: &str = "TRIBUTARY_OUT";
 
+/// A server with an output stream, and a client.
 async fn broker() -> Option<(NatsServer, Client)> {
     let server = NatsServer::start_or_skip("")?;
     let nats = server.nats();
@@ -26,7 +28,7 @@ async fn broker() -> Option<(NatsServer, Client)> {
     Some((server, client))
 }
 
-/// The orders of a day, or that there are none any more.
+/// The orders of a day, or the tombstone of the cell.
 fn orders(brand: &str, day: i32, count: Option<u64>, epoch: u64) -> OutgoingMessage {
     let cell = Cell {
         family: Family::OrdersDay,
@@ -40,7 +42,7 @@ fn orders(brand: &str, day: i32, count: Option<u64>, epoch: u64) -> OutgoingMess
     OutgoingMessage::cell(&cell, epoch, 1_700_000_000_000)
 }
 
-/// The last value of every subject, by its day.
+/// The last value of every subject, by day.
 async fn held(client: &Client, filter: &str) -> BTreeMap<String, Value> {
     let mut values = last_values(client, OUT, filter).await.unwrap();
     let mut held = BTreeMap::new();
@@ -99,8 +101,8 @@ async fn the_last_value_of_a_cell_stays() {
     assert_eq!(held["2025-10-27"]["epoch"], 50);
 }
 
-/// A message is stuck on a connection that the client gives up, and arrives when the cell has its
-/// next value already.
+/// A message is delayed on a connection that the client abandons, and arrives after the next value
+/// of the cell.
 #[tokio::test]
 async fn a_late_copy_does_not_come_last() {
     let Some((server, direct)) = broker().await else {

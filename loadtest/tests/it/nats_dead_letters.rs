@@ -1,5 +1,5 @@
-//! Dead letters leave one by one, each saying why, and nothing is taken for published that no stream
-//! keeps.
+//! Dead letters are published one by one with their reason, and none counts as published unless a
+//! stream stores it.
 
 use std::time::Duration;
 
@@ -11,8 +11,10 @@ use tributary_connectors::nats::{
 use tributary_operators::record::Arrival;
 use tributary_testkit::NatsServer;
 
+/// The maximum duration of anything.
 const WAIT: Duration = Duration::from_secs(20);
 
+/// A dead letter.
 fn letter(line: u32, payload: Vec<u8>) -> DeadLetter {
     DeadLetter {
         brand: Some("acme".to_owned()),

@@ -1,4 +1,4 @@
-//! A process reads its input, commits, acknowledges and starts again where it stopped; gaps,
+//! A process reads its input, commits, acknowledges, and resumes where it left off. Gaps,
 //! redeliveries and a deleted consumer change nothing.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use async_nats::Client;
 use async_nats::jetstream::consumer::{Info, PullConsumer};
 use tributary_connectors::nats::{Input, InputCounts, InputRequest};
 
-/// The server's word on process 0.
+/// The consumer of process 0, as the server reports it.
 async fn consumer(client: &Client) -> Info {
     let jetstream = async_nats::jetstream::new(client.clone());
     let stream = jetstream.get_stream(STREAM).await.unwrap();
@@ -30,7 +30,7 @@ async fn read_acknowledged_and_read_on() {
     assert_eq!((input.next_sequence(), input.pending()), (401, 600));
     assert!(!input.caught_up());
 
-    // Acknowledged is what is durable, and the server is told no more.
+    // Only durable messages are acknowledged; the server receives no other acknowledgement.
     assert_eq!(consumer(&client).await.ack_floor.stream_sequence, 0);
     input.acknowledge(400).await;
     client.flush().await.unwrap();
@@ -74,7 +74,7 @@ async fn deleted_messages_are_gaps() {
     let messages = read(&mut input, 996).await;
     let expected = (1..=999).filter(|s| ![200, 500, 501].contains(s));
     assert_eq!(sequences(&messages), expected.collect::<Vec<u64>>());
-    // The last one is gone too: nothing comes, and the position is behind it nevertheless.
+    // The last message is deleted too: none arrives, and the position still advances past it.
     while input.next_sequence() < 1_001 {
         let nothing = input.next_batch(10, Duration::from_secs(1)).await.unwrap();
         assert!(nothing.is_empty());

@@ -1,5 +1,5 @@
-//! The line to the broker is cut, falls silent or is slow, the broker dies, the client drops what it
-//! cannot hold: every message is read once, in order.
+//! Faults of the connection: it is cut, silent or slow, the broker is killed, the client drops what
+//! it cannot buffer. Every message is read once, in order.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tributary_config::nats_at;
 use tributary_connectors::nats::{Client, Input, connect, connect_with};
 use tributary_testkit::Proxy;
 
+/// A client that connects through a proxy.
 async fn through(proxy: &Proxy) -> Client {
     connect(&nats_at(&proxy.url()), "test").await.unwrap()
 }
@@ -53,7 +54,7 @@ async fn the_line_falls_silent() {
     let mut messages = read(&mut input, 100).await;
     proxy.stall(true);
     publish(&direct, 100..200).await;
-    // No call takes longer than it was told, however silent the server is.
+    // No call exceeds its timeout while the server is silent.
     while input.counts().heartbeats_missed == 0 {
         match input.next_batch(1_000, Duration::from_millis(100)).await {
             Ok(batch) => assert!(batch.is_empty()),

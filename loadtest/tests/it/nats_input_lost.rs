@@ -1,5 +1,5 @@
-//! The stream no longer holds what was to be read: reading stops and says so, until somebody accepts
-//! the loss.
+//! Lost input: the stream no longer stores what was to be read. Reading stops with an error until
+//! an operator accepts the loss.
 
 use crate::nats_support::{STREAM, broker, publish, read, sequences, stopped, wanted};
 use tributary_connectors::nats::{Input, InputRequest, LossKind, NatsErrorKind, stream_state};

@@ -1,5 +1,4 @@
-//! A worker logs in to the broker in each of the ways that the configuration knows, and is told
-//! apart from a stranger.
+//! Authentication at the broker by each method of the configuration; an unknown client is rejected.
 
 use secrecy::SecretString;
 use tributary_connectors::nats::{NatsErrorKind, connect};

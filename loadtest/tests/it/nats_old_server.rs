@@ -1,10 +1,10 @@
-//! A server that is too old is refused, because it would silently ignore what it is asked for.
+//! A server that is too old is rejected, because it would silently ignore what is requested.
 
 use tributary_config::nats_at;
 use tributary_connectors::nats::{NatsErrorKind, connect};
 use tributary_testkit::{NatsServer, Proxy};
 
-/// What the server says, with another version in its greeting.
+/// The data of the server with another version in its greeting.
 fn aged(piece: &[u8]) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(piece) else {
         return piece.to_vec();

@@ -1,5 +1,5 @@
-//! The processes of a cluster share the input: by sequence, or by partitions into which the server
-//! sorts. Every message is one process's, and each has a position of its own.
+//! The processes of a cluster share the input, by sequence or by partitions of the server. Every
+//! message belongs to one process, and each process has a position of its own.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tributary_connectors::nats::{
 };
 use tributary_testkit::NatsServer;
 
-/// Gives what a process reads until its position is behind `last`.
+/// What a process reads until its position is past `last`.
 async fn share(client: &Client, wanted: InputRequest, last: u64) -> (Input, Vec<InMessage>) {
     let mut input = Input::open(client, wanted).await.unwrap();
     let mut read = Vec::new();

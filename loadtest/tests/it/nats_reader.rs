@@ -1,10 +1,11 @@
-//! A stream is read in order from any sequence, through gaps and through the broker's death.
+//! A stream is read in order from any sequence, through gaps and restarts of the broker.
 
 use std::time::Duration;
 
 use crate::nats_support::{STREAM, WAIT, broker, publish, sequences};
 use tributary_connectors::nats::{InMessage, NatsErrorKind, OutgoingMessage, Publisher, Reader};
 
+/// Reads a number of messages.
 async fn read(reader: &mut Reader, count: usize) -> Vec<InMessage> {
     let mut read = Vec::new();
     while read.len() < count {

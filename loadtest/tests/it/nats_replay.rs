@@ -1,5 +1,5 @@
-//! A generated trace is played into the broker, and what arrives there is the trace: every message
-//! with its own time of arrival, packed or not.
+//! Replay of a generated trace: the stream then contains the trace, every message with its own time
+//! of arrival, packed or not.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
 use tributary_simulate::{Options, lines};
 use tributary_testkit::NatsServer;
 
+/// As fast as the broker accepts messages, unpacked.
 const FREE: ReplayOptions = ReplayOptions {
     pace: Pace::Free,
     pack: 1,
@@ -16,6 +17,7 @@ const FREE: ReplayOptions = ReplayOptions {
     window: Some(256),
 };
 
+/// A generated trace.
 fn trace(events: u64) -> Vec<TraceLine> {
     let world = lines(Options {
         events: Some(events),
@@ -30,7 +32,7 @@ fn trace(events: u64) -> Vec<TraceLine> {
     world.unwrap().map(line).collect()
 }
 
-/// Subject, arrival and text of every event in the stream from a sequence on.
+/// Subject, arrival and text of every event in the stream, starting at a sequence.
 async fn held(
     client: &tributary_connectors::nats::Client,
     from: u64,
@@ -72,12 +74,14 @@ async fn what_is_played_arrives() {
         .collect();
     let bytes: usize = trace.iter().map(|line| line.data.len()).sum();
 
-    let mut told = 0;
+    let mut calls = 0;
     let again = || trace.iter().cloned().map(Ok);
-    let summary = replay(&client, again(), FREE, |_| told += 1).await.unwrap();
+    let summary = replay(&client, again(), FREE, |_| calls += 1)
+        .await
+        .unwrap();
     assert_eq!((summary.events, summary.messages), (3_000, 3_000));
     assert_eq!(summary.bytes, bytes as u64);
-    assert!(told >= 3_000);
+    assert!(calls >= 3_000);
     assert_eq!(held(&client, 1).await, played);
 
     // Without acknowledgements, and packed by what shares an arrival: the events and their times

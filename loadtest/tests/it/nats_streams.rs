@@ -1,5 +1,5 @@
-//! The streams are made where they are missing, found again, and refused where they cannot do their
-//! work.
+//! Streams are created if they are missing, reused if they exist, and rejected if their
+//! configuration is unsuitable.
 
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use tributary_connectors::nats::{
@@ -7,6 +7,7 @@ use tributary_connectors::nats::{
 };
 use tributary_testkit::NatsServer;
 
+/// The brands.
 const BRANDS: [&str; 2] = ["acme", "orchard"];
 
 #[tokio::test]
@@ -118,7 +119,7 @@ async fn what_an_operator_made_is_judged() {
 }
 
 #[tokio::test]
-async fn an_account_without_jetstream_is_told_so() {
+async fn an_account_without_jetstream_gets_an_error_that_says_so() {
     let accounts = "accounts { plain: { users: [ { user: a, password: b } ] } }";
     let Some(server) = NatsServer::start_or_skip(accounts) else {
         return;

@@ -1,5 +1,5 @@
-//! A broker behind TLS: a worker trusts the authority it is told to trust, shows its own
-//! certificate, and talks to nobody in clear who should speak TLS.
+//! TLS: a worker trusts the configured authority, presents its own certificate, and never falls
+//! back to an unencrypted connection.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use tributary_connectors::nats::{NatsErrorKind, connect};
 use tributary_testkit::{NatsServer, skipped};
 
-/// Runs openssl in a directory; false where there is none.
+/// Runs openssl in a directory; `false` if it is not installed.
 fn openssl(directory: &Path, arguments: &str) -> bool {
     let run = Command::new("openssl")
         .args(arguments.split(' '))
@@ -24,8 +24,8 @@ fn openssl(directory: &Path, arguments: &str) -> bool {
     }
 }
 
-/// An authority, and what it signed for a server and a client; a second authority that signed
-/// nothing.
+/// Creates an authority with certificates for a server and a client, and a second authority without
+/// any.
 fn certificates(directory: &Path) -> bool {
     let made = |arguments: &str| openssl(directory, arguments);
     if !made("version") {

@@ -1,8 +1,12 @@
-//! Credits: a conversion shared out over its path, in integers that add up (invariant I2).
+//! Credits: how the rule models divide a conversion, in integers that add up (invariant I2).
 //!
-//! Every model gives weights; the weights share 1,000,000 millionths of a conversion, and the value in
-//! minor units, by largest remainder: shares are floored, and the units left over go one each to the
-//! largest fractions, then to the earlier touch.
+//! Each model assigns integer weights to the touchpoints of a path, or to its distinct channels.
+//! The weights divide two totals separately: one conversion, that is 1,000,000 millionths, and the
+//! value of the conversion in minor units. Both divisions use the largest remainder method
+//! (Hamilton's method of apportionment): every share is rounded down, and the remaining units go
+//! one each to the shares with the largest fractions, ties to the earlier one. So the shares of a
+//! conversion always add up to it, under every model, and a retraction computes the same shares
+//! again.
 
 use crate::attribution::path::Touch;
 use crate::attribution::{Model, decay};
@@ -12,21 +16,27 @@ use crate::settings::BrandSettings;
 /// One conversion, in millionths.
 pub const CONVERSION: i128 = 1_000_000;
 
-/// What a channel gets of one conversion under one model.
+/// The share of one channel in one conversion under one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credit {
-    /// The model.
+    /// The model that assigns the share.
     pub model: Model,
-    /// The channel.
+    /// The channel that receives it.
     pub channel: Channel,
-    /// Millionths of a conversion.
+    /// The share in millionths of a conversion, from 0 to [`CONVERSION`].
     pub millionths: i128,
-    /// Minor units of its value.
+    /// The share of the value of the conversion, in minor units of its currency.
     pub value: i128,
 }
 
-/// Shares `total` in proportion to the weights, by largest remainder; ties go to the earlier one. All
-/// weights zero counts as all equal. `total` is not negative, and `total` times the sum of the weights fits 128 bits.
+/// Divides `total` in proportion to `weights` by the largest remainder method.
+///
+/// The result has one share per weight, in the order of the weights, and adds up to `total`. Ties
+/// between equal fractions go to the earlier weight. If all weights are zero they count as equal;
+/// no weights produce no shares. A negative `total` counts as zero.
+///
+/// `total` times the largest weight must fit into 128 bits: 10^15 minor units times 2^40 leave room
+/// for a path of 2^38 touchpoints. Takes O(n log n) steps if units remain, O(n) otherwise.
 pub fn share(total: i128, weights: &[u128]) -> Vec<i128> {
     let sum: u128 = weights.iter().sum();
     if sum == 0 {
@@ -55,7 +65,10 @@ pub fn share(total: i128, weights: &[u128]) -> Vec<i128> {
     shares.into_iter().map(|share| share as i128).collect()
 }
 
-/// The weights that `position` gives to the touches of a path.
+/// The weights of [`Model::Position`] for a path of `touches` touchpoints.
+///
+/// `weights` are those of the first touchpoint, of all middle ones together, and of the last. One
+/// touchpoint receives everything; two are weighted by the first and last weight.
 fn position_weights(weights: [u32; 3], touches: usize) -> Vec<u128> {
     let [first, middle, last] = weights.map(u128::from);
     match touches {
@@ -73,7 +86,11 @@ fn position_weights(weights: [u32; 3], touches: usize) -> Vec<u128> {
     }
 }
 
-/// Which parts of a path get how much weight: indices into the distinct channels, and weights.
+/// The recipients of a conversion under a model and their weights: indices into `distinct`, which
+/// may repeat, in the order of the path.
+///
+/// `distinct` contains the channels of the path in the order of their first touchpoint, and
+/// `channel_of` the index of the channel of each touchpoint. The path is not empty.
 fn weigh(
     model: Model,
     path: &[Touch],
@@ -102,8 +119,12 @@ fn weigh(
     }
 }
 
-/// Shares a conversion of some value over its path, under every model. Channels come in the order of their
-/// first appearance, those without credit left out. An empty path gets nothing.
+/// Divides a conversion worth `value` minor units among the channels of its path, under every
+/// model.
+///
+/// The credits are ordered by model, then by the first touchpoint of the channel. Channels without
+/// a share are left out. For each model the credits add up to one conversion and to `value`; an
+/// empty path produces no credits. Takes O(touchpoints · distinct channels) steps.
 pub fn credits(path: &[Touch], value: i128, settings: &BrandSettings) -> Vec<Credit> {
     let mut credits = Vec::new();
     if path.is_empty() {
@@ -148,6 +169,7 @@ pub fn credits(path: &[Touch], value: i128, settings: &BrandSettings) -> Vec<Cre
 mod tests {
     use super::*;
 
+    /// The largest remainder method, ties included.
     #[test]
     fn spare_units_go_to_the_largest_fraction_then_the_earlier() {
         assert_eq!(share(100, &[1, 1, 1]), [34, 33, 33]);
@@ -165,6 +187,7 @@ mod tests {
         );
     }
 
+    /// Position weights for one to four touchpoints.
     #[test]
     fn position_shares_the_middle() {
         let shares = |n| share(100, &position_weights([40, 20, 40], n));

@@ -1,26 +1,36 @@
-//! The weight of a touch under time decay, without a float: `round(2^32 * 2^(-age / half_life))`, half up.
+//! Time decay: the weight `round(2^32 · 2^(-age / half_life))` of a touchpoint, half up, in
+//! integers.
 //!
-//! The exponent is split into whole half-lives, a shift, and a fraction, a product of the constants
-//! `2^(-1/2), 2^(-1/4), …`, one for each binary digit. The constants and the product carry 126 binary
-//! digits, the fraction 80, so the result is known to far more digits than the 32 that are kept. Rounding
-//! cannot be ambiguous: `2^(-p/q)` is irrational unless `q` divides `p`, so only whole half-lives can
-//! fall on a half, and those are exact.
+//! Floating-point powers differ between machines, and a retraction must compute the very weight
+//! that was added. So the exponent is divided into whole half-lives, which are a shift, and a
+//! fraction below one. The power of the fraction is the product of the constants `2^(-1/2),
+//! 2^(-1/4), …`, one for each binary digit of the fraction that is set. The constants and the
+//! product have 126 binary digits and the fraction has 80, far more than the 32 digits of the
+//! result.
 //!
-//! A path has hundreds of touches, and each has a weight whenever the path is looked at. So a weight is first found with
-//! 63 digits, from a table for each eight digits of the fraction; only one that comes too close to a half for that is
-//! found with all of them.
+//! Rounding is never ambiguous: `2^(-p/q)` is irrational unless `q` divides `p`, so only whole
+//! half-lives can be exactly between two integers, and these are computed exactly.
+//!
+//! A path has up to hundreds of touchpoints, and each is weighted whenever the path changes. So
+//! `quick` first computes a weight with 63 digits, from one table for every eight digits of the
+//! fraction. Only a weight that is too close to a half to be rounded with 63 digits is computed
+//! with all digits, by `slow`.
 
 use std::sync::OnceLock;
 
 use num_bigint::BigUint;
 
-/// The weight of a touch at the end of the path.
+/// The weight of the last touchpoint of a path, the largest weight.
 pub const WHOLE: u64 = 1 << 32;
 
+/// The binary digits after the point of [`constants`] and of their products.
 const PRECISION: u32 = 126;
+/// The binary digits of the fraction of a half-life.
 const DIGITS: usize = 80;
 
-/// `2^(-1/2^(i+1))` in units of `2^-126`.
+/// The constants `2^(-1/2^(i+1))` for `i` from 0, in units of `2^-126`, rounded down.
+///
+/// Each is the integer square root of the one before, computed once per process.
 fn constants() -> &'static [u128; DIGITS] {
     static CONSTANTS: OnceLock<[u128; DIGITS]> = OnceLock::new();
     CONSTANTS.get_or_init(|| {
@@ -34,7 +44,7 @@ fn constants() -> &'static [u128; DIGITS] {
     })
 }
 
-/// `a * b / 2^126`, cut.
+/// The product `a · b / 2^126`, rounded down. Both factors are at most `2^126`.
 fn multiply(a: u128, b: u128) -> u128 {
     let (a_high, a_low) = (a >> 64, a & u128::from(u64::MAX));
     let (b_high, b_low) = (b >> 64, b & u128::from(u64::MAX));
@@ -46,14 +56,15 @@ fn multiply(a: u128, b: u128) -> u128 {
     high << (128 - PRECISION) | rest >> PRECISION
 }
 
-/// The digits of a quickly found weight behind its point.
+/// The binary digits after the point of a weight that [`quick`] computes.
 const QUICK: u32 = 63;
 
-/// By how much a quickly found weight may be wrong, in units of its last digit: nine products and as many constants are
-/// each cut by less than two.
+/// A bound on the error of [`quick`], in units of its last digit: nine products and as many
+/// constants are each rounded down by less than two units.
 const ERROR: u128 = 64;
 
-/// `2^(-n/256^(i+1))` in units of `2^-63`.
+/// The powers `2^(-n/256^(i+1))` for the table `i` and each byte `n`, in units of `2^-63`, rounded
+/// down. Computed once per process from [`constants`].
 fn tables() -> &'static [[u64; 256]; 8] {
     static TABLES: OnceLock<Box<[[u64; 256]; 8]>> = OnceLock::new();
     TABLES.get_or_init(|| {
@@ -70,7 +81,10 @@ fn tables() -> &'static [[u64; 256]; 8] {
     })
 }
 
-/// The weight after so many whole half-lives and a rest, unless it is too close to a half to be known.
+/// The weight after `whole` half-lives and `rest / half_life` of another, or `None` if the
+/// approximation is within [`ERROR`] of a half, so that its rounding is unknown.
+///
+/// `whole` is at most 33, and `rest` is less than `half_life`.
 fn quick(whole: u32, rest: u64, half_life: u64) -> Option<u64> {
     let fraction = ((u128::from(rest) << 64) / u128::from(half_life)) as u64;
     let product = |all: u64, one: u64| ((u128::from(all) * u128::from(one)) >> QUICK) as u64;
@@ -82,8 +96,11 @@ fn quick(whole: u32, rest: u64, half_life: u64) -> Option<u64> {
     (below.abs_diff(half) > ERROR).then(|| ((value + half) >> shift) as u64)
 }
 
-/// The weight of a touch `age` milliseconds before the last one. Both are not negative, the half-life
-/// is positive.
+/// The weight of a touchpoint that is `age` milliseconds older than the last one of its path, for a
+/// half-life in milliseconds.
+///
+/// A negative `age` counts as 0, and a half-life below 1 as 1. The weight falls from [`WHOLE`] to 1
+/// at 33 half-lives, and is 0 beyond.
 pub fn weight(age: i64, half_life: i64) -> u64 {
     let (age, half_life) = (age.max(0).unsigned_abs(), half_life.max(1).unsigned_abs());
     let whole = age / half_life;
@@ -95,6 +112,8 @@ pub fn weight(age: i64, half_life: i64) -> u64 {
     quick(whole as u32, rest, half_life).unwrap_or_else(|| slow(whole as u32, rest, half_life))
 }
 
+/// The weight after `whole` half-lives and `rest / half_life` of another, from all digits. The
+/// arguments are those of [`quick`].
 fn slow(whole: u32, rest: u64, half_life: u64) -> u64 {
     let (rest, half_life) = (u128::from(rest), u128::from(half_life));
     let mut value = 1u128 << PRECISION;
@@ -117,6 +136,7 @@ fn slow(whole: u32, rest: u64, half_life: u64) -> u64 {
 mod tests {
     use super::*;
 
+    /// Powers of two, and the half at 33 half-lives.
     #[test]
     fn whole_half_lives_are_exact() {
         let half_life = 604_800_000;
@@ -128,6 +148,7 @@ mod tests {
         assert_eq!(weight(i64::MAX, 1), 0);
     }
 
+    /// Weights against roots computed with big integers.
     #[test]
     fn fractions_agree_with_integer_roots() {
         // 2^32 * 2^(-p/q) rounded half up is the largest w with (2w - 1)^q <= 2^(33q - p).
@@ -150,6 +171,7 @@ mod tests {
         }
     }
 
+    /// The fast computation agrees with the full one, and rarely gives up.
     #[test]
     fn what_is_found_quickly_is_what_all_digits_say() {
         let mut state = 7_u64;
@@ -174,6 +196,7 @@ mod tests {
         assert!(unknown <= 7 * 20_000 / 34 + 10, "{unknown}");
     }
 
+    /// The weight decreases monotonically with age.
     #[test]
     fn older_never_weighs_more() {
         let mut last = WHOLE;

@@ -1,23 +1,28 @@
-//! Elimination: a sparse absorbing chain, state by state.
+//! Elimination: the factorization of a sparse absorbing chain, one state at a time.
 //!
-//! To eliminate a state means to let the chain pass through it unseen: whoever could go from `i` to it and from it to `j`
-//! now also goes from `i` to `j` at once. What leaves a state is added up from where it goes, as Grassmann, Taksar and
-//! Heyman (1985) do it, so that nothing is ever subtracted.
+//! To eliminate a state is to route the chain past it: for each pair of transitions from `i` into
+//! the state and from there to `j`, a share of the first is added to the transition from `i` to
+//! `j`. The departures of a state are the sum of its remaining transitions, never a difference
+//! (Grassmann, Taksar and Heyman 1985, *Regenerative analysis and steady state distributions for
+//! Markov chains*). Since nothing is subtracted, no digits are lost in floating point.
 //!
-//! Only transitions that exist are kept. The state with the fewest neighbours goes first, of equals the one that comes
-//! first, because its neighbours are all neighbours of each other afterwards: that fill decides what an elimination
-//! costs. With `d` neighbours left at its turn, a state costs `d²` steps.
+//! Only transitions that exist are stored. Eliminating a state makes all of its neighbors neighbors
+//! of each other; this fill decides the cost. The order is that of minimum degree: the state with
+//! the fewest remaining neighbors is next, ties by index. A state with `d` remaining neighbors
+//! takes O(d²) steps.
+//!
+//! All vectors and factors are indexed by *place*, the position of a state in this order.
 
 use crate::attribution::number::Number;
 
-/// An absorbing chain as transition counts between its states.
+/// An absorbing chain, as transition counts between its states, which are numbered from 0.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chain {
-    /// From each state to others, ascending; none to itself.
+    /// The transitions from each state to other states, by ascending destination; none to itself.
     pub(super) between: Vec<Vec<(usize, i64)>>,
-    /// From each state into a conversion.
+    /// The transitions from each state into a conversion.
     pub(super) converted: Vec<i64>,
-    /// From each state to null.
+    /// The transitions from each state to null.
     pub(super) lost: Vec<i64>,
 }
 
@@ -27,7 +32,7 @@ impl Chain {
         self.between.len()
     }
 
-    /// All that leaves a state.
+    /// The number of transitions that leave a state.
     pub(super) fn departures(&self, state: usize) -> i64 {
         let elsewhere: i64 = self.between[state].iter().map(|(_, count)| count).sum();
         elsewhere + self.converted[state] + self.lost[state]
@@ -40,12 +45,13 @@ pub(super) struct Order {
     pub(super) state: Vec<usize>,
     /// The place of each state.
     pub(super) place: Vec<usize>,
-    /// The later places that are neighbours of each at its turn, ascending.
+    /// For each place, the later places that are its neighbors when it is eliminated, ascending.
     later: Vec<Vec<usize>>,
 }
 
 impl Order {
-    /// The order for a chain.
+    /// The minimum degree order of a chain of `n` states. Takes O(n² · n / 64) steps on rows of
+    /// bits.
     pub(super) fn of(chain: &Chain) -> Order {
         let n = chain.len();
         let words = n.div_ceil(64).max(1);
@@ -87,13 +93,13 @@ impl Order {
         }
     }
 
-    /// How many neighbours each place has left at its turn.
+    /// The number of remaining neighbors of each place when it is eliminated.
     pub(super) fn degrees(&self) -> impl Iterator<Item = usize> {
         self.later.iter().map(Vec::len)
     }
 }
 
-/// The positions of the bits that are set.
+/// The indices of the bits that are set, descending within each word.
 fn bits(row: &[u64]) -> impl Iterator<Item = usize> {
     row.iter().enumerate().flat_map(|(at, word)| {
         let mut word = *word;
@@ -105,23 +111,30 @@ fn bits(row: &[u64]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// An eliminated chain. With `M` the matrix that has the departures of each state on its diagonal and minus the
-/// transitions beside it, `M = L U`: `L` has ones and minus `below` under them, `U` the pivots and minus `above` over them.
-/// All of it is by place.
+/// The factors of an eliminated chain.
+///
+/// Let `M` be the matrix with the departures of each state on the diagonal and minus the
+/// transitions beside it. Then `M = L U`, where `L` has ones on the diagonal and minus
+/// [`below`](Self::below) under it, and `U` has the pivots on the diagonal and minus
+/// [`above`](Self::above) over it.
 pub(super) struct Factors<'a, T> {
+    /// The order that defines the places.
     order: &'a Order,
-    /// From each place to each of its later neighbours, at its turn.
+    /// The transitions from each place to each of its later neighbors, when it is eliminated.
     above: Vec<Vec<T>>,
-    /// From each later neighbour to the place, in parts of what leaves the place.
+    /// The transitions from each later neighbor to the place, as shares of the departures of the
+    /// place.
     below: Vec<Vec<T>>,
-    /// One divided by what leaves each place at its turn.
+    /// The inverse of the pivot of each place: of its departures when it is eliminated.
     inverse: Vec<T>,
-    /// From each place into a conversion, at its turn.
+    /// The transitions from each place into a conversion, when it is eliminated.
     converted: Vec<T>,
 }
 
 impl<'a, T: Number> Factors<'a, T> {
-    /// Eliminates a chain; none where nothing leaves a state at its turn.
+    /// Eliminates a chain. Returns `None` if the departures of a state are zero when it is
+    /// eliminated, which happens modulo a prime that divides a pivot, or for a state that cannot be
+    /// absorbed.
     pub(super) fn of(chain: &Chain, order: &'a Order) -> Option<Factors<'a, T>> {
         let n = chain.len();
         let zeros = || -> Vec<Vec<T>> {
@@ -184,12 +197,13 @@ impl<'a, T: Number> Factors<'a, T> {
         })
     }
 
-    /// The probability of a conversion from each place.
+    /// The probability of a conversion from each place: `M⁻¹ r`, where `r` are the transitions into
+    /// a conversion.
     pub(super) fn to_conversion(&self) -> Vec<T> {
         self.back(self.converted.clone())
     }
 
-    /// `U⁻¹` times a vector.
+    /// `U⁻¹` times a vector, by back substitution.
     fn back(&self, mut vector: Vec<T>) -> Vec<T> {
         for place in (0..vector.len()).rev() {
             let row = self.order.later[place].iter().zip(&self.above[place]);
@@ -201,7 +215,8 @@ impl<'a, T: Number> Factors<'a, T> {
         vector
     }
 
-    /// `M⁻¹` times a vector.
+    /// `M⁻¹` times a vector, by forward and back substitution. Takes as many steps as there are
+    /// factors.
     pub(super) fn solve(&self, mut vector: Vec<T>) -> Vec<T> {
         for place in 0..vector.len() {
             let column = self.order.later[place].iter().zip(&self.below[place]);
@@ -212,7 +227,10 @@ impl<'a, T: Number> Factors<'a, T> {
         self.back(vector)
     }
 
-    /// `M⁻¹` at a place of its diagonal. Only what is met on the way of later first neighbours plays a part.
+    /// The entry of `M⁻¹` at a place of its diagonal.
+    ///
+    /// Only the places on the path of first later neighbors from the place contribute: the
+    /// elimination tree of the chain. Takes the sum of their degrees in steps.
     pub(super) fn diagonal(&self, place: usize) -> T {
         let n = self.inverse.len();
         let (mut left, mut right) = (vec![T::ZERO; n], vec![T::ZERO; n]);

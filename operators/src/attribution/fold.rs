@@ -1,16 +1,20 @@
-//! Folding: how a month of any number of channels becomes a chain of at most so many.
+//! Folding: merges the channels of a month until at most a given number is left.
 //!
-//! Channels come from outside, and a chain costs the cube of their number. Where a month has more than its bound the
-//! smallest go up: into their source and medium, these into their source, these into the rest of the month. A dimension
-//! that is given up is `*`. A folded channel *is* the larger one in every path, so that its transitions are added up, and
-//! what went from one to another inside is none any more. The chain is exact, of other channels.
+//! The channels come from the input, and solving a chain may take the cube of their number. A month
+//! with more channels than allowed merges the smallest, in up to three steps: channels into their
+//! source and medium, these into their source, and these into one rest of the month. A dimension
+//! that is merged is `*`. A merged channel replaces its members in every path, so their transitions
+//! are added up, and transitions between two members disappear. The chain is exact for the merged
+//! channels.
 //!
-//! The larger of two channels is the one that converting paths reach more often, then the one that other paths reach
-//! more often (nobody pushes a channel out by visits alone), then the one that comes first by its words. On each step as
-//! many of the largest stay as have room beside what the others become. Where that were fewer than half of the room, half
-//! stay, and what the others become goes on to the next step for the room that is left.
+//! Channels are ranked by the transitions into them on converting paths, then by those on null
+//! paths (so that traffic without conversions cannot displace a channel), then by name. At each
+//! step the largest channels stay, as many as fit together with the parents of the others. If fewer
+//! than half of the available places were to stay, half stay, and the parents compete at the next
+//! step for the remaining places.
 //!
-//! It is a function of the month's sums alone, so that whoever joins or leaves later folds or unfolds channels exactly.
+//! The result is a function of the sums of the month alone. A record that arrives or is retracted
+//! later folds or unfolds channels exactly.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -19,13 +23,13 @@ use rustc_hash::FxHashMap;
 
 use crate::label::{Channel, Label, LabelNames};
 
-/// The words of a channel as they are compared: source, medium, campaign, absent ones first.
+/// The names of the source, medium and campaign of a channel; absent names are first in the order.
 pub(super) type Name<'a> = [Option<&'a str>; 3];
 
-/// How often converting paths, and others, come to a channel from another.
+/// The transitions into a channel from another one, on converting and on null paths.
 pub(super) type Visits = (i64, i64);
 
-/// The words of a channel.
+/// The names of a channel, for comparison.
 pub(super) fn name(channel: Channel, words: &LabelNames) -> Name<'_> {
     let Channel {
         source,
@@ -35,7 +39,7 @@ pub(super) fn name(channel: Channel, words: &LabelNames) -> Name<'_> {
     [source, medium, campaign].map(|label| words.word(label).map(|word| &**word))
 }
 
-/// What a channel becomes with its last so many words given up.
+/// The parent of a channel that gives up its last `given_up` dimensions, 1 to 3.
 fn folded(channel: Channel, given_up: usize) -> Channel {
     let star = Label::of("*");
     Channel {
@@ -45,7 +49,10 @@ fn folded(channel: Channel, given_up: usize) -> Channel {
     }
 }
 
-/// What each channel of a month that does not stay becomes, with room for so many in all.
+/// Returns the replacement of each channel that does not stay, for a chain of at most `room`
+/// channels.
+///
+/// A channel that is not in the result stays. `room` counts as at least 1. Takes O(n log n) steps.
 pub(super) fn fold(
     visits: &FxHashMap<Channel, Visits>,
     room: usize,
@@ -86,7 +93,8 @@ pub(super) fn fold(
     becomes
 }
 
-/// How many of the largest stay, and whether what the others become has room beside them.
+/// Returns how many of the ranked channels of a step stay, and whether the parents of the others
+/// fit into the remaining places.
 fn staying(
     step: &[(Channel, Visits, Vec<Channel>)],
     room: usize,

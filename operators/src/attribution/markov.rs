@@ -1,13 +1,18 @@
-//! The Markov model: what a channel's removal would cost a month.
+//! The Markov model: the conversions that a month would lose without a channel.
 //!
-//! Anderl, Becker, von Wangenheim and Schumann 2016 (International Journal of Research in Marketing
-//! 33), order 1, removal with redirection to null. The dataflow keeps the transitions of converting and
-//! null paths as sums, which are linear and retract exactly; the chain is solved only when a month's
-//! cells are written. The effects in parts per million are the weights that share the month's
-//! attributed conversions and their value by largest remainder, ties in the order of the channels' words.
+//! The paths of a month define an absorbing Markov chain of order 1: its states are the channels,
+//! and two more absorb, the conversion and *null*, the end without one. The removal effect of a
+//! channel is the share of conversions that are lost if every path through it leads to null instead
+//! (Anderl, Becker, von Wangenheim and Schumann 2016, *Mapping the customer journey*, International
+//! Journal of Research in Marketing 33). The effects, in parts per million, are the weights that
+//! divide the conversions of the month and their value by largest remainder
+//! ([`share`](super::credit::share)), with ties in the order of the channels' names.
 //!
-//! A [`MonthChain`] is all that it takes, to be solved wherever there is time: what it shares with the month is copied only
-//! if the month changes before it is dropped.
+//! Transition counts are sums over paths. The dataflow maintains them and retracts from them
+//! exactly; only the chain itself is solved again, and only when a month is released. A
+//! [`MonthChain`] is a self-contained copy of the input, so that any thread can solve it: the
+//! aggregates are shared with the month, and are copied only if the month changes before the chain
+//! is dropped.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,60 +25,70 @@ use crate::attribution::fold::{Visits, fold, name};
 use crate::attribution::solve::removal_effects;
 use crate::label::{Channel, LabelNames};
 
-/// The transitions of one kind of path, counted. The default channel is the start as origin, and as destination the
-/// conversion or the end without one.
+/// Transition counts of one kind of path, by origin and destination.
+///
+/// The default channel stands for the start of a path as the origin, and for its end (the
+/// conversion or null) as the destination.
 pub type Edges = FxHashMap<(Channel, Channel), i64>;
 
-/// The persons whose paths of one kind hold a channel.
+/// The number of persons with a path of one kind through each channel.
 pub type Reach = FxHashMap<Channel, i64>;
 
-/// What a month's chain is solved from.
+/// The input of the chain of one month, conversion kind and currency.
 #[derive(Clone, Debug)]
 pub struct MonthChain {
-    /// The transitions of converting paths.
+    /// The transitions of the paths that end in a conversion.
     pub converting: Arc<Edges>,
-    /// The transitions of null paths.
+    /// The transitions of the paths that end without one.
     pub null: Arc<Edges>,
-    /// The persons with converting paths.
+    /// The persons with converting paths, by channel.
     pub converting_reach: Arc<Reach>,
-    /// The persons with null paths.
+    /// The persons with null paths, by channel.
     pub null_reach: Arc<Reach>,
-    /// The conversions with a touch.
+    /// The number of conversions that have a touchpoint.
     pub conversions: i128,
-    /// Their value, minor units.
+    /// The value of these conversions, in minor units.
     pub value: i128,
-    /// How many channels the chain has at most.
+    /// The maximum number of channels in the chain. Channels beyond it are merged; see `fold`.
     pub max_channels: usize,
-    /// The words of the channels.
+    /// The names of the channels, which decide ties.
     pub words: Arc<LabelNames>,
 }
 
-/// What one channel gets of a month.
+/// The share of one channel in the conversions of a month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MonthCredit {
-    /// The channel.
+    /// The channel, or several that were merged, with `*` for the dimensions that they do not
+    /// share.
     pub channel: Channel,
-    /// Its removal effect, parts per million.
+    /// The removal effect, in parts per million, rounded half up.
     pub effect_ppm: i64,
-    /// Its share of the conversions with a touch, millionths.
+    /// The share of the conversions that have a touchpoint, in millionths of a conversion.
     pub millionths: i128,
-    /// Its share of their value, minor units.
+    /// The share of the value of these conversions, in minor units.
     pub value: i128,
-    /// The persons whose paths hold it. Of several channels in one those of the one that has the most: at least so many.
+    /// The persons with a path through the channel. For merged channels this is a lower bound: the
+    /// number of the merged channel with the most persons.
     pub persons: i64,
 }
 
-/// What a month's chain gives.
+/// The solution of a month's chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Solved {
-    /// What each channel gets, in the order of their words.
+    /// The shares of all channels, in the order of their names. They add up to the conversions and
+    /// to the value.
     pub credits: Vec<MonthCredit>,
-    /// How many channels of the month are not among them, but went up into larger ones.
+    /// The number of channels of the month that were merged into larger ones.
     pub folded: u64,
 }
 
 impl MonthChain {
-    /// Solves the chain and shares out the conversions with a touch and their value.
+    /// Solves the chain, and divides the conversions that have a touchpoint and their value.
+    ///
+    /// Without conversions there are no credits. The result is a function of the counts and names
+    /// alone: it does not depend on the machine or on the iteration order of the maps. With `n`
+    /// channels after merging it takes at most O(n³) steps, and far fewer for sparse chains; see
+    /// `elimination`.
     pub fn solve(&self) -> Solved {
         if self.conversions <= 0 {
             return Solved::default();
@@ -134,12 +149,16 @@ impl MonthChain {
         }
     }
 
-    /// Both kinds of transitions, and whether they are those of null paths.
+    /// Both kinds of transitions, each with whether it is that of null paths.
     fn edges(&self) -> [(&Edges, bool); 2] {
         [(&self.converting, false), (&self.null, true)]
     }
 
-    /// The chain of `n` states, of which `at` says which one a channel is; the start and the ends are none.
+    /// The chain with `n` states. `at` returns the state of a channel; the start and the ends have
+    /// none.
+    ///
+    /// Transitions from a state to itself are left out, since they change no probability of
+    /// absorption.
     fn chain(&self, n: usize, at: impl Fn(&Channel) -> Option<usize>) -> Chain {
         let mut between = vec![BTreeMap::new(); n];
         let (mut converted, mut lost) = (vec![0; n], vec![0; n]);

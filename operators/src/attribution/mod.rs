@@ -1,7 +1,14 @@
-//! Attribution: which touches a conversion owes itself to.
+//! Attribution: how much of a conversion each channel receives.
 //!
-//! Seven models are rules over one path and give integer credits that add up to the conversion exactly
-//! (invariant I2); see [`credit`]. Markov is a model of the whole month; see [`markov`].
+//! There are two kinds of models. The seven *rule models* ([`Model`]) look at one path at a time
+//! and return integer credits that add up to the conversion exactly (invariant I2); see [`credit`].
+//! The *Markov model* looks at all paths of a month at once, and distributes the conversions of
+//! that month by the removal effects of its channels; see [`markov`].
+//!
+//! A path ([`path`]) is the list of touchpoints that count for a conversion, oldest first. Credits
+//! are in millionths of a conversion and in minor units of its currency. Everything that is summed
+//! or retracted is an integer; the Markov model estimates in floating point, but decides in
+//! integers (`solve`).
 
 pub mod credit;
 pub mod decay;
@@ -14,28 +21,37 @@ mod solve;
 
 use serde::{Deserialize, Serialize};
 
-/// A rule model. Definitions: Google Analytics and Adobe Analytics for the rules; Zhao, Mahboobi
-/// and Bagheri 2018 (arXiv:1804.05327) for Shapley values of the game "conversions whose channels all lie in S".
+/// A rule model: it credits each conversion by its own path alone.
+///
+/// The position and time rules follow the definitions of Google Analytics and Adobe Analytics. The
+/// discriminant is the index of the model in [`Model::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Model {
-    /// All to the first touch.
+    /// All credit to the first touchpoint.
     First,
-    /// All to the last touch.
+    /// All credit to the last touchpoint.
     Last,
-    /// All to the last touch that is not direct, unless all are.
+    /// All credit to the last touchpoint that is not direct, or to the last one if all are direct.
     LastNonDirect,
-    /// Equally to every touch.
+    /// The same credit to every touchpoint; a channel with two touchpoints receives twice the
+    /// share.
     Linear,
-    /// First, middle and last by weight.
+    /// Fixed weights for the first touchpoint, all middle ones together, and the last one
+    /// ([`BrandSettings::position`](crate::settings::BrandSettings::position)).
     Position,
-    /// Half as much for every half-life before the last touch.
+    /// Weights that halve with every half-life before the last touchpoint; see [`decay`].
     TimeDecay,
-    /// Equally to every distinct channel.
+    /// The same credit to every distinct channel of the path.
+    ///
+    /// This is the Shapley value (Shapley 1953) of the game in which a coalition of channels is
+    /// worth the number of conversions whose channels all belong to it: such a game is a sum of
+    /// unanimity games, and the value of each is divided equally among its members (Zhao, Mahboobi
+    /// and Bagheri 2018, arXiv:1804.05327).
     Shapley,
 }
 
 impl Model {
-    /// Every rule model.
+    /// Every rule model, in the order of their discriminants.
     pub const ALL: [Model; 7] = [
         Model::First,
         Model::Last,
@@ -46,7 +62,8 @@ impl Model {
         Model::Shapley,
     ];
 
-    /// The specification's word for the model.
+    /// The name of the model, as it appears in the `model` dimension of a cell and in the
+    /// configuration.
     pub fn name(self) -> &'static str {
         match self {
             Model::First => "first",

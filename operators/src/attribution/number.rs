@@ -1,26 +1,27 @@
-//! Numbers: what a chain is eliminated in.
+//! Numbers: the two fields in which a chain is eliminated.
 //!
-//! The elimination of a chain ([`crate::attribution::elimination`]) adds, multiplies and divides and never subtracts. It
-//! is the same in floats, where every number keeps almost all of its digits, and modulo a prime, where a number that is
-//! zero stays zero exactly: the one estimates an effect, the other finds out whether it lies on a half.
+//! The elimination ([`crate::attribution::elimination`]) only adds, multiplies and divides, so one
+//! implementation serves both fields. In `f64` every result keeps almost all of its digits, which
+//! yields an estimate of an effect. Modulo a prime a zero is exactly zero, which decides whether an
+//! effect is exactly between two values.
 
-/// A field, as far as an elimination needs one.
+/// A field, with the operations that an elimination needs.
 pub(super) trait Number: Copy {
-    /// Nothing.
+    /// The neutral element of addition.
     const ZERO: Self;
-    /// One.
+    /// The neutral element of multiplication.
     const ONE: Self;
 
-    /// A count.
+    /// The element of a transition count.
     fn of(count: i64) -> Self;
 
-    /// The sum.
+    /// The sum of two elements.
     fn plus(self, other: Self) -> Self;
 
-    /// The product.
+    /// The product of two elements.
     fn times(self, other: Self) -> Self;
 
-    /// One divided by it; none where it is zero.
+    /// The multiplicative inverse, or `None` for zero.
     fn inverse(self) -> Option<Self>;
 }
 
@@ -45,13 +46,17 @@ impl Number for f64 {
     }
 }
 
-/// A residue modulo an odd prime `P` below 2^63, kept times 2^64 as Montgomery (1985) has it, so that a product needs no
-/// division.
+/// A residue modulo an odd prime `P` below 2^63.
+///
+/// It is stored in Montgomery form, multiplied by 2^64 modulo `P`, so that a product needs no
+/// division (Montgomery 1985, *Modular multiplication without trial division*). The stored number
+/// is less than `P`, so equal residues have equal representations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Residue<const P: u64>(u64);
 
 impl<const P: u64> Residue<P> {
-    /// Minus one divided by `P`, modulo 2^64: Newton's iteration doubles the bits that are right, from three.
+    /// `-1 / P` modulo 2^64, by Newton's iteration: each step doubles the number of correct bits,
+    /// starting with three.
     const MINUS_INVERSE: u64 = {
         let mut inverse = P;
         let mut step = 0;
@@ -61,20 +66,20 @@ impl<const P: u64> Residue<P> {
         }
         inverse.wrapping_neg()
     };
-    /// 2^128 modulo `P`: it takes a plain number in.
+    /// 2^128 modulo `P`: its Montgomery product with a number is the Montgomery form of the number.
     const ENTRY: u64 = {
         let power = (u64::MAX as u128 + 1) % P as u128;
         (power * power % P as u128) as u64
     };
 
-    /// The product divided by 2^64.
+    /// The Montgomery reduction: `product / 2^64` modulo `P`. The product is less than `P · 2^64`.
     const fn reduce(product: u128) -> u64 {
         let lift = (product as u64).wrapping_mul(Self::MINUS_INVERSE);
         let reduced = ((product + lift as u128 * P as u128) >> 64) as u64;
         if reduced >= P { reduced - P } else { reduced }
     }
 
-    /// A number that is not negative.
+    /// The residue of a nonnegative number.
     pub(super) const fn from_u128(number: u128) -> Residue<P> {
         let rest = (number % P as u128) as u64;
         Residue(Self::reduce(rest as u128 * Self::ENTRY as u128))
@@ -99,7 +104,7 @@ impl<const P: u64> Number for Residue<P> {
         Residue(Self::reduce(u128::from(self.0) * u128::from(other.0)))
     }
 
-    /// By Fermat: the power of `P - 2`.
+    /// The inverse by Fermat's little theorem: the power of `P - 2`.
     fn inverse(self) -> Option<Self> {
         if self == Self::ZERO {
             return None;
@@ -140,6 +145,7 @@ mod tests {
         assert_eq!(Residue::<P>::of(-5).plus(residue(5)), Residue::ZERO);
     }
 
+    /// Residues against 128-bit arithmetic.
     #[test]
     fn residues_are_plain_arithmetic() {
         let mut state = 1u64;
@@ -158,7 +164,8 @@ mod tests {
         check::<3>(2, 2);
     }
 
-    /// Miller and Rabin with the first twelve primes as bases, which decides every number below 2^64.
+    /// The primes of `solve`, by the Miller–Rabin test with the first twelve primes as bases, which
+    /// is deterministic below 2^64.
     #[test]
     fn the_moduli_are_primes() {
         for prime in super::super::solve::PRIMES {

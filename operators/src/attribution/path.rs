@@ -1,22 +1,27 @@
-//! Paths: the touches that count for a conversion, oldest first. Which do stands in `person/touches.rs`.
+//! Paths: the touchpoints that count for a conversion, oldest first.
+//!
+//! `person/touches.rs` decides which touchpoints count: those of the person within the window of
+//! their kind, at most `max_path` of them. This file contains what the models and the path
+//! statistics need to know about a path.
 
 use crate::facts::Contact;
 use crate::label::Channel;
 
-/// How many steps of a path its statistics keep.
+/// The maximum number of steps in the `path` dimension of the `paths` family. Longer paths keep
+/// their newest steps.
 pub const STEPS: usize = 20;
 
-/// What a path knows of a touch.
+/// A touchpoint as the attribution models see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Touch {
-    /// Unix milliseconds.
+    /// The time of the contact, Unix milliseconds.
     pub ts: i64,
-    /// Its channel.
+    /// The channel of the contact.
     pub channel: Channel,
 }
 
 impl Touch {
-    /// The same of a contact.
+    /// The touchpoint of a contact.
     pub fn of(contact: &Contact) -> Touch {
         Touch {
             ts: contact.ts,
@@ -25,7 +30,8 @@ impl Touch {
     }
 }
 
-/// The channels of a path with repeats in a row taken once, the last [`STEPS`] of them.
+/// The channels of a path with consecutive repetitions merged, then limited to the newest
+/// [`STEPS`]. The result is empty only for an empty path.
 pub fn steps(path: &[Touch]) -> Vec<Channel> {
     let mut steps: Vec<Channel> = path.iter().map(|touch| touch.channel).collect();
     steps.dedup();

@@ -1,34 +1,44 @@
-//! Removal effects of an absorbing chain, exact to the part per million.
+//! Removal effects of an absorbing chain, exact to one part per million.
 //!
-//! Let `M` have the departures of each channel on its diagonal and minus the transitions beside it, `r` be the transitions
-//! into a conversion and `C` their sum. The counts are those of whole paths, so that as many come to a channel as leave
-//! it; `1 M` is then what comes from the start, `1` the number of visits in units of departures, and `C` what converts in
-//! all. Removing channel `c` (every path through it goes to null) loses the paths that reach `c` and convert from there:
+//! Let `M` be the matrix with the departures of each channel on its diagonal and minus the
+//! transitions beside it, `r` the transitions into a conversion, and `C` their sum. The counts are
+//! those of whole paths, so as many transitions enter a channel as leave it. Hence `1 M` are the
+//! transitions from the start, `1` is the number of visits in units of departures, and `C` is the
+//! total number of conversions. Removing channel `c`, so that every path through it leads to null,
+//! loses the paths that reach `c` and convert from there:
 //!
 //! ```text
 //! effect(c) = (M⁻¹ r)_c / ((M⁻¹)_cc · C)
 //! ```
 //!
-//! *Estimate.* The chain is eliminated in floats without a subtraction. What a step rounds is as if it had changed the
-//! transitions out of the `d` neighbours of the eliminated channel by a few parts in 2^53; by the matrix-tree theorem an
-//! entry of `M⁻¹` is a quotient of sums of products that take one transition out of every channel, so that it changes by
-//! no more than `2 d` times as much (O'Cinneide 1993 has the argument for all rows). These are added up over all steps in
-//! [`roundings`], and give an interval for each effect. Where no half lies in it, the effect is decided.
+//! *Estimate.* The chain is eliminated in floating point without subtractions. The rounding errors
+//! of a step have the same effect as a relative change of the transitions out of the `d` neighbors
+//! of the eliminated channel by a few units of 2^-53. By the matrix-tree theorem an entry of `M⁻¹`
+//! is a quotient of sums of products with one transition out of every channel, so it changes by at
+//! most `2 d` times as much (O'Cinneide 1993, *Entrywise perturbation theory and error analysis for
+//! Markov chains*, has the argument for all rows). [`roundings`] sums this over all steps, which
+//! yields an interval for each effect. If the interval contains no half of a part per million, the
+//! rounded effect is known.
 //!
-//! *Decision.* That an effect is at least `m - ½` parts per million says that component `c` of `v` is not negative, with
-//! `M v = 2,000,000 r - (2m - 1) C e_c`: one system in whole numbers. It is refined by the eliminated floats: the rest of
-//! the equation is kept exactly, in whole numbers, and what the floats make of it is added. As no entry of `M⁻¹` is larger
-//! than the one on the diagonal of its column, the rest also says how far `v_c` is from its refinement at most. That
-//! separates an effect from the half beside it, but never finds that it lies on it. So where
-//! 128 bits have not decided, the same elimination modulo two primes says whether `v_c` is zero; it is done once, and then
-//! asked first. It is not zero where one of them says so, and refining goes on until the side is seen. Where both say zero
-//! it is: `v_c` times the determinant of `M` is a whole number of some thousand bits, which at most some hundred of the 2^55
-//! primes of this size divide, unless somebody computes counts for these two, and then one effect of his is off by one
-//! part per million.
+//! *Decision.* An effect is at least `m - ½` parts per million exactly if component `c` of `v` is
+//! not negative, where `M v = 2,000,000 r - (2m - 1) C e_c`: a linear system with integer
+//! coefficients. It is solved by iterative refinement. The residual of the equation is stored
+//! exactly, as integers, and the floating-point factors compute the next correction from it. No
+//! entry of `M⁻¹` exceeds the diagonal entry of its column, so the residual also bounds the
+//! distance of `v_c` from its current approximation. Refinement can separate an effect from the
+//! half beside it, but it never shows that an effect is exactly a half.
 //!
-//! All sums run in the order of the channels, and floats are added, multiplied and divided only, so that every machine
-//! comes to the same. Whether refining converges depends on floats alone, too: where it does not (paths would have to take
-//! ten million steps through hundreds of channels), the sign that it came to last decides.
+//! So if 128 bits have not decided, the same elimination modulo two primes determines whether `v_c`
+//! is zero. It is computed once, and consulted first from then on. If one of the primes says that
+//! `v_c` is not zero, it is not, and refinement continues until the sign is known. If both say
+//! zero, it is zero: `v_c` times the determinant of `M` is an integer of some thousand bits, and at
+//! most some hundred of the 2^55 primes of this size divide it. An adversary could construct counts
+//! for these two primes; the consequence would be an effect that is off by one part per million.
+//!
+//! All sums run in the order of the channels, and the only floating-point operations are addition,
+//! multiplication and division, which IEEE 754 rounds identically on every machine. Whether the
+//! refinement converges depends on floating point as well. If it does not (paths would need ten
+//! million transitions through hundreds of channels), the last sign decides.
 
 use num_bigint::{BigInt, Sign};
 use num_traits::{FromPrimitive, Signed, ToPrimitive, Zero};
@@ -36,20 +46,22 @@ use num_traits::{FromPrimitive, Signed, ToPrimitive, Zero};
 use crate::attribution::elimination::{Chain, Factors, Order};
 use crate::attribution::number::{Number, Residue};
 
-/// The primes below 2^61, 2^62 and 2^63 that are next to them. The third is for a chain in which one of the others divides
-/// a pivot.
+/// The largest primes below 2^61, 2^62 and 2^63. The third is used if one of the others divides a
+/// pivot of the chain.
 pub(super) const PRIMES: [u64; 3] = [(1 << 61) - 1, (1 << 62) - 57, (1 << 63) - 25];
 
 /// The unit of effects: parts per million.
 const PPM: i64 = 1_000_000;
 
-/// Bits that each round of refining adds.
+/// The number of bits that each round of refinement adds.
 const BITS: u64 = 32;
 
-/// Bits up to which an effect is refined before it is asked whether it lies on a half.
+/// The number of bits after which the residues decide whether an effect is exactly a half.
 const ENOUGH: u64 = 128;
 
-/// The removal effect of every state in parts per million, rounded half up. Where nothing converts there is none.
+/// The removal effect of every state in parts per million, rounded half up, from 0 to 1,000,000.
+///
+/// All effects are zero if nothing converts, or if a state has no departures.
 pub(super) fn removal_effects(chain: &Chain) -> Vec<i64> {
     let none = vec![0; chain.len()];
     let order = Order::of(chain);
@@ -82,25 +94,27 @@ pub(super) fn removal_effects(chain: &Chain) -> Vec<i64> {
     effects
 }
 
-/// By place, what the floats come to.
+/// The floating-point estimates, by place.
 struct Estimate {
-    /// The probability of a conversion.
+    /// The probability of a conversion from each place.
     to_conversion: Vec<f64>,
     /// The diagonal of `M⁻¹`.
     diagonal: Vec<f64>,
-    /// How far a quotient of the two may be off, in parts of itself.
+    /// A bound on the relative error of the quotient of the two.
     error: f64,
 }
 
-/// How many roundings an effect has been through at most, each with all that it changes: see the essay. With `d`
-/// neighbours a new transition is `d + 5` roundings from the exact one, in two quotients; going back and along the
-/// diagonal takes `4 d + 18` more.
+/// A bound on the number of roundings that affect an effect, each weighted by what it can change.
+///
+/// See the head of this file. With `d` neighbors, a new transition differs from the exact one by `d
+/// + 5` roundings, in two quotients; the substitutions and the diagonal add `4 d + 18`.
 fn roundings(order: &Order) -> f64 {
     let of_step = |d: usize| (4 * d * (d + 5) + 4 * d + 18) as f64;
     order.degrees().map(of_step).sum::<f64>() + 16.0
 }
 
 impl Estimate {
+    /// Computes the estimates of all places from the factors.
     fn of(floats: &Factors<'_, f64>, order: &Order) -> Estimate {
         let places = 0..order.state.len();
         Estimate {
@@ -111,7 +125,8 @@ impl Estimate {
         }
     }
 
-    /// The least and the most that an effect may be in parts per million.
+    /// The least and the greatest rounded effect of a place that the error bound permits, in parts
+    /// per million.
     fn bounds(&self, place: usize, conversions: i64) -> (i64, i64) {
         let below = self.diagonal[place] * conversions as f64;
         let ppm = PPM as f64 * (self.to_conversion[place] / below);
@@ -122,21 +137,21 @@ impl Estimate {
     }
 }
 
-/// Decides about single effects.
+/// Decides single effects in integers.
 struct Decider<'a> {
     chain: &'a Chain,
     order: &'a Order,
     floats: &'a Factors<'a, f64>,
     estimate: &'a Estimate,
     conversions: i64,
-    /// The transitions to each state, from each that has one.
+    /// The transitions into each state, with their origins.
     arrivals: Vec<Vec<(usize, i64)>>,
-    /// What the chain comes to modulo primes, once that was needed.
+    /// The solution modulo primes, once it was needed.
     modulo: Option<Modulo<'a>>,
 }
 
 impl Decider<'_> {
-    /// Whether an effect is at least `ppm - ½` parts per million.
+    /// Whether the effect of a place is at least `ppm - ½` parts per million.
     fn is_at_least(&mut self, place: usize, ppm: i64) -> bool {
         let half = i128::from(2 * ppm - 1) * i128::from(self.conversions);
         let is_zero = |modulo: &Modulo<'_>| modulo.is_zero(place, half.unsigned_abs());
@@ -169,7 +184,7 @@ impl Decider<'_> {
     }
 }
 
-/// What a chain comes to modulo primes.
+/// The solutions of a chain modulo two primes, and modulo a third if one of them divides a pivot.
 struct Modulo<'a> {
     first: Option<OfPrime<'a, { PRIMES[0] }>>,
     second: Option<OfPrime<'a, { PRIMES[1] }>>,
@@ -177,6 +192,7 @@ struct Modulo<'a> {
 }
 
 impl<'a> Modulo<'a> {
+    /// Eliminates the chain modulo the primes.
     fn of(chain: &Chain, order: &'a Order) -> Modulo<'a> {
         let (first, second) = (OfPrime::of(chain, order), OfPrime::of(chain, order));
         let third = match (&first, &second) {
@@ -190,7 +206,7 @@ impl<'a> Modulo<'a> {
         }
     }
 
-    /// Whether `2,000,000 (M⁻¹ r)_c` is `half (M⁻¹)_cc`, as far as primes can tell.
+    /// Whether `2,000,000 (M⁻¹ r)_c` equals `half (M⁻¹)_cc` modulo all primes.
     fn is_zero(&self, place: usize, half: u128) -> bool {
         let Modulo {
             first,
@@ -203,14 +219,14 @@ impl<'a> Modulo<'a> {
     }
 }
 
-/// What a chain comes to modulo one prime.
+/// The solution of a chain modulo one prime.
 struct OfPrime<'a, const P: u64> {
     factors: Factors<'a, Residue<P>>,
     to_conversion: Vec<Residue<P>>,
 }
 
 impl<'a, const P: u64> OfPrime<'a, P> {
-    /// None where the prime divides a pivot.
+    /// Eliminates the chain, or returns `None` if the prime divides a pivot.
     fn of(chain: &Chain, order: &'a Order) -> Option<OfPrime<'a, P>> {
         let factors = Factors::of(chain, order)?;
         let to_conversion = factors.to_conversion();
@@ -220,6 +236,7 @@ impl<'a, const P: u64> OfPrime<'a, P> {
         })
     }
 
+    /// Whether the equation of [`Modulo::is_zero`] holds modulo this prime.
     fn is_zero(&self, place: usize, half: u128) -> bool {
         let converts = Residue::of(2 * PPM).times(self.to_conversion[place]);
         let stays = self.factors.diagonal(place);
@@ -227,7 +244,7 @@ impl<'a, const P: u64> OfPrime<'a, P> {
     }
 }
 
-/// The transitions to each state, from each that has one.
+/// The transitions into each state, with their origins, ascending.
 fn arrivals(chain: &Chain) -> Vec<Vec<(usize, i64)>> {
     let mut arrivals = vec![Vec::new(); chain.len()];
     for (from, row) in chain.between.iter().enumerate() {
@@ -238,20 +255,22 @@ fn arrivals(chain: &Chain) -> Vec<Vec<(usize, i64)>> {
     arrivals
 }
 
-/// `v_c` on its way.
+/// The iterative refinement of `v_c`.
 struct Refined {
+    /// The place `c`.
     place: usize,
-    /// How many bits stand behind the point.
+    /// The number of binary digits after the point of `value` and `rest`.
     bits: u64,
-    /// `v_c` so far.
+    /// The current approximation of `v_c`.
     value: BigInt,
-    /// By place, what `M v` still lacks.
+    /// The exact residual of `M v`, by place.
     rest: Vec<BigInt>,
-    /// By place, whether a way from `c` leads there: nothing else has a part in `v_c`.
+    /// Whether a path from `c` reaches each place. Only these contribute to `v_c`.
     is_met: Vec<bool>,
 }
 
 impl Refined {
+    /// Starts with `v = 0`, so that the residual is the right-hand side.
     fn new(decider: &Decider<'_>, place: usize, half: i128) -> Refined {
         let Decider { chain, order, .. } = decider;
         let mut rest = vec![BigInt::zero(); chain.len()];
@@ -274,7 +293,7 @@ impl Refined {
         }
     }
 
-    /// One round more. Whether `v_c` is not negative, if that is seen.
+    /// Adds [`BITS`] bits. Returns whether `v_c` is positive, if its sign is known now.
     fn go_on(&mut self, decider: &Decider<'_>) -> Option<bool> {
         let Decider {
             chain,

@@ -16,34 +16,39 @@ use crate::label::Label;
 use crate::record::Day;
 use crate::small_map::Bag;
 
-/// The contributors of the takings of each store and day, or of each day's orders.
+/// The contributors of the revenue of each store and day, or of each day's orders, for one month.
 #[derive(Default)]
 pub(super) struct MonthDisclosure {
+    /// By store and day; the store is absent for orders.
     takings: FxHashMap<(Label, Day), Takings>,
 }
 
-/// Contributors by [`Credited`].
+/// The contributors of one store and day, by [`Credited`]: with a touchpoint, without, oversized.
 #[derive(Default)]
 struct Takings([Contributors; 3]);
 
-/// Persons with their number of conversions, and contributors without an identifier.
+/// The contributors of one part.
 #[derive(Default)]
 struct Contributors {
+    /// Persons, with their number of conversions.
     persons: Bag<u64>,
+    /// Contributors without an identifier, each of which counts separately.
     anonymous: i64,
 }
 
 impl Contributors {
+    /// The number of contributors.
     fn count(&self) -> i64 {
         self.persons.len() as i64 + self.anonymous
     }
 
+    /// Whether the part has no conversion.
     fn is_empty(&self) -> bool {
         self.persons.is_empty() && self.anonymous == 0
     }
 }
 
-/// The distinct contributors of several parts.
+/// The distinct contributors of several parts: a person in two of them counts once.
 #[derive(Default)]
 struct ContributorUnion {
     persons: FxHashSet<u64>,
@@ -51,19 +56,22 @@ struct ContributorUnion {
 }
 
 impl ContributorUnion {
+    /// Adds the contributors of a part.
     fn add(&mut self, of: &Contributors) {
         let persons = of.persons.iter().map(|(person, _)| *person);
         self.persons.extend(persons);
         self.anonymous += of.anonymous;
     }
 
+    /// The number of distinct contributors.
     fn count(&self) -> i64 {
         self.persons.len() as i64 + self.anonymous
     }
 }
 
 impl Takings {
-    /// The suppressed parts, if any conversion has a touchpoint.
+    /// The parts that the gate suppresses: none if no conversion has a touchpoint, everything if
+    /// the total has fewer than `k` contributors, else the parts with fewer than `k`.
     fn hidden(&self, k: i64) -> Vec<&Contributors> {
         let [touched, ..] = &self.0;
         if touched.is_empty() {
@@ -82,7 +90,8 @@ impl Takings {
 }
 
 impl MonthDisclosure {
-    /// Adds the conversions of one contributor, or those without an identifier, to a day.
+    /// Adds the conversions of one contributor to a store and day, `diff` times. `who` is a person,
+    /// or `None` for conversions without an identifier.
     pub(super) fn add(
         &mut self,
         day: (Label, Day),
@@ -107,13 +116,14 @@ impl MonthDisclosure {
         }
     }
 
-    /// Whether there are no takings.
+    /// Whether there is no revenue.
     pub(super) fn is_empty(&self) -> bool {
         self.takings.is_empty()
     }
 
-    /// Whether the month may be published: nothing is suppressed on any day, or enough that no suppressed part can be
-    /// inferred.
+    /// Whether the month may be published for a threshold of `k`: nothing is suppressed on any day,
+    /// or so much on at least two days that no suppressed part can be inferred. Stops at the first
+    /// proof.
     pub(super) fn is_safe(&self, k: i64) -> bool {
         let mut days = 0;
         let mut union = ContributorUnion::default();

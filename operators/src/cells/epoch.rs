@@ -13,7 +13,11 @@ use crate::cells::state::{Cells, CellsOut, EpochWork, Phase};
 use crate::engine::{Diff, WakeFn};
 
 impl Cells {
-    /// Continues the epoch in progress. Returns whether it is complete.
+    /// Continues the epoch in progress. Returns whether it is complete; otherwise a chain is being
+    /// solved, and `wake` is called once it is.
+    ///
+    /// The output of an epoch is sorted, so that it does not depend on the number of workers or on
+    /// the iteration order of the groups.
     pub(super) fn advance_epoch(&mut self, wake: &WakeFn, out: &mut Vec<(CellsOut, Diff)>) -> bool {
         let Some(mut work) = self.work.take() else {
             return true;
@@ -50,7 +54,7 @@ impl Cells {
             ..
         } = work;
         if republish {
-            // What is is_new in this epoch stands outside already.
+            // New updates of this epoch are already in the list.
             let is_new: BTreeSet<(Cell, bool)> = updates.iter().cloned().collect();
             let all = self.published_cells().map(|cell| (cell, true));
             updates.extend(all.filter(|cell| !is_new.contains(cell)));
@@ -70,7 +74,8 @@ impl Cells {
         true
     }
 
-    /// Whether the chains of some months are solved. Hands unsolved ones to the solver.
+    /// Takes the solutions that have arrived, and hands the unsolved chains of `months` to the
+    /// solver. Returns whether all chains are solved. Chains of brands with noise are never solved.
     fn are_solved(&mut self, months: &[MonthGroup], wake: &WakeFn) -> bool {
         for (of, solved) in self.solver.solved() {
             let group = self.groups.get_mut(&GroupKey::Month(of));
@@ -121,7 +126,7 @@ mod tests {
     use crate::settings::{BrandSettings, Settings};
     use crate::stats::Stats;
 
-    /// A month of one conversion through each of some channels: its parts, times `diff`.
+    /// The aggregates of a month with one conversion through each of some channels, `diff` times.
     fn month(channels: u32, diff: i64) -> Vec<(CellsIn, Diff)> {
         let group = MonthGroup {
             brand: BrandId(0),
@@ -151,6 +156,8 @@ mod tests {
             .collect()
     }
 
+    /// A release waits for the chains that it publishes, another thread solves them, and no chain
+    /// is solved before a release or solved again without a change.
     #[test]
     fn chains_are_solved_by_another_thread_and_the_epoch_waits() {
         let brand = BrandSettings {

@@ -15,31 +15,14 @@
 //! between ([`crate::cells::noise`]). The values under the noise follow the rules above.
 
 use crate::aggregate::CellKey;
-use crate::calendar::month;
+use crate::cell::BatchKind;
 use crate::cells::group::Group;
-use crate::cells::group_key::GroupKey;
+use crate::cells::group_key::{GroupKey, is_total};
 use crate::cells::noise::NoiseTimeline;
 use crate::record::Day;
 use crate::settings::BrandSettings;
 
 const DAY: i64 = 86_400_000;
-
-/// The kind of cells of a batch: changes of one kind do not hide changes of another.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-pub enum BatchKind {
-    /// Sales and their attribution.
-    Takings,
-    /// Contacts of a day.
-    Contacts,
-    /// Visits of an hour.
-    Visits,
-    /// The identity graph.
-    Identity,
-    /// The families of a month.
-    Month,
-}
 
 /// The class of changes that hide each other in a batch: changes of one kind in the same direction.
 #[derive(
@@ -53,13 +36,13 @@ pub struct BatchClass {
 }
 
 impl BatchClass {
+    /// The class of the waiting changes of a group. Its main cell is the total of revenue, or the
+    /// only cell of any other group.
     pub(super) fn of(key: &GroupKey, group: &Group) -> BatchClass {
         let is_main = |cell: &CellKey| match key {
-            GroupKey::Takings { .. } => {
-                matches!(cell, CellKey::StoreDay { .. } | CellKey::OrdersDay { .. })
-            }
+            GroupKey::Takings(_) => is_total(cell),
             GroupKey::Month(_) => false,
-            GroupKey::Alone(_) => true,
+            GroupKey::Alone(..) => true,
         };
         let mut signs = [0; 5];
         if let Some((_, entry)) = group.cells(key).find(|(cell, _)| is_main(cell)) {
@@ -70,30 +53,22 @@ impl BatchClass {
             }
         }
         BatchClass {
-            kind: BatchKind::of(key),
+            kind: key.batch(),
             signs,
         }
     }
 }
 
-impl BatchKind {
-    pub(super) fn of(key: &GroupKey) -> BatchKind {
-        match key {
-            GroupKey::Takings { .. } => BatchKind::Takings,
-            GroupKey::Month(_) => BatchKind::Month,
-            GroupKey::Alone(CellKey::Visits { .. }) => BatchKind::Visits,
-            GroupKey::Alone(CellKey::Identity { .. }) => BatchKind::Identity,
-            GroupKey::Alone(_) => BatchKind::Contacts,
-        }
-    }
-}
-
 /// Whether a change has at least `k_delta` contributors.
+///
+/// `changed` is a set of 128 bits, one per contributor by hash. Two contributors that share a bit
+/// count once, so the number is never overestimated.
 pub(super) fn has_enough_contributors(changed: u128, settings: &BrandSettings) -> bool {
     u64::from(changed.count_ones()) >= settings.k_delta()
 }
 
-/// Whether every change of the group has enough contributors to be published now.
+/// Whether every change of the group has enough contributors to be published now. A month never
+/// has: it is published with its days, in a batch.
 pub(super) fn may_publish(key: &GroupKey, group: &Group, settings: &BrandSettings) -> bool {
     !matches!(key, GroupKey::Month(_))
         && group
@@ -107,12 +82,13 @@ pub(super) fn may_publish(key: &GroupKey, group: &Group, settings: &BrandSetting
 pub(super) struct ReleaseTimes {
     /// The release before, Unix milliseconds.
     pub(super) before: Option<i64>,
-    /// This one.
+    /// The current release, Unix milliseconds; not before the previous one.
     pub(super) now: i64,
 }
 
 impl ReleaseTimes {
-    /// Whether a multiple of a period lies between the releases. The first release is always a batch.
+    /// Whether a multiple of `period` milliseconds lies between the two releases. The first release
+    /// is always a batch.
     fn crossed(self, period: i64) -> bool {
         let period = period.max(1);
         let count = |time: i64| time.div_euclid(period);
@@ -120,7 +96,8 @@ impl ReleaseTimes {
             .is_none_or(|before| count(before) < count(self.now))
     }
 
-    /// Whether the group may be published with a batch now.
+    /// Whether the group may be published with a batch now. With noise, a batch takes place at each
+    /// step.
     pub(super) fn is_due(self, key: &GroupKey, settings: &BrandSettings) -> bool {
         match NoiseTimeline::of(key, settings) {
             Some(timeline) => timeline.begins(self.before, self.now),
@@ -131,20 +108,11 @@ impl ReleaseTimes {
         }
     }
 
-    /// Whether the group is so old that only batches may change it.
+    /// Whether the group, or a day of its month, is so old that only batches of
+    /// `freeze_batch` may change it.
     pub(super) fn is_frozen(self, key: &GroupKey, settings: &BrandSettings) -> bool {
         let newest = (self.now - settings.freeze_after - 1).div_euclid(DAY);
         let newest = newest.clamp(Day::MIN.into(), Day::MAX.into()) as Day;
-        match key {
-            GroupKey::Takings { day, .. } | GroupKey::Alone(CellKey::CampaignDay { day, .. }) => {
-                *day <= newest
-            }
-            GroupKey::Alone(CellKey::Visits { hour, .. }) => {
-                hour.div_euclid(DAY / 1000) <= newest.into()
-            }
-            // A month of which one day is frozen.
-            GroupKey::Month(group) => group.month <= month(newest),
-            GroupKey::Alone(_) => false,
-        }
+        key.first_day().is_some_and(|day| day <= newest) && !key.is_nobodys()
     }
 }

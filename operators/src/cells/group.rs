@@ -22,6 +22,7 @@ pub(super) enum Published {
 }
 
 impl Published {
+    /// The published values, or `None` if the cell is not published.
     pub(super) fn values(&self) -> Option<[i128; 5]> {
         match self {
             Published::Values(values) => Some(*values),
@@ -33,7 +34,10 @@ impl Published {
 /// A cell: its exact aggregate and its published state.
 #[derive(Default)]
 pub(super) struct CellEntry {
+    /// The exact values, the contributors, and those that changed since the group was last
+    /// published.
     pub(super) sums: Aggregate,
+    /// The published state.
     pub(super) published: Published,
     /// The noise on the published values.
     pub(super) offset: Option<Box<NoiseOffset>>,
@@ -44,12 +48,12 @@ pub(super) struct CellEntry {
 }
 
 impl CellEntry {
-    /// Whether the cell exists.
+    /// Whether the cell exists: whether any of its values is not zero.
     pub(super) fn exists(&self) -> bool {
         self.sums.values != [0; 5]
     }
 
-    /// The state to publish.
+    /// The state that a release would publish now.
     pub(super) fn current(&self) -> Published {
         match (self.exists(), self.is_releasable) {
             (false, _) => Published::Nothing,
@@ -63,7 +67,7 @@ impl CellEntry {
         self.published.values() != self.current().values()
     }
 
-    /// The published values, with their noise.
+    /// The published values with their noise, as a reader knows them.
     pub(super) fn published_values(&self) -> Option<[i128; 5]> {
         let values = self.published.values()?;
         Some(match &self.offset {
@@ -73,7 +77,8 @@ impl CellEntry {
     }
 }
 
-/// Rounds conversions down to a multiple of a grain, and their value in proportion.
+/// Rounds conversions down to a multiple of `grain`, and the other values in proportion, rounded
+/// down.
 fn coarse(values: [i128; 5], grain: i64) -> [i128; 5] {
     let [conversions, ..] = values;
     if grain <= 1 || conversions == 0 {
@@ -83,7 +88,7 @@ fn coarse(values: [i128; 5], grain: i64) -> [i128; 5] {
     values.map(|value| (value * rounded).div_euclid(conversions))
 }
 
-/// The cells of a group.
+/// The cells of a group. Most groups have one cell, which needs no map.
 pub(super) enum GroupCells {
     /// The single cell of the group.
     One(Box<CellEntry>),
@@ -91,8 +96,9 @@ pub(super) enum GroupCells {
     Many(FxHashMap<CellKey, CellEntry>),
 }
 
-/// A group.
+/// A group: the cells that are published together.
 pub(super) struct Group {
+    /// Its cells, except `other`.
     pub(super) parts: GroupCells,
     /// The cells that sum the suppressed ones.
     pub(super) other: BTreeMap<CellKey, CellEntry>,
@@ -102,27 +108,29 @@ pub(super) struct Group {
     pub(super) was_published: bool,
     /// Whether it has restored cells that have not been reconciled yet.
     pub(super) has_restored: bool,
-    /// Its share of the counts.
+    /// Its share of the counts of the worker.
     pub(super) counts: GateCounts,
 }
 
-/// The numbers of published cells, suppressed cells, published cells with a waiting change, and channels without a
-/// cell of their own.
+/// Numbers of cells, for the metrics of the release gate.
 #[derive(Clone, Copy, Default)]
 pub(super) struct GateCounts {
+    /// Published cells.
     pub(super) released: u64,
+    /// Existing cells that are not published.
     pub(super) hidden: u64,
+    /// Published cells with a change that waits.
     pub(super) waiting: u64,
     /// Channels merged into larger ones in Markov chains.
     pub(super) folded: u64,
 }
 
 impl Group {
-    /// An empty group.
+    /// An empty group. A month also has a chain.
     pub(super) fn new(key: &GroupKey) -> Group {
         Group {
             parts: match key {
-                GroupKey::Alone(_) => GroupCells::One(Box::default()),
+                GroupKey::Alone(..) => GroupCells::One(Box::default()),
                 _ => GroupCells::Many(FxHashMap::default()),
             },
             other: BTreeMap::new(),
@@ -133,7 +141,7 @@ impl Group {
         }
     }
 
-    /// The entry of a cell.
+    /// The entry of a cell, created if it does not exist.
     pub(super) fn entry(&mut self, key: CellKey) -> &mut CellEntry {
         match &mut self.parts {
             GroupCells::One(entry) => entry,
@@ -141,7 +149,7 @@ impl Group {
         }
     }
 
-    /// All cells.
+    /// All cells, `other` included, in no particular order.
     pub(super) fn entries(&self) -> Box<dyn Iterator<Item = &CellEntry> + '_> {
         match &self.parts {
             GroupCells::One(entry) => Box::new(std::iter::once(&**entry)),
@@ -149,7 +157,7 @@ impl Group {
         }
     }
 
-    /// All cells, mutable.
+    /// All cells, mutable, in no particular order.
     pub(super) fn entries_mut(&mut self) -> Box<dyn Iterator<Item = &mut CellEntry> + '_> {
         match &mut self.parts {
             GroupCells::One(entry) => Box::new(std::iter::once(&mut **entry)),
@@ -159,13 +167,13 @@ impl Group {
         }
     }
 
-    /// All cells by key.
+    /// All cells with their keys, in no particular order. `key` is the key of the group.
     pub(super) fn cells<'a>(
         &'a self,
         key: &'a GroupKey,
     ) -> Box<dyn Iterator<Item = (&'a CellKey, &'a CellEntry)> + 'a> {
         match (&self.parts, key) {
-            (GroupCells::One(entry), GroupKey::Alone(key)) => {
+            (GroupCells::One(entry), GroupKey::Alone(_, key)) => {
                 Box::new(std::iter::once((key, &**entry)))
             }
             (GroupCells::Many(entries), _) => Box::new(entries.iter().chain(&self.other)),
@@ -173,13 +181,13 @@ impl Group {
         }
     }
 
-    /// All cells by key, mutable.
+    /// All cells with their keys, mutable. `key` is the key of the group.
     pub(super) fn cells_mut<'a>(
         &'a mut self,
         key: &'a GroupKey,
     ) -> Box<dyn Iterator<Item = (&'a CellKey, &'a mut CellEntry)> + 'a> {
         match (&mut self.parts, key) {
-            (GroupCells::One(entry), GroupKey::Alone(key)) => {
+            (GroupCells::One(entry), GroupKey::Alone(_, key)) => {
                 Box::new(std::iter::once((key, &mut **entry)))
             }
             (GroupCells::Many(entries), _) => Box::new(entries.iter_mut().chain(&mut self.other)),
@@ -192,7 +200,8 @@ impl Group {
         self.entries().any(CellEntry::differs)
     }
 
-    /// The contributors that changed since the group was last published.
+    /// The contributors that changed any cell or the chain since the group was last published, as a
+    /// bit set of hashes; see [`Aggregate::changed`].
     pub(super) fn changed(&self) -> u128 {
         let of_chain = self.chain.as_ref().map_or(0, |chain| chain.changed());
         self.entries()
@@ -207,7 +216,7 @@ impl Group {
         self.entries_mut().for_each(|entry| entry.sums.changed = 0);
     }
 
-    /// Drops cells that neither exist nor are published.
+    /// Drops cells that neither exist nor are published. Called after each publication.
     pub(super) fn shrink(&mut self) {
         let held = |entry: &CellEntry| !entry.sums.is_zero() || entry.published.values().is_some();
         if let GroupCells::Many(entries) = &mut self.parts {
@@ -216,7 +225,7 @@ impl Group {
         self.other.retain(|_, entry| held(entry));
     }
 
-    /// Whether the group can be dropped.
+    /// Whether the group can be dropped: no cell exists or is published, and the chain is empty.
     pub(super) fn is_empty(&self) -> bool {
         let chain = self.chain.as_ref().is_none_or(|chain| chain.is_empty());
         let held = |entry: &CellEntry| !entry.sums.is_zero() || entry.published.values().is_some();

@@ -1,102 +1,75 @@
 //! Keys of groups: which cells leave together, because they add up to one total.
 //!
 //! The takings of a store and day, or of a day's orders, are a group with everything they are credited to; so is all that
-//! is published of a month's conversions of one kind and currency. Any other cell is a group by itself.
+//! is published of a month's conversions of one kind and currency. Any other cell is a group by itself. The table of families
+//! ([`crate::cell`]) says which family belongs to what.
 
 use crate::aggregate::{CellKey, MonthGroup};
-use crate::label::{Channel, Label};
-use crate::record::{BrandId, Currency, Day, SaleKind};
+use crate::calendar::first_day;
+use crate::cell::{BatchKind, Family, ReleaseGroup, Takings, Threshold};
+use crate::label::Channel;
+use crate::record::{BrandId, Day};
 
 /// What leaves together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum GroupKey {
     /// The takings of a store and day, or of a day's orders, and their attribution by every model.
-    Takings {
-        brand: BrandId,
-        kind: SaleKind,
-        store: Label,
-        day: Day,
-        currency: Currency,
-    },
+    Takings(Takings),
     /// The families of a month's conversions.
     Month(MonthGroup),
-    /// A cell that is no part of a total.
-    Alone(CellKey),
+    /// A cell that is no part of a total, and its family.
+    Alone(Family, CellKey),
 }
 
 impl GroupKey {
     /// The group that a cell belongs to; none for the parts that no kind or currency owns.
     pub(super) fn of(key: &CellKey) -> Option<GroupKey> {
-        match *key {
-            CellKey::Attribution {
-                brand,
-                kind,
-                store,
-                day,
-                currency,
-                ..
+        match key.release_group() {
+            ReleaseGroup::Takings(takings) => Some(GroupKey::Takings(takings)),
+            ReleaseGroup::Month(group) => Some(GroupKey::Month(group)),
+            ReleaseGroup::NullPaths(..) => None,
+            ReleaseGroup::Contacts | ReleaseGroup::Visits | ReleaseGroup::Identity => {
+                Some(GroupKey::Alone(key.family()?, key.clone()))
             }
-            | CellKey::Touched {
-                brand,
-                kind,
-                store,
-                day,
-                currency,
-            } => Some(GroupKey::Takings {
-                brand,
-                kind,
-                store,
-                day,
-                currency,
-            }),
-            CellKey::StoreDay {
-                brand,
-                store,
-                day,
-                currency,
-            } => Some(GroupKey::Takings {
-                brand,
-                kind: SaleKind::Transaction,
-                store,
-                day,
-                currency,
-            }),
-            CellKey::OrdersDay {
-                brand,
-                day,
-                currency,
-            } => Some(GroupKey::Takings {
-                brand,
-                kind: SaleKind::Order,
-                store: Label::ABSENT,
-                day,
-                currency,
-            }),
-            CellKey::Paths { group, .. }
-            | CellKey::PathLength { group, .. }
-            | CellKey::PathDays { group, .. }
-            | CellKey::Assists { group, .. }
-            | CellKey::ConvertingEdge { group, .. }
-            | CellKey::ConvertingReach { group, .. }
-            | CellKey::MarkovMonth { group, .. }
-            | CellKey::Taken { group, .. }
-            | CellKey::Converted { group } => Some(GroupKey::Month(group)),
-            CellKey::NullEdge { .. } | CellKey::NullReach { .. } => None,
-            CellKey::CampaignDay { .. }
-            | CellKey::SpendDay { .. }
-            | CellKey::Visits { .. }
-            | CellKey::Identity { .. } => Some(GroupKey::Alone(key.clone())),
         }
     }
 
     /// The brand.
     pub(super) fn brand(&self) -> BrandId {
         match self {
-            GroupKey::Takings { brand, .. } => *brand,
+            GroupKey::Takings(takings) => takings.brand,
             GroupKey::Month(group) => group.brand,
-            GroupKey::Alone(key) => key.brand(),
+            GroupKey::Alone(_, key) => key.brand(),
         }
     }
+
+    /// The kind of changes that hide changes of the group in a batch.
+    pub(super) fn batch(&self) -> BatchKind {
+        match self {
+            GroupKey::Takings(_) => BatchKind::Takings,
+            GroupKey::Month(_) => BatchKind::Month,
+            GroupKey::Alone(family, _) => family.row().batch,
+        }
+    }
+
+    /// Whether nobody is behind the group.
+    pub(super) fn is_nobodys(&self) -> bool {
+        matches!(self, GroupKey::Alone(family, _) if family.row().threshold == Threshold::Nobody)
+    }
+
+    /// The first day of the group, in UTC for an hour; none without a time.
+    pub(super) fn first_day(&self) -> Option<Day> {
+        match self {
+            GroupKey::Takings(takings) => Some(takings.day),
+            GroupKey::Month(group) => Some(first_day(group.month)),
+            GroupKey::Alone(_, key) => key.day(),
+        }
+    }
+}
+
+/// Whether a cell is the total that the other cells of its group add up to.
+pub(super) fn is_total(key: &CellKey) -> bool {
+    key.family().is_some_and(|family| family.row().is_total)
 }
 
 /// The channel of a cell that adds up others, in the families that have one.

@@ -19,7 +19,6 @@ mod gate;
 mod group;
 mod group_key;
 mod months;
-mod naming;
 mod noise;
 mod release;
 mod solver;
@@ -28,15 +27,20 @@ mod suppress;
 mod threshold;
 
 use crate::engine::{Diff, Epoch, KeyedOperator, WakeFn};
-pub use gate::{BatchClass, BatchKind};
+pub use gate::BatchClass;
 use state::EpochWork;
 pub use state::{BatchVote, Cells, CellsIn, CellsOut};
 
+/// The cells as a keyed operator: [`CellsIn`] in, [`CellsOut`] out.
+///
+/// A cell belongs to the worker of its group, so that the cells that are published together are on
+/// one worker. Everything else is broadcast with the receiving worker as its first field.
 impl KeyedOperator for Cells {
     type In = CellsIn;
     type Out = CellsOut;
     const NAME: &'static str = "Cells";
 
+    /// The owner of an aggregate is the worker of its group key; see [`group_key`].
     fn route(update: &CellsIn) -> u64 {
         match update {
             CellsIn::Sum(key, _) => key.home(),
@@ -55,6 +59,8 @@ impl KeyedOperator for Cells {
         }
     }
 
+    /// The number of groups, months, marks, restored cells and labels: what must be zero once every
+    /// record has been retracted.
     fn entries(&self) -> usize {
         let work = self.work.as_ref().map_or(0, |_| 1);
         let marks = self.dirty.len()
@@ -65,6 +71,8 @@ impl KeyedOperator for Cells {
         self.groups.len() + self.null.len() + marks + restored + work + self.labels.entries()
     }
 
+    /// Collects the changes of an epoch. [`Self::resume`] carries them out, because a Markov chain
+    /// may have to be solved first.
     fn apply_epoch(
         &mut self,
         _: Epoch,
@@ -108,6 +116,7 @@ impl KeyedOperator for Cells {
         self.work = Some(work);
     }
 
+    /// Continues the epoch. Returns whether it is complete.
     fn resume(&mut self, wake: &WakeFn, out: &mut Vec<(CellsOut, Diff)>) -> bool {
         self.advance_epoch(wake, out)
     }

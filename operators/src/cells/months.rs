@@ -11,44 +11,50 @@ use rustc_hash::FxHashMap;
 
 use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup};
 use crate::attribution::markov::{Edges, MonthChain, MonthCredit, Reach, Solved};
+use crate::cell::ReleaseGroup;
 use crate::cells::disclosure::MonthDisclosure;
 use crate::engine::Diff;
 use crate::label::{Channel, LabelNames};
 use crate::record::BrandId;
 
-/// The null paths of one month, and the groups that they enter.
+/// The null paths of one month, which enter the chains of all its groups.
 #[derive(Default)]
 pub(super) struct NullPaths {
+    /// Their transitions.
     edges: Arc<Edges>,
+    /// The persons with a null path through each channel.
     reach: Arc<Reach>,
-    /// The contributors that changed since the groups were notified.
+    /// The contributors that changed since the groups were notified, as in [`Aggregate::changed`].
     pub(super) changed: u128,
+    /// The groups of the month.
     pub(super) groups: BTreeSet<MonthGroup>,
 }
 
-/// The converting paths of one kind and currency.
+/// The converting paths of one month, kind and currency, and the solution of their chain.
 #[derive(Default)]
 pub(super) struct Chain {
+    /// The transitions of converting paths.
     edges: Arc<Edges>,
+    /// The persons with a converting path through each channel.
     reach: Arc<Reach>,
-    /// The conversions with a touch, their value and persons; and who has changed any part of the chain.
+    /// The number, value and persons of the conversions with a touchpoint, and the contributors
+    /// that changed any part of the chain.
     converted: Aggregate,
-    /// The days of the month, which add up to it.
+    /// The revenue of the days of the month, which adds up to it.
     days: MonthDisclosure,
-    /// What the sums come to; none where they have changed since it was solved.
+    /// The solution, or `None` if the aggregates changed since the chain was solved.
     solved: Option<Solved>,
 }
 
-/// The month of a null path's part; none for any other key.
+/// The month of a part of null paths, or `None` for any other key.
 pub(super) fn null_month(key: &CellKey) -> Option<(BrandId, Month)> {
-    match key {
-        CellKey::NullEdge { brand, month, .. } | CellKey::NullReach { brand, month, .. } => {
-            Some((*brand, *month))
-        }
+    match key.release_group() {
+        ReleaseGroup::NullPaths(brand, month) => Some((brand, month)),
         _ => None,
     }
 }
 
+/// Adds to a count, and removes it at zero.
 fn bump<K: std::hash::Hash + Eq + Copy>(counts: &mut FxHashMap<K, i64>, key: K, by: i64) {
     let count = counts.entry(key).or_default();
     *count += by;
@@ -58,7 +64,7 @@ fn bump<K: std::hash::Hash + Eq + Copy>(counts: &mut FxHashMap<K, i64>, key: K, 
 }
 
 impl NullPaths {
-    /// Adds to a part of the null paths.
+    /// Adds a change of a part of the null paths, `diff` times.
     pub(super) fn add(&mut self, key: &CellKey, sums: &Aggregate, diff: Diff) {
         self.changed |= sums.changed;
         match key {
@@ -77,14 +83,14 @@ impl NullPaths {
         }
     }
 
-    /// Whether nothing is held of the month.
+    /// Whether there are no null paths and no groups.
     pub(super) fn is_empty(&self) -> bool {
         self.edges.is_empty() && self.reach.is_empty() && self.groups.is_empty()
     }
 }
 
 impl Chain {
-    /// Adds to a part of the chain. Returns whether the key is one.
+    /// Adds a change of a part of the chain, `diff` times. Returns whether the key is such a part.
     pub(super) fn add(&mut self, key: &CellKey, sums: &Aggregate, diff: Diff) -> bool {
         match key {
             CellKey::ConvertingEdge { from, to, .. } => {
@@ -116,23 +122,23 @@ impl Chain {
         true
     }
 
-    /// Notes that somebody has changed it.
+    /// Notes the contributors of a change, and discards the solution.
     pub(super) fn touched_by(&mut self, changed: u128) {
         self.converted.changed |= changed;
         self.solved = None;
     }
 
-    /// The contributors that changed since it was last published.
+    /// The contributors that changed the chain since the group was last published.
     pub(super) fn changed(&self) -> u128 {
         self.converted.changed
     }
 
-    /// Forgets who has changed it.
+    /// Resets the contributors that changed the chain.
     pub(super) fn clear_changes(&mut self) {
         self.converted.changed = 0;
     }
 
-    /// Whether nothing is held of it.
+    /// Whether the chain has no aggregates.
     pub(super) fn is_empty(&self) -> bool {
         self.edges.is_empty()
             && self.reach.is_empty()
@@ -140,7 +146,8 @@ impl Chain {
             && self.days.is_empty()
     }
 
-    /// The persons with a converting path; none where the month would show what its days hide.
+    /// The persons with a converting path; 0 if publishing the month would reveal what one of its
+    /// days suppresses.
     pub(super) fn persons(&self, k: i64) -> i64 {
         match k <= 1 || self.days.is_safe(k) {
             true => self.converted.contributors,
@@ -148,7 +155,7 @@ impl Chain {
         }
     }
 
-    /// What is to be solved; none where that has been done.
+    /// The input of the chain, or `None` if it is solved. The aggregates are shared, not copied.
     pub(super) fn unsolved(
         &self,
         null: Option<&NullPaths>,
@@ -170,7 +177,7 @@ impl Chain {
         })
     }
 
-    /// Takes what was solved.
+    /// Stores the solution.
     pub(super) fn solve(&mut self, solved: Solved) {
         self.solved = Some(solved);
     }
@@ -180,7 +187,8 @@ impl Chain {
         self.solved.as_ref().map_or(0, |solved| solved.folded)
     }
 
-    /// What the chain gives each channel. Behind its cell stand the persons whose converting or null paths hold it.
+    /// The credits of each channel as aggregates: effect, conversions in millionths, and value. The
+    /// contributors are the persons with a converting or a null path through the channel.
     pub(super) fn credits(&self) -> impl Iterator<Item = (Channel, Aggregate)> {
         let credits = self.solved.iter().flat_map(|solved| &solved.credits);
         credits.map(|credit| {

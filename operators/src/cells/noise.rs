@@ -35,14 +35,13 @@
 //!
 //! Counts are clamped at zero, which reveals nothing more. Values with noise no longer add up to each other.
 
-use crate::aggregate::CellKey;
 use crate::attribution::Model;
-use crate::calendar::first_day;
-use crate::cell::{Dim, Family};
+use crate::cell::{Dim, Family, Unit};
 use crate::cells::group_key::GroupKey;
 use crate::record::Day;
 use crate::settings::{BrandSettings, Noise};
 
+/// One day in milliseconds.
 const DAY: i64 = 86_400_000;
 
 /// The shortest step, milliseconds.
@@ -57,11 +56,14 @@ const IDENTITY: Day = 18_262;
 /// The end of the year 9999, Unix milliseconds: the latest time.
 const LAST: i64 = 253_402_300_800_000;
 
-/// The timeline of a group whose cells are published with noise.
+/// The timeline of a group whose cells are published with noise: the division of time into steps.
 #[derive(Clone, Copy)]
 pub(super) struct NoiseTimeline<'a> {
+    /// The settings of the brand.
     settings: &'a BrandSettings,
+    /// The budget, the bounds and the key of the brand.
     noise: &'a Noise,
+    /// The start of the first step, Unix milliseconds: the start of the day or month of the group.
     origin: i64,
     /// The start of the longer steps, Unix milliseconds.
     frozen: i64,
@@ -71,19 +73,16 @@ impl<'a> NoiseTimeline<'a> {
     /// The timeline of a group, or `None` if it is published without noise.
     pub(super) fn of(key: &GroupKey, settings: &'a BrandSettings) -> Option<NoiseTimeline<'a>> {
         let noise = settings.noise.as_ref()?;
-        let day = match key {
-            GroupKey::Takings { day, .. } | GroupKey::Alone(CellKey::CampaignDay { day, .. }) => {
-                i64::from(*day)
-            }
-            GroupKey::Alone(CellKey::Visits { hour, .. }) => hour.div_euclid(DAY / 1000),
-            GroupKey::Month(of) => first_day(of.month).into(),
-            GroupKey::Alone(CellKey::Identity { .. }) => IDENTITY.into(),
-            GroupKey::Alone(_) => return None,
-        };
-        let origin = day.saturating_mul(DAY).min(LAST);
-        let frozen = match key {
-            GroupKey::Alone(CellKey::Identity { .. }) => i64::MAX,
-            _ => origin.saturating_add(settings.freeze_after),
+        if key.is_nobodys() {
+            return None;
+        }
+        // Only the identity graph has no day.
+        let day = key.first_day();
+        let origin = i64::from(day.unwrap_or(IDENTITY)).saturating_mul(DAY);
+        let origin = origin.min(LAST);
+        let frozen = match day {
+            None => i64::MAX,
+            Some(_) => origin.saturating_add(settings.freeze_after),
         };
         Some(NoiseTimeline {
             settings,
@@ -129,6 +128,9 @@ impl<'a> NoiseTimeline<'a> {
     }
 
     /// The noise of a cell at a time, or `None` if its values have no bound.
+    ///
+    /// The result is a function of the arguments, the settings and the key. It takes O(log `steps`)
+    /// draws per value.
     pub(super) fn offset(
         &self,
         family: Family,
@@ -148,9 +150,10 @@ impl<'a> NoiseTimeline<'a> {
         dims.iter().for_each(|dim| write_dim(&mut hash, dim));
         let mut offset = NoiseOffset::default();
         let slots = offset.noise.iter_mut().zip(&mut offset.is_count);
-        for ((noise, is_count), value) in slots.zip(family.values()) {
-            let bound;
-            (bound, *is_count) = self.bound(value);
+        let values = family.values().iter().zip(family.row().units);
+        for ((noise, is_count), (value, unit)) in slots.zip(values) {
+            let bound = self.bound(value, *unit);
+            *is_count = *unit != Unit::Minor;
             let distribution = DiscreteLaplace {
                 t: u128::from(bound) * parts(family) * u128::from(height + 1) * 1_000,
                 s: self.noise.epsilon.max(1).into(),
@@ -171,40 +174,35 @@ impl<'a> NoiseTimeline<'a> {
         Some(Box::new(offset))
     }
 
-    /// The bound on the change of a value by one person, and whether the value is a count, clamped at zero.
-    fn bound(&self, value: &str) -> (u64, bool) {
+    /// The bound on the change of a value by one person.
+    fn bound(&self, value: &str, unit: Unit) -> u64 {
         let count = self.noise.count;
-        let identifiers = u64::from(self.settings.max_identifiers);
         let longest = self.settings.max_presence.unsigned_abs();
-        let (bound, is_count) = match value {
-            "value_minor" | "revenue_minor" => (self.noise.money, false),
-            "conversions_millionths" => (count.saturating_mul(1_000_000), true),
-            "dwell_seconds" => (count.saturating_mul(longest), true),
-            "identifiers" | "links" => (identifiers, true),
-            _ => (count, true),
+        let bound = match (unit, value) {
+            (Unit::Minor, _) => self.noise.money,
+            (Unit::Millionths, _) => count.saturating_mul(1_000_000),
+            (Unit::Seconds, _) => count.saturating_mul(longest),
+            (_, "identifiers" | "links") => self.settings.max_identifiers.into(),
+            _ => count,
         };
-        (bound.max(1), is_count)
+        bound.max(1)
     }
 }
 
 /// The number of values that share the budget: all values that one person can change in the families of the same
 /// period. A sale is either in-store or online.
 fn parts(family: Family) -> u128 {
-    let values = |families: &[Family]| families.iter().map(|of| of.values().len() as u128).sum();
-    match family {
-        Family::Paths | Family::PathLength | Family::PathDays | Family::Assists => values(&[
-            Family::Paths,
-            Family::PathLength,
-            Family::PathDays,
-            Family::Assists,
-        ]),
-        Family::Identity => values(&[Family::Identity]),
-        _ => {
-            let models = Model::ALL.len() as u128;
-            let others: u128 = values(&[Family::StoreDay, Family::CampaignDay, Family::Visits]);
-            others + models * values(&[Family::Attribution])
-        }
+    let of = |family: Family| family.values().len() as u128;
+    let is_statistic = |family: &Family| family.row().is_path_statistic;
+    if is_statistic(&family) {
+        return Family::ALL.into_iter().filter(is_statistic).map(of).sum();
     }
+    if family == Family::Identity {
+        return of(family);
+    }
+    let others = [Family::StoreDay, Family::CampaignDay, Family::Visits];
+    let models = Model::ALL.len() as u128;
+    others.map(of).into_iter().sum::<u128>() + models * of(Family::Attribution)
 }
 
 /// The nodes that cover the first `steps` steps: complete trees, then the largest nodes of the last tree.
@@ -219,7 +217,9 @@ fn nodes(steps: u64, height: u32) -> impl Iterator<Item = (u32, u64)> {
 /// The noise on the published values of a cell.
 #[derive(Default)]
 pub(super) struct NoiseOffset {
+    /// The noise of each value.
     noise: [i128; 5],
+    /// Whether each value is a count, which is clamped at zero when published.
     is_count: [bool; 5],
 }
 
@@ -254,15 +254,19 @@ impl NoiseOffset {
     }
 }
 
-/// Two-sided geometric noise: `x` with a probability in proportion to `exp(-|x| s / t)`.
+/// Two-sided geometric noise, the discrete Laplace distribution: `x` has a probability in
+/// proportion to `exp(-|x| s / t)`, with a scale of `t / s`.
 #[derive(Clone, Copy)]
 struct DiscreteLaplace {
+    /// The numerator of the scale.
     t: u128,
+    /// The denominator of the scale.
     s: u128,
 }
 
 impl DiscreteLaplace {
-    /// Algorithm 2.
+    /// Draws a value by algorithm 2 of Canonne, Kamath and Steinke 2020. The expected number of
+    /// rounds is constant.
     fn draw(self, prf: &mut Prf) -> i128 {
         loop {
             let rest = prf.below(self.t);
@@ -288,7 +292,7 @@ impl DiscreteLaplace {
 struct Prf(blake3::OutputReader);
 
 impl Prf {
-    /// A uniformly distributed number below `end`.
+    /// A uniformly distributed number below `end`, by rejection.
     fn below(&mut self, end: u128) -> u128 {
         let unused = end.saturating_sub(1).leading_zeros();
         let mask = u128::MAX.checked_shr(unused).unwrap_or(0);
@@ -302,7 +306,8 @@ impl Prf {
         }
     }
 
-    /// `true` with probability `exp(-part / of)`, for `part <= of`: algorithm 1.
+    /// `true` with probability `exp(-part / of)`, for `part <= of`: algorithm 1 of Canonne, Kamath
+    /// and Steinke 2020.
     fn exp_minus(&mut self, part: u128, of: u128) -> bool {
         let mut round = 1;
         while self.below(of * round) < part {
@@ -312,6 +317,7 @@ impl Prf {
     }
 }
 
+/// Hashes a text after its length, so that consecutive texts stay distinguishable.
 fn write_text(hash: &mut blake3::Hasher, text: &str) {
     hash.update(&(text.len() as u64).to_le_bytes());
     hash.update(text.as_bytes());

@@ -7,9 +7,8 @@
 //! under their new noise.
 
 use crate::aggregate::{CellKey, MonthGroup};
-use crate::cells::gate::{
-    BatchClass, BatchKind, ReleaseTimes, has_enough_contributors, may_publish,
-};
+use crate::cell::{BatchKind, Names};
+use crate::cells::gate::{BatchClass, ReleaseTimes, has_enough_contributors, may_publish};
 use crate::cells::group::{CellEntry, GateCounts, Group, Published};
 use crate::cells::group_key::GroupKey;
 use crate::cells::noise::{NoiseOffset, NoiseTimeline};
@@ -30,7 +29,7 @@ enum Action {
 
 /// Whether changes are published without a minimum of contributors.
 fn is_at_once(key: &GroupKey, settings: &BrandSettings) -> bool {
-    settings.k_delta() <= 1 || matches!(key, GroupKey::Alone(CellKey::SpendDay { .. }))
+    settings.k_delta() <= 1 || key.is_nobodys()
 }
 
 impl Cells {
@@ -50,7 +49,10 @@ impl Cells {
         }));
     }
 
-    /// Finds the groups to evaluate in a release at `now`, Unix milliseconds.
+    /// Finds the groups to evaluate in a release at `now`, Unix milliseconds, and returns the times
+    /// of this release and of the previous one.
+    ///
+    /// Changes of null paths are passed on to all groups of their month. The time never goes back.
     pub(super) fn prepare(&mut self, now: i64) -> ReleaseTimes {
         // After a restart the first release is not a batch: the restored cells were published before.
         let before = match self.has_restored_cells {
@@ -101,7 +103,8 @@ impl Cells {
         months.collect()
     }
 
-    /// Publishes the changes since the last release that may be published.
+    /// Publishes the changes since the last release that may be published, sends the votes for the
+    /// others, and updates the metrics.
     pub(super) fn release(
         &mut self,
         times: ReleaseTimes,
@@ -213,11 +216,16 @@ impl Cells {
         self.store_group(key, group);
     }
 
+    /// Sets for each cell of a group whether it may be released now.
     fn evaluate(&self, key: &GroupKey, group: &mut Group) {
         let Some(settings) = self.settings.brands.get(&key.brand()) else {
             return;
         };
-        apply_threshold(key, group, settings, self.labels.of(key.brand()));
+        let names = Names {
+            brand: &settings.name,
+            words: self.labels.of(key.brand()),
+        };
+        apply_threshold(key, group, settings, names);
     }
 
     /// Sends the votes of this worker's waiting groups to all workers.
@@ -370,7 +378,7 @@ impl Cells {
         }
     }
 
-    /// Stores an evaluated group, unless it is empty.
+    /// Stores an evaluated group with its counts, or drops it if it is empty.
     fn store_group(&mut self, key: GroupKey, mut group: Group) {
         let mut counts = GateCounts::default();
         for entry in group.entries() {

@@ -13,6 +13,7 @@ use crate::engine::WakeFn;
 /// The connection to the thread, and the number of chains in flight.
 #[derive(Default)]
 pub(super) struct Solver {
+    /// The running thread, from the first chain on.
     thread: Option<Thread>,
     /// The number of chains in flight.
     away: usize,
@@ -22,12 +23,16 @@ pub(super) struct Solver {
 
 /// The channels of a running thread.
 struct Thread {
+    /// Chains to solve.
     to: Sender<(MonthGroup, MonthChain)>,
+    /// Solutions, in the order of the chains.
     from: Receiver<(MonthGroup, Solved)>,
 }
 
 impl Solver {
-    /// Hands a chain to the thread. Returns the solution if there is no thread.
+    /// Hands the chain of a group to the thread, which calls `wake` when it is solved.
+    ///
+    /// Returns the solution at once if no thread can be started, or if it has ended.
     pub(super) fn hand_over(
         &mut self,
         group: MonthGroup,
@@ -51,7 +56,7 @@ impl Solver {
         }
     }
 
-    /// Takes the solved chains.
+    /// Takes the solutions that have arrived since the last call, without blocking.
     pub(super) fn solved(&mut self) -> Vec<(MonthGroup, Solved)> {
         let Some(thread) = &self.thread else {
             return Vec::new();
@@ -72,13 +77,15 @@ impl Solver {
         solved
     }
 
-    /// Whether chains are in flight.
+    /// Whether chains are in flight, so that the epoch must stay open.
     pub(super) fn is_busy(&self) -> bool {
         self.away > 0
     }
 }
 
 impl Thread {
+    /// Starts the thread, or returns `None` if the system refuses. The thread ends when its input
+    /// channel is closed.
     fn start(wake: WakeFn) -> Option<Thread> {
         let (to, chains) = channel::<(MonthGroup, MonthChain)>();
         let (results, from) = channel();

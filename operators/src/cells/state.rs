@@ -12,12 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey, Month};
 use crate::ask::{Answer, Question, Reply, RoutedQuestion, labels};
-use crate::cell::Cell;
+use crate::cell::{Cell, Names};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group::{GateCounts, Group, Published};
 use crate::cells::group_key::{GroupKey, is_other};
 use crate::cells::months::{NullPaths, null_month};
-use crate::cells::naming::{dims, key_of, words};
 use crate::cells::noise::NoiseTimeline;
 use crate::cells::solver::Solver;
 use crate::engine::Diff;
@@ -98,19 +97,24 @@ pub(super) type BatchVotes = BTreeMap<(BrandId, BatchClass), Option<u128>>;
 /// Cells to emit, and whether each differs from the published state.
 pub(super) type CellUpdates = Vec<(Cell, bool)>;
 
-/// The progress of an epoch.
+/// The progress of an epoch: its input, and what it has emitted so far.
 #[derive(Default)]
 pub(super) struct EpochWork {
-    /// The batch votes of all workers.
+    /// The batch votes of all workers, sent at the last release.
     pub(super) votes: BatchVotes,
+    /// The changes of aggregates.
     pub(super) sums: Vec<(CellKey, Aggregate, Diff)>,
-    /// The time of the release at the end of the epoch, if any.
+    /// The time of the release at the end of the epoch, if any, Unix milliseconds.
     pub(super) release: Option<i64>,
     /// Whether all published cells are emitted again.
     pub(super) republish: bool,
+    /// The questions to answer at the end of the epoch.
     pub(super) questions: Vec<RoutedQuestion>,
+    /// The answers of other operators whose labels need names.
     pub(super) answers: Vec<Answer>,
+    /// The cells that the epoch emits.
     pub(super) updates: CellUpdates,
+    /// The next phase.
     pub(super) phase: Phase,
 }
 
@@ -127,21 +131,31 @@ pub(super) enum Phase {
 }
 
 /// The operator. State: the cells that this worker owns.
+///
+/// Its size is that of the existing and the published cells. A group is dropped once none of its
+/// cells exists or is published.
 pub struct Cells {
+    /// The settings of all brands.
     pub(super) settings: Arc<Settings>,
+    /// The counters that the worker exports as metrics.
     pub(super) stats: Rc<Stats>,
+    /// The number of workers.
     pub(super) peers: u64,
+    /// The names of labels, and their uses.
     pub(super) labels: LabelRegistry,
+    /// The groups with their cells. Iteration order never reaches the output, which is sorted.
     pub(super) groups: FxHashMap<GroupKey, Group>,
+    /// The null paths by month, which all groups of the month share.
     pub(super) null: FxHashMap<(BrandId, Month), NullPaths>,
     /// The groups that changed since the last release.
     pub(super) dirty: FxHashSet<GroupKey>,
+    /// The months whose null paths changed since the last release.
     pub(super) dirty_null: FxHashSet<(BrandId, Month)>,
     /// The groups whose changes wait.
     pub(super) waiting: FxHashSet<GroupKey>,
     /// The groups that the batch of the last release may publish.
     pub(super) batch_candidates: Vec<(GroupKey, BatchClass)>,
-    /// The time of the last release.
+    /// The time of the last release, Unix milliseconds.
     pub(super) released: Option<i64>,
     /// Restored cells that the current settings do not define.
     pub(super) orphans: BTreeSet<Cell>,
@@ -151,7 +165,9 @@ pub struct Cells {
     pub(super) has_restored_cells: bool,
     /// The workers that have sent [`CellsIn::AllRestored`]; `None` once all have.
     pub(super) restoring: Option<BTreeSet<u64>>,
+    /// The numbers of cells over all groups, for the metrics.
     pub(super) counts: GateCounts,
+    /// The thread that solves Markov chains.
     pub(super) solver: Solver,
     /// The epoch in progress.
     pub(super) work: Option<EpochWork>,
@@ -184,10 +200,12 @@ impl Cells {
 
     /// The message that restores a published cell on its owner.
     pub fn restored_cell(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
-        let home = key_of(&cell, settings).map_or(0, |key| key.home());
+        let home = CellKey::of(cell.family, &cell.dims, settings).map_or(0, |key| key.home());
         CellsIn::Restored(home, cell, at)
     }
 
+    /// The group of a key, created if it does not exist. A new month is entered in the null paths
+    /// of its month, so that their changes reach it.
     pub(super) fn group(&mut self, key: &GroupKey) -> &mut Group {
         if let GroupKey::Month(of) = key {
             let null = self.null.entry((of.brand, of.month)).or_default();
@@ -197,6 +215,10 @@ impl Cells {
         groups.entry(key.clone()).or_insert_with_key(Group::new)
     }
 
+    /// Adds a change of an aggregate, `diff` times, and marks its group as changed.
+    ///
+    /// Parts of null paths and of chains are added to the state of their month. Everything else is
+    /// a cell of its group.
     pub(super) fn add(&mut self, key: CellKey, sums: &Aggregate, diff: Diff) {
         if let Some(month) = null_month(&key) {
             self.null.entry(month).or_default().add(&key, sums, diff);
@@ -219,14 +241,17 @@ impl Cells {
         self.dirty.insert(of);
     }
 
-    /// Restores a published cell.
+    /// Restores a published cell that was released at `at`, Unix milliseconds.
+    ///
+    /// The values are stored without their noise. A cell that the current settings do not define is
+    /// kept as an orphan until all workers have completed their restore; then it is closed.
     pub(super) fn restore(&mut self, cell: Cell, at: i64) {
         let settings = self.settings.clone();
-        let key = key_of(&cell, &settings);
+        let key = CellKey::of(cell.family, &cell.dims, &settings);
         // The cell may be the only source of its label names: if the ledger is lost, it must still be closed by its
         // name.
         if let Some(key) = &key {
-            for word in words(&cell) {
+            for word in cell.names() {
                 self.labels
                     .restore((key.brand(), Label::of(word)), word.clone());
             }
@@ -258,9 +283,15 @@ impl Cells {
         self.restored_groups.insert(of);
     }
 
+    /// The cell of a key with its named dimensions, and with `values` or none. Returns `None` for
+    /// an unknown brand.
     pub(super) fn cell(&self, key: &CellKey, values: Option<[i128; 5]>) -> Option<Cell> {
         let settings = self.settings.brands.get(&key.brand())?;
-        let (family, dims) = dims(key, settings, self.labels.of(key.brand()));
+        let names = Names {
+            brand: &settings.name,
+            words: self.labels.of(key.brand()),
+        };
+        let (family, dims) = (key.family()?, key.dims(names)?);
         let count = family.values().len();
         let values =
             values.map_or_else(Vec::new, |values| values.into_iter().take(count).collect());
@@ -271,7 +302,8 @@ impl Cells {
         })
     }
 
-    /// Adds the names of labels to an answer.
+    /// Adds the names of labels to an answer: to the channels of a path, and to the labels of a
+    /// record.
     pub(super) fn name(&self, answer: Answer) -> Answer {
         let Answer {
             asker,
@@ -286,9 +318,7 @@ impl Cells {
                 persons,
                 conversions,
             } => {
-                let named = |step: &Channel| {
-                    [step.source, step.medium, step.campaign].map(|label| word(brand, label))
-                };
+                let named = |step: &Channel| step.labels().map(|label| word(brand, label));
                 Reply::NamedPath {
                     path: path.iter().map(named).collect(),
                     persons,
@@ -310,7 +340,7 @@ impl Cells {
         }
     }
 
-    /// All published cells.
+    /// All published cells with their published values, in no particular order.
     pub(super) fn published_cells(&self) -> impl Iterator<Item = Cell> + '_ {
         let groups = self.groups.iter();
         let cells = groups.flat_map(|(key, group)| group.cells(key));
@@ -342,7 +372,7 @@ impl Cells {
         self.stats.labels(self.labels.len() as u64);
     }
 
-    /// Answers with the published cells.
+    /// Answers a question with the published cells of a brand, of one family or of all, sorted.
     pub(super) fn answer(&self, asked: &RoutedQuestion, out: &mut Vec<(CellsOut, Diff)>) {
         let Question::Cells { brand, family } = &asked.question else {
             return;

@@ -34,8 +34,11 @@ impl<K> Part<K> {
 /// The suppressed and released parts of one partition.
 #[derive(Clone, Copy, Default)]
 struct Balance {
+    /// The number of suppressed parts with a share.
     hidden: u64,
+    /// The most contributors of any of them.
     largest: i64,
+    /// The sum of the contributors of the released parts.
     released: i64,
 }
 

@@ -15,31 +15,31 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::aggregate::{Aggregate, CellKey, MonthGroup};
 use crate::attribution::Model;
-use crate::cell::Dim;
+use crate::cell::{Family, Names, Threshold};
 use crate::cells::group::{CellEntry, Group, GroupCells};
-use crate::cells::group_key::{GroupKey, is_other};
-use crate::cells::naming::channel_dims;
+use crate::cells::group_key::{GroupKey, is_other, is_total};
 use crate::cells::suppress::{Part, hidden};
 use crate::label::{Channel, LabelNames};
 use crate::settings::BrandSettings;
 
+/// The cells of a group by key.
 type Entries = FxHashMap<CellKey, CellEntry>;
 
-/// Sets for every cell of a group whether it may be released.
+/// Sets for every cell of a group whether it may be released
+/// ([`CellEntry::is_releasable`](super::group::CellEntry::is_releasable)), and computes `other`.
+///
+/// The result depends on the current values alone, never on what was published. A group with a
+/// chain takes its credits from the last solution.
 pub(super) fn apply_threshold(
     key: &GroupKey,
     group: &mut Group,
     settings: &BrandSettings,
-    words: &LabelNames,
+    names: Names<'_>,
 ) {
-    let k = i64::try_from(settings.k).unwrap_or(i64::MAX);
+    let k = Threshold::K.contributors(settings);
     match (&mut group.parts, key) {
-        (GroupCells::One(entry), GroupKey::Alone(key)) => {
-            let k = match key {
-                CellKey::SpendDay { .. } => 0,
-                CellKey::Visits { .. } => i64::try_from(settings.k_traffic).unwrap_or(i64::MAX),
-                _ => k,
-            };
+        (GroupCells::One(entry), GroupKey::Alone(family, _)) => {
+            let k = family.row().threshold.contributors(settings);
             entry.is_releasable = entry.exists() && entry.sums.contributors.max(0) >= k;
         }
         (GroupCells::Many(entries), GroupKey::Month(of)) => {
@@ -53,7 +53,7 @@ pub(super) fn apply_threshold(
             }
             apply_minimum(entries, k);
             if k > 1 {
-                month(entries, total, k, words);
+                month(entries, total, k, names);
                 if settings.noise.is_none() {
                     coarsen(entries, k);
                 }
@@ -63,16 +63,13 @@ pub(super) fn apply_threshold(
         (GroupCells::Many(entries), _) => {
             apply_minimum(entries, k);
             if k > 1 {
-                let is_total = |key: &CellKey| {
-                    matches!(key, CellKey::StoreDay { .. } | CellKey::OrdersDay { .. })
-                };
                 let is_touched = |key: &CellKey| matches!(key, CellKey::Touched { .. });
                 let behind = |is: &dyn Fn(&CellKey) -> bool| {
                     let entry = entries.iter().find(|(key, _)| is(key));
                     entry.map_or(0, |(_, entry)| entry.sums.contributors)
                 };
                 let (total, touched) = (behind(&is_total), behind(&is_touched));
-                takings(entries, total, touched, k, words);
+                takings(entries, total, touched, k, names.words);
                 add_up(entries, &mut group.other, total >= k);
             }
         }
@@ -80,14 +77,15 @@ pub(super) fn apply_threshold(
     }
 }
 
-/// The threshold of a single cell.
+/// Applies the threshold of `k` contributors to each cell separately.
 fn apply_minimum(entries: &mut Entries, k: i64) {
     for entry in entries.values_mut() {
         entry.is_releasable = entry.exists() && entry.sums.contributors.max(0) >= k;
     }
 }
 
-/// Replaces the credits of the chain by channel.
+/// Replaces the cells of the chain by the credits of its current solution. The contributors that
+/// changed a cell stay, until the cell is published.
 fn put_credits(
     group: MonthGroup,
     entries: &mut Entries,
@@ -106,8 +104,11 @@ fn put_credits(
     }
 }
 
-/// The attribution of takings: a channel is suppressed in all models or in none. Conversions with and without a
-/// touchpoint are separated if both may be released; the channels then add up to those with a touchpoint.
+/// Suppresses channels of the attribution of revenue: each in all models or in none.
+///
+/// `total` is the number of contributors of the revenue, `touched` of the conversions with a
+/// touchpoint. If both conversions with and without a touchpoint may be released, they are
+/// separated, and the channels add up to those with a touchpoint.
 fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &LabelNames) {
     let mut channels: BTreeMap<Channel, Vec<Option<i64>>> = BTreeMap::new();
     for (key, entry) in entries.iter().filter(|(_, entry)| entry.exists()) {
@@ -132,7 +133,7 @@ fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &Labe
         channels.extend(nothing);
         parted = total;
     }
-    let name = |channel: &Channel| channel_dims(*channel, words);
+    let name = |channel: &Channel| channel.labels().map(|label| words.word(label));
     let hidden: FxHashSet<Channel> = hidden(channels, parted, k, name).into_iter().collect();
     for (key, entry) in entries {
         if let CellKey::Attribution { channel, .. } = key {
@@ -141,42 +142,39 @@ fn takings(entries: &mut Entries, total: i64, touched: i64, k: i64, words: &Labe
     }
 }
 
-/// The families of a month: four partitions of its conversions, and the assists.
-fn month(entries: &mut Entries, total: i64, k: i64, words: &LabelNames) {
-    let families: [fn(&CellKey) -> bool; 4] = [
-        |key| matches!(key, CellKey::MarkovMonth { .. }),
-        |key| matches!(key, CellKey::Paths { .. }),
-        |key| matches!(key, CellKey::PathLength { .. }),
-        |key| matches!(key, CellKey::PathDays { .. }),
-    ];
+/// Suppresses parts of the families of a month: four partitions of its conversions, and the
+/// assists. `total` is the number of contributors of these conversions.
+fn month(entries: &mut Entries, total: i64, k: i64, names: Names<'_>) {
+    let overlaps = |key: &CellKey| key.family().is_some_and(|family| family.row().overlaps);
+    let mut families = Family::ALL.to_vec();
+    families.retain(|family| family.is_monthly() && !family.row().overlaps);
     for family in families {
         let of_family = entries
             .iter()
-            .filter(|(key, entry)| family(key) && entry.exists());
+            .filter(|(key, entry)| key.family() == Some(family) && entry.exists());
         let parts = of_family.map(|(key, entry)| Part {
             hidden: is_other(key) || is_several(key),
             key: key.clone(),
             contributors: vec![Some(entry.sums.contributors)],
         });
-        for key in hidden(parts.collect(), total, k, |key| part_dims(key, words)) {
+        for key in hidden(parts.collect(), total, k, |key| key.dims(names)) {
             if let Some(entry) = entries.get_mut(&key) {
                 entry.is_releasable = false;
             }
         }
     }
     for (key, entry) in entries {
-        entry.is_releasable &= total >= k || !matches!(key, CellKey::Assists { .. });
+        entry.is_releasable &= total >= k || !overlaps(key);
     }
 }
 
-/// Rounds path families to multiples of `k`. They add up in many ways to the daily attribution: to `first` by their
-/// first step, to `last` by their last. Rounding prevents differencing.
+/// Rounds the path families to multiples of `k`. They add up in many ways to the daily attribution:
+/// to `first` by their first step, to `last` by their last. Rounding prevents differencing.
 fn coarsen(entries: &mut Entries, k: i64) {
     for (key, entry) in entries {
-        if let CellKey::Paths { .. }
-        | CellKey::PathLength { .. }
-        | CellKey::PathDays { .. }
-        | CellKey::Assists { .. } = key
+        if key
+            .family()
+            .is_some_and(|family| family.row().is_path_statistic)
         {
             entry.grain = k;
         }
@@ -189,23 +187,8 @@ fn is_several(key: &CellKey) -> bool {
     matches!(key, CellKey::MarkovMonth { channel, .. } if channel.is_several())
 }
 
-/// The dimensions that distinguish the parts of a month.
-fn part_dims(key: &CellKey, words: &LabelNames) -> Vec<Dim> {
-    match key {
-        CellKey::MarkovMonth { channel, .. } => channel_dims(*channel, words).into(),
-        CellKey::Paths { path, .. } => {
-            let word = |label| words.word(label).cloned();
-            let path = path.iter();
-            let path = path.map(|step| [word(step.source), word(step.medium), word(step.campaign)]);
-            vec![Dim::Path(path.collect())]
-        }
-        CellKey::PathLength { touches, .. } => vec![Dim::Count((*touches).into())],
-        CellKey::PathDays { days, .. } => vec![Dim::Count((*days).into())],
-        _ => Vec::new(),
-    }
-}
-
-/// Sums the suppressed cells in `other`, if the family has a channel.
+/// Sums the suppressed cells of families with a channel in `other`, which may be released if the
+/// total may.
 fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, CellEntry>, total_is_releasable: bool) {
     for entry in other.values_mut() {
         entry.sums = Aggregate::default();
@@ -226,7 +209,7 @@ fn add_up(entries: &Entries, other: &mut BTreeMap<CellKey, CellEntry>, total_is_
     }
 }
 
-/// The `other` cell that sums a cell if it is suppressed.
+/// The `other` cell that sums a cell if it is suppressed, or `None` if its family has no channel.
 fn other_of(key: &CellKey) -> Option<CellKey> {
     let mut key = match key {
         CellKey::Attribution { .. } | CellKey::MarkovMonth { .. } => key.clone(),

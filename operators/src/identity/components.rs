@@ -1,67 +1,76 @@
 //! Components: the trees of the forest as persons with labels.
 //!
-//! A label is a number that means nothing and leaves nothing of itself in any output; which label a person has may
-//! depend on history, who belongs together may not. Where two persons become one or one becomes two, the side with more
-//! facts keeps the label, so that a change moves the facts of the smaller side only, however many identifiers the
-//! other has.
+//! A person is a connected component of identifiers. Its label is a number that no output contains:
+//! which label a person has may depend on history, but which identifiers belong together may not.
+//!
+//! When two persons become one, or one becomes two, the side with more facts keeps the label, ties
+//! by the number of identifiers. So a change moves the facts of the smaller side only, and each
+//! fact moves at most log `n` times as persons merge. The changes since the last call of
+//! [`Components::moves`] are what other operators need to follow.
 
 use super::forest::{Forest, Link};
 
-/// A person's label within its brand.
+/// The label of a person within its brand.
 pub type Person = u64;
 
-/// The label of nobody.
+/// The label of an entry that is not in use.
 const NOBODY: Person = Person::MAX;
 
+/// A person. The tag of its tree is the index of this entry.
 struct Entry {
+    /// Its label, which no other person of the brand ever has.
     label: Person,
-    /// Some identifier of the person.
+    /// One of its identifiers.
     vertex: u32,
 }
 
-/// What has changed since this was asked last.
+/// The changes since the last call of [`Components::moves`]. Entries may repeat.
 #[derive(Default)]
 pub(super) struct Moves {
-    /// The identifiers with facts that have another label.
+    /// The identifiers with facts that changed their label, and those that were inserted or
+    /// removed.
     pub moved: Vec<u32>,
-    /// Some identifier of each person that has changed, as far as it is still there.
+    /// One identifier of each person that changed, some of which may have been removed since.
     pub touched: Vec<u32>,
-    /// The labels that changed, some of which no longer exist.
+    /// The labels of the persons that changed, some of which no longer exist.
     pub labels: Vec<Person>,
 }
 
-/// The persons of one brand. Identifiers are numbered by the caller.
+/// The persons of one brand. The caller numbers the identifiers densely.
 #[derive(Default)]
 pub(super) struct Components {
     forest: Forest,
+    /// The persons, by the tag of their tree.
     persons: Vec<Entry>,
+    /// The unused entries.
     free: Vec<u32>,
+    /// The next label.
     next: Person,
     moves: Moves,
 }
 
 impl Components {
-    /// How many persons there are.
+    /// The number of persons.
     pub(super) fn persons(&self) -> usize {
         self.persons.len() - self.free.len()
     }
 
-    /// How many persons and parts of the forest are kept.
+    /// The number of persons and of parts of the forest that are stored.
     pub(super) fn entries(&self) -> usize {
         self.persons() + self.forest.entries()
     }
 
-    /// How many places of tours were looked at since this was asked last.
+    /// The number of places of tours visited since the last call.
     pub(super) fn steps(&self) -> u64 {
         self.forest.steps()
     }
 
-    /// Whether an identifier belongs to a person: whether it is no hub.
+    /// Whether an identifier belongs to a person. Hubs do not.
     pub(super) fn holds(&self, id: u32) -> bool {
         self.forest.holds(id)
     }
 
-    /// The person of an identifier; none for hubs.
+    /// The label of the person of an identifier, or `None` for a hub.
     pub(super) fn person_of(&self, id: u32) -> Option<Person> {
         if !self.holds(id) {
             return None;
@@ -70,7 +79,7 @@ impl Components {
         self.persons.get(tag as usize).map(|entry| entry.label)
     }
 
-    /// How many identifiers the person of one has.
+    /// The number of identifiers of the person of an identifier; 0 for a hub.
     pub(super) fn size(&self, id: u32) -> usize {
         match self.holds(id) {
             true => self.forest.size(self.forest.root(id)).1 as usize,
@@ -78,26 +87,26 @@ impl Components {
         }
     }
 
-    /// Appends the identifiers of one's person.
+    /// Appends the identifiers of the person of an identifier to `out`.
     pub(super) fn members(&self, id: u32, out: &mut Vec<u32>) {
         if self.holds(id) {
             self.forest.tree(id, false, out);
         }
     }
 
-    /// The persons with labels among some, each by one of its identifiers. Looks at all persons.
+    /// One identifier of each person whose label satisfies a predicate. Visits all persons.
     pub(super) fn find(&self, is: impl Fn(Person) -> bool) -> impl Iterator<Item = u32> {
         let found = self.persons.iter();
         let found = found.filter(move |entry| entry.label != NOBODY && is(entry.label));
         found.map(|entry| entry.vertex)
     }
 
-    /// Hands over what has changed.
+    /// Takes the changes since the last call.
     pub(super) fn moves(&mut self) -> Moves {
         std::mem::take(&mut self.moves)
     }
 
-    /// Makes an identifier a person of its own.
+    /// Inserts an identifier as a person of its own.
     pub(super) fn insert(&mut self, id: u32) {
         self.forest.insert(id);
         let root = self.forest.root(id);
@@ -105,7 +114,7 @@ impl Components {
         self.moves.moved.push(id);
     }
 
-    /// Takes out an identifier that has no links.
+    /// Removes an identifier that has no links.
     pub(super) fn remove(&mut self, id: u32) {
         let root = self.forest.root(id);
         self.vanish(self.forest.tag(root));
@@ -113,7 +122,7 @@ impl Components {
         self.moves.moved.push(id);
     }
 
-    /// Says how many facts stand under an identifier.
+    /// Sets the number of facts of an identifier. Does nothing for a hub.
     pub(super) fn weigh(&mut self, id: u32, facts: u64) {
         if self.holds(id) {
             let (place, facts) = (self.forest.place(id), u32::try_from(facts));
@@ -123,7 +132,8 @@ impl Components {
         }
     }
 
-    /// Links two identifiers.
+    /// Links two identifiers, and returns the link. If they belonged to two persons, the facts of
+    /// the smaller one move.
     pub(super) fn link(&mut self, a: u32, b: u32) -> Link {
         let (at_a, at_b) = (self.forest.root(a), self.forest.root(b));
         if at_a == at_b {
@@ -142,7 +152,8 @@ impl Components {
         link
     }
 
-    /// Takes a link out.
+    /// Removes a link between `a` and `b`. If it was the last connection between them, the facts of
+    /// the smaller part move to a new person.
     pub(super) fn unlink(&mut self, link: Link, a: u32, b: u32) {
         let tag = self.forest.tag(self.forest.root(a));
         if !self.forest.unlink(link) {
@@ -160,7 +171,7 @@ impl Components {
         self.found(root, leaves);
     }
 
-    /// A person stays, with an identifier that it has now.
+    /// Assigns an existing person to the tree of a vertex, after the tree changed.
     fn keep(&mut self, tag: u32, vertex: u32) {
         let root = self.forest.root(vertex);
         self.forest.tours().set_tag(root, tag);
@@ -171,7 +182,7 @@ impl Components {
         }
     }
 
-    /// A tree becomes a new person.
+    /// Creates a person for a tree.
     fn found(&mut self, root: u32, vertex: u32) {
         let entry = Entry {
             label: self.next,
@@ -193,7 +204,7 @@ impl Components {
         self.forest.tours().set_tag(root, tag);
     }
 
-    /// There is no such person any more.
+    /// Removes a person.
     fn vanish(&mut self, tag: u32) {
         if let Some(entry) = self.persons.get_mut(tag as usize) {
             self.moves.labels.push(entry.label);

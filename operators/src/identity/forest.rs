@@ -1,32 +1,44 @@
-//! Forest: which vertices hang together, while links come and go in any order.
+//! Fully dynamic connectivity: which vertices are connected, while links come and go in any order.
 //!
-//! Each link has a level. The links of level `i` and above contain a forest that spans what they join, as tours
-//! ([`super::tours`]), and a tree of level `i` has at most `n / 2^i` vertices. Where a link of the forest is cut, another
-//! one that joins the two parts is looked for among the loose links of the smaller part, level by level; whatever is looked at
-//! in vain rises by a level, so that it is looked at at most log `n` times in its life. So a change costs log² `n` steps,
-//! counted over all changes, whatever the history (Holm, de Lichtenberg and Thorup 2001). The links of the forest rise
-//! only when the first loose one does, so that trees, which most persons are, stay on their level.
+//! This is the algorithm of Holm, de Lichtenberg and Thorup (2001, *Poly-logarithmic deterministic
+//! fully-dynamic algorithms for connectivity, minimum spanning tree, 2-edge, and biconnectivity*,
+//! Journal of the ACM 48) over Euler tour trees ([`super::tours`]). Each link has a level, and is
+//! either part of a spanning forest or *loose*. The forest links of level `i` and above span what
+//! all links of level `i` and above connect, and a tree of level `i` has at most `n / 2^i`
+//! vertices.
+//!
+//! When a forest link is removed, another link that connects the two parts is searched among the
+//! loose links of the smaller part, from the level of the removed link down to 0. A loose link that
+//! does not connect the parts rises by one level, so it is examined at most log `n` times in total.
+//! A change takes O(log² `n`) steps, amortized over any history. Unlike in the paper, the forest
+//! links of the smaller part rise only when its first loose link does, so that trees, which most
+//! persons are, stay on level 0 and need no entries above.
 
 use rustc_hash::FxHashMap;
 
 use super::tours::{LEVEL, LOOSE, NOWHERE, Place, Tours};
 
-/// A link between two vertices.
+/// The index of a link between two vertices. Indices of removed links are used again.
 pub(super) type Link = u32;
 
-/// No link at all.
+/// The absence of a link.
 pub(super) const NO_LINK: Link = u32::MAX;
 
+/// A link: its ends, its level, and its place in the forest or in the lists of loose links.
 struct Ends {
+    /// The two vertices.
     ends: [u32; 2],
-    /// Of a link of the forest its two places on level 0; of a loose one its neighbours in the lists of both
-    /// ends, each before and behind.
+    /// For a forest link, its two places in the tours of level 0. For a loose link, its neighbors
+    /// in the lists of both ends: the previous and the next one for each.
     threads: [u32; 4],
+    /// The highest level on which the link exists.
     level: u8,
+    /// Whether the link is part of the spanning forest.
     in_forest: bool,
 }
 
 impl Ends {
+    /// The index of a vertex in `ends`.
     fn side(&self, vertex: u32) -> usize {
         usize::from(self.ends[0] != vertex)
     }
@@ -35,37 +47,42 @@ impl Ends {
 /// A vertex on one level.
 #[derive(Clone, Copy)]
 struct Stop {
+    /// Its place in the tour of its tree on this level.
     place: Place,
-    /// The first of its loose links.
+    /// The first of its loose links of this level.
     loose: Link,
 }
 
+/// A vertex that is not on a level.
 const NO_STOP: Stop = Stop {
     place: NOWHERE,
     loose: NO_LINK,
 };
 
-/// The links, and what hangs together. Vertices are numbered by the caller, densely.
+/// The links and the spanning forests of all levels. The caller numbers the vertices densely.
 #[derive(Default)]
 pub(super) struct Forest {
+    /// The tours of the trees of all levels.
     tours: Tours,
+    /// The links, by index.
     links: Vec<Ends>,
+    /// The indices of removed links.
     free: Vec<Link>,
-    /// The vertices on level 0.
+    /// The vertices on level 0, by number.
     stops: Vec<Stop>,
-    /// The vertices on the levels above, as far as there are links.
+    /// The vertices on higher levels, as far as links of these levels end in them.
     above: FxHashMap<(u32, u8), Stop>,
-    /// The places of links of the forest on the levels above.
+    /// The places of forest links on the levels above 0.
     arcs: FxHashMap<(Link, u8), [Place; 2]>,
 }
 
 impl Forest {
-    /// How many places were looked at since this was asked last.
+    /// The number of places visited since the last call.
     pub(super) fn steps(&self) -> u64 {
         self.tours.steps()
     }
 
-    /// How many places, links, stops and arcs are kept.
+    /// The number of places, links, vertices and arcs that are stored.
     pub(super) fn entries(&self) -> usize {
         self.tours.entries()
             + (self.links.len() - self.free.len())
@@ -73,7 +90,7 @@ impl Forest {
             + self.arcs.len()
     }
 
-    /// The tours of the lowest level, by which vertices hang together.
+    /// The tours, for the weights and tags of the trees of level 0.
     pub(super) fn tours(&mut self) -> &mut Tours {
         &mut self.tours
     }
@@ -83,32 +100,34 @@ impl Forest {
         self.stop(vertex, 0).place != NOWHERE
     }
 
-    /// The place of a vertex in the forest.
+    /// The place of a vertex on level 0.
     pub(super) fn place(&self, vertex: u32) -> Place {
         self.stop(vertex, 0).place
     }
 
-    /// The root of the tree of a vertex in the forest.
+    /// The root of the tree of a vertex. It identifies the tree until the next change. Takes O(log
+    /// `n`) steps.
     pub(super) fn root(&self, vertex: u32) -> Place {
         self.tours.root(self.place(vertex))
     }
 
-    /// The vertices in the tree of one in the forest; or only those that weigh something.
+    /// Appends the vertices of the tree of a vertex to `out`; with `weighty`, only those with a
+    /// weight above 0. Subtrees without such a vertex are skipped.
     pub(super) fn tree(&self, vertex: u32, weighty: bool, out: &mut Vec<u32>) {
         self.tours.list(self.root(vertex), weighty, out);
     }
 
-    /// How many vertices and what weights are in the tree of a root.
+    /// The weight and the number of vertices of the tree of a root, to be compared in this order.
     pub(super) fn size(&self, root: Place) -> (u32, u32) {
         (self.tours.weight(root), self.tours.vertices(root))
     }
 
-    /// Whose the tree of a root is.
+    /// The tag of the tree of a root.
     pub(super) fn tag(&self, root: Place) -> u32 {
         self.tours.tag(root)
     }
 
-    /// Puts in a vertex without links.
+    /// Inserts a vertex without links.
     pub(super) fn insert(&mut self, vertex: u32) {
         let at = vertex as usize;
         if self.stops.len() <= at {
@@ -117,14 +136,15 @@ impl Forest {
         self.stops[at].place = self.tours.vertex(vertex);
     }
 
-    /// Takes out a vertex that has no links.
+    /// Removes a vertex that has no links.
     pub(super) fn remove(&mut self, vertex: u32) {
         let stop = std::mem::replace(&mut self.stops[vertex as usize], NO_STOP);
         debug_assert_eq!(stop.loose, NO_LINK, "it has no links");
         self.tours.remove(stop.place);
     }
 
-    /// Links two vertices of the forest.
+    /// Links two vertices of the forest, and returns the link. It becomes a forest link if the
+    /// vertices were not connected.
     pub(super) fn link(&mut self, a: u32, b: u32) -> Link {
         let in_forest = self.root(a) != self.root(b);
         let ends = Ends {
@@ -150,7 +170,7 @@ impl Forest {
         link
     }
 
-    /// Takes a link out, and says whether its ends no longer hang together.
+    /// Removes a link. Returns whether its ends are no longer connected.
     pub(super) fn unlink(&mut self, link: Link) -> bool {
         let Ends {
             ends: [a, b],
@@ -179,6 +199,7 @@ impl Forest {
         true
     }
 
+    /// Frees the index of a link, and all memory once no link is left.
     fn give_back(&mut self, link: Link) {
         self.free.push(link);
         if self.free.len() == self.links.len() {
@@ -186,7 +207,8 @@ impl Forest {
         }
     }
 
-    /// A loose link of the level between the trees of two vertices, no longer loose.
+    /// Finds a loose link of a level that connects the trees of two vertices, and removes it from
+    /// the lists of loose links. Links that it examines in vain rise by one level.
     fn replacement(&mut self, a: u32, b: u32, level: u8) -> Option<Link> {
         let places = [self.stop(a, level).place, self.stop(b, level).place];
         if places.contains(&NOWHERE) {
@@ -215,7 +237,7 @@ impl Forest {
         None
     }
 
-    /// Raises the forest's links of a level in the tree of a root.
+    /// Raises the forest links of a level in the tree of a root by one level.
     fn raise(&mut self, root: Place, level: u8) {
         while let Some(place) = self.tours.find(root, LEVEL) {
             let link = self.tours.item(place);
@@ -225,6 +247,7 @@ impl Forest {
         }
     }
 
+    /// A vertex on a level, or [`NO_STOP`].
     fn stop(&self, vertex: u32, level: u8) -> Stop {
         let stop = match level {
             0 => self.stops.get(vertex as usize),
@@ -233,7 +256,7 @@ impl Forest {
         stop.copied().unwrap_or(NO_STOP)
     }
 
-    /// The place of a vertex on a level, made where there is none yet.
+    /// A vertex on a level, inserted if it is not there yet.
     fn stop_mut(&mut self, vertex: u32, level: u8) -> &mut Stop {
         match level {
             0 => &mut self.stops[vertex as usize],
@@ -247,7 +270,7 @@ impl Forest {
         }
     }
 
-    /// Forgets a vertex on a level where no link ends in it.
+    /// Removes a vertex from a level above 0 if no link of the level ends in it.
     fn tidy(&mut self, vertex: u32, level: u8) {
         let stop = self.stop(vertex, level);
         if level > 0
@@ -260,7 +283,7 @@ impl Forest {
         }
     }
 
-    /// Puts a link into the forest of a level.
+    /// Inserts a link into the forest of a level.
     fn join(&mut self, link: Link, level: u8) {
         let Ends {
             ends: [a, b],
@@ -279,7 +302,7 @@ impl Forest {
         }
     }
 
-    /// Takes a link out of the forest of a level.
+    /// Removes a link from the forest of a level.
     fn cut(&mut self, link: Link, level: u8) {
         let ends = &self.links[link as usize];
         let [a, b] = ends.ends;
@@ -294,7 +317,7 @@ impl Forest {
         self.tidy(b, level);
     }
 
-    /// Puts a loose link into the lists of its ends.
+    /// Inserts a loose link into the lists of its ends.
     fn thread(&mut self, link: Link) {
         let Ends { ends, level, .. } = self.links[link as usize];
         for (side, vertex) in ends.into_iter().enumerate() {
@@ -310,7 +333,7 @@ impl Forest {
         }
     }
 
-    /// Takes a loose link out of the lists of its ends.
+    /// Removes a loose link from the lists of its ends.
     fn unthread(&mut self, link: Link) {
         let Ends {
             ends,
@@ -349,7 +372,7 @@ mod tests {
 
     use super::*;
 
-    /// Which vertex stands for each by the links alone.
+    /// A representative of the component of each vertex, computed from the links alone.
     fn by_links(vertices: u32, links: &BTreeMap<(u32, u32), Link>) -> Vec<u32> {
         let mut of: Vec<u32> = (0..vertices).collect();
         for (a, b) in links.keys() {
@@ -359,6 +382,8 @@ mod tests {
         of
     }
 
+    /// Random insertions and removals of links against components computed from scratch. Nothing is
+    /// left once everything is removed.
     #[test]
     fn hangs_together_as_the_links_say() {
         for seed in 0..12 {

@@ -1,51 +1,65 @@
-//! Tours: sequences of places that are split and joined in logarithmic time.
+//! Euler tour trees: sequences of places that are split and joined in logarithmic time.
 //!
-//! A tree of links is kept as the tour around it (Henzinger and King 1999): each vertex has a place in it, and each link
-//! one on the way there and one on the way back. To cut a link is to take out what stands between its two places. The
-//! sequences are treaps in one arena, with sums over whole tours at their roots. Priorities come from the places' own
-//! numbers, so that equal histories make equal treaps.
+//! A tree is stored as a tour around it (Henzinger and King 1999, *Randomized fully dynamic graph
+//! algorithms with polylogarithmic time per operation*, Journal of the ACM 46): each vertex has one
+//! place in the tour, and each link has two, one for each direction. Cutting a link removes what is
+//! between its two places from the tour.
+//!
+//! A tour is a treap (Seidel and Aragon 1996, *Randomized search trees*) ordered by position, and
+//! all treaps share one arena. Each node aggregates its subtree, so that the root knows the whole
+//! tour. The priority of a node is a hash of its index instead of a random number: equal histories
+//! produce equal treaps, and the expected depth is that of random priorities, because indices do
+//! not depend on the content of a tour.
 
 use std::cell::Cell;
 
-/// A place in a tour.
+/// The index of a place in the arena.
 pub(super) type Place = u32;
 
-/// No place at all.
+/// The absence of a place.
 pub(super) const NOWHERE: Place = u32::MAX;
 
-/// Says of a place that it is a vertex.
+/// The mark of a place that belongs to a vertex.
 const VERTEX: u8 = 1;
-/// Says of a vertex that links which are no part of the forest end in it.
+/// The mark of a vertex in which loose links end: links that are not part of the forest.
 pub(super) const LOOSE: u8 = 2;
-/// Says of a place that it stands for a link of the very level of its tour.
+/// The mark of a place that represents a link whose level is that of its tour.
 pub(super) const LEVEL: u8 = 4;
 
+/// A place, as a node of its treap.
 struct Slot {
     parent: Place,
     left: Place,
     right: Place,
-    /// The vertex, or the link.
+    /// The vertex or the link.
     item: u32,
+    /// The weight of the vertex; 0 for links.
     weight: u32,
-    /// Aggregate over the place and all below it; the weights stop at the largest number.
+    /// The sum of the weights of the subtree, saturating.
     weights: u32,
+    /// The number of vertices in the subtree.
     vertices: u32,
-    /// Whose the tour is; of the root alone.
+    /// The tag of the tour; valid at the root only.
     tag: u32,
+    /// The marks of the place itself.
     own: u8,
+    /// The marks of any place in the subtree.
     any: u8,
 }
 
 /// All tours.
 #[derive(Default)]
 pub(super) struct Tours {
+    /// The arena.
     slots: Vec<Slot>,
+    /// The unused indices of the arena.
     free: Vec<Place>,
-    /// How many places were looked at.
+    /// The number of places visited, for tests and metrics of the cost.
     steps: Cell<u64>,
 }
 
-/// The priority of a place: its number, well mixed (the finaliser of SplitMix64).
+/// The priority of a place: its index, mixed by the finalizer of SplitMix64 (Steele, Lea and Flood
+/// 2014, *Fast splittable pseudorandom number generators*).
 fn priority(place: Place) -> u64 {
     let mixed = (u64::from(place) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -54,12 +68,12 @@ fn priority(place: Place) -> u64 {
 }
 
 impl Tours {
-    /// How many places were looked at since this was asked last.
+    /// The number of places visited since the last call.
     pub(super) fn steps(&self) -> u64 {
         self.steps.take()
     }
 
-    /// How many places there are.
+    /// The number of places.
     pub(super) fn entries(&self) -> usize {
         self.slots.len() - self.free.len()
     }
@@ -78,6 +92,7 @@ impl Tours {
         &mut self.slots[place as usize]
     }
 
+    /// Allocates a place that is a tour of its own.
     fn new_place(&mut self, item: u32, own: u8) -> Place {
         let slot = Slot {
             parent: NOWHERE,
@@ -103,12 +118,12 @@ impl Tours {
         }
     }
 
-    /// A tour of one vertex.
+    /// Creates a tour that consists of one vertex.
     pub(super) fn vertex(&mut self, vertex: u32) -> Place {
         self.new_place(vertex, VERTEX)
     }
 
-    /// Gives back a place that stands alone.
+    /// Removes a place that is a tour of its own, and frees all memory once no place is left.
     pub(super) fn remove(&mut self, place: Place) {
         debug_assert!(self.is_alone(place), "what is given back stands alone");
         self.free.push(place);
@@ -120,13 +135,13 @@ impl Tours {
         }
     }
 
-    /// Whether a place is all of its tour.
+    /// Whether a place is a tour of its own.
     pub(super) fn is_alone(&self, place: Place) -> bool {
         let slot = self.at(place);
         [slot.parent, slot.left, slot.right] == [NOWHERE; 3]
     }
 
-    /// The root of a place's tour, which stands for the tour until it is changed.
+    /// The root of the tour of a place. It identifies the tour until the next change.
     pub(super) fn root(&self, mut place: Place) -> Place {
         loop {
             match self.at(place).parent {
@@ -136,32 +151,32 @@ impl Tours {
         }
     }
 
-    /// How many vertices are in the tour of a root.
+    /// The number of vertices in the tour of a root.
     pub(super) fn vertices(&self, root: Place) -> u32 {
         self.at(root).vertices
     }
 
-    /// The sum of weights in the tour of a root.
+    /// The sum of the weights in the tour of a root, saturating.
     pub(super) fn weight(&self, root: Place) -> u32 {
         self.at(root).weights
     }
 
-    /// Whose the tour of a root is.
+    /// The tag of the tour of a root.
     pub(super) fn tag(&self, root: Place) -> u32 {
         self.at(root).tag
     }
 
-    /// Says whose the tour of a root is.
+    /// Sets the tag of the tour of a root. A change of the tour may lose it.
     pub(super) fn set_tag(&mut self, root: Place, tag: u32) {
         self.at_mut(root).tag = tag;
     }
 
-    /// The vertex or link of a place.
+    /// The vertex or the link of a place.
     pub(super) fn item(&self, place: Place) -> u32 {
         self.at(place).item
     }
 
-    /// Gives a vertex its weight.
+    /// Sets the weight of the vertex of a place.
     pub(super) fn set_weight(&mut self, place: Place, weight: u32) {
         if self.at(place).weight != weight {
             self.at_mut(place).weight = weight;
@@ -169,7 +184,7 @@ impl Tours {
         }
     }
 
-    /// Marks a place or takes the mark away.
+    /// Sets or clears a mark of a place.
     pub(super) fn mark(&mut self, place: Place, mark: u8, is: bool) {
         let slot = self.at_mut(place);
         slot.own = if is {
@@ -180,7 +195,7 @@ impl Tours {
         self.sum_up(place);
     }
 
-    /// Some place of a root's tour that has a mark.
+    /// Some place with a mark in the tour of a root, if any.
     pub(super) fn find(&self, root: Place, mark: u8) -> Option<Place> {
         let mut place = root;
         if self.at(place).any & mark == 0 {
@@ -196,7 +211,9 @@ impl Tours {
         }
     }
 
-    /// Appends the vertices of a root's tour, or only those that weigh something.
+    /// Appends the vertices of the tour of a root to `out`; with `weighty`, only those with a
+    /// weight above
+    /// 0. Takes O(log `n`) steps for each vertex that is appended.
     pub(super) fn list(&self, root: Place, weighty: bool, out: &mut Vec<u32>) {
         let mut waiting = vec![root];
         while let Some(place) = waiting.pop() {
@@ -214,7 +231,7 @@ impl Tours {
         }
     }
 
-    /// Joins the tours of two vertices by a link, and says which places it has.
+    /// Joins the tours of two vertices by a link, and returns the two places of the link.
     pub(super) fn link(&mut self, a: Place, b: Place, link: u32) -> [Place; 2] {
         let arcs = [self.new_place(link, 0), self.new_place(link, 0)];
         let (a, b) = (self.begin_at(a), self.begin_at(b));
@@ -224,7 +241,7 @@ impl Tours {
         arcs
     }
 
-    /// Cuts the link with these places, and removes them.
+    /// Cuts the link with these two places, in either order, and removes the places.
     pub(super) fn cut(&mut self, [first, second]: [Place; 2]) {
         let (before, from) = self.split(first, false);
         // The part between the two places is one tree, what stands around them is the other.
@@ -246,13 +263,13 @@ impl Tours {
         self.remove(second);
     }
 
-    /// Turns a tour so that it begins at a place.
+    /// Rotates a tour so that it begins at a place, and returns its root.
     fn begin_at(&mut self, place: Place) -> Place {
         let (before, from) = self.split(place, false);
         self.join(from, before)
     }
 
-    /// Aggregate up a place anew.
+    /// Computes the aggregates of a place from its children.
     fn sum(&mut self, place: Place) {
         let slot = self.at(place);
         let (mut weights, mut vertices) = (slot.weight, u32::from(slot.own & VERTEX));
@@ -269,7 +286,7 @@ impl Tours {
         (slot.weights, slot.vertices, slot.any) = (weights, vertices, any);
     }
 
-    /// Aggregate up a place and all above it.
+    /// Computes the aggregates of a place and of all its ancestors.
     fn sum_up(&mut self, mut place: Place) {
         while place != NOWHERE {
             self.sum(place);
@@ -277,7 +294,7 @@ impl Tours {
         }
     }
 
-    /// Splits a tour before a place, or behind it, and returns the roots of both parts.
+    /// Splits a tour before a place, or after it if `behind`, and returns the roots of both parts.
     fn split(&mut self, place: Place, behind: bool) -> (Place, Place) {
         let slot = self.at_mut(place);
         let mut above = std::mem::replace(&mut slot.parent, NOWHERE);
@@ -311,7 +328,7 @@ impl Tours {
         (before, after)
     }
 
-    /// Joins two tours, of which either may be empty, and returns the root.
+    /// Concatenates two tours, either of which may be empty, and returns the root.
     fn join(&mut self, a: Place, b: Place) -> Place {
         if a == NOWHERE || b == NOWHERE {
             return a.min(b);

@@ -1,13 +1,14 @@
-//! Every counter of records says what its help says: over random histories it is what the oracle counts from all that
-//! arrived, on any number of workers and in any batches.
+//! The counters of records: over random histories each equals what the oracle counts from
+//! everything that arrived, with any number of workers and any division into batches.
 
 use crate::support::runner::{Steps, play};
 use tributary_operators::event::Event;
 use tributary_operators::stats::Snapshot;
 use tributary_oracle::counts::{Counts, counts};
 use tributary_oracle::history::random;
-use tributary_oracle::{Withheld, hold, withheld};
+use tributary_oracle::{Withheld, fold_events, withheld};
 
+/// The counters of a snapshot, in the oracle's type.
 fn of(snapshot: Snapshot) -> Counts {
     Counts {
         held: snapshot.held,
@@ -17,6 +18,7 @@ fn of(snapshot: Snapshot) -> Counts {
     }
 }
 
+/// The withheld records of a snapshot, in the oracle's type.
 fn withheld_of(snapshot: Snapshot) -> Withheld {
     Withheld {
         restricted: snapshot.restricted,
@@ -26,14 +28,17 @@ fn withheld_of(snapshot: Snapshot) -> Withheld {
     }
 }
 
-/// What no number counts, or not for everything, is counted by its cause; also of what is corrected, withdrawn, restricted
-/// and allowed again.
+/// Records that are not used, or not for everything, are counted by reason, also after corrections,
+/// withdrawals, restrictions and renewals.
 #[test]
-fn counters_say_why_records_do_not_count() {
+fn withheld_records_are_counted_by_reason() {
     let mut sum = Withheld::default();
     for seed in 0..200 {
         let history = random(seed, 4 + (seed % 90) as usize);
-        let expected = withheld(&history.settings, &hold(history.batches.iter().flatten()));
+        let expected = withheld(
+            &history.settings,
+            &fold_events(history.batches.iter().flatten()),
+        );
         let workers = [1, 2, 3, 8][(seed % 4) as usize];
         let steps: Steps = history.batches.into_iter().map(|of| (of, 0)).collect();
         let counted = play(&history.settings, workers, &[], &steps).counts;
@@ -61,8 +66,9 @@ fn counters_say_why_records_do_not_count() {
     );
 }
 
+/// Duplicates, corrections and superseded records are counted as the oracle does.
 #[test]
-fn counters_say_what_the_oracle_counts() {
+fn counters_equal_those_of_the_oracle() {
     let mut sum = Counts::default();
     let mut repeated_statements = 0;
     for seed in 0..200 {
@@ -101,7 +107,7 @@ fn counters_say_what_the_oracle_counts() {
     assert!(repeated_statements > 10, "{repeated_statements}");
 }
 
-/// Whether places in the order of arrival ascend from batch to batch.
+/// Whether positions in the order of arrival ascend from batch to batch.
 fn in_order(batches: &[Vec<Event>]) -> bool {
     let mut last = None;
     batches.iter().all(|batch| {

@@ -1,32 +1,36 @@
-//! The default gate in random histories: a crowd buys, passes by, changes its mind, is corrected, refunded and erased, and
-//! what is told goes by `k` 50 and `k_delta` 10 over releases that are minutes, days and months apart.
+//! The default release gate (`k` 50, `k_delta` 10) in random histories of a crowd.
 //!
-//! In every history any number of workers tells the same, cells and consents; what is told at each release is what the batch
-//! oracle computes from the records held at that moment, of the groups that may leave and of no other
-//! ([`tributary_oracle::waiting`]), before a restart in the middle and after it; and once all is taken back nothing stands
-//! outside and no stage holds an entry.
+//! The crowd buys, passes stores, changes its consent, is corrected, refunded and erased, with
+//! releases that are minutes, days and months apart. In every history:
 //!
-//! `TRIBUTARY_HISTORIES` sets how many histories are run, `TRIBUTARY_SEED` where they start.
+//! - any number of workers publishes the same cells and consent counts;
+//! - each release publishes exactly the groups that must be published, with the values that the
+//!   batch oracle computes from the stored records ([`tributary_oracle::cadence`]), before a
+//!   restart in the middle and after it;
+//! - once everything is retracted, no cell is published, and no operator stores an entry.
+//!
+//! `TRIBUTARY_HISTORIES` sets the number of histories, `TRIBUTARY_SEED` the first seed.
 
 use std::collections::BTreeMap;
 
-use crate::support::crowd::{self, START, and_all_is_taken_back};
+use crate::support::crowd::{self, START, then_retract_everything};
 use crate::support::runner::{Played, Steps, play};
 use crate::support::shop::{DAY, MINUTE, known};
-use crate::support::{Released, chosen};
+use crate::support::{Released, number_from_env};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::cell::{Cell, Family};
 use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
 use tributary_operators::settings::Settings;
+use tributary_oracle::cadence::{CadenceModel, ConsentCountsModel};
 use tributary_oracle::history::{History, random, without_dropped_devices};
-use tributary_oracle::waiting::{Gauge, Waiting};
-use tributary_oracle::{Held, hold};
+use tributary_oracle::{StoredState, fold_events};
 
+/// The only brand.
 const BRAND: BrandId = BrandId(0);
 
-/// Two runs tell the same in every step.
+/// Asserts that two runs publish the same in every step.
 fn same(one: &Played, other: &Played, case: &str) {
     for (step, (one, other)) in one.published.iter().zip(&other.published).enumerate() {
         let missing = |of: &[(Cell, bool)], from: &[(Cell, bool)]| {
@@ -43,28 +47,28 @@ fn same(one: &Played, other: &Played, case: &str) {
     assert_eq!(one.consents, other.consents, "{case}");
 }
 
-/// What is held behind every step.
-fn held(steps: &Steps) -> Vec<Held> {
+/// The stored state after every step.
+fn held(steps: &Steps) -> Vec<StoredState> {
     let mut events: Vec<Event> = Vec::new();
     let each = steps.iter().map(|(more, _)| {
         events.extend(more.iter().cloned());
-        hold(&events)
+        fold_events(&events)
     });
     each.collect()
 }
 
-/// What is told in every step is what may be told then. Gives in how many steps something waits.
+/// Checks the cells published in each step. Returns the number of steps in which a change waits.
 fn assert_waits(
-    mut waiting: Waiting,
+    mut model: CadenceModel,
     steps: &Steps,
-    held: &[Held],
+    held: &[StoredState],
     known: &[Released],
     case: &str,
 ) -> usize {
     let mut waited = 0;
     let each = steps.iter().zip(held).zip(known).enumerate();
     for (step, (((_, now), held), outside)) in each {
-        match waiting.release(*now, held, outside) {
+        match model.release(*now, held, outside) {
             Ok(groups) => waited += usize::from(groups > 0),
             Err(what) => panic!("{case}, step {step}: {what}"),
         }
@@ -72,12 +76,17 @@ fn assert_waits(
     waited
 }
 
-/// What is told of consents in every step is what may be told then. Gives how many steps tell any.
-fn assert_consents(settings: &Settings, held: &[Held], played: &Played, case: &str) -> usize {
-    let mut gauge = Gauge::default();
+/// Checks the consent counts published in each step. Returns the number of steps with any.
+fn assert_consents(
+    settings: &Settings,
+    held: &[StoredState],
+    played: &Played,
+    case: &str,
+) -> usize {
+    let mut model = ConsentCountsModel::default();
     let mut shown = 0;
     for (step, (held, published)) in held.iter().zip(&played.consents).enumerate() {
-        let right = gauge.tell(BRAND, &settings.brands[&BRAND], held);
+        let right = model.release(BRAND, &settings.brands[&BRAND], held);
         let published = published.iter().map(|((_, step), counts)| (*step, *counts));
         assert_eq!(
             published.collect::<BTreeMap<_, _>>(),
@@ -89,16 +98,17 @@ fn assert_consents(settings: &Settings, held: &[Held], played: &Played, case: &s
     shown
 }
 
+/// The guarantees of this module, for one history after the other.
 #[test]
-fn the_default_gate_tells_what_is_so_and_takes_it_back() {
-    let start = chosen("TRIBUTARY_SEED", 0);
+fn the_default_gate_publishes_what_the_oracle_computes() {
+    let start = number_from_env("TRIBUTARY_SEED", 0);
     let (mut shown, mut visits, mut waited, mut consents) = (0, 0, 0, 0);
-    let histories = chosen("TRIBUTARY_HISTORIES", 50);
+    let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = crowd::settings(&mut rng);
         let history = crowd::history(&mut rng);
-        let steps = and_all_is_taken_back(history.clone());
+        let steps = then_retract_everything(history.clone());
         let (some, others) = (
             [1, 2, 3, 8][(seed % 4) as usize],
             [2, 3, 8, 1][(seed % 4) as usize],
@@ -109,8 +119,8 @@ fn the_default_gate_tells_what_is_so_and_takes_it_back() {
         same(&one, &other, &format!("{case} and {others}"));
 
         let (held, all) = (held(&steps), known(&one.published));
-        let waiting = Waiting::new(&settings, BRAND).unwrap();
-        waited += assert_waits(waiting, &steps, &held, &all, &case);
+        let model = CadenceModel::new(&settings, BRAND).unwrap();
+        waited += assert_waits(model, &steps, &held, &all, &case);
         consents += assert_consents(&settings, &held, &one, &case);
         let published = one
             .published
@@ -127,7 +137,7 @@ fn the_default_gate_tells_what_is_so_and_takes_it_back() {
             assert!(left.is_empty(), "{case} or {others}: {left:?}");
         }
 
-        // A restart in the middle: all that was known goes in at once, and what stood outside is met.
+        // A restart in the middle: all earlier events arrive at once, and the published cells are reconciled.
         let middle = rng.random_range(0..history.len());
         let before = steps[..=middle]
             .iter()
@@ -146,13 +156,13 @@ fn the_default_gate_tells_what_is_so_and_takes_it_back() {
         if restored.is_empty() {
             continue;
         }
-        let mut waiting = Waiting::new(&settings, BRAND).unwrap();
-        waiting.restore(&all[middle]);
+        let mut model = CadenceModel::new(&settings, BRAND).unwrap();
+        model.restore(&all[middle]);
         let published = play(&settings, others, &restored, &again).published;
         let case = format!("seed {seed}, {others} workers, after a restart");
         let all = known(&published);
-        assert_waits(waiting, &again, &held[middle..], &all, &case);
-        // What had changed before the restart, by nobody knows whom, may wait for more than what is taken back behind it.
+        assert_waits(model, &again, &held[middle..], &all, &case);
+        // Changes from before the restart have unknown contributors and may wait for more than the retractions after it.
     }
     // The histories do what they are there for.
     let many = histories as usize;
@@ -162,11 +172,11 @@ fn the_default_gate_tells_what_is_so_and_takes_it_back() {
     );
 }
 
-/// The histories of all kinds of records, at small gates: the same on any number of workers.
+/// Histories of all kinds of records with small gates publish the same on any number of workers.
 #[test]
 fn what_waits_is_the_same_on_any_number_of_workers() {
-    let start = chosen("TRIBUTARY_SEED", 0);
-    for seed in start..start + chosen("TRIBUTARY_HISTORIES", 50) {
+    let start = number_from_env("TRIBUTARY_SEED", 0);
+    for seed in start..start + number_from_env("TRIBUTARY_HISTORIES", 50) {
         let History {
             mut settings,
             batches,

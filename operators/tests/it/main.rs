@@ -1,22 +1,22 @@
-//! The dataflow against the oracle and against its own promises, a module per promise.
+//! The dataflow against the batch oracle and against its own guarantees, one module per guarantee.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
-mod changes_wait;
-mod computes_nobody;
+mod consent_toggles;
 mod counters;
-mod crowded_days;
 mod default_gate;
-mod expires_what_was_judged;
-mod held_and_erased;
-mod isolates_nobody;
-mod links_end;
-mod noise_hides;
+mod device_limit;
+mod differencing_attacks;
+mod erasure;
+mod link_lifetime;
+mod noise;
 mod published_packages;
-mod questions_of_rights;
+mod publishes_differences;
 mod random_histories;
+mod release_cadence;
+mod retention_queries;
 mod retracted;
+mod rights_queries;
+mod singling_out;
 mod skewed_input;
 mod support;
-mod told_once;
-mod withdrawn_and_renewed;

@@ -1,8 +1,9 @@
-//! The real dataflow against what published packages compute from the same journeys: the rule models within the
-//! rounding of integers, Markov's removal effects and Shapley within a millionth.
+//! The dataflow against published attribution packages on the same journeys: the rule models agree
+//! within the rounding of integers, Markov's removal effects and Shapley values within a millionth.
 //!
-//! Every journey becomes the records of one person: a click per touch, and an order where it converted. The
-//! data's SOURCE.txt says which package defines which model alike.
+//! Every journey becomes the records of one person: a click per touchpoint, and an order if it
+//! converted. The file SOURCE.txt of the data says which package uses the same definition for which
+//! model.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -20,12 +21,14 @@ use tributary_operators::record::{
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 
-/// A conversion is worth this much, so that rounding to minor units stays below the tolerance.
+/// The value of a conversion in minor units, large enough that rounding stays below the tolerance.
 const WORTH: i64 = 1_000_000_000;
+/// One hour in milliseconds.
 const HOUR: i64 = 3_600_000;
-/// All conversions stand at one moment of one month.
+/// The time of all conversions, Unix milliseconds.
 const NOW: i64 = 1_700_000_000_000;
 
+/// The folder of a data set, or `None` with a printed reason if it is missing.
 fn folder(name: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../shared/data/attribution")
@@ -37,6 +40,7 @@ fn folder(name: &str) -> Option<PathBuf> {
     Some(folder)
 }
 
+/// The text of a file, decompressed if necessary.
 fn text(path: PathBuf) -> String {
     let bytes = std::fs::read(&path).unwrap();
     let mut text = String::new();
@@ -48,19 +52,21 @@ fn text(path: PathBuf) -> String {
     text
 }
 
+/// The results of a package.
 fn results(folder: &Path, file: &str) -> Value {
     let document: Value = serde_json::from_str(&text(folder.join(file))).unwrap();
     document["results"].clone()
 }
 
-/// The touches, oldest first, as channel and hours before the conversion; how often they converted,
-/// and how often not.
+/// The touchpoints of a journey, oldest first, as channel and hours before the conversion; how
+/// often it converted, and how often it did not.
 struct Journey {
     touches: Vec<(String, f64)>,
     conversions: usize,
     nulls: usize,
 }
 
+/// The journeys of a data set.
 fn journeys(text: &str) -> Vec<Journey> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let rows = reader.deserialize::<BTreeMap<String, String>>();
@@ -95,7 +101,8 @@ fn journeys(text: &str) -> Vec<Journey> {
     .collect()
 }
 
-/// The records of all journeys. Null journeys are left out where only rules are asked for.
+/// The records of all journeys. Journeys without a conversion are left out if only rule models are
+/// compared.
 fn events(journeys: &[Journey], with_nulls: bool) -> Vec<Event> {
     let mut events = Vec::new();
     let mut words: BTreeMap<Label, Arc<str>> = BTreeMap::new();
@@ -170,6 +177,7 @@ fn events(journeys: &[Journey], with_nulls: bool) -> Vec<Event> {
     words.chain(events).collect()
 }
 
+/// The cells that the dataflow releases.
 fn released(events: &[Event], half_life: i64) -> Released {
     let brand = BrandSettings {
         name: "acme".into(),
@@ -190,7 +198,7 @@ fn released(events: &[Event], half_life: i64) -> Released {
     .unwrap()
 }
 
-/// The value that each channel has under a model, in conversions.
+/// The value of each channel under a model, in conversions.
 fn by_model(released: &Released, model: &str) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
     let attribution = released
@@ -226,6 +234,7 @@ fn expected(value: &Value) -> BTreeMap<String, f64> {
     numbers
 }
 
+/// Asserts that the numbers of all channels agree within a tolerance.
 fn assert_close(what: &str, actual: BTreeMap<String, f64>, value: &Value, slack: f64) {
     let expected = expected(value);
     let keys = |map: &BTreeMap<String, f64>| map.keys().cloned().collect::<Vec<_>>();
@@ -237,6 +246,7 @@ fn assert_close(what: &str, actual: BTreeMap<String, f64>, value: &Value, slack:
     }
 }
 
+/// The removal effects of the released chain.
 fn removal_effects(released: &Released) -> BTreeMap<String, f64> {
     let markov = released
         .iter()
@@ -249,6 +259,7 @@ fn removal_effects(released: &Released) -> BTreeMap<String, f64> {
         .collect()
 }
 
+/// Compares the rule models on journeys with times.
 fn check_journeys(name: &str, file: &str) {
     let Some(folder) = folder(name) else { return };
     let journeys = journeys(&text(folder.join(file)));
@@ -305,6 +316,7 @@ fn thousands_of_paths() {
     check_rules(&folder, &released);
 }
 
+/// Compares the rule models that the package offers.
 fn check_rules(folder: &Path, released: &Released) {
     let models = results(folder, "marketing-attribution-models_2.1.1.json");
     for (model, key) in [
@@ -342,7 +354,7 @@ fn web_sessions() {
     check_journeys("snowplow_fractribution", "journeys_derived.csv");
 }
 
-/// Says that a test is left out, past the capture of its output; with `CI=true` nothing may be.
+/// Reports that a test is skipped, past the capture of its output; with `CI=true` it fails.
 fn skipped(reason: std::fmt::Arguments<'_>) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");

@@ -1,51 +1,56 @@
-//! Random histories of insertions, duplicates, corrections, refunds, late records, deletions, consent, rights and of a
-//! clock by which records are past their retention: at every epoch, on any number of workers and in any batches, what is released is what the batch oracle
-//! computes from the records then held (invariant I1).
+//! The main test of correctness: random histories against the batch oracle.
 //!
-//! `TRIBUTARY_HISTORIES` sets how many histories are run, `TRIBUTARY_SEED` where they start.
+//! Histories contain insertions, duplicates, corrections, refunds, late records, deletions,
+//! consent, rights, and a clock by which records expire. At every epoch, on any number of workers
+//! and for any division into batches, the released cells are those that the oracle computes from
+//! the records stored at that time (invariant I1).
+//!
+//! `TRIBUTARY_HISTORIES` sets the number of histories, `TRIBUTARY_SEED` the first seed. A failing
+//! history is reduced before it is reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::{Pass, Released, chosen, released, run, run_settling};
+use crate::support::{Pass, Released, number_from_env, released, run, run_settling};
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::retention_query::Horizons;
 use tributary_oracle::history::{History, random, without_dropped_devices};
-use tributary_oracle::retention::{Keeper, Terms};
+use tributary_oracle::retention::{RetentionModel, RetentionPeriods};
 
-/// What the oracle says after every batch.
+/// The cells that the oracle computes after every batch.
 fn expected(history: &History) -> Vec<Released> {
-    let mut keeper = Keeper::new(&history.settings, &history.terms);
+    let mut retention = RetentionModel::new(&history.settings, &history.periods);
     let batches = history.batches.iter().zip(&history.arrives).enumerate();
     batches
         .map(|(at, (batch, arrives))| {
-            keeper.clock(*arrives, history.behind(at));
+            retention.advance_clock(*arrives, history.behind(at));
             for event in batch {
-                keeper.arrives(event.clone(), *arrives);
+                retention.receive(event.clone(), *arrives);
             }
-            let held = tributary_oracle::hold(keeper.events());
+            let held = tributary_oracle::fold_events(retention.events());
             released(tributary_oracle::cells(&history.settings, &held))
         })
         .collect()
 }
 
-fn horizons(terms: &Terms, now: i64) -> Horizons {
-    let ends = terms.ends(now);
+/// The horizons of a retention pass at a time, Unix milliseconds.
+fn horizons(periods: &RetentionPeriods, now: i64) -> Horizons {
+    let cutoffs = periods.cutoffs(now);
     Horizons {
-        cookies: ends.web,
-        transactions: ends.transactions,
-        consent: ends.consent,
-        identification: ends.persons,
+        cookies: cutoffs.web,
+        transactions: cutoffs.transactions,
+        consent: cutoffs.consent,
+        identification: cutoffs.persons,
     }
 }
 
-/// What a worker takes of each batch: nothing that is past its own time when it comes.
+/// The events of each batch that a worker accepts: none that has expired on arrival.
 fn taken(history: &History) -> Vec<Vec<Event>> {
     let batches = history.batches.iter().zip(&history.arrives);
     let taken = batches.map(|(batch, arrives)| {
         let is_in_time = |event: &&Event| match event {
-            Event::Put { record, .. } => history.terms.get(&record.brand).is_none_or(|terms| {
-                let horizons = horizons(terms, *arrives);
+            Event::Put { record, .. } => history.periods.get(&record.brand).is_none_or(|periods| {
+                let horizons = horizons(periods, *arrives);
                 horizons.expired_category(record).is_none()
             }),
             _ => true,
@@ -55,15 +60,15 @@ fn taken(history: &History) -> Vec<Vec<Event>> {
     taken.collect()
 }
 
-/// The passes that a worker makes before each batch: one for every day that begins, and every brand.
+/// The retention passes before each batch: one for every brand and every day that begins.
 fn passes(history: &History) -> Vec<Vec<Pass>> {
     const DAY: i64 = 86_400_000;
     let day = |at: usize| history.arrives[at].div_euclid(DAY);
     let of_day = |at: usize, day: i64| {
         let place = history.behind(at);
-        history.terms.iter().map(move |(&brand, terms)| Pass {
+        history.periods.iter().map(move |(&brand, periods)| Pass {
             brand,
-            horizons: horizons(terms, day * DAY),
+            horizons: horizons(periods, day * DAY),
             links: day * DAY,
             place,
         })
@@ -75,7 +80,7 @@ fn passes(history: &History) -> Vec<Vec<Pass>> {
         .collect()
 }
 
-/// Behind each batch, the salt days of which nothing more comes: they are over, and settle.
+/// After each batch, the salt days without further pings: they are closed and settled.
 fn closings(history: &History) -> Vec<Vec<(BrandId, Day)>> {
     let brands = history.settings.brands.keys().copied();
     let of = |event: &Event| match event {
@@ -97,10 +102,10 @@ fn closings(history: &History) -> Vec<Vec<(BrandId, Day)>> {
     closings
 }
 
-/// Later than every day of a history.
+/// A day later than all days of a history.
 const LAST_DAY: Day = 40_000;
 
-/// What the dataflow says after every batch.
+/// The cells that the dataflow releases after every batch.
 fn actual(history: &History, workers: usize) -> Vec<Released> {
     let closings = closings(history);
     let passes = passes(history);
@@ -120,7 +125,7 @@ fn differs(history: &History, workers: usize) -> Option<usize> {
     actual.iter().zip(&expected).position(|(a, b)| a != b)
 }
 
-/// Drops events as long as the history still fails, and keeps what is left.
+/// Removes events as long as the history still fails.
 fn smallest(mut history: History, workers: usize) -> History {
     history
         .batches
@@ -164,6 +169,7 @@ fn smallest(mut history: History, workers: usize) -> History {
     history
 }
 
+/// Prints the reduced history and panics.
 fn report(history: History, workers: usize, seed: u64) -> ! {
     let history = smallest(history, workers);
     let epoch = differs(&history, workers).unwrap_or(0);
@@ -177,7 +183,10 @@ fn report(history: History, workers: usize, seed: u64) -> ! {
         }
     }
     println!("settings: {:?}", history.settings);
-    println!("arrives: {:?}, terms: {:?}", history.arrives, history.terms);
+    println!(
+        "arrives: {:?}, periods: {:?}",
+        history.arrives, history.periods
+    );
     let actual = &actual(&history, workers)[epoch];
     let expected = &expected(&history)[epoch];
     for (key, values) in actual {
@@ -194,10 +203,11 @@ fn report(history: History, workers: usize, seed: u64) -> ! {
     panic!("the dataflow and the oracle differ");
 }
 
+/// The guarantee of this module, on 1, 2, 3 and 8 workers.
 #[test]
 fn every_epoch_equals_the_batch_oracle() {
-    let start = chosen("TRIBUTARY_SEED", 0);
-    for seed in start..start + chosen("TRIBUTARY_HISTORIES", 2_000) {
+    let start = number_from_env("TRIBUTARY_SEED", 0);
+    for seed in start..start + number_from_env("TRIBUTARY_HISTORIES", 2_000) {
         // Small histories shrink well; rare corners need large ones.
         let size = if seed % 16 == 0 {
             300
@@ -212,27 +222,27 @@ fn every_epoch_equals_the_batch_oracle() {
     }
 }
 
-/// The clock of the histories does what it is there for.
+/// In many histories the clock lets stored records expire.
 #[test]
-fn records_are_past_their_time_in_many_histories() {
+fn stored_records_expire_in_many_histories() {
     let past = |seed: &u64| {
         let history = random(*seed, 60);
-        let mut keeper = Keeper::new(&history.settings, &history.terms);
+        let mut retention = RetentionModel::new(&history.settings, &history.periods);
         for (at, batch) in history.batches.iter().enumerate() {
-            keeper.clock(history.arrives[at], history.behind(at));
+            retention.advance_clock(history.arrives[at], history.behind(at));
             for event in batch {
-                let _ = keeper.arrives(event.clone(), history.arrives[at]);
+                let _ = retention.receive(event.clone(), history.arrives[at]);
             }
         }
-        keeper.dropped() > 0
+        retention.dropped() > 0
     };
     let many = (0..300).filter(past).count();
     assert!(many > 100, "{many} of 300");
 }
 
-/// And in many a record is past its time when it comes.
+/// In many histories a record has expired when it arrives.
 #[test]
-fn records_come_too_late_in_many_histories() {
+fn records_expire_before_arrival_in_many_histories() {
     let late = |seed: &u64| {
         let history = random(*seed, 60);
         let taken = taken(&history).into_iter().map(|batch| batch.len());
@@ -242,16 +252,17 @@ fn records_come_too_late_in_many_histories() {
     assert!(many > 100, "{many} of 300");
 }
 
+/// The division into batches does not affect the released cells.
 #[test]
-fn batches_and_workers_never_show() {
-    for seed in 100_000..100_000 + chosen("TRIBUTARY_HISTORIES", 2_000) / 100 {
+fn batches_and_workers_do_not_matter() {
+    for seed in 100_000..100_000 + number_from_env("TRIBUTARY_HISTORIES", 2_000) / 100 {
         let history = random(seed, 120);
         let last = |batches: &[Vec<Event>], workers| {
             run(&history.settings, batches, workers)
                 .pop()
                 .unwrap_or_default()
         };
-        // A word is told before what uses it, as decoders do.
+        // The name of a label arrives before its first use, as decoders ensure.
         let (words, others): (Vec<Event>, Vec<Event>) = history
             .batches
             .concat()
@@ -288,12 +299,12 @@ fn batches_and_workers_never_show() {
     }
 }
 
-/// Whatever a kill leaves of the pings of days that settled, and whatever the number of workers is then: each ping counts
-/// once, and the days that settle later settle as they would have.
+/// Settled totals replace the pings of their days: whatever a crash leaves of these pings, and on
+/// any number of workers, each ping counts once, and later days settle as they would have.
 #[test]
-fn what_settled_counts_once_after_a_restart() {
+fn settled_totals_count_once_after_a_restart() {
     let mut reached = BTreeSet::new();
-    for seed in 200_000..200_000 + chosen("TRIBUTARY_HISTORIES", 2_000) / 10 {
+    for seed in 200_000..200_000 + number_from_env("TRIBUTARY_HISTORIES", 2_000) / 10 {
         let history = random(seed, 120);
         let (workers, later) = [(1, 3), (2, 1), (3, 8), (8, 2)][(seed % 4) as usize];
         let all = closings(&history);

@@ -1,18 +1,18 @@
-//! Whatever was put in and is taken back again leaves nothing behind: after any history and any restart, every record
-//! dropped and every device forgotten, no stage of any worker holds an entry, and none a word.
+//! Retraction leaves nothing behind: after any history and any restart, once every record and every
+//! device is dropped, no operator of any worker stores an entry, and none a label name.
 //!
-//! `TRIBUTARY_HISTORIES` sets how many histories are run, `TRIBUTARY_SEED` where they start.
+//! `TRIBUTARY_HISTORIES` sets the number of histories, `TRIBUTARY_SEED` the first seed.
 
 use std::collections::BTreeMap;
 
-use crate::support::chosen;
 use crate::support::crowd::retractions;
+use crate::support::number_from_env;
 use crate::support::runner::{Steps, play};
 use crate::support::shop::DAY;
 use tributary_operators::event::Event;
 use tributary_oracle::history::random;
 
-/// A release a day, behind every batch.
+/// A release per day, after every batch.
 fn daily(batches: Vec<Vec<Event>>) -> Steps {
     batches
         .into_iter()
@@ -20,12 +20,13 @@ fn daily(batches: Vec<Vec<Event>>) -> Steps {
         .collect()
 }
 
+/// The guarantee of this module.
 #[test]
 fn all_retracted_is_all_empty() {
-    let start = chosen("TRIBUTARY_SEED", 0);
+    let start = number_from_env("TRIBUTARY_SEED", 0);
     let mut reached: BTreeMap<&str, usize> = BTreeMap::new();
     let mut withdrawn = 0;
-    for seed in start..start + chosen("TRIBUTARY_HISTORIES", 2_000) / 10 {
+    for seed in start..start + number_from_env("TRIBUTARY_HISTORIES", 2_000) / 10 {
         let size = if seed % 16 == 0 {
             300
         } else {

@@ -1,7 +1,8 @@
 //! The active segment: the one that commits append to.
 //!
-//! The length of the last commit is authoritative. A failed write is truncated at once, or before the next write at the
-//! latest.
+//! The length up to the last commit, not the length of the file, is
+//! authoritative. A failed write leaves bytes after it; they are truncated at
+//! once, or before the next write at the latest.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -18,31 +19,48 @@ use crate::position::Position;
 use crate::scan::Scan;
 use crate::wire::Hex;
 
-/// The active segment of a ledger that is open.
+/// The open file of the active segment, and what its commits contain.
 pub(crate) struct ActiveSegment {
+    /// Handle for positioned reads and writes.
     file: File,
+    /// Path of the file, for error messages.
     path: PathBuf,
+    /// The ledger and the number of this segment.
     id: SegmentId,
-    /// The length up to the last commit.
+    /// Length in bytes up to the last commit.
     pub committed: u64,
-    /// The ordinal of the last commit before this segment, and of the last one in all.
+    /// Ordinal of the last commit before this segment.
     before: u64,
+    /// Ordinal of the last commit of the ledger.
     pub commits: u64,
+    /// Entries in this segment, by brand number.
     pub counts: CountsByBrand,
+    /// XXH3-128 of everything up to the last commit; the manifest stores it when
+    /// the segment is sealed.
     whole: Xxh3,
-    /// Whether a failed write may have left bytes behind the last commit.
+    /// Whether a failed write may have left bytes after the last commit.
     dirty: bool,
 }
 
-/// The data blocks of a commit, sealed for their place.
+/// The data blocks of one commit, sealed for their place in the segment.
 pub(crate) struct SealedGroup {
+    /// The blocks, one after the other.
     pub bytes: Vec<u8>,
+    /// Their number.
     pub blocks: u64,
+    /// Their entries, by brand number.
     pub counts: CountsByBrand,
 }
 
 impl ActiveSegment {
-    /// Creates the segment, durable before anything names it.
+    /// Creates a segment with nothing but its header. It is durable before anything
+    /// names it.
+    ///
+    /// `commits` is the ordinal of the last commit before it.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk; the file is removed again if possible.
     pub fn create(
         paths: &Paths,
         id: SegmentId,
@@ -75,8 +93,13 @@ impl ActiveSegment {
         })
     }
 
-    /// Goes on with the segment that was scanned, and cuts what is behind its last commit. `before` is the ordinal
-    /// of the last commit before it.
+    /// Continues the segment that `scan` has read, and truncates everything after
+    /// its last commit. `before` is the ordinal of the last commit before the
+    /// segment.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk.
     pub fn resume(
         paths: &Paths,
         id: SegmentId,
@@ -102,20 +125,28 @@ impl ActiveSegment {
         })
     }
 
+    /// The identity that seals and checksums are bound to.
     pub fn id(&self) -> SegmentId {
         self.id
     }
 
+    /// Path of the segment file.
     pub fn path(&self) -> &std::path::Path {
         &self.path
     }
 
-    /// Whether there is no commit in it yet.
+    /// Whether the segment contains no commit.
     pub fn is_empty(&self) -> bool {
         self.commits == self.before
     }
 
-    /// Appends a group and its commit, durable when this returns. Returns the bytes written.
+    /// Appends a group of blocks and their commit; durable when this returns.
+    /// Returns the number of bytes written.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Sync`] is final. After any other error the group was not
+    /// committed, and the same call may be repeated.
     pub fn commit(
         &mut self,
         group: &mut SealedGroup,
@@ -148,7 +179,13 @@ impl ActiveSegment {
         Ok(group.bytes.len() as u64)
     }
 
-    /// What the manifest says of it once it is sealed. A failed write leaves nothing behind in a sealed segment.
+    /// The manifest entry of this segment once it is sealed. Bytes of a failed
+    /// write are truncated first, because the length of a sealed segment is
+    /// checked.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk; the segment is then still active.
     pub fn seal_summary(&mut self) -> Result<SealedSegment, LedgerError> {
         if self.dirty {
             disk::truncate(&self.file, &self.path, self.committed)?;

@@ -1,11 +1,14 @@
-//! What stands in a segment: its header, data blocks and commits.
+//! The parts of a segment: header, data blocks and commits (FORMAT.md, section
+//! *Segments*).
 //!
-//! A data block holds entries of one brand: compressed, then sealed under the brand's key, and bound by the
-//! associated data to its ledger, segment and offset, so that it opens nowhere else. The checksum is over the
-//! bytes as written: it tells rot from a wrong key, and can be checked without any. A commit is in clear.
+//! A data block contains entries of one brand. They are compressed and then
+//! sealed under the brand's key; the associated data binds the block to its
+//! ledger, segment and offset, so that it cannot be opened anywhere else. The
+//! checksum covers the bytes as written: it distinguishes corruption from a
+//! wrong key, and can be verified without a key. A commit is in clear text.
 //!
-//! All checksums of a segment are seeded with that of its header, so that what was copied from another segment
-//! is not taken for this one's.
+//! All checksums of a segment are seeded with the checksum of its header, so
+//! that bytes copied from another segment are detected.
 
 use std::path::Path;
 
@@ -17,67 +20,79 @@ use crate::keyring::{BrandKey, NONCE};
 use crate::position::Position;
 use crate::wire::Input;
 
-/// The version of the format of manifests and segments.
+/// Version of the format of manifests and segments. A higher one is refused.
 pub(crate) const FORMAT: u32 = 3;
 
+/// First bytes of a segment file.
 const MAGIC: [u8; 8] = *b"TRIBSEG\n";
 
-/// The bytes of a segment's header.
+/// Length of a segment's header in bytes.
 pub(crate) const SEGMENT_HEADER: usize = 48;
 
-/// The bytes of a data block before its nonce.
+/// Length in bytes of the clear-text part of a data block, before the nonce.
 pub(crate) const DATA_HEADER: usize = 36;
 
-/// The bytes of a data block around its sealed content.
+/// Length in bytes of a data block without its sealed content: header, nonce
+/// and checksum.
 pub(crate) const DATA_FRAME: usize = DATA_HEADER + NONCE + 8;
 
-/// The bytes of a commit.
+/// Length of a commit in bytes.
 pub(crate) const COMMIT: usize = 56 + Position::BYTES;
 
-/// A data block begins with 1, a commit with these.
+/// First byte of a data block.
 pub(crate) const DATA: u8 = 1;
+/// First bytes of a commit. Long enough to search a damaged file for commits.
 pub(crate) const COMMIT_MAGIC: [u8; 8] = *b"\x02COMMIT\n";
 
-/// The level of compression: the fastest.
+/// Compression level of zstd. The fastest: blocks are written once and read
+/// once per restart.
 const LEVEL: i32 = 1;
 
-/// The most bytes that the content of a block may have before it is compressed.
+/// Maximum length in bytes of the content of a block before compression. A
+/// reader allocates no more, whatever a header states.
 pub(crate) const MAX_PLAIN: u32 = 1 << 30;
 
-/// Which segment of which ledger.
+/// Identity of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentId {
+    /// ID of the ledger, 16 random bytes.
     pub ledger: [u8; 16],
+    /// Number of the segment in its ledger, from 1; never reused.
     pub number: u64,
 }
 
-/// What precedes the content of a data block, in clear.
+/// Clear-text header of a data block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DataHeader {
+    /// Number of the brand in this ledger.
     pub brand: u16,
-    /// Bytes of the sealed content.
+    /// Length in bytes of the sealed content, including the tag of the AEAD.
     pub body: u32,
-    /// Bytes of the content before it was compressed.
+    /// Length in bytes of the content before compression.
     pub plain: u32,
+    /// Number of entries by kind.
     pub entries: EntryCounts,
 }
 
-/// The end of a group of data blocks, which counts from here on.
+/// The end of a group of data blocks: the blocks are valid from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CommitBlock {
-    /// The how manieth commit of the ledger, from 1.
+    /// Ordinal of this commit in the ledger, from 1.
     pub ordinal: u64,
-    /// Where it stands.
+    /// Offset of this commit in the file.
     pub offset: u64,
-    /// Data blocks since the commit before, and the entries in them.
+    /// Number of data blocks since the previous commit.
     pub blocks: u64,
+    /// Number of entries in these blocks.
     pub entries: u64,
+    /// Input position that these entries complete.
     pub position: Position,
-    /// The checksum over all blocks since the commit before.
+    /// Checksum of all bytes since the previous commit, or since the header.
     pub running: u64,
 }
 
 impl SegmentId {
+    /// The header of the segment, as bytes.
     pub fn header(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&FORMAT.to_le_bytes());
@@ -89,14 +104,15 @@ impl SegmentId {
         out
     }
 
-    /// What the checksums of this segment are seeded with.
+    /// Seed of all checksums of the segment: the checksum of its header.
     pub fn seed(&self) -> u64 {
         let header = self.header();
         let checksum = header.last_chunk().copied().unwrap_or_default();
         u64::from_le_bytes(checksum)
     }
 
-    /// The newer version that wrote a header, if one did.
+    /// The format version of a header that a newer version of the program has
+    /// written; `None` for any other bytes.
     pub fn newer(header: &[u8]) -> Option<u32> {
         let mut input = Input(header);
         let magic: [u8; 8] = input.array()?;
@@ -104,7 +120,12 @@ impl SegmentId {
         (magic == MAGIC && version > FORMAT).then_some(version)
     }
 
-    /// Reads a header.
+    /// Parses a segment header.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Newer`] for a higher format version, [`LedgerError::Corrupt`]
+    /// for anything else that is not a header of this version.
     pub fn read(bytes: &[u8], path: &Path) -> Result<SegmentId, LedgerError> {
         if let Some(found) = SegmentId::newer(bytes) {
             return Err(LedgerError::Newer {
@@ -124,6 +145,7 @@ impl SegmentId {
         read().ok_or_else(|| LedgerError::corrupt(path, 0, "not a segment header"))
     }
 
+    /// Associated data of a block at `offset`: it can be opened only there.
     fn place(&self, offset: u64, header: &[u8]) -> Vec<u8> {
         let mut place = b"tributary ledger block\0\0".to_vec();
         place.extend_from_slice(&self.ledger);
@@ -133,7 +155,8 @@ impl SegmentId {
         place
     }
 
-    /// Appends a data block that will stand at `offset`. None where the content is too large to be sealed.
+    /// Appends to `out` a data block that will be written at `offset`. `None` if
+    /// the content is too large for one block, or cannot be compressed or sealed.
     pub fn seal(
         &self,
         out: &mut Vec<u8>,
@@ -161,7 +184,8 @@ impl SegmentId {
         Some(())
     }
 
-    /// The content of the data block at `offset`, where the key is the one that sealed it.
+    /// The content of the data block at `offset`. `None` if `key` is not the key
+    /// that sealed it, or if the block belongs elsewhere.
     pub fn unseal(
         &self,
         offset: u64,
@@ -178,11 +202,12 @@ impl SegmentId {
 }
 
 impl DataHeader {
-    /// The bytes of the whole block.
+    /// Length in bytes of the whole block.
     pub fn block(&self) -> u64 {
         DATA_FRAME as u64 + u64::from(self.body)
     }
 
+    /// The header as bytes; `None` if a count does not fit into its field.
     fn write(&self) -> Option<Vec<u8>> {
         let mut out = vec![DATA, 0];
         out.extend_from_slice(&self.brand.to_le_bytes());
@@ -202,6 +227,8 @@ impl DataHeader {
         Some(out)
     }
 
+    /// Parses the header of a data block; `None` if these bytes are none, or state
+    /// more than [`MAX_PLAIN`] bytes of content.
     pub fn read(bytes: &[u8]) -> Option<DataHeader> {
         let mut input = Input(bytes);
         if input.array()? != [DATA, 0] {
@@ -224,6 +251,7 @@ impl DataHeader {
 }
 
 impl CommitBlock {
+    /// Appends the commit to `out`. `seed` is that of the segment.
     pub fn write(&self, out: &mut Vec<u8>, seed: u64) {
         let mut block = COMMIT_MAGIC.to_vec();
         for number in [self.ordinal, self.offset, self.blocks, self.entries] {
@@ -236,7 +264,8 @@ impl CommitBlock {
         out.extend_from_slice(&block);
     }
 
-    /// The commit that these bytes are, where they stand at `offset` of a segment with this seed.
+    /// Parses a commit at `offset` of a segment with this `seed`. `None` if the
+    /// bytes are not a commit, or one of another place.
     pub fn read(bytes: &[u8], offset: u64, seed: u64) -> Option<CommitBlock> {
         let (content, checksum) = bytes.split_last_chunk::<8>()?;
         let mut input = Input(content);

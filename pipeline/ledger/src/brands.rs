@@ -1,8 +1,10 @@
-//! Assigns each brand its number in this ledger, and checks that the configured key is the one that sealed its entries.
+//! Brand numbers: a brand under one of its secrets, within this ledger.
 //!
-//! The brand's name is permanent; within a ledger, a number stands for it. A brand whose secret was rotated gets a new
-//! number, so each block shows which secret sealed it. The manifest entry of an old number, with its key check, is
-//! removed together with the last entry under it.
+//! The name of a brand is permanent; the number is this ledger's own. A brand
+//! whose secret was rotated gets a new number, so that each block shows which
+//! secret sealed it. The manifest stores a key check with each number: a
+//! configured key that does not match is refused before anything is decrypted.
+//! An old number is removed together with the last entry under it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,19 +17,26 @@ use crate::keyring::{BrandKey, BrandKeys, Keyring};
 use crate::manifest::{Manifest, ManifestBrand};
 use crate::wire::Hex;
 
-/// The numbers under which brands are written: those of their newest keys.
+/// Number of each brand under its newest secret.
 pub(crate) type Numbers = BTreeMap<BrandId, u16>;
 
-/// A line of the manifest, found in the configuration.
+/// A brand of the manifest, with its configured keys.
 pub(crate) struct BrandKeyRef<'a> {
+    /// ID of the brand, a hash of its name.
     pub id: BrandId,
+    /// All keys of the brand.
     pub keys: &'a BrandKeys,
     /// The key of this line, which need not be the newest.
     pub key: &'a BrandKey,
 }
 
-/// Forgets the brands that the ledger holds nothing of, and finds the others in the configuration. `active` is
-/// what the active segment holds.
+/// Removes brands without entries from the manifest, verifies the keys of the
+/// others, and returns the numbers of those under their newest secret. `active`
+/// are the entries of the active segment.
+///
+/// # Errors
+///
+/// [`LedgerError::UnknownBrand`] and [`LedgerError::WrongKey`].
 pub(crate) fn assign_numbers(
     manifest: &mut Manifest,
     active: &CountsByBrand,
@@ -45,7 +54,8 @@ pub(crate) fn assign_numbers(
     Ok(numbers)
 }
 
-/// Forgets the lines under which nothing is held, but for those that are written under. True where there were any.
+/// Removes the numbers without entries or salts, except the current ones in
+/// `numbers`. Returns whether there were any.
 pub(crate) fn prune_unused(
     manifest: &mut Manifest,
     active: &CountsByBrand,
@@ -69,7 +79,13 @@ pub(crate) fn prune_unused(
     pruned
 }
 
-/// The keys of a brand that the manifest names.
+/// The key of a brand number, if the configuration has the brand and the key
+/// matches the stored check. `ledger` is the ledger's ID, `path` the file to
+/// name in an error.
+///
+/// # Errors
+///
+/// [`LedgerError::UnknownBrand`] and [`LedgerError::WrongKey`].
 pub(crate) fn find_key<'a>(
     line: &ManifestBrand,
     ledger: &[u8; 16],
@@ -93,7 +109,8 @@ pub(crate) fn find_key<'a>(
     }
 }
 
-/// The number under which a brand is written: a new line, where it has none for its newest key.
+/// The number of a brand under its newest key; enters a new number in the
+/// manifest if there is none.
 pub(crate) fn number_of(
     manifest: &mut Manifest,
     numbers: &mut Numbers,

@@ -1,9 +1,11 @@
-//! The commit: makes write batches and the position durable together.
+//! The commit: makes write batches and the input position durable together.
 //!
-//! The steps, in order: roll the active segment if it has grown too large; enter new brands and salts in the manifest;
-//! append the blocks and their commit to the active segment in one write and one `fdatasync`. Nothing counts before the
-//! last step, and a failed step leaves everything unchanged, so the same commit may be retried. Only a failed `fsync`
-//! is final.
+//! The steps, in order: seal the active segment and begin another if it has
+//! grown too large; enter new brands and salts in the manifest; append the
+//! blocks and their commit to the active segment in one write and one
+//! `fdatasync`. Nothing counts before the last step, and a failed step leaves
+//! everything unchanged, so that the same commit may be retried. Only a failed
+//! `fsync` is final.
 
 use std::collections::BTreeSet;
 
@@ -24,22 +26,23 @@ use crate::position::Position;
 use crate::rotate::rekey_run;
 use crate::write_batch::WriteBatch;
 
-/// A block is sealed when its content has grown to this many bytes.
+/// Size in bytes of the content at which a block is sealed.
 pub(crate) const CONTENT: usize = 1 << 20;
 
 /// What a commit made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// Which commit it is, from 1 on.
+    /// Ordinal of the commit in the ledger, from 1.
     pub ordinal: u64,
-    /// Bytes written.
+    /// Number of bytes written to the segment.
     pub bytes: u64,
-    /// Entries written; words that the ledger had are none.
+    /// Number of entries written. Label names that the ledger already stores are
+    /// not written again.
     pub entries: u64,
 }
 
 impl Ledger {
-    /// Takes a batch. It becomes durable with the next commit.
+    /// Adds a batch to the next commit.
     pub fn append(&mut self, mut batch: WriteBatch) {
         batch.close();
         if !batch.is_empty() {
@@ -47,12 +50,13 @@ impl Ledger {
         }
     }
 
-    /// Makes everything that was appended durable, together with the position.
+    /// Makes all appended batches durable, together with the position.
     ///
     /// # Errors
     ///
-    /// After [`LedgerError::Sync`] the process must stop. After any other error nothing was committed and nothing
-    /// is lost: what was appended is kept, and `commit` may be called again, with this position or a later one.
+    /// After [`LedgerError::Sync`] the process must stop. After any other error
+    /// nothing was committed and nothing is lost: the batches are kept, and
+    /// `commit` may be called again with this position or a later one.
     pub fn commit(&mut self, position: Position) -> Result<Commit, LedgerError> {
         self.check_usable()?;
         if self.active.committed >= self.segment_bytes {
@@ -75,7 +79,13 @@ impl Ledger {
         })
     }
 
-    /// Enters the brands and salts that are new into the manifest.
+    /// Enters new brands and salts in the manifest, which is replaced if there are
+    /// any.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownBrand`], and any error of the disk; the manifest is
+    /// then unchanged.
     fn enter_in_manifest(&mut self) -> Result<(), LedgerError> {
         let mut manifest = self.manifest.clone();
         let mut numbers = self.numbers.clone();
@@ -102,6 +112,7 @@ impl Ledger {
         Ok(())
     }
 
+    /// Brands with anything in the pending batches.
     fn pending_brands(&self) -> BTreeSet<BrandId> {
         let of_page = |batch: &WriteBatch| {
             let mut brands: BTreeSet<BrandId> = batch.brands.keys().copied().collect();
@@ -112,6 +123,11 @@ impl Ledger {
         self.pending.iter().flat_map(of_page).collect()
     }
 
+    /// The keys of a brand.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownBrand`] if the configuration does not have it.
     fn keys(&self, brand: BrandId) -> Result<&BrandKeys, LedgerError> {
         let unknown = || LedgerError::UnknownBrand {
             file: self.paths.manifest(),
@@ -120,7 +136,13 @@ impl Ledger {
         self.keyring.of(brand).ok_or_else(unknown)
     }
 
-    /// The pending entries, sealed for their place, and the words among them.
+    /// Seals the pending entries for their place in the segment. Also returns the
+    /// keys of the label names among them.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownBrand`], or an entry that is too large for a block.
+    /// Nothing is written.
     fn seal_pending(&self) -> Result<(SealedGroup, FxHashSet<NameKey>), LedgerError> {
         let mut words = FxHashSet::default();
         let mut sealer = Sealer::new(self.active.id(), self.active.committed);
@@ -157,7 +179,8 @@ impl Ledger {
         Ok((group, words))
     }
 
-    /// A run of a brand's pending words that the ledger does not have yet.
+    /// Encodes the pending label names of a brand that the ledger does not store
+    /// yet, and adds their keys to `words`.
     fn encode_new_names(
         &self,
         brand: BrandId,
@@ -181,18 +204,25 @@ impl Ledger {
     }
 }
 
-/// Puts runs together to blocks of some size, and seals them for their places.
+/// Combines runs to blocks of about [`CONTENT`] bytes and seals each for its
+/// place.
 pub(crate) struct Sealer {
+    /// The segment that the blocks are for.
     segment: SegmentId,
+    /// Offset of the first block.
     start: u64,
+    /// Content of the block that is being filled.
     content: Vec<u8>,
+    /// Its entries.
     entries: EntryCounts,
+    /// The sealed blocks.
     group: SealedGroup,
+    /// Whether a block could not be sealed.
     failed: bool,
 }
 
 impl Sealer {
-    /// The first block will stand at `start`.
+    /// A sealer whose first block will be written at offset `start`.
     pub fn new(segment: SegmentId, start: u64) -> Sealer {
         Sealer {
             segment,
@@ -208,15 +238,18 @@ impl Sealer {
         }
     }
 
+    /// The segment that the blocks are for.
     pub fn segment(&self) -> SegmentId {
         self.segment
     }
 
-    /// Where the next block will stand.
+    /// Offset of the next block.
     pub fn len(&self) -> u64 {
         self.start + self.group.bytes.len() as u64
     }
 
+    /// Adds an encoded run of a brand. All runs of a brand must be added before
+    /// [`Sealer::seal`] is called for it.
     pub fn add(&mut self, brand: u16, key: &BrandKey, run: &[u8], entries: EntryCounts) {
         self.content.extend_from_slice(run);
         self.entries += entries;
@@ -225,7 +258,7 @@ impl Sealer {
         }
     }
 
-    /// Ends the block of a brand.
+    /// Seals what was added for a brand.
     pub fn seal(&mut self, brand: u16, key: &BrandKey) {
         if self.content.is_empty() {
             return;
@@ -242,7 +275,7 @@ impl Sealer {
         self.entries = EntryCounts::default();
     }
 
-    /// The blocks, unless one could not be sealed.
+    /// The sealed blocks; `None` if an entry was too large to be sealed.
     pub fn finish(self) -> Option<SealedGroup> {
         (!self.failed).then_some(self.group)
     }

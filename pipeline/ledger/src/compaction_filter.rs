@@ -1,9 +1,13 @@
-//! The compaction filter: decides which entries are superseded.
+//! The compaction filter: determines which entries are superseded.
 //!
-//! Among the puts of a key, the one with the highest `(version, arrival)` after the last drop of the key is current; no
-//! later event can make the others current again. Entries are numbered in reading order, and the result is one bit per
-//! entry. A memory budget bounds the map from keys to their best put: where the map would exceed it, the keys are split
-//! into ranges and all segments are read once per range.
+//! Among the puts of a key, the one with the highest `(version, arrival)` after
+//! the last drop of the key is current. No later event can make the others
+//! current again, so that they need not be kept. Entries are numbered in
+//! reading order, and the result is one bit per entry.
+//!
+//! A memory budget bounds the map from keys to their best put. If the map would
+//! exceed it, the keys are split into ranges and all segments are read once per
+//! range: time is traded for memory, and the result is the same.
 
 use std::collections::hash_map::Entry;
 
@@ -17,20 +21,23 @@ use crate::keyring::Keyring;
 use crate::known_labels::KnownLabels;
 use crate::recover::{SealedBlock, SegmentPart, SegmentSet};
 
-/// Bytes that a key takes in the maps, roughly.
+/// Approximate memory per key in the maps, in bytes.
 const BYTES_PER_KEY: u64 = 96;
 
-/// The bytes of the maps, unless something else is asked for.
+/// Default memory budget of the maps, in bytes.
 pub(crate) const DEFAULT_BUDGET: u64 = 512 << 20;
 
-/// One bit for each entry.
+/// A set of entry numbers, one bit each.
 #[derive(Default)]
 pub(crate) struct Bitmap {
+    /// The bits, 64 per word, lowest first.
     bits: Vec<u64>,
+    /// Number of bits that are set.
     pub count: u64,
 }
 
 impl Bitmap {
+    /// An empty set for the numbers below `entries`.
     pub fn new(entries: u64) -> Bitmap {
         Bitmap {
             bits: vec![0; entries.div_ceil(64) as usize],
@@ -38,6 +45,7 @@ impl Bitmap {
         }
     }
 
+    /// Adds an entry. Numbers beyond the capacity are ignored.
     pub fn set(&mut self, entry: u64) {
         if let Some(word) = self.bits.get_mut((entry / 64) as usize) {
             let bit = 1 << (entry % 64);
@@ -46,13 +54,20 @@ impl Bitmap {
         }
     }
 
+    /// Whether an entry is in the set.
     pub fn get(&self, entry: u64) -> bool {
         let word = self.bits.get((entry / 64) as usize);
         word.is_some_and(|word| word >> (entry % 64) & 1 == 1)
     }
 }
 
-/// Reads the entries of segments, numbered from `first` on. The day of a record is that of UTC.
+/// Decrypts and decodes the entries of segments in order and calls `each` with
+/// the block, the number of the entry and the event. Numbers start at `first`.
+/// The day of a record is computed in UTC.
+///
+/// # Errors
+///
+/// Any error of reading, or the first error of `each`.
 pub(crate) fn read_entries(
     source: &SegmentSet,
     keyring: &Keyring,
@@ -78,13 +93,22 @@ pub(crate) fn read_entries(
     Ok(())
 }
 
+/// The best put of a key so far, and the number of its entry.
 struct BestPut {
     version: i64,
     arrival: Arrival,
     entry: u64,
 }
 
-/// Marks the superseded puts of all segments of a source; `also` sees every entry once.
+/// Marks the superseded puts in all segments of `source`. `progress` receives
+/// the bytes read and the total; `also` sees every entry once.
+///
+/// For evidence of consent the newest of equal texts is kept, and for the time
+/// of links the last of a brand.
+///
+/// # Errors
+///
+/// Any error of reading.
 pub(crate) fn mark_superseded(
     source: &SegmentSet,
     keyring: &Keyring,
@@ -187,6 +211,8 @@ pub(crate) fn mark_superseded(
     Ok(marks)
 }
 
+/// The segments that contain drops. Only these are read in the first pass of a
+/// range.
 fn parts_with_drops(source: &SegmentSet) -> Vec<SegmentPart> {
     let parts = source.parts().iter();
     parts

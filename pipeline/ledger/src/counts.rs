@@ -1,4 +1,4 @@
-//! Entry counts by kind.
+//! Entry counts by kind, as headers and the manifest store them.
 
 use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign};
@@ -10,9 +10,9 @@ use tributary_operators::event::Event;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntryCounts {
-    /// Records put.
+    /// Versions of records.
     pub put: u64,
-    /// Records dropped.
+    /// Drops of records.
     pub drop: u64,
     /// Tokenized sensor pings.
     #[serde(rename = "heard")]
@@ -20,14 +20,15 @@ pub struct EntryCounts {
     /// Names of labels.
     #[serde(rename = "word")]
     pub label_names: u64,
-    /// Evidence of consent.
+    /// Evidence of consent: the texts of consent strings.
     pub evidence: u64,
-    /// Sums of salt days that settled, up to where they did, and the time by which links are judged.
+    /// Totals of settled salt days, the marks up to which days are settled, and the
+    /// times by which links are judged.
     pub settled: u64,
 }
 
 impl EntryCounts {
-    /// All of them.
+    /// The number of all entries.
     pub fn total(&self) -> u64 {
         self.put
             + self.drop
@@ -37,7 +38,8 @@ impl EntryCounts {
             + self.settled
     }
 
-    /// Counts an event. A ping without a token is never an entry, nor that a device was dropped.
+    /// Counts an event. [`Event::Ping`] and [`Event::DropDevice`] are never entries
+    /// of a ledger.
     pub(crate) fn count(&mut self, event: &Event) {
         match event {
             Event::Put { .. } => self.put += 1,
@@ -79,17 +81,17 @@ impl std::iter::Sum for EntryCounts {
     }
 }
 
-/// Entries by the brand's number in this ledger.
+/// Entries by brand number.
 pub(crate) type CountsByBrand = BTreeMap<u16, EntryCounts>;
 
-/// Adds the counts of some blocks to others.
+/// Adds the counts of some blocks to a running total.
 pub(crate) fn add(to: &mut CountsByBrand, from: &CountsByBrand) {
     for (brand, entries) in from {
         *to.entry(*brand).or_default() += *entries;
     }
 }
 
-/// What a ledger holds.
+/// Size of a ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LedgerStats {
     /// Entries by kind; superseded ones count until a rewrite leaves them out.

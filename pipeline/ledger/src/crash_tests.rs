@@ -1,8 +1,12 @@
-//! A crash, or a failure, at every step of everything that changes the disk.
+//! A crash, or a failure, at every step of every operation that changes the
+//! disk.
 //!
-//! At each step the directory is copied as a crash would leave it: after `kill -9` everything that was written is
-//! there; after a power cut only what was synced is, or the names without the content, or the content without
-//! the names. Every copy must open, and must hold what was committed, or that and what was being committed.
+//! At each step the directory is copied as a crash would leave it. After `kill
+//! -9`, everything that was written is there. After a power cut, there may be
+//! only what was synced, or the names without the content, or the content
+//! without the names. Every copy must open, and must contain either what was
+//! committed before the operation, or what it commits.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 #[path = "../tests/it/common/mod.rs"]
@@ -27,11 +31,14 @@ use crate::disk::hook;
 use crate::rotate::rekey;
 use crate::{Kind, Ledger, LedgerError, Options, WriteBatch};
 
+/// Files below a directory, by relative path.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// What the disk surely has, and all the ways in which it could be found.
+/// Simulates power cuts: what the disk is guaranteed to have, and every state
+/// in which it could be found.
 #[derive(Default)]
 struct PowerCut {
+    /// The directory of the ledger.
     directory: PathBuf,
     /// The content of an inode when it was last synced.
     content: BTreeMap<u64, Vec<u8>>,
@@ -39,9 +46,11 @@ struct PowerCut {
     names: BTreeMap<PathBuf, BTreeMap<PathBuf, u64>>,
     /// The step that was announced, and is done when the next one is.
     announced: Option<(&'static str, PathBuf)>,
+    /// The states collected so far.
     found: BTreeSet<Files>,
 }
 
+/// Names in a directory, with their inodes.
 fn names(directory: &Path) -> BTreeMap<PathBuf, u64> {
     let entries = std::fs::read_dir(directory).into_iter().flatten();
     // Above the ledger's directory, which is synced too, other files come and go.
@@ -52,6 +61,8 @@ fn names(directory: &Path) -> BTreeMap<PathBuf, u64> {
 }
 
 impl PowerCut {
+    /// Applies the step that was announced before, remembers the next one, and
+    /// collects the possible states.
     fn pass(&mut self, next: Option<(&'static str, &Path)>) {
         if let Some((step, path)) = self.announced.take() {
             match step {
@@ -72,6 +83,8 @@ impl PowerCut {
         self.find();
     }
 
+    /// Collects the states: current or synced names, each with current or synced
+    /// content.
     fn find(&mut self) {
         let now: BTreeMap<PathBuf, BTreeMap<PathBuf, u64>> = [".", "segments"]
             .map(|name| self.directory.join(name))
@@ -103,7 +116,7 @@ impl PowerCut {
     }
 }
 
-/// Runs an operation, and returns all that crashes in it could leave.
+/// Runs an operation, and returns every state that a crash in it could leave.
 fn crashes<T>(
     directory: &Path,
     cut: &Rc<RefCell<PowerCut>>,
@@ -123,10 +136,11 @@ fn crashes<T>(
     (result, found)
 }
 
-/// What an opening finds: the events, and the days of the salts.
+/// What an opening returns: the events, and the days of the salts.
 type Found = (Vec<Event>, Vec<Day>);
 
-/// `letters` are the secrets of the brand, the oldest first.
+/// Opens a directory and returns what it contains. `letters` are the secrets of
+/// the brand, oldest first.
 fn found(directory: &Path, letters: &str) -> Found {
     let keys = rotated_keys(letters);
     let (ledger, mut recovered) = Ledger::open(options(directory), keys.clone()).unwrap();
@@ -139,12 +153,12 @@ fn found(directory: &Path, letters: &str) -> Found {
     if ledger.entries_under_old_keys() == 0 {
         assert_eq!(opens_under_older(directory, &keys), 0);
     }
-    // Whatever was found can be gone on with, and comes back without another crash.
+    // Every state can be continued, and closes without another crash.
     ledger.close().unwrap();
     (events, days)
 }
 
-/// Events of the brand as they are under the newest of these secrets.
+/// The events of the brand under the newest of these secrets.
 fn under(letters: &str, mut events: Vec<Event>) -> Vec<Event> {
     let keys = rotated_keys(letters);
     let chain = keys.of(A).unwrap().chain();
@@ -152,18 +166,24 @@ fn under(letters: &str, mut events: Vec<Event>) -> Vec<Event> {
     events
 }
 
+/// A ledger, and what it is expected to contain.
 struct Story {
     /// The secrets of the brand, the oldest first, with which the process began.
     letters: &'static str,
     directory: tempfile::TempDir,
+    /// Directory in which the state of a crash is opened.
     copy: tempfile::TempDir,
+    /// Simulator of power cuts, called at every step.
     cut: Rc<RefCell<PowerCut>>,
     ledger: Option<Ledger>,
+    /// Content before the next operation.
     now: Found,
+    /// Number of crash states that were opened.
     crashes: usize,
 }
 
 impl Story {
+    /// Creates a ledger with small segments, and a crash at every step of that.
     fn begin() -> Story {
         let mut story = Story {
             letters: "a",
@@ -185,7 +205,8 @@ impl Story {
         story
     }
 
-    /// Something happens that leads from what is held now to `then`.
+    /// Runs an operation that leads from the current content to `then`, and opens
+    /// the ledger after a crash at each of its steps.
     fn step(&mut self, then: Found, act: impl FnOnce(&mut Option<Ledger>, &Path)) {
         let then = (sorted(then.0), then.1);
         let ledger = &mut self.ledger;
@@ -206,7 +227,7 @@ impl Story {
                 [&self.now.1, &then.1].contains(&days),
                 "{found:?} in {names:?}"
             );
-            // The salt is there before what was heard under it.
+            // The salt is there before any ping under it.
             let salted =
                 self.now.1.len() <= days.len() && *events == then.0 && then.0 != self.now.0;
             assert!(!salted || *days == then.1, "{found:?} in {names:?}");
@@ -224,7 +245,7 @@ impl Story {
         self.now = then;
     }
 
-    /// The configuration has one secret more.
+    /// Replaces the secrets with which crash states are opened.
     fn exchange(&mut self, letters: &'static str) {
         let keys = rotated_keys(letters);
         let chain = keys.of(A).unwrap().chain();
@@ -237,6 +258,7 @@ impl Story {
         self.letters = letters;
     }
 
+    /// Commits events and salts.
     fn commit(&mut self, events: &[Event], salts: &[Day], sequence: u64) {
         let (mut then, mut days) = self.now.clone();
         then.extend(under(self.letters, events.to_vec()));
@@ -291,7 +313,8 @@ fn nothing_committed_is_lost_and_nothing_is_half_there() {
     assert!(story.crashes > 100, "{} crashes", story.crashes);
 }
 
-/// At every step once: the disk is full. The same operation is then tried again.
+/// At every step once: the disk is full. The same operation is then tried
+/// again.
 #[test]
 fn a_full_disk_at_any_step_is_transient() {
     fails_at_every_step(28, |error| assert_eq!(error.kind(), Kind::Full));
@@ -303,6 +326,8 @@ fn an_error_at_any_step_is_transient_unless_a_sync_or_a_rename_failed() {
     fails_at_every_step(5, |error| assert_eq!(error.kind(), Kind::Io));
 }
 
+/// Fails every step of a sequence of operations once with `errno`, and repeats
+/// the operation that failed.
 fn fails_at_every_step(errno: i32, expected: impl Fn(&LedgerError)) {
     for failing in 0.. {
         let directory = tempfile::tempdir().unwrap();
@@ -365,12 +390,14 @@ fn fails_at_every_step(errno: i32, expected: impl Fn(&LedgerError)) {
     }
 }
 
+/// Every event that the sequence writes.
 fn all_events() -> Vec<Event> {
     let puts = (1..9).flat_map(|n| [put(A, n, 0, n), put(A, 1, 0, n)]);
     puts.chain([word(A, "google")]).collect()
 }
 
-/// Whether an error must stop the process; only where a sync failed, or a rename of which nobody knows what it did.
+/// Whether an error must stop the process: only a failed sync, or a rename with
+/// unknown effect.
 fn fatal(error: &LedgerError, step: &str) -> bool {
     let sync = error.kind() == Kind::Sync;
     assert!(
@@ -380,7 +407,8 @@ fn fatal(error: &LedgerError, step: &str) -> bool {
     sync
 }
 
-/// Exchanges the secret, forgets salts, rewrites and installs, trying again where it fails. True where the process must stop.
+/// Rotates the secret, destroys salts, rewrites and installs, with a retry
+/// after each failure. Returns whether the process must stop.
 fn rewritten(
     ledger: &mut Ledger,
     written: &mut Vec<Event>,
@@ -426,7 +454,8 @@ fn rewritten(
     false
 }
 
-/// Pages survive a failed commit, and more may be appended before it is tried again.
+/// Pages survive a failed commit, and more may be appended before it is tried
+/// again.
 #[test]
 fn a_failed_commit_keeps_its_pages() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,12 +1,15 @@
-//! The steps that touch the disk, one function each.
+//! Steps that touch the disk, one function each.
 //!
-//! Durability is an order of steps, and what a crash leaves is a prefix of it. So every step goes through
-//! here, and the crash tests stop, fail or copy the directory at each of them.
+//! Durability is an order of steps, and a crash leaves a prefix of that order.
+//! Every step therefore goes through this module, and the crash tests stop,
+//! fail or copy the directory at each of them.
 //!
-//! A failed `fsync` is its own kind of error. The kernel reports a lost write once and then forgets it: a second
-//! `fsync` that succeeds says nothing about what the first one lost, and the page cache may show bytes that the
-//! disk never took. What is on the disk is then known to nobody, so that the only way on is to stop and to read
-//! it again.
+//! A failed `fsync` is an error of its own kind. The kernel reports a lost
+//! write once and then forgets it: a later successful `fsync` proves nothing
+//! about the earlier write, and the page cache may show bytes that the disk
+//! never stored (Rebello et al., *Can Applications Recover from fsync
+//! Failures?*, USENIX ATC 2020). The content of the disk is then unknown, and
+//! the only safe reaction is to stop and to read it again.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -15,8 +18,10 @@ use std::path::Path;
 
 use crate::error::LedgerError;
 
+/// Result of a step; the error names the file.
 type Result<T> = std::result::Result<T, LedgerError>;
 
+/// Announces a step to the crash tests. Does nothing in other builds.
 fn step(name: &'static str, file: &Path) -> io::Result<()> {
     #[cfg(test)]
     return hook::pass(name, file);
@@ -27,13 +32,15 @@ fn step(name: &'static str, file: &Path) -> io::Result<()> {
     }
 }
 
+/// Announces a step, executes it, and names the file in an error.
 fn run<T>(name: &'static str, path: &Path, act: impl FnOnce() -> io::Result<T>) -> Result<T> {
     step(name, path)
         .and_then(|()| act())
         .map_err(|error| LedgerError::io(path, error))
 }
 
-/// Creates a directory for the owner alone, with all above it; takes one that is there from others.
+/// Creates a directory with mode 0700, and its parents; an existing directory
+/// loses the permissions of group and others.
 pub(crate) fn create_directory(path: &Path) -> Result<()> {
     run("create directory", path, || {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
@@ -45,7 +52,7 @@ pub(crate) fn create_directory(path: &Path) -> Result<()> {
     })
 }
 
-/// Creates a file for the owner alone, or empties the one that is there.
+/// Creates a file with mode 0600, or truncates an existing one.
 pub(crate) fn create(path: &Path) -> Result<File> {
     run("create", path, || {
         let mut options = OpenOptions::new();
@@ -54,7 +61,7 @@ pub(crate) fn create(path: &Path) -> Result<File> {
     })
 }
 
-/// Opens a file for reading and writing.
+/// Opens an existing file for reading and writing.
 pub(crate) fn open(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
@@ -63,7 +70,7 @@ pub(crate) fn open(path: &Path) -> Result<File> {
         .map_err(|error| LedgerError::io(path, error))
 }
 
-/// Writes at an offset.
+/// Writes all of `bytes` at `offset`. An error may leave any part of them.
 pub(crate) fn write(file: &File, path: &Path, bytes: &[u8], offset: u64) -> Result<()> {
     run("write", path, || {
         #[cfg(test)]
@@ -75,24 +82,34 @@ pub(crate) fn write(file: &File, path: &Path, bytes: &[u8], offset: u64) -> Resu
     })
 }
 
-/// Cuts a file to a length.
+/// Sets the length of a file.
 pub(crate) fn truncate(file: &File, path: &Path, length: u64) -> Result<()> {
     run("truncate", path, || file.set_len(length))
 }
 
-/// Makes the content of a file durable.
+/// Makes the content of a file durable (`fdatasync`).
+///
+/// # Errors
+///
+/// [`LedgerError::Sync`], after which the process must stop.
 pub(crate) fn sync(file: &File, path: &Path) -> Result<()> {
     let synced = step("sync", path).and_then(|()| file.sync_data());
     synced.map_err(|error| sync_error(path, error))
 }
 
-/// Makes the names in a directory durable.
+/// Makes the names in a directory durable: files created, renamed or removed in
+/// it.
+///
+/// # Errors
+///
+/// [`LedgerError::Sync`], after which the process must stop.
 pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     let handle = File::open(path).map_err(|error| LedgerError::io(path, error))?;
     let synced = step("sync directory", path).and_then(|()| handle.sync_all());
     synced.map_err(|error| sync_error(path, error))
 }
 
+/// The error of a failed `fsync`.
 fn sync_error(path: &Path, error: io::Error) -> LedgerError {
     LedgerError::Sync {
         file: path.to_owned(),
@@ -100,8 +117,8 @@ fn sync_error(path: &Path, error: io::Error) -> LedgerError {
     }
 }
 
-/// Gives a file a new name, in the place of the file that had it. Where a device fails, nobody knows which of
-/// the two has the name, which is as final as a failed sync.
+/// Replaces the file `to` by `from` atomically. If the device fails, either may
+/// have the name, which is as final as a failed sync.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     run("rename", to, || std::fs::rename(from, to)).map_err(|error| match error {
         LedgerError::Io { error, .. } => sync_error(to, error),
@@ -109,8 +126,10 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     })
 }
 
-/// Overwrites a file with zeros, as well as one can: a file system that copies on write, a snapshot or the spare
-/// blocks of a flash disk may keep the old bytes. Those are sealed, and remain so.
+/// Overwrites a file with zeros, as far as possible: copy-on-write file
+/// systems, snapshots and spare blocks of flash disks may retain the old bytes.
+/// These are sealed and remain so. Errors are ignored, because a full or
+/// failing disk must not prevent the removal of a file.
 pub(crate) fn wipe(file: &File, path: &Path) {
     let zeros = [0; 1 << 16];
     let wiped = step("wipe", path).and_then(|()| {
@@ -128,7 +147,7 @@ pub(crate) fn wipe(file: &File, path: &Path) {
     let _ = wiped;
 }
 
-/// Overwrites and removes a file. A missing file is no error.
+/// Overwrites and removes a file. A missing file is not an error.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     match OpenOptions::new().write(true).open(path) {
         Ok(file) => wipe(&file, path),
@@ -140,27 +159,30 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 pub(crate) mod hook {
-    //! What a crash test does at each step.
+    //! Hooks of the crash tests, called before every step of the current thread.
 
     use std::cell::RefCell;
     use std::io;
     use std::path::Path;
 
+    /// Called with the name of a step and its file; an error makes the step fail.
     type Hook = Box<dyn FnMut(&'static str, &Path) -> io::Result<()>>;
 
     thread_local! {
         static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
     }
 
-    /// Calls `hook` before every step of this thread.
+    /// Installs a hook for this thread.
     pub(crate) fn set(hook: Hook) {
         HOOK.with(|slot| *slot.borrow_mut() = Some(hook));
     }
 
+    /// Removes the hook of this thread.
     pub(crate) fn clear() {
         HOOK.with(|slot| *slot.borrow_mut() = None);
     }
 
+    /// Calls the hook of this thread, if there is one.
     pub(super) fn pass(name: &'static str, file: &Path) -> io::Result<()> {
         HOOK.with(|slot| match slot.borrow_mut().as_mut() {
             Some(hook) => hook(name, file),
@@ -168,7 +190,8 @@ pub(crate) mod hook {
         })
     }
 
-    /// A write that is half done is a step of its own.
+    /// Executes half of a write as a step of its own, so that the tests see torn
+    /// writes.
     pub(super) fn half(file: &Path, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         if HOOK.with(|slot| slot.borrow().is_none()) {
             return Ok(());

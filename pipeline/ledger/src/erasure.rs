@@ -1,10 +1,13 @@
-//! Erasure: removes everything that a filter covers, for thousands of requests at once.
+//! Erasure: removes every entry that a filter covers, for thousands of requests
+//! at once (GDPR, Article 17).
 //!
-//! One rewrite removes every entry that the filter covers, however many requests it combines: each entry is looked up
-//! once. The active segment is sealed first, so the rewrite covers all earlier commits; later commits are left to the
-//! next one. A crash before the rewrite is installed leaves everything, a crash after it leaves nothing once the ledger
-//! is opened again, and erasing twice is harmless. A request is complete when [`crate::Removal::run`] returns; after a
-//! crash it is repeated until then.
+//! One rewrite serves all requests that the filter combines: each entry is
+//! looked up once. The active segment is sealed first, so that the rewrite
+//! covers all earlier commits; later commits are left to the next one. A crash
+//! before the rewrite is installed leaves everything; after it, nothing remains
+//! once the ledger has been opened again. Erasing twice is harmless. A request
+//! is complete when [`crate::Removal::run`] returns; after a crash it is
+//! repeated until then.
 
 use std::sync::Arc;
 
@@ -16,21 +19,23 @@ use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::rewrite::Rewrite;
 
-/// What is to be forgotten. Debug output shows how much it is.
+/// Describes the entries to erase. Debug output shows only how many conditions
+/// there are.
 #[derive(Clone, Default)]
 pub struct ErasureFilter {
-    /// Every version of these records, and that they were dropped.
+    /// Keys of records to erase: every version, and their drops.
     pub records: FxHashSet<RecordKey>,
-    /// That records were dropped, and what was dropped.
+    /// Whether to erase all drops together with the records that they dropped.
     pub dropped: bool,
-    /// Every record of the brand that names one of these pseudonyms, made under any of the brand's secrets. That such
-    /// a record was dropped stays, unless its key is named, too.
+    /// Every record of a brand that contains one of these pseudonyms, made under
+    /// any secret of the brand. The drop of such a record stays unless its key is
+    /// in [`ErasureFilter::records`].
     pub pseudonyms: FxHashSet<(BrandId, Pseudonym)>,
-    /// Every ping of the brand under one of these tokens.
+    /// Every ping of a brand with one of these tokens.
     pub tokens: FxHashSet<(BrandId, Token)>,
-    /// All evidence of the brand that is older, Unix milliseconds.
+    /// All evidence of a brand older than this time, Unix milliseconds.
     pub evidence_before: FxHashMap<BrandId, i64>,
-    /// All pings of the brand of earlier salt days: these have settled.
+    /// All pings of a brand on salt days before this one; these days are settled.
     pub pings_before: FxHashMap<BrandId, Day>,
 }
 
@@ -46,7 +51,7 @@ impl std::fmt::Debug for ErasureFilter {
 }
 
 impl ErasureFilter {
-    /// Whether an event is named here.
+    /// Whether an event is to be erased.
     pub fn covers(&self, event: &Event) -> bool {
         match event {
             Event::Put { key, record, .. } => {
@@ -72,14 +77,15 @@ impl ErasureFilter {
         }
     }
 
-    /// Whether any of a record's identifiers is named.
+    /// Whether an identifier set contains one of the pseudonyms.
     fn any(&self, brand: BrandId, ids: &IdSet) -> bool {
         let named = |pseudonym| self.pseudonyms.contains(&(brand, pseudonym));
         let mut ids = ids.ids().iter();
         !self.pseudonyms.is_empty() && ids.any(|id| named(id.pseudonym) || named(id.value))
     }
 
-    /// Adds what another one names.
+    /// Adds the conditions of another filter. Of two times or days of a brand the
+    /// later one applies.
     pub fn extend(&mut self, other: ErasureFilter) {
         self.records.extend(other.records);
         self.dropped |= other.dropped;
@@ -97,11 +103,45 @@ impl ErasureFilter {
 }
 
 impl Ledger {
-    /// Begins a rewrite that leaves out what is named, and what is superseded anyway.
+    /// Begins a rewrite without the entries that the filter covers, and without
+    /// superseded entries.
     ///
     /// # Errors
     ///
-    /// Any of the disk; nothing is lost.
+    /// Any error of the disk; nothing is lost.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tributary_ledger::{ErasureFilter, Keyring, Ledger, Options, Position, WriteBatch};
+    /// use tributary_operators::event::Event;
+    /// use tributary_operators::record::{Arrival, BrandId, RecordKey};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let text = "[nats]\nurl = \"nats://127.0.0.1:4222\"\n\
+    /// #     [[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n";
+    /// # let environment = |name: &str| (name == "SECRET").then(|| "s".repeat(40));
+    /// # let config = tributary_config::parse_in(text, "tributary.toml".as_ref(), &environment)?.config;
+    /// # let directory = tempfile::tempdir()?;
+    /// let keyring = Arc::new(Keyring::new(&config));
+    /// let (mut ledger, _) = Ledger::open(Options::new(directory.path()), keyring)?;
+    /// let mut batch = WriteBatch::default();
+    /// for key in [RecordKey(1), RecordKey(2)] {
+    ///     batch.push(BrandId::of("acme"), &Event::Drop { key, arrival: Arrival::default() });
+    /// }
+    /// ledger.append(batch);
+    /// ledger.commit(Position::default())?;
+    ///
+    /// let mut filter = ErasureFilter::default();
+    /// filter.records.insert(RecordKey(1));
+    /// let result = ledger.erase(filter)?.run(&mut |_done, _total| ())?;
+    /// assert_eq!(result.erased.drop, 1);
+    /// let removed_files = ledger.install(result)?.run()?;
+    /// assert_eq!((removed_files, ledger.stats().entries.drop), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn erase(&mut self, mut forget: ErasureFilter) -> Result<Rewrite, LedgerError> {
         // The rewrite sees what the newest secret makes; whoever names a pseudonym may have an older one.
         let mut moved = FxHashSet::default();

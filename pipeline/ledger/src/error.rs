@@ -1,16 +1,22 @@
-//! What can go wrong, each with the file it concerns and the way out.
+//! Errors of the ledger. Each names its file and tells the operator what to do.
+//!
+//! The kind of an error determines the reaction: [`Kind::Full`] is transient,
+//! [`Kind::Sync`] is final, and everything else stops a start before any
+//! committed data is changed.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The process has no file descriptor left, and the system none: `errno` of Linux. Both pass, like a full disk.
+/// `errno` of Linux for a process without free file descriptors. Transient,
+/// like a full disk.
 const EMFILE: i32 = 24;
+/// `errno` of Linux for a system without free file descriptors.
 const ENFILE: i32 = 23;
 
 /// An error of the ledger. Its text names the file and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// Another process holds the ledger.
+    /// Another process has the ledger open.
     #[error("{}: another process holds this ledger; stop it first, or give each process a data directory of its own", .file.display())]
     Locked {
         /// The lock file.
@@ -26,13 +32,13 @@ pub enum LedgerError {
         /// The newest one that is known.
         known: u32,
     },
-    /// Something else stands where the directory should be.
+    /// A file occupies the path of the data directory.
     #[error("{}: not a directory, but the ledger needs one; move it away, or set another (`ledger.directory`)", .file.display())]
     NoDirectory {
         /// What stands there.
         file: PathBuf,
     },
-    /// The brand's secret is not the one that sealed the ledger.
+    /// The configured secret of a brand is not the one that sealed the ledger.
     #[error("{}: brand `{brand}` was sealed under another secret; configure the original secret, and after a rotation all previous secrets, oldest first (`previous_secret_files`), or move the data directory away and start over", .file.display())]
     WrongKey {
         /// The manifest.
@@ -40,7 +46,8 @@ pub enum LedgerError {
         /// The brand's name.
         brand: String,
     },
-    /// What should go on from the secrets that the ledger has is something else.
+    /// The new secrets of a brand do not continue the chain of those that the
+    /// ledger has.
     #[error("{}: the secrets of brand `{brand}` do not go on from those that it had: `previous_secret_files` must list all of them, the oldest first, and no brand may come or go while the process runs", .file.display())]
     NotNewer {
         /// The manifest.
@@ -56,7 +63,8 @@ pub enum LedgerError {
         /// The brand's name.
         brand: String,
     },
-    /// The ledger is that of another process of the cluster, or of a cluster of another size.
+    /// The ledger belongs to another process of the cluster, or to a cluster of
+    /// another size.
     #[error("{}: this is the ledger of process {} of {}, but process {} of {} was asked for; mount the right directory, or set `workers` to what it was", .file.display(), .found.0, .found.1, .asked.0, .asked.1)]
     OtherShare {
         /// The manifest.
@@ -76,7 +84,7 @@ pub enum LedgerError {
         /// What is wrong there.
         what: &'static str,
     },
-    /// A file that must be there is not.
+    /// A required file does not exist.
     #[error("{}: {what}; restore the data directory from a backup, or move it away and start over from what the stream still contains: tributary run --accept-loss", .file.display())]
     Missing {
         /// The file.
@@ -84,8 +92,8 @@ pub enum LedgerError {
         /// What it means.
         what: &'static str,
     },
-    /// The disk is full, a quota is used up, or there are no file descriptors. Nothing is lost: the same commit may be
-    /// tried again.
+    /// The disk is full, a quota is exhausted, or there are no free file
+    /// descriptors. Nothing is lost, and the same commit may be tried again.
     #[error("{}: no room ({error}); make some, the commit is then tried again", .file.display())]
     Full {
         /// The file.
@@ -101,7 +109,7 @@ pub enum LedgerError {
         /// What the system said.
         error: io::Error,
     },
-    /// An `fsync` failed: what is on the disk is no longer known.
+    /// An `fsync` failed, so that the content of the disk is unknown.
     #[error("{}: the disk failed to write ({error}); this process must stop: check the disk, then restart it; it resumes from the last commit", .file.display())]
     Sync {
         /// The file.
@@ -109,7 +117,8 @@ pub enum LedgerError {
         /// What the system said.
         error: io::Error,
     },
-    /// A rewrite was made of segments that have been replaced since, or under a secret that was exchanged since. Its files are removed again.
+    /// The segments that a rewrite was made of have been replaced in the meantime,
+    /// or a secret was rotated. The files of the rewrite are removed.
     #[error("{}: the segments were rewritten, or a secret exchanged, in the meantime; rewrite again", .file.display())]
     Stale {
         /// The manifest.
@@ -125,7 +134,8 @@ pub enum LedgerError {
     },
 }
 
-/// The kind of a [`LedgerError`].
+/// Classification of a [`LedgerError`], for decisions that do not depend on the
+/// file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Another process holds the ledger.
@@ -162,7 +172,7 @@ pub enum Kind {
 }
 
 impl LedgerError {
-    /// Which kind it is.
+    /// Classifies the error.
     pub fn kind(&self) -> Kind {
         match self {
             LedgerError::Locked { .. } => Kind::Locked,
@@ -184,6 +194,7 @@ impl LedgerError {
         }
     }
 
+    /// The error for a failed system call on `file`, classified by its `errno`.
     pub(crate) fn io(file: &Path, error: io::Error) -> LedgerError {
         let file = file.to_owned();
         if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) {
@@ -200,6 +211,7 @@ impl LedgerError {
         }
     }
 
+    /// The error for wrong bytes at `offset` of `file`.
     pub(crate) fn corrupt(file: &Path, offset: u64, what: &'static str) -> LedgerError {
         LedgerError::Corrupt {
             file: file.to_owned(),

@@ -1,13 +1,17 @@
-//! Events as bytes.
+//! Encoding of events (FORMAT.md, section *Entries*).
 //!
-//! A run of entries of one brand, each a tag byte and its fields. Times, places in the order of arrival and days
-//! are differences to the entry before; a label is spelled out once and is then a small number; an identifier
-//! that stands for itself is written once. Tag 0 forgets all that, so that runs may be put one behind the other.
+//! A run contains entries of one brand, each a tag byte and its fields. Times,
+//! days and places in the order of arrival are differences to the previous
+//! entry; a label is spelled out once and is then a small number; an identifier
+//! whose value equals its pseudonym is written once. Tag 0 resets all of this,
+//! so that runs can be concatenated.
 //!
-//! The day of a record is not written, because it follows from its time and the brand's time zone, which the
-//! configuration may change: the caller computes it. The `date` of spend is its own and is written.
+//! The day of a record is not written, because it follows from its time and the
+//! brand's time zone, which the configuration may change: the reader computes
+//! it. The `date` of spend is independent of a time and is written.
 //!
-//! Decoding is total: any bytes give events or [`Malformed`], in memory bounded by their length.
+//! Decoding is total: any bytes give events or [`Malformed`], with memory
+//! bounded by their length.
 
 mod body;
 mod decode;
@@ -30,29 +34,34 @@ use tags::{
 use crate::counts::EntryCounts;
 use crate::wire::{put_signed, put_varint};
 
-/// Writes runs of entries of one brand.
+/// Encoder of runs of entries of one brand.
 #[derive(Default)]
 pub(crate) struct Encoder {
+    /// The run so far.
     bytes: Vec<u8>,
+    /// Fields of the previous entry.
     before: Before,
+    /// Index of each label of the run, from 1.
     labels: FxHashMap<Label, u64>,
+    /// Entries of the run by kind.
     entries: EntryCounts,
 }
 
 impl Encoder {
-    /// How many bytes were written.
+    /// Length of the run in bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The run so far, and a new one begins.
+    /// Returns the run and begins a new one.
     pub fn take(&mut self) -> (Vec<u8>, EntryCounts) {
         let whole = std::mem::take(self);
         (whole.bytes, whole.entries)
     }
 
-    /// Appends an entry. A ping that has no token yet is never kept, nor that a device was dropped, which is left out of
-    /// what is kept by a rewrite: they are passed over.
+    /// Appends an entry. [`Event::Ping`] and [`Event::DropDevice`] are ignored: the
+    /// first has no token yet, and the effect of the second is a rewrite without
+    /// the device's pings.
     pub fn push(&mut self, event: &Event) {
         if matches!(event, Event::Ping { .. } | Event::DropDevice { .. }) {
             return;
@@ -119,6 +128,7 @@ impl Encoder {
         }
     }
 
+    /// Appends the key of a record and its place in the order of arrival.
     fn key(&mut self, key: RecordKey, arrival: Arrival) {
         self.bytes.extend_from_slice(&key.0.to_le_bytes());
         let message = arrival.message.wrapping_sub(self.before.message);
@@ -129,6 +139,7 @@ impl Encoder {
         self.before.line = arrival.line;
     }
 
+    /// Appends the fields of a record, except its day.
     fn record(&mut self, record: &Record) {
         self.label(record.source);
         self.text(&record.id);
@@ -140,11 +151,13 @@ impl Encoder {
         }
     }
 
+    /// Appends a time, Unix milliseconds.
     fn ts(&mut self, ts: i64) {
         put_signed(&mut self.bytes, ts.wrapping_sub(self.before.ts));
         self.before.ts = ts;
     }
 
+    /// Appends an identifier set.
     fn ids(&mut self, ids: &IdSet) {
         put_varint(&mut self.bytes, ids.ids().len() as u64);
         for id in ids.ids() {
@@ -157,6 +170,7 @@ impl Encoder {
         }
     }
 
+    /// Appends a tokenized ping.
     fn ping(&mut self, ping: &TokenizedPing) {
         let random = if ping.random { RANDOM } else { 0 };
         self.bytes.push(HEARD | random);
@@ -167,6 +181,7 @@ impl Encoder {
         self.bytes.push(ping.rssi as u8);
     }
 
+    /// Appends the totals of an hour of a settled salt day.
     fn settled(&mut self, settled: &SettledHour) {
         self.bytes.push(SETTLED);
         self.label(settled.store);
@@ -177,6 +192,7 @@ impl Encoder {
             .for_each(|value| put_signed(&mut self.bytes, *value));
     }
 
+    /// Appends a time in Unix seconds and a UTC offset in seconds.
     fn second(&mut self, second: i64, utc_offset: i32) {
         put_signed(&mut self.bytes, second.wrapping_sub(self.before.second));
         self.before.second = second;
@@ -185,6 +201,7 @@ impl Encoder {
         self.before.offset = utc_offset;
     }
 
+    /// Appends a day.
     fn day(&mut self, day: Day) {
         put_signed(
             &mut self.bytes,
@@ -193,11 +210,14 @@ impl Encoder {
         self.before.day = day;
     }
 
+    /// Appends a length and UTF-8 bytes.
     fn text(&mut self, text: &str) {
         put_varint(&mut self.bytes, text.len() as u64);
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
+    /// Appends a label: its index in the run, or 0 and its 8 bytes at its first
+    /// use.
     fn label(&mut self, label: Label) {
         let next = self.labels.len() as u64 + 1;
         let number = *self.labels.entry(label).or_insert(next);
@@ -210,7 +230,8 @@ impl Encoder {
     }
 }
 
-/// Writes events of one brand as [`decode`] reads them; what is never kept is passed over.
+/// Encodes events of one brand for [`decode`]. Events that are never stored are
+/// ignored.
 pub fn encode(events: &[Event]) -> Vec<u8> {
     let mut encoder = Encoder::default();
     events.iter().for_each(|event| encoder.push(event));

@@ -1,4 +1,5 @@
-//! Reading a segment from its beginning, one block after the other, in the memory of one block.
+//! Sequential reader of a segment. It needs the memory of one block, and
+//! verifies every checksum.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -14,44 +15,61 @@ use crate::block::{
 use crate::error::LedgerError;
 use crate::keyring::NONCE;
 
-/// One block.
+/// One block of a segment.
 pub(crate) enum Frame {
+    /// A data block, still sealed.
     Data(DataFrame),
+    /// A commit that matches the blocks before it.
     Commit(CommitBlock),
 }
 
-/// A data block as it was written; its checksum is right.
+/// A sealed data block whose checksum is correct.
 pub(crate) struct DataFrame {
+    /// Offset in the file; part of the associated data.
     pub offset: u64,
+    /// Its clear-text header.
     pub header: DataHeader,
+    /// Nonce under which the content is sealed.
     pub nonce: [u8; NONCE],
+    /// The sealed content.
     pub body: Vec<u8>,
 }
 
-/// Why there is no block.
+/// Reason why the next block cannot be read.
 pub(crate) enum FrameError {
-    /// The bytes from this offset are none.
+    /// The bytes at this offset are not a valid block.
     Bad(u64, &'static str),
-    /// They could not be read.
+    /// The file cannot be read.
     Io(LedgerError),
 }
 
-/// The blocks of a segment up to a length.
+/// Reader of the blocks of a segment up to a length.
 pub(crate) struct Frames {
+    /// Path of the file, for error messages.
     path: PathBuf,
+    /// The file, at `offset`.
     file: BufReader<File>,
+    /// Identity of the segment, as its header states it.
     id: SegmentId,
+    /// Seed of its checksums.
     seed: u64,
+    /// Offset of the next block.
     offset: u64,
+    /// Length up to which blocks are read.
     end: u64,
+    /// Checksum of everything read so far.
     whole: Xxh3,
+    /// The blocks since the last commit.
     group: OpenGroup,
 }
 
-/// What has passed since the last commit.
+/// Data blocks that no commit has closed yet.
 struct OpenGroup {
+    /// Checksum of their bytes.
     running: Xxh3,
+    /// Their number.
     blocks: u64,
+    /// Their entries.
     entries: u64,
 }
 
@@ -65,7 +83,12 @@ impl OpenGroup {
     }
 }
 
-/// Reads a segment's header. None where the file is too short to have one.
+/// Reads the header of a segment file; `None` if the file is shorter than a
+/// header.
+///
+/// # Errors
+///
+/// A file that cannot be read.
 pub(crate) fn read_header(path: &Path) -> Result<Option<Vec<u8>>, LedgerError> {
     let read = || {
         let mut header = Vec::new();
@@ -78,7 +101,14 @@ pub(crate) fn read_header(path: &Path) -> Result<Option<Vec<u8>>, LedgerError> {
 }
 
 impl Frames {
-    /// Opens a segment, which must be the one that is expected. Without an `end`, all of it is read.
+    /// Opens a segment and verifies that it is the expected one. Blocks are read up
+    /// to `end`, or to the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Missing`] for a missing file, [`LedgerError::Corrupt`] for a
+    /// wrong or incomplete header or a file shorter than `end`,
+    /// [`LedgerError::Newer`].
     pub fn open(path: &Path, expected: SegmentId, end: Option<u64>) -> Result<Frames, LedgerError> {
         let failed = |error| match io::Error::kind(&error) {
             io::ErrorKind::NotFound => LedgerError::Missing {
@@ -118,25 +148,28 @@ impl Frames {
         })
     }
 
-    /// Up to where the blocks were read.
+    /// Offset up to which blocks were read.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Up to where they are to be read.
+    /// Offset up to which blocks will be read.
     pub fn end(&self) -> u64 {
         self.end
     }
 
+    /// Identity of the segment.
     pub fn id(&self) -> SegmentId {
         self.id
     }
 
+    /// Path of the segment file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The checksum over everything read so far, header included; it can be continued.
+    /// Checksum of everything read so far, including the header. It can be
+    /// continued.
     pub fn checksum(&self) -> &Xxh3 {
         &self.whole
     }
@@ -146,7 +179,12 @@ impl Frames {
         self.group.blocks > 0
     }
 
-    /// The next block, or none at the end.
+    /// The next block; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Bad`] if the bytes are not a block; the reader must not be
+    /// used afterwards.
     pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         let left = self.end - self.offset;
         if left == 0 {
@@ -161,6 +199,12 @@ impl Frames {
         Ok(Some(frame))
     }
 
+    /// Reads the rest of a data block. `left` is the number of bytes up to the end.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Bad`] for a block that is incomplete or whose checksum is
+    /// wrong.
     fn data(&mut self, left: u64) -> Result<DataFrame, FrameError> {
         let bad = |what| FrameError::Bad(self.offset, what);
         if left < DATA_FRAME as u64 {
@@ -203,6 +247,13 @@ impl Frames {
         })
     }
 
+    /// Reads the rest of a commit and verifies that it matches the blocks before
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Bad`] for a commit that is incomplete, damaged, or of another
+    /// place.
     fn commit(&mut self, first: [u8; 1], left: u64) -> Result<CommitBlock, FrameError> {
         let offset = self.offset;
         let bad = |what| FrameError::Bad(offset, what);
@@ -226,18 +277,28 @@ impl Frames {
         Ok(commit)
     }
 
+    /// Reads exactly as many bytes as `to` has room for.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Io`], also at the end of the file.
     fn read(&mut self, to: &mut [u8]) -> Result<(), FrameError> {
         let read = self.file.read_exact(to);
         read.map_err(|error| FrameError::Io(LedgerError::io(&self.path, error)))
     }
 }
 
-/// The checksum that a commit of these bytes carries.
+/// Checksum that a commit stores for the bytes of its group.
 pub(crate) fn running_checksum(bytes: &[u8], seed: u64) -> u64 {
     xxh3_64_with_seed(bytes, seed)
 }
 
-/// Looks for a commit of at least this ordinal anywhere in these bytes of a file.
+/// Searches the bytes of a file for a commit of at least this ordinal, at any
+/// offset. Damage before it does not matter.
+///
+/// # Errors
+///
+/// Any error of reading.
 pub(crate) fn later_commit(
     path: &Path,
     id: SegmentId,

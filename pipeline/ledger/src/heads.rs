@@ -1,6 +1,8 @@
-//! Heads: the ends of the files beside the ledger, as recorded in the manifest.
+//! Heads: the ends of the append-only files beside the ledger, as the manifest
+//! records them.
 //!
-//! The number of entries of an append-only file and a hash over all of them distinguish the file from an older copy.
+//! The number of entries and a hash over all of them distinguish a file from an
+//! outdated copy: a copy is shorter, or differs.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +10,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::Hex;
 
-/// The end of a file that only grows, as the ledger names it.
+/// Head of an append-only file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileHead {
-    /// How many entries the file has.
+    /// Number of entries in the file.
     pub entries: u64,
-    /// A hash over all of them.
+    /// Hash over all entries, 32 bytes.
     hash: Hex,
 }
 
 impl FileHead {
-    /// The head of a file with so many entries of this hash.
+    /// The head of a file with this number of entries and this hash.
     pub fn new(entries: u64, hash: [u8; 32]) -> FileHead {
         let hash = Hex(hash.to_vec());
         FileHead { entries, hash }
     }
 
-    /// The hash; none where the manifest holds no such hash.
+    /// The hash; `None` if the manifest does not contain 32 bytes.
     pub fn hash(&self) -> Option<[u8; 32]> {
         self.hash.0.as_slice().try_into().ok()
     }
 }
 
-/// The heads of the files beside a ledger, by the names of the files.
+/// Heads by file name, relative to the rights directory.
 pub type FileHeads = BTreeMap<String, FileHead>;

@@ -1,4 +1,7 @@
-//! Inspects a ledger without keys, without the lock, and without changing it.
+//! Inspection of a ledger without keys, without the lock, and without changes.
+//!
+//! The ledger may be in use. A manifest that is replaced between two reads
+//! leads to another attempt.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -15,79 +18,82 @@ use crate::position::Position;
 use crate::scan::{Scan, scan};
 use crate::wire::hex;
 
-/// How often a ledger that changes while it is looked at is looked at again.
+/// Number of attempts to read a ledger that changes at the same time.
 const TRIES: usize = 5;
 
-/// What can be said of a ledger without its keys.
+/// What a ledger reveals without its keys.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
     /// The data directory.
     pub directory: String,
-    /// The ledger's id.
+    /// ID of the ledger, hexadecimal.
     pub ledger: String,
-    /// The version of its format.
+    /// Version of its format.
     pub format: u32,
-    /// The process that it belongs to, from 0.
+    /// Index of the process that it belongs to, from 0.
     pub process: usize,
     /// The number of processes of the cluster.
     pub processes: usize,
-    /// The number of commits so far.
+    /// Number of commits so far.
     pub commits: u64,
-    /// The position of the last one.
+    /// Position of the last commit.
     pub position: Option<Position>,
     /// The segments; the last one is active.
     pub segments: Vec<SegmentSummary>,
-    /// What is held of each brand.
+    /// Entries of each brand.
     pub brands: Vec<BrandEntries>,
-    /// The salts of sensor days that are kept.
+    /// Days with a stored salt, by brand.
     pub salts: Vec<SaltDays>,
     /// Bytes of all segments up to the last commit.
     pub bytes: u64,
-    /// Bytes after the last commit: a commit that is being written, or was interrupted.
+    /// Bytes after the last commit: a commit that is being written, or was
+    /// interrupted.
     pub torn_bytes: u64,
 }
 
-/// A segment.
+/// Summary of a segment.
 #[derive(Clone, Debug, Serialize)]
 pub struct SegmentSummary {
     /// Its number.
     pub number: u64,
     /// Whether it is sealed; otherwise it is the active one.
     pub sealed: bool,
-    /// Its bytes, for the active one up to the last commit.
+    /// Its length in bytes; for the active segment, up to the last commit.
     pub bytes: u64,
-    /// The first commit whose entries it may hold, and the last.
+    /// First and last commit whose entries it may contain.
     pub commits: (u64, u64),
     /// Its entries by kind.
     pub entries: EntryCounts,
 }
 
-/// What is held of a brand.
+/// Entries of a brand.
 #[derive(Clone, Debug, Serialize)]
 pub struct BrandEntries {
     /// The brand's name.
     pub brand: String,
     /// Its entries by kind.
     pub entries: EntryCounts,
-    /// How many of them are sealed under an older secret than the newest that the ledger has met.
+    /// Number of entries sealed under an older secret than the newest that the
+    /// ledger has used.
     pub behind: u64,
 }
 
-/// The salt days of a brand.
+/// Salt days of a brand.
 #[derive(Clone, Debug, Serialize)]
 pub struct SaltDays {
     /// The brand's name.
     pub brand: String,
-    /// The days whose salt is kept, ascending: days since 1970-01-01.
+    /// Days with a stored salt, ascending, as days since 1970-01-01.
     pub days: Vec<Day>,
 }
 
-/// Looks at the ledger of a directory, which may be open.
+/// Inspects the ledger of a directory, which may be in use.
 ///
 /// # Errors
 ///
-/// [`LedgerError::Missing`] where there is none, [`LedgerError::Newer`], [`LedgerError::Corrupt`] where
-/// the manifest or the active segment is; sealed segments are not read.
+/// [`LedgerError::Missing`] if there is none, [`LedgerError::Newer`], and
+/// [`LedgerError::Corrupt`] for a damaged manifest or active segment. Sealed
+/// segments are not read.
 pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     let paths = Paths(directory.to_owned());
     let (manifest, active) = snapshot(&paths)?;
@@ -147,7 +153,13 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     })
 }
 
-/// A manifest and the active segment that it names. When the ledger rolls in between, both are read again.
+/// Reads the manifest and the active segment that it names. Both are read again
+/// if the ledger rolls in between.
+///
+/// # Errors
+///
+/// The last error after `TRIES` attempts, or the first one that another attempt
+/// cannot resolve.
 pub(crate) fn snapshot(paths: &Paths) -> Result<(Manifest, Scan), LedgerError> {
     let mut tries = 1;
     loop {
@@ -168,13 +180,14 @@ pub(crate) fn snapshot(paths: &Paths) -> Result<(Manifest, Scan), LedgerError> {
 }
 
 impl Inspection {
-    /// For people to read.
+    /// The report for people.
     pub fn text(&self) -> String {
         let mut out = String::new();
         let _ = self.write(&mut out);
         out
     }
 
+    /// Writes the report for people.
     fn write(&self, out: &mut String) -> std::fmt::Result {
         writeln!(
             out,
@@ -245,6 +258,7 @@ impl Inspection {
     }
 }
 
+/// The counts that the tables show.
 fn numbers(entries: &EntryCounts) -> [String; 4] {
     [
         entries.put,
@@ -255,7 +269,7 @@ fn numbers(entries: &EntryCounts) -> [String; 4] {
     .map(|n| n.to_string())
 }
 
-/// Entries by brand and kind.
+/// Writes a table of entries by brand and kind.
 pub(crate) fn write_brands<'a>(
     out: &mut String,
     brands: impl Iterator<Item = (&'a str, &'a EntryCounts)>,
@@ -273,6 +287,8 @@ pub(crate) fn write_brands<'a>(
     write_table(out, &table)
 }
 
+/// Writes a table with left-aligned names and right-aligned numbers; the first
+/// row is the header.
 fn write_table(out: &mut String, table: &[Vec<String>]) -> std::fmt::Result {
     let columns = table.first().map_or(0, Vec::len);
     let width = |column: usize| {
@@ -294,12 +310,14 @@ fn write_table(out: &mut String, table: &[Vec<String>]) -> std::fmt::Result {
     Ok(())
 }
 
+/// A day as an ISO 8601 date.
 fn date(day: Day) -> String {
     let date = jiff::civil::date(1970, 1, 1)
         .checked_add(jiff::Span::new().days(day.clamp(-700_000, 2_000_000)));
     date.map_or_else(|_| day.to_string(), |date| date.to_string())
 }
 
+/// A time in Unix milliseconds as an RFC 3339 timestamp.
 fn moment(ms: i64) -> String {
     let moment = jiff::Timestamp::from_millisecond(ms);
     moment.map_or_else(|_| ms.to_string(), |moment| moment.to_string())

@@ -1,7 +1,9 @@
-//! Installs a rewrite: the manifest names the new segments, then the old ones are removed.
+//! Installation of a rewrite: the manifest lists the new segments, then the old
+//! ones are removed.
 //!
-//! This order makes a crash harmless: before the manifest is replaced, the new segments are unknown and the next
-//! opening removes them; afterwards it removes the old ones.
+//! This order makes a crash harmless. Before the manifest is replaced, the new
+//! segments are unknown and the next opening removes them; afterwards it
+//! removes the old ones.
 
 use std::path::PathBuf;
 
@@ -11,21 +13,24 @@ use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::rewrite::RewriteResult;
 
-/// The files that a rewrite has replaced. An erasure is complete when [`Removal::run`] has returned. Dropped
-/// instead, the files go at the next opening of the ledger.
+/// Files that a rewrite has replaced. An erasure is complete when
+/// [`Removal::run`] has returned. If the value is dropped instead, the next
+/// opening of the ledger removes the files.
 #[derive(Debug)]
 #[must_use = "the old files are still there"]
 pub struct Removal {
+    /// Paths of the replaced segments.
     files: Vec<PathBuf>,
+    /// Their directory, which is synced after the removal.
     directory: PathBuf,
 }
 
 impl Removal {
-    /// Overwrites and removes the files; on any thread. Returns how many there were.
+    /// Overwrites and removes the files, on any thread. Returns their number.
     ///
     /// # Errors
     ///
-    /// Where a file could not be removed, or the removal could not be made durable.
+    /// A file that cannot be removed, or a removal that cannot be made durable.
     pub fn run(self) -> Result<usize, LedgerError> {
         for file in &self.files {
             disk::remove(file)?;
@@ -38,13 +43,14 @@ impl Removal {
 }
 
 impl Ledger {
-    /// Puts the new segments in the place of those that they were made of.
+    /// Replaces segments by those of a rewrite.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Stale`] where another rewrite was installed in the meantime, or a secret exchanged once more.
-    /// After any error but [`LedgerError::Sync`] the ledger is as it was, the new segments are removed, and the rewrite
-    /// may be done again.
+    /// [`LedgerError::Stale`] if another rewrite was installed or a secret was
+    /// rotated in the meantime. After any error other than [`LedgerError::Sync`]
+    /// the ledger is unchanged, the new segments are removed, and the rewrite may
+    /// be repeated.
     pub fn install(&mut self, done: RewriteResult) -> Result<Removal, LedgerError> {
         self.check_usable()?;
         let RewriteResult {

@@ -1,9 +1,11 @@
-//! The keys under which the ledger seals the entries of each brand.
+//! Keys under which the ledger seals the entries of each brand.
 //!
-//! A brand's keys are derived from its secrets and its name under a separate context. They share nothing with the keys
-//! of the brand's pseudonyms, and two brands with the same secret have unrelated keys. The newest key seals everything;
-//! older keys open what was sealed before the secret was rotated. The associated data binds each sealed block to its
-//! place, so that it opens nowhere else.
+//! A brand's keys are derived from its secrets and its name in a separate
+//! context (`blake3::derive_key`). They are independent of the keys of the
+//! brand's pseudonyms, and two brands with the same secret have unrelated keys.
+//! The newest key seals everything; older keys open what was sealed before a
+//! rotation. Sealing uses XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), whose
+//! associated data binds each sealed block to its place.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -14,28 +16,36 @@ use tributary_config::model::{Brand, Config};
 use tributary_operators::record::BrandId;
 use zeroize::Zeroizing;
 
+/// Context of the key derivation. Changing it makes every ledger unreadable.
 const CONTEXT: &str = "tributary 2025-11 ledger of one brand";
 
-/// The length of a nonce. It is drawn at random: 192 bits do not repeat.
+/// Length of a nonce in bytes. Nonces are random: 192 bits do not repeat.
 pub(crate) const NONCE: usize = 24;
 
 /// The keys of all configured brands. Debug output shows none.
 pub struct Keyring {
+    /// Keys by brand.
     brands: BTreeMap<BrandId, BrandKeys>,
 }
 
-/// The keys of one brand, and how its pseudonyms move from one secret to the next.
+/// Keys of one brand, and the chain that maps its pseudonyms from one secret to
+/// the next.
 pub(crate) struct BrandKeys {
+    /// Name of the brand.
     name: String,
+    /// Maps pseudonyms from each secret to the next.
     chain: KeyChain,
-    /// The oldest first.
+    /// Keys of previous secrets, oldest first.
     previous: Vec<BrandKey>,
+    /// Key of the current secret.
     newest: BrandKey,
 }
 
-/// A key of one brand.
+/// One key of a brand. Its bytes are overwritten when it is dropped.
 pub(crate) struct BrandKey {
+    /// The key, for key checks.
     key: Zeroizing<[u8; 32]>,
+    /// The AEAD under that key.
     cipher: XChaCha20Poly1305,
 }
 
@@ -46,7 +56,7 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// The keys of a configuration's brands.
+    /// Derives the keys of all brands of a configuration.
     pub fn new(config: &Config) -> Keyring {
         let brands = config.brands.iter();
         Keyring {
@@ -56,23 +66,27 @@ impl Keyring {
         }
     }
 
+    /// The keys of a brand; `None` for an unknown brand.
     pub(crate) fn of(&self, brand: BrandId) -> Option<&BrandKeys> {
         self.brands.get(&brand)
     }
 
+    /// The keys of a brand by its name. The name is compared, because the ID is
+    /// only a hash of it.
     pub(crate) fn find_by_name(&self, name: &str) -> Option<(BrandId, &BrandKeys)> {
         let brand = BrandId::of(name);
         let keys = self.of(brand).filter(|keys| keys.name == name)?;
         Some((brand, keys))
     }
 
-    /// How many links the pseudonyms of a brand go through.
+    /// Number of links in the key chain of a brand; 0 for a brand without rotation,
+    /// or an unknown one.
     pub(crate) fn links(&self, brand: BrandId) -> usize {
         self.of(brand).map_or(0, BrandKeys::links)
     }
 
-    /// The first brand whose secrets are not those of the other keyring, perhaps with newer ones behind them, or
-    /// that only one of the two knows.
+    /// The first brand whose secrets in `newer` do not continue those in `self`, or
+    /// that only one of the two contains.
     pub(crate) fn first_mismatch<'a>(&'a self, newer: &'a Keyring) -> Option<&'a str> {
         let mut brands = self.brands.keys().chain(newer.brands.keys());
         brands.find_map(|brand| match (self.of(*brand), newer.of(*brand)) {
@@ -84,6 +98,7 @@ impl Keyring {
 }
 
 impl BrandKeys {
+    /// Derives the keys of a brand.
     fn new(brand: &Brand) -> BrandKeys {
         let key = |secret: &SecretString| BrandKey::new(&brand.name, secret);
         BrandKeys {
@@ -94,27 +109,32 @@ impl BrandKeys {
         }
     }
 
+    /// Name of the brand.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// The chain that maps pseudonyms from one secret to the next.
     pub fn chain(&self) -> &KeyChain {
         &self.chain
     }
 
+    /// The key that seals new blocks.
     pub fn newest(&self) -> &BrandKey {
         &self.newest
     }
 
-    /// How many links there are between the oldest secret and the newest.
+    /// Number of links between the oldest secret and the newest.
     pub fn links(&self) -> usize {
         self.previous.len()
     }
 
+    /// All keys, oldest first.
     fn keys(&self) -> impl Iterator<Item = &BrandKey> {
         self.previous.iter().chain([&self.newest])
     }
 
+    /// Whether the keys begin with those of `before`.
     fn continues(&self, before: &BrandKeys) -> bool {
         let mut keys = self.keys();
         self.name == before.name
@@ -123,8 +143,11 @@ impl BrandKeys {
                 .all(|held| keys.next().is_some_and(|key| key.key == held.key))
     }
 
-    /// The key behind so many links, and what tells it from another one in this ledger without telling anything about
-    /// it. The check depends on the keys before it, too: with other ones, pseudonyms would not meet.
+    /// The key after `links` rotations, and its check value in this ledger. `None`
+    /// if there were fewer rotations.
+    ///
+    /// The check identifies the key without revealing anything about it. It also
+    /// depends on all earlier keys, because pseudonyms pass through their links.
     pub fn key_after(&self, links: usize, ledger: &[u8; 16]) -> Option<(&BrandKey, [u8; 16])> {
         let mut before = None;
         for key in self.keys().take(links.checked_add(1)?) {
@@ -136,12 +159,15 @@ impl BrandKeys {
 }
 
 impl BrandKey {
+    /// Derives the key of a brand from one secret.
     fn new(brand: &str, secret: &SecretString) -> BrandKey {
         let key = derive_key(CONTEXT, brand, secret);
         let cipher = XChaCha20Poly1305::new((&*key).into());
         BrandKey { key, cipher }
     }
 
+    /// Check value: keyed BLAKE3 over the ledger's ID and the check of the previous
+    /// secret (FORMAT.md, section *MANIFEST*).
     fn check(&self, ledger: &[u8; 16], before: Option<[u8; 16]>) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher
@@ -153,7 +179,8 @@ impl BrandKey {
         first.copied().unwrap_or_default()
     }
 
-    /// Seals, under a nonce drawn for it.
+    /// Encrypts `plain` with `place` as associated data, under a random nonce.
+    /// `None` if the message is too long for the cipher.
     pub fn seal(&self, place: &[u8], plain: &[u8]) -> Option<([u8; NONCE], Vec<u8>)> {
         let nonce: [u8; NONCE] = rand::random();
         let payload = Payload {
@@ -164,7 +191,8 @@ impl BrandKey {
         Some((nonce, sealed))
     }
 
-    /// Opens what was sealed for this very place under this key, and nothing else.
+    /// Decrypts a message that was sealed under this key for this `place`. `None`
+    /// for any other message.
     pub fn open(&self, place: &[u8], nonce: [u8; NONCE], sealed: &[u8]) -> Option<Vec<u8>> {
         let payload = Payload {
             msg: sealed,

@@ -1,10 +1,12 @@
-//! The label names that the ledger stores, so that it writes each name once per brand and label, for as long as it is
-//! needed.
+//! Known label names: the ledger writes each name once per brand and label, for
+//! as long as it is in use.
 //!
-//! Two names that share a label are both kept, because the label registries choose between them. Worker threads
-//! announce the labels that they use and withdraw those that nothing references any more. A label that no thread has
-//! announced is idle, and the next rewrite drops its names. From the start of that rewrite the ledger treats them as
-//! unknown, so a thread that announces one again causes it to be written again.
+//! Two names that share a label are both stored, because the label registries
+//! choose between them. Worker threads announce the labels that they use and
+//! withdraw those that nothing references any more. A label that no thread has
+//! announced is idle, and the next rewrite drops its names. From the start of
+//! that rewrite the ledger treats them as unknown, so that a thread that
+//! announces one again causes it to be written again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,33 +20,37 @@ use crate::write_batch::WriteBatch;
 /// A label of a brand.
 pub(crate) type BrandLabel = (BrandId, Label);
 
-/// A brand, a label, and another hash of its word.
+/// Identifies a label name: the brand, the label, and a second hash of the
+/// name.
 pub(crate) type NameKey = (BrandId, Label, u64);
 
+/// The key of a label name. Its seed differs from that of the label itself, so
+/// that two names with the same label have different keys.
 pub(crate) fn name_key(brand: BrandId, label: Label, word: &str) -> NameKey {
     (brand, label, xxh3_64_with_seed(word.as_bytes(), 1))
 }
 
-/// The words of one label.
+/// The names of one label.
 #[derive(Clone, Debug, Default)]
 struct LabelNames {
+    /// Hashes of the names that the ledger stores.
     hashes: Vec<u64>,
     /// The threads that have announced the label and not withdrawn it.
     threads: Vec<usize>,
 }
 
-/// All words.
+/// The names of all labels.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LabelTable(FxHashMap<BrandLabel, LabelNames>);
 
 impl LabelTable {
-    /// Whether the ledger holds a word.
+    /// Whether the ledger stores a name.
     pub fn contains(&self, (brand, label, hash): &NameKey) -> bool {
         let words = self.0.get(&(*brand, *label));
         words.is_some_and(|words| words.hashes.contains(hash))
     }
 
-    /// The ledger holds words from now on.
+    /// Adds names that the ledger stores from now on.
     pub fn extend(&mut self, words: impl IntoIterator<Item = NameKey>) {
         for (brand, label, hash) in words {
             let words = self.0.entry((brand, label)).or_default();
@@ -54,7 +60,7 @@ impl LabelTable {
         }
     }
 
-    /// A thread uses the words of a label.
+    /// Records that a thread uses a label.
     pub fn announce(&mut self, of: BrandLabel, thread: usize) {
         let words = self.0.entry(of).or_default();
         if !words.threads.contains(&thread) {
@@ -62,7 +68,8 @@ impl LabelTable {
         }
     }
 
-    /// A batch has become durable: what its thread withdrew first, and then what it announced.
+    /// Applies a durable batch: first what its thread withdrew, then what it
+    /// announced.
     pub fn commit(&mut self, batch: &WriteBatch) {
         for of in &batch.withdrawn {
             if let Some(words) = self.0.get_mut(of) {
@@ -74,25 +81,28 @@ impl LabelTable {
         }
     }
 
-    /// The ledger no longer holds a word.
+    /// Removes a name that the ledger no longer stores.
     pub fn remove(&mut self, (brand, label, hash): &NameKey) {
         if let Some(words) = self.0.get_mut(&(*brand, *label)) {
             words.hashes.retain(|of| of != hash);
         }
     }
 
-    /// The labels that no thread has announced. The ledger counts on their words no longer.
+    /// Removes and returns the labels that no thread has announced.
     pub fn take_idle(&mut self) -> FxHashSet<BrandLabel> {
         let idle = self.0.extract_if(|_, words| words.threads.is_empty());
         idle.map(|(of, _)| of).collect()
     }
 }
 
-/// Shared with the blocks of a recovery, which fill it as they are opened.
+/// The table, shared with the blocks of a recovery, which add their names when
+/// they are opened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownLabels(Arc<Mutex<LabelTable>>);
 
 impl KnownLabels {
+    /// Runs `act` on the table under its lock. A poisoned lock is used as it is:
+    /// every change is complete in itself.
     pub fn with<T>(&self, act: impl FnOnce(&mut LabelTable) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,8 @@
-//! The open ledger.
+//! The open ledger: its state, and the operations on the manifest.
+//!
+//! All changes go through one value on one thread. Only a rewrite runs
+//! elsewhere; it reads sealed segments, which never change, and its result
+//! counts when it is installed here.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -20,16 +24,16 @@ use crate::position::Position;
 use crate::wire::Hex;
 use crate::write_batch::WriteBatch;
 
-/// Where a ledger is, and whose.
+/// Location and owner of a ledger.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The data directory; it is created where it is missing.
+    /// The data directory. It is created if it does not exist.
     pub directory: PathBuf,
-    /// This process's position in the cluster, from 0.
+    /// Index of this process in the cluster, from 0.
     pub process: usize,
     /// The number of processes of the cluster.
     pub processes: usize,
-    /// At how many bytes a segment is sealed and the next one begins.
+    /// Size in bytes at which a segment is sealed and the next one begins.
     pub segment_bytes: u64,
 }
 
@@ -48,25 +52,34 @@ impl Options {
     }
 }
 
-/// The durable set of records now held by this process. It lives on one thread.
+/// The durable set of current records of this process, open and locked.
 pub struct Ledger {
+    /// Paths of its files.
     pub(crate) paths: Paths,
+    /// The locked lock file.
     pub(crate) lock: File,
-    /// What everything is sealed under from now on.
+    /// Keys that seal everything from now on.
     pub(crate) keyring: Arc<Keyring>,
-    /// What the process opened with, and makes its pseudonyms with until it ends.
+    /// Keys that the process started with. It makes its pseudonyms under their
+    /// newest secret until it ends.
     pub(crate) opening_keyring: Arc<Keyring>,
+    /// The manifest as it was last written.
     pub(crate) manifest: Manifest,
+    /// The active segment.
     pub(crate) active: ActiveSegment,
+    /// Brand numbers under the newest secrets.
     pub(crate) numbers: Numbers,
+    /// Label names that the ledger stores.
     pub(crate) known: KnownLabels,
+    /// Position of the last commit.
     pub(crate) position: Option<Position>,
+    /// Size at which the active segment is sealed.
     pub(crate) segment_bytes: u64,
-    /// The number of the next segment; a rewrite on another thread draws from it, too.
+    /// Number of the next segment; shared with a rewrite on another thread.
     pub(crate) next_segment: Arc<AtomicU64>,
-    /// What was appended since the last commit.
+    /// Batches appended since the last commit.
     pub(crate) pending: Vec<WriteBatch>,
-    /// Whether an `fsync` has failed.
+    /// Whether an `fsync` has failed. Every later change is then refused.
     pub(crate) sync_failed: bool,
 }
 
@@ -79,12 +92,12 @@ impl std::fmt::Debug for Ledger {
 }
 
 impl Ledger {
-    /// The position of the last commit.
+    /// Position of the last commit; `None` before the first.
     pub fn position(&self) -> Option<Position> {
         self.position
     }
 
-    /// What the ledger holds, as of the last commit.
+    /// Size of the ledger as of the last commit.
     pub fn stats(&self) -> LedgerStats {
         let sealed = &self.manifest.segments;
         LedgerStats {
@@ -100,12 +113,14 @@ impl Ledger {
         }
     }
 
-    /// Destroys the salts of a brand's days before one: the manifest is rewritten without them, and the bytes of
-    /// the one before are overwritten, as well as the file system lets one.
+    /// Destroys the salts of a brand's days before `before`. The manifest is
+    /// rewritten without them, and the previous one is overwritten as far as the
+    /// file system permits.
     ///
     /// # Errors
     ///
-    /// Any of the disk. The salts are then still kept, and this may be called again.
+    /// Any error of the disk. The salts then still exist, and the call may be
+    /// repeated.
     pub fn destroy_salts(&mut self, brand: BrandId, before: Day) -> Result<(), LedgerError> {
         let Some(number) = self.numbers.get(&brand).copied() else {
             return Ok(());
@@ -119,17 +134,23 @@ impl Ledger {
         self.replace_manifest(manifest)
     }
 
-    /// Closes the ledger and lets another process have it. What was appended and not committed is not kept.
+    /// Closes the ledger and unlocks it. Batches that were appended and not
+    /// committed are discarded.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Sync`] where an `fsync` has failed before.
+    /// [`LedgerError::Sync`] if an `fsync` has failed before.
     pub fn close(self) -> Result<(), LedgerError> {
         self.check_usable()?;
         let unlocked = self.lock.unlock();
         unlocked.map_err(|error| LedgerError::io(&self.paths.lock(), error))
     }
 
+    /// Refuses a change after a failed `fsync`.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Sync`].
     pub(crate) fn check_usable(&self) -> Result<(), LedgerError> {
         if self.sync_failed {
             return Err(LedgerError::Sync {
@@ -140,7 +161,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Replaces the manifest.
+    /// Writes a manifest with the next generation and adopts it.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk; the previous manifest is then adopted still, except
+    /// after [`LedgerError::Sync`], when either may be on the disk.
     pub(crate) fn replace_manifest(&mut self, mut manifest: Manifest) -> Result<(), LedgerError> {
         self.check_usable()?;
         manifest.generation = self.manifest.generation + 1;
@@ -150,7 +176,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Remembers that an `fsync` failed.
+    /// Passes a result through, and remembers a failed `fsync`.
     pub(crate) fn record_sync_failure<T>(
         &mut self,
         result: Result<T, LedgerError>,
@@ -159,8 +185,12 @@ impl Ledger {
         result
     }
 
-    /// Seals the active segment, where it holds a commit, and begins the next one: first the new segment is
-    /// durable, then the manifest that names both.
+    /// Seals the active segment if it contains a commit, and begins the next one.
+    /// The new segment is durable before the manifest lists both.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk; the active segment then stays the same.
     pub(crate) fn roll(&mut self) -> Result<(), LedgerError> {
         self.check_usable()?;
         if self.active.is_empty() {
@@ -188,7 +218,11 @@ impl Ledger {
         Ok(())
     }
 
-    /// The salts of the manifest, opened.
+    /// The salts in the manifest, decrypted.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`] for a salt that does not decrypt.
     pub(crate) fn salts(&self) -> Result<Vec<(BrandId, Day, Salt)>, LedgerError> {
         let path = self.paths.manifest();
         let open = |line| open_salt(&self.manifest, &self.keyring, line, &path);
@@ -199,7 +233,13 @@ impl Ledger {
     }
 }
 
-/// Opens a salt, under whichever of the brand's keys it is sealed.
+/// Decrypts a salt under the key that sealed it, and returns that key with the
+/// salt.
+///
+/// # Errors
+///
+/// [`LedgerError::Corrupt`] if the salt does not decrypt; the errors of
+/// [`find_key`].
 pub(crate) fn open_salt<'a>(
     manifest: &Manifest,
     keyring: &'a Keyring,
@@ -219,7 +259,7 @@ pub(crate) fn open_salt<'a>(
     Ok((found, line.day, salt))
 }
 
-/// Seals a salt for its line of the manifest.
+/// Encrypts a salt for the manifest; `None` if the cipher fails.
 pub(crate) fn seal_salt(
     manifest: &Manifest,
     (brand, key): (u16, &crate::keyring::BrandKey),
@@ -235,6 +275,8 @@ pub(crate) fn seal_salt(
     })
 }
 
+/// Associated data of a salt: ledger, brand number and day (FORMAT.md, section
+/// *MANIFEST*).
 fn salt_place(manifest: &Manifest, brand: u16, day: Day) -> Vec<u8> {
     let mut place = b"tributary ledger salt\0\0\0".to_vec();
     place.extend_from_slice(&manifest.id());

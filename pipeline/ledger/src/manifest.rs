@@ -1,7 +1,9 @@
-//! The manifest: the segments that count, the brands they belong to, and the salts of sensor days.
+//! The manifest: the valid segments, the brands they belong to, and the salts
+//! of sensor days (FORMAT.md, section *MANIFEST*).
 //!
-//! It is one small file, replaced as a whole: written under another name, synced, renamed, and the directory synced.
-//! The bytes of the replaced file are overwritten, because it may contain salts that are to be destroyed.
+//! It is one small file, replaced as a whole: written under another name,
+//! synced, renamed, and the directory synced. The bytes of the replaced file
+//! are overwritten, because it may contain salts that are to be destroyed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,38 +21,49 @@ use crate::heads::FileHeads;
 use crate::position::Position;
 use crate::wire::Hex;
 
+/// First word of the manifest.
 const MAGIC: &str = "tributary-ledger";
 
-/// What the manifest says.
+/// Content of the manifest. The field names are part of the format.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
-    /// The ledger's id.
+    /// ID of the ledger, 16 random bytes.
     pub ledger: Hex,
-    /// How often it was written.
+    /// Number of times the manifest was written, from 1.
     pub generation: u64,
-    /// The heads of the files beside the ledger.
+    /// Heads of the files beside the ledger.
     pub heads: FileHeads,
+    /// Index of the process that owns the ledger, from 0.
     pub process: usize,
+    /// Number of processes of the cluster.
     pub processes: usize,
-    /// The last commit before the active segment, and its position.
+    /// Ordinal of the last commit before the active segment.
     pub commits: u64,
+    /// Position of that commit; `None` before the first.
     pub position: Option<Position>,
     /// The number of the active segment.
     pub active: u64,
+    /// Brands under each of their secrets.
     pub brands: Vec<ManifestBrand>,
+    /// The sealed segments, ordered by their commits.
     pub segments: Vec<SealedSegment>,
+    /// Sealed salts of sensor days.
     pub salts: Vec<ManifestSalt>,
 }
 
-/// A brand under one of its secrets: its name lasts, its number is this ledger's own.
+/// A brand under one of its secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ManifestBrand {
+    /// Number of the brand in this ledger, from 1; unique.
     pub number: u16,
+    /// Name of the brand in the configuration.
     pub name: String,
-    /// The number of key-chain links that the pseudonyms under this number have passed.
+    /// The number of key-chain links that the pseudonyms under this number have
+    /// passed.
     pub links: usize,
+    /// Check value of the key, 16 bytes.
     pub check: Hex,
 }
 
@@ -58,30 +71,39 @@ pub(crate) struct ManifestBrand {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SealedSegment {
+    /// Number of the segment.
     pub number: u64,
+    /// Length of the file.
     pub bytes: u64,
     /// XXH3-128 of the whole file.
     pub checksum: Hex,
     /// The first and the last commit whose entries it may hold.
     pub commits: (u64, u64),
+    /// Entries by brand number.
     pub entries: CountsByBrand,
 }
 
-/// A salt, sealed under its brand's key.
+/// The salt of a brand's sensor day, sealed under the brand's key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ManifestSalt {
+    /// Number of the brand.
     pub brand: u16,
+    /// Salt day, days since 1970-01-01.
     pub day: Day,
+    /// Nonce of the sealed salt, 24 bytes.
     pub nonce: Hex,
+    /// The sealed salt: 32 bytes and the tag of 16.
     pub sealed: Hex,
 }
 
 impl Manifest {
+    /// ID of the ledger.
     pub fn id(&self) -> [u8; 16] {
         self.ledger.0.as_slice().try_into().unwrap_or_default()
     }
 
+    /// Identity of the segment with this number.
     pub fn segment(&self, number: u64) -> SegmentId {
         SegmentId {
             ledger: self.id(),
@@ -89,17 +111,19 @@ impl Manifest {
         }
     }
 
+    /// The brand with this number.
     pub fn brand(&self, number: u16) -> Option<&ManifestBrand> {
         self.brands.iter().find(|brand| brand.number == number)
     }
 
-    /// What the sealed segments hold of a brand.
+    /// Entries of a brand number in the sealed segments.
     pub fn entries(&self, brand: u16) -> EntryCounts {
         let counts = self.segments.iter().filter_map(|s| s.entries.get(&brand));
         counts.copied().sum()
     }
 
-    /// The names of the brands, each with its numbers, the newest last.
+    /// Names of the brands, ascending, each with its numbers in the order of
+    /// rotation, the newest last.
     pub fn names(&self) -> Vec<(&str, Vec<u16>)> {
         let mut names: Vec<(&str, Vec<u16>)> = Vec::new();
         let mut lines: Vec<&ManifestBrand> = self.brands.iter().collect();
@@ -114,6 +138,8 @@ impl Manifest {
         names
     }
 
+    /// The manifest as it is written: the first line with format version and
+    /// checksum, then JSON.
     fn text(&self, path: &Path) -> Result<Vec<u8>, LedgerError> {
         let failed = |error| LedgerError::io(path, io::Error::other(error));
         let mut json = serde_json::to_string_pretty(self).map_err(failed)?;
@@ -122,6 +148,12 @@ impl Manifest {
         Ok(format!("{MAGIC} {FORMAT} {checksum:016x}\n{json}").into_bytes())
     }
 
+    /// Parses the bytes of a manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Newer`] for a higher format version, otherwise
+    /// [`LedgerError::Corrupt`].
     fn parse(bytes: &[u8], path: &Path) -> Result<Manifest, LedgerError> {
         let corrupt = |what| LedgerError::corrupt(path, 0, what);
         let no_manifest = || corrupt("not a ledger manifest");
@@ -157,32 +189,42 @@ impl Manifest {
     }
 }
 
-/// Where the files of a ledger are.
+/// Paths of the files of a ledger, below its data directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Paths(pub PathBuf);
 
 impl Paths {
+    /// The file that is locked while the ledger is open.
     pub fn lock(&self) -> PathBuf {
         self.0.join("LOCK")
     }
 
+    /// The manifest.
     pub fn manifest(&self) -> PathBuf {
         self.0.join("MANIFEST")
     }
 
+    /// The next manifest while it is being written.
     pub fn draft(&self) -> PathBuf {
         self.0.join("MANIFEST.new")
     }
 
+    /// The directory of the segments.
     pub fn segments(&self) -> PathBuf {
         self.0.join("segments")
     }
 
+    /// The segment with this number.
     pub fn segment(&self, number: u64) -> PathBuf {
         self.segments().join(format!("{number:010}.seg"))
     }
 
-    /// The numbers of the segment files that are there, ascending.
+    /// Numbers of the segment files in the directory, ascending. Other files are
+    /// ignored.
+    ///
+    /// # Errors
+    ///
+    /// A directory that cannot be read; a missing one has no segments.
     pub fn segment_files(&self) -> Result<Vec<u64>, LedgerError> {
         let directory = self.segments();
         let failed = |error| LedgerError::io(&directory, error);
@@ -203,7 +245,11 @@ impl Paths {
         Ok(numbers)
     }
 
-    /// The manifest, with its file, or none where there is none.
+    /// Reads the manifest; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of parsing, and a file that cannot be read.
     pub fn read(&self) -> Result<Option<Manifest>, LedgerError> {
         let path = self.manifest();
         let mut bytes = Vec::new();
@@ -215,7 +261,11 @@ impl Paths {
         }
     }
 
-    /// The manifest of a ledger that must be there.
+    /// Reads the manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Missing`] if there is none.
     pub fn read_existing(&self) -> Result<Manifest, LedgerError> {
         self.read()?.ok_or_else(|| LedgerError::Missing {
             file: self.manifest(),
@@ -223,7 +273,8 @@ impl Paths {
         })
     }
 
-    /// Replaces the manifest. When this fails with anything but [`LedgerError::Sync`], the old one still counts.
+    /// Replaces the manifest. After any error other than [`LedgerError::Sync`] the
+    /// previous one is still valid.
     pub fn write(&self, manifest: &Manifest) -> Result<(), LedgerError> {
         let (path, draft) = (self.manifest(), self.draft());
         let text = manifest.text(&path)?;

@@ -1,9 +1,11 @@
-//! Opening a ledger: check everything before changing anything.
+//! Opening of a ledger: everything is verified before anything is changed.
 //!
-//! A crash may leave four things. A group of blocks without its commit is truncated. A manifest under its temporary
-//! name is removed. A segment that the manifest does not name belongs to an unfinished roll or rewrite, or was replaced
-//! by a rewrite; it is overwritten and removed, unless it contains a commit newer than everything that the manifest
-//! knows. In that case the manifest is outdated, and opening fails.
+//! A crash may leave four things. A group of blocks without its commit is
+//! truncated. A manifest under its temporary name is removed. A segment that
+//! the manifest does not list belongs to an unfinished roll or rewrite, or was
+//! replaced by a rewrite; it is overwritten and removed, unless it contains a
+//! commit newer than everything the manifest knows. In that case the manifest
+//! is outdated, and opening fails.
 
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
@@ -26,16 +28,18 @@ use crate::scan::scan;
 use crate::wire::Hex;
 
 impl Ledger {
-    /// Opens the ledger of a directory, or begins one. Read all of what is recovered before the first commit:
-    /// it is verified as it is read.
+    /// Opens the ledger of a directory, or creates one. The returned [`Recovery`]
+    /// must be read to its end before the first commit, because blocks are verified
+    /// as they are read.
     ///
-    /// What was sealed before a brand's secret was exchanged is read all the same, with the pseudonyms of the newest
-    /// secret; [`Ledger::entries_under_old_keys`] counts it, and a rewrite moves it.
+    /// Entries sealed before a key rotation are returned with the pseudonyms of the
+    /// newest secret; [`Ledger::entries_under_old_keys`] counts them, and a rewrite
+    /// moves them.
     ///
     /// # Errors
     ///
-    /// Any [`LedgerError`]. Nothing that was committed is ever changed by a refusal, and after
-    /// [`LedgerError::Newer`] the directory is as it was to the byte.
+    /// Any [`LedgerError`]. A refusal never changes committed data; after
+    /// [`LedgerError::Newer`] the directory is unchanged to the byte.
     pub fn open(
         options: Options,
         keyring: Arc<Keyring>,
@@ -118,7 +122,12 @@ impl Ledger {
     }
 }
 
-/// Refuses what a newer version has written, before anything is touched.
+/// Refuses files of a newer format version before anything is touched. All
+/// other errors are left to later checks.
+///
+/// # Errors
+///
+/// [`LedgerError::Newer`], and a directory that cannot be read.
 pub(crate) fn refuse_newer(paths: &Paths) -> Result<(), LedgerError> {
     // Everything else that is wrong is said in its turn.
     if let Err(error @ LedgerError::Newer { .. }) = paths.read() {
@@ -138,6 +147,11 @@ pub(crate) fn refuse_newer(paths: &Paths) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// Creates and locks the lock file.
+///
+/// # Errors
+///
+/// [`LedgerError::Locked`] if another process has the ledger open.
 fn lock(paths: &Paths) -> Result<File, LedgerError> {
     let file = paths.lock();
     let lock = disk::create(&file)?;
@@ -148,7 +162,11 @@ fn lock(paths: &Paths) -> Result<File, LedgerError> {
     }
 }
 
-/// Begins a ledger: its first segment is durable before the manifest names it.
+/// Creates a ledger: its first segment is durable before the manifest lists it.
+///
+/// # Errors
+///
+/// [`LedgerError::Missing`] if there are segments with content but no manifest.
 fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
     for number in paths.segment_files()? {
         let path = paths.segment(number);
@@ -181,6 +199,11 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
     Ok(manifest)
 }
 
+/// Verifies the length of a sealed segment.
+///
+/// # Errors
+///
+/// [`LedgerError::Missing`], or [`LedgerError::Corrupt`] for another length.
 fn check_length(paths: &Paths, segment: &SealedSegment) -> Result<(), LedgerError> {
     let path = paths.segment(segment.number);
     match std::fs::metadata(&path) {
@@ -198,8 +221,13 @@ fn check_length(paths: &Paths, segment: &SealedSegment) -> Result<(), LedgerErro
     }
 }
 
-/// The segments that the manifest does not name, where none of them holds anything that it does not know.
-/// `commits` is the last commit that is known.
+/// Numbers of the segments that the manifest does not list. `commits` is the
+/// last commit that the manifest and the active segment know.
+///
+/// # Errors
+///
+/// [`LedgerError::Corrupt`] for a segment of another ledger, or one with a
+/// later commit.
 fn orphans(paths: &Paths, manifest: &Manifest, commits: u64) -> Result<Vec<u64>, LedgerError> {
     let named = |number: u64| {
         number == manifest.active || manifest.segments.iter().any(|s| s.number == number)

@@ -1,18 +1,22 @@
-//! Segment files that are written and that no manifest names yet.
+//! Segment files that are written and not listed in the manifest yet.
 
 use std::path::PathBuf;
 
 use crate::disk;
 
-/// Segment files that nothing names yet. Dropped, they are removed.
+/// Paths of new segment files. Dropping the value removes the files, unless it
+/// was disarmed.
 #[derive(Default)]
 pub(crate) struct PendingSegments(Vec<PathBuf>);
 
 impl PendingSegments {
+    /// Adds a file.
     pub fn add(&mut self, path: PathBuf) {
         self.0.push(path);
     }
 
+    /// Keeps the files: the manifest lists them, or may list them after a failed
+    /// sync.
     pub fn disarm(&mut self) {
         self.0.clear();
     }

@@ -4,34 +4,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::Input;
 
-/// Where the input stands with a commit.
+/// Position of a commit: everything up to it is durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
-    /// Which stream it was, where there is one.
+    /// Identity of the stream; `None` for a trace, which has no stream.
     pub stream: Option<StreamPosition>,
     /// The last sequence number whose effect is durable.
     pub sequence: u64,
-    /// The last epoch that is durable.
+    /// The last durable epoch.
     pub epoch: u64,
-    /// The newest time of arrival so far, Unix milliseconds.
+    /// The latest time of arrival of any message so far, Unix milliseconds.
     pub newest_at: i64,
 }
 
-/// What tells a stream from another one of the same name.
+/// Distinguishes a stream from another one of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StreamPosition {
-    /// When it was created, Unix nanoseconds.
+    /// Creation time of the stream, Unix nanoseconds.
     pub created_ns: i64,
-    /// How many streams this process has met before it.
+    /// Ordinal of the stream among those that this process has read, from 1.
+    /// Arrivals of a later generation order after all earlier ones.
     pub generation: u16,
 }
 
 impl Position {
-    /// The bytes of a written position.
+    /// Length of an encoded position in bytes.
     pub(crate) const BYTES: usize = 36;
 
+    /// Appends the 36 bytes of a position (FORMAT.md, section *Commit*).
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let mark = self.stream.unwrap_or(StreamPosition {
             created_ns: 0,
@@ -45,6 +47,7 @@ impl Position {
         out.extend_from_slice(&self.newest_at.to_le_bytes());
     }
 
+    /// Reads an encoded position; `None` if the bytes are not one.
     pub(crate) fn read(input: &mut Input) -> Option<Position> {
         let some = match input.u16()? {
             0 => false,

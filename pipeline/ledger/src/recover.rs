@@ -1,7 +1,7 @@
 //! Recovery: reads all current entries of a ledger, block by block.
 //!
-//! Blocks are read and verified in order, with one block in memory. Opening a block is most of the work, and any thread
-//! may do it.
+//! Blocks are read and verified in order, with one block in memory. Decrypting
+//! and decoding a block is most of the work, and any thread may do it.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -23,16 +23,17 @@ use crate::manifest::{Manifest, ManifestBrand, Paths};
 use crate::position::Position;
 use crate::rotate::rekey;
 
-/// What a ledger held when it was opened.
+/// Content of a ledger at its opening.
 pub struct Recovery {
-    /// The position of the last commit; none in a new ledger.
+    /// Position of the last commit; `None` in a new ledger.
     pub position: Option<Position>,
-    /// The salts of sensor days that were not forgotten.
+    /// The stored salts of sensor days, by brand and day.
     pub salts: Vec<(BrandId, Day, Salt)>,
-    /// How many bytes after the last commit were cut: a commit that was interrupted.
+    /// Number of bytes truncated after the last commit: an interrupted commit.
     pub cut_bytes: u64,
-    /// What is held.
+    /// Size of the ledger.
     pub stats: LedgerStats,
+    /// Reader of all blocks.
     pub(crate) blocks: BlockReader,
 }
 
@@ -47,53 +48,62 @@ impl std::fmt::Debug for Recovery {
 }
 
 impl Recovery {
-    /// The next block, or none when all were read.
+    /// The next block; `None` after the last.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Corrupt`] where the bytes are not what was written. Blocks that came before are right, but
-    /// they are not everything.
+    /// [`LedgerError::Corrupt`] if the bytes are not those that were written. The
+    /// blocks before are intact, but they are not the whole ledger.
     pub fn next_block(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         self.blocks.next()
     }
 
-    /// Bytes read so far.
+    /// Number of bytes read so far.
     pub fn read_bytes(&self) -> u64 {
         self.blocks.read
     }
 
-    /// Bytes that are to be read.
+    /// Number of bytes to read in all.
     pub fn total_bytes(&self) -> u64 {
         self.blocks.total
     }
 }
 
-/// The segments of a ledger, as far as they count.
+/// The valid segments of a ledger, and the brands to read them with.
 pub(crate) struct SegmentSet {
+    /// Paths of the ledger's files.
     paths: Paths,
+    /// The segments in reading order.
     segments: Vec<SegmentPart>,
+    /// Brands of the manifest.
     brands: Arc<ManifestBrands>,
 }
 
-/// The brands of a manifest, and where it is.
+/// The brands of a manifest, shared by all blocks.
 struct ManifestBrands {
+    /// ID of the ledger, which key checks depend on.
     ledger: [u8; 16],
+    /// The brands.
     lines: Vec<ManifestBrand>,
+    /// Path of the manifest, for error messages.
     file: PathBuf,
 }
 
-/// One segment.
+/// A segment up to a length.
 #[derive(Clone)]
 pub(crate) struct SegmentPart {
+    /// Its identity.
     pub id: SegmentId,
+    /// Length in bytes up to which it is valid.
     pub bytes: u64,
+    /// Its entries.
     pub entries: EntryCounts,
-    /// The checksum of the whole, for a sealed one.
+    /// Checksum of the whole file, for a sealed segment.
     checksum: Option<Vec<u8>>,
 }
 
 impl SegmentSet {
-    /// The sealed segments.
+    /// The sealed segments of a manifest.
     pub fn sealed(paths: &Paths, manifest: &Manifest) -> SegmentSet {
         let part = |segment: &crate::manifest::SealedSegment| SegmentPart {
             id: manifest.segment(segment.number),
@@ -112,7 +122,7 @@ impl SegmentSet {
         }
     }
 
-    /// The sealed segments, and the active one up to its last commit.
+    /// The sealed segments, followed by the active one up to `committed` bytes.
     pub fn with_active(paths: &Paths, manifest: &Manifest, committed: u64) -> SegmentSet {
         let mut source = SegmentSet::sealed(paths, manifest);
         source.segments.push(SegmentPart {
@@ -124,23 +134,25 @@ impl SegmentSet {
         source
     }
 
-    /// Says what the active segment holds.
+    /// Sets the entries of the last segment, which the manifest does not know.
     pub fn set_active_counts(&mut self, entries: EntryCounts) {
         if let Some(part) = self.segments.last_mut() {
             part.entries = entries;
         }
     }
 
+    /// The segments in reading order.
     pub fn parts(&self) -> &[SegmentPart] {
         &self.segments
     }
 
-    /// All blocks.
+    /// Reader of the blocks of all segments. Opened blocks add their label names to
+    /// `known`.
     pub fn blocks(&self, known: KnownLabels) -> BlockReader {
         self.blocks_of(self.segments.clone(), known)
     }
 
-    /// The blocks of some of the segments.
+    /// Reader of the blocks of some segments.
     pub fn blocks_of(&self, parts: Vec<SegmentPart>, known: KnownLabels) -> BlockReader {
         BlockReader {
             paths: self.paths.clone(),
@@ -155,19 +167,33 @@ impl SegmentSet {
     }
 }
 
-/// The blocks of some segments, one after the other.
+/// Reader of the blocks of several segments in order.
 pub(crate) struct BlockReader {
+    /// Paths of the ledger's files.
     paths: Paths,
+    /// Segments that are not open yet.
     parts: VecDeque<SegmentPart>,
+    /// The segment that is being read.
     current: Option<(Frames, SegmentPart)>,
+    /// Number of bytes read.
     pub read: u64,
+    /// Number of bytes to read.
     pub total: u64,
+    /// Brands of the manifest.
     brands: Arc<ManifestBrands>,
+    /// Receives the label names of opened blocks.
     known: KnownLabels,
+    /// Whether an error occurred. All later reads then fail, so that nobody
+    /// mistakes the rest for the whole.
     broken: bool,
 }
 
 impl BlockReader {
+    /// The next block; `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`], and any error of reading.
     pub fn next(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         if self.broken {
             let what = "a segment could not be read to its end";
@@ -178,6 +204,8 @@ impl BlockReader {
         next
     }
 
+    /// Reads up to the next data block, and verifies the end of each segment that
+    /// it passes.
     fn advance(&mut self) -> Result<Option<SealedBlock>, LedgerError> {
         loop {
             let (mut frames, part) = match self.current.take() {
@@ -213,6 +241,11 @@ impl BlockReader {
         }
     }
 
+    /// Assigns a block to its brand.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`] if the manifest does not list the brand number.
     fn block(&self, frames: &Frames, data: DataFrame) -> Result<SealedBlock, LedgerError> {
         let number = data.header.brand;
         let line = self.brands.lines.iter().position(|b| b.number == number);
@@ -232,6 +265,12 @@ impl BlockReader {
 }
 
 impl SegmentPart {
+    /// Verifies that a segment ends with a commit, and the checksum of a sealed
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`].
     fn verify_end(&self, frames: &Frames) -> Result<(), LedgerError> {
         let corrupt = |what| Err(LedgerError::corrupt(frames.path(), self.bytes, what));
         if frames.has_uncommitted() {
@@ -246,13 +285,19 @@ impl SegmentPart {
     }
 }
 
-/// Entries of one brand, still sealed, perhaps under a secret that was exchanged since.
+/// Entries of one brand, still sealed, possibly under a previous secret.
 pub struct SealedBlock {
+    /// Segment of the block.
     segment: SegmentId,
+    /// Path of the segment, for error messages.
     file: PathBuf,
+    /// The sealed block.
     data: DataFrame,
+    /// Brands of the manifest.
     brands: Arc<ManifestBrands>,
+    /// Index of the block's brand in `brands`.
     line: usize,
+    /// Receives the label names.
     known: KnownLabels,
 }
 
@@ -267,12 +312,12 @@ impl std::fmt::Debug for SealedBlock {
 }
 
 impl SealedBlock {
-    /// How many entries there are in it.
+    /// Number of entries in the block.
     pub fn entries(&self) -> u64 {
         self.data.header.entries.total()
     }
 
-    /// The name of the brand that it belongs to.
+    /// Name of the brand that the block belongs to.
     pub fn brand(&self) -> &str {
         self.brands
             .lines
@@ -280,18 +325,23 @@ impl SealedBlock {
             .map_or("", |line| line.name.as_str())
     }
 
+    /// Brand number of the block.
     pub(crate) fn number(&self) -> u16 {
         self.data.header.brand
     }
 
-    /// Opens the block and gives its events, of which none is an [`Event::Ping`], with the pseudonyms of the keyring's
-    /// newest secrets. `day` is the brand's day of a time in Unix milliseconds: it is asked for every record but
-    /// spend. The words are announced by the worker thread that opens the block.
+    /// Decrypts the block and calls `each` with its events, none of which is an
+    /// [`Event::Ping`]. Pseudonyms are those of the keyring's newest secrets.
+    ///
+    /// `day` maps a time in Unix milliseconds to a day of the brand; it is called
+    /// for every record except spend. Label names are announced for `thread`, the
+    /// index of the worker thread that opens the block.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::UnknownBrand`] and [`LedgerError::WrongKey`] before the first event;
-    /// [`LedgerError::Corrupt`] where the block does not open or does not hold what it says.
+    /// [`LedgerError::UnknownBrand`] and [`LedgerError::WrongKey`] before the first
+    /// event; [`LedgerError::Corrupt`] if the block does not decrypt, or does not
+    /// contain the entries that its header states.
     pub fn open(
         &self,
         keyring: &Keyring,

@@ -1,14 +1,21 @@
-//! The rewrite: copies the sealed segments without superseded and erased entries.
+//! The rewrite: copies the sealed segments without superseded and erased
+//! entries.
 //!
-//! It runs on its own thread while commits continue. The active segment is sealed at the start, so the rewrite covers
-//! all earlier commits. It first decides what to leave out ([`crate::compaction_filter`]) and then replaces every
-//! segment with such an entry, every segment with an entry sealed under an old key, and small segments; a large segment
-//! without any is left unchanged. The new segments are durable when [`Rewrite::run`] returns and count once they are
-//! installed. A crash in between leaves files that the manifest does not name; the next opening removes them.
+//! It runs on its own thread while commits continue. The active segment is
+//! sealed at the start, so that the rewrite covers all earlier commits. It
+//! first determines what to leave out ([`crate::compaction_filter`]) and then
+//! replaces every segment with such an entry, every segment with an entry
+//! sealed under an old key, and small segments; a large segment without any is
+//! left unchanged. The new segments are durable when [`Rewrite::run`] returns
+//! and count once they are installed. A crash in between leaves files that the
+//! manifest does not list; the next opening removes them.
 //!
-//! Label names that no thread has announced ([`crate::known_labels`]) are left out as well.
+//! Label names that no thread has announced ([`crate::known_labels`]) are left
+//! out as well.
 //!
-//! An erased entry takes the entries that it superseded with it: they do not become current again.
+//! An erased entry takes the entries that it superseded with it: they do not
+//! become current again. Before a result is returned, the entries copied and
+//! left out are checked against the entries read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,16 +42,23 @@ use crate::recover::{SealedBlock, SegmentPart, SegmentSet};
 /// Decides whether an event is kept.
 pub type KeepFilter = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
 
-/// The work of a rewrite, to be run on any thread.
+/// A rewrite that has begun. It can run on any thread.
 pub struct Rewrite {
+    /// Paths of the ledger's files.
     paths: Paths,
+    /// Keys at the time when the rewrite began.
     keyring: Arc<Keyring>,
+    /// The manifest at that time.
     manifest: Manifest,
     /// The brand number under which the entries of each brand number are rewritten.
     targets: BTreeMap<u16, u16>,
+    /// Number of the next segment, shared with the ledger.
     next: Arc<AtomicU64>,
+    /// Size in bytes at which a new segment is sealed.
     segment_bytes: u64,
+    /// Memory budget of the compaction filter, in bytes.
     budget: u64,
+    /// Entries for which it returns false are erased.
     keep: KeepFilter,
     /// The labels whose names are dropped.
     idle: FxHashSet<BrandLabel>,
@@ -58,20 +72,26 @@ impl std::fmt::Debug for Rewrite {
     }
 }
 
-/// New segments to be installed. Dropping the value removes them.
+/// New segments to install. Dropping the value removes them.
 pub struct RewriteResult {
+    /// Segments that were copied and are to be replaced.
     pub(crate) sources: Vec<SealedSegment>,
+    /// The new segments.
     pub(crate) outputs: Vec<SealedSegment>,
     /// The brands under which the new segments are written.
     pub(crate) brands: Vec<ManifestBrand>,
+    /// Label names that were erased.
     pub(crate) words: Vec<NameKey>,
+    /// Removes the new files if the result is dropped.
     pub(crate) drafts: PendingSegments,
-    /// Entries left out because they were superseded, and unused label names.
+    /// Number of entries left out because they were superseded, and of unused label
+    /// names.
     pub superseded: u64,
-    /// Entries left out because they were not to be kept, superseded ones included: `put` are versions of records,
-    /// `drop` are drops, `tokenized_pings` are pings.
+    /// Entries left out because the filter did not keep them, including superseded
+    /// ones: `put` counts versions of records, `drop` drops, `tokenized_pings`
+    /// pings.
     pub erased: EntryCounts,
-    /// Entries moved from an old key to the newest.
+    /// Number of entries moved from an old key to the newest.
     pub rekeyed: u64,
 }
 
@@ -86,13 +106,14 @@ impl std::fmt::Debug for RewriteResult {
 }
 
 impl Ledger {
-    /// Seals the active segment and begins a rewrite of everything that was committed. `keep` says what stays; the
-    /// pseudonyms of the records that it is shown are those of the newest secret, and their day is that of UTC, except
-    /// for spend. [`Ledger::erase`] is this for what persons ask to be forgotten.
+    /// Seals the active segment and begins a rewrite of everything committed so
+    /// far. `keep` receives records with the pseudonyms of the newest secret and,
+    /// except for spend, with their day in UTC. [`Ledger::erase`] is a rewrite for
+    /// requests of data subjects.
     ///
     /// # Errors
     ///
-    /// Any of the disk; nothing is lost.
+    /// Any error of the disk; nothing is lost.
     pub fn rewrite(&mut self, keep: KeepFilter) -> Result<Rewrite, LedgerError> {
         self.roll()?;
         let targets = self.rewrite_targets()?;
@@ -111,19 +132,21 @@ impl Ledger {
 }
 
 impl Rewrite {
-    /// Lets the table of keys take about this many bytes of memory. Default 512 MiB; with less, everything is
-    /// read several times. One bit for each entry comes on top.
+    /// Sets the approximate memory budget of the table of keys, in bytes. The
+    /// default is 512 MiB; with less, everything is read several times. One bit per
+    /// entry is needed in addition.
     pub fn budget(mut self, bytes: u64) -> Rewrite {
         self.budget = bytes;
         self
     }
 
-    /// Runs the rewrite. `progress` receives the bytes done and the total of the compaction filter, which is most of the work.
+    /// Executes the rewrite. `progress` receives the bytes done and the total of
+    /// the compaction filter, which is most of the work.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Corrupt`] where a segment is not what was written, or any of the disk. What was written so far
-    /// is removed again, and the ledger is as it was.
+    /// [`LedgerError::Corrupt`] if a segment is damaged, or any error of the disk.
+    /// New segments are removed again, and the ledger is unchanged.
     pub fn run(self, progress: &mut dyn FnMut(u64, u64)) -> Result<RewriteResult, LedgerError> {
         let source = SegmentSet::sealed(&self.paths, &self.manifest);
         let total = source.parts().iter().map(|part| part.entries.total()).sum();
@@ -198,7 +221,7 @@ impl Rewrite {
         })
     }
 
-    /// The number of entries of a segment that are sealed under an old key.
+    /// Number of entries of a segment that are sealed under an old key.
     fn entries_under_old_keys(&self, segment: &SealedSegment) -> u64 {
         let stays = |number: &u16| self.targets.get(number) == Some(number);
         let behind = segment.entries.iter().filter(|(n, _)| !stays(n));
@@ -206,18 +229,25 @@ impl Rewrite {
     }
 }
 
-/// Writes new segments, each gathered in memory and then written with one commit.
+/// Writer of the new segments. Each is collected in memory and then written
+/// with one commit.
 struct Writer<'a> {
+    /// The rewrite that it works for.
     rewrite: &'a Rewrite,
+    /// Entries of each brand number that are not sealed yet.
     encoders: BTreeMap<u16, Encoder>,
+    /// The segment that is being filled.
     current: Option<Sealer>,
-    /// The first and last commit of what was copied so far.
+    /// First and last commit of everything copied so far.
     commits: (u64, u64),
+    /// The finished segments.
     outputs: Vec<SealedSegment>,
+    /// Their files.
     drafts: PendingSegments,
 }
 
 impl<'a> Writer<'a> {
+    /// A writer without segments.
     fn new(rewrite: &'a Rewrite) -> Writer<'a> {
         Writer {
             rewrite,
@@ -229,7 +259,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Copies the entries of a segment that do not go.
+    /// Copies the entries of a segment, except those for which `is_dropped` returns
+    /// true. `first` is the number of its first entry.
+    ///
+    /// # Errors
+    ///
+    /// Any error of reading or of the disk.
     fn copy(
         &mut self,
         source: &SegmentSet,
@@ -263,7 +298,12 @@ impl<'a> Writer<'a> {
         )
     }
 
-    /// Seals what was gathered of a brand.
+    /// Seals the collected entries of a brand number.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`] for a brand number that the manifest does not list;
+    /// any error of the disk.
     fn flush(&mut self, number: u16) -> Result<(), LedgerError> {
         let Some((run, entries)) = self.encoders.get_mut(&number).map(Encoder::take) else {
             return Ok(());
@@ -292,6 +332,11 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Writes the segment that is being filled, with one commit, durably.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk, or an entry that is too large for a block.
     fn finish_segment(&mut self) -> Result<(), LedgerError> {
         let Some(sealer) = self.current.take() else {
             return Ok(());
@@ -316,6 +361,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Writes everything that is left, and returns the new segments.
     fn finish(mut self) -> Result<(Vec<SealedSegment>, PendingSegments), LedgerError> {
         let numbers: Vec<u16> = self.encoders.keys().copied().collect();
         for number in numbers {

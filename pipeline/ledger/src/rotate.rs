@@ -1,12 +1,16 @@
-//! Key rotation: replaces a brand's secret with a newer one without losing a record.
+//! Key rotation: replaces a brand's secret with a newer one without losing a
+//! record (NIST SP 800-57 Part 1, section 5.3).
 //!
-//! Nothing is rewritten in place. The brand gets a new number with another key check ([`crate::brands`]), everything
-//! written from then on is sealed under the newest key, and pseudonyms read from under an older key are rekeyed
-//! ([`tributary_config::key_chain`]). A ledger may therefore mix both keys for any length of time. A rewrite moves the
-//! entries under old keys; no byte of it then opens under an older secret.
+//! Nothing is rewritten in place. The brand gets a new number with another key
+//! check ([`crate::brands`]), everything written from then on is sealed under
+//! the newest key, and pseudonyms read from under an older key are rekeyed
+//! ([`tributary_config::key_chain`]). A ledger may therefore mix both keys for
+//! any length of time. A rewrite moves the entries under old keys; no byte of
+//! it then opens under an older secret.
 //!
-//! A process that receives a newer secret while it runs keeps the pseudonyms that it started with. They are rekeyed on
-//! their way to the disk, and the next start restores everything under the newest secret.
+//! A process that receives a newer secret while it runs keeps the pseudonyms
+//! that it started with. They are rekeyed on their way to the disk, and the
+//! next start restores everything under the newest secret.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,17 +29,21 @@ use crate::ledger::{Ledger, open_salt, seal_salt};
 use crate::manifest::Manifest;
 
 impl Ledger {
-    /// Takes newer secrets while the process runs: those of `keyring` are the ones that the ledger has, with newer
-    /// ones behind them. When this returns, the salts are sealed under the newest, and so is all that is committed
-    /// from now on. What was committed before follows with the next [`Ledger::rewrite`] (not with one that has begun),
-    /// and is read as before until then; [`Ledger::entries_under_old_keys`] counts it.
+    /// Switches to newer secrets while the process runs. `keyring` must contain the
+    /// secrets that the ledger has, followed by the newer ones.
     ///
-    /// The process goes on making pseudonyms as it did: [`Ledger::commit`] moves them up.
+    /// When this returns, the salts are sealed under the newest key, and so is
+    /// everything that is committed from then on. Earlier entries follow with the
+    /// next [`Ledger::rewrite`] (not with one that has already begun) and remain
+    /// readable until then; [`Ledger::entries_under_old_keys`] counts them. The
+    /// process continues to make pseudonyms under the secret that it started with;
+    /// [`Ledger::commit`] rekeys them.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::NotNewer`] where the secrets do not go on from those that the ledger has. After any error but
-    /// [`LedgerError::Sync`] the ledger is as it was, and this may be called again.
+    /// [`LedgerError::NotNewer`] if the secrets do not continue those of the
+    /// ledger. After any error other than [`LedgerError::Sync`] the ledger is
+    /// unchanged, and the call may be repeated.
     pub fn rotate(&mut self, keyring: Arc<Keyring>) -> Result<(), LedgerError> {
         self.check_usable()?;
         self.check_successor(&keyring)?;
@@ -52,11 +60,11 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether [`Ledger::rotate`] would take these secrets; changes nothing.
+    /// Whether [`Ledger::rotate`] would accept these secrets; changes nothing.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::NotNewer`] where it would not.
+    /// [`LedgerError::NotNewer`] if it would not.
     pub fn check_successor(&self, keyring: &Keyring) -> Result<(), LedgerError> {
         match self.keyring.first_mismatch(keyring) {
             None => Ok(()),
@@ -67,7 +75,8 @@ impl Ledger {
         }
     }
 
-    /// The number of entries still sealed under an old key. A rewrite moves them.
+    /// Number of entries that are still sealed under an old key. A rewrite moves
+    /// them.
     pub fn entries_under_old_keys(&self) -> u64 {
         let mut counts: CountsByBrand = self.active.counts.clone();
         let sealed = self.manifest.segments.iter();
@@ -77,7 +86,12 @@ impl Ledger {
         behind.map(|(_, entries)| EntryCounts::total(entries)).sum()
     }
 
-    /// Under which number the entries of each number are written anew, entered where it is missing.
+    /// For each brand number with sealed entries, the number under which a rewrite
+    /// stores them. Missing numbers are entered in the manifest first.
+    ///
+    /// # Errors
+    ///
+    /// A brand whose key is not available; any error of the disk.
     pub(crate) fn rewrite_targets(&mut self) -> Result<BTreeMap<u16, u16>, LedgerError> {
         let file = self.paths.manifest();
         let mut manifest = self.manifest.clone();
@@ -98,7 +112,13 @@ impl Ledger {
     }
 }
 
-/// Seals the salts under the newest keys that are not yet. True where there were any.
+/// Seals the salts under the newest keys, if they are not. Returns whether
+/// there were any.
+///
+/// # Errors
+///
+/// [`LedgerError::Corrupt`] for a salt that does not decrypt; a brand whose key
+/// is not available.
 pub(crate) fn reseal_salts(
     manifest: &mut Manifest,
     numbers: &mut Numbers,
@@ -127,8 +147,9 @@ pub(crate) fn reseal_salts(
     Ok(resealed)
 }
 
-/// Rekeys the pseudonyms of an event that have passed the first `links` links through all later ones. Nothing else
-/// depends on a secret: record keys and names of sales do not, and tokens of pings never change.
+/// Maps the pseudonyms of an event that have passed the first `links` links
+/// through all later links. Record keys, names of sales and tokens of pings do
+/// not depend on a secret that changes.
 pub(crate) fn rekey(event: &mut Event, chain: &KeyChain, links: usize) {
     let set = match event {
         Event::Put { record, .. } => &mut record.ids,
@@ -153,7 +174,11 @@ pub(crate) fn rekey(event: &mut Event, chain: &KeyChain, links: usize) {
     *set = IdSet::new(ids.collect());
 }
 
-/// [`rekey`] for an encoded run of a brand.
+/// Applies [`rekey`] to an encoded run of entries of a brand.
+///
+/// # Errors
+///
+/// [`Malformed`] if the bytes are not a run.
 pub(crate) fn rekey_run(
     run: &[u8],
     brand: BrandId,

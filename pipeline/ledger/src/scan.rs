@@ -1,9 +1,10 @@
-//! Finding the last commit of the active segment.
+//! Scan: finds the last commit of the active segment.
 //!
-//! A commit is synced before anything of the next one is written. So a crash can tear the last group only: whatever
-//! is wrong with it, even where its commit block has reached the disk and a block before it has not, is cut.
-//! But a commit beyond the next one proves that the next one was synced: then the file is corrupt, and
-//! cutting it would lose what was acknowledged.
+//! A commit is synced before any byte of the next one is written, so that a
+//! crash can tear only the last group. Invalid data there is truncated, even if
+//! its commit block has reached the disk before one of its data blocks. A
+//! commit beyond the next one proves that the next one was synced: the file is
+//! then corrupt, and truncating it would lose acknowledged records.
 
 use std::path::Path;
 
@@ -15,25 +16,31 @@ use crate::error::LedgerError;
 use crate::frames::{Frame, FrameError, Frames, later_commit};
 use crate::position::Position;
 
-/// What the active segment holds.
+/// Content of the active segment.
 pub(crate) struct Scan {
-    /// The length up to its last commit.
+    /// Length in bytes up to the last commit.
     pub committed: u64,
-    /// The length of the file.
+    /// Length of the file in bytes.
     pub length: u64,
-    /// The ordinal of the last commit, of this segment or of those before it.
+    /// Ordinal of the last commit, in this segment or before it.
     pub commits: u64,
-    /// The position of its last commit.
+    /// Position of the last commit in this segment.
     pub position: Option<Position>,
-    /// What the commits hold.
+    /// Committed entries, by brand number.
     pub counts: CountsByBrand,
-    /// Data blocks in the commits.
+    /// Number of committed data blocks.
     pub blocks: u64,
-    /// The checksum up to the last commit.
+    /// Checksum of everything up to the last commit.
     pub whole: Xxh3,
 }
 
-/// Reads the active segment; `commits` is the ordinal of the last commit before it.
+/// Reads the active segment. `commits` is the ordinal of the last commit before
+/// it.
+///
+/// # Errors
+///
+/// [`LedgerError::Corrupt`] if a commit is missing, or if damage precedes a
+/// later commit; any error of [`Frames::open`].
 pub(crate) fn scan(path: &Path, id: SegmentId, commits: u64) -> Result<Scan, LedgerError> {
     let mut frames = Frames::open(path, id, None)?;
     let mut scan = Scan {

@@ -1,4 +1,5 @@
-//! Verifying a ledger: every block is opened and every event decoded; nothing is changed.
+//! Verification of a ledger: every block is decrypted and every event decoded;
+//! nothing is changed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -15,47 +16,47 @@ use crate::keyring::Keyring;
 use crate::manifest::Paths;
 use crate::recover::SegmentSet;
 
-/// What was found in a ledger that is sound.
+/// Content of an intact ledger.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verification {
     /// The data directory.
     pub directory: String,
-    /// Segments read, the active one included.
+    /// Number of segments read, including the active one.
     pub segments: usize,
-    /// Bytes read.
+    /// Number of bytes read.
     pub bytes: u64,
-    /// All entries, by kind.
+    /// All entries by kind.
     pub entries: EntryCounts,
-    /// What each brand has.
+    /// Entries of each brand.
     pub brands: Vec<BrandVerification>,
-    /// Distinct records that are held.
+    /// Number of distinct current records.
     pub held: u64,
-    /// Puts that no longer count; a rewrite leaves them out.
+    /// Number of puts that no longer count; a rewrite leaves them out.
     pub superseded: u64,
-    /// Bytes after the last commit. The next opening cuts them.
+    /// Number of bytes after the last commit. The next opening truncates them.
     pub torn_bytes: u64,
 }
 
-/// What was found of a brand.
+/// Entries of one brand.
 #[derive(Clone, Debug, Serialize)]
 pub struct BrandVerification {
     /// The brand's name.
     pub brand: String,
     /// Its entries by kind.
     pub entries: EntryCounts,
-    /// Distinct records that are held.
+    /// Number of distinct current records.
     pub held: u64,
-    /// Puts that no longer count.
+    /// Number of puts that no longer count.
     pub superseded: u64,
 }
 
-/// Reads all of a ledger, which must not be in use: while commits go on, it may be found changed. `progress` is
-/// called with the bytes done and the total.
+/// Reads all of a ledger that is not in use; while commits continue, it may
+/// appear damaged. `progress` receives the bytes done and the total.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong; [`LedgerError::UnknownBrand`] and [`LedgerError::WrongKey`] where a brand's key is
-/// not at hand.
+/// The first damage that is found; [`LedgerError::UnknownBrand`] and
+/// [`LedgerError::WrongKey`] if a brand's key is not available.
 pub fn verify(
     directory: &Path,
     keyring: &Keyring,
@@ -121,13 +122,14 @@ pub fn verify(
 }
 
 impl Verification {
-    /// For people to read.
+    /// The report for people.
     pub fn text(&self) -> String {
         let mut out = String::new();
         let _ = self.write(&mut out);
         out
     }
 
+    /// Writes the report for people.
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let Verification {
             directory,

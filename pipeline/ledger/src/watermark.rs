@@ -1,12 +1,16 @@
 //! Watermarks: how far the ledger and the files beside it have advanced.
 //!
-//! A ledger, the objection list, the audit logs and the receipts at the broker belong together: an older copy of one of
-//! them would bring back what another one states was erased. Each therefore references the others. The manifest records
-//! the head of every file beside the ledger ([`Ledger::record_heads`]), and those files record the ledger's
+//! A ledger, the objection list, the audit logs and the receipts at the broker
+//! belong together: an outdated copy of one of them would bring back what
+//! another one states was erased. Each therefore references the others. The
+//! manifest records the head of every file beside the ledger
+//! ([`Ledger::record_heads`]), and those files record the ledger's
 //! [`Watermark`].
 //!
-//! A watermark only grows: by the manifest's generation with every replacement, and by the commits with every commit.
-//! Both are durable before they are published, so no crash makes a watermark smaller than one that was recorded.
+//! A watermark only grows: by the manifest's generation with every replacement,
+//! and by the commits with every commit. Both are durable before they are
+//! published, so that no crash makes a watermark smaller than one that was
+//! recorded.
 
 use std::path::Path;
 
@@ -15,19 +19,20 @@ use crate::heads::FileHeads;
 use crate::ledger::Ledger;
 use crate::manifest::Paths;
 
-/// How far a ledger is.
+/// State of a ledger, as other files record it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watermark {
-    /// The ledger's id.
+    /// ID of the ledger.
     pub ledger: [u8; 16],
-    /// How often its manifest was written.
+    /// Generation of its manifest.
     pub manifest: u64,
-    /// The ordinal of its last commit.
+    /// Ordinal of its last commit.
     pub commits: u64,
 }
 
 impl Ledger {
-    /// Whether there is a ledger in a directory, or anything that opening it would refuse.
+    /// Whether a directory contains a ledger, or anything that opening a ledger
+    /// there would refuse.
     pub fn exists_in(directory: &Path) -> bool {
         let paths = Paths(directory.to_owned());
         let is_empty = || {
@@ -38,7 +43,7 @@ impl Ledger {
         paths.manifest().exists() || directory.exists() && !(directory.is_dir() && is_empty())
     }
 
-    /// How far it is.
+    /// The current watermark.
     pub fn watermark(&self) -> Watermark {
         Watermark {
             ledger: self.manifest.id(),
@@ -47,15 +52,18 @@ impl Ledger {
         }
     }
 
-    /// The heads that it names.
+    /// The file heads that the manifest records.
     pub fn heads(&self) -> &FileHeads {
         &self.manifest.heads
     }
 
-    /// Names heads of files beside the ledger; those of other files stay as they are. Durable when this returns.
+    /// Records heads of files beside the ledger; heads of other files are kept.
+    /// Durable when this returns.
     ///
     /// # Errors
-    /// Any of the disk; it then names what it named, and this may be called again unless it was a sync.
+    ///
+    /// Any error of the disk; the recorded heads are then unchanged, and the call
+    /// may be repeated unless it was [`LedgerError::Sync`].
     pub fn record_heads(&mut self, heads: &FileHeads) -> Result<Watermark, LedgerError> {
         let mut manifest = self.manifest.clone();
         let named = heads.iter();

@@ -1,10 +1,11 @@
-//! Numbers as bytes: little endian where they have a fixed width, variable length where small ones prevail.
+//! Encoding of numbers: little-endian at a fixed width, or variable length
+//! where small numbers prevail (FORMAT.md, section *Entries*).
 //!
-//! Reading is total: it never reads beyond what is there, and says so instead.
+//! Reading is total: it never reads beyond the end, and returns `None` instead.
 
 use serde::{Deserialize, Serialize};
 
-/// Appends an unsigned number, 7 bits a byte, the lowest first.
+/// Appends an unsigned LEB128 number: 7 bits per byte, lowest first.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -13,32 +14,37 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends a signed number, such that small ones of either sign are short.
+/// Appends a signed number as a zigzag-encoded varint, so that numbers near
+/// zero are short.
 pub(crate) fn put_signed(out: &mut Vec<u8>, value: i64) {
     put_varint(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
-/// What is left to read.
+/// Cursor over bytes that are left to read.
 #[derive(Clone, Copy)]
 pub(crate) struct Input<'a>(pub &'a [u8]);
 
 impl<'a> Input<'a> {
+    /// Number of bytes left.
     pub fn remaining(&self) -> usize {
         self.0.len()
     }
 
+    /// The next `length` bytes.
     pub fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(head)
     }
 
+    /// The next `N` bytes as an array.
     pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*head)
     }
 
+    /// The next byte.
     pub fn byte(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
@@ -63,6 +69,7 @@ impl<'a> Input<'a> {
         self.array().map(u128::from_le_bytes)
     }
 
+    /// A number written by [`put_varint`]; `None` if it has more than 64 bits.
     pub fn varint(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
@@ -79,6 +86,7 @@ impl<'a> Input<'a> {
         None
     }
 
+    /// A number written by [`put_signed`].
     pub fn signed(&mut self) -> Option<i64> {
         let value = self.varint()?;
         Some((value >> 1) as i64 ^ -((value & 1) as i64))

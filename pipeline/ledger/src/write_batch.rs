@@ -1,7 +1,9 @@
-//! A write batch: the events that one worker thread accepted in one epoch, on their way to the ledger's thread.
+//! A write batch: the events that one worker thread accepted in one epoch, on
+//! their way to the ledger's thread.
 //!
-//! The worker thread encodes events as it pushes them, so the ledger's thread only compresses, seals and writes. Label
-//! names travel separately, because only the ledger knows which of them it already stores.
+//! The worker thread encodes events as it pushes them, so that the ledger's
+//! thread only compresses, seals and writes. Label names travel separately,
+//! because only the ledger knows which of them it already stores.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,26 +16,32 @@ use tributary_operators::salt::Salt;
 use crate::counts::EntryCounts;
 use crate::event::Encoder;
 
-/// A run is closed when it has grown to this many bytes.
+/// Size in bytes at which a run is closed. Closed runs are sealed in one piece.
 const RUN: usize = 256 << 10;
 
-/// What one worker thread accepted in one epoch.
+/// Events, label names and salts that one worker thread accepted in one epoch.
 #[derive(Default)]
 pub struct WriteBatch {
+    /// Encoded events by brand.
     pub(crate) brands: BTreeMap<BrandId, Runs>,
+    /// Names of the labels that the thread has begun to use.
     pub(crate) words: Vec<(BrandId, Label, Arc<str>)>,
-    /// The labels that the thread has withdrawn before it pushed anything.
+    /// Labels that the thread withdrew before the first event of this batch.
     pub(crate) withdrawn: Vec<(BrandId, Label)>,
-    /// The number of the thread.
+    /// Index of the thread within the process.
     pub(crate) thread: usize,
+    /// Salts under which pings of this batch are tokenized.
     pub(crate) salts: Vec<(BrandId, Day, Salt)>,
+    /// Number of events pushed.
     entries: u64,
 }
 
-/// The encoded entries of one brand.
+/// Encoded entries of one brand.
 #[derive(Default)]
 pub(crate) struct Runs {
+    /// Complete runs, each with its counts.
     closed: Vec<(Vec<u8>, EntryCounts)>,
+    /// The run that is being encoded.
     open: Encoder,
 }
 
@@ -47,7 +55,7 @@ impl std::fmt::Debug for WriteBatch {
 }
 
 impl WriteBatch {
-    /// The empty batch of a thread.
+    /// An empty batch of a thread.
     pub fn of_thread(thread: usize) -> WriteBatch {
         WriteBatch {
             thread,
@@ -55,14 +63,18 @@ impl WriteBatch {
         }
     }
 
-    /// The thread has announced the word of a label with a batch before this one, or found it in the ledger, and nothing
-    /// names it any more. Words that no thread has announced leave the ledger with the next rewrite.
+    /// Withdraws a label: nothing that the thread fed references it any more. Names
+    /// of labels that no thread has announced leave the ledger with the next
+    /// rewrite.
+    ///
+    /// The thread must have announced the label in an earlier batch, or found it in
+    /// the ledger.
     pub fn withdraw(&mut self, brand: BrandId, label: Label) {
         self.withdrawn.push((brand, label));
     }
 
-    /// Appends an event of a brand. A ping that has no token yet ([`Event::Ping`]) and that a device was dropped
-    /// ([`Event::DropDevice`]) are passed over: they are never kept.
+    /// Appends an event of a brand. [`Event::Ping`], which has no token yet, and
+    /// [`Event::DropDevice`] are ignored: neither is ever stored.
     pub fn push(&mut self, brand: BrandId, event: &Event) {
         match event {
             Event::Ping { .. } | Event::DropDevice { .. } => return,
@@ -72,29 +84,32 @@ impl WriteBatch {
         self.entries += 1;
     }
 
-    /// Ensures that the salt of a brand's day is stored before any ping tokenized under it. A salt that
-    /// the ledger has changes nothing.
+    /// Stores the salt of a brand's day together with this batch. It is durable
+    /// before any ping tokenized under it. A salt that the ledger already has is
+    /// ignored.
     pub fn salt(&mut self, brand: BrandId, day: Day, salt: Salt) {
         self.salts.push((brand, day, salt));
     }
 
-    /// Whether there is nothing to keep.
+    /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.entries == 0 && self.salts.is_empty() && self.withdrawn.is_empty()
     }
 
-    /// How many events were pushed; words that the ledger knows already count, too.
+    /// Number of events pushed, including label names that the ledger already
+    /// stores.
     pub fn entries(&self) -> u64 {
         self.entries
     }
 
-    /// Closes the runs, so that they can be read any number of times.
+    /// Closes the open runs, so that they can be read any number of times.
     pub(crate) fn close(&mut self) {
         self.brands.values_mut().for_each(Runs::close);
     }
 }
 
 impl Runs {
+    /// Encodes an event.
     pub fn push(&mut self, event: &Event) {
         self.open.push(event);
         if self.open.len() >= RUN {
@@ -102,12 +117,14 @@ impl Runs {
         }
     }
 
+    /// Closes the open run.
     pub fn close(&mut self) {
         if self.open.len() > 0 {
             self.closed.push(self.open.take());
         }
     }
 
+    /// The closed runs.
     pub fn closed(&self) -> &[(Vec<u8>, EntryCounts)] {
         &self.closed
     }

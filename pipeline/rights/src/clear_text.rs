@@ -2,17 +2,18 @@
 
 use zeroize::Zeroizing;
 
-/// A clear value: overwritten when it goes, and never shown by debug output (I6).
+/// A clear-text value. It is overwritten when it is dropped, and debug output
+/// does not show it (I6).
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClearText(Zeroizing<String>);
 
 impl ClearText {
-    /// Takes a text over. A text that was copied on its way here has left its copies where they were.
+    /// Takes ownership of a text. Copies made on its way here are not overwritten.
     pub fn new(text: String) -> ClearText {
         ClearText(Zeroizing::new(text))
     }
 
-    /// The text itself.
+    /// The text. The caller must neither log nor store it.
     pub fn expose(&self) -> &str {
         &self.0
     }

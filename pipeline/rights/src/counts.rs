@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How much a request has touched. Only numbers, so that it may stand in a status, a receipt and the audit log.
+/// The effects of a request, as numbers. They identify nobody, so that they may
+/// appear in a status, a receipt and the audit log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Counts {

@@ -1,8 +1,11 @@
 //! An append-only file: one write and one sync per append.
 //!
-//! A failed write is rolled back, so the next append starts where the failed one did. If the rollback fails too, or a
-//! sync fails, the content of the disk is unknown: the kernel reports a lost write once and then forgets it. The file
-//! then accepts nothing more; only opening it again, which reads the actual content, resolves this.
+//! A failed write is rolled back, so that the next append starts at the same
+//! place. If the rollback fails too, or a sync fails, the content of the disk
+//! is unknown: the kernel reports a lost write once and then forgets it
+//! (Rebello et al., *Can Applications Recover from fsync Failures?*, USENIX ATC
+//! 2020). The file then refuses further appends; only opening it again, which
+//! reads the actual content, resolves this.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -11,17 +14,26 @@ use std::path::{Path, PathBuf};
 
 use crate::error::FileError;
 
-/// An open file, locked, with its length.
+/// An open, locked file and its length.
 #[derive(Debug)]
 pub(crate) struct AppendFile {
+    /// Path of the file, for error messages.
     path: PathBuf,
+    /// The open file, which holds the lock.
     file: File,
+    /// Length of the durable content in bytes.
     length: u64,
+    /// Whether the content of the disk is unknown.
     sync_failed: bool,
 }
 
 impl AppendFile {
-    /// Opens a file, for the owner alone, and reads it; creates it and its directory where they are missing.
+    /// Opens and locks a file with mode 0600 and reads it. The file and its
+    /// directory are created if they do not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Locked`] if another process has it open; any error of the disk.
     pub fn open(path: &Path) -> Result<(AppendFile, Vec<u8>), FileError> {
         let failed = |error| FileError::io(path, error);
         let directory = path.parent().unwrap_or(Path::new("."));
@@ -54,12 +66,12 @@ impl AppendFile {
         Ok((file, bytes))
     }
 
-    /// Where the file is.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Cuts the file to a length, durably.
+    /// Truncates the file to a length, durably.
     pub fn truncate(&mut self, length: u64) -> Result<(), FileError> {
         let cut = self.file.set_len(length);
         cut.map_err(|error| FileError::io(&self.path, error))?;
@@ -67,7 +79,8 @@ impl AppendFile {
         self.sync()
     }
 
-    /// Adds bytes at the end. They are durable when this returns; after an error they are not there.
+    /// Appends bytes. They are durable when this returns, and absent after an error
+    /// other than [`FileError::Sync`].
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         if self.sync_failed {
             let error = io::Error::other("an earlier write or sync failed");
@@ -87,6 +100,7 @@ impl AppendFile {
         Ok(())
     }
 
+    /// Syncs the content, and remembers a failure.
     fn sync(&mut self) -> Result<(), FileError> {
         self.file.sync_data().map_err(|error| {
             self.sync_failed = true;
@@ -95,7 +109,8 @@ impl AppendFile {
     }
 }
 
-/// Takes a directory from all but its owner that an earlier version, or somebody by hand, made with a wider mode.
+/// Removes the permissions of group and others from a directory that an earlier
+/// version or an operator created.
 fn close_to_others(directory: &Path) -> io::Result<()> {
     let mode = std::fs::metadata(directory)?.permissions().mode();
     match mode & 0o077 {
@@ -104,8 +119,8 @@ fn close_to_others(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives a file another content, as a whole; the one that it had is kept beside it under another name, which is
-/// returned.
+/// Replaces the content of a file atomically. The previous content is kept
+/// beside it under another name, which is returned.
 pub(crate) fn replace_and_keep_copy(path: &Path, content: &[u8]) -> Result<PathBuf, FileError> {
     let failed = |error| FileError::io(path, error);
     let lost = |error| FileError::sync(path, error);
@@ -129,7 +144,7 @@ pub(crate) fn replace_and_keep_copy(path: &Path, content: &[u8]) -> Result<PathB
     Ok(kept)
 }
 
-/// Reads a file without changing it; none where it is not there.
+/// Reads a file without changing it; `None` if it does not exist.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -138,6 +153,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     }
 }
 
+/// Reads an open file to its end.
 fn read_to_end(mut file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut file, &mut bytes)?;

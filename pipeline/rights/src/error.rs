@@ -1,12 +1,14 @@
-//! What can go wrong with a file of this crate, each with the way out.
+//! Errors of the files of this crate. Each names the file and tells the
+//! operator what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An error of the audit log or of the objection list. Its text names the file and what to do.
+/// An error of the audit log or of the objection list. Its text names the file
+/// and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// Another process, or another part of this one, holds the file.
+    /// Another process, or another part of this one, has the file open.
     #[error("{}: another process holds this file; stop it first, or give each process a data directory of its own", .file.display())]
     Locked {
         /// The file.
@@ -22,7 +24,7 @@ pub enum FileError {
         /// What is wrong there.
         what: &'static str,
     },
-    /// The list was made under another secret of this brand.
+    /// The list was written under another secret of this brand.
     #[error("{}: the objections of brand `{brand}` were kept under another secret, under which nobody would be kept out; give the brand the secret that it had", .file.display())]
     WrongKey {
         /// The file.
@@ -38,7 +40,7 @@ pub enum FileError {
         /// Its format version.
         found: u32,
     },
-    /// The disk is full. Nothing is lost: the same may be tried again.
+    /// The disk is full. Nothing is lost, and the operation may be repeated.
     #[error("{}: no space left ({error}); free some, then try again", .file.display())]
     Full {
         /// The file.
@@ -46,7 +48,7 @@ pub enum FileError {
         /// What the system said.
         error: io::Error,
     },
-    /// A write or a sync failed in a way after which nobody knows what is on the disk.
+    /// A write or a sync failed so that the content of the disk is unknown.
     #[error("{}: the disk did not take what was written ({error}); check the disk, then start again", .file.display())]
     Sync {
         /// The file.
@@ -64,12 +66,12 @@ pub enum FileError {
     },
 }
 
-/// Where in a file.
+/// A place in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
-    /// A line, the first is 1.
+    /// A line, counted from 1.
     Line(u64),
-    /// A byte, the first is 0.
+    /// A byte, counted from 0.
     Byte(u64),
 }
 
@@ -82,27 +84,28 @@ impl std::fmt::Display for Position {
     }
 }
 
-/// The kind of a [`FileError`].
+/// Classification of a [`FileError`], for decisions that do not depend on the
+/// file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Another process holds it.
+    /// Another process has the file open.
     Locked,
-    /// Broken from this place on.
+    /// The content is wrong from this place on.
     Broken(Position),
-    /// The secret of this brand is another one.
+    /// The secret of this brand is not the one that the file was written under.
     WrongKey(String),
     /// A newer version wrote it.
     Newer,
     /// No space: transient.
     Full,
-    /// The process must stop and read again what is there.
+    /// The process must stop and read the file again.
     Sync,
     /// Anything else that the system refused.
     Io,
 }
 
 impl FileError {
-    /// Which kind it is.
+    /// Classifies the error.
     pub fn kind(&self) -> Kind {
         match self {
             FileError::Locked { .. } => Kind::Locked,
@@ -115,6 +118,7 @@ impl FileError {
         }
     }
 
+    /// The error for a failed system call on `file`.
     pub(crate) fn io(file: &Path, error: io::Error) -> FileError {
         let file = file.to_owned();
         match error.kind() {
@@ -125,6 +129,7 @@ impl FileError {
         }
     }
 
+    /// The error for a failed sync or rollback.
     pub(crate) fn sync(file: &Path, error: io::Error) -> FileError {
         FileError::Sync {
             file: file.to_owned(),
@@ -132,6 +137,7 @@ impl FileError {
         }
     }
 
+    /// The error for wrong content at `place`.
     pub(crate) fn broken(file: &Path, place: Position, what: &'static str) -> FileError {
         FileError::Broken {
             file: file.to_owned(),

@@ -1,45 +1,48 @@
 //! Heads of append-only files, and the watermark of the ledger beside them.
 //!
-//! A ledger, its objection list, the audit logs and the receipts at the broker belong together, and each references the
-//! others. A [`Head`] states the number of entries of a file and a hash over them, which shows whether a file still
-//! begins with those entries; a [`LedgerWatermark`] states how far the ledger had advanced. A start compares them
-//! pairwise, so a missing, truncated or outdated file is always detected.
+//! A ledger, its objection list, the audit logs and the receipts at the broker
+//! belong together, and each references the others. A [`Head`] states the
+//! number of entries of a file and a hash over them, which shows whether a file
+//! still begins with those entries; a [`LedgerWatermark`] states how far the
+//! ledger had advanced. A start compares them pairwise, so a missing, truncated
+//! or outdated file is always detected.
 
 use serde::{Deserialize, Serialize};
 
 use crate::hex::{Hash, Hex};
 
-/// The end of a file.
+/// The end of an append-only file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
-    /// A hash over all entries up to the last one.
+    /// Hash over all entries up to the last one.
     pub hash: Hash,
-    /// The number of the last entry, 0 for none.
+    /// Number of the last entry; 0 for an empty file.
     pub seq: u64,
 }
 
 impl Head {
-    /// The head of so many entries with a hash of these bytes.
+    /// The head of a file with `seq` entries and this hash.
     pub fn new(seq: u64, hash: [u8; 32]) -> Head {
         let hash = Hash(Hex(hash));
         Head { seq, hash }
     }
 }
 
-/// How far a ledger is. Both numbers only grow.
+/// How far a ledger has advanced. Both numbers only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerWatermark {
-    /// The ordinal of its last commit.
+    /// Ordinal of its last commit.
     pub commits: u64,
+    /// ID of the ledger.
     id: Hex<16>,
-    /// How often its manifest was written.
+    /// Generation of its manifest.
     pub manifest: u64,
 }
 
 impl LedgerWatermark {
-    /// The mark of the ledger of this id.
+    /// The watermark of the ledger with this ID.
     pub fn new(id: [u8; 16], manifest: u64, commits: u64) -> LedgerWatermark {
         LedgerWatermark {
             id: Hex(id),
@@ -48,12 +51,12 @@ impl LedgerWatermark {
         }
     }
 
-    /// The ledger's id.
+    /// ID of the ledger.
     pub fn id(&self) -> [u8; 16] {
         self.id.0
     }
 
-    /// Whether a ledger that is here now is the one that was there at `earlier`, and has lost nothing since.
+    /// Whether this is the ledger of `earlier`, and has lost nothing since.
     pub fn follows(&self, earlier: &LedgerWatermark) -> bool {
         self.id == earlier.id
             && self.manifest >= earlier.manifest
@@ -61,23 +64,27 @@ impl LedgerWatermark {
     }
 }
 
-/// The entries of a file that was read, by their hashes.
+/// Hashes of all prefixes of a file that was read.
 #[derive(Clone, Debug)]
 pub struct HashChain {
+    /// Hash after each entry; the first is that of the empty file.
     hashes: Vec<Hash>,
 }
 
 impl HashChain {
+    /// The chain of a file without entries. `begin` is the hash before the first
+    /// entry.
     pub(crate) fn new(begin: Hash) -> HashChain {
         let hashes = vec![begin];
         HashChain { hashes }
     }
 
+    /// Adds the hash after the next entry.
     pub(crate) fn push(&mut self, hash: Hash) {
         self.hashes.push(hash);
     }
 
-    /// The end of the file.
+    /// The head of the file.
     pub fn head(&self) -> Head {
         let hash = self.hashes.last().copied().unwrap_or(Hash::NONE);
         Head {
@@ -86,7 +93,7 @@ impl HashChain {
         }
     }
 
-    /// The head that the file had with so many entries.
+    /// The head that the file had with `seq` entries; `None` if it has fewer.
     pub fn at(&self, seq: u64) -> Option<Head> {
         let place = usize::try_from(seq).ok()?;
         let hash = *self.hashes.get(place)?;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes that are written as lower-case hexadecimal digits. They are keyed hashes, so they may be shown.
+/// Bytes that are written as lower-case hexadecimal digits. They are keyed
+/// hashes, so they may be shown.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Hex<const N: usize>(pub [u8; N]);
 

@@ -1,8 +1,10 @@
-//! Reading fields of a JSON object without leaving copies of them behind.
+//! Reads fields of a JSON object (RFC 8259) without leaving copies of them in
+//! memory.
 //!
-//! A field is first taken as the slice of the message that it is, and only then read. A text with escapes is
-//! resolved here, into a buffer that is overwritten when it goes: the usual reader would do it in a buffer of its own
-//! and leave it to the allocator.
+//! A field is first taken as a slice of the message and only then read. Escapes
+//! are resolved here, into a buffer that is overwritten when it is dropped:
+//! `serde_json` would use a buffer of its own and free it without overwriting
+//! it.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,15 +13,17 @@ use zeroize::Zeroizing;
 use crate::clear_text::ClearText;
 use crate::refusal::{Reason, Refusal};
 
-/// A field as it stands in the message.
+/// A field as it appears in the message; `None` if it is absent.
 pub(crate) type Raw<'a> = Option<&'a RawValue>;
 
-/// A named field, and the reason of its refusal.
+/// A field by name, with the reason for which its content is refused.
 #[derive(Clone, Copy)]
 pub(crate) struct Field<'n> {
+    /// Name of the field in the refusal.
     pub name: &'n str,
+    /// Reason of a refusal.
     pub reason: Reason,
-    /// The most bytes that it may have.
+    /// Maximum length of its text in bytes.
     pub limit: usize,
 }
 
@@ -32,7 +36,8 @@ pub(crate) const fn field(name: &str, reason: Reason, limit: usize) -> Field<'_>
     }
 }
 
-/// The fields of an object, which refuses what it does not know. `known` says which those are.
+/// Parses an object. An unknown or duplicate field is refused with a sentence
+/// that lists the `known` fields; `what` names the object.
 pub(crate) fn object<'a, T: Deserialize<'a>>(
     text: &'a str,
     reason: Reason,
@@ -60,12 +65,18 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(
 }
 
 impl Field<'_> {
-    /// A refusal of this field.
+    /// The refusal of this field. `what` completes the sentence after its name.
     pub fn refuse(self, what: &str) -> Refusal {
         Refusal::new(self.reason, format!("`{}` {what}", self.name))
     }
 
-    /// A text, or an integer as its digits; none where the field is absent, `null` or `""`.
+    /// The text of the field, or the digits of an integer. `None` if the field is
+    /// absent, `null` or `""`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] for another type of value, an invalid escape, or a text above
+    /// the limit.
     pub fn text(self, raw: Raw<'_>) -> Result<Option<ClearText>, Refusal> {
         let Some(raw) = raw.map(RawValue::get) else {
             return Ok(None);
@@ -92,7 +103,7 @@ impl Field<'_> {
         Ok((!text.is_empty()).then(|| ClearText::new(text)))
     }
 
-    /// A truth value, false where the field is absent or `null`.
+    /// The truth value of the field; false if it is absent or `null`.
     pub fn boolean(self, raw: Raw<'_>) -> Result<bool, Refusal> {
         match raw.map(RawValue::get) {
             None | Some("null" | "false") => Ok(false),
@@ -102,7 +113,8 @@ impl Field<'_> {
     }
 }
 
-/// What stands between the quotes of a JSON text, with its escapes resolved.
+/// Resolves the escapes of a JSON text without its quotation marks; `None` for
+/// an invalid escape.
 fn unescape(inner: &str) -> Option<Zeroizing<String>> {
     // No escape is shorter than what it stands for, so this never grows, which would leave a copy.
     let mut out = Zeroizing::new(String::with_capacity(inner.len()));
@@ -142,7 +154,7 @@ fn unescape(inner: &str) -> Option<Zeroizing<String>> {
     Some(out)
 }
 
-/// Four hexadecimal digits and what follows them.
+/// Four hexadecimal digits as a UTF-16 code unit, and the text after them.
 fn unit(text: &str) -> Option<(u32, &str)> {
     let (digits, tail) = text.split_at_checked(4)?;
     let all = digits.bytes().all(|c| c.is_ascii_hexdigit());

@@ -1,12 +1,14 @@
-//! The keys of a brand for data-subject requests.
+//! Keys of a brand for requests of data subjects.
 //!
-//! They are derived from the brand's secrets and its name, each under a separate context: two brands with the same
-//! secret have unrelated keys (I7). A prefix separates the uses of the audit key, so that no output of one use can pass
+//! They are derived from the brand's secrets and its name, each in a separate
+//! context: two brands with the same secret have unrelated keys (I7). A prefix
+//! separates the uses of the audit key, so that no output of one use can pass
 //! as an output of another.
 //!
-//! The audit key stays that of the oldest secret across rotations, so the log and the receipts continue. The objection
-//! list has one key for each [`KeyLevel`]: the entry of a pseudonym belongs to the secret under which the pseudonym was
-//! made.
+//! The audit key stays that of the oldest secret across rotations, so that the
+//! log and the receipts continue. The objection list has one key for each
+//! [`KeyLevel`]: the entry of a pseudonym belongs to the secret under which the
+//! pseudonym was made.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -14,55 +16,93 @@ use zeroize::Zeroizing;
 
 use crate::hex::{Hash, Hex};
 
+/// Context of the derivation of the audit key.
 const AUDIT: &str = "tributary 2025-11 rights audit of one brand";
+/// Context of the derivation of the keys of the objection list.
 const SUPPRESSION: &str = "tributary 2025-11 suppression of one brand";
 
 /// The keys of one brand. Debug output shows none.
+///
+/// # Example
+///
+/// ```
+/// use secrecy::SecretString;
+/// use tributary_rights::suppression::{Record, SuppressionSet};
+/// use tributary_rights::{BrandKeys, KeyLevel};
+///
+/// let first = SecretString::from("f".repeat(40));
+/// let second = SecretString::from("s".repeat(40));
+/// let keys = BrandKeys::new("acme", &first).with_newer_secret(&second);
+/// assert_eq!(keys.newest(), KeyLevel(1));
+///
+/// let pseudonym = 0x1234_u128;
+/// let mut objections = SuppressionSet::default();
+/// let at = 1_700_000_000_000;
+/// let record = Record::objected(&keys, keys.newest(), pseudonym, at).ok_or("no such level")?;
+/// objections.apply(&record);
+/// assert!(objections.contains(&keys, KeyLevel(1), pseudonym));
+/// // The same number under another secret, or of another brand, is another person.
+/// assert!(!objections.contains(&keys, KeyLevel::OLDEST, pseudonym));
+/// let other = BrandKeys::new("bolt", &first).with_newer_secret(&second);
+/// assert!(!objections.contains(&other, KeyLevel(1), pseudonym));
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone)]
 pub struct BrandKeys {
+    /// Name of the brand.
     name: String,
+    /// Hash of the name.
     tag: BrandTag,
+    /// Key of the audit log and the receipts.
     audit: Zeroizing<[u8; 32]>,
-    /// One for each secret, the oldest first.
+    /// Keys of the objection list, one for each secret, oldest first.
     suppression: Vec<Zeroizing<[u8; 32]>>,
 }
 
-/// The number of key rotations before a pseudonym was made, which is the number of key-chain links that it has passed.
+/// The number of key rotations before a pseudonym was made, which is the number
+/// of key-chain links that it has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyLevel(pub u32);
 
 impl KeyLevel {
-    /// Under the first secret. What stands for a device is always of this level.
+    /// The level of the first secret. Pseudonyms of devices always have this level.
     pub const OLDEST: KeyLevel = KeyLevel(0);
 }
 
-/// What stands for a brand where it lasts: its name is no secret, and its number in a configuration does not last.
+/// Identifies a brand in a file: a hash of its name, because its number in a
+/// configuration is not stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BrandTag(pub [u8; 8]);
 
 impl BrandTag {
+    /// The first 8 bytes of BLAKE3 of the name.
     pub fn of(name: &str) -> BrandTag {
         let hash = blake3::hash(name.as_bytes());
         BrandTag(hash.as_bytes().first_chunk().copied().unwrap_or_default())
     }
 }
 
-/// What stands for a request's id where it lasts: a keyed hash, since a person may have chosen the id.
+/// Identifies a request in the audit log: a keyed hash of its ID, because a
+/// person may have chosen the ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestKey(pub(crate) Hex<16>);
 
-/// What stands for a request's content: a keyed hash over every field, as parsed.
+/// Identifies the content of a request: a keyed hash over every parsed field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(pub(crate) Hex<32>);
 
-/// What a hash of the audit key is of.
+/// Use of the audit key, which determines the prefix of the hashed bytes.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
+    /// Entries of the audit log.
     Chain,
+    /// IDs of requests.
     RequestId,
+    /// Contents of requests.
     Content,
+    /// Receipts.
     Receipt,
 }
 
@@ -79,7 +119,7 @@ impl std::fmt::Display for RequestKey {
 }
 
 impl BrandKeys {
-    /// The keys of a brand of this name with this secret, its first.
+    /// The keys of a brand with its first secret.
     pub fn new(name: &str, secret: &SecretString) -> BrandKeys {
         BrandKeys {
             name: name.to_owned(),
@@ -89,28 +129,29 @@ impl BrandKeys {
         }
     }
 
-    /// These keys with a newer secret appended.
+    /// Appends the key of a newer secret.
     pub fn with_newer_secret(mut self, newer: &SecretString) -> BrandKeys {
         let key = derive(SUPPRESSION, &self.name, newer);
         self.suppression.push(key);
         self
     }
 
-    /// The level of the pseudonyms that the newest secret gives.
+    /// The level of pseudonyms under the newest secret.
     pub fn newest(&self) -> KeyLevel {
         KeyLevel(u32::try_from(self.suppression.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// The brand's name.
+    /// Name of the brand.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// Hash of the brand's name.
     pub(crate) fn tag(&self) -> BrandTag {
         self.tag
     }
 
-    /// A hasher under the audit key.
+    /// A keyed hasher for one use of the audit key.
     pub(crate) fn hasher(&self, purpose: Purpose) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&self.audit);
         hasher.update(match purpose {
@@ -122,13 +163,14 @@ impl BrandKeys {
         hasher
     }
 
-    /// A keyed hash of bytes under the audit key.
+    /// Keyed hash of bytes for one use of the audit key.
     pub(crate) fn hash(&self, purpose: Purpose, bytes: &[u8]) -> Hash {
         let mut hasher = self.hasher(purpose);
         Hash(Hex(*hasher.update(bytes).finalize().as_bytes()))
     }
 
-    /// The entry of a pseudonym of a level in the objection list; none where the brand has no such level.
+    /// The entry of a pseudonym in the objection list; `None` if the brand has no
+    /// such level.
     pub(crate) fn suppression(&self, level: KeyLevel, pseudonym: u128) -> Option<[u8; 16]> {
         let mut hasher = blake3::Hasher::new_keyed(self.suppression.get(level.0 as usize)?);
         hasher.update(self.name.as_bytes());
@@ -136,9 +178,12 @@ impl BrandKeys {
         Some(first_16(&hasher.finalize()))
     }
 
-    /// What tells the key of a level from another one, without telling anything about it. It depends on the keys
-    /// before it, too: with other ones, the pseudonyms of the level would be others. The name is followed by another
-    /// number of bytes than a pseudonym has, so that it is the entry of nobody.
+    /// Check value of the key of a level; `None` if the brand has no such level.
+    ///
+    /// It identifies the key without revealing anything about it. It also depends
+    /// on the keys before it, because pseudonyms pass through all of their links.
+    /// The input differs in length from that of an entry, so that it is the entry
+    /// of nobody.
     pub(crate) fn suppression_check(&self, level: KeyLevel) -> Option<[u8; 16]> {
         let mut before: Option<[u8; 16]> = None;
         for number in 0..=level.0 as usize {
@@ -152,6 +197,7 @@ impl BrandKeys {
     }
 }
 
+/// Derives a key from the length of the name, the name and the secret.
 fn derive(context: &str, name: &str, secret: &SecretString) -> Zeroizing<[u8; 32]> {
     let secret = secret.expose_secret().as_bytes();
     let mut material = Zeroizing::new(Vec::with_capacity(8 + name.len() + secret.len()));
@@ -161,6 +207,7 @@ fn derive(context: &str, name: &str, secret: &SecretString) -> Zeroizing<[u8; 32
     Zeroizing::new(blake3::derive_key(context, &material))
 }
 
+/// The first 16 bytes of a hash.
 pub(crate) fn first_16(hash: &blake3::Hash) -> [u8; 16] {
     hash.as_bytes().first_chunk().copied().unwrap_or_default()
 }

@@ -1,7 +1,8 @@
-//! The rights of a data subject, as far as they can be said without a network, a clock or a dataflow.
+//! Requests of data subjects and their proof, without a network, a clock or a
+//! dataflow.
 //!
-//! A request enters as bytes and leaves as a proof. In between a person must be able to trust four things, and each
-//! has its room here:
+//! A request arrives as bytes and ends with a receipt. A person must be able to
+//! rely on four properties in between:
 //!
 //! ```text
 //!  bytes ──► request ──► status: pending ─► in_progress ─► completed | rejected(reason)
@@ -10,43 +11,97 @@
 //!                          audit: a chain that only the    receipt: counts, place in the
 //!                          brand's key can continue        chain, signature
 //!
-//!  object ──► suppression: keyed entries that keep a person out
+//!  object ──► suppression: keyed entries that refuse later records of a person
 //!  access ──► sealed: the answer, for the requester's one-time key alone
 //!  HTTP   ──► opendsr: OpenDSR 2.0 bodies, mapped to the same request
 //! ```
 //!
-//! **What was asked is what is done.** [`request`] reads strictly: an unknown field, a field that stands twice or a
-//! field of another type of request is refused, because a misspelt `whole_person` would otherwise erase too little
-//! and say that it was done. Every refusal has a [`Reason`] from a closed list and a sentence that names the field and
-//! the remedy; it never repeats a value, since it is logged and published.
+//! **A request does what it says.** [`request`] reads strictly: an unknown
+//! field, a duplicate field, or a field of another type of request is refused,
+//! because a misspelled `whole_person` would otherwise erase too little and
+//! report success. Every refusal has a [`Reason`] from a closed list and a
+//! sentence that names the field and the remedy. It never repeats a value,
+//! since it is logged and published.
 //!
-//! **Asked twice is done once.** A request is known by its id, and its content by a [`Fingerprint`]. The audit log
-//! keeps both, keyed, so that a restart knows what it has seen: the same again is no new request, and other content
-//! under the same id is refused ([`Reason::IdTaken`]).
+//! **A repeated request is executed once.** A request is identified by its ID,
+//! and its content by a [`Fingerprint`]. The audit log stores both, keyed, so
+//! that a restart recognizes them: the same content again is not a new request,
+//! and other content under the same ID is refused ([`Reason::IdTaken`]).
 //!
-//! **What was done can be proved** and what was proved cannot be made up: [`audit`] chains every step under a key that is
-//! derived from the brand's secret. Who has the file alone can neither change an entry nor chain it again. Cutting
-//! entries off the end leaves a valid chain, so every [`audit::AuditLog::append`] returns the head: published elsewhere,
-//! it is what [`audit::verify`] is held to.
+//! **An execution can be proved, and a proof cannot be forged.** [`audit`]
+//! chains every step under a key that is derived from the brand's secret
+//! (Schneier and Kelsey, *ACM TISSEC* 2, 1999). The file alone is not enough to
+//! change an entry or to chain it again. Removing entries from the end leaves a
+//! valid chain; every [`audit::AuditLog::append`] therefore returns the head,
+//! and [`audit::verify`] compares the log with a head that was published
+//! elsewhere.
 //!
-//! **What proves an erasure is no reason to keep the person** (I3). Nothing of this crate that lasts holds an
-//! identifier, a pseudonym or a request's id in clear: the audit log has keyed hashes and counts, the objection list
-//! ([`suppression`]) has keyed hashes of pseudonyms. Without the brand's secret neither tells anything, and with another
-//! brand's secret neither does (I7). Clear values live in [`ClearText`], which is overwritten when it goes and whose
-//! debug output is empty of it (I6).
+//! **The proof of an erasure does not retain the person** (I3). Nothing durable
+//! in this crate contains an identifier, a pseudonym or a request ID in clear
+//! text: the audit log contains keyed hashes and counts, the objection list
+//! ([`suppression`]) keyed hashes of pseudonyms. Without the brand's secret
+//! neither reveals anything, and another brand's secret does not help (I7).
+//! Clear-text values live in [`ClearText`], which is overwritten when it is
+//! dropped and has no debug output (I6).
 //!
-//! | key | context | for |
+//! | key | context | use |
 //! |---|---|---|
-//! | audit | `tributary 2025-11 rights audit of one brand` | the chain, ids, fingerprints, receipts, separated by a prefix |
+//! | audit | `tributary 2025-11 rights audit of one brand` | the chain, IDs, fingerprints, receipts, separated by a prefix |
 //! | suppression | `tributary 2025-11 suppression of one brand` | entries of the objection list, one key for each secret |
 //!
-//! Both are derived from the brand's name and a secret, as the keys of its pseudonyms and of its ledger are, and have
-//! nothing in common with those. When the secret is exchanged the audit key stays, and the objection list gets one more.
+//! Both are derived from the brand's name and a secret, like the keys of its
+//! pseudonyms and of its ledger, and are independent of those. A rotation of
+//! the secret keeps the audit key and adds a suppression key.
 //!
-//! There is no clock in here: times are arguments, Unix milliseconds. Nothing that comes from outside makes it
-//! panic.
+//! There is no clock in this crate: times are arguments, in Unix milliseconds.
+//! No input from outside makes it panic.
+//!
+//! # Example
+//!
+//! A request is parsed, logged step by step, and ends with a receipt that the
+//! log confirms.
+//!
+//! ```
+//! use secrecy::SecretString;
+//! use tributary_rights::audit::{self, AuditLog, Event};
+//! use tributary_rights::receipt::{Receipt, verify_receipt};
+//! use tributary_rights::{BrandKeys, Counts, Request};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let keys = BrandKeys::new("acme", &SecretString::from("s".repeat(40)));
+//! let message = br#"{"id": "r-1", "ts": "2025-11-20T09:00:00Z", "type": "erase",
+//!     "identifiers": [{"kind": "email", "value": "jane@example.org"}], "proof": "ticket 117"}"#;
+//! let request = Request::parse(message, Some("acme"), &|brand| brand == "acme")?;
+//!
+//! let directory = tempfile::tempdir()?;
+//! let mut log = AuditLog::open(directory.path(), &keys)?.log;
+//! let (key, right) = (keys.request(&request.id), request.asked.right());
+//! let content = request.fingerprint(&keys);
+//! log.append(1_000, key, right, Event::Received { content })?;
+//! log.append(2_000, key, right, Event::Started)?;
+//! let counts = Counts { records: 3, ..Counts::default() };
+//! let head = log.append(3_000, key, right, Event::Completed { counts })?;
+//!
+//! let receipt = Receipt {
+//!     request: request.id,
+//!     brand: "acme".to_owned(),
+//!     right,
+//!     received: 1_000,
+//!     completed: 3_000,
+//!     counts,
+//!     audit: head,
+//! };
+//! let json = receipt.to_json(&keys);
+//! assert_eq!(verify_receipt(json.as_bytes(), &keys)?, receipt);
+//! let verified = audit::verify(log.path(), &keys, Some(receipt.audit))?;
+//! assert_eq!(verified.entries, 3);
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
+// Requests and files come from outside: reading must not panic.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod audit;
 mod clear_text;

@@ -1,17 +1,20 @@
-//! A receipt: what proves to a person, and to who examines it later, that a request was completed.
+//! A receipt: authenticated proof that a request was completed.
 //!
-//! JSON, compact, keys sorted:
+//! JSON, compact, with sorted keys:
 //!
 //! ```json
 //! {"audit_hash":"…","audit_seq":7,"brand":"acme","completed":…,"counts":{…},"received":…,"request":"r-2025-117","signature":"…","type":"erase"}
 //! ```
 //!
-//! The signature is a message authentication code: BLAKE3 under the brand's audit key, over the receipt without it. The
-//! operator verifies it ([`verify_receipt`]), with the secret that it was made with; nobody else can make one, and
-//! nobody else can check one either. It names the entry of the audit log that says the same, number and hash, so that a
-//! receipt in a person's hands also holds the log to what it was.
+//! The signature is a message authentication code: BLAKE3, keyed with the
+//! brand's audit key, over the receipt without the signature. The operator, who
+//! has the secret, can verify it ([`verify_receipt`]); nobody else can create
+//! or verify one. The receipt names number and hash of the entry in the audit
+//! log that records the completion, so that a receipt in the hands of a person
+//! also proves what the log contained.
 //!
-//! A receipt is the requester's: it has the request's id in clear and is not kept.
+//! A receipt belongs to the requester: it contains the request ID in clear text
+//! and is not stored by this crate.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,41 +24,42 @@ use crate::hex::Hash;
 use crate::keys::{BrandKeys, Purpose};
 use crate::request::{RequestId, Right};
 
-/// What a receipt says. Debug output does not show the request's id.
+/// Content of a receipt. Debug output does not show the request ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The request's id.
+    /// ID of the request.
     pub request: RequestId,
     /// The brand.
     pub brand: String,
-    /// What was asked.
+    /// The right that was exercised.
     pub right: Right,
-    /// When it was received, Unix milliseconds.
+    /// When the request was received, Unix milliseconds.
     pub received: i64,
     /// When it was completed, Unix milliseconds.
     pub completed: i64,
-    /// What it touched.
+    /// Its effects.
     pub counts: Counts,
-    /// The entry of the audit log that says so.
+    /// The entry of the audit log that records the completion.
     pub audit: Head,
 }
 
-/// Why a receipt is none.
+/// Reason why a receipt is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiptError {
-    /// It is no JSON object of a receipt's fields.
+    /// Not a JSON object with the fields of a receipt.
     #[error("not a receipt")]
     Malformed,
-    /// It is of another brand.
+    /// The receipt belongs to another brand.
     #[error("the receipt is of another brand: verify it with that one's secret")]
     OtherBrand,
-    /// The brand's key has not made its signature.
+    /// The signature was not made with this key, or the content was changed.
     #[error(
         "the signature does not belong to this content under the brand's key: the receipt was changed, or the secret was"
     )]
     WrongSignature,
 }
 
+/// Fields of a receipt in the order in which they are written.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Json {
@@ -92,22 +96,24 @@ impl Receipt {
 }
 
 impl Json {
+    /// The JSON of these fields.
     fn write(&self) -> String {
         // Texts and numbers: nothing in it can fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The signature of a receipt that has none yet.
+    /// Signature of a receipt without signature.
     fn sign(&self, keys: &BrandKeys) -> Hash {
         keys.hash(Purpose::Receipt, self.write().as_bytes())
     }
 }
 
-/// Reads a receipt and verifies that the brand's key made it.
+/// Parses a receipt and verifies its signature, in constant time.
 ///
 /// # Errors
 ///
-/// A [`ReceiptError`] where it is none, of another brand, or changed.
+/// A [`ReceiptError`] if it is not a receipt, belongs to another brand, or was
+/// changed.
 pub fn verify_receipt(bytes: &[u8], keys: &BrandKeys) -> Result<Receipt, ReceiptError> {
     let mut json: Json = serde_json::from_slice(bytes).map_err(|_| ReceiptError::Malformed)?;
     if json.brand != keys.name() {

@@ -1,43 +1,46 @@
-//! Why a request is refused: a closed list of reasons, with a sentence that names the field and the remedy.
+//! Refusals: a closed list of reasons, with a sentence that names the field and
+//! the remedy.
 //!
-//! The sentence never repeats the value of a field. It is logged, published on a status subject and stored beside the
-//! audit log, none of which may identify anyone (I6).
+//! The sentence never repeats the value of a field. It is logged, published on
+//! a status subject and stored beside the audit log, none of which may identify
+//! anyone (I6).
 
 use serde::{Deserialize, Serialize};
 
-/// Why a request is refused. The word of it is in statuses, metrics and the audit log.
+/// Reason of a refusal or rejection. Its name appears in statuses, metrics and
+/// the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// It is no JSON object of the known fields, or a field has the wrong form.
+    /// Not a JSON object with the known fields, or a field of the wrong form.
     Malformed,
-    /// It has more bytes than a request may have.
+    /// Larger than a request may be.
     TooLarge,
-    /// Its `type` is none of the specification's.
+    /// The `type` is not a right.
     UnknownType,
-    /// Its brand is not configured, or not that of its subject.
+    /// The brand is not configured, or differs from that of the subject.
     UnknownBrand,
-    /// It does not refer to the requester's proof.
+    /// The reference to the requester's proof of identity is missing.
     NoProof,
-    /// It names nobody.
+    /// No identifier.
     NoIdentifier,
-    /// An identifier has the wrong form, or names nobody.
+    /// An identifier of the wrong form, or one that identifies nobody.
     BadIdentifier,
-    /// The answer could be sealed for nobody.
+    /// The key for the answer is missing.
     NoReplyKey,
-    /// The key for the answer is none.
+    /// The key for the answer is not a valid key.
     BadReplyKey,
     /// The corrected record is missing or has the wrong form.
     BadRecord,
-    /// Another request has the same id.
+    /// Another request has the same ID.
     IdTaken,
     /// No record of the data subject, or of the named record, is stored.
     NotFound,
-    /// The record that it corrects is not of the person that it names.
+    /// The record to correct does not belong to the person.
     NotTheirs,
-    /// It asks for something that is not offered.
+    /// Something that is not offered.
     Unsupported,
-    /// Who sent it has withdrawn it before it began.
+    /// The sender has withdrawn the request before it started.
     Cancelled,
 }
 
@@ -61,7 +64,7 @@ impl Reason {
         Reason::Cancelled,
     ];
 
-    /// The word in statuses, metrics and the audit log.
+    /// The name in statuses, metrics and the audit log.
     pub fn name(self) -> &'static str {
         match self {
             Reason::Malformed => "malformed",
@@ -83,18 +86,18 @@ impl Reason {
     }
 }
 
-/// A refused request. Its text is the sentence.
+/// A refused request. Its display text is the sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// Which field and what to do about it; never a value.
+    /// Names the field and the remedy; never a value.
     pub detail: String,
 }
 
 impl Refusal {
-    /// A refusal with its sentence. The sentence must not repeat a value.
+    /// A refusal with its sentence, which must not repeat a value.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Refusal {
         Refusal {
             reason,

@@ -1,9 +1,12 @@
-//! An answer that only the requester can read.
+//! Sealed answers: only the requester can read them.
 //!
-//! The requester makes a key pair for this one answer and sends the public key with the request. The answer is
-//! sealed for it under an ephemeral key that is forgotten at once, so that nobody, the operator included, can open it
-//! afterwards, wherever the broker or a log may have kept it. What it does not say is who sealed it: that is the
-//! receipt's part.
+//! The requester creates a key pair for one answer and sends the public key
+//! with the request. The answer is sealed for it under an ephemeral key that is
+//! discarded at once, so that nobody, including the operator, can open it
+//! afterwards, wherever the broker or a log may have stored it. Sealing does
+//! not authenticate the sender; the receipt does. The construction is that of
+//! an ECIES scheme (SEC 1, section 5.1) with X25519 (RFC 7748) and
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha).
 //!
 //! ```text
 //! 0   8   "TRIBSEAL"
@@ -12,9 +15,10 @@
 //! 41  n   XChaCha20-Poly1305 of the answer, the first 41 bytes as associated data; ends in its tag, 16 bytes
 //! ```
 //!
-//! Key (32 bytes) and nonce (24) are the first 56 bytes that BLAKE3 in its key derivation mode, context `tributary
-//! 2025-11 sealed answer`, makes of the shared X25519 secret, the ephemeral key and the requester's key, in
-//! this order. Keys are written in base64, with padding.
+//! Key (32 bytes) and nonce (24) are the first 56 bytes that BLAKE3 in its key
+//! derivation mode, context `tributary 2025-11 sealed answer`, derives from the
+//! shared X25519 secret, the ephemeral key and the requester's key, in this
+//! order. Keys are written in base64 with padding (RFC 4648, section 4).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,41 +27,65 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
+/// Context of the key derivation.
 const CONTEXT: &str = "tributary 2025-11 sealed answer";
+/// First bytes of a sealed answer.
 const MAGIC: &[u8; 8] = b"TRIBSEAL";
+/// Version of the format.
 const VERSION: u8 = 1;
+/// Length in bytes of everything before the sealed content.
 const HEADER: usize = 41;
 
-/// How many bytes longer than the answer a sealed answer is.
+/// Difference in bytes between a sealed answer and the answer.
 pub const OVERHEAD: usize = HEADER + 16;
 
-/// The public key that an answer is sealed for.
+/// Public key that an answer is sealed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyKey(PublicKey);
 
-/// A requester's key pair, for one answer. Debug output shows the public key only.
+/// Key pair of a requester, for one answer. Debug output shows the public key
+/// only.
+///
+/// # Example
+///
+/// ```
+/// use tributary_rights::sealed::{KeyPair, OVERHEAD, ReplyKey};
+///
+/// let pair = KeyPair::generate();
+/// let text = pair.public().to_string();
+/// let key = ReplyKey::read(&text).ok_or("not a key")?;
+/// let sealed = key.seal(b"the answer").ok_or("too long")?;
+/// assert_eq!(sealed.len(), b"the answer".len() + OVERHEAD);
+///
+/// let opened = pair.open(&sealed)?;
+/// assert_eq!(opened.as_slice(), b"the answer");
+/// assert!(KeyPair::generate().open(&sealed).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct KeyPair {
+    /// Private key, overwritten when it is dropped.
     secret: StaticSecret,
+    /// Public key.
     public: PublicKey,
 }
 
-/// Why a sealed answer does not open.
+/// Reason why a sealed answer cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// It is no sealed answer.
+    /// Not a complete sealed answer.
     #[error("not a complete sealed answer")]
     Malformed,
-    /// It was sealed by a newer version.
+    /// Sealed by a newer version of the program.
     #[error("sealed in format {0} by a newer version of Tributary: open it with that version")]
     Newer(u8),
-    /// It was sealed for another key, or changed.
+    /// Sealed for another key, or changed.
     #[error("the answer was sealed for another key, or it was changed")]
     WrongKey,
 }
 
 impl ReplyKey {
-    /// Reads the base64 of a public key; none where it is no key. A key of low order is none: what is sealed for it,
-    /// everybody could open.
+    /// Parses a public key in base64; `None` if it is not one. A key of low order
+    /// is refused, because anyone could open what is sealed for it.
     pub fn read(text: &str) -> Option<ReplyKey> {
         let bytes: [u8; 32] = STANDARD.decode(text.trim()).ok()?.try_into().ok()?;
         let key = PublicKey::from(bytes);
@@ -67,12 +95,13 @@ impl ReplyKey {
             .then_some(ReplyKey(key))
     }
 
-    /// Its 32 bytes.
+    /// The 32 bytes of the key.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
 
-    /// Seals an answer; none where the cipher refuses its length, which is beyond any memory.
+    /// Seals an answer; `None` if it is too long for the cipher, which no answer in
+    /// memory is.
     pub fn seal(&self, answer: &[u8]) -> Option<Vec<u8>> {
         let once = StaticSecret::from(*Zeroizing::new(rand::random::<[u8; 32]>()));
         let public = PublicKey::from(&once);
@@ -104,17 +133,19 @@ impl std::fmt::Debug for KeyPair {
 }
 
 impl KeyPair {
-    /// A new pair, from the system's randomness.
+    /// Creates a pair from the randomness of the operating system.
     pub fn generate() -> KeyPair {
         KeyPair::of(&Zeroizing::new(rand::random()))
     }
 
-    /// The pair of a private key that [`KeyPair::secret`] wrote; none where the text is none.
+    /// Restores a pair from the text of [`KeyPair::secret`]; `None` for any other
+    /// text.
     pub fn read(secret: &str) -> Option<KeyPair> {
         let bytes = Zeroizing::new(STANDARD.decode(secret.trim()).ok()?);
         Some(KeyPair::of(bytes.as_slice().try_into().ok()?))
     }
 
+    /// The pair of a private key.
     fn of(secret: &[u8; 32]) -> KeyPair {
         let secret = StaticSecret::from(*secret);
         let public = PublicKey::from(&secret);
@@ -126,7 +157,7 @@ impl KeyPair {
         ReplyKey(self.public)
     }
 
-    /// The private key in base64, to be kept until the answer is there.
+    /// The private key in base64, to be stored until the answer arrives.
     pub fn secret(&self) -> Zeroizing<String> {
         Zeroizing::new(STANDARD.encode(self.secret.as_bytes()))
     }
@@ -135,7 +166,8 @@ impl KeyPair {
     ///
     /// # Errors
     ///
-    /// An [`OpenError`] where it is none, of a newer format, for another key, or changed.
+    /// An [`OpenError`] if it is not a sealed answer, has a newer format, was
+    /// sealed for another key, or was changed.
     pub fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let (header, text) = sealed
             .split_first_chunk::<HEADER>()
@@ -160,7 +192,7 @@ impl KeyPair {
     }
 }
 
-/// The cipher of one answer, from either side.
+/// Cipher and nonce of one answer, from either side of the key agreement.
 fn cipher(
     mine: &StaticSecret,
     theirs: &PublicKey,

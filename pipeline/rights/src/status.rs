@@ -1,8 +1,11 @@
-//! The status of a request: `pending → in_progress → completed | rejected(reason)`.
+//! The status of a request: `pending → in_progress → completed |
+//! rejected(reason)`.
 //!
-//! A status never moves backward, a request never ends twice, and one that never started cannot complete. A pending
-//! request may be rejected at once; a started one may still be rejected when its person or record turns out not to be
-//! stored. A status contains counts and the request's own id, and nothing about the person.
+//! A status never moves backward, a request never ends twice, and one that
+//! never started cannot complete. A pending request may be rejected at once; a
+//! started one may still be rejected when its person or record turns out not to
+//! be stored. A status contains counts and the request's own id, and nothing
+//! about the person.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,16 +13,16 @@ use crate::counts::Counts;
 use crate::refusal::Reason;
 use crate::request::{RequestId, Right};
 
-/// The status of a request.
+/// State of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Received and durable.
+    /// Received; the receipt is durable in the audit log.
     Pending,
-    /// Being done.
+    /// Work on it has started.
     InProgress,
-    /// Done, everywhere.
+    /// Complete on every process, with these effects.
     Completed(Counts),
-    /// Not done, for a reason.
+    /// Not executed, for this reason.
     Rejected(Reason),
 }
 
@@ -27,14 +30,14 @@ pub enum Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a request that is {from} cannot become {to}")]
 pub struct InvalidTransition {
-    /// How it stands, `unknown` for a request that was never received.
+    /// Name of the current state, `unknown` for a request that was never received.
     pub from: &'static str,
-    /// How it was to stand.
+    /// Name of the requested state.
     pub to: &'static str,
 }
 
 impl Status {
-    /// The word of the specification.
+    /// Name of the state in messages.
     pub fn name(self) -> &'static str {
         match self {
             Status::Pending => "pending",
@@ -44,7 +47,7 @@ impl Status {
         }
     }
 
-    /// Whether it will not change any more.
+    /// Whether the state cannot change any more.
     pub fn is_final(self) -> bool {
         matches!(self, Status::Completed(_) | Status::Rejected(_))
     }
@@ -53,7 +56,8 @@ impl Status {
     ///
     /// # Errors
     ///
-    /// [`InvalidTransition`] if no request may make this transition, including one to its current status.
+    /// [`InvalidTransition`] if no request may make this transition, including one
+    /// to its current status.
     pub fn next(self, to: Status) -> Result<Status, InvalidTransition> {
         let impossible = InvalidTransition {
             from: self.name(),
@@ -69,23 +73,24 @@ impl Status {
     }
 }
 
-/// The message on the status subject, and the reply of the status service.
+/// Message on the status subject, and reply of the status service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusMessage<'a> {
-    /// The brand.
+    /// Name of the brand.
     pub brand: &'a str,
-    /// The request's id, as it was given.
+    /// ID of the request.
     pub id: &'a RequestId,
-    /// What was asked, none where that could not be read.
+    /// The right that is exercised; `None` if it could not be read.
     pub right: Option<Right>,
-    /// How it stands.
+    /// State of the request.
     pub status: Status,
-    /// When it came to stand like this, Unix milliseconds.
+    /// When it reached this state, Unix milliseconds.
     pub at: i64,
 }
 
 impl StatusMessage<'_> {
-    /// The message as JSON, keys sorted, absent ones left out, without an end of line:
+    /// The message as JSON with sorted keys, without absent fields and without an
+    /// end of line:
     /// `{"at":…,"brand":…,"counts":{…},"id":…,"reason":…,"status":…,"type":…}`.
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
@@ -120,19 +125,19 @@ impl StatusMessage<'_> {
     }
 }
 
-/// A message of the status subject, read back.
+/// A message of the status subject that was read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedStatus {
-    /// The request's id, as it was given.
+    /// ID of the request.
     pub id: RequestId,
-    /// How it stands.
+    /// State of the request.
     pub status: Status,
-    /// When it came to stand like this, Unix milliseconds.
+    /// When it reached this state, Unix milliseconds.
     pub at: i64,
 }
 
 impl PublishedStatus {
-    /// What [`StatusMessage::to_json`] wrote; none where the bytes are no such message.
+    /// Parses a message of [`StatusMessage::to_json`]; `None` for any other bytes.
     pub fn read(bytes: &[u8]) -> Option<PublishedStatus> {
         #[derive(Deserialize)]
         struct Json<'a> {

@@ -1,12 +1,13 @@
-//! Times as received and as written: Unix milliseconds, or RFC 3339 with a zone.
+//! Times in messages: Unix milliseconds, or RFC 3339 with an offset.
 
 use jiff::Timestamp;
 
 /// The last millisecond of the year 9999.
 const MAX: i64 = 253_402_300_799_999;
 
-/// The Unix milliseconds of an integer's digits or of an RFC 3339 text with an offset, from 1970 to 9999. Digits
-/// below a millisecond are cut.
+/// Unix milliseconds of an integer's digits or of an RFC 3339 text with an
+/// offset, from 1970 to
+/// 9999. Digits below a millisecond are truncated.
 pub(crate) fn read(text: &str) -> Option<i64> {
     let ms = match text.bytes().all(|c| c.is_ascii_digit()) {
         true => text.parse().ok()?,
@@ -17,7 +18,8 @@ pub(crate) fn read(text: &str) -> Option<i64> {
     (0..=MAX).contains(&ms).then_some(ms)
 }
 
-/// RFC 3339 in UTC, with milliseconds. A time outside the writable range is clamped to it.
+/// A time as RFC 3339 in UTC, with milliseconds. A time outside the range is
+/// clamped to it.
 pub(crate) fn write(ms: i64) -> String {
     let at = Timestamp::from_millisecond(ms.max(0)).unwrap_or(Timestamp::MAX);
     format!("{at:.3}")

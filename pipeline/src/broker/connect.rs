@@ -1,8 +1,10 @@
-//! The first connection of a worker: a broker that is not there yet is waited for.
+//! The first connection of a worker, which waits for a broker that is not
+//! available yet.
 //!
-//! Machines start in any order. While the broker cannot be reached, the worker says so in its log and at `/readyz`, is
-//! live, and tries again after a while that grows up to [`MOST`]. What waiting does not mend, such as credentials that
-//! are refused, ends the worker at once.
+//! Machines start in any order. While the broker cannot be reached, the worker
+//! reports this in its log and in `/readyz`, is live, and tries again after a
+//! pause that doubles up to 15 seconds. An error that waiting does not resolve,
+//! such as refused credentials, ends the worker at once.
 
 use std::time::Duration;
 
@@ -11,16 +13,18 @@ use tributary_connectors::nats::{self, Client, NatsError};
 
 use crate::report::health::Health;
 
-/// How long it takes until it is tried again for the first time. It doubles each time.
+/// Pause after the first failed attempt. It doubles with each further one.
 const FIRST: Duration = Duration::from_millis(500);
 
-/// The longest that it takes.
+/// Maximum pause between two attempts.
 const MOST: Duration = Duration::from_secs(15);
 
-/// Connects, and waits where there is no broker yet. Whoever starts the worker ends it by not waiting for this.
+/// Connects to the broker, and waits while it is not available. The caller ends
+/// the wait by dropping the future.
 ///
 /// # Errors
-/// What waiting does not mend.
+///
+/// Errors that waiting does not resolve.
 pub async fn connect(nats: &Nats, health: &Health) -> Result<Client, NatsError> {
     let mut pause = FIRST;
     loop {

@@ -16,7 +16,8 @@ pub async fn wait_until(mut flag: watch::Receiver<bool>) {
     let _ = flag.wait_for(|set| *set).await;
 }
 
-/// Repeats a request to the broker while it fails with a transient error, for [`RETRY_LIMIT`] at most.
+/// Repeats a request to the broker while it fails with a transient error, for
+/// [`RETRY_LIMIT`] at most.
 ///
 /// # Errors
 /// The first error that is not transient, or the last one at the limit.

@@ -68,12 +68,15 @@ pub enum Command {
     Config(ConfigCommand),
     /// Print the Prometheus recording and alerting rules, with links to your runbook
     Rules(Rules),
-    /// Print the metrics reference as Markdown
+    /// Print the reference of metrics or cells as Markdown
     #[command(hide = true)]
     Reference {
         /// Print the tables of `config/DATA-PROTECTION.md` instead: retention periods, and the permission each use requires
         #[arg(long)]
         data_protection: bool,
+        /// Print `connectors/CELLS.md` instead: the families of cells with their dimensions and values
+        #[arg(long, conflicts_with = "data_protection")]
+        cells: bool,
     },
 }
 

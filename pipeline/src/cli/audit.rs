@@ -1,4 +1,5 @@
-//! `tributary audit verify`: reads a brand's audit log of rights requests, link by link.
+//! `tributary audit verify`: verifies the hash chain of a brand's audit log of
+//! rights requests.
 
 use std::path::Path;
 
@@ -10,10 +11,12 @@ use tributary_rights::audit::{Head, verify};
 
 use crate::cli::args as cli;
 
-/// The command.
+/// Executes the command.
 ///
 /// # Errors
-/// Where a log is not what was written, with the first line that is not.
+///
+/// A log that was changed, with its first invalid line; an expected head that
+/// the log does not contain; no log at all.
 pub fn command(args: &cli::AuditCommand) -> anyhow::Result<()> {
     let cli::AuditCommand::Verify {
         config,
@@ -41,6 +44,11 @@ pub fn command(args: &cli::AuditCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Parses `NUMBER:HASH`.
+///
+/// # Errors
+///
+/// A text of another form; the error explains where the receipt contains both.
 fn read_head(text: &str) -> anyhow::Result<Head> {
     let read = || {
         let (seq, hash) = text.split_once(':')?;
@@ -52,6 +60,11 @@ fn read_head(text: &str) -> anyhow::Result<Head> {
     read().context("--head must be NUMBER:HASH: `audit_seq` and `audit_hash` of a receipt")
 }
 
+/// Verifies the log of one brand and prints the result.
+///
+/// # Errors
+///
+/// The first invalid line of the log.
 fn one(path: &Path, keys: &BrandKeys, head: Option<Head>, as_json: bool) -> anyhow::Result<()> {
     if !path.exists() {
         return Ok(());

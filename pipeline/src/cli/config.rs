@@ -1,4 +1,4 @@
-//! `tributary config`: what a configuration says, and what is wrong with it.
+//! `tributary config`: checks, prints or describes a configuration.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,7 +8,12 @@ use tributary_connectors::terminal;
 
 use crate::cli::args::ConfigCommand;
 
-/// The command. A file with problems is no error of the program: the exit code says it.
+/// Executes the command. Problems of the file are not an error of the program:
+/// the exit code reports them.
+///
+/// # Errors
+///
+/// A file that cannot be read, or an output that cannot be written.
 pub fn command(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
     match command {
         ConfigCommand::Check { file, json } => return check(file, *json),
@@ -22,6 +27,12 @@ pub fn command(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints every problem and warning of a file.
+///
+/// # Errors
+///
+/// A file that cannot be read. Problems in it are printed and reported by the
+/// exit code.
 fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let (errors, warnings) = match load(file) {
         Ok(loaded) => (Vec::new(), loaded.warnings),

@@ -1,7 +1,8 @@
-//! `tributary consent`: what a consent string allows, purpose by purpose, and why not.
+//! `tributary consent`: what a consent string allows, purpose by purpose, and
+//! the reason if it does not.
 //!
-//! A string may single out a person, so that it is best given on standard input, and nothing of it is repeated
-//! but what it says.
+//! A string may single out a person. It is therefore best passed on standard
+//! input, and the output repeats nothing of it except its meaning.
 
 use std::io::Read;
 use std::path::Path;
@@ -16,7 +17,8 @@ use tributary_consent::{
 use crate::cli::args as cli;
 use crate::report::table::{Align, Table};
 
-/// The purposes of the framework, by number from 1.
+/// Purposes of the IAB Transparency and Consent Framework 2.2 and later, by
+/// number from 1.
 const PURPOSES: [&str; 11] = [
     "store and/or access information on a device",
     "use limited data to select advertising",
@@ -31,14 +33,21 @@ const PURPOSES: [&str; 11] = [
     "use limited data to select content",
 ];
 
-/// What was signalled.
+/// A consent signal.
 enum Signal {
+    /// A TC string.
     Tc(Box<TcString>),
+    /// A GPP string.
     Gpp(Gpp),
+    /// Checkboxes.
     Boxes(Boxes),
 }
 
-/// The command.
+/// Executes the command.
+///
+/// # Errors
+///
+/// A string or vendor list that is not valid.
 pub fn command(args: &cli::Consent) -> anyhow::Result<()> {
     let text = match args.string.as_str() {
         "-" => {
@@ -62,7 +71,11 @@ pub fn command(args: &cli::Consent) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whose permission is asked for, and on which basis.
+/// Who asks for permission, and on which legal basis.
+///
+/// # Errors
+///
+/// A vendor list that is not valid, or does not contain the vendor.
 fn terms(args: &cli::Consent) -> anyhow::Result<Terms> {
     if let (Some(list), Some(vendor)) = (&args.vendor_list, args.vendor) {
         let list = read_list(list)?;
@@ -83,6 +96,11 @@ fn terms(args: &cli::Consent) -> anyhow::Result<Terms> {
     Ok(terms.with_feature_2(true))
 }
 
+/// Reads a Global Vendor List.
+///
+/// # Errors
+///
+/// A file that cannot be read, or is not a vendor list.
 fn read_list(path: &Path) -> anyhow::Result<VendorList> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("cannot read the vendor list {}", path.display()))?;
@@ -90,6 +108,11 @@ fn read_list(path: &Path) -> anyhow::Result<VendorList> {
 }
 
 impl Signal {
+    /// Parses a signal; its first characters determine its form.
+    ///
+    /// # Errors
+    ///
+    /// A text that is none of the three forms.
     fn read(text: &str) -> anyhow::Result<Signal> {
         if text.is_empty() {
             bail!(
@@ -112,6 +135,7 @@ impl Signal {
         Ok(Signal::Tc(Box::new(tc)))
     }
 
+    /// The TC string in the signal.
     fn tc(&self) -> Option<&TcString> {
         match self {
             Signal::Tc(tc) => Some(tc),
@@ -120,6 +144,7 @@ impl Signal {
         }
     }
 
+    /// What the signal allows under these terms.
     fn allowed(&self, terms: &Terms) -> Allowed {
         match self {
             Signal::Tc(tc) => tc.allowed(terms),
@@ -128,7 +153,7 @@ impl Signal {
         }
     }
 
-    /// The sections of a GPP string that are there and were not read.
+    /// Sections of a GPP string that are not supported.
     fn unread(&self) -> Vec<u16> {
         match self {
             Signal::Gpp(gpp) => gpp.unread().collect(),
@@ -136,7 +161,7 @@ impl Signal {
         }
     }
 
-    /// The states whose sections were read.
+    /// US states whose sections are supported, with their section IDs.
     fn states(&self) -> Vec<(u16, &'static str)> {
         let Signal::Gpp(gpp) = self else {
             return Vec::new();
@@ -150,7 +175,8 @@ impl Signal {
             .collect()
     }
 
-    /// For every purpose whether it is allowed, and the reason where there is one to give.
+    /// For every purpose: number, name, whether it is allowed, and the reason if
+    /// there is one to give.
     fn purposes(
         &self,
         terms: &Terms,
@@ -174,6 +200,7 @@ impl Signal {
             .collect()
     }
 
+    /// The result as JSON.
     fn json(&self, terms: &Terms, allowed: Allowed) -> Value {
         let purposes = self.purposes(terms, allowed).into_iter();
         let purposes: Vec<Value> = purposes
@@ -192,6 +219,7 @@ impl Signal {
         })
     }
 
+    /// The result as text.
     fn text(&self, terms: &Terms, allowed: Allowed) -> String {
         use std::fmt::Write;
         let mut out = String::new();
@@ -243,12 +271,13 @@ impl Signal {
     }
 }
 
-/// The moment of a number of tenths of a second since 1970.
+/// A time in tenths of a second since 1970, the unit of TC strings.
 fn at(deciseconds: u64) -> jiff::Timestamp {
     let second = i64::try_from(deciseconds / 10).unwrap_or(0);
     jiff::Timestamp::from_second(second).unwrap_or_default()
 }
 
+/// Names of the opt-outs in effect.
 fn opt_outs(allowed: Allowed) -> Vec<&'static str> {
     let all = [
         (OptOut::Sale, "sale"),

@@ -1,8 +1,11 @@
-//! Data protection: the tables of `config/DATA-PROTECTION.md`, made from what the program does.
+//! Tables of `config/DATA-PROTECTION.md`, generated from the behavior of the
+//! program.
 //!
-//! A guide that a data-protection officer answers by must not say what the program once did. So what is held for how
-//! long comes from the rules of the retention and the defaults of the configuration, and what each step needs is found
-//! by asking the reader of signals: which box, ticked alone, allows it. A test holds the guide to this.
+//! A guide for data-protection officers must not describe an earlier version of
+//! the program. Retention periods therefore come from the retention rules and
+//! the defaults of the configuration, and the permission that a use requires is
+//! determined by evaluating signals: which box, ticked alone, allows it. A test
+//! compares the guide with the output.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -19,10 +22,11 @@ use tributary_operators::record::{
 
 use crate::privacy::retention::{Category, Retention, purposes};
 
-/// Both tables, as Markdown.
+/// All tables, as Markdown.
 ///
 /// # Errors
-/// None in practice: the smallest configuration holds.
+///
+/// None in practice: the minimal configuration is valid.
 pub fn reference() -> anyhow::Result<String> {
     let retention = defaults()?;
     let mut out = String::new();
@@ -57,7 +61,7 @@ pub fn reference() -> anyhow::Result<String> {
     Ok(out)
 }
 
-/// Until when is held what no category takes back.
+/// How long a record without a category is stored.
 fn kept(body: &Body) -> &'static str {
     match body {
         Body::Spend { .. } => {
@@ -67,11 +71,12 @@ fn kept(body: &Body) -> &'static str {
     }
 }
 
+/// The default retention of a category.
 fn months(retention: &Retention, category: Category) -> String {
     format!("{} calendar months", retention.months(category))
 }
 
-/// The retention of a brand that has chosen nothing.
+/// Retention of a brand without settings.
 fn defaults() -> anyhow::Result<Retention> {
     let text = "[[brand]]\nname = \"brand\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n";
     let secret = |name: &str| (name == "SECRET").then(|| "0".repeat(32));
@@ -80,7 +85,7 @@ fn defaults() -> anyhow::Result<Retention> {
     Ok(Retention::of(brand))
 }
 
-/// One record of each sort.
+/// One record of each kind.
 fn bodies() -> [(&'static str, Body); 8] {
     let (store, name) = (Label::of("store"), SaleName(0));
     let (kind, currency) = (SaleKind::Transaction, Currency(*b"EUR"));
@@ -148,7 +153,7 @@ fn bodies() -> [(&'static str, Body); 8] {
     ]
 }
 
-/// What a step is, and what becomes of a record that may not take it.
+/// Meaning of a use, and the effect on a record without it.
 fn words(step: Use) -> (&'static str, &'static str) {
     match step {
         Use::Hold => (
@@ -175,7 +180,7 @@ fn words(step: Use) -> (&'static str, &'static str) {
     }
 }
 
-/// What allows a step, found by ticking one box at a time.
+/// What allows a use, determined by ticking one box at a time.
 fn needs(step: Use) -> String {
     let purposes: Vec<String> = (1..=11).map(|purpose: u8| purpose.to_string()).collect();
     let alone: Vec<&str> = (purposes.iter().map(String::as_str))
@@ -208,7 +213,8 @@ fn needs(step: Use) -> String {
     format!("purpose {}{feature}", alone.join(" or "))
 }
 
-/// Whether boxes allow a step to who tells, or does not, that devices are linked.
+/// Whether boxes allow a use. `feature_2` states whether the brand discloses
+/// that devices are linked.
 fn allows(step: Use, boxes: &[(&str, bool)], feature_2: bool) -> bool {
     let consent = Consent {
         feature_2,

@@ -1,8 +1,9 @@
-//! `tributary demo`: the main job with nothing installed.
+//! `tributary demo`: the whole product without prerequisites.
 //!
-//! A simulated brand, four weeks of it, through the very dataflow that a worker runs; then the summary, and
-//! the same numbers on the live page and on `/metrics`. There they go on, an hour a second, for as many days again: what
-//! moves is what the next hours change.
+//! A simulated brand, four weeks of it, passes through the same dataflow that a
+//! worker runs. The command prints a summary and serves the numbers on the live
+//! page and at `/metrics`. There the simulation continues, one hour per second,
+//! for as many days again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -28,17 +29,22 @@ use crate::serve::http;
 use crate::serve::state::HttpState;
 use crate::worker::replay::{self, Observer};
 
-/// An hour and a day, milliseconds.
+/// Length of an hour in milliseconds.
 const HOUR: i64 = 3_600_000;
+/// Length of a day in milliseconds.
 const DAY: i64 = 24 * HOUR;
 
-/// How long a simulated hour takes once somebody may look.
+/// Duration of a simulated hour on the live page.
 const PACE: Duration = Duration::from_secs(1);
 
-/// The key of a brand whose customers do not exist.
+/// Secret of a brand whose customers do not exist.
 const SECRET: &str = "nobody in this world exists, so that its key need not be one";
 
-/// The command.
+/// Executes the command.
+///
+/// # Errors
+///
+/// An address that cannot be served, or an output that cannot be written.
 pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
     let goes_on = !args.once && !args.still;
     let times = if goes_on { 2 } else { 1 };
@@ -123,26 +129,36 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
     ended.map_err(|_| anyhow!("the thread that serves the page failed"))?
 }
 
-/// The demo while it runs: a summary first, then numbers that move.
+/// The demo while it runs: the summary first, then the live page.
 struct Show<'a> {
+    /// Arguments of the command.
     args: &'a cli::Demo,
+    /// Configuration of the simulated brand.
     config: &'a Config,
+    /// Progress of the simulation.
     bar: ProgressBar,
-    /// When the next release is due, Unix milliseconds; none before the first message.
+    /// When the next release is due, Unix milliseconds; `None` before the first
+    /// message.
     next: Option<i64>,
-    /// Whether the simulation goes on after the summary.
+    /// Whether the simulation continues after the summary.
     goes_on: bool,
+    /// When the command started.
     started: Instant,
+    /// The live page, once it is served.
     stage: Option<Stage>,
     /// Why the summary could not be printed.
     failed: Option<std::io::Error>,
 }
 
-/// What is looked at.
+/// The live page while it is served.
 struct Stage {
+    /// State of the HTTP server.
     state: HttpState,
+    /// The current day of the simulation.
     today: Day,
+    /// Whether the server has ended.
     ended: Arc<AtomicBool>,
+    /// The thread of the server.
     server: JoinHandle<anyhow::Result<()>>,
 }
 
@@ -174,7 +190,7 @@ impl Observer for &mut Show<'_> {
 }
 
 impl Show<'_> {
-    /// Says what happened, and serves the numbers.
+    /// Prints the summary, and serves the live page.
     fn open(&mut self, cells: &[Cell], tally: &Tally) {
         self.bar.finish_and_clear();
         let summary = Summary::of(cells);
@@ -212,7 +228,7 @@ impl Show<'_> {
 }
 
 impl Stage {
-    /// Shows what has changed.
+    /// Shows released cells on the live page.
     fn show(&mut self, cells: &[Cell], tally: &Tally) {
         let days = cells.iter().filter_map(|cell| cell.day());
         self.today = days.fold(self.today, Day::max);
@@ -228,7 +244,7 @@ impl Stage {
     }
 }
 
-/// What happened on the way.
+/// Counts of the simulation, as text.
 fn account(tally: &Tally, took: Duration) -> String {
     let counts = tally.counts();
     let events: u64 = counts.accepted.values().sum();
@@ -246,7 +262,12 @@ fn account(tally: &Tally, took: Duration) -> String {
     )
 }
 
-/// Serves the numbers until a signal. Says where, and whether they go on, unless it is to say nothing.
+/// Serves the live page until a signal. Prints its address and whether the
+/// simulation continues, unless `says` is `None`.
+///
+/// # Errors
+///
+/// An address that cannot be used.
 fn serve(config: &Config, state: HttpState, says: Option<bool>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -1,7 +1,9 @@
-//! `tributary explain`: why two identifiers are one person, and why a cell is what it is.
+//! `tributary explain`: why two identifiers belong to one person, and how the
+//! value of a cell came about.
 //!
-//! The two clear values are canonicalised and keyed here, with the brand's secret from the configuration; only
-//! pseudonyms travel. Nothing that is printed, and no error, repeats a value or a pseudonym.
+//! The two clear-text values are canonicalized and keyed here, with the brand's
+//! secret from the configuration; only pseudonyms are transmitted. Neither the
+//! output nor an error repeats a value or a pseudonym.
 
 use std::fmt::Write;
 
@@ -24,18 +26,20 @@ use crate::serve::services::client::Asker;
 use crate::serve::services::reply::{Hop, Link, Paths};
 use crate::serve::services::request;
 
-/// The command.
+/// Executes the command.
 ///
 /// # Errors
-/// Where the question makes no sense, or no worker answers it.
+///
+/// An invalid question, or no worker that answers it.
 pub async fn command(args: &cli::Explain) -> anyhow::Result<()> {
     Ok(terminal::print(answer(args).await?)?)
 }
 
-/// What the command prints.
+/// The output of the command.
 ///
 /// # Errors
-/// As [`command`].
+///
+/// Those of [`command`].
 pub async fn answer(args: &cli::Explain) -> anyhow::Result<String> {
     match args {
         cli::Explain::Person(args) => person(args).await,
@@ -43,6 +47,12 @@ pub async fn answer(args: &cli::Explain) -> anyhow::Result<String> {
     }
 }
 
+/// Explains a link between two identifiers.
+///
+/// # Errors
+///
+/// Identifiers that are not two, not `KIND=VALUE`, or not usable for the brand;
+/// no answer of a worker.
 async fn person(args: &cli::ExplainPerson) -> anyhow::Result<String> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     let [first, second] = &args.identifiers[..] else {
@@ -61,6 +71,12 @@ async fn person(args: &cli::ExplainPerson) -> anyhow::Result<String> {
     Ok(person_text([from, to], &link))
 }
 
+/// Explains the value of a cell.
+///
+/// # Errors
+///
+/// A cell that the worker would refuse, checked before anything is sent; no
+/// answer of a worker.
 async fn cell(args: &cli::ExplainCell) -> anyhow::Result<String> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     let request = json!({"cell": {
@@ -85,9 +101,11 @@ async fn cell(args: &cli::ExplainCell) -> anyhow::Result<String> {
     Ok(paths_text(args, &paths, k))
 }
 
+/// Context of an answer that cannot be parsed.
 const UNREADABLE: &str = "cannot read the worker's answer; does it run another version? Use --json to print it unchanged";
 
-/// The brand's keys under each of its secrets: a worker goes on with the one that it began with.
+/// Keys of the brand under each of its secrets, because a worker continues with
+/// the one that it started with.
 fn keys(brand: &Brand) -> Vec<BrandKey> {
     let secrets: Vec<SecretString> = brand.secrets().cloned().collect();
     let keys = (1..=secrets.len()).filter_map(|count| {
@@ -101,7 +119,14 @@ fn keys(brand: &Brand) -> Vec<BrandKey> {
     keys.collect()
 }
 
-/// The pseudonyms of `KIND=VALUE` under each key. 64 hex digits are a digest under any of the brand's rules.
+/// Pseudonyms of `KIND=VALUE` under each key. A value of 64 hexadecimal digits
+/// is a digest under any of the brand's rules. `which` names the identifier in
+/// an error.
+///
+/// # Errors
+///
+/// A text of another form, or a value that is empty, blocked or too long. No
+/// error repeats the value.
 fn identify(
     brand: &Brand,
     keys: &[BrandKey],
@@ -149,7 +174,7 @@ fn identify(
     Ok((kind, ids))
 }
 
-/// A kind in a sentence.
+/// Name of a kind in a sentence.
 fn noun(kind: &str) -> &str {
     match kind {
         "email" => "e-mail address",
@@ -160,6 +185,7 @@ fn noun(kind: &str) -> &str {
     }
 }
 
+/// The explanation of a link, as text.
 fn person_text(kinds: [IdKind; 2], link: &Link) -> String {
     let [from, to] = kinds.map(|kind| noun(kind.name()));
     let (from, to) = match from == to {
@@ -204,7 +230,7 @@ fn person_text(kinds: [IdKind; 2], link: &Link) -> String {
     first.into_iter().chain(letters).collect()
 }
 
-/// `the cookie and the e-mail address occurred in one record of source web on 2025-10-03`, one line a link.
+/// The links of a chain as sentences, one per line.
 fn chain(hops: &[Hop], from: &str, to: &str) -> String {
     let mut near = from.to_owned();
     let mut lines = Vec::new();
@@ -228,6 +254,7 @@ fn chain(hops: &[Hop], from: &str, to: &str) -> String {
     lines.join(";\n")
 }
 
+/// The paths of a cell, as text.
 fn paths_text(args: &cli::ExplainCell, answer: &Paths, k: u64) -> String {
     let words = [&args.source, &args.medium, &args.campaign].map(|word| word.as_deref());
     let channel = harmless(&sheet::path([words.to_vec()]));

@@ -1,8 +1,11 @@
-//! `tributary keys`: a brand's secret is drawn, and what a ledger keeps moves to the newest one.
+//! `tributary keys`: generates a brand's secret, and rotates ledgers to the
+//! newest one.
 //!
-//! A secret is drawn into a file of its own that only its owner can read, and is never shown unless that is asked
-//! for. An exchange loses nothing: pseudonyms are re-keyed over the old ones, so that all secrets a brand had stay in
-//! the configuration, in their order. Where workers run, each of them is asked ([`crate::serve::services::key_rotation`]).
+//! A secret is generated in a file of its own that only its owner can read, and
+//! is not printed unless requested. A rotation loses nothing: pseudonyms are
+//! rekeyed through the previous secrets, so that all secrets of a brand stay in
+//! the configuration, in their order. If workers run, each of them is asked
+//! ([`crate::serve::services::key_rotation`]).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,12 +29,14 @@ use crate::serve::services::Topic;
 use crate::serve::services::client::ask;
 use crate::serve::services::key_rotation::{Request, RotationStatus};
 
-/// Bytes of a drawn secret: in base64 twice of what is asked of one, and without an `=`.
+/// Length of a generated secret in bytes: twice the required minimum in base64,
+/// and without padding.
 const BYTES: usize = 48;
 
-/// What an exchange did to a ledger.
+/// Result of the rotation of a ledger.
 #[derive(Debug, Serialize)]
 struct Rotated {
+    /// Directory of the ledger.
     directory: String,
     /// Entries that were sealed under an older secret.
     moved: u64,
@@ -39,9 +44,10 @@ struct Rotated {
     files: usize,
 }
 
-/// What an exchange did to the ledger of one running process.
+/// Result of the rotation of the ledger of a running process.
 #[derive(Debug, Serialize)]
 struct Exchanged {
+    /// Index of the process.
     process: usize,
     /// Entries that were sealed under an older secret.
     moved: u64,
@@ -49,10 +55,11 @@ struct Exchanged {
     files: usize,
 }
 
-/// The command.
+/// Executes the command.
 ///
 /// # Errors
-/// Where a file or a ledger refuses, or a worker does or does not answer.
+///
+/// A file or ledger that refuses, or a worker that refuses or does not answer.
 pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::New { file, print } => new(file, *print),
@@ -90,6 +97,11 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
     }
 }
 
+/// Generates a secret in a new file.
+///
+/// # Errors
+///
+/// A file that exists, or that cannot be written.
 fn new(file: &Path, print: bool) -> anyhow::Result<()> {
     let mut bytes = Zeroizing::new([0; BYTES]);
     let drawn = OsRng.try_fill_bytes(&mut *bytes);
@@ -114,6 +126,12 @@ fn new(file: &Path, print: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Rotates the ledger of a stopped process.
+///
+/// # Errors
+///
+/// A ledger that does not exist, is in use, or was sealed under a secret that
+/// is not configured.
 fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
     let config = crate::load(config)?;
     // Opening would begin a ledger where there is none.
@@ -145,14 +163,21 @@ fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
     Ok(rotated)
 }
 
-/// A bar of bytes behind a few words.
+/// A progress bar for bytes.
 fn bar(words: &str) -> anyhow::Result<ProgressBar> {
     let template = format!("{words}{{bar:30}} {{bytes}}/{{total_bytes}} {{eta}} left");
     let style = ProgressStyle::with_template(&template).context("the progress bar")?;
     Ok(ProgressBar::new(0).with_style(style))
 }
 
-/// Queries every running process, and comes back when all have moved.
+/// Rotates every running process, and returns when all are done.
+///
+/// No process begins before every process has confirmed that it can.
+///
+/// # Errors
+///
+/// A process that refuses or does not answer. Those that have begun continue;
+/// repeating the command completes the rotation.
 async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
     let config = crate::load(config)?;
     // Any brand leads to the processes, and each has one ledger for all of them.
@@ -196,7 +221,7 @@ async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
     try_join_all(all).await
 }
 
-/// What a process says to a request.
+/// The answer of a process to a request.
 async fn query_process(
     client: &Client,
     brand: &str,

@@ -1,4 +1,4 @@
-//! `tributary ledger`: what a ledger holds, and whether it is sound. Both change nothing.
+//! `tributary ledger`: inspects or verifies a ledger, without changing it.
 
 use std::path::Path;
 use std::time::Instant;
@@ -10,7 +10,11 @@ use tributary_ledger::Keyring;
 
 use crate::cli::args::LedgerCommand;
 
-/// The command.
+/// Executes the command.
+///
+/// # Errors
+///
+/// The first damage that is found.
 pub fn command(command: &LedgerCommand) -> anyhow::Result<()> {
     match command {
         LedgerCommand::Inspect { directory, json } => {
@@ -29,6 +33,11 @@ pub fn command(command: &LedgerCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Verifies a ledger, with a progress bar.
+///
+/// # Errors
+///
+/// The first damage that is found.
 fn verify(directory: &Path, config: &Path, json: bool) -> anyhow::Result<()> {
     let config = crate::load(config)?;
     let bar = ProgressBar::new(0);

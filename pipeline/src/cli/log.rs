@@ -1,7 +1,9 @@
-//! Logs go to standard error. They name subjects, reasons and counts, never what a record holds.
+//! The log, on standard error. Its lines contain subjects, reasons and counts,
+//! never the content of a record.
 //!
-//! Libraries do not keep to that: below `info` the NATS client logs the bytes that it sends and receives. So their lines
-//! end at `info`, whatever `TRIBUTARY_LOG` asks for.
+//! Libraries do not follow that rule: below `info`, the NATS client logs the
+//! bytes that it sends and receives. Their lines are therefore limited to
+//! `info` and above, whatever `TRIBUTARY_LOG` requests.
 
 use std::io::IsTerminal;
 
@@ -13,7 +15,7 @@ use tracing_subscriber::{EnvFilter, Registry};
 
 use crate::cli::args::LogFormat;
 
-/// Starts the log; `TRIBUTARY_LOG` says what is in it, else `level`.
+/// Starts the log. `TRIBUTARY_LOG` filters it; `level` is the default.
 pub fn start(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_from_env("TRIBUTARY_LOG")
         .unwrap_or_else(|_| EnvFilter::new(format!("{level},async_nats=warn")));
@@ -28,12 +30,12 @@ pub fn start(format: LogFormat, level: &str) {
     tracing_subscriber::registry().with(lines).init();
 }
 
-/// A filter, without what libraries say below `info`.
+/// A filter that excludes lines of libraries below `info`.
 pub fn capped(filter: EnvFilter) -> impl Filter<Registry> + Send + Sync + 'static {
     filter.and(filter_fn(may_be_logged))
 }
 
-/// Whether a line may be logged: one of this program's own, or a library's from `info` on.
+/// Whether a line may be logged: it is one of this program, or at least `info`.
 fn may_be_logged(line: &Metadata<'_>) -> bool {
     let own = line.target().split("::").next();
     *line.level() <= Level::INFO

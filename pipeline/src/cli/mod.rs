@@ -28,7 +28,9 @@ pub use args::{Cli, Command};
 /// Executes the command of a parsed command line.
 ///
 /// # Errors
-/// What the command reports. A closed standard output is an error, too; see [`terminal::is_closed`].
+///
+/// Errors of the command. A closed standard output is an error as well; see
+/// [`terminal::is_closed`].
 pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Demo(args) => demo::command(args)?,
@@ -44,10 +46,14 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => block_on(keys::command(command))?,
         Command::Config(command) => return config::command(command),
         Command::Rules(args) => rules::command(args)?,
-        Command::Reference { data_protection } => match data_protection {
-            true => terminal::print(data_protection::reference()?)?,
-            false => terminal::print(crate::report::metrics::reference())?,
-        },
+        Command::Reference {
+            data_protection,
+            cells,
+        } => terminal::print(match (data_protection, cells) {
+            (true, _) => data_protection::reference()?,
+            (_, true) => tributary_connectors::out::reference(),
+            _ => crate::report::metrics::reference(),
+        })?,
     }
     Ok(ExitCode::SUCCESS)
 }

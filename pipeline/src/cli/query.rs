@@ -1,7 +1,14 @@
-//! `tributary query`: the released cells of a brand, asked of a running worker, as tables for people or as the
-//! lines that a replay writes.
+//! `tributary query`: the released cells of a brand, from a running worker, as
+//! tables for people or as lines in the format of a replay.
 //!
-//! Filters work here and not at the worker: what they are about never travels.
+//! Filters are applied here and not by the worker: what they concern is not
+//! transmitted. A dimension that is named several times must have one of the
+//! texts; several dimensions must all match. An absent dimension matches the
+//! empty text and `null`.
+//!
+//! With `--json` and without filters, an answer of another version of the
+//! program is passed through unchanged, because its lines need not be
+//! understood.
 
 pub mod cell_line;
 pub mod sheet;
@@ -11,7 +18,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 use serde_json::Value;
 use tributary_connectors::terminal;
-use tributary_operators::cell::Family;
+use tributary_operators::cell::{Dimension, Family};
 
 use cell_line::CellLine;
 
@@ -20,18 +27,20 @@ use crate::serve::services::Topic;
 use crate::serve::services::client::Asker;
 use crate::serve::services::request;
 
-/// The command.
+/// Executes the command.
 ///
 /// # Errors
-/// Where the question makes no sense, or no worker answers it.
+///
+/// An invalid question, or no worker that answers it.
 pub async fn command(args: &cli::Query) -> anyhow::Result<()> {
     Ok(terminal::print(answer(args).await?)?)
 }
 
-/// What the command prints.
+/// The output of the command.
 ///
 /// # Errors
-/// As [`command`].
+///
+/// Those of [`command`].
 pub async fn answer(args: &cli::Query) -> anyhow::Result<String> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     let family = args.family.as_deref().map(family).transpose()?;
@@ -64,6 +73,7 @@ pub async fn answer(args: &cli::Query) -> anyhow::Result<String> {
     Ok(sheets.join("\n"))
 }
 
+/// The text about an empty answer.
 fn nothing(brand: &str, family: Option<Family>, filtered: bool) -> String {
     let of = family.map_or("".to_owned(), |family| format!(" of {}", family.name()));
     let such = if filtered {
@@ -77,30 +87,37 @@ fn nothing(brand: &str, family: Option<Family>, filtered: bool) -> String {
     )
 }
 
+/// The family with this name.
+///
+/// # Errors
+///
+/// An unknown name; the error lists the known ones.
 fn family(name: &str) -> anyhow::Result<Family> {
-    request::family(name).with_context(|| {
+    Family::of(name).with_context(|| {
         format!(
             "unknown family {name:?}; known families: {}",
-            request::family_names().join(", ")
+            Family::ALL.map(Family::name).join(", ")
         )
     })
 }
 
-/// What `--where` lets through: cells with one of the texts in every dimension that is named.
+/// The filters of `--where`: a cell must have one of the texts in every named
+/// dimension.
 struct Filters(BTreeMap<String, Vec<String>>);
 
 impl Filters {
+    /// Parses the filters. The dimensions of `family`, or of any family, are valid.
+    ///
+    /// # Errors
+    ///
+    /// A text that is not `DIM=TEXT`, or an unknown dimension; the error lists the
+    /// known ones.
     fn read(texts: &[String], family: Option<Family>) -> anyhow::Result<Filters> {
         let mut known: Vec<&str> = match family {
             Some(family) => family.dims().to_vec(),
-            None => Family::ALL
-                .iter()
-                .flat_map(|family| family.dims())
-                .copied()
-                .collect(),
+            None => Dimension::ALL.iter().map(|of| of.name()).collect(),
         };
         known.sort_unstable();
-        known.dedup();
         let mut filters: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for text in texts {
             let Some((dim, wanted)) = text.split_once('=') else {
@@ -121,10 +138,12 @@ impl Filters {
         Ok(Filters(filters))
     }
 
+    /// Whether every cell passes.
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Whether a cell passes.
     fn take(&self, cell: &CellLine) -> bool {
         self.0.iter().all(|(dim, wanted)| {
             cell.cell.get(dim).is_some_and(|value| {

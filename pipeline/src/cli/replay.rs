@@ -1,7 +1,9 @@
-//! `tributary replay`: traces in, a file of cells, a file of what was refused, and a summary.
+//! `tributary replay`: reads traces, and writes a file of cells, a file of
+//! rejected lines, and a summary.
 //!
-//! [`crate::worker::replay`] does the work. What is refused is written as a trace of its own beside the cells, so that what was
-//! mended can be replayed.
+//! [`crate::worker::replay`] does the work. Rejected lines are written as a
+//! trace of their own beside the cells, so that they can be corrected and
+//! replayed.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
@@ -23,7 +25,13 @@ use crate::cli::args as cli;
 use crate::privacy::retention::Category;
 use crate::worker::replay::{ClockWentBack, Outcome, run};
 
-/// The command.
+/// Executes the command.
+///
+/// # Errors
+///
+/// A trace that cannot be read, an output that cannot be written, or a
+/// directory for the ledger that is not empty. Outputs are opened before
+/// anything is read, so that an hour of work is not lost.
 pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     let mut config = crate::load(&args.config)?;
     if let Some(workers) = args.workers {
@@ -108,7 +116,12 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A ledger where there is nothing yet. What is there is not even opened, which would mend its end.
+/// Creates a ledger in an empty directory. An existing ledger is not even
+/// opened, because that would truncate its unfinished end.
+///
+/// # Errors
+///
+/// A directory that is not empty, or a disk that cannot be written.
 fn new_ledger(config: &Config, directory: &Path) -> anyhow::Result<Ledger> {
     let own = directory.join("process-0");
     // A file system of its own has one folder that nobody made.
@@ -133,6 +146,7 @@ fn new_ledger(config: &Config, directory: &Path) -> anyhow::Result<Ledger> {
     Ok(ledger)
 }
 
+/// Progress bar over the bytes of the traces.
 fn bar(quiet: bool, total: u64) -> ProgressBar {
     let target = if quiet {
         ProgressDrawTarget::hidden()
@@ -144,6 +158,7 @@ fn bar(quiet: bool, total: u64) -> ProgressBar {
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+/// Default file for rejected lines; `None` if cells go to standard output.
 fn beside(cells: &Path) -> Option<PathBuf> {
     if cells == Path::new("-") {
         return None;
@@ -153,6 +168,11 @@ fn beside(cells: &Path) -> Option<PathBuf> {
     Some(cells.with_file_name(name))
 }
 
+/// Writes lines to a file or to standard output.
+///
+/// # Errors
+///
+/// An output that cannot be written.
 fn write_lines<'a>(
     file: Option<&OutputFile>,
     lines: impl Iterator<Item = &'a str>,
@@ -177,8 +197,13 @@ fn write_lines<'a>(
     }
 }
 
-/// Writes refused lines as a trace of their own, so that what was mended can be replayed; nothing is left
-/// of an older file where nothing was refused. The lines are as they came, so only the owner may read them.
+/// Writes rejected lines as a trace, so that they can be corrected and
+/// replayed; without any, an older file is removed. The lines are unchanged, so
+/// that only the owner may read them.
+///
+/// # Errors
+///
+/// A file that cannot be written or removed.
 fn write_dead_letters(file: &OutputFile, dead: &[DeadLetter]) -> anyhow::Result<()> {
     if dead.is_empty() {
         return Ok(file.remove()?);
@@ -203,6 +228,7 @@ fn write_dead_letters(file: &OutputFile, dead: &[DeadLetter]) -> anyhow::Result<
         .with_context(|| format!("cannot write {}", file.path().display()))
 }
 
+/// Summary of a replay.
 struct Summary<'a> {
     args: &'a cli::Replay,
     config: &'a Config,
@@ -213,6 +239,7 @@ struct Summary<'a> {
 }
 
 impl Summary<'_> {
+    /// Number of cells by family.
     fn families(&self) -> BTreeMap<&'static str, u64> {
         let mut families = BTreeMap::new();
         for cell in self
@@ -226,6 +253,7 @@ impl Summary<'_> {
         families
     }
 
+    /// Number of accepted records by kind.
     fn accepted(&self) -> BTreeMap<&'static str, u64> {
         let mut kinds = BTreeMap::new();
         for ((_, kind), count) in self.outcome.tally.counts().accepted {
@@ -234,6 +262,7 @@ impl Summary<'_> {
         kinds
     }
 
+    /// Number of retracted records by category.
     fn past(&self) -> BTreeMap<&'static str, u64> {
         let past = Category::ALL.into_iter().zip(self.outcome.past);
         past.filter(|(_, records)| *records > 0)
@@ -241,7 +270,7 @@ impl Summary<'_> {
             .collect()
     }
 
-    /// The sources that rest on consent, as `brand/source`.
+    /// Sources with the legal basis of consent, as `brand/source`.
     fn on_consent(&self) -> String {
         let brands = self.config.brands.iter();
         let sources = brands.flat_map(|brand| {
@@ -257,11 +286,13 @@ impl Summary<'_> {
         }
     }
 
+    /// Number of discarded records by reason.
     fn ignored(&self) -> BTreeMap<&'static str, u64> {
         let ignored = &self.outcome.tally.counts().ignored;
         ignored.iter().map(|(what, n)| (what.name(), *n)).collect()
     }
 
+    /// The summary as JSON.
     fn json(&self) -> String {
         let stages = self.outcome.tally.counts().stages;
         serde_json::json!({
@@ -291,6 +322,7 @@ impl Summary<'_> {
         .to_string()
     }
 
+    /// The summary as text.
     fn text(&self) -> String {
         use std::fmt::Write;
         let mut out = String::new();
@@ -324,35 +356,30 @@ impl Summary<'_> {
             counts.stages.corrections,
             counts.stages.superseded
         );
-        if counts.stages.restricted > 0 {
-            let _ = writeln!(
-                out,
-                "excluded  {} records under restriction",
-                counts.stages.restricted
-            );
-        }
-        if counts.stages.without_consent > 0 {
-            let _ = writeln!(
-                out,
-                "excluded  {} records without consent; these sources require it (basis): {}",
-                counts.stages.without_consent,
-                self.on_consent()
-            );
-        }
-        if counts.stages.refused > 0 {
-            let _ = writeln!(
-                out,
-                "excluded  {} records whose consent statement refuses their use",
-                counts.stages.refused
-            );
-        }
-        if counts.stages.uncredited > 0 {
-            let _ = writeln!(
-                out,
-                "no credit {} contacts are counted but earn no attribution credit: consent refuses it",
-                counts.stages.uncredited
-            );
-        }
+        write_counted(
+            &mut out,
+            "excluded",
+            counts.stages.restricted,
+            "records under restriction",
+        );
+        let without_consent = format!(
+            "records without consent; these sources require it (basis): {}",
+            self.on_consent()
+        );
+        let excluded = counts.stages.without_consent;
+        write_counted(&mut out, "excluded", excluded, &without_consent);
+        write_counted(
+            &mut out,
+            "excluded",
+            counts.stages.refused,
+            "records whose consent statement refuses their use",
+        );
+        write_counted(
+            &mut out,
+            "no credit",
+            counts.stages.uncredited,
+            "contacts are counted but earn no attribution credit: consent refuses it",
+        );
         let past = self.past();
         if !past.is_empty() {
             let _ = writeln!(
@@ -387,27 +414,34 @@ impl Summary<'_> {
             list(self.families()),
             self.args.cells.display()
         );
-        if counts.stages.hidden > 0 {
-            let _ = writeln!(
-                out,
-                "hidden    {} cells with fewer than release.k contributors",
-                counts.stages.hidden
-            );
-        }
-        if counts.stages.pings_not_sampled > 0 {
-            let _ = writeln!(
-                out,
-                "capped    {} pings from devices beyond sensors.max_devices per store and day",
-                counts.stages.pings_not_sampled
-            );
-        }
-        if counts.stages.folded > 0 {
-            let _ = writeln!(
-                out,
-                "grouped   {} channels under `*` by the Markov model: a month has more than attribution.max_channels",
-                counts.stages.folded
-            );
-        }
+        write_counted(
+            &mut out,
+            "hidden",
+            counts.stages.hidden,
+            "cells with fewer than release.k contributors",
+        );
+        write_counted(
+            &mut out,
+            "capped",
+            counts.stages.pings_not_sampled,
+            "pings from devices beyond sensors.max_devices per store and day",
+        );
+        write_counted(
+            &mut out,
+            "grouped",
+            counts.stages.folded,
+            "channels under `*` by the Markov model: a month has more than attribution.max_channels",
+        );
         out
+    }
+}
+
+/// Writes the line of a count, unless the count is 0.
+fn write_counted(out: &mut String, label: &str, count: impl Into<i128>, what: &str) {
+    use std::fmt::Write;
+    let count = count.into();
+    if count > 0 {
+        // Writing into a string cannot fail.
+        let _ = writeln!(out, "{label:<10}{count} {what}");
     }
 }

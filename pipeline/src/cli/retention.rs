@@ -1,5 +1,6 @@
-//! `tributary retention`: how much a pass over the retention would take back, now or on a day to come. A dry run: the
-//! worker is asked, and nothing is changed.
+//! `tributary retention`: how many records a retention pass would delete, now
+//! or on a future day. A dry run: the worker is queried, and nothing is
+//! changed.
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
@@ -14,18 +15,20 @@ use crate::serve::services::Topic;
 use crate::serve::services::client::ask;
 use crate::serve::services::retention_preview::{At, Part, RetentionPreview};
 
-/// The command.
+/// Executes the command.
 ///
 /// # Errors
-/// Where the time cannot be read, or no worker answers.
+///
+/// A time that cannot be parsed, or no worker that answers.
 pub async fn command(args: &cli::Retention) -> anyhow::Result<()> {
     Ok(terminal::print(answer(args).await?)?)
 }
 
-/// What the command prints.
+/// The output of the command.
 ///
 /// # Errors
-/// As [`command`].
+///
+/// Those of [`command`].
 pub async fn answer(args: &cli::Retention) -> anyhow::Result<String> {
     let config = crate::load(&args.config)?;
     let chosen = |brand: &&Brand| args.brand.as_ref().is_none_or(|name| *name == brand.name);
@@ -56,7 +59,11 @@ pub async fn answer(args: &cli::Retention) -> anyhow::Result<String> {
     Ok(text(&preview))
 }
 
-/// The time that is meant: a day is that of the brand's calendar.
+/// The time of `--at`: a day begins in the time zone of the brand.
+///
+/// # Errors
+///
+/// A text that is neither a day nor an RFC 3339 time.
 fn time(at: Option<&str>, brand: &Brand) -> anyhow::Result<At> {
     let Some(text) = at else {
         return Ok(At::default());
@@ -71,6 +78,7 @@ fn time(at: Option<&str>, brand: &Brand) -> anyhow::Result<At> {
     })
 }
 
+/// The answers as a table.
 fn text(all: &[RetentionPreview]) -> String {
     let mut table = Table::new(&[
         ("brand", Align::Left),
@@ -107,7 +115,7 @@ fn text(all: &[RetentionPreview]) -> String {
     )
 }
 
-/// The cookies or persons whose records they are.
+/// Number of cookies or persons that the records belong to.
 fn whose(part: &Part) -> String {
     let counted = |count: u64, one: &str, many: &str| {
         let word = if count == 1 { one } else { many };

@@ -1,8 +1,10 @@
-//! `tributary rights`: asks for a data subject's right, and waits until it is answered.
+//! `tributary rights`: submits a data subject's request, and waits until it is
+//! answered.
 //!
-//! The request goes to the broker and stays there until a worker has answered it, so that the command may be
-//! interrupted and run again with the same `--id`: it is done once. The answer to `access` and `portability` is sealed
-//! for a key that is made here, used once, and never written anywhere.
+//! The request stays at the broker until a worker has answered it. The command
+//! may therefore be interrupted and run again with the same `--id`: the request
+//! is executed once. The answer to `access` and `portability` is sealed for a
+//! key that is generated here, used once, and never written anywhere.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -20,13 +22,14 @@ use tributary_rights::sealed::KeyPair;
 use crate::cli::args as cli;
 use crate::serve::services::client::Asker;
 
-/// How long the command waits for the next word before it says that it waits.
+/// Time without a status after which the command reports that it waits.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// The command.
+/// Executes the command.
 ///
 /// # Errors
-/// Where the request is none, is rejected, or no broker takes it.
+///
+/// An invalid or rejected request, or a broker that does not store it.
 pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     // An answer comes once: where it cannot be written is said before it is asked for.
@@ -78,7 +81,12 @@ pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The request's id and its JSON.
+/// ID and JSON of the request, from a file and the options.
+///
+/// # Errors
+///
+/// A file that cannot be read or is not JSON, or an identifier that is not
+/// `KIND=VALUE`.
 fn request(args: &cli::Rights, brand: &str, pair: &KeyPair) -> anyhow::Result<(String, String)> {
     let mut request = match args.request.as_deref() {
         Some(file) => {
@@ -157,7 +165,11 @@ fn request(args: &cli::Rights, brand: &str, pair: &KeyPair) -> anyhow::Result<(S
     Ok((id, Value::Object(request).to_string()))
 }
 
-/// Waits for the last word about a request, and says each.
+/// Waits for the final status of a request, and prints each status.
+///
+/// # Errors
+///
+/// A broker that does not answer. There is no time limit.
 async fn wait(
     args: &cli::Rights,
     client: &Client,
@@ -192,6 +204,7 @@ async fn wait(
     }
 }
 
+/// Prints a status.
 fn say(args: &cli::Rights, status: &Value) -> std::io::Result<()> {
     if args.json {
         return terminal::print_line(status);
@@ -214,7 +227,11 @@ fn say(args: &cli::Rights, status: &Value) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The sealed answer, opened, and deleted at the broker.
+/// Fetches the sealed answer, opens it, and deletes it from the broker.
+///
+/// # Errors
+///
+/// An answer that has expired, or cannot be opened.
 async fn fetch(
     client: &Client,
     stream: &str,
@@ -231,7 +248,11 @@ async fn fetch(
     Ok(answer)
 }
 
-/// The receipt of a request.
+/// The receipt of a request; `None` if it was completed before.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 async fn receipt(
     client: &Client,
     stream: &str,
@@ -256,7 +277,8 @@ async fn receipt(
     }
 }
 
-/// Writes an answer to a file that only its owner can read, or to standard output.
+/// Writes an answer to a file that only its owner can read, or to standard
+/// output.
 fn write(out: Option<&OutputFile>, answer: &[u8]) -> anyhow::Result<()> {
     let Some(file) = out else {
         let mut out = terminal::stdout();

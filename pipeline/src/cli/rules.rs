@@ -1,31 +1,38 @@
-//! `tributary rules`: the recording and alerting rules of `grafana/rules`, as one file for Prometheus, with the address
-//! under which whoever is woken finds the runbook.
+//! `tributary rules`: the recording and alerting rules of `grafana/rules` as
+//! one file for Prometheus, with the address of the operator's runbook.
 //!
-//! The files hold a placeholder for that address, because only an operator knows where the runbook is read.
+//! The files contain a placeholder for that address, because only the operator
+//! knows it.
 
 use anyhow::{anyhow, bail};
 use tributary_connectors::terminal;
 
 use crate::cli::args as cli;
 
+/// The recording rules.
 const RECORDING: &str = include_str!("../../../grafana/rules/recording.yml");
+/// The alerting rules.
 const ALERTS: &str = include_str!("../../../grafana/rules/alerts.yml");
 
-/// What stands in the files for the runbook's address.
+/// Placeholder for the address of the runbook.
 pub const RUNBOOK: &str = "https://runbooks.example.com/tributary";
 
-/// The command.
+/// Executes the command.
 ///
 /// # Errors
-/// See [`rules`].
+///
+/// Those of [`rules`].
 pub fn command(args: &cli::Rules) -> anyhow::Result<()> {
     Ok(terminal::print(rules(&args.runbook_url)?)?)
 }
 
-/// The rules, with the address of the runbook: a section of it is `address#alert`.
+/// The rules with the address of the runbook; the section of an alert is
+/// `address#alert`.
 ///
 /// # Errors
-/// Where the address is no URL for people, or could change what the file says.
+///
+/// An address that is not an HTTP URL, or that could change the meaning of the
+/// file.
 pub fn rules(runbook: &str) -> anyhow::Result<String> {
     let rest = ["https://", "http://"]
         .iter()

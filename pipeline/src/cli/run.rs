@@ -1,12 +1,15 @@
-//! `tributary run`: a worker process. NATS in, NATS and Prometheus out, until a signal.
+//! `tributary run`: a worker process, until a signal.
 //!
-//! The process restores what its ledger holds and reads the input stream on from where the ledger stands. When the
-//! stream has ended for now ("caught up"), the cells that differ from what stands outside leave; from then on changed
-//! cells leave at the cadence.
+//! The process restores the content of its ledger and continues to read the
+//! input stream at the ledger's position. When it has caught up, it publishes
+//! the cells that differ from those in the output stream; from then on, changed
+//! cells leave at the release cadence.
 //!
-//! On SIGTERM or SIGINT it stops reading, finishes what it has, commits, lets the last changes leave, waits until the
-//! broker has them, and exits 0. A second signal exits at once. Killed without a signal, it loses nothing either: the
-//! next start goes on from the last commit (invariants I4 and I5).
+//! On SIGTERM or SIGINT it stops reading, finishes what it has read, commits,
+//! publishes the last changes, waits until the broker has stored them, and
+//! exits with 0. A second signal exits at once. If it is killed, it loses
+//! nothing either: the next start continues from the last commit (invariants I4
+//! and I5).
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,10 +25,15 @@ use crate::cli::signals;
 use crate::start::{RunningWorker, start};
 use crate::worker::threads::Workers;
 
-/// How long everything may take after a signal: less than orchestrators wait before they kill.
+/// Maximum time for all of this after a signal: shorter than the grace period
+/// of orchestrators.
 const DRAIN: Duration = Duration::from_secs(25);
 
-/// The command.
+/// Executes the command.
+///
+/// # Errors
+///
+/// Those of a start, and of tasks that cannot continue.
 pub fn command(args: &cli::Run) -> anyhow::Result<()> {
     let config = configure(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -39,6 +47,12 @@ pub fn command(args: &cli::Run) -> anyhow::Result<()> {
     outcome
 }
 
+/// The configuration with the options of the command line.
+///
+/// # Errors
+///
+/// A file that cannot be read or is not valid, or a process index outside the
+/// cluster.
 fn configure(args: &cli::Run) -> anyhow::Result<Config> {
     let mut config = crate::load(&args.config)?;
     if let Some(threads) = args.workers {
@@ -69,6 +83,12 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+/// Runs a worker until a signal or until a task cannot continue.
+///
+/// # Errors
+///
+/// A start that is refused, a task that cannot continue, or a drain that
+/// exceeds `DRAIN`.
 async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     let running = tokio::select! {
@@ -151,13 +171,17 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
     Ok(())
 }
 
-/// Comes back when everything should have ended that a signal ends.
+/// Returns when everything should have ended after a signal.
 async fn overdue(stop: watch::Receiver<bool>) {
     wait_until(stop).await;
     tokio::time::sleep(DRAIN).await;
 }
 
-/// Ends the input and waits until everything is through.
+/// Ends the input and waits until every epoch is finished, at most until `end`.
+///
+/// # Errors
+///
+/// A failed worker thread, or a dataflow that does not finish in time.
 async fn drain(workers: Workers, end: Instant) -> anyhow::Result<()> {
     let finish = tokio::task::spawn_blocking(move || workers.finish());
     match timeout_at(end, finish).await {

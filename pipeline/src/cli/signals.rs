@@ -1,11 +1,17 @@
-//! Signals: the first SIGTERM or SIGINT asks for an orderly end, the second ends at once. SIGHUP, which a closed terminal
-//! or a log rotation sends, ends nothing.
+//! Signals: the first SIGTERM or SIGINT requests an orderly end, the second
+//! ends the process at once. SIGHUP, which a closed terminal or a log rotation
+//! sends, ends nothing.
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Becomes true at the first SIGTERM or SIGINT; the second exits the process with 130.
+/// Returns a flag that becomes true at the first SIGTERM or SIGINT; the second
+/// exits the process with 130.
+///
+/// # Errors
+///
+/// A signal that cannot be handled.
 pub fn stop() -> anyhow::Result<watch::Receiver<bool>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

@@ -1,4 +1,5 @@
-//! The commands to the task that owns the ledger, and its answers.
+//! Commands to the task that owns the ledger, and its reports. One task owns
+//! the ledger, so that no lock protects it and its operations have an order.
 
 use std::sync::Arc;
 
@@ -13,22 +14,25 @@ use tributary_operators::upsert::ExpiredRecord;
 /// A command to the task that owns the ledger.
 #[derive(Debug)]
 pub enum LedgerCommand {
-    /// An epoch begins; the position is that of the input behind it.
+    /// An epoch with messages begins; the position is that of the input after it.
     Mark(Epoch, Position),
-    /// The page and the dead letters of one thread for an epoch.
+    /// Write batch and dead letters of one thread for an epoch.
     Part(Epoch, WriteBatch, Vec<DeadLetter>),
-    /// Destroys the salts of a brand's days before one.
+    /// Destroys the salts of all days of a brand before this one.
     DestroySalts(BrandId, Day),
-    /// Commits the sums of settled salt days, all in one commit, and signals when they are durable.
+    /// Commits the totals of settled salt days in one commit, and signals when they
+    /// are durable.
     CommitSettledDays(WriteBatch, std::sync::mpsc::Sender<()>),
-    /// Drops the pings of a brand's salt days before one: their sums are durable.
+    /// Drops the pings of all salt days of a brand before this one: their totals
+    /// are durable.
     DropPings(BrandId, Day),
-    /// Names the heads of files beside the ledger in it, and returns the mark of that commit.
+    /// Records the heads of files beside the ledger in its manifest, and returns
+    /// the watermark after that.
     NameHeads(FileHeads, oneshot::Sender<Watermark>),
-    /// Commits that records past their retention were retracted, once everything that is open now is committed; then their
-    /// entries leave the ledger.
+    /// Commits the retraction of expired records once every open epoch is
+    /// committed, then erases their entries.
     CommitExpired(Vec<ExpiredRecord>),
-    /// Erases committed entries, and returns how many.
+    /// Erases committed entries, and returns their number.
     Erase(Erasure),
     /// Rotates the keys of the ledger, and reports the progress.
     RotateKeys(KeyRotation),
@@ -48,14 +52,14 @@ impl std::fmt::Debug for Erasure {
     }
 }
 
-/// The watermark of durability: everything up to it is committed.
+/// The position up to which everything is durable.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DurablePosition {
-    /// The number of marks that were committed since the start.
+    /// Number of marks committed since the start.
     pub marks: u64,
-    /// The sequence of the last committed message; all before it are committed, too.
+    /// Sequence of the last committed message; all before it are committed as well.
     pub sequence: u64,
-    /// The epoch of the last committed mark.
+    /// Epoch of the last committed mark.
     pub epoch: Epoch,
 }
 
@@ -75,15 +79,16 @@ impl std::fmt::Debug for KeyRotation {
     }
 }
 
-/// The progress of a key rotation.
+/// Progress of a key rotation. The JSON form is part of the answer of the key
+/// service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Progress {
-    /// It has not begun: the ledger is busy with something else.
+    /// Not begun: a rewrite is in progress.
     Waiting,
-    /// It could begin.
+    /// The rotation could begin.
     Possible,
-    /// Entries under an older secret are being sealed again under the newest.
+    /// Entries under an older secret are being sealed under the newest.
     Moving {
         /// Bytes read so far.
         read: u64,

@@ -1,81 +1,110 @@
-//! Commits: accepted records become durable before their messages are acknowledged (invariant I5).
+//! Commits: accepted records become durable before their messages are
+//! acknowledged (invariant I5).
 //!
-//! The feed marks every epoch that took messages with the position of the input behind it, and every thread reports the page of
-//! its share. An epoch with its mark and all its pages is complete. Complete epochs are committed in order, as many at once as
-//! are there: first the broker takes their dead letters, then one commit of the ledger takes their pages and the position of
-//! the last one, then the watermark moves and the feed acknowledges. If the process is killed in between, the messages behind
-//! the last commit are read again.
+//! The feed marks every epoch that contains messages with the input position
+//! after them, and every thread reports the write batch of its share. An epoch
+//! is complete with its mark and the batches of all threads. Complete epochs
+//! are committed in order, as many at once as are ready:
 //!
-//! A full disk holds everything up until there is room. A disk that fails ends the process, because nobody knows then what it
-//! holds.
+//! 1. the broker stores their dead letters,
+//! 2. one commit of the ledger stores their batches and the position of the
+//!    last one,
+//! 3. the durable position advances, and the feed acknowledges the messages.
+//!
+//! If the process is killed in between, the messages after the last commit are
+//! read again. Commands that depend on earlier epochs (destroying salts,
+//! dropping pings, erasing expired records) wait until every epoch that was
+//! open when they arrived is committed.
+//!
+//! A full disk suspends commits until there is space again. A failed `fsync`
+//! ends the process, because the content of the disk is then unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, anyhow};
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_connectors::dead_letter::DeadLetter;
-use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
-use tributary_ledger::{
-    ErasureFilter, FileHeads, Kind, Ledger, LedgerError, Position, Watermark, WriteBatch,
-};
+use tributary_connectors::nats::{Client, Publisher};
+use tributary_ledger::{ErasureFilter, FileHeads, Ledger, Position, Watermark, WriteBatch};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::upsert::ExpiredRecord;
 
 use crate::durability::command::{DurablePosition, Erasure, KeyRotation, LedgerCommand, Progress};
-use crate::durability::compaction::{Compaction, install};
+use crate::durability::compaction::Compaction;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 
-/// How long a commit that found no room waits before it is tried again.
-const PAUSE: Duration = Duration::from_secs(1);
+mod compact;
+mod dead_letters;
+mod ledger_task;
 
-/// After how many commits it is asked whether the ledger should be compacted.
-const ASK: u64 = 64;
+/// Delay before an operation is retried that failed for lack of disk space or
+/// because the broker refused it; also the time after which a slow broker is
+/// reported in `/readyz`.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Dead letters in flight to the broker.
 const WINDOW: usize = 256;
 
-/// What `/readyz` says while dead letters are not taken.
-const UNTAKEN: &str =
-    "the ledger waits for the broker to take dead letters; until then nothing more is acknowledged";
-
+/// An epoch that is not complete.
 #[derive(Default)]
 struct Open {
+    /// Input position after the messages of the epoch; set by the feed's mark.
     position: Option<Position>,
+    /// Number of threads that have reported.
     parts: usize,
+    /// Write batches of these threads.
     pages: Vec<WriteBatch>,
+    /// Their dead letters.
     dead: Vec<DeadLetter>,
 }
 
-/// The task that owns the ledger: it commits marks and pages, and executes commands.
+/// The task that owns the ledger: it commits complete epochs and executes
+/// [`LedgerCommand`]s.
 pub struct Commits {
+    /// The ledger; `None` while a blocking thread works on it.
     ledger: Option<Ledger>,
+    /// Publishes dead letters.
     publisher: Publisher,
+    /// Number of worker threads of this process, each of which reports every epoch.
     threads: usize,
     telemetry: Telemetry,
+    /// Receives the position up to which everything is durable.
     watermark_tx: watch::Sender<DurablePosition>,
+    /// Incomplete epochs in order.
     open: BTreeMap<Epoch, Open>,
-    /// Days to forget once everything that is open now is committed.
+    /// Salts to destroy (all days of the brand before the given one) once the epoch
+    /// and all before it are committed.
     forget: Vec<(Epoch, BrandId, Day)>,
+    /// Destructions that were requested before: every thread requests each.
     forgotten: BTreeSet<(BrandId, Day)>,
-    /// Sums of salt days for the next commit.
+    /// Totals of settled salt days for the next commit, and the channels that
+    /// confirm it.
     settle: Vec<(WriteBatch, std::sync::mpsc::Sender<()>)>,
-    /// Heads of files beside the ledger, and who waits until they are named.
+    /// File heads to record in the manifest, and who waits for that.
     names: Vec<(FileHeads, oneshot::Sender<Watermark>)>,
-    /// Days whose pings leave once everything that is open now is committed.
+    /// Settled days whose pings a compaction drops, once the epoch and all before
+    /// it are committed.
     settled: Vec<(Epoch, BrandId, Day)>,
-    /// Retractions, and erasures behind them, that wait until everything that was open when they came is committed.
+    /// Retractions of expired records, and erasures that arrived after them, in
+    /// order. They wait until the epoch and all before it are committed.
     expired: Vec<(Epoch, WriteBatch, Erasure)>,
+    /// The rewrite that runs in the background, and the requests for the next one.
     compaction: Compaction,
+    /// Number of commit rounds of this process; every `ASK`-th considers a
+    /// compaction.
     commits: u64,
 }
 
 impl Commits {
-    /// Commits to a ledger what `threads` threads report, and reports how far to `watermark_tx`.
+    /// Creates the task for a ledger that `threads` threads write to.
+    /// `watermark_tx` receives the durable position after each commit.
+    ///
+    /// Drop entries in the ledger mean that the previous process ended before it
+    /// had erased what they drop; the first compaction does so.
     pub fn new(
         ledger: Ledger,
         client: &Client,
@@ -107,10 +136,16 @@ impl Commits {
         }
     }
 
-    /// Commits until the channel ends and everything is durable, then closes the ledger.
+    /// Executes commands until their channel is closed and everything is durable,
+    /// then closes the ledger.
+    ///
+    /// All commands that are ready are applied before a commit, so that one `fsync`
+    /// covers as many epochs as possible.
     ///
     /// # Errors
-    /// Where the ledger cannot go on.
+    ///
+    /// Any error of the ledger other than a full disk, and a broker that refuses
+    /// dead letters for good.
     pub async fn run(
         mut self,
         mut commands: mpsc::UnboundedReceiver<LedgerCommand>,
@@ -136,6 +171,7 @@ impl Commits {
         Ok(())
     }
 
+    /// Records a command. Nothing touches the disk before the next commit.
     fn apply(&mut self, command: LedgerCommand) {
         match command {
             LedgerCommand::Mark(epoch, position) => {
@@ -190,12 +226,18 @@ impl Commits {
         }
     }
 
-    /// The last epoch that is open.
+    /// The newest epoch that is open; a command that arrives now must wait for all
+    /// epochs up to it.
     fn last(&self) -> Epoch {
         self.open.last_key_value().map_or(0, |(epoch, _)| *epoch)
     }
 
-    /// Commits the epochs that are whole.
+    /// Commits the complete epochs at the front, then executes the commands that
+    /// are due.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the ledger other than a full disk, which is retried.
     async fn commit(&mut self) -> anyhow::Result<()> {
         let (mut pages, mut marks, mut last) = (Vec::new(), 0, None);
         while let Some(entry) = self.open.first_entry() {
@@ -242,8 +284,13 @@ impl Commits {
         self.compact().await
     }
 
-    /// Makes the sums of days that have settled durable, at the position of the last commit: what they sum up may be
-    /// behind it, and is passed over when it is read again.
+    /// Makes the totals of settled salt days durable, at the position of the last
+    /// commit. Their pings may have arrived after that position; when these are
+    /// read again, they are ignored because their day is closed.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the ledger other than a full disk, which is retried.
     async fn settle(&mut self) -> anyhow::Result<()> {
         let position = self.ledger.as_ref().and_then(Ledger::position);
         let Some(position) = position.filter(|_| !self.settle.is_empty()) else {
@@ -258,9 +305,15 @@ impl Commits {
         Ok(())
     }
 
-    /// Makes it durable that records were retracted, where everything before the first epoch that is open may have put
-    /// them is, and lets their entries leave. What is kept of it stands at the position of the last commit: what is read
-    /// again behind it came before the retraction, or is new.
+    /// Makes retractions durable and requests the erasure of the retracted entries,
+    /// for commands that every epoch before `first` precedes.
+    ///
+    /// The retractions are stored at the position of the last commit. A record that
+    /// is read again after that position arrived before the retraction, or is new.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the ledger other than a full disk, which is retried.
     async fn expire(&mut self, first: Epoch) -> anyhow::Result<()> {
         let Some(position) = self.ledger.as_ref().and_then(Ledger::position) else {
             return Ok(());
@@ -276,177 +329,10 @@ impl Commits {
         }
         Ok(())
     }
-
-    /// Goes on with a compaction, or begins one where it is due.
-    async fn compact(&mut self) -> anyhow::Result<()> {
-        if let Some(done) = self.compaction.finished().await? {
-            let installed = self.with_ledger(move |ledger| install(ledger, done)).await;
-            if let Some(installed) = unless_full(installed)? {
-                self.compaction.installed(installed);
-            } else {
-                self.compaction.refused();
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-        for rotation in self.compaction.rotations() {
-            self.rotate(rotation).await?;
-        }
-        if self.compaction.is_wanted() {
-            let forget = self.compaction.forget();
-            let rewrite = self
-                .with_ledger(move |ledger| Ok(ledger.erase(forget)?))
-                .await;
-            match unless_full(rewrite)? {
-                Some(rewrite) => self.compaction.begin(rewrite),
-                None => tokio::time::sleep(PAUSE).await,
-            }
-        }
-        self.commits += 1;
-        let entries = self
-            .ledger
-            .as_ref()
-            .map_or(0, |l| l.stats().entries.total());
-        if self.commits.is_multiple_of(ASK) && self.compaction.is_due(entries) {
-            let rewrite = self
-                .with_ledger(|ledger| Ok(ledger.rewrite(Arc::new(|_| true))?))
-                .await;
-            if let Some(rewrite) = unless_full(rewrite)? {
-                self.compaction.begin(rewrite);
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives the ledger newer secrets. What it refuses leaves everything as it was.
-    async fn rotate(&mut self, rotation: KeyRotation) -> anyhow::Result<()> {
-        let keyring = rotation.keyring.clone();
-        let taken = self
-            .with_ledger(move |ledger| {
-                ledger.rotate(keyring)?;
-                Ok(ledger.entries_under_old_keys())
-            })
-            .await;
-        match taken {
-            Ok(0) => {
-                let nothing = Progress::Done { moved: 0, files: 0 };
-                rotation.progress.send_replace(nothing);
-            }
-            Ok(under_old_key) => {
-                tracing::info!(
-                    entries = under_old_key,
-                    "switched to newer secrets; rotating older entries"
-                );
-                self.compaction.move_up(rotation);
-            }
-            Err(error) if kind(&error) == Some(Kind::Sync) => return Err(error),
-            Err(error) => {
-                let why = format!("{error:#}");
-                tracing::warn!(error = why, "cannot rotate the ledger to newer secrets");
-                rotation.progress.send_replace(Progress::Refused { why });
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends dead letters to the broker.
-    async fn publish_dead_letters(&mut self, dead: Vec<DeadLetter>) -> anyhow::Result<()> {
-        let max_payload = self.publisher.max_payload();
-        for letter in dead {
-            let letter = OutgoingMessage::dead_letter(letter, max_payload);
-            let sent = with_notice(&self.telemetry, self.publisher.send(letter)).await;
-            if let Err(error) = sent {
-                self.telemetry.metrics.published(0, 0, 1);
-                self.telemetry
-                    .health
-                    .set_ledger(Some(format!("{UNTAKEN}: {error}")));
-                tracing::warn!(%error, "retrying to publish a dead letter");
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until the broker has all dead letters, however long it takes.
-    async fn flush(&mut self) -> anyhow::Result<()> {
-        while let Err(error) = with_notice(&self.telemetry, self.publisher.flush()).await {
-            self.telemetry.metrics.published(0, 0, 1);
-            if !error.is_transient() {
-                return Err(error).context("the broker does not take dead letters");
-            }
-            self.telemetry
-                .health
-                .set_ledger(Some(format!("{UNTAKEN}: {error}")));
-            tracing::warn!(%error, "retrying to publish dead letters");
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(())
-    }
-
-    async fn write(&mut self, pages: Vec<WriteBatch>, position: Position) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        self.with_ledger(move |ledger| {
-            for page in pages {
-                ledger.append(page);
-            }
-            Ok(())
-        })
-        .await?;
-        self.retry_while_full(move |ledger| ledger.commit(position))
-            .await?;
-        if let Some(ledger) = &self.ledger {
-            let stats = ledger.stats();
-            self.telemetry
-                .metrics
-                .committed(begun.elapsed(), stats.entries.total(), stats.bytes);
-        }
-        Ok(())
-    }
-
-    /// Does something with the ledger, again and again while there is no room for it.
-    async fn retry_while_full<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&mut Ledger) -> Result<T, LedgerError> + Clone + Send + 'static,
-    ) -> anyhow::Result<T> {
-        loop {
-            let work = work.clone();
-            let error = match self.with_ledger(move |ledger| Ok(work(ledger)?)).await {
-                Ok(done) => {
-                    self.telemetry.health.set_ledger(None);
-                    return Ok(done);
-                }
-                Err(error) => error,
-            };
-            if !is_full(&error) {
-                return Err(error);
-            }
-            tracing::error!(
-                error = format!("{error:#}"),
-                "the ledger is waiting for disk space"
-            );
-            self.telemetry.health.set_ledger(Some(format!("{error:#}")));
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
-    /// Does something with the ledger where it may block.
-    async fn with_ledger<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&mut Ledger) -> anyhow::Result<T> + Send + 'static,
-    ) -> anyhow::Result<T> {
-        let mut ledger = self
-            .ledger
-            .take()
-            .ok_or_else(|| anyhow!("the ledger thread has stopped"))?;
-        let (ledger, done) = tokio::task::spawn_blocking(move || {
-            let done = work(&mut ledger);
-            (ledger, done)
-        })
-        .await?;
-        self.ledger = Some(ledger);
-        done.context("the ledger")
-    }
 }
 
-/// That what was dropped leaves the ledger, for which nobody waits: who does asks for an erasure behind it.
+/// A request to erase all entries of dropped records. Nobody waits for its
+/// completion.
 fn leave_out_dropped() -> Erasure {
     let forget = ErasureFilter {
         dropped: true,
@@ -454,36 +340,4 @@ fn leave_out_dropped() -> Erasure {
     };
     let (done, _) = oneshot::channel();
     Erasure { forget, done }
-}
-
-/// Waits for the broker to take dead letters, and says so where that takes long.
-async fn with_notice<T>(telemetry: &Telemetry, work: impl Future<Output = T>) -> T {
-    tokio::pin!(work);
-    if let Ok(done) = tokio::time::timeout(PAUSE, &mut work).await {
-        return done;
-    }
-    telemetry.health.set_ledger(Some(UNTAKEN.to_owned()));
-    work.await
-}
-
-fn kind(error: &anyhow::Error) -> Option<Kind> {
-    error.downcast_ref::<LedgerError>().map(LedgerError::kind)
-}
-
-fn is_full(error: &anyhow::Error) -> bool {
-    kind(error) == Some(Kind::Full)
-}
-
-/// A compaction that finds no room is left for later.
-fn unless_full<T>(compacted: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
-    match compacted {
-        Err(error) if is_full(&error) => {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "not enough disk space to compact the ledger; retrying later"
-            );
-            Ok(None)
-        }
-        compacted => compacted.map(Some),
-    }
 }

@@ -1,14 +1,18 @@
-//! Compaction: superseded entries, and entries to be erased, leave the ledger.
+//! Compaction: superseded and erased entries leave the ledger.
 //!
-//! Duplicates and corrected records stand in the ledger beside their replacements. When they are many, a thread of its own
-//! rewrites the segments without them while commits go on; then the new segments replace the old ones. No number depends on
-//! when that happens, or on whether it does.
+//! Duplicates and corrected records are stored in the ledger beside their
+//! replacements. When there are many, a blocking thread rewrites the segments
+//! without them while commits continue; the new segments then replace the old
+//! ones. No result depends on when that happens, or whether it does.
 //!
-//! An erasure is the same work, begun at once and for all erasures that wait: each caller is answered when the old segments
-//! are overwritten and removed (invariant I3). If the process ends first, the erasure was not done, and is requested again. So
-//! is the second half of a key rotation, after which no entry opens under an older secret. Pings of settled salt days leave in
-//! the same way, in a rewrite that nobody waits for. Keys rotate between two rewrites: a rewrite that has begun still seals
-//! with the keys of before.
+//! The same rewrite serves other requests. An erasure begins at once, for all
+//! erasures that wait, and each caller is answered when the old segments are
+//! overwritten and removed (invariant I3). A key rotation is followed by a
+//! rewrite after which no entry opens under an older secret. Pings of settled
+//! salt days leave in a rewrite that nobody waits for. If the process ends
+//! first, erasure and rotation were not done and are requested again. Keys
+//! rotate between two rewrites: a rewrite that has begun still seals with the
+//! previous keys.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,43 +27,49 @@ use crate::durability::command::Erasure;
 use crate::durability::command::{KeyRotation, Progress};
 use crate::report::tally::Tally;
 
-/// Fewer superseded entries are not worth the work.
+/// Minimum number of superseded entries for a compaction.
 const LEAST: u64 = 100_000;
 
-/// How long an erasure that failed waits before it is tried again.
+/// Delay before a failed rewrite that somebody waits for is repeated.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Compaction begins when one entry of so many is superseded.
+/// A compaction begins when one in this many entries is superseded.
 const SHARE: u64 = 4;
 
-/// Watches how much of the ledger is superseded, and compacts it.
+/// Decides when to rewrite the ledger, and keeps the requests that a rewrite
+/// serves.
 pub struct Compaction {
+    /// Counts of the threads, which include superseded records.
     tally: Arc<Tally>,
-    /// What had been superseded when the last compaction began.
+    /// Number of superseded records when the last rewrite began.
     seen: u64,
-    /// Secrets that the ledger has not taken yet.
+    /// Rotations whose secrets the ledger does not have yet.
     rotations: Vec<KeyRotation>,
-    /// What the next rewrite is for.
+    /// Requests for the next rewrite.
     waiting: Purpose,
-    /// What the one under way is for.
+    /// Requests that the current rewrite serves.
     purpose: Purpose,
+    /// The current rewrite.
     under_way: Option<JoinHandle<Result<RewriteResult, LedgerError>>>,
+    /// Its result, until it is installed.
     written: Option<Result<Result<RewriteResult, LedgerError>, JoinError>>,
 }
 
-/// What a rewrite is for, and who waits for it.
+/// Requests that a rewrite serves.
 #[derive(Default)]
 struct Purpose {
-    /// What is to be forgotten.
+    /// Entries to erase.
     erasures: Vec<Erasure>,
-    /// Secrets that the ledger has taken, and that everything is to be sealed under.
+    /// Secrets that the ledger has, under which everything must be sealed.
     rotations: Vec<KeyRotation>,
-    /// For each brand the first salt day whose pings stay. The caller of an erasure learns
-    /// how much it erased, so these go in a rewrite of their own.
+    /// For each brand, the first salt day whose pings stay. The caller of an
+    /// erasure receives the number of erased entries, so that these go in a rewrite
+    /// of their own.
     settled: BTreeMap<BrandId, Day>,
 }
 
 impl Purpose {
+    /// Adds the requests of another rewrite, which failed.
     fn append(&mut self, other: &mut Purpose) {
         self.erasures.append(&mut other.erasures);
         self.rotations.append(&mut other.rotations);
@@ -68,20 +78,23 @@ impl Purpose {
         }
     }
 
+    /// Requests that the pings of a brand's salt days before `before` are dropped.
     fn drop_pings(&mut self, brand: BrandId, before: Day) {
         let mine = self.settled.entry(brand).or_insert(before);
         *mine = (*mine).max(before);
     }
 
+    /// Whether there is no request.
     fn is_empty(&self) -> bool {
         self.erasures.is_empty() && self.rotations.is_empty() && self.settled.is_empty()
     }
 
+    /// Whether somebody waits for the rewrite.
     fn is_waited_for(&self) -> bool {
         !self.erasures.is_empty() || !self.rotations.is_empty()
     }
 
-    /// What the next rewrite is for; the rest stays here.
+    /// Takes the requests for the next rewrite; the rest stays.
     fn next(&mut self) -> Purpose {
         let mut next = std::mem::take(self);
         if next.is_waited_for() {
@@ -90,7 +103,7 @@ impl Purpose {
         next
     }
 
-    /// What is to be forgotten.
+    /// The entries to erase.
     fn forget(&self) -> ErasureFilter {
         let mut forget = ErasureFilter::default();
         for erasure in &self.erasures {
@@ -104,7 +117,7 @@ impl Purpose {
 }
 
 impl Compaction {
-    /// Nothing is under way.
+    /// The state without any request.
     pub fn new(tally: Arc<Tally>) -> Compaction {
         Compaction {
             tally,
@@ -117,27 +130,30 @@ impl Compaction {
         }
     }
 
-    /// Whether a compaction should begin in a ledger of so many entries.
+    /// Whether a ledger of `entries` entries contains enough superseded ones for a
+    /// rewrite.
     pub fn is_due(&self, entries: u64) -> bool {
         let fresh = self.superseded().saturating_sub(self.seen);
         self.is_idle() && fresh >= LEAST.max(entries / SHARE)
     }
 
+    /// Whether no rewrite is in progress.
     fn is_idle(&self) -> bool {
         self.under_way.is_none() && self.written.is_none()
     }
 
-    /// Takes an erasure, for the next rewrite.
+    /// Requests an erasure, for the next rewrite.
     pub fn erase(&mut self, erasure: Erasure) {
         self.waiting.erasures.push(erasure);
     }
 
-    /// Takes secrets that the ledger is to take, as soon as no rewrite is under way.
+    /// Requests that the ledger switches to newer secrets when no rewrite is in
+    /// progress.
     pub fn rotate(&mut self, rotation: KeyRotation) {
         self.rotations.push(rotation);
     }
 
-    /// The secrets that the ledger is to take now.
+    /// The rotations to begin now.
     pub fn rotations(&mut self) -> Vec<KeyRotation> {
         match self.is_idle() {
             true => std::mem::take(&mut self.rotations),
@@ -145,27 +161,28 @@ impl Compaction {
         }
     }
 
-    /// The ledger has taken these secrets: the next rewrite moves what is behind.
+    /// Records that the ledger has the secrets of a rotation: the next rewrite
+    /// moves older entries.
     pub fn move_up(&mut self, rotation: KeyRotation) {
         self.waiting.rotations.push(rotation);
     }
 
-    /// Whether a rewrite is to begin because somebody waits for it.
+    /// Whether a rewrite should begin for a request.
     pub fn is_wanted(&self) -> bool {
         self.is_idle() && !self.waiting.is_empty()
     }
 
-    /// The pings of a brand's salt days before one are to go.
+    /// Requests that the pings of a brand's salt days before `before` are dropped.
     pub fn drop_pings(&mut self, brand: BrandId, before: Day) {
         self.waiting.drop_pings(brand, before);
     }
 
-    /// What the next rewrite is to forget.
+    /// The entries that the next rewrite erases.
     pub fn forget(&self) -> ErasureFilter {
         self.waiting.forget()
     }
 
-    /// Begins to write the segments anew, for everybody who waits.
+    /// Begins a rewrite on a blocking thread, for all requests that wait.
     pub fn begin(&mut self, rewrite: Rewrite) {
         self.seen = self.superseded();
         self.purpose = self.waiting.next();
@@ -183,7 +200,7 @@ impl Compaction {
         self.under_way = Some(tokio::task::spawn_blocking(work));
     }
 
-    /// Comes back when the new segments are written; never where nothing is under way.
+    /// Returns when the rewrite is finished; never if there is none.
     pub async fn written(&mut self) {
         let Some(work) = &mut self.under_way else {
             return std::future::pending().await;
@@ -192,7 +209,12 @@ impl Compaction {
         self.under_way = None;
     }
 
-    /// The new segments, once they are written.
+    /// The new segments, if a rewrite has finished. The requests of a failed
+    /// rewrite wait for the next one.
+    ///
+    /// # Errors
+    ///
+    /// A panic of the rewrite.
     pub async fn finished(&mut self) -> anyhow::Result<Option<RewriteResult>> {
         if self.under_way.as_ref().is_some_and(JoinHandle::is_finished) {
             self.written().await;
@@ -214,7 +236,7 @@ impl Compaction {
         }
     }
 
-    /// The new segments have taken the place of the old ones.
+    /// Answers the callers: the new segments have replaced the old ones.
     pub fn installed(&mut self, done: Installed) {
         let Installed {
             forgotten,
@@ -236,28 +258,35 @@ impl Compaction {
         }
     }
 
-    /// The new segments found no room: who waits for them waits for the next rewrite.
+    /// Keeps the requests for the next rewrite: the new segments could not be
+    /// installed.
     pub fn refused(&mut self) {
         self.waiting.append(&mut self.purpose);
     }
 
+    /// Number of records since the start that are superseded in the ledger.
     fn superseded(&self) -> u64 {
         let stages = self.tally.counts().stages;
         stages.duplicates + stages.corrections + stages.superseded + stages.repeated_statements
     }
 }
 
-/// What a rewrite has done.
+/// Effect of a rewrite.
 pub struct Installed {
-    /// Entries that were to be forgotten.
+    /// Number of erased entries.
     pub forgotten: u64,
-    /// Entries that were sealed under a secret that was exchanged.
+    /// Number of entries that were sealed under an older secret.
     pub moved: u64,
-    /// Files that were overwritten and removed.
+    /// Number of files that were overwritten and removed.
     pub files: usize,
 }
 
-/// Puts the new segments in the place of the old ones, which are overwritten and removed.
+/// Replaces the old segments by those of a rewrite, then overwrites and removes
+/// them.
+///
+/// # Errors
+///
+/// Any error of the ledger.
 pub fn install(ledger: &mut Ledger, done: RewriteResult) -> anyhow::Result<Installed> {
     let (superseded, forgotten, moved) = (done.superseded, done.erased.total(), done.rekeyed);
     let files = ledger

@@ -1,9 +1,9 @@
-//! The location of a process's ledger.
+//! Location of a process's ledger.
 
 use tributary_config::model::Config;
 
-/// The options of this process's ledger: its directory, `process-<n>` below `ledger.directory`, and the number of
-/// processes.
+/// Options of this process's ledger: its directory, `process-<n>` below
+/// `ledger.directory`, and the number of processes.
 pub fn ledger_options(config: &Config) -> tributary_ledger::Options {
     let process = config.workers.process;
     let directory = config.ledger.directory.join(format!("process-{process}"));

@@ -1,4 +1,5 @@
-//! Durability: what the worker accepts becomes durable in the ledger before it is acknowledged.
+//! Durability: the task that owns the ledger, its commands, and the compaction
+//! of the ledger.
 
 pub mod command;
 pub mod commits;

@@ -1,5 +1,17 @@
-//! The messages between a feeder, the worker threads and the receiver of their output: a [`Batch`] goes in, [`Report`]s come
-//! out.
+//! The messages between a feed, the worker threads and the receiver of their
+//! output: a [`Batch`] goes in, [`Report`]s come out.
+//!
+//! ```text
+//!  Batch(e)   ─►  decode ─► dataflow(e)          each thread: its share of the messages
+//!  Accepted(e) ◄─ write batch, dead letters      once per thread, before the epoch closes
+//!  Cells(e)    ◄─ changed cells                  by their owner, any number of times
+//!  Answer      ◄─ parts of answers               by the owners of the data
+//!  Finished(e) ◄─ frontier above e               once per thread, after everything else
+//! ```
+//!
+//! Epochs are sent in increasing order without any need to be consecutive. All
+//! reports of an epoch precede the `Finished` report of the same thread for it;
+//! no order holds between threads.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -18,46 +30,51 @@ use tributary_operators::upsert::ExpiredRecord;
 use crate::epochs::clock::SaltDays;
 use crate::report::counts::Counts;
 
-/// One message with its place in the order of arrival.
+/// A message with its place in the order of arrival.
 #[derive(Clone, Debug)]
 pub struct Incoming {
-    /// The place: a stream sequence, or the line of a trace.
+    /// The place: a stream sequence, or the line of a trace. Unique and increasing.
     pub number: u64,
     /// The message.
     pub line: TraceLine,
 }
 
-/// One epoch of input.
+/// The input of one epoch.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The epoch; larger than that of the batch before.
+    /// The epoch, above that of the batch before.
     pub epoch: Epoch,
-    /// The messages, in the order of arrival.
+    /// Messages in the order of arrival.
     pub messages: Vec<Incoming>,
-    /// Whether what is accepted of them goes to a ledger.
+    /// Whether accepted records are written to the ledger.
     pub durable: bool,
-    /// State of before a restart; none in live epochs.
+    /// State of before a restart; `None` in live epochs.
     pub restored: Option<Restored>,
-    /// Whether all state of before a restart was put in by the end of this epoch, which releases.
+    /// Whether all state of before a restart is in by the end of this epoch, which
+    /// releases.
     pub all_restored: bool,
-    /// The time of the release at its end, Unix milliseconds; none where the epoch releases nothing.
+    /// Time of the release at the end of the epoch, Unix milliseconds; `None` if it
+    /// releases nothing.
     pub release: Option<i64>,
     /// Whether every published cell is published again.
     pub republish: bool,
-    /// Changes that no message asks for. The first thread puts them in.
+    /// Changes that no message requests. The first thread applies them.
     pub changes: Vec<InternalChange>,
-    /// Queries, with the numbers that their answers carry. The first thread puts them in.
+    /// Queries, with the numbers that identify their answers. The first thread
+    /// submits them.
     pub questions: Vec<(u64, Question)>,
-    /// For each brand the salt days that are open.
+    /// For each brand, the open salt days.
     pub salt_days: Vec<SaltDays>,
 }
 
-/// A change of the held records that no message asks for.
+/// A change of the stored records that no message requests.
 #[derive(Clone, Debug)]
 pub enum InternalChange {
-    /// An event of a rights request, or in a replay the end of a record's retention.
+    /// An event of a rights request, or, in a replay, the end of a record's
+    /// retention.
     Event(Event),
-    /// Retracts the record that was held under a key at the end of an epoch: it is past its retention.
+    /// Retracts the record that was stored under a key at the end of an epoch,
+    /// because it is past its retention.
     Expire(RecordKey, Epoch),
 }
 
@@ -66,17 +83,17 @@ pub enum InternalChange {
 pub struct Restored {
     /// Blocks of the ledger.
     pub blocks: Vec<SealedBlock>,
-    /// Salts of open days.
+    /// Salts of open salt days.
     pub salts: Vec<(BrandId, Day, Salt)>,
-    /// The published cells, and when each was published, Unix milliseconds.
+    /// Published cells, and when each was published, Unix milliseconds.
     pub published: Vec<(Cell, i64)>,
 }
 
-/// The output of a worker thread.
+/// Output of a worker thread.
 #[derive(Debug)]
 pub enum Report {
-    /// What a thread has made of its share of an epoch. It comes once a thread for every durable epoch, and for
-    /// others where lines were refused.
+    /// What a thread accepted in its share of an epoch. One report per thread for
+    /// every durable epoch, and for other epochs with rejected lines.
     Accepted {
         /// The epoch.
         epoch: Epoch,
@@ -85,16 +102,19 @@ pub enum Report {
         /// The lines that were refused.
         dead: Vec<DeadLetter>,
     },
-    /// The salts of a brand's days before one are destroyed on every worker.
+    /// The salts of all days of a brand before this one are destroyed on every
+    /// worker.
     SaltsDestroyed(BrandId, Day),
-    /// Salt days have settled on the whole cluster: their sums are to become durable, all of them in one commit.
+    /// Salt days are settled on the whole cluster: their totals must become durable
+    /// in one commit.
     Settle {
         /// The sums, and up to where days are settled.
         page: WriteBatch,
         /// Hears of it when they are durable.
         done: Sender<()>,
     },
-    /// The sums of a brand's salt days before one are durable: their pings are to leave the ledger.
+    /// The totals of a brand's salt days are durable: their pings can leave the
+    /// ledger.
     Settled {
         /// The tenant.
         brand: BrandId,
@@ -103,15 +123,18 @@ pub enum Report {
         /// Their pings that this thread has put into the ledger.
         pings: u64,
     },
-    /// What was known before a restart cannot be read.
+    /// State of before a restart cannot be read; the text gives the reason.
     Unreadable(String),
-    /// Cells that changed, by the end of an epoch, and of each whether it is news to the outside.
+    /// Cells that changed by the end of an epoch. For each: whether readers need to
+    /// know, and the time of its release, Unix milliseconds.
     Cells(Epoch, Vec<(Cell, bool, i64)>),
-    /// A part of an answer.
+    /// A part of the answer to a query.
     Answer(Answer),
-    /// Records that were retracted on any worker because they were past their retention. Every process hears of all.
+    /// Records that were retracted on any worker because they were past their
+    /// retention. Every process receives all of them.
     Expired(Vec<ExpiredRecord>),
-    /// Every worker has finished all epochs before one, and this thread has reported all of their output.
+    /// Every worker has finished all epochs below `before`, and this thread has
+    /// reported all of their output.
     Finished {
         /// Which thread of this process.
         thread: usize,
@@ -122,5 +145,5 @@ pub enum Report {
     },
 }
 
-/// Receives the reports of all threads, on the thread that reports.
+/// Receives the reports of all threads, each on the thread that reports.
 pub type Listener = Arc<dyn Fn(Report) + Send + Sync>;

@@ -1,15 +1,21 @@
-//! The clocks that drive what depends on time: of the wall for releases, freezing and retention, of arrivals for salts.
+//! The clocks for everything that depends on time: the wall clock for releases,
+//! freezing and retention; the times of arrival for salts.
 //!
-//! Epochs number, they do not tell time. What does is this machine's wall clock, and a machine may start with a wrong one:
-//! 800 days ahead it would erase every record and freeze every day for good. So [`Clocks`] compares it with two others,
-//! the broker's and the newest arrival, and trusts it only where it is not further than `workers.max_clock_skew` from the
-//! broker's, and not behind the newest arrival by more. That the newest arrival is old is no disagreement: streams may be
-//! quiet. Between two answers of the broker its clock goes on by the monotonic clock of this machine, so that a wall clock
-//! that jumps is noticed at once, with the broker away, too.
+//! Epochs are numbers and not times. The source of time is the wall clock of
+//! this machine, which may be wrong at a start: 800 days ahead it would erase
+//! every record and freeze every day for good. [`Clocks`] therefore compares it
+//! with two others, that of the broker and the newest arrival. It is trusted
+//! only within `workers.max_clock_skew` of the broker's clock, and only if it
+//! is not behind the newest arrival by more. An old newest arrival is not a
+//! disagreement: a stream may be quiet. Between two answers of the broker, its
+//! clock is extrapolated by the monotonic clock of this machine, so that a wall
+//! clock that jumps is noticed at once, even without the broker.
 //!
-//! While they disagree nothing is erased for its age, no salt is destroyed, and releases go by the earliest of the clocks,
-//! by which no day is frozen that should not be. A broker that shares the wrong clock of this machine cannot be distinguished from
-//! a stream that was quiet for long; one that is behind the newest arrival can.
+//! While the clocks disagree, nothing is erased for its age, no salt is
+//! destroyed, and releases use the earliest of the clocks, by which no day is
+//! frozen too early. A broker that shares the wrong clock of this machine
+//! cannot be distinguished from a long quiet stream, if both are ahead; if both
+//! are behind the newest arrival, it can.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,27 +29,28 @@ use tributary_operators::record::{BrandId, Day};
 
 use crate::report::telemetry::Telemetry;
 
-/// How often the broker is asked for its time.
+/// Interval between two queries of the broker's time.
 const ROUND: Duration = Duration::from_secs(10);
 
-/// The day of a moment in a zone.
+/// The day of a moment in a time zone.
 pub fn day(now: Timestamp, zone: &TimeZone) -> Day {
     BrandClock::new(zone, 0).day(now.as_millisecond())
 }
 
-/// The salt days of a brand at one moment.
+/// The open salt days of a brand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SaltDays {
     /// The tenant.
     pub brand: BrandId,
-    /// The first of which pings may still come: it has not been over for 24 hours.
+    /// The first day whose pings may still arrive: it ended less than 24 hours ago.
     pub first: Day,
-    /// Tomorrow, the last that a ping of now may belong to.
+    /// Tomorrow, the last day that a ping of now may belong to.
     pub last: Day,
 }
 
-/// Of every brand, by its place in the configuration, the salt days that are open when its newest message arrived at
-/// `newest`, Unix milliseconds. None of a brand of which nothing has arrived.
+/// For each brand, by its index in the configuration, the salt days that are
+/// open when its newest message arrived at `newest`, Unix milliseconds. Brands
+/// without any arrival are omitted.
 pub fn salt_days(config: &Config, newest: impl Fn(usize) -> i64) -> Vec<SaltDays> {
     let brands = config.brands.iter().enumerate();
     brands
@@ -62,40 +69,43 @@ pub fn salt_days(config: &Config, newest: impl Fn(usize) -> i64) -> Vec<SaltDays
         .collect()
 }
 
-/// For how long pings of a day are taken after its end, seconds.
+/// Time after the end of a day during which its pings are accepted, in seconds.
 const GRACE_S: i64 = 86_400;
 
-/// The clocks of a running worker, for comparison.
+/// The clocks of a running worker, shared by its tasks.
 #[derive(Debug)]
 pub struct Clocks {
-    /// How far they may disagree, milliseconds.
+    /// Maximum disagreement in milliseconds.
     bound: i64,
+    /// What was read so far.
     seen: Mutex<Seen>,
 }
 
+/// Times that other parts of the system have reported.
 #[derive(Debug, Default)]
 struct Seen {
-    /// What the broker said of its time last.
+    /// The broker's time, Unix milliseconds, and when it was read.
     broker: Option<(i64, Instant)>,
     /// The newest arrival, Unix milliseconds; 0 before any.
     newest: i64,
 }
 
-/// The clocks at one moment, Unix milliseconds.
+/// The clocks at one moment, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// This machine's.
+    /// The wall clock of this machine.
     pub wall: i64,
-    /// The broker's; none before it has answered.
+    /// The clock of the broker; `None` before its first answer.
     pub broker: Option<i64>,
-    /// The newest arrival.
+    /// The newest arrival; 0 before any.
     pub newest: i64,
-    /// How far they may disagree.
+    /// Maximum disagreement in milliseconds.
     bound: i64,
 }
 
 impl Clocks {
-    /// Nothing is known but the wall clock, which is not trusted before the broker has answered.
+    /// Clocks of which only the wall clock is known. It is not trusted before the
+    /// broker has answered.
     pub fn new(config: &Config) -> Clocks {
         Clocks {
             bound: config.workers.max_clock_skew_ms,
@@ -103,20 +113,20 @@ impl Clocks {
         }
     }
 
-    /// Takes an answer of the broker.
+    /// Records an answer of the broker.
     pub fn set_broker(&self, time: &BrokerTime) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.broker = Some((time.now, time.read));
         seen.newest = seen.newest.max(time.newest.unwrap_or(0));
     }
 
-    /// Something arrived at a time of the stream, Unix milliseconds.
+    /// Records an arrival, Unix milliseconds by the stream's time.
     pub fn set_newest(&self, newest: i64) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.newest = seen.newest.max(newest);
     }
 
-    /// The clocks now.
+    /// Reads the clocks.
     pub fn read(&self) -> Reading {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = |read: Instant| i64::try_from(read.elapsed().as_millis()).unwrap_or(0);
@@ -130,7 +140,8 @@ impl Clocks {
 }
 
 impl Reading {
-    /// How far the wall clock is ahead of the broker's, milliseconds; none where that is not known.
+    /// How far the wall clock is ahead of the broker's, in milliseconds; `None`
+    /// before the broker's first answer.
     pub fn offset(&self) -> Option<i64> {
         Some(self.wall.saturating_sub(self.broker?))
     }
@@ -140,7 +151,8 @@ impl Reading {
         self.disagreement().is_none()
     }
 
-    /// Which clock disagrees and by how much, in words; none where all agree.
+    /// A sentence that names the clock that disagrees and by how much; `None` if
+    /// all agree.
     pub fn disagreement(&self) -> Option<String> {
         let Reading {
             wall,
@@ -173,7 +185,8 @@ impl Reading {
         ))
     }
 
-    /// The time that releases go by: the wall clock, and while the clocks disagree the earliest of those that tell time.
+    /// The time of releases: the wall clock, or the earlier of wall clock and
+    /// broker while they disagree.
     pub fn release_time(&self) -> i64 {
         match (self.agrees(), self.broker) {
             (false, Some(broker)) => self.wall.min(broker),
@@ -182,11 +195,12 @@ impl Reading {
     }
 }
 
+/// A time in Unix milliseconds as an RFC 3339 timestamp.
 fn moment(ms: i64) -> String {
     Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |time| time.to_string())
 }
 
-/// A span in its two largest units.
+/// A span of milliseconds in its two largest units.
 fn span(ms: u64) -> String {
     let seconds = ms / 1000;
     let parts = [
@@ -207,7 +221,8 @@ fn span(ms: u64) -> String {
     }
 }
 
-/// Requests the time of the broker every round, and reports whether the clocks agree.
+/// Queries the broker's time every round, forever, and reports whether the
+/// clocks agree.
 pub async fn watch(
     config: Config,
     client: Client,

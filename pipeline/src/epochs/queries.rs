@@ -1,7 +1,10 @@
-//! Queries to the dataflow, and changes of the held records, from outside the worker threads.
+//! Queries to the dataflow, and changes of the stored records, from outside the
+//! worker threads.
 //!
-//! A query waits for the next tick, enters the dataflow with its epoch, and is answered when every worker has finished that
-//! epoch: the parts that have arrived by then are the answer, exact for the end of the epoch.
+//! A query waits for the next tick, enters the dataflow with its epoch, and is
+//! answered when every worker has finished that epoch: the parts that have
+//! arrived by then are the answer, exact as of the end of the epoch. Any
+//! process may submit a query; it is answered for the whole cluster.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,40 +22,54 @@ use crate::epochs::batch::InternalChange;
 #[error("the worker stops")]
 pub struct WorkerStopped;
 
-/// The queries and changes that are under way; clones share them.
+/// Queries and changes in progress; clones share them.
 #[derive(Clone, Default)]
 pub struct Queries {
+    /// The shared state. The lock is held only to move values in and out.
     inner: Arc<Mutex<Inner>>,
 }
 
+/// State of all queries and changes.
 #[derive(Default)]
 struct Inner {
+    /// Number of the next query.
     next: u64,
+    /// Queries that wait for an epoch.
     waiting: Vec<(u64, Question)>,
+    /// Queries whose answer is not complete, by number.
     asked: BTreeMap<u64, Asked>,
+    /// Changes that wait for an epoch.
     changes: Vec<InternalChange>,
-    /// The callers that wait for their changes: none before they went in, then the first epoch that is later.
+    /// Callers that wait for their changes: `None` before these enter the dataflow,
+    /// then the first later epoch.
     changing: Vec<(Option<Epoch>, oneshot::Sender<Epoch>)>,
 }
 
+/// A query whose answer is not complete.
 struct Asked {
-    /// The first epoch that is later than the question's; none before it went in.
+    /// The first epoch after that of the query; `None` before the query enters the
+    /// dataflow.
     until: Option<Epoch>,
+    /// Parts that have arrived.
     parts: Vec<Reply>,
+    /// Receives the complete answer, with the epoch as of which it is exact.
     back: oneshot::Sender<(Vec<Reply>, Epoch)>,
 }
 
 impl Queries {
+    /// Locks the state. A poisoned lock is used as it is.
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Submits a query and waits for all parts of its answer, in no particular order. None where the worker stops first.
+    /// Submits a query and waits for all parts of its answer, in no particular
+    /// order. `None` if the worker stops first.
     pub async fn submit(&self, question: Question) -> Option<Vec<Reply>> {
         self.submit_as_of(question).await.map(|(parts, _)| parts)
     }
 
-    /// As [`Queries::submit`], with the epoch at whose end the answer was true.
+    /// Like [`Queries::submit`], with the epoch as of whose end the answer is
+    /// exact.
     pub async fn submit_as_of(&self, question: Question) -> Option<(Vec<Reply>, Epoch)> {
         let (back, answer) = oneshot::channel();
         {
@@ -72,15 +89,16 @@ impl Queries {
         answer.await.ok()
     }
 
-    /// Applies events to the held records, and waits until every worker has finished the epoch in which they went in.
-    /// Returns that epoch; none where the worker stops first.
+    /// Applies events to the stored records, and waits until every worker has
+    /// finished their epoch. Returns that epoch; `None` if the worker stops first.
     pub async fn apply(&self, changes: Vec<Event>) -> Option<Epoch> {
         self.change(changes.into_iter().map(InternalChange::Event))
             .await
     }
 
-    /// Retracts the records that were held under `keys` at the end of epoch `as_of`, unless they have changed since, and
-    /// waits as [`Queries::apply`] does.
+    /// Retracts the records that were stored under `keys` at the end of epoch
+    /// `as_of`, except those that have changed since, and waits like
+    /// [`Queries::apply`].
     pub async fn expire(
         &self,
         keys: impl Iterator<Item = RecordKey>,
@@ -90,6 +108,7 @@ impl Queries {
             .await
     }
 
+    /// Submits changes, and waits until every worker has finished their epoch.
     async fn change(&self, changes: impl Iterator<Item = InternalChange>) -> Option<Epoch> {
         let (back, through) = oneshot::channel();
         {
@@ -100,7 +119,7 @@ impl Queries {
         through.await.ok()
     }
 
-    /// Takes the changes for an epoch; none where nobody waits for a change.
+    /// Takes the changes for an epoch; `None` if no caller waits for one.
     pub fn drain_changes(&self, epoch: Epoch) -> Option<Vec<InternalChange>> {
         let mut inner = self.inner();
         if inner.changing.iter().all(|(until, _)| until.is_some()) {
@@ -124,7 +143,7 @@ impl Queries {
         waiting
     }
 
-    /// Whether a question or a change waits for the next epoch.
+    /// Whether a query or a change waits for the next epoch.
     pub fn has_waiting(&self) -> bool {
         let inner = self.inner();
         !inner.waiting.is_empty() || inner.changing.iter().any(|(until, _)| until.is_none())
@@ -137,7 +156,8 @@ impl Queries {
         }
     }
 
-    /// Completes the queries and changes of all epochs before `before`, which the first thread has finished.
+    /// Completes the queries and changes of all epochs below `before`, which the
+    /// first thread has finished.
     pub fn finished(&self, before: Epoch) {
         let mut inner = self.inner();
         let done: Vec<u64> = inner
@@ -159,7 +179,8 @@ impl Queries {
         }
     }
 
-    /// Drops all queries and changes, because the worker stops: their callers receive none.
+    /// Drops all queries and changes because the worker stops: their callers
+    /// receive `None`.
     pub fn close(&self) {
         let mut inner = self.inner();
         inner.waiting.clear();

@@ -1,36 +1,42 @@
-//! Ticks: how long messages are gathered into an epoch, and what the epoch is called.
+//! Ticks: how long messages are collected for an epoch, and the number of the
+//! epoch.
 //!
-//! Ticks widen while the workers or the reading are behind, because large epochs cost less for each message, and narrow
-//! when it is quiet. Epochs number, they do not tell time: a number is a count of milliseconds that begins with the
-//! broker's clock at the start, so that several processes agree on it without talking, whatever their own clocks say, and
-//! goes on by the monotonic clock. It begins behind every epoch that was committed before, so that a clock that was set
-//! back between two runs gives no number twice. Whoever wants the time asks [`crate::epochs::clock`].
+//! Ticks widen while workers or input lag, because large epochs cost less per
+//! message, and narrow when they do not. An epoch number is a count of
+//! milliseconds that begins with the broker's clock at the start, so that
+//! several processes agree on it without communication, whatever their own
+//! clocks show, and continues by the monotonic clock. It begins above every
+//! epoch that was committed before, so that a clock that was set back between
+//! two runs repeats no number. For the time, see [`crate::epochs::clock`].
 
 use std::time::{Duration, Instant};
 
-/// The widest tick, unless the narrowest is wider.
+/// Maximum length of a tick, unless the configured minimum is greater.
 const WIDEST: Duration = Duration::from_secs(1);
 
-/// How long a tick is now.
+/// The length of ticks, which adapts to the load.
 #[derive(Debug)]
 pub struct Tick {
+    /// Minimum length (`workers.tick_ms`).
     narrowest: Duration,
+    /// Current length.
     now: Duration,
 }
 
 impl Tick {
-    /// A tick as narrow as it may be.
+    /// A tick of minimum length.
     pub fn new(narrowest: Duration) -> Tick {
         let now = narrowest;
         Tick { narrowest, now }
     }
 
-    /// How long it is.
+    /// Current length.
     pub fn length(&self) -> Duration {
         self.now
     }
 
-    /// Widens the tick while messages wait or epochs take longer than two ticks, and narrows it when neither is so.
+    /// Doubles the length while messages wait or an epoch takes longer than two
+    /// ticks; halves it otherwise.
     pub fn adapt(&mut self, caught_up: bool, lag: Duration) {
         self.now = if !caught_up || lag > self.now * 2 {
             (self.now * 2).min(WIDEST.max(self.narrowest))
@@ -40,16 +46,18 @@ impl Tick {
     }
 }
 
-/// What numbers the epochs of a process.
+/// Assigns numbers to the epochs of a process.
 #[derive(Debug)]
 pub struct EpochClock {
+    /// Number of an epoch that begins at `since`.
     start: u64,
+    /// When the clock was started.
     since: Instant,
 }
 
 impl EpochClock {
-    /// A clock whose epochs are all later than one of before, and count from a time that all processes share, Unix
-    /// milliseconds.
+    /// A clock whose epochs are all above `epoch` and count from `shared`, a time
+    /// in Unix milliseconds that all processes share.
     pub fn after(epoch: u64, shared: i64) -> EpochClock {
         let shared = u64::try_from(shared).unwrap_or(0);
         EpochClock {
@@ -58,7 +66,7 @@ impl EpochClock {
         }
     }
 
-    /// The epoch that begins now.
+    /// Number of the epoch that begins now.
     pub fn now(&self) -> u64 {
         self.start + self.since.elapsed().as_millis() as u64
     }

@@ -1,4 +1,8 @@
-//! Privacy: rights of data subjects, objections, and retention.
+//! Privacy: rights of data subjects, objections, and retention (GDPR, Articles
+//! 5(1)(e), 12 to 22).
+
+// Requests and the messages of the broker come from outside: handling them must not panic.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod objections;
 pub mod retention;

@@ -1,15 +1,22 @@
-//! Objections: records of data subjects who objected are refused before anything keeps them.
+//! Objections: records of data subjects who have objected are refused before
+//! anything stores them (GDPR, Article 21).
 //!
-//! The objection list holds keyed entries and nothing else of a person. Every process keeps its own copy beside its ledger, on
-//! disk before an objection is answered, and checks every record and ping: whatever names an objector is left out, counted,
-//! and written nowhere, not even among the dead letters (invariant I3).
+//! The objection list contains keyed entries and nothing else of a person.
+//! Every process keeps its own copy beside its ledger, on disk before an
+//! objection is answered, and checks every record and ping: whatever names an
+//! objector is discarded, counted, and written nowhere, not even to the dead
+//! letters (invariant I3).
 //!
-//! A worker thread takes a snapshot of the list in every epoch, and holds no lock while it works. No objector is missed: after
-//! entering an objection the registrar queries the held records of the person, in a later epoch than all that were begun, and
-//! retracts those that came in under an older snapshot.
+//! A worker thread takes a snapshot of the list in every epoch and holds no
+//! lock while it works. No objector is missed: after entering an objection, the
+//! registrar queries the stored records of the person, in a later epoch than
+//! all that had begun, and retracts those that were accepted under an older
+//! snapshot.
 //!
-//! An objection is entered for the pseudonym that the process makes at the time. After a key rotation, a record is still
-//! recognized by the pseudonyms of its identifiers under the older secrets; those of devices never change.
+//! An objection is entered for the pseudonym that the process makes at the
+//! time. After a key rotation, a record is still recognized by the pseudonyms
+//! of its identifiers under the older secrets; pseudonyms of devices never
+//! change.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,15 +29,18 @@ use tributary_operators::record::{BrandId, IdSet, Pseudonym};
 use tributary_rights::suppression::{Record, SuppressionFile, SuppressionSet};
 use tributary_rights::{BrandKeys, Head, KeyLevel, LedgerWatermark};
 
-/// The name of the file.
+/// Name of the file.
 pub const LIST: &str = "objections";
 
 /// The objection list of this process.
 pub struct Objections {
+    /// Keys of the brands.
     keys: Arc<BTreeMap<BrandId, BrandKeys>>,
-    /// Replaced as a whole. Locked for as long as it takes to copy the pointer.
+    /// The list in memory. It is replaced as a whole, and locked only while the
+    /// pointer is copied.
     set: RwLock<Arc<SuppressionSet>>,
-    /// Locked during a change of the list. None in a replay, which keeps no list.
+    /// The list on disk, locked during a change; `None` in a replay, which has no
+    /// list.
     file: Mutex<Option<SuppressionFile>>,
 }
 
@@ -44,10 +54,12 @@ impl Objections {
         }
     }
 
-    /// The list of a process beside the ledger of this id, in a directory that is made where it is missing.
+    /// Opens the list beside the ledger with this ID, in a directory that is
+    /// created if it does not exist.
     ///
     /// # Errors
-    /// Where the file cannot be read, or was written with another secret.
+    ///
+    /// A file that cannot be read, is damaged, or was written under another secret.
     pub fn open(config: &Config, directory: &Path, ledger: [u8; 16]) -> anyhow::Result<Objections> {
         let keys: Vec<BrandKeys> = config
             .brands
@@ -71,7 +83,7 @@ impl Objections {
         })
     }
 
-    /// A snapshot of the list.
+    /// A snapshot of the list, which later objections do not change.
     pub fn snapshot(&self) -> ObjectionSnapshot {
         ObjectionSnapshot {
             keys: self.keys.clone(),
@@ -79,21 +91,22 @@ impl Objections {
         }
     }
 
-    /// The head of the file; none without a file.
+    /// Head of the file; `None` without a file.
     pub fn head(&self) -> Option<Head> {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.as_ref().map(SuppressionFile::head)
     }
 
-    /// The number of identifiers on the list, over all brands.
+    /// Number of identifiers on the list, over all brands.
     pub fn total(&self) -> u64 {
         self.set().total()
     }
 
-    /// Notes in the list how far the ledger is.
+    /// Records how far the ledger has advanced.
     ///
     /// # Errors
-    /// Where the disk does not take it.
+    ///
+    /// A file that cannot be written.
     pub fn mark(&self, ledger: &LedgerWatermark) -> anyhow::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let marked = file
@@ -102,16 +115,19 @@ impl Objections {
         marked.context("the objection list")
     }
 
+    /// The current list.
     fn set(&self) -> Arc<SuppressionSet> {
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         set.clone()
     }
 
-    /// Enters objections of a brand, by identifiers as this process keys them and by devices: on disk when it comes
-    /// back, and in every snapshot from then on. How many are new. `at` is Unix milliseconds.
+    /// Enters objections of a brand at `at`, Unix milliseconds: `ids` as this
+    /// process keys them, and devices. They are on disk when this returns, and in
+    /// every snapshot from then on. Returns the number of new entries.
     ///
     /// # Errors
-    /// Where the disk does not take them; then none is entered.
+    ///
+    /// A file that cannot be written; nothing is then entered.
     pub fn add(
         &self,
         brand: BrandId,
@@ -149,13 +165,15 @@ impl Objections {
 
 /// A snapshot of the objection list.
 pub struct ObjectionSnapshot {
+    /// Keys of the brands.
     keys: Arc<BTreeMap<BrandId, BrandKeys>>,
+    /// The list at the time of the snapshot.
     set: Arc<SuppressionSet>,
 }
 
 impl ObjectionSnapshot {
-    /// Whether an event names somebody who objected. `earlier` are its identifiers under each secret that was
-    /// exchanged, the oldest first.
+    /// Whether an event names a person who has objected. `earlier` holds its
+    /// identifiers under each previous secret, oldest first.
     pub fn refuses(&self, event: &Event, earlier: &[IdSet]) -> bool {
         let (brand, ids) = match event {
             Event::Put { record, .. } => (record.brand, &record.ids),

@@ -1,11 +1,14 @@
-//! Retention: how long the records of a brand are held, by category and in whole calendar months.
+//! Retention: how long the records of a brand are stored, by category and in
+//! whole calendar months (GDPR, Article 5(1)(e)).
 //!
-//! [`Category`] says which records belong together and from when their time counts. Spend is about nobody and stays. A right
-//! in force stays until it is withdrawn or its person is erased.
+//! [`Category`] defines which records belong together and from which time their
+//! retention counts. Spend concerns no person and stays. A right in effect
+//! stays until it is withdrawn or its person is erased.
 //!
-//! A record that is past its own retention when it arrives is refused at once ([`ArrivalFilter`]), by the time of its arrival,
-//! so that neither the records before it nor the passes made since make a difference. What becomes past its retention later is
-//! retracted by a pass ([`crate::privacy::retention_pass`]).
+//! A record that is past its own retention when it arrives is refused at once
+//! ([`ArrivalFilter`]), as of its own arrival, so that neither the records
+//! before it nor the passes since affect the decision. A record that passes its
+//! retention later is retracted by a pass ([`crate::privacy::retention_pass`]).
 
 use std::collections::BTreeMap;
 
@@ -19,15 +22,17 @@ use tributary_operators::record::{Body, BrandId, Day, Record};
 pub use tributary_operators::retention_query::Category;
 use tributary_operators::retention_query::Horizons;
 
-/// For how long the records of a brand are held.
+/// Retention of a brand's records.
 #[derive(Clone, Debug)]
 pub struct Retention {
+    /// Months per category, from the configuration.
     chosen: tributary_config::model::Retention,
+    /// Time zone of the brand, in whose calendar months count.
     zone: TimeZone,
 }
 
 impl Retention {
-    /// The retention that a brand has chosen, in the calendar of its time zone.
+    /// Retention of a brand.
     pub fn of(brand: &Brand) -> Retention {
         Retention {
             chosen: brand.retention.clone(),
@@ -35,7 +40,7 @@ impl Retention {
         }
     }
 
-    /// The calendar months of a category.
+    /// Calendar months of a category.
     pub fn months(&self, category: Category) -> u32 {
         match category {
             Category::Cookies => self.chosen.cookies_months,
@@ -45,15 +50,17 @@ impl Retention {
         }
     }
 
-    /// The first day on which a category is held on the day of `now`, Unix milliseconds: so many calendar months
-    /// before. None where the calendar ends: nothing is past its time.
+    /// The first day of a category that is stored on the day of `now`, Unix
+    /// milliseconds. `None` before the beginning of the calendar: nothing is past
+    /// its retention.
     pub fn first_day(&self, category: Category, now: i64) -> Option<Date> {
         let day = Timestamp::from_millisecond(now).ok()?;
         let day = day.to_zoned(self.zone.clone()).date();
         day.checked_sub(span(self.months(category))?).ok()
     }
 
-    /// From when on each category is held on the day of `now`, Unix milliseconds: from the beginning of its first day.
+    /// For each category, the time in Unix milliseconds from which records are
+    /// stored on the day of `now`: the beginning of its first day.
     pub fn cutoffs(&self, now: i64) -> Horizons {
         let from = |category| {
             let day = self.first_day(category, now)?;
@@ -69,7 +76,8 @@ impl Retention {
         }
     }
 
-    /// The first day after the retention of a record's own category, as `2027-12-24`; none where the record stays.
+    /// The first day after the retention of a record's own category, in ISO 8601;
+    /// `None` if the record stays.
     pub fn until(&self, record: &Record) -> Option<String> {
         let months = self.months(Category::of(&record.body)?);
         let day = Timestamp::from_millisecond(record.ts).ok()?;
@@ -83,26 +91,32 @@ impl Retention {
     }
 }
 
+/// A span of calendar months; `None` if it exceeds the calendar.
 fn span(months: u32) -> Option<Span> {
     Span::new().try_months(i64::from(months)).ok()
 }
 
-/// Judges what arrives: a record that is past its retention by then never counts, whatever is held or comes later.
+/// Refuses records that are past their retention when they arrive. Each thread
+/// has its own, because it caches the cutoffs of a day.
 #[derive(Clone)]
 pub struct ArrivalFilter {
+    /// State by brand.
     brands: BTreeMap<BrandId, OfBrand>,
 }
 
+/// Retention and clock of a brand.
 #[derive(Clone)]
 struct OfBrand {
+    /// The retention.
     retention: Retention,
+    /// Maps a time to a day of the brand.
     clock: BrandClock,
-    /// The cutoffs of the day of the arrival before.
+    /// Cutoffs of the day of the previous arrival.
     of_day: Option<(Day, Horizons)>,
 }
 
 impl ArrivalFilter {
-    /// By the retentions of a configuration's brands.
+    /// A filter for the brands of a configuration.
     pub fn new(config: &Config) -> ArrivalFilter {
         let brands = config.brands.iter().map(|brand| {
             let of_brand = OfBrand {
@@ -117,7 +131,8 @@ impl ArrivalFilter {
         }
     }
 
-    /// Whether what arrived at a time, Unix milliseconds, was past the retention of its category.
+    /// Whether an event that arrived at `at`, Unix milliseconds, was past the
+    /// retention of its category.
     pub fn refuses(&mut self, event: &Event, at: i64) -> bool {
         match event {
             Event::Put { record, .. } => {
@@ -132,6 +147,7 @@ impl ArrivalFilter {
         }
     }
 
+    /// Cutoffs of a brand on the day of an arrival; `None` for an unknown brand.
     fn cutoffs(&mut self, brand: BrandId, at: i64) -> Option<Horizons> {
         let OfBrand {
             retention,
@@ -150,7 +166,7 @@ impl ArrivalFilter {
     }
 }
 
-/// For what a record is used.
+/// The purposes for which a record is used.
 pub fn purposes(body: &Body) -> &'static [&'static str] {
     match body {
         Body::Contact { .. } => &["attribution", "campaign counts", "identity"],

@@ -1,14 +1,21 @@
-//! The retention pass: records past their retention are retracted, and leave the ledger.
+//! The retention pass: records past their retention are retracted and leave the
+//! ledger.
 //!
-//! At every start and on every day the dataflow is queried for them, and they are retracted like any other record: the
-//! numbers follow, and the ledger is rewritten without them. Input continues meanwhile, so only the records that the query
-//! returned are retracted: a correction that came later stays, and the next pass considers it. Process 0 queries for a whole
-//! cluster, and the dataflow reports the retracted records to every process. The input messages have left the stream by
-//! then, because it is short-lived. A replay does the same by the clock of its trace
-//! ([`crate::worker::replay_retention`]), and a preview only counts ([`crate::serve::services::retention_preview`]).
+//! At every start and on every day the dataflow is queried for them, and they
+//! are retracted like any other record: all cells follow, and the ledger is
+//! rewritten without them. Input continues meanwhile, so that only the records
+//! that the query returned are retracted: a correction that arrived later
+//! stays, and the next pass considers it. Process 0 queries for the whole
+//! cluster, and the dataflow reports the retracted records to every process.
+//! The input messages have left the stream by then, because their retention
+//! there is short. A replay does the same by the clock of its trace
+//! ([`crate::worker::replay_retention`]), and a preview only counts
+//! ([`crate::serve::services::retention_preview`]).
 //!
-//! A pass also moves the time by which links are judged: from then on a record older than the `link_ttl` of a kind no longer
-//! links identifiers of that kind. The ledger keeps that time, so that a restart finds the same persons.
+//! A pass also advances the time as of which links are evaluated: from then on
+//! a record older than the `link_ttl` of a kind no longer links identifiers of
+//! that kind. The ledger stores that time, so that a restart restores the same
+//! persons.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,31 +34,34 @@ use crate::epochs::queries::{Queries, WorkerStopped};
 use crate::privacy::retention::Retention;
 use crate::report::metrics::Metrics;
 
-/// The pause between two checks whether a day has begun.
+/// Interval between two checks whether a day has begun.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Milliseconds of a day.
+/// Length of a day in milliseconds.
 const DAY: i64 = 86_400_000;
 
-/// The events that move the time by which the links of some brands are judged to the UTC day of `now`, Unix milliseconds.
+/// Events that advance the time as of which the links of `brands` are evaluated
+/// to the UTC day of `now`, Unix milliseconds.
 pub fn link_times(brands: impl IntoIterator<Item = BrandId>, now: i64) -> Vec<Event> {
     let at = now.div_euclid(DAY) * DAY;
     let brands = brands.into_iter();
     brands.map(|brand| Event::LinkTime { brand, at }).collect()
 }
 
-/// The brands of a configuration whose links expire.
+/// Brands of a configuration whose links expire.
 pub fn with_link_ttl(config: &Config) -> Vec<BrandId> {
     let ends = |brand: &&Brand| brand.identity.link_ttl.values().any(Option::is_some);
     let brands = config.brands.iter().filter(ends);
     brands.map(|brand| BrandId::of(&brand.name)).collect()
 }
 
-/// Queries which records of a brand are past their retention at `now`, Unix milliseconds. Returns them with the epoch at
-/// whose end they were held: later changes were not considered.
+/// Queries which records of a brand are past their retention at `now`, Unix
+/// milliseconds. Returns them with the epoch as of whose end they were stored;
+/// later changes are not considered.
 ///
 /// # Errors
-/// [`WorkerStopped`] where the dataflow ends before it has answered.
+///
+/// [`WorkerStopped`] if the dataflow ends before it has answered.
 pub async fn past(
     queries: &Queries,
     brand: BrandId,
@@ -83,10 +93,11 @@ pub struct RetentionPass {
 }
 
 impl RetentionPass {
-    /// Makes a pass at the start and whenever a day begins, until `stop`.
+    /// Executes a pass at the start and whenever a UTC day begins, until `stop`.
     ///
     /// # Errors
-    /// None but that the worker stops.
+    ///
+    /// [`WorkerStopped`].
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), WorkerStopped> {
         let mut last = None;
         loop {
@@ -103,8 +114,14 @@ impl RetentionPass {
         }
     }
 
-    /// Retracts what is past its retention. Process 0 queries for the whole cluster, and the dataflow reports the retracted
-    /// records to every process; each process erases old evidence from its own ledger.
+    /// Retracts what is past its retention at `now`. Process 0 queries for the
+    /// whole cluster; each process erases old evidence from its own ledger. The
+    /// search for evidence reads the ledger and is therefore omitted in the first
+    /// pass if no record is affected.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     async fn pass(&self, now: i64, first: bool) -> Result<(), WorkerStopped> {
         let links = link_times(with_link_ttl(&self.config), now);
         if self.config.workers.process == 0 && !links.is_empty() {

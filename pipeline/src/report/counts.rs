@@ -1,4 +1,5 @@
-//! Counts of what worker threads did with their input.
+//! Counts of what a worker thread did with its input. They only increase,
+//! except those that describe a current state.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +8,31 @@ use tributary_operators::consent_counts::PublishedConsents;
 use tributary_operators::record::BrandId;
 use tributary_operators::stats::Snapshot;
 
-/// The counts of a thread since it started.
+/// Counts of a thread since it started.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     /// Events accepted, by brand and kind.
     pub accepted: BTreeMap<(BrandId, &'static str), u64>,
-    /// Lines left out on purpose.
+    /// Records and pings discarded on purpose, by reason.
     pub ignored: BTreeMap<Ignored, u64>,
-    /// Pings that were replaced by the sums of their day.
+    /// Pings that were replaced by the totals of their day.
     pub settled_pings: BTreeMap<BrandId, u64>,
-    /// Salt days with pings that have settled. Counted by the first worker of the cluster.
+    /// Salt days with pings that were settled. Only the first worker of the cluster
+    /// counts them.
     pub settled_days: BTreeMap<BrandId, u64>,
-    /// Records and pings left out because they name somebody who objected.
+    /// Records and pings discarded because they name a person who has objected.
     pub suppressed: BTreeMap<BrandId, u64>,
-    /// Sections of GPP strings that were there and not read, by brand.
+    /// Sections of GPP strings that are not supported, by brand.
     pub unread_sections: BTreeMap<BrandId, u64>,
-    /// Identifiers that allow each step, and that refuse it, as far as these counts may be published.
+    /// Identifiers that allow each use, and that refuse it, as far as these counts
+    /// may be published.
     pub consents: PublishedConsents,
-    /// What the stages count.
+    /// Counts of the operators of the dataflow.
     pub stages: Snapshot,
 }
 
 impl Counts {
-    /// Adds another thread's counts.
+    /// Adds the counts of another thread.
     pub fn add(&mut self, other: &Counts) {
         for (key, count) in &other.accepted {
             *self.accepted.entry(*key).or_default() += count;

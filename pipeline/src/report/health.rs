@@ -1,45 +1,57 @@
-//! Health: whether the process steps, and whether its numbers can be relied upon.
+//! Health of the process: whether it makes progress, and whether its numbers
+//! can be relied upon.
 //!
-//! *Live* asks for a restart when it fails: there is input under way and no epoch closes, although the ledger takes
-//! what comes; one that waits for room or for the broker would wait after a restart, too. *Ready* asks for patience:
-//! the broker is away, the ledger is being restored or waits for room, the past is still being read, or the numbers
-//! are behind. Both tell every reason in a sentence. The run loop sets what it knows.
+//! The two probes follow the meaning that Kubernetes gives them. A process that
+//! is not *live* should be restarted: input is pending and no epoch closes,
+//! although the ledger accepts commits. A process that waits for disk space or
+//! for the broker is live, because it would wait after a restart as well. A
+//! process that is not *ready* needs time: the broker is unavailable, the state
+//! is being restored, the ledger waits for space, earlier input is still being
+//! read, or the numbers lag.
+//!
+//! Both report every reason as a sentence. Each task sets what it knows;
+//! reading never blocks.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long input may be under way without an epoch closing.
+/// Maximum time without a closed epoch while input is pending.
 pub const STALL: Duration = Duration::from_secs(30);
 
-/// The lag of a ready process, where nothing else is said.
+/// Default maximum lag of a ready process.
 pub const MAX_LAG: Duration = Duration::from_secs(30);
 
-/// Nothing is under way.
+/// Value of `behind` when no input is pending.
 const IDLE: i64 = i64::MAX;
 
-/// What the probes answer from. Times are milliseconds since `start`.
+/// State from which the probes answer. Times are milliseconds since `start`.
 #[derive(Debug)]
 pub struct Health {
+    /// When the process started.
     start: Instant,
+    /// Maximum lag of a ready process.
     max_lag: Duration,
+    /// Whether there is a connection to NATS.
     connected: AtomicBool,
+    /// Whether everything that the stream held at the start was read.
     caught_up: AtomicBool,
-    /// How far restoring is; none when it is over.
+    /// Progress of the restore; `None` when it is finished.
     restoring: Mutex<Option<String>>,
     /// What the ledger waits for.
     ledger: Mutex<Option<String>>,
     /// Which clock disagrees.
     clock: Mutex<Option<String>>,
-    /// What became of the output stream.
+    /// What is wrong with the output stream.
     output: Mutex<Option<String>>,
-    /// What became of the rights stream.
+    /// What is wrong with the rights stream.
     rights: Mutex<Option<String>>,
-    /// When an epoch closed last.
+    /// When the last epoch closed.
     progress: AtomicU64,
-    /// Since when there has been input under way.
+    /// Since when input has been pending.
     busy: AtomicU64,
-    /// Where the closed epochs stand; it may lie before the start. [`IDLE`] where they have caught up.
+    /// Time of the last closed epoch, which may precede the start; [`IDLE`] when no
+    /// input is pending.
     behind: AtomicI64,
 }
 
@@ -50,7 +62,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Not connected, not caught up, nothing under way.
+    /// State of a process that is not connected and has read nothing.
     pub fn new(max_lag: Duration) -> Health {
         Health {
             start: Instant::now(),
@@ -68,21 +80,23 @@ impl Health {
         }
     }
 
+    /// Milliseconds since the start.
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether there is a connection to NATS.
+    /// Sets whether there is a connection to NATS.
     pub fn set_connected(&self, yes: bool) {
         self.connected.store(yes, Relaxed);
     }
 
-    /// How far restoring is, in words; none when it is over.
+    /// Sets the progress of the restore, as a sentence; `None` when it is finished.
     pub fn set_restoring(&self, reason: Option<String>) {
         *lock(&self.restoring) = reason;
     }
 
-    /// What the ledger waits for, in words; none when it takes what comes.
+    /// Sets what the ledger waits for, as a sentence; `None` when it accepts
+    /// commits. The end of a wait counts as progress.
     pub fn set_ledger(&self, reason: Option<String>) {
         let waits = reason.is_some();
         let waited = std::mem::replace(&mut *lock(&self.ledger), reason).is_some();
@@ -91,48 +105,52 @@ impl Health {
         }
     }
 
-    /// Which clock disagrees and by how much, in words; none when all agree.
+    /// Sets which clock disagrees and by how much, as a sentence; `None` when all
+    /// agree.
     pub fn set_clock(&self, reason: Option<String>) {
         *lock(&self.clock) = reason;
     }
 
-    /// What is wrong with the output stream, in words; none when it holds every published cell.
+    /// Sets what is wrong with the output stream, as a sentence; `None` when it
+    /// holds every published cell.
     pub fn set_output(&self, reason: Option<String>) {
         *lock(&self.output) = reason;
     }
 
-    /// What became of the rights stream, in words; none when it is the one of the start.
+    /// Sets what is wrong with the rights stream, as a sentence; `None` when it is
+    /// the one of the start.
     pub fn set_rights(&self, reason: Option<String>) {
         *lock(&self.rights) = reason;
     }
 
-    /// Whether every message that the stream held at the start has been read.
+    /// Sets whether every message that the stream held at the start was read.
     pub fn set_caught_up(&self, yes: bool) {
         self.caught_up.store(yes, Relaxed);
     }
 
-    /// An epoch has closed.
+    /// Records that an epoch has closed.
     pub fn progress(&self) {
         self.progress_at(self.now());
     }
 
-    /// How far the closed epochs are behind the input that went in, seconds; 0 when nothing is under way.
-    /// Until it is set again the lag grows with the clock, so that a run loop that waits hides nothing.
+    /// Sets how far closed epochs trail the input, in seconds; 0 when no input is
+    /// pending. Until it is set again the lag grows with the clock, so that a loop
+    /// that hangs hides nothing.
     pub fn set_lag(&self, seconds: f64) {
         self.set_lag_at(self.now(), seconds);
     }
 
-    /// The lag now, seconds.
+    /// The current lag, in seconds.
     pub fn lag_seconds(&self) -> f64 {
         self.lag_at(self.now())
     }
 
-    /// Why the process is not live; empty when it is.
+    /// Reasons why the process is not live; empty if it is.
     pub fn not_live(&self) -> Vec<String> {
         self.not_live_at(self.now())
     }
 
-    /// Why the process is not ready; empty when it is.
+    /// Reasons why the process is not ready; empty if it is.
     pub fn not_ready(&self) -> Vec<String> {
         self.not_ready_at(self.now())
     }
@@ -207,6 +225,7 @@ impl Health {
     }
 }
 
+/// Locks a reason. A poisoned lock is used as it is.
 fn lock(reason: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {
     reason.lock().unwrap_or_else(PoisonError::into_inner)
 }

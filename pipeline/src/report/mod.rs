@@ -1,4 +1,5 @@
-//! What a process reports about itself: metrics, health, released cells; and tables for the terminal.
+//! What a process reports about itself: metrics, health and released cells; and
+//! tables for the terminal.
 
 pub mod counts;
 pub mod health;

@@ -1,9 +1,11 @@
-//! The published cells of this process, for metrics, pages and summaries.
+//! The published cells of this process, for metrics, page and summaries.
 //!
-//! They hold only what the release gate has let through, and a closed cell is removed at once, so that a reader may show all of
-//! them. Cells lie in partitions, one for each family, brand and day (or month), so that a window of days is read without the
-//! rest, and everything comes out in order. A clone shares its partitions with the original until they change: a long reader
-//! takes a clone and releases the lock.
+//! They contain only what the release gate has released, and a closed cell is
+//! removed at once, so that a reader may show all of them. Cells are stored in
+//! partitions, one for each family, brand and day (or month): a window of days
+//! is read without the rest, in order. A clone shares its partitions with the
+//! original until they change: a long reader takes a clone and releases the
+//! lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -13,37 +15,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::Day;
 
-/// The dimensions and values of the cells of one family, brand and period.
+/// Dimensions and values of the cells of one family, brand and period.
 type Partition = BTreeMap<Box<[Dim]>, Box<[i128]>>;
 
-/// The partitions of one family and brand by period.
+/// Partitions of one family and brand by period.
 type Partitions = BTreeMap<i32, Arc<Partition>>;
 
 /// The released cells of this process.
 #[derive(Clone, Debug, Default)]
 pub struct PublishedCells {
+    /// Partitions by family and brand.
     partitions: BTreeMap<Family, BTreeMap<Arc<str>, Partitions>>,
-    /// Every word once, since the same few stand in most cells.
+    /// Every text of a dimension once, because most cells share a few.
     words: Arc<BTreeSet<Arc<str>>>,
+    /// Identifies the content.
     stamp: u64,
 }
 
-/// The released cells, shared by the worker threads and all readers; clones share them.
+/// The released cells, shared by the worker threads and all readers; clones
+/// share them.
 #[derive(Clone, Debug, Default)]
 pub struct SharedCells(Arc<Mutex<PublishedCells>>);
 
 impl SharedCells {
-    /// Locks the cells. Worker threads wait for the lock: a long reader takes a clone of the cells, which is cheap.
+    /// Locks the cells. Worker threads wait for the lock: a long reader takes a
+    /// clone of the cells, which is cheap.
     pub fn lock(&self) -> MutexGuard<'_, PublishedCells> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A stamp is never given twice in a process, so that boards with one stamp are equal.
+/// The next stamp. A stamp is never used twice in a process, so that cells with
+/// the same stamp are equal.
 static STAMPS: AtomicU64 = AtomicU64::new(1);
 
 impl PublishedCells {
-    /// Takes a released cell, or removes a closed one (without values). A cell without a brand is no cell.
+    /// Stores a released cell, or removes a closed one, which has no values. A cell
+    /// without a brand is ignored.
     pub fn apply(&mut self, cell: &Cell) {
         let Some(Dim::Text(brand)) = cell.dims.first() else {
             return;
@@ -87,12 +95,12 @@ impl PublishedCells {
         self.stamp = STAMPS.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Changes whenever a cell does: boards with the same stamp are equal.
+    /// Identifies the content: cells with the same stamp are equal.
     pub fn stamp(&self) -> u64 {
         self.stamp
     }
 
-    /// How many cells there are.
+    /// Number of cells.
     pub fn len(&self) -> usize {
         self.partitions
             .values()
@@ -107,7 +115,7 @@ impl PublishedCells {
         self.len() == 0
     }
 
-    /// The brands that have ever had a cell.
+    /// Brands that have ever had a cell.
     pub fn brands(&self) -> BTreeSet<Arc<str>> {
         self.partitions
             .values()
@@ -116,29 +124,24 @@ impl PublishedCells {
             .collect()
     }
 
-    /// The last day of a brand that has a cell of a family by day or hour; none where no cell has one.
+    /// The last day of a brand with a cell of a daily or hourly family; `None`
+    /// without such a cell.
     pub fn last_day(&self, brand: &str) -> Option<Day> {
-        let daily = [
-            Family::Attribution,
-            Family::StoreDay,
-            Family::OrdersDay,
-            Family::CampaignDay,
-            Family::SpendDay,
-            Family::Visits,
-        ];
-        let last = |family: &Family| {
+        let last = |family: Family| {
             self.partitions
-                .get(family)?
+                .get(&family)?
                 .get(brand)?
                 .keys()
                 .next_back()
                 .copied()
         };
-        daily.iter().filter_map(last).max()
+        let daily = Family::ALL.into_iter().filter(|family| family.is_daily());
+        daily.filter_map(last).max()
     }
 
-    /// The dimensions and values of the cells of a brand in a range of periods, ascending. The period of a
-    /// cell is its `day`, its `month` (as `year * 12 + month - 1`), the local day of its `hour`, or else 0.
+    /// Dimensions and values of the cells of a brand in a range of periods,
+    /// ascending. The period of a cell is its `day`, its `month` (as `year * 12 +
+    /// month - 1`), the local day of its `hour`, or else 0.
     pub fn cells(
         &self,
         family: Family,
@@ -159,12 +162,13 @@ impl PublishedCells {
             .map(|(dims, values)| (&**dims, &**values))
     }
 
-    /// The cells of a brand in a range of periods, added up by some of their dimensions: from the named
-    /// dimensions, in the order of `by`, to the sums of the family's values. A name that the family does not
-    /// have reads as [`Dim::Null`].
+    /// Sums of the cells of a brand in a range of periods, by some of their
+    /// dimensions: from the named dimensions, in the order of `by`, to the sums of
+    /// the family's values. A name that the family does not have reads as
+    /// [`Dim::Null`].
     ///
-    /// Counts of persons and of devices are distinct within their cells and not over several: their sum
-    /// counts somebody once a cell.
+    /// Counts of persons and of devices are distinct within a cell and not across
+    /// cells: their sum counts a person once per cell.
     pub fn sums(
         &self,
         family: Family,
@@ -191,6 +195,7 @@ impl PublishedCells {
     }
 }
 
+/// The shared copy of a text.
 fn intern(words: &mut Arc<BTreeSet<Arc<str>>>, word: &Arc<str>) -> Arc<str> {
     if let Some(known) = words.get(word) {
         return known.clone();
@@ -199,6 +204,7 @@ fn intern(words: &mut Arc<BTreeSet<Arc<str>>>, word: &Arc<str>) -> Arc<str> {
     word.clone()
 }
 
+/// Period of a cell; 0 for a family without one.
 fn period(dims: &[Dim]) -> i32 {
     let found = dims.iter().find_map(|dim| match dim {
         Dim::Day(day) => Some(*day),
@@ -211,7 +217,7 @@ fn period(dims: &[Dim]) -> i32 {
     found.unwrap_or(0)
 }
 
-/// A rolling window of days that ends with the current one.
+/// A rolling window of days that ends with the current day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Window {
     /// The current day.
@@ -226,7 +232,7 @@ impl Window {
     /// Every window, each within the next.
     pub const ALL: [Window; 3] = [Window::Today, Window::Week, Window::Month];
 
-    /// The word in metrics.
+    /// Name of the window in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Window::Today => "today",
@@ -235,7 +241,7 @@ impl Window {
         }
     }
 
-    /// Its days.
+    /// Days of the window.
     pub fn days(self, today: Day) -> RangeInclusive<Day> {
         let before = match self {
             Window::Today => 0,

@@ -1,6 +1,8 @@
-//! The demo's summary for people: revenue by channel, the attribution models compared, store visits and sales.
+//! Summary of the demo: revenue by channel, the attribution models compared,
+//! store visits and sales.
 //!
-//! It is made from released cells alone, like everything else that leaves.
+//! It is computed from released cells alone, like everything else that leaves
+//! the process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -10,7 +12,7 @@ use tributary_operators::cell::{Cell, Dim, Family};
 
 use crate::report::table::{Align, Table};
 
-/// The models in the order of the columns.
+/// Attribution models in the order of the columns.
 const MODELS: [&str; 7] = [
     "first",
     "last",
@@ -21,44 +23,65 @@ const MODELS: [&str; 7] = [
     "shapley",
 ];
 
-/// How many channels the tables show.
+/// Number of channels in the tables.
 const CHANNELS: usize = 12;
 
+/// Totals of a store.
 #[derive(Default)]
 struct Store {
+    /// Number of visits.
     visits: i128,
+    /// Number of devices that passed without a visit.
     passers_by: i128,
+    /// Total duration of visits in seconds.
     dwell: i128,
+    /// Number of sales.
     transactions: i128,
+    /// Revenue in minor units.
     revenue: i128,
 }
 
+/// Totals of a channel.
 #[derive(Default)]
 struct ChannelLine {
-    /// Value in minor units by model, Markov last.
+    /// Attributed revenue in minor units by model, including Markov.
     value: BTreeMap<&'static str, i128>,
+    /// In-store conversions under the linear model, in millionths.
     store_millionths: i128,
+    /// Online conversions under the linear model, in millionths.
     online_millionths: i128,
+    /// Spend in minor units.
     cost: i128,
 }
 
-/// What the summary shows.
+/// Content of the summary, for one currency.
 #[derive(Default)]
 pub struct Summary {
+    /// ISO 4217 code.
     currency: String,
+    /// Days with sales.
     days: BTreeSet<i32>,
+    /// Totals by store.
     stores: BTreeMap<String, Store>,
+    /// Totals by channel.
     channels: BTreeMap<String, ChannelLine>,
+    /// Number of online orders.
     orders: i128,
+    /// Online revenue in minor units.
     online_revenue: i128,
+    /// Number of persons.
     persons: i128,
+    /// Number of identifiers.
     identifiers: i128,
+    /// Number of links between identifiers.
     links: i128,
+    /// Paths to a sale with their number of conversions, most frequent first.
     paths: Vec<(i128, String)>,
 }
 
 impl Summary {
-    /// Adds up the cells of one brand in its most used currency.
+    /// Sums the cells of one brand in its main currency; other currencies are
+    /// omitted.
     pub fn of(cells: &[Cell]) -> Summary {
         let mut summary = Summary {
             currency: main_currency(cells),
@@ -79,6 +102,7 @@ impl Summary {
         summary
     }
 
+    /// Adds a cell. Paths are collected separately, to be sorted.
     fn add(&mut self, cell: &Cell, paths: &mut BTreeMap<String, i128>) {
         match cell.family {
             Family::StoreDay => {
@@ -146,7 +170,8 @@ impl Summary {
         }
     }
 
-    /// The channels that the tables show: real ones by their linear value, then what has none.
+    /// Channels in the tables: by revenue under the linear model, followed by those
+    /// without a touchpoint.
     fn ranking(&self) -> Vec<(&String, &ChannelLine)> {
         let linear = |line: &ChannelLine| line.value.get("linear").copied().unwrap_or(0);
         let mut lines: Vec<_> = self
@@ -289,7 +314,7 @@ impl Summary {
         out
     }
 
-    /// The summary for programs.
+    /// The summary as JSON.
     pub fn json(&self) -> Value {
         let channels: Vec<Value> = self
             .ranking()
@@ -328,19 +353,22 @@ impl Summary {
         })
     }
 
+    /// Number of minor units in a major one.
     fn unit(&self) -> i128 {
         10i128.pow(crate::report::table::decimals(&self.currency))
     }
 
+    /// An amount in whole major units, with the currency.
     fn money(&self, minor: i128) -> String {
         format!("{} {}", whole(minor, self.unit()), self.currency)
     }
 }
 
+/// The currency with the most revenue.
 fn main_currency(cells: &[Cell]) -> String {
     let mut takings: BTreeMap<&str, i128> = BTreeMap::new();
     for cell in cells {
-        if matches!(cell.family, Family::StoreDay | Family::OrdersDay) {
+        if cell.family.row().is_total {
             *takings.entry(cell.text("currency")).or_default() += cell.value("revenue_minor");
         }
     }
@@ -348,6 +376,7 @@ fn main_currency(cells: &[Cell]) -> String {
     most.map_or_else(|| "EUR".to_owned(), |(currency, _)| currency.to_owned())
 }
 
+/// Name of a cell's channel.
 fn channel(cell: &Cell) -> String {
     let words = ["source", "medium", "campaign"].map(|name| cell.text(name));
     words
@@ -357,12 +386,13 @@ fn channel(cell: &Cell) -> String {
         .join("/")
 }
 
-/// A quotient, rounded to a whole number, with thousands apart.
+/// A quotient rounded to a whole number, with thousands separators.
 fn whole(value: i128, by: i128) -> String {
     let by = by.max(1);
     crate::report::table::thousands((2 * value + by).div_euclid(2 * by))
 }
 
+/// A share in whole percent; empty without a denominator.
 fn percent(part: i128, of: i128) -> String {
     if of == 0 {
         String::new()

@@ -1,35 +1,40 @@
-//! Tables for people: aligned columns, numbers to the right with separators, at most 100 columns wide.
+//! Tables for people: aligned columns, numbers to the right with separators, at
+//! most 100 columns wide.
 //!
-//! Numbers are never cut. Words are shortened, long texts are broken over several lines, until the table
-//! fits. What stands in a cell may come from outside: characters that steer a terminal are replaced.
+//! Numbers are never truncated. Names are shortened and long texts are wrapped
+//! until the table fits. Cells may contain text from outside: characters that
+//! control a terminal are replaced.
 
 use std::fmt::{self, Write as _};
 
 use tributary_operators::currency;
 
-/// How wide a table may be, in characters.
+/// Maximum width of a table in characters.
 pub const WIDTH: usize = 100;
 
-/// What stands for an absent word.
+/// Placeholder for an absent value.
 pub const ABSENT: &str = "–";
 
+/// Space between two columns.
 const GAP: &str = "  ";
+/// Minimum width of a column of names.
 const MIN_WORD: usize = 6;
+/// Minimum width of a column of wrapped text.
 const MIN_WRAPPED: usize = 24;
 
-/// How a column stands, and what becomes of it where there is no room.
+/// Alignment of a column, and how its content is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// Words: to the left, shortened with `…`.
+    /// Names: aligned left, shortened with `…`.
     Left,
-    /// Numbers: to the right, always whole.
+    /// Numbers: aligned right, never shortened.
     Right,
-    /// Longer text: to the left, broken at spaces.
+    /// Longer text: aligned left, wrapped at spaces.
     Wrapped,
 }
 
 impl Align {
-    /// The narrowest that a column is made.
+    /// Width below which a column is not reduced.
     fn least(self) -> usize {
         match self {
             Align::Left => MIN_WORD,
@@ -39,16 +44,20 @@ impl Align {
     }
 }
 
-/// A table. Its [`Display`](fmt::Display) is the table in lines, each ended by a line break.
+/// A table. Its [`Display`](fmt::Display) output is the table, each line with
+/// its line break.
 #[derive(Clone, Debug)]
 pub struct Table {
+    /// Title and alignment of each column.
     columns: Vec<(String, Align)>,
+    /// The rows.
     rows: Vec<Vec<String>>,
+    /// The row of sums below a rule.
     sums: Option<Vec<String>>,
 }
 
 impl Table {
-    /// A table without rows, of columns by title.
+    /// A table without rows.
     pub fn new<T: AsRef<str>>(columns: &[(T, Align)]) -> Table {
         let columns = columns.iter();
         Table {
@@ -60,21 +69,23 @@ impl Table {
         }
     }
 
-    /// Adds a row: one text a column; those that are missing are empty.
+    /// Adds a row with one text per column; missing ones are empty.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(clean(cells));
     }
 
-    /// Sets the last row, which stands below a line.
+    /// Sets the row of sums.
     pub fn sums(&mut self, cells: impl IntoIterator<Item = String>) {
         self.sums = Some(clean(cells));
     }
 
+    /// All rows, including sums.
     fn lines(&self) -> impl Iterator<Item = &Vec<String>> {
         self.rows.iter().chain(&self.sums)
     }
 
-    /// The natural widths, the widest shrinking ones made smaller until the table fits.
+    /// Widths of the columns. The widest reducible column is reduced until the
+    /// table fits.
     fn widths(&self) -> Vec<usize> {
         let column = |(at, (title, _)): (usize, &(String, Align))| {
             let cells = self.lines().filter_map(|row| row.get(at));
@@ -101,6 +112,7 @@ impl Table {
         }
     }
 
+    /// Writes a row, on several lines if a text is wrapped.
     fn write_row(
         &self,
         f: &mut fmt::Formatter<'_>,
@@ -166,12 +178,13 @@ pub fn thousands(n: i128) -> String {
     fixed(n, 0)
 }
 
-/// The decimals of a currency; none for what is no currency of ISO 4217, so that its amounts show as they are.
+/// Decimals of a currency; 0 for a code that is not in ISO 4217, so that its
+/// amounts appear unchanged.
 pub fn decimals(code: &str) -> u32 {
     currency::of(code).map_or(0, |(_, decimals)| u32::from(decimals))
 }
 
-/// A number of `10^-decimals`: `fixed(123456, 2)` is `1,234.56`.
+/// A number in units of `10^-decimals`: `fixed(123456, 2)` is `1,234.56`.
 pub fn fixed(n: i128, decimals: u32) -> String {
     let unit = 10_u128.checked_pow(decimals).unwrap_or(u128::MAX);
     let (whole, rest) = (n.unsigned_abs() / unit, n.unsigned_abs() % unit);
@@ -193,7 +206,8 @@ pub fn fixed(n: i128, decimals: u32) -> String {
     out
 }
 
-/// A number of `10^-decimals`, rounded half away from zero to fewer decimals.
+/// A number in units of `10^-decimals`, rounded half away from zero to `shown`
+/// decimals.
 pub fn rounded(n: i128, decimals: u32, shown: u32) -> String {
     let unit = 10_i128
         .checked_pow(decimals.saturating_sub(shown))
@@ -206,7 +220,8 @@ pub fn rounded(n: i128, decimals: u32, shown: u32) -> String {
     )
 }
 
-/// Replaces what would steer a terminal: control characters and marks that turn the direction of writing.
+/// Replaces control characters and marks that change the direction of writing
+/// (Unicode bidirectional controls).
 pub fn harmless(text: &str) -> String {
     let steers = |c: char| {
         c.is_control()
@@ -217,14 +232,17 @@ pub fn harmless(text: &str) -> String {
         .collect()
 }
 
+/// Makes the cells of a row harmless.
 fn clean(cells: impl IntoIterator<Item = String>) -> Vec<String> {
     cells.into_iter().map(|cell| harmless(&cell)).collect()
 }
 
+/// Width of a text in characters.
 fn length(text: &str) -> usize {
     text.chars().count()
 }
 
+/// Shortens a text to a width.
 fn cut(text: &str, width: usize) -> String {
     if length(text) <= width {
         return text.to_owned();
@@ -234,7 +252,8 @@ fn cut(text: &str, width: usize) -> String {
     short
 }
 
-/// Lines of at most `width` characters, broken at spaces; a single longer word is cut.
+/// Lines of at most `width` characters, broken at spaces; a longer word is
+/// shortened.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

@@ -1,4 +1,4 @@
-//! What a process has counted, over all its threads: for summaries and metrics.
+//! Counts of a process over all its threads, for summaries and metrics.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,40 +8,48 @@ use tributary_operators::engine::Epoch;
 
 use crate::report::counts::Counts;
 
-/// Counts of all threads.
+/// Counts of all threads, shared by the threads and their readers.
 #[derive(Debug, Default)]
 pub struct Tally {
     inner: Mutex<Inner>,
 }
 
+/// The counts.
 #[derive(Debug, Default)]
 struct Inner {
+    /// For each thread, the first epoch that is not finished, and its counts.
     threads: BTreeMap<usize, (Epoch, Counts)>,
+    /// Number of dead letters by brand, kind and reason, as far as the line names
+    /// them.
     dead: BTreeMap<(Option<String>, Option<String>, Reason), u64>,
+    /// Why the state of before a restart cannot be read.
     unreadable: Option<String>,
 }
 
 impl Tally {
+    /// Locks the counts. A poisoned lock is used as it is.
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what a thread has counted since it started.
+    /// Replaces the counts of a thread by those since its start. All epochs below
+    /// `before` are finished.
     pub fn finished(&self, thread: usize, before: Epoch, counts: Counts) {
         self.inner().threads.insert(thread, (before, counts));
     }
 
-    /// Notes that what was known before a restart cannot be read.
+    /// Records why the state of before a restart cannot be read. The first reason
+    /// is kept.
     pub fn set_unreadable(&self, why: String) {
         self.inner().unreadable.get_or_insert(why);
     }
 
-    /// Why what was known before a restart cannot be read, where it cannot.
+    /// Why the state of before a restart cannot be read; `None` if it can.
     pub fn unreadable(&self) -> Option<String> {
         self.inner().unreadable.clone()
     }
 
-    /// Counts refused lines.
+    /// Counts dead letters.
     pub fn dead(&self, letters: &[DeadLetter]) {
         let mut inner = self.inner();
         for letter in letters {
@@ -50,7 +58,7 @@ impl Tally {
         }
     }
 
-    /// The sum over all threads.
+    /// Sum over all threads.
     pub fn counts(&self) -> Counts {
         let mut sum = Counts::default();
         for (_, counts) in self.inner().threads.values() {
@@ -59,7 +67,8 @@ impl Tally {
         sum
     }
 
-    /// The first epoch that some thread has not finished; 0 before the first report of every thread.
+    /// The first epoch that some thread has not finished; 0 before the first report
+    /// of every thread.
     pub fn finished_before(&self, threads: usize) -> Epoch {
         let inner = self.inner();
         if inner.threads.len() < threads {
@@ -73,12 +82,12 @@ impl Tally {
             .unwrap_or(0)
     }
 
-    /// Refused lines by brand, kind and reason, where known.
+    /// Number of dead letters by brand, kind and reason.
     pub fn dead_letters(&self) -> BTreeMap<(Option<String>, Option<String>, Reason), u64> {
         self.inner().dead.clone()
     }
 
-    /// Refused lines by reason.
+    /// Number of dead letters by reason.
     pub fn dead_by_reason(&self) -> BTreeMap<&'static str, u64> {
         let mut sums = BTreeMap::new();
         for ((_, _, reason), count) in &self.inner().dead {

@@ -1,4 +1,5 @@
-//! The metrics and the health of this process, as handles for the tasks that report to both.
+//! The metrics and the health of this process, as handles for the tasks that
+//! report to both.
 
 use std::sync::Arc;
 

@@ -1,8 +1,11 @@
-//! The HTTP server for probes, Prometheus and people: `/metrics`, `/livez`, `/readyz`, `/config` and `/`.
+//! The HTTP server for probes, Prometheus and people: `/metrics`, `/livez`,
+//! `/readyz`, `/config` and `/`.
 //!
-//! All of that is read-only, and names no person: released numbers, the health of the process, and the configuration with its
-//! secrets masked. Nobody has to log in: the address (`http.listen`) decides who can reach the server, and `http.hosts` the
-//! names by which it answers. Where the configuration opens it, [`crate::serve::opendsr`] is behind the same address.
+//! All of these are read-only and name no person: released cells, health of the
+//! process, and the configuration with masked secrets. There is no login: the
+//! address (`http.listen`) determines who can reach the server, and
+//! `http.hosts` the names by which it answers. If the configuration enables it,
+//! [`crate::serve::opendsr`] is served at the same address.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,15 +27,17 @@ use axum::routing::get;
 mod connections;
 mod host;
 
+/// Content type of the Prometheus text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// How long a request may take until its answer begins, the sending of its body included.
+/// Maximum time from the head of a request to the beginning of its response,
+/// including the time to send the request's body.
 const REQUEST: Duration = Duration::from_secs(30);
 
-/// How long answers under way may take once the server is to end.
+/// Maximum time for responses in progress when the server ends.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Serves until `shutdown`, and then what is under way for a few seconds more.
+/// Serves until `shutdown`; responses in progress then have a few seconds more.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     state: HttpState,
@@ -46,6 +51,7 @@ pub async fn serve(
     connections::accept(listener, router(state), ended, GRACE).await;
 }
 
+/// All routes, with their common checks.
 fn router(state: HttpState) -> Router {
     let hosts = state.hosts.clone();
     let router = Router::new()
@@ -76,7 +82,7 @@ fn router(state: HttpState) -> Router {
         .with_state(state)
 }
 
-/// Answers within a time, however slowly the body of a request comes.
+/// Responds with 408 if a response does not begin in time.
 async fn within(request: Request, next: Next) -> Response {
     match tokio::time::timeout(REQUEST, next.run(request)).await {
         Ok(response) => response,
@@ -88,10 +94,13 @@ async fn within(request: Request, next: Next) -> Response {
     }
 }
 
+/// `GET /`: the live page.
 async fn document(State(page): State<Arc<Page>>) -> Response {
     page.response()
 }
 
+/// `GET /metrics`: all metrics, encoded on a blocking thread, because the
+/// connection to the broker must not wait for many series.
 async fn metrics(State(Telemetry { metrics, health }): State<Telemetry>) -> Response {
     // Many series take a while to write, and the broker's connection must not wait for it.
     let encoded = tokio::task::spawn_blocking(move || {
@@ -112,19 +121,23 @@ async fn metrics(State(Telemetry { metrics, health }): State<Telemetry>) -> Resp
     }
 }
 
+/// `GET /livez`: whether the process is live.
 async fn livez(State(telemetry): State<Telemetry>, headers: HeaderMap) -> Response {
     probe("live", &telemetry.health.not_live(), &headers)
 }
 
+/// `GET /readyz`: whether the process is ready.
 async fn readyz(State(telemetry): State<Telemetry>, headers: HeaderMap) -> Response {
     probe("ready", &telemetry.health.not_ready(), &headers)
 }
 
+/// `GET /config`: the effective configuration with masked secrets.
 async fn config(State(config): State<Arc<str>>) -> Response {
     text(StatusCode::OK, TEXT, &*config)
 }
 
-/// 200 where nothing speaks against it, else 503 with every reason on a line, or as JSON where asked.
+/// 200 without reasons against it, otherwise 503 with one reason per line, or
+/// as JSON if requested.
 fn probe(word: &str, against: &[String], headers: &HeaderMap) -> Response {
     let status = if against.is_empty() {
         StatusCode::OK

@@ -1,4 +1,10 @@
-//! What a worker serves: HTTP, the live page, OpenDSR, and the NATS services.
+//! Interfaces of a worker: HTTP, the live page, OpenDSR, and the NATS services.
+//!
+//! None of them changes a number. Requests of data subjects are passed to the
+//! rights stream; key rotation is passed to the ledger.
+
+// Requests come from outside: answering must not panic.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod http;
 pub mod opendsr;

@@ -1,17 +1,21 @@
-//! OpenDSR 2.0 over HTTP: a thin interface to the rights stream (see [`tributary_rights::opendsr`] for its bodies).
+//! OpenDSR 2.0 over HTTP: a thin interface to the rights stream.
+//! [`tributary_rights::opendsr`] defines its bodies.
 //!
 //! | | |
 //! |---|---|
-//! | `GET /v2/discovery` | what may be asked |
-//! | `POST /v2/requests?brand=…` | submits a request, as any other interface does |
-//! | `GET /v2/requests/<id>?brand=…` | the newest that the stream tells of the id |
-//! | `DELETE /v2/requests/<id>` | 501: what was handed in is done |
+//! | `GET /v2/discovery` | capabilities |
+//! | `POST /v2/requests?brand=…` | submits a request, like any other interface |
+//! | `GET /v2/requests/<id>?brand=…` | the newest status that the stream has for the ID |
+//! | `DELETE /v2/requests/<id>` | 501: a submitted request is executed |
 //!
-//! The same without `/v2`; `brand` may be left out where there is only one. It is open where `http.opendsr_domain`
-//! is set. It asks nobody who they are: whatever terminates TLS before it does, and keeps each controller to its brand
-//! (invariant I7). A browser is never let in, because a page that somebody happens to visit could erase people through it.
+//! The same paths exist without `/v2`; `brand` may be omitted if there is only
+//! one. The interface is enabled if `http.opendsr_domain` is set. It
+//! authenticates nobody: the proxy that terminates TLS does, and limits each
+//! controller to its brand (invariant I7). Requests of browsers are refused,
+//! because a page that somebody visits could erase people through them.
 //!
-//! It keeps nothing. What is asked waits in the stream, and how it stands is read there, from any worker (invariant I4).
+//! It stores nothing. A request waits in the stream, and its status is read
+//! there, from any worker (invariant I4).
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -35,35 +39,42 @@ use tributary_rights::{Reason, Refusal, Request, RequestId};
 use super::response::{JSON, TEXT, text};
 use crate::privacy::rights::submit::{NotSubmitted, submit};
 
-/// By when a request is said to be done: GDPR, article 12 (3), gives a month, and this is the shortest but February's.
+/// Time until a request is stated to be complete, in milliseconds. GDPR,
+/// Article 12(3), permits a month; this is the shortest except February.
 const MONTH_MS: i64 = 30 * 86_400_000;
 
-/// How long it may take to read how a request stands.
+/// Maximum time to read the status of a request.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// How long the next request that waits is waited for.
+/// Maximum time to wait for the next waiting request.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How many read the stream at once; the others wait.
+/// Maximum number of concurrent reads of the stream.
 const AT_ONCE: usize = 4;
 
-/// How many messages are read at a time.
+/// Number of messages per read.
 const BATCH: usize = 1_000;
 
-/// The header that names the processor (8.3).
+/// Header that names the processor (8.3).
 const PROCESSOR: HeaderName = HeaderName::from_static("x-opendsr-processor-domain");
 
 /// The endpoints of OpenDSR.
 pub struct OpenDsr {
+    /// Domain of the processor; `None` if the interface is disabled.
     domain: Option<String>,
+    /// Names of the configured brands.
     brands: Vec<String>,
+    /// Name of the rights stream.
     stream: String,
+    /// Connection to the broker, once it exists.
     client: OnceLock<Client>,
+    /// Limits the concurrent reads.
     reading: Semaphore,
 }
 
 impl OpenDsr {
-    /// The endpoints of a configuration. They answer 503 before [`OpenDsr::open`].
+    /// The endpoints of a configuration. They respond with 503 before
+    /// [`OpenDsr::open`].
     pub fn new(config: &Config) -> OpenDsr {
         OpenDsr {
             domain: config.http.opendsr_domain.clone(),
@@ -74,12 +85,12 @@ impl OpenDsr {
         }
     }
 
-    /// From now on the stream of rights requests is there.
+    /// Provides the connection to the broker; the rights stream exists from now on.
     pub fn open(&self, client: Client) {
         let _ = self.client.set(client);
     }
 
-    /// The routes; none where `http.opendsr_domain` is not set.
+    /// The routes; none if the interface is disabled.
     pub fn routes<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> Router<S> {
         if self.domain.is_none() {
             return Router::new();
@@ -91,11 +102,17 @@ impl OpenDsr {
         routes.clone().nest("/v2", routes).with_state(self.clone())
     }
 
+    /// Domain of the processor.
     fn domain(&self) -> &str {
         self.domain.as_deref().unwrap_or_default()
     }
 
-    /// The brand that is asked about, and the broker.
+    /// The brand of a request, and the connection to the broker.
+    ///
+    /// # Errors
+    ///
+    /// A request of a browser, an unknown or missing brand, or a worker that is
+    /// starting.
     fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(&str, &Client), Fault> {
         if headers.contains_key(ORIGIN) {
             return Err(Fault::of(
@@ -122,6 +139,7 @@ impl OpenDsr {
         Ok((brand, self.client.get().ok_or_else(starting)?))
     }
 
+    /// A JSON response with the header of the processor.
     fn answer(&self, status: StatusCode, body: &impl Serialize) -> Response {
         // Texts and numbers: nothing in it can fail.
         let body = serde_json::to_string(body).unwrap_or_default();
@@ -132,7 +150,12 @@ impl OpenDsr {
         response
     }
 
-    /// The newest word about a request, and when the first one came.
+    /// When the first message about a request arrived, Unix milliseconds, and its
+    /// newest status; `None` for an unknown ID.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
     async fn find(
         &self,
         client: &Client,
@@ -171,19 +194,21 @@ impl OpenDsr {
     }
 }
 
-/// Why something is not answered.
+/// Reason for an error response.
 enum Fault {
-    /// Who asks is at fault.
+    /// The client is at fault.
     Refused(StatusCode, Refusal),
-    /// It may be asked again.
+    /// The request may be repeated.
     Unavailable(String),
 }
 
 impl Fault {
+    /// A refusal with a status and a sentence.
     fn of(status: StatusCode, reason: Reason, sentence: &str) -> Fault {
         Fault::Refused(status, Refusal::new(reason, sentence))
     }
 
+    /// The response.
     fn answer(self, opendsr: &OpenDsr) -> Response {
         match self {
             Fault::Refused(status, refusal) => {
@@ -204,11 +229,13 @@ impl From<Refusal> for Fault {
     }
 }
 
+/// `GET /discovery`.
 async fn discovery(State(opendsr): State<Arc<OpenDsr>>) -> Response {
     let certificate = format!("https://{}/opendsr.pem", opendsr.domain());
     opendsr.answer(StatusCode::OK, &Discovery::new(&certificate))
 }
 
+/// `POST /requests`.
 async fn create(
     State(opendsr): State<Arc<OpenDsr>>,
     uri: Uri,
@@ -243,6 +270,7 @@ async fn create(
         .unwrap_or_else(|fault: Fault| fault.answer(&opendsr))
 }
 
+/// `GET /requests/<id>`.
 async fn status(
     State(opendsr): State<Arc<OpenDsr>>,
     Path(id): Path<String>,
@@ -276,6 +304,7 @@ async fn status(
         .unwrap_or_else(|fault: Fault| fault.answer(&opendsr))
 }
 
+/// `DELETE /requests/<id>`.
 async fn cancel(State(opendsr): State<Arc<OpenDsr>>) -> Response {
     Fault::of(
         StatusCode::NOT_IMPLEMENTED,

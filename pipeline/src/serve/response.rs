@@ -4,10 +4,12 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 
+/// Content type of plain text.
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+/// Content type of JSON.
 pub(super) const JSON: &str = "application/json";
 
-/// A response that no cache keeps, and whose content type no browser guesses.
+/// A response that is not cached, and whose content type is not guessed.
 pub(super) fn text(status: StatusCode, content: &'static str, body: impl Into<String>) -> Response {
     let headers = [
         (CONTENT_TYPE, content),

@@ -1,4 +1,5 @@
-//! The state of the HTTP server: a handle to each thing that it shows. Each handler extracts those that it needs.
+//! State of the HTTP server: a handle to each thing that it shows. Each handler
+//! extracts those that it needs.
 
 use std::sync::Arc;
 
@@ -23,12 +24,14 @@ pub struct HttpState {
     pub opendsr: Arc<OpenDsr>,
     /// The effective configuration as TOML, with its secrets masked.
     pub config: Arc<str>,
-    /// The host names by which the server answers, besides addresses and local names.
+    /// Host names by which the server answers, in addition to addresses and local
+    /// names.
     pub hosts: Arc<[String]>,
 }
 
 impl HttpState {
-    /// The state of a configuration's server, over the telemetry and the cells of its process.
+    /// State of the server of a configuration, over the telemetry and the cells of
+    /// its process.
     pub fn new(config: &Config, telemetry: &Telemetry, cells: &SharedCells) -> HttpState {
         let hosts = config.http.hosts.iter().chain(&config.http.opendsr_domain);
         HttpState {

@@ -1,10 +1,13 @@
-//! Agreement: the processes of one cluster count by the same settings, or none of them starts.
+//! Agreement: the processes of a cluster compute with the same settings, or
+//! none of them starts.
 //!
-//! Before a process connects to the others it publishes its settings; the processes meet only when all of them have.
-//! Then, before any record goes in, each reads what all have published. Where two differ, every process stops and
-//! names the setting. Everything in the configuration belongs to it, new settings by themselves, but for those that
-//! [`may_differ`] names: where a process listens, where it keeps its files, how it connects to the broker. Secrets are
-//! compared by keyed fingerprints and never published.
+//! Before a process connects to the others it publishes its settings; the
+//! processes connect only when all of them have done so. Then, before any
+//! record is fed, each reads what all have published. If two differ, every
+//! process stops and names the setting. Every setting takes part, new ones
+//! automatically, except those that `may_differ` lists: where a process
+//! listens, where it keeps its files, how it connects to the broker. Secrets
+//! are compared by keyed fingerprints and never published.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,16 +20,18 @@ use tributary_connectors::nats::{self, Client, subject};
 
 use crate::broker::retry::retry_transient;
 
-/// The value of every setting that processes share, by its path.
+/// Value of every shared setting, by its path.
 pub type Shared = BTreeMap<String, String>;
 
-/// What the fingerprints of secrets are keyed for.
+/// Context of the key under which secrets and devices are fingerprinted.
 const FINGERPRINT: &str = "tributary 2026-11 fingerprint of what the processes of a cluster share";
 
-/// How long a process that has found a difference waits for the others to find it, too.
+/// Maximum time that a process which has found a difference waits for the
+/// others to find it as well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The settings that a process shares with the others of its cluster.
+/// The settings that a process shares with the others of its cluster, including
+/// its version and the number of processes.
 pub fn shared(config: &Config) -> Shared {
     let mut all = Shared::new();
     let (mut brand, mut source) = (String::new(), String::new());
@@ -82,7 +87,8 @@ pub fn shared(config: &Config) -> Shared {
     all
 }
 
-/// Whether a setting changes no number and no promise, so that processes may have it each in their own way.
+/// Whether processes may have different values of a setting, because it affects
+/// no result and no guarantee.
 fn may_differ(path: &str) -> bool {
     const STREAMS: [&str; 5] = [
         "nats.input_stream",
@@ -100,7 +106,8 @@ fn may_differ(path: &str) -> bool {
         || ["workers.process", "workers.hosts"].contains(&path)
 }
 
-/// Devices may identify somebody: they are compared and never shown.
+/// Fingerprint of the fixed devices of a brand. Devices may identify a person:
+/// they are compared and never shown.
 fn fixed_devices(brand: &Brand) -> String {
     let mut devices = brand.sensors.fixed_devices.clone();
     devices.sort_unstable();
@@ -108,6 +115,8 @@ fn fixed_devices(brand: &Brand) -> String {
     fingerprint(&key, &devices)
 }
 
+/// The first 16 hexadecimal digits of keyed BLAKE3 over the parts, each
+/// preceded by its length.
 fn fingerprint(key: &[u8; 32], parts: &[String]) -> String {
     let mut hasher = blake3::Hasher::new_keyed(key);
     for part in parts {
@@ -127,10 +136,12 @@ pub fn difference(here: &Shared, there: &Shared) -> Option<(String, String, Stri
     Some((path.clone(), value(here), value(there)))
 }
 
-/// Publishes this process's settings; to be done before it connects to the others.
+/// Publishes the settings of this process, in place of those of an earlier run.
+/// Must precede the connection to the other processes.
 ///
 /// # Errors
-/// Where the broker does not take them.
+///
+/// A broker that does not store them.
 pub async fn publish(client: &Client, config: &Config) -> anyhow::Result<()> {
     if config.workers.hosts.len() <= 1 {
         return Ok(());
@@ -150,9 +161,16 @@ pub async fn publish(client: &Client, config: &Config) -> anyhow::Result<()> {
     say(client, SETTINGS, process, text).await
 }
 
+/// Topic of the settings of a process.
 const SETTINGS: &str = "settings";
+/// Topic on which a process confirms that it has read all settings.
 const READ: &str = "settings_read";
 
+/// Publishes a text on a topic of this process.
+///
+/// # Errors
+///
+/// A broker that does not store the message.
 async fn say(client: &Client, topic: &str, process: usize, text: String) -> anyhow::Result<()> {
     let subject = subject::cluster_topic(topic, &process.to_string());
     jetstream::new(client.clone())
@@ -165,6 +183,10 @@ async fn say(client: &Client, topic: &str, process: usize, text: String) -> anyh
 }
 
 /// What each process has published on a topic.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 async fn published(
     client: &Client,
     config: &Config,
@@ -189,10 +211,12 @@ async fn published(
     }
 }
 
-/// Compares the settings of all processes; to be done when they are connected and before any record goes in.
+/// Compares the settings of all processes. Must follow the connection to the
+/// other processes and precede every record.
 ///
 /// # Errors
-/// Where two processes differ, or the broker does not answer.
+///
+/// Two processes that differ, or a broker that does not answer.
 pub async fn compare(client: &Client, config: &Config) -> anyhow::Result<()> {
     let processes = config.workers.hosts.len();
     if processes <= 1 {

@@ -1,9 +1,24 @@
 //! The feed: messages of the input stream become epochs.
 //!
-//! One tick of messages makes one epoch; [`crate::epochs::tick`] says how long a tick is and what numbers epochs.
+//! The messages of one tick form one epoch; [`crate::epochs::tick`] defines the
+//! length of a tick and the numbers of epochs. The feed also decides when an
+//! epoch releases cells, which salt days are open, and when messages are
+//! acknowledged: only after the ledger has committed their epoch.
 //!
-//! The feed reads no more than the process can take: it waits for the workers when they lag, and for the ledger when too much
-//! is not durable yet. Unread messages stay with the broker.
+//! It reads no more than the process can handle. It waits for the workers when
+//! they lag, and for the ledger when too many epochs are not durable yet.
+//! Unread messages stay at the broker.
+//!
+//! An epoch without messages is sent if something else is due: a release, a
+//! query, a change of the stored records, the end of a salt day, or a position
+//! that has moved because messages of other processes were skipped. In a
+//! cluster every tick is an epoch, because a process cannot see whether another
+//! one has changed anything.
+//!
+//! The first release of a run waits until three things are in: the restored
+//! state, everything that the stream held at the start, and the rights requests
+//! that waited then. Before that, a cell would be incomplete, or would count a
+//! record that must be erased.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,14 +43,16 @@ use crate::report::telemetry::Telemetry;
 use crate::worker::output_watch::Republish;
 use crate::worker::threads::Workers;
 
-/// Messages and bytes in one epoch at most.
+/// Maximum number of messages in an epoch.
 const MAX_MESSAGES: usize = 20_000;
+/// Maximum number of payload bytes in an epoch; the last message may exceed it.
 const MAX_BYTES: usize = 32 << 20;
 
-/// How many epochs may wait to become durable.
+/// Maximum number of epochs that are not durable.
 const MAX_OPEN: u64 = 8;
 
-/// How often the position is kept where no message of this process moves it.
+/// Interval at which the position is stored while messages of other processes
+/// alone advance it.
 const KEEP: Duration = Duration::from_secs(1);
 
 /// The parts of the process that a feed works with.
@@ -54,7 +71,8 @@ pub struct Feed {
     pub watermark: watch::Receiver<DurablePosition>,
     /// Which stream is read.
     pub stream: StreamPosition,
-    /// The last sequence that the stream had at the start: before it is read, the numbers are not whole.
+    /// The last sequence that the stream had at the start: before it is read, the
+    /// numbers are not whole.
     pub past: u64,
     /// What was durable before.
     pub position: Option<Position>,
@@ -62,43 +80,56 @@ pub struct Feed {
     pub client: Client,
     /// The clocks that releases go by.
     pub clocks: Arc<Clocks>,
-    /// The newest arrival of before, Unix milliseconds by the stream's time; 0 where nothing came.
+    /// The newest arrival of before, Unix milliseconds by the stream's time; 0
+    /// where nothing came.
     pub newest: i64,
-    /// Whether everything that was to be forgotten before a restart is: before that nothing is released.
+    /// Whether everything that was to be forgotten before a restart is: before that
+    /// nothing is released.
     pub clear: watch::Receiver<bool>,
-    /// The request to publish all cells again, where the output stream has lost some.
+    /// The request to publish all cells again, where the output stream has lost
+    /// some.
     pub republish: Arc<Republish>,
 }
 
-/// A running feed.
+/// State of a running feed.
 struct Feeding {
     feed: Feed,
+    /// Assigns numbers to epochs.
     clock: EpochClock,
+    /// The last epoch.
     epoch: u64,
+    /// The first epoch of this run; 0 before it.
     first_epoch: u64,
+    /// Length of the current tick.
     tick: Tick,
+    /// Time of the last release.
     released: Option<Instant>,
+    /// Whether anything was fed since the last release.
     unreleased: bool,
     /// Whether all restored state and all earlier input went in, and were released.
     all_restored: bool,
     /// The arrival of the newest message, Unix milliseconds by the stream's time.
     newest: i64,
     arrivals: Arrivals,
-    /// For each brand whose clock goes by headers the newest arrival that these name, else 0.
+    /// For each brand whose clock goes by headers the newest arrival that these
+    /// name, else 0.
     named: Vec<i64>,
-    /// The salt days as they were when the clocks agreed last.
+    /// Open salt days when the clocks last agreed.
     salt_days: Vec<crate::epochs::clock::SaltDays>,
+    /// Number of marks sent to the ledger.
     marks: u64,
     /// The position that was marked last, if any is, and when.
     marked: (Option<u64>, Instant),
+    /// Last sequence number that was acknowledged.
     acknowledged: u64,
 }
 
 impl Feed {
-    /// Feeds the workers from the input until `stop` becomes true, and gives both back.
+    /// Feeds the workers until `stop` becomes true, and returns workers and input.
     ///
     /// # Errors
-    /// Where the input, the workers or the ledger cannot go on.
+    ///
+    /// Input, workers or ledger that cannot continue.
     pub async fn run(
         self,
         input: Input,
@@ -135,6 +166,8 @@ impl Feed {
 }
 
 impl Feeding {
+    /// The loop: collect messages, form an epoch, mark it at the ledger, send it to
+    /// the workers, acknowledge what is durable.
     async fn run(
         mut self,
         mut input: Input,
@@ -187,7 +220,12 @@ impl Feeding {
         }
     }
 
-    /// What comes within a tick.
+    /// Collects the messages of one tick. Returns them with the number of their
+    /// payload bytes.
+    ///
+    /// # Errors
+    ///
+    /// An error of the broker that a retry cannot resolve.
     async fn gather(&mut self, input: &mut Input) -> anyhow::Result<(Vec<Incoming>, u64)> {
         let until = Instant::now() + self.tick.length();
         let (mut messages, mut bytes) = (Vec::new(), 0);
@@ -224,7 +262,11 @@ impl Feeding {
         }
     }
 
-    /// The next epoch, or none where nothing has happened.
+    /// Forms the next epoch; `None` if there is nothing to do.
+    ///
+    /// An epoch releases cells if the cadence is due and all restored state and
+    /// earlier input are in; it is durable if it contains messages or changes, or
+    /// if the position has to be stored.
     fn batch(&mut self, messages: Vec<Incoming>, input: &Input, stopping: bool) -> Option<Batch> {
         let cadence = Duration::from_millis(self.feed.config.release.cadence_ms);
         let epoch = self.clock.now().max(self.epoch + 1);
@@ -278,8 +320,9 @@ impl Feeding {
         })
     }
 
-    /// Finds the salt days that are open. Whether these are others than before: days end without a message, too, when the
-    /// clocks agree only some time after a start.
+    /// Determines the open salt days. Returns whether they differ from those
+    /// before. Days end without a message as well, for example when the clocks
+    /// begin to agree only some time after a start.
     fn turn_salt_days(&mut self) -> bool {
         let newest = |brand| match self.arrivals.is_by_header(brand) {
             true => self.named.get(brand).copied().unwrap_or_default(),
@@ -291,12 +334,17 @@ impl Feeding {
         is_another
     }
 
-    /// Whether everything has been read that the stream had at the start.
+    /// Whether everything was read that the stream held at the start.
     fn is_past(&self, input: &Input) -> bool {
         input.caught_up() || input.next_sequence() > self.feed.past
     }
 
-    /// Says where the input stands behind an epoch, once there is room for it. False where `stop` came first.
+    /// Sends the input position after an epoch to the ledger, once few enough
+    /// epochs are open. Returns false if `stop` came first.
+    ///
+    /// # Errors
+    ///
+    /// A ledger that has stopped.
     async fn mark(
         &mut self,
         batch: &Batch,
@@ -343,6 +391,7 @@ impl Feeding {
         Ok(())
     }
 
+    /// Updates metrics and health, and adapts the length of the tick.
     fn measure(&mut self, input: &Input) {
         let connected = self.feed.client.connection_state() == ConnectionState::Connected;
         self.feed.telemetry.health.set_connected(connected);

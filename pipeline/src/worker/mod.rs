@@ -1,4 +1,11 @@
-//! The worker: threads that run the dataflow, what feeds them, and where their output goes.
+//! The worker: threads that run the dataflow, the feed of their input, and the
+//! routing of their output.
+//!
+//! ```text
+//!  input stream ─► feed ─► threads ─► thread (one each) ─► router ─┬─► ledger (durability)
+//!                             ▲                                   ├─► publisher ─► output stream
+//!                  restore ───┘                                   └─► queries, metrics, page
+//! ```
 
 pub mod agreement;
 pub mod feed;

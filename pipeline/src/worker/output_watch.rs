@@ -1,14 +1,20 @@
-//! Output watch: checks that the output stream still holds every published cell.
+//! Output watch: verifies that the output stream still holds every published
+//! cell.
 //!
-//! Published cells stand in the output stream alone. A stream that was deleted, purged or created again holds fewer cells than
-//! were published, and its readers cannot know. Each process therefore checks it every two seconds: the time of its creation,
-//! and its number of subjects, which never falls by itself. The number does not reveal a message that is lost in the round in
-//! which a new cell appears, so the subjects themselves are compared as well whenever anything was published, for a hundredth
-//! of the time at most: every subject of the last comparison, and every one acknowledged to this process since, must be there.
+//! Published cells are stored in the output stream alone. A stream that was
+//! deleted, purged or recreated holds fewer cells than were published, and its
+//! readers cannot know. Each process therefore checks two things every two
+//! seconds: the time of the stream's creation, and its number of subjects,
+//! which never decreases by itself. The number does not reveal a message that
+//! is lost in the same round in which a new cell appears. Whenever anything was
+//! published, the subjects themselves are therefore compared as well, for at
+//! most a hundredth of the time: every subject of the last comparison, and
+//! every one acknowledged to this process since, must exist.
 //!
-//! A missing stream is created again; one that somebody else has created must fit as at a start. Where anything is missing,
-//! every worker publishes all its cells again, in an epoch like any other, and the process is not ready until the broker has
-//! them.
+//! A missing stream is created again; one that somebody else has created must
+//! have the settings that a start requires. If anything is missing, every
+//! worker publishes all its cells again, in an epoch like any other, and the
+//! process is not ready until the broker has them.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,13 +29,13 @@ use crate::report::health::Health;
 use crate::report::tally::Tally;
 use crate::worker::publisher::PublisherCommand;
 
-/// How long a round is.
+/// Interval between two checks.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether an epoch is through.
+/// Interval between two checks whether an epoch is finished.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Comparing subjects may take this part of the time.
+/// Comparisons of subjects may take one part in this many of the time.
 const SHARE: u32 = 100;
 
 /// No republication is requested.
@@ -37,11 +43,13 @@ const NOTHING: u64 = 0;
 /// Republication is requested for the next epoch that may release.
 const WANTED: u64 = 1;
 
-/// A request to publish all cells again, and the epoch that carries it out.
+/// A request to publish all cells again, and the epoch that executes it. One
+/// atomic number: `NOTHING`, `WANTED`, or the epoch.
 #[derive(Debug, Default)]
 pub struct Republish(AtomicU64);
 
 impl Republish {
+    /// Requests a republication in the next epoch that may release.
     fn request(&self) {
         self.0.store(WANTED, SeqCst);
     }
@@ -56,10 +64,12 @@ impl Republish {
         self.0.store(epoch.max(WANTED + 1), SeqCst);
     }
 
+    /// The epoch that executes the request, once it is assigned.
     fn epoch(&self) -> Option<Epoch> {
         Some(self.0.load(SeqCst)).filter(|epoch| *epoch > WANTED)
     }
 
+    /// Completes the request.
     fn done(&self) {
         self.0.store(NOTHING, SeqCst);
     }
@@ -67,18 +77,18 @@ impl Republish {
 
 /// The subjects that the output stream must hold.
 pub struct KnownSubjects {
-    /// Those of the last comparison.
+    /// Subjects of the last comparison.
     subjects: SubjectSet,
-    /// Those that were acknowledged to this process since.
+    /// Subjects acknowledged to this process since then.
     acknowledged: Arc<Mutex<SubjectSet>>,
-    /// The last sequence of the stream before the last comparison.
+    /// Last sequence number of the stream at the last comparison.
     sequence: u64,
-    /// When they may be compared again.
+    /// Earliest time of the next comparison.
     due: Instant,
 }
 
 impl KnownSubjects {
-    /// The subjects that a publisher notes as acknowledged.
+    /// Begins with the subjects that the publisher has recorded as acknowledged.
     pub fn of(acknowledged: Arc<Mutex<SubjectSet>>) -> KnownSubjects {
         let subjects = take(&acknowledged);
         let (sequence, due) = (0, Instant::now());
@@ -90,7 +100,12 @@ impl KnownSubjects {
         }
     }
 
-    /// How many subjects of how many the stream has lost, where it is time to look.
+    /// Compares the subjects if a comparison is due. Returns the numbers of lost
+    /// and of known subjects, or `None` if nothing is lost.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
     async fn lost(
         &mut self,
         client: &Client,
@@ -113,7 +128,7 @@ impl KnownSubjects {
         Ok(Some((lost, before.len())).filter(|(lost, _)| *lost > 0))
     }
 
-    /// Nothing is known to be there.
+    /// Forgets all subjects: the stream is filled again.
     fn clear(&mut self) {
         take(&self.acknowledged);
         self.subjects = self.subjects.empty();
@@ -121,14 +136,14 @@ impl KnownSubjects {
     }
 }
 
-/// Takes all out of a set.
+/// Empties a set and returns its content.
 fn take(subjects: &Mutex<SubjectSet>) -> SubjectSet {
     let mut subjects = subjects.lock().unwrap_or_else(PoisonError::into_inner);
     let empty = subjects.empty();
     std::mem::replace(&mut subjects, empty)
 }
 
-/// The watch of the output stream.
+/// The task that watches the output stream.
 pub struct OutputWatch {
     /// The configuration.
     pub config: Config,
@@ -151,7 +166,7 @@ pub struct OutputWatch {
 }
 
 impl OutputWatch {
-    /// Checks the stream every round, until the task is aborted.
+    /// Checks the streams every round, until the task is aborted.
     pub async fn watch(mut self) {
         let mut failed = None;
         loop {
@@ -182,7 +197,13 @@ impl OutputWatch {
         }
     }
 
-    /// Checks the stream once. The reason, where it no longer holds every published cell.
+    /// Checks the streams once. Returns the reason if the output stream no longer
+    /// holds every published cell.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer, or a stream with settings that do not permit
+    /// its use.
     async fn look(&mut self) -> Result<Option<String>, NatsError> {
         let (client, nats) = (&self.client, &self.config.nats);
         let name = &nats.output_stream;
@@ -216,7 +237,8 @@ impl OutputWatch {
         Ok(None)
     }
 
-    /// Requests the republication of all cells, and returns when the broker has them.
+    /// Requests the republication of all cells, and returns when the broker has
+    /// them or the stream is lost again.
     async fn republish_all(&mut self) {
         self.republish.request();
         let threads = self.config.workers.threads.max(1);
@@ -247,6 +269,7 @@ impl OutputWatch {
     }
 }
 
+/// Whether the stream does not exist.
 fn is_gone(state: &Result<StreamState, NatsError>) -> bool {
     matches!(state, Err(error) if error.kind() == NatsErrorKind::Stream)
 }

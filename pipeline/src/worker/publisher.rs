@@ -1,6 +1,9 @@
 //! The publisher of released cells.
 //!
-//! Of each cell it keeps the newest value that the broker has not acknowledged, and no more, however long the broker is away.
+//! A cell is an absolute value, so that only its newest version matters. The
+//! publisher keeps for each cell the newest version that the broker has not
+//! acknowledged, and nothing else, however long the broker is unavailable:
+//! memory is bounded by the number of cells.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +12,7 @@ use tributary_connectors::nats::{Client, LatestPublisher, OutgoingMessage, Subje
 
 use crate::report::metrics::Metrics;
 
-/// Cells in flight to the broker.
+/// Maximum number of unacknowledged messages in flight.
 const WINDOW: usize = 512;
 
 /// A command to the publisher.
@@ -25,8 +28,13 @@ pub enum PublisherCommand {
     Confirm(oneshot::Sender<()>),
 }
 
-/// Publishes what comes until the channel ends, and waits until the broker has all of it. `acknowledged` takes the subjects that
-/// the broker has acknowledged.
+/// Publishes cells until the channel closes, and returns when the broker has
+/// acknowledged all of them. `acknowledged` receives the subjects that the
+/// broker has acknowledged.
+///
+/// # Errors
+///
+/// None; failed attempts are retried without limit.
 pub async fn publish(
     client: Client,
     mut outgoing: mpsc::UnboundedReceiver<PublisherCommand>,
@@ -70,6 +78,7 @@ pub async fn publish(
     Ok(())
 }
 
+/// Logs and counts a failed attempt.
 fn log_retry(flushed: Result<(), tributary_connectors::nats::NatsError>, metrics: &Metrics) {
     if let Err(error) = flushed {
         metrics.published(0, 0, 1);

@@ -1,9 +1,12 @@
-//! Replay: the same dataflow over traces, in process, until they end.
+//! Replay: the same dataflow over recorded traces, in process, until they end.
 //!
-//! Everything goes in as epochs of `--batch` messages, or fewer where a day ends; one release at the very end writes the
-//! cells. The number of workers and the size of the batches cannot show in them (invariant I1). What is past its retention
-//! by the trace's clock is taken back (`passes`), and by the same clock salt days are closed and settle. With a ledger, what is accepted is kept as well, so that a worker can
-//! start from it.
+//! Messages are fed in epochs of `--batch` messages, or fewer where a day ends;
+//! one release at the very end produces the cells. Neither the number of
+//! workers nor the size of batches affects them (invariant I1). Records past
+//! their retention by the clock of the trace are retracted
+//! ([`crate::worker::replay_retention`]), and salt days are closed and settled
+//! by the same clock. With a ledger, the accepted records are stored as well,
+//! so that a worker can start from it.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -32,34 +35,37 @@ use crate::report::tally::Tally;
 use crate::worker::replay_retention::{OfDay, ReplayRetention, UnderWay};
 use crate::worker::threads::Workers;
 
-/// What a replay has done.
+/// Result of a replay.
 pub struct Outcome {
     /// The released cells of every family, in order.
     pub cells: Vec<Cell>,
-    /// Refused lines, in the order of arrival.
+    /// Dead letters, in the order of arrival.
     pub dead: Vec<DeadLetter>,
-    /// The counters.
+    /// Counts of all threads.
     pub tally: Arc<Tally>,
-    /// Records that were taken back because they were past their retention, by [`Category`].
+    /// Number of records retracted because they were past their retention, by
+    /// [`Category`].
     pub past: [u64; Category::ALL.len()],
-    /// Messages that went in.
+    /// Number of messages fed.
     pub messages: u64,
-    /// From the first message to the last cell.
+    /// Time from the first message to the last cell.
     pub took: Duration,
 }
 
-/// Who looks on while a replay runs.
+/// Follows a replay while it runs.
 pub trait Observer {
-    /// Is called now and then with the number of messages so far.
+    /// Called from time to time with the number of messages so far.
     fn progress(&mut self, messages: u64);
 
-    /// Whether what came before a message that arrived at a time, Unix milliseconds, is to be released first.
+    /// Whether to release cells before the message that arrived at `at`, Unix
+    /// milliseconds.
     fn wants(&mut self, at: i64) -> bool {
         let _ = at;
         false
     }
 
-    /// Hears of the cells that a release has changed, and of what was counted so far. Whether to go on.
+    /// Receives the cells that a release has changed, and the counts so far.
+    /// Returns whether to continue.
     fn released(&mut self, cells: Vec<Cell>, tally: &Tally) -> bool {
         let _ = (cells, tally);
         true
@@ -72,18 +78,24 @@ impl<F: FnMut(u64)> Observer for F {
     }
 }
 
-/// The clock of a trace went back by so much that a ping may belong to a salt day that was closed. A record is judged by
-/// its own arrival, and so the trace can only be replayed with all days open.
+/// The clock of a trace went back so far that a ping may belong to a salt day
+/// that was closed. A record is evaluated as of its own arrival, so that such a
+/// trace can be replayed only with all days open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the clock of the trace went back over a salt day that was closed")]
 pub struct ClockWentBack;
 
-/// Runs messages through the dataflow until they end or nobody wants to see more, `batch` an epoch, and keeps what is
-/// accepted in a ledger where there is one. The outcome has the cells of the last release. Where `closes_days` is set,
-/// salt days are closed and settled by the clock of the trace, so that memory does not grow with its length.
+/// Feeds messages to the dataflow, `batch` per epoch, until they end or the
+/// observer stops the replay. With a ledger, accepted records are stored in it.
+/// The outcome contains the cells of the last release.
+///
+/// With `closes_days`, salt days are closed and settled by the clock of the
+/// trace, so that memory does not grow with its length.
 ///
 /// # Errors
-/// [`ClockWentBack`], only where `closes_days` is set; and what the lines, the workers and the ledger fail with.
+///
+/// [`ClockWentBack`], only with `closes_days`; errors of the lines, the workers
+/// and the ledger.
 pub fn run<E>(
     config: &Config,
     lines: impl Iterator<Item = Result<TraceLine, E>>,
@@ -239,7 +251,8 @@ where
     })
 }
 
-/// The way for answers. When the threads that hold it have ended, nobody waits any more.
+/// Access to the queries for the threads' listener. When the threads have
+/// ended, dropping it ends the queries that still wait.
 struct Answered(Queries);
 
 impl Drop for Answered {
@@ -248,38 +261,46 @@ impl Drop for Answered {
     }
 }
 
-/// After how much of the trace's time salt days are looked up again, milliseconds.
+/// Interval of trace time after which the open salt days are determined again,
+/// in milliseconds.
 const LOOK_UP: i64 = 60_000;
 
-/// The pause between two checks whether a release is out.
+/// Interval between two checks whether a release is finished.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A replay under way.
+/// State of a running replay.
 struct Feeding {
+    /// The worker threads.
     workers: Workers,
+    /// Executes the futures of retention passes.
     runtime: Runtime,
+    /// The retention passes.
     passes: ReplayRetention,
+    /// Queries of the passes.
     queries: Queries,
+    /// The next epoch.
     epoch: u64,
-    /// The way to the ledger, where there is one.
+    /// Channel to the thread that writes the ledger, if there is one.
     pages: Option<SyncSender<WriteBatch>>,
-    /// What goes in with the next epoch.
+    /// Retractions for the next epoch.
     changes: Vec<Event>,
-    /// The salt days by the clock of the trace; none where they are never closed.
+    /// Open salt days by the clock of the trace; `None` if days are never closed.
     days: Option<OpenDays>,
 }
 
-/// Which salt days are open by the clock of a trace.
+/// The salt days that are open by the clock of a trace.
 struct OpenDays {
     config: Config,
     /// The newest arrival so far, Unix milliseconds.
     newest: i64,
-    /// The open salt days of the last batch, and the newest arrival then.
+    /// The open salt days when they were last determined.
     open_days: Vec<SaltDays>,
+    /// The newest arrival at that time.
     open_days_at: i64,
 }
 
 impl OpenDays {
+    /// The state before the first message.
     fn new(config: &Config) -> OpenDays {
         OpenDays {
             config: config.clone(),
@@ -289,7 +310,8 @@ impl OpenDays {
         }
     }
 
-    /// The days for an epoch. They are looked up once in a while, so that small epochs cost little.
+    /// The open salt days for an epoch. They are determined once per `LOOK_UP`, so
+    /// that small epochs stay cheap.
     fn of_epoch(&mut self) -> Vec<SaltDays> {
         if self.newest >= self.open_days_at.saturating_add(LOOK_UP) {
             self.open_days = salt_days(&self.config, |_| self.newest);
@@ -298,7 +320,8 @@ impl OpenDays {
         self.open_days.clone()
     }
 
-    /// Whether a message may hold a ping of a day that was closed, although by its own arrival it counts.
+    /// Whether a message may contain a ping of a day that was closed, although the
+    /// day was open at the message's own arrival.
     fn is_over(&self, line: &TraceLine) -> bool {
         let is_ping = || line.subject.split('.').nth(3) == Some(Kind::Ping.name());
         line.at < self.open_days_at && is_ping() && {
@@ -314,7 +337,8 @@ impl OpenDays {
 }
 
 impl Feeding {
-    /// Hands an epoch to the workers, with the changes and questions that wait for it. Whether they still run.
+    /// Sends an epoch to the workers, with the changes and queries that wait for
+    /// it. Returns false if they have stopped.
     fn send(&mut self, messages: Vec<Incoming>, release: Option<i64>) -> bool {
         let epoch = self.epoch;
         self.epoch += 1;
@@ -332,7 +356,8 @@ impl Feeding {
         })
     }
 
-    /// Releases what has come so far, and waits until all of it is reported. Returns whether the workers still run.
+    /// Releases cells, and waits until all of them are reported. Returns false if
+    /// the workers have stopped.
     fn release(&mut self, messages: Vec<Incoming>, at: i64, tally: &Tally, threads: usize) -> bool {
         let epoch = self.epoch;
         let mut runs = self.settle() && self.send(messages, Some(at));
@@ -343,7 +368,8 @@ impl Feeding {
         runs
     }
 
-    /// Ends the epoch and with it the day, and begins the passes of the days that follow. Whether the workers still run.
+    /// Ends the epoch with the day, and begins the passes of the days that follow.
+    /// Returns false if the workers have stopped.
     fn end_day(&mut self, messages: Vec<Incoming>, days: (i64, i64), number: u64) -> bool {
         if !self.settle() {
             return false;
@@ -356,8 +382,8 @@ impl Feeding {
         self.send(messages, None)
     }
 
-    /// Waits for what the passes so far have found, and takes it back with the next epoch. Whether the workers still
-    /// run.
+    /// Waits for the answers of the passes, and retracts what they found in the
+    /// next epoch. Returns false if the workers have stopped.
     fn settle(&mut self) -> bool {
         while let Some(mut pass) = self.passes.take() {
             let Ok(found) = self.wait(&mut pass) else {
@@ -377,7 +403,12 @@ impl Feeding {
         true
     }
 
-    /// Waits for the answers of a pass; where they lead to further questions, these go in with epochs of their own.
+    /// Waits for the answers of a pass. Further queries that they lead to are sent
+    /// in epochs of their own.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     fn wait(&mut self, pass: &mut UnderWay) -> Result<Option<OfDay>, WorkerStopped> {
         let handle = self.runtime.handle().clone();
         handle.block_on(std::future::poll_fn(|cx| {
@@ -391,7 +422,11 @@ impl Feeding {
     }
 }
 
-/// Closes a ledger, without what was past its time.
+/// Closes a ledger, after a rewrite without what was past its retention.
+///
+/// # Errors
+///
+/// Any error of the ledger.
 fn close(mut ledger: Ledger, passes: &ReplayRetention) -> anyhow::Result<()> {
     let evidence: BTreeMap<BrandId, i64> = passes.evidence_before().into_iter().collect();
     let may_hold_old = ledger.stats().entries.evidence > 0;
@@ -410,14 +445,14 @@ fn close(mut ledger: Ledger, passes: &ReplayRetention) -> anyhow::Result<()> {
     Ok(ledger.close()?)
 }
 
-/// The thread that writes the ledger, and gives it back.
+/// The thread that writes the ledger; it returns the ledger at the end.
 type Keeping = JoinHandle<anyhow::Result<Option<Ledger>>>;
 
-/// Pages that wait for the disk.
+/// Maximum number of write batches that wait for the disk.
 const WAITING: usize = 16;
 
-/// Writes pages to a ledger until they end; without a ledger they go nowhere.
-/// At the end the ledger comes back.
+/// Starts the thread that writes batches to a ledger until the channel closes.
+/// Without a ledger, batches are discarded.
 fn keep(ledger: Option<Ledger>) -> (Keeping, SyncSender<WriteBatch>) {
     let (sender, pages) = sync_channel::<WriteBatch>(WAITING);
     let keeper = std::thread::spawn(move || {

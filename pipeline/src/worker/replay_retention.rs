@@ -1,10 +1,15 @@
-//! The retention of a replay: passes by the clock of its trace.
+//! Retention in a replay: passes according to the clock of the trace.
 //!
-//! The clock is the newest arrival. Whenever a UTC day begins by it, a pass covers the records so far, as a worker that was
-//! always up would have made it, also for each day on which nothing arrived. The first day has nothing to cover. What is
-//! retracted therefore depends on the trace alone, and neither batches nor workers show (invariant I1). An epoch ends where a
-//! day does, and carries the queries; the next one carries the retractions, and while its messages are gathered the queries are
-//! answered. Where links of a brand expire, they are judged by the day of the last pass.
+//! The clock is the newest arrival. Whenever a UTC day begins by it, a pass
+//! covers the records so far, as in a worker that was always running, also for
+//! each day on which nothing arrived. The first day has nothing to cover. What
+//! is retracted therefore depends on the trace alone, and neither on the size
+//! of batches nor on the number of workers (invariant I1).
+//!
+//! An epoch ends where a day does and carries the queries; the next one carries
+//! the retractions. The queries are answered while the messages of that epoch
+//! are collected. If links of a brand expire, they are evaluated as of the day
+//! of the last pass.
 
 use std::pin::Pin;
 
@@ -18,39 +23,46 @@ use crate::epochs::queries::WorkerStopped;
 use crate::privacy::retention::{Category, Retention};
 use crate::privacy::retention_pass::{link_times, past, with_link_ttl};
 
-/// Milliseconds of a day.
+/// Length of a day in milliseconds.
 const DAY: i64 = 86_400_000;
 
-/// The records of each brand that are past their retention on a day.
+/// A day (since 1970-01-01), and for each brand the records that are past their
+/// retention on it.
 pub type OfDay = (i64, Vec<(BrandId, ExpiredSet)>);
 
-/// A pass that waits for its answers: the first of some days on which any record is past its retention, if there is one.
+/// A pass that waits for its answers: the first of several days on which any
+/// record is past its retention, or `None`.
 pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, WorkerStopped>>>>;
 
-/// The passes of a replay.
+/// The state of the passes of a replay.
 pub struct ReplayRetention {
+    /// Queries to the dataflow.
     queries: Queries,
+    /// Retention of each brand.
     brands: Vec<(BrandId, Retention)>,
-    /// The brands whose links end.
+    /// Brands whose links expire.
     links: Vec<BrandId>,
     /// The UTC day of the newest arrival, days since 1970; none before the first.
     day: Option<i64>,
+    /// The pass that waits for its answers.
     under_way: Option<UnderWay>,
-    /// How many records were taken back, by [`Category`].
+    /// Number of retracted records, by [`Category`].
     expired: [u64; Category::ALL.len()],
 }
 
-/// A pass that is under way.
+/// A pass that waits for its answers.
 pub struct UnderWay {
     /// What it waits for.
     pub answers: Answers,
+    /// The last day that the pass covers.
     last: i64,
-    /// The place in the order of arrival behind which it is made.
+    /// Place in the order of arrival of its retractions: after everything the pass
+    /// covers.
     pub arrival: Arrival,
 }
 
 impl ReplayRetention {
-    /// None yet.
+    /// The state before the first message.
     pub fn new(config: &Config, queries: Queries) -> ReplayRetention {
         let brands = config.brands.iter();
         ReplayRetention {
@@ -65,7 +77,8 @@ impl ReplayRetention {
         }
     }
 
-    /// Turns the clock to an arrival, Unix milliseconds: the days that begin by it, first and last.
+    /// Advances the clock to an arrival, Unix milliseconds. Returns the first and
+    /// last of the days that begin by it.
     pub fn turn(&mut self, at: i64) -> Option<(i64, i64)> {
         let day = at.div_euclid(DAY);
         let before = self.day.replace(self.day.map_or(day, |now| now.max(day)));
@@ -74,7 +87,8 @@ impl ReplayRetention {
             .map(|before| (before + 1, day))
     }
 
-    /// Begins the passes of some days, behind a place in the order of arrival. Its questions wait for the next epoch.
+    /// Begins the passes of several days, as of a place in the order of arrival.
+    /// Their queries wait for the next epoch.
     pub fn begin(&mut self, first: i64, last: i64, arrival: Arrival) {
         let (queries, brands, links) = (
             self.queries.clone(),
@@ -92,12 +106,13 @@ impl ReplayRetention {
         }
     }
 
-    /// The pass that is under way, to be waited for.
+    /// Takes the pass that waits for its answers.
     pub fn take(&mut self) -> Option<UnderWay> {
         self.under_way.take()
     }
 
-    /// What of a pass is taken back. Where days are left to pass over, that has begun.
+    /// The records to retract according to the answers of a pass. Begins the pass
+    /// for the days that are left.
     pub fn found(&mut self, pass: &UnderWay, found: Option<OfDay>) -> Vec<(BrandId, ExpiredSet)> {
         let Some((day, all)) = found else {
             return Vec::new();
@@ -114,12 +129,13 @@ impl ReplayRetention {
         all
     }
 
-    /// How many records were taken back, by [`Category`].
+    /// Number of retracted records, by [`Category`].
     pub fn expired(&self) -> [u64; Category::ALL.len()] {
         self.expired
     }
 
-    /// Before which time evidence of consent is past its own, for each brand; none before a pass was made.
+    /// For each brand, the time in Unix milliseconds before which evidence of
+    /// consent is past its retention; empty before the first pass.
     pub fn evidence_before(&self) -> Vec<(BrandId, i64)> {
         let day = self.day.into_iter();
         day.flat_map(|day| self.brands.iter().map(move |brand| (day, brand)))
@@ -128,8 +144,16 @@ impl ReplayRetention {
     }
 }
 
-/// The first of some days on which anything is past its time, and what. Where on the last of them nothing is, nothing is
-/// on any: what is held does not change meanwhile, and a day later no less of it is past its time.
+/// The first of several days on which any record is past its retention, with
+/// these records.
+///
+/// A binary search, because expiry is monotonic while no message is fed: what
+/// is past its retention on a day is so on every later one. If nothing is on
+/// the last day, nothing is on any.
+///
+/// # Errors
+///
+/// [`WorkerStopped`].
 async fn first_day(
     queries: Queries,
     brands: Vec<(BrandId, Retention)>,

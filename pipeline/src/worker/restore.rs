@@ -1,8 +1,16 @@
-//! Restore: state of before a restart goes into the dataflow again.
+//! Restore: the state of before a restart is fed into the dataflow again.
 //!
-//! The blocks of the ledger go in as they are read, many to an epoch, and the worker threads open them; then follow the
-//! published cells. All of it belongs to the first epochs, which no clock numbers, and the last of these is the same on every
-//! process of the cluster: when it is finished, every process has restored its state.
+//! The blocks of the ledger are fed as they are read, many per epoch, and the
+//! worker threads decrypt them. Process 0 then feeds the published cells of all
+//! brands. All of this belongs to epochs with small numbers, below those of any
+//! clock. The last of them, `LAST`, has the same number on every process of the
+//! cluster: when it is finished, every process has restored its state.
+//!
+//! The ledger contains no derived state. Sessions, identity graph, attribution
+//! and cells are recomputed from the records, on any number of threads, by the
+//! operators that process live input: there is no second code path that could
+//! disagree with the first. The published cells are fed to compare them with
+//! the recomputed ones, so that only differences are published after a restart.
 
 use std::time::{Duration, Instant};
 
@@ -19,17 +27,24 @@ use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 use crate::worker::threads::Workers;
 
-/// Entries of the ledger in one epoch, about.
+/// Approximate number of ledger entries per epoch.
 const ENTRIES: u64 = 200_000;
 
-/// Cells in one epoch.
+/// Maximum number of published cells per epoch.
 const CELLS: usize = 20_000;
 
-/// The epoch that ends restoring: later than all before, earlier than any clock's.
+/// The epoch that ends the restore: above all epochs of the restore, below
+/// those of any clock.
 const LAST: u64 = 1 << 32;
 
-/// Restores, and gives the workers back once every process has. `now` is the time of this start, Unix milliseconds:
-/// what was released by a clock that was ahead of it counts as released now.
+/// Restores the state, and returns the workers once every process has done so.
+/// `now` is the time of this start in Unix milliseconds: a cell that was
+/// released by a clock ahead of it counts as released now.
+///
+/// # Errors
+///
+/// A damaged ledger, a broker that does not answer, or worker threads that have
+/// stopped.
 pub async fn restore(
     client: &Client,
     config: &Config,
@@ -71,6 +86,11 @@ pub async fn restore(
     Ok(workers)
 }
 
+/// Feeds the salts and blocks of the ledger. Returns the next epoch.
+///
+/// # Errors
+///
+/// A damaged block, or worker threads that have stopped.
 fn ledger(
     mut recovered: Recovery,
     workers: Workers,
@@ -98,7 +118,12 @@ fn ledger(
     Ok((workers, epoch + 1))
 }
 
-/// The cells as they stand in the output stream.
+/// Feeds the cells in the output stream, brand by brand. Returns the next
+/// epoch.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 async fn restore_published(
     client: &Client,
     config: &Config,
@@ -128,7 +153,14 @@ async fn restore_published(
     Ok(epoch)
 }
 
-/// The cells of one brand, from an epoch on; returns the next epoch, and how many messages hold no cell.
+/// Feeds the cells of one brand, beginning with `epoch`. Returns the next
+/// epoch, and the number of messages that are not cells of this version.
+///
+/// Feeding a cell twice, after a failed attempt, changes nothing.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 async fn restore_published_of(
     client: &Client,
     config: &Config,
@@ -147,7 +179,7 @@ async fn restore_published_of(
         let mut published = Vec::with_capacity(messages.len());
         for message in messages {
             let name = message.subject.split('.').nth(3).unwrap_or_default();
-            let family = Family::ALL.into_iter().find(|family| family.name() == name);
+            let family = Family::of(name);
             match family.and_then(|family| parse_cell(family, &message.payload)) {
                 Some((cell, _)) if cell.values.is_empty() => {}
                 Some((cell, released)) => published.push((cell, released.min(now))),
@@ -164,6 +196,11 @@ async fn restore_published_of(
     }
 }
 
+/// Sends restored state as one epoch.
+///
+/// # Errors
+///
+/// Worker threads that have stopped.
 fn send(workers: &Workers, epoch: u64, restored: Restored) -> anyhow::Result<()> {
     let sent = workers.send(Batch {
         epoch,

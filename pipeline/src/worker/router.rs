@@ -1,4 +1,5 @@
-//! The router of outputs: each report of a worker thread goes to the part of the process that it concerns.
+//! The router of outputs: passes each report of a worker thread to the part of
+//! the process that it concerns.
 //!
 //! | report | receiver |
 //! |---|---|
@@ -6,6 +7,16 @@
 //! | accepted, expired and settled records, destroyed salts | the ledger |
 //! | answers | the queries that wait for them |
 //! | finished epochs | the tally, the queries, the health |
+//!
+//! It runs on the thread that reports and never blocks: all channels are
+//! unbounded, and their senders are throttled by the number of epochs in
+//! flight. Each channel preserves the order of its sender, so that the ledger
+//! receives the pings of a salt day before the command to destroy the day's
+//! salts.
+//!
+//! Cells are applied to the released cells before they are sent to the
+//! publisher: `/metrics` and the page never show an older value than the output
+//! stream.
 
 use std::sync::Arc;
 
@@ -20,15 +31,15 @@ use crate::report::health::Health;
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
 
-/// The receivers of the worker threads' reports.
+/// The receivers of the reports.
 pub struct OutputRouter {
     /// Counts of all threads.
     pub tally: Arc<Tally>,
-    /// Queries that wait for their answers.
+    /// Queries that wait for answers.
     pub queries: Queries,
     /// The released cells.
     pub cells: SharedCells,
-    /// The health, which notes progress.
+    /// Health of the process, which needs to know about progress.
     pub health: Arc<Health>,
     /// The publisher of cells.
     pub publisher_tx: mpsc::UnboundedSender<PublisherCommand>,
@@ -37,8 +48,8 @@ pub struct OutputRouter {
 }
 
 impl OutputRouter {
-    /// Passes a report on. A closed channel means that the process stops; nothing is lost, since all that is not durable
-    /// is read again.
+    /// Passes a report on. A closed channel means that the process is stopping;
+    /// nothing is lost, since everything that is not durable is read again.
     pub fn route(&self, report: Report) {
         match report {
             Report::Cells(epoch, cells) => {
@@ -86,6 +97,7 @@ impl OutputRouter {
         }
     }
 
+    /// Sends a command to the task that owns the ledger.
     fn to_ledger(&self, command: LedgerCommand) {
         let _ = self.ledger_tx.send(command);
     }

@@ -1,114 +1,102 @@
-//! One worker thread.
+//! One worker thread of the process: it decodes its share of each epoch, feeds
+//! the dataflow, and steps it.
 //!
-//! It decodes its share of every epoch, puts accepted events into the dataflow and on the page for the ledger, steps the
-//! dataflow, and reports what comes out.
+//! An epoch passes through three phases. `begin` decodes the messages of the
+//! batch; the accepted events enter the dataflow and the write batch for the
+//! ledger at the same time, so that the two never disagree. The epoch then
+//! stays open until every ping has its salt. `end` applies the internal
+//! changes, closes salt days, asks the queries, and advances the input
+//! frontier, which lets the dataflow finish the epoch.
 //!
-//! It holds no lock while it works, and never blocks inside an epoch: salts are requested a day ahead, and a ping whose salt is
-//! not drawn yet waits in the intake. Its epoch stays open while the thread goes on stepping and reporting, and ends when all
-//! of its pings are in.
+//! The thread takes no lock while it works and never blocks inside an epoch.
+//! Salts are requested a day ahead; a ping whose salt has not been allocated
+//! yet waits in the intake while the thread keeps stepping the dataflow and
+//! reporting its output. At most `AHEAD` epochs are unfinished at a time, which
+//! bounds the memory for updates in flight.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use timely::worker::Worker;
-use tributary_config::model::{Config, Kind};
-use tributary_connectors::clock::BrandClock;
+use tributary_config::model::Kind;
 use tributary_connectors::dead_letter::DeadLetter;
-use tributary_connectors::decode::{Decoder, Ignored, Message, Sink, Withdrawal};
-use tributary_ledger::{Keyring, WriteBatch};
+use tributary_connectors::decode::{Decoder, Message, Withdrawal};
+use tributary_ledger::WriteBatch;
 use tributary_operators::ask::Question;
-use tributary_operators::cell::Cell;
-use tributary_operators::dataflow::{Dataflow, Output, Tokenized, build};
+use tributary_operators::dataflow::{Output, build};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
-use tributary_operators::record::{BrandId, Day, IdSet, Ping};
+use tributary_operators::record::BrandId;
 use tributary_operators::settings::Settings;
 
 use crate::epochs::batch::{Batch, Incoming, InternalChange, Listener, Report, Restored};
 use crate::epochs::clock::SaltDays;
-use crate::privacy::objections::{ObjectionSnapshot, Objections};
-use crate::privacy::retention::ArrivalFilter;
 use crate::report::counts::Counts;
 
+mod intake;
+mod opener;
+mod outputs;
 mod settling;
 
+use intake::{IngestSink, Intake};
+pub use opener::BlockOpener;
 use settling::Settling;
 
-/// How many epochs a worker may run ahead of the cluster.
+/// Maximum number of epochs that a thread may have ended before the whole
+/// cluster has finished them. Beyond it the thread takes no further batch.
 const AHEAD: usize = 4;
 
-/// How long an idle worker sleeps unless it is woken.
+/// Maximum time that an idle thread parks before it looks for a batch again.
+/// Timely wakes it earlier when a message from another worker arrives.
 const NAP: Duration = Duration::from_millis(2);
 
-/// Opens the blocks of the ledger, and filters what arrives.
-#[derive(Clone)]
-pub struct BlockOpener {
-    keyring: Arc<Keyring>,
-    /// The clock of each brand: days follow the configured time zone.
-    clocks: BTreeMap<BrandId, BrandClock>,
-    /// The objection list.
-    objections: Arc<Objections>,
-    /// Refuses records that are past their retention when they arrive.
-    arrival_filter: ArrivalFilter,
-}
-
-impl BlockOpener {
-    /// An opener for the brands of a configuration.
-    pub fn new(config: &Config, keyring: Arc<Keyring>, objections: Arc<Objections>) -> BlockOpener {
-        let clocks = config.brands.iter();
-        let clocks = clocks.map(|brand| {
-            let clock = BrandClock::new(&brand.timezone, 0);
-            (BrandId::of(&brand.name), clock)
-        });
-        BlockOpener {
-            keyring,
-            clocks: clocks.collect(),
-            objections,
-            arrival_filter: ArrivalFilter::new(config),
-        }
-    }
-}
-
-/// One worker thread: its decoder, its end of the dataflow, and its open epoch.
+/// State of one worker thread: its decoder, its instance of the dataflow, and
+/// the open epoch.
+///
+/// Timely operators are not `Send`, so the value is created on the thread that
+/// uses it and stays there.
 pub struct WorkerThread {
+    /// Index of the thread within this process, from 0.
     thread: usize,
+    /// Decodes messages; it also knows which label names this thread has announced.
     decoder: Decoder,
+    /// Decrypts restored blocks and refuses records that must not enter.
     opener: BlockOpener,
+    /// Receives accepted events.
     intake: Intake,
+    /// Callback that receives every [`Report`] of this thread.
     listener: Listener,
+    /// Outputs of the dataflow since the last report, each with its epoch. Shared
+    /// with the output operator, which runs within `Worker::step` on this same
+    /// thread.
     outputs: Rc<RefCell<Vec<(Epoch, Output)>>>,
+    /// Dead letters of the open epoch.
     dead: Vec<DeadLetter>,
+    /// Input frontiers of ended epochs that the cluster has not finished,
+    /// ascending.
     ahead: VecDeque<Epoch>,
-    /// The epoch that was begun and has not ended.
+    /// The epoch that has begun and not ended. No batch is taken while it is set.
     open: Option<Open>,
+    /// For each brand, the salt days that were open at the last epoch.
     salt_days: BTreeMap<BrandId, SaltDays>,
+    /// Salt days that are closed and whose totals are not durable yet. Only the
+    /// first worker of the cluster receives any.
     settling: Settling,
-    /// The labels that nothing named at the end of an epoch.
+    /// Labels that the dataflow no longer references, with the epoch as of which
+    /// that holds. The next epoch withdraws them.
     unused: BTreeMap<(BrandId, Label), Epoch>,
-    /// Whether everything from before a restart has gone in here.
+    /// Whether the restore of this thread is complete: the first batch without
+    /// restored state sets it.
     is_restored: bool,
 }
 
-/// Puts accepted events into the dataflow and on the page for the ledger.
-struct Intake {
-    dataflow: Dataflow,
-    counts: Counts,
-    /// The page of the open epoch; none where nothing of it goes to a ledger.
-    page: Option<WriteBatch>,
-    /// The salts that a page has carried to the ledger.
-    sealed: BTreeSet<(BrandId, Day)>,
-    /// The pings of this thread in the ledger.
-    pings: BTreeMap<(BrandId, Day), u64>,
-    /// The pings of the open epoch that wait for a salt, each with the kind of its message.
-    waiting: Vec<(&'static str, Ping)>,
-}
-
-/// An epoch that was begun: what is left to be done when its pings are in.
+/// The part of a [`Batch`] that `end` needs once all pings of the epoch have
+/// their salts. The fields have the meaning that they have in the batch.
 struct Open {
     epoch: Epoch,
     durable: bool,
@@ -121,7 +109,8 @@ struct Open {
 }
 
 impl WorkerThread {
-    /// Builds the dataflow on a worker; `thread` is its number in this process.
+    /// Builds the dataflow on `worker`. `thread` is the index of the thread within
+    /// this process.
     pub fn new(
         worker: &mut Worker,
         thread: usize,
@@ -159,7 +148,10 @@ impl WorkerThread {
         }
     }
 
-    /// Works until the batches end and everything is through, on every worker.
+    /// Processes batches until their channel is disconnected and the dataflow has
+    /// finished on every worker of the cluster.
+    ///
+    /// Between batches the thread steps the dataflow and parks for at most `NAP`.
     pub fn run(mut self, worker: &mut Worker, batches: &Receiver<Batch>) {
         loop {
             let is_free = self.open.is_none() && self.ahead.len() < AHEAD;
@@ -189,7 +181,8 @@ impl WorkerThread {
         self.report();
     }
 
-    /// Begins an epoch, and ends it where no ping has to wait.
+    /// Opens an epoch: restores state if the batch carries any, decodes the
+    /// messages, and ends the epoch at once if no ping waits for a salt.
     fn begin(&mut self, batch: Batch) {
         let Batch {
             epoch,
@@ -252,7 +245,11 @@ impl WorkerThread {
         self.resume();
     }
 
-    /// Withdraws the words that nothing names any more, before the epoch uses any.
+    /// Withdraws the label names that nothing references any more, before this
+    /// epoch can use one of them.
+    ///
+    /// A label that the decoder has used since the dataflow reported it is checked
+    /// again instead.
     fn withdraw_words(&mut self) {
         for ((brand, label), as_of) in std::mem::take(&mut self.unused) {
             let Intake { dataflow, page, .. } = &mut self.intake;
@@ -270,7 +267,8 @@ impl WorkerThread {
         }
     }
 
-    /// Asks for the salts of the days that are open, tomorrow included. One thread of a process asks for all.
+    /// Requests the salts of all open salt days, tomorrow included. Only thread 0
+    /// of a process does so, and only when the days have changed.
     fn draw_salts(&mut self, salt_days: &[SaltDays]) {
         for days in salt_days.iter().filter(|_| self.thread == 0) {
             if self.salt_days.get(&days.brand) != Some(days) {
@@ -281,7 +279,8 @@ impl WorkerThread {
         }
     }
 
-    /// Ends the open epoch, where there is one and no ping has to wait any more.
+    /// Retries the pings that wait for a salt, and ends the open epoch when none is
+    /// left.
     fn resume(&mut self) {
         if self.open.is_none() {
             return;
@@ -296,6 +295,11 @@ impl WorkerThread {
         }
     }
 
+    /// Applies internal changes, reports what was accepted, closes salt days, asks
+    /// queries, and advances the input to the next epoch.
+    ///
+    /// The order matters: the ledger must receive the pings of a salt day before
+    /// this worker closes the day.
     fn end(&mut self, open: Open) {
         let Open {
             epoch,
@@ -359,7 +363,11 @@ impl WorkerThread {
         self.ahead.push_back(epoch + 1);
     }
 
-    /// Puts in the state of before a restart.
+    /// Feeds the state of before a restart into the dataflow: salts first, then the
+    /// entries of the blocks, then the published cells.
+    ///
+    /// A block that cannot be decrypted or decoded is reported as
+    /// [`Report::Unreadable`], which ends the process.
     fn restore(&mut self, restored: Restored) {
         let Restored {
             blocks,
@@ -399,217 +407,5 @@ impl WorkerThread {
         for (cell, at) in published {
             dataflow.restore_cell(cell, at);
         }
-    }
-
-    /// Reports the output of the dataflow, and which epochs are finished.
-    fn report(&mut self) {
-        let mut finished = None;
-        while let Some(before) = self.ahead.front().copied() {
-            if !self.intake.dataflow.is_done_before(before) {
-                break;
-            }
-            self.ahead.pop_front();
-            finished = Some(before);
-        }
-        let outputs = std::mem::take(&mut *self.outputs.borrow_mut());
-        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
-        let mut expired = Vec::new();
-        for (epoch, output) in outputs {
-            match output {
-                // Every thread hears of it, and one of them tells the ledger.
-                Output::Expired(record) if self.thread == 0 => expired.push(record),
-                Output::Expired(_) => {}
-                Output::Cell {
-                    cell,
-                    is_new,
-                    released,
-                } => cells
-                    .entry(epoch)
-                    .or_default()
-                    .push((cell, is_new, released)),
-                Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
-                Output::Unused(brand, label) => drop(self.unused.insert((brand, label), epoch)),
-                Output::SettledHour(day, settled) => self.settling.add(epoch, day, settled),
-                Output::SaltDaysClosed(brand, before) => self.settling.close(epoch, brand, before),
-            }
-        }
-        for (epoch, cells) in cells {
-            (self.listener)(Report::Cells(epoch, cells));
-        }
-        if !expired.is_empty() {
-            (self.listener)(Report::Expired(expired));
-        }
-        self.settle(finished);
-        let (forgotten, settled) = {
-            let mut salt_cache = self.intake.dataflow.salt_cache();
-            // How many pings a day has here is known once all blocks are open; another thread may be ahead.
-            let settled = match self.is_restored {
-                true => salt_cache.take_settled(),
-                false => Vec::new(),
-            };
-            (salt_cache.take_forgotten(), settled)
-        };
-        for (brand, before) in forgotten {
-            let sealed = &mut self.intake.sealed;
-            sealed.retain(|(of, day)| *of != brand || *day >= before);
-            (self.listener)(Report::SaltsDestroyed(brand, before));
-        }
-        for (brand, before) in settled {
-            let is_settled =
-                |(of, day): &(BrandId, Day), _: &mut u64| *of == brand && *day < before;
-            let pings = self.intake.pings.extract_if(.., is_settled);
-            let pings = pings.map(|(_, pings)| pings).sum();
-            *self.intake.counts.settled_pings.entry(brand).or_default() += pings;
-            (self.listener)(Report::Settled {
-                brand,
-                before,
-                pings,
-            });
-        }
-        if let Some(before) = finished {
-            self.intake.counts.stages = self.intake.dataflow.stats.snapshot();
-            self.intake.counts.consents = self.intake.dataflow.stats.published_consents();
-            let counts = self.intake.counts.clone();
-            (self.listener)(Report::Finished {
-                thread: self.thread,
-                before,
-                counts,
-            });
-        }
-    }
-
-    /// Hands over the days that have settled on the whole cluster, and says of those that are durable that they are.
-    fn settle(&mut self, finished: Option<Epoch>) {
-        for settled in finished.map_or_else(Vec::new, |before| self.settling.take(before)) {
-            for (brand, days) in settled.days() {
-                *self.intake.counts.settled_days.entry(brand).or_default() += days;
-            }
-            let (done, durable) = channel();
-            let page = settled.page();
-            self.settling.wait(durable, settled);
-            (self.listener)(Report::Settle { page, done });
-        }
-        for (brand, before) in self.settling.durable() {
-            self.intake.dataflow.confirm_settled(brand, before);
-        }
-    }
-}
-
-impl Intake {
-    /// Takes a ping, or sets it aside until its salt is known.
-    fn ping(&mut self, kind: &'static str, ping: Ping) {
-        match self.dataflow.tokenize(ping) {
-            Tokenized::Ping(ping) => self.event(kind, Event::TokenizedPing { ping }),
-            Tokenized::Pending(ping) => self.waiting.push((kind, ping)),
-            // Read again after a restart: the sums of its day hold it.
-            Tokenized::Closed => {
-                let ignored = self.counts.ignored.entry(Ignored::SettledPing);
-                *ignored.or_default() += 1;
-            }
-        }
-    }
-
-    fn event(&mut self, kind: &'static str, event: Event) {
-        if let Some(brand) = counted_for(&event) {
-            *self.counts.accepted.entry((brand, kind)).or_default() += 1;
-        }
-        if let (Some(page), Some(brand)) = (&mut self.page, brand_of(&event)) {
-            if let Event::TokenizedPing { ping } = &event {
-                let day = (ping.brand, ping.salt_day);
-                *self.pings.entry(day).or_default() += 1;
-                if self.sealed.insert(day)
-                    && let Some(salt) = self.dataflow.salt_cache().salt(ping.brand, ping.salt_day)
-                {
-                    page.salt(ping.brand, ping.salt_day, salt.clone());
-                }
-            }
-            page.push(brand, &event);
-        }
-        self.dataflow.apply(event);
-    }
-}
-
-/// Receives what the decoder finds in a message, and passes it to the intake.
-struct IngestSink<'a> {
-    objections: ObjectionSnapshot,
-    intake: &'a mut Intake,
-    dead: &'a mut Vec<DeadLetter>,
-    arrival_filter: &'a mut ArrivalFilter,
-    /// When the message arrived, Unix milliseconds.
-    at: i64,
-    /// The kind that the message's subject names.
-    kind: &'static str,
-}
-
-impl IngestSink<'_> {
-    /// Takes an event unless its subject has objected or it is past its retention; counts what it refuses.
-    fn take(&mut self, event: Event, earlier: &[IdSet]) {
-        if self.objections.refuses(&event, earlier) {
-            if let Some(brand) = counted_for(&event) {
-                *self.intake.counts.suppressed.entry(brand).or_default() += 1;
-            }
-            return;
-        }
-        if self.arrival_filter.refuses(&event, self.at) {
-            if counted_for(&event).is_some() {
-                let ignored = self.intake.counts.ignored.entry(Ignored::PastRetention);
-                *ignored.or_default() += 1;
-            }
-            return;
-        }
-        match event {
-            Event::Ping { ping } => self.intake.ping(self.kind, ping),
-            event => self.intake.event(self.kind, event),
-        }
-    }
-}
-
-impl Sink for IngestSink<'_> {
-    fn event(&mut self, event: Event) {
-        self.take(event, &[]);
-    }
-
-    fn rekeyed_event(&mut self, event: Event, earlier: &[IdSet]) {
-        self.take(event, earlier);
-    }
-
-    fn dead_letter(&mut self, dead: DeadLetter) {
-        self.dead.push(dead);
-    }
-
-    fn ignore(&mut self, what: Ignored) {
-        *self.intake.counts.ignored.entry(what).or_default() += 1;
-    }
-
-    fn unread_sections(&mut self, brand: BrandId, sections: u32) {
-        let unread = self.intake.counts.unread_sections.entry(brand).or_default();
-        *unread += u64::from(sections);
-    }
-}
-
-/// The brand for which an event counts as a record or a ping. A web record brings its consent and the evidence along:
-/// it counts once.
-fn counted_for(event: &Event) -> Option<BrandId> {
-    let is_counted = match event {
-        Event::LabelName { .. } | Event::Evidence { .. } | Event::LinkTime { .. } => false,
-        Event::Put { record, .. } => !record.is_attached(),
-        _ => true,
-    };
-    brand_of(event).filter(|_| is_counted)
-}
-
-/// The brand that an event belongs to, where it says so.
-fn brand_of(event: &Event) -> Option<BrandId> {
-    match event {
-        Event::Put { record, .. } => Some(record.brand),
-        Event::Ping { ping } => Some(ping.brand),
-        Event::TokenizedPing { ping } => Some(ping.brand),
-        Event::DropDevice { device } => Some(device.brand),
-        Event::SettledHour { settled } => Some(settled.brand),
-        Event::LabelName { brand, .. }
-        | Event::Evidence { brand, .. }
-        | Event::SaltDaysClosed { brand, .. }
-        | Event::LinkTime { brand, .. } => Some(*brand),
-        Event::Drop { .. } => None,
     }
 }

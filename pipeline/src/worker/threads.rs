@@ -1,12 +1,22 @@
-//! Worker threads: messages in, epochs through the dataflow, reports out.
+//! Worker threads: batches go in, epochs pass through the dataflow, reports
+//! come out.
 //!
-//! A [`Batch`] is one epoch. Its messages are split over the threads of this process in order. Each thread decodes its share
-//! and puts the records into the dataflow, which sends them to the workers that own them, on any process. A thread reports at
-//! once what it has accepted, encoded for the ledger. A thread runs a few epochs ahead of the cluster at most and then takes
-//! no more batches, so that memory stays bounded and the feeder feels the back pressure.
+//! A [`Batch`] is one epoch. Its messages are divided among the threads of this
+//! process in order of arrival. Each thread decodes its share and feeds the
+//! records to the dataflow, which exchanges them with the workers that own
+//! them, on any process. A thread runs at most a few epochs ahead of the
+//! cluster and then accepts no more batches: memory stays bounded, and the feed
+//! experiences back pressure.
 //!
-//! This module does not know where messages come from, nor what becomes of a report: a replay and a running worker each bring
-//! their own feeder and receiver.
+//! The division of the messages affects no result. A record carries its place
+//! in the order of arrival, and every operator is independent of the order of
+//! updates within an epoch, so that any number of threads on any number of
+//! hosts computes the same cells (invariant I1).
+//!
+//! This module knows neither the source of the messages nor the effect of a
+//! report: a replay and a running worker each bring their own feed and
+//! listener. A panic of a thread ends the process in a release build (`panic =
+//! "abort"`), because the state of the dataflow is recomputed at the restart.
 
 use std::mem::ManuallyDrop;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -25,19 +35,29 @@ use crate::epochs::batch::{Batch, Listener, Restored};
 use crate::privacy::objections::Objections;
 use crate::worker::thread::{BlockOpener, WorkerThread};
 
-/// The way to one thread: its batches, and itself to be woken, once it runs.
+/// Access to one thread: the channel of its batches, and the thread itself, to
+/// unpark it, once it runs.
 type ThreadHandle = (SyncSender<Batch>, Arc<Mutex<Option<Thread>>>);
 
 /// The running threads of this process.
 pub struct Workers {
+    /// One handle per thread. Dropping them ends the input.
     ends: Vec<ThreadHandle>,
-    /// Joined in [`Workers::finish`] and nowhere else: after a failure nobody waits for threads that cannot end.
+    /// Join handles of Timely. [`Workers::finish`] alone joins them: after a
+    /// failure, nothing waits for threads that cannot end.
     guards: ManuallyDrop<WorkerGuards<Result<(), String>>>,
 }
 
 impl Workers {
-    /// Starts the threads, and with several hosts waits until all processes have found each other. The keyring
-    /// opens what is restored.
+    /// Starts the threads. With several hosts, this waits until all processes have
+    /// connected to each other.
+    ///
+    /// `keyring` opens restored blocks, `objections` refuses arriving records, and
+    /// `listener` receives the reports of all threads.
+    ///
+    /// # Errors
+    ///
+    /// Hosts that cannot be reached, or threads that cannot be created.
     pub fn start(
         config: &Config,
         settings: Arc<Settings>,
@@ -87,7 +107,12 @@ impl Workers {
         Ok(Workers { ends, guards })
     }
 
-    /// Hands a batch to the threads; waits while they are behind. Returns whether they still run.
+    /// Sends a batch to the threads and waits while they are behind. Returns false
+    /// if they have stopped.
+    ///
+    /// Messages and restored blocks are divided among the threads. The first thread
+    /// receives everything that must be fed exactly once: changes, queries, salts,
+    /// published cells and the release time.
     pub fn send(&self, batch: Batch) -> bool {
         let Batch {
             epoch,
@@ -145,7 +170,11 @@ impl Workers {
         true
     }
 
-    /// Ends the input and waits until everything is through.
+    /// Ends the input and waits until every epoch is finished.
+    ///
+    /// # Errors
+    ///
+    /// The failure of a thread.
     pub fn finish(self) -> anyhow::Result<()> {
         drop(self.ends);
         for outcome in ManuallyDrop::into_inner(self.guards).join() {
@@ -157,6 +186,8 @@ impl Workers {
     }
 }
 
+/// Locks a mutex. A poisoned lock is used as it is: no critical section here
+/// can leave its data incomplete.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
 //! Bad input among good: each bad line is refused with its reason and counted, and the cells are those of
-//! the good lines alone. Values that name nobody, and spellings of telephone numbers and addresses, join whom they should.
+//! the good lines alone. Values that name nobody, and spellings of telephone numbers and addresses, join the right person.
 
 use crate::support::{World, succeed, tributary};
 

@@ -13,9 +13,9 @@ use tributary_testkit::NatsServer;
 /// 2025-10-07 10:00 in Paris, Unix milliseconds.
 const MORNING: i64 = 1_759_824_000_000;
 
-/// Devices that stay in a store for half an hour and are heard every minute.
+/// Devices that stay in a store for half an hour and are detected every minute.
 fn pings() -> Vec<TraceLine> {
-    let heard = (0..30).flat_map(|minute| {
+    let pings = (0..30).flat_map(|minute| {
         (0..40).map(move |device| {
             let ts = MORNING + minute * 60_000 + device;
             let data = serde_json::json!({
@@ -30,7 +30,7 @@ fn pings() -> Vec<TraceLine> {
             }
         })
     });
-    heard.collect()
+    pings.collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! How commands end: an error is one line that says its cause once, a reader who has gone is none, a broker that is not
+//! How commands end: an error is one line that says its cause once, a reader that has closed its end is none, a broker that is not
 //! there yet is waited for by a worker and not for long by anybody else, and a binary says what it was built from.
 
 use std::collections::BTreeSet;
@@ -175,6 +175,7 @@ fn a_reader_who_has_gone_ends_every_command_quietly() {
         "consent {\"7\":true}",
         "reference",
         "reference --data-protection",
+        "reference --cells",
         "rules --runbook-url https://a.example/b",
         "keys new another.secret --print",
         "--help",
@@ -229,7 +230,9 @@ async fn a_worker_waits_for_a_broker_that_is_not_there_yet() {
         assert!(why.contains("waiting for the broker"), "{why}");
         // SIGTERM ends it at once, and SIGHUP does not.
         worker.signal_with("-HUP");
-        until("it has heard", || worker.said("SIGHUP has no effect"));
+        until("it has received the signal", || {
+            worker.said("SIGHUP has no effect")
+        });
         assert!(worker.lives());
         let asked = Instant::now();
         worker.signal();
@@ -243,7 +246,7 @@ async fn a_worker_waits_for_a_broker_that_is_not_there_yet() {
                 .get("/readyz")
                 .is_some_and(|(status, _)| status == 200)
         });
-        // What it was built from is told everywhere alike.
+        // The commit that it was built from is the same everywhere.
         let (_, metrics) = worker.get("/metrics").unwrap();
         let info = format!("tributary_build_info{{commit=\"{COMMIT}\",version=\"{VERSION}\"}} 1");
         assert!(metrics.contains(&info), "{metrics}");

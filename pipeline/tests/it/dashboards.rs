@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
-use crate::dashboards_parts::prometheus::{Ending, Prometheus, heard, program};
+use crate::dashboards_parts::prometheus::{Ending, Prometheus, program, wait_for_line};
 use crate::dashboards_parts::reference::Reference;
 use crate::dashboards_parts::{Dashboard, Rule, all_rules, filled, grafana, read, rules, text};
 use crate::support::story::{play, ready, until};
@@ -296,7 +296,7 @@ fn the_demo_fills_the_panels() {
     command.args(["demo", "--listen", "127.0.0.1:0", "--events", "20000"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut demo = Ending(child.expect("the demo starts"));
-    let address = heard(demo.0.stdout.take().unwrap(), |line| {
+    let address = wait_for_line(demo.0.stdout.take().unwrap(), |line| {
         let address = line.split("http://").nth(1)?.split('/').next()?;
         Some(address.to_owned())
     });

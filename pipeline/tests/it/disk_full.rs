@@ -60,6 +60,6 @@ async fn a_full_disk_is_waited_for() {
     let mut verify = tributary();
     verify.args(["ledger", "verify", "--config"]);
     verify.arg(world.path("tributary.toml")).arg(disk.ledger(0));
-    let told = String::from_utf8(succeed(&mut verify).stdout).unwrap();
-    assert!(told.contains("sound"), "{told}");
+    let output = String::from_utf8(succeed(&mut verify).stdout).unwrap();
+    assert!(output.contains("sound"), "{output}");
 }

@@ -10,7 +10,7 @@
 //! - `toml`, `json` and `conf` are read by what reads them;
 //! - `text` is a picture.
 //!
-//! A block that cannot be run begins with `# Not run: ` and the reason. It is counted and told.
+//! A block that cannot be run begins with `# Not run: ` and the reason. It is counted and reported.
 //!
 //! Commands within sentences and in `--help` are read by the command line's own parser, so that none names an option that
 //! does not exist or leaves out one that is needed.

@@ -219,7 +219,7 @@ fn persons(set: &DataSet) -> Vec<Option<u64>> {
     Graph::new(settings, Default::default()).apply_epoch(0, sets, &mut out);
     let person_of: HashMap<u128, u64> = out
         .into_iter()
-        .filter_map(|(told, _)| match told {
+        .filter_map(|(fact, _)| match fact {
             GraphOut::Assigned { set, person, .. } => Some((set, person)),
             _ => None,
         })

@@ -59,20 +59,23 @@ async fn a_running_worker_takes_a_new_secret() {
         let right = with_secrets(&world, &["secret", "second"]);
         std::fs::write(world.path("right.toml"), &right).unwrap();
         // The worker's own file is still the old one, ...
-        let told = not_rotated(&world, "right.toml");
-        assert!(told.contains("process 0 continues"), "{told}");
-        assert!(told.contains("other secrets than the configuration that this was asked with"));
+        let output = not_rotated(&world, "right.toml");
+        assert!(output.contains("process 0 continues"), "{output}");
+        assert!(output.contains("other secrets than the configuration that this was asked with"));
         // ... has a secret that is not there, ...
         std::fs::write(&config, right.replace("second", "nowhere")).unwrap();
-        let told = not_rotated(&world, "right.toml");
-        assert!(told.contains("409") && told.contains("nowhere"), "{told}");
+        let output = not_rotated(&world, "right.toml");
+        assert!(
+            output.contains("409") && output.contains("nowhere"),
+            "{output}"
+        );
         // ... or drops the one that everything is sealed under.
         for strangers in [&["stranger"][..], &["stranger", "second"]] {
             configure_secrets(&world, strangers);
-            let told = not_rotated(&world, "tributary.toml");
+            let output = not_rotated(&world, "tributary.toml");
             assert!(
-                told.contains("do not go on from those that it had"),
-                "{told}"
+                output.contains("do not go on from those that it had"),
+                "{output}"
             );
         }
         assert_eq!(keys(&world), before);
@@ -93,8 +96,8 @@ async fn a_running_worker_takes_a_new_secret() {
         let mut explain = tributary();
         explain.args(["explain", "person", "--json", "--config"]);
         let explain = explain.arg(&config).args([&named, &named]);
-        let told = succeed(explain).stdout;
-        assert!(String::from_utf8_lossy(&told).contains("\"known\":[true,true]"));
+        let output = succeed(explain).stdout;
+        assert!(String::from_utf8_lossy(&output).contains("\"known\":[true,true]"));
         // The log has nothing of it, and neither has the disk what the old secret opens.
         let secret = std::fs::read_to_string(world.path("second")).unwrap();
         assert!(!worker.said(secret.trim()));
@@ -104,8 +107,8 @@ async fn a_running_worker_takes_a_new_secret() {
         assert!(verified(&world, 0));
         configure_secrets(&world, &["secret"]);
         assert!(!verified(&world, 0));
-        let told = refusal(&world, &[]);
-        assert!(told.contains("sealed under another secret"), "{told}");
+        let output = refusal(&world, &[]);
+        assert!(output.contains("sealed under another secret"), "{output}");
         configure_secrets(&world, &["secret", "second"]);
     });
 
@@ -148,8 +151,8 @@ async fn every_process_of_a_cluster_takes_it_or_none() {
         configure_secrets(&world, &["secret", "second"]);
         // The second process was forgotten, so that the first does not begin either.
         let before = keys(&world);
-        let told = not_rotated(&world, "tributary.toml");
-        assert!(told.contains("process 1 continues"), "{told}");
+        let output = not_rotated(&world, "tributary.toml");
+        assert!(output.contains("process 1 continues"), "{output}");
         assert_eq!(keys(&world), before);
         copy();
         let moved = rotated(&world);
@@ -173,8 +176,8 @@ fn with_no_worker_it_says_so() {
         return;
     };
     let world = World::new(10, Some(&server.nats()), "");
-    let told = not_rotated(&world, "tributary.toml");
-    assert!(told.contains("no worker answers on tributary.keys.orchard.0"));
+    let output = not_rotated(&world, "tributary.toml");
+    assert!(output.contains("no worker answers on tributary.keys.orchard.0"));
     // The help says what to do with a stopped one.
     let help = succeed(tributary().args(["keys", "rotate", "--help"]));
     assert!(String::from_utf8_lossy(&help.stdout).contains("With a directory"));

@@ -54,8 +54,8 @@ async fn words_that_nothing_names_are_forgotten_and_come_back() {
         until("all are held", || held(&worker) >= 600.0);
     });
     let words = || {
-        let told = inspect(&world.ledger(0));
-        let segments = told["segments"].as_array().unwrap().iter();
+        let inspection = inspect(&world.ledger(0));
+        let segments = inspection["segments"].as_array().unwrap().iter();
         let of = |segment: &serde_json::Value| segment["entries"]["word"].as_u64().unwrap();
         segments.map(of).sum::<u64>()
     };

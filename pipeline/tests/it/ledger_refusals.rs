@@ -1,4 +1,4 @@
-//! Ledgers that must not be gone on with: in use, another key's, a newer version's, damaged, another process's. The
+//! Ledgers that a worker must refuse: in use, another key's, a newer version's, damaged, another process's. The
 //! worker refuses to start, says which file it is and what to do, and leaves the directory as it was to the byte. Only
 //! the torn end of a commit is no reason: it is cut, and read again.
 
@@ -13,7 +13,7 @@ use tributary_connectors::nats::Client;
 use tributary_ledger::{Keyring, Ledger, Options};
 use tributary_testkit::NatsServer;
 
-/// A world of which half is in a ledger, and the worker is gone.
+/// A world of which half is in a ledger, and the worker has ended.
 async fn half_way(world: &World, broker: &Nats) -> Client {
     let client = ready(broker).await;
     let lines: Vec<_> = world.trace().collect();
@@ -44,9 +44,12 @@ async fn the_rest_comes(world: &World, broker: &Nats, client: &Client, worker: W
 /// The worker refuses, names all of `words`, and changes nothing in a directory.
 fn refuses(world: &World, directory: &Path, arguments: &[&str], words: &[&str]) {
     let before = contents(directory);
-    let told = tokio::task::block_in_place(|| refusal(world, arguments));
+    let refusal_text = tokio::task::block_in_place(|| refusal(world, arguments));
     for word in words {
-        assert!(told.contains(word), "it does not say {word:?}: {told}");
+        assert!(
+            refusal_text.contains(word),
+            "it does not say {word:?}: {refusal_text}"
+        );
     }
     assert!(contents(directory) == before, "the directory has changed");
 }

@@ -220,10 +220,10 @@ async fn a_rights_stream_that_is_lost_is_no_silent_loss() {
             log
         });
         assert_eq!(log.matches(words).count(), 1, "{case}");
-        let told = tokio::task::block_in_place(|| refusal(&world, &[]));
+        let refusal_text = tokio::task::block_in_place(|| refusal(&world, &[]));
         assert!(
-            told.contains(name) && told.contains("--accept-loss"),
-            "{told}"
+            refusal_text.contains(name) && refusal_text.contains("--accept-loss"),
+            "{refusal_text}"
         );
     }
     let worker = Worker::start(&config, &["--accept-loss"]);

@@ -71,7 +71,7 @@ fn what_is_exported_is_exactly_the_table() {
             sample.check(row, name);
             assert!(
                 seen.insert((sample.name, &sample.labels)),
-                "{name} is told twice: {sample:?}"
+                "{name} appears twice: {sample:?}"
             );
         }
         for (place, label) in row

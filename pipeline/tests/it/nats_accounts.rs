@@ -1,4 +1,4 @@
-//! The accounts of `config/NATS_ACCOUNTS.md`, at a real server with a real worker: a brand delivers, asks and is told, and
+//! The accounts of `config/NATS_ACCOUNTS.md`, at a real server with a real worker: a brand delivers, submits requests and receives their status, and
 //! reaches nothing of another brand, whatever its login may do in its own account (invariant I7).
 
 use crate::support::Worker;
@@ -65,8 +65,8 @@ async fn deliver(client: &Client, brand: &str, store: &str) -> Option<Value> {
     let request = async_nats::Request::new()
         .payload(sale(store).into())
         .timeout(Some(std::time::Duration::from_secs(2)));
-    let told = client.send_request(subject, request).await.ok()?;
-    serde_json::from_slice(&told.payload).ok()
+    let response = client.send_request(subject, request).await.ok()?;
+    serde_json::from_slice(&response.payload).ok()
 }
 
 fn erase(id: &str) -> String {
@@ -89,7 +89,7 @@ async fn a_brands_login_reaches_its_own_brand_alone() {
     let shop = login(&server, "acme_shop").await;
     // Bolt listens to all that its account lets it hear, and to what acme's would.
     let mut overheard = bolt.subscribe("tributary.>").await.unwrap();
-    let mut told = acme
+    let mut statuses = acme
         .subscribe("tributary.rights.acme.status")
         .await
         .unwrap();
@@ -141,7 +141,7 @@ async fn a_brands_login_reaches_its_own_brand_alone() {
         assert!(nothing, "{api}");
     }
 
-    // Acme's own programs deliver, ask and are told.
+    // Acme's own programs deliver, submit requests and receive their status.
     let taken = deliver(&shop, "acme", "lyon").await.unwrap();
     assert!(taken["seq"].is_u64(), "{taken}");
     let cell = cells.next().await.unwrap();
@@ -160,7 +160,7 @@ async fn a_brands_login_reaches_its_own_brand_alone() {
     );
     let mut words = Vec::new();
     while words.last().is_none_or(|word| word != "completed") {
-        let status = told.next().await.unwrap();
+        let status = statuses.next().await.unwrap();
         let status: Value = serde_json::from_slice(&status.payload).unwrap();
         assert_eq!(status["id"], "from-acme", "{status}");
         words.push(status["status"].as_str().unwrap().to_owned());
@@ -179,7 +179,7 @@ async fn a_brands_login_reaches_its_own_brand_alone() {
         .await
         .unwrap();
 
-    // Bolt is told of its own, and has heard nothing before.
+    // Bolt receives its own statuses, and has received none before.
     ask(&bolt, Topic::Rights, "bolt", erase("of-bolt"))
         .await
         .unwrap();

@@ -87,8 +87,8 @@ async fn a_restart_tells_nothing_anew() {
         worker.stop();
         before
     });
-    let told = last(&client, &broker.output_stream).await;
-    assert!(told > 100, "{told} cells");
+    let published = last(&client, &broker.output_stream).await;
+    assert!(published > 100, "{published} cells");
 
     let worker = Worker::start(&config, &[]);
     tokio::task::block_in_place(|| {
@@ -96,5 +96,5 @@ async fn a_restart_tells_nothing_anew() {
         until("the metrics are as before", || shown(&worker) == before);
         worker.stop();
     });
-    assert_eq!(last(&client, &broker.output_stream).await, told);
+    assert_eq!(last(&client, &broker.output_stream).await, published);
 }

@@ -187,7 +187,7 @@ fn the_page_of_the_demo() {
             assert_eq!(found, json!([]), "{width} {scheme} {window}");
             if let Some(axe) = &axe {
                 browser.eval(axe);
-                let run = "axe.run().then((told) => told.violations.map((of) => \
+                let run = "axe.run().then((results) => results.violations.map((of) => \
                            of.id + ': ' + of.nodes.map((node) => node.target.join(' ')).join(', ')))";
                 assert_eq!(
                     browser.eval(run),

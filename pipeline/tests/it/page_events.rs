@@ -97,12 +97,12 @@ async fn listeners_hear_of_changes_and_are_bounded() {
 
     let (status, mut acme) = Listener::open(address, "").await;
     assert_eq!(status, 200);
-    let told = acme.next("status").await;
-    assert_eq!(told["brands"], json!(["acme", "zeta"]));
-    assert_eq!(told["ready"], json!(false));
+    let status = acme.next("status").await;
+    assert_eq!(status["brands"], json!(["acme", "zeta"]));
+    assert_eq!(status["ready"], json!(false));
     assert!(
-        told["reasons"][0].as_str().unwrap().contains("NATS"),
-        "{told}"
+        status["reasons"][0].as_str().unwrap().contains("NATS"),
+        "{status}"
     );
     assert_eq!(taken(&acme.next("model").await), &json!(100));
     // A brand's events hold nothing of another's.
@@ -117,7 +117,7 @@ async fn listeners_hear_of_changes_and_are_bounded() {
     assert_eq!(unknown.next("model").await["brand"], "acme");
     drop(unknown);
 
-    // Health changes are told, and so are cells; a heartbeat comes where nothing happens.
+    // Changes of health are sent, and so are cells; a heartbeat comes where nothing happens.
     state.telemetry.health.set_connected(true);
     state.telemetry.health.set_caught_up(true);
     while acme.next("status").await["ready"] == json!(false) {}
@@ -132,7 +132,7 @@ async fn listeners_hear_of_changes_and_are_bounded() {
     while others.len() < MAX_LISTENERS - 2 {
         match Listener::open(address, "").await {
             (200, listener) => others.push(listener),
-            // The place of the one that has gone is not free yet.
+            // The place of the listener that has left is not free yet.
             (503, _) => tokio::time::sleep(Duration::from_millis(20)).await,
             (status, _) => panic!("{status}"),
         }

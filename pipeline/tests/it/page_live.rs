@@ -1,4 +1,4 @@
-//! The page of a running worker in a real browser: numbers move without a reload; a worker that is killed is told of;
+//! The page of a running worker in a real browser: numbers move without a reload; a killed worker is reported;
 //! and when it is back on its address the page goes on by itself.
 
 use crate::page_browser::Browser;

@@ -147,9 +147,9 @@ async fn the_page_says_what_is_the_matter() {
         browser.until(&says("#notice", "3 of 7 segments"));
         *state.cells.lock() = PublishedCells::default();
         state.cells.lock().apply(&orders("acme", "EUR", 1));
-        let heard = "performance.now()";
-        let heard = browser.eval(heard).as_f64().unwrap();
-        browser.until(&format!("performance.now() > {} + 1500", heard));
+        let now = "performance.now()";
+        let now = browser.eval(now).as_f64().unwrap();
+        browser.until(&format!("performance.now() > {} + 1500", now));
         assert_eq!(browser.eval(&shows("TND\u{a0}1.005")), json!(true));
         for scheme in ["light", "dark"] {
             browser.look(390, 844, scheme);

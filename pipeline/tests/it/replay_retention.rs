@@ -132,7 +132,7 @@ fn a_trace_of_one_day_and_a_leap_of_fifty_years() {
         write(&lines).unwrap();
         let (_, summary) = replay(&world, &[]);
         let (held, ignored) = match is_past {
-            // By its own arrival this one was in time, although the clock stood later.
+            // By its own arrival this one was in time, although the clock was later.
             true => (2, serde_json::json!({})),
             false => (1, left_out.clone()),
         };

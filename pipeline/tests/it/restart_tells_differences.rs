@@ -1,4 +1,4 @@
-//! What stands outside is compared, not told again: a restart with nothing new publishes nothing, one with a stricter
+//! Published cells are compared, not published again: a restart with nothing new publishes nothing, one with a stricter
 //! gate closes the cells that may no longer be shown, shows `other` in their place and moves no other, and one in the middle of the first publication
 //! brings the rest. The metrics show all of them as before.
 
@@ -72,7 +72,7 @@ async fn a_restart_tells_only_what_differs() {
     });
     let cells = outside(&client, &broker).await;
     assert_stands(&broker, &expected, &refused).await;
-    let told = last(&client, &broker.output_stream).await;
+    let published = last(&client, &broker.output_stream).await;
 
     // Nothing is new.
     let worker = Worker::start(&config, &[]);
@@ -81,7 +81,7 @@ async fn a_restart_tells_only_what_differs() {
         until("the metrics are as before", || shown(&worker) == before);
         worker.stop();
     });
-    assert_eq!(last(&client, &broker.output_stream).await, told);
+    assert_eq!(last(&client, &broker.output_stream).await, published);
 
     // The gate is stricter, and does not wait until a change is mixed with others.
     configure(&world, "k = 1", "k = 6\nk_delta = 1");
@@ -100,13 +100,13 @@ async fn a_restart_tells_only_what_differs() {
             // What is hidden may be shown together.
             None => others += 1,
             Some((stood_at, _)) if sequence == *stood_at => {}
-            // Paths are told in multiples of what the gate asks for.
+            // Paths are published in multiples of what the gate asks for.
             Some(_) if !value.is_null() && of_paths.iter().any(|of| subject.contains(of)) => {
                 assert_eq!(value["conversions"].as_i64().unwrap() % 6, 0, "{subject}");
                 coarser += 1;
             }
-            Some((_, stood)) => {
-                assert!(value.is_null(), "{subject} was {stood} and is {value}");
+            Some((_, old)) => {
+                assert!(value.is_null(), "{subject} was {old} and is {value}");
                 closed += 1;
             }
         }
@@ -115,7 +115,7 @@ async fn a_restart_tells_only_what_differs() {
     assert!(closed - others >= expected.len() - fewer.len());
     let now = last(&client, &broker.output_stream).await;
     let all = closed + others + coarser;
-    assert_eq!(now, told + all as u64, "each is told once");
+    assert_eq!(now, published + all as u64, "each is published once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,5 +152,9 @@ async fn a_publication_that_was_broken_off_is_finished() {
     });
     assert_stands(&broker, &expected, &refused).await;
     let cells = outside(&client, &broker).await;
-    assert_eq!(output().await, cells.len() as u64, "no cell was told twice");
+    assert_eq!(
+        output().await,
+        cells.len() as u64,
+        "no cell was before twice"
+    );
 }

@@ -1,4 +1,4 @@
-//! What is past its retention is gone at the start of a worker: from the numbers, which are those of a world that never
+//! What is past its retention is deleted at the start of a worker: from the numbers, which are those of a world that never
 //! had it, and from the ledger. How much that will be a dry run has said before, and changed nothing.
 
 use crate::support::story::{assert_stands, configure, inspect, last, play, ready, until};

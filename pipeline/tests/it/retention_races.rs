@@ -70,18 +70,18 @@ impl Scene {
     }
 
     /// Waits until the only cell of a family that stands outside says this.
-    async fn wait_for(&self, family: &str, told: &str) {
+    async fn wait_for(&self, family: &str, value: &str) {
         let family = format!("\"family\":\"{family}\"");
         let begun = std::time::Instant::now();
         loop {
             let cells = published(&self.server.nats()).await;
             let cells: Vec<&String> = cells.iter().filter(|cell| cell.contains(&family)).collect();
-            if cells.len() == 1 && cells[0].contains(told) {
+            if cells.len() == 1 && cells[0].contains(value) {
                 return;
             }
             assert!(
                 begun.elapsed() < crate::support::PATIENCE,
-                "{told}: {cells:#?}"
+                "{value}: {cells:#?}"
             );
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
@@ -193,7 +193,7 @@ async fn every_process_of_a_cluster_drops_what_one_judged() {
     // What was judged has left both ledgers: at most what a correction in the other one has superseded is left.
     let left = 2 * SALES as u64 / 2;
     let is_gone = || entries("drop") == 0 && entries("put") <= left;
-    run("what was judged is gone", &is_gone, end);
+    run("what was evaluated is deleted", &is_gone, end);
     scene.wait_for_takings(SALES * 100).await;
 }
 

@@ -1,6 +1,6 @@
 //! Rights requests come in through the stream, the NATS service, OpenDSR over HTTP and the command: whichever it was,
-//! the same is done, once, and told on the status subject. What is none gets a clear word at the door or there, and no
-//! word anywhere says about whom. Two thousand at once are all answered; `TRIBUTARY_RIGHTS_AT_ONCE` makes them more.
+//! the same is done, once, and published on the status subject. What is none gets a clear word at the door or there, and no
+//! word anywhere identifies the data subject. Two thousand at once are all answered; `TRIBUTARY_RIGHTS_AT_ONCE` makes them more.
 
 use crate::support::statuses::Statuses;
 use crate::support::story::{last, play, ready};
@@ -162,7 +162,7 @@ async fn every_door_leads_to_the_same_end() {
     assert_eq!(receipt["request"], "command-1");
     assert_eq!(statuses.end("command-1", 1).await, "completed");
 
-    // The same again, through another door: told again, done once.
+    // The same again, through another interface: answered again, executed once.
     publish(&client, "orchard", &service).await;
     assert_eq!(statuses.end("service-1", 2).await, "completed");
     assert_eq!(handed_in().await["status"], "pending");
@@ -268,8 +268,8 @@ async fn every_door_leads_to_the_same_end() {
         ),
     ] {
         let (status, answer) = http(&worker, method, path, body);
-        let told = &answer["error"]["errors"][0]["reason"];
-        assert_eq!((status, told), (code, &json!(reason)), "{method} {path}");
+        let found = &answer["error"]["errors"][0]["reason"];
+        assert_eq!((status, found), (code, &json!(reason)), "{method} {path}");
     }
     let browser = tokio::task::block_in_place(|| {
         let body = submission('1', "jane6@example.org").to_string();
@@ -282,7 +282,7 @@ async fn every_door_leads_to_the_same_end() {
     });
     assert_eq!(browser.unwrap().0, 403);
 
-    // Nothing waits, nothing was done but what was to be done, and nothing tells about whom.
+    // Nothing waits, nothing was done but what was to be done, and nothing identifies the data subject.
     assert_eq!(
         count(&client, &broker, &subject::rights_requests("*")).await,
         0

@@ -67,9 +67,9 @@ async fn a_person_is_erased_everywhere() {
             !found(server.directory(), &needles).is_empty(),
             "she was there"
         );
-        let told = ask(&world, "access", &[&identifier]);
-        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-        let records = told["records"].as_array().unwrap();
+        let answer = ask(&world, "access", &[&identifier]);
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        let records = answer["records"].as_array().unwrap();
         assert!(!records.is_empty());
         for record in records {
             assert!(
@@ -94,7 +94,7 @@ async fn a_person_is_erased_everywhere() {
         for directory in [server.directory(), &world.path("tributary-data")] {
             assert_eq!(found(directory, &needles), [""; 0]);
         }
-        // The same again is the same request, and there is nobody left to be told of.
+        // The same again is the same request, and there is nobody left to find.
         ask(&world, "erase", &[&identifier, "--id", "r-1"]);
         let mut access = tributary();
         access.args(["rights", "access", &identifier, "--proof", "t", "--config"]);

@@ -244,8 +244,8 @@ async fn a_telephone_number_is_read_in_every_region_of_the_brand() {
                 assert!(String::from_utf8_lossy(&output.stderr).contains("not_found"));
                 return Vec::new();
             }
-            let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            let records = told["records"].as_array().unwrap().iter();
+            let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let records = answer["records"].as_array().unwrap().iter();
             let ids = ["liege", "vichy", "vienna", "chicago"]
                 .into_iter()
                 .filter(|id| {

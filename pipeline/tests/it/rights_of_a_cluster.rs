@@ -46,10 +46,10 @@ async fn every_process_forgets() {
         ask(&world, "object", &["email=somebody@else.example"]);
         stop_both(both);
         let refuses = |words: &str| {
-            let told = refusal(&world, &["--process", "1"]);
+            let refusal_text = refusal(&world, &["--process", "1"]);
             assert!(
-                told.contains(words) && told.contains("--accept-loss"),
-                "{told}"
+                refusal_text.contains(words) && refusal_text.contains("--accept-loss"),
+                "{refusal_text}"
             );
         };
         let data = world.path("tributary-data");

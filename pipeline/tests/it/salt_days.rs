@@ -78,7 +78,7 @@ fn an_objection_and_a_salt_do_not_wait_for_each_other() {
     let config = world.config();
     let suppressed = Arc::new(Objections::open(&config, &world.path("rights"), [7; 16]).unwrap());
     let finished = Arc::new(Mutex::new([0; 2]));
-    let heard = finished.clone();
+    let reported = finished.clone();
     let settings = Arc::new(tributary_connectors::settings::settings(&config));
     let keyring = Arc::new(Keyring::new(&config));
     let workers = Workers::start(
@@ -88,7 +88,7 @@ fn an_objection_and_a_salt_do_not_wait_for_each_other() {
         suppressed.clone(),
         Arc::new(move |report| {
             if let Report::Finished { thread, before, .. } = report {
-                heard.lock().unwrap()[thread] = before;
+                reported.lock().unwrap()[thread] = before;
             }
         }),
     )
@@ -143,10 +143,10 @@ fn assert_settled(world: &World, processes: usize, open_pings: u64) {
         brands.iter().map(of).sum::<u64>()
     };
     until("the pings of closed days have left every ledger", || {
-        let heard: u64 = (0..processes)
+        let pings: u64 = (0..processes)
             .map(|process| entries(process, "heard"))
             .sum();
-        heard == open_pings
+        pings == open_pings
     });
     assert!(entries(0, "settled") > 0, "process 0 keeps the sums");
 }

@@ -73,8 +73,8 @@ async fn a_login_of_a_brand_reaches_that_brand_only() {
         .unwrap();
     let mut requests = std::collections::BTreeMap::new();
     for _ in 0..2 {
-        let told = futures::StreamExt::next(&mut inbox).await.unwrap();
-        let stats: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
+        let response = futures::StreamExt::next(&mut inbox).await.unwrap();
+        let stats: serde_json::Value = serde_json::from_slice(&response.payload).unwrap();
         for endpoint in stats["endpoints"].as_array().unwrap() {
             let subject = endpoint["subject"].as_str().unwrap().to_owned();
             *requests.entry(subject).or_insert(0) += endpoint["num_requests"].as_u64().unwrap();

@@ -86,9 +86,9 @@ async fn an_officer_asks_why() {
     let running = Running::start(services);
     // Somebody who hears everything that goes over the broker.
     let ear = connect(&config).await;
-    let mut heard = ear.subscribe(">").await.unwrap();
+    let mut messages = ear.subscribe(">").await.unwrap();
     ear.publish("begin", "".into()).await.unwrap();
-    assert_eq!(heard.next().await.unwrap().subject.as_str(), "begin");
+    assert_eq!(messages.next().await.unwrap().subject.as_str(), "begin");
 
     let person = |first: &str, second: &str, json| {
         args::Explain::Person(args::ExplainPerson {
@@ -173,11 +173,11 @@ The cookie and the e-mail address belong to one person, through 2 links:
     let error = say(cell("26.10.2025")).await.unwrap_err().to_string();
     assert!(error.contains("`cell.day`"), "{error}");
 
-    // The last word on the broker, so that everything before it has been heard.
+    // The last word on the broker, so that everything before it has arrived.
     ear.publish("end", "".into()).await.unwrap();
     let (mut requests, mut with_pseudonyms) = (0, 0);
     loop {
-        let message = heard.next().await.unwrap();
+        let message = messages.next().await.unwrap();
         if message.subject.as_str() == "end" {
             break;
         }
@@ -189,7 +189,7 @@ The cookie and the e-mail address belong to one person, through 2 links:
         }
     }
     assert_eq!((requests, with_pseudonyms), (4, 2));
-    heard.unsubscribe().await.unwrap();
+    messages.unsubscribe().await.unwrap();
     running.stop().await;
     dataflow.abort();
 }

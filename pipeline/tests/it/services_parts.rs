@@ -24,9 +24,9 @@ async fn a_large_answer_comes_whole_or_not_at_all() {
         .map(|store| store_day("acme", &format!("store {store}"), [1, 2, 3]))
         .collect();
     let queries = Queries::default();
-    let told = cells.clone();
+    let answered = cells.clone();
     let dataflow = answering(&queries, move |_| {
-        told.iter().cloned().map(Reply::Cell).collect()
+        answered.iter().cloned().map(Reply::Cell).collect()
     });
     let services = Services::start(connect(&config).await, &config, queries)
         .await

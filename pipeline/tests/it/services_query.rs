@@ -110,13 +110,13 @@ paris         1,204  34,567.89      900
     }
 
     running.stop().await;
-    let gone = say(query(Some("acme"), None, &[], false))
+    let error = say(query(Some("acme"), None, &[], false))
         .await
         .unwrap_err()
         .to_string();
     assert!(
-        gone.contains("no worker answers on tributary.query.acme"),
-        "{gone}"
+        error.contains("no worker answers on tributary.query.acme"),
+        "{error}"
     );
     dataflow.abort();
 }

@@ -14,7 +14,7 @@ use tributary_testkit::NatsServer;
 /// Waits until a question has reached the worker.
 async fn asked<T>(queries: &Queries, question: &JoinHandle<T>) {
     while !queries.has_waiting() {
-        assert!(!question.is_finished(), "answered by nobody knows whom");
+        assert!(!question.is_finished(), "answered by an unknown worker");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -74,11 +74,11 @@ async fn every_request_gets_an_answer_or_a_reason() {
         .await
         .unwrap();
 
-    let told = client
+    let response = client
         .request("$SRV.STATS.tributary", "".into())
         .await
         .unwrap();
-    let text = String::from_utf8(told.payload.to_vec()).unwrap();
+    let text = String::from_utf8(response.payload.to_vec()).unwrap();
     assert!(!text.contains("jane"), "{text}");
     let stats: serde_json::Value = serde_json::from_str(&text).unwrap();
     let counted = |subject: &str| {
@@ -95,11 +95,11 @@ async fn every_request_gets_an_answer_or_a_reason() {
     assert_eq!(counted("tributary.query.acme"), (5, 1));
     assert_eq!(counted("tributary.explain.acme"), (1, 1));
 
-    let told = client
+    let response = client
         .request("$SRV.INFO.tributary", "".into())
         .await
         .unwrap();
-    let info: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
+    let info: serde_json::Value = serde_json::from_slice(&response.payload).unwrap();
     assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
     for endpoint in info["endpoints"].as_array().unwrap() {
         for schema in ["request_schema", "response_schema"] {
@@ -141,6 +141,6 @@ async fn every_request_gets_an_answer_or_a_reason() {
     assert_eq!(question.await.unwrap().0, 503);
     running.stop().await;
 
-    let gone = ask(&client, Topic::Query, "acme", String::new()).await;
-    assert!(matches!(gone, Err(AskError::NoWorker(_))), "{gone:?}");
+    let answer = ask(&client, Topic::Query, "acme", String::new()).await;
+    assert!(matches!(answer, Err(AskError::NoWorker(_))), "{answer:?}");
 }

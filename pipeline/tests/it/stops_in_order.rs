@@ -94,7 +94,9 @@ async fn a_second_signal_ends_what_cannot_end() {
             });
             proxy.stall(true);
             worker.signal();
-            until("the worker has heard", || worker.said("stopping"));
+            until("the worker has received the signal", || {
+                worker.said("stopping")
+            });
             assert!(worker.lives(), "it cannot end: the broker is silent");
             let asked = Instant::now();
             worker.signal_with(signal);

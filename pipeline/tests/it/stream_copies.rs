@@ -79,10 +79,10 @@ async fn a_copy_is_refused_by_name() {
     ];
     for (config, words) in copies {
         jetstream.create_stream(config).await.unwrap();
-        let told = tokio::task::block_in_place(|| refusal(&world, &[]));
+        let refusal_text = tokio::task::block_in_place(|| refusal(&world, &[]));
         assert!(
-            told.contains("TRIBUTARY_IN") && told.contains(words),
-            "{words}: {told}"
+            refusal_text.contains("TRIBUTARY_IN") && refusal_text.contains(words),
+            "{words}: {refusal_text}"
         );
         jetstream.delete_stream("TRIBUTARY_IN").await.unwrap();
     }
@@ -99,10 +99,10 @@ async fn a_copy_is_refused_by_name() {
             .await
             .unwrap();
         jetstream.create_stream(copy(name)).await.unwrap();
-        let told = tokio::task::block_in_place(|| refusal(&world, &[]));
+        let refusal_text = tokio::task::block_in_place(|| refusal(&world, &[]));
         assert!(
-            told.contains(&format!("stream COPY copies the stream {name}")),
-            "{told}"
+            refusal_text.contains(&format!("stream COPY copies the stream {name}")),
+            "{refusal_text}"
         );
         jetstream.delete_stream("COPY").await.unwrap();
     }

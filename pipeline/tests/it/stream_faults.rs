@@ -1,11 +1,12 @@
 //! The input stream is not what it was. Where it has lost what was not read, or is another one, the worker refuses and
-//! names the way on; told to go on, it does, and what comes later counts as later. What was read may go at any time.
+//! names the remedy; with the loss accepted, it continues, and what comes later counts as later. What was read may go at any time.
 
 use std::fmt::Write;
 
 use crate::support::story::{assert_stands, last, play, position, ready, refusal};
 use crate::support::{Worker, World};
 use async_nats::jetstream;
+use tributary_config::model::Nats;
 use tributary_connectors::nats::{self, Client};
 use tributary_connectors::trace::TraceLine;
 use tributary_simulate::Options;
@@ -22,9 +23,12 @@ async fn reads_all(world: &World, client: &Client, arguments: &[&str]) {
 }
 
 fn refuses(world: &World, words: &[&str]) {
-    let told = tokio::task::block_in_place(|| refusal(world, &[]));
+    let refusal_text = tokio::task::block_in_place(|| refusal(world, &[]));
     for word in words {
-        assert!(told.contains(word), "it does not say {word:?}: {told}");
+        assert!(
+            refusal_text.contains(word),
+            "it does not say {word:?}: {refusal_text}"
+        );
     }
 }
 
@@ -57,6 +61,35 @@ async fn purge(client: &Client, up_to: u64) {
         .await
         .unwrap();
     stream.purge().sequence(up_to).await.unwrap();
+}
+
+/// A broker with an input stream, and a world whose worker has read all of it.
+struct Deployment {
+    broker: Nats,
+    world: World,
+    lines: Vec<TraceLine>,
+    client: Client,
+    _server: NatsServer,
+}
+
+impl Deployment {
+    /// None without a server.
+    async fn of_read_messages() -> Option<Deployment> {
+        let server = NatsServer::start_or_skip("")?;
+        let broker = server.nats();
+        let world = World::of(calm(4_000), Some(&broker), "");
+        let lines: Vec<_> = world.trace().collect();
+        let client = ready(&broker).await;
+        play(&client, &lines, None).await;
+        reads_all(&world, &client, &[]).await;
+        Some(Deployment {
+            broker,
+            world,
+            lines,
+            client,
+            _server: server,
+        })
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,15 +126,16 @@ async fn what_was_lost_unread_is_refused_and_may_be_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_stream_is_refused_and_what_it_brings_is_later() {
-    let Some(server) = NatsServer::start_or_skip("") else {
+    let Some(deployment) = Deployment::of_read_messages().await else {
         return;
     };
-    let broker = server.nats();
-    let world = World::of(calm(4_000), Some(&broker), "");
-    let lines: Vec<_> = world.trace().collect();
-    let client = ready(&broker).await;
-    play(&client, &lines, None).await;
-    reads_all(&world, &client, &[]).await;
+    let Deployment {
+        broker,
+        world,
+        lines,
+        client,
+        _server,
+    } = deployment;
 
     let jetstream = jetstream::new(client.clone());
     jetstream.delete_stream("TRIBUTARY_IN").await.unwrap();
@@ -176,15 +210,16 @@ async fn what_was_read_may_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_directory_beside_a_trimmed_input_and_published_cells_is_a_loss() {
-    let Some(server) = NatsServer::start_or_skip("") else {
+    let Some(deployment) = Deployment::of_read_messages().await else {
         return;
     };
-    let broker = server.nats();
-    let world = World::of(calm(4_000), Some(&broker), "");
-    let lines: Vec<_> = world.trace().collect();
-    let client = ready(&broker).await;
-    play(&client, &lines, None).await;
-    reads_all(&world, &client, &[]).await;
+    let Deployment {
+        broker,
+        world,
+        lines,
+        client,
+        _server,
+    } = deployment;
     let published_before = crate::support::published(&broker).await;
 
     let lost = lines.len() - 400;
@@ -194,7 +229,7 @@ async fn an_empty_directory_beside_a_trimmed_input_and_published_cells_is_a_loss
     assert!(!world.path("tributary-data").exists(), "nothing is begun");
     assert!(crate::support::published(&broker).await == published_before);
 
-    // Every cell that does not stand any more is closed under its own subject, though nobody told its words again.
+    // Every cell that does not stand any more is closed under its own subject, though no message named its words again.
     reads_all(&world, &client, &["--accept-loss"]).await;
     rewrite(&world, &lines[lost..]);
     assert_stands(&broker, &world.replayed(), &[]).await;

@@ -83,16 +83,16 @@ impl Shop {
 
     /// Waits until the takings of the shop stand outside.
     async fn wait_for_takings(&self, minor: u32) {
-        let told = format!("\"revenue_minor\":{minor}");
+        let value = format!("\"revenue_minor\":{minor}");
         let begun = std::time::Instant::now();
         loop {
             let cells = published(&self.server.nats()).await;
-            if cells.iter().any(|cell| cell.contains(&told)) {
+            if cells.iter().any(|cell| cell.contains(&value)) {
                 return;
             }
             assert!(
                 begun.elapsed() < crate::support::PATIENCE,
-                "{told}: {cells:#?}"
+                "{value}: {cells:#?}"
             );
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
@@ -171,8 +171,8 @@ async fn a_start_with_a_wrong_clock_erases_and_freezes_nothing() {
         let worker = off_by(&shop, days * DAY);
         tokio::task::block_in_place(|| {
             until("it says which clock disagrees", || {
-                let told = readiness(&worker);
-                told.contains(&format!("{side} the broker's")) && told.contains("800d")
+                let reasons = readiness(&worker);
+                reasons.contains(&format!("{side} the broker's")) && reasons.contains("800d")
             });
         });
         // A correction leaves as it always does: no day is frozen.

@@ -134,7 +134,7 @@ fn us_sections_take_away_and_never_grant() {
     assert_eq!(outs("DBABTA~1YNN"), []);
     assert_eq!(outs("DBABTA~1---"), []);
     assert_eq!(outs("DBABTA~1YYN"), all);
-    assert_eq!(outs("DBABTA~1NNN"), all, "nobody was told");
+    assert_eq!(outs("DBABTA~1NNN"), all, "no notice was given");
     assert_eq!(outs(GPP[5]), OptOut::ALL, "opted out of everything");
     assert_eq!(outs(GPP[6]), all, "a known child without consent");
     assert_eq!(outs(GPP[11]), [], "did not opt out");
@@ -153,6 +153,6 @@ fn sections_meet_in_one_value() {
         .allowed(&by_consent(Party::Vendor(6)));
     assert_eq!(allowed.purposes(), Numbers::from_iter([1, 2, 3]));
     assert!(allowed.opted_out(OptOut::Sale));
-    let told = serde_json::to_string(&allowed).unwrap();
-    assert_eq!(serde_json::from_str::<Allowed>(&told).unwrap(), allowed);
+    let json = serde_json::to_string(&allowed).unwrap();
+    assert_eq!(serde_json::from_str::<Allowed>(&json).unwrap(), allowed);
 }

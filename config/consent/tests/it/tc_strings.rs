@@ -12,7 +12,7 @@ use tributary_consent::{
 };
 
 /// What was read, in the words of the reference decoder.
-fn told(string: &TcString) -> Value {
+fn fields_of(string: &TcString) -> Value {
     let publisher = string.publisher;
     let vendors = |vendors: &VendorIds| vendors.iter().collect::<Vec<_>>();
     let optional = |segment: &Option<VendorIds>| segment.as_ref().map(vendors).unwrap_or_default();
@@ -51,7 +51,7 @@ fn told(string: &TcString) -> Value {
 
 /// By purpose and type, without entries for no vendor: so the reference decoder tells them.
 fn restrictions(entries: &[Restriction]) -> Value {
-    let mut told = BTreeMap::<(u8, u8), BTreeSet<u16>>::new();
+    let mut restrictions = BTreeMap::<(u8, u8), BTreeSet<u16>>::new();
     for entry in entries.iter().filter(|entry| !entry.vendors.is_empty()) {
         let kind = match entry.restriction {
             RestrictionType::NotAllowed => 0,
@@ -59,12 +59,13 @@ fn restrictions(entries: &[Restriction]) -> Value {
             RestrictionType::RequireLegitimateInterest => 2,
             RestrictionType::Undefined => 3,
         };
-        told.entry((entry.purpose, kind))
+        restrictions
+            .entry((entry.purpose, kind))
             .or_default()
             .extend(entry.vendors.iter());
     }
     let entry = |((purpose, kind), vendors)| json!({"purposeId": purpose, "restrictionType": kind, "vendors": vendors});
-    told.into_iter().map(entry).collect()
+    restrictions.into_iter().map(entry).collect()
 }
 
 fn deciseconds(text: &Value) -> Value {
@@ -81,9 +82,9 @@ fn each_valid_string_says_what_is_expected() {
             expected[time] = deciseconds(&expected[time]);
         }
         let read = TcString::parse(string(&case)).unwrap_or_else(|error| panic!("{error}: {case}"));
-        let told = told(&read);
+        let found = fields_of(&read);
         for (field, value) in expected.as_object().unwrap() {
-            assert_eq!(&told[field], value, "{field} of {}", string(&case));
+            assert_eq!(&found[field], value, "{field} of {}", string(&case));
         }
         assert_eq!(
             TcString::parse(&encode(&read)),
@@ -97,7 +98,7 @@ fn each_valid_string_says_what_is_expected() {
 fn a_string_that_no_cmp_made_is_read_and_permits_nothing() {
     for case in cases("valid_but_cmp_id_0") {
         let read = TcString::parse(string(&case)).unwrap_or_else(|error| panic!("{error}: {case}"));
-        let told = told(&read);
+        let found = fields_of(&read);
         let expected = &case["expected_core_fields_python_iab_tcf"];
         for (field, value) in expected.as_object().unwrap() {
             // The decoder that gave these expectations cuts times to the second.
@@ -105,12 +106,12 @@ fn a_string_that_no_cmp_made_is_read_and_permits_nothing() {
                 "created" | "lastUpdated" => {
                     let seconds = |at: &Value| at.as_u64().unwrap() / 10;
                     assert_eq!(
-                        seconds(&told[field]),
+                        seconds(&found[field]),
                         seconds(&deciseconds(value)),
                         "{field}"
                     );
                 }
-                _ => assert_eq!(&told[field], value, "{field} of {}", string(&case)),
+                _ => assert_eq!(&found[field], value, "{field} of {}", string(&case)),
             }
         }
         for vendor in [2, 6, 8, 32] {
@@ -135,7 +136,7 @@ fn version_1_is_refused_by_name_and_cut_strings_as_such() {
         assert_eq!(error.kind, Kind::Truncated, "{case}");
         assert!(
             !error.to_string().contains(&string(&case)[..8]),
-            "the string is told"
+            "the message repeats the string"
         );
     }
 }

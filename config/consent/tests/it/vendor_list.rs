@@ -93,13 +93,13 @@ fn a_list_that_contradicts_itself_is_refused() {
 
 #[test]
 fn a_vendor_that_left_declares_nothing() {
-    let gone = vendor(
+    let deleted = vendor(
         "[1,7]",
         "[]",
         "[]",
         r#","deletedDate":"2023-01-01T00:00:00Z""#,
     );
-    let list = list(3, "5", &gone).unwrap();
+    let list = list(3, "5", &deleted).unwrap();
     assert_eq!(
         Terms::of(list.vendor(5).unwrap()),
         Terms::new(Party::Vendor(5))

@@ -1,16 +1,20 @@
 //! The flow of deliveries and its failures.
 //!
-//! Every failure has the same remedy: a new consumer at the position. A lost delivery shows as a jump in the consumer's
-//! own numbers, a silent connection as missed heartbeats, a lost connection as a reconnect, and a deleted consumer by
-//! the server's report; each is counted. Deliveries below the position are redeliveries and are skipped.
+//! Every failure has the same remedy: a new consumer at the position. A lost
+//! delivery shows as a jump in the consumer's own numbers, a silent connection
+//! as missed heartbeats, a lost connection as a reconnect, and a deleted
+//! consumer by the server's report; each is counted. Deliveries below the
+//! position are redeliveries and are skipped.
 //!
-//! A jump in the *stream's* numbers is either a gap, because messages were deleted one by one, or the stream has
-//! dropped messages that this process had not read. The stream's first sequence distinguishes the two. Until it is
-//! known, no message behind the jump is delivered: a loss becomes an error ([`NatsErrorKind::Lost`]) before it becomes
-//! a position.
+//! A jump in the *stream's* numbers is either a gap, because messages were
+//! deleted one by one, or the stream has dropped messages that this process had
+//! not read. The stream's first sequence distinguishes the two. Until it is
+//! known, no message behind the jump is delivered: a loss becomes an error
+//! ([`NatsErrorKind::Lost`]) before it becomes a position.
 //!
-//! While no message arrives, the reader polls the server: for deliveries that were lost at the very end, and for the
-//! end of the stream, to which the position may advance when nothing is pending.
+//! While no message arrives, the reader polls the server: for deliveries that
+//! were lost at the very end, and for the end of the stream, to which the
+//! position may advance when nothing is pending.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,17 +31,20 @@ use super::super::error::{NatsError, NatsErrorKind};
 use super::super::input_request::InputRequest;
 use super::super::loss::find_loss;
 use super::super::message::{InMessage, Place, message};
-use super::super::streams::input_state;
+use super::super::stream_state::input_state;
 use super::{Input, Link, ServerState};
 
-/// How often a waiting reader looks whether the connection is still the one that it reads from.
+/// How often a waiting reader checks whether the client is still on the
+/// connection of the consumer.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often the server is asked while nothing comes.
+/// How often the server is queried while no message arrives.
 const ASK: Duration = Duration::from_secs(2);
 /// How long to wait before opening again.
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Input {
+    /// The loop behind [`Input::next_batch`]: takes what has arrived, waits,
+    /// queries, and reopens, until there is a batch or the deadline passes.
     pub(super) async fn collect(
         &mut self,
         max: usize,
@@ -71,7 +78,7 @@ impl Input {
         }
     }
 
-    /// Takes what has come, until `max` messages are held.
+    /// Takes deliveries that have arrived, until `max` messages are buffered.
     fn take_ready(&mut self, max: usize) -> Result<(), NatsError> {
         while self.buffered.len() < max
             && let Link::Open(open) = &mut self.link
@@ -82,7 +89,8 @@ impl Input {
         Ok(())
     }
 
-    /// Waits for something to come. While nothing does, the server is asked when that is due.
+    /// Waits for a delivery. While none arrives, queries the server when that
+    /// is due.
     async fn wait(&mut self, until: Instant) -> Result<(), NatsError> {
         let Link::Open(open) = &mut self.link else {
             return Ok(());
@@ -97,8 +105,12 @@ impl Input {
         self.query_state(until).await
     }
 
-    /// Asks the server how the stream and the consumer are, and draws the conclusions when it
-    /// answers in time; else the next call waits on.
+    /// Queries the stream and the consumer, and acts on the response if it
+    /// arrives by `until`; otherwise the next call continues to wait for it.
+    ///
+    /// # Errors
+    /// `Lost` and `StreamReset` for a loss, and transient failures of the
+    /// query.
     async fn query_state(&mut self, until: Instant) -> Result<(), NatsError> {
         let asked = (self.state_request).get_or_insert_with(|| {
             Box::pin(fetch_state(self.client.clone(), self.request.clone()))
@@ -140,6 +152,8 @@ impl Input {
         Ok(())
     }
 
+    /// Opens a consumer at the position, after the pause; a failure schedules
+    /// the next attempt.
     async fn reopen(&mut self, until: Instant) -> Result<(), NatsError> {
         if let Link::Closed = self.link {
             tokio::time::sleep_until(self.due.min(until)).await;
@@ -167,6 +181,7 @@ impl Input {
         }
     }
 
+    /// Where to open a consumer, and what the stream must still store.
     pub(super) fn position(&self) -> ConsumerStart {
         ConsumerStart {
             next: self.next_unread,
@@ -176,7 +191,8 @@ impl Input {
         }
     }
 
-    /// The stream was judged when the consumer was made.
+    /// Begins to read from a consumer. It was checked for losses when it was
+    /// created.
     pub(super) fn begin(&mut self, opened: OpenConsumer) {
         self.own_consumer = Some(opened.made);
         self.pending = opened.pending;
@@ -185,7 +201,7 @@ impl Input {
         self.link = Link::Open(Box::new(opened));
     }
 
-    /// Ends the consumer; the next read opens it anew at the position.
+    /// Abandons the consumer; the next read opens a new one at the position.
     fn close(&mut self, why: &str) {
         tracing::info!(stream = %self.request.stream, next = self.next_unread, why, "reconnecting to the input");
         self.link = Link::Closed;
@@ -195,7 +211,8 @@ impl Input {
         self.counts.reopened += 1;
     }
 
-    /// Takes in what the consumer says.
+    /// Handles what the consumer returns: a message, a missed heartbeat, or its
+    /// end.
     fn handle_delivery(
         &mut self,
         next: Option<Result<Message, MessagesError>>,
@@ -212,6 +229,11 @@ impl Input {
         Ok(())
     }
 
+    /// Handles one message: checks the numbers of delivery and sequence, and
+    /// buffers it if it is this process's own.
+    ///
+    /// # Errors
+    /// `Read` for a delivery without its metadata.
     fn accept(&mut self, delivery: Message) -> Result<(), NatsError> {
         let place = match Place::of(&delivery) {
             Ok(place) => place,
@@ -254,7 +276,7 @@ impl Input {
         Ok(())
     }
 
-    /// Goes on at a sequence without the ones before.
+    /// Advances to a sequence without the messages before it.
     fn pass_over(&mut self, next: u64) {
         if !self.share.is_sorted() && !self.from_any_sequence {
             self.counts.gaps += next - self.next_unread;
@@ -263,8 +285,8 @@ impl Input {
         self.from_any_sequence = false;
     }
 
-    /// A server that has just started has no JetStream for a moment: while reading, that is a
-    /// failure that passes.
+    /// Turns a failure that passes into a transient one: a server that has just
+    /// started has no JetStream for a moment.
     fn interrupted(&self, error: NatsError) -> NatsError {
         match error.is_passing() && !error.is_transient() {
             true => NatsError::caused(
@@ -277,7 +299,8 @@ impl Input {
     }
 }
 
-/// Asks for the stream first, so that what the consumer has no more to give lies beyond its end.
+/// Queries the stream first and then the consumer, so that what the consumer no
+/// longer has to deliver lies beyond the end that the stream reported.
 async fn fetch_state(client: Client, wanted: Arc<InputRequest>) -> Result<ServerState, NatsError> {
     let state = input_state(&client, &wanted.stream).await?;
     let stream = async_nats::jetstream::new(client)

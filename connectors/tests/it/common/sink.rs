@@ -81,32 +81,32 @@ impl Kept {
             true => "-".to_owned(),
             false => dictionary
                 .word(label)
-                .expect("a word that was told")
+                .expect("a label that was announced")
                 .to_string(),
         }
     }
 }
 
-/// A decoder with what it has given so far.
-pub struct Desk {
+/// A decoder and its output so far.
+pub struct DecoderHarness {
     pub decoder: Decoder,
     pub kept: Kept,
     number: u64,
 }
 
-impl Desk {
-    /// A desk for a configuration.
-    pub fn new(config: &Config) -> Desk {
-        Desk {
+impl DecoderHarness {
+    /// A decoder for a configuration, with empty output.
+    pub fn new(config: &Config) -> DecoderHarness {
+        DecoderHarness {
             decoder: Decoder::new(config),
             kept: Kept::default(),
             number: 0,
         }
     }
 
-    /// A desk for the one brand `acme`.
-    pub fn acme() -> Desk {
-        Desk::new(&config(vec![brand("acme")]))
+    /// A decoder for the one brand `acme`.
+    pub fn acme() -> DecoderHarness {
+        DecoderHarness::new(&config(vec![brand("acme")]))
     }
 
     /// A message with headers, arriving at a moment.
@@ -132,10 +132,10 @@ impl Desk {
 
 /// The record that `acme` makes of a line of a kind.
 pub fn record(kind: &str, line: &str) -> Record {
-    let mut desk = Desk::acme();
-    desk.send(&format!("tributary.in.acme.{kind}"), line.as_bytes());
-    let records = desk.kept.records();
-    assert_eq!(records.len(), 1, "{line}: {:?}", desk.kept.dead);
+    let mut harness = DecoderHarness::acme();
+    harness.send(&format!("tributary.in.acme.{kind}"), line.as_bytes());
+    let records = harness.kept.records();
+    assert_eq!(records.len(), 1, "{line}: {:?}", harness.kept.dead);
     records[0].clone()
 }
 
@@ -146,9 +146,14 @@ pub fn body(kind: &str, line: &str) -> Body {
 
 /// The reason why `acme` refuses a line of a kind.
 pub fn reason(kind: &str, line: &str) -> Reason {
-    let mut desk = Desk::acme();
-    desk.send(&format!("tributary.in.acme.{kind}"), line.as_bytes());
-    assert_eq!(desk.kept.outcomes(), 1, "{line}");
-    assert_eq!(desk.kept.dead.len(), 1, "{line}: {:?}", desk.kept.events);
-    desk.kept.dead[0].reason
+    let mut harness = DecoderHarness::acme();
+    harness.send(&format!("tributary.in.acme.{kind}"), line.as_bytes());
+    assert_eq!(harness.kept.outcomes(), 1, "{line}");
+    assert_eq!(
+        harness.kept.dead.len(),
+        1,
+        "{line}: {:?}",
+        harness.kept.events
+    );
+    harness.kept.dead[0].reason
 }

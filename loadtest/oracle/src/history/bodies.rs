@@ -1,4 +1,4 @@
-//! What the records of a random world say.
+//! The contents of the records of a random world.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -6,19 +6,20 @@ use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Body, Currency, RefundAmount, SaleKind, SaleName, TouchKind};
 
 use super::pick::pick;
-use super::words::{CHANNELS, SHARED_IDS, amount, channel, currency, store};
+use super::vocabulary::{CHANNELS, SHARED_IDS, amount, channel, currency, store};
 
-/// Ids and the names of sales of one brand, and what it says with them.
+/// The IDs and the names of sales of one brand, and contents that use them.
 pub(super) struct Bodies {
-    /// The number of the last id that was made up.
+    /// The number of the last new ID.
     last_id: u32,
-    /// How many names of orders there are.
+    /// The number of different names of orders.
     order_names: u32,
-    /// The sales that were ever put: kind, name, amount and currency.
+    /// All sales that were generated: kind, name, amount and currency.
     sales: Vec<(SaleKind, SaleName, i64, Currency)>,
 }
 
 impl Bodies {
+    /// The contents of a brand with `size` steps.
     pub(super) fn new(size: usize) -> Bodies {
         Bodies {
             last_id: 0,
@@ -27,13 +28,13 @@ impl Bodies {
         }
     }
 
-    /// An id that nobody has used.
+    /// An ID that was not used before.
     pub(super) fn fresh_id(&mut self) -> String {
         self.last_id += 1;
         format!("r{}", self.last_id)
     }
 
-    /// Anything that a web source says under an id.
+    /// Any content that a web source reports under an ID.
     pub(super) fn web(&mut self, rng: &mut ChaCha8Rng, id: &str) -> Body {
         match rng.random_range(0..24) {
             0..=13 => contact(rng),
@@ -44,7 +45,7 @@ impl Bodies {
         }
     }
 
-    /// Anything that a till says under an id.
+    /// Any content that a till reports under an ID.
     pub(super) fn till(&mut self, rng: &mut ChaCha8Rng, id: &str) -> Body {
         match rng.random_range(0..20) {
             0..=12 => self.transaction(rng, id),
@@ -56,7 +57,7 @@ impl Bodies {
         }
     }
 
-    /// An order under one of few names, or under its id alone.
+    /// An order under one of few names, or without a name.
     pub(super) fn order(&mut self, rng: &mut ChaCha8Rng, id: &str) -> Body {
         let name = match rng.random_bool(0.3) {
             true => SaleName::of_record(id),
@@ -65,11 +66,12 @@ impl Bodies {
         self.sale(rng, SaleKind::Order, name)
     }
 
-    /// The transaction that has an id.
+    /// The transaction with an ID.
     pub(super) fn transaction(&mut self, rng: &mut ChaCha8Rng, id: &str) -> Body {
         self.sale(rng, SaleKind::Transaction, SaleName::of(id))
     }
 
+    /// A name of an order; some are also IDs of records.
     fn order_name(&self, rng: &mut ChaCha8Rng) -> String {
         // Some shops call an order what others call a record.
         match rng.random_range(0..6) {
@@ -79,7 +81,7 @@ impl Bodies {
         }
     }
 
-    /// A sale of some amount.
+    /// A sale of a random amount.
     pub(super) fn sale(&mut self, rng: &mut ChaCha8Rng, kind: SaleKind, name: SaleName) -> Body {
         let (amount, currency) = (amount(rng), currency(rng));
         let store = match kind {
@@ -96,7 +98,11 @@ impl Bodies {
         }
     }
 
-    /// A refund of a sale that is known (all of it, less or more), or of one that may yet come.
+    /// A refund of a known sale, or of one that may follow.
+    ///
+    /// Four of five refund a known sale: in full, by a part, by nothing, or by more than its
+    /// amount; with its currency, another one, or none; with or without an amount. The others name
+    /// a sale that does not exist yet, and perhaps never will.
     fn refund(&self, rng: &mut ChaCha8Rng) -> Body {
         let known = rng.random_range(0..self.sales.len().max(1));
         if let Some(sale) = self.sales.get(known).filter(|_| rng.random_bool(0.8)) {
@@ -138,7 +144,7 @@ impl Bodies {
     }
 }
 
-/// The till that gives back, or the web.
+/// The store of a refund, or none for a refund on the web.
 fn of_refund(rng: &mut ChaCha8Rng) -> Label {
     match rng.random_bool(0.5) {
         true => store(rng),
@@ -146,7 +152,7 @@ fn of_refund(rng: &mut ChaCha8Rng) -> Label {
     }
 }
 
-/// An impression, a click or a view; a direct view is a touch where it is a landing.
+/// An impression, a click or a view; a direct view is a touchpoint only if it is a landing.
 pub(super) fn contact(rng: &mut ChaCha8Rng) -> Body {
     let channel = channel(pick(rng, CHANNELS));
     let kinds = [TouchKind::Impression, TouchKind::Click, TouchKind::View];
@@ -159,7 +165,7 @@ pub(super) fn contact(rng: &mut ChaCha8Rng) -> Body {
     }
 }
 
-/// What a platform charged for a channel, some of it nothing, some of it given back.
+/// What a platform charged for a channel: positive, zero or negative.
 pub(super) fn spend(rng: &mut ChaCha8Rng, platform: Label, channel: Channel) -> Body {
     Body::Spend {
         platform,
@@ -171,6 +177,7 @@ pub(super) fn spend(rng: &mut ChaCha8Rng, platform: Label, channel: Channel) -> 
     }
 }
 
+/// A negative amount that belongs to no sale.
 fn adjustment(rng: &mut ChaCha8Rng, kind: SaleKind, store: Label) -> Body {
     Body::Adjustment {
         kind,

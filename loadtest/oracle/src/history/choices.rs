@@ -1,4 +1,4 @@
-//! The settings of a random world: the defaults and, more often, values small enough to bite.
+//! The settings of a random world: the defaults, and more often values small enough to matter.
 
 use jiff::tz::{self, TimeZone};
 use rand::Rng;
@@ -6,10 +6,12 @@ use tributary_operators::label::Label;
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use super::pick::pick;
-use super::words::{TILLS, WEB};
-use crate::retention::Terms;
+use super::vocabulary::{TILLS, WEB};
+use crate::retention::RetentionPeriods;
 
+/// One hour in milliseconds.
 const HOUR: i64 = 3_600_000;
+/// One day in milliseconds.
 const DAY: i64 = 24 * HOUR;
 
 /// The settings of one or two brands.
@@ -19,7 +21,7 @@ pub(super) fn settings(rng: &mut impl Rng) -> Settings {
     Settings::new(names.into_iter().take(brands).map(|name| brand(rng, name)))
 }
 
-/// Lets some sources of some brands rest on consent.
+/// Makes some sources of some brands require consent.
 pub(super) fn rest_on_consent(rng: &mut impl Rng, settings: &mut Settings) {
     for brand in settings.brands.values_mut() {
         if rng.random_bool(0.4) {
@@ -30,12 +32,12 @@ pub(super) fn rest_on_consent(rng: &mut impl Rng, settings: &mut Settings) {
     }
 }
 
-/// Mostly a month or two, in the calendar of some offset.
-pub(super) fn terms(rng: &mut impl Rng) -> Terms {
+/// Retention periods, mostly of a month or two, in a time zone with a random offset.
+pub(super) fn periods(rng: &mut impl Rng) -> RetentionPeriods {
     let mut months = || pick(rng, [1, 1, 1, 2, 12]);
     let (cookies, transactions) = (months(), months());
     let (consent, identification) = (months(), months());
-    Terms {
+    RetentionPeriods {
         cookies,
         transactions,
         consent,
@@ -44,6 +46,11 @@ pub(super) fn terms(rng: &mut impl Rng) -> Terms {
     }
 }
 
+/// The settings of one brand.
+///
+/// Limits are often so small that a handful of records exceeds them: degrees of 2, persons of 3
+/// identifiers, paths of one step, chains of one channel. `k_delta` is 1, so that what is released
+/// depends on the stored state alone, never on when it changed.
 fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
     let mut window = || pick(rng, [2 * HOUR, DAY, 3 * DAY, 30 * DAY, 30 * DAY]);
     let (click_window, view_window, impression_window) = (window(), window(), window());

@@ -1,8 +1,8 @@
-//! Chance: one of a few things.
+//! Random choice between a few values.
 
 use rand::Rng;
 
-/// One of a few things, all equally likely.
+/// One of several values with equal probability. Repeated values are more likely.
 pub(super) fn pick<T, const N: usize>(rng: &mut impl Rng, things: [T; N]) -> T
 where
     T: Copy,

@@ -1,40 +1,47 @@
-//! What a random world's brand is made of: its households' identifiers, its devices, its clock.
+//! The population of a random brand: the identifiers of its households, its devices and its clock.
 
 use rand::Rng;
 use tributary_operators::record::{Day, IdKind, IdSet, Identifier, Pseudonym};
 
 use super::pick::pick;
 
+/// One hour in milliseconds.
 const MS_PER_HOUR: i64 = 3_600_000;
+/// One day in seconds.
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// 2024-01-29: the world's first day, three days before a month ends.
+/// 2024-01-29, the first day of the world, three days before the end of a month.
 const FIRST_DAY: i64 = 19_751;
 
-/// Some moment at which a retention of a month or two ends within the days that see most, Unix milliseconds.
-pub(super) fn moment_of_passes(rng: &mut impl Rng) -> i64 {
+/// A time at which a retention period of a month or two ends within the busiest days, Unix
+/// milliseconds.
+pub(super) fn random_pass_time(rng: &mut impl Rng) -> i64 {
     let day = FIRST_DAY + rng.random_range(25..75);
     (day * 24 + pick(rng, [0, 3, 23])) * MS_PER_HOUR
 }
 
-/// One clear value, as the identifiers that it is hashed to.
+/// One clear value, as the identifiers of its hashes.
 type ClearValue = Vec<Identifier>;
 
-/// One brand's part of the world.
+/// The population of one brand.
+///
+/// Households share few clear values, so that records link and hubs form; devices are few, so that
+/// their pings merge into sessions.
 pub(super) struct Pools {
-    /// Clear values that mostly stand in records of their own household.
+    /// Clear values that mostly occur in records of their own household.
     households: Vec<Vec<ClearValue>>,
-    /// Devices, and whether their MACs are random.
+    /// Devices, and whether their MAC addresses are random.
     devices: Vec<(Pseudonym, bool)>,
-    /// The offset from UTC before and after the clocks change, seconds.
+    /// The offset from UTC before and after the clocks change, in seconds.
     utc_offsets: [i32; 2],
     /// When the clocks change, Unix seconds.
     clock_change: i64,
-    /// When a salt day begins, seconds after midnight.
+    /// When a salt day begins, in seconds after midnight.
     day_start: i64,
 }
 
 impl Pools {
+    /// A random population that grows with the size of the history.
     pub(super) fn random(rng: &mut impl Rng, size: usize) -> Pools {
         let utc_offset = pick(rng, [0, 3_600, -18_000, 19_800]);
         Pools {
@@ -49,8 +56,10 @@ impl Pools {
         }
     }
 
-    /// A moment on a grid of hours, mostly in the week around a change of month, and seldom a
-    /// millisecond or so beside it. Unix milliseconds.
+    /// A random time in Unix milliseconds on a grid of hours, rarely some milliseconds beside it.
+    ///
+    /// 60 % are within the first six days, around the change of month; 20 % are a month later, when
+    /// retention periods end; the rest are anywhere within 45 days.
     pub(super) fn moment(&self, rng: &mut impl Rng) -> i64 {
         let day = match rng.random_range(0..10) {
             0..=5 => rng.random_range(0..6),
@@ -61,7 +70,7 @@ impl Pools {
         hour * MS_PER_HOUR + pick(rng, [0, 0, 0, 0, 0, 0, 1, -1, 500])
     }
 
-    /// The offset from UTC at a Unix second.
+    /// The offset from UTC at a Unix second, in seconds.
     pub(super) fn utc_offset(&self, second: i64) -> i32 {
         self.utc_offsets[usize::from(second >= self.clock_change)]
     }
@@ -77,18 +86,18 @@ impl Pools {
         self.day(second - self.day_start)
     }
 
-    /// Some device, and whether it is random.
+    /// A random device, and whether its MAC address is random.
     pub(super) fn device(&self, rng: &mut impl Rng) -> (Pseudonym, bool) {
         self.devices[rng.random_range(0..self.devices.len())]
     }
 
-    /// Some household.
+    /// The index of a random household.
     pub(super) fn home(&self, rng: &mut impl Rng) -> usize {
         rng.random_range(0..self.households.len())
     }
 
-    /// The identifiers of a record of a household: some of its clear values, at least `least`, and
-    /// now and then one of another household.
+    /// The identifiers of a record of a household: at least `least` of its clear values, and now
+    /// and then one of another household.
     pub(super) fn ids(&self, rng: &mut impl Rng, home: usize, least: usize) -> IdSet {
         let mut ids = Vec::new();
         for _ in 0..least.max(pick(rng, [0, 1, 1, 1, 1, 2, 2, 2, 3])) {

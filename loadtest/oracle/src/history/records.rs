@@ -8,31 +8,38 @@ use tributary_operators::record::{Body, BrandId, IdSet, Record, RecordKey, SaleK
 use super::bodies::{self, Bodies};
 use super::pick::pick;
 use super::pools::Pools;
-use super::statements::{self, Moments};
-use super::words::{CHANNELS, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};
+use super::statements::{self, StatementTimes};
+use super::vocabulary::{CHANNELS, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};
 
+/// One hour in milliseconds.
 const MS_PER_HOUR: i64 = 3_600_000;
+/// One day in milliseconds.
 const MS_PER_DAY: i64 = 24 * MS_PER_HOUR;
 
-/// Invents the records of one brand.
-pub(super) struct Author {
+/// Generates the records of one brand.
+pub(super) struct RecordGenerator {
+    /// The brand.
     pub(super) brand: BrandId,
+    /// Its population.
     pub(super) pools: Pools,
+    /// The contents and names that it has used.
     bodies: Bodies,
-    moments: Moments,
+    /// The times of its statements.
+    statement_times: StatementTimes,
 }
 
-impl Author {
-    pub(super) fn new(rng: &mut ChaCha8Rng, brand: BrandId, size: usize) -> Author {
-        Author {
+impl RecordGenerator {
+    /// A generator with a random population.
+    pub(super) fn new(rng: &mut ChaCha8Rng, brand: BrandId, size: usize) -> RecordGenerator {
+        RecordGenerator {
             brand,
             pools: Pools::random(rng, size),
             bodies: Bodies::new(size),
-            moments: Moments::default(),
+            statement_times: StatementTimes::default(),
         }
     }
 
-    /// A record under a new key, or by chance under one that is known, with its key.
+    /// A record with its key, which is new or, by chance, known.
     pub(super) fn record(&mut self, rng: &mut ChaCha8Rng) -> (RecordKey, Record) {
         if rng.random_bool(0.06) {
             return self.spend(rng);
@@ -42,12 +49,12 @@ impl Author {
             true => pick(rng, SHARED_IDS).to_string(),
             false => self.bodies.fresh_id(),
         };
-        let record = self.content(rng, Label::of(source), &id);
+        let record = self.random_record(rng, Label::of(source), &id);
         (self.key(source, &id), record)
     }
 
-    /// A household's way to a purchase: up to eight contacts one after the other, some at the same
-    /// moment, and mostly a sale.
+    /// The path of a household to a purchase: up to eight contacts in the order of time, some at
+    /// the same time, and mostly a sale.
     pub(super) fn journey(&mut self, rng: &mut ChaCha8Rng) -> Vec<(RecordKey, Record)> {
         let home = self.pools.home(rng);
         let mut ts = self.pools.moment(rng);
@@ -73,9 +80,9 @@ impl Author {
         records
     }
 
-    /// The same sale reported by another source of its kind, or by the same under another id: mostly at the
-    /// same moment, with another amount. None where the record is no sale.
-    pub(super) fn echo(
+    /// The same sale reported by another source of its kind, or by the same source under another
+    /// ID: mostly at the same time, with another amount. `None` if the record is not a sale.
+    pub(super) fn duplicate_sale(
         &mut self,
         rng: &mut ChaCha8Rng,
         record: &Record,
@@ -102,7 +109,7 @@ impl Author {
         Some(self.step(rng, source, &id, ts, home, body))
     }
 
-    /// One record of a journey, with its key; it always names somebody.
+    /// A record of a journey with its key; it always has an identifier.
     fn step(
         &self,
         rng: &mut ChaCha8Rng,
@@ -124,8 +131,11 @@ impl Author {
         (self.key(source, id), record)
     }
 
-    /// A statement under a new key, or by chance under one that is known, with its key; `near` is a record of
-    /// whoever makes it.
+    /// A statement with its key, which is new or, by chance, known. `near` is a record of the
+    /// person that makes it.
+    ///
+    /// Half of the statements near another statement state the opposite, after all others. Three of
+    /// ten are attached to a record and have no ID.
     pub(super) fn statement(
         &mut self,
         rng: &mut ChaCha8Rng,
@@ -136,13 +146,13 @@ impl Author {
             true => pick(rng, SHARED_IDS).to_string(),
             false => self.bodies.fresh_id(),
         };
-        let mut record = self.said(rng, Label::of(source), &id, near);
+        let mut record = self.random_statement(rng, Label::of(source), &id, near);
         // Some ride on a record: the same source and identifiers under a key of their own.
         let rides = rng.random_bool(0.3);
         let opposite = near.and_then(|near| Some((near, statements::opposite(&near.body)?)));
         if let Some((near, opposite)) = opposite.filter(|_| rng.random_bool(0.5)) {
             record.ids = near.ids.clone();
-            record.ts = self.moments.after_all();
+            record.ts = self.statement_times.after_all();
             record.day = self.pools.day(record.ts.div_euclid(1000));
             record.body = opposite;
         }
@@ -153,9 +163,9 @@ impl Author {
         (self.key(source, &id), record)
     }
 
-    /// A statement in the place of whatever a record says.
-    pub(super) fn restated(&mut self, rng: &mut ChaCha8Rng, record: &Record) -> Record {
-        let other = self.said(rng, record.source, &record.id, Some(record));
+    /// A statement that replaces the content of a record.
+    pub(super) fn restate(&mut self, rng: &mut ChaCha8Rng, record: &Record) -> Record {
+        let other = self.random_statement(rng, record.source, &record.id, Some(record));
         match rng.random_range(0..4) {
             0 => Record {
                 ts: record.ts,
@@ -170,7 +180,8 @@ impl Author {
         }
     }
 
-    fn said(
+    /// A statement under an ID. `near` is a record of the person that makes it.
+    fn random_statement(
         &mut self,
         rng: &mut ChaCha8Rng,
         source: Label,
@@ -178,7 +189,7 @@ impl Author {
         near: Option<&Record>,
     ) -> Record {
         let any = self.pools.moment(rng);
-        let ts = self.moments.next(rng, any);
+        let ts = self.statement_times.next(rng, any);
         let ids = match near.filter(|_| rng.random_bool(0.8)) {
             Some(near) => statements::about(rng, &near.ids),
             None => {
@@ -197,7 +208,8 @@ impl Author {
         }
     }
 
-    /// Another content under the key of a record: all of it new, or all but one part the same.
+    /// Another content under the key of a record: everything new, or only its identifiers, its time
+    /// or its body. A row of spend keeps its platform and channel, which are its key.
     pub(super) fn correction(&mut self, rng: &mut ChaCha8Rng, record: &Record) -> Record {
         let mut correction = record.clone();
         if let Body::Spend {
@@ -207,7 +219,7 @@ impl Author {
             correction.body = bodies::spend(rng, platform, channel);
             return correction;
         }
-        let other = self.content(rng, record.source, &record.id);
+        let other = self.random_record(rng, record.source, &record.id);
         match rng.random_range(0..5) {
             0 => correction.ids = other.ids,
             1 => (correction.ts, correction.day) = (other.ts, other.day),
@@ -217,8 +229,8 @@ impl Author {
         correction
     }
 
-    /// What a source says under an id.
-    fn content(&mut self, rng: &mut ChaCha8Rng, source: Label, id: &str) -> Record {
+    /// A record of a source under an ID.
+    fn random_record(&mut self, rng: &mut ChaCha8Rng, source: Label, id: &str) -> Record {
         let ts = self.pools.moment(rng);
         let home = self.pools.home(rng);
         Record {
@@ -235,6 +247,7 @@ impl Author {
         }
     }
 
+    /// What a platform charged on a day, with the key of platform, channel and day.
     fn spend(&mut self, rng: &mut ChaCha8Rng) -> (RecordKey, Record) {
         let (platform, words) = (pick(rng, PLATFORMS), pick(rng, CHANNELS));
         let date = self.pools.moment(rng).div_euclid(MS_PER_DAY);
@@ -258,13 +271,15 @@ impl Author {
         (RecordKey::of(&self.brand.0.to_string(), &parts), record)
     }
 
-    /// The key of a statement that is attached to a record: content, identifiers and day, each combination once.
+    /// The key of a statement that is attached to a record: one for each combination of content,
+    /// identifiers and day.
     fn attached_key(&self, record: &Record) -> RecordKey {
         let said = format!("{:?}", record.body);
         let (set, day) = (record.ids.key().to_le_bytes(), record.day.to_le_bytes());
         RecordKey::of(&self.brand.0.to_string(), &[said.as_bytes(), &set, &day])
     }
 
+    /// The key of a record: its source and ID.
     fn key(&self, source: &str, id: &str) -> RecordKey {
         RecordKey::of(
             &self.brand.0.to_string(),

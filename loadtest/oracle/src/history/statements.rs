@@ -1,10 +1,11 @@
-//! What persons of a random world say about the use of their records.
+//! The statements of the persons of a random world about the use of their records.
 //!
-//! Statements are about few identifiers, and mostly about those of a record that is there. Many are said at the very
-//! moment of another, many after all others, so that withdrawals, renewals and ties are common; the rest are said at
-//! any moment, and so arrive late. Half of the consents come with one of a few strings, whose last update is before, on or
-//! after the day on which they are said, so that old strings are sent again after a withdrawal and before it, and the first
-//! saying of one is corrected and dropped. Some statements ride on a web record and have no id of their own.
+//! A statement concerns few identifiers, mostly those of an existing record. Many are made at the
+//! time of another, and many after all others, so that withdrawals, renewals and ties are common;
+//! the rest have any time, and so arrive late. Half of the statements of consent have one of a few
+//! consent strings, last updated before, on or after the day of the statement. So old strings are
+//! sent again after a withdrawal and before it, and the first statement with a string is corrected
+//! and dropped. Some statements are attached to a web record and have no ID of their own.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -13,36 +14,38 @@ use tributary_operators::record::{Body, ConsentString, IdSet, Right};
 
 use super::pick::pick;
 
+/// One hour in milliseconds.
 const MS_PER_HOUR: i64 = 3_600_000;
 
-/// When a brand's statements were said.
+/// The times of the statements of a brand, Unix milliseconds.
 #[derive(Default)]
-pub(super) struct Moments {
-    said: Vec<i64>,
+pub(super) struct StatementTimes {
+    times: Vec<i64>,
 }
 
-impl Moments {
-    /// The moment of the next statement: the one of another, one after all others, or `any`.
+impl StatementTimes {
+    /// The time of the next statement: in 30 % of cases that of another, in 40 % one at or shortly
+    /// after the latest, else `any`.
     pub(super) fn next(&mut self, rng: &mut ChaCha8Rng, any: i64) -> i64 {
-        let last = self.said.iter().max().copied();
+        let last = self.times.iter().max().copied();
         let ts = match (last, rng.random_range(0..10)) {
-            (Some(_), 0..=2) => self.said[rng.random_range(0..self.said.len())],
+            (Some(_), 0..=2) => self.times[rng.random_range(0..self.times.len())],
             (Some(last), 3..=6) => last + pick(rng, [0, 1, MS_PER_HOUR]),
             _ => any,
         };
-        self.said.push(ts);
+        self.times.push(ts);
         ts
     }
 
-    /// The moment after all others.
+    /// A time after all others.
     pub(super) fn after_all(&mut self) -> i64 {
-        let last = self.said.iter().max().copied().unwrap_or_default() + 1;
-        self.said.push(last);
+        let last = self.times.iter().max().copied().unwrap_or_default() + 1;
+        self.times.push(last);
         last
     }
 }
 
-/// A statement of consent, or a right that is exercised or taken back.
+/// A statement of consent, or one that exercises or withdraws a right.
 pub(super) fn statement(rng: &mut ChaCha8Rng) -> Body {
     match rng.random_range(0..10) {
         0..=3 => by_string(rng),
@@ -61,7 +64,7 @@ pub(super) fn statement(rng: &mut ChaCha8Rng) -> Body {
     }
 }
 
-/// What somebody says who has changed his mind; none where it was no statement.
+/// The opposite of a statement, or `None` for any other content.
 pub(super) fn opposite(body: &Body) -> Option<Body> {
     match *body {
         Body::Consent { steps, .. } => Some(Body::Consent {
@@ -79,10 +82,11 @@ pub(super) fn opposite(body: &Body) -> Option<Body> {
     }
 }
 
-/// The first day on which strings of a random world were updated: some days before its first.
+/// The first day on which consent strings were updated, some days before the world begins.
 const FIRST_UPDATE: i32 = 19_746;
 
-/// A consent by one of a few strings. The string decides what is allowed, unless the brand reads it otherwise by now.
+/// A statement with one of eight consent strings. Even ones allow everything, odd ones nothing,
+/// except that in 10 % of cases the brand interprets a string differently.
 fn by_string(rng: &mut ChaCha8Rng) -> Body {
     let number = rng.random_range(0..8_u8);
     let all_or_nothing = match number % 2 {
@@ -103,7 +107,7 @@ fn by_string(rng: &mut ChaCha8Rng) -> Body {
     }
 }
 
-/// Mostly everything, nothing, or everything but one step.
+/// Mostly all uses, none, or all but one.
 fn steps(rng: &mut ChaCha8Rng) -> AllowedUses {
     match rng.random_range(0..20) {
         0..=5 => AllowedUses::ALL,
@@ -119,7 +123,7 @@ fn steps(rng: &mut ChaCha8Rng) -> AllowedUses {
     }
 }
 
-/// The subject of a statement by a person of a record: mostly one of its identifiers.
+/// The identifiers that a statement by the person of a record concerns: mostly one of them.
 pub(super) fn about(rng: &mut ChaCha8Rng, named: &IdSet) -> IdSet {
     match named.ids() {
         [] => named.clone(),

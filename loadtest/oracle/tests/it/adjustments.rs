@@ -1,4 +1,4 @@
-//! Adjustments: a negative amount without a sale moves money, and nothing else.
+//! Adjustments: a negative amount without a sale changes revenue, and nothing else.
 
 use crate::support::{EUR, World};
 use tributary_operators::cell::Family;

@@ -1,4 +1,4 @@
-//! Contacts are all counted, touches or not; spend is whatever the platforms said last.
+//! Contacts all count, whether they are touchpoints or not; of spend the last report counts.
 
 use crate::support::{EUR, World};
 use tributary_operators::cell::Family;

@@ -1,10 +1,11 @@
-//! What is held: corrections by version and arrival, drops, and puts after a drop.
+//! The stored state: corrections by version and arrival, drops, and insertions after a drop.
 
 use crate::support::{World, order};
 use tributary_operators::cell::Family;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, DeviceDay, Token};
 
+/// A world with one order, inserted with each version and amount.
 fn world(versions: &[(i64, i64)]) -> World {
     let mut world = World::new();
     for (version, amount) in versions {
@@ -13,6 +14,7 @@ fn world(versions: &[(i64, i64)]) -> World {
     world
 }
 
+/// The revenue of the order.
 fn revenue(world: &World) -> String {
     world.lines(Family::OrdersDay).join("\n")
 }
@@ -47,7 +49,11 @@ fn a_drop_clears_all_that_came_before() {
     world.drop_record("web", "o");
     world.drop_record("web", "o");
     assert_eq!(revenue(&world), "");
-    assert!(tributary_oracle::hold(&world.events).records.is_empty());
+    assert!(
+        tributary_oracle::fold_events(&world.events)
+            .records
+            .is_empty()
+    );
 }
 
 #[test]
@@ -55,9 +61,12 @@ fn only_the_place_of_arrival_matters_not_that_in_the_slice() {
     let mut world = world(&[(0, 1), (0, 2)]);
     world.drop_record("web", "o");
     world.put_version("web", "o", -3, 0, "", order("o", 3));
-    let expected = tributary_oracle::hold(&world.events).records;
+    let expected = tributary_oracle::fold_events(&world.events).records;
     world.events.reverse();
-    assert_eq!(tributary_oracle::hold(&world.events).records, expected);
+    assert_eq!(
+        tributary_oracle::fold_events(&world.events).records,
+        expected
+    );
     assert_eq!(revenue(&world), "day0 EUR = 1 3 0");
 }
 
@@ -76,7 +85,7 @@ fn lines_of_one_message_arrive_in_their_order() {
 fn a_ping_counts_once_until_its_device_is_dropped() {
     let mut world = World::new();
     world.pings(1, false, &[10, 10, 20], -50);
-    let pings = tributary_oracle::hold(&world.events).pings;
+    let pings = tributary_oracle::fold_events(&world.events).pings;
     assert_eq!(pings.len(), 2);
     let device = DeviceDay {
         brand: pings[0].brand,
@@ -85,7 +94,10 @@ fn a_ping_counts_once_until_its_device_is_dropped() {
         token: Token(pings[0].device),
     };
     world.events.push(Event::DropDevice { device });
-    assert_eq!(tributary_oracle::hold(&world.events).pings, []);
+    assert_eq!(tributary_oracle::fold_events(&world.events).pings, []);
     world.pings(1, false, &[20], -50);
-    assert_eq!(tributary_oracle::hold(&world.events).pings, [pings[1]]);
+    assert_eq!(
+        tributary_oracle::fold_events(&world.events).pings,
+        [pings[1]]
+    );
 }

@@ -1,14 +1,16 @@
-//! The hub guard: an identifier that meets too many others identifies nobody, until it falls back.
+//! The hub guard: an identifier that shares records with too many others identifies nobody, until
+//! their number falls again.
 
 use crate::support::World;
 use tributary_operators::cell::Family;
 use tributary_operators::record::Body;
 
+/// The `identity` cell.
 fn identity(world: &World) -> String {
     world.lines(Family::Identity).join("\n")
 }
 
-/// A tablet in the shop on which customers log in one after the other.
+/// A tablet in a store on which customers log in one after the other.
 fn tablet(customers: u32) -> World {
     let mut world = World::new();
     // Cookie 2, the others as they are.

@@ -1,15 +1,19 @@
-//! Without leave to link, a record stands for one clear value alone; without leave to join, the web and
-//! the till do not meet in it.
+//! Permission to link and to join.
+//!
+//! Without permission to link, a record keeps the identifiers of one clear value; without
+//! permission to join, records of the web and of tills are not connected.
 
 use crate::support::World;
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::cell::Family;
 use tributary_operators::record::TouchKind;
 
+/// A statement about an identifier that allows everything but linking.
 fn link_less(world: &mut World, who: &str) {
     world.consent(who, 0, who, AllowedUses::ALL.without(Use::Link));
 }
 
+/// A statement about an identifier that allows everything but joining.
 fn join_less(world: &mut World, who: &str) {
     world.consent(who, 0, who, AllowedUses::ALL.without(Use::Join));
 }

@@ -1,18 +1,19 @@
-//! The oracle against small examples whose answers are known, a module per topic.
+//! The oracle against small examples with known results, one module per topic, and against
+//! properties of random histories.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 mod adjustments;
+mod consent_coverage;
 mod contacts_and_spend;
-mod corners_of_consent;
 mod corrections;
+mod duplicate_orders;
 mod hub_guard;
 mod ladder;
 mod link_and_join;
-mod links_end;
+mod link_lifetime;
 mod markov_month;
 mod one_journey;
-mod orders_of_one_name;
 mod path_statistics;
 mod published_packages;
 mod random_histories;

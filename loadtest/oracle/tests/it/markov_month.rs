@@ -1,4 +1,4 @@
-//! Markov months: whose paths enter which chain, and how the month is shared.
+//! Markov months: which paths enter which chain, and how the conversions of the month are divided.
 
 use crate::support::{DAY, EUR, USD, World, refund};
 use tributary_operators::cell::Family;
@@ -8,7 +8,7 @@ use tributary_operators::record::{Body, SaleKind, SaleName, TouchKind};
 /// 1970-02-01.
 const FEBRUARY: i64 = 31 * DAY;
 
-/// Two customers by a, then b; one by b; one visitor who saw a and left.
+/// Two customers by a, then b; one by b; and one visitor by a without a conversion.
 fn month() -> World {
     let mut world = World::new();
     for who in ["1", "2"] {
@@ -94,7 +94,7 @@ fn a_null_path_is_of_its_month_uncut_and_enters_every_chain_of_it() {
             "order 1970-02 EUR c - - = 1000000 666667 3",
         ]
     );
-    // One person alone bought in February: whoever stands behind its channels, nothing is told of it.
+    // Only one person bought in February, so nothing is published, however many contributors its channels have.
     world.brand().k = 2;
     assert_eq!(
         world.lines(Family::MarkovMonth),
@@ -102,8 +102,9 @@ fn a_null_path_is_of_its_month_uncut_and_enters_every_chain_of_it() {
     );
 }
 
-/// One customer by a, then b, and a visitor of b who left: start: a 1/2, b 1/2; a: b; b: conversion
-/// 1/2. Without a half is lost; had the visitor not been, all would be.
+/// One customer by a, then b, and a visitor by b without a conversion. The chain is start: a 1/2, b
+/// 1/2; a: b; b: conversion 1/2. Half is lost without a; without the visitor's null path everything
+/// would be.
 fn customer_and_visitor() -> World {
     let mut world = World::new();
     world.click("1", 0, "cookie:customer", "a");

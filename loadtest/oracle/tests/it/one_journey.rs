@@ -1,10 +1,11 @@
-//! One customer: three touches on two devices, an order, and every model's view of it.
+//! One customer with three touchpoints on two devices and an order, under every model.
 
 use crate::support::{DAY, World};
 use tributary_operators::cell::Family;
 use tributary_operators::record::TouchKind;
 
-/// A click on the phone, linked by the e-mail to the laptop where the order is placed.
+/// A click on a telephone, which an e-mail address links to the laptop on which the order is
+/// placed.
 fn journey() -> World {
     let mut world = World::new();
     world.brand().half_life = DAY;
@@ -48,7 +49,7 @@ fn a_touch_counts_to_the_very_end_of_its_window_and_not_a_millisecond_longer() {
     world.brand().click_window = 30 * DAY;
     world.brand().impression_window = 7 * DAY;
     world.click("1", 0, "cookie:c", "edge");
-    world.touch(TouchKind::Impression, "2", 23 * DAY - 1, "cookie:c", "gone");
+    world.touch(TouchKind::Impression, "2", 23 * DAY - 1, "cookie:c", "late");
     world.touch(TouchKind::Impression, "3", 23 * DAY, "cookie:c", "banner");
     world.click("4", 30 * DAY, "cookie:c", "now");
     world.click("5", 30 * DAY + 1, "cookie:c", "later");

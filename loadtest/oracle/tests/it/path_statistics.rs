@@ -1,4 +1,4 @@
-//! The statistics of paths: what they went through, how long they were, who helped.
+//! Path statistics: the channels of paths, their length, and the channels that assisted.
 
 use crate::support::{DAY, World};
 use tributary_operators::cell::Family;

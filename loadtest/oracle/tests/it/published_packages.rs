@@ -1,7 +1,7 @@
-//! The models against what published packages compute from the same paths.
+//! The models against published attribution packages on the same paths.
 //!
-//! The data stand beside the repository where they are present; its SOURCE.txt says which package
-//! means what. Every conversion is shared as 10^12 parts, so that rounding stays far below the
+//! The data is stored beside the repository, and its SOURCE.txt says which package uses which
+//! definition. Every conversion is divided into 10^12 parts, so that rounding stays far below the
 //! tolerance.
 
 // Data of an unexpected shape fail the test that reads them.
@@ -19,7 +19,7 @@ use tributary_oracle::share::largest_remainder;
 
 const PARTS: u128 = 1_000_000_000_000;
 
-/// The folder of the data, or none, with a printed reason, where it is absent.
+/// The folder of a data set, or `None` with a printed reason if it is missing.
 fn folder(name: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folder = root.join("../shared/data/attribution").join(name);
@@ -30,6 +30,7 @@ fn folder(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// The text of a file, decompressed if necessary.
 fn text(path: PathBuf) -> String {
     let bytes = std::fs::read(&path).unwrap();
     let mut text = String::new();
@@ -41,6 +42,7 @@ fn text(path: PathBuf) -> String {
     text
 }
 
+/// The results of a package.
 fn results(folder: &Path, file: &str) -> Value {
     let document: Value = serde_json::from_str(&text(folder.join(file))).unwrap();
     document["results"].clone()
@@ -71,16 +73,18 @@ struct Journey {
     value: f64,
 }
 
+/// The channels of a path.
 fn steps(text: &str) -> Vec<String> {
     text.split(" > ").map(str::to_string).collect()
 }
 
+/// The rows of a CSV file by column.
 fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     reader.deserialize().map(|row| row.unwrap()).collect()
 }
 
-/// Paths with their counts.
+/// Paths with their numbers of conversions.
 fn counted(text: &str) -> Vec<Journey> {
     let journey = |row: BTreeMap<String, String>| Journey {
         path: steps(&row["path"]),
@@ -92,7 +96,7 @@ fn counted(text: &str) -> Vec<Journey> {
     rows(text).into_iter().map(journey).collect()
 }
 
-/// Journeys one by one, with hours.
+/// Single journeys with the hours before the conversion.
 fn timed(text: &str) -> Vec<Journey> {
     let journey = |row: BTreeMap<String, String>| {
         let converts = row["has_conv"] == "True";
@@ -108,7 +112,7 @@ fn timed(text: &str) -> Vec<Journey> {
     rows(text).into_iter().map(journey).collect()
 }
 
-/// The credit of each receiver of one conversion of a journey, as a part of one.
+/// The share of each recipient in one conversion of a journey.
 fn credits(model: Model, settings: &BrandSettings, journey: &Journey) -> Vec<(Channel, f64)> {
     let path: Vec<Step> = journey
         .path
@@ -134,7 +138,8 @@ fn credits(model: Model, settings: &BrandSettings, journey: &Journey) -> Vec<(Ch
         .collect()
 }
 
-/// Asserts that a model gives every channel the conversions (or the value) that a package gave it.
+/// Asserts that a model assigns to every channel the conversions, or the value, that a package
+/// assigns.
 fn assert_model(
     model: Model,
     settings: &BrandSettings,
@@ -166,7 +171,7 @@ fn assert_model(
     }
 }
 
-/// Asserts that the removal effects are a package's, within a part per million.
+/// Asserts that removal effects equal those of a package, within one part per million.
 fn assert_effects(journeys: &[Journey], expected: &Value) {
     let mut converting: PathCounts<String> = BTreeMap::new();
     let mut null: PathCounts<String> = BTreeMap::new();
@@ -186,6 +191,7 @@ fn assert_effects(journeys: &[Journey], expected: &Value) {
     }
 }
 
+/// Compares all models on paths with counts.
 fn check_path_data(name: &str, file: &str) {
     let Some(folder) = folder(name) else {
         return;
@@ -217,6 +223,7 @@ fn check_path_data(name: &str, file: &str) {
     assert_effects(&journeys, expected);
 }
 
+/// Compares the rule models on journeys with times.
 fn check_journeys(name: &str, file: &str) {
     let Some(folder) = folder(name) else {
         return;
@@ -267,7 +274,7 @@ fn web_sessions() {
     check_journeys("snowplow_fractribution", "journeys_derived.csv");
 }
 
-/// Says that a test is left out, past the capture of its output; with `CI=true` nothing may be.
+/// Reports that a test is skipped, past the capture of its output; with `CI=true` it fails.
 fn skipped(reason: std::fmt::Arguments<'_>) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");

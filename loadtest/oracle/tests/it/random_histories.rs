@@ -1,5 +1,5 @@
-//! What must hold in every history: conservation, indifference to order, and histories that are
-//! what they promise to be.
+//! Properties of every random history: conservation of revenue, independence of order, and the
+//! guarantees of the generator.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +10,14 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, Body};
 use tributary_oracle::history::{History, random, without_dropped_devices};
 use tributary_oracle::rules::Model;
-use tributary_oracle::{Held, cells, hold};
+use tributary_oracle::{StoredState, cells, fold_events};
 
-fn held(history: &History) -> Held {
-    hold(history.batches.iter().flatten())
+/// The stored state after a history.
+fn held(history: &History) -> StoredState {
+    fold_events(history.batches.iter().flatten())
 }
 
+/// Lets the gate release every cell.
 fn open_gate(history: &mut History) {
     for brand in history.settings.brands.values_mut() {
         brand.k = 0;
@@ -39,6 +41,7 @@ fn sums(
     sums
 }
 
+/// For every model, the credits of a day add up to its revenue.
 #[test]
 fn every_model_conserves_what_tills_and_orders_say() {
     for seed in 0..150 {
@@ -72,6 +75,7 @@ fn every_model_conserves_what_tills_and_orders_say() {
     }
 }
 
+/// The chain and the path statistics of a month have the same conversions and value.
 #[test]
 fn markov_months_and_paths_agree_on_what_converted() {
     for seed in 0..150 {
@@ -92,6 +96,7 @@ fn markov_months_and_paths_agree_on_what_converted() {
     }
 }
 
+/// The order of events in the input does not affect the cells.
 #[test]
 fn the_order_of_events_never_shows() {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
@@ -100,7 +105,7 @@ fn the_order_of_events_never_shows() {
         let expected = cells(&history.settings, &held(&history));
         let mut events = without_dropped_devices(history.batches.concat());
         events.shuffle(&mut rng);
-        assert_eq!(cells(&history.settings, &hold(&events)), expected);
+        assert_eq!(cells(&history.settings, &fold_events(&events)), expected);
     }
 }
 
@@ -130,16 +135,17 @@ fn a_seed_is_a_history() {
     assert!(random(3, 0).batches.is_empty());
 }
 
+/// The guarantees in the documentation of [`tributary_oracle::history`].
 #[test]
 fn histories_keep_what_they_promise() {
     for seed in 0..100 {
         let history = random(seed, 150);
-        let mut told = BTreeSet::new();
+        let mut named = BTreeSet::new();
         let mut last = Arrival::default();
         for batch in &history.batches {
             let mut arrivals = Vec::new();
             let mut used = BTreeSet::new();
-            let mut heard = false;
+            let mut has_pings = false;
             for event in batch {
                 match event {
                     Event::Put {
@@ -154,12 +160,12 @@ fn histories_keep_what_they_promise() {
                     Event::Drop { arrival, .. } => arrivals.push(*arrival),
                     Event::Ping { ping } => {
                         used.insert(ping.store);
-                        heard = true;
+                        has_pings = true;
                     }
                     Event::DropDevice { .. } => {
                         assert!(
-                            !heard,
-                            "seed {seed}: what is dropped in an epoch was heard before it"
+                            !has_pings,
+                            "seed {seed}: a device is dropped before the pings of its epoch"
                         );
                     }
                     Event::TokenizedPing { .. }
@@ -170,19 +176,19 @@ fn histories_keep_what_they_promise() {
                         panic!("a history salts nothing")
                     }
                     Event::LabelName { label, .. } => {
-                        told.insert(*label);
+                        named.insert(*label);
                     }
                 }
             }
             assert!(arrivals.iter().all(|arrival| *arrival > last));
             last = arrivals.into_iter().max().unwrap_or(last);
-            used.retain(|label| !label.is_absent() && !told.contains(label));
+            used.retain(|label| !label.is_absent() && !named.contains(label));
             assert!(used.is_empty(), "seed {seed}: {used:?} before their words");
         }
     }
 }
 
-/// A fuzzer is worth what it reaches: over a few seeds every family appears, and the rare cases too.
+/// Coverage: over a few seeds every family appears, and so do the rare cases.
 #[test]
 fn histories_reach_the_corners() {
     let mut families: BTreeSet<Family> = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Refunds: what is left of a sale, and when it stops counting.
+//! Refunds: what remains of a sale, and when it stops counting.
 
 use crate::support::{DAY, EUR, USD, World, order, own_order, refund};
 use tributary_operators::cell::Family;
@@ -7,7 +7,7 @@ use tributary_operators::record::{Body, Currency, RefundAmount, SaleKind, SaleNa
 
 use SaleKind::{Order, Transaction};
 
-/// An order of 100 on day 1 with refunds put by `source` at various times; the `orders_day` lines.
+/// The `orders_day` lines of an order of 100 on day 1 with refunds.
 fn order_with(refunds: &[Option<(i64, Currency)>]) -> Vec<String> {
     let mut world = World::new();
     for (number, amount) in refunds.iter().enumerate() {
@@ -29,7 +29,7 @@ fn a_part_is_taken_from_the_sales_day() {
 }
 
 #[test]
-fn all_is_gone_once_or_beyond() {
+fn full_and_excess_refunds_remove_the_sale() {
     let nothing: [&str; 0] = [];
     assert_eq!(order_with(&[Some((100, EUR))]), nothing);
     assert_eq!(order_with(&[Some((70, EUR)), Some((70, EUR))]), nothing);
@@ -78,8 +78,8 @@ fn kinds_have_their_own_names() {
     assert_eq!(world.lines(Family::OrdersDay), ["day0 EUR = 1 100 0"]);
 }
 
-/// Two sources each have a transaction `7`: a till's refund means its own, anybody else's the
-/// earliest.
+/// Two sources each have a transaction `7`: the refund of a till applies to its own, any other
+/// refund to the earliest.
 #[test]
 fn a_source_means_its_own_transaction() {
     let refunded_by = |source: &str| {

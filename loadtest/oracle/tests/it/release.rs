@@ -1,9 +1,9 @@
-//! The gate: who counts as a contributor to a cell, and how often.
+//! The release gate: who counts as a contributor of a cell, and which cells are suppressed.
 
 use crate::support::{DAY, World};
 use tributary_operators::cell::Family;
 
-/// With `k` = 2 the cells of a family appear with the second contributor.
+/// A world with `k` = 2, in which cells appear with their second contributor.
 fn gated() -> World {
     let mut world = World::new();
     world.brand().k = 2;
@@ -169,7 +169,8 @@ fn a_channel_called_other_is_a_part_of_other() {
     assert_eq!(open.credits("last").len(), 2);
 }
 
-/// Orders of a day: so many persons by a click on `a`, and so many after none. Every person is another one.
+/// Orders of a day: `touched` persons after a click on `a`, and `untouched` others without one.
+/// Every person is new.
 fn on(world: &mut World, day: i64, touched: usize, untouched: usize) {
     for number in 0..touched + untouched {
         let who = format!("cookie:{day}-{number}");
@@ -180,8 +181,9 @@ fn on(world: &mut World, day: i64, touched: usize, untouched: usize) {
     }
 }
 
-/// Whether anything is told of the month, with `k` = 3.
-fn month_is_told(days: &[(usize, usize)]) -> bool {
+/// Whether the families of a month are published, with `k` = 3. `days` are pairs of persons with and
+/// without a touchpoint.
+fn is_month_published(days: &[(usize, usize)]) -> bool {
     let mut world = World::new();
     world.brand().k = 3;
     for (day, (touched, untouched)) in (0..).zip(days) {
@@ -193,29 +195,29 @@ fn month_is_told(days: &[(usize, usize)]) -> bool {
         Family::PathLength,
         Family::PathDays,
     ];
-    let told = families.map(|family| !world.lines(family).is_empty());
-    assert_eq!(told, [told[0]; 4]);
-    told[0]
+    let published = families.map(|family| !world.lines(family).is_empty());
+    assert_eq!(published, [published[0]; 4]);
+    published[0]
 }
 
 #[test]
-fn a_month_that_would_show_a_hidden_day_is_not_told() {
-    assert!(month_is_told(&[(5, 0), (3, 4)]));
+fn a_month_that_would_reveal_a_hidden_day_is_not_published() {
+    assert!(is_month_published(&[(5, 0), (3, 4)]));
     // The month without the first day is the second.
-    assert!(!month_is_told(&[(5, 0), (2, 0)]));
-    assert!(month_is_told(&[(5, 0), (2, 0), (1, 0)]));
-    assert!(!month_is_told(&[(5, 0), (1, 0), (1, 0)]));
+    assert!(!is_month_published(&[(5, 0), (2, 0)]));
+    assert!(is_month_published(&[(5, 0), (2, 0), (1, 0)]));
+    assert!(!is_month_published(&[(5, 0), (1, 0), (1, 0)]));
     // A day without a touch is nothing of the month, whether it is seen or not.
-    assert!(month_is_told(&[(5, 0), (0, 2)]));
+    assert!(is_month_published(&[(5, 0), (0, 2)]));
 }
 
 #[test]
-fn a_month_that_would_show_who_had_no_touch_is_not_told() {
+fn a_month_that_would_reveal_untouched_conversions_is_not_published() {
     // The takings are known and what has a touch would be; so one had none.
-    assert!(!month_is_told(&[(5, 0), (5, 1)]));
-    assert!(!month_is_told(&[(5, 0), (2, 4)]));
-    assert!(!month_is_told(&[(5, 1), (5, 1)]));
-    assert!(month_is_told(&[(5, 1), (5, 2)]));
+    assert!(!is_month_published(&[(5, 0), (5, 1)]));
+    assert!(!is_month_published(&[(5, 0), (2, 4)]));
+    assert!(!is_month_published(&[(5, 1), (5, 1)]));
+    assert!(is_month_published(&[(5, 1), (5, 2)]));
 }
 
 #[test]

@@ -1,10 +1,12 @@
-//! Restriction: records that are held, but out of every number until it is lifted.
+//! Restriction: records that are stored, but excluded from all numbers until the restriction is
+//! lifted.
 
 use crate::support::{EUR, World, order, refund};
 use tributary_operators::cell::Family;
 use tributary_operators::record::{Right, SaleKind};
 
-/// A click and an order of a cookie, and a sale under the e-mail that the order names too.
+/// A click and an order of a cookie, and a sale under the e-mail address that the order contains as
+/// well.
 fn customer() -> World {
     let mut world = World::new();
     world.click("1", 0, "cookie:c", "google");

@@ -1,4 +1,4 @@
-//! The size guard: a person of too many identifiers still counts as one, but gets no credit.
+//! The size guard: a person with too many identifiers still counts as one, but receives no credit.
 
 use crate::support::World;
 use tributary_operators::cell::Family;

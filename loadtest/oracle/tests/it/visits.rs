@@ -1,10 +1,10 @@
-//! A store's day at the sensor: visits, passers-by, staff, random MACs.
+//! A store's day at the sensor: visits, passers-by, staff and random MAC addresses.
 
 use crate::support::World;
 use tributary_operators::cell::Family;
 use tributary_operators::event::Event;
 
-/// visits, passers_by, dwell_seconds, devices, random_devices, per hour of the run's start.
+/// Visits, passers-by, dwell time in seconds, devices and random devices, by hour.
 fn hours(world: &World) -> Vec<String> {
     world.lines(Family::Visits)
 }

@@ -1,4 +1,4 @@
-//! Consent that is withdrawn takes with it what it carried, and brings it back when it is given again.
+//! Withdrawn consent removes what it allowed, and renewed consent restores it.
 
 use crate::support::{DAY, World, order};
 use tributary_operators::allowed_uses::{AllowedUses, Use};
@@ -40,7 +40,7 @@ fn of_one_time_what_all_allow() {
     let credit = AllowedUses::ALL.without(Use::Join);
     world.consent("a", 20, "cookie:c", credit);
     world.consent("b", 20, "cookie:c", AllowedUses::ALL.without(Use::Credit));
-    // Held by both, credited by one alone.
+    // StoredState by both, credited by one alone.
     assert_eq!(world.credits("last"), ["unattributed - - = 1000000 100"]);
     world.consent("c", 20, "cookie:c", AllowedUses::ALL.without(Use::Hold));
     assert!(world.cells().is_empty());

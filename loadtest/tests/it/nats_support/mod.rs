@@ -1,4 +1,4 @@
-//! What the tests of the broker have in common: numbered messages, and reading them.
+//! Helpers for tests of the broker: numbered messages, and reading them.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tributary_connectors::nats::{
 };
 use tributary_testkit::NatsServer;
 
-/// How long anything may take to come.
+/// The maximum duration of anything.
 pub const WAIT: Duration = Duration::from_secs(30);
 /// The input stream.
 pub const STREAM: &str = "TRIBUTARY_IN";
 
-/// A server with an input stream, and a client. None where there is no server to start.
+/// A server with an input stream, and a client; `None` if no server is installed.
 pub async fn broker() -> Option<(NatsServer, Client)> {
     let server = NatsServer::start_or_skip("")?;
     let nats = server.nats();
@@ -54,7 +54,7 @@ pub fn wanted() -> InputRequest {
     }
 }
 
-/// Reads until `count` messages are there, through whatever passes.
+/// Reads until `count` messages have arrived, through transient errors.
 pub async fn read(input: &mut Input, count: usize) -> Vec<InMessage> {
     let begin = std::time::Instant::now();
     let mut read = Vec::new();
@@ -71,7 +71,7 @@ pub async fn read(input: &mut Input, count: usize) -> Vec<InMessage> {
     read
 }
 
-/// Reads until there is an error that does not pass.
+/// Reads until a permanent error.
 pub async fn stopped(input: &mut Input) -> NatsError {
     let begin = std::time::Instant::now();
     loop {

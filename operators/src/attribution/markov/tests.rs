@@ -1,19 +1,24 @@
+//! The chain against the exact fractions of the batch oracle, and the cost and the folding of large
+//! chains.
+
 use num_bigint::BigInt;
 use tributary_oracle::markov::{PathCounts, removal_effects as exact};
 
 use super::*;
 use crate::attribution::elimination::Order;
 
-/// Random numbers below others.
+/// Pseudorandom numbers from a linear congruential generator.
 struct Dice(u64);
 
 impl Dice {
+    /// A number below `end`.
     fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
         self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
 
+    /// Random paths over `channels` channels, up to `most` different ones, with counts.
     fn paths(&mut self, channels: u64, most: u64) -> PathCounts<usize> {
         let paths = 1 + self.below(most);
         let mut counts = PathCounts::new();
@@ -60,6 +65,7 @@ fn complete(n: usize, mut converting: PathCounts<usize>) -> PathCounts<usize> {
     converting
 }
 
+/// Random small chains have the rounded effects of the oracle.
 #[test]
 fn effects_are_the_exact_fractions() {
     for seed in 0..400 {
@@ -72,6 +78,7 @@ fn effects_are_the_exact_fractions() {
     }
 }
 
+/// Without a conversion there are no effects.
 #[test]
 fn what_never_converts_has_no_effect() {
     let null = PathCounts::from([(vec![0, 1], 3)]);
@@ -86,6 +93,7 @@ fn what_never_converts_has_no_effect() {
     assert_eq!(removal_effects(&Chain::default()), Vec::<i64>::new());
 }
 
+/// An effect of exactly half a part per million is rounded up.
 #[test]
 fn a_half_rounds_up() {
     // Of 2,000,000 conversions one goes through the first channel: half a part per million.
@@ -94,6 +102,7 @@ fn a_half_rounds_up() {
     assert_eq!(effects, [1, 1_000_000]);
 }
 
+/// A dense chain in which every effect is exactly a half.
 #[test]
 fn many_halves_in_one_chain_that_fills() {
     // Each of 128 channels converts once: 7,812.5 parts per million. The others only fill the chain.
@@ -126,6 +135,7 @@ fn nearly_a_half(others: usize) -> (PathCounts<usize>, PathCounts<usize>) {
     (converting, PathCounts::new())
 }
 
+/// An effect that differs from a half by 2^-300 is on the correct side.
 #[test]
 fn what_is_nearly_a_half_is_none() {
     for others in [2, 20, 40] {
@@ -149,6 +159,7 @@ fn what_is_nearly_a_half_is_none() {
     assert_eq!(removal_effects(&chain(302, &converting, &null))[0], 1);
 }
 
+/// Random chains in which many effects are exactly a half.
 #[test]
 fn random_chains_with_halves_in_them() {
     // Of as many conversions as there are powers of two, effects of single paths lie on halves often.
@@ -169,6 +180,7 @@ fn steps(order: &Order) -> usize {
     order.degrees().map(|degree| degree * degree).sum()
 }
 
+/// The cost of an elimination depends on the connections of the channels, not on their number.
 #[test]
 fn what_an_elimination_costs_goes_by_what_is_connected() {
     // Channels that are in no path together cost nothing, however many they are.
@@ -184,6 +196,7 @@ fn what_an_elimination_costs_goes_by_what_is_connected() {
     assert!(steps(&order) < 2_000);
 }
 
+/// The limit on channels bounds the cost of any month.
 #[test]
 fn a_month_of_any_number_of_channels_is_bounded() {
     // Each path leads through three of so many channels at random, which fills any chain.
@@ -276,6 +289,7 @@ fn published(solved: &Solved, words: &LabelNames) -> Vec<(String, i64, i64)> {
     published.collect()
 }
 
+/// The smallest channels are merged into their source and medium first.
 #[test]
 fn the_smallest_go_up_into_their_source_and_medium() {
     let mut month = Month::new();
@@ -333,6 +347,7 @@ fn the_smallest_go_up_into_their_source_and_medium() {
     );
 }
 
+/// Channels with different sources are merged into the rest of the month.
 #[test]
 fn hosts_of_their_own_go_up_to_the_month() {
     let mut month = Month::new();
@@ -355,6 +370,7 @@ fn hosts_of_their_own_go_up_to_the_month() {
     assert_eq!(solved.folded, 500);
 }
 
+/// As many transitions enter a channel as leave it, which the formula of `solve` requires.
 #[test]
 fn the_matrix_of_paths_has_as_many_arrivals_as_departures() {
     // What the formula of `solve` rests on.

@@ -1,3 +1,5 @@
+//! The distribution of the noise, the tree of its nodes, and the budget.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,9 +10,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::aggregate::MonthGroup;
+use crate::aggregate::{CellKey, MonthGroup};
 use crate::record::{BrandId, Currency, SaleKind};
 
+/// The settings of a brand with a budget in thousandths of epsilon.
 fn settings(epsilon: u64) -> BrandSettings {
     BrandSettings {
         noise: Some(Noise {
@@ -23,12 +26,14 @@ fn settings(epsilon: u64) -> BrandSettings {
     }
 }
 
+/// The orders of one day.
 const ORDERS: CellKey = CellKey::OrdersDay {
     brand: BrandId(0),
     day: 20_000,
     currency: Currency(*b"EUR"),
 };
 
+/// The dimensions of the cell of [`ORDERS`].
 fn dims() -> Vec<Dim> {
     vec![
         Dim::Text("acme".into()),
@@ -37,7 +42,7 @@ fn dims() -> Vec<Dim> {
     ]
 }
 
-/// Draws with one key, each from its own input.
+/// Draws with one key, each from an input of its own.
 fn draws(t: u128, s: u128, count: u64) -> Vec<i128> {
     let distribution = DiscreteLaplace { t, s };
     let draw = |number: u64| {
@@ -48,8 +53,9 @@ fn draws(t: u128, s: u128, count: u64) -> Vec<i128> {
     (0..count).map(draw).collect()
 }
 
+/// A chi-squared test against the probabilities of the discrete Laplace distribution.
 #[test]
-fn what_is_drawn_follows_the_exact_law() {
+fn draws_follow_the_discrete_laplace_distribution() {
     let count = 60_000;
     for (t, s) in [(1, 1), (1, 3), (5, 2), (40, 1), (2_340, 1_000)] {
         // P(x) = (1 - p) / (1 + p) p^|x| with p = exp(-s / t).
@@ -79,6 +85,7 @@ fn what_is_drawn_follows_the_exact_law() {
     }
 }
 
+/// The first moments of a wide distribution are those of the Laplace distribution.
 #[test]
 fn a_wide_law_has_its_mean_and_its_spread() {
     let count = 40_000;
@@ -94,6 +101,8 @@ fn a_wide_law_has_its_mean_and_its_spread() {
     assert!((mean(&|x| x * x) / scale.powi(2) - 2.0).abs() < error * 20_f64.sqrt());
 }
 
+/// The nodes of a prefix cover each of its steps once, and at most one node per level contains a
+/// step.
 #[test]
 fn nodes_cover_the_steps_once_and_few_of_them_are_over_a_step() {
     for height in [0, 1, 3, 5] {
@@ -115,6 +124,7 @@ fn nodes_cover_the_steps_once_and_few_of_them_are_over_a_step() {
     }
 }
 
+/// Releases share the noise of the nodes that they have in common, and differ in the others.
 #[test]
 fn the_noise_of_a_release_is_that_of_its_nodes() {
     let settings = settings(1_000);
@@ -141,8 +151,9 @@ fn the_noise_of_a_release_is_that_of_its_nodes() {
     assert_eq!(offset.noise[3..], [0, 0], "there are three values");
 }
 
+/// The variance is that of the number of nodes.
 #[test]
-fn it_grows_with_the_logarithm_of_the_time() {
+fn noise_grows_with_the_logarithm_of_time() {
     let settings = settings(1_000);
     let key = GroupKey::of(&ORDERS).unwrap();
     let timeline = NoiseTimeline::of(&key, &settings).unwrap();
@@ -166,8 +177,9 @@ fn it_grows_with_the_logarithm_of_the_time() {
     }
 }
 
+/// Another key, budget, bound, timeline or cell yields other noise.
 #[test]
-fn everything_that_says_how_it_is_drawn_draws_another() {
+fn other_parameters_yield_other_noise() {
     let key = GroupKey::of(&ORDERS).unwrap();
     let time = 20_010 * DAY;
     let noise = |settings: &BrandSettings, dims: &[Dim]| {
@@ -193,6 +205,7 @@ fn everything_that_says_how_it_is_drawn_draws_another() {
     assert_eq!(all.len(), 7);
 }
 
+/// The steps before and after the group is frozen, and extreme times.
 #[test]
 fn steps_are_longer_once_the_day_is_frozen() {
     let settings = settings(1_000);
@@ -216,6 +229,7 @@ fn steps_are_longer_once_the_day_is_frozen() {
     assert!(!timeline.begins(Some(i64::MAX), i64::MAX));
 }
 
+/// The number of values that share a budget, and the bound of each value.
 #[test]
 fn a_budget_is_shared_by_what_one_person_moves() {
     assert_eq!(parts(Family::StoreDay), 26);
@@ -225,15 +239,19 @@ fn a_budget_is_shared_by_what_one_person_moves() {
     let settings = settings(1_000);
     let key = GroupKey::of(&ORDERS).unwrap();
     let timeline = NoiseTimeline::of(&key, &settings).unwrap();
-    assert_eq!(timeline.bound("revenue_minor"), (5_000, false));
-    assert_eq!(timeline.bound("conversions_millionths"), (1_000_000, true));
-    assert_eq!(timeline.bound("dwell_seconds"), (8 * 3_600, true));
-    assert_eq!(timeline.bound("links"), (100, true));
-    assert_eq!(timeline.bound("persons"), (1, true));
+    assert_eq!(timeline.bound("revenue_minor", Unit::Minor), 5_000);
+    assert_eq!(
+        timeline.bound("conversions_millionths", Unit::Millionths),
+        1_000_000
+    );
+    assert_eq!(timeline.bound("dwell_seconds", Unit::Seconds), 8 * 3_600);
+    assert_eq!(timeline.bound("links", Unit::Distinct), 100);
+    assert_eq!(timeline.bound("persons", Unit::Distinct), 1);
 }
 
+/// Spend and Markov chains have no noise.
 #[test]
-fn what_is_nobodys_and_what_has_no_bound_have_no_noise() {
+fn spend_and_unbounded_values_have_no_noise() {
     let settings = settings(1_000);
     let spend = CellKey::SpendDay {
         brand: BrandId(0),
@@ -255,8 +273,9 @@ fn what_is_nobodys_and_what_has_no_bound_have_no_noise() {
     assert!(NoiseTimeline::of(&month, &BrandSettings::default()).is_none());
 }
 
+/// Applying and removing noise, and what a restart can recover of clamped counts.
 #[test]
-fn counts_end_at_zero_and_what_was_told_is_found_again() {
+fn counts_are_clamped_at_zero_and_published_values_are_recovered() {
     let offset = NoiseOffset {
         noise: [-10, -10, 3, 0, 0],
         is_count: [true, false, true, true, true],

@@ -1,4 +1,4 @@
-//! Announces the words of what goes in, and withdraws those that nothing names any more, as a decoder does.
+//! Announces the label names that events use, and withdraws those without uses, as a decoder does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Label, OWN_WORDS};
 use tributary_operators::record::BrandId;
 
-/// The labels that nothing named, each with the end of the epoch at which that was so.
+/// The labels without uses, each with the end of the epoch as of which that was so.
 pub type Unused = BTreeMap<(BrandId, Label), Epoch>;
 
-/// What one worker announces.
+/// The announcements of one worker.
 #[derive(Default)]
 pub struct Announcer {
-    /// All words of a history.
+    /// The names of all labels of a history.
     words: BTreeMap<(BrandId, Label), Arc<str>>,
-    /// What it has announced, each with the epoch in which it was used last.
+    /// The announced labels, each with the epoch of its last use.
     announced: BTreeMap<(BrandId, Label), Epoch>,
-    /// How many words it has withdrawn.
+    /// The number of withdrawals.
     pub withdrawn: usize,
 }
 
 impl Announcer {
-    /// Knows the words of a history, and has announced none.
+    /// An announcer for the names of a history.
     pub fn new<'e>(events: impl Iterator<Item = &'e Event>) -> Announcer {
         let words = events.filter_map(|event| match event {
             Event::LabelName { brand, label, word } => Some(((*brand, *label), word.clone())),
@@ -38,7 +38,7 @@ impl Announcer {
         }
     }
 
-    /// Announces the words of an event before it goes in.
+    /// Announces the names of the labels of an event before it is applied.
     pub fn announce(&mut self, dataflow: &mut Dataflow, event: &Event, epoch: Epoch) {
         let (brand, labels) = match event {
             Event::Put { record, .. } => (record.brand, labels(record).collect()),
@@ -61,7 +61,8 @@ impl Announcer {
         }
     }
 
-    /// Withdraws, at the begin of an epoch, what nothing named at the end of an earlier one.
+    /// Withdraws, at the start of an epoch, the names of labels that were unused at the end of an
+    /// earlier one.
     pub fn withdraw(&mut self, dataflow: &mut Dataflow, unused: &Unused) {
         for ((brand, label), as_of) in unused {
             let (brand, label) = (*brand, *label);

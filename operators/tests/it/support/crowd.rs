@@ -1,8 +1,9 @@
-//! A crowd that clicks, buys, is heard in stores, says what may be done, is corrected, refunded and erased, in numbers around
-//! those of the default gate, with releases that are minutes, days and months apart.
+//! Histories of a crowd around the thresholds of the default gate.
 //!
-//! Everybody has one identifier, so that it can be told who has changed what. A record changes once an epoch, so that it
-//! does not matter in which order its changes come.
+//! The crowd clicks, buys, passes stores, states its consent, and is corrected, refunded and
+//! erased, with releases that are minutes, days and months apart. Each person has one identifier,
+//! so that it is known which contributors changed which cell. A record changes at most once per
+//! epoch, so that the order of changes does not matter.
 
 use std::collections::BTreeSet;
 
@@ -19,14 +20,18 @@ use tributary_operators::settings::{BrandSettings, Settings};
 use super::runner::Steps;
 use super::shop::{self, DAY, MINUTE, brand, click, erased, refund, sale_in, words};
 
-/// Noon of the twentieth day.
+/// Noon of the twentieth day, Unix milliseconds.
 pub const START: i64 = 20 * DAY + DAY / 2;
 
+/// The stores.
 const STORES: [&str; 2] = ["s", "t"];
+/// The channels.
 const CHANNELS: [&str; 3] = ["a", "b", "c"];
 
-/// The default gate; in some worlds fewer devices count than are heard. Twice as many as `k_delta` stand behind every cell,
-/// because as many alone can share a bit, and then nothing closes what only they stood behind.
+/// The default gate, in some worlds with a device limit below the number of devices.
+///
+/// Every cell has more than twice `k_delta` contributors, because exactly as many could share bits,
+/// so that a cell with these contributors alone would never be closed.
 pub fn settings(rng: &mut StdRng) -> Settings {
     let gate = brand(50, 10);
     let max_devices = [64, 128, 100_000][rng.random_range(0..3)];
@@ -44,18 +49,19 @@ pub fn settings(rng: &mut StdRng) -> Settings {
     }
 }
 
-/// A crowd so far.
+/// The state of a crowd.
 struct Crowd {
+    /// The number of persons so far.
     people: u128,
-    /// Who bought, under which name, on which day.
+    /// The sales: person, name and day.
     bought: Vec<(u128, String, i64)>,
-    /// Every ping.
+    /// All pings.
     pings: Vec<Ping>,
-    /// How many statements were made.
+    /// The number of statements so far.
     statements: u64,
 }
 
-/// What the crowd does, and what is released when.
+/// A random history with the time of each release.
 pub fn history(rng: &mut StdRng) -> Steps {
     let mut crowd = Crowd {
         people: 0,
@@ -72,10 +78,10 @@ pub fn history(rng: &mut StdRng) -> Steps {
             let day = rng.random_range(0..4);
             match rng.random_range(0..10) {
                 0..4 => crowd.buy(rng, step, day, &mut events),
-                4 => crowd.are_erased(rng, &mut events),
-                5 => crowd.bring_back(rng, &mut events),
-                6..8 => crowd.pass(rng, day % 2, &mut events),
-                8 => crowd.leave_no_trace(rng, &mut events),
+                4 => crowd.erase_sales(rng, &mut events),
+                5 => crowd.refund_sales(rng, &mut events),
+                6..8 => crowd.visit(rng, day % 2, &mut events),
+                8 => crowd.erase_devices(rng, &mut events),
                 _ => crowd.state(rng, &mut events),
             }
         }
@@ -86,7 +92,7 @@ pub fn history(rng: &mut StdRng) -> Steps {
             Event::DropDevice { device } => dropped.insert(*device),
             _ => true,
         });
-        // What is heard in the epoch in which a device is dropped is heard anew.
+        // Pings in the epoch in which a device is dropped count after the drop.
         events.sort_by_key(|event| !matches!(event, Event::DropDevice { .. }));
         for event in &mut events {
             if let Event::Put { arrival, .. } | Event::Drop { arrival, .. } = event {
@@ -99,7 +105,7 @@ pub fn history(rng: &mut StdRng) -> Steps {
 }
 
 impl Crowd {
-    /// Many or few buy something, after a click.
+    /// Between 1 and 150 new persons click, and most of them buy.
     fn buy(&mut self, rng: &mut StdRng, step: u64, day: i64, events: &mut Vec<Event>) {
         let store = STORES[rng.random_range(0..2)];
         for buyer in 0..[1, 3, 9, 10, 11, 60, 90, 150][rng.random_range(0..8)] {
@@ -116,7 +122,8 @@ impl Crowd {
         }
     }
 
-    fn are_erased(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
+    /// Sales are erased.
+    fn erase_sales(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
         for _ in 0..[1, 2, 9, 10, 40][rng.random_range(0..5)].min(self.bought.len()) {
             let place = rng.random_range(0..self.bought.len());
             let (_, name, _) = self.bought.swap_remove(place);
@@ -124,8 +131,8 @@ impl Crowd {
         }
     }
 
-    /// Some bring back what they bought, or a part of it.
-    fn bring_back(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
+    /// Sales are refunded in full or in part.
+    fn refund_sales(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
         for _ in 0..[1, 5, 12, 30][rng.random_range(0..4)] {
             let place = rng.random_range(0..self.bought.len().max(1));
             if let Some((person, name, day)) = self.bought.get(place) {
@@ -135,8 +142,8 @@ impl Crowd {
         }
     }
 
-    /// Devices are heard in a store within an hour: new ones, and such as were heard before.
-    fn pass(&mut self, rng: &mut StdRng, day: i64, events: &mut Vec<Event>) {
+    /// Pings of new and known devices in a store within an hour.
+    fn visit(&mut self, rng: &mut StdRng, day: i64, events: &mut Vec<Event>) {
         let store = Label::of(STORES[rng.random_range(0..2)]);
         let is_random = rng.random_bool(0.2);
         let hour = day * DAY / 1_000 + 3_600 * 9;
@@ -166,14 +173,14 @@ impl Crowd {
     }
 
     /// Devices are erased from a store's day.
-    fn leave_no_trace(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
+    fn erase_devices(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
         for _ in 0..[1, 2, 9, 10, 40][rng.random_range(0..5)].min(self.pings.len()) {
             let ping = &self.pings[rng.random_range(0..self.pings.len())];
             events.push(Event::DropDevice { device: of(ping) });
         }
     }
 
-    /// Some say what may be done with their records.
+    /// Persons state their consent, or exercise or withdraw a restriction.
     fn state(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
         let is_right = rng.random_bool(0.2);
         for _ in 0..[1, 9, 10, 11, 60, 150, 300][rng.random_range(0..7)].min(self.people) {
@@ -190,7 +197,7 @@ impl Crowd {
     }
 }
 
-/// The device of a ping.
+/// The device of a ping. A history names a device by the input of its token.
 fn of(ping: &Ping) -> DeviceDay {
     DeviceDay {
         brand: ping.brand,
@@ -201,7 +208,7 @@ fn of(ping: &Ping) -> DeviceDay {
     }
 }
 
-/// Takes back every record and device of some events.
+/// Drops of every record and device of some events.
 pub fn retractions<'a>(events: impl Iterator<Item = &'a Event>, arrival: Arrival) -> Vec<Event> {
     let (mut keys, mut devices) = (BTreeSet::new(), BTreeSet::new());
     for event in events {
@@ -218,8 +225,8 @@ pub fn retractions<'a>(events: impl Iterator<Item = &'a Event>, arrival: Arrival
     devices.chain(keys).collect()
 }
 
-/// Takes everything back, and lets old days follow.
-pub fn and_all_is_taken_back(mut steps: Steps) -> Steps {
+/// Appends the retraction of everything, and releases until old days are published.
+pub fn then_retract_everything(mut steps: Steps) -> Steps {
     let mut now = steps.last().map_or(START, |(_, now)| *now);
     let arrival = Arrival {
         message: u64::MAX,

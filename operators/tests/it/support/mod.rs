@@ -1,5 +1,5 @@
-//! Runs a history through the real dataflow and says what was released at the end of every epoch, or what is
-//! answered to questions after the last.
+//! Runs a history through the dataflow, and returns what is released at the end of every epoch, or
+//! the answers to questions after the last one.
 
 pub mod announcer;
 pub mod crowd;
@@ -21,15 +21,15 @@ use tributary_operators::record::{Arrival, BrandId, Day, Record, RecordKey};
 use tributary_operators::retention_query::{Horizons, RetentionQuery};
 use tributary_operators::settings::Settings;
 
-/// How much of something a test takes: what the environment says, so that it can be run longer.
-pub fn chosen(name: &str, otherwise: u64) -> u64 {
+/// A number from the environment, so that tests can run longer, or a default.
+pub fn number_from_env(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
-/// The released cells at one moment.
+/// The released cells at one time.
 pub type Released = BTreeMap<(Family, Vec<Dim>), Vec<i128>>;
 
-/// Turns the oracle's list into the same shape.
+/// The oracle's cells in the same type.
 pub fn released(cells: Vec<Cell>) -> Released {
     cells
         .into_iter()
@@ -42,20 +42,23 @@ pub fn run(settings: &Settings, batches: &[Vec<Event>], workers: usize) -> Vec<R
     run_keeping(settings, batches, &[], workers)
 }
 
-/// For every batch, up to where the salt days of brands are over once it has gone in.
+/// For every batch, the salt days that are over after it, by brand.
 pub type Closings = [Vec<(BrandId, Day)>];
 
-/// A pass over the retention of a brand, with the place in the order of arrival of what it takes back.
+/// A retention pass of a brand.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
+    /// The brand.
     pub brand: BrandId,
+    /// The horizons of the pass.
     pub horizons: Horizons,
+    /// The position of its retractions in the order of arrival.
     pub place: Arrival,
-    /// The time by which links are judged from here on.
+    /// The time as of which the age of links is determined from then on, Unix milliseconds.
     pub links: i64,
 }
 
-/// The same, with passes before each batch, one after the other.
+/// Like [`run`], with retention passes before each batch, one after the other.
 pub fn run_keeping(
     settings: &Settings,
     batches: &[Vec<Event>],
@@ -65,8 +68,8 @@ pub fn run_keeping(
     run_settling(settings, batches, passes, &[], workers).0
 }
 
-/// The same, with the salt days that end behind each batch. What settled comes as well, with the batch behind which it
-/// did.
+/// Like [`run_keeping`], with the salt days that end after each batch. Also returns the settled
+/// totals, each with the batch after which it was settled.
 pub fn run_settling(
     settings: &Settings,
     batches: &[Vec<Event>],
@@ -173,27 +176,28 @@ pub fn run_settling(
     (released, settled)
 }
 
-/// What came out of questions.
+/// The answers to questions.
 #[derive(Default)]
-pub struct Seen {
+pub struct Answers {
     /// The answers to each question, sorted.
     pub answers: Vec<Vec<Reply>>,
 }
 
-/// Runs the batches as epochs on a number of workers, then asks one question after the other, each on the next worker
-/// and in an epoch of its own. `next` says what is asked, from what was seen so far, until it has no more questions.
+/// Runs the batches as epochs on a number of workers, then asks one question after the other, each
+/// on the next worker and in an epoch of its own. `next` returns the next question from the answers
+/// so far, or `None` at the end.
 pub fn ask(
     settings: &Settings,
     batches: &[Vec<Event>],
     workers: usize,
-    next: impl Fn(&Seen) -> Option<Question> + Send + Sync + 'static,
-) -> Seen {
-    let seen = Arc::new(Mutex::new(Seen::default()));
+    next: impl Fn(&Answers) -> Option<Question> + Send + Sync + 'static,
+) -> Answers {
+    let seen = Arc::new(Mutex::new(Answers::default()));
     let together = Arc::new(Barrier::new(workers));
     let (batches, shared) = (Arc::new(batches.to_vec()), seen.clone());
     on_workers(settings, workers, move |runner| {
         let index = runner.index;
-        let hear = |runner: &mut Runner| {
+        let collect_answers = |runner: &mut Runner| {
             for (_, output) in runner.take_outputs() {
                 if let Output::Answer(answer) = output {
                     assert_eq!(answer.asker, index as u64, "who asks is answered");
@@ -225,8 +229,8 @@ pub fn ask(
                 runner.dataflow.ask(number as u64, question);
             }
             runner.end(1);
-            hear(runner);
-            // All have heard before anybody looks.
+            collect_answers(runner);
+            // Every worker has received the input before any result is read.
             together.wait();
         }
     });
@@ -236,7 +240,7 @@ pub fn ask(
     std::mem::take(&mut *seen)
 }
 
-/// What is held under each key after the events, taken in the order of their arrival.
+/// The stored record of each key after some events, in the order of their arrival.
 pub fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<RecordKey, Record> {
     let mut changes: Vec<&Event> = events.into_iter().collect();
     changes.sort_by_key(|event| match event {

@@ -1,7 +1,7 @@
-//! Runs the real dataflow on a number of workers, each of which does what a script says.
+//! Runs the dataflow on a number of workers, each of which executes a script.
 //!
-//! Everything that a test puts in, ends or restarts goes through a [`Runner`]; a history with its releases and restarts is
-//! [played](play) whole.
+//! All input, ends of epochs and restarts of a test go through a [`Runner`]; [`play`] runs a
+//! history with its releases and restarts.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,17 +25,23 @@ use super::announcer::{Announcer, Unused};
 /// One worker of a run.
 pub struct Runner<'a> {
     worker: &'a mut Worker,
+    /// The dataflow of the worker.
     pub dataflow: Dataflow,
-    /// Which of the workers it is, and how many there are.
+    /// The index of the worker.
     pub index: usize,
+    /// The number of workers.
     pub peers: usize,
+    /// The current epoch.
     epoch: Epoch,
+    /// The outputs since the last call of [`Self::take_outputs`].
     outputs: Rc<RefCell<Vec<(Epoch, Output)>>>,
+    /// The labels that the dataflow reported as unused.
     unused: Rc<RefCell<Unused>>,
+    /// The announced label names.
     announcer: Announcer,
 }
 
-/// Runs the dataflow on a number of workers. Gives what the script came to on each of them.
+/// Runs the dataflow on a number of workers, and returns the result of the script of each.
 pub fn on_workers<T: Send + 'static>(
     settings: &Settings,
     workers: usize,
@@ -79,8 +85,8 @@ pub fn on_workers<T: Send + 'static>(
 }
 
 impl Runner<'_> {
-    /// The salts of all days with pings are known: those by which the oracle knows who counts. Whatever
-    /// stood outside has gone in.
+    /// Restores the salts of all days with pings, those by which the oracle knows which devices
+    /// count, and completes the restore.
     pub fn start<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
         let events: Vec<&Event> = events.collect();
         self.announcer = Announcer::new(events.iter().copied());
@@ -91,13 +97,13 @@ impl Runner<'_> {
         };
         let days: BTreeSet<(BrandId, Day)> = events.into_iter().filter_map(of).collect();
         for (brand, day) in days {
-            let salt = Salt::from_bytes(tributary_oracle::crowd::salt(brand, day));
+            let salt = Salt::from_bytes(tributary_oracle::device_limit::salt(brand, day));
             self.dataflow.restore_salt(brand, day, salt);
         }
         self.dataflow.finish_restore();
     }
 
-    /// Withdraws the words that nothing names, and puts in this worker's share of some events.
+    /// Withdraws unused label names, and applies this worker's share of some events.
     pub fn put(&mut self, events: &[Event]) {
         let unused = std::mem::take(&mut *self.unused.borrow_mut());
         self.announcer.withdraw(&mut self.dataflow, &unused);
@@ -105,7 +111,7 @@ impl Runner<'_> {
         share.for_each(|event| self.put_in(event));
     }
 
-    /// Puts an event in, a ping once its salt is known, as a worker does.
+    /// Applies an event; a ping once its salt is known, as a worker does.
     fn put_in(&mut self, event: &Event) {
         self.announcer
             .announce(&mut self.dataflow, event, self.epoch);
@@ -141,6 +147,7 @@ impl Runner<'_> {
         }
     }
 
+    /// Replaces the device of a ping by its token, or returns `None` if the salt day is closed.
     fn tokenize(&mut self, ping: Ping) -> Option<Event> {
         loop {
             match self.dataflow.tokenize(ping) {
@@ -153,7 +160,8 @@ impl Runner<'_> {
         }
     }
 
-    /// Ends so many epochs, and waits until all workers are through them. Gives the epoch that begins.
+    /// Ends a number of epochs, and waits until all workers have completed them. Returns the epoch
+    /// that begins.
     pub fn end(&mut self, epochs: u64) -> Epoch {
         self.epoch += epochs;
         self.dataflow.advance_to(self.epoch);
@@ -163,31 +171,33 @@ impl Runner<'_> {
         self.epoch
     }
 
-    /// Hands over what has come out here since the last time, with the epochs in which it did.
+    /// The outputs of this worker since the last call, with their epochs.
     pub fn take_outputs(&mut self) -> Vec<(Epoch, Output)> {
         std::mem::take(&mut *self.outputs.borrow_mut())
     }
 }
 
-/// Events, and the time of the release behind them.
+/// The events of each step, and the time of the release after them, Unix milliseconds.
 pub type Steps = Vec<(Vec<Event>, i64)>;
 
-/// What came of a history.
+/// The results of a history.
 #[derive(Default)]
 pub struct Played {
-    /// What is told in each step, sorted, each with whether it is news.
+    /// The cells published in each step, sorted, each with whether it differs from the published
+    /// state.
     pub published: Vec<Vec<(Cell, bool)>>,
-    /// How many allow and refuse each step of processing, as far as it is told, behind each step.
+    /// The published numbers of identifiers that allow and refuse each use, after each step.
     pub consents: Vec<PublishedConsents>,
-    /// What all workers have counted in the end.
+    /// The final counters of all workers.
     pub counts: Snapshot,
-    /// What the stages of each worker hold in the end.
+    /// The final number of entries of each operator, by worker.
     pub sizes: Vec<BTreeMap<&'static str, usize>>,
-    /// How many words were withdrawn.
+    /// The number of withdrawn label names.
     pub withdrawn: usize,
 }
 
-/// Runs events and releases. With something that stood outside, told at some time, the first step is a restart.
+/// Runs events and releases. With restored cells and their release times, the first step is a
+/// restart.
 pub fn play(
     settings: &Settings,
     workers: usize,

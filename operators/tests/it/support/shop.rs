@@ -1,4 +1,5 @@
-//! A small brand with persons who click and buy, and a run of the real dataflow that is released at given times.
+//! A small brand with persons who click and buy, and runs of the dataflow with releases at given
+//! times.
 
 use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::cell::{Cell, Dim, Family};
@@ -13,10 +14,12 @@ use tributary_operators::settings::{BrandSettings, Settings};
 use super::Released;
 use super::runner::play;
 
+/// One minute in milliseconds.
 pub const MINUTE: i64 = 60_000;
+/// One day in milliseconds.
 pub const DAY: i64 = 86_400_000;
 
-/// One brand with a gate.
+/// The settings of one brand with a gate.
 pub fn brand(k: u64, k_delta: u64) -> Settings {
     let brand = BrandSettings {
         name: "acme".into(),
@@ -30,7 +33,7 @@ pub fn brand(k: u64, k_delta: u64) -> Settings {
     }
 }
 
-/// The words that channels and stores are made of.
+/// Announces label names.
 pub fn words(words: &[&str]) -> Vec<Event> {
     let word = |word: &&str| Event::LabelName {
         brand: BrandId(0),
@@ -40,6 +43,7 @@ pub fn words(words: &[&str]) -> Vec<Event> {
     words.iter().map(word).collect()
 }
 
+/// A record of a person.
 fn put(person: u128, id: &str, ts: i64, body: Body) -> Event {
     // As evenly spread as a hash.
     let pseudonym = person.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
@@ -67,12 +71,12 @@ fn put(person: u128, id: &str, ts: i64, body: Body) -> Event {
     }
 }
 
-/// A person buys in the store `s` on a day; the record is named `id`.
+/// A sale in the store `s` at noon of a day, under the name `id`.
 pub fn sale(person: u128, id: &str, day: i64, amount: i64) -> Event {
     sale_in("s", person, id, day, amount)
 }
 
-/// A person buys in a store on a day.
+/// A sale in a store at noon of a day, under the name `id`.
 pub fn sale_in(store: &str, person: u128, id: &str, day: i64, amount: i64) -> Event {
     let body = Body::Sale {
         kind: SaleKind::Transaction,
@@ -84,7 +88,7 @@ pub fn sale_in(store: &str, person: u128, id: &str, day: i64, amount: i64) -> Ev
     put(person, id, day * DAY + DAY / 2, body)
 }
 
-/// A person gets money back for the sale named `id`.
+/// A refund of the sale named `id`, in full without an amount.
 pub fn refund(person: u128, id: &str, day: i64, amount: Option<i64>) -> Event {
     let body = Body::Refund {
         kind: SaleKind::Transaction,
@@ -100,7 +104,7 @@ pub fn refund(person: u128, id: &str, day: i64, amount: Option<i64>) -> Event {
     )
 }
 
-/// A person clicks on a channel some minutes after a day began.
+/// A click on a channel, `minute` minutes after the start of a day.
 pub fn click(person: u128, channel: &str, day: i64, minute: i64) -> Event {
     let body = Body::Contact {
         kind: TouchKind::Click,
@@ -111,7 +115,7 @@ pub fn click(person: u128, channel: &str, day: i64, minute: i64) -> Event {
     put(person, &id, day * DAY + minute * MINUTE, body)
 }
 
-/// A person says what may be done with their records, `number` milliseconds after the fifteenth day began.
+/// A statement of consent, `number` milliseconds after the start of the fifteenth day.
 pub fn consent(person: u128, number: u64, steps: AllowedUses) -> Event {
     let body = Body::Consent {
         steps,
@@ -125,7 +129,7 @@ pub fn consent(person: u128, number: u64, steps: AllowedUses) -> Event {
     )
 }
 
-/// A person exercises a right or takes it back, as late as a [`consent`].
+/// A statement about a right, at the time of a [`consent`] with the same number.
 pub fn right(person: u128, number: u64, right: Right, stands: bool) -> Event {
     let body = Body::Right { right, stands };
     put(
@@ -136,7 +140,7 @@ pub fn right(person: u128, number: u64, right: Right, stands: bool) -> Event {
     )
 }
 
-/// The record of a name is erased.
+/// The erasure of the record of a name.
 pub fn erased(id: &str) -> Event {
     Event::Drop {
         key: RecordKey::of("acme", &[id.as_bytes()]),
@@ -147,7 +151,7 @@ pub fn erased(id: &str) -> Event {
     }
 }
 
-/// What is told in each step of events and releases, see [`play`].
+/// The cells published in each step of events and releases; see [`play`].
 pub fn published(
     settings: &Settings,
     workers: usize,
@@ -157,7 +161,7 @@ pub fn published(
     play(settings, workers, restored, steps).published
 }
 
-/// What a reader knows after every step.
+/// The cells that a reader knows after every step.
 pub fn known(steps: &[Vec<(Cell, bool)>]) -> Vec<Released> {
     let mut known = Released::new();
     let each = steps.iter().map(|published| {
@@ -173,8 +177,8 @@ pub fn known(steps: &[Vec<(Cell, bool)>]) -> Vec<Released> {
     each.collect()
 }
 
-/// The takings of the store on a day, as they are known.
-pub fn takings(known: &Released, day: i64) -> Option<&[i128]> {
+/// The known revenue of the store `s` on a day.
+pub fn revenue(known: &Released, day: i64) -> Option<&[i128]> {
     let name = vec![
         Dim::Text("acme".into()),
         Dim::Text("s".into()),
@@ -186,7 +190,7 @@ pub fn takings(known: &Released, day: i64) -> Option<&[i128]> {
         .map(|values| &values[..])
 }
 
-/// Five persons buy on each of the days before the fifth, after a click on a channel of the day's parity.
+/// Five persons buy on each of the first five days, after clicks on two channels.
 pub fn five_a_day(amount: i64) -> Vec<Event> {
     let mut events = words(&["s", "a", "b"]);
     for day in 0..5 {

@@ -1,4 +1,5 @@
-//! A small brand to tell stories in: records put and dropped one by one, epoch by epoch.
+//! A small brand with a hand-written history: records are inserted and dropped one by one, epoch by
+//! epoch.
 
 use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::event::Event;
@@ -9,19 +10,25 @@ use tributary_operators::record::{
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 
+/// One hour in milliseconds.
 pub const HOUR: i64 = 3_600_000;
+/// One day in milliseconds.
 pub const DAY: i64 = 24 * HOUR;
+/// The brand.
 pub const ACME: BrandId = BrandId(0);
 
-/// The brand `acme`, in UTC, whose gate lets every cell out.
+/// The brand `acme` in UTC, whose gate releases every cell, and its history.
 pub struct Story {
+    /// The settings of the brand.
     pub settings: Settings,
-    /// What has happened, epoch by epoch.
+    /// The events of each epoch.
     pub batches: Vec<Vec<Event>>,
+    /// The number of messages so far.
     arrived: u64,
 }
 
 impl Story {
+    /// An empty history.
     pub fn new() -> Story {
         let acme = BrandSettings {
             name: "acme".into(),
@@ -38,18 +45,20 @@ impl Story {
         }
     }
 
-    /// What happens from here on happens in a later epoch.
+    /// Starts the next epoch.
     pub fn then(&mut self) {
         self.batches.push(Vec::new());
     }
 
-    fn tell(&mut self, event: Event) {
+    /// Adds an event to the current epoch.
+    fn push(&mut self, event: Event) {
         self.batches.last_mut().unwrap().push(event);
     }
 
+    /// Announces a label name.
     fn insert(&mut self, word: &str) -> Label {
         let label = Label::of(word);
-        self.tell(Event::LabelName {
+        self.push(Event::LabelName {
             brand: ACME,
             label,
             word: word.into(),
@@ -57,6 +66,7 @@ impl Story {
         label
     }
 
+    /// The next position in the order of arrival.
     fn arrive(&mut self) -> Arrival {
         self.arrived += 1;
         Arrival {
@@ -65,7 +75,7 @@ impl Story {
         }
     }
 
-    /// Puts a record; `who` names identifiers: `email:ann cookie:1`.
+    /// Inserts a record; `who` lists its identifiers: `email:ann cookie:1`.
     pub fn put(&mut self, source: &str, id: &str, ts: i64, who: &str, body: Body) {
         let (source_label, arrival) = (self.insert(source), self.arrive());
         let record = Record {
@@ -77,7 +87,7 @@ impl Story {
             ids: IdSet::new(who.split_whitespace().map(identifier).collect()),
             body,
         };
-        self.tell(Event::Put {
+        self.push(Event::Put {
             key: key(source, id),
             version: 0,
             arrival,
@@ -85,15 +95,16 @@ impl Story {
         });
     }
 
+    /// Drops a record.
     pub fn forget(&mut self, source: &str, id: &str) {
         let arrival = self.arrive();
-        self.tell(Event::Drop {
+        self.push(Event::Drop {
             key: key(source, id),
             arrival,
         });
     }
 
-    /// A click on the channel that has a source alone.
+    /// A click on a channel that consists of a source.
     pub fn click(&mut self, id: &str, ts: i64, who: &str, source: &str) {
         let channel = Channel {
             source: self.insert(source),
@@ -107,14 +118,17 @@ impl Story {
         self.put("web", id, ts, who, body);
     }
 
+    /// An order with its ID as `order_id`.
     pub fn order(&mut self, id: &str, ts: i64, who: &str, amount: i64) {
         self.put("web", id, ts, who, sale(SaleKind::Order, id, amount));
     }
 
+    /// A transaction in the store `lyon`.
     pub fn transaction(&mut self, id: &str, ts: i64, who: &str, amount: i64) {
         self.put("till", id, ts, who, sale(SaleKind::Transaction, id, amount));
     }
 
+    /// A statement of consent.
     pub fn consent(&mut self, id: &str, ts: i64, who: &str, steps: AllowedUses) {
         self.put(
             "consent",
@@ -128,7 +142,7 @@ impl Story {
         );
     }
 
-    /// A device is heard once in a store, in the first salt day.
+    /// One ping of a device in a store, in the first salt day.
     pub fn ping(&mut self, store: &str, device: u128, second: i64) {
         let store = self.insert(store);
         let ping = Ping {
@@ -141,15 +155,16 @@ impl Story {
             utc_offset: 0,
             rssi: -50,
         };
-        self.tell(Event::Ping { ping });
+        self.push(Event::Ping { ping });
     }
 }
 
+/// The key of a record.
 pub fn key(source: &str, id: &str) -> RecordKey {
     RecordKey::of("acme", &[source.as_bytes(), id.as_bytes()])
 }
 
-/// `email:ann` as an identifier.
+/// An identifier from its text, such as `email:ann`.
 pub fn identifier(text: &str) -> Identifier {
     let (kind, _) = text.split_once(':').unwrap();
     let pseudonym = u128::from(Label::of(text).0);
@@ -160,6 +175,7 @@ pub fn identifier(text: &str) -> Identifier {
     }
 }
 
+/// The content of a sale.
 fn sale(kind: SaleKind, name: &str, amount: i64) -> Body {
     Body::Sale {
         kind,

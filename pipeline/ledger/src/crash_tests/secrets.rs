@@ -1,4 +1,4 @@
-//! A crash at every step of an exchange of the secret, and of what a person asks to be forgotten.
+//! A crash at every step of a key rotation, and of an erasure.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use crate::keyring::BrandKey;
 use crate::manifest::{ManifestSalt, Paths};
 use crate::{EntryCounts, ErasureFilter, Keyring, Ledger};
 
-/// How many blocks and salts of all files open under a secret that was exchanged, whatever they say of themselves.
+/// Number of blocks, salts and key checks in all files that match a rotated
+/// secret, whatever number they carry.
 pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
     let paths = Paths(directory.to_owned());
     let manifest = paths.read_existing().unwrap();
@@ -52,7 +53,8 @@ pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
     count + manifest.salts.iter().filter(of_brand).count()
 }
 
-/// Whatever is left opens with the new secret and the one before it, with every entry and every salt.
+/// Whatever is left opens with the new secret and the one before it, with every
+/// entry and every salt.
 #[test]
 fn a_secret_is_exchanged_and_nothing_is_lost() {
     let mut story = Story::begin();

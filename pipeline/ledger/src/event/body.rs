@@ -1,4 +1,5 @@
-//! What a record says, as bytes: a tag with the kind and its flags, then the fields.
+//! Encoding of the body of a record: a tag with the kind and its flags, then
+//! the fields (FORMAT.md, section *Entries*).
 
 use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::label::{Channel, Label};
@@ -10,6 +11,7 @@ use super::Encoder;
 use super::decode::Decoder;
 use crate::wire::{put_signed, put_varint};
 
+/// Low four bits of the tag: the kind of the body.
 const CONTACT: u8 = 0;
 const IDENTIFY: u8 = 1;
 const SALE: u8 = 2;
@@ -18,22 +20,27 @@ const ADJUSTMENT: u8 = 4;
 const SPEND: u8 = 5;
 const CONSENT: u8 = 6;
 const RIGHT: u8 = 7;
+/// Mask of the kind; the other bits are flags.
 const KIND: u8 = 0x0f;
 
-/// On a contact: which of the three, and whether it is a touch.
+/// On a contact: mask of impression, click or view.
 const TOUCH_KIND: u8 = 0x30;
+/// On a contact: it is a touch.
 const TOUCH: u8 = 0x40;
-/// On a sale, a refund and an adjustment: a transaction.
+/// On a sale, a refund or an adjustment: it concerns a transaction in a store,
+/// otherwise an order.
 const TRANSACTION: u8 = 0x10;
 /// On a refund: an amount and its currency follow.
 const AMOUNT: u8 = 0x20;
-/// On a refund: the digits of an amount and the number of its decimals follow, without a currency.
+/// On a refund: the digits of an amount and the number of its decimals follow,
+/// without a currency.
 const DIGITS: u8 = 0x40;
-/// On a consent: the hash and the day of a string follow.
+/// On a consent: the hash and the day of a consent string follow.
 const STRING: u8 = 0x10;
-/// On a right: it stands. Above it the right.
+/// On a right: it is in effect. The three bits above it are the right.
 const STANDS: u8 = 0x10;
 
+/// Flag of a kind of sale.
 fn sale_flag(kind: SaleKind) -> u8 {
     match kind {
         SaleKind::Order => 0,
@@ -42,6 +49,7 @@ fn sale_flag(kind: SaleKind) -> u8 {
 }
 
 impl Encoder {
+    /// Appends a body.
     pub(super) fn body(&mut self, body: &Body) {
         match body {
             Body::Contact {
@@ -134,12 +142,14 @@ impl Encoder {
         }
     }
 
+    /// Appends source, medium and campaign.
     fn channel(&mut self, channel: &Channel) {
         self.label(channel.source);
         self.label(channel.medium);
         self.label(channel.campaign);
     }
 
+    /// Appends an amount in minor units and its currency.
     fn money(&mut self, amount: i64, currency: Currency) {
         put_signed(&mut self.bytes, amount);
         self.bytes.extend_from_slice(&currency.0);
@@ -147,6 +157,7 @@ impl Encoder {
 }
 
 impl Decoder<'_> {
+    /// Reads a body; `None` for an unknown kind or flag.
     pub(super) fn body(&mut self) -> Option<Body> {
         let tag = self.input.byte()?;
         let sale = match tag & TRANSACTION {
@@ -224,6 +235,7 @@ impl Decoder<'_> {
         Some(body)
     }
 
+    /// Reads the fields of spend.
     fn spend(&mut self) -> Option<Body> {
         let platform: Label = self.label()?;
         let channel = self.channel()?;
@@ -238,6 +250,7 @@ impl Decoder<'_> {
         })
     }
 
+    /// Reads source, medium and campaign.
     fn channel(&mut self) -> Option<Channel> {
         Some(Channel {
             source: self.label()?,
@@ -246,6 +259,7 @@ impl Decoder<'_> {
         })
     }
 
+    /// Reads an amount in minor units and its currency.
     fn money(&mut self) -> Option<(i64, Currency)> {
         Some((self.input.signed()?, Currency(self.input.array()?)))
     }

@@ -1,4 +1,5 @@
-//! Bytes as events.
+//! Decoding of events. Every length is checked against the bytes that are left
+//! before memory is allocated.
 
 use std::sync::Arc;
 
@@ -16,16 +17,39 @@ use super::tags::{
 use crate::counts::EntryCounts;
 use crate::wire::Input;
 
-/// Bytes that are no events.
+/// The bytes are not encoded events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes are not events")]
 pub struct Malformed;
 
-/// Reads entries of one brand. `day` is the brand's day of a time in Unix milliseconds.
+/// Decodes entries of one brand and calls `each` with every event. `day` maps a
+/// time in Unix milliseconds to a day of the brand.
 ///
 /// # Errors
 ///
-/// [`Malformed`] where the bytes are none, after the events before that place.
+/// [`Malformed`] if the bytes are not entries; `each` has then received the
+/// events before that place.
+///
+/// # Example
+///
+/// ```
+/// use tributary_ledger::{Malformed, decode, encode};
+/// use tributary_operators::event::Event;
+/// use tributary_operators::record::{Arrival, BrandId, RecordKey};
+///
+/// let brand = BrandId::of("acme");
+/// let drop = Event::Drop { key: RecordKey(7), arrival: Arrival { message: 3, line: 0 } };
+/// let bytes = encode(std::slice::from_ref(&drop));
+///
+/// let mut events = Vec::new();
+/// let counts = decode(&bytes, brand, &mut |_, _| 0, &mut |event| events.push(event))?;
+/// assert_eq!((counts.drop, events), (1, vec![drop]));
+///
+/// // A truncated run is an error, never a panic.
+/// let torn = &bytes[..bytes.len() - 1];
+/// assert_eq!(decode(torn, brand, &mut |_, _| 0, &mut |_| ()), Err(Malformed));
+/// # Ok::<(), Malformed>(())
+/// ```
 pub fn decode(
     bytes: &[u8],
     brand: BrandId,
@@ -48,15 +72,21 @@ pub fn decode(
     Ok(entries)
 }
 
+/// Decoder of runs of entries of one brand.
 pub(super) struct Decoder<'a> {
+    /// The bytes that are left.
     pub(super) input: Input<'a>,
+    /// Fields of the previous entry.
     before: Before,
+    /// Labels of the run in the order of their first use.
     labels: Vec<Label>,
+    /// The brand of the events.
     brand: BrandId,
 }
 
 impl Decoder<'_> {
-    /// The outer none is for bytes that are no entry, the inner one for a new beginning.
+    /// Reads an entry. The outer `None` means malformed bytes, the inner one a
+    /// reset.
     fn next(&mut self, day: &mut dyn FnMut(BrandId, i64) -> Day) -> Option<Option<Event>> {
         let tag = self.input.byte()?;
         let event = match (tag & KIND, tag & !KIND) {
@@ -113,6 +143,7 @@ impl Decoder<'_> {
         Some(Some(event))
     }
 
+    /// Reads the key of a record and its place in the order of arrival.
     fn key(&mut self) -> Option<(RecordKey, Arrival)> {
         let key = RecordKey(self.input.u128()?);
         let message = self.input.signed()? as u64;
@@ -126,6 +157,7 @@ impl Decoder<'_> {
         Some((key, arrival))
     }
 
+    /// Reads a record, and computes its day.
     fn record(&mut self, day: &mut dyn FnMut(BrandId, i64) -> Day) -> Option<Record> {
         let source = self.label()?;
         let id = self.text()?;
@@ -147,11 +179,13 @@ impl Decoder<'_> {
         })
     }
 
+    /// Reads a time, Unix milliseconds.
     fn ts(&mut self) -> Option<i64> {
         self.before.ts = self.before.ts.wrapping_add(self.input.signed()?);
         Some(self.before.ts)
     }
 
+    /// Reads an identifier set.
     fn ids(&mut self) -> Option<IdSet> {
         let count = usize::try_from(self.input.varint()?).ok()?;
         // An identifier has 17 bytes or more.
@@ -176,6 +210,7 @@ impl Decoder<'_> {
         Some(IdSet::new(ids))
     }
 
+    /// Reads a tokenized ping.
     fn ping(&mut self, flags: u8) -> Option<Event> {
         let store = self.label()?;
         let token = Token(self.input.u128()?);
@@ -195,6 +230,7 @@ impl Decoder<'_> {
         Some(Event::TokenizedPing { ping })
     }
 
+    /// Reads the totals of an hour of a settled salt day.
     fn settled(&mut self) -> Option<Event> {
         let store = self.label()?;
         let (hour, utc_offset) = self.second()?;
@@ -212,6 +248,7 @@ impl Decoder<'_> {
         Some(Event::SettledHour { settled })
     }
 
+    /// Reads a time in Unix seconds and a UTC offset in seconds.
     fn second(&mut self) -> Option<(i64, i32)> {
         self.before.second = self.before.second.wrapping_add(self.input.signed()?);
         let offset = i32::try_from(self.input.signed()?).ok()?;
@@ -219,18 +256,21 @@ impl Decoder<'_> {
         Some((self.before.second, self.before.offset))
     }
 
+    /// Reads a day.
     fn day(&mut self) -> Option<Day> {
         let day = i32::try_from(self.input.signed()?).ok()?;
         self.before.day = self.before.day.wrapping_add(day);
         Some(self.before.day)
     }
 
+    /// Reads a length and UTF-8 bytes.
     fn text(&mut self) -> Option<Arc<str>> {
         let length = usize::try_from(self.input.varint()?).ok()?;
         let bytes = self.input.take(length)?;
         std::str::from_utf8(bytes).ok().map(Arc::from)
     }
 
+    /// Reads a label: an index in the run, or 0 and 8 bytes.
     pub(super) fn label(&mut self) -> Option<Label> {
         match self.input.varint()? {
             0 => {

@@ -73,13 +73,13 @@ fn tells_what_is_held() {
         assert!(text.contains(part), "{part} in\n{text}");
     }
 
-    let mut told = Vec::new();
-    let verification = verify(path, &keys(), &mut |done, all| told.push((done, all))).unwrap();
+    let mut reports = Vec::new();
+    let verification = verify(path, &keys(), &mut |done, all| reports.push((done, all))).unwrap();
     assert_eq!((verification.held, verification.superseded), (6, 4));
     assert_eq!(verification.entries, stats.entries);
     assert!(
-        told.is_sorted() && told.last().is_some_and(|(done, all)| done == all),
-        "{told:?}"
+        reports.is_sorted() && reports.last().is_some_and(|(done, all)| done == all),
+        "{reports:?}"
     );
     assert!(
         verification

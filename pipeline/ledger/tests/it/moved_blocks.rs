@@ -54,7 +54,7 @@ fn do_not_open() {
     };
     assert_eq!(attempt(&|_, _| ()).unwrap().len(), 2);
     let changes: [Change; 4] = [
-        // Swapped, repeated, told to hold another number of entries, and simply changed.
+        // Swapped, repeated, with another number of entries, and simply changed.
         &|segment, [one, two]| {
             let (first, second) = (segment[one.clone()].to_vec(), segment[two.clone()].to_vec());
             segment[one].copy_from_slice(&second);

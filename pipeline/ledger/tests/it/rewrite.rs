@@ -241,16 +241,16 @@ fn commits_go_on_in_the_meantime() {
         commit(&mut ledger, n);
     }
     let work = ledger.rewrite(everything()).unwrap();
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         let done = work.run(&mut |_, _| ()).unwrap();
-        told.recv().unwrap();
+        receiver.recv().unwrap();
         done
     });
     for n in 30..50 {
         commit(&mut ledger, n);
     }
-    tell.send(()).unwrap();
+    sender.send(()).unwrap();
     let done = thread.join().unwrap();
     let removal = ledger.install(done).unwrap();
     for n in 50..60 {
@@ -291,23 +291,23 @@ fn one_that_is_not_installed_leaves_nothing() {
     let mut ledger = ledger(directory.path(), 1 << 20);
     ledger.append(page(
         A,
-        &[put(A, 1, 0, 1), put(A, 1, 0, 2), word(A, "gone")],
+        &[put(A, 1, 0, 1), put(A, 1, 0, 2), word(A, "idle")],
     ));
     ledger.commit(at(1)).unwrap();
     let done = run(&mut ledger, everything());
     assert_eq!(files(&directory.path().join("segments")).len(), 3);
     drop(done);
     assert_eq!(files(&directory.path().join("segments")).len(), 2);
-    // A word that was forgotten is written again when it is told again.
+    // A word that was forgotten is written again when it is announced again.
     let done = run(
         &mut ledger,
         Arc::new(|event| !matches!(event, Event::LabelName { .. })),
     );
     ledger.install(done).unwrap().run().unwrap();
-    ledger.append(page(A, &[word(A, "gone")]));
+    ledger.append(page(A, &[word(A, "idle")]));
     assert_eq!(ledger.commit(at(2)).unwrap().entries, 1);
     drop(ledger);
-    assert_eq!(held(directory.path()), [put(A, 1, 0, 2), word(A, "gone")]);
+    assert_eq!(held(directory.path()), [put(A, 1, 0, 2), word(A, "idle")]);
 }
 
 /// A page of a thread that has withdrawn some words before it says anything.

@@ -1,7 +1,8 @@
-//! One line of the audit log.
+//! One entry of the audit log, and its line in the file.
 //!
-//! The hash stands at the end and is over the bytes before it as they are, so that there is one way to write a line and
-//! nothing of it can be changed, not even a space.
+//! The hash is at the end and covers the bytes before it as they are, so that
+//! each entry has exactly one line, in which nothing can be changed, not even a
+//! space.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,22 +14,22 @@ use crate::refusal::Reason;
 use crate::request::Right;
 use crate::status::Status;
 
-/// What happened to a request.
+/// A step of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It came, with this content.
+    /// The request was received, with this content.
     Received {
         /// A keyed hash of the content.
         content: Fingerprint,
     },
-    /// It is being done.
+    /// Work has started.
     Started,
-    /// It is done.
+    /// The request is complete.
     Completed {
         /// What it touched.
         counts: Counts,
     },
-    /// It is not done.
+    /// The request was rejected.
     Rejected {
         /// Why.
         reason: Reason,
@@ -36,7 +37,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// How the request stands after it.
+    /// State of the request after this step.
     pub fn status(self) -> Status {
         match self {
             Event::Received { .. } => Status::Pending,
@@ -47,15 +48,16 @@ impl Event {
     }
 }
 
-/// How far the files beside the log are that it belongs together with.
+/// How far the files beside the log have advanced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The ledger of the process that keeps the log.
     pub ledger: LedgerWatermark,
     /// Its objection list.
     pub objections: Head,
-    /// Where the operator went on although something was lost: the end of the log as the newest receipt that was
-    /// published says, number 0 where there is none. What was completed before needs no receipt from then on.
+    /// After an accepted loss, the highest entry of the log that any published
+    /// receipt named, or number 0. Requests completed before this checkpoint need
+    /// no receipt any more.
     pub accepted: Option<Head>,
 }
 
@@ -64,22 +66,23 @@ pub struct Checkpoint {
 pub(super) struct Entry {
     /// Its number, from 1.
     pub seq: u64,
-    /// When, Unix milliseconds.
+    /// When it was appended, Unix milliseconds.
     pub at: i64,
-    /// What it says.
+    /// Its content.
     pub content: Content,
 }
 
-/// What an entry says.
+/// Content of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Something happened to a request of this kind.
+    /// A step of a request of this right.
     Step(RequestKey, Right, Event),
-    /// How far the files beside the log were.
+    /// A checkpoint.
     Checkpoint(Checkpoint),
 }
 
-/// The fields of a line but its hash, in the order of their names.
+/// Fields of a line without its hash, in alphabetical order, which is the order
+/// in which they are written.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line<'a> {
@@ -106,6 +109,7 @@ struct Line<'a> {
     right: Option<Right>,
 }
 
+/// Name of the event in a line.
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Word {
@@ -116,12 +120,14 @@ enum Word {
     Checkpoint,
 }
 
-/// What stands between the fields and the digits of the hash.
+/// Text between the fields and the digits of the hash.
 const BEFORE_HASH: &str = ",\"hash\":\"";
+/// Text after the digits of the hash.
 const AFTER_HASH: &str = "\"}";
 
 impl Entry {
-    /// The line of this entry after the one of hash `previous`, with its end, and its hash.
+    /// The line of this entry, including its end, and its hash. `previous` is the
+    /// hash of the line before.
     pub(super) fn line(&self, keys: &BrandKeys, previous: Hash) -> (String, Hash) {
         let mut fields = Line {
             accepted: None,
@@ -174,7 +180,12 @@ impl Entry {
         (line, hash)
     }
 
-    /// Reads the line (without its end) of entry `seq`, which follows the one of hash `previous`.
+    /// Parses the line, without its end, of entry `seq` after the line with hash
+    /// `previous`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the line, as the end of a sentence.
     pub(super) fn read(
         line: &[u8],
         keys: &BrandKeys,

@@ -1,4 +1,5 @@
-//! The audit log: requests and their processing, in a hash chain that nobody can alter without the brand's key.
+//! The audit log: requests and their processing, in a hash chain that nobody
+//! can alter without the brand's key.
 //!
 //! One file per brand, `<brand>.jsonl`, one entry a line, keys sorted:
 //!
@@ -15,23 +16,29 @@
 //! | `previous` | the `hash` of the line before, zeros in the first |
 //! | `hash` | BLAKE3 under the brand's audit key, over the line without it, as it stands |
 //!
-//! A checkpoint is of no request. It says how far the ledger and the objection list beside the log were (`ledger`,
-//! `objections`), so that it is noticed when one of them is missing or older; where the operator went on although
+//! A checkpoint is of no request. It says how far the ledger and the objection
+//! list beside the log were (`ledger`, `objections`), so that it is noticed
+//! when one of them is missing or older; where the operator went on although
 //! something was lost, it has the newest head that was published (`accepted`).
 //!
-//! There is no personal data in it: an id is hashed under the brand's key, since a person may have chosen it. What could
-//! not be read as a request is refused to its sender and is not in it: it has no content to be known by.
+//! There is no personal data in it: an id is hashed under the brand's key,
+//! since a person may have chosen it. What could not be read as a request is
+//! refused to its sender and is not in it: it has no content to be known by.
 //!
-//! **Once** (I4). An entry is one write and one sync, and it is durable before [`AuditLog::append`] returns. A crash in between
-//! leaves a partial line, which [`AuditLog::open`] truncates: its append was never confirmed. Any other difference from
-//! what was written is an error, and nothing is changed.
+//! **Once** (I4). An entry is one write and one sync, and it is durable before
+//! [`AuditLog::append`] returns. A crash in between leaves a partial line,
+//! which [`AuditLog::open`] truncates: its append was never confirmed. Any
+//! other difference from what was written is an error, and nothing is changed.
 //!
-//! **Proof.** Whoever lacks the key can neither change a line nor chain the lines anew. What a chain cannot show is that
-//! its end is missing. So every append returns the [`Head`], to be published where the owner of the file has no say
-//! (a status message, a receipt, a notary), and [`verify`] takes one that must be in the chain.
+//! **Proof.** Whoever lacks the key can neither change a line nor chain the
+//! lines anew. What a chain cannot show is that its end is missing. So every
+//! append returns the [`Head`], to be published where the owner of the file has
+//! no say (a status message, a receipt, a notary), and [`verify`] takes one
+//! that must be in the chain.
 //!
-//! **Memory.** The log knows how each request stands, so it is what makes a request idempotent across restarts, and it
-//! refuses entries that no request can have ([`Status::next`]).
+//! **Memory.** The log knows how each request stands, so it is what makes a
+//! request idempotent across restarts, and it refuses entries that no request
+//! can have ([`Status::next`]).
 
 mod entry;
 mod verify;
@@ -54,33 +61,65 @@ use crate::request::Right;
 use crate::status::{InvalidTransition, Status};
 use verify::Chain;
 
-/// The state of a request according to the log.
+/// State of a request according to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestState {
-    /// What it asked, as a keyed hash.
+    /// Keyed hash of its content.
     pub content: Fingerprint,
-    /// What it asked for.
+    /// The right that is exercised.
     pub right: Right,
     /// When it was received, Unix milliseconds.
     pub received_at: i64,
-    /// How it stands.
+    /// Its state.
     pub status: Status,
-    /// The entry that says so.
+    /// Number of the entry that records this state.
     pub seq: u64,
-    /// When that was, Unix milliseconds.
+    /// When that entry was appended, Unix milliseconds.
     pub at: i64,
 }
 
 /// The audit log of one brand, open for appending and locked.
+///
+/// # Example
+///
+/// ```
+/// use secrecy::SecretString;
+/// use tributary_rights::audit::{AuditLog, Event, verify};
+/// use tributary_rights::{BrandKeys, Reason, RequestId, Right};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = BrandKeys::new("acme", &SecretString::from("s".repeat(40)));
+/// let directory = tempfile::tempdir()?;
+/// let mut log = AuditLog::open(directory.path(), &keys)?.log;
+///
+/// let id = RequestId::read("r-1").ok_or("an empty ID")?;
+/// let request = keys.request(&id);
+/// // A request that was never received cannot be rejected.
+/// let rejected = Event::Rejected { reason: Reason::NotFound };
+/// assert!(log.append(1_000, request, Right::Access, rejected).is_err());
+/// assert_eq!((log.head().seq, log.find(request)), (0, None));
+///
+/// let path = log.path().to_owned();
+/// drop(log);
+/// // Anyone who changes the file without the key breaks the chain.
+/// std::fs::write(&path, "{}\n")?;
+/// assert!(verify(&path, &keys, None).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct AuditLog {
+    /// The file, locked.
     file: AppendFile,
+    /// Keys of the brand.
     keys: BrandKeys,
+    /// Hashes of all entries.
     entries: HashChain,
+    /// State of every request in the log.
     states: FxHashMap<RequestKey, RequestState>,
 }
 
-/// An opened audit log.
+/// Result of [`AuditLog::open`].
 #[derive(Debug)]
 pub struct OpenedLog {
     /// The log.
@@ -89,23 +128,24 @@ pub struct OpenedLog {
     pub cut_bytes: u64,
 }
 
-/// Why an entry was not appended.
+/// Reason why an entry was not appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// No request goes this way; the log is as it was.
+    /// The request cannot make this transition. The log is unchanged.
     #[error(transparent)]
     Impossible(#[from] InvalidTransition),
-    /// The file did not take it.
+    /// The file cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
 impl AuditLog {
-    /// Opens the log of a brand in a directory, or begins one. Every line is verified.
+    /// Opens the log of a brand in a directory, or creates it. Every line is
+    /// verified.
     ///
     /// # Errors
     ///
-    /// Any [`FileError`]; the file is then as it was.
+    /// Any [`FileError`]; the file is then unchanged.
     pub fn open(directory: &Path, keys: &BrandKeys) -> Result<OpenedLog, FileError> {
         let path = directory.join(format!("{}.jsonl", keys.name()));
         let (mut file, bytes) = AppendFile::open(&path)?;
@@ -127,13 +167,12 @@ impl AuditLog {
         })
     }
 
-    /// Appends what happened to a request; durable when this returns. `at` is Unix milliseconds.
+    /// Appends a step of a request; durable when this returns. `at` is Unix
+    /// milliseconds. Returns the new head.
     ///
     /// # Errors
     ///
-    /// [`AppendError::Impossible`] where the request cannot have come to this, [`AppendError::File`] where the
-    /// file did not take it. Either way the entry is not there; after a [`FileError::Sync`] nobody knows, and
-    /// the log takes nothing more until it is opened again.
+    /// [`AppendError::Impossible`] if the request cannot make this transition, [`AppendError::File`] if the file cannot be written. The entry is absent in both cases, except after [`FileError::Sync`]: the content of the disk is then unknown, and the log refuses further entries until it is opened again.
     pub fn append(
         &mut self,
         at: i64,
@@ -152,11 +191,12 @@ impl AuditLog {
         Ok(self.head())
     }
 
-    /// Notes how far the files beside the log are; durable when this returns. `at` is Unix milliseconds.
+    /// Appends a checkpoint; durable when this returns. `at` is Unix milliseconds.
+    /// Returns the new head.
     ///
     /// # Errors
     ///
-    /// As [`AuditLog::append`], where the file did not take it.
+    /// Those of the file, as in [`AuditLog::append`].
     pub fn checkpoint(&mut self, at: i64, checkpoint: Checkpoint) -> Result<Head, FileError> {
         let entry = Entry {
             seq: self.head().seq + 1,
@@ -167,6 +207,7 @@ impl AuditLog {
         Ok(self.head())
     }
 
+    /// Appends an entry to the file and to the chain.
     fn write(&mut self, entry: &Entry) -> Result<(), FileError> {
         let (line, hash) = entry.line(&self.keys, self.head().hash);
         self.file.append(line.as_bytes())?;
@@ -174,22 +215,23 @@ impl AuditLog {
         Ok(())
     }
 
-    /// The end of the chain.
+    /// The head of the chain.
     pub fn head(&self) -> Head {
         self.entries.head()
     }
 
-    /// The chain up to an entry; none where it has no such entry.
+    /// The head of the chain up to an entry; `None` if there is no such entry.
     pub fn head_at(&self, seq: u64) -> Option<Head> {
         self.entries.at(seq)
     }
 
-    /// How a request stands, none where it was never received.
+    /// State of a request; `None` if it was never received.
     pub fn find(&self, request: RequestKey) -> Option<&RequestState> {
         self.states.get(&request)
     }
 
-    /// The requests that are neither completed nor rejected, in the order of their receipt: what a restart goes on with.
+    /// Requests that are neither completed nor rejected, in the order of their
+    /// receipt. A restart continues with them.
     pub fn open_requests(&self) -> Vec<(RequestKey, RequestState)> {
         let all = self.states.iter();
         let mut open: Vec<_> = all
@@ -200,42 +242,47 @@ impl AuditLog {
         open
     }
 
-    /// Where the file is.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 }
 
-/// What an audit log holds.
+/// Content of an audit log.
 #[derive(Debug)]
 pub struct AuditLogContents {
-    /// Its entries, as far as they are what was written.
+    /// Its valid entries.
     pub entries: HashChain,
     /// The newest checkpoint.
     pub checkpoint: Option<Checkpoint>,
-    /// The newest checkpoint with which a loss was accepted, and its number.
+    /// The newest checkpoint that accepted a loss: its number, and the head that it
+    /// accepted.
     pub accepted: Option<(u64, Head)>,
-    /// What is wrong with the file behind them.
+    /// The damage after the valid entries, if there is any.
     pub broken: Option<FileError>,
+    /// State of every request.
     states: FxHashMap<RequestKey, RequestState>,
-    /// How many bytes the entries take.
+    /// Length in bytes of the valid entries.
     valid_bytes: u64,
 }
 
-/// Reads a log without changing it; none where there is no file.
+/// Reads a log without changing it; `None` if there is no file.
 ///
 /// # Errors
-/// Where it cannot be read. A damaged log is reported in [`AuditLogContents::broken`].
+///
+/// A file that cannot be read. Damage is reported in
+/// [`AuditLogContents::broken`].
 pub fn read(path: &Path, keys: &BrandKeys) -> Result<Option<AuditLogContents>, FileError> {
     let bytes = disk::read(path)?;
     Ok(bytes.map(|bytes| AuditLogContents::read(path, keys, &bytes)))
 }
 
-/// Writes a log anew that is broken, with the entries before the first broken one; what it was is kept beside it, under
-/// the name that is returned. None where it is not broken.
+/// Rewrites a damaged log with the entries before the damage. The damaged file
+/// is kept beside it under the returned name; `None` if the log is not damaged.
 ///
 /// # Errors
-/// Any of the disk.
+///
+/// Any error of the disk.
 pub fn repair(path: &Path, keys: &BrandKeys) -> Result<Option<PathBuf>, FileError> {
     let bytes = disk::read(path)?.unwrap_or_default();
     let log = AuditLogContents::read(path, keys, &bytes);
@@ -248,6 +295,7 @@ pub fn repair(path: &Path, keys: &BrandKeys) -> Result<Option<PathBuf>, FileErro
 }
 
 impl AuditLogContents {
+    /// Parses a log up to its first damage.
     fn read(path: &Path, keys: &BrandKeys, bytes: &[u8]) -> AuditLogContents {
         let mut log = AuditLogContents {
             entries: HashChain::new(Hash::NONE),
@@ -287,7 +335,7 @@ impl AuditLogContents {
         log
     }
 
-    /// The requests that were completed behind an entry.
+    /// Requests that entries after `seq` record as completed.
     pub fn completed_after(&self, seq: u64) -> impl Iterator<Item = RequestKey> {
         let all = self.states.iter();
         let completed = all.filter(move |(_, standing)| {
@@ -297,7 +345,12 @@ impl AuditLogContents {
     }
 }
 
-/// The state of a request after an entry.
+/// State of a request after an entry.
+///
+/// # Errors
+///
+/// [`InvalidTransition`] if no request can make it, including a change of the
+/// right.
 fn transition(
     before: Option<&RequestState>,
     entry: &Entry,

@@ -1,4 +1,5 @@
-//! Reading an audit log from its start, line by line, and holding it to what was published.
+//! Sequential reader of an audit log that verifies each line, and the
+//! comparison with a published head.
 
 use std::path::Path;
 
@@ -10,27 +11,31 @@ use crate::head::Head;
 use crate::hex::Hash;
 use crate::keys::BrandKeys;
 
-/// A chain that holds.
+/// Summary of a valid log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerifiedLog {
-    /// How many entries it has.
+    /// Number of entries.
     pub entries: u64,
-    /// The hash of the last one.
+    /// Hash of the last entry.
     pub last_hash: Hash,
-    /// When the first one was written, Unix milliseconds; none where there is none.
+    /// When the first entry was appended, Unix milliseconds; `None` for an empty
+    /// log.
     pub first_at: Option<i64>,
-    /// When the last one was.
+    /// When the last entry was appended, Unix milliseconds.
     pub last_at: Option<i64>,
-    /// Bytes of an unfinished line at the end: of an append that a kill or this very reading came before.
+    /// Length in bytes of an unfinished last line: an append that was interrupted,
+    /// or is in progress.
     pub torn_bytes: u64,
 }
 
-/// Verifies the audit log of a brand, without changing it; a process may be appending to it. With `expected`, a head
-/// that was published before, the chain must contain it: a log whose end was cut off does not.
+/// Verifies the audit log of a brand without changing it; another process may
+/// be appending to it. With `expected`, a head that was published, the chain
+/// must contain that head: a log whose end was removed does not.
 ///
 /// # Errors
 ///
-/// [`FileError::Broken`] names the first broken line and why, [`FileError::Io`] tells that there is no such file.
+/// [`FileError::Broken`] names the first invalid line and the reason,
+/// [`FileError::Io`] a file that cannot be read.
 pub fn verify(
     path: &Path,
     keys: &BrandKeys,
@@ -62,16 +67,22 @@ pub fn verify(
     })
 }
 
-/// The entries of a log, each verified as it is read.
+/// Iterator over the entries of a log, each verified when it is read.
 pub(super) struct Chain<'a> {
+    /// Path of the file, for error messages.
     path: &'a Path,
+    /// Keys of the brand.
     keys: &'a BrandKeys,
+    /// Bytes that are left.
     rest: &'a [u8],
+    /// Head up to the last entry that was read.
     head: Head,
+    /// Length in bytes of the entries that were read.
     read: u64,
 }
 
 impl<'a> Chain<'a> {
+    /// A reader of the bytes of a log.
     pub fn new(path: &'a Path, keys: &'a BrandKeys, bytes: &'a [u8]) -> Chain<'a> {
         Chain {
             path,
@@ -85,16 +96,17 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// The last entry that was read.
+    /// Head up to the last entry that was read.
     pub fn head(&self) -> Head {
         self.head
     }
 
-    /// How many bytes the entries take that were read.
+    /// Length in bytes of the entries that were read.
     pub fn read_bytes(&self) -> u64 {
         self.read
     }
 
+    /// The error of the current line.
     fn broken(&self, what: &'static str) -> FileError {
         FileError::broken(self.path, Position::Line(self.head.seq), what)
     }
@@ -131,7 +143,7 @@ impl Iterator for Chain<'_> {
     }
 }
 
-/// Whether bytes are the start of a JSON value, or a whole one.
+/// Whether bytes are a JSON value or the beginning of one.
 fn is_start(bytes: &[u8]) -> bool {
     match serde_json::from_slice::<IgnoredAny>(bytes) {
         Ok(_) => true,

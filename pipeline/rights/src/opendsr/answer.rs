@@ -1,4 +1,5 @@
-//! What is answered: each type is one body, with the names of the specification.
+//! Bodies of responses: each type is one body, with the names of the
+//! specification. Section numbers refer to OpenDSR 2.0.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::request::RequestId;
 use crate::status::Status;
 use crate::time;
 
-/// What this processor can do (6.3).
+/// Capabilities of this processor (6.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Discovery {
     api_version: &'static str,
@@ -22,6 +23,7 @@ pub struct Discovery {
     processor_certificate: String,
 }
 
+/// A type of identity and the form in which it is accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct SupportedIdentity {
     identity_type: &'static str,
@@ -29,7 +31,8 @@ struct SupportedIdentity {
 }
 
 impl Discovery {
-    /// The document. `certificate` is the URL of the certificate that signs, on the domain that answers.
+    /// The document. `certificate` is the URL of the certificate that signs
+    /// responses, on the domain that responds.
     pub fn new(certificate: &str) -> Discovery {
         let identity = |identity_type, identity_format| SupportedIdentity {
             identity_type,
@@ -48,8 +51,9 @@ impl Discovery {
     }
 }
 
-/// A submission was taken (7.3). It repeats the whole submission, identifiers and all, as the specification asks;
-/// it is the controller's and must be kept nowhere. Debug output shows nothing of it.
+/// Confirmation of a submission (7.3). It repeats the whole submission,
+/// including its identifiers, as the specification requires; it must not be
+/// stored. Debug output shows nothing of it.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Created<'a> {
     controller_id: &'a str,
@@ -60,6 +64,7 @@ pub struct Created<'a> {
     subject_request_id: &'a RequestId,
 }
 
+/// Serializes a text that is overwritten when it is dropped.
 fn text<S: serde::Serializer>(text: &Zeroizing<String>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(text)
 }
@@ -71,7 +76,8 @@ impl std::fmt::Debug for Created<'_> {
 }
 
 impl<'a> Created<'a> {
-    /// The body for a submission whose bytes were `body`. Times are Unix milliseconds.
+    /// The body for a submission with the bytes `body`. Times are Unix
+    /// milliseconds.
     pub fn new(
         controller_id: &'a str,
         id: &'a RequestId,
@@ -89,7 +95,8 @@ impl<'a> Created<'a> {
     }
 }
 
-/// How a request stands (8.3), and, with the URL, the callback that tells it (8.6).
+/// State of a request (8.3), and, with a URL, the callback that reports it
+/// (8.6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StatusBody<'a> {
     controller_id: &'a str,
@@ -105,12 +112,14 @@ pub struct StatusBody<'a> {
     extensions: BTreeMap<&'a str, Extension>,
 }
 
+/// Content of the extension of a status: why a request was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Extension {
     reason: &'static str,
 }
 
-/// The word of OpenDSR for a status (8). It knows no rejection: that is `cancelled`.
+/// The OpenDSR name of a status (8). A rejection, which OpenDSR does not have,
+/// is `cancelled`.
 pub fn request_status(status: Status) -> &'static str {
     match status {
         Status::Pending | Status::InProgress | Status::Completed(_) => status.name(),
@@ -119,7 +128,8 @@ pub fn request_status(status: Status) -> &'static str {
 }
 
 impl<'a> StatusBody<'a> {
-    /// The body. `domain` is the processor's; `expected_at` is Unix milliseconds.
+    /// The body. `domain` is that of the processor; `expected_at` is Unix
+    /// milliseconds.
     pub fn new(
         controller_id: &'a str,
         id: &'a RequestId,
@@ -144,7 +154,7 @@ impl<'a> StatusBody<'a> {
         }
     }
 
-    /// The same, as it is posted to one of the callback URLs.
+    /// The body as it is posted to one of the callback URLs.
     pub fn callback(self, url: &'a str) -> StatusBody<'a> {
         StatusBody {
             status_callback_url: Some(url),
@@ -153,7 +163,7 @@ impl<'a> StatusBody<'a> {
     }
 }
 
-/// A request was withdrawn while it was pending (9.2).
+/// Confirmation that a pending request was withdrawn (9.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cancellation<'a> {
     controller_id: &'a str,
@@ -163,7 +173,7 @@ pub struct Cancellation<'a> {
 }
 
 impl<'a> Cancellation<'a> {
-    /// The body. `received_at` is when the withdrawal came, Unix milliseconds.
+    /// The body. `received_at` is the time of the withdrawal, Unix milliseconds.
     pub fn new(controller_id: &'a str, id: &'a RequestId, received_at: i64) -> Cancellation<'a> {
         Cancellation {
             controller_id,
@@ -174,13 +184,14 @@ impl<'a> Cancellation<'a> {
     }
 }
 
-/// A refusal (7.6). "Error responses MUST NOT contain sensitive information related to user identity": a [`Refusal`]
-/// never does.
+/// A refusal (7.6). "Error responses MUST NOT contain sensitive information
+/// related to user identity": a [`Refusal`] never does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ErrorBody {
     error: ErrorObject,
 }
 
+/// The `error` member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct ErrorObject {
     code: u16,
@@ -188,6 +199,7 @@ struct ErrorObject {
     errors: [ErrorDetail; 1],
 }
 
+/// The only element of `errors`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct ErrorDetail {
     domain: &'static str,
@@ -196,7 +208,8 @@ struct ErrorDetail {
 }
 
 impl ErrorBody {
-    /// The body. `code` is the HTTP status that it goes with, 400 by the specification.
+    /// The body. `code` is the HTTP status of the response, 400 according to the
+    /// specification.
     pub fn new(code: u16, refusal: &Refusal) -> ErrorBody {
         ErrorBody {
             error: ErrorObject {

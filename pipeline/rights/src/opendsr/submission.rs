@@ -1,4 +1,5 @@
-//! What a controller posts, read strictly and mapped to a request.
+//! The body of a submission, read strictly and mapped to a request. Section
+//! numbers refer to OpenDSR 2.0.
 
 use std::collections::BTreeMap;
 
@@ -17,26 +18,27 @@ use crate::request::{
 use crate::time;
 use tributary_operators::record::IdKind;
 
-/// The regulation that a request is made under.
+/// Regulation under which a request is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Regulation {
-    /// The General Data Protection Regulation.
+    /// The General Data Protection Regulation, Regulation (EU) 2016/679.
     Gdpr,
-    /// The California Consumer Privacy Act.
+    /// The California Consumer Privacy Act, Cal. Civ. Code § 1798.100 ff.
     Ccpa,
 }
 
-/// A submission, checked: the request that it is, and what only OpenDSR knows.
+/// A valid submission: the request, and what only OpenDSR has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
-    /// The request. Its id is the `subject_request_id`.
+    /// The request. Its ID is the `subject_request_id`.
     pub request: Request,
-    /// Under which regulation.
+    /// The regulation under which it is made.
     pub regulation: Regulation,
-    /// Where each change of status is to be posted; `https` only.
+    /// URLs to which each change of status is posted; `https` only.
     pub callbacks: Vec<String>,
 }
 
+/// Fields of a submission (7.1.1), not read yet.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields<'a> {
@@ -58,6 +60,7 @@ struct Fields<'a> {
     extensions: Raw<'a>,
 }
 
+/// Fields of an identity (7.1.1), not read yet.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IdentityFields<'a> {
@@ -69,7 +72,7 @@ struct IdentityFields<'a> {
     identity_format: Raw<'a>,
 }
 
-/// Our own fields, under our domain.
+/// Fields of this product, under the domain of the processor (7.1.2).
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Extension<'a> {
@@ -83,6 +86,7 @@ struct Extension<'a> {
     identifiers: Raw<'a>,
 }
 
+/// A field with the usual limit.
 const fn field(name: &str, reason: Reason) -> Field<'_> {
     Field {
         name,
@@ -92,12 +96,13 @@ const fn field(name: &str, reason: Reason) -> Field<'_> {
 }
 
 impl Submission {
-    /// Reads the body of `POST /requests`. `brand` is the one whose controller sends it, as the process knows from how it
-    /// is let in; `domain` is the processor's, the key of its extension.
+    /// Parses the body of `POST /requests`. `brand` is the brand whose controller
+    /// sent it, as its credentials determine; `domain` is that of the processor,
+    /// the key of its extension.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] of what is wrong first; it repeats no value.
+    /// A [`Refusal`] of the first thing that is wrong; it repeats no value.
     pub fn parse(bytes: &[u8], brand: &str, domain: &str) -> Result<Submission, Refusal> {
         let fields: Fields<'_> = object(
             text(bytes)?,
@@ -139,7 +144,8 @@ impl Submission {
 }
 
 impl Submission {
-    /// The request as a message to the rights subject ([`crate::request`]), which reads back as the same request.
+    /// The request as a message for the rights subject ([`crate::request`]);
+    /// parsing it yields the same request.
     pub fn to_request(&self) -> Zeroizing<Vec<u8>> {
         #[derive(Serialize)]
         struct Json<'a> {
@@ -188,6 +194,7 @@ impl Submission {
     }
 }
 
+/// Accepts version 2.0, or none.
 fn version(raw: Raw<'_>) -> Result<(), Refusal> {
     let field = field("api_version", Reason::Unsupported);
     // Some write it as a number.
@@ -203,6 +210,7 @@ fn version(raw: Raw<'_>) -> Result<(), Refusal> {
     }
 }
 
+/// Parses the regulation.
 fn regulation(raw: Raw<'_>) -> Result<Regulation, Refusal> {
     let field = field("regulation", Reason::Malformed);
     match field.text(raw)?.as_ref().map(ClearText::expose) {
@@ -230,6 +238,7 @@ fn id(raw: Raw<'_>) -> Result<ClearText, Refusal> {
         .ok_or_else(|| field.refuse("must be a UUID of version 4 in lower case"))
 }
 
+/// Parses the type of a request (6.2).
 fn right(raw: Raw<'_>) -> Result<Right, Refusal> {
     let field = field("subject_request_type", Reason::UnknownType);
     let text = field.text(raw)?;
@@ -240,7 +249,8 @@ fn right(raw: Raw<'_>) -> Result<Right, Refusal> {
         .ok_or_else(|| field.refuse("must be `access`, `portability` or `erasure`"))
 }
 
-/// The fields under our domain; those of other processors are theirs.
+/// The fields under the domain of this processor. Those of other processors are
+/// ignored.
 fn extension<'a>(raw: Raw<'a>, domain: &str) -> Result<Extension<'a>, Refusal> {
     let Some(raw) = raw else {
         return Ok(Extension::default());
@@ -262,6 +272,8 @@ fn extension<'a>(raw: Raw<'a>, domain: &str) -> Result<Extension<'a>, Refusal> {
     }
 }
 
+/// The identifiers of the identities and of the extension, at least one and at
+/// most [`MAX_IDENTIFIERS`].
 fn subjects(identities: Raw<'_>, own: Raw<'_>) -> Result<Vec<Identifier>, Refusal> {
     let list: Vec<&RawValue> = match identities {
         None => Vec::new(),
@@ -291,6 +303,8 @@ fn subjects(identities: Raw<'_>, own: Raw<'_>) -> Result<Vec<Identifier>, Refusa
     Ok(all)
 }
 
+/// Parses an identity. The digest of an identity that is not hashed before its
+/// canonical form is refused.
 fn identity(place: usize, raw: &RawValue) -> Result<Identifier, Refusal> {
     let at = format!("subject_identities[{place}]");
     let fields: IdentityFields<'_> = object(
@@ -343,14 +357,17 @@ fn identity(place: usize, raw: &RawValue) -> Result<Identifier, Refusal> {
     Ok(one(*kind, value))
 }
 
+/// An identifier with one value.
 fn one(kind: IdKind, value: ClearText) -> Identifier {
     Identifier::One { kind, value }
 }
 
+/// Whether a value has the form of a SHA-256 digest in hexadecimal.
 fn is_digest(value: &str) -> bool {
     value.len() == 64 && value.bytes().all(|c| c.is_ascii_hexdigit())
 }
 
+/// Parses the callback URLs.
 fn callbacks(raw: Raw<'_>) -> Result<Vec<String>, Refusal> {
     let Some(raw) = raw else {
         return Ok(Vec::new());

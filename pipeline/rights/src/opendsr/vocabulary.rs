@@ -1,21 +1,22 @@
-//! The words of OpenDSR 2.0 that both directions share: its version, its types of requests and of identities.
+//! Vocabulary of OpenDSR 2.0 that submissions and responses share.
 
 use tributary_operators::record::IdKind;
 
 use crate::request::Right;
 
-/// The version that is spoken.
+/// The version of the specification.
 pub const API_VERSION: &str = "2.0";
 
-/// The types of requests that 2.0 has (6.2), and the right that each is.
+/// Types of requests (6.2), with the right that each exercises.
 pub const TYPES: [(&str, Right); 3] = [
     ("access", Right::Access),
     ("portability", Right::Portability),
     ("erasure", Right::Erase),
 ];
 
-/// The identity types of 2.0 (5.1), the kind that each is, and whether it may come as a SHA-256 too. The others have no
-/// canonical form before they are hashed, so a digest of them would meet nothing.
+/// Types of identities (5.1), the kind of each, and whether its SHA-256 digest
+/// is accepted as well. The others have no canonical form before they are
+/// hashed, so that a digest of them would match nothing.
 pub const IDENTITIES: [(&str, IdKind, bool); 11] = [
     ("controller_customer_id", IdKind::Customer, true),
     ("android_advertising_id", IdKind::Device, false),

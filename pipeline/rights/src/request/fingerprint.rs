@@ -1,15 +1,16 @@
-//! A keyed hash over everything that a request asks, by which the same request is known when it comes again; when it
-//! was said does not count.
+//! Fingerprint of a request: a keyed hash over all of its content except its
+//! time, which identifies a repeated request.
 //!
-//! Every part is preceded by its length, so that no two contents share an input. The order of the identifiers and
-//! the spaces inside a corrected record count: a repeated message is repeated as it was.
+//! Every part is preceded by its length, so that no two contents have the same
+//! input. The order of the identifiers and the spaces inside a corrected record
+//! count: a repetition is byte for byte the same.
 
 use crate::hex::Hex;
 use crate::keys::{BrandKeys, Fingerprint, Purpose, RequestKey, first_16};
 use crate::request::{AfterDeath, Identifier, Request, RequestBody, RequestId};
 
 impl BrandKeys {
-    /// What stands for a request's id in the audit log.
+    /// Keyed hash of a request ID, as the audit log stores it.
     pub fn request(&self, id: &RequestId) -> RequestKey {
         let mut hasher = self.hasher(Purpose::RequestId);
         hasher.update(id.expose().as_bytes());
@@ -18,7 +19,7 @@ impl BrandKeys {
 }
 
 impl Request {
-    /// What stands for the content of this request where it lasts. `keys` must be those of its brand.
+    /// Keyed hash of the content. `keys` must be those of the request's brand.
     pub fn fingerprint(&self, keys: &BrandKeys) -> Fingerprint {
         let mut hasher = keys.hasher(Purpose::Content);
         let mut part = |bytes: &[u8]| {

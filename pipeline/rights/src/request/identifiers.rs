@@ -1,4 +1,5 @@
-//! The data subject of a request: identifiers in clear. A request with a malformed identifier is refused.
+//! The identifiers of a request, in clear text. A request with a malformed
+//! identifier is refused as a whole.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -8,6 +9,7 @@ use super::{Identifier, MAX_IDENTIFIERS, MAX_VALUE};
 use crate::json::{Raw, field, object};
 use crate::refusal::{Reason, Refusal};
 
+/// Fields of an identifier, not read yet.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IdentifierFields<'a> {
@@ -23,7 +25,8 @@ struct IdentifierFields<'a> {
     postcode: Raw<'a>,
 }
 
-/// The identifiers of a request: at least one, each whole.
+/// Parses the identifiers of a request: 1 to [`MAX_IDENTIFIERS`], each
+/// complete.
 pub(crate) fn identifiers(raw: Raw<'_>) -> Result<Vec<Identifier>, Refusal> {
     let list: Vec<&RawValue> = match raw {
         None => Vec::new(),
@@ -49,6 +52,7 @@ pub(crate) fn identifiers(raw: Raw<'_>) -> Result<Vec<Identifier>, Refusal> {
     list.iter().enumerate().map(identifier).collect()
 }
 
+/// Parses one identifier; `place` is its index, for the refusal.
 fn identifier((place, raw): (usize, &&RawValue)) -> Result<Identifier, Refusal> {
     let at = format!("identifiers[{place}]");
     let fields: IdentifierFields<'_> = object(

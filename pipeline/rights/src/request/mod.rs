@@ -20,8 +20,9 @@
 //! | `record` | for `rectify`: `{"kind": "web" or "transaction", "source": …, "data": {"id": …, …}}`, the whole record as it should be |
 //! | `directive` | for `directive`: `{"action": "erase" or "keep", "notice": …}`; `notice` says that the person has died and that it applies now |
 //!
-//! As in every input, `null` and `""` mean absent and a text field takes an integer as its digits. Unlike there, an
-//! unknown field refuses the request, a field that stands twice does, and so does the `record` or the `directive` of
+//! As in every input, `null` and `""` mean absent and a text field takes an
+//! integer as its digits. Unlike there, an unknown field refuses the request, a
+//! field that stands twice does, and so does the `record` or the `directive` of
 //! another type: a right must not be narrowed by a slip.
 
 mod fingerprint;

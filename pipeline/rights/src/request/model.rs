@@ -1,4 +1,5 @@
-//! A validated request: the right that is exercised, the data subject, and the parameters of each right.
+//! A validated request: the right that is exercised, the data subject, and the
+//! parameters of each right.
 
 use serde::{Serialize, Serializer};
 use tributary_operators::record::IdKind;
@@ -8,38 +9,40 @@ use crate::keys::Fingerprint;
 use crate::refusal::{Reason, Refusal};
 use crate::sealed::ReplyKey;
 
-/// The most bytes of a request.
+/// Maximum length of a request in bytes.
 pub const MAX_REQUEST: usize = 64 << 10;
-/// The most bytes of a request's id.
+/// Maximum length of a request ID in bytes.
 pub const MAX_ID: usize = 256;
-/// The most identifiers of a request.
+/// Maximum number of identifiers in a request.
 pub const MAX_IDENTIFIERS: usize = 64;
-/// The most bytes of an identifier's value, and of a proof's reference.
+/// Maximum length in bytes of an identifier's value, and of the reference to a
+/// proof.
 pub const MAX_VALUE: usize = 1024;
 
-/// A right, the `type` of a request.
+/// A right of a data subject: the `type` of a request.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
-    /// All records of the person, disclosed to the person.
+    /// Disclosure of all records to the person (GDPR, Article 15).
     Access,
-    /// The same, to be taken elsewhere.
+    /// The same in a machine-readable form (GDPR, Article 20).
     Portability,
-    /// A record is corrected.
+    /// Correction of a record (GDPR, Article 16).
     Rectify,
-    /// Records are held, but out of every number.
+    /// Exclusion of the records from every cell while they stay stored (GDPR,
+    /// Article 18).
     Restrict,
-    /// They are back in.
+    /// End of a restriction.
     Unrestrict,
-    /// Erases everything and rejects later records of the identifiers.
+    /// Erasure, and refusal of later records of the identifiers (GDPR, Article 21).
     Object,
-    /// Erases everything.
+    /// Erasure of all records (GDPR, Article 17).
     Erase,
-    /// No step that shares with partners.
+    /// No use that shares data with partners (CCPA, § 1798.120).
     DoNotSell,
-    /// Instructions for after death.
+    /// Instructions for after death, and their execution.
     Directive,
 }
 
@@ -57,7 +60,7 @@ impl Right {
         Right::Directive,
     ];
 
-    /// The word of the specification.
+    /// Name of the right in messages.
     pub fn name(self) -> &'static str {
         match self {
             Right::Access => "access",
@@ -73,8 +76,8 @@ impl Right {
     }
 }
 
-/// The id of a request, as it was given. A person may have chosen it: debug output does not show it, and what lasts
-/// holds a keyed hash of it ([`crate::BrandKeys::request`]).
+/// ID of a request. A person may have chosen it: debug output does not show it,
+/// and files contain a keyed hash of it ([`crate::BrandKeys::request`]).
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestId(ClearText);
 
@@ -83,13 +86,13 @@ impl RequestId {
         RequestId(text)
     }
 
-    /// An id that is asked about; none where it is empty or has more than 256 bytes.
+    /// An ID from outside; `None` if it is empty or has more than [`MAX_ID`] bytes.
     pub fn read(text: &str) -> Option<RequestId> {
         let fits = (1..=MAX_ID).contains(&text.len());
         fits.then(|| RequestId(ClearText::new(text.to_owned())))
     }
 
-    /// The id itself, 1 to 256 bytes.
+    /// The ID, 1 to 256 bytes.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
@@ -107,22 +110,22 @@ impl Serialize for RequestId {
     }
 }
 
-/// An identifier in clear.
+/// An identifier in clear text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identifier {
-    /// Of a kind that has one value.
+    /// An identifier with one value.
     One {
         /// The kind, never [`IdKind::NamePostcode`].
         kind: IdKind,
         /// The value, in clear or as the hex digits of its SHA-256.
         value: ClearText,
     },
-    /// First name, last name and postcode.
+    /// First name, last name and postcode, which identify a person only together.
     NamePostcode([ClearText; 3]),
 }
 
 impl Identifier {
-    /// Its kind.
+    /// Kind of the identifier.
     pub fn kind(&self) -> IdKind {
         match self {
             Identifier::One { kind, .. } => *kind,
@@ -130,6 +133,7 @@ impl Identifier {
         }
     }
 
+    /// All values of the identifier.
     pub(super) fn values(&self) -> &[ClearText] {
         match self {
             Identifier::One { value, .. } => std::slice::from_ref(value),
@@ -138,7 +142,7 @@ impl Identifier {
     }
 }
 
-/// The kind of a record that can be corrected.
+/// Kind of a record that can be corrected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecordKind {
     /// A web record.
@@ -148,7 +152,7 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    /// The word of the specification.
+    /// Name of the kind in messages.
     pub fn name(self) -> &'static str {
         match self {
             RecordKind::Web => "web",
@@ -157,27 +161,28 @@ impl RecordKind {
     }
 }
 
-/// A record as it should be.
+/// A corrected record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Correction {
     /// Its kind.
     pub kind: RecordKind,
     /// Its configured source, at most 256 bytes.
     pub source: String,
-    /// Its JSON object, as it came. It has an `id`; all else is for the decoder of its source to judge.
+    /// The JSON object of the record, as received. It has an `id`; the decoder of
+    /// its source validates the rest.
     pub data: ClearText,
 }
 
-/// What is to happen with the records after death.
+/// Instruction about the records after death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AfterDeath {
-    /// They are erased.
+    /// The records are erased.
     Erase,
-    /// They stay until their retention ends.
+    /// The records stay until their retention ends.
     Keep,
 }
 
-/// What is asked, with what only that type of request has.
+/// A right, with the parameters that only this right has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the right of the same name")]
 pub enum RequestBody {
@@ -192,15 +197,15 @@ pub enum RequestBody {
     Erase,
     DoNotSell,
     Directive {
-        /// What is to happen.
+        /// The instruction.
         action: AfterDeath,
-        /// Whether this is the notice of the death, upon which it does.
+        /// Whether this is the notice of the death, which executes the instruction.
         notice: bool,
     },
 }
 
 impl RequestBody {
-    /// Which right it is.
+    /// The right that is exercised.
     pub fn right(&self) -> Right {
         match self {
             RequestBody::Access(_) => Right::Access,
@@ -216,39 +221,41 @@ impl RequestBody {
     }
 }
 
-/// A checked request. Debug output shows neither the id nor anything about the person.
+/// A valid request. Debug output shows neither the ID nor anything about the
+/// person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Its id.
+    /// ID of the request, unique within the brand.
     pub id: RequestId,
     /// When it was made, Unix milliseconds.
     pub ts: i64,
     /// The name of a configured brand.
     pub brand: String,
-    /// What is asked.
+    /// The right that is exercised, with its parameters.
     pub asked: RequestBody,
     /// The identifiers of the data subject, 1 to 64.
     pub identifiers: Vec<Identifier>,
-    /// Whether the linked person is meant, and not only what the identifiers name.
+    /// Whether it covers the person that the identity graph links to the
+    /// identifiers, or only the identifiers themselves.
     pub whole_person: bool,
-    /// Where the requester's proof is kept.
+    /// Reference to the requester's proof of identity.
     pub proof: ClearText,
 }
 
-/// Whether a request is to be done.
+/// Whether a request is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
-    /// Its id has not been seen: do it.
+    /// Its ID is unknown: execute it.
     New,
-    /// The same request again: tell how it stands, and do nothing.
+    /// A repetition: report its state, and do nothing.
     Again,
 }
 
-/// Judges a request by what is known under its id.
+/// Compares a request with the content that is known under its ID.
 ///
 /// # Errors
 ///
-/// [`Reason::IdTaken`] where other content is.
+/// [`Reason::IdTaken`] if the contents differ.
 pub fn replay(known: Option<Fingerprint>, request: Fingerprint) -> Result<Replay, Refusal> {
     match known {
         None => Ok(Replay::New),

@@ -1,4 +1,5 @@
-//! From bytes to a checked request, or to a refusal that says which field and what to do.
+//! Parser of requests: from bytes to a valid request, or to a refusal that
+//! names the field and the remedy.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -15,6 +16,7 @@ use crate::request::{
 use crate::sealed::ReplyKey;
 use crate::time;
 
+/// Fields of a request, not read yet.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields<'a> {
@@ -40,6 +42,7 @@ struct Fields<'a> {
     directive: Raw<'a>,
 }
 
+/// Fields of a corrected record, not read yet.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RecordFields<'a> {
@@ -51,6 +54,7 @@ struct RecordFields<'a> {
     data: Raw<'a>,
 }
 
+/// Fields of instructions for after death, not read yet.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DirectiveFields<'a> {
@@ -60,15 +64,29 @@ struct DirectiveFields<'a> {
     notice: Raw<'a>,
 }
 
+/// The field `id`, which is read in two places.
 const ID: Field<'_> = field("id", Reason::Malformed, MAX_ID);
 
 impl Request {
-    /// Reads a request. `subject` is the brand of the subject that it came on, where that names one; `known` says
-    /// whether a brand is configured.
+    /// Parses a request. `subject` is the brand of the subject on which it arrived,
+    /// if that names one; `known` returns whether a brand is configured.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] of what is wrong first; it repeats no value.
+    /// A [`Refusal`] of the first thing that is wrong; it repeats no value.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tributary_rights::{Reason, Request};
+    ///
+    /// let known = |brand: &str| brand == "acme";
+    /// let misspelled = br#"{"id": "r-1", "ts": "2025-11-20T09:00:00Z", "type": "erase",
+    ///     "identifiers": [{"kind": "email", "value": "jane@example.org"}],
+    ///     "hole_person": true, "proof": "ticket 117"}"#;
+    /// let refusal = Request::parse(misspelled, Some("acme"), &known).map(|_| ()).err();
+    /// assert_eq!(refusal.map(|refusal| refusal.reason), Some(Reason::Malformed));
+    /// ```
     pub fn parse(
         bytes: &[u8],
         subject: Option<&str>,
@@ -107,7 +125,8 @@ impl Request {
         Ok(request)
     }
 
-    /// The id of a message that may be refused, if it can be read, so that the sender receives the refusal.
+    /// The ID of a message that may be refused, so that its sender can be answered;
+    /// `None` if it cannot be read.
     pub fn read_id(bytes: &[u8]) -> Option<RequestId> {
         #[derive(Deserialize)]
         struct OnlyId<'a> {
@@ -118,7 +137,8 @@ impl Request {
         ID.text(fields.id).ok()?.map(RequestId::new)
     }
 
-    /// The id appears in statuses and stays in the broker's streams, which must contain no identifier.
+    /// Refuses an ID that contains an identifier of the request. The ID appears in
+    /// statuses and stays in the broker's streams, which must not contain any.
     fn id_names_nobody(&self) -> Result<(), Refusal> {
         let id = self.id.expose().to_lowercase();
         let mut values = self.identifiers.iter().flat_map(Identifier::values);
@@ -146,6 +166,7 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Refusal> {
         .map_err(|_| Refusal::new(Reason::Malformed, "the request is not UTF-8"))
 }
 
+/// The brand of the request or of its subject, which must agree.
 fn brand(
     raw: Raw<'_>,
     subject: Option<&str>,
@@ -166,6 +187,7 @@ fn brand(
     }
 }
 
+/// Parses the type.
 fn right(raw: Raw<'_>) -> Result<Right, Refusal> {
     let field = field("type", Reason::UnknownType, 64);
     let text = field.text(raw)?;
@@ -179,7 +201,7 @@ fn right(raw: Raw<'_>) -> Result<Right, Refusal> {
     })
 }
 
-/// The reference of the requester's proof.
+/// Parses the reference to the requester's proof of identity.
 fn proof(raw: Raw<'_>) -> Result<ClearText, Refusal> {
     let field = field("proof", Reason::NoProof, MAX_VALUE);
     field.text(raw)?.ok_or_else(|| {
@@ -187,7 +209,7 @@ fn proof(raw: Raw<'_>) -> Result<ClearText, Refusal> {
     })
 }
 
-/// The key that an answer is sealed for.
+/// Parses the key that an answer is sealed for.
 pub(crate) fn reply_key(raw: Raw<'_>) -> Result<ReplyKey, Refusal> {
     let field = field("reply_key", Reason::BadReplyKey, MAX_VALUE);
     match field.text(raw)? {
@@ -202,6 +224,7 @@ pub(crate) fn reply_key(raw: Raw<'_>) -> Result<ReplyKey, Refusal> {
     }
 }
 
+/// Parses the parameters of a right. Parameters of another right are refused.
 fn asked(right: Right, fields: &Fields<'_>) -> Result<RequestBody, Refusal> {
     for (name, raw, of) in [
         ("record", fields.record, Right::Rectify),
@@ -225,6 +248,7 @@ fn asked(right: Right, fields: &Fields<'_>) -> Result<RequestBody, Refusal> {
     })
 }
 
+/// Parses a corrected record.
 fn correction(raw: Raw<'_>) -> Result<Correction, Refusal> {
     let of = |name| field(name, Reason::BadRecord, MAX_ID);
     let raw =
@@ -254,7 +278,7 @@ fn correction(raw: Raw<'_>) -> Result<Correction, Refusal> {
     })
 }
 
-/// Whether a text is an object with an id.
+/// Whether a text is a JSON object with an `id`.
 fn named(data: &str) -> bool {
     #[derive(Deserialize)]
     struct Named {
@@ -264,6 +288,7 @@ fn named(data: &str) -> bool {
     data.starts_with('{') && serde_json::from_str::<Named>(data).is_ok_and(|data| data.id.is_some())
 }
 
+/// Parses instructions for after death.
 fn directive(raw: Raw<'_>) -> Result<RequestBody, Refusal> {
     let of = |name| field(name, Reason::Malformed, 64);
     let raw = raw.ok_or_else(|| of("directive").refuse("is required"))?;

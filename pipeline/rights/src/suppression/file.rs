@@ -1,4 +1,5 @@
-//! The durable form of the objection list.
+//! The objection list on disk: one append-only file per process. The layout is
+//! in the documentation of this module's parent.
 
 use std::path::{Path, PathBuf};
 
@@ -12,45 +13,53 @@ use crate::head::{HashChain, Head, LedgerWatermark};
 use crate::hex::{Hash, Hex};
 use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 
+/// First bytes of the file.
 const MAGIC: &[u8; 8] = b"TRIBSUPP";
+/// Version of the format. A higher one is refused.
 const VERSION: u32 = 3;
 
 /// The file of one process, open for appending and locked.
 #[derive(Debug)]
 pub struct SuppressionFile {
+    /// The file.
     file: AppendFile,
-    /// The brands and levels whose key the file names.
+    /// Brands and levels whose key the file states.
     keyed: FxHashSet<(BrandTag, KeyLevel)>,
+    /// Head over header and records.
     head: Head,
 }
 
-/// An opened objection list.
+/// Result of [`SuppressionFile::open`].
 #[derive(Debug)]
 pub struct OpenedList {
-    /// The file.
+    /// The file, for appending.
     pub file: SuppressionFile,
-    /// What it says.
+    /// The objections in it.
     pub set: SuppressionSet,
     /// The number of bytes of an unfinished record that were truncated.
     pub cut_bytes: u64,
 }
 
-/// What an objection list holds.
+/// Content of an objection list.
 #[derive(Debug)]
 pub struct ObjectionListContents {
-    /// Its records.
+    /// Hashes of header and records.
     pub entries: HashChain,
-    /// The ledger beside which it lies, as far as it says; none before its beginning was written.
+    /// Watermark of the ledger that the list belongs to; `None` for an empty file.
     pub ledger: Option<LedgerWatermark>,
+    /// The objections.
     set: SuppressionSet,
+    /// Brands and levels whose key the list states.
     keyed: FxHashSet<(BrandTag, KeyLevel)>,
+    /// Length in bytes of an unfinished record at the end.
     torn_bytes: u64,
 }
 
-/// Reads a list without changing it; none where there is no file.
+/// Reads a list without changing it; `None` if there is no file.
 ///
 /// # Errors
-/// As [`SuppressionFile::open`].
+///
+/// Those of [`SuppressionFile::open`].
 pub fn read(path: &Path, brands: &[BrandKeys]) -> Result<Option<ObjectionListContents>, FileError> {
     let bytes = disk::read(path)?;
     bytes
@@ -58,11 +67,13 @@ pub fn read(path: &Path, brands: &[BrandKeys]) -> Result<Option<ObjectionListCon
         .transpose()
 }
 
-/// Writes a list anew that is broken, beside this ledger, with every record of it that can be read; what it was is kept
-/// beside it, under the name that is returned. None where it is not broken.
+/// Rewrites a damaged list for this ledger with every readable record. The
+/// damaged file is kept beside it under the returned name; `None` if the list
+/// is not damaged.
 ///
 /// # Errors
-/// Any of the disk, and what is wrong with it but that.
+///
+/// Any error of the disk, and any error of the list other than damage.
 pub fn repair(
     path: &Path,
     brands: &[BrandKeys],
@@ -88,11 +99,13 @@ pub fn repair(
 }
 
 impl ObjectionListContents {
-    /// Who is kept out.
+    /// The objections in the list.
     pub fn set(&self) -> &SuppressionSet {
         &self.set
     }
 
+    /// Parses a list. An unfinished record at the end is ignored, and its length is
+    /// in `torn_bytes`.
     fn read(
         path: &Path,
         bytes: &[u8],
@@ -138,12 +151,13 @@ impl ObjectionListContents {
 }
 
 impl SuppressionFile {
-    /// Opens the list of a process, or begins one, beside the ledger of this id. `brands` are the keys of the
-    /// configured brands; records of others stay, and apply to nobody.
+    /// Opens the list of a process, or creates one for the ledger with this ID.
+    /// `brands` are the keys of the configured brands; records of other brands are
+    /// kept and apply to nobody.
     ///
     /// # Errors
     ///
-    /// Any [`FileError`]; the file is then as it was.
+    /// Any [`FileError`]; the file is then unchanged.
     pub fn open(
         path: &Path,
         brands: &[BrandKeys],
@@ -170,13 +184,15 @@ impl SuppressionFile {
         })
     }
 
-    /// Appends records of one brand, with one write and one sync; durable when this returns. `keys` must be those that
-    /// made them. The set is the caller's to change ([`SuppressionSet::apply`]).
+    /// Appends records of one brand with one write and one sync; durable when this
+    /// returns. `keys` must be those that made them. The caller updates the set
+    /// with [`SuppressionSet::apply`].
     ///
     /// # Errors
     ///
-    /// A [`FileError`]; none of them is there then. After [`FileError::Sync`] nobody knows, and the file takes nothing
-    /// more until it is opened again.
+    /// A [`FileError`]; none of the records is then in the file. After
+    /// [`FileError::Sync`] the content of the disk is unknown, and the file refuses
+    /// further records until it is opened again.
     pub fn append(&mut self, keys: &BrandKeys, records: &[Record]) -> Result<(), FileError> {
         let mut all = Vec::with_capacity(records.len() + 1);
         let mut fresh = FxHashSet::default();
@@ -195,15 +211,16 @@ impl SuppressionFile {
         Ok(())
     }
 
-    /// Notes how far the ledger is; durable when this returns.
+    /// Records how far the ledger has advanced; durable when this returns.
     ///
     /// # Errors
     ///
-    /// As [`SuppressionFile::append`].
+    /// Those of [`SuppressionFile::append`].
     pub fn record_watermark(&mut self, mark: &LedgerWatermark) -> Result<(), FileError> {
         self.write(&[Record::ledger(mark)])
     }
 
+    /// Appends records and advances the head.
     fn write(&mut self, records: &[Record]) -> Result<(), FileError> {
         if records.is_empty() {
             return Ok(());
@@ -223,24 +240,26 @@ impl SuppressionFile {
         Ok(())
     }
 
-    /// Where it ends.
+    /// Head over header and records.
     pub fn head(&self) -> Head {
         self.head
     }
 
-    /// Where the file is.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 }
 
-/// The hash of all records up to one, by that of those before it.
+/// Hash over all records up to this one. `before` is the hash over those before
+/// it.
 fn hash(before: Hash, record: &[u8; SIZE]) -> Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(before.as_bytes()).update(record);
     Hash(Hex(*hasher.finalize().as_bytes()))
 }
 
+/// The header of a list for the ledger with this ID.
 fn header(ledger: [u8; 16]) -> [u8; SIZE] {
     let mut header = [0; SIZE - 8];
     let parts = MAGIC.iter().copied().chain(VERSION.to_le_bytes());
@@ -251,13 +270,17 @@ fn header(ledger: [u8; 16]) -> [u8; SIZE] {
     with_checksum(&header)
 }
 
-/// Whether bytes are what a kill may leave of a header.
+/// Whether bytes may be the beginning of a header that a kill interrupted.
 fn begins_header(bytes: &[u8]) -> bool {
     let fixed: Vec<u8> = header([0; 16]).into_iter().take(12).collect();
     bytes.starts_with(&fixed) || fixed.starts_with(bytes)
 }
 
-/// The ledger that a header names.
+/// The ID of the ledger in a header.
+///
+/// # Errors
+///
+/// [`FileError::Newer`] for a higher version, otherwise [`FileError::Broken`].
 fn read_header(path: &Path, bytes: &[u8; SIZE]) -> Result<[u8; 16], FileError> {
     let rest = verify_checksum(bytes).and_then(|content| content.strip_prefix(MAGIC));
     let found = rest.and_then(|rest| rest.split_first_chunk());
@@ -278,6 +301,11 @@ fn read_header(path: &Path, bytes: &[u8; SIZE]) -> Result<[u8; 16], FileError> {
     }
 }
 
+/// Compares the key that a record states with the configured one.
+///
+/// # Errors
+///
+/// [`FileError::WrongKey`] if they differ.
 fn check_key(path: &Path, record: &Record, brands: &[BrandKeys]) -> Result<(), FileError> {
     let brand = brands.iter().find(|keys| keys.tag() == record.brand);
     match brand {

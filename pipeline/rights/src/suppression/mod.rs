@@ -1,19 +1,26 @@
-//! The objection list: rejects later records of people who objected, and stores nothing else about them.
+//! The objection list: rejects later records of people who objected, and stores
+//! nothing else about them.
 //!
-//! A person who objects is erased, and later records of the same identifiers are refused at ingest. For that something
-//! has to stay, and this is the least that does: for each identifier's pseudonym a keyed hash, under a key of its
-//! own. Without the brand's secret it tells nothing; with it, it says yes or no to a pseudonym that one already has.
+//! A person who objects is erased, and later records of the same identifiers
+//! are refused at ingest. For that something has to stay, and this is the least
+//! that does: for each identifier's pseudonym a keyed hash, under a key of its
+//! own. Without the brand's secret it tells nothing; with it, it says yes or no
+//! to a pseudonym that one already has.
 //!
-//! **Key rotation** cannot rekey an entry the way it rekeys the ledger, because the pseudonym no longer exists. An entry
-//! therefore keeps its [`KeyLevel`], under the key of that level's secret, and a record is compared on every level: its
-//! reader passes the whole key chain anyway and holds its pseudonyms under all secrets for a moment. A level without
-//! entries costs nothing, and a brand that never rotated its secret has one level.
+//! **Key rotation** cannot rekey an entry the way it rekeys the ledger, because
+//! the pseudonym no longer exists. An entry therefore keeps its [`KeyLevel`],
+//! under the key of that level's secret, and a record is compared on every
+//! level: its reader passes the whole key chain anyway and holds its pseudonyms
+//! under all secrets for a moment. A level without entries costs nothing, and a
+//! brand that never rotated its secret has one level.
 //!
-//! [`SuppressionSet`] answers; it is cheap to ask while it is empty for a brand, and one keyed hash otherwise.
-//! [`SuppressionFile`] is what lasts: one append-only file per process, of [`Record`]s of a fixed size. An objection that
-//! is withdrawn is another record, not a removed one. The newest of an entry counts, of two of the same millisecond the
-//! objection, so neither the order nor the number of deliveries matters, and a process that receives an objection can
-//! forward the same 48 bytes to the others.
+//! [`SuppressionSet`] answers; it is cheap to ask while it is empty for a
+//! brand, and one keyed hash otherwise. [`SuppressionFile`] is what lasts: one
+//! append-only file per process, of [`Record`]s of a fixed size. An objection
+//! that is withdrawn is another record, not a removed one. The newest of an
+//! entry counts, of two of the same millisecond the objection, so neither the
+//! order nor the number of deliveries matters, and a process that receives an
+//! objection can forward the same 48 bytes to the others.
 //!
 //! ```text
 //! record, 48 bytes, integers little-endian
@@ -27,17 +34,21 @@
 //! file: "TRIBSUPP", version u32 = 3, the ledger's id, zeros to 40, XXH3-64 of these 40 bytes; then records
 //! ```
 //!
-//! Under another secret no entry would match and everybody who objected would be let in again, silently. So the first
-//! record of a brand and level says which key it is, which depends on those before, and opening under others, or
+//! Under another secret no entry would match and everybody who objected would
+//! be let in again, silently. So the first record of a brand and level says
+//! which key it is, which depends on those before, and opening under others, or
 //! without one of them, is refused.
 //!
-//! **One thing with its ledger.** The list says which ledger it lies beside and, after every batch of requests, how far
-//! that was ([`SuppressionFile::record_watermark`]); the others record its length ([`SuppressionFile::head`]: BLAKE3 over
-//! the previous hash and the record). [`read()`] reads both without changing anything. The caller, who knows the other
-//! files, decides whether the list is intact.
+//! **One thing with its ledger.** The list says which ledger it lies beside
+//! and, after every batch of requests, how far that was
+//! ([`SuppressionFile::record_watermark`]); the others record its length
+//! ([`SuppressionFile::head`]: BLAKE3 over the previous hash and the record).
+//! [`read()`] reads both without changing anything. The caller, who knows the
+//! other files, decides whether the list is intact.
 //!
-//! A crash leaves complete records and at most a partial one, which is truncated: its append was never confirmed. A
-//! record that differs from what was written is an error.
+//! A crash leaves complete records and at most a partial one, which is
+//! truncated: its append was never confirmed. A record that differs from what
+//! was written is an error.
 
 mod file;
 mod record;

@@ -1,46 +1,52 @@
-//! One record of the objection list, 48 bytes.
+//! A record of the objection list, 48 bytes.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::head::LedgerWatermark;
 use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 
-/// The bytes of a record.
+/// Length of a record in bytes.
 pub(super) const SIZE: usize = 48;
 
-/// What a record says.
+/// What a record states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Who owns the pseudonym objected.
+    /// The owner of the pseudonym has objected.
     Objected,
-    /// The objection is withdrawn.
+    /// The objection was withdrawn.
     Withdrawn,
-    /// Under which key the brand's records of a level are.
+    /// The key under which the brand's records of a level are made.
     Key,
-    /// How far the ledger beside the list was.
+    /// The watermark of the ledger.
     Ledger,
 }
 
-/// A record of the objection list. It holds a keyed hash, so it may be shown.
+/// A record of the objection list. It contains only keyed hashes, so that it
+/// may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
+    /// Keyed hash of the pseudonym, check value of a key, or ID of the ledger.
     pub(super) entry: [u8; 16],
+    /// Time in Unix milliseconds, or generation of the ledger's manifest.
     pub(super) at: i64,
+    /// Hash of the brand's name, or the number of the ledger's commits.
     pub(super) brand: BrandTag,
+    /// What the record states.
     pub(super) change: Change,
+    /// Level of the pseudonym or key.
     pub(super) level: KeyLevel,
 }
 
 impl Record {
-    /// Who owns this pseudonym of the brand objected. `at` is Unix milliseconds. None where the brand has no such
-    /// level.
+    /// States that the owner of a pseudonym has objected at `at`, Unix
+    /// milliseconds. `None` if the brand has no such level.
     pub fn objected(keys: &BrandKeys, level: KeyLevel, pseudonym: u128, at: i64) -> Option<Record> {
         let entry = keys.suppression(level, pseudonym)?;
         Some(Record::of(keys, level, entry, at, Change::Objected))
     }
 
-    /// The objection is withdrawn, which was entered for this level. `at` is Unix milliseconds. None where the brand
-    /// has no such level.
+    /// States that an objection was withdrawn at `at`, Unix milliseconds. `None` if
+    /// the brand has no such level.
     pub fn withdrawn(
         keys: &BrandKeys,
         level: KeyLevel,
@@ -51,11 +57,13 @@ impl Record {
         Some(Record::of(keys, level, entry, at, Change::Withdrawn))
     }
 
+    /// States the key of a level; `None` if the brand has no such level.
     pub(super) fn key(keys: &BrandKeys, level: KeyLevel) -> Option<Record> {
         let check = keys.suppression_check(level)?;
         Some(Record::of(keys, level, check, 0, Change::Key))
     }
 
+    /// A record of a brand.
     fn of(keys: &BrandKeys, level: KeyLevel, entry: [u8; 16], at: i64, change: Change) -> Record {
         Record {
             entry,
@@ -66,6 +74,7 @@ impl Record {
         }
     }
 
+    /// States the watermark of the ledger.
     pub(super) fn ledger(mark: &LedgerWatermark) -> Record {
         Record {
             entry: mark.id(),
@@ -76,24 +85,24 @@ impl Record {
         }
     }
 
-    /// How far the ledger was, where that is what it says.
+    /// The watermark that the record states; `None` for another record.
     pub(super) fn watermark(&self) -> Option<LedgerWatermark> {
         let manifest = u64::try_from(self.at).ok()?;
         let commits = u64::from_le_bytes(self.brand.0);
         (self.change == Change::Ledger).then(|| LedgerWatermark::new(self.entry, manifest, commits))
     }
 
-    /// What it says.
+    /// What the record states.
     pub fn change(&self) -> Change {
         self.change
     }
 
-    /// When that was, Unix milliseconds; 0 in a [`Change::Key`].
+    /// The time of the statement, Unix milliseconds; 0 in a [`Change::Key`].
     pub fn at(&self) -> i64 {
         self.at
     }
 
-    /// Its bytes, as in the file.
+    /// The record as it is in the file.
     pub fn to_bytes(&self) -> [u8; SIZE] {
         let kind: u32 = match self.change {
             Change::Objected => 1,
@@ -112,7 +121,7 @@ impl Record {
         with_checksum(&content)
     }
 
-    /// Reads the bytes of a record; none where they are not as they were written.
+    /// Parses a record; `None` if the checksum is wrong or the kind unknown.
     pub fn from_bytes(bytes: &[u8; SIZE]) -> Option<Record> {
         let rest = verify_checksum(bytes)?;
         let (entry, rest) = rest.split_first_chunk()?;
@@ -136,7 +145,7 @@ impl Record {
     }
 }
 
-/// Bytes followed by their checksum.
+/// Appends the checksum.
 pub(super) fn with_checksum(content: &[u8; SIZE - 8]) -> [u8; SIZE] {
     let mut bytes = [0; SIZE];
     let parts = content
@@ -150,7 +159,7 @@ pub(super) fn with_checksum(content: &[u8; SIZE - 8]) -> [u8; SIZE] {
     bytes
 }
 
-/// The bytes before the checksum, where it is theirs.
+/// The bytes before the checksum; `None` if it is wrong.
 pub(super) fn verify_checksum(bytes: &[u8; SIZE]) -> Option<&[u8; SIZE - 8]> {
     let (content, sum) = bytes.split_first_chunk::<{ SIZE - 8 }>()?;
     (sum == xxh3_64(content).to_le_bytes()).then_some(content)

@@ -5,13 +5,16 @@ use rustc_hash::FxHashMap;
 use super::record::{Change, Record};
 use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 
-/// Who objected, by brand and level. A clone is a list of its own.
+/// The pseudonyms whose owners have objected, as keyed hashes. A clone is
+/// independent.
 #[derive(Clone, Debug, Default)]
 pub struct SuppressionSet {
+    /// The newest change of each entry, by brand and level.
     lists: FxHashMap<(BrandTag, KeyLevel), FxHashMap<[u8; 16], LatestChange>>,
 }
 
-/// The newest record of an entry; the order of two is by time, then objected after withdrawn.
+/// The newest change of an entry. Changes are ordered by time; of two at the
+/// same time, the objection prevails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LatestChange {
     at: i64,
@@ -19,7 +22,7 @@ struct LatestChange {
 }
 
 impl SuppressionSet {
-    /// Applies a record; true where that changed who is kept out.
+    /// Applies a record. Returns whether it changed the objections in effect.
     pub fn apply(&mut self, record: &Record) -> bool {
         let objected = match record.change {
             Change::Objected => true,
@@ -38,7 +41,8 @@ impl SuppressionSet {
         before.objected != newest.objected
     }
 
-    /// Whether the owner of a pseudonym of this brand and level objected.
+    /// Whether the owner of a pseudonym of this brand and level has objected. Costs
+    /// nothing without objections on that level, otherwise one keyed hash.
     pub fn contains(&self, keys: &BrandKeys, level: KeyLevel, pseudonym: u128) -> bool {
         // Most deployments have few objections, most brands none, and most levels of a brand none either.
         if self.lists.is_empty() {
@@ -53,13 +57,13 @@ impl SuppressionSet {
             .is_some_and(|newest| newest.objected)
     }
 
-    /// How many entries keep somebody out, of all brands.
+    /// Number of objections in effect, for all brands.
     pub fn total(&self) -> u64 {
         let entries = self.lists.values().flat_map(FxHashMap::values);
         entries.filter(|newest| newest.objected).count() as u64
     }
 
-    /// How many entries of a brand keep somebody out, of all levels.
+    /// Number of objections in effect for a brand, on all levels.
     pub fn count(&self, brand: &str) -> usize {
         let tag = BrandTag::of(brand);
         let lists = self.lists.iter().filter(|((of, _), _)| *of == tag);

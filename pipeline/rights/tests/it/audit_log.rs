@@ -272,7 +272,7 @@ fn a_flipped_bit_anywhere_is_refused() {
         broken_line(&AuditLog::open(directory.path(), &keys).expect_err("a flip"));
         assert_eq!(std::fs::read(&path).unwrap(), changed);
     }
-    // Every bit of the last end of line: what it ends has been told, so it is no torn line.
+    // Every bit of the last end of line: what it ends has been confirmed, so it is no torn line.
     for bit in 0..8 {
         let mut changed = bytes.clone();
         *changed.last_mut().unwrap() ^= 1 << bit;

@@ -67,7 +67,7 @@ fn until_withdrawn() {
             && set.contains(bolt, KeyLevel::OLDEST, JANE)
     );
 
-    // Nothing in the file tells whom it is about, and the same person looks different to each brand.
+    // Nothing in the file identifies a person, and the same person looks different to each brand.
     let bytes = std::fs::read(&path).unwrap();
     for pseudonym in [JANE, JOHN] {
         for secret in [pseudonym.to_le_bytes(), pseudonym.to_be_bytes()] {
@@ -92,9 +92,9 @@ fn in_whatever_order_they_are_told() {
     for start in 0..4 {
         let mut set = SuppressionSet::default();
         for place in (0..8).map(|n| (start + n * 3) % 4) {
-            let told = Record::from_bytes(&records[place].to_bytes()).unwrap();
-            assert_eq!(told, records[place]);
-            set.apply(&told);
+            let read = Record::from_bytes(&records[place].to_bytes()).unwrap();
+            assert_eq!(read, records[place]);
+            set.apply(&read);
         }
         assert!(
             set.contains(&acme, KeyLevel::OLDEST, JANE),

@@ -1,4 +1,4 @@
-//! A controller speaks OpenDSR 2.0: it discovers, posts, asks how it stands, and is told.
+//! A controller speaks OpenDSR 2.0: it discovers, posts, asks for the status, and receives it.
 
 use crate::common::*;
 use serde_json::{Value, json};

@@ -58,7 +58,7 @@ fn a_receipt_is_verified_and_holds_the_log_to_what_it_was() {
     let path = directory.path().join("acme.jsonl");
     verify(&path, &keys, Some(read.audit)).unwrap();
 
-    // A log whose end is gone does not contain what the person's receipt names.
+    // A log whose end is missing does not contain what the person's receipt names.
     let text = std::fs::read_to_string(&path).unwrap();
     let end = text.trim_end().rfind('\n').unwrap() + 1;
     std::fs::write(&path, &text[..end]).unwrap();

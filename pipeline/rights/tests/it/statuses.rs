@@ -16,9 +16,9 @@ fn a_status_tells_how_it_stands_in_one_line() {
             at: AT,
         };
         let json = message.to_json();
-        let told = PublishedStatus::read(json.as_bytes()).unwrap();
+        let read = PublishedStatus::read(json.as_bytes()).unwrap();
         assert_eq!(
-            (told.id, told.status, told.at),
+            (read.id, read.status, read.at),
             (erase.id.clone(), status, AT)
         );
         json

@@ -353,7 +353,7 @@ fn a_message_that_is_none_is_refused_whole() {
         read(b"{\"id\": \"\xff\"}").unwrap_err().reason,
         Reason::Malformed
     );
-    // Who sent it can still be told, as far as it has an id.
+    // Its sender can still be answered, if it has an ID.
     let id = |text: &str| Request::read_id(text.as_bytes()).map(|id| id.expose().to_owned());
     assert_eq!(
         id(r#"{"id": "r-8", "type": 7, "x": []}"#),

@@ -1,4 +1,4 @@
-//! A cell as a line of JSON: of an answer, or of a replay's output.
+//! A cell as a line of JSON, from an answer or from the output of a replay.
 
 use std::collections::BTreeMap;
 
@@ -6,34 +6,35 @@ use anyhow::bail;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::serve::services::request;
+use tributary_operators::cell::Family;
 
-/// A cell as it was read.
+/// A parsed cell.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct CellLine {
-    /// The name of its family.
+    /// Name of its family.
     #[serde(rename = "family")]
     pub name: String,
-    /// Its dimensions, by name.
+    /// Dimensions by name.
     pub cell: BTreeMap<String, Value>,
-    /// Its values, by name.
+    /// Values by name.
     pub value: BTreeMap<String, i128>,
 }
 
 impl CellLine {
-    /// Reads a line of an answer, or of a replay's output.
+    /// Parses a line.
     ///
     /// # Errors
-    /// Where it is no cell of a family known here.
+    ///
+    /// A line that is not a cell of a known family.
     pub fn read(line: &str) -> anyhow::Result<CellLine> {
         let cell: CellLine = serde_json::from_str(line)?;
-        if request::family(&cell.name).is_none() {
+        if Family::of(&cell.name).is_none() {
             bail!("unknown family of cells");
         }
         Ok(cell)
     }
 
-    /// A dimension; null where the cell has none of this name.
+    /// A dimension; null if the cell does not have it.
     pub fn dim(&self, name: &str) -> &Value {
         self.cell.get(name).unwrap_or(&Value::Null)
     }

@@ -1,31 +1,22 @@
-//! A family's cells as one table: money in major units, millionths as conversions, sums where they mean something.
+//! The cells of a family as one table: amounts in major units, millionths as
+//! conversions, and sums where they are meaningful.
 //!
-//! Dimensions that are the same in every row stand once, above the table. A sum stands below a column only
-//! where adding is right: persons and devices are distinct per cell, and each model shares out the same
-//! conversions.
+//! Dimensions that are the same in every row appear once, above the table. A
+//! column has a sum only if adding its values is correct: persons and devices
+//! are distinct per cell, and each model attributes the same conversions.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tributary_operators::cell::Family;
+use tributary_operators::cell::{Dimension, Family, Form, Unit};
 
 use super::cell_line::CellLine;
 use crate::report::table::{
     ABSENT, Align, Table, WIDTH, decimals, fixed, harmless, rounded, thousands, wrapped,
 };
 
-/// What a value measures.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Count,
-    Money,
-    Millionths,
-    Ppm,
-    Seconds,
-}
-
-/// The table of a family with its title; none where no cell is of it.
+/// The table of a family with its title; `None` without a cell of the family.
 pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> {
     let mut rows: Vec<&CellLine> = cells.iter().filter(|c| c.name == family.name()).collect();
     if rows.is_empty() {
@@ -33,15 +24,18 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     }
     sort(family, &mut rows);
     let (columns, shared) = dimensions(family, &rows);
-    let values = family.values();
-    let headers = columns.iter().map(|dim| ((*dim).to_owned(), align(dim)));
-    let titles = values.iter().map(|name| (title(name), Align::Right));
+    let values = || family.values().iter().zip(family.row().units);
+    let headers = columns
+        .iter()
+        .map(|dim| (dim.name().to_owned(), align(dim.form())));
+    let titles = values().map(|(name, unit)| (title(name, *unit), Align::Right));
     let mut table = Table::new(&headers.chain(titles).collect::<Vec<_>>());
     for row in &rows {
-        let dims = columns.iter().map(|dim| shown(row.dim(dim)));
-        table.row(dims.chain(values.iter().map(|name| value(row, name))));
+        let dims = columns.iter().map(|dim| shown(row.dim(dim.name())));
+        table.row(dims.chain(values().map(|(name, unit)| value(row, name, *unit))));
     }
-    let summed: Vec<String> = values.iter().map(|name| sum(family, &rows, name)).collect();
+    let summed = values().map(|(name, unit)| sum(family, &rows, name, *unit));
+    let summed: Vec<String> = summed.collect();
     if rows.len() > 1 && summed.iter().any(|sum| !sum.is_empty()) {
         table.sums(columns.iter().map(|_| String::new()).chain(summed));
     }
@@ -52,7 +46,8 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     let parts = std::iter::once(cells).chain(shared.iter().map(|dim| {
         let text = rows
             .first()
-            .map_or(ABSENT.to_owned(), |row| shown(row.dim(dim)));
+            .map_or(ABSENT.to_owned(), |row| shown(row.dim(dim.name())));
+        let dim = dim.name();
         if text == ABSENT {
             format!("no {dim}")
         } else {
@@ -72,7 +67,8 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     ))
 }
 
-/// A dimension as text, as `--where` compares it: a path as `source/medium → source/medium/campaign`.
+/// A dimension as text, as `--where` compares it: a path is `source/medium →
+/// source/medium/campaign`.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -85,7 +81,8 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// A path for people: `google/cpc → direct/none`. Absent words at the end of a channel are left out.
+/// A path for people: `google/cpc → direct/none`. Absent parts at the end of a
+/// channel are omitted.
 pub fn path<'a>(channels: impl IntoIterator<Item = Vec<Option<&'a str>>>) -> String {
     let channels = channels.into_iter().map(|words| {
         let last = words.iter().rposition(Option::is_some).unwrap_or(0);
@@ -98,6 +95,7 @@ pub fn path<'a>(channels: impl IntoIterator<Item = Vec<Option<&'a str>>>) -> Str
     channels.collect::<Vec<_>>().join(" → ")
 }
 
+/// A dimension in a table.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => ABSENT.to_owned(),
@@ -105,81 +103,72 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// The dimensions of the columns, and those that all rows share. A single row shares nothing with others.
-fn dimensions(family: Family, rows: &[&CellLine]) -> (Vec<&'static str>, Vec<&'static str>) {
-    let same = |dim: &str| {
-        let mut values = rows.iter().map(|row| row.dim(dim));
+/// Dimensions with a column, and those that all rows share. A single row shares
+/// nothing.
+fn dimensions(family: Family, rows: &[&CellLine]) -> (Vec<Dimension>, Vec<Dimension>) {
+    let same = |dim: &Dimension| {
+        let mut values = rows.iter().map(|row| row.dim(dim.name()));
         let first = values.next();
         values.all(|value| Some(value) == first)
     };
-    let dims = family.dims().iter().copied().filter(|dim| *dim != "brand");
-    dims.partition(|dim| rows.len() == 1 || !same(dim))
+    let dims = family.row().dimensions.iter().copied();
+    dims.filter(|dim| *dim != Dimension::Brand)
+        .partition(|dim| rows.len() == 1 || !same(dim))
 }
 
-/// By dimension; what is best known by its size, by size.
+/// Whether values of a form are names from the records.
+fn has_names(form: Form) -> bool {
+    matches!(form, Form::Name | Form::Path)
+}
+
+/// Sorts rows by dimension; channels and paths of a month by size.
 fn sort(family: Family, rows: &mut [&CellLine]) {
-    let by_size = matches!(
-        family,
-        Family::Paths | Family::MarkovMonth | Family::Assists
-    );
-    let group = |dim: &&&str| !by_size || matches!(**dim, "kind" | "month" | "currency");
+    let dims = family.row().dimensions;
+    let by_size = family.is_monthly() && dims.iter().any(|dim| has_names(dim.form()));
+    let size = family.values().iter();
+    let size = size.copied().find(|name| name.starts_with("conversions"));
+    let size = size.filter(|_| by_size);
     let key = |row: &CellLine| {
-        let dims = family.dims().iter().filter(group).map(|dim| {
-            let value = row.dim(dim);
+        let dims = dims.iter().filter(|dim| !by_size || !has_names(dim.form()));
+        let dims = dims.map(|dim| {
+            let value = row.dim(dim.name());
             (value.as_u64(), plain(value))
         });
-        let size = family
-            .values()
-            .iter()
-            .find(|name| name.starts_with("conversions"));
-        let size = size
-            .filter(|_| by_size)
-            .and_then(|name| row.value.get(*name));
+        let size = size.and_then(|name| row.value.get(name));
         (dims.collect::<Vec<_>>(), Reverse(size.copied()))
     };
     // The sort is stable: equal ones stay in the order of the lines.
     rows.sort_by_cached_key(|row| key(row));
 }
 
-fn align(dim: &str) -> Align {
-    match dim {
-        "path" => Align::Wrapped,
-        "touches" | "days" => Align::Right,
+/// Alignment of a dimension.
+fn align(form: Form) -> Align {
+    match form {
+        Form::Path => Align::Wrapped,
+        Form::Count => Align::Right,
         _ => Align::Left,
     }
 }
 
-fn unit(name: &str) -> Unit {
-    match name {
-        "conversions_millionths" => Unit::Millionths,
-        "removal_effect_ppm" => Unit::Ppm,
-        "dwell_seconds" => Unit::Seconds,
-        _ if name.ends_with("_minor") => Unit::Money,
-        _ => Unit::Count,
-    }
-}
-
-fn title(name: &str) -> String {
-    let units = ["_millionths", "_minor", "_ppm", "_seconds"];
-    let bare = units
-        .iter()
-        .find_map(|unit| name.strip_suffix(unit))
-        .unwrap_or(name);
+/// Title of a column, without its unit.
+fn title(name: &str, unit: Unit) -> String {
+    let bare = name.strip_suffix(unit.suffix()).unwrap_or(name);
     bare.replace('_', " ")
 }
 
-fn value(row: &CellLine, name: &str) -> String {
+/// A value of a row, as text.
+fn value(row: &CellLine, name: &str, unit: Unit) -> String {
     let Some(number) = row.value.get(name) else {
         return String::new();
     };
-    written(*number, unit(name), row.dim("currency").as_str())
+    written(*number, unit, row.dim("currency").as_str())
 }
 
 /// A value for people.
 fn written(number: i128, unit: Unit, code: Option<&str>) -> String {
     match unit {
-        Unit::Count => thousands(number),
-        Unit::Money => fixed(number, decimals(code.unwrap_or_default())),
+        Unit::Count | Unit::Distinct => thousands(number),
+        Unit::Minor => fixed(number, decimals(code.unwrap_or_default())),
         Unit::Millionths => rounded(number, 6, 2),
         Unit::Ppm => format!("{} %", rounded(number, 4, 2)),
         Unit::Seconds => {
@@ -193,21 +182,19 @@ fn written(number: i128, unit: Unit, code: Option<&str>) -> String {
     }
 }
 
-/// The sum of a column, or nothing where adding would be wrong.
-fn sum(family: Family, rows: &[&CellLine], name: &str) -> String {
-    let distinct = |dim: &str| {
+/// Sum of a column; empty if adding would be wrong.
+fn sum(family: Family, rows: &[&CellLine], name: &str, unit: Unit) -> String {
+    let distinct = |dim: Dimension| {
         rows.iter()
-            .map(|row| plain(row.dim(dim)))
+            .map(|row| plain(row.dim(dim.name())))
             .collect::<BTreeSet<_>>()
     };
-    let adds_up = match (family, name) {
-        (Family::Identity | Family::Assists, _) => false,
-        (_, "persons" | "devices" | "random_devices" | "removal_effect_ppm") => false,
-        (Family::Attribution, _) => distinct("model").len() == 1,
-        _ => true,
-    };
-    let currencies = distinct("currency");
-    if !adds_up || unit(name) == Unit::Money && currencies.len() != 1 {
+    let adds_up = !family.row().overlaps && !matches!(unit, Unit::Distinct | Unit::Ppm);
+    let currencies = distinct(Dimension::Currency);
+    if !adds_up
+        || distinct(Dimension::Model).len() != 1
+        || unit == Unit::Minor && currencies.len() != 1
+    {
         return String::new();
     }
     let sum = rows
@@ -215,7 +202,7 @@ fn sum(family: Family, rows: &[&CellLine], name: &str) -> String {
         .filter_map(|row| row.value.get(name))
         .try_fold(0_i128, |sum, number| sum.checked_add(*number));
     let code = currencies.first().map(String::as_str);
-    sum.map_or(String::new(), |sum| written(sum, unit(name), code))
+    sum.map_or(String::new(), |sum| written(sum, unit, code))
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-//! Access and portability: everything that is held of a person, for that person alone.
+//! Access and portability (GDPR, Articles 15 and 20): the records of a person,
+//! for that person alone.
 //!
-//! The answer is JSON: each record with its source, what it says, for which purposes it is used, until when it is
-//! kept and who receives it (nobody: only aggregates leave). It is sealed for the one-time key of the request before it
-//! leaves the process, and waits for a day on a subject that only the key's owner can name.
+//! The answer is JSON: each record with its source, its content, the purposes
+//! of its use, its retention, and its recipients (none: only aggregates leave
+//! the process). It is sealed for the one-time key of the request before it
+//! leaves the process, and stays for a day on a subject that only the owner of
+//! the key can name.
 
 use std::sync::Arc;
 use tributary_operators::allowed_uses::Use;
@@ -21,17 +24,24 @@ use tributary_rights::Reason;
 use tributary_rights::request::RequestBody;
 use tributary_rights::sealed::ReplyKey;
 
+use super::job::Job;
 use super::restrictions::reject;
 use super::subject::Person;
-use super::{Job, Rights};
+use super::task::Rights;
 use crate::epochs::queries::WorkerStopped;
 use crate::privacy::retention::{self, Retention};
 
-/// How long an answer waits to be fetched.
+/// Time to live of an answer at the broker, in the notation of `Nats-TTL`.
 const KEPT: &str = "24h";
 
 impl Rights {
-    /// Answers the requests for access.
+    /// Answers all requests for access and portability, concurrently. A request
+    /// that matches no record is rejected.
+    ///
+    /// # Errors
+    ///
+    /// Those of `answer_one`. The requests are then still in the stream and are
+    /// answered again.
     pub(super) async fn answer(
         &mut self,
         jobs: &mut [Job],
@@ -59,7 +69,13 @@ impl Rights {
         Ok(())
     }
 
-    /// Tells what is held. How many records that is.
+    /// Publishes the sealed answer of one request and returns the number of its
+    /// records.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, a key that cannot be sealed for, or a broker that does not
+    /// store the answer.
     async fn answer_one(&self, job: &Job, person: &Person, key: &ReplyKey) -> anyhow::Result<u64> {
         let brand = brand::find_brand(&self.config, job.brand);
         let (Some(brand_log), Some(brand)) = (self.brand_logs.get(&job.brand), brand) else {
@@ -106,7 +122,9 @@ impl Rights {
     }
 }
 
-/// One record, as its person reads it.
+/// A record in the form in which its person reads it. `words` are the names of
+/// its labels in the order of the fields, `None` for a name that is no longer
+/// known.
 fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> Value {
     let mut words = words
         .iter()

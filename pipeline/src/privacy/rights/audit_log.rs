@@ -1,4 +1,5 @@
-//! The keys and the audit log of one brand's rights requests; no other brand's requests use them (invariant I7).
+//! The keys and the audit log of one brand's rights requests; no other brand's
+//! requests use them (invariant I7).
 
 use std::path::Path;
 
@@ -11,25 +12,29 @@ use tributary_rights::{BrandKeys, Head, RequestKey, Right};
 
 use super::files;
 
-/// One brand's keys and log.
+/// Keys and audit log of one brand.
 pub struct BrandLog {
+    /// ID of the brand, a hash of its name.
     pub brand: BrandId,
+    /// Name of the brand in the configuration.
     pub name: String,
-    /// What keys the pseudonyms of its persons.
+    /// Key of the pseudonyms of its persons.
     pub key: BrandKey,
-    /// What keys its requests.
+    /// Keys of its requests, receipts and objections.
     pub keys: BrandKeys,
-    /// Its log; the registrar alone keeps one.
+    /// Its audit log; `None` on a process that is not the registrar.
     log: Option<AuditLog>,
-    /// Up to which entry of the log receipts are with the broker.
+    /// Number of the last log entry whose receipt the broker has.
     receipted: u64,
 }
 
 impl BrandLog {
-    /// Opens the log of a brand.
+    /// Opens the log of a brand, or creates it. An unfinished last line, which a
+    /// kill leaves, is removed.
     ///
     /// # Errors
-    /// Where it cannot be read, or is not what was written.
+    ///
+    /// A log that cannot be read, or is damaged.
     pub fn open(
         brand: &Brand,
         directory: &Path,
@@ -62,12 +67,16 @@ impl BrandLog {
         })
     }
 
-    /// Where the log ends; none where there is no log.
+    /// Head of the log; `None` without a log.
     pub fn head(&self) -> Option<Head> {
         self.log.as_ref().map(AuditLog::head)
     }
 
-    /// Notes in the log how far the files beside it are.
+    /// Appends a checkpoint: how far the ledger and the objection list are.
+    ///
+    /// # Errors
+    ///
+    /// An entry that cannot be written.
     pub fn checkpoint(&mut self, at: i64, checkpoint: Checkpoint) -> anyhow::Result<()> {
         if let Some(log) = &mut self.log {
             log.checkpoint(at, checkpoint)?;
@@ -75,24 +84,31 @@ impl BrandLog {
         Ok(())
     }
 
-    /// The entry that says that a request is completed, where its receipt is not with the broker yet.
+    /// The entry that completed a request, if its receipt is not known to be at the
+    /// broker.
     pub fn unreceipted(&self, standing: &RequestState) -> Option<Head> {
         let missing = standing.seq > self.receipted;
         let log = self.log.as_ref().filter(|_| missing)?;
         log.head_at(standing.seq)
     }
 
-    /// The broker has the receipt of this entry.
+    /// Notes that the broker has the receipt of this entry.
     pub fn receipted(&mut self, head: Head) {
         self.receipted = self.receipted.max(head.seq);
     }
 
-    /// How a request stands.
+    /// The recorded state of a request; `None` for an unknown request, and on a
+    /// process without a log.
     pub fn standing(&self, key: RequestKey) -> Option<RequestState> {
         self.log.as_ref()?.find(key).copied()
     }
 
-    /// Notes a step of a request, durably. The end of the chain, where there is a log.
+    /// Appends a step of a request durably and returns the new head; `None` without
+    /// a log.
+    ///
+    /// # Errors
+    ///
+    /// A step that the request cannot make, or a file that cannot be written.
     pub fn log(
         &mut self,
         at: i64,

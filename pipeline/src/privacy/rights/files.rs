@@ -1,11 +1,13 @@
-//! The files of a process's rights, beside its ledger, and the keys that they are written with.
+//! Files of the rights directory, which lies beside the ledger, and the keys
+//! under which they are written.
 
 use std::path::PathBuf;
 
 use tributary_config::model::{Brand, Config};
 use tributary_rights::BrandKeys;
 
-/// The keys of a brand's requests and objections, from its oldest secret to its newest.
+/// Keys of a brand's requests, receipts and objections, from its oldest secret
+/// to its newest.
 pub fn keys(brand: &Brand) -> BrandKeys {
     let mut secrets = brand.secrets();
     let oldest = secrets.next().unwrap_or(&brand.secret);
@@ -13,13 +15,20 @@ pub fn keys(brand: &Brand) -> BrandKeys {
     secrets.fold(keys, |keys, newer| keys.with_newer_secret(newer))
 }
 
-/// Where what lasts of the rights of a process lies.
+/// The rights directory of a process: `rights-<process>` in the data directory
+/// of the ledger.
 pub fn directory(config: &Config) -> PathBuf {
     let process = config.workers.process;
     config.ledger.directory.join(format!("rights-{process}"))
 }
 
-/// The audit log of a brand, below the directory of the rights.
+/// Name of a brand's audit log relative to the rights directory.
 pub(super) fn log(brand: &str) -> String {
     format!("audit/{brand}.jsonl")
+}
+
+/// Whether this process is the registrar, which keeps the audit logs: process
+/// 0.
+pub fn is_registrar(config: &Config) -> bool {
+    config.workers.process == 0
 }

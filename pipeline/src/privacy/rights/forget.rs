@@ -1,16 +1,22 @@
-//! Forgetting: an erasure or an objection, everywhere where something of the person is (invariant I3).
+//! Erasure and objection (GDPR, Articles 17 and 21), everywhere the data of a
+//! person is (invariant I3).
 //!
-//! 1. Who objects is on the objection list, on disk, before anything else: nothing of them comes in any more.
-//! 2. What had come before is waited for until it is durable, so that nothing is still under way.
-//! 3. The dataflow retracts every record that names the person, and the pings of their devices; every number
-//!    follows.
-//! 4. The other processes have done so too, have written their ledgers anew, and say so.
-//! 5. The messages that came in, and the dead letters, are read once for all requests, and those that hold anything of
-//!    a person are deleted with their bytes. A message of several records goes as a whole: the ledger has the others.
-//! 6. Answers that wait, sealed, to be fetched are deleted.
-//! 7. The ledger is written anew without their entries, whatever their version, and the old files are overwritten.
+//! 1. An objection is entered in the objection list on disk first: from then on
+//!    no record of the person enters.
+//! 2. Everything that arrived before is awaited until it is durable, so that
+//!    nothing is in flight.
+//! 3. The dataflow retracts every record that names the person, and the pings
+//!    of their devices; all cells follow.
+//! 4. The other processes do the same, rewrite their ledgers, and confirm it.
+//! 5. Input messages and dead letters are read once for all requests. Each
+//!    message with data of a person is deleted and overwritten; its other
+//!    records are in the ledger.
+//! 6. Sealed answers that wait to be fetched are deleted.
+//! 7. The ledger is rewritten without the person's entries, in all versions,
+//!    and the old files are overwritten.
 //!
-//! Each step may be taken twice. A restart in the middle begins again with the first.
+//! Every step may be repeated. A restart in between begins again with the
+//! first.
 
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,11 +29,12 @@ use tributary_operators::ask::{Question, Reply};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, Pseudonym, Token};
 
+use super::job::{Job, erases};
 use super::restrictions::{reject, shared, union};
 use super::stream_scrub::{Finder, find};
 use super::subject::Person;
+use super::task::{LOOK, Rights};
 use super::time::now;
-use super::{Job, LOOK, Rights, erases};
 use crate::broker::retry::retry_transient;
 use crate::durability::command::{Erasure, LedgerCommand};
 use crate::epochs::queries::WorkerStopped;
@@ -35,21 +42,31 @@ use tributary_ledger::ErasureFilter;
 use tributary_rights::Reason;
 use tributary_rights::request::RequestBody;
 
-/// Later than everything that arrives.
+/// A place in the order of arrival after every message, so that a drop covers
+/// all versions of a record.
 const LAST: Arrival = Arrival {
     message: u64::MAX,
     line: u32::MAX,
 };
 
-/// What is forgotten of one brand.
+/// The data to erase of one brand: all persons of a batch of requests together.
 struct Forgotten {
     brand: BrandId,
     person: Person,
+    /// Tokens of their devices on the salt days that are open.
     tokens: FxHashSet<Token>,
 }
 
 impl Rights {
-    /// Does all erasures and objections.
+    /// Executes all erasures and objections of a batch.
+    ///
+    /// A notice of death without an instruction to erase is rejected. Entries and
+    /// messages that several requests share are counted for each of them.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, a disk that fails, or a broker that does not answer. Every
+    /// step may be repeated, so that the next attempt completes the erasure.
     pub(super) async fn forget(
         &mut self,
         jobs: &mut [Job],
@@ -83,8 +100,11 @@ impl Rights {
         let read = self.settle().await?;
         let mut brands = Vec::new();
         for &brand in self.brand_logs.keys() {
-            let of_brand = places.iter().filter(|place| jobs[**place].brand == brand);
-            let person = union(of_brand.filter_map(|place| persons.get(*place)));
+            let of_brand = places.iter().filter_map(|place| {
+                let job = jobs.get(*place)?;
+                persons.get(*place).filter(|_| job.brand == brand)
+            });
+            let person = union(of_brand);
             if !person.ids.is_empty() || !person.devices.is_empty() {
                 let tokens = FxHashSet::default();
                 brands.push(Forgotten {
@@ -119,7 +139,7 @@ impl Rights {
                 .collect::<Vec<_>>(),
             &places
                 .iter()
-                .map(|place| &jobs[*place].request)
+                .filter_map(|place| Some(&jobs.get(*place)?.request))
                 .collect::<Vec<_>>(),
         );
         // The start has refused such streams; one that was made since is not reached.
@@ -146,7 +166,12 @@ impl Rights {
         Ok(())
     }
 
-    /// Waits until everything that has come in is durable. Up to which sequence it came in.
+    /// Waits until everything that has arrived is durable. Returns the last
+    /// sequence number of the input stream at that time.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, or a broker that does not answer.
     async fn settle(&mut self) -> anyhow::Result<u64> {
         let nats = &self.config.nats;
         let (process, processes) = (
@@ -165,7 +190,15 @@ impl Rights {
         Ok(last.last_sequence)
     }
 
-    /// Takes the records of persons out of the dataflow, until there is none.
+    /// Retracts the records and pings of persons from the dataflow, until a query
+    /// finds none.
+    ///
+    /// More than one round is needed if a message of the person arrives in between.
+    /// Records are counted for each request that names one of their identifiers.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     async fn retract(
         &self,
         forgotten: &mut Forgotten,
@@ -225,7 +258,12 @@ impl Rights {
         }
     }
 
-    /// Writes this process's ledger anew without the persons. Returns the number of erased entries.
+    /// Rewrites the ledger of this process without the persons, and returns the
+    /// number of erased entries.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`]. A full disk is not an error: the erasure waits for space.
     async fn erase_from_ledger(&self, brands: &[Forgotten]) -> anyhow::Result<u64> {
         let mut forget = ErasureFilter::default();
         for one in brands {
@@ -247,7 +285,13 @@ impl Rights {
         Ok(erased.await.map_err(|_| WorkerStopped)?)
     }
 
-    /// Says that this process has done its part; the registrar waits for the parts of the others.
+    /// Confirms the part of this process; on the registrar, waits for the parts of
+    /// all other processes.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, or a broker that does not answer. There is no time limit
+    /// for the other processes.
     async fn agree(&self, jobs: &mut [Job], places: &[usize]) -> anyhow::Result<()> {
         let processes = self.config.workers.hosts.len().max(1);
         if processes == 1 {
@@ -302,7 +346,12 @@ impl Rights {
         Ok(())
     }
 
-    /// Deletes the messages of a stream that hold anything of the persons. How many.
+    /// Deletes the messages of a stream that contain data of the persons, up to the
+    /// sequence number `until`. Returns their number.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer, or refuses to delete a message.
     async fn scrub(
         &self,
         stream: &str,
@@ -325,7 +374,12 @@ impl Rights {
         Ok(found.len() as u64)
     }
 
-    /// Deletes the sealed answers of a brand that wait to be fetched: whose they are nobody can tell.
+    /// Deletes all sealed answers of a brand that wait to be fetched, because
+    /// nobody can tell whose they are.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
     async fn forget_answers(&self, brand: BrandId) -> anyhow::Result<()> {
         let Some(brand_log) = self.brand_logs.get(&brand) else {
             return Ok(());

@@ -1,12 +1,16 @@
-//! Heads: the ledger, the objection list, the audit logs and the broker each name the heads of the others.
+//! Heads: ledger, objection list, audit logs and broker each record the heads
+//! of the others.
 //!
-//! The order holds wherever the process is killed: a head is named after it is durable, so that a file is never shorter than
-//! its named head. `losses` compares them at a start.
+//! A head is recorded only after it is durable, so that a kill at any point
+//! leaves every file at least as long as its recorded head. `losses` compares
+//! them at a start.
 //!
-//! 1. An objection is on the list; the ledger names the head of the list.
-//! 2. The ledger has done its part; the list and the logs note how far it is.
-//! 3. The log says that a request is completed; its receipt names the head of the log.
-//! 4. The broker has the heads of this process; the ledger names the heads of the logs.
+//! 1. An objection is on the list; the ledger records the head of the list.
+//! 2. The ledger has done its part; the list and the logs record its watermark.
+//! 3. The log records that a request is completed; its receipt names the head
+//!    of the log.
+//! 4. The broker has the heads of this process; the ledger records the heads of
+//!    the logs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -21,16 +25,21 @@ use tributary_rights::audit::Checkpoint;
 use super::files::log;
 use super::losses::LossReport;
 use super::published_heads::{PublishedHeads, mark, subject};
+use super::task::{LOOK, Rights, is_passing};
 use super::time::now;
-use super::{LOOK, Rights, is_passing};
 use crate::broker::retry::RETRY_LIMIT;
 use crate::durability::command::LedgerCommand;
 use crate::epochs::queries::WorkerStopped;
 use crate::privacy::objections::LIST;
 
 impl Rights {
-    /// Names all heads everywhere at a start, so that they are compared from the next one on. A loss that was accepted is
-    /// then in the past.
+    /// Records all heads everywhere at a start, so that the next start can compare
+    /// them. An accepted loss is then in the past: each log gets a checkpoint with
+    /// the highest entry that was ever published.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, or a broker that does not answer within `RETRY_LIMIT`.
     pub(super) async fn bind_at_start(&mut self, found: &LossReport) -> anyhow::Result<()> {
         if !found.losses.is_empty() {
             let brands = self.brand_logs.keys().copied().collect();
@@ -56,7 +65,12 @@ impl Rights {
         self.name_heads().await
     }
 
-    /// Notes in the list, and in the logs of these brands, how far the ledger is.
+    /// Records the ledger's watermark in the list and in the logs of `brands`.
+    /// `accepted` holds the heads of lost logs.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, or a file that cannot be written.
     pub(super) async fn bind(
         &mut self,
         brands: &BTreeSet<BrandId>,
@@ -81,7 +95,11 @@ impl Rights {
         Ok(())
     }
 
-    /// Names the heads of the list and of the logs in the ledger.
+    /// Records the heads of the list and the logs in the ledger's manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn name_heads(&mut self) -> anyhow::Result<()> {
         let named = |head: Head| FileHead::new(head.seq, *head.hash.as_bytes());
         let mut heads = FileHeads::new();
@@ -101,7 +119,12 @@ impl Rights {
         Ok(())
     }
 
-    /// Publishes the heads of this process, in the place of those before.
+    /// Publishes the heads of this process and deletes the previous message.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not store the message. A previous message that cannot be
+    /// deleted is only logged.
     pub(super) async fn publish_heads(&self) -> anyhow::Result<()> {
         let Some(objections) = self.objections.head() else {
             return Ok(());

@@ -1,25 +1,29 @@
-//! The heads that a process publishes to the broker.
+//! The heads that a process publishes to the broker, so that a start can detect
+//! an outdated copy of its files.
 
 use serde::{Deserialize, Serialize};
 use tributary_connectors::nats::subject as subjects;
 use tributary_ledger::Watermark;
 use tributary_rights::{Head, LedgerWatermark};
 
-/// What a process publishes of itself.
+/// Heads of a process, as JSON on its own subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PublishedHeads {
+    /// Watermark of its ledger.
     pub ledger: LedgerWatermark,
+    /// Head of its objection list.
     pub objections: Head,
-    /// How many identifiers the list keeps out.
+    /// Number of identifiers on the list.
     pub kept_out: u64,
 }
 
-/// Where a process publishes its heads.
+/// Subject on which a process publishes its heads.
 pub(super) fn subject(process: usize) -> String {
     subjects::cluster_topic("heads", &process.to_string())
 }
 
-/// How far a ledger is, as the other files note it.
+/// Converts a ledger's watermark to the form in which the other files record
+/// it.
 pub fn mark(of: Watermark) -> LedgerWatermark {
     LedgerWatermark::new(of.ledger, of.manifest, of.commits)
 }

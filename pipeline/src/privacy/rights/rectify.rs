@@ -1,8 +1,10 @@
-//! Rectification: a record as the person says that it should be.
+//! Rectification (GDPR, Article 16): replaces a record by the data subject's
+//! version.
 //!
-//! It comes in like any correction of its source, decoded by the same rules, but only for a record that is held of
-//! the person who asks. It bears the highest version there is, so that the source, which may not know of it, does
-//! not turn it back; a later rectification does.
+//! A corrected record is decoded by the same rules as a correction from its
+//! source, but only for a stored record of the person who requests it. It gets
+//! the highest possible version, so that the source, which may not know of the
+//! correction, does not revert it; a later rectification does.
 
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
@@ -11,13 +13,14 @@ use tributary_operators::record::Body;
 use tributary_rights::Reason;
 use tributary_rights::request::RequestBody;
 
+use super::job::Job;
 use super::restrictions::reject;
 use super::subject::Person;
+use super::task::Rights;
 use super::time::now;
-use super::{Job, Rights};
 use crate::privacy::retention::ArrivalFilter;
 
-/// What a corrected record comes to.
+/// Events of a decoded correction, and whether any part of it was rejected.
 #[derive(Default)]
 struct Decoded {
     events: Vec<Event>,
@@ -39,7 +42,15 @@ impl Sink for Decoded {
 }
 
 impl Rights {
-    /// Corrects the records that are to be corrected.
+    /// Executes all rectifications of a batch and waits until they are durable.
+    ///
+    /// A record that does not decode or is past its retention is rejected as bad; a
+    /// record that is not stored for the person is rejected as not theirs.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`](crate::epochs::queries::WorkerStopped). A correction that
+    /// cannot be executed rejects its request.
     pub(super) async fn rectify(
         &mut self,
         jobs: &mut [Job],

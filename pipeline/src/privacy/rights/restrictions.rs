@@ -1,8 +1,9 @@
-//! Restrictions: rights that are held as records, which are restriction, its end, do not sell, and instructions for after
-//! death.
+//! Restrictions: rights that are stored as records (GDPR, Article 18; CCPA
+//! opt-out; instructions for after death).
 //!
-//! Each is a record about the identifiers, held like any other: the dataflow takes what is restricted out of every
-//! number, and the newest word about an identifier counts. It is durable before the request is answered.
+//! Each is a record about the identifiers of the person. The dataflow excludes
+//! restricted records from every cell; the newest statement about an identifier
+//! is in effect. It is durable before the request is answered.
 
 use std::sync::Arc;
 
@@ -14,15 +15,21 @@ use tributary_operators::record::{Arrival, Body, BrandId, IdSet, Record, RecordK
 use tributary_rights::Reason;
 use tributary_rights::request::{AfterDeath, RequestBody};
 
+use super::job::Job;
 use super::subject::Person;
-use super::{Job, Rights};
+use super::task::Rights;
 use crate::epochs::queries::WorkerStopped;
 
-/// The source of records about rights.
+/// Source of the records that rights requests create.
 pub const SOURCE: &str = "rights";
 
 impl Rights {
-    /// Puts in the records of all such requests, and waits until they are durable.
+    /// Stores the records of all restrictions, ends of restrictions, opt-outs and
+    /// instructions of a batch, and waits until they are durable.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn restrict(
         &mut self,
         jobs: &mut [Job],
@@ -72,7 +79,12 @@ impl Rights {
         self.tell_durably(events).await
     }
 
-    /// Changes what is held, and comes back when every number has followed and the ledger has it.
+    /// Applies changes to the dataflow; returns when all cells have followed and
+    /// the ledger has stored the changes.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn tell_durably(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
         if events.is_empty() {
             return Ok(());
@@ -83,7 +95,12 @@ impl Rights {
         Ok(())
     }
 
-    /// For each request that gives notice of a death, whether erasure was asked for.
+    /// For each job, whether it is a notice of death of a person whose newest
+    /// instruction is erasure.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn directed(
         &self,
         jobs: &[Job],
@@ -112,7 +129,11 @@ impl Rights {
         try_join_all(asked).await
     }
 
-    /// The records that name a person.
+    /// Current records that name the person, sorted by key, without duplicates.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn records(
         &self,
         brand: BrandId,
@@ -136,7 +157,8 @@ impl Rights {
     }
 }
 
-/// A place in the order of arrival for what does not come by the input stream.
+/// Place in the order of arrival for a record that did not come through the
+/// input stream: that of the request.
 pub(super) fn arrival(job: &Job) -> Arrival {
     Arrival {
         message: job.sequences.first().copied().unwrap_or_default(),
@@ -144,12 +166,13 @@ pub(super) fn arrival(job: &Job) -> Arrival {
     }
 }
 
-/// Rejects a request whose record or person is not held.
+/// Rejects a job; an earlier reason is kept.
 pub(super) fn reject(job: &mut Job, reason: Reason) {
     job.rejected.get_or_insert(reason);
 }
 
-/// The pseudonyms of several persons of one brand.
+/// Identifiers and devices of several persons of one brand, sorted, without
+/// duplicates.
 pub(super) fn union<'a>(persons: impl Iterator<Item = &'a Person>) -> Person {
     let mut all = Person::default();
     for person in persons {
@@ -163,7 +186,7 @@ pub(super) fn union<'a>(persons: impl Iterator<Item = &'a Person>) -> Person {
     all
 }
 
-/// The same, to be shared.
+/// Device addresses in the form that queries take.
 pub(super) fn shared(devices: &[u128]) -> Arc<[u128]> {
     devices.into()
 }

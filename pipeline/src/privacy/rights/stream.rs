@@ -1,12 +1,15 @@
-//! Stream: whether the rights stream is still the one of the start.
+//! Watch over the rights stream: whether it is still the one that the start
+//! found.
 //!
-//! It holds the requests that wait and the receipts of those that were answered, nowhere else. One that is deleted,
-//! purged or made anew under a running worker has lost them. Were it made anew and used, the next start would find in
-//! it what this process had published since, and might miss nothing. So the process answers no more requests, is not
-//! ready and says why until it is started again; that start compares everything, and refuses what does not fit together
-//! unless the loss is accepted.
+//! The stream alone holds the waiting requests and the receipts. If it is
+//! deleted, purged or recreated under a running worker, they are lost. The next
+//! start might not notice, because it would find in a recreated stream what
+//! this process has published since. The process therefore stops answering, is
+//! not ready and reports why until it is restarted; that start compares
+//! everything and refuses to continue unless the loss is accepted.
 //!
-//! A stream whose settings no longer do is said as well, until it is set right.
+//! Settings of the stream that no longer permit its use are reported until they
+//! are corrected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,32 +19,36 @@ use tributary_connectors::nats::{self, NatsError, NatsErrorKind};
 use super::published_heads::subject;
 use crate::report::health::Health;
 
-/// How long a round is.
+/// Interval between two checks.
 const ROUND: Duration = Duration::from_secs(2);
 
-/// So many rounds one after the other have to miss something: a server that has just started may not know all its
-/// streams yet.
+/// So many rounds one after the other have to miss something: a server that has
+/// just started may not know all its streams yet.
 const ROUNDS: u32 = 3;
 
-/// How the stream is found.
+/// Result of one check.
 enum Look {
+    /// The stream is intact.
     Whole,
-    /// It can no longer do its work.
+    /// The stream is intact, but its settings do not permit its use; the text gives
+    /// the reason.
     Unfit(String),
-    /// What it held is lost.
+    /// Its content is lost; the text gives the reason.
     Lost(String),
 }
 
-/// The stream as it was at the start.
+/// The rights stream as the start found it.
 pub(super) struct Stream {
     pub config: tributary_config::model::Config,
     pub client: nats::Client,
     pub health: Arc<Health>,
+    /// Its creation time, Unix nanoseconds.
     pub created_ns: i64,
 }
 
 impl Stream {
-    /// Comes back, with the reason, when what the stream held is lost.
+    /// Checks the stream until its content is lost, and returns the reason.
+    /// `ROUNDS` checks in a row must agree.
     pub(super) async fn lost(&self) -> String {
         let mut unfit = None;
         let mut missed = 0;
@@ -75,6 +82,13 @@ impl Stream {
         }
     }
 
+    /// Checks the stream once: its creation time, that the heads of this process
+    /// are in it, and its settings.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer. A missing stream is a result and not an
+    /// error.
     async fn look(&self) -> Result<Look, NatsError> {
         let name = &self.config.nats.rights_stream;
         match nats::stream_state(&self.client, name).await {
@@ -103,7 +117,7 @@ impl Stream {
     }
 }
 
-/// What an operator reads where the stream was lost.
+/// The text about a lost stream for log and `/readyz`.
 pub(super) fn named(why: &str) -> String {
     format!(
         "{why}: the rights requests that waited in it and the receipts are lost, and no request is answered. Restore the \

@@ -1,8 +1,9 @@
-//! Stream scrub: finds the messages that the broker still holds of a person.
+//! Stream scrub: finds the messages of a stream that contain data of a person.
 //!
-//! A message is looked at twice. It is decoded as it was when it came in, so that every spelling of an identifier that
-//! the product understands is found; and its bytes are searched for the clear values and their digests, so that a line
-//! that was refused is found, too.
+//! Each message is examined twice. Decoding it with the current rules finds
+//! every spelling of an identifier that the decoder understands. A search of
+//! its bytes for the clear-text values and their SHA-256 digests finds rejected
+//! lines, which cannot be decoded.
 
 use std::time::Duration;
 
@@ -21,27 +22,36 @@ use tributary_rights::request::Identifier;
 use super::subject::Person;
 use crate::broker::retry::retry_transient;
 
-/// Shorter values are searched for between quotation marks only: they stand in anything.
+/// Minimum length, in bytes, of a value that is searched for as it is. Shorter
+/// values are searched for in quotation marks only, because they occur in
+/// unrelated text.
 const LONG: usize = 6;
 
-/// How long reading a stream goes on without any message before it is taken up again.
+/// Maximum time to wait for messages before the read is repeated.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Knows what is searched for.
+/// Decides whether a message contains data of the persons of a batch.
 pub struct Finder {
+    /// Decodes each message, including those of robots.
     decoder: Decoder,
+    /// Receives the decoded events.
     named: Named,
+    /// Automaton over the clear-text values and digests; `None` if it cannot be
+    /// built.
     text: Option<AhoCorasick>,
 }
 
-/// Whom an event may name.
+/// A [`Sink`] that looks for the pseudonyms of the persons.
 struct Named {
+    /// Pseudonyms and device addresses, by brand.
     ids: FxHashSet<(BrandId, Pseudonym)>,
+    /// Whether one was found since it was last reset.
     found: bool,
 }
 
 impl Finder {
-    /// Searches for persons of brands, and for what their requests call them.
+    /// Creates a finder for persons, and for the clear-text values in their
+    /// requests.
     pub fn new(config: &Config, persons: &[(BrandId, &Person)], requests: &[&Request]) -> Finder {
         let ids = persons.iter().flat_map(|(brand, person)| {
             let ids = person.ids.iter().map(|id| id.pseudonym);
@@ -70,7 +80,8 @@ impl Finder {
         }
     }
 
-    /// Whether a message holds anything of the persons.
+    /// Whether a message contains data of one of the persons. A dead letter is
+    /// decoded under its original subject.
     pub fn holds(&mut self, message: &InMessage) -> bool {
         if self
             .text
@@ -115,7 +126,8 @@ impl Sink for Named {
     fn ignore(&mut self, _: Ignored) {}
 }
 
-/// How a value may stand in a text: as it was given, and as its digest.
+/// Forms in which a value may appear in a message: as given, and as its SHA-256
+/// digest in hexadecimal.
 fn spellings(value: &str) -> Vec<String> {
     let value = value.trim();
     let plain = value.to_lowercase();
@@ -128,7 +140,12 @@ fn spellings(value: &str) -> Vec<String> {
     vec![written, digest]
 }
 
-/// The sequences of the messages that hold anything of the persons, of all that are there, or of those up to one.
+/// Sequence numbers of the messages of a stream, up to `until`, that contain
+/// data of the persons.
+///
+/// # Errors
+///
+/// An error of the broker that a retry cannot resolve.
 pub async fn find(
     client: &Client,
     stream: &str,

@@ -1,7 +1,9 @@
-//! The data subject: which identifiers of the brand a request is about.
+//! The data subject of a request: the brand's identifiers that the request
+//! names.
 //!
-//! The clear values are keyed here, in every way in which a record of the brand may have named them; what goes on to
-//! the dataflow and the ledger are pseudonyms.
+//! Clear-text values are keyed here, in every form in which a record of the
+//! brand may contain them. Only pseudonyms continue to the dataflow and the
+//! ledger.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,28 +15,37 @@ use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{IdKind, Identifier as Id, Pseudonym};
 use tributary_rights::request::Identifier;
 
-use super::{Job, Rights};
+use super::job::Job;
+use super::task::Rights;
 use crate::epochs::queries::WorkerStopped;
 use tributary_rights::Reason;
 
-/// Whom a request is about.
+/// The pseudonyms of one data subject.
 #[derive(Clone, Debug, Default)]
 pub struct Person {
-    /// The identifiers, ascending.
+    /// Identifiers, ascending by pseudonym.
     pub ids: Vec<Id>,
-    /// What sensors call its devices.
+    /// Pseudonyms under which sensors may have reported the person's devices.
     pub devices: Vec<Pseudonym>,
 }
 
 impl Person {
-    /// The pseudonyms alone.
+    /// Pseudonyms of the identifiers, in the form that queries take.
     pub fn pseudonyms(&self) -> Arc<[Pseudonym]> {
         self.ids.iter().map(|id| id.pseudonym).collect()
     }
 }
 
 impl Rights {
-    /// Whom each request is about. One that names nobody is rejected.
+    /// Determines the data subject of each job. A job without any identifier is
+    /// rejected.
+    ///
+    /// A request for the whole person also covers the identifiers that the identity
+    /// graph links to the named ones.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
     pub(super) async fn resolve(&self, jobs: &mut [Job]) -> anyhow::Result<Vec<Person>> {
         let named = jobs.iter_mut().map(|job| {
             let person = self.named(job);
@@ -70,6 +81,7 @@ impl Rights {
         try_join_all(whole).await
     }
 
+    /// The identifiers that a request names, without those linked to them.
     fn named(&self, job: &Job) -> Person {
         let brand = brand::find_brand(&self.config, job.brand);
         let (Some(brand_log), Some(brand)) = (self.brand_logs.get(&job.brand), brand) else {

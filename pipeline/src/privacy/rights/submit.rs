@@ -1,28 +1,34 @@
-//! Submission of a request, the same for every interface: it is checked, and the broker has it before the interface answers.
+//! Submission of a request, the same for every interface: it is checked, and
+//! the broker has it before the interface answers.
 //!
-//! An interface never executes a request, and never decides whether it is a duplicate: the registrar does both, and
-//! publishes the outcome on the status subject. A request that is submitted twice, because an answer was lost, is executed
-//! once.
+//! An interface never executes a request, and never decides whether it is a
+//! duplicate: the registrar does both, and publishes the outcome on the status
+//! subject. A request that is submitted twice, because an answer was lost, is
+//! executed once.
 
 use async_nats::Client;
 use async_nats::jetstream::{self, context::PublishError};
 use tributary_connectors::nats::subject as subjects;
 use tributary_rights::{Refusal, Request};
 
-/// The reason why a request was not submitted. Neither text repeats a value of the request.
+/// Reason why a request was not submitted. Neither text repeats a value of the
+/// request.
 #[derive(Debug, thiserror::Error)]
 pub enum NotSubmitted {
-    /// It is no valid request.
+    /// The request is invalid.
     #[error("{} ({})", .0.detail, .0.reason.name())]
     Refused(Refusal),
-    /// The broker has not confirmed it, and may or may not have it.
+    /// The broker has not confirmed the request. It may have stored it; repeating
+    /// the request is safe.
     #[error("the broker does not take the request: send it again, it is done once")]
     Broker(#[from] PublishError),
 }
 
-/// Checks a request about a person of a brand and gives it to the broker, which keeps it until it is answered.
+/// Validates a request for `brand` and publishes it to the rights stream.
+/// Returns once the broker has stored it.
 ///
 /// # Errors
+///
 /// See [`NotSubmitted`].
 pub async fn submit(
     client: &Client,

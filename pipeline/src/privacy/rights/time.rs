@@ -1,4 +1,4 @@
-//! The time of a step in a request.
+//! Clock of the steps of a request.
 
 /// The wall clock, Unix milliseconds.
 pub(super) fn now() -> i64 {

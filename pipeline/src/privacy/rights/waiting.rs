@@ -1,8 +1,9 @@
-//! Waiting: how many requests are not answered yet, and for how long, for those who watch.
+//! Gauges of waiting requests: their number, and the age of the oldest.
 //!
-//! The broker is asked, since a request waits there from the moment in which it is sent until everything is done and
-//! it is deleted: what the worker has not come to, or cannot finish, is counted as well. While the broker is away what
-//! was known stands, and grows older.
+//! The broker is the source, because a request waits there from its submission
+//! until it is complete everywhere; requests that the worker has not read, or
+//! cannot finish, are included. While the broker does not answer, the last
+//! known number is kept and its age increases.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +15,11 @@ use tributary_connectors::nats::{Client, subject as subjects};
 use super::time::now;
 use crate::report::metrics::Metrics;
 
-/// How often the broker is asked.
+/// Interval between two reads.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Keeps the gauges up, where this process is the registrar; for ever.
+/// Updates the gauges forever; returns at once on a process that is not the
+/// registrar.
 pub async fn watch(config: Config, client: Client, metrics: Arc<Metrics>) {
     if config.workers.process != 0 {
         return;
@@ -41,7 +43,12 @@ pub async fn watch(config: Config, client: Client, metrics: Arc<Metrics>) {
     }
 }
 
-/// How many requests of a brand wait, and since when the oldest does, Unix milliseconds.
+/// Number of waiting requests of a brand, and the arrival of the oldest, Unix
+/// milliseconds.
+///
+/// # Errors
+///
+/// A broker that does not answer.
 async fn waiting(client: &Client, stream: &str, brand: &str) -> anyhow::Result<(u64, Option<i64>)> {
     let jetstream = async_nats::jetstream::new(client.clone());
     let stream = jetstream.get_stream_no_info(stream).await?;

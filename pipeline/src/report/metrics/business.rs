@@ -1,24 +1,27 @@
-//! The business gauges: released cells, added up over rolling windows.
+//! Business metrics: released cells, summed over rolling windows.
 //!
-//! What a window does not have any more is 0 while a longer window still has it, so that a dashboard sees a
-//! fall and no gap. Everything is added up in integers, capped, and only then divided and shown.
+//! A series that a window no longer has is 0 while a longer window still has
+//! it, so that a dashboard shows a decrease and not a gap. All sums are
+//! integers; they are capped first, and only then divided and converted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use tributary_operators::calendar;
-use tributary_operators::cell::{Dim, Family};
+use tributary_operators::cell::{Dim, Family, Unit};
 use tributary_operators::currency;
 use tributary_operators::record::Day;
 
 use super::cap::{self, Amount, Points};
-use super::label::CONTACTS;
-use super::table::{Id, row};
+use super::label::{CONTACTS, Label};
+use super::table::{Id, Row, TABLE, row};
 use crate::report::published_cells::{PublishedCells, Window};
 
+/// Millionths in a conversion.
 const MILLION: f64 = 1e6;
 
-/// The gauges of every brand as families of the text format. A brand comes with its current day.
+/// Business metrics of every brand as metric families. A brand comes with its
+/// current day.
 pub fn families(
     board: &PublishedCells,
     brands: &[(&str, Day)],
@@ -32,14 +35,10 @@ pub fn families(
             today: *today,
             points: BTreeMap::new(),
         };
-        gauges.attribution();
-        gauges.contacts();
-        gauges.markov();
-        gauges.takings();
-        gauges.spend();
+        for family in Family::ALL {
+            gauges.sums_of(family);
+        }
         gauges.returns();
-        gauges.stores();
-        gauges.identity();
         for (id, points) in gauges.points {
             all.entry(id)
                 .or_default()
@@ -52,159 +51,103 @@ pub fn families(
         .collect()
 }
 
-/// The gauges of one brand on their way.
+/// Metrics of one brand while they are computed.
 struct Gauges<'a> {
+    /// The released cells.
     board: &'a PublishedCells,
+    /// Name of the brand.
     brand: &'a str,
+    /// Its current day.
     today: Day,
+    /// The sums so far.
     points: BTreeMap<Id, Points>,
 }
 
 impl<'a> Gauges<'a> {
-    /// Adds to the gauge with the brand and these labels.
-    fn add<const N: usize>(&mut self, id: Id, labels: [&str; N], amount: Amount) {
-        let labels = std::iter::once(self.brand)
-            .chain(labels)
-            .map(str::to_owned)
-            .collect();
-        cap::add(self.points.entry(id).or_default(), labels, amount);
-    }
-
-    /// The sums of a family in every window, by dimensions: those that the longest has, 0 where a shorter
-    /// one has nothing.
+    /// Sums of a family in every window, by dimensions. Each window has the
+    /// dimensions of the longest one, with 0 where it has no cell.
     fn windows(&self, family: Family, by: &[&str]) -> Vec<(&'static str, Vec<&'a Dim>, Vec<i128>)> {
         let board = self.board;
         let sums = |window: Window| board.sums(family, self.brand, window.days(self.today), by);
-        let longest = sums(Window::Month);
+        let [shorter @ .., longest] = Window::ALL;
+        let longest_sums = sums(longest);
         let mut found = Vec::new();
-        for window in Window::ALL {
-            let own = if window == Window::Month {
-                BTreeMap::new()
-            } else {
-                sums(window)
-            };
-            let own = if window == Window::Month {
-                &longest
-            } else {
-                &own
-            };
-            for dims in longest.keys() {
-                let values = own.get(dims).cloned();
+        for window in shorter {
+            let mut own = sums(window);
+            for dims in longest_sums.keys() {
+                let values = own.remove(dims);
                 let values = values.unwrap_or_else(|| vec![0; family.values().len()]);
                 found.push((window.name(), dims.clone(), values));
             }
         }
+        let longest_sums = longest_sums.into_iter();
+        found.extend(longest_sums.map(|(dims, values)| (longest.name(), dims, values)));
         found
     }
 
-    fn attribution(&mut self) {
-        let by = ["model", "source", "medium", "campaign", "kind", "currency"];
-        for (window, dims, values) in self.windows(Family::Attribution, &by) {
-            let (&[model, source, medium, campaign, kind, currency], &[conversions, value]) =
-                (&dims[..], &values[..])
-            else {
-                continue;
-            };
-            let (model, kind, currency) = (word(model), word(kind), word(currency));
-            let channel = channel(source, medium, campaign);
-            let labels = [window, model, &channel, kind];
-            self.add(Id::Conversions, labels, Amount::plain(conversions, MILLION));
-            let labels = [window, model, &channel, kind, currency];
-            self.add(Id::Value, labels, Amount::plain(value, minor(currency)));
+    /// Sums of a family by dimensions in its periods: the windows of days, the
+    /// current month, or everything.
+    fn periods(&self, family: Family, by: &[&str]) -> Vec<(&'static str, Vec<&'a Dim>, Vec<i128>)> {
+        if family.is_daily() {
+            return self.windows(family, by);
         }
+        let period = match family.is_monthly() {
+            true => calendar::month(self.today),
+            false => 0,
+        };
+        let board = self.board;
+        let sums = board.sums(family, self.brand, period..=period, by);
+        let sums = sums.into_iter();
+        sums.map(|(dims, values)| ("", dims, values)).collect()
     }
 
-    fn contacts(&mut self) {
-        let by = ["source", "medium", "campaign"];
-        for (window, dims, values) in self.windows(Family::CampaignDay, &by) {
-            let &[source, medium, campaign] = &dims[..] else {
-                continue;
+    /// Adds the values of a family to the metrics that sum them.
+    fn sums_of(&mut self, family: Family) {
+        let of_row =
+            |row: &'static Row| row.sums.iter().map(move |(of, values)| (row, *of, *values));
+        let rows = TABLE
+            .iter()
+            .flat_map(of_row)
+            .filter(|(_, of, _)| *of == family);
+        let rows: Vec<_> = rows.collect();
+        if rows.is_empty() {
+            return;
+        }
+        let labels = rows.iter().flat_map(|(row, ..)| row.labels);
+        let by: BTreeSet<&str> = labels.flat_map(|label| label.dims()).copied().collect();
+        let by: Vec<&str> = by.into_iter().collect();
+        for (window, dims, values) in self.periods(family, &by) {
+            let text = |name: &str| {
+                let at = by.iter().position(|by| *by == name);
+                at.and_then(|at| dims.get(at)).map_or("-", |dim| word(dim))
             };
-            let channel = channel(source, medium, campaign);
-            for (kind, count) in CONTACTS.into_iter().zip(values) {
-                self.add(
-                    Id::Contacts,
-                    [window, &channel, kind],
-                    Amount::plain(count, 1.0),
-                );
+            for (row, _, names) in &rows {
+                for (name, contact) in names.iter().zip(CONTACTS) {
+                    let at = family.values().iter().position(|value| value == name);
+                    let value = at.and_then(|at| values.get(at)).copied().unwrap_or(0);
+                    let scale = match family.unit(name) {
+                        Some(Unit::Minor) => minor(text("currency")),
+                        Some(Unit::Millionths | Unit::Ppm) => MILLION,
+                        _ => 1.0,
+                    };
+                    let labels = row.labels.iter().map(|label| match label {
+                        Label::Brand => self.brand.to_owned(),
+                        Label::Window => window.to_owned(),
+                        Label::Contact => contact.to_owned(),
+                        label => {
+                            let words = label.dims().iter().map(|name| text(name));
+                            words.collect::<Vec<_>>().join("/")
+                        }
+                    });
+                    let points = self.points.entry(row.id).or_default();
+                    cap::add(points, labels.collect(), Amount::plain(value, scale));
+                }
             }
         }
     }
 
-    fn markov(&mut self) {
-        let month = calendar::month(self.today);
-        let by = ["kind", "currency", "source", "medium", "campaign"];
-        for (dims, values) in self
-            .board
-            .sums(Family::MarkovMonth, self.brand, month..=month, &by)
-        {
-            let (&[kind, currency, source, medium, campaign], &[effect, conversions, value]) =
-                (&dims[..], &values[..])
-            else {
-                continue;
-            };
-            let currency = word(currency);
-            let channel = channel(source, medium, campaign);
-            let labels = [word(kind), currency, &channel];
-            self.add(Id::MarkovEffect, labels, Amount::plain(effect, MILLION));
-            self.add(
-                Id::MarkovConversions,
-                labels,
-                Amount::plain(conversions, MILLION),
-            );
-            self.add(
-                Id::MarkovValue,
-                labels,
-                Amount::plain(value, minor(currency)),
-            );
-        }
-    }
-
-    fn takings(&mut self) {
-        for (window, dims, values) in self.windows(Family::StoreDay, &["store", "currency"]) {
-            let (&[store, currency], &[sales, takings, _]) = (&dims[..], &values[..]) else {
-                continue;
-            };
-            let (store, currency) = (word(store), word(currency));
-            self.add(
-                Id::StoreTransactions,
-                [window, store],
-                Amount::plain(sales, 1.0),
-            );
-            let takings = Amount::plain(takings, minor(currency));
-            self.add(Id::StoreTakings, [window, store, currency], takings);
-        }
-        for (window, dims, values) in self.windows(Family::OrdersDay, &["currency"]) {
-            let (&[currency], &[orders, takings, _]) = (&dims[..], &values[..]) else {
-                continue;
-            };
-            let currency = word(currency);
-            self.add(Id::Orders, [window], Amount::plain(orders, 1.0));
-            self.add(
-                Id::OrderTakings,
-                [window, currency],
-                Amount::plain(takings, minor(currency)),
-            );
-        }
-    }
-
-    fn spend(&mut self) {
-        let by = ["platform", "source", "medium", "campaign", "currency"];
-        for (window, dims, values) in self.windows(Family::SpendDay, &by) {
-            let (&[platform, source, medium, campaign, currency], &[cost, ..]) =
-                (&dims[..], &values[..])
-            else {
-                continue;
-            };
-            let (platform, currency) = (word(platform), word(currency));
-            let channel = channel(source, medium, campaign);
-            let labels = [window, platform, &channel, currency];
-            self.add(Id::Spend, labels, Amount::plain(cost, minor(currency)));
-        }
-    }
-
-    /// Value per cost and cost per conversion. A model that credits nobody in a window has none there; a
-    /// channel that it does not credit has a return of 0.
+    /// ROAS and cost per conversion. A model that credits nobody in a window has no
+    /// value there; a channel that it does not credit has a ROAS of 0.
     fn returns(&mut self) {
         for window in Window::ALL {
             let days = window.days(self.today);
@@ -234,56 +177,27 @@ impl<'a> Gauges<'a> {
                         Some(&[conversions, value]) => (conversions, value),
                         _ => (0, 0),
                     };
-                    let labels = [window.name(), word(model), &channel, code];
-                    self.add(Id::Roas, labels, Amount::ratio(value, cost, cost, 1.0));
+                    let labels = [self.brand, window.name(), word(model), &channel, code];
+                    let roas = Amount::ratio(value, cost, cost, 1.0);
                     let scale = minor(code) / MILLION;
                     let each = Amount::ratio(cost, conversions, cost, scale);
-                    self.add(Id::CostPerConversion, labels, each);
+                    for (id, amount) in [(Id::Roas, roas), (Id::CostPerConversion, each)] {
+                        let labels = labels.map(str::to_owned).to_vec();
+                        cap::add(self.points.entry(id).or_default(), labels, amount);
+                    }
                 }
-            }
-        }
-    }
-
-    fn stores(&mut self) {
-        let ids = [
-            Id::Visits,
-            Id::PassersBy,
-            Id::Dwell,
-            Id::Devices,
-            Id::RandomDevices,
-        ];
-        for (window, dims, values) in self.windows(Family::Visits, &["store"]) {
-            let &[store] = &dims[..] else { continue };
-            for (id, value) in ids.into_iter().zip(values) {
-                self.add(id, [window, word(store)], Amount::plain(value, 1.0));
-            }
-        }
-    }
-
-    fn identity(&mut self) {
-        let ids = [
-            Id::Persons,
-            Id::Identifiers,
-            Id::Links,
-            Id::Hubs,
-            Id::Oversized,
-        ];
-        let board = self.board;
-        for (_, values) in board.cells(Family::Identity, self.brand, 0..=0) {
-            for (id, value) in ids.into_iter().zip(values) {
-                self.add(id, [], Amount::plain(*value, 1.0));
             }
         }
     }
 }
 
-/// How many minor units make a major one.
+/// Number of minor units in a major one.
 fn minor(code: &str) -> f64 {
     let decimals = currency::of(code).map_or(0, |(_, decimals)| decimals);
     10f64.powi(decimals.into())
 }
 
-/// A word as a label; `-` where there is none.
+/// A dimension as a label value; `-` if it is absent.
 fn word(dim: &Dim) -> &str {
     match dim {
         Dim::Text(word) => word,
@@ -291,10 +205,12 @@ fn word(dim: &Dim) -> &str {
     }
 }
 
+/// A channel as a label value.
 fn channel(source: &Dim, medium: &Dim, campaign: &Dim) -> String {
     format!("{}/{}/{}", word(source), word(medium), word(campaign))
 }
 
+/// A metric family of the `prometheus` crate.
 fn family(id: Id, points: Points) -> MetricFamily {
     let row = row(id);
     let series = points.into_iter().filter_map(|(values, amount)| {

@@ -1,28 +1,36 @@
-//! The cap on series: however many words records bring, a metric has only so many of them a brand.
+//! The cap on series: whatever names records contain, a metric has a bounded
+//! number of them per brand.
 //!
-//! Of a metric's channels (stores, platforms with their channels) a brand keeps the `http.max_series` that
-//! weigh most over all of its series, equals in the order of their names. The rest is added up as `other`, so
-//! that every total stays what it was; ratios are formed after that, from the sums.
+//! Of the channels (stores, platforms with their channels) of a metric, a brand
+//! keeps the `http.max_series` with the greatest weight over all of its series,
+//! ties in the order of their names. The rest is summed as `other`, so that
+//! every total is unchanged; ratios are computed after that, from the sums.
+//!
+//! Anyone who may send records chooses the names of campaigns. Without a cap, a
+//! campaign per visit would give Prometheus a series per visit. All series of a
+//! channel are kept or summed together: a dashboard that divides two of them
+//! never divides values of different sets of channels.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::label::{Label, OTHER};
 
-/// A value before it is divided: what can be added up exactly.
+/// A value before it is divided, which can be summed exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Amount {
+    /// The value, or the numerator of a ratio.
     above: i128,
-    /// What a ratio is divided by; none for a plain amount.
+    /// The denominator of a ratio.
     below: Option<i128>,
-    /// How much it counts when some must go to `other`.
+    /// Weight in the ranking.
     weight: i128,
     /// Units of `above` (or of the ratio) in one unit of the metric.
     scale: f64,
 }
 
 impl Amount {
-    /// `value` in units of which `scale` make one of the metric.
+    /// An amount of `value` units, `scale` of which are one unit of the metric.
     pub fn plain(value: i128, scale: f64) -> Amount {
         Amount {
             above: value,
@@ -32,7 +40,7 @@ impl Amount {
         }
     }
 
-    /// `above / below / scale`, which counts by its `weight`.
+    /// The ratio `above / below / scale`, ranked by `weight`.
     pub fn ratio(above: i128, below: i128, weight: i128, scale: f64) -> Amount {
         Amount {
             above,
@@ -42,6 +50,7 @@ impl Amount {
         }
     }
 
+    /// Adds another amount of the same metric.
     fn add(&mut self, other: Amount) {
         self.above = self.above.saturating_add(other.above);
         self.below = self
@@ -51,7 +60,7 @@ impl Amount {
         self.weight = self.weight.saturating_add(other.weight);
     }
 
-    /// The number that is shown; none for a ratio to nothing.
+    /// The exported number; `None` for a ratio with a denominator of 0.
     pub fn value(self) -> Option<f64> {
         let above = self.above as f64 / self.scale;
         match self.below {
@@ -65,7 +74,7 @@ impl Amount {
 /// Amounts by the values of a metric's labels, in the order of its row.
 pub type Points = BTreeMap<Vec<String>, Amount>;
 
-/// Adds an amount to what has the same labels.
+/// Adds an amount to the one with the same labels.
 pub fn add(points: &mut Points, labels: Vec<String>, amount: Amount) {
     match points.get_mut(&labels) {
         Some(sum) => sum.add(amount),
@@ -75,7 +84,7 @@ pub fn add(points: &mut Points, labels: Vec<String>, amount: Amount) {
     }
 }
 
-/// Caps the points of one metric and brand.
+/// Caps the amounts of one metric and brand.
 pub fn cap(points: Points, labels: &[Label], max_series: usize) -> Points {
     let open = |values: &[String]| -> Vec<String> {
         let values = labels

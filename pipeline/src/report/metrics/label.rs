@@ -1,7 +1,9 @@
-//! Labels of metrics: closed sets of words, and the few whose words come from records.
+//! Labels of metrics: closed sets of values, and the few whose values come from
+//! records.
 //!
-//! A pseudonym or anything else that stands for somebody is never a label. The words of an open label
-//! (channel, store, platform) are those of released cells, and there are only so many of them.
+//! A pseudonym or anything else that identifies a person is never a label. The
+//! values of an open label (channel, store, platform) are those of released
+//! cells, and their number is capped.
 
 use tributary_config::model::Kind;
 use tributary_connectors::dead_letter::Reason;
@@ -12,19 +14,19 @@ use tributary_rights::Right;
 
 use crate::report::published_cells::Window;
 
-/// What the rest of an open label is added up in.
+/// Value under which the rest of an open label is summed.
 pub const OTHER: &str = "other";
 
-/// Stands for a brand or a kind that is none of ours.
+/// Value for a brand or a kind that is not configured.
 pub const UNKNOWN: &str = "unknown";
 
 /// The types of contacts, in the order of the values of a `campaign_day` cell.
 pub const CONTACTS: [&str; 3] = ["impression", "click", "view"];
 
-/// How a rights request ends.
+/// Outcomes of a rights request.
 pub const OUTCOMES: [&str; 2] = ["completed", "rejected"];
 
-/// What somebody says about a step.
+/// Choices about a use.
 pub const CHOICES: [&str; 2] = ["allow", "refuse"];
 
 /// One label.
@@ -94,7 +96,7 @@ impl Label {
         Label::Commit,
     ];
 
-    /// The label's name.
+    /// Name of the label.
     pub fn name(self) -> &'static str {
         match self {
             Label::Brand | Label::OriginBrand => "brand",
@@ -115,12 +117,25 @@ impl Label {
         }
     }
 
-    /// Whether its words come from records, so that they are capped.
+    /// The dimensions of a cell that its values show, joined by `/`.
+    pub fn dims(self) -> &'static [&'static str] {
+        match self {
+            Label::Model => &["model"],
+            Label::Sale => &["kind"],
+            Label::Currency => &["currency"],
+            Label::Channel => &["source", "medium", "campaign"],
+            Label::Store => &["store"],
+            Label::Platform => &["platform"],
+            _ => &[],
+        }
+    }
+
+    /// Whether its values come from records, so that they are capped.
     pub fn is_open(self) -> bool {
         matches!(self, Label::Channel | Label::Store | Label::Platform)
     }
 
-    /// All its words, where the program itself knows them.
+    /// All its values, if they are a closed set.
     pub fn words(self) -> Option<Vec<&'static str>> {
         Some(match self {
             Label::Kind => Kind::ALL.map(Kind::name).to_vec(),
@@ -148,7 +163,7 @@ impl Label {
         })
     }
 
-    /// What its words are, for the reference.
+    /// Meaning of the label, for the reference.
     pub fn meaning(self) -> &'static str {
         match self {
             Label::Brand => "A configured brand",
@@ -182,7 +197,7 @@ impl Label {
     }
 }
 
-/// The kind of a refused line as a word of the closed set.
+/// The kind of a rejected line as a value of the closed set.
 pub fn origin_kind(kind: Option<&str>) -> &'static str {
     let known = Kind::ALL
         .map(Kind::name)

@@ -1,11 +1,19 @@
-//! Metrics for Prometheus.
+//! Metrics for Prometheus, in its text exposition format.
 //!
-//! Two kinds go out at `/metrics`. *Operational* ones say how the process does; the run loop sets them as it
-//! goes. *Business* ones say what released cells add up to; they are computed and written out when the board
-//! has changed, so that a scrape only copies them: encoding holds no lock that a worker waits for.
+//! There are two kinds. *Operational* metrics describe the process; its tasks
+//! set them. *Business* metrics are sums of released cells; they are computed
+//! and encoded when the cells have changed, so that a scrape only copies text:
+//! encoding holds no lock that a worker waits for.
 //!
-//! [`table`] describes every metric once. What is registered, what is exported and the reference for people
-//! all come from there.
+//! [`table`] describes every metric once. What is registered, what is exported,
+//! and the reference for people are all derived from it. A metric that is not
+//! in the table cannot be set, because every method addresses metrics by
+//! [`table::Id`].
+//!
+//! Most counters follow totals that other parts of the process keep, such as
+//! the counts of worker threads. They are raised to a total and never set, so
+//! that a total read out of order cannot make a counter decrease, which
+//! Prometheus would take for a restart of the process.
 
 pub mod business;
 pub mod cap;
@@ -38,38 +46,50 @@ use table::{Id, Part, Row, TABLE, Type};
 
 /// The metrics of this process.
 pub struct Metrics {
+    /// The registry of the operational metrics.
     registry: Registry,
-    /// In the order of [`TABLE`]; nothing for what [`business`] writes.
+    /// Operational metrics in the order of [`TABLE`]; `None` for a business metric.
     own: Vec<Option<Own>>,
+    /// Names of the configured brands.
     brands: Vec<String>,
+    /// Maximum number of channels, stores or platforms per metric and brand
+    /// (`http.max_series`).
     max_series: usize,
     /// The newest closed epoch.
     closed: AtomicU64,
-    /// Held while counters are raised, since raising reads first.
+    /// Held while counters are raised to a total, which reads them first.
     raising: Mutex<()>,
+    /// The encoded business metrics.
     shown: Mutex<Arc<Shown>>,
 }
 
-/// The business gauges as text, and what they were computed from.
+/// Business metrics as text, and what they were computed from.
 #[derive(Default)]
 struct Shown {
+    /// Stamp of the cells.
     stamp: u64,
+    /// Current day of each brand.
     days: Vec<i32>,
+    /// The text.
     text: String,
 }
 
+/// A registered operational metric.
 enum Own {
     Counter(CounterVec),
     Gauge(GaugeVec),
     Histogram(HistogramVec),
 }
 
+/// Locks a mutex. A poisoned lock is used as it is.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Metrics {
-    /// All metrics at zero, for the brands of a configuration.
+    /// All metrics at zero, for the brands of a configuration. Counters exist
+    /// before their first event, because `increase()` in PromQL does not see the
+    /// first sample of a series.
     pub fn new(config: &Config) -> Metrics {
         let registry = Registry::new();
         let own = TABLE.iter().map(|row| match row.part {
@@ -112,8 +132,9 @@ impl Metrics {
         metrics
     }
 
-    /// Takes over what was counted since the process started: `counts` by the workers, `dead` refused lines
-    /// by brand, kind and reason. A count that is lower than before changes nothing.
+    /// Sets the counters to the totals since the start: `counts` of the workers,
+    /// and `dead` letters by brand, kind and reason. A total below the previous one
+    /// changes nothing.
     pub fn sync(
         &self,
         counts: &Counts,
@@ -186,7 +207,7 @@ impl Metrics {
         self.set(Id::FoldedChannels, &[], stages.folded as f64);
     }
 
-    /// The name of a brand of the configuration.
+    /// Name of a configured brand.
     fn name(&self, brand: BrandId) -> Option<&str> {
         let mut brands = self.brands.iter();
         brands
@@ -194,10 +215,11 @@ impl Metrics {
             .map(String::as_str)
     }
 
-    /// Computes the business gauges; `today` is the current day in a brand's time zone. Nothing is done where
-    /// neither the board nor a day has changed since the last time.
+    /// Computes the business metrics. `today` returns the current day in a brand's
+    /// time zone. Does nothing if neither the cells nor a day have changed.
     ///
-    /// This reads weeks of cells. Where worker threads write to them, pass a clone and release the lock.
+    /// This reads weeks of cells: pass a clone, so that worker threads do not wait
+    /// for the lock.
     pub fn board(&self, board: &PublishedCells, today: impl Fn(&str) -> i32) {
         let days: Vec<i32> = self.brands.iter().map(|brand| today(brand)).collect();
         let before = lock(&self.shown).clone();
@@ -219,7 +241,7 @@ impl Metrics {
         });
     }
 
-    /// Everything in the text format, version 0.0.4.
+    /// All metrics in the text format, version 0.0.4.
     pub fn encode(&self) -> String {
         let usage = process::Usage::read();
         if let Some(bytes) = usage.memory {
@@ -238,8 +260,9 @@ impl Metrics {
         text
     }
 
-    /// Where the input stands: the `sequence` read last and how many messages are `pending`; and how many
-    /// `messages` and `bytes` were taken since the last call.
+    /// Sets the position of the input: the last `sequence` that was read, and the
+    /// number of `pending` messages. Adds `messages` and `bytes` read since the
+    /// last call.
     pub fn input(&self, sequence: u64, pending: u64, messages: u64, bytes: u64) {
         self.set(Id::InputPosition, &[], sequence as f64);
         self.set(Id::InputPending, &[], pending as f64);
@@ -247,7 +270,7 @@ impl Metrics {
         self.count(Id::InputBytes, bytes);
     }
 
-    /// What happened while reading, counted since the start.
+    /// Sets the totals of events while reading, since the start.
     pub fn input_counts(&self, counts: InputCounts) {
         let _raising = lock(&self.raising);
         self.raise(Id::InputGaps, &[], counts.gaps as f64);
@@ -257,21 +280,22 @@ impl Metrics {
         self.raise(Id::InputDropped, &[], counts.slow_consumer as f64);
     }
 
-    /// A commit of the ledger: how long it took, and the entries and bytes of the ledger now.
+    /// Records a commit of the ledger: its duration, and the ledger's entries and
+    /// bytes after it.
     pub fn committed(&self, took: Duration, entries: u64, bytes: u64) {
         self.set(Id::LedgerEntries, &[], entries as f64);
         self.set(Id::LedgerBytes, &[], bytes as f64);
         self.observe(Id::CommitDuration, took.as_secs_f64());
     }
 
-    /// How long it took to restore how many entries.
+    /// Records the duration of the restore, and the number of entries.
     pub fn restored(&self, took: Duration, entries: u64) {
         self.set(Id::RestoreDuration, &[], took.as_secs_f64());
         self.set(Id::RestoredEntries, &[], entries as f64);
     }
 
-    /// How epochs go: the number of the newest closed one (0 where there is none) and how long ago it was opened, how far
-    /// the closed ones are behind, and the tick.
+    /// Records the progress of epochs: the newest closed one (0 if there is none),
+    /// the time since it was opened, the lag, and the length of a tick.
     pub fn epoch(&self, closed: u64, since: Duration, lag_seconds: f64, tick_seconds: f64) {
         self.lag(lag_seconds);
         self.set(Id::Tick, &[], tick_seconds);
@@ -284,7 +308,8 @@ impl Metrics {
         }
     }
 
-    /// How far the wall clock is ahead of the broker's, milliseconds, where that is known, and whether it is trusted.
+    /// Sets how far the wall clock is ahead of the broker's, in milliseconds, if
+    /// known, and whether it is trusted.
     pub fn clock(&self, offset_ms: Option<i64>, trusted: bool) {
         if let Some(offset) = offset_ms {
             self.set(Id::ClockOffset, &[], offset as f64 / 1000.0);
@@ -292,20 +317,21 @@ impl Metrics {
         self.set(Id::ClockTrusted, &[], f64::from(u8::from(trusted)));
     }
 
-    /// How far the closed epochs are behind what went in, seconds.
+    /// Sets how far closed epochs trail the input, in seconds.
     pub fn lag(&self, seconds: f64) {
         self.set(Id::Lag, &[], seconds);
     }
 
-    /// What was published since the last call: values of cells, tombstones, and attempts that failed.
+    /// Adds what was published: cells, tombstones, and failed attempts.
     pub fn published(&self, cells: u64, tombstones: u64, failed: u64) {
         self.count(Id::PublishedCells, cells);
         self.count(Id::PublishedTombstones, tombstones);
         self.count(Id::PublishFailures, failed);
     }
 
-    /// A rights request was answered; `right` is none where it was refused before it was taken up, and a `brand` that
-    /// is not configured is `unknown`.
+    /// Counts an answered rights request. `right` is `None` if the request was
+    /// rejected before its type was read; a brand that is not configured counts as
+    /// `unknown`.
     pub fn right_answered(&self, brand: &str, right: Option<Right>, completed: bool) {
         let brand = self.brands.iter().find(|known| *known == brand);
         let brand = brand.map_or(UNKNOWN, String::as_str);
@@ -315,28 +341,31 @@ impl Metrics {
         self.add(Id::RightsRequests, &[brand, outcome, right], 1);
     }
 
-    /// How many rights requests of a brand wait, and for how long the oldest has.
+    /// Sets the number of waiting rights requests of a brand, and the age of the
+    /// oldest.
     pub fn rights_waiting(&self, brand: &str, open: u64, oldest: Duration) {
         self.set(Id::RightsOldest, &[brand], oldest.as_secs_f64());
         self.set(Id::RightsOpen, &[brand], open as f64);
     }
 
-    /// A pass over a brand's retention at a time in Unix milliseconds took back so many records.
+    /// Records a retention pass of a brand at a time in Unix milliseconds that
+    /// retracted `records` records.
     pub fn retention_pass(&self, brand: &str, at_ms: i64, records: u64) {
         self.set(Id::RetentionPass, &[brand], at_ms as f64 / 1000.0);
         self.add(Id::RetentionRecords, &[brand], records);
     }
 
-    /// Whether there is a connection to NATS.
+    /// Sets whether there is a connection to NATS.
     pub fn connected(&self, yes: bool) {
         self.set(Id::Connected, &[], f64::from(u8::from(yes)));
     }
 
-    /// Whether the process is ready.
+    /// Sets whether the process is ready.
     pub fn ready(&self, yes: bool) {
         self.set(Id::Ready, &[], f64::from(u8::from(yes)));
     }
 
+    /// Adds an observation to a histogram without labels.
     fn observe(&self, id: Id, value: f64) {
         if let Some(Own::Histogram(of)) = self.own(id)
             && let Ok(histogram) = of.get_metric_with_label_values::<&str>(&[])
@@ -345,10 +374,12 @@ impl Metrics {
         }
     }
 
+    /// A registered metric.
     fn own(&self, id: Id) -> Option<&Own> {
         self.own.get(id as usize)?.as_ref()
     }
 
+    /// Sets a gauge.
     fn set(&self, id: Id, labels: &[&str], value: f64) {
         if let Some(Own::Gauge(of)) = self.own(id)
             && let Ok(gauge) = of.get_metric_with_label_values(labels)
@@ -357,10 +388,12 @@ impl Metrics {
         }
     }
 
+    /// Adds to a counter without labels.
     fn count(&self, id: Id, by: u64) {
         self.add(id, &[], by);
     }
 
+    /// Adds to a counter.
     fn add(&self, id: Id, labels: &[&str], by: u64) {
         if let Some(Own::Counter(of)) = self.own(id)
             && let Ok(counter) = of.get_metric_with_label_values(labels)
@@ -369,7 +402,7 @@ impl Metrics {
         }
     }
 
-    /// Raises a counter to a value; it never falls.
+    /// Raises a counter to a total; it never decreases.
     fn raise(&self, id: Id, labels: &[&str], to: f64) {
         if let Some(Own::Counter(of)) = self.own(id)
             && let Ok(counter) = of.get_metric_with_label_values(labels)
@@ -379,6 +412,7 @@ impl Metrics {
     }
 }
 
+/// Registers a metric. One without labels exists at zero from the start.
 fn register(registry: &Registry, row: &Row) -> prometheus::Result<Own> {
     let labels: Vec<&str> = row.labels.iter().map(|label| label.name()).collect();
     let (name, help) = (row.full_name(), row.help);
@@ -413,6 +447,7 @@ fn register(registry: &Registry, row: &Row) -> prometheus::Result<Own> {
     })
 }
 
+/// Encodes metric families as text.
 fn encode(families: &[prometheus::proto::MetricFamily]) -> String {
     let mut text = String::new();
     if let Err(error) = TextEncoder::new().encode_utf8(families, &mut text) {

@@ -1,9 +1,10 @@
-//! What the operating system says about this process: memory, processor time, start. Linux only; elsewhere
-//! the metrics are not exported.
+//! What the operating system says about this process: memory, processor time,
+//! start. Linux only; elsewhere the metrics are not exported.
 
 use std::fs::read_to_string;
 
-/// The kernel tells times in hundredths of a second, whatever its own clock (`USER_HZ`).
+/// The kernel tells times in hundredths of a second, whatever its own clock
+/// (`USER_HZ`).
 const TICKS: f64 = 100.0;
 
 /// What was read; none where it cannot be.

@@ -1,4 +1,5 @@
-//! Reading the operational metrics back, for the page: what it shows is what Prometheus scrapes.
+//! Reads operational metrics back for the page, so that the page shows what
+//! Prometheus scrapes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use super::table::Id;
 use super::{Metrics, Own};
 
 impl Metrics {
-    /// The value of a gauge without labels; none where there is no such gauge.
+    /// Value of a gauge without labels; `None` if there is no such gauge.
     pub fn gauge(&self, id: Id) -> Option<f64> {
         match self.own(id)? {
             Own::Gauge(of) => Some(of.get_metric_with_label_values::<&str>(&[]).ok()?.get()),
@@ -19,7 +20,7 @@ impl Metrics {
         }
     }
 
-    /// The values of a gauge under all its labels.
+    /// Values of a gauge under all its labels.
     pub fn gauges(&self, id: Id) -> Vec<f64> {
         let Some(Own::Gauge(of)) = self.own(id) else {
             return Vec::new();
@@ -31,8 +32,8 @@ impl Metrics {
             .collect()
     }
 
-    /// Identifiers that allow each step and that refuse it, added up over the brands; steps without a published count are
-    /// left out.
+    /// Identifiers that allow each use and that refuse it, summed over the brands.
+    /// Uses without a published count are omitted.
     pub fn consents(&self) -> Vec<(Use, [f64; 2])> {
         let Some(Own::Gauge(of)) = self.own(Id::Consents) else {
             return Vec::new();
@@ -59,7 +60,7 @@ impl Metrics {
             .collect()
     }
 
-    /// A counter by one of its labels, added up over the others.
+    /// A counter by one of its labels, summed over the others.
     pub fn counted(&self, id: Id, by: Label) -> BTreeMap<String, f64> {
         let mut sums = BTreeMap::new();
         let Some(Own::Counter(of)) = self.own(id) else {

@@ -1,10 +1,12 @@
-//! The reference of all metrics for people, `grafana/metrics.md`, made from the table.
+//! The reference of all metrics for people, `grafana/metrics.md`, generated
+//! from the table.
 
 use std::fmt::Write;
 
 use super::label::Label;
 use super::table::{Part, Row, TABLE};
 
+/// Introduction.
 const HEAD: &str = "# Metrics
 
 Everything that `/metrics` exports, in the Prometheus text format. This file is made by `tributary reference`
@@ -14,6 +16,7 @@ Names begin with `tributary_`; values are in base units (seconds, bytes, ratios,
 counters end in `_total`.
 ";
 
+/// Introduction to the operational metrics.
 const OPERATION: &str = "
 ## Operation
 
@@ -21,6 +24,7 @@ Health and throughput of a process. These metrics contain no personal data and b
 processes, each exports its own.
 ";
 
+/// Introduction to the business metrics.
 const BUSINESS: &str = "
 ## Business
 
@@ -32,6 +36,7 @@ up the rest as `other`, so totals stay correct. With several processes, each exp
 processes, and compute ratios from the sums.
 ";
 
+/// Introduction to the labels.
 const LABELS: &str = "
 ## Labels
 
@@ -76,7 +81,7 @@ pub fn reference() -> String {
     out
 }
 
-/// Which metrics have the label.
+/// The metrics that have a label.
 fn users(label: Label) -> String {
     let has = |row: &&Row| row.labels.contains(&label);
     let users: Vec<&Row> = TABLE.iter().filter(has).collect();
@@ -86,6 +91,7 @@ fn users(label: Label) -> String {
     }
 }
 
+/// A word in Markdown code style.
 fn code(word: &str) -> String {
     format!("`{word}`")
 }

@@ -1,13 +1,17 @@
 //! Every metric, once: its name, type, unit, labels and meaning.
 //!
-//! What is registered and exported, and the reference `grafana/metrics.md`, are both made from these rows,
-//! so that no metric exists without its description. Names begin with [`PREFIX`] and are in base units
-//! (seconds, bytes, ratios, major units of money), and `_total` stands on counters alone. Labels come from
-//! closed sets; those whose words come from records are capped (see [`super::cap`]).
+//! What is registered and exported, and the reference `grafana/metrics.md`, are
+//! both made from these rows, so that no metric exists without its description.
+//! Names begin with [`PREFIX`] and are in base units (seconds, bytes, ratios,
+//! major units of money), and `_total` stands on counters alone. Labels come
+//! from closed sets; those whose words come from records are capped (see
+//! [`super::cap`]).
+
+use tributary_operators::cell::Family;
 
 use super::label::Label;
 
-/// What every name begins with.
+/// Prefix of every metric name.
 pub const PREFIX: &str = "tributary_";
 
 /// The Prometheus type of a metric.
@@ -22,7 +26,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// The word in the exposition format.
+    /// Name of the type in the exposition format.
     pub fn name(self) -> &'static str {
         match self {
             Type::Counter => "counter",
@@ -32,43 +36,46 @@ impl Type {
     }
 }
 
-/// Who reads a metric.
+/// Audience of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Operators: how the process does. Not personal, passes freely.
+    /// Operators: state of the process. Contains no personal data.
     Operation,
-    /// Brands: what released cells add up to.
+    /// Brands: sums of released cells.
     Business,
 }
 
-/// One metric.
+/// Description of a metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Which one.
+    /// Identifies the metric in code.
     pub id: Id,
-    /// Who reads it.
+    /// Its audience.
     pub part: Part,
     /// Its type.
     pub kind: Type,
     /// Its name without [`PREFIX`].
     pub name: &'static str,
-    /// What one unit of its value is.
+    /// Unit of its value.
     pub unit: &'static str,
     /// Its labels, in the order in which their values are given.
     pub labels: &'static [Label],
-    /// What it means: one sentence or two, without line breaks.
+    /// The values of families that it adds up, by the words of [`Label::Contact`]
+    /// if there are several; empty if it is not a sum over cells.
+    pub sums: &'static [(Family, &'static [&'static str])],
+    /// Its meaning in one or two sentences, without line breaks.
     pub help: &'static str,
 }
 
 impl Row {
-    /// The whole name.
+    /// Name of the metric as exported.
     pub fn full_name(&self) -> String {
         format!("{PREFIX}{}", self.name)
     }
 }
 
 macro_rules! table {
-    ($($id:ident: $part:ident $kind:expr, $name:literal, $unit:literal, [$($label:ident),*], $help:literal;)*) => {
+    ($($id:ident: $part:ident $kind:expr, $name:literal, $unit:literal, [$($label:ident),*], $($family:ident [$($value:literal),+],)? $help:literal;)*) => {
         /// A metric of the table.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[allow(missing_docs)] // `Row::help` says what each one means.
@@ -82,6 +89,7 @@ macro_rules! table {
             name: $name,
             unit: $unit,
             labels: &[$(Label::$label),*],
+            sums: &[$((Family::$family, &[$($value),+]))?],
             help: $help,
         }),*];
     };
@@ -220,28 +228,39 @@ table! {
 
     // Attribution
     Conversions: Business Gauge, "attributed_conversions", "conversions", [Brand, Window, Model, Channel, Sale],
+        Attribution ["conversions_millionths"],
         "Conversions attributed to a channel. The channels of a model add up to all conversions; `unattributed` are those without a touchpoint.";
     Value: Business Gauge, "attributed_value", "major units of the currency", [Brand, Window, Model, Channel, Sale, Currency],
+        Attribution ["value_minor"],
         "Revenue attributed to a channel. The channels of a model add up to in-store and online revenue, net of refunds.";
     Contacts: Business Gauge, "contacts", "contacts", [Brand, Window, Channel, Contact],
+        CampaignDay ["impressions", "clicks", "views"],
         "Impressions, clicks and views by channel.";
     MarkovEffect: Business Gauge, "markov_removal_effect_ratio", "0 to 1", [Brand, Sale, Currency, Channel],
+        MarkovMonth ["removal_effect_ppm"],
         "Share of the current month's conversion probability that would be lost without the channel. Effects do not add up to 1; `other` is the sum of the remaining channels and may exceed 1.";
     MarkovConversions: Business Gauge, "markov_conversions", "conversions", [Brand, Sale, Currency, Channel],
+        MarkovMonth ["conversions_millionths"],
         "Conversions of the current month attributed to a channel by the Markov model.";
     MarkovValue: Business Gauge, "markov_value", "major units of the currency", [Brand, Sale, Currency, Channel],
+        MarkovMonth ["value_minor"],
         "Revenue of the current month attributed to a channel by the Markov model.";
 
     // Money in and out
     StoreTransactions: Business Gauge, "store_transactions", "transactions", [Brand, Window, Store],
+        StoreDay ["transactions"],
         "In-store sales that are not fully refunded.";
     StoreTakings: Business Gauge, "store_takings", "major units of the currency", [Brand, Window, Store, Currency],
+        StoreDay ["revenue_minor"],
         "In-store revenue, net of refunds; a refund counts on the day of the sale.";
     Orders: Business Gauge, "orders", "orders", [Brand, Window],
+        OrdersDay ["orders"],
         "Online orders that are not fully refunded.";
     OrderTakings: Business Gauge, "order_takings", "major units of the currency", [Brand, Window, Currency],
+        OrdersDay ["revenue_minor"],
         "Online revenue, net of refunds; a refund counts on the day of the order.";
     Spend: Business Gauge, "spend", "major units of the currency", [Brand, Window, Platform, Channel, Currency],
+        SpendDay ["cost_minor"],
         "Amounts charged by advertising platforms.";
     Roas: Business Gauge, "return_on_ad_spend_ratio", "revenue per unit of spend", [Brand, Window, Model, Channel, Currency],
         "ROAS: attributed revenue divided by the spend of the same channel in the same currency, if there was any spend.";
@@ -250,26 +269,36 @@ table! {
 
     // Stores
     Visits: Business Gauge, "visits", "visits", [Brand, Window, Store],
+        Visits ["visits"],
         "Visits to a store.";
     PassersBy: Business Gauge, "passers_by", "passes", [Brand, Window, Store],
+        Visits ["passers_by"],
         "Devices that passed a store without a visit; each pass counts.";
     Dwell: Business Gauge, "visit_dwell_seconds", "seconds", [Brand, Window, Store],
+        Visits ["dwell_seconds"],
         "Total duration of all visits; divide by the number of visits for the average dwell.";
     Devices: Business Gauge, "devices", "device-hours", [Brand, Window, Store],
+        Visits ["devices"],
         "Distinct devices per hour, summed over the hours.";
     RandomDevices: Business Gauge, "random_devices", "device-hours", [Brand, Window, Store],
+        Visits ["random_devices"],
         "Distinct randomized device addresses per hour, summed over the hours; they appear in no other count.";
 
     // Identity
     Persons: Business Gauge, "persons", "persons", [Brand],
+        Identity ["persons"],
         "Persons identified from the stored records.";
     Identifiers: Business Gauge, "identifiers", "identifiers", [Brand],
+        Identity ["identifiers"],
         "Identifiers in the stored records, including hubs.";
     Links: Business Gauge, "identity_links", "links", [Brand],
+        Identity ["links"],
         "Distinct pairs of identifiers that occur in the same record, excluding hubs.";
     Hubs: Business Gauge, "identity_hubs", "identifiers", [Brand],
+        Identity ["hubs"],
         "Identifiers that share records with too many others to identify anyone.";
     Oversized: Business Gauge, "identity_oversized_persons", "persons", [Brand],
+        Identity ["oversized"],
         "Persons with more identifiers than the size guard allows; their conversions are unattributed.";
 }
 
@@ -335,6 +364,22 @@ mod tests {
                 "{} has a label twice",
                 entry.name
             );
+        }
+    }
+
+    #[test]
+    fn sums_are_over_values_and_dimensions_of_their_family() {
+        for entry in TABLE {
+            for (family, values) in entry.sums {
+                let is_value = |value| family.values().contains(value);
+                assert!(values.iter().all(is_value), "{}", entry.name);
+                let mut dims = entry.labels.iter().flat_map(|label| label.dims());
+                assert!(
+                    dims.all(|dim| family.dims().contains(dim)),
+                    "{}",
+                    entry.name
+                );
+            }
         }
     }
 

@@ -1,9 +1,12 @@
-//! Connections: how many there may be, and for how long each may keep one waiting.
+//! Connections: their number is limited, and so is the time for which each may
+//! keep the server waiting.
 //!
-//! Whoever reaches the address may open connections and send nothing, or send a request by the byte, or read no answer.
-//! Each of these ends after a while. Where there are too many, the oldest that waits for a request makes room for the
-//! newest, so that probes and scrapers are answered meanwhile and the ledger always finds a file descriptor. A listener
-//! that cannot accept waits and goes on.
+//! Anyone who can reach the address may open connections and send nothing, send
+//! a request byte by byte (*Slowloris*), or not read a response. Each of these
+//! ends after a while. Above the maximum, the oldest connection that waits for
+//! a request is closed for the newest, so that probes and scrapers are answered
+//! meanwhile and the ledger always finds a file descriptor. A listener that
+//! cannot accept waits and continues.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,39 +23,42 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_io_timeout::TimeoutStream;
 
-/// The most connections at once.
+/// Maximum number of connections.
 const MOST: usize = 512;
 
-/// How long a client may take to send the head of a request, the first or the next.
+/// Maximum time for a client to send the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// How long a client may leave an answer unread.
+/// Maximum time for which a client may leave a response unread.
 const WRITE: Duration = Duration::from_secs(30);
 
-/// How long a listener rests that cannot accept, as when there are no file descriptors.
+/// Pause of a listener that cannot accept, for example without free file
+/// descriptors.
 const REST: Duration = Duration::from_millis(200);
 
-/// The path whose answer goes on for as long as the connection.
+/// The path whose response lasts as long as the connection.
 const EVENTS: &str = "/events";
 
 /// An open connection.
 struct Connection {
     /// Whether a request is being answered.
     busy: Arc<AtomicBool>,
-    /// Ends it; none for a moment at its beginning.
+    /// Ends the connection; `None` for a moment at its beginning.
     task: Option<AbortHandle>,
 }
 
-/// The connections that are open, in the order in which they came.
+/// Open connections by number, in the order of their arrival.
 #[derive(Clone, Default)]
 struct Open(Arc<Mutex<BTreeMap<u64, Connection>>>);
 
 impl Open {
+    /// Locks the connections. A poisoned lock is used as it is.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Connection>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a connection in, in the place of the oldest idle one where there are too many; false where all are busy.
+    /// Adds a connection, closing the oldest idle one above the maximum. Returns
+    /// false if all are busy.
     fn take(&self, number: u64, busy: Arc<AtomicBool>) -> bool {
         let mut open = self.lock();
         if open.len() >= MOST {
@@ -70,7 +76,8 @@ impl Open {
     }
 }
 
-/// Accepts connections until `ended` comes back, and then waits for the answers under way for `grace` at most.
+/// Accepts connections until `ended`, then waits for responses in progress for
+/// at most `grace`.
 pub(super) async fn accept(
     listener: TcpListener,
     router: Router,
@@ -107,6 +114,7 @@ pub(super) async fn accept(
     let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
 }
 
+/// Serves a connection on a task of its own, or closes it if there is no room.
 fn answer(
     stream: TcpStream,
     router: Router,

@@ -1,8 +1,10 @@
-//! Hosts: by which names the server answers.
+//! Host names by which the server answers.
 //!
-//! A web page may let its own name point to this server's address and then read what a browser beside it may read
-//! (DNS rebinding). So a request is answered only where its `Host` is an address, a name without a dot, which nobody
-//! outside can give away, a name below `localhost`, or one that the configuration lists (`http.hosts`).
+//! A web page may let its own name resolve to the address of this server and
+//! then read what a browser beside the server may read (DNS rebinding). A
+//! request is therefore answered only if its `Host` header (RFC 9110, section
+//! 7.2) is an IP address, a name without a dot, a name below `localhost`, or a
+//! name that the configuration lists (`http.hosts`).
 
 use std::net::IpAddr;
 
@@ -14,7 +16,8 @@ use axum::response::Response;
 
 use crate::serve::response::{TEXT, text};
 
-/// Whether the server answers by a `Host` header's value. `names` are in lower case.
+/// Whether the server answers by the value of a `Host` header. `names` are in
+/// lower case.
 fn is_known(host: &str, names: &[String]) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => {
@@ -31,7 +34,7 @@ fn is_known(host: &str, names: &[String]) -> bool {
         || names.contains(&name)
 }
 
-/// Refuses requests for a host that is not this server's.
+/// Refuses requests for another host with 421.
 pub(super) async fn check(names: &[String], request: Request, next: Next) -> Response {
     let mut hosts = request.headers().get_all(HOST).iter();
     let known = match (hosts.next(), hosts.next()) {

@@ -15,7 +15,8 @@ fn state() -> HttpState {
     HttpState::new(&config, &telemetry, &SharedCells::default())
 }
 
-/// One request over a connection of its own: the status, the head in lower case, and the body.
+/// One request over a connection of its own: the status, the head in lower
+/// case, and the body.
 async fn request(address: std::net::SocketAddr, line: &str, more: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");

@@ -1,11 +1,15 @@
-//! The events of the page: a stream that each open page listens to.
+//! Events of the page (server-sent events; HTML Living Standard, section 9.2):
+//! a stream for each open page.
 //!
-//! A listener has a task that looks twice a second whether the board has another stamp. If so it takes the
-//! brand's model, which is computed once for all listeners, from a clone of the board and off the async threads.
-//! In between, every two seconds at the latest, it says how the process does, which also shows that it lives.
+//! A listener has a task that checks twice a second whether the released cells
+//! have another stamp. If so, it takes the model of the brand, which is
+//! computed once for all listeners, from a clone of the cells and on a blocking
+//! thread. In between, at least every two seconds, it sends the status of the
+//! process, which also shows that the process lives.
 //!
-//! Nothing queues up: a listener that does not take its event in time has its task ended, and an event is only
-//! made when the one before has been taken. There are at most [`MAX_LISTENERS`](super::MAX_LISTENERS).
+//! Nothing is queued: the task of a listener that does not accept its event in
+//! time ends, and an event is created only when the previous one was accepted.
+//! There are at most [`MAX_LISTENERS`](super::MAX_LISTENERS).
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -23,20 +27,23 @@ use super::model;
 use super::status::Status;
 use super::{Brand, PageState};
 
-/// How often a listener looks, and how old a model may be before another is computed.
+/// Interval between two checks, and minimum age of a model before another is
+/// computed.
 const STEP: Duration = Duration::from_millis(500);
 
-/// How many times as long as a model took to compute none is computed, so that watching stays cheap.
+/// After a computation, no other begins for this many times its duration, so
+/// that watching stays cheap.
 const REST: u32 = 4;
 
-/// How long a listener hears nothing at most.
+/// Maximum time between two events.
 const BEAT: Duration = Duration::from_secs(2);
 
-/// How long a listener may take to take an event.
+/// Maximum time for a listener to accept an event.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Answers with a stream of events: `status` at once and every two seconds, `model` at once and whenever the
-/// board has changed. `?brand=` says which brand, else it is the first. 503 where too many listen.
+/// `GET /events`: `status` at once and every two seconds, `model` at once and
+/// whenever the cells have changed. `?brand=` selects the brand, by default the
+/// first. 503 with too many listeners.
 pub async fn events(extract::State(state): extract::State<PageState>, uri: Uri) -> Response {
     let Ok(seat) = state.page.listeners.clone().try_acquire_owned() else {
         let headers = [(RETRY_AFTER, "5"), (CACHE_CONTROL, "no-store")];
@@ -63,7 +70,7 @@ pub async fn events(extract::State(state): extract::State<PageState>, uri: Uri) 
     (headers, Body::from_stream(stream)).into_response()
 }
 
-/// The position of the brand that a query names; the first where it names none that there is.
+/// Index of the brand that a query names, or of the first.
 fn chosen(state: &PageState, query: Option<&str>) -> usize {
     let mut words = query.unwrap_or_default().split('&');
     // A brand's name has nothing that would be escaped.
@@ -74,7 +81,7 @@ fn chosen(state: &PageState, query: Option<&str>) -> usize {
         .unwrap_or(0)
 }
 
-/// Tells a listener until it is gone or the server ends.
+/// Sends events to a listener until it leaves or the server ends.
 async fn tell(state: &PageState, brand: usize, to: &mpsc::Sender<Bytes>) {
     let mut ended = state.page.ended.subscribe();
     let mut every = tokio::time::interval(STEP);
@@ -117,7 +124,8 @@ async fn tell(state: &PageState, brand: usize, to: &mpsc::Sender<Bytes>) {
     }
 }
 
-/// The newest model of a brand: the last one where nothing has changed or it is too young.
+/// The newest model of a brand: the last one if nothing has changed or it is
+/// too recent.
 async fn frame(state: &PageState, brand: &Brand) -> Option<Frame> {
     let mut last = brand.last.lock().await;
     let today = state.page.today(brand);
@@ -157,7 +165,7 @@ async fn frame(state: &PageState, brand: &Brand) -> Option<Frame> {
     }
 }
 
-/// An event; its data is one line.
+/// An event with one line of data.
 fn event(name: &str, data: &str) -> Bytes {
     format!("event: {name}\ndata: {data}\n\n").into()
 }

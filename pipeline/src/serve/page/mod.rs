@@ -1,9 +1,12 @@
-//! The live page: one self-contained document at `/`, kept up by the events of `/events`.
+//! The live page: one self-contained document at `/`, updated by the events of
+//! `/events`.
 //!
-//! The document is made of three files beside this one and carries its style and its script inside, so that it
-//! needs no other request and its policy can name them by their hashes: nothing else runs, and nothing is
-//! fetched but the events of the worker itself. What is shown comes from released cells ([`model`]) and from
-//! operational metrics ([`status`]), and from nowhere else.
+//! The document is made of three files beside this one. It contains its style
+//! and its script, so that it needs no other request and its content security
+//! policy can name them by their hashes (CSP Level 3): nothing else is
+//! executed, and nothing is fetched except the events of the worker itself. Its
+//! numbers come from released cells ([`model`]) and from operational metrics
+//! ([`status`]), and from nowhere else.
 
 pub mod events;
 mod frame;
@@ -32,24 +35,31 @@ use crate::report::published_cells::SharedCells;
 use crate::report::telemetry::Telemetry;
 use frame::Frame;
 
+/// The document, with placeholders for style, script, version and build.
 const HTML: &str = include_str!("page.html");
+/// The style sheet.
 const STYLE: &str = include_str!("page.css");
+/// The script.
 const SCRIPT: &str = include_str!("page.js");
 
-/// How many may listen to the events at once.
+/// Maximum number of concurrent listeners to events.
 pub const MAX_LISTENERS: usize = 100;
 
-/// What the page needs beside the board and the metrics.
+/// The page, and what it needs in addition to the cells and the metrics.
 pub struct Page {
+    /// The configured brands.
     brands: Vec<Brand>,
-    /// The persons behind a released cell.
+    /// Minimum number of contributors of a released cell.
     k: u64,
-    /// Which process of how many this is, counted from 1.
+    /// Number of this process, from 1, and number of processes.
     process: [usize; 2],
-    /// The day that counts as the current one, where it is not that of the clock.
+    /// The current day, if it is not that of the clock.
     today: RwLock<Option<Day>>,
+    /// The document.
     document: Document,
+    /// Limits the number of listeners.
     listeners: Arc<Semaphore>,
+    /// Ends all events.
     ended: watch::Sender<bool>,
 }
 
@@ -64,23 +74,29 @@ pub struct PageState {
     pub cells: SharedCells,
 }
 
-/// A brand and the last model of it that was computed, which all its listeners share.
+/// A brand, and its last computed model, which all its listeners share.
 struct Brand {
+    /// Name of the brand.
     name: String,
+    /// Its time zone.
     zone: TimeZone,
+    /// Its last computed model.
     last: Mutex<Option<Frame>>,
 }
 
 /// The page as it is sent.
 struct Document {
+    /// The document.
     html: String,
+    /// Its content security policy.
     policy: String,
-    /// Stands in the page and in its events, so that a page of another build notices.
+    /// Identifies the document. The events contain it as well, so that a page of
+    /// another build notices.
     build: String,
 }
 
 impl Page {
-    /// The page of a configuration's brands.
+    /// The page for the brands of a configuration.
     pub fn new(config: &Config) -> Page {
         let brands = config.brands.iter().map(|brand| Brand {
             name: brand.name.clone(),
@@ -101,21 +117,22 @@ impl Page {
         }
     }
 
-    /// Takes a day for the current one, for a world that has a clock of its own.
+    /// Sets the current day, for a simulation with its own clock.
     pub fn stand_at(&self, day: Day) {
         *self.today.write().unwrap_or_else(PoisonError::into_inner) = Some(day);
     }
 
-    /// The day that was taken for the current one.
+    /// The current day of a simulation.
     fn simulated(&self) -> Option<Day> {
         *self.today.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends all events, so that nobody's open page keeps the server from ending.
+    /// Ends all events, so that no open page prevents the server from ending.
     pub fn end(&self) {
         self.ended.send_replace(true);
     }
 
+    /// The current day of a brand.
     fn today(&self, brand: &Brand) -> Day {
         let clock = || crate::epochs::clock::day(jiff::Timestamp::now(), &brand.zone);
         self.simulated().unwrap_or_else(clock)
@@ -135,6 +152,7 @@ impl Page {
 }
 
 impl Document {
+    /// Assembles the document, and computes its policy.
     fn new() -> Document {
         let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
         let (style, script) = (hash(STYLE), hash(SCRIPT));

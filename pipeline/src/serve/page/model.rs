@@ -1,8 +1,15 @@
-//! What the page shows of one brand: a board's cells added up, as JSON.
+//! The model: what the page shows of one brand, as JSON.
 //!
-//! Every number here is a sum over released cells, in integers; the browser divides and formats, and adds up
-//! nothing. What is long is cut to its largest rows, and a last row has the rest, so that totals hold and the
-//! whole stays small.
+//! Every number is a sum over released cells, in integers; the browser divides
+//! and formats them, and adds nothing. Long lists are limited to their largest
+//! rows, and a last row contains the rest, so that totals are complete and the
+//! JSON stays small.
+//!
+//! Rows refer to stores and channels by index: `stores` and `channels` list the
+//! names once, in the order of their indices, and the row -1 is the rest. A
+//! currency has a [`Money`](super::money::Money) of its own, because amounts of
+//! different currencies are never added. Windows are named as in the metrics
+//! (`today`, `7d`, `30d`).
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -17,49 +24,58 @@ use super::number::{Int, add};
 use super::sums::{daily, place, word};
 use crate::report::published_cells::{PublishedCells, Window};
 
-/// How many stores are shown one by one.
+/// Number of stores with a row of their own.
 const STORES: usize = 40;
 
-/// A brand.
+/// The model of a brand. Its field names are part of the interface to the
+/// script.
 #[derive(Serialize)]
 pub struct Model<'a> {
+    /// Name of the brand.
     brand: &'a str,
     /// The current day.
     today: String,
-    /// The last day with a released number, where there is one.
+    /// The last day with a released cell.
     newest: Option<String>,
-    /// Whether there is any cell of the brand to show.
+    /// Whether the brand has no cell to show.
     empty: bool,
-    /// The months of path statistics: the last and the current one.
+    /// Months of path statistics: the last and the current one.
     months: [String; 2],
-    /// Persons, identifiers, links, hubs, oversized.
+    /// Numbers of persons, identifiers, links, hubs and oversized persons.
     identity: Option<Vec<Int>>,
+    /// Stores with a row of their own, by name.
     stores: Vec<&'a str>,
-    /// By window: visits, passers-by, seconds of dwell, devices, random devices; all together and by store.
+    /// By window: visits, passers-by, seconds of dwell, devices, random devices; in
+    /// total and by store.
     visits: BTreeMap<&'static str, Visits>,
-    /// Visits and passers-by of today by hour of the clock.
+    /// Visits and passers-by of today by hour of the day.
     hours: Vec<[Int; 2]>,
     /// Visits of each day.
     daily_visits: Vec<Int>,
+    /// Revenue by currency, the main currency first.
     currencies: Vec<Money<'a>>,
 }
 
+/// Visits of a window.
 #[derive(Default, Serialize)]
 struct Visits {
+    /// In total.
     total: [Int; 5],
+    /// By row.
     rows: BTreeMap<i32, [Int; 5]>,
 }
 
 /// The JSON of a brand on its current day.
 ///
 /// # Errors
-/// None in practice: nothing here refuses to be written.
+///
+/// None in practice: every value can be serialized.
 pub fn json(board: &PublishedCells, brand: &str, today: Day) -> serde_json::Result<String> {
     serde_json::to_string(&Model::of(board, brand, today))
 }
 
 impl<'a> Model<'a> {
-    /// Adds up a brand's cells.
+    /// Sums the cells of a brand.
     pub fn of(board: &'a PublishedCells, brand: &'a str, today: Day) -> Model<'a> {
         let stores = stores(board, brand, today);
         let currencies = money::all(board, brand, today, &stores);
@@ -90,7 +106,8 @@ impl<'a> Model<'a> {
     }
 }
 
-/// The stores that are shown: those with the most sales and visits, by name.
+/// Stores with a row of their own: those with the most sales and visits, by
+/// name.
 fn stores<'a>(board: &'a PublishedCells, brand: &'a str, today: Day) -> Vec<&'a str> {
     let mut busy: BTreeMap<&str, i128> = BTreeMap::new();
     for family in [Family::StoreDay, Family::Visits] {
@@ -106,6 +123,7 @@ fn stores<'a>(board: &'a PublishedCells, brand: &'a str, today: Day) -> Vec<&'a 
     names
 }
 
+/// Visits of some days, in total and by store.
 fn visits(
     board: &PublishedCells,
     brand: &str,
@@ -123,6 +141,7 @@ fn visits(
     visits
 }
 
+/// Visits and passers-by of today by local hour.
 fn hours(board: &PublishedCells, brand: &str, today: Day) -> Vec<[Int; 2]> {
     let mut hours = vec![[Int::default(); 2]; 24];
     for (dims, values) in board.cells(Family::Visits, brand, today..=today) {
@@ -139,11 +158,13 @@ fn hours(board: &PublishedCells, brand: &str, today: Day) -> Vec<[Int; 2]> {
     hours
 }
 
+/// A day in ISO 8601.
 fn date(day: Day) -> String {
     let (year, month, of_month) = calendar::civil(day);
     format!("{year:04}-{month:02}-{of_month:02}")
 }
 
+/// A month in ISO 8601.
 fn month_name(month: i32) -> String {
     format!(
         "{:04}-{:02}",

@@ -1,4 +1,5 @@
-//! The money of one brand in one currency: by channel under every model, and spend beside it.
+//! Revenue of one brand in one currency: by channel under every model, with
+//! spend.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -13,44 +14,50 @@ use super::paths::Paths;
 use super::sums::{Channel, DAYS, Sums, channel, daily, place, word};
 use crate::report::published_cells::{PublishedCells, Window};
 
-/// How many channels are shown one by one.
+/// Number of channels with a row of their own.
 const CHANNELS: usize = 40;
 
 /// The model that is computed by calendar month.
 const MARKOV: &str = "markov";
 
-/// A currency.
+/// Revenue in a currency.
 #[derive(Serialize)]
 pub struct Money<'a> {
+    /// ISO 4217 code.
     code: &'a str,
+    /// Its decimals.
     decimals: u32,
+    /// Channels with a row of their own.
     channels: Vec<Channel<'a>>,
-    /// By window; `month` is the calendar month so far, for Markov.
+    /// By window; `month` is the current calendar month, for Markov.
     periods: BTreeMap<&'static str, Period<'a>>,
-    /// Takings of shops and of the web shop, each day.
+    /// In-store and online revenue of each day.
     daily: Vec<[Int; 2]>,
+    /// Path statistics.
     paths: Paths<'a>,
 }
 
-/// What a number of days has.
+/// Sums of a number of days.
 #[derive(Default, Serialize)]
 struct Period<'a> {
-    /// Conversions (millionths) of orders and in shops, then value (minor units) likewise; by model, all together
-    /// and by channel.
+    /// By model: conversions (millionths) of orders and in stores, then revenue
+    /// (minor units) likewise; in total and by channel.
     models: BTreeMap<&'a str, Rows<4>>,
-    /// Cost by channel.
+    /// Spend by channel.
     spend: Rows<1>,
-    /// Orders and their value.
+    /// Number of orders and their revenue.
     orders: [Int; 2],
-    /// Transactions and their value by store.
+    /// Number of in-store sales and their revenue, by store.
     tills: Rows<2>,
 }
 
-/// Numbers all together and by place.
+/// Numbers in total and by row.
 #[derive(Serialize)]
 struct Rows<const N: usize> {
+    /// In total.
     #[serde(serialize_with = "numbers")]
     total: [Int; N],
+    /// By row; [`REST`] is the rest.
     #[serde(serialize_with = "rows")]
     rows: BTreeMap<i32, [Int; N]>,
 }
@@ -65,16 +72,19 @@ impl<const N: usize> Default for Rows<N> {
 }
 
 impl<const N: usize> Rows<N> {
+    /// Adds to a row and to the total.
     fn add(&mut self, at: i32, values: [i128; N]) {
         add(&mut self.total, values);
         add(self.rows.entry(at).or_insert([Int::default(); N]), values);
     }
 }
 
+/// Serializes an array of any length.
 fn numbers<const N: usize, S: serde::Serializer>(of: &[Int; N], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(of)
 }
 
+/// Serializes the rows.
 fn rows<const N: usize, S: serde::Serializer>(
     of: &BTreeMap<i32, [Int; N]>,
     to: S,
@@ -82,7 +92,8 @@ fn rows<const N: usize, S: serde::Serializer>(
     to.collect_map(of.iter().map(|(at, values)| (at, &values[..])))
 }
 
-/// Every currency in which a brand has money in the last days, the one with the most of it first.
+/// Every currency of a brand in the last days, the one with the most sales
+/// first.
 pub fn all<'a>(
     board: &'a PublishedCells,
     brand: &str,
@@ -91,17 +102,13 @@ pub fn all<'a>(
 ) -> Vec<Money<'a>> {
     let days = today.saturating_sub(DAYS - 1)..=today;
     let mut codes: BTreeMap<&str, i128> = BTreeMap::new();
-    for family in [
-        Family::StoreDay,
-        Family::OrdersDay,
-        Family::Attribution,
-        Family::SpendDay,
-    ] {
+    let has_money = |family: &Family| family.is_daily() && family.dims().contains(&"currency");
+    for family in Family::ALL.into_iter().filter(has_money) {
         for (dims, values) in board.sums(family, brand, days.clone(), &["currency"]) {
             if let Some(code) = dims.first().copied().and_then(word) {
                 let weight = codes.entry(code).or_default();
                 // Sales decide; other currencies are only known by their credits or costs.
-                if matches!(family, Family::StoreDay | Family::OrdersDay) {
+                if family.row().is_total {
                     *weight += values.first().copied().unwrap_or(0);
                 }
             }
@@ -115,6 +122,7 @@ pub fn all<'a>(
         .collect()
 }
 
+/// Revenue in one currency.
 fn of<'a>(
     board: &'a PublishedCells,
     brand: &str,
@@ -152,7 +160,9 @@ fn of<'a>(
     }
 }
 
-/// The channels that are shown: those with the most value and cost under all models, by that.
+/// Channels with a row of their own: those with the most revenue and spend
+/// under all models, in that order. Sales without a touchpoint always have a
+/// row.
 fn channels<'a>(
     board: &'a PublishedCells,
     brand: &str,
@@ -186,6 +196,7 @@ fn channels<'a>(
 }
 
 impl<'a> Sums<'a, '_> {
+    /// Revenue of a family on a day.
     fn takings(&self, family: Family, day: Day) -> i128 {
         let mut sum = 0_i128;
         self.each(family, day..=day, &[], |_, values| {
@@ -194,6 +205,7 @@ impl<'a> Sums<'a, '_> {
         sum
     }
 
+    /// Spend by channel on some days.
     fn spend(&self, days: RangeInclusive<Day>) -> Rows<1> {
         let mut spend = Rows::default();
         let by = ["source", "medium", "campaign"];
@@ -205,6 +217,7 @@ impl<'a> Sums<'a, '_> {
         spend
     }
 
+    /// Sums of some days.
     fn period(&self, days: RangeInclusive<Day>) -> Period<'a> {
         let mut period = Period {
             spend: self.spend(days.clone()),
@@ -236,7 +249,7 @@ impl<'a> Sums<'a, '_> {
         period
     }
 
-    /// The calendar month so far, under Markov.
+    /// Sums of the current calendar month under the Markov model.
     fn month(&self, today: Day) -> Period<'a> {
         let month = calendar::month(today);
         let (_, _, of_month) = calendar::civil(today);
@@ -256,7 +269,7 @@ impl<'a> Sums<'a, '_> {
     }
 }
 
-/// Credit in the order of [`Period::models`].
+/// A credit in the order of [`Period::models`].
 fn credit(kind: &Dim, conversions: i128, value: i128) -> [i128; 4] {
     match word(kind) {
         Some("order") => [conversions, 0, value, 0],

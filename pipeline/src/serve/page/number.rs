@@ -1,11 +1,13 @@
-//! Integers on their way to a browser.
+//! Integers for a browser.
 
 use serde::{Serialize, Serializer};
 
-/// The largest integer that a browser's numbers hold exactly.
+/// The greatest integer that a browser represents exactly:
+/// `Number.MAX_SAFE_INTEGER` of ECMAScript.
 const EXACT: i128 = (1 << 53) - 1;
 
-/// An integer in JSON: a number where a browser reads it exactly, else its digits as a string.
+/// An integer in JSON: a number if a browser reads it exactly, otherwise its
+/// digits as a string. Sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Int(pub i128);
 
@@ -24,7 +26,7 @@ impl std::ops::AddAssign<i128> for Int {
     }
 }
 
-/// Adds numbers place by place.
+/// Adds arrays element by element.
 pub fn add<const N: usize>(sums: &mut [Int; N], more: [i128; N]) {
     for (sum, more) in sums.iter_mut().zip(more) {
         *sum += more;

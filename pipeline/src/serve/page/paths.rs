@@ -1,4 +1,5 @@
-//! The way from the first contact to the till: how long it is, which ways are the most frequent, and who helped.
+//! Customer journeys: their length, the most frequent ones, and assisting
+//! channels.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,41 +12,49 @@ use tributary_operators::record::Day;
 use super::number::Int;
 use super::sums::{Channel, Sums, channel};
 
-/// How many paths and assisting channels are shown.
+/// Number of paths and assisting channels.
 const TOP: usize = 10;
 
-/// From so many touches on, paths are one bar; from so many days on likewise.
+/// Paths with this many touchpoints or more share one bar.
 const MOST_TOUCHES: u64 = 15;
+/// Paths of this many days or more share one bar.
 const MOST_DAYS: u64 = 31;
 
-/// Steps of a path that are shown at either end.
+/// Number of steps shown at either end of a long path.
 const ENDS: usize = 4;
 
-/// What the months have of paths.
+/// Path statistics of two months.
 #[derive(Serialize)]
 pub struct Paths<'a> {
     /// Conversions with a path.
     conversions: Int,
-    /// Conversions by number of touches, from 1; the last has all that are longer.
+    /// Conversions by number of touchpoints, from 1; the last bar contains all
+    /// longer paths.
     touches: Vec<Int>,
-    /// Conversions by days since the first touch, from 0; the last has all that took longer.
+    /// Conversions by days since the first touchpoint, from 0; the last bar
+    /// contains all longer ones.
     days: Vec<Int>,
+    /// The most frequent paths.
     top: Vec<Path<'a>>,
-    /// Channel, assisted conversions, their value.
+    /// Channel, assisted conversions, and their revenue.
     assists: Vec<(Channel<'a>, Int, Int)>,
 }
 
+/// A path.
 #[derive(Serialize)]
 struct Path<'a> {
+    /// Its channels, oldest first.
     steps: Vec<Channel<'a>>,
-    /// Steps left out after the first half of `steps`.
+    /// Number of steps omitted after the first half of `steps`.
     left_out: usize,
+    /// Its conversions.
     conversions: Int,
+    /// Their revenue.
     value: Int,
 }
 
 impl<'a> Paths<'a> {
-    /// The paths of the last and of the current month.
+    /// The paths of the last and the current month.
     pub fn of(sums: &Sums<'a, '_>, today: Day) -> Paths<'a> {
         let month = calendar::month(today);
         let months = month.saturating_sub(1)..=month;
@@ -109,6 +118,7 @@ impl<'a> Paths<'a> {
     }
 }
 
+/// A path, shortened in its middle if it is long.
 fn path(steps: &[[Option<Arc<str>>; 3]], conversions: i128, value: i128) -> Path<'_> {
     let left_out = match steps.len() {
         n if n > 2 * ENDS + 1 => n - 2 * ENDS,

@@ -1,4 +1,5 @@
-//! What the page shows of the process: whether its numbers can be relied upon, and its counts.
+//! The status: what the page shows of the process, whether its numbers can be
+//! relied upon, and its counts.
 
 use serde::Serialize;
 use tributary_connectors::dead_letter::Reason;
@@ -8,48 +9,64 @@ use crate::report::metrics::Metrics;
 use crate::report::metrics::label::{Label, OUTCOMES};
 use crate::report::metrics::table::Id;
 
-/// The process, as it is now.
+/// The process as it is now. Its field names are part of the interface to the
+/// script.
 #[derive(PartialEq, Serialize)]
 pub struct Status<'a> {
-    /// Of the page that this process serves.
+    /// Build of the page that this process serves.
     build: &'a str,
+    /// Names of the brands.
     brands: Vec<&'a str>,
-    /// Which process of how many this is: with several, each shows the cells that it owns.
+    /// Number of this process, from 1, and number of processes: with several, each
+    /// shows the cells that it owns.
     process: [usize; 2],
     /// Whether the current day is not that of the clock.
     simulated: bool,
+    /// Whether the process is ready.
     ready: bool,
-    /// Why it is not ready, in sentences.
+    /// Reasons why it is not ready, as sentences.
     reasons: Vec<String>,
-    /// Persons behind a released cell.
+    /// Minimum number of contributors of a released cell.
     k: u64,
+    /// How far closed epochs trail the input.
     lag_seconds: f64,
-    /// Unix seconds of the newest closed epoch; none before the first.
+    /// When the newest epoch closed, Unix seconds; `None` before the first.
     epoch: Option<f64>,
+    /// Number of stored records.
     held: Option<f64>,
+    /// Number of released cells.
     released: Option<f64>,
+    /// Number of suppressed cells.
     hidden: Option<f64>,
+    /// Number of accepted records and pings.
     accepted: f64,
-    /// Refused lines: the reason, what it means, how many.
+    /// Rejected lines: reason, its meaning, and number.
     dead: Vec<(String, &'static str, f64)>,
+    /// Rights requests.
     rights: Rights,
-    /// What is done only where it is allowed: what that is, how many identifiers allow it and how many refuse it.
+    /// Uses that require permission: name, identifiers that allow it, identifiers
+    /// that refuse it.
     consents: Vec<(&'static str, f64, f64)>,
-    /// Unix seconds of the last pass over the retention, of the brand whose pass is the longest ago; none before
-    /// each had one.
+    /// Time of the last retention pass, Unix seconds, of the brand whose pass is
+    /// the oldest; `None` before each brand had one.
     retention: Option<f64>,
 }
 
-/// Rights requests of all brands, answered since the start and waiting.
+/// Rights requests of all brands: answered since the start, and waiting.
 #[derive(PartialEq, Serialize)]
 struct Rights {
+    /// Completed requests.
     completed: f64,
+    /// Rejected requests.
     rejected: f64,
+    /// Waiting requests.
     open: f64,
+    /// Age of the oldest one.
     oldest_seconds: f64,
 }
 
 impl Rights {
+    /// Reads the numbers from the metrics.
     fn of(metrics: &Metrics) -> Rights {
         let ended = metrics.counted(Id::RightsRequests, Label::Outcome);
         let [completed, rejected] =
@@ -65,7 +82,7 @@ impl Rights {
 }
 
 impl Status<'_> {
-    /// What the health and the metrics say.
+    /// Reads health and metrics.
     pub fn of(state: &PageState) -> Status<'_> {
         let (page, metrics) = (&state.page, &*state.telemetry.metrics);
         let reasons = state.telemetry.health.not_ready();

@@ -1,4 +1,4 @@
-//! The sums of one brand in one currency, as a board has them, and the places of stores and channels in the rows.
+//! Sums of one brand in one currency, and the rows of stores and channels.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -8,26 +8,32 @@ use tributary_operators::record::Day;
 
 use crate::report::published_cells::PublishedCells;
 
-/// The place of what is added up in a last row.
+/// Row of everything without a row of its own.
 pub const REST: i32 = -1;
 
-/// How many days the small charts go back.
+/// Number of days in the small charts.
 pub const DAYS: i32 = 30;
 
 /// Source, medium and campaign.
 pub(super) type Channel<'a> = [Option<&'a str>; 3];
 
-/// The sums of a brand in a currency.
+/// Access to the sums of a brand in a currency.
 pub(super) struct Sums<'a, 'b> {
+    /// The released cells.
     pub(super) board: &'a PublishedCells,
+    /// Name of the brand.
     pub(super) brand: &'b str,
+    /// ISO 4217 code.
     pub(super) code: &'b str,
+    /// Stores with a row of their own, ascending.
     pub(super) stores: &'b [&'b str],
+    /// Rows of the channels.
     pub(super) places: BTreeMap<Channel<'a>, i32>,
 }
 
 impl<'a> Sums<'a, '_> {
-    /// Takes each of the sums by the currency and these dimensions that is in the currency.
+    /// Calls `take` with each sum in the currency, by the currency and the
+    /// dimensions `by`.
     pub(super) fn each(
         &self,
         family: Family,
@@ -44,13 +50,14 @@ impl<'a> Sums<'a, '_> {
         }
     }
 
+    /// Row of the channel in these dimensions.
     pub(super) fn at(&self, dims: &[&'a Dim]) -> i32 {
         let found = channel(dims).and_then(|(channel, _)| self.places.get(&channel));
         found.copied().unwrap_or(REST)
     }
 }
 
-/// The place of a store in the rows.
+/// Row of a store.
 pub fn place(stores: &[&str], store: &Dim) -> i32 {
     let found = stores.binary_search(&word(store).unwrap_or(""));
     found
@@ -64,7 +71,7 @@ pub fn daily<T>(today: Day, of: impl FnMut(Day) -> T) -> Vec<T> {
     (today.saturating_sub(DAYS - 1)..=today).map(of).collect()
 }
 
-/// The text of a dimension.
+/// Text of a dimension.
 pub fn word(dim: &Dim) -> Option<&str> {
     match dim {
         Dim::Text(word) => Some(word),
@@ -72,7 +79,8 @@ pub fn word(dim: &Dim) -> Option<&str> {
     }
 }
 
-/// The channel and the currency of `currency`, `source`, `medium`, `campaign`.
+/// Channel and currency of the dimensions `currency`, `source`, `medium`,
+/// `campaign`.
 pub(super) fn channel<'a>(dims: &[&'a Dim]) -> Option<(Channel<'a>, &'a str)> {
     match dims {
         [currency, source, medium, campaign, ..] => {

@@ -1,4 +1,5 @@
-//! The other end of the service: asking a running worker, and gathering the parts of its answer.
+//! Client of the service: queries a running worker, and collects the parts of
+//! its answer.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,25 +14,26 @@ use tributary_connectors::nats;
 use super::parts::{LAST, PART};
 use super::{ANSWER_WITHIN, Topic};
 
-/// How long the next part of an answer may take: longer than the worker gives itself.
+/// Maximum time to wait for the next part of an answer: longer than the limit
+/// of the worker.
 pub const PATIENCE: Duration = ANSWER_WITHIN.saturating_add(Duration::from_secs(5));
 
-/// Why there is no answer.
+/// Reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Nobody listens on the subject.
+    /// Nobody is subscribed to the subject.
     #[error(
         "no worker answers on {0}: start one with `tributary run` on this broker and with this brand in its \
          configuration; `nats micro info tributary` lists those that run, and a worker's /readyz says whether it is ready"
     )]
     NoWorker(String),
-    /// Nothing came for [`PATIENCE`].
+    /// Nothing arrived within [`PATIENCE`].
     #[error(
-        "no answer on {0} within {PATIENCE:?}: either the worker is gone or overloaded (its /readyz and log say so), or these \
+        "no answer on {0} within {PATIENCE:?}: either the worker has stopped or is overloaded (its /readyz and log say so), or these \
          credentials may not ask there, which the broker's log says"
     )]
     Silence(String),
-    /// The worker refuses, with micro's code.
+    /// The worker responded with an error.
     #[error("the worker refuses with {code}: {sentence}")]
     Refused {
         /// 400 for a bad request, 503 while the worker stops, 504 for too slow.
@@ -55,9 +57,11 @@ pub enum AskError {
     },
 }
 
-/// Queries a running worker, and returns the whole answer: lines of JSON, each with its line break.
+/// Queries a running worker, and returns the whole answer: lines of JSON, each
+/// with its line break.
 ///
 /// # Errors
+///
 /// See [`AskError`].
 pub async fn ask(
     client: &Client,
@@ -94,15 +98,21 @@ pub async fn ask(
     }
 }
 
-/// What has come of an answer.
+/// The parts of an answer so far.
 #[derive(Default)]
 struct Answer {
+    /// Their payloads.
     bytes: Vec<u8>,
+    /// Their number.
     parts: u64,
 }
 
 impl Answer {
-    /// Takes a message in; says whether it is the last.
+    /// Adds a part; returns whether it is the last.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::NoWorker`], [`AskError::Refused`] and [`AskError::Gap`].
     fn take(&mut self, message: &Message, subject: &str) -> Result<bool, AskError> {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             return Err(AskError::NoWorker(subject.to_owned()));
@@ -127,18 +137,22 @@ impl Answer {
     }
 }
 
-/// A configuration and the brand of it that a command is about.
+/// A configuration, and the brand that a command concerns.
 pub struct Asker {
     /// The configuration.
     pub config: Config,
+    /// Index of the brand.
     position: usize,
 }
 
 impl Asker {
-    /// Reads the configuration and finds the brand, which may be left out where there is only one.
+    /// Reads the configuration and finds the brand, which may be omitted if there
+    /// is only one.
     ///
     /// # Errors
-    /// Where the configuration does not hold, or has no such brand, or several to choose from.
+    ///
+    /// An invalid configuration, an unknown brand, or several brands to choose
+    /// from.
     pub fn load(config: &Path, brand: Option<&str>) -> anyhow::Result<Asker> {
         let config = crate::load(config)?;
         let position = position(&config, brand)?;
@@ -146,6 +160,10 @@ impl Asker {
     }
 
     /// The brand.
+    ///
+    /// # Errors
+    ///
+    /// A configuration without brands.
     pub fn brand(&self) -> anyhow::Result<&Brand> {
         match self.config.brands.get(self.position) {
             Some(brand) => Ok(brand),
@@ -153,10 +171,11 @@ impl Asker {
         }
     }
 
-    /// Connects and asks a running worker.
+    /// Connects, and queries a running worker.
     ///
     /// # Errors
-    /// Where the broker cannot be reached, and see [`AskError`].
+    ///
+    /// A broker that cannot be reached; see [`AskError`].
     pub async fn ask(&self, topic: Topic, request: String) -> anyhow::Result<String> {
         let brand = &self.brand()?.name;
         let name = format!("tributary {}", topic.name());
@@ -166,6 +185,11 @@ impl Asker {
     }
 }
 
+/// Index of a brand by its name, or of the only one.
+///
+/// # Errors
+///
+/// An unknown name, or several brands to choose from.
 fn position(config: &Config, brand: Option<&str>) -> anyhow::Result<usize> {
     let names: Vec<&str> = config.brands.iter().map(|b| b.name.as_str()).collect();
     let known = names.join(", ");

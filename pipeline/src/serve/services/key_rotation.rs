@@ -1,16 +1,22 @@
-//! Key rotation: a running worker takes newer secrets, without stopping and without losing a link.
+//! Key rotation: a running worker switches to newer secrets without stopping
+//! and without losing a link.
 //!
-//! Each process of a cluster keeps a ledger of its own and is asked on a subject of its own,
-//! `tributary.keys.<brand>.<process>`. It reads its own configuration file again; no secret travels. What the request
-//! brings is a proof, for every brand, that whoever asks has the very secrets that the process reads there: a process
-//! whose file was forgotten, or that is asked by the operator of another deployment, refuses, and nothing is
-//! changed. Whoever asks looks first: every process says that it could before any begins.
+//! Each process of a cluster has its own ledger and its own subject,
+//! `tributary.keys.<brand>.<process>`. It reads its own configuration file
+//! again; no secret is transmitted. A request contains a proof, for every
+//! brand, that the client has the secrets that the process reads there: a
+//! process whose file was not updated, or that is asked by the operator of
+//! another deployment, refuses, and nothing is changed. The client first asks
+//! every process whether it could rotate, before any begins.
 //!
-//! What is exchanged is what the ledger seals and keeps. The process goes on making pseudonyms as it did, and so do
-//! its questions, its rights and its objections; at the next start everything comes up under the newest secret.
+//! The rotation concerns what the ledger seals. The process continues to make
+//! pseudonyms under its previous secret, for records as well as for queries,
+//! rights and objections; the next start restores everything under the newest
+//! secret.
 //!
-//! A request is answered at once with how far it has come, and is asked again by the same id until it is done: neither
-//! a connection that breaks nor a rewrite that takes an hour loses it.
+//! A request is answered at once with its progress, and is repeated with the
+//! same ID until it is done: neither a connection that breaks nor a rewrite
+//! that takes an hour loses it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,41 +32,42 @@ use tributary_ledger::Keyring;
 use crate::durability::command::{KeyRotation, LedgerCommand, Progress};
 use crate::serve::services::request::Refusal;
 
-/// How long an answer waits for something to tell.
+/// Maximum time for which an answer waits for progress.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// How many exchanges are remembered.
+/// Number of rotations that are remembered.
 const REMEMBERED: usize = 8;
 
-/// The length of an id.
+/// Length of an ID in hexadecimal digits.
 const ID: usize = 32;
 
-/// What a process is asked.
+/// Request to a process.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Drawn for each exchange: the same again asks how far it has come. What the proofs are given to.
+    /// Random ID of the rotation. Requests with the same ID ask for its progress;
+    /// the proofs are bound to it.
     id: String,
-    /// For each brand that whoever asks has all its secrets.
+    /// For each brand, proof that the client has all its secrets.
     proofs: BTreeMap<String, String>,
-    /// Whether to begin.
+    /// Whether to begin, or only to check.
     begin: bool,
 }
 
-/// What a process answers.
+/// Answer of a process.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RotationStatus {
-    /// Which process it is.
+    /// Index of the process.
     pub process: usize,
-    /// How many there are.
+    /// Number of processes.
     pub processes: usize,
-    /// How far it has come.
+    /// Progress of its rotation.
     #[serde(flatten)]
     pub progress: Progress,
 }
 
 impl Request {
-    /// A new exchange to the secrets of a configuration.
+    /// A new rotation to the secrets of a configuration.
     pub fn new(config: &Config) -> Request {
         let id = format!("{:032x}", rand::random::<u128>());
         let brands = config.brands.iter();
@@ -73,7 +80,7 @@ impl Request {
         }
     }
 
-    /// The same, to begin.
+    /// The request to begin this rotation.
     pub fn begin(self) -> Request {
         Request {
             begin: true,
@@ -82,22 +89,28 @@ impl Request {
     }
 }
 
-/// The exchanges of a process.
+/// The rotations of a process.
 #[derive(Clone)]
 pub struct KeyRotations(Arc<Inner>);
 
+/// Shared state.
 struct Inner {
+    /// The configuration file.
     file: PathBuf,
+    /// Index of the process.
     process: usize,
+    /// Number of processes.
     processes: usize,
-    /// The ledger ends when nobody can tell it anything any more: this does not keep it.
+    /// Commands to the ledger. A weak sender, because the ledger closes when no
+    /// other sender is left.
     ledger_tx: mpsc::WeakUnboundedSender<LedgerCommand>,
-    /// The last that were begun, by their ids.
+    /// The last rotations, by ID.
     begun: Mutex<Vec<(String, watch::Receiver<Progress>)>>,
 }
 
 impl KeyRotations {
-    /// Of a process that runs with this configuration, which it read from this file.
+    /// The rotations of a process that runs with `config`, which it read from
+    /// `file`.
     pub fn new(
         file: PathBuf,
         config: &Config,
@@ -112,7 +125,7 @@ impl KeyRotations {
         }))
     }
 
-    /// Which process it is.
+    /// Index of the process.
     pub fn process(&self) -> usize {
         self.0.process
     }
@@ -120,7 +133,9 @@ impl KeyRotations {
     /// Answers a request.
     ///
     /// # Errors
-    /// 400 for what is no request, 409 where the secrets are not taken, 503 while the worker stops.
+    ///
+    /// 400 for an invalid request, 409 if the secrets are refused, 503 while the
+    /// worker stops.
     pub async fn answer(&self, payload: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request: Request = serde_json::from_slice(payload)
             .ok()
@@ -150,13 +165,20 @@ impl KeyRotations {
         Ok(answer)
     }
 
+    /// Progress of a rotation that has begun.
     fn begun(&self, id: &str) -> Option<watch::Receiver<Progress>> {
         let begun = self.0.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let found = begun.iter().find(|(of, _)| of == id);
         found.map(|(_, progress)| progress.clone())
     }
 
-    /// Reads the configuration again, and gives the ledger its secrets where they are those that were asked with.
+    /// Reads the configuration again, and passes its secrets to the ledger if the
+    /// client has proved to have them.
+    ///
+    /// # Errors
+    ///
+    /// 409 for a configuration that cannot be read or other secrets, 503 while the
+    /// worker stops.
     async fn begin(&self, request: Request) -> Result<watch::Receiver<Progress>, Refusal> {
         let file = self.0.file.clone();
         let config = tokio::task::spawn_blocking(move || crate::load(&file))
@@ -184,7 +206,12 @@ impl KeyRotations {
         Ok(progress)
     }
 
-    /// Refuses where whoever asks has not the secrets that this process would take.
+    /// Refuses a client that does not have the secrets that this process would
+    /// switch to.
+    ///
+    /// # Errors
+    ///
+    /// 409, with the file and the first brand that differs.
     fn examine(&self, config: &Config, request: &Request) -> Result<(), Refusal> {
         let file = self.0.file.display();
         if config.brands.len() != request.proofs.len() {
@@ -205,7 +232,7 @@ impl KeyRotations {
         Ok(())
     }
 
-    /// Nothing was changed, and why.
+    /// A refusal with the reason. Nothing was changed.
     fn refuse(&self, why: &str) -> Refusal {
         let process = self.0.process;
         // The sentence travels in a header.

@@ -1,16 +1,22 @@
-//! The NATS micro service `tributary`: queries, explanations, retention previews and rights requests, for each brand on
-//! subjects of its own.
+//! The NATS micro service `tributary`: queries, explanations, retention
+//! previews and rights requests, for each brand on subjects of its own.
 //!
-//! `tributary.query.<brand>`, `tributary.explain.<brand>`, `tributary.retention.<brand>` and `tributary.rights-request.<brand>`
-//! are the only interfaces of a brand. A rights request is answered as soon as the broker has it; its progress is published on
-//! the status subject. The brand is part of the subject and never of a request, so that the permissions of the broker keep
-//! brands apart (I7). Any worker process answers for the whole cluster, because a query enters the dataflow like any input
-//! ([`crate::epochs::queries`]) and collects its parts from every worker. `tributary.keys.<brand>.<process>` is for the
-//! operator, and each process answers for itself ([`key_rotation`]). Requests are JSON ([`request`]); answers are NDJSON
-//! ([`reply`]), in one message or in several numbered ones ([`parts`]); [`client`] is the other end.
+//! `tributary.query.<brand>`, `tributary.explain.<brand>`,
+//! `tributary.retention.<brand>` and `tributary.rights-request.<brand>` are the
+//! only interfaces of a brand. A rights request is answered as soon as the
+//! broker has stored it; its progress is published on the status subject. The
+//! brand is part of the subject and never of a request, so that the permissions
+//! of the broker separate brands (I7). Any worker process answers for the whole
+//! cluster, because a query enters the dataflow like any input
+//! ([`crate::epochs::queries`]) and collects its parts from every worker.
+//! `tributary.keys.<brand>.<process>` is for the operator, and each process
+//! answers for itself ([`key_rotation`]). Requests are JSON ([`request`]);
+//! answers are NDJSON ([`reply`]), in one message or in several numbered ones
+//! ([`parts`]); [`client`] is the other end.
 //!
-//! Micro reports its statistics, the last error among them, to anybody who may ask for them: no error text repeats anything of
-//! a request.
+//! The service follows the NATS service API (ADR-32), which reports statistics,
+//! including the last error, to anyone who may request them: no error text
+//! repeats anything of a request.
 
 pub mod client;
 pub mod key_rotation;
@@ -48,19 +54,21 @@ pub use topic::{ANSWER_WITHIN, Topic};
 use reply::Names;
 use request::Refusal;
 
-/// The name under which micro lists the service.
+/// Name of the service.
 pub const NAME: &str = "tributary";
 
-/// How many requests a process answers at once; the others wait.
+/// Maximum number of requests that a process answers concurrently.
 const AT_ONCE: usize = 16;
 
-/// How long the last answers may take on their way out when the service stops.
+/// Maximum time for the last answers when the service stops.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Serves until `shutdown`. See [`Services::start`] and [`Services::run`].
 ///
 /// # Errors
-/// Where the broker does not take the subscriptions, or the connection is closed for good.
+///
+/// Subscriptions that the broker refuses, or a connection that is closed for
+/// good.
 pub async fn serve(
     client: Client,
     config: Config,
@@ -76,23 +84,30 @@ pub async fn serve(
         .await
 }
 
-/// The service, listening.
+/// The service, subscribed to its subjects.
 pub struct Services {
+    /// Connection to the broker.
     client: Client,
+    /// Handle of the service.
     service: Service,
+    /// Requests of all endpoints.
     requests: SelectAll<Requests>,
+    /// Queries to the dataflow.
     queries: Queries,
+    /// Maximum time for an answer.
     answer_within: Duration,
 }
 
+/// Requests, each with the endpoint that answers it.
 type Requests = BoxStream<'static, (Arc<Endpoint>, Request)>;
 
 impl Services {
-    /// Announces the service and listens for every brand. When it returns, the broker knows all the
-    /// subscriptions; requests wait until [`Services::run`].
+    /// Announces the service and subscribes for every brand. When this returns, the
+    /// broker knows all subscriptions; requests wait until [`Services::run`].
     ///
     /// # Errors
-    /// Where the broker does not take the subscriptions.
+    ///
+    /// Subscriptions that the broker refuses.
     pub async fn start(
         client: Client,
         config: &Config,
@@ -122,10 +137,11 @@ impl Services {
         })
     }
 
-    /// Listens for exchanges of this process's secrets, too.
+    /// Subscribes to key rotations of this process as well.
     ///
     /// # Errors
-    /// Where the broker does not take the subscriptions.
+    ///
+    /// Subscriptions that the broker refuses.
     pub async fn with_key_rotation(
         mut self,
         config: &Config,
@@ -144,17 +160,19 @@ impl Services {
         Ok(self)
     }
 
-    /// Another limit than [`ANSWER_WITHIN`].
+    /// Sets another limit than [`ANSWER_WITHIN`].
     pub fn answering_within(mut self, limit: Duration) -> Services {
         self.answer_within = limit;
         self
     }
 
-    /// Answers until `shutdown`. Then it no longer takes requests, tells those that still wait that the worker
-    /// stops (503: another one can answer), and returns when that is said.
+    /// Answers requests until `shutdown`. It then accepts no more, answers those
+    /// that wait with 503 (another worker can answer them), and returns when that
+    /// is sent.
     ///
     /// # Errors
-    /// Where the connection is closed for good.
+    ///
+    /// A connection that is closed for good.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Services {
             client,
@@ -202,11 +220,14 @@ impl Services {
     }
 }
 
-/// Waits until the broker has taken in all that was sent on this connection: a flush only empties the client's
-/// buffers. A request to a subject where nobody listens comes back from the broker itself, in its turn.
+/// Waits until the broker has processed everything that was sent on this
+/// connection. A flush only empties the buffers of the client; a request
+/// without responders is answered by the broker itself, in order.
 ///
 /// # Errors
-/// Where the connection is closed. A login that may not publish there gets no answer, and is not waited for long.
+///
+/// A closed connection. A login that may not publish there receives no answer,
+/// and is not waited for long.
 async fn confirm_subscriptions(client: &Client) -> anyhow::Result<()> {
     let request = async_nats::Request::new().timeout(Some(LAST_WORDS));
     match client.send_request(client.new_inbox(), request).await {
@@ -217,7 +238,7 @@ async fn confirm_subscriptions(client: &Client) -> anyhow::Result<()> {
     }
 }
 
-/// Says what went wrong with an answer; requests and answers themselves are never logged.
+/// Logs a failed answer. Requests and answers themselves are never logged.
 fn log_failure(done: Result<Result<(), async_nats::PublishError>, tokio::task::JoinError>) {
     match done {
         Ok(Ok(())) => {}
@@ -226,6 +247,7 @@ fn log_failure(done: Result<Result<(), async_nats::PublishError>, tokio::task::J
     }
 }
 
+/// Responds with an error.
 async fn refuse(request: &Request, refusal: Refusal) -> Result<(), async_nats::PublishError> {
     if request.message.reply.is_none() {
         return Ok(());
@@ -237,20 +259,30 @@ async fn refuse(request: &Request, refusal: Refusal) -> Result<(), async_nats::P
     request.respond(Err(error)).await
 }
 
-/// Where one brand's requests on one topic are answered.
+/// Answers the requests of one brand on one topic.
 struct Endpoint {
+    /// Connection to the broker, for answers in several parts.
     client: Client,
+    /// The topic.
     topic: Topic,
+    /// ID of the brand.
     brand: BrandId,
+    /// Name of the brand.
     name: String,
+    /// Currency of the brand.
     currency: Option<Currency>,
+    /// Names of its sources.
     names: Names,
+    /// Its retention.
     retention: Retention,
+    /// Minimum number of contributors of a released cell.
     k: u64,
+    /// Key rotations of this process, for their topic.
     exchanges: Option<KeyRotations>,
 }
 
 impl Endpoint {
+    /// An endpoint for a brand and a topic.
     fn new(client: &Client, topic: Topic, brand: &Brand, k: u64) -> Endpoint {
         Endpoint {
             client: client.clone(),
@@ -265,7 +297,11 @@ impl Endpoint {
         }
     }
 
-    /// Listens.
+    /// Subscribes, and returns the stream of requests.
+    ///
+    /// # Errors
+    ///
+    /// A subscription that the broker refuses.
     async fn open(self, service: &Service) -> anyhow::Result<Requests> {
         let answering = Arc::new(self);
         let (topic, brand) = (answering.topic, &answering.name);
@@ -287,7 +323,7 @@ impl Endpoint {
             .boxed())
     }
 
-    /// Answers a request, with an answer or an error.
+    /// Answers a request with an answer or an error, within the limit.
     async fn serve(
         &self,
         request: &Request,
@@ -309,6 +345,12 @@ impl Endpoint {
         }
     }
 
+    /// The answer to a request.
+    ///
+    /// # Errors
+    ///
+    /// 400 for an invalid request, 409 for refused secrets, 503 while the worker
+    /// stops or without a broker.
     async fn answer(&self, payload: &[u8], queries: &Queries) -> Result<Vec<u8>, Refusal> {
         let question = match self.topic {
             Topic::Query => request::query(payload, self.brand)?,
@@ -337,7 +379,11 @@ impl Endpoint {
         reply::answer(&question, replies, &self.names, self.k)
     }
 
-    /// Hands a rights request in, and says that it waits.
+    /// Submits a rights request, and confirms that it waits.
+    ///
+    /// # Errors
+    ///
+    /// 400 for an invalid request, 503 without a broker.
     async fn submit(&self, payload: &[u8]) -> Result<Vec<u8>, Refusal> {
         let request = submit(&self.client, &self.name, payload.to_vec())
             .await

@@ -1,25 +1,29 @@
-//! One answer in several messages, so that it may be larger than the broker lets a message be.
+//! Answers in several messages, so that an answer may exceed the maximum
+//! payload of the broker.
 //!
-//! The answer is what the payloads of its parts give one behind the other. Every part carries its number, from 1, in
-//! [`PART`], and the last one says so in [`LAST`]: who reads notices a gap, and never takes half an answer for
-//! all of it. Parts end at line ends, unless a single line is larger than a message.
+//! The answer is the concatenation of the payloads. Every part has its number,
+//! from 1, in the header [`PART`], and the last one has [`LAST`]: a client
+//! notices a gap, and never takes half an answer for all of it. Parts end at
+//! line ends, unless a single line is larger than a message.
 
 use async_nats::service::Request;
 use async_nats::{Client, HeaderMap};
 
-/// The header with the number of a part, from 1.
+/// Header with the number of a part, from 1.
 pub const PART: &str = "Tributary-Part";
 
-/// The header of the last part: `true`.
+/// Header of the last part, with the value `true`.
 pub const LAST: &str = "Tributary-Last";
 
-/// What the headers of a part need of a message.
+/// Bytes reserved for the headers of a part.
 const HEADERS: usize = 128;
 
-/// No part is larger, whatever the broker takes: large messages hold up the small ones behind them.
+/// Maximum size of a part in bytes, whatever the broker permits: large messages
+/// delay the small ones behind them.
 const LARGEST: usize = 1 << 20;
 
-/// Cuts an answer into parts of at most `room` bytes. There is always one, be it empty.
+/// Divides an answer into parts of at most `room` bytes. There is always one
+/// part, possibly empty.
 pub fn split(answer: &[u8], room: usize) -> Vec<&[u8]> {
     let room = room.max(1);
     let mut parts = Vec::new();
@@ -38,7 +42,7 @@ pub fn split(answer: &[u8], room: usize) -> Vec<&[u8]> {
     parts
 }
 
-/// Sends an answer to whoever asked.
+/// Sends an answer to the client.
 pub(super) async fn send(
     client: &Client,
     request: &Request,

@@ -1,7 +1,14 @@
-//! Answers: the parts that came from all workers made one, as NDJSON.
+//! Answers: parts from all workers combined, as NDJSON.
 //!
-//! Cells are the lines of a replay's output. A chain holds kinds, source names and days, never a value. Of paths
-//! only those are listed that at least `release.k` persons took; the others are counted together (I6).
+//! Cells are the lines of a replay's output. A chain of links contains kinds,
+//! names of sources and days, never a value. Only paths that at least
+//! `release.k` persons took are listed; the others are counted together (I6).
+//!
+//! Parts arrive in any order, and each worker answers for the data that it
+//! owns. Cells are owned by one worker each and are sorted as lines; the
+//! persons behind a path are distributed over workers and are added before they
+//! are compared with `release.k`, because a path that is rare on every worker
+//! may be frequent in total.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,66 +23,66 @@ use tributary_operators::record::Day;
 
 use super::request::Refusal;
 
-/// A channel in words: source, medium, campaign.
+/// A channel: source, medium, campaign.
 pub type Words = [Option<Arc<str>>; 3];
 
-/// The answer to `explain person`.
+/// Answer to `explain person`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// A shortest chain; none where the two are not one person.
+    /// A shortest chain; `None` if the two are not one person.
     pub hops: Option<Vec<Hop>>,
-    /// Whether either side is a hub and identifies nobody.
+    /// Whether either side is a hub, which identifies nobody.
     pub hub: [bool; 2],
-    /// Whether either side is held at all.
+    /// Whether a stored record contains either side.
     pub known: [bool; 2],
 }
 
 /// One link of a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hop {
-    /// The day of the record that supports it, `2025-10-03`.
+    /// Day of the record that supports it, in ISO 8601.
     pub day: String,
-    /// The kind of the nearer identifier.
+    /// Kind of the nearer identifier.
     pub from: String,
-    /// The name of that record's source; none where the configuration has none of that name any more.
+    /// Source of that record; `None` if it is no longer configured.
     pub source: Option<String>,
-    /// The kind of the farther identifier.
+    /// Kind of the farther identifier.
     pub to: String,
 }
 
-/// The answer to `explain cell`.
+/// Answer to `explain cell`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paths {
-    /// What is not listed.
+    /// Number of paths that are not listed.
     pub hidden: Hidden,
-    /// The paths that enough persons took, those of most persons first.
+    /// Paths that enough persons took, those of most persons first.
     pub paths: Vec<Path>,
 }
 
-/// What the gate hides, counted.
+/// Counts of what the release gate hides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hidden {
-    /// Paths that fewer than `release.k` persons took.
+    /// Number of paths that fewer than `release.k` persons took.
     pub paths: u64,
 }
 
-/// One path.
+/// A path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Path {
-    /// Conversions at its end.
+    /// Number of conversions at its end.
     pub conversions: u64,
-    /// Its channels, oldest first, repeats in a row once.
+    /// Its channels, oldest first; repetitions in a row appear once.
     pub path: Vec<Words>,
-    /// Distinct persons who took it.
+    /// Number of distinct persons who took it.
     pub persons: u64,
 }
 
-/// The names of a brand's sources, by label.
+/// Names of a brand's sources, by label.
 #[derive(Clone, Debug)]
 pub struct Names(BTreeMap<Label, String>);
 
 impl Names {
-    /// The configured sources, and those that a kind has by itself.
+    /// The configured sources, and the default source of each kind.
     pub fn of(brand: &Brand) -> Names {
         let configured = brand.sources.iter().map(|source| source.name.as_str());
         let names = configured.chain(Kind::ALL.into_iter().map(|kind| kind.name()));
@@ -86,15 +93,18 @@ impl Names {
         )
     }
 
+    /// Name of a source.
     fn get(&self, label: Label) -> Option<String> {
         self.0.get(&label).cloned()
     }
 }
 
-/// The answer to a question, from its parts in any order: lines, each with its line break.
+/// The answer to a question from its parts, in any order: lines, each with its
+/// line break.
 ///
 /// # Errors
-/// 503 where a part is missing that always comes, because a worker is on its way out.
+///
+/// 503 if a part is missing that always exists, because a worker is stopping.
 pub fn answer(
     question: &Question,
     replies: Vec<Reply>,
@@ -123,6 +133,7 @@ pub fn answer(
     Ok(out)
 }
 
+/// Serializes an answer.
 fn json(answer: &impl Serialize) -> Result<String, Refusal> {
     serde_json::to_string(answer).map_err(|_| Refusal {
         code: 500,
@@ -130,6 +141,7 @@ fn json(answer: &impl Serialize) -> Result<String, Refusal> {
     })
 }
 
+/// Lines of the cells, sorted. Closed cells are omitted.
 fn cells(replies: Vec<Reply>) -> Vec<String> {
     let mut lines: Vec<String> = replies
         .into_iter()
@@ -142,6 +154,7 @@ fn cells(replies: Vec<Reply>) -> Vec<String> {
     lines
 }
 
+/// The answer to `explain person`.
 fn link(reply: Reply, names: &Names) -> Option<Link> {
     let Reply::Link { known, hub, hops } = reply else {
         return None;
@@ -158,12 +171,14 @@ fn link(reply: Reply, names: &Names) -> Option<Link> {
     Some(Link { hops, hub, known })
 }
 
+/// A day in ISO 8601.
 fn day_text(day: Day) -> String {
     let (year, month, of_month) = calendar::civil(day);
     format!("{year:04}-{month:02}-{of_month:02}")
 }
 
-/// A person lives on one worker, so that the persons of several workers add up.
+/// The answer to `explain cell`. A person belongs to one worker, so that the
+/// persons of several workers can be added.
 fn paths(replies: Vec<Reply>, k: u64) -> Paths {
     let mut sums: BTreeMap<Vec<Words>, (u64, u64)> = BTreeMap::new();
     for reply in replies {
@@ -272,7 +287,7 @@ mod tests {
         let replies = Reply::Link {
             known: [true, true],
             hub: [false, false],
-            hops: Some(vec![hop("tills"), hop("gone")]),
+            hops: Some(vec![hop("tills"), hop("removed")]),
         };
         assert_eq!(
             text(&question, vec![replies], 50),

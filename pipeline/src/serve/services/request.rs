@@ -1,8 +1,15 @@
-//! Requests: JSON in, a [`Question`] or a [`Refusal`] out, and the JSON that the commands send.
+//! Requests: from JSON to a [`Question`] or a [`Refusal`], and the JSON that
+//! commands send.
 //!
-//! The rule: a refusal names the field and what would be right, and repeats nothing of what the request held,
-//! because micro shows the last error to whoever asks for statistics. Identifiers come as pseudonyms, 32 hex
-//! digits each; a clear value is no pseudonym and is refused without being looked at.
+//! A refusal names the field and what would be valid, and repeats nothing of
+//! the request, because the service reports its last error to anyone who
+//! requests statistics. Identifiers are pseudonyms of 32 hexadecimal digits; a
+//! clear-text value is not a pseudonym and is refused unread.
+//!
+//! Objects are read strictly: an unknown field is refused, because a misspelled
+//! filter would otherwise select more than its sender intended. `null` and an
+//! absent field mean the same. Labels are normalized like those of records, so
+//! that a question matches whatever spelling the records had.
 
 use std::time::Duration;
 
@@ -15,24 +22,26 @@ use tributary_operators::currency;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{BrandId, Currency, Day, Identifier, Pseudonym, SaleKind};
 
-/// The most pseudonyms on one side: more than one clear value can have.
+/// Maximum number of pseudonyms on one side: more than one clear-text value can
+/// have.
 pub const MAX_PSEUDONYMS: usize = 64;
 
-/// The most bytes of a label.
+/// Maximum length of a label in bytes.
 const MAX_LABEL: usize = 256;
 
-/// Why a request gets an error for an answer.
+/// Reason why a request is answered with an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct Refusal {
-    /// The code of the micro error: 400 for a bad request, 503 while stopping or without a broker, 504 for too slow.
+    /// Code of the error: 400 for an invalid request, 503 while stopping or without
+    /// a broker, 504 for a timeout.
     pub code: usize,
     /// What is wrong, for people, on one line.
     pub sentence: String,
 }
 
 impl Refusal {
-    /// The request is at fault.
+    /// An invalid request.
     pub fn bad(sentence: impl Into<String>) -> Refusal {
         Refusal {
             code: 400,
@@ -40,7 +49,7 @@ impl Refusal {
         }
     }
 
-    /// The broker is at fault.
+    /// The broker is not available.
     pub fn unavailable(sentence: impl Into<String>) -> Refusal {
         Refusal {
             code: 503,
@@ -64,9 +73,11 @@ impl Refusal {
     }
 }
 
-/// Reads `{"family": "store_day"|null}`; nothing at all asks for every family.
+/// Parses `{"family": "store_day"|null}`; an empty request selects every
+/// family.
 ///
 /// # Errors
+///
 /// A refusal with code 400.
 pub fn query(payload: &[u8], brand: BrandId) -> Result<Question, Refusal> {
     let fields = match payload.trim_ascii() {
@@ -75,17 +86,22 @@ pub fn query(payload: &[u8], brand: BrandId) -> Result<Question, Refusal> {
     };
     let family = match fields.get("family") {
         None | Some(Value::Null) => None,
-        Some(Value::String(name)) => Some(family(name).ok_or_else(|| {
-            Refusal::bad(format!("`family` is none of {}", family_names().join(", ")))
+        Some(Value::String(name)) => Some(Family::of(name).ok_or_else(|| {
+            Refusal::bad(format!(
+                "`family` is none of {}",
+                Family::ALL.map(Family::name).join(", ")
+            ))
         })?),
         Some(_) => return Err(Refusal::bad("`family` must be a text or null")),
     };
     Ok(Question::Cells { brand, family })
 }
 
-/// Reads `{"person": {"from": […], "to": […]}}` or `{"cell": {…}}`; `own` is the brand's currency.
+/// Parses `{"person": {"from": […], "to": […]}}` or `{"cell": {…}}`. `own` is
+/// the brand's currency.
 ///
 /// # Errors
+///
 /// A refusal with code 400.
 pub fn explain(payload: &[u8], brand: BrandId, own: Option<Currency>) -> Result<Question, Refusal> {
     let mut fields = object(parse(payload)?, "the request", &["person", "cell"])?;
@@ -115,7 +131,8 @@ pub fn query_json(family: Option<Family>) -> String {
     json!({ "family": family.map(Family::name) }).to_string()
 }
 
-/// The request for the chain between two clear values: pseudonyms only.
+/// The request for the chain between two identifiers; it contains pseudonyms
+/// only.
 pub fn person_json(from: &[Identifier], to: &[Identifier]) -> String {
     let hex = |ids: &[Identifier]| -> Vec<String> {
         ids.iter()
@@ -125,16 +142,12 @@ pub fn person_json(from: &[Identifier], to: &[Identifier]) -> String {
     json!({ "person": { "from": hex(from), "to": hex(to) } }).to_string()
 }
 
-/// The family of a name.
-pub fn family(name: &str) -> Option<Family> {
-    Family::ALL.into_iter().find(|family| family.name() == name)
-}
-
-/// The names of all families.
-pub fn family_names() -> Vec<&'static str> {
-    Family::ALL.into_iter().map(Family::name).collect()
-}
-
+/// Parses JSON. The error of the library is not repeated, because it may quote
+/// the input.
+///
+/// # Errors
+///
+/// 400, with line and column.
 fn parse(payload: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(payload).map_err(|error| {
         // The library's own text may quote the input.
@@ -146,6 +159,11 @@ fn parse(payload: &[u8]) -> Result<Value, Refusal> {
     })
 }
 
+/// The fields of an object, which has no other fields than `known`.
+///
+/// # Errors
+///
+/// 400 for another type of value or an unknown field.
 fn object(value: Value, what: &str, known: &[&str]) -> Result<Map<String, Value>, Refusal> {
     let Value::Object(fields) = value else {
         return Err(Refusal::bad(format!("{what} must be a JSON object")));
@@ -159,6 +177,11 @@ fn object(value: Value, what: &str, known: &[&str]) -> Result<Map<String, Value>
     }
 }
 
+/// The pseudonyms in a field, sorted, without duplicates.
+///
+/// # Errors
+///
+/// 400 for anything other than 1 to [`MAX_PSEUDONYMS`] pseudonyms.
 fn pseudonyms(fields: &Map<String, Value>, name: &str) -> Result<Vec<Pseudonym>, Refusal> {
     let wrong = || {
         Refusal::bad(format!(
@@ -180,6 +203,7 @@ fn pseudonyms(fields: &Map<String, Value>, name: &str) -> Result<Vec<Pseudonym>,
     Ok(found)
 }
 
+/// A pseudonym from 32 hexadecimal digits.
 fn pseudonym(text: &str) -> Option<Pseudonym> {
     let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     digits
@@ -187,6 +211,11 @@ fn pseudonym(text: &str) -> Option<Pseudonym> {
         .flatten()
 }
 
+/// The question about the paths of a cell.
+///
+/// # Errors
+///
+/// 400 for the first field that is missing or invalid.
 fn paths(
     fields: &Map<String, Value>,
     brand: BrandId,
@@ -242,7 +271,11 @@ fn paths(
     })
 }
 
-/// A text that is there; null and the empty one mean absent.
+/// A text; `None` if it is absent, null or empty.
+///
+/// # Errors
+///
+/// 400 for another type of value, or a text above the limit.
 fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Refusal> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -256,13 +289,13 @@ fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str
     }
 }
 
-/// A label, spelled as records are: NFC and trimmed.
+/// A label, normalized like those of records: NFC and trimmed.
 fn label(fields: &Map<String, Value>, name: &str) -> Result<Label, Refusal> {
     let text = text(fields, name)?.unwrap_or_default();
     Ok(Label::of(&labels::normalize(text.into())))
 }
 
-/// A day as `2025-10-26`.
+/// A day in ISO 8601.
 fn day(text: &str) -> Option<Day> {
     let mut parts = text.split('-');
     let mut part = |digits: usize| {

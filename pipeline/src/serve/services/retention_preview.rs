@@ -1,7 +1,9 @@
-//! What would go: how much of a brand is past its retention at a time, asked and not taken back.
+//! Retention preview: how many records of a brand are past their retention at a
+//! time, without retracting any.
 //!
-//! The very question that a pass asks ([`past`]), answered as counts by category and as nothing else. A record that goes by
-//! several categories is counted once, so that the categories add up to what a pass takes back.
+//! It submits the same query as a pass ([`past`]) and answers with counts by
+//! category alone. A record that belongs to several categories is counted once,
+//! so that the categories add up to what a pass retracts.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,11 +14,12 @@ use crate::epochs::queries::Queries;
 use crate::privacy::retention::{Category, Retention};
 use crate::privacy::retention_pass::past;
 
-/// The request: `{"at": 1798761600000}`, Unix milliseconds; now where it is absent or null.
+/// The request: `{"at": 1798761600000}`, Unix milliseconds; now if it is absent
+/// or null.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct At {
-    /// The time at which a pass is thought of.
+    /// Time of the hypothetical pass.
     #[serde(default)]
     pub at: Option<i64>,
 }
@@ -24,39 +27,42 @@ pub struct At {
 /// The answer for one brand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionPreview {
-    /// The time at which a pass is thought of, RFC 3339.
+    /// Time of the hypothetical pass, RFC 3339.
     pub at: String,
-    /// The brand.
+    /// Name of the brand.
     pub brand: String,
-    /// Each category once.
+    /// Every category.
     pub categories: Vec<Part>,
-    /// The records of all categories.
+    /// Number of records over all categories.
     pub records: u64,
 }
 
-/// What would go by one category.
+/// Records of one category.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// The category's name.
+    /// Name of the category.
     pub category: String,
-    /// Cookies that were placed too long ago; of the category `cookies` alone.
+    /// Number of cookies that were placed too long ago; only in the category
+    /// `cookies`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookies: Option<u64>,
-    /// The calendar months that are configured.
+    /// Configured calendar months.
     pub months: u32,
-    /// Persons without any recent record; of the category `identification` alone.
+    /// Number of persons without any recent record; only in the category
+    /// `identification`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persons: Option<u64>,
-    /// Records that go by this category, and by none before it.
+    /// Number of records in this category and in none before it.
     pub records: u64,
-    /// The first day that is held; none where the calendar does not reach back so far.
+    /// The first day that is stored; `None` before the beginning of the calendar.
     pub since: Option<String>,
 }
 
 impl At {
-    /// Reads a request; nothing at all asks for now.
+    /// Parses a request; an empty one means now.
     ///
     /// # Errors
+    ///
     /// A refusal with code 400.
     pub fn read(payload: &[u8]) -> Result<At, Refusal> {
         let at = match payload.trim_ascii() {
@@ -70,13 +76,18 @@ impl At {
     }
 }
 
+/// The refusal of an invalid request.
 fn wrong() -> Refusal {
     Refusal::bad(
         "the request must be {\"at\": …} with Unix milliseconds or null, and hold nothing else",
     )
 }
 
-/// Queries, and tells how much it is.
+/// Queries the dataflow and returns the counts.
+///
+/// # Errors
+///
+/// 400 for a time outside the calendar, 503 while the worker stops.
 pub(super) async fn answer(
     queries: &Queries,
     id: BrandId,
@@ -109,7 +120,7 @@ pub(super) async fn answer(
     Ok((line + "\n").into_bytes())
 }
 
-/// The shape of a request.
+/// JSON Schema of a request.
 pub(super) fn request_schema() -> Value {
     json!({
         "type": "object",
@@ -118,7 +129,7 @@ pub(super) fn request_schema() -> Value {
     })
 }
 
-/// The shape of the answer.
+/// JSON Schema of the answer.
 pub(super) fn line_schema() -> Value {
     let count = json!({"type": "integer", "minimum": 0});
     json!({

@@ -1,17 +1,19 @@
-//! What micro tells about an endpoint: the shape of requests and answers, as JSON Schema.
+//! Metadata of the endpoints: the form of requests and answers, as JSON Schema.
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
+use tributary_operators::cell::Family;
 use tributary_operators::record::IdKind;
 
 use tributary_rights::Right;
 use tributary_rights::request::{MAX_ID, MAX_IDENTIFIERS};
 
-use super::request::{MAX_PSEUDONYMS, family_names};
+use super::request::MAX_PSEUDONYMS;
 use super::{Topic, retention_preview};
 
-/// The metadata of an endpoint: `request_schema`, `response_schema` (of each line) and `response_format`.
+/// Metadata of an endpoint: `request_schema`, `response_schema` (of each line)
+/// and `response_format`.
 pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     let (request, response) = match topic {
         Topic::Query => (query_request(), query_line()),
@@ -33,6 +35,7 @@ pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     ])
 }
 
+/// Request of a key rotation.
 fn keys_request() -> Value {
     let digits =
         |count: usize| json!({"type": "string", "pattern": format!("^[0-9a-f]{{{count}}}$")});
@@ -48,6 +51,7 @@ fn keys_request() -> Value {
     })
 }
 
+/// Answer of a key rotation.
 fn keys_line() -> Value {
     let count = json!({"type": "integer", "minimum": 0});
     json!({
@@ -65,9 +69,10 @@ fn keys_line() -> Value {
     })
 }
 
+/// Request for cells.
 fn query_request() -> Value {
-    let mut families: Vec<Value> = family_names().into_iter().map(Value::from).collect();
-    families.push(Value::Null);
+    let families = Family::ALL.map(|family| Value::from(family.name()));
+    let families: Vec<Value> = families.into_iter().chain([Value::Null]).collect();
     json!({
         "type": "object",
         "properties": {"family": {"enum": families}},
@@ -75,11 +80,12 @@ fn query_request() -> Value {
     })
 }
 
+/// A cell.
 fn query_line() -> Value {
     json!({
         "type": "object",
         "properties": {
-            "family": {"enum": family_names()},
+            "family": {"enum": Family::ALL.map(Family::name)},
             "cell": {"type": "object"},
             "value": {"type": "object", "additionalProperties": {"type": "integer"}},
         },
@@ -87,6 +93,7 @@ fn query_line() -> Value {
     })
 }
 
+/// Request for an explanation.
 fn explain_request() -> Value {
     let pseudonyms = json!({
         "type": "array",
@@ -124,6 +131,7 @@ fn explain_request() -> Value {
     })
 }
 
+/// An explanation.
 fn explain_line() -> Value {
     let pair = json!({
         "type": "array",
@@ -187,7 +195,8 @@ fn explain_line() -> Value {
     })
 }
 
-/// The shape alone: which fields go with which type is said by the refusal.
+/// Request of a data subject. Which fields belong to which type is stated by
+/// the refusal.
 fn rights_request() -> Value {
     let text = json!({"type": ["string", "integer"]});
     json!({
@@ -239,6 +248,7 @@ fn rights_request() -> Value {
     })
 }
 
+/// Confirmation of a request of a data subject.
 fn rights_line() -> Value {
     json!({
         "type": "object",

@@ -1,22 +1,24 @@
-//! The topics of the service, and the subject of each.
+//! Topics of the service, and their subjects.
 
 use std::time::Duration;
 
-/// How long a question may take. Whoever asks waits a little longer, to hear of it.
+/// Maximum time for an answer. A client waits a little longer, to receive the
+/// error.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a brand may be asked.
+/// What a client may request of a brand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// Released cells.
     Query,
-    /// Why two pseudonyms are one person, and why a cell is what it is.
+    /// Why two pseudonyms belong to one person, and how the value of a cell came
+    /// about.
     Explain,
-    /// How much is past its retention at a time, or will be.
+    /// How many records are past their retention at a time, or will be.
     Retention,
-    /// A data subject's right, to be handed in.
+    /// Submission of a data subject's request.
     Rights,
-    /// That one process exchanges its secrets; not for the brand.
+    /// Key rotation of one process; for the operator, not for the brand.
     Keys(usize),
 }
 
@@ -29,7 +31,7 @@ impl Topic {
         Topic::Rights,
     ];
 
-    /// The name of its endpoints.
+    /// Name of its endpoints.
     pub fn name(self) -> &'static str {
         match self {
             Topic::Query => "query",
@@ -40,8 +42,9 @@ impl Topic {
         }
     }
 
-    /// Where a brand is asked: `tributary.query.<brand>`, `tributary.explain.<brand>`, `tributary.retention.<brand>`,
-    /// `tributary.rights-request.<brand>`, `tributary.keys.<brand>.<process>`.
+    /// Subject of a brand: `tributary.query.<brand>`, `tributary.explain.<brand>`,
+    /// `tributary.retention.<brand>`, `tributary.rights-request.<brand>`,
+    /// `tributary.keys.<brand>.<process>`.
     pub fn subject(self, brand: &str) -> String {
         let word = match self {
             // The stream of rights captures what is below `tributary.rights`, unchecked.

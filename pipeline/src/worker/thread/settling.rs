@@ -1,8 +1,11 @@
-//! Settling: what the salt days that closed amount to, on its way to the ledger.
+//! Settling: the totals of closed salt days on their way to the ledger.
 //!
-//! The first worker of the cluster hears the sums of all workers. When the epoch in which days settled is finished
-//! everywhere, the sums go to the ledger of its process in one page, so that one commit makes these days settled. Not
-//! before that commit is durable does anybody drop a ping.
+//! The first worker of the cluster receives the totals of all workers. When the
+//! epoch in which days closed is finished everywhere, the totals go to the
+//! ledger of that worker's process in one write batch, so that a single commit
+//! settles the days. No process drops a ping before that commit is durable.
+//! FORMAT.md of the ledger, section *Closing salt days*, lists what a crash
+//! leaves at each step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -13,16 +16,21 @@ use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{BrandId, Day, SettledHour};
 
-/// The days that settled in one epoch.
+/// The salt days that were settled in one epoch.
 #[derive(Default)]
 pub(super) struct Settled {
+    /// Totals by brand, store, hour (Unix seconds of its beginning) and UTC offset
+    /// (seconds): visits, passers-by, seconds of dwell, devices, devices with a
+    /// random address.
     hours: BTreeMap<(BrandId, Label, i64, i32), [i64; 5]>,
+    /// The settled days, for the counters.
     days: BTreeSet<(BrandId, Day)>,
+    /// For each brand, the first day that is still open.
     closed: BTreeMap<BrandId, Day>,
 }
 
 impl Settled {
-    /// How many days of each brand have settled.
+    /// Number of settled days by brand.
     pub fn days(&self) -> BTreeMap<BrandId, u64> {
         let mut days = BTreeMap::new();
         for (brand, _) in &self.days {
@@ -31,7 +39,8 @@ impl Settled {
         days
     }
 
-    /// The sums as they are kept, and up to where days are settled.
+    /// The write batch: one entry per store and hour, then one entry per brand with
+    /// the first day that is still open.
     pub fn page(&self) -> WriteBatch {
         let mut page = WriteBatch::default();
         for ((brand, store, hour, utc_offset), values) in &self.hours {
@@ -52,18 +61,21 @@ impl Settled {
     }
 }
 
-/// What settles, and what waits to be durable.
+/// Settled days that are not durable yet.
 #[derive(Default)]
 pub(super) struct Settling {
+    /// Days of epochs that the cluster has not finished.
     open: BTreeMap<Epoch, Settled>,
+    /// Days that were sent to the ledger, each with the channel on which the commit
+    /// is confirmed.
     waiting: Vec<(Receiver<()>, Days)>,
 }
 
-/// Of each brand, up to where its days are.
+/// For each brand, the first day that is still open.
 type Days = Vec<(BrandId, Day)>;
 
 impl Settling {
-    /// Takes a worker's part of an hour.
+    /// Adds one worker's part of the totals of an hour.
     pub fn add(&mut self, epoch: Epoch, day: Day, part: SettledHour) {
         let settled = self.open.entry(epoch).or_default();
         settled.days.insert((part.brand, day));
@@ -74,26 +86,29 @@ impl Settling {
         }
     }
 
-    /// All days of a brand before one have settled.
+    /// Records that all days of a brand before `before` were settled in `epoch`.
     pub fn close(&mut self, epoch: Epoch, brand: BrandId, before: Day) {
         let settled = self.open.entry(epoch).or_default();
         let closed = settled.closed.entry(brand).or_insert(before);
         *closed = (*closed).max(before);
     }
 
-    /// What settled before an epoch, all of which are finished.
+    /// Removes and returns what was settled in epochs below `before`, all of which
+    /// the cluster has finished.
     pub fn take(&mut self, before: Epoch) -> Vec<Settled> {
         let done = self.open.extract_if(..before, |_, _| true);
         done.map(|(_, settled)| settled).collect()
     }
 
-    /// Waits until days are durable.
+    /// Keeps `settled` until `durable` confirms its commit.
     pub fn wait(&mut self, durable: Receiver<()>, settled: Settled) {
         let closed = settled.closed.into_iter().collect();
         self.waiting.push((durable, closed));
     }
 
-    /// The days that have become durable since the last call.
+    /// The days that have become durable since the last call. A disconnected
+    /// channel means that the process is stopping; the next start reads from the
+    /// ledger what is durable.
     pub fn durable(&mut self) -> Days {
         let mut durable = Vec::new();
         self.waiting

@@ -36,7 +36,10 @@ impl Drop for Ending {
 }
 
 /// The first thing that the lines of a process say; the rest finds a reader too.
-pub fn heard(from: impl Read + Send + 'static, find: impl Fn(&str) -> Option<String>) -> String {
+pub fn wait_for_line(
+    from: impl Read + Send + 'static,
+    find: impl Fn(&str) -> Option<String>,
+) -> String {
     let mut lines = BufReader::new(from).lines();
     let found = lines.by_ref().find_map(|line| find(&line.expect("text")));
     std::thread::spawn(move || lines.for_each(drop));
@@ -77,7 +80,7 @@ impl Prometheus {
         ]);
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut child = Ending(child.expect("Prometheus starts"));
-        let address = heard(child.0.stderr.take().unwrap(), |line| {
+        let address = wait_for_line(child.0.stderr.take().unwrap(), |line| {
             let listens = line.contains("msg=\"Listening on\"");
             let address = line.split("address=").nth(1).filter(|_| listens)?;
             address.split(' ').next().map(str::to_owned)

@@ -22,7 +22,7 @@ pub struct Browser {
     from: Receiver<Value>,
     calls: u64,
     session: String,
-    heard: Vec<Value>,
+    events: Vec<Value>,
     _profile: tempfile::TempDir,
 }
 
@@ -76,7 +76,7 @@ impl Browser {
             from,
             calls: 0,
             session: String::new(),
-            heard: Vec::new(),
+            events: Vec::new(),
             _profile: profile,
         };
         let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
@@ -102,15 +102,15 @@ impl Browser {
         }
         write!(self.to, "{message}\0").expect("the browser listens");
         loop {
-            let heard = self
+            let message = self
                 .from
                 .recv_timeout(PATIENCE)
                 .expect("the browser answers");
-            if heard["id"] == id {
-                assert!(heard["error"].is_null(), "{method}: {}", heard["error"]);
-                return heard["result"].clone();
+            if message["id"] == id {
+                assert!(message["error"].is_null(), "{method}: {}", message["error"]);
+                return message["result"].clone();
             }
-            self.heard.push(heard);
+            self.events.push(message);
         }
     }
 
@@ -135,8 +135,8 @@ impl Browser {
 
     /// Opens an address and waits until it is there.
     pub fn open(&mut self, url: &str) {
-        let gone = self.call("Page.navigate", json!({"url": url}));
-        assert!(gone["errorText"].is_null(), "{url}: {gone}");
+        let navigation = self.call("Page.navigate", json!({"url": url}));
+        assert!(navigation["errorText"].is_null(), "{url}: {navigation}");
         self.until("document.readyState === 'complete'");
     }
 
@@ -190,8 +190,8 @@ impl Browser {
     }
 
     fn params(&self, method: &str) -> impl Iterator<Item = &Value> {
-        let of = move |heard: &&Value| heard["method"] == method;
-        self.heard.iter().filter(of).map(|heard| &heard["params"])
+        let of = move |event: &&Value| event["method"] == method;
+        self.events.iter().filter(of).map(|event| &event["params"])
     }
 
     /// What the page has complained of: errors of its script, of its policy, of the console.

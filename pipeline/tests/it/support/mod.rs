@@ -310,7 +310,7 @@ impl Worker {
     /// Kills the worker without a warning.
     pub fn kill(mut self) {
         self.child.kill().expect("the worker can be killed");
-        self.child.wait().expect("the worker is gone");
+        self.child.wait().expect("the worker has ended");
     }
 
     /// Queries the worker to stop, as an operator would; it must end well.
@@ -329,7 +329,7 @@ impl Worker {
         succeed(Command::new("kill").args([signal, &pid]));
     }
 
-    /// Waits until the process is gone.
+    /// Waits until the process has ended.
     pub fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {

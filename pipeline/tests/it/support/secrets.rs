@@ -49,10 +49,10 @@ pub fn rotate(world: &World, config: &str) -> Output {
 /// The same, which must do; how many entries each process has moved.
 pub fn rotated(world: &World) -> Vec<u64> {
     let output = rotate(world, "tributary.toml");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let processes = told["processes"].as_array().expect("processes");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let processes = report["processes"].as_array().expect("processes");
     let moved = processes.iter().zip(0..).map(|(process, number)| {
         assert_eq!(process["process"], number);
         process["moved"].as_u64().expect("a count")
@@ -63,8 +63,8 @@ pub fn rotated(world: &World) -> Vec<u64> {
 /// The same, which must not do, and why.
 pub fn not_rotated(world: &World, config: &str) -> String {
     let output = rotate(world, config);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    eprintln!("refused: {told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    eprintln!("refused: {stderr}");
     assert!(!output.status.success() && output.stdout.is_empty());
-    told
+    stderr
 }

@@ -1,4 +1,4 @@
-//! What is told of rights requests, as somebody reads it who subscribes to all of it.
+//! Statuses of rights requests, as a subscriber to all of them receives them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::PATIENCE;
 /// The statuses of all brands.
 pub struct Statuses {
     reader: Reader,
-    told: BTreeMap<String, Vec<Value>>,
+    messages: BTreeMap<String, Vec<Value>>,
 }
 
 impl Statuses {
@@ -22,7 +22,7 @@ impl Statuses {
         let reader = Reader::filtered(client, &broker.rights_stream, all, 1).await;
         Statuses {
             reader: reader.expect("the stream of rights requests"),
-            told: BTreeMap::new(),
+            messages: BTreeMap::new(),
         }
     }
 
@@ -31,16 +31,17 @@ impl Statuses {
         for message in messages.await.expect("statuses") {
             let status: Value = serde_json::from_slice(&message.payload).expect("JSON");
             let id = status["id"].as_str().expect("an id").to_owned();
-            self.told.entry(id).or_default().push(status);
+            self.messages.entry(id).or_default().push(status);
         }
     }
 
     fn ends(&self, id: &str) -> Vec<&Value> {
-        let told = self.told.get(id).into_iter().flatten();
-        told.filter(|status| {
-            ["completed", "rejected"].contains(&status["status"].as_str().unwrap())
-        })
-        .collect()
+        let messages = self.messages.get(id).into_iter().flatten();
+        messages
+            .filter(|status| {
+                ["completed", "rejected"].contains(&status["status"].as_str().unwrap())
+            })
+            .collect()
     }
 
     /// Waits for the `count`th final status of a request: `completed`, or the reason of the rejection.
@@ -50,7 +51,7 @@ impl Statuses {
             assert!(
                 begun.elapsed() < PATIENCE,
                 "{id} stands at {:?}",
-                self.told.get(id)
+                self.messages.get(id)
             );
             self.read().await;
         }
@@ -61,8 +62,9 @@ impl Statuses {
 
     /// Every word about a request so far.
     pub fn words(&self, id: &str) -> Vec<&str> {
-        let told = self.told.get(id).into_iter().flatten();
-        told.map(|status| status["status"].as_str().expect("a word"))
+        let messages = self.messages.get(id).into_iter().flatten();
+        messages
+            .map(|status| status["status"].as_str().expect("a word"))
             .collect()
     }
 }

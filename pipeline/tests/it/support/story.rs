@@ -48,7 +48,7 @@ pub fn start_both(config: &Path) -> [Worker; 2] {
     ["0", "1"].map(|process| Worker::start(config, &["--process", process]))
 }
 
-/// Stops both: neither ends before the other has heard of it.
+/// Stops both: neither ends before the other has noticed.
 pub fn stop_both(mut both: [Worker; 2]) {
     both.iter().for_each(Worker::signal);
     both.iter_mut().for_each(Worker::end);
@@ -138,14 +138,14 @@ pub fn refusal(world: &World, arguments: &[&str]) -> String {
         panic!("a worker runs that must not start");
     };
     let output = output.expect("its output");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    eprintln!("refused: {told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    eprintln!("refused: {stderr}");
     assert!(
         output.status.code().is_some_and(|code| code != 0),
-        "ended with {}: {told}",
+        "ended with {}: {stderr}",
         output.status
     );
-    told
+    stderr
 }
 
 /// All files below a directory, byte for byte.

@@ -1,4 +1,5 @@
-//! A small brand to tell stories in: records and pings put one by one, cells read back as text.
+//! A small brand for examples: records and pings are inserted one by one, and cells are read as
+//! text.
 
 // Every scenario uses a part of this, and a misspelt identifier may well panic.
 
@@ -24,6 +25,7 @@ pub struct World {
 }
 
 impl World {
+    /// An empty world.
     pub fn new() -> World {
         let acme = BrandSettings {
             name: "acme".into(),
@@ -39,10 +41,12 @@ impl World {
         }
     }
 
+    /// The settings of the brand.
     pub fn brand(&mut self) -> &mut BrandSettings {
         self.settings.brands.get_mut(&BrandId(0)).unwrap()
     }
 
+    /// The next position in the order of arrival.
     fn arrival(&self) -> Arrival {
         Arrival {
             message: self.events.len() as u64,
@@ -50,6 +54,7 @@ impl World {
         }
     }
 
+    /// Announces a label name.
     fn label(&mut self, word: &str) -> Label {
         let label = Label::of(word);
         self.events.push(Event::LabelName {
@@ -60,15 +65,17 @@ impl World {
         label
     }
 
-    /// Puts a record of source `web`; `who` is as for [`ids`].
+    /// Inserts a record of the source `web`; `who` is as for [`ids`].
     pub fn put(&mut self, id: &str, ts: i64, who: &str, body: Body) {
         self.put_from("web", id, ts, who, body);
     }
 
+    /// Inserts a record of a source.
     pub fn put_from(&mut self, source: &str, id: &str, ts: i64, who: &str, body: Body) {
         self.put_version(source, id, 0, ts, who, body);
     }
 
+    /// Inserts a version of a record.
     pub fn put_version(
         &mut self,
         source: &str,
@@ -96,6 +103,7 @@ impl World {
         });
     }
 
+    /// Drops a record.
     pub fn drop_record(&mut self, source: &str, id: &str) {
         let arrival = self.arrival();
         self.events.push(Event::Drop {
@@ -104,7 +112,7 @@ impl World {
         });
     }
 
-    /// A channel of source, medium and campaign, its words told.
+    /// A channel of source, medium and campaign, whose label names are announced.
     pub fn channel(&mut self, words: [&str; 3]) -> Channel {
         let [source, medium, campaign] = words.map(|word| match word {
             "" => Label::ABSENT,
@@ -117,11 +125,12 @@ impl World {
         }
     }
 
-    /// A click on the channel that has a source alone.
+    /// A click on a channel that consists of a source.
     pub fn click(&mut self, id: &str, ts: i64, who: &str, source: &str) {
         self.touch(TouchKind::Click, id, ts, who, source);
     }
 
+    /// A contact of a kind.
     pub fn touch(&mut self, kind: TouchKind, id: &str, ts: i64, who: &str, source: &str) {
         let channel = self.channel([source, "", ""]);
         let body = Body::Contact {
@@ -132,7 +141,7 @@ impl World {
         self.put(id, ts, who, body);
     }
 
-    /// An order that is known by its id.
+    /// An order with its ID as `order_id`.
     pub fn order(&mut self, id: &str, ts: i64, who: &str, amount: i64) {
         self.put(id, ts, who, order(id, amount));
     }
@@ -164,7 +173,7 @@ impl World {
         );
     }
 
-    /// A right that is exercised or taken back, from the source `rights`.
+    /// A statement that exercises or withdraws a right, from the source `rights`.
     pub fn right(&mut self, id: &str, ts: i64, who: &str, right: Right, stands: bool) {
         self.put_from("rights", id, ts, who, Body::Right { right, stands });
     }
@@ -187,12 +196,13 @@ impl World {
         }
     }
 
+    /// All released cells.
     pub fn cells(&self) -> Vec<Cell> {
-        let held = tributary_oracle::hold(&self.events);
+        let held = tributary_oracle::fold_events(&self.events);
         tributary_oracle::cells(&self.settings, &held)
     }
 
-    /// The cells of a family as sorted lines: dimensions but the brand, `=`, values.
+    /// The cells of a family as sorted lines: dimensions without the brand, `=`, values.
     pub fn lines(&self, family: Family) -> Vec<String> {
         let cells = self.cells();
         let of_family = cells.iter().filter(|cell| cell.family == family);
@@ -201,7 +211,7 @@ impl World {
         lines
     }
 
-    /// The lines of one attribution model: channel's source, `=`, millionths and value.
+    /// The credits of one attribution model: source of the channel, `=`, millionths and value.
     pub fn credits(&self, model: &str) -> Vec<String> {
         let cells = self.cells();
         let mut lines: Vec<String> = cells
@@ -219,12 +229,13 @@ impl World {
     }
 }
 
+/// The key of a record.
 fn key(source: &str, id: &str) -> RecordKey {
     RecordKey::of("0", &[source.as_bytes(), id.as_bytes()])
 }
 
-/// Identifiers by name, `email:ann cookie:1`. A name after `=` is the clear value that the hash
-/// stands for: `email:ann-google=ann`.
+/// Identifiers by name, such as `email:ann cookie:1`. A name after `=` is the clear value of the
+/// hash: `email:ann-google=ann`.
 pub fn ids(who: &str) -> IdSet {
     let identifier = |text: &str| {
         let (kind, name) = text.split_once(':').unwrap();
@@ -239,6 +250,7 @@ pub fn ids(who: &str) -> IdSet {
     IdSet::new(who.split_whitespace().map(identifier).collect())
 }
 
+/// An order with an `order_id`.
 pub fn order(name: &str, amount: i64) -> Body {
     Body::Sale {
         kind: SaleKind::Order,
@@ -269,6 +281,7 @@ pub fn own_order(id: &str, amount: i64) -> Body {
     }
 }
 
+/// A refund, in full without an amount.
 pub fn refund(kind: SaleKind, name: &str, amount: Option<(i64, Currency)>) -> Body {
     Body::Refund {
         kind,
@@ -278,12 +291,14 @@ pub fn refund(kind: SaleKind, name: &str, amount: Option<(i64, Currency)>) -> Bo
     }
 }
 
+/// A cell as a line.
 fn line(cell: &Cell) -> String {
     let dims: Vec<String> = cell.dims.iter().skip(1).map(dim).collect();
     let values: Vec<String> = cell.values.iter().map(i128::to_string).collect();
     format!("{} = {}", dims.join(" "), values.join(" "))
 }
 
+/// A dimension as text.
 fn dim(dim: &Dim) -> String {
     let word = |word: &Option<std::sync::Arc<str>>| word.as_deref().unwrap_or("-").to_string();
     match dim {

@@ -18,7 +18,7 @@ pub fn any_event() -> impl Strategy<Value = (BrandId, Event)> {
         let event = prop_oneof![
             10 => put(brand),
             2 => (key(), arrival()).prop_map(|(key, arrival)| Event::Drop { key, arrival }),
-            5 => heard(brand),
+            5 => tokenized_ping(brand),
             1 => ping(brand),
             1 => settled(brand),
             2 => (key(), ids(), any::<i64>(), "\\PC{0,99}").prop_map(move |(key, ids, ts, text)| {
@@ -183,7 +183,7 @@ fn put(brand: BrandId) -> impl Strategy<Value = Event> {
     )
 }
 
-fn heard(brand: BrandId) -> impl Strategy<Value = Event> {
+fn tokenized_ping(brand: BrandId) -> impl Strategy<Value = Event> {
     let numbers = (any::<i32>(), any::<i64>(), any::<i32>(), any::<i8>());
     (label(), any::<u128>(), any::<bool>(), numbers).prop_map(
         move |(store, token, random, (salt_day, second, utc_offset, rssi))| Event::TokenizedPing {

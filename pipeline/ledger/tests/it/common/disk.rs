@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A file system in memory, gone with the test.
+/// A file system in memory, removed with the test.
 pub struct Disk(TempDir);
 
 impl Disk {

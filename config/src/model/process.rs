@@ -1,0 +1,173 @@
+//! The settings of a process: the broker, the cluster, the disk, the HTTP
+//! server, ingest limits and the release gate.
+//!
+//! Environment variables override the first four sections (`TRIBUTARY_NATS_URL`
+//! sets `nats.url`), so that one file serves every process of a cluster.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::Credential;
+
+/// `[nats]`: how to reach the broker, and which JetStream streams to use.
+///
+/// At most one method of authentication is set: `credentials_file`,
+/// `nkey_seed`, or `user` with `password`. No address contains a user or a
+/// password.
+#[derive(Clone, Debug)]
+pub struct Nats {
+    /// `nats://host:port` or `tls://host:port`, several separated by commas;
+    /// the client tries them in random order. Default `nats://127.0.0.1:4222`.
+    pub url: String,
+    /// A `.creds` file with a user JWT and its nkey seed, reread at every
+    /// connection. Replacing the file rotates the credentials; the next
+    /// connection uses them.
+    pub credentials_file: Option<PathBuf>,
+    /// A user nkey seed (58 characters that begin with `SU`), from
+    /// `nkey_seed_file` or the environment variable that `nkey_seed_env` names.
+    pub nkey_seed: Option<Credential>,
+    /// A user name; always set together with `password`.
+    pub user: Option<String>,
+    /// The user's password, from `password_file` or the environment variable
+    /// that `password_env` names.
+    pub password: Option<Credential>,
+    /// Require TLS even if the address does not begin with `tls://`. Default
+    /// false. Any of the certificate files below implies it.
+    pub tls: bool,
+    /// A PEM file of the certificate authorities to trust instead of the
+    /// system's. Requires TLS.
+    pub tls_ca_file: Option<PathBuf>,
+    /// A PEM file with the client certificate; always set together with
+    /// `tls_key_file`.
+    pub tls_cert_file: Option<PathBuf>,
+    /// A PEM file with the private key of the client certificate.
+    pub tls_key_file: Option<PathBuf>,
+    /// The stream that captures `tributary.in.>`. Default `TRIBUTARY_IN`. If it
+    /// does not exist, Tributary creates it with an age limit of three days,
+    /// because it contains records in clear.
+    pub input_stream: String,
+    /// The stream that keeps the latest value of every output subject, one
+    /// message per cell. Default `TRIBUTARY_OUT`. Readers of the published
+    /// numbers subscribe to it; cells never expire.
+    pub output_stream: String,
+    /// The stream of rejected lines. Default `TRIBUTARY_DEAD`. Created with an
+    /// age limit of seven days, because it contains rejected lines in clear.
+    pub dead_letter_stream: String,
+    /// The stream of data-subject requests, their statuses and receipts.
+    /// Default `TRIBUTARY_RIGHTS`. Requests are deleted from it once they are
+    /// answered.
+    pub rights_stream: String,
+    /// The number of partitions, from 0 to 256, into which the input stream
+    /// maps subjects with a sixth token. 0, the default, disables partitioning:
+    /// every process reads the whole stream. Applied when Tributary creates the
+    /// stream; an existing stream must be partitioned alike.
+    pub partitions: u32,
+}
+
+/// `[workers]`: the threads of this process and the processes of the cluster.
+/// Results do not depend on these settings.
+#[derive(Clone, Debug)]
+pub struct Workers {
+    /// Worker threads per process, from 1. Default 1. At most 1024. The
+    /// dataflow distributes its state over all threads of all processes by
+    /// hash.
+    pub threads: usize,
+    /// The index of this process in `hosts`, from 0 and below the number of
+    /// processes. Default 0. Usually set by `TRIBUTARY_WORKERS_PROCESS`, so
+    /// that all processes share one file.
+    pub process: usize,
+    /// `host:port` of every process of the cluster, in the same order in each;
+    /// empty for a single process. Processes connect to each other on these
+    /// addresses, unencrypted; they belong in a private network.
+    pub hosts: Vec<String>,
+    /// The minimum time between two epochs, milliseconds. Under lag the worker
+    /// stretches it to at most one second. Default 50. From 1 to 60,000. Longer
+    /// ticks increase throughput, shorter ones give fresher numbers.
+    pub tick_ms: u64,
+    /// The region of this process, `[a-z0-9-]+`. Without one, the process
+    /// refuses brands that are pinned to a region.
+    pub region: Option<String>,
+    /// The largest difference, milliseconds, between this machine's clock and
+    /// the broker's, and by which it may trail the newest arrival. Beyond it no
+    /// expired data is deleted and no day is frozen. Default 10 minutes. From
+    /// one second to one day.
+    pub max_clock_skew_ms: i64,
+}
+
+/// `[ledger]`: where the process stores accepted records.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// The data directory, an absolute path; process n of a cluster stores its
+    /// ledger in the subdirectory `process-n`. Default `tributary-data` beside
+    /// the configuration file. Created if it is missing. Records in it are
+    /// encrypted with keys that derive from the brands' secrets.
+    pub directory: PathBuf,
+}
+
+/// `[http]`: the HTTP server, which has no authentication of its own.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// The listen address. Default `127.0.0.1:9464`; any address other than
+    /// loopback produces a warning.
+    pub listen: SocketAddr,
+    /// The host names, in lower case, that a request may carry besides IP
+    /// addresses and names without a dot; other names are refused, which
+    /// protects against DNS rebinding. Default none.
+    pub hosts: Vec<String>,
+    /// The maximum number of label values per metric and brand; the rest is
+    /// summed up as `other`. Default 200. From 1 to 100,000. Bounds the size of
+    /// `/metrics`, whatever labels records contain.
+    pub max_series: usize,
+    /// The processor's domain in OpenDSR 2.0, in lower case; enables its
+    /// endpoints. Default none. A proxy in front of the server must
+    /// authenticate requesters and sign responses for this domain.
+    pub opendsr_domain: Option<String>,
+}
+
+/// `[ingest]`: limits for input. What exceeds them becomes a dead letter.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    /// How far a record's `ts` may lie after its arrival, milliseconds. Default
+    /// 10 minutes. A record with a wrong clock would otherwise count for a day
+    /// that has not come.
+    pub max_future_ms: i64,
+    /// Whether a field that the kind does not define rejects the record,
+    /// instead of being ignored. Default false. Useful while a new source is
+    /// set up, when an unknown field is usually a misspelled one.
+    pub strict: bool,
+    /// The maximum size of a message and of each of its lines, bytes. Default 8
+    /// MiB. From 1 KiB to 1 GiB.
+    pub max_message_bytes: usize,
+}
+
+/// `[release]`: the release gate, which decides when a cell is published and
+/// may change.
+///
+/// A *contributor* of a cell is a distinct person behind its values, or a
+/// record without an identifier.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// The minimum number of contributors of a published cell. Default 50. From
+    /// 1; 1 releases every cell, and values below 10 produce a warning.
+    pub k: u64,
+    /// The minimum for cells with traffic counts only (`visits`). Default the
+    /// smaller of 10 and `k`. Counts of visits are not linked to persons beyond
+    /// the day, so their minimum may be lower.
+    pub k_traffic: u64,
+    /// The minimum time between two updates of a published cell, milliseconds.
+    /// Default one minute. At most ten years. 0 publishes a change with the
+    /// epoch that produced it.
+    pub cadence_ms: u64,
+    /// The minimum number of persons whose data changed before a published
+    /// value is updated, so that the difference of two releases does not reveal
+    /// one person. Default the smaller of 10 and `k`.
+    pub k_delta: u64,
+    /// The maximum delay of a smaller change, milliseconds; then it is
+    /// published together with others. Default 24 hours. At most ten years.
+    /// Also the period of releases with noise.
+    pub max_hold_ms: u64,
+    /// The age from which a day is corrected in batches only, milliseconds.
+    /// Default 90 days. At most ten years. Late corrections of old days are
+    /// rare, so each alone would stand out.
+    pub freeze_after_ms: u64,
+}

@@ -1,0 +1,129 @@
+//! A source: one origin of a brand's records, with their kind and format.
+
+use jiff::tz::TimeZone;
+
+use super::Csv;
+
+/// `[[brand.source]]`: where records of one kind come from. Messages on
+/// `tributary.in.<brand>.<kind>.<source>` belong to the source of that name.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The name, `[a-z0-9_-]+`, unique within the brand. Record IDs are unique
+    /// per brand and source.
+    pub name: String,
+    /// The kind of its records; [`Kind::Consent`] has the native format only.
+    pub kind: Kind,
+    /// How its bytes become records. Default [`Format::Native`].
+    pub format: Format,
+    /// The time zone of time stamps without an offset; without one they are
+    /// rejected. A time that occurs twice there is the earlier one; a time that
+    /// clocks skip moves forward.
+    pub zone: Option<TimeZone>,
+    /// The ISO 3166 alpha-2 region of phone numbers without a country code; the
+    /// brand's if absent.
+    pub phone_region: Option<String>,
+    /// The rule by which values that arrive as digests were hashed. Default
+    /// [`HashRule::Plain`].
+    pub hash_rule: HashRule,
+    /// The legal basis of processing;
+    /// [`Brand::rests_on_consent`](super::Brand::rests_on_consent) defines the
+    /// default. Set for records of persons only.
+    pub basis: Option<Basis>,
+    /// The unit of integer time stamps. Default milliseconds.
+    pub unit: TimeUnit,
+    /// Whether the header `Tributary-At` of its messages may state an earlier
+    /// arrival than the stream's own time stamp, for load tests. Default false.
+    /// Anyone who may publish for such a source can choose arrival times, but
+    /// never later ones than the stream's.
+    pub arrival_header: bool,
+}
+
+/// The vendor rule by which a clear value is canonicalized before it is hashed
+/// with SHA-256.
+///
+/// The order of the variants is the order in which rules apply; `Plain` comes
+/// first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HashRule {
+    /// The canonical value as it is, digest in hex.
+    Plain,
+    /// Google Customer Match: removes the dots of Gmail addresses and hashes
+    /// them both with and without the `+suffix`; phone numbers keep their `+`.
+    Google,
+    /// Meta Conversions API: keeps dots; phone numbers lose their `+`.
+    Meta,
+    /// UID2: removes the dots and the `+suffix` of Gmail addresses; digest in
+    /// base64.
+    Uid2,
+}
+
+/// The legal basis of processing (GDPR, article 6(1)(a) and (f)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Basis {
+    /// Consent: nothing is allowed without a statement that allows it.
+    Consent,
+    /// Legitimate interest: everything is allowed that no statement refuses.
+    LegitimateInterest,
+}
+
+/// The kind of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A sensor in a store received a signal from a device.
+    Ping,
+    /// A web event: a contact, an identification, an order or a refund.
+    Web,
+    /// A transaction in a store.
+    Transaction,
+    /// The advertising spend of a platform for one campaign and day.
+    Spend,
+    /// A consent statement.
+    Consent,
+}
+
+impl Kind {
+    /// Every kind, in the order of the reference.
+    pub const ALL: [Kind; 5] = [
+        Kind::Ping,
+        Kind::Web,
+        Kind::Transaction,
+        Kind::Spend,
+        Kind::Consent,
+    ];
+
+    /// The name in the configuration and in subjects
+    /// (`tributary.in.<brand>.<kind>`).
+    /// ```
+    /// use tributary_config::model::Kind;
+    ///
+    /// assert_eq!(Kind::Transaction.name(), "transaction");
+    /// ```
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Ping => "ping",
+            Kind::Web => "web",
+            Kind::Transaction => "transaction",
+            Kind::Spend => "spend",
+            Kind::Consent => "consent",
+        }
+    }
+}
+
+/// The unit of integer time stamps, counted from 1970-01-01T00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    #[default]
+    Milliseconds,
+}
+
+/// How a source's bytes become records.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// JSON or NDJSON with the product's own fields ([`crate::fields`]).
+    Native,
+    /// Rows of a CSV file (RFC 4180) with a header, through a column map.
+    Csv(Csv),
+}

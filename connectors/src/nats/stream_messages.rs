@@ -1,0 +1,112 @@
+//! Single messages of a stream: the newest one, whether any exists, and the
+//! deletion of one.
+
+use async_nats::Client;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::stream::{DeleteMessageErrorKind, LastRawMessageErrorKind};
+use tributary_config::model::Nats;
+
+use super::error::{NatsError, NatsErrorKind};
+use super::share;
+
+/// The sequence of the newest stored message that one process of the cluster
+/// would read from the input stream; 0 if there is none.
+///
+/// # Errors
+/// As [`super::stream_state()`].
+pub async fn newest_message(
+    client: &Client,
+    nats: &Nats,
+    process: usize,
+    processes: usize,
+) -> Result<u64, NatsError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let what = format!("reading the end of the stream {}", nats.input_stream);
+        NatsError::caused(NatsErrorKind::Unreachable, what, error)
+    };
+    let stream = async_nats::jetstream::new(client.clone())
+        .get_stream_no_info(&nats.input_stream)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    let mut filters = share::Share::new(process, processes, nats.partitions).filters();
+    if filters.is_empty() {
+        filters.push(">".to_owned());
+    }
+    let mut newest = 0;
+    for filter in filters {
+        match stream.get_last_raw_message_by_subject(&filter).await {
+            Ok(message) => newest = newest.max(message.sequence),
+            Err(error) => match error.kind() {
+                LastRawMessageErrorKind::NoMessageFound => {}
+                LastRawMessageErrorKind::JetStream(answer)
+                    if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND => {}
+                _ => return Err(failed(error.into())),
+            },
+        }
+    }
+    Ok(newest)
+}
+
+/// Whether a stream stores a message whose subject matches a filter.
+///
+/// # Errors
+/// As [`super::stream_state()`].
+pub async fn has_messages(client: &Client, stream: &str, filter: &str) -> Result<bool, NatsError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let what = format!("reading the end of the stream {stream}");
+        NatsError::caused(NatsErrorKind::Unreachable, what, error)
+    };
+    let found = async_nats::jetstream::new(client.clone())
+        .get_stream_no_info(stream)
+        .await
+        .map_err(|error| failed(error.into()))?
+        .get_last_raw_message_by_subject(filter)
+        .await;
+    match found {
+        Ok(_) => Ok(true),
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(false),
+            LastRawMessageErrorKind::JetStream(answer)
+                if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
+            {
+                Ok(false)
+            }
+            _ => Err(failed(error.into())),
+        },
+    }
+}
+
+/// Deletes one message of a stream securely: the server overwrites its bytes on
+/// disk. Returns whether the message existed; deleting it twice is no error.
+///
+/// # Errors
+/// As [`super::stream_state()`].
+pub async fn delete_message(
+    client: &Client,
+    stream: &str,
+    sequence: u64,
+) -> Result<bool, NatsError> {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let what = format!("deleting a message of the stream {stream}");
+        NatsError::caused(NatsErrorKind::Unreachable, what, error)
+    };
+    let stream = jetstream
+        .get_stream_no_info(stream)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    match stream.delete_message(sequence).await {
+        Ok(was_there) => Ok(was_there),
+        Err(error) => match error.kind() {
+            // It was deleted before.
+            DeleteMessageErrorKind::JetStream(answer)
+                if [ErrorCode::SEQUENCE_NOT_FOUND, ErrorCode::NO_MESSAGE_FOUND]
+                    .contains(&answer.error_code())
+                    || answer.to_string().contains("not found") =>
+            {
+                Ok(false)
+            }
+            _ => Err(failed(error.into())),
+        },
+    }
+}

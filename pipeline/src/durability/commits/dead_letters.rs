@@ -1,0 +1,75 @@
+//! Dead letters are stored by the broker before the commit that acknowledges
+//! their messages.
+//!
+//! Otherwise a crash between the two could lose a rejected record without a
+//! trace. A broker that does not accept them therefore suspends acknowledgment,
+//! and `/readyz` says so.
+
+use anyhow::Context;
+use tributary_connectors::dead_letter::DeadLetter;
+use tributary_connectors::nats::OutgoingMessage;
+
+use super::{Commits, PAUSE};
+use crate::report::telemetry::Telemetry;
+
+/// Reason that `/readyz` gives while the broker has not stored a dead letter.
+const UNTAKEN: &str =
+    "the ledger waits for the broker to take dead letters; until then nothing more is acknowledged";
+
+impl Commits {
+    /// Sends dead letters to the broker without waiting for its confirmations. A
+    /// failed send is repeated by `flush`.
+    ///
+    /// # Errors
+    ///
+    /// None; failures are reported in `/readyz` and resolved by `flush`.
+    pub(super) async fn publish_dead_letters(
+        &mut self,
+        dead: Vec<DeadLetter>,
+    ) -> anyhow::Result<()> {
+        let max_payload = self.publisher.max_payload();
+        for letter in dead {
+            let letter = OutgoingMessage::dead_letter(letter, max_payload);
+            let sent = with_notice(&self.telemetry, self.publisher.send(letter)).await;
+            if let Err(error) = sent {
+                self.telemetry.metrics.published(0, 0, 1);
+                self.telemetry
+                    .health
+                    .set_ledger(Some(format!("{UNTAKEN}: {error}")));
+                tracing::warn!(%error, "retrying to publish a dead letter");
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits without a time limit until the broker has confirmed all dead letters.
+    ///
+    /// # Errors
+    ///
+    /// An error of the broker that a retry cannot resolve, such as a missing
+    /// stream.
+    pub(super) async fn flush(&mut self) -> anyhow::Result<()> {
+        while let Err(error) = with_notice(&self.telemetry, self.publisher.flush()).await {
+            self.telemetry.metrics.published(0, 0, 1);
+            if !error.is_transient() {
+                return Err(error).context("the broker does not take dead letters");
+            }
+            self.telemetry
+                .health
+                .set_ledger(Some(format!("{UNTAKEN}: {error}")));
+            tracing::warn!(%error, "retrying to publish dead letters");
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+}
+
+/// Awaits `work`, and reports in `/readyz` when it takes longer than `PAUSE`.
+async fn with_notice<T>(telemetry: &Telemetry, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    if let Ok(done) = tokio::time::timeout(PAUSE, &mut work).await {
+        return done;
+    }
+    telemetry.health.set_ledger(Some(UNTAKEN.to_owned()));
+    work.await
+}

@@ -1,0 +1,45 @@
+//! A job: one rights request between its receipt and its answer.
+
+use tributary_operators::record::BrandId;
+use tributary_rights::request::RequestBody;
+use tributary_rights::{Counts, Reason, Request, RequestKey};
+
+/// A valid request in progress, with everything its receipt will state.
+pub(super) struct Job {
+    /// The brand that received the request.
+    pub brand: BrandId,
+    /// The request, in clear text; it exists only in memory and in the stream.
+    pub request: Request,
+    /// The request ID, keyed, as the audit log knows it.
+    pub key: RequestKey,
+    /// Sequence numbers of its messages in the stream: more than one if the sender
+    /// repeated it.
+    pub sequences: Vec<u64>,
+    /// Sequence numbers of the messages in which other processes confirm their
+    /// part.
+    pub parts: Vec<u64>,
+    /// When the first message arrived, Unix milliseconds.
+    pub received: i64,
+    /// What was changed, for the receipt.
+    pub counts: Counts,
+    /// The reason for a rejection; `None` while the request can still be completed.
+    pub rejected: Option<Reason>,
+}
+
+impl Job {
+    /// When the data subject made the request, Unix milliseconds. It is at most the
+    /// time of arrival, so that no statement takes effect in the future.
+    pub fn said(&self) -> i64 {
+        self.request.ts.min(self.received)
+    }
+}
+
+/// Whether a request removes all data of the person. `dead` states whether a
+/// notice of death meets an instruction to erase.
+pub(super) fn erases(asked: &RequestBody, dead: bool) -> bool {
+    match asked {
+        RequestBody::Erase | RequestBody::Object => true,
+        RequestBody::Directive { notice: true, .. } => dead,
+        _ => false,
+    }
+}

@@ -1,0 +1,62 @@
+//! Repair after an accepted loss: damaged files are rewritten without their
+//! damaged part, and the ledger without the records of objectors.
+
+use std::sync::Arc;
+
+use tributary_config::model::Config;
+use tributary_ledger::Ledger;
+use tributary_rights::BrandKeys;
+use tributary_rights::audit;
+use tributary_rights::suppression;
+
+use super::super::files::{self, is_registrar, log};
+use crate::privacy::objections::{LIST, Objections};
+
+/// Rewrites the objection list and the audit logs with their readable entries.
+/// The original of each rewritten file is kept beside it. `ledger` is the ID of
+/// the ledger that the list belongs to from now on.
+///
+/// # Errors
+///
+/// Any error of the disk.
+pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
+    let directory = files::directory(config);
+    let list = directory.join(LIST);
+    let keys: Vec<BrandKeys> = config.brands.iter().map(files::keys).collect();
+    if let Some(kept) = suppression::repair(&list, &keys, ledger)? {
+        tracing::warn!(file = %list.display(), kept = %kept.display(), "rewrote the objection list");
+    }
+    for brand in config.brands.iter().filter(|_| is_registrar(config)) {
+        let path = directory.join(log(&brand.name));
+        if let Some(kept) = audit::repair(&path, &files::keys(brand))? {
+            tracing::warn!(file = %path.display(), kept = %kept.display(), "rewrote the audit log");
+        }
+    }
+    Ok(())
+}
+
+/// Rewrites a ledger without the records of persons on the objection list,
+/// which an outdated copy may contain, and closes it.
+///
+/// A record is found by its pseudonyms under the newest secret. An objection
+/// that was entered only under a secret the ledger no longer knows is not
+/// found.
+///
+/// # Errors
+///
+/// Any error of the ledger.
+pub fn leave_out(mut ledger: Ledger, objections: &Objections) -> anyhow::Result<()> {
+    let objectors = objections.snapshot();
+    let rewrite = ledger.rewrite(Arc::new(move |event| !objectors.refuses(event, &[])))?;
+    let written = rewrite.run(&mut |_, _| ())?;
+    let entries = written.erased.total();
+    ledger.install(written)?.run()?;
+    ledger.close()?;
+    if entries > 0 {
+        tracing::warn!(
+            entries,
+            "removed people on the objection list from the ledger"
+        );
+    }
+    Ok(())
+}

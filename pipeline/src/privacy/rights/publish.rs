@@ -1,0 +1,92 @@
+//! What the registrar publishes about a request: its status, and its receipt.
+//! Other processes publish neither.
+
+use anyhow::Context;
+use async_nats::jetstream;
+use tributary_connectors::nats::{self, subject as subjects};
+use tributary_operators::record::BrandId;
+use tributary_rights::receipt::Receipt;
+use tributary_rights::status::{Status, StatusMessage};
+use tributary_rights::{RequestId, Right};
+
+use super::task::Rights;
+
+impl Rights {
+    /// Publishes the status of a request, effective at `at` (Unix milliseconds).
+    /// `right` is unknown for content that is not a valid request.
+    ///
+    /// # Errors
+    ///
+    /// Those of `publish`.
+    pub(super) async fn publish_status(
+        &self,
+        brand: &str,
+        id: &RequestId,
+        right: Option<Right>,
+        status: Status,
+        at: i64,
+    ) -> anyhow::Result<()> {
+        if !self.is_registrar() {
+            return Ok(());
+        }
+        let message = StatusMessage {
+            brand,
+            id,
+            right,
+            status,
+            at,
+        };
+        self.publish(subjects::rights_status(brand), message.to_json())
+            .await
+    }
+
+    /// Publishes a receipt, and notes that the broker has it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `publish`. The receipt is then published with the next repetition
+    /// of the request.
+    pub(super) async fn publish_receipt(
+        &mut self,
+        brand: BrandId,
+        receipt: &Receipt,
+    ) -> anyhow::Result<()> {
+        let Some(brand_log) = self.brand_logs.get(&brand) else {
+            return Ok(());
+        };
+        let text = receipt.to_json(&brand_log.keys);
+        let subject = subjects::rights_receipt(&brand_log.name);
+        self.publish(subject, text).await?;
+        if let Some(brand_log) = self.brand_logs.get_mut(&brand) {
+            brand_log.receipted(receipt.audit);
+        }
+        Ok(())
+    }
+
+    /// Publishes a text and waits until the broker has stored it.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the broker, including a missing confirmation.
+    pub(super) async fn publish(&self, subject: String, text: String) -> anyhow::Result<()> {
+        let jetstream = jetstream::new(self.client.clone());
+        let sent = jetstream.publish(subject, text.into()).await;
+        sent.context("publishing the status of a request")?
+            .await
+            .context("publishing the status of a request")?;
+        Ok(())
+    }
+
+    /// Deletes a message of the rights stream; the broker overwrites its bytes.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    pub(super) async fn delete(&self, sequence: u64) -> anyhow::Result<()> {
+        if self.is_registrar() {
+            let stream = &self.config.nats.rights_stream;
+            nats::delete_message(&self.client, stream, sequence).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! Work on a batch of jobs: each right in its turn, then the receipts.
+//!
+//! The order within a batch is fixed: restrictions, rectifications, access,
+//! erasure. A person who requests access and erasure together receives the data
+//! first; a correction that arrives with an access request is visible in its
+//! answer.
+//!
+//! All jobs of a batch share the expensive steps, which read the ledger, the
+//! streams or the whole dataflow: their cost does not grow with the number of
+//! requests. A failure of the broker in the middle leaves all messages in the
+//! stream, and the whole batch is repeated. Every step is idempotent: a
+//! retraction finds nothing left, an objection is already on the list, an entry
+//! of the audit log exists, and of two answers to one request the last one
+//! counts.
+//!
+//! Processes other than the registrar only erase. They log nothing and publish
+//! nothing except the confirmation of their part.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tributary_operators::record::BrandId;
+use tributary_rights::audit::Event;
+use tributary_rights::receipt::Receipt;
+use tributary_rights::status::Status;
+
+use super::job::Job;
+use super::task::Rights;
+use super::time::now;
+
+impl Rights {
+    /// Works on jobs that arrived together and closes them.
+    ///
+    /// Every step may be repeated: a kill leaves the messages in the stream, and
+    /// the next start begins again with the first step.
+    ///
+    /// # Errors
+    ///
+    /// A stopped worker, a disk that fails, or a broker that does not answer. The
+    /// messages are then read again.
+    pub(super) async fn work(&mut self, mut jobs: Vec<Job>) -> anyhow::Result<()> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let begun = std::time::Instant::now();
+        for job in &jobs {
+            let Some(brand_log) = self.brand_logs.get_mut(&job.brand) else {
+                continue;
+            };
+            let pending = brand_log
+                .standing(job.key)
+                .is_some_and(|standing| standing.status == Status::Pending);
+            if pending {
+                let (at, right) = (now(), job.request.asked.right());
+                brand_log.log(at, job.key, right, Event::Started)?;
+                let name = brand_log.name.clone();
+                let status = Status::InProgress;
+                self.publish_status(&name, &job.request.id, Some(right), status, at)
+                    .await?;
+            }
+        }
+        let persons = self.resolve(&mut jobs).await?;
+        // In the order in which they came, as far as one may see the effect of another: what is kept and corrected
+        // comes before access, and access before erasure.
+        if self.is_registrar() {
+            self.restrict(&mut jobs, &persons).await?;
+            self.rectify(&mut jobs, &persons).await?;
+            self.answer(&mut jobs, &persons).await?;
+        }
+        self.forget(&mut jobs, &persons).await?;
+        if !self.is_registrar() {
+            return Ok(());
+        }
+        let done = jobs.iter().filter(|job| job.rejected.is_none());
+        let brands: BTreeSet<BrandId> = done.map(|job| job.brand).collect();
+        self.bind(&brands, &BTreeMap::new()).await?;
+        for job in jobs {
+            self.close(job).await?;
+        }
+        self.publish_heads().await?;
+        self.name_heads().await?;
+        tracing::info!(
+            seconds = begun.elapsed().as_secs_f64(),
+            "answered rights requests"
+        );
+        Ok(())
+    }
+
+    /// Records the outcome of a job in the audit log, publishes receipt and status,
+    /// and deletes its messages.
+    ///
+    /// The messages of other processes that confirm their part are deleted last,
+    /// because a restart before that looks for them.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written, or a broker that does not answer.
+    async fn close(&mut self, job: Job) -> anyhow::Result<()> {
+        let Some(brand_log) = self.brand_logs.get_mut(&job.brand) else {
+            return Ok(());
+        };
+        let (at, right) = (now(), job.request.asked.right());
+        let event = match job.rejected {
+            Some(reason) => Event::Rejected { reason },
+            None => Event::Completed { counts: job.counts },
+        };
+        let open = brand_log
+            .standing(job.key)
+            .is_none_or(|standing| !standing.status.is_final());
+        if open {
+            let head = brand_log.log(at, job.key, right, event)?;
+            if head.is_some() {
+                let completed = job.rejected.is_none();
+                let metrics = &self.telemetry.metrics;
+                metrics.right_answered(&brand_log.name, Some(right), completed);
+            }
+            if let (None, Some(head)) = (job.rejected, head) {
+                let receipt = Receipt {
+                    request: job.request.id.clone(),
+                    brand: brand_log.name.clone(),
+                    right,
+                    received: job.received,
+                    completed: at,
+                    counts: job.counts,
+                    audit: head,
+                };
+                let name = brand_log.name.clone();
+                self.publish_receipt(job.brand, &receipt).await?;
+                let status = Status::Completed(job.counts);
+                self.publish_status(&name, &job.request.id, Some(right), status, at)
+                    .await?;
+            } else if let Some(reason) = job.rejected {
+                let name = brand_log.name.clone();
+                let status = Status::Rejected(reason);
+                self.publish_status(&name, &job.request.id, Some(right), status, at)
+                    .await?;
+            }
+        }
+        // The parts go last: a restart before that finds them.
+        for sequence in job.sequences.into_iter().chain(job.parts) {
+            self.delete(sequence).await?;
+        }
+        Ok(())
+    }
+}

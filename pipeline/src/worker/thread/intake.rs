@@ -1,0 +1,178 @@
+//! Intake: accepted events enter the dataflow and the write batch for the
+//! ledger.
+//!
+//! The two receive the same events in the same order, so that a restart from
+//! the ledger yields the state that the dataflow has now. A ping waits here
+//! until the salt of its day is known, because neither the dataflow nor the
+//! ledger may ever see a device address: only the token.
+//!
+//! Events pass through three checks before that. The objection list refuses
+//! records of persons who have objected, including those that name them by a
+//! pseudonym under an older secret; the retention of the brand refuses records
+//! that are too old on arrival; a settled salt day refuses its pings, whose
+//! totals are durable already. What is refused is counted and leaves no other
+//! trace.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tributary_connectors::dead_letter::DeadLetter;
+use tributary_connectors::decode::{Ignored, Sink};
+use tributary_ledger::WriteBatch;
+use tributary_operators::dataflow::{Dataflow, Tokenized};
+use tributary_operators::event::Event;
+use tributary_operators::record::{BrandId, Day, IdSet, Ping};
+
+use crate::privacy::objections::ObjectionSnapshot;
+use crate::privacy::retention::ArrivalFilter;
+use crate::report::counts::Counts;
+
+/// The dataflow input of one worker thread, and the counts of what it accepted.
+pub(super) struct Intake {
+    /// Handle of this thread's instance of the dataflow.
+    pub dataflow: Dataflow,
+    /// Counters of this thread since the process started.
+    pub counts: Counts,
+    /// Write batch of the open epoch; `None` when the epoch is not written to the
+    /// ledger, as in a replay or while restored state is fed in.
+    pub page: Option<WriteBatch>,
+    /// Salt days whose salt a write batch of this thread has carried to the ledger.
+    pub sealed: BTreeSet<(BrandId, Day)>,
+    /// Number of pings in the ledger that this thread fed in, by salt day. Reported
+    /// when the day is settled.
+    pub pings: BTreeMap<(BrandId, Day), u64>,
+    /// Pings of the open epoch whose salt is not known yet, each with the kind of
+    /// its message.
+    pub waiting: Vec<(&'static str, Ping)>,
+}
+
+impl Intake {
+    /// Replaces the device address of a ping by its token and accepts it. The ping
+    /// waits if the salt of its day is not known, and is counted as ignored if its
+    /// day is settled, which happens when messages are read again after a restart.
+    pub fn ping(&mut self, kind: &'static str, ping: Ping) {
+        match self.dataflow.tokenize(ping) {
+            Tokenized::Ping(ping) => self.event(kind, Event::TokenizedPing { ping }),
+            Tokenized::Pending(ping) => self.waiting.push((kind, ping)),
+            // Read again after a restart: the sums of its day hold it.
+            Tokenized::Closed => {
+                let ignored = self.counts.ignored.entry(Ignored::SettledPing);
+                *ignored.or_default() += 1;
+            }
+        }
+    }
+
+    /// Accepts an event: counts it under the kind of its message, appends it to the
+    /// write batch, and applies it to the dataflow.
+    ///
+    /// The first ping of a salt day adds the salt to the write batch, so that no
+    /// ping is durable without the salt that links it to later pings of the device.
+    fn event(&mut self, kind: &'static str, event: Event) {
+        if let Some(brand) = counted_for(&event) {
+            *self.counts.accepted.entry((brand, kind)).or_default() += 1;
+        }
+        if let (Some(page), Some(brand)) = (&mut self.page, brand_of(&event)) {
+            if let Event::TokenizedPing { ping } = &event {
+                let day = (ping.brand, ping.salt_day);
+                *self.pings.entry(day).or_default() += 1;
+                if self.sealed.insert(day)
+                    && let Some(salt) = self.dataflow.salt_cache().salt(ping.brand, ping.salt_day)
+                {
+                    page.salt(ping.brand, ping.salt_day, salt.clone());
+                }
+            }
+            page.push(brand, &event);
+        }
+        self.dataflow.apply(event);
+    }
+}
+
+/// The [`Sink`] of the decoder: applies objections and retention, then passes
+/// events to the intake.
+pub(super) struct IngestSink<'a> {
+    /// The objection list as of the beginning of the epoch.
+    pub objections: ObjectionSnapshot,
+    pub intake: &'a mut Intake,
+    pub dead: &'a mut Vec<DeadLetter>,
+    pub arrival_filter: &'a mut ArrivalFilter,
+    /// When the message arrived, Unix milliseconds.
+    pub at: i64,
+    /// The kind that the message's subject names.
+    pub kind: &'static str,
+}
+
+impl IngestSink<'_> {
+    /// Accepts an event unless its data subject has objected or it is past its
+    /// retention; refused records are counted.
+    ///
+    /// `earlier` holds the identifier sets of the record under older secrets of the
+    /// brand. The objection list may know the person by any of them.
+    fn take(&mut self, event: Event, earlier: &[IdSet]) {
+        if self.objections.refuses(&event, earlier) {
+            if let Some(brand) = counted_for(&event) {
+                *self.intake.counts.suppressed.entry(brand).or_default() += 1;
+            }
+            return;
+        }
+        if self.arrival_filter.refuses(&event, self.at) {
+            if counted_for(&event).is_some() {
+                let ignored = self.intake.counts.ignored.entry(Ignored::PastRetention);
+                *ignored.or_default() += 1;
+            }
+            return;
+        }
+        match event {
+            Event::Ping { ping } => self.intake.ping(self.kind, ping),
+            event => self.intake.event(self.kind, event),
+        }
+    }
+}
+
+impl Sink for IngestSink<'_> {
+    fn event(&mut self, event: Event) {
+        self.take(event, &[]);
+    }
+
+    fn rekeyed_event(&mut self, event: Event, earlier: &[IdSet]) {
+        self.take(event, earlier);
+    }
+
+    fn dead_letter(&mut self, dead: DeadLetter) {
+        self.dead.push(dead);
+    }
+
+    fn ignore(&mut self, what: Ignored) {
+        *self.intake.counts.ignored.entry(what).or_default() += 1;
+    }
+
+    fn unread_sections(&mut self, brand: BrandId, sections: u32) {
+        let unread = self.intake.counts.unread_sections.entry(brand).or_default();
+        *unread += u64::from(sections);
+    }
+}
+
+/// The brand for which an event counts as a record or a ping. A web record
+/// brings its consent and the evidence along: it counts once.
+fn counted_for(event: &Event) -> Option<BrandId> {
+    let is_counted = match event {
+        Event::LabelName { .. } | Event::Evidence { .. } | Event::LinkTime { .. } => false,
+        Event::Put { record, .. } => !record.is_attached(),
+        _ => true,
+    };
+    brand_of(event).filter(|_| is_counted)
+}
+
+/// The brand that an event belongs to, where it says so.
+fn brand_of(event: &Event) -> Option<BrandId> {
+    match event {
+        Event::Put { record, .. } => Some(record.brand),
+        Event::Ping { ping } => Some(ping.brand),
+        Event::TokenizedPing { ping } => Some(ping.brand),
+        Event::DropDevice { device } => Some(device.brand),
+        Event::SettledHour { settled } => Some(settled.brand),
+        Event::LabelName { brand, .. }
+        | Event::Evidence { brand, .. }
+        | Event::SaltDaysClosed { brand, .. }
+        | Event::LinkTime { brand, .. } => Some(*brand),
+        Event::Drop { .. } => None,
+    }
+}

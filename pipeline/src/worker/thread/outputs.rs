@@ -1,0 +1,117 @@
+//! Reports of a worker thread: outputs of the dataflow, finished epochs, and
+//! the end of salt days.
+//!
+//! The order of the reports is part of the contract with the router. Cells of
+//! an epoch are reported before the epoch is reported as finished, and a
+//! settled day is reported only after its totals are durable.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::channel;
+
+use tributary_operators::cell::Cell;
+use tributary_operators::dataflow::Output;
+use tributary_operators::engine::Epoch;
+use tributary_operators::record::{BrandId, Day};
+
+use super::WorkerThread;
+use crate::epochs::batch::Report;
+
+impl WorkerThread {
+    /// Reports the outputs since the last call, and the last epoch that the whole
+    /// cluster has finished.
+    pub(super) fn report(&mut self) {
+        let mut finished = None;
+        while let Some(before) = self.ahead.front().copied() {
+            if !self.intake.dataflow.is_done_before(before) {
+                break;
+            }
+            self.ahead.pop_front();
+            finished = Some(before);
+        }
+        let outputs = std::mem::take(&mut *self.outputs.borrow_mut());
+        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
+        let mut expired = Vec::new();
+        for (epoch, output) in outputs {
+            match output {
+                // Every thread hears of it, and one of them tells the ledger.
+                Output::Expired(record) if self.thread == 0 => expired.push(record),
+                Output::Expired(_) => {}
+                Output::Cell {
+                    cell,
+                    is_new,
+                    released,
+                } => cells
+                    .entry(epoch)
+                    .or_default()
+                    .push((cell, is_new, released)),
+                Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
+                Output::Unused(brand, label) => drop(self.unused.insert((brand, label), epoch)),
+                Output::SettledHour(day, settled) => self.settling.add(epoch, day, settled),
+                Output::SaltDaysClosed(brand, before) => self.settling.close(epoch, brand, before),
+            }
+        }
+        for (epoch, cells) in cells {
+            (self.listener)(Report::Cells(epoch, cells));
+        }
+        if !expired.is_empty() {
+            (self.listener)(Report::Expired(expired));
+        }
+        self.settle(finished);
+        let (forgotten, settled) = {
+            let mut salt_cache = self.intake.dataflow.salt_cache();
+            // How many pings a day has here is known once all blocks are open; another thread may be ahead.
+            let settled = match self.is_restored {
+                true => salt_cache.take_settled(),
+                false => Vec::new(),
+            };
+            (salt_cache.take_forgotten(), settled)
+        };
+        for (brand, before) in forgotten {
+            let sealed = &mut self.intake.sealed;
+            sealed.retain(|(of, day)| *of != brand || *day >= before);
+            (self.listener)(Report::SaltsDestroyed(brand, before));
+        }
+        for (brand, before) in settled {
+            let is_settled =
+                |(of, day): &(BrandId, Day), _: &mut u64| *of == brand && *day < before;
+            let pings = self.intake.pings.extract_if(.., is_settled);
+            let pings = pings.map(|(_, pings)| pings).sum();
+            *self.intake.counts.settled_pings.entry(brand).or_default() += pings;
+            (self.listener)(Report::Settled {
+                brand,
+                before,
+                pings,
+            });
+        }
+        if let Some(before) = finished {
+            self.intake.counts.stages = self.intake.dataflow.stats.snapshot();
+            self.intake.counts.consents = self.intake.dataflow.stats.published_consents();
+            let counts = self.intake.counts.clone();
+            (self.listener)(Report::Finished {
+                thread: self.thread,
+                before,
+                counts,
+            });
+        }
+    }
+
+    /// Sends the totals of salt days that the whole cluster has settled to the
+    /// ledger, and tells the dataflow of those that have become durable.
+    ///
+    /// `finished` is the frontier below which every epoch is finished, if it has
+    /// advanced.
+    fn settle(&mut self, finished: Option<Epoch>) {
+        for settled in finished.map_or_else(Vec::new, |before| self.settling.take(before)) {
+            for (brand, days) in settled.days() {
+                *self.intake.counts.settled_days.entry(brand).or_default() += days;
+            }
+            let (done, durable) = channel();
+            let page = settled.page();
+            self.settling.wait(durable, settled);
+            (self.listener)(Report::Settle { page, done });
+        }
+        for (brand, before) in self.settling.durable() {
+            self.intake.dataflow.confirm_settled(brand, before);
+        }
+    }
+}
