@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::SaleKind;
 
-use super::NULL_VALUE;
 use super::contribution::{Contribution, Contributor, SalesKey};
 use super::name::{Name, Word, star};
 use super::pattern::{Ladder, Names};
+use super::rule::NULL_VALUE;
 use super::sales::{Context, Counted, Pattern};
 use super::threshold::Set;
 use crate::brand::{self, Brand};

@@ -11,19 +11,19 @@ use tributary_operators::record::{
 };
 use tributary_operators::settings::BrandSettings;
 
-use super::Rule;
 use super::name::{self, Name, Word};
+use super::rule::Rule;
 use crate::attribution::MILLIONTHS;
 use crate::brand::Brand;
-use crate::consent::{self, Lawful};
+use crate::consent::{self, AllowedRecord};
 use crate::identity::Identity;
 use crate::journeys::{Conversion, Journeys};
 use crate::markov::PathCounts;
+use crate::net_sales::NetSales;
 use crate::person::Person;
 use crate::rules::{Model, receivers};
-use crate::sales::Books;
 use crate::share::largest_remainder;
-use crate::{calendar, crowd, months, visits};
+use crate::{calendar, device_limit, months, visits};
 
 /// Who is counted once in a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,10 +100,10 @@ impl Contributions {
         rule: &Rule,
         is_finished: impl Fn(Day) -> bool,
     ) -> Contributions {
-        let records = consent::lawful(brand.settings, records, brand.link_time);
+        let records = consent::allowed_records(brand.settings, records, brand.link_time);
         let identity = Identity::of(brand.settings, &records);
-        let books = Books::of(&records);
-        let mut journeys = Journeys::of(brand.settings, &identity, &books, &records);
+        let net_sales = NetSales::of(&records);
+        let mut journeys = Journeys::of(brand.settings, &identity, &net_sales, &records);
         let mut all = Contributions::default();
         all.add_sales(brand, &journeys, rule, &is_finished);
         all.add_adjustments(brand, &records, rule, &is_finished);
@@ -188,7 +188,7 @@ impl Contributions {
     fn add_adjustments(
         &mut self,
         brand: &Brand,
-        records: &[Lawful],
+        records: &[AllowedRecord],
         rule: &Rule,
         is_finished: impl Fn(Day) -> bool,
     ) {
@@ -240,7 +240,7 @@ impl Contributions {
         &mut self,
         brand: &Brand,
         identity: &Identity,
-        records: &[Lawful],
+        records: &[AllowedRecord],
         is_finished: impl Fn(Day) -> bool,
     ) {
         for record in records {
@@ -271,7 +271,7 @@ impl Contributions {
     /// What each device gives to an hour is what the hour would be if no other device had been there.
     fn add_visits(&mut self, brand: &Brand, pings: &[&Ping], is_finished: impl Fn(Day) -> bool) {
         let mut tokens: BTreeMap<(Label, Pseudonym, Day), Vec<&Ping>> = BTreeMap::new();
-        for ping in crowd::counted(pings, brand.settings.max_devices) {
+        for ping in device_limit::counted_pings(pings, brand.settings.max_devices) {
             let token = (ping.store, ping.device, ping.salt_day);
             tokens.entry(token).or_default().push(ping);
         }

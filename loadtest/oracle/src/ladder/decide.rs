@@ -12,7 +12,7 @@ use super::name::{MONTH_GRAIN, Name};
 use super::pattern::{Ladder, Names, Rest};
 use super::threshold::{Set, contributors};
 
-/// Contributions by chain: what of a ladder is never told apart.
+/// Contributions by chain: what no cell of a ladder separates.
 pub(super) type Keys<'a> = BTreeMap<&'a [Name], Set<'a>>;
 
 /// Contributions by chain.
@@ -36,11 +36,11 @@ pub(super) fn decide_among(
     allowed: impl Fn(&BTreeSet<&[Name]>) -> bool,
 ) -> Option<Names> {
     let (mut published, mut left) = grain_by_grain(ladder, keys, allowed);
-    while ladder.rest == Rest::Published {
-        let rest = all(&left);
-        if rest.is_empty() || ladder.threshold.is_met(&rest) {
-            break;
-        }
+    let is_enough = |left: &Keys| {
+        let rest = all(left);
+        ladder.rest == Rest::HeldBack || rest.is_empty() || ladder.threshold.is_met(&rest)
+    };
+    while !is_enough(&left) {
         let next = published.iter().min_by_key(|(name, keys)| {
             let coarsest = Reverse(name.grain());
             (coarsest, contributors(&all(keys)), (*name).clone())

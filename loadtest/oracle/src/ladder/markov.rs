@@ -33,7 +33,7 @@ impl Chain {
         for journey in journeys {
             *paths.entry(journey.path.clone()).or_default() += 1;
         }
-        let folded = folding::names(brand, &paths, null, brand.settings.max_channels);
+        let folded = folding::fold_channels(brand, &paths, null, brand.settings.max_channels);
         let fold = |paths: &PathCounts<Channel>| {
             let mut sums = PathCounts::new();
             for (path, times) in paths {

@@ -22,62 +22,33 @@ mod markov;
 mod name;
 mod pattern;
 mod releases;
+mod rule;
 mod sales;
 mod take_over;
 mod threshold;
 mod traffic;
 
-use std::collections::BTreeSet;
-
 use tributary_operators::cell::{Cell, Family};
-use tributary_operators::label::Label;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::settings::Settings;
 
 use crate::brand::by_brand;
-use crate::hold::Held;
 use crate::release::{self, Totals};
-use crate::{consent, contacts, days, identity, journeys, sales as books, statistics};
+use crate::stored::StoredState;
+use crate::{consent, contacts, days, identity, journeys, net_sales, statistics};
 pub use releases::{Group, Releases, Topic};
-
-/// A value that is null: the removal effect of several channels in one cell.
-pub const NULL_VALUE: i128 = i128::MIN;
-
-/// What a brand's settings do not say yet.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// The most that one contributor may hold of a cell, percent; 100 allows all.
-    pub dominance: u64,
-    /// Sources that anybody can write to: whoever comes from them is not among the contributors of a conversion.
-    pub open_sources: BTreeSet<Label>,
-    /// Whether a pattern is taken over only if it shows nothing small of any earlier release, instead of the last alone.
-    pub all_releases: bool,
-}
-
-impl Default for Rule {
-    fn default() -> Rule {
-        Rule {
-            dominance: 80,
-            open_sources: BTreeSet::new(),
-            all_releases: false,
-        }
-    }
-}
+pub use rule::{NULL_VALUE, Rule};
 
 /// Every cell of a first release, sorted, where `is_finished` says which days of a brand are over.
 ///
-/// A brand with a `k` up to 1 has no ladder. Identity, spend and paths are released as without one, paths over finished days.
+/// A brand with a `k` up to 1 has no ladder and is passed over. Identity, spend and paths are released as without one, paths over finished days.
 pub fn cells(
     settings: &Settings,
-    held: &Held,
+    held: &StoredState,
     rule: &Rule,
     is_finished: impl Fn(BrandId, Day) -> bool,
 ) -> Vec<Cell> {
     let mut cells = Releases::new(settings, rule).batch(held, &is_finished, |_| true);
-    let mut exact = settings.clone();
-    exact.brands.retain(|_, brand| brand.k <= 1);
-    cells.extend(crate::cells(&exact, held));
-
     let mut others = settings.clone();
     others.brands.retain(|_, brand| brand.k > 1);
     let id = |name: &str| {
@@ -87,17 +58,17 @@ pub fn cells(
     };
     by_brand(&others, held, |brand, records, _| {
         let is_finished = |day| id(&brand.settings.name).is_some_and(|id| is_finished(id, day));
-        let records = consent::lawful(brand.settings, records, brand.link_time);
+        let records = consent::allowed_records(brand.settings, records, brand.link_time);
         let identity = identity::Identity::of(brand.settings, &records);
-        let mut books = books::Books::of(&records);
+        let mut net_sales = net_sales::NetSales::of(&records);
         let of = journeys::Journeys::of;
-        let mut journeys = of(brand.settings, &identity, &books, &records);
-        books.sales.retain(|sale| is_finished(sale.record.day));
-        books.adjustments.retain(|line| is_finished(line.day));
+        let mut journeys = of(brand.settings, &identity, &net_sales, &records);
+        net_sales.sales.retain(|sale| is_finished(sale.record.day));
+        net_sales.adjustments.retain(|line| is_finished(line.day));
         journeys
             .conversions
             .retain(|of| is_finished(of.sale.record.day));
-        let days = days::Days::of(&journeys, &books);
+        let days = days::Days::of(&journeys, &net_sales);
         let mut months = statistics::totals(brand, &journeys);
         for month in days.unsafe_months(brand) {
             months.remove(&month);
@@ -107,7 +78,7 @@ pub fn cells(
             touched: days.touched(brand),
         };
         let mut inside = statistics::cells(brand, &journeys);
-        inside.retain(|weighed| weighed.cell.family != Family::Assists);
+        inside.retain(|counted| counted.cell.family != Family::Assists);
         inside.extend(contacts::spend_days(brand, &records));
         inside.extend(identity.cell(brand));
         cells.extend(release::release(brand.settings, inside, &totals));

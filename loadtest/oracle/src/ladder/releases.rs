@@ -11,17 +11,17 @@ use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::{BrandId, Currency, Day, Ping, Record, SaleKind};
 use tributary_operators::settings::Settings;
 
-use super::Rule;
 use super::cells::{of_contacts, of_revenue, of_sales, of_visits};
 use super::contribution::{Contribution, Contributions, Sales, SalesKey, is_shared};
 use super::name::{Name, Word};
 use super::pattern::{Ladder, Names};
+use super::rule::Rule;
 use super::sales::{Context, Counted, Pattern};
 use super::traffic;
 use crate::brand::Brand;
 use crate::calendar;
-use crate::hold::Held;
 use crate::rules::Model;
+use crate::stored::StoredState;
 
 /// What leaves together of a brand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +100,7 @@ impl<'a> Releases<'a> {
     /// their lot have changed; whatever has not changed may as well.
     pub fn batch(
         &mut self,
-        held: &Held,
+        held: &StoredState,
         is_finished: impl Fn(BrandId, Day) -> bool,
         leaves: impl Fn(&Group) -> bool,
     ) -> Vec<Cell> {

@@ -5,7 +5,7 @@
 //! together. The models that share a conversion are decided alike, and first. The single-touch models follow them: a cell of
 //! theirs is a union of cells of the shared ones, and `unattributed` is published as there.
 //!
-//! Nothing of revenue and attribution may be left untold, so that a month of one day, or one that a single contributor
+//! Nothing of revenue and attribution may be left over, so that a month of one day, or one that a single contributor
 //! dominates, waits as a whole. The chain and assists are absent where nothing of them can be published.
 
 use std::collections::BTreeSet;

@@ -105,7 +105,7 @@ impl Shop {
     }
 
     fn cells(&self) -> Vec<Cell> {
-        let held = tributary_oracle::hold(&self.world.events);
+        let held = tributary_oracle::fold_events(&self.world.events);
         let today = self.today;
         ladder::cells(&self.world.settings, &held, &self.rule, |_, day| {
             day < today
@@ -126,7 +126,7 @@ impl Shop {
     }
 
     fn batch_where(&self, releases: &mut Releases, leaves: impl Fn(&Group) -> bool) -> Vec<Cell> {
-        let held = tributary_oracle::hold(&self.world.events);
+        let held = tributary_oracle::fold_events(&self.world.events);
         let today = self.today;
         releases.batch(&held, |_, day| day < today, leaves)
     }
