@@ -202,6 +202,9 @@ impl<'a> RevenueView<'a> {
         for sale in sales.flatten().filter_map(|at| self.table.sales.get(*at)) {
             weight.add(None, sale.who, sale.is_vouched, sale.day, sale.value);
         }
-        Judgment::of(&weight, self.rule)
+        Judgment {
+            is_safe: weight.is_counted(self.rule),
+            ..Judgment::of(&weight, self.rule)
+        }
     }
 }

@@ -93,6 +93,12 @@ impl Weight {
         !self.is_empty() && self.by_model.values().all(|of| of.first_day != of.last_day)
     }
 
+    /// Whether enough contributors stand behind the set for a cell of revenue. Dominance is not looked at: a store and day is
+    /// published at the cadence while it lasts, and must look the same before and after midnight.
+    pub fn is_counted(&self, rule: &Rule) -> bool {
+        !self.is_empty() && self.contributors() >= rule.k
+    }
+
     /// Whether the set may be published.
     pub fn is_safe(&self, rule: &Rule) -> bool {
         !self.is_empty() && self.by_model.values().all(|of| of.is_safe(rule))

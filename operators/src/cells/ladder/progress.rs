@@ -125,7 +125,7 @@ impl StoreDay {
             values[1] += i128::from(share.value);
             values[2] += i128::from(share.is_person);
         }
-        (weight.is_safe(rule) && values != [0; 3]).then(|| values.into())
+        (weight.is_counted(rule) && values != [0; 3]).then(|| values.into())
     }
 }
 
