@@ -9,7 +9,9 @@
 //!
 //! The shared models credit every touchpoint, so that they have the same contributors and decide first. A cell of the
 //! single-touch models has to be a union of cells of the shared ones: if no path has more than two touchpoints, `linear` is
-//! the mean of `first` and `last`, so that two of them give the third, in every cell that the three have in common.
+//! the mean of `first` and `last`, so that two of them give the third, in every cell that the three have in common. Conversions
+//! without touchpoints are the same under every model: where the shared models publish them by themselves, a cell of the
+//! others has to be safe without them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -289,7 +291,7 @@ pub(super) mod tests {
             (5, "north", 2, &["h/cpc/c"]),
             (6, "north", 1, &["h/cpc/c"]),
         ]);
-        // One person is left with f/cpc/b, whom the difference to the total would show.
+        // One person is left with f/cpc/b: the difference from the total.
         let pattern = rule.decide(&table);
         assert_eq!(names(&pattern.shared), ["month", "h/cpc/c"]);
         let alone = Rule {

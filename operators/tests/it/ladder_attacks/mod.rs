@@ -17,13 +17,13 @@ mod system;
 mod time;
 mod worlds;
 
-use crate::support::chosen;
+use crate::support::number_from_env;
 use worlds::{Shrink, shrink};
 
 /// The seeds of the worlds to try.
 fn seeds(otherwise: u64) -> std::ops::Range<u64> {
-    let start = chosen("TRIBUTARY_SEED", 0);
-    start..start + chosen("TRIBUTARY_HISTORIES", otherwise)
+    let start = number_from_env("TRIBUTARY_SEED", 0);
+    start..start + number_from_env("TRIBUTARY_HISTORIES", otherwise)
 }
 
 /// Fails with the smallest of what fails a check, if anything does.

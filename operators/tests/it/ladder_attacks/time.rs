@@ -1,8 +1,11 @@
 //! Several publications: which sums of few their differences determine.
 //!
-//! The reader of two publications is taken to know all changes in between: who came, who left, what was corrected. Without
-//! the changes, the second publication is then one of the same fields as the first, under other names, and both together
-//! must not determine a sum of what the first published behind which fewer than `k` contributors stood.
+//! The reader of two publications is assumed to know all changes in between: who came, who left, what was corrected. Without
+//! the changes, the second publication consists of the same fields as the first, under other names, and both together must
+//! not determine a sum of what the first published with fewer than `k` contributors.
+//!
+//! The two follow one another. A reader who knows every change of several batches can find more, because a cell may be
+//! safe by those who came in the first of them; he knows so many people that no exact number keeps him out.
 
 use std::collections::BTreeSet;
 
