@@ -15,7 +15,10 @@ use crate::release::table::{Table, Word};
 use crate::release::view::{ChannelSet, Class, RevenueView, View};
 use crate::release::weight::Rule;
 
-/// The two states between which a pattern moves.
+/// What each old cell has in common with each new one, `None` for what no new cell covers.
+type Pieces<Name, Set> = BTreeMap<Name, BTreeMap<Option<Name>, Set>>;
+
+/// A state of the month under some cells of revenue.
 struct Moment<'a> {
     view: View<'a>,
     revenue: RevenueView<'a>,
@@ -232,7 +235,7 @@ fn pieces_are_safe(
     then: &View<'_>,
     now: &View<'_>,
 ) -> bool {
-    let mut pieces: BTreeMap<CellName, BTreeMap<Option<CellName>, ChannelSet>> = BTreeMap::new();
+    let mut pieces: Pieces<CellName, ChannelSet> = Pieces::new();
     let mut newly_known: BTreeSet<CellName> = BTreeSet::new();
     let [known_before, known_after] = known;
     for (at, channel) in then.present() {
@@ -273,8 +276,7 @@ fn revenue_pieces_are_safe(
     then: &RevenueView<'_>,
     now: &RevenueView<'_>,
 ) -> bool {
-    let mut pieces: BTreeMap<RevenueName, BTreeMap<Option<RevenueName>, Vec<&(Day, Word)>>> =
-        BTreeMap::new();
+    let mut pieces: Pieces<RevenueName, Vec<&(Day, Word)>> = Pieces::new();
     for key in then.store_days() {
         if let Some(cell) = revenue_cell(&old.revenue, key) {
             let pieces = pieces.entry(cell).or_default();
