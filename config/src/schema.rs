@@ -4,6 +4,10 @@
 //! The schema accepts every valid file. It cannot express all checks, such as
 //! unique names or existing files, so a file that it accepts may still be
 //! rejected.
+//!
+//! It is made from the table of settings that the reader itself works by, so the
+//! two cannot differ. A schema derived from the Rust types would know no units,
+//! defaults or rules between settings, which are in that table alone.
 
 use serde_json::{Map, Value as Json, json};
 use toml_edit::Value;

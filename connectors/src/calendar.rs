@@ -1,15 +1,17 @@
 //! Civil dates as days since 1970-01-01 and back, in the proleptic Gregorian
 //! calendar.
-//!
-//! The algorithm is that of Howard Hinnant's «chrono-compatible low-level date
-//! algorithms» (`days_from_civil`).
+
+use jiff::civil::Date;
 
 pub use tributary_operators::calendar::civil;
 use tributary_operators::record::Day;
 
+/// The first day of Unix time.
+const EPOCH: Date = Date::constant(1970, 1, 1);
+
 /// The day number of a civil date, days since 1970-01-01; `None` if the date
-/// does not exist, such as February 29 of a common year. `month` and
-/// `day_of_month` count from 1.
+/// does not exist, such as February 29 of a common year, or if its year lies
+/// outside of -9999 to 9999. `month` and `day_of_month` count from 1.
 ///
 /// ```
 /// use tributary_connectors::calendar::day;
@@ -19,26 +21,10 @@ use tributary_operators::record::Day;
 /// assert_eq!(day(2023, 2, 29), None);
 /// ```
 pub fn day(year: i32, month: u32, day_of_month: u32) -> Option<Day> {
-    if !(1..=12).contains(&month) || day_of_month == 0 || day_of_month > length(year, month) {
-        return None;
-    }
-    let year = i64::from(year) - i64::from(month <= 2);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let shifted = i64::from((month + 9) % 12);
-    let day_of_year = (153 * shifted + 2) / 5 + i64::from(day_of_month) - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    i32::try_from(era * 146_097 + day_of_era - 719_468).ok()
-}
-
-/// The number of days of a month.
-fn length(year: i32, month: u32) -> u32 {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    match month {
-        2 => 28 + u32::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+    let year = i16::try_from(year).ok()?;
+    let (month, of_month) = (i8::try_from(month).ok()?, i8::try_from(day_of_month).ok()?);
+    let date = Date::new(year, month, of_month).ok()?;
+    Some(EPOCH.until(date).ok()?.get_days())
 }
 
 #[cfg(test)]

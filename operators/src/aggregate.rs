@@ -4,14 +4,9 @@
 //! and summed per epoch and worker. The key also names parts that are never published by themselves: the transitions of the
 //! Markov chains, which are sums too and are solved only on release, and the contributors of takings that the gate needs.
 
-use std::collections::BTreeSet;
-
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::cell::{CellKey, Credited, Month, MonthGroup};
-use crate::record::BrandId;
-use crate::settings::Settings;
 
 /// The difference that a change makes to a cell: up to five values in the order of
 /// [`crate::cell::Family::values`], the contributors that the release gate counts, and who they are in 128 bits.
@@ -19,12 +14,12 @@ use crate::settings::Settings;
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Aggregate {
-    /// The values.
+    /// The values, zero beyond those of the family.
     pub values: [i128; 5],
-    /// Distinct persons plus records without identifier.
+    /// The number of contributors: distinct persons, and records without a person.
     pub contributors: i64,
-    /// Whose contribution changed, in whatever direction: a bit a contributor, of 128 by hash. Two may share a
-    /// bit, so that the bits are no more than the contributors.
+    /// The contributors whose contribution changed, in either direction, as a set of 128 bits by hash. Two contributors may share
+    /// a bit, so the number of bits is at most the number of contributors.
     pub changed: u128,
 }
 
@@ -64,66 +59,5 @@ impl Aggregate {
     /// Whether values and contributors are zero, regardless of changes.
     pub fn is_zero(&self) -> bool {
         self.values == [0; 5] && self.contributors == 0
-    }
-}
-
-/// How many cells of a contributor have room that is kept for the next one.
-const ROOM: usize = 256;
-
-/// Sums the differences of one epoch before they are sent. A contribution that is retracted and inserted again within
-/// an epoch is no change of its contributor, whoever else changes the cell, on any worker.
-#[derive(Default)]
-pub struct DeltaBuffer {
-    sums: FxHashMap<CellKey, Aggregate>,
-    /// The differences of the current contributor.
-    own: FxHashMap<CellKey, Aggregate>,
-    /// How many cells the last epoch had, for which room is made at once.
-    last: usize,
-    /// The brands whose months are released by the ladder.
-    ladders: BTreeSet<BrandId>,
-}
-
-impl DeltaBuffer {
-    /// A buffer for some brands.
-    pub fn new(settings: &Settings) -> DeltaBuffer {
-        let brands = settings.brands.iter();
-        let ladders = brands.filter(|(_, of)| of.has_ladder()).map(|(id, _)| *id);
-        DeltaBuffer {
-            ladders: ladders.collect(),
-            ..DeltaBuffer::default()
-        }
-    }
-
-    /// Whether the months of a brand are released by the ladder, which takes conversions as [`CellKey::Sale`].
-    pub fn has_ladder(&self, brand: BrandId) -> bool {
-        self.ladders.contains(&brand)
-    }
-
-    /// Adds `count` times the sums to a cell.
-    pub fn add(&mut self, key: CellKey, sums: Aggregate, count: i64) {
-        self.own.entry(key).or_default().add(&sums, count);
-    }
-
-    /// Ends the current contributor.
-    pub fn end_contributor(&mut self) {
-        if self.sums.capacity() == 0 && !self.own.is_empty() {
-            self.sums.reserve(self.last);
-        }
-        for (key, sums) in self.own.drain().filter(|(_, sums)| !sums.is_zero()) {
-            self.sums.entry(key).or_default().add(&sums, 1);
-        }
-        // To empty a map costs as much as it has room for, so that nobody pays for a large contributor before them.
-        if self.own.capacity() > ROOM {
-            self.own = FxHashMap::default();
-        }
-    }
-
-    /// Takes the changes. Releases the buffer, whose memory the operators downstream may need.
-    pub fn drain(&mut self) -> impl Iterator<Item = (CellKey, Aggregate)> + use<> {
-        self.end_contributor();
-        let sums = std::mem::take(&mut self.sums);
-        self.last = sums.len();
-        let sums = sums.into_iter();
-        sums.filter(|(_, sums)| !sums.is_zero() || sums.changed != 0)
     }
 }

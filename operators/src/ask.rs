@@ -1,14 +1,16 @@
 //! Questions to the running dataflow, and their answers.
 //!
 //! A question enters like any other input. Every operator that knows a part of the answer emits it at the end of the epoch,
-//! and the parts travel to the worker that asked. So an answer is exact for one epoch, on any number of processes, without a
-//! lock.
+//! and the parts travel to the worker that asked ([`crate::engine::QueryOperator`]). So an answer is exact for one epoch, on
+//! any number of processes, without a lock. A question about records first goes to the identifiers that it names, and from
+//! there to the identifier sets that contain them. Labels in replies receive their names last, from the worker that asked.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cell::{Cell, Family};
+use crate::engine::{self, Query, broadcast};
 use crate::facts::Conversion;
 use crate::horizons::{Category, Horizons};
 use crate::identity::components::Person;
@@ -119,6 +121,23 @@ impl ConversionGroup {
     }
 }
 
+/// The operator that a question is sent to first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Respondent {
+    /// [`crate::consent_state`], which passes it to [`crate::policy_filter`] for each identifier set.
+    ConsentState,
+    /// [`crate::policy_filter`].
+    PolicyFilter,
+    /// [`crate::sessionize`].
+    Sessionize,
+    /// [`crate::identity::graph`].
+    Graph,
+    /// [`crate::person`].
+    Persons,
+    /// [`crate::cells`].
+    Cells,
+}
+
 impl Question {
     /// The brand of the question.
     pub fn brand(&self) -> BrandId {
@@ -133,42 +152,40 @@ impl Question {
             | Question::ActiveSince { brand, .. } => *brand,
         }
     }
-}
 
-/// A question with its sender and receiver.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct RoutedQuestion {
-    /// The worker that asked.
-    pub asker: u64,
-    /// The worker that answers, for questions to all workers.
-    pub target: u64,
-    /// The number that the asking worker gave the question.
-    pub number: u64,
-    /// The question.
-    pub question: Question,
-}
+    /// The operator that the question is sent to first.
+    pub fn respondent(&self) -> Respondent {
+        match self {
+            Question::Records { .. } | Question::ActiveSince { .. } => Respondent::ConsentState,
+            Question::Expired { .. } => Respondent::PolicyFilter,
+            Question::DeviceDays { .. } => Respondent::Sessionize,
+            Question::Link { .. } | Question::Members { .. } => Respondent::Graph,
+            Question::Paths { .. } => Respondent::Persons,
+            Question::Cells { .. } => Respondent::Cells,
+        }
+    }
 
-impl RoutedQuestion {
-    /// A part of the answer.
-    pub fn answer(&self, reply: Reply) -> Answer {
-        Answer {
-            asker: self.asker,
-            number: self.number,
-            reply,
+    /// The keys of the states that the question is sent to, as in [`Query::key`]: the identifiers, the brand of a graph, or
+    /// all of `peers` workers.
+    pub fn keys(&self, peers: u64) -> Vec<u128> {
+        match self {
+            Question::Records { naming, .. } | Question::ActiveSince { naming, .. } => {
+                naming.to_vec()
+            }
+            Question::Link { brand, .. } | Question::Members { brand, .. } => vec![brand.0.into()],
+            Question::Expired { .. }
+            | Question::DeviceDays { .. }
+            | Question::Paths { .. }
+            | Question::Cells { .. } => broadcast(peers, u128::from).collect(),
         }
     }
 }
 
+/// A question with its sender and the key of the state that answers it.
+pub type RoutedQuestion = Query<Question>;
+
 /// A part of an answer, addressed to the worker that asked.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Answer {
-    /// The worker that asked.
-    pub asker: u64,
-    /// The number that this worker gave the question.
-    pub number: u64,
-    /// The part.
-    pub reply: Reply,
-}
+pub type Answer = engine::Answer<Reply>;
 
 /// The content of a part of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

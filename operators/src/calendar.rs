@@ -4,6 +4,10 @@
 //! count years from March, so that a leap day is the last day of its year, and eras of 400 years,
 //! that is 146,097 days. A [`Day`] counts days from 1970-01-01, a [`Month`] counts months from
 //! January of the year 0. Both are days of the brand's time zone: connectors convert from UTC.
+//!
+//! They are total: a calendar library ends at some year (`jiff` at 9999), after which a day would
+//! have no month, and this crate would depend on clocks and time zones for the sake of two
+//! divisions.
 
 use crate::aggregate::Month;
 use crate::record::Day;

@@ -1,4 +1,4 @@
-//! Consent counts: how many identifiers allow each use, for whoever maintains the consent dialog.
+//! Consent counts: how many identifiers allow each use, for the team that maintains the consent dialog.
 //!
 //! Such a count changes with the decision of a single person, so it is published with the care of the release gate
 //! (invariant I6): a use is published only if at least `k` identifiers allow it and `k` refuse it, and the published counts
@@ -23,16 +23,17 @@ use crate::stats::Stats;
 /// Counts of a brand's identifiers by allowed use, or a change of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConsentDelta {
-    /// Identifiers with a consent statement.
+    /// The number of identifiers with a consent statement.
     stated: i64,
-    /// Identifiers that allow each use.
+    /// The number of identifiers that allow each use, in the order of [`Use::ALL`]. The others with a statement refuse it.
     allowed: [i64; Use::ALL.len()],
-    /// The identifiers that changed, as a 128-bit set by hash.
+    /// The identifiers that changed, as a set of 128 bits by hash. Two identifiers may share a bit, so the number of bits is at most
+    /// the number of identifiers.
     changed: u128,
 }
 
 impl ConsentDelta {
-    /// Records that the allowed uses of an identifier changed in an epoch.
+    /// Adds the change of the allowed uses of an identifier in an epoch; `None` without a consent statement.
     pub fn change(&mut self, id: Pseudonym, was: Option<AllowedUses>, is: Option<AllowedUses>) {
         if was == is {
             return;
@@ -47,6 +48,7 @@ impl ConsentDelta {
         }
     }
 
+    /// Adds `times` a change of the counts. Whoever changed stays among the changed.
     fn add(&mut self, other: &ConsentDelta, times: i64) {
         self.stated += other.stated * times;
         for (allowed, other) in self.allowed.iter_mut().zip(&other.allowed) {
@@ -60,6 +62,7 @@ impl ConsentDelta {
 pub struct ConsentCounts {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
+    /// The counts of each brand, and who changed since they were last published.
     brands: BTreeMap<BrandId, ConsentDelta>,
 }
 
@@ -73,7 +76,8 @@ impl ConsentCounts {
         }
     }
 
-    /// Publishes the counts that pass the thresholds.
+    /// Publishes the counts of each brand with at least `k_delta` changed identifiers, as far as `k` identifiers allow a use
+    /// and `k` refuse it.
     fn publish(&mut self) {
         for (brand, counts) in &mut self.brands {
             let Some(settings) = self.settings.brands.get(brand) else {
@@ -102,6 +106,7 @@ impl KeyedOperator for ConsentCounts {
     type Out = Infallible;
     const NAME: &'static str = "ConsentCounts";
 
+    /// By the brand, because the thresholds apply to its totals.
     fn route((brand, _): &(BrandId, ConsentDelta)) -> u64 {
         brand.0
     }

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::RoutedQuestion;
+use crate::ask::{Question, RoutedQuestion};
 use crate::consent_counts::ConsentDelta;
-use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, QueryOperator, State, emit_change};
 use crate::policy::{Policy, Statement};
 use crate::record::{BrandId, Pseudonym};
 use crate::small_map::{Bag, SmallMap};
@@ -24,12 +24,11 @@ use crate::statement_order::StatementOrder;
 /// The input of [`ConsentState`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ConsentStateIn {
-    /// A statement about an identifier, with its time in Unix milliseconds.
+    /// A statement about an identifier, with its time in Unix milliseconds. Statements are a multiset: two records may state the
+    /// same.
     Statement(BrandId, Pseudonym, i64, Statement),
     /// A worker holds records with an identifier set (its key) that contains the identifier.
     Named(BrandId, Pseudonym, u128),
-    /// A question for the records that contain the identifier.
-    Ask(RoutedQuestion, Pseudonym),
 }
 
 /// The output of [`ConsentState`].
@@ -37,8 +36,6 @@ pub enum ConsentStateIn {
 pub enum ConsentStateOut {
     /// The policy of one member of an identifier set.
     Policy(BrandId, u128, Pseudonym, Policy),
-    /// A question for the records of an identifier set.
-    Ask(RoutedQuestion, u128),
     /// The change of the counts of a brand's identifiers by allowed use.
     Allowed(BrandId, ConsentDelta),
 }
@@ -54,16 +51,70 @@ struct SubjectState {
     policy: Policy,
 }
 
+impl State for SubjectState {
+    fn is_empty(&self) -> bool {
+        self.statement.is_none() && self.sets.is_empty()
+    }
+}
+
+impl SubjectState {
+    /// Applies the changes of one epoch, and emits the policy of the identifier for each set that is affected.
+    fn amend(
+        &mut self,
+        (brand, id): (BrandId, Pseudonym),
+        changes: Changes,
+        out: &mut Vec<(ConsentStateOut, Diff)>,
+    ) {
+        let was = self.policy;
+        if !changes.statements.is_empty() {
+            let order = self.statement.get_or_insert_default();
+            for ((ts, statement), diff) in changes.statements {
+                order.add(ts, statement, diff);
+            }
+            self.policy = order.policy();
+            if order.is_empty() {
+                self.statement = None;
+            }
+        }
+        let is = self.policy;
+        let mut touched: SmallMap<u128, bool> = SmallMap::default();
+        for (set, diff) in changes.sets {
+            if touched.get(&set).is_none() {
+                touched.insert(set, self.sets.get(&set).is_some());
+            }
+            self.sets.add(set, diff);
+        }
+        let mut emit = |set, was: Option<Policy>, is: Option<Policy>| {
+            let shown = |policy: &Policy| *policy != Policy::default();
+            let row = |policy| ConsentStateOut::Policy(brand, set, id, policy);
+            emit_change(was.filter(shown), is.filter(shown), row, out);
+        };
+        for (set, had) in touched.iter() {
+            let has = self.sets.get(set).is_some();
+            emit(*set, had.then_some(was), has.then_some(is));
+        }
+        if was != is {
+            let others = self.sets.iter().map(|(set, _)| *set);
+            for set in others.filter(|set| touched.get(set).is_none()) {
+                emit(set, Some(was), Some(is));
+            }
+        }
+    }
+}
+
 /// The operator. State: every identifier that a record or a statement contains.
 #[derive(Default)]
 pub struct ConsentState {
-    subjects: FxHashMap<(BrandId, Pseudonym), SubjectState>,
+    /// The state of each identifier.
+    subjects: KeyedState<(BrandId, Pseudonym), SubjectState>,
 }
 
 /// The updates of one identifier in one epoch.
 #[derive(Default)]
 struct Changes {
-    statement: Vec<((i64, Statement), Diff)>,
+    /// Statements with their times in Unix milliseconds.
+    statements: Vec<((i64, Statement), Diff)>,
+    /// The keys of identifier sets that contain the identifier.
     sets: Vec<(u128, Diff)>,
 }
 
@@ -72,11 +123,10 @@ impl KeyedOperator for ConsentState {
     type Out = ConsentStateOut;
     const NAME: &'static str = "ConsentState";
 
+    /// By the identifier, so that all statements about it and all of its sets are on one worker.
     fn route(update: &ConsentStateIn) -> u64 {
         match update {
-            ConsentStateIn::Statement(_, id, ..)
-            | ConsentStateIn::Named(_, id, _)
-            | ConsentStateIn::Ask(_, id) => *id as u64,
+            ConsentStateIn::Statement(_, id, ..) | ConsentStateIn::Named(_, id, _) => *id as u64,
         }
     }
 
@@ -91,81 +141,44 @@ impl KeyedOperator for ConsentState {
         out: &mut Vec<(ConsentStateOut, Diff)>,
     ) {
         let mut changes: FxHashMap<(BrandId, Pseudonym), Changes> = FxHashMap::default();
-        let mut questions = Vec::new();
         for (update, diff) in updates {
             match update {
                 ConsentStateIn::Statement(brand, id, ts, statement) => {
                     let changes = changes.entry((brand, id)).or_default();
-                    changes.statement.push(((ts, statement), diff));
+                    changes.statements.push(((ts, statement), diff));
                 }
                 ConsentStateIn::Named(brand, id, set) => {
                     let changes = changes.entry((brand, id)).or_default();
                     changes.sets.push((set, diff));
                 }
-                ConsentStateIn::Ask(asked, id) => questions.push((asked, id)),
             }
         }
         let mut allowed: BTreeMap<BrandId, ConsentDelta> = BTreeMap::new();
         for (key, changes) in changes {
-            let (brand, id) = key;
-            let subject = self.subjects.entry(key).or_default();
-            let was = subject.policy;
-            if !changes.statement.is_empty() {
-                let order = subject.statement.get_or_insert_default();
-                for ((ts, statement), diff) in changes.statement {
-                    order.add(ts, statement, diff);
-                }
-                subject.policy = order.policy();
-                if order.is_empty() {
-                    subject.statement = None;
-                }
+            self.subjects.amend(key, |subject| {
+                let was = subject.policy.allowed;
+                subject.amend(key, changes, out);
                 let is = subject.policy.allowed;
-                let counts = allowed.entry(brand).or_default();
-                counts.change(id, was.allowed, is);
-            }
-            let is = subject.policy;
-            let mut tell = |set, policy, diff| {
-                if policy != Policy::default() {
-                    out.push((ConsentStateOut::Policy(brand, set, id, policy), diff));
+                if was != is {
+                    let counts = allowed.entry(key.0).or_default();
+                    counts.change(key.1, was, is);
                 }
-            };
-            if was != is {
-                for (set, _) in subject.sets.iter() {
-                    tell(*set, was, -1);
-                }
-            }
-            let mut before: SmallMap<u128, bool> = SmallMap::default();
-            for (set, diff) in changes.sets {
-                if before.get(&set).is_none() {
-                    before.insert(set, subject.sets.get(&set).is_some());
-                }
-                subject.sets.add(set, diff);
-            }
-            if was != is {
-                for (set, _) in subject.sets.iter() {
-                    tell(*set, is, 1);
-                }
-            } else {
-                for (set, named) in before.iter() {
-                    let names = subject.sets.get(set).is_some();
-                    if *named != names {
-                        tell(*set, is, if names { 1 } else { -1 });
-                    }
-                }
-            }
-            if subject.statement.is_none() && subject.sets.is_empty() {
-                self.subjects.remove(&key);
-            }
+            });
         }
         let changed = allowed.into_iter();
         let changed = changed.filter(|(_, counts)| *counts != ConsentDelta::default());
         out.extend(changed.map(|(brand, counts)| (ConsentStateOut::Allowed(brand, counts), 1)));
-        for (asked, id) in questions {
-            let key = (asked.question.brand(), id);
-            let sets = self.subjects.get(&key).map(|subject| &subject.sets);
-            for (set, _) in sets.into_iter().flat_map(SmallMap::iter) {
-                out.push((ConsentStateOut::Ask(asked.clone(), *set), 1));
-            }
-        }
+    }
+}
+
+impl QueryOperator for ConsentState {
+    type Question = Question;
+    /// The same question, to an identifier set that contains the identifier.
+    type Reply = RoutedQuestion;
+
+    fn answer(&mut self, query: RoutedQuestion, replies: &mut Vec<RoutedQuestion>) {
+        let subject = self.subjects.get(&(query.question.brand(), query.key));
+        let sets = subject.into_iter().flat_map(|subject| subject.sets.iter());
+        replies.extend(sets.map(|(set, _)| query.redirect(*set, query.question.clone())));
     }
 }

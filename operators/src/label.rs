@@ -40,11 +40,11 @@ impl Label {
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Channel {
-    /// Where the contact came from, `google`.
+    /// The origin of the contact, for instance `google`.
     pub source: Label,
-    /// How it came, `cpc`.
+    /// The kind of the origin, for instance `cpc`.
     pub medium: Label,
-    /// Under which campaign.
+    /// The campaign.
     pub campaign: Label,
 }
 
@@ -83,7 +83,7 @@ impl Channel {
         Channel::of("other", "", "")
     }
 
-    /// Whether it stands for several channels whose campaigns are merged, `*`.
+    /// Whether this is the sum of several channels whose campaigns are merged, `*`.
     pub fn is_several(self) -> bool {
         self.campaign == Label::of("*")
     }
@@ -92,6 +92,7 @@ impl Channel {
 /// The names behind the labels of one brand.
 #[derive(Clone, Debug)]
 pub struct LabelNames {
+    /// The name of each label.
     words: FxHashMap<Label, Arc<str>>,
     collisions: u64,
 }

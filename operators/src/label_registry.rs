@@ -36,10 +36,12 @@ struct Holders {
 /// The label names of all brands on one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct LabelRegistry {
+    /// The names of each brand, shared with those who read them on other threads.
     brands: FxHashMap<BrandId, Arc<LabelNames>>,
     /// The names that every brand has.
     own: Arc<LabelNames>,
     own_labels: [Label; OWN_WORDS.len()],
+    /// The labels with announcements or uses.
     holders: FxHashMap<BrandLabel, Holders>,
     /// The labels that changed since the last check.
     touched: BTreeSet<BrandLabel>,
@@ -96,12 +98,14 @@ impl LabelRegistry {
         self.hold(of, |_| ());
     }
 
+    /// Adds a name, unless every brand has it.
     fn insert(&mut self, (brand, label): BrandLabel, word: Arc<str>) {
         if !self.is_own(label) {
             Arc::make_mut(self.brands.entry(brand).or_default()).insert(label, word);
         }
     }
 
+    /// Changes the announcements and uses of a label, and marks it for the next check.
     fn hold(&mut self, of: BrandLabel, change: impl FnOnce(&mut Holders)) {
         if !self.is_own(of.1) && !of.1.is_absent() {
             change(self.holders.entry(of).or_default());
@@ -109,6 +113,7 @@ impl LabelRegistry {
         }
     }
 
+    /// Whether every brand has the name of a label.
     fn is_own(&self, label: Label) -> bool {
         self.own_labels.contains(&label)
     }

@@ -1,7 +1,9 @@
 //! Label uses: which labels the records and pings of one worker use.
 //!
 //! Each operator that stores input counts the uses of its labels, and emits a change when a label comes into use or goes out
-//! of use: the output changes with the labels in use, not with every record.
+//! of use: the output changes with the labels in use, not with every record. A label that goes out of use and returns within
+//! an epoch is no change. The registries of all workers receive these changes, and drop a name that no worker uses
+//! ([`crate::label_registry`]).
 
 use rustc_hash::FxHashMap;
 
@@ -9,16 +11,17 @@ use crate::engine::Diff;
 use crate::label::Label;
 use crate::record::BrandId;
 
-/// The number of uses of each label.
+/// The number of uses of each label of each brand on this worker.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LabelUses {
+    /// The number of uses of each label.
     counts: FxHashMap<(BrandId, Label), i64>,
     /// The labels whose counts changed since the last drain, and whether they were in use then.
     changed: FxHashMap<(BrandId, Label), bool>,
 }
 
 impl LabelUses {
-    /// Adds or removes a use of a label.
+    /// Adds `diff` uses of a label. The absent label has no name and is not counted.
     pub(crate) fn add(&mut self, brand: BrandId, label: Label, diff: Diff) {
         if label.is_absent() {
             return;
@@ -47,7 +50,7 @@ impl LabelUses {
         changed
     }
 
-    /// The number of labels in use.
+    /// The number of labels in use, and of labels that went out of use since the last drain.
     pub(crate) fn len(&self) -> usize {
         self.counts.len()
     }

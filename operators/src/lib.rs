@@ -15,6 +15,7 @@ pub mod consent_counts;
 pub mod consent_state;
 pub mod currency;
 pub mod dataflow;
+mod delta_buffer;
 pub mod engine;
 pub mod event;
 pub mod facts;

@@ -3,6 +3,10 @@
 //! All records with one name meet here: the sales with that name and the refunds that refer to it, in any order of arrival.
 //! The output is the collection of counted sales, each with its net amount. Refunds are kept as sums, so that a record costs
 //! the same however many refunds or reports a sale has.
+//!
+//! Several orders with one `order_id` are one order that several systems reported; the earliest counts. A refund applies to the
+//! order with that `order_id`. If there is none, it applies to the sale of its own source, because stores and shops number
+//! their sales independently, and else to the earliest sale.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,14 +16,14 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::currency;
-use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated};
 use crate::facts::Conversion;
 use crate::label::Label;
 use crate::record::{BrandId, Currency, Day, IdSet, RefundAmount, SaleKind, SaleName};
 use crate::small_map::{Bag, SmallMap};
 use crate::stats::Stats;
 
-/// The name of a sale within a brand and kind, as a refund says it.
+/// The name by which a refund refers to a sale, within a brand and kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SaleKey {
     brand: BrandId,
@@ -27,15 +31,15 @@ pub struct SaleKey {
     name: SaleName,
 }
 
-/// A sale as the till or the shop reported it. The order decides which of several orders of one name
-/// counts: the earliest `(ts, id)`, then the source.
+/// A sale as a store or an online shop reported it. The derived order decides which of several orders with one name counts: the
+/// earliest `(ts, id)`, then the least source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Sale {
     /// Unix milliseconds.
     pub ts: i64,
-    /// The record's id.
+    /// The id of the record.
     pub id: Arc<str>,
-    /// The record's source.
+    /// The source of the record.
     pub source: Label,
     /// The day in the brand's zone.
     pub day: Day,
@@ -47,19 +51,20 @@ pub struct Sale {
     pub currency: Currency,
     /// The identifiers of the record.
     pub ids: IdSet,
-    /// Whether what led to it may be looked for in the web.
+    /// Whether the sale may be joined with web contacts.
     pub joins: bool,
 }
 
+/// A record under the name of a sale.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Entry {
-    /// A sale, and whether nothing but its source and id names it.
+    /// A sale, and whether only its source and id identify it.
     Sale(Sale, bool),
-    /// Money given back by a record of a source.
+    /// A refund by a record of a source.
     Refund(Label, RefundAmount),
 }
 
-/// A sale or refund under the name it belongs to.
+/// A sale or refund, with the name of the sale.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SaleUpdate {
     key: SaleKey,
@@ -84,6 +89,7 @@ impl SaleUpdate {
         SaleUpdate::under(brand, kind, name, Entry::Refund(source, amount))
     }
 
+    /// An update of a name.
     fn under(brand: BrandId, kind: SaleKind, name: SaleName, entry: Entry) -> SaleUpdate {
         let name = name.named();
         SaleUpdate {
@@ -104,35 +110,45 @@ pub struct NetSale {
     pub conversion: Conversion,
 }
 
-/// In what the refunds of a sum are counted.
+/// The unit of a sum of refunds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Unit {
-    /// Refunds of all that is left.
+    /// Refunds of all that is left; their sum is zero.
     All,
     /// Minor units of a currency.
     Minor(Currency),
-    /// Units of ten to the power of minus so many decimals, in the currency of the sale.
+    /// Units of ten to the power of minus this number, in the currency of the sale.
     Decimals(u8),
 }
 
-/// Refunds of one source in one unit.
+/// The refunds of one source in one unit.
 #[derive(Clone, Copy, Default)]
 struct Refunds {
+    /// The number of refunds.
     count: i64,
+    /// The sum of their amounts in the unit.
     sum: i128,
 }
 
-/// The sales and refunds of one name.
+/// The sales and refunds of one name: everything that determines the net amounts.
 #[derive(Default)]
 struct SaleBalance {
     /// The reports of the one order that has this name as its `order_id`.
     reports: Bag<Sale>,
-    /// The sales that are known by their source and id: one a source.
+    /// The sales that are identified by their source and id: at most one per source.
     own: Bag<Sale>,
+    /// The sums of refunds by source and unit.
     refunds: SmallMap<(Label, Unit), Refunds>,
 }
 
+impl State for SaleBalance {
+    fn is_empty(&self) -> bool {
+        self.reports.is_empty() && self.own.is_empty() && self.refunds.is_empty()
+    }
+}
+
 impl SaleBalance {
+    /// Inserts or retracts a record.
     fn change(&mut self, entry: &Entry, diff: Diff) {
         match entry {
             Entry::Sale(sale, false) => self.reports.add(sale.clone(), diff),
@@ -157,18 +173,12 @@ impl SaleBalance {
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.reports.is_empty() && self.own.is_empty() && self.refunds.is_empty()
-    }
-
-    /// The sales that count, with what is left of each. Several orders of one `order_id` are one order,
-    /// reported more than once. Returns how much was looked at.
+    /// Emits the sales that count with their net amounts, `diff` times. Returns the number of sales and sums of refunds that
+    /// were visited.
     fn net_sales(&self, key: SaleKey, diff: Diff, out: &mut Vec<(NetSale, Diff)>) -> u64 {
         let order = self.reports.iter().next().map(|(sale, _)| sale);
         let own = self.own.iter().map(|(sale, _)| sale);
         let counting: Vec<&Sale> = order.into_iter().chain(own).collect();
-        // A refund goes to the order that has the `order_id`. Without one it goes to the sale of its own
-        // source, since tills and shops number on their own, and else to the earliest.
         let mut firsts: FxHashMap<Label, usize> = FxHashMap::default();
         if order.is_none() {
             for (at, sale) in counting.iter().enumerate() {
@@ -212,9 +222,8 @@ impl SaleBalance {
     }
 }
 
-/// What is left of a sale, or nothing where it no longer counts. Refunds in another currency never
-/// apply, nor do those with more decimals than the sale's currency has. A sale of nothing counts until any
-/// refund applies.
+/// The net amount of a sale in minor units, or `None` if it no longer counts. Refunds in another currency do not apply, and
+/// neither do those with more decimals than the currency of the sale has. A sale of amount zero counts until a refund applies.
 fn left(sale: &Sale, refunds: &[(Unit, i128)]) -> Option<i64> {
     let decimals = currency::decimals(sale.currency).unwrap_or(0);
     let mut left = i128::from(sale.amount);
@@ -236,7 +245,7 @@ fn left(sale: &Sale, refunds: &[(Unit, i128)]) -> Option<i64> {
 /// The operator. State: one balance for each sale name.
 pub struct NetSales {
     stats: Rc<Stats>,
-    balances: FxHashMap<SaleKey, SaleBalance>,
+    balances: KeyedState<SaleKey, SaleBalance>,
 }
 
 impl NetSales {
@@ -244,7 +253,7 @@ impl NetSales {
     pub fn new(stats: Rc<Stats>) -> NetSales {
         NetSales {
             stats,
-            balances: FxHashMap::default(),
+            balances: KeyedState::default(),
         }
     }
 }
@@ -254,6 +263,7 @@ impl KeyedOperator for NetSales {
     type Out = NetSale;
     const NAME: &'static str = "NetSales";
 
+    /// By the name of the sale, which refunds share with it.
     fn route(update: &SaleUpdate) -> u64 {
         update.key.name.0 as u64
     }
@@ -270,22 +280,20 @@ impl KeyedOperator for NetSales {
     ) {
         consolidate(&mut updates);
         for updates in updates.chunk_by(|a, b| a.0.key == b.0.key) {
-            let key = updates[0].0.key;
-            let balance = self.balances.entry(key).or_default();
-            let from = out.len();
-            let mut steps = balance.net_sales(key, -1, out);
-            for (update, diff) in updates {
-                balance.change(&update.entry, *diff);
-                steps += 1;
-            }
-            steps += balance.net_sales(key, 1, out);
+            let Some((SaleUpdate { key, .. }, _)) = updates.first() else {
+                continue;
+            };
+            let steps = self.balances.amend(*key, |balance| {
+                emit_consolidated(out, |out| {
+                    let mut steps = balance.net_sales(*key, -1, out);
+                    for (update, diff) in updates {
+                        balance.change(&update.entry, *diff);
+                        steps += 1;
+                    }
+                    steps + balance.net_sales(*key, 1, out)
+                })
+            });
             self.stats.steps(steps);
-            if balance.is_empty() {
-                self.balances.remove(&key);
-            }
-            let mut changed = out.split_off(from);
-            consolidate(&mut changed);
-            out.append(&mut changed);
         }
     }
 }

@@ -56,21 +56,29 @@ impl ExpiredSet {
 /// expired, there is only one.
 pub struct RetentionQuery {
     brand: BrandId,
+    /// The retention horizon of each category.
     horizons: Horizons,
+    /// The question that awaits its answers.
     stage: Stage,
     /// Identifiers without recent interactions, whose persons may be inactive.
     quiet: Vec<Pseudonym>,
     /// The identifiers of inactive persons.
     idle: BTreeMap<Pseudonym, Person>,
+    /// The records that were found so far.
     expired_set: ExpiredSet,
 }
 
 /// The question that awaits its answers.
 enum Stage {
+    /// The records that expire by themselves, the expired cookies, and the candidates for inactive persons.
     Expired,
+    /// The records of the expired cookies.
     OfCookies,
+    /// All identifiers of the candidates.
     Members,
+    /// Which of these identifiers had an interaction recently.
     Recent,
+    /// The records of the persons that had none.
     OfPersons,
 }
 
@@ -137,6 +145,7 @@ impl RetentionQuery {
         self.expired_set
     }
 
+    /// Takes the expired records of all categories, and asks for the records of expired cookies.
     fn expired(&mut self, replies: Vec<Reply>) -> Option<Question> {
         let mut cookies = BTreeSet::new();
         for reply in replies {
@@ -165,6 +174,7 @@ impl RetentionQuery {
         })
     }
 
+    /// Asks which of the candidates had an interaction recently.
     fn ask_recent(&mut self) -> Option<Question> {
         self.stage = Stage::Recent;
         (!self.idle.is_empty()).then(|| Question::ActiveSince {
@@ -174,6 +184,7 @@ impl RetentionQuery {
         })
     }
 
+    /// Takes the records of inactive persons.
     fn of_persons(&mut self, replies: Vec<Reply>) {
         let mut persons: BTreeSet<Person> = BTreeSet::new();
         for reply in replies {
@@ -193,6 +204,7 @@ impl RetentionQuery {
         self.expired_set.persons = persons.len() as u64;
     }
 
+    /// The question for the records with some identifiers, if there are any.
     fn records_naming(&self, naming: Arc<[Pseudonym]>) -> Option<Question> {
         let brand = self.brand;
         (!naming.is_empty()).then_some(Question::Records { brand, naming })

@@ -1,15 +1,16 @@
 //! Routing: splits an admitted record into parts, each for the operator that it concerns.
 //!
-//! What a record says of its identifiers goes to the identity graph, a contact and a sale go to the person behind them,
-//! and what needs no person goes straight into the cells. A record that is no longer held, or counts for something else,
-//! takes the same ways with the opposite sign, so that nothing of it stays (invariant I1).
+//! The identifiers of a record go to the identity graph, a contact or sale goes to the person behind them, and what needs no
+//! person goes directly to the cells. A record that is retracted, or admitted for other uses, is split in the same way with the
+//! opposite sign, so that no part of it remains (invariant I1).
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, CellKey, Credited, DeltaBuffer, MonthGroup};
+use crate::aggregate::{Aggregate, CellKey, Credited, MonthGroup};
 use crate::attribution::Model;
 use crate::attribution::credit::CONVERSION;
 use crate::calendar::month;
+use crate::delta_buffer::DeltaBuffer;
 use crate::facts::{Contact, Conversion, Fact, IdSetUse};
 use crate::label::{Channel, Label};
 use crate::net_sales::{Sale, SaleUpdate};
@@ -17,20 +18,24 @@ use crate::policy::Admission;
 use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind};
 use crate::release::SaleRow;
 
-/// Where a part of a record goes.
+/// A part of an admitted record, named by its destination. A record has at most one part of each kind, except that its labels are
+/// counted apart from it: they are in use as long as the record is stored, admitted or not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Routed {
     /// To the identity graph.
     IdSetUse(IdSetUse),
-    /// To the person behind the set.
+    /// To the person of the identifier set.
     Fact(BrandId, IdSet, Fact),
-    /// To the settlement of sales and refunds.
+    /// To the balance of the sale and its refunds.
     Sale(SaleUpdate),
-    /// To the cells. Few of these leave, so that they may be large.
+    /// To the cells. Boxed, because it is rare and larger than the other parts.
     Sum(Box<(CellKey, Aggregate)>),
+    /// To the label registries of all workers: records on this worker use a label of a brand.
+    LabelUse(BrandId, Label),
 }
 
-/// Takes an admitted record, held (`diff` 1) or no longer held (`diff` -1), apart.
+/// Splits an admitted record that is inserted (`diff` 1) or retracted (`diff` -1). Appends its parts to `out`, and adds its
+/// contributions to cells that need no person to `deltas`.
 pub fn route(
     record: &Record,
     admitted: &Admission,
@@ -69,7 +74,7 @@ pub fn route(
         out.push((Routed::IdSetUse(mention), diff));
     }
     match *body {
-        // What is said about a record is no fact of its own.
+        // Statements and identifications are no facts.
         Body::Identify | Body::Consent { .. } | Body::Right { .. } => {}
         Body::Contact {
             kind,
@@ -78,7 +83,7 @@ pub fn route(
         } => {
             let mut counts = [0; 3];
             counts[kind as usize] = 1;
-            // Whoever is named is counted, and counts as changed, where the person is known.
+            // A person is counted as a contributor where the person is known.
             let mut sums = Aggregate::of(&counts);
             if ids.is_empty() {
                 sums = sums.with_contributors(1).changed_by(Label::of(&id).0);
@@ -143,35 +148,9 @@ pub fn route(
             amount,
             currency,
         } => {
-            if deltas.has_ladder(brand) {
-                let group = MonthGroup {
-                    brand,
-                    month: month(day),
-                    kind,
-                    currency,
-                };
-                let row = SaleRow::of_nobody(group, store, day, Label::of(&id).0, 0, amount);
-                return deltas.add(CellKey::sale(row), Aggregate::of(&[1]), diff);
-            }
-            let rung_up = takings(brand, kind, store, day, currency);
-            let sums = Aggregate::of(&[0, amount.into()])
-                .with_contributors(1)
-                .changed_by(Label::of(&id).0);
-            deltas.add(rung_up, sums, diff);
-            let nobodys = nobodys(brand, kind, store, day, currency);
-            deltas.add(nobodys, Aggregate::default().with_contributors(1), diff);
-            for model in Model::ALL {
-                let key = CellKey::Attribution {
-                    brand,
-                    model,
-                    channel: Channel::unattributed(),
-                    kind,
-                    store,
-                    day,
-                    currency,
-                };
-                deltas.add(key, sums, diff);
-            }
+            let sums = Aggregate::of(&[0, amount.into()]);
+            let sale_day = (brand, kind, store, day, currency);
+            count_unattributed(sale_day, [sums; 2], Label::of(&id).0, diff, deltas);
         }
         Body::Spend {
             platform,
@@ -196,8 +175,8 @@ pub fn route(
     }
 }
 
-/// Adds a fact that belongs to nobody to the cells that count it.
-pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut DeltaBuffer) {
+/// Adds a fact without a person to the cells that count it. The record itself is the contributor.
+pub fn count_anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut DeltaBuffer) {
     match fact {
         Fact::Contact(contact) => {
             let key = CellKey::CampaignDay {
@@ -222,42 +201,64 @@ pub fn anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut DeltaBuffe
                 name,
                 ..
             } = *conversion;
-            if deltas.has_ladder(brand) {
-                let group = MonthGroup {
-                    brand,
-                    month: month(day),
-                    kind,
-                    currency,
-                };
-                let row = SaleRow::of_nobody(group, store, day, name.0 as u64, 1, left);
-                return deltas.add(CellKey::sale(row), Aggregate::of(&[1]), diff);
-            }
-            let by_sale = |sums: Aggregate| sums.with_contributors(1).changed_by(name.0 as u64);
-            let rung_up = takings(brand, kind, store, day, currency);
-            deltas.add(rung_up, by_sale(Aggregate::of(&[1, left.into()])), diff);
-            let nobodys = nobodys(brand, kind, store, day, currency);
-            deltas.add(nobodys, Aggregate::default().with_contributors(1), diff);
-            for model in Model::ALL {
-                let key = CellKey::Attribution {
-                    brand,
-                    model,
-                    channel: Channel::unattributed(),
-                    kind,
-                    store,
-                    day,
-                    currency,
-                };
-                deltas.add(
-                    key,
-                    by_sale(Aggregate::of(&[CONVERSION, left.into()])),
-                    diff,
-                );
-            }
+            let sums = [1, CONVERSION].map(|count| Aggregate::of(&[count, left.into()]));
+            let sale_day = (brand, kind, store, day, currency);
+            count_unattributed(sale_day, sums, name.0 as u64, diff, deltas);
         }
     }
 }
 
-/// The cell that a sale or adjustment is rung up in.
+/// Adds a sale or adjustment without a person, by its sums in takings and in attribution, to the cells that count it. `who` is
+/// the hash that represents the record as a contributor.
+fn count_unattributed(
+    (brand, kind, store, day, currency): (BrandId, SaleKind, Label, Day, Currency),
+    [in_takings, in_attribution]: [Aggregate; 2],
+    who: u64,
+    diff: i64,
+    deltas: &mut DeltaBuffer,
+) {
+    if deltas.has_ladder(brand) {
+        let group = MonthGroup {
+            brand,
+            month: month(day),
+            kind,
+            currency,
+        };
+        let [conversions, value, ..] = in_takings.values.map(|value| value as i64);
+        let row = SaleRow::of_nobody(group, store, day, who, conversions, value);
+        return deltas.add(CellKey::sale(row), Aggregate::of(&[1]), diff);
+    }
+    let by_record = |sums: Aggregate| sums.with_contributors(1).changed_by(who);
+    let takings = takings(brand, kind, store, day, currency);
+    deltas.add(takings, by_record(in_takings), diff);
+    let taken = CellKey::Taken {
+        group: MonthGroup {
+            brand,
+            month: month(day),
+            kind,
+            currency,
+        },
+        store,
+        day,
+        credited: Credited::Nothing,
+        who: None,
+    };
+    deltas.add(taken, Aggregate::default().with_contributors(1), diff);
+    for model in Model::ALL {
+        let key = CellKey::Attribution {
+            brand,
+            model,
+            channel: Channel::unattributed(),
+            kind,
+            store,
+            day,
+            currency,
+        };
+        deltas.add(key, by_record(in_attribution), diff);
+    }
+}
+
+/// The cell of the takings that a sale or adjustment belongs to: those of a store and day, or of all orders of a day.
 pub fn takings(
     brand: BrandId,
     kind: SaleKind,
@@ -277,22 +278,5 @@ pub fn takings(
             day,
             currency,
         },
-    }
-}
-
-/// What of a month's takings belongs to nobody.
-fn nobodys(brand: BrandId, kind: SaleKind, store: Label, day: Day, currency: Currency) -> CellKey {
-    let group = MonthGroup {
-        brand,
-        month: month(day),
-        kind,
-        currency,
-    };
-    CellKey::Taken {
-        group,
-        store,
-        day,
-        credited: Credited::Nothing,
-        who: None,
     }
 }

@@ -1,16 +1,18 @@
-//! Runs: a sorted multiset in which nothing moves far.
+//! Runs: a sorted multiset with bounded cost per change.
 //!
-//! It is kept as runs of bounded length, mostly a single one. To add or take away an element moves what stands behind it
-//! in its run, never all that somebody has done.
+//! A sorted vector is the most compact form of a sorted multiset, but an insertion at its front moves all elements. Here the
+//! elements are in runs of bounded length, mostly a single one, so an insertion or removal moves at most one run and the list
+//! of runs. A run that overflows is split in the middle, or at its end if the elements arrive in order, which leaves full runs.
+//! The cost depends neither on who sends records nor on how many a person has.
 
-/// How many elements a run has at most.
+/// The largest number of elements in a run.
 const LONGEST: usize = 128;
 
 /// A sorted multiset.
 pub(crate) enum Runs<T> {
-    /// All in one run, which may be empty.
+    /// A single run, which may be empty.
     One(Vec<T>),
-    /// Several runs, none of them empty.
+    /// Two or more runs, none of them empty. All elements of a run precede those of the next.
     Many(Vec<Vec<T>>),
 }
 
@@ -21,6 +23,7 @@ impl<T> Default for Runs<T> {
 }
 
 impl<T> Runs<T> {
+    /// All runs, in order.
     fn runs(&self) -> &[Vec<T>] {
         match self {
             Runs::One(run) => std::slice::from_ref(run),
@@ -28,12 +31,12 @@ impl<T> Runs<T> {
         }
     }
 
-    /// Whether there is nothing in it.
+    /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         matches!(self, Runs::One(run) if run.is_empty())
     }
 
-    /// How many elements there are, counted run by run.
+    /// The number of elements. The cost grows with the number of runs.
     pub fn len(&self) -> usize {
         self.runs().iter().map(Vec::len).sum()
     }
@@ -53,7 +56,7 @@ impl<T> Runs<T> {
         self.runs().iter().flatten()
     }
 
-    /// Where the elements begin that do not stand before something: the run, and the place in it.
+    /// The position of the first element for which `is_before` does not hold: its run, and its index in the run.
     fn place(&self, is_before: impl Fn(&T) -> bool) -> (usize, usize) {
         let runs = self.runs();
         let run = runs.partition_point(|run| run.last().is_some_and(&is_before));
@@ -61,7 +64,7 @@ impl<T> Runs<T> {
         (run, within.unwrap_or(0))
     }
 
-    /// The elements that do not stand before something, ascending. Which do is a prefix.
+    /// The elements for which `is_before` does not hold, ascending. Those for which it holds must be a prefix.
     pub fn from(&self, is_before: impl Fn(&T) -> bool) -> impl Iterator<Item = &T> {
         let (run, at) = self.place(is_before);
         let runs = self.runs().get(run..).unwrap_or_default();
@@ -71,7 +74,7 @@ impl<T> Runs<T> {
         first.iter().chain(others.iter().flatten())
     }
 
-    /// The elements that stand before something, descending. Which do is a prefix.
+    /// The elements for which `is_before` holds, descending. They must be a prefix.
     pub fn before(&self, is_before: impl Fn(&T) -> bool) -> impl Iterator<Item = &T> {
         let (run, at) = self.place(is_before);
         let runs = self.runs();
@@ -83,7 +86,7 @@ impl<T> Runs<T> {
 }
 
 impl<T: Ord + Clone> Runs<T> {
-    /// Adds an element so many times, or takes it away. Returns how many others moved.
+    /// Changes the multiplicity of an element by `diff`. Returns the number of other elements and runs that moved in memory.
     pub fn amend(&mut self, element: &T, diff: i64) -> u64 {
         let mut moved = 0;
         for _ in 0..diff.unsigned_abs() {
@@ -96,8 +99,9 @@ impl<T: Ord + Clone> Runs<T> {
         moved
     }
 
+    /// Inserts an element at a position. Returns the number of elements and runs that moved.
     fn insert(&mut self, run: usize, at: usize, element: T) -> u64 {
-        // Behind all of them it is the end of the last run.
+        // A position behind all runs is the end of the last one.
         let (run, at) = match self.runs() {
             [others @ .., last] if run > others.len() => (others.len(), last.len()),
             _ => (run, at),
@@ -121,7 +125,7 @@ impl<T: Ord + Clone> Runs<T> {
         of.insert(at, element);
         let mut moved = of.len() - 1 - at;
         if of.len() > LONGEST {
-            // What comes in order leaves full runs behind.
+            // Elements that arrive in order leave full runs.
             let behind = of.split_off(if at == LONGEST { at } else { LONGEST / 2 });
             moved += behind.len() + all - run;
             runs.insert(run + 1, behind);
@@ -129,6 +133,7 @@ impl<T: Ord + Clone> Runs<T> {
         moved as u64
     }
 
+    /// Removes the element at a position. Returns the number of elements and runs that moved.
     fn remove(&mut self, run: usize, at: usize, element: &T) -> u64 {
         let of = match self {
             Runs::One(one) => Some(one),

@@ -17,11 +17,11 @@ use std::rc::Rc;
 use differential_dataflow::AsCollection;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use timely::dataflow::channels::pact::Exchange as ByTarget;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Inspect;
 use timely::dataflow::operators::generic::Operator;
-use timely::dataflow::operators::{Exchange, Inspect};
 
-use crate::engine::{Collection, Diff, Epoch};
+use crate::engine::{Collection, Diff, Epoch, broadcast, deliver};
 use crate::label::Label;
 use crate::record::{BrandId, Day, Pseudonym, Token};
 
@@ -40,6 +40,7 @@ impl Salt {
         &self.0
     }
 
+    /// A new random salt.
     fn draw() -> Salt {
         Salt(rand::random())
     }
@@ -78,39 +79,32 @@ impl std::fmt::Debug for Salt {
     }
 }
 
-/// The messages between the workers and the allocator. The first field of a message to or from one worker is its
-/// index.
+/// A message of a worker to the allocator. The first field of a message about one worker is its index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SaltMessage {
-    /// To the allocator: a worker requests the salt of a day.
+    /// A worker requests the salt of a day.
     Request(u64, BrandId, Day),
-    /// To the allocator: the salt of a day from before a restart.
+    /// The salt of a day from before a restart.
     Restored(BrandId, Day, Salt),
-    /// To the allocator: a worker has finished the days of a brand before the given one.
+    /// A worker has finished the days of a brand before the given one.
     Finished(u64, BrandId, Day),
-    /// To a worker: the salt of a day.
-    Salt(u64, BrandId, Day, Salt),
-    /// To a worker: delete the salts of a brand's days before the given one.
-    Forget(u64, BrandId, Day),
-    /// To the allocator: the days of a brand before the given one are settled and their totals durable.
+    /// The days of a brand before the given one are settled and their totals durable.
     Settled(BrandId, Day),
-    /// To a worker: the same as [`SaltMessage::Settled`].
-    SettledEverywhere(u64, BrandId, Day),
 }
 
-impl SaltMessage {
-    fn target(&self) -> u64 {
-        match self {
-            SaltMessage::Request(..)
-            | SaltMessage::Restored(..)
-            | SaltMessage::Finished(..)
-            | SaltMessage::Settled(..) => ALLOCATOR,
-            SaltMessage::Salt(target, ..)
-            | SaltMessage::Forget(target, ..)
-            | SaltMessage::SettledEverywhere(target, ..) => *target,
-        }
-    }
+/// A message of the allocator to a worker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum SaltUpdate {
+    /// The salt of a day.
+    Salt(BrandId, Day, Salt),
+    /// Delete the salts of a brand's days before the given one.
+    Forget(BrandId, Day),
+    /// The days of a brand before the given one are settled and their totals durable.
+    Settled(BrandId, Day),
 }
+
+/// A message to a worker, after the index of the worker.
+type ToWorker = (u64, SaltUpdate);
 
 /// The worker that draws the salts.
 const ALLOCATOR: u64 = 0;
@@ -118,10 +112,13 @@ const ALLOCATOR: u64 = 0;
 /// The salts known to one worker.
 #[derive(Debug, Default)]
 pub struct SaltCache {
+    /// The salts of the open days.
     salts: BTreeMap<(BrandId, Day), Salt>,
     /// The first open salt day of each brand.
     closed: BTreeMap<BrandId, Day>,
+    /// See [`SaltCache::take_forgotten`].
     forgotten: Vec<(BrandId, Day)>,
+    /// See [`SaltCache::take_settled`].
     settled: Vec<(BrandId, Day)>,
 }
 
@@ -165,11 +162,13 @@ impl SaltCache {
         std::mem::take(&mut self.settled)
     }
 
+    /// Closes the days of a brand before the given one.
     fn close(&mut self, brand: BrandId, before: Day) {
         let closed = self.closed.entry(brand).or_insert(before);
         *closed = (*closed).max(before);
     }
 
+    /// Deletes the salts of closed days.
     fn forget(&mut self, brand: BrandId, before: Day) {
         self.close(brand, before);
         self.salts
@@ -177,6 +176,7 @@ impl SaltCache {
         self.forgotten.push((brand, before));
     }
 
+    /// Records that the totals of closed days are durable.
     fn settle(&mut self, brand: BrandId, before: Day) {
         self.close(brand, before);
         self.settled.push((brand, before));
@@ -185,53 +185,52 @@ impl SaltCache {
 
 /// The allocator: the salts of the cluster, and the first unfinished day of each worker.
 struct SaltAllocator {
+    /// The salts of all open days that were requested.
     cache: SaltCache,
+    /// The first unfinished day of each brand on each worker.
     over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
+    /// The number of workers.
     peers: u64,
 }
 
 impl SaltAllocator {
-    fn handle(&mut self, message: SaltMessage, answer: &mut Vec<SaltMessage>) {
-        match message {
+    /// Handles a message and appends the messages to workers that follow from it.
+    fn handle(&mut self, message: SaltMessage, answers: &mut Vec<ToWorker>) {
+        let update = match message {
             // The requesting worker does not know yet that the day is closed.
             SaltMessage::Request(from, brand, day) if self.cache.is_closed(brand, day) => {
                 let before = self.cache.closed.get(&brand).copied().unwrap_or(day);
-                answer.push(SaltMessage::Forget(from, brand, before));
+                answers.push((from, SaltUpdate::Forget(brand, before)));
+                return;
             }
             // All workers need the salt: the pings of a token live on the worker that owns the token, and questions
             // name the device.
             SaltMessage::Request(_, brand, day) => {
                 let salt = self.cache.salts.entry((brand, day));
-                let salt = salt.or_insert_with(Salt::draw).clone();
-                let tell = |to| SaltMessage::Salt(to, brand, day, salt.clone());
-                answer.extend((0..self.peers).map(tell));
+                SaltUpdate::Salt(brand, day, salt.or_insert_with(Salt::draw).clone())
             }
             SaltMessage::Restored(brand, day, salt) => {
                 let salt = self.cache.salts.entry((brand, day)).or_insert(salt);
-                let tell = |to| SaltMessage::Salt(to, brand, day, salt.clone());
-                answer.extend((0..self.peers).map(tell));
+                SaltUpdate::Salt(brand, day, salt.clone())
             }
             SaltMessage::Finished(from, brand, before) => {
                 let over = self.over.entry(brand).or_default();
                 let day = over.entry(from).or_insert(before);
                 *day = (*day).max(before);
-                if over.len() as u64 == self.peers
-                    && let Some(first) = over.values().min().copied()
-                {
-                    self.cache.forget(brand, first);
-                    self.cache.take_forgotten();
-                    answer.extend((0..self.peers).map(|to| SaltMessage::Forget(to, brand, first)));
-                }
+                let all = over.len() as u64 == self.peers;
+                let Some(first) = over.values().min().copied().filter(|_| all) else {
+                    return;
+                };
+                self.cache.forget(brand, first);
+                self.cache.take_forgotten();
+                SaltUpdate::Forget(brand, first)
             }
             SaltMessage::Settled(brand, before) => {
                 self.cache.close(brand, before);
-                let tell = |to| SaltMessage::SettledEverywhere(to, brand, before);
-                answer.extend((0..self.peers).map(tell));
+                SaltUpdate::Settled(brand, before)
             }
-            SaltMessage::Salt(..)
-            | SaltMessage::Forget(..)
-            | SaltMessage::SettledEverywhere(..) => {}
-        }
+        };
+        answers.extend(broadcast(self.peers, |target| (target, update.clone())));
     }
 }
 
@@ -242,15 +241,15 @@ pub const RESTORE_DONE: Epoch = 1;
 /// Runs the allocator and applies its answers to the cache of this worker. Messages have a logical time of their own,
 /// one per message, and are handled on arrival, so that a worker may request a salt within an epoch. Until all
 /// workers have reached [`RESTORE_DONE`] a salt from before a restart may still arrive, so requests wait.
-pub fn distribute_salts<'scope>(
-    messages: Collection<'scope, SaltMessage>,
+pub fn distribute_salts(
+    messages: Collection<'_, SaltMessage>,
     peers: u64,
     cache: Rc<RefCell<SaltCache>>,
-) -> Collection<'scope, SaltMessage> {
-    let to_target = ByTarget::new(|message: &(SaltMessage, Epoch, Diff)| message.0.target());
+) {
+    let to_allocator = Exchange::new(|_: &(SaltMessage, Epoch, Diff)| ALLOCATOR);
     let answers = messages
         .inner
-        .unary_frontier(to_target, "SaltAllocator", |_capability, _info| {
+        .unary_frontier(to_allocator, "SaltAllocator", |_capability, _info| {
             let mut allocator = SaltAllocator {
                 cache: SaltCache::default(),
                 over: FxHashMap::default(),
@@ -287,18 +286,14 @@ pub fn distribute_salts<'scope>(
             }
         })
         .container::<Vec<_>>();
-    answers
-        .exchange(|message: &(SaltMessage, Epoch, Diff)| message.0.target())
-        .inspect(move |(message, _, _)| match message.clone() {
-            SaltMessage::Salt(_, brand, day, salt) => cache.borrow_mut().enter(brand, day, salt),
-            SaltMessage::Forget(_, brand, before) => cache.borrow_mut().forget(brand, before),
-            SaltMessage::SettledEverywhere(_, brand, before) => {
-                cache.borrow_mut().settle(brand, before)
+    deliver(answers.as_collection(), |(target, _)| *target)
+        .inner
+        .inspect(move |((_, update), _, _)| {
+            let mut cache = cache.borrow_mut();
+            match update.clone() {
+                SaltUpdate::Salt(brand, day, salt) => cache.enter(brand, day, salt),
+                SaltUpdate::Forget(brand, before) => cache.forget(brand, before),
+                SaltUpdate::Settled(brand, before) => cache.settle(brand, before),
             }
-            SaltMessage::Request(..)
-            | SaltMessage::Restored(..)
-            | SaltMessage::Finished(..)
-            | SaltMessage::Settled(..) => {}
-        })
-        .as_collection()
+        });
 }

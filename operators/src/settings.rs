@@ -1,4 +1,8 @@
-//! What a brand may choose about the meaning of its numbers, as plain integers.
+//! Settings: what a brand chooses about the meaning of its numbers, as plain integers.
+//!
+//! The settings are fixed for the life of a dataflow, and equal on all workers: every result is a function of them and of the
+//! records. The configuration file is read and validated elsewhere; the values here are within the limits that the comments
+//! state. Times are milliseconds and amounts minor units, unless stated otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,12 +15,12 @@ use crate::record::{BrandId, Day, IdKind, TouchKind};
 /// The settings of every brand.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// One entry a brand. What belongs to no brand of these is dropped.
+    /// The settings by brand. Records of other brands are ignored.
     pub brands: BTreeMap<BrandId, BrandSettings>,
 }
 
 impl Settings {
-    /// The settings of these brands, each under the hash of its name.
+    /// The settings of some brands, each under the hash of its name.
     pub fn new(brands: impl IntoIterator<Item = BrandSettings>) -> Settings {
         let brands = brands.into_iter();
         Settings {
@@ -25,7 +29,7 @@ impl Settings {
     }
 }
 
-/// Which grains the cells of conversions are published in, if a threshold hides anything.
+/// The grains in which the cells of conversions are published, if a threshold hides anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ladder {
     /// Store, day and channel, and what is hidden of a day in a cell of its own.
@@ -35,12 +39,12 @@ pub enum Ladder {
     Month,
 }
 
-/// The offsets of a time zone from UTC, as the times at which they begin.
+/// The offsets of a time zone from UTC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UtcOffsets {
-    /// The offset before all changes, seconds.
+    /// The offset before all changes, seconds east of UTC.
     pub first: i32,
-    /// The time of each change, Unix seconds, ascending, and the offset from then on, seconds.
+    /// The time of each change, Unix seconds, ascending, and the offset from then on, seconds east of UTC.
     pub changes: Arc<[(i64, i32)]>,
 }
 
@@ -58,78 +62,79 @@ impl UtcOffsets {
     }
 }
 
-/// The settings of one brand. The defaults are the specification's.
+/// The settings of one brand. The defaults are those of the specification.
 #[derive(Clone, Debug)]
 pub struct BrandSettings {
-    /// The brand's name in the output.
+    /// The name of the brand in the output.
     pub name: Arc<str>,
-    /// Hub guard: how many distinct other values an identifier may share records with, by
-    /// [`IdKind`] in the order of [`IdKind::ALL`].
+    /// Hub guard: the largest number of distinct other values that may occur with an identifier in its records, by [`IdKind`]
+    /// in the order of [`IdKind::ALL`]. An identifier with more is a hub and links nothing.
     pub max_degree: [u32; 7],
-    /// How long a record links identifiers of a kind, milliseconds, by [`IdKind`] in the order of [`IdKind::ALL`]; for
-    /// as long as it is held where there is none.
+    /// How long a record links identifiers of a kind, milliseconds, by [`IdKind`] in the order of [`IdKind::ALL`]; `None` for
+    /// as long as the record is stored.
     pub link_ttl: [Option<i64>; 7],
-    /// Size guard: how many identifiers a person may have.
+    /// Size guard: the largest number of identifiers of a person whose conversions are attributed.
     pub max_identifiers: u32,
-    /// How long a click counts, milliseconds.
+    /// The attribution window of a click, milliseconds.
     pub click_window: i64,
-    /// How long a view counts, milliseconds.
+    /// The attribution window of a page view, milliseconds.
     pub view_window: i64,
-    /// How long an impression counts, milliseconds.
+    /// The attribution window of an impression, milliseconds.
     pub impression_window: i64,
-    /// The newest touches that make a path.
+    /// The largest number of touches in a path, positive; the newest count.
     pub max_path: usize,
-    /// The channels of a month that Markov's chain tells apart, positive; the smallest of more go up.
+    /// The largest number of channels in the Markov chain of a month, positive. If there are more, the smallest are merged into
+    /// larger ones.
     pub max_channels: usize,
-    /// The half-life of `time_decay`, milliseconds, positive.
+    /// The half-life of the model `time_decay`, milliseconds, positive.
     pub half_life: i64,
-    /// The weights of `position`: first, middle, last.
+    /// The weights of the model `position`: first, middle and last touch.
     pub position: [u32; 3],
-    /// The sources whose records rest on consent: without a statement about a record nothing is allowed with it.
-    /// Where a source rests on another basis, everything is that no statement refuses.
+    /// The sources whose records require consent: without a consent statement no use of a record is allowed. For other sources
+    /// every use is allowed that no statement refuses.
     pub on_consent: BTreeSet<Label>,
-    /// The weakest signal that is inside the store, dBm.
+    /// The signal strength from which on a device is inside the store, dBm.
     pub min_rssi: i8,
-    /// The shortest visit, seconds.
+    /// The shortest dwell of a visit, seconds.
     pub min_dwell: i64,
-    /// The longest presence in a store and day that is not staff or a fixture, seconds.
+    /// The longest presence in a store and day, seconds. Devices with a longer one are staff or fixtures and do not count.
     pub max_presence: i64,
-    /// How many devices of a store and day count, and how many random ones, positive.
+    /// The largest number of devices that count in a store and day, and of devices with random addresses, positive.
     pub max_devices: usize,
-    /// Contributors behind a released cell.
+    /// The smallest number of contributors of a released cell (k-anonymity threshold).
     pub k: u64,
-    /// Contributors behind a released cell of pure traffic counts.
+    /// The smallest number of contributors of a released cell that counts traffic only.
     pub k_traffic: u64,
     /// The grains of conversions.
     pub ladder: Ladder,
-    /// The share of a cell that one contributor may hold, percent; 100 turns the check off.
+    /// The largest share of a cell's value that one contributor may hold, percent; 100 turns the check off.
     pub dominance: u64,
     /// The brand's time zone, which says when a day is finished.
     pub utc_offsets: UtcOffsets,
-    /// Contributors whose change a released cell gathers before its value changes; the smaller of 10 and `k` where
-    /// none is given. Up to 1, every release tells what changed.
+    /// The smallest number of contributors that must change a released cell before its published value changes; `None` for the
+    /// smaller of 10 and `k`. With 0 or 1, every release publishes every change.
     pub k_delta: Option<u64>,
-    /// How often what could not gather enough changes leaves together with the others, milliseconds.
+    /// The interval of batches, in which changes with too few contributors are published together, milliseconds.
     pub max_hold: i64,
-    /// The age from which a day is corrected in batches only, milliseconds.
+    /// The age from which on a day is changed only in batches, milliseconds.
     pub freeze_after: i64,
-    /// How often such a batch leaves, milliseconds.
+    /// The interval of batches of such days, milliseconds.
     pub freeze_batch: i64,
-    /// Noise on what leaves; off where there is none.
+    /// The noise on published values, if any.
     pub noise: Option<Noise>,
 }
 
-/// Noise on what leaves: its budget, and the most that one person is taken to move. What it promises stands in
-/// `cells/noise.rs`. Debug output does not show the key.
+/// The noise on published values: its privacy budget, and the assumed bounds on the contribution of one person. `cells/noise.rs`
+/// states the guarantee. Debug output does not show the key.
 #[derive(Clone)]
 pub struct Noise {
-    /// What the noise is drawn from, for good: another key is other noise.
+    /// The key of the pseudorandom function that draws the noise. With another key all noise is drawn anew.
     pub key: Zeroizing<[u8; 32]>,
-    /// The budget of a day, thousandths, positive.
+    /// The privacy budget (epsilon) of a day, in thousandths, positive.
     pub epsilon: u64,
-    /// The most that one person moves any count of a day, positive.
+    /// The largest contribution of one person to any count of a day, positive.
     pub count: u64,
-    /// The most that one person moves any value of a day, minor units, positive.
+    /// The largest contribution of one person to any amount of a day, minor units, positive.
     pub money: u64,
 }
 
@@ -178,7 +183,8 @@ impl Default for BrandSettings {
 }
 
 impl BrandSettings {
-    /// Contributors whose change a released cell gathers before its value changes.
+    /// The smallest number of contributors that must change a released cell before its published value changes: that of the
+    /// settings, or the default.
     pub fn k_delta(&self) -> u64 {
         self.k_delta.unwrap_or_else(|| self.k.min(10))
     }
@@ -188,22 +194,23 @@ impl BrandSettings {
         self.k > 1 && self.ladder == Ladder::Month && self.noise.is_none()
     }
 
-    /// The hub guard of a kind.
+    /// The limit of the hub guard for a kind of identifier.
     pub fn max_degree(&self, kind: IdKind) -> u32 {
         self.max_degree[kind as usize]
     }
 
-    /// Whether records stop linking after a time.
+    /// Whether records of the brand cease to link any kind of identifier after some time.
     pub fn links_end(&self) -> bool {
         self.link_ttl.iter().any(Option::is_some)
     }
 
-    /// Whether a record of a time still links identifiers of a kind when links are judged; both Unix milliseconds.
+    /// Whether a record of a certain time still links identifiers of a kind at the reference time of links; both in Unix
+    /// milliseconds.
     pub fn links(&self, kind: IdKind, ts: i64, at: i64) -> bool {
         self.link_ttl[kind as usize].is_none_or(|ttl| ts >= at.saturating_sub(ttl))
     }
 
-    /// How long a touch of a kind counts, milliseconds.
+    /// The attribution window of a kind of touch, milliseconds.
     pub fn window(&self, kind: TouchKind) -> i64 {
         match kind {
             TouchKind::Impression => self.impression_window,

@@ -1,13 +1,17 @@
-//! A map that is mostly very small: sorted, without an allocation for a single entry, a tree only where it grows.
+//! Small map: a sorted map that is mostly very small.
+//!
+//! Most keys of the dataflow have one or two entries: the records of a set, the statements of an identifier. So the entries are
+//! a sorted list, without an allocation for a single one, and become a tree only beyond a fixed number. Anyone who may send
+//! records can make some map large, and even then each operation costs at most a logarithm.
 
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-/// How many entries are kept in a row.
+/// The largest number of entries in a list.
 const FEW: usize = 64;
 
-/// A sorted map.
+/// A sorted map: a list while it is small, a tree once it has been large. It never changes back.
 pub(crate) enum SmallMap<K, V> {
     Few(SmallVec<[(K, V); 1]>),
     Many(BTreeMap<K, V>),
@@ -20,7 +24,7 @@ impl<K, V> Default for SmallMap<K, V> {
 }
 
 impl<K: Ord, V> SmallMap<K, V> {
-    /// Whether there is nothing in it.
+    /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         match self {
             SmallMap::Few(few) => few.is_empty(),
@@ -28,7 +32,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         match self {
             SmallMap::Few(few) => few.len(),
@@ -74,7 +78,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
-    /// The entry with the greatest key that is not greater than one.
+    /// The entry with the greatest key that is at most `key`.
     pub fn last_to(&self, key: &K) -> Option<(&K, &V)> {
         match self {
             SmallMap::Few(few) => {
@@ -86,7 +90,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
-    /// The entries from a key on, ascending.
+    /// The entries whose keys are at least `key`, ascending.
     pub fn from(&self, key: &K) -> Box<dyn Iterator<Item = (&K, &V)> + '_> {
         match self {
             SmallMap::Few(few) => {
@@ -97,7 +101,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
-    /// Puts a value in the place of the one before.
+    /// Sets the value of a key and returns the previous one.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let few = match self {
             SmallMap::Many(many) => return many.insert(key, value),
@@ -118,7 +122,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
-    /// Takes a key out.
+    /// Removes a key and returns its value.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         match self {
             SmallMap::Few(few) => {
@@ -129,7 +133,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
-    /// The entries, ascending.
+    /// All entries, ascending.
     pub fn iter(&self) -> Box<dyn DoubleEndedIterator<Item = (&K, &V)> + '_> {
         match self {
             SmallMap::Few(few) => Box::new(few.iter().map(|(key, value)| (key, value))),
@@ -138,11 +142,11 @@ impl<K: Ord, V> SmallMap<K, V> {
     }
 }
 
-/// How often each thing is there.
+/// A multiset: the multiplicity of each element, never zero.
 pub(crate) type Bag<K> = SmallMap<K, i64>;
 
 impl<K: Ord> SmallMap<K, i64> {
-    /// Adds to a count, and removes it at zero.
+    /// Changes the multiplicity of an element by `by`, which may be negative. An element with multiplicity zero is removed.
     pub fn add(&mut self, key: K, by: i64) {
         match self.get(&key).copied().unwrap_or(0) + by {
             0 => drop(self.remove(&key)),

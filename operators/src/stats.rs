@@ -1,5 +1,8 @@
-//! Counters that the stages of one worker keep for its operator's eyes: how much is held, how often a
-//! record came again. They are not personal and pass freely.
+//! Counters of one worker: how many records are stored, how many arrived twice, what the release gate hides.
+//!
+//! The operators of a worker share one [`Stats`] and update it as they go; metrics read a [`Snapshot`]. The counters concern no
+//! person and need no gate. A count that grows for good starts at zero with the process; the others are functions of the
+//! current state.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -8,87 +11,84 @@ use crate::allowed_uses::Use;
 use crate::policy::WithholdReason;
 use crate::record::BrandId;
 
-/// How many identifiers allow a step, and how many refuse it, by brand.
+/// The numbers of identifiers that allow and that refuse each use, by brand.
 pub type PublishedConsents = BTreeMap<(BrandId, Use), [u64; 2]>;
 
 /// The counters of one worker thread.
 #[derive(Debug, Default)]
 pub struct Stats {
-    held: Cell<i64>,
-    duplicates: Cell<u64>,
-    corrections: Cell<u64>,
-    superseded: Cell<u64>,
-    repeated_statements: Cell<u64>,
-    restricted: Cell<i64>,
-    without_consent: Cell<i64>,
-    refused: Cell<i64>,
-    uncredited: Cell<i64>,
-    collisions: Cell<u64>,
-    labels: Cell<u64>,
-    cells: Cell<u64>,
-    hidden: Cell<u64>,
-    waiting: Cell<u64>,
+    /// All counters that metrics show, except consents.
+    counters: RefCell<Snapshot>,
+    /// See [`Stats::all_steps`].
     steps: Cell<u64>,
-    folded: Cell<u64>,
-    pings_not_sampled: Cell<u64>,
+    /// See [`Stats::published_consents`].
     consents: RefCell<PublishedConsents>,
 }
 
 impl Stats {
+    /// Adds to the number of stored records.
     pub(crate) fn held(&self, by: i64) {
-        self.held.set(self.held.get() + by);
+        self.counters.borrow_mut().held += by;
     }
 
+    /// Counts a record that arrived again with the same version and content.
     pub(crate) fn duplicate(&self) {
-        self.duplicates.set(self.duplicates.get() + 1);
+        self.counters.borrow_mut().duplicates += 1;
     }
 
+    /// Counts a record that replaced another one.
     pub(crate) fn correction(&self) {
-        self.corrections.set(self.corrections.get() + 1);
+        self.counters.borrow_mut().corrections += 1;
     }
 
+    /// Counts a record that arrived after a newer one.
     pub(crate) fn superseded(&self) {
-        self.superseded.set(self.superseded.get() + 1);
+        self.counters.borrow_mut().superseded += 1;
     }
 
+    /// Counts an attached statement that was stored already.
     pub(crate) fn repeated_statements(&self) {
-        self.repeated_statements
-            .set(self.repeated_statements.get() + 1);
+        self.counters.borrow_mut().repeated_statements += 1;
     }
 
-    pub(crate) fn withheld(&self, why: WithholdReason, by: i64) {
-        let count = match why {
-            WithholdReason::Restricted => &self.restricted,
-            WithholdReason::NoConsent => &self.without_consent,
-            WithholdReason::Refused => &self.refused,
-        };
-        count.set(count.get() + by);
+    /// Adds to the number of records that are excluded from all cells for a reason.
+    pub(crate) fn withheld(&self, reason: WithholdReason, by: i64) {
+        let mut counters = self.counters.borrow_mut();
+        *match reason {
+            WithholdReason::Restricted => &mut counters.restricted,
+            WithholdReason::NoConsent => &mut counters.without_consent,
+            WithholdReason::Refused => &mut counters.refused,
+        } += by;
     }
 
+    /// Adds to the number of contacts that may not be credited.
     pub(crate) fn uncredited(&self, by: i64) {
-        self.uncredited.set(self.uncredited.get() + by);
+        self.counters.borrow_mut().uncredited += by;
     }
 
+    /// Sets the counts of cells after a release.
     pub(crate) fn release(&self, cells: u64, hidden: u64, waiting: u64, collisions: u64) {
-        self.cells.set(cells);
-        self.hidden.set(hidden);
-        self.waiting.set(waiting);
-        self.collisions.set(collisions);
+        let mut counters = self.counters.borrow_mut();
+        (counters.cells, counters.hidden) = (cells, hidden);
+        (counters.waiting, counters.collisions) = (waiting, collisions);
     }
 
+    /// Sets the number of label names.
     pub(crate) fn labels(&self, labels: u64) {
-        self.labels.set(labels);
+        self.counters.borrow_mut().labels = labels;
     }
 
+    /// Sets the number of channels that were merged into others.
     pub(crate) fn folded(&self, folded: u64) {
-        self.folded.set(folded);
+        self.counters.borrow_mut().folded = folded;
     }
 
+    /// Adds to the number of pings beyond the device limit.
     pub(crate) fn pings_not_sampled(&self, by: u64) {
-        self.pings_not_sampled
-            .set(self.pings_not_sampled.get() + by);
+        self.counters.borrow_mut().pings_not_sampled += by;
     }
 
+    /// Replaces the published consent counts of a brand.
     pub(crate) fn consents(
         &self,
         brand: BrandId,
@@ -104,72 +104,56 @@ impl Stats {
         self.consents.borrow().clone()
     }
 
+    /// Adds to [`Stats::all_steps`].
     pub(crate) fn steps(&self, by: u64) {
         self.steps.set(self.steps.get() + by);
     }
 
-    /// How many records, facts, touches, sets and places the stages have looked at: what the work of a worker grows
-    /// with, whatever the machine.
+    /// The number of records, facts, touches, sets and parts of the forest that the operators have visited: a measure of
+    /// work that is independent of the machine.
     pub fn all_steps(&self) -> u64 {
         self.steps.get()
     }
 
     /// The counters now.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            held: self.held.get(),
-            duplicates: self.duplicates.get(),
-            corrections: self.corrections.get(),
-            superseded: self.superseded.get(),
-            repeated_statements: self.repeated_statements.get(),
-            restricted: self.restricted.get(),
-            without_consent: self.without_consent.get(),
-            refused: self.refused.get(),
-            uncredited: self.uncredited.get(),
-            collisions: self.collisions.get(),
-            labels: self.labels.get(),
-            cells: self.cells.get(),
-            hidden: self.hidden.get(),
-            waiting: self.waiting.get(),
-            folded: self.folded.get(),
-            pings_not_sampled: self.pings_not_sampled.get(),
-        }
+        *self.counters.borrow()
     }
 }
 
 /// [`Stats`] at one moment, or the sum over several workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Records held, pings and the statements that ride on records not counted.
+    /// Stored records, without pings and attached statements.
     pub held: i64,
-    /// Records that came again with the content and the version held.
+    /// Records that arrived again with the version and content of the current one.
     pub duplicates: u64,
-    /// Records whose content or version replaced what was held.
+    /// Records that replaced the current one with another version or content.
     pub corrections: u64,
-    /// Records of a lower version than the one held, or of the same version and an earlier arrival.
+    /// Records with a lower version than the current one, or the same version and an earlier arrival.
     pub superseded: u64,
-    /// Statements that ride on records and were held already, in the same words or in others: they are none of the
-    /// above, and take room in a ledger until it is rewritten.
+    /// Attached statements whose key had a statement already, with the same content or another. They are none of the above,
+    /// and take space in a ledger until it is rewritten.
     pub repeated_statements: u64,
-    /// Records held that are in no number because a right restricts them.
+    /// Stored records that are excluded from all cells because a right restricts them.
     pub restricted: i64,
-    /// Records held that are in no number because their source rests on consent and nobody has said anything.
+    /// Stored records that are excluded from all cells because their source requires consent and there is no statement.
     pub without_consent: i64,
-    /// Records held that are in no number because what was said does not allow it.
+    /// Stored records that are excluded from all cells because the consent statements refuse it.
     pub refused: i64,
-    /// Contacts held that are counted and may be credited with nothing.
+    /// Stored contacts that are counted but may not be credited.
     pub uncredited: i64,
-    /// Labels that two words claim.
+    /// Labels with two names. Every worker reports all of them.
     pub collisions: u64,
-    /// Labels whose words are kept; every worker keeps all.
+    /// Labels with a name. Every worker keeps all of them.
     pub labels: u64,
-    /// Cells released.
+    /// Released cells.
     pub cells: u64,
-    /// Cells held back by the release gate.
+    /// Cells that the release gate hides.
     pub hidden: u64,
-    /// Released cells whose change waits for others.
+    /// Released cells whose change waits for a batch.
     pub waiting: u64,
-    /// Channels of months that went up into larger ones in Markov's chains.
+    /// Channels that were merged into others in the Markov chains of all months.
     pub folded: u64,
     /// Pings of devices that did not count at the end of their epoch, because their store and day exceeded the device
     /// limit.

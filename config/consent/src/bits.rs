@@ -4,6 +4,10 @@
 //! Nothing is decoded in advance: a reader has a position, and every error
 //! states it. The alphabet is checked at the start, so that reading can only
 //! run out of bits.
+//!
+//! A general decoder does not replace this: it decodes whole bytes, but a field
+//! may begin at any bit, strings of 4n + 1 characters are valid, and an error
+//! names the position of the field that failed.
 
 use crate::error::{Kind, Malformed};
 

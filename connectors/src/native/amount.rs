@@ -5,6 +5,10 @@
 //! dinar. Reading takes time proportional to the length of the text, whatever
 //! its exponent, and `1e9999999999` is rejected as cheaply as it is written.
 //! Trailing zeros carry no information, so `12.500` is a valid amount in cents.
+//!
+//! A decimal library (`rust_decimal`) takes twice as long
+//! (`examples/readers.rs`), accepts `.5`, `5.` and `1_000`, and reads neither
+//! exponents nor more than 28 decimals, even of zeros.
 
 use std::borrow::Cow;
 

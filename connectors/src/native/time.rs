@@ -8,6 +8,11 @@
 //!
 //! Times before 1971 are rejected: they were sent in seconds. 1971 in seconds
 //! is the year 2968 in milliseconds, so no time is in doubt.
+//!
+//! `jiff` does what needs a time zone or a pattern, but does not read the text
+//! itself: it takes twice as long per time stamp (`examples/readers.rs`) and
+//! accepts more than RFC 3339 does, such as `20231114T22Z` and `+24:00`, so that
+//! a library's version would decide whether a record is rejected.
 
 use jiff::civil::DateTime;
 use jiff::fmt::strtime;

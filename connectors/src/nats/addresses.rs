@@ -4,6 +4,7 @@
 //! or wraps the address cannot reveal it.
 
 use async_nats::ServerAddr;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::error::{NatsError, NatsErrorKind};
@@ -82,21 +83,7 @@ impl Addresses {
 /// Decodes the percent-encoding (RFC 3986, section 2.1) of a URL's user or
 /// password.
 fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.iter().copied();
-    while let Some(byte) = rest.next() {
-        let mut ahead = rest.clone();
-        let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
-        match (byte, digit(ahead.next()), digit(ahead.next())) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                rest = ahead;
-            }
-            _ => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 //! | `tributary.rights.<brand>.part.<process>` | completed parts of a request |
 //! | `tributary.rights.cluster.<topic>.<process>` | messages between the processes |
 
+use data_encoding::HEXLOWER;
 use tributary_operators::cell::Family;
 
 /// Captures every input message.
@@ -63,12 +64,9 @@ pub fn rights_part(brand: &str, process: usize) -> String {
 /// first 16 bytes of the key's SHA-256.
 pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {
     use sha2::Digest;
-    let hash = sha2::Sha256::digest(key);
-    let hex: String = hash
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash: [u8; 32] = sha2::Sha256::digest(key).into();
+    let (hash, _) = hash.split_at(16);
+    let hex = HEXLOWER.encode(hash);
     format!("tributary.rights.{brand}.answer.{hex}")
 }
 

@@ -4,6 +4,7 @@
 //! display and social advertisements, which raise it; people with much interest arrive by search,
 //! by affiliates or directly, and buy.
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use tributary_config::model::Kind;
 
@@ -237,7 +238,7 @@ impl World {
         if person.has(Trait::Email) {
             let email = identity.email();
             object = match self.random.whole(0, 5) {
-                0 | 1 => object.text("email", &hex(&Sha256::digest(email.as_bytes()))),
+                0 | 1 => object.text("email", &HEXLOWER.encode(&Sha256::digest(email.as_bytes()))),
                 2 => object.text("email", &format!(" {}", email.to_uppercase())),
                 _ => object.text("email", &email),
             };
@@ -358,14 +359,4 @@ impl World {
         // Two hours back, so that the peak is at ten and not at midnight.
         self.midnight + (later - 7_200 * SECOND).rem_euclid(DAY)
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

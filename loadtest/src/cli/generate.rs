@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use data_encoding::HEXLOWER;
 use jiff::civil::Date;
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles, write_new};
 use tributary_connectors::terminal;
@@ -200,7 +201,7 @@ fn secret_beside(configuration: &Path) -> anyhow::Result<PathBuf> {
 fn write_configuration(options: &Options, file: &OutputFile, secret: &Path) -> anyhow::Result<()> {
     if !secret.exists() {
         let bytes: [u8; 32] = rand::random();
-        let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut text = HEXLOWER.encode(&bytes);
         text.push('\n');
         write_new(secret, text.as_bytes())
             .with_context(|| format!("cannot write {}", secret.display()))?;

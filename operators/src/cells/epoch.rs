@@ -37,7 +37,7 @@ impl Cells {
             self.close_orphans(&mut work.updates);
             work.phase = match work.release {
                 Some(now) => Phase::Release(self.prepare(now)),
-                None => Phase::Answer,
+                None => Phase::Emit,
             };
         }
         if let Phase::Release(times) = work.phase {
@@ -51,8 +51,6 @@ impl Cells {
         let EpochWork {
             mut updates,
             republish,
-            questions,
-            answers,
             ..
         } = work;
         if republish {
@@ -67,11 +65,6 @@ impl Cells {
         let updates = updates.into_iter();
         let released = self.released.unwrap_or_default();
         out.extend(updates.map(|(cell, is_new)| (CellsOut::Cell(cell, is_new, released), 1)));
-        for asked in questions {
-            self.answer(&asked, out);
-        }
-        let answers = answers.into_iter();
-        out.extend(answers.map(|answer| (CellsOut::Answer(self.name(answer)), 1)));
         self.report_unused_labels(out);
         true
     }

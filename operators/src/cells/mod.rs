@@ -27,11 +27,12 @@ mod state;
 mod suppress;
 mod threshold;
 
-use crate::engine::{Diff, Epoch, KeyedOperator, WakeFn};
+use crate::ask::Reply;
+use crate::engine::{Diff, Epoch, KeyedOperator, Query, QueryOperator, WakeFn};
 pub use gate::BatchClass;
 use ladder::LadderGroup;
 use state::EpochWork;
-pub use state::{BatchVote, Cells, CellsIn, CellsOut};
+pub use state::{BatchVote, Cells, CellsIn, CellsOut, CellsQuestion};
 
 /// The cells as a keyed operator: [`CellsIn`] in, [`CellsOut`] out.
 ///
@@ -56,8 +57,6 @@ impl KeyedOperator for Cells {
             CellsIn::AllRestored { target, .. } | CellsIn::BatchVote(BatchVote { target, .. }) => {
                 *target
             }
-            CellsIn::Ask(asked) => asked.target,
-            CellsIn::Name(answer) => answer.asker,
         }
     }
 
@@ -113,8 +112,6 @@ impl KeyedOperator for Cells {
                         (all, changed) => all.or(changed),
                     };
                 }
-                CellsIn::Ask(asked) => work.questions.push(asked),
-                CellsIn::Name(answer) => work.answers.push(answer),
             }
         }
         self.work = Some(work);
@@ -123,5 +120,20 @@ impl KeyedOperator for Cells {
     /// Continues the epoch. Returns whether it is complete.
     fn resume(&mut self, wake: &WakeFn, out: &mut Vec<(CellsOut, Diff)>) -> bool {
         self.advance_epoch(wake, out)
+    }
+}
+
+impl QueryOperator for Cells {
+    type Question = CellsQuestion;
+    type Reply = Reply;
+
+    fn answer(&mut self, query: Query<CellsQuestion>, replies: &mut Vec<Reply>) {
+        match query.question {
+            CellsQuestion::Released(brand, family) => {
+                let cells = self.released_cells(brand, family).into_iter();
+                replies.extend(cells.map(Reply::Cell));
+            }
+            CellsQuestion::Name(reply) => replies.push(self.name(reply)),
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::cells::group_key::GroupKey;
 use crate::cells::noise::{NoiseOffset, NoiseTimeline};
 use crate::cells::state::{BatchVote, BatchVotes, CellUpdates, Cells, CellsOut};
 use crate::cells::threshold::apply_threshold;
-use crate::engine::Diff;
+use crate::engine::{Diff, broadcast};
 use crate::settings::BrandSettings;
 
 /// The decision about a changed group.
@@ -254,7 +254,7 @@ impl Cells {
             }
         }
         for ((brand, class), changed) in votes {
-            out.extend((0..self.peers).map(|target| {
+            out.extend(broadcast(self.peers, |target| {
                 let vote = BatchVote {
                     target,
                     brand,

@@ -11,8 +11,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup};
-use crate::ask::{Answer, Question, Reply, RoutedQuestion, labels};
-use crate::cell::{Cell, Names};
+use crate::ask::{Reply, labels};
+use crate::cell::{Cell, Family, Names};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group::{GateCounts, Group, Published};
 use crate::cells::group_key::{GroupKey, is_other};
@@ -59,10 +59,15 @@ pub enum CellsIn {
     },
     /// A batch vote of a worker.
     BatchVote(BatchVote),
-    /// A question for published cells.
-    Ask(RoutedQuestion),
-    /// An answer whose labels need names.
-    Name(Answer),
+}
+
+/// A question to [`Cells`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum CellsQuestion {
+    /// The released cells of a brand, of one family or of all.
+    Released(BrandId, Option<Family>),
+    /// The names of the labels in a reply of another operator.
+    Name(Reply),
 }
 
 /// The changes of one class that wait for a batch on one worker.
@@ -89,8 +94,6 @@ pub enum CellsOut {
     BatchVote(BatchVote),
     /// No record uses a label whose name is still announced.
     Unused(BrandId, Label),
-    /// A part of an answer.
-    Answer(Answer),
 }
 
 /// The contributors that changed by brand and class, over all workers, as in [`BatchVote::changed`].
@@ -110,10 +113,6 @@ pub(super) struct EpochWork {
     pub(super) release: Option<i64>,
     /// Whether all published cells are emitted again.
     pub(super) republish: bool,
-    /// The questions to answer at the end of the epoch.
-    pub(super) questions: Vec<RoutedQuestion>,
-    /// The answers of other operators whose labels need names.
-    pub(super) answers: Vec<Answer>,
     /// The cells that the epoch emits.
     pub(super) updates: CellUpdates,
     /// The next phase.
@@ -128,8 +127,8 @@ pub(super) enum Phase {
     Batch,
     /// Changes are published.
     Release(ReleaseTimes),
-    /// Questions are answered.
-    Answer,
+    /// Changes are emitted.
+    Emit,
 }
 
 /// The operator. State: the cells that this worker owns.
@@ -175,7 +174,6 @@ pub struct Cells {
     pub(super) ladder_candidates: Vec<Candidate>,
     /// The months that it looked at in this epoch.
     pub(super) planned: BTreeSet<MonthGroup>,
-
     /// The thread that solves Markov chains.
     pub(super) solver: Solver,
     /// The epoch in progress.
@@ -329,16 +327,10 @@ impl Cells {
         })
     }
 
-    /// Adds the names of labels to an answer: to the channels of a path, and to the labels of a
-    /// record.
-    pub(super) fn name(&self, answer: Answer) -> Answer {
-        let Answer {
-            asker,
-            number,
-            reply,
-        } = answer;
+    /// Adds the names of labels to a reply: to the channels of a path, and to the labels of a record.
+    pub(super) fn name(&self, reply: Reply) -> Reply {
         let word = |brand, label| self.labels.of(brand).word(label).cloned();
-        let reply = match reply {
+        match reply {
             Reply::Path {
                 brand,
                 path,
@@ -359,11 +351,6 @@ impl Cells {
                 Reply::NamedRecord(key, record, words)
             }
             other => other,
-        };
-        Answer {
-            asker,
-            number,
-            reply,
         }
     }
 
@@ -401,29 +388,19 @@ impl Cells {
         self.stats.labels(self.labels.len() as u64);
     }
 
-    /// Answers a question with the published cells of a brand, of one family or of all, sorted.
-    pub(super) fn answer(&self, asked: &RoutedQuestion, out: &mut Vec<(CellsOut, Diff)>) {
-        let Question::Cells { brand, family } = &asked.question else {
-            return;
-        };
-        let mut cells = Vec::new();
-        let groups = self.groups.iter();
-        for (key, group) in groups.filter(|(key, _)| key.brand() == *brand) {
-            for (key, entry) in group.cells(key) {
-                if let Some(values) = entry.published_values() {
-                    cells.extend(self.cell(key, Some(values)));
-                }
-            }
-        }
-        let brand = self.settings.brands.get(brand);
-        let of_brand = |cell: &Cell| brand.is_some_and(|of| *of.name == *cell.text("brand"));
-        cells.extend(self.published_months().filter(of_brand));
-        cells.retain(|cell| family.is_none_or(|family| family == cell.family));
+    /// The released cells of a brand, of one family or of all, in order.
+    pub(super) fn released_cells(&self, brand: BrandId, family: Option<Family>) -> Vec<Cell> {
+        let groups = self.groups.iter().filter(|(key, _)| key.brand() == brand);
+        let cells = groups.flat_map(|(key, group)| group.cells(key));
+        let cells =
+            cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)));
+        let name = self.settings.brands.get(&brand).map(|of| &of.name);
+        let of_brand = |cell: &Cell| name.is_some_and(|name| **name == *cell.text("brand"));
+        let cells = cells.chain(self.published_months().filter(of_brand));
+        let mut cells: Vec<Cell> = cells
+            .filter(|cell| family.is_none_or(|family| family == cell.family))
+            .collect();
         cells.sort_unstable();
-        out.extend(
-            cells
-                .into_iter()
-                .map(|cell| (CellsOut::Answer(asked.answer(Reply::Cell(cell))), 1)),
-        );
+        cells
     }
 }

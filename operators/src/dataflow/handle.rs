@@ -1,25 +1,25 @@
 //! The handle of a worker to the dataflow: its inputs, its outputs, and its progress.
 //!
 //! Input belongs to the epoch that is open on this worker. An epoch is complete when every worker has ended it, and its
-//! output depends neither on the worker nor on the order of the input (invariant I1).
+//! output depends neither on the worker nor on the order of the input (invariant I1). After [`Dataflow::end`] all input is
+//! ignored.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use differential_dataflow::Data;
 use differential_dataflow::input::InputSession;
+use serde::{Deserialize, Serialize};
 use timely::dataflow::ProbeHandle;
 
 use crate::ask::{Answer, Question, RoutedQuestion};
 use crate::cell::Cell;
 use crate::cells::{Cells, CellsIn};
-use crate::consent_state::ConsentStateIn;
-use crate::engine::{Diff, Epoch, StateSizes};
+use crate::engine::{Diff, Epoch, StateSizes, broadcast};
 use crate::event::Event;
-use crate::identity::graph::GraphIn;
 use crate::label::Label;
-use crate::person::PersonIn;
 use crate::policy_filter::PolicyFilterIn;
 use crate::record::{BrandId, Day, Ping, RecordKey, SettledHour, TokenizedPing};
 use crate::salt::{RESTORE_DONE, Salt, SaltCache, SaltMessage};
@@ -29,7 +29,7 @@ use crate::stats::Stats;
 use crate::upsert::{ExpiredRecord, RecordChange, UpsertIn};
 
 /// An output of the dataflow on one worker.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Output {
     /// A cell has a new value, or is closed if it has none.
     Cell {
@@ -69,12 +69,17 @@ pub struct Dataflow {
     /// `None` once the input has ended.
     pub(super) inputs: Option<Inputs>,
     pub(super) settings: Arc<Settings>,
+    /// Whether this worker has restored any published cell.
     pub(super) has_restored_cells: bool,
+    /// The progress of all workers.
     pub(super) probe: ProbeHandle<Epoch>,
+    /// The salts that the allocator has sent to this worker.
     pub(super) salt_cache: Rc<RefCell<SaltCache>>,
     /// The salts that this worker has requested.
     pub(super) asked: BTreeSet<(BrandId, Day)>,
+    /// The index of this worker.
     pub(super) index: u64,
+    /// The number of workers, on all processes.
     pub(super) peers: u64,
     /// The counters of this worker.
     pub stats: Rc<Stats>,
@@ -82,29 +87,51 @@ pub struct Dataflow {
     pub sizes: StateSizes,
 }
 
+/// An input of one worker. Its logical time is the open epoch.
 pub(super) type Session<D> = InputSession<Epoch, D, Diff>;
 
-/// The inputs, one for each operator that takes external input.
+/// The inputs, one for each operator that takes external input, and one for questions.
 pub(super) struct Inputs {
-    pub(super) hold: Session<UpsertIn>,
-    pub(super) statements: Session<ConsentStateIn>,
-    pub(super) admit: Session<PolicyFilterIn>,
-    pub(super) presence: Session<SessionizeIn>,
+    /// Records, and the retractions of a retention pass.
+    pub(super) records: Session<UpsertIn>,
+    /// The reference times of links.
+    pub(super) policy_filter: Session<PolicyFilterIn>,
+    /// Pings, retractions of devices, and the ends of salt days.
+    pub(super) pings: Session<SessionizeIn>,
+    /// Messages to the salt allocator. Their logical time counts messages, not epochs.
     pub(super) salts: Session<SaltMessage>,
-    pub(super) graph: Session<GraphIn>,
-    pub(super) person: Session<PersonIn>,
+    /// Label names, restored cells and releases.
     pub(super) cells: Session<CellsIn>,
+    /// Questions, one row for each state that is asked.
+    pub(super) questions: Session<RoutedQuestion>,
 }
 
 impl Inputs {
+    /// Inputs that are open at epoch 0.
+    pub(super) fn new() -> Inputs {
+        Inputs {
+            records: Session::new(),
+            policy_filter: Session::new(),
+            pings: Session::new(),
+            salts: Session::new(),
+            cells: Session::new(),
+            questions: Session::new(),
+        }
+    }
+
     /// Sends a message about salts immediately. Each message has a logical time of its own, because within the epoch
     /// of the caller it would wait for the end of that epoch.
-    fn send_salt_message(&mut self, word: SaltMessage) {
+    fn send_salt_message(&mut self, message: SaltMessage) {
         let time = *self.salts.time();
-        self.salts.update(word, 1);
+        self.salts.update(message, 1);
         self.salts.advance_to(time + 1);
         self.salts.flush();
     }
+}
+
+/// Sends a message to each of `peers` workers, made by a function of the receiving worker.
+fn send_to_all<D: Data>(session: &mut Session<D>, peers: u64, message: impl FnMut(u64) -> D) {
+    broadcast(peers, message).for_each(|message| session.update(message, 1));
 }
 
 impl Dataflow {
@@ -193,14 +220,13 @@ impl Dataflow {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
-        for target in 0..self.peers {
-            let message = CellsIn::AllRestored {
+        send_to_all(&mut inputs.cells, self.peers, |target| {
+            CellsIn::AllRestored {
                 from,
                 target,
                 has_cells,
-            };
-            inputs.cells.update(message, 1);
-        }
+            }
+        });
     }
 
     /// Confirms that the totals of a brand's salt days before the given one are durable, so that their pings are no
@@ -225,41 +251,36 @@ impl Dataflow {
             } => {
                 let put = Some((version, Box::new(record)));
                 let change = RecordChange { arrival, key, put };
-                inputs.hold.update(UpsertIn::Change(change), 1);
+                inputs.records.update(UpsertIn::Change(change), 1);
             }
             Event::Drop { key, arrival } => {
                 let put = None;
                 let change = RecordChange { arrival, key, put };
-                inputs.hold.update(UpsertIn::Change(change), 1);
+                inputs.records.update(UpsertIn::Change(change), 1);
             }
-            Event::TokenizedPing { ping } => inputs.presence.update(SessionizeIn::Ping(ping), 1),
-            Event::DropDevice { device } => inputs.presence.update(SessionizeIn::Drop(device), 1),
+            Event::TokenizedPing { ping } => inputs.pings.update(SessionizeIn::Ping(ping), 1),
+            Event::DropDevice { device } => inputs.pings.update(SessionizeIn::Drop(device), 1),
             Event::SettledHour { settled } => {
-                inputs.presence.update(SessionizeIn::Settled(settled), 1)
+                inputs.pings.update(SessionizeIn::Settled(settled), 1)
             }
             Event::SaltDaysClosed { brand, before } => {
-                for target in 0..self.peers {
-                    let closed = SessionizeIn::Closed(target, brand, before);
-                    inputs.presence.update(closed, 1);
-                }
+                send_to_all(&mut inputs.pings, self.peers, |target| {
+                    SessionizeIn::Closed(target, brand, before)
+                });
                 // At the current logical time: closed days are known before any salt is drawn.
                 inputs.salts.update(SaltMessage::Settled(brand, before), 1);
             }
             Event::LinkTime { brand, at } => {
-                for target in 0..self.peers {
-                    inputs
-                        .admit
-                        .update(PolicyFilterIn::LinkTime(brand, at, target), 1);
-                }
+                send_to_all(&mut inputs.policy_filter, self.peers, |target| {
+                    PolicyFilterIn::LinkTime(brand, at, target)
+                });
             }
             // Untokenized pings are ignored, and no cell depends on evidence.
             Event::Ping { .. } | Event::Evidence { .. } => {}
             Event::LabelName { brand, label, word } => {
-                for target in 0..self.peers {
-                    inputs
-                        .cells
-                        .update(CellsIn::LabelName(target, brand, label, word.clone()), 1);
-                }
+                send_to_all(&mut inputs.cells, self.peers, |target| {
+                    CellsIn::LabelName(target, brand, label, word.clone())
+                });
             }
         }
     }
@@ -268,11 +289,9 @@ impl Dataflow {
     /// again.
     pub fn withdraw_label(&mut self, brand: BrandId, label: Label) {
         if let Some(inputs) = &mut self.inputs {
-            for target in 0..self.peers {
-                inputs
-                    .cells
-                    .update(CellsIn::LabelWithdrawn(target, brand, label), 1);
-            }
+            send_to_all(&mut inputs.cells, self.peers, |target| {
+                CellsIn::LabelWithdrawn(target, brand, label)
+            });
         }
     }
 
@@ -289,18 +308,17 @@ impl Dataflow {
     /// stays. All workers receive [`Output::Expired`].
     pub fn expire(&mut self, key: RecordKey, as_of: Epoch) {
         if let Some(inputs) = &mut self.inputs {
-            inputs.hold.update(UpsertIn::Expire(key, as_of), 1);
+            inputs.records.update(UpsertIn::Expire(key, as_of), 1);
         }
     }
 
     /// Releases changed cells at the end of this epoch, on all workers. `now`, in Unix milliseconds, is the clock of
     /// the release gate.
     pub fn release(&mut self, now: i64) {
-        let Some(inputs) = &mut self.inputs else {
-            return;
-        };
-        for target in 0..self.peers {
-            inputs.cells.update(CellsIn::Release(target, now), 1);
+        if let Some(inputs) = &mut self.inputs {
+            send_to_all(&mut inputs.cells, self.peers, |target| {
+                CellsIn::Release(target, now)
+            });
         }
     }
 
@@ -320,16 +338,14 @@ impl Dataflow {
         };
         self.asked
             .retain(|(of, day)| *of != brand || *day >= before);
-        for target in 0..self.peers {
-            let over = SessionizeIn::Over {
-                target,
-                from: self.index,
-                brand,
-                before,
-            };
-            inputs.presence.update(over, 1);
-        }
-        inputs.send_salt_message(SaltMessage::Finished(self.index, brand, before));
+        let from = self.index;
+        send_to_all(&mut inputs.pings, self.peers, |target| SessionizeIn::Over {
+            target,
+            from,
+            brand,
+            before,
+        });
+        inputs.send_salt_message(SaltMessage::Finished(from, brand, before));
     }
 
     /// Asks a question. The answers carry `number` and reach the sink of this worker by the end of the epoch.
@@ -337,56 +353,31 @@ impl Dataflow {
         let Some(inputs) = &mut self.inputs else {
             return;
         };
-        let asker = self.index;
-        let asked = |target| RoutedQuestion {
-            asker,
-            target,
-            number,
-            question: question.clone(),
-        };
-        match &question {
-            Question::Link { .. } | Question::Members { .. } => {
-                inputs.graph.update(GraphIn::Ask(asked(0)), 1);
-            }
-            Question::Records { naming, .. } | Question::ActiveSince { naming, .. } => {
-                naming.iter().for_each(|id| {
-                    let asked = ConsentStateIn::Ask(asked(0), *id);
-                    inputs.statements.update(asked, 1);
-                })
-            }
-            Question::Expired { .. } => {
-                (0..self.peers)
-                    .for_each(|to| inputs.admit.update(PolicyFilterIn::Ask(asked(to), None), 1));
-            }
-            Question::DeviceDays { .. } => {
-                (0..self.peers)
-                    .for_each(|to| inputs.presence.update(SessionizeIn::Ask(asked(to)), 1));
-            }
-            Question::Cells { .. } => {
-                (0..self.peers).for_each(|to| inputs.cells.update(CellsIn::Ask(asked(to)), 1));
-            }
-            Question::Paths { .. } => {
-                (0..self.peers).for_each(|to| inputs.person.update(PersonIn::Ask(asked(to)), 1));
-            }
+        for key in question.keys(self.peers) {
+            let query = RoutedQuestion {
+                asker: self.index,
+                number,
+                key,
+                question: question.clone(),
+            };
+            inputs.questions.update(query, 1);
         }
     }
 
     /// Ends all epochs before the given one.
     pub fn advance_to(&mut self, epoch: Epoch) {
-        fn advance<D: differential_dataflow::Data>(session: &mut Session<D>, epoch: Epoch) {
+        fn advance<D: Data>(session: &mut Session<D>, epoch: Epoch) {
             session.advance_to(epoch);
             session.flush();
         }
         let Some(inputs) = &mut self.inputs else {
             return;
         };
-        advance(&mut inputs.hold, epoch);
-        advance(&mut inputs.statements, epoch);
-        advance(&mut inputs.admit, epoch);
-        advance(&mut inputs.presence, epoch);
-        advance(&mut inputs.graph, epoch);
-        advance(&mut inputs.person, epoch);
+        advance(&mut inputs.records, epoch);
+        advance(&mut inputs.policy_filter, epoch);
+        advance(&mut inputs.pings, epoch);
         advance(&mut inputs.cells, epoch);
+        advance(&mut inputs.questions, epoch);
     }
 
     /// Ends the input of this worker for good.

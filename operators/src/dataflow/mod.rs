@@ -15,8 +15,8 @@
 //! probe has passed it. There is one feedback loop: each worker sends its batch votes to all workers, which receive them in
 //! the next epoch. Not shown: ConsentState sends the counts of identifiers by allowed use to ConsentCounts.
 
-mod build;
+mod graph;
 mod handle;
 
-pub use build::build;
+pub use graph::build;
 pub use handle::{Dataflow, Output, Tokenized};

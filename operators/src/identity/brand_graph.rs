@@ -16,144 +16,109 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::components::{Components, Moves, Person};
 use super::forest::{Link, NO_LINK};
+use super::nodes::{Id, Nodes};
 use super::outcome::GraphOut;
 use crate::aggregate::{Aggregate, CellKey};
 use crate::engine::Diff;
 use crate::label::Label;
-use crate::record::{BrandId, Day, IdKind, IdSet, Identifier, Pseudonym};
+use crate::record::{BrandId, Day, IdSet, Identifier, Pseudonym};
 use crate::settings::BrandSettings;
-use crate::small_map::{Bag, SmallMap};
 
-/// An identifier, by its number in the graph.
-pub(super) type Id = u32;
-
-pub(super) struct Node {
-    pub(super) pseudonym: Pseudonym,
-    pub(super) kind: IdKind,
-    hub: bool,
-    /// The sets that contain it.
-    pub(super) sets: SmallMap<u128, ()>,
-    /// Distinct other values beside it, each with the number of sets.
-    values: Bag<Pseudonym>,
-    /// The announced number of facts of its sets.
-    facts: u64,
-}
-
+/// An identifier set in use: an edge of the hypergraph of identifiers. Its identifiers are pairwise linked, except hubs.
 pub(super) struct Hyperedge {
+    /// The identifiers, in the order of the set.
     pub(super) ids: Box<[Id]>,
     /// The announced number of facts of the set.
     facts: i64,
+    /// The emitted person; `None` if the set has no facts or only hubs.
     person: Option<Person>,
+    /// The earliest day and source of a record with the set.
     pub(super) provenance: Option<(Day, Label)>,
 }
 
 /// Two identifiers that occur in a common set.
 #[derive(Clone, Copy)]
 struct Pair {
-    /// In how many sets.
+    /// The number of sets that contain both.
     sets: u32,
-    /// Their link, while neither is a hub.
+    /// Their link in the forest; [`NO_LINK`] if either is a hub.
     link: Link,
 }
 
+/// The identity graph of a brand. Empty, with all numbers zero, once all sets are out of use.
 #[derive(Default)]
 pub(super) struct BrandGraph {
-    pub(super) ids: FxHashMap<Pseudonym, Id>,
-    pub(super) nodes: Vec<Option<Node>>,
-    free: Vec<Id>,
+    /// The identifiers.
+    pub(super) nodes: Nodes,
+    /// The sets in use, by their keys.
     pub(super) hyperedges: FxHashMap<u128, Hyperedge>,
     /// The smaller number first.
     pairs: FxHashMap<(Id, Id), Pair>,
+    /// The persons: the connected components without hubs.
     pub(super) components: Components,
+    /// The persons with more identifiers than the size guard allows.
     oversized: FxHashSet<Person>,
+    /// The number of pairs that are a link.
     links: i64,
+    /// The number of hubs.
     hubs: i64,
+    /// The totals as they were emitted last.
     published: Aggregate,
-    /// How many sets and identifiers were looked at.
+    /// The number of sets and identifiers that were visited.
     steps: u64,
 }
 
-/// What an epoch has touched so far.
+/// What the changes of an epoch have affected so far.
 #[derive(Default)]
 struct Work {
-    /// The sets whose person may be another one.
+    /// The sets whose person may have changed.
     sets: FxHashSet<u128>,
+    /// The identifiers whose sets, values or facts changed.
     nodes: FxHashSet<Id>,
-    /// The pairs that may link now, or no longer.
+    /// The pairs that may have become a link, or ceased to be one.
     pairs: FxHashSet<(Id, Id)>,
 }
 
 /// The changes of a brand's identifier sets in an epoch.
 #[derive(Default)]
 pub(super) struct Changes {
-    /// Sets that come and go.
+    /// Sets that came into use (`+1`) or went out of use (`-1`).
     pub(super) sets: Vec<(IdSet, Diff)>,
-    /// By how many facts a set has more.
+    /// The change of the announced number of facts of a set, by its key.
     pub(super) facts: Vec<(u128, i64)>,
+    /// The earliest day and source that support a set now, by its key.
+    pub(super) provenance: Vec<(u128, Day, Label)>,
 }
 
+/// The key of a pair: the smaller number first.
 fn pair(a: Id, b: Id) -> (Id, Id) {
     (a.min(b), a.max(b))
 }
 
 impl BrandGraph {
-    /// How many identifiers, sets, pairs, persons and parts of the forest are kept.
+    /// The number of identifiers (twice), sets, pairs, persons and parts of the forest.
     pub(super) fn entries(&self) -> usize {
-        self.ids.len()
-            + (self.nodes.len() - self.free.len())
+        2 * self.nodes.len()
             + self.hyperedges.len()
             + self.pairs.len()
             + self.components.entries()
             + self.oversized.len()
     }
 
-    /// How much was looked at since this was asked last.
+    /// The number of sets, identifiers and parts of the forest that were visited since the last call.
     pub(super) fn steps(&mut self) -> u64 {
         std::mem::take(&mut self.steps) + self.components.steps()
     }
 
-    pub(super) fn node(&self, id: Id) -> Option<&Node> {
-        self.nodes.get(id as usize)?.as_ref()
-    }
-
-    fn node_mut(&mut self, id: Id) -> Option<&mut Node> {
-        self.nodes.get_mut(id as usize)?.as_mut()
-    }
-
+    /// Whether paths may pass through an identifier: whether it is no hub.
     pub(super) fn is_path(&self, id: Id) -> bool {
-        self.node(id).is_some_and(|node| !node.hub)
+        self.nodes.get(id).is_some_and(|node| !node.hub)
     }
 
-    /// The number of an identifier, given where it is new.
-    fn number(&mut self, id: &Identifier) -> Id {
-        if let Some(number) = self.ids.get(&id.pseudonym) {
-            return *number;
-        }
-        let node = Some(Node {
-            pseudonym: id.pseudonym,
-            kind: id.kind,
-            hub: false,
-            sets: SmallMap::default(),
-            values: Bag::default(),
-            facts: 0,
-        });
-        let number = match self.free.pop() {
-            Some(number) => {
-                self.nodes[number as usize] = node;
-                number
-            }
-            None => {
-                self.nodes.push(node);
-                (self.nodes.len() - 1) as Id
-            }
-        };
-        self.ids.insert(id.pseudonym, number);
-        number
-    }
-
+    /// Adds a set without facts.
     fn add_set(&mut self, set: &IdSet, work: &mut Work) {
         let key = set.key();
-        let ids: Box<[Id]> = set.ids().iter().map(|id| self.number(id)).collect();
+        let ids: Box<[Id]> = set.ids().iter().map(|id| self.nodes.insert(id)).collect();
         self.count(set, &ids, 1, work);
         self.hyperedges.insert(
             key,
@@ -167,7 +132,7 @@ impl BrandGraph {
         work.sets.insert(key);
     }
 
-    /// Takes a set out and returns its person.
+    /// Removes a set and returns its person.
     fn remove_set(&mut self, set: &IdSet, work: &mut Work) -> Option<Person> {
         let hyperedge = self.hyperedges.remove(&set.key())?;
         self.count(set, &hyperedge.ids, -1, work);
@@ -175,11 +140,11 @@ impl BrandGraph {
         hyperedge.person
     }
 
-    /// Counts a set more or less with its identifiers, their values and pairs.
+    /// Counts a set (`by` 1 or -1) at its identifiers, their values and its pairs.
     fn count(&mut self, set: &IdSet, ids: &[Id], by: i64, work: &mut Work) {
         for (number, id) in ids.iter().zip(set.ids()) {
             self.steps += 1;
-            let Some(node) = self.node_mut(*number) else {
+            let Some(node) = self.nodes.get_mut(*number) else {
                 continue;
             };
             match by > 0 {
@@ -199,7 +164,7 @@ impl BrandGraph {
                     link: NO_LINK,
                 });
                 held.sets = held.sets.wrapping_add_signed(by as i32);
-                // Others keep what they are.
+                // The state of other pairs does not change.
                 if held.sets == 0 || held.sets == 1 && by > 0 {
                     work.pairs.insert(key);
                 }
@@ -207,11 +172,11 @@ impl BrandGraph {
         }
     }
 
-    /// Counts facts more or less with the identifiers of their set.
+    /// Adds a number of facts, which may be negative, to the identifiers of their set.
     fn carry(&mut self, ids: &[Id], facts: i64, work: &mut Work) {
         if facts != 0 {
             for id in ids {
-                if let Some(node) = self.node_mut(*id) {
+                if let Some(node) = self.nodes.get_mut(*id) {
                     node.facts = node.facts.saturating_add_signed(facts);
                     work.nodes.insert(*id);
                 }
@@ -219,7 +184,7 @@ impl BrandGraph {
         }
     }
 
-    /// Notes that more or fewer facts stand under a set.
+    /// Changes the number of facts of a set.
     fn add_facts(&mut self, set: u128, facts: i64, work: &mut Work) {
         let Some(hyperedge) = self.hyperedges.get_mut(&set) else {
             return;
@@ -236,17 +201,17 @@ impl BrandGraph {
         }
     }
 
-    /// Settles which touched identifiers are hubs now.
+    /// Updates which of the affected identifiers are hubs.
     fn flip_hubs(&mut self, settings: &BrandSettings, work: &mut Work) {
         for id in &work.nodes {
-            let Some(node) = self.node_mut(*id) else {
+            let Some(node) = self.nodes.get_mut(*id) else {
                 continue;
             };
             let is = node.values.len() > settings.max_degree(node.kind) as usize;
             if node.hub != is {
                 node.hub = is;
                 self.hubs += if is { 1 } else { -1 };
-                let Some(node) = self.node(*id) else {
+                let Some(node) = self.nodes.get(*id) else {
                     continue;
                 };
                 let mut steps = 0;
@@ -262,7 +227,7 @@ impl BrandGraph {
         }
     }
 
-    /// Takes the links out that are none any more, then identifiers, and puts the new ones in.
+    /// Removes links that no longer hold, then adds and removes identifiers, then adds new links.
     fn relink(&mut self, work: &Work) {
         let mut new = Vec::new();
         for key in &work.pairs {
@@ -286,7 +251,7 @@ impl BrandGraph {
             }
         }
         for id in &work.nodes {
-            let Some(node) = self.node(*id) else {
+            let Some(node) = self.nodes.get(*id) else {
                 continue;
             };
             let (facts, is_removed) = (node.facts, node.sets.is_empty());
@@ -297,7 +262,7 @@ impl BrandGraph {
             }
             self.components.weigh(*id, facts);
             if is_removed {
-                self.forget(*id);
+                self.nodes.remove(*id);
             }
         }
         for key in new {
@@ -309,19 +274,7 @@ impl BrandGraph {
         }
     }
 
-    /// Forgets an identifier that stands in no set.
-    fn forget(&mut self, id: Id) {
-        let node = self.nodes.get_mut(id as usize).and_then(Option::take);
-        if let Some(node) = node {
-            self.ids.remove(&node.pseudonym);
-            self.free.push(id);
-        }
-        if self.free.len() == self.nodes.len() {
-            (self.free, self.nodes) = (Vec::new(), Vec::new());
-        }
-    }
-
-    /// Says for every set with facts whose identifiers moved which person its facts belong to.
+    /// Emits the person of each set with facts that was affected or whose identifiers moved, if it is another one.
     fn reassign(
         &mut self,
         brand: BrandId,
@@ -330,7 +283,11 @@ impl BrandGraph {
         out: &mut Vec<(GraphOut, Diff)>,
     ) {
         for id in moved {
-            let of_moved = self.node(*id).into_iter().flat_map(|node| node.sets.iter());
+            let of_moved = self
+                .nodes
+                .get(*id)
+                .into_iter()
+                .flat_map(|node| node.sets.iter());
             sets.extend(of_moved.map(|(set, ())| *set));
         }
         self.steps += sets.len() as u64;
@@ -352,7 +309,7 @@ impl BrandGraph {
         }
     }
 
-    /// Marks the persons among those that changed that are too large now.
+    /// Updates which of the changed persons have more identifiers than `max`, and emits the changes.
     fn guard_sizes(
         &mut self,
         brand: BrandId,
@@ -376,18 +333,12 @@ impl BrandGraph {
         }
     }
 
-    /// Notes the first record that supports a set.
-    pub(super) fn provenance(&mut self, set: u128, day: Day, source: Label) {
-        if let Some(hyperedge) = self.hyperedges.get_mut(&set) {
-            hyperedge.provenance = Some((day, source));
-        }
-    }
-
+    /// Emits the change of the totals of the brand. `changed` are the contributors that changed.
     fn publish(&mut self, brand: BrandId, changed: u128, out: &mut Vec<(GraphOut, Diff)>) {
         let persons = self.components.persons() as i64;
         let values = [
             persons,
-            self.ids.len() as i64,
+            self.nodes.len() as i64,
             self.links,
             self.hubs,
             self.oversized.len() as i64,
@@ -406,7 +357,7 @@ impl BrandGraph {
         }
     }
 
-    /// Applies what has happened to the sets in an epoch.
+    /// Applies the changes of an epoch.
     pub(super) fn apply_epoch(
         &mut self,
         brand: BrandId,
@@ -415,7 +366,7 @@ impl BrandGraph {
         out: &mut Vec<(GraphOut, Diff)>,
     ) {
         let mut work = Work::default();
-        // The labels of persons go by the order of their sets, and what may leave goes by the labels.
+        // The labels of persons follow the order of the sets, so that it must not depend on the order of arrival.
         changes
             .sets
             .sort_unstable_by_key(|(set, diff)| (set.key(), *diff));
@@ -430,6 +381,11 @@ impl BrandGraph {
         }
         for (set, facts) in changes.facts {
             self.add_facts(set, facts, &mut work);
+        }
+        for (set, day, source) in changes.provenance {
+            if let Some(hyperedge) = self.hyperedges.get_mut(&set) {
+                hyperedge.provenance = Some((day, source));
+            }
         }
         self.flip_hubs(settings, &mut work);
         self.relink(&work);
@@ -455,6 +411,7 @@ impl BrandGraph {
     }
 }
 
+/// The distinct values of a set other than that of one identifier.
 fn other_values(set: &IdSet, id: &Identifier) -> impl Iterator<Item = Pseudonym> {
     let mut values: Vec<_> = set
         .ids()
@@ -468,86 +425,4 @@ fn other_values(set: &IdSet, id: &Identifier) -> impl Iterator<Item = Pseudonym>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(ids: &[u128]) -> IdSet {
-        let id = |id: &u128| Identifier {
-            pseudonym: *id,
-            value: *id,
-            kind: IdKind::Cookie,
-        };
-        IdSet::new(ids.iter().map(id).collect())
-    }
-
-    /// Applies sets and facts, and says which facts have which person in the end.
-    fn apply_epoch(
-        graph: &mut BrandGraph,
-        sets: &[(&[u128], Diff, i64)],
-        persons: &mut FxHashMap<u128, Person>,
-    ) -> usize {
-        let mut changes = Changes::default();
-        for (ids, diff, facts) in sets {
-            let set = set(ids);
-            changes.facts.push((set.key(), *facts));
-            changes.sets.extend((*diff != 0).then_some((set, *diff)));
-        }
-        let mut out = Vec::new();
-        let settings = BrandSettings::default();
-        graph.apply_epoch(BrandId(0), &settings, changes, &mut out);
-        out.sort_by_key(|(_, diff)| *diff);
-        let mut moved = 0;
-        for (update, diff) in out {
-            if let GraphOut::Assigned { set, person, .. } = update {
-                moved += 1;
-                match diff > 0 {
-                    true => drop(persons.insert(set, person)),
-                    false => assert_eq!(persons.remove(&set), Some(person)),
-                }
-            }
-        }
-        moved
-    }
-
-    #[test]
-    fn facts_stay_where_there_are_more() {
-        let (mut graph, mut persons) = (BrandGraph::default(), FxHashMap::default());
-        let few: &[(&[u128], Diff, i64)] = &[(&[2], 1, 5), (&[2, 3], 1, 0), (&[3, 4], 1, 0)];
-        apply_epoch(&mut graph, &[(&[1], 1, 1_000)], &mut persons);
-        apply_epoch(&mut graph, few, &mut persons);
-        assert_eq!(persons.len(), 2, "only what has facts has a person");
-        let much = persons[&set(&[1]).key()];
-        for _ in 0..3 {
-            let moved = apply_epoch(&mut graph, &[(&[1, 4], 1, 0)], &mut persons);
-            assert_eq!((moved, persons[&set(&[2]).key()]), (2, much));
-            let moved = apply_epoch(&mut graph, &[(&[1, 4], -1, 0)], &mut persons);
-            assert_eq!((moved, persons[&set(&[1]).key()]), (2, much));
-        }
-        let all: Vec<_> = few
-            .iter()
-            .map(|(ids, _, facts)| (*ids, -1, -facts))
-            .collect();
-        apply_epoch(&mut graph, &all, &mut persons);
-        apply_epoch(&mut graph, &[(&[1], -1, -1_000)], &mut persons);
-        assert!(graph.entries() == 0 && persons.is_empty());
-        assert!(graph.published.is_zero());
-    }
-
-    #[test]
-    fn a_hub_comes_and_goes_and_leaves_nothing() {
-        let (mut graph, mut persons) = (BrandGraph::default(), FxHashMap::default());
-        // A cookie may stand beside ten others.
-        for other in 2..=13 {
-            apply_epoch(&mut graph, &[(&[1, other], 1, 1)], &mut persons);
-            let distinct: FxHashSet<Person> = persons.values().copied().collect();
-            assert_eq!(
-                distinct.len(),
-                if other <= 11 { 1 } else { other as usize - 1 }
-            );
-        }
-        for other in (2..=13).rev() {
-            apply_epoch(&mut graph, &[(&[1, other], -1, -1)], &mut persons);
-        }
-        assert!(graph.entries() == 0 && persons.is_empty());
-    }
-}
+mod tests;

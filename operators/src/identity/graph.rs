@@ -1,5 +1,9 @@
-//! The operator of the identity graph. The graph of a brand lives on one worker, which receives the identifier sets that
-//! appear and disappear, and determines the persons. [`super::brand_graph`] implements the changes of an epoch.
+//! The operator of the identity graph.
+//!
+//! The graph of a brand lives on one worker, which receives the identifier sets that come into use and go out of use, and
+//! determines the persons. [`super::brand_graph`] implements the changes of an epoch, and [`super::link_path`] the answers to
+//! questions. The graph is on one worker because a single link may join any two persons of the brand; it stays small because
+//! only changes of the sets in use reach it, not the records that repeat them.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,7 +12,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{Question, Reply, RoutedQuestion};
-use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::engine::{Diff, Epoch, KeyedOperator, QueryOperator};
 use crate::identity::brand_graph::{BrandGraph, Changes};
 use crate::identity::outcome::GraphOut;
 use crate::label::Label;
@@ -46,14 +50,13 @@ pub enum GraphIn {
         /// The first source of that day.
         source: Label,
     },
-    /// A question about identifiers.
-    Ask(RoutedQuestion),
 }
 
 /// The operator. State: the graph of each brand that this worker owns.
 pub struct Graph {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
+    /// The graphs of the brands that this worker owns.
     brands: FxHashMap<BrandId, BrandGraph>,
 }
 
@@ -73,14 +76,13 @@ impl KeyedOperator for Graph {
     type Out = GraphOut;
     const NAME: &'static str = "Graph";
 
+    /// By the brand: its graph is on one worker.
     fn route(update: &GraphIn) -> u64 {
-        let brand = match update {
+        match update {
             GraphIn::Set { brand, .. }
             | GraphIn::Facts { brand, .. }
-            | GraphIn::Provenance { brand, .. } => *brand,
-            GraphIn::Ask(asked) => asked.question.brand(),
-        };
-        brand.0
+            | GraphIn::Provenance { brand, .. } => brand.0,
+        }
     }
 
     fn entries(&self) -> usize {
@@ -94,8 +96,6 @@ impl KeyedOperator for Graph {
         out: &mut Vec<(GraphOut, Diff)>,
     ) {
         let mut changes: FxHashMap<BrandId, Changes> = FxHashMap::default();
-        let mut witnesses = Vec::new();
-        let mut questions = Vec::new();
         for (update, diff) in updates {
             match update {
                 GraphIn::Set { brand, set } => {
@@ -111,10 +111,10 @@ impl KeyedOperator for Graph {
                     day,
                     source,
                 } if diff > 0 => {
-                    witnesses.push((brand, set, day, source));
+                    let changes = changes.entry(brand).or_default();
+                    changes.provenance.push((set, day, source));
                 }
                 GraphIn::Provenance { .. } => {}
-                GraphIn::Ask(asked) => questions.push(asked),
             }
         }
         for (brand, changes) in changes {
@@ -125,28 +125,29 @@ impl KeyedOperator for Graph {
             graph.apply_epoch(brand, settings, changes, out);
             self.stats.steps(graph.steps());
         }
-        for (brand, set, day, source) in witnesses {
-            if let Some(graph) = self.brands.get_mut(&brand) {
-                graph.provenance(set, day, source);
+    }
+}
+
+impl QueryOperator for Graph {
+    type Question = Question;
+    type Reply = Reply;
+
+    fn answer(&mut self, query: RoutedQuestion, replies: &mut Vec<Reply>) {
+        let graph = self.brands.entry(query.question.brand()).or_default();
+        match &query.question {
+            Question::Link { from, to, .. } => replies.push(graph.why(from, to)),
+            Question::Members {
+                naming, persons, ..
+            } => {
+                let members = graph.members(naming, persons).into_iter();
+                replies.extend(members.map(|(id, kind, person)| Reply::Member(id, kind, person)));
             }
-        }
-        for asked in questions {
-            let graph = self.brands.entry(asked.question.brand()).or_default();
-            match &asked.question {
-                Question::Link { from, to, .. } => {
-                    let reply = graph.why(from, to);
-                    out.push((GraphOut::Answer(asked.answer(reply)), 1));
-                }
-                Question::Members {
-                    naming, persons, ..
-                } => {
-                    for (id, kind, person) in graph.members(naming, persons) {
-                        let answer = asked.answer(Reply::Member(id, kind, person));
-                        out.push((GraphOut::Answer(answer), 1));
-                    }
-                }
-                _ => {}
-            }
+            Question::Cells { .. }
+            | Question::Paths { .. }
+            | Question::Records { .. }
+            | Question::DeviceDays { .. }
+            | Question::Expired { .. }
+            | Question::ActiveSince { .. } => {}
         }
     }
 }

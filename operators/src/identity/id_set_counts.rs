@@ -1,6 +1,8 @@
 //! Identifier set counts: which identifier sets occur in current records.
 //!
-//! A set enters the graph with its first record and leaves with its last. For sets that link identifiers, the earliest
+//! Most records repeat a known identifier set. This operator keeps them away from the graph, which is on one worker per brand,
+//! while the sets here are spread over all workers. A set enters the graph with its first record and leaves with its last. For
+//! sets that link identifiers, the earliest
 //! supporting `(day, source)` is the provenance of the links, so that they can be explained.
 //!
 //! The graph also receives the approximate number of facts of each set, so that it can move the smaller side. An update is
@@ -9,42 +11,98 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
-use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_change};
 use crate::facts::IdSetUse;
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
-use crate::record::{BrandId, Day};
+use crate::record::{BrandId, Day, IdSet};
 
+/// The records that contain an identifier set.
 #[derive(Default)]
 struct Support {
+    /// The number of records.
     records: Diff,
     /// The records that are facts.
     facts: Diff,
-    /// About how many facts there are, as the graph knows it.
+    /// The approximate number of facts that the graph knows.
     announced: u32,
+    /// For a set that links identifiers, the number of records by day and source.
     by_day: BTreeMap<(Day, Label), Diff>,
 }
 
+impl State for Support {
+    fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+}
+
 impl Support {
+    /// The earliest day and source of a record with the set.
     fn provenance(&self) -> Option<(Day, Label)> {
         self.by_day.keys().next().copied()
     }
 
-    /// About how many facts there are: what the graph knows as long as that is not too far off.
-    fn about(&self) -> u32 {
+    /// The number of facts to announce: the announced one as long as it is not too far off.
+    fn approximate_facts(&self) -> u32 {
         let facts = u32::try_from(self.facts.max(0)).unwrap_or(u32::MAX);
         let (announced, all) = (u64::from(self.announced), u64::from(facts));
-        // Small fluctuations are not announced.
-        let near = announced <= 2 * all && all < 4 * announced;
-        if near { self.announced } else { facts }
+        let is_near = announced <= 2 * all && all < 4 * announced;
+        if is_near { self.announced } else { facts }
     }
+
+    /// Applies the changes of one epoch and emits what the graph needs to know.
+    fn amend(
+        &mut self,
+        brand: BrandId,
+        Changes { ids, uses }: Changes,
+        out: &mut Vec<(GraphIn, Diff)>,
+    ) {
+        let before = (self.records > 0, self.announced, self.provenance());
+        for (day, source, is_fact, diff) in uses {
+            self.records += diff;
+            self.facts += if is_fact { diff } else { 0 };
+            if ids.ids().len() > 1 {
+                let records = self.by_day.entry((day, source)).or_default();
+                *records += diff;
+                if *records == 0 {
+                    self.by_day.remove(&(day, source));
+                }
+            }
+        }
+        self.announced = self.approximate_facts();
+        let set = ids.key();
+        let present = |is_present: bool| is_present.then_some(&ids);
+        let of_set = |ids: &IdSet| GraphIn::Set {
+            brand,
+            set: ids.clone(),
+        };
+        emit_change(present(before.0), present(self.records > 0), of_set, out);
+        let some = |facts: u32| (facts > 0).then_some(facts);
+        let of_facts = |facts| GraphIn::Facts { brand, set, facts };
+        emit_change(some(before.1), some(self.announced), of_facts, out);
+        let of_provenance = |(day, source)| GraphIn::Provenance {
+            brand,
+            set,
+            day,
+            source,
+        };
+        emit_change(before.2, self.provenance(), of_provenance, out);
+    }
+}
+
+/// The updates of one identifier set in one epoch: day, source, and whether the record is a fact. Mostly one.
+struct Changes {
+    ids: IdSet,
+    uses: SmallVec<[(Day, Label, bool, Diff); 1]>,
 }
 
 /// The operator. State: a counter for each set, and for linking sets one for each day and source.
 #[derive(Default)]
 pub struct IdSetCounts {
-    sets: FxHashMap<(BrandId, u128), Support>,
+    /// The support of each identifier set.
+    sets: KeyedState<(BrandId, u128), Support>,
 }
 
 impl KeyedOperator for IdSetCounts {
@@ -52,8 +110,9 @@ impl KeyedOperator for IdSetCounts {
     type Out = GraphIn;
     const NAME: &'static str = "IdSetCounts";
 
-    fn route(mention: &IdSetUse) -> u64 {
-        mention.set.key() as u64
+    /// By the identifier set.
+    fn route(id_set_use: &IdSetUse) -> u64 {
+        id_set_use.set.key() as u64
     }
 
     fn entries(&self) -> usize {
@@ -63,73 +122,26 @@ impl KeyedOperator for IdSetCounts {
     fn apply_epoch(
         &mut self,
         _: Epoch,
-        mentions: Vec<(IdSetUse, Diff)>,
+        uses: Vec<(IdSetUse, Diff)>,
         out: &mut Vec<(GraphIn, Diff)>,
     ) {
-        // What each touched set was before the epoch, so that only the net change leaves.
-        let mut before = FxHashMap::default();
-        for (mention, diff) in mentions {
+        let mut changes: FxHashMap<(BrandId, u128), Changes> = FxHashMap::default();
+        for (id_set_use, diff) in uses {
             let IdSetUse {
                 brand,
-                set,
+                set: ids,
                 source,
                 day,
                 is_fact,
-            } = mention;
-            let key = (brand, set.key());
-            let support = self.sets.entry(key).or_default();
-            let links = set.ids().len() > 1;
-            before
-                .entry(key)
-                .or_insert_with(|| (set, support.records > 0, support.provenance()));
-            support.records += diff;
-            support.facts += if is_fact { diff } else { 0 };
-            if links {
-                let days = support.by_day.entry((day, source)).or_default();
-                *days += diff;
-                if *days == 0 {
-                    support.by_day.remove(&(day, source));
-                }
-            }
+            } = id_set_use;
+            let changes = changes.entry((brand, ids.key()));
+            let uses = SmallVec::new();
+            let changes = changes.or_insert(Changes { ids, uses });
+            changes.uses.push((day, source, is_fact, diff));
         }
-        for ((brand, key), (set, was_there, old_provenance)) in before {
-            let Some(support) = self.sets.get_mut(&(brand, key)) else {
-                continue;
-            };
-            let (announced, about) = (support.announced, support.about());
-            support.announced = about;
-            let is_there = support.records > 0;
-            let new_provenance = support.provenance();
-            if was_there != is_there {
-                let diff = if is_there { 1 } else { -1 };
-                out.push((GraphIn::Set { brand, set }, diff));
-            }
-            if announced != about {
-                for (facts, diff) in [(announced, -1), (about, 1)] {
-                    if facts > 0 {
-                        let set = key;
-                        out.push((GraphIn::Facts { brand, set, facts }, diff));
-                    }
-                }
-            }
-            if old_provenance != new_provenance {
-                for (provenance, diff) in [(old_provenance, -1), (new_provenance, 1)] {
-                    if let Some((day, source)) = provenance {
-                        out.push((
-                            GraphIn::Provenance {
-                                brand,
-                                set: key,
-                                day,
-                                source,
-                            },
-                            diff,
-                        ));
-                    }
-                }
-            }
-            if support.records == 0 {
-                self.sets.remove(&(brand, key));
-            }
+        for (key, changes) in changes {
+            self.sets
+                .amend(key, |support| support.amend(key.0, changes, out));
         }
     }
 }

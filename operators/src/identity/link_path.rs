@@ -1,23 +1,30 @@
-//! The answers of the identity graph to questions about identifiers: link paths and members of persons.
+//! Link paths: why two identifiers belong to one person, and who else does.
+//!
+//! These are the answers of the identity graph to questions. A chain is found by breadth-first search over sets, so it is a
+//! shortest one. It shows the kinds of its identifiers and the provenance of each link, and never an identifier. A hub is no part
+//! of a chain, and identifiers of different persons need no search.
+//!
+//! The cost of a search grows with the sets of the person, so it serves explanations and never the path of a record.
 
 use std::collections::VecDeque;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::brand_graph::{BrandGraph, Id};
+use super::brand_graph::BrandGraph;
 use super::components::Person;
+use super::nodes::Id;
 use crate::ask::{Hop, Reply};
 use crate::record::{IdKind, Pseudonym};
 
 impl BrandGraph {
-    /// A shortest chain of sets from any of some identifiers to any of others.
+    /// A shortest chain of sets from any identifier in `from` to any in `to`, or `None` if they are not one person.
     fn chain(&self, from: &[Id], to: &[Id]) -> Option<Vec<Hop>> {
         let paths = |ids: &[Id]| -> Vec<Id> {
             let ids = ids.iter().copied();
             ids.filter(|id| self.is_path(*id)).collect()
         };
         let (from, to) = (paths(from), paths(to));
-        // Those who are not one person need no search.
+        // Identifiers of different persons need no search.
         let persons: FxHashSet<Option<Person>> =
             to.iter().map(|id| self.components.person_of(*id)).collect();
         let may_reach = |id: &Id| persons.contains(&self.components.person_of(*id));
@@ -25,13 +32,18 @@ impl BrandGraph {
         let mut came: FxHashMap<Id, Option<(Id, u128)>> = FxHashMap::default();
         let mut queue: VecDeque<Id> = from.into_iter().filter(may_reach).collect();
         came.extend(queue.iter().map(|id| (*id, None)));
-        let mut stars_seen = FxHashSet::default();
+        let mut seen = FxHashSet::default();
         while let Some(id) = queue.pop_front() {
             if goal.contains(&id) {
                 return Some(self.hops(id, &came));
             }
-            for (set, ()) in self.node(id).into_iter().flat_map(|node| node.sets.iter()) {
-                if !stars_seen.insert(*set) {
+            for (set, ()) in self
+                .nodes
+                .get(id)
+                .into_iter()
+                .flat_map(|node| node.sets.iter())
+            {
+                if !seen.insert(*set) {
                     continue;
                 }
                 let ids = self
@@ -50,7 +62,7 @@ impl BrandGraph {
         None
     }
 
-    /// The way that a search came to an identifier.
+    /// The links by which a search reached an identifier, first to last.
     fn hops(&self, mut at: Id, came: &FxHashMap<Id, Option<(Id, u128)>>) -> Vec<Hop> {
         let mut hops = Vec::new();
         while let Some(Some((previous, set))) = came.get(&at) {
@@ -59,7 +71,7 @@ impl BrandGraph {
                 .get(set)
                 .and_then(|hyperedge| hyperedge.provenance);
             if let (Some((day, source)), Some(a), Some(b)) =
-                (provenance, self.node(*previous), self.node(at))
+                (provenance, self.nodes.get(*previous), self.nodes.get(at))
             {
                 hops.push(Hop {
                     from: a.kind,
@@ -74,7 +86,7 @@ impl BrandGraph {
         hops
     }
 
-    /// The identifiers of the persons named, in order.
+    /// All identifiers of the persons that are given by any of their identifiers or by their labels, sorted.
     pub(super) fn members(
         &self,
         naming: &[Pseudonym],
@@ -94,19 +106,20 @@ impl BrandGraph {
             };
             let mut ids = Vec::new();
             self.components.members(one, &mut ids);
-            let nodes = ids.into_iter().filter_map(|id| self.node(id));
+            let nodes = ids.into_iter().filter_map(|id| self.nodes.get(id));
             members.extend(nodes.map(|node| (node.pseudonym, node.kind, person)));
         }
         members.sort_unstable();
         members
     }
 
+    /// The numbers of those identifiers that any record contains.
     fn known(&self, ids: &[Pseudonym]) -> Vec<Id> {
         let ids = ids.iter();
-        ids.filter_map(|id| self.ids.get(id).copied()).collect()
+        ids.filter_map(|id| self.nodes.find(id)).collect()
     }
 
-    /// Why identifiers are one person, or that they are not.
+    /// The answer to [`crate::ask::Question::Link`].
     pub(super) fn why(&self, from: &[Pseudonym], to: &[Pseudonym]) -> Reply {
         let (from, to) = (self.known(from), self.known(to));
         let is_hub = |ids: &[Id]| !ids.is_empty() && !ids.iter().any(|id| self.is_path(*id));

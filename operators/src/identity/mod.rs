@@ -14,6 +14,7 @@ mod forest;
 pub mod graph;
 pub mod id_set_counts;
 mod link_path;
+mod nodes;
 pub mod outcome;
 pub mod person_join;
 mod tours;

@@ -6,14 +6,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey};
-use crate::ask::Answer;
 use crate::identity::components::Person;
 use crate::record::BrandId;
 
-/// What the graph says.
+/// The output of [`super::graph::Graph`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum GraphOut {
-    /// The facts of a set belong to a person; no statement where it has none, or where all its identifiers are hubs.
+    /// The facts of a set belong to a person. Absent if the set has no facts, or if all its identifiers are hubs.
     Assigned {
         /// The brand.
         brand: BrandId,
@@ -29,8 +28,6 @@ pub enum GraphOut {
         /// The person.
         person: Person,
     },
-    /// The brand's numbers.
+    /// The change of the brand's totals: persons, identifiers, links, hubs and oversized persons.
     Sum(CellKey, Aggregate),
-    /// An answer.
-    Answer(Answer),
 }

@@ -1,20 +1,25 @@
 //! Person join: assigns every fact to the person of its identifiers.
 //!
-//! The identifiers of one record belong to one person by that very record, so facts are grouped by their identifier set, and
-//! one update of the graph moves all facts of a set. Facts whose identifiers are all hubs belong to nobody.
+//! The identifiers of one record belong to one person by definition, so facts are grouped by their identifier set, and one update
+//! of the graph moves all facts of a set. A fact without identifiers, or whose identifiers are all hubs, has no person. It is
+//! counted here, with the record itself as the contributor.
+//!
+//! The facts and the assignments of an epoch are applied together, so a fact is emitted only for the person that it has at the end
+//! of the epoch.
 
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, CellKey, DeltaBuffer};
-use crate::engine::{Diff, Epoch, KeyedOperator};
+use crate::aggregate::{Aggregate, CellKey};
+use crate::delta_buffer::DeltaBuffer;
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State};
 use crate::facts::{Fact, FactChanges, in_cheap_order, net};
 use crate::identity::components::Person;
 use crate::person::{PersonIn, PersonKey};
 use crate::record::{BrandId, IdSet};
-use crate::routing::anonymous;
+use crate::routing::count_anonymous;
 use crate::runs::Runs;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -37,23 +42,78 @@ pub enum PersonJoinOut {
     Sum(CellKey, Aggregate),
 }
 
+/// The facts of an identifier set and their person.
 #[derive(Default)]
 struct SetFacts {
+    /// `None` as long as the graph has not assigned one, and if all identifiers are hubs.
     person: Option<Person>,
+    /// The facts, as a multiset.
     facts: Runs<Fact>,
 }
 
+impl State for SetFacts {
+    fn is_empty(&self) -> bool {
+        self.facts.is_empty() && self.person.is_none()
+    }
+}
+
+/// The updates of one identifier set in one epoch.
 #[derive(Default)]
 struct Changes {
     facts: FactChanges,
+    /// The person whose assignment is retracted.
     leave: Option<Person>,
+    /// The person that is assigned.
     join: Option<Person>,
+}
+
+impl Changes {
+    /// The person after the changes.
+    fn person(&self, before: Option<Person>) -> Option<Person> {
+        match (self.leave, self.join) {
+            (_, Some(joined)) => Some(joined),
+            (Some(_), None) => None,
+            (None, None) => before,
+        }
+    }
+}
+
+/// The facts without a person in one epoch, each with its brand and identifier set. They count record by record.
+type Anonymous = Vec<(BrandId, u128, Fact, Diff)>;
+
+impl SetFacts {
+    /// Applies the changes of one epoch. Returns the number of facts that were visited.
+    fn amend(
+        &mut self,
+        key: (BrandId, u128),
+        mut changes: Changes,
+        anonymous: &mut Anonymous,
+        out: &mut Vec<(PersonJoinOut, Diff)>,
+    ) -> u64 {
+        let (old, new) = (self.person, changes.person(self.person));
+        let mut steps = changes.facts.len() as u64;
+        if old != new {
+            for fact in self.facts.iter() {
+                steps += 1;
+                emit_fact(key, old, fact.clone(), -1, anonymous, out);
+                emit_fact(key, new, fact.clone(), 1, anonymous, out);
+            }
+            self.person = new;
+        }
+        net(&mut changes.facts);
+        for (fact, diff) in in_cheap_order(changes.facts) {
+            steps += self.facts.amend(&fact, diff);
+            emit_fact(key, new, fact, diff, anonymous, out);
+        }
+        steps
+    }
 }
 
 /// The operator. State: the facts of every identifier set.
 pub struct PersonJoin {
     stats: Rc<Stats>,
-    sets: FxHashMap<(BrandId, u128), SetFacts>,
+    /// The facts of each identifier set.
+    sets: KeyedState<(BrandId, u128), SetFacts>,
     deltas: DeltaBuffer,
 }
 
@@ -62,23 +122,23 @@ impl PersonJoin {
     pub fn new(settings: &Settings, stats: Rc<Stats>) -> PersonJoin {
         PersonJoin {
             stats,
-            sets: FxHashMap::default(),
+            sets: KeyedState::default(),
             deltas: DeltaBuffer::new(settings),
         }
     }
 }
 
-/// Emits a fact for its person, or its aggregates if it has none.
-fn tell(
+/// Emits a fact for its person, or adds it to the anonymous ones if it has none.
+fn emit_fact(
     (brand, set): (BrandId, u128),
     person: Option<Person>,
     fact: Fact,
     diff: Diff,
-    nobodys: &mut Vec<(BrandId, u128, Fact, Diff)>,
+    anonymous: &mut Anonymous,
     out: &mut Vec<(PersonJoinOut, Diff)>,
 ) {
     match person {
-        None => nobodys.push((brand, set, fact, diff)),
+        None => anonymous.push((brand, set, fact, diff)),
         Some(person) => {
             let message = PersonIn::Fact(PersonKey { brand, person }, fact);
             out.push((PersonJoinOut::Person(message), diff));
@@ -91,9 +151,10 @@ impl KeyedOperator for PersonJoin {
     type Out = PersonJoinOut;
     const NAME: &'static str = "PersonJoin";
 
+    /// By the identifier set, whose facts move together.
     fn route(update: &PersonJoinIn) -> u64 {
         match update {
-            // Facts that name nobody have no home and may stay anywhere; their own hash spreads them.
+            // Facts without identifiers may be counted on any worker; their own hash spreads them.
             PersonJoinIn::Fact(_, set, Fact::Conversion(conversion)) if set.is_empty() => {
                 conversion.name.0 as u64
             }
@@ -113,12 +174,11 @@ impl KeyedOperator for PersonJoin {
         out: &mut Vec<(PersonJoinOut, Diff)>,
     ) {
         let mut changes: FxHashMap<(BrandId, u128), Changes> = FxHashMap::default();
-        // What nobody stands behind counts record by record.
-        let mut nobodys: Vec<(BrandId, u128, Fact, Diff)> = Vec::new();
+        let mut anonymous = Anonymous::new();
         for (update, diff) in updates {
             match update {
                 PersonJoinIn::Fact(brand, set, fact) if set.is_empty() => {
-                    nobodys.push((brand, 0, fact, diff));
+                    anonymous.push((brand, 0, fact, diff));
                 }
                 PersonJoinIn::Fact(brand, set, fact) => {
                     changes
@@ -138,47 +198,22 @@ impl KeyedOperator for PersonJoin {
                 }
             }
         }
-        for (key, mut change) in changes {
-            let waiting = self.sets.entry(key).or_default();
-            let old = waiting.person;
-            let new = match (change.leave, change.join) {
-                (_, Some(joined)) => Some(joined),
-                (Some(_), None) => None,
-                (None, None) => old,
-            };
-            let mut steps = change.facts.len() as u64;
-            if old != new {
-                for fact in waiting.facts.iter() {
-                    steps += 1;
-                    tell(key, old, fact.clone(), -1, &mut nobodys, out);
-                    tell(key, new, fact.clone(), 1, &mut nobodys, out);
-                }
-                waiting.person = new;
-            }
-            net(&mut change.facts);
-            for (fact, diff) in in_cheap_order(change.facts) {
-                steps += waiting.facts.amend(&fact, diff);
-                tell(key, new, fact, diff, &mut nobodys, out);
-            }
+        for (key, changes) in changes {
+            let steps = self
+                .sets
+                .amend(key, |facts| facts.amend(key, changes, &mut anonymous, out));
             self.stats.steps(steps);
-            if waiting.facts.is_empty() && waiting.person.is_none() {
-                self.sets.remove(&key);
-            }
         }
-        nobodys.sort_unstable_by_key(|(brand, set, fact, _)| (*brand, *set, fact.contributor()));
-        let is_one = |one: &(BrandId, u128, Fact, Diff), other: &(BrandId, u128, Fact, Diff)| {
-            (one.0, one.1, one.2.contributor()) == (other.0, other.1, other.2.contributor())
+        let contributor = |(brand, set, fact, _): &(BrandId, u128, Fact, Diff)| {
+            (*brand, *set, fact.contributor())
         };
-        for records in nobodys.chunk_by(is_one) {
-            for (brand, _, fact, diff) in records {
-                anonymous(*brand, fact, *diff, &mut self.deltas);
+        anonymous.sort_unstable_by_key(contributor);
+        for of_one in anonymous.chunk_by(|a, b| contributor(a) == contributor(b)) {
+            for (brand, _, fact, diff) in of_one {
+                count_anonymous(*brand, fact, *diff, &mut self.deltas);
             }
             self.deltas.end_contributor();
         }
-        out.extend(
-            self.deltas
-                .drain()
-                .map(|(key, sums)| (PersonJoinOut::Sum(key, sums), 1)),
-        );
+        self.deltas.drain_into(PersonJoinOut::Sum, out);
     }
 }

@@ -1,7 +1,8 @@
-//! Affected: which conversions have to be looked at again when something about a person changes.
+//! Affected: the conversions that must be evaluated again when the history of a person changes.
 //!
-//! A touch counts from its own time until the end of the window of its kind, or until so many newer ones have come that
-//! no path reaches back to it. Only conversions in that span can gain or lose it.
+//! A touch counts for conversions from its own time until the end of the attribution window of its kind, or until there are so
+//! many newer touches that no path reaches back to it. Only conversions in that span can gain or lose the touch. The set may be
+//! too large, which costs time, but never too small: a conversion outside of it has the same path before and after the change.
 
 use rustc_hash::FxHashSet;
 
@@ -11,17 +12,19 @@ use crate::facts::{Contact, Conversion, Fact};
 use crate::runs::Runs;
 use crate::settings::BrandSettings;
 
-/// Which conversions an epoch's changes can have changed.
+/// The conversions whose paths the changes of an epoch may change.
 pub(super) struct Affected {
+    /// Whether all conversions are affected.
     all: bool,
+    /// The conversions that were inserted or retracted.
     conversions: FxHashSet<Conversion>,
-    /// Spans of time in which a changed touch counts, ascending and apart.
+    /// The spans of time in which a changed touch counts, in Unix milliseconds, ends included; ascending and disjoint.
     spans: Vec<(i64, i64)>,
 }
 
 impl Affected {
-    /// What changed facts, in order, can have changed for a person who had these touches and conversions; `all` where
-    /// the person itself has.
+    /// The conversions that some changed facts, sorted, may affect in the history of a person before the change. With `all`,
+    /// every conversion: the person became oversized, or no longer is.
     pub(super) fn of(
         facts: &[(Fact, Diff)],
         all: bool,
@@ -38,7 +41,7 @@ impl Affected {
             Fact::Contact(contact) => Some((contact.clone(), *diff)),
             Fact::Conversion(_) => None,
         };
-        // To look for where a path ends pays only where there are conversions behind it.
+        // The exact end of a span is worth finding only if it may save conversions.
         let looks = !all && facts.len() < conversions.len();
         let going: Vec<Contact> = match looks {
             true => {
@@ -60,7 +63,7 @@ impl Affected {
                         false => contact.ts.saturating_add(settings.window(contact.kind)),
                     };
                     match affected.spans.last_mut() {
-                        // Facts come in the order of time.
+                        // The facts are sorted by time.
                         Some(last) if contact.ts <= last.1 => last.1 = last.1.max(until),
                         _ => affected.spans.push((contact.ts, until)),
                     }
@@ -71,7 +74,7 @@ impl Affected {
         affected
     }
 
-    /// The affected ones among a person's conversions.
+    /// The affected conversions among those of the person, before or after the change.
     pub(super) fn among<'a>(
         &'a self,
         conversions: &'a Runs<Conversion>,

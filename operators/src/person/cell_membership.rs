@@ -1,13 +1,20 @@
-//! Cell membership: whether a person contributes to a cell, which counts the person once however often they occur in it.
+//! Cell membership: a person contributes to a cell once, however many of its events count there.
+//!
+//! The release gate counts persons, not events. So for each cell the number of events is kept with which the person contributes
+//! to it, and only the first and the last of them change the number of contributors. A membership that ends and begins again
+//! within one epoch is no change.
 
 use rustc_hash::FxHashMap;
 
-use crate::aggregate::{Aggregate, CellKey, DeltaBuffer};
+use crate::aggregate::{Aggregate, CellKey};
+use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
 
 /// Tracks the cells that a person contributes to, and emits a change when a membership begins or ends.
 pub(super) struct CellMembership<'a> {
+    /// The number of events by cell, before the changes and then with them.
     cell_refs: &'a mut FxHashMap<u64, u32>,
+    /// Whether the person contributed to each changed cell before the epoch.
     was: FxHashMap<CellKey, bool>,
     /// The hash of the person for [`Aggregate::changed_by`].
     pub(super) who: u64,
@@ -33,7 +40,7 @@ impl<'a> CellMembership<'a> {
 
     /// Adds `diff` contacts or conversions of the person to a cell.
     pub(super) fn add(&mut self, key: CellKey, diff: Diff) {
-        // The transitions of a chain show nobody by themselves and need no contributors; takings of a month name theirs.
+        // The transitions of a chain are not published by themselves and need no contributors; takings of a month name theirs.
         if matches!(
             key,
             CellKey::ConvertingEdge { .. } | CellKey::Taken { .. } | CellKey::Sale { .. }
@@ -47,7 +54,7 @@ impl<'a> CellMembership<'a> {
     }
 
     /// Emits the memberships that began or ended.
-    pub(super) fn tell(self, deltas: &mut DeltaBuffer) {
+    pub(super) fn drain_into(self, deltas: &mut DeltaBuffer) {
         for (key, was) in self.was {
             let hash = fingerprint(&key);
             let is = self.cell_refs.get(&hash).is_some_and(|count| *count > 0);

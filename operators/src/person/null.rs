@@ -1,34 +1,37 @@
-//! Null paths: what the touches of a person without a conversion say to the Markov chains, one path a month.
+//! Null paths: the contribution of a person without a conversion to the Markov chains, one path per month.
 //!
-//! They are emitted one transition at a time, so that a new touch costs its neighbours only. A person's first conversion takes
-//! all of them back, and its end brings them again. Who does that with many touches is remembered in sums, so that it does
-//! not cost all touches the next time.
+//! The transitions of a null path end without a conversion. They are emitted one by one, so that a new touch changes only the
+//! transitions to its neighbors. The first conversion of a person retracts all of its null paths, and the retraction of its
+//! last conversion restores them. For a person with many touches the sums of the transitions are kept from the first such
+//! change on, so that the next one does not visit all touches again.
 
 use rustc_hash::FxHashMap;
 
 use super::cell_membership::CellMembership;
 use super::touches::Touches;
-use crate::aggregate::{Aggregate, CellKey, DeltaBuffer, Month};
+use crate::aggregate::{Aggregate, CellKey, Month};
 use crate::calendar::month;
+use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
 use crate::facts::Contact;
 use crate::label::Channel;
 use crate::record::BrandId;
 
-/// From how many touches on the sums are kept.
+/// The number of touches from which on the sums are kept.
 const MANY: u64 = 256;
 
-/// What null paths have: a transition of a month between two channels, or a channel of a month.
+/// A part of null paths: a transition between two channels in a month, or with `None` the occurrence of a channel in a month.
 type Part = (Month, Channel, Option<Channel>);
 
-/// Aggregate over the null paths that a person has, or would have.
+/// The parts of the null paths that a person has, or would have without its conversions, each with its number.
 #[derive(Default)]
 pub(super) struct NullPaths {
+    /// The parts with a number other than zero.
     parts: FxHashMap<Part, Diff>,
 }
 
-/// Adds a part to the cells so many times.
-fn tell(
+/// Adds `diff` times a part to the cells.
+fn emit_part(
     brand: BrandId,
     (month, channel, to): Part,
     diff: Diff,
@@ -56,7 +59,7 @@ fn tell(
     }
 }
 
-/// What a touch changes that comes (`diff` 1) or goes (-1), given the other touches.
+/// Passes the parts that a touch changes when it is inserted (`diff` 1) or removed (-1) to `add`. `touches` are the others.
 pub(super) fn of_touch(
     touches: &Touches,
     touch: &Contact,
@@ -82,7 +85,7 @@ pub(super) fn of_touch(
 }
 
 impl NullPaths {
-    /// Aggregate up all touches of a person, one path a month. An end of a path is the default channel.
+    /// The parts of all null paths of a person, one path per month. The start and the end of a path are the default channel.
     fn of(touches: &Touches) -> NullPaths {
         let mut sums = NullPaths::default();
         let end = Channel::default();
@@ -109,7 +112,7 @@ impl NullPaths {
         sums
     }
 
-    /// Adds to a part.
+    /// Changes the number of a part.
     pub(super) fn add(&mut self, part: Part, diff: Diff) {
         let count = self.parts.entry(part).or_default();
         *count += diff;
@@ -118,8 +121,8 @@ impl NullPaths {
         }
     }
 
-    /// Adds all null paths of a person to the cells so many times, and keeps their sums where there are many touches.
-    /// Returns how much was looked at.
+    /// Adds `diff` times all null paths of a person to the cells, and keeps their sums if there are many touches. Returns the
+    /// number of touches and parts that were visited.
     pub(super) fn flip(
         kept: &mut Option<Box<NullPaths>>,
         touches: &Touches,
@@ -134,14 +137,14 @@ impl NullPaths {
             Box::new(NullPaths::of(touches))
         });
         for (part, count) in &sums.parts {
-            tell(brand, *part, count * diff, membership, deltas);
+            emit_part(brand, *part, count * diff, membership, deltas);
         }
         steps += sums.parts.len() as u64;
         *kept = (touches.len() >= MANY).then_some(sums);
         steps
     }
 
-    /// Adds a part to the cells, and to the sums where they are kept.
+    /// Adds a part to the sums, if they are kept, and to the cells, if the person has null paths now.
     pub(super) fn change(
         kept: &mut Option<Box<NullPaths>>,
         brand: BrandId,
@@ -154,7 +157,7 @@ impl NullPaths {
             kept.add(part, diff);
         }
         if is_null {
-            tell(brand, part, diff, membership, deltas);
+            emit_part(brand, part, diff, membership, deltas);
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Touches: what may stand in a path, so that a path is found without a look at what may not.
+//! Touches: the touchpoints of a person, arranged so that a path is found without visiting touches that are not in it.
 //!
-//! Whether a touch counts for a conversion depends on its kind, by whose window it counts, and on whether it may be joined
-//! with what happened at a till. So the touches of each kind are kept apart, and a path is read from the newest of each
-//! backwards. Together they are in one order, as [`Contact`] has it.
+//! Whether a touch counts for a conversion depends on its kind, which determines the attribution window, and on whether it may
+//! be joined with in-store transactions. So the touches of each such class are stored apart, and a path is merged from the
+//! newest of each class backwards. The cost of a path is its length, however many touches the person has. The order of all
+//! touches is that of [`Contact`].
 
 use std::cell::Cell;
 
@@ -15,20 +16,22 @@ use crate::record::{SaleKind, TouchKind};
 use crate::runs::Runs;
 use crate::settings::BrandSettings;
 
-/// What tells touches apart.
+/// The properties by which it is decided whether a touch counts for a conversion.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Class {
+    /// The kind, which determines the attribution window.
     kind: TouchKind,
+    /// Whether the touch may occur in the path of an in-store transaction.
     joins: bool,
 }
 
-/// The touches of one person, a multiset.
+/// The touches of one person, as a multiset by class. No class is empty.
 #[derive(Default)]
 pub(super) struct Touches {
     classes: SmallVec<[(Class, Runs<Contact>); 1]>,
 }
 
-/// The first, by an order, of what stands in front of each of some iterators.
+/// Takes the first element, by an order, of several iterators that are sorted by it: one step of a merge.
 fn next<'a, I: Iterator<Item = &'a Contact>>(
     fronts: &mut [std::iter::Peekable<I>],
     is_first: fn(&Contact, &Contact) -> bool,
@@ -44,21 +47,21 @@ fn next<'a, I: Iterator<Item = &'a Contact>>(
     fronts.get_mut(first?.0)?.next()
 }
 
-/// The fronts of each of a person's classes, of which there are few.
+/// An iterator for each class of a person. There are at most six.
 type Fronts<I> = SmallVec<[std::iter::Peekable<I>; 2]>;
 
 impl Touches {
-    /// Whether there is none.
+    /// Whether the person has no touch.
     pub(super) fn is_empty(&self) -> bool {
         self.classes.is_empty()
     }
 
-    /// How many there are.
+    /// The number of touches.
     pub(super) fn len(&self) -> u64 {
         self.classes.iter().map(|(_, runs)| runs.len() as u64).sum()
     }
 
-    /// Adds a touch so many times, or takes it away. Returns how many others moved.
+    /// Changes the multiplicity of a touch by `diff`. Returns the number of other touches that moved in memory.
     pub(super) fn amend(&mut self, touch: &Contact, diff: Diff) -> u64 {
         let class = Class {
             kind: touch.kind,
@@ -80,14 +83,14 @@ impl Touches {
         moved
     }
 
-    /// All of them, ascending.
+    /// All touches, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Contact> {
         let fronts = self.classes.iter().map(|(_, runs)| runs.iter().peekable());
         let mut fronts: Fronts<_> = fronts.collect();
         std::iter::from_fn(move || next(&mut fronts, |a, b| a < b))
     }
 
-    /// The one that stands before a touch, and the one in its place or behind it.
+    /// The last touch before the given one, and the first that is not before it.
     pub(super) fn beside(&self, touch: &Contact) -> [Option<&Contact>; 2] {
         let runs = || self.classes.iter().map(|(_, runs)| runs);
         let before = runs().filter_map(|runs| runs.before(|held| held < touch).next());
@@ -95,19 +98,20 @@ impl Touches {
         [before.max(), behind.min()]
     }
 
-    /// The path of a conversion: those within the window of their kind, at most the newest `max_path`, oldest first.
-    /// What happened at a till has a path only where it and the touches may be joined. Counts the touches that it looks at.
+    /// The path of a conversion: the touches within the attribution window of their kind, at most the newest `max_path`,
+    /// oldest first. An in-store transaction has a path only if it may be joined, and only of touches that may be joined.
+    /// Adds the number of visited touches to `looked`.
     pub(super) fn path(
         &self,
         conversion: &Conversion,
         settings: &BrandSettings,
         looked: &Cell<u64>,
     ) -> Vec<Touch> {
-        let till = conversion.kind == SaleKind::Transaction;
-        if till && !conversion.joins {
+        let in_store = conversion.kind == SaleKind::Transaction;
+        if in_store && !conversion.joins {
             return Vec::new();
         }
-        let classes = self.classes.iter().filter(|(of, _)| of.joins || !till);
+        let classes = self.classes.iter().filter(|(of, _)| of.joins || !in_store);
         let mut fronts: Fronts<_> = classes
             .map(|(of, runs)| {
                 let since = conversion.ts.saturating_sub(settings.window(of.kind));
@@ -122,8 +126,9 @@ impl Touches {
         path
     }
 
-    /// Until when a conversion may happen whose path holds a touch. Later than that its window is over, or there are
-    /// `max_path` touches that are newer and count for whatever the touch counts for. Those that `is_going` are passed over.
+    /// The last time, in Unix milliseconds, of a conversion whose path may contain the touch. For later conversions its window
+    /// is over, or there are `max_path` newer touches that count for every conversion that this touch counts for. Touches for
+    /// which `is_going` holds are about to be removed and do not count.
     pub(super) fn counts_until(
         &self,
         touch: &Contact,
@@ -138,7 +143,7 @@ impl Touches {
         let newer = classes.map(|(_, runs)| runs.from(|held| held <= touch).peekable());
         let mut fronts: Fronts<_> = newer.collect();
         let mut left = settings.max_path;
-        // Where so many are going, it is not worth a look at more.
+        // The bound on visited touches is worth more than a tighter result.
         for _ in 0..settings.max_path.saturating_mul(2) {
             let Some(newer) = next(&mut fronts, |a, b| a < b) else {
                 return end;
@@ -149,7 +154,7 @@ impl Touches {
             if !is_going(newer) {
                 left = left.saturating_sub(1);
                 if left == 0 {
-                    // At that very time it counts already.
+                    // The newer touch counts for conversions at its own time.
                     return newer.ts.saturating_sub(1);
                 }
             }

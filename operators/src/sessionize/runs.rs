@@ -1,28 +1,30 @@
-//! Runs: what is kept of the pings of one device in one store and salt day.
+//! Runs: the state that the pings of one device in one store and salt day leave.
 //!
-//! A run is a stretch of pings with no gap over half an hour, weak ones too. Of its pings only the first and the last
-//! second matter, and whether two of its seconds are strong enough. That second question needs one strong second
-//! at most to be remembered: once there are two, no ping can change it. So a run takes a few bytes however many pings
-//! it holds, pings may come in any order and as often as they please, and a ping joins the runs on both sides of it in
-//! logarithmic time.
+//! A run is a sequence of pings without a gap of more than half an hour; weak pings count too. Only its first and last second
+//! matter, and whether at least two of its seconds have a strong ping. To decide that, one strong second must be stored; once
+//! there are two, no ping can change it. So a run takes a few bytes however many pings it has. Pings may arrive in any order
+//! and more than once, and a ping that joins the runs on both sides of it does so in logarithmic time.
 //!
-//! As pings only ever come, the time that a device is present only grows. One that is there for longer than
-//! `max_presence` is staff or a fixture for the rest of the day, and nothing but that is kept of it.
+//! Pings are only added, so the presence of a device only grows. A device that is present for longer than `max_presence` is
+//! staff or a fixture for the rest of the day, and its runs are dropped.
 
 use smallvec::SmallVec;
 
-/// The longest silence within a run, seconds.
+/// The longest gap within a run, seconds.
 pub const MAX_GAP: i64 = 30 * 60;
 
-/// One ping: when, the offset from UTC, and whether it was strong enough.
+/// One ping of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sighting {
+    /// Unix seconds.
     pub second: i64,
+    /// The offset from UTC, in seconds east.
     pub utc_offset: i32,
+    /// Whether the signal strength reaches `min_rssi`.
     pub is_strong: bool,
 }
 
-/// The strong seconds of a run.
+/// The strong seconds of a run: as much of them as decides whether there are two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Strong {
     None,
@@ -31,7 +33,7 @@ enum Strong {
 }
 
 impl Strong {
-    /// Of both together.
+    /// The strong seconds of two runs together.
     fn with(self, other: Strong) -> Strong {
         match (self, other) {
             (Strong::None, any) | (any, Strong::None) => any,
@@ -41,16 +43,21 @@ impl Strong {
     }
 }
 
-/// A run: its first and last second, the offset from UTC at its start, and its strong seconds.
+/// A run of pings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
+    /// The first second, Unix seconds.
     pub first: i64,
+    /// The last second, Unix seconds.
     pub last: i64,
+    /// The offset from UTC at the first second, in seconds east.
     pub utc_offset: i32,
+    /// The strong seconds.
     strong: Strong,
 }
 
 impl Run {
+    /// The run of a single ping.
     fn of(one: &Sighting) -> Run {
         Run {
             first: one.second,
@@ -68,7 +75,7 @@ impl Run {
         self.strong == Strong::Several
     }
 
-    /// Takes over what another run, which begins no more than a gap away, holds.
+    /// Extends the run by another one that is no more than a gap away.
     fn join(&mut self, other: &Run) {
         // Two pings of one second may disagree about the clock: the smallest offset counts.
         self.utc_offset = match self.first.cmp(&other.first) {
@@ -85,24 +92,25 @@ impl Run {
 /// The runs of one device in one store and salt day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Runs {
-    /// In order, each more than a gap behind the one before. At most two for every hour of the day.
+    /// In order of time, more than [`MAX_GAP`] apart. So there are at most two for every hour of the day.
     runs: SmallVec<[Run; 1]>,
+    /// Whether the device was present for too long. Then there are no runs, and further pings are ignored.
     is_fixture: bool,
 }
 
 impl Runs {
-    /// The runs that count: none of a fixture.
+    /// The runs, in order of time; none for a fixture.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter()
     }
 
-    /// The place of the first run that does not end more than a gap before a second.
+    /// The index of the first run that does not end more than a gap before a second.
     fn place(&self, second: i64) -> usize {
         let earlier = |run: &Run| second.saturating_sub(run.last) > MAX_GAP;
         self.runs.partition_point(earlier)
     }
 
-    /// Whether a ping would change nothing.
+    /// Whether a ping would not change the runs.
     pub(crate) fn holds(&self, one: &Sighting) -> bool {
         if self.is_fixture {
             return true;
@@ -141,7 +149,7 @@ impl Runs {
         }
     }
 
-    /// Drops the runs of a device that is there for longer than `max_presence` seconds in all.
+    /// Marks a device that is present for longer than `max_presence` seconds in total as a fixture, and drops its runs.
     pub(crate) fn leave_out_fixture(&mut self, max_presence: i64) {
         let presence: i64 = self.runs.iter().map(|run| run.last - run.first).sum();
         if presence > max_presence {

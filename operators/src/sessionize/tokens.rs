@@ -1,15 +1,14 @@
 //! Tokens: the devices of one store and salt day, as many as may count.
 //!
-//! Whoever stands in the street chooses how many addresses a sensor hears, so their number is bounded. Which of them
-//! count must depend neither on the order in which they come nor on who holds them (invariant I1), so it is not the
-//! first that count, but the smallest: tokens are hashes, and the smallest of them are a fair sample of the devices of a
-//! day. A token belongs to one of [`PARTS`] equal parts by its highest bits. One worker holds a part, and in each part
-//! an equal share of the bound counts, so that nobody needs to know what others hold.
+//! Anyone near a sensor can send from any number of addresses, so the number of devices that count is bounded. Which of them
+//! count must depend neither on the order of arrival nor on the number of workers (invariant I1). So the smallest tokens count,
+//! not the first: tokens are hashes, and the smallest of them are a uniform sample of the devices of a day (bottom-k sampling,
+//! Cohen and Kaplan, PODC 2007). A token belongs to one of [`PARTS`] equal parts by its highest bits. Each part lives on one
+//! worker, and in each an equal share of the bound counts, so that the workers need not agree.
 //!
-//! A device may be taken out again, and then the next one counts in its place. So a part holds [`RESERVE`] more tokens
-//! than count. What is larger than all of these is refused and forgotten, without a look at it ever again: memory is
-//! bounded whatever comes. Only where more devices than the reserve are taken out of one part of one store's day do
-//! fewer count than might, until a restart reads the pings again.
+//! If a device is retracted, the next one counts in its place. So a part stores [`RESERVE`] more tokens than count. A token that
+//! is larger than all of these is refused and not stored, so memory is bounded. Only if more devices than the reserve are
+//! retracted from one part of a store and day do fewer devices count than could, until a restart reads the pings again.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeInclusive};
@@ -17,34 +16,37 @@ use std::ops::{Bound, RangeInclusive};
 use super::runs::Runs;
 use crate::record::Token;
 
-/// Into how many parts the tokens of a store's day are divided.
+/// The number of parts of the tokens of a store and day.
 pub const PARTS: usize = 64;
 
-/// How many tokens a part holds beyond those that count.
+/// The number of tokens that a part stores beyond those that count.
 const RESERVE: usize = 64;
 
+/// The number of high bits that select the part.
 const PART_BITS: u32 = PARTS.trailing_zeros();
 
-/// The part that a token belongs to.
+/// The part that a token belongs to, below [`PARTS`].
 pub fn part(token: Token) -> usize {
     (token.0 >> (u128::BITS - PART_BITS)) as usize
 }
 
-/// All tokens of the part of a token.
+/// All possible tokens of the part of a token.
 fn range(token: Token) -> RangeInclusive<Token> {
     let rest = u128::MAX >> PART_BITS;
     Token(token.0 & !rest)..=Token(token.0 | rest)
 }
 
-/// How many tokens of a part count, and how many are held.
+/// How many tokens of a part count, and how many are stored.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
+    /// The number of tokens that count.
     counted: usize,
+    /// The number of tokens that are stored: those that count and the reserve.
     held: usize,
 }
 
 impl Bounds {
-    /// Of a store and day in which `max_devices` count: a share for each part, rounded up.
+    /// The bounds for a store and day in which `max_devices` devices count: an equal share for each part, rounded up.
     pub fn of(max_devices: usize) -> Bounds {
         let counted = max_devices.div_ceil(PARTS).max(1);
         Bounds {
@@ -54,65 +56,67 @@ impl Bounds {
     }
 }
 
-/// What is known of one part.
+/// The state of one part.
 #[derive(Clone, Copy, Default)]
 struct Part {
+    /// The number of stored tokens of the part.
     held: usize,
-    /// The largest token that counts, where more are held.
+    /// The largest token that counts; `None` while all stored tokens count.
     edge: Option<Token>,
-    /// The smallest token that was refused: neither it nor any that is larger is held.
+    /// The smallest token that was refused: it and all larger ones are not stored.
     refused: Option<Token>,
 }
 
-/// What becomes of the others when a token comes or goes.
+/// The effect on other tokens when a token is added or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// The token was refused.
     Refused,
-    /// Nothing.
+    /// No other token is affected.
     Nothing,
-    /// This one counts no longer, or counts now.
+    /// This token no longer counts (on an addition), or counts now (on a removal).
     Of(Token),
 }
 
-/// The runs of every token that is held.
+/// The stored tokens of one store and day, with their runs.
 #[derive(Default)]
 pub(super) struct Tokens {
+    /// All stored tokens, whether they count or not.
     held: BTreeMap<Token, Runs>,
-    /// None as long as there are so few that all count.
+    /// The parts, by their number. `None` while there are so few tokens that all count, to save memory.
     parts: Option<Box<[Part; PARTS]>>,
 }
 
 impl Tokens {
-    /// Whether nothing is known.
+    /// Whether no token is stored and none was refused.
     pub fn is_empty(&self) -> bool {
         let mut parts = self.parts.iter().flat_map(|parts| parts.iter());
         self.held.is_empty() && parts.all(|part| part.refused.is_none())
     }
 
-    /// Whether a token is held.
+    /// Whether a token is stored.
     pub fn holds(&self, token: Token) -> bool {
         self.held.contains_key(&token)
     }
 
-    /// Whether a token is none of those that may be held, because too many smaller ones are there.
+    /// Whether a token cannot be stored because there are too many smaller ones. Its device may have pings.
     pub fn refuses(&self, token: Token) -> bool {
         let refused = self.part(token).and_then(|part| part.refused);
         refused.is_some_and(|refused| token >= refused)
     }
 
-    /// Whether a token that is held counts.
+    /// Whether a stored token counts.
     pub fn counts(&self, token: Token) -> bool {
         let edge = self.part(token).and_then(|part| part.edge);
         edge.is_none_or(|edge| token <= edge)
     }
 
-    /// The runs of a token.
+    /// The runs of a stored token.
     pub fn runs(&self, token: Token) -> Option<&Runs> {
         self.held.get(&token)
     }
 
-    /// The runs of a token, to be changed.
+    /// The runs of a stored token, to be changed.
     pub fn runs_mut(&mut self, token: Token) -> Option<&mut Runs> {
         self.held.get_mut(&token)
     }
@@ -123,11 +127,12 @@ impl Tokens {
         counted.map(|(token, runs)| (*token, runs))
     }
 
+    /// The state of the part of a token, if parts are tracked.
     fn part(&self, token: Token) -> Option<&Part> {
         self.parts.as_ref()?.get(part(token))
     }
 
-    /// Holds a token that is not held, without any runs, and says which one counts no longer.
+    /// Stores a new token without runs, unless it is refused. Returns the token that no longer counts, if any.
     pub fn enter(&mut self, token: Token, bounds: Bounds) -> Turn {
         if self.parts.is_none() && self.held.len() == bounds.counted {
             let mut parts = Box::new([Part::default(); PARTS]);
@@ -175,7 +180,7 @@ impl Tokens {
         }
     }
 
-    /// Takes a token out, and says which one counts in its place.
+    /// Removes a stored token. Returns its runs, and the token that counts in its place, if any.
     pub fn leave(&mut self, token: Token, bounds: Bounds) -> Option<(Runs, Turn)> {
         let counted = self.counts(token);
         let runs = self.held.remove(&token)?;

@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use tributary_operators::record::Day;
 
@@ -16,7 +17,6 @@ use crate::manifest::{Manifest, Paths};
 use crate::open::refuse_newer;
 use crate::position::Position;
 use crate::scan::{Scan, scan};
-use crate::wire::hex;
 
 /// Number of attempts to read a ledger that changes at the same time.
 const TRIES: usize = 5;
@@ -139,7 +139,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     });
     Ok(Inspection {
         directory: directory.display().to_string(),
-        ledger: hex(&manifest.id()),
+        ledger: HEXLOWER.encode(&manifest.id()),
         format: FORMAT,
         process: manifest.process,
         processes: manifest.processes,

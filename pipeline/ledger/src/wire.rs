@@ -3,6 +3,7 @@
 //!
 //! Reading is total: it never reads beyond the end, and returns `None` instead.
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 
 /// Appends an unsigned LEB128 number: 7 bits per byte, lowest first.
@@ -93,44 +94,23 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Bytes as lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Hexadecimal as bytes.
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|c| c.to_digit(16).map(|digit| digit as u8))
-        .collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    let pairs = digits.chunks_exact(2);
-    Some(
-        pairs
-            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
-            .collect(),
-    )
-}
-
-/// Bytes that are written in hexadecimal.
+/// Bytes that are written in lower-case hexadecimal, and read in any case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Hex(pub Vec<u8>);
 
 impl From<Hex> for String {
     fn from(bytes: Hex) -> String {
-        hex(&bytes.0)
+        HEXLOWER.encode(&bytes.0)
     }
 }
 
 impl TryFrom<String> for Hex {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Hex, &'static str> {
-        unhex(&text).map(Hex).ok_or("no hexadecimal digits")
+        HEXLOWER_PERMISSIVE
+            .decode(text.as_bytes())
+            .map(Hex)
+            .map_err(|_| "no hexadecimal digits")
     }
 }

@@ -1,5 +1,6 @@
 //! Fixed bytes that are written as hexadecimal digits.
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Bytes that are written as lower-case hexadecimal digits. They are keyed
@@ -41,30 +42,18 @@ impl std::str::FromStr for Hash {
 impl<const N: usize> Hex<N> {
     /// Reads exactly `2 * N` lower-case digits.
     pub fn read(text: &str) -> Option<Hex<N>> {
-        let digits = text.as_bytes();
-        if digits.len() != 2 * N {
+        if text.len() != 2 * N {
             return None;
         }
         let mut bytes = [0; N];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let [high, low] = pair else { return None };
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
+        HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).ok()?;
         Some(Hex(bytes))
-    }
-}
-
-fn digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
     }
 }
 
 impl<const N: usize> std::fmt::Display for Hex<N> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        HEXLOWER.encode_display(&self.0).fmt(f)
     }
 }
 

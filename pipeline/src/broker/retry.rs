@@ -1,4 +1,9 @@
 //! Waiting: for a flag, and for a broker that does not answer.
+//!
+//! Retries are plain loops. A retry library (`backon`) takes as many lines for the three that repeat one request
+//! ([`retry_transient`], the first connection, the heads of a process at a start), because the limit counts the time of
+//! the requests as well; and it cannot express the others, in which an attempt changes what the next one works on: the
+//! position of a reader, the queue of a publisher, the ledger.
 
 use std::time::{Duration, Instant};
 

@@ -240,7 +240,7 @@ impl Signal {
         }
         let mut table = Table::new(&[
             ("purpose", Align::Right),
-            ("", Align::Wrapped),
+            ("", Align::Left),
             ("allowed", Align::Left),
             ("reason", Align::Left),
         ]);

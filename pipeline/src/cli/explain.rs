@@ -289,7 +289,7 @@ fn paths_text(args: &cli::ExplainCell, answer: &Paths, k: u64) -> String {
         let mut table = Table::new(&[
             ("persons", Align::Right),
             ("conversions", Align::Right),
-            ("path", Align::Wrapped),
+            ("path", Align::Left),
         ]);
         for path in &answer.paths {
             let steps = path

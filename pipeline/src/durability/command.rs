@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tributary_connectors::dead_letter::DeadLetter;
@@ -81,7 +82,7 @@ impl std::fmt::Debug for KeyRotation {
 
 /// Progress of a key rotation. The JSON form is part of the answer of the key
 /// service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Progress {
     /// Not begun: a rewrite is in progress.

@@ -1,149 +1,108 @@
 //! Tables for people: aligned columns, numbers to the right with separators, at
 //! most 100 columns wide.
 //!
-//! Numbers are never truncated. Names are shortened and long texts are wrapped
-//! until the table fits. Cells may contain text from outside: characters that
-//! control a terminal are replaced.
+//! `comfy-table` arranges them by the width that characters take on a terminal. Numbers are never broken; texts are, over
+//! several lines, until the table fits, so that nothing is cut off. What stands in a cell may come from outside: characters
+//! that steer a terminal are replaced.
 
 use std::fmt::{self, Write as _};
 
+use comfy_table::{
+    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Row, TableStyle, Width,
+};
 use tributary_operators::currency;
 
-/// Maximum width of a table in characters.
-pub const WIDTH: usize = 100;
+/// How wide a table may be, in columns of the terminal.
+const WIDTH: u16 = 100;
 
 /// Placeholder for an absent value.
 pub const ABSENT: &str = "–";
 
-/// Space between two columns.
-const GAP: &str = "  ";
-/// Minimum width of a column of names.
-const MIN_WORD: usize = 6;
-/// Minimum width of a column of wrapped text.
-const MIN_WRAPPED: usize = 24;
+/// The narrowest that a column of texts is made.
+const MIN_TEXT: u16 = 6;
 
-/// Alignment of a column, and how its content is fitted.
+/// A rule below the titles and no other line.
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction(' '));
+
+/// How a column is aligned, and what becomes of it where there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// Names: aligned left, shortened with `…`.
+    /// Texts: to the left, broken at spaces, and inside of longer words.
     Left,
     /// Numbers: aligned right, never shortened.
     Right,
-    /// Longer text: aligned left, wrapped at spaces.
-    Wrapped,
-}
-
-impl Align {
-    /// Width below which a column is not reduced.
-    fn least(self) -> usize {
-        match self {
-            Align::Left => MIN_WORD,
-            Align::Right => usize::MAX,
-            Align::Wrapped => MIN_WRAPPED,
-        }
-    }
 }
 
 /// A table. Its [`Display`](fmt::Display) output is the table, each line with
 /// its line break.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Title and alignment of each column.
-    columns: Vec<(String, Align)>,
-    /// The rows.
-    rows: Vec<Vec<String>>,
-    /// The row of sums below a rule.
-    sums: Option<Vec<String>>,
+    /// Alignment of each column.
+    aligns: Vec<Align>,
+    /// Titles and rows.
+    table: comfy_table::Table,
+    /// Whether the last row is one of sums.
+    has_sums: bool,
 }
 
 impl Table {
     /// A table without rows.
     pub fn new<T: AsRef<str>>(columns: &[(T, Align)]) -> Table {
-        let columns = columns.iter();
+        let mut table = arranged();
+        table.set_header(columns.iter().map(|(title, _)| title.as_ref()));
         Table {
-            columns: columns
-                .map(|(title, align)| (title.as_ref().to_owned(), *align))
-                .collect(),
-            rows: Vec::new(),
-            sums: None,
+            aligns: columns.iter().map(|(_, align)| *align).collect(),
+            table,
+            has_sums: false,
         }
     }
 
     /// Adds a row with one text per column; missing ones are empty.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(clean(cells));
+        self.table.add_row(clean(cells));
     }
 
-    /// Sets the row of sums.
+    /// Adds the last row, which stands below a rule and is one line high.
     pub fn sums(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.sums = Some(clean(cells));
+        let mut row = clean(cells);
+        row.max_height(1);
+        self.table.add_row(row);
+        self.has_sums = true;
     }
+}
 
-    /// All rows, including sums.
-    fn lines(&self) -> impl Iterator<Item = &Vec<String>> {
-        self.rows.iter().chain(&self.sums)
-    }
-
-    /// Widths of the columns. The widest reducible column is reduced until the
-    /// table fits.
-    fn widths(&self) -> Vec<usize> {
-        let column = |(at, (title, _)): (usize, &(String, Align))| {
-            let cells = self.lines().filter_map(|row| row.get(at));
-            cells
-                .chain([title])
-                .map(|cell| length(cell))
-                .max()
-                .unwrap_or(0)
-        };
-        let mut widths: Vec<usize> = self.columns.iter().enumerate().map(column).collect();
-        let gaps = GAP.len() * widths.len().saturating_sub(1);
-        loop {
-            if widths.iter().sum::<usize>() + gaps <= WIDTH {
-                return widths;
-            }
-            let shrinking = widths.iter_mut().zip(&self.columns);
-            let widest = shrinking
-                .filter(|(width, (_, align))| **width > align.least())
-                .max_by_key(|(width, _)| **width);
-            match widest {
-                Some((width, _)) => *width -= 1,
-                None => return widths,
-            }
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = self.table.clone();
+        let natural = table.column_max_content_widths();
+        let columns = table.column_iter_mut().zip(natural).zip(&self.aligns);
+        for (at, ((column, natural), align)) in columns.enumerate() {
+            // The junction of the style is the other half of the gap.
+            column.set_padding((u16::from(at > 0), 0));
+            let least = Width::Fixed(natural.min(MIN_TEXT));
+            let (alignment, constraint) = match align {
+                Align::Left => (CellAlignment::Left, ColumnConstraint::LowerBoundary(least)),
+                Align::Right => (CellAlignment::Right, ColumnConstraint::ContentWidth),
+            };
+            column.set_cell_alignment(alignment);
+            column.set_constraint(constraint);
         }
-    }
-
-    /// Writes a row, on several lines if a text is wrapped.
-    fn write_row(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        row: &[String],
-        widths: &[usize],
-    ) -> fmt::Result {
-        let empty = String::new();
-        let cells: Vec<Vec<String>> = self
-            .columns
-            .iter()
-            .zip(widths)
-            .enumerate()
-            .map(|(at, ((_, align), width))| {
-                let cell = row.get(at).unwrap_or(&empty);
-                match align {
-                    Align::Right => vec![cell.clone()],
-                    Align::Left => vec![cut(cell, *width)],
-                    Align::Wrapped => wrapped(cell, *width),
-                }
-            })
-            .collect();
-        let height = cells.iter().map(Vec::len).max().unwrap_or(0);
-        for at in 0..height {
-            let mut line = String::new();
-            for (((_, align), width), cell) in self.columns.iter().zip(widths).zip(&cells) {
-                let text = cell.get(at).unwrap_or(&empty);
-                let room = " ".repeat(width.saturating_sub(length(text)));
-                match align {
-                    Align::Right => write!(line, "{room}{text}{GAP}")?,
-                    Align::Left | Align::Wrapped => write!(line, "{text}{room}{GAP}")?,
-                }
+        let mut rule = None;
+        let mut lines = table.lines().peekable();
+        while let Some(line) = lines.next() {
+            if rule.is_none() && line.starts_with('─') {
+                // Without the padding of the columns.
+                let line = line.replace(" ─", "  ");
+                writeln!(f, "{line}")?;
+                rule = Some(line);
+                continue;
+            }
+            if let Some(rule) = &rule
+                && self.has_sums
+                && lines.peek().is_none()
+            {
+                writeln!(f, "{rule}")?;
             }
             writeln!(f, "{}", line.trim_end())?;
         }
@@ -151,26 +110,13 @@ impl Table {
     }
 }
 
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.widths();
-        let titles: Vec<String> = self
-            .columns
-            .iter()
-            .map(|(title, _)| title.clone())
-            .collect();
-        let rule: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
-        self.write_row(f, &titles, &widths)?;
-        writeln!(f, "{}", rule.join(GAP))?;
-        for row in &self.rows {
-            self.write_row(f, row, &widths)?;
-        }
-        if let Some(sums) = &self.sums {
-            writeln!(f, "{}", rule.join(GAP))?;
-            self.write_row(f, sums, &widths)?;
-        }
-        Ok(())
-    }
+fn arranged() -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table
+        .load_style(STYLE)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH);
+    table
 }
 
 /// A whole number with separators: `1,234,567`.
@@ -233,42 +179,18 @@ pub fn harmless(text: &str) -> String {
 }
 
 /// Makes the cells of a row harmless.
-fn clean(cells: impl IntoIterator<Item = String>) -> Vec<String> {
-    cells.into_iter().map(|cell| harmless(&cell)).collect()
+fn clean(cells: impl IntoIterator<Item = String>) -> Row {
+    Row::from(cells.into_iter().map(|cell| harmless(&cell)))
 }
 
-/// Width of a text in characters.
-fn length(text: &str) -> usize {
-    text.chars().count()
-}
-
-/// Shortens a text to a width.
-fn cut(text: &str, width: usize) -> String {
-    if length(text) <= width {
-        return text.to_owned();
+/// A text in lines as wide as a table at most, broken at spaces, and inside of longer words.
+pub fn wrapped(text: &str) -> String {
+    let mut table = arranged();
+    table.add_row([text]);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 0));
     }
-    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
-    short.push('…');
-    short
-}
-
-/// Lines of at most `width` characters, broken at spaces; a longer word is
-/// shortened.
-pub fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in text.split(' ') {
-        let word = cut(word, width);
-        if !line.is_empty() && length(&line) + 1 + length(&word) > width {
-            lines.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(&word);
-    }
-    lines.push(line);
-    lines
+    table.trim_fmt()
 }
 
 #[cfg(test)]
@@ -323,10 +245,10 @@ Saint-Étienne      0.05
     }
 
     #[test]
-    fn a_table_fits_and_keeps_its_numbers() {
+    fn a_table_fits_and_keeps_its_numbers_and_words() {
         let mut table = Table::new(&[
             ("campaign", Align::Left),
-            ("path", Align::Wrapped),
+            ("path", Align::Left),
             ("conversions", Align::Right),
         ]);
         let path = ["google/cpc/spring"; 12].join(" → ");
@@ -335,13 +257,28 @@ Saint-Étienne      0.05
             path.clone(),
             thousands(1_234_567_890),
         ]);
+        table.sums([String::new(), String::new(), thousands(1_234_567_890)]);
         let text = table.to_string();
-        assert!(text.lines().all(|line| length(line) <= WIDTH), "{text}");
-        assert!(
-            text.contains("1,234,567,890") && text.contains('…'),
-            "{text}"
-        );
+        let fits = |line: &str| line.chars().count() <= usize::from(WIDTH);
+        assert!(text.lines().all(fits), "{text}");
+        assert_eq!(text.matches("1,234,567,890").count(), 2, "{text}");
         assert_eq!(text.matches("google/cpc/spring").count(), 12, "{text}");
+        assert_eq!(text.matches("campaign").count(), 10, "{text}");
+        assert_eq!(text.lines().rev().nth(1), text.lines().nth(1), "{text}");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let mut table = Table::new(&[("store", Align::Left), ("visits", Align::Right)]);
+        table.row(["渋谷".to_owned(), thousands(7)]);
+        table.row(["Zoe\u{308}".to_owned(), thousands(12)]);
+        let expected = "\
+store  visits
+─────  ──────
+渋谷        7
+Zoe\u{308}        12
+";
+        assert_eq!(table.to_string(), expected);
     }
 
     #[test]

@@ -6,6 +6,11 @@
 //! address (`http.listen`) determines who can reach the server, and
 //! `http.hosts` the names by which it answers. If the configuration enables it,
 //! [`crate::serve::opendsr`] is served at the same address.
+//!
+//! The time limit of a request is a function of its own, because the layer of `tower-http` answers
+//! without a sentence and without the headers that every other answer has. Nothing is compressed: the
+//! runtime would do that on the threads that keep the connection to the broker, and a reverse proxy
+//! does it better.
 
 use std::future::Future;
 use std::sync::Arc;

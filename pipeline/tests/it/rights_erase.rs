@@ -7,6 +7,7 @@ use crate::support::person::{apart, ask, found, rewrite, somebody};
 use crate::support::secrets::{configure_secrets, draw};
 use crate::support::story::{assert_stands, last, play, ready, until};
 use crate::support::{Worker, World, chosen, succeed, tributary};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use tributary_connectors::keys::BrandKey;
 use tributary_connectors::trace::TraceLine;
@@ -47,12 +48,7 @@ async fn a_person_is_erased_everywhere() {
         let key = BrandKey::new(&config.brands[0]);
         let digest = Sha256::digest(email.as_bytes());
         let mut needles = vec![email.clone().into_bytes(), digest.to_ascii_lowercase()];
-        needles.push(
-            digest
-                .iter()
-                .flat_map(|b| format!("{b:02x}").into_bytes())
-                .collect(),
-        );
+        needles.push(HEXLOWER.encode(&digest).into_bytes());
         for id in key.identify(IdKind::Email, &email) {
             needles.push(id.pseudonym.to_le_bytes().to_ascii_lowercase());
             needles.push(id.pseudonym.to_be_bytes().to_ascii_lowercase());

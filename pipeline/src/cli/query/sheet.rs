@@ -13,7 +13,7 @@ use tributary_operators::cell::{Dimension, Family, Form, Unit};
 
 use super::cell_line::CellLine;
 use crate::report::table::{
-    ABSENT, Align, Table, WIDTH, decimals, fixed, harmless, rounded, thousands, wrapped,
+    ABSENT, Align, Table, decimals, fixed, harmless, rounded, thousands, wrapped,
 };
 
 /// The table of a family with its title; `None` without a cell of the family.
@@ -56,15 +56,7 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     }));
     let parts: Vec<String> = parts.collect();
     let title = format!("{} of {brand}: {}", family.name(), parts.join(", "));
-    let title = wrapped(&title, WIDTH).join(
-        "
-",
-    );
-    Some(format!(
-        "{title}
-
-{table}"
-    ))
+    Some(format!("{}\n\n{table}", wrapped(&title)))
 }
 
 /// A dimension as text, as `--where` compares it: a path is `source/medium →
@@ -144,7 +136,6 @@ fn sort(family: Family, rows: &mut [&CellLine]) {
 /// Alignment of a dimension.
 fn align(form: Form) -> Align {
     match form {
-        Form::Path => Align::Wrapped,
         Form::Count => Align::Right,
         _ => Align::Left,
     }

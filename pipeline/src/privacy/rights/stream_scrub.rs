@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use aho_corasick::AhoCorasick;
+use data_encoding::HEXLOWER;
 use rustc_hash::FxHashSet;
 use sha2::{Digest, Sha256};
 use tributary_config::model::Config;
@@ -132,7 +133,7 @@ fn spellings(value: &str) -> Vec<String> {
     let value = value.trim();
     let plain = value.to_lowercase();
     let digest = Sha256::digest(plain.as_bytes());
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = HEXLOWER.encode(&digest);
     let written = match plain.len() >= LONG {
         true => plain,
         false => format!("\"{plain}\""),

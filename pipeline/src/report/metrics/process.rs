@@ -1,5 +1,9 @@
 //! What the operating system says about this process: memory, processor time,
 //! start. Linux only; elsewhere the metrics are not exported.
+//!
+//! The collector of the `prometheus` crate (feature `process`) does not replace this: it rounds
+//! processor time and the start down to whole seconds, too coarse for the rate of a minute, its help
+//! texts are not those of the table of metrics, and it adds four series and a dependency.
 
 use std::fs::read_to_string;
 

@@ -7,6 +7,10 @@
 //! a request is closed for the newest, so that probes and scrapers are answered
 //! meanwhile and the ledger always finds a file descriptor. A listener that
 //! cannot accept waits and continues.
+//!
+//! `hyper` limits the time for a head and `tokio-io-timeout` that for a write. `tower-http` works on
+//! requests, and so begins where a head has been read; neither it nor `axum::serve` limits the
+//! number of connections.
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -14,10 +14,10 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, StatusCode, Uri};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -58,16 +58,15 @@ pub async fn events(extract::State(state): extract::State<PageState>, uri: Uri) 
     });
     let stream = futures::stream::poll_fn(move |context| {
         let event = receiver.poll_recv(context);
-        event.map(|event| event.map(Ok::<Bytes, Infallible>))
+        event.map(|event| event.map(Ok::<Event, Infallible>))
     });
     let headers = [
-        (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-store"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // A proxy in between passes events on as they come.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    (headers, Body::from_stream(stream)).into_response()
+    (headers, Sse::new(stream)).into_response()
 }
 
 /// Index of the brand that a query names, or of the first.
@@ -82,7 +81,7 @@ fn chosen(state: &PageState, query: Option<&str>) -> usize {
 }
 
 /// Sends events to a listener until it leaves or the server ends.
-async fn tell(state: &PageState, brand: usize, to: &mpsc::Sender<Bytes>) {
+async fn tell(state: &PageState, brand: usize, to: &mpsc::Sender<Event>) {
     let mut ended = state.page.ended.subscribe();
     let mut every = tokio::time::interval(STEP);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -97,10 +96,8 @@ async fn tell(state: &PageState, brand: usize, to: &mpsc::Sender<Bytes>) {
         let due = beat.is_none_or(|beat| beat.elapsed() >= BEAT);
         let status = Status::of(state);
         if due || told.as_ref() != Some(&status) {
-            let event = event(
-                "status",
-                &serde_json::to_string(&status).unwrap_or_default(),
-            );
+            let json = serde_json::to_string(&status).unwrap_or_default();
+            let event = Event::default().event("status").data(json);
             if to.send_timeout(event, PATIENCE).await.is_err() {
                 return;
             }
@@ -145,7 +142,7 @@ async fn frame(state: &PageState, brand: &Brand) -> Option<Frame> {
             today,
             computed: Instant::now(),
             took: begun.elapsed(),
-            event: event("model", &json),
+            event: Event::default().event("model").data(json),
         };
         Ok::<_, serde_json::Error>(frame)
     });
@@ -163,9 +160,4 @@ async fn frame(state: &PageState, brand: &Brand) -> Option<Frame> {
             None
         }
     }
-}
-
-/// An event with one line of data.
-fn event(name: &str, data: &str) -> Bytes {
-    format!("event: {name}\ndata: {data}\n\n").into()
 }

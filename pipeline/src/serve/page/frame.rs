@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::response::sse::Event;
 use tokio::time::Instant;
 use tributary_operators::record::Day;
 
@@ -19,5 +19,5 @@ pub(super) struct Frame {
     /// Duration of the computation.
     pub took: Duration,
     /// The encoded event.
-    pub event: Bytes,
+    pub event: Event,
 }

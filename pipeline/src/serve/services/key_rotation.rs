@@ -23,7 +23,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tributary_config::key_chain::{prove_secrets, verify_proof};
 use tributary_config::model::Config;
@@ -42,20 +44,24 @@ const REMEMBERED: usize = 8;
 const ID: usize = 32;
 
 /// Request to a process.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Random ID of the rotation. Requests with the same ID ask for its progress;
     /// the proofs are bound to it.
+    #[schemars(extend("pattern" = "^[0-9a-f]{32}$"))]
     id: String,
     /// For each brand, proof that the client has all its secrets.
+    #[schemars(extend(
+        "additionalProperties" = json!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
+    ))]
     proofs: BTreeMap<String, String>,
     /// Whether to begin, or only to check.
     begin: bool,
 }
 
 /// Answer of a process.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RotationStatus {
     /// Index of the process.
     pub process: usize,

@@ -13,13 +13,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tributary_config::model::{Brand, Kind};
 use tributary_connectors::calendar;
 use tributary_connectors::out::cell_line;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::label::Label;
-use tributary_operators::record::Day;
+use tributary_operators::record::{Day, IdKind};
 
 use super::request::Refusal;
 
@@ -27,7 +28,7 @@ use super::request::Refusal;
 pub type Words = [Option<Arc<str>>; 3];
 
 /// Answer to `explain person`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {
     /// A shortest chain; `None` if the two are not one person.
     pub hops: Option<Vec<Hop>>,
@@ -38,20 +39,23 @@ pub struct Link {
 }
 
 /// One link of a chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hop {
     /// Day of the record that supports it, in ISO 8601.
+    #[schemars(extend("format" = "date"))]
     pub day: String,
     /// Kind of the nearer identifier.
+    #[schemars(extend("enum" = IdKind::ALL.map(IdKind::name)))]
     pub from: String,
     /// Source of that record; `None` if it is no longer configured.
     pub source: Option<String>,
     /// Kind of the farther identifier.
+    #[schemars(extend("enum" = IdKind::ALL.map(IdKind::name)))]
     pub to: String,
 }
 
 /// Answer to `explain cell`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Paths {
     /// Number of paths that are not listed.
     pub hidden: Hidden,
@@ -60,14 +64,14 @@ pub struct Paths {
 }
 
 /// Counts of what the release gate hides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hidden {
     /// Number of paths that fewer than `release.k` persons took.
     pub paths: u64,
 }
 
 /// A path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Path {
     /// Number of conversions at its end.
     pub conversions: u64,

@@ -5,8 +5,8 @@
 //! category alone. A record that belongs to several categories is counted once,
 //! so that the categories add up to what a pass retracts.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tributary_operators::record::BrandId;
 
 use super::request::Refusal;
@@ -16,7 +16,7 @@ use crate::privacy::retention_pass::past;
 
 /// The request: `{"at": 1798761600000}`, Unix milliseconds; now if it is absent
 /// or null.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct At {
     /// Time of the hypothetical pass.
@@ -25,9 +25,10 @@ pub struct At {
 }
 
 /// The answer for one brand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RetentionPreview {
     /// Time of the hypothetical pass, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// Name of the brand.
     pub brand: String,
@@ -38,9 +39,10 @@ pub struct RetentionPreview {
 }
 
 /// Records of one category.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// Name of the category.
+    #[schemars(extend("enum" = Category::ALL.map(Category::name)))]
     pub category: String,
     /// Number of cookies that were placed too long ago; only in the category
     /// `cookies`.
@@ -55,6 +57,7 @@ pub struct Part {
     /// Number of records in this category and in none before it.
     pub records: u64,
     /// The first day that is stored; `None` before the beginning of the calendar.
+    #[schemars(extend("format" = "date"))]
     pub since: Option<String>,
 }
 
@@ -118,42 +121,4 @@ pub(super) async fn answer(
     let line = serde_json::to_string(&preview);
     let line = line.map_err(|error| Refusal::unavailable(error.to_string()))?;
     Ok((line + "\n").into_bytes())
-}
-
-/// JSON Schema of a request.
-pub(super) fn request_schema() -> Value {
-    json!({
-        "type": "object",
-        "properties": {"at": {"type": ["integer", "null"]}},
-        "additionalProperties": false,
-    })
-}
-
-/// JSON Schema of the answer.
-pub(super) fn line_schema() -> Value {
-    let count = json!({"type": "integer", "minimum": 0});
-    json!({
-        "type": "object",
-        "properties": {
-            "at": {"type": "string", "format": "date-time"},
-            "brand": {"type": "string"},
-            "categories": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "category": {"enum": Category::ALL.map(Category::name)},
-                        "cookies": count,
-                        "months": count,
-                        "persons": count,
-                        "records": count,
-                        "since": {"type": ["string", "null"], "format": "date"},
-                    },
-                    "required": ["category", "months", "records", "since"],
-                },
-            },
-            "records": count,
-        },
-        "required": ["at", "brand", "categories", "records"],
-    })
 }

@@ -1,7 +1,13 @@
 //! Metadata of the endpoints: the form of requests and answers, as JSON Schema.
+//!
+//! What a type reads or writes has the schema that is derived from the type.
+//! Here is the rest: what is read and written by hand, so that a refusal can
+//! name the wrong field and cells are written fast.
 
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 use tributary_operators::cell::Family;
 use tributary_operators::record::IdKind;
@@ -9,21 +15,26 @@ use tributary_operators::record::IdKind;
 use tributary_rights::Right;
 use tributary_rights::request::{MAX_ID, MAX_IDENTIFIERS};
 
+use super::reply::{Link, Paths};
 use super::request::MAX_PSEUDONYMS;
-use super::{Topic, retention_preview};
+use super::retention_preview::{At, RetentionPreview};
+use super::{Topic, key_rotation};
 
 /// Metadata of an endpoint: `request_schema`, `response_schema` (of each line)
 /// and `response_format`.
 pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     let (request, response) = match topic {
         Topic::Query => (query_request(), query_line()),
-        Topic::Explain => (explain_request(), explain_line()),
-        Topic::Retention => (
-            retention_preview::request_schema(),
-            retention_preview::line_schema(),
+        Topic::Explain => (
+            explain_request(),
+            json!({"oneOf": [written::<Link>(), written::<Paths>()]}),
         ),
+        Topic::Retention => (read::<At>(), written::<RetentionPreview>()),
         Topic::Rights => (rights_request(), rights_line()),
-        Topic::Keys(_) => (keys_request(), keys_line()),
+        Topic::Keys(_) => (
+            read::<key_rotation::Request>(),
+            written::<key_rotation::RotationStatus>(),
+        ),
     };
     HashMap::from([
         ("request_schema".to_owned(), request.to_string()),
@@ -35,38 +46,25 @@ pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     ])
 }
 
-/// Request of a key rotation.
-fn keys_request() -> Value {
-    let digits =
-        |count: usize| json!({"type": "string", "pattern": format!("^[0-9a-f]{{{count}}}$")});
-    json!({
-        "type": "object",
-        "properties": {
-            "id": digits(32),
-            "proofs": {"type": "object", "additionalProperties": digits(64)},
-            "begin": {"type": "boolean"},
-        },
-        "required": ["id", "proofs", "begin"],
-        "additionalProperties": false,
-    })
+/// What a type is read from.
+fn read<T: JsonSchema>() -> Value {
+    derived::<T>(SchemaSettings::draft2020_12().for_deserialize())
 }
 
-/// Answer of a key rotation.
-fn keys_line() -> Value {
-    let count = json!({"type": "integer", "minimum": 0});
-    json!({
-        "type": "object",
-        "properties": {
-            "process": count,
-            "processes": count,
-            "state": {"enum": ["waiting", "possible", "moving", "done"]},
-            "read": count,
-            "total": count,
-            "moved": count,
-            "files": count,
-        },
-        "required": ["process", "processes", "state"],
-    })
+/// What a type is written as.
+fn written<T: JsonSchema>() -> Value {
+    derived::<T>(SchemaSettings::draft2020_12().for_serialize())
+}
+
+/// The schema of a type in one piece, without the name that the type has in the code.
+fn derived<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    let settings = settings.with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.remove("title");
+    schema.into()
 }
 
 /// Request for cells.
@@ -128,70 +126,6 @@ fn explain_request() -> Value {
             },
         },
         "additionalProperties": false,
-    })
-}
-
-/// An explanation.
-fn explain_line() -> Value {
-    let pair = json!({
-        "type": "array",
-        "items": {"type": "boolean"},
-        "minItems": 2,
-        "maxItems": 2,
-    });
-    let kind = json!({"enum": IdKind::ALL.map(IdKind::name)});
-    json!({
-        "oneOf": [
-            {
-                "type": "object",
-                "properties": {
-                    "known": pair,
-                    "hub": pair,
-                    "hops": {
-                        "type": ["array", "null"],
-                        "items": {
-                            "type": "object",
-                            "properties": {
-                                "from": kind,
-                                "to": kind,
-                                "source": {"type": ["string", "null"]},
-                                "day": {"type": "string", "format": "date"},
-                            },
-                        },
-                    },
-                },
-                "required": ["known", "hub", "hops"],
-            },
-            {
-                "type": "object",
-                "properties": {
-                    "paths": {
-                        "type": "array",
-                        "items": {
-                            "type": "object",
-                            "properties": {
-                                "path": {
-                                    "type": "array",
-                                    "items": {
-                                        "type": "array",
-                                        "items": {"type": ["string", "null"]},
-                                        "minItems": 3,
-                                        "maxItems": 3,
-                                    },
-                                },
-                                "persons": {"type": "integer"},
-                                "conversions": {"type": "integer"},
-                            },
-                        },
-                    },
-                    "hidden": {
-                        "type": "object",
-                        "properties": {"paths": {"type": "integer"}},
-                    },
-                },
-                "required": ["paths", "hidden"],
-            },
-        ],
     })
 }
 
@@ -261,4 +195,62 @@ fn rights_line() -> Value {
         },
         "required": ["at", "brand", "id", "status", "type"],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derived_schemas_know_what_the_types_do_not() {
+        let asked = read::<key_rotation::Request>();
+        assert_eq!(asked["properties"]["id"]["pattern"], "^[0-9a-f]{32}$");
+        let proof = &asked["properties"]["proofs"]["additionalProperties"];
+        assert_eq!(proof["pattern"], "^[0-9a-f]{64}$");
+        assert_eq!(asked["required"], json!(["id", "proofs", "begin"]));
+        assert_eq!(asked["additionalProperties"], false);
+
+        let at = read::<At>();
+        assert_eq!(at["properties"]["at"]["type"], json!(["integer", "null"]));
+        assert_eq!(at["additionalProperties"], false);
+
+        let preview = written::<RetentionPreview>();
+        let part = &preview["properties"]["categories"]["items"];
+        let required = ["category", "months", "records", "since"];
+        assert_eq!(part["required"], json!(required));
+        assert_eq!(part["properties"]["since"]["format"], "date");
+
+        let link = written::<Link>();
+        assert_eq!(link["required"], json!(["hops", "hub", "known"]));
+        let hop = &link["properties"]["hops"]["items"]["properties"];
+        assert_eq!(hop["from"]["enum"], json!(IdKind::ALL.map(IdKind::name)));
+
+        let paths = written::<Paths>();
+        let words = &paths["properties"]["paths"]["items"]["properties"]["path"]["items"];
+        assert_eq!(words["items"]["type"], json!(["string", "null"]));
+        assert_eq!(
+            (&words["minItems"], &words["maxItems"]),
+            (&json!(3), &json!(3))
+        );
+
+        let status = written::<key_rotation::RotationStatus>().to_string();
+        for state in ["waiting", "possible", "moving", "done"] {
+            assert!(
+                status.contains(&format!("\"const\":\"{state}\"")),
+                "{status}"
+            );
+        }
+        for topic in [
+            Topic::Query,
+            Topic::Explain,
+            Topic::Retention,
+            Topic::Rights,
+        ] {
+            let text = format!("{:?}", metadata(topic));
+            assert!(
+                !text.contains("$ref") && !text.contains("$schema"),
+                "{text}"
+            );
+        }
+    }
 }

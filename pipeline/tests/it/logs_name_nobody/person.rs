@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 /// A person with a value of each kind, spelt as nothing else is.
@@ -62,7 +63,7 @@ pub fn sha256(text: &str) -> String {
 }
 
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(bytes)
 }
 
 /// The digits that a value has in a longer text that is encoded in base64, wherever it stands there.

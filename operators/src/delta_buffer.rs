@@ -1,0 +1,109 @@
+//! Delta buffer: sums the contributions of one epoch to the cells before they are sent.
+//!
+//! An operator adds what each contributor gains and loses, one contributor after the other. A contribution that is retracted
+//! and inserted again within an epoch cancels out here, so it is no change of its contributor, whoever else changes the same
+//! cell, on any worker: the release gate counts the contributors that changed, and must not count this one.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
+
+use crate::aggregate::{Aggregate, CellKey};
+use crate::engine::Diff;
+use crate::record::BrandId;
+use crate::settings::Settings;
+
+/// The largest capacity, in cells, that one contributor leaves to the next.
+const MAX_IDLE_CAPACITY: usize = 256;
+
+/// The contributions of one epoch to the cells, summed by cell. Every addition belongs to the current contributor, which
+/// [`end_contributor`](DeltaBuffer::end_contributor) ends.
+#[derive(Default)]
+pub struct DeltaBuffer {
+    /// The differences of all contributors that have ended.
+    sums: FxHashMap<CellKey, Aggregate>,
+    /// The differences of the current contributor.
+    own: FxHashMap<CellKey, Aggregate>,
+    /// The number of cells of the last epoch, for which the next one reserves memory.
+    last: usize,
+    /// The brands whose months are released by the ladder.
+    ladders: BTreeSet<BrandId>,
+}
+
+impl DeltaBuffer {
+    /// An empty buffer for some brands.
+    pub fn new(settings: &Settings) -> DeltaBuffer {
+        let brands = settings.brands.iter();
+        let ladders = brands.filter(|(_, of)| of.has_ladder()).map(|(id, _)| *id);
+        DeltaBuffer {
+            ladders: ladders.collect(),
+            ..DeltaBuffer::default()
+        }
+    }
+
+    /// Whether the months of a brand are released by the ladder, which takes conversions as [`CellKey::Sale`].
+    pub fn has_ladder(&self, brand: BrandId) -> bool {
+        self.ladders.contains(&brand)
+    }
+
+    /// Adds `count` times the sums to a cell, for the current contributor.
+    pub fn add(&mut self, key: CellKey, sums: Aggregate, count: i64) {
+        self.own.entry(key).or_default().add(&sums, count);
+    }
+
+    /// Ends the current contributor: what has not canceled out by now is a change by it.
+    pub fn end_contributor(&mut self) {
+        if self.sums.capacity() == 0 && !self.own.is_empty() {
+            self.sums.reserve(self.last);
+        }
+        for (key, sums) in self.own.drain().filter(|(_, sums)| !sums.is_zero()) {
+            self.sums.entry(key).or_default().add(&sums, 1);
+        }
+        // The cost of emptying a map grows with its capacity. No contributor must pay for a larger one before it.
+        if self.own.capacity() > MAX_IDLE_CAPACITY {
+            self.own = FxHashMap::default();
+        }
+    }
+
+    /// Takes the changes. Releases the buffer, whose memory the operators downstream may need.
+    pub fn drain(&mut self) -> impl Iterator<Item = (CellKey, Aggregate)> + use<> {
+        self.end_contributor();
+        let sums = std::mem::take(&mut self.sums);
+        self.last = sums.len();
+        let sums = sums.into_iter();
+        sums.filter(|(_, sums)| !sums.is_zero() || sums.changed != 0)
+    }
+
+    /// Takes the changes and emits each as a row.
+    pub fn drain_into<D>(
+        &mut self,
+        row: impl Fn(CellKey, Aggregate) -> D,
+        out: &mut Vec<(D, Diff)>,
+    ) {
+        out.extend(self.drain().map(|(key, sums)| (row(key, sums), 1)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_contributor_takes_back_and_adds_again_is_no_change() {
+        let key = CellKey::Identity { brand: BrandId(0) };
+        let one = |who| Aggregate::of(&[1]).changed_by(who);
+        let mut deltas = DeltaBuffer::default();
+        deltas.add(key.clone(), one(1), -1);
+        deltas.add(key.clone(), one(1), 1);
+        deltas.end_contributor();
+        assert_eq!(deltas.drain().count(), 0);
+        // Two contributors that cancel out have both changed.
+        deltas.add(key.clone(), one(1), -1);
+        deltas.end_contributor();
+        deltas.add(key.clone(), one(2), 1);
+        let mut out = Vec::new();
+        deltas.drain_into(|key, sums| (key, sums), &mut out);
+        let both = Aggregate::default().changed_by(1).changed_by(2);
+        assert_eq!(out, [((key, both), 1)]);
+    }
+}

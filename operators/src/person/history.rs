@@ -1,0 +1,185 @@
+//! The history of one person: touchpoints and conversions, and the changes of an epoch.
+//!
+//! When something changes, only the conversions whose window contains the change are evaluated again ([`Affected`]): their
+//! contributions before the change are retracted, and their contributions after it are added. A person counts once in a cell,
+//! so the history also counts in how many of its events the person contributes to each cell ([`CellMembership`]).
+//!
+//! The order of a change is always the same: retract with the old history, amend the history, add with the new one. Only the
+//! difference leaves, because equal contributions cancel out in the [`DeltaBuffer`].
+
+use std::cell::Cell;
+
+use rustc_hash::FxHashMap;
+
+use crate::aggregate::CellKey;
+use crate::delta_buffer::DeltaBuffer;
+use crate::engine::{Diff, State};
+use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
+use crate::person::affected::Affected;
+use crate::person::cell_membership::CellMembership;
+use crate::person::journey::Journey;
+use crate::person::null::{self, NullPaths};
+use crate::person::touches::Touches;
+use crate::record::BrandId;
+use crate::runs::Runs;
+use crate::settings::BrandSettings;
+
+/// The events of one person, as multisets.
+#[derive(Default)]
+pub(super) struct History {
+    /// The touchpoints that may be credited.
+    pub(super) touches: Touches,
+    /// The counted sales.
+    pub(super) conversions: Runs<Conversion>,
+    /// Whether the person has more identifiers than the size guard allows.
+    pub(super) oversized: bool,
+    /// The null paths by month, for a person with many touches and an occasional conversion.
+    null: Option<Box<NullPaths>>,
+    /// The number of contacts or conversions with which the person contributes to each cell, by a hash of the cell.
+    cell_refs: FxHashMap<u64, u32>,
+}
+
+/// The changes of one person in one epoch.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// Contacts and conversions.
+    pub(super) facts: FactChanges,
+    /// 1 if the person became oversized, -1 if it no longer is.
+    pub(super) oversized: Diff,
+}
+
+impl State for History {
+    fn is_empty(&self) -> bool {
+        self.touches.is_empty()
+            && self.conversions.is_empty()
+            && self.cell_refs.is_empty()
+            && !self.oversized
+    }
+}
+
+impl History {
+    /// Whether the touches of the person are null paths: paths without a conversion.
+    fn is_null(&self) -> bool {
+        self.conversions.is_empty() && !self.oversized
+    }
+
+    /// Applies the changes of one epoch. `who` is the hash of the person as a contributor. Returns the number of events that
+    /// were visited.
+    pub(super) fn amend(
+        &mut self,
+        brand: BrandId,
+        who: u64,
+        settings: &BrandSettings,
+        mut changes: Changes,
+        deltas: &mut DeltaBuffer,
+    ) -> u64 {
+        net(&mut changes.facts);
+        let mut cell_refs = std::mem::take(&mut self.cell_refs);
+        let mut membership = CellMembership::new(&mut cell_refs, who);
+        let was_null = self.is_null();
+        let flips = changes.oversized != 0;
+        let (touches, conversions) = (&self.touches, &self.conversions);
+        let affected = Affected::of(&changes.facts, flips, touches, conversions, settings);
+
+        let mut steps = self.contribute(brand, settings, &affected, -1, &mut membership, deltas);
+        let changed = changes.facts.len() as u64;
+        for (fact, diff) in in_cheap_order(changes.facts) {
+            match &fact {
+                Fact::Conversion(conversion) => steps += self.conversions.amend(conversion, diff),
+                Fact::Contact(contact) => {
+                    let day = CellKey::CampaignDay {
+                        brand,
+                        channel: contact.channel,
+                        day: contact.day,
+                    };
+                    membership.add(day, diff);
+                    if contact.touch {
+                        steps += self.amend_touch(
+                            brand,
+                            contact,
+                            diff,
+                            was_null,
+                            &mut membership,
+                            deltas,
+                        );
+                    }
+                }
+            }
+        }
+        self.oversized = match changes.oversized {
+            0 => self.oversized,
+            change => change > 0,
+        };
+        steps += self.contribute(brand, settings, &affected, 1, &mut membership, deltas);
+        if was_null != self.is_null() {
+            let diff = if was_null { -1 } else { 1 };
+            let touches = &self.touches;
+            let null = &mut self.null;
+            steps += NullPaths::flip(null, touches, brand, diff, &mut membership, deltas);
+        }
+        membership.drain_into(deltas);
+        self.cell_refs = cell_refs;
+        steps + changed
+    }
+
+    /// Adds `diff` times the contributions of the affected conversions, as the history is now. Returns the number of events
+    /// that were visited.
+    fn contribute(
+        &self,
+        brand: BrandId,
+        settings: &BrandSettings,
+        affected: &Affected,
+        diff: Diff,
+        membership: &mut CellMembership<'_>,
+        deltas: &mut DeltaBuffer,
+    ) -> u64 {
+        let visited = Cell::new(0);
+        let who = membership.who;
+        for conversion in affected.among(&self.conversions) {
+            let path = match self.oversized {
+                true => Vec::new(),
+                false => self.touches.path(conversion, settings, &visited),
+            };
+            let journey = Journey {
+                brand,
+                conversion,
+                path,
+                oversized: self.oversized,
+            };
+            journey.contribute(settings, who, |key, sums| {
+                membership.add(key.clone(), diff);
+                deltas.add(key, sums.changed_by(who), diff);
+            });
+            visited.set(visited.get() + 1);
+        }
+        visited.get()
+    }
+
+    /// Adds or removes a touch, and if the person has null paths, the change of the one of its month. Returns the number of
+    /// other touches that moved.
+    fn amend_touch(
+        &mut self,
+        brand: BrandId,
+        touch: &Contact,
+        diff: Diff,
+        is_null: bool,
+        membership: &mut CellMembership<'_>,
+        deltas: &mut DeltaBuffer,
+    ) -> u64 {
+        let mut moved = 0;
+        // The neighbors of the touch are found without the touch itself.
+        if diff < 0 {
+            moved = self.touches.amend(touch, diff);
+        }
+        if is_null || self.null.is_some() {
+            let null = &mut self.null;
+            null::of_touch(&self.touches, touch, diff, |part, diff| {
+                NullPaths::change(null, brand, is_null, (part, diff), membership, deltas);
+            });
+        }
+        if diff > 0 {
+            moved = self.touches.amend(touch, diff);
+        }
+        moved
+    }
+}

@@ -1,0 +1,369 @@
+//! Policy filter: which records count, and for which uses.
+//!
+//! A record is *current* by its arrival ([`crate::upsert`]), and *admitted* by the policies of its identifiers. Withdrawals,
+//! objections and renewals are therefore changes of a collection like any other: they retract what was admitted, and admit
+//! it again.
+//!
+//! The rules, all of them functions of the current records as invariant I1 requires:
+//!
+//! - A record with any restricted identifier is excluded from all cells.
+//! - The allowed uses are the intersection over all statements about its identifiers. If its source requires consent and
+//!   there is no statement about its cookie (about any identifier, if it has no cookie), no use is allowed.
+//! - A web record, and any record of a source that requires consent, needs [`Use::Hold`] to count at all.
+//! - Without [`Use::Credit`] a contact is not a touchpoint. Without [`Use::Join`] it is not joined with in-store
+//!   transactions. Without [`Use::Link`] only one identifier of the record counts.
+//! - A record without identifiers is always admitted.
+//!
+//! Records are grouped by their identifier set, so that one change of a policy finds all of them. [`set_policy`] decides about a
+//! record, [`links`] finds the records whose links expire, and [`answers`] reads the contents for questions.
+
+mod answers;
+mod links;
+mod set_policy;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::ask::labels;
+use crate::delta_buffer::DeltaBuffer;
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State};
+use crate::horizons::EarliestHeld;
+use crate::label_uses::LabelUses;
+use crate::policy::Policy;
+use crate::record::{Body, BrandId, IdSet, Pseudonym, Record, RecordKey};
+use crate::routing::{Routed, route};
+use crate::settings::Settings;
+use crate::small_map::SmallMap;
+use crate::stats::Stats;
+use links::Links;
+use set_policy::{Admitted, SetPolicy, UNRESTRICTED};
+
+/// The input of [`PolicyFilter`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PolicyFilterIn {
+    /// The current content of a key; it replaces the previous content with the same identifier set.
+    Held(RecordKey, Box<Record>),
+    /// The key no longer has a record with this identifier set.
+    Removed(RecordKey, BrandId, u128),
+    /// The reference time for the links of a brand, Unix milliseconds, for one worker (last field).
+    LinkTime(BrandId, i64, u64),
+    /// The policy of a member of an identifier set.
+    Policy(BrandId, u128, Pseudonym, Policy),
+}
+
+/// The records with one identifier set.
+#[derive(Default)]
+struct IdSetRecords {
+    /// The current records.
+    records: SmallMap<RecordKey, Box<Record>>,
+    /// The members with a policy.
+    policies: SmallMap<Pseudonym, Policy>,
+}
+
+impl State for IdSetRecords {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.policies.is_empty()
+    }
+}
+
+impl IdSetRecords {
+    /// The combined policy of the members.
+    fn policy(&self, ids: &IdSet) -> SetPolicy {
+        SetPolicy::of(ids, &self.policies)
+    }
+}
+
+/// The brand and the key of an identifier set.
+type IdSetKey = (BrandId, u128);
+
+/// The current content of a key, if any.
+type Content = Option<Box<Record>>;
+
+/// The updates of one identifier set in one epoch.
+#[derive(Default)]
+struct Changes {
+    /// Contents by record key; `None` if the key no longer has a record of the set.
+    records: Vec<(RecordKey, Content)>,
+    /// Policies of members that are inserted or retracted.
+    policies: Vec<(Pseudonym, Policy, Diff)>,
+}
+
+/// The operator. State: the current records, grouped by identifier set.
+pub struct PolicyFilter {
+    settings: Arc<Settings>,
+    stats: Rc<Stats>,
+    /// The records with identifiers.
+    sets: KeyedState<IdSetKey, IdSetRecords>,
+    /// The records without identifiers.
+    free: FxHashMap<RecordKey, Box<Record>>,
+    /// The age of the oldest records of each brand.
+    oldest: BTreeMap<BrandId, EarliestHeld>,
+    /// The links that expire, of each brand with a limit.
+    links: BTreeMap<BrandId, Links>,
+    /// The labels of all records on this worker.
+    uses: LabelUses,
+    deltas: DeltaBuffer,
+}
+
+impl PolicyFilter {
+    /// An operator without records.
+    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> PolicyFilter {
+        let brands = || settings.brands.iter();
+        PolicyFilter {
+            oldest: brands()
+                .map(|(brand, _)| (*brand, EarliestHeld::default()))
+                .collect(),
+            links: brands()
+                .filter(|(_, of)| of.links_end())
+                .map(|(brand, _)| (*brand, Links::default()))
+                .collect(),
+            deltas: DeltaBuffer::new(&settings),
+            settings,
+            stats,
+            sets: KeyedState::default(),
+            free: FxHashMap::default(),
+            uses: LabelUses::default(),
+        }
+    }
+
+    /// The records of one identifier set.
+    fn records_of(
+        &self,
+        brand: BrandId,
+        set: u128,
+    ) -> impl Iterator<Item = (&RecordKey, &Box<Record>)> {
+        let set = self.sets.get(&(brand, set)).into_iter();
+        set.flat_map(|set| set.records.iter())
+    }
+
+    /// Replaces a record without identifiers.
+    fn replace_free(&mut self, key: RecordKey, content: Content, out: &mut Vec<(Routed, Diff)>) {
+        let old = match content {
+            Some(record) => self.free.insert(key, record),
+            None => self.free.remove(&key),
+        };
+        let (old, new) = (old.as_deref(), self.free.get(&key).map(Box::as_ref));
+        if old != new {
+            hold_labels(&mut self.uses, old, new);
+            let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
+            let admitted = Ok(UNRESTRICTED);
+            emit.replace(
+                old.map(|old| (old, &admitted)),
+                new.map(|new| (new, &admitted)),
+            );
+        }
+    }
+
+    /// Moves the reference time for the links of a brand. Visits only the records whose links may change.
+    fn set_link_time(&mut self, brand: BrandId, at: i64, out: &mut Vec<(Routed, Diff)>) {
+        let settings = self.settings.brands.get(&brand);
+        let Some((settings, links)) = settings.zip(self.links.get_mut(&brand)) else {
+            return;
+        };
+        let (before, moved) = links.set_time(at, settings);
+        self.stats.steps(moved.len() as u64);
+        let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
+        for (set, key) in moved {
+            let Some(set) = self.sets.get(&(brand, set)) else {
+                continue;
+            };
+            if let Some(record) = set.records.get(&key) {
+                let policy = set.policy(&record.ids);
+                let was = policy.admit(record, settings, before);
+                let is = policy.admit(record, settings, at);
+                emit.readmit(record, &was, &is);
+            }
+        }
+    }
+
+    /// Applies the changes of one identifier set.
+    fn change(&mut self, key: IdSetKey, changes: Changes, out: &mut Vec<(Routed, Diff)>) {
+        let Some(settings) = self.settings.brands.get(&key.0) else {
+            return;
+        };
+        let mut links = self.links.get_mut(&key.0);
+        let at = links.as_ref().map_or(i64::MIN, |links| links.at());
+        let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
+        self.sets.amend(key, |set| {
+            // Most updates change a single record and do not visit the others of its set.
+            if !changes.policies.is_empty() {
+                let ids = set.records.iter().next();
+                let ids = ids.map_or_else(IdSet::empty, |(_, record)| record.ids.clone());
+                let was = set.policy(&ids);
+                // A retraction may precede the insertion that it retracts; only the final state counts.
+                let mut policies = changes.policies;
+                policies.sort_unstable_by_key(|(_, _, diff)| *diff);
+                for (id, policy, diff) in policies {
+                    match diff > 0 {
+                        true => drop(set.policies.insert(id, policy)),
+                        false => drop(set.policies.remove(&id)),
+                    }
+                }
+                let is = set.policy(&ids);
+                self.stats.steps(set.records.len() as u64);
+                for (_, record) in set.records.iter() {
+                    let before = was.admit(record, settings, at);
+                    let now = is.admit(record, settings, at);
+                    emit.readmit(record, &before, &now);
+                }
+            }
+            self.stats.steps(changes.records.len() as u64);
+            for (key, content) in changes.records {
+                let old = match content {
+                    Some(record) => set.records.insert(key, record),
+                    None => set.records.remove(&key),
+                };
+                let (old, new) = (old.as_deref(), set.records.get(&key).map(Box::as_ref));
+                if let Some(links) = &mut links {
+                    links.replace(key, old, new, settings);
+                }
+                let Some(one) = new.or(old).filter(|_| old != new) else {
+                    continue;
+                };
+                hold_labels(&mut self.uses, old, new);
+                let policy = set.policy(&one.ids);
+                let [was, is] =
+                    [old, new].map(|record| Some((record?, policy.admit(record?, settings, at))));
+                emit.replace(
+                    was.as_ref().map(|(record, admitted)| (*record, admitted)),
+                    is.as_ref().map(|(record, admitted)| (*record, admitted)),
+                );
+            }
+        });
+    }
+}
+
+/// Updates the label uses when a record replaces another.
+fn hold_labels(uses: &mut LabelUses, old: Option<&Record>, new: Option<&Record>) {
+    for (record, diff) in [(new, 1), (old, -1)] {
+        let Some(record) = record else { continue };
+        labels(record).for_each(|label| uses.add(record.brand, label, diff));
+    }
+}
+
+/// Emits the parts of admitted records, and counts the records that are excluded or may not be credited. Each record is a
+/// contributor of its own: what it retracts and emits again in one change cancels out.
+struct Emitter<'a> {
+    stats: &'a Stats,
+    deltas: &'a mut DeltaBuffer,
+    out: &'a mut Vec<(Routed, Diff)>,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(
+        stats: &'a Stats,
+        deltas: &'a mut DeltaBuffer,
+        out: &'a mut Vec<(Routed, Diff)>,
+    ) -> Emitter<'a> {
+        Emitter { stats, deltas, out }
+    }
+
+    /// Retracts the parts of one record and emits those of another, which is the same or replaces it.
+    fn replace(&mut self, old: Option<(&Record, &Admitted)>, new: Option<(&Record, &Admitted)>) {
+        for (admitted, diff) in [(old, -1), (new, 1)] {
+            let Some((record, admitted)) = admitted else {
+                continue;
+            };
+            match admitted {
+                Err(reason) => self.stats.withheld(*reason, diff),
+                Ok(admission) => {
+                    if !admission.credit && matches!(record.body, Body::Contact { .. }) {
+                        self.stats.uncredited(diff);
+                    }
+                    route(record, admission, diff, self.deltas, self.out);
+                }
+            }
+        }
+        self.deltas.end_contributor();
+    }
+
+    /// Emits the difference that another admission of the same record makes.
+    fn readmit(&mut self, record: &Record, was: &Admitted, is: &Admitted) {
+        if was != is {
+            self.replace(Some((record, was)), Some((record, is)));
+        }
+    }
+}
+
+impl KeyedOperator for PolicyFilter {
+    type In = PolicyFilterIn;
+    type Out = Routed;
+    const NAME: &'static str = "PolicyFilter";
+
+    /// By the identifier set, so that one change of a policy reaches all records of the set.
+    fn route(update: &PolicyFilterIn) -> u64 {
+        match update {
+            PolicyFilterIn::Held(key, record) => home(*key, record.ids.key()),
+            PolicyFilterIn::Removed(key, _, set) => home(*key, *set),
+            PolicyFilterIn::Policy(_, set, ..) => *set as u64,
+            PolicyFilterIn::LinkTime(_, _, target) => *target,
+        }
+    }
+
+    fn entries(&self) -> usize {
+        let links = self.links.values().map(Links::len);
+        self.sets.len() + self.free.len() + links.sum::<usize>() + self.uses.len()
+    }
+
+    fn apply_epoch(
+        &mut self,
+        _: Epoch,
+        updates: Vec<(PolicyFilterIn, Diff)>,
+        out: &mut Vec<(Routed, Diff)>,
+    ) {
+        let mut changes: FxHashMap<IdSetKey, Changes> = FxHashMap::default();
+        let mut times: BTreeMap<BrandId, i64> = BTreeMap::new();
+        for (update, diff) in updates {
+            if let PolicyFilterIn::Held(_, record) = &update
+                && let Some(oldest) = self.oldest.get_mut(&record.brand)
+            {
+                oldest.note(record);
+            }
+            match update {
+                PolicyFilterIn::Held(key, record) if record.ids.is_empty() => {
+                    self.replace_free(key, Some(record), out);
+                }
+                PolicyFilterIn::Removed(key, _, 0) => self.replace_free(key, None, out),
+                PolicyFilterIn::Held(key, record) => {
+                    let set = (record.brand, record.ids.key());
+                    let changes = changes.entry(set).or_default();
+                    changes.records.push((key, Some(record)));
+                }
+                PolicyFilterIn::Removed(key, brand, set) => {
+                    let changes = changes.entry((brand, set)).or_default();
+                    changes.records.push((key, None));
+                }
+                PolicyFilterIn::Policy(brand, set, id, policy) => {
+                    let changes = changes.entry((brand, set)).or_default();
+                    changes.policies.push((id, policy, diff));
+                }
+                PolicyFilterIn::LinkTime(brand, at, _) => {
+                    let time = times.entry(brand).or_insert(at);
+                    *time = at.max(*time);
+                }
+            }
+        }
+        for (brand, at) in times {
+            self.set_link_time(brand, at, out);
+        }
+        for (key, changes) in changes {
+            self.change(key, changes, out);
+        }
+        self.deltas
+            .drain_into(|key, sums| Routed::Sum(Box::new((key, sums))), out);
+        let used = self.uses.drain().into_iter();
+        out.extend(used.map(|((brand, label), diff)| (Routed::LabelUse(brand, label), diff)));
+    }
+}
+
+/// The routing hash: by identifier set, or by record key for records without identifiers.
+fn home(key: RecordKey, set: u128) -> u64 {
+    match set {
+        0 => key.0 as u64,
+        set => set as u64,
+    }
+}

@@ -1,0 +1,139 @@
+//! Set policy: the combined policy of an identifier set, and what it admits.
+//!
+//! A statement concerns an identifier, and a record names several. The strictest wins: a use is allowed if all statements
+//! about any of the identifiers allow it, and a single restriction excludes the record. The rules are those at the head of
+//! [`crate::policy_filter`]; their order is the order in which [`WithholdReason`] names the reason of an exclusion.
+
+use crate::allowed_uses::{AllowedUses, Use};
+use crate::policy::{Admission, Policy, WithholdReason};
+use crate::record::{Body, IdKind, IdSet, Identifier, Pseudonym, Record};
+use crate::settings::BrandSettings;
+use crate::small_map::SmallMap;
+
+/// The uses for which a record counts, or the reason why it is excluded. Equal values mean that a change of a policy does not
+/// affect the record.
+pub(super) type Admitted = Result<Admission, WithholdReason>;
+
+/// The admission of a record without identifiers: all uses.
+pub(super) const UNRESTRICTED: Admission = Admission {
+    reduced: None,
+    credit: true,
+    joins: true,
+};
+
+/// The combined policy of the members of an identifier set.
+pub(super) struct SetPolicy {
+    /// Whether a right restricts the processing of any member.
+    restricted: bool,
+    /// The uses that all statements allow.
+    allowed: AllowedUses,
+    /// Whether a consent statement concerns a cookie of the set.
+    has_cookie_statement: bool,
+    /// Whether a consent statement concerns any member.
+    has_statement: bool,
+}
+
+impl SetPolicy {
+    /// Combines the policies of those members of a set that have one.
+    pub(super) fn of(ids: &IdSet, policies: &SmallMap<Pseudonym, Policy>) -> SetPolicy {
+        let mut policy = SetPolicy {
+            restricted: false,
+            allowed: AllowedUses::ALL,
+            has_cookie_statement: false,
+            has_statement: false,
+        };
+        if policies.is_empty() {
+            return policy;
+        }
+        for id in ids.ids() {
+            let Some(member) = policies.get(&id.pseudonym) else {
+                continue;
+            };
+            policy.restricted |= member.restricted;
+            if let Some(allowed) = member.allowed {
+                policy.allowed = policy.allowed.intersect(allowed);
+                policy.has_statement = true;
+                policy.has_cookie_statement |= id.kind == IdKind::Cookie;
+            }
+            if member.do_not_sell {
+                policy.allowed = policy.allowed.without(Use::Share);
+            }
+        }
+        policy
+    }
+
+    /// Whether a record of the set requires consent and has no consent statement.
+    fn lacks_consent(&self, record: &Record, settings: &BrandSettings) -> bool {
+        let has_cookie = || record.ids.ids().iter().any(|id| id.kind == IdKind::Cookie);
+        let consent = settings.on_consent.contains(&record.source);
+        consent && !self.has_cookie_statement && (!self.has_statement || has_cookie())
+    }
+
+    /// The uses for which a record of the set counts at the link time `at`, in Unix milliseconds, or the reason why it is
+    /// excluded.
+    pub(super) fn admit(&self, record: &Record, settings: &BrandSettings, at: i64) -> Admitted {
+        let free = record.ids.is_empty()
+            || matches!(
+                record.body,
+                Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. }
+            );
+        if free {
+            return Ok(UNRESTRICTED);
+        }
+        if self.restricted {
+            return Err(WithholdReason::Restricted);
+        }
+        if self.lacks_consent(record, settings) {
+            return Err(WithholdReason::NoConsent);
+        }
+        let allowed = self.allowed;
+        let needs_hold = record.body.is_web() || settings.on_consent.contains(&record.source);
+        if needs_hold && !allowed.allows(Use::Hold) {
+            return Err(WithholdReason::Refused);
+        }
+        Ok(Admission {
+            reduced: match allowed.allows(Use::Link) {
+                true => linked(record, settings, at),
+                false => alone(&record.ids),
+            },
+            credit: allowed.allows(Use::Credit),
+            joins: allowed.allows(Use::Join),
+        })
+    }
+}
+
+/// The identifiers that a record still links at the link time `at`, or `None` if these are all of them. A record
+/// whose identifiers have all expired is reduced to one, like a record that may not link.
+fn linked(record: &Record, settings: &BrandSettings, at: i64) -> Option<IdSet> {
+    let ids = record.ids.ids();
+    let links = |id: &&Identifier| settings.links(id.kind, record.ts, at);
+    let kept: Vec<_> = ids.iter().filter(links).copied().collect();
+    match kept.len() {
+        0 => alone(&record.ids),
+        all if all == ids.len() => None,
+        _ => Some(IdSet::new(kept)),
+    }
+}
+
+/// The identifiers of the one clear value that represents a record without permission to link, or `None` if it has no
+/// other.
+fn alone(ids: &IdSet) -> Option<IdSet> {
+    /// The kinds by preference: the first kind that a record has represents it.
+    const ORDER: [IdKind; 7] = [
+        IdKind::Cookie,
+        IdKind::Customer,
+        IdKind::Wallet,
+        IdKind::Device,
+        IdKind::Email,
+        IdKind::Phone,
+        IdKind::NamePostcode,
+    ];
+    let rank = |kind: IdKind| ORDER.iter().position(|other| *other == kind);
+    let first = ids
+        .ids()
+        .iter()
+        .min_by_key(|id| (rank(id.kind), id.value))?;
+    let same = |id: &&Identifier| id.value == first.value && id.kind == first.kind;
+    let kept: Vec<_> = ids.ids().iter().filter(same).copied().collect();
+    (kept.len() < ids.ids().len()).then(|| IdSet::new(kept))
+}

@@ -1,0 +1,149 @@
+//! The content of a record: one variant for each kind of input, and the statements of data subjects.
+
+use serde::{Deserialize, Serialize};
+
+use crate::allowed_uses::AllowedUses;
+use crate::label::{Channel, Label};
+use crate::record::sale::{Currency, RefundAmount, SaleKind, SaleName};
+
+/// The kind of a marketing contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TouchKind {
+    /// An advertisement was shown.
+    Impression,
+    /// An advertisement was clicked.
+    Click,
+    /// A page was viewed.
+    View,
+}
+
+/// The content of a record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Body {
+    /// A web record of type `impression`, `click` or `view`.
+    Contact {
+        /// Impression, click or view.
+        kind: TouchKind,
+        /// The channel; [`Channel::direct`] if nothing explains the contact.
+        channel: Channel,
+        /// Whether the contact is a touchpoint: every impression and click, and a view that has a channel or is a landing.
+        /// Other views are only counted.
+        touch: bool,
+    },
+    /// A web record of type `identify`: it links its identifiers and has no other effect.
+    Identify,
+    /// A sale: an order or a transaction whose amount is not negative.
+    Sale {
+        /// Order or transaction.
+        kind: SaleKind,
+        /// The name by which refunds refer to the sale. Two orders with one name are one order.
+        name: SaleName,
+        /// The store; absent for an order.
+        store: Label,
+        /// Minor units, not negative.
+        amount: i64,
+        /// The currency of the amount.
+        currency: Currency,
+    },
+    /// A refund of a named sale.
+    Refund {
+        /// Whether the sale is an order or a transaction.
+        kind: SaleKind,
+        /// The name of that sale.
+        name: SaleName,
+        /// The store that refunded; absent for a refund online. The refund counts in the store of the sale.
+        store: Label,
+        /// The amount.
+        amount: RefundAmount,
+    },
+    /// A negative amount that refers to no sale.
+    Adjustment {
+        /// Order (online) or transaction (in-store).
+        kind: SaleKind,
+        /// The store; absent for an order.
+        store: Label,
+        /// Minor units, negative.
+        amount: i64,
+        /// The currency of the amount.
+        currency: Currency,
+    },
+    /// The advertising cost that a platform reports for a campaign and day.
+    Spend {
+        /// The advertising platform.
+        platform: Label,
+        /// The campaign; absent labels stay absent.
+        channel: Channel,
+        /// Minor units; may be negative.
+        cost: i64,
+        /// The currency of the cost.
+        currency: Currency,
+        /// Impressions that the platform reports.
+        impressions: u64,
+        /// Clicks that the platform reports.
+        clicks: u64,
+    },
+    /// The uses that a data subject allows for all records with one of the identifiers. The newest consent about an
+    /// identifier counts, in the order of `statement_order`; of several equally new ones, the uses that all of them allow.
+    Consent {
+        /// The allowed uses.
+        steps: AllowedUses,
+        /// The consent string, if the consent came as one that carries its own date.
+        string: Option<ConsentString>,
+    },
+    /// A right that a data subject exercised or withdrew, for all records with one of the identifiers. The newest statement
+    /// about each right counts; of several at one time, an exercise.
+    Right {
+        /// The right.
+        right: Right,
+        /// Whether the right applies from here on: exercised (`true`) or withdrawn (`false`).
+        stands: bool,
+    },
+}
+
+impl Body {
+    /// Whether the record comes from the web, not from a store: a contact, an identification, or a sale or adjustment of an
+    /// online shop. A refund comes from where it was paid, whichever sale it refers to.
+    pub fn is_web(&self) -> bool {
+        match self {
+            Body::Contact { .. } | Body::Identify => true,
+            Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
+            Body::Refund { store, .. } => *store == Label::ABSENT,
+            Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
+        }
+    }
+}
+
+/// A consent string that carries the date of its last update, as far as the order of statements needs it: its identity and its
+/// date, never its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ConsentString {
+    /// A 128-bit hash of the string.
+    pub hash: u128,
+    /// The UTC day of its `LastUpdated` field (IAB TC string): days since 1970-01-01.
+    pub updated: i32,
+}
+
+/// A right of a data subject whose exercise is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Right {
+    /// Restriction of processing (GDPR, Article 18): the record is stored but excluded from every cell.
+    Restriction,
+    /// No sharing with partners (CCPA, section 1798.120).
+    DoNotSell,
+    /// Erasure when notice of death is given. Changes no cell.
+    ErasureAtDeath,
+}
+
+impl Right {
+    /// Every right, in the order of their discriminants.
+    pub const ALL: [Right; 3] = [Right::Restriction, Right::DoNotSell, Right::ErasureAtDeath];
+
+    /// The name of the right in requests, logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Right::Restriction => "restriction",
+            Right::DoNotSell => "do_not_sell",
+            Right::ErasureAtDeath => "erasure_at_death",
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Identifiers: the pseudonyms by which records of one person are linked.
+//!
+//! Identifiers never enter the dataflow in clear text. A connector canonicalizes a value and replaces it by a keyed hash; one
+//! clear value may yield several hashes, because platforms canonicalize differently.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The keyed hash of an identifier, 128 bits. Without the secret of the brand it cannot be traced to the identifier.
+pub type Pseudonym = u128;
+
+/// The kind of an identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum IdKind {
+    /// An e-mail address.
+    Email,
+    /// A telephone number.
+    Phone,
+    /// A browser cookie.
+    Cookie,
+    /// A customer number.
+    Customer,
+    /// A payment wallet or loyalty card.
+    Wallet,
+    /// A device identifier.
+    Device,
+    /// First name, last name and postcode together.
+    NamePostcode,
+}
+
+impl IdKind {
+    /// Every kind, in the order of their discriminants.
+    pub const ALL: [IdKind; 7] = [
+        IdKind::Email,
+        IdKind::Phone,
+        IdKind::Cookie,
+        IdKind::Customer,
+        IdKind::Wallet,
+        IdKind::Device,
+        IdKind::NamePostcode,
+    ];
+
+    /// The name of the kind in messages, settings and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            IdKind::Email => "email",
+            IdKind::Phone => "phone",
+            IdKind::Cookie => "cookie",
+            IdKind::Customer => "customer",
+            IdKind::Wallet => "wallet",
+            IdKind::Device => "device",
+            IdKind::NamePostcode => "name_postcode",
+        }
+    }
+}
+
+/// One identifier of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Identifier {
+    /// The pseudonym of the identifier, by which records are linked.
+    pub pseudonym: Pseudonym,
+    /// The pseudonym of the clear value. Hashes of one clear value by several rules share it, and count as one identifier
+    /// for the hub guard. Equal to `pseudonym` for an identifier that arrived as a hash.
+    pub value: Pseudonym,
+    /// The kind of identifier.
+    pub kind: IdKind,
+}
+
+/// The identifiers of one record, sorted by pseudonym and without repetition. By definition they belong to one person. Cheap to
+/// clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IdSet {
+    /// See [`IdSet::key`].
+    key: u128,
+    /// Sorted by pseudonym.
+    ids: Arc<[Identifier]>,
+}
+
+impl IdSet {
+    /// Sorts and deduplicates the identifiers of one record.
+    pub fn new(mut ids: Vec<Identifier>) -> IdSet {
+        ids.sort_unstable();
+        ids.dedup_by_key(|id| id.pseudonym);
+        let key = match ids.is_empty() {
+            true => 0,
+            false => {
+                let mut hash = xxhash_rust::xxh3::Xxh3::new();
+                for id in &ids {
+                    hash.update(&id.pseudonym.to_le_bytes());
+                    hash.update(&id.value.to_le_bytes());
+                }
+                hash.digest128().max(1)
+            }
+        };
+        IdSet {
+            key,
+            ids: ids.into(),
+        }
+    }
+
+    /// The set of a record without identifiers.
+    pub fn empty() -> IdSet {
+        IdSet::new(Vec::new())
+    }
+
+    /// The key of the set: the 128-bit XXH3 of its pseudonyms and values. Zero only for the empty set.
+    pub fn key(&self) -> u128 {
+        self.key
+    }
+
+    /// The identifiers, ascending.
+    pub fn ids(&self) -> &[Identifier] {
+        &self.ids
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}

@@ -1,0 +1,79 @@
+//! Records: accepted input, in the few plain types of the dataflow.
+//!
+//! Connectors have already validated and canonicalized all fields: amounts are integer minor units, days are days of the
+//! brand's time zone, identifiers are pseudonyms. A record in these types is valid; it can only be stored, corrected or
+//! retracted.
+
+mod body;
+mod brand;
+mod identifier;
+mod ping;
+mod sale;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::label::Label;
+
+pub use body::{Body, ConsentString, Right, TouchKind};
+pub use brand::{BrandId, Day};
+pub use identifier::{IdKind, IdSet, Identifier, Pseudonym};
+pub use ping::{DeviceDay, Ping, SettledHour, Token, TokenizedPing};
+pub use sale::{Currency, RefundAmount, SaleKind, SaleName};
+
+/// One accepted input record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Record {
+    /// The brand.
+    pub brand: BrandId,
+    /// The label of the configured source.
+    pub source: Label,
+    /// The id of the record within brand and source; empty for spend.
+    pub id: Arc<str>,
+    /// Unix milliseconds; for spend the start of its day.
+    pub ts: i64,
+    /// The day of `ts` in the brand's time zone; for spend its `date`.
+    pub day: Day,
+    /// The identifiers.
+    pub ids: IdSet,
+    /// The content.
+    pub body: Body,
+}
+
+impl Record {
+    /// Whether this is a statement without an id of its own: one that a web record carries, or that a rights request made. It
+    /// is not a record of the input, so it does not count as one and corrects none.
+    pub fn is_attached(&self) -> bool {
+        self.id.is_empty() && matches!(self.body, Body::Consent { .. } | Body::Right { .. })
+    }
+}
+
+/// The key of a record: the 128-bit XXH3 of `(brand, source, id)`, or for spend of `(brand, platform, source, medium, campaign,
+/// date)`. Records with equal keys are versions of one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RecordKey(pub u128);
+
+impl RecordKey {
+    /// The key of a brand's name and some parts. Each is prefixed with its length, so that no two lists of parts hash the same
+    /// bytes. The name of the brand is part of it, because keys outlive a configuration.
+    pub fn of(brand: &str, parts: &[&[u8]]) -> RecordKey {
+        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        for part in std::iter::once(&brand.as_bytes()).chain(parts) {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        RecordKey(hash.digest128())
+    }
+}
+
+/// The position of a record in the order of arrival: the message, then the line within it.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Arrival {
+    /// The number of the message: a stream sequence, or a line of a trace.
+    pub message: u64,
+    /// The line within the message.
+    pub line: u32,
+}

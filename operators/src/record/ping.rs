@@ -1,0 +1,84 @@
+//! Sensor pings, from the device to the totals of a day.
+//!
+//! A ping names a device only until it is tokenized ([`crate::salt`]). The token is valid for one store and one salt day, and
+//! when the day is closed only totals are left.
+
+use serde::{Deserialize, Serialize};
+
+use crate::label::Label;
+use crate::record::brand::{BrandId, Day};
+use crate::record::identifier::Pseudonym;
+
+/// One sensor ping, as a connector reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ping {
+    /// The brand.
+    pub brand: BrandId,
+    /// The store of the sensor.
+    pub store: Label,
+    /// The brand's keyed hash of the MAC address or of the `device` field. It is never stored: see [`TokenizedPing`].
+    pub device: Pseudonym,
+    /// Whether the MAC address is locally administered (IEEE 802, U/L bit), and so random.
+    pub random: bool,
+    /// The store's salt day: days since 1970-01-01, from `day_start` to `day_start`.
+    pub salt_day: Day,
+    /// Unix seconds.
+    pub second: i64,
+    /// The brand's offset from UTC at that second, in seconds east.
+    pub utc_offset: i32,
+    /// Received signal strength, dBm.
+    pub rssi: i8,
+}
+
+/// The pseudonym of a device in one store on one salt day, and nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Token(pub u128);
+
+/// One sensor ping with its token instead of the device: the only form in which pings are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TokenizedPing {
+    /// The brand.
+    pub brand: BrandId,
+    /// The store of the sensor.
+    pub store: Label,
+    /// The token of the device.
+    pub token: Token,
+    /// Whether the MAC address is locally administered (IEEE 802, U/L bit), and so random.
+    pub random: bool,
+    /// The store's salt day.
+    pub salt_day: Day,
+    /// Unix seconds.
+    pub second: i64,
+    /// The brand's offset from UTC at that second, in seconds east.
+    pub utc_offset: i32,
+    /// Received signal strength, dBm.
+    pub rssi: i8,
+}
+
+/// One device in one store on one salt day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DeviceDay {
+    /// The brand.
+    pub brand: BrandId,
+    /// The store.
+    pub store: Label,
+    /// The salt day.
+    pub salt_day: Day,
+    /// The device's token of that store and day.
+    pub token: Token,
+}
+
+/// The totals of the pings of one closed salt day in one hour of one store. Nothing in it can be traced to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SettledHour {
+    /// The brand.
+    pub brand: BrandId,
+    /// The store.
+    pub store: Label,
+    /// The start of the hour, Unix seconds.
+    pub hour: i64,
+    /// The brand's offset from UTC at that hour, in seconds east.
+    pub utc_offset: i32,
+    /// Visits, passers-by, seconds of dwell, devices and random devices, in the order of the family `visits`.
+    pub values: [i64; 5],
+}
