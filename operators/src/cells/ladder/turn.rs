@@ -87,7 +87,7 @@ pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
 
 /// The release rule of a brand.
 fn rule_of(settings: &BrandSettings) -> Rule {
-    Rule::new(settings.k, settings.dominance, settings.position)
+    Rule::new(settings.k, settings.dominance)
 }
 
 /// The last finished day of a brand at a time, Unix milliseconds.
