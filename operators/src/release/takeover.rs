@@ -1,0 +1,366 @@
+//! Takeover: moving a published pattern towards a newly decided one.
+//!
+//! A reader sees two publications and knows their difference. If a cell that passes `k` appeared at once, it would show
+//! what it held just below `k`, and what made it grow. So a pattern stays, and moves by one difference at a time, each only if
+//! the result stands both on what was last published and on what holds now, and if each piece that an old and a new cell have
+//! in common was safe then and is safe now, or is the whole of an old cell.
+//!
+//! Days that were never published fall in first: nobody knows anything of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::record::Day;
+use crate::release::pattern::{CellName, Pattern, RevenueName, cell_of};
+use crate::release::table::{Table, Word};
+use crate::release::view::{ChannelSet, Class, RevenueView, View};
+use crate::release::weight::Rule;
+
+/// What each old cell has in common with each new one, `None` for what no new cell covers.
+type Pieces<Name, Set> = BTreeMap<Name, BTreeMap<Option<Name>, Set>>;
+
+/// A state of the month under some cells of revenue.
+struct Moment<'a> {
+    view: View<'a>,
+    revenue: RevenueView<'a>,
+}
+
+impl<'a> Moment<'a> {
+    fn new(rule: &'a Rule, table: &'a Table, revenue: &BTreeSet<RevenueName>) -> Moment<'a> {
+        Moment {
+            view: View::new(rule, table, revenue),
+            revenue: RevenueView::new(rule, table),
+        }
+    }
+
+    /// Whether every cell of revenue is safe or empty. Sales that none covers are no part of the group.
+    fn revenue_stands(&self, names: &BTreeSet<RevenueName>) -> bool {
+        let mut cells: BTreeMap<RevenueName, Vec<&(Day, Word)>> = BTreeMap::new();
+        for key in self.revenue.store_days() {
+            if let Some(name) = revenue_cell(names, key) {
+                cells.entry(name).or_default().push(key);
+            }
+        }
+        cells
+            .into_values()
+            .all(|keys| self.revenue.judge(keys).is_safe)
+    }
+
+    /// Whether every cell of credits is safe and of two days, or empty, and none is left without a cell.
+    fn credits_stand(&self, class: Class, names: &BTreeSet<CellName>) -> bool {
+        let (cells, rest) = self.view.cells(names);
+        self.view.judge(class, &rest).is_empty
+            && cells.values().all(|channels| {
+                let judgment = self.view.judge(class, channels);
+                judgment.is_empty || judgment.is_month_safe
+            })
+    }
+
+    /// Whether each cell of the single-touch models is a union of cells of the shared ones.
+    fn is_union(&self, shared: &BTreeSet<CellName>, single: &BTreeSet<CellName>) -> bool {
+        let mut of_shared: BTreeMap<Option<CellName>, Option<CellName>> = BTreeMap::new();
+        self.view.present().all(|(_, channel)| {
+            let (from, to) = (cell_of(shared, channel), cell_of(single, channel));
+            *of_shared.entry(from).or_insert_with(|| to.clone()) == to
+        })
+    }
+
+    fn shared_stands(&self, pattern: &Pattern) -> bool {
+        self.revenue_stands(&pattern.revenue) && self.credits_stand(Class::Shared, &pattern.shared)
+    }
+
+    fn single_stands(&self, pattern: &Pattern) -> bool {
+        let nobody = self.view.of_nobody(&[&pattern.shared]);
+        let (cells, _) = self.view.cells(&pattern.single);
+        self.credits_stand(Class::Single, &pattern.single)
+            && self.is_union(&pattern.shared, &pattern.single)
+            && cells.into_values().all(|mut channels| {
+                channels.retain(|at| !nobody.contains(at));
+                let judgment = self.view.judge(Class::Single, &channels);
+                judgment.is_empty || judgment.is_month_safe
+            })
+    }
+}
+
+impl Rule {
+    /// Whether a pattern may be published on a table.
+    pub fn stands(&self, pattern: &Pattern, table: &Table) -> bool {
+        let moment = Moment::new(self, table, &pattern.revenue);
+        !pattern.shared.is_empty() && moment.shared_stands(pattern) && moment.single_stands(pattern)
+    }
+
+    /// The pattern in use, moved towards a decided one as far as no difference between the two publications reveals
+    /// anything. `then` is the table as it was last published, `now` as it would be published next. The result need not
+    /// stand on it: the month is then published neither in the old nor in the new pattern, and waits.
+    pub fn take_over(
+        &self,
+        used: &Pattern,
+        decided: &Pattern,
+        then: &Table,
+        now: &Table,
+    ) -> Pattern {
+        let days = new_days(then, now);
+        let mut pattern = used.clone();
+        self.add_days(&mut pattern, &days, now);
+        // What was published then, and what there is of it now: every step is judged by its difference to this, because
+        // nobody sees the steps in between.
+        let (published, remaining) = (
+            Moment::new(self, then, &used.revenue),
+            Moment::new(self, now, &used.revenue),
+        );
+        let (mut before, mut after) = (
+            Moment::new(self, then, &pattern.revenue),
+            Moment::new(self, now, &pattern.revenue),
+        );
+        let mut moved = true;
+        while std::mem::take(&mut moved) {
+            for name in difference(&pattern.revenue, &decided.revenue) {
+                // The decided pattern may not know a new day yet.
+                if name.day().is_some_and(|day| days.contains(&day)) {
+                    continue;
+                }
+                let mut candidate = pattern.clone();
+                toggle(&mut candidate.revenue, &name);
+                let (was, is) = (
+                    Moment::new(self, then, &candidate.revenue),
+                    Moment::new(self, now, &candidate.revenue),
+                );
+                if was.shared_stands(&candidate)
+                    && is.shared_stands(&candidate)
+                    && revenue_pieces_are_safe(
+                        used,
+                        &candidate,
+                        &published.revenue,
+                        &remaining.revenue,
+                    )
+                {
+                    (pattern, before, after, moved) = (candidate, was, is, true);
+                }
+            }
+            for name in difference(&pattern.shared, &decided.shared) {
+                let mut candidate = pattern.clone();
+                toggle(&mut candidate.shared, &name);
+                if [&before, &after]
+                    .iter()
+                    .all(|of| of.shared_stands(&candidate))
+                    && pieces_are_safe(
+                        Class::Shared,
+                        (&used.shared, &candidate.shared),
+                        &Default::default(),
+                        &published.view,
+                        &remaining.view,
+                    )
+                {
+                    (pattern, moved) = (candidate, true);
+                }
+            }
+        }
+        let known = [
+            published.view.of_nobody(&[&used.shared]),
+            published.view.of_nobody(&[&used.shared, &pattern.shared]),
+        ];
+        let follows = |single: &BTreeSet<CellName>| {
+            pieces_are_safe(
+                Class::Single,
+                (&used.single, single),
+                &known,
+                &published.view,
+                &remaining.view,
+            )
+        };
+        moved = true;
+        while std::mem::take(&mut moved) {
+            for name in difference(&pattern.single, &decided.single) {
+                let mut candidate = pattern.clone();
+                toggle(&mut candidate.single, &name);
+                if [&before, &after]
+                    .iter()
+                    .all(|of| of.single_stands(&candidate))
+                    && follows(&candidate.single)
+                {
+                    (pattern, moved) = (candidate, true);
+                }
+            }
+        }
+        // The single-touch models could not follow: everything stays as it was.
+        if ![&before, &after]
+            .iter()
+            .all(|of| of.single_stands(&pattern))
+        {
+            pattern = used.clone();
+            self.add_days(&mut pattern, &days, now);
+        }
+        pattern
+    }
+
+    /// Adds the cells of revenue of days that were not published before.
+    fn add_days(&self, pattern: &mut Pattern, days: &BTreeSet<Day>, now: &Table) {
+        let view = RevenueView::new(self, now);
+        for day in days {
+            self.decide_day(&view, *day, &mut pattern.revenue);
+        }
+    }
+}
+
+/// The days with sales now that had none then.
+fn new_days(then: &Table, now: &Table) -> BTreeSet<Day> {
+    let days = |table: &Table| table.sales.iter().map(|sale| sale.day).collect();
+    let (then, now): (BTreeSet<Day>, BTreeSet<Day>) = (days(then), days(now));
+    now.difference(&then).copied().collect()
+}
+
+/// The cell of revenue of a store and day, if any.
+fn revenue_cell(names: &BTreeSet<RevenueName>, (day, store): &(Day, Word)) -> Option<RevenueName> {
+    let covering = RevenueName::covering(*day, store);
+    covering.into_iter().find(|name| names.contains(name))
+}
+
+/// The names in which two patterns differ, in order.
+fn difference<T: Ord + Clone>(used: &BTreeSet<T>, decided: &BTreeSet<T>) -> Vec<T> {
+    used.symmetric_difference(decided).cloned().collect()
+}
+
+fn toggle<T: Ord + Clone>(names: &mut BTreeSet<T>, name: &T) {
+    if !names.remove(name) {
+        names.insert(name.clone());
+    }
+}
+
+/// Whether each piece that an old and a new cell of credits have in common is safe then and now, or the whole of the
+/// old cell. Conversions without touchpoints are the same in every model: a reader takes off the cells of the single-touch
+/// models what he knows of them by the shared ones, from the old cells (the first of `known`) or from both (the second).
+fn pieces_are_safe(
+    class: Class,
+    (old, new): (&BTreeSet<CellName>, &BTreeSet<CellName>),
+    known: &[BTreeSet<u32>; 2],
+    then: &View<'_>,
+    now: &View<'_>,
+) -> bool {
+    let mut pieces: Pieces<CellName, ChannelSet> = Pieces::new();
+    let mut newly_known: BTreeSet<CellName> = BTreeSet::new();
+    let [known_before, known_after] = known;
+    for (at, channel) in then.present() {
+        let Some(cell) = cell_of(old, channel) else {
+            continue;
+        };
+        if known_before.contains(&at) {
+            continue;
+        }
+        if known_after.contains(&at) {
+            newly_known.insert(cell);
+            continue;
+        }
+        let pieces = pieces.entry(cell).or_default();
+        pieces.entry(cell_of(new, channel)).or_default().push(at);
+    }
+    let same = |channels: &ChannelSet| -> ChannelSet {
+        let names = channels
+            .iter()
+            .filter_map(|at| then.channels.get(*at as usize));
+        let found = names.filter_map(|name| now.channels.binary_search(name).ok());
+        found.map(|at| at as u32).collect()
+    };
+    pieces.iter().all(|(cell, pieces)| {
+        (pieces.len() == 1 && !newly_known.contains(cell))
+            || pieces.values().all(|channels| {
+                let was = then.judge(class, channels);
+                was.is_empty || was.is_safe && now.judge(class, &same(channels)).is_safe
+            })
+    })
+}
+
+/// The same for cells of revenue. No piece may leave the group either: the columns would show the difference, what each
+/// channel got of the sales that left.
+fn revenue_pieces_are_safe(
+    old: &Pattern,
+    new: &Pattern,
+    then: &RevenueView<'_>,
+    now: &RevenueView<'_>,
+) -> bool {
+    let mut pieces: Pieces<RevenueName, Vec<&(Day, Word)>> = Pieces::new();
+    for key in then.store_days() {
+        if let Some(cell) = revenue_cell(&old.revenue, key) {
+            let pieces = pieces.entry(cell).or_default();
+            let piece = pieces.entry(revenue_cell(&new.revenue, key)).or_default();
+            piece.push(key);
+        }
+    }
+    pieces.values().all(|pieces| {
+        !pieces.contains_key(&None)
+            && (pieces.len() == 1
+                || pieces.values().all(|keys| {
+                    then.judge(keys.iter().copied()).is_safe
+                        && now.judge(keys.iter().copied()).is_safe
+                }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::decide::tests::table;
+
+    const RULE: fn() -> Rule = || Rule::new(2, 100);
+
+    fn pattern(revenue: &[RevenueName]) -> Pattern {
+        Pattern {
+            revenue: revenue.iter().cloned().collect(),
+            shared: [CellName::Month].into(),
+            single: [CellName::Month].into(),
+        }
+    }
+
+    fn store_day(day: Day, store: &str) -> RevenueName {
+        RevenueName::StoreDay(day, Some(store.into()))
+    }
+
+    #[test]
+    fn two_safe_steps_that_reveal_something_together_are_not_taken() {
+        let table = table(&[
+            (1, "north", 1, &["g/cpc/a"]),
+            (2, "north", 1, &["g/cpc/a"]),
+            (3, "south", 1, &["g/cpc/a"]),
+            (4, "south", 2, &["g/cpc/a"]),
+            (5, "south", 2, &["g/cpc/a"]),
+        ]);
+        // The day goes up to the month as a whole, and north leaves the month: what is left of the day is one person.
+        let used = pattern(&[RevenueName::Day(1), RevenueName::Month]);
+        let decided = pattern(&[store_day(1, "north"), RevenueName::Month]);
+        let rule = RULE();
+        assert!(rule.stands(&used, &table) && rule.stands(&decided, &table));
+        let next = rule.take_over(&used, &decided, &table, &table);
+        assert!(!next.revenue.contains(&store_day(1, "north")));
+    }
+
+    #[test]
+    fn published_sales_do_not_leave_the_group() {
+        let table = table(&[
+            (1, "north", 1, &["g/cpc/a"]),
+            (2, "north", 2, &["g/cpc/a"]),
+            (3, "south", 3, &["g/cpc/a"]),
+            (4, "south", 3, &["g/cpc/a"]),
+            (5, "south", 4, &["g/cpc/a"]),
+            (6, "south", 4, &["g/cpc/a"]),
+        ]);
+        let days = [store_day(3, "south"), store_day(4, "south")];
+        let used = pattern(&[&days[..], &[RevenueName::Month]].concat());
+        let next = RULE().take_over(&used, &pattern(&days), &table, &table);
+        assert_eq!(next, used);
+    }
+
+    #[test]
+    fn a_new_day_is_published_although_the_decision_is_older() {
+        let sales: [(u64, &str, Day, &[&str]); 6] = [
+            (1, "north", 1, &["g/cpc/a"]),
+            (2, "north", 1, &["g/cpc/a"]),
+            (3, "north", 2, &["g/cpc/a"]),
+            (4, "north", 2, &["g/cpc/a"]),
+            (5, "north", 3, &["g/cpc/a"]),
+            (6, "north", 3, &["g/cpc/a"]),
+        ];
+        let (then, now) = (table(&sales[..4]), table(&sales));
+        let used = RULE().decide(&then);
+        let next = RULE().take_over(&used, &used, &then, &now);
+        assert_eq!(next, RULE().decide(&now));
+        assert!(RULE().stands(&next, &now));
+    }
+}
