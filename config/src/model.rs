@@ -30,7 +30,7 @@ pub use brand::{Brand, Channels, Consent, Identity, LabelCase, Noise, Retention}
 pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};
 pub use measure::{Attribution, Sensors};
-pub use process::{Http, Ingest, Ledger, Nats, Release, Workers};
+pub use process::{Http, Ingest, Ladder, Ledger, Nats, Release, Workers};
 pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit};
 
 /// The whole configuration of one process.

@@ -11,7 +11,7 @@ mod reference;
 
 use std::fmt::Write;
 
-use tributary_operators::cell::{Cell, Dim};
+use tributary_operators::cell::{Cell, Dim, NO_VALUE};
 
 use crate::calendar;
 
@@ -69,9 +69,15 @@ fn write_cell(out: &mut String, cell: &Cell) {
 
 /// Writes the values.
 fn write_value(out: &mut String, cell: &Cell) {
-    write_object(out, cell.family.values(), &cell.values, |out, value| {
-        write_display(out, value);
-    });
+    write_object(
+        out,
+        cell.family.values(),
+        &cell.values,
+        |out, value| match *value {
+            NO_VALUE => out.push_str("null"),
+            value => write_display(out, value),
+        },
+    );
 }
 
 /// Writes an object with sorted keys; `names` and `values` are parallel.

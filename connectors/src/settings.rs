@@ -3,11 +3,13 @@
 //!
 //! The dataflow depends on neither the configuration crate nor its file format.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tributary_config::key_chain;
-use tributary_config::model::{Brand, Config, Release};
+use tributary_config::model::{self as config, Brand, Config, Release};
 use tributary_operators::label::Label;
 use tributary_operators::record::IdKind;
-use tributary_operators::settings::{BrandSettings, Noise, Settings};
+use tributary_operators::settings::{BrandSettings, Ladder, Noise, Settings, UtcOffsets};
 
 use crate::brand;
 
@@ -31,6 +33,22 @@ fn noise(brand: &Brand) -> Option<Noise> {
         count: brand.noise.count,
         money: brand.noise.money_minor?,
     })
+}
+
+/// The first and the last time whose offsets are known, Unix seconds: the years 1970 to 2199.
+const OFFSETS: std::ops::Range<i64> = 0..7_258_118_400;
+
+/// The offsets of a time zone.
+fn utc_offsets(zone: &TimeZone) -> UtcOffsets {
+    let first = Timestamp::from_second(OFFSETS.start).unwrap_or_default();
+    let changes = zone.following(first).map(|change| {
+        let at = change.timestamp().as_second();
+        (at, change.offset().seconds())
+    });
+    UtcOffsets {
+        first: zone.to_offset(first).seconds(),
+        changes: changes.take_while(|(at, _)| OFFSETS.contains(at)).collect(),
+    }
 }
 
 /// The settings of one brand. What the configuration does not define keeps the
@@ -65,6 +83,12 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
         max_devices: brand.sensors.max_devices,
         k: release.k,
         k_traffic: release.k_traffic,
+        ladder: match release.ladder {
+            config::Ladder::Month => Ladder::Month,
+            config::Ladder::Finest => Ladder::Finest,
+        },
+        dominance: release.dominance,
+        utc_offsets: utc_offsets(&brand.timezone),
         k_delta: Some(release.k_delta),
         max_hold: release.max_hold_ms.cast_signed(),
         freeze_after: release.freeze_after_ms.cast_signed(),
@@ -103,6 +127,25 @@ mod tests {
         assert_eq!(acme.position, [1, 2, 3]);
         assert_eq!((acme.k, acme.k_traffic), (1, 1));
     }
+
+    #[test]
+    fn days_begin_as_in_the_zone_of_the_brand() {
+        let zone = TimeZone::get("Europe/Paris").unwrap();
+        let offsets = utc_offsets(&zone);
+        for day in [-20_000, 0, 5_000, 20_026, 20_175, 20_387, 60_000] {
+            for hour in 0..30 {
+                let at = Timestamp::from_second(day * 86_400 + hour * 3_600 - 7_200).unwrap();
+                let date = at.to_zoned(zone.clone()).date();
+                let epoch = jiff::civil::date(1970, 1, 1);
+                let days = date.since((jiff::Unit::Day, epoch)).unwrap().get_days();
+                if at.as_second() >= 0 {
+                    assert_eq!(offsets.day(at.as_millisecond()), days);
+                }
+            }
+        }
+        assert_eq!(utc_offsets(&TimeZone::UTC), UtcOffsets::default());
+    }
+
     #[test]
     fn noise_is_off_without_a_budget_and_outlives_an_exchange_of_the_secret() {
         let noise = |brand: &Brand| {

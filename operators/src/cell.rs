@@ -20,6 +20,9 @@ pub use field::Hour;
 pub(crate) use field::Names;
 pub use group::{BatchKind, Credited, Month, MonthGroup, ReleaseGroup, Takings};
 
+/// A value that a cell does not have, `null` in the output.
+pub const NO_VALUE: i128 = i128::MIN;
+
 /// One aggregate: a family, its dimensions and its values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Cell {

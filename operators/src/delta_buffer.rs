@@ -4,10 +4,14 @@
 //! and inserted again within an epoch cancels out here, so it is no change of its contributor, whoever else changes the same
 //! cell, on any worker: the release gate counts the contributors that changed, and must not count this one.
 
+use std::collections::BTreeSet;
+
 use rustc_hash::FxHashMap;
 
 use crate::aggregate::{Aggregate, CellKey};
 use crate::engine::Diff;
+use crate::record::BrandId;
+use crate::settings::Settings;
 
 /// The largest capacity, in cells, that one contributor leaves to the next.
 const MAX_IDLE_CAPACITY: usize = 256;
@@ -22,9 +26,26 @@ pub struct DeltaBuffer {
     own: FxHashMap<CellKey, Aggregate>,
     /// The number of cells of the last epoch, for which the next one reserves memory.
     last: usize,
+    /// The brands whose months are released by the ladder.
+    ladders: BTreeSet<BrandId>,
 }
 
 impl DeltaBuffer {
+    /// An empty buffer for some brands.
+    pub fn new(settings: &Settings) -> DeltaBuffer {
+        let brands = settings.brands.iter();
+        let ladders = brands.filter(|(_, of)| of.has_ladder()).map(|(id, _)| *id);
+        DeltaBuffer {
+            ladders: ladders.collect(),
+            ..DeltaBuffer::default()
+        }
+    }
+
+    /// Whether the months of a brand are released by the ladder, which takes conversions as [`CellKey::Sale`].
+    pub fn has_ladder(&self, brand: BrandId) -> bool {
+        self.ladders.contains(&brand)
+    }
+
     /// Adds `count` times the sums to a cell, for the current contributor.
     pub fn add(&mut self, key: CellKey, sums: Aggregate, count: i64) {
         self.own.entry(key).or_default().add(&sums, count);
@@ -66,7 +87,6 @@ impl DeltaBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::BrandId;
 
     #[test]
     fn what_a_contributor_takes_back_and_adds_again_is_no_change() {

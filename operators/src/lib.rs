@@ -29,6 +29,7 @@ pub mod person;
 pub mod policy;
 pub mod policy_filter;
 pub mod record;
+pub mod release;
 pub mod retention_query;
 pub mod routing;
 mod runs;

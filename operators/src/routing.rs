@@ -16,6 +16,7 @@ use crate::label::{Channel, Label};
 use crate::net_sales::{Sale, SaleUpdate};
 use crate::policy::Admission;
 use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind};
+use crate::release::SaleRow;
 
 /// A part of an admitted record, named by its destination. A record has at most one part of each kind, except that its labels are
 /// counted apart from it: they are in use as long as the record is stored, admitted or not.
@@ -216,6 +217,17 @@ fn count_unattributed(
     diff: i64,
     deltas: &mut DeltaBuffer,
 ) {
+    if deltas.has_ladder(brand) {
+        let group = MonthGroup {
+            brand,
+            month: month(day),
+            kind,
+            currency,
+        };
+        let [conversions, value, ..] = in_takings.values.map(|value| value as i64);
+        let row = SaleRow::of_nobody(group, store, day, who, conversions, value);
+        return deltas.add(CellKey::sale(row), Aggregate::of(&[1]), diff);
+    }
     let by_record = |sums: Aggregate| sums.with_contributors(1).changed_by(who);
     let takings = takings(brand, kind, store, day, currency);
     deltas.add(takings, by_record(in_takings), diff);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::label::Label;
-use crate::record::{BrandId, IdKind, TouchKind};
+use crate::record::{BrandId, Day, IdKind, TouchKind};
 
 /// The settings of every brand.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,39 @@ impl Settings {
         Settings {
             brands: brands.map(|of| (BrandId::of(&of.name), of)).collect(),
         }
+    }
+}
+
+/// The grains in which the cells of conversions are published, if a threshold hides anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ladder {
+    /// Store, day and channel, and what is hidden of a day in a cell of its own.
+    #[default]
+    Finest,
+    /// Months by channel, source and medium, and source; revenue by store and day. See [`crate::release`].
+    Month,
+}
+
+/// The offsets of a time zone from UTC.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UtcOffsets {
+    /// The offset before all changes, seconds east of UTC.
+    pub first: i32,
+    /// The time of each change, Unix seconds, ascending, and the offset from then on, seconds east of UTC.
+    pub changes: Arc<[(i64, i32)]>,
+}
+
+impl UtcOffsets {
+    /// The civil day of a time, Unix milliseconds.
+    pub fn day(&self, at: i64) -> Day {
+        let second = at.div_euclid(1_000);
+        let begun = self.changes.partition_point(|(from, _)| *from <= second);
+        let offset = match begun.checked_sub(1).and_then(|at| self.changes.get(at)) {
+            Some((_, offset)) => *offset,
+            None => self.first,
+        };
+        let day = second.saturating_add(offset.into()).div_euclid(86_400);
+        day.clamp(Day::MIN.into(), Day::MAX.into()) as Day
     }
 }
 
@@ -72,6 +105,12 @@ pub struct BrandSettings {
     pub k: u64,
     /// The smallest number of contributors of a released cell that counts traffic only.
     pub k_traffic: u64,
+    /// The grains of conversions.
+    pub ladder: Ladder,
+    /// The largest share of a cell's value that one contributor may hold, percent; 100 turns the check off.
+    pub dominance: u64,
+    /// The brand's time zone, which says when a day is finished.
+    pub utc_offsets: UtcOffsets,
     /// The smallest number of contributors that must change a released cell before its published value changes; `None` for the
     /// smaller of 10 and `k`. With 0 or 1, every release publishes every change.
     pub k_delta: Option<u64>,
@@ -131,6 +170,9 @@ impl Default for BrandSettings {
             max_devices: 200_000,
             k: 50,
             k_traffic: 10,
+            ladder: Ladder::default(),
+            dominance: 80,
+            utc_offsets: UtcOffsets::default(),
             k_delta: None,
             max_hold: DAY,
             freeze_after: 90 * DAY,
@@ -145,6 +187,11 @@ impl BrandSettings {
     /// settings, or the default.
     pub fn k_delta(&self) -> u64 {
         self.k_delta.unwrap_or_else(|| self.k.min(10))
+    }
+
+    /// Whether months are released by the ladder. A gate that hides nothing has none, and noise goes by the finest grain.
+    pub fn has_ladder(&self) -> bool {
+        self.k > 1 && self.ladder == Ladder::Month && self.noise.is_none()
     }
 
     /// The limit of the hub guard for a kind of identifier.

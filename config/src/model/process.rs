@@ -140,6 +140,16 @@ pub struct Ingest {
     pub max_message_bytes: usize,
 }
 
+/// The grains in which cells of conversions are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ladder {
+    /// Months by channel; what is too small is added to its source and medium,
+    /// its source, or the month. Revenue by store and day.
+    Month,
+    /// Every store, day and channel; what is too small is hidden.
+    Finest,
+}
+
 /// `[release]`: the release gate, which decides when a cell is published and
 /// may change.
 ///
@@ -154,6 +164,11 @@ pub struct Release {
     /// smaller of 10 and `k`. Counts of visits are not linked to persons beyond
     /// the day, so their minimum may be lower.
     pub k_traffic: u64,
+    /// The grains of conversions, if `k` hides anything. Default `month`.
+    pub ladder: Ladder,
+    /// The maximum share of a cell's value that one contributor may hold,
+    /// percent. Default 80. From 1 to 100; 100 turns the check off.
+    pub dominance: u64,
     /// The minimum time between two updates of a published cell, milliseconds.
     /// Default one minute. At most ten years. 0 publishes a change with the
     /// epoch that produced it.
@@ -163,7 +178,7 @@ pub struct Release {
     /// one person. Default the smaller of 10 and `k`.
     pub k_delta: u64,
     /// The maximum delay of a smaller change, milliseconds; then it is
-    /// published together with others. Default 24 hours. At most ten years.
+    /// published together with others. Default one hour. At most ten years.
     /// Also the period of releases with noise.
     pub max_hold_ms: u64,
     /// The age from which a day is corrected in batches only, milliseconds.

@@ -5,7 +5,8 @@
 //! without further settings.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
-use crate::model::{Ingest, Release};
+use crate::model::{Ingest, Ladder, Release};
+use crate::value_type::choice::LADDERS;
 use crate::value_type::duration::Duration;
 use crate::value_type::number::{Int, Switch};
 use crate::value_type::scalar::Text;
@@ -76,6 +77,8 @@ impl SettingsModel for Release {
         Release {
             k: 0,
             k_traffic: 0,
+            ladder: Ladder::Month,
+            dominance: 0,
             cadence_ms: 0,
             k_delta: 0,
             max_hold_ms: 0,
@@ -113,6 +116,22 @@ impl SettingsModel for Release {
                 field: |release: &mut Release| &mut release.k_traffic,
             },
             &Setting {
+                key: "ladder",
+                value_type: Text(LADDERS),
+                default: DefaultValue::Toml(r#""month""#),
+                unit: "",
+                meaning: "The grains in which conversions are published. `month` publishes each month by channel; what is too small is added to its source and medium, its source, or the month. `finest` publishes every store, day and channel, and hides what is too small: for brands so large that their days pass `k`.",
+                field: |release: &mut Release| &mut release.ladder,
+            },
+            &Setting {
+                key: "dominance",
+                value_type: Int::<u64>::new(1, 100),
+                default: DefaultValue::Toml("80"),
+                unit: "percent",
+                meaning: "The maximum share of a cell's value that one contributor may hold. 100 turns the check off. Only with `ladder = \"month\"`.",
+                field: |release: &mut Release| &mut release.dominance,
+            },
+            &Setting {
                 key: "cadence",
                 value_type: Text(Duration::<u64>::millis(0, TEN_YEARS)),
                 default: DefaultValue::Toml(r#""1m""#),
@@ -131,7 +150,7 @@ impl SettingsModel for Release {
             &Setting {
                 key: "max_hold",
                 value_type: Text(Duration::<u64>::millis(0, TEN_YEARS)),
-                default: DefaultValue::Toml(r#""24h""#),
+                default: DefaultValue::Toml(r#""1h""#),
                 unit: "",
                 meaning: "The maximum delay of a smaller change; after that, it is published together with others.",
                 field: |release: &mut Release| &mut release.max_hold_ms,

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 use crate::model::{
-    Basis, Csv, DecimalMark, Encoding, Format, HashRule, Kind, LabelCase, TimeUnit,
+    Basis, Csv, DecimalMark, Encoding, Format, HashRule, Kind, LabelCase, Ladder, TimeUnit,
 };
 use crate::suggest::did_you_mean;
 
@@ -26,6 +26,10 @@ pub(crate) const BASES: Choice<Basis> = Choice(&[
     ("consent", Basis::Consent),
     ("legitimate_interest", Basis::LegitimateInterest),
 ]);
+
+/// The grains of conversions.
+pub(crate) const LADDERS: Choice<Ladder> =
+    Choice(&[("month", Ladder::Month), ("finest", Ladder::Finest)]);
 
 /// The units of integer time stamps.
 pub(crate) const TIME_UNITS: Choice<TimeUnit> =

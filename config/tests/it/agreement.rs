@@ -39,9 +39,11 @@ max_message_bytes = 4096
 [release]
 k = 30
 k_traffic = 20
+ladder = "finest"
+dominance = 90
 cadence = "0s"
 k_delta = 7
-max_hold = "1h"
+max_hold = "2h"
 freeze_after = "30d"
 [[brand]]
 name = "zeta"
@@ -224,7 +226,7 @@ fn defaults_are_the_specification() {
             config.release.max_hold_ms,
             config.release.freeze_after_ms
         ),
-        (10, 86_400_000, 90 * 86_400_000)
+        (10, 3_600_000, 90 * 86_400_000)
     );
     assert_eq!(
         (

@@ -5,7 +5,7 @@
 //! published under an output subject is not mistaken for one.
 
 use serde_json::{Map, Value};
-use tributary_operators::cell::{Cell, Dim, Family, Form};
+use tributary_operators::cell::{Cell, Dim, Family, Form, NO_VALUE};
 
 use crate::calendar;
 
@@ -31,6 +31,9 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
             names
                 .map(|name| {
                     let value = values.get(*name)?;
+                    if value.is_null() {
+                        return Some(NO_VALUE);
+                    }
                     let signed = value.as_i64().map(i128::from);
                     signed.or_else(|| value.as_u64().map(i128::from))
                 })
@@ -51,12 +54,8 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
 fn dim(form: Form, value: &Value) -> Option<Dim> {
     match (form, value) {
         (_, Value::Null) => Some(Dim::Null),
-        (Form::Day, Value::String(text)) => day(text).map(Dim::Day),
-        (Form::Month, Value::String(text)) => {
-            let (year, month) = text.split_once('-')?;
-            let month: i32 = month.parse().ok()?;
-            Some(Dim::Month(year.parse::<i32>().ok()? * 12 + month - 1))
-        }
+        (Form::Day, Value::String(text)) => day(text).map(Dim::Day).or_else(|| month(text)),
+        (Form::Month, Value::String(text)) => month(text),
         (Form::Hour, Value::String(text)) => hour(text),
         (Form::Count, Value::Number(count)) => count.as_u64().map(Dim::Count),
         (Form::Path, Value::Array(steps)) => {
@@ -65,6 +64,12 @@ fn dim(form: Form, value: &Value) -> Option<Dim> {
         (Form::Word | Form::Name, Value::String(text)) => Some(Dim::Text(text.as_str().into())),
         _ => None,
     }
+}
+
+fn month(text: &str) -> Option<Dim> {
+    let (year, month) = text.split_once('-')?;
+    let month: i32 = month.parse().ok()?;
+    Some(Dim::Month(year.parse::<i32>().ok()? * 12 + month - 1))
 }
 
 /// Parses `2025-10-26`, as days since 1970-01-01.

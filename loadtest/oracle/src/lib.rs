@@ -50,6 +50,7 @@ mod folding;
 pub mod history;
 mod identity;
 mod journeys;
+pub mod ladder;
 pub mod markov;
 mod months;
 mod net_sales;

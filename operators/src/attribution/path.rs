@@ -30,6 +30,15 @@ impl Touch {
     }
 }
 
+/// The channels of a path, repeats in a row taken once, the last [`STEPS`] of them.
+pub fn collapse(path: &[Channel]) -> Vec<Channel> {
+    let mut steps = path.to_vec();
+    steps.dedup();
+    let surplus = steps.len().saturating_sub(STEPS);
+    steps.drain(..surplus);
+    steps
+}
+
 /// The channels of a path with consecutive repetitions merged, then limited to the newest
 /// [`STEPS`]. The result is empty only for an empty path.
 pub fn steps(path: &[Touch]) -> Vec<Channel> {

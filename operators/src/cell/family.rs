@@ -17,6 +17,7 @@ use crate::cell::field::{Field, Hour, Names};
 use crate::cell::group::{BatchKind, Credited, Month, MonthGroup, ReleaseGroup, Takings};
 use crate::label::{Channel, Label};
 use crate::record::{BrandId, Currency, Day, SaleKind};
+use crate::release::SaleRow;
 use crate::settings::{BrandSettings, Settings};
 
 /// What one unit of a value is. The name of a value ends with its unit, unless it is a count.
@@ -334,6 +335,9 @@ families! {
     /// The same takings as a part of their month: one contributor's conversions, or of what names nobody all.
     Taken { group: MonthGroup, store: Label, day: Day, credited: Credited, who: Option<u64> } Month(|group| group);
 
+    /// One conversion, for a brand whose months are released by the ladder; the first value of its aggregate counts the row.
+    Sale { group: MonthGroup, row: Arc<SaleRow> } Month(|group| group);
+
     /// Transitions of the paths of persons without a conversion; `Channel::default()` is the start as `from` and the end
     /// without conversion as `to`.
     NullEdge { brand: BrandId, month: Month, from: Channel, to: Channel } NullPaths(|brand, month| brand, month);
@@ -343,6 +347,14 @@ families! {
 }
 
 impl CellKey {
+    /// The key of a row.
+    pub fn sale(row: SaleRow) -> CellKey {
+        CellKey::Sale {
+            group: row.group,
+            row: Arc::new(row),
+        }
+    }
+
     /// The key of a cell's owner: what adds up to one total meets on one worker, and so does all of a month.
     pub fn home(&self) -> u64 {
         use std::hash::BuildHasher;

@@ -21,6 +21,14 @@ pub struct MonthGroup {
     pub currency: Currency,
 }
 
+impl MonthGroup {
+    /// The routing key of the group: all kinds and currencies of a month meet on one worker.
+    pub fn home(&self) -> u64 {
+        use std::hash::BuildHasher;
+        rustc_hash::FxBuildHasher.hash_one((self.brand, self.month))
+    }
+}
+
 impl From<MonthGroup> for BrandId {
     fn from(group: MonthGroup) -> BrandId {
         group.brand

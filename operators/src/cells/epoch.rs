@@ -23,11 +23,13 @@ impl Cells {
             return true;
         };
         if let Phase::Batch = work.phase {
+            self.plan_ladders(&work.votes);
             let leaving = self.flushed_months(&work.votes);
             if !self.are_solved(&leaving, wake) {
                 self.work = Some(work);
                 return false;
             }
+            self.publish_plans(&mut work.updates);
             self.flush_batch(&work.votes, &mut work.updates);
             for (key, sums, diff) in std::mem::take(&mut work.sums) {
                 self.add(key, &sums, diff);
@@ -71,6 +73,14 @@ impl Cells {
     /// solver. Returns whether all chains are solved. Chains of brands with noise are never solved.
     fn are_solved(&mut self, months: &[MonthGroup], wake: &WakeFn) -> bool {
         for (of, solved) in self.solver.solved() {
+            let plan = self
+                .ladders
+                .get_mut(&of)
+                .and_then(|group| group.plan.as_mut());
+            if let Some(plan) = plan {
+                plan.solved = Some(solved);
+                continue;
+            }
             let group = self.groups.get_mut(&GroupKey::Month(of));
             if let Some(chain) = group.and_then(|group| group.chain.as_mut()) {
                 chain.solve(solved);
@@ -79,6 +89,7 @@ impl Cells {
         if self.solver.is_busy() {
             return false;
         }
+        self.solve_plans(wake);
         for of in months {
             let settings = self.settings.brands.get(&of.brand);
             let group = self.groups.get_mut(&GroupKey::Month(*of));

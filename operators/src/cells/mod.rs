@@ -18,6 +18,7 @@ mod epoch;
 mod gate;
 mod group;
 mod group_key;
+mod ladder;
 mod months;
 mod noise;
 mod release;
@@ -29,6 +30,7 @@ mod threshold;
 use crate::ask::Reply;
 use crate::engine::{Diff, Epoch, KeyedOperator, Query, QueryOperator, WakeFn};
 pub use gate::BatchClass;
+use ladder::LadderGroup;
 use state::EpochWork;
 pub use state::{BatchVote, Cells, CellsIn, CellsOut, CellsQuestion};
 
@@ -67,6 +69,8 @@ impl KeyedOperator for Cells {
             + self.waiting.len()
             + self.batch_candidates.len();
         let restored = self.restored_groups.len() + self.orphans.len();
+        let ladders: usize = self.ladders.values().map(LadderGroup::entries).sum();
+        let marks = marks + ladders + self.ladder_candidates.len();
         self.groups.len() + self.null.len() + marks + restored + work + self.labels.entries()
     }
 

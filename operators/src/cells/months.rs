@@ -83,6 +83,11 @@ impl NullPaths {
         }
     }
 
+    /// The transitions, and the persons behind each channel.
+    pub(super) fn parts(&self) -> (Arc<Edges>, Arc<Reach>) {
+        (self.edges.clone(), self.reach.clone())
+    }
+
     /// Whether there are no null paths and no groups.
     pub(super) fn is_empty(&self) -> bool {
         self.edges.is_empty() && self.reach.is_empty() && self.groups.is_empty()

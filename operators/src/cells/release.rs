@@ -114,7 +114,9 @@ impl Cells {
         for key in std::mem::take(&mut self.dirty) {
             self.release_group(key, times, updates);
         }
-        self.collect_votes(times, out);
+        let mut votes = BatchVotes::new();
+        self.release_ladders(times, &mut votes, updates);
+        self.collect_votes(times, votes, out);
         let GateCounts {
             released,
             hidden,
@@ -229,8 +231,12 @@ impl Cells {
     }
 
     /// Sends the votes of this worker's waiting groups to all workers.
-    fn collect_votes(&mut self, times: ReleaseTimes, out: &mut Vec<(CellsOut, Diff)>) {
-        let mut votes = BatchVotes::new();
+    fn collect_votes(
+        &mut self,
+        times: ReleaseTimes,
+        mut votes: BatchVotes,
+        out: &mut Vec<(CellsOut, Diff)>,
+    ) {
         self.batch_candidates.clear();
         for key in &self.waiting {
             let settings = self.settings.brands.get(&key.brand());
@@ -261,7 +267,7 @@ impl Cells {
     }
 
     /// Whether a batch publishes a group: its class has enough contributors on all workers.
-    fn may_flush(&self, key: &GroupKey, class: BatchClass, votes: &BatchVotes) -> bool {
+    pub(super) fn may_flush(&self, key: &GroupKey, class: BatchClass, votes: &BatchVotes) -> bool {
         // A month would reveal which of its days were withheld.
         let is_needed = |of: BatchClass| {
             of == class || class.kind == BatchKind::Month && of.kind == BatchKind::Takings

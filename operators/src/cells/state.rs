@@ -10,12 +10,14 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, CellKey, Month};
+use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup};
 use crate::ask::{Reply, labels};
 use crate::cell::{Cell, Family, Names};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group::{GateCounts, Group, Published};
 use crate::cells::group_key::{GroupKey, is_other};
+use crate::cells::ladder::LadderGroup;
+use crate::cells::ladder::turn::{Candidate, Place, place};
 use crate::cells::months::{NullPaths, null_month};
 use crate::cells::noise::NoiseTimeline;
 use crate::cells::solver::Solver;
@@ -166,6 +168,12 @@ pub struct Cells {
     pub(super) restoring: Option<BTreeSet<u64>>,
     /// The numbers of cells over all groups, for the metrics.
     pub(super) counts: GateCounts,
+    /// The months that are released by the ladder.
+    pub(super) ladders: FxHashMap<MonthGroup, LadderGroup>,
+    /// The months that the batch of the last release looks at.
+    pub(super) ladder_candidates: Vec<Candidate>,
+    /// The months that it looked at in this epoch.
+    pub(super) planned: BTreeSet<MonthGroup>,
     /// The thread that solves Markov chains.
     pub(super) solver: Solver,
     /// The epoch in progress.
@@ -192,6 +200,9 @@ impl Cells {
             has_restored_cells: false,
             restoring: Some(BTreeSet::new()),
             counts: GateCounts::default(),
+            ladders: FxHashMap::default(),
+            ladder_candidates: Vec::new(),
+            planned: BTreeSet::new(),
             solver: Solver::default(),
             work: None,
         }
@@ -199,7 +210,10 @@ impl Cells {
 
     /// The message that restores a published cell on its owner.
     pub fn restored_cell(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
-        let home = CellKey::of(cell.family, &cell.dims, settings).map_or(0, |key| key.home());
+        let home = match place(&cell, settings) {
+            Place::Month(of) => of.home(),
+            _ => CellKey::of(cell.family, &cell.dims, settings).map_or(0, |key| key.home()),
+        };
         CellsIn::Restored(home, cell, at)
     }
 
@@ -224,6 +238,10 @@ impl Cells {
             self.dirty_null.insert(month);
             return;
         }
+        if let CellKey::Sale { row, .. } = &key {
+            let count = i64::try_from(sums.values[0]).unwrap_or_default();
+            return self.add_row(row, count * diff);
+        }
         let Some(of) = GroupKey::of(&key) else {
             return;
         };
@@ -246,6 +264,14 @@ impl Cells {
     /// kept as an orphan until all workers have completed their restore; then it is closed.
     pub(super) fn restore(&mut self, cell: Cell, at: i64) {
         let settings = self.settings.clone();
+        match place(&cell, &settings) {
+            Place::Month(of) => return self.restore_month(of, cell),
+            Place::Nowhere => {
+                self.orphans.insert(cell);
+                return;
+            }
+            Place::Elsewhere => {}
+        }
         let key = CellKey::of(cell.family, &cell.dims, &settings);
         // The cell may be the only source of its label names: if the ledger is lost, it must still be closed by its
         // name.
@@ -332,7 +358,9 @@ impl Cells {
     pub(super) fn published_cells(&self) -> impl Iterator<Item = Cell> + '_ {
         let groups = self.groups.iter();
         let cells = groups.flat_map(|(key, group)| group.cells(key));
-        cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)))
+        let cells =
+            cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)));
+        cells.chain(self.published_months())
     }
 
     /// Reports the labels without uses, and drops the names that were withdrawn. Does nothing before the restore is
@@ -366,6 +394,9 @@ impl Cells {
         let cells = groups.flat_map(|(key, group)| group.cells(key));
         let cells =
             cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)));
+        let name = self.settings.brands.get(&brand).map(|of| &of.name);
+        let of_brand = |cell: &Cell| name.is_some_and(|name| **name == *cell.text("brand"));
+        let cells = cells.chain(self.published_months().filter(of_brand));
         let mut cells: Vec<Cell> = cells
             .filter(|cell| family.is_none_or(|family| family == cell.family))
             .collect();

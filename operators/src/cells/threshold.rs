@@ -23,7 +23,7 @@ use crate::label::{Channel, LabelNames};
 use crate::settings::BrandSettings;
 
 /// The cells of a group by key.
-type Entries = FxHashMap<CellKey, CellEntry>;
+pub(super) type Entries = FxHashMap<CellKey, CellEntry>;
 
 /// Sets for every cell of a group whether it may be released
 /// ([`CellEntry::is_releasable`](super::group::CellEntry::is_releasable)), and computes `other`.
@@ -75,6 +75,13 @@ pub(super) fn apply_threshold(
         }
         (GroupCells::One(_), _) => {}
     }
+}
+
+/// The threshold of the path families of a month that the ladder publishes: `total` persons have a touchpoint.
+pub(super) fn apply_to_paths(entries: &mut Entries, total: i64, k: i64, names: Names<'_>) {
+    apply_minimum(entries, k);
+    month(entries, total, k, names);
+    coarsen(entries, k);
 }
 
 /// Applies the threshold of `k` contributors to each cell separately.

@@ -117,7 +117,7 @@ pub fn build(
             PersonJoinIn::Fact(sale.brand, sale.ids, Fact::Conversion(sale.conversion))
         });
         let facts = contacts.concatenate([conversions, assigned]);
-        let joined = keyed(facts, PersonJoin::new(stats.clone()), &sizes);
+        let joined = keyed(facts, PersonJoin::new(&settings, stats.clone()), &sizes);
         let (facts, anonymous_sums) = split2(joined, |row| match row {
             PersonJoinOut::Person(fact) => OneOf2::First(fact),
             PersonJoinOut::Sum(key, sums) => OneOf2::Second(CellsIn::Sum(key, sums)),

@@ -21,6 +21,7 @@ use crate::person::{PersonIn, PersonKey};
 use crate::record::{BrandId, IdSet};
 use crate::routing::count_anonymous;
 use crate::runs::Runs;
+use crate::settings::Settings;
 use crate::stats::Stats;
 
 /// The input of [`PersonJoin`].
@@ -118,11 +119,11 @@ pub struct PersonJoin {
 
 impl PersonJoin {
     /// An operator without facts.
-    pub fn new(stats: Rc<Stats>) -> PersonJoin {
+    pub fn new(settings: &Settings, stats: Rc<Stats>) -> PersonJoin {
         PersonJoin {
             stats,
             sets: KeyedState::default(),
-            deltas: DeltaBuffer::default(),
+            deltas: DeltaBuffer::new(settings),
         }
     }
 }

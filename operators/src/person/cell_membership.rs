@@ -41,7 +41,10 @@ impl<'a> CellMembership<'a> {
     /// Adds `diff` contacts or conversions of the person to a cell.
     pub(super) fn add(&mut self, key: CellKey, diff: Diff) {
         // The transitions of a chain are not published by themselves and need no contributors; takings of a month name theirs.
-        if matches!(key, CellKey::ConvertingEdge { .. } | CellKey::Taken { .. }) {
+        if matches!(
+            key,
+            CellKey::ConvertingEdge { .. } | CellKey::Taken { .. } | CellKey::Sale { .. }
+        ) {
             return;
         }
         let count = self.cell_refs.entry(fingerprint(&key)).or_default();

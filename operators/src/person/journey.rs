@@ -14,6 +14,7 @@ use crate::calendar::month;
 use crate::facts::Conversion;
 use crate::label::Channel;
 use crate::record::BrandId;
+use crate::release::{RowCredit, SaleRow};
 use crate::routing::takings;
 use crate::settings::BrandSettings;
 
@@ -45,6 +46,9 @@ impl Journey<'_> {
             currency,
             ..
         } = *self.conversion;
+        if settings.has_ladder() {
+            return add(CellKey::sale(self.row(settings, who)), Aggregate::of(&[1]));
+        }
         let value = i128::from(left);
         let takings = takings(self.brand, kind, store, day, currency);
         add(takings, Aggregate::of(&[1, value]));
@@ -77,6 +81,47 @@ impl Journey<'_> {
             add(attribution(credit.model, credit.channel), sums);
         }
         self.contribute_to_month(&mut add);
+    }
+
+    /// The conversion with its path and credits, as one row.
+    fn row(&self, settings: &BrandSettings, who: u64) -> SaleRow {
+        let Conversion {
+            ts,
+            day,
+            store,
+            left,
+            name,
+            ..
+        } = *self.conversion;
+        let narrow = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
+        let nobody = match self.oversized {
+            true => Channel::oversized(),
+            false => Channel::unattributed(),
+        };
+        let credits = credits(&self.path, left.into(), settings).into_iter();
+        let credits = credits.map(|credit| RowCredit {
+            model: credit.model,
+            channel: credit.channel,
+            millionths: narrow(credit.millionths),
+            value: narrow(credit.value),
+        });
+        let days = |first: &Touch| ((ts - first.ts) / 86_400_000) as u32;
+        SaleRow {
+            group: self.month_group(),
+            sale: name.0 as u64,
+            who,
+            is_person: true,
+            store,
+            day,
+            conversions: 1,
+            value: left,
+            days: self.path.first().map_or(0, days),
+            credits: match self.path.is_empty() {
+                true => SaleRow::credit_all(nobody, narrow(CONVERSION), left),
+                false => credits.collect(),
+            },
+            path: self.path.iter().map(|touch| touch.channel).collect(),
+        }
     }
 
     /// The group of conversions that share the families of a month.

@@ -121,12 +121,12 @@ impl PolicyFilter {
                 .filter(|(_, of)| of.links_end())
                 .map(|(brand, _)| (*brand, Links::default()))
                 .collect(),
+            deltas: DeltaBuffer::new(&settings),
             settings,
             stats,
             sets: KeyedState::default(),
             free: FxHashMap::default(),
             uses: LabelUses::default(),
-            deltas: DeltaBuffer::default(),
         }
     }
 

@@ -110,6 +110,8 @@ pub fn config(brands: Vec<Brand>) -> Config {
         release: Release {
             k: 1,
             k_traffic: 1,
+            ladder: tributary_config::model::Ladder::Month,
+            dominance: 80,
             cadence_ms: 60_000,
             k_delta: 1,
             max_hold_ms: 86_400_000,

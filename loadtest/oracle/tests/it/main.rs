@@ -9,6 +9,7 @@ mod contacts_and_spend;
 mod corrections;
 mod duplicate_orders;
 mod hub_guard;
+mod ladder;
 mod link_and_join;
 mod link_lifetime;
 mod markov_month;

@@ -1,0 +1,343 @@
+//! Contributions: what each sale, contact and device gives, before anything is added up.
+//!
+//! Only finished days give something to a ladder; of other days there is the revenue alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tributary_operators::cell::Dim;
+use tributary_operators::label::{Channel, Label};
+use tributary_operators::record::{
+    Body, Currency, Day, Ping, Pseudonym, Record, SaleKind, TouchKind,
+};
+use tributary_operators::settings::BrandSettings;
+
+use super::name::{self, Name, Word};
+use super::rule::Rule;
+use crate::attribution::MILLIONTHS;
+use crate::brand::Brand;
+use crate::consent::{self, AllowedRecord};
+use crate::identity::Identity;
+use crate::journeys::{Conversion, Journeys};
+use crate::markov::PathCounts;
+use crate::net_sales::NetSales;
+use crate::person::Person;
+use crate::rules::{Model, receivers};
+use crate::share::largest_remainder;
+use crate::{calendar, device_limit, months, visits};
+
+/// Who is counted once in a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Contributor {
+    Person(Person),
+    /// A record without identifier: its source and its id.
+    Record(Label, Label),
+    /// A device of a store and salt day, and whether its MAC is random.
+    Device(Label, Pseudonym, Day, bool),
+}
+
+/// What one contributor gives to one cell.
+#[derive(Clone, Debug)]
+pub(super) struct Contribution {
+    /// The model that credits it; none where no model is asked.
+    pub(super) model: Option<Model>,
+    pub(super) who: Contributor,
+    /// Whether a verified source vouches for it.
+    pub(super) vouched: bool,
+    pub(super) day: Day,
+    pub(super) store: Word,
+    /// The cells that may count it, finest first.
+    pub(super) chain: Vec<Name>,
+    /// What it adds to each value that adds up.
+    pub(super) values: Vec<i128>,
+    /// What is compared for dominance: minor units, or contacts.
+    pub(super) weight: i128,
+}
+
+/// A conversion with a touchpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Journey {
+    pub(super) who: Contributor,
+    pub(super) vouched: bool,
+    pub(super) day: Day,
+    pub(super) store: Word,
+    pub(super) path: Vec<Channel>,
+    /// Minor units.
+    pub(super) value: i128,
+}
+
+/// The conversions of one kind, currency and month.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sales {
+    pub(super) revenue: Vec<Contribution>,
+    /// Credits of the models that share a conversion.
+    pub(super) shared: Vec<Contribution>,
+    /// Credits of the others.
+    pub(super) single: Vec<Contribution>,
+    pub(super) assists: Vec<Contribution>,
+    pub(super) journeys: Vec<Journey>,
+    /// The revenue of the days that are not over.
+    pub(super) in_progress: Vec<Contribution>,
+}
+
+/// A kind of conversions, a currency and a month.
+pub(super) type SalesKey = (SaleKind, Currency, i32);
+
+/// Everything that a brand's ladders count.
+#[derive(Default)]
+pub(super) struct Contributions {
+    pub(super) sales: BTreeMap<SalesKey, Sales>,
+    pub(super) contacts: BTreeMap<i32, Vec<Contribution>>,
+    pub(super) visits: BTreeMap<i32, Vec<Contribution>>,
+    /// The null paths of each month.
+    pub(super) null_paths: BTreeMap<i32, PathCounts<Channel>>,
+}
+
+impl Contributions {
+    pub(super) fn of(
+        brand: &Brand,
+        records: &[&Record],
+        pings: &[&Ping],
+        rule: &Rule,
+        is_finished: impl Fn(Day) -> bool,
+    ) -> Contributions {
+        let records = consent::allowed_records(brand.settings, records, brand.link_time);
+        let identity = Identity::of(brand.settings, &records);
+        let net_sales = NetSales::of(&records);
+        let mut journeys = Journeys::of(brand.settings, &identity, &net_sales, &records);
+        let mut all = Contributions::default();
+        all.add_sales(brand, &journeys, rule, &is_finished);
+        all.add_adjustments(brand, &records, rule, &is_finished);
+        all.add_contacts(brand, &identity, &records, &is_finished);
+        all.add_visits(brand, pings, &is_finished);
+        journeys
+            .conversions
+            .retain(|of| is_finished(of.sale.record.day));
+        for touches in journeys.touches.values_mut() {
+            touches.retain(|touch| is_finished(touch.day));
+        }
+        all.null_paths = months::null_paths(&identity, &journeys);
+        all
+    }
+
+    fn add_sales(
+        &mut self,
+        brand: &Brand,
+        journeys: &Journeys,
+        rule: &Rule,
+        is_finished: impl Fn(Day) -> bool,
+    ) {
+        for conversion in &journeys.conversions {
+            let sale = &conversion.sale;
+            let (day, value) = (sale.record.day, i128::from(sale.left));
+            let store = brand.words.word(sale.store).cloned();
+            let template = Contribution {
+                model: None,
+                who: who(conversion.person, sale.record),
+                vouched: !rule.open_sources.contains(&sale.record.source),
+                day,
+                chain: name::of_revenue(sale.kind, day, &store),
+                store,
+                values: vec![1, value],
+                weight: value,
+            };
+            let key = (sale.kind, sale.currency, calendar::month(day));
+            let sales = self.sales.entry(key).or_default();
+            if !is_finished(day) {
+                sales.in_progress.push(template);
+                continue;
+            }
+            for model in Model::ALL {
+                let credits = match is_shared(model, brand.settings) {
+                    true => &mut sales.shared,
+                    false => &mut sales.single,
+                };
+                for (channel, millionths, value) in credits_of(model, brand, conversion) {
+                    if millionths > 0 || value > 0 {
+                        credits.push(Contribution {
+                            model: Some(model),
+                            chain: name::of_channel(brand, channel),
+                            values: vec![millionths, value],
+                            weight: value,
+                            ..template.clone()
+                        });
+                    }
+                }
+            }
+            let path: Vec<Channel> = conversion.path.iter().map(|step| step.channel).collect();
+            if let Some((_, before_last)) = path.split_last() {
+                for channel in before_last.iter().collect::<BTreeSet<_>>() {
+                    sales.assists.push(Contribution {
+                        chain: name::of_channel(brand, *channel),
+                        ..template.clone()
+                    });
+                }
+                sales.journeys.push(Journey {
+                    who: template.who,
+                    vouched: template.vouched,
+                    day,
+                    store: template.store.clone(),
+                    path,
+                    value,
+                });
+            }
+            sales.revenue.push(template);
+        }
+    }
+
+    /// An adjustment is revenue, and unattributed in every model.
+    fn add_adjustments(
+        &mut self,
+        brand: &Brand,
+        records: &[AllowedRecord],
+        rule: &Rule,
+        is_finished: impl Fn(Day) -> bool,
+    ) {
+        for record in records {
+            let Body::Adjustment {
+                kind,
+                store,
+                amount,
+                currency,
+            } = record.body
+            else {
+                continue;
+            };
+            let store = brand.words.word(store).cloned();
+            let store = store.filter(|_| kind == SaleKind::Transaction);
+            let revenue = Contribution {
+                model: None,
+                who: who(None, record),
+                vouched: !rule.open_sources.contains(&record.source),
+                day: record.day,
+                chain: name::of_revenue(kind, record.day, &store),
+                store,
+                values: vec![0, amount.into()],
+                weight: amount.into(),
+            };
+            let key = (kind, currency, calendar::month(record.day));
+            let sales = self.sales.entry(key).or_default();
+            if !is_finished(record.day) {
+                sales.in_progress.push(revenue);
+                continue;
+            }
+            for model in Model::ALL {
+                let credit = Contribution {
+                    model: Some(model),
+                    chain: name::of_channel(brand, Channel::unattributed()),
+                    ..revenue.clone()
+                };
+                match is_shared(model, brand.settings) {
+                    true => sales.shared.push(credit),
+                    false => sales.single.push(credit),
+                }
+            }
+            sales.revenue.push(revenue);
+        }
+    }
+
+    /// Whoever sends contacts is counted: they hold no conversions.
+    fn add_contacts(
+        &mut self,
+        brand: &Brand,
+        identity: &Identity,
+        records: &[AllowedRecord],
+        is_finished: impl Fn(Day) -> bool,
+    ) {
+        for record in records {
+            let Body::Contact { kind, channel, .. } = record.body else {
+                continue;
+            };
+            if !is_finished(record.day) {
+                continue;
+            }
+            let month = calendar::month(record.day);
+            self.contacts.entry(month).or_default().push(Contribution {
+                model: None,
+                who: who(identity.person(&record.ids), record),
+                vouched: true,
+                day: record.day,
+                store: None,
+                chain: name::of_contact(brand, channel, record.day),
+                values: match kind {
+                    TouchKind::Impression => vec![1, 0, 0],
+                    TouchKind::Click => vec![0, 1, 0],
+                    TouchKind::View => vec![0, 0, 1],
+                },
+                weight: 1,
+            });
+        }
+    }
+
+    /// What each device gives to an hour is what the hour would be if no other device had been there.
+    fn add_visits(&mut self, brand: &Brand, pings: &[&Ping], is_finished: impl Fn(Day) -> bool) {
+        let mut tokens: BTreeMap<(Label, Pseudonym, Day), Vec<&Ping>> = BTreeMap::new();
+        for ping in device_limit::counted_pings(pings, brand.settings.max_devices) {
+            let token = (ping.store, ping.device, ping.salt_day);
+            tokens.entry(token).or_default().push(ping);
+        }
+        for ((store, device, salt_day), pings) in tokens {
+            for weighed in visits::cells(brand, &pings) {
+                let Some(Dim::Hour(start, offset)) = weighed.cell.dims.get(2) else {
+                    continue;
+                };
+                let day = (start + i64::from(*offset)).div_euclid(86_400) as Day;
+                if !is_finished(day) {
+                    continue;
+                }
+                let visits = self.visits.entry(calendar::month(day)).or_default();
+                let store_word = brand.words.word(store).cloned();
+                for (devices, random) in [("devices", false), ("random_devices", true)] {
+                    if weighed.cell.value(devices) > 0 {
+                        let values = weighed.cell.values.iter().take(3);
+                        visits.push(Contribution {
+                            model: None,
+                            who: Contributor::Device(store, device, salt_day, random),
+                            vouched: true,
+                            day,
+                            store: store_word.clone(),
+                            chain: name::of_hour(day, *start, *offset, &store_word),
+                            // Random MACs count nothing but themselves.
+                            values: values
+                                .map(|value| if random { 0 } else { *value })
+                                .collect(),
+                            weight: 0,
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn who(person: Option<Person>, record: &Record) -> Contributor {
+    let alone = Contributor::Record(record.source, Label::of(&record.id));
+    person.map_or(alone, Contributor::Person)
+}
+
+/// Whether a model shares a conversion in a way that is the same from either end.
+pub(super) fn is_shared(model: Model, settings: &BrandSettings) -> bool {
+    let [first, _, last] = settings.position;
+    match model {
+        Model::Linear | Model::TimeDecay | Model::Shapley => true,
+        Model::Position => first == last,
+        Model::First | Model::Last | Model::LastNonDirect => false,
+    }
+}
+
+/// The credits of one conversion: channel, millionths of the conversion, and minor units.
+fn credits_of(model: Model, brand: &Brand, conversion: &Conversion) -> Vec<(Channel, i128, i128)> {
+    let receivers = match (conversion.oversized, conversion.path.is_empty()) {
+        (true, _) => vec![(Channel::oversized(), 1)],
+        (false, true) => vec![(Channel::unattributed(), 1)],
+        (false, false) => receivers(model, brand.settings, &conversion.path),
+    };
+    let weights: Vec<u128> = receivers.iter().map(|(_, weight)| *weight).collect();
+    let millionths = largest_remainder(MILLIONTHS, &weights);
+    let values = largest_remainder(conversion.sale.left.unsigned_abs().into(), &weights);
+    let shares = millionths.into_iter().zip(values);
+    receivers
+        .into_iter()
+        .zip(shares)
+        .map(|((channel, _), (millionths, value))| (channel, millionths as i128, value as i128))
+        .collect()
+}

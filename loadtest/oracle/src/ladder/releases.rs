@@ -1,0 +1,435 @@
+//! What of a brand's ladders is published, batch by batch.
+//!
+//! A group first leaves by the pattern that is decided for it in that batch. Each batch decides a pattern, and the next one
+//! takes it over, as far as it can. If the result does not stand, or the group has no lot to leave with, everything of it
+//! stays as it was published. After a restart the published cells are the pattern in use, what is there at the first batch
+//! passes for what was published, and that batch only decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::record::{BrandId, Currency, Day, Ping, Record, SaleKind};
+use tributary_operators::settings::Settings;
+
+use super::cells::{of_contacts, of_revenue, of_sales, of_visits};
+use super::contribution::{Contribution, Contributions, Sales, SalesKey, is_shared};
+use super::name::{Name, Word};
+use super::pattern::{Ladder, Names};
+use super::rule::Rule;
+use super::sales::{Context, Counted, Pattern};
+use super::traffic;
+use crate::brand::Brand;
+use crate::calendar;
+use crate::rules::Model;
+use crate::stored::StoredState;
+
+/// What leaves together of a brand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// The conversions of a kind, currency and month.
+    Sales(SaleKind, Currency, i32),
+    /// The contacts of a month.
+    Contacts(i32),
+    /// The visits of a month.
+    Visits(i32),
+}
+
+/// What leaves together.
+pub type Group = (BrandId, Topic);
+
+/// A published group: `P` is its pattern, `S` the state that was published.
+struct Published<P, S> {
+    /// The pattern in use and what it counted; none before the first release.
+    used: Option<(P, S)>,
+    /// All releases, where they are asked for.
+    earlier: Vec<(P, S)>,
+    /// The pattern that the last batch decided.
+    decided: Option<P>,
+    /// The days that were ever published.
+    days: BTreeSet<Day>,
+    cells: Vec<Cell>,
+    /// The pattern of cells from before a restart, until the first batch.
+    restored: Option<P>,
+}
+
+impl<P, S> Default for Published<P, S> {
+    fn default() -> Self {
+        Published {
+            used: None,
+            earlier: Vec::new(),
+            decided: None,
+            days: BTreeSet::new(),
+            cells: Vec::new(),
+            restored: None,
+        }
+    }
+}
+
+/// A published group of conversions.
+#[derive(Default)]
+struct PublishedSales {
+    group: Published<Pattern, Counted>,
+    /// Revenue of days that were in progress when it was published, and are not in the group's cells yet.
+    in_progress: Vec<Cell>,
+}
+
+type PublishedTraffic = Published<Names, Vec<Contribution>>;
+
+/// What is published of all brands with a ladder.
+pub struct Releases<'a> {
+    settings: &'a Settings,
+    rule: &'a Rule,
+    sales: BTreeMap<(BrandId, SalesKey), PublishedSales>,
+    contacts: BTreeMap<(BrandId, i32), PublishedTraffic>,
+    visits: BTreeMap<(BrandId, i32), PublishedTraffic>,
+}
+
+impl<'a> Releases<'a> {
+    /// Nothing is published yet.
+    pub fn new(settings: &'a Settings, rule: &'a Rule) -> Releases<'a> {
+        Releases {
+            settings,
+            rule,
+            sales: BTreeMap::new(),
+            contacts: BTreeMap::new(),
+            visits: BTreeMap::new(),
+        }
+    }
+
+    /// One batch: what is published after it, sorted. `leaves` says which groups may leave, because enough contributors of
+    /// their lot have changed; whatever has not changed may as well.
+    pub fn batch(
+        &mut self,
+        held: &StoredState,
+        is_finished: impl Fn(BrandId, Day) -> bool,
+        leaves: impl Fn(&Group) -> bool,
+    ) -> Vec<Cell> {
+        let (settings, rule) = (self.settings, self.rule);
+        for (id, brand) in settings.brands.iter().filter(|(_, brand)| brand.k > 1) {
+            let records: Vec<&Record> = held.records.iter().filter(|of| of.brand == *id).collect();
+            let pings: Vec<&Ping> = held.pings.iter().filter(|of| of.brand == *id).collect();
+            let brand = Brand {
+                settings: brand,
+                words: &held.words,
+                link_time: held.link_times.get(id).copied(),
+            };
+            let is_finished = |day| is_finished(*id, day);
+            let all = Contributions::of(&brand, &records, &pings, rule, is_finished);
+            self.batch_of_brand(*id, &brand, all, is_finished, &leaves);
+        }
+        self.published()
+    }
+
+    fn batch_of_brand(
+        &mut self,
+        id: BrandId,
+        brand: &Brand,
+        mut all: Contributions,
+        is_finished: impl Fn(Day) -> bool,
+        leaves: impl Fn(&Group) -> bool,
+    ) {
+        for key in all.sales.keys() {
+            self.sales.entry((id, *key)).or_default();
+        }
+        for (of, published) in self.sales.iter_mut().filter(|((of, _), _)| *of == id) {
+            let key = of.1;
+            let sales = all.sales.remove(&key).unwrap_or_default();
+            let null_paths = all.null_paths.entry(key.2).or_default();
+            let context = Context {
+                brand,
+                dominance: self.rule.dominance,
+                null_paths,
+            };
+            let leaves = leaves(&(id, Topic::Sales(key.0, key.1, key.2)));
+            published.batch(&context, key, &sales, &is_finished, leaves, self.rule);
+        }
+        let k_delta = brand.settings.k_delta();
+        let contacts = traffic::contacts(brand.settings, self.rule.dominance);
+        for month in all.contacts.keys() {
+            self.contacts.entry((id, *month)).or_default();
+        }
+        for ((_, month), published) in self.contacts.iter_mut().filter(|((of, _), _)| *of == id) {
+            let now = all.contacts.remove(month).unwrap_or_default();
+            let leaves = leaves(&(id, Topic::Contacts(*month)));
+            if published.batch(&contacts, now, leaves, self.rule, k_delta)
+                && let Some((names, now)) = &published.used
+            {
+                published.cells = of_contacts(&contacts, brand, *month, names, now);
+            }
+        }
+        let visits = traffic::visits(brand.settings);
+        for month in all.visits.keys() {
+            self.visits.entry((id, *month)).or_default();
+        }
+        for ((_, month), published) in self.visits.iter_mut().filter(|((of, _), _)| *of == id) {
+            let now = all.visits.remove(month).unwrap_or_default();
+            let leaves = leaves(&(id, Topic::Visits(*month)));
+            if published.batch(&visits, now, leaves, self.rule, k_delta)
+                && let Some((names, now)) = &published.used
+            {
+                published.cells = of_visits(&visits, brand, *month, names, now);
+            }
+        }
+    }
+
+    /// Everything that is published, sorted.
+    pub fn published(&self) -> Vec<Cell> {
+        let sales = self.sales.values();
+        let sales = sales.flat_map(|of| of.group.cells.iter().chain(&of.in_progress));
+        let traffic = self.contacts.values().chain(self.visits.values());
+        let mut cells: Vec<Cell> = sales
+            .chain(traffic.flat_map(|of| &of.cells))
+            .cloned()
+            .collect();
+        cells.sort();
+        cells
+    }
+
+    /// Restores the published cells of a brand from before a restart.
+    pub fn restore(&mut self, id: BrandId, cells: &[Cell]) {
+        let Some(settings) = self.settings.brands.get(&id) else {
+            return;
+        };
+        let is_shared = |model: &str| {
+            let mut models = Model::ALL.into_iter();
+            let model = models.find(|of| of.name() == model);
+            model.is_some_and(|model| is_shared(model, settings))
+        };
+        for cell in cells {
+            let word = |name: &str| word(cell.dim(name));
+            let channel = || Name::of_channel([word("source"), word("medium"), word("campaign")]);
+            let time = cell.dim("day").or(cell.dim("month")).or(cell.dim("hour"));
+            let month = time.and_then(month_of);
+            let currency = match cell.dim("currency") {
+                Some(Dim::Text(text)) => text.as_bytes().try_into().ok().map(Currency),
+                _ => None,
+            };
+            let kind = match cell.family {
+                Family::StoreDay => SaleKind::Transaction,
+                Family::OrdersDay => SaleKind::Order,
+                _ if cell.text("kind") == SaleKind::Order.name() => SaleKind::Order,
+                _ => SaleKind::Transaction,
+            };
+            let Some(month) = month else { continue };
+            match (cell.family, currency) {
+                (Family::CampaignDay, _) => {
+                    let group = self.contacts.entry((id, month)).or_default();
+                    let name = match cell.day() {
+                        Some(day) => {
+                            Name::ChannelDay(word("source"), word("medium"), word("campaign"), day)
+                        }
+                        None => channel(),
+                    };
+                    group.restored.get_or_insert_default().insert(name);
+                    group.cells.push(cell.clone());
+                }
+                (Family::Visits, _) => {
+                    let group = self.visits.entry((id, month)).or_default();
+                    let name = match time {
+                        Some(Dim::Hour(start, offset)) => {
+                            let day = day_of_hour(*start, *offset);
+                            Name::StoreHour(day, *start, *offset, word("store"))
+                        }
+                        time => store_name(time, word("store")).unwrap_or(Name::Month),
+                    };
+                    group.restored.get_or_insert_default().insert(name);
+                    group.cells.push(cell.clone());
+                }
+                (
+                    Family::StoreDay
+                    | Family::OrdersDay
+                    | Family::Attribution
+                    | Family::MarkovMonth
+                    | Family::Assists,
+                    Some(currency),
+                ) => {
+                    let key = (id, (kind, currency, month));
+                    let group = &mut self.sales.entry(key).or_default().group;
+                    let pattern = group.restored.get_or_insert_default();
+                    let (names, name) = match cell.family {
+                        Family::StoreDay | Family::OrdersDay => {
+                            (&mut pattern.base, store_name(time, word("store")))
+                        }
+                        Family::Attribution if is_shared(cell.text("model")) => {
+                            (&mut pattern.base, Some(channel()))
+                        }
+                        Family::Attribution => (&mut pattern.single, Some(channel())),
+                        Family::MarkovMonth => {
+                            (pattern.markov.get_or_insert_default(), Some(channel()))
+                        }
+                        _ => (pattern.assists.get_or_insert_default(), Some(channel())),
+                    };
+                    // The rest of a month with a known total has no name in a pattern.
+                    names.extend(name.filter(|name| *name != Name::Month));
+                    group.cells.push(cell.clone());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl PublishedSales {
+    fn batch(
+        &mut self,
+        context: &Context,
+        key: SalesKey,
+        sales: &Sales,
+        is_finished: impl Fn(Day) -> bool,
+        leaves: bool,
+        rule: &Rule,
+    ) {
+        let is_over = |cell: &Cell| cell.day().is_none_or(&is_finished);
+        let group = &mut self.group;
+        let decided = context.decide(sales);
+        let days: BTreeSet<Day> = sales.revenue.iter().map(|of| of.day).collect();
+        let mut published = None;
+        if let Some(mut pattern) = group.restored.take() {
+            pattern
+                .base
+                .retain(|name| name.day().is_none_or(&is_finished));
+            let cells = std::mem::take(&mut group.cells);
+            (group.cells, self.in_progress) = cells.into_iter().partition(is_over);
+            if !group.cells.is_empty() {
+                let counted = context.counted(sales, &pattern);
+                group.used = Some((pattern, counted));
+                group.days = days;
+            }
+        } else if let Some((used, then)) = group.used.as_ref().filter(|_| leaves) {
+            let new: BTreeSet<Day> = days.difference(&group.days).copied().collect();
+            let of_new = context.days_of(sales, &new);
+            let with_new = |pattern: &Pattern| {
+                let mut pattern = pattern.clone();
+                let is_new = |name: &Name| name.day().is_some_and(|day| new.contains(&day));
+                pattern.base.retain(|name| !is_new(name));
+                pattern.base.extend(of_new.iter().cloned());
+                pattern
+            };
+            let wanted = with_new(group.decided.as_ref().unwrap_or(used));
+            published =
+                context.advance(used, &with_new(used), &wanted, then, sales, &group.earlier);
+        } else if leaves {
+            published = decided.clone();
+        }
+        if let Some((pattern, counted)) = published {
+            group.cells = of_sales(context, key, &pattern, &counted);
+            group.days.extend(counted.revenue.iter().map(|of| of.day));
+            let pattern = context.prune(pattern, &counted);
+            // A group of which nothing is left has never been published.
+            let is_empty = group.cells.is_empty();
+            if rule.all_releases {
+                let release = (pattern.clone(), counted.clone());
+                group.earlier.push(release);
+            }
+            group.used = (!is_empty).then_some((pattern, counted));
+            self.in_progress.retain(|cell| !is_over(cell));
+        }
+        group.decided = decided.map(|(pattern, _)| pattern);
+
+        let revenue = context.revenue();
+        let names: Names = sales
+            .in_progress
+            .iter()
+            .flat_map(|of| of.chain.first())
+            .cloned()
+            .collect();
+        let mut safe = sales.in_progress.clone();
+        let cells = revenue.cells(&names, &sales.in_progress);
+        let is_safe = |of: &Contribution| {
+            let cell = of.chain.first().and_then(|name| cells.get(name));
+            cell.is_some_and(|set| revenue.threshold.is_met(set))
+        };
+        safe.retain(is_safe);
+        self.in_progress.retain(is_over);
+        let running = of_revenue(&revenue, context.brand, key, &names, &safe);
+        self.in_progress.extend(running);
+    }
+}
+
+impl PublishedTraffic {
+    /// Whether something was published.
+    fn batch(
+        &mut self,
+        ladder: &Ladder,
+        now: Vec<Contribution>,
+        leaves: bool,
+        rule: &Rule,
+        k_delta: u64,
+    ) -> bool {
+        let decided = traffic::decide_traffic(ladder, &now);
+        let days: BTreeSet<Day> = now.iter().map(|of| of.day).collect();
+        let mut published = None;
+        if let Some(pattern) = self.restored.take() {
+            self.used = Some((pattern, now));
+            self.days = days;
+        } else if leaves {
+            published = match &self.used {
+                None => Some(decided.clone()),
+                Some((used, then)) => {
+                    let new = days.difference(&self.days).copied().collect();
+                    let of_new = traffic::days_of(ladder, used, &now, &new);
+                    let with_new = |names: &Names| {
+                        let mut names = names.clone();
+                        names.retain(|name| name.day().is_none_or(|day| !new.contains(&day)));
+                        names.extend(of_new.iter().cloned());
+                        names
+                    };
+                    let wanted = with_new(self.decided.as_ref().unwrap_or(used));
+                    let current = with_new(used);
+                    traffic::advance(
+                        ladder,
+                        used,
+                        current,
+                        &wanted,
+                        [then, &now],
+                        &self.earlier,
+                        k_delta,
+                    )
+                }
+            };
+            if let Some(names) = &published {
+                let names = ladder.used(names, &now);
+                if rule.all_releases {
+                    self.earlier.push((names.clone(), now.clone()));
+                }
+                let cells = ladder.cells(&names, &now).into_values().flatten();
+                self.days.extend(cells.map(|of| of.day));
+                self.used = (!names.is_empty()).then_some((names, now));
+                if self.used.is_none() {
+                    self.cells.clear();
+                }
+            }
+        }
+        self.decided = Some(decided);
+        published.is_some()
+    }
+}
+
+fn word(dim: Option<&Dim>) -> Word {
+    match dim {
+        Some(Dim::Text(text)) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// The name of a store and day, of the rest of a day, or none of the rest of a month.
+fn store_name(day: Option<&Dim>, store: Word) -> Option<Name> {
+    match (day, store) {
+        (Some(Dim::Day(day)), Some(store)) if &*store == "*" => Some(Name::Day(*day)),
+        (Some(Dim::Day(day)), store) => Some(Name::StoreDay(*day, store)),
+        _ => None,
+    }
+}
+
+fn month_of(time: &Dim) -> Option<i32> {
+    match time {
+        Dim::Day(day) => Some(calendar::month(*day)),
+        Dim::Month(month) => Some(*month),
+        Dim::Hour(start, offset) => Some(calendar::month(day_of_hour(*start, *offset))),
+        _ => None,
+    }
+}
+
+fn day_of_hour(start: i64, offset: i32) -> Day {
+    (start + i64::from(offset)).div_euclid(86_400) as Day
+}

@@ -1,0 +1,358 @@
+//! The cells of a publication, and patterns read back from them.
+//!
+//! A dimension that a cell gives up is [`REST`] in its name, and a month stands in `day`. The Markov model's credits follow
+//! the cells of the shared models, because a person stands behind a channel of the chain exactly where one stands behind
+//! it under them. The path families are published in multiples of `k`, as everywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::aggregate::{Aggregate, CellKey, MonthGroup};
+use crate::attribution::Model;
+use crate::attribution::markov::{MonthChain, Solved};
+use crate::attribution::path::collapse;
+use crate::cell::{Dim, Family, NO_VALUE, Names};
+use crate::cells::ladder::progress::{label_dim, revenue_id};
+use crate::cells::ladder::rows::channel_name;
+use crate::cells::ladder::{CellId, Published};
+use crate::cells::months::NullPaths;
+use crate::cells::threshold::{Entries, apply_to_paths};
+use crate::label::{Channel, Label, LabelNames};
+use crate::record::{Day, SaleKind};
+use crate::release::pattern::cell_of;
+use crate::release::table::Word;
+use crate::release::weight::Rule;
+use crate::release::{CellName, ChannelName, Pattern, REST, RevenueName, SaleRow};
+use crate::settings::BrandSettings;
+
+/// What all cells of a month have in common.
+pub(super) struct Naming<'a> {
+    pub(super) group: MonthGroup,
+    pub(super) settings: &'a BrandSettings,
+    pub(super) words: &'a Arc<LabelNames>,
+}
+
+impl Naming<'_> {
+    fn brand(&self) -> Dim {
+        Dim::Text(self.settings.name.clone())
+    }
+
+    fn currency(&self) -> Dim {
+        Dim::Text(self.group.currency.as_str().into())
+    }
+
+    /// The name of the revenue of a store and day in progress.
+    pub(super) fn store_day(&self, day: Day, store: Label) -> CellId {
+        self.revenue_of(Dim::Day(day), label_dim(store, self.words))
+    }
+
+    fn revenue_of(&self, day: Dim, store: Dim) -> CellId {
+        revenue_id(&self.brand(), self.group.kind, &self.currency(), day, store)
+    }
+
+    fn revenue(&self, name: &RevenueName) -> CellId {
+        let rest = || Dim::Text(REST.into());
+        match name {
+            RevenueName::StoreDay(day, store) => self.revenue_of(Dim::Day(*day), dim(store)),
+            RevenueName::Day(day) => self.revenue_of(Dim::Day(*day), rest()),
+            RevenueName::Month => self.revenue_of(Dim::Month(self.group.month), rest()),
+        }
+    }
+
+    fn credit(&self, model: Model, name: &CellName) -> CellId {
+        let mut dims = vec![self.brand(), Dim::Text(model.name().into())];
+        dims.extend(name_dims(name));
+        dims.extend([
+            Dim::Text(self.group.kind.name().into()),
+            match self.group.kind {
+                SaleKind::Transaction => Dim::Text(REST.into()),
+                SaleKind::Order => Dim::Null,
+            },
+            Dim::Month(self.group.month),
+            self.currency(),
+        ]);
+        (Family::Attribution, dims)
+    }
+
+    fn markov(&self, name: &[Dim; 3]) -> CellId {
+        let mut dims = vec![
+            self.brand(),
+            Dim::Text(self.group.kind.name().into()),
+            Dim::Month(self.group.month),
+            self.currency(),
+        ];
+        dims.extend(name.clone());
+        (Family::MarkovMonth, dims)
+    }
+
+    /// The cells of revenue, of credits and of paths of some rows in a pattern.
+    pub(super) fn cells(
+        &self,
+        rule: &Rule,
+        pattern: &Pattern,
+        rows: &[(&SaleRow, i64)],
+    ) -> Published {
+        let mut cells = Published::new();
+        let mut persons: BTreeMap<CellId, BTreeSet<u64>> = BTreeMap::new();
+        let mut names: FxHashMap<(bool, Channel), Option<CellName>> = FxHashMap::default();
+        let mut credits: BTreeMap<(Model, CellName), [i128; 2]> = BTreeMap::new();
+        for (row, count) in rows {
+            let count = i128::from(*count);
+            let store = self.words.word(row.store).cloned();
+            let Some(name) = pattern.revenue_of(row.day, &store) else {
+                continue;
+            };
+            let id = self.revenue(&name);
+            let values = cells.entry(id.clone()).or_insert_with(|| vec![0; 3]);
+            for (slot, value) in values.iter_mut().zip([row.conversions, row.value]) {
+                *slot += i128::from(value) * count;
+            }
+            if row.is_person {
+                persons.entry(id).or_default().insert(row.who);
+            }
+            for credit in row.credits.iter() {
+                let is_shared = rule.shared.contains(&credit.model);
+                let of = names.entry((is_shared, credit.channel)).or_insert_with(|| {
+                    let channel = channel_name(credit.channel, self.words);
+                    let names = if is_shared {
+                        &pattern.shared
+                    } else {
+                        &pattern.single
+                    };
+                    cell_of(names, &channel)
+                });
+                if let Some(of) = of {
+                    let sums = credits.entry((credit.model, of.clone())).or_default();
+                    sums[0] += i128::from(credit.millionths) * count;
+                    sums[1] += i128::from(credit.value) * count;
+                }
+            }
+        }
+        for (id, persons) in persons {
+            if let Some(slot) = cells.get_mut(&id).and_then(|values| values.get_mut(2)) {
+                *slot = persons.len() as i128;
+            }
+        }
+        for ((model, name), sums) in credits {
+            cells.insert(self.credit(model, &name), sums.into());
+        }
+        cells.extend(self.paths(pattern, rows));
+        cells.retain(|_, values| values.iter().any(|value| *value != 0));
+        cells
+    }
+
+    /// The path families.
+    fn paths(&self, pattern: &Pattern, rows: &[(&SaleRow, i64)]) -> Published {
+        let mut entries = Entries::default();
+        let mut behind: FxHashMap<CellKey, BTreeSet<u64>> = FxHashMap::default();
+        let mut all: BTreeSet<u64> = BTreeSet::new();
+        for (row, count) in self.counted(pattern, rows) {
+            all.insert(row.who);
+            let mut add = |key: CellKey, sums: Aggregate| {
+                behind.entry(key.clone()).or_default().insert(row.who);
+                entries.entry(key).or_default().sums.add(&sums, count);
+            };
+            let group = self.group;
+            let one = Aggregate::of(&[1, row.value.into()]);
+            let (path, earlier) = (collapse(&row.path), row.path.split_last());
+            add(
+                CellKey::Paths {
+                    group,
+                    path: path.into(),
+                },
+                one,
+            );
+            let touches = row.path.len() as u32;
+            add(CellKey::PathLength { group, touches }, Aggregate::of(&[1]));
+            add(
+                CellKey::PathDays {
+                    group,
+                    days: row.days,
+                },
+                Aggregate::of(&[1]),
+            );
+            let earlier: BTreeSet<Channel> = earlier
+                .into_iter()
+                .flat_map(|(_, path)| path)
+                .copied()
+                .collect();
+            for channel in earlier {
+                add(CellKey::Assists { group, channel }, one);
+            }
+        }
+        for (key, persons) in behind {
+            let entry = entries.entry(key).or_default();
+            entry.sums.contributors = persons.len() as i64;
+        }
+        let names = Names {
+            brand: &self.settings.name,
+            words: self.words,
+        };
+        let k = i64::try_from(self.settings.k).unwrap_or(i64::MAX);
+        apply_to_paths(&mut entries, all.len() as i64, k, names);
+        let released = entries.iter().filter_map(|(key, entry)| {
+            let (family, dims) = (key.family()?, key.dims(names)?);
+            let values = entry.current().values()?;
+            let values = values.into_iter().take(family.values().len());
+            Some(((family, dims), values.collect()))
+        });
+        released.collect()
+    }
+
+    /// The rows with a touchpoint that a pattern counts.
+    fn counted<'a>(
+        &self,
+        pattern: &Pattern,
+        rows: &'a [(&'a SaleRow, i64)],
+    ) -> impl Iterator<Item = (&'a SaleRow, i64)> {
+        rows.iter().copied().filter(move |(row, _)| {
+            let store = self.words.word(row.store).cloned();
+            !row.path.is_empty() && pattern.revenue_of(row.day, &store).is_some()
+        })
+    }
+
+    /// The Markov chain of the rows that a pattern counts.
+    pub(super) fn chain(
+        &self,
+        pattern: &Pattern,
+        rows: &[(&SaleRow, i64)],
+        null: Option<&NullPaths>,
+    ) -> MonthChain {
+        let mut edges: FxHashMap<(Channel, Channel), i64> = FxHashMap::default();
+        let mut behind: FxHashMap<Channel, BTreeSet<u64>> = FxHashMap::default();
+        let (mut conversions, mut value) = (0, 0);
+        let end = Channel::default();
+        for (row, count) in self.counted(pattern, rows) {
+            conversions += i128::from(count);
+            value += i128::from(row.value) * i128::from(count);
+            let mut from = end;
+            for to in row.path.iter().copied().chain([end]) {
+                if from != to {
+                    *edges.entry((from, to)).or_default() += count;
+                }
+                from = to;
+            }
+            for channel in row.path.iter() {
+                behind.entry(*channel).or_default().insert(row.who);
+            }
+        }
+        let behind = behind.into_iter();
+        let reach = behind.map(|(channel, persons)| (channel, persons.len() as i64));
+        let (null, null_reach) = null.map(NullPaths::parts).unwrap_or_default();
+        MonthChain {
+            converting: edges.into(),
+            null,
+            converting_reach: Arc::new(reach.collect()),
+            null_reach,
+            conversions,
+            value,
+            max_channels: self.settings.max_channels,
+            words: self.words.clone(),
+        }
+    }
+
+    /// The cells of a solved chain.
+    pub(super) fn markov_cells(&self, pattern: &Pattern, solved: &Solved) -> Published {
+        let mut cells = Published::new();
+        for credit in &solved.credits {
+            let channel = channel_name(credit.channel, self.words);
+            let name = cell_of(&pattern.shared, &channel);
+            let dims = match &name {
+                Some(name) => name_dims(name),
+                None => [&channel.source, &channel.medium, &channel.campaign].map(dim),
+            };
+            let values = cells
+                .entry(self.markov(&dims))
+                .or_insert_with(|| vec![0; 3]);
+            let effect = match name {
+                Some(CellName::Channel(_)) => credit.effect_ppm.into(),
+                _ => NO_VALUE,
+            };
+            for (slot, value) in values
+                .iter_mut()
+                .skip(1)
+                .zip([credit.millionths, credit.value])
+            {
+                *slot += value;
+            }
+            if let Some(slot) = values.first_mut() {
+                *slot = effect;
+            }
+        }
+        let is_any = |value: &i128| *value != 0 && *value != NO_VALUE;
+        cells.retain(|_, values| values.iter().any(is_any));
+        cells
+    }
+}
+
+fn dim(word: &Word) -> Dim {
+    word.clone().map_or(Dim::Null, Dim::Text)
+}
+
+/// The dimensions `source`, `medium` and `campaign` of a cell.
+fn name_dims(name: &CellName) -> [Dim; 3] {
+    let rest = || Dim::Text(REST.into());
+    match name {
+        CellName::Month => [rest(), rest(), rest()],
+        CellName::Source(source) => [dim(source), rest(), rest()],
+        CellName::SourceMedium(source, medium) => [dim(source), dim(medium), rest()],
+        CellName::Channel(of) => [dim(&of.source), dim(&of.medium), dim(&of.campaign)],
+    }
+}
+
+fn is_rest(dim: &Dim) -> bool {
+    matches!(dim, Dim::Text(word) if **word == *REST)
+}
+
+fn word(dim: &Dim) -> Word {
+    match dim {
+        Dim::Text(word) => Some(word.clone()),
+        _ => None,
+    }
+}
+
+/// The pattern that published cells follow.
+pub(super) fn pattern_of(rule: &Rule, published: &Published) -> Pattern {
+    let mut pattern = Pattern::default();
+    for (family, dims) in published.keys() {
+        match (family, &dims[..]) {
+            (Family::StoreDay, [_, store, day, _]) => {
+                pattern.revenue.extend(match day {
+                    Dim::Day(day) if is_rest(store) => Some(RevenueName::Day(*day)),
+                    Dim::Day(day) => Some(RevenueName::StoreDay(*day, word(store))),
+                    Dim::Month(_) => Some(RevenueName::Month),
+                    _ => None,
+                });
+            }
+            (Family::OrdersDay, [_, day, _]) => {
+                pattern.revenue.extend(match day {
+                    Dim::Day(day) => Some(RevenueName::StoreDay(*day, None)),
+                    Dim::Month(_) => Some(RevenueName::Month),
+                    _ => None,
+                });
+            }
+            (Family::Attribution, [_, model, source, medium, campaign, ..]) => {
+                let name = match (is_rest(source), is_rest(medium), is_rest(campaign)) {
+                    (true, ..) => CellName::Month,
+                    (_, true, _) => CellName::Source(word(source)),
+                    (.., true) => CellName::SourceMedium(word(source), word(medium)),
+                    _ => CellName::Channel(ChannelName {
+                        source: word(source),
+                        medium: word(medium),
+                        campaign: word(campaign),
+                    }),
+                };
+                let is_shared = word(model)
+                    .is_some_and(|word| rule.shared.iter().any(|of| of.name() == &*word));
+                match is_shared {
+                    true => pattern.shared.insert(name),
+                    false => pattern.single.insert(name),
+                };
+            }
+            _ => {}
+        }
+    }
+    pattern
+}

@@ -1,0 +1,164 @@
+//! The revenue of the days in progress.
+//!
+//! A day that is not over publishes the revenue of each store with enough contributors at the cadence of the gate, and
+//! nothing else: its conversions are credited when it is finished. A published value stays until `k_delta` contributors
+//! have changed it. When the day ends, its cells become part of the month.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cell::{Dim, Family};
+use crate::cells::ladder::{CellId, Published};
+use crate::engine::Diff;
+use crate::label::{Label, LabelNames};
+use crate::record::{Day, SaleKind};
+use crate::release::SaleRow;
+use crate::release::weight::{Rule, Weight};
+use crate::settings::BrandSettings;
+
+/// What a contributor has in a store and day.
+#[derive(Clone, Copy, Default)]
+struct Share {
+    rows: i64,
+    conversions: i64,
+    value: i64,
+    is_person: bool,
+}
+
+/// A store and day in progress.
+#[derive(Default)]
+struct StoreDay {
+    shares: BTreeMap<u64, Share>,
+    /// The contributors that changed it since it was last published.
+    changed: BTreeSet<u64>,
+    is_dirty: bool,
+}
+
+/// The stores and days in progress, and what stands outside of them.
+#[derive(Default)]
+pub(in crate::cells) struct Progress {
+    store_days: BTreeMap<(Day, Label), StoreDay>,
+    pub(super) published: Published,
+}
+
+impl Progress {
+    /// Adds or retracts a row of a day in progress.
+    pub(super) fn add(&mut self, row: &SaleRow, diff: Diff) {
+        let store_day = self.store_days.entry((row.day, row.store)).or_default();
+        let share = store_day.shares.entry(row.who).or_default();
+        share.rows += diff;
+        share.conversions += row.conversions * diff;
+        share.value += row.value * diff;
+        share.is_person = row.is_person;
+        if share.rows == 0 {
+            store_day.shares.remove(&row.who);
+        }
+        store_day.changed.insert(row.who);
+        store_day.is_dirty = true;
+    }
+
+    /// Whether nothing is in progress or outside.
+    pub(super) fn is_empty(&self) -> bool {
+        self.store_days.is_empty() && self.published.is_empty()
+    }
+
+    /// The number of entries.
+    pub(super) fn entries(&self) -> usize {
+        let days = self.store_days.values();
+        days.map(|of| of.shares.len()).sum::<usize>() + self.published.len()
+    }
+
+    /// Ends the days up to one. Returns what stands outside of them.
+    pub(super) fn finish(&mut self, through: Day) -> Published {
+        self.store_days.retain(|(day, _), _| *day > through);
+        let is_over =
+            |(id, _): &(&CellId, &mut Vec<i128>)| day_of(id).is_some_and(|day| day <= through);
+        self.published
+            .extract_if(.., |id, values| is_over(&(id, values)))
+            .collect()
+    }
+
+    /// Publishes what may be published of the days in progress. Returns the changed cells, with their values or none.
+    pub(super) fn release(
+        &mut self,
+        rule: &Rule,
+        settings: &BrandSettings,
+        id: impl Fn(Day, Label) -> CellId,
+    ) -> Vec<(CellId, Option<Vec<i128>>)> {
+        let mut updates = Vec::new();
+        for ((day, store), of) in &mut self.store_days {
+            if !std::mem::take(&mut of.is_dirty) {
+                continue;
+            }
+            let id = id(*day, *store);
+            let was = self.published.get(&id);
+            let is_enough = of.changed.len() as u64 >= settings.k_delta();
+            if was.is_some() && !is_enough {
+                continue;
+            }
+            let now = of.values(rule, *day);
+            if was == now.as_ref() {
+                continue;
+            }
+            of.changed.clear();
+            match &now {
+                Some(values) => self.published.insert(id.clone(), values.clone()),
+                None => self.published.remove(&id),
+            };
+            updates.push((id, now));
+        }
+        let published = &self.published;
+        self.store_days.retain(|(day, store), of| {
+            !of.shares.is_empty() || published.contains_key(&id(*day, *store))
+        });
+        updates
+    }
+}
+
+impl StoreDay {
+    /// The number of conversions, the revenue and the persons, if they may be published.
+    fn values(&self, rule: &Rule, day: Day) -> Option<Vec<i128>> {
+        let mut weight = Weight::default();
+        let mut values = [0; 3];
+        for (who, share) in &self.shares {
+            weight.add(None, *who, true, day, share.value.into());
+            values[0] += i128::from(share.conversions);
+            values[1] += i128::from(share.value);
+            values[2] += i128::from(share.is_person);
+        }
+        (weight.is_safe(rule) && values != [0; 3]).then(|| values.into())
+    }
+}
+
+/// The day of a cell of revenue.
+fn day_of((_, dims): &CellId) -> Option<Day> {
+    dims.iter().find_map(|dim| match dim {
+        Dim::Day(day) => Some(*day),
+        _ => None,
+    })
+}
+
+/// The name of the revenue of a store and day.
+pub(super) fn revenue_id(
+    brand: &Dim,
+    kind: SaleKind,
+    currency: &Dim,
+    day: Dim,
+    store: Dim,
+) -> CellId {
+    match kind {
+        SaleKind::Transaction => (
+            Family::StoreDay,
+            vec![brand.clone(), store, day, currency.clone()],
+        ),
+        SaleKind::Order => (
+            Family::OrdersDay,
+            vec![brand.clone(), day, currency.clone()],
+        ),
+    }
+}
+
+/// The dimension of a label.
+pub(super) fn label_dim(label: Label, words: &LabelNames) -> Dim {
+    let word = words.word(label).cloned();
+    word.map_or(Dim::Null, Dim::Text)
+}

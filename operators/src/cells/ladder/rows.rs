@@ -1,0 +1,215 @@
+//! The rows of a month, now and as last published.
+//!
+//! Only the difference to the last publication is kept beside the rows, so that a month at rest holds each once. Who has
+//! changed it is counted by linked changes: a person is known by other labels before and after a merge, a split or an
+//! erasure, but its sales keep their names. Changes that share a contributor or a sale are one act, so that a split or a
+//! merge counts once, and whoever leaves and returns counts once, too.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::engine::Diff;
+use crate::label::{Channel, Label, LabelNames};
+use crate::record::Day;
+use crate::release::{ChannelName, Credit, Sale, SaleRow, Table};
+
+type Counts = FxHashMap<Arc<SaleRow>, i64>;
+
+/// The rows of a month.
+#[derive(Default)]
+pub(in crate::cells) struct Rows {
+    now: Counts,
+    /// What has changed since the last publication among the days that it counted.
+    since: Counts,
+    /// The last day that the last publication counted.
+    pub(in crate::cells) through: Option<Day>,
+}
+
+fn bump(counts: &mut Counts, row: Arc<SaleRow>, diff: Diff) {
+    use std::collections::hash_map::Entry;
+    match counts.entry(row) {
+        Entry::Occupied(mut entry) => {
+            *entry.get_mut() += diff;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+        Entry::Vacant(entry) if diff != 0 => {
+            entry.insert(diff);
+        }
+        Entry::Vacant(_) => {}
+    }
+}
+
+impl Rows {
+    /// Adds or retracts a row.
+    pub(super) fn add(&mut self, row: Arc<SaleRow>, diff: Diff) {
+        if self.through.is_some_and(|through| row.day <= through) {
+            bump(&mut self.since, row.clone(), diff);
+        }
+        bump(&mut self.now, row, diff);
+    }
+
+    /// Whether there are no rows.
+    pub(super) fn is_empty(&self) -> bool {
+        self.now.is_empty() && self.since.is_empty()
+    }
+
+    /// The number of entries.
+    pub(super) fn entries(&self) -> usize {
+        self.now.len() + self.since.len()
+    }
+
+    /// The rows of the days up to one, each as often as it occurs.
+    pub(super) fn finished(&self, through: Day) -> impl Iterator<Item = (&Arc<SaleRow>, i64)> {
+        let rows = self.now.iter().filter(move |(row, _)| row.day <= through);
+        rows.map(|(row, count)| (row, *count))
+    }
+
+    /// The rows as they were last published.
+    fn before(&self) -> impl Iterator<Item = (&Arc<SaleRow>, i64)> {
+        let through = self.through;
+        let is_counted = move |row: &SaleRow| through.is_some_and(|through| row.day <= through);
+        let now = self.now.iter().filter(move |(row, _)| is_counted(row));
+        let now = now.map(|(row, count)| {
+            let since = self.since.get(row).copied().unwrap_or_default();
+            (row, count - since)
+        });
+        let since = self
+            .since
+            .iter()
+            .filter(|(row, _)| !self.now.contains_key(*row));
+        now.chain(since.map(|(row, count)| (row, -count)))
+    }
+
+    /// The table of the days up to one.
+    pub(super) fn table(&self, through: Day, words: &LabelNames) -> Table {
+        table(self.finished(through), words)
+    }
+
+    /// The table as it was last published.
+    pub(super) fn table_before(&self, words: &LabelNames) -> Table {
+        table(self.before(), words)
+    }
+
+    /// The month was published with all days up to one.
+    pub(super) fn publish(&mut self, through: Day) {
+        self.since.clear();
+        self.through = Some(through);
+    }
+
+    /// What has changed since the last publication, if it counts all days up to one: the difference of conversions and of
+    /// value, and for each act the hash of one of its sales.
+    pub(super) fn changes(&self, through: Day) -> ([i128; 2], Vec<u64>) {
+        let is_new = |row: &SaleRow| {
+            row.day <= through && self.through.is_none_or(|before| before < row.day)
+        };
+        let fresh = self.now.iter().filter(|(row, _)| is_new(row));
+        let changed = self.since.iter().chain(fresh);
+        let mut sums = [0, 0];
+        let mut by_sale: BTreeMap<u64, Vec<(&Arc<SaleRow>, i64)>> = BTreeMap::new();
+        for (row, diff) in changed {
+            sums[0] += i128::from(row.conversions) * i128::from(*diff);
+            sums[1] += i128::from(row.value) * i128::from(*diff);
+            by_sale.entry(row.sale).or_default().push((row, *diff));
+        }
+        by_sale.retain(|_, rows| !is_same(rows));
+        (sums, acts(&by_sale))
+    }
+}
+
+/// Whether the changes of a sale cancel out but for its contributor.
+fn is_same(rows: &[(&Arc<SaleRow>, i64)]) -> bool {
+    let mut net: FxHashMap<SaleRow, i64> = FxHashMap::default();
+    for (row, diff) in rows {
+        let anybody = SaleRow {
+            who: 0,
+            ..SaleRow::clone(row)
+        };
+        *net.entry(anybody).or_default() += diff;
+    }
+    net.values().all(|diff| *diff == 0)
+}
+
+/// One sale of each act: the smallest of those that are linked by contributors.
+fn acts(by_sale: &BTreeMap<u64, Vec<(&Arc<SaleRow>, i64)>>) -> Vec<u64> {
+    fn root(parents: &mut FxHashMap<u64, u64>, of: u64) -> u64 {
+        let mut at = of;
+        while let Some(parent) = parents.get(&at).copied().filter(|parent| *parent != at) {
+            at = parent;
+        }
+        parents.insert(of, at);
+        at
+    }
+    let mut parents: FxHashMap<u64, u64> = by_sale.keys().map(|sale| (*sale, *sale)).collect();
+    let mut of_person: FxHashMap<u64, u64> = FxHashMap::default();
+    for (sale, rows) in by_sale {
+        for (row, _) in rows {
+            let other = *of_person.entry(row.who).or_insert(*sale);
+            let (one, other) = (root(&mut parents, *sale), root(&mut parents, other));
+            parents.insert(one.max(other), one.min(other));
+        }
+    }
+    let sales: Vec<u64> = by_sale.keys().copied().collect();
+    let mut acts: Vec<u64> = sales
+        .into_iter()
+        .map(|sale| root(&mut parents, sale))
+        .collect();
+    acts.sort_unstable();
+    acts.dedup();
+    acts
+}
+
+/// A table of rows. Rows that occur several times are as many sales.
+fn table<'a>(rows: impl Iterator<Item = (&'a Arc<SaleRow>, i64)>, words: &LabelNames) -> Table {
+    let mut table = Table::default();
+    let mut channels: FxHashMap<Channel, u32> = FxHashMap::default();
+    let mut stores: FxHashMap<Label, u32> = FxHashMap::default();
+    for (row, count) in rows {
+        let store = *stores.entry(row.store).or_insert_with(|| {
+            table.stores.push(words.word(row.store).cloned());
+            table.stores.len() as u32 - 1
+        });
+        let mut credits = Vec::with_capacity(row.credits.len());
+        for credit in row.credits.iter() {
+            let channel = *channels.entry(credit.channel).or_insert_with(|| {
+                table.channels.push(channel_name(credit.channel, words));
+                table.channels.len() as u32 - 1
+            });
+            credits.push(Credit {
+                model: credit.model,
+                channel,
+                millionths: credit.millionths.into(),
+                value: credit.value.into(),
+            });
+        }
+        let sale = Sale {
+            who: row.who,
+            is_vouched: true,
+            store,
+            day: row.day,
+            conversions: row.conversions.into(),
+            value: row.value.into(),
+            credits,
+        };
+        for _ in 1..count {
+            table.sales.push(sale.clone());
+        }
+        if count > 0 {
+            table.sales.push(sale);
+        }
+    }
+    table
+}
+
+/// The name of a channel.
+pub(super) fn channel_name(channel: Channel, words: &LabelNames) -> ChannelName {
+    let word = |label| words.word(label).cloned();
+    ChannelName {
+        source: word(channel.source),
+        medium: word(channel.medium),
+        campaign: word(channel.campaign),
+    }
+}

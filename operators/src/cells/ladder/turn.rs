@@ -1,0 +1,282 @@
+//! The part of the ladder in an epoch of the operator.
+//!
+//! A release publishes the revenue of the days in progress, and with a batch votes for the months that changed. In the
+//! next epoch the votes of all workers are there: each month is looked at, the chains of those that leave are solved, and
+//! they are published.
+
+use std::sync::Arc;
+
+use crate::aggregate::MonthGroup;
+use crate::calendar::month;
+use crate::cell::{BatchKind, Cell, Dim, Family};
+use crate::cells::gate::{BatchClass, ReleaseTimes};
+use crate::cells::group_key::GroupKey;
+use crate::cells::ladder::cells::Naming;
+use crate::cells::ladder::{CellId, LadderGroup};
+use crate::cells::state::{BatchVotes, CellUpdates, Cells};
+use crate::engine::{Diff, WakeFn};
+use crate::record::{Currency, Day, SaleKind};
+use crate::release::SaleRow;
+use crate::release::weight::Rule;
+use crate::settings::{BrandSettings, Settings};
+
+/// The families of a month that the ladder publishes.
+const FAMILIES: [Family; 8] = [
+    Family::Attribution,
+    Family::StoreDay,
+    Family::OrdersDay,
+    Family::MarkovMonth,
+    Family::Paths,
+    Family::PathLength,
+    Family::PathDays,
+    Family::Assists,
+];
+
+/// A month that the next batch looks at.
+pub(in crate::cells) struct Candidate {
+    group: MonthGroup,
+    class: BatchClass,
+    /// The last finished day.
+    through: Day,
+}
+
+/// Where a restored cell belongs.
+pub(in crate::cells) enum Place {
+    /// To a month of the ladder.
+    Month(MonthGroup),
+    /// Nowhere: the ladder of its brand has no such cell.
+    Nowhere,
+    /// To the cells that are published one by one.
+    Elsewhere,
+}
+
+/// Where a restored cell belongs.
+pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
+    let name = cell.text("brand");
+    let brand = settings.brands.iter().find(|(_, of)| *of.name == *name);
+    let Some((brand, _)) = brand.filter(|(_, of)| of.has_ladder()) else {
+        return Place::Elsewhere;
+    };
+    if !FAMILIES.contains(&cell.family) {
+        return Place::Elsewhere;
+    }
+    let kind = match cell.family {
+        Family::StoreDay => Some(SaleKind::Transaction),
+        Family::OrdersDay => Some(SaleKind::Order),
+        _ => [SaleKind::Order, SaleKind::Transaction]
+            .into_iter()
+            .find(|of| of.name() == cell.text("kind")),
+    };
+    let of = cell.dim("month").or_else(|| cell.dim("day"));
+    let of = match of {
+        Some(Dim::Month(month)) => Some(*month),
+        Some(Dim::Day(day)) if cell.family != Family::Attribution => Some(month(*day)),
+        _ => None,
+    };
+    let currency = cell.text("currency").as_bytes().try_into().ok();
+    match (kind, of, currency) {
+        (Some(kind), Some(month), Some(currency)) => Place::Month(MonthGroup {
+            brand: *brand,
+            month,
+            kind,
+            currency: Currency(currency),
+        }),
+        _ => Place::Nowhere,
+    }
+}
+
+/// The release rule of a brand.
+fn rule_of(settings: &BrandSettings) -> Rule {
+    Rule::new(settings.k, settings.dominance, settings.position)
+}
+
+/// The last finished day of a brand at a time, Unix milliseconds.
+fn finished(settings: &BrandSettings, now: i64) -> Day {
+    settings.utc_offsets.day(now).saturating_sub(1)
+}
+
+fn updates_of(
+    cells: impl IntoIterator<Item = (CellId, Option<Vec<i128>>)>,
+) -> impl Iterator<Item = (Cell, bool)> {
+    cells.into_iter().map(|((family, dims), values)| {
+        let values = values.unwrap_or_default();
+        let cell = Cell {
+            family,
+            dims,
+            values,
+        };
+        (cell, true)
+    })
+}
+
+impl Cells {
+    /// Adds or retracts a row.
+    pub(in crate::cells) fn add_row(&mut self, row: &Arc<SaleRow>, diff: Diff) {
+        let group = self.ladders.entry(row.group).or_default();
+        // The day before the first look is in progress until it is known to be over.
+        if group.looked_through.is_none_or(|through| through < row.day) {
+            group.progress.add(row, diff);
+        }
+        group.rows.add(row.clone(), diff);
+        group.is_dirty = true;
+    }
+
+    /// Restores a published cell of a month.
+    pub(in crate::cells) fn restore_month(&mut self, of: MonthGroup, cell: Cell) {
+        let group = self.ladders.entry(of).or_default();
+        group
+            .published
+            .insert((cell.family, cell.dims), cell.values);
+        group.has_restored = true;
+    }
+
+    /// Publishes the days in progress, and votes for the months that a batch may publish.
+    pub(in crate::cells) fn release_ladders(
+        &mut self,
+        times: ReleaseTimes,
+        votes: &mut BatchVotes,
+        updates: &mut CellUpdates,
+    ) {
+        let all_settings = self.settings.clone();
+        let mut groups: Vec<MonthGroup> = self.ladders.keys().copied().collect();
+        groups.sort_unstable();
+        for of in groups {
+            let Some(settings) = all_settings.brands.get(&of.brand) else {
+                continue;
+            };
+            let Some(mut group) = self.ladders.remove(&of) else {
+                continue;
+            };
+            if group.has_restored && self.restoring.is_some() {
+                self.ladders.insert(of, group);
+                continue;
+            }
+            let (rule, through) = (rule_of(settings), finished(settings, times.now));
+            let words = self.labels.of(of.brand);
+            let naming = Naming {
+                group: of,
+                settings,
+                words,
+            };
+            if group.has_restored {
+                let outside = group.published.iter();
+                let outside = outside.map(|(id, values)| (id.clone(), Some(values.clone())));
+                updates.extend(updates_of(outside).map(|(cell, _)| (cell, false)));
+                group.reconcile(&rule, through);
+            }
+            group.published.extend(group.progress.finish(through));
+            let changed = group
+                .progress
+                .release(&rule, settings, |day, store| naming.store_day(day, store));
+            updates.extend(updates_of(changed));
+            let is_due = settings.k_delta() <= 1 || times.is_due(&GroupKey::Month(of), settings);
+            if is_due && (group.is_dirty || group.looked_through != Some(through)) {
+                let (sums, acts) = group.rows.changes(through);
+                let mut signs = [0; 5];
+                for (sign, sum) in signs.iter_mut().zip(sums) {
+                    *sign = sum.signum() as i8;
+                }
+                let class = BatchClass {
+                    kind: BatchKind::Takings,
+                    signs,
+                };
+                let all = votes.entry((of.brand, class)).or_default();
+                if group.pattern.is_some() && !acts.is_empty() {
+                    let bits = acts.iter().fold(0, |bits, act| bits | bit(*act));
+                    *all = Some(all.unwrap_or(0) | bits);
+                }
+                self.ladder_candidates.push(Candidate {
+                    group: of,
+                    class,
+                    through,
+                });
+            }
+            if !group.is_empty() {
+                self.ladders.insert(of, group);
+            }
+        }
+    }
+
+    /// Looks at the months of the batch, and plans the publication of those that leave.
+    pub(in crate::cells) fn plan_ladders(&mut self, votes: &BatchVotes) {
+        let all_settings = self.settings.clone();
+        for candidate in std::mem::take(&mut self.ladder_candidates) {
+            let of = candidate.group;
+            let may_leave = self.may_flush(&GroupKey::Month(of), candidate.class, votes);
+            let words = self.labels.of(of.brand).clone();
+            let (Some(settings), Some(group)) = (
+                all_settings.brands.get(&of.brand),
+                self.ladders.get_mut(&of),
+            ) else {
+                continue;
+            };
+            let naming = Naming {
+                group: of,
+                settings,
+                words: &words,
+            };
+            let null = self.null.get(&(of.brand, of.month));
+            group.look(
+                &rule_of(settings),
+                &naming,
+                candidate.through,
+                may_leave,
+                null,
+            );
+            self.planned.insert(of);
+        }
+    }
+
+    /// Hands the chains of planned publications to the solver.
+    pub(in crate::cells) fn solve_plans(&mut self, wake: &WakeFn) {
+        for of in &self.planned {
+            let group = self.ladders.get_mut(of);
+            let Some(plan) = group.and_then(|group| group.plan.as_mut()) else {
+                continue;
+            };
+            let chain = plan.chain.take().filter(|chain| chain.conversions > 0);
+            if let Some(solved) = chain.and_then(|chain| self.solver.hand_over(*of, chain, wake)) {
+                plan.solved = Some(solved);
+            }
+        }
+    }
+
+    /// Publishes what was planned.
+    pub(in crate::cells) fn publish_plans(&mut self, updates: &mut CellUpdates) {
+        let all_settings = self.settings.clone();
+        for of in std::mem::take(&mut self.planned) {
+            let words = self.labels.of(of.brand).clone();
+            let (Some(settings), Some(group)) = (
+                all_settings.brands.get(&of.brand),
+                self.ladders.get_mut(&of),
+            ) else {
+                continue;
+            };
+            let naming = Naming {
+                group: of,
+                settings,
+                words: &words,
+            };
+            updates.extend(updates_of(group.publish(&naming)));
+            if group.is_empty() {
+                self.ladders.remove(&of);
+            }
+        }
+    }
+
+    /// The published cells of all months.
+    pub(in crate::cells) fn published_months(&self) -> impl Iterator<Item = Cell> + '_ {
+        let cells = self.ladders.values().flat_map(LadderGroup::outside);
+        cells.map(|((family, dims), values)| Cell {
+            family: *family,
+            dims: dims.clone(),
+            values: values.clone(),
+        })
+    }
+}
+
+/// The bit of an act among the 128 in which batches count, see [`crate::aggregate::Aggregate::changed`].
+fn bit(act: u64) -> u128 {
+    use std::hash::BuildHasher;
+    1 << (rustc_hash::FxBuildHasher.hash_one(act) >> 57)
+}

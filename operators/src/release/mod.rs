@@ -1,0 +1,38 @@
+//! The release rule: which cells of a month may be published, and how they change from one release to the next.
+//!
+//! The numbers of a month are a table: one row per store and day, one column per channel, and in each field the credits
+//! of the conversions. A cell with fewer than `k` contributors must not be published, and no published cells together may
+//! determine such a sum. A single grain would hide everything of a small brand, so cells come in a *ladder* of grains:
+//! what is too small at one grain is published as part of a coarser cell, *the rest* of what its name covers. Published
+//! cells never overlap, so that every contribution is published exactly once.
+//!
+//! Published are row sums (the revenue of stores and days) and column sums (the credits of channels over a month) of a
+//! table whose inside is published nowhere. Each kind adds up to the same total, with nothing unsafe left over. A sum of
+//! fields that a reader can determine is therefore a union of rows or a union of columns, each of which is safe.
+//!
+//! | file | concept |
+//! |---|---|
+//! | [`sale_row`] | what the operators send of each conversion |
+//! | [`table`] | the contributions of a month |
+//! | [`weight`] | the contributors behind a set of contributions, and when the set is safe |
+//! | [`pattern`] | the names of the published cells, and which cell a contribution belongs to |
+//! | [`decide`] | the first pattern of a table |
+//! | [`takeover`] | how a published pattern moves towards a newly decided one without revealing a difference |
+//! | [`tell`] | the values of the cells of a pattern |
+//!
+//! Everything here is a pure function of tables and patterns: no clock, no state, no randomness. When a decision is taken
+//! is up to the release gate.
+
+pub mod decide;
+pub mod pattern;
+pub mod sale_row;
+pub mod table;
+pub mod takeover;
+pub mod tell;
+mod view;
+pub mod weight;
+
+pub use pattern::{CellName, Pattern, REST, RevenueName};
+pub use sale_row::{RowCredit, SaleRow};
+pub use table::{ChannelName, Credit, Sale, Table};
+pub use weight::Rule;

@@ -1,0 +1,207 @@
+//! A view: the contributions of a table that a pattern counts, by channel, and the weights of their unions.
+//!
+//! Which sales count depends on the cells of revenue: a sale that none of them covers is in no published number. The weight
+//! of a set of channels is computed once and kept, because a decision looks at the same sets again and again, and a
+//! takeover changes one name at a time.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
+
+use crate::attribution::Model;
+use crate::record::Day;
+use crate::release::pattern::{CellName, RevenueName, cell_of};
+use crate::release::table::{ChannelName, Table, Word};
+use crate::release::weight::{Rule, Weight};
+
+/// Models that decide together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Class {
+    /// The models that share a conversion among its touchpoints.
+    Shared,
+    /// The models that credit a single touchpoint.
+    Single,
+}
+
+/// What a decision asks about a set of contributions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Judgment {
+    /// Whether there are none.
+    pub(super) is_empty: bool,
+    /// Whether the set may be published.
+    pub(super) is_safe: bool,
+    /// Whether it may be published as a cell of the month, which takes two days.
+    pub(super) is_month_safe: bool,
+    /// The contributors behind it.
+    pub(super) contributors: u64,
+}
+
+impl Judgment {
+    fn of(weight: &Weight, rule: &Rule) -> Judgment {
+        let is_safe = weight.is_safe(rule);
+        Judgment {
+            is_empty: weight.is_empty(),
+            is_safe,
+            is_month_safe: is_safe && weight.is_of_two_days(),
+            contributors: weight.contributors(),
+        }
+    }
+}
+
+/// One credit: who gets it on which day, and what.
+#[derive(Clone, Copy)]
+struct Contribution {
+    model: Model,
+    who: u64,
+    is_vouched: bool,
+    day: Day,
+    value: i128,
+}
+
+/// Channels by index, in the order of their names.
+pub(super) type ChannelSet = Vec<u32>;
+
+/// The weights of sets of channels.
+type Judgments = FxHashMap<(Class, ChannelSet), Judgment>;
+
+/// The contributions that a pattern's cells of revenue count.
+pub(super) struct View<'a> {
+    rule: &'a Rule,
+    /// The names of the channels, sorted.
+    pub(super) channels: Vec<ChannelName>,
+    /// The contributions of each channel under the shared and the single-touch models.
+    contributions: Vec<[Vec<Contribution>; 2]>,
+    judgments: RefCell<Judgments>,
+}
+
+impl<'a> View<'a> {
+    /// The view of a table under some cells of revenue.
+    pub(super) fn new(rule: &'a Rule, table: &Table, revenue: &BTreeSet<RevenueName>) -> View<'a> {
+        let mut channels = table.channels.clone();
+        channels.sort_unstable();
+        channels.dedup();
+        let index: Vec<usize> = table
+            .channels
+            .iter()
+            .filter_map(|name| channels.binary_search(name).ok())
+            .collect();
+        let mut contributions = vec![<[Vec<Contribution>; 2]>::default(); channels.len()];
+        let mut covered: BTreeMap<(Day, u32), bool> = BTreeMap::new();
+        for sale in &table.sales {
+            let is_covered = *covered.entry((sale.day, sale.store)).or_insert_with(|| {
+                let names = RevenueName::covering(sale.day, &table.store(sale));
+                names.iter().any(|name| revenue.contains(name))
+            });
+            if !is_covered {
+                continue;
+            }
+            for credit in &sale.credits {
+                let of = index.get(credit.channel as usize);
+                let Some(of) = of.and_then(|at| contributions.get_mut(*at)) else {
+                    continue;
+                };
+                let [shared, single] = of;
+                let of = match rule.shared.contains(&credit.model) {
+                    true => shared,
+                    false if rule.single.contains(&credit.model) => single,
+                    false => continue,
+                };
+                of.push(Contribution {
+                    model: credit.model,
+                    who: sale.who,
+                    is_vouched: sale.is_vouched,
+                    day: sale.day,
+                    value: credit.value,
+                });
+            }
+        }
+        View {
+            rule,
+            channels,
+            contributions,
+            judgments: RefCell::default(),
+        }
+    }
+
+    /// The channels with contributions under any model, by index.
+    pub(super) fn present(&self) -> impl Iterator<Item = (u32, &ChannelName)> {
+        let all = self.channels.iter().zip(&self.contributions).enumerate();
+        all.filter(|(_, (_, of))| of.iter().any(|of| !of.is_empty()))
+            .map(|(at, (name, _))| (at as u32, name))
+    }
+
+    /// Judges the union of some channels under the models of a class. The channels are sorted.
+    pub(super) fn judge(&self, class: Class, channels: &[u32]) -> Judgment {
+        let key = (class, channels.to_vec());
+        if let Some(judgment) = self.judgments.borrow().get(&key) {
+            return *judgment;
+        }
+        let mut weight = Weight::default();
+        for at in channels {
+            let Some([shared, single]) = self.contributions.get(*at as usize) else {
+                continue;
+            };
+            let of = match class {
+                Class::Shared => shared,
+                Class::Single => single,
+            };
+            for of in of {
+                weight.add(Some(of.model), of.who, of.is_vouched, of.day, of.value);
+            }
+        }
+        let judgment = Judgment::of(&weight, self.rule);
+        self.judgments.borrow_mut().insert(key, judgment);
+        judgment
+    }
+
+    /// The channels of each named cell, and those that no name covers.
+    pub(super) fn cells(
+        &self,
+        names: &BTreeSet<CellName>,
+    ) -> (BTreeMap<CellName, ChannelSet>, ChannelSet) {
+        let mut cells: BTreeMap<CellName, ChannelSet> = BTreeMap::new();
+        let mut rest = ChannelSet::new();
+        for (at, channel) in self.present() {
+            match cell_of(names, channel) {
+                Some(name) => cells.entry(name).or_default().push(at),
+                None => rest.push(at),
+            }
+        }
+        (cells, rest)
+    }
+}
+
+/// The weights of sets of stores and days.
+pub(super) struct RevenueView<'a> {
+    rule: &'a Rule,
+    table: &'a Table,
+    sales: BTreeMap<(Day, Word), Vec<usize>>,
+}
+
+impl<'a> RevenueView<'a> {
+    /// The view of a table.
+    pub(super) fn new(rule: &'a Rule, table: &'a Table) -> RevenueView<'a> {
+        let mut sales: BTreeMap<(Day, Word), Vec<usize>> = BTreeMap::new();
+        for (at, sale) in table.sales.iter().enumerate() {
+            let of = sales.entry((sale.day, table.store(sale))).or_default();
+            of.push(at);
+        }
+        RevenueView { rule, table, sales }
+    }
+
+    /// The stores and days with sales, in order.
+    pub(super) fn store_days(&self) -> impl Iterator<Item = &(Day, Word)> {
+        self.sales.keys()
+    }
+
+    /// Judges the union of some stores and days.
+    pub(super) fn judge<'b>(&self, of: impl IntoIterator<Item = &'b (Day, Word)>) -> Judgment {
+        let mut weight = Weight::default();
+        let sales = of.into_iter().filter_map(|key| self.sales.get(key));
+        for sale in sales.flatten().filter_map(|at| self.table.sales.get(*at)) {
+            weight.add(None, sale.who, sale.is_vouched, sale.day, sale.value);
+        }
+        Judgment::of(&weight, self.rule)
+    }
+}

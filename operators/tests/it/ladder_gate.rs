@@ -1,0 +1,115 @@
+//! The ladder in random histories: a crowd buys, changes its mind, is corrected, refunded and erased, over releases that
+//! are minutes, days and months apart, at a `k` of 12 to 50.
+//!
+//! In every history any number of workers publishes the same; what is published adds up, each sale once; a restart in the
+//! middle changes nothing; and when everything has been retracted nothing stands outside and no operator holds an entry.
+
+use std::collections::BTreeMap;
+
+use crate::support::crowd::{self, then_retract_everything};
+use crate::support::runner::{Played, play};
+use crate::support::shop::known;
+use crate::support::{Released, number_from_env};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::settings::{Ladder, Settings};
+use tributary_oracle::history::without_dropped_devices;
+
+/// Two runs publish the same in every step.
+fn assert_same(one: &Played, other: &Played, case: &str) {
+    for (step, (one, other)) in one.published.iter().zip(&other.published).enumerate() {
+        assert_eq!(one, other, "{case}, step {step}");
+    }
+}
+
+/// The value of the attribution of a month, by model, and of its finished revenue.
+fn assert_adds_up(outside: &Released, case: &str) -> usize {
+    let text = |dim: &Dim| match dim {
+        Dim::Text(word) => word.to_string(),
+        _ => String::new(),
+    };
+    let mut models: BTreeMap<(String, String, i32), BTreeMap<String, i128>> = BTreeMap::new();
+    for ((family, dims), values) in outside {
+        if let (Family::Attribution, [_, model, .., kind, _, Dim::Month(month), currency]) =
+            (family, &dims[..])
+        {
+            let month = (text(kind), text(currency), *month);
+            let of = models.entry(month).or_default();
+            *of.entry(text(model)).or_default() += values[1];
+        }
+    }
+    for (month, models) in &models {
+        assert_eq!(models.len(), 7, "{case}: {month:?}, {models:?}");
+        let first = models.values().next();
+        assert!(
+            models.values().all(|of| Some(of) == first),
+            "{case}: {month:?}, {models:?}"
+        );
+    }
+    models.len()
+}
+
+fn settings(rng: &mut StdRng) -> Settings {
+    let mut settings = crowd::settings(rng);
+    for brand in settings.brands.values_mut() {
+        brand.ladder = Ladder::Month;
+        brand.max_hold = 3_600_000;
+        brand.k = [12, 20, 50][rng.random_range(0..3)];
+    }
+    settings
+}
+
+#[test]
+fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
+    let start = number_from_env("TRIBUTARY_SEED", 0);
+    let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
+    let mut months = 0;
+    for seed in start..start + histories {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let settings = settings(&mut rng);
+        let history = crowd::history(&mut rng);
+        let steps = then_retract_everything(history.clone());
+        let at = (seed % 4) as usize;
+        let (some, others) = ([1, 2, 3, 8][at], [2, 3, 8, 1][at]);
+        let one = play(&settings, some, &[], &steps);
+        let other = play(&settings, others, &[], &steps);
+        let case = format!("seed {seed}, {some} workers");
+        assert_same(&one, &other, &format!("{case} and {others}"));
+        let all = known(&one.published);
+        for (step, outside) in all.iter().enumerate() {
+            months += assert_adds_up(outside, &format!("{case}, step {step}"));
+        }
+        assert!(all.last().unwrap().is_empty(), "{case}: {:?}", all.last());
+        for sizes in one.sizes.iter().chain(&other.sizes) {
+            let left: Vec<_> = sizes.iter().filter(|(_, entries)| **entries > 0).collect();
+            assert!(left.is_empty(), "{case} or {others}: {left:?}");
+        }
+
+        // A restart in the middle.
+        let middle = rng.random_range(0..history.len());
+        let before = steps[..=middle]
+            .iter()
+            .flat_map(|(events, _)| events.clone());
+        let mut again = vec![(without_dropped_devices(before), steps[middle].1)];
+        again.extend(steps[middle + 1..].iter().cloned());
+        let restored = all[middle].iter().map(|((family, dims), values)| {
+            let cell = Cell {
+                family: *family,
+                dims: dims.clone(),
+                values: values.clone(),
+            };
+            (cell, steps[middle].1)
+        });
+        let restored: Vec<(Cell, i64)> = restored.collect();
+        if restored.is_empty() {
+            continue;
+        }
+        let again = play(&settings, others, &restored, &again).published;
+        let case = format!("seed {seed}, {others} workers, after a restart");
+        for outside in known(&again) {
+            assert_adds_up(&outside, &case);
+        }
+    }
+    assert!(months > histories as usize, "{months} months are published");
+}
