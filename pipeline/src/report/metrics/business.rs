@@ -15,7 +15,7 @@ use tributary_operators::record::Day;
 use super::cap::{self, Amount, Points};
 use super::label::{CONTACTS, Label};
 use super::table::{Id, Row, TABLE, row};
-use crate::report::published_cells::{PublishedCells, Window};
+use crate::report::published_cells::{Periods, PublishedCells, Window};
 
 /// Millionths in a conversion.
 const MILLION: f64 = 1e6;
@@ -68,8 +68,8 @@ impl<'a> Gauges<'a> {
     /// dimensions of the longest one, with 0 where it has no cell.
     fn windows(&self, family: Family, by: &[&str]) -> Vec<(&'static str, Vec<&'a Dim>, Vec<i128>)> {
         let board = self.board;
-        let sums = |window: Window| board.sums(family, self.brand, window.days(self.today), by);
-        let [shorter @ .., longest] = Window::ALL;
+        let sums = |window: Window| board.sums(family, self.brand, window.periods(self.today), by);
+        let [shorter @ .., longest] = Window::TOTALS;
         let longest_sums = sums(longest);
         let mut found = Vec::new();
         for window in shorter {
@@ -91,12 +91,9 @@ impl<'a> Gauges<'a> {
         if family.is_daily() {
             return self.windows(family, by);
         }
-        let period = match family.is_monthly() {
-            true => calendar::month(self.today),
-            false => 0,
-        };
+        let month = calendar::month(self.today);
         let board = self.board;
-        let sums = board.sums(family, self.brand, period..=period, by);
+        let sums = board.sums(family, self.brand, Periods::months(month..=month), by);
         let sums = sums.into_iter();
         sums.map(|(dims, values)| ("", dims, values)).collect()
     }
@@ -149,12 +146,10 @@ impl<'a> Gauges<'a> {
     /// ROAS and cost per conversion. A model that credits nobody in a window has no
     /// value there; a channel that it does not credit has a ROAS of 0.
     fn returns(&mut self) {
-        for window in Window::ALL {
-            let days = window.days(self.today);
+        for window in Window::TOTALS {
+            let days = window.periods(self.today);
             let by = ["source", "medium", "campaign", "currency"];
-            let costs = self
-                .board
-                .sums(Family::SpendDay, self.brand, days.clone(), &by);
+            let costs = self.board.sums(Family::SpendDay, self.brand, days, &by);
             let by = ["model", "source", "medium", "campaign", "currency"];
             let credits = self.board.sums(Family::Attribution, self.brand, days, &by);
             let models: BTreeSet<&Dim> = credits

@@ -145,7 +145,7 @@ impl Label {
                 .chain([UNKNOWN])
                 .collect(),
             Label::Reason => Reason::ALL.map(Reason::name).to_vec(),
-            Label::Window => Window::ALL.map(Window::name).to_vec(),
+            Label::Window => Window::TOTALS.map(Window::name).to_vec(),
             Label::Model => Model::ALL.map(Model::name).to_vec(),
             Label::Sale => [SaleKind::Order, SaleKind::Transaction]
                 .map(SaleKind::name)
