@@ -1,7 +1,8 @@
 //! Names of channels, and of what the release gate publishes of several together.
 //!
 //! A cell that is the rest of what its name covers has `*` in each name that it
-//! gave up: the rest of a source and medium, of a source, or of the month.
+//! gave up: the rest of a source and medium, of a source, or of the month. The
+//! Markov model names the channels beyond `attribution.max_channels` likewise.
 
 use tributary_operators::release::REST;
 

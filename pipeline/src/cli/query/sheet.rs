@@ -172,7 +172,7 @@ fn coverage(family: Family, rows: &[&CellLine]) -> Option<String> {
     let own: i128 = own.map(size).fold(0, i128::saturating_add);
     let share = own.saturating_mul(100).checked_div(all)?;
     Some(format!(
-        "{share} % of the {} is under names of its own; the rest is released together, for privacy.\n",
+        "{share} % of the {} is under names of its own; the rest is released together.\n",
         title(name, *unit)
     ))
 }
@@ -405,7 +405,7 @@ google             cpc          other campaigns         1.00   1.00
 google             cpc          fall                    1.00   7.00
 ─────────────────  ───────────  ───────────────  ───────────  ─────
                                                         4.00  10.00
-70 % of the value is under names of its own; the rest is released together, for privacy.
+70 % of the value is under names of its own; the rest is released together.
 ";
         assert_eq!(
             sheet("acme", Family::Attribution, &cells).unwrap(),

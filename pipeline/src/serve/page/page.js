@@ -169,11 +169,8 @@
 
   const channels = () => {
     const credit = month().models[choice.model], spend = spending(choice.model);
-    const day = new Date(model.today + "T00:00:00Z");
-    day.setUTCDate(1);
-    if (choice.month === "last_month") day.setUTCMonth(day.getUTCMonth() - 1);
     setText("model-note", MODELS[choice.model][1] + " Revenue and conversions " + MONTHS[choice.month] + " (" +
-      date(day.toISOString().slice(0, 10), { month: "long", year: "numeric" }) + ").");
+      date(model.months[Number(choice.month === "month")] + "-01", { month: "long", year: "numeric" }) + ").");
     const places = new Set(Object.keys(credit?.rows || {}).concat(Object.keys(spend.rows)));
     const none = model.hides ? null : 0;
     const rows = [...places].map(Number).map((at) => {
@@ -189,7 +186,7 @@
     put("coverage", ...(!rows.length ? [] : !touched.length ? model.hides ? ["Revenue of channels: " + HIDDEN + "."] : [] : [
       "Revenue of channels: ", hid(brought) ? "" : num("strong", "named", brought, money(brought)), named.length === touched.length ? ", all of it."
         : (hid(brought) ? "" : ", ") + format("%0", { style: "percent" }).format(Math.floor(100 * size(named) / (size(touched) || 1)) / 100) +
-          " of what channels brought: the rest is hidden for privacy."]));
+          " of what channels brought: the rest is " + (model.hides ? HIDDEN : "of small channels") + "."]));
     $("more").hidden = rows.length <= SHOWN + 2;
     if (!rows.length) return put("money", nothing());
     const most = Math.max(1, ...rows.filter((row) => !row.apart).map((row) => Math.abs(row.value)));
