@@ -9,7 +9,9 @@
 //!
 //! The shared models credit every touchpoint, so that they have the same contributors and decide first. A cell of the
 //! single-touch models has to be a union of cells of the shared ones: if no path has more than two touchpoints, `linear` is
-//! the mean of `first` and `last`, so that two of them give the third, in every cell that the three have in common.
+//! the mean of `first` and `last`, so that two of them give the third, in every cell that the three have in common. Conversions
+//! without touchpoints are the same under every model: where the shared models publish them by themselves, a cell of the
+//! others has to be safe without them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,15 +91,19 @@ impl Rule {
         view: &View<'_>,
         shared: &BTreeSet<CellName>,
     ) -> Option<BTreeSet<CellName>> {
-        let is_nobody =
-            |name: &CellName| matches!(name, CellName::Channel(channel) if channel.is_nobody());
-        let (cells, _) = view.cells(shared);
-        let (fixed, units): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            cells.into_iter().partition(|(name, _)| is_nobody(name));
-        let units = units.into_iter();
+        let (mut cells, _) = view.cells(shared);
+        // Every model credits conversions without touchpoints alike: where the shared models publish them by themselves,
+        // a reader can take them off any other cell.
+        let fixed: BTreeSet<CellName> = view.cells_of_nobody(shared).collect();
+        cells.retain(|name, _| !fixed.contains(name));
+        let units = cells.into_iter();
         let units = units.map(|(name, channels)| Unit { name, channels });
-        let fixed = fixed.into_keys().collect();
-        self.choose_cells(view, Class::Single, units.collect(), fixed)
+        // What goes up to the month must be safe beside them, so that their cell is not there yet when it is chosen.
+        let mut finer = fixed.clone();
+        finer.remove(&CellName::Month);
+        let mut names = self.choose_cells(view, Class::Single, units.collect(), finer)?;
+        names.extend(fixed);
+        Some(names)
     }
 
     /// Chooses the cells of a class, from its units up to the month. `fixed` names cells that are published in any case and are no part of
@@ -193,14 +199,14 @@ fn covered(view: &View<'_>, name: &CellName, names: &BTreeSet<CellName>) -> Chan
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::attribution::Model;
     use crate::release::table::{ChannelName, Credit, Sale};
 
     /// A table of sales of 10 each: contributor, store, day and the channels of its touchpoints, which the shared models
     /// credit alike, and the single-touch models the first of.
-    fn table(sales: &[(u64, &str, Day, &[&str])]) -> Table {
+    pub(crate) fn table(sales: &[(u64, &str, Day, &[&str])]) -> Table {
         let mut table = Table::default();
         for (who, store, day, path) in sales {
             let word: Word = Some((*store).into());
@@ -211,7 +217,7 @@ mod tests {
             }) as u32;
             let mut credits = Vec::new();
             for model in Model::ALL {
-                let is_shared = Rule::new(1, 100, [1, 1, 1]).shared.contains(&model);
+                let is_shared = Rule::new(1, 100).shared.contains(&model);
                 let path = if is_shared { *path } else { &path[..1] };
                 for name in path {
                     let mut words = name.split('/').chain(std::iter::repeat(""));
@@ -259,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_is_too_small_goes_up_to_where_it_is_safe() {
-        let rule = Rule::new(2, 100, [1, 1, 1]);
+        let rule = Rule::new(2, 100);
         let table = table(&[
             (1, "north", 1, &["g/cpc/a"]),
             (2, "north", 2, &["g/cpc/a"]),
@@ -276,7 +282,7 @@ mod tests {
 
     #[test]
     fn published_cells_join_what_is_left_until_it_is_safe() {
-        let rule = Rule::new(2, 100, [1, 1, 1]);
+        let rule = Rule::new(2, 100);
         let table = table(&[
             (1, "north", 1, &["g/cpc/a"]),
             (2, "north", 2, &["g/cpc/a"]),
@@ -285,7 +291,7 @@ mod tests {
             (5, "north", 2, &["h/cpc/c"]),
             (6, "north", 1, &["h/cpc/c"]),
         ]);
-        // One person is left with f/cpc/b, whom the difference to the total would show.
+        // One person is left with f/cpc/b: the difference from the total.
         let pattern = rule.decide(&table);
         assert_eq!(names(&pattern.shared), ["month", "h/cpc/c"]);
         let alone = Rule {
@@ -297,14 +303,14 @@ mod tests {
 
     #[test]
     fn a_cell_of_one_day_is_a_field_of_the_table() {
-        let rule = Rule::new(2, 100, [1, 1, 1]);
+        let rule = Rule::new(2, 100);
         let one_day = table(&[(1, "north", 1, &["g/cpc/a"]), (2, "north", 1, &["g/cpc/a"])]);
         assert_eq!(rule.decide(&one_day), Pattern::default());
     }
 
     #[test]
     fn sales_too_small_for_a_cell_of_revenue_count_nowhere() {
-        let rule = Rule::new(2, 100, [1, 1, 1]);
+        let rule = Rule::new(2, 100);
         let table = table(&[
             (1, "north", 1, &["g/cpc/a"]),
             (2, "north", 1, &["g/cpc/a"]),
@@ -326,7 +332,7 @@ mod tests {
 
     #[test]
     fn single_touch_cells_are_unions_of_shared_ones() {
-        let rule = Rule::new(2, 100, [1, 1, 1]);
+        let rule = Rule::new(2, 100);
         let table = table(&[
             (1, "north", 1, &["g/cpc/a", "f/cpc/b"]),
             (2, "north", 2, &["g/cpc/a", "f/cpc/b"]),
@@ -338,5 +344,26 @@ mod tests {
         // Only one conversion began with f, so that both are one cell.
         assert_eq!(names(&pattern.single), ["month"]);
         assert!(rule.stands(&pattern, &table));
+    }
+
+    #[test]
+    fn conversions_without_touchpoints_hide_nobody() {
+        let rule = Rule::new(2, 100);
+        let table = table(&[
+            (1, "north", 1, &["unattributed"]),
+            (2, "north", 2, &["unattributed/oversized"]),
+            (3, "north", 1, &["g/cpc/a", "f/cpc/b"]),
+            (4, "north", 2, &["g/cpc/a", "f/cpc/b"]),
+            (5, "north", 2, &["f/cpc/b", "g/cpc/a"]),
+        ]);
+        let pattern = rule.decide(&table);
+        assert_eq!(names(&pattern.shared), ["month", "f/cpc/b", "g/cpc/a"]);
+        // The month without touchpoints is the same in every model: the only conversion that began with f would be the
+        // difference.
+        assert_eq!(names(&pattern.single), ["month"]);
+        assert!(rule.stands(&pattern, &table));
+        let mut finer = pattern.clone();
+        finer.single = [CellName::Month, pattern.shared.last().cloned().unwrap()].into();
+        assert!(!rule.stands(&finer, &table));
     }
 }

@@ -69,6 +69,14 @@ pub enum RevenueName {
 }
 
 impl RevenueName {
+    /// The day of the cell, if it is of a single one.
+    pub fn day(&self) -> Option<Day> {
+        match self {
+            RevenueName::StoreDay(day, _) | RevenueName::Day(day) => Some(*day),
+            RevenueName::Month => None,
+        }
+    }
+
     /// The names that cover a store on a day, the finest first.
     pub fn covering(day: Day, store: &Word) -> [RevenueName; 3] {
         [

@@ -170,6 +170,35 @@ impl<'a> View<'a> {
         }
         (cells, rest)
     }
+
+    /// Which of the cells hold nothing but conversions without touchpoints.
+    pub(super) fn cells_of_nobody(
+        &self,
+        names: &BTreeSet<CellName>,
+    ) -> impl Iterator<Item = CellName> {
+        let (cells, _) = self.cells(names);
+        let of_nobody = cells
+            .into_iter()
+            .filter(|(_, channels)| channels.iter().all(|at| self.is_nobody(*at)));
+        of_nobody.map(|(name, _)| name)
+    }
+
+    fn is_nobody(&self, at: u32) -> bool {
+        let channel = self.channels.get(at as usize);
+        channel.is_some_and(ChannelName::is_nobody)
+    }
+
+    /// The channels without touchpoints whose numbers a reader has by themselves if he has the cells of all these patterns:
+    /// whatever pieces their cells have in common that hold nothing else.
+    pub(super) fn of_nobody(&self, patterns: &[&BTreeSet<CellName>]) -> BTreeSet<u32> {
+        let mut pieces: BTreeMap<Vec<Option<CellName>>, ChannelSet> = BTreeMap::new();
+        for (at, channel) in self.present() {
+            let cells = patterns.iter().map(|names| cell_of(names, channel));
+            pieces.entry(cells.collect()).or_default().push(at);
+        }
+        pieces.retain(|_, channels| channels.iter().all(|at| self.is_nobody(*at)));
+        pieces.into_values().flatten().collect()
+    }
 }
 
 /// The weights of sets of stores and days.
@@ -202,6 +231,9 @@ impl<'a> RevenueView<'a> {
         for sale in sales.flatten().filter_map(|at| self.table.sales.get(*at)) {
             weight.add(None, sale.who, sale.is_vouched, sale.day, sale.value);
         }
-        Judgment::of(&weight, self.rule)
+        Judgment {
+            is_safe: weight.is_counted(self.rule),
+            ..Judgment::of(&weight, self.rule)
+        }
     }
 }

@@ -22,25 +22,26 @@ pub struct Rule {
     pub dominance: u64,
     /// The models that share a conversion among its touchpoints. They decide together.
     pub shared: Vec<Model>,
-    /// The models that credit a single touchpoint. They decide together, after the shared ones.
+    /// The models that credit a single touchpoint, or some of them more. They decide together, after the shared ones.
     pub single: Vec<Model>,
     /// Whether published cells join what is left over until that is safe. Only tests of the rule turn it off.
     pub joins: bool,
 }
 
 impl Rule {
-    /// The rule for a brand's thresholds and the weights of its position model.
+    /// The rule for a brand's thresholds.
     ///
-    /// With equal weights for the first and the last touchpoint the position model credits, like the linear one, all
-    /// touchpoints of a short path equally. Otherwise it can be one of its ends, so that it counts as a single-touch model.
-    pub fn new(k: u64, dominance: u64, position: [u32; 3]) -> Rule {
-        let [first, _, last] = position;
-        let mut shared = vec![Model::Linear, Model::TimeDecay, Model::Shapley];
-        let mut single = vec![Model::First, Model::Last, Model::LastNonDirect];
-        match first == last {
-            true => shared.push(Model::Position),
-            false => single.push(Model::Position),
-        }
+    /// The position model decides with the single-touch ones although it credits every touchpoint: if no path has more than
+    /// three touchpoints, it and `linear` give the sum of `first` and `last`, behind which fewer may stand than behind
+    /// either of them.
+    pub fn new(k: u64, dominance: u64) -> Rule {
+        let shared = vec![Model::Linear, Model::TimeDecay, Model::Shapley];
+        let single = vec![
+            Model::First,
+            Model::Last,
+            Model::LastNonDirect,
+            Model::Position,
+        ];
         Rule {
             k,
             dominance,
@@ -93,6 +94,12 @@ impl Weight {
         !self.is_empty() && self.by_model.values().all(|of| of.first_day != of.last_day)
     }
 
+    /// Whether enough contributors stand behind the set for a cell of revenue. Dominance is not looked at: a store and day is
+    /// published at the cadence while it lasts, and must look the same before and after midnight.
+    pub fn is_counted(&self, rule: &Rule) -> bool {
+        !self.is_empty() && self.contributors() >= rule.k
+    }
+
     /// Whether the set may be published.
     pub fn is_safe(&self, rule: &Rule) -> bool {
         !self.is_empty() && self.by_model.values().all(|of| of.is_safe(rule))
@@ -134,20 +141,20 @@ mod tests {
 
     #[test]
     fn a_contributor_must_not_hold_nearly_all() {
-        let rule = Rule::new(3, 80, [40, 20, 40]);
+        let rule = Rule::new(3, 80);
         assert!(!weight(&[5, 5]).is_safe(&rule));
         assert!(weight(&[80, 10, 10]).is_safe(&rule));
         assert!(!weight(&[81, 10, 9]).is_safe(&rule));
         // Refunds do not make a large sale small, and a refunded sale is none.
         assert!(!weight(&[81, -10, -9]).is_safe(&rule));
         assert!(weight(&[0, 0, 0]).is_safe(&rule));
-        let off = Rule::new(3, 100, [40, 20, 40]);
+        let off = Rule::new(3, 100);
         assert!(weight(&[1_000, 1, 0]).is_safe(&off));
     }
 
     #[test]
     fn only_vouched_contributors_count() {
-        let rule = Rule::new(2, 80, [40, 20, 40]);
+        let rule = Rule::new(2, 80);
         let mut weight = weight(&[5]);
         weight.add(None, 7, false, 2, 5_000);
         assert_eq!(weight.contributors(), 1);
@@ -159,7 +166,7 @@ mod tests {
 
     #[test]
     fn every_model_with_a_share_counts() {
-        let rule = Rule::new(2, 80, [40, 20, 40]);
+        let rule = Rule::new(2, 80);
         let mut weight = Weight::default();
         for (who, day) in [(1, 1), (2, 2)] {
             weight.add(Some(Model::Linear), who, true, day, 5);

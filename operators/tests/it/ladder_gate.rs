@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 
 use crate::support::crowd::{self, then_retract_everything};
 use crate::support::runner::{Played, play};
-use crate::support::shop::known;
+use crate::support::shop::{DAY, known};
 use crate::support::{Released, number_from_env};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::settings::{Ladder, Settings};
 use tributary_oracle::history::without_dropped_devices;
+use tributary_oracle::{fold_events, ladder};
 
 /// Two runs publish the same in every step.
 fn assert_same(one: &Played, other: &Played, case: &str) {
@@ -64,7 +65,7 @@ fn settings(rng: &mut StdRng) -> Settings {
 fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
     let start = number_from_env("TRIBUTARY_SEED", 0);
     let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
-    let mut months = 0;
+    let (mut months, mut compared) = (0, 0);
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = settings(&mut rng);
@@ -85,6 +86,42 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
             let left: Vec<_> = sizes.iter().filter(|(_, entries)| **entries > 0).collect();
             assert!(left.is_empty(), "{case} or {others}: {left:?}");
         }
+
+        // Everything at once is a first release.
+        let events: Vec<_> = history
+            .iter()
+            .flat_map(|(events, _)| events.clone())
+            .collect();
+        let now = history.last().map_or(0, |(_, now)| *now);
+        let last = (now / DAY - 1) as i32;
+        let once = play(
+            &settings,
+            others,
+            &[],
+            &vec![
+                (without_dropped_devices(events.iter().cloned()), now),
+                (Vec::new(), now + 1),
+            ],
+        );
+        let held = fold_events(&events);
+        let rule = ladder::Rule::default();
+        let right = ladder::cells(&settings, &held, &rule, |_, day| day <= last);
+        let families = [Family::Attribution, Family::StoreDay, Family::OrdersDay];
+        let right: Vec<_> = right
+            .into_iter()
+            .filter(|cell| families.contains(&cell.family))
+            .collect();
+        let outside = known(&once.published).pop().unwrap();
+        let outside = outside.into_iter().map(|((family, dims), values)| Cell {
+            family,
+            dims,
+            values,
+        });
+        let outside: Vec<_> = outside
+            .filter(|cell| families.contains(&cell.family))
+            .collect();
+        compared += outside.len();
+        assert_eq!(outside, right, "{case}: all at once");
 
         // A restart in the middle.
         let middle = rng.random_range(0..history.len());
@@ -111,5 +148,8 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
             assert_adds_up(&outside, &case);
         }
     }
-    assert!(months > histories as usize, "{months} months are published");
+    assert!(
+        months > histories as usize && compared > 4 * histories as usize,
+        "{months} months are published, {compared} cells compared"
+    );
 }

@@ -8,6 +8,7 @@ mod default_gate;
 mod device_limit;
 mod differencing_attacks;
 mod erasure;
+mod ladder_attacks;
 mod ladder_gate;
 mod link_lifetime;
 mod noise;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::{Dim, Family};
-use crate::cells::ladder::{CellId, Published};
+use crate::cells::ladder::published::{CellId, Published};
 use crate::engine::Diff;
 use crate::label::{Label, LabelNames};
 use crate::record::{Day, SaleKind};
@@ -125,7 +125,7 @@ impl StoreDay {
             values[1] += i128::from(share.value);
             values[2] += i128::from(share.is_person);
         }
-        (weight.is_safe(rule) && values != [0; 3]).then(|| values.into())
+        (weight.is_counted(rule) && values != [0; 3]).then(|| values.into())
     }
 }
 

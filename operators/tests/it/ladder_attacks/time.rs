@@ -1,0 +1,283 @@
+//! Several publications: which sums of few their differences determine.
+//!
+//! The reader of two publications is assumed to know all changes in between: who came, who left, what was corrected. Without
+//! the changes, the second publication consists of the same fields as the first, under other names, and both together must
+//! not determine a sum of what the first published with fewer than `k` contributors.
+//!
+//! The two follow one another. A reader who knows every change of several batches can find more, because a cell may be
+//! safe by those who came in the first of them; he knows so many people that no exact number keeps him out.
+
+use std::collections::BTreeSet;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tributary_operators::attribution::Model;
+use tributary_operators::release::pattern::{CellName, Pattern};
+use tributary_operators::release::table::Table;
+
+use crate::ladder_attacks::program::find_small_sum;
+use crate::ladder_attacks::system::{Field, Names, Reader, System};
+use crate::ladder_attacks::worlds::{Path, Purchase, Shrink, World};
+use crate::ladder_attacks::{none_fails, seeds};
+
+/// A world at several moments.
+#[derive(Clone)]
+struct History {
+    moments: Vec<World>,
+}
+
+impl std::fmt::Debug for History {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.moments.iter().try_for_each(|world| world.fmt(f))
+    }
+}
+
+impl History {
+    /// A random world that one to six people change between three batches.
+    fn random(seed: u64) -> History {
+        let mut world = World::random(seed);
+        let rng = &mut StdRng::seed_from_u64(!seed);
+        let mut moments = vec![world.clone()];
+        // New people by numbers that nobody has had.
+        let mut next = 41;
+        for _ in 0..2 {
+            if rng.random_bool(0.3) {
+                world.days += 1;
+                for _ in 0..rng.random_range(0..8) {
+                    add_somebody(&mut world, rng, &mut next);
+                    let last = world.days - 1;
+                    let added = world.purchases.iter_mut();
+                    added
+                        .filter(|of| of.who == next - 1)
+                        .for_each(|of| of.day = last);
+                }
+            }
+            for _ in 0..rng.random_range(1..=6) {
+                change(&mut world, rng, &mut next);
+            }
+            moments.push(world.clone());
+        }
+        History { moments }
+    }
+}
+
+fn add_somebody(world: &mut World, rng: &mut StdRng, next: &mut u64) {
+    world.add_random(rng, *next);
+    *next += 1;
+}
+
+/// Somebody comes, leaves, or is corrected.
+fn change(world: &mut World, rng: &mut StdRng, next: &mut u64) {
+    let somebody = match world.purchases.len() {
+        0 => return add_somebody(world, rng, next),
+        len => rng.random_range(0..len),
+    };
+    let who = world.purchases[somebody].who;
+    match rng.random_range(0..3) {
+        0 => add_somebody(world, rng, next),
+        1 => world.purchases.retain(|purchase| purchase.who != who),
+        _ => {
+            let mut other = world.clone();
+            other.purchases.clear();
+            other.add_random(rng, who);
+            world.purchases[somebody] = other.purchases.swap_remove(0);
+        }
+    }
+}
+
+impl Shrink for History {
+    fn smaller(&self) -> Vec<History> {
+        let mut smaller = Vec::new();
+        for at in 1..self.moments.len().max(3) - 1 {
+            let mut history = self.clone();
+            history.moments.remove(at);
+            smaller.push(history);
+        }
+        let all = |of: &dyn Fn(&mut World)| {
+            let mut history = self.clone();
+            history.moments.iter_mut().for_each(of);
+            history
+        };
+        let purchases = self.moments.iter().flat_map(|world| &world.purchases);
+        let people: BTreeSet<u64> = purchases.map(|of| of.who).collect();
+        for who in people {
+            smaller.push(all(&|world| world.purchases.retain(|of| of.who != who)));
+            for (at, world) in self.moments.iter().enumerate() {
+                let mut history = self.clone();
+                history.moments[at].purchases.retain(|of| of.who != who);
+                if history.moments[at].purchases.len() < world.purchases.len() {
+                    smaller.push(history);
+                }
+            }
+        }
+        for model in Model::ALL {
+            if self.moments[0].models.contains(&model) {
+                smaller.push(all(&|world| {
+                    world.models.remove(&model);
+                }));
+            }
+        }
+        smaller
+    }
+}
+
+/// What was published when: the place of the moment, and the pattern.
+type Publications = Vec<(usize, Pattern)>;
+
+/// A publication per moment at most: the pattern in use takes over from the one decided a moment before.
+fn take_over(history: &History) -> Publications {
+    let tables = history.moments.iter().map(World::table).collect();
+    take_over_tables(&history.moments[0], tables)
+}
+
+fn take_over_tables(world: &World, tables: Vec<Table>) -> Publications {
+    let rule = world.rule();
+    let mut published: Publications = Vec::new();
+    let mut decided = Pattern::default();
+    for (at, now) in tables.iter().enumerate() {
+        let newly = rule.decide(now);
+        let next = match published.last() {
+            None => newly.clone(),
+            Some((then, used)) => rule.take_over(used, &decided, &tables[*then], now),
+        };
+        if rule.stands(&next, now) {
+            published.push((at, next));
+        }
+        decided = newly;
+    }
+    published
+}
+
+/// The same, but each moment is published as it is decided.
+fn decide_anew(history: &History) -> Publications {
+    let moments = history.moments.iter().enumerate();
+    let decided = moments.map(|(at, world)| (at, world.rule().decide(&world.table())));
+    decided
+        .filter(|(_, pattern)| *pattern != Pattern::default())
+        .collect()
+}
+
+/// What a reader of two publications finds out that he must not.
+fn attack(history: &History, published: &Publications) -> Option<String> {
+    let readers = [Reader::AnyPath, Reader::ShortPaths];
+    published.windows(2).find_map(|two| {
+        let attack = |reader| attack_two(history, reader, &two[0], &two[1]);
+        readers.into_iter().find_map(attack)
+    })
+}
+
+fn attack_two(
+    history: &History,
+    reader: Reader,
+    (at, first): &(usize, Pattern),
+    (later, second): &(usize, Pattern),
+) -> Option<String> {
+    let world = &history.moments[*at];
+    let of_first = |row: &(_, usize)| first.revenue_of(row.0, &world.store(row.1)).is_some();
+    let of_second = |row: &(_, usize)| second.revenue_of(row.0, &world.store(row.1)).is_some();
+    let rows = world.rows().filter(|row| of_first(row) || of_second(row));
+    let system = System::new(world, reader, rows);
+    let rule = world.rule();
+    let names = [first, second].map(|pattern| Names::of(&rule, pattern));
+    let known: Vec<_> = names.iter().flat_map(|of| system.known(of)).collect();
+    let determined = system.determined(&known);
+    world.models.iter().find_map(|model| {
+        let fields = system.fields.iter();
+        let fields = fields.filter(|field| field.model == *model && of_first(&field.row));
+        let fields: Vec<&Field> = fields.collect();
+        let sums = system.determined_sums(&determined, &fields);
+        let people: Vec<_> = fields.iter().map(|field| field.people).collect();
+        let sum = find_small_sum(&sums, &people, world.k)?;
+        let sum: Vec<&&Field> = sum.iter().map(|at| &fields[*at]).collect();
+        Some(format!(
+            "{reader:?}, moments {at} and {later}: a sum is determined: {sum:?}\n{:?}\n{:?}",
+            names[0], names[1]
+        ))
+    })
+}
+
+#[test]
+fn two_publications_determine_no_sum_of_few() {
+    none_fails(seeds(200), History::random, |_, history| {
+        attack(history, &take_over(history))
+    });
+    let published = seeds(200).map(|seed| take_over(&History::random(seed)));
+    let (mut publications, mut moved) = (0, 0);
+    for published in published {
+        publications += published.len();
+        let two = published.windows(2);
+        moved += two.filter(|two| two[0].1 != two[1].1).count();
+    }
+    let histories = seeds(200).count();
+    println!("{histories} histories: {publications} publications, {moved} with another pattern");
+    assert!(publications > histories && moved > 0);
+}
+
+#[test]
+fn deciding_anew_determines_some() {
+    let found = (0..60).filter(|seed| {
+        let history = History::random(*seed);
+        attack(&history, &decide_anew(&history)).is_some()
+    });
+    assert!(found.count() > 0);
+}
+
+/// A month of a larger brand.
+fn month(seed: u64, people: u64) -> World {
+    let rng = &mut StdRng::seed_from_u64(seed);
+    let mut world = World::random(seed);
+    (world.k, world.days, world.stores) = (10, 30, 3);
+    world.purchases.clear();
+    for who in 0..people {
+        let touches = rng.random_range(0..=3_usize);
+        let touches = (0..touches).map(|_| {
+            let of = world.channels.len();
+            rng.random_range(0..of).min(rng.random_range(0..of))
+        });
+        let path = Path::Touches(touches.collect());
+        world.purchases.push(Purchase {
+            who,
+            is_vouched: true,
+            day: rng.random_range(0..30),
+            store: rng.random_range(0..3),
+            value: 4 * rng.random_range(1..500),
+            path,
+            gap: rng.random_range(0..100),
+        });
+    }
+    world
+}
+
+/// The share of the value under `linear` that is published by channel, in thousandths.
+fn share_by_channel(world: &World, pattern: &Pattern) -> i128 {
+    let (rule, table) = (world.rule(), world.table());
+    let published = rule.tell(pattern, &table);
+    let linear = published.credits.iter();
+    let linear = linear.filter(|((model, _), _)| *model == Model::Linear);
+    let by_channel = linear.filter(|((_, cell), _)| matches!(cell, CellName::Channel(_)));
+    let by_channel: i128 = by_channel.map(|(_, [_, value])| value).sum();
+    let all: i128 = table.sales.iter().map(|sale| sale.value).sum();
+    1_000 * by_channel / all
+}
+
+#[test]
+fn a_month_published_by_days_ends_as_one_published_at_once() {
+    for (seed, people) in (0..4).zip([600, 1_200, 1_800, 2_400]) {
+        let world = month(seed, people);
+        let until = |day| {
+            let mut world = world.clone();
+            world.purchases.retain(|purchase| purchase.day <= day);
+            world.table()
+        };
+        let published = take_over_tables(&world, (0..30).map(until).collect());
+        let (at, pattern) = published.last().expect("a publication");
+        assert_eq!(*at, 29, "seed {seed}: the last day is published");
+        let by_days = share_by_channel(&world, pattern);
+        let at_once = share_by_channel(&world, &world.rule().decide(&world.table()));
+        println!("seed {seed}: {by_days} ‰ by days, {at_once} ‰ at once");
+        assert!(
+            (at_once - by_days).abs() <= 30,
+            "seed {seed}: {by_days} {at_once}"
+        );
+    }
+}
