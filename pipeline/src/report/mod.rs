@@ -5,6 +5,7 @@ pub mod counts;
 pub mod health;
 pub mod metrics;
 pub mod published_cells;
+pub mod released_share;
 pub mod summary;
 pub mod table;
 pub mod tally;

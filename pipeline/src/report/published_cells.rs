@@ -1,25 +1,29 @@
 //! The published cells of this process, for metrics, page and summaries.
 //!
 //! They contain only what the release gate has released, and a closed cell is
-//! removed at once, so that a reader may show all of them. Cells are stored in
-//! partitions, one for each family, brand and day (or month): a window of days
-//! is read without the rest, in order. A clone shares its partitions with the
-//! original until they change: a long reader takes a clone and releases the
-//! lock.
+//! removed at once, so that a reader may show all of them. A cell that is not
+//! here is hidden or empty, and never 0. Cells are stored in partitions, one for
+//! each family, brand and [`Period`]: a window is read without the rest, in
+//! order. A clone shares its partitions with the original until they change: a
+//! long reader takes a clone and releases the lock.
+
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Cell, Dim, Family, NO_VALUE};
 use tributary_operators::record::Day;
+use tributary_operators::release::REST;
+
+pub use window::{Month, Period, Periods, Window};
 
 /// Dimensions and values of the cells of one family, brand and period.
 type Partition = BTreeMap<Box<[Dim]>, Box<[i128]>>;
 
 /// Partitions of one family and brand by period.
-type Partitions = BTreeMap<i32, Arc<Partition>>;
+type Partitions = BTreeMap<Period, Arc<Partition>>;
 
 /// The released cells of this process.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +60,7 @@ impl PublishedCells {
         let Some(Dim::Text(brand)) = cell.dims.first() else {
             return;
         };
-        let period = period(&cell.dims);
+        let period = Period::of(&cell.dims);
         let partitions = self.partitions.entry(cell.family).or_default();
         if cell.values.is_empty() {
             let Some(of_brand) = partitions.get_mut(&**brand) else {
@@ -124,56 +128,57 @@ impl PublishedCells {
             .collect()
     }
 
-    /// The last day of a brand with a cell of a daily or hourly family; `None`
-    /// without such a cell.
+    /// The last day of a brand with a day's or an hour's cell; `None` without such a
+    /// cell. Month cells do not count.
     pub fn last_day(&self, brand: &str) -> Option<Day> {
-        let last = |family: Family| {
-            self.partitions
-                .get(&family)?
-                .get(brand)?
-                .keys()
-                .next_back()
-                .copied()
+        let last = |family: Family| match self
+            .partitions
+            .get(&family)?
+            .get(brand)?
+            .keys()
+            .next_back()?
+        {
+            Period::Day(day) => Some(*day),
+            Period::Month(_) | Period::Always => None,
         };
-        let daily = Family::ALL.into_iter().filter(|family| family.is_daily());
-        daily.filter_map(last).max()
+        Family::ALL.into_iter().filter_map(last).max()
     }
 
-    /// Dimensions and values of the cells of a brand in a range of periods,
-    /// ascending. The period of a cell is its `day`, its `month` (as `year * 12 +
-    /// month - 1`), the local day of its `hour`, or else 0.
+    /// Dimensions and values of the cells of a brand in some periods, ascending.
+    /// A value may be [`NO_VALUE`].
     pub fn cells(
         &self,
         family: Family,
         brand: &str,
-        periods: RangeInclusive<i32>,
+        periods: Periods,
     ) -> impl Iterator<Item = (&[Dim], &[i128])> {
         let of_brand = self
             .partitions
             .get(&family)
             .and_then(|brands| brands.get(brand));
-        // A range that ends before it begins is empty; the map would not take it.
-        let of_brand = of_brand.filter(|_| periods.start() <= periods.end());
-        let partitions = of_brand
-            .into_iter()
-            .flat_map(move |partitions| partitions.range(periods.clone()));
+        let partitions = of_brand.into_iter().flat_map(move |partitions| {
+            periods
+                .ranges()
+                .flat_map(move |range| partitions.range(range))
+        });
         partitions
             .flat_map(|(_, partition)| partition.iter())
             .map(|(dims, values)| (&**dims, &**values))
     }
 
-    /// Sums of the cells of a brand in a range of periods, by some of their
+    /// Sums of the cells of a brand in some periods, by some of their
     /// dimensions: from the named dimensions, in the order of `by`, to the sums of
     /// the family's values. A name that the family does not have reads as
     /// [`Dim::Null`].
     ///
     /// Counts of persons and of devices are distinct within a cell and not across
-    /// cells: their sum counts a person once per cell.
+    /// cells: their sum counts a person once per cell. A sum that lacks a value is
+    /// [`NO_VALUE`].
     pub fn sums(
         &self,
         family: Family,
         brand: &str,
-        periods: RangeInclusive<i32>,
+        periods: Periods,
         by: &[&str],
     ) -> BTreeMap<Vec<&Dim>, Vec<i128>> {
         let names = family.dims();
@@ -188,11 +193,17 @@ impl PublishedCells {
             let sum = sums.entry(places.iter().map(dim).collect()).or_default();
             sum.resize(values.len().max(sum.len()), 0);
             for (sum, value) in sum.iter_mut().zip(values) {
-                *sum = sum.saturating_add(*value);
+                *sum = add_known(*sum, *value);
             }
         }
         sums
     }
+}
+
+/// Whether a cell gave up this dimension: the cell is the rest of what its other
+/// dimensions name, or of its period.
+pub fn is_rest(dim: &Dim) -> bool {
+    matches!(dim, Dim::Text(word) if **word == *REST)
 }
 
 /// The shared copy of a text.
@@ -204,51 +215,12 @@ fn intern(words: &mut Arc<BTreeSet<Arc<str>>>, word: &Arc<str>) -> Arc<str> {
     word.clone()
 }
 
-/// Period of a cell; 0 for a family without one.
-fn period(dims: &[Dim]) -> i32 {
-    let found = dims.iter().find_map(|dim| match dim {
-        Dim::Day(day) => Some(*day),
-        Dim::Month(month) => Some(*month),
-        Dim::Hour(second, offset) => {
-            i32::try_from((second + i64::from(*offset)).div_euclid(86_400)).ok()
-        }
-        _ => None,
-    });
-    found.unwrap_or(0)
-}
-
-/// A rolling window of days that ends with the current day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Window {
-    /// The current day.
-    Today,
-    /// Seven days.
-    Week,
-    /// Thirty days.
-    Month,
-}
-
-impl Window {
-    /// Every window, each within the next.
-    pub const ALL: [Window; 3] = [Window::Today, Window::Week, Window::Month];
-
-    /// Name of the window in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Window::Today => "today",
-            Window::Week => "7d",
-            Window::Month => "30d",
-        }
-    }
-
-    /// Days of the window.
-    pub fn days(self, today: Day) -> RangeInclusive<Day> {
-        let before = match self {
-            Window::Today => 0,
-            Window::Week => 6,
-            Window::Month => 29,
-        };
-        today.saturating_sub(before)..=today
+/// The sum of two values; [`NO_VALUE`] if either is missing.
+fn add_known(a: i128, b: i128) -> i128 {
+    match a == NO_VALUE || b == NO_VALUE {
+        true => NO_VALUE,
+        // A sum must not reach the value that means none.
+        false => a.saturating_add(b).max(NO_VALUE + 1),
     }
 }
 

@@ -12,11 +12,7 @@ fn takings(brand: &str, store: &str, day: Day, values: &[i128]) -> Cell {
     }
 }
 
-fn by_store(
-    board: &PublishedCells,
-    brand: &str,
-    days: RangeInclusive<Day>,
-) -> Vec<(String, Vec<i128>)> {
+fn by_store(board: &PublishedCells, brand: &str, days: Periods) -> Vec<(String, Vec<i128>)> {
     let sums = board.sums(Family::StoreDay, brand, days, &["store"]);
     let name = |dims: &[&Dim]| match dims {
         [Dim::Text(word)] => word.to_string(),
@@ -42,24 +38,27 @@ fn sums_are_of_the_window_and_the_brand_alone() {
         board.apply(&takings(brand, store, day, &[1, revenue, 1]));
     }
     assert_eq!(
-        by_store(&board, "acme", Window::Today.days(100)),
+        by_store(&board, "acme", Window::Today.periods(100)),
         [
             ("s1".to_owned(), vec![1, 20, 1]),
             ("s2".to_owned(), vec![1, 7, 1])
         ]
     );
     assert_eq!(
-        by_store(&board, "acme", Window::Week.days(100))[0].1,
+        by_store(&board, "acme", Window::Week.periods(100))[0].1,
         [2, 30, 2]
     );
     assert_eq!(
-        by_store(&board, "acme", Window::Month.days(100))[0].1,
+        by_store(&board, "acme", Window::ThirtyDays.periods(100))[0].1,
         [3, 110, 3]
     );
-    assert_eq!(by_store(&board, "nobody", Window::Month.days(100)), []);
+    assert_eq!(
+        by_store(&board, "nobody", Window::ThirtyDays.periods(100)),
+        []
+    );
     #[allow(clippy::reversed_empty_ranges)]
     let nothing = 5..=4;
-    assert_eq!(by_store(&board, "acme", nothing), []);
+    assert_eq!(by_store(&board, "acme", Periods::days(nothing)), []);
     assert_eq!(board.last_day("acme"), Some(101));
     assert_eq!(board.last_day("nobody"), None);
     assert_eq!(
@@ -76,7 +75,9 @@ fn a_cell_has_its_last_value_and_goes_when_it_is_closed() {
     assert_eq!(
         (
             board.len(),
-            by_store(&board, "acme", 100..=100)[0].1.clone()
+            by_store(&board, "acme", Periods::days(100..=100))[0]
+                .1
+                .clone()
         ),
         (1, vec![2, 30, 2])
     );
@@ -112,10 +113,10 @@ fn a_clone_keeps_what_it_saw() {
     board.apply(&takings("acme", "s1", 100, &[9, 90, 9]));
     board.apply(&takings("acme", "s2", 100, &[1, 1, 1]));
     assert_eq!(
-        by_store(&seen, "acme", 100..=100),
+        by_store(&seen, "acme", Periods::days(100..=100)),
         [("s1".to_owned(), vec![1, 10, 1])]
     );
-    assert_eq!(by_store(&board, "acme", 100..=100).len(), 2);
+    assert_eq!(by_store(&board, "acme", Periods::days(100..=100)).len(), 2);
 }
 
 #[test]
@@ -132,7 +133,7 @@ fn the_order_in_which_cells_come_does_not_show() {
     let filled = |cells: &mut dyn Iterator<Item = &Cell>| {
         let mut board = PublishedCells::default();
         cells.for_each(|cell| board.apply(cell));
-        let cells = board.cells(Family::StoreDay, "acme", 0..=200);
+        let cells = board.cells(Family::StoreDay, "acme", Periods::days(0..=200));
         cells
             .map(|(dims, values)| (dims.to_vec(), values.to_vec()))
             .collect::<Vec<_>>()
@@ -172,19 +173,114 @@ fn hours_belong_to_their_local_day_and_months_to_themselves() {
     });
     let visits = |day| {
         board
-            .sums(Family::Visits, "acme", day..=day, &["store"])
+            .sums(Family::Visits, "acme", Periods::days(day..=day), &["store"])
             .len()
     };
     assert_eq!((visits(20_386), visits(20_387)), (0, 1));
     let assists = board.sums(
         Family::Assists,
         "acme",
-        month..=month,
+        Periods::months(month..=month),
         &["source", "no such dimension"],
     );
     assert_eq!(
         assists.into_iter().collect::<Vec<_>>(),
         [(vec![&text("google"), &Dim::Null], vec![4, 400])]
     );
-    assert_eq!(board.cells(Family::Identity, "acme", 0..=0).count(), 1);
+    assert_eq!(
+        board
+            .cells(Family::Identity, "acme", Periods::default())
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn days_and_months_of_a_family_stay_apart() {
+    let mut board = PublishedCells::default();
+    // As an integer, this month is the day 24309 (2036-07-22).
+    let month = 2025 * 12 + 9;
+    let rest = |day: Dim, revenue| Cell {
+        family: Family::StoreDay,
+        dims: vec![text("acme"), text("*"), day, text("EUR")],
+        values: vec![1, revenue, 1],
+    };
+    board.apply(&rest(Dim::Month(month), 7));
+    assert_eq!(board.last_day("acme"), None);
+    board.apply(&rest(Dim::Day(20_387), 5));
+    assert_eq!(board.last_day("acme"), Some(20_387));
+    let revenue_of = |board: &PublishedCells, periods| {
+        let sums = by_store(board, "acme", periods);
+        sums.iter().map(|(_, values)| values[1]).sum::<i128>()
+    };
+    let revenue = |periods| revenue_of(&board, periods);
+    assert_eq!(revenue(Periods::days(month..=month)), 0);
+    assert_eq!(revenue(Periods::days(0..=i32::MAX)), 5);
+    assert_eq!(revenue(Periods::months(0..=i32::MAX)), 7);
+    // 2025-10-26: the week does not cover October, the thirty days do.
+    assert_eq!(revenue(Window::Week.periods(20_387)), 5);
+    assert_eq!(revenue(Window::ThirtyDays.periods(20_387)), 12);
+    board.apply(&rest(Dim::Day(20_387), 6));
+    board.apply(&Cell {
+        values: Vec::new(),
+        ..rest(Dim::Month(month), 0)
+    });
+    let days = Window::ThirtyDays.periods(20_387);
+    assert_eq!(revenue_of(&board, days), 6);
+}
+
+#[test]
+fn windows_cover_whole_months_alone() {
+    let october = 2025 * 12 + 9;
+    // 2025-10-26, and the first and last days of months around it.
+    let (today, first, last) = (20_387, 20_362, 20_392);
+    assert_eq!(Window::ThisMonth.days(today), first..=today - 1);
+    assert_eq!(Window::ThisMonth.months(today), october..=october);
+    assert_eq!(Window::LastMonth.days(today), first - 30..=first - 1);
+    assert_eq!(Window::LastMonth.months(today), october - 1..=october - 1);
+    assert!(Window::ThisMonth.days(first).is_empty());
+    assert_eq!(Window::LastMonth.days(first), first - 30..=first - 1);
+    // Of the thirty days before the 30th, none is in September; before the 29th, one is.
+    for (day, months) in [
+        (last - 1, october..=october),
+        (last, october + 1..=october),
+        (last - 2, october..=october),
+        // The last day of a month of thirty days.
+        (first - 1, october - 1..=october - 1),
+    ] {
+        assert_eq!(Window::ThirtyDays.months(day), months, "{day}");
+    }
+    assert_eq!(Window::Week.months(first + 6), october..=october);
+    assert!(Window::Week.months(first + 7).is_empty());
+    assert!(Window::Today.months(today).is_empty());
+}
+
+#[test]
+fn a_sum_that_lacks_a_value_has_none() {
+    let mut board = PublishedCells::default();
+    for (campaign, effect) in [("a", 250_000), ("*", NO_VALUE)] {
+        board.apply(&Cell {
+            family: Family::MarkovMonth,
+            dims: vec![
+                text("acme"),
+                text("order"),
+                Dim::Month(24_309),
+                text("EUR"),
+                text("google"),
+                text("cpc"),
+                text(campaign),
+            ],
+            values: vec![effect, 1_000_000, 100],
+        });
+    }
+    let sums = board.sums(
+        Family::MarkovMonth,
+        "acme",
+        Periods::months(24_309..=24_309),
+        &["source"],
+    );
+    assert_eq!(
+        sums.into_values().collect::<Vec<_>>(),
+        [vec![NO_VALUE, 2_000_000, 200]]
+    );
 }

@@ -12,7 +12,6 @@
 //! (`today`, `7d`, `30d`).
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use tributary_operators::calendar;
@@ -22,7 +21,7 @@ use tributary_operators::record::Day;
 use super::money::{self, Money};
 use super::number::{Int, add};
 use super::sums::{daily, place, word};
-use crate::report::published_cells::{PublishedCells, Window};
+use crate::report::published_cells::{Periods, PublishedCells, Window};
 
 /// Number of stores with a row of their own.
 const STORES: usize = 40;
@@ -81,9 +80,11 @@ impl<'a> Model<'a> {
         let currencies = money::all(board, brand, today, &stores);
         let newest = board.last_day(brand);
         let month = calendar::month(today);
-        let identity = board.cells(Family::Identity, brand, 0..=0).next();
-        let visits = Window::ALL.map(|window| {
-            let days = window.days(today);
+        let identity = board
+            .cells(Family::Identity, brand, Periods::default())
+            .next();
+        let visits = Window::TOTALS.map(|window| {
+            let days = window.periods(today);
             (window.name(), visits(board, brand, days, &stores))
         });
         Model {
@@ -96,7 +97,7 @@ impl<'a> Model<'a> {
             visits: visits.into(),
             hours: hours(board, brand, today),
             daily_visits: daily(today, |day| {
-                let sums = board.sums(Family::Visits, brand, day..=day, &[]);
+                let sums = board.sums(Family::Visits, brand, Periods::days(day..=day), &[]);
                 let visits = sums.values().next().and_then(|sums| sums.first());
                 Int(visits.copied().unwrap_or(0))
             }),
@@ -111,7 +112,9 @@ impl<'a> Model<'a> {
 fn stores<'a>(board: &'a PublishedCells, brand: &'a str, today: Day) -> Vec<&'a str> {
     let mut busy: BTreeMap<&str, i128> = BTreeMap::new();
     for family in [Family::StoreDay, Family::Visits] {
-        for (dims, values) in board.sums(family, brand, Window::Month.days(today), &["store"]) {
+        for (dims, values) in
+            board.sums(family, brand, Window::ThirtyDays.periods(today), &["store"])
+        {
             let name = dims.first().map_or("", |dim| word(dim).unwrap_or(""));
             *busy.entry(name).or_default() += values.first().copied().unwrap_or(0);
         }
@@ -124,12 +127,7 @@ fn stores<'a>(board: &'a PublishedCells, brand: &'a str, today: Day) -> Vec<&'a 
 }
 
 /// Visits of some days, in total and by store.
-fn visits(
-    board: &PublishedCells,
-    brand: &str,
-    days: RangeInclusive<Day>,
-    stores: &[&str],
-) -> Visits {
+fn visits(board: &PublishedCells, brand: &str, days: Periods, stores: &[&str]) -> Visits {
     let mut visits = Visits::default();
     for (dims, values) in board.sums(Family::Visits, brand, days, &["store"]) {
         let (&[store], Ok(values)) = (&dims[..], <[i128; 5]>::try_from(values)) else {
@@ -144,7 +142,7 @@ fn visits(
 /// Visits and passers-by of today by local hour.
 fn hours(board: &PublishedCells, brand: &str, today: Day) -> Vec<[Int; 2]> {
     let mut hours = vec![[Int::default(); 2]; 24];
-    for (dims, values) in board.cells(Family::Visits, brand, today..=today) {
+    for (dims, values) in board.cells(Family::Visits, brand, Periods::days(today..=today)) {
         let (Some(Dim::Hour(second, offset)), [visits, passers_by, ..]) = (dims.get(2), values)
         else {
             continue;

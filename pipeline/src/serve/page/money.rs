@@ -2,7 +2,6 @@
 //! spend.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use tributary_operators::calendar;
@@ -12,7 +11,7 @@ use tributary_operators::record::Day;
 use super::number::{Int, add};
 use super::paths::Paths;
 use super::sums::{Channel, DAYS, Sums, channel, daily, place, word};
-use crate::report::published_cells::{PublishedCells, Window};
+use crate::report::published_cells::{Periods, PublishedCells, Window};
 
 /// Number of channels with a row of their own.
 const CHANNELS: usize = 40;
@@ -100,11 +99,11 @@ pub fn all<'a>(
     today: Day,
     stores: &[&str],
 ) -> Vec<Money<'a>> {
-    let days = today.saturating_sub(DAYS - 1)..=today;
+    let days = Periods::days(today.saturating_sub(DAYS - 1)..=today);
     let mut codes: BTreeMap<&str, i128> = BTreeMap::new();
     let has_money = |family: &Family| family.is_daily() && family.dims().contains(&"currency");
     for family in Family::ALL.into_iter().filter(has_money) {
-        for (dims, values) in board.sums(family, brand, days.clone(), &["currency"]) {
+        for (dims, values) in board.sums(family, brand, days, &["currency"]) {
             if let Some(code) = dims.first().copied().and_then(word) {
                 let weight = codes.entry(code).or_default();
                 // Sales decide; other currencies are only known by their credits or costs.
@@ -139,8 +138,8 @@ fn of<'a>(
         stores,
         places: places.collect(),
     };
-    let mut periods: BTreeMap<_, _> = Window::ALL
-        .map(|window| (window.name(), sums.period(window.days(today))))
+    let mut periods: BTreeMap<_, _> = Window::TOTALS
+        .map(|window| (window.name(), sums.period(window.periods(today))))
         .into();
     periods.insert("month", sums.month(today));
     Money {
@@ -172,11 +171,11 @@ fn channels<'a>(
     let mut weights: BTreeMap<Channel, i128> = BTreeMap::new();
     let by = ["currency", "source", "medium", "campaign"];
     let month = calendar::month(today);
-    let days = Window::Month.days(today);
+    let days = Window::ThirtyDays.periods(today);
     for (family, periods, value) in [
-        (Family::Attribution, days.clone(), 1),
+        (Family::Attribution, days, 1),
         (Family::SpendDay, days, 0),
-        (Family::MarkovMonth, month..=month, 2),
+        (Family::MarkovMonth, Periods::months(month..=month), 2),
     ] {
         for (dims, values) in board.sums(family, brand, periods, &by) {
             if let Some((channel, _)) = channel(&dims).filter(|(_, of)| *of == code) {
@@ -199,14 +198,14 @@ impl<'a> Sums<'a, '_> {
     /// Revenue of a family on a day.
     fn takings(&self, family: Family, day: Day) -> i128 {
         let mut sum = 0_i128;
-        self.each(family, day..=day, &[], |_, values| {
+        self.each(family, Periods::days(day..=day), &[], |_, values| {
             sum = sum.saturating_add(values.get(1).copied().unwrap_or(0));
         });
         sum
     }
 
     /// Spend by channel on some days.
-    fn spend(&self, days: RangeInclusive<Day>) -> Rows<1> {
+    fn spend(&self, days: Periods) -> Rows<1> {
         let mut spend = Rows::default();
         let by = ["source", "medium", "campaign"];
         self.each(Family::SpendDay, days, &by, |dims, values| {
@@ -218,13 +217,13 @@ impl<'a> Sums<'a, '_> {
     }
 
     /// Sums of some days.
-    fn period(&self, days: RangeInclusive<Day>) -> Period<'a> {
+    fn period(&self, days: Periods) -> Period<'a> {
         let mut period = Period {
-            spend: self.spend(days.clone()),
+            spend: self.spend(days),
             ..Period::default()
         };
         let by = ["source", "medium", "campaign", "kind", "model"];
-        self.each(Family::Attribution, days.clone(), &by, |dims, values| {
+        self.each(Family::Attribution, days, &by, |dims, values| {
             if let ([.., kind, model], &[conversions, value]) = (dims, values)
                 && let Some(model) = word(model)
             {
@@ -236,7 +235,7 @@ impl<'a> Sums<'a, '_> {
                     .add(self.at(dims), credit);
             }
         });
-        self.each(Family::OrdersDay, days.clone(), &[], |_, values| {
+        self.each(Family::OrdersDay, days, &[], |_, values| {
             if let &[orders, value, ..] = values {
                 add(&mut period.orders, [orders, value]);
             }
@@ -256,14 +255,19 @@ impl<'a> Sums<'a, '_> {
         let first = today.saturating_sub(of_month.cast_signed() - 1);
         let mut credits = Rows::default();
         let by = ["source", "medium", "campaign", "kind"];
-        self.each(Family::MarkovMonth, month..=month, &by, |dims, values| {
-            if let ([.., kind], &[_, conversions, value]) = (dims, values) {
-                credits.add(self.at(dims), credit(kind, conversions, value));
-            }
-        });
+        self.each(
+            Family::MarkovMonth,
+            Periods::months(month..=month),
+            &by,
+            |dims, values| {
+                if let ([.., kind], &[_, conversions, value]) = (dims, values) {
+                    credits.add(self.at(dims), credit(kind, conversions, value));
+                }
+            },
+        );
         Period {
             models: BTreeMap::from([(MARKOV, credits)]),
-            spend: self.spend(first..=today),
+            spend: self.spend(Periods::days(first..=today)),
             ..Period::default()
         }
     }

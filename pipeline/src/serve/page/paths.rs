@@ -11,6 +11,7 @@ use tributary_operators::record::Day;
 
 use super::number::Int;
 use super::sums::{Channel, Sums, channel};
+use crate::report::published_cells::Periods;
 
 /// Number of paths and assisting channels.
 const TOP: usize = 10;
@@ -57,40 +58,30 @@ impl<'a> Paths<'a> {
     /// The paths of the last and the current month.
     pub fn of(sums: &Sums<'a, '_>, today: Day) -> Paths<'a> {
         let month = calendar::month(today);
-        let months = month.saturating_sub(1)..=month;
+        let months = Periods::months(month.saturating_sub(1)..=month);
         let mut touches = vec![Int::default(); MOST_TOUCHES as usize];
         let mut days = vec![Int::default(); MOST_DAYS as usize + 1];
         let mut conversions = Int::default();
-        sums.each(
-            Family::PathLength,
-            months.clone(),
-            &["touches"],
-            |dims, values| {
-                if let ([_, Dim::Count(n)], &[more]) = (dims, values) {
-                    conversions += more;
-                    let bar = n.saturating_sub(1).min(MOST_TOUCHES - 1);
-                    touches
-                        .get_mut(bar as usize)
-                        .into_iter()
-                        .for_each(|sum| *sum += more);
-                }
-            },
-        );
-        sums.each(
-            Family::PathDays,
-            months.clone(),
-            &["days"],
-            |dims, values| {
-                if let ([_, Dim::Count(n)], &[more]) = (dims, values) {
-                    let bar = (*n).min(MOST_DAYS);
-                    days.get_mut(bar as usize)
-                        .into_iter()
-                        .for_each(|sum| *sum += more);
-                }
-            },
-        );
+        sums.each(Family::PathLength, months, &["touches"], |dims, values| {
+            if let ([_, Dim::Count(n)], &[more]) = (dims, values) {
+                conversions += more;
+                let bar = n.saturating_sub(1).min(MOST_TOUCHES - 1);
+                touches
+                    .get_mut(bar as usize)
+                    .into_iter()
+                    .for_each(|sum| *sum += more);
+            }
+        });
+        sums.each(Family::PathDays, months, &["days"], |dims, values| {
+            if let ([_, Dim::Count(n)], &[more]) = (dims, values) {
+                let bar = (*n).min(MOST_DAYS);
+                days.get_mut(bar as usize)
+                    .into_iter()
+                    .for_each(|sum| *sum += more);
+            }
+        });
         let mut top = BTreeSet::new();
-        sums.each(Family::Paths, months.clone(), &["path"], |dims, values| {
+        sums.each(Family::Paths, months, &["path"], |dims, values| {
             if let (&[_, Dim::Path(steps)], &[conversions, value]) = (dims, values) {
                 top.insert((-conversions, -value, steps));
             }

@@ -1,12 +1,11 @@
 //! Sums of one brand in one currency, and the rows of stores and channels.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::record::Day;
 
-use crate::report::published_cells::PublishedCells;
+use crate::report::published_cells::{Periods, PublishedCells};
 
 /// Row of everything without a row of its own.
 pub const REST: i32 = -1;
@@ -37,7 +36,7 @@ impl<'a> Sums<'a, '_> {
     pub(super) fn each(
         &self,
         family: Family,
-        periods: RangeInclusive<i32>,
+        periods: Periods,
         by: &[&str],
         mut take: impl FnMut(&[&'a Dim], &[i128]),
     ) {
