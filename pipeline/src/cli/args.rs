@@ -124,6 +124,9 @@ pub struct Demo {
     /// Keep serving the numbers of the summary instead of continuing the simulation
     #[arg(long)]
     pub still: bool,
+    /// Show every number (release.k = 1) instead of only those that a gate of 20 people releases
+    #[arg(long)]
+    pub show_all: bool,
 }
 
 /// `tributary run`.

@@ -37,6 +37,9 @@ const DAY: i64 = 24 * HOUR;
 /// Duration of a simulated hour on the live page.
 const PACE: Duration = Duration::from_secs(1);
 
+/// Number of people behind each number: a gate as a brand of this size has it.
+const K: u64 = 20;
+
 /// Secret of a brand whose customers do not exist.
 const SECRET: &str = "nobody in this world exists, so that its key need not be one";
 
@@ -52,13 +55,13 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
         seed: args.seed,
         events: args.events.map(|events| events.saturating_mul(times)),
         days: Some(args.days.saturating_mul(times as u32)),
-        // Sensors hear far more than tills ring up, and nobody real can be shown.
+        // Sensors count far more devices than tills count sales.
         mix: Mix {
             pings: 64,
             web: 35,
             transactions: 1,
         },
-        k: 1,
+        k: if args.show_all { 1 } else { K },
         consent: true,
         ..Options::demo()
     };
@@ -193,10 +196,12 @@ impl Show<'_> {
     /// Prints the summary, and serves the live page.
     fn open(&mut self, cells: &[Cell], tally: &Tally) {
         self.bar.finish_and_clear();
-        let summary = Summary::of(cells);
+        let summary = Summary::of(cells, self.config.release.k > 1);
         let printed = match self.args.json {
             true => terminal::print_line(format_args!("{:#}", summary.json())),
-            false => terminal::print(summary.text() + &account(tally, self.started.elapsed())),
+            false => terminal::print(
+                summary.text() + &account(tally, self.started.elapsed(), self.config.release.k),
+            ),
         };
         if let Err(error) = printed {
             self.failed = Some(error);
@@ -245,15 +250,22 @@ impl Stage {
 }
 
 /// Counts of the simulation, as text.
-fn account(tally: &Tally, took: Duration) -> String {
+fn account(tally: &Tally, took: Duration, k: u64) -> String {
     let counts = tally.counts();
     let events: u64 = counts.accepted.values().sum();
     let refused: u64 = tally.dead_by_reason().values().sum();
     let thousands = |n: u64| crate::report::table::thousands(n.into());
+    let gate = match k {
+        1 => "Every number is shown (release.k = 1), because nobody here is real. Without --show-all the demo has the\n\
+              gate of a real brand.\n"
+            .to_owned(),
+        k => format!(
+            "A number is released only if at least {k} people contribute to it (release.k), as for a real brand; a blank\n\
+             is hidden for privacy. All people here are simulated: tributary demo --show-all shows every number.\n"
+        ),
+    };
     format!(
-        "{} events in {:.1} s: {} duplicates, {} corrections, {} rejected with a reason.\n\
-         All people here are simulated, so every number is shown. For a real brand, a number is released only\n\
-         if at least 50 people contribute to it (release.k).\n",
+        "{} events in {:.1} s: {} duplicates, {} corrections, {} rejected with a reason.\n{gate}",
         thousands(events),
         took.as_secs_f64(),
         thousands(counts.stages.duplicates),
@@ -296,6 +308,7 @@ fn serve(config: &Config, state: HttpState, says: Option<bool>) -> anyhow::Resul
                  \n\
                  Next:\n  \
                  tributary demo --seed 7                 a different simulation\n  \
+                 tributary demo --show-all               every number, without the release gate\n  \
                  make build                              build the load tester too: target/release/loadtest --help\n  \
                  tributary replay --help                 replay your own data (NDJSON or CSV)\n  \
                  tributary keys new acme.secret          generate a secret for your brand\n  \

@@ -11,6 +11,7 @@ fn the_summary_adds_up() {
             "demo",
             "--once",
             "--json",
+            "--show-all",
             "--events",
             "20000",
             "--workers",
@@ -32,9 +33,16 @@ fn the_summary_adds_up() {
     let online = summary["online"]["revenue_minor"].as_i64().expect("money");
     assert!(tills > 0 && online > 0);
     // The table shows the largest channels; with those the credits never exceed what came in.
-    let linear = sum(&summary["channels"], &|c| {
-        c["value_minor"]["linear"].as_i64().unwrap_or(0)
-    });
+    let linear: i64 = summary["months"]
+        .as_array()
+        .expect("months")
+        .iter()
+        .map(|month| {
+            sum(&month["channels"], &|c| {
+                c["value_minor"]["linear"].as_i64().unwrap_or(0)
+            })
+        })
+        .sum();
     assert!(
         linear > 0 && linear <= tills + online,
         "{linear} of {}",
@@ -50,13 +58,16 @@ fn the_summary_adds_up() {
 #[test]
 fn the_text_is_for_people() {
     let mut command = tributary();
-    command.args(["demo", "--once", "--events", "5000", "--days", "7"]);
+    command.args(["demo", "--once", "--events", "20000", "--days", "14"]);
     let text = String::from_utf8(succeed(&mut command).stdout).expect("text");
     for line in [
         "Revenue by channel",
         "under each attribution model",
         "Store visits and in-store revenue",
         "persons through",
+        "of what channels brought: the rest is hidden for privacy.",
+        "at least 20 people contribute",
+        "tributary demo --show-all shows every number",
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }
@@ -64,4 +75,23 @@ fn the_text_is_for_people() {
         text.lines().all(|line| line.chars().count() <= 104),
         "lines fit a terminal"
     );
+}
+
+#[test]
+fn the_gate_can_be_opened() {
+    let mut command = tributary();
+    command.args([
+        "demo",
+        "--once",
+        "--show-all",
+        "--events",
+        "5000",
+        "--days",
+        "7",
+    ]);
+    let text = String::from_utf8(succeed(&mut command).stdout).expect("text");
+    for line in [", all of it.", "Every number is shown (release.k = 1)"] {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+    assert!(!text.contains("hidden for privacy"), "{text}");
 }

@@ -37,6 +37,7 @@ mod outputs_overwrite_nothing;
 mod page_browser;
 mod page_demo;
 mod page_events;
+mod page_hidden;
 mod page_live;
 mod page_states;
 mod public_data;

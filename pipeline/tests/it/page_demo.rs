@@ -76,9 +76,10 @@ fn the_page_of_the_demo() {
     let events = std::env::var("TRIBUTARY_DEMO_EVENTS").unwrap_or("20000".to_owned());
     let arguments = ["--events", &events];
     let mut summary = tributary();
-    summary.args(["demo", "--once", "--json"]).args(arguments);
+    summary.args(["demo", "--once", "--json", "--show-all"]);
+    summary.args(arguments);
     let summary: Value = serde_json::from_slice(&succeed(&mut summary).stdout).unwrap();
-    let (_demo, address) = demo(&[&arguments[..], &["--still"]].concat());
+    let (_demo, address) = demo(&[&arguments[..], &["--still", "--show-all"]].concat());
 
     browser.look(1280, 900, "light");
     browser.open(&format!("http://{address}/"));
@@ -119,11 +120,28 @@ fn the_page_of_the_demo() {
     assert!(browser.text("#glance").contains(&text), "{text}");
 
     browser.until("(document.querySelector('#more').click(), document.querySelector('#more').ariaExpanded === 'true')");
-    let channels = summary["channels"].as_array().unwrap();
+    let months = summary["months"].as_array().unwrap();
+    let busiest = |month: &&Value| month["revenue_of_channels_minor"].as_i64();
+    let month = months.iter().max_by_key(busiest).unwrap();
+    let shown = browser.text("#day");
+    // The current day is written in the brand's line: "Acme, Saturday, November 1, 2025, simulated".
+    let is_this_month = shown.contains(match &month["month"].as_str().unwrap()[5..] {
+        "10" => "October",
+        _ => "November",
+    });
+    let window = if is_this_month { "month" } else { "last_month" };
+    choose(&mut browser, "month", window);
+    browser.until(
+        "document.querySelector('#more').hidden || (document.querySelector('#more').ariaExpanded === 'true' \
+         || document.querySelector('#more').click(), document.querySelector('#more').ariaExpanded === 'true')",
+    );
+    let channels = month["channels"].as_array().unwrap();
+    assert!(channels.len() > 4);
     let mut totals = BTreeSet::new();
     for model in MODELS {
         choose(&mut browser, "model", model);
         totals.insert(raw(&mut browser, "value:all"));
+        assert!(browser.text("#coverage").ends_with(", all of it."));
         for channel in channels {
             let name = channel["channel"].as_str().unwrap();
             if name.starts_with("unattributed") {
@@ -213,7 +231,7 @@ fn the_numbers_of_the_demo_go_on() {
     let Some(mut browser) = Browser::start_or_skip() else {
         return;
     };
-    let (_demo, address) = demo(&["--events", "20000"]);
+    let (_demo, address) = demo(&["--events", "20000", "--show-all"]);
     browser.look(1280, 900, "light");
     browser.open(&format!("http://{address}/#window=30d"));
     browser.until("document.querySelector('[data-key=shops]') !== null");

@@ -16,8 +16,8 @@ pub struct CellLine {
     pub name: String,
     /// Dimensions by name.
     pub cell: BTreeMap<String, Value>,
-    /// Values by name.
-    pub value: BTreeMap<String, i128>,
+    /// Values by name; `None` where the cell has no value, which is not 0.
+    pub value: BTreeMap<String, Option<i128>>,
 }
 
 impl CellLine {

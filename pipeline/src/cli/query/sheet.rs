@@ -4,12 +4,18 @@
 //! Dimensions that are the same in every row appear once, above the table. A
 //! column has a sum only if adding its values is correct: persons and devices
 //! are distinct per cell, and each model attributes the same conversions.
+//!
+//! Released cells never overlap: one that gave up names or its day is the rest of
+//! what it still names, and says so (`all stores`, `other campaigns`, `month
+//! 2025-10`). A table with such cells ends with the share of what is added up
+//! that stands under names of its own.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tributary_operators::cell::{Dimension, Family, Form, Unit};
+use tributary_operators::release::REST;
 
 use super::cell_line::CellLine;
 use crate::report::table::{
@@ -31,7 +37,7 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     let titles = values().map(|(name, unit)| (title(name, *unit), Align::Right));
     let mut table = Table::new(&headers.chain(titles).collect::<Vec<_>>());
     for row in &rows {
-        let dims = columns.iter().map(|dim| shown(row.dim(dim.name())));
+        let dims = columns.iter().map(|dim| shown(row, *dim));
         table.row(dims.chain(values().map(|(name, unit)| value(row, name, *unit))));
     }
     let summed = values().map(|(name, unit)| sum(family, &rows, name, *unit));
@@ -46,9 +52,14 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     let parts = std::iter::once(cells).chain(shared.iter().map(|dim| {
         let text = rows
             .first()
-            .map_or(ABSENT.to_owned(), |row| shown(row.dim(dim.name())));
+            .map_or(ABSENT.to_owned(), |row| shown(row, *dim));
+        let is_rest = rows
+            .first()
+            .is_some_and(|row| is_rest(row.dim(dim.name())) || text.starts_with(MONTH));
         let dim = dim.name();
-        if text == ABSENT {
+        if is_rest {
+            harmless(&text)
+        } else if text == ABSENT {
             format!("no {dim}")
         } else {
             format!("{dim} {}", harmless(&text))
@@ -56,7 +67,8 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     }));
     let parts: Vec<String> = parts.collect();
     let title = format!("{} of {brand}: {}", family.name(), parts.join(", "));
-    Some(format!("{}\n\n{table}", wrapped(&title)))
+    let covered = coverage(family, &rows).unwrap_or_default();
+    Some(format!("{}\n\n{table}{covered}", wrapped(&title)))
 }
 
 /// A dimension as text, as `--where` compares it: a path is `source/medium →
@@ -87,12 +99,82 @@ pub fn path<'a>(channels: impl IntoIterator<Item = Vec<Option<&'a str>>>) -> Str
     channels.collect::<Vec<_>>().join(" → ")
 }
 
+/// Start of a month where a family has days.
+const MONTH: &str = "month ";
+
+/// Whether a cell gave up this dimension.
+fn is_rest(value: &Value) -> bool {
+    value.as_str() == Some(REST)
+}
+
+/// Whether a cell is the rest of what its name covers: it gave up a dimension
+/// that other cells of its family have. The store of credits does not count:
+/// credits by month are those of all stores.
+fn is_rest_cell(family: Family, row: &CellLine) -> bool {
+    let names = row.cell.iter().any(|(name, value)| {
+        is_rest(value) && (family != Family::Attribution || name != Dimension::Store.name())
+    });
+    names || family.row().is_total && is_month(row.dim(Dimension::Day.name()))
+}
+
+/// Whether a day is a month: `2025-10`.
+fn is_month(value: &Value) -> bool {
+    value
+        .as_str()
+        .is_some_and(|text| text.len() == "2025-10".len())
+}
+
 /// A dimension in a table.
-fn shown(value: &Value) -> String {
+fn shown(row: &CellLine, dim: Dimension) -> String {
+    let value = row.dim(dim.name());
+    let above = match dim {
+        Dimension::Medium => Some(Dimension::Source),
+        Dimension::Campaign => Some(Dimension::Medium),
+        _ => None,
+    };
     match value {
         Value::Null => ABSENT.to_owned(),
-        other => plain(other),
+        // The name above says already that the cell is the rest.
+        _ if is_rest(value) && above.is_some_and(|above| is_rest(row.dim(above.name()))) => {
+            ABSENT.to_owned()
+        }
+        _ if is_rest(value) => match dim {
+            Dimension::Store => "all stores".to_owned(),
+            Dimension::Campaign => "other campaigns".to_owned(),
+            Dimension::Medium => "other media".to_owned(),
+            _ => "rest of the month".to_owned(),
+        },
+        value if dim == Dimension::Day && is_month(value) => format!("{MONTH}{}", plain(value)),
+        value => plain(value),
     }
+}
+
+/// The share of the money, or else of the first number that adds up, in cells
+/// that are not the rest of several; `None` if all are, or if nothing adds up.
+fn coverage(family: Family, rows: &[&CellLine]) -> Option<String> {
+    if !rows.iter().any(|row| is_rest_cell(family, row)) {
+        return None;
+    }
+    let mut values: Vec<_> = family.values().iter().zip(family.row().units).collect();
+    values.sort_by_key(|(_, unit)| **unit != Unit::Minor);
+    let added = |(name, unit): &(&&str, &Unit)| !sum(family, rows, name, **unit).is_empty();
+    let (name, unit) = values.into_iter().find(added)?;
+    let size = |row: &&CellLine| {
+        row.value
+            .get(*name)
+            .copied()
+            .flatten()
+            .unwrap_or(0)
+            .saturating_abs()
+    };
+    let all: i128 = rows.iter().map(size).fold(0, i128::saturating_add);
+    let own = rows.iter().filter(|row| !is_rest_cell(family, row));
+    let own: i128 = own.map(size).fold(0, i128::saturating_add);
+    let share = own.saturating_mul(100).checked_div(all)?;
+    Some(format!(
+        "{share} % of the {} is under names of its own; the rest is released together, for privacy.\n",
+        title(name, *unit)
+    ))
 }
 
 /// Dimensions with a column, and those that all rows share. A single row shares
@@ -126,8 +208,8 @@ fn sort(family: Family, rows: &mut [&CellLine]) {
             let value = row.dim(dim.name());
             (value.as_u64(), plain(value))
         });
-        let size = size.and_then(|name| row.value.get(name));
-        (dims.collect::<Vec<_>>(), Reverse(size.copied()))
+        let size = size.and_then(|name| row.value.get(name).copied().flatten());
+        (dims.collect::<Vec<_>>(), Reverse(size))
     };
     // The sort is stable: equal ones stay in the order of the lines.
     rows.sort_by_cached_key(|row| key(row));
@@ -149,10 +231,10 @@ fn title(name: &str, unit: Unit) -> String {
 
 /// A value of a row, as text.
 fn value(row: &CellLine, name: &str, unit: Unit) -> String {
-    let Some(number) = row.value.get(name) else {
+    let Some(number) = row.value.get(name).copied().flatten() else {
         return String::new();
     };
-    written(*number, unit, row.dim("currency").as_str())
+    written(number, unit, row.dim("currency").as_str())
 }
 
 /// A value for people.
@@ -190,8 +272,8 @@ fn sum(family: Family, rows: &[&CellLine], name: &str, unit: Unit) -> String {
     }
     let sum = rows
         .iter()
-        .filter_map(|row| row.value.get(name))
-        .try_fold(0_i128, |sum, number| sum.checked_add(*number));
+        .filter_map(|row| row.value.get(name).copied().flatten())
+        .try_fold(0_i128, i128::checked_add);
     let code = currencies.first().map(String::as_str);
     sum.map_or(String::new(), |sum| written(sum, unit, code))
 }
@@ -293,5 +375,51 @@ google         1.01       0.99
             rows[0].contains("c/–/x → direct/none") && rows[1].contains("b/–/x"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn month_cells_say_what_they_are_the_rest_of_and_which_share_has_names() {
+        let line = |source: &str, medium: &str, campaign: &str, minor: i64| {
+            attribution("linear", source, "EUR", 1_000_000, minor)
+                .replace("\"medium\":\"cpc\"", &format!("\"medium\":\"{medium}\""))
+                .replace("\"campaign\":null", &format!("\"campaign\":\"{campaign}\""))
+                .replace("\"store\":null", "\"store\":\"*\"")
+                .replace("\"kind\":\"order\"", "\"kind\":\"transaction\"")
+                .replace("2025-10-26", "2025-10")
+        };
+        let cells = read(
+            &(line("google", "cpc", "fall", 700)
+                + &line("google", "cpc", "*", 100)
+                + &line("google", "*", "*", 50)
+                + &line("*", "*", "*", 150)),
+        );
+        let expected = "\
+attribution of acme: 4 cells, model linear, kind transaction, all stores, month 2025-10, currency
+EUR
+
+source             medium       campaign         conversions  value
+─────────────────  ───────────  ───────────────  ───────────  ─────
+rest of the month  –            –                       1.00   1.50
+google             other media  –                       1.00   0.50
+google             cpc          other campaigns         1.00   1.00
+google             cpc          fall                    1.00   7.00
+─────────────────  ───────────  ───────────────  ───────────  ─────
+                                                        4.00  10.00
+70 % of the value is under names of its own; the rest is released together, for privacy.
+";
+        assert_eq!(
+            sheet("acme", Family::Attribution, &cells).unwrap(),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_value_that_a_cell_lacks_is_blank() {
+        let cells = read(
+            r#"{"cell":{"brand":"acme","campaign":"*","currency":"EUR","kind":"order","medium":"cpc","month":"2025-10","source":"google"},"family":"markov_month","value":{"conversions_millionths":1000000,"removal_effect_ppm":null,"value_minor":5}}"#,
+        );
+        let text = sheet("acme", Family::MarkovMonth, &cells).unwrap();
+        assert!(text.contains("other campaigns"), "{text}");
+        assert!(!text.contains("0.00 %") && !text.contains("-170"), "{text}");
     }
 }

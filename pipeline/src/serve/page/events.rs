@@ -134,9 +134,10 @@ async fn frame(state: &PageState, brand: &Brand) -> Option<Frame> {
     }
     let board = state.cells.lock().clone();
     let name = brand.name.clone();
+    let hides = state.page.k > 1;
     let computed = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
-        let json = model::json(&board, &name, today)?;
+        let json = model::json(&board, &name, today, hides)?;
         let frame = Frame {
             stamp: board.stamp(),
             today,

@@ -8,8 +8,12 @@
 //! Rows refer to stores and channels by index: `stores` and `channels` list the
 //! names once, in the order of their indices, and the row -1 is the rest. A
 //! currency has a [`Money`](super::money::Money) of its own, because amounts of
-//! different currencies are never added. Windows are named as in the metrics
-//! (`today`, `7d`, `30d`).
+//! different currencies are never added. Windows are named as in the metrics:
+//! totals have `today`, `7d` and `30d`; channels have `month` (to yesterday) and
+//! `last_month`.
+//!
+//! A number of which nothing is published is `null` while the release gate may
+//! hide cells (`hides`), and 0 otherwise. Names that a cell gave up are `*`.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +26,9 @@ use super::money::{self, Money};
 use super::number::{Int, add};
 use super::sums::{daily, place, word};
 use crate::report::published_cells::{Periods, PublishedCells, Window};
+
+/// Name of what is published of several stores or channels together.
+const TOGETHER: &str = "*";
 
 /// Number of stores with a row of their own.
 const STORES: usize = 40;
@@ -36,6 +43,8 @@ pub struct Model<'a> {
     today: String,
     /// The last day with a released cell.
     newest: Option<String>,
+    /// Whether the release gate may hide cells (`release.k` above 1).
+    hides: bool,
     /// Whether the brand has no cell to show.
     empty: bool,
     /// Months of path statistics: the last and the current one.
@@ -56,7 +65,7 @@ pub struct Model<'a> {
 }
 
 /// Visits of a window.
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 struct Visits {
     /// In total.
     total: [Int; 5],
@@ -69,15 +78,21 @@ struct Visits {
 /// # Errors
 ///
 /// None in practice: every value can be serialized.
-pub fn json(board: &PublishedCells, brand: &str, today: Day) -> serde_json::Result<String> {
-    serde_json::to_string(&Model::of(board, brand, today))
+pub fn json(
+    board: &PublishedCells,
+    brand: &str,
+    today: Day,
+    hides: bool,
+) -> serde_json::Result<String> {
+    serde_json::to_string(&Model::of(board, brand, today, hides))
 }
 
 impl<'a> Model<'a> {
-    /// Sums the cells of a brand.
-    pub fn of(board: &'a PublishedCells, brand: &'a str, today: Day) -> Model<'a> {
+    /// Sums the cells of a brand. `hides` is whether the release gate may hide
+    /// cells.
+    pub fn of(board: &'a PublishedCells, brand: &'a str, today: Day, hides: bool) -> Model<'a> {
         let stores = stores(board, brand, today);
-        let currencies = money::all(board, brand, today, &stores);
+        let currencies = money::all(board, brand, today, &stores, hides);
         let newest = board.last_day(brand);
         let month = calendar::month(today);
         let identity = board
@@ -85,21 +100,22 @@ impl<'a> Model<'a> {
             .next();
         let visits = Window::TOTALS.map(|window| {
             let days = window.periods(today);
-            (window.name(), visits(board, brand, days, &stores))
+            (window.name(), visits(board, brand, days, &stores, hides))
         });
         Model {
             brand,
             today: date(today),
             newest: newest.map(date),
-            empty: newest.is_none() && identity.is_none(),
+            hides,
+            empty: newest.is_none() && identity.is_none() && currencies.is_empty(),
             months: [month - 1, month].map(month_name),
             identity: identity.map(|(_, values)| values.iter().copied().map(Int).collect()),
             visits: visits.into(),
-            hours: hours(board, brand, today),
+            hours: hours(board, brand, today, hides),
             daily_visits: daily(today, |day| {
                 let sums = board.sums(Family::Visits, brand, Periods::days(day..=day), &[]);
                 let visits = sums.values().next().and_then(|sums| sums.first());
-                Int(visits.copied().unwrap_or(0))
+                visits.copied().map_or(Int::nothing(hides), Int)
             }),
             stores,
             currencies,
@@ -120,28 +136,40 @@ fn stores<'a>(board: &'a PublishedCells, brand: &'a str, today: Day) -> Vec<&'a 
         }
     }
     let mut stores: Vec<_> = busy.into_iter().collect();
-    stores.sort_by_key(|(_, busy)| -busy);
+    // What is published of several stores together always has its row.
+    stores.sort_by_key(|(name, busy)| (*name != TOGETHER, -busy));
     let mut names: Vec<&str> = stores.into_iter().map(|(n, _)| n).take(STORES).collect();
     names.sort_unstable();
     names
 }
 
 /// Visits of some days, in total and by store.
-fn visits(board: &PublishedCells, brand: &str, days: Periods, stores: &[&str]) -> Visits {
-    let mut visits = Visits::default();
+fn visits(
+    board: &PublishedCells,
+    brand: &str,
+    days: Periods,
+    stores: &[&str],
+    hides: bool,
+) -> Visits {
+    let none = [Int::nothing(hides); 5];
+    let mut visits = Visits {
+        total: none,
+        rows: BTreeMap::new(),
+    };
     for (dims, values) in board.sums(Family::Visits, brand, days, &["store"]) {
         let (&[store], Ok(values)) = (&dims[..], <[i128; 5]>::try_from(values)) else {
             continue;
         };
         add(&mut visits.total, values);
-        add(visits.rows.entry(place(stores, store)).or_default(), values);
+        let row = visits.rows.entry(place(stores, store));
+        add(row.or_insert(none), values);
     }
     visits
 }
 
 /// Visits and passers-by of today by local hour.
-fn hours(board: &PublishedCells, brand: &str, today: Day) -> Vec<[Int; 2]> {
-    let mut hours = vec![[Int::default(); 2]; 24];
+fn hours(board: &PublishedCells, brand: &str, today: Day, hides: bool) -> Vec<[Int; 2]> {
+    let mut hours = vec![[Int::nothing(hides); 2]; 24];
     for (dims, values) in board.cells(Family::Visits, brand, Periods::days(today..=today)) {
         let (Some(Dim::Hour(second, offset)), [visits, passers_by, ..]) = (dims.get(2), values)
         else {

@@ -1,6 +1,7 @@
 //! Integers for a browser.
 
 use serde::{Serialize, Serializer};
+use tributary_operators::cell::NO_VALUE;
 
 /// The greatest integer that a browser represents exactly:
 /// `Number.MAX_SAFE_INTEGER` of ECMAScript.
@@ -8,13 +9,31 @@ const EXACT: i128 = (1 << 53) - 1;
 
 /// An integer in JSON: a number if a browser reads it exactly, otherwise its
 /// digits as a string. Sums saturate.
+///
+/// [`Int::HIDDEN`] is the sum of nothing that is published. It is `null` in
+/// JSON, so that a hidden number never reads as 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Int(pub i128);
 
+impl Int {
+    /// A number that is not published.
+    pub const HIDDEN: Int = Int(NO_VALUE);
+
+    /// The sum of no cells: hidden if the release gate may hide some.
+    pub fn nothing(hides: bool) -> Int {
+        if hides { Int::HIDDEN } else { Int(0) }
+    }
+}
+
 impl Serialize for Int {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if *self == Int::HIDDEN {
+            return serializer.serialize_none();
+        }
         match i64::try_from(self.0) {
-            Ok(exact) if self.0.abs() <= EXACT => serializer.serialize_i64(exact),
+            Ok(exact) if self.0.unsigned_abs() <= EXACT.unsigned_abs() => {
+                serializer.serialize_i64(exact)
+            }
             _ => serializer.collect_str(&self.0),
         }
     }
@@ -22,7 +41,11 @@ impl Serialize for Int {
 
 impl std::ops::AddAssign<i128> for Int {
     fn add_assign(&mut self, more: i128) {
-        self.0 = self.0.saturating_add(more);
+        self.0 = match *self {
+            _ if more == NO_VALUE => self.0,
+            Int::HIDDEN => more,
+            Int(sum) => sum.saturating_add(more).max(NO_VALUE + 1),
+        };
     }
 }
 
@@ -44,5 +67,17 @@ mod tests {
         assert_eq!(json(EXACT), "9007199254740991");
         assert_eq!(json(EXACT + 1), "\"9007199254740992\"");
         assert_eq!(json(-EXACT - 1), "\"-9007199254740992\"");
+        assert_eq!(json(NO_VALUE), "null");
+    }
+
+    #[test]
+    fn a_sum_is_hidden_until_something_is_published() {
+        let mut sums = [Int::nothing(true), Int::nothing(false)];
+        assert_eq!(sums, [Int::HIDDEN, Int(0)]);
+        add(&mut sums, [NO_VALUE, NO_VALUE]);
+        assert_eq!(sums, [Int::HIDDEN, Int(0)]);
+        add(&mut sums, [0, 3]);
+        add(&mut sums, [2, 3]);
+        assert_eq!(sums, [Int(2), Int(6)]);
     }
 }

@@ -11,18 +11,20 @@
     position: ["Position-based", "The first and last touchpoints get the largest shares; those in between share the rest."],
     time_decay: ["Time decay", "The closer a touchpoint is to the sale, the larger its share."],
     shapley: ["Shapley", "Every channel on the path gets an equal share, no matter how often it appears."],
-    markov: ["Markov", "Credit follows what would be lost without the channel. Computed by calendar month: month to date."],
+    markov: ["Markov", "Credit follows what would be lost without the channel. Computed by calendar month."],
   };
   const STEPS = {
     hold: "measuring online activity", credit: "crediting campaigns", join: "joining online and in-store", link: "linking devices",
     position: "precise location", share: "sharing with partners",
   };
   const WINDOWS = { today: "today", "7d": "in the last 7 days", "30d": "in the last 30 days" };
+  const MONTHS = { month: "this month, to yesterday", last_month: "last month" };
+  const HIDDEN = "hidden for privacy";
 
   const $ = (id) => document.getElementById(id);
   const languages = navigator.languages;
-  const choice = { brand: "", currency: "", window: "today", model: "linear" };
-  let model, status, source, lastEvent = 0, connectedAt = 0, wait, expanded = false, userChose = false, announced = "", values = new Map(), seen = new Map();
+  const choice = { brand: "", currency: "", window: "today", month: "month", model: "linear" };
+  let model, status, source, lastEvent = 0, connectedAt = 0, wait, expanded = false, userChose = false, choseMonth = false, announced = "", values = new Map(), seen = new Map();
 
   // External text is only ever inserted as text nodes.
   const h = (name, props, ...children) => {
@@ -56,6 +58,7 @@
     const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
     return format("$" + code, { style: "currency", currency: code, ...digits }).format(scaled(minor, decimals));
   };
+  const amount = (minor) => hid(minor) ? "" : money(minor);
   const minutes = (seconds) => format("min", { style: "unit", unit: "minute", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(seconds / 60);
   // ROAS is meaningless for a spend of a few cents.
   const costly = (cost) => Number(cost) >= 10 ** currency().decimals;
@@ -64,19 +67,29 @@
     new Intl.DateTimeFormat(languages, { timeZone: "UTC", ...options }).format(new Date(text + "T00:00:00Z"));
   const clock = (ms) => new Intl.DateTimeFormat(languages, { timeStyle: "medium" }).format(ms);
   const moment = (ms) => new Intl.DateTimeFormat(languages, { dateStyle: "medium", timeStyle: "short" }).format(ms);
-  const sum = (a, b) => typeof a === "number" && typeof b === "number" ? a + b : String(BigInt(a) + BigInt(b));
+  // null is hidden: no 0, and adds nothing.
+  const hid = (n) => n === null || n === undefined;
+  const sum = (a, b) => hid(a) ? b : hid(b) ? a : typeof a === "number" && typeof b === "number" ? a + b : String(BigInt(a) + BigInt(b));
 
-  // The value credited to channels with spend.
-  const paid = (credit, spend) => Object.entries(spend.rows).reduce((value, [at, [cost]]) => {
-    const [, , online, shops] = credit?.rows[at] || [0, 0, 0, 0];
-    return Number(cost) > 0 ? sum(value, sum(online, shops)) : value;
-  }, 0);
+  // Credit and spend of channels whose whole credit is published.
+  const paid = (credit, spend) => Object.entries(spend.rows).reduce(([value, cost], [at, [paid]]) => {
+    const none = model.hides ? null : 0, [, , online, shops] = credit?.rows[at] || [none, none, none, none];
+    const isWhole = !hid(online) && !hid(shops) && (Number(at) >= 0 || !model.hides);
+    return Number(paid) > 0 && isWhole ? [sum(value, sum(online, shops)), sum(cost, paid)] : [value, cost];
+  }, [null, 0]);
   const currency = () => model.currencies.find((c) => c.code === choice.currency) || model.currencies[0];
-  const period = () => currency().periods[choice.model === "markov" ? "month" : choice.window];
+  const month = () => currency().months[choice.month];
+  const spending = (by) => by === "markov" && month().markov_spend || month().spend;
+  // Published of several channels together.
+  const together = (words) => words.includes("*") || model.hides && words.join() === "other,,";
   const name = (channel) => channel.map((word) => word ?? "–");
-  const channel = (at) => {
-    if (at < 0) return ["Other channels"];
-    const [source, medium, campaign] = currency().channels[at];
+  const channel = (at) => at < 0 ? ["Remaining channels"] : title(currency().channels[at]);
+  const title = (words) => {
+    const [source, medium, campaign] = words;
+    if (source === "*") return ["Rest of the month"];
+    if (together(words) && source === "other") return ["Channels hidden by store and day"];
+    if (medium === "*") return ["Other " + source];
+    if (campaign === "*") return ["Other campaigns of " + source + "/" + (medium ?? "–")];
     if (source === "unattributed") return [medium === "oversized" ? "Unattributed (too many identifiers)" : "Unattributed"];
     return [source, medium, campaign].filter((word) => word !== null);
   };
@@ -84,7 +97,8 @@
 
   // A number with its key. It is highlighted briefly when it changes.
   const num = (tag, key, raw, text, props) => {
-    const full = [choice.brand, choice.currency, choice.window, choice.model, key].join("|");
+    const full = [choice.brand, choice.currency, choice.window, choice.month, choice.model, key].join("|");
+    if (hid(raw)) return h(tag, { ...props, "data-key": key, title: HIDDEN }, h("span", { class: "sr" }, HIDDEN));
     const node = h(tag, { ...props, "data-key": key, "data-raw": raw }, text);
     if (values.has(full) && values.get(full) !== text) node.classList.add("moved");
     seen.set(full, text);
@@ -99,19 +113,20 @@
   const spark = (values, back, online) => {
     const most = Math.max(1, ...values.map(Number));
     return h("div", { class: online ? "spark online" : "spark", "aria-hidden": "true" }, values.map((value, at) => {
-      const piece = h("i", at >= values.length - back ? { class: "in" } : {});
-      piece.style.height = width(value, most);
+      const piece = h("i", { class: (at >= values.length - back ? "in" : "") + (hid(value) ? " hid" : "") || undefined });
+      piece.style.height = hid(value) ? "100%" : width(value, most);
       return piece;
     }));
   };
   // A bar chart that screen readers present as a list.
   const hist = (id, values, names, text) => {
     const most = Math.max(1, ...values.map(Number));
-    if (!values.some(Number)) return put(id, empty());
+    if (values.every(hid)) return put(id, nothing());
+    if (!values.some(Number) && !values.some(hid)) return put(id, empty());
     put(id, h("ol", { class: "hist" }, values.map((value, at) => {
-      const piece = h("i", { "aria-hidden": "true" });
-      piece.style.height = width(value, most);
-      return h("li", { title: text(at, value), "data-key": id + ":" + at, "data-raw": value },
+      const piece = h("i", { "aria-hidden": "true", class: hid(value) && "hid" });
+      piece.style.height = hid(value) ? "100%" : width(value, most);
+      return h("li", { title: text(at, value), "data-key": id + ":" + at, "data-raw": hid(value) ? undefined : value },
         h("span", { class: "sr" }, text(at, value)), piece, names(at) ? h("b", { "aria-hidden": "true" }, names(at)) : null);
     })));
   };
@@ -129,57 +144,72 @@
       foot ? h("tfoot", { role: "rowgroup" }, row(foot)) : null);
   };
   const empty = () => h("p", { class: "empty" }, "No released numbers yet.");
+  const nothing = () => model.hides ? h("p", { class: "empty" }, "Hidden for privacy.") : empty();
+  const some = (n, word) => hid(n) ? HIDDEN : many(n, word) + (model.hides ? " released" : "");
 
   const glance = () => {
     const now = currency().periods[choice.window], back = { today: 1, "7d": 7, "30d": 30 }[choice.window];
     const [visits, passers, dwell] = model.visits[choice.window].total;
-    const by = choice.model === "markov" ? "linear" : choice.model;
+    const by = choice.model, [credited, paidFor] = paid(month().models[by], spending(by));
     const tile = (title, big, sub, line) => h("div", { class: "tile" }, h("h3", {}, title), big, h("p", { class: "sub" }, sub), line);
     const big = (key, raw, text) => num("p", key, raw, text, { class: "big" });
-    const daily = currency().daily, spent = now.spend.total[0];
+    const daily = currency().daily, spent = now.spend;
     put("glance",
-      tile("In-store revenue", big("shops", now.tills.total[1], money(now.tills.total[1])),
-        many(now.tills.total[0], "sale"), spark(daily.map((d) => d[0]), back)),
-      tile("Online revenue", big("online", now.orders[1], money(now.orders[1])),
-        many(now.orders[0], "order"), spark(daily.map((d) => d[1]), back, true)),
-      tile("Visits", big("visits", visits, count(visits)),
-        Number(visits) ? percent(Number(visits), Number(visits) + Number(passers)) + " capture rate, " + minutes(dwell / visits) + " average dwell" : "none yet",
+      tile("In-store revenue", big("shops", now.tills.total[1], amount(now.tills.total[1])),
+        some(now.tills.total[0], "sale"), spark(daily.map((d) => d[0]), back)),
+      tile("Online revenue", big("online", now.orders[1], amount(now.orders[1])),
+        some(now.orders[0], "order"), spark(daily.map((d) => d[1]), back, true)),
+      tile("Visits", big("visits", visits, hid(visits) ? "" : count(visits)),
+        hid(visits) ? HIDDEN : Number(visits) ? percent(Number(visits), Number(visits) + Number(passers)) + " capture rate, " + minutes(dwell / visits) + " average dwell" : "none yet",
         spark(model.daily_visits, back)),
       tile("Ad spend", big("spend", spent, money(spent)),
-        costly(spent) ? "ROAS " + times(Number(paid(now.models[by], now.spend)), spent) + " (" + MODELS[by][0].toLowerCase() + ")"
+        costly(paidFor) ? "ROAS " + times(Number(credited), paidFor) + " " + MONTHS[choice.month] + " (" + MODELS[by][0].toLowerCase() + ")"
           : Number(spent) ? "" : "no spend reported"));
   };
 
   const channels = () => {
-    const now = period(), credit = now.models[choice.model];
-    setText("model-note", MODELS[choice.model][1] + " Revenue and conversions " +
-      (choice.model === "markov" ? "of " + date(model.today, { month: "long", year: "numeric" }) : WINDOWS[choice.window]) + ".");
-    const places = new Set(Object.keys(credit?.rows || {}).concat(Object.keys(now.spend.rows)));
+    const credit = month().models[choice.model], spend = spending(choice.model);
+    const day = new Date(model.today + "T00:00:00Z");
+    day.setUTCDate(1);
+    if (choice.month === "last_month") day.setUTCMonth(day.getUTCMonth() - 1);
+    setText("model-note", MODELS[choice.model][1] + " Revenue and conversions " + MONTHS[choice.month] + " (" +
+      date(day.toISOString().slice(0, 10), { month: "long", year: "numeric" }) + ").");
+    const places = new Set(Object.keys(credit?.rows || {}).concat(Object.keys(spend.rows)));
+    const none = model.hides ? null : 0;
     const rows = [...places].map(Number).map((at) => {
-      const [onlineN, shopsN, online, shops] = credit?.rows[at] || [0, 0, 0, 0];
-      const cost = now.spend.rows[at]?.[0] ?? 0;
-      const apart = at < 0 || currency().channels[at][0] === "unattributed";
-      return { at, apart, online, shops, value: sum(online, shops), n: sum(onlineN, shopsN), cost };
+      const [onlineN, shopsN, online, shops] = credit?.rows[at] || [none, none, none, none];
+      const cost = spend.rows[at]?.[0] ?? 0, words = at < 0 ? [] : currency().channels[at];
+      const untouched = words[0] === "unattributed", own = !together(words), apart = at < 0 || untouched || !own;
+      const whole = !hid(online) && !hid(shops) && own && !(model.hides && at < 0);
+      return { at, apart, untouched, own, whole, online, shops, value: sum(online, shops), n: sum(onlineN, shopsN), cost };
     }).sort((a, b) => a.apart - b.apart || b.value - a.value || b.cost - a.cost || a.at - b.at);
+    const touched = rows.filter((row) => !row.untouched && !hid(row.value)), named = touched.filter((row) => row.own);
+    const size = (list) => list.reduce((size, row) => size + Math.abs(row.value), 0);
+    const brought = named.reduce((value, row) => sum(value, row.value), null);
+    put("coverage", ...(!rows.length ? [] : !touched.length ? model.hides ? ["Revenue of channels: " + HIDDEN + "."] : [] : [
+      "Revenue of channels: ", hid(brought) ? "" : num("strong", "named", brought, money(brought)), named.length === touched.length ? ", all of it."
+        : (hid(brought) ? "" : ", ") + format("%0", { style: "percent" }).format(Math.floor(100 * size(named) / (size(touched) || 1)) / 100) +
+          " of what channels brought: the rest is hidden for privacy."]));
     $("more").hidden = rows.length <= SHOWN + 2;
-    if (!rows.length) return put("money", empty());
+    if (!rows.length) return put("money", nothing());
     const most = Math.max(1, ...rows.filter((row) => !row.apart).map((row) => Math.abs(row.value)));
     const shown = expanded || $("more").hidden ? rows : rows.filter((row, at) => at < SHOWN || row.apart);
     setText("more", expanded ? "Show top channels only" : "Show all " + count(rows.length) + " channels");
     $("more").setAttribute("aria-expanded", expanded);
-    const cells = (key, { value, n, cost, back = value }) => [
-      num("td", "value:" + key, value, money(value)),
-      num("td", "conversions:" + key, n, credits(n)),
+    const cells = (key, { value, n, cost, whole, back = value, on = cost }) => [
+      num("td", "value:" + key, value, amount(value)),
+      num("td", "conversions:" + key, n, hid(n) ? "" : credits(n)),
       num("td", "cost:" + key, cost, Number(cost) ? money(cost) : ""),
-      h("td", {}, times(Number(back), cost)),
-      h("td", {}, costly(cost) && Number(n) > 0 && back === value ? money(Math.round(cost * 1e6 / n)) : "")];
-    const [onlineN, shopsN, online, shops] = credit?.total || [0, 0, 0, 0];
-    const total = { value: sum(online, shops), n: sum(onlineN, shopsN), cost: now.spend.total[0], back: paid(credit, now.spend) };
+      h("td", {}, whole ? times(Number(back), on) : ""),
+      h("td", {}, whole && costly(cost) && Number(n) > 0 && back === value ? money(Math.round(cost * 1e6 / n)) : "")];
+    const [onlineN, shopsN, online, shops] = credit?.total || [none, none, none, none];
+    const [back, on] = paid(credit, spend);
+    const total = { value: sum(online, shops), n: sum(onlineN, shopsN), cost: spend.total[0], back, on, whole: !hid(back) };
     put("money", table("Revenue, conversions and spend by channel, " + MODELS[choice.model][0] + " model",
       ["Channel", "Revenue", "Conversions", "Spend", "ROAS", "Cost per conversion"],
       shown.map((row) => ({
         apart: row.apart,
-        head: [...label(channel(row.at)), row.apart ? null : bar([row.shops, row.online], most)],
+        head: [...label(channel(row.at)), row.apart || hid(row.value) ? null : bar([row.shops ?? 0, row.online ?? 0], most)],
         cells: cells(row.at < 0 ? "rest" : name(currency().channels[row.at]).join("/"), row),
       })), { head: "Total", cells: cells("all", total) }));
   };
@@ -188,35 +218,37 @@
     const now = currency().periods[choice.window], seen = model.visits[choice.window];
     setText("shops-note", "Revenue, visits and sales per visit " + WINDOWS[choice.window] + ".");
     const cells = (key, [sales, taken], visit) => {
-      const [visits, passers, dwell] = visit || [0, 0, 0];
+      const [visits, passers, dwell] = visit || [null, null, null];
       const any = Number(visits) > 0;
       return [
-        num("td", "taken:" + key, taken, money(taken)), num("td", "sales:" + key, sales, count(sales)),
-        num("td", "visits:" + key, visits, visit ? count(visits) : ""), h("td", {}, any ? percent(Number(visits), Number(visits) + Number(passers)) : ""),
-        h("td", {}, any ? minutes(dwell / visits) : ""), h("td", {}, any ? percent(sales, visits) : "")];
+        num("td", "taken:" + key, taken, amount(taken)), num("td", "sales:" + key, sales, hid(sales) ? "" : count(sales)),
+        visit ? num("td", "visits:" + key, visits, hid(visits) ? "" : count(visits)) : h("td"), h("td", {}, any ? percent(Number(visits), Number(visits) + Number(passers)) : ""),
+        h("td", {}, any ? minutes(dwell / visits) : ""), h("td", {}, any && !hid(sales) ? percent(sales, visits) : "")];
     };
+    const none = model.hides ? null : 0, apart = (at) => at < 0 || model.stores[at] === "*";
     const places = new Set(Object.keys(now.tills.rows).concat(Object.keys(seen.rows)));
-    const rows = [...places].map(Number).sort((a, b) => (a < 0) - (b < 0) || a - b).map((at) => {
-      const title = at < 0 ? "Other stores" : model.stores[at] || "–";
-      return { head: title, apart: at < 0, cells: cells("shop/" + title, now.tills.rows[at] || [0, 0], seen.rows[at]) };
+    const rows = [...places].map(Number).sort((a, b) => apart(a) - apart(b) || a - b).map((at) => {
+      const title = at < 0 ? "Remaining stores" : model.stores[at] === "*" ? "All stores (the rest)" : model.stores[at] || "–";
+      const visits = seen.rows[at] || model.hides && !apart(at) && [null, null, null];
+      return { head: title, apart: apart(at), cells: cells("shop/" + title, now.tills.rows[at] || [none, none], visits) };
     });
     const all = [sum(now.tills.total[0], now.orders[0]), sum(now.tills.total[1], now.orders[1])];
     rows.push({ head: "Online", cells: cells("online", now.orders) });
     put("shops", table("Stores " + WINDOWS[choice.window], ["Store", "Revenue", "Sales", "Visits", "Capture rate", "Average dwell", "Sales per visit"], rows,
       { head: "Total", cells: cells("all", all).map((cell, at) => at < 2 ? cell : h("td")) }));
     hist("hours", model.hours.map((hour) => hour[0]), (at) => at % 6 ? "" : String(at).padStart(2, "0"),
-      (at, n) => String(at).padStart(2, "0") + ":00, " + many(n, "visit"));
+      (at, n) => String(at).padStart(2, "0") + ":00, " + some(n, "visit"));
   };
 
   const paths = () => {
     const { conversions, touches, days, top, assists } = currency().paths;
     const [before, current] = model.months.map((month) => date(month + "-01", { month: "long", year: "numeric" }));
-    setText("paths-note", many(conversions, "sale") + " with at least one touchpoint, " + before + " and " + current + ".");
+    setText("paths-note", (hid(conversions) ? "Sales (" + HIDDEN + ")" : many(conversions, "sale")) + " with at least one touchpoint, " + before + " and " + current + ".");
     const last = (list, at) => at === list.length - 1;
     hist("touches", touches, (at) => last(touches, at) ? at + 1 + "+" : (at + 1) % 2 ? at + 1 : "",
-      (at, n) => at + 1 + (last(touches, at) ? " or more touchpoints, " : at ? " touchpoints, " : " touchpoint, ") + many(n, "sale"));
+      (at, n) => at + 1 + (last(touches, at) ? " or more touchpoints, " : at ? " touchpoints, " : " touchpoint, ") + some(n, "sale"));
     hist("days", days, (at) => last(days, at) ? "" : at % 5 ? "" : String(at),
-      (at, n) => at + (last(days, at) ? " or more days, " : " days, ") + many(n, "sale"));
+      (at, n) => at + (last(days, at) ? " or more days, " : " days, ") + some(n, "sale"));
     const way = ({ steps, left_out }) => {
       const parts = [], half = steps.length / 2;
       steps.forEach((step, at) => {
@@ -229,10 +261,10 @@
         at ? h("span", { class: "to" }, gap ? " → " + left_out + " more → " : " → ") : null, text, n > 1 ? " ×" + n : null]).flat();
     };
     put("top", top.length ? h("ol", { class: "list" }, top.map((path) => h("li", {}, h("span", { class: "steps" }, way(path)),
-      num("span", "path:" + JSON.stringify(path.steps), path.conversions, count(path.conversions), { class: "n" })))) : empty());
+      num("span", "path:" + JSON.stringify(path.steps), path.conversions, count(path.conversions), { class: "n" })))) : nothing());
     put("assists", assists.length ? h("ol", { class: "list" }, assists.map(([words, n, value]) => h("li", {},
-      h("span", { class: "steps" }, label(words.filter((word) => word !== null))),
-      num("span", "assist:" + name(words).join("/"), n, count(n) + " · " + money(value), { class: "n" })))) : empty());
+      h("span", { class: "steps" }, label(title(words))),
+      num("span", "assist:" + name(words).join("/"), n, count(n) + " · " + money(value), { class: "n" })))) : nothing());
   };
 
   const pipe = () => {
@@ -290,12 +322,18 @@
     const codes = model.currencies.map((c) => c.code);
     if (!codes.includes(choice.currency)) choice.currency = codes[0] || "";
     options("currency", codes, choice.currency);
+    // A month begins without numbers.
+    if (codes.length && !choseMonth) {
+      choice.month = "month";
+      if (!Object.keys(month().models).length) choice.month = "last_month";
+      check();
+    }
     setText("day", model.brand + ", " + date(model.today, { dateStyle: "full" }) + (status?.simulated ? ", simulated" : "") +
       (status?.process[1] > 1 ? ". Process " + status.process.join(" of ") + ": partial numbers" : ""));
     if (!codes.length) {
       const newest = model.newest ? "The latest released number is from " + date(model.newest, { dateStyle: "long" }) + "." : "";
-      put("glance", h("p", { class: "empty" }, "No numbers from the last 30 days have been released. " + newest));
-      return ["money", "shops", "hours", "touches", "days", "top", "assists"].forEach((id) => put(id, empty()));
+      put("glance", h("p", { class: "empty" }, "No numbers from the last two months have been released. " + newest));
+      return ["coverage", "money", "shops", "hours", "touches", "days", "top", "assists"].forEach((id) => put(id, empty()));
     }
     seen = new Map();
     glance(); channels(); shops(); paths();
@@ -349,19 +387,21 @@
   };
   const recall = () => {
     for (const [key, value] of new URLSearchParams(location.hash.slice(1)))
-      if (key in choice && (key !== "window" || value in WINDOWS) && (key !== "model" || value in MODELS)) choice[key] = value;
+      if (key in choice && (key !== "window" || value in WINDOWS) && (key !== "month" || value in MONTHS) && (key !== "model" || value in MODELS)) choice[key] = value;
     userChose = location.hash.includes("window=");
+    choseMonth = location.hash.includes("month=");
     check();
   };
   const remember = () => history.replaceState(null, "", "#" + new URLSearchParams(choice));
 
-  $("models").firstElementChild.append(...Object.entries(MODELS).map(([value, [text]]) =>
+  $("pills").append(...Object.entries(MODELS).map(([value, [text]]) =>
     h("label", {}, h("input", { type: "radio", name: "model", value }), h("span", {}, text))));
   recall();
   document.addEventListener("change", ({ target }) => {
     if (!(target.name in choice)) return;
     choice[target.name] = target.value;
     userChose = true;
+    if (target.name === "month") choseMonth = true;
     remember();
     if (target.name === "brand") { model = undefined; listen(); } else draw();
   });

@@ -10,7 +10,8 @@ use tributary_operators::cell::{Dim, Family};
 use tributary_operators::record::Day;
 
 use super::number::Int;
-use super::sums::{Channel, Sums, channel};
+use super::sums::{Sums, channel};
+use crate::report::channel_name::Channel;
 use crate::report::published_cells::Periods;
 
 /// Number of paths and assisting channels.
@@ -59,9 +60,10 @@ impl<'a> Paths<'a> {
     pub fn of(sums: &Sums<'a, '_>, today: Day) -> Paths<'a> {
         let month = calendar::month(today);
         let months = Periods::months(month.saturating_sub(1)..=month);
-        let mut touches = vec![Int::default(); MOST_TOUCHES as usize];
-        let mut days = vec![Int::default(); MOST_DAYS as usize + 1];
-        let mut conversions = Int::default();
+        let none = Int::nothing(sums.hides);
+        let mut touches = vec![none; MOST_TOUCHES as usize];
+        let mut days = vec![none; MOST_DAYS as usize + 1];
+        let mut conversions = none;
         sums.each(Family::PathLength, months, &["touches"], |dims, values| {
             if let ([_, Dim::Count(n)], &[more]) = (dims, values) {
                 conversions += more;

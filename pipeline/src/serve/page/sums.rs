@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::record::Day;
 
+use crate::report::channel_name::Channel;
 use crate::report::published_cells::{Periods, PublishedCells};
 
-/// Row of everything without a row of its own.
+/// Row of everything without a row of its own, because the page lists only so
+/// many. What the release gate publishes together has rows of its own, with
+/// `*` in the names that it gave up.
 pub const REST: i32 = -1;
 
 /// Number of days in the small charts.
 pub const DAYS: i32 = 30;
-
-/// Source, medium and campaign.
-pub(super) type Channel<'a> = [Option<&'a str>; 3];
 
 /// Access to the sums of a brand in a currency.
 pub(super) struct Sums<'a, 'b> {
@@ -28,6 +28,8 @@ pub(super) struct Sums<'a, 'b> {
     pub(super) stores: &'b [&'b str],
     /// Rows of the channels.
     pub(super) places: BTreeMap<Channel<'a>, i32>,
+    /// Whether the release gate may hide cells.
+    pub(super) hides: bool,
 }
 
 impl<'a> Sums<'a, '_> {

@@ -41,9 +41,13 @@ fn visits(store: &str, second: i64, values: [i128; 5]) -> Cell {
 }
 
 fn model(cells: &[Cell]) -> Value {
+    model_behind(false, cells)
+}
+
+fn model_behind(hides: bool, cells: &[Cell]) -> Value {
     let mut board = PublishedCells::default();
     cells.iter().for_each(|cell| board.apply(cell));
-    serde_json::from_str(&super::json(&board, "acme", TODAY).unwrap()).unwrap()
+    serde_json::from_str(&super::json(&board, "acme", TODAY, hides).unwrap()).unwrap()
 }
 
 #[test]
@@ -64,13 +68,14 @@ fn numbers_are_sums_over_the_cells_of_a_window() {
         )
     };
     let shown = model(&[
-        credit("linear", "google", "order", TODAY, 100),
-        credit("linear", "google", "transaction", TODAY, 20),
-        credit("linear", "google", "order", TODAY - 6, 3),
-        credit("linear", "google", "order", TODAY - 7, 1_000),
-        credit("linear", "bing", "order", TODAY - 29, 40_000),
-        credit("linear", "bing", "order", TODAY - 30, 77),
-        credit("first", "bing", "order", TODAY, 5),
+        credit("linear", "google", "order", TODAY, 9_000),
+        credit("linear", "google", "order", TODAY - 1, 100),
+        credit("linear", "google", "transaction", TODAY - 1, 20),
+        credit("linear", "google", "order", TODAY - 25, 3),
+        credit("linear", "google", "order", TODAY - 26, 1_000),
+        credit("linear", "bing", "order", TODAY - 55, 40_000),
+        credit("linear", "bing", "order", TODAY - 56, 77),
+        credit("first", "bing", "order", TODAY - 1, 5),
         spend(TODAY, 50),
         spend(TODAY - 1, 25),
         orders(TODAY, 2, 105),
@@ -91,26 +96,27 @@ fn numbers_are_sums_over_the_cells_of_a_window() {
         euro["channels"],
         json!([["bing", "cpc", null], ["google", "cpc", null]])
     );
-    let linear = |window: &str| euro["periods"][window]["models"]["linear"].clone();
+    let linear = |window: &str| euro["months"][window]["models"]["linear"].clone();
     let one = 1_000_000;
     assert_eq!(
-        linear("today"),
-        json!({"total": [one, one, 100, 20], "rows": {"1": [one, one, 100, 20]}})
-    );
-    assert_eq!(linear("7d")["total"], json!([2 * one, one, 103, 20]));
-    assert_eq!(
-        linear("30d")["rows"],
-        json!({"0": [one, 0, 40_000, 0], "1": [3 * one, one, 1_103, 20]})
+        linear("month"),
+        json!({"total": [2 * one, one, 103, 20], "rows": {"1": [2 * one, one, 103, 20]}})
     );
     assert_eq!(
-        euro["periods"]["today"]["models"]["first"]["total"],
+        linear("last_month")["rows"],
+        json!({"0": [one, 0, 40_000, 0], "1": [one, 0, 1_000, 0]})
+    );
+    assert_eq!(
+        euro["months"]["month"]["models"]["first"]["total"],
         json!([one, 0, 5, 0])
     );
-    assert_eq!(
-        euro["periods"]["today"]["spend"],
-        json!({"total": [50], "rows": {"1": [50]}})
-    );
-    assert_eq!(euro["periods"]["7d"]["spend"]["total"], json!([75]));
+    // Credits are to yesterday, and so is spend; those of Markov include today.
+    let month = &euro["months"]["month"];
+    assert_eq!(month["spend"], json!({"total": [25], "rows": {"1": [25]}}));
+    assert_eq!(month["markov_spend"]["total"], json!([75]));
+    assert_eq!(euro["months"]["last_month"]["markov_spend"], json!(null));
+    assert_eq!(euro["periods"]["today"]["spend"], json!(50));
+    assert_eq!(euro["periods"]["7d"]["spend"], json!(75));
     assert_eq!(euro["periods"]["30d"]["orders"], json!([3, 1_105]));
     assert_eq!(
         euro["periods"]["7d"]["tills"],
@@ -154,15 +160,15 @@ fn visits_stand_in_their_local_hour() {
 #[test]
 fn what_is_cut_is_added_up_and_totals_hold() {
     let mut cells: Vec<Cell> = (0..100)
-        .map(|n| credit("last", &format!("c{n}"), "order", TODAY, 10 + n))
+        .map(|n| credit("last", &format!("c{n}"), "order", TODAY - 1, 10 + n))
         .collect();
-    cells.push(credit("last", "unattributed", "order", TODAY, 1));
+    cells.push(credit("last", "unattributed", "order", TODAY - 1, 1));
     cells.extend((0..100).map(|n| takings(&format!("s{n:02}"), TODAY, "EUR", [n + 1, 2])));
     let shown = model(&cells);
     let euro = &shown["currencies"][0];
     assert_eq!(euro["channels"].as_array().unwrap().len(), 40);
     assert_eq!(euro["channels"][0][0], "unattributed");
-    let last = &euro["periods"]["today"]["models"]["last"];
+    let last = &euro["months"]["month"]["models"]["last"];
     let sum = |rows: &Value, at: usize| -> i64 {
         rows.as_object()
             .unwrap()
@@ -273,7 +279,107 @@ fn the_way_to_the_till_is_that_of_two_months() {
         json!([[["google", "cpc", "spring"], 5, 15]])
     );
     assert_eq!(
-        euro["periods"]["month"]["models"]["markov"],
+        euro["months"]["month"]["models"]["markov"],
         json!({"total": [0, 2_000_000, 0, 70], "rows": {"0": [0, 2_000_000, 0, 70]}})
     );
+}
+
+fn month_credit(channel: [&str; 3], kind: &str, month: i32, value: i128) -> Cell {
+    let store = if kind == "order" { "" } else { "*" };
+    let [source, medium, campaign] = channel;
+    let dims = ["linear", source, medium, campaign, kind, store].map(text);
+    let mut dims = dims.to_vec();
+    dims.extend([Dim::Month(month), text("EUR")]);
+    cell(Family::Attribution, dims, &[1_000_000, value])
+}
+
+fn spend(channel: [&str; 3], day: Day, cost: i128) -> Cell {
+    let [source, medium, campaign] = channel;
+    let mut dims = ["ads", source, medium, campaign].map(text).to_vec();
+    dims.extend([Dim::Day(day), text("EUR")]);
+    cell(Family::SpendDay, dims, &[cost, 9, 9])
+}
+
+#[test]
+fn months_are_those_of_month_cells_and_what_is_hidden_is_null() {
+    let month = calendar::month(TODAY);
+    let fall = ["google", "cpc", "fall"];
+    let shown = model_behind(
+        true,
+        &[
+            month_credit(fall, "order", month, 100),
+            month_credit(["google", "cpc", "*"], "transaction", month, 40),
+            month_credit(["bing", "cpc", ""], "order", month, 7),
+            month_credit(["bing", "cpc", ""], "transaction", month - 1, 8),
+            spend(fall, TODAY - 1, 50),
+            spend(["google", "cpc", "small"], TODAY - 1, 30),
+            spend(["mail", "", ""], TODAY - 1, 20),
+            takings("*", TODAY - 1, "EUR", [3, 700]),
+            takings("s1", TODAY - 2, "EUR", [5, 800]),
+        ],
+    );
+    let euro = &shown["currencies"][0];
+    let channels = euro["channels"].as_array().unwrap();
+    let row = |window: &str, name: Value| {
+        let at = channels
+            .iter()
+            .position(|channel| *channel == name)
+            .unwrap();
+        euro["months"][window]["models"]["linear"]["rows"][at.to_string()].clone()
+    };
+    let (one, hidden) = (1_000_000, Value::Null);
+    // In-store credit of the campaign may be in the rest of its source and medium.
+    assert_eq!(row("month", json!(fall)), json!([one, hidden, 100, hidden]));
+    let small = row("month", json!(["google", "cpc", "small"]));
+    assert_eq!(small, json!([0, hidden, 0, hidden]));
+    let rest = row("month", json!(["google", "cpc", "*"]));
+    assert_eq!(rest, json!([0, one, 0, 40]));
+    // No rest covers these, so that they are known to have none.
+    assert_eq!(
+        row("month", json!(["bing", "cpc", null])),
+        json!([one, 0, 7, 0])
+    );
+    assert_eq!(
+        row("month", json!(["mail", null, null])),
+        json!([0, 0, 0, 0])
+    );
+    assert_eq!(
+        row("last_month", json!(["bing", "cpc", null])),
+        json!([0, one, 0, 8])
+    );
+    assert_eq!(euro["months"]["month"]["spend"]["total"], json!([100]));
+    assert_eq!(euro["months"]["month"]["markov_spend"], hidden);
+
+    assert_eq!(shown["stores"], json!(["*", "s1"]));
+    let today = &euro["periods"]["today"];
+    assert_eq!(
+        today["tills"],
+        json!({"total": [hidden, hidden], "rows": {}})
+    );
+    assert_eq!(today["orders"], json!([hidden, hidden]));
+    assert_eq!(euro["periods"]["7d"]["tills"]["total"], json!([8, 1_500]));
+    let daily = euro["daily"].as_array().unwrap();
+    assert_eq!(daily[28..], [json!([700, hidden]), json!([hidden, hidden])]);
+    assert_eq!(euro["paths"]["conversions"], hidden);
+    assert_eq!(
+        shown["visits"]["today"]["total"],
+        json!([hidden, hidden, hidden, hidden, hidden])
+    );
+    assert_eq!(shown["hours"][9], json!([hidden, hidden]));
+}
+
+#[test]
+fn credits_of_a_kind_without_any_cell_are_unknown_where_it_was_sold() {
+    let month = calendar::month(TODAY);
+    let credit = month_credit(["bing", "cpc", ""], "order", month, 7);
+    let of = |cells: &[Cell]| {
+        model_behind(true, cells)["currencies"][0]["months"]["month"]["models"]["linear"]["rows"]["0"]
+            .clone()
+    };
+    assert_eq!(
+        of(std::slice::from_ref(&credit)),
+        json!([1_000_000, 0, 7, 0])
+    );
+    let sold = takings("s1", TODAY - 1, "EUR", [3, 700]);
+    assert_eq!(of(&[credit, sold]), json!([1_000_000, null, 7, null]));
 }
