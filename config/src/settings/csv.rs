@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Csv, DecimalMark, Encoding};
 use crate::value_type::choice::{DECIMAL_MARKS, ENCODINGS};
-use crate::value_type::column::{Columns, Only};
+use crate::value_type::column::{Columns, RowFilter};
 use crate::value_type::list::Many;
 use crate::value_type::number::Switch;
 use crate::value_type::scalar::{Delimiter, Text};
@@ -65,7 +65,7 @@ impl SettingsModel for Csv {
             },
             &Setting {
                 key: "only",
-                value_type: Only,
+                value_type: RowFilter,
                 default: DefaultValue::Toml("{}"),
                 unit: "",
                 meaning: "Only read rows in which each of these columns has the given value.",

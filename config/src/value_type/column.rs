@@ -275,11 +275,11 @@ fn show(column: &Column) -> Value {
 }
 
 /// The filter of rows: the exact text of each named column.
-pub(crate) struct Only;
+pub(crate) struct RowFilter;
 
 /// A table from headers to texts. The empty text is permitted: it selects rows
 /// with an empty cell.
-impl ValueType for Only {
+impl ValueType for RowFilter {
     type Out = BTreeMap<String, String>;
 
     fn kind(&self) -> String {

@@ -234,7 +234,7 @@ impl Stamps {
     fn at(&self, row: &Row) -> Option<i64> {
         let text = |place: Option<usize>| std::str::from_utf8(row.get(place?)?.as_deref()?).ok();
         if let Some(ts) = text(self.ts) {
-            return self.times.cell(ts).ok();
+            return self.times.read_cell(ts).ok();
         }
         let day = time::date(text(self.date)?)?;
         Some(self.tenant.clock.start_of_day(day))

@@ -195,7 +195,7 @@ pub fn read_timestamp(reader: &Reader<'_, '_>, times: &TimeFormat) -> FieldResul
         })?;
     let Some(text) = text else { return Ok(None) };
     let read = match reader.loose {
-        true => times.cell(&text),
+        true => times.read_cell(&text),
         false => times.text(&text),
     };
     read.map(Some).map_err(refused)

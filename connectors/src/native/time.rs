@@ -98,11 +98,11 @@ impl TimeFormat {
     ///     patterns: vec!["%d/%m/%Y %H:%M".to_owned()],
     ///     ..TimeFormat::default()
     /// };
-    /// assert_eq!(times.cell("14/11/2023 22:13"), Ok(1_699_999_980_000));
-    /// assert_eq!(times.cell("1700000000000"), Ok(1_700_000_000_000));
-    /// assert_eq!(times.cell("2023-11-14"), Ok(1_699_920_000_000));
+    /// assert_eq!(times.read_cell("14/11/2023 22:13"), Ok(1_699_999_980_000));
+    /// assert_eq!(times.read_cell("1700000000000"), Ok(1_700_000_000_000));
+    /// assert_eq!(times.read_cell("2023-11-14"), Ok(1_699_920_000_000));
     /// ```
-    pub fn cell(&self, text: &str) -> Result<i64, TimeError> {
+    pub fn read_cell(&self, text: &str) -> Result<i64, TimeError> {
         let text = text.trim();
         for pattern in &self.patterns {
             if let Some(found) = self.pattern(pattern, text) {
@@ -405,7 +405,7 @@ mod tests {
             ..TimeFormat::default()
         };
         assert_eq!(s.integer("1760000000"), Ok(1_760_000_000_000));
-        assert_eq!(s.cell(" 1760000000 "), Ok(1_760_000_000_000));
+        assert_eq!(s.read_cell(" 1760000000 "), Ok(1_760_000_000_000));
         assert_eq!(s.text("2025-10-09T08:53:20Z"), Ok(1_760_000_000_000));
         assert_eq!(s.integer("1760000000000"), Err(TimeError::TooLate));
         assert_eq!(s.integer("9223372036854775807"), Err(TimeError::TooLate));
@@ -497,15 +497,15 @@ mod tests {
             ("26/10/2025 02:30:00", "2025-10-26T02:30:00+02:00"),
             ("30/03/2025 02:30:00", "2025-03-30T03:30:00+02:00"),
         ] {
-            assert_eq!(format.cell(text), utc(moment), "{text}");
+            assert_eq!(format.read_cell(text), utc(moment), "{text}");
         }
-        assert_eq!(format.cell("31/02/2025"), Err(TimeError::Invalid));
-        assert_eq!(format.cell("01/10/1969"), Err(TimeError::TooEarly));
+        assert_eq!(format.read_cell("31/02/2025"), Err(TimeError::Invalid));
+        assert_eq!(format.read_cell("01/10/1969"), Err(TimeError::TooEarly));
         let nowhere = TimeFormat {
             zone: None,
             ..format
         };
-        assert_eq!(nowhere.cell("01/10/2025"), Err(TimeError::NoZone));
+        assert_eq!(nowhere.read_cell("01/10/2025"), Err(TimeError::NoZone));
     }
 
     #[test]

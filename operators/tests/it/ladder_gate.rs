@@ -149,7 +149,7 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
         }
     }
     assert!(
-        months > histories as usize && compared > 10 * histories as usize,
+        months > histories as usize && compared > 4 * histories as usize,
         "{months} months are published, {compared} cells compared"
     );
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tributary::report::counts::Counts;
-use tributary::report::metrics::label::{Label, OTHER, UNKNOWN};
+use tributary::report::metrics::label::{Label, OTHER, REST, UNKNOWN};
 use tributary::report::metrics::table::{Row, TABLE, Type};
 use tributary::report::metrics::{Metrics, reference};
 use tributary::report::published_cells::PublishedCells;
@@ -185,7 +185,9 @@ impl<'a> Sample<'a> {
                 Label::Currency => word == "EUR",
                 Label::Version => word == tributary::version::VERSION,
                 Label::Commit => word == tributary::version::COMMIT,
-                Label::Channel => word == OTHER || word.split('/').count() == 3,
+                Label::Channel => {
+                    [OTHER, REST].contains(&word.as_str()) || word.split('/').count() == 3
+                }
                 Label::Store | Label::Platform => !word.is_empty(),
                 closed => closed
                     .words()
@@ -275,7 +277,8 @@ fn board() -> PublishedCells {
         for (kind, place) in [("order", Dim::Null), ("transaction", store.clone())] {
             for model in Model::ALL {
                 let dims = [acme.clone(), text(model.name())];
-                let rest = [text(kind), place.clone(), day.clone(), eur.clone()];
+                // The current day is in no month.
+                let rest = [text(kind), place.clone(), Dim::Day(TODAY - 1), eur.clone()];
                 let dims = [dims.as_slice(), &channel, &rest].concat();
                 put(Family::Attribution, &dims, &[1_000_000, 2_500]);
             }
@@ -311,6 +314,9 @@ fn board() -> PublishedCells {
             eur.clone(),
         ];
         put(Family::SpendDay, &dims, &[1_200, 50, 5]);
+        let mut yesterday = dims;
+        yesterday[5] = Dim::Day(TODAY - 1);
+        put(Family::SpendDay, &yesterday, &[1_200, 50, 5]);
         let dims = [acme.clone(), store, Dim::Hour(1_761_436_800, 3600)];
         put(Family::Visits, &dims, &[7, 9, 2_000, 15, 4]);
     }

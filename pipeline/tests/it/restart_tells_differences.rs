@@ -84,7 +84,7 @@ async fn a_restart_tells_only_what_differs() {
     assert_eq!(last(&client, &broker.output_stream).await, published);
 
     // The gate is stricter, and does not wait until a change is mixed with others.
-    configure(&world, "k = 1", "k = 6\nk_delta = 1");
+    configure(&world, "k = 1", "k = 6\nk_delta = 1\nladder = \"finest\"");
     let fewer = world.replayed();
     assert!(!fewer.is_empty() && fewer.len() < expected.len());
     let worker = Worker::start(&config, &[]);

@@ -9,7 +9,6 @@ use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Body, Currency, Day, Ping, Pseudonym, Record, SaleKind, TouchKind,
 };
-use tributary_operators::settings::BrandSettings;
 
 use super::name::{self, Name, Word};
 use super::rule::Rule;
@@ -147,7 +146,7 @@ impl Contributions {
                 continue;
             }
             for model in Model::ALL {
-                let credits = match is_shared(model, brand.settings) {
+                let credits = match is_shared(model) {
                     true => &mut sales.shared,
                     false => &mut sales.single,
                 };
@@ -226,7 +225,7 @@ impl Contributions {
                     chain: name::of_channel(brand, Channel::unattributed()),
                     ..revenue.clone()
                 };
-                match is_shared(model, brand.settings) {
+                match is_shared(model) {
                     true => sales.shared.push(credit),
                     false => sales.single.push(credit),
                 }
@@ -314,13 +313,12 @@ fn who(person: Option<Person>, record: &Record) -> Contributor {
     person.map_or(alone, Contributor::Person)
 }
 
-/// Whether a model shares a conversion in a way that is the same from either end.
-pub(super) fn is_shared(model: Model, settings: &BrandSettings) -> bool {
-    let [first, _, last] = settings.position;
+/// Whether a model is decided with those that share a conversion. `position` is not: with `linear` it gives the sum of
+/// `first` and `last` of paths of up to three touchpoints.
+pub(super) fn is_shared(model: Model) -> bool {
     match model {
         Model::Linear | Model::TimeDecay | Model::Shapley => true,
-        Model::Position => first == last,
-        Model::First | Model::Last | Model::LastNonDirect => false,
+        Model::Position | Model::First | Model::Last | Model::LastNonDirect => false,
     }
 }
 

@@ -187,13 +187,13 @@ impl<'a> Releases<'a> {
 
     /// Restores the published cells of a brand from before a restart.
     pub fn restore(&mut self, id: BrandId, cells: &[Cell]) {
-        let Some(settings) = self.settings.brands.get(&id) else {
+        if !self.settings.brands.contains_key(&id) {
             return;
-        };
+        }
         let is_shared = |model: &str| {
             let mut models = Model::ALL.into_iter();
             let model = models.find(|of| of.name() == model);
-            model.is_some_and(|model| is_shared(model, settings))
+            model.is_some_and(|model| is_shared(model))
         };
         for cell in cells {
             let word = |name: &str| word(cell.dim(name));

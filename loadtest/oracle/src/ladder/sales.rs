@@ -153,6 +153,15 @@ impl Context<'_> {
             }
             !(is_named && is_safe)
         });
+        // A rest of the month without touchpoints is the same in every model, so that a reader takes it off: what joins it
+        // must be safe without it.
+        let is_nobody = |chain: &[Name]| chain.first().is_some_and(Name::is_unattributed);
+        let mut rest = chains
+            .iter()
+            .filter(|chain| ladder.place(base, chain) == Some(&Name::Month));
+        if rest.all(|chain| is_nobody(chain)) {
+            keys.retain(|chain, _| !is_nobody(chain));
+        }
         let is_union = |of: &BTreeSet<&[Name]>| {
             let shared = |chain: &[Name]| ladder.place(base, chain).cloned();
             let cells: BTreeSet<_> = of.iter().map(|chain| shared(chain)).collect();

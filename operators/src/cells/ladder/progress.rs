@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::{Dim, Family};
-use crate::cells::ladder::{CellId, Published};
+use crate::cells::ladder::published::{CellId, Published};
 use crate::engine::Diff;
 use crate::label::{Label, LabelNames};
 use crate::record::{Day, SaleKind};

@@ -7,83 +7,19 @@
 use std::sync::Arc;
 
 use crate::aggregate::MonthGroup;
-use crate::calendar::month;
-use crate::cell::{BatchKind, Cell, Dim, Family};
+use crate::cell::{BatchKind, Cell};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group_key::GroupKey;
-use crate::cells::ladder::cells::Naming;
-use crate::cells::ladder::{CellId, LadderGroup};
+use crate::cells::ladder::group::LadderGroup;
+use crate::cells::ladder::naming::Naming;
+use crate::cells::ladder::place::Candidate;
+use crate::cells::ladder::published::CellId;
 use crate::cells::state::{BatchVotes, CellUpdates, Cells};
 use crate::engine::{Diff, WakeFn};
-use crate::record::{Currency, Day, SaleKind};
+use crate::record::Day;
 use crate::release::SaleRow;
 use crate::release::weight::Rule;
-use crate::settings::{BrandSettings, Settings};
-
-/// The families of a month that the ladder publishes.
-const FAMILIES: [Family; 8] = [
-    Family::Attribution,
-    Family::StoreDay,
-    Family::OrdersDay,
-    Family::MarkovMonth,
-    Family::Paths,
-    Family::PathLength,
-    Family::PathDays,
-    Family::Assists,
-];
-
-/// A month that the next batch looks at.
-pub(in crate::cells) struct Candidate {
-    group: MonthGroup,
-    class: BatchClass,
-    /// The last finished day.
-    through: Day,
-}
-
-/// Where a restored cell belongs.
-pub(in crate::cells) enum Place {
-    /// To a month of the ladder.
-    Month(MonthGroup),
-    /// Nowhere: the ladder of its brand has no such cell.
-    Nowhere,
-    /// To the cells that are published one by one.
-    Elsewhere,
-}
-
-/// Where a restored cell belongs.
-pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
-    let name = cell.text("brand");
-    let brand = settings.brands.iter().find(|(_, of)| *of.name == *name);
-    let Some((brand, _)) = brand.filter(|(_, of)| of.has_ladder()) else {
-        return Place::Elsewhere;
-    };
-    if !FAMILIES.contains(&cell.family) {
-        return Place::Elsewhere;
-    }
-    let kind = match cell.family {
-        Family::StoreDay => Some(SaleKind::Transaction),
-        Family::OrdersDay => Some(SaleKind::Order),
-        _ => [SaleKind::Order, SaleKind::Transaction]
-            .into_iter()
-            .find(|of| of.name() == cell.text("kind")),
-    };
-    let of = cell.dim("month").or_else(|| cell.dim("day"));
-    let of = match of {
-        Some(Dim::Month(month)) => Some(*month),
-        Some(Dim::Day(day)) if cell.family != Family::Attribution => Some(month(*day)),
-        _ => None,
-    };
-    let currency = cell.text("currency").as_bytes().try_into().ok();
-    match (kind, of, currency) {
-        (Some(kind), Some(month), Some(currency)) => Place::Month(MonthGroup {
-            brand: *brand,
-            month,
-            kind,
-            currency: Currency(currency),
-        }),
-        _ => Place::Nowhere,
-    }
-}
+use crate::settings::BrandSettings;
 
 /// The release rule of a brand.
 fn rule_of(settings: &BrandSettings) -> Rule {

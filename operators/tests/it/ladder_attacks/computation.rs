@@ -304,7 +304,9 @@ fn published_cells_are_safe_and_add_up() {
             let most = people.values().max().copied().unwrap_or(0);
             let all: i128 = people.values().sum();
             assert!(people.len() as u64 >= world.k, "seed {seed}: {cell}");
-            assert!(most * 100 <= all * 80, "seed {seed}: {cell}");
+            // Revenue is published by contributors alone.
+            let is_revenue = !cell.starts_with('(');
+            assert!(is_revenue || most * 100 <= all * 80, "seed {seed}: {cell}");
         }
         let Telling { revenue, credits } = rule.tell(&pattern, &table);
         let revenue = revenue.iter().map(|(of, sums)| (format!("{of:?}"), *sums));

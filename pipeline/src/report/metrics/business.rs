@@ -1,21 +1,21 @@
-//! Business metrics: released cells, summed over rolling windows.
+//! Business metrics: released cells, summed over windows.
 //!
-//! A series that a window no longer has is 0 while a longer window still has
-//! it, so that a dashboard shows a decrease and not a gap. All sums are
-//! integers; they are capped first, and only then divided and converted.
+//! A series exists only in a window with a released cell of its labels: what is
+//! hidden is absent, and never 0. All sums are integers; they are capped first,
+//! and only then divided and converted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
-use tributary_operators::calendar;
-use tributary_operators::cell::{Dim, Family, Unit};
+use tributary_operators::cell::{Dim, Family, NO_VALUE, Unit};
 use tributary_operators::currency;
 use tributary_operators::record::Day;
 
 use super::cap::{self, Amount, Points};
-use super::label::{CONTACTS, Label};
+use super::label::{CONTACTS, Label, REST};
 use super::table::{Id, Row, TABLE, row};
-use crate::report::published_cells::{Periods, PublishedCells, Window};
+use crate::report::published_cells::{Periods, PublishedCells, Window, is_rest};
+use crate::report::released_share::{Part, is_gate_sum, names_a_channel, released_share};
 
 /// Millionths in a conversion.
 const MILLION: f64 = 1e6;
@@ -39,6 +39,7 @@ pub fn families(
             gauges.sums_of(family);
         }
         gauges.returns();
+        gauges.shares();
         for (id, points) in gauges.points {
             all.entry(id)
                 .or_default()
@@ -49,6 +50,29 @@ pub fn families(
         .map(|(id, points)| family(id, points))
         .filter(|f| !f.get_metric().is_empty())
         .collect()
+}
+
+/// Sums of a family in a window, by dimensions.
+struct Sums<'a> {
+    /// The family.
+    family: Family,
+    /// Name of the window; empty for a family without periods.
+    window: &'static str,
+    /// Names of the dimensions.
+    by: &'a [&'a str],
+    /// The dimensions.
+    dims: Vec<&'a Dim>,
+    /// The sums of the family's values.
+    values: Vec<i128>,
+}
+
+impl Sums<'_> {
+    /// A dimension by name; [`Dim::Null`] if the family does not have it.
+    fn dim(&self, name: &str) -> &Dim {
+        let at = self.by.iter().position(|by| *by == name);
+        at.and_then(|at| self.dims.get(at))
+            .map_or(&Dim::Null, |dim| *dim)
+    }
 }
 
 /// Metrics of one brand while they are computed.
@@ -64,40 +88,6 @@ struct Gauges<'a> {
 }
 
 impl<'a> Gauges<'a> {
-    /// Sums of a family in every window, by dimensions. Each window has the
-    /// dimensions of the longest one, with 0 where it has no cell.
-    fn windows(&self, family: Family, by: &[&str]) -> Vec<(&'static str, Vec<&'a Dim>, Vec<i128>)> {
-        let board = self.board;
-        let sums = |window: Window| board.sums(family, self.brand, window.periods(self.today), by);
-        let [shorter @ .., longest] = Window::TOTALS;
-        let longest_sums = sums(longest);
-        let mut found = Vec::new();
-        for window in shorter {
-            let mut own = sums(window);
-            for dims in longest_sums.keys() {
-                let values = own.remove(dims);
-                let values = values.unwrap_or_else(|| vec![0; family.values().len()]);
-                found.push((window.name(), dims.clone(), values));
-            }
-        }
-        let longest_sums = longest_sums.into_iter();
-        found.extend(longest_sums.map(|(dims, values)| (longest.name(), dims, values)));
-        found
-    }
-
-    /// Sums of a family by dimensions in its periods: the windows of days, the
-    /// current month, or everything.
-    fn periods(&self, family: Family, by: &[&str]) -> Vec<(&'static str, Vec<&'a Dim>, Vec<i128>)> {
-        if family.is_daily() {
-            return self.windows(family, by);
-        }
-        let month = calendar::month(self.today);
-        let board = self.board;
-        let sums = board.sums(family, self.brand, Periods::months(month..=month), by);
-        let sums = sums.into_iter();
-        sums.map(|(dims, values)| ("", dims, values)).collect()
-    }
-
     /// Adds the values of a family to the metrics that sum them.
     fn sums_of(&mut self, family: Family) {
         let of_row =
@@ -106,84 +96,136 @@ impl<'a> Gauges<'a> {
             .iter()
             .flat_map(of_row)
             .filter(|(_, of, _)| *of == family);
-        let rows: Vec<_> = rows.collect();
+        let rows: Vec<_> = rows.map(|(row, _, names)| (row, names)).collect();
         if rows.is_empty() {
             return;
         }
-        let labels = rows.iter().flat_map(|(row, ..)| row.labels);
+        let labels = rows.iter().flat_map(|(row, _)| row.labels);
         let by: BTreeSet<&str> = labels.flat_map(|label| label.dims()).copied().collect();
         let by: Vec<&str> = by.into_iter().collect();
-        for (window, dims, values) in self.periods(family, &by) {
-            let text = |name: &str| {
-                let at = by.iter().position(|by| *by == name);
-                at.and_then(|at| dims.get(at)).map_or("-", |dim| word(dim))
-            };
-            for (row, _, names) in &rows {
-                for (name, contact) in names.iter().zip(CONTACTS) {
-                    let at = family.values().iter().position(|value| value == name);
-                    let value = at.and_then(|at| values.get(at)).copied().unwrap_or(0);
-                    let scale = match family.unit(name) {
-                        Some(Unit::Minor) => minor(text("currency")),
-                        Some(Unit::Millionths | Unit::Ppm) => MILLION,
-                        _ => 1.0,
-                    };
-                    let labels = row.labels.iter().map(|label| match label {
-                        Label::Brand => self.brand.to_owned(),
-                        Label::Window => window.to_owned(),
-                        Label::Contact => contact.to_owned(),
-                        label => {
-                            let words = label.dims().iter().map(|name| text(name));
-                            words.collect::<Vec<_>>().join("/")
-                        }
-                    });
-                    let points = self.points.entry(row.id).or_default();
-                    cap::add(points, labels.collect(), Amount::plain(value, scale));
+        let all: BTreeSet<_> = rows.iter().flat_map(|(row, _)| windows(row)).collect();
+        for window in all {
+            let is_of = |row: &Row| windows(row).contains(&window);
+            let rows = rows.iter().filter(|(row, _)| is_of(row));
+            let rows: Vec<_> = rows.copied().collect();
+            let periods = window.map_or(Periods::default(), |window| window.periods(self.today));
+            let board = self.board;
+            for (dims, values) in board.sums(family, self.brand, periods, &by) {
+                let sums = Sums {
+                    family,
+                    window: window.map_or("", Window::name),
+                    by: &by,
+                    dims,
+                    values,
+                };
+                for (row, names) in &rows {
+                    self.add_sums(&sums, row, names);
                 }
             }
         }
     }
 
-    /// ROAS and cost per conversion. A model that credits nobody in a window has no
-    /// value there; a channel that it does not credit has a ROAS of 0.
+    /// Adds the values with these `names` to a metric. A value that the cells do not
+    /// have is left out.
+    fn add_sums(&mut self, sums: &Sums<'_>, row: &Row, names: &[&str]) {
+        let family = sums.family;
+        for (name, contact) in names.iter().zip(CONTACTS) {
+            let at = family.values().iter().position(|value| value == name);
+            let value = at.and_then(|at| sums.values.get(at)).copied();
+            let Some(value) = value.filter(|value| *value != NO_VALUE) else {
+                continue;
+            };
+            let scale = match family.unit(name) {
+                Some(Unit::Minor) => minor(word(sums.dim("currency"))),
+                Some(Unit::Millionths | Unit::Ppm) => MILLION,
+                _ => 1.0,
+            };
+            let labels = row.labels.iter().map(|label| match label {
+                Label::Brand => self.brand.to_owned(),
+                Label::Window | Label::MonthWindow | Label::AnyWindow => sums.window.to_owned(),
+                Label::Contact => contact.to_owned(),
+                Label::Channel => {
+                    let names = ["source", "medium", "campaign"].map(|name| sums.dim(name));
+                    channel(is_credit(family), names)
+                }
+                label => {
+                    let words = label.dims().iter().map(|name| word(sums.dim(name)));
+                    words.collect::<Vec<_>>().join("/")
+                }
+            });
+            let labels = labels.collect();
+            let points = self.points.entry(row.id).or_default();
+            cap::add(points, labels, Amount::plain(value, scale));
+        }
+    }
+
+    /// ROAS and cost per conversion, of channels with spend and a cell of their own
+    /// in the window: both numbers are of the same channel, days and currency.
     fn returns(&mut self) {
-        for window in Window::TOTALS {
-            let days = window.periods(self.today);
+        for window in Window::MONTHS {
+            let periods = window.periods(self.today);
+            let board = self.board;
             let by = ["source", "medium", "campaign", "currency"];
-            let costs = self.board.sums(Family::SpendDay, self.brand, days, &by);
-            let by = ["model", "source", "medium", "campaign", "currency"];
-            let credits = self.board.sums(Family::Attribution, self.brand, days, &by);
-            let models: BTreeSet<&Dim> = credits
-                .keys()
-                .filter_map(|dims| dims.first().copied())
-                .collect();
-            for (dims, spent) in &costs {
-                let (&[source, medium, campaign, currency], Some(&cost)) =
-                    (&dims[..], spent.first())
+            let costs = board.sums(Family::SpendDay, self.brand, periods, &by);
+            let by = ["source", "medium", "campaign", "currency", "model"];
+            let credits = board.sums(Family::Attribution, self.brand, periods, &by);
+            for (dims, credit) in &credits {
+                let (&[source, medium, campaign, currency, model], &[conversions, value]) =
+                    (&dims[..], &credit[..])
                 else {
                     continue;
                 };
-                if cost <= 0 {
+                let spent = costs.get(&vec![source, medium, campaign, currency]);
+                let cost = spent.and_then(|spent| spent.first()).copied().unwrap_or(0);
+                if cost <= 0 || !names_a_channel(source, medium, campaign) {
                     continue;
                 }
-                let (channel, code) = (channel(source, medium, campaign), word(currency));
-                for model in &models {
-                    let credit = credits.get(&vec![*model, source, medium, campaign, currency]);
-                    let (conversions, value) = match credit.map(Vec::as_slice) {
-                        Some(&[conversions, value]) => (conversions, value),
-                        _ => (0, 0),
-                    };
-                    let labels = [self.brand, window.name(), word(model), &channel, code];
-                    let roas = Amount::ratio(value, cost, cost, 1.0);
-                    let scale = minor(code) / MILLION;
-                    let each = Amount::ratio(cost, conversions, cost, scale);
-                    for (id, amount) in [(Id::Roas, roas), (Id::CostPerConversion, each)] {
-                        let labels = labels.map(str::to_owned).to_vec();
-                        cap::add(self.points.entry(id).or_default(), labels, amount);
-                    }
+                let channel = channel(true, [source, medium, campaign]);
+                let code = word(currency);
+                let labels = [self.brand, window.name(), word(model), &channel, code];
+                let roas = Amount::ratio(value, cost, cost, 1.0);
+                let scale = minor(code) / MILLION;
+                let each = Amount::ratio(cost, conversions, cost, scale);
+                for (id, amount) in [(Id::Roas, roas), (Id::CostPerConversion, each)] {
+                    let labels = labels.map(str::to_owned).to_vec();
+                    cap::add(self.points.entry(id).or_default(), labels, amount);
                 }
             }
         }
     }
+
+    /// The shares of the published money that single channels and stores show.
+    fn shares(&mut self) {
+        for part in Part::ALL {
+            for window in part.windows() {
+                let shares = released_share(self.board, self.brand, part, *window, self.today);
+                for (code, share) in shares {
+                    let Some(tenths) = share.tenths() else {
+                        continue;
+                    };
+                    let labels = [self.brand, part.name(), window.name(), code];
+                    let labels = labels.map(str::to_owned).to_vec();
+                    let points = self.points.entry(Id::ReleasedShare).or_default();
+                    cap::add(points, labels, Amount::plain(tenths.into(), 10.0));
+                }
+            }
+        }
+    }
+}
+
+/// The windows of a metric; one `None` for a metric without a window.
+fn windows(row: &Row) -> Vec<Option<Window>> {
+    let windows = row.labels.iter().flat_map(|label| label.windows());
+    let windows: Vec<_> = windows.map(|window| Some(*window)).collect();
+    match windows.is_empty() {
+        true => vec![None],
+        false => windows,
+    }
+}
+
+/// Whether the channels of a family are credited with conversions.
+fn is_credit(family: Family) -> bool {
+    matches!(family, Family::Attribution | Family::MarkovMonth)
 }
 
 /// Number of minor units in a major one.
@@ -200,9 +242,15 @@ fn word(dim: &Dim) -> &str {
     }
 }
 
-/// A channel as a label value.
-fn channel(source: &Dim, medium: &Dim, campaign: &Dim) -> String {
-    format!("{}/{}/{}", word(source), word(medium), word(campaign))
+/// A channel as a label value. Credits of several sources that the release gate
+/// publishes together are [`REST`].
+fn channel(is_credit: bool, [source, medium, campaign]: [&Dim; 3]) -> String {
+    let is_several = [source, medium, campaign].into_iter().all(is_rest)
+        || is_credit && is_gate_sum(source, medium, campaign);
+    match is_several {
+        true => REST.to_owned(),
+        false => format!("{}/{}/{}", word(source), word(medium), word(campaign)),
+    }
 }
 
 /// A metric family of the `prometheus` crate.

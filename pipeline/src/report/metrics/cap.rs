@@ -3,8 +3,11 @@
 //!
 //! Of the channels (stores, platforms with their channels) of a metric, a brand
 //! keeps the `http.max_series` with the greatest weight over all of its series,
-//! ties in the order of their names. The rest is summed as `other`, so that
+//! ties in the order of their names. The others are summed as `other`, so that
 //! every total is unchanged; ratios are computed after that, from the sums.
+//! What the release gate publishes of several channels together is no channel
+//! that `other` may contain: beyond the cap it is summed as `*`, which is always
+//! kept.
 //!
 //! Anyone who may send records chooses the names of campaigns. Without a cap, a
 //! campaign per visit would give Prometheus a series per visit. All series of a
@@ -14,7 +17,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::label::{Label, OTHER};
+use super::label::{Label, OTHER, REST, is_rest};
 
 /// A value before it is divided, which can be summed exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,7 +101,11 @@ pub fn cap(points: Points, labels: &[Label], max_series: usize) -> Points {
     }
     let mut weights: BTreeMap<Vec<String>, i128> = BTreeMap::new();
     for (values, amount) in &points {
-        let weight = weights.entry(open(values)).or_default();
+        let open = open(values);
+        if open.iter().all(|value| value == REST) {
+            continue;
+        }
+        let weight = weights.entry(open).or_default();
         *weight = weight.saturating_add(amount.weight);
     }
     if weights.len() <= max_series {
@@ -118,9 +125,13 @@ pub fn cap(points: Points, labels: &[Label], max_series: usize) -> Points {
     let mut capped = Points::new();
     for (mut values, amount) in points {
         if !kept.contains(&open(&values)) {
+            let word = match open(&values).iter().any(|value| is_rest(value)) {
+                true => REST,
+                false => OTHER,
+            };
             for (label, value) in labels.iter().zip(&mut values) {
                 if label.is_open() {
-                    *value = OTHER.to_owned();
+                    *value = word.to_owned();
                 }
             }
         }
@@ -182,6 +193,22 @@ mod tests {
         );
         let none = cap(all, LABELS, 0);
         assert_eq!(shown(&none)[0], ("30d other".to_owned(), Some(2.0)));
+    }
+
+    #[test]
+    fn what_the_gate_publishes_together_is_never_other() {
+        let all = points(&[
+            ("month", "google/cpc/*", whole(2)),
+            ("month", "google/cpc/a", whole(1)),
+            ("month", "google/cpc/b", whole(9)),
+            ("month", "mail/*/*", whole(1)),
+            ("month", "*", whole(5)),
+        ]);
+        assert_eq!(cap(all.clone(), LABELS, 4), all);
+        let names = ["month *", "month google/cpc/b", "month other"];
+        let sums = [8.0, 9.0, 1.0].map(Some);
+        let expected: Vec<_> = names.map(str::to_owned).into_iter().zip(sums).collect();
+        assert_eq!(shown(&cap(all, LABELS, 1)), expected);
     }
 
     #[test]

@@ -13,9 +13,19 @@ use tributary_operators::record::SaleKind;
 use tributary_rights::Right;
 
 use crate::report::published_cells::Window;
+use crate::report::released_share::Part;
 
-/// Value under which the rest of an open label is summed.
+/// Value under which the cap sums the channels, stores or platforms beyond it.
 pub const OTHER: &str = "other";
+
+/// Value of what the release gate publishes of a whole period together.
+pub const REST: &str = "*";
+
+/// Whether a value of an open label is what the release gate publishes of
+/// several channels or stores together.
+pub fn is_rest(value: &str) -> bool {
+    value == REST || value.ends_with("/*")
+}
 
 /// Value for a brand or a kind that is not configured.
 pub const UNKNOWN: &str = "unknown";
@@ -44,6 +54,12 @@ pub enum Label {
     Reason,
     /// A rolling window of days.
     Window,
+    /// A calendar month.
+    MonthWindow,
+    /// A rolling window of days or a calendar month.
+    AnyWindow,
+    /// What a share is taken of.
+    ReleasedFamily,
     /// An attribution model.
     Model,
     /// The kind of a conversion.
@@ -74,13 +90,16 @@ pub enum Label {
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 19] = [
+    pub const ALL: [Label; 22] = [
         Label::Brand,
         Label::OriginBrand,
         Label::Kind,
         Label::OriginKind,
         Label::Reason,
         Label::Window,
+        Label::MonthWindow,
+        Label::AnyWindow,
+        Label::ReleasedFamily,
         Label::Model,
         Label::Sale,
         Label::Contact,
@@ -102,7 +121,8 @@ impl Label {
             Label::Brand | Label::OriginBrand => "brand",
             Label::Kind | Label::OriginKind | Label::Sale => "kind",
             Label::Reason => "reason",
-            Label::Window => "window",
+            Label::Window | Label::MonthWindow | Label::AnyWindow => "window",
+            Label::ReleasedFamily => "family",
             Label::Model => "model",
             Label::Contact | Label::Right => "type",
             Label::Currency => "currency",
@@ -135,6 +155,16 @@ impl Label {
         matches!(self, Label::Channel | Label::Store | Label::Platform)
     }
 
+    /// The windows that it names; none for a label that is no window.
+    pub fn windows(self) -> &'static [Window] {
+        match self {
+            Label::Window => &Window::TOTALS,
+            Label::MonthWindow => &Window::MONTHS,
+            Label::AnyWindow => &Window::ALL,
+            _ => &[],
+        }
+    }
+
     /// All its values, if they are a closed set.
     pub fn words(self) -> Option<Vec<&'static str>> {
         Some(match self {
@@ -145,7 +175,10 @@ impl Label {
                 .chain([UNKNOWN])
                 .collect(),
             Label::Reason => Reason::ALL.map(Reason::name).to_vec(),
-            Label::Window => Window::TOTALS.map(Window::name).to_vec(),
+            Label::Window | Label::MonthWindow | Label::AnyWindow => {
+                self.windows().iter().map(|window| window.name()).collect()
+            }
+            Label::ReleasedFamily => Part::ALL.map(Part::name).to_vec(),
             Label::Model => Model::ALL.map(Model::name).to_vec(),
             Label::Sale => [SaleKind::Order, SaleKind::Transaction]
                 .map(SaleKind::name)
@@ -176,14 +209,23 @@ impl Label {
             Label::Window => {
                 "The last 1, 7 or 30 days in the brand's time zone, including the current day"
             }
+            Label::MonthWindow => {
+                "The current month until yesterday, or the previous month, in the brand's time zone"
+            }
+            Label::AnyWindow => "A window of days or a month, as above",
+            Label::ReleasedFamily => {
+                "`attribution`: value credited to touchpoints by the linear model, published by channel; `revenue`: revenue published by store and day, or by day online"
+            }
             Label::Model => "An attribution model; `markov` has its own metrics",
             Label::Sale => "The kind of a conversion",
             Label::Contact => "The type of a contact",
             Label::Currency => "An ISO 4217 code",
             Label::Channel => {
-                "`source/medium/campaign`, with `-` for absent parts; capped, with `other` for the rest"
+                "`source/medium/campaign`, with `-` for absent parts. With `release.k` above 1, `google/cpc/*` are the other campaigns of google/cpc, `google/*/*` is the rest of google, and `*` is the rest of the month: channels that are published together for privacy. Capped, with `other` for the smallest channels"
             }
-            Label::Store => "A store; capped, with `other` for the rest",
+            Label::Store => {
+                "A store. With `release.k` above 1, `*` is what is published of all stores together for privacy. Capped, with `other` for the smallest stores"
+            }
             Label::Platform => "An advertising platform; capped, with `other` for the rest",
             Label::Right => {
                 "The type of a rights request, or `unknown` if it was rejected before its type was read"

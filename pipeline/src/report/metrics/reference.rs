@@ -28,12 +28,21 @@ processes, each exports its own.
 const BUSINESS: &str = "
 ## Business
 
-Totals of released cells over rolling windows of the brand's days. They are gauges because refunds, corrections and
-erasures reduce them. Cells suppressed by the release gate are not included.
+Totals of released cells, in windows of the brand's days. They are gauges because refunds, corrections and erasures
+reduce them.
+
+- Totals have rolling windows that include the current day: `today`, `7d`, `30d`. What is published by month (credits, the
+  Markov model, ratios) has `month`, the current month until yesterday, and `last_month`. With `release.k = 1`, the Markov
+  metrics of `month` include the current day.
+- Hidden is not zero: a series without a released cell in its window is absent. A sum over series covers what is
+  published, and `tributary_released_share_ratio` says how much of that is published by channel or store.
+- `*` in a channel or a store is what the release gate publishes of several together. It counts in totals and has no
+  ratios, because its spend is that of other channels.
 
 For each metric, a brand exports the `http.max_series` channels, stores or platforms with the largest values and sums
-up the rest as `other`, so totals stay correct. With several processes, each exports the cells it owns: sum over
-processes, and compute ratios from the sums.
+up the others as `other`, so totals stay correct. `other` contains nothing that the release gate publishes together;
+beyond the limit, that is summed as `*`. With several processes, each exports the cells it owns: sum over processes, and
+compute ratios from the sums.
 ";
 
 /// Introduction to the labels.

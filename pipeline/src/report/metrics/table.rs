@@ -227,45 +227,47 @@ table! {
         "User and system CPU time used by the process.";
 
     // Attribution
-    Conversions: Business Gauge, "attributed_conversions", "conversions", [Brand, Window, Model, Channel, Sale],
+    Conversions: Business Gauge, "attributed_conversions", "conversions", [Brand, MonthWindow, Model, Channel, Sale, Currency],
         Attribution ["conversions_millionths"],
-        "Conversions attributed to a channel. The channels of a model add up to all conversions; `unattributed` are those without a touchpoint.";
-    Value: Business Gauge, "attributed_value", "major units of the currency", [Brand, Window, Model, Channel, Sale, Currency],
+        "Conversions attributed to a channel. The channels of a model add up to all published conversions; `unattributed` are those without a touchpoint.";
+    Value: Business Gauge, "attributed_value", "major units of the currency", [Brand, MonthWindow, Model, Channel, Sale, Currency],
         Attribution ["value_minor"],
-        "Revenue attributed to a channel. The channels of a model add up to in-store and online revenue, net of refunds.";
-    Contacts: Business Gauge, "contacts", "contacts", [Brand, Window, Channel, Contact],
+        "Revenue attributed to a channel. The channels of a model add up to published in-store and online revenue, net of refunds.";
+    Contacts: Business Gauge, "contacts", "contacts", [Brand, AnyWindow, Channel, Contact],
         CampaignDay ["impressions", "clicks", "views"],
         "Impressions, clicks and views by channel.";
-    MarkovEffect: Business Gauge, "markov_removal_effect_ratio", "0 to 1", [Brand, Sale, Currency, Channel],
+    MarkovEffect: Business Gauge, "markov_removal_effect_ratio", "0 to 1", [Brand, MonthWindow, Sale, Currency, Channel],
         MarkovMonth ["removal_effect_ppm"],
-        "Share of the current month's conversion probability that would be lost without the channel. Effects do not add up to 1; `other` is the sum of the remaining channels and may exceed 1.";
-    MarkovConversions: Business Gauge, "markov_conversions", "conversions", [Brand, Sale, Currency, Channel],
+        "Share of the month's conversion probability that would be lost without the channel; absent for several channels that are published together. Effects do not add up to 1; `other` is the sum of the smallest channels and may exceed 1.";
+    MarkovConversions: Business Gauge, "markov_conversions", "conversions", [Brand, MonthWindow, Sale, Currency, Channel],
         MarkovMonth ["conversions_millionths"],
-        "Conversions of the current month attributed to a channel by the Markov model.";
-    MarkovValue: Business Gauge, "markov_value", "major units of the currency", [Brand, Sale, Currency, Channel],
+        "Conversions of the month attributed to a channel by the Markov model.";
+    MarkovValue: Business Gauge, "markov_value", "major units of the currency", [Brand, MonthWindow, Sale, Currency, Channel],
         MarkovMonth ["value_minor"],
-        "Revenue of the current month attributed to a channel by the Markov model.";
+        "Revenue of the month attributed to a channel by the Markov model.";
 
     // Money in and out
     StoreTransactions: Business Gauge, "store_transactions", "transactions", [Brand, Window, Store],
         StoreDay ["transactions"],
-        "In-store sales that are not fully refunded.";
+        "In-store sales that are not fully refunded. The rest of a month counts in windows that cover the month.";
     StoreTakings: Business Gauge, "store_takings", "major units of the currency", [Brand, Window, Store, Currency],
         StoreDay ["revenue_minor"],
-        "In-store revenue, net of refunds; a refund counts on the day of the sale.";
+        "In-store revenue, net of refunds; a refund counts on the day of the sale. The rest of a month counts in windows that cover the month.";
     Orders: Business Gauge, "orders", "orders", [Brand, Window],
         OrdersDay ["orders"],
         "Online orders that are not fully refunded.";
     OrderTakings: Business Gauge, "order_takings", "major units of the currency", [Brand, Window, Currency],
         OrdersDay ["revenue_minor"],
         "Online revenue, net of refunds; a refund counts on the day of the order.";
-    Spend: Business Gauge, "spend", "major units of the currency", [Brand, Window, Platform, Channel, Currency],
+    Spend: Business Gauge, "spend", "major units of the currency", [Brand, AnyWindow, Platform, Channel, Currency],
         SpendDay ["cost_minor"],
         "Amounts charged by advertising platforms.";
-    Roas: Business Gauge, "return_on_ad_spend_ratio", "revenue per unit of spend", [Brand, Window, Model, Channel, Currency],
-        "ROAS: attributed revenue divided by the spend of the same channel in the same currency, if there was any spend.";
-    CostPerConversion: Business Gauge, "cost_per_conversion", "major units of the currency", [Brand, Window, Model, Channel, Currency],
-        "Spend of a channel divided by its attributed conversions in the same currency, if there are both.";
+    Roas: Business Gauge, "return_on_ad_spend_ratio", "revenue per unit of spend", [Brand, MonthWindow, Model, Channel, Currency],
+        "ROAS: attributed revenue divided by the spend of the same channel in the same month and currency; absent without spend, or if the revenue of the channel is not published under its own name.";
+    CostPerConversion: Business Gauge, "cost_per_conversion", "major units of the currency", [Brand, MonthWindow, Model, Channel, Currency],
+        "Spend of a channel divided by its attributed conversions in the same month and currency; absent without either, or if the conversions of the channel are not published under its own name.";
+    ReleasedShare: Business Gauge, "released_share_ratio", "0 to 1", [Brand, ReleasedFamily, AnyWindow, Currency],
+        "Share of the published money that the cells of single channels or stores show, rounded down to tenths; the rest is published under `*`. Absent if nothing is published. Shares of several processes do not add up: take the smallest.";
 
     // Stores
     Visits: Business Gauge, "visits", "visits", [Brand, Window, Store],

@@ -141,15 +141,17 @@ fn the_gauges_follow_the_board_and_the_day() {
     board.apply(&takings(100, 1_050));
     metrics.board(&board, |_| 100);
     assert_eq!(value(&metrics, series), Some(10.5));
-    // A refund takes it down, and the next day it is none of today's.
+    // A refund takes it down, and the next day it is none of today's: without a cell there is no series.
     board.apply(&takings(100, 50));
     assert_eq!(value(&metrics, series), Some(10.5));
     metrics.board(&board, |_| 100);
     assert_eq!(value(&metrics, series), Some(0.5));
     metrics.board(&board, |brand| if brand == "acme" { 101 } else { 100 });
-    assert_eq!(value(&metrics, series), Some(0.0));
-    metrics.board(&board, |_| 130);
     assert_eq!(value(&metrics, series), None);
+    let week = series.replace("today", "7d");
+    assert_eq!(value(&metrics, &week), Some(0.5));
+    metrics.board(&board, |_| 130);
+    assert!(!metrics.encode().contains("order_takings"));
 }
 
 #[test]

@@ -85,7 +85,7 @@ async fn tell(state: &PageState, brand: usize, to: &mpsc::Sender<Event>) {
     let mut ended = state.page.ended.subscribe();
     let mut every = tokio::time::interval(STEP);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut told, mut beat) = (None, None::<Instant>);
+    let (mut shown, mut beat) = (None, None::<Instant>);
     let mut sent = None;
     loop {
         tokio::select! {
@@ -95,13 +95,13 @@ async fn tell(state: &PageState, brand: usize, to: &mpsc::Sender<Event>) {
         }
         let due = beat.is_none_or(|beat| beat.elapsed() >= BEAT);
         let status = Status::of(state);
-        if due || told.as_ref() != Some(&status) {
+        if due || shown.as_ref() != Some(&status) {
             let json = serde_json::to_string(&status).unwrap_or_default();
             let event = Event::default().event("status").data(json);
             if to.send_timeout(event, PATIENCE).await.is_err() {
                 return;
             }
-            (told, beat) = (Some(status), Some(Instant::now()));
+            (shown, beat) = (Some(status), Some(Instant::now()));
         }
         let Some(brand) = state.page.brands.get(brand) else {
             continue;

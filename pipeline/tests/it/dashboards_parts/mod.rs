@@ -104,6 +104,10 @@ impl Dashboard {
             };
             words.insert(text(&of["name"]), word);
         }
+        // The current month is empty on its first day, and has few cells on the next ones.
+        if words.contains_key("month") && jiff::Zoned::now().day() <= 3 {
+            words.insert("month".to_owned(), "last_month".to_owned());
+        }
         words
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use tributary_operators::cell::Cell;
+use tributary_operators::cell::{Cell, NO_VALUE};
 
 /// 2025-10-26.
 const TODAY: Day = 20_387;
@@ -72,85 +72,210 @@ fn expect<const N: usize>(of: [(&str, f64); N]) -> Vec<(String, f64)> {
 const CPC: [&str; 3] = ["google", "cpc", "fall"];
 const MAIL: [&str; 3] = ["mail", "", ""];
 
+const OCTOBER: Dim = Dim::Month(2025 * 12 + 9);
+
+/// A cell of credits of a whole month.
+fn month_credit(model: &str, channel: [&str; 3], values: [i128; 2]) -> Cell {
+    let [source, medium, campaign] = channel;
+    let words = [
+        "acme",
+        model,
+        source,
+        medium,
+        campaign,
+        "transaction",
+        "*",
+        "EUR",
+    ];
+    cell(Family::Attribution, &words, &[OCTOBER], &values)
+}
+
 #[test]
-fn windows_roll_and_fall_to_zero_before_they_go() {
+fn a_window_without_a_cell_has_no_series() {
+    let store = |day, revenue| {
+        let words = ["acme", "s1", "EUR"];
+        cell(Family::StoreDay, &words, &[Dim::Day(day)], &[1, revenue, 1])
+    };
+    let cells = [
+        store(TODAY - 3, 1_999),
+        store(TODAY - 29, 1),
+        store(TODAY - 30, 1),
+        store(TODAY + 1, 1),
+    ];
+    assert_eq!(
+        series(&cells, Id::StoreTakings, 10),
+        expect([("30d s1 EUR", 20.0), ("7d s1 EUR", 19.99)])
+    );
     let cells = [
         credit("last", CPC, TODAY - 3, "EUR", [1_500_000, 1_999]),
         credit("last", CPC, TODAY - 29, "EUR", [1_000_000, 1]),
-        credit("last", MAIL, TODAY - 30, "EUR", [1_000_000, 1]),
-        credit("last", MAIL, TODAY + 1, "EUR", [1_000_000, 1]),
+        // The current day is not over.
+        credit("last", MAIL, TODAY, "EUR", [1_000_000, 1]),
+        credit("last", MAIL, TODAY - 57, "EUR", [1_000_000, 1]),
     ];
     assert_eq!(
         series(&cells, Id::Conversions, 10),
         expect([
-            ("30d last google/cpc/fall order", 2.5),
-            ("7d last google/cpc/fall order", 1.5),
-            ("today last google/cpc/fall order", 0.0),
+            ("last_month last google/cpc/fall order EUR", 1.0),
+            ("month last google/cpc/fall order EUR", 1.5),
+        ])
+    );
+}
+
+#[test]
+fn cells_of_months_have_their_window_and_their_name() {
+    let cells = [
+        month_credit("last", CPC, [4_000_000, 400]),
+        month_credit("last", ["google", "cpc", "*"], [3_000_000, 300]),
+        month_credit("last", ["google", "*", "*"], [2_000_000, 200]),
+        month_credit("last", ["*", "*", "*"], [1_000_000, 100]),
+        // The gate of `release.ladder = "finest"` says `other`.
+        credit("last", ["other", "", ""], TODAY - 1, "EUR", [500_000, 50]),
+    ];
+    assert_eq!(
+        series(&cells, Id::Value, 10),
+        expect([
+            ("month last * order EUR", 0.5),
+            ("month last * transaction EUR", 1.0),
+            ("month last google/*/* transaction EUR", 2.0),
+            ("month last google/cpc/* transaction EUR", 3.0),
+            ("month last google/cpc/fall transaction EUR", 4.0),
+        ])
+    );
+    // What several channels share has no ratio, whatever is spent under its name.
+    let spent: Vec<Cell> = [CPC, ["google", "cpc", "*"], ["*", "*", "*"], MAIL]
+        .map(|channel| spend(channel, TODAY - 1, "EUR", 100))
+        .to_vec();
+    let cells = [&cells[..], &spent].concat();
+    assert_eq!(
+        series(&cells, Id::Roas, 10),
+        expect([("month last google/cpc/fall EUR", 4.0)])
+    );
+    assert_eq!(
+        series(&cells, Id::CostPerConversion, 10),
+        expect([("month last google/cpc/fall EUR", 0.25)])
+    );
+}
+
+#[test]
+fn rests_of_revenue_count_where_a_window_covers_them() {
+    let store = |name: &str, period, revenue| {
+        let words = ["acme", name, "EUR"];
+        cell(Family::StoreDay, &words, &[period], &[1, revenue, 1])
+    };
+    let cells = [
+        store("s1", Dim::Day(TODAY - 1), 3_000),
+        store("*", Dim::Day(TODAY - 1), 2_000),
+        store("*", OCTOBER, 5_000),
+    ];
+    assert_eq!(
+        series(&cells, Id::StoreTakings, 10),
+        expect([
+            ("30d * EUR", 70.0),
+            ("30d s1 EUR", 30.0),
+            ("7d * EUR", 20.0),
+            ("7d s1 EUR", 30.0),
         ])
     );
     assert_eq!(
-        series(&cells, Id::Value, 10)[0],
-        ("30d last google/cpc/fall order EUR".to_owned(), 20.0)
+        series(&cells, Id::ReleasedShare, 10),
+        expect([("revenue 30d EUR", 0.3), ("revenue 7d EUR", 0.6)])
     );
+}
+
+#[test]
+fn the_share_is_of_channels_with_a_name() {
+    let cells = [
+        month_credit("linear", CPC, [4_000_000, 799]),
+        month_credit("linear", ["*", "*", "*"], [1_000_000, 201]),
+        month_credit("linear", ["unattributed", "", ""], [1_000_000, 5_000]),
+    ];
+    assert_eq!(
+        series(&cells, Id::ReleasedShare, 10),
+        expect([("attribution month EUR", 0.7)])
+    );
+    assert_eq!(series(&cells[2..], Id::ReleasedShare, 10), []);
+}
+
+#[test]
+fn no_gauge_shows_a_value_that_is_not_there() {
+    let markov = |campaign, effect| {
+        let words = ["acme", "order", "EUR", "google", "cpc", campaign];
+        cell(
+            Family::MarkovMonth,
+            &words,
+            &[OCTOBER],
+            &[effect, 1_000_000, 100],
+        )
+    };
+    let cells = [markov("fall", 250_000), markov("*", NO_VALUE)];
+    assert_eq!(
+        series(&cells, Id::MarkovEffect, 10),
+        expect([("month order EUR google/cpc/fall", 0.25)])
+    );
+    assert_eq!(series(&cells, Id::MarkovValue, 10).len(), 2);
 }
 
 #[test]
 fn money_is_in_major_units_and_currencies_stay_apart() {
     let cells = [
-        credit("last", CPC, TODAY, "EUR", [1_000_000, 1_999]),
-        credit("last", CPC, TODAY, "JPY", [1_000_000, 1_999]),
-        credit("last", CPC, TODAY, "KWD", [1_000_000, -1_999]),
+        credit("last", CPC, TODAY - 1, "EUR", [1_000_000, 1_999]),
+        credit("last", CPC, TODAY - 1, "JPY", [1_000_000, 1_999]),
+        credit("last", CPC, TODAY - 1, "KWD", [1_000_000, -1_999]),
     ];
-    let today: Vec<_> = series(&cells, Id::Value, 10)
+    let month: Vec<_> = series(&cells, Id::Value, 10)
         .into_iter()
-        .filter(|(words, _)| words.starts_with("today"))
+        .filter(|(words, _)| words.starts_with("month"))
         .collect();
     assert_eq!(
-        today,
+        month,
         expect([
-            ("today last google/cpc/fall order EUR", 19.99),
-            ("today last google/cpc/fall order JPY", 1999.0),
-            ("today last google/cpc/fall order KWD", -1.999),
+            ("month last google/cpc/fall order EUR", 19.99),
+            ("month last google/cpc/fall order JPY", 1999.0),
+            ("month last google/cpc/fall order KWD", -1.999),
         ])
     );
-    // Conversions are counted over all currencies.
-    assert_eq!(series(&cells, Id::Conversions, 10)[2].1, 3.0);
+    // So do conversions: a cost per conversion is of one currency.
+    assert_eq!(
+        series(&cells, Id::Conversions, 10)[0],
+        ("month last google/cpc/fall order EUR".to_owned(), 1.0)
+    );
 }
 
 #[test]
 fn returns_are_of_the_same_channel_and_currency() {
     let cells = [
-        credit("last", CPC, TODAY, "EUR", [4_000_000, 5_000]),
-        credit("last", CPC, TODAY, "USD", [9_000_000, 9_000]),
-        credit("last", MAIL, TODAY, "EUR", [1_000_000, 100]),
-        spend(CPC, TODAY, "EUR", 2_000),
-        spend(["bing", "cpc", ""], TODAY, "EUR", 500),
-        spend(["free", "", ""], TODAY, "EUR", 0),
-        credit("last", ["free", "", ""], TODAY, "EUR", [1_000_000, 100]),
+        credit("last", CPC, TODAY - 1, "EUR", [4_000_000, 5_000]),
+        credit("last", CPC, TODAY - 1, "USD", [9_000_000, 9_000]),
+        credit("last", MAIL, TODAY - 1, "EUR", [1_000_000, 100]),
+        spend(CPC, TODAY - 1, "EUR", 2_000),
+        spend(["bing", "cpc", ""], TODAY - 1, "EUR", 500),
+        spend(["free", "", ""], TODAY - 1, "EUR", 0),
+        credit("last", ["free", "", ""], TODAY - 1, "EUR", [1_000_000, 100]),
     ];
-    let today = |id| -> Vec<_> {
+    let month = |id| -> Vec<_> {
         series(&cells, id, 10)
             .into_iter()
-            .filter(|(words, _)| words.starts_with("today"))
+            .filter(|(words, _)| words.starts_with("month"))
             .collect()
     };
     assert_eq!(
-        today(Id::Roas),
+        month(Id::Roas),
         expect([
-            ("today last bing/cpc/- EUR", 0.0),
-            ("today last google/cpc/fall EUR", 2.5)
+            // Spend without a cell of credits: these are hidden or nothing, which cannot be told apart.
+            ("month last google/cpc/fall EUR", 2.5)
         ])
     );
     assert_eq!(
-        today(Id::CostPerConversion),
-        expect([("today last google/cpc/fall EUR", 5.0)])
+        month(Id::CostPerConversion),
+        expect([("month last google/cpc/fall EUR", 5.0)])
     );
     assert_eq!(
-        today(Id::Spend),
+        month(Id::Spend),
         expect([
-            ("today ads bing/cpc/- EUR", 5.0),
-            ("today ads free/-/- EUR", 0.0),
-            ("today ads google/cpc/fall EUR", 20.0),
+            ("month ads bing/cpc/- EUR", 5.0),
+            ("month ads free/-/- EUR", 0.0),
+            ("month ads google/cpc/fall EUR", 20.0),
         ])
     );
 }
@@ -165,12 +290,12 @@ fn the_cap_keeps_the_largest_channels_and_every_total() {
             cells.push(credit(
                 model,
                 channel,
-                TODAY,
+                TODAY - 1,
                 "EUR",
                 [1_000_000, 100 * i128::from(n % 10)],
             ));
         }
-        cells.push(spend(channel, TODAY, "EUR", 50));
+        cells.push(spend(channel, TODAY - 1, "EUR", 50));
     }
     for id in [
         Id::Conversions,
@@ -197,7 +322,7 @@ fn the_cap_keeps_the_largest_channels_and_every_total() {
         .iter()
         .filter_map(|(words, _)| {
             words
-                .strip_prefix("today last google/cpc/")?
+                .strip_prefix("month last google/cpc/")?
                 .strip_suffix(" order EUR")
         })
         .collect();
@@ -209,13 +334,13 @@ fn the_cap_keeps_the_largest_channels_and_every_total() {
             .map(|(_, value)| value)
             .sum()
     };
-    assert_eq!(total("today last", &values), 225.0);
+    assert_eq!(total("month last", &values), 225.0);
     assert_eq!(
-        total("today last", &values),
-        total("today last", &series(&cells, Id::Value, 1_000))
+        total("month last", &values),
+        total("month last", &series(&cells, Id::Value, 1_000))
     );
     // Spend has two open labels, which go to the rest together.
-    assert!(series(&cells, Id::Spend, 7).contains(&("today other other EUR".to_owned(), 21.5)));
+    assert!(series(&cells, Id::Spend, 7).contains(&("month other other EUR".to_owned(), 21.5)));
 }
 
 #[test]
@@ -311,10 +436,13 @@ fn stores_contacts_orders_markov_and_identity_are_shown() {
     assert_eq!(today(Id::RandomDevices, " s1"), Some(1.0));
     assert_eq!(
         first(Id::MarkovEffect),
-        ("order EUR google/cpc/fall".to_owned(), 0.25)
+        ("last_month order EUR google/cpc/fall".to_owned(), 0.75)
     );
-    assert_eq!(first(Id::MarkovConversions).1, 2.0);
-    assert_eq!(first(Id::MarkovValue).1, 4.0);
+    assert_eq!(
+        series(&cells, Id::MarkovConversions, 10)[1],
+        ("month order EUR google/cpc/fall".to_owned(), 2.0)
+    );
+    assert_eq!(first(Id::MarkovValue).1, 1.0);
     let identity = [
         Id::Persons,
         Id::Identifiers,
@@ -328,9 +456,21 @@ fn stores_contacts_orders_markov_and_identity_are_shown() {
 #[test]
 fn words_that_read_alike_are_added_up() {
     let cells = [
-        credit("last", ["a/b", "c", "d"], TODAY, "EUR", [1_000_000, 100]),
-        credit("last", ["a", "b/c", "d"], TODAY, "EUR", [2_000_000, 100]),
+        credit(
+            "last",
+            ["a/b", "c", "d"],
+            TODAY - 1,
+            "EUR",
+            [1_000_000, 100],
+        ),
+        credit(
+            "last",
+            ["a", "b/c", "d"],
+            TODAY - 1,
+            "EUR",
+            [2_000_000, 100],
+        ),
     ];
-    let today = series(&cells, Id::Conversions, 10).pop().unwrap();
-    assert_eq!(today, ("today last a/b/c/d order".to_owned(), 3.0));
+    let sum = series(&cells, Id::Conversions, 10).pop().unwrap();
+    assert_eq!(sum, ("month last a/b/c/d order EUR".to_owned(), 3.0));
 }

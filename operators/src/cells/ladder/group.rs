@@ -1,0 +1,51 @@
+//! A month of the ladder: its rows, the pattern in use, and what stands outside.
+
+use crate::cells::ladder::plan::Plan;
+use crate::cells::ladder::progress::Progress;
+use crate::cells::ladder::published::{CellId, Published};
+use crate::cells::ladder::rows::Rows;
+use crate::record::Day;
+use crate::release::Pattern;
+
+/// A month of one kind and currency.
+#[derive(Default)]
+pub(in crate::cells) struct LadderGroup {
+    /// The conversions of all days.
+    pub(super) rows: Rows,
+    /// The pattern in use, if the month has been published.
+    pub(super) pattern: Option<Pattern>,
+    /// The pattern that the last batch decided.
+    pub(super) decided: Option<Pattern>,
+    /// The last finished day when the last batch looked at the month.
+    pub(super) looked_through: Option<Day>,
+    /// Whether anything changed since then.
+    pub(super) is_dirty: bool,
+    /// What stands outside of the finished days.
+    pub(super) published: Published,
+    /// The revenue of the days in progress.
+    pub(super) progress: Progress,
+    /// Whether the published cells are restored, and not yet reconciled.
+    pub(super) has_restored: bool,
+    /// The next publication.
+    pub(in crate::cells) plan: Option<Box<Plan>>,
+}
+
+impl LadderGroup {
+    /// Whether nothing is held of the month and nothing stands outside.
+    pub(in crate::cells) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+            && self.published.is_empty()
+            && self.progress.is_empty()
+            && self.plan.is_none()
+    }
+
+    /// What stands outside.
+    pub(in crate::cells) fn outside(&self) -> impl Iterator<Item = (&CellId, &Vec<i128>)> {
+        self.published.iter().chain(&self.progress.published)
+    }
+
+    /// The number of entries in the state.
+    pub(in crate::cells) fn entries(&self) -> usize {
+        self.rows.entries() + self.published.len() + self.progress.entries()
+    }
+}

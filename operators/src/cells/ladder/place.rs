@@ -1,0 +1,73 @@
+//! Where a restored cell belongs, and which months a batch looks at.
+
+use crate::aggregate::MonthGroup;
+use crate::calendar::month;
+use crate::cell::{Cell, Dim, Family};
+use crate::cells::gate::BatchClass;
+use crate::record::{Currency, Day, SaleKind};
+use crate::settings::Settings;
+
+/// The families of a month that the ladder publishes.
+const FAMILIES: [Family; 8] = [
+    Family::Attribution,
+    Family::StoreDay,
+    Family::OrdersDay,
+    Family::MarkovMonth,
+    Family::Paths,
+    Family::PathLength,
+    Family::PathDays,
+    Family::Assists,
+];
+
+/// A month that the next batch looks at.
+pub(in crate::cells) struct Candidate {
+    pub(super) group: MonthGroup,
+    pub(super) class: BatchClass,
+    /// The last finished day.
+    pub(super) through: Day,
+}
+
+/// Where a restored cell belongs.
+pub(in crate::cells) enum Place {
+    /// To a month of the ladder.
+    Month(MonthGroup),
+    /// Nowhere: the ladder of its brand has no such cell.
+    Nowhere,
+    /// To the cells that are published one by one.
+    Elsewhere,
+}
+
+/// Where a restored cell belongs.
+pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
+    let name = cell.text("brand");
+    let brand = settings.brands.iter().find(|(_, of)| *of.name == *name);
+    let Some((brand, _)) = brand.filter(|(_, of)| of.has_ladder()) else {
+        return Place::Elsewhere;
+    };
+    if !FAMILIES.contains(&cell.family) {
+        return Place::Elsewhere;
+    }
+    let kind = match cell.family {
+        Family::StoreDay => Some(SaleKind::Transaction),
+        Family::OrdersDay => Some(SaleKind::Order),
+        _ => [SaleKind::Order, SaleKind::Transaction]
+            .into_iter()
+            .find(|of| of.name() == cell.text("kind")),
+    };
+    let of = cell.dim("month").or_else(|| cell.dim("day"));
+    let of = match of {
+        Some(Dim::Month(month)) => Some(*month),
+        Some(Dim::Day(day)) if cell.family != Family::Attribution => Some(month(*day)),
+        _ => None,
+    };
+    let currency = cell.text("currency").as_bytes().try_into().ok();
+    match (kind, of, currency) {
+        (Some(kind), Some(month), Some(currency)) => Place::Month(MonthGroup {
+            brand: *brand,
+            month,
+            kind,
+            currency: Currency(currency),
+        }),
+        _ => Place::Nowhere,
+    }
+}
