@@ -28,6 +28,7 @@ mod labels_end;
 mod ledger_refusals;
 mod logs_name_nobody;
 mod lost_output;
+mod metrics_of_months;
 mod metrics_reference;
 mod nats_accounts;
 mod network_faults;
