@@ -98,7 +98,7 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
             &settings,
             others,
             &[],
-            &vec![
+            &[
                 (without_dropped_devices(events.iter().cloned()), now),
                 (Vec::new(), now + 1),
             ],

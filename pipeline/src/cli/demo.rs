@@ -260,8 +260,9 @@ fn account(tally: &Tally, took: Duration, k: u64) -> String {
               gate of a real brand.\n"
             .to_owned(),
         k => format!(
-            "A number is released only if at least {k} people contribute to it (release.k), as for a real brand; a blank\n\
-             is hidden for privacy. All people here are simulated: tributary demo --show-all shows every number.\n"
+            "A number is released only if at least {k} people contribute to it (release.k), as for a real\n\
+             brand; a blank is hidden for privacy. All people here are simulated:\n\
+             tributary demo --show-all shows every number.\n"
         ),
     };
     format!(

@@ -296,6 +296,8 @@ fn the_demo_fills_the_panels() {
     };
     let mut command = tributary();
     command.args(["demo", "--listen", "127.0.0.1:0", "--events", "20000"]);
+    // A small world would leave panels empty behind its gate.
+    command.arg("--show-all");
     let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut demo = Ending(child.expect("the demo starts"));
     let address = wait_for_line(demo.0.stdout.take().unwrap(), |line| {

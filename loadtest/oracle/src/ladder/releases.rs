@@ -193,7 +193,7 @@ impl<'a> Releases<'a> {
         let is_shared = |model: &str| {
             let mut models = Model::ALL.into_iter();
             let model = models.find(|of| of.name() == model);
-            model.is_some_and(|model| is_shared(model))
+            model.is_some_and(is_shared)
         };
         for cell in cells {
             let word = |name: &str| word(cell.dim(name));
