@@ -300,7 +300,7 @@ impl Summary {
     /// The coverage of a month as a sentence.
     fn covered(&self, channels: &Channels) -> String {
         match Summary::coverage(channels) {
-            (None, [_, 0]) if self.hides => "Revenue of channels: hidden for privacy.".to_owned(),
+            (None, _) if self.hides => "Revenue of channels: hidden for privacy.".to_owned(),
             (brought, [own, all]) if own == all => {
                 format!("Revenue of channels: {}, all of it.", self.money(brought))
             }
