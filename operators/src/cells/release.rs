@@ -123,6 +123,8 @@ impl Cells {
             waiting,
             folded,
         } = self.counts;
+        let months = self.ladders.values().map(|of| of.outside().count() as u64);
+        let released = released + months.sum::<u64>();
         self.stats
             .release(released, hidden, waiting, self.labels.collisions());
         self.stats.folded(folded);

@@ -119,9 +119,10 @@ impl Rule {
         let mut published: BTreeMap<CellName, ChannelSet> = BTreeMap::new();
         let mut rest = units;
         for grain in [3, 2, 1] {
+            let mut covered = covered(view, &names, grain);
             for (name, units) in by_name(view, &rest, grain) {
                 let channels = union(&units);
-                let is_whole = covered(view, &name, &names) == channels;
+                let is_whole = covered.remove(&name).unwrap_or_default() == channels;
                 if is_whole && view.judge(class, &channels).is_month_safe {
                     names.insert(name.clone());
                     published.insert(name, channels);
@@ -190,12 +191,20 @@ fn union(units: &[&Unit]) -> ChannelSet {
     channels
 }
 
-/// The channels that a cell would hold beside the named ones, sorted.
-fn covered(view: &View<'_>, name: &CellName, names: &BTreeSet<CellName>) -> ChannelSet {
-    let channels = view.present().filter(|(_, channel)| {
-        cell_of(names, channel).is_none() && CellName::covering(channel).any(|of| of == *name)
-    });
-    channels.map(|(at, _)| at).collect()
+/// The channels that each cell of a grain would hold beside the named ones, sorted.
+fn covered(
+    view: &View<'_>,
+    names: &BTreeSet<CellName>,
+    grain: u8,
+) -> BTreeMap<CellName, ChannelSet> {
+    let mut covered: BTreeMap<CellName, ChannelSet> = BTreeMap::new();
+    for (at, channel) in view.present() {
+        let name = CellName::covering(channel).find(|name| name.grain() == grain);
+        if let Some(name) = name.filter(|_| cell_of(names, channel).is_none()) {
+            covered.entry(name).or_default().push(at);
+        }
+    }
+    covered
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! Days that were never published fall in first: nobody knows anything of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::record::Day;
 use crate::release::pattern::{CellName, Pattern, RevenueName, cell_of};
@@ -19,16 +20,38 @@ use crate::release::weight::Rule;
 type Pieces<Name, Set> = BTreeMap<Name, BTreeMap<Option<Name>, Set>>;
 
 /// A state of the month under some cells of revenue.
+#[derive(Clone)]
 struct Moment<'a> {
-    view: View<'a>,
-    revenue: RevenueView<'a>,
+    rule: &'a Rule,
+    table: &'a Table,
+    /// The stores and days that no cell of revenue covers.
+    uncovered: Vec<(Day, Word)>,
+    view: Rc<View<'a>>,
+    revenue: Rc<RevenueView<'a>>,
 }
 
 impl<'a> Moment<'a> {
-    fn new(rule: &'a Rule, table: &'a Table, revenue: &BTreeSet<RevenueName>) -> Moment<'a> {
+    fn new(rule: &'a Rule, table: &'a Table, names: &BTreeSet<RevenueName>) -> Moment<'a> {
+        let revenue = RevenueView::new(rule, table);
         Moment {
-            view: View::new(rule, table, revenue),
-            revenue: RevenueView::new(rule, table),
+            rule,
+            table,
+            uncovered: uncovered(&revenue, names),
+            view: Rc::new(View::new(rule, table, names)),
+            revenue: Rc::new(revenue),
+        }
+    }
+
+    /// The same state under other cells of revenue. What is computed of it is kept as long as they count the same sales.
+    fn under(&self, names: &BTreeSet<RevenueName>) -> Moment<'a> {
+        let uncovered = uncovered(&self.revenue, names);
+        if uncovered == self.uncovered {
+            return self.clone();
+        }
+        Moment {
+            uncovered,
+            view: Rc::new(View::new(self.rule, self.table, names)),
+            ..self.clone()
         }
     }
 
@@ -108,8 +131,8 @@ impl Rule {
             Moment::new(self, now, &used.revenue),
         );
         let (mut before, mut after) = (
-            Moment::new(self, then, &pattern.revenue),
-            Moment::new(self, now, &pattern.revenue),
+            published.under(&pattern.revenue),
+            remaining.under(&pattern.revenue),
         );
         let mut moved = true;
         while std::mem::take(&mut moved) {
@@ -120,19 +143,20 @@ impl Rule {
                 }
                 let mut candidate = pattern.clone();
                 toggle(&mut candidate.revenue, &name);
-                let (was, is) = (
-                    Moment::new(self, then, &candidate.revenue),
-                    Moment::new(self, now, &candidate.revenue),
-                );
-                if was.shared_stands(&candidate)
-                    && is.shared_stands(&candidate)
-                    && revenue_pieces_are_safe(
-                        used,
-                        &candidate,
-                        &published.revenue,
-                        &remaining.revenue,
-                    )
+                // The sums of revenue are small beside the credits of a state.
+                let (then, now) = (&published.revenue, &remaining.revenue);
+                if !revenue_pieces_are_safe(used, &candidate, then, now)
+                    || ![&before, &after]
+                        .iter()
+                        .all(|of| of.revenue_stands(&candidate.revenue))
                 {
+                    continue;
+                }
+                let (was, is) = (
+                    before.under(&candidate.revenue),
+                    after.under(&candidate.revenue),
+                );
+                if was.shared_stands(&candidate) && is.shared_stands(&candidate) {
                     (pattern, before, after, moved) = (candidate, was, is, true);
                 }
             }
@@ -206,6 +230,14 @@ fn new_days(then: &Table, now: &Table) -> BTreeSet<Day> {
     let days = |table: &Table| table.sales.iter().map(|sale| sale.day).collect();
     let (then, now): (BTreeSet<Day>, BTreeSet<Day>) = (days(then), days(now));
     now.difference(&then).copied().collect()
+}
+
+/// The stores and days that no cell of revenue covers, in order.
+fn uncovered(view: &RevenueView<'_>, names: &BTreeSet<RevenueName>) -> Vec<(Day, Word)> {
+    let uncovered = view
+        .store_days()
+        .filter(|key| revenue_cell(names, key).is_none());
+    uncovered.cloned().collect()
 }
 
 /// The cell of revenue of a store and day, if any.

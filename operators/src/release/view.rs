@@ -201,11 +201,12 @@ impl<'a> View<'a> {
     }
 }
 
-/// The weights of sets of stores and days.
+/// The weights of sets of stores and days, computed once for each set.
 pub(super) struct RevenueView<'a> {
     rule: &'a Rule,
     table: &'a Table,
     sales: BTreeMap<(Day, Word), Vec<usize>>,
+    judgments: RefCell<FxHashMap<Vec<(Day, Word)>, Judgment>>,
 }
 
 impl<'a> RevenueView<'a> {
@@ -216,7 +217,12 @@ impl<'a> RevenueView<'a> {
             let of = sales.entry((sale.day, table.store(sale))).or_default();
             of.push(at);
         }
-        RevenueView { rule, table, sales }
+        RevenueView {
+            rule,
+            table,
+            sales,
+            judgments: RefCell::default(),
+        }
     }
 
     /// The stores and days with sales, in order.
@@ -224,16 +230,22 @@ impl<'a> RevenueView<'a> {
         self.sales.keys()
     }
 
-    /// Judges the union of some stores and days.
+    /// Judges the union of some stores and days, which come in order.
     pub(super) fn judge<'b>(&self, of: impl IntoIterator<Item = &'b (Day, Word)>) -> Judgment {
+        let key: Vec<(Day, Word)> = of.into_iter().cloned().collect();
+        if let Some(judgment) = self.judgments.borrow().get(&key) {
+            return *judgment;
+        }
         let mut weight = Weight::default();
-        let sales = of.into_iter().filter_map(|key| self.sales.get(key));
+        let sales = key.iter().filter_map(|key| self.sales.get(key));
         for sale in sales.flatten().filter_map(|at| self.table.sales.get(*at)) {
             weight.add(None, sale.who, sale.is_vouched, sale.day, sale.value);
         }
-        Judgment {
+        let judgment = Judgment {
             is_safe: weight.is_counted(self.rule),
             ..Judgment::of(&weight, self.rule)
-        }
+        };
+        self.judgments.borrow_mut().insert(key, judgment);
+        judgment
     }
 }

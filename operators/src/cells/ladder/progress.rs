@@ -28,8 +28,8 @@ struct Share {
 #[derive(Default)]
 struct StoreDay {
     shares: BTreeMap<u64, Share>,
-    /// The contributors that changed it since it was last published.
-    changed: BTreeSet<u64>,
+    /// The contributors and the sales that changed since it was last published.
+    changed: [BTreeSet<u64>; 2],
     is_dirty: bool,
 }
 
@@ -52,7 +52,9 @@ impl Progress {
         if share.rows == 0 {
             store_day.shares.remove(&row.who);
         }
-        store_day.changed.insert(row.who);
+        for (changed, of) in store_day.changed.iter_mut().zip([row.who, row.sale]) {
+            changed.insert(of);
+        }
         store_day.is_dirty = true;
     }
 
@@ -91,7 +93,7 @@ impl Progress {
             }
             let id = id(*day, *store);
             let was = self.published.get(&id);
-            let is_enough = of.changed.len() as u64 >= settings.k_delta();
+            let is_enough = of.acts() >= settings.k_delta();
             if was.is_some() && !is_enough {
                 continue;
             }
@@ -99,7 +101,7 @@ impl Progress {
             if was == now.as_ref() {
                 continue;
             }
-            of.changed.clear();
+            of.changed.iter_mut().for_each(BTreeSet::clear);
             match &now {
                 Some(values) => self.published.insert(id.clone(), values.clone()),
                 None => self.published.remove(&id),
@@ -115,6 +117,12 @@ impl Progress {
 }
 
 impl StoreDay {
+    /// How many have changed it at least. Somebody who goes and comes back is known by another label, but by the same sales.
+    fn acts(&self) -> u64 {
+        let counts = self.changed.iter().map(|of| of.len() as u64);
+        counts.min().unwrap_or(0)
+    }
+
     /// The number of conversions, the revenue and the persons, if they may be published.
     fn values(&self, rule: &Rule, day: Day) -> Option<Vec<i128>> {
         let mut weight = Weight::default();
