@@ -10,6 +10,7 @@
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
 
 use crate::active::ActiveSegment;
 use crate::block::{FORMAT, SEGMENT_HEADER, SegmentId};
@@ -26,6 +27,9 @@ use crate::recover::{Recovery, SegmentSet};
 use crate::rotate::reseal_salts;
 use crate::scan::scan;
 use crate::wire::Hex;
+
+/// The longest wait for a lock that another holder is about to release.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 impl Ledger {
     /// Opens the ledger of a directory, or creates one. The returned [`Recovery`]
@@ -147,7 +151,10 @@ pub(crate) fn refuse_newer(paths: &Paths) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Creates and locks the lock file.
+/// Creates and locks the lock file, and waits up to [`LOCK_WAIT`] for its holder.
+/// A holder that closes the file does not always release it at once: a lock
+/// belongs to the open file, and a process that is being started shares all open
+/// files between `fork(2)` and `execve(2)`.
 ///
 /// # Errors
 ///
@@ -155,10 +162,16 @@ pub(crate) fn refuse_newer(paths: &Paths) -> Result<(), LedgerError> {
 fn lock(paths: &Paths) -> Result<File, LedgerError> {
     let file = paths.lock();
     let lock = disk::create(&file)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { file }),
-        Err(TryLockError::Error(error)) => Err(LedgerError::io(&file, error)),
+    let begin = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(LOCK_WAIT / 50);
+            }
+            Err(TryLockError::WouldBlock) => return Err(LedgerError::Locked { file }),
+            Err(TryLockError::Error(error)) => return Err(LedgerError::io(&file, error)),
+        }
     }
 }
 

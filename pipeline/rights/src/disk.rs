@@ -11,8 +11,12 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::error::FileError;
+
+/// The longest wait for a lock that another holder is about to release.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// An open, locked file and its length.
 #[derive(Debug)]
@@ -44,7 +48,7 @@ impl AppendFile {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = options.mode(0o600).open(path).map_err(failed)?;
-        file.try_lock().map_err(|error| match error {
+        lock(&file).map_err(|error| match error {
             TryLockError::WouldBlock => FileError::Locked {
                 file: path.to_owned(),
             },
@@ -106,6 +110,22 @@ impl AppendFile {
             self.sync_failed = true;
             FileError::sync(&self.path, error)
         })
+    }
+}
+
+/// Locks a file, and waits up to [`LOCK_WAIT`] for its holder. A holder that
+/// closes the file does not always release it at once: a lock belongs to the open
+/// file, and a process that is being started shares all open files between
+/// `fork(2)` and `execve(2)`.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(LOCK_WAIT / 50);
+            }
+            result => return result,
+        }
     }
 }
 
