@@ -435,6 +435,14 @@ pub enum KeysCommand {
         #[arg(long)]
         print: bool,
     },
+    /// Generate an access token for the HTTP server, and print it once
+    ///
+    /// The file receives its SHA-256 and never the token. Set it as `sha256_file` of an `[[http.token]]`, and give the
+    /// token to whoever may use it: as `Authorization: Bearer TOKEN`, or on the page when it asks.
+    Token {
+        /// The file, such as acme-read.sha256; an existing file is never overwritten
+        file: PathBuf,
+    },
     /// Rotate ledgers to the newest secrets of the configuration, for running workers or a stopped one
     ///
     /// Without a directory, this command asks the running workers. Each process rereads its configuration file, seals new

@@ -6,6 +6,7 @@
 // Requests come from outside: answering must not panic.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+pub mod access;
 pub mod http;
 pub mod opendsr;
 pub mod page;

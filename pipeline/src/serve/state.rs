@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use tributary_config::model::Config;
 
+use super::access::Access;
 use super::opendsr::OpenDsr;
 use super::page::{Page, PageState};
 use crate::report::published_cells::SharedCells;
@@ -20,6 +21,8 @@ pub struct HttpState {
     pub cells: SharedCells,
     /// The live page.
     pub page: Arc<Page>,
+    /// Who may see what.
+    pub access: Arc<Access>,
     /// The endpoints of OpenDSR.
     pub opendsr: Arc<OpenDsr>,
     /// The effective configuration as TOML, with its secrets masked.
@@ -38,6 +41,7 @@ impl HttpState {
             telemetry: telemetry.clone(),
             cells: cells.clone(),
             page: Arc::new(Page::new(config)),
+            access: Arc::new(Access::new(config)),
             opendsr: Arc::new(OpenDsr::new(config)),
             config: tributary_config::print(config).into(),
             hosts: hosts.cloned().collect(),

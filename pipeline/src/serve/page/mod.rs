@@ -31,6 +31,8 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tributary_config::model::Config;
 use tributary_operators::record::Day;
 
+use super::access::Viewer;
+use crate::report::metrics::Audience;
 use crate::report::published_cells::SharedCells;
 use crate::report::telemetry::Telemetry;
 use frame::Frame;
@@ -72,6 +74,20 @@ pub struct PageState {
     pub telemetry: Telemetry,
     /// The released cells.
     pub cells: SharedCells,
+}
+
+impl PageState {
+    /// What a viewer sees of the metrics.
+    pub fn audience(&self, viewer: &Viewer) -> Audience<'_> {
+        let brands = self.page.brands.iter().map(|brand| brand.name.as_str());
+        let brands = brands.filter(|brand| viewer.may_read(brand));
+        Audience {
+            is_operator: viewer.is_exact(None),
+            brands: brands
+                .map(|brand| (brand, viewer.is_exact(Some(brand))))
+                .collect(),
+        }
+    }
 }
 
 /// A brand, and its last computed model, which all its listeners share.
