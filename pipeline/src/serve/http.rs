@@ -1,5 +1,5 @@
 //! The HTTP server for probes, Prometheus and people: `/metrics`, `/livez`,
-//! `/readyz`, `/config` and `/`.
+//! `/readyz`, `/config`, `/v1` and `/`.
 //!
 //! All of these are read-only and name no person: released cells, health of the
 //! process, and the configuration with masked secrets. [`super::access`] says
@@ -21,6 +21,7 @@ use super::page::events::events;
 use super::page::{Page, PageState};
 use super::response::{JSON, TEXT, text};
 use super::state::HttpState;
+use super::v1;
 use crate::report::telemetry::Telemetry;
 use axum::Router;
 use axum::extract::{Extension, Request, State};
@@ -67,6 +68,8 @@ fn router(state: HttpState) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/config", get(config))
+        .route("/v1/cells/{family}", get(v1::cells))
+        .route("/v1/openapi.json", get(v1::description))
         .merge(state.opendsr.routes());
     router
         .method_not_allowed_fallback(async || {
@@ -77,7 +80,7 @@ fn router(state: HttpState) -> Router {
             )
         })
         .fallback(async || {
-            let hint = "not found: there are /, /events, /metrics, /livez, /readyz and /config\n";
+            let hint = "not found: there are /, /events, /metrics, /livez, /readyz, /config, /v1/openapi.json and /v1/cells/<family>\n";
             text(StatusCode::NOT_FOUND, TEXT, hint)
         })
         .layer(from_fn(move |request, next| {
@@ -159,7 +162,7 @@ async fn config(State(config): State<Arc<str>>, Extension(viewer): Extension<Vie
         return viewer
             .refuse("the configuration needs a token for all brands with the role operate");
     }
-    text(StatusCode::OK, TEXT, &*config)
+    text(StatusCode::OK, TEXT, config.to_string())
 }
 
 /// 200 without reasons against it, otherwise 503 with one reason per line, or

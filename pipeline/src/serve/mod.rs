@@ -13,3 +13,4 @@ pub mod page;
 mod response;
 pub mod services;
 pub mod state;
+pub mod v1;

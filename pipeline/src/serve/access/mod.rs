@@ -145,7 +145,7 @@ pub fn refuse_unprotected(config: &Config) -> anyhow::Result<()> {
 
 /// 401 with the challenge of RFC 6750.
 fn unauthorized(sentence: &str) -> Response {
-    let mut response = text(StatusCode::UNAUTHORIZED, TEXT, sentence);
+    let mut response = text(StatusCode::UNAUTHORIZED, TEXT, sentence.to_owned());
     let challenge = HeaderValue::from_static("Bearer realm=\"tributary\"");
     response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     response

@@ -151,7 +151,7 @@ async fn frame(state: &PageState, brand: &Brand) -> Option<Frame> {
     }
     let board = state.cells.lock().clone();
     let name = brand.name.clone();
-    let hides = state.page.k > 1;
+    let hides = state.page.hides();
     let computed = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
         let json = model::json(&board, &name, today, hides)?;

@@ -79,8 +79,7 @@ pub struct PageState {
 impl PageState {
     /// What a viewer sees of the metrics.
     pub fn audience(&self, viewer: &Viewer) -> Audience<'_> {
-        let brands = self.page.brands.iter().map(|brand| brand.name.as_str());
-        let brands = brands.filter(|brand| viewer.may_read(brand));
+        let brands = self.page.brands().filter(|brand| viewer.may_read(brand));
         Audience {
             is_operator: viewer.is_exact(None),
             brands: brands
@@ -131,6 +130,23 @@ impl Page {
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
             ended: watch::Sender::new(false),
         }
+    }
+
+    /// Names of the configured brands.
+    pub fn brands(&self) -> impl Iterator<Item = &str> {
+        self.brands.iter().map(|brand| brand.name.as_str())
+    }
+
+    /// Whether the release gate hides anything.
+    pub fn hides(&self) -> bool {
+        self.k > 1
+    }
+
+    /// The current day of a brand by its name.
+    pub fn today_of(&self, brand: &str) -> Option<Day> {
+        let mut brands = self.brands.iter();
+        let brand = brands.find(|known| known.name == brand)?;
+        Some(self.today(brand))
     }
 
     /// Sets the current day, for a simulation with its own clock.
