@@ -192,7 +192,7 @@ pub struct Replay {
 /// `tributary query`.
 #[derive(Debug, Args)]
 pub struct Query {
-    /// The configuration file, which contains the broker's address
+    /// The configuration file, or a client configuration with the broker and the brand
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
     /// The brand [default: the only configured brand]
@@ -204,6 +204,41 @@ pub struct Query {
     /// Only cells with this dimension, such as `model=linear` or `day=2025-10-26`; can be repeated
     #[arg(long = "where", value_name = "DIM=TEXT")]
     pub filters: Vec<String>,
+    /// The first day or month, such as 2025-10-01 or 2025-10
+    #[arg(long, value_name = "DAY", requires = "family")]
+    pub from: Option<String>,
+    /// The last day or month; a month counts if all of its finished days lie in the range
+    #[arg(long, value_name = "DAY", requires = "family")]
+    pub to: Option<String>,
+    /// Add cells up and keep only these dimensions, separated by commas; an empty text adds up everything.
+    /// `model` and `currency` always stay apart, and each sum says what share it covers
+    #[arg(long, value_name = "DIMS", requires = "family")]
+    pub group_by: Option<String>,
+    /// Sort by a dimension or a value, descending with a leading -, such as -value_minor
+    #[arg(
+        long,
+        value_name = "KEY",
+        allow_hyphen_values = true,
+        requires = "family"
+    )]
+    pub sort: Option<String>,
+    /// The maximum number of rows [default: 1000]
+    #[arg(long, value_name = "ROWS", requires = "family")]
+    pub limit: Option<String>,
+    /// Continue after this position, the `next` of the previous page
+    #[arg(long, value_name = "NEXT", requires = "family")]
+    pub after: Option<String>,
+    /// `previous`: also show the period of the same length before
+    #[arg(long, value_name = "PERIOD", requires = "family")]
+    pub compare: Option<String>,
+    /// The format of the rows: json, ndjson or csv, as from /v1/cells [default: a table]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        requires = "family",
+        conflicts_with = "json"
+    )]
+    pub format: Option<String>,
     /// Print one JSON cell per line, in the format of `replay`
     #[arg(long)]
     pub json: bool,
@@ -214,7 +249,7 @@ pub struct Query {
 pub enum Explain {
     /// Why two identifiers belong to one person: the shortest chain of links, with source and day but no values
     Person(ExplainPerson),
-    /// How an attribution cell's value came about: the number of persons behind it, by path
+    /// How an attribution cell's value came about: the published cell that counts it, and the published paths
     Cell(ExplainCell),
 }
 
@@ -238,7 +273,7 @@ pub struct ExplainPerson {
 /// `tributary explain cell`.
 #[derive(Debug, Args)]
 pub struct ExplainCell {
-    /// The configuration file
+    /// The configuration file, or a client configuration
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
     /// The brand [default: the only configured brand]
@@ -259,12 +294,16 @@ pub struct ExplainCell {
     /// The store (transactions only)
     #[arg(long)]
     pub store: Option<String>,
-    /// The day, such as 2025-10-26
+    /// The day, such as 2025-10-26, or the month, such as 2025-10
     #[arg(long)]
     pub day: String,
     /// The currency [default: the brand's currency]
     #[arg(long)]
     pub currency: Option<String>,
+    /// Count the persons behind a day's cell by path instead of answering from what is published; needs the
+    /// configuration and credentials of a worker
+    #[arg(long)]
+    pub exact: bool,
     /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
@@ -328,7 +367,7 @@ pub struct Rights {
     /// name_postcode=FIRST/LAST/POSTCODE. Visible in process lists: use --request to avoid that
     #[arg(value_name = "KIND=VALUE")]
     pub identifiers: Vec<String>,
-    /// The configuration file, which contains the broker's address
+    /// The configuration file, or a client configuration with the broker and the brand
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
     /// The brand [default: the only configured brand]
