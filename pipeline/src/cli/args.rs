@@ -41,6 +41,8 @@ pub enum Command {
     Demo(Demo),
     /// Run a worker process that reads from NATS and publishes to NATS and Prometheus, until a signal
     Run(Run),
+    /// Serve the live page, business metrics and queries from the output stream alone, in any number of replicas
+    Serve(Serve),
     /// Run the dataflow over recorded traces and write every released cell
     Replay(Replay),
     /// Query released cells from a running worker
@@ -85,7 +87,7 @@ impl Command {
     /// answers a question only errors.
     pub fn log_level(&self) -> &'static str {
         match self {
-            Command::Run(_) => "info",
+            Command::Run(_) | Command::Serve(_) => "info",
             Command::Replay(_) => "warn",
             _ => "error",
         }
@@ -153,6 +155,20 @@ pub struct Run {
     pub listen: Option<std::net::SocketAddr>,
 }
 
+/// `tributary serve`.
+///
+/// It reads released cells from the output stream and nothing else, so that it needs no ledger and replicas need not know
+/// each other. Rights requests and operational metrics are those of workers.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The address that serves the page, /metrics and /v1 [default: `http.listen`]
+    #[arg(long)]
+    pub listen: Option<std::net::SocketAddr>,
+}
+
 /// `tributary replay`.
 #[derive(Debug, Args)]
 pub struct Replay {
@@ -204,6 +220,17 @@ pub struct Query {
     /// Only cells with this dimension, such as `model=linear` or `day=2025-10-26`; can be repeated
     #[arg(long = "where", value_name = "DIM=TEXT")]
     pub filters: Vec<String>,
+    /// The words of the query
+    #[command(flatten)]
+    pub words: QueryWords,
+    /// Print one JSON cell per line, in the format of `replay`
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The words of `tributary query` that `/v1/cells` has as well.
+#[derive(Debug, Default, Args)]
+pub struct QueryWords {
     /// The first day or month, such as 2025-10-01 or 2025-10
     #[arg(long, value_name = "DAY", requires = "family")]
     pub from: Option<String>,
@@ -239,9 +266,6 @@ pub struct Query {
         conflicts_with = "json"
     )]
     pub format: Option<String>,
-    /// Print one JSON cell per line, in the format of `replay`
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `tributary explain`.

@@ -94,14 +94,14 @@ pub async fn answer(args: &cli::Query) -> anyhow::Result<String> {
 /// A word that is wrong, by the name of its option.
 fn words(args: &cli::Query, family: Family) -> anyhow::Result<Option<CellQuery>> {
     let given = [
-        ("from", &args.from),
-        ("to", &args.to),
-        ("group_by", &args.group_by),
-        ("sort", &args.sort),
-        ("limit", &args.limit),
-        ("after", &args.after),
-        ("compare", &args.compare),
-        ("format", &args.format),
+        ("from", &args.words.from),
+        ("to", &args.words.to),
+        ("group_by", &args.words.group_by),
+        ("sort", &args.words.sort),
+        ("limit", &args.words.limit),
+        ("after", &args.words.after),
+        ("compare", &args.words.compare),
+        ("format", &args.words.format),
     ];
     if given.iter().all(|(_, text)| text.is_none()) {
         return Ok(None);
@@ -150,7 +150,7 @@ fn rows(
     // A client does not know k: shares then say what is certain.
     let hides = asker.config().is_none_or(|config| config.release.k > 1);
     let found = run(&cells, &asker.name, query, today, hides)?;
-    Ok(match (args.format.is_some(), query.format) {
+    Ok(match (args.words.format.is_some(), query.format) {
         (false, _) => sheet::rows(&asker.name, query, &found),
         (true, Format::Json) => json(query, &found),
         (true, Format::Ndjson) => ndjson(query, &found),

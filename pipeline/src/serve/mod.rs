@@ -7,6 +7,8 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod access;
+pub mod follow;
+pub mod gauges;
 pub mod http;
 pub mod opendsr;
 pub mod page;

@@ -103,8 +103,22 @@ impl Metrics {
     /// before their first event, because `increase()` in PromQL does not see the
     /// first sample of a series.
     pub fn new(config: &Config) -> Metrics {
+        Metrics::of(config, |_| true)
+    }
+
+    /// The metrics of a process that reads released cells and has no dataflow:
+    /// business metrics, and those of the process itself. What it does not do is
+    /// absent, and not 0.
+    pub fn of_readers(config: &Config) -> Metrics {
+        let of_process = [Id::Ready, Id::Build, Id::StartTime, Id::Memory, Id::Cpu];
+        Metrics::of(config, |id| of_process.contains(&id))
+    }
+
+    /// The metrics of a process that exports the operational ones that it `has`.
+    fn of(config: &Config, has: impl Fn(Id) -> bool) -> Metrics {
         let registry = Registry::new();
         let own = TABLE.iter().map(|row| match row.part {
+            Part::Operation if !has(row.id) => None,
             Part::Operation => register(&registry, row)
                 .inspect_err(|error| tracing::error!(%error, metric = row.name, "cannot register"))
                 .ok(),

@@ -29,7 +29,9 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
 
 #[test]
 fn without_tokens_the_machine_itself_is_local_and_a_proxy_is_not() {
-    let of = |access: &Access, pairs| access.viewer(&headers(pairs), None).unwrap();
+    let of = |access: &Access, pairs: &[(&'static str, &'static str)]| {
+        access.viewer(&headers(pairs), None).unwrap()
+    };
     let loopback = access(&[], true);
     assert_eq!(of(&loopback, &[]), Viewer::Local);
     assert_eq!(

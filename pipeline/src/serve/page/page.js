@@ -267,10 +267,9 @@
     put("pipe",
       fact("Lag", "lag", lag_seconds, format("s", { style: "unit", unit: "second", maximumFractionDigits: 1 }).format(lag_seconds)),
       epoch ? fact("Latest closed epoch", "epoch", epoch, clock(epoch * 1000)) : [],
-      fact("Records accepted", "accepted", accepted, count(accepted)),
-      fact("Records stored", "held", held, count(held ?? 0)),
-      fact("Numbers released", "released", released, count(released ?? 0)),
-      fact("Hidden for privacy", "hidden", hidden, count(hidden ?? 0)),
+      [["Records accepted", "accepted", accepted], ["Records stored", "held", held],
+        ["Numbers released", "released", released], ["Hidden for privacy", "hidden", hidden]]
+        .map((of) => hid(of[2]) ? [] : fact(...of, count(of[2]))).flat(),
       fact("Rights requests answered", "rights", rights.completed + rights.rejected,
         count(rights.completed + rights.rejected) + (rights.rejected ? ", " + count(rights.rejected) + " rejected" : "")),
       fact("Open rights requests", "rights-open", rights.open,
@@ -320,8 +319,7 @@
       if (!Object.keys(month().models).length) choice.month = "last_month";
       check();
     }
-    setText("day", model.brand + ", " + date(model.today, { dateStyle: "full" }) + (status?.simulated ? ", simulated" : "") +
-      (status?.process[1] > 1 ? ". Process " + status.process.join(" of ") + ": partial numbers" : ""));
+    setText("day", model.brand + ", " + date(model.today, { dateStyle: "full" }) + (status?.simulated ? ", simulated" : "") );
     if (!codes.length) {
       const newest = model.newest ? "The latest released number is from " + date(model.newest, { dateStyle: "long" }) + "." : "";
       put("glance", h("p", { class: "empty" }, "No numbers from the last two months have been released. " + newest));

@@ -39,8 +39,8 @@ pub struct Status<'a> {
     released: Option<f64>,
     /// Number of suppressed cells.
     hidden: Option<f64>,
-    /// Number of accepted records and pings.
-    accepted: f64,
+    /// Number of accepted records and pings; `None` without a dataflow.
+    accepted: Option<f64>,
     /// Rejected lines: reason, its meaning, and number.
     dead: Vec<(String, &'static str, f64)>,
     /// Rights requests.
@@ -119,7 +119,7 @@ impl Status<'_> {
             held: one(Id::Held),
             released: one(Id::Released),
             hidden: one(Id::Hidden),
-            accepted: accepted.values().sum(),
+            accepted: (!accepted.is_empty()).then(|| accepted.values().sum()),
             rights: Rights::of(metrics, &audience),
             consents: metrics
                 .consents(&audience)
