@@ -280,6 +280,7 @@ async fn create(
                 NotSubmitted::Refused(refusal) => Fault::from(refusal),
                 NotSubmitted::Broker(_) => Fault::Unavailable(format!("{error}\n")),
             })?;
+        tracing::info!(brand, "a rights request was submitted over HTTP");
         let now = jiff::Timestamp::now().as_millisecond();
         let created = Created::new(brand, &request.id, &body, now, now + MONTH_MS);
         Ok(opendsr.answer(StatusCode::CREATED, &created))

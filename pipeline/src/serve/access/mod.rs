@@ -108,11 +108,14 @@ impl Viewer {
     /// The refusal of what the viewer may not do: 401 without a token, 403 with
     /// one. `needs` says what would be permitted to do it.
     pub fn refuse(&self, needs: &str) -> Response {
-        let role = match self {
-            Viewer::Token { role, .. } => role.name(),
-            _ => "none",
-        };
-        tracing::warn!(role, needs, "HTTP access refused");
+        match self {
+            Viewer::Token { role, brand } => {
+                let brand = brand.as_deref().unwrap_or("all");
+                tracing::warn!(role = role.name(), brand, needs, "HTTP access refused");
+            }
+            // Anybody could fill the log with these.
+            _ => tracing::debug!(needs, "HTTP access refused"),
+        }
         match self {
             Viewer::Nobody => unauthorized(&format!(
                 "an access token is required: {needs}, as `Authorization: Bearer TOKEN`\n"
