@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::calendar::{first_day, month};
-use tributary_operators::cell::{Cell, NO_VALUE, Unit};
+use tributary_operators::cell::{Cell, Dim, Dimension, Family, NO_VALUE, Unit};
+use tributary_operators::record::Day;
 
 use super::*;
 use crate::report::published_cells::PublishedCells;
