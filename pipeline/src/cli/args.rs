@@ -53,7 +53,7 @@ pub enum Command {
     /// Preview how many records are past their retention, now or on a future day, without deleting any
     Retention(Retention),
     /// Submit a data subject's request (access, erase, restrict, object, …) and wait for the answer
-    Rights(Rights),
+    Rights(RightsCommand),
     /// Verify the audit log of rights requests
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -313,6 +313,72 @@ pub struct Consent {
 }
 
 /// `tributary rights`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct RightsCommand {
+    /// What to do instead of submitting a request.
+    #[command(subcommand)]
+    pub action: Option<RightsAction>,
+    /// The request to submit.
+    #[command(flatten)]
+    pub request: Option<Rights>,
+}
+
+/// The commands about requests that were submitted.
+#[derive(Debug, Subcommand)]
+pub enum RightsAction {
+    /// List the requests of a brand with their state and the last day for an answer, the most urgent first
+    List {
+        /// Which brand.
+        #[command(flatten)]
+        of: RightsOf,
+        /// Only requests that are neither completed nor rejected
+        #[arg(long)]
+        open: bool,
+        /// Only open requests whose last day has passed; fails if there is one
+        #[arg(long)]
+        late: bool,
+        /// Print one JSON object per request
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one request
+    Show {
+        /// The ID of the request
+        id: String,
+        /// Which brand.
+        #[command(flatten)]
+        of: RightsOf,
+        /// Print the request as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write all requests of a brand as CSV, for the record of what was answered when
+    Export {
+        /// Which brand.
+        #[command(flatten)]
+        of: RightsOf,
+        /// The output file, readable only by its owner [default: standard output]
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Overwrite the file of --out if it exists
+        #[arg(long, requires = "out")]
+        force: bool,
+    },
+}
+
+/// The brand whose requests a command concerns.
+#[derive(Debug, Args)]
+pub struct RightsOf {
+    /// The configuration file, which contains the broker's address
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The brand [default: the only configured brand]
+    #[arg(long)]
+    pub brand: Option<String>,
+}
+
+/// A request of `tributary rights`.
 ///
 /// The request stays at the broker until a worker has applied it everywhere: to the numbers, the ledgers of all
 /// processes, the input messages and the dead letters. Sending it again with the same --id is safe: a request is
@@ -361,7 +427,8 @@ pub struct Rights {
     /// directive: the person has died, and the directive applies now
     #[arg(long)]
     pub notice: bool,
-    /// The output file for the answer or receipt, readable only by its owner [default: standard output]
+    /// The output file for the answer or receipt, readable only by its owner; access with a name that ends with .html
+    /// writes a page for the person [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Overwrite the file of --out if it exists
