@@ -19,6 +19,7 @@
 //! Fields that contain secrets are [`secrecy::SecretString`]s or
 //! [`Credential`]s, whose debug output shows no secret.
 
+mod access;
 mod brand;
 mod credential;
 mod csv;
@@ -26,6 +27,7 @@ mod measure;
 mod process;
 mod source;
 
+pub use access::{ClientBrand, ClientConfig, HttpToken, Role, TokenDigest};
 pub use brand::{Brand, Channels, Consent, Identity, LabelCase, Noise, Retention};
 pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};

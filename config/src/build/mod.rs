@@ -4,11 +4,13 @@
 //! A check runs only on values that are valid by themselves, and reports at the
 //! setting that the operator gave, so that no mistake has two reports.
 
+mod access;
 mod brand;
 mod consent;
 mod source;
 mod tables;
 
+pub(crate) use access::client;
 pub use brand::brand_number;
 
 use crate::context::{Context, Input, Location, Node};
@@ -42,12 +44,13 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let workers = top::<Workers>(&root, cx);
     check_workers(&workers, cx);
     let ledger = top::<Ledger>(&root, cx);
-    let http = top::<Http>(&root, cx);
-    check_http(&http, cx);
+    let mut http = top::<Http>(&root, cx);
     let ingest = top::<Ingest>(&root, cx);
     let release = top::<Release>(&root, cx);
     check_release(&release, cx);
     let brands = brand::brands(root.child("brand").as_ref(), &workers, cx);
+    http.model.tokens = access::tokens(&root, &brands, cx);
+    access::check_http(&http, cx);
     Some(Config {
         nats: nats.model,
         workers: workers.model,
@@ -101,23 +104,6 @@ fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
             false => format!("positions count from 0 to {}", processes - 1),
         };
         cx.report(place, &path, message, fix);
-    }
-}
-
-/// Warns of a listen address that others can reach, because the server has no
-/// authentication.
-fn check_http(http: &SectionReading<Http>, cx: &mut Context<'_>) {
-    let listen = http.model.listen;
-    if http.are_valid(&["listen"]) && !listen.ip().is_loopback() {
-        let (place, path) = http.location_of("listen");
-        let message = format!("{listen} is open to everybody who reaches it, without a password");
-        let fix = match http.model.opendsr_domain {
-            None => "let only those reach it who may read every number, or listen on 127.0.0.1",
-            Some(_) => {
-                "let only those reach it who may read every number and erase every person, or listen on 127.0.0.1"
-            }
-        };
-        cx.warn(place, &path, message, fix);
     }
 }
 

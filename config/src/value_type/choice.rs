@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 use crate::model::{
-    Basis, Csv, DecimalMark, Encoding, Format, HashRule, Kind, LabelCase, Ladder, TimeUnit,
+    Basis, Csv, DecimalMark, Encoding, Format, HashRule, Kind, LabelCase, Ladder, Role, TimeUnit,
 };
 use crate::suggest::did_you_mean;
 
@@ -30,6 +30,13 @@ pub(crate) const BASES: Choice<Basis> = Choice(&[
 /// The grains of conversions.
 pub(crate) const LADDERS: Choice<Ladder> =
     Choice(&[("month", Ladder::Month), ("finest", Ladder::Finest)]);
+
+/// The roles of access tokens.
+pub(crate) const ROLES: Choice<Role> = Choice(&[
+    ("read", Role::Read),
+    ("privacy", Role::Privacy),
+    ("operate", Role::Operate),
+]);
 
 /// The units of integer time stamps.
 pub(crate) const TIME_UNITS: Choice<TimeUnit> =

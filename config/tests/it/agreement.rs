@@ -29,6 +29,7 @@ max_clock_skew = "2m"
 directory = "/var/lib/tributary"
 [http]
 listen = "[::1]:9465"
+open = true
 max_series = 7
 hosts = ["metrics.shop.example"]
 opendsr_domain = "rights.example.com"
@@ -140,7 +141,7 @@ fn what_is_printed_reads_back() {
 fn paths_are_printed_so_that_they_read_back_from_anywhere() {
     let directory = crate::common::example_directory();
     let text = format!(
-        "[nats]\ncredentials_file = \"tributary.creds\"\ntls_ca_file = \"ca.pem\"\ntls_cert_file = \"client.pem\"\ntls_key_file = \"client-key.pem\"\n{}",
+        "[[http.token]]\nbrand = \"acme\"\nrole = \"read\"\nsha256_file = \"acme-read.sha256\"\n[nats]\ncredentials_file = \"tributary.creds\"\ntls_ca_file = \"ca.pem\"\ntls_cert_file = \"client.pem\"\ntls_key_file = \"client-key.pem\"\n{}",
         crate::common::brand("")
     );
     let loaded = parse_in(

@@ -291,7 +291,10 @@ fn what_surprises_is_warned_of() {
     );
     let plain = "[[brand]]\nname = \"a\"\nsecret_env = \"SECRET\"";
     assert!(warned(plain).contains("tributary.toml:1:1: brand[0].timezone: is not given"));
-    let open = format!("[http]\nlisten = \"0.0.0.0:9464\"\n{}", brand(""));
+    let open = format!(
+        "[http]\nlisten = \"0.0.0.0:9464\"\nopen = true\n{}",
+        brand("")
+    );
     assert!(warned(&open).contains("tributary.toml:2:10: http.listen: 0.0.0.0:9464 is open"));
     let door = open.replace(
         "[http]\n",
@@ -357,4 +360,66 @@ fn a_brand_is_measured_in_its_region_only() {
         &format!("[workers]\nregion = \"EU\"\n{}", brand("")),
         &["workers.region: \"EU\" is not a region name", "eu-west"],
     );
+}
+
+#[test]
+fn an_address_for_others_needs_tokens_or_a_decision() {
+    let bare = format!("[http]\nlisten = \"0.0.0.0:9464\"\n{}", brand(""));
+    let problems = wrong(&bare);
+    assert!(
+        problems.len() == 1
+            && problems[0].contains("http.listen")
+            && problems[0].contains("http.open = true"),
+        "{problems:?}"
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let digest = directory.path().join("a.sha256");
+    std::fs::write(&digest, format!("{}  -\n", "0aF1".repeat(16))).unwrap();
+    let token = |more: &str| {
+        let token = format!("[[http.token]]\nsha256_file = {digest:?}\n{more}\n");
+        bare.replace("[[brand]]", &format!("{token}[[brand]]"))
+    };
+    let read = good(&token("role = \"read\"\nbrand = \"acme\""));
+    assert_eq!(read.config.http.tokens[0].digest.sha256[..2], [0x0a, 0xf1]);
+    assert_eq!(shown(&read.warnings), Vec::<String>::new());
+    good(&token("role = \"operate\""));
+    for (more, says) in [
+        ("role = \"read\"", "is missing for the role \"read\""),
+        ("role = \"privacy\"", "is missing for the role"),
+        ("role = \"admin\"", "is none of"),
+        ("brand = \"acme\"", "http.token[0].role"),
+        ("role = \"read\"\nbrand = \"zeta\"", "the brands are acme"),
+    ] {
+        let problems = wrong(&token(more)).join("\n");
+        assert!(problems.contains(says), "{more}: {problems}");
+    }
+    // A token in place of its digest is not repeated.
+    std::fs::write(&digest, "s3cr3t-token\n").unwrap();
+    let problems = wrong(&token("role = \"operate\"")).join("\n");
+    assert!(
+        problems.contains("64 hexadecimal digits") && !problems.contains("s3cr3t"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn a_client_configuration_needs_no_secret_and_holds_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("client.toml");
+    let read = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        tributary_config::load_client(&file)
+    };
+    let client = read("[client]\nbrand = \"acme\"\n").unwrap().unwrap();
+    assert_eq!(
+        (client.brand.as_str(), client.nats.output_stream.as_str()),
+        ("acme", "TRIBUTARY_OUT")
+    );
+    assert!(read(&brand("")).unwrap().is_none());
+    let both = read(&format!("{}[client]\nbrand = \"acme\"\n", brand("")));
+    let problems = both.unwrap_err().to_string();
+    assert!(problems.contains("[nats] and [client] only"), "{problems}");
+    let problems = read("[client]\nbrand = 1\n").unwrap_err().to_string();
+    assert!(problems.contains("client.brand"), "{problems}");
+    assert!(wrong(&format!("{}[client]\nbrand = \"acme\"\n", brand("")))[0].contains("client"));
 }

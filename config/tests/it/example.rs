@@ -17,10 +17,10 @@ fn settings(text: &str) -> Vec<(usize, String, String)> {
     let mut section = String::new();
     let mut out = Vec::new();
     for (i, line) in text.lines().enumerate() {
-        if line.starts_with('[') {
-            section = line.trim_matches(['[', ']']).to_owned();
-        }
         let bare = line.strip_prefix("# ").unwrap_or(line);
+        if bare.starts_with('[') && bare.ends_with(']') {
+            section = bare.trim_matches(['[', ']']).to_owned();
+        }
         if let Some((key, _)) = bare.split_once(" = ")
             && !key.contains(' ')
         {
@@ -88,6 +88,16 @@ fn what_stands_in_comments_is_right_too() {
         };
         let mut lines = lines.clone();
         lines[i] = bare;
+        // A table in comments is right as a whole.
+        let header = format!("# [[{section}]]");
+        if let Some(from) = lines.iter().position(|line| *line == header) {
+            for line in lines[from..].iter_mut() {
+                let Some(bare) = line.strip_prefix("# ") else {
+                    break;
+                };
+                *line = bare;
+            }
+        }
         let wrong = match parse_in_example(&lines.join("\n")) {
             Ok(_) => Vec::new(),
             Err(problems) => problems.0,

@@ -16,6 +16,7 @@ pub mod retention;
 pub mod rights;
 pub mod rules;
 pub mod run;
+pub mod serve;
 pub mod signals;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Demo(args) => demo::command(args)?,
         Command::Run(args) => run::command(args)?,
+        Command::Serve(args) => serve::command(args)?,
         Command::Replay(args) => replay::command(args)?,
         Command::Query(args) => block_on(query::command(args))?,
         Command::Explain(args) => block_on(explain::command(args))?,

@@ -21,6 +21,7 @@ mod disk_full;
 mod formats_of_spreadsheets;
 mod guides;
 mod guides_parts;
+mod http_access;
 mod identity_truth;
 mod keys_rotate_live;
 mod killed_at_any_moment;

@@ -157,6 +157,7 @@ The cookie and the e-mail address belong to one person, through 2 links:
             store: Some("lyon".to_owned()),
             day: day.to_owned(),
             currency: None,
+            exact: true,
             json: false,
         })
     };
@@ -181,7 +182,7 @@ The cookie and the e-mail address belong to one person, through 2 links:
         if message.subject.as_str() == "end" {
             break;
         }
-        requests += usize::from(message.subject.as_str() == "tributary.explain.acme");
+        requests += usize::from(message.subject.as_str() == "tributary.contributions.acme");
         let text = String::from_utf8_lossy(&message.payload).to_lowercase();
         with_pseudonyms += usize::from(text.contains(&format!("{cookie:032x}")));
         for value in ["jane", "example.org", "c-1", "06 12", "33612"] {

@@ -63,6 +63,7 @@ async fn each_brand_reads_its_own_cells() {
         brand: brand.map(str::to_owned),
         family: family.map(str::to_owned),
         filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
+        words: args::QueryWords::default(),
         json,
     };
     let say = |args| async move { tributary::cli::query::answer(&args).await };

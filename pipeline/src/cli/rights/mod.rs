@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use async_nats::jetstream;
+use futures::StreamExt;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 use tributary_connectors::nats::{self, Client, Reader, subject as subjects};
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
@@ -24,7 +26,8 @@ use tributary_rights::request::Request;
 use tributary_rights::sealed::KeyPair;
 
 use crate::cli::args as cli;
-use crate::serve::services::client::Asker;
+use crate::serve::services::Topic;
+use crate::serve::services::client::{Asker, ask};
 
 /// Time without a status after which the command reports that it waits.
 const LOOK: Duration = Duration::from_secs(5);
@@ -60,16 +63,19 @@ async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
         Some(path) => Some(outputs.private(path, Contents::Nothing)?),
         None => None,
     };
-    let brand = asker.brand()?.name.clone();
+    let brand = asker.name.clone();
     let pair = KeyPair::generate();
     let (id, request) = request(args, &brand, &pair)?;
     // What a worker would refuse is refused before it leaves.
     if let Err(refusal) = Request::parse(request.as_bytes(), Some(&brand), &|name| name == brand) {
         bail!("{} ({})", refusal.detail, refusal.reason.name());
     }
-    let client = nats::connect(&asker.config.nats, "tributary rights").await?;
-    nats::ensure_rights_stream(&client, &asker.config.nats).await?;
-    let stream = asker.config.nats.rights_stream.clone();
+    let client = nats::connect(&asker.nats, "tributary rights").await?;
+    if asker.is_client() {
+        return of_brand(args, &client, &brand, &pair, (id, request), out.as_ref()).await;
+    }
+    nats::ensure_rights_stream(&client, &asker.nats).await?;
+    let stream = asker.nats.rights_stream.clone();
     let sent = jetstream::new(client.clone())
         .publish(subjects::rights_requests(&brand), request.into())
         .await
@@ -102,6 +108,69 @@ async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
         )?;
     } else if let Some(receipt) = receipt(&client, &stream, &brand, &id, sent.sequence).await? {
         write(out.as_ref(), receipt.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Submits a request with the credentials of a brand, which reach no stream: what
+/// is published about the request is subscribed to before it is submitted.
+///
+/// # Errors
+///
+/// A request that a worker rejects, or a broker that closes the connection.
+async fn of_brand(
+    args: &cli::Rights,
+    client: &Client,
+    brand: &str,
+    pair: &KeyPair,
+    (id, request): (String, String),
+    out: Option<&OutputFile>,
+) -> anyhow::Result<()> {
+    let is_access = matches!(args.right.as_str(), "access" | "portability");
+    let subscribe = async |subject: String| {
+        let subscribed = client.subscribe(subject).await;
+        subscribed.context("cannot subscribe to the status of the request")
+    };
+    let mut statuses = subscribe(subjects::rights_status(brand)).await?;
+    let mut answers = subscribe(subjects::rights_answer(brand, pair.public().as_bytes())).await?;
+    let mut receipts = subscribe(subjects::rights_receipt(brand)).await?;
+    ask(client, Topic::Rights, brand, request).await?;
+    if args.no_wait {
+        return Ok(say(
+            args,
+            &json!({"id": id, "brand": brand, "status": "sent"}),
+        )?);
+    }
+    let lost = "the connection to the broker was closed";
+    let status = loop {
+        let message = statuses.next().await.context(lost)?;
+        let status: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+        if status["id"] != json!(id) {
+            continue;
+        }
+        say(args, &status)?;
+        if matches!(status["status"].as_str(), Some("completed" | "rejected")) {
+            break status;
+        }
+    };
+    if status["status"] != "completed" {
+        bail!(
+            "the request was rejected: {}",
+            status["reason"].as_str().unwrap_or("no reason given")
+        );
+    }
+    if is_access {
+        let answer = timeout(LOOK, answers.next()).await.ok().flatten();
+        let answer = answer
+            .context("the answer did not arrive: send the request again with another --id")?;
+        return write(out, &pair.open(&answer.payload)?);
+    }
+    // A request that was completed before has had its receipt.
+    while let Ok(Some(message)) = timeout(LOOK, receipts.next()).await {
+        let receipt: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+        if receipt["request"] == json!(id) {
+            return write(out, receipt.to_string().as_bytes());
+        }
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! The NATS micro service `tributary`: queries, explanations, retention
 //! previews and rights requests, for each brand on subjects of its own.
 //!
-//! `tributary.query.<brand>`, `tributary.explain.<brand>`,
-//! `tributary.retention.<brand>` and `tributary.rights-request.<brand>` are the
-//! only interfaces of a brand. A rights request is answered as soon as the
+//! `tributary.query.<brand>`, `tributary.explain.<brand>` and
+//! `tributary.rights-request.<brand>` are the only interfaces of a brand;
+//! `tributary.contributions.<brand>`, exact, and `tributary.retention.<brand>` are
+//! for the workers' account. A rights request is answered as soon as the
 //! broker has stored it; its progress is published on the status subject. The
 //! brand is part of the subject and never of a request, so that the permissions
 //! of the broker separate brands (I7). Any worker process answers for the whole
@@ -21,6 +22,7 @@
 pub mod client;
 pub mod key_rotation;
 pub mod parts;
+pub mod released;
 pub mod reply;
 pub mod request;
 pub mod retention_preview;
@@ -41,6 +43,7 @@ use futures::stream::{BoxStream, SelectAll};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tributary_config::model::{Brand, Config};
+use tributary_operators::ask::Question;
 use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency};
 use tributary_rights::status::{self, Status};
@@ -51,6 +54,7 @@ use crate::privacy::rights::submit::{NotSubmitted, submit};
 use crate::serve::services::key_rotation::KeyRotations;
 pub use topic::{ANSWER_WITHIN, Topic};
 
+use released::CellInQuestion;
 use reply::Names;
 use request::Refusal;
 
@@ -354,7 +358,8 @@ impl Endpoint {
     async fn answer(&self, payload: &[u8], queries: &Queries) -> Result<Vec<u8>, Refusal> {
         let question = match self.topic {
             Topic::Query => request::query(payload, self.brand)?,
-            Topic::Explain => request::explain(payload, self.brand, self.currency)?,
+            Topic::Explain => return self.explain(payload, queries).await,
+            Topic::Contributions => request::explain(payload, self.brand, self.currency)?,
             Topic::Retention => {
                 let asked = retention_preview::At::read(payload)?;
                 return retention_preview::answer(
@@ -377,6 +382,26 @@ impl Endpoint {
             .await
             .ok_or_else(Refusal::stopping)?;
         reply::answer(&question, replies, &self.names, self.k)
+    }
+
+    /// Explains a cell from released cells.
+    ///
+    /// # Errors
+    ///
+    /// 400 or 403 for an invalid request, 503 while the worker stops.
+    async fn explain(&self, payload: &[u8], queries: &Queries) -> Result<Vec<u8>, Refusal> {
+        let own = self.currency.as_ref().map_or("", Currency::as_str);
+        let asked = CellInQuestion::read(payload, own)?;
+        let mut replies = Vec::new();
+        for family in released::FAMILIES {
+            let question = Question::Cells {
+                brand: self.brand,
+                family: Some(family),
+            };
+            let of_family = queries.submit(question).await;
+            replies.extend(of_family.ok_or_else(Refusal::stopping)?);
+        }
+        reply::line(&asked.answer(replies))
     }
 
     /// Submits a rights request, and confirms that it waits.

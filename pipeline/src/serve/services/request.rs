@@ -27,7 +27,7 @@ use tributary_operators::record::{BrandId, Currency, Day, Identifier, Pseudonym,
 pub const MAX_PSEUDONYMS: usize = 64;
 
 /// Maximum length of a label in bytes.
-const MAX_LABEL: usize = 256;
+pub(super) const MAX_LABEL: usize = 256;
 
 /// Reason why a request is answered with an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -148,7 +148,7 @@ pub fn person_json(from: &[Identifier], to: &[Identifier]) -> String {
 /// # Errors
 ///
 /// 400, with line and column.
-fn parse(payload: &[u8]) -> Result<Value, Refusal> {
+pub(super) fn parse(payload: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(payload).map_err(|error| {
         // The library's own text may quote the input.
         Refusal::bad(format!(
@@ -164,7 +164,11 @@ fn parse(payload: &[u8]) -> Result<Value, Refusal> {
 /// # Errors
 ///
 /// 400 for another type of value or an unknown field.
-fn object(value: Value, what: &str, known: &[&str]) -> Result<Map<String, Value>, Refusal> {
+pub(super) fn object(
+    value: Value,
+    what: &str,
+    known: &[&str],
+) -> Result<Map<String, Value>, Refusal> {
     let Value::Object(fields) = value else {
         return Err(Refusal::bad(format!("{what} must be a JSON object")));
     };
@@ -276,7 +280,10 @@ fn paths(
 /// # Errors
 ///
 /// 400 for another type of value, or a text above the limit.
-fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Refusal> {
+pub(super) fn text<'a>(
+    fields: &'a Map<String, Value>,
+    name: &str,
+) -> Result<Option<&'a str>, Refusal> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.len() > MAX_LABEL => Err(Refusal::bad(format!(

@@ -15,6 +15,7 @@ use tributary_operators::record::IdKind;
 use tributary_rights::Right;
 use tributary_rights::request::{MAX_ID, MAX_IDENTIFIERS};
 
+use super::released::ReleasedCell;
 use super::reply::{Link, Paths};
 use super::request::MAX_PSEUDONYMS;
 use super::retention_preview::{At, RetentionPreview};
@@ -25,7 +26,8 @@ use super::{Topic, key_rotation};
 pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     let (request, response) = match topic {
         Topic::Query => (query_request(), query_line()),
-        Topic::Explain => (
+        Topic::Explain => (cell_request(), written::<ReleasedCell>()),
+        Topic::Contributions => (
             explain_request(),
             json!({"oneOf": [written::<Link>(), written::<Paths>()]}),
         ),
@@ -91,7 +93,37 @@ fn query_line() -> Value {
     })
 }
 
-/// Request for an explanation.
+/// The cell of a request; `day` is the schema of its day.
+fn cell(day: Value) -> Value {
+    let label = json!({"type": ["string", "null"]});
+    json!({
+        "type": "object",
+        "properties": {
+            "source": label,
+            "medium": label,
+            "campaign": label,
+            "kind": {"enum": ["order", "transaction"]},
+            "store": label,
+            "day": day,
+            "currency": label,
+        },
+        "required": ["kind", "day"],
+        "additionalProperties": false,
+    })
+}
+
+/// Request for an explanation from released cells.
+fn cell_request() -> Value {
+    let day = json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$"});
+    json!({
+        "type": "object",
+        "properties": {"cell": cell(day)},
+        "required": ["cell"],
+        "additionalProperties": false,
+    })
+}
+
+/// Request for an exact explanation.
 fn explain_request() -> Value {
     let pseudonyms = json!({
         "type": "array",
@@ -99,7 +131,6 @@ fn explain_request() -> Value {
         "minItems": 1,
         "maxItems": MAX_PSEUDONYMS,
     });
-    let label = json!({"type": ["string", "null"]});
     json!({
         "type": "object",
         "oneOf": [{"required": ["person"]}, {"required": ["cell"]}],
@@ -110,20 +141,7 @@ fn explain_request() -> Value {
                 "required": ["from", "to"],
                 "additionalProperties": false,
             },
-            "cell": {
-                "type": "object",
-                "properties": {
-                    "source": label,
-                    "medium": label,
-                    "campaign": label,
-                    "kind": {"enum": ["order", "transaction"]},
-                    "store": label,
-                    "day": {"type": "string", "format": "date"},
-                    "currency": label,
-                },
-                "required": ["kind", "day"],
-                "additionalProperties": false,
-            },
+            "cell": cell(json!({"type": "string", "format": "date"})),
         },
         "additionalProperties": false,
     })
@@ -243,6 +261,7 @@ mod tests {
         for topic in [
             Topic::Query,
             Topic::Explain,
+            Topic::Contributions,
             Topic::Retention,
             Topic::Rights,
         ] {
