@@ -22,6 +22,7 @@
 mod brand;
 mod credential;
 mod csv;
+mod mapping;
 mod measure;
 mod process;
 mod source;
@@ -29,6 +30,7 @@ mod source;
 pub use brand::{Brand, Channels, Consent, Identity, LabelCase, Noise, Retention};
 pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};
+pub use mapping::{EventMeaning, Mapping, UserId};
 pub use measure::{Attribution, Sensors};
 pub use process::{Http, Ingest, Ladder, Ledger, Nats, Release, Workers};
 pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit};
