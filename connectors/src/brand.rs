@@ -17,7 +17,7 @@ use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency, Day};
 
 use crate::clock::BrandClock;
-use crate::formats::Adapter;
+use crate::formats::adapter::Adapter;
 use crate::keys::{BrandKey, IdentifierRules};
 use crate::native::labels;
 use crate::native::mac::FixedDevices;
@@ -140,7 +140,7 @@ impl SourceContext {
                 _ => DecimalMark::Point,
             },
             rules: key.rules_of(source),
-            adapter: Adapter::of(brand, source).map(Arc::new),
+            adapter: Adapter::of(brand, source, time_format(source)).map(Arc::new),
             ce_source: source.mapping.ce_source.as_deref().map(Into::into),
             arrival_header: source.arrival_header,
         }

@@ -85,6 +85,17 @@ pub enum Ignored {
 }
 
 impl Ignored {
+    /// The stable name in metric labels and in the output of commands.
+    pub fn label(self) -> &'static str {
+        match self {
+            Ignored::FixedDevice => "fixed_device",
+            Ignored::SettledPing => "settled_ping",
+            Ignored::Robot => "robot",
+            Ignored::PastRetention => "past_retention",
+            Ignored::NotMapped => "not_mapped",
+        }
+    }
+
     /// A description for reports, in the plural.
     pub fn name(self) -> &'static str {
         match self {
@@ -374,6 +385,22 @@ impl Refusal {
         Refusal {
             reason,
             detail: detail.into(),
+        }
+    }
+
+    /// The refusal of a text that is not a JSON object, with the position of a
+    /// syntax error.
+    pub(crate) fn no_object(text: &str, error: &serde_json::Error) -> Refusal {
+        match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            Ok(_) => Refusal::new(Reason::NotAnObject, "the line must be a JSON object"),
+            Err(_) => Refusal::new(
+                Reason::MalformedJson,
+                format!(
+                    "no JSON at line {}, column {} of the object",
+                    error.line(),
+                    error.column()
+                ),
+            ),
         }
     }
 }

@@ -15,7 +15,6 @@
 
 mod arrivals;
 mod cloud_events;
-pub(crate) mod lines;
 mod rekey;
 mod route;
 
@@ -32,6 +31,7 @@ pub use crate::dead_letter::{DeadLetter, Ignored, Reason as DeadReason, Sink};
 use crate::dead_letter::{Reason, Refusal};
 use crate::formats::{self, Adapter, Item, Outcome};
 use crate::keys::Scratch;
+use crate::lines;
 use crate::native::fields::{Field, Fields};
 use crate::native::labels::AnnouncedLabels;
 pub use crate::native::labels::Withdrawal;
@@ -460,7 +460,7 @@ impl Decoder {
         fields.fill(text).map_err(|error| {
             match self.source(route).is_some_and(|of| of.text_values) {
                 true => row_refusal(text, &error),
-                false => object_refusal(text, &error),
+                false => Refusal::no_object(text, &error),
             }
         })?;
         if self.strict && fields.has_unknown(route.kind) {
@@ -592,23 +592,7 @@ fn row_refusal(text: &str, error: &serde_json::Error) -> Refusal {
             Reason::MixedCurrencies,
             "rows that share this `id` are of different currencies: give each currency an id of its own",
         ),
-        _ => object_refusal(text, error),
-    }
-}
-
-/// The refusal of a text that is not a JSON object, with the position of a
-/// syntax error.
-pub(crate) fn object_refusal(text: &str, error: &serde_json::Error) -> Refusal {
-    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) => Refusal::new(Reason::NotAnObject, "the line must be a JSON object"),
-        Err(_) => Refusal::new(
-            Reason::MalformedJson,
-            format!(
-                "no JSON at line {}, column {} of the object",
-                error.line(),
-                error.column()
-            ),
-        ),
+        _ => Refusal::no_object(text, error),
     }
 }
 

@@ -34,6 +34,7 @@ pub mod files;
 pub mod formats;
 pub mod inputs;
 pub mod keys;
+mod lines;
 pub mod native;
 pub mod nats;
 pub mod out;

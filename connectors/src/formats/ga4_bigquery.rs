@@ -15,11 +15,10 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 use tributary_config::model::{EventMeaning, Kind, UserId};
 
+use super::adapter::{Adapter, Emit, Item, device, object, require_objects};
 use super::json::{Json, Object};
-use super::record::{missing, wrong_type};
-use super::{
-    Adapter, Emit, Item, NativeRecord, Outcome, consent, device, money, object, require_objects,
-};
+use super::record::{NativeRecord, Outcome, missing, wrong_type};
+use super::{consent, money};
 use crate::dead_letter::Refusal;
 use crate::native::fields::Field;
 

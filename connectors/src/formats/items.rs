@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use tributary_config::model::Format;
 
 use super::google_offline::document;
-use crate::decode::lines::{self, Objects};
+use crate::lines::{self, Objects};
 
 /// The items of a message, in order.
 pub enum Items<'a> {
@@ -30,9 +30,15 @@ pub fn items<'a>(format: &Format, data: &'a [u8]) -> Items<'a> {
             let data = crate::files::strip_bom(data);
             Items::Lines(data.split((|byte: &u8| *byte == b'\n') as fn(&u8) -> bool))
         }
-        Format::GoogleOffline if !start.starts_with(b"{") => Items::Rows(document::Rows::new(data)),
+        _ if is_document(format, data) => Items::Rows(document::Rows::new(data)),
         _ => Items::Objects(lines::split(data)),
     }
+}
+
+/// Whether data is a document whose rows are the items, and not a line each.
+pub fn is_document(format: &Format, data: &[u8]) -> bool {
+    let start = crate::files::strip_bom(data).trim_ascii_start();
+    matches!(format, Format::GoogleOffline) && !start.starts_with(b"{")
 }
 
 /// Whether a message is one JSON object over any number of lines.

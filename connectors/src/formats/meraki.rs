@@ -16,9 +16,9 @@ use std::borrow::Cow;
 use secrecy::ExposeSecret;
 use tributary_config::model::Kind;
 
+use super::adapter::{Adapter, Emit, Item, object};
 use super::json::{Json, Object, quote};
-use super::record::{missing, wrong_type};
-use super::{Adapter, Emit, Item, NativeRecord, Outcome, object};
+use super::record::{NativeRecord, Outcome, missing, wrong_type};
 use crate::dead_letter::{Reason, Refusal};
 use crate::native::fields::Field;
 

@@ -10,12 +10,10 @@
 
 use tributary_config::model::{EventMeaning, Kind};
 
+use super::adapter::{Adapter, Emit, Item, device, listed, object, one_or_many, require_objects};
 use super::json::{Json, Object};
-use super::record::{missing, wrong_type};
-use super::{
-    Adapter, Emit, Item, NativeRecord, Outcome, consent, device, listed, money, object,
-    one_or_many, require_objects,
-};
+use super::record::{NativeRecord, Outcome, missing, wrong_type};
+use super::{consent, money};
 use crate::dead_letter::{Reason, Refusal};
 use crate::native::fields::Field;
 

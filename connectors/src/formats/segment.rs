@@ -15,12 +15,12 @@ use std::collections::BTreeMap;
 
 use tributary_config::model::{EventMeaning, Kind, UserId};
 
-use super::json::{Json, Object, quote};
-use super::record::{missing, wrong_type};
-use super::{
-    Adapter, Emit, Item, NativeRecord, Outcome, consent, invalid_time, listed, object, page,
-    require_objects, rfc3339,
+use super::adapter::{
+    Adapter, Emit, Item, device, invalid_time, listed, object, require_objects, rfc3339,
 };
+use super::json::{Json, Object, quote};
+use super::record::{NativeRecord, Outcome, missing, wrong_type};
+use super::{consent, page};
 use crate::dead_letter::{Reason, Refusal};
 use crate::native::fields::Field;
 use crate::native::time;
@@ -241,14 +241,14 @@ fn put_identifiers<'a>(adapter: &Adapter, message: &Object<'a>, record: &mut Nat
             record.put_json(field, "userId", listed(&values).unwrap_or_default());
         }
     }
-    let device = message.at("context.device");
-    if let Some(device) = device.is_object().then(|| device.object()).flatten()
-        && device.get("adTrackingEnabled").boolean() == Some(true)
+    let own = message.at("context.device");
+    if let Some(own) = own.is_object().then(|| own.object()).flatten()
+        && own.get("adTrackingEnabled").boolean() == Some(true)
     {
         let path = "context.device.advertisingId";
-        match device.get("advertisingId").text() {
-            Some(id) => record.put_text(Field::Device, path, &super::device(&id)),
-            None => record.put(Field::Device, path, device.get("advertisingId")),
+        match own.get("advertisingId").text() {
+            Some(id) => record.put_text(Field::Device, path, &device(&id)),
+            None => record.put(Field::Device, path, own.get("advertisingId")),
         }
     }
 }

@@ -15,11 +15,10 @@ use std::borrow::Cow;
 
 use tributary_config::model::{EventMeaning, Kind};
 
+use super::adapter::{Adapter, Emit, Item, listed, object, one_or_many};
 use super::json::{Json, Object, quote};
-use super::record::{missing, wrong_type};
-use super::{
-    Adapter, Emit, Item, NativeRecord, Outcome, consent, listed, money, object, one_or_many,
-};
+use super::record::{NativeRecord, Outcome, missing, wrong_type};
+use super::{consent, money};
 use crate::dead_letter::{Reason, Refusal};
 use crate::native::fields::Field;
 use crate::native::time::TimeError;

@@ -16,9 +16,10 @@ use std::collections::BTreeMap;
 
 use tributary_config::model::{EventMeaning, Kind, UserId};
 
+use super::adapter::{Adapter, Emit, Item, invalid_time};
 use super::json::{Json, quote};
-use super::record::missing;
-use super::{Adapter, Emit, Item, NativeRecord, Outcome, money, page};
+use super::record::{NativeRecord, Outcome, missing, wrong_type};
+use super::{money, page};
 use crate::dead_letter::Refusal;
 use crate::native::fields::Field;
 use crate::native::time;
@@ -129,7 +130,7 @@ fn put_times(row: &Row<'_>, record: &mut NativeRecord<'_>) -> Result<(), Refusal
     }
     if let Some(text) = row.text("collector_tstamp")? {
         let collected = time::time(&in_utc(&text), None, false);
-        let collected = collected.map_err(|_| super::invalid_time("collector_tstamp"))?;
+        let collected = collected.map_err(|_| invalid_time("collector_tstamp"))?;
         record.put_json(Field::Version, "collector_tstamp", (-collected).to_string());
     }
     Ok(())
@@ -317,7 +318,7 @@ fn consent<'a>(
         None => Vec::new(),
         Some(scopes) => {
             let list = scopes.list();
-            list.ok_or_else(|| super::record::wrong_type(path, "a list of scopes"))?
+            list.ok_or_else(|| wrong_type(path, "a list of scopes"))?
         }
     };
     let scopes: Vec<_> = scopes.iter().filter_map(|scope| scope.text()).collect();

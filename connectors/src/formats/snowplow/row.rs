@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 
-use super::COLUMNS;
+use super::columns::COLUMNS;
 use crate::dead_letter::{Reason, Refusal};
+use crate::formats::adapter::object;
 use crate::formats::json::{Json, Object};
-use crate::formats::record::wrong_type;
-use crate::formats::{NativeRecord, object};
+use crate::formats::record::{NativeRecord, wrong_type};
 use crate::native::fields::Field;
 
 /// The prefix of the keys of e-commerce entities in the SDKs' JSON.
