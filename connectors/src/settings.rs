@@ -65,6 +65,7 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
         name: brand.name.as_str().into(),
         max_degree,
         link_ttl: IdKind::ALL.map(ttl),
+        click_id: brand.identity.click_id,
         on_consent: brand::sources(brand)
             .filter(|source| brand.rests_on_consent(source))
             .map(|source| Label::of(&source.name))

@@ -6,7 +6,7 @@ use crate::context::{Context, Input, Location, Node, join, quote};
 use crate::fields;
 use crate::model::{Csv, Format, HashRule, Kind, Source};
 use crate::read::{SectionReading, read_section};
-use crate::settings::SettingsModel;
+use crate::settings::{MAPPING, SettingsModel};
 use crate::suggest::did_you_mean;
 
 /// Reads the sources of a brand and adds the implicit ones: for every kind
@@ -106,6 +106,7 @@ fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Sectio
         let message = "kind consent has the format native only";
         cx.report(place, &path, message, "send JSON");
     }
+    check_format(&source, cx);
     let csv = table.child(Csv::SECTION.key());
     match (&source.model.format, csv) {
         (Format::Csv(_), Some(_)) => {
@@ -118,16 +119,50 @@ fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Sectio
             let fix = r#"write [brand.source.csv] and columns = { id = "header", … }"#;
             cx.report_missing(place, &path, "is missing", fix);
         }
-        (Format::Native, Some(csv)) => {
+        (_, Some(csv)) => {
             if source.are_valid(&["format"]) {
                 let fix = r#"write format = "csv", or leave the column map out"#;
                 cx.report_invalid(&csv, "goes only with the format csv", fix);
             }
             columns_of(table, None, cx);
         }
-        (Format::Native, None) => {}
+        (_, None) => {}
     }
     source
+}
+
+/// Reports a format of a vendor with a kind that it does not yield, settings
+/// that the format does not use, and a Meraki source without a secret.
+fn check_format(source: &SectionReading<Source>, cx: &mut Context<'_>) {
+    if !source.are_valid(&["format"]) {
+        return;
+    }
+    let format = &source.model.format;
+    let kinds = format.kinds();
+    if format.has_adapter() && source.are_valid(&["kind"]) && !kinds.contains(&source.model.kind) {
+        let (place, path) = source.location_of("kind");
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        let message = format!("a source of the format {} has another kind", format.name());
+        cx.report(
+            place,
+            &path,
+            message,
+            format!("write {}", names.join(" or ")),
+        );
+    }
+    for key in MAPPING {
+        if source.is_given(key) && !format.settings().contains(&key) {
+            let (place, path) = source.location_of(key);
+            let message = format!("the format {} does not use it", format.name());
+            cx.report(place, &path, message, "leave it out");
+        }
+    }
+    let secrets = ["secret_file", "secret_env"];
+    if matches!(format, Format::Meraki) && !secrets.iter().any(|key| source.is_given(key)) {
+        let (place, path) = source.location_of("secret_file");
+        let fix = "name the file, or the variable, with the secret of the posts";
+        cx.report_missing(place, &path, "is missing", fix);
+    }
 }
 
 /// Reads the CSV settings of a source. Without a valid kind, the fields of the

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use tributary_config::model::{
-    Column, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Source, TimeUnit,
+    Column, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Mapping, Source, TimeUnit,
 };
 
 use super::*;
@@ -35,6 +35,7 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
         basis: None,
         unit: TimeUnit::default(),
         arrival_header: false,
+        mapping: Mapping::default(),
     };
     (source, map)
 }

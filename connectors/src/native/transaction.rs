@@ -20,11 +20,13 @@ use super::record::{self, RecordHead};
 use crate::dead_letter::{Reason, Refusal, Sink};
 
 /// The identifiers of a transaction, besides name and postcode.
-const IDENTIFIERS: [(Field, IdKind); 4] = [
+const IDENTIFIERS: [(Field, IdKind); 6] = [
     (Field::Email, IdKind::Email),
     (Field::Phone, IdKind::Phone),
     (Field::Customer, IdKind::Customer),
     (Field::Wallet, IdKind::Wallet),
+    (Field::Device, IdKind::Device),
+    (Field::ClickId, IdKind::ClickId),
 ];
 
 /// Decodes a transaction.

@@ -9,7 +9,8 @@ use crate::sink::{DecoderHarness, Kept};
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use tributary_config::model::{
-    Brand, Column, Config, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Source, TimeUnit,
+    Brand, Column, Config, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Mapping, Source,
+    TimeUnit,
 };
 use tributary_connectors::native::{amount, mac, time};
 use tributary_connectors::{csv, trace};
@@ -179,6 +180,7 @@ fn source(name: &str, kind: Kind, format: Format) -> Source {
         basis: None,
         unit: TimeUnit::default(),
         arrival_header: false,
+        mapping: Mapping::default(),
     }
 }
 

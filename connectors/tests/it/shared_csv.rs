@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::common::{brand, config};
 use crate::sink::{DecoderHarness, Kept};
 use tributary_config::model::{
-    Column, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Source, TimeUnit,
+    Column, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Mapping, Source, TimeUnit,
 };
 use tributary_connectors::csv;
 use tributary_operators::record::Body;
@@ -35,6 +35,7 @@ fn read(path: &str, kind: Kind, zone: Option<&str>, map: Csv) -> Option<Kept> {
         basis: None,
         unit: TimeUnit::default(),
         arrival_header: false,
+        mapping: Mapping::default(),
     };
     acme.sources = vec![source.clone()];
     let mut harness = DecoderHarness::new(&config(vec![acme.clone()]));

@@ -2,7 +2,7 @@
 
 use crate::common::{AT, brand, config};
 use crate::sink::DecoderHarness;
-use tributary_config::model::{Brand, Format, HashRule, Kind, Source, TimeUnit};
+use tributary_config::model::{Brand, Format, HashRule, Kind, Mapping, Source, TimeUnit};
 use tributary_connectors::dead_letter::Reason;
 use tributary_operators::record::BrandId;
 
@@ -20,6 +20,7 @@ fn with_sources(names: &[&str]) -> Brand {
             basis: None,
             unit: TimeUnit::default(),
             arrival_header: false,
+            mapping: Mapping::default(),
         })
         .collect();
     acme

@@ -45,6 +45,8 @@ pub enum Command {
     Serve(Serve),
     /// Run the dataflow over recorded traces and write every released cell
     Replay(Replay),
+    /// Show what becomes of each line of a file, without running anything
+    Decode(Decode),
     /// Query released cells from a running worker
     Query(Query),
     /// Explain why two identifiers belong to one person, or how a cell's value came about
@@ -203,6 +205,27 @@ pub struct Replay {
     /// Suppress the progress bar and the summary
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// `tributary decode`.
+#[derive(Debug, Args)]
+pub struct Decode {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The source to whose format the file belongs: BRAND/SOURCE, or SOURCE if only one brand has it
+    #[arg(long, value_name = "BRAND/SOURCE")]
+    pub source: String,
+    /// Messages of a trace (NDJSON), whose subjects are not used, or payloads as the source sends them: a line each, or a CSV
+    /// file (plain, .gz or .zst)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The arrival of payloads, in Unix milliseconds [default: now]
+    #[arg(long, value_name = "MS")]
+    pub at: Option<i64>,
+    /// Print one JSON object for each line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tributary query`.
