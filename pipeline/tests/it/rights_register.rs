@@ -63,15 +63,15 @@ async fn the_register_says_what_is_open_and_what_has_ended() {
                 .filter(|customer| customer.starts_with("C00"))
         });
         let page = page.to_str().unwrap();
-        for customer in another {
-            let subject = format!("customer={customer}");
+        for (number, customer) in another.enumerate() {
+            let (subject, id) = (format!("customer={customer}"), format!("a-{number}"));
             let args = [
-                "access", &subject, "--proof", "ticket 2", "--id", &customer, "--out", page,
+                "access", &subject, "--proof", "ticket 2", "--id", &id, "--out", page,
             ];
             let mut command = tributary();
             let command = command.arg("rights").args(args).arg("--config").arg(&file);
             if command.output().unwrap().status.success() {
-                return (customer, "=r-2", run(&["list"]));
+                return (id, "=r-2", run(&["list"]));
             }
         }
         panic!("nobody has records");

@@ -203,7 +203,9 @@ mod tests {
         ];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
             let mut register = Register::default();
-            order.map(|index| register.add_status(&messages[index]));
+            for index in order {
+                register.add_status(&messages[index]);
+            }
             let [entry] = &register.entries(at, &TimeZone::UTC)[..] else {
                 panic!("one request");
             };
