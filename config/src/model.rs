@@ -21,6 +21,7 @@
 
 mod access;
 mod brand;
+mod client;
 mod credential;
 mod csv;
 mod mapping;
@@ -28,8 +29,9 @@ mod measure;
 mod process;
 mod source;
 
-pub use access::{ClientBrand, ClientConfig, HttpToken, Role, TokenDigest};
+pub use access::{HttpToken, Role, TokenDigest};
 pub use brand::{Brand, Channels, Consent, Identity, LabelCase, Noise, Retention};
+pub use client::{ClientBrand, ClientConfig};
 pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};
 pub use mapping::{EventMeaning, Mapping, UserId};

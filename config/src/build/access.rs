@@ -1,7 +1,6 @@
 //! Access to the HTTP server, and the client configuration of a brand.
 
-use super::tables::tables;
-use super::top;
+use super::tables::{tables, top};
 use crate::context::{Context, Input, Location, Node, join, quote};
 use crate::model::{Brand, ClientBrand, ClientConfig, Http, HttpToken, Nats, Role};
 use crate::read::{SectionReading, read_section};

@@ -15,9 +15,10 @@ pub use brand::brand_number;
 
 use crate::context::{Context, Input, Location, Node};
 use crate::model::{Config, Http, Ingest, Ledger, Nats, Release, Workers};
-use crate::read::{SectionReading, read_section, unknown_keys};
-use crate::settings::{ROOT, SettingsModel};
+use crate::read::{SectionReading, unknown_keys};
+use crate::settings::ROOT;
 use crate::syntax;
+use tables::top;
 
 /// The number of contributors below which a released cell may show individuals.
 const FEW: u64 = 10;
@@ -60,12 +61,6 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
         release: release.model,
         brands,
     })
-}
-
-/// Reads a section directly below the root.
-fn top<T: SettingsModel>(root: &Input<'_>, cx: &mut Context<'_>) -> SectionReading<T> {
-    let path = T::SECTION.path;
-    read_section(root.child(path).as_ref(), path, Location::Nowhere, cx)
 }
 
 /// Reports two of the three streams of records and cells with one name.

@@ -1,9 +1,6 @@
-//! `[[http.token]]` and `[client]`: access to the HTTP server, and the client
-//! configuration of a brand.
+//! `[[http.token]]`: access to the HTTP server.
 
 use std::path::PathBuf;
-
-use super::Nats;
 
 /// What a token of the HTTP server permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,21 +44,4 @@ pub struct HttpToken {
     pub role: Role,
     /// Its digest.
     pub digest: TokenDigest,
-}
-
-/// `[client]`: the brand of a client configuration.
-#[derive(Clone, Debug)]
-pub struct ClientBrand {
-    /// The name of the brand.
-    pub brand: String,
-}
-
-/// A client configuration: the broker, and the brand whose cells and requests
-/// the commands concern. It contains no secret of the brand.
-#[derive(Clone, Debug)]
-pub struct ClientConfig {
-    /// The connection to the broker, with the credentials of the brand.
-    pub nats: Nats,
-    /// The name of the brand.
-    pub brand: String,
 }

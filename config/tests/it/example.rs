@@ -91,11 +91,9 @@ fn what_stands_in_comments_is_right_too() {
         // A table in comments is right as a whole.
         let header = format!("# [[{section}]]");
         if let Some(from) = lines.iter().position(|line| *line == header) {
-            for line in lines[from..].iter_mut() {
-                let Some(bare) = line.strip_prefix("# ") else {
-                    break;
-                };
-                *line = bare;
+            let end = lines[from..].iter().position(|line| line.is_empty());
+            for line in lines[from..].iter_mut().take(end.unwrap_or(0)) {
+                *line = line.strip_prefix("# ").unwrap_or(line);
             }
         }
         let wrong = match parse_in_example(&lines.join("\n")) {

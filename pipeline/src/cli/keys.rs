@@ -114,7 +114,12 @@ fn token(file: &Path) -> anyhow::Result<()> {
     let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes.as_slice());
     let token = Zeroizing::new(encoded);
     let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(token.as_bytes()));
-    write_new(file, format!("{digest}\n").as_bytes())?;
+    write_new(file, format!("{digest}\n").as_bytes()).with_context(|| {
+        format!(
+            "cannot write {}; an existing file is never overwritten",
+            file.display()
+        )
+    })?;
     terminal::print_line(token.as_str())?;
     terminal::note(format_args!(
         "wrote its SHA-256 to {}: set it as sha256_file of an [[http.token]]; the token is not stored anywhere",

@@ -102,7 +102,7 @@ async fn identify(access: Arc<Access>, mut request: Request, next: Next) -> Resp
             request.extensions_mut().insert(viewer);
             next.run(request).await
         }
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 

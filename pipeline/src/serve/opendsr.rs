@@ -138,7 +138,7 @@ impl OpenDsr {
         let may = |brand: &String| viewer.may_request_rights(brand);
         let is_permitted = brand.map_or_else(|| self.brands.iter().any(may), may);
         if !is_permitted || brand.is_none() && matches!(viewer, Viewer::Token { .. }) {
-            return Err(Fault::Denied(viewer.refuse(NEEDS)));
+            return Err(Fault::Denied(Box::new(viewer.refuse(NEEDS))));
         }
         let brand = brand.ok_or_else(|| {
             Fault::of(
@@ -212,7 +212,7 @@ const NEEDS: &str = "rights requests need a token of the brand in `?brand=` with
 /// Reason for an error response.
 enum Fault {
     /// The viewer may not do this.
-    Denied(Response),
+    Denied(Box<Response>),
     /// The client is at fault.
     Refused(StatusCode, Refusal),
     /// The request may be repeated.
@@ -228,7 +228,7 @@ impl Fault {
     /// The response.
     fn answer(self, opendsr: &OpenDsr) -> Response {
         match self {
-            Fault::Denied(response) => response,
+            Fault::Denied(response) => *response,
             Fault::Refused(status, refusal) => {
                 opendsr.answer(status, &ErrorBody::new(status.as_u16(), &refusal))
             }
@@ -280,6 +280,7 @@ async fn create(
                 NotSubmitted::Refused(refusal) => Fault::from(refusal),
                 NotSubmitted::Broker(_) => Fault::Unavailable(format!("{error}\n")),
             })?;
+        tracing::info!(brand, "a rights request was submitted over HTTP");
         let now = jiff::Timestamp::now().as_millisecond();
         let created = Created::new(brand, &request.id, &body, now, now + MONTH_MS);
         Ok(opendsr.answer(StatusCode::CREATED, &created))

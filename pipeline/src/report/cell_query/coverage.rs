@@ -109,17 +109,14 @@ pub(super) fn rests_above(family: Family, columns: &[Dimension], dims: &[Dim]) -
     }
     keys.remove(0);
     // With the finest ladder, what a day hides is one channel `other`.
-    let source = at(Dimension::Source).filter(|_| family == Family::Attribution);
-    if let Some(source) = source {
-        let mut other = dims.to_vec();
-        for (of, dim) in columns.iter().zip(other.iter_mut()) {
-            match of {
-                Dimension::Source => *dim = Dim::Text(OTHER.into()),
-                Dimension::Medium | Dimension::Campaign => *dim = Dim::Null,
-                _ => {}
-            }
-        }
-        if other.get(source) != dims.get(source) {
+    if family == Family::Attribution && at(Dimension::Source).is_some() {
+        let other = columns.iter().zip(dims).map(|(of, dim)| match of {
+            Dimension::Source => Dim::Text(OTHER.into()),
+            Dimension::Medium | Dimension::Campaign => Dim::Null,
+            _ => dim.clone(),
+        });
+        let other: Vec<Dim> = other.collect();
+        if other != dims {
             keys.push(other);
         }
     }

@@ -17,7 +17,7 @@ use tributary_operators::record::Day;
 
 use super::coverage::{Known, is_open, known, measure, rests_above, tenths};
 use super::format::dim_text;
-use super::{Answer, CellQuery, Numbers, QueryError, Row, Sort, SortKey, Wanted};
+use super::query::{Answer, CellQuery, Numbers, QueryError, Row, Sort, SortKey, Wanted};
 use crate::report::published_cells::{Period, Periods, PublishedCells};
 
 /// Answers a query about a brand. `today` is its current day, and `hides` whether

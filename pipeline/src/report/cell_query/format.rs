@@ -10,40 +10,9 @@ use std::fmt::Write;
 use tributary_connectors::out::write_dim;
 use tributary_operators::cell::Dim;
 
-use super::{Answer, CellQuery, Numbers, QueryError, Row};
+use super::query::{Answer, CellQuery, Numbers, Row};
 use tributary_operators::calendar;
 use tributary_operators::record::Day;
-
-/// Format of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// One object: `{"next":…,"rows":[…]}`.
-    Json,
-    /// One row per line.
-    Ndjson,
-    /// A header and one row per line.
-    Csv,
-}
-
-impl Format {
-    /// Reads the name of a format.
-    ///
-    /// # Errors
-    ///
-    /// Another name.
-    pub fn read(text: &str) -> Result<Format, QueryError> {
-        match text {
-            "json" => Ok(Format::Json),
-            "ndjson" => Ok(Format::Ndjson),
-            "csv" => Ok(Format::Csv),
-            _ => Err(QueryError::new(
-                "format",
-                "is not known",
-                "write json, ndjson or csv",
-            )),
-        }
-    }
-}
 
 /// The answer as one JSON object with a line break.
 pub fn json(query: &CellQuery, answer: &Answer) -> String {

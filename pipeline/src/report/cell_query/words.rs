@@ -11,8 +11,7 @@ use tributary_operators::calendar::first_day;
 use tributary_operators::cell::{Dim, Dimension, Family, Form};
 use tributary_operators::record::Day;
 
-use super::format::Format;
-use super::{CellQuery, QueryError, Sort, SortKey, Wanted};
+use super::query::{CellQuery, Format, QueryError, Sort, SortKey, Wanted};
 
 /// Maximum number of rows of a page.
 pub const MOST_ROWS: usize = 10_000;

@@ -108,11 +108,14 @@ impl Viewer {
     /// The refusal of what the viewer may not do: 401 without a token, 403 with
     /// one. `needs` says what would be permitted to do it.
     pub fn refuse(&self, needs: &str) -> Response {
-        let role = match self {
-            Viewer::Token { role, .. } => role.name(),
-            _ => "none",
-        };
-        tracing::warn!(role, needs, "HTTP access refused");
+        match self {
+            Viewer::Token { role, brand } => {
+                let brand = brand.as_deref().unwrap_or("all");
+                tracing::warn!(role = role.name(), brand, needs, "HTTP access refused");
+            }
+            // Anybody could fill the log with these.
+            _ => tracing::debug!(needs, "HTTP access refused"),
+        }
         match self {
             Viewer::Nobody => unauthorized(&format!(
                 "an access token is required: {needs}, as `Authorization: Bearer TOKEN`\n"
@@ -176,9 +179,7 @@ impl Access {
     /// # Errors
     ///
     /// The answer to a wrong token, or to a peer that has sent too many of them.
-    // A response is large, and refusals are rare.
-    #[allow(clippy::result_large_err)]
-    pub fn viewer(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Viewer, Response> {
+    pub fn viewer(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Viewer, Box<Response>> {
         if self.tokens.is_empty() {
             let is_proxied = PROXIED.iter().any(|header| headers.contains_key(header));
             return Ok(match self.is_loopback && !is_proxied {
@@ -204,7 +205,7 @@ impl Access {
             );
             let seconds = HeaderValue::from(throttle::REFILL.as_secs());
             response.headers_mut().insert(RETRY_AFTER, seconds);
-            return Err(response);
+            return Err(Box::new(response));
         }
         match found.and_then(|at| self.tokens.get(at)) {
             Some(token) => Ok(Viewer::Token {
@@ -214,7 +215,7 @@ impl Access {
             None => {
                 let peer = peer.map(|peer| peer.0.to_string()).unwrap_or_default();
                 tracing::warn!(peer, "a wrong HTTP access token was refused");
-                Err(unauthorized("the access token is unknown\n"))
+                Err(Box::new(unauthorized("the access token is unknown\n")))
             }
         }
     }

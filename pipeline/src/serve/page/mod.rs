@@ -53,8 +53,6 @@ pub struct Page {
     brands: Vec<Brand>,
     /// Minimum number of contributors of a released cell.
     k: u64,
-    /// Number of this process, from 1, and number of processes.
-    process: [usize; 2],
     /// The current day, if it is not that of the clock.
     today: RwLock<Option<Day>>,
     /// The document.
@@ -121,10 +119,6 @@ impl Page {
         Page {
             brands: brands.collect(),
             k: config.release.k,
-            process: [
-                config.workers.process + 1,
-                config.workers.hosts.len().max(1),
-            ],
             today: RwLock::default(),
             document: Document::new(),
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),

@@ -18,9 +18,6 @@ pub struct Status<'a> {
     build: &'a str,
     /// Names of the brands.
     brands: Vec<&'a str>,
-    /// Number of this process, from 1, and number of processes: with several, each
-    /// shows the cells that it owns.
-    process: [usize; 2],
     /// Whether the current day is not that of the clock.
     simulated: bool,
     /// Whether the process is ready.
@@ -109,7 +106,6 @@ impl Status<'_> {
                 .map(|brand| brand.name.as_str())
                 .filter(|brand| viewer.may_read(brand))
                 .collect(),
-            process: page.process,
             simulated: page.simulated().is_some(),
             ready: reasons.is_empty(),
             reasons,

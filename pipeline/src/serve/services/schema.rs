@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde_json::{Value, json};
-use tributary_operators::cell::Family;
+use serde_json::{Map, Value, json};
+use tributary_operators::cell::{Dimension, Family};
 use tributary_operators::record::IdKind;
 
 use tributary_rights::Right;
@@ -20,6 +20,7 @@ use super::reply::{Link, Paths};
 use super::request::MAX_PSEUDONYMS;
 use super::retention_preview::{At, RetentionPreview};
 use super::{Topic, key_rotation};
+use crate::report::cell_query::WORDS;
 
 /// Metadata of an endpoint: `request_schema`, `response_schema` (of each line)
 /// and `response_format`.
@@ -69,27 +70,36 @@ fn derived<T: JsonSchema>(settings: SchemaSettings) -> Value {
     schema.into()
 }
 
-/// Request for cells.
+/// Request for cells, or for the rows of a query.
 fn query_request() -> Value {
     let families = Family::ALL.map(|family| Value::from(family.name()));
     let families: Vec<Value> = families.into_iter().chain([Value::Null]).collect();
+    let word = json!({"type": ["string", "number", "array", "null"]});
+    let mut properties = Map::from_iter([("family".to_owned(), json!({"enum": families}))]);
+    let words = WORDS.iter().map(|(word, ..)| *word);
+    for name in words.chain(Dimension::ALL.iter().map(|of| of.name())) {
+        properties.insert(name.to_owned(), word.clone());
+    }
     json!({
         "type": "object",
-        "properties": {"family": {"enum": families}},
+        "properties": properties,
         "additionalProperties": false,
     })
 }
 
-/// A cell.
+/// A cell; with words, a row, and last the position of the next page.
 fn query_line() -> Value {
+    let values = json!({"type": "object", "additionalProperties": {"type": ["integer", "null"]}});
     json!({
         "type": "object",
         "properties": {
             "family": {"enum": Family::ALL.map(Family::name)},
             "cell": {"type": "object"},
-            "value": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "value": values,
+            "coverage": {"type": ["number", "null"]},
+            "next": {"type": ["string", "null"]},
         },
-        "required": ["family", "cell", "value"],
+        "anyOf": [{"required": ["cell", "value"]}, {"required": ["next"]}],
     })
 }
 
