@@ -13,7 +13,7 @@ use crate::calendar::month;
 use crate::delta_buffer::DeltaBuffer;
 use crate::facts::{Contact, Conversion, Fact, IdSetUse};
 use crate::label::{Channel, Label};
-use crate::net_sales::{Sale, SaleUpdate};
+use crate::net_sales::{Restatement, Sale, SaleUpdate};
 use crate::policy::Admission;
 use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind};
 use crate::release::SaleRow;
@@ -139,6 +139,20 @@ pub fn route(
         } => {
             out.push((
                 Routed::Sale(SaleUpdate::refund(brand, kind, name, source, amount)),
+                diff,
+            ));
+        }
+        Body::Restatement {
+            kind, name, amount, ..
+        } => {
+            let restatement = Restatement {
+                ts,
+                id,
+                source,
+                amount,
+            };
+            out.push((
+                Routed::Sale(SaleUpdate::restatement(brand, kind, name, restatement)),
                 diff,
             ));
         }

@@ -99,10 +99,18 @@ pub(super) fn announce_channel(
     }
 }
 
-/// The body of an order. A negative amount refunds the sale that the record
+/// The body of an order. One that restates another replaces its amount. A negative amount refunds the sale that the record
 /// names, or else adjusts.
 fn order(line: &Line<'_, '_>, head: &RecordHead<'_>) -> FieldResult<Body> {
     let kind = SaleKind::Order;
+    if let Some(sale) = line.reader.label(Field::Restates)? {
+        return Ok(Body::Restatement {
+            kind,
+            name: SaleName::of(&sale),
+            store: Label::ABSENT,
+            amount: line.restated_amount()?,
+        });
+    }
     let order_id = line.reader.label(Field::OrderId)?;
     let refund_of = line.reader.label(Field::RefundOf)?;
     if line.is_negative()?

@@ -12,7 +12,7 @@ use tributary_config::model::{
 use tributary_connectors::csv;
 use tributary_operators::record::Body;
 
-fn file(path: &str) -> Option<PathBuf> {
+pub fn file(path: &str) -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let file = root.join(path);
     if !file.exists() {

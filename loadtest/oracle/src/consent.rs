@@ -355,7 +355,7 @@ fn is_web(body: &Body) -> bool {
     match body {
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
-        Body::Refund { store, .. } => *store == Label::ABSENT,
+        Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
         Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
     }
 }

@@ -3,7 +3,9 @@
 //! An order is identified by its `order_id` within the brand. Of several orders with the same one,
 //! the earliest by `(ts, id, source)` counts, and the others are not sales. An order without an
 //! `order_id`, and every transaction, counts separately. A refund finds its sale by kind and name.
-//! All refunds of a sale together take at most its amount.
+//! All refunds of a sale together take at most its amount. A restatement finds its sale in the same
+//! way and replaces its amount before refunds: of several in the currency of the sale, the one with the
+//! greatest `(ts, id)`.
 
 use std::collections::BTreeMap;
 
@@ -69,6 +71,7 @@ impl<'a> NetSales<'a> {
     /// does. A sale of zero counts until any refund applies to it.
     pub(crate) fn of(records: &'a [AllowedRecord<'a>]) -> NetSales<'a> {
         let mut sales = sales(records);
+        restate(records, &mut sales);
         let taken = taken(records, &sales);
         for (sale, taken) in sales.iter_mut().zip(&taken) {
             sale.left = match taken.all {
@@ -135,17 +138,7 @@ fn sales<'a>(records: &'a [AllowedRecord<'a>]) -> Vec<Sale<'a>> {
 /// `order_id`; otherwise to a sale of its own source, and otherwise to the earliest one. A refund
 /// in another currency, or with more decimals than the currency of its sale, does not apply.
 fn taken(records: &[AllowedRecord], sales: &[Sale]) -> Vec<Taken> {
-    // All sales of a name, by position.
-    let mut named: BTreeMap<(SaleKind, SaleName), Vec<usize>> = BTreeMap::new();
-    for (position, sale) in sales.iter().enumerate() {
-        if let Body::Sale { kind, name, .. } = sale.record.body {
-            named
-                .entry((kind, name.named()))
-                .or_default()
-                .push(position);
-        }
-    }
-
+    let named = by_name(sales);
     let mut taken = vec![Taken::default(); sales.len()];
     for record in records {
         let Body::Refund {
@@ -154,41 +147,98 @@ fn taken(records: &[AllowedRecord], sales: &[Sale]) -> Vec<Taken> {
         else {
             continue;
         };
-        let candidates = named.get(&(kind, name.named()));
-        let candidates = candidates.into_iter().flatten().copied();
-        // The order with that `order_id` comes first. Otherwise the refund's own source knows its sales
-        // best, and else it is the earliest of that name.
-        let Some(position) = candidates.min_by_key(|position| {
-            let sale = sales[*position].record;
-            let by_id = match sale.body {
-                Body::Sale { kind, name, .. } => kind == SaleKind::Order && name.is_of_record(),
-                _ => false,
-            };
-            let other = sale.source != record.source;
-            (by_id, other, sale.ts, sale.source, &sale.id)
-        }) else {
+        let Some(position) = named_sale(&named, sales, record, kind, name) else {
             continue;
         };
-        let in_minor = match amount {
-            RefundAmount::All => {
-                taken[position].all = true;
-                Some(0)
-            }
-            RefundAmount::Of(minor, currency) => {
-                (currency == sales[position].currency).then_some(i128::from(minor))
-            }
-            RefundAmount::InCurrencyOfSale { digits, decimals } => {
-                let has = currency::decimals(sales[position].currency).unwrap_or(0);
-                let missing = has.checked_sub(decimals);
-                missing.map(|zeros| (0..zeros).fold(i128::from(digits), |units, _| units * 10))
-            }
-        };
-        if let Some(minor) = in_minor {
+        if amount == RefundAmount::All {
+            taken[position].all = true;
+        }
+        if let Some(minor) = in_minor(amount, sales[position].currency) {
             taken[position].any = true;
             taken[position].sum += minor;
         }
     }
     taken
+}
+
+/// Replaces the amounts of the sales that are restated.
+fn restate(records: &[AllowedRecord], sales: &mut [Sale]) {
+    let named = by_name(sales);
+    // Of each sale the greatest restatement in its currency: time, ID, source and amount.
+    let mut latest: BTreeMap<usize, (i64, &str, Label, i128)> = BTreeMap::new();
+    for record in records {
+        let Body::Restatement {
+            kind, name, amount, ..
+        } = record.body
+        else {
+            continue;
+        };
+        let Some(position) = named_sale(&named, sales, record, kind, name) else {
+            continue;
+        };
+        let Some(minor) = in_minor(amount, sales[position].currency) else {
+            continue;
+        };
+        let one = (record.ts, &*record.id, record.source, minor);
+        let found = latest.entry(position).or_insert(one);
+        *found = one.max(*found);
+    }
+    for (position, (.., minor)) in latest {
+        sales[position].left = i64::try_from(minor).unwrap_or(i64::MAX);
+    }
+}
+
+/// The sales by kind and name, as positions.
+type ByName = BTreeMap<(SaleKind, SaleName), Vec<usize>>;
+
+/// All sales of a name, by position.
+fn by_name(sales: &[Sale]) -> ByName {
+    let mut named = ByName::new();
+    for (position, sale) in sales.iter().enumerate() {
+        if let Body::Sale { kind, name, .. } = sale.record.body {
+            named
+                .entry((kind, name.named()))
+                .or_default()
+                .push(position);
+        }
+    }
+    named
+}
+
+/// The sale that a record refers to by name.
+fn named_sale(
+    named: &ByName,
+    sales: &[Sale],
+    record: &Record,
+    kind: SaleKind,
+    name: SaleName,
+) -> Option<usize> {
+    let candidates = named.get(&(kind, name.named()));
+    let candidates = candidates.into_iter().flatten().copied();
+    // The order with that `order_id` comes first. Otherwise the record's own source knows its sales
+    // best, and else it is the earliest of that name.
+    candidates.min_by_key(|position| {
+        let sale = sales[*position].record;
+        let by_id = match sale.body {
+            Body::Sale { kind, name, .. } => kind == SaleKind::Order && name.is_of_record(),
+            _ => false,
+        };
+        let other = sale.source != record.source;
+        (by_id, other, sale.ts, sale.source, &sale.id)
+    })
+}
+
+/// An amount in the minor units of a currency, or `None` if it does not apply to it.
+fn in_minor(amount: RefundAmount, currency: Currency) -> Option<i128> {
+    match amount {
+        RefundAmount::All => Some(0),
+        RefundAmount::Of(minor, of) => (of == currency).then_some(i128::from(minor)),
+        RefundAmount::InCurrencyOfSale { digits, decimals } => {
+            let has = currency::decimals(currency).unwrap_or(0);
+            let missing = has.checked_sub(decimals);
+            missing.map(|zeros| (0..zeros).fold(i128::from(digits), |units, _| units * 10))
+        }
+    }
 }
 
 /// The adjustment of a record, if it is one.

@@ -58,6 +58,7 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
         name: name.into(),
         max_degree: std::array::from_fn(|_| pick(rng, [2, 3, 5, 20, 20])),
         link_ttl: std::array::from_fn(|_| pick(rng, [None, None, None, Some(DAY), Some(9 * DAY)])),
+        click_id: rng.random_bool(0.5),
         max_identifiers: pick(rng, [3, 5, 8, 100, 100]),
         click_window,
         view_window,
