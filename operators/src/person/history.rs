@@ -75,7 +75,7 @@ impl History {
     ) -> u64 {
         net(&mut changes.facts);
         let mut cell_refs = std::mem::take(&mut self.cell_refs);
-        let mut membership = CellMembership::new(&mut cell_refs, who);
+        let mut membership = CellMembership::new(&mut cell_refs, who, settings);
         let was_null = self.is_null();
         let flips = changes.oversized != 0;
         let (touches, conversions) = (&self.touches, &self.conversions);
@@ -92,7 +92,7 @@ impl History {
                         channel: contact.channel,
                         day: contact.day,
                     };
-                    membership.add(day, diff);
+                    membership.add(day, false, diff);
                     if contact.touch {
                         steps += self.amend_touch(
                             brand,
@@ -146,9 +146,11 @@ impl History {
                 path,
                 oversized: self.oversized,
             };
+            let is_open = !settings.is_verified(conversion.source);
             journey.contribute(settings, who, |key, sums| {
-                membership.add(key.clone(), diff);
-                deltas.add(key, sums.changed_by(who), diff);
+                membership.add(key.clone(), is_open, diff);
+                let sums = if is_open { sums } else { sums.changed_by(who) };
+                deltas.add(key, sums, diff);
             });
             visited.set(visited.get() + 1);
         }

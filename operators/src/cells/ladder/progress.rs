@@ -19,6 +19,8 @@ use crate::settings::BrandSettings;
 #[derive(Clone, Copy, Default)]
 struct Share {
     rows: i64,
+    /// The rows of verified sources.
+    vouched: i64,
     conversions: i64,
     value: i64,
     is_person: bool,
@@ -46,14 +48,17 @@ impl Progress {
         let store_day = self.store_days.entry((row.day, row.store)).or_default();
         let share = store_day.shares.entry(row.who).or_default();
         share.rows += diff;
+        share.vouched += if row.is_vouched { diff } else { 0 };
         share.conversions += row.conversions * diff;
         share.value += row.value * diff;
         share.is_person = row.is_person;
         if share.rows == 0 {
             store_day.shares.remove(&row.who);
         }
-        for (changed, of) in store_day.changed.iter_mut().zip([row.who, row.sale]) {
-            changed.insert(of);
+        if row.is_vouched {
+            for (changed, of) in store_day.changed.iter_mut().zip([row.who, row.sale]) {
+                changed.insert(of);
+            }
         }
         store_day.is_dirty = true;
     }
@@ -128,7 +133,8 @@ impl StoreDay {
         let mut weight = Weight::default();
         let mut values = [0; 3];
         for (who, share) in &self.shares {
-            weight.add(None, *who, true, day, share.value.into());
+            // How the value is spread does not matter here: revenue has no limit of dominance.
+            weight.add(None, *who, share.vouched > 0, day, share.value.into());
             values[0] += i128::from(share.conversions);
             values[1] += i128::from(share.value);
             values[2] += i128::from(share.is_person);

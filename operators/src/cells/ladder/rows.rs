@@ -3,7 +3,8 @@
 //! Only the difference to the last publication is kept beside the rows, so that a month at rest holds each once. Who has
 //! changed it is counted by linked changes: a person is known by other labels before and after a merge, a split or an
 //! erasure, but its sales keep their names. Changes that share a contributor or a sale are one act, so that a split or a
-//! merge counts once, and whoever leaves and returns counts once, too.
+//! merge counts once, and whoever leaves and returns counts once, too. An act that changes no sale of a verified source
+//! does not count: anybody can invent it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -152,7 +153,10 @@ fn acts(by_sale: &BTreeMap<u64, Vec<(&Arc<SaleRow>, i64)>>) -> Vec<u64> {
             parents.insert(one.max(other), one.min(other));
         }
     }
-    let sales: Vec<u64> = by_sale.keys().copied().collect();
+    let vouched = by_sale
+        .iter()
+        .filter(|(_, rows)| rows.iter().any(|(row, _)| row.is_vouched));
+    let sales: Vec<u64> = vouched.map(|(sale, _)| *sale).collect();
     let mut acts: Vec<u64> = sales
         .into_iter()
         .map(|sale| root(&mut parents, sale))
@@ -187,7 +191,7 @@ fn table<'a>(rows: impl Iterator<Item = (&'a Arc<SaleRow>, i64)>, words: &LabelN
         }
         let sale = Sale {
             who: row.who,
-            is_vouched: true,
+            is_vouched: row.is_vouched,
             store,
             day: row.day,
             conversions: row.conversions.into(),
