@@ -31,7 +31,7 @@ pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};
 pub use measure::{Attribution, Sensors};
 pub use process::{Http, Ingest, Ladder, Ledger, Nats, Release, Workers};
-pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit};
+pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit, Trust};
 
 /// The whole configuration of one process.
 ///

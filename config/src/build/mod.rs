@@ -47,7 +47,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let ingest = top::<Ingest>(&root, cx);
     let release = top::<Release>(&root, cx);
     check_release(&release, cx);
-    let brands = brand::brands(root.child("brand").as_ref(), &workers, cx);
+    let brands = brand::brands(root.child("brand").as_ref(), &workers, &release, cx);
     Some(Config {
         nats: nats.model,
         workers: workers.model,

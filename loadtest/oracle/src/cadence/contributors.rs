@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{BrandId, Body, Day, Ping, Pseudonym, Record};
+use tributary_operators::record::{Body, BrandId, Day, Ping, Pseudonym, Record};
 use tributary_operators::settings::Settings;
 
 use crate::brand::by_brand;

@@ -116,12 +116,7 @@ impl Contributions {
         all
     }
 
-    fn add_sales(
-        &mut self,
-        brand: &Brand,
-        journeys: &Journeys,
-        is_finished: impl Fn(Day) -> bool,
-    ) {
+    fn add_sales(&mut self, brand: &Brand, journeys: &Journeys, is_finished: impl Fn(Day) -> bool) {
         for conversion in &journeys.conversions {
             let sale = &conversion.sale;
             let (day, value) = (sale.record.day, i128::from(sale.left));
