@@ -230,7 +230,11 @@ fn count_unattributed(
         };
         let [conversions, value, ..] = in_takings.values.map(|value| value as i64);
         let row = SaleRow::of_nobody(group, store, day, (who, is_vouched), conversions, value);
-        return deltas.add(CellKey::sale(row), Aggregate::of(&[1]), diff);
+        let one = match is_vouched {
+            true => Aggregate::of(&[1]).changed_by(who),
+            false => Aggregate::of(&[1]),
+        };
+        return deltas.add(CellKey::sale(row), one, diff);
     }
     let by_record = |sums: Aggregate| match is_vouched {
         true => sums.with_contributors(1).changed_by(who),

@@ -18,8 +18,8 @@ pub(super) struct CellMembership<'a> {
     cell_refs: &'a mut FxHashMap<u64, u32>,
     /// Whether the person contributed to each changed cell before the epoch, by verified and by open events.
     was: FxHashMap<CellKey, [bool; 2]>,
-    /// The hash of the person for [`Aggregate::changed_by`].
-    pub(super) who: u64,
+    /// The act for [`Aggregate::changed_by`].
+    pub(super) act: u64,
     /// Whether null paths have no contributors. Nobody vouches for them with a conversion, so that whoever writes to an open
     /// source can invent them.
     pub(super) null_is_open: bool,
@@ -38,14 +38,14 @@ impl<'a> CellMembership<'a> {
     /// Starts from the memberships before the epoch.
     pub(super) fn new(
         cell_refs: &'a mut FxHashMap<u64, u32>,
-        who: u64,
+        act: u64,
         settings: &BrandSettings,
     ) -> CellMembership<'a> {
         CellMembership {
             null_is_open: !settings.open_sources.is_empty(),
             cell_refs,
             was: FxHashMap::default(),
-            who,
+            act,
         }
     }
 
@@ -92,7 +92,7 @@ impl<'a> CellMembership<'a> {
             }
             if was[0] != is[0] {
                 let one = Aggregate::default().with_contributors(1);
-                deltas.add(key, one.changed_by(self.who), change(was[0], is[0]));
+                deltas.add(key, one.changed_by(self.act), change(was[0], is[0]));
             }
         }
     }

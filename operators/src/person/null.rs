@@ -49,7 +49,7 @@ fn emit_part(
             let one = Aggregate::of(&[1]);
             let one = match membership.null_is_open {
                 true => one,
-                false => one.changed_by(membership.who),
+                false => one.changed_by(membership.act),
             };
             deltas.add(key, one, diff);
         }

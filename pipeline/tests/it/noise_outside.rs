@@ -1,7 +1,7 @@
 //! Noise on what leaves, with real processes: a replay is refused, or draws noise of its own; a worker that starts again tells nothing anew and shows what stands outside.
 
 use crate::support::story::{configure, last, play, ready, until};
-use crate::support::{Worker, World, succeed, tributary};
+use crate::support::{Worker, World, tributary};
 use tributary_simulate::Options;
 use tributary_testkit::NatsServer;
 

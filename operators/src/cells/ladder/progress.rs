@@ -32,6 +32,8 @@ struct StoreDay {
     shares: BTreeMap<u64, Share>,
     /// The contributors and the sales that changed since it was last published.
     changed: [BTreeSet<u64>; 2],
+    /// The acts that changed it, as a set of bits.
+    acts: u128,
     is_dirty: bool,
 }
 
@@ -43,8 +45,8 @@ pub(in crate::cells) struct Progress {
 }
 
 impl Progress {
-    /// Adds or retracts a row of a day in progress.
-    pub(super) fn add(&mut self, row: &SaleRow, diff: Diff) {
+    /// Adds or retracts a row of a day in progress, by acts that are given as a set of bits.
+    pub(super) fn add(&mut self, row: &SaleRow, acts: u128, diff: Diff) {
         let store_day = self.store_days.entry((row.day, row.store)).or_default();
         let share = store_day.shares.entry(row.who).or_default();
         share.rows += diff;
@@ -60,6 +62,7 @@ impl Progress {
                 changed.insert(of);
             }
         }
+        store_day.acts |= acts;
         store_day.is_dirty = true;
     }
 
@@ -107,6 +110,7 @@ impl Progress {
                 continue;
             }
             of.changed.iter_mut().for_each(BTreeSet::clear);
+            of.acts = 0;
             match &now {
                 Some(values) => self.published.insert(id.clone(), values.clone()),
                 None => self.published.remove(&id),
@@ -122,10 +126,11 @@ impl Progress {
 }
 
 impl StoreDay {
-    /// How many have changed it at least. Somebody who goes and comes back is known by another label, but by the same sales.
+    /// How many have changed it at least. Somebody who leaves and returns is known by another label, but by the same sales; a
+    /// request that names several identifiers is one act.
     fn acts(&self) -> u64 {
         let counts = self.changed.iter().map(|of| of.len() as u64);
-        counts.min().unwrap_or(0)
+        counts.min().unwrap_or(0).min(self.acts.count_ones().into())
     }
 
     /// The number of conversions, the revenue and the persons, if they may be published.
