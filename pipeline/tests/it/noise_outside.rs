@@ -1,6 +1,8 @@
 //! Noise on what leaves, with real processes: a replay is refused, or draws noise of its own; a worker that starts again tells nothing anew and shows what stands outside.
 
-use crate::support::story::{configure, last, play, ready, until};
+use crate::support::story::{
+    configure, last, play, ready, start_both, stop_both, two_processes, until,
+};
 use crate::support::{Worker, World, tributary};
 use tributary_simulate::Options;
 use tributary_testkit::NatsServer;
@@ -111,4 +113,28 @@ async fn a_restart_tells_nothing_anew() {
         worker.stop();
     });
     assert_eq!(last(&client, &broker.output_stream).await, published);
+}
+
+/// Process 1 draws by the ledger of process 0, which it learns before both connect.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_start_with_noise() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(500, Some(&broker), &two_processes());
+    with_noise(&world);
+    let client = ready(&broker).await;
+    let lines: Vec<_> = world.trace().collect();
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let config = world.path("tributary.toml");
+    tokio::task::block_in_place(|| {
+        // Again, when what an earlier run has published is there.
+        for _ in 0..2 {
+            let both = start_both(&config);
+            both.iter().for_each(|worker| worker.wait_until_read(end));
+            stop_both(both);
+        }
+    });
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::{Dim, Family};
+use crate::cells::ladder::held_back::HeldBack;
 use crate::cells::ladder::published::{CellId, Published};
 use crate::engine::Diff;
 use crate::label::{Label, LabelNames};
@@ -34,6 +35,8 @@ struct StoreDay {
     changed: [BTreeSet<u64>; 2],
     /// The acts that changed it, as a set of bits.
     acts: u128,
+    /// Whether it is published.
+    is_published: bool,
     is_dirty: bool,
 }
 
@@ -87,6 +90,17 @@ impl Progress {
             .collect()
     }
 
+    /// The stores and days that are not published, and the published ones with a change that waits.
+    pub(super) fn held_back(&self) -> HeldBack {
+        let mut counts = HeldBack::default();
+        for of in self.store_days.values() {
+            let waits = of.is_published && of.changed.iter().any(|changed| !changed.is_empty());
+            counts.waiting += u64::from(waits);
+            counts.hidden += u64::from(!of.is_published && !of.shares.is_empty());
+        }
+        counts
+    }
+
     /// Publishes what may be published of the days in progress. Returns the changed cells, with their values or none.
     pub(super) fn release(
         &mut self,
@@ -101,6 +115,7 @@ impl Progress {
             }
             let id = id(*day, *store);
             let was = self.published.get(&id);
+            of.is_published = was.is_some();
             let is_enough = of.acts() >= settings.k_delta();
             if was.is_some() && !is_enough {
                 continue;
@@ -111,6 +126,7 @@ impl Progress {
             }
             of.changed.iter_mut().for_each(BTreeSet::clear);
             of.acts = 0;
+            of.is_published = now.is_some();
             match &now {
                 Some(values) => self.published.insert(id.clone(), values.clone()),
                 None => self.published.remove(&id),

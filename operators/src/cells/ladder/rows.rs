@@ -63,6 +63,11 @@ impl Rows {
         self.now.is_empty() && self.since.is_empty()
     }
 
+    /// Whether anything has changed since the last publication, if it counts all days up to one.
+    pub(super) fn have_changed(&self, through: Day) -> bool {
+        !self.since.is_empty() || self.acts.keys().any(|(day, _)| *day <= through)
+    }
+
     /// The number of entries.
     pub(super) fn entries(&self) -> usize {
         self.now.len() + self.since.len() + self.acts.len()

@@ -11,6 +11,7 @@ use crate::cell::{BatchKind, Cell};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group_key::GroupKey;
 use crate::cells::ladder::group::LadderGroup;
+use crate::cells::ladder::held_back::HeldBack;
 use crate::cells::ladder::naming::Naming;
 use crate::cells::ladder::place::Candidate;
 use crate::cells::ladder::published::CellId;
@@ -197,6 +198,19 @@ impl Cells {
                 self.ladders.remove(&of);
             }
         }
+    }
+
+    /// What all months hold back.
+    pub(in crate::cells) fn held_back(&self, times: ReleaseTimes) -> HeldBack {
+        let mut all = HeldBack::default();
+        for (of, group) in &self.ladders {
+            if let Some(settings) = self.settings.brands.get(&of.brand) {
+                let own = group.held_back(finished(settings, times.now));
+                all.hidden += own.hidden;
+                all.waiting += own.waiting;
+            }
+        }
+        all
     }
 
     /// The published cells of all months.
