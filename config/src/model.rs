@@ -37,7 +37,7 @@ pub use csv::{Column, Csv, DecimalMark, Encoding};
 pub use mapping::{EventMeaning, Mapping, UserId};
 pub use measure::{Attribution, Sensors};
 pub use process::{Http, Ingest, Ladder, Ledger, Nats, Release, Workers};
-pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit};
+pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit, Trust};
 
 /// The whole configuration of one process.
 ///

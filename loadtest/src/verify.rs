@@ -47,7 +47,7 @@ pub struct Expected {
 /// The first input that cannot be read.
 pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, InputsError> {
     let mut decoder = Decoder::new(config);
-    let settings = settings::settings(config);
+    let settings = settings::settings(config, settings::NoiseDraw::default());
     let brands = config.brands.iter();
     let periods = brands.map(|brand| (BrandId::of(&brand.name), periods(brand)));
     let periods: BTreeMap<BrandId, RetentionPeriods> = periods.collect();
@@ -130,7 +130,7 @@ fn is_of_conversions(family: Family) -> bool {
 /// The lines of an output that the oracle computes, too. The Markov model of a brand with a ladder is published in the cells of
 /// the attribution, which the oracle does not follow.
 pub fn compared_lines(config: &Config, output: &[u8]) -> Vec<u8> {
-    let settings = settings::settings(config);
+    let settings = settings::settings(config, settings::NoiseDraw::default());
     let ladders = settings.brands.values().filter(|of| of.has_ladder());
     let brands: Vec<String> = ladders
         .map(|of| format!(r#""brand":"{}""#, of.name))

@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 use crate::model::{
-    Basis, Csv, DecimalMark, Encoding, EventMeaning, Format, HashRule, Kind, LabelCase, Ladder, Role, TimeUnit, UserId,
+    Basis, Csv, DecimalMark, Encoding, EventMeaning, Format, HashRule, Kind, LabelCase, Ladder,
+    Role, TimeUnit, Trust, UserId,
 };
 use crate::suggest::did_you_mean;
 
@@ -26,6 +27,10 @@ pub(crate) const BASES: Choice<Basis> = Choice(&[
     ("consent", Basis::Consent),
     ("legitimate_interest", Basis::LegitimateInterest),
 ]);
+
+/// Who can write to a source.
+pub(crate) const TRUSTS: Choice<Trust> =
+    Choice(&[("verified", Trust::Verified), ("open", Trust::Open)]);
 
 /// The grains of conversions.
 pub(crate) const LADDERS: Choice<Ladder> =

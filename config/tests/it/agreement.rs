@@ -43,7 +43,7 @@ k_traffic = 20
 ladder = "finest"
 dominance = 90
 cadence = "0s"
-k_delta = 7
+k_delta = 1
 max_hold = "2h"
 freeze_after = "30d"
 [[brand]]
@@ -100,6 +100,7 @@ zone = "America/New_York"
 phone_region = "US"
 hash_rule = "meta"
 basis = "consent"
+trust = "open"
 unit = "s"
 arrival_header = true
 [brand.source.csv]

@@ -186,6 +186,7 @@ fn source(name: &str, kind: Kind, format: Format) -> Source {
         phone_region: None,
         hash_rule: HashRule::Uid2,
         basis: None,
+        trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
         mapping: Mapping::default(),

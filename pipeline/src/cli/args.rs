@@ -199,6 +199,10 @@ pub struct Replay {
     /// The ledger is the directory `process-0` of DIRECTORY, as in `ledger.directory`
     #[arg(long, value_name = "DIRECTORY")]
     pub ledger: Option<PathBuf>,
+    /// Replay brands with noise. Each replay draws noise of its own and spends their privacy budget once more: readers of
+    /// several draws average the noise out
+    #[arg(long)]
+    pub redraw_noise: bool,
     /// Print the summary as JSON on standard output
     #[arg(long)]
     pub json: bool,

@@ -5,6 +5,7 @@
 
 use crate::cell::Dim;
 use crate::cells::ladder::group::LadderGroup;
+use crate::cells::ladder::held_back::count_hidden;
 use crate::cells::ladder::naming::{Naming, pattern_of};
 use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::published::{CellId, Changes, Published};
@@ -43,7 +44,9 @@ impl LadderGroup {
         self.is_dirty = next.as_ref().is_none_or(|next| *next != decided);
         self.decided = Some(decided);
         self.looked_through = Some(through);
-        let Some(pattern) = next.filter(|_| is_first || may_leave) else {
+        let leaves = next.filter(|_| is_first || may_leave);
+        self.hidden = count_hidden(rule, leaves.as_ref().or(self.pattern.as_ref()), &now);
+        let Some(pattern) = leaves else {
             return;
         };
         let rows: Vec<(&SaleRow, i64)> = self

@@ -195,7 +195,7 @@ table! {
     SettledPings: Operation Counter, Steps(1), "pings_settled_total", "pings", [Brand],
         "Pings that this process deleted because the totals of their day are durable.";
     Consents: Operation Gauge, Open, "consent_identifiers", "identifiers", [Brand, Choice, Step],
-        "Identifiers with a known choice, by the use that is allowed or refused. A use is published when at least `k` identifiers allow it and `k` refuse it, and updated when `k_delta` have changed.";
+        "Identifiers with a known choice, by the use that is allowed or refused. A use is published when at least `k` identifiers allow it and `k` refuse it, and updated when `k_delta` persons have changed theirs.";
 
     // State
     Held: Operation Gauge, Steps(1), "records_held", "records", [],
@@ -203,7 +203,7 @@ table! {
     Released: Operation Gauge, Steps(1), "cells_released", "cells", [],
         "Cells released by this process and not closed.";
     Hidden: Operation Gauge, Steps(1), "cells_hidden", "cells", [],
-        "Cells that the release gate suppresses because too few people contribute to them.";
+        "Cells that the release gate suppresses because too few people contribute to them. Of months in a ladder: those of the finest grain that are not published under their own name.";
     FoldedChannels: Operation Gauge, Steps(1), "markov_folded_channels", "channels", [],
         "Channels of the stored months that the Markov model groups under `*` because a month has more than `max_channels`.";
     PingsOver: Operation Counter, Steps(1), "pings_over_max_devices_total", "pings", [],
