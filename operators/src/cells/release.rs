@@ -14,6 +14,7 @@ use crate::cells::group_key::GroupKey;
 use crate::cells::noise::{NoiseOffset, NoiseTimeline};
 use crate::cells::state::{BatchVote, BatchVotes, CellUpdates, Cells, CellsOut};
 use crate::cells::threshold::apply_threshold;
+use crate::cells::traffic::TrafficGroup;
 use crate::engine::{Diff, broadcast};
 use crate::settings::BrandSettings;
 
@@ -116,6 +117,7 @@ impl Cells {
         }
         let mut votes = BatchVotes::new();
         self.release_ladders(times, &mut votes, updates);
+        self.release_traffic(times, &mut votes, updates);
         self.collect_votes(times, votes, out);
         let GateCounts {
             released,
@@ -124,7 +126,8 @@ impl Cells {
             folded,
         } = self.counts;
         let months = self.ladders.values().map(|of| of.outside().count() as u64);
-        let released = released + months.sum::<u64>();
+        let traffic = self.traffic.values().map(TrafficGroup::published_cells);
+        let released = released + months.sum::<u64>() + traffic.sum::<u64>();
         self.stats
             .release(released, hidden, waiting, self.labels.collisions());
         self.stats.folded(folded);

@@ -106,7 +106,13 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
         let held = fold_events(&events);
         let rule = ladder::Rule::default();
         let right = ladder::cells(&settings, &held, &rule, |_, day| day <= last);
-        let families = [Family::Attribution, Family::StoreDay, Family::OrdersDay];
+        let families = [
+            Family::Attribution,
+            Family::StoreDay,
+            Family::OrdersDay,
+            Family::CampaignDay,
+            Family::Visits,
+        ];
         let right: Vec<_> = right
             .into_iter()
             .filter(|cell| families.contains(&cell.family))

@@ -4,6 +4,7 @@ use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::progress::Progress;
 use crate::cells::ladder::published::{CellId, Published};
 use crate::cells::ladder::rows::Rows;
+use crate::label::Label;
 use crate::record::Day;
 use crate::release::Pattern;
 
@@ -37,6 +38,11 @@ impl LadderGroup {
             && self.published.is_empty()
             && self.progress.is_empty()
             && self.plan.is_none()
+    }
+
+    /// Calls `each` with every label of the rows.
+    pub(in crate::cells) fn each_label(&self, each: impl FnMut(Label)) {
+        self.rows.each_label(each);
     }
 
     /// What stands outside.

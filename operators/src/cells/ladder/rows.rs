@@ -84,6 +84,17 @@ impl Rows {
         now.chain(since.map(|(row, count)| (row, -count)))
     }
 
+    /// Calls `each` with every label of a row that the last publication counted and that may have been retracted since.
+    pub(super) fn each_label(&self, mut each: impl FnMut(Label)) {
+        for row in self.since.keys() {
+            each(row.store);
+            let credits = row.credits.iter().map(|credit| &credit.channel);
+            for channel in row.path.iter().chain(credits) {
+                channel.labels().into_iter().for_each(&mut each);
+            }
+        }
+    }
+
     /// The table of the days up to one.
     pub(super) fn table(&self, through: Day, words: &LabelNames) -> Table {
         table(self.finished(through), words)
