@@ -12,6 +12,7 @@
 //! | [`look`] | whether a month leaves with a batch, and what changes outside |
 //! | [`plan`] | the next publication of a month, while its Markov chain is solved |
 //! | [`naming`] | the cells of a publication, and patterns read back from them |
+//! | [`path_cells`] | assists and the Markov model of a month |
 //! | [`place`] | where a restored cell belongs |
 //! | [`published`] | published cells by name |
 //! | [`turn`] | the part of the ladder in an epoch of the operator |
@@ -19,6 +20,7 @@
 mod group;
 mod look;
 mod naming;
+mod path_cells;
 mod place;
 mod plan;
 mod progress;

@@ -69,7 +69,7 @@ impl Rows {
     }
 
     /// The rows as they were last published.
-    fn before(&self) -> impl Iterator<Item = (&Arc<SaleRow>, i64)> {
+    pub(super) fn before(&self) -> impl Iterator<Item = (&Arc<SaleRow>, i64)> {
         let through = self.through;
         let is_counted = move |row: &SaleRow| through.is_some_and(|through| row.day <= through);
         let now = self.now.iter().filter(move |(row, _)| is_counted(row));
