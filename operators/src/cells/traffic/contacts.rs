@@ -173,14 +173,14 @@ impl Contacts {
         }
     }
 
-    /// The month was published with all days up to one.
-    pub(super) fn publish(&mut self, through: Day) {
+    /// The month was published with all days up to one, or nothing of it is published.
+    pub(super) fn publish(&mut self, through: Option<Day>) {
         for field in self.fields.values_mut() {
             field.since = Sums::default();
             field.shares_since = SmallMap::default();
         }
         self.fields.retain(|_, field| !field.is_empty());
-        self.through = Some(through);
+        self.through = through;
     }
 
     /// What has changed since the last publication, if it counts all days up to one: the differences of the sums, and for

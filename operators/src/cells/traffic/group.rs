@@ -202,20 +202,19 @@ impl TrafficGroup {
         self.looked_through = Some(through);
         if is_restart {
             self.days = next.days;
-            self.publish_counts(through);
+            self.publish_counts(Some(through));
             return Vec::new();
         }
         let Some(used) = next.used else {
             return Vec::new();
         };
-        let is_published = self.used.is_some() || !used.is_empty();
-        if !is_published || !may_leave && self.used.is_some() {
-            self.is_dirty |= is_published;
+        if self.used.is_some() && !may_leave {
+            self.is_dirty = true;
             return Vec::new();
         }
         self.days.extend(next.days);
         self.used = (!used.is_empty()).then_some(used);
-        self.publish_counts(through);
+        self.publish_counts(self.used.is_some().then_some(through));
         self.replace(cells)
     }
 
@@ -263,7 +262,8 @@ impl TrafficGroup {
         (next, cells)
     }
 
-    fn publish_counts(&mut self, through: Day) {
+    /// All days up to one are published, or nothing is.
+    fn publish_counts(&mut self, through: Option<Day>) {
         match &mut self.counts {
             Counts::Contacts(contacts) => contacts.publish(through),
             Counts::Visits(visits) => visits.publish(through),
