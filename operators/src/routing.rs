@@ -6,16 +6,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, CellKey, Credited, MonthGroup};
+use crate::aggregate::{Aggregate, CellKey, Credited, MonthGroup, TrafficMonth};
 use crate::attribution::Model;
 use crate::attribution::credit::CONVERSION;
 use crate::calendar::month;
+use crate::cell::{ContributorId, Traffic};
 use crate::delta_buffer::DeltaBuffer;
 use crate::facts::{Contact, Conversion, Fact, IdSetUse};
 use crate::label::{Channel, Label};
 use crate::net_sales::{Restatement, Sale, SaleUpdate};
 use crate::policy::Admission;
-use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind};
+use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind, TouchKind};
 use crate::release::SaleRow;
 
 /// A part of an admitted record, named by its destination. A record has at most one part of each kind, except that its labels are
@@ -81,22 +82,25 @@ pub fn route(
             channel,
             touch,
         } => {
-            let mut counts = [0; 3];
-            counts[kind as usize] = 1;
-            // A person is counted as a contributor where the person is known.
-            let mut sums = Aggregate::of(&counts);
-            if ids.is_empty() {
-                sums = sums.with_contributors(1).changed_by(Label::of(&id).0);
-            }
-            deltas.add(
-                CellKey::CampaignDay {
+            if deltas.has_ladder(brand) {
+                if ids.is_empty() {
+                    let who = ContributorId::record(source, &id);
+                    let (key, sums) = contacts_by(brand, channel, day, kind, who);
+                    deltas.add(key, sums, diff);
+                }
+            } else {
+                // A person is counted as a contributor where the person is known.
+                let mut sums = count_contact(kind);
+                if ids.is_empty() {
+                    sums = sums.with_contributors(1).changed_by(Label::of(&id).0);
+                }
+                let key = CellKey::CampaignDay {
                     brand,
                     channel,
                     day,
-                },
-                sums,
-                diff,
-            );
+                };
+                deltas.add(key, sums, diff);
+            }
             if !ids.is_empty() {
                 let contact = Contact {
                     ts,
@@ -191,9 +195,45 @@ pub fn route(
     }
 }
 
+/// One contact among impressions, clicks and views.
+fn count_contact(kind: TouchKind) -> Aggregate {
+    let mut counts = [0; 3];
+    if let Some(count) = counts.get_mut(kind as usize) {
+        *count = 1;
+    }
+    Aggregate::of(&counts)
+}
+
+/// A contact of a contributor, for a brand whose months are released by the ladder.
+pub(crate) fn contacts_by(
+    brand: BrandId,
+    channel: Channel,
+    day: Day,
+    kind: TouchKind,
+    who: ContributorId,
+) -> (CellKey, Aggregate) {
+    let group = TrafficMonth {
+        brand,
+        month: month(day),
+        traffic: Traffic::Contacts,
+    };
+    let key = CellKey::ContactsBy {
+        group,
+        channel,
+        day,
+        who,
+    };
+    (key, count_contact(kind))
+}
+
 /// Adds a fact without a person to the cells that count it. The record itself is the contributor.
 pub fn count_anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut DeltaBuffer) {
     match fact {
+        Fact::Contact(contact) if deltas.has_ladder(brand) => {
+            let who = ContributorId::record(contact.source, &contact.id);
+            let (key, sums) = contacts_by(brand, contact.channel, contact.day, contact.kind, who);
+            deltas.add(key, sums, diff);
+        }
         Fact::Contact(contact) => {
             let key = CellKey::CampaignDay {
                 brand,

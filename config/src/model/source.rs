@@ -243,7 +243,13 @@ impl Format {
     /// browsers send is [`Trust::Open`]: a browser belongs to anybody.
     pub fn default_trust(&self) -> Trust {
         match self {
-            Format::Native | Format::Csv(_) => Trust::Verified,
+            // What these export began in a browser, too.
+            Format::Segment | Format::Snowplow | Format::Ga4Bigquery => Trust::Open,
+            Format::Native
+            | Format::Csv(_)
+            | Format::Meraki
+            | Format::GoogleOffline
+            | Format::Meta => Trust::Verified,
         }
     }
 }

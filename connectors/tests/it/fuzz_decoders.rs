@@ -291,6 +291,7 @@ pub fn check(kept: &Kept) {
             Event::Drop { .. } | Event::DropDevice { .. } => panic!("a decoder drops nothing"),
             Event::TokenizedPing { .. }
             | Event::SettledHour { .. }
+            | Event::SettledDevices { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => {
                 panic!("a decoder salts nothing")

@@ -151,6 +151,7 @@ pub fn build(
             SessionizeOut::Sum(key, sums) => OneOf3::First(CellsIn::Sum(key, sums)),
             SessionizeOut::Used(brand, label) => OneOf3::Second((brand, label)),
             SessionizeOut::Settled(day, hour) => OneOf3::Third(Output::SettledHour(day, hour)),
+            SessionizeOut::SettledDevices(of) => OneOf3::Third(Output::SettledDevices(of)),
             SessionizeOut::Closed(brand, day) => OneOf3::Third(Output::SaltDaysClosed(brand, day)),
         });
 

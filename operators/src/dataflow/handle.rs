@@ -22,7 +22,9 @@ use crate::event::Event;
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
 use crate::policy_filter::PolicyFilterIn;
-use crate::record::{BrandId, Day, Ping, Pseudonym, RecordKey, SettledHour, TokenizedPing};
+use crate::record::{
+    BrandId, Day, Ping, Pseudonym, RecordKey, SettledDevices, SettledHour, TokenizedPing,
+};
 use crate::salt::{RESTORE_DONE, Salt, SaltCache, SaltMessage};
 use crate::sessionize::SessionizeIn;
 use crate::settings::Settings;
@@ -50,6 +52,8 @@ pub enum Output {
     Unused(BrandId, Label),
     /// To worker 0: a part of the totals of a salt day that settled in this epoch. Parts of the same hour add up.
     SettledHour(Day, SettledHour),
+    /// To worker 0: a part of the devices of a salt day that settled in this epoch. Parts of the same hours add up.
+    SettledDevices(SettledDevices),
     /// To worker 0: all salt days of a brand before the given one have settled in this epoch.
     SaltDaysClosed(BrandId, Day),
 }
@@ -266,6 +270,10 @@ impl Dataflow {
             Event::DropDevice { device } => inputs.pings.update(SessionizeIn::Drop(device), 1),
             Event::SettledHour { settled } => {
                 inputs.pings.update(SessionizeIn::Settled(settled), 1)
+            }
+            Event::SettledDevices { settled } => {
+                let settled = SessionizeIn::SettledDevices(settled);
+                inputs.pings.update(settled, 1);
             }
             Event::SaltDaysClosed { brand, before } => {
                 send_to_all(&mut inputs.pings, self.peers, |target| {

@@ -12,6 +12,7 @@ use std::cell::Cell;
 use rustc_hash::FxHashMap;
 
 use crate::aggregate::CellKey;
+use crate::cell::ContributorId;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, State};
 use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
@@ -21,6 +22,7 @@ use crate::person::journey::Journey;
 use crate::person::null::{self, NullPaths};
 use crate::person::touches::Touches;
 use crate::record::BrandId;
+use crate::routing::contacts_by;
 use crate::runs::Runs;
 use crate::settings::BrandSettings;
 
@@ -91,12 +93,19 @@ impl History {
             match &fact {
                 Fact::Conversion(conversion) => steps += self.conversions.amend(conversion, diff),
                 Fact::Contact(contact) => {
-                    let day = CellKey::CampaignDay {
-                        brand,
-                        channel: contact.channel,
-                        day: contact.day,
-                    };
-                    membership.add(day, false, diff);
+                    let (channel, day) = (contact.channel, contact.day);
+                    if settings.has_ladder() {
+                        let who = ContributorId::person(who);
+                        let (key, sums) = contacts_by(brand, channel, day, contact.kind, who);
+                        deltas.add(key, sums, diff);
+                    } else {
+                        let day = CellKey::CampaignDay {
+                            brand,
+                            channel,
+                            day,
+                        };
+                        membership.add(day, false, diff);
+                    }
                     if contact.touch {
                         steps += self.amend_touch(
                             brand,

@@ -1,9 +1,11 @@
 //! A month of the ladder: its rows, the pattern in use, and what stands outside.
 
+use crate::cells::ladder::path_cells::{Folded, PathNames};
 use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::progress::Progress;
 use crate::cells::ladder::published::{CellId, Published};
 use crate::cells::ladder::rows::Rows;
+use crate::label::Label;
 use crate::record::Day;
 use crate::release::Pattern;
 
@@ -14,8 +16,12 @@ pub(in crate::cells) struct LadderGroup {
     pub(super) rows: Rows,
     /// The pattern in use, if the month has been published.
     pub(super) pattern: Option<Pattern>,
+    /// The cells of assists and of the Markov model in use.
+    pub(super) paths: PathNames,
+    /// The channels that the published chain merged.
+    pub(super) folded: Folded,
     /// The pattern that the last batch decided.
-    pub(super) decided: Option<Pattern>,
+    pub(super) decided: Option<(Pattern, PathNames)>,
     /// The last finished day when the last batch looked at the month.
     pub(super) looked_through: Option<Day>,
     /// Whether anything changed since then.
@@ -39,6 +45,11 @@ impl LadderGroup {
             && self.published.is_empty()
             && self.progress.is_empty()
             && self.plan.is_none()
+    }
+
+    /// Calls `each` with every label of the rows.
+    pub(in crate::cells) fn each_label(&self, each: impl FnMut(Label)) {
+        self.rows.each_label(each);
     }
 
     /// What stands outside.

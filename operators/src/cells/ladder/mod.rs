@@ -13,6 +13,7 @@
 //! | [`plan`] | the next publication of a month, while its Markov chain is solved |
 //! | [`held_back`] | how many cells a month holds back |
 //! | [`naming`] | the cells of a publication, and patterns read back from them |
+//! | [`path_cells`] | assists and the Markov model of a month |
 //! | [`place`] | where a restored cell belongs |
 //! | [`published`] | published cells by name |
 //! | [`turn`] | the part of the ladder in an epoch of the operator |
@@ -21,6 +22,7 @@ mod group;
 mod held_back;
 mod look;
 mod naming;
+mod path_cells;
 mod place;
 mod plan;
 mod progress;

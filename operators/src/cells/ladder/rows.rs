@@ -80,7 +80,7 @@ impl Rows {
     }
 
     /// The rows as they were last published.
-    fn before(&self) -> impl Iterator<Item = (&Arc<SaleRow>, i64)> {
+    pub(super) fn before(&self) -> impl Iterator<Item = (&Arc<SaleRow>, i64)> {
         let through = self.through;
         let is_counted = move |row: &SaleRow| through.is_some_and(|through| row.day <= through);
         let now = self.now.iter().filter(move |(row, _)| is_counted(row));
@@ -93,6 +93,17 @@ impl Rows {
             .iter()
             .filter(|(row, _)| !self.now.contains_key(*row));
         now.chain(since.map(|(row, count)| (row, -count)))
+    }
+
+    /// Calls `each` with every label of a row that the last publication counted and that may have been retracted since.
+    pub(super) fn each_label(&self, mut each: impl FnMut(Label)) {
+        for row in self.since.keys() {
+            each(row.store);
+            let credits = row.credits.iter().map(|credit| &credit.channel);
+            for channel in row.path.iter().chain(credits) {
+                channel.labels().into_iter().for_each(&mut each);
+            }
+        }
     }
 
     /// The table of the days up to one.

@@ -270,7 +270,7 @@ table! {
         "Revenue attributed to a channel. The channels of a model add up to published in-store and online revenue, net of refunds.";
     Contacts: Business Gauge, Open, "contacts", "contacts", [Brand, AnyWindow, Channel, Contact],
         CampaignDay ["impressions", "clicks", "views"],
-        "Impressions, clicks and views by channel.";
+        "Impressions, clicks and views by channel. The rest of a month counts in windows that cover the month.";
     MarkovEffect: Business Gauge, Open, "markov_removal_effect_ratio", "0 to 1", [Brand, MonthWindow, Sale, Currency, Channel],
         MarkovMonth ["removal_effect_ppm"],
         "Share of the month's conversion probability that would be lost without the channel; absent for several channels that are published together. Effects do not add up to 1; `other` is the sum of the smallest channels and may exceed 1.";
@@ -307,7 +307,7 @@ table! {
     // Stores
     Visits: Business Gauge, Open, "visits", "visits", [Brand, Window, Store],
         Visits ["visits"],
-        "Visits to a store.";
+        "Visits to a store. The rest of a month counts in windows that cover the month.";
     PassersBy: Business Gauge, Open, "passers_by", "passes", [Brand, Window, Store],
         Visits ["passers_by"],
         "Devices that passed a store without a visit; each pass counts.";
@@ -316,10 +316,10 @@ table! {
         "Total duration of all visits; divide by the number of visits for the average dwell.";
     Devices: Business Gauge, Open, "devices", "device-hours", [Brand, Window, Store],
         Visits ["devices"],
-        "Distinct devices per hour, summed over the hours.";
+        "Distinct devices per hour, or per day or month where hours are published together, summed over these.";
     RandomDevices: Business Gauge, Open, "random_devices", "device-hours", [Brand, Window, Store],
         Visits ["random_devices"],
-        "Distinct randomized device addresses per hour, summed over the hours; they appear in no other count.";
+        "Distinct randomized device addresses per hour, or per day or month where hours are published together, summed over these; they appear in no other count.";
 
     // Identity
     Persons: Business Gauge, Open, "persons", "persons", [Brand],
