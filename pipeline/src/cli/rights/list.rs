@@ -96,8 +96,8 @@ struct Requests {
 async fn requests(of: &cli::RightsOf) -> anyhow::Result<Requests> {
     let asker = Asker::load(&of.config, of.brand.as_deref())?;
     let Brand { name, timezone, .. } = asker.brand()?;
-    let client = nats::connect(&asker.config.nats, "tributary rights").await?;
-    let stream = &asker.config.nats.rights_stream;
+    let client = nats::connect(&asker.nats, "tributary rights").await?;
+    let stream = &asker.nats.rights_stream;
     let mut register = Register::default();
     // Requests first: one that is read meanwhile is then listed by its status as well.
     for message in read(&client, stream, &subjects::rights_requests(name)).await? {

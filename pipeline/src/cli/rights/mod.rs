@@ -50,7 +50,7 @@ pub async fn command(command: &cli::RightsCommand) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// An invalid or rejected request, or a broker that does not store it.
-async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
+pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     // An answer comes once: where it cannot be written is said before it is asked for.
     let read = [
