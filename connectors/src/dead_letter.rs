@@ -37,6 +37,9 @@ pub trait Sink {
     fn native_record(&mut self, kind: Kind, json: &dyn Fn() -> String) {
         let _ = (kind, json);
     }
+    /// Learns that an adapter corrected the time of a record. The default
+    /// ignores it.
+    fn time_corrected(&mut self) {}
     /// Receives the number of unsupported sections of a brand's GPP string. The
     /// default ignores it.
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {

@@ -167,6 +167,14 @@ impl Decoder {
         self
     }
 
+    /// Decodes the messages of every source as native records, for corrections
+    /// that are written by hand.
+    pub fn without_adapters(mut self) -> Decoder {
+        let sources = self.sources.iter_mut().flatten();
+        sources.for_each(|source| source.adapter = None);
+        self
+    }
+
     /// Begins an epoch, which dates the use of labels. Epochs ascend.
     pub fn begin_epoch(&mut self, epoch: u64) {
         self.labels
@@ -391,6 +399,9 @@ impl Decoder {
                             kind: record.kind,
                             ..route
                         };
+                        if record.is_time_corrected {
+                            sink.time_corrected();
+                        }
                         let fields = record.fields();
                         sink.native_record(record.kind, &|| {
                             completed(&record.to_json(), record.kind, context)

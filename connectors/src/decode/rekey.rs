@@ -60,6 +60,10 @@ impl<S: Sink> Sink for RekeyingSink<'_, S> {
         self.sink.native_record(kind, json);
     }
 
+    fn time_corrected(&mut self) {
+        self.sink.time_corrected();
+    }
+
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {
         self.sink.unread_sections(brand, sections);
     }

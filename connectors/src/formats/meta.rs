@@ -196,7 +196,10 @@ fn put_time(
             let detail = "`event_time` must be in seconds: it seems to be in milliseconds";
             return Err(Refusal::new(Reason::TimeOutOfRange, detail));
         }
-        true => time,
+        true => {
+            record.is_time_corrected = true;
+            time
+        }
     };
     record.put_json(Field::Ts, path, ms.to_string());
     Ok(())

@@ -24,6 +24,8 @@ pub enum Outcome<'a> {
 pub struct NativeRecord<'a> {
     /// Its kind.
     pub kind: Kind,
+    /// Whether its time is not the one that the vendor states.
+    pub is_time_corrected: bool,
     /// The values as JSON. Of a field that occurs twice the last counts.
     values: Vec<(Field, Cow<'a, str>)>,
     /// Where each field comes from, whether it has a value or not.
@@ -35,6 +37,7 @@ impl<'a> NativeRecord<'a> {
     pub fn new(kind: Kind) -> NativeRecord<'a> {
         NativeRecord {
             kind,
+            is_time_corrected: false,
             values: Vec::with_capacity(12),
             origins: Vec::with_capacity(12),
         }

@@ -193,6 +193,7 @@ fn put_time<'a>(
             let shown = moment(given).ok_or_else(|| invalid_time(key))?;
             let moment = shown.saturating_add(skew).div_euclid(1000) * 1000;
             record.put_text(Field::Ts, key, &rfc3339(moment));
+            record.is_time_corrected = true;
             return Ok(());
         }
     }

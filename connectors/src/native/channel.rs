@@ -106,22 +106,21 @@ pub fn derive<'a>(
 }
 
 /// The identifiers of clicks in the field `url`, decoded, in the order of the
-/// address. Of `dclid` and the others that are no identifiers here, none.
-///
-/// # Errors
-/// As [`Reader::short_text`].
-pub fn click_ids(reader: &Reader<'_, '_>) -> FieldResult<Vec<String>> {
-    let url = reader.short_text(Field::Url, MAX_URL)?.unwrap_or_default();
+/// address. Of `dclid` and the others that are no identifiers here, none; an
+/// address that is no text has none either, and is for [`derive`] to reject.
+pub fn click_ids(reader: &Reader<'_, '_>) -> Vec<String> {
+    let url = reader.short_text(Field::Url, MAX_URL).ok().flatten();
+    let url = url.unwrap_or_default();
     let address = url.split_once('#').map_or(&*url, |(address, _)| address);
     let Some((_, query)) = address.split_once('?') else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let clicks = pairs.filter(|(key, _)| IDENTIFYING.contains(&&*decode(key)));
     let values = clicks.map(|(_, value)| decode(value).into_owned());
-    Ok(values
+    values
         .filter(|value| value.len() <= MAX_IDENTIFIER)
-        .collect())
+        .collect()
 }
 
 /// Normalizes a label of a channel, in the case that the brand has chosen.

@@ -42,7 +42,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Result
         return Ok(Err(Ignored::Robot));
     }
     let mut ids = Identifiers::read(line, &IDENTIFIERS)?;
-    for click_id in channel::click_ids(&line.reader)? {
+    for click_id in channel::click_ids(&line.reader) {
         ids.add(line, IdKind::ClickId, &click_id)?;
     }
     let ids = ids.set();

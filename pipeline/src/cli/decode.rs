@@ -20,6 +20,10 @@ use tributary_operators::event::Event;
 
 use crate::cli::args as cli;
 
+/// How far a time may lie after an arrival that is unknown, milliseconds: far
+/// beyond every time, and far below overflow.
+const ANY_FUTURE: i64 = i64::MAX / 4;
+
 /// Executes the command.
 ///
 /// # Errors
@@ -27,10 +31,15 @@ use crate::cli::args as cli;
 /// A configuration that is not valid, an unknown source, a file that cannot be
 /// read.
 pub fn command(args: &cli::Decode) -> anyhow::Result<()> {
-    let config = tributary_config::load(&args.config)?.config;
+    let mut config = tributary_config::load(&args.config)?.config;
+    let decoder = Decoder::new(&config);
+    if args.at.is_none() {
+        config.ingest.max_future_ms = ANY_FUTURE;
+    }
     let (brand, source) = find(&config, &args.source)?;
     let mut decode = Decode {
-        decoder: Decoder::new(&config),
+        decoder,
+        of_payloads: Decoder::new(&config),
         subject: format!(
             "tributary.in.{}.{}.{}",
             brand.name,
@@ -45,7 +54,7 @@ pub fn command(args: &cli::Decode) -> anyhow::Result<()> {
     };
     if matches!(source.format, Format::Csv(_)) {
         for (row, line) in (1..).zip(csv::open(&args.file, brand, source)?) {
-            decode.message("row", row, &line?)?;
+            decode.message("row", row, &line?, true)?;
         }
         return decode.finish();
     }
@@ -60,16 +69,18 @@ pub fn command(args: &cli::Decode) -> anyhow::Result<()> {
         true => {
             for (row, item) in (1..).zip(formats::items(&source.format, &data)) {
                 let line = decode.payload(item.into_owned());
-                decode.message("row", row, &line)?;
+                decode.message("row", row, &line, false)?;
             }
         }
         false => {
             for (number, line) in lines(&data) {
-                let line = match TraceLine::parse(line) {
-                    Some(line) => line,
-                    None => decode.payload(line.to_vec()),
-                };
-                decode.message("line", number, &line)?;
+                match TraceLine::parse(line) {
+                    Some(line) => decode.message("line", number, &line, true)?,
+                    None => {
+                        let line = decode.payload(line.to_vec());
+                        decode.message("line", number, &line, false)?;
+                    }
+                }
             }
         }
     }
@@ -132,7 +143,11 @@ fn lines(data: &[u8]) -> Vec<(u64, &[u8])> {
 
 /// A decoder and where its results go.
 struct Decode {
+    /// Decodes what states its arrival.
     decoder: Decoder,
+    /// Decodes payloads. Without `--at` their arrival is unknown, so that none
+    /// of them lies in its future.
+    of_payloads: Decoder,
     /// The subject of the source.
     subject: String,
     /// The arrival of lines that state none, Unix milliseconds.
@@ -157,8 +172,15 @@ impl Decode {
         }
     }
 
-    /// Decodes a message, and prints what becomes of it.
-    fn message(&mut self, what: &str, number: u64, line: &TraceLine) -> std::io::Result<()> {
+    /// Decodes a message, which may state its arrival, and prints what becomes
+    /// of it.
+    fn message(
+        &mut self,
+        what: &str,
+        number: u64,
+        line: &TraceLine,
+        has_arrival: bool,
+    ) -> std::io::Result<()> {
         self.number += 1;
         let mut outcomes = Outcomes::default();
         let message = Message {
@@ -168,7 +190,11 @@ impl Decode {
             headers: &line.headers,
             data: &line.data,
         };
-        self.decoder.decode(&message, &mut outcomes);
+        let decoder = match has_arrival {
+            true => &mut self.decoder,
+            false => &mut self.of_payloads,
+        };
+        decoder.decode(&message, &mut outcomes);
         outcomes.accept();
         for outcome in &outcomes.list {
             let place = match outcome {

@@ -22,7 +22,7 @@ fn a_sample_that_is_cut_off_gives_one_dead_letter_and_no_record() {
                 Reason::MalformedJson,
                 "{source}: {cut}"
             );
-            assert_eq!(given.dead[0].payload, cut.as_bytes(), "{source}");
+            assert_eq!(given.dead[0].payload, cut.trim_ascii().as_bytes());
         }
     }
 }

@@ -15,12 +15,12 @@ fn transaction(id: &str, amount: &str, ts: &str) -> Value {
 
 #[test]
 fn headers_are_read_in_any_case_and_a_zone_in_the_row_wins() {
-    let document = "\u{feff}parameters:timezone=Asia/Tokyo,,\r\nORDER ID,conversion_name,Conversion time,conversion VALUE\r\n1,In store,2025-10-09 08:00:00,7\r\n2,In store,2025-10-09 08:00:00-0400,8.50\r\n\r\n";
+    let document = "\u{feff}parameters:timezone=Asia/Tokyo,,\r\nORDER ID,conversion_name,Conversion time,conversion VALUE\r\n1,In store,2025-10-09 08:00:00,7\r\n2,In store,2025-10-09 08:00:00+0400,8.50\r\n\r\n";
     assert_eq!(
         gives(document),
         json!([
             transaction("1", "7", "2025-10-09T08:00:00+09:00"),
-            transaction("2", "8.50", "2025-10-09T08:00:00-04:00")
+            transaction("2", "8.50", "2025-10-09T08:00:00+04:00")
         ])
     );
 }

@@ -78,7 +78,8 @@ impl Rights {
                 headers: &[],
                 data: correction.data.expose().as_bytes(),
             };
-            Decoder::new(&self.config).decode(&message, &mut decoded);
+            let decoder = Decoder::new(&self.config);
+            decoder.without_adapters().decode(&message, &mut decoded);
             let put = decoded.events.iter_mut().find_map(|event| match event {
                 Event::Put {
                     key,

@@ -165,6 +165,10 @@ table! {
         "Pings excluded on purpose: from devices on a brand's list of fixed devices, or read again after their day was closed.";
     RobotRecords: Operation Counter, Steps(1), "robot_records_total", "records", [],
         "Web records with the user agent of a known robot. They are counted here and excluded everywhere else.";
+    NotMapped: Operation Counter, Steps(1), "items_not_mapped_total", "items", [],
+        "Items of vendors' formats that map to no record, such as events that the source does not use. `tributary decode` shows them.";
+    CorrectedTimes: Operation Counter, Steps(1), "times_corrected_total", "records", [],
+        "Records of vendors' formats whose time was corrected: by the clock of the arrival, or because it was in another unit than the format defines.";
     ArrivedPast: Operation Counter, Steps(1), "records_past_retention_total", "records", [],
         "Records that were past the retention of their category on arrival. They are counted here and excluded everywhere else.";
     Duplicates: Operation Counter, Steps(1), "records_duplicate_total", "records", [],
