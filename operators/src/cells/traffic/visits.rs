@@ -130,13 +130,18 @@ impl Visits {
     /// The month was published with all days up to one, or nothing of it is published.
     pub(super) fn publish(&mut self, through: Option<Day>) {
         let is_counted = |hour: &Hour| through.is_none_or(|through| hour.local_day() <= through);
-        for (_, field) in self.hours.iter_mut().filter(|((_, hour), _)| is_counted(hour)) {
+        for (_, field) in self
+            .hours
+            .iter_mut()
+            .filter(|((_, hour), _)| is_counted(hour))
+        {
             (field.since, field.changed) = (Sums::default(), 0);
         }
         for devices in self.devices.values_mut() {
             devices.since = FxHashMap::default();
         }
-        self.hours.retain(|_, field| field.sums != Sums::default() || field.changed != 0);
+        self.hours
+            .retain(|_, field| field.sums != Sums::default() || field.changed != 0);
         self.devices.retain(|_, of| !of.now.is_empty());
         self.through = through;
     }

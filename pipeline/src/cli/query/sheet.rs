@@ -114,8 +114,7 @@ fn is_rest_cell(family: Family, row: &CellLine) -> bool {
     let names = row.cell.iter().any(|(name, value)| {
         is_rest(value) && (family != Family::Attribution || name != Dimension::Store.name())
     });
-    let is_rest_of_hours =
-        family == Family::Visits && !is_hour(row.dim(Dimension::Hour.name()));
+    let is_rest_of_hours = family == Family::Visits && !is_hour(row.dim(Dimension::Hour.name()));
     names || is_rest_of_hours || family.row().is_total && is_month(row.dim(Dimension::Day.name()))
 }
 
