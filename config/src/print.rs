@@ -88,7 +88,7 @@ fn section<T: SettingsModel>(out: &mut String, model: &T) {
                 writeln!(out, "{key} = {MASK:?}")
             }
             Rendered::Nothing => match row.default() {
-                DefaultValue::Absent(meaning) if !is_pair(key, rows) => {
+                DefaultValue::Absent(meaning) if !is_pair(key, rows) && model.uses(key) => {
                     let meaning = meaning.strip_prefix("none").unwrap_or(meaning);
                     let meaning = meaning.strip_prefix(": ").unwrap_or(meaning);
                     let colon = if meaning.is_empty() { "" } else { ": " };

@@ -212,7 +212,8 @@ pub async fn start(
     clocks.set_newest(newest);
     telemetry.health.set_clock(clocks.read().disagreement());
 
-    agreement::publish(&client, config).await?;
+    agreement::publish(&client, config, mark.id()).await?;
+    let draw = agreement::noise_draw(&client, config, mark.id()).await?;
     let tally = Arc::new(Tally::default());
     let queries = Queries::default();
     let (out, outgoing) = mpsc::unbounded_channel();
@@ -259,14 +260,14 @@ pub async fn start(
         };
         let listener = Arc::new(move |report| router.route(report));
         let (config, objections) = (config.clone(), objections.clone());
-        let settings = Arc::new(tributary_connectors::settings::settings(&config));
+        let settings = Arc::new(tributary_connectors::settings::settings(&config, draw));
         // With several hosts this waits for all of them.
         tokio::task::spawn_blocking(move || {
             Workers::start(&config, settings, keyring, objections, listener)
         })
         .await??
     };
-    agreement::compare(&client, config).await?;
+    agreement::compare(&client, config, draw).await?;
     let gauges = {
         let counted = gauge(config.clone(), telemetry.clone(), cells, tally.clone());
         let waiting =

@@ -49,7 +49,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let ingest = top::<Ingest>(&root, cx);
     let release = top::<Release>(&root, cx);
     check_release(&release, cx);
-    let brands = brand::brands(root.child("brand").as_ref(), &workers, cx);
+    let brands = brand::brands(root.child("brand").as_ref(), &workers, &release, cx);
     http.model.tokens = access::tokens(&root, &brands, cx);
     access::check_http(&http, cx);
     Some(Config {

@@ -35,6 +35,7 @@ mod process;
 mod retention;
 mod section;
 
+pub(crate) use brand::MAPPING;
 pub(crate) use section::{
     DefaultValue, Section, Setting, SettingInfo, SettingsModel, TypedSetting, read_default,
 };

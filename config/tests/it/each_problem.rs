@@ -11,6 +11,11 @@ fn one(text: &str, words: &[&str]) {
     }
 }
 
+/// The warnings of a text that is right.
+fn warned(text: &str) -> String {
+    shown(&good(text).warnings).join("\n")
+}
+
 #[test]
 fn a_file_needs_a_brand_with_name_and_secret() {
     one("", &["tributary.toml: brand:", "at least one brand"]);
@@ -304,14 +309,20 @@ fn what_surprises_is_warned_of() {
     assert!(warned(&brand("[release]\nk = 1")).contains("release.k"));
     let source = brand("[[brand.source]]\nname = \"a\"\nkind = \"web\"\nhash_rule = \"meta\"");
     assert!(warned(&source).contains("never meet"));
-    let noise = |epsilon: &str| brand(&format!("noise = {{ epsilon = {epsilon}, money = 100 }}"));
+    let noise = |epsilon: &str| {
+        let noise = format!("noise = {{ epsilon = {epsilon}, money = 100 }}");
+        brand(&noise).replace("[[brand]]", "[release]\nk_delta = 1\n[[brand]]")
+    };
     assert!(warned(&noise("\"10.001\"")).contains("brand[0].noise.epsilon: is so large"));
     assert!(!warned(&noise("\"10\"")).contains("noise"));
 }
 
 #[test]
 fn noise_has_a_budget_in_digits_and_bounds() {
-    let noise = |lines: &str| brand(&format!("[brand.noise]\n{lines}"));
+    let noise = |lines: &str| {
+        let text = brand(&format!("[brand.noise]\n{lines}"));
+        format!("[release]\nk_delta = 1\n{text}")
+    };
     one(
         &noise("epsilon = \"1\""),
         &["brand[0].noise.epsilon: does not stand alone", "give money"],
@@ -335,6 +346,60 @@ fn noise_has_a_budget_in_digits_and_bounds() {
     one(&budget("\"0\""), &["\"0\" must lie between 0.001 and 1000"]);
     let config = good(&budget("\"0.5\"")).config;
     assert_eq!(config.brands[0].noise.epsilon_thousandths, Some(500));
+}
+
+#[test]
+fn noise_keeps_its_promise_with_a_k_delta_of_one_alone() {
+    let noise = brand("noise = { epsilon = \"1\", money = 100 }");
+    one(
+        &noise,
+        &[
+            "release.k_delta: is 10, but the noise of brand \"acme\"",
+            "write k_delta = 1 in [release]",
+        ],
+    );
+    let with = |release: &str, brands: &str| format!("[release]\n{release}\n{brands}");
+    one(&with("k_delta = 2", &noise), &["release.k_delta: is 2"]);
+    assert!(!warned(&with("k_delta = 1", &noise)).contains("k_delta"));
+    good(&with("k = 1", &noise));
+    let beside = "[[brand]]\nname = \"beta\"\ntimezone = \"UTC\"\nsecret_env = \"OTHER\"\n";
+    let both = with("k_delta = 1", &format!("{beside}{noise}"));
+    assert!(warned(&both).contains("brand \"beta\" has no noise"));
+}
+
+#[test]
+fn a_batch_can_count_sixty_four_persons() {
+    let k_delta = |number: u64| format!("[release]\nk_delta = {number}\n{}", brand(""));
+    good(&k_delta(64));
+    one(
+        &k_delta(65),
+        &[
+            "release.k_delta: 65 must lie between 1 and 64",
+            "use 64 or less",
+        ],
+    );
+}
+
+#[test]
+fn what_hides_because_its_sources_are_open_is_named() {
+    let source = |name: &str, kind: &str, trust: &str| {
+        format!("[[brand.source]]\nname = \"{name}\"\nkind = \"{kind}\"\ntrust = \"{trust}\"\n")
+    };
+    let hides = |sources: &[String]| warned(&brand(&sources.concat()));
+    let tag = source("tag", "web", "open");
+    let warned_of_tag = hides(&[tag.clone()]);
+    assert!(warned_of_tag.contains("brand[0].source[0].trust: every web source"));
+    assert!(warned_of_tag.contains("orders_day") && !warned_of_tag.contains("store_day"));
+    let shop = source("shop", "web", "verified");
+    assert!(!hides(&[tag.clone(), shop]).contains("hidden"));
+    let tills = source("tills", "transaction", "open");
+    assert!(hides(&[tills]).contains("store_day"));
+    let all = format!("[release]\nk = 1\n{}", brand(&tag));
+    assert!(!warned(&all).contains("trust"), "nothing hides");
+    one(
+        &brand(&source("tag", "web", "anyone")),
+        &["brand[0].source[0].trust", "none of \"verified\", \"open\""],
+    );
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub enum Command {
     Serve(Serve),
     /// Run the dataflow over recorded traces and write every released cell
     Replay(Replay),
+    /// Show what becomes of each line of a file, without running anything
+    Decode(Decode),
     /// Query released cells from a running worker
     Query(Query),
     /// Explain why two identifiers belong to one person, or how a cell's value came about
@@ -55,7 +57,7 @@ pub enum Command {
     /// Preview how many records are past their retention, now or on a future day, without deleting any
     Retention(Retention),
     /// Submit a data subject's request (access, erase, restrict, object, …) and wait for the answer
-    Rights(Rights),
+    Rights(RightsCommand),
     /// Verify the audit log of rights requests
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -197,12 +199,37 @@ pub struct Replay {
     /// The ledger is the directory `process-0` of DIRECTORY, as in `ledger.directory`
     #[arg(long, value_name = "DIRECTORY")]
     pub ledger: Option<PathBuf>,
+    /// Replay brands with noise. Each replay draws noise of its own and spends their privacy budget once more: readers of
+    /// several draws average the noise out
+    #[arg(long)]
+    pub redraw_noise: bool,
     /// Print the summary as JSON on standard output
     #[arg(long)]
     pub json: bool,
     /// Suppress the progress bar and the summary
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// `tributary decode`.
+#[derive(Debug, Args)]
+pub struct Decode {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The source to whose format the file belongs: BRAND/SOURCE, or SOURCE if only one brand has it
+    #[arg(long, value_name = "BRAND/SOURCE")]
+    pub source: String,
+    /// Messages of a trace (NDJSON), whose subjects are not used, or payloads as the source sends them: a line each, or a CSV
+    /// file (plain, .gz or .zst)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The arrival of payloads, in Unix milliseconds [default: unknown, so that no time is in the future or corrected]
+    #[arg(long, value_name = "MS")]
+    pub at: Option<i64>,
+    /// Print one JSON object for each line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tributary query`.
@@ -376,6 +403,72 @@ pub struct Consent {
 }
 
 /// `tributary rights`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct RightsCommand {
+    /// What to do instead of submitting a request.
+    #[command(subcommand)]
+    pub action: Option<RightsAction>,
+    /// The request to submit.
+    #[command(flatten)]
+    pub request: Option<Rights>,
+}
+
+/// The commands about requests that were submitted.
+#[derive(Debug, Subcommand)]
+pub enum RightsAction {
+    /// List the requests of a brand with their state and the last day for an answer, the most urgent first
+    List {
+        /// Which brand.
+        #[command(flatten)]
+        of: RightsOf,
+        /// Only requests that are neither completed nor rejected
+        #[arg(long)]
+        open: bool,
+        /// Only open requests whose last day has passed; fails if there is one
+        #[arg(long)]
+        late: bool,
+        /// Print one JSON object per request
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one request
+    Show {
+        /// The ID of the request
+        id: String,
+        /// Which brand.
+        #[command(flatten)]
+        of: RightsOf,
+        /// Print the request as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write all requests of a brand as CSV, for the record of what was answered when
+    Export {
+        /// Which brand.
+        #[command(flatten)]
+        of: RightsOf,
+        /// The output file, readable only by its owner [default: standard output]
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Overwrite the file of --out if it exists
+        #[arg(long, requires = "out")]
+        force: bool,
+    },
+}
+
+/// The brand whose requests a command concerns.
+#[derive(Debug, Args)]
+pub struct RightsOf {
+    /// The configuration file, which contains the broker's address
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The brand [default: the only configured brand]
+    #[arg(long)]
+    pub brand: Option<String>,
+}
+
+/// A request of `tributary rights`.
 ///
 /// The request stays at the broker until a worker has applied it everywhere: to the numbers, the ledgers of all
 /// processes, the input messages and the dead letters. Sending it again with the same --id is safe: a request is
@@ -424,7 +517,8 @@ pub struct Rights {
     /// directive: the person has died, and the directive applies now
     #[arg(long)]
     pub notice: bool,
-    /// The output file for the answer or receipt, readable only by its owner [default: standard output]
+    /// The output file for the answer or receipt, readable only by its owner; access with a name that ends with .html
+    /// writes a page for the person [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Overwrite the file of --out if it exists

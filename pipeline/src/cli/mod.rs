@@ -5,6 +5,7 @@ pub mod audit;
 pub mod config;
 pub mod consent;
 pub mod data_protection;
+pub mod decode;
 pub mod demo;
 pub mod explain;
 pub mod keys;
@@ -38,6 +39,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::command(args)?,
         Command::Serve(args) => serve::command(args)?,
         Command::Replay(args) => replay::command(args)?,
+        Command::Decode(args) => decode::command(args)?,
         Command::Query(args) => block_on(query::command(args))?,
         Command::Explain(args) => block_on(explain::command(args))?,
         Command::Consent(args) => consent::command(args)?,

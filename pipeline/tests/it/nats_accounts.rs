@@ -149,7 +149,7 @@ async fn by_client_configuration(server: &NatsServer) {
         no_wait: false,
         json: false,
     };
-    tributary::cli::rights::command(&erase).await.unwrap();
+    tributary::cli::rights::submit(&erase).await.unwrap();
     let receipt: Value = serde_json::from_slice(&std::fs::read(&receipt).unwrap()).unwrap();
     assert_eq!(receipt["request"], "by-client");
 }

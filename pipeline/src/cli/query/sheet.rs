@@ -189,7 +189,13 @@ fn is_rest_cell(family: Family, row: &CellLine) -> bool {
     let names = row.cell.iter().any(|(name, value)| {
         is_rest(value) && (family != Family::Attribution || name != Dimension::Store.name())
     });
-    names || family.row().is_total && is_month(row.dim(Dimension::Day.name()))
+    let is_rest_of_hours = family == Family::Visits && !is_hour(row.dim(Dimension::Hour.name()));
+    names || is_rest_of_hours || family.row().is_total && is_month(row.dim(Dimension::Day.name()))
+}
+
+/// Whether an hour is one, and not a day or a month: `2025-10-26T02:00:00+01:00`.
+fn is_hour(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.contains('T'))
 }
 
 /// Whether a day is a month: `2025-10`.
@@ -219,7 +225,10 @@ fn shown(row: &CellLine, dim: Dimension) -> String {
             Dimension::Medium => "other media".to_owned(),
             _ => "rest of the month".to_owned(),
         },
-        value if dim == Dimension::Day && is_month(value) => format!("{MONTH}{}", plain(value)),
+        value if matches!(dim, Dimension::Day | Dimension::Hour) && is_month(value) => {
+            format!("{MONTH}{}", plain(value))
+        }
+        value if dim == Dimension::Hour && !is_hour(value) => format!("day {}", plain(value)),
         value => plain(value),
     }
 }

@@ -223,6 +223,9 @@ impl Metrics {
         let pings = [Ignored::FixedDevice, Ignored::SettledPing].map(ignored);
         self.raise(Id::PingsIgnored, &[], pings.into_iter().sum());
         self.raise(Id::RobotRecords, &[], ignored(Ignored::Robot));
+        self.raise(Id::NotMapped, &[], ignored(Ignored::NotMapped));
+        let corrected = counts.corrected_times as f64;
+        self.raise(Id::CorrectedTimes, &[], corrected);
         let past = ignored(Ignored::PastRetention);
         self.raise(Id::ArrivedPast, &[], past);
         self.raise(Id::Duplicates, &[], stages.duplicates as f64);

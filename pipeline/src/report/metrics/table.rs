@@ -165,6 +165,10 @@ table! {
         "Pings excluded on purpose: from devices on a brand's list of fixed devices, or read again after their day was closed.";
     RobotRecords: Operation Counter, Steps(1), "robot_records_total", "records", [],
         "Web records with the user agent of a known robot. They are counted here and excluded everywhere else.";
+    NotMapped: Operation Counter, Steps(1), "items_not_mapped_total", "items", [],
+        "Items of vendors' formats that map to no record, such as events that the source does not use. `tributary decode` shows them.";
+    CorrectedTimes: Operation Counter, Steps(1), "times_corrected_total", "records", [],
+        "Records of vendors' formats whose time was corrected: by the clock of the arrival, or because it was in another unit than the format defines.";
     ArrivedPast: Operation Counter, Steps(1), "records_past_retention_total", "records", [],
         "Records that were past the retention of their category on arrival. They are counted here and excluded everywhere else.";
     Duplicates: Operation Counter, Steps(1), "records_duplicate_total", "records", [],
@@ -195,7 +199,7 @@ table! {
     SettledPings: Operation Counter, Steps(1), "pings_settled_total", "pings", [Brand],
         "Pings that this process deleted because the totals of their day are durable.";
     Consents: Operation Gauge, Open, "consent_identifiers", "identifiers", [Brand, Choice, Step],
-        "Identifiers with a known choice, by the use that is allowed or refused. A use is published when at least `k` identifiers allow it and `k` refuse it, and updated when `k_delta` have changed.";
+        "Identifiers with a known choice, by the use that is allowed or refused. A use is published when at least `k` identifiers allow it and `k` refuse it, and updated when `k_delta` persons have changed theirs.";
 
     // State
     Held: Operation Gauge, Steps(1), "records_held", "records", [],
@@ -203,7 +207,7 @@ table! {
     Released: Operation Gauge, Steps(1), "cells_released", "cells", [],
         "Cells released by this process and not closed.";
     Hidden: Operation Gauge, Steps(1), "cells_hidden", "cells", [],
-        "Cells that the release gate suppresses because too few people contribute to them.";
+        "Cells that the release gate suppresses because too few people contribute to them. Of months in a ladder: those of the finest grain that are not published under their own name.";
     FoldedChannels: Operation Gauge, Steps(1), "markov_folded_channels", "channels", [],
         "Channels of the stored months that the Markov model groups under `*` because a month has more than `max_channels`.";
     PingsOver: Operation Counter, Steps(1), "pings_over_max_devices_total", "pings", [],
@@ -270,7 +274,7 @@ table! {
         "Revenue attributed to a channel. The channels of a model add up to published in-store and online revenue, net of refunds.";
     Contacts: Business Gauge, Open, "contacts", "contacts", [Brand, AnyWindow, Channel, Contact],
         CampaignDay ["impressions", "clicks", "views"],
-        "Impressions, clicks and views by channel.";
+        "Impressions, clicks and views by channel. The rest of a month counts in windows that cover the month.";
     MarkovEffect: Business Gauge, Open, "markov_removal_effect_ratio", "0 to 1", [Brand, MonthWindow, Sale, Currency, Channel],
         MarkovMonth ["removal_effect_ppm"],
         "Share of the month's conversion probability that would be lost without the channel; absent for several channels that are published together. Effects do not add up to 1; `other` is the sum of the smallest channels and may exceed 1.";
@@ -307,7 +311,7 @@ table! {
     // Stores
     Visits: Business Gauge, Open, "visits", "visits", [Brand, Window, Store],
         Visits ["visits"],
-        "Visits to a store.";
+        "Visits to a store. The rest of a month counts in windows that cover the month.";
     PassersBy: Business Gauge, Open, "passers_by", "passes", [Brand, Window, Store],
         Visits ["passers_by"],
         "Devices that passed a store without a visit; each pass counts.";
@@ -316,10 +320,10 @@ table! {
         "Total duration of all visits; divide by the number of visits for the average dwell.";
     Devices: Business Gauge, Open, "devices", "device-hours", [Brand, Window, Store],
         Visits ["devices"],
-        "Distinct devices per hour, summed over the hours.";
+        "Distinct devices per hour, or per day or month where hours are published together, summed over these.";
     RandomDevices: Business Gauge, Open, "random_devices", "device-hours", [Brand, Window, Store],
         Visits ["random_devices"],
-        "Distinct randomized device addresses per hour, summed over the hours; they appear in no other count.";
+        "Distinct randomized device addresses per hour, or per day or month where hours are published together, summed over these; they appear in no other count.";
 
     // Identity
     Persons: Business Gauge, Open, "persons", "persons", [Brand],

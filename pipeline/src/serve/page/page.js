@@ -229,6 +229,7 @@
     rows.push({ head: "Online", cells: cells("online", now.orders) });
     put("shops", table("Stores " + WINDOWS[choice.window], ["Store", "Revenue", "Sales", "Visits", "Capture rate", "Average dwell", "Sales per visit"], rows,
       { head: "Total", cells: cells("all", all).map((cell, at) => at < 2 ? cell : h("td")) }));
+    setText("h-hours", model.hours_of + "'s visits by hour");
     hist("hours", model.hours.map((hour) => hour[0]), (at) => at % 6 ? "" : String(at).padStart(2, "0"),
       (at, n) => String(at).padStart(2, "0") + ":00, " + some(n, "visit"));
   };

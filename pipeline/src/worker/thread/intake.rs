@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tributary_config::model::Kind;
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::decode::{Ignored, Sink};
 use tributary_ledger::WriteBatch;
@@ -144,6 +145,15 @@ impl Sink for IngestSink<'_> {
         *self.intake.counts.ignored.entry(what).or_default() += 1;
     }
 
+    /// A message of a vendor may have records of several kinds.
+    fn native_record(&mut self, kind: Kind, _: &dyn Fn() -> String) {
+        self.kind = kind.name();
+    }
+
+    fn time_corrected(&mut self) {
+        self.intake.counts.corrected_times += 1;
+    }
+
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {
         let unread = self.intake.counts.unread_sections.entry(brand).or_default();
         *unread += u64::from(sections);
@@ -169,6 +179,7 @@ fn brand_of(event: &Event) -> Option<BrandId> {
         Event::TokenizedPing { ping } => Some(ping.brand),
         Event::DropDevice { device } => Some(device.brand),
         Event::SettledHour { settled } => Some(settled.brand),
+        Event::SettledDevices { settled } => Some(settled.brand),
         Event::LabelName { brand, .. }
         | Event::Evidence { brand, .. }
         | Event::SaltDaysClosed { brand, .. }

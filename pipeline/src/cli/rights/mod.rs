@@ -1,10 +1,14 @@
 //! `tributary rights`: submits a data subject's request, and waits until it is
-//! answered.
+//! answered; or lists the requests of a brand ([`list`]).
 //!
 //! The request stays at the broker until a worker has answered it. The command
 //! may therefore be interrupted and run again with the same `--id`: the request
 //! is executed once. The answer to `access` and `portability` is sealed for a
 //! key that is generated here, used once, and never written anywhere.
+
+mod html;
+mod list;
+mod register;
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -33,7 +37,20 @@ const LOOK: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// An invalid or rejected request, or a broker that does not store it.
-pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
+pub async fn command(command: &cli::RightsCommand) -> anyhow::Result<()> {
+    match (&command.action, &command.request) {
+        (Some(action), _) => list::command(action).await,
+        (None, Some(request)) => submit(request).await,
+        (None, None) => bail!("name the type of request, or one of list, show and export"),
+    }
+}
+
+/// Submits a request and waits until it is answered.
+///
+/// # Errors
+///
+/// An invalid or rejected request, or a broker that does not store it.
+pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     // An answer comes once: where it cannot be written is said before it is asked for.
     let read = [
@@ -80,7 +97,15 @@ pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
     if matches!(args.right.as_str(), "access" | "portability") {
         let subject = subjects::rights_answer(&brand, pair.public().as_bytes());
         let answer = fetch(&client, &stream, &subject, &pair).await?;
-        write(out.as_ref(), &answer)?;
+        let is_page = args.out.as_deref().is_some_and(list::is_html);
+        let page = match is_page {
+            true => Some(html::page(&answer).context("the answer is not what a worker writes")?),
+            false => None,
+        };
+        write(
+            out.as_ref(),
+            page.as_ref().map_or(&**answer, |page| page.as_bytes()),
+        )?;
     } else if let Some(receipt) = receipt(&client, &stream, &brand, &id, sent.sequence).await? {
         write(out.as_ref(), receipt.as_bytes())?;
     }
