@@ -141,7 +141,16 @@ async fn a_worker_answers() {
             ],
             &day[..],
         ];
-        let paths: serde_json::Value = serde_json::from_str(&ask(&cell.concat())).unwrap();
+        // What is published, and, for a worker's login, the persons behind it.
+        let published: serde_json::Value = serde_json::from_str(&ask(&cell.concat())).unwrap();
+        let credit = &published["cells"][0];
+        assert_eq!(
+            credit["channel"],
+            serde_json::json!(["google", "cpc", null])
+        );
+        assert_eq!(credit["value_minor"], 4990, "{published}");
+        let exact = [&cell.concat()[..], &["--exact"]].concat();
+        let paths: serde_json::Value = serde_json::from_str(&ask(&exact)).unwrap();
         assert_eq!(paths["paths"][0]["persons"], 1, "{paths}");
         let expected = serde_json::json!([["google", "cpc", null], ["news", "email", null]]);
         assert_eq!(paths["paths"][0]["path"], expected);
