@@ -20,6 +20,9 @@ pub fn print(config: &Config) -> String {
     section(&mut out, &config.workers);
     section(&mut out, &config.ledger);
     section(&mut out, &config.http);
+    for token in &config.http.tokens {
+        section(&mut out, token);
+    }
     section(&mut out, &config.ingest);
     section(&mut out, &config.release);
     for brand in &config.brands {

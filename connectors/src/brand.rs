@@ -175,6 +175,7 @@ pub fn sources(brand: &Brand) -> impl Iterator<Item = Source> {
             phone_region: None,
             hash_rule: HashRule::Plain,
             basis: None,
+            trust: None,
             unit: TimeUnit::default(),
             arrival_header: false,
             mapping: Mapping::default(),

@@ -10,7 +10,7 @@ use std::fmt;
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::decode::{DeadLetter, Decoder, Ignored, Message, Sink};
 use tributary_connectors::{out, settings};
-use tributary_operators::cell::{Cell, Family};
+use tributary_operators::cell::Cell;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
 use tributary_operators::settings::Settings;
@@ -47,7 +47,7 @@ pub struct Expected {
 /// The first input that cannot be read.
 pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, InputsError> {
     let mut decoder = Decoder::new(config);
-    let settings = settings::settings(config);
+    let settings = settings::settings(config, settings::NoiseDraw::default());
     let brands = config.brands.iter();
     let periods = brands.map(|brand| (BrandId::of(&brand.name), periods(brand)));
     let periods: BTreeMap<BrandId, RetentionPeriods> = periods.collect();
@@ -92,9 +92,6 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
     Ok(expected)
 }
 
-/// The families that the ladder of months publishes, and that the oracle computes likewise.
-const LADDER: [Family; 3] = [Family::Attribution, Family::StoreDay, Family::OrdersDay];
-
 /// The cells of a first release at a time, Unix milliseconds: that of the last message.
 fn published(settings: &Settings, held: &StoredState, at: i64) -> Vec<Cell> {
     let by_ladder = |cell: &Cell| {
@@ -102,7 +99,7 @@ fn published(settings: &Settings, held: &StoredState, at: i64) -> Vec<Cell> {
         brands.any(|of| *of.name == *cell.text("brand") && of.has_ladder())
     };
     let mut cells = tributary_oracle::cells(settings, held);
-    cells.retain(|cell| !by_ladder(cell) || !is_of_conversions(cell.family));
+    cells.retain(|cell| !by_ladder(cell));
     let brands = settings.brands.iter().filter(|(_, of)| of.has_ladder());
     let ladders = Settings {
         brands: brands.map(|(id, of)| (*id, of.clone())).collect(),
@@ -116,32 +113,9 @@ fn published(settings: &Settings, held: &StoredState, at: i64) -> Vec<Cell> {
         let one = Settings {
             brands: [(*id, of.clone())].into(),
         };
-        let own = ladder::cells(&one, held, &rule, |_, day| day < today);
-        cells.extend(own.into_iter().filter(|cell| LADDER.contains(&cell.family)));
+        cells.extend(ladder::cells(&one, held, &rule, |_, day| day < today));
     }
     cells
-}
-
-/// Whether a family is computed from the conversions of a month.
-fn is_of_conversions(family: Family) -> bool {
-    LADDER.contains(&family) || family.is_monthly()
-}
-
-/// The lines of an output that the oracle computes, too. The Markov model of a brand with a ladder is published in the cells of
-/// the attribution, which the oracle does not follow.
-pub fn compared_lines(config: &Config, output: &[u8]) -> Vec<u8> {
-    let settings = settings::settings(config);
-    let ladders = settings.brands.values().filter(|of| of.has_ladder());
-    let brands: Vec<String> = ladders
-        .map(|of| format!(r#""brand":"{}""#, of.name))
-        .collect();
-    let lines = output.split_inclusive(|byte| *byte == b'\n');
-    let is_compared = |line: &&[u8]| {
-        let line = String::from_utf8_lossy(line);
-        let is_markov = line.contains(r#""family":"markov_month""#);
-        !is_markov || !brands.iter().any(|brand| line.contains(brand))
-    };
-    lines.filter(is_compared).flatten().copied().collect()
 }
 
 /// The retention periods of a brand.

@@ -15,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use crate::record::Day;
 
 pub use dim::{Dim, Dimension, Form};
-pub use family::{CellKey, Family, Row, Threshold, Unit};
+pub use family::{CellKey, ContributorId, Family, Row, Threshold, Unit};
 pub use field::Hour;
 pub(crate) use field::Names;
-pub use group::{BatchKind, Credited, Month, MonthGroup, ReleaseGroup, Takings};
+pub use group::{
+    BatchKind, Credited, Month, MonthGroup, ReleaseGroup, Takings, Traffic, TrafficMonth,
+};
 
 /// A value that a cell does not have, `null` in the output.
 pub const NO_VALUE: i128 = i128::MIN;

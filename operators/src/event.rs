@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
 use crate::record::{
-    Arrival, BrandId, Day, DeviceDay, IdSet, Ping, Record, RecordKey, SettledHour, TokenizedPing,
+    Arrival, BrandId, Day, DeviceDay, IdSet, Ping, Record, RecordKey, SettledDevices, SettledHour,
+    TokenizedPing,
 };
 
 /// A change of the input: of a record, of pings, or of the label registry.
@@ -55,6 +56,11 @@ pub enum Event {
     SettledHour {
         /// The totals.
         settled: SettledHour,
+    },
+    /// The devices of a store on a closed salt day that came in exactly some hours. Numbers of the same hours add up.
+    SettledDevices {
+        /// The number of devices.
+        settled: SettledDevices,
     },
     /// The salt days of a brand before `before` are closed and settled: their pings, whether they enter before or
     /// after this event, no longer count, because their [`Event::SettledHour`] totals do.

@@ -4,7 +4,8 @@
 //! The output is the collection of counted sales, each with its net amount. Refunds are kept as sums, so that a record costs
 //! the same however many refunds or reports a sale has.
 //!
-//! Several orders with one `order_id` are one order that several systems reported; the earliest counts. A refund applies to the
+//! Several orders with one `order_id` are one order that several systems reported; the earliest counts, one of a verified
+//! source before any of an open one, which anybody could have invented. A refund applies to the
 //! order with that `order_id`. If there is none, it applies to the sale of its own source, because stores and shops number
 //! their sales independently, and else to the earliest sale.
 //!
@@ -34,10 +35,12 @@ pub struct SaleKey {
     name: SaleName,
 }
 
-/// A sale as a store or an online shop reported it. The derived order decides which of several orders with one name counts: the
-/// earliest `(ts, id)`, then the least source.
+/// A sale as a store or an online shop reported it. The derived order decides which of several orders with one name counts:
+/// those of verified sources first, then the earliest `(ts, id)`, then the least source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Sale {
+    /// Whether anybody can write to the source.
+    pub is_open: bool,
     /// Unix milliseconds.
     pub ts: i64,
     /// The id of the record.

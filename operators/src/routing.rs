@@ -6,16 +6,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, CellKey, Credited, MonthGroup};
+use crate::aggregate::{Aggregate, CellKey, Credited, MonthGroup, TrafficMonth};
 use crate::attribution::Model;
 use crate::attribution::credit::CONVERSION;
 use crate::calendar::month;
+use crate::cell::{ContributorId, Traffic};
 use crate::delta_buffer::DeltaBuffer;
 use crate::facts::{Contact, Conversion, Fact, IdSetUse};
 use crate::label::{Channel, Label};
 use crate::net_sales::{Restatement, Sale, SaleUpdate};
 use crate::policy::Admission;
-use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind};
+use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind, TouchKind};
 use crate::release::SaleRow;
 
 /// A part of an admitted record, named by its destination. A record has at most one part of each kind, except that its labels are
@@ -81,22 +82,25 @@ pub fn route(
             channel,
             touch,
         } => {
-            let mut counts = [0; 3];
-            counts[kind as usize] = 1;
-            // A person is counted as a contributor where the person is known.
-            let mut sums = Aggregate::of(&counts);
-            if ids.is_empty() {
-                sums = sums.with_contributors(1).changed_by(Label::of(&id).0);
-            }
-            deltas.add(
-                CellKey::CampaignDay {
+            if deltas.has_ladder(brand) {
+                if ids.is_empty() {
+                    let who = ContributorId::record(source, &id);
+                    let (key, sums) = contacts_by(brand, channel, day, kind, who);
+                    deltas.add(key, sums, diff);
+                }
+            } else {
+                // A person is counted as a contributor where the person is known.
+                let mut sums = count_contact(kind);
+                if ids.is_empty() {
+                    sums = sums.with_contributors(1).changed_by(Label::of(&id).0);
+                }
+                let key = CellKey::CampaignDay {
                     brand,
                     channel,
                     day,
-                },
-                sums,
-                diff,
-            );
+                };
+                deltas.add(key, sums, diff);
+            }
             if !ids.is_empty() {
                 let contact = Contact {
                     ts,
@@ -119,6 +123,7 @@ pub fn route(
             currency,
         } => {
             let sale = Sale {
+                is_open: deltas.is_open(brand, source),
                 ts,
                 id,
                 source,
@@ -164,7 +169,8 @@ pub fn route(
         } => {
             let sums = Aggregate::of(&[0, amount.into()]);
             let sale_day = (brand, kind, store, day, currency);
-            count_unattributed(sale_day, [sums; 2], Label::of(&id).0, diff, deltas);
+            let who = (Label::of(&id).0, source);
+            count_unattributed(sale_day, [sums; 2], who, diff, deltas);
         }
         Body::Spend {
             platform,
@@ -189,9 +195,45 @@ pub fn route(
     }
 }
 
+/// One contact among impressions, clicks and views.
+fn count_contact(kind: TouchKind) -> Aggregate {
+    let mut counts = [0; 3];
+    if let Some(count) = counts.get_mut(kind as usize) {
+        *count = 1;
+    }
+    Aggregate::of(&counts)
+}
+
+/// A contact of a contributor, for a brand whose months are released by the ladder.
+pub(crate) fn contacts_by(
+    brand: BrandId,
+    channel: Channel,
+    day: Day,
+    kind: TouchKind,
+    who: ContributorId,
+) -> (CellKey, Aggregate) {
+    let group = TrafficMonth {
+        brand,
+        month: month(day),
+        traffic: Traffic::Contacts,
+    };
+    let key = CellKey::ContactsBy {
+        group,
+        channel,
+        day,
+        who,
+    };
+    (key, count_contact(kind))
+}
+
 /// Adds a fact without a person to the cells that count it. The record itself is the contributor.
 pub fn count_anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut DeltaBuffer) {
     match fact {
+        Fact::Contact(contact) if deltas.has_ladder(brand) => {
+            let who = ContributorId::record(contact.source, &contact.id);
+            let (key, sums) = contacts_by(brand, contact.channel, contact.day, contact.kind, who);
+            deltas.add(key, sums, diff);
+        }
         Fact::Contact(contact) => {
             let key = CellKey::CampaignDay {
                 brand,
@@ -213,24 +255,26 @@ pub fn count_anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut Delt
                 left,
                 currency,
                 name,
+                source,
                 ..
             } = *conversion;
             let sums = [1, CONVERSION].map(|count| Aggregate::of(&[count, left.into()]));
             let sale_day = (brand, kind, store, day, currency);
-            count_unattributed(sale_day, sums, name.0 as u64, diff, deltas);
+            count_unattributed(sale_day, sums, (name.0 as u64, source), diff, deltas);
         }
     }
 }
 
 /// Adds a sale or adjustment without a person, by its sums in takings and in attribution, to the cells that count it. `who` is
-/// the hash that represents the record as a contributor.
+/// the hash that represents the record as a contributor, which a record of an open source is not.
 fn count_unattributed(
     (brand, kind, store, day, currency): (BrandId, SaleKind, Label, Day, Currency),
     [in_takings, in_attribution]: [Aggregate; 2],
-    who: u64,
+    (who, source): (u64, Label),
     diff: i64,
     deltas: &mut DeltaBuffer,
 ) {
+    let is_vouched = !deltas.is_open(brand, source);
     if deltas.has_ladder(brand) {
         let group = MonthGroup {
             brand,
@@ -239,10 +283,17 @@ fn count_unattributed(
             currency,
         };
         let [conversions, value, ..] = in_takings.values.map(|value| value as i64);
-        let row = SaleRow::of_nobody(group, store, day, who, conversions, value);
-        return deltas.add(CellKey::sale(row), Aggregate::of(&[1]), diff);
+        let row = SaleRow::of_nobody(group, store, day, (who, is_vouched), conversions, value);
+        let one = match is_vouched {
+            true => Aggregate::of(&[1]).changed_by(who),
+            false => Aggregate::of(&[1]),
+        };
+        return deltas.add(CellKey::sale(row), one, diff);
     }
-    let by_record = |sums: Aggregate| sums.with_contributors(1).changed_by(who);
+    let by_record = |sums: Aggregate| match is_vouched {
+        true => sums.with_contributors(1).changed_by(who),
+        false => sums,
+    };
     let takings = takings(brand, kind, store, day, currency);
     deltas.add(takings, by_record(in_takings), diff);
     let taken = CellKey::Taken {
@@ -257,7 +308,11 @@ fn count_unattributed(
         credited: Credited::Nothing,
         who: None,
     };
-    deltas.add(taken, Aggregate::default().with_contributors(1), diff);
+    let one = match is_vouched {
+        true => Aggregate::default().with_contributors(1),
+        false => Aggregate::of(&[1]),
+    };
+    deltas.add(taken, one, diff);
     for model in Model::ALL {
         let key = CellKey::Attribution {
             brand,

@@ -96,6 +96,8 @@ pub struct BrandSettings {
     /// The sources whose records require consent: without a consent statement no use of a record is allowed. For other sources
     /// every use is allowed that no statement refuses.
     pub on_consent: BTreeSet<Label>,
+    /// The sources that anybody can write to. Their conversions count in every number, but nobody is a contributor by them.
+    pub open_sources: BTreeSet<Label>,
     /// The signal strength from which on a device is inside the store, dBm.
     pub min_rssi: i8,
     /// The shortest dwell of a visit, seconds.
@@ -168,6 +170,7 @@ impl Default for BrandSettings {
             half_life: 7 * DAY,
             position: [40, 20, 40],
             on_consent: BTreeSet::new(),
+            open_sources: BTreeSet::new(),
             min_rssi: -75,
             min_dwell: 60,
             max_presence: 8 * 3600,
@@ -196,6 +199,11 @@ impl BrandSettings {
     /// Whether months are released by the ladder. A gate that hides nothing has none, and noise goes by the finest grain.
     pub fn has_ladder(&self) -> bool {
         self.k > 1 && self.ladder == Ladder::Month && self.noise.is_none()
+    }
+
+    /// Whether the conversions of a source are among the contributors of a cell: whether it is not open.
+    pub fn is_verified(&self, source: Label) -> bool {
+        !self.open_sources.contains(&source)
     }
 
     /// The limit of the hub guard for a kind of identifier.

@@ -4,7 +4,7 @@ use super::consent::check_basis;
 use super::tables::{below, tables};
 use crate::context::{Context, Input, Location, Node, join, quote};
 use crate::fields;
-use crate::model::{Csv, Format, HashRule, Kind, Source};
+use crate::model::{Csv, Format, HashRule, Kind, Release, Source};
 use crate::read::{SectionReading, read_section};
 use crate::settings::{MAPPING, SettingsModel};
 use crate::suggest::did_you_mean;
@@ -13,7 +13,12 @@ use crate::suggest::did_you_mean;
 /// without a source a native one, behind the others in the order of
 /// [`Kind::ALL`]. A configured source with the name of an implicit one is
 /// reported: its records would have two origins.
-pub(super) fn sources(brand: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Vec<Source> {
+pub(super) fn sources(
+    brand: &Input<'_>,
+    rules: &[HashRule],
+    release: &SectionReading<Release>,
+    cx: &mut Context<'_>,
+) -> Vec<Source> {
     let given = brand.child(Source::SECTION.key());
     let tables = given.map_or_else(Vec::new, |given| tables(&given, "[[brand.source]]", cx));
     let read: Vec<SectionReading<Source>> = tables
@@ -21,6 +26,7 @@ pub(super) fn sources(brand: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_
         .map(|table| source(table, rules, cx))
         .collect();
     check_names(&read, cx);
+    check_trust(&read, release, cx);
     let kinds_known = read.iter().all(|source| source.are_valid(&["kind"]));
     let mut sources: Vec<Source> = Vec::new();
     let mut implied: Vec<Source> = Vec::new();
@@ -71,6 +77,47 @@ fn check_names(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
                 quote(name)
             );
             cx.report(place, &path, message, "give each source its own");
+        }
+    }
+}
+
+/// The numbers of the conversions of a kind of record, which have contributors
+/// only if a verified source reports some.
+const HIDDEN: [(Kind, &str); 2] = [
+    (
+        Kind::Web,
+        "orders_day, and attribution, markov_month, paths, path_length, path_days and assists of orders",
+    ),
+    (
+        Kind::Transaction,
+        "store_day, and attribution, markov_month, paths, path_length, path_days and assists of transactions",
+    ),
+];
+
+/// Warns of conversions that all come from open sources, because their numbers
+/// are hidden.
+fn check_trust(
+    sources: &[SectionReading<Source>],
+    release: &SectionReading<Release>,
+    cx: &mut Context<'_>,
+) {
+    if release.model.k <= 1 || !release.are_valid(&["k"]) {
+        return;
+    }
+    for (kind, families) in HIDDEN {
+        let mut of_kind = sources.iter().filter(|source| source.model.kind == kind);
+        let Some(first) = of_kind.next().filter(|source| source.model.is_open()) else {
+            continue;
+        };
+        if of_kind.all(|source| source.model.is_open()) {
+            let (place, path) = first.location_of("trust");
+            let message = format!(
+                "every {} source of the brand is open, so that these numbers are hidden: {families}",
+                kind.name()
+            );
+            let fix =
+                "report the sales from a source that only systems of the brand can write to, too";
+            cx.warn(place, &path, message, fix);
         }
     }
 }

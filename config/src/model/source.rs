@@ -29,6 +29,9 @@ pub struct Source {
     /// [`Brand::rests_on_consent`](super::Brand::rests_on_consent) defines the
     /// default. Set for records of persons only.
     pub basis: Option<Basis>,
+    /// Who can write to the source, if the operator says so; [`Source::is_open`]
+    /// has the default.
+    pub trust: Option<Trust>,
     /// The unit of integer time stamps. Default milliseconds.
     pub unit: TimeUnit,
     /// Whether the header `Tributary-At` of its messages may state an earlier
@@ -38,6 +41,30 @@ pub struct Source {
     pub arrival_header: bool,
     /// How the names of a vendor's format become those of the product.
     pub mapping: Mapping,
+}
+
+impl Source {
+    /// Whether anybody can write to the source. Its conversions are part of
+    /// every number, but do not count among the contributors of a cell: whoever
+    /// can invent them could invent a crowd around a known person.
+    /// ```
+    /// use tributary_config::model::{Format, Trust};
+    ///
+    /// assert_eq!(Format::Native.default_trust(), Trust::Verified);
+    /// ```
+    pub fn is_open(&self) -> bool {
+        let trust = self.trust.unwrap_or(self.format.default_trust());
+        trust == Trust::Open
+    }
+}
+
+/// Who can write to a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Systems of the brand, such as its tills or its order system.
+    Verified,
+    /// Anybody, as through a tag in a web page.
+    Open,
 }
 
 /// The vendor rule by which a clear value is canonicalized before it is hashed
@@ -207,6 +234,22 @@ impl Format {
             ],
             Format::GoogleOffline => &["ce_source", "conversions", "store", "stores"],
             Format::Meta => &["ce_source", "events", "store", "stores", "cookies"],
+        }
+    }
+}
+
+impl Format {
+    /// The trust of a source whose operator does not state it. A format that
+    /// browsers send is [`Trust::Open`]: a browser belongs to anybody.
+    pub fn default_trust(&self) -> Trust {
+        match self {
+            // What these export began in a browser, too.
+            Format::Segment | Format::Snowplow | Format::Ga4Bigquery => Trust::Open,
+            Format::Native
+            | Format::Csv(_)
+            | Format::Meraki
+            | Format::GoogleOffline
+            | Format::Meta => Trust::Verified,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::model::{
 use crate::value_type::Opt;
 use crate::value_type::choice::{
     BASES, CONVERSION_MEANINGS, EVENT_MEANINGS, FormatWord, KINDS, META_COOKIES, RULES, TIME_UNITS,
-    USER_IDS,
+    TRUSTS, USER_IDS,
 };
 use crate::value_type::file::{SecretFile, SecretFiles, SecretVariable};
 use crate::value_type::list::Named;
@@ -173,6 +173,7 @@ impl SettingsModel for Source {
             phone_region: None,
             hash_rule: HashRule::Plain,
             basis: None,
+            trust: None,
             unit: TimeUnit::default(),
             arrival_header: false,
             mapping: Mapping::default(),
@@ -243,6 +244,14 @@ impl SettingsModel for Source {
                 unit: "",
                 meaning: "The legal basis of processing: with `consent`, nothing is allowed without a statement; with `legitimate_interest`, everything is allowed that no statement refuses.",
                 field: |source: &mut Source| &mut source.basis,
+            },
+            &Setting {
+                key: "trust",
+                value_type: Opt(Text(TRUSTS)),
+                default: DefaultValue::Absent("`verified`, in every format"),
+                unit: "",
+                meaning: "Who can write to the source: `verified` if only systems of the brand, `open` if anybody, as through a tag in a web page. Sales of an open source are in every number, but do not count for `release.k` and `release.k_delta`: otherwise invented ones could carry a real one over the gate. In `campaign_day` and `visits` everybody counts.",
+                field: |source: &mut Source| &mut source.trust,
             },
             &Setting {
                 key: "unit",

@@ -6,7 +6,7 @@ use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 use crate::model::{
     Basis, Csv, DecimalMark, Encoding, EventMeaning, Format, HashRule, Kind, LabelCase, Ladder,
-    TimeUnit, UserId,
+    Role, TimeUnit, Trust, UserId,
 };
 use crate::suggest::did_you_mean;
 
@@ -28,9 +28,20 @@ pub(crate) const BASES: Choice<Basis> = Choice(&[
     ("legitimate_interest", Basis::LegitimateInterest),
 ]);
 
+/// Who can write to a source.
+pub(crate) const TRUSTS: Choice<Trust> =
+    Choice(&[("verified", Trust::Verified), ("open", Trust::Open)]);
+
 /// The grains of conversions.
 pub(crate) const LADDERS: Choice<Ladder> =
     Choice(&[("month", Ladder::Month), ("finest", Ladder::Finest)]);
+
+/// The roles of access tokens.
+pub(crate) const ROLES: Choice<Role> = Choice(&[
+    ("read", Role::Read),
+    ("privacy", Role::Privacy),
+    ("operate", Role::Operate),
+]);
 
 /// What an event of a vendor is.
 pub(crate) const EVENT_MEANINGS: Choice<EventMeaning> = Choice(&[

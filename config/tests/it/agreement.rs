@@ -29,6 +29,7 @@ max_clock_skew = "2m"
 directory = "/var/lib/tributary"
 [http]
 listen = "[::1]:9465"
+open = true
 max_series = 7
 hosts = ["metrics.shop.example"]
 opendsr_domain = "rights.example.com"
@@ -42,7 +43,7 @@ k_traffic = 20
 ladder = "finest"
 dominance = 90
 cadence = "0s"
-k_delta = 7
+k_delta = 1
 max_hold = "2h"
 freeze_after = "30d"
 [[brand]]
@@ -101,6 +102,7 @@ zone = "America/New_York"
 phone_region = "US"
 hash_rule = "meta"
 basis = "consent"
+trust = "open"
 unit = "s"
 arrival_header = true
 [brand.source.csv]
@@ -169,7 +171,7 @@ fn what_is_printed_reads_back() {
 fn paths_are_printed_so_that_they_read_back_from_anywhere() {
     let directory = crate::common::example_directory();
     let text = format!(
-        "[nats]\ncredentials_file = \"tributary.creds\"\ntls_ca_file = \"ca.pem\"\ntls_cert_file = \"client.pem\"\ntls_key_file = \"client-key.pem\"\n{}",
+        "[[http.token]]\nbrand = \"acme\"\nrole = \"read\"\nsha256_file = \"acme-read.sha256\"\n[nats]\ncredentials_file = \"tributary.creds\"\ntls_ca_file = \"ca.pem\"\ntls_cert_file = \"client.pem\"\ntls_key_file = \"client-key.pem\"\n{}",
         crate::common::brand("")
     );
     let loaded = parse_in(

@@ -33,6 +33,7 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
         phone_region: None,
         hash_rule: HashRule::Plain,
         basis: None,
+        trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
         mapping: Mapping::default(),

@@ -31,6 +31,23 @@ const DIMENSIONS: &str = "
 |---|---|---|
 ";
 
+const LADDER: &str = "
+## Cells of a month
+
+With `release.ladder = \"month\"` and `release.k` above 1, what is too small for a cell goes up to a coarser one, which is the
+rest of what its name says. Everything is counted once, in the finest cell that it belongs to, so that cells may be added up;
+persons and devices are distinct in each cell. A dimension that a cell gives up is `\"*\"`, and a month stands where the finest
+cells have a day or an hour. Only finished days count, except in `store_day` and `orders_day`, and all of a month changes
+together.
+
+| families | cells, fine to coarse | what is left in the end |
+|---|---|---|
+| `attribution`, `markov_month`, `assists` | channel, source and medium, source, and all channels, each over the month and all stores | larger cells join it until it may be published; the removal effect of several channels is null |
+| `store_day`, `orders_day` | store and day, day, month | in no cell, and neither is what it is credited to |
+| `campaign_day` | channel and day; channel, source and medium, source, and all channels of the month | held back |
+| `visits` | store and hour, store and day, day, month | held back |
+";
+
 /// The reference as Markdown.
 pub fn reference() -> String {
     let mut out = HEAD.to_owned();
@@ -57,6 +74,7 @@ pub fn reference() -> String {
     let statistics = Family::ALL.into_iter().filter(|family| !family.in_replay());
     let names: Vec<&str> = statistics.map(Family::name).collect();
     let _ = writeln!(out, "{STATISTICS} {}.", list(&names));
+    out.push_str(LADDER);
     out.push_str(DIMENSIONS);
     for dimension in Dimension::ALL {
         let (name, meaning) = (dimension.name(), dimension.meaning());

@@ -31,6 +31,7 @@ fn labels(event: &Event) -> Vec<Label> {
         | Event::DropDevice { .. }
         | Event::TokenizedPing { .. }
         | Event::SettledHour { .. }
+        | Event::SettledDevices { .. }
         | Event::SaltDaysClosed { .. }
         | Event::LinkTime { .. }
         | Event::Evidence { .. }

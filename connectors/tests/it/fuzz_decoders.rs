@@ -186,6 +186,7 @@ fn source(name: &str, kind: Kind, format: Format) -> Source {
         phone_region: None,
         hash_rule: HashRule::Uid2,
         basis: None,
+        trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
         mapping: Mapping::default(),
@@ -290,6 +291,7 @@ pub fn check(kept: &Kept) {
             Event::Drop { .. } | Event::DropDevice { .. } => panic!("a decoder drops nothing"),
             Event::TokenizedPing { .. }
             | Event::SettledHour { .. }
+            | Event::SettledDevices { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => {
                 panic!("a decoder salts nothing")

@@ -33,6 +33,7 @@ fn read(path: &str, kind: Kind, zone: Option<&str>, map: Csv) -> Option<Kept> {
         phone_region: None,
         hash_rule: HashRule::Plain,
         basis: None,
+        trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
         mapping: Mapping::default(),

@@ -18,6 +18,7 @@ fn with_sources(names: &[&str]) -> Brand {
             phone_region: Some("GB".to_owned()),
             hash_rule: HashRule::Plain,
             basis: None,
+            trust: None,
             unit: TimeUnit::default(),
             arrival_header: false,
             mapping: Mapping::default(),

@@ -107,6 +107,7 @@ pub fn fold_events<'a>(
             // Salts and what becomes of pings in the ledger change no number.
             Event::TokenizedPing { .. }
             | Event::SettledHour { .. }
+            | Event::SettledDevices { .. }
             | Event::SaltDaysClosed { .. } => {}
             Event::LinkTime { brand, at } => drop(link_times.insert(*brand, *at)),
             // No number depends on evidence.

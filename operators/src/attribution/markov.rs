@@ -93,19 +93,7 @@ impl MonthChain {
         if self.conversions <= 0 {
             return Solved::default();
         }
-        let end = Channel::default();
-        let mut visits: FxHashMap<Channel, Visits> = FxHashMap::default();
-        for (edges, is_null) in self.edges() {
-            for ((from, to), count) in edges {
-                if *from != end {
-                    visits.entry(*from).or_default();
-                }
-                if *to != end {
-                    let (converting, null) = visits.entry(*to).or_default();
-                    *(if is_null { null } else { converting }) += count;
-                }
-            }
-        }
+        let visits = self.visits();
         let becomes = fold(&visits, self.max_channels, &self.words);
         let node = |channel: &Channel| becomes.get(channel).copied().unwrap_or(*channel);
         let mut channels: Vec<Channel> = visits.keys().map(node).collect();
@@ -147,6 +135,29 @@ impl MonthChain {
                 .collect(),
             folded: becomes.len() as u64,
         }
+    }
+
+    /// The channels that are merged into larger ones, each with its replacement.
+    pub fn folded(&self) -> FxHashMap<Channel, Channel> {
+        fold(&self.visits(), self.max_channels, &self.words)
+    }
+
+    /// The transitions into each channel.
+    fn visits(&self) -> FxHashMap<Channel, Visits> {
+        let end = Channel::default();
+        let mut visits: FxHashMap<Channel, Visits> = FxHashMap::default();
+        for (edges, is_null) in self.edges() {
+            for ((from, to), count) in edges {
+                if *from != end {
+                    visits.entry(*from).or_default();
+                }
+                if *to != end {
+                    let (converting, null) = visits.entry(*to).or_default();
+                    *(if is_null { null } else { converting }) += count;
+                }
+            }
+        }
+        visits
     }
 
     /// Both kinds of transitions, each with whether it is that of null paths.

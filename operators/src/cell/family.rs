@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::attribution::Model;
 use crate::cell::dim::{Dim, Dimension, Form};
 use crate::cell::field::{Field, Hour, Names};
-use crate::cell::group::{BatchKind, Credited, Month, MonthGroup, ReleaseGroup, Takings};
+use crate::cell::group::{
+    BatchKind, Credited, Month, MonthGroup, ReleaseGroup, Takings, TrafficMonth,
+};
 use crate::label::{Channel, Label};
 use crate::record::{BrandId, Currency, Day, SaleKind};
 use crate::release::SaleRow;
@@ -59,6 +61,32 @@ impl Unit {
             Unit::Ppm => "millionths of a probability",
             Unit::Seconds => "seconds",
         }
+    }
+}
+
+/// Who is counted once among the contributors of contacts: a person, or a record without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ContributorId(u64);
+
+impl ContributorId {
+    /// A person by its label in the identity graph.
+    pub fn person(label: u64) -> ContributorId {
+        ContributorId(label << 1 | 1)
+    }
+
+    /// A record that names nobody, by its source and ID.
+    pub fn record(source: Label, id: &str) -> ContributorId {
+        ContributorId(Label::of(id).0.rotate_left(7).wrapping_add(source.0) << 1)
+    }
+
+    /// Whether the contributor is a person.
+    pub fn is_person(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    /// A number that stands for the contributor in hashes.
+    pub fn number(self) -> u64 {
+        self.0
     }
 }
 
@@ -344,6 +372,17 @@ families! {
 
     /// Persons whose null path of the month holds the channel.
     NullReach { brand: BrandId, month: Month, channel: Channel } NullPaths(|brand, month| brand, month);
+
+    /// One contributor's impressions, clicks and views of a channel on a day, for a brand with a ladder.
+    ContactsBy { group: TrafficMonth, channel: Channel, day: Day, who: ContributorId } Traffic(|group| group);
+
+    /// The visits to a store in an hour, for a brand with a ladder. The values are those of the family `visits`.
+    StoreHour { group: TrafficMonth, store: Label, hour: Hour } Traffic(|group| group);
+
+    /// The devices of a store and salt day whose visits begin in exactly these hours, for a brand with a ladder; the first
+    /// value of the aggregate counts the devices.
+    DeviceHours { group: TrafficMonth, store: Label, salt_day: Day, hours: Arc<[Hour]>, is_random: bool }
+        Traffic(|group| group);
 }
 
 impl CellKey {
@@ -363,6 +402,7 @@ impl CellKey {
             ReleaseGroup::Takings(takings) => hasher.hash_one(takings),
             ReleaseGroup::Month(MonthGroup { brand, month, .. })
             | ReleaseGroup::NullPaths(brand, month) => hasher.hash_one((brand, month)),
+            ReleaseGroup::Traffic(group) => group.home(),
             ReleaseGroup::Contacts | ReleaseGroup::Visits | ReleaseGroup::Identity => {
                 hasher.hash_one(self)
             }

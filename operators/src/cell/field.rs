@@ -50,6 +50,14 @@ pub struct Hour {
     pub utc_offset: i32,
 }
 
+impl Hour {
+    /// The civil day of the hour at its offset.
+    pub fn local_day(&self) -> Day {
+        let day = (self.start + i64::from(self.utc_offset)).div_euclid(86_400);
+        day.clamp(Day::MIN.into(), Day::MAX.into()) as Day
+    }
+}
+
 fn word(text: &str) -> Dim {
     Dim::Text(text.into())
 }

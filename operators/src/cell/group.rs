@@ -35,6 +35,40 @@ impl From<MonthGroup> for BrandId {
     }
 }
 
+/// What is counted of a month without its conversions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Traffic {
+    /// Contacts with channels.
+    Contacts,
+    /// Visits to stores.
+    Visits,
+}
+
+/// The contacts or the visits of a month, for a brand whose months are released by the ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TrafficMonth {
+    /// The brand.
+    pub brand: BrandId,
+    /// The month in the brand's time zone.
+    pub month: Month,
+    /// What is counted.
+    pub traffic: Traffic,
+}
+
+impl TrafficMonth {
+    /// The routing key of the group.
+    pub fn home(&self) -> u64 {
+        use std::hash::BuildHasher;
+        rustc_hash::FxBuildHasher.hash_one(self)
+    }
+}
+
+impl From<TrafficMonth> for BrandId {
+    fn from(group: TrafficMonth) -> BrandId {
+        group.brand
+    }
+}
+
 /// The takings of a store and day, or of a day's orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Takings {
@@ -74,6 +108,8 @@ pub enum ReleaseGroup {
     Contacts,
     /// An hour's visits, each cell by itself.
     Visits,
+    /// All contacts or all visits of a month.
+    Traffic(TrafficMonth),
     /// The identity graph of a brand.
     Identity,
 }

@@ -30,6 +30,7 @@ impl Cells {
                 return false;
             }
             self.publish_plans(&mut work.updates);
+            self.publish_traffic(&work.votes, &mut work.updates);
             self.flush_batch(&work.votes, &mut work.updates);
             for (key, sums, diff) in std::mem::take(&mut work.sums) {
                 self.add(key, &sums, diff);

@@ -41,7 +41,7 @@ impl BatchClass {
     pub(super) fn of(key: &GroupKey, group: &Group) -> BatchClass {
         let is_main = |cell: &CellKey| match key {
             GroupKey::Takings(_) => is_total(cell),
-            GroupKey::Month(_) => false,
+            GroupKey::Month(_) | GroupKey::Traffic(_) => false,
             GroupKey::Alone(..) => true,
         };
         let mut signs = [0; 5];

@@ -6,7 +6,7 @@
 
 use crate::aggregate::{CellKey, MonthGroup};
 use crate::calendar::first_day;
-use crate::cell::{BatchKind, Family, ReleaseGroup, Takings, Threshold};
+use crate::cell::{BatchKind, Family, ReleaseGroup, Takings, Threshold, Traffic, TrafficMonth};
 use crate::label::Channel;
 use crate::record::{BrandId, Day};
 
@@ -17,6 +17,8 @@ pub(super) enum GroupKey {
     Takings(Takings),
     /// The families of a month's conversions.
     Month(MonthGroup),
+    /// The contacts or visits of a month that the ladder releases.
+    Traffic(TrafficMonth),
     /// A cell that is no part of a total, and its family.
     Alone(Family, CellKey),
 }
@@ -27,6 +29,7 @@ impl GroupKey {
         match key.release_group() {
             ReleaseGroup::Takings(takings) => Some(GroupKey::Takings(takings)),
             ReleaseGroup::Month(group) => Some(GroupKey::Month(group)),
+            ReleaseGroup::Traffic(of) => Some(GroupKey::Traffic(of)),
             ReleaseGroup::NullPaths(..) => None,
             ReleaseGroup::Contacts | ReleaseGroup::Visits | ReleaseGroup::Identity => {
                 Some(GroupKey::Alone(key.family()?, key.clone()))
@@ -39,6 +42,7 @@ impl GroupKey {
         match self {
             GroupKey::Takings(takings) => takings.brand,
             GroupKey::Month(group) => group.brand,
+            GroupKey::Traffic(group) => group.brand,
             GroupKey::Alone(_, key) => key.brand(),
         }
     }
@@ -48,6 +52,10 @@ impl GroupKey {
         match self {
             GroupKey::Takings(_) => BatchKind::Takings,
             GroupKey::Month(_) => BatchKind::Month,
+            GroupKey::Traffic(of) => match of.traffic {
+                Traffic::Contacts => BatchKind::Contacts,
+                Traffic::Visits => BatchKind::Visits,
+            },
             GroupKey::Alone(family, _) => family.row().batch,
         }
     }
@@ -62,6 +70,7 @@ impl GroupKey {
         match self {
             GroupKey::Takings(takings) => Some(takings.day),
             GroupKey::Month(group) => Some(first_day(group.month)),
+            GroupKey::Traffic(group) => Some(first_day(group.month)),
             GroupKey::Alone(_, key) => key.day(),
         }
     }

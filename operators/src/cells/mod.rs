@@ -26,6 +26,7 @@ mod solver;
 mod state;
 mod suppress;
 mod threshold;
+mod traffic;
 
 use crate::ask::Reply;
 use crate::engine::{Diff, Epoch, KeyedOperator, Query, QueryOperator, WakeFn};
@@ -33,6 +34,7 @@ pub use gate::BatchClass;
 use ladder::LadderGroup;
 use state::EpochWork;
 pub use state::{BatchVote, Cells, CellsIn, CellsOut, CellsQuestion};
+use traffic::TrafficGroup;
 
 /// The cells as a keyed operator: [`CellsIn`] in, [`CellsOut`] out.
 ///
@@ -70,7 +72,9 @@ impl KeyedOperator for Cells {
             + self.batch_candidates.len();
         let restored = self.restored_groups.len() + self.orphans.len();
         let ladders: usize = self.ladders.values().map(LadderGroup::entries).sum();
-        let marks = marks + ladders + self.ladder_candidates.len();
+        let traffic: usize = self.traffic.values().map(TrafficGroup::entries).sum();
+        let candidates = self.ladder_candidates.len() + self.traffic_candidates.len();
+        let marks = marks + ladders + traffic + candidates;
         self.groups.len() + self.null.len() + marks + restored + work + self.labels.entries()
     }
 

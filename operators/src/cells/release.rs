@@ -11,9 +11,11 @@ use crate::cell::{BatchKind, Names};
 use crate::cells::gate::{BatchClass, ReleaseTimes, has_enough_contributors, may_publish};
 use crate::cells::group::{CellEntry, GateCounts, Group, Published};
 use crate::cells::group_key::GroupKey;
+use crate::cells::ladder::HeldBack;
 use crate::cells::noise::{NoiseOffset, NoiseTimeline};
 use crate::cells::state::{BatchVote, BatchVotes, CellUpdates, Cells, CellsOut};
 use crate::cells::threshold::apply_threshold;
+use crate::cells::traffic::TrafficGroup;
 use crate::engine::{Diff, broadcast};
 use crate::settings::BrandSettings;
 
@@ -116,6 +118,7 @@ impl Cells {
         }
         let mut votes = BatchVotes::new();
         self.release_ladders(times, &mut votes, updates);
+        self.release_traffic(times, &mut votes, updates);
         self.collect_votes(times, votes, out);
         let GateCounts {
             released,
@@ -124,7 +127,13 @@ impl Cells {
             folded,
         } = self.counts;
         let months = self.ladders.values().map(|of| of.outside().count() as u64);
-        let released = released + months.sum::<u64>();
+        let traffic = self.traffic.values().map(TrafficGroup::published_cells);
+        let released = released + months.sum::<u64>() + traffic.sum::<u64>();
+        let HeldBack {
+            hidden: hidden_months,
+            waiting: waiting_months,
+        } = self.held_back(times);
+        let (hidden, waiting) = (hidden + hidden_months, waiting + waiting_months);
         self.stats
             .release(released, hidden, waiting, self.labels.collisions());
         self.stats.folded(folded);

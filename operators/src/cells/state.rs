@@ -10,9 +10,9 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup};
+use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup, TrafficMonth};
 use crate::ask::{Reply, labels};
-use crate::cell::{Cell, Family, Names};
+use crate::cell::{Cell, Family, Names, ReleaseGroup};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group::{GateCounts, Group, Published};
 use crate::cells::group_key::{GroupKey, is_other};
@@ -20,6 +20,7 @@ use crate::cells::ladder::{Candidate, LadderGroup, Place, place};
 use crate::cells::months::{NullPaths, null_month};
 use crate::cells::noise::NoiseTimeline;
 use crate::cells::solver::Solver;
+use crate::cells::traffic::{TrafficCandidate, TrafficGroup};
 use crate::engine::Diff;
 use crate::label::{Channel, Label};
 use crate::label_registry::LabelRegistry;
@@ -171,6 +172,10 @@ pub struct Cells {
     pub(super) ladders: FxHashMap<MonthGroup, LadderGroup>,
     /// The months that the batch of the last release looks at.
     pub(super) ladder_candidates: Vec<Candidate>,
+    /// The contacts and visits that are released by the ladder.
+    pub(super) traffic: FxHashMap<TrafficMonth, TrafficGroup>,
+    /// Those that the batch of the last release looks at.
+    pub(super) traffic_candidates: Vec<TrafficCandidate>,
     /// The months that it looked at in this epoch.
     pub(super) planned: BTreeSet<MonthGroup>,
     /// The thread that solves Markov chains.
@@ -201,6 +206,8 @@ impl Cells {
             counts: GateCounts::default(),
             ladders: FxHashMap::default(),
             ladder_candidates: Vec::new(),
+            traffic: FxHashMap::default(),
+            traffic_candidates: Vec::new(),
             planned: BTreeSet::new(),
             solver: Solver::default(),
             work: None,
@@ -211,6 +218,7 @@ impl Cells {
     pub fn restored_cell(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
         let home = match place(&cell, settings) {
             Place::Month(of) => of.home(),
+            Place::Traffic(of) => of.home(),
             _ => CellKey::of(cell.family, &cell.dims, settings).map_or(0, |key| key.home()),
         };
         CellsIn::Restored(home, cell, at)
@@ -239,7 +247,10 @@ impl Cells {
         }
         if let CellKey::Sale { row, .. } = &key {
             let count = i64::try_from(sums.values[0]).unwrap_or_default();
-            return self.add_row(row, count * diff);
+            return self.add_row(row, sums.changed, count * diff);
+        }
+        if let ReleaseGroup::Traffic(of) = key.release_group() {
+            return self.add_traffic(of, &key, sums, diff);
         }
         let Some(of) = GroupKey::of(&key) else {
             return;
@@ -265,6 +276,7 @@ impl Cells {
         let settings = self.settings.clone();
         match place(&cell, &settings) {
             Place::Month(of) => return self.restore_month(of, cell),
+            Place::Traffic(of) => return self.restore_traffic(of, cell),
             Place::Nowhere => {
                 self.orphans.insert(cell);
                 return;
@@ -359,7 +371,8 @@ impl Cells {
         let cells = groups.flat_map(|(key, group)| group.cells(key));
         let cells =
             cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)));
-        cells.chain(self.published_months())
+        let traffic = self.published_traffic();
+        cells.chain(self.published_months()).chain(traffic)
     }
 
     /// Reports the labels without uses, and drops the names that were withdrawn. Does nothing before the restore is
@@ -374,8 +387,15 @@ impl Cells {
             .labels
             .is_due(self.counts.released + self.counts.hidden)
         {
-            let groups = &self.groups;
+            let (groups, ladders, traffic) = (&self.groups, &self.ladders, &self.traffic);
             self.labels.sweep(|needed| {
+                // Their published cells have names, and what they last counted is named by labels.
+                for (of, group) in ladders {
+                    group.each_label(|label| needed((of.brand, label)));
+                }
+                for (of, group) in traffic {
+                    group.each_label(|label| needed((of.brand, label)));
+                }
                 for (of, group) in groups {
                     let brand = of.brand();
                     for (key, _) in group.cells(of) {
@@ -395,7 +415,8 @@ impl Cells {
             cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)));
         let name = self.settings.brands.get(&brand).map(|of| &of.name);
         let of_brand = |cell: &Cell| name.is_some_and(|name| **name == *cell.text("brand"));
-        let cells = cells.chain(self.published_months().filter(of_brand));
+        let months = self.published_months().chain(self.published_traffic());
+        let cells = cells.chain(months.filter(of_brand));
         let mut cells: Vec<Cell> = cells
             .filter(|cell| family.is_none_or(|family| family == cell.family))
             .collect();

@@ -19,9 +19,12 @@ use crate::cell::Cell;
 use crate::cells::{Cells, CellsIn};
 use crate::engine::{Diff, Epoch, StateSizes, broadcast};
 use crate::event::Event;
+use crate::identity::graph::GraphIn;
 use crate::label::Label;
 use crate::policy_filter::PolicyFilterIn;
-use crate::record::{BrandId, Day, Ping, RecordKey, SettledHour, TokenizedPing};
+use crate::record::{
+    BrandId, Day, Ping, Pseudonym, RecordKey, SettledDevices, SettledHour, TokenizedPing,
+};
 use crate::salt::{RESTORE_DONE, Salt, SaltCache, SaltMessage};
 use crate::sessionize::SessionizeIn;
 use crate::settings::Settings;
@@ -49,6 +52,8 @@ pub enum Output {
     Unused(BrandId, Label),
     /// To worker 0: a part of the totals of a salt day that settled in this epoch. Parts of the same hour add up.
     SettledHour(Day, SettledHour),
+    /// To worker 0: a part of the devices of a salt day that settled in this epoch. Parts of the same hours add up.
+    SettledDevices(SettledDevices),
     /// To worker 0: all salt days of a brand before the given one have settled in this epoch.
     SaltDaysClosed(BrandId, Day),
 }
@@ -94,6 +99,8 @@ pub(super) type Session<D> = InputSession<Epoch, D, Diff>;
 pub(super) struct Inputs {
     /// Records, and the retractions of a retention pass.
     pub(super) records: Session<UpsertIn>,
+    /// The acts of requests.
+    pub(super) acts: Session<GraphIn>,
     /// The reference times of links.
     pub(super) policy_filter: Session<PolicyFilterIn>,
     /// Pings, retractions of devices, and the ends of salt days.
@@ -111,6 +118,7 @@ impl Inputs {
     pub(super) fn new() -> Inputs {
         Inputs {
             records: Session::new(),
+            acts: Session::new(),
             policy_filter: Session::new(),
             pings: Session::new(),
             salts: Session::new(),
@@ -263,6 +271,10 @@ impl Dataflow {
             Event::SettledHour { settled } => {
                 inputs.pings.update(SessionizeIn::Settled(settled), 1)
             }
+            Event::SettledDevices { settled } => {
+                let settled = SessionizeIn::SettledDevices(settled);
+                inputs.pings.update(settled, 1);
+            }
             Event::SaltDaysClosed { brand, before } => {
                 send_to_all(&mut inputs.pings, self.peers, |target| {
                     SessionizeIn::Closed(target, brand, before)
@@ -282,6 +294,14 @@ impl Dataflow {
                     CellsIn::LabelName(target, brand, label, word.clone())
                 });
             }
+        }
+    }
+
+    /// Declares that the changes of this epoch to some identifiers are one act, as those by one request: for `k_delta` they
+    /// count as one, whether anything links the identifiers or not.
+    pub fn join_act(&mut self, brand: BrandId, ids: Arc<[Pseudonym]>) {
+        if let Some(inputs) = &mut self.inputs {
+            inputs.acts.update(GraphIn::Act { brand, ids }, 1);
         }
     }
 
@@ -374,6 +394,7 @@ impl Dataflow {
             return;
         };
         advance(&mut inputs.records, epoch);
+        advance(&mut inputs.acts, epoch);
         advance(&mut inputs.policy_filter, epoch);
         advance(&mut inputs.pings, epoch);
         advance(&mut inputs.cells, epoch);

@@ -12,6 +12,7 @@ use std::cell::Cell;
 use rustc_hash::FxHashMap;
 
 use crate::aggregate::CellKey;
+use crate::cell::ContributorId;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, State};
 use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
@@ -21,6 +22,7 @@ use crate::person::journey::Journey;
 use crate::person::null::{self, NullPaths};
 use crate::person::touches::Touches;
 use crate::record::BrandId;
+use crate::routing::contacts_by;
 use crate::runs::Runs;
 use crate::settings::BrandSettings;
 
@@ -46,6 +48,8 @@ pub(super) struct Changes {
     pub(super) facts: FactChanges,
     /// 1 if the person became oversized, -1 if it no longer is.
     pub(super) oversized: Diff,
+    /// The number of the act that they are part of; the person itself if absent.
+    pub(super) act: Option<u64>,
 }
 
 impl State for History {
@@ -75,24 +79,33 @@ impl History {
     ) -> u64 {
         net(&mut changes.facts);
         let mut cell_refs = std::mem::take(&mut self.cell_refs);
-        let mut membership = CellMembership::new(&mut cell_refs, who);
+        let act = changes.act.unwrap_or(who);
+        let mut membership = CellMembership::new(&mut cell_refs, act, settings);
         let was_null = self.is_null();
         let flips = changes.oversized != 0;
         let (touches, conversions) = (&self.touches, &self.conversions);
         let affected = Affected::of(&changes.facts, flips, touches, conversions, settings);
 
-        let mut steps = self.contribute(brand, settings, &affected, -1, &mut membership, deltas);
+        let of = (brand, who);
+        let mut steps = self.contribute(of, settings, &affected, -1, &mut membership, deltas);
         let changed = changes.facts.len() as u64;
         for (fact, diff) in in_cheap_order(changes.facts) {
             match &fact {
                 Fact::Conversion(conversion) => steps += self.conversions.amend(conversion, diff),
                 Fact::Contact(contact) => {
-                    let day = CellKey::CampaignDay {
-                        brand,
-                        channel: contact.channel,
-                        day: contact.day,
-                    };
-                    membership.add(day, diff);
+                    let (channel, day) = (contact.channel, contact.day);
+                    if settings.has_ladder() {
+                        let who = ContributorId::person(who);
+                        let (key, sums) = contacts_by(brand, channel, day, contact.kind, who);
+                        deltas.add(key, sums, diff);
+                    } else {
+                        let day = CellKey::CampaignDay {
+                            brand,
+                            channel,
+                            day,
+                        };
+                        membership.add(day, false, diff);
+                    }
                     if contact.touch {
                         steps += self.amend_touch(
                             brand,
@@ -110,7 +123,7 @@ impl History {
             0 => self.oversized,
             change => change > 0,
         };
-        steps += self.contribute(brand, settings, &affected, 1, &mut membership, deltas);
+        steps += self.contribute(of, settings, &affected, 1, &mut membership, deltas);
         if was_null != self.is_null() {
             let diff = if was_null { -1 } else { 1 };
             let touches = &self.touches;
@@ -126,7 +139,7 @@ impl History {
     /// that were visited.
     fn contribute(
         &self,
-        brand: BrandId,
+        (brand, who): (BrandId, u64),
         settings: &BrandSettings,
         affected: &Affected,
         diff: Diff,
@@ -134,7 +147,7 @@ impl History {
         deltas: &mut DeltaBuffer,
     ) -> u64 {
         let visited = Cell::new(0);
-        let who = membership.who;
+        let act = membership.act;
         for conversion in affected.among(&self.conversions) {
             let path = match self.oversized {
                 true => Vec::new(),
@@ -146,9 +159,11 @@ impl History {
                 path,
                 oversized: self.oversized,
             };
+            let is_open = !settings.is_verified(conversion.source);
             journey.contribute(settings, who, |key, sums| {
-                membership.add(key.clone(), diff);
-                deltas.add(key, sums.changed_by(who), diff);
+                membership.add(key.clone(), is_open, diff);
+                let sums = if is_open { sums } else { sums.changed_by(act) };
+                deltas.add(key, sums, diff);
             });
             visited.set(visited.get() + 1);
         }

@@ -46,7 +46,12 @@ fn emit_part(
                 from: channel,
                 to,
             };
-            deltas.add(key, Aggregate::of(&[1]).changed_by(membership.who), diff);
+            let one = Aggregate::of(&[1]);
+            let one = match membership.null_is_open {
+                true => one,
+                false => one.changed_by(membership.act),
+            };
+            deltas.add(key, one, diff);
         }
         None => {
             let key = CellKey::NullReach {
@@ -54,7 +59,7 @@ fn emit_part(
                 month,
                 channel,
             };
-            membership.add(key, diff);
+            membership.add(key, membership.null_is_open, diff);
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::label::Label;
 pub use body::{Body, ConsentString, Right, TouchKind};
 pub use brand::{BrandId, Day};
 pub use identifier::{IdKind, IdSet, Identifier, Pseudonym};
-pub use ping::{DeviceDay, Ping, SettledHour, Token, TokenizedPing};
+pub use ping::{DeviceDay, Ping, SettledDevices, SettledHour, Token, TokenizedPing};
 pub use sale::{Currency, RefundAmount, SaleKind, SaleName};
 
 /// One accepted input record.

@@ -68,6 +68,24 @@ pub struct DeviceDay {
     pub token: Token,
 }
 
+/// The number of devices of one closed salt day that came to one store in exactly some hours. No device is named, and how long
+/// each stayed is in the totals of the hours alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SettledDevices {
+    /// The brand.
+    pub brand: BrandId,
+    /// The store.
+    pub store: Label,
+    /// The salt day.
+    pub salt_day: Day,
+    /// The hours, ascending: the start of each in Unix seconds, and the offset from UTC in seconds east.
+    pub hours: Vec<(i64, i32)>,
+    /// The devices with fixed addresses.
+    pub devices: i64,
+    /// Those with random addresses.
+    pub random: i64,
+}
+
 /// The totals of the pings of one closed salt day in one hour of one store. Nothing in it can be traced to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SettledHour {

@@ -19,16 +19,22 @@
 //! | [`decide`] | the first pattern of a table |
 //! | [`takeover`] | how a published pattern moves towards a newly decided one without revealing a difference |
 //! | [`tell`] | the values of the cells of a pattern |
+//! | [`grain`] | the same for contributions whose cells form one hierarchy, with or without a known total |
+//! | [`by_channel`] | assists and the Markov model, by channel of the month |
+//! | [`traffic_name`] | the names of the cells of contacts and visits |
 //!
 //! Everything here is a pure function of tables and patterns: no clock, no state, no randomness. When a decision is taken
 //! is up to the release gate.
 
+pub mod by_channel;
 pub mod decide;
+pub mod grain;
 pub mod pattern;
 pub mod sale_row;
 pub mod table;
 pub mod takeover;
 pub mod tell;
+pub mod traffic_name;
 mod view;
 pub mod weight;
 

@@ -5,7 +5,7 @@
 //! the result stands both on what was last published and on what holds now, and if each piece that an old and a new cell have
 //! in common was safe then and is safe now, or is the whole of an old cell.
 //!
-//! Days that were never published fall in first: nobody knows anything of them.
+//! Days of which nothing was published fall in first: nobody knows anything of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -121,7 +121,7 @@ impl Rule {
         then: &Table,
         now: &Table,
     ) -> Pattern {
-        let days = new_days(then, now);
+        let days = new_days(used, then, now);
         let mut pattern = used.clone();
         self.add_days(&mut pattern, &days, now);
         // What was published then, and what there is of it now: every step is judged by its difference to this, because
@@ -225,11 +225,15 @@ impl Rule {
     }
 }
 
-/// The days with sales now that had none then.
-fn new_days(then: &Table, now: &Table) -> BTreeSet<Day> {
-    let days = |table: &Table| table.sales.iter().map(|sale| sale.day).collect();
-    let (then, now): (BTreeSet<Day>, BTreeSet<Day>) = (days(then), days(now));
-    now.difference(&then).copied().collect()
+/// The days with sales now of which nothing was published then.
+fn new_days(used: &Pattern, then: &Table, now: &Table) -> BTreeSet<Day> {
+    let published = then.sales.iter().filter(|sale| {
+        let name = used.revenue_of(sale.day, &then.store(sale));
+        name.is_some()
+    });
+    let published: BTreeSet<Day> = published.map(|sale| sale.day).collect();
+    let days: BTreeSet<Day> = now.sales.iter().map(|sale| sale.day).collect();
+    days.difference(&published).copied().collect()
 }
 
 /// The stores and days that no cell of revenue covers, in order.

@@ -2,13 +2,19 @@
 //!
 //! The contribution of a device is a pure function of its runs, so a ping that changes the runs retracts the contribution
 //! before and adds the one after. When a salt day settles, the sum of all contributions to an hour is stored as a
-//! [`SettledHour`], and the conversion back yields the same values and the same number of contributors.
+//! [`SettledHour`], and how many devices came in exactly which hours as [`SettledDevices`]. The conversion back yields the
+//! same values and the same number of contributors, in any set of hours.
 
-use crate::aggregate::{Aggregate, CellKey};
-use crate::cell::Hour;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::aggregate::{Aggregate, CellKey, TrafficMonth};
+use crate::calendar::month;
+use crate::cell::{Hour, Traffic};
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
-use crate::record::{DeviceDay, SettledHour};
+use crate::label::Label;
+use crate::record::{BrandId, Day, DeviceDay, SettledDevices, SettledHour};
 use crate::sessionize::runs::Runs;
 use crate::settings::BrandSettings;
 
@@ -32,9 +38,36 @@ impl Contributions {
     }
 }
 
-/// Adds `diff` times the contribution of a token to the cells of its store and day. A run counts in the hour in which it begins:
-/// as a visit with its dwell if it is long enough and has two strong seconds, else as a passer-by. A device with a random
-/// address counts as a device only, because the same device may have several.
+/// What the runs of a device add to each hour in which one begins: as a visit with its dwell if it is long enough and has two
+/// strong seconds, else as a passer-by. A device with a random address counts as a device only, because the same device may
+/// have several. The values are those of the family `visits`.
+fn hours(is_random: bool, runs: &Runs, settings: &BrandSettings) -> Vec<(Hour, [i64; 5])> {
+    let mut hours: Vec<(Hour, [i64; 5])> = Vec::new();
+    for run in runs.iter() {
+        let local = run.first + i64::from(run.utc_offset);
+        let hour = Hour {
+            start: run.first - local.rem_euclid(3600),
+            utc_offset: run.utc_offset,
+        };
+        // A device counts once in an hour, however many of its runs begin there. Runs are in order, and so their hours.
+        let counted = [0, 0, 0, i64::from(!is_random), i64::from(is_random)];
+        if hours.last().is_none_or(|(last, _)| *last != hour) {
+            hours.push((hour, counted));
+        }
+        let dwell = run.last - run.first;
+        let is_visit = run.has_two_strong() && dwell >= settings.min_dwell;
+        if let Some((_, [visits, passers_by, seconds, ..])) = hours.last_mut()
+            && !is_random
+        {
+            *visits += i64::from(is_visit);
+            *passers_by += i64::from(!is_visit);
+            *seconds += if is_visit { dwell } else { 0 };
+        }
+    }
+    hours
+}
+
+/// Adds `diff` times the contribution of a token to the cells of its store and day.
 pub(super) fn contribute(
     device: &DeviceDay,
     is_random: bool,
@@ -43,63 +76,145 @@ pub(super) fn contribute(
     diff: Diff,
     contributions: &mut Contributions,
 ) {
-    let mut add = |key: &CellKey, sums: Aggregate| {
+    let mut add = |key: CellKey, sums: Aggregate| {
         let mut changed = Aggregate::default();
         changed.add(&sums.changed_by(device.token.0 as u64), diff);
-        contributions.0.push((*device, key.clone(), changed));
+        contributions.0.push((*device, key, changed));
     };
-    let mut counted_in = None;
-    for run in runs.iter() {
-        let local = run.first + i64::from(run.utc_offset);
-        let hour = run.first - local.rem_euclid(3600);
-        let key = CellKey::Visits {
-            brand: device.brand,
-            store: device.store,
-            hour: Hour {
-                start: hour,
-                utc_offset: run.utc_offset,
-            },
-        };
-        if !is_random {
-            let dwell = run.last - run.first;
-            let sums = if run.has_two_strong() && dwell >= settings.min_dwell {
-                Aggregate::of(&[1, 0, dwell.into()])
-            } else {
-                Aggregate::of(&[0, 1])
-            };
-            add(&key, sums);
-        }
-        // A device counts once in an hour, however many of its runs begin there. Runs are in order, and so their hours.
-        if counted_in.as_ref() != Some(&key) {
-            let counted = if is_random {
-                [0, 0, 0, 0, 1]
-            } else {
-                [0, 0, 0, 1, 0]
-            };
-            add(&key, Aggregate::of(&counted).with_contributors(1));
-            counted_in = Some(key);
+    let hours = hours(is_random, runs, settings);
+    let (brand, store) = (device.brand, device.store);
+    for (hour, values) in &hours {
+        let sums = Aggregate::of(&values.map(i128::from)).with_contributors(1);
+        add(hour_key(brand, store, *hour, settings), sums);
+    }
+    if settings.has_ladder() {
+        let at = (brand, store, device.salt_day);
+        let hours: Vec<Hour> = hours.into_iter().map(|(hour, _)| hour).collect();
+        for key in device_keys(at, &hours, is_random) {
+            add(key, Aggregate::of(&[1]));
         }
     }
 }
 
-/// Converts the contribution to a cell into the stored totals.
-pub(super) fn settled(key: &CellKey, sums: &Aggregate) -> Option<SettledHour> {
-    let CellKey::Visits { brand, store, hour } = key else {
-        return None;
-    };
-    let values = sums.values;
-    Some(SettledHour {
-        brand: *brand,
-        store: *store,
-        hour: hour.start,
-        utc_offset: hour.utc_offset,
-        values: values.map(|value| i64::try_from(value).unwrap_or(i64::MAX)),
+/// The key of an hour of a store.
+fn hour_key(brand: BrandId, store: Label, hour: Hour, settings: &BrandSettings) -> CellKey {
+    match settings.has_ladder() {
+        false => CellKey::Visits { brand, store, hour },
+        true => CellKey::StoreHour {
+            group: month_of(brand, &hour),
+            store,
+            hour,
+        },
+    }
+}
+
+fn month_of(brand: BrandId, hour: &Hour) -> TrafficMonth {
+    TrafficMonth {
+        brand,
+        month: month(hour.local_day()),
+        traffic: Traffic::Visits,
+    }
+}
+
+/// The keys of the devices that come in exactly some hours of a store and salt day: one for each month, because each counts
+/// its own devices.
+fn device_keys(
+    (brand, store, salt_day): (BrandId, Label, Day),
+    hours: &[Hour],
+    is_random: bool,
+) -> impl Iterator<Item = CellKey> {
+    let months = hours.chunk_by(move |one, other| month_of(brand, one) == month_of(brand, other));
+    months.filter_map(move |hours| {
+        Some(CellKey::DeviceHours {
+            group: month_of(brand, hours.first()?),
+            store,
+            salt_day,
+            hours: hours.into(),
+            is_random,
+        })
     })
+}
+
+/// What the devices of a salt day leave behind: the totals of each hour, and how many devices came in exactly which hours.
+#[derive(Default)]
+pub(super) struct Totals {
+    hours: BTreeMap<(Label, Hour), [i64; 5]>,
+    devices: BTreeMap<(Label, Arc<[Hour]>), [i64; 2]>,
+}
+
+impl Totals {
+    /// Adds the contribution of a token.
+    pub(super) fn add(
+        &mut self,
+        store: Label,
+        is_random: bool,
+        runs: &Runs,
+        settings: &BrandSettings,
+    ) {
+        let hours = hours(is_random, runs, settings);
+        for (hour, values) in &hours {
+            let sums = self.hours.entry((store, *hour)).or_default();
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum = sum.saturating_add(*value);
+            }
+        }
+        let hours: Arc<[Hour]> = hours.into_iter().map(|(hour, _)| hour).collect();
+        if hours.is_empty() {
+            return;
+        }
+        let [devices, random] = self.devices.entry((store, hours)).or_default();
+        *(if is_random { random } else { devices }) += 1;
+    }
+
+    /// The totals as they are stored.
+    pub(super) fn settled(
+        self,
+        brand: BrandId,
+        salt_day: Day,
+    ) -> (Vec<SettledHour>, Vec<SettledDevices>) {
+        let hours = self.hours.into_iter();
+        let hours = hours.map(|((store, hour), values)| SettledHour {
+            brand,
+            store,
+            hour: hour.start,
+            utc_offset: hour.utc_offset,
+            values,
+        });
+        let devices = self.devices.into_iter();
+        let devices = devices.map(|((store, hours), [devices, random])| SettledDevices {
+            brand,
+            store,
+            salt_day,
+            hours: hours.iter().map(|of| (of.start, of.utc_offset)).collect(),
+            devices,
+            random,
+        });
+        (hours.collect(), devices.collect())
+    }
+}
+
+/// Converts stored numbers of devices back into contributions, for a brand with a ladder.
+pub(super) fn restored_devices(settled: &SettledDevices) -> Vec<(CellKey, Aggregate)> {
+    let hours = settled.hours.iter();
+    let hours = hours.map(|(start, utc_offset)| Hour {
+        start: *start,
+        utc_offset: *utc_offset,
+    });
+    let hours: Vec<Hour> = hours.collect();
+    let at = (settled.brand, settled.store, settled.salt_day);
+    let mut contributions = Vec::new();
+    for (is_random, count) in [(false, settled.devices), (true, settled.random)] {
+        let keys = device_keys(at, &hours, is_random);
+        let count = Aggregate::of(&[count.into()]);
+        contributions.extend(keys.map(|key| (key, count)));
+    }
+    contributions.retain(|(_, sums)| !sums.is_zero());
+    contributions
 }
 
 /// Converts stored totals back into the contribution to a cell. Its contributors are the devices; their identities
 /// are lost, so they count as that many distinct contributors.
-pub(super) fn restored(settled: &SettledHour) -> (CellKey, Aggregate) {
+pub(super) fn restored(settled: &SettledHour, settings: &BrandSettings) -> (CellKey, Aggregate) {
     let SettledHour {
         brand,
         store,
@@ -117,6 +232,5 @@ pub(super) fn restored(settled: &SettledHour) -> (CellKey, Aggregate) {
         start: hour,
         utc_offset,
     };
-    let key = CellKey::Visits { brand, store, hour };
-    (key, sums)
+    (hour_key(brand, store, hour, settings), sums)
 }

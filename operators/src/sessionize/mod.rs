@@ -7,7 +7,7 @@
 //! many with random addresses ([`tokens`]).
 //!
 //! A salt day is **closed** when all workers have finished it. In that epoch it settles: its tokens become totals per store
-//! and hour, which leave the operator to be stored, and the tokens are dropped. The cells already include the contribution
+//! and hour, and numbers of devices per store that came in exactly the same hours, which leave the operator to be stored, and the tokens are dropped. The cells already include the contribution
 //! of the tokens, so no cell changes. After a restart the totals return as [`SessionizeIn::Settled`], and
 //! [`SessionizeIn::Closed`] removes the pings that the ledger may still hold. The three may arrive in any order; each ping
 //! counts exactly once.
@@ -29,11 +29,11 @@ use crate::ask::{Question, Reply, RoutedQuestion};
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, QueryOperator};
 use crate::label::Label;
-use crate::record::{BrandId, Day, DeviceDay, SettledHour, TokenizedPing};
+use crate::record::{BrandId, Day, DeviceDay, SettledDevices, SettledHour, TokenizedPing};
 use crate::salt::SaltCache;
-use crate::settings::Settings;
+use crate::settings::{BrandSettings, Settings};
 use crate::stats::Stats;
-use contribution::{restored, settled};
+use contribution::{restored, restored_devices};
 use open_days::OpenDays;
 use runs::Sighting;
 
@@ -49,6 +49,8 @@ pub enum SessionizeIn {
     Drop(DeviceDay),
     /// The totals of an hour of a salt day that settled before a restart.
     Settled(SettledHour),
+    /// The devices of a salt day that settled before a restart.
+    SettledDevices(SettledDevices),
     /// To worker `target`: worker `from` has finished the salt days of a brand before `before`.
     Over {
         /// The receiving worker.
@@ -73,6 +75,8 @@ pub enum SessionizeOut {
     Used(BrandId, Label),
     /// This worker's part of the totals of a salt day in one hour of a store.
     Settled(Day, SettledHour),
+    /// This worker's part of the devices of a salt day that came in exactly some hours.
+    SettledDevices(SettledDevices),
     /// This worker has settled all of a brand's salt days before the given one.
     Closed(BrandId, Day),
 }
@@ -149,14 +153,14 @@ impl Sessionize {
         if !days.is_empty() {
             out.push((SessionizeOut::Closed(brand, first), 1));
         }
-        for (salt_day, mut deltas) in days {
-            for hour in deltas
-                .drain()
-                .filter_map(|(key, sums)| settled(&key, &sums))
-            {
+        for (salt_day, _, totals) in days {
+            let (hours, devices) = totals.settled(brand, salt_day);
+            for hour in hours {
                 self.open_days.uses.add(brand, hour.store, 1);
                 out.push((SessionizeOut::Settled(salt_day, hour), 1));
             }
+            let devices = devices.into_iter();
+            out.extend(devices.map(|of| (SessionizeOut::SettledDevices(of), 1)));
         }
     }
 
@@ -165,7 +169,7 @@ impl Sessionize {
     fn close_days(&mut self, brand: BrandId, before: Day) {
         let closed = self.closed.entry(brand).or_insert(before);
         *closed = (*closed).max(before);
-        for (_, mut deltas) in self.open_days.take_days(brand, before) {
+        for (_, mut deltas, _) in self.open_days.take_days(brand, before) {
             for (key, sums) in deltas.drain() {
                 self.deltas.add(key, sums, -1);
                 self.deltas.end_contributor();
@@ -188,6 +192,7 @@ impl KeyedOperator for Sessionize {
                 store.0.wrapping_add(part(*token) as u64)
             }
             SessionizeIn::Settled(settled) => settled.store.0,
+            SessionizeIn::SettledDevices(settled) => settled.store.0,
             SessionizeIn::Over { target, .. } | SessionizeIn::Closed(target, ..) => *target,
         }
     }
@@ -227,9 +232,20 @@ impl KeyedOperator for Sessionize {
                 SessionizeIn::Drop(device) => drops.push(device),
                 SessionizeIn::Settled(hour) => {
                     self.open_days.uses.add(hour.brand, hour.store, diff);
-                    let (key, sums) = restored(&hour);
-                    self.deltas.add(key, sums, diff);
-                    self.deltas.end_contributor();
+                    if let Some(settings) = self.settings.brands.get(&hour.brand) {
+                        let (key, sums) = restored(&hour, settings);
+                        self.deltas.add(key, sums, diff);
+                        self.deltas.end_contributor();
+                    }
+                }
+                SessionizeIn::SettledDevices(devices) => {
+                    let settings = self.settings.brands.get(&devices.brand);
+                    if settings.is_some_and(BrandSettings::has_ladder) {
+                        for (key, sums) in restored_devices(&devices) {
+                            self.deltas.add(key, sums, diff);
+                            self.deltas.end_contributor();
+                        }
+                    }
                 }
                 SessionizeIn::Over {
                     from,
@@ -302,7 +318,6 @@ impl QueryOperator for Sessionize {
 mod tests {
     use super::*;
     use crate::record::Token;
-    use crate::settings::BrandSettings;
 
     #[test]
     fn who_is_put_out_and_counts_again_in_an_epoch_has_changed_nothing() {

@@ -13,7 +13,7 @@ use crate::delta_buffer::DeltaBuffer;
 use crate::label::Label;
 use crate::label_uses::LabelUses;
 use crate::record::{BrandId, Day, DeviceDay};
-use crate::sessionize::contribution::{Contributions, contribute};
+use crate::sessionize::contribution::{Contributions, Totals, contribute};
 use crate::sessionize::runs::Sighting;
 use crate::sessionize::tokens::{Bounds, Tokens, Turn};
 use crate::settings::Settings;
@@ -173,8 +173,12 @@ impl OpenDays {
     }
 
     /// Removes the tokens of a brand's days before the given one. Returns the contributions that each of these days has made,
-    /// which the cells keep.
-    pub(super) fn take_days(&mut self, brand: BrandId, before: Day) -> Vec<(Day, DeltaBuffer)> {
+    /// which the cells keep, and their totals.
+    pub(super) fn take_days(
+        &mut self,
+        brand: BrandId,
+        before: Day,
+    ) -> Vec<(Day, DeltaBuffer, Totals)> {
         let mut contributed = Vec::new();
         let mut rest = self.days.split_off(&(brand, Day::MIN));
         let mut later = rest.split_off(&(brand, before));
@@ -184,6 +188,7 @@ impl OpenDays {
         };
         for ((_, salt_day), stores) in rest {
             let mut contributions = Contributions::default();
+            let mut totals = Totals::default();
             for (store, tokens) in stores {
                 self.uses.add(brand, store, -1);
                 for (is_random, tokens) in [false, true].into_iter().zip(tokens) {
@@ -195,12 +200,13 @@ impl OpenDays {
                             token,
                         };
                         contribute(&device, is_random, runs, settings, 1, &mut contributions);
+                        totals.add(store, is_random, runs, settings);
                     }
                 }
             }
             let mut deltas = DeltaBuffer::default();
             contributions.add_up(&mut deltas);
-            contributed.push((salt_day, deltas));
+            contributed.push((salt_day, deltas, totals));
         }
         contributed
     }

@@ -47,7 +47,10 @@ impl EntryCounts {
             Event::TokenizedPing { .. } => self.tokenized_pings += 1,
             Event::LabelName { .. } => self.label_names += 1,
             Event::Evidence { .. } => self.evidence += 1,
-            Event::SettledHour { .. } | Event::SaltDaysClosed { .. } | Event::LinkTime { .. } => {
+            Event::SettledHour { .. }
+            | Event::SettledDevices { .. }
+            | Event::SaltDaysClosed { .. }
+            | Event::LinkTime { .. } => {
                 self.settled += 1;
             }
             Event::Ping { .. } | Event::DropDevice { .. } => {}

@@ -72,6 +72,7 @@ impl ErasureFilter {
             | Event::Ping { .. }
             | Event::DropDevice { .. }
             | Event::SettledHour { .. }
+            | Event::SettledDevices { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => false,
         }

@@ -23,12 +23,12 @@ use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, Body, Day, IdSet, Record, RecordKey, SettledHour, TokenizedPing,
+    Arrival, Body, Day, IdSet, Record, RecordKey, SettledDevices, SettledHour, TokenizedPing,
 };
 
 use tags::{
-    Before, CLOSED, DROP, EVIDENCE, HEARD, LINK_TIME, OTHER, PUT, RANDOM, RESET, SETTLED, VERSION,
-    WORD,
+    Before, CLOSED, DEVICES, DROP, EVIDENCE, HEARD, LINK_TIME, OTHER, PUT, RANDOM, RESET, SETTLED,
+    VERSION, WORD,
 };
 
 use crate::counts::EntryCounts;
@@ -97,6 +97,10 @@ impl Encoder {
             Event::SettledHour { settled } => {
                 self.entries.settled += 1;
                 self.settled(settled);
+            }
+            Event::SettledDevices { settled } => {
+                self.entries.settled += 1;
+                self.settled_devices(settled);
             }
             Event::SaltDaysClosed { before, .. } => {
                 self.entries.settled += 1;
@@ -190,6 +194,19 @@ impl Encoder {
             .values
             .iter()
             .for_each(|value| put_signed(&mut self.bytes, *value));
+    }
+
+    /// Appends the devices of a settled salt day that came in exactly some hours.
+    fn settled_devices(&mut self, settled: &SettledDevices) {
+        self.bytes.push(SETTLED | DEVICES);
+        self.label(settled.store);
+        self.day(settled.salt_day);
+        put_varint(&mut self.bytes, settled.hours.len() as u64);
+        for (start, utc_offset) in &settled.hours {
+            self.second(*start, *utc_offset);
+        }
+        put_signed(&mut self.bytes, settled.devices);
+        put_signed(&mut self.bytes, settled.random);
     }
 
     /// Appends a time in Unix seconds and a UTC offset in seconds.

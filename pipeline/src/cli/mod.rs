@@ -17,6 +17,7 @@ pub mod retention;
 pub mod rights;
 pub mod rules;
 pub mod run;
+pub mod serve;
 pub mod signals;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Demo(args) => demo::command(args)?,
         Command::Run(args) => run::command(args)?,
+        Command::Serve(args) => serve::command(args)?,
         Command::Replay(args) => replay::command(args)?,
         Command::Decode(args) => decode::command(args)?,
         Command::Query(args) => block_on(query::command(args))?,

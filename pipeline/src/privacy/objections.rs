@@ -187,6 +187,7 @@ impl ObjectionSnapshot {
             | Event::TokenizedPing { .. }
             | Event::DropDevice { .. }
             | Event::SettledHour { .. }
+            | Event::SettledDevices { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. }
             | Event::LabelName { .. } => return false,

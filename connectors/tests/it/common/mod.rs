@@ -103,6 +103,8 @@ pub fn config(brands: Vec<Brand>) -> Config {
             max_series: 200,
             hosts: Vec::new(),
             opendsr_domain: None,
+            open: false,
+            tokens: Vec::new(),
         },
         ingest: Ingest {
             max_future_ms: 600_000,

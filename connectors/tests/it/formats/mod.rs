@@ -32,6 +32,7 @@ pub fn source(name: &str, kind: Kind, format: Format) -> Source {
         phone_region: None,
         hash_rule: HashRule::Plain,
         basis: None,
+        trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
         mapping: Mapping::default(),

@@ -58,23 +58,55 @@ impl Ladder {
     }
 
     /// Whether a change of patterns shows nothing small: each piece that an old and a new cell have in common, of what was
-    /// published, is the whole old cell, or safe both then and now.
+    /// published, is the whole old cell, or safe both then and now. What was held back must be safe both then and now, too,
+    /// if it joins what was published. Where nobody knows a total, a cell may also be withdrawn: nothing else counts what
+    /// it counted.
     pub(super) fn keeps_pieces(
         &self,
         [old, new]: [&Names; 2],
         [then, now]: [&[Contribution]; 2],
     ) -> bool {
         let threshold = self.threshold.of_any_days();
+        let held_back = [then, now].map(|state| self.held_back([old, new], state));
         let (then, mut now) = (self.pieces([old, new], then), self.pieces([old, new], now));
-        then.into_iter().all(|(cell, pieces)| {
-            let is_whole = pieces.len() == 1;
-            let mut now = now.remove(cell).unwrap_or_default();
-            pieces.into_iter().all(|(piece, then)| {
-                let now = now.remove(&piece).unwrap_or_default();
-                let is_safe = threshold.is_met(&then) && threshold.is_met(&now);
-                piece.is_some() && (is_whole || is_safe)
+        let joined: BTreeSet<&Name> = then
+            .values()
+            .flat_map(|of| of.keys().flatten())
+            .copied()
+            .collect();
+        let [was_held_back, is_held_back] = &held_back;
+        let is_hidden = joined.into_iter().all(|cell| {
+            let none = Set::new();
+            let now = is_held_back.get(cell).unwrap_or(&none);
+            let then = was_held_back.get(cell).unwrap_or(&none);
+            then.is_empty() || threshold.is_met(then) && threshold.is_met(now)
+        });
+        is_hidden
+            && then.into_iter().all(|(cell, pieces)| {
+                let is_whole = pieces.len() == 1;
+                let mut now = now.remove(cell).unwrap_or_default();
+                pieces.into_iter().all(|(piece, then)| {
+                    let now = now.remove(&piece).unwrap_or_default();
+                    is_whole || threshold.is_met(&then) && threshold.is_met(&now)
+                })
             })
-        })
+    }
+
+    /// What no old cell counts, by the new cell that does.
+    fn held_back<'a>(
+        &self,
+        [old, new]: [&Names; 2],
+        contributions: &'a [Contribution],
+    ) -> BTreeMap<&'a Name, Set<'a>> {
+        let mut cells: BTreeMap<&Name, Set> = BTreeMap::new();
+        for of in contributions {
+            if self.place(old, &of.chain).is_none()
+                && let Some(cell) = self.place(new, &of.chain)
+            {
+                cells.entry(cell).or_default().push(of);
+            }
+        }
+        cells
     }
 
     /// Whether a change of patterns shows nothing small of an earlier release: each piece of one of its cells is the whole

@@ -171,6 +171,7 @@ fn histories_keep_what_they_promise() {
                     Event::TokenizedPing { .. }
                     | Event::Evidence { .. }
                     | Event::SettledHour { .. }
+                    | Event::SettledDevices { .. }
                     | Event::LinkTime { .. }
                     | Event::SaltDaysClosed { .. } => {
                         panic!("a history salts nothing")

@@ -1,9 +1,11 @@
 //! A month of the ladder: its rows, the pattern in use, and what stands outside.
 
+use crate::cells::ladder::path_cells::{Folded, PathNames};
 use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::progress::Progress;
 use crate::cells::ladder::published::{CellId, Published};
 use crate::cells::ladder::rows::Rows;
+use crate::label::Label;
 use crate::record::Day;
 use crate::release::Pattern;
 
@@ -14,12 +16,18 @@ pub(in crate::cells) struct LadderGroup {
     pub(super) rows: Rows,
     /// The pattern in use, if the month has been published.
     pub(super) pattern: Option<Pattern>,
+    /// The cells of assists and of the Markov model in use.
+    pub(super) paths: PathNames,
+    /// The channels that the published chain merged.
+    pub(super) folded: Folded,
     /// The pattern that the last batch decided.
-    pub(super) decided: Option<Pattern>,
+    pub(super) decided: Option<(Pattern, PathNames)>,
     /// The last finished day when the last batch looked at the month.
     pub(super) looked_through: Option<Day>,
     /// Whether anything changed since then.
     pub(super) is_dirty: bool,
+    /// The number of cells of the finest grain that are not published, when a batch last looked at the month.
+    pub(super) hidden: u64,
     /// What stands outside of the finished days.
     pub(super) published: Published,
     /// The revenue of the days in progress.
@@ -37,6 +45,11 @@ impl LadderGroup {
             && self.published.is_empty()
             && self.progress.is_empty()
             && self.plan.is_none()
+    }
+
+    /// Calls `each` with every label of the rows.
+    pub(in crate::cells) fn each_label(&self, each: impl FnMut(Label)) {
+        self.rows.each_label(each);
     }
 
     /// What stands outside.

@@ -5,13 +5,15 @@
 
 use crate::cell::Dim;
 use crate::cells::ladder::group::LadderGroup;
+use crate::cells::ladder::held_back::count_hidden;
 use crate::cells::ladder::naming::{Naming, pattern_of};
+use crate::cells::ladder::path_cells::{PathNames, Paths};
 use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::published::{CellId, Changes, Published};
 use crate::cells::months::NullPaths;
 use crate::record::Day;
-use crate::release::SaleRow;
 use crate::release::weight::Rule;
+use crate::release::{Pattern, SaleRow};
 
 impl LadderGroup {
     /// Looks at the month at a batch. `may_leave` says whether enough contributors have changed what the batch publishes.
@@ -25,40 +27,74 @@ impl LadderGroup {
     ) {
         let now = self.rows.table(through, naming.words);
         let decided = rule.decide(&now);
-        let is_first = self.pattern.is_none();
-        let next = match (&self.pattern, &self.decided) {
-            (None, _) => Some(decided.clone()).filter(|of| !of.shared.is_empty()),
-            (Some(used), Some(before)) => {
-                let then = self.rows.table_before(naming.words);
-                let next = rule.take_over(used, before, &then, &now);
-                let stands = now.sales.is_empty() || rule.stands(&next, &now);
-                Some(next).filter(|_| stands)
-            }
-            // After a restart nobody knows what was last published but by its cells, so that the first batch only decides.
-            (Some(_), None) => {
-                self.rows.publish(through);
-                None
-            }
-        };
-        self.is_dirty = next.as_ref().is_none_or(|next| *next != decided);
-        self.decided = Some(decided);
-        self.looked_through = Some(through);
-        let Some(pattern) = next.filter(|_| is_first || may_leave) else {
-            return;
-        };
         let rows: Vec<(&SaleRow, i64)> = self
             .rows
             .finished(through)
             .map(|(row, count)| (&**row, count))
             .collect();
-        let chain = naming.chain(&pattern, &rows, null);
-        self.plan = Some(Box::new(Plan {
-            cells: naming.cells(rule, &pattern, &rows),
-            chain: Some(chain),
-            solved: None,
-            pattern,
-            through,
-        }));
+        let paths_of = |pattern: &Pattern| {
+            let chain = naming.chain(pattern, &rows, null);
+            Paths::of(naming, pattern, &rows, chain.folded())
+        };
+        let decided_paths = paths_of(&decided);
+        let decided_names = PathNames::decide(rule, &decided_paths);
+        let is_first = self.pattern.is_none();
+        let mut restarts = None;
+        let next = match (&self.pattern, &self.decided) {
+            (None, _) => {
+                let first = (decided.clone(), decided_names.clone(), decided_paths);
+                Some(first).filter(|_| !decided.shared.is_empty())
+            }
+            (Some(used), Some((before, before_names))) => {
+                let then = self.rows.table_before(naming.words);
+                let next = rule.take_over(used, before, &then, &now);
+                let stands = now.sales.is_empty() || rule.stands(&next, &now);
+                let paths = match next.revenue == decided.revenue {
+                    true => decided_paths,
+                    false => paths_of(&next),
+                };
+                let earlier: Vec<(&SaleRow, i64)> = self
+                    .rows
+                    .before()
+                    .map(|(row, count)| (&**row, count))
+                    .collect();
+                let then = Paths::of(naming, used, &earlier, self.folded.clone());
+                let names = self.paths.take_over(rule, before_names, &then, &paths);
+                let names = names.filter(|_| stands);
+                names.map(|names| (next, names, paths))
+            }
+            // After a restart nobody knows what was last published but by its cells, so that the first batch only decides.
+            (Some(used), None) => {
+                restarts = Some(paths_of(used).folded);
+                None
+            }
+        };
+        let is_decided =
+            |next: &(Pattern, PathNames, Paths)| next.0 == decided && next.1 == decided_names;
+        self.is_dirty = !next.as_ref().is_some_and(is_decided);
+        let next = next.filter(|_| is_first || may_leave);
+        let used = next.as_ref().map(|(pattern, ..)| pattern);
+        self.hidden = count_hidden(rule, used.or(self.pattern.as_ref()), &now);
+        let plan = next.map(|(pattern, names, paths)| {
+            let mut cells = naming.cells(rule, &pattern, &rows);
+            cells.extend(paths.assist_cells(naming, names.assists.as_ref()));
+            Plan {
+                chain: Some(naming.chain(&pattern, &rows, null)),
+                solved: None,
+                paths: names,
+                folded: paths.folded,
+                pattern,
+                through,
+                cells,
+            }
+        });
+        self.plan = plan.map(Box::new);
+        if let Some(folded) = restarts {
+            self.folded = folded;
+            self.rows.publish(through);
+        }
+        self.decided = Some((decided, decided_names));
+        self.looked_through = Some(through);
     }
 
     /// Publishes what was planned. Returns the cells that differ, with their values or none.
@@ -68,15 +104,18 @@ impl LadderGroup {
         };
         let Plan {
             pattern,
+            paths,
+            folded,
             through,
             mut cells,
             solved,
             ..
         } = *plan;
-        if let Some(solved) = &solved {
-            cells.extend(naming.markov_cells(&pattern, solved));
+        if let (Some(solved), Some(names)) = (&solved, &paths.markov) {
+            cells.extend(naming.markov_cells(names, solved));
         }
         self.rows.publish(through);
+        (self.paths, self.folded) = (paths, folded);
         self.pattern = (!cells.is_empty()).then_some(pattern);
         self.replace(cells)
     }
@@ -107,6 +146,7 @@ impl LadderGroup {
         self.progress.published.extend(progress);
         let pattern = pattern_of(rule, &self.published);
         self.pattern = (!pattern.shared.is_empty()).then_some(pattern);
+        self.paths = PathNames::of(&self.published);
         (self.decided, self.has_restored, self.is_dirty) = (None, false, true);
     }
 }

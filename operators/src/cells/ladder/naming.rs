@@ -1,8 +1,8 @@
 //! The cells of a publication, and patterns read back from them.
 //!
-//! A dimension that a cell gives up is [`REST`] in its name, and a month stands in `day`. The Markov model's credits follow
-//! the cells of the shared models, because a person stands behind a channel of the chain exactly where one stands behind
-//! it under them. The path families are published in multiples of `k`, as everywhere.
+//! A dimension that a cell gives up is [`REST`] in its name, and a month stands in `day`. The path families are published in
+//! multiples of `k`, as everywhere; assists among them have cells of their own ([`super::path_cells`]), as the Markov
+//! model has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::cells::months::NullPaths;
 use crate::cells::threshold::{Entries, apply_to_paths};
 use crate::label::{Channel, Label, LabelNames};
 use crate::record::{Day, SaleKind};
+use crate::release::by_channel::{Names as ChannelNames, cell_among};
 use crate::release::pattern::cell_of;
 use crate::release::table::Word;
 use crate::release::weight::Rule;
@@ -76,15 +77,23 @@ impl Naming<'_> {
         (Family::Attribution, dims)
     }
 
-    fn markov(&self, name: &[Dim; 3]) -> CellId {
+    fn month_dims(&self, name: &CellName) -> Vec<Dim> {
         let mut dims = vec![
             self.brand(),
             Dim::Text(self.group.kind.name().into()),
             Dim::Month(self.group.month),
             self.currency(),
         ];
-        dims.extend(name.clone());
-        (Family::MarkovMonth, dims)
+        dims.extend(name_dims(name));
+        dims
+    }
+
+    fn markov(&self, name: &CellName) -> CellId {
+        (Family::MarkovMonth, self.month_dims(name))
+    }
+
+    pub(super) fn assists(&self, name: &CellName) -> CellId {
+        (Family::Assists, self.month_dims(name))
     }
 
     /// The cells of revenue, of credits and of paths of some rows in a pattern.
@@ -149,14 +158,15 @@ impl Naming<'_> {
         let mut behind: FxHashMap<CellKey, BTreeSet<u64>> = FxHashMap::default();
         let mut all: BTreeSet<u64> = BTreeSet::new();
         for (row, count) in self.counted(pattern, rows) {
-            all.insert(row.who);
+            let who = row.is_vouched.then_some(row.who);
+            all.extend(who);
             let mut add = |key: CellKey, sums: Aggregate| {
-                behind.entry(key.clone()).or_default().insert(row.who);
+                behind.entry(key.clone()).or_default().extend(who);
                 entries.entry(key).or_default().sums.add(&sums, count);
             };
             let group = self.group;
             let one = Aggregate::of(&[1, row.value.into()]);
-            let (path, earlier) = (collapse(&row.path), row.path.split_last());
+            let path = collapse(&row.path);
             add(
                 CellKey::Paths {
                     group,
@@ -173,14 +183,6 @@ impl Naming<'_> {
                 },
                 Aggregate::of(&[1]),
             );
-            let earlier: BTreeSet<Channel> = earlier
-                .into_iter()
-                .flat_map(|(_, path)| path)
-                .copied()
-                .collect();
-            for channel in earlier {
-                add(CellKey::Assists { group, channel }, one);
-            }
         }
         for (key, persons) in behind {
             let entry = entries.entry(key).or_default();
@@ -202,7 +204,7 @@ impl Naming<'_> {
     }
 
     /// The rows with a touchpoint that a pattern counts.
-    fn counted<'a>(
+    pub(super) fn counted<'a>(
         &self,
         pattern: &Pattern,
         rows: &'a [(&'a SaleRow, i64)],
@@ -254,38 +256,33 @@ impl Naming<'_> {
     }
 
     /// The cells of a solved chain.
-    pub(super) fn markov_cells(&self, pattern: &Pattern, solved: &Solved) -> Published {
-        let mut cells = Published::new();
+    pub(super) fn markov_cells(&self, names: &ChannelNames, solved: &Solved) -> Published {
+        let mut sums: BTreeMap<CellName, [i128; 3]> = BTreeMap::new();
         for credit in &solved.credits {
-            let channel = channel_name(credit.channel, self.words);
-            let name = cell_of(&pattern.shared, &channel);
-            let dims = match &name {
-                Some(name) => name_dims(name),
-                None => [&channel.source, &channel.medium, &channel.campaign].map(dim),
-            };
-            let values = cells
-                .entry(self.markov(&dims))
-                .or_insert_with(|| vec![0; 3]);
-            let effect = match name {
-                Some(CellName::Channel(_)) => credit.effect_ppm.into(),
-                _ => NO_VALUE,
-            };
-            for (slot, value) in values
-                .iter_mut()
-                .skip(1)
-                .zip([credit.millionths, credit.value])
-            {
+            let name = cell_among(names, &channel_name(credit.channel, self.words));
+            let sum = sums.entry(name).or_default();
+            let values = [credit.effect_ppm.into(), credit.millionths, credit.value];
+            for (slot, value) in sum.iter_mut().zip(values) {
                 *slot += value;
             }
-            if let Some(slot) = values.first_mut() {
-                *slot = effect;
-            }
         }
-        let is_any = |value: &i128| *value != 0 && *value != NO_VALUE;
-        cells.retain(|_, values| values.iter().any(is_any));
-        cells
+        let cell = |(name, mut values): (CellName, [i128; 3])| {
+            // Of several channels together there is no effect, and a cell without values does not exist.
+            if let ([effect, rest @ ..], false) = (&mut values, name.grain() == CHANNEL_GRAIN) {
+                *effect = match rest {
+                    [0, 0] => 0,
+                    _ => NO_VALUE,
+                };
+            }
+            let is_any = values.iter().any(|value| *value != 0);
+            is_any.then(|| (self.markov(&name), values.into()))
+        };
+        sums.into_iter().filter_map(cell).collect()
     }
 }
+
+/// The grain of a channel, see [`CellName::grain`].
+const CHANNEL_GRAIN: u8 = 3;
 
 fn dim(word: &Word) -> Dim {
     word.clone().map_or(Dim::Null, Dim::Text)
@@ -299,6 +296,20 @@ fn name_dims(name: &CellName) -> [Dim; 3] {
         CellName::Source(source) => [dim(source), rest(), rest()],
         CellName::SourceMedium(source, medium) => [dim(source), dim(medium), rest()],
         CellName::Channel(of) => [dim(&of.source), dim(&of.medium), dim(&of.campaign)],
+    }
+}
+
+/// The cell that the dimensions `source`, `medium` and `campaign` name.
+pub(super) fn cell_name([source, medium, campaign]: [&Dim; 3]) -> CellName {
+    match (is_rest(source), is_rest(medium), is_rest(campaign)) {
+        (true, ..) => CellName::Month,
+        (_, true, _) => CellName::Source(word(source)),
+        (.., true) => CellName::SourceMedium(word(source), word(medium)),
+        _ => CellName::Channel(ChannelName {
+            source: word(source),
+            medium: word(medium),
+            campaign: word(campaign),
+        }),
     }
 }
 
@@ -334,16 +345,7 @@ pub(super) fn pattern_of(rule: &Rule, published: &Published) -> Pattern {
                 });
             }
             (Family::Attribution, [_, model, source, medium, campaign, ..]) => {
-                let name = match (is_rest(source), is_rest(medium), is_rest(campaign)) {
-                    (true, ..) => CellName::Month,
-                    (_, true, _) => CellName::Source(word(source)),
-                    (.., true) => CellName::SourceMedium(word(source), word(medium)),
-                    _ => CellName::Channel(ChannelName {
-                        source: word(source),
-                        medium: word(medium),
-                        campaign: word(campaign),
-                    }),
-                };
+                let name = cell_name([source, medium, campaign]);
                 let is_shared = word(model)
                     .is_some_and(|word| rule.shared.iter().any(|of| of.name() == &*word));
                 match is_shared {

@@ -1,8 +1,8 @@
 //! Where a restored cell belongs, and which months a batch looks at.
 
-use crate::aggregate::MonthGroup;
+use crate::aggregate::{MonthGroup, TrafficMonth};
 use crate::calendar::month;
-use crate::cell::{Cell, Dim, Family};
+use crate::cell::{Cell, Dim, Family, Hour, Traffic};
 use crate::cells::gate::BatchClass;
 use crate::record::{Currency, Day, SaleKind};
 use crate::settings::Settings;
@@ -31,6 +31,8 @@ pub(in crate::cells) struct Candidate {
 pub(in crate::cells) enum Place {
     /// To a month of the ladder.
     Month(MonthGroup),
+    /// To the contacts or visits of a month.
+    Traffic(TrafficMonth),
     /// Nowhere: the ladder of its brand has no such cell.
     Nowhere,
     /// To the cells that are published one by one.
@@ -44,6 +46,30 @@ pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
     let Some((brand, _)) = brand.filter(|(_, of)| of.has_ladder()) else {
         return Place::Elsewhere;
     };
+    let traffic = match cell.family {
+        Family::CampaignDay => Some((Traffic::Contacts, cell.dim("day"))),
+        Family::Visits => Some((Traffic::Visits, cell.dim("hour"))),
+        _ => None,
+    };
+    if let Some((traffic, time)) = traffic {
+        let month = match time {
+            Some(Dim::Month(of)) => Some(*of),
+            Some(Dim::Day(day)) => Some(month(*day)),
+            Some(Dim::Hour(start, utc_offset)) => {
+                let (start, utc_offset) = (*start, *utc_offset);
+                Some(month(Hour { start, utc_offset }.local_day()))
+            }
+            _ => None,
+        };
+        let brand = *brand;
+        return month.map_or(Place::Nowhere, |month| {
+            Place::Traffic(TrafficMonth {
+                brand,
+                month,
+                traffic,
+            })
+        });
+    }
     if !FAMILIES.contains(&cell.family) {
         return Place::Elsewhere;
     }

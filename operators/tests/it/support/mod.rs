@@ -141,6 +141,9 @@ pub fn run_settling(
         match output {
             Output::Cell { cell, is_new, .. } => outputs.push((epoch, cell, is_new)),
             Output::SettledHour(_, of) => settled.push((epoch, Event::SettledHour { settled: of })),
+            Output::SettledDevices(of) => {
+                settled.push((epoch, Event::SettledDevices { settled: of }));
+            }
             Output::SaltDaysClosed(brand, before) => {
                 settled.push((epoch, Event::SaltDaysClosed { brand, before }));
             }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Record, RecordKey, SettledHour, Token,
-    TokenizedPing,
+    Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Record, RecordKey, SettledDevices,
+    SettledHour, Token, TokenizedPing,
 };
 
 use super::tags::{
-    Before, CLOSED, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM, RESET, SETTLED,
-    VERSION, WORD,
+    Before, CLOSED, DEVICES, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM, RESET,
+    SETTLED, VERSION, WORD,
 };
 use crate::counts::EntryCounts;
 use crate::wire::Input;
@@ -118,6 +118,7 @@ impl Decoder<'_> {
                 brand: self.brand,
                 before: self.day()?,
             },
+            (SETTLED, DEVICES) => self.settled_devices()?,
             (SETTLED, LINK_TIME) => Event::LinkTime {
                 brand: self.brand,
                 at: self.input.signed()?,
@@ -246,6 +247,27 @@ impl Decoder<'_> {
             values,
         };
         Some(Event::SettledHour { settled })
+    }
+
+    /// Reads the devices of a settled salt day that came in exactly some hours.
+    fn settled_devices(&mut self) -> Option<Event> {
+        let store = self.label()?;
+        let salt_day = self.day()?;
+        let count = usize::try_from(self.input.varint()?).ok()?;
+        // An hour has 2 bytes or more.
+        if count > self.input.remaining() / 2 {
+            return None;
+        }
+        let hours: Option<Vec<(i64, i32)>> = (0..count).map(|_| self.second()).collect();
+        let settled = SettledDevices {
+            brand: self.brand,
+            store,
+            salt_day,
+            hours: hours?,
+            devices: self.input.signed()?,
+            random: self.input.signed()?,
+        };
+        Some(Event::SettledDevices { settled })
     }
 
     /// Reads a time in Unix seconds and a UTC offset in seconds.

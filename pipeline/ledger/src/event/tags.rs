@@ -28,6 +28,8 @@ pub(super) const CLOSED: u8 = 0x08;
 /// On a settled day: no totals, but the time by which the brand's links are
 /// judged.
 pub(super) const LINK_TIME: u8 = 0x10;
+/// Devices of a settled salt day.
+pub(super) const DEVICES: u8 = 0x18;
 /// On an identifier: its value differs from its pseudonym and follows.
 pub(super) const OTHER: u8 = 0x80;
 

@@ -80,6 +80,7 @@ fn histories_come_back() {
                     Event::Put { record, .. } => record.brand,
                     Event::TokenizedPing { ping, .. } => ping.brand,
                     Event::SettledHour { settled } => settled.brand,
+                    Event::SettledDevices { settled } => settled.brand,
                     Event::LabelName { brand, .. }
                     | Event::Evidence { brand, .. }
                     | Event::SaltDaysClosed { brand, .. }

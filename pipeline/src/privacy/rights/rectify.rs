@@ -109,6 +109,7 @@ impl Rights {
             job.counts.records = 1;
             events.append(&mut decoded.events);
         }
-        self.tell_durably(events).await
+        // A correction is one act by its record already.
+        self.tell_durably(events, Vec::new()).await
     }
 }

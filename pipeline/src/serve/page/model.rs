@@ -56,8 +56,10 @@ pub struct Model<'a> {
     /// By window: visits, passers-by, seconds of dwell, devices, random devices; in
     /// total and by store.
     visits: BTreeMap<&'static str, Visits>,
-    /// Visits and passers-by of today by hour of the day.
+    /// Visits and passers-by of the newest published day by hour of the day.
     hours: Vec<[Int; 2]>,
+    /// The day of the hours: `Today`, or `Yesterday` where only finished days are published.
+    hours_of: &'static str,
     /// Visits of each day.
     daily_visits: Vec<Int>,
     /// Revenue by currency, the main currency first.
@@ -94,6 +96,11 @@ impl<'a> Model<'a> {
         let stores = stores(board, brand, today);
         let currencies = money::all(board, brand, today, &stores, hides);
         let newest = board.last_day(brand);
+        let mut of_today = board.cells(Family::Visits, brand, Periods::days(today..=today));
+        let (hours_of, hours_day) = match hides && of_today.next().is_none() {
+            true => ("Yesterday", today.saturating_sub(1)),
+            false => ("Today", today),
+        };
         let month = calendar::month(today);
         let identity = board
             .cells(Family::Identity, brand, Periods::default())
@@ -111,7 +118,8 @@ impl<'a> Model<'a> {
             months: [month - 1, month].map(month_name),
             identity: identity.map(|(_, values)| values.iter().copied().map(Int).collect()),
             visits: visits.into(),
-            hours: hours(board, brand, today, hides),
+            hours: hours(board, brand, hours_day, hides),
+            hours_of,
             daily_visits: daily(today, |day| {
                 let sums = board.sums(Family::Visits, brand, Periods::days(day..=day), &[]);
                 let visits = sums.values().next().and_then(|sums| sums.first());
@@ -167,10 +175,10 @@ fn visits(
     visits
 }
 
-/// Visits and passers-by of today by local hour.
-fn hours(board: &PublishedCells, brand: &str, today: Day, hides: bool) -> Vec<[Int; 2]> {
+/// Visits and passers-by of a day by local hour.
+fn hours(board: &PublishedCells, brand: &str, day: Day, hides: bool) -> Vec<[Int; 2]> {
     let mut hours = vec![[Int::nothing(hides); 2]; 24];
-    for (dims, values) in board.cells(Family::Visits, brand, Periods::days(today..=today)) {
+    for (dims, values) in board.cells(Family::Visits, brand, Periods::days(day..=day)) {
         let (Some(Dim::Hour(second, offset)), [visits, passers_by, ..]) = (dims.get(2), values)
         else {
             continue;

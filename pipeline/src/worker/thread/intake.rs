@@ -179,6 +179,7 @@ fn brand_of(event: &Event) -> Option<BrandId> {
         Event::TokenizedPing { ping } => Some(ping.brand),
         Event::DropDevice { device } => Some(device.brand),
         Event::SettledHour { settled } => Some(settled.brand),
+        Event::SettledDevices { settled } => Some(settled.brand),
         Event::LabelName { brand, .. }
         | Event::Evidence { brand, .. }
         | Event::SaltDaysClosed { brand, .. }

@@ -47,6 +47,7 @@ impl WorkerThread {
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
                 Output::Unused(brand, label) => drop(self.unused.insert((brand, label), epoch)),
                 Output::SettledHour(day, settled) => self.settling.add(epoch, day, settled),
+                Output::SettledDevices(settled) => self.settling.add_devices(epoch, settled),
                 Output::SaltDaysClosed(brand, before) => self.settling.close(epoch, brand, before),
             }
         }

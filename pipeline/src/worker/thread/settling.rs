@@ -14,7 +14,7 @@ use tributary_ledger::WriteBatch;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
-use tributary_operators::record::{BrandId, Day, SettledHour};
+use tributary_operators::record::{BrandId, Day, SettledDevices, SettledHour};
 
 /// The salt days that were settled in one epoch.
 #[derive(Default)]
@@ -23,6 +23,9 @@ pub(super) struct Settled {
     /// (seconds): visits, passers-by, seconds of dwell, devices, devices with a
     /// random address.
     hours: BTreeMap<(BrandId, Label, i64, i32), [i64; 5]>,
+    /// Devices by brand, store, salt day and the hours in which they came: those with a fixed address, those with a
+    /// random one.
+    devices: BTreeMap<(BrandId, Label, Day, Vec<(i64, i32)>), [i64; 2]>,
     /// The settled days, for the counters.
     days: BTreeSet<(BrandId, Day)>,
     /// For each brand, the first day that is still open.
@@ -39,8 +42,8 @@ impl Settled {
         days
     }
 
-    /// The write batch: one entry per store and hour, then one entry per brand with
-    /// the first day that is still open.
+    /// The write batch: one entry per store and hour, one per store and set of hours,
+    /// then one entry per brand with the first day that is still open.
     pub fn page(&self) -> WriteBatch {
         let mut page = WriteBatch::default();
         for ((brand, store, hour, utc_offset), values) in &self.hours {
@@ -52,6 +55,17 @@ impl Settled {
                 values: *values,
             };
             page.push(*brand, &Event::SettledHour { settled });
+        }
+        for ((brand, store, salt_day, hours), [devices, random]) in &self.devices {
+            let settled = SettledDevices {
+                brand: *brand,
+                store: *store,
+                salt_day: *salt_day,
+                hours: hours.clone(),
+                devices: *devices,
+                random: *random,
+            };
+            page.push(*brand, &Event::SettledDevices { settled });
         }
         for (brand, before) in &self.closed {
             let (brand, before) = (*brand, *before);
@@ -84,6 +98,15 @@ impl Settling {
         for (sum, value) in values.iter_mut().zip(part.values) {
             *sum = sum.saturating_add(value);
         }
+    }
+
+    /// Adds one worker's part of the devices that came in exactly some hours.
+    pub fn add_devices(&mut self, epoch: Epoch, part: SettledDevices) {
+        let settled = self.open.entry(epoch).or_default();
+        let key = (part.brand, part.store, part.salt_day, part.hours);
+        let [devices, random] = settled.devices.entry(key).or_default();
+        *devices = devices.saturating_add(part.devices);
+        *random = random.saturating_add(part.random);
     }
 
     /// Records that all days of a brand before `before` were settled in `epoch`.

@@ -6,8 +6,8 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Arrival, Body, BrandId, ConsentString, Currency, IdKind, IdSet, Identifier, Ping, Record,
-    RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledHour, Token, TokenizedPing,
-    TouchKind,
+    RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledDevices, SettledHour, Token,
+    TokenizedPing, TouchKind,
 };
 
 use crate::common::{A, B, day};
@@ -211,6 +211,8 @@ fn tokenized_ping(brand: BrandId) -> impl Strategy<Value = Event> {
 
 fn settled(brand: BrandId) -> impl Strategy<Value = Event> {
     let hour = (label(), any::<i64>(), any::<i32>(), any::<[i64; 5]>());
+    let hours = prop::collection::vec(any::<(i64, i32)>(), 0..4);
+    let devices = (label(), any::<i32>(), hours, any::<[i64; 2]>());
     prop_oneof![
         hour.prop_map(
             move |(store, hour, utc_offset, values)| Event::SettledHour {
@@ -223,6 +225,18 @@ fn settled(brand: BrandId) -> impl Strategy<Value = Event> {
                 },
             }
         ),
+        devices.prop_map(move |(store, salt_day, hours, [devices, random])| {
+            Event::SettledDevices {
+                settled: SettledDevices {
+                    brand,
+                    store,
+                    salt_day,
+                    hours,
+                    devices,
+                    random,
+                },
+            }
+        }),
         any::<i32>().prop_map(move |before| Event::SaltDaysClosed { brand, before }),
         any::<i64>().prop_map(move |at| Event::LinkTime { brand, at }),
     ]

@@ -1,0 +1,336 @@
+//! The contacts or visits of a month: the pattern in use, and what a batch makes of it.
+//!
+//! The first pattern that publishes anything is the decided one. Each batch decides a pattern, and the next one takes it
+//! over as far as no difference reveals anything; if the result may not be published, everything stays as it is. After a
+//! restart the published cells are the pattern in use, what is there at the first batch passes for what was published, and
+//! that batch only decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::aggregate::{Aggregate, CellKey, TrafficMonth};
+use crate::cell::Traffic;
+use crate::cells::traffic::contacts::Contacts;
+use crate::cells::traffic::naming::{CellId, cell_id, channel_name, name_of};
+use crate::cells::traffic::visits::Visits;
+use crate::engine::Diff;
+use crate::label::{Label, LabelNames};
+use crate::record::Day;
+use crate::release::grain::{Contributions, GrainName, Hierarchy, Rest};
+use crate::release::traffic_name::TrafficName;
+use crate::settings::BrandSettings;
+
+type Names = BTreeSet<TrafficName>;
+
+/// Published cells with their values.
+pub(super) type Published = BTreeMap<CellId, Vec<i128>>;
+
+/// Changes of published cells: the new values, or none if the cell is closed.
+pub(super) type Changes = Vec<(CellId, Option<Vec<i128>>)>;
+
+/// What is counted of a month.
+enum Counts {
+    Contacts(Contacts),
+    Visits(Visits),
+}
+
+/// The contacts or visits of a month.
+pub(in crate::cells) struct TrafficGroup {
+    of: TrafficMonth,
+    counts: Counts,
+    /// The pattern in use, if anything is published.
+    used: Option<Names>,
+    /// The pattern that the last batch decided.
+    decided: Option<Names>,
+    /// The days that were ever published.
+    days: BTreeSet<Day>,
+    /// The last finished day when the last batch looked at the month.
+    looked_through: Option<Day>,
+    /// Whether anything changed since then.
+    is_dirty: bool,
+    published: Published,
+    /// Whether the published cells are restored, and not yet reconciled.
+    pub(super) has_restored: bool,
+}
+
+/// What has changed of a month since its last publication.
+pub(super) struct Change {
+    /// The differences of the values.
+    pub(super) sums: [i64; 5],
+    /// The contributors that changed, as in [`Aggregate::changed`]; `None` if nothing was ever published or changed.
+    pub(super) changed: Option<u128>,
+}
+
+impl TrafficGroup {
+    pub(super) fn new(of: TrafficMonth) -> TrafficGroup {
+        TrafficGroup {
+            counts: match of.traffic {
+                Traffic::Contacts => Counts::Contacts(Contacts::default()),
+                Traffic::Visits => Counts::Visits(Visits::default()),
+            },
+            of,
+            used: None,
+            decided: None,
+            days: BTreeSet::new(),
+            looked_through: None,
+            is_dirty: false,
+            published: Published::new(),
+            has_restored: false,
+        }
+    }
+
+    /// Adds a change of an aggregate, `diff` times.
+    pub(super) fn add(&mut self, key: &CellKey, sums: &Aggregate, diff: Diff) {
+        match (key, &mut self.counts) {
+            (
+                CellKey::ContactsBy {
+                    channel, day, who, ..
+                },
+                Counts::Contacts(contacts),
+            ) => contacts.add((*channel, *day), *who, sums, diff),
+            (CellKey::StoreHour { store, hour, .. }, Counts::Visits(visits)) => {
+                visits.add_hour((*store, *hour), sums, diff);
+            }
+            (
+                CellKey::DeviceHours {
+                    store,
+                    salt_day,
+                    hours,
+                    is_random,
+                    ..
+                },
+                Counts::Visits(visits),
+            ) => {
+                let [count, ..] = sums.values;
+                let count = i64::try_from(count).unwrap_or_default() * diff;
+                visits.add_devices((*store, *salt_day), (hours.clone(), *is_random), count);
+            }
+            _ => return,
+        }
+        self.is_dirty = true;
+    }
+
+    /// Restores a published cell.
+    pub(super) fn restore(&mut self, id: CellId, values: Vec<i128>) {
+        self.published.insert(id, values);
+        self.has_restored = true;
+    }
+
+    /// Takes the restored cells as the pattern in use.
+    pub(super) fn reconcile(&mut self) {
+        self.used = Some(self.published.keys().filter_map(name_of).collect());
+        (self.decided, self.has_restored, self.is_dirty) = (None, false, true);
+    }
+
+    /// Whether a batch has to look at the month.
+    pub(super) fn is_due(&self, through: Day) -> bool {
+        self.is_dirty || self.looked_through != Some(through)
+    }
+
+    /// What has changed since the last publication, if it counts all days up to one.
+    pub(super) fn change(&self, through: Day) -> Change {
+        let (sums, changed) = match &self.counts {
+            Counts::Contacts(contacts) => {
+                let (sums, acts) = contacts.changes(through);
+                let bits = acts
+                    .iter()
+                    .map(|act| Aggregate::default().changed_by(*act).changed);
+                (sums, bits.fold(0, |all, bit| all | bit))
+            }
+            Counts::Visits(visits) => visits.changes(through),
+        };
+        let is_known = self.used.is_some() && changed != 0;
+        Change {
+            sums,
+            changed: is_known.then_some(changed),
+        }
+    }
+
+    /// Looks at the month at a batch. Returns the cells that change. `may_leave` says whether enough contributors have
+    /// changed what the batch publishes.
+    pub(super) fn look(
+        &mut self,
+        settings: &BrandSettings,
+        words: &LabelNames,
+        through: Day,
+        may_leave: bool,
+    ) -> Changes {
+        let (next, cells) = match &self.counts {
+            Counts::Contacts(contacts) => {
+                let parts = contacts.parts(through);
+                let chains: Vec<_> = parts
+                    .iter()
+                    .map(|(channel, day)| {
+                        TrafficName::covering_contact(&channel_name(*channel, words), *day)
+                    })
+                    .collect();
+                let rule = (settings.k, settings.dominance);
+                let then = contacts.moment(&parts, true, rule);
+                let now = contacts.moment(&parts, false, rule);
+                self.decide(
+                    &chains,
+                    [&then, &now],
+                    may_leave,
+                    |of| now.values(of),
+                    &settings.name,
+                )
+            }
+            Counts::Visits(visits) => {
+                let parts = visits.parts(through);
+                let chains: Vec<_> = parts
+                    .iter()
+                    .map(|(store, hour)| {
+                        let store = words.word(*store).cloned();
+                        let (day, start) = (hour.local_day(), hour.start);
+                        TrafficName::covering_hour(day, start, hour.utc_offset, &store)
+                    })
+                    .collect();
+                let then = visits.moment(&parts, true, settings.k_traffic);
+                let now = visits.moment(&parts, false, settings.k_traffic);
+                self.decide(
+                    &chains,
+                    [&then, &now],
+                    may_leave,
+                    |of| now.values(of),
+                    &settings.name,
+                )
+            }
+        };
+        let is_restart = self.used.is_some() && self.decided.is_none();
+        self.is_dirty = next.used.as_ref() != Some(&next.decided);
+        self.decided = Some(next.decided);
+        self.looked_through = Some(through);
+        if is_restart {
+            self.days = next.days;
+            self.publish_counts(Some(through));
+            return Vec::new();
+        }
+        let Some(used) = next.used else {
+            return Vec::new();
+        };
+        if self.used.is_some() && !may_leave {
+            self.is_dirty = true;
+            return Vec::new();
+        }
+        self.days.extend(next.days);
+        self.used = (!used.is_empty()).then_some(used);
+        self.publish_counts(self.used.is_some().then_some(through));
+        self.replace(cells)
+    }
+
+    /// The next pattern and its cells.
+    fn decide(
+        &self,
+        chains: &[Vec<TrafficName>],
+        [then, now]: [&dyn Contributions; 2],
+        may_leave: bool,
+        values: impl Fn(&[u32]) -> Vec<i128>,
+        brand: &Arc<str>,
+    ) -> (Next, Published) {
+        let hierarchy = Hierarchy::new(chains, Rest::HeldBack);
+        let decided = hierarchy.decide(now).unwrap_or_default();
+        let present = |part: &(usize, &Vec<TrafficName>)| !now.judge(&[part.0 as u32]).is_empty;
+        let days = chains.iter().enumerate().filter(present);
+        let days: BTreeSet<Day> = days.filter_map(|(_, chain)| chain.first()?.day()).collect();
+        let used = match (&self.used, &self.decided) {
+            (None, _) => Some(decided.clone()),
+            (Some(used), Some(before)) => {
+                let new_days = days.difference(&self.days).copied().collect();
+                hierarchy.take_over(used, before, [then, now], &new_days)
+            }
+            (Some(_), None) => None,
+        };
+        let mut next = Next {
+            decided,
+            used: None,
+            days,
+        };
+        let mut cells = Published::new();
+        if let Some(used) = used {
+            let counted = hierarchy.cells(&used, now);
+            next.used = Some(counted.iter().map(|(name, _)| (*name).clone()).collect());
+            if may_leave || self.used.is_none() {
+                let published = counted.iter().flat_map(|(_, parts)| parts);
+                let day = |part: &u32| chains.get(*part as usize)?.first()?.day();
+                next.days = published.filter_map(day).collect();
+                let cell = |(name, parts): &(&TrafficName, Vec<u32>)| {
+                    (cell_id(self.of, brand, name), values(parts))
+                };
+                cells = counted.iter().map(cell).collect();
+            }
+        }
+        (next, cells)
+    }
+
+    /// All days up to one are published, or nothing is.
+    fn publish_counts(&mut self, through: Option<Day>) {
+        match &mut self.counts {
+            Counts::Contacts(contacts) => contacts.publish(through),
+            Counts::Visits(visits) => visits.publish(through),
+        }
+    }
+
+    /// Replaces what stands outside. Returns the difference.
+    fn replace(&mut self, cells: Published) -> Changes {
+        let before = std::mem::replace(&mut self.published, cells);
+        let closed = before.keys().filter(|id| !self.published.contains_key(*id));
+        let mut updates: Changes = closed.map(|id| (id.clone(), None)).collect();
+        let changed = self
+            .published
+            .iter()
+            .filter(|(id, values)| before.get(*id) != Some(*values));
+        updates.extend(changed.map(|(id, values)| (id.clone(), Some(values.clone()))));
+        updates
+    }
+
+    /// Whether nothing is held of the month and nothing stands outside.
+    pub(super) fn is_empty(&self) -> bool {
+        self.published.is_empty() && self.is_nothing_held()
+    }
+
+    fn is_nothing_held(&self) -> bool {
+        match &self.counts {
+            Counts::Contacts(contacts) => contacts.is_empty(),
+            Counts::Visits(visits) => visits.is_empty(),
+        }
+    }
+
+    /// The number of entries in the state.
+    pub(in crate::cells) fn entries(&self) -> usize {
+        let counts = match &self.counts {
+            Counts::Contacts(contacts) => contacts.entries(),
+            Counts::Visits(visits) => visits.entries(),
+        };
+        counts + self.published.len()
+    }
+
+    /// The number of published cells.
+    pub(in crate::cells) fn published_cells(&self) -> u64 {
+        self.published.len() as u64
+    }
+
+    /// What stands outside.
+    pub(super) fn outside(&self) -> &Published {
+        &self.published
+    }
+
+    /// Calls `each` with every label of a channel or store.
+    pub(in crate::cells) fn each_label(&self, mut each: impl FnMut(Label)) {
+        match &self.counts {
+            Counts::Contacts(contacts) => {
+                contacts.each_channel(|channel| channel.labels().into_iter().for_each(&mut each));
+            }
+            Counts::Visits(visits) => visits.each_store(each),
+        }
+    }
+}
+
+/// What a look at a month gives.
+struct Next {
+    /// The pattern of the state on its own.
+    decided: Names,
+    /// The next pattern in use; none if the month stays as it is.
+    used: Option<Names>,
+    /// The days that it publishes, or all days if nothing is published.
+    days: BTreeSet<Day>,
+}

@@ -1,0 +1,139 @@
+//! The part of contacts and visits in an epoch of the operator.
+//!
+//! A release with a batch votes for the months that changed. In the next epoch the votes of all workers are there, each
+//! month is looked at, and those that leave are published.
+
+use crate::aggregate::{Aggregate, CellKey, TrafficMonth};
+use crate::cell::Cell;
+use crate::cells::gate::{BatchClass, ReleaseTimes};
+use crate::cells::group_key::GroupKey;
+use crate::cells::state::{BatchVotes, CellUpdates, Cells};
+use crate::cells::traffic::group::TrafficGroup;
+use crate::engine::Diff;
+use crate::record::Day;
+
+/// A month that the next batch looks at.
+pub(in crate::cells) struct TrafficCandidate {
+    of: TrafficMonth,
+    class: BatchClass,
+    /// The last finished day.
+    through: Day,
+}
+
+impl Cells {
+    /// Adds a change of contacts or visits, `diff` times.
+    pub(in crate::cells) fn add_traffic(
+        &mut self,
+        of: TrafficMonth,
+        key: &CellKey,
+        sums: &Aggregate,
+        diff: Diff,
+    ) {
+        let group = self.traffic.entry(of);
+        let group = group.or_insert_with(|| TrafficGroup::new(of));
+        group.add(key, sums, diff);
+    }
+
+    /// Restores a published cell of contacts or visits.
+    pub(in crate::cells) fn restore_traffic(&mut self, of: TrafficMonth, cell: Cell) {
+        let group = self.traffic.entry(of);
+        let group = group.or_insert_with(|| TrafficGroup::new(of));
+        group.restore((cell.family, cell.dims), cell.values);
+    }
+
+    /// Votes for the months that a batch may publish.
+    pub(in crate::cells) fn release_traffic(
+        &mut self,
+        times: ReleaseTimes,
+        votes: &mut BatchVotes,
+        updates: &mut CellUpdates,
+    ) {
+        let all_settings = self.settings.clone();
+        let is_restoring = self.restoring.is_some();
+        let mut candidates = Vec::new();
+        self.traffic.retain(|of, group| {
+            let Some(settings) = all_settings.brands.get(&of.brand) else {
+                return true;
+            };
+            if group.has_restored && is_restoring {
+                return true;
+            }
+            if group.has_restored {
+                let outside = group.outside().iter();
+                let outside = outside.map(|((family, dims), values)| Cell {
+                    family: *family,
+                    dims: dims.clone(),
+                    values: values.clone(),
+                });
+                updates.extend(outside.map(|cell| (cell, false)));
+                group.reconcile();
+            }
+            let through = settings.utc_offsets.day(times.now).saturating_sub(1);
+            let key = GroupKey::Traffic(*of);
+            let is_batch = settings.k_delta() <= 1 || times.is_due(&key, settings);
+            if is_batch && group.is_due(through) {
+                let change = group.change(through);
+                let class = BatchClass {
+                    kind: key.batch(),
+                    signs: change.sums.map(|sum| sum.signum() as i8),
+                };
+                let all = votes.entry((of.brand, class)).or_default();
+                if let Some(changed) = change.changed {
+                    *all = Some(all.unwrap_or(0) | changed);
+                }
+                candidates.push(TrafficCandidate {
+                    of: *of,
+                    class,
+                    through,
+                });
+            }
+            !group.is_empty()
+        });
+        self.traffic_candidates.extend(candidates);
+    }
+
+    /// Publishes the months of the batch that may leave.
+    pub(in crate::cells) fn publish_traffic(
+        &mut self,
+        votes: &BatchVotes,
+        updates: &mut CellUpdates,
+    ) {
+        let all_settings = self.settings.clone();
+        for candidate in std::mem::take(&mut self.traffic_candidates) {
+            let of = candidate.of;
+            let may_leave = self.may_flush(&GroupKey::Traffic(of), candidate.class, votes);
+            let words = self.labels.of(of.brand).clone();
+            let (Some(settings), Some(group)) = (
+                all_settings.brands.get(&of.brand),
+                self.traffic.get_mut(&of),
+            ) else {
+                continue;
+            };
+            let changes = group.look(settings, &words, candidate.through, may_leave);
+            updates.extend(changes.into_iter().map(|((family, dims), values)| {
+                let values = values.unwrap_or_default();
+                let cell = Cell {
+                    family,
+                    dims,
+                    values,
+                };
+                (cell, true)
+            }));
+            if group.is_empty() {
+                self.traffic.remove(&of);
+                // A label name may have been kept for it even if it was never published.
+                self.labels.closed(1);
+            }
+        }
+    }
+
+    /// The published cells of contacts and visits.
+    pub(in crate::cells) fn published_traffic(&self) -> impl Iterator<Item = Cell> + '_ {
+        let cells = self.traffic.values().flat_map(TrafficGroup::outside);
+        cells.map(|((family, dims), values)| Cell {
+            family: *family,
+            dims: dims.clone(),
+            values: values.clone(),
+        })
+    }
+}
