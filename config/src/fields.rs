@@ -12,11 +12,19 @@ use crate::model::Kind;
 /// ```
 /// use tributary_config::{fields, model::Kind};
 ///
-/// assert_eq!(fields::of(Kind::Ping), ["ts", "store", "sensor", "mac", "device", "rssi"]);
+/// assert_eq!(fields::of(Kind::Ping), ["ts", "store", "sensor", "mac", "device", "rssi", "associated"]);
 /// ```
 pub fn of(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Ping => &["ts", "store", "sensor", "mac", "device", "rssi"],
+        Kind::Ping => &[
+            "ts",
+            "store",
+            "sensor",
+            "mac",
+            "device",
+            "rssi",
+            "associated",
+        ],
         Kind::Web => &[
             "id",
             "ts",
@@ -32,10 +40,14 @@ pub fn of(kind: Kind) -> &'static [&'static str] {
             "email",
             "phone",
             "customer",
+            "device",
+            "click_id",
             "order_id",
             "refund_of",
+            "restates",
             "amount",
             "currency",
+            "gpc",
             "tc_string",
             "gpp",
             "gpp_sid",
@@ -58,7 +70,10 @@ pub fn of(kind: Kind) -> &'static [&'static str] {
             "first_name",
             "last_name",
             "postcode",
+            "device",
+            "click_id",
             "refund_of",
+            "restates",
             "order_id",
         ],
         Kind::Spend => &[
@@ -82,6 +97,7 @@ pub fn of(kind: Kind) -> &'static [&'static str] {
             "customer",
             "wallet",
             "device",
+            "click_id",
             "tc_string",
             "gpp",
             "gpp_sid",
@@ -115,7 +131,9 @@ pub fn required(kind: Kind) -> &'static [&'static [&'static str]] {
         Kind::Consent => &[
             &["id"],
             &["ts"],
-            &["email", "phone", "cookie", "customer", "wallet", "device"],
+            &[
+                "email", "phone", "cookie", "customer", "wallet", "device", "click_id",
+            ],
             &["tc_string", "gpp", "purposes"],
         ],
     }

@@ -145,6 +145,36 @@ pub fn load(path: &Path) -> Result<LoadedConfig, ConfigError> {
     Ok(parse(&text, path)?)
 }
 
+/// Reads the broker and the brand of a configuration file for a command that
+/// needs no secret: a client configuration (`[nats]` and `[client]`), or
+/// `None` if the file has no `[client]` and must be read with [`load`].
+///
+/// # Errors
+/// As [`load`].
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// let file = folder.path().join("client.toml");
+/// std::fs::write(&file, "[nats]\nurl = \"nats://broker:4222\"\n[client]\nbrand = \"acme\"\n")?;
+/// let client = tributary_config::load_client(&file)?.ok_or("no client configuration")?;
+/// assert_eq!(client.brand, "acme");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn load_client(path: &Path) -> Result<Option<model::ClientConfig>, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+        path: path.to_owned(),
+        error,
+    })?;
+    let environment = |name: &str| std::env::var(name).ok();
+    let mut cx = context::Context::new(&text, path, &environment);
+    let client = build::client(&text, &mut cx);
+    match (client, cx.problems.is_empty()) {
+        (None, _) => Ok(None),
+        (Some(client), true) => Ok(Some(client)),
+        (Some(_), false) => Err(ConfigError::Invalid(Problems(cx.problems))),
+    }
+}
+
 /// Parses the text of a configuration file at `origin`: relative paths start at
 /// its directory, and problems name it. The file itself need not exist. Secret
 /// files are read, and environment variables override as in [`load`].

@@ -19,19 +19,25 @@
 //! Fields that contain secrets are [`secrecy::SecretString`]s or
 //! [`Credential`]s, whose debug output shows no secret.
 
+mod access;
 mod brand;
+mod client;
 mod credential;
 mod csv;
+mod mapping;
 mod measure;
 mod process;
 mod source;
 
+pub use access::{HttpToken, Role, TokenDigest};
 pub use brand::{Brand, Channels, Consent, Identity, LabelCase, Noise, Retention};
+pub use client::{ClientBrand, ClientConfig};
 pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};
+pub use mapping::{EventMeaning, Mapping, UserId};
 pub use measure::{Attribution, Sensors};
 pub use process::{Http, Ingest, Ladder, Ledger, Nats, Release, Workers};
-pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit};
+pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit, Trust};
 
 /// The whole configuration of one process.
 ///

@@ -20,6 +20,9 @@ pub fn print(config: &Config) -> String {
     section(&mut out, &config.workers);
     section(&mut out, &config.ledger);
     section(&mut out, &config.http);
+    for token in &config.http.tokens {
+        section(&mut out, token);
+    }
     section(&mut out, &config.ingest);
     section(&mut out, &config.release);
     for brand in &config.brands {
@@ -85,7 +88,7 @@ fn section<T: SettingsModel>(out: &mut String, model: &T) {
                 writeln!(out, "{key} = {MASK:?}")
             }
             Rendered::Nothing => match row.default() {
-                DefaultValue::Absent(meaning) if !is_pair(key, rows) => {
+                DefaultValue::Absent(meaning) if !is_pair(key, rows) && model.uses(key) => {
                     let meaning = meaning.strip_prefix("none").unwrap_or(meaning);
                     let meaning = meaning.strip_prefix(": ").unwrap_or(meaning);
                     let colon = if meaning.is_empty() { "" } else { ": " };

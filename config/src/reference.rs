@@ -5,9 +5,12 @@
 use std::fmt::Write;
 
 use crate::fields;
+use crate::model::ClientBrand;
 use crate::model::Kind;
 use crate::placeholders::PLACEHOLDERS;
-use crate::settings::{DefaultValue, Section, SettingInfo, environment_variable, sections};
+use crate::settings::{
+    DefaultValue, Section, SettingInfo, SettingsModel, environment_variable, sections,
+};
 
 /// The text before the tables.
 const INTRODUCTION: &str = "\
@@ -38,6 +41,7 @@ pub fn reference() -> String {
         }
     }
     columns(&mut out);
+    table(&mut out, &ClientBrand::SECTION);
     out
 }
 

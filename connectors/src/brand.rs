@@ -11,12 +11,13 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 use tributary_config::model::{
-    Brand, Channels, Config, DecimalMark, Format, HashRule, Kind, Source, TimeUnit,
+    Brand, Channels, Config, DecimalMark, Format, HashRule, Kind, Mapping, Source, TimeUnit,
 };
 use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency, Day};
 
 use crate::clock::BrandClock;
+use crate::formats::adapter::Adapter;
 use crate::keys::{BrandKey, IdentifierRules};
 use crate::native::labels;
 use crate::native::mac::FixedDevices;
@@ -45,6 +46,9 @@ pub struct BrandContext {
     pub first_salt_day: Day,
     /// The MACs and prefixes of devices that are no visitors.
     pub fixed: FixedDevices,
+    /// Whether a random address that is joined to the brand's Wi-Fi is a device
+    /// like any other.
+    pub associated: bool,
     /// The stores that have sensors, as normalized labels; empty to accept any
     /// store.
     pub stores: FxHashSet<Box<str>>,
@@ -67,6 +71,7 @@ impl BrandContext {
             name_postcode: brand.identity.name_postcode,
             first_salt_day: Day::MIN,
             fixed: FixedDevices::new(&brand.sensors.fixed_devices),
+            associated: brand.sensors.associated,
             stores: brand
                 .sensors
                 .stores
@@ -102,6 +107,10 @@ pub struct SourceContext {
     pub decimal: DecimalMark,
     /// The phone region and the hash rule of its identifiers.
     pub rules: IdentifierRules,
+    /// The adapter of a vendor's format.
+    pub adapter: Option<Arc<Adapter>>,
+    /// The CloudEvents attribute `source` that chooses this source.
+    pub ce_source: Option<Box<str>>,
     /// Whether its messages may state an earlier arrival in a header
     /// ([`crate::decode::Arrivals`]).
     pub arrival_header: bool,
@@ -112,7 +121,7 @@ impl SourceContext {
     /// that a position in the list identifies a source.
     pub fn sorted(brand: &Brand, key: &BrandKey) -> Vec<SourceContext> {
         let mut sources: Vec<SourceContext> = sources(brand)
-            .map(|source| SourceContext::new(&source, key))
+            .map(|source| SourceContext::new(brand, &source, key))
             .collect();
         sources.sort_by(|a, b| a.name.cmp(&b.name));
         sources
@@ -120,17 +129,19 @@ impl SourceContext {
 
     /// The context of one source, under the rules that the brand's key defines
     /// for it.
-    fn new(source: &Source, key: &BrandKey) -> SourceContext {
+    fn new(brand: &Brand, source: &Source, key: &BrandKey) -> SourceContext {
         SourceContext {
             name: source.name.as_str().into(),
             kind: source.kind,
             text_values: matches!(source.format, Format::Csv(_)),
             times: time_format(source),
             decimal: match &source.format {
-                Format::Native => DecimalMark::Point,
                 Format::Csv(map) => map.decimal,
+                _ => DecimalMark::Point,
             },
             rules: key.rules_of(source),
+            adapter: Adapter::of(brand, source, time_format(source)).map(Arc::new),
+            ce_source: source.mapping.ce_source.as_deref().map(Into::into),
             arrival_header: source.arrival_header,
         }
     }
@@ -142,8 +153,8 @@ pub fn time_format(source: &Source) -> TimeFormat {
         zone: source.zone.clone(),
         unit: source.unit,
         patterns: match &source.format {
-            Format::Native => Vec::new(),
             Format::Csv(map) => map.time_patterns.clone(),
+            _ => Vec::new(),
         },
     }
 }
@@ -164,8 +175,10 @@ pub fn sources(brand: &Brand) -> impl Iterator<Item = Source> {
             phone_region: None,
             hash_rule: HashRule::Plain,
             basis: None,
+            trust: None,
             unit: TimeUnit::default(),
             arrival_header: false,
+            mapping: Mapping::default(),
         });
     brand.sources.iter().cloned().chain(implicit)
 }

@@ -7,6 +7,7 @@
 //! and logs must not identify anyone. Names of reasons are part of headers and
 //! metric labels and do not change.
 
+use tributary_config::model::Kind;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, IdSet};
 
@@ -30,6 +31,15 @@ pub trait Sink {
     fn dead_letter(&mut self, dead: DeadLetter);
     /// Receives a valid line that is deliberately omitted.
     fn ignore(&mut self, what: Ignored);
+    /// Receives a native record before it is read, as it stands in a message or
+    /// as an adapter made it. `json` writes it, with what its message supplies.
+    /// The default ignores it.
+    fn native_record(&mut self, kind: Kind, json: &dyn Fn() -> String) {
+        let _ = (kind, json);
+    }
+    /// Learns that an adapter corrected the time of a record. The default
+    /// ignores it.
+    fn time_corrected(&mut self) {}
     /// Receives the number of unsupported sections of a brand's GPP string. The
     /// default ignores it.
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {
@@ -73,9 +83,22 @@ pub enum Ignored {
     Robot,
     /// A record whose retention period had expired when it arrived.
     PastRetention,
+    /// An item of a vendor's format that the product has no use for.
+    NotMapped,
 }
 
 impl Ignored {
+    /// The stable name in metric labels and in the output of commands.
+    pub fn label(self) -> &'static str {
+        match self {
+            Ignored::FixedDevice => "fixed_device",
+            Ignored::SettledPing => "settled_ping",
+            Ignored::Robot => "robot",
+            Ignored::PastRetention => "past_retention",
+            Ignored::NotMapped => "not_mapped",
+        }
+    }
+
     /// A description for reports, in the plural.
     pub fn name(self) -> &'static str {
         match self {
@@ -83,6 +106,7 @@ impl Ignored {
             Ignored::SettledPing => "pings of days that have settled",
             Ignored::Robot => "web records of robots",
             Ignored::PastRetention => "records past their retention when they came",
+            Ignored::NotMapped => "items that map to nothing",
         }
     }
 }
@@ -117,6 +141,13 @@ pub enum Reason {
     NotAnObject,
     /// A CSV row has another number of cells than the header.
     MalformedRow,
+    /// A line of Snowplow's TSV has another number of fields than there are
+    /// columns.
+    MalformedTsv,
+    /// A CloudEvent is incomplete, or of another version than 1.0.
+    MalformedCloudEvent,
+    /// A post does not repeat the secret of its source.
+    WrongSecret,
     /// CSV rows that should be summed have different currencies.
     MixedCurrencies,
     /// A field is not defined for the kind; with `ingest.strict` only.
@@ -165,7 +196,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the reference.
-    pub const ALL: [Reason; 30] = [
+    pub const ALL: [Reason; 33] = [
         Reason::MalformedSubject,
         Reason::UnknownBrand,
         Reason::UnknownKind,
@@ -175,6 +206,9 @@ impl Reason {
         Reason::MalformedJson,
         Reason::NotAnObject,
         Reason::MalformedRow,
+        Reason::MalformedTsv,
+        Reason::MalformedCloudEvent,
+        Reason::WrongSecret,
         Reason::MixedCurrencies,
         Reason::UnknownField,
         Reason::MissingField,
@@ -210,6 +244,9 @@ impl Reason {
             Reason::MalformedJson => "malformed_json",
             Reason::NotAnObject => "not_an_object",
             Reason::MalformedRow => "malformed_row",
+            Reason::MalformedTsv => "malformed_tsv",
+            Reason::MalformedCloudEvent => "malformed_cloudevent",
+            Reason::WrongSecret => "wrong_secret",
             Reason::MixedCurrencies => "mixed_currencies",
             Reason::UnknownField => "unknown_field",
             Reason::MissingField => "missing_field",
@@ -259,6 +296,15 @@ impl Reason {
             Reason::NotAnObject => "The line is JSON but not an object.",
             Reason::MalformedRow => {
                 "A row of a CSV file has more or fewer cells than the header: quote cells that contain the delimiter. With `sum_rows`, all rows with the same id are rejected."
+            }
+            Reason::MalformedTsv => {
+                "A line of Snowplow's TSV has not exactly 131 fields: send enriched events, one on each line."
+            }
+            Reason::MalformedCloudEvent => {
+                "A CloudEvent lacks `id`, `source` or `type`, has another `specversion` than `1.0`, or is not UTF-8 or JSON."
+            }
+            Reason::WrongSecret => {
+                "A post of a Meraki network does not repeat the secret of its source: compare `secret_file` with the dashboard."
             }
             Reason::MixedCurrencies => {
                 "With `sum_rows`, rows with the same id have different currencies and cannot be added up."
@@ -342,6 +388,22 @@ impl Refusal {
         Refusal {
             reason,
             detail: detail.into(),
+        }
+    }
+
+    /// The refusal of a text that is not a JSON object, with the position of a
+    /// syntax error.
+    pub(crate) fn no_object(text: &str, error: &serde_json::Error) -> Refusal {
+        match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            Ok(_) => Refusal::new(Reason::NotAnObject, "the line must be a JSON object"),
+            Err(_) => Refusal::new(
+                Reason::MalformedJson,
+                format!(
+                    "no JSON at line {}, column {} of the object",
+                    error.line(),
+                    error.column()
+                ),
+            ),
         }
     }
 }

@@ -4,8 +4,9 @@
 //!
 //! A message is one JSON object, in any layout, or NDJSON. In NDJSON each line
 //! is decoded independently, so a malformed line does not affect the others.
-//! CloudEvents headers supply the id, the time and the source that a record
-//! lacks.
+//! CloudEvents supply the id, the time and the source that a record lacks. A
+//! source in a vendor's format has an adapter ([`crate::formats`]), which turns
+//! each item into native records, and these are decoded like any other line.
 //!
 //! The decoder stores no records; it caches only the labels that it has
 //! announced, parsed consent strings, and the answers of the time-zone
@@ -13,10 +14,11 @@
 //! of one configuration produce the same events.
 
 mod arrivals;
-mod headers;
-mod lines;
+mod cloud_events;
 mod rekey;
 mod route;
+
+use std::borrow::Cow;
 
 use tributary_config::key_chain::KeyChain;
 use tributary_config::model::{Config, Kind};
@@ -27,15 +29,17 @@ pub use self::arrivals::{Arrivals, MessageArrival};
 use crate::brand::{BrandContext, SourceContext};
 pub use crate::dead_letter::{DeadLetter, Ignored, Reason as DeadReason, Sink};
 use crate::dead_letter::{Reason, Refusal};
+use crate::formats::{self, Adapter, Item, Outcome};
 use crate::keys::Scratch;
-use crate::native::fields::Fields;
+use crate::lines;
+use crate::native::fields::{Field, Fields};
 use crate::native::labels::AnnouncedLabels;
 pub use crate::native::labels::Withdrawal;
 use crate::native::line::{Line, MessageContext};
 use crate::native::ping::{self, PingOutcome};
 use crate::native::reader::{FieldResult, Reader};
 use crate::native::{consent, fields, spend, transaction, web};
-use headers::CloudEventHeaders;
+use cloud_events::{Attributes, Content};
 use rekey::RekeyingSink;
 use route::{Route, Routes};
 
@@ -163,6 +167,14 @@ impl Decoder {
         self
     }
 
+    /// Decodes the messages of every source as native records, for corrections
+    /// that are written by hand.
+    pub fn without_adapters(mut self) -> Decoder {
+        let sources = self.sources.iter_mut().flatten();
+        sources.for_each(|source| source.adapter = None);
+        self
+    }
+
     /// Begins an epoch, which dates the use of labels. Epochs ascend.
     pub fn begin_epoch(&mut self, epoch: u64) {
         self.labels
@@ -208,11 +220,78 @@ impl Decoder {
     /// line is decoded on its own, and the position of a line, from 0, is part
     /// of its [`Arrival`], so that two records of one message have an order.
     pub fn decode(&mut self, message: &Message<'_>, sink: &mut impl Sink) {
-        let headers = CloudEventHeaders::of(message.headers);
-        let (brands, sources) = (&self.brands, &self.sources);
+        let mut place = 0;
+        match cloud_events::open(message.headers, message.data) {
+            Ok(Content::Payload(attributes)) => {
+                self.decode_body(message, &attributes, message.data, &mut place, sink);
+            }
+            Ok(Content::Events(events)) => {
+                if events.is_empty() {
+                    sink.ignore(Ignored::NotMapped);
+                }
+                for event in events {
+                    match event {
+                        Ok(event) => {
+                            let data = &event.data;
+                            self.decode_body(message, &event.attributes, data, &mut place, sink);
+                        }
+                        Err((text, refusal)) => {
+                            self.refuse_unread(message, text.as_bytes(), refusal, place, sink);
+                            place = place.saturating_add(1);
+                        }
+                    }
+                }
+            }
+            Err(refusal) => self.refuse_unread(message, message.data, refusal, place, sink),
+        }
+    }
+
+    /// Emits the dead letter of a message, or of an event of it, whose lines
+    /// were not read.
+    fn refuse_unread(
+        &mut self,
+        message: &Message<'_>,
+        payload: &[u8],
+        refusal: Refusal,
+        place: u32,
+        sink: &mut impl Sink,
+    ) {
         let route = self
             .routes
-            .find(message.subject, headers.source, brands, sources);
+            .find(message.subject, None, &self.brands, &self.sources);
+        let known = route.ok().and_then(|route| {
+            let brand = self.brands.get(route.brand)?;
+            Some((brand.name.to_string(), route.kind.name().to_owned()))
+        });
+        let (brand, kind) = known.unzip();
+        sink.dead_letter(DeadLetter {
+            brand,
+            kind,
+            reason: refusal.reason,
+            detail: refusal.detail,
+            subject: message.subject.to_owned(),
+            at: message.at,
+            arrival: Arrival {
+                message: message.number,
+                line: place,
+            },
+            payload: payload.to_vec(),
+        });
+    }
+
+    /// Decodes the lines of a payload. `place` is the position of the next line
+    /// in the message.
+    fn decode_body(
+        &mut self,
+        message: &Message<'_>,
+        attributes: &Attributes<'_>,
+        data: &[u8],
+        place: &mut u32,
+        sink: &mut impl Sink,
+    ) {
+        let (brands, sources) = (&self.brands, &self.sources);
+        let source = attributes.source.as_deref();
+        let route = self.routes.find(message.subject, source, brands, sources);
         let route = match route {
             Ok(route) => route,
             Err(unroutable) => {
@@ -225,41 +304,154 @@ impl Decoder {
                     at: message.at,
                     arrival: Arrival {
                         message: message.number,
-                        line: 0,
+                        line: *place,
                     },
-                    payload: message.data.to_vec(),
+                    payload: data.to_vec(),
                 });
                 return;
             }
         };
-        let objects = lines::split(message.data);
+        let adapter = sources.get(route.brand);
+        let adapter = adapter.and_then(|sources| sources.get(route.source)?.adapter.clone());
+        if let Some(adapter) = adapter {
+            return self.decode_items(message, route, &adapter, attributes, data, place, sink);
+        }
+        let objects = lines::split(data);
         let single = objects.single;
-        for (place, bytes) in objects.enumerate() {
+        for (index, bytes) in objects.enumerate() {
+            let id = supplied_id(attributes.id.as_deref(), single, index);
             let context = MessageContext {
                 at: message.at,
                 max_future: self.max_future,
-                // An id names one record, so a message with several supplies it to none.
-                id: headers.id.filter(|_| single),
-                time: headers.time,
+                id: id.as_deref(),
+                time: attributes.time.as_deref(),
                 arrival: Arrival {
                     message: message.number,
-                    line: u32::try_from(place).unwrap_or(u32::MAX),
+                    line: *place,
                 },
             };
+            *place = place.saturating_add(1);
             if let Err(refusal) = self.decode_line(route, bytes, context, sink) {
-                let brand = self.brands.get(route.brand);
-                sink.dead_letter(DeadLetter {
-                    brand: brand.map(|brand| brand.name.to_string()),
-                    kind: Some(route.kind.name().to_owned()),
-                    reason: refusal.reason,
-                    detail: refusal.detail,
-                    subject: message.subject.to_owned(),
-                    at: message.at,
-                    arrival: context.arrival,
-                    payload: bytes.to_vec(),
-                });
+                self.refuse(message, route, context.arrival, refusal, bytes, sink);
             }
         }
+    }
+
+    /// Decodes the items of a vendor's format.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one payload")]
+    fn decode_items(
+        &mut self,
+        message: &Message<'_>,
+        route: Route,
+        adapter: &Adapter,
+        attributes: &Attributes<'_>,
+        data: &[u8],
+        place: &mut u32,
+        sink: &mut impl Sink,
+    ) {
+        let mut items = formats::items(&adapter.format, data).peekable();
+        let mut index = 0;
+        while let Some(item) = items.next() {
+            let single = index == 0 && items.peek().is_none();
+            let id = supplied_id(attributes.id.as_deref(), single, index);
+            index += 1;
+            let text = match self.text_of(&item) {
+                Ok(text) => text,
+                Err(refusal) => {
+                    let arrival = Arrival {
+                        message: message.number,
+                        line: *place,
+                    };
+                    *place = place.saturating_add(1);
+                    self.refuse(message, route, arrival, refusal, &item, sink);
+                    continue;
+                }
+            };
+            let item = Item {
+                text,
+                at: message.at,
+                max_future: self.max_future,
+                strict: self.strict,
+                id: id.as_deref(),
+            };
+            let (max_future, id, time) =
+                (self.max_future, id.as_deref(), attributes.time.as_deref());
+            formats::read(adapter, item, &mut |part: &str, outcome| {
+                let context = MessageContext {
+                    at: message.at,
+                    max_future,
+                    id,
+                    time,
+                    arrival: Arrival {
+                        message: message.number,
+                        line: *place,
+                    },
+                };
+                *place = place.saturating_add(1);
+                let refused = match outcome {
+                    Outcome::NotMapped => {
+                        sink.ignore(Ignored::NotMapped);
+                        Ok(())
+                    }
+                    Outcome::Refused(refusal) => Err(refusal),
+                    Outcome::Record(record) => {
+                        let route = Route {
+                            kind: record.kind,
+                            ..route
+                        };
+                        if record.is_time_corrected {
+                            sink.time_corrected();
+                        }
+                        let fields = record.fields();
+                        sink.native_record(record.kind, &|| {
+                            completed(&record.to_json(), record.kind, context)
+                        });
+                        self.decode_fields(route, &fields, context, sink)
+                            .map_err(|refusal| record.with_paths(refusal))
+                    }
+                };
+                if let Err(refusal) = refused {
+                    let bytes = part.as_bytes();
+                    self.refuse(message, route, context.arrival, refusal, bytes, sink);
+                }
+            });
+        }
+    }
+
+    /// Emits the dead letter of a line.
+    fn refuse(
+        &self,
+        message: &Message<'_>,
+        route: Route,
+        arrival: Arrival,
+        refusal: Refusal,
+        payload: &[u8],
+        sink: &mut impl Sink,
+    ) {
+        let brand = self.brands.get(route.brand);
+        sink.dead_letter(DeadLetter {
+            brand: brand.map(|brand| brand.name.to_string()),
+            kind: Some(route.kind.name().to_owned()),
+            reason: refusal.reason,
+            detail: refusal.detail,
+            subject: message.subject.to_owned(),
+            at: message.at,
+            arrival,
+            payload: payload.to_vec(),
+        });
+    }
+
+    /// The text of a line.
+    ///
+    /// # Errors
+    /// `too_large` and `not_utf8`.
+    fn text_of<'a>(&self, bytes: &'a [u8]) -> FieldResult<&'a str> {
+        if bytes.len() > self.max_line {
+            let detail = format!("the line has more than {} bytes", self.max_line);
+            return Err(Refusal::new(Reason::TooLarge, detail));
+        }
+        std::str::from_utf8(bytes)
+            .map_err(|_| Refusal::new(Reason::NotUtf8, "the line is not UTF-8"))
     }
 
     /// Decodes one line, which is one JSON object.
@@ -274,12 +466,37 @@ impl Decoder {
         context: MessageContext<'_>,
         sink: &mut impl Sink,
     ) -> FieldResult<()> {
-        if bytes.len() > self.max_line {
-            let detail = format!("the line has more than {} bytes", self.max_line);
-            return Err(Refusal::new(Reason::TooLarge, detail));
+        let text = self.text_of(bytes)?;
+        let mut fields = Fields::default();
+        fields.fill(text).map_err(|error| {
+            match self.source(route).is_some_and(|of| of.text_values) {
+                true => row_refusal(text, &error),
+                false => Refusal::no_object(text, &error),
+            }
+        })?;
+        if self.strict && fields.has_unknown(route.kind) {
+            return Err(unknown_field(route.kind));
         }
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| Refusal::new(Reason::NotUtf8, "the line is not UTF-8"))?;
+        sink.native_record(route.kind, &|| completed(text, route.kind, context));
+        self.decode_fields(route, &fields, context, sink)
+    }
+
+    /// The source of a route.
+    fn source(&self, route: Route) -> Option<&SourceContext> {
+        self.sources.get(route.brand)?.get(route.source)
+    }
+
+    /// Decodes the fields of one record.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode_line`].
+    fn decode_fields(
+        &mut self,
+        route: Route,
+        fields: &Fields<'_>,
+        context: MessageContext<'_>,
+        sink: &mut impl Sink,
+    ) -> FieldResult<()> {
         let brand = self.brands.get_mut(route.brand);
         let source = self
             .sources
@@ -291,20 +508,10 @@ impl Decoder {
         else {
             return Err(Refusal::new(Reason::UnknownSource, "no such source"));
         };
-        let mut fields = Fields::default();
-        fields
-            .fill(text)
-            .map_err(|error| match source.text_values {
-                true => row_refusal(text, &error),
-                false => object_refusal(text, &error),
-            })?;
-        if self.strict && fields.has_unknown(route.kind) {
-            return Err(unknown_field(route.kind));
-        }
         let sink = &mut RekeyingSink { sink, chain };
         let mut line = Line {
             reader: Reader {
-                fields: &fields,
+                fields,
                 loose: source.text_values,
                 decimal: source.decimal,
             },
@@ -339,6 +546,35 @@ impl Decoder {
     }
 }
 
+/// The id that a message supplies to a record at a position: its own if it has
+/// one record, else with the position, because an id names one record.
+fn supplied_id(id: Option<&str>, single: bool, index: usize) -> Option<Cow<'_, str>> {
+    let id = id?;
+    Some(match single {
+        true => Cow::Borrowed(id),
+        false => Cow::Owned(format!("{id}/{index}")),
+    })
+}
+
+/// A record with what its message supplies, as a JSON object with sorted keys.
+fn completed(text: &str, kind: Kind, context: MessageContext<'_>) -> String {
+    use serde_json::Value;
+    let Ok(Value::Object(mut record)) = serde_json::from_str::<Value>(text) else {
+        return text.to_owned();
+    };
+    let supplied = [(Field::Id, context.id), (Field::Ts, context.time)];
+    for (field, value) in supplied {
+        let own = record.get(field.name());
+        let is_absent = own.is_none_or(|own| own.is_null() || own == "");
+        if let Some(value) = value.filter(|_| is_absent)
+            && fields::of_kind(kind).contains(&field)
+        {
+            record.insert(field.name().to_owned(), Value::from(value));
+        }
+    }
+    Value::Object(record).to_string()
+}
+
 /// The refusal of a CSV row that is not a record; its elements tell which rule
 /// it breaks.
 fn row_refusal(text: &str, error: &serde_json::Error) -> Refusal {
@@ -367,23 +603,7 @@ fn row_refusal(text: &str, error: &serde_json::Error) -> Refusal {
             Reason::MixedCurrencies,
             "rows that share this `id` are of different currencies: give each currency an id of its own",
         ),
-        _ => object_refusal(text, error),
-    }
-}
-
-/// The refusal of a text that is not a JSON object, with the position of a
-/// syntax error.
-fn object_refusal(text: &str, error: &serde_json::Error) -> Refusal {
-    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) => Refusal::new(Reason::NotAnObject, "the line must be a JSON object"),
-        Err(_) => Refusal::new(
-            Reason::MalformedJson,
-            format!(
-                "no JSON at line {}, column {} of the object",
-                error.line(),
-                error.column()
-            ),
-        ),
+        _ => Refusal::no_object(text, error),
     }
 }
 

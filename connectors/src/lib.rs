@@ -16,6 +16,7 @@
 //! | [`nats`] | streams, consumers, acknowledged publishing |
 //! | [`trace`], [`csv`], [`inputs`] | recorded messages and CSV files, one after the other |
 //! | [`decode`], [`native`] | one message, one line, one field |
+//! | [`formats`] | what vendors send, turned into native records |
 //! | [`keys`], [`subject_identifiers`] | identifiers, from clear text to pseudonym |
 //! | [`signals`] | consent strings and checkboxes |
 //! | [`out`], [`output_files`], [`terminal`] | cells, files, standard output |
@@ -30,8 +31,10 @@ pub mod csv;
 pub mod dead_letter;
 pub mod decode;
 pub mod files;
+pub mod formats;
 pub mod inputs;
 pub mod keys;
+mod lines;
 pub mod native;
 pub mod nats;
 pub mod out;

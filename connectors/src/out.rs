@@ -15,7 +15,7 @@ use tributary_operators::cell::{Cell, Dim, NO_VALUE};
 
 use crate::calendar;
 
-pub use parse::parse_cell;
+pub use parse::{parse_cell, parse_dim, parse_line};
 pub use reference::reference;
 
 /// The line of a cell in the output of a replay,
@@ -102,8 +102,8 @@ fn write_object<T>(
     out.push('}');
 }
 
-/// Writes one dimension.
-fn write_dim(out: &mut String, dim: &Dim) {
+/// Writes one dimension as JSON, as in the line of a cell.
+pub fn write_dim(out: &mut String, dim: &Dim) {
     match dim {
         Dim::Null => out.push_str("null"),
         Dim::Text(text) => write_text(out, text),

@@ -10,15 +10,27 @@ use tributary_config::model::{self as config, Brand, Config, Release};
 use tributary_operators::label::Label;
 use tributary_operators::record::IdKind;
 use tributary_operators::settings::{BrandSettings, Ladder, Noise, Settings, UtcOffsets};
+use zeroize::Zeroizing;
 
 use crate::brand;
 
 /// The settings of every brand. What differs between brands, such as windows
 /// and limits, is looked up there by the hash of the brand's name.
-pub fn settings(config: &Config) -> Settings {
+pub fn settings(config: &Config, draw: NoiseDraw) -> Settings {
     let brands = config.brands.iter();
-    Settings::new(brands.map(|brand| of_brand(brand, &config.release)))
+    Settings::new(brands.map(|brand| of_brand(brand, &config.release, draw)))
 }
+
+/// What distinguishes one draw of noise from another: the ID of the ledger
+/// whose records are published.
+///
+/// Two histories under one noise differ by what is exact, so that whoever sees
+/// both subtracts the noise. A replay, a second region and a staging worker have
+/// ledgers of their own and therefore draw their own noise. A restart has the
+/// same ledger and draws the same, and so do all processes of a cluster, which
+/// use the ledger of process 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoiseDraw(pub [u8; 16]);
 
 /// The derivation context of the key of the noise. The key comes from the
 /// oldest secret, so that a key rotation draws no other noise: the difference
@@ -26,9 +38,10 @@ pub fn settings(config: &Config) -> Settings {
 const NOISE: &str = "tributary 2026-11 noise on the released cells of one brand";
 
 /// The noise of a brand; `None` without a privacy budget.
-fn noise(brand: &Brand) -> Option<Noise> {
+fn noise(brand: &Brand, draw: NoiseDraw) -> Option<Noise> {
+    let of_brand = key_chain::derive_key(NOISE, &brand.name, brand.secrets().next()?);
     Some(Noise {
-        key: key_chain::derive_key(NOISE, &brand.name, brand.secrets().next()?),
+        key: Zeroizing::new(*blake3::keyed_hash(&of_brand, &draw.0).as_bytes()),
         epsilon: brand.noise.epsilon_thousandths?,
         count: brand.noise.count,
         money: brand.noise.money_minor?,
@@ -53,7 +66,7 @@ fn utc_offsets(zone: &TimeZone) -> UtcOffsets {
 
 /// The settings of one brand. What the configuration does not define keeps the
 /// dataflow's default.
-fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
+fn of_brand(brand: &Brand, release: &Release, draw: NoiseDraw) -> BrandSettings {
     let mut max_degree = BrandSettings::default().max_degree;
     for (kind, limit) in IdKind::ALL.into_iter().zip(&mut max_degree) {
         if let Some(own) = brand.identity.max_degree.get(kind.name()) {
@@ -65,8 +78,13 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
         name: brand.name.as_str().into(),
         max_degree,
         link_ttl: IdKind::ALL.map(ttl),
+        click_id: brand.identity.click_id,
         on_consent: brand::sources(brand)
             .filter(|source| brand.rests_on_consent(source))
+            .map(|source| Label::of(&source.name))
+            .collect(),
+        open_sources: brand::sources(brand)
+            .filter(|source| source.is_open())
             .map(|source| Label::of(&source.name))
             .collect(),
         max_identifiers: brand.identity.max_identifiers,
@@ -92,14 +110,14 @@ fn of_brand(brand: &Brand, release: &Release) -> BrandSettings {
         k_delta: Some(release.k_delta),
         max_hold: release.max_hold_ms.cast_signed(),
         freeze_after: release.freeze_after_ms.cast_signed(),
-        noise: noise(brand),
+        noise: noise(brand, draw),
         ..BrandSettings::default()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tributary_config::model::{Basis, Kind, Source};
+    use tributary_config::model::{Basis, Kind, Source, Trust};
     use tributary_operators::record::BrandId;
 
     use super::*;
@@ -111,7 +129,8 @@ mod tests {
         brand.identity.max_degree.insert("phone".to_owned(), 3);
         brand.identity.link_ttl.insert("phone".to_owned(), Some(5));
         brand.attribution.position = [1, 2, 3];
-        let settings = settings(&fixture::config(vec![fixture::brand("a"), brand]));
+        let config = fixture::config(vec![fixture::brand("a"), brand]);
+        let settings = settings(&config, NoiseDraw::default());
         let acme = &settings.brands[&BrandId::of("acme")];
         assert_eq!(&*acme.name, "acme");
         // The configuration refuses two names of one number, and this is the number.
@@ -148,10 +167,12 @@ mod tests {
 
     #[test]
     fn noise_is_off_without_a_budget_and_outlives_an_exchange_of_the_secret() {
-        let noise = |brand: &Brand| {
-            let settings = settings(&fixture::config(vec![brand.clone()]));
+        let noise_of = |brand: &Brand, ledger: u8| {
+            let config = fixture::config(vec![brand.clone()]);
+            let settings = settings(&config, NoiseDraw([ledger; 16]));
             settings.brands[&BrandId::of(&brand.name)].noise.clone()
         };
+        let noise = |brand: &Brand| noise_of(brand, 1);
         let mut brand = fixture::brand("a");
         assert!(noise(&brand).is_none());
         brand.noise.epsilon_thousandths = Some(500);
@@ -164,15 +185,37 @@ mod tests {
         brand.previous_secrets.push(brand.secret.clone());
         brand.secret = "another secret of more than thirty-two bytes".into();
         assert_eq!(noise(&brand).unwrap().key, before.key);
+        let other_ledger = noise_of(&brand, 2).unwrap();
+        assert_ne!(other_ledger.key, before.key);
         brand.name = "b".to_owned();
         assert_ne!(noise(&brand).unwrap().key, before.key);
         assert!(!format!("{before:?}").contains("key"));
     }
 
     #[test]
+    fn open_sources_are_known_by_their_labels() {
+        let mut brand = fixture::brand("a");
+        let open = |brand: &Brand| {
+            let config = fixture::config(vec![brand.clone()]);
+            let settings = settings(&config, NoiseDraw::default());
+            settings.brands[&BrandId::of("a")].open_sources.clone()
+        };
+        assert!(open(&brand).is_empty());
+        let template = brand::sources(&brand).next().unwrap();
+        brand.sources = vec![Source {
+            name: "tag".to_owned(),
+            kind: Kind::Web,
+            trust: Some(Trust::Open),
+            ..template
+        }];
+        assert_eq!(open(&brand), [Label::of("tag")].into());
+    }
+
+    #[test]
     fn the_sources_that_rest_on_consent_are_known_by_their_labels() {
         let on_consent = |brand| {
-            let settings = settings(&fixture::config(vec![brand]));
+            let config = fixture::config(vec![brand]);
+            let settings = settings(&config, NoiseDraw::default());
             settings.brands[&BrandId::of("a")].on_consent.clone()
         };
         assert!(on_consent(fixture::brand("a")).is_empty());

@@ -73,12 +73,14 @@ pub fn name_postcode(key: &BrandKey, parts: [&str; 3]) -> Vec<Identifier> {
     key.rekey_to_newest(&ids)
 }
 
-/// The keyed hashes under which sensors may have reported a device: that of its
-/// MAC, if the value is one, and that of a value that the sensor had hashed
+/// The keyed hashes under which sensors may have reported a device: those of
+/// its MAC, if the value is one, and that of a value that the sensor had hashed
 /// itself.
 pub fn devices(key: &BrandKey, value: &str) -> Vec<Pseudonym> {
-    let mac = mac::parse(value).map(|mac| key.mac(mac));
-    mac.into_iter().chain([key.sensor_device(value)]).collect()
+    let mac = mac::parse(value);
+    let macs = mac.map(|mac| [key.mac(mac), key.associated_mac(mac)]);
+    let macs = macs.into_iter().flatten();
+    macs.chain([key.sensor_device(value)]).collect()
 }
 
 #[cfg(test)]

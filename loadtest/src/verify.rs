@@ -47,7 +47,7 @@ pub struct Expected {
 /// The first input that cannot be read.
 pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, InputsError> {
     let mut decoder = Decoder::new(config);
-    let settings = settings::settings(config);
+    let settings = settings::settings(config, settings::NoiseDraw::default());
     let brands = config.brands.iter();
     let periods = brands.map(|brand| (BrandId::of(&brand.name), periods(brand)));
     let periods: BTreeMap<BrandId, RetentionPeriods> = periods.collect();

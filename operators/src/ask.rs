@@ -253,9 +253,10 @@ pub fn labels(record: &Record) -> impl Iterator<Item = Label> {
             } = *of;
             ([source, from, medium, campaign, none], 4)
         }
-        Body::Sale { store, .. } | Body::Refund { store, .. } | Body::Adjustment { store, .. } => {
-            ([source, *store, none, none, none], 2)
-        }
+        Body::Sale { store, .. }
+        | Body::Refund { store, .. }
+        | Body::Restatement { store, .. }
+        | Body::Adjustment { store, .. } => ([source, *store, none, none, none], 2),
         Body::Spend {
             platform,
             channel: of,

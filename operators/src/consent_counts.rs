@@ -2,15 +2,17 @@
 //!
 //! Such a count changes with the decision of a single person, so it is published with the care of the release gate
 //! (invariant I6): a use is published only if at least `k` identifiers allow it and `k` refuse it, and the published counts
-//! stay until at least `k_delta` others have changed their minds. All identifiers of a brand are counted on one worker. An
-//! identifier that has not changed by the end of an epoch does not count as changed. So the result depends neither on the
-//! number of workers nor on the order within an epoch.
+//! stay until at least `k_delta` persons have changed their minds. One person with many identifiers is one, and so are all
+//! identifiers of one statement: the identity graph says whose they are ([`crate::identity`]). All identifiers of a brand are
+//! counted on one worker. An identifier that has not changed by the end of an epoch does not count as changed. So the result
+//! depends neither on the number of workers nor on the order within an epoch.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::allowed_uses::{AllowedUses, Use};
@@ -20,26 +22,36 @@ use crate::settings::Settings;
 pub use crate::stats::PublishedConsents;
 use crate::stats::Stats;
 
-/// Counts of a brand's identifiers by allowed use, or a change of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ConsentDelta {
+/// What the statements about an identifier allowed before an epoch and allow now; `None` without a consent statement.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ConsentChange {
+    /// The identifier.
+    pub id: Pseudonym,
+    /// The number of the act that changed it.
+    pub act: u64,
+    /// Before the epoch.
+    pub was: Option<AllowedUses>,
+    /// Now.
+    pub is: Option<AllowedUses>,
+}
+
+/// Counts of a brand's identifiers by allowed use.
+#[derive(Default)]
+struct Counts {
     /// The number of identifiers with a consent statement.
     stated: i64,
     /// The number of identifiers that allow each use, in the order of [`Use::ALL`]. The others with a statement refuse it.
     allowed: [i64; Use::ALL.len()],
-    /// The identifiers that changed, as a set of 128 bits by hash. Two identifiers may share a bit, so the number of bits is at most
-    /// the number of identifiers.
-    changed: u128,
+    /// The identifiers that changed since the counts were last published, each with the number of its first act. A person
+    /// whose records leave and return is another one, and still one who changes her mind.
+    acts: FxHashMap<Pseudonym, u64>,
 }
 
-impl ConsentDelta {
-    /// Adds the change of the allowed uses of an identifier in an epoch; `None` without a consent statement.
-    pub fn change(&mut self, id: Pseudonym, was: Option<AllowedUses>, is: Option<AllowedUses>) {
-        if was == is {
-            return;
-        }
-        self.changed |= 1 << ((id >> 64) % 128);
-        for (steps, by) in [(was, -1), (is, 1)] {
+impl Counts {
+    /// Adds a change.
+    fn add(&mut self, change: &ConsentChange) {
+        self.acts.entry(change.id).or_insert(change.act);
+        for (steps, by) in [(change.was, -1), (change.is, 1)] {
             let Some(steps) = steps else { continue };
             self.stated += by;
             for (step, allowed) in Use::ALL.into_iter().zip(&mut self.allowed) {
@@ -48,13 +60,10 @@ impl ConsentDelta {
         }
     }
 
-    /// Adds `times` a change of the counts. Whoever changed stays among the changed.
-    fn add(&mut self, other: &ConsentDelta, times: i64) {
-        self.stated += other.stated * times;
-        for (allowed, other) in self.allowed.iter_mut().zip(&other.allowed) {
-            *allowed += other * times;
-        }
-        self.changed |= other.changed;
+    /// The number of acts since the counts were last published.
+    fn acts(&self) -> u64 {
+        let acts: FxHashSet<u64> = self.acts.values().copied().collect();
+        acts.len() as u64
     }
 }
 
@@ -63,7 +72,7 @@ pub struct ConsentCounts {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     /// The counts of each brand, and who changed since they were last published.
-    brands: BTreeMap<BrandId, ConsentDelta>,
+    brands: BTreeMap<BrandId, Counts>,
 }
 
 impl ConsentCounts {
@@ -76,17 +85,17 @@ impl ConsentCounts {
         }
     }
 
-    /// Publishes the counts of each brand with at least `k_delta` changed identifiers, as far as `k` identifiers allow a use
+    /// Publishes the counts of each brand that at least `k_delta` acts have changed, as far as `k` identifiers allow a use
     /// and `k` refuse it.
     fn publish(&mut self) {
         for (brand, counts) in &mut self.brands {
             let Some(settings) = self.settings.brands.get(brand) else {
                 continue;
             };
-            if u64::from(counts.changed.count_ones()) < settings.k_delta().max(1) {
+            if counts.acts.is_empty() || counts.acts() < settings.k_delta().max(1) {
                 continue;
             }
-            counts.changed = 0;
+            counts.acts.clear();
             let count = |count: i64| u64::try_from(count).unwrap_or_default();
             let published = Use::ALL.into_iter().zip(counts.allowed);
             let published = published.map(|(step, allowed)| {
@@ -101,13 +110,13 @@ impl ConsentCounts {
 }
 
 impl KeyedOperator for ConsentCounts {
-    type In = (BrandId, ConsentDelta);
+    type In = (BrandId, ConsentChange);
     /// It has no output: it publishes to the counters of the worker.
     type Out = Infallible;
     const NAME: &'static str = "ConsentCounts";
 
     /// By the brand, because the thresholds apply to its totals.
-    fn route((brand, _): &(BrandId, ConsentDelta)) -> u64 {
+    fn route((brand, _): &(BrandId, ConsentChange)) -> u64 {
         brand.0
     }
 
@@ -119,11 +128,11 @@ impl KeyedOperator for ConsentCounts {
     fn apply_epoch(
         &mut self,
         _: Epoch,
-        updates: Vec<((BrandId, ConsentDelta), Diff)>,
+        updates: Vec<((BrandId, ConsentChange), Diff)>,
         _: &mut Vec<(Infallible, Diff)>,
     ) {
-        for ((brand, counts), diff) in updates {
-            self.brands.entry(brand).or_default().add(&counts, diff);
+        for ((brand, change), _) in updates {
+            self.brands.entry(brand).or_default().add(&change);
         }
         self.publish();
     }
@@ -138,10 +147,6 @@ mod tests {
 
     const BRAND: BrandId = BrandId(0);
 
-    fn id(number: u128) -> Pseudonym {
-        number << 64 | number
-    }
-
     #[test]
     fn one_change_does_not_show_and_small_groups_do_not() {
         let brand = BrandSettings {
@@ -155,12 +160,14 @@ mod tests {
         let stats = Rc::new(Stats::default());
         let mut consents = ConsentCounts::new(settings.into(), stats.clone());
         // Each call is an epoch.
-        let mut epoch = |changes: &[(u128, Option<AllowedUses>, Option<AllowedUses>)]| {
-            let mut counts = ConsentDelta::default();
-            for (number, was, is) in changes {
-                counts.change(id(*number), *was, *is);
-            }
-            consents.apply_epoch(0, vec![((BRAND, counts), 1)], &mut Vec::new());
+        let mut epoch = |changes: &[(u64, Option<AllowedUses>, Option<AllowedUses>)]| {
+            let changed = changes.iter().filter(|(_, was, is)| was != is);
+            let changed = changed.map(|(number, was, is)| {
+                let (id, act) = (u128::from(*number % 100), *number);
+                let (was, is) = (*was, *is);
+                ((BRAND, ConsentChange { id, act, was, is }), 1)
+            });
+            consents.apply_epoch(0, changed.collect(), &mut Vec::new());
         };
         let some = Some(AllowedUses::NONE.with(Use::Hold));
         let both = some.map(|steps| steps.with(Use::Credit));
@@ -175,10 +182,10 @@ mod tests {
         let credit = (BRAND, Use::Credit);
         assert_eq!(published(), PublishedConsents::from([(credit, [15, 5])]));
 
-        // One who changes her mind again and again is one.
-        for _ in 0..9 {
-            epoch(&[(7, both, some)]);
-            epoch(&[(7, some, both)]);
+        // One who changes her mind again and again is one, even if her records leave and return.
+        for times in 0..9 {
+            epoch(&[(100 * times + 7, both, some)]);
+            epoch(&[(100 * times + 7, some, both)]);
         }
         epoch(&[(7, both, some), (8, both, None)]);
         assert_eq!(published()[&credit], [15, 5]);

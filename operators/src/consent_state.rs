@@ -5,16 +5,14 @@
 //! statements, and their order of arrival has no effect (invariant I1).
 //!
 //! The operator also tracks the identifier sets of current records that contain each identifier, and sends each of these
-//! sets the policies of its members, except default policies. It counts how many identifiers allow each use for
-//! [`crate::consent_counts`].
-
-use std::collections::BTreeMap;
+//! sets the policies of its members, except default policies. It passes on what each identifier allows, by way of the
+//! identity graph, to [`crate::consent_counts`].
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::allowed_uses::AllowedUses;
 use crate::ask::{Question, RoutedQuestion};
-use crate::consent_counts::ConsentDelta;
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, QueryOperator, State, emit_change};
 use crate::policy::{Policy, Statement};
 use crate::record::{BrandId, Pseudonym};
@@ -36,8 +34,8 @@ pub enum ConsentStateIn {
 pub enum ConsentStateOut {
     /// The policy of one member of an identifier set.
     Policy(BrandId, u128, Pseudonym, Policy),
-    /// The change of the counts of a brand's identifiers by allowed use.
-    Allowed(BrandId, ConsentDelta),
+    /// What the statements about an identifier allowed before this epoch and allow now; absent without a statement.
+    Allowed(BrandId, Pseudonym, Option<AllowedUses>, Option<AllowedUses>),
 }
 
 /// The state of one identifier.
@@ -153,21 +151,16 @@ impl KeyedOperator for ConsentState {
                 }
             }
         }
-        let mut allowed: BTreeMap<BrandId, ConsentDelta> = BTreeMap::new();
         for (key, changes) in changes {
             self.subjects.amend(key, |subject| {
                 let was = subject.policy.allowed;
                 subject.amend(key, changes, out);
                 let is = subject.policy.allowed;
                 if was != is {
-                    let counts = allowed.entry(key.0).or_default();
-                    counts.change(key.1, was, is);
+                    out.push((ConsentStateOut::Allowed(key.0, key.1, was, is), 1));
                 }
             });
         }
-        let changed = allowed.into_iter();
-        let changed = changed.filter(|(_, counts)| *counts != ConsentDelta::default());
-        out.extend(changed.map(|(brand, counts)| (ConsentStateOut::Allowed(brand, counts), 1)));
     }
 }
 

@@ -2,14 +2,16 @@
 //!
 //! An operator adds what each contributor gains and loses, one contributor after the other. A contribution that is retracted
 //! and inserted again within an epoch cancels out here, so it is no change of its contributor, whoever else changes the same
-//! cell, on any worker: the release gate counts the contributors that changed, and must not count this one.
+//! cell, on any worker: the release gate counts the contributors that changed, and must not count this one. What a conversion
+//! of an open source changes is nobody's change, and is summed apart from what the same contributor changes otherwise.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
 use crate::aggregate::{Aggregate, CellKey};
 use crate::engine::Diff;
+use crate::label::Label;
 use crate::record::BrandId;
 use crate::settings::Settings;
 
@@ -22,21 +24,27 @@ const MAX_IDLE_CAPACITY: usize = 256;
 pub struct DeltaBuffer {
     /// The differences of all contributors that have ended.
     sums: FxHashMap<CellKey, Aggregate>,
-    /// The differences of the current contributor.
-    own: FxHashMap<CellKey, Aggregate>,
+    /// The differences of the current contributor, by whether they count as its change.
+    own: [FxHashMap<CellKey, Aggregate>; 2],
     /// The number of cells of the last epoch, for which the next one reserves memory.
     last: usize,
     /// The brands whose months are released by the ladder.
     ladders: BTreeSet<BrandId>,
+    /// The open sources of each brand that has any.
+    open_sources: BTreeMap<BrandId, BTreeSet<Label>>,
 }
 
 impl DeltaBuffer {
     /// An empty buffer for some brands.
     pub fn new(settings: &Settings) -> DeltaBuffer {
         let brands = settings.brands.iter();
-        let ladders = brands.filter(|(_, of)| of.has_ladder()).map(|(id, _)| *id);
+        let ladders = brands.clone().filter(|(_, of)| of.has_ladder());
+        let open = brands.filter(|(_, of)| !of.open_sources.is_empty());
         DeltaBuffer {
-            ladders: ladders.collect(),
+            ladders: ladders.map(|(id, _)| *id).collect(),
+            open_sources: open
+                .map(|(id, of)| (*id, of.open_sources.clone()))
+                .collect(),
             ..DeltaBuffer::default()
         }
     }
@@ -46,22 +54,32 @@ impl DeltaBuffer {
         self.ladders.contains(&brand)
     }
 
-    /// Adds `count` times the sums to a cell, for the current contributor.
+    /// Whether anybody can write to a source of a brand.
+    pub fn is_open(&self, brand: BrandId, source: Label) -> bool {
+        let open = self.open_sources.get(&brand);
+        open.is_some_and(|open| open.contains(&source))
+    }
+
+    /// Adds `count` times the sums to a cell, for the current contributor, whose change it is if the sums name any.
     pub fn add(&mut self, key: CellKey, sums: Aggregate, count: i64) {
-        self.own.entry(key).or_default().add(&sums, count);
+        let [nobodys, own] = &mut self.own;
+        let of = if sums.changed == 0 { nobodys } else { own };
+        of.entry(key).or_default().add(&sums, count);
     }
 
     /// Ends the current contributor: what has not canceled out by now is a change by it.
     pub fn end_contributor(&mut self) {
-        if self.sums.capacity() == 0 && !self.own.is_empty() {
+        if self.sums.capacity() == 0 && self.own.iter().any(|of| !of.is_empty()) {
             self.sums.reserve(self.last);
         }
-        for (key, sums) in self.own.drain().filter(|(_, sums)| !sums.is_zero()) {
-            self.sums.entry(key).or_default().add(&sums, 1);
-        }
-        // The cost of emptying a map grows with its capacity. No contributor must pay for a larger one before it.
-        if self.own.capacity() > MAX_IDLE_CAPACITY {
-            self.own = FxHashMap::default();
+        for of in &mut self.own {
+            for (key, sums) in of.drain().filter(|(_, sums)| !sums.is_zero()) {
+                self.sums.entry(key).or_default().add(&sums, 1);
+            }
+            // The cost of emptying a map grows with its capacity. No contributor must pay for a larger one before it.
+            if of.capacity() > MAX_IDLE_CAPACITY {
+                *of = FxHashMap::default();
+            }
         }
     }
 

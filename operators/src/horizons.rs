@@ -39,9 +39,10 @@ impl Category {
     pub fn of(body: &Body) -> Option<Category> {
         match body {
             Body::Contact { .. } | Body::Identify => Some(Category::Cookies),
-            Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => {
-                Some(Category::Transactions)
-            }
+            Body::Sale { .. }
+            | Body::Refund { .. }
+            | Body::Restatement { .. }
+            | Body::Adjustment { .. } => Some(Category::Transactions),
             Body::Consent { .. } => Some(Category::Consent),
             // Spend is not personal, and a right applies until it is withdrawn.
             Body::Spend { .. } | Body::Right { .. } => None,

@@ -4,9 +4,13 @@
 //! The output is the collection of counted sales, each with its net amount. Refunds are kept as sums, so that a record costs
 //! the same however many refunds or reports a sale has.
 //!
-//! Several orders with one `order_id` are one order that several systems reported; the earliest counts. A refund applies to the
+//! Several orders with one `order_id` are one order that several systems reported; the earliest counts, one of a verified
+//! source before any of an open one, which anybody could have invented. A refund applies to the
 //! order with that `order_id`. If there is none, it applies to the sale of its own source, because stores and shops number
 //! their sales independently, and else to the earliest sale.
+//!
+//! A restatement finds its sale in the same way and replaces its amount, before refunds. Of several in the currency of the sale
+//! the greatest `(ts, id)` counts.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,10 +35,12 @@ pub struct SaleKey {
     name: SaleName,
 }
 
-/// A sale as a store or an online shop reported it. The derived order decides which of several orders with one name counts: the
-/// earliest `(ts, id)`, then the least source.
+/// A sale as a store or an online shop reported it. The derived order decides which of several orders with one name counts:
+/// those of verified sources first, then the earliest `(ts, id)`, then the least source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Sale {
+    /// Whether anybody can write to the source.
+    pub is_open: bool,
     /// Unix milliseconds.
     pub ts: i64,
     /// The id of the record.
@@ -62,6 +68,21 @@ enum Entry {
     Sale(Sale, bool),
     /// A refund by a record of a source.
     Refund(Label, RefundAmount),
+    /// A restatement.
+    Restatement(Restatement),
+}
+
+/// A new amount of a sale. The derived order decides which of several counts: the greatest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Restatement {
+    /// Unix milliseconds.
+    pub ts: i64,
+    /// The id of the record.
+    pub id: Arc<str>,
+    /// The source of the record.
+    pub source: Label,
+    /// The amount; never [`RefundAmount::All`].
+    pub amount: RefundAmount,
 }
 
 /// A sale or refund, with the name of the sale.
@@ -87,6 +108,16 @@ impl SaleUpdate {
         amount: RefundAmount,
     ) -> SaleUpdate {
         SaleUpdate::under(brand, kind, name, Entry::Refund(source, amount))
+    }
+
+    /// A restatement of the named sale.
+    pub fn restatement(
+        brand: BrandId,
+        kind: SaleKind,
+        name: SaleName,
+        restatement: Restatement,
+    ) -> SaleUpdate {
+        SaleUpdate::under(brand, kind, name, Entry::Restatement(restatement))
     }
 
     /// An update of a name.
@@ -139,11 +170,16 @@ struct SaleBalance {
     own: Bag<Sale>,
     /// The sums of refunds by source and unit.
     refunds: SmallMap<(Label, Unit), Refunds>,
+    /// The restatements, ascending.
+    restatements: Bag<Restatement>,
 }
 
 impl State for SaleBalance {
     fn is_empty(&self) -> bool {
-        self.reports.is_empty() && self.own.is_empty() && self.refunds.is_empty()
+        self.reports.is_empty()
+            && self.own.is_empty()
+            && self.refunds.is_empty()
+            && self.restatements.is_empty()
     }
 }
 
@@ -153,6 +189,7 @@ impl SaleBalance {
         match entry {
             Entry::Sale(sale, false) => self.reports.add(sale.clone(), diff),
             Entry::Sale(sale, true) => self.own.add(sale.clone(), diff),
+            Entry::Restatement(restatement) => self.restatements.add(restatement.clone(), diff),
             Entry::Refund(source, amount) => {
                 let (unit, units) = match *amount {
                     RefundAmount::All => (Unit::All, 0),
@@ -190,9 +227,19 @@ impl SaleBalance {
             let of = firsts.get(source).copied().unwrap_or(0);
             refunds.entry(of).or_default().push((*unit, of_source.sum));
         }
+        let mut amounts: FxHashMap<usize, i64> = FxHashMap::default();
+        for (restatement, _) in self.restatements.iter() {
+            let of = firsts.get(&restatement.source).copied().unwrap_or(0);
+            let amount = counting
+                .get(of)
+                .and_then(|sale| restated(sale, &restatement.amount));
+            // The greatest of those that apply comes last.
+            amounts.extend(amount.map(|amount| (of, amount)));
+        }
         for (at, sale) in counting.iter().enumerate() {
             let refunds = refunds.get(&at).map_or(&[][..], Vec::as_slice);
-            let Some(left) = left(sale, refunds) else {
+            let amount = amounts.get(&at).copied().unwrap_or(sale.amount);
+            let Some(left) = left(sale, amount, refunds) else {
                 continue;
             };
             let is_of_record = key.kind == SaleKind::Order && (order.is_none() || at > 0);
@@ -218,15 +265,31 @@ impl SaleBalance {
             };
             out.push((net_sale, diff));
         }
-        (counting.len() + self.refunds.len()) as u64
+        (counting.len() + self.refunds.len() + self.restatements.len()) as u64
     }
 }
 
-/// The net amount of a sale in minor units, or `None` if it no longer counts. Refunds in another currency do not apply, and
-/// neither do those with more decimals than the currency of the sale has. A sale of amount zero counts until a refund applies.
-fn left(sale: &Sale, refunds: &[(Unit, i128)]) -> Option<i64> {
+/// The amount of a sale by a restatement, minor units; `None` if it does not apply, as it is in another currency or has more
+/// decimals than that of the sale.
+fn restated(sale: &Sale, amount: &RefundAmount) -> Option<i64> {
+    match *amount {
+        RefundAmount::All => None,
+        RefundAmount::Of(minor, currency) => (currency == sale.currency).then_some(minor),
+        RefundAmount::InCurrencyOfSale { digits, decimals } => {
+            let zeros = currency::decimals(sale.currency)
+                .unwrap_or(0)
+                .checked_sub(decimals)?;
+            Some(digits.saturating_mul(10_i64.pow(u32::from(zeros))))
+        }
+    }
+}
+
+/// What refunds leave of the amount of a sale in minor units, or `None` if it no longer counts. Refunds in another currency do
+/// not apply, and neither do those with more decimals than the currency of the sale has. A sale of amount zero counts until a
+/// refund applies.
+fn left(sale: &Sale, amount: i64, refunds: &[(Unit, i128)]) -> Option<i64> {
     let decimals = currency::decimals(sale.currency).unwrap_or(0);
-    let mut left = i128::from(sale.amount);
+    let mut left = i128::from(amount);
     let mut refunded = false;
     for (unit, sum) in refunds.iter().copied() {
         left -= match unit {
@@ -239,7 +302,7 @@ fn left(sale: &Sale, refunds: &[(Unit, i128)]) -> Option<i64> {
         refunded = true;
     }
     let left = i64::try_from(left).unwrap_or(i64::MAX);
-    (left > 0 || !refunded && sale.amount == 0).then_some(left)
+    (left > 0 || !refunded && amount == 0).then_some(left)
 }
 
 /// The operator. State: one balance for each sale name.

@@ -14,7 +14,7 @@ use crate::cell::{ContributorId, Traffic};
 use crate::delta_buffer::DeltaBuffer;
 use crate::facts::{Contact, Conversion, Fact, IdSetUse};
 use crate::label::{Channel, Label};
-use crate::net_sales::{Sale, SaleUpdate};
+use crate::net_sales::{Restatement, Sale, SaleUpdate};
 use crate::policy::Admission;
 use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind, TouchKind};
 use crate::release::SaleRow;
@@ -123,6 +123,7 @@ pub fn route(
             currency,
         } => {
             let sale = Sale {
+                is_open: deltas.is_open(brand, source),
                 ts,
                 id,
                 source,
@@ -146,6 +147,20 @@ pub fn route(
                 diff,
             ));
         }
+        Body::Restatement {
+            kind, name, amount, ..
+        } => {
+            let restatement = Restatement {
+                ts,
+                id,
+                source,
+                amount,
+            };
+            out.push((
+                Routed::Sale(SaleUpdate::restatement(brand, kind, name, restatement)),
+                diff,
+            ));
+        }
         Body::Adjustment {
             kind,
             store,
@@ -154,7 +169,8 @@ pub fn route(
         } => {
             let sums = Aggregate::of(&[0, amount.into()]);
             let sale_day = (brand, kind, store, day, currency);
-            count_unattributed(sale_day, [sums; 2], Label::of(&id).0, diff, deltas);
+            let who = (Label::of(&id).0, source);
+            count_unattributed(sale_day, [sums; 2], who, diff, deltas);
         }
         Body::Spend {
             platform,
@@ -239,24 +255,26 @@ pub fn count_anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut Delt
                 left,
                 currency,
                 name,
+                source,
                 ..
             } = *conversion;
             let sums = [1, CONVERSION].map(|count| Aggregate::of(&[count, left.into()]));
             let sale_day = (brand, kind, store, day, currency);
-            count_unattributed(sale_day, sums, name.0 as u64, diff, deltas);
+            count_unattributed(sale_day, sums, (name.0 as u64, source), diff, deltas);
         }
     }
 }
 
 /// Adds a sale or adjustment without a person, by its sums in takings and in attribution, to the cells that count it. `who` is
-/// the hash that represents the record as a contributor.
+/// the hash that represents the record as a contributor, which a record of an open source is not.
 fn count_unattributed(
     (brand, kind, store, day, currency): (BrandId, SaleKind, Label, Day, Currency),
     [in_takings, in_attribution]: [Aggregate; 2],
-    who: u64,
+    (who, source): (u64, Label),
     diff: i64,
     deltas: &mut DeltaBuffer,
 ) {
+    let is_vouched = !deltas.is_open(brand, source);
     if deltas.has_ladder(brand) {
         let group = MonthGroup {
             brand,
@@ -265,10 +283,17 @@ fn count_unattributed(
             currency,
         };
         let [conversions, value, ..] = in_takings.values.map(|value| value as i64);
-        let row = SaleRow::of_nobody(group, store, day, who, conversions, value);
-        return deltas.add(CellKey::sale(row), Aggregate::of(&[1]), diff);
+        let row = SaleRow::of_nobody(group, store, day, (who, is_vouched), conversions, value);
+        let one = match is_vouched {
+            true => Aggregate::of(&[1]).changed_by(who),
+            false => Aggregate::of(&[1]),
+        };
+        return deltas.add(CellKey::sale(row), one, diff);
     }
-    let by_record = |sums: Aggregate| sums.with_contributors(1).changed_by(who);
+    let by_record = |sums: Aggregate| match is_vouched {
+        true => sums.with_contributors(1).changed_by(who),
+        false => sums,
+    };
     let takings = takings(brand, kind, store, day, currency);
     deltas.add(takings, by_record(in_takings), diff);
     let taken = CellKey::Taken {
@@ -283,7 +308,11 @@ fn count_unattributed(
         credited: Credited::Nothing,
         who: None,
     };
-    deltas.add(taken, Aggregate::default().with_contributors(1), diff);
+    let one = match is_vouched {
+        true => Aggregate::default().with_contributors(1),
+        false => Aggregate::of(&[1]),
+    };
+    deltas.add(taken, one, diff);
     for model in Model::ALL {
         let key = CellKey::Attribution {
             brand,

@@ -69,10 +69,13 @@ pub struct BrandSettings {
     pub name: Arc<str>,
     /// Hub guard: the largest number of distinct other values that may occur with an identifier in its records, by [`IdKind`]
     /// in the order of [`IdKind::ALL`]. An identifier with more is a hub and links nothing.
-    pub max_degree: [u32; 7],
+    pub max_degree: [u32; 8],
     /// How long a record links identifiers of a kind, milliseconds, by [`IdKind`] in the order of [`IdKind::ALL`]; `None` for
     /// as long as the record is stored.
-    pub link_ttl: [Option<i64>; 7],
+    pub link_ttl: [Option<i64>; 8],
+    /// Whether [`IdKind::ClickId`] identifies a person. Otherwise it only carries statements: no record is linked by it, because
+    /// whoever opens a shared address has the click of another.
+    pub click_id: bool,
     /// Size guard: the largest number of identifiers of a person whose conversions are attributed.
     pub max_identifiers: u32,
     /// The attribution window of a click, milliseconds.
@@ -93,6 +96,8 @@ pub struct BrandSettings {
     /// The sources whose records require consent: without a consent statement no use of a record is allowed. For other sources
     /// every use is allowed that no statement refuses.
     pub on_consent: BTreeSet<Label>,
+    /// The sources that anybody can write to. Their conversions count in every number, but nobody is a contributor by them.
+    pub open_sources: BTreeSet<Label>,
     /// The signal strength from which on a device is inside the store, dBm.
     pub min_rssi: i8,
     /// The shortest dwell of a visit, seconds.
@@ -153,8 +158,9 @@ impl Default for BrandSettings {
         const DAY: i64 = 86_400_000;
         BrandSettings {
             name: "".into(),
-            max_degree: [20, 10, 10, 50, 10, 10, 10],
-            link_ttl: [None; 7],
+            max_degree: [20, 10, 10, 50, 10, 10, 10, 3],
+            link_ttl: [None; 8],
+            click_id: false,
             max_identifiers: 100,
             click_window: 30 * DAY,
             view_window: 30 * DAY,
@@ -164,6 +170,7 @@ impl Default for BrandSettings {
             half_life: 7 * DAY,
             position: [40, 20, 40],
             on_consent: BTreeSet::new(),
+            open_sources: BTreeSet::new(),
             min_rssi: -75,
             min_dwell: 60,
             max_presence: 8 * 3600,
@@ -194,6 +201,11 @@ impl BrandSettings {
         self.k > 1 && self.ladder == Ladder::Month && self.noise.is_none()
     }
 
+    /// Whether the conversions of a source are among the contributors of a cell: whether it is not open.
+    pub fn is_verified(&self, source: Label) -> bool {
+        !self.open_sources.contains(&source)
+    }
+
     /// The limit of the hub guard for a kind of identifier.
     pub fn max_degree(&self, kind: IdKind) -> u32 {
         self.max_degree[kind as usize]
@@ -207,7 +219,13 @@ impl BrandSettings {
     /// Whether a record of a certain time still links identifiers of a kind at the reference time of links; both in Unix
     /// milliseconds.
     pub fn links(&self, kind: IdKind, ts: i64, at: i64) -> bool {
-        self.link_ttl[kind as usize].is_none_or(|ttl| ts >= at.saturating_sub(ttl))
+        let ttl = self.link_ttl[kind as usize];
+        self.identifies(kind) && ttl.is_none_or(|ttl| ts >= at.saturating_sub(ttl))
+    }
+
+    /// Whether identifiers of a kind can belong to a person.
+    pub fn identifies(&self, kind: IdKind) -> bool {
+        self.click_id || kind != IdKind::ClickId
     }
 
     /// The attribution window of a kind of touch, milliseconds.

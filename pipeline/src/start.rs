@@ -39,6 +39,7 @@ use crate::privacy::rights::{self, Rights, RightsContext, losses};
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
+use crate::serve::follow::follow;
 use crate::serve::http;
 use crate::serve::services;
 use crate::serve::services::key_rotation::KeyRotations;
@@ -111,12 +112,19 @@ pub async fn start(
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
+    crate::serve::access::refuse_unprotected(config)?;
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
     let telemetry = Telemetry::new(config);
     let cells = SharedCells::default();
-    let http_state = HttpState::new(config, &telemetry, &cells);
+    // A process of a cluster owns a part of the cells, and shows all.
+    let is_cluster = config.workers.hosts.len() > 1;
+    let shown = match is_cluster {
+        true => SharedCells::default(),
+        false => cells.clone(),
+    };
+    let http_state = HttpState::new(config, &telemetry, &shown);
     let opendsr = http_state.opendsr.clone();
     telemetry
         .health
@@ -154,6 +162,14 @@ pub async fn start(
     let requests = retry_transient(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
     let created_ns = requests.created_ns;
     retry_transient(|| nats::refuse_copies(&client, &config.nats)).await?;
+    if is_cluster {
+        let (client, config, stop) = (client.clone(), config.clone(), served.subscribe());
+        tokio::spawn(async move {
+            if let Err(error) = follow(&client, &config, &shown, None, stop).await {
+                tracing::error!(%error, "the page and queries no longer follow the output stream");
+            }
+        });
+    }
     let (ledger, recovered) = match opened {
         Some(opened) => opened,
         None => {
@@ -196,7 +212,8 @@ pub async fn start(
     clocks.set_newest(newest);
     telemetry.health.set_clock(clocks.read().disagreement());
 
-    agreement::publish(&client, config).await?;
+    agreement::publish(&client, config, mark.id()).await?;
+    let draw = agreement::noise_draw(&client, config, mark.id()).await?;
     let tally = Arc::new(Tally::default());
     let queries = Queries::default();
     let (out, outgoing) = mpsc::unbounded_channel();
@@ -243,14 +260,14 @@ pub async fn start(
         };
         let listener = Arc::new(move |report| router.route(report));
         let (config, objections) = (config.clone(), objections.clone());
-        let settings = Arc::new(tributary_connectors::settings::settings(&config));
+        let settings = Arc::new(tributary_connectors::settings::settings(&config, draw));
         // With several hosts this waits for all of them.
         tokio::task::spawn_blocking(move || {
             Workers::start(&config, settings, keyring, objections, listener)
         })
         .await??
     };
-    agreement::compare(&client, config).await?;
+    agreement::compare(&client, config, draw).await?;
     let gauges = {
         let counted = gauge(config.clone(), telemetry.clone(), cells, tally.clone());
         let waiting =

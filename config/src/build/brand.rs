@@ -12,7 +12,8 @@ use super::tables::{below, tables};
 use super::{consent, source};
 use crate::context::{Context, Input, Location, quote};
 use crate::model::{
-    Attribution, Brand, Channels, HashRule, Identity, Kind, Noise, Sensors, Source, Workers,
+    Attribution, Brand, Channels, HashRule, Identity, Kind, Noise, Release, Sensors, Source,
+    Workers,
 };
 use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
@@ -36,6 +37,7 @@ struct Taken {
 pub(super) fn brands(
     given: Option<&Input<'_>>,
     workers: &SectionReading<Workers>,
+    release: &SectionReading<Release>,
     cx: &mut Context<'_>,
 ) -> Vec<Brand> {
     let tables = match given {
@@ -61,8 +63,9 @@ pub(super) fn brands(
     let mut taken = Taken::default();
     let mut brands: Vec<Brand> = tables
         .iter()
-        .map(|table| brand(table, &mut taken, workers, cx))
+        .map(|table| brand(table, &mut taken, workers, release, cx))
         .collect();
+    check_noise(&brands, release, cx);
     brands.sort_by(|a, b| a.name.cmp(&b.name));
     brands
 }
@@ -72,6 +75,7 @@ fn brand(
     table: &Input<'_>,
     taken: &mut Taken,
     workers: &SectionReading<Workers>,
+    release: &SectionReading<Release>,
     cx: &mut Context<'_>,
 ) -> Brand {
     let mut brand: SectionReading<Brand> = read_section(Some(table), &table.path, table.place, cx);
@@ -90,7 +94,7 @@ fn brand(
     brand.model.consent = consent::consent(table, cx);
     brand.model.retention = consent::retention(table, cx);
     brand.model.noise = noise(table, cx);
-    brand.model.sources = source::sources(table, &rules, cx);
+    brand.model.sources = source::sources(table, &rules, release, cx);
     check_web(&brand, cx);
     brand.model
 }
@@ -255,6 +259,41 @@ fn noise(table: &Input<'_>, cx: &mut Context<'_>) -> Noise {
         cx.warn(place, &path, message, "see what 1 to 10 leaves to read");
     }
     noise.model
+}
+
+/// Reports noise with a `k_delta` other than 1. The budget of noise bounds what
+/// one change reveals if every step publishes all changes before it; with a
+/// larger `k_delta` values stay until the last of several persons releases them
+/// all, which tells more of that person than the budget allows. Brands without
+/// noise need a larger one, so that they cannot share a configuration with it:
+/// a warning names them.
+fn check_noise(brands: &[Brand], release: &SectionReading<Release>, cx: &mut Context<'_>) {
+    let has_noise = |brand: &&Brand| brand.noise.epsilon_thousandths.is_some();
+    let Some(noisy) = brands.iter().find(has_noise) else {
+        return;
+    };
+    let (place, path) = release.location_of("k_delta");
+    let name = quote(&noisy.name);
+    if !release.are_valid(&["k", "k_delta"]) {
+        return;
+    }
+    if release.model.k_delta != 1 {
+        let message = format!(
+            "is {}, but the noise of brand {name} keeps its promise only with 1",
+            release.model.k_delta
+        );
+        let fix = "write k_delta = 1 in [release], or leave out [brand.noise]";
+        cx.report(place, &path, message, fix);
+    } else if let Some(plain) = brands.iter().find(|brand| !has_noise(brand))
+        && release.model.k > 1
+    {
+        let message = format!(
+            "is 1 for the noise of brand {name}, and brand {} has no noise: its numbers show every single change",
+            quote(&plain.name)
+        );
+        let fix = "give every brand noise, or run the others apart with a larger k_delta";
+        cx.warn(place, &path, message, fix);
+    }
 }
 
 /// Reads the sensor settings; reports a minimum dwell above the maximum

@@ -4,18 +4,21 @@
 //! A check runs only on values that are valid by themselves, and reports at the
 //! setting that the operator gave, so that no mistake has two reports.
 
+mod access;
 mod brand;
 mod consent;
 mod source;
 mod tables;
 
+pub(crate) use access::client;
 pub use brand::brand_number;
 
 use crate::context::{Context, Input, Location, Node};
 use crate::model::{Config, Http, Ingest, Ledger, Nats, Release, Workers};
-use crate::read::{SectionReading, read_section, unknown_keys};
-use crate::settings::{ROOT, SettingsModel};
+use crate::read::{SectionReading, unknown_keys};
+use crate::settings::ROOT;
 use crate::syntax;
+use tables::top;
 
 /// The number of contributors below which a released cell may show individuals.
 const FEW: u64 = 10;
@@ -42,12 +45,13 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let workers = top::<Workers>(&root, cx);
     check_workers(&workers, cx);
     let ledger = top::<Ledger>(&root, cx);
-    let http = top::<Http>(&root, cx);
-    check_http(&http, cx);
+    let mut http = top::<Http>(&root, cx);
     let ingest = top::<Ingest>(&root, cx);
     let release = top::<Release>(&root, cx);
     check_release(&release, cx);
-    let brands = brand::brands(root.child("brand").as_ref(), &workers, cx);
+    let brands = brand::brands(root.child("brand").as_ref(), &workers, &release, cx);
+    http.model.tokens = access::tokens(&root, &brands, cx);
+    access::check_http(&http, cx);
     Some(Config {
         nats: nats.model,
         workers: workers.model,
@@ -57,12 +61,6 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
         release: release.model,
         brands,
     })
-}
-
-/// Reads a section directly below the root.
-fn top<T: SettingsModel>(root: &Input<'_>, cx: &mut Context<'_>) -> SectionReading<T> {
-    let path = T::SECTION.path;
-    read_section(root.child(path).as_ref(), path, Location::Nowhere, cx)
 }
 
 /// Reports two of the three streams of records and cells with one name.
@@ -101,23 +99,6 @@ fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
             false => format!("positions count from 0 to {}", processes - 1),
         };
         cx.report(place, &path, message, fix);
-    }
-}
-
-/// Warns of a listen address that others can reach, because the server has no
-/// authentication.
-fn check_http(http: &SectionReading<Http>, cx: &mut Context<'_>) {
-    let listen = http.model.listen;
-    if http.are_valid(&["listen"]) && !listen.ip().is_loopback() {
-        let (place, path) = http.location_of("listen");
-        let message = format!("{listen} is open to everybody who reaches it, without a password");
-        let fix = match http.model.opendsr_domain {
-            None => "let only those reach it who may read every number, or listen on 127.0.0.1",
-            Some(_) => {
-                "let only those reach it who may read every number and erase every person, or listen on 127.0.0.1"
-            }
-        };
-        cx.warn(place, &path, message, fix);
     }
 }
 

@@ -4,16 +4,21 @@ use super::consent::check_basis;
 use super::tables::{below, tables};
 use crate::context::{Context, Input, Location, Node, join, quote};
 use crate::fields;
-use crate::model::{Csv, Format, HashRule, Kind, Source};
+use crate::model::{Csv, Format, HashRule, Kind, Release, Source};
 use crate::read::{SectionReading, read_section};
-use crate::settings::SettingsModel;
+use crate::settings::{MAPPING, SettingsModel};
 use crate::suggest::did_you_mean;
 
 /// Reads the sources of a brand and adds the implicit ones: for every kind
 /// without a source a native one, behind the others in the order of
 /// [`Kind::ALL`]. A configured source with the name of an implicit one is
 /// reported: its records would have two origins.
-pub(super) fn sources(brand: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Vec<Source> {
+pub(super) fn sources(
+    brand: &Input<'_>,
+    rules: &[HashRule],
+    release: &SectionReading<Release>,
+    cx: &mut Context<'_>,
+) -> Vec<Source> {
     let given = brand.child(Source::SECTION.key());
     let tables = given.map_or_else(Vec::new, |given| tables(&given, "[[brand.source]]", cx));
     let read: Vec<SectionReading<Source>> = tables
@@ -21,6 +26,7 @@ pub(super) fn sources(brand: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_
         .map(|table| source(table, rules, cx))
         .collect();
     check_names(&read, cx);
+    check_trust(&read, release, cx);
     let kinds_known = read.iter().all(|source| source.are_valid(&["kind"]));
     let mut sources: Vec<Source> = Vec::new();
     let mut implied: Vec<Source> = Vec::new();
@@ -75,6 +81,47 @@ fn check_names(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
     }
 }
 
+/// The numbers of the conversions of a kind of record, which have contributors
+/// only if a verified source reports some.
+const HIDDEN: [(Kind, &str); 2] = [
+    (
+        Kind::Web,
+        "orders_day, and attribution, markov_month, paths, path_length, path_days and assists of orders",
+    ),
+    (
+        Kind::Transaction,
+        "store_day, and attribution, markov_month, paths, path_length, path_days and assists of transactions",
+    ),
+];
+
+/// Warns of conversions that all come from open sources, because their numbers
+/// are hidden.
+fn check_trust(
+    sources: &[SectionReading<Source>],
+    release: &SectionReading<Release>,
+    cx: &mut Context<'_>,
+) {
+    if release.model.k <= 1 || !release.are_valid(&["k"]) {
+        return;
+    }
+    for (kind, families) in HIDDEN {
+        let mut of_kind = sources.iter().filter(|source| source.model.kind == kind);
+        let Some(first) = of_kind.next().filter(|source| source.model.is_open()) else {
+            continue;
+        };
+        if of_kind.all(|source| source.model.is_open()) {
+            let (place, path) = first.location_of("trust");
+            let message = format!(
+                "every {} source of the brand is open, so that these numbers are hidden: {families}",
+                kind.name()
+            );
+            let fix =
+                "report the sales from a source that only systems of the brand can write to, too";
+            cx.warn(place, &path, message, fix);
+        }
+    }
+}
+
 /// Reads one source. Reports combinations that its kind or format does not
 /// permit. A hash rule that the brand does not enable is a warning, because its
 /// digests then match no clear value.
@@ -106,6 +153,7 @@ fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Sectio
         let message = "kind consent has the format native only";
         cx.report(place, &path, message, "send JSON");
     }
+    check_format(&source, cx);
     let csv = table.child(Csv::SECTION.key());
     match (&source.model.format, csv) {
         (Format::Csv(_), Some(_)) => {
@@ -118,16 +166,50 @@ fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Sectio
             let fix = r#"write [brand.source.csv] and columns = { id = "header", … }"#;
             cx.report_missing(place, &path, "is missing", fix);
         }
-        (Format::Native, Some(csv)) => {
+        (_, Some(csv)) => {
             if source.are_valid(&["format"]) {
                 let fix = r#"write format = "csv", or leave the column map out"#;
                 cx.report_invalid(&csv, "goes only with the format csv", fix);
             }
             columns_of(table, None, cx);
         }
-        (Format::Native, None) => {}
+        (_, None) => {}
     }
     source
+}
+
+/// Reports a format of a vendor with a kind that it does not yield, settings
+/// that the format does not use, and a Meraki source without a secret.
+fn check_format(source: &SectionReading<Source>, cx: &mut Context<'_>) {
+    if !source.are_valid(&["format"]) {
+        return;
+    }
+    let format = &source.model.format;
+    let kinds = format.kinds();
+    if format.has_adapter() && source.are_valid(&["kind"]) && !kinds.contains(&source.model.kind) {
+        let (place, path) = source.location_of("kind");
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        let message = format!("a source of the format {} has another kind", format.name());
+        cx.report(
+            place,
+            &path,
+            message,
+            format!("write {}", names.join(" or ")),
+        );
+    }
+    for key in MAPPING {
+        if source.is_given(key) && !format.settings().contains(&key) {
+            let (place, path) = source.location_of(key);
+            let message = format!("the format {} does not use it", format.name());
+            cx.report(place, &path, message, "leave it out");
+        }
+    }
+    let secrets = ["secret_file", "secret_env"];
+    if matches!(format, Format::Meraki) && !secrets.iter().any(|key| source.is_given(key)) {
+        let (place, path) = source.location_of("secret_file");
+        let fix = "name the file, or the variable, with the secret of the posts";
+        cx.report_missing(place, &path, "is missing", fix);
+    }
 }
 
 /// Reads the CSV settings of a source. Without a valid kind, the fields of the

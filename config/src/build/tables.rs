@@ -1,8 +1,14 @@
-//! Tables below another: one section, or a list of tables under one header.
+//! Tables below the root or another table: one section, or a list of tables under one header.
 
-use crate::context::{Context, Input, Node};
+use crate::context::{Context, Input, Location, Node};
 use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
+
+/// Reads a section directly below the root.
+pub(super) fn top<T: SettingsModel>(root: &Input<'_>, cx: &mut Context<'_>) -> SectionReading<T> {
+    let path = T::SECTION.path;
+    read_section(root.child(path).as_ref(), path, Location::Nowhere, cx)
+}
 
 /// Reads a section below another one.
 pub(super) fn below<T: SettingsModel>(

@@ -104,7 +104,7 @@ impl Brand {
 /// `[brand.identity]`: which identifiers belong to one person.
 ///
 /// The maps are keyed by the kinds of identifiers: `email`, `phone`, `cookie`,
-/// `customer`, `wallet`, `device`, `name_postcode`. Both guards exist because
+/// `customer`, `wallet`, `device`, `name_postcode`, `click_id`. Both guards exist because
 /// identifiers are shared: a phone number by a family, a tablet by a till.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -122,6 +122,9 @@ pub struct Identity {
     /// false. Two people may share all three, so it is off unless the brand
     /// decides otherwise.
     pub name_postcode: bool,
+    /// Whether identifiers of clicks link records. Default false: whoever opens
+    /// an address that somebody shared has the click of another.
+    pub click_id: bool,
     /// The enabled hash rules, sorted and distinct; contains
     /// [`HashRule::Plain`]. Default that alone. Each rule adds one pseudonym to
     /// every clear value of the kinds that it covers.

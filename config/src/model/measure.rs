@@ -46,6 +46,9 @@ pub struct Sensors {
     /// Default -75. The received signal strength depends on the sensor and the
     /// walls; sites measure it before they set it.
     pub min_rssi: i8,
+    /// Whether a device with a random address counts like any other once it is
+    /// joined to the Wi-Fi of the brand. Default true.
+    pub associated: bool,
     /// The minimum duration of a visit, seconds; shorter sessions are
     /// passers-by. At most `max_presence_s`. Default 60.
     pub min_dwell_s: i64,

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::Credential;
+use super::{Credential, HttpToken};
 
 /// `[nats]`: how to reach the broker, and which JetStream streams to use.
 ///
@@ -104,11 +104,11 @@ pub struct Ledger {
     pub directory: PathBuf,
 }
 
-/// `[http]`: the HTTP server, which has no authentication of its own.
+/// `[http]`: the HTTP server.
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// The listen address. Default `127.0.0.1:9464`; any address other than
-    /// loopback produces a warning.
+    /// The listen address. Default `127.0.0.1:9464`. Any address other than
+    /// loopback requires `tokens` or `open`.
     pub listen: SocketAddr,
     /// The host names, in lower case, that a request may carry besides IP
     /// addresses and names without a dot; other names are refused, which
@@ -122,6 +122,33 @@ pub struct Http {
     /// endpoints. Default none. A proxy in front of the server must
     /// authenticate requesters and sign responses for this domain.
     pub opendsr_domain: Option<String>,
+    /// Whether everyone who can reach an address other than loopback may read
+    /// every brand and submit rights requests without a token. Default false.
+    pub open: bool,
+    /// The access tokens, in the order of the file. If there are any, each
+    /// request needs one, on loopback as well.
+    pub tokens: Vec<HttpToken>,
+}
+
+impl Http {
+    /// Whether the server may listen on its address: it is loopback, tokens
+    /// protect it, or the operator has opened it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let secret = folder.path().join("acme.secret");
+    /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+    /// let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
+    /// let loaded = tributary_config::parse(&text, std::path::Path::new("tributary.toml"))?;
+    /// let mut http = loaded.config.http;
+    /// assert!(http.is_protected());
+    /// http.listen = "0.0.0.0:9464".parse()?;
+    /// assert!(!http.is_protected());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_protected(&self) -> bool {
+        self.open || !self.tokens.is_empty() || self.listen.ip().is_loopback()
+    }
 }
 
 /// `[ingest]`: limits for input. What exceeds them becomes a dead letter.

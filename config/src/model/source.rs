@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::Csv;
+use super::{Csv, Mapping};
 
 /// `[[brand.source]]`: where records of one kind come from. Messages on
 /// `tributary.in.<brand>.<kind>.<source>` belong to the source of that name.
@@ -29,6 +29,9 @@ pub struct Source {
     /// [`Brand::rests_on_consent`](super::Brand::rests_on_consent) defines the
     /// default. Set for records of persons only.
     pub basis: Option<Basis>,
+    /// Who can write to the source, if the operator says so; [`Source::is_open`]
+    /// has the default.
+    pub trust: Option<Trust>,
     /// The unit of integer time stamps. Default milliseconds.
     pub unit: TimeUnit,
     /// Whether the header `Tributary-At` of its messages may state an earlier
@@ -36,6 +39,32 @@ pub struct Source {
     /// Anyone who may publish for such a source can choose arrival times, but
     /// never later ones than the stream's.
     pub arrival_header: bool,
+    /// How the names of a vendor's format become those of the product.
+    pub mapping: Mapping,
+}
+
+impl Source {
+    /// Whether anybody can write to the source. Its conversions are part of
+    /// every number, but do not count among the contributors of a cell: whoever
+    /// can invent them could invent a crowd around a known person.
+    /// ```
+    /// use tributary_config::model::{Format, Trust};
+    ///
+    /// assert_eq!(Format::Native.default_trust(), Trust::Verified);
+    /// ```
+    pub fn is_open(&self) -> bool {
+        let trust = self.trust.unwrap_or(self.format.default_trust());
+        trust == Trust::Open
+    }
+}
+
+/// Who can write to a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Systems of the brand, such as its tills or its order system.
+    Verified,
+    /// Anybody, as through a tag in a web page.
+    Open,
 }
 
 /// The vendor rule by which a clear value is canonicalized before it is hashed
@@ -126,4 +155,101 @@ pub enum Format {
     Native,
     /// Rows of a CSV file (RFC 4180) with a header, through a column map.
     Csv(Csv),
+    /// Messages of Segment, and of RudderStack, which copies its form.
+    Segment,
+    /// Enriched events of Snowplow, as TSV or as JSON of its analytics SDKs.
+    Snowplow,
+    /// Posts of the Cisco Meraki Scanning API, versions 2 and 3.
+    Meraki,
+    /// Offline conversions for Google Ads: the CSV files, and events of the
+    /// Data Manager API.
+    GoogleOffline,
+    /// Bodies of Meta's Conversions API.
+    Meta,
+    /// Rows of the BigQuery export of Google Analytics 4, as NDJSON.
+    Ga4Bigquery,
+}
+
+impl Format {
+    /// The name in the configuration.
+    /// ```
+    /// use tributary_config::model::Format;
+    ///
+    /// assert_eq!(Format::Ga4Bigquery.name(), "ga4_bigquery");
+    /// ```
+    pub fn name(&self) -> &'static str {
+        match self {
+            Format::Native => "native",
+            Format::Csv(_) => "csv",
+            Format::Segment => "segment",
+            Format::Snowplow => "snowplow",
+            Format::Meraki => "meraki",
+            Format::GoogleOffline => "google_offline",
+            Format::Meta => "meta",
+            Format::Ga4Bigquery => "ga4_bigquery",
+        }
+    }
+
+    /// Whether an adapter turns the items of the format into native records.
+    pub fn has_adapter(&self) -> bool {
+        !matches!(self, Format::Native | Format::Csv(_))
+    }
+
+    /// The kinds of sources that may have the format. A source of any of them
+    /// may also yield consent statements.
+    pub fn kinds(&self) -> &'static [Kind] {
+        match self {
+            Format::Native => &Kind::ALL,
+            Format::Csv(_) => &[Kind::Ping, Kind::Web, Kind::Transaction, Kind::Spend],
+            Format::Segment | Format::Snowplow | Format::Ga4Bigquery => &[Kind::Web],
+            Format::Meraki => &[Kind::Ping],
+            Format::GoogleOffline => &[Kind::Transaction],
+            Format::Meta => &[Kind::Web, Kind::Transaction],
+        }
+    }
+
+    /// The settings of a source, besides those of every source, that the format
+    /// uses.
+    pub fn settings(&self) -> &'static [&'static str] {
+        const EVENTS: &[&str] = &[
+            "ce_source",
+            "events",
+            "store",
+            "stores",
+            "user_id",
+            "consent_categories",
+        ];
+        match self {
+            Format::Native => &["ce_source"],
+            Format::Csv(_) => &[],
+            Format::Segment | Format::Snowplow | Format::Ga4Bigquery => EVENTS,
+            Format::Meraki => &[
+                "ce_source",
+                "store",
+                "stores",
+                "secret_file",
+                "secret_env",
+                "noise_floor",
+                "bluetooth",
+            ],
+            Format::GoogleOffline => &["ce_source", "conversions", "store", "stores"],
+            Format::Meta => &["ce_source", "events", "store", "stores", "cookies"],
+        }
+    }
+}
+
+impl Format {
+    /// The trust of a source whose operator does not state it. A format that
+    /// browsers send is [`Trust::Open`]: a browser belongs to anybody.
+    pub fn default_trust(&self) -> Trust {
+        match self {
+            // What these export began in a browser, too.
+            Format::Segment | Format::Snowplow | Format::Ga4Bigquery => Trust::Open,
+            Format::Native
+            | Format::Csv(_)
+            | Format::Meraki
+            | Format::GoogleOffline
+            | Format::Meta => Trust::Verified,
+        }
+    }
 }

@@ -10,15 +10,20 @@ use secrecy::SecretString;
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{
-    Attribution, Brand, Channels, Consent, Format, HashRule, Identity, Kind, Noise, Retention,
-    Sensors, Source, TimeUnit,
+    Attribution, Brand, Channels, Consent, Format, HashRule, Identity, Kind, Mapping, Noise,
+    Retention, Sensors, Source, TimeUnit,
 };
 use crate::value_type::Opt;
-use crate::value_type::choice::{BASES, FormatWord, KINDS, RULES, TIME_UNITS};
+use crate::value_type::choice::{
+    BASES, CONVERSION_MEANINGS, EVENT_MEANINGS, FormatWord, KINDS, META_COOKIES, RULES, TIME_UNITS,
+    TRUSTS, USER_IDS,
+};
 use crate::value_type::file::{SecretFile, SecretFiles, SecretVariable};
-use crate::value_type::number::Switch;
+use crate::value_type::list::Named;
+use crate::value_type::number::{Int, Switch};
 use crate::value_type::region::{Currency, Region, Zone};
-use crate::value_type::scalar::Text;
+use crate::value_type::scalar::{FreeText, Text};
+use crate::value_type::table::{Categories, NameTable};
 use crate::value_type::token::{self, NAME};
 
 /// The minimum length of a brand's secret, bytes: 256 bits if drawn at random.
@@ -130,11 +135,28 @@ impl SettingsModel for Brand {
     }
 }
 
+/// The settings of a source that only formats of vendors use.
+pub(crate) const MAPPING: [&str; 12] = [
+    "events",
+    "conversions",
+    "store",
+    "stores",
+    "user_id",
+    "consent_categories",
+    "ce_source",
+    "secret_file",
+    "secret_env",
+    "noise_floor",
+    "bluetooth",
+    "cookies",
+];
+
 /// Settings that a kind or format does not permit are reported by
 /// `build::source`, not here, because they depend on two rows.
 impl SettingsModel for Source {
     const SECTION: Section = Section {
         many: true,
+        exclusive: &[&["secret_file", "secret_env"]],
         ..Section::of::<Source>(
             "brand.source",
             "Sources",
@@ -151,9 +173,16 @@ impl SettingsModel for Source {
             phone_region: None,
             hash_rule: HashRule::Plain,
             basis: None,
+            trust: None,
             unit: TimeUnit::default(),
             arrival_header: false,
+            mapping: Mapping::default(),
         }
+    }
+
+    /// A setting of a vendor's format concerns that format only.
+    fn uses(&self, key: &str) -> bool {
+        !MAPPING.contains(&key) || self.format.settings().contains(&key)
     }
 
     fn rows() -> &'static [&'static dyn TypedSetting<Source>] {
@@ -179,7 +208,7 @@ impl SettingsModel for Source {
                 value_type: Text(FormatWord),
                 default: DefaultValue::Toml(r#""native""#),
                 unit: "",
-                meaning: "`native` is JSON with the product's own fields, `csv` is a CSV file with a header and a column map.",
+                meaning: "`native` is JSON with the product's own fields, `csv` is a CSV file with a header and a column map. The others are formats of vendors, which become native records: Segment and RudderStack (`web`), Snowplow's enriched events (`web`), Cisco Meraki's Scanning API (`ping`), offline conversions for Google Ads (`transaction`), Meta's Conversions API (`web` or `transaction`), and the BigQuery export of Google Analytics 4 (`web`).",
                 field: |source: &mut Source| &mut source.format,
             },
             &Setting {
@@ -217,6 +246,14 @@ impl SettingsModel for Source {
                 field: |source: &mut Source| &mut source.basis,
             },
             &Setting {
+                key: "trust",
+                value_type: Opt(Text(TRUSTS)),
+                default: DefaultValue::Absent("`verified`, in every format"),
+                unit: "",
+                meaning: "Who can write to the source: `verified` if only systems of the brand, `open` if anybody, as through a tag in a web page. Sales of an open source are in every number, but do not count for `release.k` and `release.k_delta`: otherwise invented ones could carry a real one over the gate. In `campaign_day` and `visits` everybody counts.",
+                field: |source: &mut Source| &mut source.trust,
+            },
+            &Setting {
                 key: "unit",
                 value_type: Text(TIME_UNITS),
                 default: DefaultValue::Toml(r#""ms""#),
@@ -231,6 +268,111 @@ impl SettingsModel for Source {
                 unit: "",
                 meaning: "For load tests: whether the header `Tributary-At` (Unix milliseconds) may set an arrival time earlier than the stream's own, and drive the brand's sensor days. Publishers can then choose arrival times; a header never counts beyond the stream's time.",
                 field: |source: &mut Source| &mut source.arrival_header,
+            },
+            &Setting {
+                key: "events",
+                value_type: NameTable {
+                    each: EVENT_MEANINGS,
+                    form: r#"events = { "Course Clicked" = "view" }"#,
+                },
+                default: DefaultValue::Absent("none: those of the format"),
+                unit: "",
+                meaning: "What an event is, by the vendor's name; adds to the defaults of the format and overrides them. With `segment`, `snowplow`, `meta` and `ga4_bigquery`.",
+                field: |source: &mut Source| &mut source.mapping.events,
+            },
+            &Setting {
+                key: "conversions",
+                value_type: NameTable {
+                    each: CONVERSION_MEANINGS,
+                    form: r#"conversions = { "In store" = "transaction" }"#,
+                },
+                default: DefaultValue::Absent("none: all are transactions"),
+                unit: "",
+                meaning: "What a conversion is, by its name in the files; others are ignored. With `google_offline`.",
+                field: |source: &mut Source| &mut source.mapping.conversions,
+            },
+            &Setting {
+                key: "store",
+                value_type: Opt(Text(FreeText("a text"))),
+                default: DefaultValue::Absent("none: such records are rejected"),
+                unit: "",
+                meaning: "The store of records that name none. With every format of a vendor.",
+                field: |source: &mut Source| &mut source.mapping.store,
+            },
+            &Setting {
+                key: "stores",
+                value_type: NameTable {
+                    each: FreeText("a text"),
+                    form: r#"stores = { "ap-lyon" = "Lyon 2" }"#,
+                },
+                default: DefaultValue::Absent("none: places keep the vendor's names"),
+                unit: "",
+                meaning: "The stores by the vendor's names of places: store numbers; with `meraki` tags and addresses of access points, and networks.",
+                field: |source: &mut Source| &mut source.mapping.stores,
+            },
+            &Setting {
+                key: "user_id",
+                value_type: Opt(Text(USER_IDS)),
+                default: DefaultValue::Absent("`customer`"),
+                unit: "",
+                meaning: "What the user id of the vendor is. With `segment`, `snowplow` and `ga4_bigquery`.",
+                field: |source: &mut Source| &mut source.mapping.user_id,
+            },
+            &Setting {
+                key: "consent_categories",
+                value_type: Categories,
+                default: DefaultValue::Absent("none: categories are not read"),
+                unit: "",
+                meaning: "The checkboxes that a consent category of the vendor decides. A checkbox of several categories needs all of them. With `segment` (category preferences), `snowplow` (consent scopes) and `ga4_bigquery` (`analytics_storage`, `ads_storage`).",
+                field: |source: &mut Source| &mut source.mapping.consent_categories,
+            },
+            &Setting {
+                key: "ce_source",
+                value_type: Opt(Text(FreeText("a text"))),
+                default: DefaultValue::Absent("none"),
+                unit: "",
+                meaning: "The CloudEvents attribute `source` of messages that belong to this source if their subject names none.",
+                field: |source: &mut Source| &mut source.mapping.ce_source,
+            },
+            &Setting {
+                key: "secret_file",
+                value_type: SecretFile { min: 1 },
+                default: DefaultValue::Absent("none: required with `meraki`"),
+                unit: "",
+                meaning: "A file with the secret that each post repeats; posts with another one are rejected. With `meraki`.",
+                field: |source: &mut Source| &mut source.mapping.secret,
+            },
+            &Setting {
+                key: "secret_env",
+                value_type: SecretVariable { min: 1 },
+                default: DefaultValue::Absent("none: required with `meraki`"),
+                unit: "",
+                meaning: "The environment variable with that secret.",
+                field: |source: &mut Source| &mut source.mapping.secret,
+            },
+            &Setting {
+                key: "noise_floor",
+                value_type: Opt(Int::<i64>::new(-127, 0)),
+                default: DefaultValue::Absent("-95"),
+                unit: "dBm",
+                meaning: "What is added to a signal strength that is given above the noise floor. With `meraki`, version 2.",
+                field: |source: &mut Source| &mut source.mapping.noise_floor,
+            },
+            &Setting {
+                key: "bluetooth",
+                value_type: Opt(Switch),
+                default: DefaultValue::Absent("`false`"),
+                unit: "",
+                meaning: "Whether Bluetooth devices are read as well. With `meraki`.",
+                field: |source: &mut Source| &mut source.mapping.bluetooth,
+            },
+            &Setting {
+                key: "cookies",
+                value_type: Named { each: META_COOKIES },
+                default: DefaultValue::Absent("none"),
+                unit: "",
+                meaning: "The vendor's cookies that are read as cookies: `fbp`. With `meta`.",
+                field: |source: &mut Source| &mut source.mapping.cookies,
             },
         ];
         ROWS

@@ -14,6 +14,11 @@ use crate::value_type::scalar::Text;
 /// The maximum of durations, milliseconds; a bound against typing errors.
 const TEN_YEARS: i64 = 3_650 * 86_400_000;
 
+/// The maximum of `k_delta`. The gate counts persons in a set of 128 bits by
+/// hash: about 90 persons set 64 of them, and hardly any number of persons sets
+/// nearly all.
+const MAX_K_DELTA: i64 = 64;
+
 /// The defaults accept what honest senders send: clocks that are off by
 /// minutes, fields that are newer than this program, and batches of some
 /// thousand records.
@@ -141,10 +146,12 @@ impl SettingsModel for Release {
             },
             &Setting {
                 key: "k_delta",
-                value_type: Int::<u64>::new(1, 1_000_000_000),
+                value_type: Int::<u64>::new(1, MAX_K_DELTA).with_fix(
+                    "use 64 or less: persons with changes are counted in 128 bits, and a larger number might never be reached",
+                ),
                 default: DefaultValue::Derived("the smaller of 10 and `k`"),
                 unit: "persons",
-                meaning: "The minimum number of persons with changes before a released value is updated, so that the difference between two releases does not reveal one person.",
+                meaning: "The minimum number of persons with changes before a released value is updated, so that the difference between two releases does not reveal one person. A brand with noise requires 1.",
                 field: |release: &mut Release| &mut release.k_delta,
             },
             &Setting {

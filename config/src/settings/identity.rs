@@ -37,6 +37,7 @@ impl SettingsModel for Identity {
             link_ttl: Lasting::new(),
             max_identifiers: 0,
             name_postcode: false,
+            click_id: false,
             rules: Vec::new(),
             blocked: Vec::new(),
         }
@@ -65,6 +66,14 @@ impl SettingsModel for Identity {
                 unit: "",
                 meaning: "Link records by the combination of first name, last name and postcode.",
                 field: |identity: &mut Identity| &mut identity.name_postcode,
+            },
+            &Setting {
+                key: "click_id",
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
+                unit: "",
+                meaning: "Link records by the identifiers of clicks on advertisements (`click_id`, and `gclid`, `gbraid`, `wbraid`, `fbclid` and `msclkid` of addresses). Whoever opens an address that somebody shared has the click of another, so that this merges strangers.",
+                field: |identity: &mut Identity| &mut identity.click_id,
             },
             &Setting {
                 key: "rules",
@@ -133,6 +142,7 @@ impl SettingsModel for Degrees {
             degree!("wallet", "10", "a wallet"),
             degree!("device", "10", "a device"),
             degree!("name_postcode", "10", "a name with postcode"),
+            degree!("click_id", "3", "the identifier of a click"),
         ];
         ROWS
     }
@@ -162,7 +172,7 @@ impl SettingsModel for Lasting {
     const SECTION: Section = Section::of::<Lasting>(
         "brand.identity.link_ttl",
         "Lifetime of links",
-        "How long a record links its identifiers of a kind with the others: a phone number may be reassigned, a tablet at a till may be used by someone else. Afterwards, the record stays with the person of its other identifiers; if none of them links any longer, with the first of: cookie, customer, wallet, device, e-mail, phone number, name with postcode. Evaluated at startup and once a day, when the UTC day begins. Often written in one line: `link_ttl = { phone = \"365d\" }`.",
+        "How long a record links its identifiers of a kind with the others: a phone number may be reassigned, a tablet at a till may be used by someone else. Afterwards, the record stays with the person of its other identifiers; if none of them links any longer, with the first of: cookie, customer, wallet, device, e-mail, phone number, name with postcode, identifier of a click. Evaluated at startup and once a day, when the UTC day begins. Often written in one line: `link_ttl = { phone = \"365d\" }`.",
     );
 
     fn blank() -> Lasting {
@@ -178,6 +188,7 @@ impl SettingsModel for Lasting {
             lasting!("wallet", "a wallet"),
             lasting!("device", "a device"),
             lasting!("name_postcode", "a name with postcode"),
+            lasting!("click_id", "the identifier of a click"),
         ];
         ROWS
     }

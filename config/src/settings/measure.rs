@@ -7,7 +7,7 @@ use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{Attribution, Sensors};
 use crate::value_type::duration::{Clock, Duration};
 use crate::value_type::list::Many;
-use crate::value_type::number::{Int, Weights};
+use crate::value_type::number::{Int, Switch, Weights};
 use crate::value_type::scalar::{Device, FreeText, Text};
 
 /// An attribution window: from one millisecond to ten years.
@@ -116,6 +116,7 @@ impl SettingsModel for Sensors {
             min_dwell_s: 0,
             max_presence_s: 0,
             max_devices: 0,
+            associated: false,
             stores: Vec::new(),
             day_start_s: 0,
             fixed_devices: Vec::new(),
@@ -131,6 +132,14 @@ impl SettingsModel for Sensors {
                 unit: "dBm",
                 meaning: "The weakest signal that counts as inside the store.",
                 field: |sensors: &mut Sensors| &mut sensors.min_rssi,
+            },
+            &Setting {
+                key: "associated",
+                value_type: Switch,
+                default: DefaultValue::Toml("true"),
+                unit: "",
+                meaning: "Whether a device with a random address counts like any other once it is joined to the Wi-Fi of the brand (`associated` in a ping), because it keeps that address there.",
+                field: |sensors: &mut Sensors| &mut sensors.associated,
             },
             &Setting {
                 key: "min_dwell",

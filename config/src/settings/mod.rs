@@ -21,6 +21,7 @@
 //! and the environment variable follow. Tests demand a line in the example
 //! configuration.
 
+mod access;
 mod brand;
 mod broker;
 mod channels;
@@ -34,6 +35,7 @@ mod process;
 mod retention;
 mod section;
 
+pub(crate) use brand::MAPPING;
 pub(crate) use section::{
     DefaultValue, Section, Setting, SettingInfo, SettingsModel, TypedSetting, read_default,
 };
@@ -47,16 +49,17 @@ pub(crate) fn environment_variable(section: &str, key: &str) -> String {
 }
 
 /// Every section, parents before children, in the order of the reference.
-pub(crate) fn sections() -> [Section; 20] {
+pub(crate) fn sections() -> [Section; 21] {
     use crate::model::{
-        Attribution, Brand, Channels, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Noise,
-        Release, Retention, Sensors, Source, Workers,
+        Attribution, Brand, Channels, Consent, Csv, Http, HttpToken, Identity, Ingest, Ledger,
+        Nats, Noise, Release, Retention, Sensors, Source, Workers,
     };
     [
         Nats::SECTION,
         Workers::SECTION,
         Ledger::SECTION,
         Http::SECTION,
+        HttpToken::SECTION,
         Ingest::SECTION,
         Release::SECTION,
         Brand::SECTION,

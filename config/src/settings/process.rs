@@ -14,7 +14,7 @@ use crate::value_type::address::{Host, Listen};
 use crate::value_type::duration::Duration;
 use crate::value_type::file::Directory;
 use crate::value_type::list::Many;
-use crate::value_type::number::Int;
+use crate::value_type::number::{Int, Switch};
 use crate::value_type::scalar::Text;
 use crate::value_type::token::{DOMAIN, HOST_NAME, REGION};
 
@@ -132,15 +132,15 @@ impl SettingsModel for Ledger {
     }
 }
 
-/// The default listens on loopback only, because the server has no
-/// authentication.
+/// The default listens on loopback only and needs no token; any other address
+/// needs a decision.
 impl SettingsModel for Http {
     const SECTION: Section = Section {
         variables: true,
         ..Section::of::<Http>(
             "http",
             "HTTP server",
-            "The server of `/metrics`, `/livez`, `/readyz`, `/config` and, if enabled, OpenDSR. It has no authentication.",
+            "The server of the page, `/v1/cells`, `/metrics`, `/livez`, `/readyz`, `/config` and, if enabled, OpenDSR. Access tokens are listed under `[[http.token]]`; without any, everything is open to the machine itself.",
         )
     };
 
@@ -150,6 +150,8 @@ impl SettingsModel for Http {
             hosts: Vec::new(),
             max_series: 0,
             opendsr_domain: None,
+            open: false,
+            tokens: Vec::new(),
         }
     }
 
@@ -160,8 +162,16 @@ impl SettingsModel for Http {
                 value_type: Text(Listen),
                 default: DefaultValue::Toml(r#""127.0.0.1:9464""#),
                 unit: "",
-                meaning: "The listen address. On an address other than loopback, anyone who can reach it can read it; this produces a warning.",
+                meaning: "The listen address. An address other than loopback requires access tokens, or `open`.",
                 field: |http: &mut Http| &mut http.listen,
+            },
+            &Setting {
+                key: "open",
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
+                unit: "",
+                meaning: "Permits an address other than loopback without access tokens: everyone who can reach it may read all released numbers of all brands and, if OpenDSR is enabled, submit rights requests. `/config` and exact operational metrics stay closed.",
+                field: |http: &mut Http| &mut http.open,
             },
             &Setting {
                 key: "hosts",
@@ -187,7 +197,7 @@ impl SettingsModel for Http {
                 value_type: Opt(Text(DOMAIN)),
                 default: DefaultValue::Absent("none: no rights requests over HTTP"),
                 unit: "",
-                meaning: "Enables rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and sets the processor domain. The TLS proxy in front of the server must authenticate requesters and sign responses with the certificate published at `https://<domain>/opendsr.pem`.",
+                meaning: "Enables rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and sets the processor domain. Requests need an access token with the role `privacy` if there are tokens; otherwise the TLS proxy in front of the server must authenticate requesters. The proxy must sign responses with the certificate published at `https://<domain>/opendsr.pem`.",
                 field: |http: &mut Http| &mut http.opendsr_domain,
             },
         ];

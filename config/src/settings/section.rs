@@ -142,6 +142,12 @@ pub(crate) trait SettingsModel: Clone + 'static {
     /// Fills fields that derive from others, after all rows are read.
     fn complete(&mut self) {}
 
+    /// Whether a setting can have an effect beside the others. One that cannot
+    /// and is absent is not printed.
+    fn uses(&self, _: &str) -> bool {
+        true
+    }
+
     /// The model with every default. A default that does not parse leaves its
     /// field blank; a test checks that all defaults parse.
     fn defaults() -> Self {

@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 use crate::model::{
-    Basis, Csv, DecimalMark, Encoding, Format, HashRule, Kind, LabelCase, Ladder, TimeUnit,
+    Basis, Csv, DecimalMark, Encoding, EventMeaning, Format, HashRule, Kind, LabelCase, Ladder,
+    Role, TimeUnit, Trust, UserId,
 };
 use crate::suggest::did_you_mean;
 
@@ -27,9 +28,50 @@ pub(crate) const BASES: Choice<Basis> = Choice(&[
     ("legitimate_interest", Basis::LegitimateInterest),
 ]);
 
+/// Who can write to a source.
+pub(crate) const TRUSTS: Choice<Trust> =
+    Choice(&[("verified", Trust::Verified), ("open", Trust::Open)]);
+
 /// The grains of conversions.
 pub(crate) const LADDERS: Choice<Ladder> =
     Choice(&[("month", Ladder::Month), ("finest", Ladder::Finest)]);
+
+/// The roles of access tokens.
+pub(crate) const ROLES: Choice<Role> = Choice(&[
+    ("read", Role::Read),
+    ("privacy", Role::Privacy),
+    ("operate", Role::Operate),
+]);
+
+/// What an event of a vendor is.
+pub(crate) const EVENT_MEANINGS: Choice<EventMeaning> = Choice(&[
+    ("view", EventMeaning::View),
+    ("click", EventMeaning::Click),
+    ("impression", EventMeaning::Impression),
+    ("identify", EventMeaning::Identify),
+    ("order", EventMeaning::Order),
+    ("refund", EventMeaning::Refund),
+    ("transaction", EventMeaning::Transaction),
+    ("ignore", EventMeaning::Ignore),
+]);
+
+/// What a conversion in a file for Google Ads is.
+pub(crate) const CONVERSION_MEANINGS: Choice<EventMeaning> = Choice(&[
+    ("transaction", EventMeaning::Transaction),
+    ("order", EventMeaning::Order),
+    ("ignore", EventMeaning::Ignore),
+]);
+
+/// What the user id of a vendor is.
+pub(crate) const USER_IDS: Choice<UserId> = Choice(&[
+    ("customer", UserId::Customer),
+    ("email", UserId::Email),
+    ("phone", UserId::Phone),
+    ("none", UserId::None),
+]);
+
+/// The cookies of Meta that may identify.
+pub(crate) const META_COOKIES: Choice<&'static str> = Choice(&[("fbp", "fbp")]);
 
 /// The units of integer time stamps.
 pub(crate) const TIME_UNITS: Choice<TimeUnit> =
@@ -114,30 +156,49 @@ pub(crate) fn unknown<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clo
 /// own, so the parsed format has a blank column map.
 pub(crate) struct FormatWord;
 
+impl FormatWord {
+    /// Every format, the CSV one with a blank column map.
+    fn all() -> [Format; 8] {
+        [
+            Format::Native,
+            Format::Csv(<Csv as crate::settings::SettingsModel>::blank()),
+            Format::Segment,
+            Format::Snowplow,
+            Format::Meraki,
+            Format::GoogleOffline,
+            Format::Meta,
+            Format::Ga4Bigquery,
+        ]
+    }
+
+    /// The names of all formats.
+    fn words() -> Vec<&'static str> {
+        FormatWord::all().iter().map(Format::name).collect()
+    }
+}
+
 impl Scalar for FormatWord {
     type Out = Format;
 
     fn kind(&self) -> String {
-        "one of `native`, `csv`".to_owned()
+        let words = FormatWord::words();
+        let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        format!("one of {}", words.join(", "))
     }
 
     fn schema(&self) -> Json {
-        json!({"type": "string", "enum": ["native", "csv"]})
+        json!({"type": "string", "enum": FormatWord::words()})
     }
 
-    /// Parses `native` or `csv`; the caller fills the column map of the latter.
+    /// The format of that name; the caller fills the column map of a CSV
+    /// source.
     fn parse(&self, text: &str) -> Result<Format, Invalid> {
-        match text {
-            "native" => Ok(Format::Native),
-            "csv" => Ok(Format::Csv(<Csv as crate::settings::SettingsModel>::blank())),
-            _ => Err(unknown(text, ["native", "csv"].into_iter())),
-        }
+        let mut formats = FormatWord::all().into_iter();
+        let found = formats.find(|format| format.name() == text);
+        found.ok_or_else(|| unknown(text, FormatWord::words().into_iter()))
     }
 
     fn write(&self, out: &Format) -> String {
-        match out {
-            Format::Native => "native".to_owned(),
-            Format::Csv(_) => "csv".to_owned(),
-        }
+        out.name().to_owned()
     }
 }

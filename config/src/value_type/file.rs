@@ -19,7 +19,7 @@ use toml_edit::Value;
 use super::list::MASK;
 use super::{Rendered, ValueType};
 use crate::context::{Context, Input};
-use crate::model::Credential;
+use crate::model::{Credential, TokenDigest};
 
 /// The maximum length of a secret, bytes.
 const LONGEST: u64 = 65_536;
@@ -136,6 +136,61 @@ impl ValueType for SecretFile {
     fn render(&self, out: &SecretString) -> Rendered {
         masked(out)
     }
+}
+
+/// The SHA-256 of a token, in a file.
+pub(crate) struct DigestFile;
+
+/// A digest is no secret, because a token is drawn at random: the model stores
+/// the path, which is printed, and the digest.
+impl ValueType for DigestFile {
+    type Out = TokenDigest;
+
+    fn kind(&self) -> String {
+        "a path".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "minLength": 1})
+    }
+
+    /// Reads the first word of the file; reports one that is not 64 hexadecimal
+    /// digits, and does not repeat it, because it may be the token.
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<TokenDigest> {
+        let path = path_of(given, cx)?;
+        let file = open(&path, given, cx)?;
+        let mut text = String::new();
+        let read = file.take(LONGEST).read_to_string(&mut text);
+        let word = text.split_ascii_whitespace().next().unwrap_or_default();
+        match (read, digest(word)) {
+            (Ok(_), Some(sha256)) => Some(TokenDigest { file: path, sha256 }),
+            _ => {
+                let message = format!(
+                    "{} does not begin with a SHA-256 of 64 hexadecimal digits",
+                    path.display()
+                );
+                let fix = "write it with `tributary keys token FILE`: the file holds the digest, never the token";
+                cx.report_invalid(given, message, fix);
+                None
+            }
+        }
+    }
+
+    fn render(&self, out: &TokenDigest) -> Rendered {
+        Rendered::Value(Value::from(out.file.to_string_lossy().into_owned()))
+    }
+}
+
+/// The bytes of 64 hexadecimal digits.
+fn digest(word: &str) -> Option<[u8; 32]> {
+    let mut out = [0; 32];
+    if word.len() != 64 || !word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, at) in out.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(word.get(at..at + 2)?, 16).ok()?;
+    }
+    Some(out)
 }
 
 /// A secret in a file that is reread at each use, because it may be rotated

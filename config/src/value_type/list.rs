@@ -87,3 +87,42 @@ impl<W: Scalar> ValueType for Many<W> {
         Value::from(text.split(',').map(str::trim).collect::<Array>())
     }
 }
+
+/// A list of words from a choice, of which none is the same as no list.
+pub(crate) struct Named<W> {
+    /// The type of each element.
+    pub(crate) each: W,
+}
+
+impl<W: Scalar<Out = &'static str>> ValueType for Named<W> {
+    type Out = Vec<String>;
+
+    fn kind(&self) -> String {
+        format!("a list, each {}", self.each.kind())
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "array", "items": self.each.schema(), "uniqueItems": true})
+    }
+
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<String>> {
+        let Some(elements) = given.elements() else {
+            let message = format!("must be a list, not {}", given.node.type_name());
+            cx.report_invalid(given, message, "put it in square brackets");
+            return None;
+        };
+        let words = elements.iter().map(|element| {
+            let word = scalar::read(&self.each, element, cx)?;
+            Some(word.to_owned())
+        });
+        let words: Vec<Option<String>> = words.collect();
+        words.into_iter().collect()
+    }
+
+    fn render(&self, out: &Vec<String>) -> Rendered {
+        match out.is_empty() {
+            true => Rendered::Nothing,
+            false => Rendered::Value(Value::from(out.iter().collect::<Array>())),
+        }
+    }
+}

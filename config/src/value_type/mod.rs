@@ -16,6 +16,7 @@ pub(crate) mod list;
 pub(crate) mod number;
 pub(crate) mod region;
 pub(crate) mod scalar;
+pub(crate) mod table;
 pub(crate) mod time_pattern;
 pub(crate) mod token;
 

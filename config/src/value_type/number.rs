@@ -15,6 +15,8 @@ pub(crate) struct Int<N> {
     min: i64,
     /// The maximum.
     max: i64,
+    /// The remedy for a number outside of them; may be empty.
+    fix: &'static str,
     of: PhantomData<fn() -> N>,
 }
 
@@ -24,8 +26,14 @@ impl<N> Int<N> {
         Int {
             min,
             max,
+            fix: "",
             of: PhantomData,
         }
+    }
+
+    /// The same with a remedy for numbers outside of the bounds.
+    pub(crate) const fn with_fix(self, fix: &'static str) -> Int<N> {
+        Int { fix, ..self }
     }
 }
 
@@ -59,7 +67,7 @@ impl<N: Copy + TryFrom<i64> + TryInto<i64> + 'static> ValueType for Int<N> {
             Ok(out) if (self.min..=self.max).contains(&number) => Some(out),
             _ => {
                 let message = format!("{number} must lie between {} and {}", self.min, self.max);
-                cx.report_invalid(given, message, "");
+                cx.report_invalid(given, message, self.fix);
                 None
             }
         }

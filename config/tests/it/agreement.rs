@@ -29,6 +29,7 @@ max_clock_skew = "2m"
 directory = "/var/lib/tributary"
 [http]
 listen = "[::1]:9465"
+open = true
 max_series = 7
 hosts = ["metrics.shop.example"]
 opendsr_domain = "rights.example.com"
@@ -42,7 +43,7 @@ k_traffic = 20
 ladder = "finest"
 dominance = 90
 cadence = "0s"
-k_delta = 7
+k_delta = 1
 max_hold = "2h"
 freeze_after = "30d"
 [[brand]]
@@ -53,10 +54,11 @@ phone_region = "FR"
 region = "eu-west"
 secret_env = "SECRET"
 [brand.identity]
-max_degree = { email = 1, phone = 2, cookie = 3, customer = 4, wallet = 5, device = 6, name_postcode = 0 }
-link_ttl = { email = "1d", phone = "2d", cookie = "3d", customer = "4d", wallet = "5d", device = "6d", name_postcode = "7d" }
+max_degree = { email = 1, phone = 2, cookie = 3, customer = 4, wallet = 5, device = 6, name_postcode = 0, click_id = 9 }
+link_ttl = { email = "1d", phone = "2d", cookie = "3d", customer = "4d", wallet = "5d", device = "6d", name_postcode = "7d", click_id = "8d" }
 max_identifiers = 8
 name_postcode = true
+click_id = true
 rules = ["uid2", "plain", "meta"]
 [brand.attribution]
 click_window = "1d"
@@ -72,6 +74,7 @@ ignored_referrers = ["pay.example"]
 case = "lower"
 [brand.sensors]
 min_rssi = -60
+associated = false
 min_dwell = "90s"
 max_presence = "7h"
 max_devices = 1000
@@ -99,6 +102,7 @@ zone = "America/New_York"
 phone_region = "US"
 hash_rule = "meta"
 basis = "consent"
+trust = "open"
 unit = "s"
 arrival_header = true
 [brand.source.csv]
@@ -109,6 +113,33 @@ time_patterns = ["%d/%m/%Y %H:%M"]
 sum_rows = true
 only = { "a b" = "c\"d", e = "" }
 columns = { id = "i", ts = { lookup = "f.csv", by = "b", key = "k", value = "v" }, store = { const = "" }, amount = { join = ["x", "y"], with = "." } }
+[[brand.source]]
+name = "t"
+kind = "web"
+format = "segment"
+events = { "Course Clicked" = "click" }
+store = "s 1"
+stores = { "a b" = "c" }
+user_id = "phone"
+consent_categories = { Analytics = [1, 9], Sale = ["do_not_sell"] }
+ce_source = "/shop"
+[[brand.source]]
+name = "u"
+kind = "ping"
+format = "meraki"
+secret_env = "SECRET"
+noise_floor = -90
+bluetooth = true
+[[brand.source]]
+name = "v"
+kind = "transaction"
+format = "google_offline"
+conversions = { "In store" = "order" }
+[[brand.source]]
+name = "w"
+kind = "transaction"
+format = "meta"
+cookies = ["fbp"]
 "#;
 
 /// The printed configuration with its masks turned back into the names of variables.
@@ -140,7 +171,7 @@ fn what_is_printed_reads_back() {
 fn paths_are_printed_so_that_they_read_back_from_anywhere() {
     let directory = crate::common::example_directory();
     let text = format!(
-        "[nats]\ncredentials_file = \"tributary.creds\"\ntls_ca_file = \"ca.pem\"\ntls_cert_file = \"client.pem\"\ntls_key_file = \"client-key.pem\"\n{}",
+        "[[http.token]]\nbrand = \"acme\"\nrole = \"read\"\nsha256_file = \"acme-read.sha256\"\n[nats]\ncredentials_file = \"tributary.creds\"\ntls_ca_file = \"ca.pem\"\ntls_cert_file = \"client.pem\"\ntls_key_file = \"client-key.pem\"\n{}",
         crate::common::brand("")
     );
     let loaded = parse_in(
@@ -182,18 +213,22 @@ fn defaults_are_marked_and_others_are_not() {
         .lines()
         .filter(|line| line.ends_with("# default"))
         .collect();
-    // The three lists that are never shown, who is not the vendor, and the four sources that go without saying.
+    // The three lists that are never shown, who is not the vendor, the sources of vendors, and the two that go without saying.
     let expected = [
         "previous_secret_files = [] # default",
         "blocked = [] # default",
         "stores = [] # default",
         "fixed_devices = [] # default",
         "publisher = false # default",
-        "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
         "unit = \"ms\" # default",
         "arrival_header = false # default",
-        "format = \"native\" # default",
+        "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
+        "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
         "hash_rule = \"plain\" # default",
         "unit = \"ms\" # default",
         "arrival_header = false # default",

@@ -11,6 +11,11 @@ fn one(text: &str, words: &[&str]) {
     }
 }
 
+/// The warnings of a text that is right.
+fn warned(text: &str) -> String {
+    shown(&good(text).warnings).join("\n")
+}
+
 #[test]
 fn a_file_needs_a_brand_with_name_and_secret() {
     one("", &["tributary.toml: brand:", "at least one brand"]);
@@ -291,7 +296,10 @@ fn what_surprises_is_warned_of() {
     );
     let plain = "[[brand]]\nname = \"a\"\nsecret_env = \"SECRET\"";
     assert!(warned(plain).contains("tributary.toml:1:1: brand[0].timezone: is not given"));
-    let open = format!("[http]\nlisten = \"0.0.0.0:9464\"\n{}", brand(""));
+    let open = format!(
+        "[http]\nlisten = \"0.0.0.0:9464\"\nopen = true\n{}",
+        brand("")
+    );
     assert!(warned(&open).contains("tributary.toml:2:10: http.listen: 0.0.0.0:9464 is open"));
     let door = open.replace(
         "[http]\n",
@@ -301,14 +309,20 @@ fn what_surprises_is_warned_of() {
     assert!(warned(&brand("[release]\nk = 1")).contains("release.k"));
     let source = brand("[[brand.source]]\nname = \"a\"\nkind = \"web\"\nhash_rule = \"meta\"");
     assert!(warned(&source).contains("never meet"));
-    let noise = |epsilon: &str| brand(&format!("noise = {{ epsilon = {epsilon}, money = 100 }}"));
+    let noise = |epsilon: &str| {
+        let noise = format!("noise = {{ epsilon = {epsilon}, money = 100 }}");
+        brand(&noise).replace("[[brand]]", "[release]\nk_delta = 1\n[[brand]]")
+    };
     assert!(warned(&noise("\"10.001\"")).contains("brand[0].noise.epsilon: is so large"));
     assert!(!warned(&noise("\"10\"")).contains("noise"));
 }
 
 #[test]
 fn noise_has_a_budget_in_digits_and_bounds() {
-    let noise = |lines: &str| brand(&format!("[brand.noise]\n{lines}"));
+    let noise = |lines: &str| {
+        let text = brand(&format!("[brand.noise]\n{lines}"));
+        format!("[release]\nk_delta = 1\n{text}")
+    };
     one(
         &noise("epsilon = \"1\""),
         &["brand[0].noise.epsilon: does not stand alone", "give money"],
@@ -335,6 +349,60 @@ fn noise_has_a_budget_in_digits_and_bounds() {
 }
 
 #[test]
+fn noise_keeps_its_promise_with_a_k_delta_of_one_alone() {
+    let noise = brand("noise = { epsilon = \"1\", money = 100 }");
+    one(
+        &noise,
+        &[
+            "release.k_delta: is 10, but the noise of brand \"acme\"",
+            "write k_delta = 1 in [release]",
+        ],
+    );
+    let with = |release: &str, brands: &str| format!("[release]\n{release}\n{brands}");
+    one(&with("k_delta = 2", &noise), &["release.k_delta: is 2"]);
+    assert!(!warned(&with("k_delta = 1", &noise)).contains("k_delta"));
+    good(&with("k = 1", &noise));
+    let beside = "[[brand]]\nname = \"beta\"\ntimezone = \"UTC\"\nsecret_env = \"OTHER\"\n";
+    let both = with("k_delta = 1", &format!("{beside}{noise}"));
+    assert!(warned(&both).contains("brand \"beta\" has no noise"));
+}
+
+#[test]
+fn a_batch_can_count_sixty_four_persons() {
+    let k_delta = |number: u64| format!("[release]\nk_delta = {number}\n{}", brand(""));
+    good(&k_delta(64));
+    one(
+        &k_delta(65),
+        &[
+            "release.k_delta: 65 must lie between 1 and 64",
+            "use 64 or less",
+        ],
+    );
+}
+
+#[test]
+fn what_hides_because_its_sources_are_open_is_named() {
+    let source = |name: &str, kind: &str, trust: &str| {
+        format!("[[brand.source]]\nname = \"{name}\"\nkind = \"{kind}\"\ntrust = \"{trust}\"\n")
+    };
+    let hides = |sources: &[String]| warned(&brand(&sources.concat()));
+    let tag = source("tag", "web", "open");
+    let warned_of_tag = hides(&[tag.clone()]);
+    assert!(warned_of_tag.contains("brand[0].source[0].trust: every web source"));
+    assert!(warned_of_tag.contains("orders_day") && !warned_of_tag.contains("store_day"));
+    let shop = source("shop", "web", "verified");
+    assert!(!hides(&[tag.clone(), shop]).contains("hidden"));
+    let tills = source("tills", "transaction", "open");
+    assert!(hides(&[tills]).contains("store_day"));
+    let all = format!("[release]\nk = 1\n{}", brand(&tag));
+    assert!(!warned(&all).contains("trust"), "nothing hides");
+    one(
+        &brand(&source("tag", "web", "anyone")),
+        &["brand[0].source[0].trust", "none of \"verified\", \"open\""],
+    );
+}
+
+#[test]
 fn a_brand_is_measured_in_its_region_only() {
     let pinned = |region: &str| format!("{region}{}", brand("region = \"eu-west\""));
     one(
@@ -357,4 +425,67 @@ fn a_brand_is_measured_in_its_region_only() {
         &format!("[workers]\nregion = \"EU\"\n{}", brand("")),
         &["workers.region: \"EU\" is not a region name", "eu-west"],
     );
+}
+
+#[test]
+fn an_address_for_others_needs_tokens_or_a_decision() {
+    let bare = format!("[http]\nlisten = \"0.0.0.0:9464\"\n{}", brand(""));
+    let problems = wrong(&bare);
+    assert!(
+        problems.len() == 1
+            && problems[0].contains("http.listen")
+            && problems[0].contains("http.open = true"),
+        "{problems:?}"
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let digest = directory.path().join("a.sha256");
+    std::fs::write(&digest, format!("{}  -\n", "0aF1".repeat(16))).unwrap();
+    let token = |more: &str| {
+        let token = format!("[[http.token]]\nsha256_file = {digest:?}\n{more}\n");
+        bare.replace("[[brand]]", &format!("{token}[[brand]]"))
+    };
+    let read = good(&token("role = \"read\"\nbrand = \"acme\""));
+    assert_eq!(read.config.http.tokens[0].digest.sha256[..2], [0x0a, 0xf1]);
+    let warned = shown(&read.warnings).join("\n");
+    assert!(!warned.contains("http"), "{warned}");
+    good(&token("role = \"operate\""));
+    for (more, says) in [
+        ("role = \"read\"", "is missing for the role \"read\""),
+        ("role = \"privacy\"", "is missing for the role"),
+        ("role = \"admin\"", "is none of"),
+        ("brand = \"acme\"", "http.token[0].role"),
+        ("role = \"read\"\nbrand = \"zeta\"", "the brands are acme"),
+    ] {
+        let problems = wrong(&token(more)).join("\n");
+        assert!(problems.contains(says), "{more}: {problems}");
+    }
+    // A token in place of its digest is not repeated.
+    std::fs::write(&digest, "s3cr3t-token\n").unwrap();
+    let problems = wrong(&token("role = \"operate\"")).join("\n");
+    assert!(
+        problems.contains("64 hexadecimal digits") && !problems.contains("s3cr3t"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn a_client_configuration_needs_no_secret_and_holds_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("client.toml");
+    let read = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        tributary_config::load_client(&file)
+    };
+    let client = read("[client]\nbrand = \"acme\"\n").unwrap().unwrap();
+    assert_eq!(
+        (client.brand.as_str(), client.nats.output_stream.as_str()),
+        ("acme", "TRIBUTARY_OUT")
+    );
+    assert!(read(&brand("")).unwrap().is_none());
+    let both = read(&format!("{}[client]\nbrand = \"acme\"\n", brand("")));
+    let problems = both.unwrap_err().to_string();
+    assert!(problems.contains("[nats] and [client] only"), "{problems}");
+    let problems = read("[client]\nbrand = 1\n").unwrap_err().to_string();
+    assert!(problems.contains("client.brand"), "{problems}");
+    assert!(wrong(&format!("{}[client]\nbrand = \"acme\"\n", brand("")))[0].contains("client"));
 }

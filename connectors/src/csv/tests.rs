@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use tributary_config::model::{
-    Column, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Source, TimeUnit,
+    Column, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Mapping, Source, TimeUnit,
 };
 
 use super::*;
@@ -33,8 +33,10 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
         phone_region: None,
         hash_rule: HashRule::Plain,
         basis: None,
+        trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
+        mapping: Mapping::default(),
     };
     (source, map)
 }

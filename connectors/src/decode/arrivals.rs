@@ -10,7 +10,7 @@
 
 use tributary_config::model::Config;
 
-use super::headers::CloudEventHeaders;
+use super::cloud_events;
 use super::route::Routes;
 use crate::brand::{BrandContext, SourceContext};
 use crate::nats::AT_HEADER;
@@ -75,10 +75,13 @@ impl Arrivals {
         if !self.by_header.contains(&true) {
             return by_stream;
         }
-        let named_source = CloudEventHeaders::of(headers).source;
-        let route = self
-            .routes
-            .find(subject, named_source, &self.brands, &self.sources);
+        let named_source = cloud_events::source(headers);
+        let route = self.routes.find(
+            subject,
+            named_source.as_deref(),
+            &self.brands,
+            &self.sources,
+        );
         let Ok(route) = route else {
             return by_stream;
         };

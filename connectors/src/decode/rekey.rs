@@ -10,6 +10,7 @@
 //! pass through unchanged.
 
 use tributary_config::key_chain::KeyChain;
+use tributary_config::model::Kind;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, IdSet};
 
@@ -53,6 +54,14 @@ impl<S: Sink> Sink for RekeyingSink<'_, S> {
 
     fn ignore(&mut self, what: Ignored) {
         self.sink.ignore(what);
+    }
+
+    fn native_record(&mut self, kind: Kind, json: &dyn Fn() -> String) {
+        self.sink.native_record(kind, json);
+    }
+
+    fn time_corrected(&mut self) {
+        self.sink.time_corrected();
     }
 
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {

@@ -1,8 +1,9 @@
 //! Resolves a subject to a brand, a kind and a source.
 //!
 //! The subject is `tributary.in.<brand>.<kind>[.<source>[.<partition>]]`.
-//! Without a source, the header `ce-source` chooses one, then the source that
-//! is named like the kind, then the first of the kind. A name from outside is
+//! Without a source, the CloudEvents attribute `source` chooses one, by the
+//! setting `ce_source` or by name, then the source that is named like the kind,
+//! then the first of the kind. A name from outside is
 //! never repeated in the refusal.
 
 use tributary_config::model::Kind;
@@ -131,7 +132,14 @@ fn resolve(
     let position = match named {
         Some(name) => source_position(sources, kind, name),
         None => source
-            .and_then(|name| source_position(sources, kind, name))
+            .and_then(|name| {
+                let mut all = sources.iter();
+                let is_it = |source: &SourceContext| {
+                    source.kind == kind && source.ce_source.as_deref() == Some(name)
+                };
+                all.position(is_it)
+                    .or_else(|| source_position(sources, kind, name))
+            })
             .or_else(|| source_position(sources, kind, kind.name()))
             .or_else(|| sources.iter().position(|source| source.kind == kind)),
     };

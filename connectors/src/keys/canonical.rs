@@ -28,6 +28,19 @@ pub fn opaque(text: &str, out: &mut String) {
     append_nfc(text.trim(), out);
 }
 
+/// Whether a text is a UUID (RFC 9562, section 4), whose case has no meaning.
+pub fn is_uuid(text: &str) -> bool {
+    let mut groups = text.split('-').map(|group| {
+        let is_hex = group.bytes().all(|c| c.is_ascii_hexdigit());
+        is_hex.then_some(group.len())
+    });
+    [8, 4, 4, 4, 12]
+        .map(Some)
+        .into_iter()
+        .all(|length| groups.next() == Some(length))
+        && groups.next().is_none()
+}
+
 /// NFC, trimmed and in lower case. Replaces the content of `out`.
 pub fn lower(text: &str, out: &mut String) {
     out.clear();

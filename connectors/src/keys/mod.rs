@@ -63,6 +63,7 @@ use tributary_operators::record::{IdKind, Identifier};
 use zeroize::{Zeroize, Zeroizing};
 
 use blocklist::Blocklist;
+pub use canonical::is_uuid;
 use phone::PhoneCache;
 pub use phone::Region;
 
@@ -180,6 +181,13 @@ impl BrandKey {
     /// own, so its hash never equals that of an identifier.
     pub fn mac(&self, mac: u64) -> u128 {
         self.hash(b'M', 0, &mac.to_be_bytes())
+    }
+
+    /// The keyed hash of a random MAC that is joined to the brand's network, as
+    /// [`BrandKey::mac`]. It is another device than the same address without
+    /// that, which comes and goes: whether a device is random never changes.
+    pub fn associated_mac(&self, mac: u64) -> u128 {
+        self.hash(b'A', 0, &mac.to_be_bytes())
     }
 
     /// The keyed hash of a `device` that a sensor has already hashed; as
@@ -300,8 +308,15 @@ impl BrandKey {
     ) -> bool {
         let Scratch { clear, phones } = scratch;
         match kind {
-            IdKind::Cookie | IdKind::Wallet | IdKind::Device | IdKind::NamePostcode => {
+            IdKind::Cookie
+            | IdKind::Wallet
+            | IdKind::Device
+            | IdKind::NamePostcode
+            | IdKind::ClickId => {
                 canonical::opaque(text, clear);
+                if kind == IdKind::Device && canonical::is_uuid(clear) {
+                    clear.make_ascii_lowercase();
+                }
                 // The placeholder of a vendor that hashes its cookies is a placeholder, too.
                 let digest = canonical::hex_digest(clear);
                 if self.blocked.contains(clear)
@@ -448,6 +463,7 @@ fn kind_tag(kind: IdKind) -> u8 {
         IdKind::Wallet => 5,
         IdKind::Device => 6,
         IdKind::NamePostcode => 7,
+        IdKind::ClickId => 8,
     }
 }
 

@@ -20,6 +20,7 @@ use super::fields::Field;
 use super::reader::{FieldResult, MAX_LABEL, Reader};
 use super::{labels, referrers, site};
 use crate::dead_letter::{Reason, Refusal};
+use crate::keys::MAX_IDENTIFIER;
 
 /// The maximum length of an address, bytes; a longer one names no channel.
 const MAX_URL: usize = 65_536;
@@ -38,6 +39,9 @@ const CLICK_IDS: [(&str, &str, &str); 9] = [
     ("twclid", "x", "paid"),
     ("li_fat_id", "linkedin", "paid"),
 ];
+
+/// The parameters whose values identify a click.
+const IDENTIFYING: [&str; 5] = ["gclid", "gbraid", "wbraid", "fbclid", "msclkid"];
 
 /// Source, medium and campaign. An empty word is absent; at least one is not
 /// empty.
@@ -99,6 +103,24 @@ pub fn derive<'a>(
         return Ok(Some(words));
     }
     Ok(referrer.and_then(|referrer| of_referrer(&referrer, url, channels)))
+}
+
+/// The identifiers of clicks in the field `url`, decoded, in the order of the
+/// address. Of `dclid` and the others that are no identifiers here, none; an
+/// address that is no text has none either, and is for [`derive`] to reject.
+pub fn click_ids(reader: &Reader<'_, '_>) -> Vec<String> {
+    let url = reader.short_text(Field::Url, MAX_URL).ok().flatten();
+    let url = url.unwrap_or_default();
+    let address = url.split_once('#').map_or(&*url, |(address, _)| address);
+    let Some((_, query)) = address.split_once('?') else {
+        return Vec::new();
+    };
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let clicks = pairs.filter(|(key, _)| IDENTIFYING.contains(&&*decode(key)));
+    let values = clicks.map(|(_, value)| decode(value).into_owned());
+    values
+        .filter(|value| value.len() <= MAX_IDENTIFIER)
+        .collect()
 }
 
 /// Normalizes a label of a channel, in the case that the brand has chosen.
@@ -222,7 +244,7 @@ fn of_referrer<'b>(
 
 /// The host of an address in lower case, with `www.` if it has it and without a
 /// trailing dot.
-fn host(url: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn host(url: &str) -> Option<Cow<'_, str>> {
     let host = match plain_host(url) {
         Some(host) => Cow::Borrowed(host),
         None => Cow::Owned(Url::parse(url).ok()?.host_str()?.to_owned()),

@@ -43,13 +43,14 @@ const MAX_STRING: usize = 16_384;
 const MAX_EVIDENCE: usize = 65_536;
 
 /// The identifiers that a statement may name.
-const IDENTIFIERS: [(Field, IdKind); 6] = [
+const IDENTIFIERS: [(Field, IdKind); 7] = [
     (Field::Email, IdKind::Email),
     (Field::Phone, IdKind::Phone),
     (Field::Cookie, IdKind::Cookie),
     (Field::Customer, IdKind::Customer),
     (Field::Wallet, IdKind::Wallet),
     (Field::Device, IdKind::Device),
+    (Field::ClickId, IdKind::ClickId),
 ];
 
 /// The evidence of a signal as stored: canonical JSON with sorted keys, so that
@@ -139,8 +140,8 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
 
 /// The signals that a web record carries, evaluated but not yet emitted.
 pub struct WebSignals<'a> {
-    /// The TC string and the GPP string.
-    strings: [Option<GivenSignal<'a>>; 2],
+    /// The TC string, the GPP string and the Global Privacy Control.
+    signals: [Option<GivenSignal<'a>>; 3],
     /// What both strings allow together.
     consent: Option<PurposeConsent>,
     /// Whether an undated section opts out.
@@ -163,11 +164,11 @@ impl<'a> WebSignals<'a> {
             false => None,
         };
         let mut signals = WebSignals {
-            strings: [tc_string, gpp(&reader)?],
+            signals: [tc_string, gpp(&reader)?, global_privacy_control(&reader)?],
             consent: None,
             opted_out: false,
         };
-        for signal in signals.strings.iter().flatten() {
+        for signal in signals.signals.iter().flatten() {
             match read_signal(line, signal, sink)? {
                 Some(Signal::Steps(consent)) => {
                     signals.opted_out |= consent.opted_out;
@@ -196,7 +197,7 @@ impl<'a> WebSignals<'a> {
         ids: &IdSet,
         sink: &mut impl Sink,
     ) -> FieldResult<()> {
-        if ids.is_empty() || self.strings.iter().all(Option::is_none) {
+        if ids.is_empty() || self.signals.iter().all(Option::is_none) {
             return Ok(());
         }
         let ids = cookie_ids(ids);
@@ -221,7 +222,7 @@ impl<'a> WebSignals<'a> {
         if self.opted_out {
             emit_opt_out(line, ts, &ids, sink);
         }
-        for signal in self.strings.iter().flatten() {
+        for signal in self.signals.iter().flatten() {
             emit_evidence(line, signal, None, ts, &ids, sink)?;
         }
         Ok(())
@@ -293,6 +294,16 @@ fn tc_string<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>
 /// The field `gpp`.
 fn gpp<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
     Ok(reader.text(Field::Gpp, MAX_STRING)?.map(GivenSignal::Gpp))
+}
+
+/// The field `gpc`: if true, the opt-outs that the Global Privacy Control
+/// stands for (<https://www.w3.org/TR/gpc/>). False is what every other browser
+/// sends and says nothing.
+fn global_privacy_control<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
+    let boxes = ["do_not_sell", "do_not_share", "do_not_target"];
+    let boxes = boxes.map(|name| (name.to_owned(), true));
+    let signal = GivenSignal::Boxes(BTreeMap::from(boxes));
+    Ok(reader.flag(Field::Gpc)?.then_some(signal))
 }
 
 /// The field `purposes`: a nonempty object of truth values.

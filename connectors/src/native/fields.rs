@@ -98,6 +98,15 @@ fields! {
     /// An identifier of a device: of an app in a consent statement, or, in a
     /// ping, as a sensor hashed it.
     Device "device",
+    /// Whether the device that sent a ping is joined to the brand's Wi-Fi.
+    Associated "associated",
+    /// The identifier of a click that an advertising platform appends to an
+    /// address; opaque, its case is kept.
+    ClickId "click_id",
+    /// Whether the browser sends the Global Privacy Control signal.
+    Gpc "gpc",
+    /// The sale whose amount the record replaces.
+    Restates "restates",
     /// The strength of the received signal, dBm from -127 to 20.
     Rssi "rssi",
     /// The day of advertising spend, `2025-10-26`.
@@ -173,12 +182,12 @@ pub fn of_kind(kind: Kind) -> &'static [Field] {
     match kind {
         Kind::Web => &[
             Id, Ts, Version, Type, Cookie, Source, Medium, Campaign, Url, Referrer, Landing, Email,
-            Phone, Customer, OrderId, RefundOf, Amount, Currency, TcString, Gpp, GppSid, Lat, Lon,
-            Ip, UserAgent,
+            Phone, Customer, Device, ClickId, OrderId, RefundOf, Restates, Amount, Currency, Gpc,
+            TcString, Gpp, GppSid, Lat, Lon, Ip, UserAgent,
         ],
         Kind::Transaction => &[
             Id, Ts, Version, Store, Amount, Currency, Email, Phone, Customer, Wallet, FirstName,
-            LastName, Postcode, RefundOf, OrderId,
+            LastName, Postcode, Device, ClickId, RefundOf, Restates, OrderId,
         ],
         Kind::Spend => &[
             Date,
@@ -191,10 +200,10 @@ pub fn of_kind(kind: Kind) -> &'static [Field] {
             Impressions,
             Clicks,
         ],
-        Kind::Ping => &[Ts, Store, Sensor, Mac, Device, Rssi],
+        Kind::Ping => &[Ts, Store, Sensor, Mac, Device, Rssi, Associated],
         Kind::Consent => &[
-            Id, Ts, Version, Email, Phone, Cookie, Customer, Wallet, Device, TcString, Gpp, GppSid,
-            Purposes, Evidence,
+            Id, Ts, Version, Email, Phone, Cookie, Customer, Wallet, Device, ClickId, TcString,
+            Gpp, GppSid, Purposes, Evidence,
         ],
     }
 }
@@ -252,6 +261,13 @@ impl<'a> Fields<'a> {
     /// The raw JSON of a field's value; empty if the object lacks the key.
     pub fn raw(&self, field: Field) -> &'a str {
         self.raw.get(field as usize).copied().unwrap_or_default()
+    }
+
+    /// Sets the raw JSON of a field's value.
+    pub(crate) fn set(&mut self, field: Field, raw: &'a str) {
+        if let Some(place) = self.raw.get_mut(field as usize) {
+            *place = raw;
+        }
     }
 
     /// Whether the object has a key that the kind does not define.

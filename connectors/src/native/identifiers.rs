@@ -8,12 +8,21 @@ use tributary_operators::record::{IdKind, IdSet, Identifier};
 
 use super::fields::Field;
 use super::line::Line;
-use super::reader::FieldResult;
+use super::reader::{ClearText, FieldResult};
 use crate::dead_letter::{Reason, Refusal};
 use crate::keys::MAX_IDENTIFIER;
 
 /// The maximum number of values that identify in one record.
 pub const MAX_VALUES: usize = 16;
+
+/// The fields that may list several values.
+const LISTS: [Field; 5] = [
+    Field::Email,
+    Field::Phone,
+    Field::Customer,
+    Field::Device,
+    Field::ClickId,
+];
 
 /// The identifiers that a record names so far.
 #[derive(Debug, Default)]
@@ -33,14 +42,26 @@ impl Identifiers {
     pub fn read(line: &mut Line<'_, '_>, fields: &[(Field, IdKind)]) -> FieldResult<Identifiers> {
         let mut found = Identifiers::default();
         for &(field, kind) in fields {
-            let (key, reading) = (&line.brand.key, line.source.rules);
-            let Some(text) = line.reader.clear(field, MAX_IDENTIFIER)? else {
-                continue;
-            };
-            let named = key.identifiers(kind, &text, reading, line.scratch, &mut found.ids);
-            found.count(named)?;
+            let reader = line.reader;
+            let mut add = |text: ClearText<'_>| found.add(line, kind, &text);
+            match LISTS.contains(&field) {
+                true => reader.each_clear(field, MAX_IDENTIFIER, add)?,
+                false => reader
+                    .clear(field, MAX_IDENTIFIER)?
+                    .map_or(Ok(()), &mut add)?,
+            }
         }
         Ok(found)
+    }
+
+    /// Adds one value as an identifier of a kind.
+    ///
+    /// # Errors
+    /// `too_many_identifiers`.
+    pub fn add(&mut self, line: &mut Line<'_, '_>, kind: IdKind, text: &str) -> FieldResult<()> {
+        let (key, reading) = (&line.brand.key, line.source.rules);
+        let named = key.identifiers(kind, text, reading, line.scratch, &mut self.ids);
+        self.count(named)
     }
 
     /// Reads first name, last name and postcode, which identify together if the

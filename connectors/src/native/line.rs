@@ -120,6 +120,22 @@ impl Line<'_, '_> {
         })
     }
 
+    /// The `amount` of a restatement, which it must have.
+    ///
+    /// # Errors
+    /// As [`Line::money`], `missing_field`, and `invalid_amount` if it is
+    /// negative.
+    pub fn restated_amount(&self) -> FieldResult<RefundAmount> {
+        if self.is_negative()? {
+            let detail = "`amount` must not be negative, because it is the new amount of a sale";
+            return Err(Refusal::new(Reason::InvalidAmount, detail));
+        }
+        match self.refund_amount()? {
+            RefundAmount::All => Err(missing(Field::Amount)),
+            amount => Ok(amount),
+        }
+    }
+
     /// Whether the record has an `amount` below zero.
     pub fn is_negative(&self) -> FieldResult<bool> {
         let amount = self.reader.decimal(Field::Amount)?;

@@ -45,6 +45,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<PingOu
     line.reader.required(Field::Sensor)?;
     let address = address(line)?;
     let device = device(line)?;
+    let associated = line.reader.flag(Field::Associated)?;
     let rssi = line.reader.integer(Field::Rssi)?;
     let rssi = rssi.ok_or_else(|| missing(Field::Rssi))?;
     let rssi = i8::try_from(rssi)
@@ -68,7 +69,11 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<PingOu
         (Some(address), _) if line.brand.fixed.has(address) => {
             return Ok(PingOutcome::Ignored(Ignored::FixedDevice));
         }
-        (Some(address), _) => (line.brand.key.mac(address), mac::is_random(address)),
+        (Some(address), _) if !mac::is_random(address) => (line.brand.key.mac(address), false),
+        (Some(address), _) if associated && line.brand.associated => {
+            (line.brand.key.associated_mac(address), false)
+        }
+        (Some(address), _) => (line.brand.key.mac(address), true),
         (None, Some(device)) => (device, false),
         (None, None) => {
             return Err(Refusal::new(

@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
 use tributary_config::model::DecimalMark;
 use zeroize::Zeroize;
 
@@ -91,21 +92,7 @@ impl<'a> Reader<'_, 'a> {
     /// The type and the raw text of a field. The raw text is valid JSON, so its
     /// first byte tells the type.
     fn value(&self, field: Field) -> Value<'a> {
-        let raw = self.fields.raw(field);
-        match raw.as_bytes() {
-            [] | b"null" => Value::Absent,
-            [b'"', .., b'"'] => match raw.get(1..raw.len() - 1) {
-                Some("") | None => Value::Absent,
-                Some(inner) => Value::Text(inner),
-            },
-            b"true" => Value::Bool(true),
-            b"false" => Value::Bool(false),
-            [b'-' | b'0'..=b'9', rest @ ..] => match rest.iter().all(u8::is_ascii_digit) {
-                true => Value::Integer(raw),
-                false => Value::Number(raw),
-            },
-            _ => Value::Other,
-        }
+        kind_of(self.fields.raw(field))
     }
 
     /// A text of at most `limit` bytes; `None` if absent.
@@ -114,18 +101,7 @@ impl<'a> Reader<'_, 'a> {
     /// `wrong_type`, `text_too_long`, and `malformed_json` for an escape that
     /// is no character, such as half a surrogate pair.
     pub fn text(&self, field: Field, limit: usize) -> FieldResult<Option<Cow<'a, str>>> {
-        let text = match self.value(field) {
-            Value::Absent => return Ok(None),
-            Value::Integer(digits) => Cow::Borrowed(digits),
-            // No escape stands for less than a sixth of its length.
-            Value::Text(inner) if inner.len() / 6 > limit => return Err(too_long(field, limit)),
-            Value::Text(inner) => unescape(field, inner, self.fields.raw(field))?,
-            _ => return Err(wrong_type(field, "a string")),
-        };
-        match text.len() > limit {
-            true => Err(too_long(field, limit)),
-            false => Ok(Some(text)),
-        }
+        text_of(field, self.value(field), self.fields.raw(field), limit)
     }
 
     /// As [`Reader::text`], but a longer text counts as absent, for fields that
@@ -162,6 +138,37 @@ impl<'a> Reader<'_, 'a> {
     /// As [`Reader::text`].
     pub fn clear(&self, field: Field, limit: usize) -> FieldResult<Option<ClearText<'a>>> {
         Ok(self.text(field, limit)?.map(ClearText))
+    }
+
+    /// Calls `each` with every clear identifier of at most `limit` bytes: a
+    /// value is one, or a list of several, in which `null` and `""` count as
+    /// absent.
+    ///
+    /// # Errors
+    /// As [`Reader::text`], and those of `each`.
+    pub fn each_clear(
+        &self,
+        field: Field,
+        limit: usize,
+        mut each: impl FnMut(ClearText<'a>) -> FieldResult<()>,
+    ) -> FieldResult<()> {
+        let raw = self.fields.raw(field);
+        if !raw.starts_with('[') {
+            return self.clear(field, limit)?.map_or(Ok(()), each);
+        }
+        let list: Vec<&'a RawValue> =
+            serde_json::from_str(raw).map_err(|_| wrong_type(field, "a string"))?;
+        for element in list {
+            let read = text_of(field, kind_of(element.get()), element.get(), limit);
+            let read = read.map_err(|refusal| match refusal.reason {
+                Reason::WrongType => wrong_type(field, "a string, or a list of strings"),
+                _ => refusal,
+            });
+            if let Some(text) = read? {
+                each(ClearText(text))?;
+            }
+        }
+        Ok(())
     }
 
     /// A signed 64-bit integer. A CSV cell may have a plus sign and white space
@@ -258,6 +265,45 @@ impl<'a> Reader<'_, 'a> {
             Value::Integer(digits) => Some(digits),
             _ => None,
         }
+    }
+}
+
+/// The type of a raw JSON text.
+fn kind_of(raw: &str) -> Value<'_> {
+    match raw.as_bytes() {
+        [] | b"null" => Value::Absent,
+        [b'"', .., b'"'] => match raw.get(1..raw.len() - 1) {
+            Some("") | None => Value::Absent,
+            Some(inner) => Value::Text(inner),
+        },
+        b"true" => Value::Bool(true),
+        b"false" => Value::Bool(false),
+        [b'-' | b'0'..=b'9', rest @ ..] => match rest.iter().all(u8::is_ascii_digit) {
+            true => Value::Integer(raw),
+            false => Value::Number(raw),
+        },
+        _ => Value::Other,
+    }
+}
+
+/// The text of a value of a field, whose raw JSON is `raw`.
+fn text_of<'a>(
+    field: Field,
+    value: Value<'a>,
+    raw: &str,
+    limit: usize,
+) -> FieldResult<Option<Cow<'a, str>>> {
+    let text = match value {
+        Value::Absent => return Ok(None),
+        Value::Integer(digits) => Cow::Borrowed(digits),
+        // No escape stands for less than a sixth of its length.
+        Value::Text(inner) if inner.len() / 6 > limit => return Err(too_long(field, limit)),
+        Value::Text(inner) => unescape(field, inner, raw)?,
+        _ => return Err(wrong_type(field, "a string")),
+    };
+    match text.len() > limit {
+        true => Err(too_long(field, limit)),
+        false => Ok(Some(text)),
     }
 }
 

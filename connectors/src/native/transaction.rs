@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `amount` ≥ 0 | a sale |
 //! | `amount` < 0 | an adjustment, which belongs to no sale |
+//! | `restates` | a new `amount` of that transaction, before refunds |
 //! | `refund_of` | a refund of that transaction; without `amount`, of all of it |
 //! | `order_id`, `amount` < 0 | a refund, in a store, of that online order |
 
@@ -20,11 +21,13 @@ use super::record::{self, RecordHead};
 use crate::dead_letter::{Reason, Refusal, Sink};
 
 /// The identifiers of a transaction, besides name and postcode.
-const IDENTIFIERS: [(Field, IdKind); 4] = [
+const IDENTIFIERS: [(Field, IdKind); 6] = [
     (Field::Email, IdKind::Email),
     (Field::Phone, IdKind::Phone),
     (Field::Customer, IdKind::Customer),
     (Field::Wallet, IdKind::Wallet),
+    (Field::Device, IdKind::Device),
+    (Field::ClickId, IdKind::ClickId),
 ];
 
 /// Decodes a transaction.
@@ -41,6 +44,11 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
     let refund_of = line.reader.label(Field::RefundOf)?;
     let order_id = line.reader.label(Field::OrderId)?;
     // A refund takes the currency of its sale where it names none, so that it is read apart.
+    let restates = line.reader.label(Field::Restates)?;
+    let restated = restates
+        .as_ref()
+        .map(|_| line.restated_amount())
+        .transpose()?;
     let is_refund = refund_of.is_some() || order_id.is_some() && line.is_negative()?;
     let (refund, money) = match is_refund {
         true => (line.refund_amount()?, None),
@@ -49,6 +57,15 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
     let mut ids = Identifiers::read(line, &IDENTIFIERS)?;
     ids.read_name(line)?;
     let kind = SaleKind::Transaction;
+    if let (Some(sale), Some(amount)) = (restates, restated) {
+        let body = Body::Restatement {
+            kind,
+            name: SaleName::of(&sale),
+            store: line.labels.announce(&store, sink),
+            amount,
+        };
+        return Ok(record::put_event(line, head, ids.set(), body, sink));
+    }
     let body = match (refund_of, order_id, money) {
         (Some(transaction), _, _) => Body::Refund {
             kind,

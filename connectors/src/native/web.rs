@@ -16,11 +16,13 @@ use super::robots;
 use crate::dead_letter::{Ignored, Reason, Refusal, Sink};
 
 /// The identifiers of a web record.
-const IDENTIFIERS: [(Field, IdKind); 4] = [
+const IDENTIFIERS: [(Field, IdKind); 6] = [
     (Field::Cookie, IdKind::Cookie),
     (Field::Email, IdKind::Email),
     (Field::Phone, IdKind::Phone),
     (Field::Customer, IdKind::Customer),
+    (Field::Device, IdKind::Device),
+    (Field::ClickId, IdKind::ClickId),
 ];
 
 /// The maximum length of a user agent, bytes; a longer one counts as absent.
@@ -39,7 +41,11 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Result
     if !line.keep_robots && user_agent.is_some_and(|user_agent| robots::is_robot(&user_agent)) {
         return Ok(Err(Ignored::Robot));
     }
-    let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
+    let mut ids = Identifiers::read(line, &IDENTIFIERS)?;
+    for click_id in channel::click_ids(&line.reader) {
+        ids.add(line, IdKind::ClickId, &click_id)?;
+    }
+    let ids = ids.set();
     let signals = WebSignals::read(line, sink)?;
     let body = match &*kind {
         "impression" => contact(line, TouchKind::Impression, sink)?,
@@ -93,10 +99,18 @@ pub(super) fn announce_channel(
     }
 }
 
-/// The body of an order. A negative amount refunds the sale that the record
+/// The body of an order. One that restates another replaces its amount. A negative amount refunds the sale that the record
 /// names, or else adjusts.
 fn order(line: &Line<'_, '_>, head: &RecordHead<'_>) -> FieldResult<Body> {
     let kind = SaleKind::Order;
+    if let Some(sale) = line.reader.label(Field::Restates)? {
+        return Ok(Body::Restatement {
+            kind,
+            name: SaleName::of(&sale),
+            store: Label::ABSENT,
+            amount: line.restated_amount()?,
+        });
+    }
     let order_id = line.reader.label(Field::OrderId)?;
     let refund_of = line.reader.label(Field::RefundOf)?;
     if line.is_negative()?

@@ -15,6 +15,29 @@ use crate::calendar;
 /// such a payload for the family.
 pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
     let mut message: Map<String, Value> = serde_json::from_slice(payload).ok()?;
+    let cell = cell_of(family, &mut message)?;
+    let released: jiff::Timestamp = message.get("as_of")?.as_str()?.parse().ok()?;
+    Some((cell, released.as_millisecond()))
+}
+
+/// Parses the line of a cell, `{"cell":…,"family":…,"value":…}`, as
+/// [`cell_line`](super::cell_line) writes it; `None` for any other line.
+///
+/// ```
+/// use tributary_connectors::out::{cell_line, parse_line};
+///
+/// let line = r#"{"cell":{"brand":"acme","currency":"EUR","day":"2023-11-14"},"family":"orders_day","value":{"orders":3,"persons":2,"revenue_minor":7}}"#;
+/// assert_eq!(parse_line(line).map(|cell| cell_line(&cell)).as_deref(), Some(line));
+/// assert_eq!(parse_line("{}"), None);
+/// ```
+pub fn parse_line(line: &str) -> Option<Cell> {
+    let mut message: Map<String, Value> = serde_json::from_str(line).ok()?;
+    let family = Family::of(message.get("family")?.as_str()?)?;
+    cell_of(family, &mut message)
+}
+
+/// The cell of a message: its dimensions and values.
+fn cell_of(family: Family, message: &mut Map<String, Value>) -> Option<Cell> {
     let Value::Object(names) = message.remove("cell")? else {
         return None;
     };
@@ -22,7 +45,7 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
         return None;
     }
     let dims = family.row().dimensions.iter();
-    let dims = dims.map(|of| dim(of.form(), names.get(of.name())?));
+    let dims = dims.map(|of| parse_dim(of.form(), names.get(of.name())?));
     let dims: Option<Vec<Dim>> = dims.collect();
     let values = match message.remove("value")? {
         Value::Null => Some(Vec::new()),
@@ -41,17 +64,16 @@ pub fn parse_cell(family: Family, payload: &[u8]) -> Option<(Cell, i64)> {
         }
         _ => None,
     };
-    let cell = Cell {
+    Some(Cell {
         family,
         dims: dims?,
         values: values?,
-    };
-    let released: jiff::Timestamp = message.get("as_of")?.as_str()?.parse().ok()?;
-    Some((cell, released.as_millisecond()))
+    })
 }
 
-/// Parses one dimension of a form.
-fn dim(form: Form, value: &Value) -> Option<Dim> {
+/// Parses one dimension of a form; `None` if a dimension of the form is not written
+/// so.
+pub fn parse_dim(form: Form, value: &Value) -> Option<Dim> {
     match (form, value) {
         (_, Value::Null) => Some(Dim::Null),
         (Form::Day, Value::String(text)) => day(text).map(Dim::Day).or_else(|| month(text)),

@@ -48,6 +48,11 @@ pub struct TraceLine {
 }
 
 impl TraceLine {
+    /// Parses a line of a trace; `None` if it is not a message.
+    pub fn parse(line: &[u8]) -> Option<TraceLine> {
+        read(line)
+    }
+
     /// The message as a line of a trace, without a line break. Parsed again, it
     /// is the same message.
     pub fn to_json(&self) -> String {

@@ -11,7 +11,10 @@ use tributary_operators::record::Body;
 fn labels(event: &Event) -> Vec<Label> {
     let of = |body: &Body| match body {
         Body::Contact { channel, .. } => vec![channel.source, channel.medium, channel.campaign],
-        Body::Sale { store, .. } | Body::Refund { store, .. } | Body::Adjustment { store, .. } => {
+        Body::Sale { store, .. }
+        | Body::Refund { store, .. }
+        | Body::Restatement { store, .. }
+        | Body::Adjustment { store, .. } => {
             vec![*store]
         }
         Body::Spend {

@@ -67,7 +67,7 @@ fn bad_lines() -> Vec<(Vec<u8>, Reason)> {
             format!(r#"{{"id":"x","ts":{AT},"type":"Click"}}"#).into_bytes(),
             Reason::UnknownType,
         ),
-        (web(r#""email":["jane@example.org"]"#), Reason::WrongType),
+        (web(r#""email":[["jane@example.org"]]"#), Reason::WrongType),
         (web(r#""phone":{"n":"+33612345678"}"#), Reason::WrongType),
         (web(r#""cookie":true"#), Reason::WrongType),
         (web(r#""customer":1.0"#), Reason::WrongType),

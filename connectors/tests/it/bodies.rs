@@ -290,11 +290,14 @@ fn identifiers_are_those_of_the_kind() {
     let all = r#""email":"jane@example.org","phone":"06 12 34 56 78","cookie":"c","customer":7,"wallet":"w","device":"d","first_name":"J","last_name":"D","postcode":75001"#;
     use IdKind::*;
     let line = format!(r#"{{"id":"w","ts":{AT},"type":"identify",{all}}}"#);
-    assert_eq!(kinds("web", &line), [Email, Phone, Cookie, Customer]);
+    assert_eq!(
+        kinds("web", &line),
+        [Email, Phone, Cookie, Customer, Device]
+    );
     let line = format!(r#"{{"id":"t","ts":{AT},"store":"s","amount":1,{all}}}"#);
     assert_eq!(
         kinds("transaction", &line),
-        [Email, Phone, Customer, Wallet]
+        [Email, Phone, Customer, Wallet, Device]
     );
     let nobody = r#""email":"null","phone":"call me","cookie":"0000","customer":"  ""#;
     let line = format!(r#"{{"id":"w","ts":{AT},"type":"identify",{nobody}}}"#);

@@ -9,7 +9,8 @@ use crate::sink::{DecoderHarness, Kept};
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use tributary_config::model::{
-    Brand, Column, Config, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Source, TimeUnit,
+    Brand, Column, Config, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Mapping, Source,
+    TimeUnit,
 };
 use tributary_connectors::native::{amount, mac, time};
 use tributary_connectors::{csv, trace};
@@ -17,7 +18,15 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Label, OWN_WORDS};
 use tributary_operators::record::{Body, RefundAmount};
 
-const CORPUS: [(&str, &str); 13] = [
+const CORPUS: [(&str, &str); 15] = [
+    (
+        "web",
+        r#"{"id":"8","ts":1700000000000,"type":"order","restates":"o","amount":"9.50","gpc":true,"click_id":["a","b"],"device":"7A3CBEA0-BDF5-11E4-8DFC-AA07A5B093DB","email":["jane@example.org",null,7]}"#,
+    ),
+    (
+        "ping",
+        r#"{"ts":1700000000000,"store":"s1","sensor":"d1","mac":"92:22:33:44:55:66","rssi":-60,"associated":true}"#,
+    ),
     (
         "web",
         r#"{"id":"1","ts":1700000000000,"type":"click","cookie":"c1","source":"google","medium":"cpc","campaign":"Spring","version":3}"#,
@@ -119,7 +128,7 @@ const TOKENS: [&str; 44] = [
     "\u{130}",
 ];
 
-fn inputs() -> usize {
+pub fn inputs() -> usize {
     let set = std::env::var("TRIBUTARY_FUZZ")
         .ok()
         .and_then(|text| text.parse().ok());
@@ -127,17 +136,17 @@ fn inputs() -> usize {
 }
 
 /// A small generator of its own, so that the sequence is the same everywhere.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, bound: usize) -> usize {
+    pub fn roll(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         ((self.0 >> 11) % bound.max(1) as u64) as usize
     }
 
-    fn mutate(&mut self, bytes: &mut Vec<u8>) {
+    pub fn mutate(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..self.roll(4) {
             let place = self.roll(bytes.len() + 1);
             let end = (place + 1 + self.roll(12)).min(bytes.len());
@@ -177,8 +186,10 @@ fn source(name: &str, kind: Kind, format: Format) -> Source {
         phone_region: None,
         hash_rule: HashRule::Uid2,
         basis: None,
+        trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
+        mapping: Mapping::default(),
     }
 }
 
@@ -236,7 +247,7 @@ fn objects(data: &[u8]) -> usize {
 }
 
 /// What holds of everything that a decoder gives.
-fn check(kept: &Kept) {
+pub fn check(kept: &Kept) {
     let mut announced: BTreeSet<Label> = OWN_WORDS.iter().map(|word| Label::of(word)).collect();
     let limit = 1_000_000_000_000_000;
     for event in &kept.events {
@@ -253,7 +264,8 @@ fn check(kept: &Kept) {
                 assert!(record.id.len() <= 256 && record.ids.ids().len() <= 64);
                 match &record.body {
                     Body::Sale { amount, .. } => assert!((0..=limit).contains(amount)),
-                    Body::Refund { amount, .. } => match *amount {
+                    Body::Refund { amount, .. } | Body::Restatement { amount, .. } => match *amount
+                    {
                         RefundAmount::All => {}
                         RefundAmount::Of(minor, _) => assert!((0..=limit).contains(&minor)),
                         RefundAmount::InCurrencyOfSale { digits, decimals } => {

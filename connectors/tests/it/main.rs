@@ -9,6 +9,7 @@ mod common;
 mod consent_of_web_records;
 mod consent_records;
 mod exchanged_secrets;
+mod formats;
 mod fuzz_decoders;
 mod inputs_are_named;
 mod pings;

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use crate::common::{brand, config};
 use crate::sink::{DecoderHarness, Kept};
 use tributary_config::model::{
-    Column, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Source, TimeUnit,
+    Column, Csv, DecimalMark, Encoding, Format, HashRule, Kind, Mapping, Source, TimeUnit,
 };
 use tributary_connectors::csv;
 use tributary_operators::record::Body;
 
-fn file(path: &str) -> Option<PathBuf> {
+pub fn file(path: &str) -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let file = root.join(path);
     if !file.exists() {
@@ -33,8 +33,10 @@ fn read(path: &str, kind: Kind, zone: Option<&str>, map: Csv) -> Option<Kept> {
         phone_region: None,
         hash_rule: HashRule::Plain,
         basis: None,
+        trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
+        mapping: Mapping::default(),
     };
     acme.sources = vec![source.clone()];
     let mut harness = DecoderHarness::new(&config(vec![acme.clone()]));

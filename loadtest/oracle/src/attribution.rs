@@ -41,7 +41,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) ->
             };
             for (channel, millionths, value) in credits(model, brand, conversion) {
                 if millionths > 0 || value > 0 {
-                    tally.add(key(channel), [millionths, value], conversion.person);
+                    tally.add(key(channel), [millionths, value], brand.who(conversion));
                 }
             }
         }
@@ -55,7 +55,8 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) ->
                 line.day,
                 line.currency,
             );
-            tally.add(key, [0, i128::from(line.amount)], None);
+            let who = (None, brand.settings.is_verified(line.source));
+            tally.add(key, [0, i128::from(line.amount)], who);
         }
     }
 

@@ -285,6 +285,7 @@ impl<'a> CadenceModel<'a> {
             let departures = self.departures.get(&contributor).copied().unwrap_or(0);
             let names: BTreeSet<&CellName> = was.cells.keys().chain(is.cells.keys()).collect();
             for name in names {
+                let is_change_of_contributor = was.vouched.get(name) != is.vouched.get(name);
                 let (was, is) = (was.cells.get(name), is.cells.get(name));
                 if was == is {
                     continue;
@@ -293,6 +294,7 @@ impl<'a> CadenceModel<'a> {
                     let group = self.groups.entry(of).or_default();
                     let changes = group.changes.entry(Some(name.clone())).or_default();
                     match name.0 == Family::Identity && persons_cancel_out {
+                        _ if !is_change_of_contributor => {}
                         true => drop(changes.possible.insert((contributor, departures))),
                         false => changes.add(contributor, departures),
                     }
@@ -310,7 +312,9 @@ impl<'a> CadenceModel<'a> {
                     && was.null_steps.get(month) != is.null_steps.get(month)
                 {
                     let changes = group.changes.entry(None).or_default();
-                    changes.add(contributor, departures);
+                    if self.brand.open_sources.is_empty() {
+                        changes.add(contributor, departures);
+                    }
                     group.pending = Some(Obligation::MustRelease);
                 }
             }

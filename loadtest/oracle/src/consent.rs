@@ -25,7 +25,9 @@ use std::ops::Deref;
 
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::label::Label;
-use tributary_operators::record::{Body, IdKind, IdSet, Pseudonym, Record, Right, SaleKind};
+use tributary_operators::record::{
+    Body, IdKind, IdSet, Identifier, Pseudonym, Record, Right, SaleKind,
+};
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::brand::by_brand;
@@ -59,11 +61,27 @@ pub(crate) fn allowed_records<'a>(
         .iter()
         .filter(|record| !is_statement(&record.body))
         .filter_map(|record| apply_policy(settings, &policies, record).ok())
+        .map(|allowed_record| without_clicks(settings, allowed_record))
         .map(|allowed_record| match link_time {
             Some(now) => young_links(settings, allowed_record, now),
             None => allowed_record,
         })
         .collect()
+}
+
+/// Removes the identifiers of clicks, unless the brand lets them identify: they carry statements,
+/// and belong to nobody.
+fn without_clicks<'a>(
+    settings: &BrandSettings,
+    mut allowed_record: AllowedRecord<'a>,
+) -> AllowedRecord<'a> {
+    let is_click = |id: &&Identifier| id.kind == IdKind::ClickId;
+    if !settings.click_id && allowed_record.ids.ids().iter().any(|id| is_click(&id)) {
+        let ids = allowed_record.ids.ids().iter();
+        let others = ids.filter(|id| !is_click(id)).copied().collect();
+        allowed_record.record.to_mut().ids = IdSet::new(others);
+    }
+    allowed_record
 }
 
 /// Removes the identifiers of kinds that a record is too old to link. If all are too old it keeps
@@ -337,7 +355,7 @@ fn is_web(body: &Body) -> bool {
     match body {
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
-        Body::Refund { store, .. } => *store == Label::ABSENT,
+        Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
         Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
     }
 }
@@ -353,6 +371,7 @@ fn one_value(ids: &IdSet) -> IdSet {
         IdKind::Email => 4,
         IdKind::Phone => 5,
         IdKind::NamePostcode => 6,
+        IdKind::ClickId => 7,
     };
     let kept = ids.ids().iter().min_by_key(|id| (place(id.kind), id.value));
     let of_value = ids

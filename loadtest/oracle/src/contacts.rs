@@ -34,7 +34,9 @@ pub(crate) fn campaign_days(
             TouchKind::Click => [0, 1, 0],
             TouchKind::View => [0, 0, 1],
         };
-        tally.add((channel, record.day), values, identity.person(&record.ids));
+        // Whoever sends contacts counts: they hold no conversions.
+        let who = (identity.person(&record.ids), true);
+        tally.add((channel, record.day), values, who);
     }
     tally.cells(Family::CampaignDay, |(channel, day), sum| {
         let [source, medium, campaign] = brand.channel(*channel);

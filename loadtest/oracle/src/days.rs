@@ -34,15 +34,24 @@ enum Contributor {
 /// Distinct contributors.
 type ContributorSet = BTreeSet<Contributor>;
 
-/// The contributors of the parts of one total.
+/// A part of one total.
+#[derive(Default)]
+struct Share {
+    /// Its contributors, of verified sources only.
+    vouched: ContributorSet,
+    /// Whether it has any conversion or adjustment.
+    exists: bool,
+}
+
+/// The parts of one total.
 #[derive(Default)]
 struct Shares {
-    /// Those of conversions with a touchpoint.
-    touched: ContributorSet,
-    /// Those of conversions without one, and of adjustments.
-    untouched: ContributorSet,
-    /// Oversized persons.
-    oversized: ContributorSet,
+    /// Conversions with a touchpoint.
+    touched: Share,
+    /// Conversions without one, and adjustments.
+    untouched: Share,
+    /// Those of oversized persons.
+    oversized: Share,
 }
 
 /// All revenue of a brand.
@@ -52,7 +61,7 @@ pub(crate) struct Days {
 
 impl Days {
     /// The contributors of each total of a brand.
-    pub(crate) fn of(journeys: &Journeys, net_sales: &NetSales) -> Days {
+    pub(crate) fn of(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) -> Days {
         let mut revenue: BTreeMap<RevenueKey, Shares> = BTreeMap::new();
         let conversions = journeys.conversions.len();
         for (number, conversion) in journeys.conversions.iter().enumerate() {
@@ -65,13 +74,15 @@ impl Days {
                 (false, false) => &mut shares.touched,
             };
             let anonymous = Contributor::Anonymous(number);
-            share.insert(conversion.person.map_or(anonymous, Contributor::Person));
+            let who = conversion.person.map_or(anonymous, Contributor::Person);
+            share.add(who, brand.settings.is_verified(sale.record.source));
         }
         for (number, line) in net_sales.adjustments.iter().enumerate() {
             let key = (line.kind, line.currency, line.store, line.day);
             let shares = revenue.entry(key).or_default();
             let anonymous = Contributor::Anonymous(conversions + number);
-            shares.untouched.insert(anonymous);
+            let is_verified = brand.settings.is_verified(line.source);
+            shares.untouched.add(anonymous, is_verified);
         }
         Days { revenue }
     }
@@ -88,7 +99,7 @@ impl Days {
                 Dim::Day(*day),
                 brand::currency(*currency),
             ];
-            (dims, shares.touched.len() as u64)
+            (dims, shares.touched.vouched.len() as u64)
         });
         named.collect()
     }
@@ -106,8 +117,7 @@ impl Days {
                 Dim::Month(calendar::month(*day)),
                 brand::currency(*currency),
             ];
-            let hidden = shares.hidden(brand.settings.k);
-            if !hidden.is_empty() {
+            if let Some(hidden) = shares.hidden(brand.settings.k) {
                 months.entry(dims).or_default().push(hidden);
             }
         }
@@ -122,18 +132,29 @@ impl Days {
 impl Shares {
     /// The contributors of what the gate suppresses of a total: nobody if no conversion has a
     /// touchpoint, those with a touchpoint if the total has fewer than `k` contributors, else those
-    /// of the parts with fewer than `k`.
-    fn hidden(&self, k: u64) -> ContributorSet {
+    /// of the parts with fewer than `k`. `None` if the gate suppresses nothing.
+    fn hidden(&self, k: u64) -> Option<ContributorSet> {
         let few = |contributors: &ContributorSet| (contributors.len() as u64) < k;
         let shares = [&self.touched, &self.untouched, &self.oversized];
-        let all: ContributorSet = shares.into_iter().flatten().copied().collect();
-        if self.touched.is_empty() {
-            return ContributorSet::new();
+        let all = shares.into_iter().flat_map(|share| &share.vouched);
+        if !self.touched.exists {
+            return None;
         }
-        if few(&all) {
-            return self.touched.clone();
+        if few(&all.copied().collect()) {
+            return Some(self.touched.vouched.clone());
         }
-        let small = shares.into_iter().filter(|share| few(share));
-        small.flatten().copied().collect()
+        let mut small = shares
+            .into_iter()
+            .filter(|share| share.exists && few(&share.vouched))
+            .peekable();
+        small.peek()?;
+        Some(small.flat_map(|share| &share.vouched).copied().collect())
+    }
+}
+
+impl Share {
+    fn add(&mut self, who: Contributor, is_vouched: bool) {
+        self.exists = true;
+        self.vouched.extend(is_vouched.then_some(who));
     }
 }

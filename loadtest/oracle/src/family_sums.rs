@@ -9,8 +9,9 @@ use tributary_operators::cell::{Cell, Dim, Family};
 
 use crate::person::Person;
 
-/// The person behind a contribution, or `None` if it is unknown.
-pub(crate) type Who = Option<Person>;
+/// The person behind a contribution, or `None` if it is unknown, and whether the contribution is vouched for: a conversion
+/// of a verified source, or no conversion at all. Only then it has a contributor.
+pub(crate) type Who = (Option<Person>, bool);
 
 /// The sums of one cell.
 pub(crate) struct Sum<const N: usize> {
@@ -18,8 +19,10 @@ pub(crate) struct Sum<const N: usize> {
     pub(crate) values: [i128; N],
     /// The distinct persons.
     pub(crate) persons: BTreeSet<Person>,
-    /// The number of contributions without a person.
-    pub(crate) unknown: u64,
+    /// The distinct persons that are contributors.
+    vouched: BTreeSet<Person>,
+    /// The number of contributors without a person.
+    unknown: u64,
 }
 
 impl<const N: usize> Sum<N> {
@@ -30,7 +33,7 @@ impl<const N: usize> Sum<N> {
 
     /// The number of contributors.
     fn contributors(&self) -> u64 {
-        self.persons.len() as u64 + self.unknown
+        self.vouched.len() as u64 + self.unknown
     }
 }
 
@@ -49,19 +52,20 @@ impl<K: Ord, const N: usize> FamilySums<K, N> {
 
     /// Adds values to a cell in the name of a contributor. A contributor without a person counts
     /// anew with each call.
-    pub(crate) fn add(&mut self, key: K, values: [i128; N], who: Who) {
+    pub(crate) fn add(&mut self, key: K, values: [i128; N], (person, is_vouched): Who) {
         let sum = self.sums.entry(key).or_insert_with(|| Sum {
             values: [0; N],
             persons: BTreeSet::new(),
+            vouched: BTreeSet::new(),
             unknown: 0,
         });
         for (sum, value) in sum.values.iter_mut().zip(values) {
             *sum += value;
         }
-        match who {
-            Some(person) => {
-                sum.persons.insert(person);
-            }
+        sum.persons.extend(person);
+        match person {
+            _ if !is_vouched => {}
+            Some(person) => drop(sum.vouched.insert(person)),
             None => sum.unknown += 1,
         }
     }

@@ -95,6 +95,7 @@ pub fn random(seed: u64, size: usize) -> History {
     if with_consent {
         choices::rest_on_consent(&mut rng, &mut settings);
     }
+    choices::open_some(&mut ChaCha8Rng::seed_from_u64(!seed), &mut settings);
     let brands: Vec<BrandId> = settings.brands.keys().copied().collect();
     let events = writer::write_history(&mut rng, &brands, size, with_consent);
     let batches = batches(&mut rng, events);

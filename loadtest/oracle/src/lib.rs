@@ -121,11 +121,11 @@ fn brand_cells(
 ) -> (Vec<CountedCell>, Totals) {
     let records = &consent::allowed_records(brand.settings, records, brand.link_time);
     let identity = identity::Identity::of(brand.settings, records);
-    let net_sales = net_sales::NetSales::of(records);
+    let net_sales = net_sales::NetSales::of(brand.settings, records);
     let journeys = journeys::Journeys::of(brand.settings, &identity, &net_sales, records);
 
     let mut cells = Vec::new();
-    let days = days::Days::of(&journeys, &net_sales);
+    let days = days::Days::of(brand, &journeys, &net_sales);
     let mut months = statistics::totals(brand, &journeys);
     for month in days.unsafe_months(brand) {
         months.remove(&month);

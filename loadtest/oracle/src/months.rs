@@ -9,6 +9,9 @@
 //! attributed conversions and their value. Remaining units go by the names of the channels,
 //! bytewise, absent names first. If a month has more channels than the limit allows, the paths lead
 //! through the channels that [`folding`](crate::folding) returns.
+//!
+//! Conversions of open sources have no contributors, and in a brand with any open source null paths
+//! have none, because nobody vouches for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +56,7 @@ struct Converted {
 pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<CountedCell> {
     let null = null_paths(identity, journeys);
     let no_paths = PathCounts::new();
-    converted(journeys)
+    converted(brand, journeys)
         .iter()
         .flat_map(|(group, converted)| {
             let null = null.get(&group.0).unwrap_or(&no_paths);
@@ -63,7 +66,7 @@ pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> 
 }
 
 /// The conversions with a touchpoint, by chain.
-fn converted(journeys: &Journeys) -> BTreeMap<Group, Converted> {
+fn converted(brand: &Brand, journeys: &Journeys) -> BTreeMap<Group, Converted> {
     let mut groups: BTreeMap<Group, Converted> = BTreeMap::new();
     for conversion in &journeys.conversions {
         if conversion.path.is_empty() {
@@ -75,7 +78,8 @@ fn converted(journeys: &Journeys) -> BTreeMap<Group, Converted> {
         let path: Vec<Channel> = conversion.path.iter().map(|step| step.channel).collect();
         for channel in &path {
             let persons = group.persons.entry(*channel).or_default();
-            persons.extend(conversion.person);
+            let (person, is_vouched) = brand.who(conversion);
+            persons.extend(person.filter(|_| is_vouched));
         }
         *group.paths.entry(path).or_default() += 1;
         group.conversions += 1;
@@ -129,7 +133,10 @@ fn group_cells(
     let mut channels: Vec<(Channel, u64)> = effects.into_iter().collect();
     // A person without a conversion has one path a month, so paths count persons here.
     let mut null_persons: BTreeMap<Channel, u64> = BTreeMap::new();
-    for (path, times) in null {
+    let vouched = null
+        .iter()
+        .filter(|_| brand.settings.open_sources.is_empty());
+    for (path, times) in vouched {
         for channel in path.iter().collect::<BTreeSet<_>>() {
             *null_persons.entry(*channel).or_default() += times;
         }

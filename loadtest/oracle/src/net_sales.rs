@@ -1,15 +1,19 @@
 //! Net sales: what refunds leave of each sale, and adjustments.
 //!
 //! An order is identified by its `order_id` within the brand. Of several orders with the same one,
-//! the earliest by `(ts, id, source)` counts, and the others are not sales. An order without an
+//! the earliest by `(ts, id, source)` counts, one of an open source only if no verified one reports
+//! it, and the others are not sales. An order without an
 //! `order_id`, and every transaction, counts separately. A refund finds its sale by kind and name.
-//! All refunds of a sale together take at most its amount.
+//! All refunds of a sale together take at most its amount. A restatement finds its sale in the same
+//! way and replaces its amount before refunds: of several in the currency of the sale, the one with the
+//! greatest `(ts, id)`.
 
 use std::collections::BTreeMap;
 
 use tributary_operators::currency;
 use tributary_operators::label::Label;
 use tributary_operators::record::{Body, Currency, Day, Record, RefundAmount, SaleKind, SaleName};
+use tributary_operators::settings::BrandSettings;
 
 use crate::consent::AllowedRecord;
 
@@ -37,6 +41,8 @@ pub(crate) struct Adjustment {
     pub(crate) store: Label,
     /// The day of the record.
     pub(crate) day: Day,
+    /// The source of the record.
+    pub(crate) source: Label,
     /// The currency of the amount.
     pub(crate) currency: Currency,
     /// Minor units, negative.
@@ -67,9 +73,10 @@ impl<'a> NetSales<'a> {
     ///
     /// A sale of which nothing remains does not count at all, so neither its number nor its path
     /// does. A sale of zero counts until any refund applies to it.
-    pub(crate) fn of(records: &'a [AllowedRecord<'a>]) -> NetSales<'a> {
-        let mut sales = sales(records);
-        let taken = taken(records, &sales);
+    pub(crate) fn of(settings: &BrandSettings, records: &'a [AllowedRecord<'a>]) -> NetSales<'a> {
+        let mut sales = sales(settings, records);
+        restate(settings, records, &mut sales);
+        let taken = taken(settings, records, &sales);
         for (sale, taken) in sales.iter_mut().zip(&taken) {
             sale.left = match taken.all {
                 true => 0,
@@ -92,7 +99,7 @@ impl<'a> NetSales<'a> {
 
 /// Every sale with its full amount: all transactions, all orders without an `order_id`, and the
 /// earliest order of each `order_id`.
-fn sales<'a>(records: &'a [AllowedRecord<'a>]) -> Vec<Sale<'a>> {
+fn sales<'a>(settings: &BrandSettings, records: &'a [AllowedRecord<'a>]) -> Vec<Sale<'a>> {
     let mut alone = Vec::new();
     let mut orders: BTreeMap<SaleName, Sale> = BTreeMap::new();
     for record in records {
@@ -118,7 +125,7 @@ fn sales<'a>(records: &'a [AllowedRecord<'a>]) -> Vec<Sale<'a>> {
             SaleKind::Order if name.is_of_record() => alone.push(sale),
             SaleKind::Order => {
                 let earliest = orders.entry(name).or_insert(sale);
-                let order = |sale: &Sale<'a>| (sale.record.ts, &sale.record.id, sale.record.source);
+                let order = |sale: &Sale<'a>| order(settings, sale.record);
                 if order(&sale) < order(earliest) {
                     *earliest = sale;
                 }
@@ -134,18 +141,8 @@ fn sales<'a>(records: &'a [AllowedRecord<'a>]) -> Vec<Sale<'a>> {
 /// Several sales can have the name of a refund. The refund applies to the order with that
 /// `order_id`; otherwise to a sale of its own source, and otherwise to the earliest one. A refund
 /// in another currency, or with more decimals than the currency of its sale, does not apply.
-fn taken(records: &[AllowedRecord], sales: &[Sale]) -> Vec<Taken> {
-    // All sales of a name, by position.
-    let mut named: BTreeMap<(SaleKind, SaleName), Vec<usize>> = BTreeMap::new();
-    for (position, sale) in sales.iter().enumerate() {
-        if let Body::Sale { kind, name, .. } = sale.record.body {
-            named
-                .entry((kind, name.named()))
-                .or_default()
-                .push(position);
-        }
-    }
-
+fn taken(settings: &BrandSettings, records: &[AllowedRecord], sales: &[Sale]) -> Vec<Taken> {
+    let named = by_name(sales);
     let mut taken = vec![Taken::default(); sales.len()];
     for record in records {
         let Body::Refund {
@@ -154,41 +151,100 @@ fn taken(records: &[AllowedRecord], sales: &[Sale]) -> Vec<Taken> {
         else {
             continue;
         };
-        let candidates = named.get(&(kind, name.named()));
-        let candidates = candidates.into_iter().flatten().copied();
-        // The order with that `order_id` comes first. Otherwise the refund's own source knows its sales
-        // best, and else it is the earliest of that name.
-        let Some(position) = candidates.min_by_key(|position| {
-            let sale = sales[*position].record;
-            let by_id = match sale.body {
-                Body::Sale { kind, name, .. } => kind == SaleKind::Order && name.is_of_record(),
-                _ => false,
-            };
-            let other = sale.source != record.source;
-            (by_id, other, sale.ts, sale.source, &sale.id)
-        }) else {
+        let Some(position) = named_sale(settings, &named, sales, record, kind, name) else {
             continue;
         };
-        let in_minor = match amount {
-            RefundAmount::All => {
-                taken[position].all = true;
-                Some(0)
-            }
-            RefundAmount::Of(minor, currency) => {
-                (currency == sales[position].currency).then_some(i128::from(minor))
-            }
-            RefundAmount::InCurrencyOfSale { digits, decimals } => {
-                let has = currency::decimals(sales[position].currency).unwrap_or(0);
-                let missing = has.checked_sub(decimals);
-                missing.map(|zeros| (0..zeros).fold(i128::from(digits), |units, _| units * 10))
-            }
-        };
-        if let Some(minor) = in_minor {
+        if amount == RefundAmount::All {
+            taken[position].all = true;
+        }
+        if let Some(minor) = in_minor(amount, sales[position].currency) {
             taken[position].any = true;
             taken[position].sum += minor;
         }
     }
     taken
+}
+
+/// Replaces the amounts of the sales that are restated.
+fn restate(settings: &BrandSettings, records: &[AllowedRecord], sales: &mut [Sale]) {
+    let named = by_name(sales);
+    // Of each sale the greatest restatement in its currency: time, ID, source and amount.
+    let mut latest: BTreeMap<usize, (i64, &str, Label, i128)> = BTreeMap::new();
+    for record in records {
+        let Body::Restatement {
+            kind, name, amount, ..
+        } = record.body
+        else {
+            continue;
+        };
+        let Some(position) = named_sale(settings, &named, sales, record, kind, name) else {
+            continue;
+        };
+        let Some(minor) = in_minor(amount, sales[position].currency) else {
+            continue;
+        };
+        let one = (record.ts, &*record.id, record.source, minor);
+        let found = latest.entry(position).or_insert(one);
+        *found = one.max(*found);
+    }
+    for (position, (.., minor)) in latest {
+        sales[position].left = i64::try_from(minor).unwrap_or(i64::MAX);
+    }
+}
+
+/// The sales by kind and name, as positions.
+type ByName = BTreeMap<(SaleKind, SaleName), Vec<usize>>;
+
+/// All sales of a name, by position.
+fn by_name(sales: &[Sale]) -> ByName {
+    let mut named = ByName::new();
+    for (position, sale) in sales.iter().enumerate() {
+        if let Body::Sale { kind, name, .. } = sale.record.body {
+            named
+                .entry((kind, name.named()))
+                .or_default()
+                .push(position);
+        }
+    }
+    named
+}
+
+/// The sale that a record refers to by name.
+fn named_sale(
+    settings: &BrandSettings,
+    named: &ByName,
+    sales: &[Sale],
+    record: &Record,
+    kind: SaleKind,
+    name: SaleName,
+) -> Option<usize> {
+    let candidates = named.get(&(kind, name.named()));
+    let candidates = candidates.into_iter().flatten().copied();
+    // The order with that `order_id` comes first. Otherwise the record's own source knows its sales
+    // best, and else it is the earliest of that name.
+    candidates.min_by_key(|position| {
+        let sale = sales[*position].record;
+        let by_id = match sale.body {
+            Body::Sale { kind, name, .. } => kind == SaleKind::Order && name.is_of_record(),
+            _ => false,
+        };
+        let other = sale.source != record.source;
+        let is_open = !settings.is_verified(sale.source);
+        (by_id, other, is_open, sale.ts, sale.source, &sale.id)
+    })
+}
+
+/// An amount in the minor units of a currency, or `None` if it does not apply to it.
+fn in_minor(amount: RefundAmount, currency: Currency) -> Option<i128> {
+    match amount {
+        RefundAmount::All => Some(0),
+        RefundAmount::Of(minor, of) => (of == currency).then_some(i128::from(minor)),
+        RefundAmount::InCurrencyOfSale { digits, decimals } => {
+            let has = currency::decimals(currency).unwrap_or(0);
+            let missing = has.checked_sub(decimals);
+            missing.map(|zeros| (0..zeros).fold(i128::from(digits), |units, _| units * 10))
+        }
+    }
 }
 
 /// The adjustment of a record, if it is one.
@@ -206,9 +262,15 @@ fn adjustment(record: &Record) -> Option<Adjustment> {
         kind,
         store: store_of(kind, store),
         day: record.day,
+        source: record.source,
         currency,
         amount,
     })
+}
+
+/// The order in which reports of one order count.
+fn order<'a>(settings: &BrandSettings, of: &'a Record) -> (bool, i64, &'a str, Label) {
+    (!settings.is_verified(of.source), of.ts, &of.id, of.source)
 }
 
 /// The store of a sale; absent for an order.

@@ -105,7 +105,10 @@ impl Cutoffs {
     fn own(&self, body: &Body) -> i64 {
         match body {
             body if is_visit(body) => self.web,
-            Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => self.transactions,
+            Body::Sale { .. }
+            | Body::Refund { .. }
+            | Body::Restatement { .. }
+            | Body::Adjustment { .. } => self.transactions,
             Body::Consent { .. } => self.consent,
             _ => i64::MIN,
         }
@@ -129,7 +132,7 @@ fn is_from_the_web(body: &Body) -> bool {
     is_visit(body)
         || match body {
             Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
-            Body::Refund { store, .. } => *store == Label::ABSENT,
+            Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
             _ => false,
         }
 }

@@ -21,20 +21,21 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) ->
     let mut stores: FamilySums<(Label, Day, Currency), 2> = FamilySums::new();
     let mut orders: FamilySums<(Day, Currency), 2> = FamilySums::new();
     for conversion in &journeys.conversions {
-        let (sale, person) = (&conversion.sale, conversion.person);
+        let (sale, who) = (&conversion.sale, brand.who(conversion));
         let (day, currency) = (sale.record.day, sale.currency);
         let values = [1, i128::from(sale.left)];
         match sale.kind {
-            SaleKind::Transaction => stores.add((sale.store, day, currency), values, person),
-            SaleKind::Order => orders.add((day, currency), values, person),
+            SaleKind::Transaction => stores.add((sale.store, day, currency), values, who),
+            SaleKind::Order => orders.add((day, currency), values, who),
         }
     }
     for line in &net_sales.adjustments {
         let (day, currency) = (line.day, line.currency);
         let values = [0, i128::from(line.amount)];
+        let who = (None, brand.settings.is_verified(line.source));
         match line.kind {
-            SaleKind::Transaction => stores.add((line.store, day, currency), values, None),
-            SaleKind::Order => orders.add((day, currency), values, None),
+            SaleKind::Transaction => stores.add((line.store, day, currency), values, who),
+            SaleKind::Order => orders.add((day, currency), values, who),
         }
     }
 

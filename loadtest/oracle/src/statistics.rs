@@ -41,19 +41,19 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<CountedCell> {
     let mut days: FamilySums<(Group, i64), 1> = FamilySums::new();
     let mut assists: FamilySums<(Group, Channel), 2> = FamilySums::new();
     for conversion in &journeys.conversions {
-        let (sale, path, person) = (&conversion.sale, &conversion.path, conversion.person);
+        let (sale, path, who) = (&conversion.sale, &conversion.path, brand.who(conversion));
         let Some(first) = path.first() else {
             continue;
         };
         let month = calendar::month(sale.record.day);
         let group = (sale.kind, month, sale.currency);
         let values = [1, i128::from(sale.left)];
-        paths.add((group, sequence(path)), values, person);
-        lengths.add((group, path.len()), [1], person);
+        paths.add((group, sequence(path)), values, who);
+        lengths.add((group, path.len()), [1], who);
         let elapsed = (sale.record.ts - first.ts) / MS_PER_DAY;
-        days.add((group, elapsed), [1], person);
+        days.add((group, elapsed), [1], who);
         for channel in assisting(path) {
-            assists.add((group, channel), values, person);
+            assists.add((group, channel), values, who);
         }
     }
 
@@ -95,7 +95,7 @@ pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> BTreeMap<Vec<Dim>, u
         if !conversion.path.is_empty() {
             let sale = &conversion.sale;
             let month = calendar::month(sale.record.day);
-            totals.add((sale.kind, month, sale.currency), [], conversion.person);
+            totals.add((sale.kind, month, sale.currency), [], brand.who(conversion));
         }
     }
     let named = totals.contributors().map(|(group, contributors)| {

@@ -36,7 +36,8 @@ pub(crate) struct Campaign {
     pub(crate) name: String,
     /// Its share of the traffic of its role, relative to the other campaigns of the role.
     pub(crate) weight: f64,
-    /// Minor units per click, or for display per thousand impressions.
+    /// Minor units: per thousand impressions for display, per message for the newsletter, and per
+    /// click otherwise.
     pub(crate) price: i64,
 }
 
@@ -49,7 +50,7 @@ const KINDS: [(Role, &str, &str, &str, &str, i64); 8] = [
         "programmatic",
         "display",
         "prospecting",
-        420,
+        650,
     ),
     (
         Role::Social,
@@ -65,7 +66,7 @@ const KINDS: [(Role, &str, &str, &str, &str, i64); 8] = [
         "newsletter",
         "email",
         "weekly",
-        0,
+        11,
     ),
     (
         Role::Affiliate,

@@ -46,15 +46,14 @@ impl World {
         for _ in 0..self.random.times(0.06 * busy).min(12) {
             self.add_impression(person);
         }
-        let reads = self.tuesday && person.has(Trait::Subscriber);
-        if reads
-            && self.random.chance((0.25 * need).min(0.9))
+        if self.tuesday
+            && person.has(Trait::Subscriber)
             && let Some(letter) = of_role(&self.campaigns, Role::Newsletter, &mut self.random)
         {
-            if self.random.chance(0.6) {
-                person.newsletter_until = self.day + 3;
+            self.count_ad(letter, 1, 0);
+            if self.random.chance((0.25 * need).min(0.9)) {
+                self.session(person, Entry::Campaign(letter));
             }
-            self.session(person, Entry::Campaign(letter));
         }
         let wants = 0.5 + f64::from(person.interest) / 60.0;
         for _ in 0..self.random.times(0.09 * busy * wants).min(8) {
@@ -114,10 +113,11 @@ impl World {
     ///
     /// 1. Campaigns are measured by a click in 60 % of cases, and always by the landing page.
     /// 2. The landing identifies the channel ([`Self::arrival`]).
-    /// 3. Page views follow, and for a quarter of the customers a login.
+    /// 3. Page views follow, and for 60 % of the members a login. The link in a newsletter carries
+    ///    the hash of the address that it was sent to, so most readers are identified at once.
     /// 4. The session ends with an order, with a probability that grows with the interest of the
     ///    person and depends on the entry: search and affiliates close sales, display and social
-    ///    raise interest.
+    ///    raise interest. Who does not order may plan to buy in a store within four days.
     fn session(&mut self, person: &mut Person, way: Entry) {
         let mut ts = self.random_time();
         let cookie = self.cookie(person);
@@ -136,6 +136,13 @@ impl World {
         let object = self.arrival(object, way, &site);
         self.send(Kind::Web, ts, object.end());
 
+        if self.is_newsletter(way) && self.random.chance(0.85) {
+            let email = person.identity(self.options.seed).email();
+            let object = self.web("identify", ts + SECOND, &cookie);
+            let hash = HEXLOWER.encode(&Sha256::digest(email.as_bytes()));
+            self.send(Kind::Web, ts + SECOND, object.text("email", &hash).end());
+        }
+
         let views = 0.9 * self.random.heavy(12.0);
         for _ in 0..self.random.times(views) {
             ts += self.random.whole(8 * SECOND, 3 * MINUTE);
@@ -146,23 +153,25 @@ impl World {
                 .text("referrer", &format!("{site}/"));
             self.send(Kind::Web, ts, object.end());
         }
-        if person.has(Trait::Customer) && self.random.chance(0.25) {
+        if person.has(Trait::Customer) && self.random.chance(0.6) {
             ts += self.random.whole(5 * SECOND, MINUTE);
             let object = self.web("identify", ts, &cookie);
             let object = self.add_identifiers(object, person);
             self.send(Kind::Web, ts, object.end());
         }
-        let (warms, closes) = match way {
+        // How much interest the entry raises, how well it sells online, and how often it sends
+        // people to a store.
+        let (warms, closes, sends) = match way {
             Entry::Campaign(campaign) => match self.campaigns.get(campaign).map(|c| c.role) {
-                Some(Role::Display) => (8, 0.4),
-                Some(Role::Social) => (14, 0.5),
-                Some(Role::Search) => (6, 1.6),
-                Some(Role::Newsletter) => (10, 0.8),
-                Some(Role::Affiliate) | None => (5, 1.8),
+                Some(Role::Display) => (8, 0.4, 0.1),
+                Some(Role::Social) => (14, 0.5, 0.15),
+                Some(Role::Search) => (6, 1.6, 0.4),
+                Some(Role::Newsletter) => (10, 0.8, 0.6),
+                Some(Role::Affiliate) | None => (5, 1.8, 0.1),
             },
-            Entry::Organic => (8, 1.2),
-            Entry::Referral => (8, 0.7),
-            Entry::Direct => (4, 1.3),
+            Entry::Organic => (8, 1.2, 0.35),
+            Entry::Referral => (8, 0.7, 0.15),
+            Entry::Direct => (4, 1.3, 0.4),
         };
         let buys = (0.02 + f64::from(person.interest) * 0.0016) * closes;
         person.raise_interest(warms);
@@ -170,7 +179,18 @@ impl World {
             ts += self.random.whole(30 * SECOND, 5 * MINUTE);
             self.order(person, ts, &cookie);
             person.interest = 8;
+        } else if self.random.chance(sends) {
+            person.plans_until = self.day + 4;
         }
+    }
+
+    /// Whether an entry is by a newsletter.
+    fn is_newsletter(&self, way: Entry) -> bool {
+        let Entry::Campaign(campaign) = way else {
+            return false;
+        };
+        let campaign = self.campaigns.get(campaign);
+        campaign.is_some_and(|campaign| campaign.role == Role::Newsletter)
     }
 
     /// An order, and sometimes further records.
@@ -232,7 +252,7 @@ impl World {
     }
 
     /// Adds the identifiers that a person enters: an e-mail address in clear or hashed, with a
-    /// telephone and customer number if they have them.
+    /// telephone, customer and loyalty card number if they have them.
     pub(crate) fn add_identifiers(&mut self, mut object: Object, person: &Person) -> Object {
         let identity = person.identity(self.options.seed);
         if person.has(Trait::Email) {
@@ -249,6 +269,9 @@ impl World {
         }
         if person.has(Trait::Customer) && self.random.chance(0.7) {
             object = object.text("customer", &identity.customer());
+        }
+        if person.has(Trait::Wallet) && self.random.chance(0.5) {
+            object = object.text("wallet", &identity.wallet());
         }
         object
     }
@@ -342,7 +365,7 @@ impl World {
     /// The cookie of one of the person's browsers, mostly the first.
     fn cookie(&mut self, person: &Person) -> String {
         let last = i64::from(person.cookies) - 1;
-        let browser = match self.random.chance(0.6) {
+        let browser = match self.random.chance(0.7) {
             true => 0,
             false => self.random.whole(0, last),
         };

@@ -13,9 +13,10 @@ impl World {
     /// Reports the spend of this day, and resets the counts of impressions and clicks.
     ///
     /// A platform counts more than the site: an eighth more clicks, of visitors who never arrive,
-    /// and 25 impressions for each click. Display is charged per thousand impressions, everything
-    /// else per click. A row arrives between 6:00 and 6:30 of the next day, and one of ten is
-    /// restated two days later.
+    /// and 25 impressions for each click; and of 25 display impressions one is on a page that may
+    /// report it. Display is charged per thousand impressions, the newsletter per message, and
+    /// everything else per click. A row arrives between 6:00 and 6:30 of the next day, and one of
+    /// ten is restated two days later.
     pub(crate) fn spend(&mut self) {
         let Ok(date) = self.options.start.checked_add(i64::from(self.day).days()) else {
             return;
@@ -30,9 +31,14 @@ impl World {
             }
             // Platforms see more than a site does: those who never arrive, and those who look.
             let clicks = clicks + clicks / 8;
-            let impressions = impressions + clicks * 25;
+            let impressions = match campaign.role {
+                Role::Newsletter => impressions,
+                Role::Display => 25 * impressions + clicks * 25,
+                _ => impressions + clicks * 25,
+            };
             let cost = match campaign.role {
                 Role::Display => impressions as i64 * campaign.price / 1_000,
+                Role::Newsletter => impressions as i64 * campaign.price,
                 _ => clicks as i64 * campaign.price,
             };
             let row = |cost: i64| {

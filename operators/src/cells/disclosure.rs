@@ -34,6 +34,8 @@ struct Contributors {
     persons: Bag<u64>,
     /// Contributors without an identifier, each of which counts separately.
     anonymous: i64,
+    /// Conversions of open sources, which have no contributors.
+    open: i64,
 }
 
 impl Contributors {
@@ -44,7 +46,7 @@ impl Contributors {
 
     /// Whether the part has no conversion.
     fn is_empty(&self) -> bool {
-        self.persons.is_empty() && self.anonymous == 0
+        self.persons.is_empty() && self.anonymous == 0 && self.open == 0
     }
 }
 
@@ -77,7 +79,7 @@ impl Takings {
         if touched.is_empty() {
             return Vec::new();
         }
-        let is_small = |part: &&Contributors| (1..k).contains(&part.count());
+        let is_small = |part: &&Contributors| !part.is_empty() && part.count() < k;
         if self.0.iter().all(|part| part.count() < k) {
             let mut all = ContributorUnion::default();
             self.0.iter().for_each(|part| all.add(part));
@@ -91,7 +93,8 @@ impl Takings {
 
 impl MonthDisclosure {
     /// Adds the conversions of one contributor to a store and day, `diff` times. `who` is a person,
-    /// or `None` for conversions without an identifier.
+    /// or `None` for conversions without an identifier, which the contributors of the sums count, and of open sources,
+    /// which their first value counts.
     pub(super) fn add(
         &mut self,
         day: (Label, Day),
@@ -109,7 +112,10 @@ impl MonthDisclosure {
         };
         match who {
             Some(who) => part.persons.add(who, sums.values[0] as i64 * diff),
-            None => part.anonymous += sums.contributors * diff,
+            None => {
+                part.anonymous += sums.contributors * diff;
+                part.open += sums.values[0] as i64 * diff;
+            }
         }
         if takings.0.iter().all(Contributors::is_empty) {
             self.takings.remove(&day);

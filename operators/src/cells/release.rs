@@ -11,6 +11,7 @@ use crate::cell::{BatchKind, Names};
 use crate::cells::gate::{BatchClass, ReleaseTimes, has_enough_contributors, may_publish};
 use crate::cells::group::{CellEntry, GateCounts, Group, Published};
 use crate::cells::group_key::GroupKey;
+use crate::cells::ladder::HeldBack;
 use crate::cells::noise::{NoiseOffset, NoiseTimeline};
 use crate::cells::state::{BatchVote, BatchVotes, CellUpdates, Cells, CellsOut};
 use crate::cells::threshold::apply_threshold;
@@ -128,6 +129,11 @@ impl Cells {
         let months = self.ladders.values().map(|of| of.outside().count() as u64);
         let traffic = self.traffic.values().map(TrafficGroup::published_cells);
         let released = released + months.sum::<u64>() + traffic.sum::<u64>();
+        let HeldBack {
+            hidden: hidden_months,
+            waiting: waiting_months,
+        } = self.held_back(times);
+        let (hidden, waiting) = (hidden + hidden_months, waiting + waiting_months);
         self.stats
             .release(released, hidden, waiting, self.labels.collisions());
         self.stats.folded(folded);

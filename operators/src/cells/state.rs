@@ -252,7 +252,7 @@ impl Cells {
         }
         if let CellKey::Sale { row, .. } = &key {
             let count = i64::try_from(sums.values[0]).unwrap_or_default();
-            return self.add_row(row, count * diff);
+            return self.add_row(row, sums.changed, count * diff);
         }
         if let ReleaseGroup::Traffic(of) = key.release_group() {
             return self.add_traffic(of, &key, sums, diff);

@@ -27,7 +27,7 @@ use crate::engine::{
     keyed_with_queries, split2, split3, split4,
 };
 use crate::facts::Fact;
-use crate::identity::graph::Graph;
+use crate::identity::graph::{Graph, GraphIn};
 use crate::identity::id_set_counts::IdSetCounts;
 use crate::identity::outcome::GraphOut;
 use crate::identity::person_join::{PersonJoin, PersonJoinIn, PersonJoinOut};
@@ -64,23 +64,24 @@ pub fn build(
         // Records: their current content, the policies of their identifiers, and what the policies admit.
         let upsert = Upsert::new(stats.clone());
         let records = inputs.records.to_collection(scope);
-        let (records, statements, expired) =
-            split3(keyed(records, upsert, &sizes), |row| match row {
-                UpsertOut::Record(record) => OneOf3::First(record),
-                UpsertOut::Statement(statement) => OneOf3::Second(statement),
-                UpsertOut::Expired(expired) => OneOf3::Third(expired),
+        let (records, statements, expired, acts) =
+            split4(keyed(records, upsert, &sizes), |row| match row {
+                UpsertOut::Record(record) => OneOf4::First(record),
+                UpsertOut::Statement(statement) => OneOf4::Second(statement),
+                UpsertOut::Expired(expired) => OneOf4::Third(expired),
+                UpsertOut::Act(brand, ids) => OneOf4::Fourth(GraphIn::Act { brand, ids }),
             });
         let to_consent = questions_to(Respondent::ConsentState);
         let consent = ConsentState::default();
         let (consent, to_sets) = keyed_with_queries(statements, to_consent, consent, &sizes);
-        let (policies, consent_counts) = split2(consent, |row| match row {
+        let (policies, consents) = split2(consent, |row| match row {
             ConsentStateOut::Policy(brand, set, id, policy) => {
                 OneOf2::First(PolicyFilterIn::Policy(brand, set, id, policy))
             }
-            ConsentStateOut::Allowed(brand, counts) => OneOf2::Second((brand, counts)),
+            ConsentStateOut::Allowed(brand, id, was, is) => {
+                OneOf2::Second(GraphIn::Consent { brand, id, was, is })
+            }
         });
-        let counts = ConsentCounts::new(settings.clone(), stats.clone());
-        let nothing = keyed(consent_counts, counts, &sizes).map(|never| match never {});
         let filter = PolicyFilter::new(settings.clone(), stats.clone());
         let link_times = inputs.policy_filter.to_collection(scope);
         let (admitted, named_records) = keyed_with_queries(
@@ -100,18 +101,26 @@ pub fn build(
 
         // Persons: the graph of identifiers, the facts of each person, and their paths and credits.
         let sets = keyed(id_set_uses, IdSetCounts::default(), &sizes);
+        let of_requests = inputs.acts.to_collection(scope);
+        let to_graph = sets.concatenate([acts, of_requests, consents]);
         let graph = Graph::new(settings.clone(), stats.clone());
         let (graph, graph_answers) =
-            keyed_with_queries(sets, questions_to(Respondent::Graph), graph, &sizes);
-        let (assigned, oversized, graph_sums) = split3(graph, |row| match row {
+            keyed_with_queries(to_graph, questions_to(Respondent::Graph), graph, &sizes);
+        let (assigned, of_persons, graph_sums, consent_counts) = split4(graph, |row| match row {
             GraphOut::Assigned { brand, set, person } => {
-                OneOf3::First(PersonJoinIn::Assigned(brand, set, person))
+                OneOf4::First(PersonJoinIn::Assigned(brand, set, person))
             }
             GraphOut::Oversized { brand, person } => {
-                OneOf3::Second(PersonIn::Oversized(PersonKey { brand, person }))
+                OneOf4::Second(PersonIn::Oversized(PersonKey { brand, person }))
             }
-            GraphOut::Sum(key, sums) => OneOf3::Third(CellsIn::Sum(key, sums)),
+            GraphOut::Act { brand, person, act } => {
+                OneOf4::Second(PersonIn::Act(PersonKey { brand, person }, act))
+            }
+            GraphOut::Sum(key, sums) => OneOf4::Third(CellsIn::Sum(key, sums)),
+            GraphOut::Consent(brand, change) => OneOf4::Fourth((brand, change)),
         });
+        let counts = ConsentCounts::new(settings.clone(), stats.clone());
+        let nothing = keyed(consent_counts, counts, &sizes).map(|never| match never {});
         let net_sales = keyed(sales, NetSales::new(stats.clone()), &sizes);
         let conversions = net_sales.map(|sale: NetSale| {
             PersonJoinIn::Fact(sale.brand, sale.ids, Fact::Conversion(sale.conversion))
@@ -123,7 +132,7 @@ pub fn build(
             PersonJoinOut::Sum(key, sums) => OneOf2::Second(CellsIn::Sum(key, sums)),
         });
         let (person_sums, paths) = keyed_with_queries(
-            facts.concat(oversized),
+            facts.concat(of_persons),
             questions_to(Respondent::Persons),
             Persons::new(settings.clone(), stats.clone()),
             &sizes,

@@ -19,9 +19,12 @@ use crate::cell::Cell;
 use crate::cells::{Cells, CellsIn};
 use crate::engine::{Diff, Epoch, StateSizes, broadcast};
 use crate::event::Event;
+use crate::identity::graph::GraphIn;
 use crate::label::Label;
 use crate::policy_filter::PolicyFilterIn;
-use crate::record::{BrandId, Day, Ping, RecordKey, SettledDevices, SettledHour, TokenizedPing};
+use crate::record::{
+    BrandId, Day, Ping, Pseudonym, RecordKey, SettledDevices, SettledHour, TokenizedPing,
+};
 use crate::salt::{RESTORE_DONE, Salt, SaltCache, SaltMessage};
 use crate::sessionize::SessionizeIn;
 use crate::settings::Settings;
@@ -96,6 +99,8 @@ pub(super) type Session<D> = InputSession<Epoch, D, Diff>;
 pub(super) struct Inputs {
     /// Records, and the retractions of a retention pass.
     pub(super) records: Session<UpsertIn>,
+    /// The acts of requests.
+    pub(super) acts: Session<GraphIn>,
     /// The reference times of links.
     pub(super) policy_filter: Session<PolicyFilterIn>,
     /// Pings, retractions of devices, and the ends of salt days.
@@ -113,6 +118,7 @@ impl Inputs {
     pub(super) fn new() -> Inputs {
         Inputs {
             records: Session::new(),
+            acts: Session::new(),
             policy_filter: Session::new(),
             pings: Session::new(),
             salts: Session::new(),
@@ -291,6 +297,14 @@ impl Dataflow {
         }
     }
 
+    /// Declares that the changes of this epoch to some identifiers are one act, as those by one request: for `k_delta` they
+    /// count as one, whether anything links the identifiers or not.
+    pub fn join_act(&mut self, brand: BrandId, ids: Arc<[Pseudonym]>) {
+        if let Some(inputs) = &mut self.inputs {
+            inputs.acts.update(GraphIn::Act { brand, ids }, 1);
+        }
+    }
+
     /// Withdraws a label name that this worker has announced. It must be announced again before the label is used
     /// again.
     pub fn withdraw_label(&mut self, brand: BrandId, label: Label) {
@@ -380,6 +394,7 @@ impl Dataflow {
             return;
         };
         advance(&mut inputs.records, epoch);
+        advance(&mut inputs.acts, epoch);
         advance(&mut inputs.policy_filter, epoch);
         advance(&mut inputs.pings, epoch);
         advance(&mut inputs.cells, epoch);

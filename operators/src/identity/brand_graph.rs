@@ -12,13 +12,18 @@
 //! ([`super::forest`]), the facts of the smaller side move, and a hub that changes state visits its own sets. A hub with many
 //! values around it does not change state because of one record.
 
+use std::sync::Arc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::acts::{Acts, number_of};
 use super::components::{Components, Moves, Person};
 use super::forest::{Link, NO_LINK};
 use super::nodes::{Id, Nodes};
 use super::outcome::GraphOut;
 use crate::aggregate::{Aggregate, CellKey};
+use crate::allowed_uses::AllowedUses;
+use crate::consent_counts::ConsentChange;
 use crate::engine::Diff;
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdSet, Identifier, Pseudonym};
@@ -88,6 +93,10 @@ pub(super) struct Changes {
     pub(super) facts: Vec<(u128, i64)>,
     /// The earliest day and source that support a set now, by its key.
     pub(super) provenance: Vec<(u128, Day, Label)>,
+    /// The identifiers of records and requests whose changes are one act.
+    pub(super) acts: Vec<Arc<[Pseudonym]>>,
+    /// What a statement about an identifier allowed before and allows now.
+    pub(super) consents: Vec<(Pseudonym, Option<AllowedUses>, Option<AllowedUses>)>,
 }
 
 /// The key of a pair: the smaller number first.
@@ -280,6 +289,7 @@ impl BrandGraph {
         brand: BrandId,
         mut sets: FxHashSet<u128>,
         moved: &[Id],
+        acts: &mut Acts,
         out: &mut Vec<(GraphOut, Diff)>,
     ) {
         for id in moved {
@@ -302,6 +312,9 @@ impl BrandGraph {
             };
             let old = std::mem::replace(&mut hyperedge.person, person);
             if old != person {
+                if let (Some(old), Some(new)) = (old, person) {
+                    acts.join(old, new);
+                }
                 let assigned = |person| GraphOut::Assigned { brand, set, person };
                 out.extend(old.map(|person| (assigned(person), -1)));
                 out.extend(person.map(|person| (assigned(person), 1)));
@@ -357,6 +370,32 @@ impl BrandGraph {
         }
     }
 
+    /// Joins the identifiers of each act and their present persons, and each identifier with a consent and its person.
+    fn join_acts(&self, changes: &Changes, acts: &mut Acts) {
+        let mut join = |id: &Pseudonym| {
+            let number = number_of(*id);
+            let person = self
+                .nodes
+                .find(id)
+                .and_then(|id| self.components.person_of(id));
+            if let Some(person) = person {
+                acts.join(number, person);
+            }
+            number
+        };
+        for (id, ..) in &changes.consents {
+            join(id);
+        }
+        let numbers: Vec<Vec<u64>> = changes
+            .acts
+            .iter()
+            .map(|ids| ids.iter().map(&mut join).collect())
+            .collect();
+        for pair in numbers.iter().flat_map(|numbers| numbers.windows(2)) {
+            acts.join(pair[0], pair[1]);
+        }
+    }
+
     /// Applies the changes of an epoch.
     pub(super) fn apply_epoch(
         &mut self,
@@ -366,6 +405,12 @@ impl BrandGraph {
         out: &mut Vec<(GraphOut, Diff)>,
     ) {
         let mut work = Work::default();
+        let mut acts = Acts::default();
+        self.join_acts(&changes, &mut acts);
+        let (named, consents) = (
+            std::mem::take(&mut changes.acts),
+            std::mem::take(&mut changes.consents),
+        );
         // The labels of persons follow the order of the sets, so that it must not depend on the order of arrival.
         changes
             .sets
@@ -394,7 +439,13 @@ impl BrandGraph {
             touched,
             labels,
         } = self.components.moves();
-        self.reassign(brand, work.sets, &moved, out);
+        self.reassign(brand, work.sets, &moved, &mut acts, out);
+        let after = Changes {
+            acts: named,
+            consents,
+            ..Changes::default()
+        };
+        self.join_acts(&after, &mut acts);
 
         let mut sizes: FxHashMap<Person, usize> = labels.into_iter().map(|of| (of, 0)).collect();
         for id in touched.into_iter().chain(work.nodes) {
@@ -404,8 +455,15 @@ impl BrandGraph {
         }
         let who = sizes.keys();
         let changed = who.fold(Aggregate::default(), |sums, person| {
-            sums.changed_by(*person)
+            sums.changed_by(acts.root(*person))
         });
+        let persons = acts.persons().into_iter();
+        out.extend(persons.map(|(person, act)| (GraphOut::Act { brand, person, act }, 1)));
+        for (id, was, is) in after.consents {
+            let act = acts.root(number_of(id));
+            let change = ConsentChange { id, act, was, is };
+            out.push((GraphOut::Consent(brand, change), 1));
+        }
         self.guard_sizes(brand, settings.max_identifiers as usize, sizes, out);
         self.publish(brand, changed.changed, out);
     }

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::allowed_uses::AllowedUses;
 use crate::ask::{Question, Reply, RoutedQuestion};
 use crate::engine::{Diff, Epoch, KeyedOperator, QueryOperator};
 use crate::identity::brand_graph::{BrandGraph, Changes};
 use crate::identity::outcome::GraphOut;
 use crate::label::Label;
-use crate::record::{BrandId, Day, IdSet};
+use crate::record::{BrandId, Day, IdSet, Pseudonym};
 use crate::settings::Settings;
 use crate::stats::Stats;
 
@@ -50,6 +51,24 @@ pub enum GraphIn {
         /// The first source of that day.
         source: Label,
     },
+    /// The changes of this epoch to these identifiers are one act.
+    Act {
+        /// The brand.
+        brand: BrandId,
+        /// The identifiers, of a record or of a request.
+        ids: Arc<[Pseudonym]>,
+    },
+    /// What a statement about an identifier allowed before this epoch and allows now; absent without a statement.
+    Consent {
+        /// The brand.
+        brand: BrandId,
+        /// The identifier.
+        id: Pseudonym,
+        /// Before the epoch.
+        was: Option<AllowedUses>,
+        /// Now.
+        is: Option<AllowedUses>,
+    },
 }
 
 /// The operator. State: the graph of each brand that this worker owns.
@@ -81,7 +100,9 @@ impl KeyedOperator for Graph {
         match update {
             GraphIn::Set { brand, .. }
             | GraphIn::Facts { brand, .. }
-            | GraphIn::Provenance { brand, .. } => brand.0,
+            | GraphIn::Provenance { brand, .. }
+            | GraphIn::Act { brand, .. }
+            | GraphIn::Consent { brand, .. } => brand.0,
         }
     }
 
@@ -115,6 +136,11 @@ impl KeyedOperator for Graph {
                     changes.provenance.push((set, day, source));
                 }
                 GraphIn::Provenance { .. } => {}
+                GraphIn::Act { brand, ids } => changes.entry(brand).or_default().acts.push(ids),
+                GraphIn::Consent { brand, id, was, is } => {
+                    let changes = changes.entry(brand).or_default();
+                    changes.consents.push((id, was, is));
+                }
             }
         }
         for (brand, changes) in changes {

@@ -8,6 +8,7 @@
 //! exchange, adding or removing a link moves only the facts of the smaller side, and finds the resulting components in a number
 //! of steps that does not grow with the person ([`forest`]).
 
+mod acts;
 mod brand_graph;
 pub mod components;
 mod forest;

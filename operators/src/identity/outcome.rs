@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey};
+use crate::consent_counts::ConsentChange;
 use crate::identity::components::Person;
 use crate::record::BrandId;
 
@@ -28,6 +29,18 @@ pub enum GraphOut {
         /// The person.
         person: Person,
     },
+    /// What this epoch changes of a person is part of an act that is known by another number. Nothing is retracted: it says
+    /// nothing of other epochs.
+    Act {
+        /// The brand.
+        brand: BrandId,
+        /// The person.
+        person: Person,
+        /// The number of the act.
+        act: u64,
+    },
+    /// A change of what an identifier allows, with its act. Nothing is retracted.
+    Consent(BrandId, ConsentChange),
     /// The change of the brand's totals: persons, identifiers, links, hubs and oversized persons.
     Sum(CellKey, Aggregate),
 }

@@ -48,6 +48,8 @@ pub(super) struct Changes {
     pub(super) facts: FactChanges,
     /// 1 if the person became oversized, -1 if it no longer is.
     pub(super) oversized: Diff,
+    /// The number of the act that they are part of; the person itself if absent.
+    pub(super) act: Option<u64>,
 }
 
 impl State for History {
@@ -82,13 +84,15 @@ impl History {
     ) -> u64 {
         net(&mut changes.facts);
         let mut cell_refs = std::mem::take(&mut self.cell_refs);
-        let mut membership = CellMembership::new(&mut cell_refs, who);
+        let act = changes.act.unwrap_or(who);
+        let mut membership = CellMembership::new(&mut cell_refs, act, settings);
         let was_null = self.null_until(settings);
         let flips = changes.oversized != 0;
         let (touches, conversions) = (&self.touches, &self.conversions);
         let affected = Affected::of(&changes.facts, flips, touches, conversions, settings);
 
-        let mut steps = self.contribute(brand, settings, &affected, -1, &mut membership, deltas);
+        let of = (brand, who);
+        let mut steps = self.contribute(of, settings, &affected, -1, &mut membership, deltas);
         let changed = changes.facts.len() as u64;
         for (fact, diff) in in_cheap_order(changes.facts) {
             match &fact {
@@ -105,7 +109,7 @@ impl History {
                             channel,
                             day,
                         };
-                        membership.add(day, diff);
+                        membership.add(day, false, diff);
                     }
                     if contact.touch {
                         steps += self.amend_touch(
@@ -124,7 +128,7 @@ impl History {
             0 => self.oversized,
             change => change > 0,
         };
-        steps += self.contribute(brand, settings, &affected, 1, &mut membership, deltas);
+        steps += self.contribute(of, settings, &affected, 1, &mut membership, deltas);
         let is_null = self.null_until(settings);
         if was_null != is_null {
             let touches = &self.touches;
@@ -141,7 +145,7 @@ impl History {
     /// that were visited.
     fn contribute(
         &self,
-        brand: BrandId,
+        (brand, who): (BrandId, u64),
         settings: &BrandSettings,
         affected: &Affected,
         diff: Diff,
@@ -149,7 +153,7 @@ impl History {
         deltas: &mut DeltaBuffer,
     ) -> u64 {
         let visited = Cell::new(0);
-        let who = membership.who;
+        let act = membership.act;
         for conversion in affected.among(&self.conversions) {
             let path = match self.oversized {
                 true => Vec::new(),
@@ -161,9 +165,11 @@ impl History {
                 path,
                 oversized: self.oversized,
             };
+            let is_open = !settings.is_verified(conversion.source);
             journey.contribute(settings, who, |key, sums| {
-                membership.add(key.clone(), diff);
-                deltas.add(key, sums.changed_by(who), diff);
+                membership.add(key.clone(), is_open, diff);
+                let sums = if is_open { sums } else { sums.changed_by(act) };
+                deltas.add(key, sums, diff);
             });
             visited.set(visited.get() + 1);
         }

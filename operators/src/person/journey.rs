@@ -54,7 +54,8 @@ impl Journey<'_> {
         add(takings, Aggregate::of(&[1, value]));
         // A gate that hides nothing needs to know nothing.
         if settings.k > 1 {
-            self.inform_gate(who, &mut add);
+            let is_verified = settings.is_verified(self.conversion.source);
+            self.inform_gate(is_verified.then_some(who), &mut add);
         }
         let attribution = |model, channel| CellKey::Attribution {
             brand: self.brand,
@@ -91,6 +92,7 @@ impl Journey<'_> {
             store,
             left,
             name,
+            source,
             ..
         } = *self.conversion;
         let narrow = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
@@ -111,6 +113,7 @@ impl Journey<'_> {
             sale: name.0 as u64,
             who,
             is_person: true,
+            is_vouched: settings.is_verified(source),
             store,
             day,
             conversions: 1,
@@ -134,8 +137,9 @@ impl Journey<'_> {
         }
     }
 
-    /// Adds the contributors by which the release gate decides about days and months.
-    fn inform_gate(&self, who: u64, add: &mut impl FnMut(CellKey, Aggregate)) {
+    /// Adds the contributors by which the release gate decides about days and months. A conversion of an open source has
+    /// none.
+    fn inform_gate(&self, who: Option<u64>, add: &mut impl FnMut(CellKey, Aggregate)) {
         let Conversion {
             day,
             kind,
@@ -153,7 +157,7 @@ impl Journey<'_> {
             store,
             day,
             credited,
-            who: Some(who),
+            who,
         };
         add(taken, Aggregate::of(&[1]));
         if credited == Credited::Touches {

@@ -52,6 +52,8 @@ pub enum PersonIn {
     Fact(PersonKey, Fact),
     /// The person has more identifiers than the size guard allows.
     Oversized(PersonKey),
+    /// What this epoch changes of the person is part of the act of this number.
+    Act(PersonKey, u64),
 }
 
 /// The operator. State: the histories of the persons that this worker owns. Output: the changes of cells.
@@ -84,7 +86,7 @@ impl KeyedOperator for Persons {
     fn route(update: &PersonIn) -> u64 {
         match update {
             // Labels count up within a brand; brands start at different workers.
-            PersonIn::Fact(key, _) | PersonIn::Oversized(key) => {
+            PersonIn::Fact(key, _) | PersonIn::Oversized(key) | PersonIn::Act(key, _) => {
                 key.person.wrapping_add(key.brand.0)
             }
         }
@@ -107,10 +109,14 @@ impl KeyedOperator for Persons {
                     changes.entry(key).or_default().facts.push((fact, diff));
                 }
                 PersonIn::Oversized(key) => changes.entry(key).or_default().oversized += diff,
+                PersonIn::Act(key, act) => changes.entry(key).or_default().act = Some(act),
             }
         }
         for (key, changes) in changes {
             let PersonKey { brand, person } = key;
+            if changes.facts.is_empty() && changes.oversized == 0 {
+                continue;
+            }
             let Some(settings) = self.settings.brands.get(&brand) else {
                 continue;
             };

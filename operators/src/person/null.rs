@@ -64,7 +64,12 @@ fn emit_part(
                     to,
                     day,
                 };
-                deltas.add(key, Aggregate::of(&[1]).changed_by(membership.who), diff);
+                let one = Aggregate::of(&[1]);
+                let one = match membership.null_is_open {
+                    true => one,
+                    false => one.changed_by(membership.act),
+                };
+                deltas.add(key, one, diff);
             };
             match until {
                 NullUntil::Always => add(day, diff),
@@ -82,7 +87,7 @@ fn emit_part(
                 month,
                 channel,
             };
-            membership.add(key, diff);
+            membership.add(key, membership.null_is_open, diff);
         }
     }
 }

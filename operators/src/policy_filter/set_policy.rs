@@ -94,7 +94,7 @@ impl SetPolicy {
         Ok(Admission {
             reduced: match allowed.allows(Use::Link) {
                 true => linked(record, settings, at),
-                false => alone(&record.ids),
+                false => alone(&record.ids, settings),
             },
             credit: allowed.allows(Use::Credit),
             joins: allowed.allows(Use::Join),
@@ -109,17 +109,17 @@ fn linked(record: &Record, settings: &BrandSettings, at: i64) -> Option<IdSet> {
     let links = |id: &&Identifier| settings.links(id.kind, record.ts, at);
     let kept: Vec<_> = ids.iter().filter(links).copied().collect();
     match kept.len() {
-        0 => alone(&record.ids),
+        0 => alone(&record.ids, settings),
         all if all == ids.len() => None,
         _ => Some(IdSet::new(kept)),
     }
 }
 
 /// The identifiers of the one clear value that represents a record without permission to link, or `None` if it has no
-/// other.
-fn alone(ids: &IdSet) -> Option<IdSet> {
+/// other. None of a record whose identifiers can belong to nobody.
+fn alone(ids: &IdSet, settings: &BrandSettings) -> Option<IdSet> {
     /// The kinds by preference: the first kind that a record has represents it.
-    const ORDER: [IdKind; 7] = [
+    const ORDER: [IdKind; 8] = [
         IdKind::Cookie,
         IdKind::Customer,
         IdKind::Wallet,
@@ -127,12 +127,13 @@ fn alone(ids: &IdSet) -> Option<IdSet> {
         IdKind::Email,
         IdKind::Phone,
         IdKind::NamePostcode,
+        IdKind::ClickId,
     ];
     let rank = |kind: IdKind| ORDER.iter().position(|other| *other == kind);
-    let first = ids
-        .ids()
-        .iter()
-        .min_by_key(|id| (rank(id.kind), id.value))?;
+    let identifying = ids.ids().iter().filter(|id| settings.identifies(id.kind));
+    let Some(first) = identifying.min_by_key(|id| (rank(id.kind), id.value)) else {
+        return (!ids.is_empty()).then(IdSet::empty);
+    };
     let same = |id: &&Identifier| id.value == first.value && id.kind == first.kind;
     let kept: Vec<_> = ids.ids().iter().filter(same).copied().collect();
     (kept.len() < ids.ids().len()).then(|| IdSet::new(kept))

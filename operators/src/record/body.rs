@@ -56,6 +56,17 @@ pub enum Body {
         /// The amount.
         amount: RefundAmount,
     },
+    /// A new amount of a named sale, before its refunds. It makes no sale of its own, and may precede its sale.
+    Restatement {
+        /// Whether the sale is an order or a transaction.
+        kind: SaleKind,
+        /// The name of that sale.
+        name: SaleName,
+        /// The store that restates; absent online. The sale stays in its own store.
+        store: Label,
+        /// The amount; never [`RefundAmount::All`].
+        amount: RefundAmount,
+    },
     /// A negative amount that refers to no sale.
     Adjustment {
         /// Order (online) or transaction (in-store).
@@ -107,7 +118,7 @@ impl Body {
         match self {
             Body::Contact { .. } | Body::Identify => true,
             Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
-            Body::Refund { store, .. } => *store == Label::ABSENT,
+            Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
             Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
         }
     }

@@ -27,11 +27,13 @@ pub enum IdKind {
     Device,
     /// First name, last name and postcode together.
     NamePostcode,
+    /// The identifier of a click that an advertising platform appends to an address, such as `gclid`.
+    ClickId,
 }
 
 impl IdKind {
     /// Every kind, in the order of their discriminants.
-    pub const ALL: [IdKind; 7] = [
+    pub const ALL: [IdKind; 8] = [
         IdKind::Email,
         IdKind::Phone,
         IdKind::Cookie,
@@ -39,6 +41,7 @@ impl IdKind {
         IdKind::Wallet,
         IdKind::Device,
         IdKind::NamePostcode,
+        IdKind::ClickId,
     ];
 
     /// The name of the kind in messages, settings and metrics.
@@ -51,6 +54,7 @@ impl IdKind {
             IdKind::Wallet => "wallet",
             IdKind::Device => "device",
             IdKind::NamePostcode => "name_postcode",
+            IdKind::ClickId => "click_id",
         }
     }
 }

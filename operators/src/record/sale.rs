@@ -73,7 +73,7 @@ impl SaleName {
     }
 }
 
-/// The amount of a refund.
+/// The amount of a refund, or of a restatement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RefundAmount {
     /// All that is left.

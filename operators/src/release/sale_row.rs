@@ -38,6 +38,8 @@ pub struct SaleRow {
     pub who: u64,
     /// Whether the contributor is a person.
     pub is_person: bool,
+    /// Whether the sale comes from a verified source, so that its contributor counts.
+    pub is_vouched: bool,
     /// The store; absent for an order.
     pub store: Label,
     /// The day in the brand's zone.
@@ -60,7 +62,7 @@ impl SaleRow {
         group: MonthGroup,
         store: Label,
         day: Day,
-        record: u64,
+        (record, is_vouched): (u64, bool),
         conversions: i64,
         value: i64,
     ) -> SaleRow {
@@ -69,6 +71,7 @@ impl SaleRow {
             sale: record,
             who: record,
             is_person: false,
+            is_vouched,
             store,
             day,
             conversions,

@@ -4,7 +4,7 @@
 //! them holds more than the dominance share of the sum of absolute values. Each contributor's own sum is taken first.
 //! Only vouched contributors are counted, for both: whoever can invent records could otherwise invent a crowd around a
 //! real one, or a value beside which a real one looks small. A set that a reader must not locate on a single day has to
-//! come from at least two days.
+//! come from at least two days, of vouched contributors again.
 
 use std::collections::BTreeMap;
 
@@ -71,9 +71,9 @@ impl Weight {
     /// Adds a contribution. The model is `None` for revenue, which every model shares.
     pub fn add(&mut self, model: Option<Model>, who: u64, is_vouched: bool, day: Day, value: i128) {
         let of = self.by_model.entry(model).or_default();
-        of.first_day = Some(of.first_day.map_or(day, |first| first.min(day)));
-        of.last_day = Some(of.last_day.map_or(day, |last| last.max(day)));
         if is_vouched {
+            of.first_day = Some(of.first_day.map_or(day, |first| first.min(day)));
+            of.last_day = Some(of.last_day.map_or(day, |last| last.max(day)));
             *of.vouched.entry(who).or_default() += value;
         }
     }
@@ -89,7 +89,7 @@ impl Weight {
         counts.min().unwrap_or(0)
     }
 
-    /// Whether the set comes from at least two days, in every model that credits anything in it.
+    /// Whether what is vouched of the set comes from at least two days, in every model that credits anything in it.
     pub fn is_of_two_days(&self) -> bool {
         !self.is_empty() && self.by_model.values().all(|of| of.first_day != of.last_day)
     }

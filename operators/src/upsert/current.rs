@@ -56,6 +56,20 @@ impl Current {
         i64::from(!statement.is_some_and(|record| record.is_attached()))
     }
 
+    /// Whether the record is a statement of a data subject.
+    pub(super) fn is_statement(&self) -> bool {
+        self.statement.is_some()
+    }
+
+    /// Whether the record is a statement of something else than an earlier record of its key.
+    pub(super) fn states_other_than(&self, earlier: &Current) -> bool {
+        let of = |current: &Current| {
+            let record = current.statement.as_ref();
+            record.and_then(|record| statement_of(&record.body))
+        };
+        of(self) != of(earlier)
+    }
+
     /// The position of the record in the order of arrival.
     pub(super) fn arrival(&self) -> Arrival {
         Arrival {

@@ -17,6 +17,7 @@ mod current;
 
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::consent_state::ConsentStateIn;
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State};
 use crate::policy_filter::PolicyFilterIn;
-use crate::record::{Arrival, BrandId, IdSet, Record, RecordKey};
+use crate::record::{Arrival, BrandId, IdSet, Pseudonym, Record, RecordKey};
 use crate::stats::Stats;
 use current::Current;
 
@@ -71,6 +72,9 @@ pub enum UpsertOut {
     Record(PolicyFilterIn),
     /// A statement about an identifier, or its membership in an identifier set.
     Statement(ConsentStateIn),
+    /// The changes of this epoch to these identifiers are one act: a statement names all of them, or a correction replaces
+    /// some by others.
+    Act(BrandId, Arc<[Pseudonym]>),
 }
 
 /// The change of a key within an epoch: its location before, and its content now.
@@ -137,6 +141,9 @@ impl Upsert {
         match self.current.entry(key) {
             Entry::Vacant(vacant) => {
                 let current = vacant.insert(Current::new(version, arrival, epoch, &record));
+                if current.is_statement() {
+                    emit_act(record.brand, [Some(&record.ids), None], out);
+                }
                 current.emit_statement(1, UpsertOut::Statement, out);
                 self.stats.held(current.count());
                 add_set_use(&mut self.sets, &record, out);
@@ -157,6 +164,11 @@ impl Upsert {
                 let mut new = Current::new(version, arrival, epoch, &record);
                 new.newest = current.newest.max(new.newest);
                 let old = std::mem::replace(current, new);
+                if old.set != current.set || current.states_other_than(&old) {
+                    let set = self.sets.get(&(old.brand, old.set));
+                    let before = set.and_then(|set| set.ids.as_ref());
+                    emit_act(record.brand, [before, Some(&record.ids)], out);
+                }
                 add_set_use(&mut self.sets, &record, out);
                 remove_set_use(&mut self.sets, (old.brand, old.set), out);
                 old.emit_statement(-1, UpsertOut::Statement, out);
@@ -204,6 +216,11 @@ impl Upsert {
         out: &mut Vec<(UpsertOut, Diff)>,
     ) -> Option<Current> {
         let removed = self.current.remove(&key)?;
+        if removed.is_statement() {
+            let set = self.sets.get(&(removed.brand, removed.set));
+            let ids = set.and_then(|set| set.ids.as_ref());
+            emit_act(removed.brand, [ids, None], out);
+        }
         removed.emit_statement(-1, UpsertOut::Statement, out);
         let set = (removed.brand, removed.set);
         remove_set_use(&mut self.sets, set, out);
@@ -233,6 +250,17 @@ fn emit_set_use(brand: BrandId, ids: &IdSet, diff: Diff, out: &mut Vec<(UpsertOu
         let named = ConsentStateIn::Named(brand, id.pseudonym, ids.key());
         (UpsertOut::Statement(named), diff)
     }));
+}
+
+/// Emits that all of some identifiers change by one act, if there are several.
+fn emit_act(brand: BrandId, of: [Option<&IdSet>; 2], out: &mut Vec<(UpsertOut, Diff)>) {
+    let ids = of.into_iter().flatten().flat_map(|ids| ids.ids());
+    let mut ids: Vec<Pseudonym> = ids.map(|id| id.pseudonym).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() > 1 {
+        out.push((UpsertOut::Act(brand, ids.into()), 1));
+    }
 }
 
 /// Counts a record of an identifier set, and emits the set with its first record on this worker.

@@ -19,9 +19,10 @@ const WORKERS: [usize; 4] = [1, 2, 3, 8];
 fn category(horizons: Horizons, body: &Body) -> Option<(i64, Category)> {
     match body {
         Body::Contact { .. } | Body::Identify => Some((horizons.cookies, Category::Cookies)),
-        Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => {
-            Some((horizons.transactions, Category::Transactions))
-        }
+        Body::Sale { .. }
+        | Body::Refund { .. }
+        | Body::Restatement { .. }
+        | Body::Adjustment { .. } => Some((horizons.transactions, Category::Transactions)),
         Body::Consent { .. } => Some((horizons.consent, Category::Consent)),
         Body::Spend { .. } | Body::Right { .. } => None,
     }
@@ -39,7 +40,7 @@ fn expected_replies(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<
     let is_web = match &record.body {
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
-        Body::Refund { store, .. } => *store == Label::ABSENT,
+        Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
         Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
     };
     if is_web && record.ts < horizons.cookies {

@@ -76,7 +76,7 @@ fn settings(rng: &mut StdRng) -> Settings {
 fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
     let start = number_from_env("TRIBUTARY_SEED", 0);
     let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
-    let (mut months, mut compared) = (0, 0);
+    let (mut months, mut compared, mut hidden) = (0, 0, 0);
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = settings(&mut rng);
@@ -98,6 +98,9 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
             assert!(left.is_empty(), "{case} or {others}: {left:?}");
         }
 
+        let held_back = [&one, &other].map(|of| (of.counts.hidden, of.counts.waiting));
+        assert_eq!(held_back, [(0, 0); 2], "{case}: nothing is held back");
+
         // Everything at once is a first release.
         let events: Vec<_> = history
             .iter()
@@ -114,6 +117,7 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
                 (Vec::new(), now + 1),
             ],
         );
+        hidden += once.counts.hidden;
         let held = fold_events(&events);
         let rule = ladder::Rule::default();
         let right = ladder::cells(&settings, &held, &rule, |_, day| day <= last);
@@ -160,6 +164,7 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
         months > histories as usize && compared > 4 * histories as usize,
         "{months} months are published, {compared} cells compared"
     );
+    assert!(hidden > 0, "what months hold back is counted");
 }
 
 /// What leaves together with a cell; none for a family that is not compared in time. The revenue of a day in progress stays

@@ -22,3 +22,4 @@ mod rights_queries;
 mod singling_out;
 mod skewed_input;
 mod support;
+mod who_counts;

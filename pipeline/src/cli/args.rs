@@ -41,8 +41,12 @@ pub enum Command {
     Demo(Demo),
     /// Run a worker process that reads from NATS and publishes to NATS and Prometheus, until a signal
     Run(Run),
+    /// Serve the live page, business metrics and queries from the output stream alone, in any number of replicas
+    Serve(Serve),
     /// Run the dataflow over recorded traces and write every released cell
     Replay(Replay),
+    /// Show what becomes of each line of a file, without running anything
+    Decode(Decode),
     /// Query released cells from a running worker
     Query(Query),
     /// Explain why two identifiers belong to one person, or how a cell's value came about
@@ -53,7 +57,7 @@ pub enum Command {
     /// Preview how many records are past their retention, now or on a future day, without deleting any
     Retention(Retention),
     /// Submit a data subject's request (access, erase, restrict, object, …) and wait for the answer
-    Rights(Rights),
+    Rights(RightsCommand),
     /// Verify the audit log of rights requests
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -85,7 +89,7 @@ impl Command {
     /// answers a question only errors.
     pub fn log_level(&self) -> &'static str {
         match self {
-            Command::Run(_) => "info",
+            Command::Run(_) | Command::Serve(_) => "info",
             Command::Replay(_) => "warn",
             _ => "error",
         }
@@ -153,6 +157,20 @@ pub struct Run {
     pub listen: Option<std::net::SocketAddr>,
 }
 
+/// `tributary serve`.
+///
+/// It reads released cells from the output stream and nothing else, so that it needs no ledger and replicas need not know
+/// each other. Rights requests and operational metrics are those of workers.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The address that serves the page, /metrics and /v1 [default: `http.listen`]
+    #[arg(long)]
+    pub listen: Option<std::net::SocketAddr>,
+}
+
 /// `tributary replay`.
 #[derive(Debug, Args)]
 pub struct Replay {
@@ -181,6 +199,10 @@ pub struct Replay {
     /// The ledger is the directory `process-0` of DIRECTORY, as in `ledger.directory`
     #[arg(long, value_name = "DIRECTORY")]
     pub ledger: Option<PathBuf>,
+    /// Replay brands with noise. Each replay draws noise of its own and spends their privacy budget once more: readers of
+    /// several draws average the noise out
+    #[arg(long)]
+    pub redraw_noise: bool,
     /// Print the summary as JSON on standard output
     #[arg(long)]
     pub json: bool,
@@ -189,10 +211,31 @@ pub struct Replay {
     pub quiet: bool,
 }
 
+/// `tributary decode`.
+#[derive(Debug, Args)]
+pub struct Decode {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The source to whose format the file belongs: BRAND/SOURCE, or SOURCE if only one brand has it
+    #[arg(long, value_name = "BRAND/SOURCE")]
+    pub source: String,
+    /// Messages of a trace (NDJSON), whose subjects are not used, or payloads as the source sends them: a line each, or a CSV
+    /// file (plain, .gz or .zst)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The arrival of payloads, in Unix milliseconds [default: unknown, so that no time is in the future or corrected]
+    #[arg(long, value_name = "MS")]
+    pub at: Option<i64>,
+    /// Print one JSON object for each line
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `tributary query`.
 #[derive(Debug, Args)]
 pub struct Query {
-    /// The configuration file, which contains the broker's address
+    /// The configuration file, or a client configuration with the broker and the brand
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
     /// The brand [default: the only configured brand]
@@ -204,9 +247,52 @@ pub struct Query {
     /// Only cells with this dimension, such as `model=linear` or `day=2025-10-26`; can be repeated
     #[arg(long = "where", value_name = "DIM=TEXT")]
     pub filters: Vec<String>,
+    /// The words of the query
+    #[command(flatten)]
+    pub words: QueryWords,
     /// Print one JSON cell per line, in the format of `replay`
     #[arg(long)]
     pub json: bool,
+}
+
+/// The words of `tributary query` that `/v1/cells` has as well.
+#[derive(Debug, Default, Args)]
+pub struct QueryWords {
+    /// The first day or month, such as 2025-10-01 or 2025-10
+    #[arg(long, value_name = "DAY", requires = "family")]
+    pub from: Option<String>,
+    /// The last day or month; a month counts if all of its finished days lie in the range
+    #[arg(long, value_name = "DAY", requires = "family")]
+    pub to: Option<String>,
+    /// Add cells up and keep only these dimensions, separated by commas; an empty text adds up everything.
+    /// `model` and `currency` always stay apart, and each sum says what share it covers
+    #[arg(long, value_name = "DIMS", requires = "family")]
+    pub group_by: Option<String>,
+    /// Sort by a dimension or a value, descending with a leading -, such as -value_minor
+    #[arg(
+        long,
+        value_name = "KEY",
+        allow_hyphen_values = true,
+        requires = "family"
+    )]
+    pub sort: Option<String>,
+    /// The maximum number of rows [default: 1000]
+    #[arg(long, value_name = "ROWS", requires = "family")]
+    pub limit: Option<String>,
+    /// Continue after this position, the `next` of the previous page
+    #[arg(long, value_name = "NEXT", requires = "family")]
+    pub after: Option<String>,
+    /// `previous`: also show the period of the same length before
+    #[arg(long, value_name = "PERIOD", requires = "family")]
+    pub compare: Option<String>,
+    /// The format of the rows: json, ndjson or csv, as from /v1/cells [default: a table]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        requires = "family",
+        conflicts_with = "json"
+    )]
+    pub format: Option<String>,
 }
 
 /// `tributary explain`.
@@ -214,7 +300,7 @@ pub struct Query {
 pub enum Explain {
     /// Why two identifiers belong to one person: the shortest chain of links, with source and day but no values
     Person(ExplainPerson),
-    /// How an attribution cell's value came about: the number of persons behind it, by path
+    /// How an attribution cell's value came about: the published cell that counts it, and the published paths
     Cell(ExplainCell),
 }
 
@@ -238,7 +324,7 @@ pub struct ExplainPerson {
 /// `tributary explain cell`.
 #[derive(Debug, Args)]
 pub struct ExplainCell {
-    /// The configuration file
+    /// The configuration file, or a client configuration
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
     /// The brand [default: the only configured brand]
@@ -259,12 +345,16 @@ pub struct ExplainCell {
     /// The store (transactions only)
     #[arg(long)]
     pub store: Option<String>,
-    /// The day, such as 2025-10-26
+    /// The day, such as 2025-10-26, or the month, such as 2025-10
     #[arg(long)]
     pub day: String,
     /// The currency [default: the brand's currency]
     #[arg(long)]
     pub currency: Option<String>,
+    /// Count the persons behind a day's cell by path instead of answering from what is published; needs the
+    /// configuration and credentials of a worker
+    #[arg(long)]
+    pub exact: bool,
     /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
@@ -313,6 +403,72 @@ pub struct Consent {
 }
 
 /// `tributary rights`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct RightsCommand {
+    /// What to do instead of submitting a request.
+    #[command(subcommand)]
+    pub action: Option<RightsAction>,
+    /// The request to submit.
+    #[command(flatten)]
+    pub request: Option<Rights>,
+}
+
+/// The commands about requests that were submitted.
+#[derive(Debug, Subcommand)]
+pub enum RightsAction {
+    /// List the requests of a brand with their state and the last day for an answer, the most urgent first
+    List {
+        /// Which brand.
+        #[command(flatten)]
+        of: RightsOf,
+        /// Only requests that are neither completed nor rejected
+        #[arg(long)]
+        open: bool,
+        /// Only open requests whose last day has passed; fails if there is one
+        #[arg(long)]
+        late: bool,
+        /// Print one JSON object per request
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one request
+    Show {
+        /// The ID of the request
+        id: String,
+        /// Which brand.
+        #[command(flatten)]
+        of: RightsOf,
+        /// Print the request as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write all requests of a brand as CSV, for the record of what was answered when
+    Export {
+        /// Which brand.
+        #[command(flatten)]
+        of: RightsOf,
+        /// The output file, readable only by its owner [default: standard output]
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Overwrite the file of --out if it exists
+        #[arg(long, requires = "out")]
+        force: bool,
+    },
+}
+
+/// The brand whose requests a command concerns.
+#[derive(Debug, Args)]
+pub struct RightsOf {
+    /// The configuration file, which contains the broker's address
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The brand [default: the only configured brand]
+    #[arg(long)]
+    pub brand: Option<String>,
+}
+
+/// A request of `tributary rights`.
 ///
 /// The request stays at the broker until a worker has applied it everywhere: to the numbers, the ledgers of all
 /// processes, the input messages and the dead letters. Sending it again with the same --id is safe: a request is
@@ -328,7 +484,7 @@ pub struct Rights {
     /// name_postcode=FIRST/LAST/POSTCODE. Visible in process lists: use --request to avoid that
     #[arg(value_name = "KIND=VALUE")]
     pub identifiers: Vec<String>,
-    /// The configuration file, which contains the broker's address
+    /// The configuration file, or a client configuration with the broker and the brand
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
     /// The brand [default: the only configured brand]
@@ -361,7 +517,8 @@ pub struct Rights {
     /// directive: the person has died, and the directive applies now
     #[arg(long)]
     pub notice: bool,
-    /// The output file for the answer or receipt, readable only by its owner [default: standard output]
+    /// The output file for the answer or receipt, readable only by its owner; access with a name that ends with .html
+    /// writes a page for the person [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Overwrite the file of --out if it exists
@@ -434,6 +591,14 @@ pub enum KeysCommand {
         /// Also print the secret to standard output
         #[arg(long)]
         print: bool,
+    },
+    /// Generate an access token for the HTTP server, and print it once
+    ///
+    /// The file receives its SHA-256 and never the token. Set it as `sha256_file` of an `[[http.token]]`, and give the
+    /// token to whoever may use it: as `Authorization: Bearer TOKEN`, or on the page when it asks.
+    Token {
+        /// The file, such as acme-read.sha256; an existing file is never overwritten
+        file: PathBuf,
     },
     /// Rotate ledgers to the newest secrets of the configuration, for running workers or a stopped one
     ///

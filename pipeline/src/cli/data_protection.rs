@@ -86,7 +86,7 @@ fn defaults() -> anyhow::Result<Retention> {
 }
 
 /// One record of each kind.
-fn bodies() -> [(&'static str, Body); 8] {
+fn bodies() -> [(&'static str, Body); 9] {
     let (store, name) = (Label::of("store"), SaleName(0));
     let (kind, currency) = (SaleKind::Transaction, Currency(*b"EUR"));
     let contact = |kind| Body::Contact {
@@ -114,6 +114,15 @@ fn bodies() -> [(&'static str, Body); 8] {
                 name,
                 store,
                 amount: RefundAmount::All,
+            },
+        ),
+        (
+            "restatement",
+            Body::Restatement {
+                kind,
+                name,
+                store,
+                amount: RefundAmount::Of(0, currency),
             },
         ),
         (

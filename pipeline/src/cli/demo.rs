@@ -73,6 +73,8 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
         .config;
     config.workers.threads = args.workers.max(1);
     config.http.listen = args.listen;
+    // Nobody here is real.
+    config.http.open = true;
 
     if !args.json {
         terminal::note(format_args!(

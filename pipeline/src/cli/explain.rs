@@ -20,10 +20,11 @@ use tributary_operators::record::{BrandId, IdKind, Identifier};
 
 use crate::cli::args as cli;
 use crate::cli::query::sheet;
-use crate::report::table::{Align, Table, harmless, thousands};
+use crate::report::table::{ABSENT, Align, Table, harmless, rounded, thousands};
 use crate::serve::services::Topic;
 use crate::serve::services::client::Asker;
-use crate::serve::services::reply::{Hop, Link, Paths};
+use crate::serve::services::released::{CellInQuestion, ReleasedCell};
+use crate::serve::services::reply::{Hop, Link, Paths, Words};
 use crate::serve::services::request;
 
 /// Executes the command.
@@ -63,7 +64,7 @@ async fn person(args: &cli::ExplainPerson) -> anyhow::Result<String> {
     let (from, from_ids) = identify(brand, &keys, "first", first)?;
     let (to, to_ids) = identify(brand, &keys, "second", second)?;
     let request = request::person_json(&from_ids, &to_ids);
-    let answer = asker.ask(Topic::Explain, request).await?;
+    let answer = asker.ask(Topic::Contributions, request).await?;
     if args.json {
         return Ok(answer);
     }
@@ -89,16 +90,85 @@ async fn cell(args: &cli::ExplainCell) -> anyhow::Result<String> {
         "currency": args.currency,
     }})
     .to_string();
+    if !args.exact {
+        // What the worker would refuse is refused before anybody is asked; only the worker knows
+        // the currency of a brand.
+        let own = asker.config().and_then(|_| asker.brand().ok());
+        let own = own.map_or("EUR", |brand| brand.currency.as_str());
+        CellInQuestion::read(request.as_bytes(), own)?;
+        let answer = asker.ask(Topic::Explain, request).await?;
+        if args.json {
+            return Ok(answer);
+        }
+        let released: ReleasedCell = serde_json::from_str(&answer).context(UNREADABLE)?;
+        return Ok(released_text(args, &released));
+    }
     // What the worker would refuse is refused before anybody is asked.
-    let own = currency::of(&asker.brand()?.currency).map(|(currency, _)| currency);
-    request::explain(request.as_bytes(), BrandId::of(&asker.brand()?.name), own)?;
-    let answer = asker.ask(Topic::Explain, request).await?;
+    let brand = asker.brand()?;
+    let own = currency::of(&brand.currency).map(|(currency, _)| currency);
+    request::explain(request.as_bytes(), BrandId::of(&brand.name), own)?;
+    let answer = asker.ask(Topic::Contributions, request).await?;
     if args.json {
         return Ok(answer);
     }
     let paths: Paths = serde_json::from_str(&answer).context(UNREADABLE)?;
-    let k = asker.config.release.k;
+    let k = asker.config().map_or(1, |config| config.release.k);
     Ok(paths_text(args, &paths, k))
+}
+
+/// The words of a channel.
+fn words(words: &Words) -> Vec<Option<&str>> {
+    words.iter().map(Option::as_deref).collect()
+}
+
+/// The explanation of a cell from released cells, as text.
+fn released_text(args: &cli::ExplainCell, answer: &ReleasedCell) -> String {
+    if answer.cells.is_empty() {
+        return "hidden for privacy, or no such conversions: no released cell counts them\n"
+            .to_owned();
+    }
+    let mut table = Table::new(&[
+        ("model", Align::Left),
+        ("released as", Align::Left),
+        ("store", Align::Left),
+        ("day", Align::Left),
+        ("conversions", Align::Right),
+    ]);
+    for credit in &answer.cells {
+        let store = match credit.store.as_deref() {
+            Some("*") => "all stores",
+            Some(store) => store,
+            None => ABSENT,
+        };
+        let conversions = credit.conversions_millionths;
+        table.row([
+            credit.model.clone(),
+            sheet::path([words(&credit.channel)]),
+            harmless(store),
+            credit.day.clone(),
+            conversions.map_or_else(String::new, |number| rounded(number, 6, 2)),
+        ]);
+    }
+    let mut out = format!(
+        "Released cells that count these {}s\n\n{table}",
+        harmless(&args.kind)
+    );
+    if answer.paths.is_empty() {
+        out.push_str("\nNo path of the month with this channel is released.\n");
+        return out;
+    }
+    let mut table = Table::new(&[("conversions", Align::Right), ("path", Align::Left)]);
+    for path in &answer.paths {
+        table.row([
+            path.conversions.map_or_else(String::new, thousands),
+            sheet::path(path.path.iter().map(words)),
+        ]);
+    }
+    let _ = write!(
+        out,
+        "\nReleased paths of the month with this channel\n\n{table}"
+    );
+    out
 }
 
 /// Context of an answer that cannot be parsed.
@@ -380,6 +450,7 @@ The cookie and the phone number belong to one person, through 2 links:
             store: Some("lyon".to_owned()),
             day: "2025-10-26".to_owned(),
             currency: None,
+            exact: true,
             json: false,
         }
     }

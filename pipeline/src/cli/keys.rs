@@ -1,5 +1,5 @@
-//! `tributary keys`: generates a brand's secret, and rotates ledgers to the
-//! newest one.
+//! `tributary keys`: generates a brand's secret or an access token, and rotates
+//! ledgers to the newest secret.
 //!
 //! A secret is generated in a file of its own that only its owner can read, and
 //! is not printed unless requested. A rotation loses nothing: pseudonyms are
@@ -18,6 +18,7 @@ use rand::TryRngCore;
 use rand::rngs::OsRng;
 use secrecy::zeroize::Zeroizing;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tributary_connectors::nats::{self, Client};
 use tributary_connectors::output_files::write_new;
 use tributary_connectors::terminal;
@@ -32,6 +33,9 @@ use crate::serve::services::key_rotation::{Request, RotationStatus};
 /// Length of a generated secret in bytes: twice the required minimum in base64,
 /// and without padding.
 const BYTES: usize = 48;
+
+/// Length of an access token in bytes, too long to guess.
+const TOKEN_BYTES: usize = 32;
 
 /// Result of the rotation of a ledger.
 #[derive(Debug, Serialize)]
@@ -63,6 +67,7 @@ struct Exchanged {
 pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::New { file, print } => new(file, *print),
+        KeysCommand::Token { file } => token(file),
         KeysCommand::Rotate {
             directory: Some(directory),
             config,
@@ -95,6 +100,32 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Generates an access token: prints it, and writes its SHA-256 to a new file.
+///
+/// # Errors
+///
+/// A file that exists, or that cannot be written.
+fn token(file: &Path) -> anyhow::Result<()> {
+    let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
+    let drawn = OsRng.try_fill_bytes(&mut *bytes);
+    drawn.context("the operating system provides no random bytes")?;
+    let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes.as_slice());
+    let token = Zeroizing::new(encoded);
+    let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(token.as_bytes()));
+    write_new(file, format!("{digest}\n").as_bytes()).with_context(|| {
+        format!(
+            "cannot write {}; an existing file is never overwritten",
+            file.display()
+        )
+    })?;
+    terminal::print_line(token.as_str())?;
+    terminal::note(format_args!(
+        "wrote its SHA-256 to {}: set it as sha256_file of an [[http.token]]; the token is not stored anywhere",
+        file.display()
+    ));
+    Ok(())
 }
 
 /// Generates a secret in a new file.

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod config;
 pub mod consent;
 pub mod data_protection;
+pub mod decode;
 pub mod demo;
 pub mod explain;
 pub mod keys;
@@ -16,6 +17,7 @@ pub mod retention;
 pub mod rights;
 pub mod rules;
 pub mod run;
+pub mod serve;
 pub mod signals;
 
 use std::process::ExitCode;
@@ -35,7 +37,9 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Demo(args) => demo::command(args)?,
         Command::Run(args) => run::command(args)?,
+        Command::Serve(args) => serve::command(args)?,
         Command::Replay(args) => replay::command(args)?,
+        Command::Decode(args) => decode::command(args)?,
         Command::Query(args) => block_on(query::command(args))?,
         Command::Explain(args) => block_on(explain::command(args))?,
         Command::Consent(args) => consent::command(args)?,

@@ -1,8 +1,9 @@
 //! `tributary query`: the released cells of a brand, from a running worker, as
 //! tables for people or as lines in the format of a replay.
 //!
-//! Filters are applied here and not by the worker: what they concern is not
-//! transmitted. A dimension that is named several times must have one of the
+//! Groups, sums, order and pages are those of `/v1/cells`, by the same engine
+//! ([`crate::report::cell_query`]). Filters are applied here and not by the
+//! worker: what they concern is not transmitted. A dimension that is named several times must have one of the
 //! texts; several dimensions must all match. An absent dimension matches the
 //! empty text and `null`.
 //!
@@ -15,14 +16,18 @@ pub mod sheet;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
+use tributary_connectors::out::parse_line;
 use tributary_connectors::terminal;
 use tributary_operators::cell::{Dimension, Family};
 
 use cell_line::CellLine;
 
 use crate::cli::args as cli;
+use crate::epochs::clock;
+use crate::report::cell_query::{CellQuery, Format, csv, json, ndjson, run};
+use crate::report::published_cells::PublishedCells;
 use crate::serve::services::Topic;
 use crate::serve::services::client::Asker;
 use crate::serve::services::request;
@@ -45,6 +50,14 @@ pub async fn answer(args: &cli::Query) -> anyhow::Result<String> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     let family = args.family.as_deref().map(family).transpose()?;
     let filters = Filters::read(&args.filters, family)?;
+    if let Some(family) = family
+        && let Some(query) = words(args, family)?
+    {
+        let answer = asker
+            .ask(Topic::Query, request::query_json(Some(family)))
+            .await?;
+        return rows(&asker, args, &query, &answer);
+    }
     let answer = asker.ask(Topic::Query, request::query_json(family)).await?;
     let mut cells = Vec::new();
     for line in answer.lines() {
@@ -61,7 +74,7 @@ pub async fn answer(args: &cli::Query) -> anyhow::Result<String> {
     if args.json {
         return Ok(cells.iter().flat_map(|(line, _)| [line, "\n"]).collect());
     }
-    let brand = &asker.brand()?.name;
+    let brand = &asker.name;
     let cells: Vec<CellLine> = cells.into_iter().map(|(_, cell)| cell).collect();
     if cells.is_empty() {
         return Ok(nothing(brand, family, !filters.is_empty()));
@@ -71,6 +84,78 @@ pub async fn answer(args: &cli::Query) -> anyhow::Result<String> {
         .filter_map(|family| sheet::sheet(brand, family, &cells))
         .collect();
     Ok(sheets.join("\n"))
+}
+
+/// The query of the words of the command line; `None` if there are only filters,
+/// whose cells are shown as they are.
+///
+/// # Errors
+///
+/// A word that is wrong, by the name of its option.
+fn words(args: &cli::Query, family: Family) -> anyhow::Result<Option<CellQuery>> {
+    let given = [
+        ("from", &args.words.from),
+        ("to", &args.words.to),
+        ("group_by", &args.words.group_by),
+        ("sort", &args.words.sort),
+        ("limit", &args.words.limit),
+        ("after", &args.words.after),
+        ("compare", &args.words.compare),
+        ("format", &args.words.format),
+    ];
+    if given.iter().all(|(_, text)| text.is_none()) {
+        return Ok(None);
+    }
+    let words = given
+        .iter()
+        .filter_map(|(name, text)| Some((*name, text.as_deref()?)));
+    let filters = args.filters.iter().map(|text| {
+        text.split_once('=')
+            .with_context(|| format!("--where {text:?} is not DIM=TEXT, such as day=2025-10-26"))
+    });
+    let filters: Vec<(&str, &str)> = filters.collect::<anyhow::Result<_>>()?;
+    let query = CellQuery::read(family, words.chain(filters)).map_err(|wrong| {
+        let is_word = given.iter().any(|(name, _)| *name == wrong.parameter);
+        let option = match is_word {
+            true => format!("--{}", wrong.parameter.replace('_', "-")),
+            false => format!("--where {}", wrong.parameter),
+        };
+        anyhow!("{option} {}: {}", wrong.message, wrong.fix)
+    })?;
+    Ok(Some(query))
+}
+
+/// The rows of a query over the cells of an answer.
+///
+/// # Errors
+///
+/// An answer of another version of the program, or a wrong position.
+fn rows(
+    asker: &Asker,
+    args: &cli::Query,
+    query: &CellQuery,
+    answer: &str,
+) -> anyhow::Result<String> {
+    let mut cells = PublishedCells::default();
+    for line in answer.lines() {
+        let cell = parse_line(line)
+            .context("cannot read the worker's answer; does it run another version?")?;
+        cells.apply(&cell);
+    }
+    let zone = asker.brand().ok().map(|brand| brand.timezone.clone());
+    let today = clock::day(
+        jiff::Timestamp::now(),
+        &zone.unwrap_or(jiff::tz::TimeZone::UTC),
+    );
+    // A client does not know k: shares then say what is certain.
+    let hides = asker.config().is_none_or(|config| config.release.k > 1);
+    let found = run(&cells, &asker.name, query, today, hides)?;
+    Ok(match (args.words.format.is_some(), query.format) {
+        (false, _) => sheet::rows(&asker.name, query, &found),
+        (true, Format::Json) => json(query, &found),
+        (true, Format::Ndjson) => ndjson(query, &found),
+        (true, Format::Csv) => csv(query, &found),
+    })
 }
 
 /// The text about an empty answer.

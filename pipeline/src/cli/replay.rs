@@ -38,6 +38,9 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         config.workers.threads = workers.max(1);
     }
     config.workers.hosts.clear();
+    if !args.redraw_noise {
+        refuse_noise(&config)?;
+    }
     // Where something cannot be written is said before an hour of reading.
     let mut read = inputs::files(Some(&config), &args.traces)?;
     read.push(args.config.clone());
@@ -114,6 +117,26 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         terminal::note(summary.text().trim_end());
     }
     Ok(())
+}
+
+/// Refuses a brand with noise. Its live worker has drawn noise for the same
+/// records, so that the cells of a replay are a second draw: the budget is spent
+/// twice.
+///
+/// # Errors
+///
+/// A brand with noise, with what its operator can do.
+fn refuse_noise(config: &Config) -> anyhow::Result<()> {
+    let mut brands = config.brands.iter();
+    let Some(brand) = brands.find(|brand| brand.noise.epsilon_thousandths.is_some()) else {
+        return Ok(());
+    };
+    bail!(
+        "brand {:?} has noise (brand.noise.epsilon), and a replay would draw it once more and spend its privacy budget \
+         again. Leave [brand.noise] out of the configuration of a replay whose cells stay with those who may see exact \
+         numbers, or give --redraw-noise",
+        brand.name
+    );
 }
 
 /// Creates a ledger in an empty directory. An existing ledger is not even

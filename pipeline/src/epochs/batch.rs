@@ -23,7 +23,7 @@ use tributary_operators::ask::{Answer, Question};
 use tributary_operators::cell::Cell;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, Day, RecordKey};
+use tributary_operators::record::{BrandId, Day, Pseudonym, RecordKey};
 use tributary_operators::salt::Salt;
 use tributary_operators::upsert::ExpiredRecord;
 
@@ -76,6 +76,9 @@ pub enum InternalChange {
     /// Retracts the record that was stored under a key at the end of an epoch,
     /// because it is past its retention.
     Expire(RecordKey, Epoch),
+    /// The changes of the same epoch to these identifiers are one act, that of a
+    /// rights request.
+    Act(BrandId, Arc<[Pseudonym]>),
 }
 
 /// State of before a restart.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tributary_operators::ask::{Answer, Question, Reply};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::RecordKey;
+use tributary_operators::record::{BrandId, Pseudonym, RecordKey};
 
 use crate::epochs::batch::InternalChange;
 
@@ -94,6 +94,19 @@ impl Queries {
     pub async fn apply(&self, changes: Vec<Event>) -> Option<Epoch> {
         self.change(changes.into_iter().map(InternalChange::Event))
             .await
+    }
+
+    /// Like [`Queries::apply`], for the events of rights requests. What an epoch
+    /// changes of the identifiers of one request counts as the act of one person.
+    pub async fn apply_requests(
+        &self,
+        changes: Vec<Event>,
+        requests: Vec<(BrandId, Arc<[Pseudonym]>)>,
+    ) -> Option<Epoch> {
+        let acts = requests.into_iter();
+        let acts = acts.map(|(brand, ids)| InternalChange::Act(brand, ids));
+        let changes = changes.into_iter().map(InternalChange::Event);
+        self.change(changes.chain(acts)).await
     }
 
     /// Retracts the records that were stored under `keys` at the end of epoch

@@ -171,9 +171,10 @@ pub fn purposes(body: &Body) -> &'static [&'static str] {
     match body {
         Body::Contact { .. } => &["attribution", "campaign counts", "identity"],
         Body::Identify => &["identity"],
-        Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => {
-            &["attribution", "store and order counts", "identity"]
-        }
+        Body::Sale { .. }
+        | Body::Refund { .. }
+        | Body::Restatement { .. }
+        | Body::Adjustment { .. } => &["attribution", "store and order counts", "identity"],
         Body::Spend { .. } => &["return on spend"],
         Body::Consent { .. } => &["proof of consent"],
         Body::Right { .. } => &["respect of the right"],

@@ -24,6 +24,8 @@ pub struct Counts {
     pub suppressed: BTreeMap<BrandId, u64>,
     /// Sections of GPP strings that are not supported, by brand.
     pub unread_sections: BTreeMap<BrandId, u64>,
+    /// Records whose time an adapter corrected.
+    pub corrected_times: u64,
     /// Identifiers that allow each use, and that refuse it, as far as these counts
     /// may be published.
     pub consents: PublishedConsents,
@@ -52,6 +54,7 @@ impl Counts {
         for (brand, count) in &other.unread_sections {
             *self.unread_sections.entry(*brand).or_default() += count;
         }
+        self.corrected_times += other.corrected_times;
         for (key, [allow, refuse]) in &other.consents {
             let sum = self.consents.entry(*key).or_default();
             *sum = [sum[0] + allow, sum[1] + refuse];

@@ -1,6 +1,7 @@
 //! What a process reports about itself: metrics, health and released cells; and
 //! tables for the terminal.
 
+pub mod cell_query;
 pub mod channel_name;
 pub mod counts;
 pub mod health;

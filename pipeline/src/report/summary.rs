@@ -378,7 +378,7 @@ impl Summary {
         {
             let _ = writeln!(
                 out,
-                "{} identifiers were resolved to {} persons through {} links. No number above identifies a person.",
+                "{} identifiers were resolved to {} persons through {} links.\nNo number above identifies a person.",
                 whole(identifiers, 1),
                 whole(persons, 1),
                 whole(links, 1),

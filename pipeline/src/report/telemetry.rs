@@ -18,6 +18,14 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
+    /// As [`Telemetry::new`], with the metrics of a process without a dataflow.
+    pub fn of_readers(config: &Config) -> Telemetry {
+        Telemetry {
+            metrics: Arc::new(Metrics::of_readers(config)),
+            health: Arc::default(),
+        }
+    }
+
     /// All metrics at zero, and a process that is live and not ready.
     pub fn new(config: &Config) -> Telemetry {
         Telemetry {

@@ -1,11 +1,11 @@
 //! The HTTP server for probes, Prometheus and people: `/metrics`, `/livez`,
-//! `/readyz`, `/config` and `/`.
+//! `/readyz`, `/config`, `/v1` and `/`.
 //!
 //! All of these are read-only and name no person: released cells, health of the
-//! process, and the configuration with masked secrets. There is no login: the
-//! address (`http.listen`) determines who can reach the server, and
-//! `http.hosts` the names by which it answers. If the configuration enables it,
-//! [`crate::serve::opendsr`] is served at the same address.
+//! process, and the configuration with masked secrets. [`super::access`] says
+//! who may see what; `http.hosts` lists the names by which the server answers. If
+//! the configuration enables it, [`crate::serve::opendsr`] is served at the same
+//! address.
 //!
 //! The time limit of a request is a function of its own, because the layer of `tower-http` answers
 //! without a sentence and without the headers that every other answer has. Nothing is compressed: the
@@ -16,13 +16,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::page::Page;
+use super::access::{Access, Peer, Viewer};
 use super::page::events::events;
+use super::page::{Page, PageState};
 use super::response::{JSON, TEXT, text};
 use super::state::HttpState;
+use super::v1;
 use crate::report::telemetry::Telemetry;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
@@ -58,7 +60,7 @@ pub async fn serve(
 
 /// All routes, with their common checks.
 fn router(state: HttpState) -> Router {
-    let hosts = state.hosts.clone();
+    let (hosts, access) = (state.hosts.clone(), state.access.clone());
     let router = Router::new()
         .route("/", get(document))
         .route("/events", get(events))
@@ -66,6 +68,8 @@ fn router(state: HttpState) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/config", get(config))
+        .route("/v1/cells/{family}", get(v1::cells))
+        .route("/v1/openapi.json", get(v1::description))
         .merge(state.opendsr.routes());
     router
         .method_not_allowed_fallback(async || {
@@ -76,15 +80,30 @@ fn router(state: HttpState) -> Router {
             )
         })
         .fallback(async || {
-            let hint = "not found: there are /, /events, /metrics, /livez, /readyz and /config\n";
+            let hint = "not found: there are /, /events, /metrics, /livez, /readyz, /config, /v1/openapi.json and /v1/cells/<family>\n";
             text(StatusCode::NOT_FOUND, TEXT, hint)
         })
+        .layer(from_fn(move |request, next| {
+            identify(access.clone(), request, next)
+        }))
         .layer(from_fn(within))
         .layer(from_fn(move |request, next| {
             let hosts = hosts.clone();
             async move { host::check(&hosts, request, next).await }
         }))
         .with_state(state)
+}
+
+/// Adds the viewer of a request, by its credentials.
+async fn identify(access: Arc<Access>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().copied();
+    match access.viewer(request.headers(), peer) {
+        Ok(viewer) => {
+            request.extensions_mut().insert(viewer);
+            next.run(request).await
+        }
+        Err(refusal) => *refusal,
+    }
 }
 
 /// Responds with 408 if a response does not begin in time.
@@ -104,14 +123,15 @@ async fn document(State(page): State<Arc<Page>>) -> Response {
     page.response()
 }
 
-/// `GET /metrics`: all metrics, encoded on a blocking thread, because the
-/// connection to the broker must not wait for many series.
-async fn metrics(State(Telemetry { metrics, health }): State<Telemetry>) -> Response {
+/// `GET /metrics`: the metrics that the viewer sees, encoded on a blocking thread,
+/// because the connection to the broker must not wait for many series.
+async fn metrics(State(state): State<PageState>, Extension(viewer): Extension<Viewer>) -> Response {
     // Many series take a while to write, and the broker's connection must not wait for it.
     let encoded = tokio::task::spawn_blocking(move || {
+        let Telemetry { metrics, health } = &state.telemetry;
         metrics.ready(health.not_ready().is_empty());
         metrics.lag(health.lag_seconds());
-        metrics.encode()
+        metrics.encode_for(&state.audience(&viewer))
     });
     match encoded.await {
         Ok(body) => text(StatusCode::OK, EXPOSITION, body),
@@ -137,8 +157,12 @@ async fn readyz(State(telemetry): State<Telemetry>, headers: HeaderMap) -> Respo
 }
 
 /// `GET /config`: the effective configuration with masked secrets.
-async fn config(State(config): State<Arc<str>>) -> Response {
-    text(StatusCode::OK, TEXT, &*config)
+async fn config(State(config): State<Arc<str>>, Extension(viewer): Extension<Viewer>) -> Response {
+    if !viewer.may_configure() {
+        return viewer
+            .refuse("the configuration needs a token for all brands with the role operate");
+    }
+    text(StatusCode::OK, TEXT, config.to_string())
 }
 
 /// 200 without reasons against it, otherwise 503 with one reason per line, or

@@ -6,9 +6,13 @@
 // Requests come from outside: answering must not panic.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+pub mod access;
+pub mod follow;
+pub mod gauges;
 pub mod http;
 pub mod opendsr;
 pub mod page;
 mod response;
 pub mod services;
 pub mod state;
+pub mod v1;

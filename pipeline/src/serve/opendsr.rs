@@ -9,9 +9,10 @@
 //! | `DELETE /v2/requests/<id>` | 501: a submitted request is executed |
 //!
 //! The same paths exist without `/v2`; `brand` may be omitted if there is only
-//! one. The interface is enabled if `http.opendsr_domain` is set. It
-//! authenticates nobody: the proxy that terminates TLS does, and limits each
-//! controller to its brand (invariant I7). Requests of browsers are refused,
+//! one. The interface is enabled if `http.opendsr_domain` is set. If there are
+//! access tokens, a request needs one of its brand with the role `privacy`;
+//! otherwise the proxy that terminates TLS authenticates requesters and limits
+//! each to its brand (invariant I7). Requests of browsers are refused,
 //! because a page that somebody visits could erase people through them.
 //!
 //! It stores nothing. A request waits in the stream, and its status is read
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::header::{HeaderName, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
@@ -36,6 +37,7 @@ use tributary_rights::request::MAX_REQUEST;
 use tributary_rights::status::{PublishedStatus, Status};
 use tributary_rights::{Reason, Refusal, Request, RequestId};
 
+use super::access::Viewer;
 use super::response::{JSON, TEXT, text};
 use crate::privacy::rights::submit::{NotSubmitted, submit};
 
@@ -111,9 +113,14 @@ impl OpenDsr {
     ///
     /// # Errors
     ///
-    /// A request of a browser, an unknown or missing brand, or a worker that is
-    /// starting.
-    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(&str, &Client), Fault> {
+    /// A request of a browser, a viewer who may not, an unknown or missing brand, or
+    /// a worker that is starting.
+    fn admit(
+        &self,
+        viewer: &Viewer,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(&str, &Client), Fault> {
         if headers.contains_key(ORIGIN) {
             return Err(Fault::of(
                 StatusCode::FORBIDDEN,
@@ -128,6 +135,11 @@ impl OpenDsr {
             (None, [only]) => Some(only),
             (None, _) => None,
         };
+        let may = |brand: &String| viewer.may_request_rights(brand);
+        let is_permitted = brand.map_or_else(|| self.brands.iter().any(may), may);
+        if !is_permitted || brand.is_none() && matches!(viewer, Viewer::Token { .. }) {
+            return Err(Fault::Denied(Box::new(viewer.refuse(NEEDS))));
+        }
         let brand = brand.ok_or_else(|| {
             Fault::of(
                 StatusCode::BAD_REQUEST,
@@ -194,8 +206,13 @@ impl OpenDsr {
     }
 }
 
+/// Token that requests need.
+const NEEDS: &str = "rights requests need a token of the brand in `?brand=` with the role privacy";
+
 /// Reason for an error response.
 enum Fault {
+    /// The viewer may not do this.
+    Denied(Box<Response>),
     /// The client is at fault.
     Refused(StatusCode, Refusal),
     /// The request may be repeated.
@@ -211,6 +228,7 @@ impl Fault {
     /// The response.
     fn answer(self, opendsr: &OpenDsr) -> Response {
         match self {
+            Fault::Denied(response) => *response,
             Fault::Refused(status, refusal) => {
                 opendsr.answer(status, &ErrorBody::new(status.as_u16(), &refusal))
             }
@@ -238,12 +256,13 @@ async fn discovery(State(opendsr): State<Arc<OpenDsr>>) -> Response {
 /// `POST /requests`.
 async fn create(
     State(opendsr): State<Arc<OpenDsr>>,
+    Extension(viewer): Extension<Viewer>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let created = async {
-        let (brand, client) = opendsr.admit(&uri, &headers)?;
+        let (brand, client) = opendsr.admit(&viewer, &uri, &headers)?;
         let too_large = |_| {
             let detail = format!("the request has more than {MAX_REQUEST} bytes or is cut off");
             Fault::from(Refusal::new(Reason::TooLarge, detail))
@@ -261,6 +280,7 @@ async fn create(
                 NotSubmitted::Refused(refusal) => Fault::from(refusal),
                 NotSubmitted::Broker(_) => Fault::Unavailable(format!("{error}\n")),
             })?;
+        tracing::info!(brand, "a rights request was submitted over HTTP");
         let now = jiff::Timestamp::now().as_millisecond();
         let created = Created::new(brand, &request.id, &body, now, now + MONTH_MS);
         Ok(opendsr.answer(StatusCode::CREATED, &created))
@@ -273,12 +293,13 @@ async fn create(
 /// `GET /requests/<id>`.
 async fn status(
     State(opendsr): State<Arc<OpenDsr>>,
+    Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let answer = async {
-        let (brand, client) = opendsr.admit(&uri, &headers)?;
+        let (brand, client) = opendsr.admit(&viewer, &uri, &headers)?;
         let unknown = || {
             let sentence = "no request of this brand has this id";
             Fault::of(StatusCode::NOT_FOUND, Reason::NotFound, sentence)
@@ -305,7 +326,17 @@ async fn status(
 }
 
 /// `DELETE /requests/<id>`.
-async fn cancel(State(opendsr): State<Arc<OpenDsr>>) -> Response {
+async fn cancel(
+    State(opendsr): State<Arc<OpenDsr>>,
+    Extension(viewer): Extension<Viewer>,
+) -> Response {
+    if !opendsr
+        .brands
+        .iter()
+        .any(|brand| viewer.may_request_rights(brand))
+    {
+        return viewer.refuse(NEEDS);
+    }
     Fault::of(
         StatusCode::NOT_IMPLEMENTED,
         Reason::Unsupported,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use tributary_config::model::Config;
 
+use super::access::Access;
 use super::opendsr::OpenDsr;
 use super::page::{Page, PageState};
+use super::v1::CellQueries;
 use crate::report::published_cells::SharedCells;
 use crate::report::telemetry::Telemetry;
 
@@ -20,6 +22,10 @@ pub struct HttpState {
     pub cells: SharedCells,
     /// The live page.
     pub page: Arc<Page>,
+    /// Queries over released cells.
+    pub queries: Arc<CellQueries>,
+    /// Who may see what.
+    pub access: Arc<Access>,
     /// The endpoints of OpenDSR.
     pub opendsr: Arc<OpenDsr>,
     /// The effective configuration as TOML, with its secrets masked.
@@ -34,10 +40,13 @@ impl HttpState {
     /// its process.
     pub fn new(config: &Config, telemetry: &Telemetry, cells: &SharedCells) -> HttpState {
         let hosts = config.http.hosts.iter().chain(&config.http.opendsr_domain);
+        let page = Arc::new(Page::new(config));
         HttpState {
             telemetry: telemetry.clone(),
             cells: cells.clone(),
-            page: Arc::new(Page::new(config)),
+            queries: Arc::new(CellQueries::new(&page, cells)),
+            page,
+            access: Arc::new(Access::new(config)),
             opendsr: Arc::new(OpenDsr::new(config)),
             config: tributary_config::print(config).into(),
             hosts: hosts.cloned().collect(),
@@ -60,6 +69,12 @@ impl FromRef<HttpState> for Arc<Page> {
 impl FromRef<HttpState> for Arc<str> {
     fn from_ref(state: &HttpState) -> Arc<str> {
         state.config.clone()
+    }
+}
+
+impl FromRef<HttpState> for Arc<CellQueries> {
+    fn from_ref(state: &HttpState) -> Arc<CellQueries> {
+        state.queries.clone()
     }
 }
 

@@ -8,6 +8,10 @@
 //! automatically, except those that `may_differ` lists: where a process
 //! listens, where it keeps its files, how it connects to the broker. Secrets
 //! are compared by keyed fingerprints and never published.
+//!
+//! Noise is drawn by the ID of a ledger, and each process has its own. All of
+//! them use that of process 0, which is published with the settings: any worker
+//! may publish any cell, and another number of workers moves cells.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,6 +21,7 @@ use async_nats::jetstream;
 use tributary_config::key_chain::derive_key;
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::nats::{self, Client, subject};
+use tributary_connectors::settings::NoiseDraw;
 
 use crate::broker::retry::retry_transient;
 
@@ -136,13 +141,13 @@ pub fn difference(here: &Shared, there: &Shared) -> Option<(String, String, Stri
     Some((path.clone(), value(here), value(there)))
 }
 
-/// Publishes the settings of this process, in place of those of an earlier run.
-/// Must precede the connection to the other processes.
+/// Publishes the settings of this process and the ID of its ledger, in place of
+/// those of an earlier run. Must precede the connection to the other processes.
 ///
 /// # Errors
 ///
 /// A broker that does not store them.
-pub async fn publish(client: &Client, config: &Config) -> anyhow::Result<()> {
+pub async fn publish(client: &Client, config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
     if config.workers.hosts.len() <= 1 {
         return Ok(());
     }
@@ -157,9 +162,66 @@ pub async fn publish(client: &Client, config: &Config) -> anyhow::Result<()> {
         let purged = stream.purge().filter(stale).await;
         purged.context("cannot delete the settings of an earlier run")?;
     }
-    let text = serde_json::to_string(&shared(config))?;
+    let mut all = shared(config);
+    all.insert(LEDGER.to_owned(), hex(ledger));
+    let text = serde_json::to_string(&all)?;
     say(client, SETTINGS, process, text).await
 }
+
+/// The draw of noise of the whole cluster: the ID of the ledger of process 0.
+/// `own` is that of this process. Waits for process 0 if any brand has noise.
+///
+/// What process 0 has published may be of an earlier run; [`compare`] finds a
+/// ledger that was replaced since.
+///
+/// # Errors
+///
+/// A broker that does not answer.
+pub async fn noise_draw(
+    client: &Client,
+    config: &Config,
+    own: [u8; 16],
+) -> anyhow::Result<NoiseDraw> {
+    let is_alone = config.workers.hosts.len() <= 1 || config.workers.process == 0;
+    if is_alone || !has_noise(config) {
+        return Ok(NoiseDraw(own));
+    }
+    tracing::info!("waiting for the ledger ID of process 0, by which noise is drawn");
+    loop {
+        let all = published(client, config, SETTINGS).await?;
+        if let Some(text) = all.get(&0) {
+            let there: Shared = serde_json::from_str(text).unwrap_or_default();
+            let id = there.get(LEDGER).and_then(|id| parse_hex(id));
+            // Without an ID it is another version, which the comparison refuses.
+            return Ok(NoiseDraw(id.unwrap_or_default()));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Whether any brand has noise.
+fn has_noise(config: &Config) -> bool {
+    let mut brands = config.brands.iter();
+    brands.any(|brand| brand.noise.epsilon_thousandths.is_some())
+}
+
+/// An ID as 32 hexadecimal digits.
+fn hex(id: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(id))
+}
+
+/// The ID of 32 hexadecimal digits.
+fn parse_hex(text: &str) -> Option<[u8; 16]> {
+    let number = u128::from_str_radix(text, 16).ok()?;
+    (text.len() == 32).then_some(number.to_be_bytes())
+}
+
+/// Path of the ledger ID of a process among its settings. It differs between
+/// processes and is not compared.
+const LEDGER: &str = "ID of the ledger";
+
+/// Interval between two looks for what process 0 has published.
+const POLL: Duration = Duration::from_millis(200);
 
 /// Topic of the settings of a process.
 const SETTINGS: &str = "settings";
@@ -212,12 +274,13 @@ async fn published(
 }
 
 /// Compares the settings of all processes. Must follow the connection to the
-/// other processes and precede every record.
+/// other processes and precede every record. `draw` is the draw of noise that
+/// this process uses.
 ///
 /// # Errors
 ///
 /// Two processes that differ, or a broker that does not answer.
-pub async fn compare(client: &Client, config: &Config) -> anyhow::Result<()> {
+pub async fn compare(client: &Client, config: &Config, draw: NoiseDraw) -> anyhow::Result<()> {
     let processes = config.workers.hosts.len();
     if processes <= 1 {
         return Ok(());
@@ -228,8 +291,16 @@ pub async fn compare(client: &Client, config: &Config) -> anyhow::Result<()> {
     say(client, READ, process, String::new()).await?;
     for other in (0..processes).filter(|other| *other != process) {
         let text = all.get(&other).map_or("{}", String::as_str);
-        let there: Shared = serde_json::from_str(text)
+        let mut there: Shared = serde_json::from_str(text)
             .with_context(|| format!("cannot read the settings of process {other}"))?;
+        let ledger = there.remove(LEDGER);
+        let is_other_draw = other == 0 && ledger != Some(hex(draw.0)) && has_noise(config);
+        if is_other_draw && difference(&here, &there).is_none() {
+            bail!(
+                "process 0 has begun another ledger while this process {process} started, and noise is drawn by its \
+                 ID. Start this process again"
+            );
+        }
         let Some((path, mine, theirs)) = difference(&here, &there) else {
             continue;
         };
@@ -283,6 +354,14 @@ mod tests {
         );
         let own = "[http]\nlisten = \"127.0.0.1:1\"\n[ledger]\ndirectory = \"elsewhere\"\n";
         assert_eq!(differs(ACME, &format!("{own}{ACME}")), None);
+    }
+
+    #[test]
+    fn the_id_of_a_ledger_is_read_back() {
+        for id in [[0; 16], [7; 16], [255; 16]] {
+            assert_eq!(parse_hex(&hex(id)), Some(id));
+        }
+        assert_eq!(parse_hex("7"), None);
     }
 
     #[test]

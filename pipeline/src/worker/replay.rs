@@ -19,6 +19,7 @@ use anyhow::{Context, anyhow};
 use tokio::runtime::Runtime;
 use tributary_config::model::{Config, Kind};
 use tributary_connectors::dead_letter::DeadLetter;
+use tributary_connectors::settings::NoiseDraw;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Position, WriteBatch};
 use tributary_operators::cell::Cell;
@@ -107,7 +108,10 @@ pub fn run<E>(
 where
     anyhow::Error: From<E>,
 {
-    let settings = Arc::new(tributary_connectors::settings::settings(config));
+    // Without a ledger the noise is drawn once and never again: two replays under one noise would differ by what is exact.
+    let draw = ledger.as_ref().map(|ledger| ledger.watermark().ledger);
+    let draw = NoiseDraw(draw.unwrap_or_else(rand::random));
+    let settings = Arc::new(tributary_connectors::settings::settings(config, draw));
     let tally = Arc::new(Tally::default());
     let results: Arc<Mutex<(Vec<Cell>, Vec<DeadLetter>)>> = Arc::default();
     let (received, counted) = (results.clone(), tally.clone());

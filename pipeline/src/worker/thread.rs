@@ -320,6 +320,10 @@ impl WorkerThread {
                     dataflow.expire(key, as_of);
                     continue;
                 }
+                InternalChange::Act(brand, ids) => {
+                    dataflow.join_act(brand, ids);
+                    continue;
+                }
             };
             // What is taken back leaves the ledger by being written anew without it.
             let brand = match &change {

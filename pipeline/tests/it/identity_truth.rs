@@ -190,7 +190,10 @@ fn persons(set: &DataSet) -> Vec<Option<u64>> {
         };
         decoder.decode(&message, &mut held);
     }
-    let settings = Arc::new(tributary_connectors::settings::settings(&config));
+    let settings = Arc::new(tributary_connectors::settings::settings(
+        &config,
+        tributary_connectors::settings::NoiseDraw::default(),
+    ));
     let mentions = held
         .0
         .iter()

@@ -5,6 +5,7 @@ use crate::support::Worker;
 use async_nats::Client;
 use futures::StreamExt;
 use serde_json::{Value, json};
+use tributary::cli::args;
 use tributary::serve::services::Topic;
 use tributary::serve::services::client::ask;
 use tributary_config::model::Nats;
@@ -75,6 +76,82 @@ fn erase(id: &str) -> String {
         "identifiers": [{"kind": "customer", "value": "1234567"}],
     })
     .to_string()
+}
+
+/// The commands of a brand need its credentials and no secret: they query, explain and submit a request.
+async fn by_client_configuration(server: &NatsServer) {
+    let directory = server.directory();
+    std::fs::write(directory.join("acme.password"), "change me: acme").unwrap();
+    let client = directory.join("client.toml");
+    let text = format!(
+        "[nats]\nurl = \"{}\"\nuser = \"acme\"\npassword_file = \"acme.password\"\n[client]\nbrand = \"acme\"\n",
+        server.url()
+    );
+    std::fs::write(&client, text).unwrap();
+    let words = args::QueryWords {
+        group_by: Some("store".to_owned()),
+        format: Some("csv".to_owned()),
+        ..args::QueryWords::default()
+    };
+    let query = args::Query {
+        config: client.clone(),
+        brand: None,
+        family: Some("store_day".to_owned()),
+        filters: vec![],
+        words,
+        json: false,
+    };
+    let rows = tributary::cli::query::answer(&query).await.unwrap();
+    assert!(rows.contains("\r\nlyon,EUR,1,4990,1,"), "{rows}");
+    let explain = |exact| {
+        args::Explain::Cell(args::ExplainCell {
+            config: client.clone(),
+            brand: None,
+            source: Some("unattributed".to_owned()),
+            medium: None,
+            campaign: None,
+            kind: "transaction".to_owned(),
+            store: Some("lyon".to_owned()),
+            day: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+            currency: None,
+            exact,
+            json: true,
+        })
+    };
+    tributary::cli::explain::answer(&explain(false))
+        .await
+        .unwrap();
+    let exact = tributary::cli::explain::answer(&explain(true)).await;
+    assert!(
+        exact
+            .unwrap_err()
+            .to_string()
+            .contains("client configuration")
+    );
+
+    let receipt = directory.join("receipt.json");
+    let erase = args::Rights {
+        right: "erase".to_owned(),
+        identifiers: vec!["customer=7".to_owned()],
+        config: client,
+        brand: None,
+        proof: Some("ticket 118".to_owned()),
+        whole_person: false,
+        id: Some("by-client".to_owned()),
+        request: None,
+        record: None,
+        kind: "transaction".to_owned(),
+        source: None,
+        directive: None,
+        notice: false,
+        out: Some(receipt.clone()),
+        force: false,
+        no_wait: false,
+        json: false,
+    };
+    tributary::cli::rights::submit(&erase).await.unwrap();
+    let receipt: Value = serde_json::from_slice(&std::fs::read(&receipt).unwrap()).unwrap();
+    assert_eq!(receipt["request"], "by-client");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,6 +251,7 @@ async fn a_brands_login_reaches_its_own_brand_alone() {
         cells.contains("lyon") && !cells.contains("from-bolt"),
         "{cells}"
     );
+    by_client_configuration(&server).await;
     // The shop may deliver, and no more.
     shop.publish("tributary.rights-request.acme", erase("from-shop").into())
         .await

@@ -1,8 +1,9 @@
-//! Noise on what leaves, with real processes: a replay writes the same bytes on any number of workers, and they are not
-//! the exact ones; a worker that starts again tells nothing anew and shows what stands outside.
+//! Noise on what leaves, with real processes: a replay is refused, or draws noise of its own; a worker that starts again tells nothing anew and shows what stands outside.
 
-use crate::support::story::{configure, last, play, ready, until};
-use crate::support::{Worker, World, succeed, tributary};
+use crate::support::story::{
+    configure, last, play, ready, start_both, stop_both, two_processes, until,
+};
+use crate::support::{Worker, World, tributary};
 use tributary_simulate::Options;
 use tributary_testkit::NatsServer;
 
@@ -18,13 +19,39 @@ fn with_noise(world: &World) {
     std::fs::write(&file, text + noise).unwrap();
 }
 
+/// The cells of a replay on two workers, with more arguments.
+fn replayed(world: &World, more: &[&str]) -> std::process::Output {
+    let mut command = tributary();
+    command.args(["replay", "--quiet", "--workers", "2"]);
+    command.args(more);
+    command.arg("--config").arg(world.path("tributary.toml"));
+    command
+        .args(["--cells", "-"])
+        .arg(world.path("trace.ndjson"));
+    command.output().unwrap()
+}
+
 #[test]
-fn a_replay_is_the_same_on_any_number_of_workers() {
+fn every_replay_draws_its_own_noise_and_only_if_asked_to() {
     let world = World::new(5_000, None, "");
     let exact = world.replayed();
     with_noise(&world);
-    let one = world.replayed();
+    let refused = replayed(&world, &[]);
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        why.contains("brand.noise.epsilon") && why.contains("--redraw-noise"),
+        "{why}"
+    );
+    let noisy = || {
+        let output = replayed(&world, &["--redraw-noise"]);
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let (one, other) = (noisy(), noisy());
     assert_ne!(one, exact);
+    assert_ne!(one, other);
     let is_spend = |line: &&String| line.contains(r#""family":"spend_day""#);
     let spend =
         |lines: &[String]| -> Vec<String> { lines.iter().filter(is_spend).cloned().collect() };
@@ -33,17 +60,6 @@ fn a_replay_is_the_same_on_any_number_of_workers() {
         spend(&exact),
         "what platforms charged is nobody's"
     );
-    for (workers, batch) in [("2", "100"), ("3", "7"), ("8", "1000")] {
-        let mut command = tributary();
-        command.args(["replay", "--quiet", "--workers", workers, "--batch", batch]);
-        command.arg("--config").arg(world.path("tributary.toml"));
-        command
-            .args(["--cells", "-"])
-            .arg(world.path("trace.ndjson"));
-        let output = succeed(&mut command).stdout;
-        let lines: Vec<_> = std::str::from_utf8(&output).unwrap().lines().collect();
-        assert!(lines.iter().eq(one.iter()), "{workers} workers");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,4 +113,28 @@ async fn a_restart_tells_nothing_anew() {
         worker.stop();
     });
     assert_eq!(last(&client, &broker.output_stream).await, published);
+}
+
+/// Process 1 draws by the ledger of process 0, which it learns before both connect.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_start_with_noise() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(500, Some(&broker), &two_processes());
+    with_noise(&world);
+    let client = ready(&broker).await;
+    let lines: Vec<_> = world.trace().collect();
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let config = world.path("tributary.toml");
+    tokio::task::block_in_place(|| {
+        // Again, when what an earlier run has published is there.
+        for _ in 0..2 {
+            let both = start_both(&config);
+            both.iter().for_each(|worker| worker.wait_until_read(end));
+            stop_both(both);
+        }
+    });
 }

@@ -147,9 +147,12 @@ fn the_page_of_the_demo() {
             if name.starts_with("unattributed") {
                 continue;
             }
+            // A channel without a value under the model has no row.
+            let Some(expected) = channel["value_minor"][model].as_i64() else {
+                continue;
+            };
             let words: Vec<&str> = name.split('/').chain(["–", "–"]).take(3).collect();
             let shown = raw(&mut browser, &format!("value:{}", words.join("/")));
-            let expected = channel["value_minor"][model].as_i64().unwrap_or(0);
             assert_eq!(shown, expected, "{name} under {model}");
         }
     }

@@ -79,7 +79,10 @@ fn an_objection_and_a_salt_do_not_wait_for_each_other() {
     let suppressed = Arc::new(Objections::open(&config, &world.path("rights"), [7; 16]).unwrap());
     let finished = Arc::new(Mutex::new([0; 2]));
     let reported = finished.clone();
-    let settings = Arc::new(tributary_connectors::settings::settings(&config));
+    let settings = Arc::new(tributary_connectors::settings::settings(
+        &config,
+        tributary_connectors::settings::NoiseDraw::default(),
+    ));
     let keyring = Arc::new(Keyring::new(&config));
     let workers = Workers::start(
         &config,

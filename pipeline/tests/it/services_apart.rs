@@ -81,6 +81,8 @@ async fn a_login_of_a_brand_reaches_that_brand_only() {
         }
     }
     let expected = [
+        ("tributary.contributions.acme", 0),
+        ("tributary.contributions.zeta", 0),
         ("tributary.explain.acme", 0),
         ("tributary.explain.zeta", 0),
         ("tributary.query.acme", 20),

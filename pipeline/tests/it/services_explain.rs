@@ -7,6 +7,7 @@ use tributary::epochs::queries::Queries;
 use tributary::serve::services::Services;
 use tributary_connectors::keys::BrandKey;
 use tributary_operators::ask::{Hop, Question, Reply};
+use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{IdKind, Pseudonym, SaleKind};
 use tributary_testkit::NatsServer;
@@ -62,7 +63,30 @@ fn answer(question: &Question, cookie: Pseudonym, email: Pseudonym) -> Vec<Reply
         | Question::DeviceDays { .. }
         | Question::Expired { .. }
         | Question::ActiveSince { .. }) => panic!("{other:?}"),
-        Question::Cells { .. } => panic!("{question:?}"),
+        Question::Cells { family, .. } => match family {
+            Some(Family::Attribution) => vec![Reply::Cell(credit())],
+            _ => vec![],
+        },
+    }
+}
+
+/// The published rest that counts the conversions of the day.
+fn credit() -> Cell {
+    let text = |word: &str| Dim::Text(word.into());
+    Cell {
+        family: Family::Attribution,
+        dims: vec![
+            text("acme"),
+            text("linear"),
+            text("google"),
+            text("cpc"),
+            text("*"),
+            text("transaction"),
+            text("*"),
+            Dim::Month(2025 * 12 + 9),
+            text("EUR"),
+        ],
+        values: vec![7_500_000, 12_345],
     }
 }
 
@@ -146,7 +170,7 @@ The cookie and the e-mail address belong to one person, through 2 links:
         }
     }
 
-    let cell = |day: &str| {
+    let cell = |day: &str, exact| {
         args::Explain::Cell(args::ExplainCell {
             config: file.clone(),
             brand: None,
@@ -157,10 +181,11 @@ The cookie and the e-mail address belong to one person, through 2 links:
             store: Some("lyon".to_owned()),
             day: day.to_owned(),
             currency: None,
+            exact,
             json: false,
         })
     };
-    let why = say(cell("2025-10-26")).await.unwrap();
+    let why = say(cell("2025-10-26", true)).await.unwrap();
     assert!(
         why.contains("\n      3            5  google/cpc\n"),
         "{why}"
@@ -170,8 +195,23 @@ The cookie and the e-mail address belong to one person, through 2 links:
         "{why}"
     );
     assert!(!why.contains("rare"), "{why}");
-    let error = say(cell("26.10.2025")).await.unwrap_err().to_string();
-    assert!(error.contains("`cell.day`"), "{error}");
+    for exact in [true, false] {
+        let error = say(cell("26.10.2025", exact))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("`cell.day`"), "{error}");
+    }
+    // By default, what is published answers, and counts nobody.
+    let published = say(cell("2025-10-26", false)).await.unwrap();
+    assert!(
+        published.contains("google/cpc/*  all stores  2025-10"),
+        "{published}"
+    );
+    assert!(
+        published.contains("7.50") && !published.contains("persons"),
+        "{published}"
+    );
 
     // The last word on the broker, so that everything before it has arrived.
     ear.publish("end", "".into()).await.unwrap();
@@ -181,7 +221,7 @@ The cookie and the e-mail address belong to one person, through 2 links:
         if message.subject.as_str() == "end" {
             break;
         }
-        requests += usize::from(message.subject.as_str() == "tributary.explain.acme");
+        requests += usize::from(message.subject.as_str() == "tributary.contributions.acme");
         let text = String::from_utf8_lossy(&message.payload).to_lowercase();
         with_pseudonyms += usize::from(text.contains(&format!("{cookie:032x}")));
         for value in ["jane", "example.org", "c-1", "06 12", "33612"] {

@@ -58,11 +58,26 @@ async fn each_brand_reads_its_own_cells() {
         );
     }
 
+    // Words in the request: rows, and a last line with the position of the next page.
+    let words = r#"{"family": "store_day", "sort": "-revenue_minor", "limit": 1}"#;
+    let rows = ask(&client, Topic::Query, "acme", words.to_owned())
+        .await
+        .unwrap();
+    let rows = String::from_utf8(rows).unwrap();
+    let lines: Vec<serde_json::Value> = rows
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2, "{rows}");
+    assert_eq!(lines[0]["cell"]["store"], "paris");
+    assert!(lines[1]["next"].is_string(), "{rows}");
+
     let query = |brand: Option<&str>, family: Option<&str>, filters: &[&str], json| args::Query {
         config: file.clone(),
         brand: brand.map(str::to_owned),
         family: family.map(str::to_owned),
         filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
+        words: args::QueryWords::default(),
         json,
     };
     let say = |args| async move { tributary::cli::query::answer(&args).await };

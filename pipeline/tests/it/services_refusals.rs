@@ -55,6 +55,16 @@ async fn every_request_gets_an_answer_or_a_reason() {
         r#"{"person": {"from": ["jane@example.org"], "to": []}}"#,
     )
     .await;
+    assert_eq!(code, 403);
+    assert!(
+        sentence.contains("tributary.contributions") && !sentence.contains("jane"),
+        "{sentence}"
+    );
+    let (code, sentence) = refused(
+        Topic::Contributions,
+        r#"{"person": {"from": ["jane@example.org"], "to": []}}"#,
+    )
+    .await;
     assert_eq!(code, 400);
     assert!(
         sentence.contains("`person.from`") && !sentence.contains("jane"),
@@ -94,6 +104,7 @@ async fn every_request_gets_an_answer_or_a_reason() {
     };
     assert_eq!(counted("tributary.query.acme"), (5, 1));
     assert_eq!(counted("tributary.explain.acme"), (1, 1));
+    assert_eq!(counted("tributary.contributions.acme"), (1, 1));
 
     let response = client
         .request("$SRV.INFO.tributary", "".into())

@@ -1,9 +1,31 @@
 //! Two worker processes on one host share a brand: each reads its part of the stream, and together they
 //! publish the cells of a replay.
 
-use crate::support::story::{last, play, ready, start_both, stop_both, two_processes};
-use crate::support::{World, published};
+use crate::support::story::{last, play, ready, start_both, stop_both, two_processes, until};
+use crate::support::{Worker, World, published};
 use tributary_testkit::NatsServer;
+
+/// Names and values of lines of cells, sorted.
+fn cells(lines: &[&str]) -> Vec<String> {
+    let cell = |line: &&str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        format!("{} {}", line["cell"], line["value"])
+    };
+    let mut cells: Vec<String> = lines.iter().map(cell).collect();
+    cells.sort_unstable();
+    cells
+}
+
+/// The lines of a family.
+fn of_family(lines: &[String], family: &str) -> Vec<String> {
+    let named = format!("\"family\":\"{family}\"");
+    let lines = lines.iter().map(String::as_str);
+    cells(
+        &lines
+            .filter(|line| line.contains(&named))
+            .collect::<Vec<_>>(),
+    )
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_are_one() {
@@ -25,6 +47,33 @@ async fn two_processes_are_one() {
     tokio::task::block_in_place(|| {
         let both = start_both(&config);
         both.iter().for_each(|worker| worker.wait_until_read(end));
+        // Each process and a replica without a dataflow show the cells of both.
+        let mut replica = Worker::serve(&config);
+        for family in ["store_day", "orders_day"] {
+            let all = of_family(&expected, family);
+            assert!(all.len() > 5);
+            for process in both.iter().chain([&replica]) {
+                let path = format!("/v1/cells/{family}?format=ndjson&limit=10000");
+                until(family, || {
+                    let answer = process.get(&path);
+                    answer.is_some_and(|(status, rows)| {
+                        let rows: Vec<&str> = rows.lines().collect();
+                        status == 200 && cells(&rows) == all
+                    })
+                });
+            }
+        }
+        until("the replica is ready", || {
+            replica
+                .get("/readyz")
+                .is_some_and(|(status, _)| status == 200)
+        });
+        let (_, metrics) = replica.get("/metrics").unwrap();
+        assert!(
+            !metrics.contains("tributary_records_held") && metrics.contains("tributary_ready 1")
+        );
+        replica.signal();
+        assert!(replica.ended().success());
         stop_both(both);
     });
     let actual = published(&broker).await;

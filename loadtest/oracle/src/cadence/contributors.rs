@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{BrandId, Day, Ping, Pseudonym, Record};
+use tributary_operators::record::{Body, BrandId, Day, Ping, Pseudonym, Record};
 use tributary_operators::settings::Settings;
 
 use crate::brand::by_brand;
@@ -39,6 +39,8 @@ pub(super) enum Contributor {
 pub(super) struct Contribution {
     /// Its share of the values of each cell.
     pub(super) cells: BTreeMap<CellName, Vec<i128>>,
+    /// The same without conversions of open sources, for the families that hold conversions.
+    pub(super) vouched: BTreeMap<CellName, Vec<i128>>,
     /// The transitions of its null paths, by month.
     pub(super) null_steps: BTreeMap<i32, BTreeMap<[Channel; 2], u64>>,
 }
@@ -116,21 +118,35 @@ fn alone(
         link_times: held.link_times.clone(),
         words: held.words.clone(),
     };
-    for (
-        Cell {
-            family,
-            dims,
-            values,
-        },
-        _,
-    ) in existing_cells(settings, &held)
-    {
-        contribution.cells.insert((family, dims), values);
+    let cells_of = |held: &StoredState| -> BTreeMap<CellName, Vec<i128>> {
+        let cells = existing_cells(settings, held).into_iter();
+        let named = cells.map(|(cell, _)| ((cell.family, cell.dims), cell.values));
+        named.collect()
+    };
+    contribution.cells = cells_of(&held);
+    let mut verified = held.clone();
+    verified.records.retain(|record| {
+        let brand = settings.brands.get(&record.brand);
+        let is_conversion = matches!(record.body, Body::Sale { .. } | Body::Adjustment { .. });
+        !is_conversion || brand.is_none_or(|of| of.is_verified(record.source))
+    });
+    contribution.vouched = match verified.records.len() == held.records.len() {
+        true => contribution.cells.clone(),
+        false => cells_of(&verified),
+    };
+    for (name, values) in &contribution.cells {
+        let is_of_conversions = !matches!(
+            name.0,
+            Family::CampaignDay | Family::Visits | Family::Identity | Family::SpendDay
+        );
+        if !is_of_conversions {
+            contribution.vouched.insert(name.clone(), values.clone());
+        }
     }
     by_brand(settings, &held, |brand, records, _| {
         let records = &consent::allowed_records(brand.settings, records, brand.link_time);
         let identity = Identity::of(brand.settings, records);
-        let net_sales = NetSales::of(records);
+        let net_sales = NetSales::of(brand.settings, records);
         let journeys = Journeys::of(brand.settings, &identity, &net_sales, records);
         for (month, paths) in months::null_paths(&identity, &journeys) {
             let steps = contribution.null_steps.entry(month).or_default();

@@ -40,7 +40,7 @@ impl Bodies {
             0..=13 => contact(rng),
             14..=15 => Body::Identify,
             16..=20 => self.order(rng, id),
-            21..=22 => self.refund(rng),
+            21..=22 => self.refund_or_restatement(rng),
             _ => adjustment(rng, SaleKind::Order, Label::ABSENT),
         }
     }
@@ -49,7 +49,7 @@ impl Bodies {
     pub(super) fn till(&mut self, rng: &mut ChaCha8Rng, id: &str) -> Body {
         match rng.random_range(0..20) {
             0..=12 => self.transaction(rng, id),
-            13..=18 => self.refund(rng),
+            13..=18 => self.refund_or_restatement(rng),
             _ => {
                 let store = store(rng);
                 adjustment(rng, SaleKind::Transaction, store)
@@ -95,6 +95,24 @@ impl Bodies {
             store,
             amount,
             currency,
+        }
+    }
+
+    /// A refund, or with its sale and amount a restatement.
+    fn refund_or_restatement(&self, rng: &mut ChaCha8Rng) -> Body {
+        match self.refund(rng) {
+            Body::Refund {
+                kind,
+                name,
+                store,
+                amount,
+            } if amount != RefundAmount::All && rng.random_bool(0.4) => Body::Restatement {
+                kind,
+                name,
+                store,
+                amount,
+            },
+            refund => refund,
         }
     }
 

@@ -32,6 +32,17 @@ pub(super) fn rest_on_consent(rng: &mut impl Rng, settings: &mut Settings) {
     }
 }
 
+/// Lets anybody write to some sources of some brands.
+pub(super) fn open_some(rng: &mut impl Rng, settings: &mut Settings) {
+    for brand in settings.brands.values_mut() {
+        if rng.random_bool(0.3) {
+            let sources = WEB.into_iter().chain(TILLS);
+            let open = sources.filter(|_| rng.random_bool(0.4)).map(Label::of);
+            brand.open_sources = open.collect();
+        }
+    }
+}
+
 /// Retention periods, mostly of a month or two, in a time zone with a random offset.
 pub(super) fn periods(rng: &mut impl Rng) -> RetentionPeriods {
     let mut months = || pick(rng, [1, 1, 1, 2, 12]);
@@ -58,6 +69,7 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
         name: name.into(),
         max_degree: std::array::from_fn(|_| pick(rng, [2, 3, 5, 20, 20])),
         link_ttl: std::array::from_fn(|_| pick(rng, [None, None, None, Some(DAY), Some(9 * DAY)])),
+        click_id: rng.random_bool(0.5),
         max_identifiers: pick(rng, [3, 5, 8, 100, 100]),
         click_window,
         view_window,
@@ -77,7 +89,6 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
                 [1, 0, 0],
             ],
         ),
-        on_consent: std::collections::BTreeSet::new(),
         min_rssi: pick(rng, [-75, -75, -90]),
         min_dwell: pick(rng, [0, 60, 60, 600]),
         max_presence: pick(rng, [1800, 3600, 8 * 3600]),

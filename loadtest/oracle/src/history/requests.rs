@@ -80,7 +80,10 @@ impl HistoryWriter {
         self.drop_all(|held| {
             let of_category = match held.body {
                 Body::Contact { .. } | Body::Identify => category == 0,
-                Body::Sale { .. } | Body::Refund { .. } | Body::Adjustment { .. } => category == 1,
+                Body::Sale { .. }
+                | Body::Refund { .. }
+                | Body::Restatement { .. }
+                | Body::Adjustment { .. } => category == 1,
                 Body::Consent { .. } => category == 2,
                 Body::Spend { .. } | Body::Right { .. } => false,
             };

@@ -49,9 +49,10 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
     let mut labels = vec![record.source];
     match record.body {
         Body::Contact { channel, .. } => labels.extend(parts(channel)),
-        Body::Sale { store, .. } | Body::Refund { store, .. } | Body::Adjustment { store, .. } => {
-            labels.push(store)
-        }
+        Body::Sale { store, .. }
+        | Body::Refund { store, .. }
+        | Body::Restatement { store, .. }
+        | Body::Adjustment { store, .. } => labels.push(store),
         Body::Spend {
             platform, channel, ..
         } => {

@@ -11,7 +11,6 @@ use tributary_operators::record::{
 };
 
 use super::name::{self, Name, Word};
-use super::rule::Rule;
 use crate::attribution::MILLIONTHS;
 use crate::brand::Brand;
 use crate::consent::{self, AllowedRecord};
@@ -96,16 +95,15 @@ impl Contributions {
         brand: &Brand,
         records: &[&Record],
         pings: &[&Ping],
-        rule: &Rule,
         is_finished: impl Fn(Day) -> bool,
     ) -> Contributions {
         let records = consent::allowed_records(brand.settings, records, brand.link_time);
         let identity = Identity::of(brand.settings, &records);
-        let net_sales = NetSales::of(&records);
+        let net_sales = NetSales::of(brand.settings, &records);
         let mut journeys = Journeys::of(brand.settings, &identity, &net_sales, &records);
         let mut all = Contributions::default();
-        all.add_sales(brand, &journeys, rule, &is_finished);
-        all.add_adjustments(brand, &records, rule, &is_finished);
+        all.add_sales(brand, &journeys, &is_finished);
+        all.add_adjustments(brand, &records, &is_finished);
         all.add_contacts(brand, &identity, &records, &is_finished);
         all.add_visits(brand, pings, &is_finished);
         journeys
@@ -118,13 +116,7 @@ impl Contributions {
         all
     }
 
-    fn add_sales(
-        &mut self,
-        brand: &Brand,
-        journeys: &Journeys,
-        rule: &Rule,
-        is_finished: impl Fn(Day) -> bool,
-    ) {
+    fn add_sales(&mut self, brand: &Brand, journeys: &Journeys, is_finished: impl Fn(Day) -> bool) {
         for conversion in &journeys.conversions {
             let sale = &conversion.sale;
             let (day, value) = (sale.record.day, i128::from(sale.left));
@@ -132,7 +124,7 @@ impl Contributions {
             let template = Contribution {
                 model: None,
                 who: who(conversion.person, sale.record),
-                vouched: !rule.open_sources.contains(&sale.record.source),
+                vouched: brand.settings.is_verified(sale.record.source),
                 day,
                 chain: name::of_revenue(sale.kind, day, &store),
                 store,
@@ -188,7 +180,6 @@ impl Contributions {
         &mut self,
         brand: &Brand,
         records: &[AllowedRecord],
-        rule: &Rule,
         is_finished: impl Fn(Day) -> bool,
     ) {
         for record in records {
@@ -206,7 +197,7 @@ impl Contributions {
             let revenue = Contribution {
                 model: None,
                 who: who(None, record),
-                vouched: !rule.open_sources.contains(&record.source),
+                vouched: brand.settings.is_verified(record.source),
                 day: record.day,
                 chain: name::of_revenue(kind, record.day, &store),
                 store,

@@ -60,7 +60,7 @@ pub fn cells(
         let is_finished = |day| id(&brand.settings.name).is_some_and(|id| is_finished(id, day));
         let records = consent::allowed_records(brand.settings, records, brand.link_time);
         let identity = identity::Identity::of(brand.settings, &records);
-        let mut net_sales = net_sales::NetSales::of(&records);
+        let mut net_sales = net_sales::NetSales::of(brand.settings, &records);
         let of = journeys::Journeys::of;
         let mut journeys = of(brand.settings, &identity, &net_sales, &records);
         net_sales.sales.retain(|sale| is_finished(sale.record.day));
@@ -68,7 +68,7 @@ pub fn cells(
         journeys
             .conversions
             .retain(|of| is_finished(of.sale.record.day));
-        let days = days::Days::of(&journeys, &net_sales);
+        let days = days::Days::of(brand, &journeys, &net_sales);
         let mut months = statistics::totals(brand, &journeys);
         for month in days.unsafe_months(brand) {
             months.remove(&month);

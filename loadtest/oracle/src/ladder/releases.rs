@@ -104,7 +104,7 @@ impl<'a> Releases<'a> {
         is_finished: impl Fn(BrandId, Day) -> bool,
         leaves: impl Fn(&Group) -> bool,
     ) -> Vec<Cell> {
-        let (settings, rule) = (self.settings, self.rule);
+        let settings = self.settings;
         for (id, brand) in settings.brands.iter().filter(|(_, brand)| brand.k > 1) {
             let records: Vec<&Record> = held.records.iter().filter(|of| of.brand == *id).collect();
             let pings: Vec<&Ping> = held.pings.iter().filter(|of| of.brand == *id).collect();
@@ -114,7 +114,7 @@ impl<'a> Releases<'a> {
                 link_time: held.link_times.get(id).copied(),
             };
             let is_finished = |day| is_finished(*id, day);
-            let all = Contributions::of(&brand, &records, &pings, rule, is_finished);
+            let all = Contributions::of(&brand, &records, &pings, is_finished);
             self.batch_of_brand(*id, &brand, all, is_finished, &leaves);
         }
         self.published()

@@ -579,7 +579,8 @@ fn an_open_source_does_not_carry_anybody_over_the_gate() {
     shop.sales(4, "lyon", 0, &["b"]);
     shop.sales(4, "lyon", 1, &["b"]);
     assert_eq!(shop.credits("linear").len(), 2);
-    shop.rule.open_sources = BTreeSet::from([Label::of("web")]);
+    let brands = shop.world.settings.brands.values_mut();
+    brands.for_each(|of| of.open_sources = BTreeSet::from([Label::of("web")]));
     assert_eq!(shop.credits("linear").len(), 1);
     assert_eq!(shop.lines(Family::OrdersDay), [""; 0]);
     assert_eq!(shop.lines(Family::StoreDay).len(), 2);

@@ -42,14 +42,14 @@ fn a_telephone_number_passes_from_one_person_to_another() {
 fn without_a_time_or_a_lifetime_links_are_for_good() {
     let mut world = recycled();
     assert_eq!(world.lines(Family::Identity), [" = 1 3 2 0 0"]);
-    world.brand().link_ttl = [None; 7];
+    world.brand().link_ttl.fill(None);
     assert_eq!(identity(&mut world, 10_000 * DAY), " = 1 3 2 0 0");
 }
 
 #[test]
 fn a_record_that_links_nothing_any_more_stays_with_one_of_its_identifiers() {
     let mut world = World::new();
-    world.brand().link_ttl = [Some(DAY); 7];
+    world.brand().link_ttl.fill(Some(DAY));
     world.order("o", 0, "email:ann email:ann-google=ann phone:1", 100);
     world.order("p", 0, "phone:2", 200);
     assert_eq!(identity(&mut world, DAY), " = 2 4 3 0 0");

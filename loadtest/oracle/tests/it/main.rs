@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 mod adjustments;
+mod click_ids;
 mod consent_coverage;
 mod contacts_and_spend;
 mod corrections;
@@ -19,6 +20,7 @@ mod published_packages;
 mod random_histories;
 mod refunds;
 mod release;
+mod restatements;
 mod restriction;
 mod size_guard;
 mod support;

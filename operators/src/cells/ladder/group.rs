@@ -26,6 +26,8 @@ pub(in crate::cells) struct LadderGroup {
     pub(super) looked_through: Option<Day>,
     /// Whether anything changed since then.
     pub(super) is_dirty: bool,
+    /// The number of cells of the finest grain that are not published, when a batch last looked at the month.
+    pub(super) hidden: u64,
     /// What stands outside of the finished days.
     pub(super) published: Published,
     /// The revenue of the days in progress.

@@ -5,6 +5,7 @@
 
 use crate::cell::Dim;
 use crate::cells::ladder::group::LadderGroup;
+use crate::cells::ladder::held_back::count_hidden;
 use crate::cells::ladder::naming::{Naming, pattern_of};
 use crate::cells::ladder::path_cells::{PathNames, Paths};
 use crate::cells::ladder::plan::Plan;
@@ -72,6 +73,8 @@ impl LadderGroup {
             |next: &(Pattern, PathNames, Paths)| next.0 == decided && next.1 == decided_names;
         self.is_dirty = !next.as_ref().is_some_and(is_decided);
         let next = next.filter(|_| is_first || may_leave);
+        let used = next.as_ref().map(|(pattern, ..)| pattern);
+        self.hidden = count_hidden(rule, used.or(self.pattern.as_ref()), &now);
         let plan = next.map(|(pattern, names, paths)| {
             let mut cells = naming.cells(rule, &pattern, &rows);
             cells.extend(paths.assist_cells(naming, names.assists.as_ref()));

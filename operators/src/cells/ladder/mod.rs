@@ -11,6 +11,7 @@
 //! | [`progress`] | the revenue of the days in progress |
 //! | [`look`] | whether a month leaves with a batch, and what changes outside |
 //! | [`plan`] | the next publication of a month, while its Markov chain is solved |
+//! | [`held_back`] | how many cells a month holds back |
 //! | [`naming`] | the cells of a publication, and patterns read back from them |
 //! | [`path_cells`] | assists and the Markov model of a month |
 //! | [`place`] | where a restored cell belongs |
@@ -18,6 +19,7 @@
 //! | [`turn`] | the part of the ladder in an epoch of the operator |
 
 mod group;
+mod held_back;
 mod look;
 mod naming;
 mod path_cells;
@@ -29,4 +31,5 @@ mod rows;
 mod turn;
 
 pub(super) use group::LadderGroup;
+pub(super) use held_back::HeldBack;
 pub(super) use place::{Candidate, Place, place};

@@ -158,9 +158,10 @@ impl Naming<'_> {
         let mut behind: FxHashMap<CellKey, BTreeSet<u64>> = FxHashMap::default();
         let mut all: BTreeSet<u64> = BTreeSet::new();
         for (row, count) in self.counted(pattern, rows) {
-            all.insert(row.who);
+            let who = row.is_vouched.then_some(row.who);
+            all.extend(who);
             let mut add = |key: CellKey, sums: Aggregate| {
-                behind.entry(key.clone()).or_default().insert(row.who);
+                behind.entry(key.clone()).or_default().extend(who);
                 entries.entry(key).or_default().sums.add(&sums, count);
             };
             let group = self.group;

@@ -53,7 +53,7 @@ impl Paths {
             let value = i128::from(row.value) * count;
             let credit = Credit {
                 who: row.who,
-                is_vouched: true,
+                is_vouched: row.is_vouched,
                 day: row.day,
                 value,
             };

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::{Dim, Family};
+use crate::cells::ladder::held_back::HeldBack;
 use crate::cells::ladder::published::{CellId, Published};
 use crate::engine::Diff;
 use crate::label::{Label, LabelNames};
@@ -19,6 +20,8 @@ use crate::settings::BrandSettings;
 #[derive(Clone, Copy, Default)]
 struct Share {
     rows: i64,
+    /// The rows of verified sources.
+    vouched: i64,
     conversions: i64,
     value: i64,
     is_person: bool,
@@ -30,6 +33,10 @@ struct StoreDay {
     shares: BTreeMap<u64, Share>,
     /// The contributors and the sales that changed since it was last published.
     changed: [BTreeSet<u64>; 2],
+    /// The acts that changed it, as a set of bits.
+    acts: u128,
+    /// Whether it is published.
+    is_published: bool,
     is_dirty: bool,
 }
 
@@ -41,20 +48,24 @@ pub(in crate::cells) struct Progress {
 }
 
 impl Progress {
-    /// Adds or retracts a row of a day in progress.
-    pub(super) fn add(&mut self, row: &SaleRow, diff: Diff) {
+    /// Adds or retracts a row of a day in progress, by acts that are given as a set of bits.
+    pub(super) fn add(&mut self, row: &SaleRow, acts: u128, diff: Diff) {
         let store_day = self.store_days.entry((row.day, row.store)).or_default();
         let share = store_day.shares.entry(row.who).or_default();
         share.rows += diff;
+        share.vouched += if row.is_vouched { diff } else { 0 };
         share.conversions += row.conversions * diff;
         share.value += row.value * diff;
         share.is_person = row.is_person;
         if share.rows == 0 {
             store_day.shares.remove(&row.who);
         }
-        for (changed, of) in store_day.changed.iter_mut().zip([row.who, row.sale]) {
-            changed.insert(of);
+        if row.is_vouched {
+            for (changed, of) in store_day.changed.iter_mut().zip([row.who, row.sale]) {
+                changed.insert(of);
+            }
         }
+        store_day.acts |= acts;
         store_day.is_dirty = true;
     }
 
@@ -79,6 +90,17 @@ impl Progress {
             .collect()
     }
 
+    /// The stores and days that are not published, and the published ones with a change that waits.
+    pub(super) fn held_back(&self) -> HeldBack {
+        let mut counts = HeldBack::default();
+        for of in self.store_days.values() {
+            let waits = of.is_published && of.changed.iter().any(|changed| !changed.is_empty());
+            counts.waiting += u64::from(waits);
+            counts.hidden += u64::from(!of.is_published && !of.shares.is_empty());
+        }
+        counts
+    }
+
     /// Publishes what may be published of the days in progress. Returns the changed cells, with their values or none.
     pub(super) fn release(
         &mut self,
@@ -93,6 +115,7 @@ impl Progress {
             }
             let id = id(*day, *store);
             let was = self.published.get(&id);
+            of.is_published = was.is_some();
             let is_enough = of.acts() >= settings.k_delta();
             if was.is_some() && !is_enough {
                 continue;
@@ -102,6 +125,8 @@ impl Progress {
                 continue;
             }
             of.changed.iter_mut().for_each(BTreeSet::clear);
+            of.acts = 0;
+            of.is_published = now.is_some();
             match &now {
                 Some(values) => self.published.insert(id.clone(), values.clone()),
                 None => self.published.remove(&id),
@@ -117,10 +142,11 @@ impl Progress {
 }
 
 impl StoreDay {
-    /// How many have changed it at least. Somebody who goes and comes back is known by another label, but by the same sales.
+    /// How many have changed it at least. Somebody who leaves and returns is known by another label, but by the same sales; a
+    /// request that names several identifiers is one act.
     fn acts(&self) -> u64 {
         let counts = self.changed.iter().map(|of| of.len() as u64);
-        counts.min().unwrap_or(0)
+        counts.min().unwrap_or(0).min(self.acts.count_ones().into())
     }
 
     /// The number of conversions, the revenue and the persons, if they may be published.
@@ -128,7 +154,8 @@ impl StoreDay {
         let mut weight = Weight::default();
         let mut values = [0; 3];
         for (who, share) in &self.shares {
-            weight.add(None, *who, true, day, share.value.into());
+            // How the value is spread does not matter here: revenue has no limit of dominance.
+            weight.add(None, *who, share.vouched > 0, day, share.value.into());
             values[0] += i128::from(share.conversions);
             values[1] += i128::from(share.value);
             values[2] += i128::from(share.is_person);

@@ -1,9 +1,10 @@
 //! The rows of a month, now and as last published.
 //!
 //! Only the difference to the last publication is kept beside the rows, so that a month at rest holds each once. Who has
-//! changed it is counted by linked changes: a person is known by other labels before and after a merge, a split or an
-//! erasure, but its sales keep their names. Changes that share a contributor or a sale are one act, so that a split or a
-//! merge counts once, and whoever leaves and returns counts once, too.
+//! changed it is counted by acts ([`crate::aggregate::Aggregate::changed`]), linked over time: a person is known by other
+//! labels before and after a merge, a split or an erasure, but its sales keep their names. Changes that share a contributor,
+//! a sale or an act are one, so that a split, a merge or a request counts once in all months, and whoever leaves and returns
+//! counts once, too. What changes no sale of a verified source has no act: anybody can invent it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(in crate::cells) struct Rows {
     now: Counts,
     /// What has changed since the last publication among the days that it counted.
     since: Counts,
+    /// The acts that have changed each sale and day since then, as a set of bits.
+    acts: FxHashMap<(Day, u64), u128>,
     /// The last day that the last publication counted.
     pub(in crate::cells) through: Option<Day>,
 }
@@ -44,8 +47,11 @@ fn bump(counts: &mut Counts, row: Arc<SaleRow>, diff: Diff) {
 }
 
 impl Rows {
-    /// Adds or retracts a row.
-    pub(super) fn add(&mut self, row: Arc<SaleRow>, diff: Diff) {
+    /// Adds or retracts a row, by acts that are given as a set of bits.
+    pub(super) fn add(&mut self, row: Arc<SaleRow>, acts: u128, diff: Diff) {
+        if acts != 0 {
+            *self.acts.entry((row.day, row.sale)).or_default() |= acts;
+        }
         if self.through.is_some_and(|through| row.day <= through) {
             bump(&mut self.since, row.clone(), diff);
         }
@@ -57,9 +63,14 @@ impl Rows {
         self.now.is_empty() && self.since.is_empty()
     }
 
+    /// Whether anything has changed since the last publication, if it counts all days up to one.
+    pub(super) fn have_changed(&self, through: Day) -> bool {
+        !self.since.is_empty() || self.acts.keys().any(|(day, _)| *day <= through)
+    }
+
     /// The number of entries.
     pub(super) fn entries(&self) -> usize {
-        self.now.len() + self.since.len()
+        self.now.len() + self.since.len() + self.acts.len()
     }
 
     /// The rows of the days up to one, each as often as it occurs.
@@ -108,12 +119,13 @@ impl Rows {
     /// The month was published with all days up to one.
     pub(super) fn publish(&mut self, through: Day) {
         self.since.clear();
+        self.acts.retain(|(day, _), _| *day > through);
         self.through = Some(through);
     }
 
     /// What has changed since the last publication, if it counts all days up to one: the difference of conversions and of
-    /// value, and for each act the hash of one of its sales.
-    pub(super) fn changes(&self, through: Day) -> ([i128; 2], Vec<u64>) {
+    /// value, and a bit for each act; `None` if nothing has changed.
+    pub(super) fn changes(&self, through: Day) -> ([i128; 2], Option<u128>) {
         let is_new = |row: &SaleRow| {
             row.day <= through && self.through.is_none_or(|before| before < row.day)
         };
@@ -127,7 +139,8 @@ impl Rows {
             by_sale.entry(row.sale).or_default().push((row, *diff));
         }
         by_sale.retain(|_, rows| !is_same(rows));
-        (sums, acts(&by_sale))
+        let bits = (!by_sale.is_empty()).then(|| self.bits(&by_sale));
+        (sums, bits)
     }
 }
 
@@ -144,33 +157,56 @@ fn is_same(rows: &[(&Arc<SaleRow>, i64)]) -> bool {
     net.values().all(|diff| *diff == 0)
 }
 
-/// One sale of each act: the smallest of those that are linked by contributors.
-fn acts(by_sale: &BTreeMap<u64, Vec<(&Arc<SaleRow>, i64)>>) -> Vec<u64> {
-    fn root(parents: &mut FxHashMap<u64, u64>, of: u64) -> u64 {
+/// The sets of sales that are linked.
+#[derive(Default)]
+struct Links(FxHashMap<u64, u64>);
+
+impl Links {
+    /// The smallest sale of the set of one.
+    fn root(&mut self, of: u64) -> u64 {
         let mut at = of;
-        while let Some(parent) = parents.get(&at).copied().filter(|parent| *parent != at) {
+        while let Some(parent) = self.0.get(&at).copied().filter(|parent| *parent != at) {
             at = parent;
         }
-        parents.insert(of, at);
+        self.0.insert(of, at);
         at
     }
-    let mut parents: FxHashMap<u64, u64> = by_sale.keys().map(|sale| (*sale, *sale)).collect();
-    let mut of_person: FxHashMap<u64, u64> = FxHashMap::default();
-    for (sale, rows) in by_sale {
-        for (row, _) in rows {
-            let other = *of_person.entry(row.who).or_insert(*sale);
-            let (one, other) = (root(&mut parents, *sale), root(&mut parents, other));
-            parents.insert(one.max(other), one.min(other));
-        }
+
+    fn join(&mut self, one: u64, other: u64) {
+        let (one, other) = (self.root(one), self.root(other));
+        self.0.insert(one.max(other), one.min(other));
     }
-    let sales: Vec<u64> = by_sale.keys().copied().collect();
-    let mut acts: Vec<u64> = sales
-        .into_iter()
-        .map(|sale| root(&mut parents, sale))
-        .collect();
-    acts.sort_unstable();
-    acts.dedup();
-    acts
+}
+
+impl Rows {
+    /// A bit for each set of changes that are linked by contributors and acts: the lowest of its acts, so that an act has
+    /// the same bit in all months. Sets without an act have none.
+    fn bits(&self, by_sale: &BTreeMap<u64, Vec<(&Arc<SaleRow>, i64)>>) -> u128 {
+        let mut links = Links::default();
+        let mut of_person: FxHashMap<u64, u64> = FxHashMap::default();
+        let mut of_bit: FxHashMap<u32, u64> = FxHashMap::default();
+        let acts = |rows: &[(&Arc<SaleRow>, i64)]| {
+            let of_rows = rows
+                .iter()
+                .filter_map(|(row, _)| self.acts.get(&(row.day, row.sale)));
+            of_rows.fold(0, |all, acts| all | acts)
+        };
+        for (sale, rows) in by_sale {
+            for (row, _) in rows {
+                links.join(*sale, *of_person.entry(row.who).or_insert(*sale));
+            }
+            let own = acts(rows);
+            for bit in (0..u128::BITS).filter(|bit| own >> bit & 1 == 1) {
+                links.join(*sale, *of_bit.entry(bit).or_insert(*sale));
+            }
+        }
+        let mut of_set: BTreeMap<u64, u128> = BTreeMap::new();
+        for (sale, rows) in by_sale {
+            *of_set.entry(links.root(*sale)).or_default() |= acts(rows);
+        }
+        let lowest = of_set.values().map(|bits| bits & bits.wrapping_neg());
+        lowest.fold(0, |all, bit| all | bit)
+    }
 }
 
 /// A table of rows. Rows that occur several times are as many sales.
@@ -198,7 +234,7 @@ fn table<'a>(rows: impl Iterator<Item = (&'a Arc<SaleRow>, i64)>, words: &LabelN
         }
         let sale = Sale {
             who: row.who,
-            is_vouched: true,
+            is_vouched: row.is_vouched,
             store,
             day: row.day,
             conversions: row.conversions.into(),

@@ -11,6 +11,7 @@ use crate::cell::{BatchKind, Cell};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group_key::GroupKey;
 use crate::cells::ladder::group::LadderGroup;
+use crate::cells::ladder::held_back::HeldBack;
 use crate::cells::ladder::naming::Naming;
 use crate::cells::ladder::place::Candidate;
 use crate::cells::ladder::published::CellId;
@@ -46,14 +47,14 @@ fn updates_of(
 }
 
 impl Cells {
-    /// Adds or retracts a row.
-    pub(in crate::cells) fn add_row(&mut self, row: &Arc<SaleRow>, diff: Diff) {
+    /// Adds or retracts a row, by acts that are given as a set of bits.
+    pub(in crate::cells) fn add_row(&mut self, row: &Arc<SaleRow>, acts: u128, diff: Diff) {
         let group = self.ladders.entry(row.group).or_default();
         // The day before the first look is in progress until it is known to be over.
         if group.looked_through.is_none_or(|through| through < row.day) {
-            group.progress.add(row, diff);
+            group.progress.add(row, acts, diff);
         }
-        group.rows.add(row.clone(), diff);
+        group.rows.add(row.clone(), acts, diff);
         group.is_dirty = true;
     }
 
@@ -117,9 +118,8 @@ impl Cells {
                     signs,
                 };
                 let all = votes.entry((of.brand, class)).or_default();
-                if group.pattern.is_some() && !acts.is_empty() {
-                    let bits = acts.iter().fold(0, |bits, act| bits | bit(*act));
-                    *all = Some(all.unwrap_or(0) | bits);
+                if let Some(acts) = acts.filter(|_| group.pattern.is_some()) {
+                    *all = Some(all.unwrap_or(0) | acts);
                 }
                 self.ladder_candidates.push(Candidate {
                     group: of,
@@ -204,6 +204,19 @@ impl Cells {
         }
     }
 
+    /// What all months hold back.
+    pub(in crate::cells) fn held_back(&self, times: ReleaseTimes) -> HeldBack {
+        let mut all = HeldBack::default();
+        for (of, group) in &self.ladders {
+            if let Some(settings) = self.settings.brands.get(&of.brand) {
+                let own = group.held_back(finished(settings, times.now));
+                all.hidden += own.hidden;
+                all.waiting += own.waiting;
+            }
+        }
+        all
+    }
+
     /// The published cells of all months.
     pub(in crate::cells) fn published_months(&self) -> impl Iterator<Item = Cell> + '_ {
         let cells = self.ladders.values().flat_map(LadderGroup::outside);
@@ -213,10 +226,4 @@ impl Cells {
             values: values.clone(),
         })
     }
-}
-
-/// The bit of an act among the 128 in which batches count, see [`crate::aggregate::Aggregate::changed`].
-fn bit(act: u64) -> u128 {
-    use std::hash::BuildHasher;
-    1 << (rustc_hash::FxBuildHasher.hash_one(act) >> 57)
 }

@@ -56,7 +56,7 @@ impl Story {
     }
 
     /// Announces a label name.
-    fn insert(&mut self, word: &str) -> Label {
+    pub fn insert(&mut self, word: &str) -> Label {
         let label = Label::of(word);
         self.push(Event::LabelName {
             brand: ACME,
@@ -176,7 +176,7 @@ pub fn identifier(text: &str) -> Identifier {
 }
 
 /// The content of a sale.
-fn sale(kind: SaleKind, name: &str, amount: i64) -> Body {
+pub fn sale(kind: SaleKind, name: &str, amount: i64) -> Body {
     Body::Sale {
         kind,
         name: SaleName::of(name),

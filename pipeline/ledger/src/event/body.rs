@@ -20,6 +20,7 @@ const ADJUSTMENT: u8 = 4;
 const SPEND: u8 = 5;
 const CONSENT: u8 = 6;
 const RIGHT: u8 = 7;
+const RESTATEMENT: u8 = 8;
 /// Mask of the kind; the other bits are flags.
 const KIND: u8 = 0x0f;
 
@@ -84,13 +85,23 @@ impl Encoder {
                 name,
                 store,
                 amount,
+            }
+            | Body::Restatement {
+                kind,
+                name,
+                store,
+                amount,
             } => {
+                let tag = match body {
+                    Body::Restatement { .. } => RESTATEMENT,
+                    _ => REFUND,
+                };
                 let flag = match amount {
                     RefundAmount::All => 0,
                     RefundAmount::Of(..) => AMOUNT,
                     RefundAmount::InCurrencyOfSale { .. } => DIGITS,
                 };
-                self.bytes.push(REFUND | sale_flag(*kind) | flag);
+                self.bytes.push(tag | sale_flag(*kind) | flag);
                 self.bytes.extend_from_slice(&name.0.to_le_bytes());
                 self.label(*store);
                 match *amount {
@@ -188,12 +199,13 @@ impl Decoder<'_> {
                     currency,
                 }
             }
-            (REFUND, flags) if flags & !(TRANSACTION | AMOUNT | DIGITS) == 0 => Body::Refund {
-                kind: sale,
-                name: SaleName(self.input.u128()?),
-                store: self.label()?,
-                amount: match flags & !TRANSACTION {
-                    0 => RefundAmount::All,
+            (kind @ (REFUND | RESTATEMENT), flags)
+                if flags & !(TRANSACTION | AMOUNT | DIGITS) == 0 =>
+            {
+                let name = SaleName(self.input.u128()?);
+                let store = self.label()?;
+                let amount = match flags & !TRANSACTION {
+                    0 if kind == REFUND => RefundAmount::All,
                     AMOUNT => {
                         let (minor, currency) = self.money()?;
                         RefundAmount::Of(minor, currency)
@@ -203,8 +215,22 @@ impl Decoder<'_> {
                         decimals: self.input.byte()?,
                     },
                     _ => return None,
-                },
-            },
+                };
+                match kind {
+                    REFUND => Body::Refund {
+                        kind: sale,
+                        name,
+                        store,
+                        amount,
+                    },
+                    _ => Body::Restatement {
+                        kind: sale,
+                        name,
+                        store,
+                        amount,
+                    },
+                }
+            }
             (ADJUSTMENT, flags) if flags & !TRANSACTION == 0 => {
                 let store = self.label()?;
                 let (amount, currency) = self.money()?;

@@ -14,10 +14,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tributary_operators::cell::{Dimension, Family, Form, Unit};
+use tributary_connectors::out::write_dim;
+use tributary_operators::cell::{Dim, Dimension, Family, Form, Unit};
 use tributary_operators::release::REST;
 
 use super::cell_line::CellLine;
+use crate::report::cell_query::{Answer, CellQuery, Numbers};
 use crate::report::table::{
     ABSENT, Align, Table, decimals, fixed, harmless, rounded, thousands, wrapped,
 };
@@ -69,6 +71,79 @@ pub fn sheet(brand: &str, family: Family, cells: &[CellLine]) -> Option<String> 
     let title = format!("{} of {brand}: {}", family.name(), parts.join(", "));
     let covered = coverage(family, &rows).unwrap_or_default();
     Some(format!("{}\n\n{table}{covered}", wrapped(&title)))
+}
+
+/// The rows of a query as a table: dimensions, values and the share that each row
+/// covers; beside them the period before, if rows are compared.
+pub fn rows(brand: &str, query: &CellQuery, answer: &Answer) -> String {
+    let family = query.family;
+    if answer.rows.is_empty() {
+        return format!(
+            "no released cells of {} of {brand} for this query\n",
+            family.name()
+        );
+    }
+    let columns = query.columns();
+    let shown: Vec<usize> = (0..columns.len())
+        .filter(|at| columns.get(*at) != Some(&Dimension::Brand))
+        .collect();
+    let mut headers: Vec<(String, Align)> = shown
+        .iter()
+        .filter_map(|at| columns.get(*at))
+        .map(|of| (of.name().to_owned(), align(of.form())))
+        .collect();
+    let values = || family.values().iter().zip(family.row().units);
+    let titles = values().map(|(name, unit)| title(name, *unit));
+    let titles: Vec<String> = titles.chain(["covers".to_owned()]).collect();
+    headers.extend(titles.iter().map(|title| (title.clone(), Align::Right)));
+    if query.compare {
+        let before = titles.iter().map(|title| format!("{title} before"));
+        headers.extend(before.map(|title| (title, Align::Right)));
+    }
+    let mut table = Table::new(&headers);
+    for row in &answer.rows {
+        let lines: Vec<Value> = row.dims.iter().map(json).collect();
+        let code = columns
+            .iter()
+            .position(|of| *of == Dimension::Currency)
+            .and_then(|at| lines.get(at)?.as_str());
+        let mut fields: Vec<String> = shown
+            .iter()
+            .filter_map(|at| lines.get(*at))
+            .map(|dim| match dim {
+                Value::Null => ABSENT.to_owned(),
+                dim => plain(dim),
+            })
+            .collect();
+        let mut add = |numbers: Option<&Numbers>| {
+            for (at, unit) in family.row().units.iter().enumerate() {
+                let value = numbers.and_then(|numbers| *numbers.values.get(at)?);
+                fields.push(value.map_or_else(String::new, |value| written(value, *unit, code)));
+            }
+            let coverage = numbers.and_then(|numbers| numbers.coverage);
+            fields.push(coverage.map_or_else(String::new, |tenths| match tenths {
+                10 => "all".to_owned(),
+                tenths => format!("{tenths}0 %"),
+            }));
+        };
+        add(row.numbers.as_ref());
+        if query.compare {
+            add(row.previous.as_ref());
+        }
+        table.row(fields);
+    }
+    let more = match &answer.next {
+        Some(next) => format!("There are more rows: --after {next}\n"),
+        None => String::new(),
+    };
+    format!("{} of {brand}\n\n{table}{more}", family.name())
+}
+
+/// A dimension as JSON.
+fn json(dim: &Dim) -> Value {
+    let mut text = String::new();
+    write_dim(&mut text, dim);
+    serde_json::from_str(&text).unwrap_or_default()
 }
 
 /// A dimension as text, as `--where` compares it: a path is `source/medium →

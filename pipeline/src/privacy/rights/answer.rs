@@ -148,8 +148,12 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
         } => {
             json!({"kind": kind.name(), "store": word(), "amount": money(*amount, currency.as_str())})
         }
-        Body::Refund { kind, amount, .. } => json!({
-            "kind": "refund", "of": kind.name(), "store": word(),
+        Body::Refund { kind, amount, .. } | Body::Restatement { kind, amount, .. } => json!({
+            "kind": match record.body {
+                Body::Restatement { .. } => "restatement",
+                _ => "refund",
+            },
+            "of": kind.name(), "store": word(),
             "amount": match *amount {
                 RefundAmount::All => Value::Null,
                 RefundAmount::Of(minor, currency) => money(minor, currency.as_str()),

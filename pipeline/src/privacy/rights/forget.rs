@@ -254,7 +254,13 @@ impl Rights {
             if changes.is_empty() {
                 return Ok(());
             }
-            self.queries.apply(changes).await.ok_or(WorkerStopped)?;
+            let requests = places.iter().filter_map(|place| {
+                let (job, person) = (jobs.get(*place)?, persons.get(*place)?);
+                (job.brand == brand).then(|| (brand, person.pseudonyms()))
+            });
+            let requests = requests.collect();
+            let applied = self.queries.apply_requests(changes, requests).await;
+            applied.ok_or(WorkerStopped)?;
         }
     }
 

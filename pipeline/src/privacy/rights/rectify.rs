@@ -78,7 +78,8 @@ impl Rights {
                 headers: &[],
                 data: correction.data.expose().as_bytes(),
             };
-            Decoder::new(&self.config).decode(&message, &mut decoded);
+            let decoder = Decoder::new(&self.config);
+            decoder.without_adapters().decode(&message, &mut decoded);
             let put = decoded.events.iter_mut().find_map(|event| match event {
                 Event::Put {
                     key,
@@ -108,6 +109,7 @@ impl Rights {
             job.counts.records = 1;
             events.append(&mut decoded.events);
         }
-        self.tell_durably(events).await
+        // A correction is one act by its record already.
+        self.tell_durably(events, Vec::new()).await
     }
 }

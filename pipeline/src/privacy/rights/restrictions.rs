@@ -11,7 +11,9 @@ use futures::future::try_join_all;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
-use tributary_operators::record::{Arrival, Body, BrandId, IdSet, Record, RecordKey, Right};
+use tributary_operators::record::{
+    Arrival, Body, BrandId, IdSet, Pseudonym, Record, RecordKey, Right,
+};
 use tributary_rights::Reason;
 use tributary_rights::request::{AfterDeath, RequestBody};
 
@@ -35,7 +37,7 @@ impl Rights {
         jobs: &mut [Job],
         persons: &[Person],
     ) -> anyhow::Result<()> {
-        let mut events = Vec::new();
+        let (mut events, mut requests) = (Vec::new(), Vec::new());
         for (job, person) in jobs.iter_mut().zip(persons) {
             let (right, stands) = match &job.request.asked {
                 RequestBody::Restrict => (Right::Restriction, true),
@@ -54,6 +56,7 @@ impl Rights {
                 continue;
             };
             job.counts.records = person.ids.len() as u64;
+            requests.push((job.brand, person.pseudonyms()));
             for id in &person.ids {
                 let parts: [&[u8]; 3] = [
                     SOURCE.as_bytes(),
@@ -76,20 +79,26 @@ impl Rights {
                 });
             }
         }
-        self.tell_durably(events).await
+        self.tell_durably(events, requests).await
     }
 
     /// Applies changes to the dataflow; returns when all cells have followed and
-    /// the ledger has stored the changes.
+    /// the ledger has stored the changes. `requests` are the identifiers of each
+    /// request that asked for them.
     ///
     /// # Errors
     ///
     /// [`WorkerStopped`].
-    pub(super) async fn tell_durably(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
+    pub(super) async fn tell_durably(
+        &mut self,
+        events: Vec<Event>,
+        requests: Vec<(BrandId, Arc<[Pseudonym]>)>,
+    ) -> anyhow::Result<()> {
         if events.is_empty() {
             return Ok(());
         }
-        let epoch = self.queries.apply(events).await.ok_or(WorkerStopped)?;
+        let applied = self.queries.apply_requests(events, requests).await;
+        let epoch = applied.ok_or(WorkerStopped)?;
         let kept = self.watermark.wait_for(|durable| durable.epoch >= epoch);
         drop(kept.await.map_err(|_| WorkerStopped)?);
         Ok(())

@@ -21,13 +21,15 @@ pub mod label;
 pub mod process;
 mod read;
 mod reference;
+mod stepped;
 pub mod table;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
 use tributary_config::model::{Config, Kind};
 use tributary_connectors::dead_letter::{Ignored, Reason};
@@ -37,11 +39,13 @@ use tributary_operators::record::BrandId;
 use tributary_rights::Right;
 
 pub use reference::reference;
+pub use stepped::Audience;
 
 use crate::report::counts::Counts;
 use crate::report::published_cells::PublishedCells;
 use crate::version;
 use label::{CHOICES, Label, OUTCOMES, UNKNOWN};
+use stepped::Sample;
 use table::{Id, Part, Row, TABLE, Type};
 
 /// The metrics of this process.
@@ -55,6 +59,12 @@ pub struct Metrics {
     /// Maximum number of channels, stores or platforms per metric and brand
     /// (`http.max_series`).
     max_series: usize,
+    /// Minimum number of changes behind a step of what others than operators see.
+    k_delta: u64,
+    /// Interval of the samples that others than operators see.
+    cadence: Duration,
+    /// What others than operators see.
+    sample: Mutex<Sample>,
     /// The newest closed epoch.
     closed: AtomicU64,
     /// Held while counters are raised to a total, which reads them first.
@@ -70,7 +80,9 @@ struct Shown {
     stamp: u64,
     /// Current day of each brand.
     days: Vec<i32>,
-    /// The text.
+    /// The metric families.
+    families: Vec<MetricFamily>,
+    /// All of them as text.
     text: String,
 }
 
@@ -91,8 +103,22 @@ impl Metrics {
     /// before their first event, because `increase()` in PromQL does not see the
     /// first sample of a series.
     pub fn new(config: &Config) -> Metrics {
+        Metrics::of(config, |_| true)
+    }
+
+    /// The metrics of a process that reads released cells and has no dataflow:
+    /// business metrics, and those of the process itself. What it does not do is
+    /// absent, and not 0.
+    pub fn of_readers(config: &Config) -> Metrics {
+        let of_process = [Id::Ready, Id::Build, Id::StartTime, Id::Memory, Id::Cpu];
+        Metrics::of(config, |id| of_process.contains(&id))
+    }
+
+    /// The metrics of a process that exports the operational ones that it `has`.
+    fn of(config: &Config, has: impl Fn(Id) -> bool) -> Metrics {
         let registry = Registry::new();
         let own = TABLE.iter().map(|row| match row.part {
+            Part::Operation if !has(row.id) => None,
             Part::Operation => register(&registry, row)
                 .inspect_err(|error| tracing::error!(%error, metric = row.name, "cannot register"))
                 .ok(),
@@ -107,6 +133,9 @@ impl Metrics {
                 .map(|brand| brand.name.clone())
                 .collect(),
             max_series: config.http.max_series,
+            k_delta: config.release.k_delta,
+            cadence: Duration::from_millis(config.release.cadence_ms),
+            sample: Mutex::default(),
             closed: AtomicU64::new(0),
             raising: Mutex::default(),
             shown: Mutex::default(),
@@ -129,6 +158,7 @@ impl Metrics {
             metrics.rights_waiting(brand, 0, Duration::ZERO);
         }
         metrics.set(Id::Build, &[version::COMMIT, version::VERSION], 1.0);
+        metrics.take_sample();
         metrics
     }
 
@@ -193,6 +223,9 @@ impl Metrics {
         let pings = [Ignored::FixedDevice, Ignored::SettledPing].map(ignored);
         self.raise(Id::PingsIgnored, &[], pings.into_iter().sum());
         self.raise(Id::RobotRecords, &[], ignored(Ignored::Robot));
+        self.raise(Id::NotMapped, &[], ignored(Ignored::NotMapped));
+        let corrected = counts.corrected_times as f64;
+        self.raise(Id::CorrectedTimes, &[], corrected);
         let past = ignored(Ignored::PastRetention);
         self.raise(Id::ArrivedPast, &[], past);
         self.raise(Id::Duplicates, &[], stages.duplicates as f64);
@@ -205,6 +238,16 @@ impl Metrics {
         self.set(Id::Released, &[], stages.cells as f64);
         self.set(Id::Hidden, &[], stages.hidden as f64);
         self.set(Id::FoldedChannels, &[], stages.folded as f64);
+        self.take_sample();
+    }
+
+    /// Samples what others than operators see, if a release cadence has passed.
+    fn take_sample(&self) {
+        let now = Instant::now();
+        let mut sample = lock(&self.sample);
+        if sample.is_due(self.cadence, now) {
+            sample.take(&self.registry.gather(), self.k_delta, now);
+        }
     }
 
     /// Name of a configured brand.
@@ -237,12 +280,18 @@ impl Metrics {
         *lock(&self.shown) = Arc::new(Shown {
             stamp: board.stamp(),
             days,
+            families,
             text,
         });
     }
 
-    /// All metrics in the text format, version 0.0.4.
+    /// All exact metrics in the text format, version 0.0.4.
     pub fn encode(&self) -> String {
+        self.encode_for(&Audience::OPERATORS)
+    }
+
+    /// The metrics that an audience sees, in the text format, version 0.0.4.
+    pub fn encode_for(&self, audience: &Audience<'_>) -> String {
         let usage = process::Usage::read();
         if let Some(bytes) = usage.memory {
             self.set(Id::Memory, &[], bytes as f64);
@@ -254,10 +303,15 @@ impl Metrics {
             let _raising = lock(&self.raising);
             self.raise(Id::Cpu, &[], seconds);
         }
-        let mut text = encode(&self.registry.gather());
+        let exact = self.registry.gather();
         let shown = lock(&self.shown).clone();
-        text.push_str(&shown.text);
-        text
+        if audience.is_operator {
+            return encode(&exact) + &shown.text;
+        }
+        let own = lock(&self.sample).show(exact, |brand| audience.is_exact(brand));
+        let own = stepped::of_brands(own, |brand| audience.sees(brand));
+        let of_brands = stepped::of_brands(shown.families.clone(), |brand| audience.sees(brand));
+        encode(&own) + &encode(&of_brands)
     }
 
     /// Sets the position of the input: the last `sequence` that was read, and the
@@ -448,7 +502,7 @@ fn register(registry: &Registry, row: &Row) -> prometheus::Result<Own> {
 }
 
 /// Encodes metric families as text.
-fn encode(families: &[prometheus::proto::MetricFamily]) -> String {
+fn encode(families: &[MetricFamily]) -> String {
     let mut text = String::new();
     if let Err(error) = TextEncoder::new().encode_utf8(families, &mut text) {
         tracing::error!(%error, "not all metrics could be written");

@@ -9,17 +9,9 @@ use tributary_operators::allowed_uses::Use;
 
 use super::label::{CHOICES, Label};
 use super::table::Id;
-use super::{Metrics, Own};
+use super::{Audience, Metrics, Own, lock};
 
 impl Metrics {
-    /// Value of a gauge without labels; `None` if there is no such gauge.
-    pub fn gauge(&self, id: Id) -> Option<f64> {
-        match self.own(id)? {
-            Own::Gauge(of) => Some(of.get_metric_with_label_values::<&str>(&[]).ok()?.get()),
-            _ => None,
-        }
-    }
-
     /// Values of a gauge under all its labels.
     pub fn gauges(&self, id: Id) -> Vec<f64> {
         let Some(Own::Gauge(of)) = self.own(id) else {
@@ -32,9 +24,9 @@ impl Metrics {
             .collect()
     }
 
-    /// Identifiers that allow each use and that refuse it, summed over the brands.
-    /// Uses without a published count are omitted.
-    pub fn consents(&self) -> Vec<(Use, [f64; 2])> {
+    /// Identifiers that allow each use and that refuse it, summed over the brands
+    /// that an audience sees. Uses without a published count are omitted.
+    pub fn consents(&self, audience: &Audience<'_>) -> Vec<(Use, [f64; 2])> {
         let Some(Own::Gauge(of)) = self.own(Id::Consents) else {
             return Vec::new();
         };
@@ -46,6 +38,9 @@ impl Metrics {
                     let found = labels.find(|l| l.name() == label.name());
                     found.map_or("", |label| label.value())
                 };
+                if !audience.sees(word(Label::Brand)) {
+                    continue;
+                }
                 let sum = sums.entry(word(Label::Step).to_owned()).or_default();
                 for (sum, choice) in sum.iter_mut().zip(CHOICES) {
                     if choice == word(Label::Choice) {
@@ -60,20 +55,20 @@ impl Metrics {
             .collect()
     }
 
-    /// A counter by one of its labels, summed over the others.
-    pub fn counted(&self, id: Id, by: Label) -> BTreeMap<String, f64> {
-        let mut sums = BTreeMap::new();
-        let Some(Own::Counter(of)) = self.own(id) else {
-            return sums;
+    /// What an audience sees of a metric: a counter or gauge, summed over its series
+    /// by one of its labels, or under the empty text for a label that it does not
+    /// have. Empty if the audience sees nothing of it.
+    pub fn seen(&self, id: Id, by: Label, audience: &Audience<'_>) -> BTreeMap<String, f64> {
+        let exact = match self.own(id) {
+            Some(Own::Counter(of)) => of.collect(),
+            Some(Own::Gauge(of)) => of.collect(),
+            _ => Vec::new(),
         };
-        for family in of.collect() {
-            for metric in family.get_metric() {
-                let named = metric.get_label().iter().find(|l| l.name() == by.name());
-                if let Some(label) = named {
-                    *sums.entry(label.value().to_owned()).or_default() +=
-                        metric.get_counter().get_value();
-                }
-            }
+        let mut sums = BTreeMap::new();
+        for (labels, value) in lock(&self.sample).series(exact, audience) {
+            let named = labels.into_iter().find(|(name, _)| name == by.name());
+            let word = named.map_or_else(String::new, |(_, value)| value);
+            *sums.entry(word).or_default() += value;
         }
         sums
     }

@@ -22,6 +22,12 @@ const OPERATION: &str = "
 
 Health and throughput of a process. These metrics contain no personal data and bypass the release gate. With several
 processes, each exports its own.
+
+Exact numbers are for operators: scrape with a token of the role `operate`, or from the machine itself if there are no
+tokens. A single purchase, erasure or objection moves many of them, so the column *others see* says what everybody else
+gets: values *at the cadence* are those of the last `release.cadence`; *steps* are such values rounded down to a multiple
+of `release.k_delta`, and a gauge stays where it is until it has moved by a whole step. Counters never decrease. Series of
+a brand are shown to that brand only.
 ";
 
 /// Introduction to the business metrics.
@@ -60,14 +66,26 @@ pub fn reference() -> String {
     let mut out = HEAD.to_owned();
     for (part, text) in [(Part::Operation, OPERATION), (Part::Business, BUSINESS)] {
         out.push_str(text);
-        out.push_str("\n| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
+        let is_operation = part == Part::Operation;
+        let (title, line) = match is_operation {
+            true => (" others see |", "---|"),
+            false => ("", ""),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            out,
+            "\n| metric | type | unit | labels |{title} meaning |\n|---|---|---|---|{line}---|"
+        );
         for row in TABLE.iter().filter(|row| row.part == part) {
             let labels: Vec<String> = row.labels.iter().map(|label| code(label.name())).collect();
             let (name, kind) = (row.full_name(), row.kind.name());
-            // Writing to a string cannot fail.
+            let seen = match is_operation {
+                true => format!(" {} |", row.visibility.meaning()),
+                false => String::new(),
+            };
             let _ = writeln!(
                 out,
-                "| `{name}` | {kind} | {} | {} | {} |",
+                "| `{name}` | {kind} | {} | {} |{seen} {} |",
                 row.unit,
                 labels.join(", "),
                 row.help

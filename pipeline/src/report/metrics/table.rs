@@ -45,6 +45,38 @@ pub enum Part {
     Business,
 }
 
+/// How a metric is shown to viewers who may not see exact operational numbers,
+/// because a single act of a person can move it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// As it is: no single act moves it, or it was released.
+    Open,
+    /// As it was at the last release cadence.
+    Cadence,
+    /// As it was at the last release cadence, in steps of `release.k_delta` times
+    /// this many units.
+    Steps(u32),
+    /// Not at all.
+    Operate,
+}
+
+impl Visibility {
+    /// Its meaning for the reference.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Visibility::Open => "exact",
+            Visibility::Cadence => "at the cadence",
+            Visibility::Steps(1) => "steps of `k_delta`",
+            Visibility::Steps(_) => "steps of `k_delta` × 4 KiB",
+            Visibility::Operate => "absent",
+        }
+    }
+}
+
+/// Bytes of a step: as many as a few dozen records, so that the size of one does
+/// not show.
+const PAGE: u32 = 4096;
+
 /// Description of a metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
@@ -52,6 +84,8 @@ pub struct Row {
     pub id: Id,
     /// Its audience.
     pub part: Part,
+    /// How others than operators see it.
+    pub visibility: Visibility,
     /// Its type.
     pub kind: Type,
     /// Its name without [`PREFIX`].
@@ -75,7 +109,7 @@ impl Row {
 }
 
 macro_rules! table {
-    ($($id:ident: $part:ident $kind:expr, $name:literal, $unit:literal, [$($label:ident),*], $($family:ident [$($value:literal),+],)? $help:literal;)*) => {
+    ($($id:ident: $part:ident $kind:expr, $visibility:ident $(($step:expr))?, $name:literal, $unit:literal, [$($label:ident),*], $($family:ident [$($value:literal),+],)? $help:literal;)*) => {
         /// A metric of the table.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[allow(missing_docs)] // `Row::help` says what each one means.
@@ -85,6 +119,7 @@ macro_rules! table {
         pub const TABLE: &[Row] = &[$(Row {
             id: Id::$id,
             part: Part::$part,
+            visibility: Visibility::$visibility $(($step))?,
             kind: $kind,
             name: $name,
             unit: $unit,
@@ -104,202 +139,206 @@ const DURATIONS: &[f64] = &[
 
 table! {
     // Input
-    InputMessages: Operation Counter, "input_messages_total", "messages", [],
+    InputMessages: Operation Counter, Steps(1), "input_messages_total", "messages", [],
         "Messages read from the input stream by this process.";
-    InputBytes: Operation Counter, "input_bytes_total", "bytes", [],
+    InputBytes: Operation Counter, Steps(PAGE), "input_bytes_total", "bytes", [],
         "Payload bytes of the messages read from the input stream by this process.";
-    InputPosition: Operation Gauge, "input_stream_sequence", "sequence", [],
+    InputPosition: Operation Gauge, Steps(1), "input_stream_sequence", "sequence", [],
         "Stream sequence of the last message read from the input stream.";
-    InputPending: Operation Gauge, "input_pending_messages", "messages", [],
+    InputPending: Operation Gauge, Steps(1), "input_pending_messages", "messages", [],
         "Messages in the input stream that have not been read yet.";
-    InputGaps: Operation Counter, "input_gap_messages_total", "messages", [],
+    InputGaps: Operation Counter, Steps(1), "input_gap_messages_total", "messages", [],
         "Messages that were deleted from the input stream before they were read.";
-    InputRedelivered: Operation Counter, "input_redelivered_messages_total", "messages", [],
+    InputRedelivered: Operation Counter, Steps(1), "input_redelivered_messages_total", "messages", [],
         "Messages that the broker delivered more than once; redeliveries are skipped.";
-    InputReopened: Operation Counter, "input_reopened_total", "reconnections", [],
+    InputReopened: Operation Counter, Open, "input_reopened_total", "reconnections", [],
         "Reconnections to the input: after a lost connection or delivery, a silent broker, or a deleted consumer.";
-    InputHeartbeats: Operation Counter, "input_heartbeats_missed_total", "heartbeats", [],
+    InputHeartbeats: Operation Counter, Open, "input_heartbeats_missed_total", "heartbeats", [],
         "Times the broker missed its heartbeat deadline.";
-    InputDropped: Operation Counter, "input_slow_consumer_messages_total", "messages", [],
+    InputDropped: Operation Counter, Steps(1), "input_slow_consumer_messages_total", "messages", [],
         "Messages dropped by the client because they were not processed in time; each was read again.";
-    Accepted: Operation Counter, "records_accepted_total", "records", [Brand, Kind],
+    Accepted: Operation Counter, Steps(1), "records_accepted_total", "records", [Brand, Kind],
         "Records and pings accepted, including duplicates and corrections. A consent statement carried by a web record is not counted separately.";
-    DeadLetters: Operation Counter, "dead_letters_total", "lines", [OriginBrand, OriginKind, Reason],
+    DeadLetters: Operation Counter, Steps(1), "dead_letters_total", "lines", [OriginBrand, OriginKind, Reason],
         "Rejected lines. Each is published to the dead-letter subject with its reason; the label is `unknown` if the line names no configured brand or no kind.";
-    PingsIgnored: Operation Counter, "pings_ignored_total", "pings", [],
+    PingsIgnored: Operation Counter, Steps(1), "pings_ignored_total", "pings", [],
         "Pings excluded on purpose: from devices on a brand's list of fixed devices, or read again after their day was closed.";
-    RobotRecords: Operation Counter, "robot_records_total", "records", [],
+    RobotRecords: Operation Counter, Steps(1), "robot_records_total", "records", [],
         "Web records with the user agent of a known robot. They are counted here and excluded everywhere else.";
-    ArrivedPast: Operation Counter, "records_past_retention_total", "records", [],
+    NotMapped: Operation Counter, Steps(1), "items_not_mapped_total", "items", [],
+        "Items of vendors' formats that map to no record, such as events that the source does not use. `tributary decode` shows them.";
+    CorrectedTimes: Operation Counter, Steps(1), "times_corrected_total", "records", [],
+        "Records of vendors' formats whose time was corrected: by the clock of the arrival, or because it was in another unit than the format defines.";
+    ArrivedPast: Operation Counter, Steps(1), "records_past_retention_total", "records", [],
         "Records that were past the retention of their category on arrival. They are counted here and excluded everywhere else.";
-    Duplicates: Operation Counter, "records_duplicate_total", "records", [],
+    Duplicates: Operation Counter, Steps(1), "records_duplicate_total", "records", [],
         "Records received again with the stored content and version; they change nothing. Excludes consent statements carried by web records.";
-    Corrections: Operation Counter, "records_corrected_total", "records", [],
+    Corrections: Operation Counter, Steps(1), "records_corrected_total", "records", [],
         "Records whose content or version replaced the stored one. Excludes consent statements carried by web records.";
-    Superseded: Operation Counter, "records_superseded_total", "records", [],
+    Superseded: Operation Counter, Steps(1), "records_superseded_total", "records", [],
         "Records with a lower version than the stored one, or with the same version and an earlier arrival; they change nothing.";
-    Suppressed: Operation Counter, "records_suppressed_total", "records", [Brand],
+    Suppressed: Operation Counter, Steps(1), "records_suppressed_total", "records", [Brand],
         "Records and pings discarded because they name a person who objected; they are not stored anywhere.";
 
-    UnreadSections: Operation Counter, "consent_sections_unread_total", "sections", [Brand],
+    UnreadSections: Operation Counter, Steps(1), "consent_sections_unread_total", "sections", [Brand],
         "GPP sections that are not supported, counted once per record that carries them. Their content is not applied. `tributary consent` lists the sections of a string.";
 
     // Rights and retention
-    RightsRequests: Operation Counter, "rights_requests_total", "requests", [OriginBrand, Outcome, Right],
+    RightsRequests: Operation Counter, Steps(1), "rights_requests_total", "requests", [OriginBrand, Outcome, Right],
         "Rights requests completed or rejected. Process 0 answers on behalf of the cluster.";
-    RightsOpen: Operation Gauge, "rights_open_requests", "requests", [Brand],
+    RightsOpen: Operation Gauge, Steps(1), "rights_open_requests", "requests", [Brand],
         "Rights requests at the broker that have not been answered yet, as seen by process 0.";
-    RightsOldest: Operation Gauge, "rights_oldest_open_seconds", "seconds", [Brand],
+    RightsOldest: Operation Gauge, Operate, "rights_oldest_open_seconds", "seconds", [Brand],
         "How long the oldest open request has been waiting; 0 if none is open.";
-    RetentionPass: Operation Gauge, "retention_last_pass_timestamp_seconds", "seconds since 1970", [Brand],
+    RetentionPass: Operation Gauge, Open, "retention_last_pass_timestamp_seconds", "seconds since 1970", [Brand],
         "Time of the last retention run. Process 0 checks all records, and each process checks the evidence in its own ledger, at startup and daily. 0 before the first run.";
-    RetentionRecords: Operation Counter, "retention_records_total", "records", [Brand],
+    RetentionRecords: Operation Counter, Steps(1), "retention_records_total", "records", [Brand],
         "Records removed because they were past their retention. Process 0 checks all records of the cluster.";
-    SettledDays: Operation Counter, "salts_settled_total", "salts", [Brand],
+    SettledDays: Operation Counter, Open, "salts_settled_total", "salts", [Brand],
         "Salt days with pings that were closed and reduced to totals per store and hour. Process 0 counts for the cluster.";
-    SettledPings: Operation Counter, "pings_settled_total", "pings", [Brand],
+    SettledPings: Operation Counter, Steps(1), "pings_settled_total", "pings", [Brand],
         "Pings that this process deleted because the totals of their day are durable.";
-    Consents: Operation Gauge, "consent_identifiers", "identifiers", [Brand, Choice, Step],
-        "Identifiers with a known choice, by the use that is allowed or refused. A use is published when at least `k` identifiers allow it and `k` refuse it, and updated when `k_delta` have changed.";
+    Consents: Operation Gauge, Open, "consent_identifiers", "identifiers", [Brand, Choice, Step],
+        "Identifiers with a known choice, by the use that is allowed or refused. A use is published when at least `k` identifiers allow it and `k` refuse it, and updated when `k_delta` persons have changed theirs.";
 
     // State
-    Held: Operation Gauge, "records_held", "records", [],
+    Held: Operation Gauge, Steps(1), "records_held", "records", [],
         "Records currently stored, excluding pings and consent statements carried by web records.";
-    Released: Operation Gauge, "cells_released", "cells", [],
+    Released: Operation Gauge, Steps(1), "cells_released", "cells", [],
         "Cells released by this process and not closed.";
-    Hidden: Operation Gauge, "cells_hidden", "cells", [],
-        "Cells that the release gate suppresses because too few people contribute to them.";
-    FoldedChannels: Operation Gauge, "markov_folded_channels", "channels", [],
+    Hidden: Operation Gauge, Steps(1), "cells_hidden", "cells", [],
+        "Cells that the release gate suppresses because too few people contribute to them. Of months in a ladder: those of the finest grain that are not published under their own name.";
+    FoldedChannels: Operation Gauge, Steps(1), "markov_folded_channels", "channels", [],
         "Channels of the stored months that the Markov model groups under `*` because a month has more than `max_channels`.";
-    PingsOver: Operation Counter, "pings_over_max_devices_total", "pings", [],
+    PingsOver: Operation Counter, Steps(1), "pings_over_max_devices_total", "pings", [],
         "Pings from devices not counted on arrival because more than `sensors.max_devices` were detected in their store that day.";
-    Labels: Operation Gauge, "labels_held", "labels", [],
+    Labels: Operation Gauge, Steps(1), "labels_held", "labels", [],
         "Names of channels, stores, platforms and sources kept by this process because stored or published data uses them.";
-    Collisions: Operation Counter, "label_collisions_total", "labels", [],
+    Collisions: Operation Counter, Steps(1), "label_collisions_total", "labels", [],
         "Times a second name collided with the hash of a label; their cells are merged under the lexically smaller name.";
 
     // Ledger
-    LedgerEntries: Operation Gauge, "ledger_entries", "entries", [],
+    LedgerEntries: Operation Gauge, Steps(1), "ledger_entries", "entries", [],
         "Records, pings, retractions and label names in the ledger of this process.";
-    LedgerBytes: Operation Gauge, "ledger_bytes", "bytes", [],
+    LedgerBytes: Operation Gauge, Steps(PAGE), "ledger_bytes", "bytes", [],
         "Total size of the ledger's segments.";
-    CommitDuration: Operation Histogram(DURATIONS), "ledger_commit_duration_seconds", "seconds", [],
+    CommitDuration: Operation Histogram(DURATIONS), Operate, "ledger_commit_duration_seconds", "seconds", [],
         "Time from the first write of a commit until it is on disk.";
-    RestoreDuration: Operation Gauge, "restore_duration_seconds", "seconds", [],
+    RestoreDuration: Operation Gauge, Open, "restore_duration_seconds", "seconds", [],
         "Time the last startup took to restore the previous state; 0 until it finishes.";
-    RestoredEntries: Operation Gauge, "restored_entries", "entries", [],
+    RestoredEntries: Operation Gauge, Steps(1), "restored_entries", "entries", [],
         "Ledger entries restored at the last startup.";
 
     // Progress
-    Epoch: Operation Gauge, "epoch_closed_timestamp_seconds", "seconds since 1970", [],
+    Epoch: Operation Gauge, Cadence, "epoch_closed_timestamp_seconds", "seconds since 1970", [],
         "Time at which an epoch was last observed closed: it and all earlier epochs are complete on every worker thread of this process.";
-    Lag: Operation Gauge, "lag_seconds", "seconds", [],
+    Lag: Operation Gauge, Cadence, "lag_seconds", "seconds", [],
         "How far closed epochs trail the input; 0 when all input is processed.";
-    Tick: Operation Gauge, "tick_seconds", "seconds", [],
+    Tick: Operation Gauge, Open, "tick_seconds", "seconds", [],
         "How long messages are collected into one epoch.";
-    EpochDuration: Operation Histogram(DURATIONS), "epoch_duration_seconds", "seconds", [],
+    EpochDuration: Operation Histogram(DURATIONS), Operate, "epoch_duration_seconds", "seconds", [],
         "Time from opening an epoch until it was observed closed.";
 
     // Output
-    PublishedCells: Operation Counter, "cells_published_total", "messages", [],
+    PublishedCells: Operation Counter, Steps(1), "cells_published_total", "messages", [],
         "Cell values published to the broker.";
-    PublishedTombstones: Operation Counter, "cell_tombstones_published_total", "messages", [],
+    PublishedTombstones: Operation Counter, Steps(1), "cell_tombstones_published_total", "messages", [],
         "Closed cells published to the broker as tombstones.";
-    PublishFailures: Operation Counter, "publish_failures_total", "attempts", [],
+    PublishFailures: Operation Counter, Open, "publish_failures_total", "attempts", [],
         "Failed publish attempts; each is retried.";
 
     // Process
-    ClockOffset: Operation Gauge, "clock_offset_seconds", "seconds", [],
+    ClockOffset: Operation Gauge, Open, "clock_offset_seconds", "seconds", [],
         "How far this machine's clock is ahead of the broker's.";
-    ClockTrusted: Operation Gauge, "clock_trusted", "0 or 1", [],
+    ClockTrusted: Operation Gauge, Open, "clock_trusted", "0 or 1", [],
         "Whether this machine's clock agrees with the broker's clock and the newest arrival, within `workers.max_clock_skew`. While it does not, no expired data is deleted and no day is frozen.";
-    Connected: Operation Gauge, "connected", "0 or 1", [],
+    Connected: Operation Gauge, Open, "connected", "0 or 1", [],
         "Whether the process is connected to NATS.";
-    Ready: Operation Gauge, "ready", "0 or 1", [],
+    Ready: Operation Gauge, Open, "ready", "0 or 1", [],
         "Whether /readyz reports the process as ready: connected, restored, caught up, and within its lag limit.";
-    Build: Operation Gauge, "build_info", "always 1", [Commit, Version],
+    Build: Operation Gauge, Open, "build_info", "always 1", [Commit, Version],
         "Version of the program and the commit it was built from.";
-    StartTime: Operation Gauge, "process_start_time_seconds", "seconds since 1970", [],
+    StartTime: Operation Gauge, Open, "process_start_time_seconds", "seconds since 1970", [],
         "Time at which the process started.";
-    Memory: Operation Gauge, "process_resident_memory_bytes", "bytes", [],
+    Memory: Operation Gauge, Open, "process_resident_memory_bytes", "bytes", [],
         "Physical memory used by the process.";
-    Cpu: Operation Counter, "process_cpu_seconds_total", "seconds", [],
+    Cpu: Operation Counter, Open, "process_cpu_seconds_total", "seconds", [],
         "User and system CPU time used by the process.";
 
     // Attribution
-    Conversions: Business Gauge, "attributed_conversions", "conversions", [Brand, MonthWindow, Model, Channel, Sale, Currency],
+    Conversions: Business Gauge, Open, "attributed_conversions", "conversions", [Brand, MonthWindow, Model, Channel, Sale, Currency],
         Attribution ["conversions_millionths"],
         "Conversions attributed to a channel. The channels of a model add up to all published conversions; `unattributed` are those without a touchpoint.";
-    Value: Business Gauge, "attributed_value", "major units of the currency", [Brand, MonthWindow, Model, Channel, Sale, Currency],
+    Value: Business Gauge, Open, "attributed_value", "major units of the currency", [Brand, MonthWindow, Model, Channel, Sale, Currency],
         Attribution ["value_minor"],
         "Revenue attributed to a channel. The channels of a model add up to published in-store and online revenue, net of refunds.";
-    Contacts: Business Gauge, "contacts", "contacts", [Brand, AnyWindow, Channel, Contact],
+    Contacts: Business Gauge, Open, "contacts", "contacts", [Brand, AnyWindow, Channel, Contact],
         CampaignDay ["impressions", "clicks", "views"],
         "Impressions, clicks and views by channel. The rest of a month counts in windows that cover the month.";
-    MarkovEffect: Business Gauge, "markov_removal_effect_ratio", "0 to 1", [Brand, MonthWindow, Sale, Currency, Channel],
+    MarkovEffect: Business Gauge, Open, "markov_removal_effect_ratio", "0 to 1", [Brand, MonthWindow, Sale, Currency, Channel],
         MarkovMonth ["removal_effect_ppm"],
         "Share of the month's conversion probability that would be lost without the channel; absent for several channels that are published together. Effects do not add up to 1; `other` is the sum of the smallest channels and may exceed 1.";
-    MarkovConversions: Business Gauge, "markov_conversions", "conversions", [Brand, MonthWindow, Sale, Currency, Channel],
+    MarkovConversions: Business Gauge, Open, "markov_conversions", "conversions", [Brand, MonthWindow, Sale, Currency, Channel],
         MarkovMonth ["conversions_millionths"],
         "Conversions of the month attributed to a channel by the Markov model.";
-    MarkovValue: Business Gauge, "markov_value", "major units of the currency", [Brand, MonthWindow, Sale, Currency, Channel],
+    MarkovValue: Business Gauge, Open, "markov_value", "major units of the currency", [Brand, MonthWindow, Sale, Currency, Channel],
         MarkovMonth ["value_minor"],
         "Revenue of the month attributed to a channel by the Markov model.";
 
     // Money in and out
-    StoreTransactions: Business Gauge, "store_transactions", "transactions", [Brand, Window, Store],
+    StoreTransactions: Business Gauge, Open, "store_transactions", "transactions", [Brand, Window, Store],
         StoreDay ["transactions"],
         "In-store sales that are not fully refunded. The rest of a month counts in windows that cover the month.";
-    StoreTakings: Business Gauge, "store_takings", "major units of the currency", [Brand, Window, Store, Currency],
+    StoreTakings: Business Gauge, Open, "store_takings", "major units of the currency", [Brand, Window, Store, Currency],
         StoreDay ["revenue_minor"],
         "In-store revenue, net of refunds; a refund counts on the day of the sale. The rest of a month counts in windows that cover the month.";
-    Orders: Business Gauge, "orders", "orders", [Brand, Window],
+    Orders: Business Gauge, Open, "orders", "orders", [Brand, Window],
         OrdersDay ["orders"],
         "Online orders that are not fully refunded.";
-    OrderTakings: Business Gauge, "order_takings", "major units of the currency", [Brand, Window, Currency],
+    OrderTakings: Business Gauge, Open, "order_takings", "major units of the currency", [Brand, Window, Currency],
         OrdersDay ["revenue_minor"],
         "Online revenue, net of refunds; a refund counts on the day of the order.";
-    Spend: Business Gauge, "spend", "major units of the currency", [Brand, AnyWindow, Platform, Channel, Currency],
+    Spend: Business Gauge, Open, "spend", "major units of the currency", [Brand, AnyWindow, Platform, Channel, Currency],
         SpendDay ["cost_minor"],
         "Amounts charged by advertising platforms.";
-    Roas: Business Gauge, "return_on_ad_spend_ratio", "revenue per unit of spend", [Brand, MonthWindow, Model, Channel, Currency],
+    Roas: Business Gauge, Open, "return_on_ad_spend_ratio", "revenue per unit of spend", [Brand, MonthWindow, Model, Channel, Currency],
         "ROAS: attributed revenue divided by the spend of the same channel in the same month and currency; absent without spend, or if the revenue of the channel is not published under its own name.";
-    CostPerConversion: Business Gauge, "cost_per_conversion", "major units of the currency", [Brand, MonthWindow, Model, Channel, Currency],
+    CostPerConversion: Business Gauge, Open, "cost_per_conversion", "major units of the currency", [Brand, MonthWindow, Model, Channel, Currency],
         "Spend of a channel divided by its attributed conversions in the same month and currency; absent without either, or if the conversions of the channel are not published under its own name.";
-    ReleasedShare: Business Gauge, "released_share_ratio", "0 to 1", [Brand, ReleasedFamily, AnyWindow, Currency],
+    ReleasedShare: Business Gauge, Open, "released_share_ratio", "0 to 1", [Brand, ReleasedFamily, AnyWindow, Currency],
         "Share of the published money that the cells of single channels or stores show, rounded down to tenths; the rest is published under `*`. Absent if nothing is published. Shares of several processes do not add up: take the smallest.";
 
     // Stores
-    Visits: Business Gauge, "visits", "visits", [Brand, Window, Store],
+    Visits: Business Gauge, Open, "visits", "visits", [Brand, Window, Store],
         Visits ["visits"],
         "Visits to a store. The rest of a month counts in windows that cover the month.";
-    PassersBy: Business Gauge, "passers_by", "passes", [Brand, Window, Store],
+    PassersBy: Business Gauge, Open, "passers_by", "passes", [Brand, Window, Store],
         Visits ["passers_by"],
         "Devices that passed a store without a visit; each pass counts.";
-    Dwell: Business Gauge, "visit_dwell_seconds", "seconds", [Brand, Window, Store],
+    Dwell: Business Gauge, Open, "visit_dwell_seconds", "seconds", [Brand, Window, Store],
         Visits ["dwell_seconds"],
         "Total duration of all visits; divide by the number of visits for the average dwell.";
-    Devices: Business Gauge, "devices", "device-hours", [Brand, Window, Store],
+    Devices: Business Gauge, Open, "devices", "device-hours", [Brand, Window, Store],
         Visits ["devices"],
         "Distinct devices per hour, or per day or month where hours are published together, summed over these.";
-    RandomDevices: Business Gauge, "random_devices", "device-hours", [Brand, Window, Store],
+    RandomDevices: Business Gauge, Open, "random_devices", "device-hours", [Brand, Window, Store],
         Visits ["random_devices"],
         "Distinct randomized device addresses per hour, or per day or month where hours are published together, summed over these; they appear in no other count.";
 
     // Identity
-    Persons: Business Gauge, "persons", "persons", [Brand],
+    Persons: Business Gauge, Open, "persons", "persons", [Brand],
         Identity ["persons"],
         "Persons identified from the stored records.";
-    Identifiers: Business Gauge, "identifiers", "identifiers", [Brand],
+    Identifiers: Business Gauge, Open, "identifiers", "identifiers", [Brand],
         Identity ["identifiers"],
         "Identifiers in the stored records, including hubs.";
-    Links: Business Gauge, "identity_links", "links", [Brand],
+    Links: Business Gauge, Open, "identity_links", "links", [Brand],
         Identity ["links"],
         "Distinct pairs of identifiers that occur in the same record, excluding hubs.";
-    Hubs: Business Gauge, "identity_hubs", "identifiers", [Brand],
+    Hubs: Business Gauge, Open, "identity_hubs", "identifiers", [Brand],
         Identity ["hubs"],
         "Identifiers that share records with too many others to identify anyone.";
-    Oversized: Business Gauge, "identity_oversized_persons", "persons", [Brand],
+    Oversized: Business Gauge, Open, "identity_oversized_persons", "persons", [Brand],
         Identity ["oversized"],
         "Persons with more identifiers than the size guard allows; their conversions are unattributed.";
 }

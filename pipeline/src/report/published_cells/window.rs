@@ -69,6 +69,44 @@ impl Periods {
         }
     }
 
+    /// The days from `from` to `to`, both included, and the months whose cells they
+    /// cover; an absent end is open. The cell of the current month counts finished
+    /// days only, so that days until yesterday cover it.
+    pub fn between(from: Option<Day>, to: Option<Day>, today: Day) -> Periods {
+        let (first, last) = Periods::whole_months(from, to, today);
+        Periods {
+            days: Periods::days(from.unwrap_or(Day::MIN)..=to.unwrap_or(Day::MAX)).days,
+            months: Periods::months(first..=last).months,
+        }
+    }
+
+    /// The months that `from` or `to` cuts: their cells count days in and out of the
+    /// range.
+    pub fn cut(from: Option<Day>, to: Option<Day>, today: Day) -> Vec<Month> {
+        let (first, last) = Periods::whole_months(from, to, today);
+        let ends = [from, to].into_iter().flatten().map(calendar::month);
+        let mut cut: Vec<Month> = ends
+            .filter(|month| *month < first || *month > last)
+            .collect();
+        cut.dedup();
+        cut
+    }
+
+    /// The first and the last month of a range of days that it covers.
+    pub fn whole_months(from: Option<Day>, to: Option<Day>, today: Day) -> (Month, Month) {
+        let first = from.map_or(Month::MIN, |from| {
+            let month = calendar::month(from);
+            month + i32::from(calendar::first_day(month) < from)
+        });
+        let last = to.map_or(Month::MAX, |to| {
+            let month = calendar::month(to);
+            let is_whole = to >= calendar::first_day(month + 1).saturating_sub(1)
+                || month == calendar::month(today) && to >= today.saturating_sub(1);
+            month - i32::from(!is_whole)
+        });
+        (first, last)
+    }
+
     /// The ranges of the set, ascending and disjoint.
     pub(super) fn ranges(self) -> impl Iterator<Item = RangeInclusive<Period>> {
         let months = self

@@ -27,6 +27,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_io_timeout::TimeoutStream;
 
+use crate::serve::access::Peer;
+
 /// Maximum number of connections.
 const MOST: usize = 512;
 
@@ -99,10 +101,11 @@ pub(super) async fn accept(
             () = &mut ended => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 failing = false;
                 number += 1;
-                answer(stream, router.clone(), &open, number, &graceful);
+                let peer = Peer(peer.ip());
+                answer(stream, peer, router.clone(), &open, number, &graceful);
             }
             Err(error) => {
                 if !failing {
@@ -121,6 +124,7 @@ pub(super) async fn accept(
 /// Serves a connection on a task of its own, or closes it if there is no room.
 fn answer(
     stream: TcpStream,
+    peer: Peer,
     router: Router,
     open: &Open,
     number: u64,
@@ -134,7 +138,8 @@ fn answer(
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE));
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
         let goes_on = request.uri().path() == EVENTS;
         busy.store(true, Ordering::Relaxed);
         let (busy, answered) = (busy.clone(), router.call(request));

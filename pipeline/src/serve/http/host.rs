@@ -1,16 +1,18 @@
-//! Host names by which the server answers.
+//! Host names by which the server answers, and origins whose scripts it answers.
 //!
 //! A web page may let its own name resolve to the address of this server and
 //! then read what a browser beside the server may read (DNS rebinding). A
 //! request is therefore answered only if its `Host` header (RFC 9110, section
 //! 7.2) is an IP address, a name without a dot, a name below `localhost`, or a
-//! name that the configuration lists (`http.hosts`).
+//! name that the configuration lists (`http.hosts`). An `Origin` header (RFC
+//! 6454) must name the same host: a script of another page is answered nothing.
 
 use std::net::IpAddr;
 
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::http::StatusCode;
-use axum::http::header::HOST;
+use axum::http::header::{HOST, ORIGIN};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -34,7 +36,23 @@ fn is_known(host: &str, names: &[String]) -> bool {
         || names.contains(&name)
 }
 
-/// Refuses requests for another host with 421.
+/// Whether a request comes from no script, or from one of a page of this server.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    headers.get_all(ORIGIN).iter().all(|origin| {
+        let authority = origin
+            .to_str()
+            .ok()
+            .and_then(|origin| origin.split_once("://"))
+            .map(|(_, authority)| authority);
+        authority
+            .zip(host)
+            .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+    })
+}
+
+/// Refuses requests for another host with 421, and those of a script of another
+/// page with 403.
 pub(super) async fn check(names: &[String], request: Request, next: Next) -> Response {
     let mut hosts = request.headers().get_all(HOST).iter();
     let known = match (hosts.next(), hosts.next()) {
@@ -42,6 +60,13 @@ pub(super) async fn check(names: &[String], request: Request, next: Next) -> Res
         (Some(host), None) => host.to_str().is_ok_and(|host| is_known(host, names)),
         (Some(_), Some(_)) => false,
     };
+    if known && !is_same_origin(request.headers()) {
+        return text(
+            StatusCode::FORBIDDEN,
+            TEXT,
+            "scripts of other pages are not answered\n",
+        );
+    }
     match known {
         true => next.run(request).await,
         false => text(
@@ -55,6 +80,35 @@ pub(super) async fn check(names: &[String], request: Request, next: Next) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_scripts_of_this_server_are_answered() {
+        let of = |pairs: &[(axum::http::HeaderName, &'static str)]| {
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), axum::http::HeaderValue::from_static(value)));
+            is_same_origin(&pairs.collect())
+        };
+        assert!(of(&[(HOST, "localhost:9464")]));
+        assert!(of(&[
+            (HOST, "localhost:9464"),
+            (ORIGIN, "http://localhost:9464")
+        ]));
+        assert!(of(&[(HOST, "m.example"), (ORIGIN, "https://M.example")]));
+        for origin in [
+            "null",
+            "",
+            "http://localhost",
+            "http://evil.example",
+            "http://localhost:94640",
+        ] {
+            assert!(
+                !of(&[(HOST, "localhost:9464"), (ORIGIN, origin)]),
+                "{origin}"
+            );
+        }
+        assert!(!of(&[(ORIGIN, "http://localhost:9464")]));
+    }
 
     #[test]
     fn addresses_local_names_and_listed_names_are_known() {

@@ -14,6 +14,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, StatusCode, Uri};
@@ -26,6 +27,7 @@ use super::frame::Frame;
 use super::model;
 use super::status::Status;
 use super::{Brand, PageState};
+use crate::serve::access::Viewer;
 
 /// Interval between two checks, and minimum age of a model before another is
 /// computed.
@@ -43,17 +45,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `GET /events`: `status` at once and every two seconds, `model` at once and
 /// whenever the cells have changed. `?brand=` selects the brand, by default the
-/// first. 503 with too many listeners.
-pub async fn events(extract::State(state): extract::State<PageState>, uri: Uri) -> Response {
+/// first that the viewer may read. 401 or 403 without such a brand, 503 with too
+/// many listeners.
+pub async fn events(
+    extract::State(state): extract::State<PageState>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+) -> Response {
+    let Some(brand) = chosen(&state, &viewer, uri.query()) else {
+        return viewer.refuse("the page needs a token of its brand with the role read or operate");
+    };
     let Ok(seat) = state.page.listeners.clone().try_acquire_owned() else {
         let headers = [(RETRY_AFTER, "5"), (CACHE_CONTROL, "no-store")];
         let sorry = "too many pages are open: close some\n";
         return (StatusCode::SERVICE_UNAVAILABLE, headers, sorry).into_response();
     };
     let (sender, mut receiver) = mpsc::channel(1);
-    let brand = chosen(&state, uri.query());
     tokio::spawn(async move {
-        tell(&state, brand, &sender).await;
+        tell(&state, &viewer, brand, &sender).await;
         drop(seat);
     });
     let stream = futures::stream::poll_fn(move |context| {
@@ -69,19 +78,27 @@ pub async fn events(extract::State(state): extract::State<PageState>, uri: Uri) 
     (headers, Sse::new(stream)).into_response()
 }
 
-/// Index of the brand that a query names, or of the first.
-fn chosen(state: &PageState, query: Option<&str>) -> usize {
+/// Index of the brand that a query names, or of the first that a viewer may read.
+/// A token is refused for a brand that it is not for.
+fn chosen(state: &PageState, viewer: &Viewer, query: Option<&str>) -> Option<usize> {
     let mut words = query.unwrap_or_default().split('&');
     // A brand's name has nothing that would be escaped.
     let named = words.find_map(|word| word.strip_prefix("brand="));
     let mut brands = state.page.brands.iter();
-    named
-        .and_then(|named| brands.position(|brand| brand.name == named))
-        .unwrap_or(0)
+    let named_at = named.and_then(|named| brands.position(|brand| brand.name == named));
+    let may_read = |at: &usize| {
+        let brand = state.page.brands.get(*at);
+        brand.is_some_and(|brand| viewer.may_read(&brand.name))
+    };
+    match (named_at, viewer) {
+        (None, Viewer::Token { .. }) if named.is_some_and(|named| !named.is_empty()) => None,
+        (None, _) => (0..state.page.brands.len()).find(may_read),
+        (Some(at), _) => Some(at).filter(may_read),
+    }
 }
 
 /// Sends events to a listener until it leaves or the server ends.
-async fn tell(state: &PageState, brand: usize, to: &mpsc::Sender<Event>) {
+async fn tell(state: &PageState, viewer: &Viewer, brand: usize, to: &mpsc::Sender<Event>) {
     let mut ended = state.page.ended.subscribe();
     let mut every = tokio::time::interval(STEP);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -94,7 +111,7 @@ async fn tell(state: &PageState, brand: usize, to: &mpsc::Sender<Event>) {
             _ = ended.wait_for(|ended| *ended) => return,
         }
         let due = beat.is_none_or(|beat| beat.elapsed() >= BEAT);
-        let status = Status::of(state);
+        let status = Status::of(state, viewer);
         if due || shown.as_ref() != Some(&status) {
             let json = serde_json::to_string(&status).unwrap_or_default();
             let event = Event::default().event("status").data(json);
@@ -134,7 +151,7 @@ async fn frame(state: &PageState, brand: &Brand) -> Option<Frame> {
     }
     let board = state.cells.lock().clone();
     let name = brand.name.clone();
-    let hides = state.page.k > 1;
+    let hides = state.page.hides();
     let computed = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
         let json = model::json(&board, &name, today, hides)?;

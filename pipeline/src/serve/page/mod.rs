@@ -31,6 +31,8 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tributary_config::model::Config;
 use tributary_operators::record::Day;
 
+use super::access::Viewer;
+use crate::report::metrics::Audience;
 use crate::report::published_cells::SharedCells;
 use crate::report::telemetry::Telemetry;
 use frame::Frame;
@@ -51,8 +53,6 @@ pub struct Page {
     brands: Vec<Brand>,
     /// Minimum number of contributors of a released cell.
     k: u64,
-    /// Number of this process, from 1, and number of processes.
-    process: [usize; 2],
     /// The current day, if it is not that of the clock.
     today: RwLock<Option<Day>>,
     /// The document.
@@ -72,6 +72,19 @@ pub struct PageState {
     pub telemetry: Telemetry,
     /// The released cells.
     pub cells: SharedCells,
+}
+
+impl PageState {
+    /// What a viewer sees of the metrics.
+    pub fn audience(&self, viewer: &Viewer) -> Audience<'_> {
+        let brands = self.page.brands().filter(|brand| viewer.may_read(brand));
+        Audience {
+            is_operator: viewer.is_exact(None),
+            brands: brands
+                .map(|brand| (brand, viewer.is_exact(Some(brand))))
+                .collect(),
+        }
+    }
 }
 
 /// A brand, and its last computed model, which all its listeners share.
@@ -106,15 +119,28 @@ impl Page {
         Page {
             brands: brands.collect(),
             k: config.release.k,
-            process: [
-                config.workers.process + 1,
-                config.workers.hosts.len().max(1),
-            ],
             today: RwLock::default(),
             document: Document::new(),
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
             ended: watch::Sender::new(false),
         }
+    }
+
+    /// Names of the configured brands.
+    pub fn brands(&self) -> impl Iterator<Item = &str> {
+        self.brands.iter().map(|brand| brand.name.as_str())
+    }
+
+    /// Whether the release gate hides anything.
+    pub fn hides(&self) -> bool {
+        self.k > 1
+    }
+
+    /// The current day of a brand by its name.
+    pub fn today_of(&self, brand: &str) -> Option<Day> {
+        let mut brands = self.brands.iter();
+        let brand = brands.find(|known| known.name == brand)?;
+        Some(self.today(brand))
     }
 
     /// Sets the current day, for a simulation with its own clock.

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  // Milliseconds without an event after which the numbers count as stale; the worker sends one every 2 s.
+  // The worker sends an event every 2 s.
   const QUIET = 5000;
   const SHOWN = 12;
   const MODELS = {
@@ -38,7 +38,7 @@
   const put = (id, ...children) => $(id).replaceChildren(...children.flat());
   const setText = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
 
-  // Number formats in the browser's language. Minor units become decimal digits as text, never floats.
+  // Minor units become decimal digits as text, never floats.
   const formats = new Map();
   const format = (key, options) => {
     if (!formats.has(key)) formats.set(key, new Intl.NumberFormat(languages, options));
@@ -60,7 +60,6 @@
   };
   const amount = (minor) => hid(minor) ? "" : money(minor);
   const minutes = (seconds) => format("min", { style: "unit", unit: "minute", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(seconds / 60);
-  // ROAS is meaningless for a spend of a few cents.
   const costly = (cost) => Number(cost) >= 10 ** currency().decimals;
   const times = (a, b) => costly(b) ? format("x", { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(a / b) + "×" : "";
   const date = (text, options) =>
@@ -71,7 +70,6 @@
   const hid = (n) => n === null || n === undefined;
   const sum = (a, b) => hid(a) ? b : hid(b) ? a : typeof a === "number" && typeof b === "number" ? a + b : String(BigInt(a) + BigInt(b));
 
-  // Credit and spend of channels whose whole credit is published.
   const paid = (credit, spend) => Object.entries(spend.rows).reduce(([value, cost], [at, [paid]]) => {
     const none = model.hides ? null : 0, [, , online, shops] = credit?.rows[at] || [none, none, none, none];
     const isWhole = !hid(online) && !hid(shops) && (Number(at) >= 0 || !model.hides);
@@ -80,7 +78,6 @@
   const currency = () => model.currencies.find((c) => c.code === choice.currency) || model.currencies[0];
   const month = () => currency().months[choice.month];
   const spending = (by) => by === "markov" && month().markov_spend || month().spend;
-  // Published of several channels together.
   const together = (words) => words.includes("*") || model.hides && words.join() === "other,,";
   const name = (channel) => channel.map((word) => word ?? "–");
   const channel = (at) => at < 0 ? ["Remaining channels"] : title(currency().channels[at]);
@@ -118,7 +115,6 @@
       return piece;
     }));
   };
-  // A bar chart that screen readers present as a list.
   const hist = (id, values, names, text) => {
     const most = Math.max(1, ...values.map(Number));
     if (values.every(hid)) return put(id, nothing());
@@ -130,7 +126,7 @@
         h("span", { class: "sr" }, text(at, value)), piece, names(at) ? h("b", { "aria-hidden": "true" }, names(at)) : null);
     })));
   };
-  // Roles are explicit because narrow screens lay rows out as blocks, which removes the implicit ones.
+  // Narrow screens lay rows out as blocks, without roles.
   const table = (caption, heads, rows, foot) => {
     const row = ({ head, cells, apart }) => h("tr", { role: "row", class: apart && "apart" },
       h("th", { scope: "row", role: "rowheader" }, head), cells.map((cell, at) => {
@@ -272,10 +268,9 @@
     put("pipe",
       fact("Lag", "lag", lag_seconds, format("s", { style: "unit", unit: "second", maximumFractionDigits: 1 }).format(lag_seconds)),
       epoch ? fact("Latest closed epoch", "epoch", epoch, clock(epoch * 1000)) : [],
-      fact("Records accepted", "accepted", accepted, count(accepted)),
-      fact("Records stored", "held", held, count(held ?? 0)),
-      fact("Numbers released", "released", released, count(released ?? 0)),
-      fact("Hidden for privacy", "hidden", hidden, count(hidden ?? 0)),
+      [["Records accepted", "accepted", accepted], ["Records stored", "held", held],
+        ["Numbers released", "released", released], ["Hidden for privacy", "hidden", hidden]]
+        .map((of) => hid(of[2]) ? [] : fact(...of, count(of[2]))).flat(),
       fact("Rights requests answered", "rights", rights.completed + rights.rejected,
         count(rights.completed + rights.rejected) + (rights.rejected ? ", " + count(rights.rejected) + " rejected" : "")),
       fact("Open rights requests", "rights-open", rights.open,
@@ -290,12 +285,11 @@
       : "Every number is shown (release.k = 1). Use this setting for test data only.");
   };
 
-  // The connection state: updated every second, announced to screen readers when it changes.
   const state = () => {
     if (document.hidden) return;
     const quiet = Date.now() - lastEvent;
     const now = !lastEvent ? "wait" : quiet > QUIET ? "stale" : !status ? "wait" : status.ready ? "live" : "unready";
-    const words = { wait: "Connecting", stale: "Stale", live: "Live", unready: "Not ready" };
+    const words = { wait: $("login").hidden ? "Connecting" : "Locked", stale: "Stale", live: "Live", unready: "Not ready" };
     $("pill").dataset.state = now;
     setText("pill", words[now]);
     document.body.classList.toggle("stale", now === "stale");
@@ -326,8 +320,7 @@
       if (!Object.keys(month().models).length) choice.month = "last_month";
       check();
     }
-    setText("day", model.brand + ", " + date(model.today, { dateStyle: "full" }) + (status?.simulated ? ", simulated" : "") +
-      (status?.process[1] > 1 ? ". Process " + status.process.join(" of ") + ": partial numbers" : ""));
+    setText("day", model.brand + ", " + date(model.today, { dateStyle: "full" }) + (status?.simulated ? ", simulated" : "") );
     if (!codes.length) {
       const newest = model.newest ? "The latest released number is from " + date(model.newest, { dateStyle: "long" }) + "." : "";
       put("glance", h("p", { class: "empty" }, "No numbers from the last two months have been released. " + newest));
@@ -340,13 +333,12 @@
 
   const onStatus = (text) => {
     status = JSON.parse(text);
-    // A different build is serving: its events may have a different format.
+    // A different build is serving.
     const last = Number(sessionStorage.getItem("reloaded"));
     if (status.build !== document.documentElement.dataset.build && Date.now() - last > 60000) {
       sessionStorage.setItem("reloaded", Date.now());
       return location.reload();
     }
-    // Simulations show the whole period by default.
     if (status.simulated && !userChose) {
       userChose = true;
       choice.window = "30d";
@@ -365,19 +357,31 @@
     $("brand").value = model.brand;
     draw();
   };
-  const listen = () => {
+  const listen = async () => {
     clearTimeout(wait);
-    source?.close();
+    source?.abort();
     connectedAt = Date.now();
-    source = new EventSource("/events?brand=" + encodeURIComponent(choice.brand));
-    const on = (take) => (event) => { lastEvent = Date.now(); take(event.data); state(); };
-    source.addEventListener("status", on(onStatus));
-    source.addEventListener("model", on(onModel));
-    // Browsers retry broken connections themselves, but give up when a connection is refused.
-    source.onerror = () => {
-      clearTimeout(wait);
-      wait = setTimeout(() => { if (Date.now() - lastEvent > 1000) listen(); }, 1500);
-    };
+    const own = source = new AbortController(), { token } = sessionStorage;
+    try {
+      const headers = token ? { Authorization: "Bearer " + token } : {};
+      const answer = await fetch("/events?brand=" + encodeURIComponent(choice.brand), { headers, signal: own.signal });
+      $("login").hidden = ![401, 403, 429].includes(answer.status);
+      if (!answer.ok) throw 0;
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let text = "", part; !(part = await reader.read()).done;) {
+        const events = (text + part.value).split("\n\n");
+        text = events.pop();
+        for (const event of events) {
+          const [, name, data] = event.match(/^event: (\w+)\ndata: (.*)/) || [];
+          lastEvent = Date.now();
+          if (name === "status") onStatus(data);
+          if (name === "model") onModel(data);
+          state();
+        }
+      }
+    } catch { }
+    state();
+    if (source === own && $("login").hidden && !document.hidden) wait = setTimeout(listen, 1500);
   };
 
   const check = () => {
@@ -396,6 +400,7 @@
     h("label", {}, h("input", { type: "radio", name: "model", value }), h("span", {}, text))));
   recall();
   document.addEventListener("change", ({ target }) => {
+    if (target.id === "token") { sessionStorage.token = target.value.trim(); listen(); }
     if (!(target.name in choice)) return;
     choice[target.name] = target.value;
     userChose = true;
@@ -403,14 +408,13 @@
     remember();
     if (target.name === "brand") { model = undefined; listen(); } else draw();
   });
-  for (const id of ["choice", "models"]) $(id).addEventListener("submit", (event) => event.preventDefault());
+  for (const id of ["login", "choice", "models"]) $(id).addEventListener("submit", (event) => event.preventDefault());
   $("more").addEventListener("click", () => { expanded = !expanded; draw(); });
   // A hidden page frees its connection for other listeners.
-  document.addEventListener("visibilitychange", () => document.hidden ? (clearTimeout(wait), source?.close()) : listen());
+  document.addEventListener("visibilitychange", () => document.hidden ? (clearTimeout(wait), source?.abort()) : listen());
   setInterval(() => {
     state();
-    // A silent connection may never report an error.
-    if (!document.hidden && Date.now() - Math.max(lastEvent, connectedAt) > 2 * QUIET) listen();
+    if (!document.hidden && $("login").hidden && Date.now() - Math.max(lastEvent, connectedAt) > 2 * QUIET) listen();
   }, 1000);
   listen();
 })();

@@ -5,9 +5,10 @@ use serde::Serialize;
 use tributary_connectors::dead_letter::Reason;
 
 use super::PageState;
-use crate::report::metrics::Metrics;
 use crate::report::metrics::label::{Label, OUTCOMES};
 use crate::report::metrics::table::Id;
+use crate::report::metrics::{Audience, Metrics};
+use crate::serve::access::Viewer;
 
 /// The process as it is now. Its field names are part of the interface to the
 /// script.
@@ -17,9 +18,6 @@ pub struct Status<'a> {
     build: &'a str,
     /// Names of the brands.
     brands: Vec<&'a str>,
-    /// Number of this process, from 1, and number of processes: with several, each
-    /// shows the cells that it owns.
-    process: [usize; 2],
     /// Whether the current day is not that of the clock.
     simulated: bool,
     /// Whether the process is ready.
@@ -38,8 +36,8 @@ pub struct Status<'a> {
     released: Option<f64>,
     /// Number of suppressed cells.
     hidden: Option<f64>,
-    /// Number of accepted records and pings.
-    accepted: f64,
+    /// Number of accepted records and pings; `None` without a dataflow.
+    accepted: Option<f64>,
     /// Rejected lines: reason, its meaning, and number.
     dead: Vec<(String, &'static str, f64)>,
     /// Rights requests.
@@ -66,28 +64,36 @@ struct Rights {
 }
 
 impl Rights {
-    /// Reads the numbers from the metrics.
-    fn of(metrics: &Metrics) -> Rights {
-        let ended = metrics.counted(Id::RightsRequests, Label::Outcome);
+    /// Reads the numbers that an audience sees from the metrics.
+    fn of(metrics: &Metrics, audience: &Audience<'_>) -> Rights {
+        let ended = metrics.seen(Id::RightsRequests, Label::Outcome, audience);
         let [completed, rejected] =
             OUTCOMES.map(|outcome| ended.get(outcome).copied().unwrap_or(0.0));
-        let oldest = metrics.gauges(Id::RightsOldest);
+        let of_brands = |id| metrics.seen(id, Label::Brand, audience).into_values();
+        let oldest = of_brands(Id::RightsOldest);
         Rights {
             completed,
             rejected,
-            open: metrics.gauges(Id::RightsOpen).into_iter().sum(),
-            oldest_seconds: oldest.into_iter().fold(0.0, f64::max).round(),
+            open: of_brands(Id::RightsOpen).sum(),
+            oldest_seconds: oldest.fold(0.0, f64::max).round(),
         }
     }
 }
 
 impl Status<'_> {
-    /// Reads health and metrics.
-    pub fn of(state: &PageState) -> Status<'_> {
+    /// Reads health and metrics as a viewer sees them.
+    pub fn of<'a>(state: &'a PageState, viewer: &Viewer) -> Status<'a> {
         let (page, metrics) = (&state.page, &*state.telemetry.metrics);
         let reasons = state.telemetry.health.not_ready();
-        let accepted = metrics.counted(Id::Accepted, Label::Kind);
-        let dead = metrics.counted(Id::DeadLetters, Label::Reason);
+        let audience = state.audience(viewer);
+        let seen = |id, by| metrics.seen(id, by, &audience);
+        let one = |id| seen(id, Label::Commit).into_values().next();
+        let accepted = seen(Id::Accepted, Label::Kind);
+        let dead = seen(Id::DeadLetters, Label::Reason);
+        let lag = match audience.is_operator {
+            true => state.telemetry.health.lag_seconds(),
+            false => one(Id::Lag).unwrap_or(0.0),
+        };
         let help = |name: &str| {
             let reason = Reason::ALL.into_iter().find(|reason| reason.name() == name);
             reason.map_or("", Reason::help)
@@ -98,27 +104,26 @@ impl Status<'_> {
                 .brands
                 .iter()
                 .map(|brand| brand.name.as_str())
+                .filter(|brand| viewer.may_read(brand))
                 .collect(),
-            process: page.process,
             simulated: page.simulated().is_some(),
             ready: reasons.is_empty(),
             reasons,
             k: page.k,
-            lag_seconds: (state.telemetry.health.lag_seconds() * 10.0).round() / 10.0,
-            epoch: metrics.gauge(Id::Epoch).filter(|epoch| *epoch > 0.0),
-            held: metrics.gauge(Id::Held),
-            released: metrics.gauge(Id::Released),
-            hidden: metrics.gauge(Id::Hidden),
-            accepted: accepted.values().sum(),
-            rights: Rights::of(metrics),
+            lag_seconds: (lag * 10.0).round() / 10.0,
+            epoch: one(Id::Epoch).filter(|epoch| *epoch > 0.0),
+            held: one(Id::Held),
+            released: one(Id::Released),
+            hidden: one(Id::Hidden),
+            accepted: (!accepted.is_empty()).then(|| accepted.values().sum()),
+            rights: Rights::of(metrics, &audience),
             consents: metrics
-                .consents()
+                .consents(&audience)
                 .into_iter()
                 .map(|(step, [allow, refuse])| (step.name(), allow, refuse))
                 .collect(),
-            retention: metrics
-                .gauges(Id::RetentionPass)
-                .into_iter()
+            retention: seen(Id::RetentionPass, Label::Brand)
+                .into_values()
                 .min_by(f64::total_cmp)
                 .filter(|pass| *pass > 0.0),
             dead: dead

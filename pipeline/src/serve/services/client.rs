@@ -4,11 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
 use async_nats::{Client, Message, StatusCode};
 use futures::StreamExt;
-use tributary_config::model::{Brand, Config};
+use tributary_config::model::{Brand, Config, Nats};
 use tributary_connectors::nats;
 
 use super::parts::{LAST, PART};
@@ -137,12 +137,15 @@ impl Answer {
     }
 }
 
-/// A configuration, and the brand that a command concerns.
+/// The broker, and the brand that a command concerns: from the configuration of a
+/// worker, or from a client configuration, which has no secret.
 pub struct Asker {
-    /// The configuration.
-    pub config: Config,
-    /// Index of the brand.
-    position: usize,
+    /// The connection to the broker.
+    pub nats: Nats,
+    /// Name of the brand.
+    pub name: String,
+    /// The configuration of a worker, and the index of the brand.
+    full: Option<(Config, usize)>,
 }
 
 impl Asker {
@@ -154,21 +157,55 @@ impl Asker {
     /// An invalid configuration, an unknown brand, or several brands to choose
     /// from.
     pub fn load(config: &Path, brand: Option<&str>) -> anyhow::Result<Asker> {
+        if let Some(client) = tributary_config::load_client(config)? {
+            if let Some(wanted) = brand.filter(|wanted| *wanted != client.brand) {
+                bail!(
+                    "no brand {wanted:?} in the client configuration; it is for {}",
+                    client.brand
+                );
+            }
+            return Ok(Asker {
+                nats: client.nats,
+                name: client.brand,
+                full: None,
+            });
+        }
         let config = crate::load(config)?;
         let position = position(&config, brand)?;
-        Ok(Asker { config, position })
+        let Some(brand) = config.brands.get(position) else {
+            bail!("the configuration defines no brand");
+        };
+        Ok(Asker {
+            nats: config.nats.clone(),
+            name: brand.name.clone(),
+            full: Some((config, position)),
+        })
     }
 
-    /// The brand.
+    /// Whether the configuration is that of a client, whose credentials are those of
+    /// the brand.
+    pub fn is_client(&self) -> bool {
+        self.full.is_none()
+    }
+
+    /// The configuration of a worker; `None` for that of a client.
+    pub fn config(&self) -> Option<&Config> {
+        self.full.as_ref().map(|(config, _)| config)
+    }
+
+    /// The settings of the brand.
     ///
     /// # Errors
     ///
-    /// A configuration without brands.
+    /// A client configuration.
     pub fn brand(&self) -> anyhow::Result<&Brand> {
-        match self.config.brands.get(self.position) {
-            Some(brand) => Ok(brand),
-            None => bail!("the configuration defines no brand"),
-        }
+        let brand = self
+            .full
+            .as_ref()
+            .and_then(|(config, at)| config.brands.get(*at));
+        brand.context(
+            "a client configuration does not suffice: this needs the settings of the brand, from the configuration of a worker",
+        )
     }
 
     /// Connects, and queries a running worker.
@@ -177,10 +214,9 @@ impl Asker {
     ///
     /// A broker that cannot be reached; see [`AskError`].
     pub async fn ask(&self, topic: Topic, request: String) -> anyhow::Result<String> {
-        let brand = &self.brand()?.name;
         let name = format!("tributary {}", topic.name());
-        let client = nats::connect(&self.config.nats, &name).await?;
-        let answer = ask(&client, topic, brand, request).await?;
+        let client = nats::connect(&self.nats, &name).await?;
+        let answer = ask(&client, topic, &self.name, request).await?;
         Ok(String::from_utf8(answer)?)
     }
 }

@@ -1,9 +1,10 @@
 //! The NATS micro service `tributary`: queries, explanations, retention
 //! previews and rights requests, for each brand on subjects of its own.
 //!
-//! `tributary.query.<brand>`, `tributary.explain.<brand>`,
-//! `tributary.retention.<brand>` and `tributary.rights-request.<brand>` are the
-//! only interfaces of a brand. A rights request is answered as soon as the
+//! `tributary.query.<brand>`, `tributary.explain.<brand>` and
+//! `tributary.rights-request.<brand>` are the only interfaces of a brand;
+//! `tributary.contributions.<brand>`, exact, and `tributary.retention.<brand>` are
+//! for the workers' account. A rights request is answered as soon as the
 //! broker has stored it; its progress is published on the status subject. The
 //! brand is part of the subject and never of a request, so that the permissions
 //! of the broker separate brands (I7). Any worker process answers for the whole
@@ -21,6 +22,7 @@
 pub mod client;
 pub mod key_rotation;
 pub mod parts;
+pub mod released;
 pub mod reply;
 pub mod request;
 pub mod retention_preview;
@@ -38,19 +40,25 @@ use async_nats::client::RequestErrorKind;
 use async_nats::service::{self, Request, Service, ServiceExt};
 use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll};
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tributary_config::model::{Brand, Config};
+use tributary_operators::ask::{Question, Reply};
 use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency};
 use tributary_rights::status::{self, Status};
 
+use crate::epochs::clock;
 use crate::epochs::queries::Queries;
 use crate::privacy::retention::Retention;
 use crate::privacy::rights::submit::{NotSubmitted, submit};
+use crate::report::cell_query::{CellQuery, ndjson, run};
+use crate::report::published_cells::PublishedCells;
 use crate::serve::services::key_rotation::KeyRotations;
 pub use topic::{ANSWER_WITHIN, Topic};
 
+use released::CellInQuestion;
 use reply::Names;
 use request::Refusal;
 
@@ -269,6 +277,8 @@ struct Endpoint {
     brand: BrandId,
     /// Name of the brand.
     name: String,
+    /// Its time zone.
+    zone: TimeZone,
     /// Currency of the brand.
     currency: Option<Currency>,
     /// Names of its sources.
@@ -289,6 +299,7 @@ impl Endpoint {
             topic,
             brand: BrandId::of(&brand.name),
             name: brand.name.clone(),
+            zone: brand.timezone.clone(),
             currency: currency::of(&brand.currency).map(|(currency, _)| currency),
             names: Names::of(brand),
             retention: Retention::of(brand),
@@ -353,8 +364,12 @@ impl Endpoint {
     /// stops or without a broker.
     async fn answer(&self, payload: &[u8], queries: &Queries) -> Result<Vec<u8>, Refusal> {
         let question = match self.topic {
-            Topic::Query => request::query(payload, self.brand)?,
-            Topic::Explain => request::explain(payload, self.brand, self.currency)?,
+            Topic::Query => match request::query(payload, self.brand)? {
+                (question, None) => question,
+                (question, Some(query)) => return self.rows(question, &query, queries).await,
+            },
+            Topic::Explain => return self.explain(payload, queries).await,
+            Topic::Contributions => request::explain(payload, self.brand, self.currency)?,
             Topic::Retention => {
                 let asked = retention_preview::At::read(payload)?;
                 return retention_preview::answer(
@@ -377,6 +392,52 @@ impl Endpoint {
             .await
             .ok_or_else(Refusal::stopping)?;
         reply::answer(&question, replies, &self.names, self.k)
+    }
+
+    /// The rows of a query over released cells, and a last line with the position of
+    /// the next page.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a position of another query, 503 while the worker stops.
+    async fn rows(
+        &self,
+        question: Question,
+        query: &CellQuery,
+        queries: &Queries,
+    ) -> Result<Vec<u8>, Refusal> {
+        let replies = queries.submit(question).await;
+        let mut cells = PublishedCells::default();
+        for reply in replies.ok_or_else(Refusal::stopping)? {
+            if let Reply::Cell(cell) = reply {
+                cells.apply(&cell);
+            }
+        }
+        let today = clock::day(jiff::Timestamp::now(), &self.zone);
+        let answer = run(&cells, &self.name, query, today, self.k > 1)
+            .map_err(|wrong| Refusal::bad(format!("`{}` {}", wrong.parameter, wrong.fix)))?;
+        let next = reply::line(&serde_json::json!({ "next": answer.next }))?;
+        Ok([ndjson(query, &answer).into_bytes(), next].concat())
+    }
+
+    /// Explains a cell from released cells.
+    ///
+    /// # Errors
+    ///
+    /// 400 or 403 for an invalid request, 503 while the worker stops.
+    async fn explain(&self, payload: &[u8], queries: &Queries) -> Result<Vec<u8>, Refusal> {
+        let own = self.currency.as_ref().map_or("", Currency::as_str);
+        let asked = CellInQuestion::read(payload, own)?;
+        let mut replies = Vec::new();
+        for family in released::FAMILIES {
+            let question = Question::Cells {
+                brand: self.brand,
+                family: Some(family),
+            };
+            let of_family = queries.submit(question).await;
+            replies.extend(of_family.ok_or_else(Refusal::stopping)?);
+        }
+        reply::line(&asked.answer(replies))
     }
 
     /// Submits a rights request, and confirms that it waits.

@@ -137,6 +137,15 @@ pub fn answer(
     Ok(out)
 }
 
+/// An answer as its only line, with its line break.
+///
+/// # Errors
+///
+/// 500 for an answer that cannot be written.
+pub fn line(answer: &impl Serialize) -> Result<Vec<u8>, Refusal> {
+    Ok((json(answer)? + "\n").into_bytes())
+}
+
 /// Serializes an answer.
 fn json(answer: &impl Serialize) -> Result<String, Refusal> {
     serde_json::to_string(answer).map_err(|_| Refusal {

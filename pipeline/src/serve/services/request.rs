@@ -17,17 +17,19 @@ use serde_json::{Map, Value, json};
 use tributary_connectors::calendar;
 use tributary_connectors::native::labels;
 use tributary_operators::ask::{ConversionGroup, Question};
-use tributary_operators::cell::Family;
+use tributary_operators::cell::{Dimension, Family};
 use tributary_operators::currency;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{BrandId, Currency, Day, Identifier, Pseudonym, SaleKind};
+
+use crate::report::cell_query::{CellQuery, QueryError, WORDS};
 
 /// Maximum number of pseudonyms on one side: more than one clear-text value can
 /// have.
 pub const MAX_PSEUDONYMS: usize = 64;
 
 /// Maximum length of a label in bytes.
-const MAX_LABEL: usize = 256;
+pub(super) const MAX_LABEL: usize = 256;
 
 /// Reason why a request is answered with an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,19 +76,23 @@ impl Refusal {
 }
 
 /// Parses `{"family": "store_day"|null}`; an empty request selects every
-/// family.
+/// family. With a family, the words of a query and dimensions are further fields,
+/// each a text, a number or a list of them: the answer then has their rows.
 ///
 /// # Errors
 ///
 /// A refusal with code 400.
-pub fn query(payload: &[u8], brand: BrandId) -> Result<Question, Refusal> {
-    let fields = match payload.trim_ascii() {
+pub fn query(payload: &[u8], brand: BrandId) -> Result<(Question, Option<CellQuery>), Refusal> {
+    let mut known = vec!["family"];
+    known.extend(WORDS.iter().map(|(word, ..)| *word));
+    known.extend(Dimension::ALL.iter().map(|of| of.name()));
+    let mut fields = match payload.trim_ascii() {
         [] => Map::new(),
-        text => object(parse(text)?, "the request", &["family"])?,
+        text => object(parse(text)?, "the request", &known)?,
     };
-    let family = match fields.get("family") {
+    let family = match fields.remove("family") {
         None | Some(Value::Null) => None,
-        Some(Value::String(name)) => Some(Family::of(name).ok_or_else(|| {
+        Some(Value::String(name)) => Some(Family::of(&name).ok_or_else(|| {
             Refusal::bad(format!(
                 "`family` is none of {}",
                 Family::ALL.map(Family::name).join(", ")
@@ -94,7 +100,58 @@ pub fn query(payload: &[u8], brand: BrandId) -> Result<Question, Refusal> {
         })?),
         Some(_) => return Err(Refusal::bad("`family` must be a text or null")),
     };
-    Ok(Question::Cells { brand, family })
+    let words = words(&fields)?;
+    let query = match (family, words.is_empty()) {
+        (_, true) => None,
+        (None, false) => {
+            return Err(Refusal::bad("`family` is needed with the other fields"));
+        }
+        (Some(family), false) => {
+            let pairs = words.iter().map(|(name, text)| (*name, text.as_str()));
+            // The names are known, so that none of them repeats anything of the request.
+            let read = CellQuery::read(family, pairs);
+            let wrong = |wrong: QueryError| {
+                Refusal::bad(format!(
+                    "`{}` {}: {}",
+                    wrong.parameter, wrong.message, wrong.fix
+                ))
+            };
+            Some(read.map_err(wrong)?)
+        }
+    };
+    Ok((Question::Cells { brand, family }, query))
+}
+
+/// The words of a query as pairs; a list is a pair for each element, and one text
+/// for `group_by`.
+///
+/// # Errors
+///
+/// 400 for another type of value.
+fn words(fields: &Map<String, Value>) -> Result<Vec<(&str, String)>, Refusal> {
+    let mut words = Vec::new();
+    for (name, value) in fields {
+        let text = |value: &Value| match value {
+            Value::String(text) => Ok(text.clone()),
+            Value::Number(number) => Ok(number.to_string()),
+            Value::Null => Ok(String::new()),
+            _ => Err(Refusal::bad(format!(
+                "`{name}` must be a text, a number or a list of them"
+            ))),
+        };
+        match value {
+            Value::Array(list) => {
+                let texts = list.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+                match name.as_str() {
+                    "group_by" => words.push((name.as_str(), texts.join(","))),
+                    _ => words.extend(texts.into_iter().map(|text| (name.as_str(), text))),
+                }
+            }
+            Value::Null if WORDS.iter().any(|(word, ..)| word == name) => {}
+            value => words.push((name.as_str(), text(value)?)),
+        }
+    }
+    Ok(words)
 }
 
 /// Parses `{"person": {"from": […], "to": […]}}` or `{"cell": {…}}`. `own` is
@@ -148,7 +205,7 @@ pub fn person_json(from: &[Identifier], to: &[Identifier]) -> String {
 /// # Errors
 ///
 /// 400, with line and column.
-fn parse(payload: &[u8]) -> Result<Value, Refusal> {
+pub(super) fn parse(payload: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(payload).map_err(|error| {
         // The library's own text may quote the input.
         Refusal::bad(format!(
@@ -164,7 +221,11 @@ fn parse(payload: &[u8]) -> Result<Value, Refusal> {
 /// # Errors
 ///
 /// 400 for another type of value or an unknown field.
-fn object(value: Value, what: &str, known: &[&str]) -> Result<Map<String, Value>, Refusal> {
+pub(super) fn object(
+    value: Value,
+    what: &str,
+    known: &[&str],
+) -> Result<Map<String, Value>, Refusal> {
     let Value::Object(fields) = value else {
         return Err(Refusal::bad(format!("{what} must be a JSON object")));
     };
@@ -276,7 +337,10 @@ fn paths(
 /// # Errors
 ///
 /// 400 for another type of value, or a text above the limit.
-fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Refusal> {
+pub(super) fn text<'a>(
+    fields: &'a Map<String, Value>,
+    name: &str,
+) -> Result<Option<&'a str>, Refusal> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.len() > MAX_LABEL => Err(Refusal::bad(format!(
@@ -333,11 +397,46 @@ mod tests {
             })
         };
         for all in ["", " \n", "{}", r#"{"family":null}"#] {
-            assert_eq!(query(all.as_bytes(), BRAND), cells(None), "{all:?}");
+            assert_eq!(
+                query(all.as_bytes(), BRAND).map(|(question, _)| question),
+                cells(None),
+                "{all:?}"
+            );
         }
         for family in Family::ALL {
             let request = query_json(Some(family));
-            assert_eq!(query(request.as_bytes(), BRAND), cells(Some(family)));
+            let read = query(request.as_bytes(), BRAND).unwrap();
+            assert_eq!((Ok(read.0), read.1), (cells(Some(family)), None));
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_query_are_fields() {
+        let request = r#"{"family":"store_day","group_by":["store","day"],"store":["lyon",null],
+            "sort":"-revenue_minor","limit":5,"compare":null}"#;
+        let (_, read) = query(request.as_bytes(), BRAND).unwrap();
+        let words = [
+            ("group_by", "store,day"),
+            ("store", "lyon"),
+            ("store", ""),
+            ("sort", "-revenue_minor"),
+            ("limit", "5"),
+        ];
+        let expected = CellQuery::read(Family::StoreDay, words).unwrap();
+        let read = read.unwrap();
+        assert_eq!((read.limit, &read.sort), (5, &expected.sort));
+        assert_eq!(read.group_by, expected.group_by);
+        assert_eq!(read.filters, expected.filters);
+        for (request, says) in [
+            (r#"{"limit":5}"#, "`family`"),
+            (r#"{"family":"store_day","limit":"many"}"#, "`limit`"),
+            (r#"{"family":"store_day","model":"last"}"#, "`model`"),
+            (r#"{"family":"store_day","store":{"jane":1}}"#, "`store`"),
+            (r#"{"family":"store_day","jane":1}"#, "none of `family`"),
+        ] {
+            let refusal = query(request.as_bytes(), BRAND).unwrap_err();
+            assert!(refusal.sentence.contains(says), "{request}: {refusal}");
+            assert!(!refusal.sentence.contains("jane"), "{refusal}");
         }
     }
 

@@ -8,24 +8,27 @@ use std::collections::HashMap;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde_json::{Value, json};
-use tributary_operators::cell::Family;
+use serde_json::{Map, Value, json};
+use tributary_operators::cell::{Dimension, Family};
 use tributary_operators::record::IdKind;
 
 use tributary_rights::Right;
 use tributary_rights::request::{MAX_ID, MAX_IDENTIFIERS};
 
+use super::released::ReleasedCell;
 use super::reply::{Link, Paths};
 use super::request::MAX_PSEUDONYMS;
 use super::retention_preview::{At, RetentionPreview};
 use super::{Topic, key_rotation};
+use crate::report::cell_query::WORDS;
 
 /// Metadata of an endpoint: `request_schema`, `response_schema` (of each line)
 /// and `response_format`.
 pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     let (request, response) = match topic {
         Topic::Query => (query_request(), query_line()),
-        Topic::Explain => (
+        Topic::Explain => (cell_request(), written::<ReleasedCell>()),
+        Topic::Contributions => (
             explain_request(),
             json!({"oneOf": [written::<Link>(), written::<Paths>()]}),
         ),
@@ -67,31 +70,70 @@ fn derived<T: JsonSchema>(settings: SchemaSettings) -> Value {
     schema.into()
 }
 
-/// Request for cells.
+/// Request for cells, or for the rows of a query.
 fn query_request() -> Value {
     let families = Family::ALL.map(|family| Value::from(family.name()));
     let families: Vec<Value> = families.into_iter().chain([Value::Null]).collect();
+    let word = json!({"type": ["string", "number", "array", "null"]});
+    let mut properties = Map::from_iter([("family".to_owned(), json!({"enum": families}))]);
+    let words = WORDS.iter().map(|(word, ..)| *word);
+    for name in words.chain(Dimension::ALL.iter().map(|of| of.name())) {
+        properties.insert(name.to_owned(), word.clone());
+    }
     json!({
         "type": "object",
-        "properties": {"family": {"enum": families}},
+        "properties": properties,
         "additionalProperties": false,
     })
 }
 
-/// A cell.
+/// A cell; with words, a row, and last the position of the next page.
 fn query_line() -> Value {
+    let values = json!({"type": "object", "additionalProperties": {"type": ["integer", "null"]}});
     json!({
         "type": "object",
         "properties": {
             "family": {"enum": Family::ALL.map(Family::name)},
             "cell": {"type": "object"},
-            "value": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "value": values,
+            "coverage": {"type": ["number", "null"]},
+            "next": {"type": ["string", "null"]},
         },
-        "required": ["family", "cell", "value"],
+        "anyOf": [{"required": ["cell", "value"]}, {"required": ["next"]}],
     })
 }
 
-/// Request for an explanation.
+/// The cell of a request; `day` is the schema of its day.
+fn cell(day: Value) -> Value {
+    let label = json!({"type": ["string", "null"]});
+    json!({
+        "type": "object",
+        "properties": {
+            "source": label,
+            "medium": label,
+            "campaign": label,
+            "kind": {"enum": ["order", "transaction"]},
+            "store": label,
+            "day": day,
+            "currency": label,
+        },
+        "required": ["kind", "day"],
+        "additionalProperties": false,
+    })
+}
+
+/// Request for an explanation from released cells.
+fn cell_request() -> Value {
+    let day = json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$"});
+    json!({
+        "type": "object",
+        "properties": {"cell": cell(day)},
+        "required": ["cell"],
+        "additionalProperties": false,
+    })
+}
+
+/// Request for an exact explanation.
 fn explain_request() -> Value {
     let pseudonyms = json!({
         "type": "array",
@@ -99,7 +141,6 @@ fn explain_request() -> Value {
         "minItems": 1,
         "maxItems": MAX_PSEUDONYMS,
     });
-    let label = json!({"type": ["string", "null"]});
     json!({
         "type": "object",
         "oneOf": [{"required": ["person"]}, {"required": ["cell"]}],
@@ -110,20 +151,7 @@ fn explain_request() -> Value {
                 "required": ["from", "to"],
                 "additionalProperties": false,
             },
-            "cell": {
-                "type": "object",
-                "properties": {
-                    "source": label,
-                    "medium": label,
-                    "campaign": label,
-                    "kind": {"enum": ["order", "transaction"]},
-                    "store": label,
-                    "day": {"type": "string", "format": "date"},
-                    "currency": label,
-                },
-                "required": ["kind", "day"],
-                "additionalProperties": false,
-            },
+            "cell": cell(json!({"type": "string", "format": "date"})),
         },
         "additionalProperties": false,
     })
@@ -243,6 +271,7 @@ mod tests {
         for topic in [
             Topic::Query,
             Topic::Explain,
+            Topic::Contributions,
             Topic::Retention,
             Topic::Rights,
         ] {

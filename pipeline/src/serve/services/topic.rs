@@ -11,9 +11,11 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 pub enum Topic {
     /// Released cells.
     Query,
-    /// Why two pseudonyms belong to one person, and how the value of a cell came
-    /// about.
+    /// How the value of a cell came about, from released cells.
     Explain,
+    /// Why two pseudonyms belong to one person, and exact numbers of persons behind
+    /// a cell; for the workers' account, not for the brand.
+    Contributions,
     /// How many records are past their retention at a time, or will be.
     Retention,
     /// Submission of a data subject's request.
@@ -24,9 +26,10 @@ pub enum Topic {
 
 impl Topic {
     /// Those that any process answers for the whole cluster.
-    pub const ALL: [Topic; 4] = [
+    pub const ALL: [Topic; 5] = [
         Topic::Query,
         Topic::Explain,
+        Topic::Contributions,
         Topic::Retention,
         Topic::Rights,
     ];
@@ -36,6 +39,7 @@ impl Topic {
         match self {
             Topic::Query => "query",
             Topic::Explain => "explain",
+            Topic::Contributions => "contributions",
             Topic::Retention => "retention",
             Topic::Rights => "rights",
             Topic::Keys(_) => "keys",
@@ -43,13 +47,13 @@ impl Topic {
     }
 
     /// Subject of a brand: `tributary.query.<brand>`, `tributary.explain.<brand>`,
-    /// `tributary.retention.<brand>`, `tributary.rights-request.<brand>`,
+    /// `tributary.contributions.<brand>`, `tributary.retention.<brand>`, `tributary.rights-request.<brand>`,
     /// `tributary.keys.<brand>.<process>`.
     pub fn subject(self, brand: &str) -> String {
         let word = match self {
             // The stream of rights captures what is below `tributary.rights`, unchecked.
             Topic::Rights => "rights-request",
-            Topic::Query | Topic::Explain | Topic::Retention => self.name(),
+            Topic::Query | Topic::Explain | Topic::Contributions | Topic::Retention => self.name(),
             Topic::Keys(process) => return format!("tributary.keys.{brand}.{process}"),
         };
         format!("tributary.{word}.{brand}")

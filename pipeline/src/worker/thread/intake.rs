@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tributary_config::model::Kind;
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::decode::{Ignored, Sink};
 use tributary_ledger::WriteBatch;
@@ -142,6 +143,15 @@ impl Sink for IngestSink<'_> {
 
     fn ignore(&mut self, what: Ignored) {
         *self.intake.counts.ignored.entry(what).or_default() += 1;
+    }
+
+    /// A message of a vendor may have records of several kinds.
+    fn native_record(&mut self, kind: Kind, _: &dyn Fn() -> String) {
+        self.kind = kind.name();
+    }
+
+    fn time_corrected(&mut self) {
+        self.intake.counts.corrected_times += 1;
     }
 
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {

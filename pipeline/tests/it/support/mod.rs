@@ -175,9 +175,19 @@ impl Worker {
 
     /// The same with variables of its environment.
     pub fn start_with(config: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Worker {
+        Worker::spawn("run", config, arguments, variables)
+    }
+
+    /// Starts a process that serves released cells alone.
+    pub fn serve(config: &Path) -> Worker {
+        Worker::spawn("serve", config, &[], &[])
+    }
+
+    /// Starts a command and waits until it says where it serves.
+    fn spawn(name: &str, config: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Worker {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
         command
-            .args(["--log-format", "json", "run", "--config"])
+            .args(["--log-format", "json", name, "--config"])
             .arg(config)
             .args(arguments)
             .envs(variables.iter().copied());

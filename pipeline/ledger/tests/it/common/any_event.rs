@@ -129,6 +129,14 @@ fn body() -> impl Strategy<Value = Body> {
                 amount,
             }
         }),
+        (sale(), name(), label(), any::<i64>(), currency()).prop_map(
+            |(kind, name, store, minor, currency)| Body::Restatement {
+                kind,
+                name,
+                store,
+                amount: RefundAmount::Of(minor, currency),
+            }
+        ),
         (sale(), label(), any::<i64>(), currency()).prop_map(|(kind, store, amount, currency)| {
             Body::Adjustment {
                 kind,

@@ -1,10 +1,14 @@
 //! `tributary rights`: submits a data subject's request, and waits until it is
-//! answered.
+//! answered; or lists the requests of a brand ([`list`]).
 //!
 //! The request stays at the broker until a worker has answered it. The command
 //! may therefore be interrupted and run again with the same `--id`: the request
 //! is executed once. The answer to `access` and `portability` is sealed for a
 //! key that is generated here, used once, and never written anywhere.
+
+mod html;
+mod list;
+mod register;
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -12,7 +16,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use async_nats::jetstream;
+use futures::StreamExt;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 use tributary_connectors::nats::{self, Client, Reader, subject as subjects};
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
@@ -20,7 +26,8 @@ use tributary_rights::request::Request;
 use tributary_rights::sealed::KeyPair;
 
 use crate::cli::args as cli;
-use crate::serve::services::client::Asker;
+use crate::serve::services::Topic;
+use crate::serve::services::client::{Asker, ask};
 
 /// Time without a status after which the command reports that it waits.
 const LOOK: Duration = Duration::from_secs(5);
@@ -30,7 +37,20 @@ const LOOK: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// An invalid or rejected request, or a broker that does not store it.
-pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
+pub async fn command(command: &cli::RightsCommand) -> anyhow::Result<()> {
+    match (&command.action, &command.request) {
+        (Some(action), _) => list::command(action).await,
+        (None, Some(request)) => submit(request).await,
+        (None, None) => bail!("name the type of request, or one of list, show and export"),
+    }
+}
+
+/// Submits a request and waits until it is answered.
+///
+/// # Errors
+///
+/// An invalid or rejected request, or a broker that does not store it.
+pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     // An answer comes once: where it cannot be written is said before it is asked for.
     let read = [
@@ -43,16 +63,19 @@ pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
         Some(path) => Some(outputs.private(path, Contents::Nothing)?),
         None => None,
     };
-    let brand = asker.brand()?.name.clone();
+    let brand = asker.name.clone();
     let pair = KeyPair::generate();
     let (id, request) = request(args, &brand, &pair)?;
     // What a worker would refuse is refused before it leaves.
     if let Err(refusal) = Request::parse(request.as_bytes(), Some(&brand), &|name| name == brand) {
         bail!("{} ({})", refusal.detail, refusal.reason.name());
     }
-    let client = nats::connect(&asker.config.nats, "tributary rights").await?;
-    nats::ensure_rights_stream(&client, &asker.config.nats).await?;
-    let stream = asker.config.nats.rights_stream.clone();
+    let client = nats::connect(&asker.nats, "tributary rights").await?;
+    if asker.is_client() {
+        return of_brand(args, &client, &brand, &pair, (id, request), out.as_ref()).await;
+    }
+    nats::ensure_rights_stream(&client, &asker.nats).await?;
+    let stream = asker.nats.rights_stream.clone();
     let sent = jetstream::new(client.clone())
         .publish(subjects::rights_requests(&brand), request.into())
         .await
@@ -74,9 +97,80 @@ pub async fn command(args: &cli::Rights) -> anyhow::Result<()> {
     if matches!(args.right.as_str(), "access" | "portability") {
         let subject = subjects::rights_answer(&brand, pair.public().as_bytes());
         let answer = fetch(&client, &stream, &subject, &pair).await?;
-        write(out.as_ref(), &answer)?;
+        let is_page = args.out.as_deref().is_some_and(list::is_html);
+        let page = match is_page {
+            true => Some(html::page(&answer).context("the answer is not what a worker writes")?),
+            false => None,
+        };
+        write(
+            out.as_ref(),
+            page.as_ref().map_or(&**answer, |page| page.as_bytes()),
+        )?;
     } else if let Some(receipt) = receipt(&client, &stream, &brand, &id, sent.sequence).await? {
         write(out.as_ref(), receipt.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Submits a request with the credentials of a brand, which reach no stream: what
+/// is published about the request is subscribed to before it is submitted.
+///
+/// # Errors
+///
+/// A request that a worker rejects, or a broker that closes the connection.
+async fn of_brand(
+    args: &cli::Rights,
+    client: &Client,
+    brand: &str,
+    pair: &KeyPair,
+    (id, request): (String, String),
+    out: Option<&OutputFile>,
+) -> anyhow::Result<()> {
+    let is_access = matches!(args.right.as_str(), "access" | "portability");
+    let subscribe = async |subject: String| {
+        let subscribed = client.subscribe(subject).await;
+        subscribed.context("cannot subscribe to the status of the request")
+    };
+    let mut statuses = subscribe(subjects::rights_status(brand)).await?;
+    let mut answers = subscribe(subjects::rights_answer(brand, pair.public().as_bytes())).await?;
+    let mut receipts = subscribe(subjects::rights_receipt(brand)).await?;
+    ask(client, Topic::Rights, brand, request).await?;
+    if args.no_wait {
+        return Ok(say(
+            args,
+            &json!({"id": id, "brand": brand, "status": "sent"}),
+        )?);
+    }
+    let lost = "the connection to the broker was closed";
+    let status = loop {
+        let message = statuses.next().await.context(lost)?;
+        let status: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+        if status["id"] != json!(id) {
+            continue;
+        }
+        say(args, &status)?;
+        if matches!(status["status"].as_str(), Some("completed" | "rejected")) {
+            break status;
+        }
+    };
+    if status["status"] != "completed" {
+        bail!(
+            "the request was rejected: {}",
+            status["reason"].as_str().unwrap_or("no reason given")
+        );
+    }
+    if is_access {
+        let answer = timeout(LOOK, answers.next()).await.ok().flatten();
+        let answer = answer
+            .context("the answer did not arrive: send the request again with another --id")?;
+        return write(out, &pair.open(&answer.payload)?);
+    }
+    // A request that was completed before has had its receipt.
+    while let Ok(Some(message)) = timeout(LOOK, receipts.next()).await {
+        let receipt: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+        if receipt["request"] == json!(id) {
+            return write(out, receipt.to_string().as_bytes());
+        }
     }
     Ok(())
 }

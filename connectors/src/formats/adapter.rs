@@ -1,0 +1,128 @@
+//! What every adapter knows and shares: the settings of its source, the item,
+//! and where the results go.
+
+use tributary_config::model::{Brand, EventMeaning, Format, Mapping, Source};
+use tributary_operators::currency;
+
+use super::json::{Json, Object};
+use super::record::{Outcome, wrong_type};
+use crate::dead_letter::{Reason, Refusal};
+use crate::native::time::TimeFormat;
+
+/// What the adapter of a source needs to know.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    /// The format.
+    pub format: Format,
+    /// How the names of the vendor become the product's.
+    pub mapping: Mapping,
+    /// How time stamps without a zone are read.
+    pub(super) times: TimeFormat,
+    /// The decimals of the brand's currency.
+    pub(super) decimals: Option<u8>,
+}
+
+impl Adapter {
+    /// The adapter of a source whose time stamps are read by `times`; `None` if
+    /// its format needs none.
+    pub fn of(brand: &Brand, source: &Source, times: TimeFormat) -> Option<Adapter> {
+        source.format.has_adapter().then(|| Adapter {
+            format: source.format.clone(),
+            mapping: source.mapping.clone(),
+            times,
+            decimals: currency::of(&brand.currency).map(|(_, decimals)| decimals),
+        })
+    }
+
+    /// The store of a place: by the table, else the store of the source.
+    pub(super) fn store(&self, place: Option<&str>) -> Option<&str> {
+        let known = place.and_then(|place| self.mapping.stores.get(place));
+        known.or(self.mapping.store.as_ref()).map(String::as_str)
+    }
+
+    /// The meaning of an event by the settings of the source, else by a default
+    /// of the format.
+    pub(super) fn meaning(
+        &self,
+        event: &str,
+        default: Option<EventMeaning>,
+    ) -> Option<EventMeaning> {
+        let meaning = self.mapping.events.get(event).copied().or(default);
+        meaning.filter(|meaning| *meaning != EventMeaning::Ignore)
+    }
+}
+
+/// One item with what its message says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'a> {
+    /// The text of the item.
+    pub text: &'a str,
+    /// The arrival of its message, Unix milliseconds.
+    pub at: i64,
+    /// How far a time may lie after the arrival, milliseconds.
+    pub max_future: i64,
+    /// `ingest.strict`: nothing is corrected.
+    pub strict: bool,
+    /// The id that the message supplies to a record without one.
+    pub id: Option<&'a str>,
+}
+
+/// Receives what becomes of each part of an item, with the part as received.
+pub type Emit<'e, 'a> = dyn FnMut(&'a str, Outcome<'a>) + 'e;
+
+/// The object of an item.
+///
+/// # Errors
+/// `malformed_json` and `not_an_object`.
+pub(super) fn object(text: &str) -> Result<Object<'_>, Refusal> {
+    serde_json::from_str(text).map_err(|error| Refusal::no_object(text, &error))
+}
+
+/// Refuses members of an object that are present and no objects.
+pub(super) fn require_objects(item: &Object<'_>, keys: &[&str]) -> Result<(), Refusal> {
+    for key in keys {
+        let value = item.get(key);
+        if !value.is_absent() && !value.is_object() {
+            return Err(wrong_type(key, "an object"));
+        }
+    }
+    Ok(())
+}
+
+/// The values of a member that is one value or a list of them.
+pub(super) fn one_or_many(value: Json<'_>) -> Vec<Json<'_>> {
+    let list = value.raw().starts_with('[').then(|| value.list()).flatten();
+    let all = list.unwrap_or_else(|| vec![value]);
+    all.into_iter().filter(|value| !value.is_absent()).collect()
+}
+
+/// A field of several values as JSON: the one value, or a list of several;
+/// `None` if there is none.
+pub(super) fn listed(values: &[String]) -> Option<String> {
+    match values {
+        [] => None,
+        [one] => Some(one.clone()),
+        several => Some(format!("[{}]", several.join(","))),
+    }
+}
+
+/// An identifier of a device: a UUID is lower-cased.
+pub(super) fn device(text: &str) -> String {
+    let text = text.trim();
+    match crate::keys::is_uuid(text) {
+        true => text.to_ascii_lowercase(),
+        false => text.to_owned(),
+    }
+}
+
+/// The refusal of a time that cannot be read.
+pub(super) fn invalid_time(path: &str) -> Refusal {
+    let detail = format!("`{path}` must be a date and time of RFC 3339, with a zone");
+    Refusal::new(Reason::InvalidTime, detail)
+}
+
+/// Unix milliseconds as RFC 3339 in UTC, with three digits of a second.
+pub(super) fn rfc3339(ms: i64) -> String {
+    let time = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
+    format!("{time:.3}")
+}

@@ -1,0 +1,82 @@
+//! Offline conversions for Google Ads.
+
+use serde_json::{Value, json};
+use tributary_config::model::EventMeaning;
+
+use super::{AT, acme, decode, decode_with};
+
+fn gives(document: &str) -> Value {
+    json!(decode("google", AT, document).gives)
+}
+
+fn transaction(id: &str, amount: &str, ts: &str) -> Value {
+    json!({"kind": "transaction", "data": {"id": id, "ts": ts, "amount": amount, "store": "Lyon 2"}})
+}
+
+#[test]
+fn headers_are_read_in_any_case_and_a_zone_in_the_row_wins() {
+    let document = "\u{feff}parameters:timezone=Asia/Tokyo,,\r\nORDER ID,conversion_name,Conversion time,conversion VALUE\r\n1,In store,2025-10-09 08:00:00,7\r\n2,In store,2025-10-09 08:00:00+0400,8.50\r\n\r\n";
+    assert_eq!(
+        gives(document),
+        json!([
+            transaction("1", "7", "2025-10-09T08:00:00+09:00"),
+            transaction("2", "8.50", "2025-10-09T08:00:00+04:00")
+        ])
+    );
+}
+
+#[test]
+fn a_conversion_without_an_order_id_is_its_click_its_name_and_its_time() {
+    let document = "Google Click ID,Conversion Name,Conversion Time,Conversion Value\ng1,In store,2025-10-09 08:00:00Z,7\n,In store,2025-10-09 08:00:00Z,7";
+    let given = gives(document);
+    assert_eq!(given[0]["data"]["id"], "g1|In store|2025-10-09 08:00:00Z");
+    assert_eq!(given[0]["data"]["click_id"], "g1");
+    assert_eq!(given[1], json!({"refused": "missing_field"}));
+}
+
+#[test]
+fn without_any_zone_a_time_is_refused_and_grouped_thousands_are() {
+    let document = "Order ID,Conversion Name,Conversion Time,Conversion Value\n1,In store,2025-10-09 08:00:00,7\n2,In store,2025-10-09 08:00:00Z,\"1,250.00\"\n3,In store\n";
+    assert_eq!(
+        gives(document),
+        json!([{"refused": "time_without_zone"}, {"refused": "invalid_amount"}, {"refused": "malformed_row"}])
+    );
+}
+
+#[test]
+fn orders_are_retracted_and_restated_as_orders() {
+    let mut brand = acme();
+    brand.sources[3].mapping.conversions = [("Web".to_owned(), EventMeaning::Order)].into();
+    let document = "Order ID,Conversion Name,Adjustment Time,Adjustment Type,Adjusted Value,Adjusted Value Currency\no,Web,2025-10-09 08:00:00Z,retraction,,\no,Web,2025-10-09 08:00:00Z,RESTATEMENT,5,EUR\no,In store,2025-10-09 08:00:00Z,RETRACT,,\no,Web,2025-10-09 08:00:00Z,UNDO,,";
+    let given = decode_with(brand, "google", AT, &[], document.as_bytes()).gives;
+    let ts = "2025-10-09T08:00:00+00:00";
+    assert_eq!(
+        json!(given),
+        json!([
+            {"kind": "web", "data": {"id": "o#retract", "ts": ts, "type": "refund", "order_id": "o"}},
+            {"kind": "web", "data": {"id": "o#restate#1759996800000", "ts": ts, "type": "order", "restates": "o", "amount": "5", "currency": "EUR"}},
+            {"ignored": "not_mapped"},
+            {"refused": "unknown_type"},
+        ])
+    );
+}
+
+#[test]
+fn events_of_the_data_manager_are_read_in_both_spellings() {
+    let event = r#"{"transactionId":"t","eventTimestamp":"2025-10-09T08:00:00Z","conversionValue":12.345,"currency":"EUR","eventSource":"IN_STORE","userData":{"userIdentifiers":[{"emailAddress":"a"},{"phoneNumber":"+33612345678"},{"emailAddress":"b"}]},"adIdentifiers":{"gclid":"g"},"consent":{"adUserData":"CONSENT_DENIED","adPersonalization":"CONSENT_GRANTED"}}"#;
+    let ts = "2025-10-09T08:00:00Z";
+    let ids = json!({"email": ["a", "b"], "phone": "+33612345678", "click_id": "g"});
+    let mut sale =
+        json!({"id": "t", "ts": ts, "store": "Lyon 2", "amount": "12.35", "currency": "EUR"});
+    let mut consent = json!({"id": "t#consent", "ts": ts, "purposes": {"do_not_share": true}});
+    for record in [&mut sale, &mut consent] {
+        record
+            .as_object_mut()
+            .unwrap()
+            .extend(ids.as_object().unwrap().clone());
+    }
+    assert_eq!(
+        gives(event),
+        json!([{"kind": "transaction", "data": sale}, {"kind": "consent", "data": consent}])
+    );
+}

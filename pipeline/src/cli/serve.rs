@@ -1,0 +1,75 @@
+//! `tributary serve`: the page, `/metrics` and `/v1` over the output stream alone,
+//! without a dataflow and without a ledger, in any number of replicas.
+//!
+//! It shows what workers have released, for the brands of its configuration, and
+//! changes nothing. Operational metrics of the dataflow are those of workers.
+
+use anyhow::Context;
+use tokio::sync::watch;
+use tributary_config::model::Config;
+
+use crate::broker::connect::connect;
+use crate::broker::retry::wait_until;
+use crate::cli::args as cli;
+use crate::cli::signals;
+use crate::report::published_cells::SharedCells;
+use crate::report::telemetry::Telemetry;
+use crate::serve::access::refuse_unprotected;
+use crate::serve::follow::follow;
+use crate::serve::gauges::business;
+use crate::serve::http;
+use crate::serve::state::HttpState;
+
+/// Executes the command.
+///
+/// # Errors
+///
+/// A configuration that is not valid, an address that cannot be used, or a broker
+/// that refuses.
+pub fn command(args: &cli::Serve) -> anyhow::Result<()> {
+    let mut config = crate::load(&args.config)?;
+    if let Some(listen) = args.listen {
+        config.http.listen = listen;
+    }
+    // It reads along; requests go to workers, and each replica is whole.
+    config.http.opendsr_domain = None;
+    config.workers.process = 0;
+    config.workers.hosts.clear();
+    refuse_unprotected(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(run(&config))
+}
+
+/// Serves until a signal.
+///
+/// # Errors
+///
+/// Those of [`command`].
+async fn run(config: &Config) -> anyhow::Result<()> {
+    let stop = signals::stop()?;
+    let listener = tokio::net::TcpListener::bind(config.http.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
+    tracing::info!(address = %listener.local_addr()?, "serving released cells");
+    let telemetry = Telemetry::of_readers(config);
+    let cells = SharedCells::default();
+    let state = HttpState::new(config, &telemetry, &cells);
+    let (served, end_serving) = watch::channel(false);
+    let server = tokio::spawn(http::serve(listener, state, wait_until(end_serving)));
+    let followed = tokio::select! {
+        followed = async {
+            let client = connect(&config.nats, &telemetry.health).await?;
+            telemetry.health.set_restoring(None);
+            follow(&client, config, &cells, Some(&telemetry.health), stop.clone()).await
+        } => followed,
+        () = business(config, &telemetry, &cells) => Ok(()),
+        () = wait_until(stop.clone()) => Ok(()),
+    };
+    let _ = served.send(true);
+    let _ = server.await;
+    Ok(followed?)
+}

@@ -1,0 +1,208 @@
+//! The description of the interface as OpenAPI 3.1, made from the table of
+//! families, the words of queries and the types of the answers, so that none of
+//! them can differ from what the server reads and writes.
+
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
+use tributary_operators::cell::{Dimension, Family, Form};
+
+use crate::report::cell_query::{QueryError, WORDS};
+
+/// The description.
+pub fn openapi() -> Value {
+    let paths: Map<String, Value> = Family::ALL
+        .into_iter()
+        .map(|family| (format!("/v1/cells/{}", family.name()), path(family)))
+        .collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tributary",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Released cells: what is hidden for privacy is in no row, and never 0.",
+        },
+        "paths": paths,
+        "security": [{}, {"token": []}],
+        "components": {
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An access token of the brand with the role read or operate, if tokens are configured.",
+                },
+            },
+            "schemas": {"Error": error()},
+        },
+    })
+}
+
+/// The path of a family.
+fn path(family: Family) -> Value {
+    let mut parameters = vec![json!({
+        "name": "brand",
+        "in": "query",
+        "description": "The brand; optional if there is only one that may be read.",
+        "schema": {"type": "string"},
+    })];
+    for (name, meaning, example) in WORDS {
+        let mut parameter = json!({
+            "name": name,
+            "in": "query",
+            "description": meaning,
+            "schema": word(name),
+        });
+        let is_of_family = !matches!(name, "group_by" | "sort");
+        if !example.is_empty()
+            && is_of_family
+            && let Some(parameter) = parameter.as_object_mut()
+        {
+            let example = example
+                .parse::<u64>()
+                .map_or(json!(example), |number| json!(number));
+            parameter.insert("example".to_owned(), example);
+        }
+        parameters.push(parameter);
+    }
+    let own = family.row().dimensions.iter();
+    parameters.extend(own.filter(|of| **of != Dimension::Brand).map(|of| {
+        json!({
+            "name": of.name(),
+            "in": "query",
+            "description": format!("{} Only cells with one of these values; empty for cells without one.", of.meaning()),
+            "schema": {"type": "array", "items": {"type": "string"}},
+            "style": "form",
+            "explode": true,
+        })
+    }));
+    let refused = |meaning: &str| {
+        json!({
+            "description": meaning,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        })
+    };
+    let answer = json!({
+        "description": "The rows.",
+        "headers": {
+            "Link": {
+                "description": "The next page, with rel=\"next\" (RFC 8288).",
+                "schema": {"type": "string"},
+            },
+        },
+        "content": {
+            "application/json": {"schema": {
+                "type": "object",
+                "properties": {
+                    "rows": {"type": "array", "items": row(family)},
+                    "next": {"type": ["string", "null"]},
+                    "previous": {
+                        "type": "object",
+                        "properties": {
+                            "from": {"type": "string", "format": "date"},
+                            "to": {"type": "string", "format": "date"},
+                        },
+                        "required": ["from", "to"],
+                    },
+                },
+                "required": ["rows", "next"],
+            }},
+            "application/x-ndjson": {"schema": row(family)},
+            "text/csv": {"schema": {"type": "string"}},
+        },
+    });
+    json!({
+        "get": {
+            "operationId": format!("{}_cells", family.name()),
+            "summary": summary(family),
+            "parameters": parameters,
+            "responses": {
+                "200": answer,
+                "400": refused("A parameter is wrong."),
+                "401": {"description": "An access token is required."},
+                "403": {"description": "The access token does not permit this."},
+                "429": {"description": "Too many wrong access tokens."},
+                "503": refused("Ask again."),
+            },
+        },
+    })
+}
+
+/// The meaning of a family.
+fn summary(family: Family) -> &'static str {
+    family.row().meaning.trim()
+}
+
+/// The schema of a word.
+fn word(name: &str) -> Value {
+    match name {
+        "limit" => json!({"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1000}),
+        "compare" => json!({"enum": ["previous"]}),
+        "format" => json!({"enum": ["json", "ndjson", "csv"], "default": "json"}),
+        "from" | "to" => json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$"}),
+        _ => json!({"type": "string"}),
+    }
+}
+
+/// The schema of a row. Grouped rows have some of the dimensions.
+fn row(family: Family) -> Value {
+    let dims = family.row().dimensions.iter();
+    let dims: Map<String, Value> = dims
+        .map(|of| (of.name().to_owned(), dimension(*of)))
+        .collect();
+    let values = family.values().iter();
+    let values: Map<String, Value> = values
+        .map(|name| ((*name).to_owned(), json!({"type": ["integer", "null"]})))
+        .collect();
+    let value = json!({"type": "object", "properties": values});
+    let coverage = json!({
+        "type": ["number", "null"],
+        "minimum": 0,
+        "maximum": 1,
+        "description": "The share that the row covers of what may belong to it, rounded down to tenths; null if that is unknown.",
+    });
+    json!({
+        "type": "object",
+        "properties": {
+            "cell": {"type": "object", "properties": dims},
+            "value": value,
+            "coverage": coverage,
+            "previous": {
+                "type": ["object", "null"],
+                "properties": {"value": value, "coverage": coverage},
+            },
+        },
+        "required": ["cell", "value", "coverage"],
+    })
+}
+
+/// The schema of a dimension.
+fn dimension(of: Dimension) -> Value {
+    let mut schema = match of.form() {
+        Form::Word => json!({"type": "string"}),
+        Form::Name => json!({"type": ["string", "null"]}),
+        // The rest of a month stands among its days.
+        Form::Day => json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$"}),
+        Form::Month => json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$"}),
+        Form::Hour => json!({"type": "string", "format": "date-time"}),
+        Form::Count => json!({"type": "integer", "minimum": 0}),
+        Form::Path => json!({
+            "type": "array",
+            "items": {"type": "array", "items": {"type": ["string", "null"]}, "minItems": 3, "maxItems": 3},
+        }),
+    };
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("description".to_owned(), json!(of.meaning()));
+    }
+    schema
+}
+
+/// The schema of an error.
+fn error() -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    let settings = settings.with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut schema = QueryError::json_schema(&mut settings.into_generator());
+    schema.remove("title");
+    json!({"type": "object", "properties": {"error": schema}, "required": ["error"]})
+}
