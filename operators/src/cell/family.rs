@@ -367,8 +367,9 @@ families! {
     Sale { group: MonthGroup, row: Arc<SaleRow> } Month(|group| group);
 
     /// Transitions of the paths of persons without a conversion; `Channel::default()` is the start as `from` and the end
-    /// without conversion as `to`.
-    NullEdge { brand: BrandId, month: Month, from: Channel, to: Channel } NullPaths(|brand, month| brand, month);
+    /// without conversion as `to`. They count from a day on: the sum up to a day is what the paths up to that day have.
+    NullEdge { brand: BrandId, month: Month, from: Channel, to: Channel, day: Day }
+        NullPaths(|brand, month| brand, month);
 
     /// Persons whose null path of the month holds the channel.
     NullReach { brand: BrandId, month: Month, channel: Channel } NullPaths(|brand, month| brand, month);

@@ -4,7 +4,7 @@
 //! days suppress ([`crate::cells::disclosure`]). A chain is solved only when its month is released, by another thread
 //! ([`crate::cells::solver`]). The solution stays valid until the aggregates change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -15,13 +15,17 @@ use crate::cell::ReleaseGroup;
 use crate::cells::disclosure::MonthDisclosure;
 use crate::engine::Diff;
 use crate::label::{Channel, LabelNames};
-use crate::record::BrandId;
+use crate::record::{BrandId, Day};
 
 /// The null paths of one month, which enter the chains of all its groups.
 #[derive(Default)]
 pub(super) struct NullPaths {
-    /// Their transitions.
+    /// Their transitions, up to a day.
     edges: Arc<Edges>,
+    /// What each later day changes.
+    later: BTreeMap<Day, Edges>,
+    /// The last finished day, for a month that is released by the ladder; otherwise all days count.
+    through: Option<Day>,
     /// The persons with a null path through each channel.
     reach: Arc<Reach>,
     /// The contributors that changed since the groups were notified, as in [`Aggregate::changed`].
@@ -68,9 +72,17 @@ impl NullPaths {
     pub(super) fn add(&mut self, key: &CellKey, sums: &Aggregate, diff: Diff) {
         self.changed |= sums.changed;
         match key {
-            CellKey::NullEdge { from, to, .. } => {
+            CellKey::NullEdge { from, to, day, .. } => {
                 let times = (sums.values[0] * i128::from(diff)) as i64;
-                bump(Arc::make_mut(&mut self.edges), (*from, *to), times);
+                if self.through.is_some_and(|through| *day <= through) {
+                    bump(Arc::make_mut(&mut self.edges), (*from, *to), times);
+                    return;
+                }
+                let edges = self.later.entry(*day).or_default();
+                bump(edges, (*from, *to), times);
+                if edges.is_empty() {
+                    self.later.remove(day);
+                }
             }
             CellKey::NullReach { channel, .. } => {
                 bump(
@@ -83,6 +95,17 @@ impl NullPaths {
         }
     }
 
+    /// Counts all days up to one. A day that counts once counts for good.
+    pub(super) fn count_through(&mut self, through: Day) {
+        for (_, edges) in self.later.extract_if(..=through, |_, _| true) {
+            let all = Arc::make_mut(&mut self.edges);
+            for (edge, times) in edges {
+                bump(all, edge, times);
+            }
+        }
+        self.through = self.through.max(Some(through));
+    }
+
     /// The transitions, and the persons behind each channel.
     pub(super) fn parts(&self) -> (Arc<Edges>, Arc<Reach>) {
         (self.edges.clone(), self.reach.clone())
@@ -90,7 +113,10 @@ impl NullPaths {
 
     /// Whether there are no null paths and no groups.
     pub(super) fn is_empty(&self) -> bool {
-        self.edges.is_empty() && self.reach.is_empty() && self.groups.is_empty()
+        self.edges.is_empty()
+            && self.later.is_empty()
+            && self.reach.is_empty()
+            && self.groups.is_empty()
     }
 }
 

@@ -24,8 +24,8 @@ use crate::cells::traffic::{TrafficCandidate, TrafficGroup};
 use crate::engine::Diff;
 use crate::label::{Channel, Label};
 use crate::label_registry::LabelRegistry;
-use crate::record::BrandId;
-use crate::settings::Settings;
+use crate::record::{BrandId, Day};
+use crate::settings::{BrandSettings, Settings};
 use crate::stats::Stats;
 
 /// The input of [`Cells`]. The first field of a broadcast message is the receiving worker.
@@ -241,7 +241,12 @@ impl Cells {
     /// a cell of its group.
     pub(super) fn add(&mut self, key: CellKey, sums: &Aggregate, diff: Diff) {
         if let Some(month) = null_month(&key) {
-            self.null.entry(month).or_default().add(&key, sums, diff);
+            let null = self.null.entry(month).or_default();
+            let settings = self.settings.brands.get(&month.0);
+            if !settings.is_some_and(BrandSettings::has_ladder) {
+                null.count_through(Day::MAX);
+            }
+            null.add(&key, sums, diff);
             self.dirty_null.insert(month);
             return;
         }

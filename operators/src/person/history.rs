@@ -19,7 +19,7 @@ use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
 use crate::person::affected::Affected;
 use crate::person::cell_membership::CellMembership;
 use crate::person::journey::Journey;
-use crate::person::null::{self, NullPaths};
+use crate::person::null::{self, NullPaths, NullUntil};
 use crate::person::touches::Touches;
 use crate::record::BrandId;
 use crate::routing::contacts_by;
@@ -62,9 +62,14 @@ impl State for History {
 }
 
 impl History {
-    /// Whether the touches of the person are null paths: paths without a conversion.
-    fn is_null(&self) -> bool {
-        self.conversions.is_empty() && !self.oversized
+    /// How long the touches of the person are null paths: paths without a conversion. Without a ladder all days count at once.
+    fn null_until(&self, settings: &BrandSettings) -> NullUntil {
+        match self.conversions.iter().next() {
+            _ if self.oversized => NullUntil::Never,
+            None => NullUntil::Always,
+            Some(first) if settings.has_ladder() => NullUntil::Day(first.day),
+            Some(_) => NullUntil::Never,
+        }
     }
 
     /// Applies the changes of one epoch. `who` is the hash of the person as a contributor. Returns the number of events that
@@ -81,7 +86,7 @@ impl History {
         let mut cell_refs = std::mem::take(&mut self.cell_refs);
         let act = changes.act.unwrap_or(who);
         let mut membership = CellMembership::new(&mut cell_refs, act, settings);
-        let was_null = self.is_null();
+        let was_null = self.null_until(settings);
         let flips = changes.oversized != 0;
         let (touches, conversions) = (&self.touches, &self.conversions);
         let affected = Affected::of(&changes.facts, flips, touches, conversions, settings);
@@ -124,11 +129,12 @@ impl History {
             change => change > 0,
         };
         steps += self.contribute(of, settings, &affected, 1, &mut membership, deltas);
-        if was_null != self.is_null() {
-            let diff = if was_null { -1 } else { 1 };
+        let is_null = self.null_until(settings);
+        if was_null != is_null {
             let touches = &self.touches;
             let null = &mut self.null;
-            steps += NullPaths::flip(null, touches, brand, diff, &mut membership, deltas);
+            let change = [was_null, is_null];
+            steps += NullPaths::flip(null, touches, brand, change, &mut membership, deltas);
         }
         membership.drain_into(deltas);
         self.cell_refs = cell_refs;
@@ -177,7 +183,7 @@ impl History {
         brand: BrandId,
         touch: &Contact,
         diff: Diff,
-        is_null: bool,
+        until: NullUntil,
         membership: &mut CellMembership<'_>,
         deltas: &mut DeltaBuffer,
     ) -> u64 {
@@ -186,10 +192,10 @@ impl History {
         if diff < 0 {
             moved = self.touches.amend(touch, diff);
         }
-        if is_null || self.null.is_some() {
+        if until != NullUntil::Never || self.null.is_some() {
             let null = &mut self.null;
             null::of_touch(&self.touches, touch, diff, |part, diff| {
-                NullPaths::change(null, brand, is_null, (part, diff), membership, deltas);
+                NullPaths::change(null, brand, until, (part, diff), membership, deltas);
             });
         }
         if diff > 0 {

@@ -1,5 +1,8 @@
 //! Null paths: the contribution of a person without a conversion to the Markov chains, one path per month.
 //!
+//! A month that is released by the ladder counts finished days only. So each transition counts from the day of its touch on,
+//! and what a conversion takes back from the day of that conversion on.
+//!
 //! The transitions of a null path end without a conversion. They are emitted one by one, so that a new touch changes only the
 //! transitions to its neighbors. The first conversion of a person retracts all of its null paths, and the retraction of its
 //! last conversion restores them. For a person with many touches the sums of the transitions are kept from the first such
@@ -15,13 +18,25 @@ use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
 use crate::facts::Contact;
 use crate::label::Channel;
-use crate::record::BrandId;
+use crate::record::{BrandId, Day};
 
 /// The number of touches from which on the sums are kept.
 const MANY: u64 = 256;
 
-/// A part of null paths: a transition between two channels in a month, or with `None` the occurrence of a channel in a month.
-type Part = (Month, Channel, Option<Channel>);
+/// A part of null paths: a transition between two channels in a month, or with `None` the occurrence of a channel in a month;
+/// and the day from which on it counts.
+type Part = (Month, Channel, Option<Channel>, Day);
+
+/// How long the touches of a person are null paths.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum NullUntil {
+    /// The person has no conversion.
+    Always,
+    /// Up to the day before the first conversion; the numbers of later days do not count them.
+    Day(Day),
+    /// Never: the person counts for no path.
+    Never,
+}
 
 /// The parts of the null paths that a person has, or would have without its conversions, each with its number.
 #[derive(Default)]
@@ -30,29 +45,42 @@ pub(super) struct NullPaths {
     parts: FxHashMap<Part, Diff>,
 }
 
-/// Adds `diff` times a part to the cells.
+/// Adds `diff` times a part to the cells, as long as it is one of a null path.
 fn emit_part(
     brand: BrandId,
-    (month, channel, to): Part,
+    until: NullUntil,
+    (month, channel, to, day): Part,
     diff: Diff,
     membership: &mut CellMembership<'_>,
     deltas: &mut DeltaBuffer,
 ) {
     match to {
         Some(to) => {
-            let key = CellKey::NullEdge {
-                brand,
-                month,
-                from: channel,
-                to,
+            let mut add = |day: Day, diff: Diff| {
+                let key = CellKey::NullEdge {
+                    brand,
+                    month,
+                    from: channel,
+                    to,
+                    day,
+                };
+                let one = Aggregate::of(&[1]);
+                let one = match membership.null_is_open {
+                    true => one,
+                    false => one.changed_by(membership.act),
+                };
+                deltas.add(key, one, diff);
             };
-            let one = Aggregate::of(&[1]);
-            let one = match membership.null_is_open {
-                true => one,
-                false => one.changed_by(membership.act),
-            };
-            deltas.add(key, one, diff);
+            match until {
+                NullUntil::Always => add(day, diff),
+                NullUntil::Day(until) if day < until => {
+                    add(day, diff);
+                    add(until, -diff);
+                }
+                NullUntil::Day(_) | NullUntil::Never => {}
+            }
         }
+        None if until != NullUntil::Always => {}
         None => {
             let key = CellKey::NullReach {
                 brand,
@@ -72,47 +100,50 @@ pub(super) fn of_touch(
     mut add: impl FnMut(Part, Diff),
 ) {
     let of = month(touch.day);
-    let channel = |other: Option<&Contact>| {
-        let other = other.filter(|other| month(other.day) == of);
-        other.map(|other| other.channel).unwrap_or_default()
-    };
-    let [before, next] = touches.beside(touch).map(channel);
-    let edges = [
-        (before, next, -diff),
-        (before, touch.channel, diff),
-        (touch.channel, next, diff),
-    ];
-    // A transition from a channel to itself changes no removal effect.
-    for (from, to, diff) in edges.into_iter().filter(|(from, to, _)| from != to) {
-        add((of, from, Some(to)), diff);
+    let [before, next] = touches.beside(touch);
+    let before = before.filter(|other| month(other.day) == of);
+    let before = before.map(|other| other.channel).unwrap_or_default();
+    let next = next.filter(|other| month(other.day) == of);
+    each_part(of, before, touch, |part, by| add(part, by * diff));
+    if let Some(next) = next {
+        // It follows this touch instead of the one before.
+        each_transition(of, before, next, |part, by| add(part, -by * diff));
+        each_transition(of, touch.channel, next, |part, by| add(part, by * diff));
     }
-    add((of, touch.channel, None), diff);
+}
+
+/// The parts of a touch after a channel of its month, or at the start: from its day on the path goes on to it, and ends there.
+fn each_part(of: Month, before: Channel, touch: &Contact, mut add: impl FnMut(Part, Diff)) {
+    each_transition(of, before, touch, &mut add);
+    let end = Channel::default();
+    if touch.channel != end {
+        add((of, touch.channel, Some(end), touch.day), 1);
+    }
+    add((of, touch.channel, None, touch.day), 1);
+}
+
+/// The transition from a channel to a touch, from the day of the touch on, instead of that to the end.
+fn each_transition(of: Month, before: Channel, touch: &Contact, mut add: impl FnMut(Part, Diff)) {
+    let end = Channel::default();
+    // A transition from a channel to itself changes no removal effect.
+    for (to, diff) in [(touch.channel, 1), (end, -1)] {
+        if before != to {
+            add((of, before, Some(to), touch.day), diff);
+        }
+    }
 }
 
 impl NullPaths {
     /// The parts of all null paths of a person, one path per month. The start and the end of a path are the default channel.
     fn of(touches: &Touches) -> NullPaths {
         let mut sums = NullPaths::default();
-        let end = Channel::default();
         let mut last: Option<(Month, Channel)> = None;
         for touch in touches.iter() {
             let of = month(touch.day);
-            let mut from = end;
-            match last {
-                Some((month, channel)) if month == of => from = channel,
-                Some((month, channel)) if channel != end => {
-                    sums.add((month, channel, Some(end)), 1);
-                }
-                _ => {}
-            }
-            if from != touch.channel {
-                sums.add((of, from, Some(touch.channel)), 1);
-            }
-            sums.add((of, touch.channel, None), 1);
+            let before = last.filter(|(month, _)| *month == of);
+            let before = before.map(|(_, channel)| channel).unwrap_or_default();
+            each_part(of, before, touch, |part, by| sums.add(part, by));
             last = Some((of, touch.channel));
-        }
-        if let Some((month, channel)) = last.filter(|(_, channel)| *channel != end) {
-            sums.add((month, channel, Some(end)), 1);
         }
         sums
     }
@@ -126,13 +157,13 @@ impl NullPaths {
         }
     }
 
-    /// Adds `diff` times all null paths of a person to the cells, and keeps their sums if there are many touches. Returns the
-    /// number of touches and parts that were visited.
+    /// Replaces the null paths that a person had by those that it has now, and keeps their sums if there are many touches.
+    /// Returns the number of touches and parts that were visited.
     pub(super) fn flip(
         kept: &mut Option<Box<NullPaths>>,
         touches: &Touches,
         brand: BrandId,
-        diff: Diff,
+        [was, is]: [NullUntil; 2],
         membership: &mut CellMembership<'_>,
         deltas: &mut DeltaBuffer,
     ) -> u64 {
@@ -142,18 +173,19 @@ impl NullPaths {
             Box::new(NullPaths::of(touches))
         });
         for (part, count) in &sums.parts {
-            emit_part(brand, *part, count * diff, membership, deltas);
+            emit_part(brand, was, *part, -count, membership, deltas);
+            emit_part(brand, is, *part, *count, membership, deltas);
         }
         steps += sums.parts.len() as u64;
         *kept = (touches.len() >= MANY).then_some(sums);
         steps
     }
 
-    /// Adds a part to the sums, if they are kept, and to the cells, if the person has null paths now.
+    /// Adds a part to the sums, if they are kept, and to the cells, as far as it is one of a null path now.
     pub(super) fn change(
         kept: &mut Option<Box<NullPaths>>,
         brand: BrandId,
-        is_null: bool,
+        until: NullUntil,
         (part, diff): (Part, Diff),
         membership: &mut CellMembership<'_>,
         deltas: &mut DeltaBuffer,
@@ -161,9 +193,7 @@ impl NullPaths {
         if let Some(kept) = kept {
             kept.add(part, diff);
         }
-        if is_null {
-            emit_part(brand, part, diff, membership, deltas);
-        }
+        emit_part(brand, until, part, diff, membership, deltas);
     }
 }
 

@@ -121,7 +121,8 @@ impl Rule {
         then: &Table,
         now: &Table,
     ) -> Pattern {
-        let days = new_days(used, then, now);
+        let then = &published(used, then);
+        let days = new_days(then, now);
         let mut pattern = used.clone();
         self.add_days(&mut pattern, &days, now);
         // What was published then, and what there is of it now: every step is judged by its difference to this, because
@@ -139,6 +140,10 @@ impl Rule {
             for name in difference(&pattern.revenue, &decided.revenue) {
                 // The decided pattern may not know a new day yet.
                 if name.day().is_some_and(|day| days.contains(&day)) {
+                    continue;
+                }
+                // What is left of the month has its cell as long as there is any.
+                if name == RevenueName::Month && pattern.revenue.contains(&name) {
                     continue;
                 }
                 let mut candidate = pattern.clone();
@@ -213,27 +218,42 @@ impl Rule {
             pattern = used.clone();
             self.add_days(&mut pattern, &days, now);
         }
+        let store_days = remaining.revenue.store_days();
+        let mut cells = store_days.filter_map(|key| revenue_cell(&pattern.revenue, key));
+        if !cells.any(|name| name == RevenueName::Month) {
+            pattern.revenue.remove(&RevenueName::Month);
+        }
         pattern
     }
 
-    /// Adds the cells of revenue of days that were not published before.
+    /// Adds the cells of revenue of days that were not published before. What no cell covers then comes in as the rest of
+    /// the month as soon as it is safe.
     fn add_days(&self, pattern: &mut Pattern, days: &BTreeSet<Day>, now: &Table) {
         let view = RevenueView::new(self, now);
         for day in days {
             self.decide_day(&view, *day, &mut pattern.revenue);
         }
+        let rest = uncovered(&view, &pattern.revenue);
+        if !rest.is_empty() && view.judge(&rest).is_safe {
+            pattern.revenue.insert(RevenueName::Month);
+        }
     }
 }
 
+/// The sales that a pattern published.
+fn published(used: &Pattern, then: &Table) -> Table {
+    let mut published = then.clone();
+    published
+        .sales
+        .retain(|sale| used.revenue_of(sale.day, &then.store(sale)).is_some());
+    published
+}
+
 /// The days with sales now of which nothing was published then.
-fn new_days(used: &Pattern, then: &Table, now: &Table) -> BTreeSet<Day> {
-    let published = then.sales.iter().filter(|sale| {
-        let name = used.revenue_of(sale.day, &then.store(sale));
-        name.is_some()
-    });
-    let published: BTreeSet<Day> = published.map(|sale| sale.day).collect();
-    let days: BTreeSet<Day> = now.sales.iter().map(|sale| sale.day).collect();
-    days.difference(&published).copied().collect()
+fn new_days(then: &Table, now: &Table) -> BTreeSet<Day> {
+    let days = |table: &Table| table.sales.iter().map(|sale| sale.day).collect();
+    let (then, now): (BTreeSet<Day>, BTreeSet<Day>) = (days(then), days(now));
+    now.difference(&then).copied().collect()
 }
 
 /// The stores and days that no cell of revenue covers, in order.

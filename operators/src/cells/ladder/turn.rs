@@ -151,7 +151,11 @@ impl Cells {
                 settings,
                 words: &words,
             };
-            let null = self.null.get(&(of.brand, of.month));
+            let mut null = self.null.get_mut(&(of.brand, of.month));
+            if let Some(null) = &mut null {
+                null.count_through(candidate.through);
+            }
+            let null = null.as_deref();
             group.look(
                 &rule_of(settings),
                 &naming,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::aggregate::{Aggregate, CellKey, TrafficMonth};
 use crate::cell::Traffic;
+use crate::cells::gate::BatchClass;
 use crate::cells::traffic::contacts::Contacts;
 use crate::cells::traffic::naming::{CellId, cell_id, channel_name, name_of};
 use crate::cells::traffic::visits::Visits;
@@ -51,6 +52,14 @@ pub(in crate::cells) struct TrafficGroup {
     published: Published,
     /// Whether the published cells are restored, and not yet reconciled.
     pub(super) has_restored: bool,
+}
+
+/// A month that the next batch looks at.
+pub(in crate::cells) struct TrafficCandidate {
+    pub(super) of: TrafficMonth,
+    pub(super) class: BatchClass,
+    /// The last finished day.
+    pub(super) through: Day,
 }
 
 /// What has changed of a month since its last publication.

@@ -19,5 +19,4 @@ mod naming;
 mod turn;
 mod visits;
 
-pub(super) use group::TrafficGroup;
-pub(super) use turn::TrafficCandidate;
+pub(super) use group::{TrafficCandidate, TrafficGroup};

@@ -8,17 +8,8 @@ use crate::cell::Cell;
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group_key::GroupKey;
 use crate::cells::state::{BatchVotes, CellUpdates, Cells};
-use crate::cells::traffic::group::TrafficGroup;
+use crate::cells::traffic::group::{TrafficCandidate, TrafficGroup};
 use crate::engine::Diff;
-use crate::record::Day;
-
-/// A month that the next batch looks at.
-pub(in crate::cells) struct TrafficCandidate {
-    of: TrafficMonth,
-    class: BatchClass,
-    /// The last finished day.
-    through: Day,
-}
 
 impl Cells {
     /// Adds a change of contacts or visits, `diff` times.
