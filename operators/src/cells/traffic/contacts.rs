@@ -34,6 +34,8 @@ struct Field {
     /// What has changed since the last publication.
     since: Sums,
     shares_since: SmallMap<ContributorId, i64>,
+    /// The acts that have changed it since then, as in [`Aggregate::changed`].
+    acts: u128,
     /// What stands behind the field now, until it changes.
     size: Cached<Option<Size>>,
 }
@@ -116,6 +118,7 @@ impl Contacts {
     pub(super) fn add(&mut self, at: ChannelDay, who: ContributorId, sums: &Aggregate, diff: Diff) {
         let is_published = self.through.is_some_and(|through| at.1 <= through);
         let field = self.fields.entry(at).or_default();
+        field.acts |= sums.changed;
         let mut contacts = 0;
         for ((now, since), value) in field.sums.iter_mut().zip(&mut field.since).zip(sums.values) {
             let value = i64::try_from(value).unwrap_or_default() * diff;
@@ -175,7 +178,10 @@ impl Contacts {
 
     /// The month was published with all days up to one, or nothing of it is published.
     pub(super) fn publish(&mut self, through: Option<Day>) {
-        for field in self.fields.values_mut() {
+        for ((_, day), field) in &mut self.fields {
+            if through.is_some_and(|through| *day <= through) {
+                field.acts = 0;
+            }
             field.since = Sums::default();
             field.shares_since = SmallMap::default();
         }
@@ -183,20 +189,22 @@ impl Contacts {
         self.through = through;
     }
 
-    /// What has changed since the last publication, if it counts all days up to one: the differences of the sums, and for
-    /// each act a number.
+    /// What has changed since the last publication, if it counts all days up to one: the differences of the sums, for each
+    /// contributor that explains them a number, and the acts behind them as in [`Aggregate::changed`].
     ///
     /// A person is known by another label after a merge, a split or an erasure. So who loses contacts with a channel on a day
     /// explains as many gains there: only as many contributors count as the losses cannot have become, or, if more is lost
     /// than gained, as the gains cannot have been.
-    pub(super) fn changes(&self, through: Day) -> ([i64; 5], BTreeSet<u64>) {
+    pub(super) fn changes(&self, through: Day) -> ([i64; 5], BTreeSet<u64>, u128) {
         let mut sums = [0; 5];
-        let mut acts = BTreeSet::new();
+        let mut explaining = BTreeSet::new();
+        let mut acts = 0;
         for ((_, day), field) in &self.fields {
             let is_new = self.through.is_none_or(|before| before < *day);
             if *day > through || !is_new && field.shares_since.is_empty() && field.since == [0; 3] {
                 continue;
             }
+            acts |= field.acts;
             let (of, shares) = match is_new {
                 true => (field.sums, &field.shares),
                 false => (field.since, &field.shares_since),
@@ -226,13 +234,13 @@ impl Contacts {
             } else {
                 lost
             };
-            acts.extend(most);
+            explaining.extend(most);
             // All of it may have been one act.
-            if acts.is_empty() {
-                acts.extend(gains.first().or(losses.first()).map(|(_, who)| *who));
+            if explaining.is_empty() {
+                explaining.extend(gains.first().or(losses.first()).map(|(_, who)| *who));
             }
         }
-        (sums, acts)
+        (sums, explaining, acts)
     }
 
     /// Calls `each` with every channel.

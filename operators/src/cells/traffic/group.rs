@@ -140,11 +140,14 @@ impl TrafficGroup {
     pub(super) fn change(&self, through: Day) -> Change {
         let (sums, changed) = match &self.counts {
             Counts::Contacts(contacts) => {
-                let (sums, acts) = contacts.changes(through);
-                let bits = acts
+                let (sums, explaining, acts) = contacts.changes(through);
+                let bits = explaining
                     .iter()
-                    .map(|act| Aggregate::default().changed_by(*act).changed);
-                (sums, bits.fold(0, |all, bit| all | bit))
+                    .map(|who| Aggregate::default().changed_by(*who).changed);
+                let bits = bits.fold(0, |all, bit| all | bit);
+                // One act may change several contributors, and each bound alone holds.
+                let is_fewer = acts != 0 && acts.count_ones() < bits.count_ones();
+                (sums, if is_fewer { acts } else { bits })
             }
             Counts::Visits(visits) => visits.changes(through),
         };
