@@ -31,8 +31,11 @@ struct Step {
     now: i64,
 }
 
+/// Published consent counts: how many identifiers allow and refuse each use.
+type ConsentCounts = Vec<(Use, [u64; 2])>;
+
 /// What a reader knows after each step, and the published consent counts. Any number of workers publishes the same.
-fn outside(settings: &Settings, steps: Vec<Step>) -> (Vec<Released>, Vec<Vec<(Use, [u64; 2])>>) {
+fn outside(settings: &Settings, steps: Vec<Step>) -> (Vec<Released>, Vec<ConsentCounts>) {
     let steps = std::sync::Arc::new(steps);
     let run = |workers| {
         let steps = steps.clone();
