@@ -102,7 +102,7 @@ impl History {
                     if settings.has_ladder() {
                         let who = ContributorId::person(who);
                         let (key, sums) = contacts_by(brand, channel, day, contact.kind, who);
-                        deltas.add(key, sums, diff);
+                        deltas.add(key, sums.changed_by(act), diff);
                     } else {
                         let day = CellKey::CampaignDay {
                             brand,

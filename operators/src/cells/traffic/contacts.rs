@@ -7,7 +7,7 @@
 //! largest shares an upper bound for the largest share.
 
 use std::cell::Cell as Cached;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -103,10 +103,18 @@ fn bump(shares: &mut SmallMap<ContributorId, i64>, who: ContributorId, by: i64) 
     }
 }
 
+/// The bit of a contributor that changes by an act of its own, as in [`Aggregate::changed`].
+fn own_act(who: ContributorId) -> u128 {
+    Aggregate::default().changed_by(who.label()).changed
+}
+
 /// The contacts of a month.
 #[derive(Default)]
 pub(super) struct Contacts {
     fields: BTreeMap<ChannelDay, Field>,
+    /// The acts by which contributors changed since then on a day, as in [`Aggregate::changed`], where they are not the
+    /// contributor itself: one statement or request may change many.
+    acts: FxHashMap<(Day, ContributorId), u128>,
     /// The last day that the last publication counted.
     through: Option<Day>,
 }
@@ -114,6 +122,9 @@ pub(super) struct Contacts {
 impl Contacts {
     /// Adds the contacts of a contributor, `diff` times.
     pub(super) fn add(&mut self, at: ChannelDay, who: ContributorId, sums: &Aggregate, diff: Diff) {
+        if sums.changed != 0 && sums.changed != own_act(who) {
+            *self.acts.entry((at.1, who)).or_default() |= sums.changed;
+        }
         let is_published = self.through.is_some_and(|through| at.1 <= through);
         let field = self.fields.entry(at).or_default();
         let mut contacts = 0;
@@ -141,7 +152,7 @@ impl Contacts {
     pub(super) fn entries(&self) -> usize {
         let fields = self.fields.values();
         let entries = fields.map(|field| field.shares.len() + field.shares_since.len());
-        entries.sum()
+        entries.sum::<usize>() + self.acts.len()
     }
 
     /// The channels and days up to one, as of now and as last published, in order.
@@ -180,18 +191,20 @@ impl Contacts {
             field.shares_since = SmallMap::default();
         }
         self.fields.retain(|_, field| !field.is_empty());
+        self.acts
+            .retain(|(day, _), _| through.is_none_or(|through| *day > through));
         self.through = through;
     }
 
-    /// What has changed since the last publication, if it counts all days up to one: the differences of the sums, and for
-    /// each act a number.
+    /// What has changed since the last publication, if it counts all days up to one: the differences of the sums, and a bit
+    /// for each act, as in [`Aggregate::changed`].
     ///
     /// A person is known by another label after a merge, a split or an erasure. So who loses contacts with a channel on a day
     /// explains as many gains there: only as many contributors count as the losses cannot have become, or, if more is lost
-    /// than gained, as the gains cannot have been.
-    pub(super) fn changes(&self, through: Day) -> ([i64; 5], BTreeSet<u64>) {
+    /// than gained, as the gains cannot have been. Contributors that change by one act count once.
+    pub(super) fn changes(&self, through: Day) -> ([i64; 5], u128) {
         let mut sums = [0; 5];
-        let mut acts = BTreeSet::new();
+        let mut bits = 0;
         for ((_, day), field) in &self.fields {
             let is_new = self.through.is_none_or(|before| before < *day);
             if *day > through || !is_new && field.shares_since.is_empty() && field.since == [0; 3] {
@@ -206,13 +219,14 @@ impl Contacts {
             }
             let side = |sign: i64| {
                 let shares = shares.iter().filter(move |(_, by)| by.signum() == sign);
-                let mut side: Vec<(i64, u64)> =
-                    shares.map(|(who, by)| (by.abs(), who.number())).collect();
+                let mut side: Vec<(i64, ContributorId)> =
+                    shares.map(|(who, by)| (by.abs(), *who)).collect();
                 side.sort_unstable();
                 side
             };
             let (gains, losses) = (side(1), side(-1));
-            let unexplained = |side: &[(i64, u64)], other: &[(i64, u64)]| -> Vec<u64> {
+            type Side = [(i64, ContributorId)];
+            let unexplained = |side: &Side, other: &Side| -> Vec<ContributorId> {
                 let mut explained: i64 = other.iter().map(|(by, _)| by).sum();
                 let side = side.iter().filter(|(by, _)| {
                     explained -= by;
@@ -226,13 +240,19 @@ impl Contacts {
             } else {
                 lost
             };
-            acts.extend(most);
+            let act = |who: &ContributorId| {
+                let acts = self.acts.get(&(*day, *who)).copied();
+                let acts = acts.unwrap_or_else(|| own_act(*who));
+                acts & acts.wrapping_neg()
+            };
+            bits |= most.iter().map(act).fold(0, |all, bit| all | bit);
             // All of it may have been one act.
-            if acts.is_empty() {
-                acts.extend(gains.first().or(losses.first()).map(|(_, who)| *who));
+            if bits == 0 {
+                let first = gains.first().or(losses.first());
+                bits = first.map_or(0, |(_, who)| act(who));
             }
         }
-        (sums, acts)
+        (sums, bits)
     }
 
     /// Calls `each` with every channel.

@@ -139,13 +139,7 @@ impl TrafficGroup {
     /// What has changed since the last publication, if it counts all days up to one.
     pub(super) fn change(&self, through: Day) -> Change {
         let (sums, changed) = match &self.counts {
-            Counts::Contacts(contacts) => {
-                let (sums, acts) = contacts.changes(through);
-                let bits = acts
-                    .iter()
-                    .map(|act| Aggregate::default().changed_by(*act).changed);
-                (sums, bits.fold(0, |all, bit| all | bit))
-            }
+            Counts::Contacts(contacts) => contacts.changes(through),
             Counts::Visits(visits) => visits.changes(through),
         };
         let is_known = self.used.is_some() && changed != 0;
