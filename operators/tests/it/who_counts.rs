@@ -127,7 +127,7 @@ fn click_on(source: &str) -> Body {
 
 /// Sixty customers a day buy after a click on an advertisement, on two days. Then an attacker sends a back-dated click that
 /// names a known one of the first day, and visitors with the same click and an order of `price`: 55 on that day, and 5 on
-/// the next.
+/// the next. Nothing has been published before.
 fn invented_crowd(her_amount: i64, price: i64, is_open: bool, ladder: Ladder) -> Released {
     let mut story = Story::new();
     let brand = default_gate(&mut story, ladder);
@@ -144,7 +144,6 @@ fn invented_crowd(her_amount: i64, price: i64, is_open: bool, ladder: Ladder) ->
         story.click(&format!("click {number}"), time(number, 8), &who, "google");
         story.order(&format!("order {number}"), time(number, 12), &who, amount);
     }
-    story.then();
     story.insert("spy");
     story.put(
         "tag",
@@ -196,10 +195,9 @@ fn invented_orders_do_not_carry_a_known_person_over_the_gate() {
         for hers in [1_234, 8_766] {
             let found = invented_crowd(hers, price, false, ladder);
             // By day, the five of the next day are too few.
-            let shown = if ladder == Ladder::Finest {
-                55
-            } else {
-                INVENTED
+            let shown = match ladder {
+                Ladder::Finest => 55,
+                Ladder::Month => INVENTED,
             };
             let invented = i128::from(shown * price);
             assert_eq!(
