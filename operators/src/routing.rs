@@ -232,7 +232,7 @@ pub fn count_anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut Delt
         Fact::Contact(contact) if deltas.has_ladder(brand) => {
             let who = ContributorId::record(contact.source, &contact.id);
             let (key, sums) = contacts_by(brand, contact.channel, contact.day, contact.kind, who);
-            deltas.add(key, sums, diff);
+            deltas.add(key, sums.changed_by(fact.contributor()), diff);
         }
         Fact::Contact(contact) => {
             let key = CellKey::CampaignDay {

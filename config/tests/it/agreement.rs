@@ -297,6 +297,7 @@ fn defaults_are_the_specification() {
     assert_eq!(
         degrees,
         [
+            ("click_id", 3),
             ("cookie", 10),
             ("customer", 50),
             ("device", 10),

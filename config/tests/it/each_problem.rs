@@ -387,7 +387,7 @@ fn what_hides_because_its_sources_are_open_is_named() {
     };
     let hides = |sources: &[String]| warned(&brand(&sources.concat()));
     let tag = source("tag", "web", "open");
-    let warned_of_tag = hides(&[tag.clone()]);
+    let warned_of_tag = hides(std::slice::from_ref(&tag));
     assert!(warned_of_tag.contains("brand[0].source[0].trust: every web source"));
     assert!(warned_of_tag.contains("orders_day") && !warned_of_tag.contains("store_day"));
     let shop = source("shop", "web", "verified");

@@ -78,7 +78,7 @@ pub fn parse_dim(form: Form, value: &Value) -> Option<Dim> {
         (_, Value::Null) => Some(Dim::Null),
         (Form::Day, Value::String(text)) => day(text).map(Dim::Day).or_else(|| month(text)),
         (Form::Month, Value::String(text)) => month(text),
-        (Form::Hour, Value::String(text)) => hour(text),
+        (Form::Hour, Value::String(text)) => hour(text).or_else(|| parse_dim(Form::Day, value)),
         (Form::Count, Value::Number(count)) => count.as_u64().map(Dim::Count),
         (Form::Path, Value::Array(steps)) => {
             steps.iter().map(step).collect::<Option<_>>().map(Dim::Path)

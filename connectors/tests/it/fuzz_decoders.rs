@@ -235,6 +235,10 @@ fn objects(data: &[u8]) -> usize {
     // A byte order mark at the beginning of a line is passed over.
     let unmarked = |line: &[u8]| line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).to_vec();
     let blank = |line: &Vec<u8>| line.iter().all(|c| b" \t\r\n".contains(c));
+    // So is one before the message, and white space around it.
+    let data = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
+    let start = data.iter().position(|c| !b" \t\r\n".contains(c));
+    let data = &data[start.unwrap_or(data.len())..];
     let lines: Vec<Vec<u8>> = data
         .split(|&c| c == b'\n')
         .map(unmarked)

@@ -41,7 +41,11 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) ->
             };
             for (channel, millionths, value) in credits(model, brand, conversion) {
                 if millionths > 0 || value > 0 {
-                    tally.add(key(channel), [millionths, value], brand.who(conversion));
+                    tally.add(
+                        key(channel),
+                        [millionths, value],
+                        conversion.who(brand.settings),
+                    );
                 }
             }
         }

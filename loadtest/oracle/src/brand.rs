@@ -8,8 +8,6 @@ use tributary_operators::label::{Channel, Label, LabelNames};
 use tributary_operators::record::{BrandId, Currency, Ping, Record, SaleKind};
 use tributary_operators::settings::{BrandSettings, Settings};
 
-use crate::family_sums::Who;
-use crate::journeys::Conversion;
 use crate::stored::StoredState;
 
 /// The settings of a brand, and the names of all labels.
@@ -39,12 +37,6 @@ impl Brand<'_> {
     /// The dimensions `source`, `medium` and `campaign`.
     pub(crate) fn channel(&self, channel: Channel) -> [Dim; 3] {
         [channel.source, channel.medium, channel.campaign].map(|label| self.word(label))
-    }
-
-    /// The person of a conversion, and whether its source vouches for it.
-    pub(crate) fn who(&self, conversion: &Conversion) -> Who {
-        let source = conversion.sale.record.source;
-        (conversion.person, self.settings.is_verified(source))
     }
 
     /// The names of a channel, for sorting: bytewise, absent names first.

@@ -52,6 +52,13 @@ pub(crate) struct Conversion<'a> {
     pub(crate) path: Vec<Step>,
 }
 
+impl Conversion<'_> {
+    /// The person, and whether the source of the sale vouches for it.
+    pub(crate) fn who(&self, settings: &BrandSettings) -> (Option<Person>, bool) {
+        (self.person, settings.is_verified(self.sale.record.source))
+    }
+}
+
 /// All touchpoints and conversions of a brand.
 pub(crate) struct Journeys<'a> {
     /// The touchpoints of every person, sorted.

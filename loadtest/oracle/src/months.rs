@@ -78,7 +78,7 @@ fn converted(brand: &Brand, journeys: &Journeys) -> BTreeMap<Group, Converted> {
         let path: Vec<Channel> = conversion.path.iter().map(|step| step.channel).collect();
         for channel in &path {
             let persons = group.persons.entry(*channel).or_default();
-            let (person, is_vouched) = brand.who(conversion);
+            let (person, is_vouched) = conversion.who(brand.settings);
             persons.extend(person.filter(|_| is_vouched));
         }
         *group.paths.entry(path).or_default() += 1;

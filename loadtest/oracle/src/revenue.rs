@@ -21,7 +21,7 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys, net_sales: &NetSales) ->
     let mut stores: FamilySums<(Label, Day, Currency), 2> = FamilySums::new();
     let mut orders: FamilySums<(Day, Currency), 2> = FamilySums::new();
     for conversion in &journeys.conversions {
-        let (sale, who) = (&conversion.sale, brand.who(conversion));
+        let (sale, who) = (&conversion.sale, conversion.who(brand.settings));
         let (day, currency) = (sale.record.day, sale.currency);
         let values = [1, i128::from(sale.left)];
         match sale.kind {

@@ -41,7 +41,11 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<CountedCell> {
     let mut days: FamilySums<(Group, i64), 1> = FamilySums::new();
     let mut assists: FamilySums<(Group, Channel), 2> = FamilySums::new();
     for conversion in &journeys.conversions {
-        let (sale, path, who) = (&conversion.sale, &conversion.path, brand.who(conversion));
+        let (sale, path, who) = (
+            &conversion.sale,
+            &conversion.path,
+            conversion.who(brand.settings),
+        );
         let Some(first) = path.first() else {
             continue;
         };
@@ -95,7 +99,11 @@ pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> BTreeMap<Vec<Dim>, u
         if !conversion.path.is_empty() {
             let sale = &conversion.sale;
             let month = calendar::month(sale.record.day);
-            totals.add((sale.kind, month, sale.currency), [], brand.who(conversion));
+            totals.add(
+                (sale.kind, month, sale.currency),
+                [],
+                conversion.who(brand.settings),
+            );
         }
     }
     let named = totals.contributors().map(|(group, contributors)| {

@@ -159,9 +159,9 @@ mod tests {
         weight.add(None, 7, false, 2, 5_000);
         assert_eq!(weight.contributors(), 1);
         assert!(!weight.is_safe(&rule));
-        assert!(weight.is_of_two_days());
+        assert!(!weight.is_of_two_days());
         weight.add(None, 8, true, 2, 5);
-        assert!(weight.is_safe(&rule));
+        assert!(weight.is_safe(&rule) && weight.is_of_two_days());
     }
 
     #[test]

@@ -203,6 +203,7 @@ where
         newest = line.at.max(newest);
         if let Some(days) = &mut feeding.days {
             days.newest = newest;
+            days.earliest = Some(days.earliest.map_or(line.at, |at| at.min(line.at)));
         }
         if let Some((first, last)) = feeding.passes.turn(line.at) {
             let ended = std::mem::take(&mut messages);
@@ -297,6 +298,8 @@ struct OpenDays {
     config: Config,
     /// The newest arrival so far, Unix milliseconds.
     newest: i64,
+    /// The earliest arrival among the messages of the next epoch.
+    earliest: Option<i64>,
     /// The open salt days when they were last determined.
     open_days: Vec<SaltDays>,
     /// The newest arrival at that time.
@@ -309,16 +312,24 @@ impl OpenDays {
         OpenDays {
             config: config.clone(),
             newest: 0,
+            earliest: None,
             open_days: Vec::new(),
             open_days_at: i64::MIN,
         }
     }
 
     /// The open salt days for an epoch. They are determined once per `LOOK_UP`, so
-    /// that small epochs stay cheap.
+    /// that small epochs stay cheap. A day that ends within an epoch stays open for
+    /// all of its messages: each is evaluated as of its own arrival, and how long
+    /// epochs are must not matter.
     fn of_epoch(&mut self) -> Vec<SaltDays> {
+        let earliest = self.earliest.take().unwrap_or(self.newest);
         if self.newest >= self.open_days_at.saturating_add(LOOK_UP) {
             self.open_days = salt_days(&self.config, |_| self.newest);
+            let first = salt_days(&self.config, |_| earliest);
+            for (open, first) in self.open_days.iter_mut().zip(first) {
+                open.first = open.first.min(first.first);
+            }
             self.open_days_at = self.newest;
         }
         self.open_days.clone()

@@ -1,5 +1,6 @@
 //! A month of the ladder: its rows, the pattern in use, and what stands outside.
 
+use crate::cells::ladder::held_back::HeldBack;
 use crate::cells::ladder::path_cells::{Folded, PathNames};
 use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::progress::Progress;
@@ -60,5 +61,20 @@ impl LadderGroup {
     /// The number of entries in the state.
     pub(in crate::cells) fn entries(&self) -> usize {
         self.rows.entries() + self.published.len() + self.progress.entries()
+    }
+
+    /// What the month holds back of the days up to one, as of the last look at it, and of the days in progress, as of now.
+    pub(in crate::cells) fn held_back(&self, through: Day) -> HeldBack {
+        let in_progress = self.progress.held_back();
+        let waits = self.pattern.is_some() && self.rows.have_changed(through);
+        let of_month = if waits {
+            self.published.len() as u64
+        } else {
+            0
+        };
+        HeldBack {
+            hidden: self.hidden + in_progress.hidden,
+            waiting: of_month + in_progress.waiting,
+        }
     }
 }

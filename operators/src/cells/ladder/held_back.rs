@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use crate::attribution::Model;
-use crate::cells::ladder::group::LadderGroup;
 use crate::record::Day;
 use crate::release::weight::Rule;
 use crate::release::{CellName, Pattern, RevenueName, Table};
@@ -49,21 +48,4 @@ pub(super) fn count_hidden(rule: &Rule, pattern: Option<&Pattern>, table: &Table
             .is_some_and(|(name, names)| names.contains(&name))
     });
     (days.len() + credits.len()) as u64
-}
-
-impl LadderGroup {
-    /// What the month holds back of the days up to one, as of the last look at it, and of the days in progress, as of now.
-    pub(in crate::cells) fn held_back(&self, through: Day) -> HeldBack {
-        let in_progress = self.progress.held_back();
-        let waits = self.pattern.is_some() && self.rows.have_changed(through);
-        let of_month = if waits {
-            self.published.len() as u64
-        } else {
-            0
-        };
-        HeldBack {
-            hidden: self.hidden + in_progress.hidden,
-            waiting: of_month + in_progress.waiting,
-        }
-    }
 }

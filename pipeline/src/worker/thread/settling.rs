@@ -16,6 +16,10 @@ use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{BrandId, Day, SettledDevices, SettledHour};
 
+/// Devices by brand, store and salt day that came in exactly some hours, each given by the Unix second of its beginning and
+/// the UTC offset (seconds).
+type DevicesOfHours = (BrandId, Label, Day, Vec<(i64, i32)>);
+
 /// The salt days that were settled in one epoch.
 #[derive(Default)]
 pub(super) struct Settled {
@@ -23,9 +27,8 @@ pub(super) struct Settled {
     /// (seconds): visits, passers-by, seconds of dwell, devices, devices with a
     /// random address.
     hours: BTreeMap<(BrandId, Label, i64, i32), [i64; 5]>,
-    /// Devices by brand, store, salt day and the hours in which they came: those with a fixed address, those with a
-    /// random one.
-    devices: BTreeMap<(BrandId, Label, Day, Vec<(i64, i32)>), [i64; 2]>,
+    /// Numbers of devices: those with a fixed address, those with a random one.
+    devices: BTreeMap<DevicesOfHours, [i64; 2]>,
     /// The settled days, for the counters.
     days: BTreeSet<(BrandId, Day)>,
     /// For each brand, the first day that is still open.
