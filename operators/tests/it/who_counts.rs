@@ -33,8 +33,11 @@ struct Step {
     now: i64,
 }
 
+/// The identifiers that allow and that refuse each use.
+type ConsentCounts = Vec<(Use, [u64; 2])>;
+
 /// What a reader knows after each step, and the published consent counts. Any number of workers publishes the same.
-fn outside(settings: &Settings, steps: Vec<Step>) -> (Vec<Released>, Vec<Vec<(Use, [u64; 2])>>) {
+fn outside(settings: &Settings, steps: Vec<Step>) -> (Vec<Released>, Vec<ConsentCounts>) {
     let steps = std::sync::Arc::new(steps);
     let run = |workers| {
         let steps = steps.clone();
@@ -337,7 +340,7 @@ fn one_act_counts_once() {
 
 /// The published consent counts before and after the consent for some cookies is withdrawn, by one statement or by one for
 /// each of them.
-fn consent_counts(is_one: bool) -> [Vec<(Use, [u64; 2])>; 2] {
+fn consent_counts(is_one: bool) -> [ConsentCounts; 2] {
     let mut story = Story::new();
     default_gate(&mut story, Ladder::Month);
     let refusal = AllowedUses::ALL.without(Use::Credit);
