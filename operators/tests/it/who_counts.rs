@@ -383,3 +383,57 @@ fn one_statement_about_many_cookies_does_not_show_in_the_consent_counts() {
     assert_eq!(before, [(Use::Credit, [70, 70])]);
     assert_eq!(after, [(Use::Credit, [59, 81])]);
 }
+
+/// Months whose contacts a statement changes, one for each cookie.
+const MONTHS: i64 = COOKIES as i64;
+
+/// The published contacts before and after consent for the cookies is withdrawn, each of which clicked in a month of its own,
+/// by one statement or by one for each of them.
+fn contacts_of_months(is_one: bool) -> [Released; 2] {
+    let mut story = Story::new();
+    let brand = default_gate(&mut story, Ladder::Month);
+    (brand.max_hold, brand.freeze_after) = (HOUR, 1_000 * DAY);
+    let noon = |month: i64, day: i64| (40 + 31 * month + day) * DAY + 12 * HOUR;
+    for month in 0..MONTHS {
+        for number in 0..120 {
+            let (id, who) = (format!("click {month} {number}"), format!("email:{number}"));
+            story.click(&id, noon(month, number % 2), &who, "google");
+        }
+        let (id, who) = (format!("her click {month}"), format!("cookie:{month}"));
+        story.click(&id, noon(month, 0), &who, "google");
+    }
+    story.then();
+    let cookies: Vec<String> = (0..COOKIES).map(|of| format!("cookie:{of}")).collect();
+    let last = noon(MONTHS, 0);
+    match is_one {
+        true => story.consent("all", last, &cookies.join(" "), AllowedUses::NONE),
+        false => (0..).zip(&cookies).for_each(|(number, cookie)| {
+            story.consent(&format!("no {number}"), last, cookie, AllowedUses::NONE);
+        }),
+    }
+    let mut batches = story.batches.into_iter();
+    let (before, after) = (batches.next().unwrap(), batches.next().unwrap());
+    let empty = || (0..3).map(|_| Vec::new());
+    let batches = [before].into_iter().chain(empty());
+    let batches = batches.chain([after]).chain(empty());
+    let steps = (1..).zip(batches).map(|(hour, events)| Step {
+        events,
+        requests: Vec::new(),
+        now: last + 10 * DAY + hour * HOUR,
+    });
+    let (mut known, _) = outside(&story.settings, steps.collect());
+    let after = known.pop().unwrap();
+    [known.swap_remove(3), after]
+}
+
+#[test]
+fn one_statement_counts_once_in_all_months() {
+    let [before, after] = contacts_of_months(true);
+    let contacts = before
+        .keys()
+        .filter(|(family, _)| *family == Family::CampaignDay);
+    assert!(contacts.count() as i64 >= MONTHS);
+    assert_same(&before, &after, "one statement");
+    let [before, after] = contacts_of_months(false);
+    assert_ne!(before, after, "as many statements as cookies are published");
+}
