@@ -84,9 +84,9 @@ impl ContributorId {
         self.0 & 1 == 1
     }
 
-    /// A number that stands for the contributor in hashes.
-    pub fn number(self) -> u64 {
-        self.0
+    /// The label of the person, or a hash of the record.
+    pub fn label(self) -> u64 {
+        self.0 >> 1
     }
 }
 

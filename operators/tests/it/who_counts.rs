@@ -21,6 +21,8 @@ use crate::support::story::{ACME, DAY, HOUR, Story, identifier, sale};
 const DAY_OF_ATTACK: i64 = 10;
 /// What a known person and another customer spend together, minor units.
 const TOGETHER: i64 = 10_000;
+/// The orders that an attacker invents.
+const INVENTED: i64 = 60;
 /// More cookies than `k_delta`, and no more than one record may link.
 const COOKIES: usize = 11;
 
@@ -31,7 +33,7 @@ struct Step {
     now: i64,
 }
 
-/// Published consent counts: how many identifiers allow and refuse each use.
+/// The identifiers that allow and that refuse each use.
 type ConsentCounts = Vec<(Use, [u64; 2])>;
 
 /// What a reader knows after each step, and the published consent counts. Any number of workers publishes the same.
@@ -77,6 +79,18 @@ fn outside(settings: &Settings, steps: Vec<Step>) -> (Vec<Released>, Vec<Consent
     one
 }
 
+/// Panics with what is published otherwise, if anything is.
+fn assert_same(one: &Released, other: &Released, case: &str) {
+    let names: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+    let differ = names
+        .into_iter()
+        .filter(|name| one.get(*name) != other.get(*name));
+    let differ: Vec<_> = differ
+        .map(|name| format!("{name:?}: {:?}, {:?}", one.get(name), other.get(name)))
+        .collect();
+    assert!(differ.is_empty(), "{case}:\n{}", differ.join("\n"));
+}
+
 /// The default gate of a brand, with one of the ladders.
 fn default_gate(story: &mut Story, ladder: Ladder) -> &mut BrandSettings {
     let brand = story.settings.brands.get_mut(&ACME).unwrap();
@@ -114,8 +128,9 @@ fn click_on(source: &str) -> Body {
     }
 }
 
-/// Seventy customers buy after a click on an advertisement, on two days. Then an attacker sends a back-dated click that
-/// names a known one of them, and 55 visitors with the same click and an order of `price`.
+/// Sixty customers a day buy after a click on an advertisement, on two days. Then an attacker sends a back-dated click that
+/// names a known one of the first day, and visitors with the same click and an order of `price`: 55 on that day, and 5 on
+/// the next. Nothing has been published before.
 fn invented_crowd(her_amount: i64, price: i64, is_open: bool, ladder: Ladder) -> Released {
     let mut story = Story::new();
     let brand = default_gate(&mut story, ladder);
@@ -123,7 +138,7 @@ fn invented_crowd(her_amount: i64, price: i64, is_open: bool, ladder: Ladder) ->
         brand.open_sources = [Label::of("tag")].into();
     }
     let time = |number: i64, hour: i64| (DAY_OF_ATTACK + number % 2) * DAY + hour * HOUR;
-    for number in 0..70 {
+    for number in 0..120 {
         let (amount, who) = match number {
             0 => (her_amount, "email:her".to_owned()),
             2 => (TOGETHER - her_amount, "email:another".to_owned()),
@@ -132,7 +147,6 @@ fn invented_crowd(her_amount: i64, price: i64, is_open: bool, ladder: Ladder) ->
         story.click(&format!("click {number}"), time(number, 8), &who, "google");
         story.order(&format!("order {number}"), time(number, 12), &who, amount);
     }
-    story.then();
     story.insert("spy");
     story.put(
         "tag",
@@ -141,12 +155,13 @@ fn invented_crowd(her_amount: i64, price: i64, is_open: bool, ladder: Ladder) ->
         "email:her",
         click_on("spy"),
     );
-    for number in 0..55 {
+    for number in 0..INVENTED {
+        let day = i64::from(number >= 55);
         let who = format!("cookie:{number}");
         let (click, order) = (format!("tag click {number}"), format!("tag order {number}"));
-        story.put("tag", &click, time(number, 9), &who, click_on("spy"));
+        story.put("tag", &click, time(day, 9), &who, click_on("spy"));
         let order_of = sale(SaleKind::Order, &order, price);
-        story.put("tag", &order, time(number, 12), &who, order_of);
+        story.put("tag", &order, time(day, 12), &who, order_of);
     }
     published(&story, DAY_OF_ATTACK + 2)
 }
@@ -169,10 +184,31 @@ fn credited(released: &Released, source: &str) -> i128 {
 fn invented_orders_do_not_carry_a_known_person_over_the_gate() {
     // Among orders of a cent hers would stand out, which the month does not allow: there the attacker spends more.
     for (ladder, price) in [(Ladder::Finest, 1), (Ladder::Month, 2_000)] {
-        let [cheap, dear] = [1_234, 8_766].map(|hers| invented_crowd(hers, price, true, ladder));
+        let [cheap, dear] = [1_234, 8_766].map(|hers| {
+            let mut released = invented_crowd(hers, price, true, ladder);
+            // The paths of the others are sums of at least 50 other persons, and differ.
+            released.retain(|(family, _), _| !family.row().is_path_statistic);
+            released
+        });
         assert!(!cheap.is_empty(), "{ladder:?}");
-        assert_eq!(cheap, dear, "{ladder:?}");
+        assert_same(&cheap, &dear, &format!("{ladder:?}"));
         assert_eq!(credited(&cheap, "spy"), 0, "{ladder:?}");
+
+        // If anybody's orders count, the attacker subtracts his own.
+        for hers in [1_234, 8_766] {
+            let found = invented_crowd(hers, price, false, ladder);
+            // By day, the five of the next day are too few.
+            let shown = match ladder {
+                Ladder::Finest => 55,
+                Ladder::Month => INVENTED,
+            };
+            let invented = i128::from(shown * price);
+            assert_eq!(
+                credited(&found, "spy") - invented,
+                hers.into(),
+                "{ladder:?}"
+            );
+        }
     }
 }
 
@@ -282,7 +318,11 @@ fn one_act_counts_once() {
                     .any(|(family, _)| *family == Family::OrdersDay)
             );
             for (step, released) in seen.iter().enumerate().skip(4) {
-                assert_eq!(released, before, "{ladder:?}, {act:?}, step {step}");
+                assert_same(
+                    before,
+                    released,
+                    &format!("{ladder:?}, {act:?}, step {step}"),
+                );
             }
         }
         assert_eq!(
@@ -300,7 +340,7 @@ fn one_act_counts_once() {
 
 /// The published consent counts before and after the consent for some cookies is withdrawn, by one statement or by one for
 /// each of them.
-fn consent_counts(is_one: bool) -> [Vec<(Use, [u64; 2])>; 2] {
+fn consent_counts(is_one: bool) -> [ConsentCounts; 2] {
     let mut story = Story::new();
     default_gate(&mut story, Ladder::Month);
     let refusal = AllowedUses::ALL.without(Use::Credit);
@@ -342,4 +382,58 @@ fn one_statement_about_many_cookies_does_not_show_in_the_consent_counts() {
     let [before, after] = consent_counts(false);
     assert_eq!(before, [(Use::Credit, [70, 70])]);
     assert_eq!(after, [(Use::Credit, [59, 81])]);
+}
+
+/// Months whose contacts a statement changes, one for each cookie.
+const MONTHS: i64 = COOKIES as i64;
+
+/// The published contacts before and after consent for the cookies is withdrawn, each of which clicked in a month of its own,
+/// by one statement or by one for each of them.
+fn contacts_of_months(is_one: bool) -> [Released; 2] {
+    let mut story = Story::new();
+    let brand = default_gate(&mut story, Ladder::Month);
+    (brand.max_hold, brand.freeze_after) = (HOUR, 1_000 * DAY);
+    let noon = |month: i64, day: i64| (40 + 31 * month + day) * DAY + 12 * HOUR;
+    for month in 0..MONTHS {
+        for number in 0..120 {
+            let (id, who) = (format!("click {month} {number}"), format!("email:{number}"));
+            story.click(&id, noon(month, number % 2), &who, "google");
+        }
+        let (id, who) = (format!("her click {month}"), format!("cookie:{month}"));
+        story.click(&id, noon(month, 0), &who, "google");
+    }
+    story.then();
+    let cookies: Vec<String> = (0..COOKIES).map(|of| format!("cookie:{of}")).collect();
+    let last = noon(MONTHS, 0);
+    match is_one {
+        true => story.consent("all", last, &cookies.join(" "), AllowedUses::NONE),
+        false => (0..).zip(&cookies).for_each(|(number, cookie)| {
+            story.consent(&format!("no {number}"), last, cookie, AllowedUses::NONE);
+        }),
+    }
+    let mut batches = story.batches.into_iter();
+    let (before, after) = (batches.next().unwrap(), batches.next().unwrap());
+    let empty = || (0..3).map(|_| Vec::new());
+    let batches = [before].into_iter().chain(empty());
+    let batches = batches.chain([after]).chain(empty());
+    let steps = (1..).zip(batches).map(|(hour, events)| Step {
+        events,
+        requests: Vec::new(),
+        now: last + 10 * DAY + hour * HOUR,
+    });
+    let (mut known, _) = outside(&story.settings, steps.collect());
+    let after = known.pop().unwrap();
+    [known.swap_remove(3), after]
+}
+
+#[test]
+fn one_statement_counts_once_in_all_months() {
+    let [before, after] = contacts_of_months(true);
+    let contacts = before
+        .keys()
+        .filter(|(family, _)| *family == Family::CampaignDay);
+    assert!(contacts.count() as i64 >= MONTHS);
+    assert_same(&before, &after, "one statement");
+    let [before, after] = contacts_of_months(false);
+    assert_ne!(before, after, "as many statements as cookies are published");
 }

@@ -7,7 +7,7 @@
 //! largest shares an upper bound for the largest share.
 
 use std::cell::Cell as Cached;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -34,8 +34,6 @@ struct Field {
     /// What has changed since the last publication.
     since: Sums,
     shares_since: SmallMap<ContributorId, i64>,
-    /// The acts that have changed it since then, as in [`Aggregate::changed`].
-    acts: u128,
     /// What stands behind the field now, until it changes.
     size: Cached<Option<Size>>,
 }
@@ -105,10 +103,18 @@ fn bump(shares: &mut SmallMap<ContributorId, i64>, who: ContributorId, by: i64) 
     }
 }
 
+/// The bit of a contributor that changes by an act of its own, as in [`Aggregate::changed`].
+fn own_act(who: ContributorId) -> u128 {
+    Aggregate::default().changed_by(who.label()).changed
+}
+
 /// The contacts of a month.
 #[derive(Default)]
 pub(super) struct Contacts {
     fields: BTreeMap<ChannelDay, Field>,
+    /// The acts by which contributors changed since then on a day, as in [`Aggregate::changed`], where they are not the
+    /// contributor itself: one statement or request may change many.
+    acts: FxHashMap<(Day, ContributorId), u128>,
     /// The last day that the last publication counted.
     through: Option<Day>,
 }
@@ -116,9 +122,11 @@ pub(super) struct Contacts {
 impl Contacts {
     /// Adds the contacts of a contributor, `diff` times.
     pub(super) fn add(&mut self, at: ChannelDay, who: ContributorId, sums: &Aggregate, diff: Diff) {
+        if sums.changed != 0 && sums.changed != own_act(who) {
+            *self.acts.entry((at.1, who)).or_default() |= sums.changed;
+        }
         let is_published = self.through.is_some_and(|through| at.1 <= through);
         let field = self.fields.entry(at).or_default();
-        field.acts |= sums.changed;
         let mut contacts = 0;
         for ((now, since), value) in field.sums.iter_mut().zip(&mut field.since).zip(sums.values) {
             let value = i64::try_from(value).unwrap_or_default() * diff;
@@ -144,7 +152,7 @@ impl Contacts {
     pub(super) fn entries(&self) -> usize {
         let fields = self.fields.values();
         let entries = fields.map(|field| field.shares.len() + field.shares_since.len());
-        entries.sum()
+        entries.sum::<usize>() + self.acts.len()
     }
 
     /// The channels and days up to one, as of now and as last published, in order.
@@ -178,33 +186,30 @@ impl Contacts {
 
     /// The month was published with all days up to one, or nothing of it is published.
     pub(super) fn publish(&mut self, through: Option<Day>) {
-        for ((_, day), field) in &mut self.fields {
-            if through.is_some_and(|through| *day <= through) {
-                field.acts = 0;
-            }
+        for field in self.fields.values_mut() {
             field.since = Sums::default();
             field.shares_since = SmallMap::default();
         }
         self.fields.retain(|_, field| !field.is_empty());
+        self.acts
+            .retain(|(day, _), _| through.is_none_or(|through| *day > through));
         self.through = through;
     }
 
-    /// What has changed since the last publication, if it counts all days up to one: the differences of the sums, for each
-    /// contributor that explains them a number, and the acts behind them as in [`Aggregate::changed`].
+    /// What has changed since the last publication, if it counts all days up to one: the differences of the sums, and a bit
+    /// for each act, as in [`Aggregate::changed`].
     ///
     /// A person is known by another label after a merge, a split or an erasure. So who loses contacts with a channel on a day
     /// explains as many gains there: only as many contributors count as the losses cannot have become, or, if more is lost
-    /// than gained, as the gains cannot have been.
-    pub(super) fn changes(&self, through: Day) -> ([i64; 5], BTreeSet<u64>, u128) {
+    /// than gained, as the gains cannot have been. Contributors that change by one act count once.
+    pub(super) fn changes(&self, through: Day) -> ([i64; 5], u128) {
         let mut sums = [0; 5];
-        let mut explaining = BTreeSet::new();
-        let mut acts = 0;
+        let mut bits = 0;
         for ((_, day), field) in &self.fields {
             let is_new = self.through.is_none_or(|before| before < *day);
             if *day > through || !is_new && field.shares_since.is_empty() && field.since == [0; 3] {
                 continue;
             }
-            acts |= field.acts;
             let (of, shares) = match is_new {
                 true => (field.sums, &field.shares),
                 false => (field.since, &field.shares_since),
@@ -214,13 +219,14 @@ impl Contacts {
             }
             let side = |sign: i64| {
                 let shares = shares.iter().filter(move |(_, by)| by.signum() == sign);
-                let mut side: Vec<(i64, u64)> =
-                    shares.map(|(who, by)| (by.abs(), who.number())).collect();
+                let mut side: Vec<(i64, ContributorId)> =
+                    shares.map(|(who, by)| (by.abs(), *who)).collect();
                 side.sort_unstable();
                 side
             };
             let (gains, losses) = (side(1), side(-1));
-            let unexplained = |side: &[(i64, u64)], other: &[(i64, u64)]| -> Vec<u64> {
+            type Side = [(i64, ContributorId)];
+            let unexplained = |side: &Side, other: &Side| -> Vec<ContributorId> {
                 let mut explained: i64 = other.iter().map(|(by, _)| by).sum();
                 let side = side.iter().filter(|(by, _)| {
                     explained -= by;
@@ -234,13 +240,19 @@ impl Contacts {
             } else {
                 lost
             };
-            explaining.extend(most);
+            let act = |who: &ContributorId| {
+                let acts = self.acts.get(&(*day, *who)).copied();
+                let acts = acts.unwrap_or_else(|| own_act(*who));
+                acts & acts.wrapping_neg()
+            };
+            bits |= most.iter().map(act).fold(0, |all, bit| all | bit);
             // All of it may have been one act.
-            if explaining.is_empty() {
-                explaining.extend(gains.first().or(losses.first()).map(|(_, who)| *who));
+            if bits == 0 {
+                let first = gains.first().or(losses.first());
+                bits = first.map_or(0, |(_, who)| act(who));
             }
         }
-        (sums, explaining, acts)
+        (sums, bits)
     }
 
     /// Calls `each` with every channel.

@@ -139,16 +139,7 @@ impl TrafficGroup {
     /// What has changed since the last publication, if it counts all days up to one.
     pub(super) fn change(&self, through: Day) -> Change {
         let (sums, changed) = match &self.counts {
-            Counts::Contacts(contacts) => {
-                let (sums, explaining, acts) = contacts.changes(through);
-                let bits = explaining
-                    .iter()
-                    .map(|who| Aggregate::default().changed_by(*who).changed);
-                let bits = bits.fold(0, |all, bit| all | bit);
-                // One act may change several contributors, and each bound alone holds.
-                let is_fewer = acts != 0 && acts.count_ones() < bits.count_ones();
-                (sums, if is_fewer { acts } else { bits })
-            }
+            Counts::Contacts(contacts) => contacts.changes(through),
             Counts::Visits(visits) => visits.changes(through),
         };
         let is_known = self.used.is_some() && changed != 0;
