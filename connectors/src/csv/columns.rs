@@ -171,8 +171,9 @@ pub fn list(values: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
     [b"[", values.join(&b',').as_slice(), b"]"].concat()
 }
 
-/// Appends a JSON string (RFC 8259, section 7). Bytes from 0x80 on are copied.
-fn quote(out: &mut Vec<u8>, text: &[u8]) {
+/// Appends a JSON string (RFC 8259, section 7). Bytes from 0x80 on are copied: the
+/// decoder rejects what is not UTF-8.
+pub(crate) fn quote(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     for &byte in text {
         match byte {

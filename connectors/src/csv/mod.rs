@@ -24,6 +24,7 @@ use crate::files::{self, Progress};
 use crate::native::time::{self, TimeFormat};
 use crate::trace::TraceLine;
 use columns::Columns;
+pub(crate) use columns::quote;
 pub use row::CsvError;
 use row::{CsvItem, Row};
 use sum::RowSums;

@@ -5,7 +5,7 @@ use tributary_config::model::{Brand, EventMeaning, Format, Mapping, Source};
 use tributary_operators::currency;
 
 use super::json::{Json, Object};
-use super::record::{Outcome, wrong_type};
+use super::record::{NativeRecord, Outcome, wrong_type};
 use crate::dead_letter::{Reason, Refusal};
 use crate::native::time::TimeFormat;
 
@@ -69,6 +69,36 @@ pub struct Item<'a> {
 
 /// Receives what becomes of each part of an item, with the part as received.
 pub type Emit<'e, 'a> = dyn FnMut(&'a str, Outcome<'a>) + 'e;
+
+/// Emits what an item becomes as a whole: its records, nothing, or a dead letter.
+pub(super) fn emit_all<'a>(
+    text: &'a str,
+    converted: Result<Vec<NativeRecord<'a>>, Refusal>,
+    emit: &mut Emit<'_, 'a>,
+) {
+    match converted {
+        Err(refusal) => emit(text, Outcome::Refused(refusal)),
+        Ok(records) if records.is_empty() => emit(text, Outcome::NotMapped),
+        Ok(records) => {
+            for record in records {
+                emit(text, Outcome::Record(record));
+            }
+        }
+    }
+}
+
+/// The native `type` of a web record with a meaning. What has no type of its own
+/// is an order.
+pub(super) fn web_type(meaning: EventMeaning) -> &'static str {
+    match meaning {
+        EventMeaning::View => "view",
+        EventMeaning::Click => "click",
+        EventMeaning::Impression => "impression",
+        EventMeaning::Identify => "identify",
+        EventMeaning::Refund => "refund",
+        EventMeaning::Order | EventMeaning::Transaction | EventMeaning::Ignore => "order",
+    }
+}
 
 /// The object of an item.
 ///

@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 use tributary_config::model::{EventMeaning, Kind, UserId};
 
-use super::adapter::{Adapter, Emit, Item, device, object, require_objects};
+use super::adapter::{Adapter, Emit, Item, device, emit_all, object, require_objects, web_type};
 use super::json::{Json, Object};
-use super::record::{NativeRecord, Outcome, missing, wrong_type};
+use super::record::{NativeRecord, missing, wrong_type};
 use super::{consent, money};
 use crate::dead_letter::Refusal;
 use crate::native::fields::Field;
@@ -47,15 +47,8 @@ fn default_meaning(event: &str) -> Option<EventMeaning> {
 /// Reads a row.
 pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
     let mut records = Vec::new();
-    match convert(adapter, item, &mut records) {
-        Err(refusal) => emit(item.text, Outcome::Refused(refusal)),
-        Ok(()) if records.is_empty() => emit(item.text, Outcome::NotMapped),
-        Ok(()) => {
-            for record in records {
-                emit(item.text, Outcome::Record(record));
-            }
-        }
-    }
+    let converted = convert(adapter, item, &mut records);
+    emit_all(item.text, converted.map(|()| records), emit);
 }
 
 /// Appends the records of a row: what happened, and the consent.
@@ -110,15 +103,7 @@ fn convert<'a>(
         EventMeaning::Identify | EventMeaning::Ignore => {}
     }
     if kind == Kind::Web {
-        let kind = match meaning {
-            EventMeaning::View => "view",
-            EventMeaning::Click => "click",
-            EventMeaning::Impression => "impression",
-            EventMeaning::Identify => "identify",
-            EventMeaning::Refund => "refund",
-            EventMeaning::Order | EventMeaning::Transaction | EventMeaning::Ignore => "order",
-        };
-        record.put_text(Field::Type, "event_name", kind);
+        record.put_text(Field::Type, "event_name", web_type(meaning));
     }
     let boxes = consent::boxes(&adapter.mapping, categories(&row));
     let statement = consent::statement(&record, &id, "privacy_info", &boxes);

@@ -10,7 +10,9 @@
 
 use tributary_config::model::{EventMeaning, Kind};
 
-use super::adapter::{Adapter, Emit, Item, device, listed, object, one_or_many, require_objects};
+use super::adapter::{
+    Adapter, Emit, Item, device, listed, object, one_or_many, require_objects, web_type,
+};
 use super::json::{Json, Object};
 use super::record::{NativeRecord, Outcome, missing, wrong_type};
 use super::{consent, money};
@@ -128,15 +130,7 @@ fn convert<'a>(
         }
         put_money(adapter, event, &mut record);
     } else {
-        let kind = match meaning {
-            EventMeaning::View => "view",
-            EventMeaning::Click => "click",
-            EventMeaning::Impression => "impression",
-            EventMeaning::Identify => "identify",
-            EventMeaning::Refund => "refund",
-            EventMeaning::Order | EventMeaning::Transaction | EventMeaning::Ignore => "order",
-        };
-        record.put_text(Field::Type, "event_name", kind);
+        record.put_text(Field::Type, "event_name", web_type(meaning));
         match meaning {
             EventMeaning::View | EventMeaning::Click | EventMeaning::Impression => {
                 record.put(

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use tributary_config::model::{EventMeaning, Kind, UserId};
 
 use super::adapter::{
-    Adapter, Emit, Item, device, invalid_time, listed, object, require_objects, rfc3339,
+    Adapter, Emit, Item, device, invalid_time, listed, object, require_objects, rfc3339, web_type,
 };
 use super::json::{Json, Object, quote};
 use super::record::{NativeRecord, Outcome, missing, wrong_type};
@@ -277,17 +277,8 @@ fn put_event<'a>(
     meaning: EventMeaning,
     record: &mut NativeRecord<'a>,
 ) {
-    let kind = match meaning {
-        EventMeaning::View => "view",
-        EventMeaning::Click => "click",
-        EventMeaning::Impression => "impression",
-        EventMeaning::Identify => "identify",
-        EventMeaning::Order => "order",
-        EventMeaning::Refund => "refund",
-        EventMeaning::Transaction | EventMeaning::Ignore => "",
-    };
     if record.kind == Kind::Web {
-        record.put_text(Field::Type, "event", kind);
+        record.put_text(Field::Type, "event", web_type(meaning));
     }
     let event = message.get("event").text().unwrap_or_default();
     match meaning {

@@ -2,7 +2,7 @@
 //!
 //! Assists and the Markov model count the conversions with a touchpoint, whose number and value a reader knows. A conversion
 //! stands behind every channel that it counts for, each time with its whole value, so that the sets overlap. The rule is
-//! that of [`crate::release::grain`] with a known total; a cell takes `k` contributors, none of whom dominates it, and two days.
+//! that of [`crate::release::grain`] with a known total; a cell needs `k` contributors without a dominant one, and two days.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -261,8 +261,8 @@ impl<N: GrainName> Hierarchy<N> {
                 }
             }
             candidates.retain(|_, parts| state.judge(parts).is_publishable);
-            let gone: BTreeSet<u32> = candidates.values().flatten().copied().collect();
-            left.retain(|part| !gone.contains(part));
+            let taken: BTreeSet<u32> = candidates.values().flatten().copied().collect();
+            left.retain(|part| !taken.contains(part));
             published.extend(candidates);
         }
         (published, left)

@@ -4,6 +4,7 @@
 pub mod cell_query;
 pub mod channel_name;
 pub mod counts;
+pub mod csv;
 pub mod health;
 pub mod metrics;
 pub mod published_cells;

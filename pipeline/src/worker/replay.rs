@@ -319,9 +319,9 @@ impl OpenDays {
     }
 
     /// The open salt days for an epoch. They are determined once per `LOOK_UP`, so
-    /// that small epochs stay cheap. A day that ends within an epoch stays open for
-    /// all of its messages: each is evaluated as of its own arrival, and how long
-    /// epochs are must not matter.
+    /// that small epochs stay cheap. An epoch may come before messages whose arrival
+    /// is known already, so that a day closes only after all that arrived before its
+    /// end: each is evaluated as of its own arrival, whatever the size of epochs.
     fn of_epoch(&mut self) -> Vec<SaltDays> {
         let earliest = self.earliest.take().unwrap_or(self.newest);
         if self.newest >= self.open_days_at.saturating_add(LOOK_UP) {

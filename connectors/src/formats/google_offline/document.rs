@@ -4,6 +4,8 @@
 //! the member of that name in every row, so that a row means the same wherever
 //! it is read. The next line is the header.
 
+use crate::csv::quote;
+
 /// The member of a row that states the zone of its file.
 pub(super) const ZONE: &str = "Parameters:TimeZone";
 
@@ -110,20 +112,6 @@ fn parameters(cell: &[u8]) -> Option<Option<&[u8]>> {
             .then_some(zone.trim_ascii())
     });
     Some(zone.filter(|zone| !zone.is_empty()))
-}
-
-/// Appends a JSON string. Bytes that are not UTF-8 remain; the decoder rejects
-/// them.
-fn quote(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
-    for &byte in text {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            0..0x20 => out.extend(format!("\\u{byte:04x}").bytes()),
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
 }
 
 #[cfg(test)]

@@ -15,9 +15,9 @@ use std::borrow::Cow;
 
 use tributary_config::model::{EventMeaning, Kind};
 
-use super::adapter::{Adapter, Emit, Item, listed, object, one_or_many};
+use super::adapter::{Adapter, Emit, Item, emit_all, listed, object, one_or_many};
 use super::json::{Json, Object, quote};
-use super::record::{NativeRecord, Outcome, missing, wrong_type};
+use super::record::{NativeRecord, missing, wrong_type};
 use super::{consent, money};
 use crate::dead_letter::{Reason, Refusal};
 use crate::native::fields::Field;
@@ -26,15 +26,8 @@ use crate::native::time::TimeError;
 /// Reads a row, as an object by its headers, or an event of the Data Manager.
 pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
     let mut records = Vec::new();
-    match convert(adapter, item, &mut records) {
-        Err(refusal) => emit(item.text, Outcome::Refused(refusal)),
-        Ok(()) if records.is_empty() => emit(item.text, Outcome::NotMapped),
-        Ok(()) => {
-            for record in records {
-                emit(item.text, Outcome::Record(record));
-            }
-        }
-    }
+    let converted = convert(adapter, item, &mut records);
+    emit_all(item.text, converted.map(|()| records), emit);
 }
 
 /// Appends the records of an item; none if it maps to nothing.

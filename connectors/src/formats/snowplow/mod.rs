@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use tributary_config::model::{EventMeaning, Kind, UserId};
 
-use super::adapter::{Adapter, Emit, Item, invalid_time};
+use super::adapter::{Adapter, Emit, Item, invalid_time, web_type};
 use super::json::{Json, quote};
 use super::record::{NativeRecord, Outcome, missing, wrong_type};
 use super::{money, page};
@@ -169,17 +169,8 @@ fn put_event<'a>(
     meaning: EventMeaning,
     record: &mut NativeRecord<'a>,
 ) -> Result<(), Refusal> {
-    let kind = match meaning {
-        EventMeaning::View => "view",
-        EventMeaning::Click => "click",
-        EventMeaning::Impression => "impression",
-        EventMeaning::Identify => "identify",
-        EventMeaning::Order => "order",
-        EventMeaning::Refund => "refund",
-        EventMeaning::Transaction | EventMeaning::Ignore => "",
-    };
     if record.kind == Kind::Web {
-        record.put_text(Field::Type, "event_name", kind);
+        record.put_text(Field::Type, "event_name", web_type(meaning));
     }
     match meaning {
         EventMeaning::View => {

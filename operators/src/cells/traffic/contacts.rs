@@ -78,9 +78,9 @@ impl Field {
             (who, contacts - since)
         });
         let since = self.shares_since.iter();
-        let gone = since.filter(|(who, _)| self.shares.get(who).is_none());
-        let gone = gone.map(|(who, since)| (*who, -since));
-        Box::new(before.chain(gone).filter(|(_, contacts)| *contacts != 0))
+        let left = since.filter(|(who, _)| self.shares.get(who).is_none());
+        let left = left.map(|(who, since)| (*who, -since));
+        Box::new(before.chain(left).filter(|(_, contacts)| *contacts != 0))
     }
 
     fn size(&self, is_before: bool) -> Size {
@@ -161,7 +161,7 @@ impl Contacts {
         parts.copied().collect()
     }
 
-    /// The state now, or as last published, over some parts. `k` contributors make a set safe, none of whom holds more
+    /// The state now, or as last published, over some parts. `k` contributors make a set safe if none holds more
     /// than `dominance` percent of its contacts.
     pub(super) fn moment(
         &self,

@@ -15,6 +15,7 @@ use tributary_connectors::terminal;
 
 use super::register::{Entry, Register};
 use crate::cli::args as cli;
+use crate::report::csv::field;
 use crate::report::table::{ABSENT, Align, Table};
 use crate::serve::services::client::Asker;
 
@@ -257,19 +258,6 @@ fn csv(requests: &Requests) -> String {
     rows.join("\r\n") + "\r\n"
 }
 
-/// A text as a field of CSV. A spreadsheet must not take what a sender chose for
-/// a formula, so that a text that begins like one gets a leading apostrophe.
-fn field(text: &str) -> String {
-    let text = match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => format!("'{text}"),
-        false => text.to_owned(),
-    };
-    match text.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text,
-    }
-}
-
 /// The state of a request in words.
 fn state(entry: &Entry) -> String {
     let reason = entry.reason.as_deref().map(words);
@@ -319,17 +307,4 @@ fn moment(at: i64, zone: &TimeZone) -> String {
 pub fn is_html(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("html"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_field_of_csv_is_never_a_formula_and_never_two_fields() {
-        assert_eq!(field("r-1"), "r-1");
-        assert_eq!(field("=HYPERLINK(1,2)"), "\"'=HYPERLINK(1,2)\"");
-        assert_eq!(field("a\"b"), "\"a\"\"b\"");
-        assert_eq!(field("two\nlines"), "\"two\nlines\"");
-    }
 }

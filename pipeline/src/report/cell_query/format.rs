@@ -1,9 +1,7 @@
 //! Answers as JSON, NDJSON (a row per line) and CSV (RFC 4180).
 //!
 //! JSON objects have sorted keys and integers only, like cells
-//! ([`tributary_connectors::out`]); a coverage is a number with one decimal. A
-//! name in CSV that a spreadsheet would execute as a formula has an apostrophe
-//! before it.
+//! ([`tributary_connectors::out`]); a coverage is a number with one decimal.
 
 use std::fmt::Write;
 
@@ -11,6 +9,7 @@ use tributary_connectors::out::write_dim;
 use tributary_operators::cell::Dim;
 
 use super::query::{Answer, CellQuery, Numbers, Row};
+use crate::report::csv::field;
 use tributary_operators::calendar;
 use tributary_operators::record::Day;
 
@@ -123,7 +122,7 @@ pub fn csv(query: &CellQuery, answer: &Answer) -> String {
     }
     let mut out = header.join(",") + "\r\n";
     for row in &answer.rows {
-        let mut fields: Vec<String> = row.dims.iter().map(csv_text).collect();
+        let mut fields: Vec<String> = row.dims.iter().map(|dim| field(&dim_text(dim))).collect();
         let mut numbers = |numbers: Option<&Numbers>| {
             for (_, value) in values(query, numbers) {
                 fields.push(value.map_or_else(String::new, |value| value.to_string()));
@@ -138,19 +137,6 @@ pub fn csv(query: &CellQuery, answer: &Answer) -> String {
         out.push_str("\r\n");
     }
     out
-}
-
-/// A dimension as a field of CSV.
-fn csv_text(dim: &Dim) -> String {
-    let mut text = dim_text(dim);
-    let is_name = matches!(dim, Dim::Text(_) | Dim::Path(_));
-    if is_name && text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        text.insert(0, '\'');
-    }
-    match text.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text,
-    }
 }
 
 /// A dimension as text: as in JSON without quotation marks, empty for an absent
