@@ -80,7 +80,7 @@ async fn the_page_says_what_is_the_matter() {
 
     tokio::task::block_in_place(|| {
         browser.look(390, 844, "light");
-        browser.open(&format!("http://{address}/"));
+        browser.open(&format!("http://{address}/#period=today"));
         browser.until(&says("#pill", "Not ready"));
         browser.until(&says("#notice", "not connected to NATS"));
         assert!(
@@ -91,6 +91,7 @@ async fn the_page_says_what_is_the_matter() {
         state.telemetry.health.set_caught_up(true);
         browser.until(&says("#pill", "Live"));
 
+        browser.tab("operations");
         // Rights and retention: nothing yet, then one refused, one that waits, and a pass.
         browser.until(&fact("rights", "0"));
         assert_eq!(
@@ -124,6 +125,7 @@ async fn the_page_says_what_is_the_matter() {
             json!(true)
         );
 
+        browser.tab("marketing");
         browser.until(&shows("€1,234.56"));
         let choose = |browser: &mut Browser, id: &str, value: &str| {
             let change = "dispatchEvent(new Event('change', { bubbles: true }))";
