@@ -12,6 +12,7 @@ mod document;
 pub mod events;
 mod frame;
 mod model;
+mod source;
 mod status;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -29,7 +30,7 @@ use crate::report::telemetry::Telemetry;
 use document::Document;
 use frame::Frame;
 use model::Release;
-use status::SourceRow;
+use source::SourceRow;
 
 /// Maximum number of concurrent listeners to events.
 pub const MAX_LISTENERS: usize = 100;

@@ -2,7 +2,6 @@
 //! relied upon, and its counts.
 
 use serde::Serialize;
-use tributary_config::model::{Kind, Source};
 use tributary_connectors::dead_letter::Reason;
 
 use super::{Brand, PageState};
@@ -54,30 +53,6 @@ pub struct Status<'a> {
     /// Time of the last retention pass, Unix seconds, of the brand whose pass is
     /// the oldest; `None` before each brand had one.
     retention: Option<f64>,
-}
-
-/// A configured source.
-pub struct SourceRow {
-    /// Its name.
-    name: String,
-    /// The kind of its records.
-    kind: Kind,
-    /// Its format.
-    format: &'static str,
-    /// Who can write to it: `verified` or `open`.
-    trust: &'static str,
-}
-
-impl SourceRow {
-    /// The row of a source.
-    pub fn of(source: &Source) -> SourceRow {
-        SourceRow {
-            name: source.name.clone(),
-            kind: source.kind,
-            format: source.format.name(),
-            trust: if source.is_open() { "open" } else { "verified" },
-        }
-    }
 }
 
 /// A source with what its kind has delivered.

@@ -51,17 +51,18 @@ const crumbs = (id, words, back, all) => put(id, words && [h("button", { type: "
 const marketing = async () => {
   const of = span(), credits_ = spanOfCredit(), { currency: code } = choice, own = ofDrilled();
   const family = ofModel(), at = level(), spent = ofSpend(credits_);
-  const [stores, orders, credit, kinds, whole, spend, spendAll, daily, online, spendDaily] = await Promise.all([
+  const [stores, orders, credit, kinds, whole, spend, spendAll, daily, online, spendDaily, soldOf, orderedOf] = await Promise.all([
     wholeOf("store_day", { currency: code, ...of, ...compared }), wholeOf("orders_day", { currency: code, ...of, ...compared }),
     cells(family, creditWords({ ...credits_, ...own, group_by: at, ...compared })), cells(family, creditWords({ ...credits_, ...own, group_by: at + ",kind" })),
     cells(family, creditWords({ ...credits_, group_by: "source,medium", ...compared })),
     cells("spend_day", { currency: code, ...spent, ...own, group_by: at }), wholeOf("spend_day", { currency: code, ...of, ...compared }),
     daysOf("store_day", of, "revenue_minor"), daysOf("orders_day", of, "revenue_minor"), daysOf("spend_day", of, "cost_minor"),
+    wholeOf("store_day", { currency: code, ...spent, ...compared }), wholeOf("orders_day", { currency: code, ...spent, ...compared }),
   ]);
   const wholeSpend = drilled() ? await cells("spend_day", { currency: code, ...spent, group_by: "source,medium" }) : spend;
   const [chart, journeys] = await Promise.all([overTime(credits_, own, at), journeysOf(wholeMonths(of))]);
   return () => {
-    channelTiles({ of, credits_, stores, orders, whole, wholeSpend, spendAll, daily, online, spendDaily });
+    channelTiles({ of, credits_, stores, orders, whole, wholeSpend, spendAll, daily, online, spendDaily, soldOf, orderedOf });
     channelTable(channelRows(credit, kinds, spend), credits_);
     chart();
     journeys();
@@ -82,23 +83,20 @@ const everyDay = (from, to) => {
   return days;
 };
 
-const channelTiles = ({ of, credits_, stores, orders, whole, wholeSpend, spendAll, daily, online, spendDaily }) => {
-  const sumOf = (rows, side) => rows.reduce((all, row) => {
-    const value = row[side] ?? (side === "now" ? row : null);
-    return sum(all, value?.value?.value_minor);
-  }, null);
-  const touched = whole.filter((row) => !isUntouched([row.cell.source]));
-  const [all, brought] = [sumOf(whole, "now"), sumOf(touched, "now")];
-  const [then, broughtThen] = [sumOf(whole, "previous"), sumOf(touched, "previous")];
-  const ratio = Number(all) > 0 ? Number(brought) / Number(all) : null, was = Number(then) > 0 ? Number(broughtThen) / Number(then) : null;
+const channelTiles = ({ of, credits_, stores, orders, whole, wholeSpend, spendAll, daily, online, spendDaily, soldOf, orderedOf }) => {
+  // The rest of a month may hold revenue without a touchpoint.
+  const touched = whole.filter((row) => !isUntouched([row.cell.source]) && row.cell.source !== REST), isLeast = whole.some((row) => row.cell.source === REST && row.value);
+  const [brought, broughtThen] = [total(touched.map((row) => row.value?.value_minor)), total(touched.map((row) => row.previous?.value.value_minor))];
+  const [all, then] = [total([soldOf, orderedOf].map((row) => row.value.revenue_minor)), total([soldOf, orderedOf].map((row) => row.previous?.value.revenue_minor))];
+  const ratio = Number(all) > 0 && !isNothing(brought) ? Number(brought) / Number(all) : null, was = Number(then) > 0 ? Number(broughtThen) / Number(then) : null;
   const rows = channelRowsAtTop(whole, wholeSpend).filter((row) => row.isKnown && Number(row.cost) > 0), isBound = rows.some((row) => !row.isWhole);
   const [value, cost] = [total(rows.map((row) => row.value)), total(rows.map((row) => row.cost))];
   const instore = amountOf(stores, "revenue_minor"), sold = amountOf(orders, "revenue_minor"), paid = spendAll.value.cost_minor ?? 0;
   const wasText = (row, name) => isRunning(of) && !isNothing(row.previous?.value?.[name]) ? t("before_was", { value: money(row.previous.value[name]), before: spanName(before(of)) }) : null;
   const points = was !== null && ratio !== null && !isRunning(credits_) ? ratio - was : null;
   put("glance",
-    tile("attributed", num("p", "attributed", isNothing(ratio) ? null : Math.round(ratio * 1000), isNothing(ratio) ? "" : share(ratio), { class: "big" }), {
-      delta: change(points, credits_, undefined, (size) => t("points", { n: count(Math.round(size * 100)), of: Math.round(size * 100) })), sub: isNothing(brought) ? t("none") : money(brought) + " / " + money(all), cover: isNothing(all) && hides() ? 0 : 1, line: [progress(ratio), h("p", { class: "when" }, monthsOrDays(credits_))] }),
+    tile("attributed", num("p", "attributed", isNothing(ratio) ? null : Math.round(ratio * 1000), isNothing(ratio) ? "" : (isLeast ? "≥ " : "") + share(ratio), { class: "big" }), {
+      delta: change(points, credits_, undefined, (size) => t("points", { n: count(Math.round(size * 100)), of: Math.round(size * 100) })), sub: isNothing(brought) ? t("none") : money(brought) + " / " + money(all), cover: isNothing(all) ? hides() ? 0 : 1 : Math.min(soldOf.coverage ?? 1, orderedOf.coverage ?? 1), line: [progress(ratio), h("p", { class: "when" }, monthsOrDays(credits_))] }),
     tile("instore", big("shops", instore, isNothing(instore) ? "" : money(instore)), {
       delta: change(changeOf(stores, "revenue_minor", of), of), before: wasText(stores, "revenue_minor"),
       sub: isNothing(stores.value.transactions) ? hides() ? t("hidden") : t("none") : many("sales", stores.value.transactions), cover: stores.coverage, line: spark(daily) }),

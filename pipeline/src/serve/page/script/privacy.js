@@ -5,7 +5,8 @@ const ofBrand = (path) => path + "?brand=" + encodeURIComponent(choice.brand);
 
 const privacy = async () => {
   let register = null, log = null, why = "";
-  try {
+  // A simulation has no broker to ask.
+  if (!status?.simulated) try {
     // A request changes without a cell: it is read anew.
     answers.delete(ofBrand("/v1/rights"));
     answers.delete(ofBrand("/v1/audit"));
@@ -14,11 +15,10 @@ const privacy = async () => {
   return () => {
     const requests = register?.requests || [], open = requests.filter((one) => isNothing(one.ended)), late = open.filter((one) => one.days_left < 0);
     const day = (text) => date(text, { dateStyle: "medium" }), next = open[0]?.answer_by;
-    const none = register ? 0 : null;
     put("privacy-glance",
       tile("open", big("requests:open", register && open.length, count(open.length))), tile("late", num("p", "requests:late", register && late.length, count(late.length), { class: late.length ? "big bad" : "big" })),
       tile("next", h("p", { class: "big", "data-key": "requests:next" }, next ? day(next) : "–"), { sub: next ? leftText(open[0].days_left) : "" }),
-      tile("answered", big("requests:answered", none ?? (requests.length - open.length || null), count(requests.length - open.length))));
+      tile("answered", big("requests:answered", register && requests.length - open.length, count(requests.length - open.length))));
     if (!requests.length) put("rights", register ? emptyState("e.rights") : h("p", { class: "empty" }, status?.simulated ? t("e.demo") : t("failed", { why })));
     else put("rights", table({ id: "rights", caption: t("h.requests"),
       heads: [{ text: t("c.request") }, { text: t("c.right"), isText: true }, { text: t("c.state"), isText: true }, { text: t("c.received"), isText: true }, { text: t("c.due"), term: "due" }, { text: t("c.left") }],

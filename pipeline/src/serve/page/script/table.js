@@ -94,7 +94,7 @@ const save = (name, rows) => {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 };
-const fileName = (id) => "tributary-" + [choice.brand, id, span().from, span().to].join("-").replace(/[^\w.-]+/g, "_") + ".csv";
+const fileName = (id) => "tributary-" + [choice.brand, id, ...model ? [span().from, span().to] : [iso(new Date())]].join("-").replace(/[^\w.-]+/g, "_") + ".csv";
 
 // A table: heads `{ text, term }`, rows `{ key, head, csv, cells, apart }`. Narrow screens lay rows out as blocks, without roles.
 const table = ({ id, caption, heads, rows, foot, isFolding = true }) => {
