@@ -190,8 +190,6 @@ fn the_page_of_the_demo() {
         _ => "November",
     });
     browser.choose_radio("period", if is_this_month { "month" } else { "last_month" });
-    let channels = month["channels"].as_array().unwrap();
-    assert!(channels.len() > 4);
     let when = month["month"].as_str().unwrap();
     let mut totals = BTreeSet::new();
     for model in MODELS {
@@ -244,17 +242,6 @@ fn the_page_of_the_demo() {
         let line = line.unwrap_or_else(|| panic!("{name} in {file:?}"));
         assert_eq!(line[1], format!("{}.{:02}", expected / 100, expected % 100));
     }
-    // Those that the summary lists are the same there.
-    let mut listed = 0;
-    for channel in channels {
-        let name = channel["channel"].as_str().unwrap();
-        let expected = channel["value_minor"]["linear"].as_i64();
-        if let (true, Some(expected)) = (name.starts_with("google/cpc/"), expected) {
-            assert_eq!(raw(&mut browser, &format!("value:{name}")), expected);
-            listed += 1;
-        }
-    }
-    assert!(listed > 0);
     // Each table has its file.
     assert_eq!(
         browser.eval(
