@@ -258,8 +258,8 @@ fn the_page_of_the_demo() {
     browser.choose_radio("model", "linear");
     browser.choose_radio("period", "7d");
     assert!(browser.text("#glance").contains(['▲', '▼', '=']));
-    let told = browser.eval("document.querySelector('#glance .change .sr').textContent");
-    assert!(told.as_str().unwrap().contains(" than "), "{told}");
+    let sentence = browser.eval("document.querySelector('#glance .change .sr').textContent");
+    assert!(sentence.as_str().unwrap().contains(" than "), "{sentence}");
     // A line for each of the largest channels, and their numbers as text.
     for measure in ["revenue", "spend", "clicks"] {
         browser.choose_radio("measure", measure);

@@ -36,13 +36,13 @@ const lines = (id, series, { title, write, axis, stamp }) => {
       points.filter(([, value]) => days.length < 46 && !isNothing(value)).map(([day, value]) =>
         h("circle", { cx: x(day).toFixed(1), cy: y(Number(value)).toFixed(1), r: 2.5 }, h("title", {}, series[at].name + ", " + when(day) + ": " + write(value)))));
   });
-  const told = series.map(({ name, points }) => {
+  const summaries = series.map(({ name, points }) => {
     const known = points.filter(([, value]) => !isNothing(value));
     if (!known.length) return name + ": " + t("hidden");
     const [day, value] = known.reduce((best, point) => Number(point[1]) > Number(best[1]) ? point : best);
     return t("chart.series", { name, first: write(known[0][1]), last: write(known.at(-1)[1]), most: write(value), when: when(day) });
   });
-  const text = title + ": " + told.join("; ") + ".";
+  const text = title + ": " + summaries.join("; ") + ".";
   if (days.length < 2) return put(id, h("p", { class: "note" }, t("e.line", { when: when(days[0]) })), numbers(id, title, isMonths ? "c.month" : "c.day", days, series, when, write, stamp, true));
   put(id,
     h("ul", { class: "keys", "aria-hidden": "true" }, series.map(({ name }, at) => h("li", { class: "s" + at }, h("i"), name))),
