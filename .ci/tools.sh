@@ -4,11 +4,13 @@
 #   bash .ci/tools.sh nats       the NATS server, at target/tools/bin/nats-server
 #   bash .ci/tools.sh promtool   Debian's promtool and Prometheus, at target/tools/bin unless they are on the PATH
 #   bash .ci/tools.sh chromium   Debian's headless Chromium, at target/tools/bin/chromium unless one is on the PATH
+#   bash .ci/tools.sh axe        axe-core, which judges accessibility, at target/tools/axe.min.js
 #
 # Running it again is quick: a tool of the right version is left alone.
 set -euo pipefail
 
 readonly NATS_SERVER=2.15.1
+readonly AXE_CORE=4.14.1
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # The tests look only here, whatever CARGO_TARGET_DIR says.
@@ -118,13 +120,35 @@ bring_chromium() {
     rm -rf "$staging"
 }
 
+# axe-core (MPL-2.0) from the npm registry. The tests of the page say that they go without it where it cannot be had.
+bring_axe() {
+    local file="$tools/axe.min.js" staging
+    if [ -f "$file" ] && head -c 200 "$file" | grep -q "v$AXE_CORE"; then
+        return 0
+    fi
+    mkdir -p "$tools"
+    staging="$(mktemp -d "$tools/axe.XXXXXX")"
+    if (
+        cd "$staging"
+        npm pack --silent "axe-core@$AXE_CORE" || curl -fsSLO "https://registry.npmjs.org/axe-core/-/axe-core-$AXE_CORE.tgz"
+        tar xzf "axe-core-$AXE_CORE.tgz" package/axe.min.js
+    ) >/dev/null 2>&1 && [ -f "$staging/package/axe.min.js" ]; then
+        mv -f "$staging/package/axe.min.js" "$file"
+        echo "tools.sh: $file ($AXE_CORE)"
+    else
+        echo "tools.sh: axe-core could not be brought; set TRIBUTARY_AXE to its axe.min.js" >&2
+    fi
+    rm -rf "$staging"
+}
+
 [ $# -gt 0 ] || set -- help
 for tool in "$@"; do
     case "$tool" in
     nats) nats ;;
     promtool) bring_promtool ;;
     chromium) bring_chromium ;;
-    help | -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) fail "no such tool: $tool" "Known: nats, promtool, chromium" ;;
+    axe) bring_axe ;;
+    help | -h | --help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe" ;;
     esac
 done

@@ -30,7 +30,7 @@ mod process;
 mod source;
 
 pub use access::{HttpToken, Role, TokenDigest};
-pub use brand::{Brand, Channels, Consent, Identity, LabelCase, Noise, Retention};
+pub use brand::{Brand, Channels, Consent, Identity, LabelCase, Names, Noise, Retention};
 pub use client::{ClientBrand, ClientConfig};
 pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};

@@ -39,6 +39,7 @@ fn print_brand(out: &mut String, brand: &Brand) {
     section(out, &brand.identity.link_ttl);
     section(out, &brand.attribution);
     section(out, &brand.channels);
+    section(out, &brand.names);
     section(out, &brand.sensors);
     section(out, &brand.consent);
     section(out, &brand.consent.also_needs);

@@ -125,7 +125,7 @@ pub async fn start(
         false => cells.clone(),
     };
     let http_state = HttpState::new(config, &telemetry, &shown);
-    let opendsr = http_state.opendsr.clone();
+    let (opendsr, register) = (http_state.opendsr.clone(), http_state.rights.clone());
     telemetry
         .health
         .set_restoring(Some("the worker is starting".to_owned()));
@@ -203,6 +203,7 @@ pub async fn start(
     let position = recovered.position;
     let mark = mark(ledger.watermark());
     opendsr.open(client.clone());
+    register.open(client.clone());
     let clocks = Arc::new(Clocks::new(config));
     let time = retry_transient(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
     clocks.set_broker(&time);

@@ -12,7 +12,7 @@ use super::tables::{below, tables};
 use super::{consent, source};
 use crate::context::{Context, Input, Location, quote};
 use crate::model::{
-    Attribution, Brand, Channels, HashRule, Identity, Kind, Noise, Release, Sensors, Source,
+    Attribution, Brand, Channels, HashRule, Identity, Kind, Names, Noise, Release, Sensors, Source,
     Workers,
 };
 use crate::read::{SectionReading, read_section};
@@ -90,6 +90,7 @@ fn brand(
     let rules = identity(table, &mut brand.model, cx);
     brand.model.attribution = below::<Attribution>(table, cx).model;
     brand.model.channels = below::<Channels>(table, cx).model;
+    brand.model.names = below::<Names>(table, cx).model;
     sensors(table, &mut brand.model, cx);
     brand.model.consent = consent::consent(table, cx);
     brand.model.retention = consent::retention(table, cx);

@@ -48,6 +48,8 @@ pub struct Brand {
     pub attribution: Attribution,
     /// `[brand.channels]`: how the channel of a web record is named.
     pub channels: Channels,
+    /// `[brand.names]`: how the page names stores and channels.
+    pub names: Names,
     /// `[brand.sensors]`: what counts as a visit.
     pub sensors: Sensors,
     /// `[brand.consent]`: the party for which consent signals are evaluated.
@@ -151,6 +153,18 @@ pub struct Channels {
     /// The case of `source`, `medium` and `campaign`. Default
     /// [`LabelCase::Keep`].
     pub case: LabelCase,
+}
+
+/// `[brand.names]`: names for people. Cells, queries and metrics keep the names of
+/// records, so that a new display name changes no number.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// Display names by store, as records name it. Default none.
+    pub stores: BTreeMap<String, String>,
+    /// Display names by channel: `source`, `source/medium` or
+    /// `source/medium/campaign`. The longest that a channel begins with applies.
+    /// Default none.
+    pub channels: BTreeMap<String, String>,
 }
 
 /// The case of channel labels.

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{
-    Attribution, Brand, Channels, Consent, Format, HashRule, Identity, Kind, Mapping, Noise,
+    Attribution, Brand, Channels, Consent, Format, HashRule, Identity, Kind, Mapping, Names, Noise,
     Retention, Sensors, Source, TimeUnit,
 };
 use crate::value_type::Opt;
@@ -56,6 +56,7 @@ impl SettingsModel for Brand {
             identity: Identity::blank(),
             attribution: Attribution::blank(),
             channels: Channels::blank(),
+            names: Names::blank(),
             sensors: Sensors::blank(),
             consent: Consent::blank(),
             retention: Retention::blank(),

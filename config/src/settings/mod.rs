@@ -30,6 +30,7 @@ mod csv;
 mod gate;
 mod identity;
 mod measure;
+mod names;
 mod noise;
 mod process;
 mod retention;
@@ -49,10 +50,10 @@ pub(crate) fn environment_variable(section: &str, key: &str) -> String {
 }
 
 /// Every section, parents before children, in the order of the reference.
-pub(crate) fn sections() -> [Section; 21] {
+pub(crate) fn sections() -> [Section; 22] {
     use crate::model::{
         Attribution, Brand, Channels, Consent, Csv, Http, HttpToken, Identity, Ingest, Ledger,
-        Nats, Noise, Release, Retention, Sensors, Source, Workers,
+        Names, Nats, Noise, Release, Retention, Sensors, Source, Workers,
     };
     [
         Nats::SECTION,
@@ -68,6 +69,7 @@ pub(crate) fn sections() -> [Section; 21] {
         identity::Lasting::SECTION,
         Attribution::SECTION,
         Channels::SECTION,
+        Names::SECTION,
         Sensors::SECTION,
         Consent::SECTION,
         consent::AlsoNeeds::SECTION,
@@ -107,8 +109,8 @@ mod tests {
     use super::*;
     use crate::context::Context;
     use crate::model::{
-        Attribution, Brand, Channels, Consent, Csv, Http, Identity, Ingest, Ledger, Nats, Noise,
-        Release, Retention, Sensors, Source, Workers,
+        Attribution, Brand, Channels, Consent, Csv, Http, Identity, Ingest, Ledger, Names, Nats,
+        Noise, Release, Retention, Sensors, Source, Workers,
     };
 
     fn defaults_are_clean<T: SettingsModel>() {
@@ -135,6 +137,7 @@ mod tests {
         defaults_are_clean::<identity::Lasting>();
         defaults_are_clean::<Attribution>();
         defaults_are_clean::<Channels>();
+        defaults_are_clean::<Names>();
         defaults_are_clean::<Sensors>();
         defaults_are_clean::<Consent>();
         defaults_are_clean::<consent::AlsoNeeds>();

@@ -72,6 +72,9 @@ position = [1, 2, 3]
 own_hosts = ["shop.example"]
 ignored_referrers = ["pay.example"]
 case = "lower"
+[brand.names]
+stores = { "s 1" = "Lyon" }
+channels = { "google/cpc" = "Google Ads" }
 [brand.sensors]
 min_rssi = -60
 associated = false

@@ -550,6 +550,21 @@ pub enum AuditCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print the entries of the log in words, each verified
+    Show {
+        /// The configuration file, which contains the brands' secrets and the directory of the logs
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+        /// Only this brand
+        #[arg(long)]
+        brand: Option<String>,
+        /// Print at most this many of the last entries of each brand
+        #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+        last: usize,
+        /// Print one JSON object per entry
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `tributary ledger`.

@@ -58,12 +58,14 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     let telemetry = Telemetry::of_readers(config);
     let cells = SharedCells::default();
     let state = HttpState::new(config, &telemetry, &cells);
+    let register = state.rights.clone();
     let (served, end_serving) = watch::channel(false);
     let server = tokio::spawn(http::serve(listener, state, wait_until(end_serving)));
     let followed = tokio::select! {
         followed = async {
             let client = connect(&config.nats, &telemetry.health).await?;
             telemetry.health.set_restoring(None);
+            register.open(client.clone());
             follow(&client, config, &cells, Some(&telemetry.health), stop.clone()).await
         } => followed,
         () = business(config, &telemetry, &cells) => Ok(()),

@@ -69,6 +69,8 @@ fn router(state: HttpState) -> Router {
         .route("/readyz", get(readyz))
         .route("/config", get(config))
         .route("/v1/cells/{family}", get(v1::cells))
+        .route("/v1/rights", get(v1::rights::register))
+        .route("/v1/audit", get(v1::rights::audit))
         .route("/v1/openapi.json", get(v1::description))
         .merge(state.opendsr.routes());
     router
@@ -80,7 +82,7 @@ fn router(state: HttpState) -> Router {
             )
         })
         .fallback(async || {
-            let hint = "not found: there are /, /events, /metrics, /livez, /readyz, /config, /v1/openapi.json and /v1/cells/<family>\n";
+            let hint = "not found: there are /, /events, /metrics, /livez, /readyz, /config, /v1/openapi.json, /v1/rights, /v1/audit and /v1/cells/<family>\n";
             text(StatusCode::NOT_FOUND, TEXT, hint)
         })
         .layer(from_fn(move |request, next| {

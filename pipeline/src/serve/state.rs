@@ -10,6 +10,7 @@ use super::access::Access;
 use super::opendsr::OpenDsr;
 use super::page::{Page, PageState};
 use super::v1::CellQueries;
+use super::v1::rights::RightsRegister;
 use crate::report::published_cells::SharedCells;
 use crate::report::telemetry::Telemetry;
 
@@ -24,6 +25,8 @@ pub struct HttpState {
     pub page: Arc<Page>,
     /// Queries over released cells.
     pub queries: Arc<CellQueries>,
+    /// The registers of rights requests.
+    pub rights: Arc<RightsRegister>,
     /// Who may see what.
     pub access: Arc<Access>,
     /// The endpoints of OpenDSR.
@@ -46,6 +49,7 @@ impl HttpState {
             cells: cells.clone(),
             queries: Arc::new(CellQueries::new(&page, cells)),
             page,
+            rights: Arc::new(RightsRegister::new(config)),
             access: Arc::new(Access::new(config)),
             opendsr: Arc::new(OpenDsr::new(config)),
             config: tributary_config::print(config).into(),
@@ -75,6 +79,12 @@ impl FromRef<HttpState> for Arc<str> {
 impl FromRef<HttpState> for Arc<CellQueries> {
     fn from_ref(state: &HttpState) -> Arc<CellQueries> {
         state.queries.clone()
+    }
+}
+
+impl FromRef<HttpState> for Arc<RightsRegister> {
+    fn from_ref(state: &HttpState) -> Arc<RightsRegister> {
+        state.rights.clone()
     }
 }
 

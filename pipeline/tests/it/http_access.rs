@@ -105,7 +105,9 @@ impl Server {
             let read = stream.read(&mut part).await.unwrap();
             answer.extend_from_slice(&part[..read]);
             let text = String::from_utf8_lossy(&answer);
-            let is_first_event = line.contains("/events") && text.contains("event: model");
+            // A viewer with the role privacy gets no model.
+            let is_last = text.contains("event: model") || text.contains("\"may\":[\"privacy\"]");
+            let is_first_event = line.contains("/events") && is_last;
             if read == 0 || is_first_event {
                 let (head, body) = text.split_once("\r\n\r\n").unwrap();
                 let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -160,7 +162,15 @@ async fn forbidden_accesses_are_refused() {
         ("/config", Some("acme-read"), 403),
         ("/config", Some("acme-operate"), 403),
         ("/config", Some("acme-privacy"), 403),
-        ("/events?brand=acme", Some("acme-privacy"), 403),
+        ("/events?brand=zeta", Some("acme-privacy"), 403),
+        ("/v1/rights?brand=acme", Some("acme-read"), 403),
+        ("/v1/rights?brand=acme", Some("acme-operate"), 403),
+        ("/v1/rights?brand=acme", Some("operate"), 403),
+        ("/v1/rights?brand=zeta", Some("acme-privacy"), 403),
+        ("/v1/audit?brand=acme", Some("acme-read"), 403),
+        ("/v1/audit?brand=zeta", Some("acme-privacy"), 403),
+        ("/v1/rights?brand=acme", None, 401),
+        ("/v1/audit?brand=acme", None, 401),
         ("/v1/cells/store_day?brand=acme", Some("acme-privacy"), 403),
         ("/v2/requests/1?brand=acme", Some("acme-read"), 403),
         ("/v2/requests/1?brand=acme", Some("acme-operate"), 403),
@@ -211,6 +221,9 @@ async fn forbidden_accesses_are_refused() {
         ("/v1/cells/store_day?brand=acme", "acme-operate", 200),
         ("/v1/cells/store_day?brand=zeta", "operate", 200),
         ("/config", "operate", 200),
+        ("/events?brand=acme", "acme-privacy", 200),
+        ("/v1/rights?brand=acme", "acme-privacy", 503),
+        ("/v1/audit", "acme-privacy", 200),
         ("/v2/requests/1?brand=acme", "acme-privacy", 503),
     ] {
         assert_eq!(
@@ -251,7 +264,15 @@ async fn a_token_shows_its_brand_and_no_other() {
     let server = Server::start(&config("", true)).await;
     let (_, _, body) = server.get("/events", Some("zeta-read")).await;
     assert!(
-        body.contains("67890") && !body.contains("acme") && !body.contains("12345"),
+        body.contains("\"brand\":\"zeta\"") && !body.contains("acme"),
+        "{body}"
+    );
+    // The role privacy sees no number of its brand: neither its sources nor that cells have changed.
+    let (_, _, body) = server.get("/events", Some("acme-privacy")).await;
+    assert!(
+        body.contains("\"may\":[\"privacy\"]")
+            && body.contains("\"sources\":[]")
+            && !body.contains("event: model"),
         "{body}"
     );
     let (_, _, body) = server.get("/v1/cells/store_day", Some("acme-read")).await;

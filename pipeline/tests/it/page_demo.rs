@@ -1,8 +1,7 @@
 //! The page of the demo in a real browser: its numbers are those of the summary, under every model; it can be used
 //! with a keyboard, read by everybody, and asks nobody else for anything.
 //!
-//! `make pictures` lets it take the pictures of the README. Where `TRIBUTARY_AXE` names the script of axe-core, that
-//! judges the page too.
+//! `make pictures` lets it take the pictures of the README. axe-core judges every tab too, if it was brought.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
@@ -52,20 +51,47 @@ fn demo(arguments: &[&str]) -> (Demo, String) {
 }
 
 fn raw(browser: &mut Browser, key: &str) -> i64 {
-    let of = format!("[data-key={}]", json!(key));
-    let text = browser.eval(&format!(
-        "document.querySelector({})?.dataset.raw",
-        json!(of)
-    ));
-    text.as_str()
-        .unwrap_or_else(|| panic!("{key} is not shown"))
-        .parse()
-        .unwrap()
+    let shown = browser.raw(key);
+    i64::try_from(shown.unwrap_or_else(|| panic!("{key} is not shown"))).unwrap()
 }
 
-fn choose(browser: &mut Browser, name: &str, value: &str) {
-    let of = json!(format!("input[name={name}][value='{value}']"));
-    browser.eval(&format!("document.querySelector({of}).click()"));
+/// Shows every row of the table of channels.
+fn expand(browser: &mut Browser) {
+    browser.until(
+        "document.querySelector('#more').hidden || document.querySelector('#more').ariaExpanded === 'true' \
+         || (document.querySelector('#more').click(), false)",
+    );
+}
+
+/// The file that a button saves, as rows of fields.
+fn saved(browser: &mut Browser, button: &str) -> Vec<Vec<String>> {
+    let text = browser.eval(&format!(
+        "(async () => {{ const make = URL.createObjectURL; let saved; \
+         URL.createObjectURL = (blob) => {{ saved = blob; return make.call(URL, blob); }}; \
+         document.querySelector({}).click(); URL.createObjectURL = make; return saved.text(); }})()",
+        json!(button)
+    ));
+    let text = text
+        .as_str()
+        .unwrap()
+        .trim_start_matches('\u{feff}')
+        .trim_end()
+        .to_owned();
+    let rows = text.split("\r\n");
+    rows.map(|row| row.split(',').map(str::to_owned).collect())
+        .collect()
+}
+
+/// The rows of a query, asked for as the page asks.
+fn query(browser: &mut Browser, path: &str) -> Vec<Value> {
+    let answer = browser.eval(&format!(
+        "fetch({}).then((answer) => answer.json())",
+        json!(path)
+    ));
+    answer["rows"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{answer}"))
+        .clone()
 }
 
 #[test]
@@ -89,8 +115,8 @@ fn the_page_of_the_demo() {
     eprintln!("the page was there after {first} ms, its numbers at the latest after {now} ms");
     assert_eq!(browser.text("#pill"), "Live");
 
-    // The simulated weeks lie within 30 days, so that this window has all of the summary.
-    choose(&mut browser, "window", "30d");
+    // The simulated weeks lie within 30 days, so that this period has all of the summary.
+    browser.choose_radio("period", "30d");
     let stores = summary["stores"].as_array().unwrap();
     let sum = |of: &str| {
         stores
@@ -99,27 +125,61 @@ fn the_page_of_the_demo() {
             .sum::<i64>()
     };
     assert_eq!(raw(&mut browser, "shops"), sum("revenue_minor"));
-    assert_eq!(raw(&mut browser, "visits"), sum("visits"));
-    assert_eq!(
-        raw(&mut browser, "sales:all") - raw(&mut browser, "sales:online"),
-        sum("transactions")
-    );
     assert_eq!(
         raw(&mut browser, "online"),
         summary["online"]["revenue_minor"].as_i64().unwrap()
     );
-    for store in stores {
-        let name = store["store"].as_str().unwrap();
-        let taken = raw(&mut browser, &format!("taken:shop/{name}"));
-        assert_eq!(taken, store["revenue_minor"].as_i64().unwrap(), "{name}");
-    }
     let cents = sum("revenue_minor");
     let euros = cents / 100;
     let text = format!("€{},{:03}.{:02}", euros / 1000, euros % 1000, cents % 100);
     assert!((1_000..1_000_000).contains(&euros), "{euros}");
     assert!(browser.text("#glance").contains(&text), "{text}");
 
-    browser.until("(document.querySelector('#more').click(), document.querySelector('#more').ariaExpanded === 'true')");
+    browser.tab("stores");
+    assert_eq!(raw(&mut browser, "visits"), sum("visits"));
+    assert_eq!(
+        raw(&mut browser, "sales:all") - raw(&mut browser, "sales:online"),
+        sum("transactions")
+    );
+    for store in stores {
+        let name = store["store"].as_str().unwrap();
+        let taken = raw(&mut browser, &format!("taken:shop/{name}"));
+        assert_eq!(taken, store["revenue_minor"].as_i64().unwrap(), "{name}");
+    }
+    assert_eq!(
+        browser.eval("document.querySelectorAll('#hours li').length"),
+        json!(24)
+    );
+    // A store alone: its tiles, its line, and the channels that brought its revenue.
+    let store = &stores[0];
+    let name = store["store"].as_str().unwrap();
+    browser.choose(&format!("[data-row='shop/{name}'] button"));
+    assert_eq!(
+        raw(&mut browser, "store:revenue"),
+        store["revenue_minor"].as_i64().unwrap()
+    );
+    assert_eq!(
+        browser.eval("document.querySelectorAll('#shops tbody tr').length"),
+        json!(1)
+    );
+    let by_channel = query(
+        &mut browser,
+        &format!("/v1/cells/attribution?model=linear&store={name}&group_by=source,medium"),
+    );
+    for row in by_channel.iter().take(5) {
+        let [source, medium] = ["source", "medium"].map(|of| row["cell"][of].as_str());
+        let key = format!(
+            "value:of/{}/{}",
+            source.unwrap_or("–"),
+            medium.unwrap_or("–")
+        );
+        let expected = row["value"]["value_minor"].as_i64().unwrap();
+        assert_eq!(raw(&mut browser, &key), expected, "{key}");
+    }
+    browser.eval("history.back()");
+    browser.until("!document.querySelector('#store-crumbs button') && document.querySelectorAll('#shops tbody tr').length > 2");
+
+    browser.tab("marketing");
     let months = summary["months"].as_array().unwrap();
     let busiest = |month: &&Value| month["revenue_of_channels_minor"].as_i64();
     let month = months.iter().max_by_key(busiest).unwrap();
@@ -129,30 +189,27 @@ fn the_page_of_the_demo() {
         "10" => "October",
         _ => "November",
     });
-    let window = if is_this_month { "month" } else { "last_month" };
-    choose(&mut browser, "month", window);
-    browser.until(
-        "document.querySelector('#more').hidden || (document.querySelector('#more').ariaExpanded === 'true' \
-         || document.querySelector('#more').click(), document.querySelector('#more').ariaExpanded === 'true')",
-    );
-    let channels = month["channels"].as_array().unwrap();
-    assert!(channels.len() > 4);
+    browser.choose_radio("period", if is_this_month { "month" } else { "last_month" });
+    let when = month["month"].as_str().unwrap();
     let mut totals = BTreeSet::new();
     for model in MODELS {
-        choose(&mut browser, "model", model);
+        browser.choose_radio("model", model);
+        expand(&mut browser);
         totals.insert(raw(&mut browser, "value:all"));
         assert!(browser.text("#coverage").ends_with(", all of it."));
-        for channel in channels {
-            let name = channel["channel"].as_str().unwrap();
-            if name.starts_with("unattributed") {
-                continue;
-            }
-            // A channel without a value under the model has no row.
-            let Some(expected) = channel["value_minor"][model].as_i64() else {
-                continue;
-            };
-            let words: Vec<&str> = name.split('/').chain(["–", "–"]).take(3).collect();
-            let shown = raw(&mut browser, &format!("value:{}", words.join("/")));
+        // The table adds up the campaigns of a source and medium, as the query does.
+        let rows = query(
+            &mut browser,
+            &format!(
+                "/v1/cells/attribution?model={model}&from={when}&to={when}&group_by=source,medium"
+            ),
+        );
+        assert!(rows.len() > 4);
+        for row in rows {
+            let [source, medium] = ["source", "medium"].map(|of| row["cell"][of].as_str());
+            let name = format!("{}/{}", source.unwrap_or("–"), medium.unwrap_or("–"));
+            let expected = row["value"]["value_minor"].as_i64().unwrap();
+            let shown = raw(&mut browser, &format!("value:{name}"));
             assert_eq!(shown, expected, "{name} under {model}");
         }
     }
@@ -161,39 +218,111 @@ fn the_page_of_the_demo() {
         1,
         "every model shares out the same money: {totals:?}"
     );
-    choose(&mut browser, "model", "markov");
+
+    // Into a channel, and its file: the same numbers as of a query.
+    browser.choose_radio("model", "linear");
+    browser.choose("[data-row='google/cpc'] button");
+    expand(&mut browser);
+    let campaigns = query(
+        &mut browser,
+        &format!(
+            "/v1/cells/attribution?model=linear&source=google&medium=cpc&from={when}&to={when}&group_by=source,medium,campaign"
+        ),
+    );
+    assert!(campaigns.len() > 1);
+    let file = saved(&mut browser, "#money .csv");
+    assert_eq!(file[0][..2], ["Campaign", "Revenue"]);
+    for row in &campaigns {
+        let campaign = row["cell"]["campaign"].as_str();
+        let expected = row["value"]["value_minor"].as_i64().unwrap();
+        let key = format!("value:google/cpc/{}", campaign.unwrap_or("–"));
+        assert_eq!(raw(&mut browser, &key), expected);
+        let name = format!("google / cpc / {}", campaign.unwrap_or("no campaign"));
+        let line = file.iter().find(|line| line[0] == name);
+        let line = line.unwrap_or_else(|| panic!("{name} in {file:?}"));
+        assert_eq!(line[1], format!("{}.{:02}", expected / 100, expected % 100));
+    }
+    // Each table has its file.
+    assert_eq!(
+        browser.eval(
+            "document.querySelectorAll('table').length === document.querySelectorAll('.csv').length"
+        ),
+        json!(true)
+    );
+    browser.choose("#channel-crumbs button");
+    browser.choose_radio("model", "markov");
     assert!(raw(&mut browser, "value:all") > 0);
     assert!(browser.text("#model-note").contains("calendar month"));
 
+    // Compared with the period before, in words for those who do not see the arrow.
+    browser.choose_radio("model", "linear");
+    browser.choose_radio("period", "7d");
+    assert!(browser.text("#glance").contains(['▲', '▼', '=']));
+    let sentence = browser.eval("document.querySelector('#glance .change .sr').textContent");
+    assert!(sentence.as_str().unwrap().contains(" than "), "{sentence}");
+    // A line for each of the largest channels, and their numbers as text.
+    for measure in ["revenue", "spend", "clicks"] {
+        browser.choose_radio("measure", measure);
+        let lines = "document.querySelectorAll('#channel-lines polyline').length > 2";
+        assert_eq!(browser.eval(lines), json!(true), "{measure}");
+        let label =
+            browser.eval("document.querySelector('#channel-lines svg').getAttribute('aria-label')");
+        assert!(label.as_str().unwrap().contains("highest"), "{label}");
+    }
+
     // The keyboard alone, and what is chosen stands in the address.
     browser.eval("document.querySelector('input[name=model]:checked').focus()");
-    browser.press("ArrowLeft", 37);
-    browser.until("document.querySelector('input[name=model]:checked').value === 'shapley'");
-    browser.until("location.hash.includes('model=shapley')");
+    browser.press("ArrowRight", 39);
+    browser.until("document.querySelector('input[name=model]:checked').value === 'position'");
+    browser.until("location.hash.includes('model=position')");
+    browser.eval("document.querySelector('#tab-marketing').focus()");
+    browser.press("ArrowRight", 39);
+    browser.until(
+        "document.activeElement.id === 'tab-stores' && location.hash.includes('tab=stores')",
+    );
     let hash = browser.eval("location.hash");
     browser.open("about:blank");
     browser.open(&format!("http://{address}/{}", hash.as_str().unwrap()));
-    browser.until("document.querySelectorAll('#money tbody tr').length > 3");
-    browser.until("document.querySelector('input[name=model]:checked').value === 'shapley'");
+    browser.until("!document.querySelector('#stores').hidden && document.querySelectorAll('#shops tbody tr').length > 3");
+    browser.until("document.querySelector('input[name=model]:checked').value === 'position'");
 
+    // Each number says what it is.
+    browser.tab("marketing");
     for section in [
-        "#hours li",
         "#touches li",
         "#days li",
-        "#top li",
-        "#assists li",
-        "#pipe dd",
+        "#top tbody tr",
+        "#assists tbody tr",
     ] {
         let filled = browser.eval(&format!(
             "document.querySelectorAll('{section}').length > 4"
         ));
         assert_eq!(filled, json!(true), "{section}");
     }
-    choose(&mut browser, "model", "linear");
+    browser.eval("document.querySelector('#money .def').click()");
+    assert!(browser.text("#tip").contains("net of refunds"));
+    browser.press("Escape", 27);
+    browser.until("!document.querySelector('#tip').matches(':popover-open')");
+
+    // Other languages: the same numbers, other words.
+    let before = raw(&mut browser, "shops");
+    for (language, word) in [
+        ("fr", "Chiffre d’affaires"),
+        ("de", "Umsatz"),
+        ("en", "Revenue"),
+    ] {
+        browser.eval(&format!(
+            "(() => {{ const select = document.getElementById('lang'); select.value = '{language}'; \
+             select.dispatchEvent(new Event('change', {{ bubbles: true }})); }})()"
+        ));
+        browser.until(&format!(
+            "document.documentElement.lang === '{language}' && document.querySelector('#money thead').textContent.includes('{word}')"
+        ));
+        assert_eq!(raw(&mut browser, "shops"), before);
+    }
+
+    browser.choose_radio("model", "linear");
     browser.eval("document.activeElement.blur()");
-    let axe = std::env::var("TRIBUTARY_AXE")
-        .ok()
-        .map(|file| std::fs::read_to_string(file).unwrap());
     let sizes = [
         (1280, 900, "light"),
         (1280, 900, "dark"),
@@ -202,20 +331,15 @@ fn the_page_of_the_demo() {
     ];
     for (width, height, scheme) in sizes {
         browser.look(width, height, scheme);
-        for window in ["7d", "30d"] {
-            choose(&mut browser, "window", window);
-            let found = browser.eval(AUDIT);
-            assert_eq!(found, json!([]), "{width} {scheme} {window}");
-            if let Some(axe) = &axe {
-                browser.eval(axe);
-                let run = "axe.run().then((results) => results.violations.map((of) => \
-                           of.id + ': ' + of.nodes.map((node) => node.target.join(' ')).join(', ')))";
-                assert_eq!(
-                    browser.eval(run),
-                    json!([]),
-                    "axe, {width} {scheme} {window}"
-                );
+        for tab in ["stores", "privacy", "operations", "marketing"] {
+            browser.tab(tab);
+            if matches!(tab, "stores" | "marketing") {
+                browser.choose_radio("period", "30d");
             }
+            browser.until(&format!("document.querySelector('#{tab} .tile') !== null"));
+            let found = browser.eval(AUDIT);
+            assert_eq!(found, json!([]), "{width} {scheme} {tab}");
+            assert_eq!(browser.axe(), json!([]), "axe, {width} {scheme} {tab}");
         }
         if (width == 1280) == (scheme == "light") {
             browser.picture(&format!("{width}-{scheme}.png"));
@@ -224,7 +348,8 @@ fn the_page_of_the_demo() {
     assert_eq!(browser.complaints(), Vec::<String>::new());
     let own = format!("http://{address}/");
     for asked in browser.asked_for() {
-        let inside = asked.starts_with("data:") || asked == "about:blank";
+        let inside =
+            asked.starts_with("data:") || asked.starts_with("blob:") || asked == "about:blank";
         assert!(inside || asked.starts_with(&own), "{asked}");
     }
 }
@@ -236,11 +361,12 @@ fn the_numbers_of_the_demo_go_on() {
     };
     let (_demo, address) = demo(&["--events", "20000", "--show-all"]);
     browser.look(1280, 900, "light");
-    browser.open(&format!("http://{address}/#window=30d"));
+    browser.open(&format!("http://{address}/#period=30d"));
     browser.until("document.querySelector('[data-key=shops]') !== null");
     let before = raw(&mut browser, "shops");
+    // What changed is highlighted where it is little, and never all at once.
     browser.until(&format!(
-        "document.querySelector('[data-key=shops]').dataset.raw !== '{before}'"
+        "document.querySelectorAll('.moved').length <= 6 && document.querySelector('[data-key=shops]').dataset.raw !== '{before}'"
     ));
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }

@@ -59,7 +59,10 @@ async fn the_page_says_what_is_the_matter() {
         )
     };
     let secret = |name: &str| name.strip_prefix("SECRET_").map(|brand| brand.repeat(16));
-    let text = brand("acme") + &brand("zeta");
+    let text = brand("acme")
+        + "[brand.names]\nstores = { s1 = \"Lyon, Part-Dieu\" }\n"
+        + &brand("zeta")
+        + &brand("yore");
     let loaded = tributary_config::parse_in(&text, std::path::Path::new("test.toml"), &secret);
     let config = loaded.unwrap().config;
     let telemetry = Telemetry::new(&config);
@@ -71,6 +74,20 @@ async fn the_page_says_what_is_the_matter() {
         .lock()
         .apply(&orders("acme", "JPY", 9_007_199_254_740_993));
     state.cells.lock().apply(&orders("zeta", "TND", 1_005));
+    let store = Cell {
+        family: Family::StoreDay,
+        dims: ["acme", "s1"]
+            .map(|word: &str| Dim::Text(word.into()))
+            .into_iter()
+            .chain([Dim::Day(TODAY), Dim::Text("EUR".into())])
+            .collect(),
+        values: vec![1, 4_990, 1],
+    };
+    state.cells.lock().apply(&store);
+    // A year and a half ago: 2024-05-03.
+    let mut yore = orders("yore", "EUR", 4_200);
+    yore.dims[1] = Dim::Day(TODAY - 541);
+    state.cells.lock().apply(&yore);
     let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = door.local_addr().unwrap();
     let (_stop, stopped) = oneshot::channel::<()>();
@@ -80,7 +97,7 @@ async fn the_page_says_what_is_the_matter() {
 
     tokio::task::block_in_place(|| {
         browser.look(390, 844, "light");
-        browser.open(&format!("http://{address}/"));
+        browser.open(&format!("http://{address}/#period=today"));
         browser.until(&says("#pill", "Not ready"));
         browser.until(&says("#notice", "not connected to NATS"));
         assert!(
@@ -91,6 +108,7 @@ async fn the_page_says_what_is_the_matter() {
         state.telemetry.health.set_caught_up(true);
         browser.until(&says("#pill", "Live"));
 
+        browser.tab("operations");
         // Rights and retention: nothing yet, then one refused, one that waits, and a pass.
         browser.until(&fact("rights", "0"));
         assert_eq!(
@@ -103,6 +121,7 @@ async fn the_page_says_what_is_the_matter() {
         metrics.rights_waiting("zeta", 1, Duration::from_secs(90));
         metrics.retention_pass("acme", 1_761_436_800_000, 3);
         metrics.retention_pass("zeta", 1_761_436_801_000, 0);
+        metrics.retention_pass("yore", 1_761_436_802_000, 0);
         let consents = [(["acme", "zeta"].map(BrandId::of), Use::Credit, [30, 10])];
         let consents = consents
             .iter()
@@ -124,12 +143,23 @@ async fn the_page_says_what_is_the_matter() {
             json!(true)
         );
 
+        browser.tab("marketing");
         browser.until(&shows("€1,234.56"));
         let choose = |browser: &mut Browser, id: &str, value: &str| {
+            browser.until(&format!(
+                "[...document.getElementById('{id}').options].some((of) => of.value === '{value}')"
+            ));
             let change = "dispatchEvent(new Event('change', { bubbles: true }))";
             let of = format!("document.getElementById('{id}')");
             browser.eval(&format!("{of}.value = '{value}', {of}.{change}"));
         };
+        // A store has its display name, and its own name in the address.
+        browser.tab("stores");
+        browser.choose("[data-row='shop/s1'] button");
+        assert!(browser.text("#shops").contains("Lyon, Part-Dieu"));
+        browser.until("location.hash.includes('store=s1')");
+        browser.choose("#store-crumbs button");
+        browser.tab("marketing");
         // No decimals, and more digits than a float holds.
         choose(&mut browser, "currency", "JPY");
         browser.until(&shows("¥9,007,199,254,740,993"));
@@ -139,6 +169,20 @@ async fn the_page_says_what_is_the_matter() {
             browser.text("#day"),
             "zeta, Sunday, October 26, 2025, simulated"
         );
+
+        // A trace of another year is shown at its own time.
+        choose(&mut browser, "brand", "yore");
+        browser.choose_radio("period", "month");
+        browser.until(&shows("€42.00"));
+        assert!(browser.text("#ends").contains("May 3, 2024"));
+        assert!(
+            browser
+                .text("#span")
+                .starts_with("May 2024, compared with April 2024")
+        );
+        choose(&mut browser, "brand", "zeta");
+        browser.choose_radio("period", "today");
+        browser.until(&shows("TND\u{a0}1.005"));
 
         // A worker that restores has nothing yet: the last numbers stand, and the page says why they do not move.
         state.telemetry.health.set_restoring(Some(

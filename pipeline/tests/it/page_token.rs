@@ -63,7 +63,7 @@ async fn a_token_is_asked_for_once_and_kept_for_the_session() {
     tokio::task::block_in_place(|| {
         let online = "document.querySelector('[data-key=online]')?.dataset.raw";
         browser.look(390, 844, "light");
-        browser.open(&format!("http://{address}/"));
+        browser.open(&format!("http://{address}/#period=today"));
         give(&mut browser, "wrong");
         browser.until("document.getElementById('pill').innerText === 'Locked'");
         assert_eq!(browser.eval(online), json!(null));
@@ -76,7 +76,7 @@ async fn a_token_is_asked_for_once_and_kept_for_the_session() {
             json!("acme")
         );
         // The same session is not asked again.
-        browser.open(&format!("http://{address}/?again"));
+        browser.open(&format!("http://{address}/?again#period=today"));
         browser.until(&format!("{online} === '123456'"));
         assert_eq!(
             browser.eval("document.getElementById('login').hidden"),

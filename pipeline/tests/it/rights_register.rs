@@ -1,6 +1,7 @@
 //! The register of requests is read from the broker, with or without a worker: what nobody has read yet is open, what is
 //! answered has ended, and nothing in it names a data subject. The answer to a request for access is also a page.
 
+use crate::page_browser::Browser;
 use crate::support::story::{last, play, ready};
 use crate::support::{Worker, World, succeed, tributary};
 use serde_json::Value;
@@ -71,6 +72,7 @@ async fn the_register_says_what_is_open_and_what_has_ended() {
             let mut command = tributary();
             let command = command.arg("rights").args(args).arg("--config").arg(&file);
             if command.output().unwrap().status.success() {
+                over_http(&worker, &run(&["list", "--json"]));
                 return (id, "=r-2", run(&["list"]));
             }
         }
@@ -101,5 +103,54 @@ async fn the_register_says_what_is_open_and_what_has_ended() {
             .arg(&file);
         let error = String::from_utf8(command.output().unwrap().stderr).unwrap();
         assert!(error.contains("no request"), "{error}");
+        let mut command = tributary();
+        let words = succeed(command.args(["audit", "show", "--config"]).arg(&file));
+        let words = String::from_utf8(words.stdout).unwrap();
+        assert!(words.contains("  Request received: erase"), "{words}");
+        assert!(words.contains("  Completed: erase, "), "{words}");
+        assert!(!words.contains(&email) && !words.contains("r-2"), "{words}");
     });
+}
+
+/// The register and the audit log over HTTP and on the page are those of the command line.
+fn over_http(worker: &Worker, list: &str) {
+    let get = |path: &str| {
+        let (status, body) = worker.get(path).expect("an answer");
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str::<Value>(&body).unwrap()
+    };
+    let listed: Vec<Value> = list
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(get("/v1/rights")["requests"], Value::Array(listed.clone()));
+    let audit = get("/v1/audit?brand=orchard");
+    let entries = audit["entries"].as_array().unwrap();
+    let is_completed = |entry: &Value| {
+        entry["words"]
+            .as_str()
+            .unwrap()
+            .starts_with("Completed: erase")
+    };
+    assert!(
+        audit["here"] == true && entries.iter().any(is_completed),
+        "{audit}"
+    );
+
+    let Some(mut browser) = Browser::start_or_skip() else {
+        return;
+    };
+    browser.look(1280, 900, "light");
+    browser.open(&format!("http://{}/#tab=privacy", worker.address));
+    for request in &listed {
+        let [id, status] = ["id", "status"].map(|of| request[of].as_str().unwrap());
+        let of = format!("[data-key=\"request:{id}\"]");
+        browser.until(&format!(
+            "document.querySelector('{of}')?.dataset.raw === '{status}'"
+        ));
+    }
+    assert_eq!(browser.raw("requests:open"), Some(0));
+    assert_eq!(browser.raw("requests:answered"), Some(listed.len() as i128));
+    browser.until("document.querySelector('#audit').innerText.includes('Completed: erase')");
+    assert_eq!(browser.axe(), serde_json::json!([]));
 }

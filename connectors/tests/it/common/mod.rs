@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use tributary_config::model::{
     Attribution, Brand, Channels, Config, Consent, HashRule, Http, Identity, Ingest, LabelCase,
-    Ledger, Nats, Noise, Release, Retention, Sensors, Workers,
+    Ledger, Names, Nats, Noise, Release, Retention, Sensors, Workers,
 };
 
 /// A brand with the specification's defaults, in Paris.
@@ -46,6 +46,10 @@ pub fn brand(name: &str) -> Brand {
             day_start_s: 0,
             fixed_devices: Vec::new(),
             stores: Vec::new(),
+        },
+        names: Names {
+            stores: BTreeMap::new(),
+            channels: BTreeMap::new(),
         },
         channels: Channels {
             own_hosts: Vec::new(),

@@ -41,6 +41,7 @@
 //! can have ([`Status::next`]).
 
 mod entry;
+mod history;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +51,7 @@ use rustc_hash::FxHashMap;
 pub use crate::head::Head;
 pub use entry::{Checkpoint, Event};
 use entry::{Content, Entry};
+pub use history::{LogLine, history};
 pub use verify::{VerifiedLog, verify};
 
 use crate::disk::{self, AppendFile};

@@ -123,6 +123,7 @@ pub fn rows(brand: &str, query: &CellQuery, answer: &Answer) -> String {
             let coverage = numbers.and_then(|numbers| numbers.coverage);
             fields.push(coverage.map_or_else(String::new, |tenths| match tenths {
                 10 => "all".to_owned(),
+                0 => "< 10 %".to_owned(),
                 tenths => format!("{tenths}0 %"),
             }));
         };

@@ -2,25 +2,21 @@
 //! requests, read from the broker. A worker need not be running.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tributary_config::model::Brand;
-use tributary_connectors::nats::{self, Client, InMessage, Reader, subject as subjects};
+use tributary_connectors::nats;
 use tributary_connectors::output_files::{Contents, OutputFiles};
 use tributary_connectors::terminal;
 
-use super::register::{Entry, Register};
 use crate::cli::args as cli;
+use crate::privacy::rights::register::{Entry, Register};
 use crate::report::csv::field;
 use crate::report::table::{ABSENT, Align, Table};
 use crate::serve::services::client::Asker;
-
-/// Maximum time to wait for a message that the stream is known to hold.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Executes one of the commands.
 ///
@@ -98,46 +94,12 @@ async fn requests(of: &cli::RightsOf) -> anyhow::Result<Requests> {
     let asker = Asker::load(&of.config, of.brand.as_deref())?;
     let Brand { name, timezone, .. } = asker.brand()?;
     let client = nats::connect(&asker.nats, "tributary rights").await?;
-    let stream = &asker.nats.rights_stream;
-    let mut register = Register::default();
-    // Requests first: one that is read meanwhile is then listed by its status as well.
-    for message in read(&client, stream, &subjects::rights_requests(name)).await? {
-        register.add_request(&message.payload, message.at_ms);
-    }
-    for message in read(&client, stream, &subjects::rights_status(name)).await? {
-        register.add_status(&message.payload);
-    }
+    let register = Register::load(&client, &asker.nats.rights_stream, name).await?;
     Ok(Requests {
         entries: register.entries(Timestamp::now().as_millisecond(), timezone),
         brand: name.clone(),
         zone: timezone.clone(),
     })
-}
-
-/// All messages that a stream holds of a subject.
-///
-/// # Errors
-///
-/// A broker that does not answer.
-async fn read(client: &Client, stream: &str, subject: &str) -> anyhow::Result<Vec<InMessage>> {
-    let mut last = nats::last_values(client, stream, subject).await?;
-    let last = last.next_batch(1).await?;
-    let Some(last) = last.first().map(|message| message.sequence) else {
-        return Ok(Vec::new());
-    };
-    let mut reader = Reader::filtered(client, stream, subject, 1).await?;
-    let mut messages: Vec<InMessage> = Vec::new();
-    while messages
-        .last()
-        .is_none_or(|message| message.sequence < last)
-    {
-        let batch = reader.next_batch(1_000, PATIENCE).await?;
-        if batch.is_empty() {
-            bail!("the broker does not deliver the messages of {subject}");
-        }
-        messages.extend(batch);
-    }
-    Ok(messages)
 }
 
 /// Prints requests as a table or as NDJSON.

@@ -8,7 +8,6 @@
 
 mod html;
 mod list;
-mod register;
 
 use std::io::{Read, Write};
 use std::path::Path;

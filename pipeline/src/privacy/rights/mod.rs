@@ -39,6 +39,7 @@ mod publish;
 pub mod published_heads;
 mod receive;
 mod rectify;
+pub mod register;
 mod restrictions;
 mod stream;
 mod stream_scrub;

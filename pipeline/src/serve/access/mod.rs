@@ -5,14 +5,14 @@
 //! answers what it may see. Handlers ask it before they read anything, so that
 //! a route without a question shows nothing of a brand.
 //!
-//! | viewer | page, cells, business metrics | OpenDSR | exact metrics | `/config` |
-//! |---|---|---|---|---|
-//! | the machine itself: loopback, no tokens, no proxy | all brands | all | yes | yes |
-//! | everyone, without tokens (`http.open`, or behind a proxy) | all brands | all | no | no |
-//! | `read` | its brand | no | no | no |
-//! | `privacy` | no | its brand | no | no |
-//! | `operate` | its brand, or all | no | of its brand, or all | with all brands |
-//! | nobody: tokens exist, none is given | no | no | no | no |
+//! | viewer | page, cells, business metrics | OpenDSR | the page's Privacy tab, `/v1/rights`, `/v1/audit` | exact metrics | `/config` |
+//! |---|---|---|---|---|---|
+//! | the machine itself: loopback, no tokens, no proxy | all brands | all | all | yes | yes |
+//! | everyone, without tokens (`http.open`, or behind a proxy) | all brands | all | no | no | no |
+//! | `read` | its brand | no | no | no | no |
+//! | `privacy` | no | its brand | its brand | no | no |
+//! | `operate` | its brand, or all | no | no | of its brand, or all | with all brands |
+//! | nobody: tokens exist, none is given | no | no | no | no | no |
 //!
 //! A token is compared by its SHA-256, with every configured digest and in
 //! constant time, so that neither content nor position of a digest shows in the
@@ -98,6 +98,12 @@ impl Viewer {
             }
             Viewer::Nobody => false,
         }
+    }
+
+    /// Whether the viewer may see the rights requests of a brand and its audit log.
+    /// An open server shows them to nobody without a token.
+    pub fn may_list_rights(&self, brand: &str) -> bool {
+        *self != Viewer::Everyone && self.may_request_rights(brand)
     }
 
     /// Whether the viewer may see the configuration.

@@ -44,16 +44,17 @@ const BEAT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `GET /events`: `status` at once and every two seconds, `model` at once and
-/// whenever the cells have changed. `?brand=` selects the brand, by default the
-/// first that the viewer may read. 401 or 403 without such a brand, 503 with too
-/// many listeners.
+/// whenever the cells have changed; a viewer with the role `privacy` gets no model.
+/// `?brand=` selects the brand, by default the first that the viewer may see.
+/// 401 or 403 without such a brand, 503 with too many listeners.
 pub async fn events(
     extract::State(state): extract::State<PageState>,
     Extension(viewer): Extension<Viewer>,
     uri: Uri,
 ) -> Response {
     let Some(brand) = chosen(&state, &viewer, uri.query()) else {
-        return viewer.refuse("the page needs a token of its brand with the role read or operate");
+        return viewer
+            .refuse("the page needs a token of its brand with the role read, operate or privacy");
     };
     let Ok(seat) = state.page.listeners.clone().try_acquire_owned() else {
         let headers = [(RETRY_AFTER, "5"), (CACHE_CONTROL, "no-store")];
@@ -78,7 +79,7 @@ pub async fn events(
     (headers, Sse::new(stream)).into_response()
 }
 
-/// Index of the brand that a query names, or of the first that a viewer may read.
+/// Index of the brand that a query names, or of the first that a viewer may see.
 /// A token is refused for a brand that it is not for.
 fn chosen(state: &PageState, viewer: &Viewer, query: Option<&str>) -> Option<usize> {
     let mut words = query.unwrap_or_default().split('&');
@@ -86,14 +87,16 @@ fn chosen(state: &PageState, viewer: &Viewer, query: Option<&str>) -> Option<usi
     let named = words.find_map(|word| word.strip_prefix("brand="));
     let mut brands = state.page.brands.iter();
     let named_at = named.and_then(|named| brands.position(|brand| brand.name == named));
-    let may_read = |at: &usize| {
+    let may_see = |at: &usize| {
         let brand = state.page.brands.get(*at);
-        brand.is_some_and(|brand| viewer.may_read(&brand.name))
+        brand.is_some_and(|brand| {
+            viewer.may_read(&brand.name) || viewer.may_list_rights(&brand.name)
+        })
     };
     match (named_at, viewer) {
         (None, Viewer::Token { .. }) if named.is_some_and(|named| !named.is_empty()) => None,
-        (None, _) => (0..state.page.brands.len()).find(may_read),
-        (Some(at), _) => Some(at).filter(may_read),
+        (None, _) => (0..state.page.brands.len()).find(may_see),
+        (Some(at), _) => Some(at).filter(may_see),
     }
 }
 
@@ -103,6 +106,9 @@ async fn tell(state: &PageState, viewer: &Viewer, brand: usize, to: &mpsc::Sende
     let mut every = tokio::time::interval(STEP);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut shown, mut beat) = (None, None::<Instant>);
+    let Some(brand) = state.page.brands.get(brand) else {
+        return;
+    };
     let mut sent = None;
     loop {
         tokio::select! {
@@ -111,7 +117,7 @@ async fn tell(state: &PageState, viewer: &Viewer, brand: usize, to: &mpsc::Sende
             _ = ended.wait_for(|ended| *ended) => return,
         }
         let due = beat.is_none_or(|beat| beat.elapsed() >= BEAT);
-        let status = Status::of(state, viewer);
+        let status = Status::of(state, viewer, brand);
         if due || shown.as_ref() != Some(&status) {
             let json = serde_json::to_string(&status).unwrap_or_default();
             let event = Event::default().event("status").data(json);
@@ -120,9 +126,9 @@ async fn tell(state: &PageState, viewer: &Viewer, brand: usize, to: &mpsc::Sende
             }
             (shown, beat) = (Some(status), Some(Instant::now()));
         }
-        let Some(brand) = state.page.brands.get(brand) else {
+        if !viewer.may_read(&brand.name) {
             continue;
-        };
+        }
         let key = (state.cells.lock().stamp(), state.page.today(brand));
         if sent == Some(key) {
             continue;
@@ -150,11 +156,12 @@ async fn frame(state: &PageState, brand: &Brand) -> Option<Frame> {
         }
     }
     let board = state.cells.lock().clone();
-    let name = brand.name.clone();
-    let hides = state.page.hides();
+    let (page, name) = (state.page.clone(), brand.name.clone());
     let computed = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
-        let json = model::json(&board, &name, today, hides)?;
+        let brand = page.brands.iter().find(|known| known.name == name);
+        let json = brand.map(|brand| model::json(&board, &name, today, page.release(brand)));
+        let json = json.transpose()?.unwrap_or_default();
         let frame = Frame {
             stamp: board.stamp(),
             today,

@@ -1,48 +1,36 @@
 //! The live page: one self-contained document at `/`, updated by the events of
 //! `/events`.
 //!
-//! The document is made of three files beside this one. It contains its style
-//! and its script, so that it needs no other request and its content security
-//! policy can name them by their hashes (CSP Level 3): nothing else is
-//! executed, and nothing is fetched except the events of the worker itself. Its
-//! numbers come from released cells ([`model`]) and from operational metrics
-//! ([`status`]), and from nowhere else.
+//! The [`document`] is made of files beside this one. It contains its style and
+//! its script, so that it needs no other request for them and its content
+//! security policy can name them by their hashes (CSP Level 3): nothing else is
+//! executed, and nothing is fetched except from the worker itself. Its numbers
+//! are answers of `/v1/cells` and `/v1/rights`, and operational metrics
+//! ([`status`]); the events say when to ask again ([`model`]).
 
+mod document;
 pub mod events;
 mod frame;
 mod model;
-mod money;
-mod number;
-mod paths;
+mod source;
 mod status;
-mod sums;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use axum::response::Response;
 use jiff::tz::TimeZone;
-use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Semaphore, watch};
-use tributary_config::model::Config;
+use tributary_config::model::{Config, Ladder, Names};
 use tributary_operators::record::Day;
 
 use super::access::Viewer;
 use crate::report::metrics::Audience;
 use crate::report::published_cells::SharedCells;
 use crate::report::telemetry::Telemetry;
+use document::Document;
 use frame::Frame;
-
-/// The document, with placeholders for style, script, version and build.
-const HTML: &str = include_str!("page.html");
-/// The style sheet.
-const STYLE: &str = include_str!("page.css");
-/// The script.
-const SCRIPT: &str = include_str!("page.js");
+use model::Release;
+use source::SourceRow;
 
 /// Maximum number of concurrent listeners to events.
 pub const MAX_LISTENERS: usize = 100;
@@ -53,6 +41,8 @@ pub struct Page {
     brands: Vec<Brand>,
     /// Minimum number of contributors of a released cell.
     k: u64,
+    /// What is published of channels.
+    ladder: Ladder,
     /// The current day, if it is not that of the clock.
     today: RwLock<Option<Day>>,
     /// The document.
@@ -93,19 +83,14 @@ struct Brand {
     name: String,
     /// Its time zone.
     zone: TimeZone,
+    /// Its currency.
+    currency: String,
+    /// Display names.
+    names: Names,
+    /// Its sources.
+    sources: Vec<SourceRow>,
     /// Its last computed model.
     last: Mutex<Option<Frame>>,
-}
-
-/// The page as it is sent.
-struct Document {
-    /// The document.
-    html: String,
-    /// Its content security policy.
-    policy: String,
-    /// Identifies the document. The events contain it as well, so that a page of
-    /// another build notices.
-    build: String,
 }
 
 impl Page {
@@ -114,11 +99,15 @@ impl Page {
         let brands = config.brands.iter().map(|brand| Brand {
             name: brand.name.clone(),
             zone: brand.timezone.clone(),
+            currency: brand.currency.clone(),
+            names: brand.names.clone(),
+            sources: brand.sources.iter().map(SourceRow::of).collect(),
             last: Mutex::default(),
         });
         Page {
             brands: brands.collect(),
             k: config.release.k,
+            ladder: config.release.ladder,
             today: RwLock::default(),
             document: Document::new(),
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
@@ -134,6 +123,16 @@ impl Page {
     /// Whether the release gate hides anything.
     pub fn hides(&self) -> bool {
         self.k > 1
+    }
+
+    /// What the configuration says of a brand's numbers.
+    fn release<'a>(&self, brand: &'a Brand) -> Release<'a> {
+        Release {
+            hides: self.hides(),
+            by_month: self.hides() && self.ladder == Ladder::Month,
+            currency: &brand.currency,
+            names: &brand.names,
+        }
     }
 
     /// The current day of a brand by its name.
@@ -166,43 +165,6 @@ impl Page {
 
     /// The document with its policy.
     pub fn response(&self) -> Response {
-        let headers = [
-            (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (CACHE_CONTROL, "no-store"),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (REFERRER_POLICY, "no-referrer"),
-            (CONTENT_SECURITY_POLICY, &self.document.policy),
-        ];
-        (headers, self.document.html.clone()).into_response()
+        self.document.response()
     }
 }
-
-impl Document {
-    /// Assembles the document, and computes its policy.
-    fn new() -> Document {
-        let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
-        let (style, script) = (hash(STYLE), hash(SCRIPT));
-        let policy = format!(
-            "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; connect-src 'self'; \
-             img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        );
-        let build: String = hash(&format!("{HTML}{style}{script}"))
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .take(12)
-            .collect();
-        let html = HTML
-            .replace("{{build}}", &build)
-            .replace("{{version}}", crate::version::TEXT)
-            .replace("{{style}}", STYLE)
-            .replace("{{script}}", SCRIPT);
-        Document {
-            html,
-            policy,
-            build,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,78 +1,85 @@
-//! The model: what the page shows of one brand, as JSON.
+//! The model: what the page needs to know of one brand before it queries its
+//! cells, as JSON.
 //!
-//! Every number is a sum over released cells, in integers; the browser divides
-//! and formats them, and adds nothing. Long lists are limited to their largest
-//! rows, and a last row contains the rest, so that totals are complete and the
-//! JSON stays small.
-//!
-//! Rows refer to stores and channels by index: `stores` and `channels` list the
-//! names once, in the order of their indices, and the row -1 is the rest. A
-//! currency has a [`Money`](super::money::Money) of its own, because amounts of
-//! different currencies are never added. Windows are named as in the metrics:
-//! totals have `today`, `7d` and `30d`; channels have `month` (to yesterday) and
-//! `last_month`.
-//!
-//! A number of which nothing is published is `null` while the release gate may
-//! hide cells (`hides`), and 0 otherwise. Names that a cell gave up are `*`.
+//! It contains no number of the brand. The page reads all numbers at
+//! `/v1/cells`, with the words of
+//! [`cell_query`](crate::report::cell_query), so that what it shows is what a
+//! query answers. The model is sent whenever the released cells have changed:
+//! the page then queries again.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tributary_config::model::Names;
 use tributary_operators::calendar;
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::record::Day;
 
-use super::money::{self, Money};
-use super::number::{Int, add};
-use super::sums::{daily, place, word};
-use crate::report::published_cells::{Periods, PublishedCells, Window};
+use crate::report::published_cells::{Periods, PublishedCells};
 
-/// Name of what is published of several stores or channels together.
-const TOGETHER: &str = "*";
-
-/// Number of stores with a row of their own.
-const STORES: usize = 40;
-
-/// The model of a brand. Its field names are part of the interface to the
-/// script.
+/// What the page shows of a brand besides cells. Its field names are part of the
+/// interface to the script.
 #[derive(Serialize)]
 pub struct Model<'a> {
     /// Name of the brand.
     brand: &'a str,
+    /// Differs whenever the released cells of the process have changed.
+    stamp: u64,
     /// The current day.
     today: String,
     /// The last day with a released cell.
     newest: Option<String>,
     /// Whether the release gate may hide cells (`release.k` above 1).
     hides: bool,
+    /// Whether channels are released by whole month only (`release.ladder`).
+    by_month: bool,
     /// Whether the brand has no cell to show.
     empty: bool,
-    /// Months of path statistics: the last and the current one.
-    months: [String; 2],
-    /// Numbers of persons, identifiers, links, hubs and oversized persons.
-    identity: Option<Vec<Int>>,
-    /// Stores with a row of their own, by name.
-    stores: Vec<&'a str>,
-    /// By window: visits, passers-by, seconds of dwell, devices, random devices; in
-    /// total and by store.
-    visits: BTreeMap<&'static str, Visits>,
-    /// Visits and passers-by of the newest published day by hour of the day.
-    hours: Vec<[Int; 2]>,
-    /// The day of the hours: `Today`, or `Yesterday` where only finished days are published.
-    hours_of: &'static str,
-    /// Visits of each day.
-    daily_visits: Vec<Int>,
-    /// Revenue by currency, the main currency first.
-    currencies: Vec<Money<'a>>,
+    /// Currencies, the one with the most sales first; without any, that of the brand.
+    currencies: Vec<Currency<'a>>,
+    /// Display names.
+    names: DisplayNames<'a>,
 }
 
-/// Visits of a window.
+/// A currency.
 #[derive(Serialize)]
-struct Visits {
-    /// In total.
-    total: [Int; 5],
-    /// By row.
-    rows: BTreeMap<i32, [Int; 5]>,
+struct Currency<'a> {
+    /// ISO 4217 code.
+    code: &'a str,
+    /// Number of decimals of its amounts.
+    decimals: u32,
+}
+
+impl<'a> Currency<'a> {
+    /// A currency by its code.
+    fn of(code: &'a str) -> Currency<'a> {
+        Currency {
+            code,
+            decimals: crate::report::table::decimals(code),
+        }
+    }
+}
+
+/// Display names by the names of the records.
+#[derive(Serialize)]
+struct DisplayNames<'a> {
+    /// By store.
+    stores: &'a BTreeMap<String, String>,
+    /// By channel.
+    channels: &'a BTreeMap<String, String>,
+}
+
+/// What the configuration says of a brand's numbers.
+#[derive(Clone, Copy)]
+pub struct Release<'a> {
+    /// Whether the release gate may hide cells.
+    pub hides: bool,
+    /// Whether channels are released by whole month only.
+    pub by_month: bool,
+    /// The brand's own currency.
+    pub currency: &'a str,
+    /// Display names.
+    pub names: &'a Names,
 }
 
 /// The JSON of a brand on its current day.
@@ -81,115 +88,59 @@ struct Visits {
 ///
 /// None in practice: every value can be serialized.
 pub fn json(
-    board: &PublishedCells,
+    cells: &PublishedCells,
     brand: &str,
     today: Day,
-    hides: bool,
+    release: Release<'_>,
 ) -> serde_json::Result<String> {
-    serde_json::to_string(&Model::of(board, brand, today, hides))
+    let newest = cells.last_day(brand);
+    let mut currencies = currencies(cells, brand, today);
+    let identity = cells.cells(Family::Identity, brand, Periods::default());
+    let Release {
+        hides,
+        by_month,
+        currency,
+        names,
+    } = release;
+    let empty = newest.is_none() && currencies.is_empty() && identity.count() == 0;
+    if currencies.is_empty() {
+        currencies.push(Currency::of(currency));
+    }
+    serde_json::to_string(&Model {
+        brand,
+        stamp: cells.stamp(),
+        today: date(today),
+        newest: newest.map(date),
+        hides,
+        by_month,
+        empty,
+        currencies,
+        names: DisplayNames {
+            stores: &names.stores,
+            channels: &names.channels,
+        },
+    })
 }
 
-impl<'a> Model<'a> {
-    /// Sums the cells of a brand. `hides` is whether the release gate may hide
-    /// cells.
-    pub fn of(board: &'a PublishedCells, brand: &'a str, today: Day, hides: bool) -> Model<'a> {
-        let stores = stores(board, brand, today);
-        let currencies = money::all(board, brand, today, &stores, hides);
-        let newest = board.last_day(brand);
-        let mut of_today = board.cells(Family::Visits, brand, Periods::days(today..=today));
-        let (hours_of, hours_day) = match hides && of_today.next().is_none() {
-            true => ("Yesterday", today.saturating_sub(1)),
-            false => ("Today", today),
-        };
-        let month = calendar::month(today);
-        let identity = board
-            .cells(Family::Identity, brand, Periods::default())
-            .next();
-        let visits = Window::TOTALS.map(|window| {
-            let days = window.periods(today);
-            (window.name(), visits(board, brand, days, &stores, hides))
-        });
-        Model {
-            brand,
-            today: date(today),
-            newest: newest.map(date),
-            hides,
-            empty: newest.is_none() && identity.is_none() && currencies.is_empty(),
-            months: [month - 1, month].map(month_name),
-            identity: identity.map(|(_, values)| values.iter().copied().map(Int).collect()),
-            visits: visits.into(),
-            hours: hours(board, brand, hours_day, hides),
-            hours_of,
-            daily_visits: daily(today, |day| {
-                let sums = board.sums(Family::Visits, brand, Periods::days(day..=day), &[]);
-                let visits = sums.values().next().and_then(|sums| sums.first());
-                visits.copied().map_or(Int::nothing(hides), Int)
-            }),
-            stores,
-            currencies,
+/// The currencies of a brand, the one with the most sales first. A currency that
+/// only spend has comes last.
+fn currencies<'a>(cells: &'a PublishedCells, brand: &str, today: Day) -> Vec<Currency<'a>> {
+    let mut sales: BTreeMap<&str, i128> = BTreeMap::new();
+    let periods = Periods::between(None, None, today);
+    for family in [Family::StoreDay, Family::OrdersDay, Family::SpendDay] {
+        for (dims, values) in cells.sums(family, brand, periods, &["currency"]) {
+            if let [Dim::Text(code)] = dims[..] {
+                let sales = sales.entry(code).or_default();
+                if family.row().is_total {
+                    *sales += values.first().copied().unwrap_or(0);
+                }
+            }
         }
     }
-}
-
-/// Stores with a row of their own: those with the most sales and visits, by
-/// name.
-fn stores<'a>(board: &'a PublishedCells, brand: &'a str, today: Day) -> Vec<&'a str> {
-    let mut busy: BTreeMap<&str, i128> = BTreeMap::new();
-    for family in [Family::StoreDay, Family::Visits] {
-        for (dims, values) in
-            board.sums(family, brand, Window::ThirtyDays.periods(today), &["store"])
-        {
-            let name = dims.first().map_or("", |dim| word(dim).unwrap_or(""));
-            *busy.entry(name).or_default() += values.first().copied().unwrap_or(0);
-        }
-    }
-    let mut stores: Vec<_> = busy.into_iter().collect();
-    // What is published of several stores together always has its row.
-    stores.sort_by_key(|(name, busy)| (*name != TOGETHER, -busy));
-    let mut names: Vec<&str> = stores.into_iter().map(|(n, _)| n).take(STORES).collect();
-    names.sort_unstable();
-    names
-}
-
-/// Visits of some days, in total and by store.
-fn visits(
-    board: &PublishedCells,
-    brand: &str,
-    days: Periods,
-    stores: &[&str],
-    hides: bool,
-) -> Visits {
-    let none = [Int::nothing(hides); 5];
-    let mut visits = Visits {
-        total: none,
-        rows: BTreeMap::new(),
-    };
-    for (dims, values) in board.sums(Family::Visits, brand, days, &["store"]) {
-        let (&[store], Ok(values)) = (&dims[..], <[i128; 5]>::try_from(values)) else {
-            continue;
-        };
-        add(&mut visits.total, values);
-        let row = visits.rows.entry(place(stores, store));
-        add(row.or_insert(none), values);
-    }
-    visits
-}
-
-/// Visits and passers-by of a day by local hour.
-fn hours(board: &PublishedCells, brand: &str, day: Day, hides: bool) -> Vec<[Int; 2]> {
-    let mut hours = vec![[Int::nothing(hides); 2]; 24];
-    for (dims, values) in board.cells(Family::Visits, brand, Periods::days(day..=day)) {
-        let (Some(Dim::Hour(second, offset)), [visits, passers_by, ..]) = (dims.get(2), values)
-        else {
-            continue;
-        };
-        let of_day = (second + i64::from(*offset)).rem_euclid(86_400);
-        let hour = usize::try_from(of_day / 3600).ok();
-        if let Some(hour) = hour.and_then(|hour| hours.get_mut(hour)) {
-            add(hour, [*visits, *passers_by]);
-        }
-    }
-    hours
+    let mut sales: Vec<_> = sales.into_iter().collect();
+    sales.sort_by_key(|(_, sales)| -sales);
+    let codes = sales.into_iter().map(|(code, _)| Currency::of(code));
+    codes.collect()
 }
 
 /// A day in ISO 8601.
@@ -198,14 +149,80 @@ fn date(day: Day) -> String {
     format!("{year:04}-{month:02}-{of_month:02}")
 }
 
-/// A month in ISO 8601.
-fn month_name(month: i32) -> String {
-    format!(
-        "{:04}-{:02}",
-        month.div_euclid(12),
-        month.rem_euclid(12) + 1
-    )
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use tributary_operators::cell::Cell;
+
+    /// 2025-10-26.
+    const TODAY: Day = 20_387;
+
+    fn text(word: &str) -> Dim {
+        Dim::Text(word.into())
+    }
+
+    fn orders(brand: &str, day: Day, code: &str, orders: i128) -> Cell {
+        Cell {
+            family: Family::OrdersDay,
+            dims: vec![text(brand), Dim::Day(day), text(code)],
+            values: vec![orders, 100, 1],
+        }
+    }
+
+    fn spend(code: &str) -> Cell {
+        let dims = ["acme", "ads", "google", "cpc", "brand"].map(text);
+        Cell {
+            family: Family::SpendDay,
+            dims: [&dims[..], &[Dim::Day(TODAY), text(code)]].concat(),
+            values: vec![9_000, 1, 1],
+        }
+    }
+
+    fn shown(cells: &[Cell]) -> Value {
+        let mut board = PublishedCells::default();
+        cells.iter().for_each(|cell| board.apply(cell));
+        let names = Names {
+            stores: [("s1".to_owned(), "Lyon".to_owned())].into(),
+            channels: BTreeMap::new(),
+        };
+        let release = Release {
+            hides: true,
+            by_month: true,
+            currency: "SEK",
+            names: &names,
+        };
+        serde_json::from_str(&super::json(&board, "acme", TODAY, release).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn currencies_are_those_of_the_brand_by_sales_with_their_decimals() {
+        let shown = shown(&[
+            spend("CHF"),
+            orders("acme", TODAY - 400, "JPY", 2),
+            orders("acme", TODAY - 1, "TND", 3),
+            orders("zeta", TODAY, "USD", 90),
+        ]);
+        let expected = json!([
+            {"code": "TND", "decimals": 3},
+            {"code": "JPY", "decimals": 0},
+            {"code": "CHF", "decimals": 2},
+        ]);
+        assert_eq!(shown["currencies"], expected);
+        assert_eq!(
+            (&shown["today"], &shown["newest"], &shown["empty"]),
+            (&json!("2025-10-26"), &json!("2025-10-26"), &json!(false))
+        );
+        assert_eq!(shown["names"]["stores"], json!({"s1": "Lyon"}));
+    }
+
+    #[test]
+    fn a_brand_without_cells_is_empty() {
+        let shown = shown(&[orders("zeta", TODAY, "USD", 90)]);
+        assert_eq!(
+            (&shown["empty"], &shown["newest"]),
+            (&json!(true), &json!(null))
+        );
+        assert_eq!(shown["currencies"], json!([{"code": "SEK", "decimals": 2}]));
+    }
+}

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use tributary_connectors::dead_letter::Reason;
 
-use super::PageState;
+use super::{Brand, PageState};
 use crate::report::metrics::label::{Label, OUTCOMES};
 use crate::report::metrics::table::Id;
 use crate::report::metrics::{Audience, Metrics};
@@ -16,8 +16,11 @@ use crate::serve::access::Viewer;
 pub struct Status<'a> {
     /// Build of the page that this process serves.
     build: &'a str,
-    /// Names of the brands.
+    /// Names of the brands of which the viewer may see anything.
     brands: Vec<&'a str>,
+    /// What the viewer may see of the chosen brand: `read` its numbers, `privacy` its
+    /// rights requests.
+    may: Vec<&'static str>,
     /// Whether the current day is not that of the clock.
     simulated: bool,
     /// Whether the process is ready.
@@ -38,6 +41,8 @@ pub struct Status<'a> {
     hidden: Option<f64>,
     /// Number of accepted records and pings; `None` without a dataflow.
     accepted: Option<f64>,
+    /// The sources of the chosen brand; none for a viewer who may not read it.
+    sources: Vec<Accepted<'a>>,
     /// Rejected lines: reason, its meaning, and number.
     dead: Vec<(String, &'static str, f64)>,
     /// Rights requests.
@@ -48,6 +53,22 @@ pub struct Status<'a> {
     /// Time of the last retention pass, Unix seconds, of the brand whose pass is
     /// the oldest; `None` before each brand had one.
     retention: Option<f64>,
+}
+
+/// A source with what its kind has delivered.
+#[derive(PartialEq, Serialize)]
+struct Accepted<'a> {
+    /// Its name.
+    name: &'a str,
+    /// The kind of its records.
+    kind: &'static str,
+    /// Its format.
+    format: &'static str,
+    /// Who can write to it.
+    trust: &'static str,
+    /// Accepted records of its kind, of all brands that the viewer may read; `None`
+    /// without a dataflow.
+    accepted: Option<f64>,
 }
 
 /// Rights requests of all brands: answered since the start, and waiting.
@@ -81,8 +102,8 @@ impl Rights {
 }
 
 impl Status<'_> {
-    /// Reads health and metrics as a viewer sees them.
-    pub fn of<'a>(state: &'a PageState, viewer: &Viewer) -> Status<'a> {
+    /// Reads health and metrics as a viewer of a brand sees them.
+    pub fn of<'a>(state: &'a PageState, viewer: &Viewer, brand: &'a Brand) -> Status<'a> {
         let (page, metrics) = (&state.page, &*state.telemetry.metrics);
         let reasons = state.telemetry.health.not_ready();
         let audience = state.audience(viewer);
@@ -101,10 +122,25 @@ impl Status<'_> {
         Status {
             build: &page.document.build,
             brands: page
-                .brands
-                .iter()
-                .map(|brand| brand.name.as_str())
-                .filter(|brand| viewer.may_read(brand))
+                .brands()
+                .filter(|brand| viewer.may_read(brand) || viewer.may_list_rights(brand))
+                .collect(),
+            may: [
+                ("read", viewer.may_read(&brand.name)),
+                ("privacy", viewer.may_list_rights(&brand.name)),
+            ]
+            .into_iter()
+            .filter_map(|(what, may)| may.then_some(what))
+            .collect(),
+            sources: (brand.sources.iter())
+                .filter(|_| viewer.may_read(&brand.name))
+                .map(|source| Accepted {
+                    name: &source.name,
+                    kind: source.kind.name(),
+                    format: source.format,
+                    trust: source.trust,
+                    accepted: accepted.get(source.kind.name()).copied(),
+                })
                 .collect(),
             simulated: page.simulated().is_some(),
             ready: reasons.is_empty(),

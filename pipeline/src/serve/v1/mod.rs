@@ -1,5 +1,6 @@
 //! `GET /v1/cells/<family>`: queries over released cells, and
-//! `GET /v1/openapi.json`, their description ([`openapi`]).
+//! `GET /v1/openapi.json`, their description ([`openapi`]). Rights requests are in
+//! [`rights`].
 //!
 //! The words are those of [`cell_query`](crate::report::cell_query), and `brand`,
 //! which may be omitted if the viewer may read one brand only. An error is JSON
@@ -12,6 +13,7 @@
 
 mod cache;
 pub mod openapi;
+pub mod rights;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

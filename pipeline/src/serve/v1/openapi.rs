@@ -13,6 +13,24 @@ pub fn openapi() -> Value {
     let paths: Map<String, Value> = Family::ALL
         .into_iter()
         .map(|family| (format!("/v1/cells/{}", family.name()), path(family)))
+        .chain([
+            (
+                "/v1/rights".to_owned(),
+                privacy_path(
+                    "rights_requests",
+                    "The rights requests of a brand, the most urgent first.",
+                    request(),
+                ),
+            ),
+            (
+                "/v1/audit".to_owned(),
+                privacy_path(
+                    "audit_log",
+                    "The last entries of a brand's audit log in words, the oldest first.",
+                    log_line(),
+                ),
+            ),
+        ])
         .collect();
     json!({
         "openapi": "3.1.0",
@@ -123,6 +141,88 @@ fn path(family: Family) -> Value {
                 "503": refused("Ask again."),
             },
         },
+    })
+}
+
+/// A path that needs the role `privacy`, whose answer lists `item`s.
+fn privacy_path(id: &str, summary: &str, item: Value) -> Value {
+    let list = match id {
+        "audit_log" => "entries",
+        _ => "requests",
+    };
+    let mut properties = Map::new();
+    properties.insert("brand".to_owned(), json!({"type": "string"}));
+    properties.insert(list.to_owned(), json!({"type": "array", "items": item}));
+    if id == "audit_log" {
+        let here = json!({"type": "boolean", "description": "Whether this process keeps the log: process 0 does."});
+        properties.insert("here".to_owned(), here);
+    }
+    let refused = |meaning: &str| {
+        json!({
+            "description": meaning,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        })
+    };
+    json!({
+        "get": {
+            "operationId": id,
+            "summary": summary,
+            "description": "Needs a token of the brand with the role privacy, if tokens are configured.",
+            "parameters": [{
+                "name": "brand",
+                "in": "query",
+                "description": "The brand; optional if there is only one whose requests may be seen.",
+                "schema": {"type": "string"},
+            }],
+            "responses": {
+                "200": {
+                    "description": "The list.",
+                    "content": {"application/json": {"schema": {
+                        "type": "object",
+                        "properties": properties,
+                        "required": ["brand", list],
+                    }}},
+                },
+                "400": refused("A parameter is wrong."),
+                "401": {"description": "An access token is required."},
+                "403": {"description": "The access token does not permit this."},
+                "429": {"description": "Too many wrong access tokens."},
+                "503": refused("Ask again."),
+            },
+        },
+    })
+}
+
+/// The schema of a rights request.
+fn request() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "description": "The sender's reference."},
+            "type": {"type": ["string", "null"]},
+            "status": {"enum": ["sent", "pending", "in_progress", "completed", "rejected"]},
+            "reason": {"type": ["string", "null"]},
+            "received": {"type": "integer", "description": "Unix milliseconds."},
+            "ended": {"type": ["integer", "null"], "description": "Unix milliseconds."},
+            "counts": {"type": ["object", "null"], "additionalProperties": {"type": "integer"}},
+            "answer_by": {"type": "string", "format": "date", "description": "The last day on which it may be answered (GDPR, Article 12(3))."},
+            "days_left": {"type": ["integer", "null"], "description": "Negative once the last day has passed; null if the request has ended."},
+        },
+        "required": ["id", "status", "received", "answer_by"],
+    })
+}
+
+/// The schema of an entry of the audit log.
+fn log_line() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "seq": {"type": "integer", "minimum": 1},
+            "at": {"type": "integer", "description": "Unix milliseconds."},
+            "request": {"type": ["string", "null"], "description": "A keyed hash of the request's ID; null for a checkpoint."},
+            "words": {"type": "string"},
+        },
+        "required": ["seq", "at", "request", "words"],
     })
 }
 

@@ -15,6 +15,10 @@ use tributary_testkit::skipped;
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The page shows what is chosen.
+const DRAWN: &str =
+    "!!document.body.dataset.drawn && document.body.dataset.drawn === document.body.dataset.wanted";
+
 /// A browser with one page. Dropping it ends it.
 pub struct Browser {
     child: Child,
@@ -133,6 +137,53 @@ impl Browser {
         }
     }
 
+    /// Clicks an element of the page, and waits until the page has drawn what was chosen.
+    pub fn choose(&mut self, selector: &str) {
+        let clicked = self.eval(&format!(
+            "(document.querySelector({selector})?.click(), !!document.querySelector({selector}))",
+            selector = json!(selector)
+        ));
+        assert_eq!(clicked, json!(true), "{selector} is not on the page");
+        self.until(DRAWN);
+    }
+
+    /// Chooses a value of a group of radio buttons.
+    pub fn choose_radio(&mut self, name: &str, value: &str) {
+        self.choose(&format!("input[name={name}][value='{value}']"));
+    }
+
+    /// Opens a tab.
+    pub fn tab(&mut self, name: &str) {
+        self.choose(&format!("#tab-{name}"));
+    }
+
+    /// The number under a key as the page got it, if it is shown.
+    pub fn raw(&mut self, key: &str) -> Option<i128> {
+        let of = format!("[data-key={}]", json!(key));
+        let shown = self.eval(&format!(
+            "document.querySelector({})?.dataset.raw",
+            json!(of)
+        ));
+        shown.as_str().and_then(|raw| raw.parse().ok())
+    }
+
+    /// What axe-core finds; nothing without it. `bash .ci/tools.sh axe` brings it; `TRIBUTARY_AXE` names another.
+    pub fn axe(&mut self) -> Value {
+        let named = std::env::var_os("TRIBUTARY_AXE").map(PathBuf::from);
+        let Some(file) = named.or_else(|| brought("axe.min.js")) else {
+            skipped("no axe-core: run `bash .ci/tools.sh axe`, or set TRIBUTARY_AXE");
+            return json!([]);
+        };
+        if self.eval("typeof axe") != json!("object") {
+            let script = std::fs::read_to_string(file).expect("axe-core");
+            self.eval(&format!("{script};0"));
+        }
+        self.eval(
+            "axe.run().then((results) => results.violations.map((of) => \
+             of.id + ': ' + of.nodes.map((node) => node.target.join(' ')).join(', ')))",
+        )
+    }
+
     /// Opens an address and waits until it is there.
     pub fn open(&mut self, url: &str) {
         let navigation = self.call("Page.navigate", json!({"url": url}));
@@ -226,13 +277,18 @@ fn program() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("TRIBUTARY_CHROMIUM") {
         return Some(PathBuf::from(named));
     }
-    let here = std::env::current_dir().ok()?;
-    let brought = here
-        .ancestors()
-        .map(|folder| folder.join("target/tools/bin/chromium"));
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let names = ["chromium", "chromium-headless-shell"];
     let installed =
         std::env::split_paths(&paths).flat_map(|folder| names.map(|name| folder.join(name)));
-    brought.chain(installed).find(|program| program.is_file())
+    brought("bin/chromium").or_else(|| installed.into_iter().find(|program| program.is_file()))
+}
+
+/// A file that `.ci/tools.sh` brought.
+fn brought(name: &str) -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    let mut files = here
+        .ancestors()
+        .map(|folder| folder.join("target/tools").join(name));
+    files.find(|file| file.is_file())
 }

@@ -161,7 +161,7 @@ impl World {
 /// A running worker. Dropping it kills it.
 pub struct Worker {
     child: Child,
-    address: String,
+    pub address: String,
     log: Arc<Mutex<String>>,
     /// Whether the log has ended, and with it the process.
     silent: Arc<AtomicBool>,

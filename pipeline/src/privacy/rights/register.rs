@@ -10,12 +10,18 @@
 //! Euratom) 1182/71, Article 3(2)), in the time zone of the brand.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use anyhow::bail;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+use tributary_connectors::nats::{self, Client, InMessage, Reader, subject as subjects};
+
+/// Maximum time to wait for a message that the stream is known to hold.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request and its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -78,6 +84,23 @@ struct Messages {
 pub struct Register(BTreeMap<String, Messages>);
 
 impl Register {
+    /// Reads the requests of a brand from the rights stream.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    pub async fn load(client: &Client, stream: &str, brand: &str) -> anyhow::Result<Register> {
+        let mut register = Register::default();
+        // Requests first: one that is read meanwhile is then listed by its status as well.
+        for message in read_all(client, stream, &subjects::rights_requests(brand)).await? {
+            register.add_request(&message.payload, message.at_ms);
+        }
+        for message in read_all(client, stream, &subjects::rights_status(brand)).await? {
+            register.add_status(&message.payload);
+        }
+        Ok(register)
+    }
+
     /// Adds a request that is waiting at the broker. `at` is the time at which it
     /// was stored there, Unix milliseconds. Nothing but its ID and type is read.
     pub fn add_request(&mut self, message: &[u8], at: i64) {
@@ -121,6 +144,32 @@ impl Register {
         });
         entries
     }
+}
+
+/// All messages that a stream holds of a subject.
+///
+/// # Errors
+///
+/// A broker that does not answer.
+async fn read_all(client: &Client, stream: &str, subject: &str) -> anyhow::Result<Vec<InMessage>> {
+    let mut last = nats::last_values(client, stream, subject).await?;
+    let last = last.next_batch(1).await?;
+    let Some(last) = last.first().map(|message| message.sequence) else {
+        return Ok(Vec::new());
+    };
+    let mut reader = Reader::filtered(client, stream, subject, 1).await?;
+    let mut messages: Vec<InMessage> = Vec::new();
+    while messages
+        .last()
+        .is_none_or(|message| message.sequence < last)
+    {
+        let batch = reader.next_batch(1_000, PATIENCE).await?;
+        if batch.is_empty() {
+            bail!("the broker does not deliver the messages of {subject}");
+        }
+        messages.extend(batch);
+    }
+    Ok(messages)
 }
 
 /// The entry of a request.
