@@ -11,7 +11,8 @@
 //! [`cache`] keeps recent answers. The numbers are those that this process holds.
 
 mod cache;
-pub mod openapi;
+pub mod ingest_paths;
+mod openapi;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

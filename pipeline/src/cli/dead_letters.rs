@@ -1,0 +1,251 @@
+//! `tributary dead-letters`: what was rejected and why, and sending it again
+//! once the cause is removed.
+//!
+//! Dead letters come from their stream, or from the file that `tributary replay`
+//! writes. Output shows what a record is made of and hides what identifies a
+//! person ([`mask`]), unless the operator asks for the clear text.
+
+mod letter;
+mod mask;
+mod resend;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+use tributary_config::model::Config;
+use tributary_connectors::dead_letter::Reason;
+use tributary_connectors::nats::{Client, Reader, connect, subject};
+use tributary_connectors::terminal::{print_line, print_status_line};
+use tributary_connectors::trace;
+
+use crate::cli::args as cli;
+use crate::report::table::{Align, Table, thousands};
+use letter::Letter;
+
+/// How many messages are read at once.
+const BATCH: usize = 1000;
+
+/// How long reading goes on without any message.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Executes the command.
+///
+/// # Errors
+///
+/// A configuration that is not valid, a broker or a file that cannot be read,
+/// and for `resend` messages that the stream did not acknowledge.
+pub async fn command(command: &cli::DeadLettersCommand) -> anyhow::Result<()> {
+    match command {
+        cli::DeadLettersCommand::List(args) => list(args).await,
+        cli::DeadLettersCommand::Show(args) => show(args).await,
+        cli::DeadLettersCommand::Resend(args) => resend::resend(args).await,
+    }
+}
+
+/// Where letters come from, with what is open.
+struct Origin {
+    config: Option<Config>,
+    client: Option<Client>,
+}
+
+impl Origin {
+    /// Opens the configuration, and the broker unless the letters are in a file.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that is not valid, a broker that cannot be reached.
+    async fn open(args: &cli::DeadLetters) -> anyhow::Result<Origin> {
+        let config = match &args.config {
+            Some(file) => Some(crate::load(file)?),
+            None => None,
+        };
+        let client = match (&config, &args.file) {
+            (Some(config), None) => Some(connect(&config.nats, "tributary dead-letters").await?),
+            _ => None,
+        };
+        Ok(Origin { config, client })
+    }
+
+    /// Reads the letters that the filters let through, in order.
+    ///
+    /// # Errors
+    ///
+    /// A stream or a file that cannot be read, and an unknown reason.
+    async fn letters(
+        &self,
+        args: &cli::DeadLetters,
+        mut each: impl FnMut(Letter) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if let Some(reason) = &args.reason
+            && !Reason::ALL.iter().any(|known| known.name() == reason)
+        {
+            let known = Reason::ALL.map(Reason::name).join(", ");
+            bail!("there is no reason {reason}; the reasons are {known}");
+        }
+        let is_wanted = |letter: &Letter| {
+            let is = |wanted: &Option<String>, own: &str| wanted.as_ref().is_none_or(|w| w == own);
+            is(&args.brand, &letter.brand)
+                && is(&args.kind, &letter.kind)
+                && is(&args.reason, &letter.reason)
+        };
+        if let Some(file) = &args.file {
+            let lines = trace::open(file)?;
+            for (number, line) in (1..).zip(lines) {
+                let letter = Letter::of_line(number, line?);
+                if is_wanted(&letter) {
+                    each(letter)?;
+                }
+            }
+            return Ok(());
+        }
+        let (Some(config), Some(client)) = (&self.config, &self.client) else {
+            bail!("give --config FILE for the stream, or --file FILE");
+        };
+        let token = |wanted: &Option<String>| wanted.clone().unwrap_or_else(|| "*".to_owned());
+        let filter = subject::dead_letter(Some(&token(&args.brand)), Some(&token(&args.kind)));
+        let stream = &config.nats.dead_letter_stream;
+        let mut reader = Reader::filtered(client, stream, &filter, 1).await?;
+        while !reader.caught_up() {
+            let messages = reader.next_batch(BATCH, PATIENCE).await?;
+            if messages.is_empty() {
+                bail!("the broker stopped delivering the stream {stream}: try again");
+            }
+            for message in messages {
+                let letter = Letter::of_message(message);
+                if is_wanted(&letter) {
+                    each(letter)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The letters of one brand, kind and reason.
+#[derive(Default)]
+struct Sum {
+    count: u64,
+    /// The newest arrival, Unix milliseconds.
+    newest: i64,
+    /// The detail of the newest.
+    detail: String,
+}
+
+/// `list`: counts by brand, kind and reason.
+async fn list(args: &cli::DeadLettersList) -> anyhow::Result<()> {
+    let origin = Origin::open(&args.letters).await?;
+    let mut sums: BTreeMap<[String; 3], Sum> = BTreeMap::new();
+    let count = |letter: Letter| {
+        let key = [letter.brand, letter.kind, letter.reason];
+        let sum = sums.entry(key).or_default();
+        sum.count += 1;
+        if letter.at >= sum.newest || sum.detail.is_empty() {
+            sum.newest = letter.at;
+            sum.detail = letter.detail;
+        }
+        Ok(())
+    };
+    origin.letters(&args.letters, count).await?;
+    if args.json {
+        for ([brand, kind, reason], sum) in &sums {
+            print_line(json!({
+                "brand": brand,
+                "kind": kind,
+                "reason": reason,
+                "count": sum.count,
+                "newest": time(sum.newest),
+                "detail": sum.detail,
+            }))?;
+        }
+        return Ok(());
+    }
+    if sums.is_empty() {
+        return Ok(print_line("no dead letters")?);
+    }
+    let columns = [
+        ("brand", Align::Left),
+        ("kind", Align::Left),
+        ("reason", Align::Left),
+        ("letters", Align::Right),
+        ("newest", Align::Left),
+        ("what to do", Align::Left),
+    ];
+    let mut table = Table::new(&columns);
+    for ([brand, kind, reason], sum) in &sums {
+        let known = Reason::ALL.iter().find(|known| known.name() == reason);
+        table.row([
+            brand.clone(),
+            kind.clone(),
+            reason.clone(),
+            thousands(sum.count.into()),
+            time(sum.newest),
+            known.map_or_else(|| sum.detail.clone(), |known| known.help().to_owned()),
+        ]);
+    }
+    print_line(table)?;
+    let hint = "show the newest records of a reason: tributary dead-letters show --reason REASON";
+    Ok(print_status_line(format!("\n{hint}"))?)
+}
+
+/// `show`: the newest letters, with what identifies a person hidden.
+async fn show(args: &cli::DeadLettersShow) -> anyhow::Result<()> {
+    let origin = Origin::open(&args.letters).await?;
+    let mut newest = std::collections::VecDeque::new();
+    let (mut all, limit) = (0_u64, args.limit);
+    let keep = |letter: Letter| {
+        all += 1;
+        newest.push_back(letter);
+        if newest.len() > limit {
+            newest.pop_front();
+        }
+        Ok(())
+    };
+    origin.letters(&args.letters, keep).await?;
+    for letter in &newest {
+        let payload = match args.clear {
+            true => letter.text(),
+            false => mask::mask(&letter.payload),
+        };
+        if args.json {
+            print_line(letter.json(&payload))?;
+            continue;
+        }
+        print_line(format!(
+            "{} {} {}/{} {}{}",
+            letter.number,
+            time(letter.at),
+            letter.brand,
+            letter.kind,
+            letter.reason,
+            if letter.is_resent {
+                " (sent again)"
+            } else {
+                ""
+            },
+        ))?;
+        print_line(format!("  {}", letter.detail))?;
+        print_line(format!("  {payload}\n"))?;
+    }
+    if !args.json {
+        let shown = newest.len();
+        print_line(format!("{shown} of {} dead letters", thousands(all.into())))?;
+    }
+    Ok(())
+}
+
+/// A time in Unix milliseconds as RFC 3339, to the second.
+fn time(ms: i64) -> String {
+    let time = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
+    format!("{time:.0}")
+}
+
+/// The configuration that a resend needs.
+///
+/// # Errors
+///
+/// None is given.
+fn required(config: Option<&Config>) -> anyhow::Result<&Config> {
+    config.context("give --config FILE: letters are sent to its broker")
+}
