@@ -17,8 +17,8 @@ demo: ## Simulate a few weeks of a brand and show the results
 	$(CARGO) build --release --locked -p tributary
 	target/release/tributary demo
 
-tools: ## Install test dependencies: a pinned nats-server, Prometheus with promtool, Chromium
-	bash .ci/tools.sh nats promtool chromium
+tools: ## Install test dependencies: a pinned nats-server, Prometheus with promtool, Chromium, two SDKs
+	bash .ci/tools.sh nats promtool chromium sdk
 
 test: tools ## Run all tests
 	bash .ci/test.sh
