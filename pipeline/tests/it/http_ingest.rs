@@ -339,7 +339,7 @@ async fn what_is_accepted_is_in_the_stream() {
     }
     let metrics = of.metrics.encode();
     let expected =
-        r#"tributary_http_ingest_requests_total{brand="acme",code="202",source="shop"} 8"#;
+        r#"tributary_http_ingest_requests_total{brand="acme",code="202",source="shop"} 9"#;
     assert!(metrics.contains(expected), "{metrics}");
     assert!(
         metrics.contains("tributary_http_ingest_ack_seconds_count 12"),

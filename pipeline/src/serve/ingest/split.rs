@@ -200,7 +200,9 @@ pub(super) fn split(
     }
     let messages = messages.complete();
     match data.trim_ascii().is_empty() {
-        true => Err(Rejection::malformed("the body is empty")),
+        true => Err(Rejection::malformed(
+            "the body is empty: send at least one record",
+        )),
         false => Ok(messages),
     }
 }

@@ -39,7 +39,7 @@ fn configure(directory: &Path, broker: &str, address: &str) {
     text += "[release]\nk = 1\ncadence = \"0s\"\n[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = \"secret\"\n";
     for source in ["segment", "rudder"] {
         text += &format!(
-            "[[brand.source]]\nname = \"{source}\"\nkind = \"web\"\nformat = \"segment\"\nbasis = \"legitimate_interest\"\n"
+            "[[brand.source]]\nname = \"{source}\"\nkind = \"web\"\nformat = \"segment\"\nbasis = \"legitimate_interest\"\ntrust = \"verified\"\n"
         );
     }
     std::fs::write(directory.join("tributary.toml"), text).unwrap();
@@ -83,12 +83,11 @@ fn unchanged_sdks_send_into_cells() {
     });
     // What each ordered is credited to the campaign through which each came.
     until("the orders are credited", || {
-        let rows: Vec<String> = rows("/v1/cells/attribution?format=csv&group_by=source&model=last");
-        let of = |source: &str| {
-            rows.iter()
-                .any(|row| row.contains(source) && row.contains("4990"))
-        };
-        of("rudder") && of("segment")
+        rows("/v1/cells/attribution?format=csv&group_by=source&model=last")
+            == [
+                "last,rudder,EUR,1000000,4990,1.0",
+                "last,segment,EUR,1000000,4990,1.0",
+            ]
     });
     assert_eq!(worker.metric("tributary_dead_letters_total"), None);
     assert_eq!(worker.metric("tributary_items_not_mapped_total"), Some(2.0));
