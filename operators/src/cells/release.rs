@@ -133,7 +133,11 @@ impl Cells {
             hidden: hidden_months,
             waiting: waiting_months,
         } = self.held_back(times);
-        let (hidden, waiting) = (hidden + hidden_months, waiting + waiting_months);
+        let hidden_traffic: u64 = self.traffic.values().map(|of| of.hidden).sum();
+        let (hidden, waiting) = (
+            hidden + hidden_months + hidden_traffic,
+            waiting + waiting_months,
+        );
         self.stats
             .release(released, hidden, waiting, self.labels.collisions());
         self.stats.folded(folded);

@@ -2,7 +2,7 @@
 //!
 //! Assists and the Markov model count the conversions with a touchpoint, whose number and value a reader knows. A conversion
 //! stands behind every channel that it counts for, each time with its whole value, so that the sets overlap. The rule is
-//! that of [`crate::release::grain`] with a known total; a cell needs `k` contributors without a dominant one, and two days.
+//! that of [`crate::release::grain`] with a known total; a cell needs `k` contributors without a dominant one, spread over days.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,7 +68,7 @@ impl Contributions for State<'_> {
         Finding {
             is_empty: weight.is_empty(),
             is_safe,
-            is_publishable: is_safe && weight.is_of_two_days(),
+            is_publishable: is_safe && weight.is_spread(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Revenue first: each store and day that is safe has a cell, what is left of a day is joined across stores, what is left
 //! of the month across days. What is then left is too small to be published, and counts nowhere.
 //!
-//! Then the credits: each channel that is safe and of two days has a cell, then what is left of each source and medium,
+//! Then the credits: each channel that is safe and spread over days has a cell, then what is left of each source and medium,
 //! of each source, and of the month. While something too small is left, published cells join it, the coarsest and smallest
 //! first, until it is safe: otherwise it would be the difference between the known total and the published cells.
 //!

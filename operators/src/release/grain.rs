@@ -60,7 +60,7 @@ pub struct Finding {
     pub is_empty: bool,
     /// Whether the set is safe.
     pub is_safe: bool,
-    /// Whether it may be a cell, which may take two days.
+    /// Whether it may be a cell, which may have to be spread over days.
     pub is_publishable: bool,
 }
 

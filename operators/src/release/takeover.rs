@@ -68,7 +68,7 @@ impl<'a> Moment<'a> {
             .all(|keys| self.revenue.judge(keys).is_safe)
     }
 
-    /// Whether every cell of credits is safe and of two days, or empty, and none is left without a cell.
+    /// Whether every cell of credits is safe and spread over days, or empty, and none is left without a cell.
     fn credits_stand(&self, class: Class, names: &BTreeSet<CellName>) -> bool {
         let (cells, rest) = self.view.cells(names);
         self.view.judge(class, &rest).is_empty

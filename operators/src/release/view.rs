@@ -31,7 +31,7 @@ pub(super) struct Judgment {
     pub(super) is_empty: bool,
     /// Whether the set may be published.
     pub(super) is_safe: bool,
-    /// Whether it may be published as a cell of the month, which takes two days.
+    /// Whether it may be published as a cell of the month, which is spread over days.
     pub(super) is_month_safe: bool,
     /// The contributors behind it.
     pub(super) contributors: u64,
@@ -43,7 +43,7 @@ impl Judgment {
         Judgment {
             is_empty: weight.is_empty(),
             is_safe,
-            is_month_safe: is_safe && weight.is_of_two_days(),
+            is_month_safe: is_safe && weight.is_spread(),
             contributors: weight.contributors(),
         }
     }

@@ -4,7 +4,7 @@
 //! them holds more than the dominance share of the sum of absolute values. Each contributor's own sum is taken first.
 //! Only vouched contributors are counted, for both: whoever can invent records could otherwise invent a crowd around a
 //! real one, or a value beside which a real one looks small. A set that a reader must not locate on a single day has to
-//! come from at least two days, of vouched contributors again.
+//! have vouched contributors outside each of its days.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,10 @@ use rustc_hash::FxHashMap;
 
 use crate::attribution::Model;
 use crate::record::Day;
+
+/// The contributors that a cell of a month has outside any single day. With a single one, whoever knows which cells are
+/// empty could often compute what that one contributed.
+pub const OUTSIDE_A_DAY: u64 = 2;
 
 /// The settings of the release rule.
 #[derive(Clone, Debug)]
@@ -62,9 +66,15 @@ pub struct Weight {
 /// What stands behind a set under one model.
 #[derive(Clone, Debug, Default)]
 struct ModelWeight {
-    vouched: FxHashMap<u64, i128>,
-    first_day: Option<Day>,
-    last_day: Option<Day>,
+    vouched: FxHashMap<u64, Contributor>,
+}
+
+/// What a vouched contributor has in a set.
+#[derive(Clone, Copy, Debug)]
+struct Contributor {
+    sum: i128,
+    first_day: Day,
+    last_day: Day,
 }
 
 impl Weight {
@@ -72,9 +82,14 @@ impl Weight {
     pub fn add(&mut self, model: Option<Model>, who: u64, is_vouched: bool, day: Day, value: i128) {
         let of = self.by_model.entry(model).or_default();
         if is_vouched {
-            of.first_day = Some(of.first_day.map_or(day, |first| first.min(day)));
-            of.last_day = Some(of.last_day.map_or(day, |last| last.max(day)));
-            *of.vouched.entry(who).or_default() += value;
+            let nothing = Contributor {
+                sum: 0,
+                first_day: day,
+                last_day: day,
+            };
+            let of = of.vouched.entry(who).or_insert(nothing);
+            of.sum += value;
+            (of.first_day, of.last_day) = (of.first_day.min(day), of.last_day.max(day));
         }
     }
 
@@ -89,9 +104,10 @@ impl Weight {
         counts.min().unwrap_or(0)
     }
 
-    /// Whether what is vouched of the set comes from at least two days, in every model that credits anything in it.
-    pub fn is_of_two_days(&self) -> bool {
-        !self.is_empty() && self.by_model.values().all(|of| of.first_day != of.last_day)
+    /// Whether the set is spread over days: whichever single day is left out, at least [`OUTSIDE_A_DAY`] vouched contributors
+    /// are left, in every model that credits anything in it.
+    pub fn is_spread(&self) -> bool {
+        !self.is_empty() && self.by_model.values().all(ModelWeight::is_spread)
     }
 
     /// Whether enough contributors stand behind the set for a cell of revenue. Dominance is not looked at: a store and day is
@@ -107,20 +123,23 @@ impl Weight {
 }
 
 impl ModelWeight {
+    fn is_spread(&self) -> bool {
+        let mut on_one_day: FxHashMap<Day, u64> = FxHashMap::default();
+        let only = self.vouched.values();
+        for of in only.filter(|of| of.first_day == of.last_day) {
+            *on_one_day.entry(of.first_day).or_default() += 1;
+        }
+        let most = on_one_day.into_values().max().unwrap_or(0);
+        self.vouched.len() as u64 >= most + OUTSIDE_A_DAY
+    }
+
     fn is_safe(&self, rule: &Rule) -> bool {
         if (self.vouched.len() as u64) < rule.k {
             return false;
         }
-        let largest = self
-            .vouched
-            .values()
-            .map(|value| value.unsigned_abs())
-            .max();
-        let total: u128 = self
-            .vouched
-            .values()
-            .map(|value| value.unsigned_abs())
-            .sum();
+        let shares = self.vouched.values().map(|of| of.sum.unsigned_abs());
+        let largest = shares.clone().max();
+        let total: u128 = shares.sum();
         rule.dominance >= 100
             || largest.unwrap_or(0).saturating_mul(100)
                 <= total.saturating_mul(rule.dominance.into())
@@ -159,21 +178,25 @@ mod tests {
         weight.add(None, 7, false, 2, 5_000);
         assert_eq!(weight.contributors(), 1);
         assert!(!weight.is_safe(&rule));
-        assert!(!weight.is_of_two_days());
+        assert!(!weight.is_spread());
         weight.add(None, 8, true, 2, 5);
-        assert!(weight.is_safe(&rule) && weight.is_of_two_days());
+        assert!(weight.is_safe(&rule) && !weight.is_spread());
+        weight.add(None, 9, true, 2, 5);
+        assert!(!weight.is_spread(), "one is left without day 2");
+        weight.add(None, 8, true, 3, 5);
+        assert!(weight.is_spread());
     }
 
     #[test]
     fn every_model_with_a_share_counts() {
         let rule = Rule::new(2, 80);
         let mut weight = Weight::default();
-        for (who, day) in [(1, 1), (2, 2)] {
+        for (who, day) in [(1, 1), (1, 2), (2, 2), (2, 1)] {
             weight.add(Some(Model::Linear), who, true, day, 5);
         }
-        assert!(weight.is_safe(&rule) && weight.is_of_two_days());
+        assert!(weight.is_safe(&rule) && weight.is_spread());
         weight.add(Some(Model::First), 1, true, 1, 5);
         assert_eq!(weight.contributors(), 1);
-        assert!(!weight.is_safe(&rule) && !weight.is_of_two_days());
+        assert!(!weight.is_safe(&rule) && !weight.is_spread());
     }
 }

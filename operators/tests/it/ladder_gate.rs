@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::crowd::{self, then_retract_everything};
-use crate::support::runner::{Played, play};
+use crate::support::runner::{Played, Steps, play};
 use crate::support::shop::{DAY, known};
 use crate::support::{Released, number_from_env};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::calendar;
 use tributary_operators::cell::{Cell, Dim, Family};
-use tributary_operators::record::{Currency, SaleKind};
+use tributary_operators::record::{BrandId, Currency, SaleKind};
 use tributary_operators::settings::{Ladder, Settings};
 use tributary_oracle::history::without_dropped_devices;
 use tributary_oracle::ladder::Topic;
@@ -54,14 +54,6 @@ fn assert_adds_up(outside: &Released, case: &str) -> usize {
     models.len()
 }
 
-/// Whether the ladder itself publishes a family. Paths, their lengths and their days are released as without one.
-fn is_compared(family: Family) -> bool {
-    !matches!(
-        family,
-        Family::Paths | Family::PathLength | Family::PathDays
-    )
-}
-
 fn settings(rng: &mut StdRng) -> Settings {
     let mut settings = crowd::settings(rng);
     for brand in settings.brands.values_mut() {
@@ -72,11 +64,34 @@ fn settings(rng: &mut StdRng) -> Settings {
     settings
 }
 
+/// What a process is given that starts again after a step: all that was stored until then, and the steps that follow.
+fn restart_at(steps: &Steps, middle: usize) -> Steps {
+    let before = steps[..=middle]
+        .iter()
+        .flat_map(|(events, _)| events.clone());
+    let mut again = vec![(without_dropped_devices(before), steps[middle].1)];
+    again.extend(steps[middle + 1..].iter().cloned());
+    again
+}
+
+/// Published cells with the time of their publication.
+fn cells_of(outside: &Released, at: i64) -> Vec<(Cell, i64)> {
+    let cells = outside.iter().map(|((family, dims), values)| {
+        let cell = Cell {
+            family: *family,
+            dims: dims.clone(),
+            values: values.clone(),
+        };
+        (cell, at)
+    });
+    cells.collect()
+}
+
 #[test]
 fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
     let start = number_from_env("TRIBUTARY_SEED", 0);
     let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
-    let (mut months, mut compared, mut hidden) = (0, 0, 0);
+    let (mut months, mut compared, mut paths, mut hidden) = (0, 0, 0, 0);
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = settings(&mut rng);
@@ -106,7 +121,9 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
             .iter()
             .flat_map(|(events, _)| events.clone())
             .collect();
-        let now = history.last().map_or(0, |(_, now)| *now);
+        // A day in progress counts for paths, and for nothing else: they are compared when all days are over.
+        let is_over = seed % 2 == 1;
+        let now = history.last().map_or(0, |(_, now)| *now) + if is_over { DAY } else { 0 };
         let last = (now / DAY - 1) as i32;
         let once = play(
             &settings,
@@ -121,36 +138,27 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
         let held = fold_events(&events);
         let rule = ladder::Rule::default();
         let right = ladder::cells(&settings, &held, &rule, |_, day| day <= last);
-        let right: Vec<_> = right
-            .into_iter()
-            .filter(|cell| is_compared(cell.family))
-            .collect();
         let outside = known(&once.published).pop().unwrap();
         let outside = outside.into_iter().map(|((family, dims), values)| Cell {
             family,
             dims,
             values,
         });
-        let outside: Vec<_> = outside.filter(|cell| is_compared(cell.family)).collect();
+        let is_of_paths = |cell: &&Cell| {
+            let of_paths = [Family::Paths, Family::PathLength, Family::PathDays];
+            of_paths.contains(&cell.family)
+        };
+        let is_compared = |cell: &Cell| is_over || !is_of_paths(&cell);
+        let right: Vec<_> = right.into_iter().filter(is_compared).collect();
+        let outside: Vec<_> = outside.filter(is_compared).collect();
         compared += outside.len();
+        paths += outside.iter().filter(is_of_paths).count();
         assert_eq!(outside, right, "{case}: all at once");
 
         // A restart in the middle.
         let middle = rng.random_range(0..history.len());
-        let before = steps[..=middle]
-            .iter()
-            .flat_map(|(events, _)| events.clone());
-        let mut again = vec![(without_dropped_devices(before), steps[middle].1)];
-        again.extend(steps[middle + 1..].iter().cloned());
-        let restored = all[middle].iter().map(|((family, dims), values)| {
-            let cell = Cell {
-                family: *family,
-                dims: dims.clone(),
-                values: values.clone(),
-            };
-            (cell, steps[middle].1)
-        });
-        let restored: Vec<(Cell, i64)> = restored.collect();
+        let again = restart_at(&steps, middle);
+        let restored = cells_of(&all[middle], steps[middle].1);
         if restored.is_empty() {
             continue;
         }
@@ -164,6 +172,8 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
         months > histories as usize && compared > 4 * histories as usize,
         "{months} months are published, {compared} cells compared"
     );
+    println!("{months} months, {compared} cells compared, {paths} of them of paths");
+    assert!(paths > 0, "paths are published");
     assert!(hidden > 0, "what months hold back is counted");
 }
 
@@ -215,86 +225,118 @@ fn compared(outside: &Released) -> Vec<Cell> {
     cells.collect()
 }
 
-/// In every history each batch publishes what the oracle does, if the groups that leave are the same.
+/// The batches that are compared and those that change something.
+#[derive(Default)]
+struct Batches {
+    all: usize,
+    changed: usize,
+    restarted: usize,
+}
+
+/// Asserts that each batch of a run publishes what the oracle does, if the groups that leave are the same. `restored` is
+/// what was published before the run.
+fn assert_batches(
+    settings: &Settings,
+    steps: &Steps,
+    (restored, published): (&Released, &[Released]),
+    case: &str,
+) -> Batches {
+    let rule = ladder::Rule::default();
+    let mut releases = ladder::Releases::new(settings, &rule);
+    let cells = restored.iter().map(|((family, dims), values)| Cell {
+        family: *family,
+        dims: dims.clone(),
+        values: values.clone(),
+    });
+    releases.restore(BrandId(0), &cells.collect::<Vec<_>>());
+    let mut events = Vec::new();
+    let mut before: Option<i64> = None;
+    let mut unknown: BTreeSet<Topic> = BTreeSet::new();
+    let mut outside_before = restored.clone();
+    let mut batches = Batches::default();
+    for (step, (outside, (more, now))) in published.iter().zip(steps).enumerate() {
+        let last_outside = std::mem::replace(&mut outside_before, outside.clone());
+        events.extend(more.iter().cloned());
+        // Old months change at other times.
+        if *now > crowd::START + 60 * DAY {
+            break;
+        }
+        let hour = |at: i64| at.div_euclid(3_600_000);
+        let is_batch = before.is_none_or(|before| hour(before) < hour(*now));
+        before = Some(*now);
+        let case = format!("{case}, step {step}");
+        let (was, is) = (compared(&last_outside), compared(outside));
+        if !is_batch {
+            assert_eq!(is, was, "{case}: no batch");
+            continue;
+        }
+        let topic_of = |cell: &Cell| group_of(&(cell.family, cell.dims.clone()));
+        let only = |one: &[Cell], other: &[Cell]| -> Vec<Cell> {
+            let only = one.iter().filter(|cell| !other.contains(cell));
+            only.cloned().collect()
+        };
+        let changes = [only(&was, &is), only(&is, &was)].concat();
+        let differs: BTreeSet<Topic> = changes.iter().filter_map(topic_of).collect();
+        let last = (now / DAY - 1) as i32;
+        let held = fold_events(&events);
+        releases.batch(
+            &held,
+            |_, day| day <= last,
+            |(_, topic)| differs.contains(topic),
+        );
+        // What a group holds back may leave with it and shows nowhere, so that nobody outside knows whether it left.
+        let topics = is.iter().filter_map(topic_of);
+        let is_sales = |topic: &Topic| matches!(topic, Topic::Sales(..));
+        unknown.extend(topics.filter(|topic| !is_sales(topic) && !differs.contains(topic)));
+        let is_known = |cell: &Cell| topic_of(cell).is_some_and(|topic| !unknown.contains(&topic));
+        let mut right = releases.published();
+        right.retain(is_known);
+        let mut is = is;
+        is.retain(is_known);
+        let (ours, others) = (only(&is, &right), only(&right, &is));
+        assert!(
+            ours.is_empty() && others.is_empty(),
+            "{case}: published {ours:?}, right is {others:?}"
+        );
+        batches.all += 1;
+        batches.changed += usize::from(!differs.is_empty());
+    }
+    batches
+}
+
+/// In every history each batch publishes what the oracle does, before and after a restart in the middle.
 #[test]
 fn each_batch_publishes_what_the_oracle_does() {
     let start = number_from_env("TRIBUTARY_SEED", 0);
     let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
-    let (mut batches, mut changed) = (0, 0);
+    let mut all = Batches::default();
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = settings(&mut rng);
         let steps = crowd::history(&mut rng);
         let workers = [1, 2, 3, 8][(seed % 4) as usize];
-        let all = known(&play(&settings, workers, &[], &steps).published);
-        let rule = ladder::Rule::default();
-        let mut releases = ladder::Releases::new(&settings, &rule);
-        let mut events = Vec::new();
-        let mut before: Option<i64> = None;
-        let mut unknown: BTreeSet<Topic> = BTreeSet::new();
-        let mut outside_before = Released::new();
-        for (step, (outside, (more, now))) in all.iter().zip(&steps).enumerate() {
-            let last_outside = std::mem::replace(&mut outside_before, outside.clone());
-            events.extend(more.iter().cloned());
-            // Old months change at other times.
-            if *now > crowd::START + 60 * DAY {
-                break;
-            }
-            let hour = |at: i64| at.div_euclid(3_600_000);
-            let is_batch = before.is_none_or(|before| hour(before) < hour(*now));
-            before = Some(*now);
-            let case = format!("seed {seed}, {workers} workers, step {step}");
-            if !is_batch {
-                assert_eq!(
-                    compared(outside),
-                    compared(&last_outside),
-                    "{case}: no batch"
-                );
-                continue;
-            }
-            let (was, is) = (compared(&last_outside), compared(outside));
-            let differs: BTreeSet<Topic> = was
-                .iter()
-                .filter(|cell| !is.contains(cell))
-                .chain(is.iter().filter(|cell| !was.contains(cell)))
-                .filter_map(|cell| group_of(&(cell.family, cell.dims.clone())))
-                .collect();
-            let last = (now / DAY - 1) as i32;
-            let held = fold_events(&events);
-            releases.batch(
-                &held,
-                |_, day| day <= last,
-                |(_, topic)| differs.contains(topic),
-            );
-            // What a group holds back may leave with it and shows nowhere, so that nobody outside knows whether it left.
-            let topics = is
-                .iter()
-                .filter_map(|cell| group_of(&(cell.family, cell.dims.clone())));
-            let is_sales = |topic: &Topic| matches!(topic, Topic::Sales(..));
-            unknown.extend(topics.filter(|topic| !is_sales(topic) && !differs.contains(topic)));
-            let is_known = |cell: &Cell| {
-                let topic = group_of(&(cell.family, cell.dims.clone()));
-                topic.is_some_and(|topic| !unknown.contains(&topic))
-            };
-            let mut right = releases.published();
-            right.retain(is_known);
-            let mut is = is;
-            is.retain(is_known);
-            let only = |one: &[Cell], other: &[Cell]| -> Vec<Cell> {
-                let only = one.iter().filter(|cell| !other.contains(cell));
-                only.cloned().collect()
-            };
-            let (ours, others) = (only(&is, &right), only(&right, &is));
-            assert!(
-                ours.is_empty() && others.is_empty(),
-                "{case}: published {ours:?}, right is {others:?}"
-            );
-            batches += 1;
-            changed += usize::from(!differs.is_empty());
-        }
+        let published = known(&play(&settings, workers, &[], &steps).published);
+        let case = format!("seed {seed}, {workers} workers");
+        let begun = (&Released::new(), &published[..]);
+        let batches = assert_batches(&settings, &steps, begun, &case);
+        all.all += batches.all;
+        all.changed += batches.changed;
+
+        let middle = rng.random_range(0..steps.len());
+        let again = restart_at(&steps, middle);
+        let restored = cells_of(&published[middle], steps[middle].1);
+        let workers = [2, 3, 8, 1][(seed % 4) as usize];
+        let after = known(&play(&settings, workers, &restored, &again).published);
+        let case = format!("seed {seed}, {workers} workers, restarted after step {middle}");
+        let begun = (&published[middle], &after[..]);
+        all.restarted += assert_batches(&settings, &again, begun, &case).changed;
     }
+    let histories = histories as usize;
     assert!(
-        batches > histories as usize && changed > histories as usize / 2,
-        "{batches} batches, {changed} with changes"
+        all.all > histories && all.changed > histories / 2 && all.restarted > histories / 5,
+        "{} batches, {} with changes, {} with changes after a restart",
+        all.all,
+        all.changed,
+        all.restarted
     );
 }

@@ -62,17 +62,17 @@ impl Context<'_> {
         self.ladder(100, 0)
     }
 
-    /// Everything by channel and month: cells of at least two days.
+    /// Everything by channel and month: cells with two contributors outside any one day.
     pub(super) fn channels(&self) -> Ladder {
         self.ladder(self.dominance, 2)
     }
 
-    fn ladder(&self, dominance: u64, days: usize) -> Ladder {
+    fn ladder(&self, dominance: u64, outside_a_day: usize) -> Ladder {
         Ladder {
             threshold: Threshold {
                 k: self.brand.settings.k,
                 dominance,
-                days,
+                outside_a_day,
             },
             rest: Rest::Published,
         }

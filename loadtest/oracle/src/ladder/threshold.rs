@@ -20,14 +20,17 @@ pub(super) struct Threshold {
     pub(super) k: u64,
     /// The most that one of them may hold, percent; 100 allows all.
     pub(super) dominance: u64,
-    /// Distinct days.
-    pub(super) days: usize,
+    /// Contributors outside any one day.
+    pub(super) outside_a_day: usize,
 }
 
 impl Threshold {
-    /// The same without a number of days.
+    /// The same for sets that may come from a single day.
     pub(super) fn of_any_days(self) -> Threshold {
-        Threshold { days: 0, ..self }
+        Threshold {
+            outside_a_day: 0,
+            ..self
+        }
     }
 
     /// Whether a set may be published. An empty one may not.
@@ -38,6 +41,11 @@ impl Threshold {
 
     fn is_met_in_model(&self, vouched: &[&Contribution]) -> bool {
         let days: BTreeSet<_> = vouched.iter().map(|of| of.day).collect();
+        let is_spread = days.iter().all(|day| {
+            let others = vouched.iter().filter(|of| of.day != *day);
+            let others: BTreeSet<Contributor> = others.map(|of| of.who).collect();
+            others.len() >= self.outside_a_day
+        });
         let mut sums: BTreeMap<Contributor, i128> = BTreeMap::new();
         for of in vouched {
             *sums.entry(of.who).or_default() += of.weight;
@@ -45,7 +53,7 @@ impl Threshold {
         let all: u128 = sums.values().map(|sum| sum.unsigned_abs()).sum();
         let most = sums.values().map(|sum| sum.unsigned_abs()).max();
         let is_dominated = most.unwrap_or(0) * 100 > all * u128::from(self.dominance);
-        sums.len() as u64 >= self.k && days.len() >= self.days && !is_dominated
+        sums.len() as u64 >= self.k && is_spread && !is_dominated
     }
 }
 

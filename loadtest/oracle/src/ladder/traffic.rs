@@ -30,7 +30,7 @@ fn held_back(k: u64, dominance: u64) -> Ladder {
         threshold: Threshold {
             k,
             dominance,
-            days: 0,
+            outside_a_day: 0,
         },
         rest: Rest::HeldBack,
     }

@@ -50,6 +50,8 @@ pub(in crate::cells) struct TrafficGroup {
     /// Whether anything changed since then.
     is_dirty: bool,
     published: Published,
+    /// Cells of the finest grain that are not published under their own name, as of the last look.
+    pub(in crate::cells) hidden: u64,
     /// Whether the published cells are restored, and not yet reconciled.
     pub(super) has_restored: bool,
 }
@@ -84,6 +86,7 @@ impl TrafficGroup {
             looked_through: None,
             is_dirty: false,
             published: Published::new(),
+            hidden: 0,
             has_restored: false,
         }
     }
@@ -200,6 +203,7 @@ impl TrafficGroup {
             }
         };
         let is_restart = self.used.is_some() && self.decided.is_none();
+        self.hidden = next.hidden;
         self.is_dirty = next.used.as_ref() != Some(&next.decided);
         self.decided = Some(next.decided);
         self.looked_through = Some(through);
@@ -233,7 +237,8 @@ impl TrafficGroup {
         let hierarchy = Hierarchy::new(chains, Rest::HeldBack);
         let decided = hierarchy.decide(now).unwrap_or_default();
         let present = |part: &(usize, &Vec<TrafficName>)| !now.judge(&[part.0 as u32]).is_empty;
-        let days = chains.iter().enumerate().filter(present);
+        let finest = chains.iter().enumerate().filter(present);
+        let days = finest.clone();
         let days: BTreeSet<Day> = days.filter_map(|(_, chain)| chain.first()?.day()).collect();
         let used = match (&self.used, &self.decided) {
             (None, _) => Some(decided.clone()),
@@ -243,10 +248,18 @@ impl TrafficGroup {
             }
             (Some(_), None) => None,
         };
+        let in_use = used.as_ref().filter(|_| may_leave || self.used.is_none());
+        let in_use = in_use.or(self.used.as_ref());
+        let is_named = |chain: &Vec<TrafficName>| {
+            let name = chain.first().zip(in_use);
+            name.is_some_and(|(name, names)| names.contains(name))
+        };
+        let hidden = finest.filter(|(_, chain)| !is_named(chain)).count() as u64;
         let mut next = Next {
             decided,
             used: None,
             days,
+            hidden,
         };
         let mut cells = Published::new();
         if let Some(used) = used {
@@ -336,4 +349,6 @@ struct Next {
     used: Option<Names>,
     /// The days that it publishes, or all days if nothing is published.
     days: BTreeSet<Day>,
+    /// The cells of the finest grain that it does not name.
+    hidden: u64,
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::attribution::Model;
-use tributary_operators::release::pattern::{CellName, Pattern};
+use tributary_operators::release::pattern::{CellName, Pattern, RevenueName};
 use tributary_operators::release::table::Table;
 
 use crate::ladder_attacks::program::find_small_sum;
@@ -166,6 +166,21 @@ fn attack(history: &History, published: &Publications) -> Option<String> {
     })
 }
 
+/// The second pattern, with the rest of the month that the first had and of which nothing is left.
+///
+/// The name ends with its last sale, but the second publication counts these stores and days all the same: as nothing.
+fn with_empty_rest(first: &Pattern, second: &Pattern, later: &World) -> Pattern {
+    let mut second = second.clone();
+    let is_covered = |row: (_, usize)| second.revenue_of(row.0, &later.store(row.1)).is_some();
+    let mut purchases = later.purchases.iter();
+    if first.revenue.contains(&RevenueName::Month)
+        && purchases.all(|purchase| is_covered((purchase.day, purchase.store)))
+    {
+        second.revenue.insert(RevenueName::Month);
+    }
+    second
+}
+
 fn attack_two(
     history: &History,
     reader: Reader,
@@ -173,6 +188,7 @@ fn attack_two(
     (later, second): &(usize, Pattern),
 ) -> Option<String> {
     let world = &history.moments[*at];
+    let second = &with_empty_rest(first, second, &history.moments[*later]);
     let of_first = |row: &(_, usize)| first.revenue_of(row.0, &world.store(row.1)).is_some();
     let of_second = |row: &(_, usize)| second.revenue_of(row.0, &world.store(row.1)).is_some();
     let rows = world.rows().filter(|row| of_first(row) || of_second(row));
