@@ -20,6 +20,7 @@ mod record;
 mod refusals;
 mod rekey;
 mod route;
+mod supplied;
 
 use tributary_config::key_chain::KeyChain;
 use tributary_config::model::Config;
@@ -35,8 +36,8 @@ use crate::native::labels::AnnouncedLabels;
 pub use crate::native::labels::Withdrawal;
 use crate::native::line::MessageContext;
 use cloud_events::{Attributes, Content};
-use record::supplied_id;
 use route::{Route, Routes};
+use supplied::supplied_id;
 
 /// One message as received.
 #[derive(Clone, Copy, Debug)]

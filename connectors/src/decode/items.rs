@@ -1,6 +1,6 @@
 //! Items of a vendor's format, each of which becomes native records.
 
-use super::record::{completed, supplied_id};
+use super::supplied::{completed, supplied_id};
 use super::{Attributes, Decoder, Message, Route};
 use crate::dead_letter::{Ignored, Sink};
 use crate::formats::{self, Adapter, Item, Outcome};

@@ -7,28 +7,19 @@
 
 mod letter;
 mod mask;
+mod origin;
 mod resend;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
 use serde_json::json;
-use tributary_config::model::Config;
 use tributary_connectors::dead_letter::Reason;
-use tributary_connectors::nats::{Client, Reader, connect, subject};
 use tributary_connectors::terminal::{print_line, print_status_line};
-use tributary_connectors::trace;
 
 use crate::cli::args as cli;
 use crate::report::table::{Align, Table, thousands};
 use letter::Letter;
-
-/// How many messages are read at once.
-const BATCH: usize = 1000;
-
-/// How long reading goes on without any message.
-const PATIENCE: Duration = Duration::from_secs(30);
+use origin::Origin;
 
 /// Executes the command.
 ///
@@ -41,85 +32,6 @@ pub async fn command(command: &cli::DeadLettersCommand) -> anyhow::Result<()> {
         cli::DeadLettersCommand::List(args) => list(args).await,
         cli::DeadLettersCommand::Show(args) => show(args).await,
         cli::DeadLettersCommand::Resend(args) => resend::resend(args).await,
-    }
-}
-
-/// Where letters come from, with what is open.
-struct Origin {
-    config: Option<Config>,
-    client: Option<Client>,
-}
-
-impl Origin {
-    /// Opens the configuration, and the broker unless the letters are in a file.
-    ///
-    /// # Errors
-    ///
-    /// A configuration that is not valid, a broker that cannot be reached.
-    async fn open(args: &cli::DeadLetters) -> anyhow::Result<Origin> {
-        let config = match &args.config {
-            Some(file) => Some(crate::load(file)?),
-            None => None,
-        };
-        let client = match (&config, &args.file) {
-            (Some(config), None) => Some(connect(&config.nats, "tributary dead-letters").await?),
-            _ => None,
-        };
-        Ok(Origin { config, client })
-    }
-
-    /// Reads the letters that the filters let through, in order.
-    ///
-    /// # Errors
-    ///
-    /// A stream or a file that cannot be read, and an unknown reason.
-    async fn letters(
-        &self,
-        args: &cli::DeadLetters,
-        mut each: impl FnMut(Letter) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        if let Some(reason) = &args.reason
-            && !Reason::ALL.iter().any(|known| known.name() == reason)
-        {
-            let known = Reason::ALL.map(Reason::name).join(", ");
-            bail!("there is no reason {reason}; the reasons are {known}");
-        }
-        let is_wanted = |letter: &Letter| {
-            let is = |wanted: &Option<String>, own: &str| wanted.as_ref().is_none_or(|w| w == own);
-            is(&args.brand, &letter.brand)
-                && is(&args.kind, &letter.kind)
-                && is(&args.reason, &letter.reason)
-        };
-        if let Some(file) = &args.file {
-            let lines = trace::open(file)?;
-            for (number, line) in (1..).zip(lines) {
-                let letter = Letter::of_line(number, line?);
-                if is_wanted(&letter) {
-                    each(letter)?;
-                }
-            }
-            return Ok(());
-        }
-        let (Some(config), Some(client)) = (&self.config, &self.client) else {
-            bail!("give --config FILE for the stream, or --file FILE");
-        };
-        let token = |wanted: &Option<String>| wanted.clone().unwrap_or_else(|| "*".to_owned());
-        let filter = subject::dead_letter(Some(&token(&args.brand)), Some(&token(&args.kind)));
-        let stream = &config.nats.dead_letter_stream;
-        let mut reader = Reader::filtered(client, stream, &filter, 1).await?;
-        while !reader.caught_up() {
-            let messages = reader.next_batch(BATCH, PATIENCE).await?;
-            if messages.is_empty() {
-                bail!("the broker stopped delivering the stream {stream}: try again");
-            }
-            for message in messages {
-                let letter = Letter::of_message(message);
-                if is_wanted(&letter) {
-                    each(letter)?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -239,13 +151,4 @@ async fn show(args: &cli::DeadLettersShow) -> anyhow::Result<()> {
 fn time(ms: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
     format!("{time:.0}")
-}
-
-/// The configuration that a resend needs.
-///
-/// # Errors
-///
-/// None is given.
-fn required(config: Option<&Config>) -> anyhow::Result<&Config> {
-    config.context("give --config FILE: letters are sent to its broker")
 }

@@ -20,7 +20,7 @@ use tributary_connectors::nats::{
 use tributary_connectors::terminal::print_line;
 
 use super::letter::Letter;
-use super::{Origin, required};
+use super::origin::Origin;
 use crate::cli::args as cli;
 use crate::report::table::thousands;
 
@@ -55,7 +55,7 @@ pub(super) async fn resend(args: &cli::DeadLettersResend) -> anyhow::Result<()> 
         bail!("say which letters to resend by --reason, --kind or --brand, or --all");
     }
     let origin = Origin::open(filters).await?;
-    let config = required(origin.config.as_ref())?;
+    let config = origin.config()?;
     let mut counts = Counts::default();
     let mut chosen = Vec::new();
     let choose = |letter: Letter| {
