@@ -17,8 +17,8 @@ demo: ## Simulate a few weeks of a brand and show the results
 	$(CARGO) build --release --locked -p tributary
 	target/release/tributary demo
 
-tools: ## Install test dependencies: a pinned nats-server, Prometheus with promtool, Chromium, axe-core
-	bash .ci/tools.sh nats promtool chromium axe
+tools: ## Install test dependencies: a pinned nats-server, Prometheus with promtool, Chromium, axe-core, two SDKs
+	bash .ci/tools.sh nats promtool chromium axe sdk
 
 test: tools ## Run all tests
 	bash .ci/test.sh

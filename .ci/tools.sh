@@ -5,12 +5,15 @@
 #   bash .ci/tools.sh promtool   Debian's promtool and Prometheus, at target/tools/bin unless they are on the PATH
 #   bash .ci/tools.sh chromium   Debian's headless Chromium, at target/tools/bin/chromium unless one is on the PATH
 #   bash .ci/tools.sh axe        axe-core, which judges accessibility, at target/tools/axe.min.js
+#   bash .ci/tools.sh sdk        the SDKs of Segment and RudderStack for Node.js, at target/tools/sdk
 #
 # Running it again is quick: a tool of the right version is left alone.
 set -euo pipefail
 
 readonly NATS_SERVER=2.15.1
 readonly AXE_CORE=4.14.1
+readonly SEGMENT=3.1.0
+readonly RUDDERSTACK=3.0.13
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # The tests look only here, whatever CARGO_TARGET_DIR says.
@@ -141,6 +144,28 @@ bring_axe() {
     rm -rf "$staging"
 }
 
+# The SDKs that the HTTP ingest server is tested with, from npm. No script of a package is run.
+bring_sdk() {
+    local home="$tools/sdk" staging
+    local wanted="@segment/analytics-node@$SEGMENT @rudderstack/rudder-sdk-node@$RUDDERSTACK"
+    if [ "$(cat "$home/versions" 2>/dev/null)" = "$wanted" ]; then
+        return 0
+    fi
+    mkdir -p "$tools"
+    staging="$(mktemp -d "$tools/sdk.XXXXXX")"
+    # shellcheck disable=SC2086  # They are two words.
+    if type -P node >/dev/null && type -P npm >/dev/null &&
+        npm install --prefix "$staging" --no-audit --no-fund --ignore-scripts --loglevel=error --save-exact $wanted >/dev/null 2>&1; then
+        printf '%s' "$wanted" >"$staging/versions"
+        rm -rf "$home"
+        mv "$staging" "$home"
+        echo "tools.sh: $home ($wanted)"
+    else
+        echo "tools.sh: the SDKs could not be brought; their test needs Node.js 20 with npm" >&2
+    fi
+    rm -rf "$staging"
+}
+
 [ $# -gt 0 ] || set -- help
 for tool in "$@"; do
     case "$tool" in
@@ -148,7 +173,8 @@ for tool in "$@"; do
     promtool) bring_promtool ;;
     chromium) bring_chromium ;;
     axe) bring_axe ;;
-    help | -h | --help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe" ;;
+    sdk) bring_sdk ;;
+    help | -h | --help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe, sdk" ;;
     esac
 done

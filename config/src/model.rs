@@ -29,14 +29,14 @@ mod measure;
 mod process;
 mod source;
 
-pub use access::{HttpToken, Role, TokenDigest};
+pub use access::{HttpToken, IngestToken, Role, TokenDigest};
 pub use brand::{Brand, Channels, Consent, Identity, LabelCase, Names, Noise, Retention};
 pub use client::{ClientBrand, ClientConfig};
 pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};
 pub use mapping::{EventMeaning, Mapping, UserId};
 pub use measure::{Attribution, Sensors};
-pub use process::{Http, Ingest, Ladder, Ledger, Nats, Release, Workers};
+pub use process::{Http, HttpIngest, Ingest, Ladder, Ledger, Nats, Release, Workers};
 pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit, Trust};
 
 /// The whole configuration of one process.
@@ -71,6 +71,8 @@ pub struct Config {
     pub ledger: Ledger,
     /// `[http]`: the server of `/metrics`, `/livez`, `/readyz` and `/config`.
     pub http: Http,
+    /// `[http_ingest]`: the server that receives records over HTTP.
+    pub http_ingest: HttpIngest,
     /// `[ingest]`: the limits beyond which the decoder rejects a message or a
     /// record.
     pub ingest: Ingest,

@@ -23,6 +23,10 @@ pub fn print(config: &Config) -> String {
     for token in &config.http.tokens {
         section(&mut out, token);
     }
+    section(&mut out, &config.http_ingest);
+    for token in &config.http_ingest.tokens {
+        section(&mut out, token);
+    }
     section(&mut out, &config.ingest);
     section(&mut out, &config.release);
     for brand in &config.brands {

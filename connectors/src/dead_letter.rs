@@ -47,6 +47,10 @@ pub trait Sink {
     }
 }
 
+/// The header of a message that `tributary dead-letters resend` has published.
+/// What is rejected again carries it on, so that no line goes round.
+pub const RESENT_HEADER: &str = "Tributary-Resent";
+
 /// A rejected line, or a rejected message if its subject has no route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
@@ -61,6 +65,12 @@ pub struct DeadLetter {
     pub detail: String,
     /// The subject of the message.
     pub subject: String,
+    /// The subject of the configured source of the line, to which it may be sent
+    /// again; `None` if the message belongs to no source.
+    pub source_subject: Option<String>,
+    /// Whether the message was sent again after a dead letter already
+    /// ([`RESENT_HEADER`]).
+    pub is_resent: bool,
     /// The arrival of the message, Unix milliseconds.
     pub at: i64,
     /// The message's number and the position of the object in it, from 0.

@@ -15,33 +15,29 @@
 
 mod arrivals;
 mod cloud_events;
+mod items;
+mod record;
+mod refusals;
 mod rekey;
 mod route;
-
-use std::borrow::Cow;
+mod supplied;
 
 use tributary_config::key_chain::KeyChain;
-use tributary_config::model::{Config, Kind};
+use tributary_config::model::Config;
 use tributary_operators::label::Label;
 use tributary_operators::record::{Arrival, BrandId, Day};
 
 pub use self::arrivals::{Arrivals, MessageArrival};
 use crate::brand::{BrandContext, SourceContext};
 pub use crate::dead_letter::{DeadLetter, Ignored, Reason as DeadReason, Sink};
-use crate::dead_letter::{Reason, Refusal};
-use crate::formats::{self, Adapter, Item, Outcome};
 use crate::keys::Scratch;
 use crate::lines;
-use crate::native::fields::{Field, Fields};
 use crate::native::labels::AnnouncedLabels;
 pub use crate::native::labels::Withdrawal;
-use crate::native::line::{Line, MessageContext};
-use crate::native::ping::{self, PingOutcome};
-use crate::native::reader::{FieldResult, Reader};
-use crate::native::{consent, fields, spend, transaction, web};
+use crate::native::line::MessageContext;
 use cloud_events::{Attributes, Content};
-use rekey::RekeyingSink;
 use route::{Route, Routes};
+use supplied::supplied_id;
 
 /// One message as received.
 #[derive(Clone, Copy, Debug)]
@@ -245,40 +241,6 @@ impl Decoder {
             Err(refusal) => self.refuse_unread(message, message.data, refusal, place, sink),
         }
     }
-
-    /// Emits the dead letter of a message, or of an event of it, whose lines
-    /// were not read.
-    fn refuse_unread(
-        &mut self,
-        message: &Message<'_>,
-        payload: &[u8],
-        refusal: Refusal,
-        place: u32,
-        sink: &mut impl Sink,
-    ) {
-        let route = self
-            .routes
-            .find(message.subject, None, &self.brands, &self.sources);
-        let known = route.ok().and_then(|route| {
-            let brand = self.brands.get(route.brand)?;
-            Some((brand.name.to_string(), route.kind.name().to_owned()))
-        });
-        let (brand, kind) = known.unzip();
-        sink.dead_letter(DeadLetter {
-            brand,
-            kind,
-            reason: refusal.reason,
-            detail: refusal.detail,
-            subject: message.subject.to_owned(),
-            at: message.at,
-            arrival: Arrival {
-                message: message.number,
-                line: place,
-            },
-            payload: payload.to_vec(),
-        });
-    }
-
     /// Decodes the lines of a payload. `place` is the position of the next line
     /// in the message.
     fn decode_body(
@@ -301,6 +263,8 @@ impl Decoder {
                     reason: unroutable.refusal.reason,
                     detail: unroutable.refusal.detail,
                     subject: message.subject.to_owned(),
+                    source_subject: None,
+                    is_resent: message.is_resent(),
                     at: message.at,
                     arrival: Arrival {
                         message: message.number,
@@ -336,288 +300,4 @@ impl Decoder {
             }
         }
     }
-
-    /// Decodes the items of a vendor's format.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one payload")]
-    fn decode_items(
-        &mut self,
-        message: &Message<'_>,
-        route: Route,
-        adapter: &Adapter,
-        attributes: &Attributes<'_>,
-        data: &[u8],
-        place: &mut u32,
-        sink: &mut impl Sink,
-    ) {
-        let mut items = formats::items(&adapter.format, data).peekable();
-        let mut index = 0;
-        while let Some(item) = items.next() {
-            let single = index == 0 && items.peek().is_none();
-            let id = supplied_id(attributes.id.as_deref(), single, index);
-            index += 1;
-            let text = match self.text_of(&item) {
-                Ok(text) => text,
-                Err(refusal) => {
-                    let arrival = Arrival {
-                        message: message.number,
-                        line: *place,
-                    };
-                    *place = place.saturating_add(1);
-                    self.refuse(message, route, arrival, refusal, &item, sink);
-                    continue;
-                }
-            };
-            let item = Item {
-                text,
-                at: message.at,
-                max_future: self.max_future,
-                strict: self.strict,
-                id: id.as_deref(),
-            };
-            let (max_future, id, time) =
-                (self.max_future, id.as_deref(), attributes.time.as_deref());
-            formats::read(adapter, item, &mut |part: &str, outcome| {
-                let context = MessageContext {
-                    at: message.at,
-                    max_future,
-                    id,
-                    time,
-                    arrival: Arrival {
-                        message: message.number,
-                        line: *place,
-                    },
-                };
-                *place = place.saturating_add(1);
-                let refused = match outcome {
-                    Outcome::NotMapped => {
-                        sink.ignore(Ignored::NotMapped);
-                        Ok(())
-                    }
-                    Outcome::Refused(refusal) => Err(refusal),
-                    Outcome::Record(record) => {
-                        let route = Route {
-                            kind: record.kind,
-                            ..route
-                        };
-                        if record.is_time_corrected {
-                            sink.time_corrected();
-                        }
-                        let fields = record.fields();
-                        sink.native_record(record.kind, &|| {
-                            completed(&record.to_json(), record.kind, context)
-                        });
-                        self.decode_fields(route, &fields, context, sink)
-                            .map_err(|refusal| record.with_paths(refusal))
-                    }
-                };
-                if let Err(refusal) = refused {
-                    let bytes = part.as_bytes();
-                    self.refuse(message, route, context.arrival, refusal, bytes, sink);
-                }
-            });
-        }
-    }
-
-    /// Emits the dead letter of a line.
-    fn refuse(
-        &self,
-        message: &Message<'_>,
-        route: Route,
-        arrival: Arrival,
-        refusal: Refusal,
-        payload: &[u8],
-        sink: &mut impl Sink,
-    ) {
-        let brand = self.brands.get(route.brand);
-        sink.dead_letter(DeadLetter {
-            brand: brand.map(|brand| brand.name.to_string()),
-            kind: Some(route.kind.name().to_owned()),
-            reason: refusal.reason,
-            detail: refusal.detail,
-            subject: message.subject.to_owned(),
-            at: message.at,
-            arrival,
-            payload: payload.to_vec(),
-        });
-    }
-
-    /// The text of a line.
-    ///
-    /// # Errors
-    /// `too_large` and `not_utf8`.
-    fn text_of<'a>(&self, bytes: &'a [u8]) -> FieldResult<&'a str> {
-        if bytes.len() > self.max_line {
-            let detail = format!("the line has more than {} bytes", self.max_line);
-            return Err(Refusal::new(Reason::TooLarge, detail));
-        }
-        std::str::from_utf8(bytes)
-            .map_err(|_| Refusal::new(Reason::NotUtf8, "the line is not UTF-8"))
-    }
-
-    /// Decodes one line, which is one JSON object.
-    ///
-    /// # Errors
-    /// The [`Refusal`] of the dead letter. Statements and evidence are emitted
-    /// only for accepted lines.
-    fn decode_line(
-        &mut self,
-        route: Route,
-        bytes: &[u8],
-        context: MessageContext<'_>,
-        sink: &mut impl Sink,
-    ) -> FieldResult<()> {
-        let text = self.text_of(bytes)?;
-        let mut fields = Fields::default();
-        fields.fill(text).map_err(|error| {
-            match self.source(route).is_some_and(|of| of.text_values) {
-                true => row_refusal(text, &error),
-                false => Refusal::no_object(text, &error),
-            }
-        })?;
-        if self.strict && fields.has_unknown(route.kind) {
-            return Err(unknown_field(route.kind));
-        }
-        sink.native_record(route.kind, &|| completed(text, route.kind, context));
-        self.decode_fields(route, &fields, context, sink)
-    }
-
-    /// The source of a route.
-    fn source(&self, route: Route) -> Option<&SourceContext> {
-        self.sources.get(route.brand)?.get(route.source)
-    }
-
-    /// Decodes the fields of one record.
-    ///
-    /// # Errors
-    /// As [`Decoder::decode_line`].
-    fn decode_fields(
-        &mut self,
-        route: Route,
-        fields: &Fields<'_>,
-        context: MessageContext<'_>,
-        sink: &mut impl Sink,
-    ) -> FieldResult<()> {
-        let brand = self.brands.get_mut(route.brand);
-        let source = self
-            .sources
-            .get(route.brand)
-            .and_then(|sources| sources.get(route.source));
-        let labels = self.labels.get_mut(route.brand);
-        let chain = self.chains.get(route.brand);
-        let (Some(brand), Some(source), Some(labels), Some(chain)) = (brand, source, labels, chain)
-        else {
-            return Err(Refusal::new(Reason::UnknownSource, "no such source"));
-        };
-        let sink = &mut RekeyingSink { sink, chain };
-        let mut line = Line {
-            reader: Reader {
-                fields,
-                loose: source.text_values,
-                decimal: source.decimal,
-            },
-            message: context,
-            brand,
-            source,
-            labels,
-            keep_robots: self.keep_robots,
-            scratch: &mut self.scratch,
-        };
-        let event = match route.kind {
-            Kind::Web => match web::read(&mut line, sink)? {
-                Ok(event) => event,
-                Err(ignored) => {
-                    sink.ignore(ignored);
-                    return Ok(());
-                }
-            },
-            Kind::Transaction => transaction::read(&mut line, sink)?,
-            Kind::Spend => spend::read(&mut line, sink)?,
-            Kind::Consent => consent::read(&mut line, sink)?,
-            Kind::Ping => match ping::read(&mut line, sink)? {
-                PingOutcome::Ping(event) => event,
-                PingOutcome::Ignored(what) => {
-                    sink.ignore(what);
-                    return Ok(());
-                }
-            },
-        };
-        sink.event(event);
-        Ok(())
-    }
-}
-
-/// The id that a message supplies to a record at a position: its own if it has
-/// one record, else with the position, because an id names one record.
-fn supplied_id(id: Option<&str>, single: bool, index: usize) -> Option<Cow<'_, str>> {
-    let id = id?;
-    Some(match single {
-        true => Cow::Borrowed(id),
-        false => Cow::Owned(format!("{id}/{index}")),
-    })
-}
-
-/// A record with what its message supplies, as a JSON object with sorted keys.
-fn completed(text: &str, kind: Kind, context: MessageContext<'_>) -> String {
-    use serde_json::Value;
-    let Ok(Value::Object(mut record)) = serde_json::from_str::<Value>(text) else {
-        return text.to_owned();
-    };
-    let supplied = [(Field::Id, context.id), (Field::Ts, context.time)];
-    for (field, value) in supplied {
-        let own = record.get(field.name());
-        let is_absent = own.is_none_or(|own| own.is_null() || own == "");
-        if let Some(value) = value.filter(|_| is_absent)
-            && fields::of_kind(kind).contains(&field)
-        {
-            record.insert(field.name().to_owned(), Value::from(value));
-        }
-    }
-    Value::Object(record).to_string()
-}
-
-/// The refusal of a CSV row that is not a record; its elements tell which rule
-/// it breaks.
-fn row_refusal(text: &str, error: &serde_json::Error) -> Refusal {
-    /// An element of the array that the CSV reader makes of such a row.
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Part {
-        /// A cell: the row does not fit the header.
-        Cell(#[allow(dead_code)] String),
-        /// The cells of one of several rows that share an id.
-        Cells(#[allow(dead_code)] Vec<String>),
-        /// The record of one currency of a group that mixes currencies.
-        Record(#[allow(dead_code)] serde::de::IgnoredAny),
-    }
-    let parts: Result<Vec<Part>, _> = serde_json::from_str(text);
-    match parts.ok().as_deref() {
-        Some([Part::Cell(_), ..]) => Refusal::new(
-            Reason::MalformedRow,
-            "the row has more or fewer cells than the header: quote cells that hold the delimiter",
-        ),
-        Some([Part::Cells(_), ..]) => Refusal::new(
-            Reason::MalformedRow,
-            "a row that shares this `id` has more or fewer cells than the header: quote cells that hold the delimiter",
-        ),
-        Some([Part::Record(_), ..]) => Refusal::new(
-            Reason::MixedCurrencies,
-            "rows that share this `id` are of different currencies: give each currency an id of its own",
-        ),
-        _ => Refusal::no_object(text, error),
-    }
-}
-
-/// The refusal of an unknown field. Its name comes from outside and is not
-/// repeated; the known ones are listed instead.
-fn unknown_field(kind: Kind) -> Refusal {
-    let known: Vec<&str> = fields::of_kind(kind)
-        .iter()
-        .map(|field| field.name())
-        .collect();
-    let detail = format!(
-        "the record has a field that a `{}` record does not know; it knows {}",
-        kind.name(),
-        known.join(", ")
-    );
-    Refusal::new(Reason::UnknownField, detail)
 }

@@ -91,6 +91,19 @@ pub fn open(path: &Path) -> io::Result<OpenFile> {
     Ok(OpenFile { reader, progress })
 }
 
+/// Bytes in memory as a file that is plain, whatever they contain.
+///
+/// # Errors
+/// None in practice: nothing is read from outside.
+pub fn of_bytes(data: bytes::Bytes) -> io::Result<OpenFile> {
+    let progress = Progress {
+        read: Arc::default(),
+        size: data.len() as u64,
+    };
+    let reader = skip_bom(Box::new(Cursor::new(data)))?;
+    Ok(OpenFile { reader, progress })
+}
+
 /// The mark of UTF-8 that some programs put before a text.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 

@@ -1,8 +1,8 @@
-//! The inputs of a replay or a verification: traces and CSV files, one after
-//! the other, as one sequence of messages.
+//! The inputs of a replay or a verification: traces, CSV files and files of
+//! vendors' formats, one after the other, as one sequence of messages.
 //!
 //! An argument is the path of a trace, or `source=path` for a file of a
-//! configured CSV source; `brand/source=path` if several brands have a source
+//! configured source in the CSV format or a vendor's; `brand/source=path` if several brands have a source
 //! of that name. Every input is opened before any is read, so that a wrong name
 //! is an error at once and not after an hour.
 
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::csv::{self, CsvError, CsvReader};
 use crate::files::Progress;
+use crate::item_file::{self, ItemFileError, ItemReader};
 use crate::trace::{self, TraceError, TraceLine, TraceReader};
 use tributary_config::model::{Brand, Column, Config, Format, Source};
 
@@ -19,7 +20,7 @@ pub enum InputsError {
     /// There is no argument.
     #[error("no trace is named")]
     None,
-    /// `source=path` names no CSV source, or more than one.
+    /// `source=path` names no source with files, or more than one.
     #[error("{argument}: {reason}")]
     Source {
         /// The argument.
@@ -33,6 +34,9 @@ pub enum InputsError {
     /// A CSV file cannot be opened or read.
     #[error(transparent)]
     Csv(#[from] CsvError),
+    /// A file of a vendor's items cannot be opened or read.
+    #[error(transparent)]
+    Items(#[from] ItemFileError),
 }
 
 /// Iterates over the messages of all inputs, in the order of the arguments. An
@@ -49,6 +53,7 @@ pub struct Inputs {
 enum Part {
     Trace(Box<TraceReader>),
     Csv(Box<CsvReader>),
+    Items(Box<ItemReader>),
 }
 
 /// How much of the inputs has been read; remains valid while another thread
@@ -94,9 +99,13 @@ pub fn open(config: Option<&Config>, arguments: &[String]) -> Result<Inputs, Inp
         .iter()
         .map(|argument| match named(config, argument)? {
             Named::Trace(path) => Ok(Part::Trace(Box::new(trace::open(&path)?))),
-            Named::Csv(brand, source, path) => {
-                Ok(Part::Csv(Box::new(csv::open(path, brand, source)?)))
-            }
+            Named::File(brand, source, path) => match item_file::adapter(brand, source) {
+                Some(adapter) => {
+                    let items = item_file::open(path, brand, source, adapter)?;
+                    Ok(Part::Items(Box::new(items)))
+                }
+                None => Ok(Part::Csv(Box::new(csv::open(path, brand, source)?))),
+            },
         })
         .collect();
     Ok(Inputs {
@@ -111,13 +120,13 @@ pub fn open(config: Option<&Config>, arguments: &[String]) -> Result<Inputs, Inp
 /// ([`crate::output_files`]).
 ///
 /// # Errors
-/// The first argument that names neither a file nor a CSV source.
+/// The first argument that names neither a file nor a source with files.
 pub fn files(config: Option<&Config>, arguments: &[String]) -> Result<Vec<PathBuf>, InputsError> {
     let mut files = Vec::new();
     for argument in arguments {
         match named(config, argument)? {
             Named::Trace(path) => files.push(path),
-            Named::Csv(_, source, path) => {
+            Named::File(_, source, path) => {
                 files.push(path.to_owned());
                 if let Format::Csv(map) = &source.format {
                     let beside = map.columns.values().filter_map(|column| match column {
@@ -135,7 +144,12 @@ pub fn files(config: Option<&Config>, arguments: &[String]) -> Result<Vec<PathBu
 /// What an argument names.
 enum Named<'a> {
     Trace(PathBuf),
-    Csv(&'a Brand, &'a Source, &'a Path),
+    File(&'a Brand, &'a Source, &'a Path),
+}
+
+/// Whether files of a source are inputs.
+fn has_files(source: &Source) -> bool {
+    !matches!(source.format, Format::Native)
 }
 
 /// Resolves an argument. A file with exactly this name takes precedence,
@@ -152,7 +166,7 @@ fn named<'a>(config: Option<&'a Config>, argument: &'a str) -> Result<Named<'a>,
     };
     let Some(config) = config else {
         return Err(wrong(
-            "a CSV source needs the configuration that describes it".to_owned(),
+            "a file of a source needs the configuration that describes it".to_owned(),
         ));
     };
     let (brand, source) = match name.split_once('/') {
@@ -164,22 +178,26 @@ fn named<'a>(config: Option<&'a Config>, argument: &'a str) -> Result<Named<'a>,
         brands.flat_map(|brand| brand.sources.iter().map(move |source| (brand, source)))
     };
     let known: Vec<String> = all()
-        .filter(|(_, source)| matches!(source.format, Format::Csv(_)))
+        .filter(|(_, source)| has_files(source))
         .map(|(brand, source)| format!("{}/{}", brand.name, source.name))
         .collect();
     let found: Vec<(&Brand, &Source)> = all()
         .filter(|(owner, one)| brand.is_none_or(|b| owner.name == b) && one.name == source)
         .collect();
     match found.as_slice() {
-        [(brand, source)] if matches!(source.format, Format::Csv(_)) => {
-            Ok(Named::Csv(brand, source, Path::new(path)))
-        }
+        [(brand, source)] if has_files(source) => Ok(Named::File(brand, source, Path::new(path))),
         [_] => Err(wrong(format!(
-            "the source {name} is not in the csv format; give its messages as a trace"
+            "the source {name} is in the native format; give its messages as a trace"
         ))),
         [] => Err(wrong(match known.as_slice() {
-            [] => "no such file, and the configuration has no CSV source".to_owned(),
-            known => format!("no such file or CSV source; there are {}", known.join(", ")),
+            [] => {
+                "no such file, and the configuration has no source in the CSV format or a vendor's"
+                    .to_owned()
+            }
+            known => format!(
+                "no such file or source with files; there are {}",
+                known.join(", ")
+            ),
         })),
         _ => Err(wrong(format!(
             "several brands have the source {source}; name the brand too, as brand/{source}=path"
@@ -192,7 +210,7 @@ impl Inputs {
     pub fn skipped(&self) -> u64 {
         let skipped = |part: &Part| match part {
             Part::Trace(trace) => trace.skipped(),
-            Part::Csv(_) => 0,
+            Part::Csv(_) | Part::Items(_) => 0,
         };
         self.parts.iter().map(skipped).sum()
     }
@@ -208,6 +226,7 @@ impl Inputs {
         let progress = |part: &Part| match part {
             Part::Trace(trace) => trace.progress(),
             Part::Csv(rows) => rows.progress(),
+            Part::Items(items) => items.progress(),
         };
         InputsProgress(self.parts.iter().map(progress).collect())
     }
@@ -221,6 +240,7 @@ impl Iterator for Inputs {
             let next = match part {
                 Part::Trace(trace) => trace.next().map(|line| line.map_err(InputsError::from)),
                 Part::Csv(rows) => rows.next().map(|line| line.map_err(InputsError::from)),
+                Part::Items(items) => items.next().map(Ok),
             };
             match next {
                 Some(Ok(line)) => {

@@ -14,7 +14,7 @@
 //! | module | reads or writes |
 //! |---|---|
 //! | [`nats`] | streams, consumers, acknowledged publishing |
-//! | [`trace`], [`csv`], [`inputs`] | recorded messages and CSV files, one after the other |
+//! | [`trace`], [`csv`], [`item_file`], [`inputs`] | recorded messages, CSV files and vendors' files, one after the other |
 //! | [`decode`], [`native`] | one message, one line, one field |
 //! | [`formats`] | what vendors send, turned into native records |
 //! | [`keys`], [`subject_identifiers`] | identifiers, from clear text to pseudonym |
@@ -33,6 +33,7 @@ pub mod decode;
 pub mod files;
 pub mod formats;
 pub mod inputs;
+pub mod item_file;
 pub mod keys;
 mod lines;
 pub mod native;

@@ -41,6 +41,7 @@ use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 use crate::serve::follow::follow;
 use crate::serve::http;
+use crate::serve::ingest::{self, IngestServer};
 use crate::serve::services;
 use crate::serve::services::key_rotation::KeyRotations;
 use crate::serve::state::HttpState;
@@ -82,6 +83,8 @@ pub struct RunningWorker {
     pub served: watch::Sender<bool>,
     /// The HTTP server.
     pub server: JoinHandle<()>,
+    /// The HTTP ingest server, which ends at once if it is off.
+    pub ingest_server: JoinHandle<()>,
     /// The NATS services.
     pub services: JoinHandle<anyhow::Result<()>>,
     /// The task that updates the gauges.
@@ -132,6 +135,7 @@ pub async fn start(
     tracing::info!(address = %listener.local_addr()?, "serving the page, /metrics, /livez, /readyz and /config");
     let (served, end_serving) = watch::channel(false);
     let server = tokio::spawn(http::serve(listener, http_state, wait_until(end_serving)));
+    let (ingest, ingest_server) = start_ingest(config, &telemetry, served.subscribe()).await?;
 
     let keyring = Arc::new(Keyring::new(config));
     // A ledger that is missing is begun when it is known that nothing of it was lost.
@@ -204,6 +208,9 @@ pub async fn start(
     let mark = mark(ledger.watermark());
     opendsr.open(client.clone());
     register.open(client.clone());
+    if let Some(ingest) = ingest {
+        ingest.open(&client);
+    }
     let clocks = Arc::new(Clocks::new(config));
     let time = retry_transient(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
     clocks.set_broker(&time);
@@ -348,10 +355,34 @@ pub async fn start(
         publisher,
         served,
         server,
+        ingest_server,
         services,
         gauges,
         rights,
         retention,
         client,
     })
+}
+
+/// Starts the HTTP ingest server, unless it is off.
+///
+/// # Errors
+///
+/// An address that others can reach without tokens, or that is not free.
+async fn start_ingest(
+    config: &Config,
+    telemetry: &Telemetry,
+    end: watch::Receiver<bool>,
+) -> anyhow::Result<(Option<Arc<IngestServer>>, JoinHandle<()>)> {
+    ingest::refuse_unprotected(config)?;
+    let Some(listen) = config.http_ingest.listen else {
+        return Ok((None, tokio::spawn(async {})));
+    };
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen} (http_ingest.listen)"))?;
+    tracing::info!(address = %listener.local_addr()?, "receiving records over HTTP");
+    let server = IngestServer::new(config, telemetry.metrics.clone());
+    let serving = tokio::spawn(server.clone().serve(listener, wait_until(end)));
+    Ok((Some(server), serving))
 }

@@ -1,8 +1,10 @@
-//! Access to the HTTP server, and the client configuration of a brand.
+//! Access to the HTTP servers, and the client configuration of a brand.
 
 use super::tables::{tables, top};
 use crate::context::{Context, Input, Location, Node, join, quote};
-use crate::model::{Brand, ClientBrand, ClientConfig, Http, HttpToken, Nats, Role};
+use crate::model::{
+    Brand, ClientBrand, ClientConfig, Http, HttpIngest, HttpToken, IngestToken, Nats, Role,
+};
 use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
 use crate::syntax;
@@ -53,6 +55,86 @@ fn check_brand(token: &SectionReading<HttpToken>, brands: &[Brand], cx: &mut Con
             cx.report(place, &path, message, fix);
         }
         _ => {}
+    }
+}
+
+/// Reads the tokens of the HTTP ingest server. Reports a token for a brand or a
+/// source that does not exist, and two tokens with one digest, which would not
+/// say to which source a record belongs.
+pub(super) fn ingest_tokens(
+    root: &Input<'_>,
+    brands: &[Brand],
+    cx: &mut Context<'_>,
+) -> Vec<IngestToken> {
+    let given = root
+        .child("http_ingest")
+        .and_then(|ingest| ingest.child("token"));
+    let tables = given.map_or_else(Vec::new, |given| {
+        tables(&given, "[[http_ingest.token]]", cx)
+    });
+    let mut read: Vec<IngestToken> = Vec::new();
+    for table in &tables {
+        let token: SectionReading<IngestToken> =
+            read_section(Some(table), &table.path, table.place, cx);
+        check_source(&token, brands, cx);
+        let is_taken = |other: &IngestToken| other.digest.sha256 == token.model.digest.sha256;
+        if token.are_valid(&["sha256_file"]) && read.iter().any(is_taken) {
+            let (place, path) = token.location_of("sha256_file");
+            let message = "is the digest of another token as well";
+            cx.report(place, &path, message, "draw a token for each entry");
+        }
+        read.push(token.model);
+    }
+    read
+}
+
+/// Reports a token whose brand or source is not configured.
+fn check_source(token: &SectionReading<IngestToken>, brands: &[Brand], cx: &mut Context<'_>) {
+    let IngestToken { brand, source, .. } = &token.model;
+    if !token.are_valid(&["brand"]) {
+        return;
+    }
+    let Some(found) = brands.iter().find(|known| known.name == *brand) else {
+        let (place, path) = token.location_of("brand");
+        let message = format!("{} is no brand of this configuration", quote(brand));
+        let known: Vec<&str> = brands.iter().map(|brand| brand.name.as_str()).collect();
+        let fix = format!("the brands are {}", known.join(", "));
+        cx.report(place, &path, message, fix);
+        return;
+    };
+    let known: Vec<&str> = (found.sources.iter())
+        .map(|source| source.name.as_str())
+        .collect();
+    if token.are_valid(&["source"]) && !known.contains(&source.as_str()) {
+        let (place, path) = token.location_of("source");
+        let message = format!("{} is no source of the brand {brand}", quote(source));
+        let fix = format!("its sources are {}", known.join(", "));
+        cx.report(place, &path, message, fix);
+    }
+}
+
+/// Reports an ingest address that others can reach without tokens, and one that
+/// is also the address of `[http]`.
+pub(super) fn check_http_ingest(
+    ingest: &SectionReading<HttpIngest>,
+    http: &SectionReading<Http>,
+    cx: &mut Context<'_>,
+) {
+    let Some(listen) = ingest
+        .model
+        .listen
+        .filter(|_| ingest.are_valid(&["listen"]))
+    else {
+        return;
+    };
+    let (place, path) = ingest.location_of("listen");
+    if !ingest.model.is_protected() {
+        let message = format!("{listen} can be reached by others, and no ingest token is set");
+        let fix = "add [[http_ingest.token]] with a brand, a source and a sha256_file, or listen on 127.0.0.1";
+        cx.report(place, &path, message, fix);
+    } else if http.are_valid(&["listen"]) && listen == http.model.listen && listen.port() != 0 {
+        let message = format!("{listen} is also the address of [http]");
+        cx.report(place, &path, message, "choose another port");
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) use access::client;
 pub use brand::brand_number;
 
 use crate::context::{Context, Input, Location, Node};
-use crate::model::{Config, Http, Ingest, Ledger, Nats, Release, Workers};
+use crate::model::{Config, Http, HttpIngest, Ingest, Ledger, Nats, Release, Workers};
 use crate::read::{SectionReading, unknown_keys};
 use crate::settings::ROOT;
 use crate::syntax;
@@ -46,17 +46,21 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     check_workers(&workers, cx);
     let ledger = top::<Ledger>(&root, cx);
     let mut http = top::<Http>(&root, cx);
+    let mut http_ingest = top::<HttpIngest>(&root, cx);
     let ingest = top::<Ingest>(&root, cx);
     let release = top::<Release>(&root, cx);
     check_release(&release, cx);
     let brands = brand::brands(root.child("brand").as_ref(), &workers, &release, cx);
     http.model.tokens = access::tokens(&root, &brands, cx);
     access::check_http(&http, cx);
+    http_ingest.model.tokens = access::ingest_tokens(&root, &brands, cx);
+    access::check_http_ingest(&http_ingest, &http, cx);
     Some(Config {
         nats: nats.model,
         workers: workers.model,
         ledger: ledger.model,
         http: http.model,
+        http_ingest: http_ingest.model,
         ingest: ingest.model,
         release: release.model,
         brands,

@@ -1,4 +1,4 @@
-//! `[[http.token]]`: access to the HTTP server.
+//! `[[http.token]]` and `[[http_ingest.token]]`: access to the HTTP servers.
 
 use std::path::PathBuf;
 
@@ -32,6 +32,18 @@ pub struct TokenDigest {
     pub file: PathBuf,
     /// The digest (FIPS 180-4).
     pub sha256: [u8; 32],
+}
+
+/// `[[http_ingest.token]]`: a token with which records are sent to one source.
+#[derive(Clone, Debug)]
+pub struct IngestToken {
+    /// The brand, a configured one.
+    pub brand: String,
+    /// The source of the brand that the token may write to; one that is
+    /// configured, or that a kind has by itself.
+    pub source: String,
+    /// Its digest.
+    pub digest: TokenDigest,
 }
 
 /// `[[http.token]]`: a bearer token (RFC 6750) of the HTTP server.

@@ -34,6 +34,9 @@ pub struct Mapping {
     /// The secret that the vendor repeats in each message; empty if none is
     /// configured.
     pub secret: SecretString,
+    /// What the vendor expects as the answer to its first request over HTTP
+    /// (Meraki's validator).
+    pub validator: Option<String>,
     /// What is added to a signal strength above the noise floor, dBm; -95 if
     /// absent.
     pub noise_floor: Option<i64>,

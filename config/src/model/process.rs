@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Credential, HttpToken};
+use super::{Credential, HttpToken, IngestToken};
 
 /// `[nats]`: how to reach the broker, and which JetStream streams to use.
 ///
@@ -148,6 +148,36 @@ impl Http {
     /// ```
     pub fn is_protected(&self) -> bool {
         self.open || !self.tokens.is_empty() || self.listen.ip().is_loopback()
+    }
+}
+
+/// `[http_ingest]`: the server that receives records over HTTP and publishes
+/// them to the input stream.
+#[derive(Clone, Debug)]
+pub struct HttpIngest {
+    /// The listen address; `None`, the default, turns the server off. An address
+    /// other than loopback requires `tokens`.
+    pub listen: Option<SocketAddr>,
+    /// The maximum size of a body, as sent and decompressed, bytes. Default 16
+    /// MiB. From 1 KiB to 1 GiB.
+    pub max_body_bytes: usize,
+    /// The origins (RFC 6454) whose pages may send records from a browser.
+    /// Default none.
+    pub origins: Vec<String>,
+    /// The maximum number of messages that the stream has not acknowledged yet.
+    /// Default 1,000. From 1 to 100,000.
+    pub window: usize,
+    /// The tokens, in the order of the file. If there are any, each request
+    /// needs one, on loopback as well.
+    pub tokens: Vec<IngestToken>,
+}
+
+impl HttpIngest {
+    /// Whether the server may listen on its address: it is off, loopback, or
+    /// tokens protect it.
+    pub fn is_protected(&self) -> bool {
+        let is_loopback = |listen: SocketAddr| listen.ip().is_loopback();
+        !self.tokens.is_empty() || self.listen.is_none_or(is_loopback)
     }
 }
 

@@ -229,6 +229,7 @@ impl Format {
                 "stores",
                 "secret_file",
                 "secret_env",
+                "validator",
                 "noise_floor",
                 "bluetooth",
             ],

@@ -1,8 +1,8 @@
-//! `[[http.token]]` and `[client]`: who may read what, and the small
-//! configuration of a brand's own commands.
+//! `[[http.token]]`, `[[http_ingest.token]]` and `[client]`: who may read and
+//! write what, and the small configuration of a brand's own commands.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
-use crate::model::{ClientBrand, HttpToken, Role, TokenDigest};
+use crate::model::{ClientBrand, HttpToken, IngestToken, Role, TokenDigest};
 use crate::value_type::Opt;
 use crate::value_type::choice::ROLES;
 use crate::value_type::file::DigestFile;
@@ -54,6 +54,57 @@ impl SettingsModel for HttpToken {
                 unit: "",
                 meaning: "A file that begins with the hexadecimal SHA-256 of the token, as `tributary keys token FILE` and `sha256sum` write it. It is read at startup.",
                 field: |token: &mut HttpToken| &mut token.digest,
+            },
+        ];
+        ROWS
+    }
+}
+
+/// As an access token; each is for one source, so that whoever has one can
+/// write nowhere else.
+impl SettingsModel for IngestToken {
+    const SECTION: Section = Section {
+        many: true,
+        ..Section::of::<IngestToken>(
+            "http_ingest.token",
+            "Ingest token",
+            "A token of the HTTP ingest server: the bearer token of requests to a source, or the write key of a Segment or RudderStack SDK. With at least one, every request needs one.",
+        )
+    };
+
+    fn blank() -> IngestToken {
+        IngestToken {
+            brand: String::new(),
+            source: String::new(),
+            digest: TokenDigest::default(),
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn TypedSetting<IngestToken>] {
+        static ROWS: &[&dyn TypedSetting<IngestToken>] = &[
+            &Setting {
+                key: "brand",
+                value_type: Text(NAME),
+                default: DefaultValue::Required,
+                unit: "",
+                meaning: "The brand of the source.",
+                field: |token: &mut IngestToken| &mut token.brand,
+            },
+            &Setting {
+                key: "source",
+                value_type: Text(NAME),
+                default: DefaultValue::Required,
+                unit: "",
+                meaning: "The source that the token may write to. A kind without a configured source has one named like the kind.",
+                field: |token: &mut IngestToken| &mut token.source,
+            },
+            &Setting {
+                key: "sha256_file",
+                value_type: DigestFile,
+                default: DefaultValue::Required,
+                unit: "",
+                meaning: "A file that begins with the hexadecimal SHA-256 of the token, as `tributary keys token FILE` and `sha256sum` write it. It is read at startup.",
+                field: |token: &mut IngestToken| &mut token.digest,
             },
         ];
         ROWS

@@ -137,7 +137,7 @@ impl SettingsModel for Brand {
 }
 
 /// The settings of a source that only formats of vendors use.
-pub(crate) const MAPPING: [&str; 12] = [
+pub(crate) const MAPPING: [&str; 13] = [
     "events",
     "conversions",
     "store",
@@ -147,6 +147,7 @@ pub(crate) const MAPPING: [&str; 12] = [
     "ce_source",
     "secret_file",
     "secret_env",
+    "validator",
     "noise_floor",
     "bluetooth",
     "cookies",
@@ -350,6 +351,14 @@ impl SettingsModel for Source {
                 unit: "",
                 meaning: "The environment variable with that secret.",
                 field: |source: &mut Source| &mut source.mapping.secret,
+            },
+            &Setting {
+                key: "validator",
+                value_type: Opt(Text(FreeText("a text"))),
+                default: DefaultValue::Absent("none: such requests are answered with 404"),
+                unit: "",
+                meaning: "The validator that the vendor's dashboard shows; `[http_ingest]` returns it to the vendor's first request. With `meraki`.",
+                field: |source: &mut Source| &mut source.mapping.validator,
             },
             &Setting {
                 key: "noise_floor",

@@ -50,10 +50,10 @@ pub(crate) fn environment_variable(section: &str, key: &str) -> String {
 }
 
 /// Every section, parents before children, in the order of the reference.
-pub(crate) fn sections() -> [Section; 22] {
+pub(crate) fn sections() -> [Section; 24] {
     use crate::model::{
-        Attribution, Brand, Channels, Consent, Csv, Http, HttpToken, Identity, Ingest, Ledger,
-        Names, Nats, Noise, Release, Retention, Sensors, Source, Workers,
+        Attribution, Brand, Channels, Consent, Csv, Http, HttpIngest, HttpToken, Identity, Ingest,
+        IngestToken, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Source, Workers,
     };
     [
         Nats::SECTION,
@@ -61,6 +61,8 @@ pub(crate) fn sections() -> [Section; 22] {
         Ledger::SECTION,
         Http::SECTION,
         HttpToken::SECTION,
+        HttpIngest::SECTION,
+        IngestToken::SECTION,
         Ingest::SECTION,
         Release::SECTION,
         Brand::SECTION,
@@ -109,8 +111,8 @@ mod tests {
     use super::*;
     use crate::context::Context;
     use crate::model::{
-        Attribution, Brand, Channels, Consent, Csv, Http, Identity, Ingest, Ledger, Names, Nats,
-        Noise, Release, Retention, Sensors, Source, Workers,
+        Attribution, Brand, Channels, Consent, Csv, Http, HttpIngest, Identity, Ingest, Ledger,
+        Names, Nats, Noise, Release, Retention, Sensors, Source, Workers,
     };
 
     fn defaults_are_clean<T: SettingsModel>() {
@@ -129,6 +131,7 @@ mod tests {
         defaults_are_clean::<Workers>();
         defaults_are_clean::<Ledger>();
         defaults_are_clean::<Http>();
+        defaults_are_clean::<HttpIngest>();
         defaults_are_clean::<Ingest>();
         defaults_are_clean::<Release>();
         defaults_are_clean::<Brand>();

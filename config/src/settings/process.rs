@@ -1,4 +1,4 @@
-//! `[workers]`, `[ledger]` and `[http]`: the process itself.
+//! `[workers]`, `[ledger]`, `[http]` and `[http_ingest]`: the process itself.
 //!
 //! Environment variables override these sections and `[nats]`, because they are
 //! what differs between the processes of one cluster and between a laptop and a
@@ -8,9 +8,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
-use crate::model::{Http, Ledger, Workers};
+use crate::model::{Http, HttpIngest, Ledger, Workers};
 use crate::value_type::Opt;
-use crate::value_type::address::{Host, Listen};
+use crate::value_type::address::{Host, Listen, Origin};
 use crate::value_type::duration::Duration;
 use crate::value_type::file::Directory;
 use crate::value_type::list::Many;
@@ -199,6 +199,69 @@ impl SettingsModel for Http {
                 unit: "",
                 meaning: "Enables rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and sets the processor domain. Requests need an access token with the role `privacy` if there are tokens; otherwise the TLS proxy in front of the server must authenticate requesters. The proxy must sign responses with the certificate published at `https://<domain>/opendsr.pem`.",
                 field: |http: &mut Http| &mut http.opendsr_domain,
+            },
+        ];
+        ROWS
+    }
+}
+
+/// Off by default: whoever reaches the address writes records.
+impl SettingsModel for HttpIngest {
+    const SECTION: Section = Section {
+        variables: true,
+        ..Section::of::<HttpIngest>(
+            "http_ingest",
+            "HTTP ingest server",
+            "The server that receives records over HTTP and publishes them to the input stream: `/v1/in/<brand>/<kind>[/<source>]`, and the paths of Segment's API. Off without `listen`. Each source has tokens of its own, listed under `[[http_ingest.token]]`; without any, the server is open to the machine itself.",
+        )
+    };
+
+    fn blank() -> HttpIngest {
+        HttpIngest {
+            listen: None,
+            max_body_bytes: 0,
+            origins: Vec::new(),
+            window: 0,
+            tokens: Vec::new(),
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn TypedSetting<HttpIngest>] {
+        static ROWS: &[&dyn TypedSetting<HttpIngest>] = &[
+            &Setting {
+                key: "listen",
+                value_type: Opt(Text(Listen)),
+                default: DefaultValue::Absent("none: no records over HTTP"),
+                unit: "",
+                meaning: "The listen address, such as `127.0.0.1:9465`. An address other than loopback requires tokens.",
+                field: |ingest: &mut HttpIngest| &mut ingest.listen,
+            },
+            &Setting {
+                key: "max_body",
+                value_type: Int::<usize>::new(1024, 1 << 30),
+                default: DefaultValue::Toml("16_777_216"),
+                unit: "bytes",
+                meaning: "The maximum size of a body, both as sent and decompressed; larger ones are answered with 413.",
+                field: |ingest: &mut HttpIngest| &mut ingest.max_body_bytes,
+            },
+            &Setting {
+                key: "origins",
+                value_type: Many {
+                    each: Origin,
+                    private: false,
+                },
+                default: DefaultValue::Toml("[]"),
+                unit: "",
+                meaning: "The origins whose pages may send records from a browser, such as `https://shop.example`. Requests of other pages are answered with 403. No cookie is set.",
+                field: |ingest: &mut HttpIngest| &mut ingest.origins,
+            },
+            &Setting {
+                key: "window",
+                value_type: Int::<usize>::new(1, 100_000),
+                default: DefaultValue::Toml("1000"),
+                unit: "messages",
+                meaning: "The maximum number of messages that the input stream has not acknowledged yet. Requests beyond it are answered with 429 and `Retry-After`.",
+                field: |ingest: &mut HttpIngest| &mut ingest.window,
             },
         ];
         ROWS

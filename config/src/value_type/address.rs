@@ -117,6 +117,46 @@ impl Scalar for Listen {
     }
 }
 
+/// The origin of a page (RFC 6454): a scheme, a host and perhaps a port.
+pub(crate) struct Origin;
+
+/// Accepts `https://shop.example` and the same with `http://` or a port. Keeps
+/// it as browsers send it: in lower case, without a default port.
+impl CheckedText for Origin {
+    fn kind(&self) -> String {
+        "an origin such as https://shop.example".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/?$"})
+    }
+
+    /// Parses an origin.
+    ///
+    /// # Errors
+    /// Anything else, such as `*`, a host without a scheme, or an address with
+    /// a path.
+    fn check(&self, text: &str) -> Result<String, Invalid> {
+        let shown = quote(text);
+        let wrong = || {
+            invalid(
+                format!("{shown} is not the origin of a page"),
+                r#"write it like "https://shop.example" or "https://shop.example:8443""#,
+            )
+        };
+        let url = Url::parse(text.trim()).map_err(|_| wrong())?;
+        let is_bare = url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        match matches!(url.scheme(), "http" | "https") && is_bare {
+            true => Ok(url.origin().ascii_serialization()),
+            false => Err(wrong()),
+        }
+    }
+}
+
 /// The address of a process of the cluster: `host:port`, with IPv6 addresses in
 /// brackets.
 pub(crate) struct Host;

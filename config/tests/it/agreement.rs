@@ -33,6 +33,11 @@ open = true
 max_series = 7
 hosts = ["metrics.shop.example"]
 opendsr_domain = "rights.example.com"
+[http_ingest]
+listen = "127.0.0.1:9465"
+max_body = 4096
+origins = ["https://shop.example", "http://localhost:3000"]
+window = 9
 [ingest]
 max_future = "90s"
 strict = true
@@ -132,6 +137,7 @@ kind = "ping"
 format = "meraki"
 secret_env = "SECRET"
 noise_floor = -90
+validator = "0123abcd"
 bluetooth = true
 [[brand.source]]
 name = "v"

@@ -11,4 +11,5 @@ mod consent;
 mod each_problem;
 mod environment;
 mod example;
+mod http_ingest;
 mod secrets;

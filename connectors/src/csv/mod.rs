@@ -17,10 +17,10 @@ mod sum;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use tributary_config::model::{Brand, Format, Source};
+use tributary_config::model::{Brand, Column, Format, Source};
 
 use crate::brand::{BrandContext, time_format};
-use crate::files::{self, Progress};
+use crate::files::{self, OpenFile, Progress};
 use crate::native::time::{self, TimeFormat};
 use crate::trace::TraceLine;
 use columns::Columns;
@@ -81,15 +81,55 @@ pub struct CsvReader {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn open(path: &Path, brand: &Brand, source: &Source) -> Result<CsvReader, CsvError> {
+    let opened = files::open(path).map_err(|error| CsvError::Open {
+        path: path.to_owned(),
+        error,
+    });
+    reader(path, opened, brand, source)
+}
+
+/// Reads a CSV document in memory that belongs to a source, as [`open`] does a
+/// file. `name` stands for its path in errors.
+///
+/// # Errors
+/// As [`open`], and [`CsvError::NoLookup`] if the column map of the source looks
+/// values up in other files, which a document has not.
+pub fn of_bytes(
+    name: &str,
+    data: bytes::Bytes,
+    brand: &Brand,
+    source: &Source,
+) -> Result<CsvReader, CsvError> {
+    let path = Path::new(name);
+    if let Format::Csv(map) = &source.format {
+        let columns = map.columns.values();
+        let mut lookups = columns.filter(|column| matches!(column, Column::Lookup { .. }));
+        if lookups.next().is_some() {
+            return Err(CsvError::NoLookup {
+                source_name: source.name.clone(),
+            });
+        }
+    }
+    let opened = files::of_bytes(data).map_err(|error| CsvError::Open {
+        path: path.to_owned(),
+        error,
+    });
+    reader(path, opened, brand, source)
+}
+
+/// The reader of an opened document.
+fn reader(
+    path: &Path,
+    opened: Result<OpenFile, CsvError>,
+    brand: &Brand,
+    source: &Source,
+) -> Result<CsvReader, CsvError> {
     let Format::Csv(map) = &source.format else {
         return Err(CsvError::NotCsv {
             source_name: source.name.clone(),
         });
     };
-    let opened = files::open(path).map_err(|error| CsvError::Open {
-        path: path.to_owned(),
-        error,
-    })?;
+    let opened = opened?;
     let mut reader = columns::reader(opened.reader, map.delimiter, true);
     let header = reader.byte_headers().map_err(|error| CsvError::Read {
         path: path.to_owned(),

@@ -13,6 +13,14 @@ pub enum CsvError {
         /// The name of the source.
         source_name: String,
     },
+    /// The column map of a document without a directory looks values up.
+    #[error(
+        "the source {source_name} looks values up in other files: read its files with `tributary replay`"
+    )]
+    NoLookup {
+        /// The name of the source.
+        source_name: String,
+    },
     /// A file cannot be opened.
     #[error("cannot open {path}: {error}")]
     Open {

@@ -6,14 +6,14 @@
 //! each client in a minute: one ping for each place where it was, by the access
 //! point that received it best, and one for the newest record.
 //!
-//! Each post repeats a secret, which is compared in constant time. A dead letter
+//! Each post repeats a secret, which is compared by its hash. A dead letter
 //! holds the refused observation or place alone: the post has the secret, and
 //! the addresses of others. The names that visitors enter in a portal
 //! (`userId`) are not read.
 
 use std::borrow::Cow;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tributary_config::model::Kind;
 
 use super::adapter::{Adapter, Emit, Item, object};
@@ -53,9 +53,7 @@ pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
 /// Emits the pings of a post.
 fn post<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) -> Result<(), Refusal> {
     let whole = object(item.text)?;
-    let secret = whole.get("secret").text().unwrap_or_default();
-    let own = adapter.mapping.secret.expose_secret();
-    if own.is_empty() || !are_equal(secret.as_bytes(), own.as_bytes()) {
+    if !has_secret(&whole, &adapter.mapping.secret) {
         let detail = "`secret` is not that of the source";
         return Err(Refusal::new(Reason::WrongSecret, detail));
     }
@@ -100,12 +98,27 @@ fn post<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) -> Resul
     Ok(())
 }
 
-/// Whether two secrets are equal, in a time that depends on their lengths
-/// alone.
-fn are_equal(one: &[u8], other: &[u8]) -> bool {
-    let pairs = one.iter().zip(other);
-    let difference = pairs.fold(0, |all, (a, b)| all | (a ^ b));
-    std::hint::black_box(difference) == 0 && one.len() == other.len()
+/// Whether a post repeats the secret of its source. False without a secret of
+/// the source. Hashes are compared, whose comparison takes the same time
+/// wherever they differ.
+fn has_secret(post: &Object<'_>, own: &SecretString) -> bool {
+    let own = own.expose_secret();
+    let given = post.get("secret").text().unwrap_or_default();
+    !own.is_empty() && blake3::hash(given.as_bytes()) == blake3::hash(own.as_bytes())
+}
+
+/// Whether a text is a post that repeats the secret of its source, so that it
+/// needs no other proof of where it comes from.
+///
+/// ```
+/// use tributary_connectors::formats::meraki::is_from;
+///
+/// assert!(is_from(r#"{"secret": "s3", "data": {}}"#, &"s3".into()));
+/// assert!(!is_from(r#"{"secret": "s4"}"#, &"s3".into()));
+/// assert!(!is_from(r#"{"secret": ""}"#, &"".into()));
+/// ```
+pub fn is_from(text: &str, own: &SecretString) -> bool {
+    object(text).is_ok_and(|post| has_secret(&post, own))
 }
 
 /// The ping of an observation of version 2.

@@ -32,6 +32,7 @@ mod reader;
 mod share;
 mod stream_messages;
 mod stream_state;
+mod stream_writer;
 mod streams;
 pub mod subject;
 mod subject_set;
@@ -47,11 +48,12 @@ pub use latest::LatestPublisher;
 pub use loss::{Loss, LossKind};
 pub use message::{AT_HEADER, InMessage, number_of, sequence_of};
 pub use mirrors::refuse_copies;
-pub use outgoing::{OutgoingMessage, cell_payload};
+pub use outgoing::{OutgoingMessage, SUBJECT_HEADER, cell_payload};
 pub use publish::Publisher;
 pub use reader::{LastValues, Reader, last_values};
 pub use stream_messages::{delete_message, has_messages, newest_message};
 pub use stream_state::{StreamState, stream_state};
+pub use stream_writer::{StoreError, StreamWriter};
 pub use streams::{
     check_rights_stream, ensure_dead_letter_stream, ensure_input_stream, ensure_output_stream,
     ensure_rights_stream,

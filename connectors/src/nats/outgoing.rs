@@ -13,8 +13,12 @@ use tributary_operators::cell::{Cell, Dim};
 
 use super::message::sequence_of;
 use super::subject;
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::{DeadLetter, RESENT_HEADER};
 use crate::out;
+
+/// The header of a dead letter with the subject of its source. It names what is
+/// configured, and nothing that a sender chose.
+pub const SUBJECT_HEADER: &str = "Tributary-Subject";
 
 /// One message to publish.
 #[derive(Clone, Debug)]
@@ -55,8 +59,7 @@ impl OutgoingMessage {
     }
 
     /// The message of a dead letter: the line as received, and the reason in
-    /// the headers `Tributary-Reason`, `Tributary-Detail`,
-    /// `Tributary-Sequence`, `Tributary-Line` and [`super::AT_HEADER`].
+    /// the headers.
     ///
     /// A line that would exceed `max_payload` bytes together with its headers
     /// is cut, and `Tributary-Bytes` states its length.
@@ -67,6 +70,8 @@ impl OutgoingMessage {
     /// | `Tributary-Sequence` | the sequence of the message in the input stream |
     /// | `Tributary-Line` | the position of the line in the message, from 0 |
     /// | `Tributary-At` | the arrival, Unix milliseconds |
+    /// | `Tributary-Subject` | the subject of the source, if the line has one |
+    /// | `Tributary-Resent` | present if the line was sent again already |
     /// | `Tributary-Bytes` | the length of the line, if it was cut |
     pub fn dead_letter(letter: DeadLetter, max_payload: usize) -> OutgoingMessage {
         let mut headers: Vec<(Cow<'static, str>, String)> = vec![
@@ -79,6 +84,12 @@ impl OutgoingMessage {
             ("Tributary-Line".into(), letter.arrival.line.to_string()),
             (super::AT_HEADER.into(), letter.at.to_string()),
         ];
+        if let Some(subject) = letter.source_subject {
+            headers.push((SUBJECT_HEADER.into(), subject));
+        }
+        if letter.is_resent {
+            headers.push((RESENT_HEADER.into(), "1".to_owned()));
+        }
         let id = format!("dead-{}-{}", letter.arrival.message, letter.arrival.line);
         // Four bytes go with every header; the rest is for the two that are not in the list, and
         // the status line.

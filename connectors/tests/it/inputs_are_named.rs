@@ -63,9 +63,54 @@ fn a_wrong_argument_says_what_would_be_right() {
         inputs::open(config, &[argument]).err().unwrap().to_string()
     };
     assert!(said(Some(&config), format!("till={rows}")).contains("brand/till=path"));
-    assert!(said(Some(&config), format!("acme/web={rows}")).contains("not in the csv format"));
+    assert!(said(Some(&config), format!("acme/web={rows}")).contains("in the native format"));
     assert!(said(Some(&config), format!("shop={rows}")).contains("acme/till, birch/till"));
     assert!(said(None, format!("acme/till={rows}")).contains("configuration"));
     assert!(said(Some(&config), "absent.ndjson".to_owned()).contains("absent.ndjson"));
     assert!(matches!(inputs::open(None, &[]), Err(InputsError::None)));
+}
+
+#[test]
+fn items_of_a_vendor_arrive_when_they_happened() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("secret"), "s".repeat(40)).unwrap();
+    let text = "[[brand]]\nname = \"acme\"\nsecret_file = \"secret\"\n\
+                [[brand.source]]\nname = \"tag\"\nkind = \"web\"\nformat = \"segment\"\n\
+                [[brand.source]]\nname = \"ads\"\nkind = \"transaction\"\nformat = \"google_offline\"\nzone = \"UTC\"\n";
+    let config = tributary_config::parse(text, &folder.join("c.toml"));
+    let config = config.unwrap().config;
+    let page = |ts: &str| {
+        format!(
+            "{{\"type\":\"page\",\"messageId\":\"m\",\"anonymousId\":\"a\",\"timestamp\":\"{ts}\"}}\n"
+        )
+    };
+    let tag = page("2024-01-01T10:00:00Z") + "{\"type\":\n" + &page("2024-01-01T10:00:01.5+00:00");
+    let tag = write(folder, "tag.ndjson", &tag);
+    let rows =
+        "Order ID,Conversion Name,Conversion Time,Store ID\nO1,In store,2024-01-02 00:00:00,s1\n";
+    let rows = write(folder, "ads.csv", rows);
+    let arguments = [format!("tag={tag}"), format!("acme/ads={rows}")];
+    let lines = inputs::open(Some(&config), &arguments).unwrap();
+    let lines: Vec<(String, i64)> = lines
+        .map(|line| line.unwrap())
+        .map(|line| (line.subject, line.at))
+        .collect();
+    let (tag, ads) = (
+        "tributary.in.acme.web.tag",
+        "tributary.in.acme.transaction.ads",
+    );
+    let expected = [
+        (tag, 1_704_103_200_000),
+        // What cannot be read arrives with the item before it.
+        (tag, 1_704_103_200_000),
+        (tag, 1_704_103_201_500),
+        (ads, 1_704_153_600_000),
+    ];
+    assert_eq!(
+        lines,
+        expected.map(|(subject, at)| (subject.to_owned(), at))
+    );
+    let files = inputs::files(Some(&config), &arguments).unwrap();
+    assert_eq!(files.len(), 2);
 }

@@ -6,6 +6,7 @@ use tributary_config::model::Kind;
 
 use crate::options::Options;
 use crate::tc_string::VENDOR;
+use crate::vendor::Vendor;
 
 /// The source of the brand's secret.
 #[derive(Clone, Copy, Debug)]
@@ -62,16 +63,18 @@ pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
          {}",
         quoted(brand),
         quoted(timezone),
-        sources(),
+        sources(options),
     )
 }
 
 /// The default sources of a brand, which use the arrival times of a replayed trace.
-fn sources() -> String {
+fn sources(options: &Options) -> String {
     let source = |kind: Kind| {
+        let vendor = options.vendor.filter(|vendor| vendor.kind() == kind);
         format!(
-            "\n[[brand.source]]\nname = \"{0}\"\nkind = \"{0}\"\narrival_header = true\n",
-            kind.name()
+            "\n[[brand.source]]\nname = \"{0}\"\nkind = \"{0}\"\narrival_header = true\n{1}",
+            kind.name(),
+            vendor.map(Vendor::settings).unwrap_or_default()
         )
     };
     let sources = Kind::ALL.map(source).concat();

@@ -50,6 +50,8 @@ impl World {
             Kind::Transaction => self.generated[2] += 1,
             Kind::Spend | Kind::Consent => {}
         }
+        let vendor = self.options.vendor.filter(|vendor| vendor.kind() == kind);
+        let text = vendor.and_then(|vendor| vendor.item(&text)).unwrap_or(text);
         let order = self.queued;
         self.queued += 1;
         self.queue.push(std::cmp::Reverse(QueuedRecord {

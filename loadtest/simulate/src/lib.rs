@@ -38,12 +38,14 @@ mod random;
 mod shops;
 mod spend;
 mod tc_string;
+mod vendor;
 mod world;
 
 pub use config::{SecretFrom, config_toml};
 pub use ending::ending_at;
 pub use line::Line;
 pub use options::{Mix, Options, OptionsError};
+pub use vendor::{MERAKI_SECRET, Vendor};
 pub use world::World;
 
 /// The lines of a world's trace, in order of arrival.

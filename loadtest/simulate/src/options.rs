@@ -3,6 +3,8 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::vendor::Vendor;
+
 /// The options of a world. [`Options::default`] is a trace of 100,000 events over about four weeks.
 ///
 /// The trace ends after `events` or `days`, whichever is first. If neither is set, it ends after 28
@@ -44,6 +46,8 @@ pub struct Options {
     /// The number of events per trace line, 1 to 10,000. Above 1, a line is NDJSON of consecutive
     /// events of one subject.
     pub pack: u32,
+    /// The vendor's format of the records of its kind; without one all are native.
+    pub vendor: Option<Vendor>,
     /// The release threshold that [`crate::config_toml`] writes. With 1 every cell is released.
     pub k: u64,
 }
@@ -88,6 +92,7 @@ impl Default for Options {
             },
             consent: false,
             pack: 1,
+            vendor: None,
             k: 1,
         }
     }

@@ -9,7 +9,9 @@ use data_encoding::HEXLOWER;
 use jiff::civil::Date;
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles, write_new};
 use tributary_connectors::terminal;
-use tributary_simulate::{Mix, Options, SecretFrom, config_toml, ending_at, lines};
+use tributary_simulate::{
+    MERAKI_SECRET, Mix, Options, SecretFrom, Vendor, config_toml, ending_at, lines,
+};
 
 use super::bar::{self, Unit};
 
@@ -22,6 +24,7 @@ use super::bar::{self, Unit};
 ///
 ///   loadtest generate --events 1000000 --out million.ndjson.zst --config-out million.toml
 ///   loadtest generate --persons 500 --days 7 | head
+///   loadtest generate --format segment --events 100000 --out s.ndjson --config-out s.toml
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Generate {
@@ -67,6 +70,9 @@ pub struct Generate {
     /// Ask visitors for consent: web events carry TC strings, and some people change their minds
     #[arg(long)]
     consent: bool,
+    /// Write the records of its kind in this vendor's format, and give their source that format in --config-out
+    #[arg(long, value_name = "FORMAT", value_parser = vendor)]
+    format: Option<Vendor>,
     /// Events per trace line: above 1, a line is NDJSON and arrives with its last event
     #[arg(long, default_value_t = 1)]
     pack: u32,
@@ -107,6 +113,7 @@ impl Generate {
             mix: self.mix,
             consent: self.consent,
             pack: self.pack,
+            vendor: self.format,
             k: 1,
         };
         let options = match self.start {
@@ -187,6 +194,15 @@ fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The format of a name.
+fn vendor(name: &str) -> Result<Vendor, String> {
+    let found = Vendor::ALL.into_iter().find(|vendor| vendor.name() == name);
+    found.ok_or_else(|| {
+        let known = Vendor::ALL.map(Vendor::name).join(", ");
+        format!("the formats are {known}; without one, records are native")
+    })
+}
+
 /// The path of the secret that belongs to a configuration.
 fn secret_beside(configuration: &Path) -> anyhow::Result<PathBuf> {
     let secret = configuration.with_extension("secret");
@@ -205,6 +221,13 @@ fn write_configuration(options: &Options, file: &OutputFile, secret: &Path) -> a
         text.push('\n');
         write_new(secret, text.as_bytes())
             .with_context(|| format!("cannot write {}", secret.display()))?;
+    }
+    if options.vendor == Some(Vendor::Meraki) {
+        let meraki = secret.with_file_name("meraki.secret");
+        if !meraki.exists() {
+            write_new(&meraki, MERAKI_SECRET.as_bytes())
+                .with_context(|| format!("cannot write {}", meraki.display()))?;
+        }
     }
     // The configuration names it relative to itself, so that both can be moved.
     let name = secret.file_name().map(Path::new).unwrap_or(secret);

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use tributary_config::model::Nats;
 use tributary_config::nats_at;
-use tributary_connectors::inputs;
+use tributary_connectors::inputs::{self, Inputs};
 use tributary_connectors::nats::{Client, NatsError, NatsErrorKind, connect, ensure_input_stream};
 use tributary_connectors::terminal;
-use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, Summary, replay};
+use tributary_loadtest::replay::{
+    Clock, HttpOptions, Pace, ReplayOptions, Summary, replay, replay_http,
+};
 
 use super::bar::{self, Unit};
 
@@ -23,6 +25,7 @@ use super::bar::{self, Unit};
 ///   loadtest replay --url nats://localhost:4222 t.ndjson.zst
 ///   loadtest replay --config t.toml --rate 20000 t.ndjson.zst
 ///   loadtest replay --config t.toml --pack 100 --at last t.ndjson.zst
+///   loadtest replay --http http://127.0.0.1:9465 --connections 16 t.ndjson.zst
 ///
 /// For throughput with the exact clock, generate packed lines: loadtest generate --pack 100.
 #[derive(Args)]
@@ -41,6 +44,15 @@ pub struct Replay {
         default_value = "nats://127.0.0.1:4222"
     )]
     url: String,
+    /// Send through an HTTP ingest server instead, such as http://127.0.0.1:9465, one request per message
+    #[arg(long, value_name = "URL", conflicts_with_all = ["core", "window"])]
+    http: Option<String>,
+    /// The number of HTTP connections; only one keeps the order of all messages
+    #[arg(long, default_value_t = 1, requires = "http", value_parser = clap::value_parser!(u32).range(1..=256))]
+    connections: u32,
+    /// A file with the token of the source, for --http
+    #[arg(long, value_name = "FILE", requires = "http")]
+    token_file: Option<PathBuf>,
     /// Events per second [default: as fast as possible]
     #[arg(long, conflicts_with = "speed_up")]
     rate: Option<f64>,
@@ -109,6 +121,9 @@ impl Replay {
             None => None,
         };
         let mut inputs = inputs::open(config.as_ref(), &self.traces)?;
+        if let Some(url) = &self.http {
+            return self.run_http(url, inputs, pace);
+        }
         let nats = config
             .as_ref()
             .map_or_else(|| nats_at(&self.url), |config| config.nats.clone());
@@ -119,11 +134,7 @@ impl Replay {
         let options = ReplayOptions {
             pace,
             pack: self.pack,
-            clock: match self.at {
-                At::Exact => Clock::Exact,
-                At::Last => Clock::Last,
-                At::Stream => Clock::Stream,
-            },
+            clock: self.clock(),
             window: (!self.core).then_some(self.window as usize),
         };
         let progress = inputs.progress();
@@ -159,6 +170,75 @@ impl Replay {
                 summary.bytes,
                 summary.seconds,
                 summary.events_per_second,
+                summary.skipped
+            ))?,
+        }
+        Ok(())
+    }
+
+    /// The time of arrival that messages have.
+    fn clock(&self) -> Clock {
+        match self.at {
+            At::Exact => Clock::Exact,
+            At::Last => Clock::Last,
+            At::Stream => Clock::Stream,
+        }
+    }
+
+    /// Replays the traces over HTTP, and prints a summary.
+    ///
+    /// # Errors
+    ///
+    /// An address that is no `http://host:port`, an input or a token that cannot be read, and a
+    /// server that refuses requests.
+    fn run_http(&self, url: &str, mut inputs: Inputs, pace: Pace) -> anyhow::Result<()> {
+        let address = url
+            .strip_prefix("http://")
+            .map(|rest| rest.trim_end_matches('/'));
+        let Some(address) = address.filter(|address| !address.contains('/')) else {
+            bail!("{url} is not an address such as http://127.0.0.1:9465; use a proxy for TLS");
+        };
+        let token = match &self.token_file {
+            Some(file) => {
+                let token = std::fs::read_to_string(file);
+                let token = token.with_context(|| format!("cannot read {}", file.display()))?;
+                Some(token.trim().to_owned())
+            }
+            None => None,
+        };
+        let options = HttpOptions {
+            address: address.to_owned(),
+            token,
+            connections: self.connections as usize,
+            pace,
+            pack: self.pack,
+            clock: self.clock(),
+        };
+        let progress = inputs.progress();
+        let bar = bar::towards(progress.total(), Unit::Bytes);
+        let seen = |requests: u64| {
+            if requests.is_multiple_of(256) {
+                bar.set_position(progress.read());
+                bar.set_message(format!("{requests} requests"));
+            }
+        };
+        let runtime = tokio::runtime::Runtime::new()?;
+        let mut summary = runtime.block_on(replay_http(&mut inputs, options, seen))?;
+        summary.skipped = inputs.skipped();
+        bar.finish_and_clear();
+        match self.json {
+            true => terminal::print_line(serde_json::to_string(&summary)?)?,
+            false => terminal::print_line(format_args!(
+                "{} events in {} requests, {} refused, {} retries, {} bytes, {:.2} s, {:.0} events/s, p50 {:.1} ms, p99 {:.1} ms, {} lines skipped",
+                summary.events,
+                summary.requests,
+                summary.refused,
+                summary.retries,
+                summary.bytes,
+                summary.seconds,
+                summary.events_per_second,
+                summary.p50_ms,
+                summary.p99_ms,
                 summary.skipped
             ))?,
         }

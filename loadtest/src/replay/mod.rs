@@ -10,6 +10,7 @@
 //! with the same arrival time; the other clocks trade exactness for throughput. Packs belong to one
 //! subject, so the events of a subject keep their order, which is all that corrections depend on.
 
+mod http;
 mod pace;
 mod pack;
 
@@ -19,6 +20,7 @@ use serde::Serialize;
 use tributary_connectors::nats::{AT_HEADER, Client, NatsError, OutgoingMessage, Publisher};
 use tributary_connectors::trace::TraceLine;
 
+pub use http::{HttpOptions, HttpReplayError, HttpSummary, replay_http};
 pub use pace::Pace;
 pub use pack::Clock;
 use pack::{Packed, Packs};

@@ -22,6 +22,8 @@ fn letter(line: u32, payload: Vec<u8>) -> DeadLetter {
         reason: Reason::MalformedJson,
         detail: "two\r\nlines".to_owned(),
         subject: "tributary.in.acme.jo@example.org".to_owned(),
+        source_subject: None,
+        is_resent: false,
         at: 1_700_000_000_000,
         arrival: Arrival { message: 7, line },
         payload,

@@ -47,6 +47,9 @@ pub enum Command {
     Replay(Replay),
     /// Show what becomes of each line of a file, without running anything
     Decode(Decode),
+    /// Count, show and resend the records that were rejected
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Query released cells from a running worker
     Query(Query),
     /// Explain why two identifiers belong to one person, or how a cell's value came about
@@ -177,7 +180,8 @@ pub struct Replay {
     /// The configuration file
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
-    /// Traces (NDJSON: plain, .gz or .zst), and CSV files as SOURCE=FILE or BRAND/SOURCE=FILE
+    /// Traces (NDJSON: plain, .gz or .zst), and files of sources in the CSV format or a vendor's as SOURCE=FILE or
+    /// BRAND/SOURCE=FILE
     #[arg(required = true, value_name = "TRACE")]
     pub traces: Vec<String>,
     /// The output file for released cells (NDJSON, sorted by bytes); - is standard output
@@ -228,6 +232,92 @@ pub struct Decode {
     #[arg(long, value_name = "MS")]
     pub at: Option<i64>,
     /// Print one JSON object for each line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tributary dead-letters`.
+///
+/// A line that cannot be read becomes a dead letter with a reason, and does not affect the lines around it. Start with
+/// `list`, look at the records of one reason with `show`, correct the sender or the configuration, and then `resend`.
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersCommand {
+    /// Count dead letters by brand, kind and reason, with what to do about each
+    List(DeadLettersList),
+    /// Show the newest dead letters, with values that may identify a person hidden
+    Show(DeadLettersShow),
+    /// Publish dead letters to their source again, once what caused them is corrected
+    ///
+    /// Each is sent once: it is deleted from the stream of dead letters when the input stream has stored it, and one that is
+    /// rejected again is not resent without --again. They arrive now, which matters for pings only: those of days that have
+    /// been closed are rejected.
+    Resend(DeadLettersResend),
+}
+
+/// Where dead letters come from, and which of them.
+#[derive(Debug, Args)]
+pub struct DeadLetters {
+    /// The configuration file, with the broker and the stream of dead letters
+    #[arg(long, short, value_name = "FILE", required_unless_present = "file")]
+    pub config: Option<PathBuf>,
+    /// Read a file of dead letters, as `tributary replay` writes it, instead of the stream
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Only letters of this brand; `unknown` if the message names none
+    #[arg(long)]
+    pub brand: Option<String>,
+    /// Only letters of this kind, such as `web`
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only letters with this reason, such as `missing_field`
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// `tributary dead-letters list`.
+#[derive(Debug, Args)]
+pub struct DeadLettersList {
+    /// The letters
+    #[command(flatten)]
+    pub letters: DeadLetters,
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tributary dead-letters show`.
+#[derive(Debug, Args)]
+pub struct DeadLettersShow {
+    /// The letters
+    #[command(flatten)]
+    pub letters: DeadLetters,
+    /// The maximum number of letters, the newest ones
+    #[arg(long, default_value_t = 20, value_name = "LETTERS")]
+    pub limit: usize,
+    /// Show records as they were received, including personal data
+    #[arg(long)]
+    pub clear: bool,
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tributary dead-letters resend`.
+#[derive(Debug, Args)]
+pub struct DeadLettersResend {
+    /// The letters
+    #[command(flatten)]
+    pub letters: DeadLetters,
+    /// Resend without a filter
+    #[arg(long)]
+    pub all: bool,
+    /// Also resend letters that were resent before and rejected again
+    #[arg(long)]
+    pub again: bool,
+    /// Count what would be resent, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the counts as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -122,7 +122,7 @@ fn token(file: &Path) -> anyhow::Result<()> {
     })?;
     terminal::print_line(token.as_str())?;
     terminal::note(format_args!(
-        "wrote its SHA-256 to {}: set it as sha256_file of an [[http.token]]; the token is not stored anywhere",
+        "wrote its SHA-256 to {}: set it as sha256_file of an [[http.token]] or an [[http_ingest.token]]; the token is not stored anywhere",
         file.display()
     ));
     Ok(())

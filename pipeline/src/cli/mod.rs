@@ -5,6 +5,7 @@ pub mod audit;
 pub mod config;
 pub mod consent;
 pub mod data_protection;
+pub mod dead_letters;
 pub mod decode;
 pub mod demo;
 pub mod explain;
@@ -40,6 +41,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::command(args)?,
         Command::Replay(args) => replay::command(args)?,
         Command::Decode(args) => decode::command(args)?,
+        Command::DeadLetters(command) => block_on(dead_letters::command(command))?,
         Command::Query(args) => block_on(query::command(args))?,
         Command::Explain(args) => block_on(explain::command(args))?,
         Command::Consent(args) => consent::command(args)?,

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tributary_config::model::Config;
-use tributary_connectors::dead_letter::DeadLetter;
+use tributary_connectors::dead_letter::{DeadLetter, RESENT_HEADER};
 use tributary_connectors::inputs::{self, Inputs};
+use tributary_connectors::nats::SUBJECT_HEADER;
 use tributary_connectors::out::cell_line;
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
@@ -236,10 +237,7 @@ fn write_dead_letters(file: &OutputFile, dead: &[DeadLetter]) -> anyhow::Result<
             let line = TraceLine {
                 subject: letter.subject.clone(),
                 at: letter.at,
-                headers: vec![
-                    ("Tributary-Reason".into(), letter.reason.name().into()),
-                    ("Tributary-Detail".into(), letter.detail.clone()),
-                ],
+                headers: dead_letter_headers(letter),
                 data: letter.payload.clone(),
             };
             out.write_all(line.to_json().as_bytes())?;
@@ -249,6 +247,21 @@ fn write_dead_letters(file: &OutputFile, dead: &[DeadLetter]) -> anyhow::Result<
     };
     file.write(write)
         .with_context(|| format!("cannot write {}", file.path().display()))
+}
+
+/// The headers of a dead letter in a file, as in the stream.
+fn dead_letter_headers(letter: &DeadLetter) -> Vec<(String, String)> {
+    let mut headers = vec![
+        ("Tributary-Reason".into(), letter.reason.name().into()),
+        ("Tributary-Detail".into(), letter.detail.clone()),
+    ];
+    if let Some(subject) = &letter.source_subject {
+        headers.push((SUBJECT_HEADER.into(), subject.clone()));
+    }
+    if letter.is_resent {
+        headers.push((RESENT_HEADER.into(), "1".into()));
+    }
+    headers
 }
 
 /// Summary of a replay.

@@ -109,6 +109,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
         publisher,
         served,
         server,
+        ingest_server,
         services,
         gauges,
         rights,
@@ -159,6 +160,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
     let _ = served.send(true);
     let _ = timeout_at(end, services).await;
     let _ = timeout_at(end, server).await;
+    let _ = timeout_at(end, ingest_server).await;
     published
         .with_context(|| format!("the broker did not take the last cells within {DRAIN:?}"))???;
     let flushed = timeout_at(end, client.flush()).await;

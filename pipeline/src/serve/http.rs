@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::{Access, Peer, Viewer};
+use super::connections;
 use super::page::events::events;
 use super::page::{Page, PageState};
 use super::response::{JSON, TEXT, text};
@@ -31,7 +32,6 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
 
-mod connections;
 mod host;
 
 /// Content type of the Prometheus text format.

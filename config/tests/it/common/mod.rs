@@ -61,6 +61,7 @@ pub fn example_directory() -> tempfile::TempDir {
         ("acme.secret", secret('3')),
         ("acme.2024.secret", secret('5')),
         ("acme-read.sha256", "ab".repeat(32) + "  -"),
+        ("acme-shop.sha256", "cd".repeat(32) + "  -"),
         ("meraki.secret", secret('6')),
         ("tributary.creds", "credentials".to_owned()),
         ("tributary.nk", "seed".to_owned()),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use tributary_config::model::{
-    Attribution, Brand, Channels, Config, Consent, HashRule, Http, Identity, Ingest, LabelCase,
-    Ledger, Names, Nats, Noise, Release, Retention, Sensors, Workers,
+    Attribution, Brand, Channels, Config, Consent, HashRule, Http, HttpIngest, Identity, Ingest,
+    LabelCase, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Workers,
 };
 
 /// A brand with the specification's defaults, in Paris.
@@ -108,6 +108,13 @@ pub fn config(brands: Vec<Brand>) -> Config {
             hosts: Vec::new(),
             opendsr_domain: None,
             open: false,
+            tokens: Vec::new(),
+        },
+        http_ingest: HttpIngest {
+            listen: None,
+            max_body_bytes: 16 << 20,
+            origins: Vec::new(),
+            window: 1000,
             tokens: Vec::new(),
         },
         ingest: Ingest {

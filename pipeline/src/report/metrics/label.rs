@@ -39,6 +39,12 @@ pub const OUTCOMES: [&str; 2] = ["completed", "rejected"];
 /// Choices about a use.
 pub const CHOICES: [&str; 2] = ["allow", "refuse"];
 
+/// Status codes of the responses of the HTTP ingest server.
+pub const HTTP_CODES: [&str; 14] = [
+    "200", "202", "400", "401", "403", "404", "405", "408", "409", "413", "415", "429", "500",
+    "503",
+];
+
 /// One label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Label {
@@ -50,6 +56,10 @@ pub enum Label {
     Kind,
     /// The kind that a refused line names.
     OriginKind,
+    /// The configured source that a request is for.
+    Source,
+    /// The status code of a response.
+    Code,
     /// Why a line is refused.
     Reason,
     /// A rolling window of days.
@@ -90,11 +100,13 @@ pub enum Label {
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 22] = [
+    pub const ALL: [Label; 24] = [
         Label::Brand,
         Label::OriginBrand,
         Label::Kind,
         Label::OriginKind,
+        Label::Source,
+        Label::Code,
         Label::Reason,
         Label::Window,
         Label::MonthWindow,
@@ -120,6 +132,8 @@ impl Label {
         match self {
             Label::Brand | Label::OriginBrand => "brand",
             Label::Kind | Label::OriginKind | Label::Sale => "kind",
+            Label::Source => "source",
+            Label::Code => "code",
             Label::Reason => "reason",
             Label::Window | Label::MonthWindow | Label::AnyWindow => "window",
             Label::ReleasedFamily => "family",
@@ -174,6 +188,7 @@ impl Label {
                 .into_iter()
                 .chain([UNKNOWN])
                 .collect(),
+            Label::Code => HTTP_CODES.to_vec(),
             Label::Reason => Reason::ALL.map(Reason::name).to_vec(),
             Label::Window | Label::MonthWindow | Label::AnyWindow => {
                 self.windows().iter().map(|window| window.name()).collect()
@@ -205,6 +220,10 @@ impl Label {
             }
             Label::Kind => "The kind of a record",
             Label::OriginKind => "The kind named by the subject, or `unknown`",
+            Label::Source => {
+                "A configured source, or `unknown` if the request was not admitted to one"
+            }
+            Label::Code => "The status code of the response (RFC 9110)",
             Label::Reason => "Why a line was rejected",
             Label::Window => {
                 "The last 1, 7 or 30 days in the brand's time zone, including the current day"

@@ -44,7 +44,7 @@ pub use stepped::Audience;
 use crate::report::counts::Counts;
 use crate::report::published_cells::PublishedCells;
 use crate::version;
-use label::{CHOICES, Label, OUTCOMES, UNKNOWN};
+use label::{CHOICES, HTTP_CODES, Label, OUTCOMES, UNKNOWN};
 use stepped::Sample;
 use table::{Id, Part, Row, TABLE, Type};
 
@@ -407,6 +407,32 @@ impl Metrics {
     pub fn retention_pass(&self, brand: &str, at_ms: i64, records: u64) {
         self.set(Id::RetentionPass, &[brand], at_ms as f64 / 1000.0);
         self.add(Id::RetentionRecords, &[brand], records);
+    }
+
+    /// Lets the counters of the HTTP ingest server exist for a source before its
+    /// first request.
+    pub fn http_ingest_source(&self, brand: &str, source: &str) {
+        for code in ["200", "202", "429", "503"] {
+            self.add(Id::HttpIngestRequests, &[brand, code, source], 0);
+        }
+        self.add(Id::HttpIngestBytes, &[brand, source], 0);
+    }
+
+    /// Counts a request to the HTTP ingest server: the brand and the source that
+    /// it was admitted to, and the code of its response.
+    pub fn http_ingest_request(&self, admitted: Option<(&str, &str)>, code: u16) {
+        let (brand, source) = admitted.unwrap_or((UNKNOWN, UNKNOWN));
+        let code = code.to_string();
+        let code = HTTP_CODES.into_iter().find(|known| *known == code);
+        let labels = [brand, code.unwrap_or("500"), source];
+        self.add(Id::HttpIngestRequests, &labels, 1);
+    }
+
+    /// Counts the body of an accepted request, and the time for which the stream
+    /// took to acknowledge its messages.
+    pub fn http_ingest_accepted(&self, brand: &str, source: &str, bytes: usize, took: Duration) {
+        self.add(Id::HttpIngestBytes, &[brand, source], bytes as u64);
+        self.observe(Id::HttpIngestAck, took.as_secs_f64());
     }
 
     /// Sets whether there is a connection to NATS.

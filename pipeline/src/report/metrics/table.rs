@@ -180,6 +180,13 @@ table! {
     Suppressed: Operation Counter, Steps(1), "records_suppressed_total", "records", [Brand],
         "Records and pings discarded because they name a person who objected; they are not stored anywhere.";
 
+    HttpIngestRequests: Operation Counter, Steps(1), "http_ingest_requests_total", "requests", [OriginBrand, Code, Source],
+        "Requests to the HTTP ingest server by the status code of their response; brand and source are `unknown` if the request was not admitted to a source. Exists with `[http_ingest]` only.";
+    HttpIngestBytes: Operation Counter, Steps(PAGE), "http_ingest_bytes_total", "bytes", [Brand, Source],
+        "Decompressed bytes of the bodies that the HTTP ingest server accepted. Exists with `[http_ingest]` only.";
+    HttpIngestAck: Operation Histogram(DURATIONS), Operate, "http_ingest_ack_seconds", "seconds", [],
+        "Time from publishing the messages of a request until the input stream has acknowledged all of them.";
+
     UnreadSections: Operation Counter, Steps(1), "consent_sections_unread_total", "sections", [Brand],
         "GPP sections that are not supported, counted once per record that carries them. Their content is not applied. `tributary consent` lists the sections of a string.";
 

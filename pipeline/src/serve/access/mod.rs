@@ -18,7 +18,7 @@
 //! constant time, so that neither content nor position of a digest shows in the
 //! time of an answer. [`throttle`] limits guesses. No log line contains a token.
 
-mod throttle;
+pub(in crate::serve) mod throttle;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ use super::response::{TEXT, text};
 use throttle::Throttle;
 
 /// Headers by which a proxy says that a request comes from elsewhere.
-const PROXIED: [HeaderName; 4] = [
+pub(in crate::serve) const PROXIED: [HeaderName; 4] = [
     FORWARDED,
     VIA,
     HeaderName::from_static("x-forwarded-for"),
@@ -242,7 +242,7 @@ impl Access {
 }
 
 /// The token of `Bearer TOKEN`; `None` for another scheme.
-fn bearer(header: &HeaderValue) -> Option<&[u8]> {
+pub(in crate::serve) fn bearer(header: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = header.as_bytes().split_at_checked(7)?;
     scheme
         .eq_ignore_ascii_case(b"bearer ")

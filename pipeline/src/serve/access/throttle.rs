@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const BURST: u32 = 20;
 
 /// Time after which an address may send another wrong token.
-pub(super) const REFILL: Duration = Duration::from_secs(6);
+pub(in crate::serve) const REFILL: Duration = Duration::from_secs(6);
 
 /// Maximum number of addresses. The one that failed longest ago is forgotten
 /// for a new one.
@@ -22,7 +22,7 @@ const ADDRESSES: usize = 1024;
 
 /// Failures by address.
 #[derive(Default)]
-pub(super) struct Throttle(Mutex<BTreeMap<IpAddr, Failures>>);
+pub(in crate::serve) struct Throttle(Mutex<BTreeMap<IpAddr, Failures>>);
 
 /// Failures of an address, and the tokens that were right from there.
 struct Failures {
@@ -37,7 +37,12 @@ struct Failures {
 impl Throttle {
     /// Counts a token from an address, right if `found`; returns whether the answer
     /// may depend on it. `None` is an unknown address, one for all.
-    pub(super) fn admit(&self, peer: Option<IpAddr>, found: Option<usize>, now: Instant) -> bool {
+    pub(in crate::serve) fn admit(
+        &self,
+        peer: Option<IpAddr>,
+        found: Option<usize>,
+        now: Instant,
+    ) -> bool {
         let peer = network(peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
         let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if peers.len() >= ADDRESSES && !peers.contains_key(&peer) {

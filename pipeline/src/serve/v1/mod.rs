@@ -12,6 +12,7 @@
 //! [`cache`] keeps recent answers. The numbers are those that this process holds.
 
 mod cache;
+pub mod ingest_paths;
 pub mod openapi;
 pub mod rights;
 

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 use tributary_operators::cell::{Dimension, Family, Form};
 
+use super::ingest_paths;
 use crate::report::cell_query::{QueryError, WORDS};
 
 /// The description.
@@ -31,13 +32,14 @@ pub fn openapi() -> Value {
                 ),
             ),
         ])
+        .chain(ingest_paths::paths())
         .collect();
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Tributary",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Released cells: what is hidden for privacy is in no row, and never 0.",
+            "description": "Released cells: what is hidden for privacy is in no row, and never 0. Records are sent to the address of `[http_ingest]`.",
         },
         "paths": paths,
         "security": [{}, {"token": []}],
@@ -48,8 +50,18 @@ pub fn openapi() -> Value {
                     "scheme": "bearer",
                     "description": "An access token of the brand with the role read or operate, if tokens are configured.",
                 },
+                "ingest_token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token of the source, if ingest tokens are configured.",
+                },
+                "write_key": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "A token of a source in the format segment as the user, without a password.",
+                },
             },
-            "schemas": {"Error": error()},
+            "schemas": {"Error": error(), "IngestError": ingest_paths::error()},
         },
     })
 }

@@ -58,8 +58,8 @@ impl Reader {
             false => {
                 let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
                 let free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-                if !(free(4222) && free(9464)) {
-                    skipped("the guides need the ports 4222 and 9464, or `unshare` and `ip`");
+                if !(free(4222) && free(9464) && free(9465)) {
+                    skipped("the guides need the ports 4222, 9464 and 9465, or `unshare` and `ip`");
                     return None;
                 }
                 Some(turn)

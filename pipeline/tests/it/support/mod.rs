@@ -1,6 +1,7 @@
 //! Real processes for story tests: the `tributary` binary, its configuration, and what it published.
 
 pub mod disk;
+pub mod http;
 pub mod person;
 pub mod secrets;
 pub mod statuses;

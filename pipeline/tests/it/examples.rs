@@ -1,0 +1,67 @@
+//! The examples do what they say: each sends a visit through the HTTP ingest server into the input stream.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tributary::report::metrics::Metrics;
+use tributary::serve::ingest::IngestServer;
+use tributary_connectors::nats;
+use tributary_testkit::{NatsServer, skipped};
+
+use crate::support::story::last;
+
+/// The programs, each with the command that runs it.
+const EXAMPLES: [(&str, &str); 3] = [
+    ("bash", "send.sh"),
+    ("python3", "send.py"),
+    ("node", "send.mjs"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_examples_send_records() {
+    let Some(broker) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let text = format!(
+        "[nats]\nurl = \"{}\"\n[http_ingest]\nlisten = \"127.0.0.1:0\"\n[[brand]]\nname = \"acme\"\nsecret_env = \"SECRET\"\n",
+        broker.url()
+    );
+    let secret = |name: &str| (name == "SECRET").then(|| "0123456789abcdef".repeat(2));
+    let config = tributary_config::parse_in(&text, Path::new("t.toml"), &secret);
+    let config = config.unwrap().config;
+    let client = nats::connect(&config.nats, "test").await.unwrap();
+    nats::ensure_input_stream(&client, &config.nats, &["acme"])
+        .await
+        .unwrap();
+    let server = IngestServer::new(&config, Arc::new(Metrics::new(&config)));
+    server.open(&client);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(server.serve(listener, std::future::pending()));
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut sent = 0;
+    for (program, file) in EXAMPLES {
+        let mut command = Command::new(program);
+        command.arg(examples.join(file));
+        command.env("TRIBUTARY_INGEST", &address);
+        let output = tokio::task::block_in_place(|| command.output());
+        let Ok(output) = output else {
+            skipped(&format!("the example {file} needs {program}"));
+            continue;
+        };
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{file}: {errors}");
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["lines"], 1, "{file}: {answer}");
+        sent += 1;
+        assert_eq!(
+            last(&client, &config.nats.input_stream).await,
+            sent,
+            "{file}"
+        );
+    }
+    serving.abort();
+}
