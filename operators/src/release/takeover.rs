@@ -87,6 +87,23 @@ impl<'a> Moment<'a> {
         })
     }
 
+    /// Takes out the cells of the single-touch models that part a cell of the shared ones. What no cell covers then is the
+    /// rest of the month.
+    fn unite(&self, shared: &BTreeSet<CellName>, single: &mut BTreeSet<CellName>) {
+        let mut parts: BTreeMap<Option<CellName>, BTreeSet<CellName>> = BTreeMap::new();
+        for (_, channel) in self.view.present() {
+            let of = parts.entry(cell_of(shared, channel)).or_default();
+            of.extend(cell_of(single, channel));
+        }
+        for names in parts.into_values().filter(|names| names.len() > 1) {
+            single.retain(|name| *name == CellName::Month || !names.contains(name));
+        }
+        let (_, rest) = self.view.cells(single);
+        if !rest.is_empty() {
+            single.insert(CellName::Month);
+        }
+    }
+
     fn shared_stands(&self, pattern: &Pattern) -> bool {
         self.revenue_stands(&pattern.revenue) && self.credits_stand(Class::Shared, &pattern.shared)
     }
@@ -113,14 +130,15 @@ impl Rule {
 
     /// The pattern in use, moved towards a decided one as far as no difference between the two publications reveals
     /// anything. `then` is the table as it was last published, `now` as it would be published next. The result need not
-    /// stand on it: the month is then published neither in the old nor in the new pattern, and waits.
+    /// stand on it: the month is then published neither in the old nor in the new pattern, and waits. So it does if there is
+    /// no result, because the single-touch models cannot follow the shared ones.
     pub fn take_over(
         &self,
         used: &Pattern,
         decided: &Pattern,
         then: &Table,
         now: &Table,
-    ) -> Pattern {
+    ) -> Option<Pattern> {
         let then = &published(used, then);
         let days = new_days(then, now);
         let mut pattern = used.clone();
@@ -196,9 +214,15 @@ impl Rule {
                 &remaining.view,
             )
         };
+        // What follows from the shared models alone is done at once, and judged with everything else.
+        let wanted = as_shared(&decided.single, &pattern.shared);
+        pattern.single = as_shared(&pattern.single, &pattern.shared);
+        for state in [&before, &after] {
+            state.unite(&pattern.shared, &mut pattern.single);
+        }
         moved = true;
         while std::mem::take(&mut moved) {
-            for name in difference(&pattern.single, &decided.single) {
+            for name in difference(&pattern.single, &wanted) {
                 let mut candidate = pattern.clone();
                 toggle(&mut candidate.single, &name);
                 if [&before, &after]
@@ -210,20 +234,19 @@ impl Rule {
                 }
             }
         }
-        // The single-touch models could not follow: everything stays as it was.
         if ![&before, &after]
             .iter()
             .all(|of| of.single_stands(&pattern))
+            || !follows(&pattern.single)
         {
-            pattern = used.clone();
-            self.add_days(&mut pattern, &days, now);
+            return None;
         }
         let store_days = remaining.revenue.store_days();
         let mut cells = store_days.filter_map(|key| revenue_cell(&pattern.revenue, key));
         if !cells.any(|name| name == RevenueName::Month) {
             pattern.revenue.remove(&RevenueName::Month);
         }
-        pattern
+        Some(pattern)
     }
 
     /// Adds the cells of revenue of days that were not published before. What no cell covers then comes in as the rest of
@@ -268,6 +291,15 @@ fn uncovered(view: &RevenueView<'_>, names: &BTreeSet<RevenueName>) -> Vec<(Day,
 fn revenue_cell(names: &BTreeSet<RevenueName>, (day, store): &(Day, Word)) -> Option<RevenueName> {
     let covering = RevenueName::covering(*day, store);
     covering.into_iter().find(|name| names.contains(name))
+}
+
+/// Cells of the single-touch models, with the cells of conversions without touchpoints that the shared models have.
+fn as_shared(single: &BTreeSet<CellName>, shared: &BTreeSet<CellName>) -> BTreeSet<CellName> {
+    let is_nobody = |name: &&CellName| matches!(name, CellName::Channel(of) if of.is_nobody());
+    let own = single.iter().filter(|name| !is_nobody(name));
+    own.chain(shared.iter().filter(is_nobody))
+        .cloned()
+        .collect()
 }
 
 /// The names in which two patterns differ, in order.
@@ -383,7 +415,7 @@ mod tests {
         let decided = pattern(&[store_day(1, "north"), RevenueName::Month]);
         let rule = RULE();
         assert!(rule.stands(&used, &table) && rule.stands(&decided, &table));
-        let next = rule.take_over(&used, &decided, &table, &table);
+        let next = rule.take_over(&used, &decided, &table, &table).unwrap();
         assert!(!next.revenue.contains(&store_day(1, "north")));
     }
 
@@ -400,7 +432,7 @@ mod tests {
         let days = [store_day(3, "south"), store_day(4, "south")];
         let used = pattern(&[&days[..], &[RevenueName::Month]].concat());
         let next = RULE().take_over(&used, &pattern(&days), &table, &table);
-        assert_eq!(next, used);
+        assert_eq!(next, Some(used));
     }
 
     #[test]
@@ -415,7 +447,7 @@ mod tests {
         ];
         let (then, now) = (table(&sales[..4]), table(&sales));
         let used = RULE().decide(&then);
-        let next = RULE().take_over(&used, &used, &then, &now);
+        let next = RULE().take_over(&used, &used, &then, &now).unwrap();
         assert_eq!(next, RULE().decide(&now));
         assert!(RULE().stands(&next, &now));
     }

@@ -293,7 +293,8 @@ impl Context<'_> {
                 &single,
                 &counted.single,
             );
-        if !is_kept || !self.single_stands(&single, &base, &counted) {
+        let stands = [then, &counted].map(|state| self.single_stands(&single, &base, state));
+        if !is_kept || stands != [true; 2] {
             return None;
         }
 

@@ -48,7 +48,9 @@ impl LadderGroup {
             (Some(used), Some((before, before_names))) => {
                 let then = self.rows.table_before(naming.words);
                 let next = rule.take_over(used, before, &then, &now);
-                let stands = now.sales.is_empty() || rule.stands(&next, &now);
+                let stands = now.sales.is_empty()
+                    || next.as_ref().is_some_and(|next| rule.stands(next, &now));
+                let next = next.unwrap_or_else(|| used.clone());
                 let paths = match next.revenue == decided.revenue {
                     true => decided_paths,
                     false => paths_of(&next),

@@ -137,12 +137,11 @@ fn take_over_tables(world: &World, tables: Vec<Table>) -> Publications {
     for (at, now) in tables.iter().enumerate() {
         let newly = rule.decide(now);
         let next = match published.last() {
-            None => newly.clone(),
+            None => Some(newly.clone()),
             Some((then, used)) => rule.take_over(used, &decided, &tables[*then], now),
         };
-        if rule.stands(&next, now) {
-            published.push((at, next));
-        }
+        let next = next.filter(|next| rule.stands(next, now));
+        published.extend(next.map(|next| (at, next)));
         decided = newly;
     }
     published
