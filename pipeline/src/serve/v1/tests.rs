@@ -34,5 +34,6 @@ fn the_description_has_a_path_for_each_family_and_resolves() {
     assert_eq!(
         text.matches("$ref").count(),
         text.matches("#/components/schemas/Error").count()
+            + text.matches("#/components/schemas/IngestError").count()
     );
 }
