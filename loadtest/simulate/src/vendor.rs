@@ -71,7 +71,9 @@ impl Vendor {
         let more = match self {
             // The file lies beside the configuration.
             Vendor::Meraki => "secret_file = \"meraki.secret\"\n",
-            _ => "",
+            // Otherwise the orders of a world would not count for the release of their numbers.
+            Vendor::Segment | Vendor::Snowplow | Vendor::Ga4Bigquery => "trust = \"verified\"\n",
+            Vendor::GoogleOffline | Vendor::Meta => "",
         };
         format!("format = \"{}\"\n{more}", self.name())
     }

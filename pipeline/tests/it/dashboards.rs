@@ -5,11 +5,14 @@
 //! `bash .ci/tools.sh promtool` brings Prometheus and promtool.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::dashboards_parts::prometheus::{Ending, Prometheus, program, wait_for_line};
 use crate::dashboards_parts::reference::Reference;
 use crate::dashboards_parts::{Dashboard, Rule, all_rules, filled, grafana, read, rules, text};
+use crate::support::http::send;
 use crate::support::story::{play, ready, until};
 use crate::support::{Worker, World, tributary};
 use tributary::cli::rules::{RUNBOOK, rules as printed};
@@ -329,7 +332,9 @@ async fn a_worker_fills_the_rest() {
         events: Some(40_000),
         ..Options::default()
     };
-    let world = World::of(options, Some(&broker), "");
+    let ingest = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let more = format!("[http_ingest]\nlisten = \"{ingest}\"");
+    let world = World::of(options, Some(&broker), &more);
     let client = ready(&broker).await;
     let lines: Vec<_> = world.trace().collect();
     let config = world.path("tributary.toml");
@@ -338,6 +343,15 @@ async fn a_worker_fills_the_rest() {
     let worker = tokio::task::block_in_place(|| Worker::start(&config, &listen));
     // The input goes on while Prometheus looks, so that there is something to see.
     let input = tokio::spawn(async move { play(&client, &lines, Some(500.0)).await });
+    let brand = world.options.brand.clone();
+    let requests = tokio::spawn(async move {
+        let line = format!("POST /v1/in/{brand}/web");
+        let headers = ["Content-Type: application/json"];
+        loop {
+            send(ingest, &line, &headers, b"{\"id\":\"h\"}").await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
 
     tokio::task::block_in_place(|| {
         let prometheus = prometheus(&address);
@@ -355,5 +369,6 @@ async fn a_worker_fills_the_rest() {
         });
     });
     input.abort();
+    requests.abort();
     tokio::task::block_in_place(|| worker.stop());
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tributary::report::counts::Counts;
-use tributary::report::metrics::label::{Label, OTHER, REST, UNKNOWN};
+use tributary::report::metrics::label::{HTTP_CODES, Label, OTHER, REST, UNKNOWN};
 use tributary::report::metrics::table::{Row, TABLE, Type};
 use tributary::report::metrics::{Metrics, reference};
 use tributary::report::published_cells::PublishedCells;
@@ -188,7 +188,7 @@ impl<'a> Sample<'a> {
                 Label::Channel => {
                     [OTHER, REST].contains(&word.as_str()) || word.split('/').count() == 3
                 }
-                Label::Store | Label::Platform => !word.is_empty(),
+                Label::Store | Label::Platform | Label::Source => !word.is_empty(),
                 closed => closed
                     .words()
                     .expect("a closed set")
@@ -253,6 +253,12 @@ fn fed() -> Metrics {
     metrics.right_answered("nobody", None, false);
     metrics.rights_waiting("acme", 2, Duration::from_secs(90));
     metrics.retention_pass("brew", 1_761_436_800_000, 7);
+    metrics.http_ingest_source("acme", "shop");
+    for code in HTTP_CODES {
+        metrics.http_ingest_request(Some(("acme", "shop")), code.parse().unwrap());
+    }
+    metrics.http_ingest_request(None, 401);
+    metrics.http_ingest_accepted("acme", "shop", 7, Duration::from_millis(5));
     metrics.connected(true);
     metrics.ready(true);
     metrics.board(&board(), |_| TODAY);
