@@ -258,7 +258,7 @@ fn a_source_joins_before_a_medium_and_a_medium_before_a_channel() {
     let mut shop = Shop::new();
     shop.orders(4, &["a"]);
     shop.orders(2, &["bing/cpc/x"]);
-    shop.orders(3, &["bing/cpc/y"]);
+    shop.orders(4, &["bing/cpc/y"]);
     shop.orders(2, &["bing/cpc/z"]);
     // bing/cpc/y is safe; x and z are the rest of its medium, with as many as `a`, and join before it.
     shop.orders(1, &["c"]);
@@ -267,7 +267,7 @@ fn a_source_joins_before_a_medium_and_a_medium_before_a_channel() {
         [
             "* * * = 5000000 50",
             "a - - = 4000000 40",
-            "bing cpc y = 3000000 30"
+            "bing cpc y = 4000000 40"
         ]
     );
     // A source has more contributors by now, and joins before that.
@@ -280,7 +280,7 @@ fn a_source_joins_before_a_medium_and_a_medium_before_a_channel() {
             "* * * = 7000000 70",
             "a - - = 4000000 40",
             "bing cpc * = 4000000 40",
-            "bing cpc y = 3000000 30"
+            "bing cpc y = 4000000 40"
         ]
     );
 }
@@ -298,16 +298,17 @@ fn joining_goes_on_until_the_rest_is_safe() {
 }
 
 #[test]
-fn a_cell_of_a_month_has_two_days() {
+fn a_cell_of_a_month_is_spread_over_days() {
     let mut shop = Shop::new();
     shop.orders(6, &["google/cpc/a"]);
     for person in 0..4 {
         shop.order(&format!("b{person}"), 0, &["google/cpc/b"], 10);
     }
-    shop.order("c", 1, &["google/cpc/c"], 10);
+    shop.order("c0", 1, &["google/cpc/c"], 10);
+    shop.order("c1", 1, &["google/cpc/c"], 10);
     assert_eq!(
         shop.credits("linear"),
-        ["google cpc * = 5000000 50", "google cpc a = 6000000 60"]
+        ["google cpc * = 6000000 60", "google cpc a = 6000000 60"]
     );
 }
 
@@ -429,11 +430,11 @@ fn single_touch_models_join_among_themselves() {
     let mut shop = Shop::new();
     shop.orders(6, &["a"]);
     shop.orders(5, &["b", "b"]);
-    // `c` is on every path of four and in `linear` safe, and the first and the last of one alone.
-    shop.orders(3, &["a", "c", "a"]);
+    // `c` is on every path of five and in `linear` safe, and the first and the last of one alone.
+    shop.orders(4, &["a", "c", "a"]);
     shop.orders(1, &["c"]);
     assert_eq!(shop.credits("linear").len(), 3);
-    let expected = ["* * * = 6000000 60", "a - - = 9000000 90"];
+    let expected = ["* * * = 6000000 60", "a - - = 10000000 100"];
     for model in ["first", "last", "last_non_direct"] {
         assert_eq!(shop.credits(model), expected, "{model}");
     }
@@ -680,7 +681,7 @@ fn a_channel_that_is_small_again_is_not_taken_over() {
 #[test]
 fn a_cell_that_falls_below_k_waits_and_joins_the_rest_as_a_whole() {
     let mut shop = with_small_channels();
-    for day in [0, 1, 2] {
+    for day in [0, 1, 2, 3] {
         shop.order(&format!("e{day}"), day % 2, &["e"], 10);
     }
     let (settings, rule) = (shop.world.settings.clone(), shop.rule.clone());
@@ -688,6 +689,7 @@ fn a_cell_that_falls_below_k_waits_and_joins_the_rest_as_a_whole() {
     let first = shop.batch(&mut releases);
     assert_eq!(credits(&first, "linear").len(), 3);
     shop.erase("e1", 1);
+    shop.erase("e3", 1);
     let second = shop.batch(&mut releases);
     assert_eq!(first, second);
     let third = shop.batch(&mut releases);
@@ -786,12 +788,14 @@ fn with_all_releases_in_view_no_cell_shows_what_an_earlier_one_had_beside_it() {
         credits(&first, "linear"),
         ["* * * = 5000000 57", "a - - = 8000000 80"]
     );
-    shop.orders(2, &["z"]);
+    for (who, day) in [("z0", 0), ("z1", 1), ("z2", 1)] {
+        shop.order(who, day, &["z"], 10);
+    }
     for _ in 0..3 {
         let next = shop.batch(&mut releases);
         assert_eq!(
             credits(&next, "linear"),
-            ["* * * = 7000000 77", "a - - = 8000000 80"]
+            ["* * * = 8000000 87", "a - - = 8000000 80"]
         );
     }
     // `k_delta` others change `c1`: nobody knows by how much.
@@ -800,7 +804,7 @@ fn with_all_releases_in_view_no_cell_shows_what_an_earlier_one_had_beside_it() {
     assert_eq!(
         credits(&last, "linear"),
         [
-            "* * * = 3000000 37",
+            "* * * = 4000000 47",
             "a - - = 8000000 80",
             "c1 - - = 7000000 70"
         ]
