@@ -6,7 +6,6 @@ use tributary_config::model::Kind;
 
 use crate::options::Options;
 use crate::tc_string::VENDOR;
-use crate::vendor::Vendor;
 
 /// The source of the brand's secret.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +73,9 @@ fn sources(options: &Options) -> String {
         format!(
             "\n[[brand.source]]\nname = \"{0}\"\nkind = \"{0}\"\narrival_header = true\n{1}",
             kind.name(),
-            vendor.map(Vendor::settings).unwrap_or_default()
+            vendor
+                .map(|of| of.settings(options.stores))
+                .unwrap_or_default()
         )
     };
     let sources = Kind::ALL.map(source).concat();

@@ -298,6 +298,6 @@ impl World {
 }
 
 /// The name of a store: `s01` and up.
-fn store_name(store: u16) -> String {
+pub(crate) fn store_name(store: u16) -> String {
     format!("s{:02}", store + 1)
 }

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tributary_config::model::Kind;
 
+use crate::shops::store_name;
+
 /// A vendor's format that a world can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vendor {
@@ -66,14 +68,23 @@ impl Vendor {
         }
     }
 
-    /// The settings of its source in a configuration.
-    pub(crate) fn settings(self) -> String {
+    /// The settings of its source in a configuration, in a world with this number of stores.
+    pub(crate) fn settings(self, stores: u32) -> String {
         let more = match self {
             // The file lies beside the configuration.
-            Vendor::Meraki => "secret_file = \"meraki.secret\"\n",
+            Vendor::Meraki => "secret_file = \"meraki.secret\"\n".to_owned(),
             // Otherwise the orders of a world would not count for the release of their numbers.
-            Vendor::Segment | Vendor::Snowplow | Vendor::Ga4Bigquery => "trust = \"verified\"\n",
-            Vendor::GoogleOffline | Vendor::Meta => "",
+            Vendor::Segment | Vendor::Snowplow | Vendor::Ga4Bigquery => {
+                "trust = \"verified\"\n".to_owned()
+            }
+            // The format has no stores of its own.
+            Vendor::GoogleOffline => {
+                let stores = (0..stores).map(|store| store_name(store as u16));
+                let stores: Vec<String> =
+                    stores.map(|name| format!("{name} = \"{name}\"")).collect();
+                format!("stores = {{ {} }}\n", stores.join(", "))
+            }
+            Vendor::Meta => String::new(),
         };
         format!("format = \"{}\"\n{more}", self.name())
     }

@@ -142,16 +142,16 @@ mod tests {
     fn a_small_channel_is_joined_and_taken_over_when_it_was_safe_before() {
         let rule = Rule::new(2, 80);
         let small = credits(&[
-            ("a", &[(1, 1), (2, 2), (3, 1)]),
+            ("a", &[(1, 1), (2, 2), (3, 1), (8, 2)]),
             ("b", &[(4, 1)]),
-            ("c", &[(5, 2)]),
+            ("c", &[(5, 2), (9, 2), (10, 1)]),
         ]);
         let used = decide(&rule, &small).unwrap_or_default();
         assert_eq!(used, [channel("a")].into());
         let grown = credits(&[
-            ("a", &[(1, 1), (2, 2), (3, 1)]),
-            ("b", &[(4, 1), (6, 2)]),
-            ("c", &[(5, 2), (7, 1)]),
+            ("a", &[(1, 1), (2, 2), (3, 1), (8, 2)]),
+            ("b", &[(4, 1), (6, 2), (11, 1), (12, 2)]),
+            ("c", &[(5, 2), (9, 2), (10, 1), (7, 1)]),
         ]);
         let decided = decide(&rule, &grown).unwrap_or_default();
         assert_eq!(decided.len(), 3);

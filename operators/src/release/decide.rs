@@ -282,6 +282,12 @@ pub(super) mod tests {
             (4, "north", 2, &["g/cpc/c"]),
             (5, "north", 1, &["f/social/x"]),
             (6, "north", 2, &["f/mail/y"]),
+            (7, "north", 1, &["g/cpc/a"]),
+            (8, "north", 2, &["g/cpc/a"]),
+            (9, "north", 1, &["g/cpc/c"]),
+            (10, "north", 2, &["g/cpc/b"]),
+            (11, "north", 2, &["f/social/x"]),
+            (12, "north", 1, &["f/mail/y"]),
         ]);
         let pattern = rule.decide(&table);
         assert_eq!(names(&pattern.shared), ["f", "g/cpc", "g/cpc/a"]);
@@ -299,6 +305,9 @@ pub(super) mod tests {
             (4, "north", 2, &["h/cpc/c"]),
             (5, "north", 2, &["h/cpc/c"]),
             (6, "north", 1, &["h/cpc/c"]),
+            (7, "north", 1, &["h/cpc/c"]),
+            (8, "north", 1, &["g/cpc/a"]),
+            (9, "north", 2, &["g/cpc/a"]),
         ]);
         // One person is left with f/cpc/b: the difference from the total.
         let pattern = rule.decide(&table);
@@ -364,6 +373,9 @@ pub(super) mod tests {
             (3, "north", 1, &["g/cpc/a", "f/cpc/b"]),
             (4, "north", 2, &["g/cpc/a", "f/cpc/b"]),
             (5, "north", 2, &["f/cpc/b", "g/cpc/a"]),
+            (6, "north", 1, &["unattributed/oversized"]),
+            (7, "north", 2, &["unattributed"]),
+            (8, "north", 1, &["g/cpc/a", "f/cpc/b"]),
         ]);
         let pattern = rule.decide(&table);
         assert_eq!(names(&pattern.shared), ["month", "f/cpc/b", "g/cpc/a"]);

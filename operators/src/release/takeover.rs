@@ -131,7 +131,7 @@ impl Rule {
     /// The pattern in use, moved towards a decided one as far as no difference between the two publications reveals
     /// anything. `then` is the table as it was last published, `now` as it would be published next. The result need not
     /// stand on it: the month is then published neither in the old nor in the new pattern, and waits. So it does if there is
-    /// no result, because the single-touch models cannot follow the shared ones.
+    /// no result.
     pub fn take_over(
         &self,
         used: &Pattern,
@@ -201,46 +201,14 @@ impl Rule {
                 }
             }
         }
-        let known = [
-            published.view.of_nobody(&[&used.shared]),
-            published.view.of_nobody(&[&used.shared, &pattern.shared]),
-        ];
-        let follows = |single: &BTreeSet<CellName>| {
-            pieces_are_safe(
-                Class::Single,
-                (&used.single, single),
-                &known,
-                &published.view,
-                &remaining.view,
-            )
-        };
-        // What follows from the shared models alone is done at once, and judged with everything else.
-        let wanted = as_shared(&decided.single, &pattern.shared);
-        pattern.single = as_shared(&pattern.single, &pattern.shared);
-        for state in [&before, &after] {
-            state.unite(&pattern.shared, &mut pattern.single);
-        }
-        moved = true;
-        while std::mem::take(&mut moved) {
-            for name in difference(&pattern.single, &wanted) {
-                let mut candidate = pattern.clone();
-                toggle(&mut candidate.single, &name);
-                if [&before, &after]
-                    .iter()
-                    .all(|of| of.single_stands(&candidate))
-                    && follows(&candidate.single)
-                {
-                    (pattern, moved) = (candidate, true);
-                }
-            }
-        }
-        if ![&before, &after]
-            .iter()
-            .all(|of| of.single_stands(&pattern))
-            || !follows(&pattern.single)
-        {
-            return None;
-        }
+        let moments = [&published, &remaining];
+        let moved = follow_shared((used, decided), pattern, moments);
+        let mut pattern = moved.or_else(|| {
+            // The single-touch models cannot follow: the shared ones stay as they were.
+            let mut kept = used.clone();
+            self.add_days(&mut kept, &days, now);
+            follow_shared((used, decided), kept, moments)
+        })?;
         let store_days = remaining.revenue.store_days();
         let mut cells = store_days.filter_map(|key| revenue_cell(&pattern.revenue, key));
         if !cells.any(|name| name == RevenueName::Month) {
@@ -261,6 +229,47 @@ impl Rule {
             pattern.revenue.insert(RevenueName::Month);
         }
     }
+}
+
+/// A pattern whose single-touch models follow its shared ones, and move from the pattern in use towards the decided one;
+/// `None` if they cannot be published beside them. The moments are those of the last publication and of the next.
+fn follow_shared(
+    (used, decided): (&Pattern, &Pattern),
+    mut pattern: Pattern,
+    [published, remaining]: [&Moment<'_>; 2],
+) -> Option<Pattern> {
+    let states = [published, remaining].map(|of| of.under(&pattern.revenue));
+    let known = [
+        published.view.of_nobody(&[&used.shared]),
+        published.view.of_nobody(&[&used.shared, &pattern.shared]),
+    ];
+    let stands = |pattern: &Pattern| {
+        states.iter().all(|of| of.single_stands(pattern))
+            && pieces_are_safe(
+                Class::Single,
+                (&used.single, &pattern.single),
+                &known,
+                &published.view,
+                &remaining.view,
+            )
+    };
+    // What follows from the shared models alone is done at once, and judged with everything else.
+    let wanted = as_shared(&decided.single, &pattern.shared);
+    pattern.single = as_shared(&pattern.single, &pattern.shared);
+    for state in &states {
+        state.unite(&pattern.shared, &mut pattern.single);
+    }
+    let mut moved = true;
+    while std::mem::take(&mut moved) {
+        for name in difference(&pattern.single, &wanted) {
+            let mut candidate = pattern.clone();
+            toggle(&mut candidate.single, &name);
+            if stands(&candidate) {
+                (pattern, moved) = (candidate, true);
+            }
+        }
+    }
+    stands(&pattern).then_some(pattern)
 }
 
 /// The sales that a pattern published.

@@ -21,11 +21,15 @@ use tributary::report::metrics::table::{Row, TABLE};
 use tributary_simulate::Options;
 use tributary_testkit::{NatsServer, free_port, skipped};
 
-/// Panels to which the demo has nothing to say: it has no broker and no ledger, so that no epoch is opened and nothing is
-/// committed, and a quantile of nothing is not a number.
-const WORKER_ONLY: [(&str, &str); 2] = [
+/// Panels to which the demo has nothing to say: it has no broker, no ledger and no HTTP ingest server, so that no epoch is
+/// opened and nothing is committed or received, and a quantile of nothing is not a number.
+const WORKER_ONLY: [(&str, &str); 6] = [
     ("operations", "Epoch duration"),
     ("operations", "Ledger commit duration"),
+    ("operations", "Requests by source"),
+    ("operations", "Requests by response"),
+    ("operations", "Accepted bytes by source"),
+    ("operations", "Acknowledgment"),
 ];
 
 /// Metrics that no dashboard and no rule reads: with several processes ratios are made from sums.

@@ -241,62 +241,65 @@ impl Context<'_> {
                 old.is_none_or(|old| ladder.keeps_earlier([old, next], [state(then), now], k_delta))
             })
         };
-        let base = take_over(current.base.clone(), &wanted.base, |next| {
-            self.base_stands(next, then, sales)
-                && (self.revenue())
-                    .keeps_pieces([&used.base, next], [&then.revenue, &sales.revenue])
-                && (self.outside(next, sales, &then.revenue)).is_some_and(|outside| {
-                    let now = within(&sales.shared, &outside);
-                    (self.channels()).keeps_pieces([&used.base, next], [&then.shared, &now])
-                        && channels_are_kept(|of| Some(&of.base), |of| &of.shared, next, &now)
-                })
-                && revenue_is_kept(next)
-                && self.revenue().stands(next, &then.revenue)
-                && self.channels().stands(next, &then.shared)
-        });
-        if !self.base_stands(&base, then, sales) {
-            return None;
-        }
-        let counted = self.count(sales, &self.outside(&base, sales, &then.revenue)?);
+        let by_base = |wanted_base: &Names| -> Option<(Names, Names, Counted)> {
+            let base = take_over(current.base.clone(), wanted_base, |next| {
+                self.base_stands(next, then, sales)
+                    && (self.revenue())
+                        .keeps_pieces([&used.base, next], [&then.revenue, &sales.revenue])
+                    && (self.outside(next, sales, &then.revenue)).is_some_and(|outside| {
+                        let now = within(&sales.shared, &outside);
+                        (self.channels()).keeps_pieces([&used.base, next], [&then.shared, &now])
+                            && channels_are_kept(|of| Some(&of.base), |of| &of.shared, next, &now)
+                    })
+                    && revenue_is_kept(next)
+                    && self.revenue().stands(next, &then.revenue)
+                    && self.channels().stands(next, &then.shared)
+            });
+            if !self.base_stands(&base, then, sales) {
+                return None;
+            }
+            let counted = self.count(sales, &self.outside(&base, sales, &then.revenue)?);
 
-        // What follows from the shared models alone is done at once, and judged with everything else.
-        let follow = |names: &Names| {
-            let mut names = names.clone();
-            names.retain(|name| !name.is_unattributed());
-            names.extend(unattributed(&base).cloned());
-            names
-        };
-        let mut single = follow(&current.single);
-        for state in [then, &counted] {
-            let split = self.split(&single, &base, state);
-            single.retain(|name| !split.contains(name));
-        }
-        let pieces = [&then.single[..], &counted.single];
-        let is_allowed = |next: &Names| {
-            self.single_stands(next, &base, then)
-                && self.single_stands(next, &base, &counted)
-                && self.channels().keeps_pieces([&used.single, next], pieces)
+            // What follows from the shared models alone is done at once, and judged with everything else.
+            let follow = |names: &Names| {
+                let mut names = names.clone();
+                names.retain(|name| !name.is_unattributed());
+                names.extend(unattributed(&base).cloned());
+                names
+            };
+            let mut single = follow(&current.single);
+            for state in [then, &counted] {
+                let split = self.split(&single, &base, state);
+                single.retain(|name| !split.contains(name));
+            }
+            let pieces = [&then.single[..], &counted.single];
+            let is_allowed = |next: &Names| {
+                self.single_stands(next, &base, then)
+                    && self.single_stands(next, &base, &counted)
+                    && self.channels().keeps_pieces([&used.single, next], pieces)
+                    && channels_are_kept(
+                        |of| Some(&of.single),
+                        |of| &of.single,
+                        next,
+                        &counted.single,
+                    )
+            };
+            let single = take_over(single, &follow(&wanted.single), is_allowed);
+            let is_kept = self
+                .channels()
+                .keeps_pieces([&used.single, &single], pieces)
                 && channels_are_kept(
                     |of| Some(&of.single),
                     |of| &of.single,
-                    next,
+                    &single,
                     &counted.single,
-                )
+                );
+            let stands = [then, &counted].map(|state| self.single_stands(&single, &base, state));
+            (is_kept && stands == [true; 2]).then_some((base, single, counted))
         };
-        let single = take_over(single, &follow(&wanted.single), is_allowed);
-        let is_kept = self
-            .channels()
-            .keeps_pieces([&used.single, &single], pieces)
-            && channels_are_kept(
-                |of| Some(&of.single),
-                |of| &of.single,
-                &single,
-                &counted.single,
-            );
-        let stands = [then, &counted].map(|state| self.single_stands(&single, &base, state));
-        if !is_kept || stands != [true; 2] {
-            return None;
-        }
+        // Where the single-touch models cannot follow the shared ones, those stay as they were.
+        let moved = by_base(&wanted.base).or_else(|| by_base(&current.base));
+        let (base, single, counted) = moved?;
 
         type Part = (
             fn(&Pattern) -> Option<&Names>,
