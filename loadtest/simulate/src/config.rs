@@ -5,6 +5,7 @@ use std::path::Path;
 use tributary_config::model::Kind;
 
 use crate::options::Options;
+use crate::shops::store_name;
 use crate::tc_string::VENDOR;
 
 /// The source of the brand's secret.
@@ -68,14 +69,14 @@ pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
 
 /// The default sources of a brand, which use the arrival times of a replayed trace.
 fn sources(options: &Options) -> String {
+    let stores = (0..options.stores).map(|store| store_name(store as u16));
+    let stores: Vec<String> = stores.collect();
     let source = |kind: Kind| {
         let vendor = options.vendor.filter(|vendor| vendor.kind() == kind);
         format!(
             "\n[[brand.source]]\nname = \"{0}\"\nkind = \"{0}\"\narrival_header = true\n{1}",
             kind.name(),
-            vendor
-                .map(|of| of.settings(options.stores))
-                .unwrap_or_default()
+            vendor.map(|of| of.settings(&stores)).unwrap_or_default()
         )
     };
     let sources = Kind::ALL.map(source).concat();

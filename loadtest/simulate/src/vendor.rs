@@ -8,8 +8,6 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tributary_config::model::Kind;
 
-use crate::shops::store_name;
-
 /// A vendor's format that a world can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vendor {
@@ -68,8 +66,8 @@ impl Vendor {
         }
     }
 
-    /// The settings of its source in a configuration, in a world with this number of stores.
-    pub(crate) fn settings(self, stores: u32) -> String {
+    /// The settings of its source in a configuration, in a world of these stores.
+    pub(crate) fn settings(self, stores: &[String]) -> String {
         let more = match self {
             // The file lies beside the configuration.
             Vendor::Meraki => "secret_file = \"meraki.secret\"\n".to_owned(),
@@ -79,9 +77,8 @@ impl Vendor {
             }
             // The format has no stores of its own.
             Vendor::GoogleOffline => {
-                let stores = (0..stores).map(|store| store_name(store as u16));
-                let stores: Vec<String> =
-                    stores.map(|name| format!("{name} = \"{name}\"")).collect();
+                let stores = stores.iter().map(|name| format!("{name} = \"{name}\""));
+                let stores: Vec<String> = stores.collect();
                 format!("stores = {{ {} }}\n", stores.join(", "))
             }
             Vendor::Meta => String::new(),
