@@ -19,10 +19,11 @@ use super::document::{Block, root};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Commands that only ask, and are asked again until the answer is the one that is shown.
-const ASKS: [&str; 4] = [
+const ASKS: [&str; 5] = [
     "tributary query",
     "tributary explain",
     "tributary retention",
+    "tributary dead-letters",
     "curl",
 ];
 
