@@ -291,9 +291,13 @@ impl PublishedSales {
             let cells = std::mem::take(&mut group.cells);
             (group.cells, self.in_progress) = cells.into_iter().partition(is_over);
             if !group.cells.is_empty() {
-                let counted = context.counted(sales, &pattern);
+                let has_rest = group.cells.iter().any(|cell| {
+                    let is_revenue = matches!(cell.family, Family::StoreDay | Family::OrdersDay);
+                    is_revenue && matches!(cell.dim("day"), Some(Dim::Month(_)))
+                });
+                let counted = context.counted(sales, &pattern, has_rest);
+                group.days = counted.revenue.iter().map(|of| of.day).collect();
                 group.used = Some((pattern, counted));
-                group.days = days;
             }
         } else if let Some((used, then)) = group.used.as_ref().filter(|_| leaves) {
             let new: BTreeSet<Day> = days.difference(&group.days).copied().collect();

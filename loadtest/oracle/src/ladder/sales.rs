@@ -106,10 +106,15 @@ impl Context<'_> {
         Some((pattern, counted))
     }
 
-    /// What a pattern counts of which nothing is known to be published.
-    pub(super) fn counted(&self, sales: &Sales, pattern: &Pattern) -> Counted {
-        let outside = self.outside(&pattern.base, sales, &[]);
-        self.count(sales, &outside.unwrap_or_default())
+    /// What a restored pattern counts. `has_rest` says whether the rest of the month was published: otherwise it stays out.
+    pub(super) fn counted(&self, sales: &Sales, pattern: &Pattern, has_rest: bool) -> Counted {
+        let rest = match has_rest {
+            true => None,
+            false => (self.revenue().cells(&pattern.base, &sales.revenue)).remove(&Name::Month),
+        };
+        let outside = rest.into_iter().flatten();
+        let outside = outside.map(|of| (of.day, of.store.clone()));
+        self.count(sales, &outside.collect())
     }
 
     /// The store × days and rests of days that have enough contributors.
