@@ -67,6 +67,13 @@ impl Ladder {
         [then, now]: [&[Contribution]; 2],
     ) -> bool {
         let threshold = self.threshold.of_any_days();
+        let chains: BTreeSet<_> = then.iter().map(|of| &of.chain).collect();
+        let now: Vec<Contribution> = now
+            .iter()
+            .filter(|of| chains.contains(&of.chain))
+            .cloned()
+            .collect();
+        let now = &now[..];
         let held_back = [then, now].map(|state| self.held_back([old, new], state));
         let (then, mut now) = (self.pieces([old, new], then), self.pieces([old, new], now));
         let joined: BTreeSet<&Name> = then
