@@ -15,12 +15,28 @@ use crate::syntax;
 pub(super) fn tokens(root: &Input<'_>, brands: &[Brand], cx: &mut Context<'_>) -> Vec<HttpToken> {
     let given = root.child("http").and_then(|http| http.child("token"));
     let tables = given.map_or_else(Vec::new, |given| tables(&given, "[[http.token]]", cx));
-    let mut read: Vec<HttpToken> = Vec::new();
-    for table in &tables {
-        let token: SectionReading<HttpToken> =
-            read_section(Some(table), &table.path, table.place, cx);
-        check_brand(&token, brands, cx);
-        let is_taken = |other: &HttpToken| other.digest.sha256 == token.model.digest.sha256;
+    read_tokens(
+        &tables,
+        |token: &HttpToken| token.digest.sha256,
+        check_brand,
+        brands,
+        cx,
+    )
+}
+
+/// Reads tokens. Reports what `check` does, and two tokens with one digest.
+fn read_tokens<T: SettingsModel>(
+    tables: &[Input<'_>],
+    digest: fn(&T) -> [u8; 32],
+    check: fn(&SectionReading<T>, &[Brand], &mut Context<'_>),
+    brands: &[Brand],
+    cx: &mut Context<'_>,
+) -> Vec<T> {
+    let mut read: Vec<T> = Vec::new();
+    for table in tables {
+        let token: SectionReading<T> = read_section(Some(table), &table.path, table.place, cx);
+        check(&token, brands, cx);
+        let is_taken = |other: &T| digest(other) == digest(&token.model);
         if token.are_valid(&["sha256_file"]) && read.iter().any(is_taken) {
             let (place, path) = token.location_of("sha256_file");
             let message = "is the digest of another token as well";
@@ -29,6 +45,15 @@ pub(super) fn tokens(root: &Input<'_>, brands: &[Brand], cx: &mut Context<'_>) -
         read.push(token.model);
     }
     read
+}
+
+/// Reports a brand that is not configured.
+fn report_brand<T>(token: &SectionReading<T>, name: &str, brands: &[Brand], cx: &mut Context<'_>) {
+    let (place, path) = token.location_of("brand");
+    let message = format!("{} is no brand of this configuration", quote(name));
+    let known: Vec<&str> = brands.iter().map(|brand| brand.name.as_str()).collect();
+    let fix = format!("the brands are {}", known.join(", "));
+    cx.report(place, &path, message, fix);
 }
 
 /// Reports a token whose brand is missing or not configured.
@@ -48,11 +73,7 @@ fn check_brand(token: &SectionReading<HttpToken>, brands: &[Brand], cx: &mut Con
             );
         }
         Some(name) if !brands.iter().any(|brand| brand.name == *name) => {
-            let (place, path) = token.location_of("brand");
-            let message = format!("{} is no brand of this configuration", quote(name));
-            let known: Vec<&str> = brands.iter().map(|brand| brand.name.as_str()).collect();
-            let fix = format!("the brands are {}", known.join(", "));
-            cx.report(place, &path, message, fix);
+            report_brand(token, name, brands, cx);
         }
         _ => {}
     }
@@ -72,20 +93,13 @@ pub(super) fn ingest_tokens(
     let tables = given.map_or_else(Vec::new, |given| {
         tables(&given, "[[http_ingest.token]]", cx)
     });
-    let mut read: Vec<IngestToken> = Vec::new();
-    for table in &tables {
-        let token: SectionReading<IngestToken> =
-            read_section(Some(table), &table.path, table.place, cx);
-        check_source(&token, brands, cx);
-        let is_taken = |other: &IngestToken| other.digest.sha256 == token.model.digest.sha256;
-        if token.are_valid(&["sha256_file"]) && read.iter().any(is_taken) {
-            let (place, path) = token.location_of("sha256_file");
-            let message = "is the digest of another token as well";
-            cx.report(place, &path, message, "draw a token for each entry");
-        }
-        read.push(token.model);
-    }
-    read
+    read_tokens(
+        &tables,
+        |token: &IngestToken| token.digest.sha256,
+        check_source,
+        brands,
+        cx,
+    )
 }
 
 /// Reports a token whose brand or source is not configured.
@@ -95,12 +109,7 @@ fn check_source(token: &SectionReading<IngestToken>, brands: &[Brand], cx: &mut 
         return;
     }
     let Some(found) = brands.iter().find(|known| known.name == *brand) else {
-        let (place, path) = token.location_of("brand");
-        let message = format!("{} is no brand of this configuration", quote(brand));
-        let known: Vec<&str> = brands.iter().map(|brand| brand.name.as_str()).collect();
-        let fix = format!("the brands are {}", known.join(", "));
-        cx.report(place, &path, message, fix);
-        return;
+        return report_brand(token, brand, brands, cx);
     };
     let known: Vec<&str> = (found.sources.iter())
         .map(|source| source.name.as_str())

@@ -202,12 +202,13 @@ impl Rule {
             }
         }
         let moments = [&published, &remaining];
-        let moved = follow_shared((used, decided), pattern, moments);
+        let moved = follow_shared((used, decided), pattern, moments, [before, after]);
         let mut pattern = moved.or_else(|| {
             // The single-touch models cannot follow: the shared ones stay as they were.
             let mut kept = used.clone();
             self.add_days(&mut kept, &days, now);
-            follow_shared((used, decided), kept, moments)
+            let states = moments.map(|of| of.under(&kept.revenue));
+            follow_shared((used, decided), kept, moments, states)
         })?;
         let store_days = remaining.revenue.store_days();
         let mut cells = store_days.filter_map(|key| revenue_cell(&pattern.revenue, key));
@@ -232,13 +233,14 @@ impl Rule {
 }
 
 /// A pattern whose single-touch models follow its shared ones, and move from the pattern in use towards the decided one;
-/// `None` if they cannot be published beside them. The moments are those of the last publication and of the next.
+/// `None` if they cannot be published beside them. The moments are those of the last publication and of the next, and the
+/// states what the pattern's cells of revenue count of them.
 fn follow_shared(
     (used, decided): (&Pattern, &Pattern),
     mut pattern: Pattern,
     [published, remaining]: [&Moment<'_>; 2],
+    states: [Moment<'_>; 2],
 ) -> Option<Pattern> {
-    let states = [published, remaining].map(|of| of.under(&pattern.revenue));
     let known = [
         published.view.of_nobody(&[&used.shared]),
         published.view.of_nobody(&[&used.shared, &pattern.shared]),

@@ -594,6 +594,10 @@ async fn receive_segment(
     body: Body,
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
+    // No key can be right, so that no body is read for it.
+    if !server.targets.has_segment() {
+        return Rejection::unauthorized().response();
+    }
     let read = async {
         let max = max_payload(server.writer()?);
         let key = idempotency_key(headers)?;

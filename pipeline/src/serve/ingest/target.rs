@@ -97,6 +97,11 @@ impl Targets {
         }
     }
 
+    /// Whether any source takes what Segment's API does.
+    pub(super) fn has_segment(&self) -> bool {
+        self.all.iter().any(is_segment)
+    }
+
     /// Every source.
     pub(super) fn all(&self) -> &[Target] {
         &self.all
@@ -168,7 +173,6 @@ impl Targets {
         in_body: Option<&str>,
         peer: Option<Peer>,
     ) -> Result<Admitted<'_>, Rejection> {
-        let is_segment = |target: &Target| matches!(target.source.format, Format::Segment);
         if self.tokens.is_empty() {
             let mut sources = self.all.iter().enumerate();
             let mut sources = sources.by_ref().filter(|(_, target)| is_segment(target));
@@ -277,6 +281,10 @@ impl Targets {
             }),
         }
     }
+}
+
+fn is_segment(target: &Target) -> bool {
+    matches!(target.source.format, Format::Segment)
 }
 
 /// The only `Authorization` of a request; `None` if there are several.
