@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use tributary_operators::label::Channel;
 use tributary_operators::record::Day;
 
-use super::contribution::{Contribution, Sales};
+use super::contribution::{Contribution, Journey, Sales};
 use super::decide::{decide, decide_among, grain_by_grain, keys};
 use super::markov::Chain;
 use super::name::{Name, Word};
@@ -43,6 +43,8 @@ pub(super) struct Counted {
     pub(super) single: Vec<Contribution>,
     pub(super) markov: Chain,
     pub(super) assists: Vec<Contribution>,
+    /// The conversions with a touchpoint.
+    pub(super) journeys: Vec<Journey>,
 }
 
 /// The days and stores whose conversions stay out.
@@ -88,6 +90,7 @@ impl Context<'_> {
             single: within(&sales.single, outside),
             markov: Chain::of(self.brand, &journeys, self.null_paths),
             assists: within(&sales.assists, outside),
+            journeys,
         }
     }
 
