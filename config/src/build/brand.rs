@@ -12,8 +12,8 @@ use super::tables::{below, tables};
 use super::{consent, source};
 use crate::context::{Context, Input, Location, quote};
 use crate::model::{
-    Attribution, Brand, BrandRelease, Channels, HashRule, Identity, Kind, Names, Noise, Release, Sensors, Source,
-    Workers,
+    Attribution, Brand, BrandRelease, Channels, HashRule, Identity, Kind, Names, Noise, Release,
+    Sensors, Source, Workers,
 };
 use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
@@ -292,7 +292,8 @@ fn check_noise(brands: &[Brand], release: &SectionReading<Release>, cx: &mut Con
         cx.report(place, &path, message, fix);
         return;
     }
-    let is_bare = |brand: &&Brand| !has_noise(brand) && gate(brand).k > 1 && gate(brand).k_delta == 1;
+    let is_bare =
+        |brand: &&Brand| !has_noise(brand) && gate(brand).k > 1 && gate(brand).k_delta == 1;
     if let Some(plain) = brands.iter().find(is_bare) {
         let message = format!(
             "is 1 for the noise of brand {}, and brand {} has no noise: its numbers show every single change",

@@ -99,10 +99,7 @@ const HIDDEN: [(Kind, &str); 2] = [
 
 /// Warns of conversions that all come from open sources, because their numbers
 /// are hidden.
-fn check_trust(
-    sources: &[SectionReading<Source>],
-    cx: &mut Context<'_>,
-) {
+fn check_trust(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
     for (kind, families) in HIDDEN {
         let mut of_kind = sources.iter().filter(|source| source.model.kind == kind);
         let Some(first) = of_kind.next().filter(|source| source.model.is_open()) else {

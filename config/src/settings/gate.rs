@@ -22,8 +22,7 @@ const TEN_YEARS: i64 = 3_650 * 86_400_000;
 const MAX_K_DELTA: i64 = 64;
 
 /// How to correct a larger `k_delta`.
-const FEWER: &str =
-    "use 64 or less: persons with changes are counted in 128 bits, and a larger number might never be reached";
+const FEWER: &str = "use 64 or less: persons with changes are counted in 128 bits, and a larger number might never be reached";
 
 /// The defaults accept what honest senders send: clocks that are off by
 /// minutes, fields that are newer than this program, and batches of some

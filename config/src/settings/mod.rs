@@ -52,8 +52,9 @@ pub(crate) fn environment_variable(section: &str, key: &str) -> String {
 /// Every section, parents before children, in the order of the reference.
 pub(crate) fn sections() -> [Section; 25] {
     use crate::model::{
-        Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, HttpToken, Identity, Ingest,
-        IngestToken, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Source, Workers,
+        Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, HttpToken,
+        Identity, Ingest, IngestToken, Ledger, Names, Nats, Noise, Release, Retention, Sensors,
+        Source, Workers,
     };
     [
         Nats::SECTION,
@@ -112,8 +113,8 @@ mod tests {
     use super::*;
     use crate::context::Context;
     use crate::model::{
-        Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, Identity, Ingest, Ledger,
-        Names, Nats, Noise, Release, Retention, Sensors, Source, Workers,
+        Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, Identity,
+        Ingest, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Source, Workers,
     };
 
     fn defaults_are_clean<T: SettingsModel>() {

@@ -375,7 +375,12 @@ fn noise_keeps_its_promise_with_a_k_delta_of_one_alone() {
 
 #[test]
 fn a_brand_has_thresholds_of_its_own() {
-    let with = |own: &str| good(&format!("[release]\nk_traffic = 20\n{}[brand.release]\n{own}", brand("")));
+    let with = |own: &str| {
+        good(&format!(
+            "[release]\nk_traffic = 20\n{}[brand.release]\n{own}",
+            brand("")
+        ))
+    };
     let gate = |own: &str| {
         let config = with(own).config;
         let gate = config.release_of("acme");
