@@ -30,7 +30,9 @@ mod process;
 mod source;
 
 pub use access::{HttpToken, IngestToken, Role, TokenDigest};
-pub use brand::{Brand, Channels, Consent, Identity, LabelCase, Names, Noise, Retention};
+pub use brand::{
+    Brand, BrandRelease, Channels, Consent, Identity, LabelCase, Names, Noise, Retention,
+};
 pub use client::{ClientBrand, ClientConfig};
 pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};
@@ -81,4 +83,16 @@ pub struct Config {
     /// `[[brand]]`: at least one, sorted by name. Names, secrets and the hashes
     /// of names ([`crate::brand_number`]) are unique.
     pub brands: Vec<Brand>,
+}
+
+impl Config {
+    /// The release gate of a brand by its name; that of `[release]` for a brand
+    /// that is not configured.
+    pub fn release_of(&self, brand: &str) -> Release {
+        let own = self.brands.iter().find(|known| known.name == brand);
+        own.map_or_else(
+            || self.release.clone(),
+            |brand| self.release.of_brand(&brand.release),
+        )
+    }
 }

@@ -48,6 +48,7 @@ fn print_brand(out: &mut String, brand: &Brand) {
     section(out, &brand.consent);
     section(out, &brand.consent.also_needs);
     section(out, &brand.retention);
+    section(out, &brand.release);
     section(out, &brand.noise);
     for source in &brand.sources {
         if is_implied(source) {

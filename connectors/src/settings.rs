@@ -18,7 +18,9 @@ use crate::brand;
 /// and limits, is looked up there by the hash of the brand's name.
 pub fn settings(config: &Config, draw: NoiseDraw) -> Settings {
     let brands = config.brands.iter();
-    Settings::new(brands.map(|brand| of_brand(brand, &config.release, draw)))
+    Settings::new(
+        brands.map(|brand| of_brand(brand, &config.release.of_brand(&brand.release), draw)),
+    )
 }
 
 /// What distinguishes one draw of noise from another: the ID of the ledger

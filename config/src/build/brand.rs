@@ -12,8 +12,8 @@ use super::tables::{below, tables};
 use super::{consent, source};
 use crate::context::{Context, Input, Location, quote};
 use crate::model::{
-    Attribution, Brand, Channels, HashRule, Identity, Kind, Names, Noise, Release, Sensors, Source,
-    Workers,
+    Attribution, Brand, BrandRelease, Channels, HashRule, Identity, Kind, Names, Noise, Release,
+    Sensors, Source, Workers,
 };
 use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
@@ -94,8 +94,12 @@ fn brand(
     sensors(table, &mut brand.model, cx);
     brand.model.consent = consent::consent(table, cx);
     brand.model.retention = consent::retention(table, cx);
+    let own = below::<BrandRelease>(table, cx);
+    super::check_few(own.model.k, &own, cx);
+    brand.model.release = own.model;
     brand.model.noise = noise(table, cx);
-    brand.model.sources = source::sources(table, &rules, release, cx);
+    let hides = release.are_valid(&["k"]) && release.model.of_brand(&brand.model.release).k > 1;
+    brand.model.sources = source::sources(table, &rules, hides, cx);
     check_web(&brand, cx);
     brand.model
 }
@@ -266,33 +270,37 @@ fn noise(table: &Input<'_>, cx: &mut Context<'_>) -> Noise {
 /// one change reveals if every step publishes all changes before it; with a
 /// larger `k_delta` values stay until the last of several persons releases them
 /// all, which tells more of that person than the budget allows. Brands without
-/// noise need a larger one, so that they cannot share a configuration with it:
-/// a warning names them.
+/// noise need a larger one: a warning names the first that has 1.
 fn check_noise(brands: &[Brand], release: &SectionReading<Release>, cx: &mut Context<'_>) {
+    if !release.are_valid(&["k", "k_delta"]) {
+        return;
+    }
     let has_noise = |brand: &&Brand| brand.noise.epsilon_thousandths.is_some();
+    let gate = |brand: &Brand| release.model.of_brand(&brand.release);
     let Some(noisy) = brands.iter().find(has_noise) else {
         return;
     };
     let (place, path) = release.location_of("k_delta");
-    let name = quote(&noisy.name);
-    if !release.are_valid(&["k", "k_delta"]) {
+    let mut noisy_brands = brands.iter().filter(has_noise);
+    if let Some(wrong) = noisy_brands.find(|brand| gate(brand).k_delta != 1) {
+        let message = format!(
+            "is {}, but the noise of brand {} keeps its promise only with 1",
+            gate(wrong).k_delta,
+            quote(&wrong.name)
+        );
+        let fix = "write k_delta = 1 in [release] or in the brand's [brand.release], or leave out [brand.noise]";
+        cx.report(place, &path, message, fix);
         return;
     }
-    if release.model.k_delta != 1 {
+    let is_bare =
+        |brand: &&Brand| !has_noise(brand) && gate(brand).k > 1 && gate(brand).k_delta == 1;
+    if let Some(plain) = brands.iter().find(is_bare) {
         let message = format!(
-            "is {}, but the noise of brand {name} keeps its promise only with 1",
-            release.model.k_delta
-        );
-        let fix = "write k_delta = 1 in [release], or leave out [brand.noise]";
-        cx.report(place, &path, message, fix);
-    } else if let Some(plain) = brands.iter().find(|brand| !has_noise(brand))
-        && release.model.k > 1
-    {
-        let message = format!(
-            "is 1 for the noise of brand {name}, and brand {} has no noise: its numbers show every single change",
+            "is 1 for the noise of brand {}, and brand {} has no noise: its numbers show every single change",
+            quote(&noisy.name),
             quote(&plain.name)
         );
-        let fix = "give every brand noise, or run the others apart with a larger k_delta";
+        let fix = "give every brand noise, or write a larger k_delta in the [brand.release] of those without";
         cx.warn(place, &path, message, fix);
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let mut http_ingest = top::<HttpIngest>(&root, cx);
     let ingest = top::<Ingest>(&root, cx);
     let release = top::<Release>(&root, cx);
-    check_release(&release, cx);
+    check_few(Some(release.model.k), &release, cx);
     let brands = brand::brands(root.child("brand").as_ref(), &workers, &release, cx);
     http.model.tokens = access::tokens(&root, &brands, cx);
     access::check_http(&http, cx);
@@ -106,9 +106,10 @@ fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     }
 }
 
-/// Warns of a `k` so small that cells may show individuals.
-fn check_release(release: &SectionReading<Release>, cx: &mut Context<'_>) {
-    if release.are_valid(&["k"]) && release.model.k < FEW {
+/// Warns of a `k` so small that cells may show individuals: of `[release]`, or of a
+/// brand that has its own.
+fn check_few<T>(k: Option<u64>, release: &SectionReading<T>, cx: &mut Context<'_>) {
+    if release.are_valid(&["k"]) && k.is_some_and(|k| k < FEW) {
         let (place, path) = release.location_of("k");
         let message = format!("cells of fewer than {FEW} contributors may show individuals");
         cx.warn(

@@ -4,7 +4,7 @@ use super::consent::check_basis;
 use super::tables::{below, tables};
 use crate::context::{Context, Input, Location, Node, join, quote};
 use crate::fields;
-use crate::model::{Csv, Format, HashRule, Kind, Release, Source};
+use crate::model::{Csv, Format, HashRule, Kind, Source};
 use crate::read::{SectionReading, read_section};
 use crate::settings::{MAPPING, SettingsModel};
 use crate::suggest::did_you_mean;
@@ -12,11 +12,12 @@ use crate::suggest::did_you_mean;
 /// Reads the sources of a brand and adds the implicit ones: for every kind
 /// without a source a native one, behind the others in the order of
 /// [`Kind::ALL`]. A configured source with the name of an implicit one is
-/// reported: its records would have two origins.
+/// reported: its records would have two origins. `hides` is whether the release gate
+/// hides anything of the brand.
 pub(super) fn sources(
     brand: &Input<'_>,
     rules: &[HashRule],
-    release: &SectionReading<Release>,
+    hides: bool,
     cx: &mut Context<'_>,
 ) -> Vec<Source> {
     let given = brand.child(Source::SECTION.key());
@@ -26,7 +27,9 @@ pub(super) fn sources(
         .map(|table| source(table, rules, cx))
         .collect();
     check_names(&read, cx);
-    check_trust(&read, release, cx);
+    if hides {
+        check_trust(&read, cx);
+    }
     let kinds_known = read.iter().all(|source| source.are_valid(&["kind"]));
     let mut sources: Vec<Source> = Vec::new();
     let mut implied: Vec<Source> = Vec::new();
@@ -96,14 +99,7 @@ const HIDDEN: [(Kind, &str); 2] = [
 
 /// Warns of conversions that all come from open sources, because their numbers
 /// are hidden.
-fn check_trust(
-    sources: &[SectionReading<Source>],
-    release: &SectionReading<Release>,
-    cx: &mut Context<'_>,
-) {
-    if release.model.k <= 1 || !release.are_valid(&["k"]) {
-        return;
-    }
+fn check_trust(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
     for (kind, families) in HIDDEN {
         let mut of_kind = sources.iter().filter(|source| source.model.kind == kind);
         let Some(first) = of_kind.next().filter(|source| source.model.is_open()) else {

@@ -56,6 +56,8 @@ pub struct Brand {
     pub consent: Consent,
     /// `[brand.retention]`: how long records are stored.
     pub retention: Retention,
+    /// `[brand.release]`: the brand's own thresholds of the release gate.
+    pub release: BrandRelease,
     /// `[brand.noise]`: noise on published numbers.
     pub noise: Noise,
     /// `[[brand.source]]`: at least one source per kind. A kind without a
@@ -230,6 +232,19 @@ pub struct Retention {
     pub cookies_months: u32,
     /// Consent statements and their evidence, from their time. Default 60.
     pub consent_months: u32,
+}
+
+/// `[brand.release]`: thresholds of the release gate that differ from those of
+/// `[release]`. [`Release::of_brand`](super::Release::of_brand) combines both.
+#[derive(Clone, Debug, Default)]
+pub struct BrandRelease {
+    /// The minimum number of contributors of a published cell. From 1.
+    pub k: Option<u64>,
+    /// The minimum for cells with traffic counts only.
+    pub k_traffic: Option<u64>,
+    /// The minimum number of persons whose data changed before a published value
+    /// is updated. From 1 to 64.
+    pub k_delta: Option<u64>,
 }
 
 /// `[brand.noise]`: differentially private noise on published numbers. Without

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Credential, HttpToken, IngestToken};
+use super::{BrandRelease, Credential, HttpToken, IngestToken};
 
 /// `[nats]`: how to reach the broker, and which JetStream streams to use.
 ///
@@ -242,4 +242,18 @@ pub struct Release {
     /// Default 90 days. At most ten years. Late corrections of old days are
     /// rare, so each alone would stand out.
     pub freeze_after_ms: u64,
+}
+
+impl Release {
+    /// The gate of one brand: its own thresholds where it has them. A brand with a
+    /// `k` of its own derives the other two from it.
+    pub fn of_brand(&self, own: &BrandRelease) -> Release {
+        let derived = |common: u64| own.k.map_or(common, |k| k.min(10));
+        Release {
+            k: own.k.unwrap_or(self.k),
+            k_traffic: own.k_traffic.unwrap_or_else(|| derived(self.k_traffic)),
+            k_delta: own.k_delta.unwrap_or_else(|| derived(self.k_delta)),
+            ..self.clone()
+        }
+    }
 }

@@ -10,8 +10,8 @@ use secrecy::SecretString;
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{
-    Attribution, Brand, Channels, Consent, Format, HashRule, Identity, Kind, Mapping, Names, Noise,
-    Retention, Sensors, Source, TimeUnit,
+    Attribution, Brand, BrandRelease, Channels, Consent, Format, HashRule, Identity, Kind, Mapping,
+    Names, Noise, Retention, Sensors, Source, TimeUnit,
 };
 use crate::value_type::Opt;
 use crate::value_type::choice::{
@@ -60,6 +60,7 @@ impl SettingsModel for Brand {
             sensors: Sensors::blank(),
             consent: Consent::blank(),
             retention: Retention::blank(),
+            release: BrandRelease::blank(),
             noise: Noise::blank(),
             sources: Vec::new(),
         }

@@ -1,11 +1,13 @@
-//! `[ingest]` and `[release]`: what is accepted, and when results are released.
+//! `[ingest]`, `[release]` and `[brand.release]`: what is accepted, and when results
+//! are released.
 //!
 //! The defaults of `[release]` are those of the specification. `k_traffic` and
 //! `k_delta` derive from `k`, so that a test with `k = 1` releases everything
 //! without further settings.
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
-use crate::model::{Ingest, Ladder, Release};
+use crate::model::{BrandRelease, Ingest, Ladder, Release};
+use crate::value_type::Opt;
 use crate::value_type::choice::LADDERS;
 use crate::value_type::duration::Duration;
 use crate::value_type::number::{Int, Switch};
@@ -18,6 +20,9 @@ const TEN_YEARS: i64 = 3_650 * 86_400_000;
 /// hash: about 90 persons set 64 of them, and hardly any number of persons sets
 /// nearly all.
 const MAX_K_DELTA: i64 = 64;
+
+/// How to correct a larger `k_delta`.
+const FEWER: &str = "use 64 or less: persons with changes are counted in 128 bits, and a larger number might never be reached";
 
 /// The defaults accept what honest senders send: clocks that are off by
 /// minutes, fields that are newer than this program, and batches of some
@@ -146,9 +151,7 @@ impl SettingsModel for Release {
             },
             &Setting {
                 key: "k_delta",
-                value_type: Int::<u64>::new(1, MAX_K_DELTA).with_fix(
-                    "use 64 or less: persons with changes are counted in 128 bits, and a larger number might never be reached",
-                ),
+                value_type: Int::<u64>::new(1, MAX_K_DELTA).with_fix(FEWER),
                 default: DefaultValue::Derived("the smaller of 10 and `k`"),
                 unit: "persons",
                 meaning: "The minimum number of persons with changes before a released value is updated, so that the difference between two releases does not reveal one person. A brand with noise requires 1.",
@@ -169,6 +172,54 @@ impl SettingsModel for Release {
                 unit: "",
                 meaning: "The age from which a day is corrected only in batches.",
                 field: |release: &mut Release| &mut release.freeze_after_ms,
+            },
+        ];
+        ROWS
+    }
+}
+
+/// The defaults are those of `[release]`. A `k` of the brand's own derives the other
+/// two as in `[release]`, so that it can be lowered or raised alone.
+impl SettingsModel for BrandRelease {
+    const SECTION: Section = Section::of::<BrandRelease>(
+        "brand.release",
+        "Release gate of a brand",
+        "Thresholds of the brand's own, in place of those in `[release]`: a brand with few customers may need a lower one to see anything, one with many can afford a higher one.",
+    );
+
+    fn blank() -> BrandRelease {
+        BrandRelease::default()
+    }
+
+    fn rows() -> &'static [&'static dyn TypedSetting<BrandRelease>] {
+        static ROWS: &[&dyn TypedSetting<BrandRelease>] = &[
+            &Setting {
+                key: "k",
+                value_type: Opt(Int::<u64>::new(1, 1_000_000_000)),
+                default: DefaultValue::Absent("none: `release.k`"),
+                unit: "contributors",
+                meaning: "The minimum number of contributors to a cell of the brand.",
+                field: |release: &mut BrandRelease| &mut release.k,
+            },
+            &Setting {
+                key: "k_traffic",
+                value_type: Opt(Int::<u64>::new(1, 1_000_000_000)),
+                default: DefaultValue::Absent(
+                    "none: the smaller of 10 and the brand's `k`, or `release.k_traffic` without one",
+                ),
+                unit: "contributors",
+                meaning: "The minimum number of contributors to a cell of the brand with traffic counts only (`visits`).",
+                field: |release: &mut BrandRelease| &mut release.k_traffic,
+            },
+            &Setting {
+                key: "k_delta",
+                value_type: Opt(Int::<u64>::new(1, MAX_K_DELTA).with_fix(FEWER)),
+                default: DefaultValue::Absent(
+                    "none: the smaller of 10 and the brand's `k`, or `release.k_delta` without one",
+                ),
+                unit: "persons",
+                meaning: "The minimum number of persons with changes before a released value of the brand is updated. A brand with noise requires 1.",
+                field: |release: &mut BrandRelease| &mut release.k_delta,
             },
         ];
         ROWS

@@ -50,10 +50,11 @@ pub(crate) fn environment_variable(section: &str, key: &str) -> String {
 }
 
 /// Every section, parents before children, in the order of the reference.
-pub(crate) fn sections() -> [Section; 24] {
+pub(crate) fn sections() -> [Section; 25] {
     use crate::model::{
-        Attribution, Brand, Channels, Consent, Csv, Http, HttpIngest, HttpToken, Identity, Ingest,
-        IngestToken, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Source, Workers,
+        Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, HttpToken,
+        Identity, Ingest, IngestToken, Ledger, Names, Nats, Noise, Release, Retention, Sensors,
+        Source, Workers,
     };
     [
         Nats::SECTION,
@@ -76,6 +77,7 @@ pub(crate) fn sections() -> [Section; 24] {
         Consent::SECTION,
         consent::AlsoNeeds::SECTION,
         Retention::SECTION,
+        BrandRelease::SECTION,
         Noise::SECTION,
         Source::SECTION,
         Csv::SECTION,
@@ -111,8 +113,8 @@ mod tests {
     use super::*;
     use crate::context::Context;
     use crate::model::{
-        Attribution, Brand, Channels, Consent, Csv, Http, HttpIngest, Identity, Ingest, Ledger,
-        Names, Nats, Noise, Release, Retention, Sensors, Source, Workers,
+        Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, Identity,
+        Ingest, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Source, Workers,
     };
 
     fn defaults_are_clean<T: SettingsModel>() {
@@ -145,6 +147,7 @@ mod tests {
         defaults_are_clean::<Consent>();
         defaults_are_clean::<consent::AlsoNeeds>();
         defaults_are_clean::<Retention>();
+        defaults_are_clean::<BrandRelease>();
         defaults_are_clean::<Noise>();
         defaults_are_clean::<Source>();
         defaults_are_clean::<Csv>();

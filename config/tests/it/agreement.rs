@@ -98,6 +98,10 @@ identification_months = 1
 transactions_months = 2
 cookies_months = 3
 consent_months = 4
+[brand.release]
+k = 40
+k_traffic = 5
+k_delta = 1
 [brand.noise]
 epsilon = "0.25"
 count = 3

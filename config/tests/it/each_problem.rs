@@ -365,6 +365,35 @@ fn noise_keeps_its_promise_with_a_k_delta_of_one_alone() {
     let beside = "[[brand]]\nname = \"beta\"\ntimezone = \"UTC\"\nsecret_env = \"OTHER\"\n";
     let both = with("k_delta = 1", &format!("{beside}{noise}"));
     assert!(warned(&both).contains("brand \"beta\" has no noise"));
+    // Each brand can have its own.
+    let of_beta = format!("{beside}[brand.release]\nk_delta = 10\n");
+    let apart = with("k_delta = 1", &format!("{of_beta}{noise}"));
+    assert!(!warned(&apart).contains("has no noise"));
+    let of_acme = brand("noise = { epsilon = \"1\", money = 100 }\nrelease = { k_delta = 1 }");
+    assert!(!warned(&of_acme).contains("k_delta"));
+}
+
+#[test]
+fn a_brand_has_thresholds_of_its_own() {
+    let with = |own: &str| {
+        good(&format!(
+            "[release]\nk_traffic = 20\n{}[brand.release]\n{own}",
+            brand("")
+        ))
+    };
+    let gate = |own: &str| {
+        let config = with(own).config;
+        let gate = config.release_of("acme");
+        (gate.k, gate.k_traffic, gate.k_delta)
+    };
+    assert_eq!(gate(""), (50, 20, 10));
+    assert_eq!(gate("k = 100"), (100, 10, 10));
+    assert_eq!(gate("k = 5"), (5, 5, 5));
+    assert_eq!(gate("k = 5\nk_delta = 2"), (5, 5, 2));
+    assert_eq!(gate("k_traffic = 30"), (50, 30, 10));
+    let few = format!("{}[brand.release]\nk = 5", brand(""));
+    assert!(warned(&few).contains("brand[0].release.k: cells of fewer than 10"));
+    assert!(!warned(&few.replace('5', "50")).contains("fewer than 10"));
 }
 
 #[test]

@@ -30,30 +30,55 @@ pub enum SecretFrom<'a> {
 /// assert!(text.contains("name = \"orchard\""));
 /// ```
 pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
+    configs_toml(&[(options, secret)])
+}
+
+/// The text of a configuration file for several brands. `[release]` is that of the first; the
+/// others have `[brand.release]` if theirs differs.
+pub fn configs_toml(brands: &[(&Options, SecretFrom<'_>)]) -> String {
+    let k = brands.first().map_or(1, |(options, _)| options.k);
+    let seed = brands.first().map_or(1, |(options, _)| options.seed);
+    let mut text = format!(
+        "# The brand of a generated trace, seed {seed}. Nobody in it exists, so that small cells may be shown.\n\
+         [release]\n\
+         k = {k}\n"
+    );
+    for (options, secret) in brands {
+        text.push('\n');
+        text.push_str(&brand_toml(options, *secret, k));
+    }
+    text
+}
+
+/// The table of one brand and those below it. `common` is the threshold of `[release]`.
+fn brand_toml(options: &Options, secret: SecretFrom<'_>, common: u64) -> String {
     let secret = match secret {
         SecretFrom::Env(name) => format!("secret_env = {}", quoted(name)),
         SecretFrom::File(path) => format!("secret_file = {}", quoted(&path.to_string_lossy())),
     };
     let Options {
-        brand, timezone, k, ..
+        brand,
+        timezone,
+        currency,
+        k,
+        ..
     } = options;
-    let seed = options.seed;
+    let gate = match *k == common {
+        true => String::new(),
+        false => format!("\n[brand.release]\nk = {k}\n"),
+    };
     let consent = match options.consent {
         true => format!("\n[brand.consent]\nvendor = {VENDOR}\nfeature_2 = true\n"),
         false => String::new(),
     };
     format!(
-        "# The brand of a generated trace, seed {seed}. Nobody in it exists, so that small cells may be shown.\n\
-         [release]\n\
-         k = {k}\n\
-         \n\
-         [[brand]]\n\
+        "[[brand]]\n\
          name = {}\n\
          timezone = {}\n\
-         currency = \"EUR\"\n\
+         currency = {}\n\
          phone_region = \"FR\"\n\
          {secret}\n\
-         {consent}\n\
+         {gate}{consent}\n\
          # Its days are long past: a worker is to hold them all the same.\n\
          [brand.retention]\n\
          identification_months = 1200\n\
@@ -63,6 +88,7 @@ pub fn config_toml(options: &Options, secret: SecretFrom<'_>) -> String {
          {}",
         quoted(brand),
         quoted(timezone),
+        quoted(currency),
         sources(options),
     )
 }

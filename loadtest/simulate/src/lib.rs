@@ -1,4 +1,4 @@
-//! A simulated brand: its customers, campaigns, stores and tills, as a trace of messages.
+//! Simulated brands: their customers, campaigns, stores and tills, as a trace of messages.
 //!
 //! Measurements are credible only if the traffic is realistic. In this world a few people cause
 //! most of the events, and they use several cookies and devices; advertisements start journeys that
@@ -30,6 +30,7 @@ mod ending;
 mod json;
 mod line;
 mod market;
+mod merged;
 mod online;
 mod options;
 mod pack;
@@ -37,14 +38,17 @@ mod people;
 mod random;
 mod shops;
 mod spend;
+mod story;
 mod tc_string;
 mod vendor;
 mod world;
 
-pub use config::{SecretFrom, config_toml};
+pub use config::{SecretFrom, config_toml, configs_toml};
 pub use ending::ending_at;
 pub use line::Line;
+pub use merged::{Merged, merged};
 pub use options::{Mix, Options, OptionsError};
+pub use story::{STORY_PERSON, Story, StoryPerson, StoryStep};
 pub use vendor::{MERAKI_SECRET, Vendor};
 pub use world::World;
 

@@ -214,8 +214,8 @@ impl World {
             let object = world.add_consent_string(object, ts, cookie);
             let object = world.amount(object.text("order_id", &order), minor);
             let object = match world.random.whole(0, 3) {
-                0 => object.text("currency", "eur"),
-                1 => object.text("currency", "EUR"),
+                0 => object.text("currency", &world.options.currency.to_lowercase()),
+                1 => object.text("currency", &world.options.currency),
                 _ => object,
             };
             world.add_identifiers(object, person)

@@ -24,6 +24,8 @@ pub struct Options {
     pub brand: String,
     /// The time zone of the brand, an IANA name.
     pub timezone: String,
+    /// The currency of the brand, an ISO 4217 code with two decimals.
+    pub currency: String,
     /// The first day.
     pub start: Date,
     /// The end: nothing arrives after this time, Unix milliseconds.
@@ -77,6 +79,7 @@ impl Default for Options {
             persons: None,
             brand: "orchard".to_owned(),
             timezone: "Europe/Paris".to_owned(),
+            currency: "EUR".to_owned(),
             // Four weeks from here contain the end of summer time and an end of a month.
             start: jiff::civil::date(2025, 10, 6),
             until: i64::MAX,
@@ -110,6 +113,22 @@ impl Options {
         }
     }
 
+    /// The second brand of the demo, in the same streets as the first: smaller, with another
+    /// currency, another time zone and a lower gate. It has a third of the events.
+    pub fn second(first: &Options) -> Options {
+        Options {
+            seed: first.seed.wrapping_add(1),
+            events: first.events.map(|events| (events / 2).max(1)),
+            brand: "willow".to_owned(),
+            timezone: "Europe/London".to_owned(),
+            currency: "GBP".to_owned(),
+            stores: 2,
+            campaigns: 5,
+            k: first.k.min(10),
+            ..first.clone()
+        }
+    }
+
     /// Checks the options.
     ///
     /// # Errors
@@ -131,6 +150,10 @@ impl Options {
         }
         if TimeZone::get(&self.timezone).is_err() {
             return wrong("the time zone is not known; expected an IANA name such as Europe/Paris");
+        }
+        let is_code = self.currency.len() == 3;
+        if !is_code || !self.currency.chars().all(|c| c.is_ascii_uppercase()) {
+            return wrong("the currency must be a code of three capital letters, such as EUR");
         }
         let shares = [
             ("late", self.late),

@@ -171,7 +171,7 @@ impl World {
         let object = self.transaction(&id, ts, store);
         let object = self.amount(object, minor);
         let object = match self.random.whole(0, 9) {
-            0 => object.text("currency", "EUR"),
+            0 => object.text("currency", &self.options.currency),
             _ => object,
         };
         let object = self.add_identifier_at_till(object, person);

@@ -41,6 +41,7 @@ impl World {
                 Role::Newsletter => impressions as i64 * campaign.price,
                 _ => clicks as i64 * campaign.price,
             };
+            let code = (index % 2 == 0).then(|| self.options.currency.clone());
             let row = |cost: i64| {
                 Object::new()
                     .text("date", &date.to_string())
@@ -49,7 +50,7 @@ impl World {
                     .text("medium", campaign.medium)
                     .text("campaign", &campaign.name)
                     .text("cost", &major(cost))
-                    .optional("currency", (index % 2 == 0).then_some("EUR"))
+                    .optional("currency", code.as_deref())
                     .raw("impressions", impressions)
                     .raw("clicks", clicks)
                     .end()

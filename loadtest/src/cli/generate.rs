@@ -46,6 +46,9 @@ pub struct Generate {
     /// The brand's time zone
     #[arg(long, default_value = "Europe/Paris")]
     timezone: String,
+    /// The currency of amounts, an ISO 4217 code with two decimals
+    #[arg(long, default_value = "EUR")]
+    currency: String,
     /// The number of stores
     #[arg(long, default_value_t = 4)]
     stores: u32,
@@ -103,6 +106,7 @@ impl Generate {
             persons: self.persons,
             brand: self.brand,
             timezone: self.timezone,
+            currency: self.currency,
             start: self.start.unwrap_or(Options::default().start),
             until: i64::MAX,
             stores: self.stores,

@@ -131,9 +131,18 @@ pub struct Demo {
     /// Keep serving the numbers of the summary instead of continuing the simulation
     #[arg(long)]
     pub still: bool,
-    /// Show every number (release.k = 1) instead of only those that a gate of 20 people releases
+    /// Show every number (release.k = 1) instead of only those that the gates of 20 and 10 people release
     #[arg(long)]
     pub show_all: bool,
+    /// The brand whose tables the summary prints
+    #[arg(long, value_parser = ["orchard", "willow"], default_value = "orchard")]
+    pub brand: String,
+    /// Follow one person from the click to the till, through a refund and an erasure, and exit
+    #[arg(long, conflicts_with_all = ["once", "still", "brand"])]
+    pub story: bool,
+    /// Wait for the Enter key after each step of the story
+    #[arg(long, requires = "story", conflicts_with = "json")]
+    pub pause: bool,
 }
 
 /// `tributary run`.

@@ -1,9 +1,12 @@
 //! `tributary demo`: the whole product without prerequisites.
 //!
-//! A simulated brand, four weeks of it, passes through the same dataflow that a
+//! Two simulated brands, four weeks of them, pass through the same dataflow that a
 //! worker runs. The command prints a summary and serves the numbers on the live
 //! page and at `/metrics`. There the simulation continues, one hour per second,
-//! for as many days again.
+//! for as many days again. [`story`] follows a single person instead.
+
+pub mod figures;
+pub mod story;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
-use tributary_config::model::Config;
+use tributary_config::model::{Brand, Config};
 use tributary_connectors::terminal;
 use tributary_connectors::trace::TraceLine;
-use tributary_operators::cell::Cell;
+use tributary_operators::cell::{Cell, Dim};
 use tributary_operators::record::Day;
-use tributary_simulate::{Mix, Options, SecretFrom, config_toml, lines};
+use tributary_simulate::{Mix, Options, SecretFrom, configs_toml, merged};
 
 use crate::cli::args as cli;
 use crate::cli::signals;
@@ -37,11 +40,47 @@ const DAY: i64 = 24 * HOUR;
 /// Duration of a simulated hour on the live page.
 const PACE: Duration = Duration::from_secs(1);
 
-/// Number of people behind each number: a gate as a brand of this size has it.
+/// Number of people behind each number of the first brand: a gate as a brand of this
+/// size has it. The second brand is smaller and has the gate of
+/// [`Options::second`].
 const K: u64 = 20;
 
-/// Secret of a brand whose customers do not exist.
-const SECRET: &str = "nobody in this world exists, so that its key need not be one";
+/// Environment variables of the secrets of brands whose customers do not exist, and
+/// their values.
+const SECRETS: [(&str, &str); 2] = [
+    (
+        "TRIBUTARY_DEMO_SECRET",
+        "nobody in this world exists, so that its key need not be one",
+    ),
+    (
+        "TRIBUTARY_DEMO_SECRET_2",
+        "nobody in this world exists, and two brands share no key",
+    ),
+];
+
+/// The configuration of simulated brands.
+///
+/// # Errors
+///
+/// None in practice: the text is valid.
+fn configuration(brands: &[&Options], args: &cli::Demo) -> anyhow::Result<Config> {
+    let secrets = SECRETS.map(|(name, _)| SecretFrom::Env(name));
+    let brands: Vec<_> = brands.iter().copied().zip(secrets).collect();
+    let environment = |name: &str| {
+        let mut secrets = SECRETS.into_iter();
+        let (_, secret) = secrets.find(|(known, _)| *known == name)?;
+        Some(secret.to_owned())
+    };
+    let origin = std::path::Path::new("demo.toml");
+    let mut config = tributary_config::parse_in(&configs_toml(&brands), origin, &environment)
+        .context("the demo's own configuration is invalid")?
+        .config;
+    config.workers.threads = args.workers.max(1);
+    config.http.listen = args.listen;
+    // Nobody here is real.
+    config.http.open = true;
+    Ok(config)
+}
 
 /// Executes the command.
 ///
@@ -49,11 +88,16 @@ const SECRET: &str = "nobody in this world exists, so that its key need not be o
 ///
 /// An address that cannot be served, or an output that cannot be written.
 pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
+    if args.story {
+        return story::command(args);
+    }
     let goes_on = !args.once && !args.still;
     let times = if goes_on { 2 } else { 1 };
-    let options = Options {
+    // The second brand has half as many events as the first.
+    let of_first = |events: u64| (events - events / 3).max(1).saturating_mul(times);
+    let first = Options {
         seed: args.seed,
-        events: args.events.map(|events| events.saturating_mul(times)),
+        events: args.events.map(of_first),
         days: Some(args.days.saturating_mul(times as u32)),
         // Sensors count far more devices than tills count sales.
         mix: Mix {
@@ -65,21 +109,14 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
         consent: true,
         ..Options::demo()
     };
-    let text = config_toml(&options, SecretFrom::Env("TRIBUTARY_DEMO_SECRET"));
-    let environment = |name: &str| (name == "TRIBUTARY_DEMO_SECRET").then(|| SECRET.to_owned());
-    let origin = std::path::Path::new("demo.toml");
-    let mut config = tributary_config::parse_in(&text, origin, &environment)
-        .context("the demo's own configuration is invalid")?
-        .config;
-    config.workers.threads = args.workers.max(1);
-    config.http.listen = args.listen;
-    // Nobody here is real.
-    config.http.open = true;
+    let brands = [first.clone(), Options::second(&first)];
+    let config = configuration(&brands.each_ref(), args)?;
 
     if !args.json {
         terminal::note(format_args!(
-            "Simulating a fictional brand: {} stores with sensors and tills, an online shop, {} campaigns.\n",
-            options.stores, options.campaigns
+            "Simulating two fictional brands with {} stores, sensors and tills, two online shops, {} campaigns.\n",
+            brands.iter().map(|brand| brand.stores).sum::<u32>(),
+            brands.iter().map(|brand| brand.campaigns).sum::<u32>(),
         ));
     }
     let bar = ProgressBar::new_spinner().with_style(
@@ -88,7 +125,7 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
     );
     let zone = config.brands.first().map(|brand| brand.timezone.clone());
     let mut newest = 0;
-    let lines = lines(options)?.inspect(|line| {
+    let lines = merged(brands)?.inspect(|line| {
         if line.at > newest + 6 * 3_600_000 {
             newest = line.at;
             if let (Ok(at), Some(zone)) = (jiff::Timestamp::from_millisecond(newest), &zone) {
@@ -195,15 +232,63 @@ impl Observer for &mut Show<'_> {
 }
 
 impl Show<'_> {
+    /// Number of people behind each number of a brand.
+    fn gate(&self, brand: &Brand) -> u64 {
+        self.config.release.of_brand(&brand.release).k
+    }
+
+    /// The summary of a brand.
+    fn summary(&self, cells: &[Cell], brand: &Brand) -> Summary {
+        let is_own = |cell: &&Cell| matches!(cell.dims.first(), Some(Dim::Text(name)) if **name == *brand.name);
+        let own: Vec<Cell> = cells.iter().filter(is_own).cloned().collect();
+        Summary::of(&own, self.gate(brand) > 1)
+    }
+
+    /// The tables of the chosen brand, a paragraph about each other one, the account,
+    /// and the story of one person.
+    fn text(&self, cells: &[Cell], tally: &Tally) -> String {
+        let mut text = String::new();
+        let brands = &self.config.brands;
+        for brand in brands.iter().filter(|brand| brand.name == self.args.brand) {
+            text.push_str(&title(brand, self.gate(brand)));
+            text.push_str(&self.summary(cells, brand).text());
+        }
+        for brand in brands.iter().filter(|brand| brand.name != self.args.brand) {
+            text.push('\n');
+            text.push_str(&title(brand, self.gate(brand)));
+            text.push_str(&self.summary(cells, brand).brief());
+            text.push_str(&format!(
+                "tributary demo --brand {} prints its tables, and the page shows both brands.\n",
+                brand.name
+            ));
+        }
+        text.push('\n');
+        text.push_str(&account(tally, self.started.elapsed(), self.config));
+        // It is a part of the text: without it, the numbers are still there.
+        if let Ok(story) = story::brief(self.args) {
+            text.push_str(&story);
+        }
+        text
+    }
+
     /// Prints the summary, and serves the live page.
     fn open(&mut self, cells: &[Cell], tally: &Tally) {
         self.bar.finish_and_clear();
-        let summary = Summary::of(cells, self.config.release.k > 1);
         let printed = match self.args.json {
-            true => terminal::print_line(format_args!("{:#}", summary.json())),
-            false => terminal::print(
-                summary.text() + &account(tally, self.started.elapsed(), self.config.release.k),
-            ),
+            true => {
+                let brands = self.config.brands.iter().map(|brand| {
+                    let mut summary = self.summary(cells, brand).json();
+                    summary["brand"] = brand.name.as_str().into();
+                    summary["k"] = self.gate(brand).into();
+                    summary
+                });
+                let brands: Vec<_> = brands.collect();
+                terminal::print_line(format_args!(
+                    "{:#}",
+                    serde_json::json!({ "brands": brands })
+                ))
+            }
+            false => terminal::print(self.text(cells, tally)),
         };
         if let Err(error) = printed {
             self.failed = Some(error);
@@ -251,20 +336,30 @@ impl Stage {
     }
 }
 
+/// The line above the numbers of a brand.
+fn title(brand: &Brand, k: u64) -> String {
+    let zone = brand.timezone.iana_name().unwrap_or("UTC");
+    let gate = match k {
+        1 => "every number is shown".to_owned(),
+        k => format!("at least {k} people behind each number"),
+    };
+    format!("{}: {}, {zone}, {gate}\n", brand.name, brand.currency)
+}
+
 /// Counts of the simulation, as text.
-fn account(tally: &Tally, took: Duration, k: u64) -> String {
+fn account(tally: &Tally, took: Duration, config: &Config) -> String {
     let counts = tally.counts();
     let events: u64 = counts.accepted.values().sum();
     let refused: u64 = tally.dead_by_reason().values().sum();
     let thousands = |n: u64| crate::report::table::thousands(n.into());
-    let gate = match k {
+    let gate = match config.release.k {
         1 => "Every number is shown (release.k = 1), because nobody here is real. Without --show-all the demo has the\n\
-              gate of a real brand.\n"
+              gates of real brands.\n"
             .to_owned(),
         k => format!(
-            "A number is released only if at least {k} people contribute to it (release.k), as for a real\n\
-             brand; a blank is hidden for privacy. All people here are simulated:\n\
-             tributary demo --show-all shows every number.\n"
+            "A number is released only if enough people contribute to it, as for real brands: here at least\n\
+             {k} people contribute (release.k), or those of the brand's own gate (brand.release.k); a blank is\n\
+             hidden for privacy. All people here are simulated: tributary demo --show-all shows every number.\n"
         ),
     };
     format!(
@@ -310,6 +405,7 @@ fn serve(config: &Config, state: HttpState, says: Option<bool>) -> anyhow::Resul
                  Prometheus metrics:        http://{address}/metrics\n\
                  \n\
                  Next:\n  \
+                 tributary demo --story                  follow one person from the click to the till, step by step\n  \
                  tributary demo --seed 7                 a different simulation\n  \
                  tributary demo --show-all               every number, without the release gate\n  \
                  make build                              build the load tester too: target/release/loadtest --help\n  \

@@ -112,7 +112,7 @@ async fn cell(args: &cli::ExplainCell) -> anyhow::Result<String> {
         return Ok(answer);
     }
     let paths: Paths = serde_json::from_str(&answer).context(UNREADABLE)?;
-    let k = asker.config().map_or(1, |config| config.release.k);
+    let k = (asker.config()).map_or(1, |config| config.release_of(&brand.name).k);
     Ok(paths_text(args, &paths, k))
 }
 

@@ -312,6 +312,26 @@ impl Summary {
         }
     }
 
+    /// The revenue and its coverage by month, as a few lines.
+    pub fn brief(&self) -> String {
+        let mut out = String::new();
+        for (month, channels) in &self.months {
+            let (year, month) = (month.div_euclid(12), month.rem_euclid(12) + 1);
+            let _ = writeln!(out, "{year:04}-{month:02}: {}", self.covered(channels));
+        }
+        let stores = self.stores.values().filter_map(|store| store.revenue);
+        let stores: Sum = stores.fold(None, |mut sum, more| {
+            add(&mut sum, more);
+            sum
+        });
+        for (name, revenue) in [("In-store", stores), ("Online", self.online_revenue)] {
+            if revenue.is_some() || !self.hides {
+                let _ = writeln!(out, "{name} revenue: {}.", self.money(revenue));
+            }
+        }
+        out
+    }
+
     /// The summary as text.
     pub fn text(&self) -> String {
         let mut out = String::new();

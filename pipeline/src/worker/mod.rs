@@ -9,6 +9,7 @@
 
 pub mod agreement;
 pub mod feed;
+pub mod in_process;
 pub mod output_watch;
 pub mod publisher;
 pub mod replay;

@@ -105,6 +105,7 @@ fn the_page_of_the_demo() {
     summary.args(["demo", "--once", "--json", "--show-all"]);
     summary.args(arguments);
     let summary: Value = serde_json::from_slice(&succeed(&mut summary).stdout).unwrap();
+    let summary = &summary["brands"][0];
     let (_demo, address) = demo(&[&arguments[..], &["--still", "--show-all"]].concat());
 
     browser.look(1280, 900, "light");

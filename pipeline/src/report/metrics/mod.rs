@@ -133,7 +133,9 @@ impl Metrics {
                 .map(|brand| brand.name.clone())
                 .collect(),
             max_series: config.http.max_series,
-            k_delta: config.release.k_delta,
+            k_delta: (config.brands.iter())
+                .map(|brand| config.release.of_brand(&brand.release).k_delta)
+                .fold(config.release.k_delta, u64::max),
             cadence: Duration::from_millis(config.release.cadence_ms),
             sample: Mutex::default(),
             closed: AtomicU64::new(0),

@@ -179,6 +179,18 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_of_a_dead_letter_is_explained_in_every_language() {
+        for (language, text) in TEXTS {
+            let texts: BTreeMap<String, String> = serde_json::from_str(text).unwrap();
+            let explained = texts.keys().filter_map(|key| key.strip_prefix("reason."));
+            let explained: BTreeSet<&str> = explained.collect();
+            let all = tributary_connectors::dead_letter::Reason::ALL;
+            let all: BTreeSet<&str> = all.into_iter().map(|reason| reason.name()).collect();
+            assert_eq!(explained, all, "{language}");
+        }
+    }
+
+    #[test]
     fn every_text_that_the_page_names_exists_and_every_text_is_named() {
         let (_, english) = TEXTS[0];
         let english: BTreeMap<String, String> = serde_json::from_str(english).unwrap();

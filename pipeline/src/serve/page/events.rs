@@ -160,7 +160,7 @@ async fn frame(state: &PageState, brand: &Brand) -> Option<Frame> {
     let computed = tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
         let brand = page.brands.iter().find(|known| known.name == name);
-        let json = brand.map(|brand| model::json(&board, &name, today, page.release(brand)));
+        let json = brand.map(|brand| model::json(&board, &name, today, brand.release()));
         let json = json.transpose()?.unwrap_or_default();
         let frame = Frame {
             stamp: board.stamp(),

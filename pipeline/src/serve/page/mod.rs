@@ -39,10 +39,6 @@ pub const MAX_LISTENERS: usize = 100;
 pub struct Page {
     /// The configured brands.
     brands: Vec<Brand>,
-    /// Minimum number of contributors of a released cell.
-    k: u64,
-    /// What is published of channels.
-    ladder: Ladder,
     /// The current day, if it is not that of the clock.
     today: RwLock<Option<Day>>,
     /// The document.
@@ -83,6 +79,10 @@ struct Brand {
     name: String,
     /// Its time zone.
     zone: TimeZone,
+    /// Minimum number of contributors of its released cells.
+    k: u64,
+    /// What is published of its channels.
+    ladder: Ladder,
     /// Its currency.
     currency: String,
     /// Display names.
@@ -93,12 +93,31 @@ struct Brand {
     last: Mutex<Option<Frame>>,
 }
 
+impl Brand {
+    /// Whether the release gate hides anything of it.
+    fn hides(&self) -> bool {
+        self.k > 1
+    }
+
+    /// What the configuration says of its numbers.
+    fn release(&self) -> Release<'_> {
+        Release {
+            hides: self.hides(),
+            by_month: self.hides() && self.ladder == Ladder::Month,
+            currency: &self.currency,
+            names: &self.names,
+        }
+    }
+}
+
 impl Page {
     /// The page for the brands of a configuration.
     pub fn new(config: &Config) -> Page {
         let brands = config.brands.iter().map(|brand| Brand {
             name: brand.name.clone(),
             zone: brand.timezone.clone(),
+            k: config.release.of_brand(&brand.release).k,
+            ladder: config.release.ladder,
             currency: brand.currency.clone(),
             names: brand.names.clone(),
             sources: brand.sources.iter().map(SourceRow::of).collect(),
@@ -106,8 +125,6 @@ impl Page {
         });
         Page {
             brands: brands.collect(),
-            k: config.release.k,
-            ladder: config.release.ladder,
             today: RwLock::default(),
             document: Document::new(),
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
@@ -120,19 +137,12 @@ impl Page {
         self.brands.iter().map(|brand| brand.name.as_str())
     }
 
-    /// Whether the release gate hides anything.
-    pub fn hides(&self) -> bool {
-        self.k > 1
-    }
-
-    /// What the configuration says of a brand's numbers.
-    fn release<'a>(&self, brand: &'a Brand) -> Release<'a> {
-        Release {
-            hides: self.hides(),
-            by_month: self.hides() && self.ladder == Ladder::Month,
-            currency: &brand.currency,
-            names: &brand.names,
-        }
+    /// Whether the release gate hides anything of a brand.
+    pub fn hides(&self, brand: &str) -> bool {
+        let mut brands = self.brands.iter();
+        brands
+            .find(|known| known.name == brand)
+            .is_none_or(Brand::hides)
     }
 
     /// The current day of a brand by its name.

@@ -27,7 +27,7 @@ pub struct Status<'a> {
     ready: bool,
     /// Reasons why it is not ready, as sentences.
     reasons: Vec<String>,
-    /// Minimum number of contributors of a released cell.
+    /// Minimum number of contributors of a released cell of the chosen brand.
     k: u64,
     /// How far closed epochs trail the input.
     lag_seconds: f64,
@@ -145,7 +145,7 @@ impl Status<'_> {
             simulated: page.simulated().is_some(),
             ready: reasons.is_empty(),
             reasons,
-            k: page.k,
+            k: brand.k,
             lag_seconds: (lag * 10.0).round() / 10.0,
             epoch: one(Id::Epoch).filter(|epoch| *epoch > 0.0),
             held: one(Id::Held),

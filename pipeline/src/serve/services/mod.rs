@@ -131,7 +131,8 @@ impl Services {
         let mut requests = SelectAll::new();
         for brand in &config.brands {
             for topic in Topic::ALL {
-                let endpoint = Endpoint::new(&client, topic, brand, config.release.k);
+                let gate = config.release.of_brand(&brand.release);
+                let endpoint = Endpoint::new(&client, topic, brand, gate.k);
                 requests.push(endpoint.open(&service).await?);
             }
         }
@@ -157,7 +158,8 @@ impl Services {
     ) -> anyhow::Result<Services> {
         let topic = Topic::Keys(exchanges.process());
         for brand in &config.brands {
-            let endpoint = Endpoint::new(&self.client, topic, brand, config.release.k);
+            let gate = config.release.of_brand(&brand.release);
+            let endpoint = Endpoint::new(&self.client, topic, brand, gate.k);
             let endpoint = Endpoint {
                 exchanges: Some(exchanges.clone()),
                 ..endpoint

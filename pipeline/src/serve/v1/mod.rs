@@ -186,7 +186,7 @@ async fn answer(
     let Ok(_place) = queries.computing.acquire().await else {
         return Err(unavailable());
     };
-    let (stamp, hides) = (cells.stamp(), queries.page.hides());
+    let (stamp, hides) = (cells.stamp(), queries.page.hides(&brand));
     let computed = tokio::task::spawn_blocking(move || {
         let answer = run(&cells, &brand, &query, today, hides)?;
         let (content, body) = match query.format {

@@ -67,9 +67,44 @@ impl Dashboard {
         self.panels()
             .flat_map(|panel| {
                 let targets = panel["targets"].as_array().unwrap().iter();
-                targets.map(move |target| of(panel, target))
+                let of_prometheus = targets.filter(|target| target["url"].is_null());
+                of_prometheus.map(move |target| of(panel, target))
             })
             .collect()
+    }
+
+    /// The queries of the Infinity data source: the title of the panel, and the target.
+    pub fn infinity(&self) -> Vec<(String, &Value)> {
+        let targets = self.panels().flat_map(|panel| {
+            let targets = panel["targets"].as_array().unwrap().iter();
+            targets.map(move |target| (text(&panel["title"]), target))
+        });
+        targets
+            .filter(|(_, target)| target["url"].is_string())
+            .collect()
+    }
+
+    /// Every combination of the words of closed lists: windows and months.
+    pub fn choices(&self) -> Vec<BTreeMap<String, String>> {
+        let mut all = vec![BTreeMap::new()];
+        for of in self.list("/templating/list") {
+            if of["type"] != "custom" || of["name"] == "model" {
+                continue;
+            }
+            let words = text(&of["query"]);
+            all = words
+                .split(',')
+                .flat_map(|word| {
+                    all.iter()
+                        .cloned()
+                        .map(|mut chosen: BTreeMap<String, String>| {
+                            chosen.insert(text(&of["name"]), word.to_owned());
+                            chosen
+                        })
+                })
+                .collect();
+        }
+        all
     }
 
     /// The expression and the label of each variable whose words Prometheus knows.

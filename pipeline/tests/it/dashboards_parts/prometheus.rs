@@ -113,6 +113,24 @@ impl Prometheus {
         json["data"].clone()
     }
 
+    /// The numbers that an expression has now, by the labels without the instance.
+    pub fn numbers(&self, expr: &str) -> BTreeMap<String, f64> {
+        let data = self.get("query", "query", expr);
+        let series = data["result"].as_array().into_iter().flatten();
+        let number = |of: &Value| of["value"][1].as_str().unwrap().parse::<f64>().unwrap();
+        let labels = |of: &Value| {
+            let mut labels = of["metric"].clone();
+            labels
+                .as_object_mut()
+                .map(|labels| labels.remove("instance"));
+            labels.to_string()
+        };
+        series
+            .filter(|of| of["metric"].is_object())
+            .map(|of| (labels(of), number(of)))
+            .collect()
+    }
+
     /// The labels of the series that have a number now.
     pub fn series(&self, expr: &str) -> Vec<Value> {
         let data = self.get("query", "query", expr);
@@ -132,7 +150,7 @@ impl Prometheus {
     }
 
     /// A dashboard's variables as Grafana would choose them at first, and whether each had a word to choose.
-    fn choose(&self, dashboard: &Dashboard) -> (BTreeMap<String, String>, bool) {
+    pub fn choose(&self, dashboard: &Dashboard) -> (BTreeMap<String, String>, bool) {
         let (mut words, mut all) = (dashboard.words(), true);
         for (of, expr, label) in dashboard.asked_variables() {
             let data = self.get(

@@ -2,6 +2,12 @@
 
 const operations = async () => () => pipe();
 
+// What a reason means, in the chosen language; one that the page does not know is explained in English.
+const reasonText = (reason, help) => {
+  const own = TEXTS[choice.lang]["reason." + reason];
+  return h("span", { class: "why", lang: own ? null : "en" }, own ?? help.replaceAll("`", ""));
+};
+
 const pipe = () => {
   if (!status) return;
   const { ready, reasons, lag_seconds, epoch, held, released, hidden, accepted, dead, rights, k } = status;
@@ -23,7 +29,7 @@ const pipe = () => {
     rows: sources.map(({ name, kind, format: form, trust, accepted: n }) => ({ key: "source:" + name, head: name, csv: name,
       cells: [h("td", {}, kind), h("td", {}, form === "native" ? t("native") : form), h("td", {}, t("trust." + trust)), isNothing(n) ? h("td", {}, "") : countCell("source:" + name, n)] })) }) : []);
   put("dead", dead.length ? h("ul", { class: "list" }, dead.map(([reason, help, n]) => h("li", {},
-    h("span", {}, reason.replaceAll("_", " "), h("span", { class: "why", lang: "en" }, help.replaceAll("`", ""))), h("span", { class: "n", "data-key": "dead:" + reason, "data-raw": n }, count(n)))))
+    h("span", {}, reason.replaceAll("_", " "), reasonText(reason, help)), h("span", { class: "n", "data-key": "dead:" + reason, "data-raw": n }, count(n)))))
     : h("p", { class: "empty" }, t("e.dead")));
   setText("gate", k > 1 ? t("gate", { k: count(k) }) : t("gate.open"));
 };
