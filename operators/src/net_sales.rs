@@ -20,7 +20,9 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::currency;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated};
+use crate::engine::{
+    Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated, shared_text_bytes,
+};
 use crate::facts::Conversion;
 use crate::label::Label;
 use crate::record::{BrandId, Currency, Day, IdSet, RefundAmount, SaleKind, SaleName};
@@ -333,6 +335,17 @@ impl KeyedOperator for NetSales {
 
     fn entries(&self) -> usize {
         self.balances.len()
+    }
+
+    fn bytes(&self) -> usize {
+        let text = |sale: &Sale| shared_text_bytes(&sale.id) + sale.ids.heap_bytes();
+        self.balances.bytes(|of| {
+            let sales =
+                [&of.reports, &of.own].map(|sales| sales.heap_bytes(|(sale, _)| text(sale)));
+            let restated = |(one, _): (&Restatement, &i64)| shared_text_bytes(&one.id);
+            let others = of.refunds.heap_bytes(|_| 0) + of.restatements.heap_bytes(restated);
+            sales.iter().sum::<usize>() + others
+        })
     }
 
     fn apply_epoch(

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_change};
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_change, tree_bytes};
 use crate::facts::IdSetUse;
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
@@ -117,6 +117,11 @@ impl KeyedOperator for IdSetCounts {
 
     fn entries(&self) -> usize {
         self.sets.len()
+    }
+
+    fn bytes(&self) -> usize {
+        let days = |of: &Support| tree_bytes::<(Day, Label), Diff>(of.by_day.len());
+        self.sets.bytes(days)
     }
 
     fn apply_epoch(
