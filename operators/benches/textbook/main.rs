@@ -1,7 +1,7 @@
 //! Runs the textbook dataflow over a trace, with the decoder of the product: its peer in `make bench`.
 //!
 //! ```text
-//! cargo bench -p tributary-operators --bench textbook -- --config CONFIG TRACE [--batch N] [--workers N] [--cells OUT]
+//! cargo bench --bench textbook -- --config CONFIG TRACE [--batch N] [--workers N] [--cells OUT]
 //! ```
 //!
 //! The batches, the division of messages among workers and the allocator are those of `tributary replay`, so that both do
