@@ -214,7 +214,14 @@ impl PolicyFilter {
             self.stats.steps(changes.records.len() as u64);
             for (key, content) in changes.records {
                 let old = match content {
-                    Some(record) => set.records.insert(key, record),
+                    Some(mut record) => {
+                        // The records of a set share its identifiers, as long as they are in memory.
+                        let first = set.records.first().map(|(_, first)| &first.ids);
+                        if let Some(ids) = first.filter(|ids| **ids == record.ids) {
+                            record.ids = ids.clone();
+                        }
+                        set.records.insert(key, record)
+                    }
                     None => set.records.remove(&key),
                 };
                 let (old, new) = (old.as_deref(), set.records.get(&key).map(Box::as_ref));
