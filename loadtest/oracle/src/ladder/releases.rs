@@ -240,13 +240,19 @@ impl<'a> Releases<'a> {
                     | Family::OrdersDay
                     | Family::Attribution
                     | Family::MarkovMonth
-                    | Family::Assists,
+                    | Family::Assists
+                    | Family::Paths
+                    | Family::PathLength
+                    | Family::PathDays,
                     Some(currency),
                 ) => {
                     let key = (id, (kind, currency, month));
                     let group = &mut self.sales.entry(key).or_default().group;
                     let pattern = group.restored.get_or_insert_default();
+                    group.cells.push(cell.clone());
                     let (names, name) = match cell.family {
+                        // Paths are not decided by name.
+                        Family::Paths | Family::PathLength | Family::PathDays => continue,
                         Family::StoreDay | Family::OrdersDay => {
                             (&mut pattern.base, store_name(time, word("store")))
                         }
@@ -261,7 +267,6 @@ impl<'a> Releases<'a> {
                     };
                     // The rest of a month with a known total has no name in a pattern.
                     names.extend(name.filter(|name| *name != Name::Month));
-                    group.cells.push(cell.clone());
                 }
                 _ => {}
             }
