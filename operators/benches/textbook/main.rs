@@ -8,6 +8,8 @@
 //! the same around the dataflow. `--decode-only` stops behind the decoder. The cells are written as `tributary replay`
 //! writes them, for the families that the textbook version computes.
 
+#![allow(clippy::expect_used, reason = "a benchmark may fail, and says why")]
+
 mod dataflow;
 mod run;
 

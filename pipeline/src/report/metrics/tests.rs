@@ -94,7 +94,7 @@ fn dead_letters_have_labels_of_closed_sets_whatever_a_subject_says() {
 }
 
 #[test]
-fn operators_are_shown_by_thread_to_operators_alone() {
+fn operators_are_shown_by_thread() {
     let metrics = metrics("");
     let mut profile = WorkerProfile {
         recent_epoch: Duration::from_millis(250),
