@@ -17,8 +17,8 @@ demo: ## Simulate a few weeks of a brand and show the results
 	$(CARGO) build --release --locked -p tributary
 	target/release/tributary demo
 
-tools: ## Install test dependencies: a pinned nats-server, Prometheus with promtool, Chromium, axe-core, two SDKs
-	bash .ci/tools.sh nats promtool chromium axe sdk
+tools: ## Install test dependencies: a pinned nats-server, Prometheus with promtool, Chromium, axe-core, two SDKs, DuckDB
+	bash .ci/tools.sh nats promtool chromium axe sdk duckdb
 
 test: tools ## Run all tests
 	bash .ci/test.sh
@@ -34,7 +34,8 @@ lint: ## Check format, circles of modules, lints, licenses and bans
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
-bench: ## Run the benchmarks: events/s, CPU per million events, ledger cost, restart time, memory under load
+bench: ## Run the benchmarks: the product beside its peers, ledger cost, restart time, memory under load
+	bash .ci/tools.sh duckdb
 	bash loadtest/bench.sh
 	bash loadtest/durability.sh
 	bash loadtest/flood.sh

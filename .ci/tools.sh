@@ -6,6 +6,7 @@
 #   bash .ci/tools.sh chromium   Debian's headless Chromium, at target/tools/bin/chromium unless one is on the PATH
 #   bash .ci/tools.sh axe        axe-core, which judges accessibility, at target/tools/axe.min.js
 #   bash .ci/tools.sh sdk        the SDKs of Segment and RudderStack for Node.js, at target/tools/sdk
+#   bash .ci/tools.sh duckdb     DuckDB for Python, the batch peer of the benchmarks, at target/tools/python
 #
 # Running it again is quick: a tool of the right version is left alone.
 set -euo pipefail
@@ -14,6 +15,7 @@ readonly NATS_SERVER=2.15.1
 readonly AXE_CORE=4.14.1
 readonly SEGMENT=3.1.0
 readonly RUDDERSTACK=3.0.13
+readonly DUCKDB=2.0.1
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # The tests look only here, whatever CARGO_TARGET_DIR says.
@@ -166,6 +168,25 @@ bring_sdk() {
     rm -rf "$staging"
 }
 
+# DuckDB (MIT) from the package index. Its test and its part of the benchmarks say that they go without it.
+bring_duckdb() {
+    local home="$tools/python" staging
+    if [ "$(PYTHONPATH="$home" python3 -c 'import duckdb; print(duckdb.__version__)' 2>/dev/null)" = "$DUCKDB" ]; then
+        return 0
+    fi
+    mkdir -p "$tools"
+    staging="$(mktemp -d "$tools/python.XXXXXX")"
+    if python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --target "$staging" \
+        "duckdb==$DUCKDB" >/dev/null 2>&1; then
+        rm -rf "$home"
+        mv "$staging" "$home"
+        echo "tools.sh: $home (DuckDB $DUCKDB)"
+    else
+        echo "tools.sh: DuckDB could not be brought; put the Python package duckdb $DUCKDB into $home" >&2
+    fi
+    rm -rf "$staging"
+}
+
 [ $# -gt 0 ] || set -- help
 for tool in "$@"; do
     case "$tool" in
@@ -174,7 +195,8 @@ for tool in "$@"; do
     chromium) bring_chromium ;;
     axe) bring_axe ;;
     sdk) bring_sdk ;;
-    help | -h | --help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe, sdk" ;;
+    duckdb) bring_duckdb ;;
+    help | -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe, sdk, duckdb" ;;
     esac
 done

@@ -132,6 +132,16 @@ impl KeyedOperator for ConsentState {
         self.subjects.len()
     }
 
+    fn bytes(&self) -> usize {
+        self.subjects.bytes(|of| {
+            let statement = of
+                .statement
+                .as_ref()
+                .map_or(0, |_| size_of::<StatementOrder>());
+            statement + of.sets.heap_bytes(|_| 0)
+        })
+    }
+
     fn apply_epoch(
         &mut self,
         _: Epoch,

@@ -20,7 +20,9 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::currency;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated};
+use crate::engine::{
+    Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated, shared_text_bytes,
+};
 use crate::facts::Conversion;
 use crate::label::Label;
 use crate::record::{BrandId, Currency, Day, IdSet, RefundAmount, SaleKind, SaleName};
@@ -162,60 +164,85 @@ struct Refunds {
 }
 
 /// The sales and refunds of one name: everything that determines the net amounts.
+///
+/// Mostly that is one sale, which needs no allocation. Refunds and restatements, which few sales have, are in one of their
+/// own.
 #[derive(Default)]
 struct SaleBalance {
-    /// The reports of the one order that has this name as its `order_id`.
-    reports: Bag<Sale>,
-    /// The sales that are identified by their source and id: at most one per source.
-    own: Bag<Sale>,
+    /// The sales: first the reports of the one order that has this name as its `order_id`, then, marked with `true`, those
+    /// that are identified by their source and id, at most one per source.
+    sales: Bag<(bool, Sale)>,
+    /// What changes their amounts; `None` if nothing does.
+    changes: Option<Box<AmountChanges>>,
+}
+
+/// The refunds and restatements of one name.
+#[derive(Default)]
+struct AmountChanges {
     /// The sums of refunds by source and unit.
     refunds: SmallMap<(Label, Unit), Refunds>,
     /// The restatements, ascending.
     restatements: Bag<Restatement>,
 }
 
+impl AmountChanges {
+    /// Adds or removes a refund.
+    fn refund(&mut self, source: Label, amount: RefundAmount, diff: Diff) {
+        let (unit, units) = match amount {
+            RefundAmount::All => (Unit::All, 0),
+            RefundAmount::Of(minor, currency) => (Unit::Minor(currency), minor),
+            RefundAmount::InCurrencyOfSale { digits, decimals } => {
+                (Unit::Decimals(decimals), digits)
+            }
+        };
+        let key = (source, unit);
+        let mut refunds = self.refunds.get(&key).copied().unwrap_or_default();
+        refunds.count += diff;
+        refunds.sum += i128::from(units) * i128::from(diff);
+        match refunds.count {
+            0 => drop(self.refunds.remove(&key)),
+            _ => drop(self.refunds.insert(key, refunds)),
+        }
+    }
+}
+
 impl State for SaleBalance {
     fn is_empty(&self) -> bool {
-        self.reports.is_empty()
-            && self.own.is_empty()
-            && self.refunds.is_empty()
-            && self.restatements.is_empty()
+        self.sales.is_empty() && self.changes.is_none()
     }
 }
 
 impl SaleBalance {
     /// Inserts or retracts a record.
     fn change(&mut self, entry: &Entry, diff: Diff) {
-        match entry {
-            Entry::Sale(sale, false) => self.reports.add(sale.clone(), diff),
-            Entry::Sale(sale, true) => self.own.add(sale.clone(), diff),
-            Entry::Restatement(restatement) => self.restatements.add(restatement.clone(), diff),
-            Entry::Refund(source, amount) => {
-                let (unit, units) = match *amount {
-                    RefundAmount::All => (Unit::All, 0),
-                    RefundAmount::Of(minor, currency) => (Unit::Minor(currency), minor),
-                    RefundAmount::InCurrencyOfSale { digits, decimals } => {
-                        (Unit::Decimals(decimals), digits)
-                    }
-                };
-                let key = (*source, unit);
-                let mut refunds = self.refunds.get(&key).copied().unwrap_or_default();
-                refunds.count += diff;
-                refunds.sum += i128::from(units) * i128::from(diff);
-                match refunds.count {
-                    0 => drop(self.refunds.remove(&key)),
-                    _ => drop(self.refunds.insert(key, refunds)),
-                }
-            }
+        if let Entry::Sale(sale, is_own) = entry {
+            self.sales.add((*is_own, sale.clone()), diff);
+            return;
         }
+        let mut changes = self.changes.take().unwrap_or_default();
+        match entry {
+            Entry::Sale(..) => {}
+            Entry::Restatement(restatement) => {
+                changes.restatements.add(restatement.clone(), diff);
+            }
+            Entry::Refund(source, amount) => changes.refund(*source, *amount, diff),
+        }
+        let is_empty = changes.refunds.is_empty() && changes.restatements.is_empty();
+        self.changes = (!is_empty).then_some(changes);
     }
 
     /// Emits the sales that count with their net amounts, `diff` times. Returns the number of sales and sums of refunds that
     /// were visited.
     fn net_sales(&self, key: SaleKey, diff: Diff, out: &mut Vec<(NetSale, Diff)>) -> u64 {
-        let order = self.reports.iter().next().map(|(sale, _)| sale);
-        let own = self.own.iter().map(|(sale, _)| sale);
-        let counting: Vec<&Sale> = order.into_iter().chain(own).collect();
+        let first = self.sales.first().map(|(of, _)| of);
+        let order = first.filter(|(is_own, _)| !is_own).map(|(_, sale)| sale);
+        // However many reports an order has, only the first is visited.
+        let own = self.sales.iter().rev().map(|(of, _)| of);
+        let own = own.take_while(|(is_own, _)| *is_own).map(|(_, sale)| sale);
+        let mut counting: Vec<&Sale> = own.chain(order).collect();
+        counting.reverse();
+        let nothing = AmountChanges::default();
+        let changes = self.changes.as_deref().unwrap_or(&nothing);
         let mut firsts: FxHashMap<Label, usize> = FxHashMap::default();
         if order.is_none() {
             for (at, sale) in counting.iter().enumerate() {
@@ -223,12 +250,12 @@ impl SaleBalance {
             }
         }
         let mut refunds: FxHashMap<usize, Vec<(Unit, i128)>> = FxHashMap::default();
-        for ((source, unit), of_source) in self.refunds.iter() {
+        for ((source, unit), of_source) in changes.refunds.iter() {
             let of = firsts.get(source).copied().unwrap_or(0);
             refunds.entry(of).or_default().push((*unit, of_source.sum));
         }
         let mut amounts: FxHashMap<usize, i64> = FxHashMap::default();
-        for (restatement, _) in self.restatements.iter() {
+        for (restatement, _) in changes.restatements.iter() {
             let of = firsts.get(&restatement.source).copied().unwrap_or(0);
             let amount = counting
                 .get(of)
@@ -265,7 +292,7 @@ impl SaleBalance {
             };
             out.push((net_sale, diff));
         }
-        (counting.len() + self.refunds.len() + self.restatements.len()) as u64
+        (counting.len() + changes.refunds.len() + changes.restatements.len()) as u64
     }
 }
 
@@ -333,6 +360,19 @@ impl KeyedOperator for NetSales {
 
     fn entries(&self) -> usize {
         self.balances.len()
+    }
+
+    fn bytes(&self) -> usize {
+        let sale = |sale: &Sale| shared_text_bytes(&sale.id) + sale.ids.heap_bytes();
+        let restated = |of: &Restatement| shared_text_bytes(&of.id);
+        self.balances.bytes(|of| {
+            let changes = of.changes.as_ref().map_or(0, |changes| {
+                size_of::<AmountChanges>()
+                    + changes.refunds.heap_bytes(|_| 0)
+                    + changes.restatements.heap_bytes(|(one, _)| restated(one))
+            });
+            of.sales.heap_bytes(|((_, one), _)| sale(one)) + changes
+        })
     }
 
     fn apply_epoch(

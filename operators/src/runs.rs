@@ -5,6 +5,8 @@
 //! of runs. A run that overflows is split in the middle, or at its end if the elements arrive in order, which leaves full runs.
 //! The cost depends neither on who sends records nor on how many a person has.
 
+use crate::engine::{extrapolate, vec_bytes};
+
 /// The largest number of elements in a run.
 const LONGEST: usize = 128;
 
@@ -39,6 +41,17 @@ impl<T> Runs<T> {
     /// The number of elements. The cost grows with the number of runs.
     pub fn len(&self) -> usize {
         self.runs().iter().map(Vec::len).sum()
+    }
+
+    /// The estimated bytes on the heap. `of` is the size of what one element owns.
+    pub fn heap_bytes(&self, of: impl Fn(&T) -> usize) -> usize {
+        let runs = self.runs();
+        let list = match self {
+            Runs::One(_) => 0,
+            Runs::Many(runs) => vec_bytes(runs),
+        };
+        let own = extrapolate(runs.len(), runs.iter().map(vec_bytes));
+        list + own + extrapolate(self.len(), self.iter().map(of))
     }
 
     #[cfg(test)]

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use crate::engine::{extrapolate, tree_bytes};
+
 /// The largest number of entries in a list.
 const FEW: usize = 64;
 
@@ -120,6 +122,16 @@ impl<K: Ord, V> SmallMap<K, V> {
                 None
             }
         }
+    }
+
+    /// The estimated bytes on the heap. `of` is the size of what one entry owns.
+    pub fn heap_bytes(&self, of: impl Fn((&K, &V)) -> usize) -> usize {
+        let own = match self {
+            SmallMap::Few(few) if few.spilled() => few.capacity() * size_of::<(K, V)>(),
+            SmallMap::Few(_) => 0,
+            SmallMap::Many(many) => tree_bytes::<K, V>(many.len()),
+        };
+        own + extrapolate(self.len(), self.iter().map(of))
     }
 
     /// Removes a key and returns its value.

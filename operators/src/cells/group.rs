@@ -8,6 +8,7 @@ use crate::aggregate::{Aggregate, CellKey};
 use crate::cells::group_key::GroupKey;
 use crate::cells::months::Chain;
 use crate::cells::noise::NoiseOffset;
+use crate::engine::{table_bytes, tree_bytes};
 
 /// The published state of a cell, without its noise.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -139,6 +140,15 @@ impl Group {
             has_restored: false,
             counts: GateCounts::default(),
         }
+    }
+
+    /// The bytes on the heap, without those of a month's chain.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let parts = match &self.parts {
+            GroupCells::One(_) => size_of::<CellEntry>(),
+            GroupCells::Many(entries) => table_bytes(entries),
+        };
+        parts + tree_bytes::<CellKey, CellEntry>(self.other.len())
     }
 
     /// The entry of a cell, created if it does not exist.

@@ -29,8 +29,11 @@ mod threshold;
 mod traffic;
 
 use crate::ask::Reply;
-use crate::engine::{Diff, Epoch, KeyedOperator, Query, QueryOperator, WakeFn};
+use crate::engine::{
+    Diff, Epoch, KeyedOperator, Query, QueryOperator, WakeFn, extrapolate, table_bytes,
+};
 pub use gate::BatchClass;
+use group::Group;
 use ladder::LadderGroup;
 use state::EpochWork;
 pub use state::{BatchVote, Cells, CellsIn, CellsOut, CellsQuestion};
@@ -76,6 +79,17 @@ impl KeyedOperator for Cells {
         let candidates = self.ladder_candidates.len() + self.traffic_candidates.len();
         let marks = marks + ladders + traffic + candidates;
         self.groups.len() + self.null.len() + marks + restored + work + self.labels.entries()
+    }
+
+    /// The months of a ladder dominate: each of their conversions is a row of its own.
+    fn bytes(&self) -> usize {
+        let groups = self.groups.values().map(Group::heap_bytes);
+        let ladders = self.ladders.values().map(LadderGroup::heap_bytes);
+        table_bytes(&self.groups)
+            + extrapolate(self.groups.len(), groups)
+            + table_bytes(&self.ladders)
+            + ladders.sum::<usize>()
+            + table_bytes(&self.traffic)
     }
 
     /// Collects the changes of an epoch. [`Self::resume`] carries them out, because a Markov chain

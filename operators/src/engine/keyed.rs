@@ -106,7 +106,7 @@ fn run<'scope, S: KeyedOperator, Q: ExchangeData, R: Data>(
     sizes: &StateSizes,
 ) -> (Collection<'scope, S::Out>, Collection<'scope, Answer<R>>) {
     let scope = input.inner.scope();
-    let operator = sizes.register(operator);
+    let (operator, received) = sizes.register(operator);
     let mut builder = OperatorBuilder::new(S::NAME.to_owned(), scope);
     let address = builder.operator_info().address.to_vec();
     let activator = scope.worker().sync_activator_for(address);
@@ -128,6 +128,7 @@ fn run<'scope, S: KeyedOperator, Q: ExchangeData, R: Data>(
         move |frontiers| {
             input.for_each_stamp(|capability, batches| {
                 for (data, epoch, diff) in batches.flat_map(|batch| batch.drain(..)) {
+                    received.set(received.get() + 1);
                     epochs.at(epoch, &capability).updates.push((data, diff));
                 }
             });

@@ -13,6 +13,8 @@ use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
+use super::heap::{extrapolate, table_bytes};
+
 /// The state of one key. The default is the state of a key without input.
 pub trait State: Default {
     /// Whether nothing distinguishes the state from the default, so that it need not be stored.
@@ -93,6 +95,11 @@ impl<K: Hash + Eq, S: State> KeyedState<K, S> {
     /// The number of keys whose state is not empty.
     pub fn len(&self) -> usize {
         self.states.len()
+    }
+
+    /// The estimated bytes of the table and of what its states own. `of` is the size of what one state owns.
+    pub fn bytes(&self, of: impl Fn(&S) -> usize) -> usize {
+        table_bytes(&self.states) + extrapolate(self.len(), self.states.values().map(of))
     }
 
     /// Whether all states are empty.

@@ -17,7 +17,7 @@
 //! | [`Query`], [`QueryOperator`] | questions that the running dataflow answers as of one epoch |
 //! | [`broadcast`], [`broadcast_rows`], [`deliver`] | messages to all workers, or to a certain one |
 //! | [`split2`] to [`split4`] | divide the output of an operator by what it is |
-//! | [`StateSizes`] | how many entries each operator keeps |
+//! | [`StateSizes`], [`Profiler`] | how many entries and bytes each operator keeps, and how long it works |
 //!
 //! A question to the running dataflow belongs to an epoch like an update, and is answered as of the end of that epoch.
 //!
@@ -25,9 +25,11 @@
 
 mod collection;
 mod differences;
+mod heap;
 mod keyed;
 mod keyed_state;
 mod operator;
+mod profile;
 mod query;
 mod sizes;
 mod split;
@@ -35,10 +37,12 @@ mod workers;
 
 pub use collection::{Collection, Diff, Epoch};
 pub use differences::{emit_change, emit_consolidated};
+pub use heap::{extrapolate, shared_bytes, shared_text_bytes, table_bytes, tree_bytes, vec_bytes};
 pub use keyed::{keyed, keyed_with_queries};
 pub use keyed_state::{KeyedState, State};
 pub use operator::{KeyedOperator, WakeFn};
+pub use profile::{OTHER, Profiler};
 pub use query::{Answer, Query, QueryOperator};
-pub use sizes::StateSizes;
+pub use sizes::{OperatorProfile, Profile, StateSizes};
 pub use split::{OneOf2, OneOf3, OneOf4, split2, split3, split4};
 pub use workers::{broadcast, broadcast_rows, deliver};

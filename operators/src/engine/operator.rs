@@ -99,6 +99,12 @@ pub trait KeyedOperator: 'static {
     /// The number of entries in the state. Zero once all input and all published output has been retracted.
     fn entries(&self) -> usize;
 
+    /// The estimated bytes of the state on the heap, in a bounded number of steps; 0 for a state too small to matter. See
+    /// `heap.rs` for its parts.
+    fn bytes(&self) -> usize {
+        0
+    }
+
     /// Applies all updates of one epoch, in any order, and appends the changes of the output to `out`. Called once for
     /// each epoch with updates or questions, in the order of epochs, after the previous epoch is complete.
     fn apply_epoch(

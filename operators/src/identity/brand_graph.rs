@@ -24,7 +24,7 @@ use super::outcome::GraphOut;
 use crate::aggregate::{Aggregate, CellKey};
 use crate::allowed_uses::AllowedUses;
 use crate::consent_counts::ConsentChange;
-use crate::engine::Diff;
+use crate::engine::{Diff, extrapolate, table_bytes};
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdSet, Identifier, Pseudonym};
 use crate::settings::BrandSettings;
@@ -112,6 +112,17 @@ impl BrandGraph {
             + self.pairs.len()
             + self.components.entries()
             + self.oversized.len()
+    }
+
+    /// The estimated bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        let edges = self.hyperedges.values();
+        let edges = edges.map(|edge| size_of_val::<[Id]>(&edge.ids));
+        self.nodes.bytes()
+            + table_bytes(&self.hyperedges)
+            + extrapolate(self.hyperedges.len(), edges)
+            + table_bytes(&self.pairs)
+            + self.components.bytes()
     }
 
     /// The number of sets, identifiers and parts of the forest that were visited since the last call.

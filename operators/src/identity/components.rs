@@ -9,6 +9,7 @@
 //! [`Components::moves`] are what other operators need to follow.
 
 use super::forest::{Forest, Link};
+use crate::engine::vec_bytes;
 
 /// The label of a person within its brand.
 pub type Person = u64;
@@ -58,6 +59,11 @@ impl Components {
     /// The number of persons and of parts of the forest that are stored.
     pub(super) fn entries(&self) -> usize {
         self.persons() + self.forest.entries()
+    }
+
+    /// The bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        vec_bytes(&self.persons) + self.forest.bytes()
     }
 
     /// The number of places of tours visited since the last call.

@@ -17,6 +17,7 @@
 use rustc_hash::FxHashMap;
 
 use super::tours::{LEVEL, LOOSE, NOWHERE, Place, Tours};
+use crate::engine::{table_bytes, vec_bytes};
 
 /// The index of a link between two vertices. Indices of removed links are used again.
 pub(super) type Link = u32;
@@ -88,6 +89,15 @@ impl Forest {
             + (self.links.len() - self.free.len())
             + self.above.len()
             + self.arcs.len()
+    }
+
+    /// The bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        self.tours.bytes()
+            + vec_bytes(&self.links)
+            + vec_bytes(&self.stops)
+            + table_bytes(&self.above)
+            + table_bytes(&self.arcs)
     }
 
     /// The tours, for the weights and tags of the trees of level 0.

@@ -110,6 +110,10 @@ impl KeyedOperator for Graph {
         self.brands.values().map(BrandGraph::entries).sum()
     }
 
+    fn bytes(&self) -> usize {
+        self.brands.values().map(BrandGraph::bytes).sum()
+    }
+
     fn apply_epoch(
         &mut self,
         _: Epoch,

@@ -8,8 +8,6 @@
 //! The graph also receives the approximate number of facts of each set, so that it can move the smaller side. An update is
 //! sent when the number has grown fourfold or fallen by half, which happens a few times per set.
 
-use std::collections::BTreeMap;
-
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -18,6 +16,7 @@ use crate::facts::IdSetUse;
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdSet};
+use crate::small_map::Bag;
 
 /// The records that contain an identifier set.
 #[derive(Default)]
@@ -29,7 +28,7 @@ struct Support {
     /// The approximate number of facts that the graph knows.
     announced: u32,
     /// For a set that links identifiers, the number of records by day and source.
-    by_day: BTreeMap<(Day, Label), Diff>,
+    by_day: Bag<(Day, Label)>,
 }
 
 impl State for Support {
@@ -41,7 +40,7 @@ impl State for Support {
 impl Support {
     /// The earliest day and source of a record with the set.
     fn provenance(&self) -> Option<(Day, Label)> {
-        self.by_day.keys().next().copied()
+        self.by_day.first().map(|(of, _)| *of)
     }
 
     /// The number of facts to announce: the announced one as long as it is not too far off.
@@ -64,11 +63,7 @@ impl Support {
             self.records += diff;
             self.facts += if is_fact { diff } else { 0 };
             if ids.ids().len() > 1 {
-                let records = self.by_day.entry((day, source)).or_default();
-                *records += diff;
-                if *records == 0 {
-                    self.by_day.remove(&(day, source));
-                }
+                self.by_day.add((day, source), diff);
             }
         }
         self.announced = self.approximate_facts();
@@ -117,6 +112,10 @@ impl KeyedOperator for IdSetCounts {
 
     fn entries(&self) -> usize {
         self.sets.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.sets.bytes(|of| of.by_day.heap_bytes(|_| 0))
     }
 
     fn apply_epoch(

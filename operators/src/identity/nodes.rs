@@ -6,6 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::engine::{extrapolate, table_bytes, vec_bytes};
 use crate::record::{IdKind, Identifier, Pseudonym};
 use crate::small_map::{Bag, SmallMap};
 
@@ -43,6 +44,13 @@ impl Nodes {
     /// The number of identifiers.
     pub(super) fn len(&self) -> usize {
         self.numbers.len()
+    }
+
+    /// The estimated bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        let nodes = self.nodes.iter().flatten();
+        let own = nodes.map(|node| node.sets.heap_bytes(|_| 0) + node.values.heap_bytes(|_| 0));
+        table_bytes(&self.numbers) + vec_bytes(&self.nodes) + extrapolate(self.len(), own)
     }
 
     /// The node of a number.

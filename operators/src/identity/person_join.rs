@@ -167,6 +167,10 @@ impl KeyedOperator for PersonJoin {
         self.sets.len()
     }
 
+    fn bytes(&self) -> usize {
+        self.sets.bytes(|of| of.facts.heap_bytes(Fact::heap_bytes))
+    }
+
     fn apply_epoch(
         &mut self,
         _: Epoch,

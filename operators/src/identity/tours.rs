@@ -13,6 +13,8 @@
 
 use std::cell::Cell;
 
+use crate::engine::vec_bytes;
+
 /// The index of a place in the arena.
 pub(super) type Place = u32;
 
@@ -76,6 +78,11 @@ impl Tours {
     /// The number of places.
     pub(super) fn entries(&self) -> usize {
         self.slots.len() - self.free.len()
+    }
+
+    /// The bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        vec_bytes(&self.slots)
     }
 
     fn step(&self) {

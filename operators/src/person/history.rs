@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use crate::aggregate::CellKey;
 use crate::cell::ContributorId;
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, State};
+use crate::engine::{Diff, State, table_bytes};
 use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
 use crate::person::affected::Affected;
 use crate::person::cell_membership::CellMembership;
@@ -62,6 +62,14 @@ impl State for History {
 }
 
 impl History {
+    /// The estimated bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.touches.heap_bytes()
+            + self.conversions.heap_bytes(|_| 0)
+            + self.null.as_ref().map_or(0, |_| size_of::<NullPaths>())
+            + table_bytes(&self.cell_refs)
+    }
+
     /// How long the touches of the person are null paths: paths without a conversion. Without a ladder all days count at once.
     fn null_until(&self, settings: &BrandSettings) -> NullUntil {
         match self.conversions.iter().next() {

@@ -96,6 +96,10 @@ impl KeyedOperator for Persons {
         self.persons.len()
     }
 
+    fn bytes(&self) -> usize {
+        self.persons.bytes(History::heap_bytes)
+    }
+
     fn apply_epoch(
         &mut self,
         _: Epoch,

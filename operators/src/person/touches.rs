@@ -10,7 +10,7 @@ use std::cell::Cell;
 use smallvec::SmallVec;
 
 use crate::attribution::path::Touch;
-use crate::engine::Diff;
+use crate::engine::{Diff, shared_text_bytes};
 use crate::facts::{Contact, Conversion};
 use crate::record::{SaleKind, TouchKind};
 use crate::runs::Runs;
@@ -54,6 +54,18 @@ impl Touches {
     /// Whether the person has no touch.
     pub(super) fn is_empty(&self) -> bool {
         self.classes.is_empty()
+    }
+
+    /// The estimated bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let own = match self.classes.spilled() {
+            true => self.classes.capacity() * size_of::<(Class, Runs<Contact>)>(),
+            false => 0,
+        };
+        let classes = self.classes.iter();
+        own + classes
+            .map(|(_, touches)| touches.heap_bytes(|touch| shared_text_bytes(&touch.id)))
+            .sum::<usize>()
     }
 
     /// The number of touches.

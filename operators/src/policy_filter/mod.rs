@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::labels;
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State};
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, extrapolate, table_bytes};
 use crate::horizons::EarliestHeld;
 use crate::label_uses::LabelUses;
 use crate::policy::Policy;
@@ -214,7 +214,14 @@ impl PolicyFilter {
             self.stats.steps(changes.records.len() as u64);
             for (key, content) in changes.records {
                 let old = match content {
-                    Some(record) => set.records.insert(key, record),
+                    Some(mut record) => {
+                        // The records of a set share its identifiers, as long as they are in memory.
+                        let first = set.records.first().map(|(_, first)| &first.ids);
+                        if let Some(ids) = first.filter(|ids| **ids == record.ids) {
+                            record.ids = ids.clone();
+                        }
+                        set.records.insert(key, record)
+                    }
                     None => set.records.remove(&key),
                 };
                 let (old, new) = (old.as_deref(), set.records.get(&key).map(Box::as_ref));
@@ -307,6 +314,16 @@ impl KeyedOperator for PolicyFilter {
     fn entries(&self) -> usize {
         let links = self.links.values().map(Links::len);
         self.sets.len() + self.free.len() + links.sum::<usize>() + self.uses.len()
+    }
+
+    fn bytes(&self) -> usize {
+        let record = |record: &Record| size_of::<Record>() + record.heap_bytes();
+        let sets = self.sets.bytes(|of| {
+            let records = of.records.heap_bytes(|(_, one)| record(one));
+            records + of.policies.heap_bytes(|_| 0)
+        });
+        let free = self.free.values().map(|one| record(one));
+        sets + table_bytes(&self.free) + extrapolate(self.free.len(), free)
     }
 
     fn apply_epoch(

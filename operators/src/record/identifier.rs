@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::shared_bytes;
+
 /// The keyed hash of an identifier, 128 bits. Without the secret of the brand it cannot be traced to the identifier.
 pub type Pseudonym = u128;
 
@@ -116,6 +118,11 @@ impl IdSet {
     /// The identifiers, ascending.
     pub fn ids(&self) -> &[Identifier] {
         &self.ids
+    }
+
+    /// The bytes of its identifiers on the heap, divided among the sets that share them.
+    pub fn heap_bytes(&self) -> usize {
+        shared_bytes(&self.ids)
     }
 
     /// Whether the set is empty.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::shared_text_bytes;
 use crate::label::Label;
 
 pub use body::{Body, ConsentString, Right, TouchKind};
@@ -42,6 +43,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// The bytes of its id and its identifiers on the heap, divided among those that share them.
+    pub fn heap_bytes(&self) -> usize {
+        shared_text_bytes(&self.id) + self.ids.heap_bytes()
+    }
+
     /// Whether this is a statement without an id of its own: one that a web record carries, or that a rights request made. It
     /// is not a record of the input, so it does not count as one and corrects none.
     pub fn is_attached(&self) -> bool {

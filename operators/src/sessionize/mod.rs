@@ -201,6 +201,10 @@ impl KeyedOperator for Sessionize {
         self.open_days.len()
     }
 
+    fn bytes(&self) -> usize {
+        self.open_days.bytes()
+    }
+
     fn apply_epoch(
         &mut self,
         _: Epoch,

@@ -48,6 +48,12 @@ impl OpenDays {
         self.days.values().map(FxHashMap::len).sum::<usize>() + self.uses.len()
     }
 
+    /// The estimated bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        let stores = self.days.values().flat_map(FxHashMap::values);
+        stores.flatten().map(Tokens::heap_bytes).sum()
+    }
+
     /// Moves the changes of contributions to the buffer.
     pub(super) fn add_up(&mut self, deltas: &mut DeltaBuffer) {
         self.contributions.add_up(deltas);

@@ -99,6 +99,14 @@ pub struct Runs {
 }
 
 impl Runs {
+    /// The bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self.runs.spilled() {
+            true => self.runs.capacity() * size_of::<Run>(),
+            false => 0,
+        }
+    }
+
     /// The runs, in order of time; none for a fixture.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter()

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, RangeInclusive};
 
 use super::runs::Runs;
+use crate::engine::{extrapolate, tree_bytes};
 use crate::record::Token;
 
 /// The number of parts of the tokens of a store and day.
@@ -21,6 +22,9 @@ pub const PARTS: usize = 64;
 
 /// The number of tokens that a part stores beyond those that count.
 const RESERVE: usize = 64;
+
+/// The number of tokens of a store whose runs are looked at to estimate their size.
+const RUNS_SAMPLE: usize = 16;
 
 /// The number of high bits that select the part.
 const PART_BITS: u32 = PARTS.trailing_zeros();
@@ -92,6 +96,16 @@ impl Tokens {
     pub fn is_empty(&self) -> bool {
         let mut parts = self.parts.iter().flat_map(|parts| parts.iter());
         self.held.is_empty() && parts.all(|part| part.refused.is_none())
+    }
+
+    /// The estimated bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        let parts = self
+            .parts
+            .as_ref()
+            .map_or(0, |_| size_of::<[Part; PARTS]>());
+        let runs = self.held.values().take(RUNS_SAMPLE).map(Runs::heap_bytes);
+        parts + tree_bytes::<Token, Runs>(self.held.len()) + extrapolate(self.held.len(), runs)
     }
 
     /// Whether a token is stored.

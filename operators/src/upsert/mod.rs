@@ -23,7 +23,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::consent_state::ConsentStateIn;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State};
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, table_bytes};
 use crate::policy_filter::PolicyFilterIn;
 use crate::record::{Arrival, BrandId, IdSet, Pseudonym, Record, RecordKey};
 use crate::stats::Stats;
@@ -301,6 +301,11 @@ impl KeyedOperator for Upsert {
 
     fn entries(&self) -> usize {
         self.current.len() + self.sets.len()
+    }
+
+    fn bytes(&self) -> usize {
+        let ids = |of: &SetUse| of.ids.as_ref().map_or(0, IdSet::heap_bytes);
+        table_bytes(&self.current) + self.sets.bytes(ids)
     }
 
     fn apply_epoch(

@@ -216,6 +216,9 @@ pub struct Replay {
     /// several draws average the noise out
     #[arg(long)]
     pub redraw_noise: bool,
+    /// Also report what each operator of the dataflow did and keeps: updates, entries, memory, time, and the longest step
+    #[arg(long)]
+    pub profile: bool,
     /// Print the summary as JSON on standard output
     #[arg(long)]
     pub json: bool,

@@ -331,6 +331,7 @@ impl Stage {
         };
         let metrics = &self.state.telemetry.metrics;
         metrics.sync(&tally.counts(), &tally.dead_letters());
+        metrics.profiles(&tally.profiles());
         metrics.board(&board, |_| self.today);
         self.state.page.stand_at(self.today);
     }

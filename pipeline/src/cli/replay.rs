@@ -24,6 +24,7 @@ use tributary_ledger::{Keyring, Ledger, Options};
 
 use crate::cli::args as cli;
 use crate::privacy::retention::Category;
+use crate::report::worker_profile;
 use crate::worker::replay::{ClockWentBack, Outcome, run};
 
 /// Executes the command.
@@ -114,8 +115,14 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     };
     if args.json {
         terminal::print_line(summary.json())?;
-    } else if !args.quiet {
-        terminal::note(summary.text().trim_end());
+    } else {
+        if !args.quiet {
+            terminal::note(summary.text().trim_end());
+        }
+        if args.profile {
+            let table = worker_profile::table(&outcome.tally.profiles());
+            terminal::note(format!("\n{}", table.trim_end()));
+        }
     }
     Ok(())
 }
@@ -331,7 +338,7 @@ impl Summary<'_> {
     /// The summary as JSON.
     fn json(&self) -> String {
         let stages = self.outcome.tally.counts().stages;
-        serde_json::json!({
+        let mut summary = serde_json::json!({
             "messages": self.outcome.messages,
             "skipped_lines": self.skipped,
             "accepted": self.accepted(),
@@ -354,8 +361,11 @@ impl Summary<'_> {
             "folded_channels": stages.folded,
             "pings_over_max_devices": stages.pings_not_sampled,
             "seconds": self.outcome.took.as_secs_f64(),
-        })
-        .to_string()
+        });
+        if self.args.profile {
+            summary["profile"] = worker_profile::json(&self.outcome.tally.profiles());
+        }
+        summary.to_string()
     }
 
     /// The summary as text.

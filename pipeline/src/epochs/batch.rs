@@ -29,6 +29,7 @@ use tributary_operators::upsert::ExpiredRecord;
 
 use crate::epochs::clock::SaltDays;
 use crate::report::counts::Counts;
+use crate::report::worker_profile::WorkerProfile;
 
 /// A message with its place in the order of arrival.
 #[derive(Clone, Debug)]
@@ -136,6 +137,14 @@ pub enum Report {
     /// Records that were retracted on any worker because they were past their
     /// retention. Every process receives all of them.
     Expired(Vec<ExpiredRecord>),
+    /// What the operators of a thread have done and what they keep: about once a
+    /// second while epochs finish, and once at the end.
+    Profile {
+        /// Which thread of this process.
+        thread: usize,
+        /// The profile.
+        profile: WorkerProfile,
+    },
     /// Every worker has finished all epochs below `before`, and this thread has
     /// reported all of their output.
     Finished {

@@ -13,3 +13,4 @@ pub mod summary;
 pub mod table;
 pub mod tally;
 pub mod telemetry;
+pub mod worker_profile;

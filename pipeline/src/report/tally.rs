@@ -7,6 +7,7 @@ use tributary_connectors::dead_letter::{DeadLetter, Reason};
 use tributary_operators::engine::Epoch;
 
 use crate::report::counts::Counts;
+use crate::report::worker_profile::{WorkerProfile, WorkerProfiles};
 
 /// Counts of all threads, shared by the threads and their readers.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ struct Inner {
     /// Number of dead letters by brand, kind and reason, as far as the line names
     /// them.
     dead: BTreeMap<(Option<String>, Option<String>, Reason), u64>,
+    /// The last profile of each thread.
+    profiles: WorkerProfiles,
     /// Why the state of before a restart cannot be read.
     unreadable: Option<String>,
 }
@@ -56,6 +59,16 @@ impl Tally {
             let key = (letter.brand.clone(), letter.kind.clone(), letter.reason);
             *inner.dead.entry(key).or_default() += 1;
         }
+    }
+
+    /// Replaces the profile of a thread.
+    pub fn profile(&self, thread: usize, profile: WorkerProfile) {
+        self.inner().profiles.insert(thread, profile);
+    }
+
+    /// The profiles of the threads that have reported one.
+    pub fn profiles(&self) -> WorkerProfiles {
+        self.inner().profiles.clone()
     }
 
     /// Sum over all threads.

@@ -26,6 +26,7 @@ pub(super) async fn gauge(
         telemetry
             .metrics
             .sync(&tally.counts(), &tally.dead_letters());
+        telemetry.metrics.profiles(&tally.profiles());
         telemetry
             .metrics
             .ready(telemetry.health.not_ready().is_empty());

@@ -154,6 +154,7 @@ where
                     answered.0.finished(before);
                 }
             }
+            Report::Profile { thread, profile } => counted.profile(thread, profile),
             Report::Answer(answer) => answered.0.answer(answer),
             Report::Settle { done, .. } => {
                 // Nothing is kept of it here; whoever waits may have ended.

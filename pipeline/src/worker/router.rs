@@ -83,6 +83,7 @@ impl OutputRouter {
             Report::Expired(records) => self.to_ledger(LedgerCommand::CommitExpired(records)),
             Report::Unreadable(why) => self.tally.set_unreadable(why),
             Report::Answer(answer) => self.queries.answer(answer),
+            Report::Profile { thread, profile } => self.tally.profile(thread, profile),
             Report::Finished {
                 thread,
                 before,

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use timely::worker::Worker;
 use tributary_config::model::Kind;
@@ -28,7 +28,7 @@ use tributary_connectors::decode::{Decoder, Message, Withdrawal};
 use tributary_ledger::WriteBatch;
 use tributary_operators::ask::Question;
 use tributary_operators::dataflow::{Output, build};
-use tributary_operators::engine::Epoch;
+use tributary_operators::engine::{Epoch, Profiler};
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::BrandId;
@@ -42,10 +42,12 @@ mod intake;
 mod opener;
 mod outputs;
 mod settling;
+mod times;
 
 use intake::{IngestSink, Intake};
 pub use opener::BlockOpener;
 use settling::Settling;
+use times::ThreadTimes;
 
 /// Maximum number of epochs that a thread may have ended before the whole
 /// cluster has finished them. Beyond it the thread takes no further batch.
@@ -78,8 +80,10 @@ pub struct WorkerThread {
     /// Dead letters of the open epoch.
     dead: Vec<DeadLetter>,
     /// Input frontiers of ended epochs that the cluster has not finished,
-    /// ascending.
-    ahead: VecDeque<Epoch>,
+    /// ascending, and when each epoch began.
+    ahead: VecDeque<(Epoch, Instant)>,
+    /// How long decoding and epochs take.
+    times: ThreadTimes,
     /// The epoch that has begun and not ended. No batch is taken while it is set.
     open: Option<Open>,
     /// For each brand, the salt days that were open at the last epoch.
@@ -99,6 +103,8 @@ pub struct WorkerThread {
 /// their salts. The fields have the meaning that they have in the batch.
 struct Open {
     epoch: Epoch,
+    /// When the thread began the epoch.
+    begun: Instant,
     durable: bool,
     all_restored: bool,
     release: Option<i64>,
@@ -121,6 +127,7 @@ impl WorkerThread {
     ) -> WorkerThread {
         let outputs = Rc::new(RefCell::new(Vec::new()));
         let sink = outputs.clone();
+        let times = ThreadTimes::new(Profiler::attach(worker));
         let dataflow = build(worker, settings.clone(), move |epoch, output| {
             sink.borrow_mut().push((epoch, output));
         });
@@ -140,6 +147,7 @@ impl WorkerThread {
             outputs,
             dead: Vec::new(),
             ahead: VecDeque::new(),
+            times,
             open: None,
             salt_days: BTreeMap::new(),
             settling: Settling::default(),
@@ -179,6 +187,7 @@ impl WorkerThread {
             self.report();
         }
         self.report();
+        self.report_profile(true);
     }
 
     /// Opens an epoch: restores state if the batch carries any, decodes the
@@ -196,6 +205,7 @@ impl WorkerThread {
             questions,
             salt_days,
         } = batch;
+        let begun = Instant::now();
         self.intake.dataflow.advance_to(epoch);
         match restored {
             Some(restored) => self.restore(restored),
@@ -232,8 +242,10 @@ impl WorkerThread {
             sink.kind = known.map_or("", |kind| kind.name());
             self.decoder.decode(&message, &mut sink);
         }
+        self.times.decoded(messages.len(), begun);
         self.open = Some(Open {
             epoch,
+            begun,
             durable,
             all_restored,
             release,
@@ -303,6 +315,7 @@ impl WorkerThread {
     fn end(&mut self, open: Open) {
         let Open {
             epoch,
+            begun,
             durable,
             all_restored,
             release,
@@ -364,7 +377,7 @@ impl WorkerThread {
             dataflow.reconcile_restored();
         }
         dataflow.advance_to(epoch + 1);
-        self.ahead.push_back(epoch + 1);
+        self.ahead.push_back((epoch + 1, begun));
     }
 
     /// Feeds the state of before a restart into the dataflow: salts first, then the

@@ -51,6 +51,7 @@ mod page_hidden;
 mod page_live;
 mod page_states;
 mod page_token;
+mod peers;
 mod public_data;
 mod replay_retention;
 mod restart_tells_differences;

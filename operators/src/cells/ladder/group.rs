@@ -63,6 +63,11 @@ impl LadderGroup {
         self.rows.entries() + self.published.len() + self.progress.entries()
     }
 
+    /// The estimated bytes of its rows on the heap.
+    pub(in crate::cells) fn heap_bytes(&self) -> usize {
+        self.rows.heap_bytes()
+    }
+
     /// What the month holds back of the days up to one, as of the last look at it, and of the days in progress, as of now.
     pub(in crate::cells) fn held_back(&self, through: Day) -> HeldBack {
         let in_progress = self.progress.held_back();

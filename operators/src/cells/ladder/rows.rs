@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::engine::Diff;
+use crate::engine::{Diff, extrapolate, shared_bytes, table_bytes};
 use crate::label::{Channel, Label, LabelNames};
 use crate::record::Day;
 use crate::release::{ChannelName, Credit, Sale, SaleRow, Table};
@@ -66,6 +66,18 @@ impl Rows {
     /// Whether anything has changed since the last publication, if it counts all days up to one.
     pub(super) fn have_changed(&self, through: Day) -> bool {
         !self.since.is_empty() || self.acts.keys().any(|(day, _)| *day <= through)
+    }
+
+    /// The estimated bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let rows = [&self.now, &self.since].map(|rows| {
+            let own = rows.keys().map(|row| {
+                let shared = size_of::<SaleRow>() / Arc::strong_count(row);
+                shared + shared_bytes(&row.path) + shared_bytes(&row.credits)
+            });
+            table_bytes(rows) + extrapolate(rows.len(), own)
+        });
+        rows.iter().sum::<usize>() + table_bytes(&self.acts)
     }
 
     /// The number of entries.

@@ -92,6 +92,10 @@ pub enum Label {
     Step,
     /// What was said about a step.
     Choice,
+    /// An operator of the dataflow.
+    Operator,
+    /// A worker thread.
+    Thread,
     /// The version of the program.
     Version,
     /// The commit that the program was built from.
@@ -100,7 +104,7 @@ pub enum Label {
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 24] = [
+    pub const ALL: [Label; 26] = [
         Label::Brand,
         Label::OriginBrand,
         Label::Kind,
@@ -123,6 +127,8 @@ impl Label {
         Label::Outcome,
         Label::Step,
         Label::Choice,
+        Label::Operator,
+        Label::Thread,
         Label::Version,
         Label::Commit,
     ];
@@ -146,6 +152,8 @@ impl Label {
             Label::Outcome => "outcome",
             Label::Step => "step",
             Label::Choice => "choice",
+            Label::Operator => "operator",
+            Label::Thread => "thread",
             Label::Version => "version",
             Label::Commit => "commit",
         }
@@ -252,6 +260,10 @@ impl Label {
             Label::Outcome => "The outcome of a rights request",
             Label::Step => "A use of data that requires permission",
             Label::Choice => "The choice in the most recent statement about an identifier",
+            Label::Operator => {
+                "An operator of the dataflow, `other` for all of its operators without state, or `Decoder` for the work before it"
+            }
+            Label::Thread => "A worker thread of the process, from 0",
             Label::Version => "The version of the program",
             Label::Commit => "The commit the program was built from, or `unknown`",
         }

@@ -43,6 +43,7 @@ pub use stepped::Audience;
 
 use crate::report::counts::Counts;
 use crate::report::published_cells::PublishedCells;
+use crate::report::worker_profile::WorkerProfiles;
 use crate::version;
 use label::{CHOICES, HTTP_CODES, Label, OUTCOMES, UNKNOWN};
 use stepped::Sample;
@@ -241,6 +242,24 @@ impl Metrics {
         self.set(Id::Hidden, &[], stages.hidden as f64);
         self.set(Id::FoldedChannels, &[], stages.folded as f64);
         self.take_sample();
+    }
+
+    /// Sets what the operators of each thread do and keep.
+    pub fn profiles(&self, profiles: &WorkerProfiles) {
+        let _raising = lock(&self.raising);
+        for (thread, profile) in profiles {
+            let thread = thread.to_string();
+            let epoch = profile.recent_epoch.as_secs_f64();
+            self.set(Id::LongestEpoch, &[&thread], epoch);
+            for (name, of) in &profile.operators {
+                let labels = [name, thread.as_str()];
+                self.raise(Id::OperatorUpdates, &labels, of.updates as f64);
+                self.raise(Id::OperatorBusy, &labels, of.busy.as_secs_f64());
+                self.set(Id::OperatorEntries, &labels, of.entries as f64);
+                self.set(Id::OperatorBytes, &labels, of.bytes as f64);
+                self.set(Id::OperatorStep, &labels, of.recent.as_secs_f64());
+            }
+        }
     }
 
     /// Samples what others than operators see, if a release cadence has passed.

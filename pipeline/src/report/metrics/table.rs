@@ -245,6 +245,20 @@ table! {
         "How long messages are collected into one epoch.";
     EpochDuration: Operation Histogram(DURATIONS), Operate, "epoch_duration_seconds", "seconds", [],
         "Time from opening an epoch until it was observed closed.";
+    LongestEpoch: Operation Gauge, Operate, "epoch_longest_seconds", "seconds", [Thread],
+        "The longest time within the last minute or two from the beginning of an epoch on a worker thread until all workers had completed it.";
+
+    // Operators
+    OperatorUpdates: Operation Counter, Operate, "operator_updates_total", "updates", [Operator, Thread],
+        "Updates that an operator received; for the decoder, messages.";
+    OperatorBusy: Operation Counter, Operate, "operator_busy_seconds_total", "seconds", [Operator, Thread],
+        "Time in which an operator worked.";
+    OperatorStep: Operation Gauge, Operate, "operator_longest_step_seconds", "seconds", [Operator, Thread],
+        "The longest time within the last minute or two in which an operator worked without a break. Its thread does nothing else meanwhile.";
+    OperatorEntries: Operation Gauge, Operate, "operator_entries", "entries", [Operator, Thread],
+        "Entries in the state of an operator.";
+    OperatorBytes: Operation Gauge, Operate, "operator_state_bytes", "bytes", [Operator, Thread],
+        "Memory of the state of an operator, estimated from samples, without the overhead of the allocator.";
 
     // Output
     PublishedCells: Operation Counter, Steps(1), "cells_published_total", "messages", [],

@@ -1,5 +1,7 @@
 use super::*;
+use crate::report::worker_profile::WorkerProfile;
 use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::engine::OperatorProfile;
 use tributary_operators::record::BrandId;
 
 fn metrics(more: &str) -> Metrics {
@@ -89,6 +91,36 @@ fn dead_letters_have_labels_of_closed_sets_whatever_a_subject_says() {
     assert_eq!(of("acme", "web"), Some(1.0));
     assert_eq!(of("unknown", "unknown"), Some(9.0));
     assert!(!metrics.encode().contains("example.org"));
+}
+
+#[test]
+fn operators_are_shown_by_thread() {
+    let metrics = metrics("");
+    let mut profile = WorkerProfile {
+        recent_epoch: Duration::from_millis(250),
+        ..WorkerProfile::default()
+    };
+    let of = OperatorProfile {
+        updates: 7,
+        entries: 3,
+        bytes: 4_096,
+        busy: Duration::from_millis(1_500),
+        longest: Duration::from_millis(40),
+        recent: Duration::from_millis(20),
+    };
+    profile.operators.insert("Persons", of);
+    metrics.profiles(&[(1, profile)].into());
+    let text = metrics.encode();
+    for line in [
+        "tributary_operator_busy_seconds_total{operator=\"Persons\",thread=\"1\"} 1.5",
+        "tributary_operator_updates_total{operator=\"Persons\",thread=\"1\"} 7",
+        "tributary_operator_entries{operator=\"Persons\",thread=\"1\"} 3",
+        "tributary_operator_state_bytes{operator=\"Persons\",thread=\"1\"} 4096",
+        "tributary_operator_longest_step_seconds{operator=\"Persons\",thread=\"1\"} 0.02",
+        "tributary_epoch_longest_seconds{thread=\"1\"} 0.25",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
 }
 
 #[test]

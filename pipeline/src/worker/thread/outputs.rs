@@ -21,11 +21,12 @@ impl WorkerThread {
     /// cluster has finished.
     pub(super) fn report(&mut self) {
         let mut finished = None;
-        while let Some(before) = self.ahead.front().copied() {
+        while let Some((before, begun)) = self.ahead.front().copied() {
             if !self.intake.dataflow.is_done_before(before) {
                 break;
             }
             self.ahead.pop_front();
+            self.times.finished(begun);
             finished = Some(before);
         }
         let outputs = std::mem::take(&mut *self.outputs.borrow_mut());
@@ -93,6 +94,17 @@ impl WorkerThread {
                 before,
                 counts,
             });
+            self.report_profile(false);
+        }
+    }
+
+    /// Reports the profile of the thread, if a second has passed since the last
+    /// time, or `always`.
+    pub(super) fn report_profile(&mut self, always: bool) {
+        let sizes = &self.intake.dataflow.sizes;
+        if let Some(profile) = self.times.report(sizes, always) {
+            let thread = self.thread;
+            (self.listener)(Report::Profile { thread, profile });
         }
     }
 
