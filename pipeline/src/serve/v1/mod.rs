@@ -13,6 +13,7 @@
 
 mod cache;
 pub mod ingest_paths;
+mod kept;
 pub mod openapi;
 pub mod rights;
 
@@ -30,9 +31,7 @@ use url::form_urlencoded;
 use super::access::Viewer;
 use super::page::Page;
 use super::response::{JSON, text};
-use crate::report::cell_query::{
-    CellQuery, Format, QueryError, csv, json as json_text, ndjson, run,
-};
+use crate::report::cell_query::{CellQuery, Format, QueryError, run, write};
 use crate::report::published_cells::{PublishedCells, SharedCells};
 use cache::{Cache, Cached};
 
@@ -40,6 +39,9 @@ use cache::{Cache, Cached};
 const NDJSON: &str = "application/x-ndjson";
 /// Content type of CSV (RFC 4180).
 const CSV: &str = "text/csv; charset=utf-8; header=present";
+
+/// Content type of an Arrow IPC stream, registered with IANA.
+const ARROW: &str = "application/vnd.apache.arrow.stream";
 
 /// Maximum number of queries that compute at a time.
 const AT_ONCE: usize = 4;
@@ -189,11 +191,13 @@ async fn answer(
     let (stamp, hides) = (cells.stamp(), queries.page.hides());
     let computed = tokio::task::spawn_blocking(move || {
         let answer = run(&cells, &brand, &query, today, hides)?;
-        let (content, body) = match query.format {
-            Format::Json => (JSON, json_text(&query, &answer)),
-            Format::Ndjson => (NDJSON, ndjson(&query, &answer)),
-            Format::Csv => (CSV, csv(&query, &answer)),
+        let content = match query.format {
+            Format::Json => JSON,
+            Format::Ndjson => NDJSON,
+            Format::Csv => CSV,
+            Format::Arrow => ARROW,
         };
+        let body = write(&query, &answer)?;
         Ok::<_, QueryError>(Cached {
             stamp,
             content,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 use tributary_operators::cell::{Dimension, Family, Form};
 
-use super::ingest_paths;
+use super::{ARROW, ingest_paths};
 use crate::report::cell_query::{QueryError, WORDS};
 
 /// The description.
@@ -137,6 +137,7 @@ fn path(family: Family) -> Value {
             }},
             "application/x-ndjson": {"schema": row(family)},
             "text/csv": {"schema": {"type": "string"}},
+            ARROW: {"schema": {"type": "string", "contentMediaType": ARROW, "contentEncoding": "binary"}},
         },
     });
     json!({
@@ -248,7 +249,7 @@ fn word(name: &str) -> Value {
     match name {
         "limit" => json!({"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1000}),
         "compare" => json!({"enum": ["previous"]}),
-        "format" => json!({"enum": ["json", "ndjson", "csv"], "default": "json"}),
+        "format" => json!({"enum": ["json", "ndjson", "csv", "arrow"], "default": "json"}),
         "from" | "to" => json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$"}),
         _ => json!({"type": "string"}),
     }
