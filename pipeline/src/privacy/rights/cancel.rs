@@ -69,7 +69,12 @@ impl Rights {
         let all = subjects::rights_cancellations("*");
         let mut reader = Reader::filtered(&self.client, stream, &all, 1).await?;
         while !reader.caught_up() {
-            for message in reader.next_batch(1_000, LOOK).await? {
+            let messages = reader.next_batch(1_000, LOOK).await?;
+            if messages.is_empty() {
+                // The last ones have expired meanwhile.
+                break;
+            }
+            for message in messages {
                 let content: Option<Cancellation> = serde_json::from_slice(&message.payload).ok();
                 let brand = message.subject.split('.').nth(2).unwrap_or_default();
                 let is_named = |job: &&mut Job| {

@@ -694,7 +694,12 @@ fn a_value_beyond_64_bits_is_no_arrow() {
 #[test]
 fn the_rest_of_a_month_holds_nothing_of_a_channel_with_a_cell() {
     let mut cells = PublishedCells::default();
-    let mut put = |source: &str, medium: &str, campaign: &str, of: Day, value: i128| {
+    let put = |cells: &mut PublishedCells,
+               source: &str,
+               medium: &str,
+               campaign: &str,
+               of: Day,
+               value: i128| {
         let dims = vec![
             text("acme"),
             text("linear"),
@@ -714,15 +719,15 @@ fn the_rest_of_a_month_holds_nothing_of_a_channel_with_a_cell() {
         });
     };
     // Last month: 92 of 100 have a name; the month before, bing is in the rest.
-    put("google", "cpc", "fall", 1, 80);
-    put("bing", "cpc", "", 1, 12);
-    put("*", "*", "*", 1, 8);
-    put("google", "cpc", "fall", 2, 90);
-    put("*", "*", "*", 2, 10);
-    let coverage = |from: &str, group_by: &str, source: &str| {
+    put(&mut cells, "google", "cpc", "fall", 1, 80);
+    put(&mut cells, "bing", "cpc", "", 1, 12);
+    put(&mut cells, "*", "*", "*", 1, 8);
+    put(&mut cells, "google", "cpc", "fall", 2, 90);
+    put(&mut cells, "*", "*", "*", 2, 10);
+    let coverage = |cells: &PublishedCells, from: &str, group_by: &str, source: &str| {
         let words = [("from", from), ("to", "2025-09"), ("group_by", group_by)];
         let query = CellQuery::read(Family::Attribution, words).unwrap();
-        let rows = run(&cells, "acme", &query, TODAY, true).unwrap().rows;
+        let rows = run(cells, "acme", &query, TODAY, true).unwrap().rows;
         let at = query
             .columns()
             .iter()
@@ -735,14 +740,14 @@ fn the_rest_of_a_month_holds_nothing_of_a_channel_with_a_cell() {
         row.numbers.unwrap().coverage
     };
     let channel = "source,medium,campaign";
-    assert_eq!(coverage("2025-09", channel, "google"), Some(10));
-    assert_eq!(coverage("2025-09", channel, "bing"), Some(10));
-    assert_eq!(coverage("2025-08", channel, "google"), Some(10));
+    assert_eq!(coverage(&cells, "2025-09", channel, "google"), Some(10));
+    assert_eq!(coverage(&cells, "2025-09", channel, "bing"), Some(10));
+    assert_eq!(coverage(&cells, "2025-08", channel, "google"), Some(10));
     // 12 of at most 12 and 10.
-    assert_eq!(coverage("2025-08", channel, "bing"), Some(5));
-    assert_eq!(coverage("2025-09", channel, "*"), None);
+    assert_eq!(coverage(&cells, "2025-08", channel, "bing"), Some(5));
+    assert_eq!(coverage(&cells, "2025-09", channel, "*"), None);
     // Another campaign of the source may be in the rest, unless the rest of the source has a cell.
-    assert_eq!(coverage("2025-09", "source", "google"), Some(9));
-    put("google", "*", "*", 1, 1);
-    assert_eq!(coverage("2025-09", "source", "google"), Some(10));
+    assert_eq!(coverage(&cells, "2025-09", "source", "google"), Some(9));
+    put(&mut cells, "google", "*", "*", 1, 1);
+    assert_eq!(coverage(&cells, "2025-09", "source", "google"), Some(10));
 }

@@ -30,7 +30,7 @@ use url::form_urlencoded;
 
 use super::access::Viewer;
 use super::page::Page;
-use super::response::{JSON, text};
+use super::response::{ARROW, JSON, text};
 use crate::report::cell_query::{CellQuery, Format, QueryError, run, write};
 use crate::report::published_cells::{PublishedCells, SharedCells};
 use cache::{Cache, Cached};
@@ -39,9 +39,6 @@ use cache::{Cache, Cached};
 const NDJSON: &str = "application/x-ndjson";
 /// Content type of CSV (RFC 4180).
 const CSV: &str = "text/csv; charset=utf-8; header=present";
-
-/// Content type of an Arrow IPC stream, registered with IANA.
-const ARROW: &str = "application/vnd.apache.arrow.stream";
 
 /// Maximum number of queries that compute at a time.
 const AT_ONCE: usize = 4;

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 use tributary_operators::cell::{Dimension, Family, Form};
 
-use super::{ARROW, ingest_paths};
+use super::ingest_paths;
 use crate::report::cell_query::{QueryError, WORDS};
+use crate::serve::response::ARROW;
 
 /// The description.
 pub fn openapi() -> Value {

@@ -207,10 +207,7 @@ async fn a_controller_is_called_back_with_signatures() {
             body["status_callback_url"],
             format!("{origin}/opengdpr_callbacks")
         );
-        assert_eq!(
-            body["expected_completion_time"],
-            created["expected_completion_time"]
-        );
+        assert!(body["expected_completion_time"].is_string());
         statuses.push(body["request_status"].as_str().unwrap().to_owned());
     }
     assert_eq!(

@@ -1,12 +1,14 @@
 //! One attempt to deliver a callback: a POST over TLS to an address that may be
 //! reached, with a signature, within a time limit. Redirects are not followed.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
+use futures::future::{Either, select};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -118,6 +120,7 @@ impl Poster {
         let stream = TcpStream::connect(&addresses[..]).await?;
         let stream = self.tls.connect(name, stream).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = pin!(connection);
         let authority = match url.port() {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
@@ -134,16 +137,12 @@ impl Poster {
             request = request.header(name, value);
         }
         let request = (request.body(Full::new(body))).map_err(|_| CallbackError::Origin)?;
-        let answer = async {
-            tokio::select! {
-                answer = sender.send_request(request) => answer,
-                ended = connection => {
-                    ended?;
-                    std::future::pending().await
-                }
-            }
+        let answer = pin!(sender.send_request(request));
+        let status = match select(answer, connection).await {
+            Either::Left((answer, _)) => answer?.status(),
+            // The controller has closed the connection: the answer came before, or never comes.
+            Either::Right((_, answer)) => answer.await?.status(),
         };
-        let status = answer.await?.status();
         match status.is_success() {
             true => Ok(()),
             false => Err(CallbackError::Status(status)),
