@@ -66,6 +66,16 @@ pub fn print(text: impl Display) -> io::Result<()> {
     out.flush()
 }
 
+/// Writes bytes to standard output, unbuffered as a whole.
+///
+/// # Errors
+/// As [`print()`].
+pub fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = stdout();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
 /// Prints a line on standard output.
 ///
 /// # Errors

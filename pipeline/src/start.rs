@@ -35,7 +35,8 @@ use crate::epochs::queries::{Queries, WorkerStopped};
 use crate::privacy::objections::Objections;
 use crate::privacy::retention_pass::RetentionPass;
 use crate::privacy::rights::published_heads::mark;
-use crate::privacy::rights::{self, Rights, RightsContext, losses};
+use crate::privacy::rights::signature::Signer;
+use crate::privacy::rights::{self, Rights, RightsContext, callbacks, losses};
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
@@ -127,7 +128,8 @@ pub async fn start(
         true => SharedCells::default(),
         false => cells.clone(),
     };
-    let http_state = HttpState::new(config, &telemetry, &shown);
+    let signer = Signer::open(&config.http)?.map(Arc::new);
+    let http_state = HttpState::new(config, &telemetry, &shown).signed(config, signer.clone());
     let (opendsr, register) = (http_state.opendsr.clone(), http_state.rights.clone());
     telemetry
         .health
@@ -168,11 +170,8 @@ pub async fn start(
     retry_transient(|| nats::refuse_copies(&client, &config.nats)).await?;
     if is_cluster {
         let (client, config, stop) = (client.clone(), config.clone(), served.subscribe());
-        tokio::spawn(async move {
-            if let Err(error) = follow(&client, &config, &shown, None, stop).await {
-                tracing::error!(%error, "the page and queries no longer follow the output stream");
-            }
-        });
+        let health = telemetry.health.clone();
+        tokio::spawn(async move { follow(&client, &config, &shown, &health, false, stop).await });
     }
     let (ledger, recovered) = match opened {
         Some(opened) => opened,
@@ -321,6 +320,14 @@ pub async fn start(
     .await?;
     let (cleared, clear) = watch::channel(requests.caught_up());
     let rights = tokio::spawn(rights.run(requests, served.subscribe(), cleared));
+    if let Some(signer) = signer.filter(|_| config.workers.process == 0) {
+        let (client, config, stop) = (client.clone(), config.clone(), served.subscribe());
+        tokio::spawn(async move {
+            if let Err(error) = callbacks::deliver(&config, &client, signer, stop).await {
+                tracing::error!(%error, "callbacks of OpenDSR are no longer posted");
+            }
+        });
+    }
     let retention = RetentionPass {
         config: config.clone(),
         queries: queries.clone(),

@@ -178,6 +178,25 @@ pub(super) fn check_http(http: &SectionReading<Http>, cx: &mut Context<'_>) {
     }
 }
 
+/// Reports callbacks that would not be encrypted.
+pub(super) fn check_opendsr(http: &SectionReading<Http>, cx: &mut Context<'_>) {
+    let callbacks = &http.model.opendsr_callbacks;
+    if http.are_valid(&["opendsr_callbacks"])
+        && callbacks
+            .iter()
+            .any(|origin| !origin.starts_with("https://"))
+    {
+        let (place, path) = http.location_of("opendsr_callbacks");
+        let message = "has an origin without TLS, and a callback names a request";
+        cx.report(
+            place,
+            &path,
+            message,
+            "write it like \"https://controller.example\"",
+        );
+    }
+}
+
 /// Builds a client configuration from a text; `None` if the text has no
 /// `[client]`. Problems are noted in the context.
 pub(crate) fn client(text: &str, cx: &mut Context<'_>) -> Option<ClientConfig> {

@@ -53,6 +53,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let brands = brand::brands(root.child("brand").as_ref(), &workers, &release, cx);
     http.model.tokens = access::tokens(&root, &brands, cx);
     access::check_http(&http, cx);
+    access::check_opendsr(&http, cx);
     http_ingest.model.tokens = access::ingest_tokens(&root, &brands, cx);
     access::check_http_ingest(&http_ingest, &http, cx);
     Some(Config {

@@ -120,8 +120,20 @@ pub struct Http {
     pub max_series: usize,
     /// The processor's domain in OpenDSR 2.0, in lower case; enables its
     /// endpoints. Default none. A proxy in front of the server must
-    /// authenticate requesters and sign responses for this domain.
+    /// authenticate requesters unless there are tokens.
     pub opendsr_domain: Option<String>,
+    /// The PEM file with the certificate chain of the domain. Default none:
+    /// responses are not signed here.
+    pub opendsr_certificate: Option<PathBuf>,
+    /// The PEM file with the private key of the certificate; present exactly if
+    /// the certificate is.
+    pub opendsr_key: Option<PathBuf>,
+    /// The origins, all `https`, whose URLs may be called when the status of a
+    /// request changes. Default none. Requires the certificate.
+    pub opendsr_callbacks: Vec<String>,
+    /// Whether such an origin may resolve to an address that is not public.
+    /// Default false.
+    pub opendsr_private_callbacks: bool,
     /// Whether everyone who can reach an address other than loopback may read
     /// every brand and submit rights requests without a token. Default false.
     pub open: bool,

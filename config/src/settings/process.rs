@@ -12,7 +12,7 @@ use crate::model::{Http, HttpIngest, Ledger, Workers};
 use crate::value_type::Opt;
 use crate::value_type::address::{Host, Listen, Origin};
 use crate::value_type::duration::Duration;
-use crate::value_type::file::Directory;
+use crate::value_type::file::{Directory, Readable};
 use crate::value_type::list::Many;
 use crate::value_type::number::{Int, Switch};
 use crate::value_type::scalar::Text;
@@ -137,6 +137,12 @@ impl SettingsModel for Ledger {
 impl SettingsModel for Http {
     const SECTION: Section = Section {
         variables: true,
+        needs: &[
+            ("opendsr_certificate_file", &["opendsr_domain"]),
+            ("opendsr_certificate_file", &["opendsr_key_file"]),
+            ("opendsr_key_file", &["opendsr_certificate_file"]),
+            ("opendsr_callbacks", &["opendsr_certificate_file"]),
+        ],
         ..Section::of::<Http>(
             "http",
             "HTTP server",
@@ -150,6 +156,10 @@ impl SettingsModel for Http {
             hosts: Vec::new(),
             max_series: 0,
             opendsr_domain: None,
+            opendsr_certificate: None,
+            opendsr_key: None,
+            opendsr_callbacks: Vec::new(),
+            opendsr_private_callbacks: false,
             open: false,
             tokens: Vec::new(),
         }
@@ -197,8 +207,43 @@ impl SettingsModel for Http {
                 value_type: Opt(Text(DOMAIN)),
                 default: DefaultValue::Absent("none: no rights requests over HTTP"),
                 unit: "",
-                meaning: "Enables rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and sets the processor domain. Requests need an access token with the role `privacy` if there are tokens; otherwise the TLS proxy in front of the server must authenticate requesters. The proxy must sign responses with the certificate published at `https://<domain>/opendsr.pem`.",
+                meaning: "Enables rights requests by OpenDSR 2.0 (`/v2/discovery`, `/v2/requests`) and sets the processor domain. Requests need an access token with the role `privacy` if there are tokens; otherwise the TLS proxy in front of the server must authenticate requesters. Without `opendsr_certificate_file`, the proxy must also sign responses and publish its certificate at `https://<domain>/opendsr.pem`.",
                 field: |http: &mut Http| &mut http.opendsr_domain,
+            },
+            &Setting {
+                key: "opendsr_certificate_file",
+                value_type: Opt(Readable { secret: false }),
+                default: DefaultValue::Absent("none: responses are not signed here"),
+                unit: "",
+                meaning: "The PEM file with the certificate of the processor domain, followed by its chain. With it, every response and callback has an `X-OpenDSR-Signature`, and `/opendsr.pem` publishes the certificate. The key is RSA (at least 2048 bits) or ECDSA over P-256.",
+                field: |http: &mut Http| &mut http.opendsr_certificate,
+            },
+            &Setting {
+                key: "opendsr_key_file",
+                value_type: Opt(Readable { secret: true }),
+                default: DefaultValue::Absent("none; required with a certificate"),
+                unit: "",
+                meaning: "The PEM file with the private key of the certificate.",
+                field: |http: &mut Http| &mut http.opendsr_key,
+            },
+            &Setting {
+                key: "opendsr_callbacks",
+                value_type: Many {
+                    each: Origin,
+                    private: false,
+                },
+                default: DefaultValue::Toml("[]"),
+                unit: "",
+                meaning: "The origins of controllers, such as `https://controller.example`, whose `status_callback_urls` are called when the status of a request changes. A submission with any other URL is refused. Requires a certificate.",
+                field: |http: &mut Http| &mut http.opendsr_callbacks,
+            },
+            &Setting {
+                key: "opendsr_private_callbacks",
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
+                unit: "",
+                meaning: "Permits callbacks to addresses that are not public, such as those of an internal network. Otherwise a name that resolves to one is not called.",
+                field: |http: &mut Http| &mut http.opendsr_private_callbacks,
             },
         ];
         ROWS

@@ -33,6 +33,10 @@ open = true
 max_series = 7
 hosts = ["metrics.shop.example"]
 opendsr_domain = "rights.example.com"
+opendsr_certificate_file = "rights.pem"
+opendsr_key_file = "rights.key"
+opendsr_callbacks = ["https://controller.example"]
+opendsr_private_callbacks = true
 [http_ingest]
 listen = "127.0.0.1:9465"
 max_body = 4096

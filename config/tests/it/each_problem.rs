@@ -318,6 +318,33 @@ fn what_surprises_is_warned_of() {
 }
 
 #[test]
+fn opendsr_is_signed_and_calls_back_over_tls() {
+    let http = |lines: &str| format!("[http]\n{lines}\n{}", brand(""));
+    one(
+        &http(
+            "opendsr_domain = \"rights.example.com\"\nopendsr_callbacks = [\"https://c.example\"]",
+        ),
+        &["http.opendsr_callbacks", "opendsr_certificate_file"],
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rights.pem");
+    std::fs::write(&file, "certificate").unwrap();
+    let signed =
+        format!("opendsr_domain = \"rights.example.com\"\nopendsr_certificate_file = {file:?}\n");
+    one(
+        &http(&signed),
+        &["http.opendsr_certificate_file", "opendsr_key_file"],
+    );
+    let signed = format!("{signed}opendsr_key_file = {file:?}\n");
+    one(
+        &http(&format!(
+            "{signed}opendsr_callbacks = [\"http://c.example\"]"
+        )),
+        &["http.opendsr_callbacks", "without TLS"],
+    );
+}
+
+#[test]
 fn noise_has_a_budget_in_digits_and_bounds() {
     let noise = |lines: &str| {
         let text = brand(&format!("[brand.noise]\n{lines}"));

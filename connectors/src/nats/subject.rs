@@ -12,6 +12,8 @@
 //! | `tributary.deadletter.<brand>.<kind>` | rejected lines |
 //! | `tributary.rights.<brand>.request` | data-subject requests |
 //! | `tributary.rights.<brand>.status`, `.receipt` | statuses and receipts |
+//! | `tributary.rights.<brand>.callback` | statuses to post to the URLs of controllers |
+//! | `tributary.rights.<brand>.cancel` | cancellations of requests |
 //! | `tributary.rights.<brand>.answer.<key>` | answers, sealed for the requester |
 //! | `tributary.rights.<brand>.part.<process>` | completed parts of a request |
 //! | `tributary.rights.cluster.<topic>.<process>` | messages between the processes |
@@ -41,6 +43,17 @@ pub fn rights_status(brand: &str) -> String {
 /// The subject of a brand's receipts.
 pub fn rights_receipt(brand: &str) -> String {
     format!("tributary.rights.{brand}.receipt")
+}
+
+/// The subject of a brand's statuses that are to be posted to a URL; `*` for
+/// every brand.
+pub fn rights_callbacks(brand: &str) -> String {
+    format!("tributary.rights.{brand}.callback")
+}
+
+/// The subject of cancellations of a brand's requests; `*` for every brand.
+pub fn rights_cancellations(brand: &str) -> String {
+    format!("tributary.rights.{brand}.cancel")
 }
 
 /// The subjects of a brand's sealed answers.

@@ -295,6 +295,9 @@ pub struct DeadLettersList {
     /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
+    /// Print CSV with a header, for spreadsheets
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
 }
 
 /// `tributary dead-letters show`.
@@ -312,6 +315,9 @@ pub struct DeadLettersShow {
     /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
+    /// Print CSV with a header, for spreadsheets
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
 }
 
 /// `tributary dead-letters resend`.
@@ -387,7 +393,7 @@ pub struct QueryWords {
     /// `previous`: also show the period of the same length before
     #[arg(long, value_name = "PERIOD", requires = "family")]
     pub compare: Option<String>,
-    /// The format of the rows: json, ndjson or csv, as from /v1/cells [default: a table]
+    /// The format of the rows: json, ndjson, csv or arrow, as from /v1/cells [default: a table]
     #[arg(
         long,
         value_name = "FORMAT",

@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tributary_connectors::dead_letter::Reason;
-use tributary_connectors::terminal::{print_line, print_status_line};
+use tributary_connectors::terminal::{print, print_line, print_status_line};
 
 use crate::cli::args as cli;
+use crate::report::csv::field;
 use crate::report::table::{Align, Table, thousands};
 use letter::Letter;
 use origin::Origin;
@@ -73,6 +74,14 @@ async fn list(args: &cli::DeadLettersList) -> anyhow::Result<()> {
         }
         return Ok(());
     }
+    if args.csv {
+        print_csv(["brand", "kind", "reason", "count", "newest", "detail"])?;
+        for ([brand, kind, reason], sum) in &sums {
+            let (count, newest) = (sum.count.to_string(), time(sum.newest));
+            print_csv([brand, kind, reason, &count, &newest, &sum.detail])?;
+        }
+        return Ok(());
+    }
     if sums.is_empty() {
         return Ok(print_line("no dead letters")?);
     }
@@ -115,6 +124,12 @@ async fn show(args: &cli::DeadLettersShow) -> anyhow::Result<()> {
         Ok(())
     };
     origin.letters(&args.letters, keep).await?;
+    if args.csv {
+        let header = [
+            "number", "time", "brand", "kind", "reason", "detail", "resent", "payload",
+        ];
+        print_csv(header)?;
+    }
     for letter in &newest {
         let payload = match args.clear {
             true => letter.text(),
@@ -122,6 +137,21 @@ async fn show(args: &cli::DeadLettersShow) -> anyhow::Result<()> {
         };
         if args.json {
             print_line(letter.json(&payload))?;
+            continue;
+        }
+        if args.csv {
+            let (number, at) = (letter.number.to_string(), time(letter.at));
+            let resent = letter.is_resent.to_string();
+            let Letter {
+                brand,
+                kind,
+                reason,
+                detail,
+                ..
+            } = letter;
+            print_csv([
+                &*number, &at, brand, kind, reason, detail, &resent, &payload,
+            ])?;
             continue;
         }
         print_line(format!(
@@ -140,11 +170,20 @@ async fn show(args: &cli::DeadLettersShow) -> anyhow::Result<()> {
         print_line(format!("  {}", letter.detail))?;
         print_line(format!("  {payload}\n"))?;
     }
-    if !args.json {
+    if !args.json && !args.csv {
         let shown = newest.len();
         print_line(format!("{shown} of {} dead letters", thousands(all.into())))?;
     }
     Ok(())
+}
+
+/// Prints a row of CSV (RFC 4180).
+///
+/// # Errors
+///
+/// Those of the standard output.
+fn print_csv<const N: usize>(fields: [&str; N]) -> std::io::Result<()> {
+    print(format_args!("{}\r\n", fields.map(field).join(",")))
 }
 
 /// A time in Unix milliseconds as RFC 3339, to the second.

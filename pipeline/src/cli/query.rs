@@ -26,7 +26,7 @@ use cell_line::CellLine;
 
 use crate::cli::args as cli;
 use crate::epochs::clock;
-use crate::report::cell_query::{CellQuery, Format, csv, json, ndjson, run};
+use crate::report::cell_query::{CellQuery, run, write};
 use crate::report::published_cells::PublishedCells;
 use crate::serve::services::Topic;
 use crate::serve::services::client::Asker;
@@ -38,7 +38,7 @@ use crate::serve::services::request;
 ///
 /// An invalid question, or no worker that answers it.
 pub async fn command(args: &cli::Query) -> anyhow::Result<()> {
-    Ok(terminal::print(answer(args).await?)?)
+    Ok(terminal::print_bytes(&answer(args).await?)?)
 }
 
 /// The output of the command.
@@ -46,7 +46,7 @@ pub async fn command(args: &cli::Query) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// Those of [`command`].
-pub async fn answer(args: &cli::Query) -> anyhow::Result<String> {
+pub async fn answer(args: &cli::Query) -> anyhow::Result<Vec<u8>> {
     let asker = Asker::load(&args.config, args.brand.as_deref())?;
     let family = args.family.as_deref().map(family).transpose()?;
     let filters = Filters::read(&args.filters, family)?;
@@ -67,23 +67,24 @@ pub async fn answer(args: &cli::Query) -> anyhow::Result<String> {
         match cell {
             Ok(cell) if filters.take(&cell) => cells.push((line, cell)),
             Ok(_) => {}
-            Err(_) if args.json && filters.is_empty() => return Ok(answer),
+            Err(_) if args.json && filters.is_empty() => return Ok(answer.into_bytes()),
             Err(error) => return Err(error),
         }
     }
     if args.json {
-        return Ok(cells.iter().flat_map(|(line, _)| [line, "\n"]).collect());
+        let lines: String = cells.iter().flat_map(|(line, _)| [line, "\n"]).collect();
+        return Ok(lines.into_bytes());
     }
     let brand = &asker.name;
     let cells: Vec<CellLine> = cells.into_iter().map(|(_, cell)| cell).collect();
     if cells.is_empty() {
-        return Ok(nothing(brand, family, !filters.is_empty()));
+        return Ok(nothing(brand, family, !filters.is_empty()).into_bytes());
     }
     let sheets: Vec<String> = Family::ALL
         .into_iter()
         .filter_map(|family| sheet::sheet(brand, family, &cells))
         .collect();
-    Ok(sheets.join("\n"))
+    Ok(sheets.join("\n").into_bytes())
 }
 
 /// The query of the words of the command line; `None` if there are only filters,
@@ -135,7 +136,7 @@ fn rows(
     args: &cli::Query,
     query: &CellQuery,
     answer: &str,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<Vec<u8>> {
     let mut cells = PublishedCells::default();
     for line in answer.lines() {
         let cell = parse_line(line)
@@ -150,12 +151,10 @@ fn rows(
     // A client does not know k: shares then say what is certain.
     let hides = (asker.config()).is_none_or(|config| config.release_of(&asker.name).k > 1);
     let found = run(&cells, &asker.name, query, today, hides)?;
-    Ok(match (args.words.format.is_some(), query.format) {
-        (false, _) => sheet::rows(&asker.name, query, &found),
-        (true, Format::Json) => json(query, &found),
-        (true, Format::Ndjson) => ndjson(query, &found),
-        (true, Format::Csv) => csv(query, &found),
-    })
+    match args.words.format {
+        None => Ok(sheet::rows(&asker.name, query, &found).into_bytes()),
+        Some(_) => Ok(write(query, &found)?),
+    }
 }
 
 /// The text about an empty answer.

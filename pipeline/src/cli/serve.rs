@@ -66,12 +66,13 @@ async fn run(config: &Config) -> anyhow::Result<()> {
             let client = connect(&config.nats, &telemetry.health).await?;
             telemetry.health.set_restoring(None);
             register.open(client.clone());
-            follow(&client, config, &cells, Some(&telemetry.health), stop.clone()).await
+            follow(&client, config, &cells, &telemetry.health, true, stop.clone()).await;
+            Ok(())
         } => followed,
         () = business(config, &telemetry, &cells) => Ok(()),
         () = wait_until(stop.clone()) => Ok(()),
     };
     let _ = served.send(true);
     let _ = server.await;
-    Ok(followed?)
+    followed
 }

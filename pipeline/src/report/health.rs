@@ -46,6 +46,8 @@ pub struct Health {
     output: Mutex<Option<String>>,
     /// What is wrong with the rights stream.
     rights: Mutex<Option<String>>,
+    /// Why released cells of other processes are not followed.
+    follower: Mutex<Option<String>>,
     /// When the last epoch closed.
     progress: AtomicU64,
     /// Since when input has been pending.
@@ -74,6 +76,7 @@ impl Health {
             clock: Mutex::default(),
             output: Mutex::default(),
             rights: Mutex::default(),
+            follower: Mutex::default(),
             progress: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             behind: AtomicI64::new(IDLE),
@@ -121,6 +124,12 @@ impl Health {
     /// the one of the start.
     pub fn set_rights(&self, reason: Option<String>) {
         *lock(&self.rights) = reason;
+    }
+
+    /// Sets why the page and queries do not follow the released cells of the output
+    /// stream, as a sentence; `None` while they do.
+    pub fn set_follower(&self, reason: Option<String>) {
+        *lock(&self.follower) = reason;
     }
 
     /// Sets whether every message that the stream held at the start was read.
@@ -207,6 +216,7 @@ impl Health {
         reasons.extend(lock(&self.clock).clone());
         reasons.extend(lock(&self.output).clone());
         reasons.extend(lock(&self.rights).clone());
+        reasons.extend(lock(&self.follower).clone());
         if restored && !self.caught_up.load(Relaxed) {
             reasons.push(
                 "catching up with past messages of the input stream: the numbers are still incomplete"

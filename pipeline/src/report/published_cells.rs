@@ -119,6 +119,13 @@ impl PublishedCells {
         self.len() == 0
     }
 
+    /// Whether a cell of a brand with these dimensions is published.
+    pub fn contains(&self, family: Family, brand: &str, dims: &[Dim]) -> bool {
+        let of_brand = (self.partitions.get(&family)).and_then(|brands| brands.get(brand));
+        let partition = of_brand.and_then(|periods| periods.get(&Period::of(dims)));
+        partition.is_some_and(|partition| partition.contains_key(dims))
+    }
+
     /// Brands that have ever had a cell.
     pub fn brands(&self) -> BTreeSet<Arc<str>> {
         self.partitions

@@ -5,8 +5,10 @@
 //! none. Both read the stream from its beginning, where it holds the latest value
 //! of each cell, and then each change. A closed cell is removed when its tombstone
 //! arrives. If the stream was recreated, which shows in a last sequence below the
-//! one that was read, the cells are read anew.
+//! one that was read, the cells are read anew. An error that lasts, such as a
+//! missing stream, is a reason why the process is not ready, and is retried.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -28,41 +30,54 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Pause before another attempt.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Applies the cells of the configured brands to `cells` until `stop`. `health`, if
-/// given, is that of a process that does nothing else: it has caught up when the
-/// cells are those of the stream.
-///
-/// # Errors
-///
-/// An error of the broker that a retry cannot resolve, such as a missing stream.
+/// Applies the cells of the configured brands to `cells` until `stop`. `is_alone`
+/// states that the process does nothing else: it is connected when the stream is
+/// read, and has caught up when the cells are those of the stream.
 pub async fn follow(
     client: &Client,
     config: &Config,
     cells: &SharedCells,
-    health: Option<&Health>,
+    health: &Health,
+    is_alone: bool,
     stop: watch::Receiver<bool>,
-) -> Result<(), NatsError> {
+) {
+    let followed = async {
+        loop {
+            let Err(error) = read(client, config, cells, health, is_alone).await;
+            let reason = format!("the page and queries do not follow the output stream: {error}");
+            tracing::error!("{reason}");
+            health.set_follower(Some(reason));
+            tokio::time::sleep(LOOK).await;
+        }
+    };
     tokio::select! {
-        followed = read(client, config, cells, health) => followed,
-        () = wait_until(stop) => Ok(()),
+        () = followed => {}
+        () = wait_until(stop) => {}
     }
 }
 
-/// Reads the stream forever.
+/// Reads the stream forever, from its beginning.
+///
+/// # Errors
+///
+/// An error of the broker that lasts, or that a retry cannot resolve.
 async fn read(
     client: &Client,
     config: &Config,
     cells: &SharedCells,
-    health: Option<&Health>,
-) -> Result<(), NatsError> {
+    health: &Health,
+    is_alone: bool,
+) -> Result<Infallible, NatsError> {
     let stream = &config.nats.output_stream;
     let mut reader = retry_transient(|| Reader::open(client, stream, 1)).await?;
+    // What is left of an earlier attempt may be closed by now.
+    *cells.lock() = PublishedCells::default();
     loop {
         let messages = match reader.next_batch(BATCH, LOOK).await {
             Ok(messages) => messages,
             Err(error) if error.is_transient() => {
                 tracing::warn!(%error, "retrying to read released cells");
-                if let Some(health) = health {
+                if is_alone {
                     health.set_connected(false);
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -94,7 +109,8 @@ async fn read(
                 }
             }
         }
-        if let Some(health) = health {
+        health.set_follower(None);
+        if is_alone {
             health.set_connected(true);
             health.progress();
             if reader.caught_up() {

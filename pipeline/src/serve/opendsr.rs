@@ -6,10 +6,14 @@
 //! | `GET /v2/discovery` | capabilities |
 //! | `POST /v2/requests?brand=…` | submits a request, like any other interface |
 //! | `GET /v2/requests/<id>?brand=…` | the newest status that the stream has for the ID |
-//! | `DELETE /v2/requests/<id>` | 501: a submitted request is executed |
+//! | `DELETE /v2/requests/<id>?brand=…` | cancels it before it starts |
+//! | `GET /opendsr.pem` | the certificate that signs, if the process has it |
 //!
-//! The same paths exist without `/v2`; `brand` may be omitted if there is only
-//! one. The interface is enabled if `http.opendsr_domain` is set. If there are
+//! The same paths exist without `/v2`, and under the names that the
+//! specification had before: `/opendsr_requests`, `/opengdpr_requests`, `/v1`.
+//! `brand` may be omitted if there is only one. Responses are signed if there is
+//! a certificate; callbacks are stored with the request, see
+//! [`crate::privacy::rights::callbacks`]. The interface is enabled if `http.opendsr_domain` is set. If there are
 //! access tokens, a request needs one of its brand with the role `privacy`;
 //! otherwise the proxy that terminates TLS authenticates requesters and limits
 //! each to its brand (invariant I7). Requests of browsers are refused,
@@ -19,31 +23,32 @@
 //! there, from any worker (invariant I4).
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Extension, Path, State};
-use axum::http::header::{HeaderName, ORIGIN};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::header::ORIGIN;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tributary_config::model::Config;
 use tributary_connectors::nats::{Client, NatsError, Reader, subject as subjects};
-use tributary_rights::opendsr::{Created, Discovery, ErrorBody, StatusBody, Submission};
+use tributary_rights::opendsr::{
+    COMPLETION_MS, Cancellation, Created, Discovery, ErrorBody, StatusBody, Submission,
+};
 use tributary_rights::request::MAX_REQUEST;
 use tributary_rights::status::{PublishedStatus, Status};
 use tributary_rights::{Reason, Refusal, Request, RequestId};
 
 use super::access::Viewer;
 use super::response::{JSON, TEXT, text};
+use crate::privacy::rights::callbacks::permitted;
+use crate::privacy::rights::cancel;
+use crate::privacy::rights::signature::{Signer, processor_headers};
 use crate::privacy::rights::submit::{NotSubmitted, submit};
-
-/// Time until a request is stated to be complete, in milliseconds. GDPR,
-/// Article 12(3), permits a month; this is the shortest except February.
-const MONTH_MS: i64 = 30 * 86_400_000;
 
 /// Maximum time to read the status of a request.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -57,8 +62,12 @@ const AT_ONCE: usize = 4;
 /// Number of messages per read.
 const BATCH: usize = 1_000;
 
-/// Header that names the processor (8.3).
-const PROCESSOR: HeaderName = HeaderName::from_static("x-opendsr-processor-domain");
+/// Maximum time to wait whether a cancellation came in time. A registrar that is
+/// busy for longer finds it before it starts the request.
+const OUTCOME: Duration = Duration::from_secs(5);
+
+/// Pause between two looks at the outcome of a cancellation.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The endpoints of OpenDSR.
 pub struct OpenDsr {
@@ -66,6 +75,12 @@ pub struct OpenDsr {
     domain: Option<String>,
     /// Names of the configured brands.
     brands: Vec<String>,
+    /// Signs responses; `None` if a proxy does.
+    signer: Option<Arc<Signer>>,
+    /// The origins that may be called back.
+    callbacks: Vec<String>,
+    /// Whether the process is one of several.
+    is_cluster: bool,
     /// Name of the rights stream.
     stream: String,
     /// Connection to the broker, once it exists.
@@ -77,10 +92,13 @@ pub struct OpenDsr {
 impl OpenDsr {
     /// The endpoints of a configuration. They respond with 503 before
     /// [`OpenDsr::open`].
-    pub fn new(config: &Config) -> OpenDsr {
+    pub fn new(config: &Config, signer: Option<Arc<Signer>>) -> OpenDsr {
         OpenDsr {
             domain: config.http.opendsr_domain.clone(),
             brands: config.brands.iter().map(|b| b.name.clone()).collect(),
+            signer,
+            callbacks: config.http.opendsr_callbacks.clone(),
+            is_cluster: config.workers.hosts.len() > 1,
             stream: config.nats.rights_stream.clone(),
             client: OnceLock::new(),
             reading: Semaphore::new(AT_ONCE),
@@ -97,11 +115,18 @@ impl OpenDsr {
         if self.domain.is_none() {
             return Router::new();
         }
-        let routes = Router::new()
-            .route("/discovery", get(discovery))
-            .route("/requests", axum::routing::post(create))
-            .route("/requests/{id}", get(status).delete(cancel));
-        routes.clone().nest("/v2", routes).with_state(self.clone())
+        let mut routes = Router::new().route("/discovery", get(discovery));
+        for name in ["requests", "opendsr_requests", "opengdpr_requests"] {
+            routes = routes
+                .route(&format!("/{name}"), axum::routing::post(create))
+                .route(&format!("/{name}/{{id}}"), get(status).delete(withdraw));
+        }
+        let versions = routes.clone().nest("/v1", routes.clone());
+        let mut routes = versions.nest("/v2", routes);
+        if self.signer.is_some() {
+            routes = routes.route("/opendsr.pem", get(certificate));
+        }
+        routes.with_state(self.clone())
     }
 
     /// Domain of the processor.
@@ -151,15 +176,60 @@ impl OpenDsr {
         Ok((brand, self.client.get().ok_or_else(starting)?))
     }
 
-    /// A JSON response with the header of the processor.
+    /// A JSON response with the headers of the processor.
     fn answer(&self, status: StatusCode, body: &impl Serialize) -> Response {
         // Texts and numbers: nothing in it can fail.
         let body = serde_json::to_string(body).unwrap_or_default();
+        let headers = match &self.signer {
+            Some(signer) => signer.headers(body.as_bytes()),
+            None => processor_headers(self.domain()),
+        };
         let mut response = text(status, JSON, body);
-        if let Ok(domain) = HeaderValue::from_str(self.domain()) {
-            response.headers_mut().insert(PROCESSOR, domain);
-        }
+        response.headers_mut().extend(headers);
         response
+    }
+
+    /// Checks the callback URLs of a submission.
+    ///
+    /// # Errors
+    ///
+    /// A URL whose origin is not configured.
+    fn check_callbacks(&self, urls: &[String]) -> Result<(), Refusal> {
+        match urls
+            .iter()
+            .all(|url| permitted(url, &self.callbacks).is_some())
+        {
+            true => Ok(()),
+            false => Err(Refusal::new(
+                Reason::Unsupported,
+                "`status_callback_urls` has an origin that the operator has not permitted (http.opendsr_callbacks): leave it out, and ask for `/v2/requests/<id>`",
+            )),
+        }
+    }
+
+    /// The status of a request, within a time limit.
+    ///
+    /// # Errors
+    ///
+    /// An unknown ID, or a broker that does not answer in time.
+    async fn status(
+        &self,
+        client: &Client,
+        brand: &str,
+        id: &RequestId,
+    ) -> Result<(i64, Status), Fault> {
+        let find = async {
+            let _place = self.reading.acquire().await.ok()?;
+            let found = self.find(client, brand, id).await;
+            found
+                .inspect_err(|error| tracing::warn!(%error, "cannot read the status of a request"))
+                .ok()
+        };
+        let found = tokio::time::timeout(WITHIN, find).await.ok().flatten();
+        let found = found.ok_or_else(|| {
+            Fault::Unavailable("the broker did not return the status: try again\n".to_owned())
+        })?;
+        found.ok_or_else(unknown)
     }
 
     /// When the first message about a request arrived, Unix milliseconds, and its
@@ -269,12 +339,9 @@ async fn create(
         };
         let body = to_bytes(body, MAX_REQUEST).await.map_err(too_large)?;
         let submission = Submission::parse(&body, brand, opendsr.domain())?;
-        if !submission.callbacks.is_empty() {
-            let detail = "`status_callback_urls` are not called: leave it out, and ask for `/v2/requests/<id>`";
-            return Err(Refusal::new(Reason::Unsupported, detail).into());
-        }
+        opendsr.check_callbacks(&submission.callbacks)?;
         let request = submission.to_request().to_vec();
-        let request = submit(client, brand, request)
+        let request = submit(client, brand, request, &submission.callbacks)
             .await
             .map_err(|error| match error {
                 NotSubmitted::Refused(refusal) => Fault::from(refusal),
@@ -282,7 +349,7 @@ async fn create(
             })?;
         tracing::info!(brand, "a rights request was submitted over HTTP");
         let now = jiff::Timestamp::now().as_millisecond();
-        let created = Created::new(brand, &request.id, &body, now, now + MONTH_MS);
+        let created = Created::new(brand, &request.id, &body, now, now + COMPLETION_MS);
         Ok(opendsr.answer(StatusCode::CREATED, &created))
     };
     created
@@ -300,24 +367,9 @@ async fn status(
 ) -> Response {
     let answer = async {
         let (brand, client) = opendsr.admit(&viewer, &uri, &headers)?;
-        let unknown = || {
-            let sentence = "no request of this brand has this id";
-            Fault::of(StatusCode::NOT_FOUND, Reason::NotFound, sentence)
-        };
         let id = RequestId::read(&id).ok_or_else(unknown)?;
-        let find = async {
-            let _place = opendsr.reading.acquire().await.ok()?;
-            let found = opendsr.find(client, brand, &id).await;
-            found
-                .inspect_err(|error| tracing::warn!(%error, "cannot read the status of a request"))
-                .ok()
-        };
-        let found = tokio::time::timeout(WITHIN, find).await.ok().flatten();
-        let found = found.ok_or_else(|| {
-            Fault::Unavailable("the broker did not return the status: try again\n".to_owned())
-        })?;
-        let (first, status) = found.ok_or_else(unknown)?;
-        let body = StatusBody::new(brand, &id, opendsr.domain(), status, first + MONTH_MS);
+        let (first, status) = opendsr.status(client, brand, &id).await?;
+        let body = StatusBody::new(brand, &id, opendsr.domain(), status, first + COMPLETION_MS);
         Ok(opendsr.answer(StatusCode::OK, &body))
     };
     answer
@@ -325,22 +377,68 @@ async fn status(
         .unwrap_or_else(|fault: Fault| fault.answer(&opendsr))
 }
 
-/// `DELETE /requests/<id>`.
-async fn cancel(
+/// The refusal of an ID that no request of the brand has.
+fn unknown() -> Fault {
+    let sentence = "no request of this brand has this id";
+    Fault::of(StatusCode::NOT_FOUND, Reason::NotFound, sentence)
+}
+
+/// `DELETE /requests/<id>`. "Requests MAY be cancelled by the Controller while
+/// in status pending" (9); a cancellation of a canceled request is confirmed
+/// again.
+async fn withdraw(
     State(opendsr): State<Arc<OpenDsr>>,
     Extension(viewer): Extension<Viewer>,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
 ) -> Response {
-    if !opendsr
-        .brands
-        .iter()
-        .any(|brand| viewer.may_request_rights(brand))
-    {
-        return viewer.refuse(NEEDS);
-    }
-    Fault::of(
-        StatusCode::NOT_IMPLEMENTED,
-        Reason::Unsupported,
-        "a request cannot be withdrawn: a worker has most likely begun with it",
-    )
-    .answer(&opendsr)
+    let cancelled = async {
+        let (brand, client) = opendsr.admit(&viewer, &uri, &headers)?;
+        let id = RequestId::read(&id).ok_or_else(unknown)?;
+        let now = jiff::Timestamp::now().as_millisecond();
+        let begun = Instant::now();
+        let (_, mut status) = opendsr.status(client, brand, &id).await?;
+        if status == Status::Pending {
+            if opendsr.is_cluster {
+                let sentence = "a request to a cluster cannot be cancelled: each of its processes may have begun with it";
+                return Err(Fault::of(
+                    StatusCode::BAD_REQUEST,
+                    Reason::Unsupported,
+                    sentence,
+                ));
+            }
+            let published = cancel::cancel(client, brand, &id).await;
+            published.map_err(|error| Fault::Unavailable(format!("{error}: try again\n")))?;
+            tracing::info!(
+                brand,
+                "the cancellation of a rights request was submitted over HTTP"
+            );
+        }
+        while status == Status::Pending && begun.elapsed() < OUTCOME {
+            tokio::time::sleep(PAUSE).await;
+            (_, status) = opendsr.status(client, brand, &id).await?;
+        }
+        match status {
+            Status::Pending | Status::Rejected(Reason::Cancelled) => {
+                let body = Cancellation::new(brand, &id, now);
+                Ok(opendsr.answer(StatusCode::ACCEPTED, &body))
+            }
+            _ => Err(Fault::of(
+                StatusCode::BAD_REQUEST,
+                Reason::Unsupported,
+                "only a pending request can be cancelled: ask for its status",
+            )),
+        }
+    };
+    cancelled
+        .await
+        .unwrap_or_else(|fault: Fault| fault.answer(&opendsr))
+}
+
+/// `GET /opendsr.pem`.
+async fn certificate(State(opendsr): State<Arc<OpenDsr>>) -> Response {
+    let pem = opendsr.signer.as_ref().map(|signer| signer.certificate());
+    let pem = pem.as_deref().unwrap_or_default().to_owned();
+    text(StatusCode::OK, "application/x-pem-file", pem)
 }

@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 
 /// Content type of plain text.
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+/// Content type of an Arrow IPC stream, registered with IANA.
+pub(super) const ARROW: &str = "application/vnd.apache.arrow.stream";
 /// Content type of JSON.
 pub(super) const JSON: &str = "application/json";
 

@@ -11,6 +11,7 @@ use super::opendsr::OpenDsr;
 use super::page::{Page, PageState};
 use super::v1::CellQueries;
 use super::v1::rights::RightsRegister;
+use crate::privacy::rights::signature::Signer;
 use crate::report::published_cells::SharedCells;
 use crate::report::telemetry::Telemetry;
 
@@ -51,9 +52,18 @@ impl HttpState {
             page,
             rights: Arc::new(RightsRegister::new(config)),
             access: Arc::new(Access::new(config)),
-            opendsr: Arc::new(OpenDsr::new(config)),
+            opendsr: Arc::new(OpenDsr::new(config, None)),
             config: tributary_config::print(config).into(),
             hosts: hosts.cloned().collect(),
+        }
+    }
+
+    /// The same, with responses of OpenDSR that `signer` signs.
+    #[must_use]
+    pub fn signed(self, config: &Config, signer: Option<Arc<Signer>>) -> HttpState {
+        HttpState {
+            opendsr: Arc::new(OpenDsr::new(config, signer)),
+            ..self
         }
     }
 }

@@ -105,6 +105,7 @@ impl InProcess {
                     let _ = done.send(());
                 }
                 Report::SaltsDestroyed(..)
+                | Report::Profile { .. }
                 | Report::Settled { .. }
                 | Report::Expired(_)
                 | Report::Unreadable(_) => {}

@@ -112,6 +112,27 @@ async fn what_was_rejected_is_explained_and_sent_again_once() {
         "{shown}"
     );
     assert!(run(&config, &["show", "--clear"]).contains("ada@example.org"));
+    let list = run(&config, &["list", "--csv"]);
+    let mut rows = list.split("\r\n");
+    assert_eq!(rows.next(), Some("brand,kind,reason,count,newest,detail"));
+    assert!(
+        rows.next()
+            .is_some_and(|row| row.starts_with("acme,transaction,malformed_json,1,"))
+    );
+    let shown = run(&config, &["show", "--csv", "--reason", "time_without_zone"]);
+    let (header, row) = shown.split_once("\r\n").unwrap();
+    assert_eq!(
+        header,
+        "number,time,brand,kind,reason,detail,resent,payload"
+    );
+    assert!(
+        row.contains(",acme,transaction,time_without_zone,"),
+        "{row}"
+    );
+    assert!(
+        row.contains(r#""{""amount"":""12.50"""#) && !row.contains("ada"),
+        "{row}"
+    );
 
     // Nothing is sent without a choice, nor by a trial.
     let mut without = tributary();

@@ -102,6 +102,7 @@ async fn by_client_configuration(server: &NatsServer) {
         json: false,
     };
     let rows = tributary::cli::query::answer(&query).await.unwrap();
+    let rows = String::from_utf8(rows).unwrap();
     assert!(rows.contains("\r\nlyon,EUR,1,4990,1,"), "{rows}");
     let explain = |exact| {
         args::Explain::Cell(args::ExplainCell {

@@ -2,6 +2,9 @@
 //! right one is kept for the session.
 
 use crate::page_browser::Browser;
+use crate::support::statuses::Statuses;
+use crate::support::story::ready;
+use crate::support::{Worker, World, succeed, tributary};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -10,9 +13,17 @@ use tributary::report::published_cells::SharedCells;
 use tributary::report::telemetry::Telemetry;
 use tributary::serve::http::serve;
 use tributary::serve::state::HttpState;
+use tributary_connectors::nats;
 use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_testkit::NatsServer;
 
 const TODAY: i32 = 20_387;
+
+/// The SHA-256 of a token, as its file has it.
+fn digest(token: &str) -> String {
+    let digest = Sha256::digest(token);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// Types a token as a person does.
 fn give(browser: &mut Browser, token: &str) {
@@ -32,9 +43,7 @@ async fn a_token_is_asked_for_once_and_kept_for_the_session() {
     };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("acme.sha256");
-    let digest = Sha256::digest("right");
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    std::fs::write(&file, hex).unwrap();
+    std::fs::write(&file, digest("right")).unwrap();
     let text = format!(
         "[[http.token]]\nbrand = \"acme\"\nrole = \"read\"\nsha256_file = {file:?}\n\
          [[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n\
@@ -88,4 +97,68 @@ async fn a_token_is_asked_for_once_and_kept_for_the_session() {
             json!(false)
         );
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_a_role_opens_the_tabs_of_the_role() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let Some(mut browser) = Browser::start_or_skip() else {
+        return;
+    };
+    let broker = server.nats();
+    let folder = tempfile::tempdir().unwrap();
+    let mut tokens = String::new();
+    for role in ["privacy", "read"] {
+        let file = folder.path().join(role);
+        std::fs::write(&file, digest(role)).unwrap();
+        tokens += &format!(
+            "[[http.token]]\nbrand = \"orchard\"\nrole = \"{role}\"\nsha256_file = {file:?}\n"
+        );
+    }
+    let world = World::new(50, Some(&broker), &tokens);
+    let client = ready(&broker).await;
+    nats::ensure_rights_stream(&client, &broker).await.unwrap();
+    let config = world.path("tributary.toml");
+    let worker = tokio::task::block_in_place(|| {
+        let mut submit = tributary();
+        submit.args(["rights", "erase", "email=jane@example.org", "--no-wait"]);
+        submit.args(["--proof", "ticket 1", "--id", "r-1", "--config"]);
+        succeed(submit.arg(&config));
+        Worker::start(&config, &[])
+    });
+    let mut statuses = Statuses::open(&client, &broker).await;
+    let end = statuses.end("r-1", 1).await;
+    let state = match end.as_str() {
+        "completed" => "completed",
+        _ => "rejected",
+    };
+    tokio::task::block_in_place(|| {
+        let is_hidden =
+            |tab: &str| format!("document.querySelector('[role=tab][data-tab={tab}]').hidden");
+        let request = "document.querySelector('[data-key=\"request:r-1\"]')?.dataset.raw";
+        browser.look(1280, 900, "light");
+        browser.open(&format!("http://{}/#tab=privacy", worker.address));
+        give(&mut browser, "privacy");
+        browser.until(&format!("{request} === '{state}'"));
+        browser.until("document.getElementById('login').hidden");
+        assert_eq!(browser.eval(&is_hidden("privacy")), json!(false));
+        assert_eq!(browser.eval(&is_hidden("marketing")), json!(true));
+        // The same session is not asked again.
+        browser.open(&format!("http://{}/?again#tab=privacy", worker.address));
+        browser.until(&format!("{request} === '{state}'"));
+        assert_eq!(
+            browser.eval("document.getElementById('login').hidden"),
+            json!(true)
+        );
+        // The role `read` has the numbers, and no request.
+        browser.eval("sessionStorage.clear()");
+        browser.open(&format!("http://{}/?read#tab=privacy", worker.address));
+        give(&mut browser, "read");
+        browser.until(&is_hidden("privacy"));
+        browser.until(&format!("!{}", is_hidden("marketing")));
+        assert_eq!(browser.eval(request), json!(null));
+    });
+    worker.stop();
 }

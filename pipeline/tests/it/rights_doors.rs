@@ -263,8 +263,8 @@ async fn every_door_leads_to_the_same_end() {
             "DELETE",
             "/v2/requests/none",
             String::new(),
-            501,
-            "unsupported",
+            404,
+            "not_found",
         ),
     ] {
         let (status, answer) = http(&worker, method, path, body);

@@ -80,7 +80,10 @@ async fn each_brand_reads_its_own_cells() {
         words: args::QueryWords::default(),
         json,
     };
-    let say = |args| async move { tributary::cli::query::answer(&args).await };
+    let say = |args| async move {
+        let answer = tributary::cli::query::answer(&args).await?;
+        anyhow::Ok(String::from_utf8(answer).expect("text"))
+    };
 
     let table = say(query(Some("zeta"), Some("store_day"), &[], false))
         .await

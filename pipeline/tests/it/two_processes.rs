@@ -27,6 +27,42 @@ fn of_family(lines: &[String], family: &str) -> Vec<String> {
     )
 }
 
+/// A replica that starts before the workers says what it lacks, and reads the stream when it is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_without_a_stream_is_not_ready() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(1, Some(&broker), "");
+    let client = ready(&broker).await;
+    let config = world.path("tributary.toml");
+    let (mut replica, sentence) = tokio::task::block_in_place(|| {
+        let replica = Worker::serve(&config);
+        let mut sentence = String::new();
+        until("the replica says what it lacks", || {
+            sentence = replica
+                .get("/readyz")
+                .map_or(String::new(), |(_, body)| body);
+            sentence.contains("do not follow the output stream")
+        });
+        (replica, sentence)
+    });
+    assert!(sentence.contains(&broker.output_stream), "{sentence}");
+    nats::ensure_output_stream(&client, &broker, &["orchard"])
+        .await
+        .unwrap();
+    tokio::task::block_in_place(|| {
+        until("the replica is ready", || {
+            replica
+                .get("/readyz")
+                .is_some_and(|(status, _)| status == 200)
+        });
+        replica.signal();
+        assert!(replica.ended().success());
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_are_one() {
     let Some(server) = NatsServer::start_or_skip("") else {

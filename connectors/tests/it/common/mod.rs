@@ -63,6 +63,7 @@ pub fn brand(name: &str) -> Brand {
             cookies_months: 13,
             consent_months: 60,
         },
+        release: Default::default(),
         noise: Noise {
             epsilon_thousandths: None,
             count: 1,
@@ -107,6 +108,10 @@ pub fn config(brands: Vec<Brand>) -> Config {
             max_series: 200,
             hosts: Vec::new(),
             opendsr_domain: None,
+            opendsr_certificate: None,
+            opendsr_key: None,
+            opendsr_callbacks: Vec::new(),
+            opendsr_private_callbacks: false,
             open: false,
             tokens: Vec::new(),
         },

@@ -51,6 +51,10 @@ impl Discovery {
     }
 }
 
+/// Time within which a request is stated to be complete, in milliseconds. GDPR,
+/// Article 12(3), permits a month; this is the shortest except February.
+pub const COMPLETION_MS: i64 = 30 * 86_400_000;
+
 /// Confirmation of a submission (7.3). It repeats the whole submission,
 /// including its identifiers, as the specification requires; it must not be
 /// stored. Debug output shows nothing of it.

@@ -11,15 +11,16 @@
 //! | `GET /discovery` | 200 | [`Discovery`] (6.3) |
 //! | `POST /requests` | 201 | [`Created`] (7.3) for a [`Submission`] (7.1.1) |
 //! | `GET /requests/<id>` | 200 | [`StatusBody`] (8.3) |
-//! | `DELETE /requests/<id>` | 202 | [`Cancellation`] (9.2), while it is pending |
+//! | `DELETE /requests/<id>` | 202 | [`Cancellation`] (9.2), before work on it starts |
 //! | `POST` to each of `status_callback_urls` | | [`StatusBody::callback`] (8.6) |
 //! | any refusal | 400 | [`ErrorBody`] (7.6), without anything about a person |
 //!
 //! URLs begin with the major version (3.4): `/v2/discovery`. `/requests` is the
 //! path of processors that speak 2.0; the specification's own text calls it by
 //! the name that the project had at the time, and 10.1 asks that older names
-//! are honoured, so a process may answer under `/opendsr_requests` and
-//! `/opengdpr_requests` too.
+//! are honored, so a process answers under `/opendsr_requests` and
+//! `/opengdpr_requests` too, and to submissions of OpenGDPR 0.1 and 1.0, which
+//! had one regulation and do not name it.
 //!
 //! **What 2.0 has.** Types `access`, `portability`, `erasure` (6.2):
 //! rectification is not in its scope. Statuses `pending`, `in_progress`,
@@ -44,8 +45,8 @@
 //!
 //! **Signatures.** Responses and callbacks bear `X-OpenDSR-Processor-Domain`
 //! and `X-OpenDSR-Signature` (8.3, 8.6), by a certificate of a trusted
-//! authority that is issued to the operator (4.1). It is the operator's:
-//! whatever terminates TLS for the operator has it and signs.
+//! authority that is issued to the operator (4.1). The process signs with it if
+//! the configuration names it; otherwise whatever terminates TLS does.
 //! `processor_certificate` in [`Discovery`] is where it can be fetched, on the
 //! same domain.
 //!
@@ -56,6 +57,8 @@ mod answer;
 mod submission;
 mod vocabulary;
 
-pub use answer::{Cancellation, Created, Discovery, ErrorBody, StatusBody, request_status};
+pub use answer::{
+    COMPLETION_MS, Cancellation, Created, Discovery, ErrorBody, StatusBody, request_status,
+};
 pub use submission::{Regulation, Submission};
 pub use vocabulary::{API_VERSION, IDENTITIES, TYPES};

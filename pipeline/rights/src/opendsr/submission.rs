@@ -18,6 +18,9 @@ use crate::request::{
 use crate::time;
 use tributary_operators::record::IdKind;
 
+/// Maximum number of callback URLs of a request.
+const MAX_CALLBACKS: usize = 8;
+
 /// Regulation under which a request is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Regulation {
@@ -110,8 +113,11 @@ impl Submission {
             "the request",
             "`regulation` `subject_request_id` `subject_request_type` `subject_identities` `submitted_time` `api_version` `status_callback_urls` `extensions`",
         )?;
-        version(fields.api_version)?;
-        let regulation = regulation(fields.regulation)?;
+        let version = version(fields.api_version)?;
+        let regulation = match (version, fields.regulation) {
+            (Version::OpenGdpr, None) => Regulation::Gdpr,
+            (_, raw) => regulation(raw)?,
+        };
         let id = id(fields.subject_request_id)?;
         let extension = extension(fields.extensions, domain)?;
         let right = right(fields.subject_request_type)?;
@@ -194,19 +200,28 @@ impl Submission {
     }
 }
 
-/// Accepts version 2.0, or none.
-fn version(raw: Raw<'_>) -> Result<(), Refusal> {
+/// The versions of the specification that are spoken.
+#[derive(Clone, Copy)]
+enum Version {
+    /// 0.1 and 1.0, under the earlier name, which knew one regulation.
+    OpenGdpr,
+    /// 2.0.
+    OpenDsr,
+}
+
+/// Accepts version 2.0, or none, and those of OpenGDPR.
+fn version(raw: Raw<'_>) -> Result<Version, Refusal> {
     let field = field("api_version", Reason::Unsupported);
     // Some write it as a number.
-    let number = raw.filter(|raw| matches!(raw.get(), "2" | "2.0"));
-    let version = if number.is_some() {
-        None
-    } else {
-        field.text(raw)?
-    };
-    match version.as_ref().map(ClearText::expose) {
-        None | Some("2" | "2.0") => Ok(()),
-        Some(_) => Err(field.refuse("must be 2.0, or absent")),
+    match raw.map(RawValue::get) {
+        Some("2" | "2.0") => return Ok(Version::OpenDsr),
+        Some("0.1" | "1" | "1.0") => return Ok(Version::OpenGdpr),
+        _ => {}
+    }
+    match field.text(raw)?.as_ref().map(ClearText::expose) {
+        None | Some("2" | "2.0") => Ok(Version::OpenDsr),
+        Some("0.1" | "1" | "1.0") => Ok(Version::OpenGdpr),
+        Some(_) => Err(field.refuse("must be 2.0, 1.0 or 0.1, or absent")),
     }
 }
 
@@ -373,9 +388,14 @@ fn callbacks(raw: Raw<'_>) -> Result<Vec<String>, Refusal> {
         return Ok(Vec::new());
     };
     let urls: Vec<String> = serde_json::from_str(raw.get()).unwrap_or_default();
-    match !urls.is_empty() && urls.iter().all(|url| url.starts_with("https://")) {
+    let is_valid = |url: &String| {
+        url.starts_with("https://")
+            && url.len() <= MAX_VALUE
+            && url.bytes().all(|c| c.is_ascii_graphic())
+    };
+    match (1..=MAX_CALLBACKS).contains(&urls.len()) && urls.iter().all(is_valid) {
         true => Ok(urls),
         false => Err(field("status_callback_urls", Reason::Malformed)
-            .refuse("must be a list of `https` URLs, or absent")),
+            .refuse("must be a list of 1 to 8 `https` URLs in ASCII, or absent")),
     }
 }

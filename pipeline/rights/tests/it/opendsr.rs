@@ -113,6 +113,18 @@ fn an_erasure_from_its_submission_to_the_callback() {
 }
 
 #[test]
+fn opengdpr_names_no_regulation() {
+    for version in ["0.1", "1.0"] {
+        let mut body = submission();
+        body["api_version"] = json!(version);
+        body.as_object_mut().unwrap().remove("regulation");
+        assert_eq!(post(&body).unwrap().regulation, Regulation::Gdpr);
+        body["regulation"] = json!("ccpa");
+        assert_eq!(post(&body).unwrap().regulation, Regulation::Ccpa);
+    }
+}
+
+#[test]
 fn what_opendsr_lacks_is_in_our_extension() {
     let pair = KeyPair::generate();
     let mut body = submission();
@@ -227,7 +239,12 @@ fn what_is_wrong_is_told_without_telling_who() {
             identity("email", "", "raw"),
             Reason::BadIdentifier,
         ),
-        ("api_version", json!("1.0"), Reason::Unsupported),
+        ("api_version", json!("3.0"), Reason::Unsupported),
+        (
+            "status_callback_urls",
+            json!(vec!["https://jane.example"; 9]),
+            Reason::Malformed,
+        ),
         (
             "status_callback_urls",
             json!(["http://jane.example"]),

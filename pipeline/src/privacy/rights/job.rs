@@ -18,6 +18,8 @@ pub(super) struct Job {
     /// Sequence numbers of the messages in which other processes confirm their
     /// part.
     pub parts: Vec<u64>,
+    /// Whom to inform of each status.
+    pub callbacks: Vec<String>,
     /// When the first message arrived, Unix milliseconds.
     pub received: i64,
     /// What was changed, for the receipt.

@@ -30,6 +30,8 @@
 
 mod answer;
 mod audit_log;
+pub mod callbacks;
+pub mod cancel;
 pub mod files;
 mod forget;
 mod heads;
@@ -41,6 +43,7 @@ mod receive;
 mod rectify;
 pub mod register;
 mod restrictions;
+pub mod signature;
 mod stream;
 mod stream_scrub;
 mod subject;

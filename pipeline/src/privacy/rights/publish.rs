@@ -5,15 +5,36 @@ use anyhow::Context;
 use async_nats::jetstream;
 use tributary_connectors::nats::{self, subject as subjects};
 use tributary_operators::record::BrandId;
+use tributary_rights::opendsr::{COMPLETION_MS, StatusBody};
 use tributary_rights::receipt::Receipt;
 use tributary_rights::status::{Status, StatusMessage};
 use tributary_rights::{RequestId, Right};
 
+use super::job::Job;
 use super::task::Rights;
 
+/// Whom to inform of a status beside the status subject.
+#[derive(Clone, Copy)]
+pub(super) struct Callbacks<'a> {
+    /// The URLs of the controller.
+    pub urls: &'a [String],
+    /// When the request arrived, Unix milliseconds.
+    pub received: i64,
+}
+
+impl<'a> From<&'a Job> for Callbacks<'a> {
+    fn from(job: &'a Job) -> Callbacks<'a> {
+        Callbacks {
+            urls: &job.callbacks,
+            received: job.received,
+        }
+    }
+}
+
 impl Rights {
-    /// Publishes the status of a request, effective at `at` (Unix milliseconds).
-    /// `right` is unknown for content that is not a valid request.
+    /// Publishes the status of a request, effective at `at` (Unix milliseconds),
+    /// and what is to be posted to the URLs of its controller. `right` is unknown
+    /// for content that is not a valid request.
     ///
     /// # Errors
     ///
@@ -25,6 +46,7 @@ impl Rights {
         right: Option<Right>,
         status: Status,
         at: i64,
+        callbacks: Callbacks<'_>,
     ) -> anyhow::Result<()> {
         if !self.is_registrar() {
             return Ok(());
@@ -37,7 +59,19 @@ impl Rights {
             at,
         };
         self.publish(subjects::rights_status(brand), message.to_json())
-            .await
+            .await?;
+        let Some(domain) = &self.config.http.opendsr_domain else {
+            return Ok(());
+        };
+        let expected = callbacks.received + COMPLETION_MS;
+        for url in callbacks.urls {
+            let body = StatusBody::new(brand, id, domain, status, expected).callback(url);
+            // Texts and numbers: nothing in it can fail.
+            let body = serde_json::to_string(&body).unwrap_or_default();
+            self.publish(subjects::rights_callbacks(brand), body)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Publishes a receipt, and notes that the broker has it.

@@ -24,9 +24,17 @@ use tributary_rights::request::{Replay, replay};
 use tributary_rights::status::Status;
 use tributary_rights::{Counts, Reason, Request, RequestId, RequestKey};
 
+use super::callbacks::HEADER;
 use super::job::Job;
+use super::publish::Callbacks;
 use super::task::Rights;
 use super::time::now;
+
+/// The callback URLs of a message.
+fn callbacks(message: &InMessage) -> Vec<String> {
+    let values = message.headers.iter().filter(|(name, _)| name == HEADER);
+    values.map(|(_, url)| url.clone()).collect()
+}
 
 impl Rights {
     /// Validates messages and returns the jobs to work on, in the order in which
@@ -66,6 +74,11 @@ impl Rights {
             if let Some(job) = jobs.get_mut(&(brand_log.brand, key)) {
                 if job.request.fingerprint(&brand_log.keys) == content {
                     job.sequences.push(message.sequence);
+                    for url in callbacks(message) {
+                        if !job.callbacks.contains(&url) {
+                            job.callbacks.push(url);
+                        }
+                    }
                 } else {
                     let id = Some(request.id);
                     self.refuse(message, token, id, Reason::IdTaken).await?;
@@ -98,7 +111,11 @@ impl Rights {
                         };
                         self.publish_receipt(brand, &receipt).await?;
                     }
-                    self.publish_status(token, &request.id, Some(right), status, at)
+                    let callbacks = Callbacks {
+                        urls: &callbacks(message),
+                        received: standing.received_at,
+                    };
+                    self.publish_status(token, &request.id, Some(right), status, at, callbacks)
                         .await?;
                     self.delete(message.sequence).await?;
                     continue;
@@ -108,7 +125,11 @@ impl Rights {
                     let at = message.at_ms;
                     brand_log.log(at, key, right, Event::Received { content })?;
                     let status = Status::Pending;
-                    self.publish_status(token, &request.id, Some(right), status, at)
+                    let callbacks = Callbacks {
+                        urls: &callbacks(message),
+                        received: at,
+                    };
+                    self.publish_status(token, &request.id, Some(right), status, at, callbacks)
                         .await?;
                     at
                 }
@@ -121,6 +142,7 @@ impl Rights {
                     key,
                     sequences: vec![message.sequence],
                     parts: Vec::new(),
+                    callbacks: callbacks(message),
                     received,
                     counts: Counts::default(),
                     rejected: None,
@@ -152,7 +174,12 @@ impl Rights {
         }
         if let Some(id) = id.or_else(|| RequestId::read("unreadable")) {
             let status = Status::Rejected(reason);
-            self.publish_status(brand, &id, None, status, now()).await?;
+            let callbacks = Callbacks {
+                urls: &callbacks(message),
+                received: message.at_ms,
+            };
+            self.publish_status(brand, &id, None, status, now(), callbacks)
+                .await?;
         }
         self.telemetry.metrics.right_answered(brand, None, false);
         self.delete(message.sequence).await

@@ -6,10 +6,12 @@
 //! subject. A request that is submitted twice, because an answer was lost, is
 //! executed once.
 
-use async_nats::Client;
 use async_nats::jetstream::{self, context::PublishError};
+use async_nats::{Client, HeaderMap};
 use tributary_connectors::nats::subject as subjects;
 use tributary_rights::{Refusal, Request};
+
+use super::callbacks::HEADER;
 
 /// Reason why a request was not submitted. Neither text repeats a value of the
 /// request.
@@ -24,8 +26,9 @@ pub enum NotSubmitted {
     Broker(#[from] PublishError),
 }
 
-/// Validates a request for `brand` and publishes it to the rights stream.
-/// Returns once the broker has stored it.
+/// Validates a request for `brand` and publishes it to the rights stream, with
+/// the URLs to call when its status changes. Returns once the broker has stored
+/// it.
 ///
 /// # Errors
 ///
@@ -34,11 +37,17 @@ pub async fn submit(
     client: &Client,
     brand: &str,
     request: Vec<u8>,
+    callbacks: &[String],
 ) -> Result<Request, NotSubmitted> {
     let checked = Request::parse(&request, Some(brand), &|name| name == brand)
         .map_err(NotSubmitted::Refused)?;
+    let mut headers = HeaderMap::new();
+    for url in callbacks {
+        headers.append(HEADER, url.as_str());
+    }
+    let subject = subjects::rights_requests(brand);
     let sent = jetstream::new(client.clone())
-        .publish(subjects::rights_requests(brand), request.into())
+        .publish_with_headers(subject, headers, request.into())
         .await?;
     sent.await?;
     Ok(checked)

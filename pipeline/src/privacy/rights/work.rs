@@ -42,6 +42,15 @@ impl Rights {
             return Ok(());
         }
         let begun = std::time::Instant::now();
+        if self.is_registrar() {
+            self.reject_cancelled(&mut jobs).await?;
+            let (cancelled, rest): (Vec<Job>, Vec<Job>) =
+                jobs.into_iter().partition(|job| job.rejected.is_some());
+            for job in cancelled {
+                self.close(job).await?;
+            }
+            jobs = rest;
+        }
         for job in &jobs {
             let Some(brand_log) = self.brand_logs.get_mut(&job.brand) else {
                 continue;
@@ -54,7 +63,7 @@ impl Rights {
                 brand_log.log(at, job.key, right, Event::Started)?;
                 let name = brand_log.name.clone();
                 let status = Status::InProgress;
-                self.publish_status(&name, &job.request.id, Some(right), status, at)
+                self.publish_status(&name, &job.request.id, Some(right), status, at, job.into())
                     .await?;
             }
         }
@@ -126,13 +135,27 @@ impl Rights {
                 let name = brand_log.name.clone();
                 self.publish_receipt(job.brand, &receipt).await?;
                 let status = Status::Completed(job.counts);
-                self.publish_status(&name, &job.request.id, Some(right), status, at)
-                    .await?;
+                self.publish_status(
+                    &name,
+                    &job.request.id,
+                    Some(right),
+                    status,
+                    at,
+                    (&job).into(),
+                )
+                .await?;
             } else if let Some(reason) = job.rejected {
                 let name = brand_log.name.clone();
                 let status = Status::Rejected(reason);
-                self.publish_status(&name, &job.request.id, Some(right), status, at)
-                    .await?;
+                self.publish_status(
+                    &name,
+                    &job.request.id,
+                    Some(right),
+                    status,
+                    at,
+                    (&job).into(),
+                )
+                .await?;
             }
         }
         // The parts go last: a restart before that finds them.

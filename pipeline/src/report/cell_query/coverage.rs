@@ -9,6 +9,12 @@
 //! can belong to the row. It measures absolute amounts of money, or of the first
 //! value of a family without money.
 //!
+//! A contribution is counted in the finest published cell that covers it
+//! ([`tributary_operators::release`]). If a month publishes a channel by itself,
+//! or the rest of its source, the rest of the month holds nothing of the channel
+//! ([`finer`]): the rests of the months in which it has no name make its share
+//! smaller, and those of the others do not.
+//!
 //! It is unknown for families whose cells have no published total, because what
 //! the gate holds back of them is in no cell, and for rows that are a rest
 //! themselves.
@@ -121,6 +127,78 @@ pub(super) fn rests_above(family: Family, columns: &[Dimension], dims: &[Dim]) -
         }
     }
     keys
+}
+
+/// Whether a cell is a rest, of which a part may belong to rows with other names.
+pub(super) fn is_rest(family: Family, dims: &[Dim]) -> bool {
+    let own = family.row().dimensions;
+    let mut named = own.iter().zip(dims);
+    named.any(|(of, dim)| {
+        is_open(family, *of, dim)
+            || *of == Dimension::Source && matches!(dim, Dim::Text(text) if **text == *OTHER)
+    })
+}
+
+/// The cells that would count all that a rest could hold of a row, because they
+/// cover it and are finer than the rest. `named` has the names that all of the row
+/// has. If one of them is published, the rest holds nothing of the row.
+pub(super) fn finer(family: Family, named: &[(Dimension, Dim)], rest: &[Dim]) -> Vec<Vec<Dim>> {
+    let own = family.row().dimensions;
+    let at = |of: Dimension| own.iter().position(|own| *own == of);
+    let name = |of: Dimension| named.iter().find(|(own, _)| *own == of).map(|(_, dim)| dim);
+    let with = |changes: &[(Dimension, Dim)]| {
+        let mut dims = rest.to_vec();
+        for (of, dim) in changes {
+            if let Some(place) = at(*of).and_then(|at| dims.get_mut(at)) {
+                *place = dim.clone();
+            }
+        }
+        dims
+    };
+    let of_rest = |of: Dimension| at(of).and_then(|at| rest.get(at));
+    let given_up = Dim::Text(REST.into());
+    let channel = [Dimension::Source, Dimension::Medium, Dimension::Campaign];
+    if at(Dimension::Source).is_some() {
+        let known: Vec<&Dim> = channel.iter().map_while(|of| name(*of)).collect();
+        let grain = channel
+            .iter()
+            .take_while(|of| of_rest(**of) != Some(&given_up));
+        let is_other =
+            matches!(of_rest(Dimension::Source), Some(Dim::Text(text)) if **text == *OTHER);
+        // What a day hides is in `other`, whatever its source and medium.
+        let first = match is_other {
+            true => channel.len(),
+            false => grain.count() + 1,
+        };
+        let grains = first..=known.len();
+        return grains
+            .map(|grain| {
+                let names = channel.iter().enumerate().map(|(at, of)| {
+                    let dim = known.get(at).filter(|_| at < grain);
+                    (*of, dim.map_or(given_up.clone(), |dim| (*dim).clone()))
+                });
+                with(&names.collect::<Vec<_>>())
+            })
+            .collect();
+    }
+    let day = match (of_rest(Dimension::Day), name(Dimension::Day)) {
+        (Some(day @ Dim::Day(_)), _) | (_, Some(day @ Dim::Day(_))) => day.clone(),
+        _ => return Vec::new(),
+    };
+    let mut finer = Vec::new();
+    if matches!(of_rest(Dimension::Day), Some(Dim::Month(_))) {
+        finer.push(with(&[
+            (Dimension::Day, day.clone()),
+            (Dimension::Store, given_up),
+        ]));
+    }
+    if let (Some(_), Some(store)) = (at(Dimension::Store), name(Dimension::Store)) {
+        finer.push(with(&[
+            (Dimension::Day, day),
+            (Dimension::Store, store.clone()),
+        ]));
+    }
+    finer
 }
 
 /// Tenths of `own` in `own` and `others`, rounded down; `None` for nothing at all.

@@ -5,17 +5,19 @@
 //! map; a page ends with a cursor that holds the sort key of its last row, so
 //! that cells which change between two pages move no other row.
 
+use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use tributary_operators::calendar::{first_day, month};
 use tributary_operators::cell::{Dim, Dimension, NO_VALUE, Unit};
 use tributary_operators::record::Day;
 
-use super::coverage::{Known, is_open, known, measure, rests_above, tenths};
+use super::coverage::{Known, finer, is_open, is_rest, known, measure, rests_above, tenths};
 use super::format::dim_text;
 use super::query::{Answer, CellQuery, Numbers, QueryError, Row, Sort, SortKey, Wanted};
 use crate::report::published_cells::{Period, Periods, PublishedCells};
@@ -217,23 +219,24 @@ impl Origin {
         })
     }
 
-    /// The value of a cell.
-    fn read(self, dims: &[Dim]) -> Dim {
+    /// The value of a cell. Texts are borrowed: queries that run at the same time
+    /// would otherwise contend for the counts of their references.
+    fn read(self, dims: &[Dim]) -> Cow<'_, Dim> {
         let (Origin::At(at) | Origin::DayOf(at) | Origin::MonthOf(at)) = self;
         let Some(dim) = dims.get(at) else {
-            return Dim::Null;
+            return Cow::Owned(Dim::Null);
         };
         let period = || Period::of(std::slice::from_ref(dim));
         match (self, dim) {
-            (Origin::DayOf(_), Dim::Hour(..)) => match period() {
+            (Origin::DayOf(_), Dim::Hour(..)) => Cow::Owned(match period() {
                 Period::Day(day) => Dim::Day(day),
                 _ => Dim::Null,
-            },
-            (Origin::MonthOf(_), Dim::Day(_) | Dim::Hour(..)) => match period() {
+            }),
+            (Origin::MonthOf(_), Dim::Day(_) | Dim::Hour(..)) => Cow::Owned(match period() {
                 Period::Day(day) => Dim::Month(month(day)),
                 _ => Dim::Null,
-            },
-            _ => dim.clone(),
+            }),
+            _ => Cow::Borrowed(dim),
         }
     }
 }
@@ -255,6 +258,16 @@ struct Group {
     cells: u64,
     /// The absolute amount by which shares are measured.
     size: i128,
+}
+
+/// A cell of which a part may belong to a row.
+struct Rest<'a> {
+    /// Its dimensions.
+    dims: &'a [Dim],
+    /// The absolute amount by which shares are measured.
+    size: i128,
+    /// Whether the row that it would belong to counts none of it.
+    is_in_part: bool,
 }
 
 /// Collects the rows of a period.
@@ -316,23 +329,35 @@ impl<'a> Collector<'a> {
             Some(value) if *value != NO_VALUE => value.saturating_abs(),
             _ => 0,
         };
-        let mut groups: BTreeMap<Vec<Dim>, Group> = BTreeMap::new();
-        let mut in_part: BTreeMap<Vec<Dim>, i128> = BTreeMap::new();
+        let mut groups: FxHashMap<Vec<Cow<'_, Dim>>, Group> = FxHashMap::default();
+        let mut key: Vec<Cow<'_, Dim>> = Vec::new();
+        let owned = |key: &[Cow<'_, Dim>]| key.iter().map(|dim| dim.clone().into_owned()).collect();
+        let mut rests: BTreeMap<Vec<Dim>, Vec<Rest<'_>>> = BTreeMap::new();
         let periods = Periods::between(from, to, self.today);
         for (dims, values) in self.cells.cells(family, self.brand, periods) {
             let selected = self.select(dims);
             if selected == Selected::No {
                 continue;
             }
-            let key: Vec<Dim> = self.origins.iter().map(|of| of.read(dims)).collect();
-            if selected == Selected::InPart {
-                add_size(in_part.entry(key).or_default(), size(values));
+            key.clear();
+            key.extend(self.origins.iter().map(|of| of.read(dims)));
+            let is_in_part = selected == Selected::InPart;
+            if self.known == Known::Total && (is_in_part || is_rest(family, dims)) {
+                let size = size(values);
+                let rest = Rest {
+                    dims,
+                    size,
+                    is_in_part,
+                };
+                rests.entry(owned(&key)).or_default().push(rest);
+            }
+            if is_in_part {
                 continue;
             }
-            match groups.get_mut(&key) {
+            match groups.get_mut(&*key) {
                 Some(group) => group.add(values, size(values)),
                 None => {
-                    groups.insert(key, Group::of(values, size(values)));
+                    groups.insert(key.clone(), Group::of(values, size(values)));
                 }
             }
         }
@@ -341,15 +366,26 @@ impl<'a> Collector<'a> {
                 let cut = Periods::months(month..=month);
                 for (dims, values) in self.cells.cells(family, self.brand, cut) {
                     if self.select(dims) != Selected::No {
-                        let key = self.origins.iter().map(|of| of.read(dims)).collect();
-                        add_size(in_part.entry(key).or_default(), size(values));
+                        key.clear();
+                        key.extend(self.origins.iter().map(|of| of.read(dims)));
+                        let rest = Rest {
+                            dims,
+                            size: size(values),
+                            is_in_part: true,
+                        };
+                        rests.entry(owned(&key)).or_default().push(rest);
                     }
                 }
             }
         }
+        // The rows are in the order of their dimensions.
+        let groups: BTreeMap<Vec<Dim>, Group> = groups
+            .into_iter()
+            .map(|(key, group)| (owned(&key), group))
+            .collect();
         let shares: Vec<Option<u8>> = groups
             .iter()
-            .map(|(key, group)| self.share(key, group, &groups, &in_part))
+            .map(|(key, group)| self.share(key, group, &rests))
             .collect();
         let rows = groups.into_iter().zip(shares);
         rows.map(|((key, group), coverage)| {
@@ -368,14 +404,14 @@ impl<'a> Collector<'a> {
         for (of, origin, wanted) in &self.filters {
             let dim = origin.read(dims);
             let is = wanted.iter().any(|wanted| match wanted {
-                Wanted::Is(value) => *value == dim,
+                Wanted::Is(value) => *value == *dim,
                 Wanted::Path(text) => dim_text(&dim) == *text,
             });
             if is {
                 continue;
             }
             let may_be = is_open(self.query.family, *of, &dim)
-                && wanted.iter().any(|wanted| match (wanted, &dim) {
+                && wanted.iter().any(|wanted| match (wanted, &*dim) {
                     (Wanted::Is(Dim::Day(day)), Dim::Month(rest)) => month(*day) == *rest,
                     (_, Dim::Month(_)) => false,
                     _ => true,
@@ -393,8 +429,7 @@ impl<'a> Collector<'a> {
         &self,
         key: &[Dim],
         group: &Group,
-        groups: &BTreeMap<Vec<Dim>, Group>,
-        in_part: &BTreeMap<Vec<Dim>, i128>,
+        rests: &BTreeMap<Vec<Dim>, Vec<Rest<'_>>>,
     ) -> Option<u8> {
         let family = self.query.family;
         let mut named = self.columns.iter().zip(key);
@@ -404,14 +439,36 @@ impl<'a> Collector<'a> {
             Known::Total if named.any(|(of, dim)| is_open(family, *of, dim)) => return None,
             Known::Total => {}
         }
-        let mut others = in_part.get(key).copied().unwrap_or(0);
-        for rest in rests_above(family, &self.columns, key) {
-            if let Some(rest) = groups.get(&rest) {
+        if rests.is_empty() {
+            return tenths(group.size, 0);
+        }
+        let names = self.names(key);
+        let own = rests.get(key).into_iter().flatten();
+        let own = own.filter(|rest| rest.is_in_part);
+        let above = rests_above(family, &self.columns, key);
+        let above = above.iter().filter_map(|key| rests.get(key)).flatten();
+        let mut others = 0;
+        for rest in own.chain(above) {
+            let is_published = |dims: &Vec<Dim>| self.cells.contains(family, self.brand, dims);
+            if !finer(family, &names, rest.dims).iter().any(is_published) {
                 add_size(&mut others, rest.size);
             }
-            add_size(&mut others, in_part.get(&rest).copied().unwrap_or(0));
         }
         tenths(group.size, others)
+    }
+
+    /// The names that all of a row has: those of its columns, and those that filters
+    /// leave no choice of.
+    fn names(&self, key: &[Dim]) -> Vec<(Dimension, Dim)> {
+        let columns = self.columns.iter().copied().zip(key.iter().cloned());
+        let filters = self
+            .filters
+            .iter()
+            .filter_map(|(of, _, wanted)| match wanted {
+                [Wanted::Is(dim)] => Some((*of, dim.clone())),
+                _ => None,
+            });
+        columns.chain(filters).collect()
     }
 }
 

@@ -107,9 +107,9 @@ fn coverage_text(numbers: Option<&Numbers>) -> Option<String> {
     Some(format!("{}.{}", tenths / 10, tenths % 10))
 }
 
-/// The rows of an answer as CSV: dimensions, values and coverage, and those of the
-/// period before if rows are compared. An absent value is empty.
-pub fn csv(query: &CellQuery, answer: &Answer) -> String {
+/// The names of the columns of CSV and Arrow: dimensions, values and coverage, and
+/// those of the period before if rows are compared.
+pub(super) fn csv_header(query: &CellQuery) -> Vec<String> {
     let mut header: Vec<String> = query
         .columns()
         .iter()
@@ -120,7 +120,12 @@ pub fn csv(query: &CellQuery, answer: &Answer) -> String {
     if query.compare {
         header.extend(numbers.map(|name| format!("previous_{name}")));
     }
-    let mut out = header.join(",") + "\r\n";
+    header
+}
+
+/// The rows of an answer as CSV. An absent value is empty.
+pub fn csv(query: &CellQuery, answer: &Answer) -> String {
+    let mut out = csv_header(query).join(",") + "\r\n";
     for row in &answer.rows {
         let mut fields: Vec<String> = row.dims.iter().map(|dim| field(&dim_text(dim))).collect();
         let mut numbers = |numbers: Option<&Numbers>| {
@@ -163,7 +168,7 @@ pub(super) fn dim_text(dim: &Dim) -> String {
 }
 
 /// A day in ISO 8601.
-fn day_text(day: Day) -> String {
+pub(super) fn day_text(day: Day) -> String {
     let (year, month, of_month) = calendar::civil(day);
     format!("{year:04}-{month:02}-{of_month:02}")
 }

@@ -21,16 +21,32 @@
 //! - A row says what share it covers ([`coverage`]): what the release gate
 //!   publishes of several names together may belong to it.
 
+mod arrow;
 mod coverage;
 mod engine;
 mod format;
 mod query;
 mod words;
 
+pub use arrow::arrow;
 pub use engine::run;
 pub use format::{csv, json, ndjson};
 pub use query::{Answer, CellQuery, Format, Numbers, QueryError, Row, Sort, SortKey, Wanted};
 pub use words::{MOST_ROWS, WORDS};
+
+/// The answer in the format of the query.
+///
+/// # Errors
+///
+/// A value that the format cannot hold.
+pub fn write(query: &CellQuery, answer: &Answer) -> Result<Vec<u8>, QueryError> {
+    Ok(match query.format {
+        Format::Json => json(query, answer).into_bytes(),
+        Format::Ndjson => ndjson(query, answer).into_bytes(),
+        Format::Csv => csv(query, answer).into_bytes(),
+        Format::Arrow => arrow(query, answer)?,
+    })
+}
 
 #[cfg(test)]
 mod tests;

@@ -138,6 +138,8 @@ pub enum Format {
     Ndjson,
     /// A header and one row per line.
     Csv,
+    /// An Arrow IPC stream.
+    Arrow,
 }
 
 impl Format {
@@ -151,10 +153,11 @@ impl Format {
             "json" => Ok(Format::Json),
             "ndjson" => Ok(Format::Ndjson),
             "csv" => Ok(Format::Csv),
+            "arrow" => Ok(Format::Arrow),
             _ => Err(QueryError::new(
                 "format",
                 "is not known",
-                "write json, ndjson or csv",
+                "write json, ndjson, csv or arrow",
             )),
         }
     }

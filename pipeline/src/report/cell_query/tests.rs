@@ -187,6 +187,56 @@ fn may_be(family: Family, of: Dimension, dim: &Dim, other: &Dim) -> bool {
     }
 }
 
+/// Whether a cell is finer than a rest, in the same month and otherwise the same, and covers all that has the known names.
+fn covers(finer: &Cell, rest: &Cell, known: &[(Dimension, Dim)]) -> bool {
+    let family = rest.family;
+    let star = text("*");
+    let name = |of: Dimension| known.iter().find(|(own, _)| *own == of).map(|(_, dim)| dim);
+    let channel = [Dimension::Source, Dimension::Medium, Dimension::Campaign];
+    let has_channel = family.row().dimensions.contains(&channel[0]);
+    let ladder: &[Dimension] = match has_channel {
+        true => &channel,
+        false => &[Dimension::Day, Dimension::Store],
+    };
+    let own = family.row().dimensions.iter();
+    let is_same = own
+        .filter(|of| !ladder.contains(of))
+        .all(|of| read(finer, *of) == read(rest, *of));
+    if !is_same || !has_channel && read(finer, Dimension::Month) != read(rest, Dimension::Month) {
+        return false;
+    }
+    if has_channel {
+        let grain = |cell: &Cell| {
+            channel
+                .iter()
+                .take_while(|of| read(cell, **of) != star)
+                .count()
+        };
+        let is_other = read(rest, Dimension::Source) == text("other");
+        let from = if is_other { 2 } else { grain(rest) };
+        return grain(finer) > from
+            && (channel.iter().enumerate()).all(|(at, of)| match at < grain(finer) {
+                true => name(*of) == Some(&read(finer, *of)),
+                false => read(finer, *of) == star,
+            });
+    }
+    let (Dim::Day(day), rest_day) = (read(finer, Dimension::Day), read(rest, Dimension::Day))
+    else {
+        return false;
+    };
+    let is_day = match rest_day {
+        Dim::Day(of_rest) => day == of_rest,
+        _ => name(Dimension::Day) == Some(&Dim::Day(day)),
+    };
+    let store = finer.dim("store");
+    let is_rest_of_day = store.is_none_or(|store| *store == star);
+    is_day
+        && match is_rest_of_day {
+            true => matches!(rest_day, Dim::Month(_)),
+            false => store == name(Dimension::Store),
+        }
+}
+
 /// The rows of a query, unsorted, from a list of cells.
 fn naive(list: &[Cell], query: &CellQuery, hides: bool) -> BTreeMap<Vec<Dim>, Numbers> {
     let family = query.family;
@@ -245,6 +295,15 @@ fn naive(list: &[Cell], query: &CellQuery, hides: bool) -> BTreeMap<Vec<Dim>, Nu
             may_be(family, *of, dim, &text("any"))
                 || matches!((of, dim), (Dimension::Day, Dim::Month(_)) if family.row().is_total)
         });
+        let filtered = query
+            .filters
+            .iter()
+            .filter_map(|(of, wanted)| match &wanted[..] {
+                [Wanted::Is(dim)] => Some((*of, dim.clone())),
+                _ => None,
+            });
+        let named = columns.iter().copied().zip(row.iter().cloned());
+        let known: Vec<(Dimension, Dim)> = named.chain(filtered).collect();
         let is_gate_sum = |other: &[Dim]| {
             columns.contains(&Dimension::Source)
                 && other != row
@@ -271,7 +330,9 @@ fn naive(list: &[Cell], query: &CellQuery, hides: bool) -> BTreeMap<Vec<Dim>, Nu
                 .zip(&other)
                 .zip(row)
                 .all(|((of, dim), own)| dim == own || may_be(family, *of, dim, own));
-            open || family == Family::Attribution && is_gate_sum(&other)
+            let may_hold = open || family == Family::Attribution && is_gate_sum(&other);
+            // A finer cell that covers all of the row has what the other would have of it.
+            may_hold && !list.iter().any(|finer| covers(finer, cell, &known))
         });
         let others: i128 = others.map(size).sum();
         let coverage = match (hides && family != Family::SpendDay, is_total) {
@@ -528,4 +589,165 @@ fn what_is_wrong_is_named_with_its_remedy() {
     cells.apply(&store_day("b", TODAY, 1));
     let next = ask(&cells, &[("limit", "1")]).next.unwrap();
     assert_eq!(read(&next).unwrap_err().parameter, "after");
+}
+
+/// What an Arrow reader finds, as the objects of JSON have it: texts, integers, and a share as a number.
+fn read_arrow(
+    bytes: &[u8],
+) -> (
+    BTreeMap<String, String>,
+    Vec<BTreeMap<String, serde_json::Value>>,
+) {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Float64Type, Int64Type};
+    use arrow_array::{Array, RecordBatch};
+    use serde_json::{Value, json};
+    let reader = arrow_ipc::reader::StreamReader::try_new(bytes, None).unwrap();
+    let schema = reader.schema();
+    let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
+    let cell = |column: &dyn Array, at: usize| match column {
+        _ if column.is_null(at) => Value::Null,
+        _ if let Some(texts) = column.as_string_opt::<i32>() => json!(texts.value(at)),
+        _ if let Some(numbers) = column.as_primitive_opt::<Int64Type>() => json!(numbers.value(at)),
+        _ => json!(column.as_primitive::<Float64Type>().value(at)),
+    };
+    let mut rows = Vec::new();
+    for batch in &batches {
+        for at in 0..batch.num_rows() {
+            let fields = schema.fields().iter().zip(batch.columns());
+            rows.push(
+                fields
+                    .map(|(field, column)| (field.name().clone(), cell(&**column, at)))
+                    .collect(),
+            );
+        }
+    }
+    (schema.metadata().clone().into_iter().collect(), rows)
+}
+
+#[test]
+fn arrow_reads_back_as_the_rows_of_json() {
+    let mut rng = ChaCha8Rng::seed_from_u64(31);
+    for at in 0..200 {
+        let family = Family::ALL[at % Family::ALL.len()];
+        let (cells, _) = random_cells(&mut rng, family);
+        let words = match at % 3 {
+            0 => vec![("limit", "7")],
+            1 => vec![
+                ("from", "2025-10-01"),
+                ("to", "2025-10-20"),
+                ("compare", "previous"),
+            ],
+            _ => vec![],
+        };
+        let Ok(query) = CellQuery::read(family, words) else {
+            continue;
+        };
+        let answer = run(&cells, "acme", &query, TODAY, true).unwrap();
+        let (metadata, rows) = read_arrow(&arrow(&query, &answer).unwrap());
+        let json: serde_json::Value = serde_json::from_str(&json(&query, &answer)).unwrap();
+        assert_eq!(
+            metadata.get("next").map(String::as_str),
+            json["next"].as_str()
+        );
+        assert_eq!(metadata["family"], family.name());
+        assert_eq!(rows.len(), json["rows"].as_array().unwrap().len());
+        for (row, json) in rows.iter().zip(json["rows"].as_array().unwrap()) {
+            for (prefix, side) in [("", json), ("previous_", &json["previous"])] {
+                let mut of_side = side["value"].as_object().cloned().unwrap_or_default();
+                of_side.insert("coverage".to_owned(), side["coverage"].clone());
+                for (name, value) in of_side {
+                    let found = row.get(&format!("{prefix}{name}"));
+                    let is_absent = prefix == "previous_" && !query.compare;
+                    assert!(
+                        is_absent && found.is_none() || found == Some(&value),
+                        "{name} {row:?}"
+                    );
+                }
+            }
+            for (name, dim) in json["cell"].as_object().unwrap() {
+                let found = row.get(name).unwrap();
+                // A number and a path are texts, as in CSV.
+                assert!(
+                    found == dim || !dim.is_string() && found.is_string(),
+                    "{name} {row:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_beyond_64_bits_is_no_arrow() {
+    let mut cells = PublishedCells::default();
+    cells.apply(&Cell {
+        family: Family::StoreDay,
+        dims: vec![text("acme"), text("lyon"), Dim::Day(TODAY), text("EUR")],
+        values: vec![i128::from(i64::MAX) + 1, 1, 1],
+    });
+    let query = CellQuery::read(Family::StoreDay, [("format", "arrow")]).unwrap();
+    let answer = run(&cells, "acme", &query, TODAY, false).unwrap();
+    assert_eq!(answer.rows.len(), 1);
+    assert_eq!(arrow(&query, &answer).unwrap_err().parameter, "format");
+}
+
+#[test]
+fn the_rest_of_a_month_holds_nothing_of_a_channel_with_a_cell() {
+    let mut cells = PublishedCells::default();
+    let put = |cells: &mut PublishedCells,
+               source: &str,
+               medium: &str,
+               campaign: &str,
+               of: Day,
+               value: i128| {
+        let dims = vec![
+            text("acme"),
+            text("linear"),
+            text(source),
+            text(medium),
+            text(campaign),
+            text("order"),
+            text("*"),
+            Dim::Month(month(TODAY) - of),
+            text("EUR"),
+        ];
+        let values = vec![1, value];
+        cells.apply(&Cell {
+            family: Family::Attribution,
+            dims,
+            values,
+        });
+    };
+    // Last month: 92 of 100 have a name; the month before, bing is in the rest.
+    put(&mut cells, "google", "cpc", "fall", 1, 80);
+    put(&mut cells, "bing", "cpc", "", 1, 12);
+    put(&mut cells, "*", "*", "*", 1, 8);
+    put(&mut cells, "google", "cpc", "fall", 2, 90);
+    put(&mut cells, "*", "*", "*", 2, 10);
+    let coverage = |cells: &PublishedCells, from: &str, group_by: &str, source: &str| {
+        let words = [("from", from), ("to", "2025-09"), ("group_by", group_by)];
+        let query = CellQuery::read(Family::Attribution, words).unwrap();
+        let rows = run(cells, "acme", &query, TODAY, true).unwrap().rows;
+        let at = query
+            .columns()
+            .iter()
+            .position(|of| *of == Dimension::Source)
+            .unwrap();
+        let row = rows
+            .into_iter()
+            .find(|row| row.dims[at] == text(source))
+            .unwrap();
+        row.numbers.unwrap().coverage
+    };
+    let channel = "source,medium,campaign";
+    assert_eq!(coverage(&cells, "2025-09", channel, "google"), Some(10));
+    assert_eq!(coverage(&cells, "2025-09", channel, "bing"), Some(10));
+    assert_eq!(coverage(&cells, "2025-08", channel, "google"), Some(10));
+    // 12 of at most 12 and 10.
+    assert_eq!(coverage(&cells, "2025-08", channel, "bing"), Some(5));
+    assert_eq!(coverage(&cells, "2025-09", channel, "*"), None);
+    // Another campaign of the source may be in the rest, unless the rest of the source has a cell.
+    assert_eq!(coverage(&cells, "2025-09", "source", "google"), Some(9));
+    put(&mut cells, "google", "*", "*", 1, 1);
+    assert_eq!(coverage(&cells, "2025-09", "source", "google"), Some(10));
 }

@@ -57,7 +57,11 @@ pub const WORDS: [(&str, &str, &str); 8] = [
         "`previous`: each row also has the numbers of the period of the same length before; needs `from`, `to` and `group_by`.",
         "previous",
     ),
-    ("format", "`json` (default), `ndjson` or `csv`.", "csv"),
+    (
+        "format",
+        "`json` (default), `ndjson`, `csv` or `arrow` (an Arrow IPC stream).",
+        "csv",
+    ),
 ];
 
 impl CellQuery {

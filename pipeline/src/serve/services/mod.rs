@@ -448,7 +448,7 @@ impl Endpoint {
     ///
     /// 400 for an invalid request, 503 without a broker.
     async fn submit(&self, payload: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let request = submit(&self.client, &self.name, payload.to_vec())
+        let request = submit(&self.client, &self.name, payload.to_vec(), &[])
             .await
             .map_err(|error| match error {
                 NotSubmitted::Refused(_) => Refusal::bad(error.to_string()),

@@ -13,6 +13,7 @@
 
 mod cache;
 pub mod ingest_paths;
+mod kept;
 pub mod openapi;
 pub mod rights;
 
@@ -29,10 +30,8 @@ use url::form_urlencoded;
 
 use super::access::Viewer;
 use super::page::Page;
-use super::response::{JSON, text};
-use crate::report::cell_query::{
-    CellQuery, Format, QueryError, csv, json as json_text, ndjson, run,
-};
+use super::response::{ARROW, JSON, text};
+use crate::report::cell_query::{CellQuery, Format, QueryError, run, write};
 use crate::report::published_cells::{PublishedCells, SharedCells};
 use cache::{Cache, Cached};
 
@@ -189,11 +188,13 @@ async fn answer(
     let (stamp, hides) = (cells.stamp(), queries.page.hides(&brand));
     let computed = tokio::task::spawn_blocking(move || {
         let answer = run(&cells, &brand, &query, today, hides)?;
-        let (content, body) = match query.format {
-            Format::Json => (JSON, json_text(&query, &answer)),
-            Format::Ndjson => (NDJSON, ndjson(&query, &answer)),
-            Format::Csv => (CSV, csv(&query, &answer)),
+        let content = match query.format {
+            Format::Json => JSON,
+            Format::Ndjson => NDJSON,
+            Format::Csv => CSV,
+            Format::Arrow => ARROW,
         };
+        let body = write(&query, &answer)?;
         Ok::<_, QueryError>(Cached {
             stamp,
             content,

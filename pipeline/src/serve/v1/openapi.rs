@@ -8,6 +8,7 @@ use tributary_operators::cell::{Dimension, Family, Form};
 
 use super::ingest_paths;
 use crate::report::cell_query::{QueryError, WORDS};
+use crate::serve::response::ARROW;
 
 /// The description.
 pub fn openapi() -> Value {
@@ -137,6 +138,7 @@ fn path(family: Family) -> Value {
             }},
             "application/x-ndjson": {"schema": row(family)},
             "text/csv": {"schema": {"type": "string"}},
+            ARROW: {"schema": {"type": "string", "contentMediaType": ARROW, "contentEncoding": "binary"}},
         },
     });
     json!({
@@ -248,7 +250,7 @@ fn word(name: &str) -> Value {
     match name {
         "limit" => json!({"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1000}),
         "compare" => json!({"enum": ["previous"]}),
-        "format" => json!({"enum": ["json", "ndjson", "csv"], "default": "json"}),
+        "format" => json!({"enum": ["json", "ndjson", "csv", "arrow"], "default": "json"}),
         "from" | "to" => json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$"}),
         _ => json!({"type": "string"}),
     }

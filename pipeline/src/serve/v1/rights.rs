@@ -2,11 +2,10 @@
 //! rights list` prints it, and `GET /v1/audit`: the brand's audit log in words.
 //!
 //! Both need the role `privacy`, and contain nothing that identifies a data
-//! subject. The register is read from the rights stream, few at a time, and kept
-//! for [`FRESH`], so that many open pages cost the broker one read. The audit log
-//! is a file of process 0; elsewhere its answer has `"here": false`.
+//! subject. The register is read from the rights stream; the audit log is a file of
+//! process 0, read and verified as a whole; elsewhere its answer has `"here":
+//! false`. Both are kept for some seconds ([`kept`](super::kept)).
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -17,21 +16,18 @@ use axum::response::Response;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
-use tokio::sync::Mutex;
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::nats::Client;
 use tributary_rights::audit::history;
 use url::form_urlencoded;
 
 use super::error;
+use super::kept::Kept;
 use crate::privacy::rights::files;
 use crate::privacy::rights::register::Register;
 use crate::report::cell_query::QueryError;
 use crate::serve::access::Viewer;
 use crate::serve::response::{JSON, text};
-
-/// How long a register is answered again.
-const FRESH: Duration = Duration::from_secs(3);
 
 /// Maximum time to read a register.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -52,8 +48,10 @@ pub struct RightsRegister {
     directory: PathBuf,
     /// Connection to the broker, once it exists.
     client: OnceLock<Client>,
-    /// The last registers by brand. One read of the stream at a time.
-    last: Mutex<BTreeMap<String, (Instant, Arc<Register>)>>,
+    /// The last registers.
+    registers: Kept<Register>,
+    /// The last answers about audit logs.
+    logs: Kept<String>,
 }
 
 impl RightsRegister {
@@ -65,7 +63,8 @@ impl RightsRegister {
             stream: config.nats.rights_stream.clone(),
             directory: files::directory(config).join("audit"),
             client: OnceLock::new(),
-            last: Mutex::default(),
+            registers: Kept::default(),
+            logs: Kept::default(),
         }
     }
 
@@ -105,20 +104,41 @@ impl RightsRegister {
     /// The register of a brand, read now or just before.
     async fn load(&self, brand: &Brand) -> Option<Arc<Register>> {
         let client = self.client.get()?;
-        let mut last = self.last.lock().await;
-        if let Some((at, register)) = last.get(&brand.name)
-            && at.elapsed() < FRESH
-        {
-            return Some(register.clone());
-        }
-        let load = Register::load(client, &self.stream, &brand.name);
-        let loaded = tokio::time::timeout(WITHIN, load).await.ok()?;
-        let register = loaded
-            .inspect_err(|error| tracing::warn!(%error, "cannot read the rights requests"))
-            .ok()?;
-        let register = Arc::new(register);
-        last.insert(brand.name.clone(), (Instant::now(), register.clone()));
-        Some(register)
+        let read = async {
+            let load = Register::load(client, &self.stream, &brand.name);
+            let loaded = tokio::time::timeout(WITHIN, load).await.ok()?;
+            loaded
+                .inspect_err(|error| tracing::warn!(%error, "cannot read the rights requests"))
+                .ok()
+        };
+        self.registers.get(&brand.name, Instant::now, read).await
+    }
+
+    /// The answer about the audit log of a brand, read now or just before.
+    async fn log(&self, brand: &Brand) -> Option<Arc<String>> {
+        let path = self.directory.join(format!("{}.jsonl", brand.name));
+        let (name, keys) = (brand.name.clone(), files::keys(brand));
+        let read = async move {
+            let read = tokio::task::spawn_blocking(move || match path.exists() {
+                true => history(&path, &keys, MOST_ENTRIES).map(|entries| (true, entries)),
+                false => Ok((false, Vec::new())),
+            });
+            match read.await {
+                Ok(Ok((here, entries))) => {
+                    let body = json!({"brand": name, "here": here, "entries": entries});
+                    Some(format!("{body}\n"))
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the audit log is damaged");
+                    None
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot read the audit log");
+                    None
+                }
+            }
+        };
+        self.logs.get(&brand.name, Instant::now, read).await
     }
 }
 
@@ -157,24 +177,8 @@ pub async fn audit(
         Ok(brand) => brand,
         Err(refusal) => return *refusal,
     };
-    let path = registers.directory.join(format!("{}.jsonl", brand.name));
-    let (name, keys) = (brand.name.clone(), files::keys(brand));
-    let read = tokio::task::spawn_blocking(move || match path.exists() {
-        true => history(&path, &keys, MOST_ENTRIES).map(|entries| (true, entries)),
-        false => Ok((false, Vec::new())),
-    });
-    match read.await {
-        Ok(Ok((here, entries))) => {
-            let body = json!({"brand": name, "here": here, "entries": entries});
-            text(StatusCode::OK, JSON, format!("{body}\n"))
-        }
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the audit log is damaged");
-            unavailable("the audit log")
-        }
-        Err(error) => {
-            tracing::error!(%error, "cannot read the audit log");
-            unavailable("the audit log")
-        }
+    match registers.log(brand).await {
+        Some(body) => text(StatusCode::OK, JSON, body.to_string()),
+        None => unavailable("the audit log"),
     }
 }

@@ -270,6 +270,14 @@ impl Worker {
         headers: &str,
         body: &str,
     ) -> Option<(u16, String)> {
+        let text = self.exchange(method, path, headers, body)?;
+        let status = text.split(' ').nth(1)?.parse().ok()?;
+        let body = text.split_once("\r\n\r\n")?.1.to_owned();
+        Some((status, body))
+    }
+
+    /// The same with the whole answer.
+    pub fn exchange(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<String> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
@@ -282,9 +290,7 @@ impl Worker {
         .ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
-        let status = text.split(' ').nth(1)?.parse().ok()?;
-        let body = text.split_once("\r\n\r\n")?.1.to_owned();
-        Some((status, body))
+        Some(text)
     }
 
     /// Waits until the worker is ready and has read the stream up to a sequence.
