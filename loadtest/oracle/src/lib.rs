@@ -126,7 +126,8 @@ fn brand_cells(
 
     let mut cells = Vec::new();
     let days = days::Days::of(brand, &journeys, &net_sales);
-    let mut months = statistics::totals(brand, &journeys);
+    let traced = statistics::Traced::all(brand, &journeys);
+    let mut months = statistics::totals(brand, &traced);
     for month in days.unsafe_months(brand) {
         months.remove(&month);
     }
@@ -136,7 +137,7 @@ fn brand_cells(
     cells.extend(contacts::campaign_days(brand, &identity, records));
     cells.extend(contacts::spend_days(brand, records));
     cells.extend(months::cells(brand, &identity, &journeys));
-    cells.extend(statistics::cells(brand, &journeys));
+    cells.extend(statistics::cells(brand, &traced));
     cells.extend(visits::cells(brand, pings));
     cells.extend(identity.cell(brand));
     (cells, Totals { months, touched })

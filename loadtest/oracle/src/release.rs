@@ -26,6 +26,7 @@ type Parts = BTreeMap<Vec<Dim>, Vec<CountedCell>>;
 type Counts = BTreeMap<Dim, u64>;
 
 /// The contributors of the totals that are not cells themselves.
+#[derive(Default)]
 pub(crate) struct Totals {
     /// The conversions with a touchpoint of each month that may be published, by brand, kind, month
     /// and currency.

@@ -13,9 +13,8 @@ use tributary_operators::record::{Currency, SaleKind};
 
 use crate::brand::{self, Brand};
 use crate::calendar;
-use crate::family_sums::{CountedCell, FamilySums};
-use crate::journeys::Journeys;
-use crate::rules::Step;
+use crate::family_sums::{CountedCell, FamilySums, Who};
+use crate::journeys::{Conversion, Journeys};
 
 /// The maximum number of steps in the `path` dimension; longer paths keep their newest steps.
 const PATH_STEPS: usize = 20;
@@ -24,7 +23,40 @@ const PATH_STEPS: usize = 20;
 const MS_PER_DAY: i64 = 86_400_000;
 
 /// Conversion kind, month and currency, which all four families share.
-type Group = (SaleKind, i32, Currency);
+pub(crate) type Group = (SaleKind, i32, Currency);
+
+/// A conversion with a touchpoint.
+pub(crate) struct Traced {
+    pub(crate) group: Group,
+    pub(crate) who: Who,
+    /// The channels of its touchpoints, oldest first; never empty.
+    pub(crate) path: Vec<Channel>,
+    /// Whole days from the first touchpoint to the conversion.
+    pub(crate) days: i64,
+    /// Minor units.
+    pub(crate) value: i128,
+}
+
+impl Traced {
+    /// `None` for a conversion without a touchpoint.
+    pub(crate) fn of(brand: &Brand, conversion: &Conversion) -> Option<Traced> {
+        let sale = &conversion.sale;
+        let first = conversion.path.first()?;
+        Some(Traced {
+            group: (sale.kind, calendar::month(sale.record.day), sale.currency),
+            who: conversion.who(brand.settings),
+            path: conversion.path.iter().map(|step| step.channel).collect(),
+            days: (sale.record.ts - first.ts) / MS_PER_DAY,
+            value: sale.left.into(),
+        })
+    }
+
+    /// The conversions with a touchpoint.
+    pub(crate) fn all(brand: &Brand, journeys: &Journeys) -> Vec<Traced> {
+        let conversions = journeys.conversions.iter();
+        conversions.filter_map(|of| Traced::of(brand, of)).collect()
+    }
+}
 
 /// The cells of the four families for one brand. All have the dimensions brand, kind, month and
 /// currency, and one more; their contributors are the persons of the conversions.
@@ -35,29 +67,18 @@ type Group = (SaleKind, i32, Currency);
 /// | `path_length` | number of touchpoints | conversions |
 /// | `path_days` | whole days from the first touchpoint | conversions |
 /// | `assists` | source, medium, campaign | conversions, revenue in minor units |
-pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<CountedCell> {
+pub(crate) fn cells(brand: &Brand, conversions: &[Traced]) -> Vec<CountedCell> {
     let mut paths: FamilySums<(Group, Vec<Channel>), 2> = FamilySums::new();
     let mut lengths: FamilySums<(Group, usize), 1> = FamilySums::new();
     let mut days: FamilySums<(Group, i64), 1> = FamilySums::new();
     let mut assists: FamilySums<(Group, Channel), 2> = FamilySums::new();
-    for conversion in &journeys.conversions {
-        let (sale, path, who) = (
-            &conversion.sale,
-            &conversion.path,
-            conversion.who(brand.settings),
-        );
-        let Some(first) = path.first() else {
-            continue;
-        };
-        let month = calendar::month(sale.record.day);
-        let group = (sale.kind, month, sale.currency);
-        let values = [1, i128::from(sale.left)];
-        paths.add((group, sequence(path)), values, who);
-        lengths.add((group, path.len()), [1], who);
-        let elapsed = (sale.record.ts - first.ts) / MS_PER_DAY;
-        days.add((group, elapsed), [1], who);
-        for channel in assisting(path) {
-            assists.add((group, channel), values, who);
+    for of in conversions {
+        let values = [1, of.value];
+        paths.add((of.group, sequence(&of.path)), values, of.who);
+        lengths.add((of.group, of.path.len()), [1], of.who);
+        days.add((of.group, of.days), [1], of.who);
+        for channel in assisting(&of.path) {
+            assists.add((of.group, channel), values, of.who);
         }
     }
 
@@ -93,18 +114,10 @@ pub(crate) fn cells(brand: &Brand, journeys: &Journeys) -> Vec<CountedCell> {
 
 /// The number of contributors of the conversions with a touchpoint, by brand, kind, month and
 /// currency: the total of which the families of a month are partitions.
-pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> BTreeMap<Vec<Dim>, u64> {
+pub(crate) fn totals(brand: &Brand, conversions: &[Traced]) -> BTreeMap<Vec<Dim>, u64> {
     let mut totals: FamilySums<Group, 0> = FamilySums::new();
-    for conversion in &journeys.conversions {
-        if !conversion.path.is_empty() {
-            let sale = &conversion.sale;
-            let month = calendar::month(sale.record.day);
-            totals.add(
-                (sale.kind, month, sale.currency),
-                [],
-                conversion.who(brand.settings),
-            );
-        }
+    for of in conversions {
+        totals.add(of.group, [], of.who);
     }
     let named = totals.contributors().map(|(group, contributors)| {
         let (kind, month, currency) = *group;
@@ -121,17 +134,17 @@ pub(crate) fn totals(brand: &Brand, journeys: &Journeys) -> BTreeMap<Vec<Dim>, u
 
 /// The channels of a path with consecutive repetitions merged, limited to the newest
 /// [`PATH_STEPS`].
-fn sequence(path: &[Step]) -> Vec<Channel> {
-    let mut channels: Vec<Channel> = path.iter().map(|step| step.channel).collect();
+fn sequence(path: &[Channel]) -> Vec<Channel> {
+    let mut channels = path.to_vec();
     channels.dedup();
     let surplus = channels.len().saturating_sub(PATH_STEPS);
     channels.split_off(surplus)
 }
 
 /// The distinct channels of all touchpoints but the last one.
-fn assisting(path: &[Step]) -> BTreeSet<Channel> {
+fn assisting(path: &[Channel]) -> BTreeSet<Channel> {
     let before_last = path.split_last().map_or(&[][..], |(_, before)| before);
-    before_last.iter().map(|step| step.channel).collect()
+    before_last.iter().copied().collect()
 }
 
 /// The names of a channel.

@@ -69,6 +69,7 @@ mod services_explain;
 mod services_parts;
 mod services_query;
 mod services_refusals;
+mod snowplow_web;
 mod stops_in_order;
 mod stream_copies;
 mod stream_faults;

@@ -12,7 +12,9 @@ use super::rule::NULL_VALUE;
 use super::sales::{Context, Counted, Pattern};
 use super::threshold::Set;
 use crate::brand::{self, Brand};
+use crate::release::{Totals, release};
 use crate::rules::Model;
+use crate::statistics::{self, Traced};
 
 /// The cells of a group of conversions.
 pub(super) fn of_sales(
@@ -96,7 +98,21 @@ pub(super) fn of_sales(
         }
     }
     cells.retain(|cell| cell.values.iter().any(|value| *value != 0));
+    cells.extend(of_paths(brand, key, counted));
     cells
+}
+
+/// The path families of the conversions that a group counts, released as without a ladder.
+fn of_paths(brand: &Brand, key: SalesKey, counted: &Counted) -> Vec<Cell> {
+    let traced = counted.journeys.iter().map(|of| of.traced(key));
+    let traced: Vec<Traced> = traced.collect();
+    let mut cells = statistics::cells(brand, &traced);
+    cells.retain(|counted| counted.cell.family != Family::Assists);
+    let totals = Totals {
+        months: statistics::totals(brand, &traced),
+        ..Totals::default()
+    };
+    release(brand.settings, cells, &totals)
 }
 
 /// The cells of revenue: of finished days by a pattern, or of days in progress.

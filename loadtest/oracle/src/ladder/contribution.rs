@@ -21,6 +21,7 @@ use crate::net_sales::NetSales;
 use crate::person::Person;
 use crate::rules::{Model, receivers};
 use crate::share::largest_remainder;
+use crate::statistics::Traced;
 use crate::{calendar, device_limit, months, visits};
 
 /// Who is counted once in a set.
@@ -59,8 +60,27 @@ pub(super) struct Journey {
     pub(super) day: Day,
     pub(super) store: Word,
     pub(super) path: Vec<Channel>,
+    /// Whole days from the first touchpoint.
+    pub(super) days: i64,
     /// Minor units.
     pub(super) value: i128,
+}
+
+impl Journey {
+    /// The conversion as the path families count it.
+    pub(super) fn traced(&self, (kind, currency, month): SalesKey) -> Traced {
+        let person = match self.who {
+            Contributor::Person(person) => Some(person),
+            _ => None,
+        };
+        Traced {
+            group: (kind, month, currency),
+            who: (person, self.vouched),
+            path: self.path.clone(),
+            days: self.days,
+            value: self.value,
+        }
+    }
 }
 
 /// The conversions of one kind, currency and month.
@@ -154,8 +174,9 @@ impl Contributions {
                     }
                 }
             }
-            let path: Vec<Channel> = conversion.path.iter().map(|step| step.channel).collect();
-            if let Some((_, before_last)) = path.split_last() {
+            if let Some(traced) = Traced::of(brand, conversion) {
+                let before_last = traced.path.split_last();
+                let before_last = before_last.map_or(&[][..], |(_, before)| before);
                 for channel in before_last.iter().collect::<BTreeSet<_>>() {
                     sales.assists.push(Contribution {
                         chain: name::of_channel(brand, *channel),
@@ -167,7 +188,8 @@ impl Contributions {
                     vouched: template.vouched,
                     day,
                     store: template.store.clone(),
-                    path,
+                    path: traced.path,
+                    days: traced.days,
                     value,
                 });
             }

@@ -28,20 +28,20 @@ mod take_over;
 mod threshold;
 mod traffic;
 
-use tributary_operators::cell::{Cell, Family};
+use tributary_operators::cell::Cell;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::settings::Settings;
 
 use crate::brand::by_brand;
 use crate::release::{self, Totals};
 use crate::stored::StoredState;
-use crate::{consent, contacts, days, identity, journeys, net_sales, statistics};
+use crate::{consent, contacts, identity};
 pub use releases::{Group, Releases, Topic};
 pub use rule::{NULL_VALUE, Rule};
 
 /// Every cell of a first release, sorted, where `is_finished` says which days of a brand are over.
 ///
-/// A brand with a `k` up to 1 has no ladder and is passed over. Identity, spend and paths are released as without one, paths over finished days.
+/// A brand with a `k` up to 1 has no ladder and is passed over. Identity and spend are released as without one.
 pub fn cells(
     settings: &Settings,
     held: &StoredState,
@@ -51,37 +51,12 @@ pub fn cells(
     let mut cells = Releases::new(settings, rule).batch(held, &is_finished, |_| true);
     let mut others = settings.clone();
     others.brands.retain(|_, brand| brand.k > 1);
-    let id = |name: &str| {
-        let mut ids = settings.brands.iter();
-        ids.find(|(_, brand)| &*brand.name == name)
-            .map(|(id, _)| *id)
-    };
     by_brand(&others, held, |brand, records, _| {
-        let is_finished = |day| id(&brand.settings.name).is_some_and(|id| is_finished(id, day));
         let records = consent::allowed_records(brand.settings, records, brand.link_time);
         let identity = identity::Identity::of(brand.settings, &records);
-        let mut net_sales = net_sales::NetSales::of(brand.settings, &records);
-        let of = journeys::Journeys::of;
-        let mut journeys = of(brand.settings, &identity, &net_sales, &records);
-        net_sales.sales.retain(|sale| is_finished(sale.record.day));
-        net_sales.adjustments.retain(|line| is_finished(line.day));
-        journeys
-            .conversions
-            .retain(|of| is_finished(of.sale.record.day));
-        let days = days::Days::of(brand, &journeys, &net_sales);
-        let mut months = statistics::totals(brand, &journeys);
-        for month in days.unsafe_months(brand) {
-            months.remove(&month);
-        }
-        let totals = Totals {
-            months,
-            touched: days.touched(brand),
-        };
-        let mut inside = statistics::cells(brand, &journeys);
-        inside.retain(|counted| counted.cell.family != Family::Assists);
-        inside.extend(contacts::spend_days(brand, &records));
+        let mut inside = contacts::spend_days(brand, &records);
         inside.extend(identity.cell(brand));
-        cells.extend(release::release(brand.settings, inside, &totals));
+        cells.extend(release::release(brand.settings, inside, &Totals::default()));
     });
     cells.sort();
     cells

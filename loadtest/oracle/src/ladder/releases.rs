@@ -38,6 +38,7 @@ pub enum Topic {
 pub type Group = (BrandId, Topic);
 
 /// A published group: `P` is its pattern, `S` the state that was published.
+#[derive(Clone)]
 struct Published<P, S> {
     /// The pattern in use and what it counted; none before the first release.
     used: Option<(P, S)>,
@@ -66,7 +67,7 @@ impl<P, S> Default for Published<P, S> {
 }
 
 /// A published group of conversions.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct PublishedSales {
     group: Published<Pattern, Counted>,
     /// Revenue of days that were in progress when it was published, and are not in the group's cells yet.
@@ -76,6 +77,7 @@ struct PublishedSales {
 type PublishedTraffic = Published<Names, Vec<Contribution>>;
 
 /// What is published of all brands with a ladder.
+#[derive(Clone)]
 pub struct Releases<'a> {
     settings: &'a Settings,
     rule: &'a Rule,
@@ -240,13 +242,19 @@ impl<'a> Releases<'a> {
                     | Family::OrdersDay
                     | Family::Attribution
                     | Family::MarkovMonth
-                    | Family::Assists,
+                    | Family::Assists
+                    | Family::Paths
+                    | Family::PathLength
+                    | Family::PathDays,
                     Some(currency),
                 ) => {
                     let key = (id, (kind, currency, month));
                     let group = &mut self.sales.entry(key).or_default().group;
                     let pattern = group.restored.get_or_insert_default();
+                    group.cells.push(cell.clone());
                     let (names, name) = match cell.family {
+                        // Paths are not decided by name.
+                        Family::Paths | Family::PathLength | Family::PathDays => continue,
                         Family::StoreDay | Family::OrdersDay => {
                             (&mut pattern.base, store_name(time, word("store")))
                         }
@@ -261,7 +269,6 @@ impl<'a> Releases<'a> {
                     };
                     // The rest of a month with a known total has no name in a pattern.
                     names.extend(name.filter(|name| *name != Name::Month));
-                    group.cells.push(cell.clone());
                 }
                 _ => {}
             }

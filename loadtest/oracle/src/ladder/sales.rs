@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use tributary_operators::label::Channel;
 use tributary_operators::record::Day;
 
-use super::contribution::{Contribution, Sales};
+use super::contribution::{Contribution, Journey, Sales};
 use super::decide::{decide, decide_among, grain_by_grain, keys};
 use super::markov::Chain;
 use super::name::{Name, Word};
@@ -43,6 +43,8 @@ pub(super) struct Counted {
     pub(super) single: Vec<Contribution>,
     pub(super) markov: Chain,
     pub(super) assists: Vec<Contribution>,
+    /// The conversions with a touchpoint.
+    pub(super) journeys: Vec<Journey>,
 }
 
 /// The days and stores whose conversions stay out.
@@ -88,13 +90,14 @@ impl Context<'_> {
             single: within(&sales.single, outside),
             markov: Chain::of(self.brand, &journeys, self.null_paths),
             assists: within(&sales.assists, outside),
+            journeys,
         }
     }
 
     /// The pattern of a state by itself, and what it counts; none where a part cannot be published.
     pub(super) fn decide(&self, sales: &Sales) -> Option<(Pattern, Counted)> {
         let mut base = self.days(&sales.revenue);
-        let outside = self.outside(&base, sales, &[])?;
+        let outside = self.outside([&base, &base], sales, &[])?;
         let counted = self.count(sales, &outside);
         base.extend(decide(&self.channels(), &counted.shared)?);
         let pattern = Pattern {
@@ -123,18 +126,25 @@ impl Context<'_> {
         published.into_keys().collect()
     }
 
-    /// What stays out, of which nothing was published. None where the rest of the month was published and is too small now.
-    fn outside(&self, base: &Names, sales: &Sales, then: &[Contribution]) -> Option<Outside> {
+    /// What stays out under some names, on the way from others. None where the rest of the month is too small although it
+    /// was published, or would come in under the names before: nothing of it stays out again.
+    fn outside(
+        &self,
+        [before, base]: [&Names; 2],
+        sales: &Sales,
+        then: &[Contribution],
+    ) -> Option<Outside> {
         let ladder = self.revenue();
-        let rest = ladder.cells(base, &sales.revenue).remove(&Name::Month);
-        match rest {
-            Some(rest) if !ladder.threshold.is_met(&rest) => {
-                let was_published = ladder.cells(base, then).contains_key(&Name::Month);
-                let places = rest.iter().map(|of| (of.day, of.store.clone()));
-                (!was_published).then(|| places.collect())
-            }
-            _ => Some(Outside::new()),
-        }
+        let rest = |names: &Names, of| ladder.cells(names, of).remove(&Name::Month);
+        let is_met = |rest: &Vec<&Contribution>| ladder.threshold.is_met(rest);
+        let rest_now = rest(base, &sales.revenue).filter(|rest| !is_met(rest));
+        let Some(rest_now) = rest_now else {
+            return Some(Outside::new());
+        };
+        let was_published = rest(base, then).is_some();
+        let comes_in = rest(before, &sales.revenue).is_some_and(|rest| is_met(&rest));
+        let places = rest_now.iter().map(|of| (of.day, of.store.clone()));
+        (!was_published && !comes_in).then(|| places.collect())
     }
 
     fn decide_if_any(&self, contributions: &[Contribution]) -> Option<Names> {
@@ -248,22 +258,30 @@ impl Context<'_> {
         };
         let by_base = |wanted_base: &Names| -> Option<(Names, Names, Counted)> {
             let base = take_over(current.base.clone(), wanted_base, |next| {
-                self.base_stands(next, then, sales)
+                self.base_stands([&current.base, next], then, sales)
                     && (self.revenue())
                         .keeps_pieces([&used.base, next], [&then.revenue, &sales.revenue])
-                    && (self.outside(next, sales, &then.revenue)).is_some_and(|outside| {
-                        let now = within(&sales.shared, &outside);
-                        (self.channels()).keeps_pieces([&used.base, next], [&then.shared, &now])
-                            && channels_are_kept(|of| Some(&of.base), |of| &of.shared, next, &now)
-                    })
+                    && (self.outside([&current.base, next], sales, &then.revenue)).is_some_and(
+                        |outside| {
+                            let now = within(&sales.shared, &outside);
+                            (self.channels()).keeps_pieces([&used.base, next], [&then.shared, &now])
+                                && channels_are_kept(
+                                    |of| Some(&of.base),
+                                    |of| &of.shared,
+                                    next,
+                                    &now,
+                                )
+                        },
+                    )
                     && revenue_is_kept(next)
                     && self.revenue().stands(next, &then.revenue)
                     && self.channels().stands(next, &then.shared)
             });
-            if !self.base_stands(&base, then, sales) {
+            if !self.base_stands([&current.base, &base], then, sales) {
                 return None;
             }
-            let counted = self.count(sales, &self.outside(&base, sales, &then.revenue)?);
+            let outside = self.outside([&current.base, &base], sales, &then.revenue)?;
+            let counted = self.count(sales, &outside);
 
             // What follows from the shared models alone is done at once, and judged with everything else.
             let follow = |names: &Names| {
@@ -345,10 +363,11 @@ impl Context<'_> {
         Some((pattern, counted))
     }
 
-    fn base_stands(&self, base: &Names, then: &Counted, sales: &Sales) -> bool {
-        let Some(outside) = self.outside(base, sales, &then.revenue) else {
+    fn base_stands(&self, names: [&Names; 2], then: &Counted, sales: &Sales) -> bool {
+        let Some(outside) = self.outside(names, sales, &then.revenue) else {
             return false;
         };
+        let [_, base] = names;
         self.revenue()
             .stands(base, &within(&sales.revenue, &outside))
             && self
