@@ -3,6 +3,7 @@
 
 use crate::support::story::{last, play, ready, start_both, stop_both, two_processes, until};
 use crate::support::{Worker, World, published};
+use tributary_connectors::nats;
 use tributary_testkit::NatsServer;
 
 /// Names and values of lines of cells, sorted.

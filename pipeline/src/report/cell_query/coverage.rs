@@ -159,7 +159,9 @@ pub(super) fn finer(family: Family, named: &[(Dimension, Dim)], rest: &[Dim]) ->
     let given_up = Dim::Text(REST.into());
     let channel = [Dimension::Source, Dimension::Medium, Dimension::Campaign];
     if at(Dimension::Source).is_some() {
-        let known: Vec<&Dim> = channel.iter().map_while(|of| name(*of)).collect();
+        let known: Vec<&Dim> = (channel.iter())
+            .map_while(|of| name(*of).filter(|dim| **dim != given_up))
+            .collect();
         let grain = channel
             .iter()
             .take_while(|of| of_rest(**of) != Some(&given_up));
@@ -192,7 +194,8 @@ pub(super) fn finer(family: Family, named: &[(Dimension, Dim)], rest: &[Dim]) ->
             (Dimension::Store, given_up),
         ]));
     }
-    if let (Some(_), Some(store)) = (at(Dimension::Store), name(Dimension::Store)) {
+    let store = name(Dimension::Store).filter(|store| !is_open(family, Dimension::Store, store));
+    if let (Some(_), Some(store)) = (at(Dimension::Store), store) {
         finer.push(with(&[
             (Dimension::Day, day),
             (Dimension::Store, store.clone()),
