@@ -32,6 +32,8 @@ pub(crate) struct SectionReading<T> {
     place: Location,
     /// The location and path of each given setting, by key.
     given: BTreeMap<&'static str, (Location, String)>,
+    /// The keys of given lists without elements, which ask for nothing.
+    empty: BTreeSet<&'static str>,
     /// The keys of settings that are wrong, or required and missing.
     wrong: BTreeSet<&'static str>,
 }
@@ -74,6 +76,7 @@ pub(crate) fn read_section<T: SettingsModel>(
             .map_or(Location::Nowhere, |given| given.place)
             .or(around),
         given: BTreeMap::new(),
+        empty: BTreeSet::new(),
         wrong: BTreeSet::new(),
     };
     let table = given.filter(|given| is_table(given, &section, cx));
@@ -111,6 +114,9 @@ fn read_row<T>(
     let key = row.key();
     if let Some(value) = value {
         reading.given.insert(key, (value.place, value.path.clone()));
+        if matches!(value.node, Node::Value(toml_edit::Value::Array(items)) if items.is_empty()) {
+            reading.empty.insert(key);
+        }
         if row.read(&value, cx, &mut reading.model) {
             return;
         }
@@ -211,7 +217,8 @@ fn check_combinations<T>(section: &Section, reading: &SectionReading<T>, cx: &mu
         }
     }
     for (key, needs) in section.needs {
-        if reading.is_given(key) && !needs.iter().any(|key| reading.is_given(key)) {
+        let asks = reading.is_given(key) && !reading.empty.contains(key);
+        if asks && !needs.iter().any(|key| reading.is_given(key)) {
             let (place, path) = reading.location_of(key);
             let fix = format!("give {}", needs.join(" or "));
             cx.report_missing(place, &path, "does not stand alone", fix);

@@ -33,8 +33,8 @@ open = true
 max_series = 7
 hosts = ["metrics.shop.example"]
 opendsr_domain = "rights.example.com"
-opendsr_certificate_file = "rights.pem"
-opendsr_key_file = "rights.key"
+opendsr_certificate_file = "DATA-PROTECTION.md"
+opendsr_key_file = "NATS_ACCOUNTS.md"
 opendsr_callbacks = ["https://controller.example"]
 opendsr_private_callbacks = true
 [http_ingest]

@@ -78,7 +78,7 @@ fn the_text_is_for_people() {
         "Store visits and in-store revenue",
         "persons through",
         "of what channels brought: the rest is hidden for privacy.",
-        "at least 20 people contribute",
+        "20 people contribute (release.k)",
         "tributary demo --show-all shows every number",
         "orchard: EUR, Europe/Paris, at least 20 people behind each number",
         "willow: GBP, Europe/London, at least 10 people behind each number",

@@ -56,11 +56,13 @@ async fn the_story_runs_against_a_real_broker_and_every_number_returns() {
     let brand = &config.brands[0];
     let today = day(&story, brand).expect("a day");
     let mut outcomes: Vec<Outcome> = Vec::new();
-    tell(&story, &config, |outcome| {
-        outcomes.push(outcome);
-        Ok(())
-    })
-    .expect("the story of the demo");
+    let told = tokio::task::block_in_place(|| {
+        tell(&story, &config, |outcome| {
+            outcomes.push(outcome);
+            Ok(())
+        })
+    });
+    told.expect("the story of the demo");
 
     let client = ready(&broker).await;
     let file = world.path("tributary.toml");
@@ -126,8 +128,8 @@ fn the_story_is_the_same_on_every_machine() {
             .iter();
         let change = changed.find(|change| change["figure"] == figure);
         change.map(|change| {
-            // The crowd gives each figure something to start from.
-            let [from, to] = ["from", "to"].map(|of| change[of].as_i64().expect("a number"));
+            // Shortly after midnight, nobody of the crowd has come today, so that a number has nothing to start from.
+            let [from, to] = ["from", "to"].map(|of| change[of].as_i64().unwrap_or(0));
             to - from
         })
     };
