@@ -38,6 +38,7 @@ pub enum Topic {
 pub type Group = (BrandId, Topic);
 
 /// A published group: `P` is its pattern, `S` the state that was published.
+#[derive(Clone)]
 struct Published<P, S> {
     /// The pattern in use and what it counted; none before the first release.
     used: Option<(P, S)>,
@@ -66,7 +67,7 @@ impl<P, S> Default for Published<P, S> {
 }
 
 /// A published group of conversions.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct PublishedSales {
     group: Published<Pattern, Counted>,
     /// Revenue of days that were in progress when it was published, and are not in the group's cells yet.
@@ -76,6 +77,7 @@ struct PublishedSales {
 type PublishedTraffic = Published<Names, Vec<Contribution>>;
 
 /// What is published of all brands with a ladder.
+#[derive(Clone)]
 pub struct Releases<'a> {
     settings: &'a Settings,
     rule: &'a Rule,

@@ -79,7 +79,7 @@ impl Rows {
         rows.map(|(row, count)| (row, *count))
     }
 
-    /// The rows as they were last published.
+    /// The rows as they were last published, each as often as it occurred.
     pub(super) fn before(&self) -> impl Iterator<Item = (&Arc<SaleRow>, i64)> {
         let through = self.through;
         let is_counted = move |row: &SaleRow| through.is_some_and(|through| row.day <= through);
@@ -92,7 +92,9 @@ impl Rows {
             .since
             .iter()
             .filter(|(row, _)| !self.now.contains_key(*row));
+        // What came since then was not there.
         now.chain(since.map(|(row, count)| (row, -count)))
+            .filter(|(_, count)| *count > 0)
     }
 
     /// Calls `each` with every label of a row that the last publication counted and that may have been retracted since.
@@ -258,5 +260,50 @@ pub(super) fn channel_name(channel: Channel, words: &LabelNames) -> ChannelName 
         source: word(channel.source),
         medium: word(channel.medium),
         campaign: word(channel.campaign),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::MonthGroup;
+    use crate::record::{BrandId, Currency, SaleKind};
+
+    fn row(who: u64, day: Day) -> Arc<SaleRow> {
+        Arc::new(SaleRow {
+            group: MonthGroup {
+                brand: BrandId(0),
+                kind: SaleKind::Order,
+                month: 0,
+                currency: Currency(*b"EUR"),
+            },
+            sale: who,
+            who,
+            is_person: true,
+            is_vouched: true,
+            store: Label::ABSENT,
+            day,
+            conversions: 1,
+            value: 100,
+            path: Arc::new([]),
+            days: 0,
+            credits: Arc::new([]),
+        })
+    }
+
+    #[test]
+    fn the_rows_before_are_those_that_were_published() {
+        let mut rows = Rows::default();
+        rows.add(row(1, 3), 1, 1);
+        rows.add(row(2, 3), 1, 1);
+        rows.publish(5);
+        // One leaves, one comes on a day that was counted, and one on a day that was not.
+        rows.add(row(1, 3), 2, -1);
+        rows.add(row(3, 4), 2, 1);
+        rows.add(row(4, 6), 2, 1);
+        let mut before: Vec<(u64, i64)> =
+            rows.before().map(|(row, count)| (row.who, count)).collect();
+        before.sort_unstable();
+        assert_eq!(before, [(1, 1), (2, 1)]);
     }
 }
