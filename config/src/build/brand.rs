@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::few::check_few;
 use super::tables::{below, tables};
 use super::{consent, source};
 use crate::context::{Context, Input, Location, quote};
@@ -95,7 +96,7 @@ fn brand(
     brand.model.consent = consent::consent(table, cx);
     brand.model.retention = consent::retention(table, cx);
     let own = below::<BrandRelease>(table, cx);
-    super::check_few(own.model.k, &own, cx);
+    check_few(own.model.k, &own, cx);
     brand.model.release = own.model;
     brand.model.noise = noise(table, cx);
     let hides = release.are_valid(&["k"]) && release.model.of_brand(&brand.model.release).k > 1;

@@ -7,6 +7,7 @@
 mod access;
 mod brand;
 mod consent;
+mod few;
 mod source;
 mod tables;
 
@@ -18,10 +19,8 @@ use crate::model::{Config, Http, HttpIngest, Ingest, Ledger, Nats, Release, Work
 use crate::read::{SectionReading, unknown_keys};
 use crate::settings::ROOT;
 use crate::syntax;
+use few::check_few;
 use tables::top;
-
-/// The number of contributors below which a released cell may show individuals.
-const FEW: u64 = 10;
 
 /// Builds the configuration from a text. Problems are noted in the context;
 /// `None` if the text is not TOML even without the lines that contain errors.
@@ -104,20 +103,5 @@ fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
             false => format!("positions count from 0 to {}", processes - 1),
         };
         cx.report(place, &path, message, fix);
-    }
-}
-
-/// Warns of a `k` so small that cells may show individuals: of `[release]`, or of a
-/// brand that has its own.
-fn check_few<T>(k: Option<u64>, release: &SectionReading<T>, cx: &mut Context<'_>) {
-    if release.are_valid(&["k"]) && k.is_some_and(|k| k < FEW) {
-        let (place, path) = release.location_of("k");
-        let message = format!("cells of fewer than {FEW} contributors may show individuals");
-        cx.warn(
-            place,
-            &path,
-            message,
-            "use 50 where people other than testers read the numbers",
-        );
     }
 }

@@ -6,8 +6,9 @@
 
 use std::iter::Peekable;
 
+use crate::line::Line;
 use crate::options::{Options, OptionsError};
-use crate::{Line, World, lines};
+use crate::world::World;
 
 /// The lines of several worlds in order of arrival.
 pub struct Merged {
@@ -33,7 +34,7 @@ pub struct Merged {
 pub fn merged(brands: impl IntoIterator<Item = Options>) -> Result<Merged, OptionsError> {
     let worlds = brands
         .into_iter()
-        .map(|options| lines(options).map(Iterator::peekable));
+        .map(|options| World::new(options).map(Iterator::peekable));
     let worlds = worlds.collect::<Result<_, _>>()?;
     Ok(Merged { worlds })
 }

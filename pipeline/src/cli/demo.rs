@@ -5,6 +5,7 @@
 //! page and at `/metrics`. There the simulation continues, one hour per second,
 //! for as many days again. [`story`] follows a single person instead.
 
+mod configuration;
 pub mod figures;
 pub mod story;
 
@@ -20,7 +21,7 @@ use tributary_connectors::terminal;
 use tributary_connectors::trace::TraceLine;
 use tributary_operators::cell::{Cell, Dim};
 use tributary_operators::record::Day;
-use tributary_simulate::{Mix, Options, SecretFrom, configs_toml, merged};
+use tributary_simulate::{Mix, Options, merged};
 
 use crate::cli::args as cli;
 use crate::cli::signals;
@@ -31,6 +32,7 @@ use crate::report::telemetry::Telemetry;
 use crate::serve::http;
 use crate::serve::state::HttpState;
 use crate::worker::replay::{self, Observer};
+use configuration::configuration;
 
 /// Length of an hour in milliseconds.
 const HOUR: i64 = 3_600_000;
@@ -44,43 +46,6 @@ const PACE: Duration = Duration::from_secs(1);
 /// size has it. The second brand is smaller and has the gate of
 /// [`Options::second`].
 const K: u64 = 20;
-
-/// Environment variables of the secrets of brands whose customers do not exist, and
-/// their values.
-const SECRETS: [(&str, &str); 2] = [
-    (
-        "TRIBUTARY_DEMO_SECRET",
-        "nobody in this world exists, so that its key need not be one",
-    ),
-    (
-        "TRIBUTARY_DEMO_SECRET_2",
-        "nobody in this world exists, and two brands share no key",
-    ),
-];
-
-/// The configuration of simulated brands.
-///
-/// # Errors
-///
-/// None in practice: the text is valid.
-fn configuration(brands: &[&Options], args: &cli::Demo) -> anyhow::Result<Config> {
-    let secrets = SECRETS.map(|(name, _)| SecretFrom::Env(name));
-    let brands: Vec<_> = brands.iter().copied().zip(secrets).collect();
-    let environment = |name: &str| {
-        let mut secrets = SECRETS.into_iter();
-        let (_, secret) = secrets.find(|(known, _)| *known == name)?;
-        Some(secret.to_owned())
-    };
-    let origin = std::path::Path::new("demo.toml");
-    let mut config = tributary_config::parse_in(&configs_toml(&brands), origin, &environment)
-        .context("the demo's own configuration is invalid")?
-        .config;
-    config.workers.threads = args.workers.max(1);
-    config.http.listen = args.listen;
-    // Nobody here is real.
-    config.http.open = true;
-    Ok(config)
-}
 
 /// Executes the command.
 ///

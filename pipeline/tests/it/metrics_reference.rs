@@ -13,11 +13,13 @@ use tributary::report::metrics::label::{HTTP_CODES, Label, OTHER, REST, UNKNOWN}
 use tributary::report::metrics::table::{Row, TABLE, Type};
 use tributary::report::metrics::{Metrics, reference};
 use tributary::report::published_cells::PublishedCells;
+use tributary::report::worker_profile::WorkerProfile;
 use tributary_config::model::Kind;
 use tributary_connectors::dead_letter::{Ignored, Reason};
 use tributary_operators::allowed_uses::Use;
 use tributary_operators::attribution::Model;
 use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::engine::OperatorProfile;
 use tributary_operators::record::BrandId;
 use tributary_rights::Right;
 
@@ -259,6 +261,11 @@ fn fed() -> Metrics {
     }
     metrics.http_ingest_request(None, 401);
     metrics.http_ingest_accepted("acme", "shop", 7, Duration::from_millis(5));
+    let mut profile = WorkerProfile::default();
+    profile
+        .operators
+        .insert("Persons", OperatorProfile::default());
+    metrics.profiles(&[(0, profile)].into());
     metrics.connected(true);
     metrics.ready(true);
     metrics.board(&board(), |_| TODAY);

@@ -20,6 +20,7 @@ use tributary_connectors::trace::TraceLine;
 use tributary_operators::record::{Day, IdKind};
 use tributary_simulate::{Line, Options, STORY_PERSON, Story, StoryStep, lines};
 
+use super::configuration::configuration;
 use super::figures::{FIGURES, Figure, Unit, figures};
 use crate::cli::args as cli;
 use crate::epochs::clock;
@@ -63,7 +64,7 @@ pub struct Outcome {
 /// A closed output, or numbers that did not return.
 pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
     let story = story(args.seed)?;
-    let config = super::configuration(&[story.options()], args)?;
+    let config = configuration(&[story.options()], args)?;
     let brand = config.brands.first().context("the story has a brand")?;
     if !args.json {
         terminal::print(introduction(brand))?;
@@ -111,7 +112,7 @@ pub fn story(seed: u64) -> anyhow::Result<Story> {
 /// A dataflow that cannot be started.
 pub(super) fn brief(args: &cli::Demo) -> anyhow::Result<String> {
     let story = story(args.seed)?;
-    let config = super::configuration(&[story.options()], args)?;
+    let config = configuration(&[story.options()], args)?;
     let brand = config.brands.first().context("the story has a brand")?;
     let mut text = "\nFrom the click to the till: one more person, and what changes in the released numbers\n\n".to_owned();
     tell(&story, &config, |outcome| {
