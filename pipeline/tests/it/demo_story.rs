@@ -90,8 +90,8 @@ async fn the_story_runs_against_a_real_broker_and_every_number_returns() {
             let (email, device) = (STORY_PERSON.email, STORY_PERSON.device);
             let identifiers = [format!("email={email}"), format!("device={device}")];
             let receipt = tokio::task::block_in_place(|| {
-                let named = identifiers.each_ref().map(String::as_str);
-                ask(&world, "erase", &named)
+                let [email, device] = identifiers.each_ref().map(String::as_str);
+                ask(&world, "erase", &["--whole-person", email, device])
             });
             let receipt: serde_json::Value = serde_json::from_str(&receipt).expect("JSON");
             let records = &receipt["counts"]["records"];

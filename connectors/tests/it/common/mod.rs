@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use tributary_config::model::{
-    Attribution, Brand, Channels, Config, Consent, HashRule, Http, HttpIngest, Identity, Ingest,
-    LabelCase, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Workers,
+    Attribution, Brand, BrandRelease, Channels, Config, Consent, HashRule, Http, HttpIngest,
+    Identity, Ingest, LabelCase, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Workers,
 };
 
 /// A brand with the specification's defaults, in Paris.
@@ -63,7 +63,7 @@ pub fn brand(name: &str) -> Brand {
             cookies_months: 13,
             consent_months: 60,
         },
-        release: Default::default(),
+        release: BrandRelease::default(),
         noise: Noise {
             epsilon_thousandths: None,
             count: 1,
