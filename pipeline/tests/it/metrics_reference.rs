@@ -190,7 +190,8 @@ impl<'a> Sample<'a> {
                 Label::Channel => {
                     [OTHER, REST].contains(&word.as_str()) || word.split('/').count() == 3
                 }
-                Label::Store | Label::Platform | Label::Source => !word.is_empty(),
+                Label::Store | Label::Platform | Label::Source | Label::Operator => !word.is_empty(),
+                Label::Thread => word.parse::<usize>().is_ok(),
                 closed => closed
                     .words()
                     .expect("a closed set")
