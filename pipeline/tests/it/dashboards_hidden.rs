@@ -2,38 +2,12 @@
 //! one world twice, behind a gate and without one. A number that is 0 behind the gate must be 0 in truth.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 
 use tributary::report::metrics::table::{Part, Row, TABLE};
 
-use crate::dashboards_parts::prometheus::{Ending, Prometheus, wait_for_line};
+use crate::dashboards_parts::prometheus::{Prometheus, still_demo};
 use crate::dashboards_parts::{Dashboard, all_rules, filled};
 use crate::support::story::until;
-use crate::support::tributary;
-
-/// The demo, whose page and metrics stay as they are.
-fn demo(more: &[&str]) -> (Ending, String) {
-    let mut command = tributary();
-    command.args([
-        "demo",
-        "--still",
-        "--listen",
-        "127.0.0.1:0",
-        "--events",
-        "20000",
-    ]);
-    let child = command
-        .args(more)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut demo = Ending(child.expect("the demo starts"));
-    let address = wait_for_line(demo.0.stdout.take().unwrap(), |line| {
-        let address = line.split("http://").nth(1)?.split('/').next()?;
-        Some(address.to_owned())
-    });
-    (demo, address)
-}
 
 /// Whether an expression reads numbers of brands, of which the gate hides some. The share released says itself how much
 /// is hidden. Of a day that has just begun a few cells are published, whose sum may be 0 where that of all is not.
@@ -67,8 +41,8 @@ fn no_hidden_number_is_drawn_as_zero() {
     else {
         return;
     };
-    let (_gated_demo, gated) = demo(&[]);
-    let (_open_demo, open) = demo(&["--show-all"]);
+    let (_gated_demo, gated) = still_demo(&[]);
+    let (_open_demo, open) = still_demo(&["--show-all"]);
     let (gated, open) = (behind(&gated), before(&open));
     for prometheus in [&gated, &open] {
         until("Prometheus has scraped the demo", || {

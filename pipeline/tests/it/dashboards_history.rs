@@ -5,13 +5,11 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::dashboards_parts::prometheus::{Ending, wait_for_line};
+use crate::dashboards_parts::prometheus::still_demo;
 use crate::dashboards_parts::{Dashboard, read, text};
-use crate::support::tributary;
 
 /// An address as Grafana would ask for it, over the weeks of the demo.
 fn filled(url: &str) -> String {
@@ -80,22 +78,7 @@ fn every_address_is_answered_with_the_columns_of_its_panel() {
     let dashboards = Dashboard::all();
     let targets: Vec<_> = dashboards.iter().flat_map(Dashboard::infinity).collect();
     assert!(targets.len() >= 7, "{}", targets.len());
-    let mut command = tributary();
-    command.args([
-        "demo",
-        "--still",
-        "--listen",
-        "127.0.0.1:0",
-        "--events",
-        "20000",
-        "--show-all",
-    ]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    let mut demo = Ending(child.expect("the demo starts"));
-    let address = wait_for_line(demo.0.stdout.take().unwrap(), |line| {
-        let address = line.split("http://").nth(1)?.split('/').next()?;
-        Some(address.to_owned())
-    });
+    let (_demo, address) = still_demo(&["--show-all"]);
     for (panel, target) in targets {
         let url = filled(&text(&target["url"]));
         let (head, body) = get(&address, &url);

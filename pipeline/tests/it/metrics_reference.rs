@@ -190,7 +190,9 @@ impl<'a> Sample<'a> {
                 Label::Channel => {
                     [OTHER, REST].contains(&word.as_str()) || word.split('/').count() == 3
                 }
-                Label::Store | Label::Platform | Label::Source | Label::Operator => !word.is_empty(),
+                Label::Store | Label::Platform | Label::Source | Label::Operator => {
+                    !word.is_empty()
+                }
                 Label::Thread => word.parse::<usize>().is_ok(),
                 closed => closed
                     .words()

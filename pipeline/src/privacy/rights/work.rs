@@ -122,40 +122,28 @@ impl Rights {
                 let metrics = &self.telemetry.metrics;
                 metrics.right_answered(&brand_log.name, Some(right), completed);
             }
+            let status = match (job.rejected, head) {
+                (Some(reason), _) => Some(Status::Rejected(reason)),
+                (None, Some(_)) => Some(Status::Completed(job.counts)),
+                (None, None) => None,
+            };
+            let name = brand_log.name.clone();
             if let (None, Some(head)) = (job.rejected, head) {
                 let receipt = Receipt {
                     request: job.request.id.clone(),
-                    brand: brand_log.name.clone(),
+                    brand: name.clone(),
                     right,
                     received: job.received,
                     completed: at,
                     counts: job.counts,
                     audit: head,
                 };
-                let name = brand_log.name.clone();
                 self.publish_receipt(job.brand, &receipt).await?;
-                let status = Status::Completed(job.counts);
-                self.publish_status(
-                    &name,
-                    &job.request.id,
-                    Some(right),
-                    status,
-                    at,
-                    (&job).into(),
-                )
-                .await?;
-            } else if let Some(reason) = job.rejected {
-                let name = brand_log.name.clone();
-                let status = Status::Rejected(reason);
-                self.publish_status(
-                    &name,
-                    &job.request.id,
-                    Some(right),
-                    status,
-                    at,
-                    (&job).into(),
-                )
-                .await?;
+            }
+            if let Some(status) = status {
+                let id = &job.request.id;
+                self.publish_status(&name, id, Some(right), status, at, (&job).into())
+                    .await?;
             }
         }
         // The parts go last: a restart before that finds them.

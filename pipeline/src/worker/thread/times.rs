@@ -3,6 +3,8 @@
 //! Together with the profile of the dataflow they are a [`WorkerProfile`], which
 //! is computed and reported at most once a second, and once at the end: the
 //! sizes of states are estimated from samples, which takes about a millisecond.
+//! Numbers of entries are added up over the cells, so that it takes longer the
+//! more there are, and is reported less often: it takes a hundredth of the time.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,9 @@ use crate::report::worker_profile::{DECODER, WorkerProfile};
 
 /// Minimum time between two reports.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Times that a report must be apart, in durations of the last one.
+const SHARE: u32 = 100;
 
 /// For how long a time counts as recent: at least this long, and at most twice as
 /// long.
@@ -58,8 +63,8 @@ pub(super) struct ThreadTimes {
     longest_decoding: Longest,
     /// The longest epoch.
     longest_epoch: Longest,
-    /// The last report.
-    reported: Instant,
+    /// The earliest time of the next report.
+    due: Instant,
 }
 
 impl ThreadTimes {
@@ -72,7 +77,7 @@ impl ThreadTimes {
             decoding: Duration::ZERO,
             longest_decoding: Longest::new(now),
             longest_epoch: Longest::new(now),
-            reported: now,
+            due: now + INTERVAL,
         }
     }
 
@@ -93,12 +98,13 @@ impl ThreadTimes {
     /// The profile, unless it was reported within the last second. With `always`
     /// in any case.
     pub(super) fn report(&mut self, sizes: &StateSizes, always: bool) -> Option<WorkerProfile> {
-        let now = Instant::now();
-        if !always && now - self.reported < INTERVAL {
+        let begun = Instant::now();
+        if !always && begun < self.due {
             return None;
         }
-        self.reported = now;
         let mut operators = self.profiler.profile(sizes);
+        let now = Instant::now();
+        self.due = now + INTERVAL.max((now - begun) * SHARE);
         let decoder = OperatorProfile {
             updates: self.messages,
             busy: self.decoding,

@@ -13,8 +13,8 @@ use serde_json::Value;
 use tributary_testkit::skipped;
 
 use super::{Dashboard, filled, read, text};
-use crate::support::PATIENCE;
 use crate::support::story::until;
+use crate::support::{PATIENCE, tributary};
 
 pub fn program(name: &str) -> Option<PathBuf> {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin");
@@ -223,4 +223,28 @@ impl Prometheus {
             until(&name, || !self.series(&name).is_empty());
         }
     }
+}
+
+/// The demo, whose page and metrics stay as they are.
+pub fn still_demo(more: &[&str]) -> (Ending, String) {
+    let mut command = tributary();
+    command.args([
+        "demo",
+        "--still",
+        "--listen",
+        "127.0.0.1:0",
+        "--events",
+        "20000",
+    ]);
+    let child = command
+        .args(more)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut demo = Ending(child.expect("the demo starts"));
+    let address = wait_for_line(demo.0.stdout.take().unwrap(), |line| {
+        let address = line.split("http://").nth(1)?.split('/').next()?;
+        Some(address.to_owned())
+    });
+    (demo, address)
 }
