@@ -10,7 +10,7 @@
 //! - *page* and *scrape*: the page's document, and `/metrics`.
 //!
 //! ```console
-//! $ cargo run --profile release --example query_load -- 20
+//! $ cargo run --profile release -p tributary --example query_load -- 20
 //! ```
 //!
 //! The argument is the seconds of each part.
@@ -132,7 +132,7 @@ fn question(number: u64, different: u64) -> String {
             at + 1_000
         ),
         3 => format!(
-            "attribution?from=2025-09&to=2025-09&compare=previous&model=last&limit={}",
+            "attribution?from=2025-09&to=2025-09&compare=previous&group_by=source,medium&model=last&limit={}",
             at + 1_000
         ),
         4 => format!(
