@@ -122,7 +122,7 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
     };
     let outcome = replay::run(&config, lines, 2_000, None, true, &mut show)?;
     match &mut show.stage {
-        Some(stage) => stage.show(&outcome.cells, &outcome.tally),
+        Some(stage) => stage.shown.show(&outcome.cells, &outcome.tally),
         None if show.failed.is_none() => show.open(&outcome.cells, &outcome.tally),
         None => {}
     }
@@ -159,14 +159,20 @@ struct Show<'a> {
 
 /// The live page while it is served.
 struct Stage {
-    /// State of the HTTP server.
-    state: HttpState,
-    /// The current day of the simulation.
-    today: Day,
+    /// What it shows.
+    shown: Shown,
     /// Whether the server has ended.
     ended: Arc<AtomicBool>,
     /// The thread of the server.
     server: JoinHandle<anyhow::Result<()>>,
+}
+
+/// What the live page shows.
+struct Shown {
+    /// State of the HTTP server.
+    state: HttpState,
+    /// The current day of the simulation.
+    today: Day,
 }
 
 impl Observer for &mut Show<'_> {
@@ -187,7 +193,7 @@ impl Observer for &mut Show<'_> {
         match &mut self.stage {
             Some(stage) => {
                 std::thread::sleep(PACE);
-                stage.show(&cells, tally);
+                stage.shown.show(&cells, tally);
             }
             None => self.open(&cells, tally),
         }
@@ -266,25 +272,27 @@ impl Show<'_> {
         telemetry.health.set_connected(true);
         telemetry.health.set_caught_up(true);
         let state = HttpState::new(self.config, &telemetry, &SharedCells::default());
+        let mut shown = Shown { state, today: 0 };
+        // The numbers are there before the address is printed.
+        shown.show(cells, tally);
         let ended = Arc::new(AtomicBool::new(false));
-        let (of_server, of_state, config) = (ended.clone(), state.clone(), self.config.clone());
+        let (of_server, of_state) = (ended.clone(), shown.state.clone());
+        let config = self.config.clone();
         let says = (!self.args.json).then_some(self.goes_on);
-        let mut stage = Stage {
-            state,
-            today: 0,
+        let server = std::thread::spawn(move || {
+            let served = serve(&config, of_state, says);
+            of_server.store(true, Relaxed);
+            served
+        });
+        self.stage = Some(Stage {
+            shown,
             ended,
-            server: std::thread::spawn(move || {
-                let served = serve(&config, of_state, says);
-                of_server.store(true, Relaxed);
-                served
-            }),
-        };
-        stage.show(cells, tally);
-        self.stage = Some(stage);
+            server,
+        });
     }
 }
 
-impl Stage {
+impl Shown {
     /// Shows released cells on the live page.
     fn show(&mut self, cells: &[Cell], tally: &Tally) {
         let days = cells.iter().filter_map(|cell| cell.day());
