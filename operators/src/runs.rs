@@ -121,6 +121,10 @@ impl<T: Ord + Clone> Runs<T> {
         };
         let runs = match self {
             Runs::One(one) if one.len() < LONGEST => {
+                if one.len() == one.capacity() {
+                    // Most lists stay short, so that room for many would be most of their memory.
+                    one.reserve_exact(1 + one.len() / 4);
+                }
                 one.insert(at, element);
                 return (one.len() - 1 - at) as u64;
             }

@@ -8,12 +8,10 @@
 //! A lookup hashes the key once. Iteration is in no particular order, so its result must be sorted or summed before it
 //! becomes an output.
 
-use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use rustc_hash::FxHashMap;
-
-use super::heap::{extrapolate, table_bytes};
+use super::heap::extrapolate;
+use super::table::{Entry, Table};
 
 /// The state of one key. The default is the state of a key without input.
 pub trait State: Default {
@@ -49,13 +47,13 @@ pub trait State: Default {
 /// ```
 pub struct KeyedState<K, S> {
     /// No state is empty.
-    states: FxHashMap<K, S>,
+    states: Table<K, S>,
 }
 
 impl<K, S> Default for KeyedState<K, S> {
     fn default() -> Self {
         KeyedState {
-            states: FxHashMap::default(),
+            states: Table::default(),
         }
     }
 }
@@ -99,7 +97,7 @@ impl<K: Hash + Eq, S: State> KeyedState<K, S> {
 
     /// The estimated bytes of the table and of what its states own. `of` is the size of what one state owns.
     pub fn bytes(&self, of: impl Fn(&S) -> usize) -> usize {
-        table_bytes(&self.states) + extrapolate(self.len(), self.states.values().map(of))
+        self.states.bytes() + extrapolate(self.len(), self.states.values().map(of))
     }
 
     /// Whether all states are empty.

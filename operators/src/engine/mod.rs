@@ -13,6 +13,8 @@
 //! |---|---|
 //! | [`keyed`], [`keyed_with_queries`] | run an operator on all workers, one complete epoch at a time |
 //! | [`KeyedState`] | the state of an operator by key; a state that is empty again is dropped |
+//! | [`Table`] | the hash table of all large states: it grows by segments, never all at once |
+//! | [`Interner`] | a small number for each value in use |
 //! | [`emit_change`], [`emit_consolidated`] | emit exactly the difference between two states, and nothing if they are equal |
 //! | [`Query`], [`QueryOperator`] | questions that the running dataflow answers as of one epoch |
 //! | [`broadcast`], [`broadcast_rows`], [`deliver`] | messages to all workers, or to a certain one |
@@ -26,18 +28,22 @@
 mod collection;
 mod differences;
 mod heap;
+mod interner;
 mod keyed;
 mod keyed_state;
 mod operator;
 mod profile;
 mod query;
+mod segments;
 mod sizes;
 mod split;
+mod table;
 mod workers;
 
 pub use collection::{Collection, Diff, Epoch};
 pub use differences::{emit_change, emit_consolidated};
 pub use heap::{extrapolate, shared_bytes, shared_text_bytes, table_bytes, tree_bytes, vec_bytes};
+pub use interner::Interner;
 pub use keyed::{keyed, keyed_with_queries};
 pub use keyed_state::{KeyedState, State};
 pub use operator::{KeyedOperator, WakeFn};
@@ -45,4 +51,5 @@ pub use profile::{OTHER, Profiler};
 pub use query::{Answer, Query, QueryOperator};
 pub use sizes::{OperatorProfile, Profile, StateSizes};
 pub use split::{OneOf2, OneOf3, OneOf4, split2, split3, split4};
+pub use table::{Entry, OccupiedEntry, Table, VacantEntry};
 pub use workers::{broadcast, broadcast_rows, deliver};

@@ -24,7 +24,7 @@ use super::outcome::GraphOut;
 use crate::aggregate::{Aggregate, CellKey};
 use crate::allowed_uses::AllowedUses;
 use crate::consent_counts::ConsentChange;
-use crate::engine::{Diff, extrapolate, table_bytes};
+use crate::engine::{Diff, Table, extrapolate};
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdSet, Identifier, Pseudonym};
 use crate::settings::BrandSettings;
@@ -56,9 +56,9 @@ pub(super) struct BrandGraph {
     /// The identifiers.
     pub(super) nodes: Nodes,
     /// The sets in use, by their keys.
-    pub(super) hyperedges: FxHashMap<u128, Hyperedge>,
+    pub(super) hyperedges: Table<u128, Hyperedge>,
     /// The smaller number first.
-    pairs: FxHashMap<(Id, Id), Pair>,
+    pairs: Table<(Id, Id), Pair>,
     /// The persons: the connected components without hubs.
     pub(super) components: Components,
     /// The persons with more identifiers than the size guard allows.
@@ -119,9 +119,9 @@ impl BrandGraph {
         let edges = self.hyperedges.values();
         let edges = edges.map(|edge| size_of_val::<[Id]>(&edge.ids));
         self.nodes.bytes()
-            + table_bytes(&self.hyperedges)
+            + self.hyperedges.bytes()
             + extrapolate(self.hyperedges.len(), edges)
-            + table_bytes(&self.pairs)
+            + self.pairs.bytes()
             + self.components.bytes()
     }
 
@@ -179,7 +179,7 @@ impl BrandGraph {
         for (at, a) in ids.iter().enumerate() {
             for b in ids.iter().skip(at + 1) {
                 let key = pair(*a, *b);
-                let held = self.pairs.entry(key).or_insert(Pair {
+                let held = self.pairs.entry(key).or_insert_with(|| Pair {
                     sets: 0,
                     link: NO_LINK,
                 });

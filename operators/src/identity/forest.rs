@@ -14,10 +14,8 @@
 //! links of the smaller part rise only when its first loose link does, so that trees, which most
 //! persons are, stay on level 0 and need no entries above.
 
-use rustc_hash::FxHashMap;
-
 use super::tours::{LEVEL, LOOSE, NOWHERE, Place, Tours};
-use crate::engine::{table_bytes, vec_bytes};
+use crate::engine::{Table, vec_bytes};
 
 /// The index of a link between two vertices. Indices of removed links are used again.
 pub(super) type Link = u32;
@@ -72,9 +70,9 @@ pub(super) struct Forest {
     /// The vertices on level 0, by number.
     stops: Vec<Stop>,
     /// The vertices on higher levels, as far as links of these levels end in them.
-    above: FxHashMap<(u32, u8), Stop>,
+    above: Table<(u32, u8), Stop>,
     /// The places of forest links on the levels above 0.
-    arcs: FxHashMap<(Link, u8), [Place; 2]>,
+    arcs: Table<(Link, u8), [Place; 2]>,
 }
 
 impl Forest {
@@ -96,8 +94,8 @@ impl Forest {
         self.tours.bytes()
             + vec_bytes(&self.links)
             + vec_bytes(&self.stops)
-            + table_bytes(&self.above)
-            + table_bytes(&self.arcs)
+            + self.above.bytes()
+            + self.arcs.bytes()
     }
 
     /// The tours, for the weights and tags of the trees of level 0.

@@ -4,9 +4,7 @@
 //! forest and makes lookups a plain index. A number is reused after its identifier was removed, so it is meaningful only as
 //! long as some set contains the identifier.
 
-use rustc_hash::FxHashMap;
-
-use crate::engine::{extrapolate, table_bytes, vec_bytes};
+use crate::engine::{Table, extrapolate, vec_bytes};
 use crate::record::{IdKind, Identifier, Pseudonym};
 use crate::small_map::{Bag, SmallMap};
 
@@ -33,7 +31,7 @@ pub(super) struct Node {
 #[derive(Default)]
 pub(super) struct Nodes {
     /// The number of each identifier.
-    numbers: FxHashMap<Pseudonym, Id>,
+    numbers: Table<Pseudonym, Id>,
     /// By number; `None` for a free number.
     nodes: Vec<Option<Node>>,
     /// The free numbers below the length of `nodes`.
@@ -50,7 +48,7 @@ impl Nodes {
     pub(super) fn bytes(&self) -> usize {
         let nodes = self.nodes.iter().flatten();
         let own = nodes.map(|node| node.sets.heap_bytes(|_| 0) + node.values.heap_bytes(|_| 0));
-        table_bytes(&self.numbers) + vec_bytes(&self.nodes) + extrapolate(self.len(), own)
+        self.numbers.bytes() + vec_bytes(&self.nodes) + extrapolate(self.len(), own)
     }
 
     /// The node of a number.

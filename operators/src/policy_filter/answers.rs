@@ -9,6 +9,7 @@ use crate::ask::{Question, Reply, RoutedQuestion};
 use crate::engine::QueryOperator;
 use crate::horizons::{EarliestHeld, Horizons, is_interaction};
 use crate::policy_filter::PolicyFilter;
+use crate::policy_filter::packed::Part;
 use crate::record::BrandId;
 
 impl QueryOperator for PolicyFilter {
@@ -19,11 +20,11 @@ impl QueryOperator for PolicyFilter {
     fn answer(&mut self, query: RoutedQuestion, replies: &mut Vec<Reply>) {
         match &query.question {
             Question::Records { brand, .. } => {
-                let records = self.records_of(*brand, query.key);
-                replies.extend(records.map(|(key, record)| Reply::Record(*key, record.clone())));
+                let records = self.records_of(*brand, query.key, Part::Whole);
+                replies.extend(records.map(|(key, record)| Reply::Record(key, Box::new(record))));
             }
             Question::ActiveSince { brand, since, .. } => {
-                let mut records = self.records_of(*brand, query.key);
+                let mut records = self.records_of(*brand, query.key, Part::WithoutId);
                 let recent =
                     records.find(|(_, record)| is_interaction(record) && record.ts >= *since);
                 replies.extend(recent.map(|(_, record)| {
@@ -52,12 +53,12 @@ impl PolicyFilter {
         let sets = self.sets.iter().filter(|((of, _), _)| *of == brand);
         for (_, set) in sets {
             let (mut goes, mut is_active) = (None, false);
-            for (key, record) in set.records.iter() {
-                oldest.note(record);
-                horizons.judge(*key, record, replies);
-                is_active |= horizons.is_recent(record);
-                if horizons.goes_with_person(record) {
-                    goes = goes.or(Some(&record.ids));
+            for (key, record) in set.unpacked(brand, Part::WithoutId, &self.words) {
+                oldest.note(&record);
+                horizons.judge(key, &record, replies);
+                is_active |= horizons.is_recent(&record);
+                if horizons.goes_with_person(&record) {
+                    goes = goes.or(Some(record.ids));
                 }
             }
             // Any identifier of the set finds the person.

@@ -15,10 +15,13 @@
 //! - A record without identifiers is always admitted.
 //!
 //! Records are grouped by their identifier set, so that one change of a policy finds all of them. [`set_policy`] decides about a
-//! record, [`links`] finds the records whose links expire, and [`answers`] reads the contents for questions.
+//! record, [`links`] finds the records whose links expire, and [`answers`] reads the contents for questions. The records are kept
+//! [`packed`], in the [`contents`] of their set.
 
 mod answers;
+mod contents;
 mod links;
+mod packed;
 mod set_policy;
 
 use std::collections::BTreeMap;
@@ -30,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::labels;
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, extrapolate, table_bytes};
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, Table, extrapolate};
 use crate::horizons::EarliestHeld;
 use crate::label_uses::LabelUses;
 use crate::policy::Policy;
@@ -39,7 +42,9 @@ use crate::routing::{Routed, route};
 use crate::settings::Settings;
 use crate::small_map::SmallMap;
 use crate::stats::Stats;
+use contents::Contents;
 use links::Links;
+use packed::{Part, Words, pack, release, unpack};
 use set_policy::{Admitted, SetPolicy, UNRESTRICTED};
 
 /// The input of [`PolicyFilter`].
@@ -58,8 +63,10 @@ pub enum PolicyFilterIn {
 /// The records with one identifier set.
 #[derive(Default)]
 struct IdSetRecords {
+    /// The identifiers, while there are records.
+    ids: Option<IdSet>,
     /// The current records.
-    records: SmallMap<RecordKey, Box<Record>>,
+    records: Contents,
     /// The members with a policy.
     policies: SmallMap<Pseudonym, Policy>,
 }
@@ -71,9 +78,29 @@ impl State for IdSetRecords {
 }
 
 impl IdSetRecords {
-    /// The combined policy of the members.
+    /// The combined policy of the members; `ids` are its identifiers.
     fn policy(&self, ids: &IdSet) -> SetPolicy {
         SetPolicy::of(ids, &self.policies)
+    }
+
+    /// The current records as far as they are unpacked.
+    fn unpacked<'a>(
+        &'a self,
+        brand: BrandId,
+        part: Part,
+        words: &'a Words,
+    ) -> impl Iterator<Item = (RecordKey, Record)> {
+        let records = self.ids.iter().flat_map(move |ids| {
+            let records = self.records.iter();
+            records.map(move |(key, bytes)| (key, unpack(bytes, (brand, ids), part, words)))
+        });
+        records.filter_map(|(key, record)| Some((key, record?)))
+    }
+
+    /// The current record of a key.
+    fn record(&self, key: RecordKey, brand: BrandId, words: &Words) -> Option<Record> {
+        let (bytes, ids) = (self.records.get(key)?, self.ids.as_ref()?);
+        unpack(bytes, (brand, ids), Part::Whole, words)
     }
 }
 
@@ -92,14 +119,16 @@ struct Changes {
     policies: Vec<(Pseudonym, Policy, Diff)>,
 }
 
-/// The operator. State: the current records, grouped by identifier set.
+/// The operator. State: the current records, packed, grouped by identifier set.
 pub struct PolicyFilter {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     /// The records with identifiers.
     sets: KeyedState<IdSetKey, IdSetRecords>,
     /// The records without identifiers.
-    free: FxHashMap<RecordKey, Box<Record>>,
+    free: Table<RecordKey, Box<Record>>,
+    /// The names that the packed records use.
+    words: Words,
     /// The age of the oldest records of each brand.
     oldest: BTreeMap<BrandId, EarliestHeld>,
     /// The links that expire, of each brand with a limit.
@@ -125,7 +154,8 @@ impl PolicyFilter {
             settings,
             stats,
             sets: KeyedState::default(),
-            free: FxHashMap::default(),
+            free: Table::default(),
+            words: Words::default(),
             uses: LabelUses::default(),
         }
     }
@@ -135,9 +165,10 @@ impl PolicyFilter {
         &self,
         brand: BrandId,
         set: u128,
-    ) -> impl Iterator<Item = (&RecordKey, &Box<Record>)> {
+        part: Part,
+    ) -> impl Iterator<Item = (RecordKey, Record)> {
         let set = self.sets.get(&(brand, set)).into_iter();
-        set.flat_map(|set| set.records.iter())
+        set.flat_map(move |set| set.unpacked(brand, part, &self.words))
     }
 
     /// Replaces a record without identifiers.
@@ -171,11 +202,11 @@ impl PolicyFilter {
             let Some(set) = self.sets.get(&(brand, set)) else {
                 continue;
             };
-            if let Some(record) = set.records.get(&key) {
+            if let Some(record) = set.record(key, brand, &self.words) {
                 let policy = set.policy(&record.ids);
-                let was = policy.admit(record, settings, before);
-                let is = policy.admit(record, settings, at);
-                emit.readmit(record, &was, &is);
+                let was = policy.admit(&record, settings, before);
+                let is = policy.admit(&record, settings, at);
+                emit.readmit(&record, &was, &is);
             }
         }
     }
@@ -188,11 +219,12 @@ impl PolicyFilter {
         let mut links = self.links.get_mut(&key.0);
         let at = links.as_ref().map_or(i64::MIN, |links| links.at());
         let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
+        let (words, uses, stats) = (&mut self.words, &mut self.uses, &self.stats);
+        let brand = key.0;
         self.sets.amend(key, |set| {
             // Most updates change a single record and do not visit the others of its set.
             if !changes.policies.is_empty() {
-                let ids = set.records.iter().next();
-                let ids = ids.map_or_else(IdSet::empty, |(_, record)| record.ids.clone());
+                let ids = set.ids.clone().unwrap_or_else(IdSet::empty);
                 let was = set.policy(&ids);
                 // A retraction may precede the insertion that it retracts; only the final state counts.
                 let mut policies = changes.policies;
@@ -204,34 +236,40 @@ impl PolicyFilter {
                     }
                 }
                 let is = set.policy(&ids);
-                self.stats.steps(set.records.len() as u64);
-                for (_, record) in set.records.iter() {
-                    let before = was.admit(record, settings, at);
-                    let now = is.admit(record, settings, at);
-                    emit.readmit(record, &before, &now);
+                for (record_key, seen) in set.unpacked(brand, Part::WithoutId, words) {
+                    stats.steps(1);
+                    let before = was.admit(&seen, settings, at);
+                    let now = is.admit(&seen, settings, at);
+                    if before != now
+                        && let Some(record) = set.record(record_key, brand, words)
+                    {
+                        emit.readmit(&record, &before, &now);
+                    }
                 }
             }
-            self.stats.steps(changes.records.len() as u64);
+            stats.steps(changes.records.len() as u64);
             for (key, content) in changes.records {
-                let old = match content {
-                    Some(mut record) => {
-                        // The records of a set share its identifiers, as long as they are in memory.
-                        let first = set.records.first().map(|(_, first)| &first.ids);
-                        if let Some(ids) = first.filter(|ids| **ids == record.ids) {
-                            record.ids = ids.clone();
-                        }
-                        set.records.insert(key, record)
-                    }
-                    None => set.records.remove(&key),
-                };
-                let (old, new) = (old.as_deref(), set.records.get(&key).map(Box::as_ref));
+                let new = content.as_deref();
+                if let Some(record) = new {
+                    // The records of a set share its identifiers, as long as they are in memory.
+                    set.ids.get_or_insert_with(|| record.ids.clone());
+                }
+                let bytes = new.map(|record| pack(record, words));
+                let replaced = set.records.replace(key, bytes.as_deref());
+                let old = replaced.as_ref().zip(set.ids.as_ref());
+                let old =
+                    old.and_then(|(bytes, ids)| unpack(bytes, (brand, ids), Part::Whole, words));
+                if let Some(bytes) = &replaced {
+                    release(bytes, words);
+                }
+                let old = old.as_ref();
                 if let Some(links) = &mut links {
                     links.replace(key, old, new, settings);
                 }
                 let Some(one) = new.or(old).filter(|_| old != new) else {
                     continue;
                 };
-                hold_labels(&mut self.uses, old, new);
+                hold_labels(uses, old, new);
                 let policy = set.policy(&one.ids);
                 let [was, is] =
                     [old, new].map(|record| Some((record?, policy.admit(record?, settings, at))));
@@ -239,6 +277,9 @@ impl PolicyFilter {
                     was.as_ref().map(|(record, admitted)| (*record, admitted)),
                     is.as_ref().map(|(record, admitted)| (*record, admitted)),
                 );
+            }
+            if set.records.is_empty() {
+                set.ids = None;
             }
         });
     }
@@ -313,17 +354,21 @@ impl KeyedOperator for PolicyFilter {
 
     fn entries(&self) -> usize {
         let links = self.links.values().map(Links::len);
-        self.sets.len() + self.free.len() + links.sum::<usize>() + self.uses.len()
+        self.sets.len()
+            + self.free.len()
+            + links.sum::<usize>()
+            + self.uses.len()
+            + self.words.len()
     }
 
     fn bytes(&self) -> usize {
         let record = |record: &Record| size_of::<Record>() + record.heap_bytes();
         let sets = self.sets.bytes(|of| {
-            let records = of.records.heap_bytes(|(_, one)| record(one));
-            records + of.policies.heap_bytes(|_| 0)
+            let ids = of.ids.as_ref().map_or(0, IdSet::heap_bytes);
+            ids + of.records.heap_bytes() + of.policies.heap_bytes(|_| 0)
         });
         let free = self.free.values().map(|one| record(one));
-        sets + table_bytes(&self.free) + extrapolate(self.free.len(), free)
+        sets + self.free.bytes() + extrapolate(self.free.len(), free) + self.words.bytes()
     }
 
     fn apply_epoch(

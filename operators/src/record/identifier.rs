@@ -3,6 +3,7 @@
 //! Identifiers never enter the dataflow in clear text. A connector canonicalizes a value and replaces it by a keyed hash; one
 //! clear value may yield several hashes, because platforms canonicalize differently.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -75,12 +76,18 @@ pub struct Identifier {
 
 /// The identifiers of one record, sorted by pseudonym and without repetition. By definition they belong to one person. Cheap to
 /// clone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct IdSet {
     /// See [`IdSet::key`].
     key: u128,
     /// Sorted by pseudonym.
     ids: Arc<[Identifier]>,
+}
+
+impl Hash for IdSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
 }
 
 impl IdSet {

@@ -1,59 +1,75 @@
 //! The current record of a key: where it is and when it arrived, not what it contains.
 //!
 //! A few machine words are enough to decide whether another record supersedes it, whether it is a duplicate, and where its
-//! content can be retracted. Only statements of data subjects are kept whole, because they are small, and
-//! [`crate::consent_state`] must be able to retract them.
+//! content can be retracted. They are packed into 40 bytes a key. What few records have, such as a version, is kept beside
+//! them; so are the statements of data subjects, because they are small, and [`crate::consent_state`] must be able to retract
+//! them.
 
 use std::hash::{Hash, Hasher};
 
 use rustc_hash::FxHasher;
 
 use crate::consent_state::ConsentStateIn;
-use crate::engine::{Diff, Epoch};
+use crate::engine::{Diff, Entry, Epoch, Table};
 use crate::policy::Statement;
-use crate::record::{Arrival, Body, BrandId, Record};
+use crate::record::{Arrival, Body, BrandId, IdSet, Record, RecordKey};
 
-/// The current record of a key: its version, arrival and location.
+/// The current record of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Current {
     /// The version. The highest version of a key is current.
     pub(super) version: i64,
-    /// The arrival of the record, its two parts unnested to save memory.
-    message: u64,
-    line: u32,
-    /// The brand.
-    pub(super) brand: BrandId,
+    /// The position of the record in the order of arrival.
+    pub(super) arrival: Arrival,
     /// The epoch in which the record became current.
     pub(super) since: Epoch,
     /// The newest message with a record of the key, superseded or not.
     pub(super) newest: u64,
-    /// The key of its identifier set.
-    pub(super) set: u128,
-    /// A hash of the content.
-    pub(super) content: u64,
-    /// The record if it is a statement, so that the statement can be retracted.
-    statement: Option<Box<Record>>,
+    /// The number of its brand and identifier set.
+    pub(super) set: u32,
+    /// A hash of the content, by which duplicates are counted. A correction in four billion counts as a duplicate.
+    pub(super) content: u32,
+    /// The statement, if the record is one.
+    statement: Option<Stated>,
+}
+
+/// A statement of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stated {
+    /// Unix milliseconds.
+    ts: i64,
+    statement: Statement,
+    /// See [`Record::is_attached`].
+    is_attached: bool,
 }
 
 impl Current {
-    /// The state of a record that becomes current.
-    pub(super) fn new(version: i64, arrival: Arrival, since: Epoch, record: &Record) -> Current {
+    /// A record that becomes current.
+    pub(super) fn new(
+        version: i64,
+        arrival: Arrival,
+        since: Epoch,
+        record: &Record,
+        set: u32,
+    ) -> Current {
         Current {
             version,
-            message: arrival.message,
-            line: arrival.line,
+            arrival,
             since,
             newest: arrival.message,
-            brand: record.brand,
-            set: record.ids.key(),
+            set,
             content: content_hash(record),
-            statement: statement_of(&record.body).map(|_| Box::new(record.clone())),
+            statement: statement_of(&record.body).map(|statement| Stated {
+                ts: record.ts,
+                statement,
+                is_attached: record.is_attached(),
+            }),
         }
     }
 
     /// The number of records that it counts for: 0 for a statement that is attached to another record, else 1.
     pub(super) fn count(&self) -> i64 {
-        let statement = self.statement.as_ref();
-        i64::from(!statement.is_some_and(|record| record.is_attached()))
+        i64::from(!self.statement.is_some_and(|of| of.is_attached))
     }
 
     /// Whether the record is a statement of a data subject.
@@ -63,19 +79,8 @@ impl Current {
 
     /// Whether the record is a statement of something else than an earlier record of its key.
     pub(super) fn states_other_than(&self, earlier: &Current) -> bool {
-        let of = |current: &Current| {
-            let record = current.statement.as_ref();
-            record.and_then(|record| statement_of(&record.body))
-        };
+        let of = |current: &Current| current.statement.map(|of| of.statement);
         of(self) != of(earlier)
-    }
-
-    /// The position of the record in the order of arrival.
-    pub(super) fn arrival(&self) -> Arrival {
-        Arrival {
-            message: self.message,
-            line: self.line,
-        }
     }
 
     /// The first position in the order of arrival after all records of the key.
@@ -89,33 +94,29 @@ impl Current {
     /// Emits the statement of the record, one row for each identifier, if it is one.
     pub(super) fn emit_statement<D>(
         &self,
+        (brand, ids): &(BrandId, IdSet),
         diff: Diff,
         row: impl Fn(ConsentStateIn) -> D,
         out: &mut Vec<(D, Diff)>,
     ) {
-        let Some(record) = &self.statement else {
+        let Some(Stated { ts, statement, .. }) = self.statement else {
             return;
         };
-        let Some(statement) = statement_of(&record.body) else {
-            return;
-        };
-        out.extend(record.ids.ids().iter().map(|id| {
-            let (brand, id, ts) = (record.brand, id.pseudonym, record.ts);
-            (
-                row(ConsentStateIn::Statement(brand, id, ts, statement)),
-                diff,
-            )
+        out.extend(ids.ids().iter().map(|id| {
+            let statement = ConsentStateIn::Statement(*brand, id.pseudonym, ts, statement);
+            (row(statement), diff)
         }));
     }
 }
 
 /// A hash of the content of a record. Source and id are part of its key.
-fn content_hash(record: &Record) -> u64 {
+fn content_hash(record: &Record) -> u32 {
     let mut hash = FxHasher::default();
     record.ids.key().hash(&mut hash);
     (record.ts, record.day).hash(&mut hash);
     record.body.hash(&mut hash);
-    hash.finish()
+    let hash = hash.finish();
+    (hash ^ (hash >> 32)) as u32
 }
 
 /// The statement of a record, if it is one.
@@ -124,5 +125,208 @@ fn statement_of(body: &Body) -> Option<Statement> {
         Body::Consent { steps, string } => Some(Statement::Consent(*steps, *string)),
         Body::Right { right, stands } => Some(Statement::Right(*right, *stands)),
         _ => None,
+    }
+}
+
+/// A record key, without the alignment of a 128-bit number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key([u64; 2]);
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The key is a hash itself.
+        state.write_u64(self.0[0] ^ self.0[1]);
+    }
+}
+
+impl From<RecordKey> for Key {
+    fn from(key: RecordKey) -> Key {
+        Key([key.0 as u64, (key.0 >> 64) as u64])
+    }
+}
+
+/// The bits of [`Packed::since_line`] that are the line.
+const LINE_BITS: u32 = 24;
+
+/// The bit of [`Packed::set`] that says that there is a part in [`Keys::rest`].
+const HAS_REST: u32 = 1 << 31;
+
+/// What most records have.
+struct Packed {
+    /// The message of the arrival.
+    message: u64,
+    /// The epoch, and in the last bits the line of the arrival.
+    since_line: u64,
+    /// The number of the brand and identifier set, and [`HAS_REST`].
+    set: u32,
+    content: u32,
+}
+
+/// What few records have.
+struct Rest {
+    version: i64,
+    line: u32,
+    newest: u64,
+    statement: Option<Stated>,
+}
+
+/// The current record of every key.
+#[derive(Default)]
+pub(super) struct Keys {
+    packed: Table<Key, Packed>,
+    rest: Table<Key, Rest>,
+}
+
+impl Keys {
+    /// The number of keys.
+    pub(super) fn len(&self) -> usize {
+        self.packed.len()
+    }
+
+    /// The bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        self.packed.bytes() + self.rest.bytes()
+    }
+
+    /// The current record of a key.
+    pub(super) fn get(&self, key: RecordKey) -> Option<Current> {
+        let key = Key::from(key);
+        Some(unpack(key, self.packed.get(&key)?, &self.rest))
+    }
+
+    /// Lets a function replace the current record of a key, unless it returns none.
+    pub(super) fn update(
+        &mut self,
+        key: RecordKey,
+        update: impl FnOnce(Option<Current>) -> Option<Current>,
+    ) {
+        let key = Key::from(key);
+        match self.packed.entry(key) {
+            Entry::Vacant(vacant) => {
+                if let Some(new) = update(None) {
+                    vacant.insert(pack(key, new, &mut self.rest));
+                }
+            }
+            Entry::Occupied(mut entry) => {
+                let old = unpack(key, entry.get(), &self.rest);
+                if let Some(new) = update(Some(old)) {
+                    *entry.get_mut() = pack(key, new, &mut self.rest);
+                }
+            }
+        }
+    }
+
+    /// Removes the record of a key.
+    pub(super) fn remove(&mut self, key: RecordKey) -> Option<Current> {
+        let key = Key::from(key);
+        let packed = self.packed.remove(&key)?;
+        let current = unpack(key, &packed, &self.rest);
+        if packed.set & HAS_REST != 0 {
+            self.rest.remove(&key);
+        }
+        Some(current)
+    }
+}
+
+/// The record of a key, from its parts.
+fn unpack(key: Key, packed: &Packed, rest: &Table<Key, Rest>) -> Current {
+    let has_rest = packed.set & HAS_REST != 0;
+    let rest = has_rest.then(|| rest.get(&key)).flatten();
+    let line = (packed.since_line & ((1 << LINE_BITS) - 1)) as u32;
+    Current {
+        version: rest.map_or(0, |rest| rest.version),
+        arrival: Arrival {
+            message: packed.message,
+            line: rest.map_or(line, |rest| rest.line),
+        },
+        since: packed.since_line >> LINE_BITS,
+        newest: rest.map_or(packed.message, |rest| rest.newest),
+        set: packed.set & !HAS_REST,
+        content: packed.content,
+        statement: rest.and_then(|rest| rest.statement),
+    }
+}
+
+/// The parts of the record of a key. Replaces the one that is in `rest`.
+fn pack(key: Key, current: Current, rest: &mut Table<Key, Rest>) -> Packed {
+    let Current {
+        version,
+        arrival: Arrival { message, line },
+        since,
+        newest,
+        set,
+        content,
+        statement,
+    } = current;
+    let is_usual =
+        version == 0 && newest == message && statement.is_none() && line >> LINE_BITS == 0;
+    match is_usual {
+        true if rest.is_empty() => {}
+        true => drop(rest.remove(&key)),
+        false => {
+            let of_key = Rest {
+                version,
+                line,
+                newest,
+                statement,
+            };
+            rest.insert(key, of_key);
+        }
+    }
+    let line = u64::from(line) & ((1 << LINE_BITS) - 1);
+    Packed {
+        message,
+        // 2^40 epochs are 34 years at a thousand a second.
+        since_line: (since << LINE_BITS) | line,
+        set: if is_usual { set } else { set | HAS_REST },
+        content,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_was_given() {
+        assert_eq!(size_of::<(Key, Packed)>(), 40);
+        let usual = Current {
+            version: 0,
+            arrival: Arrival {
+                message: u64::MAX - 1,
+                line: (1 << LINE_BITS) - 1,
+            },
+            since: (1 << 40) - 1,
+            newest: u64::MAX - 1,
+            set: HAS_REST - 1,
+            content: u32::MAX,
+            statement: None,
+        };
+        let mut others = [usual; 6];
+        others[1].version = i64::MIN;
+        others[2].arrival.line = u32::MAX;
+        others[3].newest = u64::MAX;
+        others[4].statement = Some(Stated {
+            ts: -1,
+            statement: Statement::Right(crate::record::Right::DoNotSell, true),
+            is_attached: true,
+        });
+        let mut keys = Keys::default();
+        for (at, of) in others.iter().chain(others.iter().rev()).enumerate() {
+            let key = RecordKey(u128::MAX - at as u128 % 4);
+            keys.update(key, |_| Some(*of));
+            assert_eq!(keys.get(key), Some(*of));
+            keys.update(key, |held| {
+                assert_eq!(held, Some(*of));
+                None
+            });
+        }
+        for at in 0..4 {
+            let key = RecordKey(u128::MAX - at);
+            let held = keys.get(key);
+            assert!(held.is_some() && keys.remove(key) == held);
+            assert_eq!(keys.get(key), None);
+        }
+        assert_eq!((keys.len(), keys.rest.len()), (0, 0));
     }
 }

@@ -15,7 +15,6 @@
 
 mod current;
 
-use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,11 +22,11 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::consent_state::ConsentStateIn;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, table_bytes};
+use crate::engine::{Diff, Epoch, Interner, KeyedOperator};
 use crate::policy_filter::PolicyFilterIn;
 use crate::record::{Arrival, BrandId, IdSet, Pseudonym, Record, RecordKey};
 use crate::stats::Stats;
-use current::Current;
+use current::{Current, Keys};
 
 /// An upsert or retraction of one key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -88,27 +87,15 @@ struct KeyChange {
 /// The keys that an epoch changed.
 type KeyChanges = FxHashMap<RecordKey, KeyChange>;
 
-/// The use of an identifier set on this worker.
-#[derive(Default)]
-struct SetUse {
-    /// The number of current records with the set.
-    records: u64,
-    /// The identifiers, while there are records.
-    ids: Option<IdSet>,
-}
+/// The identifier sets of current records, each with its brand.
+type Sets = Interner<(BrandId, IdSet)>;
 
-impl State for SetUse {
-    fn is_empty(&self) -> bool {
-        self.records == 0
-    }
-}
-
-/// The operator. State: a few machine words for each key, and the identifier sets in use.
+/// The operator. State: 40 bytes for each key, and the identifier sets in use.
 pub struct Upsert {
     /// The current record of each key.
-    current: FxHashMap<RecordKey, Current>,
+    keys: Keys,
     /// The identifier sets in use.
-    sets: KeyedState<(BrandId, u128), SetUse>,
+    sets: Sets,
     stats: Rc<Stats>,
 }
 
@@ -116,8 +103,8 @@ impl Upsert {
     /// An operator without records.
     pub fn new(stats: Rc<Stats>) -> Upsert {
         Upsert {
-            current: FxHashMap::default(),
-            sets: KeyedState::default(),
+            keys: Keys::default(),
+            sets: Sets::default(),
             stats,
         }
     }
@@ -132,58 +119,63 @@ impl Upsert {
     ) {
         let RecordChange { arrival, key, put } = change;
         let Some((version, record)) = put else {
-            let current = self.current.get(&key);
-            if current.is_some_and(|current| arrival > current.arrival()) {
+            let current = self.keys.get(key);
+            if current.is_some_and(|current| arrival > current.arrival) {
                 self.remove(key, key_changes, out);
             }
             return;
         };
-        match self.current.entry(key) {
-            Entry::Vacant(vacant) => {
-                let current = vacant.insert(Current::new(version, arrival, epoch, &record));
-                if current.is_statement() {
-                    emit_act(record.brand, [Some(&record.ids), None], out);
+        let Upsert { keys, sets, stats } = self;
+        keys.update(key, |old| {
+            if let Some(mut old) = old
+                && (version, arrival) <= (old.version, old.arrival)
+            {
+                match record.is_attached() {
+                    true => stats.repeated_statements(),
+                    // The broker delivered the current record again.
+                    false if arrival == old.arrival => stats.duplicate(),
+                    false => stats.superseded(),
                 }
-                current.emit_statement(1, UpsertOut::Statement, out);
-                self.stats.held(current.count());
-                add_set_use(&mut self.sets, &record, out);
-                set_content(key_changes, key, None, Some(record));
+                let is_newest = arrival.message > old.newest;
+                old.newest = arrival.message.max(old.newest);
+                return is_newest.then_some(old);
             }
-            Entry::Occupied(entry) => {
-                let current = entry.into_mut();
-                if (version, arrival) <= (current.version, current.arrival()) {
-                    current.newest = arrival.message.max(current.newest);
-                    match record.is_attached() {
-                        true => self.stats.repeated_statements(),
-                        // The broker delivered the current record again.
-                        false if arrival == current.arrival() => self.stats.duplicate(),
-                        false => self.stats.superseded(),
+            let of = (record.brand, record.ids.clone());
+            let set = add_set_use(sets, &of, out);
+            let mut new = Current::new(version, arrival, epoch, &record, set);
+            let mut before = None;
+            match old {
+                None => {
+                    if new.is_statement() {
+                        emit_act(of.0, [Some(&of.1), None], out);
                     }
-                    return;
+                    stats.held(new.count());
                 }
-                let mut new = Current::new(version, arrival, epoch, &record);
-                new.newest = current.newest.max(new.newest);
-                let old = std::mem::replace(current, new);
-                if old.set != current.set || current.states_other_than(&old) {
-                    let set = self.sets.get(&(old.brand, old.set));
-                    let before = set.and_then(|set| set.ids.as_ref());
-                    emit_act(record.brand, [before, Some(&record.ids)], out);
+                Some(old) => {
+                    new.newest = old.newest.max(new.newest);
+                    let was = sets.get(old.set);
+                    if old.set != new.set || new.states_other_than(&old) {
+                        let ids = was.map(|(_, ids)| ids);
+                        emit_act(of.0, [ids, Some(&of.1)], out);
+                    }
+                    if let Some(was) = was {
+                        old.emit_statement(was, -1, UpsertOut::Statement, out);
+                        before = Some((was.0, was.1.key()));
+                    }
+                    remove_set_use(sets, old.set, out);
+                    stats.held(new.count() - old.count());
+                    let is_same = (old.version, old.content) == (version, new.content);
+                    match (record.is_attached(), is_same) {
+                        (true, _) => stats.repeated_statements(),
+                        (false, true) => stats.duplicate(),
+                        (false, false) => stats.correction(),
+                    }
                 }
-                add_set_use(&mut self.sets, &record, out);
-                remove_set_use(&mut self.sets, (old.brand, old.set), out);
-                old.emit_statement(-1, UpsertOut::Statement, out);
-                current.emit_statement(1, UpsertOut::Statement, out);
-                self.stats.held(current.count() - old.count());
-                let is_same = (old.version, old.content) == (version, current.content);
-                match (record.is_attached(), is_same) {
-                    (true, _) => self.stats.repeated_statements(),
-                    (false, true) => self.stats.duplicate(),
-                    (false, false) => self.stats.correction(),
-                }
-                let before = Some((old.brand, old.set));
-                set_content(key_changes, key, before, Some(record));
             }
-        }
+            new.emit_statement(&of, 1, UpsertOut::Statement, out);
+            set_content(key_changes, key, before, Some(record));
+            Some(new)
+        });
     }
 
     /// Retracts the record of a key if it has been current since `as_of` or earlier.
@@ -194,13 +186,13 @@ impl Upsert {
         key_changes: &mut KeyChanges,
         out: &mut Vec<(UpsertOut, Diff)>,
     ) {
-        let current = self.current.get(&key);
+        let current = self.keys.get(key);
         if current.is_none_or(|current| current.since > as_of) {
             return;
         }
-        if let Some(removed) = self.remove(key, key_changes, out) {
+        if let Some((brand, removed)) = self.remove(key, key_changes, out) {
             let expired = ExpiredRecord {
-                brand: removed.brand,
+                brand,
                 key,
                 behind: removed.behind(),
             };
@@ -208,25 +200,24 @@ impl Upsert {
         }
     }
 
-    /// Removes the record of a key.
+    /// Removes the record of a key. Returns its brand with it.
     fn remove(
         &mut self,
         key: RecordKey,
         key_changes: &mut KeyChanges,
         out: &mut Vec<(UpsertOut, Diff)>,
-    ) -> Option<Current> {
-        let removed = self.current.remove(&key)?;
+    ) -> Option<(BrandId, Current)> {
+        let removed = self.keys.remove(key)?;
+        let of = self.sets.get(removed.set)?;
+        let (brand, set) = (of.0, of.1.key());
         if removed.is_statement() {
-            let set = self.sets.get(&(removed.brand, removed.set));
-            let ids = set.and_then(|set| set.ids.as_ref());
-            emit_act(removed.brand, [ids, None], out);
+            emit_act(brand, [Some(&of.1), None], out);
         }
-        removed.emit_statement(-1, UpsertOut::Statement, out);
-        let set = (removed.brand, removed.set);
-        remove_set_use(&mut self.sets, set, out);
+        removed.emit_statement(of, -1, UpsertOut::Statement, out);
+        remove_set_use(&mut self.sets, removed.set, out);
         self.stats.held(-removed.count());
-        set_content(key_changes, key, Some(set), None);
-        Some(removed)
+        set_content(key_changes, key, Some((brand, set)), None);
+        Some((brand, removed))
     }
 }
 
@@ -241,8 +232,6 @@ fn set_content(
     let change = key_changes.entry(key);
     change.or_insert(KeyChange { before, now: None }).now = now;
 }
-
-type Sets = KeyedState<(BrandId, u128), SetUse>;
 
 /// Emits that this worker began or ceased to hold records with an identifier set: one row for each identifier.
 fn emit_set_use(brand: BrandId, ids: &IdSet, diff: Diff, out: &mut Vec<(UpsertOut, Diff)>) {
@@ -263,28 +252,20 @@ fn emit_act(brand: BrandId, of: [Option<&IdSet>; 2], out: &mut Vec<(UpsertOut, D
     }
 }
 
-/// Counts a record of an identifier set, and emits the set with its first record on this worker.
-fn add_set_use(sets: &mut Sets, record: &Record, out: &mut Vec<(UpsertOut, Diff)>) {
-    if record.ids.is_empty() {
-        return;
+/// Counts a record of an identifier set, and emits the set with its first record on this worker. Returns its number.
+fn add_set_use(sets: &mut Sets, of: &(BrandId, IdSet), out: &mut Vec<(UpsertOut, Diff)>) -> u32 {
+    let (number, is_first) = sets.intern(of);
+    if is_first {
+        emit_set_use(of.0, &of.1, 1, out);
     }
-    sets.amend((record.brand, record.ids.key()), |set| {
-        set.records += 1;
-        if set.records == 1 {
-            emit_set_use(record.brand, &record.ids, 1, out);
-            set.ids = Some(record.ids.clone());
-        }
-    });
+    number
 }
 
 /// Removes a record from the count of its identifier set, and retracts the set with its last record on this worker.
-fn remove_set_use(sets: &mut Sets, key: (BrandId, u128), out: &mut Vec<(UpsertOut, Diff)>) {
-    sets.amend(key, |set| {
-        set.records = set.records.saturating_sub(1);
-        if let (0, Some(ids)) = (set.records, &set.ids) {
-            emit_set_use(key.0, ids, -1, out);
-        }
-    });
+fn remove_set_use(sets: &mut Sets, number: u32, out: &mut Vec<(UpsertOut, Diff)>) {
+    if let Some((brand, ids)) = sets.release(number) {
+        emit_set_use(brand, &ids, -1, out);
+    }
 }
 
 impl KeyedOperator for Upsert {
@@ -300,12 +281,11 @@ impl KeyedOperator for Upsert {
     }
 
     fn entries(&self) -> usize {
-        self.current.len() + self.sets.len()
+        self.keys.len() + self.sets.len()
     }
 
     fn bytes(&self) -> usize {
-        let ids = |of: &SetUse| of.ids.as_ref().map_or(0, IdSet::heap_bytes);
-        table_bytes(&self.current) + self.sets.bytes(ids)
+        self.keys.bytes() + self.sets.bytes(|(_, ids)| ids.heap_bytes())
     }
 
     fn apply_epoch(

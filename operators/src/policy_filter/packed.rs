@@ -1,0 +1,401 @@
+//! Packed records: the content of a stored record in as few bytes as it needs.
+//!
+//! A record is a wide struct, because operators compute with it. Most records are stored for months and looked at once, when
+//! they are retracted, so that they are kept packed: names as the numbers of an interner, times as differences, everything
+//! in the encoding of the crate `postcard` (variable-length integers). What the records of a set have in common, their brand and
+//! identifiers, is not part of them. A record takes about a tenth of the memory that way.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::allowed_uses::AllowedUses;
+use crate::engine::Interner;
+use crate::label::{Channel, Label};
+use crate::record::{
+    Body, BrandId, ConsentString, Currency, Day, IdSet, Record, RefundAmount, Right, SaleKind,
+    SaleName, TouchKind,
+};
+
+/// Times are relative to 2020-01-01, which makes them shorter.
+const BASE: i64 = 1_577_836_800_000;
+
+/// Length of a day in milliseconds.
+const DAY: i64 = 86_400_000;
+
+/// The names that the packed records of a worker use.
+#[derive(Default)]
+pub(super) struct Words {
+    labels: Interner<Label>,
+    channels: Interner<Channel>,
+}
+
+impl Words {
+    /// The number of names in use.
+    pub(super) fn len(&self) -> usize {
+        self.labels.len() + self.channels.len()
+    }
+
+    /// The bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        self.labels.bytes(|_| 0) + self.channels.bytes(|_| 0)
+    }
+
+    fn label(&self, number: u32) -> Label {
+        self.labels.get(number).copied().unwrap_or_default()
+    }
+
+    fn channel(&self, number: u32) -> Channel {
+        self.channels.get(number).copied().unwrap_or_default()
+    }
+}
+
+/// A record, with numbers for names.
+#[derive(Serialize, Deserialize)]
+struct Packed<'a> {
+    source: u32,
+    id: &'a str,
+    /// Milliseconds since [`BASE`].
+    ts: i64,
+    /// The days between the UTC day of `ts` and the record's day.
+    day: Day,
+    body: PackedBody,
+}
+
+/// See [`Body`].
+#[derive(Serialize, Deserialize)]
+enum PackedBody {
+    Contact(TouchKind, bool, u32),
+    Identify,
+    Sale(SaleKind, PackedName, u32, i64, Currency),
+    Refund(SaleKind, PackedName, u32, RefundAmount),
+    Restatement(SaleKind, PackedName, u32, RefundAmount),
+    Adjustment(SaleKind, u32, i64, Currency),
+    Spend(u32, u32, i64, Currency, u64, u64),
+    Consent(AllowedUses, Option<ConsentString>),
+    Right(Right, bool),
+}
+
+/// The name of a sale. Mostly it follows from the id.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum PackedName {
+    /// [`SaleName::of`] the id.
+    OfId,
+    /// [`SaleName::of_record`] the id.
+    OfRecord,
+    Other(SaleName),
+}
+
+impl PackedName {
+    fn pack(name: SaleName, id: &str) -> PackedName {
+        match name {
+            name if name == SaleName::of(id) => PackedName::OfId,
+            name if name == SaleName::of_record(id) => PackedName::OfRecord,
+            name => PackedName::Other(name),
+        }
+    }
+
+    fn unpack(self, id: &str) -> SaleName {
+        match self {
+            PackedName::OfId => SaleName::of(id),
+            PackedName::OfRecord => SaleName::of_record(id),
+            PackedName::Other(name) => name,
+        }
+    }
+}
+
+/// The days between the UTC day of a time and a day.
+fn days_off(ts: i64, day: Day) -> Day {
+    day.wrapping_sub(ts.div_euclid(DAY) as Day)
+}
+
+/// Packs a record, and counts the use of its names.
+pub(super) fn pack(record: &Record, words: &mut Words) -> Vec<u8> {
+    let Words { labels, channels } = words;
+    let mut label = |of: Label| labels.intern(&of).0;
+    let mut channel = |of: Channel| channels.intern(&of).0;
+    let name = |of: SaleName| PackedName::pack(of, &record.id);
+    let source = label(record.source);
+    let body = match record.body {
+        Body::Contact {
+            kind,
+            channel: of,
+            touch,
+        } => PackedBody::Contact(kind, touch, channel(of)),
+        Body::Identify => PackedBody::Identify,
+        Body::Sale {
+            kind,
+            name: of,
+            store,
+            amount,
+            currency,
+        } => PackedBody::Sale(kind, name(of), label(store), amount, currency),
+        Body::Refund {
+            kind,
+            name: of,
+            store,
+            amount,
+        } => PackedBody::Refund(kind, name(of), label(store), amount),
+        Body::Restatement {
+            kind,
+            name: of,
+            store,
+            amount,
+        } => PackedBody::Restatement(kind, name(of), label(store), amount),
+        Body::Adjustment {
+            kind,
+            store,
+            amount,
+            currency,
+        } => PackedBody::Adjustment(kind, label(store), amount, currency),
+        Body::Spend {
+            platform,
+            channel: of,
+            cost,
+            currency,
+            impressions,
+            clicks,
+        } => PackedBody::Spend(
+            label(platform),
+            channel(of),
+            cost,
+            currency,
+            impressions,
+            clicks,
+        ),
+        Body::Consent { steps, string } => PackedBody::Consent(steps, string),
+        Body::Right { right, stands } => PackedBody::Right(right, stands),
+    };
+    let packed = Packed {
+        source,
+        id: &record.id,
+        ts: record.ts.wrapping_sub(BASE),
+        day: days_off(record.ts, record.day),
+        body,
+    };
+    let bytes = postcard::to_allocvec(&packed);
+    debug_assert!(bytes.is_ok(), "every record can be packed");
+    bytes.unwrap_or_default()
+}
+
+/// How much of a record is unpacked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it.
+    Whole,
+    /// All but its id, which needs an allocation. Enough to decide about it.
+    WithoutId,
+}
+
+/// Unpacks a record of a brand and identifier set.
+pub(super) fn unpack(
+    bytes: &[u8],
+    (brand, ids): (BrandId, &IdSet),
+    part: Part,
+    words: &Words,
+) -> Option<Record> {
+    let packed: Result<Packed<'_>, _> = postcard::from_bytes(bytes);
+    debug_assert!(packed.is_ok(), "what was packed can be unpacked");
+    let Packed {
+        source,
+        id,
+        ts,
+        day,
+        body,
+    } = packed.ok()?;
+    let ts = ts.wrapping_add(BASE);
+    let body = match body {
+        PackedBody::Contact(kind, touch, channel) => Body::Contact {
+            kind,
+            channel: words.channel(channel),
+            touch,
+        },
+        PackedBody::Identify => Body::Identify,
+        PackedBody::Sale(kind, name, store, amount, currency) => Body::Sale {
+            kind,
+            name: name.unpack(id),
+            store: words.label(store),
+            amount,
+            currency,
+        },
+        PackedBody::Refund(kind, name, store, amount) => Body::Refund {
+            kind,
+            name: name.unpack(id),
+            store: words.label(store),
+            amount,
+        },
+        PackedBody::Restatement(kind, name, store, amount) => Body::Restatement {
+            kind,
+            name: name.unpack(id),
+            store: words.label(store),
+            amount,
+        },
+        PackedBody::Adjustment(kind, store, amount, currency) => Body::Adjustment {
+            kind,
+            store: words.label(store),
+            amount,
+            currency,
+        },
+        PackedBody::Spend(platform, channel, cost, currency, impressions, clicks) => Body::Spend {
+            platform: words.label(platform),
+            channel: words.channel(channel),
+            cost,
+            currency,
+            impressions,
+            clicks,
+        },
+        PackedBody::Consent(steps, string) => Body::Consent { steps, string },
+        PackedBody::Right(right, stands) => Body::Right { right, stands },
+    };
+    Some(Record {
+        brand,
+        source: words.label(source),
+        id: match part {
+            Part::Whole => id.into(),
+            Part::WithoutId => no_id(),
+        },
+        ts,
+        day: (ts.div_euclid(DAY) as Day).wrapping_add(day),
+        ids: ids.clone(),
+        body,
+    })
+}
+
+/// An empty id.
+fn no_id() -> Arc<str> {
+    thread_local! {
+        static EMPTY: Arc<str> = "".into();
+    }
+    EMPTY.with(Arc::clone)
+}
+
+/// Takes back the use of the names of a packed record.
+pub(super) fn release(bytes: &[u8], words: &mut Words) {
+    let Ok(packed) = postcard::from_bytes::<Packed<'_>>(bytes) else {
+        return;
+    };
+    let Words { labels, channels } = words;
+    let mut label = |number: u32| {
+        labels.release(number);
+    };
+    let mut channel = |number: u32| {
+        channels.release(number);
+    };
+    label(packed.source);
+    match packed.body {
+        PackedBody::Contact(_, _, of) => channel(of),
+        PackedBody::Sale(_, _, store, ..)
+        | PackedBody::Refund(_, _, store, _)
+        | PackedBody::Restatement(_, _, store, _)
+        | PackedBody::Adjustment(_, store, ..) => label(store),
+        PackedBody::Spend(platform, of, ..) => {
+            label(platform);
+            channel(of);
+        }
+        PackedBody::Identify | PackedBody::Consent(..) | PackedBody::Right(..) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bodies of every kind.
+    fn bodies() -> Vec<Body> {
+        let (kind, store) = (SaleKind::Transaction, Label::of("rivoli"));
+        let (currency, channel) = (Currency(*b"EUR"), Channel::of("google", "cpc", "spring"));
+        let name = SaleName::of("t-1");
+        let some = RefundAmount::InCurrencyOfSale {
+            digits: i64::MAX,
+            decimals: 3,
+        };
+        let contact = |kind, touch| Body::Contact {
+            kind,
+            channel,
+            touch,
+        };
+        let sale = |name, amount| Body::Sale {
+            kind,
+            name,
+            store,
+            amount,
+            currency,
+        };
+        let refund = |amount| Body::Refund {
+            kind,
+            name,
+            store,
+            amount,
+        };
+        let string = ConsentString {
+            hash: u128::MAX,
+            updated: -5,
+        };
+        vec![
+            contact(TouchKind::Impression, true),
+            contact(TouchKind::View, false),
+            Body::Identify,
+            sale(name, 0),
+            sale(SaleName::of_record("t-1"), i64::MAX),
+            sale(SaleName(u128::MAX), 1),
+            refund(RefundAmount::All),
+            refund(RefundAmount::Of(7, currency)),
+            Body::Restatement {
+                kind,
+                name,
+                store: Label::ABSENT,
+                amount: some,
+            },
+            Body::Adjustment {
+                kind,
+                store,
+                amount: i64::MIN,
+                currency,
+            },
+            Body::Spend {
+                platform: Label::of("ads"),
+                channel,
+                cost: -3,
+                currency,
+                impressions: u64::MAX,
+                clicks: 0,
+            },
+            Body::Consent {
+                steps: AllowedUses::ALL,
+                string: Some(string),
+            },
+            Body::Right {
+                right: Right::Restriction,
+                stands: false,
+            },
+        ]
+    }
+
+    #[test]
+    fn a_record_is_what_it_was() {
+        let mut words = Words::default();
+        let mut all = Vec::new();
+        for body in bodies() {
+            for ts in [i64::MIN, -1, 0, BASE, 1_790_000_000_000, i64::MAX] {
+                let record = Record {
+                    brand: BrandId(7),
+                    source: Label::of("shop"),
+                    id: "t-1".into(),
+                    ts,
+                    day: (ts.div_euclid(DAY) as Day).wrapping_add(1),
+                    ids: IdSet::empty(),
+                    body: body.clone(),
+                };
+                let bytes = pack(&record, &mut words);
+                let unpacked = |part| unpack(&bytes, (record.brand, &record.ids), part, &words);
+                assert_eq!(unpacked(Part::Whole).as_ref(), Some(&record));
+                let without = unpacked(Part::WithoutId).unwrap();
+                assert_eq!((&*without.id, without.body), ("", record.body));
+                all.push(bytes);
+            }
+        }
+        assert!(words.len() > 4);
+        all.iter().for_each(|bytes| release(bytes, &mut words));
+        assert_eq!(words.len(), 0);
+    }
+}
