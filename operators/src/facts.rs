@@ -9,7 +9,6 @@ use differential_dataflow::consolidation::consolidate_slice;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::engine::shared_text_bytes;
 use crate::label::{Channel, Label};
 use crate::record::{BrandId, Currency, Day, IdSet, SaleKind, SaleName, TouchKind};
 
@@ -100,14 +99,6 @@ pub struct IdSetUse {
 }
 
 impl Fact {
-    /// The bytes that it owns on the heap, or its share of them.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        match self {
-            Fact::Contact(contact) => shared_text_bytes(&contact.id),
-            Fact::Conversion(_) => 0,
-        }
-    }
-
     /// The hash that represents the record as a contributor if it has no person.
     pub(crate) fn contributor(&self) -> u64 {
         match self {

@@ -17,5 +17,6 @@ pub mod id_set_counts;
 mod link_path;
 mod nodes;
 pub mod outcome;
+mod packed_facts;
 pub mod person_join;
 mod tours;

@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::{Aggregate, CellKey};
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State};
-use crate::facts::{Fact, FactChanges, in_cheap_order, net};
+use crate::facts::{Fact, FactChanges, net};
 use crate::identity::components::Person;
+use crate::identity::packed_facts::PackedFacts;
+use crate::label_numbers::LabelNumbers;
 use crate::person::{PersonIn, PersonKey};
 use crate::record::{BrandId, IdSet};
 use crate::routing::count_anonymous;
-use crate::runs::Runs;
 use crate::settings::Settings;
 use crate::stats::Stats;
 
@@ -47,8 +48,8 @@ pub enum PersonJoinOut {
 struct SetFacts {
     /// `None` as long as the graph has not assigned one, and if all identifiers are hubs.
     person: Option<Person>,
-    /// The facts, as a multiset.
-    facts: Runs<Fact>,
+    /// The facts, packed, as a multiset.
+    facts: PackedFacts,
 }
 
 impl State for SetFacts {
@@ -87,22 +88,23 @@ impl SetFacts {
         &mut self,
         key: (BrandId, u128),
         mut changes: Changes,
+        numbers: &mut LabelNumbers,
         anonymous: &mut Anonymous,
         out: &mut Vec<(PersonJoinOut, Diff)>,
     ) -> u64 {
         let (old, new) = (self.person, changes.person(self.person));
         let mut steps = changes.facts.len() as u64;
         if old != new {
-            for fact in self.facts.iter() {
+            for (fact, times) in self.facts.iter(numbers) {
                 steps += 1;
-                emit_fact(key, old, fact.clone(), -1, anonymous, out);
-                emit_fact(key, new, fact.clone(), 1, anonymous, out);
+                emit_fact(key, old, fact.clone(), -times, anonymous, out);
+                emit_fact(key, new, fact, times, anonymous, out);
             }
             self.person = new;
         }
         net(&mut changes.facts);
-        for (fact, diff) in in_cheap_order(changes.facts) {
-            steps += self.facts.amend(&fact, diff);
+        for (fact, diff) in changes.facts {
+            self.facts.amend(&fact, diff, numbers);
             emit_fact(key, new, fact, diff, anonymous, out);
         }
         steps
@@ -114,6 +116,8 @@ pub struct PersonJoin {
     stats: Rc<Stats>,
     /// The facts of each identifier set.
     sets: KeyedState<(BrandId, u128), SetFacts>,
+    /// The labels and channels of the facts.
+    numbers: LabelNumbers,
     deltas: DeltaBuffer,
 }
 
@@ -123,6 +127,7 @@ impl PersonJoin {
         PersonJoin {
             stats,
             sets: KeyedState::default(),
+            numbers: LabelNumbers::default(),
             deltas: DeltaBuffer::new(settings),
         }
     }
@@ -164,11 +169,11 @@ impl KeyedOperator for PersonJoin {
     }
 
     fn entries(&self) -> usize {
-        self.sets.len()
+        self.sets.len() + self.numbers.len()
     }
 
     fn bytes(&self) -> usize {
-        self.sets.bytes(|of| of.facts.heap_bytes(Fact::heap_bytes))
+        self.sets.bytes(|of| of.facts.heap_bytes()) + self.numbers.bytes()
     }
 
     fn apply_epoch(
@@ -203,9 +208,10 @@ impl KeyedOperator for PersonJoin {
             }
         }
         for (key, changes) in changes {
-            let steps = self
-                .sets
-                .amend(key, |facts| facts.amend(key, changes, &mut anonymous, out));
+            let numbers = &mut self.numbers;
+            let steps = self.sets.amend(key, |facts| {
+                facts.amend(key, changes, numbers, &mut anonymous, out)
+            });
             self.stats.steps(steps);
         }
         let contributor = |(brand, set, fact, _): &(BrandId, u128, Fact, Diff)| {

@@ -53,7 +53,7 @@ impl PolicyFilter {
         let sets = self.sets.iter().filter(|((of, _), _)| *of == brand);
         for (_, set) in sets {
             let (mut goes, mut is_active) = (None, false);
-            for (key, record) in set.unpacked(brand, Part::WithoutId, &self.words) {
+            for (key, record) in set.unpacked(brand, Part::WithoutId, &self.numbers) {
                 oldest.note(&record);
                 horizons.judge(key, &record, replies);
                 is_active |= horizons.is_recent(&record);

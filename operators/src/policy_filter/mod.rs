@@ -16,10 +16,9 @@
 //!
 //! Records are grouped by their identifier set, so that one change of a policy finds all of them. [`set_policy`] decides about a
 //! record, [`links`] finds the records whose links expire, and [`answers`] reads the contents for questions. The records are kept
-//! [`packed`], in the [`contents`] of their set.
+//! [`packed`].
 
 mod answers;
-mod contents;
 mod links;
 mod packed;
 mod set_policy;
@@ -35,16 +34,17 @@ use crate::ask::labels;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, Table, extrapolate};
 use crate::horizons::EarliestHeld;
+use crate::label_numbers::LabelNumbers;
 use crate::label_uses::LabelUses;
+use crate::packed_runs::PackedRuns;
 use crate::policy::Policy;
 use crate::record::{Body, BrandId, IdSet, Pseudonym, Record, RecordKey};
 use crate::routing::{Routed, route};
 use crate::settings::Settings;
 use crate::small_map::SmallMap;
 use crate::stats::Stats;
-use contents::Contents;
 use links::Links;
-use packed::{Part, Words, pack, release, unpack};
+use packed::{ByRecordKey, Part, key_bytes, key_of, pack, release, unpack};
 use set_policy::{Admitted, SetPolicy, UNRESTRICTED};
 
 /// The input of [`PolicyFilter`].
@@ -66,7 +66,7 @@ struct IdSetRecords {
     /// The identifiers, while there are records.
     ids: Option<IdSet>,
     /// The current records.
-    records: Contents,
+    records: PackedRuns<ByRecordKey>,
     /// The members with a policy.
     policies: SmallMap<Pseudonym, Policy>,
 }
@@ -88,19 +88,19 @@ impl IdSetRecords {
         &'a self,
         brand: BrandId,
         part: Part,
-        words: &'a Words,
+        numbers: &'a LabelNumbers,
     ) -> impl Iterator<Item = (RecordKey, Record)> {
         let records = self.ids.iter().flat_map(move |ids| {
-            let records = self.records.iter();
-            records.map(move |(key, bytes)| (key, unpack(bytes, (brand, ids), part, words)))
+            let entries = self.records.iter();
+            entries.map(move |entry| (key_of(entry), unpack(entry, (brand, ids), part, numbers)))
         });
         records.filter_map(|(key, record)| Some((key, record?)))
     }
 
     /// The current record of a key.
-    fn record(&self, key: RecordKey, brand: BrandId, words: &Words) -> Option<Record> {
-        let (bytes, ids) = (self.records.get(key)?, self.ids.as_ref()?);
-        unpack(bytes, (brand, ids), Part::Whole, words)
+    fn record(&self, key: RecordKey, brand: BrandId, numbers: &LabelNumbers) -> Option<Record> {
+        let (entry, ids) = (self.records.get(&key_bytes(key))?, self.ids.as_ref()?);
+        unpack(entry, (brand, ids), Part::Whole, numbers)
     }
 }
 
@@ -127,8 +127,8 @@ pub struct PolicyFilter {
     sets: KeyedState<IdSetKey, IdSetRecords>,
     /// The records without identifiers.
     free: Table<RecordKey, Box<Record>>,
-    /// The names that the packed records use.
-    words: Words,
+    /// The labels and channels that the packed records use.
+    numbers: LabelNumbers,
     /// The age of the oldest records of each brand.
     oldest: BTreeMap<BrandId, EarliestHeld>,
     /// The links that expire, of each brand with a limit.
@@ -155,7 +155,7 @@ impl PolicyFilter {
             stats,
             sets: KeyedState::default(),
             free: Table::default(),
-            words: Words::default(),
+            numbers: LabelNumbers::default(),
             uses: LabelUses::default(),
         }
     }
@@ -168,7 +168,7 @@ impl PolicyFilter {
         part: Part,
     ) -> impl Iterator<Item = (RecordKey, Record)> {
         let set = self.sets.get(&(brand, set)).into_iter();
-        set.flat_map(move |set| set.unpacked(brand, part, &self.words))
+        set.flat_map(move |set| set.unpacked(brand, part, &self.numbers))
     }
 
     /// Replaces a record without identifiers.
@@ -202,7 +202,7 @@ impl PolicyFilter {
             let Some(set) = self.sets.get(&(brand, set)) else {
                 continue;
             };
-            if let Some(record) = set.record(key, brand, &self.words) {
+            if let Some(record) = set.record(key, brand, &self.numbers) {
                 let policy = set.policy(&record.ids);
                 let was = policy.admit(&record, settings, before);
                 let is = policy.admit(&record, settings, at);
@@ -219,7 +219,7 @@ impl PolicyFilter {
         let mut links = self.links.get_mut(&key.0);
         let at = links.as_ref().map_or(i64::MIN, |links| links.at());
         let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
-        let (words, uses, stats) = (&mut self.words, &mut self.uses, &self.stats);
+        let (numbers, uses, stats) = (&mut self.numbers, &mut self.uses, &self.stats);
         let brand = key.0;
         self.sets.amend(key, |set| {
             // Most updates change a single record and do not visit the others of its set.
@@ -236,12 +236,12 @@ impl PolicyFilter {
                     }
                 }
                 let is = set.policy(&ids);
-                for (record_key, seen) in set.unpacked(brand, Part::WithoutId, words) {
+                for (record_key, seen) in set.unpacked(brand, Part::WithoutId, numbers) {
                     stats.steps(1);
                     let before = was.admit(&seen, settings, at);
                     let now = is.admit(&seen, settings, at);
                     if before != now
-                        && let Some(record) = set.record(record_key, brand, words)
+                        && let Some(record) = set.record(record_key, brand, numbers)
                     {
                         emit.readmit(&record, &before, &now);
                     }
@@ -254,13 +254,13 @@ impl PolicyFilter {
                     // The records of a set share its identifiers, as long as they are in memory.
                     set.ids.get_or_insert_with(|| record.ids.clone());
                 }
-                let bytes = new.map(|record| pack(record, words));
-                let replaced = set.records.replace(key, bytes.as_deref());
+                let entry = new.map(|record| pack(key, record, numbers));
+                let replaced = set.records.replace(&key_bytes(key), entry.as_deref());
                 let old = replaced.as_ref().zip(set.ids.as_ref());
                 let old =
-                    old.and_then(|(bytes, ids)| unpack(bytes, (brand, ids), Part::Whole, words));
-                if let Some(bytes) = &replaced {
-                    release(bytes, words);
+                    old.and_then(|(entry, ids)| unpack(entry, (brand, ids), Part::Whole, numbers));
+                if let Some(entry) = &replaced {
+                    release(entry, numbers);
                 }
                 let old = old.as_ref();
                 if let Some(links) = &mut links {
@@ -358,7 +358,7 @@ impl KeyedOperator for PolicyFilter {
             + self.free.len()
             + links.sum::<usize>()
             + self.uses.len()
-            + self.words.len()
+            + self.numbers.len()
     }
 
     fn bytes(&self) -> usize {
@@ -368,7 +368,7 @@ impl KeyedOperator for PolicyFilter {
             ids + of.records.heap_bytes() + of.policies.heap_bytes(|_| 0)
         });
         let free = self.free.values().map(|one| record(one));
-        sets + self.free.bytes() + extrapolate(self.free.len(), free) + self.words.bytes()
+        sets + self.free.bytes() + extrapolate(self.free.len(), free) + self.numbers.bytes()
     }
 
     fn apply_epoch(

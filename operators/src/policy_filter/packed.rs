@@ -1,20 +1,22 @@
 //! Packed records: the content of a stored record in as few bytes as it needs.
 //!
 //! A record is a wide struct, because operators compute with it. Most records are stored for months and looked at once, when
-//! they are retracted, so that they are kept packed: names as the numbers of an interner, times as differences, everything
+//! they are retracted, so that they are kept packed: labels as numbers, times as differences, everything
 //! in the encoding of the crate `postcard` (variable-length integers). What the records of a set have in common, their brand and
 //! identifiers, is not part of them. A record takes about a tenth of the memory that way.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::allowed_uses::AllowedUses;
-use crate::engine::Interner;
 use crate::label::{Channel, Label};
+use crate::label_numbers::LabelNumbers;
+use crate::packed_runs::Layout;
 use crate::record::{
-    Body, BrandId, ConsentString, Currency, Day, IdSet, Record, RefundAmount, Right, SaleKind,
-    SaleName, TouchKind,
+    Body, BrandId, ConsentString, Currency, Day, IdSet, Record, RecordKey, RefundAmount, Right,
+    SaleKind, SaleName, TouchKind,
 };
 
 /// Times are relative to 2020-01-01, which makes them shorter.
@@ -23,34 +25,34 @@ const BASE: i64 = 1_577_836_800_000;
 /// Length of a day in milliseconds.
 const DAY: i64 = 86_400_000;
 
-/// The names that the packed records of a worker use.
-#[derive(Default)]
-pub(super) struct Words {
-    labels: Interner<Label>,
-    channels: Interner<Channel>,
-}
+/// An entry of the records of a set: the key, then the packed record.
+pub(super) struct ByRecordKey;
 
-impl Words {
-    /// The number of names in use.
-    pub(super) fn len(&self) -> usize {
-        self.labels.len() + self.channels.len()
-    }
-
-    /// The bytes on the heap.
-    pub(super) fn bytes(&self) -> usize {
-        self.labels.bytes(|_| 0) + self.channels.bytes(|_| 0)
-    }
-
-    fn label(&self, number: u32) -> Label {
-        self.labels.get(number).copied().unwrap_or_default()
-    }
-
-    fn channel(&self, number: u32) -> Channel {
-        self.channels.get(number).copied().unwrap_or_default()
+impl Layout for ByRecordKey {
+    fn key(entry: &[u8]) -> &[u8] {
+        split(entry).0
     }
 }
 
-/// A record, with numbers for names.
+/// The key of an entry and its packed record.
+fn split(entry: &[u8]) -> (&[u8], &[u8]) {
+    entry
+        .split_at_checked(size_of::<RecordKey>())
+        .unwrap_or((entry, &[]))
+}
+
+/// The bytes of a key, in its order.
+pub(super) fn key_bytes(key: RecordKey) -> [u8; size_of::<RecordKey>()] {
+    key.0.to_be_bytes()
+}
+
+/// The key of an entry.
+pub(super) fn key_of(entry: &[u8]) -> RecordKey {
+    let key = split(entry).0.try_into().map(u128::from_be_bytes);
+    RecordKey(key.unwrap_or_default())
+}
+
+/// A record, with numbers for labels.
 #[derive(Serialize, Deserialize)]
 struct Packed<'a> {
     source: u32,
@@ -109,11 +111,11 @@ fn days_off(ts: i64, day: Day) -> Day {
     day.wrapping_sub(ts.div_euclid(DAY) as Day)
 }
 
-/// Packs a record, and counts the use of its names.
-pub(super) fn pack(record: &Record, words: &mut Words) -> Vec<u8> {
-    let Words { labels, channels } = words;
-    let mut label = |of: Label| labels.intern(&of).0;
-    let mut channel = |of: Channel| channels.intern(&of).0;
+/// The entry of a record, with one more use of its labels.
+pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) -> Vec<u8> {
+    let numbers = RefCell::new(numbers);
+    let label = |of: Label| numbers.borrow_mut().use_label(of);
+    let channel = |of: Channel| numbers.borrow_mut().use_channel(of);
     let name = |of: SaleName| PackedName::pack(of, &record.id);
     let source = label(record.source);
     let body = match record.body {
@@ -173,7 +175,7 @@ pub(super) fn pack(record: &Record, words: &mut Words) -> Vec<u8> {
         day: days_off(record.ts, record.day),
         body,
     };
-    let bytes = postcard::to_allocvec(&packed);
+    let bytes = postcard::to_extend(&packed, key_bytes(key).to_vec());
     debug_assert!(bytes.is_ok(), "every record can be packed");
     bytes.unwrap_or_default()
 }
@@ -187,14 +189,14 @@ pub(super) enum Part {
     WithoutId,
 }
 
-/// Unpacks a record of a brand and identifier set.
+/// Unpacks the record of an entry. Its brand and identifier set are those of the map.
 pub(super) fn unpack(
-    bytes: &[u8],
+    entry: &[u8],
     (brand, ids): (BrandId, &IdSet),
     part: Part,
-    words: &Words,
+    numbers: &LabelNumbers,
 ) -> Option<Record> {
-    let packed: Result<Packed<'_>, _> = postcard::from_bytes(bytes);
+    let packed: Result<Packed<'_>, _> = postcard::from_bytes(split(entry).1);
     debug_assert!(packed.is_ok(), "what was packed can be unpacked");
     let Packed {
         source,
@@ -207,38 +209,38 @@ pub(super) fn unpack(
     let body = match body {
         PackedBody::Contact(kind, touch, channel) => Body::Contact {
             kind,
-            channel: words.channel(channel),
+            channel: numbers.channel(channel),
             touch,
         },
         PackedBody::Identify => Body::Identify,
         PackedBody::Sale(kind, name, store, amount, currency) => Body::Sale {
             kind,
             name: name.unpack(id),
-            store: words.label(store),
+            store: numbers.label(store),
             amount,
             currency,
         },
         PackedBody::Refund(kind, name, store, amount) => Body::Refund {
             kind,
             name: name.unpack(id),
-            store: words.label(store),
+            store: numbers.label(store),
             amount,
         },
         PackedBody::Restatement(kind, name, store, amount) => Body::Restatement {
             kind,
             name: name.unpack(id),
-            store: words.label(store),
+            store: numbers.label(store),
             amount,
         },
         PackedBody::Adjustment(kind, store, amount, currency) => Body::Adjustment {
             kind,
-            store: words.label(store),
+            store: numbers.label(store),
             amount,
             currency,
         },
         PackedBody::Spend(platform, channel, cost, currency, impressions, clicks) => Body::Spend {
-            platform: words.label(platform),
-            channel: words.channel(channel),
+            platform: numbers.label(platform),
+            channel: numbers.channel(channel),
             cost,
             currency,
             impressions,
@@ -249,7 +251,7 @@ pub(super) fn unpack(
     };
     Some(Record {
         brand,
-        source: words.label(source),
+        source: numbers.label(source),
         id: match part {
             Part::Whole => id.into(),
             Part::WithoutId => no_id(),
@@ -269,18 +271,14 @@ fn no_id() -> Arc<str> {
     EMPTY.with(Arc::clone)
 }
 
-/// Takes back the use of the names of a packed record.
-pub(super) fn release(bytes: &[u8], words: &mut Words) {
-    let Ok(packed) = postcard::from_bytes::<Packed<'_>>(bytes) else {
+/// Takes a use of the labels of an entry's record back.
+pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
+    let Ok(packed) = postcard::from_bytes::<Packed<'_>>(split(entry).1) else {
         return;
     };
-    let Words { labels, channels } = words;
-    let mut label = |number: u32| {
-        labels.release(number);
-    };
-    let mut channel = |number: u32| {
-        channels.release(number);
-    };
+    let numbers = RefCell::new(numbers);
+    let label = |number| numbers.borrow_mut().release_label(number);
+    let channel = |number| numbers.borrow_mut().release_channel(number);
     label(packed.source);
     match packed.body {
         PackedBody::Contact(_, _, of) => channel(of),
@@ -373,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_record_is_what_it_was() {
-        let mut words = Words::default();
+        let mut numbers = LabelNumbers::default();
         let mut all = Vec::new();
         for body in bodies() {
             for ts in [i64::MIN, -1, 0, BASE, 1_790_000_000_000, i64::MAX] {
@@ -386,16 +384,19 @@ mod tests {
                     ids: IdSet::empty(),
                     body: body.clone(),
                 };
-                let bytes = pack(&record, &mut words);
-                let unpacked = |part| unpack(&bytes, (record.brand, &record.ids), part, &words);
+                let bytes = pack(RecordKey(9), &record, &mut numbers);
+                let unpacked = |part| unpack(&bytes, (record.brand, &record.ids), part, &numbers);
                 assert_eq!(unpacked(Part::Whole).as_ref(), Some(&record));
                 let without = unpacked(Part::WithoutId).unwrap();
                 assert_eq!((&*without.id, without.body), ("", record.body));
                 all.push(bytes);
             }
         }
-        assert!(words.len() > 4);
-        all.iter().for_each(|bytes| release(bytes, &mut words));
-        assert_eq!(words.len(), 0);
+        assert!(numbers.len() > 4);
+        for entry in &all {
+            assert_eq!(key_of(entry), RecordKey(9));
+            release(entry, &mut numbers);
+        }
+        assert_eq!(numbers.len(), 0);
     }
 }

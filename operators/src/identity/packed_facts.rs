@@ -1,0 +1,281 @@
+//! Packed facts: the facts of one identifier set in as few bytes as they need.
+//!
+//! A fact is looked at again only when it is retracted or when its set goes to another person. Until then it is kept in the
+//! encoding of the crate `postcard`, with numbers for its labels. The facts are a multiset: an entry is the number of times that
+//! a fact occurs, and the fact.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::{Contact, Conversion, Fact};
+use crate::label_numbers::LabelNumbers;
+use crate::packed_runs::{Layout, PackedRuns};
+use crate::record::{Currency, Day, SaleKind, SaleName, TouchKind};
+
+/// Times are relative to 2020-01-01, and days to those of the times, which makes them shorter.
+const BASE: i64 = 1_577_836_800_000;
+
+/// Length of a day in milliseconds.
+const DAY: i64 = 86_400_000;
+
+/// A fact with numbers for labels.
+#[derive(Serialize, Deserialize)]
+enum Packed<'a> {
+    Contact {
+        ts: i64,
+        id: &'a str,
+        source: u32,
+        channel: u32,
+        days_off: Day,
+        kind: TouchKind,
+        touch: bool,
+        joins: bool,
+    },
+    Conversion {
+        ts: i64,
+        name: [u8; 16],
+        source: u32,
+        days_off: Day,
+        kind: SaleKind,
+        store: u32,
+        left: i64,
+        currency: Currency,
+        joins: bool,
+    },
+}
+
+/// An entry: a varint, the number of times that the fact occurs, and then the fact, by which entries are sorted.
+struct Counted;
+
+impl Layout for Counted {
+    fn key(entry: &[u8]) -> &[u8] {
+        split(entry).1
+    }
+}
+
+/// The number of times and the fact of an entry.
+fn split(entry: &[u8]) -> (u64, &[u8]) {
+    postcard::take_from_bytes(entry).unwrap_or_default()
+}
+
+/// The facts of an identifier set, as a multiset.
+#[derive(Default)]
+pub(super) struct PackedFacts(PackedRuns<Counted>);
+
+impl PackedFacts {
+    /// Whether there is no fact.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The estimated bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.0.heap_bytes()
+    }
+
+    /// The facts, each with the number of times that it occurs.
+    pub(super) fn iter<'a>(
+        &'a self,
+        numbers: &'a LabelNumbers,
+    ) -> impl Iterator<Item = (Fact, i64)> {
+        self.0.iter().filter_map(|entry| {
+            let (times, fact) = split(entry);
+            Some((unpack(fact, numbers)?, times as i64))
+        })
+    }
+
+    /// Changes the number of times that a fact occurs by `diff`.
+    pub(super) fn amend(&mut self, fact: &Fact, diff: i64, numbers: &mut LabelNumbers) {
+        let packed = pack(fact, numbers);
+        let held = self.0.get(&packed).map_or(0, |entry| split(entry).0);
+        debug_assert!(
+            held.checked_add_signed(diff).is_some(),
+            "only what is held is retracted"
+        );
+        let now = held.saturating_add_signed(diff);
+        let entry = (now > 0).then(|| {
+            let mut entry = postcard::to_allocvec(&now).unwrap_or_default();
+            entry.extend(&packed);
+            entry
+        });
+        self.0.replace(&packed, entry.as_deref());
+        // The entry uses its labels once, however often the fact occurs. They were used once more to find it.
+        let uses = 1 + usize::from(held > 0) - usize::from(now > 0);
+        for _ in 0..uses {
+            release(&packed, numbers);
+        }
+    }
+}
+
+/// The days between the UTC day of a time and a day.
+fn days_off(ts: i64, day: Day) -> Day {
+    day.wrapping_sub(ts.div_euclid(DAY) as Day)
+}
+
+/// The day of a time.
+fn day(ts: i64, days_off: Day) -> Day {
+    (ts.div_euclid(DAY) as Day).wrapping_add(days_off)
+}
+
+/// Packs a fact, with one more use of its labels.
+fn pack(fact: &Fact, numbers: &mut LabelNumbers) -> Vec<u8> {
+    let packed = match fact {
+        Fact::Contact(contact) => Packed::Contact {
+            ts: contact.ts.wrapping_sub(BASE),
+            id: &contact.id,
+            source: numbers.use_label(contact.source),
+            channel: numbers.use_channel(contact.channel),
+            days_off: days_off(contact.ts, contact.day),
+            kind: contact.kind,
+            touch: contact.touch,
+            joins: contact.joins,
+        },
+        Fact::Conversion(conversion) => Packed::Conversion {
+            ts: conversion.ts.wrapping_sub(BASE),
+            name: conversion.name.0.to_le_bytes(),
+            source: numbers.use_label(conversion.source),
+            days_off: days_off(conversion.ts, conversion.day),
+            kind: conversion.kind,
+            store: numbers.use_label(conversion.store),
+            left: conversion.left,
+            currency: conversion.currency,
+            joins: conversion.joins,
+        },
+    };
+    let bytes = postcard::to_allocvec(&packed);
+    debug_assert!(bytes.is_ok(), "every fact can be packed");
+    bytes.unwrap_or_default()
+}
+
+/// Unpacks a fact.
+fn unpack(bytes: &[u8], numbers: &LabelNumbers) -> Option<Fact> {
+    let packed = postcard::from_bytes(bytes);
+    debug_assert!(packed.is_ok(), "what was packed can be unpacked");
+    Some(match packed.ok()? {
+        Packed::Contact {
+            ts,
+            id,
+            source,
+            channel,
+            days_off,
+            kind,
+            touch,
+            joins,
+        } => {
+            let ts = ts.wrapping_add(BASE);
+            Fact::Contact(Contact {
+                ts,
+                id: id.into(),
+                source: numbers.label(source),
+                channel: numbers.channel(channel),
+                day: day(ts, days_off),
+                kind,
+                touch,
+                joins,
+            })
+        }
+        Packed::Conversion {
+            ts,
+            name,
+            source,
+            days_off,
+            kind,
+            store,
+            left,
+            currency,
+            joins,
+        } => {
+            let ts = ts.wrapping_add(BASE);
+            Fact::Conversion(Conversion {
+                ts,
+                name: SaleName(u128::from_le_bytes(name)),
+                source: numbers.label(source),
+                day: day(ts, days_off),
+                kind,
+                store: numbers.label(store),
+                left,
+                currency,
+                joins,
+            })
+        }
+    })
+}
+
+/// Takes a use of the labels of a packed fact back.
+fn release(bytes: &[u8], numbers: &mut LabelNumbers) {
+    match postcard::from_bytes(bytes) {
+        Ok(Packed::Contact {
+            source, channel, ..
+        }) => {
+            numbers.release_label(source);
+            numbers.release_channel(channel);
+        }
+        Ok(Packed::Conversion { source, store, .. }) => {
+            numbers.release_label(source);
+            numbers.release_label(store);
+        }
+        Err(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::{Channel, Label};
+
+    fn facts() -> Vec<Fact> {
+        let contact = |ts, id: &str, channel| {
+            Fact::Contact(Contact {
+                ts,
+                id: id.into(),
+                source: Label::of("web"),
+                channel,
+                day: day(ts, 1),
+                kind: TouchKind::Click,
+                touch: true,
+                joins: false,
+            })
+        };
+        let conversion = |name, left| {
+            Fact::Conversion(Conversion {
+                ts: 1_790_000_000_000,
+                name,
+                source: Label::of("till"),
+                day: -3,
+                kind: SaleKind::Transaction,
+                store: Label::ABSENT,
+                left,
+                currency: Currency(*b"EUR"),
+                joins: true,
+            })
+        };
+        vec![
+            contact(i64::MIN, "", Channel::direct()),
+            contact(i64::MAX, &"x".repeat(300), Channel::of("a", "b", "c")),
+            contact(BASE, "w-1", Channel::unattributed()),
+            conversion(SaleName(u128::MAX), i64::MAX),
+            conversion(SaleName(1), 0),
+        ]
+    }
+
+    #[test]
+    fn facts_are_what_they_were_as_often_as_they_were_given() {
+        let mut numbers = LabelNumbers::default();
+        let mut packed = PackedFacts::default();
+        let facts = facts();
+        for (times, fact) in (1..).zip(&facts) {
+            packed.amend(fact, 1, &mut numbers);
+            packed.amend(fact, times * 100, &mut numbers);
+            packed.amend(fact, -1, &mut numbers);
+        }
+        let mut all: Vec<_> = packed.iter(&numbers).collect();
+        all.sort_unstable();
+        let mut expected: Vec<_> = facts.iter().cloned().zip((1..).map(|n| n * 100)).collect();
+        expected.sort_unstable();
+        assert_eq!(all, expected);
+        for (fact, times) in expected {
+            packed.amend(&fact, -times, &mut numbers);
+        }
+        assert!(packed.is_empty());
+        assert_eq!(numbers.len(), 0);
+    }
+}
