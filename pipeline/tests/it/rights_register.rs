@@ -136,6 +136,18 @@ fn over_http(worker: &Worker, list: &str) {
         audit["here"] == true && entries.iter().any(is_completed),
         "{audit}"
     );
+    let completed = entries.iter().find(|entry| is_completed(entry)).unwrap();
+    assert_eq!(
+        (&completed["code"], &completed["right"]),
+        (&"completed".into(), &"erase".into())
+    );
+    assert!(
+        completed["counts"]["records"].as_u64() > Some(0),
+        "{completed}"
+    );
+    // The chain was verified at the start of this process.
+    assert_eq!(worker.metric("tributary_audit_chain_verified"), Some(1.0));
+    assert!(worker.metric("tributary_audit_chain_entries") >= Some(0.0));
 
     let Some(mut browser) = Browser::start_or_skip() else {
         return;
