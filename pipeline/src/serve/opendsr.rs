@@ -52,16 +52,7 @@ use crate::privacy::rights::callbacks::permitted;
 use crate::privacy::rights::cancel;
 use crate::privacy::rights::signature::{Signer, processor_headers};
 use crate::privacy::rights::submit::{NotSubmitted, submit};
-use statuses::Statuses;
-
-/// Maximum time to read the status of a request.
-const WITHIN: Duration = Duration::from_secs(10);
-
-/// Maximum time to wait for the next waiting request.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// Number of messages per read.
-const BATCH: usize = 1_000;
+use statuses::{Statuses, WITHIN};
 
 /// Maximum time to wait whether a cancellation came in time. A registrar that is
 /// busy for longer finds it before it starts the request.

@@ -163,6 +163,9 @@ fn over_http(worker: &Worker, list: &str) {
     }
     assert_eq!(browser.raw("requests:open"), Some(0));
     assert_eq!(browser.raw("requests:answered"), Some(listed.len() as i128));
-    browser.until("document.querySelector('#audit').innerText.includes('Completed: erase')");
+    browser.until("document.querySelector('#audit').innerText.includes('Completed: Erasure')");
     assert_eq!(browser.axe(), serde_json::json!([]));
+    // In the language of the reader.
+    browser.open(&format!("http://{}/#tab=privacy&lang=fr", worker.address));
+    browser.until("/Terminé\\s: Effacement/.test(document.querySelector('#audit').innerText)");
 }

@@ -6,13 +6,21 @@
 //! them reads the stream from its beginning, as the first one does.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use tributary_connectors::nats::{Client, NatsError, Reader, subject as subjects};
 use tributary_rights::status::{PublishedStatus, Status};
 use tributary_rights::{Request, RequestId};
 
-use super::{BATCH, LOOK, WITHIN};
+/// Maximum time to read the status of a request, and to wait for a batch.
+pub(super) const WITHIN: Duration = Duration::from_secs(10);
+
+/// Maximum time to wait for the next waiting request.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Number of messages per read.
+const BATCH: usize = 1_000;
 
 /// Maximum number of requests in memory.
 const MOST: usize = 100_000;
