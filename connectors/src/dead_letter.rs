@@ -7,6 +7,8 @@
 //! and logs must not identify anyone. Names of reasons are part of headers and
 //! metric labels and do not change.
 
+use std::sync::Arc;
+
 use tributary_config::model::Kind;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, IdSet};
@@ -36,6 +38,11 @@ pub trait Sink {
     /// The default ignores it.
     fn native_record(&mut self, kind: Kind, json: &dyn Fn() -> String) {
         let _ = (kind, json);
+    }
+    /// Learns the configured source of the records that follow. The default ignores
+    /// it.
+    fn source(&mut self, name: &Arc<str>) {
+        let _ = name;
     }
     /// Learns that an adapter corrected the time of a record. The default
     /// ignores it.

@@ -275,8 +275,13 @@ impl Decoder {
                 return;
             }
         };
-        let adapter = sources.get(route.brand);
-        let adapter = adapter.and_then(|sources| sources.get(route.source)?.adapter.clone());
+        let source = sources
+            .get(route.brand)
+            .and_then(|sources| sources.get(route.source));
+        if let Some(source) = source {
+            sink.source(&source.name);
+        }
+        let adapter = source.and_then(|source| source.adapter.clone());
         if let Some(adapter) = adapter {
             return self.decode_items(message, route, &adapter, attributes, data, place, sink);
         }

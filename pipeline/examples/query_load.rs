@@ -78,8 +78,15 @@ fn fill(cells: &SharedCells) {
             100,
         );
         for at in 0..STORES {
-            let dims = vec![text("acme"), store(at), Dim::Day(day), eur()];
-            put(cells, Family::StoreDay, dims, i128::from(day % 97 + at));
+            // Each store has days that are published in a rest, of the day or of the month.
+            if (day + at) % 10 > 0 {
+                let dims = vec![text("acme"), store(at), Dim::Day(day), eur()];
+                put(cells, Family::StoreDay, dims, i128::from(day % 97 + at));
+            }
+        }
+        if day % 7 > 0 {
+            let dims = vec![text("acme"), text("*"), Dim::Day(day), eur()];
+            put(cells, Family::StoreDay, dims, 7);
         }
         for at in 0..CHANNELS {
             let [source, medium, campaign] = channel(at);
@@ -88,6 +95,8 @@ fn fill(cells: &SharedCells) {
         }
     }
     for of in month(TODAY - DAYS + 1)..=month(TODAY) {
+        let dims = vec![text("acme"), text("*"), Dim::Month(of), eur()];
+        put(cells, Family::StoreDay, dims, 11);
         for model in Model::ALL {
             for kind in ["order", "transaction"] {
                 for at in 0..=CHANNELS {

@@ -322,12 +322,19 @@ pub async fn start(
     let rights = tokio::spawn(rights.run(requests, served.subscribe(), cleared));
     if let Some(signer) = signer.filter(|_| config.workers.process == 0) {
         let (client, config, stop) = (client.clone(), config.clone(), served.subscribe());
+        let metrics = telemetry.metrics.clone();
         tokio::spawn(async move {
-            if let Err(error) = callbacks::deliver(&config, &client, signer, stop).await {
+            let delivered = callbacks::deliver(&config, &client, signer, metrics, stop).await;
+            if let Err(error) = delivered {
                 tracing::error!(%error, "callbacks of OpenDSR are no longer posted");
             }
         });
     }
+    tokio::spawn(rights::audit_watch::watch(
+        config.clone(),
+        telemetry.metrics.clone(),
+        wait_until(served.subscribe()),
+    ));
     let retention = RetentionPass {
         config: config.clone(),
         queries: queries.clone(),

@@ -51,7 +51,7 @@ pub use mirrors::refuse_copies;
 pub use outgoing::{OutgoingMessage, SUBJECT_HEADER, cell_payload};
 pub use publish::Publisher;
 pub use reader::{LastValues, Reader, last_values};
-pub use stream_messages::{delete_message, has_messages, newest_message};
+pub use stream_messages::{delete_message, has_message, has_messages, newest_message};
 pub use stream_state::{StreamState, stream_state};
 pub use stream_writer::{StoreError, StreamWriter};
 pub use streams::{

@@ -3,7 +3,9 @@
 
 use async_nats::Client;
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::stream::{DeleteMessageErrorKind, LastRawMessageErrorKind};
+use async_nats::jetstream::stream::{
+    DeleteMessageErrorKind, LastRawMessageError, LastRawMessageErrorKind,
+};
 use tributary_config::model::Nats;
 
 use super::error::{NatsError, NatsErrorKind};
@@ -62,6 +64,14 @@ pub async fn has_messages(client: &Client, stream: &str, filter: &str) -> Result
         .map_err(|error| failed(error.into()))?
         .get_last_raw_message_by_subject(filter)
         .await;
+    is_found(found).map_err(|error| failed(error.into()))
+}
+
+/// Whether a message was found.
+///
+/// # Errors
+/// A broker that does not say.
+fn is_found<M>(found: Result<M, LastRawMessageError>) -> Result<bool, LastRawMessageError> {
     match found {
         Ok(_) => Ok(true),
         Err(error) => match error.kind() {
@@ -71,9 +81,27 @@ pub async fn has_messages(client: &Client, stream: &str, filter: &str) -> Result
             {
                 Ok(false)
             }
-            _ => Err(failed(error.into())),
+            _ => Err(error),
         },
     }
+}
+
+/// Whether a stream still stores the message with a sequence number.
+///
+/// # Errors
+/// As [`super::stream_state()`].
+pub async fn has_message(client: &Client, stream: &str, sequence: u64) -> Result<bool, NatsError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let what = format!("reading a message of the stream {stream}");
+        NatsError::caused(NatsErrorKind::Unreachable, what, error)
+    };
+    let found = async_nats::jetstream::new(client.clone())
+        .get_stream_no_info(stream)
+        .await
+        .map_err(|error| failed(error.into()))?
+        .get_raw_message(sequence)
+        .await;
+    is_found(found).map_err(|error| failed(error.into()))
 }
 
 /// Deletes one message of a stream securely: the server overwrites its bytes on

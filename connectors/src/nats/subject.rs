@@ -16,6 +16,7 @@
 //! | `tributary.rights.<brand>.cancel` | cancellations of requests |
 //! | `tributary.rights.<brand>.answer.<key>` | answers, sealed for the requester |
 //! | `tributary.rights.<brand>.part.<process>` | completed parts of a request |
+//! | `tributary.rights.<brand>.start` | requests that process 0 began with |
 //! | `tributary.rights.cluster.<topic>.<process>` | messages between the processes |
 
 use data_encoding::HEXLOWER;
@@ -59,6 +60,12 @@ pub fn rights_cancellations(brand: &str) -> String {
 /// The subjects of a brand's sealed answers.
 pub fn rights_answers(brand: &str) -> String {
     format!("tributary.rights.{brand}.answer.*")
+}
+
+/// The subject on which process 0 tells the others of its cluster that it began
+/// with a request; `*` for every brand.
+pub fn rights_starts(brand: &str) -> String {
+    format!("tributary.rights.{brand}.start")
 }
 
 /// The subjects on which processes report that they completed their part of a

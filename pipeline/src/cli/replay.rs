@@ -299,7 +299,7 @@ impl Summary<'_> {
     /// Number of accepted records by kind.
     fn accepted(&self) -> BTreeMap<&'static str, u64> {
         let mut kinds = BTreeMap::new();
-        for ((_, kind), count) in self.outcome.tally.counts().accepted {
+        for ((_, kind, _), count) in self.outcome.tally.counts().accepted {
             *kinds.entry(kind).or_default() += count;
         }
         kinds

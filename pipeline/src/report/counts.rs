@@ -2,6 +2,7 @@
 //! except those that describe a current state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tributary_connectors::dead_letter::Ignored;
 use tributary_operators::consent_counts::PublishedConsents;
@@ -11,8 +12,8 @@ use tributary_operators::stats::Snapshot;
 /// Counts of a thread since it started.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
-    /// Events accepted, by brand and kind.
-    pub accepted: BTreeMap<(BrandId, &'static str), u64>,
+    /// Events accepted, by brand, kind and configured source.
+    pub accepted: BTreeMap<(BrandId, &'static str, Arc<str>), u64>,
     /// Records and pings discarded on purpose, by reason.
     pub ignored: BTreeMap<Ignored, u64>,
     /// Pings that were replaced by the totals of their day.
@@ -37,7 +38,7 @@ impl Counts {
     /// Adds the counts of another thread.
     pub fn add(&mut self, other: &Counts) {
         for (key, count) in &other.accepted {
-            *self.accepted.entry(*key).or_default() += count;
+            *self.accepted.entry(key.clone()).or_default() += count;
         }
         for (what, count) in &other.ignored {
             *self.ignored.entry(*what).or_default() += count;

@@ -12,9 +12,12 @@
 //! Both report every reason as a sentence. Each task sets what it knows;
 //! reading never blocks.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use serde::Serialize;
 
 /// Maximum time without a closed epoch while input is pending.
 pub const STALL: Duration = Duration::from_secs(30);
@@ -56,6 +59,31 @@ pub struct Health {
     /// input is pending.
     behind: AtomicI64,
 }
+
+/// A reason why a process is not ready.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NotReady {
+    /// What is wrong, as a word of [`NOT_READY`].
+    pub code: &'static str,
+    /// Its numbers.
+    pub values: BTreeMap<&'static str, f64>,
+    /// The same as a sentence in English, with all details.
+    pub words: String,
+}
+
+/// Every code of a [`NotReady`].
+pub const NOT_READY: [&str; 10] = [
+    "disconnected",
+    "restoring",
+    "ledger",
+    "clock",
+    "output",
+    "rights",
+    "follower",
+    "catching_up",
+    "lagging",
+    "stuck",
+];
 
 impl Default for Health {
     fn default() -> Self {
@@ -159,9 +187,14 @@ impl Health {
         self.not_live_at(self.now())
     }
 
-    /// Reasons why the process is not ready; empty if it is.
+    /// Reasons why the process is not ready, as sentences; empty if it is.
     pub fn not_ready(&self) -> Vec<String> {
         self.not_ready_at(self.now())
+    }
+
+    /// The same reasons with what a reader of another language needs.
+    pub fn reasons(&self) -> Vec<NotReady> {
+        self.reasons_at(self.now())
     }
 
     fn progress_at(&self, now: u64) {
@@ -205,32 +238,51 @@ impl Health {
     }
 
     fn not_ready_at(&self, now: u64) -> Vec<String> {
+        let reasons = self.reasons_at(now).into_iter();
+        reasons.map(|reason| reason.words).collect()
+    }
+
+    fn reasons_at(&self, now: u64) -> Vec<NotReady> {
         let mut reasons = Vec::new();
+        let mut add = |code, values: &[(&'static str, f64)], words: String| {
+            reasons.push(NotReady {
+                code,
+                values: values.iter().copied().collect(),
+                words,
+            });
+        };
         if !self.connected.load(Relaxed) {
-            reasons.push("not connected to NATS".to_owned());
+            add("disconnected", &[], "not connected to NATS".to_owned());
         }
-        let restoring = lock(&self.restoring).clone();
-        let restored = restoring.is_none();
-        reasons.extend(restoring);
-        reasons.extend(lock(&self.ledger).clone());
-        reasons.extend(lock(&self.clock).clone());
-        reasons.extend(lock(&self.output).clone());
-        reasons.extend(lock(&self.rights).clone());
-        reasons.extend(lock(&self.follower).clone());
+        let mut restored = true;
+        for (code, reason) in [
+            ("restoring", &self.restoring),
+            ("ledger", &self.ledger),
+            ("clock", &self.clock),
+            ("output", &self.output),
+            ("rights", &self.rights),
+            ("follower", &self.follower),
+        ] {
+            if let Some(words) = lock(reason).clone() {
+                restored &= code != "restoring";
+                add(code, &[], words);
+            }
+        }
         if restored && !self.caught_up.load(Relaxed) {
-            reasons.push(
-                "catching up with past messages of the input stream: the numbers are still incomplete"
-                    .to_owned(),
-            );
+            let words = "catching up with past messages of the input stream: the numbers are still incomplete";
+            add("catching_up", &[], words.to_owned());
         }
         let lag = self.lag_at(now);
         let bound = self.max_lag.as_secs_f64();
         if lag > bound {
-            reasons.push(format!(
-                "the numbers lag {lag:.0} s behind the input, more than {bound:.0} s"
-            ));
+            let words =
+                format!("the numbers lag {lag:.0} s behind the input, more than {bound:.0} s");
+            let values = [("lag", lag.round()), ("bound", bound.round())];
+            add("lagging", &values, words);
         }
-        reasons.extend(self.not_live_at(now));
+        for words in self.not_live_at(now) {
+            add("stuck", &[], words);
+        }
         reasons
     }
 }

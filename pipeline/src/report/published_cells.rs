@@ -10,6 +10,7 @@
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -159,18 +160,53 @@ impl PublishedCells {
         brand: &str,
         periods: Periods,
     ) -> impl Iterator<Item = (&[Dim], &[i128])> {
+        self.partitions(family, brand, periods)
+            .flat_map(|partition| partition.iter())
+            .map(|(dims, values)| (&**dims, &**values))
+    }
+
+    /// Those of these cells whose dimensions begin with one of `beginnings`, in the
+    /// order of the periods and beginnings. No beginning may begin with another.
+    pub fn beginning_with<'a, 'b>(
+        &'a self,
+        family: Family,
+        brand: &str,
+        periods: Periods,
+        beginnings: &'b [Vec<Dim>],
+    ) -> impl Iterator<Item = (&'a [Dim], &'a [i128])> + use<'a, 'b> {
+        self.partitions(family, brand, periods)
+            .flat_map(move |partition| {
+                beginnings.iter().flat_map(move |beginning| {
+                    let from = (Bound::Included(&beginning[..]), Bound::Unbounded);
+                    let cells = partition.range::<[Dim], _>(from);
+                    cells.take_while(move |(dims, _)| dims.starts_with(beginning))
+                })
+            })
+            .map(|(dims, values)| (&**dims, &**values))
+    }
+
+    /// The partitions of a brand in some periods, ascending.
+    fn partitions<'a>(
+        &'a self,
+        family: Family,
+        brand: &str,
+        periods: Periods,
+    ) -> impl Iterator<Item = &'a Partition> + use<'a> {
         let of_brand = self
             .partitions
             .get(&family)
             .and_then(|brands| brands.get(brand));
-        let partitions = of_brand.into_iter().flat_map(move |partitions| {
+        of_brand.into_iter().flat_map(move |partitions| {
             periods
                 .ranges()
                 .flat_map(move |range| partitions.range(range))
-        });
-        partitions
-            .flat_map(|(_, partition)| partition.iter())
-            .map(|(dims, values)| (&**dims, &**values))
+                .map(|(_, partition)| &**partition)
+        })
+    }
+
+    /// A text of a dimension, as all cells with it share it.
+    pub fn word(&self, text: &str) -> Option<&Arc<str>> {
+        self.words.get(text)
     }
 
     /// Sums of the cells of a brand in some periods, by some of their

@@ -19,9 +19,12 @@
 //! each to its brand (invariant I7). Requests of browsers are refused,
 //! because a page that somebody visits could erase people through them.
 //!
-//! It stores nothing. A request waits in the stream, and its status is read
-//! there, from any worker (invariant I4).
+//! It stores nothing but what it has read. A request waits in the stream, and its
+//! status is read there ([`statuses`]), from any worker (invariant I4).
 
+mod statuses;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -33,15 +36,15 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::Mutex;
 use tributary_config::model::Config;
-use tributary_connectors::nats::{Client, NatsError, Reader, subject as subjects};
+use tributary_connectors::nats::Client;
 use tributary_rights::opendsr::{
     COMPLETION_MS, Cancellation, Created, Discovery, ErrorBody, StatusBody, Submission,
 };
 use tributary_rights::request::MAX_REQUEST;
-use tributary_rights::status::{PublishedStatus, Status};
-use tributary_rights::{Reason, Refusal, Request, RequestId};
+use tributary_rights::status::Status;
+use tributary_rights::{Reason, Refusal, RequestId};
 
 use super::access::Viewer;
 use super::response::{JSON, TEXT, text};
@@ -49,18 +52,7 @@ use crate::privacy::rights::callbacks::permitted;
 use crate::privacy::rights::cancel;
 use crate::privacy::rights::signature::{Signer, processor_headers};
 use crate::privacy::rights::submit::{NotSubmitted, submit};
-
-/// Maximum time to read the status of a request.
-const WITHIN: Duration = Duration::from_secs(10);
-
-/// Maximum time to wait for the next waiting request.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// Maximum number of concurrent reads of the stream.
-const AT_ONCE: usize = 4;
-
-/// Number of messages per read.
-const BATCH: usize = 1_000;
+use statuses::{Statuses, WITHIN};
 
 /// Maximum time to wait whether a cancellation came in time. A registrar that is
 /// busy for longer finds it before it starts the request.
@@ -79,14 +71,12 @@ pub struct OpenDsr {
     signer: Option<Arc<Signer>>,
     /// The origins that may be called back.
     callbacks: Vec<String>,
-    /// Whether the process is one of several.
-    is_cluster: bool,
     /// Name of the rights stream.
     stream: String,
     /// Connection to the broker, once it exists.
     client: OnceLock<Client>,
-    /// Limits the concurrent reads.
-    reading: Semaphore,
+    /// The statuses of each brand. One look-up reads at a time.
+    statuses: BTreeMap<String, Mutex<Statuses>>,
 }
 
 impl OpenDsr {
@@ -98,10 +88,11 @@ impl OpenDsr {
             brands: config.brands.iter().map(|b| b.name.clone()).collect(),
             signer,
             callbacks: config.http.opendsr_callbacks.clone(),
-            is_cluster: config.workers.hosts.len() > 1,
             stream: config.nats.rights_stream.clone(),
             client: OnceLock::new(),
-            reading: Semaphore::new(AT_ONCE),
+            statuses: (config.brands.iter())
+                .map(|brand| (brand.name.clone(), Mutex::default()))
+                .collect(),
         }
     }
 
@@ -219,8 +210,9 @@ impl OpenDsr {
         id: &RequestId,
     ) -> Result<(i64, Status), Fault> {
         let find = async {
-            let _place = self.reading.acquire().await.ok()?;
-            let found = self.find(client, brand, id).await;
+            let statuses = self.statuses.get(brand)?;
+            let mut statuses = statuses.lock().await;
+            let found = statuses.find(client, &self.stream, brand, id).await;
             found
                 .inspect_err(|error| tracing::warn!(%error, "cannot read the status of a request"))
                 .ok()
@@ -230,49 +222,6 @@ impl OpenDsr {
             Fault::Unavailable("the broker did not return the status: try again\n".to_owned())
         })?;
         found.ok_or_else(unknown)
-    }
-
-    /// When the first message about a request arrived, Unix milliseconds, and its
-    /// newest status; `None` for an unknown ID.
-    ///
-    /// # Errors
-    ///
-    /// A broker that does not answer.
-    async fn find(
-        &self,
-        client: &Client,
-        brand: &str,
-        id: &RequestId,
-    ) -> Result<Option<(i64, Status)>, NatsError> {
-        // Waiting requests come first: a request is deleted only after its last status is published.
-        let mut found = None;
-        let waiting = subjects::rights_requests(brand);
-        let mut reader = Reader::filtered(client, &self.stream, &waiting, 1).await?;
-        while !reader.caught_up() {
-            let messages = reader.next_batch(BATCH, LOOK).await?;
-            if messages.is_empty() {
-                // The last ones were answered and deleted meanwhile.
-                break;
-            }
-            for message in messages {
-                if Request::read_id(&message.payload).as_ref() == Some(id) {
-                    found.get_or_insert((message.at_ms, Status::Pending));
-                }
-            }
-        }
-        let statuses = subjects::rights_status(brand);
-        let mut reader = Reader::filtered(client, &self.stream, &statuses, 1).await?;
-        while !reader.caught_up() {
-            for message in reader.next_batch(BATCH, WITHIN).await? {
-                if let Some(update) =
-                    PublishedStatus::read(&message.payload).filter(|update| update.id == *id)
-                {
-                    let first = found.map_or(update.at, |(first, _)| first.min(update.at));
-                    found = Some((first, update.status));
-                }
-            }
-        }
-        Ok(found)
     }
 }
 
@@ -400,14 +349,6 @@ async fn withdraw(
         let begun = Instant::now();
         let (_, mut status) = opendsr.status(client, brand, &id).await?;
         if status == Status::Pending {
-            if opendsr.is_cluster {
-                let sentence = "a request to a cluster cannot be cancelled: each of its processes may have begun with it";
-                return Err(Fault::of(
-                    StatusCode::BAD_REQUEST,
-                    Reason::Unsupported,
-                    sentence,
-                ));
-            }
             let published = cancel::cancel(client, brand, &id).await;
             published.map_err(|error| Fault::Unavailable(format!("{error}: try again\n")))?;
             tracing::info!(

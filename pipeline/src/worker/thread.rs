@@ -44,7 +44,7 @@ mod outputs;
 mod settling;
 mod times;
 
-use intake::{IngestSink, Intake};
+use intake::{IngestSink, Intake, Origin};
 pub use opener::BlockOpener;
 use settling::Settling;
 use times::ThreadTimes;
@@ -226,7 +226,10 @@ impl WorkerThread {
             dead: &mut self.dead,
             arrival_filter: &mut self.opener.arrival_filter,
             at: 0,
-            kind: "",
+            origin: Origin {
+                kind: "",
+                source: "".into(),
+            },
         };
         for Incoming { number, line } in &messages {
             let message = Message {
@@ -239,7 +242,7 @@ impl WorkerThread {
             let kind = line.subject.split('.').nth(3).unwrap_or_default();
             let known = Kind::ALL.iter().find(|known| known.name() == kind);
             sink.at = line.at;
-            sink.kind = known.map_or("", |kind| kind.name());
+            sink.origin.kind = known.map_or("", |kind| kind.name());
             self.decoder.decode(&message, &mut sink);
         }
         self.times.decoded(messages.len(), begun);
@@ -297,8 +300,8 @@ impl WorkerThread {
         if self.open.is_none() {
             return;
         }
-        for (kind, ping) in std::mem::take(&mut self.intake.waiting) {
-            self.intake.ping(kind, ping);
+        for (origin, ping) in std::mem::take(&mut self.intake.waiting) {
+            self.intake.ping(&origin, ping);
         }
         if self.intake.waiting.is_empty()
             && let Some(open) = self.open.take()

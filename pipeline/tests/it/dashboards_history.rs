@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::dashboards_parts::prometheus::still_demo;
 use crate::dashboards_parts::{Dashboard, read, text};
+use crate::http_access::{Server, config};
 
 /// An address as Grafana would ask for it, over the weeks of the demo.
 fn filled(url: &str) -> String {
@@ -118,10 +119,46 @@ fn the_data_source_is_provisioned_beside_prometheus() {
             }
         }
     }
-    for part in [
-        "auth_method: bearerToken",
-        "bearerToken: $TRIBUTARY_READ_TOKEN",
-    ] {
-        assert!(file.contains(part), "{part} is missing");
+}
+
+/// The header that the data source sends with the environment of Grafana, once the comment signs before its settings of
+/// a token are removed: the one that the plugin has for this method.
+fn authorization(token: &str) -> String {
+    let file = read("provisioning/datasources/tributary.yml");
+    let (_, cells) = file.split_once("name: Tributary cells").unwrap();
+    let setting = |name: &str| {
+        let lines = cells
+            .lines()
+            .map(|line| line.trim_start_matches([' ', '#']).trim_end());
+        let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        values.next().unwrap_or_else(|| panic!("no {name}"))
+    };
+    assert_eq!(setting("auth_method"), "bearerToken");
+    let token = setting("bearerToken").replace("$TRIBUTARY_READ_TOKEN", token);
+    format!("Authorization: Bearer {token}\r\n")
+}
+
+#[tokio::test]
+async fn its_token_is_what_a_server_with_tokens_asks_for() {
+    let server = Server::start(&config("", true)).await;
+    let dashboards = Dashboard::all();
+    let targets: Vec<_> = dashboards.iter().flat_map(Dashboard::infinity).collect();
+    assert!(!targets.is_empty());
+    for (panel, target) in targets {
+        let url = filled(&text(&target["url"])).replace("brand=orchard", "brand=acme");
+        assert!(url.contains("brand=acme"), "{url}");
+        for (head, code) in [
+            (authorization("acme-read"), 200),
+            (authorization("acme-operate"), 200),
+            (authorization("zeta-read"), 403),
+            (authorization("acme-privacy"), 403),
+            (authorization("$TRIBUTARY_READ_TOKEN"), 401),
+            (String::new(), 401),
+        ] {
+            let (status, _, body) = server.send(&format!("GET {url}"), &head).await;
+            assert_eq!(status, code, "{panel}: {url} {head} {body}");
+            let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+            assert_eq!(answer["rows"].is_array(), code == 200, "{panel}: {body}");
+        }
     }
 }

@@ -31,7 +31,7 @@ const TOKENS: [(&str, Option<&str>, &str); 6] = [
 ];
 
 /// The configuration of two brands, with `more` lines under `[http]`.
-fn config(more: &str, tokens: bool) -> Config {
+pub fn config(more: &str, tokens: bool) -> Config {
     let folder = tempfile::tempdir().unwrap();
     let mut text =
         format!("[release]\nk = 20\n[http]\nopendsr_domain = \"rights.example\"\n{more}\n");
@@ -55,14 +55,14 @@ fn config(more: &str, tokens: bool) -> Config {
 }
 
 /// A server over a configuration.
-struct Server {
+pub struct Server {
     address: SocketAddr,
     state: HttpState,
     _stop: oneshot::Sender<()>,
 }
 
 impl Server {
-    async fn start(config: &Config) -> Server {
+    pub async fn start(config: &Config) -> Server {
         let telemetry = Telemetry::new(config);
         let state = HttpState::new(config, &telemetry, &SharedCells::default());
         state.page.stand_at(TODAY);
@@ -90,7 +90,7 @@ impl Server {
     }
 
     /// One request: the status, the head and what has come of the body. `/events` never ends.
-    async fn send(&self, line: &str, head: &str) -> (u16, String, String) {
+    pub async fn send(&self, line: &str, head: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let host = if head.contains("Host:") {
             ""
@@ -314,13 +314,14 @@ async fn operational_numbers_are_exact_for_operators_alone() {
     let metrics = &server.state.telemetry.metrics;
     let count = |of_acme: u64, held: i64| {
         let mut counts = Counts::default();
-        counts
-            .accepted
-            .insert((BrandId::of("acme"), "transaction"), of_acme);
+        counts.accepted.insert(
+            (BrandId::of("acme"), "transaction", "transaction".into()),
+            of_acme,
+        );
         counts.stages.held = held;
         metrics.sync(&counts, &Default::default());
     };
-    let accepted = "tributary_records_accepted_total{brand=\"acme\",kind=\"transaction\"}";
+    let accepted = "tributary_records_accepted_total{brand=\"acme\",kind=\"transaction\",source=\"transaction\"}";
     let held = "tributary_records_held ";
     // One act after the other moves what others see by whole steps of k_delta (10) only.
     let mut before = 0.0;

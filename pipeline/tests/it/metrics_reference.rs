@@ -231,9 +231,10 @@ fn fed() -> Metrics {
             .insert((BrandId::of(BRANDS[0]), step), [70, 30]);
     }
     for kind in Kind::ALL {
-        counts
-            .accepted
-            .insert((BrandId::of(BRANDS[0]), kind.name()), 10);
+        counts.accepted.insert(
+            (BrandId::of(BRANDS[0]), kind.name(), kind.name().into()),
+            10,
+        );
     }
     let dead = Reason::ALL
         .iter()
@@ -258,6 +259,9 @@ fn fed() -> Metrics {
     metrics.right_answered("nobody", None, false);
     metrics.rights_waiting("acme", 2, Duration::from_secs(90));
     metrics.retention_pass("brew", 1_761_436_800_000, 7);
+    metrics.audit_chain("acme", Some(12));
+    metrics.audit_chain("brew", None);
+    metrics.callback("failed");
     metrics.http_ingest_source("acme", "shop");
     for code in HTTP_CODES {
         metrics.http_ingest_request(Some(("acme", "shop")), code.parse().unwrap());

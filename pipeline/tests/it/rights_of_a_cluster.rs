@@ -1,13 +1,19 @@
 //! Two processes share a brand, and a person is erased from both: each forgets in its own ledger, and the request is
-//! completed when both have.
+//! completed when both have. Of a request that is canceled neither does anything.
 
 use crate::support::person::{apart, ask, found, rewrite, somebody};
 use crate::support::story::{
     assert_stands, last, play, ready, refusal, start_both, stop_both, two_processes,
 };
 use crate::support::{Worker, World};
+use tributary::privacy::rights::cancel::cancel;
+use tributary_connectors::nats::subject;
 use tributary_connectors::trace::TraceLine;
+use tributary_rights::RequestId;
 use tributary_testkit::NatsServer;
+
+/// The ID of the request that is canceled.
+const CANCELLED: &str = "5f3c2d8e-8a51-4b8d-9a0e-6f3d1c2b4a59";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_process_forgets() {
@@ -19,13 +25,53 @@ async fn every_process_forgets() {
     let lines: Vec<TraceLine> = world.trace().collect();
     let email = somebody(&world, &lines);
     let (_, others) = apart(&world, &lines, &email);
+    let whole = (world.replayed(), world.refused());
     rewrite(&world, &others);
+    for output in ["replayed.ndjson", "replayed.ndjson.dead-letters.ndjson"] {
+        std::fs::remove_file(world.path(output)).unwrap();
+    }
     let expected = world.replayed();
     let refused = world.refused();
     let client = ready(&broker).await;
     play(&client, &lines, None).await;
     let end = last(&client, &broker.input_stream).await;
     let config = world.path("tributary.toml");
+
+    // Her erasure is canceled, which is known before the request comes.
+    let both = tokio::task::block_in_place(|| {
+        let both = start_both(&config);
+        both.iter().for_each(|worker| worker.wait_until_read(end));
+        both
+    });
+    cancel(&client, "orchard", &RequestId::read(CANCELLED).unwrap())
+        .await
+        .unwrap();
+    let request = serde_json::json!({
+        "id": CANCELLED, "ts": "2025-11-20T09:00:00Z", "type": "erase", "proof": "ticket 118",
+        "identifiers": [{"kind": "email", "value": email}],
+    });
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let requests = subject::rights_requests("orchard");
+    let sent = jetstream.publish(requests, request.to_string().into());
+    sent.await.unwrap().await.unwrap();
+    let stream = jetstream.get_stream(&broker.rights_stream).await.unwrap();
+    let begun = std::time::Instant::now();
+    loop {
+        let statuses = subject::rights_status("orchard");
+        let last = stream.get_last_raw_message_by_subject(&statuses).await;
+        let last = last.map_or_else(
+            |_| String::new(),
+            |message| String::from_utf8_lossy(&message.payload).into_owned(),
+        );
+        if last.contains(CANCELLED) && last.contains("cancelled") {
+            break;
+        }
+        assert!(begun.elapsed().as_secs() < 60, "{last}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    tokio::task::block_in_place(|| stop_both(both));
+    assert_stands(&broker, &whole.0, &whole.1).await;
+
     tokio::task::block_in_place(|| {
         let both = start_both(&config);
         both.iter().for_each(|worker| worker.wait_until_read(end));

@@ -136,6 +136,18 @@ fn over_http(worker: &Worker, list: &str) {
         audit["here"] == true && entries.iter().any(is_completed),
         "{audit}"
     );
+    let completed = entries.iter().find(|entry| is_completed(entry)).unwrap();
+    assert_eq!(
+        (&completed["code"], &completed["right"]),
+        (&"completed".into(), &"erase".into())
+    );
+    assert!(
+        completed["counts"]["records"].as_u64() > Some(0),
+        "{completed}"
+    );
+    // The chain was verified at the start of this process.
+    assert_eq!(worker.metric("tributary_audit_chain_verified"), Some(1.0));
+    assert!(worker.metric("tributary_audit_chain_entries") >= Some(0.0));
 
     let Some(mut browser) = Browser::start_or_skip() else {
         return;
@@ -151,6 +163,9 @@ fn over_http(worker: &Worker, list: &str) {
     }
     assert_eq!(browser.raw("requests:open"), Some(0));
     assert_eq!(browser.raw("requests:answered"), Some(listed.len() as i128));
-    browser.until("document.querySelector('#audit').innerText.includes('Completed: erase')");
+    browser.until("document.querySelector('#audit').innerText.includes('Completed: Erasure')");
     assert_eq!(browser.axe(), serde_json::json!([]));
+    // In the language of the reader.
+    browser.open(&format!("http://{}/#tab=privacy&lang=fr", worker.address));
+    browser.until("/Terminé\\s: Effacement/.test(document.querySelector('#audit').innerText)");
 }

@@ -4,6 +4,7 @@
 //! well: a request is recognized by its number in the log, which its receipt
 //! contains.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -23,9 +24,37 @@ pub struct LogLine {
     pub at: i64,
     /// Keyed hash of the ID of the request; `None` for a checkpoint.
     pub request: Option<String>,
-    /// What happened, as a sentence without a period.
+    /// What happened, as a word of [`CODES`].
+    pub code: &'static str,
+    /// The right of the request; `None` for a checkpoint.
+    pub right: Option<&'static str>,
+    /// Why the request was rejected.
+    pub reason: Option<&'static str>,
+    /// What the request touched, without what it did not.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// The same as a sentence in English without a period.
     pub words: String,
 }
+
+/// Every code of a [`LogLine`].
+pub const CODES: [&str; 6] = [
+    "checkpoint",
+    "accepted_loss",
+    "received",
+    "started",
+    "completed",
+    "rejected",
+];
+
+/// The members of [`LogLine::counts`], each with its word for one.
+pub const TOUCHED: [(&str, &str); 6] = [
+    ("records", "record"),
+    ("ledger_entries", "ledger entry"),
+    ("raw_messages", "stored message"),
+    ("dead_letters", "dead letter"),
+    ("cells", "cell"),
+    ("suppressions", "objection"),
+];
 
 /// The last entries of a brand's audit log, at most `most`, the oldest first. Every
 /// entry of the log is verified. The log is not changed; another process may be
@@ -48,57 +77,75 @@ pub fn history(path: &Path, keys: &BrandKeys, most: usize) -> Result<Vec<LogLine
 
 /// An entry in words.
 fn line(entry: &Entry) -> LogLine {
-    let (request, words) = match &entry.content {
-        Content::Checkpoint(checkpoint) => (
-            None,
-            match checkpoint.accepted {
-                None => "Checkpoint of the ledger and the objection list".to_owned(),
-                Some(_) => "Checkpoint: the operator continued after an accepted loss".to_owned(),
-            },
-        ),
-        Content::Step(request, right, event) => {
-            let right = right.name().replace('_', " ");
-            let words = match event {
-                Event::Received { .. } => format!("Request received: {right}"),
-                Event::Started => format!("Work started: {right}"),
-                Event::Completed { counts } => format!("Completed: {right}{}", touched(counts)),
-                Event::Rejected { reason } => {
-                    format!("Rejected: {right}, {}", reason.name().replace('_', " "))
-                }
-            };
-            (Some(request.to_string()), words)
-        }
-    };
-    LogLine {
+    let mut line = LogLine {
         seq: entry.seq,
         at: entry.at,
-        request,
-        words,
+        request: None,
+        code: "checkpoint",
+        right: None,
+        reason: None,
+        counts: BTreeMap::new(),
+        words: "Checkpoint of the ledger and the objection list".to_owned(),
+    };
+    match &entry.content {
+        Content::Checkpoint(checkpoint) => {
+            if checkpoint.accepted.is_some() {
+                line.code = "accepted_loss";
+                line.words = "Checkpoint: the operator continued after an accepted loss".to_owned();
+            }
+        }
+        Content::Step(request, right, event) => {
+            line.request = Some(request.to_string());
+            line.right = Some(right.name());
+            let right = right.name().replace('_', " ");
+            (line.code, line.words) = match event {
+                Event::Received { .. } => ("received", format!("Request received: {right}")),
+                Event::Started => ("started", format!("Work started: {right}")),
+                Event::Completed { counts } => {
+                    line.counts = touched(counts);
+                    let touched = sentence(&line.counts);
+                    ("completed", format!("Completed: {right}, {touched}"))
+                }
+                Event::Rejected { reason } => {
+                    line.reason = Some(reason.name());
+                    let reason = reason.name().replace('_', " ");
+                    ("rejected", format!("Rejected: {right}, {reason}"))
+                }
+            };
+        }
     }
+    line
+}
+
+/// What a request touched.
+fn touched(counts: &Counts) -> BTreeMap<&'static str, u64> {
+    let numbers = [
+        counts.records,
+        counts.ledger_entries,
+        counts.raw_messages,
+        counts.dead_letters,
+        counts.cells,
+        counts.suppressions,
+    ];
+    let named = TOUCHED.into_iter().zip(numbers);
+    let named = named.map(|((name, _), count)| (name, count));
+    named.filter(|(_, count)| *count > 0).collect()
 }
 
 /// What a request touched, as the end of a sentence.
-fn touched(counts: &Counts) -> String {
-    let of = [
-        (counts.records, "record"),
-        (counts.ledger_entries, "ledger entry"),
-        (counts.raw_messages, "stored message"),
-        (counts.dead_letters, "dead letter"),
-        (counts.cells, "cell"),
-        (counts.suppressions, "objection"),
-    ];
-    let parts = of
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| match (count, word.strip_suffix('y')) {
+fn sentence(counts: &BTreeMap<&'static str, u64>) -> String {
+    let parts = TOUCHED.into_iter().filter_map(|(name, word)| {
+        let count = counts.get(name)?;
+        Some(match (count, word.strip_suffix('y')) {
             (1, _) => format!("1 {word}"),
             (count, Some(stem)) => format!("{count} {stem}ies"),
             (count, None) => format!("{count} {word}s"),
-        });
+        })
+    });
     let parts: Vec<String> = parts.collect();
     match parts.is_empty() {
-        true => ", nothing was found".to_owned(),
-        false => format!(", {}", parts.join(", ")),
+        true => "nothing was found".to_owned(),
+        false => parts.join(", "),
     }
 }
 
@@ -115,9 +162,9 @@ mod tests {
             ..Counts::default()
         };
         assert_eq!(
-            touched(&counts),
-            ", 3 records, 2 ledger entries, 1 objection"
+            sentence(&touched(&counts)),
+            "3 records, 2 ledger entries, 1 objection"
         );
-        assert_eq!(touched(&Counts::default()), ", nothing was found");
+        assert_eq!(sentence(&touched(&Counts::default())), "nothing was found");
     }
 }

@@ -51,7 +51,7 @@ use rustc_hash::FxHashMap;
 pub use crate::head::Head;
 pub use entry::{Checkpoint, Event};
 use entry::{Content, Entry};
-pub use history::{LogLine, history};
+pub use history::{CODES, LogLine, TOUCHED, history};
 pub use verify::{VerifiedLog, verify};
 
 use crate::disk::{self, AppendFile};

@@ -4,8 +4,8 @@
 //! between the receipt of requests and the start of the work on them, so that a
 //! request ends either canceled or executed, and its status says which.
 //!
-//! The processes of a cluster begin an erasure independently of each other, so
-//! that nobody could say that none has begun: there, requests are not canceled.
+//! In a cluster the other processes begin once the registrar has
+//! ([`starts`](super::starts)).
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, context::PublishError};
@@ -61,8 +61,7 @@ impl Rights {
             let standing = brand_log.and_then(|brand_log| brand_log.standing(job.key));
             standing.is_some_and(|standing| standing.status == Status::Pending)
         };
-        let is_alone = self.config.workers.hosts.len() <= 1;
-        if !is_alone || !jobs.iter().any(is_pending) {
+        if !jobs.iter().any(is_pending) {
             return Ok(());
         }
         let stream = &self.config.nats.rights_stream;

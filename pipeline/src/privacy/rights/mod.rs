@@ -17,7 +17,7 @@
 //!
 //! Process 0 is the *registrar*: it checks requests, keeps the audit logs, and
 //! publishes statuses and receipts. The other processes do their part of an
-//! erasure in their own ledgers and confirm it on a subject of their own. All
+//! erasure in their own ledgers, once it has begun, and confirm it on a subject of their own. All
 //! requests that wait at the same time are answered together, so that ten
 //! thousand of them read the ledger and the streams once.
 //!
@@ -30,6 +30,7 @@
 
 mod answer;
 mod audit_log;
+pub mod audit_watch;
 pub mod callbacks;
 pub mod cancel;
 pub mod files;
@@ -44,6 +45,7 @@ mod rectify;
 pub mod register;
 mod restrictions;
 pub mod signature;
+mod starts;
 mod stream;
 mod stream_scrub;
 mod subject;

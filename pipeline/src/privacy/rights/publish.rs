@@ -97,18 +97,20 @@ impl Rights {
         Ok(())
     }
 
-    /// Publishes a text and waits until the broker has stored it.
+    /// Publishes a text, waits until the broker has stored it, and returns its
+    /// sequence number.
     ///
     /// # Errors
     ///
     /// Any error of the broker, including a missing confirmation.
-    pub(super) async fn publish(&self, subject: String, text: String) -> anyhow::Result<()> {
+    pub(super) async fn publish(&self, subject: String, text: String) -> anyhow::Result<u64> {
         let jetstream = jetstream::new(self.client.clone());
         let sent = jetstream.publish(subject, text.into()).await;
-        sent.context("publishing the status of a request")?
+        let stored = sent
+            .context("publishing the status of a request")?
             .await
             .context("publishing the status of a request")?;
-        Ok(())
+        Ok(stored.sequence)
     }
 
     /// Deletes a message of the rights stream; the broker overwrites its bytes.

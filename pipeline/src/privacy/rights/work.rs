@@ -13,8 +13,9 @@
 //! of the audit log exists, and of two answers to one request the last one
 //! counts.
 //!
-//! Processes other than the registrar only erase. They log nothing and publish
-//! nothing except the confirmation of their part.
+//! Processes other than the registrar only erase, and what it has begun with
+//! ([`starts`](super::starts)). They log nothing and publish nothing except the
+//! confirmation of their part.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,16 +42,24 @@ impl Rights {
         if jobs.is_empty() {
             return Ok(());
         }
-        let begun = std::time::Instant::now();
-        if self.is_registrar() {
-            self.reject_cancelled(&mut jobs).await?;
-            let (cancelled, rest): (Vec<Job>, Vec<Job>) =
-                jobs.into_iter().partition(|job| job.rejected.is_some());
-            for job in cancelled {
-                self.close(job).await?;
+        if !self.is_registrar() {
+            while !jobs.is_empty() {
+                let mut started = self.take_started(&mut jobs).await?;
+                if !started.is_empty() {
+                    let persons = self.resolve(&mut started).await?;
+                    self.forget(&mut started, &persons).await?;
+                }
             }
-            jobs = rest;
+            return Ok(());
         }
+        let begun = std::time::Instant::now();
+        self.reject_cancelled(&mut jobs).await?;
+        let (cancelled, mut jobs): (Vec<Job>, Vec<Job>) =
+            jobs.into_iter().partition(|job| job.rejected.is_some());
+        for job in cancelled {
+            self.close(job).await?;
+        }
+        self.publish_starts(&mut jobs).await?;
         for job in &jobs {
             let Some(brand_log) = self.brand_logs.get_mut(&job.brand) else {
                 continue;
@@ -70,15 +79,10 @@ impl Rights {
         let persons = self.resolve(&mut jobs).await?;
         // In the order in which they came, as far as one may see the effect of another: what is kept and corrected
         // comes before access, and access before erasure.
-        if self.is_registrar() {
-            self.restrict(&mut jobs, &persons).await?;
-            self.rectify(&mut jobs, &persons).await?;
-            self.answer(&mut jobs, &persons).await?;
-        }
+        self.restrict(&mut jobs, &persons).await?;
+        self.rectify(&mut jobs, &persons).await?;
+        self.answer(&mut jobs, &persons).await?;
         self.forget(&mut jobs, &persons).await?;
-        if !self.is_registrar() {
-            return Ok(());
-        }
         let done = jobs.iter().filter(|job| job.rejected.is_none());
         let brands: BTreeSet<BrandId> = done.map(|job| job.brand).collect();
         self.bind(&brands, &BTreeMap::new()).await?;

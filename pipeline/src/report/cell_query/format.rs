@@ -29,11 +29,12 @@ pub fn json(query: &CellQuery, answer: &Answer) -> String {
         );
     }
     out.push_str(",\"rows\":[");
+    let members = Members::of(query);
     for (at, row) in answer.rows.iter().enumerate() {
         if at > 0 {
             out.push(',');
         }
-        write_row(&mut out, query, row);
+        members.write(&mut out, row);
     }
     out.push_str("]}\n");
     out
@@ -42,63 +43,82 @@ pub fn json(query: &CellQuery, answer: &Answer) -> String {
 /// The rows of an answer, each as a JSON object on a line.
 pub fn ndjson(query: &CellQuery, answer: &Answer) -> String {
     let mut out = String::new();
+    let members = Members::of(query);
     for row in &answer.rows {
-        write_row(&mut out, query, row);
+        members.write(&mut out, row);
         out.push('\n');
     }
     out
 }
 
-/// Writes a row as a JSON object.
-fn write_row(out: &mut String, query: &CellQuery, row: &Row) {
-    let columns = query.columns();
-    let mut dims: Vec<_> = columns.iter().map(|of| of.name()).zip(&row.dims).collect();
-    dims.sort_unstable_by_key(|(name, _)| *name);
-    out.push_str("{\"cell\":{");
-    for (at, (name, dim)) in dims.into_iter().enumerate() {
-        let comma = if at > 0 { "," } else { "" };
-        push(out, format_args!("{comma}\"{name}\":"));
-        write_dim(out, dim);
+/// The members of a row's JSON in their order: the text that each begins with, and
+/// its position in the row.
+struct Members {
+    dims: Vec<(String, usize)>,
+    values: Vec<(String, usize)>,
+    compare: bool,
+}
+
+impl Members {
+    /// The members of the rows of a query.
+    fn of(query: &CellQuery) -> Members {
+        let in_order = |names: &mut dyn Iterator<Item = &'static str>| {
+            let mut names: Vec<_> = names.enumerate().map(|(at, name)| (name, at)).collect();
+            names.sort_unstable();
+            let comma = |at| if at > 0 { "," } else { "" };
+            let names = names.into_iter().enumerate();
+            names
+                .map(|(at, (name, place))| (format!("{}\"{name}\":", comma(at)), place))
+                .collect()
+        };
+        Members {
+            dims: in_order(&mut query.columns().into_iter().map(|of| of.name())),
+            values: in_order(&mut query.family.values().iter().copied()),
+            compare: query.compare,
+        }
     }
-    out.push('}');
-    if query.compare {
-        out.push_str(",\"previous\":");
-        match &row.previous {
-            Some(numbers) => {
-                out.push('{');
-                write_numbers(out, query, Some(numbers));
-                out.push('}');
+
+    /// Writes a row as a JSON object.
+    fn write(&self, out: &mut String, row: &Row) {
+        out.push_str("{\"cell\":{");
+        for (begin, place) in &self.dims {
+            out.push_str(begin);
+            write_dim(out, row.dims.get(*place).unwrap_or(&Dim::Null));
+        }
+        out.push('}');
+        if self.compare {
+            out.push_str(",\"previous\":");
+            match &row.previous {
+                Some(numbers) => {
+                    out.push('{');
+                    self.write_numbers(out, Some(numbers));
+                    out.push('}');
+                }
+                None => out.push_str("null"),
             }
+        }
+        out.push(',');
+        self.write_numbers(out, row.numbers.as_ref());
+        out.push('}');
+    }
+
+    /// Writes the members of numbers. A row without numbers has values that are null.
+    fn write_numbers(&self, out: &mut String, numbers: Option<&Numbers>) {
+        out.push_str("\"coverage\":");
+        match numbers.and_then(|numbers| numbers.coverage) {
+            Some(tenths) => push(out, format_args!("{}.{}", tenths / 10, tenths % 10)),
             None => out.push_str("null"),
         }
-    }
-    out.push(',');
-    write_numbers(out, query, row.numbers.as_ref());
-    out.push('}');
-}
-
-/// Writes the members of numbers. A row without numbers has values that are null.
-fn write_numbers(out: &mut String, query: &CellQuery, numbers: Option<&Numbers>) {
-    out.push_str("\"coverage\":");
-    out.push_str(&coverage_text(numbers).unwrap_or("null".to_owned()));
-    out.push_str(",\"value\":{");
-    let mut values = values(query, numbers);
-    values.sort_unstable_by_key(|(name, _)| *name);
-    for (at, (name, value)) in values.into_iter().enumerate() {
-        let comma = if at > 0 { "," } else { "" };
-        match value {
-            Some(value) => push(out, format_args!("{comma}\"{name}\":{value}")),
-            None => push(out, format_args!("{comma}\"{name}\":null")),
+        out.push_str(",\"value\":{");
+        for (begin, place) in &self.values {
+            out.push_str(begin);
+            match numbers.and_then(|numbers| *numbers.values.get(*place)?) {
+                Some(value) => push(out, format_args!("{value}")),
+                None => out.push_str("null"),
+            }
         }
+        out.push('}');
     }
-    out.push('}');
-}
-
-/// The values of a row with their names.
-fn values(query: &CellQuery, numbers: Option<&Numbers>) -> Vec<(&'static str, Option<i128>)> {
-    let names = query.family.values().iter().enumerate();
-    let value = |at: usize| numbers.and_then(|numbers| *numbers.values.get(at)?);
-    names.map(|(at, name)| (*name, value(at))).collect()
 }
 
 /// A coverage as a number.
@@ -129,7 +149,8 @@ pub fn csv(query: &CellQuery, answer: &Answer) -> String {
     for row in &answer.rows {
         let mut fields: Vec<String> = row.dims.iter().map(|dim| field(&dim_text(dim))).collect();
         let mut numbers = |numbers: Option<&Numbers>| {
-            for (_, value) in values(query, numbers) {
+            for at in 0..query.family.values().len() {
+                let value = numbers.and_then(|numbers| *numbers.values.get(at)?);
                 fields.push(value.map_or_else(String::new, |value| value.to_string()));
             }
             fields.push(coverage_text(numbers).unwrap_or_default());

@@ -22,6 +22,8 @@
 //!   publishes of several names together may belong to it.
 
 mod arrow;
+mod atoms;
+mod collect;
 mod coverage;
 mod engine;
 mod format;

@@ -237,6 +237,36 @@ fn covers(finer: &Cell, rest: &Cell, known: &[(Dimension, Dim)]) -> bool {
         }
 }
 
+/// Whether a row that knows no day of its own is covered on each day that it has in the rest of a month.
+fn on_each_day(
+    rest: &Cell,
+    query: &CellQuery,
+    known: &[(Dimension, Dim)],
+    is_covered: impl Fn(&[(Dimension, Dim)]) -> bool,
+) -> bool {
+    let own = rest.family.row().dimensions;
+    let knows_day = known.iter().any(|(of, _)| *of == Dimension::Day);
+    let (Dim::Month(of), false, false) = (
+        read(rest, Dimension::Day),
+        own.contains(&Dimension::Source),
+        knows_day,
+    ) else {
+        return false;
+    };
+    let (from, to) = (query.from.unwrap_or(Day::MIN), query.to.unwrap_or(Day::MAX));
+    let filter = query.filters.iter().find(|(of, _)| *of == Dimension::Day);
+    let is_wanted = |day: &Day| {
+        filter.is_none_or(|(_, wanted)| wanted.contains(&Wanted::Is(Dim::Day(*day))))
+            && (from..=to).contains(day)
+            && (of != month(TODAY) || *day < TODAY)
+    };
+    let days: Vec<Day> = (first_day(of)..first_day(of + 1))
+        .filter(is_wanted)
+        .collect();
+    let with = |day: &Day| [&[(Dimension::Day, Dim::Day(*day))], known].concat();
+    !days.is_empty() && days.iter().all(|day| is_covered(&with(day)))
+}
+
 /// The rows of a query, unsorted, from a list of cells.
 fn naive(list: &[Cell], query: &CellQuery, hides: bool) -> BTreeMap<Vec<Dim>, Numbers> {
     let family = query.family;
@@ -332,7 +362,8 @@ fn naive(list: &[Cell], query: &CellQuery, hides: bool) -> BTreeMap<Vec<Dim>, Nu
                 .all(|((of, dim), own)| dim == own || may_be(family, *of, dim, own));
             let may_hold = open || family == Family::Attribution && is_gate_sum(&other);
             // A finer cell that covers all of the row has what the other would have of it.
-            may_hold && !list.iter().any(|finer| covers(finer, cell, &known))
+            let is_covered = |known: &[_]| list.iter().any(|finer| covers(finer, cell, known));
+            may_hold && !is_covered(&known) && !on_each_day(cell, query, &known, is_covered)
         });
         let others: i128 = others.map(size).sum();
         let coverage = match (hides && family != Family::SpendDay, is_total) {
@@ -752,4 +783,43 @@ fn the_rest_of_a_month_holds_nothing_of_a_channel_with_a_cell() {
     assert_eq!(coverage(&cells, "2025-09", "source", "google"), Some(9));
     put(&mut cells, "google", "*", "*", 1, 1);
     assert_eq!(coverage(&cells, "2025-09", "source", "google"), Some(10));
+}
+
+#[test]
+fn the_rest_of_a_month_holds_nothing_of_a_store_with_a_cell_on_each_day() {
+    let mut cells = PublishedCells::default();
+    let put = |cells: &mut PublishedCells, store: &str, day: Dim, value: i128| {
+        let dims = vec![text("acme"), text(store), day, text("EUR")];
+        cells.apply(&Cell {
+            family: Family::StoreDay,
+            dims,
+            values: vec![1, value, 1],
+        });
+    };
+    let first = first_day(month(TODAY) - 1);
+    let last = first_day(month(TODAY)) - 1;
+    // Lyon has a cell on every day but the last, and nice every second day.
+    for day in first..last {
+        put(&mut cells, "lyon", Dim::Day(day), 10);
+        if (day - first) % 2 == 0 {
+            put(&mut cells, "nice", Dim::Day(day), 10);
+        }
+    }
+    put(&mut cells, "*", Dim::Month(month(first)), 290);
+    let coverage = |cells: &PublishedCells, to: &str, store: &str| {
+        let words = [("from", "2025-09-01"), ("to", to), ("group_by", "store")];
+        let query = CellQuery::read(Family::StoreDay, words).unwrap();
+        let rows = run(cells, "acme", &query, TODAY, true).unwrap().rows;
+        let row = rows.into_iter().find(|row| row.dims[0] == text(store));
+        row.unwrap().numbers.unwrap().coverage
+    };
+    assert_eq!((first, last), (20_332, 20_361));
+    // Of the last day, lyon may have all that the rest of the month counts.
+    assert_eq!(coverage(&cells, "2025-09-30", "lyon"), Some(5));
+    assert_eq!(coverage(&cells, "2025-09-29", "lyon"), Some(10));
+    assert_eq!(coverage(&cells, "2025-09-30", "nice"), Some(3));
+    // What the last day holds back in its own rest is not in that of the month.
+    put(&mut cells, "*", Dim::Day(last), 32);
+    assert_eq!(coverage(&cells, "2025-09-30", "lyon"), Some(9));
+    assert_eq!(coverage(&cells, "2025-09-30", "nice"), Some(3));
 }

@@ -36,6 +36,9 @@ pub const CONTACTS: [&str; 3] = ["impression", "click", "view"];
 /// Outcomes of a rights request.
 pub const OUTCOMES: [&str; 2] = ["completed", "rejected"];
 
+/// Outcomes of an attempt to post a callback.
+pub const CALLBACK_OUTCOMES: [&str; 3] = ["sent", "failed", "given_up"];
+
 /// Choices about a use.
 pub const CHOICES: [&str; 2] = ["allow", "refuse"];
 
@@ -88,6 +91,8 @@ pub enum Label {
     Right,
     /// How a rights request ended.
     Outcome,
+    /// How an attempt to post a callback ended.
+    CallbackOutcome,
     /// A step that needs to be allowed.
     Step,
     /// What was said about a step.
@@ -104,7 +109,7 @@ pub enum Label {
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 26] = [
+    pub const ALL: [Label; 27] = [
         Label::Brand,
         Label::OriginBrand,
         Label::Kind,
@@ -125,6 +130,7 @@ impl Label {
         Label::Platform,
         Label::Right,
         Label::Outcome,
+        Label::CallbackOutcome,
         Label::Step,
         Label::Choice,
         Label::Operator,
@@ -149,7 +155,7 @@ impl Label {
             Label::Channel => "channel",
             Label::Store => "store",
             Label::Platform => "platform",
-            Label::Outcome => "outcome",
+            Label::Outcome | Label::CallbackOutcome => "outcome",
             Label::Step => "step",
             Label::Choice => "choice",
             Label::Operator => "operator",
@@ -213,6 +219,7 @@ impl Label {
                 .chain([UNKNOWN])
                 .collect(),
             Label::Outcome => OUTCOMES.to_vec(),
+            Label::CallbackOutcome => CALLBACK_OUTCOMES.to_vec(),
             Label::Step => Use::ALL.map(Use::name).to_vec(),
             Label::Choice => CHOICES.to_vec(),
             _ => return None,
@@ -258,6 +265,7 @@ impl Label {
                 "The type of a rights request, or `unknown` if it was rejected before its type was read"
             }
             Label::Outcome => "The outcome of a rights request",
+            Label::CallbackOutcome => "The outcome of an attempt to post a callback",
             Label::Step => "A use of data that requires permission",
             Label::Choice => "The choice in the most recent statement about an identifier",
             Label::Operator => {

@@ -31,7 +31,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
-use tributary_config::model::{Config, Kind};
+use tributary_config::model::Config;
+use tributary_connectors::brand::sources;
 use tributary_connectors::dead_letter::{Ignored, Reason};
 use tributary_connectors::nats::InputCounts;
 use tributary_operators::allowed_uses::Use;
@@ -45,7 +46,7 @@ use crate::report::counts::Counts;
 use crate::report::published_cells::PublishedCells;
 use crate::report::worker_profile::WorkerProfiles;
 use crate::version;
-use label::{CHOICES, HTTP_CODES, Label, OUTCOMES, UNKNOWN};
+use label::{CALLBACK_OUTCOMES, CHOICES, HTTP_CODES, Label, OUTCOMES, UNKNOWN};
 use stepped::Sample;
 use table::{Id, Part, Row, TABLE, Type};
 
@@ -144,10 +145,16 @@ impl Metrics {
             shown: Mutex::default(),
         };
         // A counter that is not there before its first event hides that event from `increase()`.
-        for brand in &metrics.brands {
-            for kind in Kind::ALL {
-                metrics.raise(Id::Accepted, &[brand, kind.name()], 0.0);
+        for outcome in CALLBACK_OUTCOMES {
+            metrics.raise(Id::Callbacks, &[outcome], 0.0);
+        }
+        for brand in &config.brands {
+            for source in sources(brand) {
+                let labels = [&brand.name, source.kind.name(), &source.name];
+                metrics.raise(Id::Accepted, &labels, 0.0);
             }
+        }
+        for brand in &metrics.brands {
             for right in Label::Right.words().unwrap_or_default() {
                 for outcome in OUTCOMES {
                     metrics.raise(Id::RightsRequests, &[brand, outcome, right], 0.0);
@@ -174,9 +181,9 @@ impl Metrics {
         dead: &BTreeMap<(Option<String>, Option<String>, Reason), u64>,
     ) {
         let _raising = lock(&self.raising);
-        for ((brand, kind), count) in &counts.accepted {
+        for ((brand, kind, source), count) in &counts.accepted {
             let brand = self.name(*brand).unwrap_or(UNKNOWN);
-            self.raise(Id::Accepted, &[brand, kind], *count as f64);
+            self.raise(Id::Accepted, &[brand, kind, source], *count as f64);
         }
         for (id, counts) in [
             (Id::Suppressed, &counts.suppressed),
@@ -421,6 +428,25 @@ impl Metrics {
     pub fn rights_waiting(&self, brand: &str, open: u64, oldest: Duration) {
         self.set(Id::RightsOldest, &[brand], oldest.as_secs_f64());
         self.set(Id::RightsOpen, &[brand], open as f64);
+    }
+
+    /// Counts an attempt to post a callback: one of
+    /// [`CALLBACK_OUTCOMES`](label::CALLBACK_OUTCOMES).
+    pub fn callback(&self, outcome: &str) {
+        self.add(Id::Callbacks, &[outcome], 1);
+    }
+
+    /// Records a check of the audit log of a brand: the number of its entries, or
+    /// `None` if it is damaged.
+    pub fn audit_chain(&self, brand: &str, entries: Option<u64>) {
+        self.set(
+            Id::AuditVerified,
+            &[brand],
+            f64::from(u8::from(entries.is_some())),
+        );
+        if let Some(entries) = entries {
+            self.set(Id::AuditEntries, &[brand], entries as f64);
+        }
     }
 
     /// Records a retention pass of a brand at a time in Unix milliseconds that

@@ -157,8 +157,8 @@ table! {
         "Times the broker missed its heartbeat deadline.";
     InputDropped: Operation Counter, Steps(1), "input_slow_consumer_messages_total", "messages", [],
         "Messages dropped by the client because they were not processed in time; each was read again.";
-    Accepted: Operation Counter, Steps(1), "records_accepted_total", "records", [Brand, Kind],
-        "Records and pings accepted, including duplicates and corrections. A consent statement carried by a web record is not counted separately.";
+    Accepted: Operation Counter, Steps(1), "records_accepted_total", "records", [Brand, Kind, Source],
+        "Records and pings accepted, by configured source, including duplicates and corrections. A consent statement carried by a web record is not counted separately.";
     DeadLetters: Operation Counter, Steps(1), "dead_letters_total", "lines", [OriginBrand, OriginKind, Reason],
         "Rejected lines. Each is published to the dead-letter subject with its reason; the label is `unknown` if the line names no configured brand or no kind.";
     PingsIgnored: Operation Counter, Steps(1), "pings_ignored_total", "pings", [],
@@ -197,6 +197,12 @@ table! {
         "Rights requests at the broker that have not been answered yet, as seen by process 0.";
     RightsOldest: Operation Gauge, Operate, "rights_oldest_open_seconds", "seconds", [Brand],
         "How long the oldest open request has been waiting; 0 if none is open.";
+    Callbacks: Operation Counter, Steps(1), "opendsr_callbacks_total", "attempts", [CallbackOutcome],
+        "Attempts to post a callback of OpenDSR: sent, failed and to be repeated, or given up a day after the change of the request. Process 0 posts for the cluster.";
+    AuditVerified: Operation Gauge, Open, "audit_chain_verified", "0 or 1", [Brand],
+        "Whether the audit log of the brand was a whole chain at the last check: every entry follows from the one before, and none that was there is missing. Process 0 checks its logs at startup and every ten minutes; absent before the first check and on other processes.";
+    AuditEntries: Operation Gauge, Steps(1), "audit_chain_entries", "entries", [Brand],
+        "Entries of the audit log of the brand that were verified at the last check.";
     RetentionPass: Operation Gauge, Open, "retention_last_pass_timestamp_seconds", "seconds since 1970", [Brand],
         "Time of the last retention run. Process 0 checks all records, and each process checks the evidence in its own ledger, at startup and daily. 0 before the first run.";
     RetentionRecords: Operation Counter, Steps(1), "retention_records_total", "records", [Brand],

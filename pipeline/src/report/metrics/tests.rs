@@ -40,16 +40,17 @@ fn takings(day: i32, minor: i128) -> Cell {
 #[test]
 fn counts_since_the_start_raise_counters_and_never_lower_them() {
     let metrics = metrics("");
-    let series = "tributary_records_accepted_total{brand=\"brew\",kind=\"web\"}";
+    let series = "tributary_records_accepted_total{brand=\"brew\",kind=\"web\",source=\"web\"}";
     assert_eq!(value(&metrics, series), Some(0.0));
     let mut counts = Counts::default();
-    counts.accepted.insert((BrandId::of("brew"), "web"), 7);
+    let web = (BrandId::of("brew"), "web", "web".into());
+    counts.accepted.insert(web.clone(), 7);
     counts.stages.duplicates = 2;
     counts.stages.held = 5;
     metrics.sync(&counts, &BTreeMap::new());
     metrics.sync(&counts, &BTreeMap::new());
     assert_eq!(value(&metrics, series), Some(7.0));
-    counts.accepted.insert((BrandId::of("brew"), "web"), 9);
+    counts.accepted.insert(web, 9);
     counts.stages.duplicates = 1;
     counts.stages.held = 3;
     metrics.sync(&counts, &BTreeMap::new());
@@ -59,7 +60,7 @@ fn counts_since_the_start_raise_counters_and_never_lower_them() {
         Some(2.0)
     );
     assert_eq!(value(&metrics, "tributary_records_held"), Some(3.0));
-    let other = "tributary_records_accepted_total{brand=\"acme\",kind=\"web\"}";
+    let other = "tributary_records_accepted_total{brand=\"acme\",kind=\"web\",source=\"web\"}";
     assert_eq!(value(&metrics, other), Some(0.0));
 }
 

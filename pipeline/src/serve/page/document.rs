@@ -191,6 +191,41 @@ mod tests {
     }
 
     #[test]
+    fn what_the_server_says_in_codes_has_a_text_in_every_language() {
+        use tributary_rights::audit::{CODES, TOUCHED};
+        let codes = |family: &str, codes: &[&str]| -> BTreeSet<String> {
+            codes
+                .iter()
+                .map(|code| format!("{family}.{code}"))
+                .collect()
+        };
+        let touched = TOUCHED.map(|(name, _)| name);
+        let refusals = tributary_rights::Reason::ALL.map(tributary_rights::Reason::name);
+        let rights = tributary_rights::Right::ALL.map(tributary_rights::Right::name);
+        for (language, text) in TEXTS {
+            let texts: BTreeMap<String, String> = serde_json::from_str(text).unwrap();
+            for (family, known) in [
+                ("ready", codes("ready", &crate::report::health::NOT_READY)),
+                (
+                    "audit",
+                    codes("audit", &[&CODES[..], &["nothing"]].concat()),
+                ),
+                ("touched", codes("touched", &touched)),
+                ("refusal", codes("refusal", &refusals)),
+                (
+                    "right",
+                    codes("right", &[&rights[..], &["unknown"]].concat()),
+                ),
+            ] {
+                let begin = format!("{family}.");
+                let of_family = texts.keys().filter(|key| key.starts_with(&begin));
+                let found: BTreeSet<String> = of_family.cloned().collect();
+                assert_eq!(found, known, "{language}");
+            }
+        }
+    }
+
+    #[test]
     fn every_text_that_the_page_names_exists_and_every_text_is_named() {
         let (_, english) = TEXTS[0];
         let english: BTreeMap<String, String> = serde_json::from_str(english).unwrap();

@@ -5,6 +5,7 @@ use serde::Serialize;
 use tributary_connectors::dead_letter::Reason;
 
 use super::{Brand, PageState};
+use crate::report::health::NotReady;
 use crate::report::metrics::label::{Label, OUTCOMES};
 use crate::report::metrics::table::Id;
 use crate::report::metrics::{Audience, Metrics};
@@ -26,7 +27,7 @@ pub struct Status<'a> {
     /// Whether the process is ready.
     ready: bool,
     /// Reasons why it is not ready, as sentences.
-    reasons: Vec<String>,
+    reasons: Vec<NotReady>,
     /// Minimum number of contributors of a released cell of the chosen brand.
     k: u64,
     /// How far closed epochs trail the input.
@@ -55,7 +56,7 @@ pub struct Status<'a> {
     retention: Option<f64>,
 }
 
-/// A source with what its kind has delivered.
+/// A source with what it has delivered.
 #[derive(PartialEq, Serialize)]
 struct Accepted<'a> {
     /// Its name.
@@ -66,8 +67,8 @@ struct Accepted<'a> {
     format: &'static str,
     /// Who can write to it.
     trust: &'static str,
-    /// Accepted records of its kind, of all brands that the viewer may read; `None`
-    /// without a dataflow.
+    /// Accepted records of sources with its name, of all brands that the viewer may
+    /// read; `None` without a dataflow.
     accepted: Option<f64>,
 }
 
@@ -105,11 +106,11 @@ impl Status<'_> {
     /// Reads health and metrics as a viewer of a brand sees them.
     pub fn of<'a>(state: &'a PageState, viewer: &Viewer, brand: &'a Brand) -> Status<'a> {
         let (page, metrics) = (&state.page, &*state.telemetry.metrics);
-        let reasons = state.telemetry.health.not_ready();
+        let reasons = state.telemetry.health.reasons();
         let audience = state.audience(viewer);
         let seen = |id, by| metrics.seen(id, by, &audience);
         let one = |id| seen(id, Label::Commit).into_values().next();
-        let accepted = seen(Id::Accepted, Label::Kind);
+        let accepted = seen(Id::Accepted, Label::Source);
         let dead = seen(Id::DeadLetters, Label::Reason);
         let lag = match audience.is_operator {
             true => state.telemetry.health.lag_seconds(),
@@ -139,7 +140,7 @@ impl Status<'_> {
                     kind: source.kind.name(),
                     format: source.format,
                     trust: source.trust,
-                    accepted: accepted.get(source.kind.name()).copied(),
+                    accepted: accepted.get(source.name.as_str()).copied(),
                 })
                 .collect(),
             simulated: page.simulated().is_some(),

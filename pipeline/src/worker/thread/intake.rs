@@ -14,6 +14,7 @@
 //! trace.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tributary_config::model::Kind;
 use tributary_connectors::dead_letter::DeadLetter;
@@ -41,19 +42,28 @@ pub(super) struct Intake {
     /// Number of pings in the ledger that this thread fed in, by salt day. Reported
     /// when the day is settled.
     pub pings: BTreeMap<(BrandId, Day), u64>,
-    /// Pings of the open epoch whose salt is not known yet, each with the kind of
-    /// its message.
-    pub waiting: Vec<(&'static str, Ping)>,
+    /// Pings of the open epoch whose salt is not known yet, each with where it comes
+    /// from.
+    pub waiting: Vec<(Origin, Ping)>,
+}
+
+/// Where a record comes from.
+#[derive(Clone)]
+pub(super) struct Origin {
+    /// The kind of the record.
+    pub kind: &'static str,
+    /// The configured source.
+    pub source: Arc<str>,
 }
 
 impl Intake {
     /// Replaces the device address of a ping by its token and accepts it. The ping
     /// waits if the salt of its day is not known, and is counted as ignored if its
     /// day is settled, which happens when messages are read again after a restart.
-    pub fn ping(&mut self, kind: &'static str, ping: Ping) {
+    pub fn ping(&mut self, origin: &Origin, ping: Ping) {
         match self.dataflow.tokenize(ping) {
-            Tokenized::Ping(ping) => self.event(kind, Event::TokenizedPing { ping }),
-            Tokenized::Pending(ping) => self.waiting.push((kind, ping)),
+            Tokenized::Ping(ping) => self.event(origin, Event::TokenizedPing { ping }),
+            Tokenized::Pending(ping) => self.waiting.push((origin.clone(), ping)),
             // Read again after a restart: the sums of its day hold it.
             Tokenized::Closed => {
                 let ignored = self.counts.ignored.entry(Ignored::SettledPing);
@@ -62,14 +72,15 @@ impl Intake {
         }
     }
 
-    /// Accepts an event: counts it under the kind of its message, appends it to the
-    /// write batch, and applies it to the dataflow.
+    /// Accepts an event: counts it under its origin, appends it to the write batch,
+    /// and applies it to the dataflow.
     ///
     /// The first ping of a salt day adds the salt to the write batch, so that no
     /// ping is durable without the salt that links it to later pings of the device.
-    fn event(&mut self, kind: &'static str, event: Event) {
+    fn event(&mut self, origin: &Origin, event: Event) {
         if let Some(brand) = counted_for(&event) {
-            *self.counts.accepted.entry((brand, kind)).or_default() += 1;
+            let key = (brand, origin.kind, origin.source.clone());
+            *self.counts.accepted.entry(key).or_default() += 1;
         }
         if let (Some(page), Some(brand)) = (&mut self.page, brand_of(&event)) {
             if let Event::TokenizedPing { ping } = &event {
@@ -97,8 +108,9 @@ pub(super) struct IngestSink<'a> {
     pub arrival_filter: &'a mut ArrivalFilter,
     /// When the message arrived, Unix milliseconds.
     pub at: i64,
-    /// The kind that the message's subject names.
-    pub kind: &'static str,
+    /// Where the records of the message come from; the kind is that of its subject
+    /// until a record has its own.
+    pub origin: Origin,
 }
 
 impl IngestSink<'_> {
@@ -122,8 +134,8 @@ impl IngestSink<'_> {
             return;
         }
         match event {
-            Event::Ping { ping } => self.intake.ping(self.kind, ping),
-            event => self.intake.event(self.kind, event),
+            Event::Ping { ping } => self.intake.ping(&self.origin, ping),
+            event => self.intake.event(&self.origin, event),
         }
     }
 }
@@ -147,7 +159,11 @@ impl Sink for IngestSink<'_> {
 
     /// A message of a vendor may have records of several kinds.
     fn native_record(&mut self, kind: Kind, _: &dyn Fn() -> String) {
-        self.kind = kind.name();
+        self.origin.kind = kind.name();
+    }
+
+    fn source(&mut self, name: &Arc<str>) {
+        self.origin.source = name.clone();
     }
 
     fn time_corrected(&mut self) {

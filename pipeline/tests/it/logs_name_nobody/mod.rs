@@ -54,12 +54,15 @@ async fn nothing_that_names_a_person_is_logged_at_any_level() {
     let end = last(&client, &broker.input_stream).await;
     tokio::task::block_in_place(|| worker.wait_until_read(end));
     for kind in ["web", "transaction", "ping", "consent", "spend"] {
-        let name = format!("tributary_records_accepted_total{{brand=\"orchard\",kind=\"{kind}\"}}");
+        let name = format!(
+            "tributary_records_accepted_total{{brand=\"orchard\",kind=\"{kind}\",source=\""
+        );
         tokio::task::block_in_place(|| {
             until(&format!("{kind} is accepted"), || {
                 let (_, metrics) = worker.get("/metrics").unwrap();
                 let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
-                line.is_some_and(|count| count.trim() != "0")
+                let count = line.and_then(|line| line.split_once("\"}"));
+                count.is_some_and(|(_, count)| count.trim() != "0")
             });
         });
     }

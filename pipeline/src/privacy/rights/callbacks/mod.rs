@@ -4,8 +4,9 @@
 //! The registrar stores a callback in the rights stream in the same step that
 //! publishes the status, and before it deletes the request; [`deliver`] posts
 //! it and deletes the message. A kill in between posts it again. Callbacks to
-//! one origin are posted in order; while the first one fails, it is repeated
-//! with a growing pause, for at most a day after the change.
+//! one origin are posted in order, and to several at the same time, so that a
+//! controller that is slow delays its own alone; while the first one fails, it
+//! is repeated with a growing pause, for at most a day after the change.
 //!
 //! An entry is the body as it is sent: it names the request and its status, and
 //! nothing about the person.
@@ -18,15 +19,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::future::join_all;
 use serde::Deserialize;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, InMessage, Reader, subject as subjects};
 
 use super::signature::Signer;
 use super::time::now;
 use crate::broker::retry::retry_transient;
+use crate::report::metrics::Metrics;
 pub use post::{CallbackError, Poster, permitted};
 
 /// Name of the header of a request that carries a callback URL; it may be there
@@ -48,11 +50,15 @@ const GIVEN_UP_MS: i64 = 86_400_000;
 /// Maximum number of entries in memory; others wait in the stream.
 const QUEUED: usize = 10_000;
 
-/// Maximum number of entries of an origin that are posted in a row, so that a
-/// slow controller does not delay the others.
+/// Maximum number of origins that are posted to at a time.
+const AT_ONCE: usize = 32;
+
+/// Maximum number of entries of an origin that are posted in a row. A controller
+/// that is slow frees its place for another one after them.
 const ROUND: usize = 8;
 
 /// A callback that waits.
+#[derive(Clone)]
 struct Entry {
     /// Its message in the rights stream.
     sequence: u64,
@@ -72,6 +78,19 @@ struct Queue {
     due: Instant,
     /// The pause after the next failure.
     pause: Duration,
+    /// Whether its first entries are being posted.
+    is_posting: bool,
+}
+
+/// How a round of an origin ended.
+struct Round {
+    origin: String,
+    /// Number of entries that are done.
+    done: usize,
+    /// Whether one was delivered.
+    has_sent: bool,
+    /// Whether the last one failed and is to be repeated.
+    has_failed: bool,
 }
 
 impl Default for Queue {
@@ -80,6 +99,22 @@ impl Default for Queue {
             entries: VecDeque::new(),
             due: Instant::now(),
             pause: FIRST_PAUSE,
+            is_posting: false,
+        }
+    }
+}
+
+impl Queue {
+    /// Notes how a round ended.
+    fn end(&mut self, round: &Round) {
+        self.is_posting = false;
+        self.entries.drain(..round.done);
+        if round.has_sent {
+            self.pause = FIRST_PAUSE;
+        }
+        if round.has_failed {
+            self.due = Instant::now() + self.pause;
+            self.pause = LONGEST_PAUSE.min(self.pause * 2);
         }
     }
 }
@@ -110,13 +145,15 @@ pub async fn deliver(
     config: &Config,
     client: &Client,
     signer: Arc<Signer>,
+    metrics: Arc<Metrics>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let poster = Poster::new(&config.http, signer)?;
+    let poster = Arc::new(Poster::new(&config.http, signer)?);
     let stream = &config.nats.rights_stream;
     let all = subjects::rights_callbacks("*");
     let mut reader = retry_transient(|| Reader::filtered(client, stream, &all, 1)).await?;
     let mut queues: BTreeMap<String, Queue> = BTreeMap::new();
+    let mut rounds = JoinSet::new();
     while !*stop.borrow() {
         let waiting: usize = queues.values().map(|queue| queue.entries.len()).sum();
         let messages = match waiting < QUEUED {
@@ -151,37 +188,71 @@ pub async fn deliver(
                 }
             }
         }
-        let due = queues
-            .iter_mut()
-            .filter(|(_, queue)| queue.due <= Instant::now());
-        join_all(due.map(|(origin, queue)| post(&poster, client, stream, origin, queue))).await;
+        while let Some(round) = rounds.try_join_next() {
+            let round: Round = round?;
+            if let Some(queue) = queues.get_mut(&round.origin) {
+                queue.end(&round);
+            }
+        }
         queues.retain(|_, queue| !queue.entries.is_empty());
+        let mut due: Vec<_> = queues
+            .iter_mut()
+            .filter(|(_, queue)| !queue.is_posting && queue.due <= Instant::now())
+            .collect();
+        due.sort_by_key(|(_, queue)| queue.due);
+        for (origin, queue) in due.into_iter().take(AT_ONCE - rounds.len()) {
+            queue.is_posting = true;
+            queue.due = Instant::now();
+            rounds.spawn(post(
+                poster.clone(),
+                client.clone(),
+                stream.clone(),
+                metrics.clone(),
+                origin.clone(),
+                queue.entries.iter().take(ROUND).cloned().collect(),
+            ));
+        }
     }
     Ok(())
 }
 
-/// Posts the first entries of a queue, until one fails.
-async fn post(poster: &Poster, client: &Client, stream: &str, origin: &str, queue: &mut Queue) {
-    for _ in 0..ROUND {
-        let Some(first) = queue.entries.front() else {
-            return;
-        };
-        match poster.post(&first.url, first.body.clone()).await {
-            Ok(()) => queue.pause = FIRST_PAUSE,
-            Err(error) if now() - first.at < GIVEN_UP_MS => {
-                let seconds = queue.pause.as_secs();
-                tracing::warn!(origin, %error, seconds, "a callback failed and is repeated");
-                queue.due = Instant::now() + queue.pause;
-                queue.pause = LONGEST_PAUSE.min(queue.pause * 2);
-                return;
+/// Posts the first entries of an origin, until one fails.
+async fn post(
+    poster: Arc<Poster>,
+    client: Client,
+    stream: String,
+    metrics: Arc<Metrics>,
+    origin: String,
+    entries: Vec<Entry>,
+) -> Round {
+    let mut round = Round {
+        origin,
+        done: 0,
+        has_sent: false,
+        has_failed: false,
+    };
+    let origin = &round.origin;
+    for entry in entries {
+        match poster.post(&entry.url, entry.body).await {
+            Ok(()) => {
+                metrics.callback("sent");
+                round.has_sent = true;
+            }
+            Err(error) if now() - entry.at < GIVEN_UP_MS => {
+                metrics.callback("failed");
+                tracing::warn!(origin, %error, "a callback failed and is repeated");
+                round.has_failed = true;
+                return round;
             }
             Err(error) => {
+                metrics.callback("given_up");
                 tracing::error!(origin, %error, "a callback is given up after a day: inform the controller");
             }
         }
-        delete(client, stream, first.sequence).await;
-        queue.entries.pop_front();
+        delete(&client, &stream, entry.sequence).await;
+        round.done += 1;
     }
+    round
 }
 
 /// Deletes a message. What cannot be deleted is posted again after a restart.

@@ -11,6 +11,8 @@ let model, status, source, lastEvent = 0, connectedAt = 0, wait, choosesPeriod =
 
 const may = (tab) => status?.may ? status.may.includes(TABS[tab][0]) : true;
 
+const whyNot = ({ code, values }) => t("ready." + code, values);
+
 const state = () => {
   if (document.hidden) return;
   const quiet = Date.now() - lastEvent;
@@ -22,7 +24,7 @@ const state = () => {
   $("notice").hidden = now !== "stale" && now !== "unready" && !failure;
   $("notice").dataset.state = now;
   setText("notice-title", now === "stale" ? t("stale.title", { time: clock(lastEvent) }) : now === "unready" ? t("unready.title") : failure ? t("failed", { why: failure }) : "");
-  const why = now === "stale" ? [t("stale.why")] : now === "unready" ? status?.reasons || [] : [];
+  const why = now === "stale" ? [t("stale.why")] : now === "unready" ? (status?.reasons || []).map(whyNot) : [];
   if ($("notice-why").textContent !== why.join("")) put("notice-why", why.map((reason) => h("li", {}, reason)));
   if (announced !== now && announced + now !== "wait") setText("said", now === "live" ? (announced === "wait" || !announced ? "" : t("state.again")) : words + ". " + why.join(". "));
   announced = now;

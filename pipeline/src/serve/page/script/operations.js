@@ -13,7 +13,7 @@ const pipe = () => {
   const { ready, reasons, lag_seconds, epoch, held, released, hidden, accepted, dead, rights, k } = status;
   const rejected = dead.reduce((all, [, , n]) => all + n, 0);
   const seconds = format("s", { style: "unit", unit: "second", maximumFractionDigits: 1 }).format(lag_seconds);
-  setText("pipe-note", ready ? t("status.ready") : t("status.not", { why: reasons.join("; ") }));
+  setText("pipe-note", ready ? t("status.ready") : t("status.not", { why: reasons.map(whyNot).join("; ") }));
   put("pipe-glance",
     tile("lag", h("p", { class: "big", "data-key": "lag", "data-raw": lag_seconds }, seconds)),
     tile("released", isNothing(released) ? h("p", { class: "big" }, "–") : big("released", released, count(released))),

@@ -1,6 +1,10 @@
 // The tab Privacy: the rights requests of a brand, as `tributary rights list` lists them.
 
 const rightName = (right) => TEXTS[choice.lang]["right." + right] || t("right.unknown");
+const auditText = ({ code, right, reason, counts }) => {
+  const found = Object.entries(counts).map(([name, n]) => many("touched." + name, n));
+  return t("audit." + code, { right: rightName(right), reason: t("refusal." + reason), found: found.join(", ") || t("audit.nothing") });
+};
 const ofBrand = (path) => path + "?brand=" + encodeURIComponent(choice.brand);
 
 const privacy = async () => {
@@ -26,14 +30,14 @@ const privacy = async () => {
         const isLate = one.days_left < 0, key = "request:" + one.id;
         const plain = (text, csv, props) => { const node = h("td", props, text); node.csv = csv; return node; };
         return { key, head: one.id, csv: one.id, cells: [
-          plain(rightName(one.type), one.type), plain([t("status." + one.status), one.reason ? ": " + one.reason.replaceAll("_", " ") : "", isLate ? h("strong", { class: "bad" }, " " + t("late")) : null], one.status, { "data-key": key, "data-raw": one.status }),
+          plain(rightName(one.type), one.type), plain([t("status." + one.status), one.reason ? ": " + t("refusal." + one.reason) : "", isLate ? h("strong", { class: "bad" }, " " + t("late")) : null], one.status, { "data-key": key, "data-raw": one.status }),
           plain(moment(one.received), new Date(one.received).toISOString()), plain(day(one.answer_by), one.answer_by),
           plain(isNothing(one.days_left) ? "" : leftText(one.days_left), one.days_left ?? "")] };
       }) }));
     privacyFacts();
     const entries = log?.entries || [];
-    put("audit", entries.length ? h("ol", { class: "list log" }, [...entries].reverse().map(({ seq, at, words }) => h("li", { "data-key": "audit:" + seq },
-      h("time", { datetime: new Date(at).toISOString() }, moment(at)), h("span", { lang: "en" }, words))))
+    put("audit", entries.length ? h("ol", { class: "list log" }, [...entries].reverse().map((entry) => h("li", { "data-key": "audit:" + entry.seq },
+      h("time", { datetime: new Date(entry.at).toISOString() }, moment(entry.at)), h("span", {}, auditText(entry)))))
       : emptyState(status?.simulated ? "e.demo" : log?.here === false ? "e.audit.else" : "e.audit"));
   };
 };
