@@ -108,6 +108,6 @@ chmod 0755 "$root"/DEBIAN/{postinst,prerm,postrm}
 (cd "$root" && find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum >DEBIAN/md5sums)
 
 package="tributary_${version}_$(dpkg --print-architecture).deb"
-dpkg-deb --root-owner-group -Zxz --build "$root" "$work/$package" >/dev/null
+dpkg-deb --root-owner-group --build "$root" "$work/$package" >/dev/null
 mv -f "$work/$package" "$out/$package"
 printf '%s: %s MB\n' "$out/$package" $(($(stat -c %s "$out/$package") / 1000000))

@@ -13,8 +13,10 @@ command -v objcopy >/dev/null ||
 
 for program in "$@"; do
     [ -f "$program" ] || { echo "split-debug.sh: there is no $program: build it first" >&2; exit 1; }
+    # A link leads to a program of somebody else.
+    [ ! -L "$program" ] || continue
     # Of a program that is split already, nothing is left to move.
-    if objcopy --dump-section .gnu_debuglink=/dev/null "$program" /dev/null 2>/dev/null; then
+    if [[ "$(readelf --sections --wide "$program")" == *.gnu_debuglink* ]]; then
         continue
     fi
     before=$(stat -c %s "$program")

@@ -44,7 +44,7 @@ impl Man {
         let below = line.get_subcommands().cloned();
         let mut pages = Vec::new();
         for command in std::iter::once(line.clone()).chain(below) {
-            let page = Page::new(command);
+            let page = Page::new(command).source(concat!("loadtest ", env!("CARGO_PKG_VERSION")));
             let mut text = Vec::new();
             page.render(&mut text)?;
             pages.push((page.get_filename(), text));

@@ -12,6 +12,7 @@ use clap_mangen::Man;
 use tributary_connectors::terminal;
 
 use crate::cli::args as cli;
+use crate::version::VERSION;
 
 /// Prints the completion script of a shell.
 ///
@@ -36,7 +37,7 @@ pub fn man(args: &cli::Man) -> anyhow::Result<()> {
     command.build();
     let Some(directory) = &args.out else {
         let mut page = Vec::new();
-        Man::new(command).render(&mut page)?;
+        page_of(command).render(&mut page)?;
         return Ok(terminal::print_bytes(&page)?);
     };
     let mut pages = Vec::new();
@@ -62,13 +63,18 @@ pub fn man(args: &cli::Man) -> anyhow::Result<()> {
     ))?)
 }
 
+/// The page of a command.
+fn page_of(command: clap::Command) -> Man {
+    Man::new(command).source(format!("tributary {VERSION}"))
+}
+
 /// Adds the pages of a command and of all commands below it that are not hidden.
 ///
 /// # Errors
 ///
 /// None in practice: pages are written to memory.
 fn add_pages(command: &clap::Command, pages: &mut Vec<(String, Vec<u8>)>) -> anyhow::Result<()> {
-    let man = Man::new(command.clone());
+    let man = page_of(command.clone());
     let mut page = Vec::new();
     man.render(&mut page)?;
     pages.push((man.get_filename(), page));

@@ -68,7 +68,9 @@ fn every_command_has_a_page() {
         for entry in fs::read_dir(&pages).unwrap() {
             let path = entry.unwrap().path();
             let mut groff = Command::new("groff");
-            groff.args(["-man", "-Tutf8", "-ww", "-z"]).arg(&path);
+            groff
+                .args(["-Kutf8", "-man", "-Tutf8", "-ww", "-z"])
+                .arg(&path);
             let Ok(output) = groff.output() else {
                 tributary_testkit::skipped("no groff: install groff-base");
                 break;

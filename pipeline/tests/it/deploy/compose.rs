@@ -42,7 +42,7 @@ fn the_services_give_numbers() {
     // The command of a service, on this machine instead of in its containers.
     let here = |text: &str| {
         text.replace("/var/lib/tributary", directory.path().to_str().unwrap())
-            .replace("nats://nats:4222", broker.url())
+            .replace("nats://nats:4222", &broker.url())
             .replace("0.0.0.0:9464", &format!("127.0.0.1:{port}"))
             .replace("--events=200000", "--events=4000")
     };
