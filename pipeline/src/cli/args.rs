@@ -770,7 +770,7 @@ pub struct Completions {
 
 /// `tributary man`.
 ///
-/// Without a directory, it prints the page of the program: `tributary man | man --local-file -`.
+/// Without a directory, it prints the page of the program: `tributary man > tributary.1`.
 #[derive(Debug, Args)]
 pub struct Man {
     /// Write the pages of all commands to this directory, which is created, such as ~/.local/share/man/man1
