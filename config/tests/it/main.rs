@@ -8,6 +8,7 @@ mod anything_goes;
 mod column_maps;
 mod common;
 mod consent;
+mod deploy;
 mod each_problem;
 mod environment;
 mod example;

@@ -4,11 +4,12 @@ mod bar;
 mod configuration;
 mod generate;
 mod replay;
+mod shell;
 mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tributary_connectors::terminal;
 
 /// Generate, replay and verify event traces.
@@ -43,6 +44,8 @@ enum Command {
     Generate(generate::Generate),
     Replay(replay::Replay),
     Verify(verify::Verify),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 /// Runs the command. The exit status is 0 for success, 1 if a verification found a difference, and
@@ -52,6 +55,8 @@ pub fn main() -> ExitCode {
         Command::Generate(command) => command.run().map(|()| true),
         Command::Replay(command) => command.run().map(|()| true),
         Command::Verify(command) => command.run(),
+        Command::Completions(command) => command.run(Cli::command()).map(|()| true),
+        Command::Man(command) => command.run(Cli::command()).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

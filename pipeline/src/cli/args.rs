@@ -75,6 +75,10 @@ pub enum Command {
     Config(ConfigCommand),
     /// Print the Prometheus recording and alerting rules, with links to your runbook
     Rules(Rules),
+    /// Print the completion script of a shell
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands
+    Man(Man),
     /// Print the reference of metrics or cells as Markdown
     #[command(hide = true)]
     Reference {
@@ -752,6 +756,26 @@ pub struct Rules {
     /// The address of your copy of grafana/RUNBOOK.md; the runbook_url of each alert is this address plus #alertname
     #[arg(long, value_name = "URL")]
     pub runbook_url: String,
+}
+
+/// `tributary completions`.
+///
+/// For one user of bash: `tributary completions bash > ~/.local/share/bash-completion/completions/tributary`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// `tributary man`.
+///
+/// Without a directory, it prints the page of the program: `tributary man > tributary.1`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write the pages of all commands to this directory, which is created, such as ~/.local/share/man/man1
+    #[arg(long, value_name = "DIRECTORY")]
+    pub out: Option<PathBuf>,
 }
 
 /// `tributary config`.

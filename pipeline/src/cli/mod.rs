@@ -19,6 +19,7 @@ pub mod rights;
 pub mod rules;
 pub mod run;
 pub mod serve;
+pub mod shell;
 pub mod signals;
 
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => block_on(keys::command(command))?,
         Command::Config(command) => return config::command(command),
         Command::Rules(args) => rules::command(args)?,
+        Command::Completions(args) => shell::completions(args)?,
+        Command::Man(args) => shell::man(args)?,
         Command::Reference {
             data_protection,
             cells,

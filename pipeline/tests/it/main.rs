@@ -21,6 +21,7 @@ mod data_protection;
 mod dead_letters;
 mod demo;
 mod demo_story;
+mod deploy;
 mod disk_full;
 mod examples;
 mod formats_of_spreadsheets;

@@ -1,0 +1,129 @@
+{{- define "tributary.name" -}}
+{{- if contains "tributary" .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-tributary" .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "tributary.selector" -}}
+app.kubernetes.io/name: tributary
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "tributary.labels" -}}
+{{ include "tributary.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end -}}
+
+{{- define "tributary.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "tributary.listen" -}}
+{{- if eq .Values.http.address "::" -}}[::]{{- else -}}{{ .Values.http.address }}{{- end -}}
+{{- end -}}
+
+{{- /* The names of all processes, in the order of their numbers. A pod finds its own in /etc/hosts before DNS has it. */ -}}
+{{- define "tributary.hosts" -}}
+{{- $name := include "tributary.name" . -}}
+{{- $hosts := list -}}
+{{- range $process := until (int .Values.processes) -}}
+{{- $hosts = append $hosts (printf "%s-%d.%s-peers.%s.svc.%s:2101" $name $process $name $.Release.Namespace $.Values.clusterDomain) -}}
+{{- end -}}
+{{- join "," $hosts -}}
+{{- end -}}
+
+{{- /* What workers and followers have in common. */ -}}
+{{- define "tributary.pod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+# A process finishes what it has read within 25 seconds.
+terminationGracePeriodSeconds: 30
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+{{- range . }}
+  - name: {{ . }}
+{{- end }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "tributary.container" -}}
+image: {{ include "tributary.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- define "tributary.environment" -}}
+- name: TRIBUTARY_LOG_FORMAT
+  value: json
+- name: TRIBUTARY_NATS_URL
+  value: {{ .Values.nats.url | quote }}
+- name: TRIBUTARY_HTTP_LISTEN
+  value: "{{ include "tributary.listen" . }}:9464"
+{{- range $name, $value := .Values.environment }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "tributary.files" -}}
+- name: config
+  mountPath: /etc/tributary
+  readOnly: true
+- name: secrets
+  mountPath: /run/secrets/tributary
+  readOnly: true
+{{- end -}}
+
+{{- define "tributary.volumes" -}}
+- name: config
+  configMap:
+    name: {{ include "tributary.name" . }}
+- name: secrets
+  secret:
+    secretName: {{ .Values.secrets }}
+    # Readable by the group of the pod, which is the process alone.
+    defaultMode: 0440
+{{- end -}}
+
+{{- define "tributary.probes" -}}
+startupProbe:
+  httpGet: {path: /livez, port: http}
+  periodSeconds: 5
+  failureThreshold: {{ div (add .Values.startupSeconds 4) 5 }}
+livenessProbe:
+  httpGet: {path: /livez, port: http}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+readinessProbe:
+  httpGet: {path: /readyz, port: http}
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end -}}
