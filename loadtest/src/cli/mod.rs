@@ -2,8 +2,12 @@
 
 mod bar;
 mod configuration;
+mod find_max;
 mod generate;
+mod interrupt;
+mod record;
 mod replay;
+mod report;
 mod verify;
 
 use std::process::ExitCode;
@@ -11,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tributary_connectors::terminal;
 
-/// Generate, replay and verify event traces.
+/// Generate, record, replay and verify event traces, and measure a worker under load.
 ///
 /// A trace is NDJSON with one message per line, in order of arrival:
 ///
@@ -26,7 +30,8 @@ use tributary_connectors::terminal;
 /// With a broker:
 ///
 ///   tributary run --config t.toml &
-///   loadtest replay --config t.toml --rate 5000 t.ndjson.zst
+///   loadtest replay --config t.toml --rate 5000 --markers 20 --report run.json t.ndjson.zst
+///   loadtest report run.json --html run.html --fail-if 'p99>250ms'
 #[derive(Parser)]
 #[command(
     name = "loadtest",
@@ -40,22 +45,43 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    FindMax(find_max::FindMax),
     Generate(generate::Generate),
+    Record(record::Record),
     Replay(replay::Replay),
+    Report(report::ReportCommand),
     Verify(verify::Verify),
 }
 
-/// Runs the command. The exit status is 0 for success, 1 if a verification found a difference, and
-/// 2 if the command failed.
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// As it should.
+    Success,
+    /// A comparison found a difference.
+    Difference,
+    /// The figures of a run are not those of what was asked for.
+    Invalid,
+}
+
+/// Runs the command. The exit status is 0 for success, 1 if a comparison found a difference, 2 if the
+/// command failed, and 3 if a run could not do what was asked for and its figures are not valid.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Generate(command) => command.run().map(|()| true),
-        Command::Replay(command) => command.run().map(|()| true),
-        Command::Verify(command) => command.run(),
+        Command::FindMax(command) => command.run(),
+        Command::Generate(command) => command.run().map(|()| Outcome::Success),
+        Command::Record(command) => command.run().map(|()| Outcome::Success),
+        Command::Replay(command) => command.run(),
+        Command::Report(command) => command.run(),
+        Command::Verify(command) => command.run().map(|same| match same {
+            true => Outcome::Success,
+            false => Outcome::Difference,
+        }),
     };
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(Outcome::Success) => ExitCode::SUCCESS,
+        Ok(Outcome::Difference) => ExitCode::from(1),
+        Ok(Outcome::Invalid) => ExitCode::from(3),
         Err(error) => {
             // The reader closed the output, as `head` does. This is not a failure.
             if terminal::is_closed(error.as_ref()) {

@@ -37,6 +37,7 @@ mod labels_end;
 mod ledger_refusals;
 mod logs_name_nobody;
 mod lost_output;
+mod measured_run;
 mod metrics_of_months;
 mod metrics_reference;
 mod nats_accounts;
