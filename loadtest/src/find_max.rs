@@ -33,7 +33,9 @@ pub fn judge(rate: f64, report: &Report, levels: &[Threshold]) -> Probe {
     for level in levels {
         match (level.holds(report), level.value(report)) {
             (Some(true), _) => {}
-            (Some(false), Some(value)) => failures.push(format!("{level}: it is {}", level.shown(value))),
+            (Some(false), Some(value)) => {
+                failures.push(format!("{level}: it is {}", level.shown(value)))
+            }
             _ => failures.push(format!("{level}: the probe did not measure this")),
         }
     }
@@ -49,7 +51,9 @@ pub fn judge(rate: f64, report: &Report, levels: &[Threshold]) -> Probe {
 /// The growth of the backlog, messages per second: the slope of a line through all samples by least
 /// squares. `None` if there are too few.
 pub fn drift(samples: &[Sample]) -> Option<f64> {
-    let points = samples.iter().filter_map(|sample| Some((sample.second, sample.worker.as_ref()?.pending)));
+    let points = samples
+        .iter()
+        .filter_map(|sample| Some((sample.second, sample.worker.as_ref()?.pending)));
     let points: Vec<(f64, f64)> = points.collect();
     if points.len() < FEWEST {
         return None;
@@ -147,11 +151,18 @@ mod tests {
 
     #[test]
     fn the_highest_rate_is_found_from_either_side_and_past_a_hiccup() {
-        for (first, limit) in [(1_000.0, 17_800.0), (50_000.0, 17_800.0), (1_000.0, 1_000.0)] {
+        for (first, limit) in [
+            (1_000.0, 17_800.0),
+            (50_000.0, 17_800.0),
+            (1_000.0, 1_000.0),
+        ] {
             for hiccup in [0, 1, 3] {
                 let (rate, probes) = found(first, limit, hiccup);
                 let rate = rate.unwrap();
-                assert!(rate <= limit && rate * 1.05 >= limit * 0.999, "{first} {limit}: {rate}");
+                assert!(
+                    rate <= limit && rate * 1.05 >= limit * 0.999,
+                    "{first} {limit}: {rate}"
+                );
                 assert!(probes < 30);
             }
         }
@@ -161,7 +172,10 @@ mod tests {
     fn samples(pending: impl Fn(f64) -> f64) -> Vec<Sample> {
         let sample = |second: u32| Sample {
             second: f64::from(second),
-            worker: Some(Worker { pending: pending(f64::from(second)), ..Worker::default() }),
+            worker: Some(Worker {
+                pending: pending(f64::from(second)),
+                ..Worker::default()
+            }),
             ..Sample::default()
         };
         (0..30).map(sample).collect()
@@ -171,14 +185,26 @@ mod tests {
     fn a_backlog_that_grows_fails_a_rate_whose_times_are_good() {
         let level = ["throughput<1000000".parse().unwrap()];
         let judged = |pending: fn(f64) -> f64| {
-            let report = Report { system: samples(pending), ..Report::default() };
+            let report = Report {
+                system: samples(pending),
+                ..Report::default()
+            };
             judge(1_000.0, &report, &level).failures
         };
         assert_eq!(judged(|_| 40.0), [] as [String; 0]);
-        assert_eq!(judged(|second| if second as u64 % 2 == 0 { 100.0 } else { 0.0 }), [] as [String; 0]);
-        assert_eq!(judged(|second| second * 50.0), ["the backlog grows by 50 messages a second"]);
+        assert_eq!(
+            judged(|second| if second as u64 % 2 == 0 { 100.0 } else { 0.0 }),
+            [] as [String; 0]
+        );
+        assert_eq!(
+            judged(|second| second * 50.0),
+            ["the backlog grows by 50 messages a second"]
+        );
         assert_eq!(drift(&samples(|_| 1.0)[..3]), None);
         let unmeasured = judge(1.0, &Report::default(), &["cell.p99<1s".parse().unwrap()]);
-        assert_eq!(unmeasured.failures, ["cell.p99<1s: the probe did not measure this"]);
+        assert_eq!(
+            unmeasured.failures,
+            ["cell.p99<1s: the probe did not measure this"]
+        );
     }
 }

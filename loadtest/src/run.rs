@@ -80,7 +80,10 @@ pub async fn run(
         match markers.finish(patience).await {
             Ok(figures) => {
                 if figures.unseen > 0 {
-                    let why = format!("the cells of {} of {} markers did not come", figures.unseen, figures.sent);
+                    let why = format!(
+                        "the cells of {} of {} markers did not come",
+                        figures.unseen, figures.sent
+                    );
                     report.invalid.push(why);
                 }
                 report.markers = Some(figures);

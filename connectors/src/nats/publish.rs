@@ -153,7 +153,8 @@ impl Publisher {
                 Err(publish_error(&message.subject, error))
             }
             sent => {
-                self.sent.push_back(Sent::new(message, sent.ok(), connections));
+                self.sent
+                    .push_back(Sent::new(message, sent.ok(), connections));
                 Ok(())
             }
         }

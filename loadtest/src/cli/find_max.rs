@@ -16,8 +16,9 @@ use tributary_loadtest::replay::{
 use tributary_loadtest::report::Threshold;
 use tributary_loadtest::run::{RunOptions, run};
 
-use super::replay::{broker_of, clients, connected, length, token};
-use super::{Outcome, interrupt};
+use super::connection::{broker_of, clients, connected, length, token};
+use super::interrupt;
+use super::outcome::Outcome;
 
 /// Find the highest rate that a worker keeps under a service level.
 ///
@@ -92,7 +93,9 @@ impl FindMax {
     pub fn run(self) -> anyhow::Result<Outcome> {
         let rates = 1.0..=1e8;
         if !rates.contains(&self.first) || !(1.0..=100.0).contains(&self.precision) {
-            bail!("--first must be from 1 to 100000000 events per second, and --precision from 1 to 100 percent");
+            bail!(
+                "--first must be from 1 to 100000000 events per second, and --precision from 1 to 100 percent"
+            );
         }
         if !(self.markers > 0.0 && self.markers <= 10_000.0) {
             bail!("--markers is a number a second, above 0 and at most 10000");
@@ -106,7 +109,11 @@ impl FindMax {
         let open = || inputs::open(Some(&config), &self.traces);
         let by_ms = jiff::Timestamp::now().as_millisecond() - span.last;
         let mut passes = Passes::new(open, by_ms, Some(Loop::Present(span)))?;
-        let brands: Vec<&str> = config.brands.iter().map(|brand| brand.name.as_str()).collect();
+        let brands: Vec<&str> = config
+            .brands
+            .iter()
+            .map(|brand| brand.name.as_str())
+            .collect();
         let runtime = tokio::runtime::Runtime::new()?;
         runtime.block_on(async {
             let stop = interrupt::watch();
@@ -135,8 +142,15 @@ impl FindMax {
                     },
                 };
                 let beside = Some(connected(&config.nats).await?);
-                let (report, failed) =
-                    run(&clients, beside, passes.by_ref(), options(self.probe), run_options, |_| {}).await;
+                let (report, failed) = run(
+                    &clients,
+                    beside,
+                    passes.by_ref(),
+                    options(self.probe),
+                    run_options,
+                    |_| {},
+                )
+                .await;
                 if let Some(error) = failed {
                     return Err(error.into());
                 }
@@ -144,13 +158,18 @@ impl FindMax {
                     bail!("the search was ended by a signal");
                 }
                 let probe = judge(rate, &report, &self.slo);
-                self.print(&probe, report.markers.map(|of| of.to_cell.percentiles.line()))?;
+                self.print(
+                    &probe,
+                    report.markers.map(|of| of.to_cell.percentiles.line()),
+                )?;
                 search.note(probe.failures.is_empty());
             }
             let found = search.found();
             match (self.json, found) {
                 (true, found) => terminal::print_line(serde_json::json!({"highest_rate": found}))?,
-                (false, Some(rate)) => terminal::print_line(format_args!("highest rate that holds: {rate:.0} events/s"))?,
+                (false, Some(rate)) => terminal::print_line(format_args!(
+                    "highest rate that holds: {rate:.0} events/s"
+                ))?,
                 (false, None) => terminal::print_line("no rate holds")?,
             }
             Ok(match found {
@@ -185,12 +204,20 @@ impl FindMax {
             let text = prometheus::get(&self.metrics, "/metrics", token).await;
             let worker = text.map(|text| Worker::read(&text));
             match worker {
-                Ok(Some(worker)) if worker.pending == 0.0 && worker.lag_seconds < 0.5 => return Ok(()),
-                Ok(None) => bail!("{}/metrics is not that of a worker with a token of the role `operate`", self.metrics),
+                Ok(Some(worker)) if worker.pending == 0.0 && worker.lag_seconds < 0.5 => {
+                    return Ok(());
+                }
+                Ok(None) => bail!(
+                    "{}/metrics is not that of a worker with a token of the role `operate`",
+                    self.metrics
+                ),
                 Err(error) if begun.elapsed() > Duration::from_secs(10) => {
                     bail!("the worker does not answer at {}: {error}", self.metrics)
                 }
-                _ if begun.elapsed() > PATIENCE => bail!("the worker does not catch up within {} s", PATIENCE.as_secs()),
+                _ if begun.elapsed() > PATIENCE => bail!(
+                    "the worker does not catch up within {} s",
+                    PATIENCE.as_secs()
+                ),
                 _ => tokio::time::sleep(Duration::from_millis(200)).await,
             }
         }

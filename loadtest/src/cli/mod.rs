@@ -2,9 +2,11 @@
 
 mod bar;
 mod configuration;
+mod connection;
 mod find_max;
 mod generate;
 mod interrupt;
+mod outcome;
 mod record;
 mod replay;
 mod report;
@@ -14,6 +16,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tributary_connectors::terminal;
+
+use outcome::Outcome;
 
 /// Generate, record, replay and verify event traces, and measure a worker under load.
 ///
@@ -51,17 +55,6 @@ enum Command {
     Replay(replay::Replay),
     Report(report::ReportCommand),
     Verify(verify::Verify),
-}
-
-/// How a command ended that did not fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// As it should.
-    Success,
-    /// A comparison found a difference.
-    Difference,
-    /// The figures of a run are not those of what was asked for.
-    Invalid,
 }
 
 /// Runs the command. The exit status is 0 for success, 1 if a comparison found a difference, 2 if the

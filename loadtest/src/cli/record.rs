@@ -80,7 +80,10 @@ fn from(text: &str) -> Result<From, String> {
     match text {
         "new" => Ok(From::New),
         "all" => Ok(From::All),
-        _ => text.parse().map(From::Sequence).map_err(|_| "write new, all or a sequence".to_owned()),
+        _ => text
+            .parse()
+            .map(From::Sequence)
+            .map_err(|_| "write new, all or a sequence".to_owned()),
     }
 }
 
@@ -88,13 +91,21 @@ fn to(text: &str) -> Result<To, String> {
     match text {
         "never" => Ok(To::Never),
         "end" => Ok(To::End),
-        _ => text.parse().map(To::Sequence).map_err(|_| "write never, end or a sequence".to_owned()),
+        _ => text
+            .parse()
+            .map(To::Sequence)
+            .map_err(|_| "write never, end or a sequence".to_owned()),
     }
 }
 
 /// A size such as `256MB`.
 fn size(text: &str) -> Result<u64, String> {
-    let units = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)];
+    let units = [
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+        ("kB", 1_000),
+        ("B", 1),
+    ];
     let found = units.iter().find_map(|(name, unit)| {
         let number: u64 = text.strip_suffix(name)?.trim().parse().ok()?;
         number.checked_mul(*unit).filter(|size| *size > 0)
@@ -111,26 +122,39 @@ impl Record {
     /// pseudonymised.
     pub fn run(self) -> anyhow::Result<()> {
         let config = super::configuration::configuration(&self.config)?;
-        if self.max_disk.is_some_and(|most| most < self.max_file.saturating_mul(2)) {
-            bail!("--max-disk must be at least twice --max-file, so that a file is complete before another is deleted");
+        if self
+            .max_disk
+            .is_some_and(|most| most < self.max_file.saturating_mul(2))
+        {
+            bail!(
+                "--max-disk must be at least twice --max-file, so that a file is complete before another is deleted"
+            );
         }
         let is_recorded = |subject: &str| {
             let whole = format!("{subject}.0");
             let (kind, _) = subject.rsplit_once('.').unwrap_or((subject, ""));
-            [subject, &whole, kind].iter().any(|subject| subject::covers(&self.subjects, subject))
+            [subject, &whole, kind]
+                .iter()
+                .any(|subject| subject::covers(&self.subjects, subject))
         };
         let pseudonyms = match self.pseudonymise {
             true => Some(Pseudonyms::new(&config, is_recorded)?),
             false => None,
         };
-        let brands: Vec<&str> = config.brands.iter().map(|brand| brand.name.as_str()).collect();
+        let brands: Vec<&str> = config
+            .brands
+            .iter()
+            .map(|brand| brand.name.as_str())
+            .collect();
         let bar = bar::counting();
         let runtime = tokio::runtime::Runtime::new()?;
         let recording = runtime.block_on(async {
             let stop = interrupt::watch();
-            let client = super::replay::connected(&config.nats).await?;
+            let client = super::connection::connected(&config.nats).await?;
             ensure_input_stream(&client, &config.nats, &brands).await?;
-            let last = stream_state(&client, &config.nats.input_stream).await?.last_sequence;
+            let last = stream_state(&client, &config.nats.input_stream)
+                .await?
+                .last_sequence;
             let range = Range {
                 from: match self.from {
                     From::New => None,

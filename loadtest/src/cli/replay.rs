@@ -1,27 +1,25 @@
 //! `loadtest replay`.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
-use tributary_config::model::{Config, Format, Nats};
+use tributary_config::model::{Config, Format};
 use tributary_config::nats_at;
 use tributary_connectors::inputs::{self, Inputs, InputsError};
-use tributary_connectors::nats::{Client, NatsError, NatsErrorKind, connect, ensure_input_stream};
 use tributary_connectors::terminal;
 use tributary_loadtest::markers::Route;
-use tributary_loadtest::measure::process;
 use tributary_loadtest::measure::system::SystemOptions;
 use tributary_loadtest::replay::{
-    Clock, HttpOptions, Loop, Pace, Passes, Progress, RateCurve, ReplayOptions, length_of,
-    replay_http, span,
+    Clock, HttpOptions, Loop, Pace, Passes, Progress, RateCurve, ReplayOptions, replay_http, span,
 };
 use tributary_loadtest::run::{RunOptions, run};
 
-use super::Outcome;
 use super::bar::{self, Unit};
+use super::connection::{broker_of, clients, connected, length, token};
 use super::interrupt;
+use super::outcome::{Outcome, outcome};
 
 /// Replay traces into NATS, and measure how long messages take to be acknowledged.
 ///
@@ -107,7 +105,12 @@ pub struct Replay {
     window: u32,
     /// Send markers beside the load, so many a second: clicks of campaigns of their own, whose cells on NATS
     /// are waited for. They become released cells, so use a broker and a worker for load tests only
-    #[arg(long, value_name = "RATE", requires = "config", conflicts_with = "http")]
+    #[arg(
+        long,
+        value_name = "RATE",
+        requires = "config",
+        conflicts_with = "http"
+    )]
     markers: Option<f64>,
     /// The brand of the markers [default: the first]
     #[arg(long, requires = "markers")]
@@ -133,33 +136,11 @@ pub struct Replay {
     json: bool,
 }
 
-/// A length of time.
-pub(super) fn length(text: &str) -> Result<Duration, String> {
-    let length = length_of(text).filter(|length| !length.is_zero());
-    length.ok_or_else(|| "a length of time is written as 500ms, 90s, 5m or 2h".to_owned())
-}
-
 /// The time that a trace is moved to.
 #[derive(Clone, Copy, ValueEnum)]
 enum ShiftTo {
     /// The present
     Now,
-}
-
-/// How long to wait for a broker that has just been started.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Connects to the broker, and retries for a moment if it is not available yet.
-pub(super) async fn connected(nats: &Nats) -> Result<Client, NatsError> {
-    let begun = Instant::now();
-    loop {
-        match connect(nats, "loadtest").await {
-            Err(error) if error.is_transient() && begun.elapsed() < PATIENCE => {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            connected => return connected,
-        }
-    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -289,7 +270,10 @@ impl Replay {
                     summary.skipped
                 ))?;
                 let cell = report.markers.as_ref().map(|of| of.to_cell.percentiles);
-                let metrics = report.markers.as_ref().and_then(|of| Some(of.to_metrics.as_ref()?.percentiles));
+                let metrics = report
+                    .markers
+                    .as_ref()
+                    .and_then(|of| Some(of.to_metrics.as_ref()?.percentiles));
                 for (name, times) in [
                     ("latency ", Some(summary.latency)),
                     ("lateness", Some(summary.lateness)),
@@ -307,7 +291,10 @@ impl Replay {
 
     /// Where markers go.
     fn route(&self, config: &Config) -> anyhow::Result<Route> {
-        if !self.markers.is_some_and(|rate| rate > 0.0 && rate <= 10_000.0) {
+        if !self
+            .markers
+            .is_some_and(|rate| rate > 0.0 && rate <= 10_000.0)
+        {
             bail!("--markers is a number a second, above 0 and at most 10000");
         }
         if config.release.cadence_ms > 0 {
@@ -325,8 +312,14 @@ impl Replay {
         if self.duration.is_none() && self.shift_to.is_none() {
             return Ok((0, None));
         }
-        let sources = config.iter().flat_map(|config| &config.brands).flat_map(|brand| &brand.sources);
-        if sources.into_iter().any(|source| !matches!(source.format, Format::Native)) {
+        let sources = config
+            .iter()
+            .flat_map(|config| &config.brands)
+            .flat_map(|brand| &brand.sources);
+        if sources
+            .into_iter()
+            .any(|source| !matches!(source.format, Format::Native))
+        {
             terminal::note(
                 "warning: times and identifiers in messages of vendors' formats stay as they are; only arrivals move",
             );
@@ -420,49 +413,5 @@ impl Replay {
             }
         }
         Ok(outcome(summary.missed.as_slice()))
-    }
-}
-
-/// The token in a file.
-pub(super) fn token(file: &Path) -> anyhow::Result<String> {
-    let token = std::fs::read_to_string(file);
-    let token = token.with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(token.trim().to_owned())
-}
-
-/// Connections to the broker, whose input stream is created if it is missing.
-pub(super) async fn clients(nats: &Nats, brands: &[&str], count: u32) -> anyhow::Result<Vec<Client>> {
-    let mut clients = Vec::new();
-    for _ in 0..count {
-        clients.push(connected(nats).await?);
-    }
-    if let Some(client) = clients.first() {
-        match ensure_input_stream(client, nats, brands).await {
-            // Another stream may capture the subjects; if none does, the first acknowledgment tells.
-            Err(error) if error.kind() == NatsErrorKind::Stream => {
-                terminal::note(format_args!("warning: {error}"));
-            }
-            other => drop(other?),
-        }
-    }
-    Ok(clients)
-}
-
-/// The process of a broker on this machine.
-pub(super) fn broker_of(nats: &Nats) -> Option<u32> {
-    let (_, address) = nats.url.split(',').next()?.rsplit_once('/')?;
-    let (host, port) = address.rsplit_once('@').map_or(address, |(_, host)| host).rsplit_once(':')?;
-    let is_here = matches!(host, "127.0.0.1" | "localhost" | "[::1]");
-    process::listening_on(port.parse().ok().filter(|_| is_here)?)
-}
-
-/// The outcome of a run, with a line on standard error for each reason why it is not valid.
-pub(super) fn outcome(invalid: &[String]) -> Outcome {
-    for why in invalid {
-        terminal::note(format_args!("loadtest: {why}"));
-    }
-    match invalid.is_empty() {
-        true => Outcome::Success,
-        false => Outcome::Invalid,
     }
 }

@@ -8,7 +8,7 @@ use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
 use tributary_loadtest::report::{Report, Threshold, Verdict, compare, comparison, html, text};
 
-use super::Outcome;
+use super::outcome::Outcome;
 
 /// Show a report of a run, or compare two.
 ///
@@ -66,7 +66,8 @@ impl ReportCommand {
         };
         let page = match &self.html {
             Some(path) => {
-                let ours = std::fs::read_to_string(path).is_ok_and(|text| text.contains("<title>Load test: "));
+                let ours = std::fs::read_to_string(path)
+                    .is_ok_and(|text| text.contains("<title>Load test: "));
                 let mut outputs = OutputFiles::new(self.reports.clone(), self.force || ours);
                 Some(outputs.file(path, Contents::Nothing)?)
             }
@@ -104,12 +105,17 @@ impl ReportCommand {
                 }
                 (Some(false), _) => {}
                 _ => {
-                    terminal::note(format_args!("loadtest: {threshold}: the run did not measure this"));
+                    terminal::note(format_args!(
+                        "loadtest: {threshold}: the run did not measure this"
+                    ));
                     outcome = Outcome::Invalid;
                 }
             }
         }
-        let is_worse = changes.iter().flatten().any(|change| change.verdict == Verdict::Worse);
+        let is_worse = changes
+            .iter()
+            .flatten()
+            .any(|change| change.verdict == Verdict::Worse);
         Ok(match outcome {
             Outcome::Success if is_worse => Outcome::Difference,
             outcome => outcome,

@@ -11,9 +11,10 @@
 //! waited for, so that what is lost never makes the figures better.
 
 mod route;
+mod shared;
 mod watch;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -23,18 +24,12 @@ use tributary_connectors::nats::{Client, subject};
 use tributary_operators::cell::Family;
 
 pub use route::{MarkerError, Route};
+use shared::{MEDIUM, MOST_WAITING, SOURCE, Shared, counted_campaign, lock};
 
-use crate::measure::{Percentiles, Times, TimesReport};
+use crate::measure::{Percentiles, TimesReport};
 use crate::replay::pack::{Clock, Packed};
 use crate::replay::sender::{Scheduled, Sender};
 use crate::replay::{Progress, ReplayError, ReplayOptions};
-
-/// The source of all markers, a channel's first part.
-const SOURCE: &str = "loadtest";
-/// Their medium.
-const MEDIUM: &str = "marker";
-/// The largest number of markers that are waited for; beyond it the oldest count as lost.
-const MOST_WAITING: usize = 100_000;
 
 /// The options of markers.
 #[derive(Clone, Debug)]
@@ -80,60 +75,6 @@ pub struct Markers {
     watching: Vec<JoinHandle<()>>,
 }
 
-/// What is waited for, and what came.
-#[derive(Default)]
-struct Shared {
-    /// Distinguishes the campaigns of this run.
-    run: String,
-    /// The start of the run.
-    begin: Option<Instant>,
-    /// The intended time of each marker whose cell has not come, by its number, ascending.
-    waiting: std::collections::BTreeMap<u64, Instant>,
-    /// The intended time of each counted marker that `/metrics` has not shown, in their order.
-    counted: std::collections::VecDeque<Instant>,
-    /// Counted markers that it has shown.
-    shown: u64,
-    /// Markers that were sent.
-    sent: u64,
-    to_cell: Times,
-    to_metrics: Times,
-    /// Markers that were given up.
-    unseen: u64,
-}
-
-impl Shared {
-    /// Notes that the cell of a marker has come now.
-    fn seen(&mut self, number: u64) {
-        let (Some(due), Some(begin)) = (self.waiting.remove(&number), self.begin) else {
-            return;
-        };
-        let after = due.saturating_duration_since(begin);
-        self.to_cell.record(after, due.elapsed());
-    }
-
-    /// Gives up a marker.
-    fn give_up(&mut self, number: u64) {
-        self.unseen += u64::from(self.waiting.contains_key(&number));
-        self.seen(number);
-    }
-
-    /// Notes that `/metrics` shows a number of counted markers now.
-    fn shows(&mut self, count: u64) {
-        let Some(begin) = self.begin else { return };
-        while self.shown < count {
-            let Some(due) = self.counted.pop_front() else { return };
-            self.shown += 1;
-            let after = due.saturating_duration_since(begin);
-            self.to_metrics.record(after, due.elapsed());
-        }
-    }
-}
-
-/// Locks what is shared. A panic of another thread does not matter.
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Markers {
     /// Starts to send markers and to watch for their cells. `client` should be a connection of their own,
     /// on which no load waits before them.
@@ -148,7 +89,11 @@ impl Markers {
             begin: Some(options.load.begin()),
             ..Shared::default()
         }));
-        let cells = format!("tributary.out.{}.{}.*", options.route.brand, Family::CampaignDay.name());
+        let cells = format!(
+            "tributary.out.{}.{}.*",
+            options.route.brand,
+            Family::CampaignDay.name()
+        );
         debug_assert!(subject::covers(subject::OUTPUT, &cells));
         let failed = |error: &dyn std::error::Error| ReplayError::Connection {
             messages: 0,
@@ -235,7 +180,11 @@ impl Markers {
 }
 
 /// Sends markers at their times, for ever.
-async fn generate(options: MarkerOptions, queue: mpsc::Sender<Scheduled>, shared: Arc<Mutex<Shared>>) {
+async fn generate(
+    options: MarkerOptions,
+    queue: mpsc::Sender<Scheduled>,
+    shared: Arc<Mutex<Shared>>,
+) {
     let begin = options.load.begin();
     let run = lock(&shared).run.clone();
     // Whoever starts late does not begin with all that was due before.
@@ -252,13 +201,23 @@ async fn generate(options: MarkerOptions, queue: mpsc::Sender<Scheduled>, shared
             Clock::Exact | Clock::Last => options.load.trace_time(),
         };
         let at = at.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond());
-        let mut records = vec![record(&run, &number.to_string(), &format!("{run}-{number}"), at)];
+        let mut records = vec![record(
+            &run,
+            &number.to_string(),
+            &format!("{run}-{number}"),
+            at,
+        )];
         // One of the counted campaign in each second.
         let second = due.saturating_duration_since(begin).as_secs();
         let is_counted = options.metrics.is_some() && counted != Some(second);
         if is_counted {
             counted = Some(second);
-            records.push(record(&run, &format!("c{second}"), &counted_campaign(&run), at));
+            records.push(record(
+                &run,
+                &format!("c{second}"),
+                &counted_campaign(&run),
+                at,
+            ));
         }
         {
             let mut shared = lock(&shared);
@@ -295,9 +254,4 @@ fn record(run: &str, number: &str, campaign: &str, at: i64) -> String {
     format!(
         r#"{{"id":"loadtest-{run}-{number}","ts":{at},"type":"click","cookie":"loadtest-{run}-{number}","source":"{SOURCE}","medium":"{MEDIUM}","campaign":"{campaign}"}}"#
     )
-}
-
-/// The campaign whose clicks are counted.
-fn counted_campaign(run: &str) -> String {
-    format!("counted-{run}")
 }

@@ -29,7 +29,9 @@ pub enum MarkerError {
         k: u64,
     },
     /// Values carry noise.
-    #[error("brand {0:?} has noise, which is published once every `release.max_hold`: leave out `[brand.noise]`")]
+    #[error(
+        "brand {0:?} has noise, which is published once every `release.max_hold`: leave out `[brand.noise]`"
+    )]
     Noise(String),
     /// No source takes a click without consent.
     #[error(
@@ -57,7 +59,11 @@ impl Route {
         if of.noise.epsilon_thousandths.is_some() {
             return Err(MarkerError::Noise(name));
         }
-        let web: Vec<_> = of.sources.iter().filter(|source| source.kind == Kind::Web).collect();
+        let web: Vec<_> = of
+            .sources
+            .iter()
+            .filter(|source| source.kind == Kind::Web)
+            .collect();
         let fits = web.iter().find(|source| {
             matches!(source.format, Format::Native)
                 && !of.rests_on_consent(source)
@@ -68,7 +74,10 @@ impl Route {
             1 => format!("tributary.in.{name}.web"),
             _ => format!("tributary.in.{name}.web.{}", source.name),
         };
-        Ok(Route { brand: name, subject })
+        Ok(Route {
+            brand: name,
+            subject,
+        })
     }
 }
 
@@ -89,16 +98,26 @@ mod tests {
 
     #[test]
     fn a_gate_that_would_hide_markers_is_named_with_the_remedy() {
-        let route = Route::of(&config("[[brand.source]]\nname = \"web\"\nkind = \"web\"\n"), None).unwrap();
+        let route = Route::of(
+            &config("[[brand.source]]\nname = \"web\"\nkind = \"web\"\n"),
+            None,
+        )
+        .unwrap();
         assert_eq!(route.subject, "tributary.in.acme.web");
         let hidden = Route::of(&config("[brand.release]\nk = 5\n"), Some("acme")).unwrap_err();
-        assert!(hidden.to_string().contains("fewer than 5 contributors"), "{hidden}");
+        assert!(
+            hidden.to_string().contains("fewer than 5 contributors"),
+            "{hidden}"
+        );
         assert!(hidden.to_string().contains("release.k = 1"), "{hidden}");
         let consent = config(
             "[brand.consent]\nvendor = 7\n[[brand.source]]\nname = \"tags\"\nkind = \"web\"\n\
              [[brand.source]]\nname = \"server\"\nkind = \"web\"\nbasis = \"legitimate_interest\"\n",
         );
-        assert_eq!(Route::of(&consent, None).unwrap().subject, "tributary.in.acme.web.server");
+        assert_eq!(
+            Route::of(&consent, None).unwrap().subject,
+            "tributary.in.acme.web.server"
+        );
         let nobody = Route::of(&config(""), Some("other")).unwrap_err();
         assert_eq!(nobody, MarkerError::NoBrand("other".to_owned()));
     }

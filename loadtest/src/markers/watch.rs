@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::Subscriber;
 use futures::StreamExt;
 
-use super::{MEDIUM, SOURCE, Shared, counted_campaign, lock};
+use super::shared::{MEDIUM, SOURCE, Shared, counted_campaign, lock};
 use crate::measure::prometheus;
 
 /// How often `/metrics` is read.
@@ -33,7 +33,10 @@ fn number(payload: &[u8], before: &str) -> Option<u64> {
 
 /// Reads the number of counted markers again and again.
 pub(super) async fn metrics(address: String, token: Option<String>, shared: Arc<Mutex<Shared>>) {
-    let channel = format!("channel=\"{SOURCE}/{MEDIUM}/{}\"", counted_campaign(&lock(&shared).run));
+    let channel = format!(
+        "channel=\"{SOURCE}/{MEDIUM}/{}\"",
+        counted_campaign(&lock(&shared).run)
+    );
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -59,7 +62,9 @@ mod tests {
     #[test]
     fn the_cell_of_a_marker_names_its_number() {
         let cell = |value: &str| {
-            format!(r#"{{"cell":{{"brand":"a","campaign":"7f-12","day":"2025-01-01"}},"value":{value},"epoch":7}}"#)
+            format!(
+                r#"{{"cell":{{"brand":"a","campaign":"7f-12","day":"2025-01-01"}},"value":{value},"epoch":7}}"#
+            )
         };
         let found = |payload: &str| number(payload.as_bytes(), "\"campaign\":\"7f-");
         assert_eq!(found(&cell(r#"{"clicks":1}"#)), Some(12));

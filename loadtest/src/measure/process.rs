@@ -3,7 +3,16 @@
 
 use std::fs;
 
-use super::system::Process;
+use serde::{Deserialize, Serialize};
+
+/// A process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// User and system time since its start, seconds.
+    pub cpu_seconds: f64,
+    /// Physical memory, bytes.
+    pub memory_bytes: u64,
+}
 
 /// Clock ticks in a second, which Linux fixes at 100 for what it tells programs.
 const TICKS: f64 = 100.0;
@@ -44,9 +53,16 @@ pub fn listening_on(port: u16) -> Option<u32> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.find(|pid| {
-        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let files = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
         let mut names = files.filter_map(|file| fs::read_link(file.path()).ok());
-        names.any(|name| sockets.iter().any(|socket| name.as_os_str() == socket.as_str()))
+        names.any(|name| {
+            sockets
+                .iter()
+                .any(|socket| name.as_os_str() == socket.as_str())
+        })
     })
 }
 

@@ -20,7 +20,9 @@ const LONGEST: u64 = 64 << 20;
 pub async fn get(address: &str, path: &str, token: Option<&str>) -> io::Result<String> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        let login = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+        let login = token.map_or(String::new(), |token| {
+            format!("Authorization: Bearer {token}\r\n")
+        });
         // HTTP/1.0, so that the body is as it is and ends with the connection.
         let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{login}\r\n");
         stream.write_all(request.as_bytes()).await?;
@@ -31,10 +33,15 @@ pub async fn get(address: &str, path: &str, token: Option<&str>) -> io::Result<S
     let answer = tokio::time::timeout(PATIENCE, exchange).await;
     let answer = answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let text = String::from_utf8_lossy(&answer);
-    let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .ok_or(io::ErrorKind::UnexpectedEof)?;
     match head.split(' ').nth(1) {
         Some("200") => Ok(body.to_owned()),
-        status => Err(io::Error::other(format!("{address}{path} answers {}", status.unwrap_or("nothing")))),
+        status => Err(io::Error::other(format!(
+            "{address}{path} answers {}",
+            status.unwrap_or("nothing")
+        ))),
     }
 }
 
@@ -52,22 +59,31 @@ pub struct Sample<'a> {
 impl Sample<'_> {
     /// The value of a label, as it is written.
     pub fn label(&self, name: &str) -> Option<&str> {
-        let rest = self.labels.split(',').find_map(|pair| pair.strip_prefix(name)?.strip_prefix("=\""));
+        let rest = self
+            .labels
+            .split(',')
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix("=\""));
         rest?.strip_suffix('"')
     }
 }
 
 /// The values of a page. Lines that are none are skipped.
 pub fn samples(text: &str) -> impl Iterator<Item = Sample<'_>> {
-    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
-        let (series, value) = line.rsplit_once(' ')?;
-        let (name, labels) = match series.split_once('{') {
-            Some((name, labels)) => (name, labels.strip_suffix('}')?),
-            None => (series, ""),
-        };
-        let value = value.parse().ok()?;
-        Some(Sample { name, labels, value })
-    })
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (name, labels) = match series.split_once('{') {
+                Some((name, labels)) => (name, labels.strip_suffix('}')?),
+                None => (series, ""),
+            };
+            let value = value.parse().ok()?;
+            Some(Sample {
+                name,
+                labels,
+                value,
+            })
+        })
 }
 
 #[cfg(test)]
@@ -80,7 +96,10 @@ mod tests {
         let found: Vec<Sample<'_>> = samples(text).collect();
         assert_eq!(found.len(), 3);
         assert_eq!((found[0].name, found[0].value), ("a", 1.0));
-        assert_eq!((found[1].label("operator"), found[1].label("thread")), (Some("Person"), Some("0")));
+        assert_eq!(
+            (found[1].label("operator"), found[1].label("thread")),
+            (Some("Person"), Some("0"))
+        );
         assert_eq!((found[1].label("x"), found[2].value), (None, 300.0));
     }
 }

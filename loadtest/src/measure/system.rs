@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+use super::process::{self, Process};
 use super::prometheus;
-use super::process;
 
 /// The maximum number of samples.
 const MOST: usize = 7_200;
@@ -40,15 +40,6 @@ pub struct Sample {
     pub broker: Option<Process>,
     /// The process of the load test itself.
     pub loadtest: Option<Process>,
-}
-
-/// A process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Process {
-    /// User and system time since its start, seconds.
-    pub cpu_seconds: f64,
-    /// Physical memory, bytes.
-    pub memory_bytes: u64,
 }
 
 /// What a worker tells of itself. Totals are since its start.
@@ -143,7 +134,10 @@ impl System {
     pub fn worker(&self) -> Option<Worker> {
         let samples = self.samples.lock();
         let samples = samples.unwrap_or_else(PoisonError::into_inner);
-        samples.iter().rev().find_map(|sample| sample.worker.clone())
+        samples
+            .iter()
+            .rev()
+            .find_map(|sample| sample.worker.clone())
     }
 
     /// Stops sampling, and returns the samples.
@@ -183,7 +177,8 @@ async fn watch(options: SystemOptions, begin: Instant, samples: Arc<Mutex<Vec<Sa
                 every *= 2;
             }
         }
-        let next = begin + every * (begin.elapsed().as_secs_f64() / every.as_secs_f64()) as u32 + every;
+        let next =
+            begin + every * (begin.elapsed().as_secs_f64() / every.as_secs_f64()) as u32 + every;
         tokio::time::sleep_until(next.into()).await;
     }
 }
@@ -203,7 +198,10 @@ mod tests {
                     tributary_operator_updates_total{operator=\"Person\",thread=\"1\"} 6\n\
                     tributary_operator_busy_seconds_total{operator=\"Person\",thread=\"0\"} 0.25\n";
         let worker = Worker::read(text).unwrap();
-        assert_eq!((worker.messages, worker.records, worker.epochs), (7.0, 7.0, (10.0, 0.5)));
+        assert_eq!(
+            (worker.messages, worker.records, worker.epochs),
+            (7.0, 7.0, (10.0, 0.5))
+        );
         assert_eq!(worker.process.memory_bytes, 1 << 20);
         assert_eq!(worker.operators["Person"], (11.0, 0.25));
         assert_eq!(Worker::read("go_goroutines 5\n"), None);

@@ -165,7 +165,8 @@ impl Times {
     /// The times as a report contains them.
     pub fn report(&self) -> TimesReport {
         let buckets = self.whole.iter_recorded();
-        let buckets = buckets.map(|step| (step.value_iterated_to(), step.count_since_last_iteration()));
+        let buckets =
+            buckets.map(|step| (step.value_iterated_to(), step.count_since_last_iteration()));
         let intervals = self.intervals.iter();
         let intervals = intervals.map(|(number, buckets)| Interval {
             second: number * self.seconds,
@@ -218,15 +219,26 @@ mod tests {
         }
         let found = times.percentiles();
         let near = |found: u64, ms: u64| found.abs_diff(ms * 1_000) <= ms;
-        assert!(near(found.p50_us, 5_000) && near(found.p99_us, 9_900), "{found:?}");
-        assert!(near(found.p9999_us, 9_999) && near(found.max_us, 10_000), "{found:?}");
+        assert!(
+            near(found.p50_us, 5_000) && near(found.p99_us, 9_900),
+            "{found:?}"
+        );
+        assert!(
+            near(found.p9999_us, 9_999) && near(found.max_us, 10_000),
+            "{found:?}"
+        );
         assert_eq!(found.count, 10_000);
         let above = times.share_above(MS(9_000));
         assert!((above - 0.1).abs() < 0.002, "{above}");
         let report = times.report();
         let all: u64 = report.buckets.iter().map(|(_, count)| count).sum();
         assert_eq!(all, 10_000);
-        let of_intervals: u64 = report.intervals.iter().flat_map(|of| &of.buckets).map(|(_, count)| count).sum();
+        let of_intervals: u64 = report
+            .intervals
+            .iter()
+            .flat_map(|of| &of.buckets)
+            .map(|(_, count)| count)
+            .sum();
         assert_eq!((of_intervals, report.intervals.len()), (10_000, 11));
     }
 

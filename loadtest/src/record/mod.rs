@@ -96,9 +96,8 @@ pub async fn record(
     let stream = &config.nats.input_stream;
     let state = stream_state(client, stream).await?;
     let created = state.created_ns.to_string();
-    let (mut files, resumed) = Rotation::open(options.files, &created)?;
-    let from = resumed.or(options.range.from);
-    let from = from.unwrap_or(state.last_sequence + 1);
+    let wanted = options.range.from.unwrap_or(state.last_sequence + 1);
+    let (mut files, from) = Rotation::open(options.files, &created, wanted)?;
     let mut recording = Recording {
         sequence: from.saturating_sub(1),
         ..Recording::default()
@@ -158,12 +157,19 @@ pub async fn record(
 /// The message as a line of a trace. What a replay adds itself, and what only concerns the broker, is
 /// left out of its headers.
 fn line(message: InMessage, arrivals: &mut Arrivals) -> TraceLine {
-    let at = arrivals.of(&message.subject, &message.headers, message.at_ms).at;
+    let at = arrivals
+        .of(&message.subject, &message.headers, message.at_ms)
+        .at;
     let is_kept = |name: &str| {
         !name.eq_ignore_ascii_case(AT_HEADER)
-            && !name.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case("nats-"))
+            && !name
+                .get(..5)
+                .is_some_and(|begin| begin.eq_ignore_ascii_case("nats-"))
     };
-    let headers = message.headers.into_iter().filter(|(name, _)| is_kept(name));
+    let headers = message
+        .headers
+        .into_iter()
+        .filter(|(name, _)| is_kept(name));
     TraceLine {
         subject: message.subject.to_string(),
         at,

@@ -25,16 +25,44 @@ const WITHHELD: &str = "withheld";
 const NO_ONE: &str = "n/a";
 
 /// The parameters of addresses that name a campaign.
-const CAMPAIGN: [&str; 5] = ["utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term"];
+const CAMPAIGN: [&str; 5] = [
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "utm_content",
+    "utm_term",
+];
 
 /// The parameters of addresses that identify a click.
-const CLICKS: [&str; 7] = ["gclid", "gbraid", "wbraid", "fbclid", "msclkid", "dclid", "ttclid"];
+const CLICKS: [&str; 7] = [
+    "gclid", "gbraid", "wbraid", "fbclid", "msclkid", "dclid", "ttclid",
+];
 
 /// Members that stay as they are: times, money, channels, stores, and consent.
 const KEPT: [&str; 23] = [
-    "ts", "version", "type", "source", "medium", "campaign", "landing", "amount", "currency", "store", "gpc",
-    "tc_string", "gpp", "gpp_sid", "purposes", "sensor", "associated", "rssi", "date", "platform", "cost",
-    "impressions", "clicks",
+    "ts",
+    "version",
+    "type",
+    "source",
+    "medium",
+    "campaign",
+    "landing",
+    "amount",
+    "currency",
+    "store",
+    "gpc",
+    "tc_string",
+    "gpp",
+    "gpp_sid",
+    "purposes",
+    "sensor",
+    "associated",
+    "rssi",
+    "date",
+    "platform",
+    "cost",
+    "impressions",
+    "clicks",
 ];
 
 /// A source whose records cannot be pseudonymised.
@@ -63,13 +91,21 @@ impl Pseudonyms {
     /// # Errors
     ///
     /// A recorded source has a vendor's format.
-    pub fn new(config: &Config, is_recorded: impl Fn(&str) -> bool) -> Result<Pseudonyms, PseudonymError> {
+    pub fn new(
+        config: &Config,
+        is_recorded: impl Fn(&str) -> bool,
+    ) -> Result<Pseudonyms, PseudonymError> {
         let drawn: [u8; 32] = rand::random();
         let secret = SecretString::from(data_encoding::HEXLOWER.encode(&drawn));
         let mut keys = Vec::new();
         for brand in &config.brands {
             for source in &brand.sources {
-                let subject = format!("tributary.in.{}.{}.{}", brand.name, source.kind.name(), source.name);
+                let subject = format!(
+                    "tributary.in.{}.{}.{}",
+                    brand.name,
+                    source.kind.name(),
+                    source.name
+                );
                 if !matches!(source.format, Format::Native) && is_recorded(&subject) {
                     return Err(PseudonymError {
                         brand: brand.name.clone(),
@@ -119,7 +155,15 @@ impl Pseudonyms {
         };
         line.headers.retain(|(name, _)| {
             let name = name.to_ascii_lowercase();
-            ["content-type", "ce-id", "ce-source", "ce-type", "ce-specversion", "ce-time"].contains(&name.as_str())
+            [
+                "content-type",
+                "ce-id",
+                "ce-source",
+                "ce-type",
+                "ce-specversion",
+                "ce-time",
+            ]
+            .contains(&name.as_str())
         });
         for (name, value) in &mut line.headers {
             if name.eq_ignore_ascii_case("ce-id") {
@@ -172,7 +216,9 @@ fn each(raw: &str, replace: impl Fn(&str) -> String) -> Option<String> {
         other => other,
     };
     Some(match value {
-        serde_json::Value::Array(list) => serde_json::Value::from_iter(list.into_iter().map(one)).to_string(),
+        serde_json::Value::Array(list) => {
+            serde_json::Value::from_iter(list.into_iter().map(one)).to_string()
+        }
         value => one(value).to_string(),
     })
 }
@@ -229,7 +275,9 @@ fn page(key: &BrandKey, text: &str) -> String {
             name if CLICKS.contains(&name) => opaque(key, IdKind::ClickId, &value),
             _ => continue,
         };
-        let pair = url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &value).finish();
+        let pair = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair(&name, &value)
+            .finish();
         page.push(before);
         page.push_str(&pair);
         before = '&';
@@ -240,6 +288,10 @@ fn page(key: &BrandKey, text: &str) -> String {
 /// The host of an address.
 fn host(text: &str) -> String {
     let url = Url::parse(text).ok();
-    let host = url.as_ref().and_then(|url| Some((url.scheme(), url.host_str()?)));
-    host.map_or(String::new(), |(scheme, host)| format!("{scheme}://{host}/"))
+    let host = url
+        .as_ref()
+        .and_then(|url| Some((url.scheme(), url.host_str()?)));
+    host.map_or(String::new(), |(scheme, host)| {
+        format!("{scheme}://{host}/")
+    })
 }

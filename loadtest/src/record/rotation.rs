@@ -81,8 +81,8 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// Opens the files of a recording, and those of one that is resumed with the sequence from which to
-    /// read on.
+    /// Opens the files of a recording that begins with the sequence `from`, or those of one that is
+    /// resumed; returns the sequence from which to read.
     ///
     /// # Errors
     ///
@@ -90,34 +90,30 @@ impl Rotation {
     pub fn open(
         options: RotationOptions,
         stream: &str,
-    ) -> Result<(Rotation, Option<u64>), RotationError> {
+        from: u64,
+    ) -> Result<(Rotation, u64), RotationError> {
         let name = options.path.to_string_lossy();
-        let stem = name.strip_suffix(".ndjson.zst").filter(|stem| !stem.is_empty() && !stem.ends_with('/'));
+        let stem = name
+            .strip_suffix(".ndjson.zst")
+            .filter(|stem| !stem.is_empty() && !stem.ends_with('/'));
         let stem = PathBuf::from(stem.ok_or_else(|| RotationError::Name(options.path.clone()))?);
         let path = position_of(&stem);
-        let position = match fs::read(&path) {
+        let resumed = match fs::read(&path) {
             Ok(text) => {
                 let position: Position = serde_json::from_slice(&text)
                     .map_err(|error| failed(&path)(io::Error::other(error)))?;
                 if position.stream != stream {
                     return Err(RotationError::OtherStream(path));
                 }
+                cut(&file_of(&stem, position.file), position.length)?;
                 Some(position)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(failed(&path)(error)),
         };
-        let resumed = position.as_ref().map(|position| position.sequence + 1);
-        let position = match position {
-            Some(position) => {
-                cut(&file_of(&stem, position.file), position.length)?;
-                // A file behind the position was begun, and nothing of it counts.
-                let next = file_of(&stem, position.file + 1);
-                match fs::remove_file(&next) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&next)(error)),
-                    _ => position,
-                }
-            }
+        let is_new = resumed.is_none();
+        let position = match resumed {
+            Some(position) => position,
             None => {
                 let first = file_of(&stem, 1);
                 if first.exists() {
@@ -125,13 +121,14 @@ impl Rotation {
                 }
                 Position {
                     stream: stream.to_owned(),
-                    sequence: 0,
+                    sequence: from.saturating_sub(1),
                     first: 1,
                     file: 1,
                     length: 0,
                 }
             }
         };
+        let next = position.sequence + 1;
         let rotation = Rotation {
             options,
             stem,
@@ -140,7 +137,12 @@ impl Rotation {
             frame: None,
             deleted: 0,
         };
-        Ok((rotation, resumed))
+        // The position is there before the first file, so that a recording that is killed early is one
+        // that can be resumed.
+        if is_new {
+            rotation.keep()?;
+        }
+        Ok((rotation, next))
     }
 
     /// Writes a message, which is durable after the next [`Rotation::sync`].
@@ -195,9 +197,13 @@ impl Rotation {
     fn keep(&self) -> Result<(), RotationError> {
         let path = position_of(&self.stem);
         let failed = failed(&path);
-        let text = serde_json::to_vec(&self.position).map_err(|error| failed(io::Error::other(error)))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut beside = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(&failed)?;
+        let text =
+            serde_json::to_vec(&self.position).map_err(|error| failed(io::Error::other(error)))?;
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let mut beside =
+            tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(&failed)?;
         beside.write_all(&text).map_err(&failed)?;
         beside.as_file().sync_all().map_err(&failed)?;
         beside.persist(&path).map_err(|error| failed(error.error))?;
@@ -211,7 +217,10 @@ impl Rotation {
         };
         let sizes = |first, last| -> u64 {
             let files = first..=last;
-            files.filter_map(|number| fs::metadata(file_of(&self.stem, number)).ok()).map(|of| of.len()).sum()
+            files
+                .filter_map(|number| fs::metadata(file_of(&self.stem, number)).ok())
+                .map(|of| of.len())
+                .sum()
         };
         let mut first = self.position.first;
         // Room for the file that is about to be written.
@@ -256,7 +265,9 @@ fn cut(path: &Path, length: u64) -> Result<(), RotationError> {
     };
     let there = file.metadata().map_err(failed(path))?.len();
     if there < length {
-        let error = io::Error::other(format!("it has {there} bytes, and the recording had {length}"));
+        let error = io::Error::other(format!(
+            "it has {there} bytes, and the recording had {length}"
+        ));
         return Err(failed(path)(error));
     }
     file.set_len(length).map_err(failed(path))
@@ -291,7 +302,10 @@ mod tests {
             at: number as i64,
             headers: Vec::new(),
             // Hardly compressible, so that files fill up.
-            data: (0..40).map(|n| format!("{:x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ n))).collect::<String>().into(),
+            data: (0..40)
+                .map(|n| format!("{:x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ n)))
+                .collect::<String>()
+                .into(),
         }
     }
 
@@ -304,7 +318,9 @@ mod tests {
     }
 
     fn read(files: &[PathBuf]) -> Vec<i64> {
-        let lines = files.iter().flat_map(|file| tributary_connectors::trace::open(file).unwrap());
+        let lines = files
+            .iter()
+            .flat_map(|file| tributary_connectors::trace::open(file).unwrap());
         lines.map(|line| line.unwrap().at).collect()
     }
 
@@ -314,8 +330,8 @@ mod tests {
         let options = || options(folder.path());
         let mut next = 1;
         for _ in 0..6 {
-            let (mut files, resumed) = Rotation::open(options(), "s").unwrap();
-            assert_eq!(resumed.unwrap_or(1), next);
+            let (mut files, resumed) = Rotation::open(options(), "s", 1).unwrap();
+            assert_eq!(resumed, next);
             for number in next..next + 20 {
                 files.write(&message(number), number).unwrap();
                 if number % 5 == 0 {
@@ -327,14 +343,20 @@ mod tests {
             // As after a kill: a frame that was never ended, and garbage behind the position.
             let current = file_of(&files.stem, files.position.file);
             drop(files);
-            OpenOptions::new().create(true).append(true).open(current).unwrap().write_all(b"half a frame").unwrap();
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(current)
+                .unwrap()
+                .write_all(b"half a frame")
+                .unwrap();
         }
-        let (files, _) = Rotation::open(options(), "s").unwrap();
+        let (files, _) = Rotation::open(options(), "s", 1).unwrap();
         let files = files.finish().unwrap();
         assert!(files.len() > 2, "{files:?}");
         let expected: Vec<i64> = (1..next as i64).collect();
         assert_eq!(read(&files), expected);
-        let other = Rotation::open(options(), "another");
+        let other = Rotation::open(options(), "another", 1);
         assert!(matches!(other, Err(RotationError::OtherStream(_))));
     }
 
@@ -343,14 +365,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut options = options(folder.path());
         options.all_bytes = Some(10_000);
-        let (mut files, _) = Rotation::open(options, "s").unwrap();
+        let (mut files, _) = Rotation::open(options, "s", 1).unwrap();
         for number in 1..=500 {
             files.write(&message(number), number).unwrap();
             files.sync().unwrap();
         }
         assert!(files.deleted() > 5);
         let files = files.finish().unwrap();
-        let bytes: u64 = files.iter().map(|file| fs::metadata(file).unwrap().len()).sum();
+        let bytes: u64 = files
+            .iter()
+            .map(|file| fs::metadata(file).unwrap().len())
+            .sum();
         assert!(bytes <= 10_000, "{bytes}");
         let kept = read(&files);
         assert_eq!(kept.last(), Some(&500));
@@ -362,11 +387,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let theirs = folder.path().join("t.000001.ndjson.zst");
         fs::write(&theirs, "mine").unwrap();
-        let opened = Rotation::open(options(folder.path()), "s");
+        let opened = Rotation::open(options(folder.path()), "s", 1);
         assert!(matches!(opened, Err(RotationError::Exists(_))));
         assert_eq!(fs::read(&theirs).unwrap(), b"mine");
         let mut plain = options(folder.path());
         plain.path = folder.path().join("t.ndjson");
-        assert!(matches!(Rotation::open(plain, "s"), Err(RotationError::Name(_))));
+        assert!(matches!(
+            Rotation::open(plain, "s", 1),
+            Err(RotationError::Name(_))
+        ));
     }
 }

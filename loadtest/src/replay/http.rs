@@ -228,7 +228,12 @@ impl Connection {
         let head = self.head(request);
         let begun = Instant::now();
         let (packed, progress) = (&request.packed, self.options.progress.clone());
-        progress.sent(request.due, packed.events, packed.data.len() as u64, packed.at);
+        progress.sent(
+            request.due,
+            packed.events,
+            packed.data.len() as u64,
+            packed.at,
+        );
         loop {
             let reason = match self.exchange(&head, &request.packed.data).await {
                 Ok((200 | 202, _)) => {

@@ -17,6 +17,7 @@
 //! Over several clients only the messages of one client keep it.
 
 mod http;
+mod options;
 mod pace;
 pub(crate) mod pack;
 mod passes;
@@ -25,14 +26,16 @@ mod rate;
 pub(crate) mod sender;
 mod shift;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 use tributary_connectors::inputs::InputsError;
-use tributary_connectors::nats::{Client, NatsError};
+use tributary_connectors::nats::Client;
 use tributary_connectors::trace::TraceLine;
 
 pub use http::{HttpOptions, HttpReplayError, HttpSummary, replay_http};
+pub(crate) use options::stopped;
+pub use options::{ReplayError, ReplayOptions};
 pub use pace::Pace;
 pub use pack::Clock;
 use pack::Packs;
@@ -44,68 +47,6 @@ pub use shift::Shift;
 
 /// How many messages are read ahead for a client.
 const AHEAD: usize = 64;
-
-/// The options of a replay.
-#[derive(Clone, Debug)]
-pub struct ReplayOptions {
-    /// The speed.
-    pub pace: Pace,
-    /// The maximum number of events per message.
-    pub pack: usize,
-    /// Which time of arrival the messages have.
-    pub clock: Clock,
-    /// The maximum number of messages of a client without a JetStream acknowledgment, or `None` to
-    /// publish without acknowledgments and only flush the connection.
-    pub window: Option<usize>,
-    /// The time after which no more messages are sent.
-    pub duration: Option<Duration>,
-    /// Becomes true when no more messages are to be sent.
-    pub stop: Option<watch::Receiver<bool>>,
-    /// Where the replay records what it has sent. Its start is that of the schedule.
-    pub progress: Progress,
-}
-
-impl Default for ReplayOptions {
-    /// As fast as possible, unpacked, with the clock of the trace.
-    fn default() -> ReplayOptions {
-        ReplayOptions {
-            pace: Pace::Free,
-            pack: 1,
-            clock: Clock::Exact,
-            window: Some(256),
-            duration: None,
-            stop: None,
-            progress: Progress::new(),
-        }
-    }
-}
-
-/// Why a replay ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// An input cannot be read.
-    #[error(transparent)]
-    Inputs(#[from] InputsError),
-    /// The broker rejected a message.
-    #[error("after {messages} messages: {error}")]
-    Nats {
-        /// Messages sent so far.
-        messages: u64,
-        /// What happened.
-        error: NatsError,
-    },
-    /// The connection failed, when publishing without acknowledgments.
-    #[error("after {messages} messages: {reason}")]
-    Connection {
-        /// Messages sent so far.
-        messages: u64,
-        /// What happened.
-        reason: String,
-    },
-    /// A client has ended without an error.
-    #[error("a client of the replay has ended")]
-    Ended,
-}
 
 /// Publishes messages at their times, over one client or several in turn; a single one keeps the
 /// order of all messages. `seen` is called after every message that is handed to a client.
@@ -127,13 +68,17 @@ pub async fn replay(
     for client in clients {
         let (queue, messages) = mpsc::channel(AHEAD);
         queues.push(queue);
-        tasks.push(tokio::spawn(Sender::new(client, &options, run).run(messages)));
+        tasks.push(tokio::spawn(
+            Sender::new(client, &options, run).run(messages),
+        ));
     }
     // The header block needs some room too, and a pack of half the largest message is large enough.
     let largest = clients.first().map_or(0, Client::max_payload) / 2;
     let mut schedule = Schedule {
         pacer: pace::Pacer::new(options.pace.clone(), options.progress.begin()),
-        end: options.duration.and_then(|end| options.progress.begin().checked_add(end)),
+        end: options
+            .duration
+            .and_then(|end| options.progress.begin().checked_add(end)),
         stop: options.stop.clone(),
         queues,
         events: 0,
@@ -197,7 +142,11 @@ impl Schedule {
         let Some(queue) = self.queues.get(place) else {
             return false;
         };
-        let sent = queue.send(Scheduled { due, number, packed });
+        let sent = queue.send(Scheduled {
+            due,
+            number,
+            packed,
+        });
         match &mut self.stop {
             None => sent.await.is_ok(),
             Some(stop) => tokio::select! {
@@ -206,12 +155,5 @@ impl Schedule {
                 sent = sent => sent.is_ok(),
             },
         }
-    }
-}
-
-/// Waits until a run is to stop; for ever if nobody can say so any more.
-pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

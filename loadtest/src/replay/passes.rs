@@ -30,7 +30,10 @@ pub fn span(inputs: Inputs) -> Result<Option<Span>, InputsError> {
     let mut span: Option<Span> = None;
     for line in inputs {
         let at = line?.at;
-        let found = span.get_or_insert(Span { first: at, last: at });
+        let found = span.get_or_insert(Span {
+            first: at,
+            last: at,
+        });
         found.first = found.first.min(at);
         found.last = found.last.max(at);
     }
@@ -113,8 +116,13 @@ impl<F: FnMut() -> Result<Inputs, InputsError>> Iterator for Passes<F> {
             self.has_any = false;
             self.shift.pass += 1;
             self.shift.by_ms = match looped {
-                Loop::Advance(span) => self.shift.by_ms.saturating_add(span.length().saturating_add(1)),
-                Loop::Present(span) => jiff::Timestamp::now().as_millisecond().saturating_sub(span.last),
+                Loop::Advance(span) => self
+                    .shift
+                    .by_ms
+                    .saturating_add(span.length().saturating_add(1)),
+                Loop::Present(span) => jiff::Timestamp::now()
+                    .as_millisecond()
+                    .saturating_sub(span.last),
             };
         }
     }

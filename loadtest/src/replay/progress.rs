@@ -238,6 +238,9 @@ mod tests {
         // Where nothing is due, nothing is late.
         let free = Progress::new();
         free.sent(None, 1, 1, 5);
-        assert_eq!((free.summary().missed, free.summary().asked_per_second), (None, None));
+        assert_eq!(
+            (free.summary().missed, free.summary().asked_per_second),
+            (None, None)
+        );
     }
 }

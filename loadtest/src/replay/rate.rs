@@ -122,11 +122,20 @@ impl FromStr for RateCurve {
             let (peak, rest) = rest.split_once('@').ok_or_else(wrong)?;
             let (after, lasting) = rest.split_once('/').ok_or_else(wrong)?;
             let (base, peak) = (number(base, false)?, number(peak, false)?);
-            return Ok(RateCurve::spike(base, peak, length(after)?, length(lasting)?));
+            return Ok(RateCurve::spike(
+                base,
+                peak,
+                length(after)?,
+                length(lasting)?,
+            ));
         }
         if let Some((from, rest)) = text.split_once("..") {
             let (to, over) = rest.split_once('/').ok_or_else(wrong)?;
-            return Ok(RateCurve::ramp(number(from, true)?, number(to, false)?, length(over)?));
+            return Ok(RateCurve::ramp(
+                number(from, true)?,
+                number(to, false)?,
+                length(over)?,
+            ));
         }
         Ok(RateCurve::constant(number(text, false)?))
     }
@@ -176,7 +185,10 @@ mod tests {
 
     #[test]
     fn what_is_no_rate_is_refused_with_the_forms() {
-        for text in ["", "0", "-1", "x", "1..2", "0..0/1s", "1..2/0s", "1^2@3s", "1^2@3/4s", "inf", "nan", "1e12"] {
+        for text in [
+            "", "0", "-1", "x", "1..2", "0..0/1s", "1..2/0s", "1^2@3s", "1^2@3/4s", "inf", "nan",
+            "1e12",
+        ] {
             let error = text.parse::<RateCurve>().unwrap_err();
             assert!(error.to_string().contains("0..5000/1m"), "{text}");
         }

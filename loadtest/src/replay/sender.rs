@@ -10,9 +10,9 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tributary_connectors::nats::{AT_HEADER, Client, OutgoingMessage, Publisher};
 
+use super::options::{ReplayError, ReplayOptions};
 use super::pack::{Clock, Packed};
 use super::progress::Progress;
-use super::{ReplayError, ReplayOptions};
 
 /// A message with the time at which it is to be sent.
 pub(crate) struct Scheduled {
@@ -95,7 +95,11 @@ impl Sender {
             }
         }
         // One that does not wait takes them in passing.
-        while self.publisher.as_mut().is_some_and(Publisher::is_oldest_settled) {
+        while self
+            .publisher
+            .as_mut()
+            .is_some_and(Publisher::is_oldest_settled)
+        {
             self.settle().await?;
         }
         Ok(())
@@ -106,10 +110,13 @@ impl Sender {
         let Some(publisher) = &mut self.publisher else {
             return Ok(());
         };
-        publisher.settle_oldest().await.map_err(|error| ReplayError::Nats {
-            messages: self.progress.messages(),
-            error,
-        })?;
+        publisher
+            .settle_oldest()
+            .await
+            .map_err(|error| ReplayError::Nats {
+                messages: self.progress.messages(),
+                error,
+            })?;
         if let Some(from) = self.in_flight.pop_front() {
             self.progress.acknowledged(from);
         }
@@ -121,7 +128,11 @@ impl Sender {
         while self.in_flight.len() >= self.window {
             self.settle().await?;
         }
-        let Scheduled { due, number, packed } = next;
+        let Scheduled {
+            due,
+            number,
+            packed,
+        } = next;
         let (events, bytes, at) = (packed.events, packed.data.len() as u64, packed.at);
         let stated = (self.clock != Clock::Stream).then(|| at.to_string());
         let headers = packed.headers.into_iter();

@@ -57,7 +57,9 @@ impl Shift {
         }
         let text: String = serde_json::from_str(raw).ok()?;
         let moved = match time::time(&text, None, false) {
-            Ok(ms) => jiff::Timestamp::from_millisecond(ms.checked_add(self.by_ms)?).ok()?.to_string(),
+            Ok(ms) => jiff::Timestamp::from_millisecond(ms.checked_add(self.by_ms)?)
+                .ok()?
+                .to_string(),
             Err(_) => {
                 let shown: DateTime = text.parse().ok()?;
                 let moved = shown.checked_add(SignedDuration::from_millis(self.by_ms));
@@ -70,7 +72,9 @@ impl Shift {
     /// A day, which moves by whole days.
     fn date(&self, raw: &str) -> Option<String> {
         let day: Date = serde_json::from_str::<String>(raw).ok()?.parse().ok()?;
-        let days = jiff::Span::new().try_days(self.by_ms.div_euclid(86_400_000)).ok()?;
+        let days = jiff::Span::new()
+            .try_days(self.by_ms.div_euclid(86_400_000))
+            .ok()?;
         let moved = day.checked_add(days).ok()?;
         Some(serde_json::Value::from(moved.to_string()).to_string())
     }
@@ -107,10 +111,19 @@ mod tests {
             pass: 0,
         };
         for (before, after) in [
-            (r#"{"id":"a","ts":1700000000000}"#, r#"{"id":"a","ts":1700086401500}"#),
+            (
+                r#"{"id":"a","ts":1700000000000}"#,
+                r#"{"id":"a","ts":1700086401500}"#,
+            ),
             (r#"{"ts":1700000000}"#, r#"{"ts":1700086401}"#),
-            (r#"{"ts":"2023-11-14T22:13:20Z"}"#, r#"{"ts":"2023-11-15T22:13:21.5Z"}"#),
-            (r#"{"ts":"2023-11-14T22:13:20"}"#, r#"{"ts":"2023-11-15T22:13:21.5"}"#),
+            (
+                r#"{"ts":"2023-11-14T22:13:20Z"}"#,
+                r#"{"ts":"2023-11-15T22:13:21.5Z"}"#,
+            ),
+            (
+                r#"{"ts":"2023-11-14T22:13:20"}"#,
+                r#"{"ts":"2023-11-15T22:13:21.5"}"#,
+            ),
             (r#"{"date":"2025-10-31"}"#, r#"{"date":"2025-11-01"}"#),
             (r#"{"ts":"soon"}"#, r#"{"ts":"soon"}"#),
             ("not JSON", "not JSON"),

@@ -29,7 +29,13 @@ pub(super) enum Scale {
 }
 
 /// A chart of lines with its legend; `None` if there is nothing to draw.
-pub(super) fn lines(title: &str, unit: &str, x_label: &str, y: Scale, lines: &[Line]) -> Option<String> {
+pub(super) fn lines(
+    title: &str,
+    unit: &str,
+    x_label: &str,
+    y: Scale,
+    lines: &[Line],
+) -> Option<String> {
     let all = || lines.iter().flat_map(|line| &line.points);
     let x_most = all().map(|point| point.0).reduce(f64::max)?;
     let y_most = all().map(|point| point.1).reduce(f64::max)?.max(1e-9);
@@ -75,19 +81,42 @@ pub(super) fn lines(title: &str, unit: &str, x_label: &str, y: Scale, lines: &[L
     svg.push_str("</svg>");
     let mut legend = String::new();
     for (number, line) in lines.iter().enumerate() {
-        let _ = write!(legend, "<span class=\"key s{number}\">{}</span>", escape(&line.name));
+        let _ = write!(
+            legend,
+            "<span class=\"key s{number}\">{}</span>",
+            escape(&line.name)
+        );
     }
-    Some(figure(title, &format!("{unit}, by {x_label}"), &svg, &legend))
+    Some(figure(
+        title,
+        &format!("{unit}, by {x_label}"),
+        &svg,
+        &legend,
+    ))
 }
 
 /// A heat map: how many times lay in which band, by interval. `cells` are the position of the interval,
 /// the lower bound of the bucket, ms, and the count.
-pub(super) fn heat(title: &str, x_label: &str, width: f64, cells: &[(f64, f64, u64)]) -> Option<String> {
+pub(super) fn heat(
+    title: &str,
+    x_label: &str,
+    width: f64,
+    cells: &[(f64, f64, u64)],
+) -> Option<String> {
     const BANDS: usize = 24;
     const COLUMNS: usize = 120;
     let x_most = cells.iter().map(|cell| cell.0).reduce(f64::max)? + width;
-    let low = cells.iter().map(|cell| cell.1).filter(|ms| *ms > 0.0).reduce(f64::min)?.max(0.01);
-    let high = cells.iter().map(|cell| cell.1).reduce(f64::max)?.max(low * 2.0);
+    let low = cells
+        .iter()
+        .map(|cell| cell.1)
+        .filter(|ms| *ms > 0.0)
+        .reduce(f64::min)?
+        .max(0.01);
+    let high = cells
+        .iter()
+        .map(|cell| cell.1)
+        .reduce(f64::max)?
+        .max(low * 2.0);
     let band = |ms: f64| {
         let share = (ms.max(low) / low).ln() / (high / low).ln();
         ((share * BANDS as f64) as usize).min(BANDS - 1)
@@ -95,7 +124,10 @@ pub(super) fn heat(title: &str, x_label: &str, width: f64, cells: &[(f64, f64, u
     let mut counts = vec![[0_u64; BANDS]; COLUMNS];
     for (x, ms, count) in cells {
         let column = ((x / x_most * COLUMNS as f64) as usize).min(COLUMNS - 1);
-        if let Some(slot) = counts.get_mut(column).and_then(|column| column.get_mut(band(*ms))) {
+        if let Some(slot) = counts
+            .get_mut(column)
+            .and_then(|column| column.get_mut(band(*ms)))
+        {
             *slot += count;
         }
     }
@@ -141,7 +173,12 @@ pub(super) fn heat(title: &str, x_label: &str, width: f64, cells: &[(f64, f64, u
         short(x_most),
         y = HEIGHT - 10.0
     );
-    Some(figure(title, &format!("milliseconds, by {x_label}; the darker, the more"), &svg, ""))
+    Some(figure(
+        title,
+        &format!("milliseconds, by {x_label}; the darker, the more"),
+        &svg,
+        "",
+    ))
 }
 
 /// The labels of an axis of values.
@@ -159,17 +196,35 @@ impl Axis {
             Scale::Even => {
                 let step = 10_f64.powf((most / 4.0).log10().floor());
                 let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * step);
-                let step = step.into_iter().find(|step| most / step <= 5.0).unwrap_or(most);
+                let step = step
+                    .into_iter()
+                    .find(|step| most / step <= 5.0)
+                    .unwrap_or(most);
                 let count = (most / step).ceil();
-                let ticks = (0..=count as u32).map(|tick| f64::from(tick) * step).collect();
-                Axis { scale, low: 0.0, high: count * step, ticks }
+                let ticks = (0..=count as u32)
+                    .map(|tick| f64::from(tick) * step)
+                    .collect();
+                Axis {
+                    scale,
+                    low: 0.0,
+                    high: count * step,
+                    ticks,
+                }
             }
             Scale::Factors => {
-                let least = values.filter(|value| *value > 0.0).reduce(f64::min).unwrap_or(most);
+                let least = values
+                    .filter(|value| *value > 0.0)
+                    .reduce(f64::min)
+                    .unwrap_or(most);
                 let (from, to) = (least.log10().floor() as i32, most.log10().ceil() as i32);
                 let to = to.max(from + 1);
                 let ticks: Vec<f64> = (from..=to).map(|power| 10_f64.powi(power)).collect();
-                Axis { scale, low: 10_f64.powi(from), high: 10_f64.powi(to), ticks }
+                Axis {
+                    scale,
+                    low: 10_f64.powi(from),
+                    high: 10_f64.powi(to),
+                    ticks,
+                }
             }
         }
     }
@@ -227,7 +282,11 @@ mod tests {
     fn axes_have_round_ticks_that_cover_all_values() {
         for most in [0.003, 1.0, 7.0, 49.0, 1_234.0, 98_765.0] {
             let axis = Axis::of(Scale::Even, [most].into_iter(), most);
-            assert!(axis.high >= most && axis.ticks.len() <= 7, "{most}: {:?}", axis.ticks);
+            assert!(
+                axis.high >= most && axis.ticks.len() <= 7,
+                "{most}: {:?}",
+                axis.ticks
+            );
         }
         let axis = Axis::of(Scale::Factors, [0.5, 300.0].into_iter(), 300.0);
         assert_eq!(axis.ticks, [0.1, 1.0, 10.0, 100.0, 1_000.0]);
@@ -241,7 +300,10 @@ mod tests {
             points: vec![(0.0, 1.0), (1.0, 2.0)],
         };
         let chart = lines("a & b", "ms", "seconds", Scale::Even, &[line]).unwrap();
-        assert!(!chart.contains("<script>") && chart.contains("a &amp; b"), "{chart}");
+        assert!(
+            !chart.contains("<script>") && chart.contains("a &amp; b"),
+            "{chart}"
+        );
         assert_eq!(lines("a", "ms", "seconds", Scale::Even, &[]), None);
     }
 }

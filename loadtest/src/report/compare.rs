@@ -13,8 +13,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::Report;
 use super::figures::{Dense, Kind, largest, steps};
+use super::model::Report;
 
 /// The length of a block, seconds.
 const BLOCK: usize = 3;
@@ -77,7 +77,11 @@ fn figures(report: &Report) -> Vec<Figure<'_>> {
     let mut figures = Vec::new();
     // The first and the last second are not whole.
     let whole = report.times.events_by_second.len().saturating_sub(1);
-    let sent = report.times.events_by_second.get(1..whole).unwrap_or_default();
+    let sent = report
+        .times
+        .events_by_second
+        .get(1..whole)
+        .unwrap_or_default();
     figures.push(Figure {
         name: "throughput".to_owned(),
         unit: "events/s",
@@ -89,7 +93,9 @@ fn figures(report: &Report) -> Vec<Figure<'_>> {
         }),
     });
     for kind in [Kind::Latency, Kind::Cell, Kind::Metrics] {
-        let Some(times) = kind.of(report) else { continue };
+        let Some(times) = kind.of(report) else {
+            continue;
+        };
         let dense = Rc::new(Dense::of(times));
         for (name, of) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
             let dense = dense.clone();
@@ -205,7 +211,9 @@ fn interval(from: &Figure<'_>, to: &Figure<'_>) -> Option<(f64, f64)> {
     changes.sort_by(f64::total_cmp);
     let at = |share: f64| {
         let place = (changes.len() as f64 * share) as usize;
-        changes.get(place.min(changes.len().checked_sub(1)?)).copied()
+        changes
+            .get(place.min(changes.len().checked_sub(1)?))
+            .copied()
     };
     Some((at(OUTSIDE / 2.0)?, at(1.0 - OUTSIDE / 2.0)?))
 }
@@ -228,10 +236,16 @@ mod tests {
             for _ in 0..500 {
                 let tail = -random.random::<f64>().max(1e-9).ln();
                 let ms = median_ms * slow * (0.8 + 0.29 * tail);
-                times.record(Duration::from_secs(second), Duration::from_secs_f64(ms / 1_000.0));
+                times.record(
+                    Duration::from_secs(second),
+                    Duration::from_secs_f64(ms / 1_000.0),
+                );
             }
             let events = 1_000.0 / slow * (0.95 + 0.1 * random.random::<f64>());
-            report.times.events_by_second.push((events * 5.0 / median_ms) as u64);
+            report
+                .times
+                .events_by_second
+                .push((events * 5.0 / median_ms) as u64);
         }
         report.times.latency = times.report();
         report
@@ -239,7 +253,9 @@ mod tests {
 
     fn verdicts(from: &Report, to: &Report) -> Vec<(String, Verdict)> {
         let changes = compare(from, to).into_iter();
-        changes.map(|change| (change.figure, change.verdict)).collect()
+        changes
+            .map(|change| (change.figure, change.verdict))
+            .collect()
     }
 
     #[test]
@@ -252,7 +268,10 @@ mod tests {
             let slower = run(300 + pair, 6.0);
             let found = verdicts(&one, &slower);
             for figure in ["throughput", "latency.p50", "latency.p99"] {
-                assert!(found.contains(&(figure.to_owned(), Verdict::Worse)), "pair {pair}: {found:?}");
+                assert!(
+                    found.contains(&(figure.to_owned(), Verdict::Worse)),
+                    "pair {pair}: {found:?}"
+                );
             }
             assert!(verdicts(&slower, &one).contains(&("latency.p50".to_owned(), Verdict::Better)));
         }

@@ -1,6 +1,6 @@
 //! Figures of a report by name, as thresholds and comparisons use them.
 
-use super::Report;
+use super::model::Report;
 use crate::measure::TimesReport;
 use crate::measure::system::Worker;
 
@@ -67,12 +67,22 @@ pub struct Dense {
 impl Dense {
     /// The intervals of some times.
     pub fn of(times: &TimesReport) -> Dense {
-        let buckets = || times.intervals.iter().flat_map(|interval| &interval.buckets);
+        let buckets = || {
+            times
+                .intervals
+                .iter()
+                .flat_map(|interval| &interval.buckets)
+        };
         let bounds: std::collections::BTreeSet<u64> = buckets().map(|(bound, _)| *bound).collect();
         let bounds: Vec<u64> = bounds.into_iter().collect();
         let place = |bound: &u64| bounds.binary_search(bound).unwrap_or_default();
         let intervals = times.intervals.iter();
-        let intervals = intervals.map(|of| of.buckets.iter().map(|(bound, count)| (place(bound), *count)).collect());
+        let intervals = intervals.map(|of| {
+            of.buckets
+                .iter()
+                .map(|(bound, count)| (place(bound), *count))
+                .collect()
+        });
         Dense {
             intervals: intervals.collect(),
             bounds,
@@ -82,12 +92,19 @@ impl Dense {
     /// A quantile of some intervals together, each of which may occur more than once.
     pub fn quantile(&self, intervals: &[usize], wanted: f64) -> Option<u64> {
         let mut counts = vec![0; self.bounds.len()];
-        for (place, count) in intervals.iter().filter_map(|number| self.intervals.get(*number)).flatten() {
+        for (place, count) in intervals
+            .iter()
+            .filter_map(|number| self.intervals.get(*number))
+            .flatten()
+        {
             if let Some(slot) = counts.get_mut(*place) {
                 *slot += count;
             }
         }
-        quantile(self.bounds.iter().copied().zip(counts.iter().copied()), wanted)
+        quantile(
+            self.bounds.iter().copied().zip(counts.iter().copied()),
+            wanted,
+        )
     }
 }
 

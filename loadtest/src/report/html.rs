@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::Report;
 use super::chart::{self, Line, Scale, escape, short};
-use super::compare::Verdict;
-use super::figures::{Kind, steps};
+use super::compare::{Verdict, compare};
+use super::figures::{Kind, Step, steps};
+use super::model::Report;
 use super::text::facts;
 use crate::measure::TimesReport;
 use crate::measure::system::Worker;
@@ -38,9 +38,14 @@ pub fn html(report: &Report, other: Option<&Report>) -> String {
     if let Some(other) = other {
         changes(&mut page, report, other);
     }
-    let charts = [throughput(report), worker(report, "Lag", "seconds", |w| w.lag_seconds)];
+    let charts = [
+        throughput(report),
+        worker(report, "Lag", "seconds", |w| w.lag_seconds),
+    ];
     let charts = charts.into_iter().chain([
-        worker(report, "Backlog", "messages that have not been read", |w| w.pending),
+        worker(report, "Backlog", "messages that have not been read", |w| {
+            w.pending
+        }),
         memory(report),
         cpu(report),
         epochs(report),
@@ -64,14 +69,23 @@ fn percentiles(page: &mut String, report: &Report, other: Option<&Report>) {
     for (run, report) in [(1, Some(report)), (2, other)] {
         let Some(report) = report else { continue };
         for kind in Kind::ALL {
-            let Some(times) = kind.of(report) else { continue };
+            let Some(times) = kind.of(report) else {
+                continue;
+            };
             let of = times.percentiles;
             let name = match other {
                 Some(_) => format!("{} of run {run}", meaning(kind)),
                 None => meaning(kind).to_owned(),
             };
             let _ = write!(page, "<tr><th>{name}</th><td>{}</td>", of.count);
-            for us in [of.p50_us, of.p90_us, of.p99_us, of.p999_us, of.p9999_us, of.max_us] {
+            for us in [
+                of.p50_us,
+                of.p90_us,
+                of.p99_us,
+                of.p999_us,
+                of.p9999_us,
+                of.max_us,
+            ] {
                 let _ = write!(page, "<td>{:.1}</td>", us as f64 / 1_000.0);
             }
             page.push_str("</tr>");
@@ -94,9 +108,9 @@ fn meaning(kind: Kind) -> &'static str {
 fn changes(page: &mut String, report: &Report, other: &Report) {
     page.push_str(
         "<div class=\"wide\"><table><caption>From run 1 to run 2, with intervals of 99 % confidence</caption><thead><tr>\
-         <th>figure</th><th>run 1</th><th>run 2</th><th>change</th><th>interval</th><th></th></tr></thead><tbody>",
+         <th>figure</th><th>run 1</th><th>run 2</th><th>change</th><th>interval</th><th>found</th></tr></thead><tbody>",
     );
-    for change in super::compare(report, other) {
+    for change in compare(report, other) {
         let interval = change.interval.map_or("-".to_owned(), |(low, high)| {
             format!("{:+.1} to {:+.1} %", low * 100.0, high * 100.0)
         });
@@ -124,13 +138,18 @@ fn throughput(report: &Report) -> Option<String> {
     let sent = report.times.events_by_second.iter().enumerate();
     let mut lines = vec![Line {
         name: "events sent".to_owned(),
-        points: sent.map(|(second, events)| (second as f64, *events as f64)).collect(),
+        points: sent
+            .map(|(second, events)| (second as f64, *events as f64))
+            .collect(),
     }];
     let steps = steps(report);
     if !steps.is_empty() {
         lines.push(Line {
             name: "records accepted by the worker".to_owned(),
-            points: steps.iter().map(|step| (step.second, step.records / step.seconds)).collect(),
+            points: steps
+                .iter()
+                .map(|step| (step.second, step.records / step.seconds))
+                .collect(),
         });
     }
     chart::lines("Throughput", "per second", "seconds", Scale::Even, &lines)
@@ -139,8 +158,13 @@ fn throughput(report: &Report) -> Option<String> {
 /// Something that the worker tells, by second.
 fn worker(report: &Report, title: &str, unit: &str, of: fn(&Worker) -> f64) -> Option<String> {
     let samples = report.system.iter();
-    let points: Vec<_> = samples.filter_map(|at| Some((at.second, of(at.worker.as_ref()?)))).collect();
-    let line = Line { name: "worker".to_owned(), points };
+    let points: Vec<_> = samples
+        .filter_map(|at| Some((at.second, of(at.worker.as_ref()?))))
+        .collect();
+    let line = Line {
+        name: "worker".to_owned(),
+        points,
+    };
     chart::lines(title, unit, "seconds", Scale::Even, &[line])
 }
 
@@ -148,7 +172,8 @@ fn worker(report: &Report, title: &str, unit: &str, of: fn(&Worker) -> f64) -> O
 fn memory(report: &Report) -> Option<String> {
     let mb = |bytes: u64| bytes as f64 / 1e6;
     let samples = || report.system.iter();
-    let worker = samples().filter_map(|at| Some((at.second, mb(at.worker.as_ref()?.process.memory_bytes))));
+    let worker =
+        samples().filter_map(|at| Some((at.second, mb(at.worker.as_ref()?.process.memory_bytes))));
     let broker = samples().filter_map(|at| Some((at.second, mb(at.broker?.memory_bytes))));
     two("Memory", "MB", worker.collect(), broker.collect())
 }
@@ -156,26 +181,57 @@ fn memory(report: &Report) -> Option<String> {
 /// Processors in use by worker and broker.
 fn cpu(report: &Report) -> Option<String> {
     let steps = steps(report);
-    let of = |cpu: fn(&super::figures::Step) -> f64| -> Vec<(f64, f64)> {
-        steps.iter().map(|step| (step.second, cpu(step) / step.seconds)).collect()
+    let of = |cpu: fn(&Step) -> f64| -> Vec<(f64, f64)> {
+        steps
+            .iter()
+            .map(|step| (step.second, cpu(step) / step.seconds))
+            .collect()
     };
-    two("CPU", "processors in use", of(|step| step.cpu), of(|step| step.broker_cpu))
+    two(
+        "CPU",
+        "processors in use",
+        of(|step| step.cpu),
+        of(|step| step.broker_cpu),
+    )
 }
 
 /// The mean length of epochs and commits.
 fn epochs(report: &Report) -> Option<String> {
     let steps = steps(report);
-    let of = |length: fn(&super::figures::Step) -> Option<f64>| -> Vec<(f64, f64)> {
-        steps.iter().filter_map(|step| Some((step.second, length(step)? * 1_000.0))).collect()
+    let of = |length: fn(&Step) -> Option<f64>| -> Vec<(f64, f64)> {
+        steps
+            .iter()
+            .filter_map(|step| Some((step.second, length(step)? * 1_000.0)))
+            .collect()
     };
-    let line = |name: &str, points| Line { name: name.to_owned(), points };
-    let lines = [line("epoch", of(|step| step.epoch)), line("commit of the ledger", of(|step| step.commit))];
-    chart::lines("Epochs and commits", "milliseconds, mean", "seconds", Scale::Even, &lines)
+    let line = |name: &str, points| Line {
+        name: name.to_owned(),
+        points,
+    };
+    let lines = [
+        line("epoch", of(|step| step.epoch)),
+        line("commit of the ledger", of(|step| step.commit)),
+    ];
+    chart::lines(
+        "Epochs and commits",
+        "milliseconds, mean",
+        "seconds",
+        Scale::Even,
+        &lines,
+    )
 }
 
 /// A chart of worker and broker.
-fn two(title: &str, unit: &str, worker: Vec<(f64, f64)>, broker: Vec<(f64, f64)>) -> Option<String> {
-    let line = |name: &str, points| Line { name: name.to_owned(), points };
+fn two(
+    title: &str,
+    unit: &str,
+    worker: Vec<(f64, f64)>,
+    broker: Vec<(f64, f64)>,
+) -> Option<String> {
+    let line = |name: &str, points| Line {
+        name: name.to_owned(),
+        points,
+    };
     let lines = [line("worker", worker), line("broker", broker)];
     chart::lines(title, unit, "seconds", Scale::Even, &lines)
 }
@@ -183,7 +239,9 @@ fn two(title: &str, unit: &str, worker: Vec<(f64, f64)>, broker: Vec<(f64, f64)>
 /// The times that matter most: to the cell, or else to the acknowledgment.
 fn main_times(report: &Report) -> Option<(Kind, &TimesReport)> {
     let kinds = [Kind::Cell, Kind::Latency];
-    kinds.into_iter().find_map(|kind| Some((kind, kind.of(report)?)))
+    kinds
+        .into_iter()
+        .find_map(|kind| Some((kind, kind.of(report)?)))
 }
 
 /// The curve of percentiles of all kinds of times.
@@ -192,7 +250,9 @@ fn curve(report: &Report, other: Option<&Report>) -> Option<String> {
     for (run, report) in [(1, Some(report)), (2, other)] {
         let Some(report) = report else { continue };
         for kind in [Kind::Cell, Kind::Latency, Kind::Metrics] {
-            let Some(times) = kind.of(report) else { continue };
+            let Some(times) = kind.of(report) else {
+                continue;
+            };
             let all = times.percentiles.count as f64;
             let mut seen = 0;
             // The number of nines: 1 is the 90th percentile, 2 the 99th.
@@ -221,7 +281,10 @@ fn heat(report: &Report) -> Option<String> {
         .iter()
         .flat_map(|interval| {
             let at = f64::from(interval.second);
-            interval.buckets.iter().map(move |(us, count)| (at, *us as f64 / 1_000.0, *count))
+            interval
+                .buckets
+                .iter()
+                .map(move |(us, count)| (at, *us as f64 / 1_000.0, *count))
         })
         .collect();
     let title = format!("Latency, {}", meaning(kind));
@@ -230,7 +293,12 @@ fn heat(report: &Report) -> Option<String> {
 
 /// The table of operators, where the worker tells of them.
 fn operators(page: &mut String, report: &Report) {
-    let workers = || report.system.iter().filter_map(|sample| sample.worker.as_ref());
+    let workers = || {
+        report
+            .system
+            .iter()
+            .filter_map(|sample| sample.worker.as_ref())
+    };
     let (Some(first), Some(last)) = (workers().next(), workers().next_back()) else {
         return;
     };

@@ -25,7 +25,9 @@ impl Machine {
     pub fn here() -> Machine {
         let field = |file: &str, name: &str| {
             let text = fs::read_to_string(file).ok()?;
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.split_once(':'));
             line.map(|(_, value)| value.trim().to_owned())
         };
         let memory = field("/proc/meminfo", "MemTotal");

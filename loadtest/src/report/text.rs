@@ -2,15 +2,18 @@
 
 use std::fmt::Write;
 
-use super::Report;
 use super::compare::{Change, Verdict};
 use super::figures::{Kind, largest, steps};
+use super::model::Report;
 
 /// What a report says about itself and of the whole run, by name.
 pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let load = &report.load;
     let mut facts = vec![
-        ("started", format!("{}, {:.1} s", report.started, report.seconds)),
+        (
+            "started",
+            format!("{}, {:.1} s", report.started, report.seconds),
+        ),
         ("commit", report.commit.clone()),
         ("machine", report.machine.line()),
     ];
@@ -24,11 +27,18 @@ pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
             load.events,
             load.messages,
             load.events_per_second,
-            load.asked_per_second.map_or(String::new(), |asked| format!(" of {asked:.0} asked for"))
+            load.asked_per_second
+                .map_or(String::new(), |asked| format!(" of {asked:.0} asked for"))
         ),
     ));
     if let Some(markers) = &report.markers {
-        facts.push(("markers", format!("{} sent, {} whose cell did not come", markers.sent, markers.unseen)));
+        facts.push((
+            "markers",
+            format!(
+                "{} sent, {} whose cell did not come",
+                markers.sent, markers.unseen
+            ),
+        ));
     }
     let steps = steps(report);
     let records: f64 = steps.iter().map(|step| step.records).sum();
@@ -68,10 +78,19 @@ pub fn text(report: &Report) -> String {
         "ms", "count", "p50", "p90", "p99", "p99.9", "p99.99", "max"
     );
     for kind in Kind::ALL {
-        let Some(times) = kind.of(report) else { continue };
+        let Some(times) = kind.of(report) else {
+            continue;
+        };
         let of = times.percentiles;
         let _ = write!(out, "{:<10}{:>10}", kind.name(), of.count);
-        for us in [of.p50_us, of.p90_us, of.p99_us, of.p999_us, of.p9999_us, of.max_us] {
+        for us in [
+            of.p50_us,
+            of.p90_us,
+            of.p99_us,
+            of.p999_us,
+            of.p9999_us,
+            of.max_us,
+        ] {
             let _ = write!(out, "{:>10.1}", us as f64 / 1_000.0);
         }
         out.push('\n');

@@ -30,11 +30,22 @@ pub fn world(folder: &Path, events: u64, url: &str) -> PathBuf {
     let events = events.to_string();
     let made = done(
         folder,
-        &["generate", "--events", &events, "--out", "t.ndjson", "--config-out", "t.toml"],
+        &[
+            "generate",
+            "--events",
+            &events,
+            "--out",
+            "t.ndjson",
+            "--config-out",
+            "t.toml",
+        ],
     );
     assert!(made.status.success(), "{made:?}");
     let text = std::fs::read_to_string(folder.join("t.toml")).unwrap();
-    let text = format!("[nats]\nurl = \"{url}\"\n{}", text.replace("k = 1", "k = 1\ncadence = \"0s\""));
+    let text = format!(
+        "[nats]\nurl = \"{url}\"\n{}",
+        text.replace("k = 1", "k = 1\ncadence = \"0s\"")
+    );
     std::fs::write(folder.join("t.toml"), text).unwrap();
     folder.join("t.ndjson")
 }
@@ -45,7 +56,12 @@ pub async fn held(server: &NatsServer, from: u64) -> Vec<InMessage> {
     let mut reader = Reader::open(&client, "TRIBUTARY_IN", from).await.unwrap();
     let mut held = Vec::new();
     while !reader.caught_up() {
-        held.extend(reader.next_batch(1_000, Duration::from_secs(20)).await.unwrap());
+        held.extend(
+            reader
+                .next_batch(1_000, Duration::from_secs(20))
+                .await
+                .unwrap(),
+        );
     }
     held
 }

@@ -68,9 +68,14 @@ async fn what_is_played_arrives() {
 
     let mut calls = 0;
     let again = || trace.iter().cloned().map(Ok);
-    let summary = replay(std::slice::from_ref(&client), again(), ReplayOptions::default(), |_| calls += 1)
-        .await
-        .unwrap();
+    let summary = replay(
+        std::slice::from_ref(&client),
+        again(),
+        ReplayOptions::default(),
+        |_| calls += 1,
+    )
+    .await
+    .unwrap();
     assert_eq!((summary.events, summary.messages), (3_000, 3_000));
     assert_eq!(summary.bytes, bytes as u64);
     assert!(calls >= 3_000);
@@ -83,7 +88,9 @@ async fn what_is_played_arrives() {
         window: None,
         ..ReplayOptions::default()
     };
-    let summary = replay(std::slice::from_ref(&client), again(), options, |_| {}).await.unwrap();
+    let summary = replay(std::slice::from_ref(&client), again(), options, |_| {})
+        .await
+        .unwrap();
     assert_eq!(summary.events, 3_000);
     let mut packed = held(&client, 3_001).await;
     let mut sorted = played.clone();
@@ -101,7 +108,9 @@ async fn what_is_played_arrives() {
         clock: Clock::Last,
         ..ReplayOptions::default()
     };
-    let summary = replay(std::slice::from_ref(&client), again(), options, |_| {}).await.unwrap();
+    let summary = replay(std::slice::from_ref(&client), again(), options, |_| {})
+        .await
+        .unwrap();
     assert!(summary.messages < 50, "{summary:?}");
     let packed = held(&client, before + 1).await;
     for subject in

@@ -68,6 +68,7 @@ mod rights_register;
 mod rights_waiting;
 mod run_equals_replay;
 mod salt_days;
+mod scenarios;
 mod services_apart;
 mod services_common;
 mod services_explain;

@@ -30,9 +30,14 @@ pub async fn play(client: &Client, lines: &[TraceLine], rate: Option<f64>) {
         ..ReplayOptions::default()
     };
     let lines: Vec<_> = lines.iter().cloned().map(Ok).collect();
-    replay(std::slice::from_ref(client), lines.into_iter(), options, |_| {})
-        .await
-        .expect("the trace comes in");
+    replay(
+        std::slice::from_ref(client),
+        lines.into_iter(),
+        options,
+        |_| {},
+    )
+    .await
+    .expect("the trace comes in");
 }
 
 /// `[workers]` of two processes on this host.
