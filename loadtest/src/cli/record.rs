@@ -186,10 +186,14 @@ impl Record {
             true => terminal::print_line(serde_json::to_string(&recording)?)?,
             false => {
                 terminal::print_line(format_args!(
-                    "{} messages, {} bytes of payload, up to sequence {}{}{}",
+                    "{} messages, {} bytes of payload, up to sequence {}{}{}{}",
                     recording.messages,
                     recording.bytes,
                     recording.sequence,
+                    match recording.missed {
+                        0 => String::new(),
+                        missed => format!(", {missed} messages before them were deleted from the stream unrecorded"),
+                    },
                     match recording.withheld {
                         0 => String::new(),
                         withheld => format!(", {withheld} lines withheld"),

@@ -31,7 +31,7 @@ use super::outcome::{Outcome, outcome};
 ///   loadtest replay --config t.toml --speed-up 1 --shift-to now t.ndjson.zst
 ///   loadtest replay --config t.toml --rate 20000 --duration 5m --clients 4 t.ndjson.zst
 ///   loadtest replay --config t.toml --pack 100 --at last t.ndjson.zst
-///   loadtest replay --config t.toml --rate 5000 --markers 20 --metrics 127.0.0.1:9464 --report run.json t.ndjson.zst
+///   loadtest replay --config t.toml --rate 5000 --markers 20 --report run.json t.ndjson.zst
 ///   loadtest replay --http http://127.0.0.1:9465 --connections 16 t.ndjson.zst
 ///
 /// With --rate or --speed-up every message has a time, and is sent then, whether those before it are

@@ -60,6 +60,9 @@ pub struct Recording {
     pub messages: u64,
     /// Bytes of their payloads.
     pub bytes: u64,
+    /// Messages that the stream had lost before they could be recorded, because the recording was resumed
+    /// too late.
+    pub missed: u64,
     /// Payloads, or lines of them, that could not be pseudonymised and were withheld.
     pub withheld: u64,
     /// The sequence behind which the next recording resumes.
@@ -100,6 +103,11 @@ pub async fn record(
     let (mut files, from) = Rotation::open(options.files, &created, wanted)?;
     let mut recording = Recording {
         sequence: from.saturating_sub(1),
+        // Sequences begin with 1, and whoever asks for all means what there is.
+        missed: match from {
+            0 | 1 => 0,
+            from => state.first_sequence.saturating_sub(from),
+        },
         ..Recording::default()
     };
     let mut arrivals = Arrivals::new(config);
