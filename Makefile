@@ -39,6 +39,7 @@ bench: ## Run the benchmarks: the product beside its peers, ledger cost, restart
 	bash loadtest/bench.sh
 	bash loadtest/durability.sh
 	bash loadtest/flood.sh
+	BUILT=1 bash loadtest/latency.sh
 
 soak: tools ## Run the long tests: many more random histories, fuzz inputs and kills
 	TRIBUTARY_HISTORIES=$${TRIBUTARY_HISTORIES:-50000} TRIBUTARY_FUZZ=$${TRIBUTARY_FUZZ:-5000000} \

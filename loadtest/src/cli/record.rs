@@ -192,7 +192,9 @@ impl Record {
                     recording.sequence,
                     match recording.missed {
                         0 => String::new(),
-                        missed => format!(", {missed} messages before them were deleted from the stream unrecorded"),
+                        missed => format!(
+                            ", {missed} messages before them were deleted from the stream unrecorded"
+                        ),
                     },
                     match recording.withheld {
                         0 => String::new(),

@@ -33,9 +33,14 @@ impl Scenario {
     /// All of them, by name.
     fn all() -> Vec<Scenario> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../loadtest/scenarios");
-        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let files = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
         let mut all: Vec<Scenario> = files
-            .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "toml")
+            })
             .map(|path| Scenario {
                 name: path.file_stem().unwrap().to_string_lossy().into_owned(),
                 file: std::fs::read_to_string(&path).unwrap().parse().unwrap(),
@@ -46,7 +51,9 @@ impl Scenario {
     }
 
     fn number(&self, member: &str) -> Option<u64> {
-        self.file.get(member).map(|value| value.as_integer().unwrap() as u64)
+        self.file
+            .get(member)
+            .map(|value| value.as_integer().unwrap() as u64)
     }
 
     fn words(&self, member: &str) -> Option<&str> {
@@ -55,7 +62,9 @@ impl Scenario {
 
     /// Whether one of `of` is among so many percent, always the same ones.
     fn is_among(of: &str, percent: Option<u64>) -> bool {
-        let hash = of.bytes().fold(7_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+        let hash = of.bytes().fold(7_u64, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(byte.into())
+        });
         percent.is_some_and(|percent| (hash >> 3) % 100 < percent)
     }
 }
@@ -75,7 +84,10 @@ fn messages(scenario: &Scenario, world: &World) -> (Vec<TraceLine>, Vec<String>)
             cookies.insert(cookie.to_owned());
         }
         let is_sale = record.contains_key("amount");
-        let id = record.get("id").map(ToString::to_string).unwrap_or_default();
+        let id = record
+            .get("id")
+            .map(ToString::to_string)
+            .unwrap_or_default();
         if is_sale && Scenario::is_among(&id, scenario.number("hub_percent")) {
             record.insert("customer".to_owned(), "HUB-1".into());
             line.data = serde_json::to_vec(&record).unwrap();
@@ -83,8 +95,13 @@ fn messages(scenario: &Scenario, world: &World) -> (Vec<TraceLine>, Vec<String>)
     }
     let middle = lines.len() / 2;
     let at = lines[middle].at;
-    let withdraw = cookies.iter().filter(|cookie| Scenario::is_among(cookie, scenario.number("withdraw_percent")));
-    let refusals = (1..=11).map(|purpose| format!("\"{purpose}\":false")).collect::<Vec<_>>().join(",");
+    let withdraw = cookies
+        .iter()
+        .filter(|cookie| Scenario::is_among(cookie, scenario.number("withdraw_percent")));
+    let refusals = (1..=11)
+        .map(|purpose| format!("\"{purpose}\":false"))
+        .collect::<Vec<_>>()
+        .join(",");
     let withdrawn: Vec<TraceLine> = withdraw
         .map(|cookie| TraceLine {
             subject: "tributary.in.orchard.consent".to_owned(),
@@ -95,12 +112,16 @@ fn messages(scenario: &Scenario, world: &World) -> (Vec<TraceLine>, Vec<String>)
         .collect();
     lines.splice(middle..middle, withdrawn);
     if let Some(kind) = scenario.words("hold_back") {
-        let (held, mut others): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.subject.ends_with(kind));
+        let (held, mut others): (Vec<_>, Vec<_>) = lines
+            .into_iter()
+            .partition(|line| line.subject.ends_with(kind));
         let end = others.last().unwrap().at;
         others.extend(held.into_iter().map(|line| TraceLine { at: end, ..line }));
         lines = others;
     }
-    let erase = cookies.into_iter().filter(|cookie| Scenario::is_among(cookie, scenario.number("erase_percent")));
+    let erase = cookies
+        .into_iter()
+        .filter(|cookie| Scenario::is_among(cookie, scenario.number("erase_percent")));
     (lines, erase.collect())
 }
 
@@ -112,17 +133,29 @@ async fn play(scenario: &Scenario, times: u64) {
     let broker = server.nats();
     let curve: RateCurve = scenario.words("load").unwrap().parse().unwrap();
     let seconds = scenario.number("seconds").unwrap();
-    let events = (1..).step_by(50).find(|events| curve.time_of(*events) >= Duration::from_secs(seconds));
+    let events = (1..)
+        .step_by(50)
+        .find(|events| curve.time_of(*events) >= Duration::from_secs(seconds));
     let options = Options {
         events: Some(events.unwrap() * times),
         days: Some(scenario.number("days").unwrap_or(1) as u32),
-        refunds: scenario.number("refund_percent").map_or(0.04, |percent| percent as f64 / 100.0),
+        refunds: scenario
+            .number("refund_percent")
+            .map_or(0.04, |percent| percent as f64 / 100.0),
         ..Options::default()
     };
-    let world = World::of(options, Some(&broker), "[workers]\nthreads = 1\ntick = \"5ms\"");
+    let world = World::of(
+        options,
+        Some(&broker),
+        "[workers]\nthreads = 1\ntick = \"5ms\"",
+    );
     let config = world.path("tributary.toml");
     let settings = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, settings.replace("cadence = \"1s\"", "cadence = \"0s\"")).unwrap();
+    std::fs::write(
+        &config,
+        settings.replace("cadence = \"1s\"", "cadence = \"0s\""),
+    )
+    .unwrap();
     let (lines, erase) = messages(scenario, &world);
     let client = ready(&broker).await;
     let worker = Worker::start(&config, &[]);
@@ -149,7 +182,14 @@ async fn play(scenario: &Scenario, times: u64) {
     let half = lines.len() as u64 / 2;
     let trace: Vec<_> = lines.into_iter().map(Ok).collect();
     let clients = [client.clone()];
-    let running = run(&clients, Some(beside), trace.into_iter(), replay_options, run_options, |_| {});
+    let running = run(
+        &clients,
+        Some(beside),
+        trace.into_iter(),
+        replay_options,
+        run_options,
+        |_| {},
+    );
     let count = erase.len() as u64;
     let wave = async {
         if let Some(down) = scenario.number("broker_down_at") {
@@ -181,8 +221,16 @@ async fn play(scenario: &Scenario, times: u64) {
     assert!(failed.is_none(), "{}: {failed:?}", scenario.name);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/scenarios");
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join(format!("{}.json", scenario.name)), serde_json::to_vec(&report).unwrap()).unwrap();
-    std::fs::write(folder.join(format!("{}.html", scenario.name)), html(&report, None)).unwrap();
+    std::fs::write(
+        folder.join(format!("{}.json", scenario.name)),
+        serde_json::to_vec(&report).unwrap(),
+    )
+    .unwrap();
+    std::fs::write(
+        folder.join(format!("{}.html", scenario.name)),
+        html(&report, None),
+    )
+    .unwrap();
     eprintln!("{}", text(&report));
     let markers = report.markers.as_ref().unwrap();
     assert!(markers.sent > 50, "{}: {}", scenario.name, markers.sent);
@@ -192,24 +240,38 @@ async fn play(scenario: &Scenario, times: u64) {
     let receipts = subject::rights_receipt("orchard");
     tokio::task::block_in_place(|| worker.wait_until_read(end));
     if count > 0 {
-        let mut answered = Reader::filtered(&client, &broker.rights_stream, &receipts, 1).await.unwrap();
+        let mut answered = Reader::filtered(&client, &broker.rights_stream, &receipts, 1)
+            .await
+            .unwrap();
         let mut seen = 0;
         let begun = std::time::Instant::now();
         while seen < count {
-            assert!(begun.elapsed() < Duration::from_secs(300), "{seen} of {count} receipts");
-            seen += answered.next_batch(1_000, Duration::from_secs(1)).await.unwrap().len() as u64;
+            assert!(
+                begun.elapsed() < Duration::from_secs(300),
+                "{seen} of {count} receipts"
+            );
+            seen += answered
+                .next_batch(1_000, Duration::from_secs(1))
+                .await
+                .unwrap()
+                .len() as u64;
         }
         tokio::task::block_in_place(|| worker.stop());
         return;
     }
     tokio::task::block_in_place(|| {
-        until("everything is read", || worker.metric("tributary_input_pending_messages") == Some(0.0));
+        until("everything is read", || {
+            worker.metric("tributary_input_pending_messages") == Some(0.0)
+        });
         worker.stop();
     });
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let options = RecordOptions {
         subjects: subject::INPUT.to_owned(),
-        range: Range { from: Some(1), to: Some(end) },
+        range: Range {
+            from: Some(1),
+            to: Some(end),
+        },
         files: RotationOptions {
             path: world.path("recorded.ndjson.zst"),
             file_bytes: u64::MAX,
@@ -218,14 +280,24 @@ async fn play(scenario: &Scenario, times: u64) {
         pseudonyms: None,
         stop: stopped,
     };
-    let recording = record(&client, &world.config(), options, |_| {}).await.unwrap();
+    let recording = record(&client, &world.config(), options, |_| {})
+        .await
+        .unwrap();
     assert_eq!(recording.sequence, end);
-    let files: Vec<String> = recording.files.iter().map(|file| file.display().to_string()).collect();
+    let files: Vec<String> = recording
+        .files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
     let mut recorded = inputs::open(Some(&world.config()), &files).unwrap();
     let expected = verify::expected(&world.config(), &mut recorded).unwrap();
     let actual = published(&broker).await;
     assert!(actual.len() > 100);
-    assert!(actual == expected.lines, "{}: the cells differ from those of the recording", scenario.name);
+    assert!(
+        actual == expected.lines,
+        "{}: the cells differ from those of the recording",
+        scenario.name
+    );
 }
 
 #[test]
@@ -234,8 +306,17 @@ fn every_scenario_is_read() {
     assert_eq!(all.len(), 7);
     for scenario in all {
         let curve: RateCurve = scenario.words("load").unwrap().parse().unwrap();
-        assert!(curve.time_of(1_000) < Duration::from_secs(60), "{}", scenario.name);
-        assert!(scenario.words("title").is_some() && scenario.number("seconds").is_some_and(|seconds| seconds >= 10));
+        assert!(
+            curve.time_of(1_000) < Duration::from_secs(60),
+            "{}",
+            scenario.name
+        );
+        assert!(
+            scenario.words("title").is_some()
+                && scenario
+                    .number("seconds")
+                    .is_some_and(|seconds| seconds >= 10)
+        );
     }
 }
 
@@ -243,7 +324,10 @@ fn every_scenario_is_read() {
 async fn scenarios_are_lived_through() {
     let times = chosen("TRIBUTARY_SCENARIOS", 1);
     let all = std::env::var_os("TRIBUTARY_SCENARIOS").is_some();
-    for scenario in Scenario::all().iter().take(if all { usize::MAX } else { 1 }) {
+    for scenario in Scenario::all()
+        .iter()
+        .take(if all { usize::MAX } else { 1 })
+    {
         play(scenario, times).await;
     }
 }
