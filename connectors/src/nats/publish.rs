@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream::context::{Context, PublishAckFuture, PublishError, PublishErrorKind};
+use async_nats::jetstream::publish::PublishAck;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::connect::connections;
 use super::error::{NatsError, NatsErrorKind};
@@ -29,16 +32,40 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A message that was sent and not acknowledged.
 struct Sent {
     message: OutgoingMessage,
-    /// The acknowledgment to come; `None` if the message must be resent.
-    ack: Option<PublishAckFuture>,
+    /// The acknowledgment to come; `None` if the message must be resent, or if
+    /// there is an `outcome`.
+    ack: Option<BoxFuture<'static, Result<PublishAck, PublishError>>>,
+    /// What the acknowledgment said, once it has arrived or cannot any more.
+    outcome: Option<Result<(), PublishError>>,
     /// How often the client had connected when the message was sent.
     connections: u64,
 }
 
 impl Sent {
-    /// Awaits the acknowledgment; `None` if the message must be resent first.
-    async fn acknowledged(&mut self, client: &Client) -> Option<Result<(), PublishError>> {
-        Some(acknowledged(client, self.ack.take()?, self.connections).await)
+    /// A message that was dispatched, or that must be resent without a `sent`.
+    fn new(message: OutgoingMessage, sent: Option<PublishAckFuture>, connections: u64) -> Sent {
+        Sent {
+            message,
+            ack: sent.map(IntoFuture::into_future),
+            outcome: None,
+            connections,
+        }
+    }
+
+    /// Waits until the acknowledgment has arrived or can no longer arrive, which
+    /// is the case once the client has connected again. Loses nothing if it is
+    /// cancelled.
+    async fn settle(&mut self, client: &Client) {
+        while let Some(ack) = self.ack.as_mut() {
+            let lost = connections(client) != self.connections;
+            let outcome = match tokio::time::timeout(LOOK, ack).await {
+                Ok(result) => result.map(drop),
+                Err(_) if lost => Err(PublishErrorKind::TimedOut.into()),
+                Err(_) => continue,
+            };
+            self.ack = None;
+            self.outcome = Some(outcome);
+        }
     }
 }
 
@@ -116,11 +143,7 @@ impl Publisher {
         while self.sent.len() >= self.window {
             if let Err(error) = self.settle_oldest().await {
                 // It is sent with those before it, in its turn.
-                self.sent.push_back(Sent {
-                    message,
-                    ack: None,
-                    connections: 0,
-                });
+                self.sent.push_back(Sent::new(message, None, 0));
                 return Err(error);
             }
         }
@@ -130,11 +153,8 @@ impl Publisher {
                 Err(publish_error(&message.subject, error))
             }
             sent => {
-                self.sent.push_back(Sent {
-                    message,
-                    ack: sent.ok(),
-                    connections,
-                });
+                self.sent
+                    .push_back(Sent::new(message, sent.ok(), connections));
                 Ok(())
             }
         }
@@ -151,14 +171,43 @@ impl Publisher {
         Ok(())
     }
 
+    /// Waits until [`Publisher::settle_oldest`] has something to do; for ever if
+    /// no message is in flight. Loses nothing if it is cancelled, so that a
+    /// sender can wait for the time of its next message meanwhile.
+    pub async fn oldest_settled(&mut self) {
+        match self.sent.front_mut() {
+            Some(oldest) => oldest.settle(&self.client).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether [`Publisher::oldest_settled`] would return at once.
+    pub fn is_oldest_settled(&mut self) -> bool {
+        let Some(oldest) = self.sent.front_mut() else {
+            return false;
+        };
+        if let Some(ack) = oldest.ack.as_mut() {
+            let Some(result) = ack.now_or_never() else {
+                return false;
+            };
+            oldest.ack = None;
+            oldest.outcome = Some(result.map(drop));
+        }
+        true
+    }
+
     /// Awaits the oldest acknowledgment, and resends everything when it does
-    /// not arrive.
-    async fn settle_oldest(&mut self) -> Result<(), NatsError> {
+    /// not arrive. Afterwards one message less is in flight.
+    ///
+    /// # Errors
+    /// [`NatsErrorKind::Publish`]; unacknowledged messages are kept.
+    pub async fn settle_oldest(&mut self) -> Result<(), NatsError> {
         for attempt in 1.. {
             let Some(oldest) = self.sent.front_mut() else {
                 break;
             };
-            let acknowledged = oldest.acknowledged(&self.client).await;
+            oldest.settle(&self.client).await;
+            let acknowledged = oldest.outcome.take();
             if let Some(Ok(())) = acknowledged {
                 self.sent.pop_front();
                 break;
@@ -180,12 +229,12 @@ impl Publisher {
     /// may overtake it.
     async fn send_all_again(&mut self, attempt: u32) -> Result<(), NatsError> {
         for sent in &mut self.sent {
-            sent.ack = None;
+            (sent.ack, sent.outcome) = (None, None);
         }
         for sent in &mut self.sent {
             sent.connections = connections(&self.client);
             match dispatch(&self.jetstream, &sent.message).await {
-                Ok(ack) => sent.ack = Some(ack),
+                Ok(ack) => sent.ack = Some(ack.into_future()),
                 Err(error) if attempt >= TRIES => {
                     return Err(publish_error(&sent.message.subject, error));
                 }

@@ -2,8 +2,14 @@
 
 mod bar;
 mod configuration;
+mod connection;
+mod find_max;
 mod generate;
+mod interrupt;
+mod outcome;
+mod record;
 mod replay;
+mod report;
 mod shell;
 mod verify;
 
@@ -12,7 +18,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use tributary_connectors::terminal;
 
-/// Generate, replay and verify event traces.
+use outcome::Outcome;
+
+/// Generate, record, replay and verify event traces, and measure a worker under load.
 ///
 /// A trace is NDJSON with one message per line, in order of arrival:
 ///
@@ -27,7 +35,8 @@ use tributary_connectors::terminal;
 /// With a broker:
 ///
 ///   tributary run --config t.toml &
-///   loadtest replay --config t.toml --rate 5000 t.ndjson.zst
+///   loadtest replay --config t.toml --rate 5000 --markers 20 --report run.json t.ndjson.zst
+///   loadtest report run.json --html run.html --fail-if 'p99>250ms'
 #[derive(Parser)]
 #[command(
     name = "loadtest",
@@ -41,26 +50,36 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    FindMax(find_max::FindMax),
     Generate(generate::Generate),
+    Record(record::Record),
     Replay(replay::Replay),
+    Report(report::ReportCommand),
     Verify(verify::Verify),
     Completions(shell::Completions),
     Man(shell::Man),
 }
 
-/// Runs the command. The exit status is 0 for success, 1 if a verification found a difference, and
-/// 2 if the command failed.
+/// Runs the command. The exit status is 0 for success, 1 if a comparison found a difference, 2 if the
+/// command failed, and 3 if a run could not do what was asked for and its figures are not valid.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Generate(command) => command.run().map(|()| true),
-        Command::Replay(command) => command.run().map(|()| true),
-        Command::Verify(command) => command.run(),
-        Command::Completions(command) => command.run(Cli::command()).map(|()| true),
-        Command::Man(command) => command.run(Cli::command()).map(|()| true),
+        Command::FindMax(command) => command.run(),
+        Command::Generate(command) => command.run().map(|()| Outcome::Success),
+        Command::Record(command) => command.run().map(|()| Outcome::Success),
+        Command::Replay(command) => command.run(),
+        Command::Report(command) => command.run(),
+        Command::Verify(command) => command.run().map(|same| match same {
+            true => Outcome::Success,
+            false => Outcome::Difference,
+        }),
+        Command::Completions(command) => command.run(Cli::command()).map(|()| Outcome::Success),
+        Command::Man(command) => command.run(Cli::command()).map(|()| Outcome::Success),
     };
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(Outcome::Success) => ExitCode::SUCCESS,
+        Ok(Outcome::Difference) => ExitCode::from(1),
+        Ok(Outcome::Invalid) => ExitCode::from(3),
         Err(error) => {
             // The reader closed the output, as `head` does. This is not a failure.
             if terminal::is_closed(error.as_ref()) {

@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tributary_connectors::inputs::InputsError;
 use tributary_connectors::nats::AT_HEADER;
 use tributary_connectors::trace::TraceLine;
 
 use super::pace::{Pace, Pacer};
 use super::pack::{Clock, Packed, Packs};
+use super::progress::Progress;
+use crate::measure::Percentiles;
 
 /// The pause before a request is sent again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -42,6 +44,12 @@ pub struct HttpOptions {
     pub pack: usize,
     /// Which time of arrival the requests state. It counts only for sources with `arrival_header`.
     pub clock: Clock,
+    /// The time after which no more requests are sent.
+    pub duration: Option<Duration>,
+    /// Becomes true when no more requests are to be sent.
+    pub stop: Option<watch::Receiver<bool>>,
+    /// Where the replay records what it has sent. Its start is that of the schedule.
+    pub progress: Progress,
 }
 
 /// The result of a replay over HTTP.
@@ -61,10 +69,13 @@ pub struct HttpSummary {
     pub seconds: f64,
     /// Events per second.
     pub events_per_second: f64,
-    /// Median of the time from a request to its response, milliseconds.
-    pub p50_ms: f64,
-    /// 99th percentile of the same.
-    pub p99_ms: f64,
+    /// From the intended time of a request to its response; from its sending where no time was
+    /// intended.
+    pub latency: Percentiles,
+    /// From the intended time of a request to its sending.
+    pub lateness: Percentiles,
+    /// Why the figures are not those of the rate that was asked for.
+    pub missed: Option<String>,
     /// Lines of the trace that were not messages.
     pub skipped: u64,
 }
@@ -101,6 +112,8 @@ pub enum HttpReplayError {
 /// A request with its number.
 struct Request {
     number: u64,
+    /// The time at which it is to be sent.
+    due: Option<Instant>,
     packed: Packed,
 }
 
@@ -114,8 +127,10 @@ pub async fn replay_http(
     options: HttpOptions,
     mut seen: impl FnMut(u64),
 ) -> Result<HttpSummary, HttpReplayError> {
-    let begin = Instant::now();
+    let progress = options.progress.clone();
     let run: u64 = rand::random();
+    let (duration, stop) = (options.duration, options.stop.clone());
+    let end = duration.and_then(|duration| progress.begin().checked_add(duration));
     let connections = options.connections.max(1);
     let (mut queues, mut tasks) = (Vec::new(), Vec::new());
     for _ in 0..connections {
@@ -126,25 +141,27 @@ pub async fn replay_http(
             run,
             stream: None,
             summary: HttpSummary::default(),
-            took: Vec::new(),
         };
         tasks.push(tokio::spawn(connection.run(requests)));
     }
-    let mut pacer = Pacer::new(options.pace);
+    let mut pacer = Pacer::new(options.pace, progress.begin());
     let mut packs = Packs::new(options.pack, LARGEST, options.clock);
     let (mut events, mut number) = (0, 0_u64);
     let mut send = async |packed: Packed, number: &mut u64| {
         let due = pacer.due(events, packed.at);
-        if let Some(wait) = due.checked_duration_since(Instant::now())
-            && wait > Duration::from_millis(1)
-        {
-            tokio::time::sleep(wait).await;
+        let is_over = end.is_some_and(|end| due.unwrap_or_else(Instant::now) >= end);
+        if is_over || stop.as_ref().is_some_and(|stop| *stop.borrow()) {
+            return false;
+        }
+        if let Some(due) = due {
+            tokio::time::sleep_until(due.into()).await;
         }
         events += packed.events;
         let place = (*number % connections as u64) as usize;
         *number += 1;
         let request = Request {
             number: *number,
+            due,
             packed,
         };
         match queues.get(place) {
@@ -169,25 +186,19 @@ pub async fn replay_http(
     }
     drop(queues);
     let mut summary = HttpSummary::default();
-    let mut took = Vec::new();
     for task in tasks {
-        let (part, times) = task.await.map_err(|_| HttpReplayError::Ended)??;
+        let part = task.await.map_err(|_| HttpReplayError::Ended)??;
         summary.events += part.events;
         summary.requests += part.requests;
         summary.refused += part.refused;
         summary.retries += part.retries;
         summary.bytes += part.bytes;
-        took.extend(times);
     }
-    summary.seconds = begin.elapsed().as_secs_f64();
+    let sent = progress.summary();
+    (summary.latency, summary.lateness) = (sent.latency, sent.lateness);
+    summary.missed = sent.missed;
+    summary.seconds = progress.begin().elapsed().as_secs_f64();
     summary.events_per_second = summary.events as f64 / summary.seconds.max(1e-9);
-    took.sort_unstable();
-    let percentile = |percent: usize| {
-        let place = (took.len() * percent / 100).min(took.len().saturating_sub(1));
-        took.get(place)
-            .map_or(0.0, |took: &Duration| took.as_secs_f64() * 1000.0)
-    };
-    (summary.p50_ms, summary.p99_ms) = (percentile(50), percentile(99));
     Ok(summary)
 }
 
@@ -198,8 +209,6 @@ struct Connection {
     run: u64,
     stream: Option<TcpStream>,
     summary: HttpSummary,
-    /// The time that each accepted request took.
-    took: Vec<Duration>,
 }
 
 impl Connection {
@@ -207,22 +216,28 @@ impl Connection {
     async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,
-    ) -> Result<(HttpSummary, Vec<Duration>), HttpReplayError> {
+    ) -> Result<HttpSummary, HttpReplayError> {
         while let Some(request) = requests.recv().await {
             self.deliver(&request).await?;
         }
-        Ok((self.summary, self.took))
+        Ok(self.summary)
     }
 
     /// Sends a request until the server has accepted or refused its content.
     async fn deliver(&mut self, request: &Request) -> Result<(), HttpReplayError> {
         let head = self.head(request);
         let begun = Instant::now();
+        let (packed, progress) = (&request.packed, self.options.progress.clone());
+        progress.sent(
+            request.due,
+            packed.events,
+            packed.data.len() as u64,
+            packed.at,
+        );
         loop {
-            let sent = Instant::now();
             let reason = match self.exchange(&head, &request.packed.data).await {
                 Ok((200 | 202, _)) => {
-                    self.took.push(sent.elapsed());
+                    progress.acknowledged(request.due.unwrap_or(begun));
                     self.summary.requests += 1;
                     self.summary.events += request.packed.events;
                     self.summary.bytes += request.packed.data.len() as u64;

@@ -1,5 +1,10 @@
-//! Replay of a trace into NATS: at a rate, at a multiple of its own speed, or as fast as the broker
-//! accepts it.
+//! Replay of a trace into NATS: at its own speed or a multiple of it, at a rate, or as fast as the
+//! broker accepts it.
+//!
+//! The schedule is open: each message has a time, which depends on the pace alone, and is sent then,
+//! whether those before it are acknowledged or not. Latency counts from that time, so that whoever
+//! waits for a stalled broker counts as waiting; how late messages were sent is measured of its own,
+//! and a replay that could not keep its pace says so ([`Summary::missed`]).
 //!
 //! Several rules depend on when a record arrives, so replaying an old trace by the broker's clock
 //! would change its results. Every message therefore carries the arrival time of the trace in the
@@ -9,79 +14,42 @@
 //! Packing several events into one message is more efficient. [`Clock::Exact`] packs only events
 //! with the same arrival time; the other clocks trade exactness for throughput. Packs belong to one
 //! subject, so the events of a subject keep their order, which is all that corrections depend on.
+//! Over several clients only the messages of one client keep it.
 
 mod http;
+mod options;
 mod pace;
-mod pack;
+pub(crate) mod pack;
+mod passes;
+mod progress;
+mod rate;
+pub(crate) mod sender;
+mod shift;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde::Serialize;
-use tributary_connectors::nats::{AT_HEADER, Client, NatsError, OutgoingMessage, Publisher};
+use tokio::sync::{mpsc, watch};
+use tributary_connectors::inputs::InputsError;
+use tributary_connectors::nats::Client;
 use tributary_connectors::trace::TraceLine;
 
 pub use http::{HttpOptions, HttpReplayError, HttpSummary, replay_http};
+pub(crate) use options::stopped;
+pub use options::{ReplayError, ReplayOptions};
 pub use pace::Pace;
 pub use pack::Clock;
-use pack::{Packed, Packs};
-use tributary_connectors::inputs::InputsError;
+use pack::Packs;
+pub use passes::{Loop, Passes, Span, span};
+pub use progress::{Progress, ReplayTimes, Summary};
+pub use rate::{RateCurve, RateError, length_of};
+use sender::{Scheduled, Sender};
+pub use shift::Shift;
 
-/// The options of a replay.
-#[derive(Clone, Copy, Debug)]
-pub struct ReplayOptions {
-    /// The speed.
-    pub pace: Pace,
-    /// The maximum number of events per message.
-    pub pack: usize,
-    /// Which time of arrival the messages have.
-    pub clock: Clock,
-    /// The maximum number of messages without a JetStream acknowledgement, or `None` to publish
-    /// without acknowledgements and only flush the connection.
-    pub window: Option<usize>,
-}
+/// How many messages are read ahead for a client.
+const AHEAD: usize = 64;
 
-/// The result of a replay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Summary {
-    /// Events: each object of an NDJSON message counts.
-    pub events: u64,
-    /// Published messages.
-    pub messages: u64,
-    /// Bytes of their payloads.
-    pub bytes: u64,
-    /// Seconds from the start to the last acknowledgement.
-    pub seconds: f64,
-    /// Events per second.
-    pub events_per_second: f64,
-    /// Lines of the trace that were not messages.
-    pub skipped: u64,
-}
-
-/// Why a replay ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// An input cannot be read.
-    #[error(transparent)]
-    Inputs(#[from] InputsError),
-    /// The broker rejected a message.
-    #[error("after {messages} messages: {error}")]
-    Nats {
-        /// Messages sent so far.
-        messages: u64,
-        /// What happened.
-        error: NatsError,
-    },
-    /// The connection failed, when publishing without acknowledgements.
-    #[error("after {messages} messages: {reason}")]
-    Connection {
-        /// Messages sent so far.
-        messages: u64,
-        /// What happened.
-        reason: String,
-    },
-}
-
-/// Publishes messages in their order. `seen` receives the summary after every message.
+/// Publishes messages at their times, over one client or several in turn; a single one keeps the
+/// order of all messages. `seen` is called after every message that is handed to a client.
 ///
 /// Acknowledged messages carry a `Nats-Msg-Id` that is unique to this run, so the stream stores a
 /// message only once if it is sent again after a lost connection.
@@ -90,133 +58,102 @@ pub enum ReplayError {
 ///
 /// The first input that cannot be read, or a message that the broker rejects permanently.
 pub async fn replay(
-    client: &Client,
+    clients: &[Client],
     lines: impl Iterator<Item = Result<TraceLine, InputsError>>,
     options: ReplayOptions,
-    mut seen: impl FnMut(&Summary),
+    mut seen: impl FnMut(&Progress),
 ) -> Result<Summary, ReplayError> {
-    let begin = Instant::now();
+    let run: u64 = rand::random();
+    let (mut queues, mut tasks) = (Vec::new(), Vec::new());
+    for client in clients {
+        let (queue, messages) = mpsc::channel(AHEAD);
+        queues.push(queue);
+        tasks.push(tokio::spawn(
+            Sender::new(client, &options, run).run(messages),
+        ));
+    }
     // The header block needs some room too, and a pack of half the largest message is large enough.
-    let mut packs = Packs::new(options.pack, client.max_payload() / 2, options.clock);
-    let mut sender = Sender::new(client, options);
-    for line in lines {
+    let largest = clients.first().map_or(0, Client::max_payload) / 2;
+    let mut schedule = Schedule {
+        pacer: pace::Pacer::new(options.pace.clone(), options.progress.begin()),
+        end: options
+            .duration
+            .and_then(|end| options.progress.begin().checked_add(end)),
+        stop: options.stop.clone(),
+        queues,
+        events: 0,
+        number: 0,
+    };
+    let mut packs = Packs::new(options.pack, largest, options.clock);
+    let mut is_open = true;
+    'lines: for line in lines {
         for packed in packs.add(line?) {
-            sender.send(packed).await?;
-            seen(&sender.summary);
+            is_open = schedule.add(packed).await;
+            if !is_open {
+                break 'lines;
+            }
+            seen(&options.progress);
         }
     }
-    for packed in packs.close() {
-        sender.send(packed).await?;
+    if is_open {
+        for packed in packs.close() {
+            if !schedule.add(packed).await {
+                break;
+            }
+        }
     }
-    sender.finish().await?;
-    let mut summary = sender.summary;
-    summary.seconds = begin.elapsed().as_secs_f64();
-    summary.events_per_second = summary.events as f64 / summary.seconds.max(1e-9);
-    seen(&summary);
-    Ok(summary)
+    drop(schedule);
+    for task in tasks {
+        task.await.map_err(|_| ReplayError::Ended)??;
+    }
+    seen(&options.progress);
+    Ok(options.progress.summary())
 }
 
-/// Publishes messages at their pace, with or without acknowledgements.
-struct Sender {
-    client: Client,
-    /// The publisher with acknowledgements, if any.
-    publisher: Option<Publisher>,
-    clock: Clock,
+/// Gives each message its time and its client.
+struct Schedule {
     /// When messages are due.
     pacer: pace::Pacer,
-    /// A random number that identifies the run.
-    run: u64,
-    /// The counts so far.
-    summary: Summary,
+    /// The end of the run.
+    end: Option<Instant>,
+    /// Becomes true at an early end.
+    stop: Option<watch::Receiver<bool>>,
+    /// The queues of the clients.
+    queues: Vec<mpsc::Sender<Scheduled>>,
+    /// Events so far.
+    events: u64,
+    /// Messages so far.
+    number: u64,
 }
 
-impl Sender {
-    /// A sender for the options of a replay.
-    fn new(client: &Client, options: ReplayOptions) -> Sender {
-        Sender {
-            client: client.clone(),
-            publisher: options.window.map(|window| Publisher::new(client, window)),
-            clock: options.clock,
-            pacer: pace::Pacer::new(options.pace),
-            run: rand::random(),
-            summary: Summary::default(),
+impl Schedule {
+    /// Hands a message to its client. Returns false if it is the first that is not to be sent, or if
+    /// a client has failed.
+    async fn add(&mut self, packed: pack::Packed) -> bool {
+        let due = self.pacer.due(self.events, packed.at);
+        let time = due.unwrap_or_else(Instant::now);
+        if self.end.is_some_and(|end| time >= end) {
+            return false;
         }
-    }
-
-    /// Waits until a message is due, and publishes it.
-    ///
-    /// # Errors
-    ///
-    /// The error of the broker or of the connection, with the number of messages so far.
-    async fn send(&mut self, packed: Packed) -> Result<(), ReplayError> {
-        let due = self.pacer.due(self.summary.events, packed.at);
-        if let Some(wait) = due.checked_duration_since(Instant::now())
-            // The timer is no finer, and a wait for every message would be most of the time.
-            && wait > Duration::from_millis(1)
-        {
-            tokio::time::sleep(wait).await;
-        }
-        self.summary.events += packed.events;
-        self.summary.messages += 1;
-        self.summary.bytes += packed.data.len() as u64;
-        let messages = self.summary.messages;
-        let at = match self.clock {
-            Clock::Stream => None,
-            Clock::Exact | Clock::Last => Some(packed.at.to_string()),
+        self.events += packed.events;
+        let place = (self.number % self.queues.len().max(1) as u64) as usize;
+        self.number += 1;
+        let number = self.number;
+        let Some(queue) = self.queues.get(place) else {
+            return false;
         };
-        let headers = packed
-            .headers
-            .into_iter()
-            .map(|(name, value)| (name.into(), value));
-        let message = OutgoingMessage {
-            subject: packed.subject,
-            headers: headers.chain(at.map(|at| (AT_HEADER.into(), at))).collect(),
-            payload: packed.data.into(),
-            id: self
-                .publisher
-                .is_some()
-                .then(|| format!("{:016x}-{messages}", self.run)),
-        };
-        match &mut self.publisher {
-            Some(publisher) => publisher
-                .send(message)
-                .await
-                .map_err(|error| ReplayError::Nats { messages, error }),
-            None => self
-                .client
-                .publish_with_headers(
-                    message.subject.clone(),
-                    message.header_map(),
-                    message.payload,
-                )
-                .await
-                .map_err(|error| ReplayError::Connection {
-                    messages,
-                    reason: error.to_string(),
-                }),
-        }
-    }
-
-    /// Waits for all acknowledgements, or flushes the connection.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::send`].
-    async fn finish(&mut self) -> Result<(), ReplayError> {
-        let messages = self.summary.messages;
-        match &mut self.publisher {
-            Some(publisher) => publisher
-                .flush()
-                .await
-                .map_err(|error| ReplayError::Nats { messages, error }),
-            None => self
-                .client
-                .flush()
-                .await
-                .map_err(|error| ReplayError::Connection {
-                    messages,
-                    reason: error.to_string(),
-                }),
+        let sent = queue.send(Scheduled {
+            due,
+            number,
+            packed,
+        });
+        match &mut self.stop {
+            None => sent.await.is_ok(),
+            Some(stop) => tokio::select! {
+                biased;
+                () = stopped(stop) => false,
+                sent = sent => sent.is_ok(),
+            },
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use super::rate::RateCurve;
+
 /// The speed of a replay.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Pace {
-    /// As fast as the broker accepts messages.
+    /// As fast as the broker accepts messages. Nothing is due at any time, so nothing is ever late.
     Free,
-    /// A number of events per second.
-    Rate(f64),
+    /// A number of events per second, which may change.
+    Rate(RateCurve),
     /// A multiple of the trace's own speed.
     SpeedUp(f64),
 }
@@ -24,26 +26,29 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// A pacer that starts now.
-    pub(super) fn new(pace: Pace) -> Pacer {
+    /// A pacer that starts at a time.
+    pub(super) fn new(pace: Pace, begin: Instant) -> Pacer {
         Pacer {
             pace,
-            begin: Instant::now(),
+            begin,
             first_at: None,
         }
     }
 
     /// When the message after `events` events, with the time of arrival `at` (Unix milliseconds),
-    /// is due. A time before that of the first message is due at once.
-    pub(super) fn due(&mut self, events: u64, at: i64) -> Instant {
+    /// is due; `None` if it is as soon as it can be sent. A time before that of the first message is
+    /// due at once.
+    pub(super) fn due(&mut self, events: u64, at: i64) -> Option<Instant> {
         let first = *self.first_at.get_or_insert(at);
-        let after = match self.pace {
-            Pace::Free => 0.0,
-            Pace::Rate(rate) => events as f64 / rate,
-            Pace::SpeedUp(factor) => at.saturating_sub(first) as f64 / 1_000.0 / factor,
+        let after = match &self.pace {
+            Pace::Free => return None,
+            Pace::Rate(curve) => curve.time_of(events),
+            Pace::SpeedUp(factor) => {
+                let seconds = at.saturating_sub(first) as f64 / 1_000.0 / factor;
+                Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
+            }
         };
-        let after = Duration::try_from_secs_f64(after.max(0.0)).unwrap_or(Duration::MAX);
-        self.begin.checked_add(after).unwrap_or(self.begin)
+        Some(self.begin.checked_add(after).unwrap_or(self.begin))
     }
 }
 
@@ -51,24 +56,20 @@ impl Pacer {
 mod tests {
     use super::*;
 
-    fn after(pace: Pace, events: u64, ats: [i64; 2]) -> Duration {
-        let mut pacer = Pacer::new(pace);
+    fn after(pace: Pace, events: u64, ats: [i64; 2]) -> Option<Duration> {
+        let mut pacer = Pacer::new(pace, Instant::now());
         pacer.due(0, ats[0]);
-        pacer.due(events, ats[1]) - pacer.begin
+        Some(pacer.due(events, ats[1])? - pacer.begin)
     }
 
     #[test]
     fn messages_are_due_by_rate_or_by_the_trace() {
-        let seconds = Duration::from_secs;
-        assert_eq!(after(Pace::Free, 1_000, [0, 9_000]), seconds(0));
-        assert_eq!(after(Pace::Rate(500.0), 1_000, [0, 9_000]), seconds(2));
-        assert_eq!(
-            after(Pace::SpeedUp(3.0), 1_000, [1_000, 10_000]),
-            seconds(3)
-        );
-        assert_eq!(
-            after(Pace::SpeedUp(3.0), 1_000, [10_000, 1_000]),
-            seconds(0)
-        );
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let rate = Pace::Rate(RateCurve::constant(500.0));
+        assert_eq!(after(Pace::Free, 1_000, [0, 9_000]), None);
+        assert_eq!(after(rate, 1_000, [0, 9_000]), seconds(2));
+        let threefold = Pace::SpeedUp(3.0);
+        assert_eq!(after(threefold.clone(), 1_000, [1_000, 10_000]), seconds(3));
+        assert_eq!(after(threefold, 1_000, [10_000, 1_000]), seconds(0));
     }
 }

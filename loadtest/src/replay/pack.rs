@@ -18,21 +18,21 @@ pub enum Clock {
 
 /// A message to publish.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Packed {
+pub(crate) struct Packed {
     /// Its subject.
-    pub(super) subject: String,
+    pub(crate) subject: String,
     /// Its time of arrival, Unix milliseconds.
-    pub(super) at: i64,
+    pub(crate) at: i64,
     /// Its headers; only messages that are not packed have any.
-    pub(super) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// Its payload.
-    pub(super) data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
     /// The number of its events.
-    pub(super) events: u64,
+    pub(crate) events: u64,
 }
 
 /// The messages under construction, by subject.
-pub(super) struct Packs {
+pub(crate) struct Packs {
     /// The maximum number of events per message.
     most_events: u64,
     /// The maximum size of a payload.
@@ -55,7 +55,7 @@ struct Waiting {
 
 impl Packs {
     /// No messages. At least one event fits into each.
-    pub(super) fn new(most_events: usize, most_bytes: usize, clock: Clock) -> Packs {
+    pub(crate) fn new(most_events: usize, most_bytes: usize, clock: Clock) -> Packs {
         Packs {
             most_events: most_events.max(1) as u64,
             most_bytes,
@@ -67,7 +67,7 @@ impl Packs {
 
     /// Adds a message, and returns the messages that are complete now, in the order to publish
     /// them.
-    pub(super) fn add(&mut self, line: TraceLine) -> Vec<Packed> {
+    pub(crate) fn add(&mut self, line: TraceLine) -> Vec<Packed> {
         let events = records(&line.data);
         let packed = Packed {
             subject: line.subject,
@@ -117,7 +117,7 @@ impl Packs {
     }
 
     /// Completes all messages, in the order of their first events.
-    pub(super) fn close(&mut self) -> Vec<Packed> {
+    pub(crate) fn close(&mut self) -> Vec<Packed> {
         let mut waiting: Vec<Waiting> = std::mem::take(&mut self.waiting).into_values().collect();
         waiting.sort_by_key(|waiting| waiting.place);
         waiting.into_iter().map(|waiting| waiting.packed).collect()

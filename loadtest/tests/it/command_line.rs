@@ -112,7 +112,7 @@ fn made_and_verified() {
         "generate --events 0",
         "verify --config absent.toml --cells cells t.ndjson",
         "verify --config t.toml --cells cells absent.ndjson",
-        "replay --rate 0 t.ndjson",
+        "replay --speed-up 0 t.ndjson",
     ] {
         let output = loadtest(folder, wrong);
         assert_eq!(output.status.code(), Some(2), "{wrong}: {output:?}");

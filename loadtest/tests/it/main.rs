@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
+mod bench_record;
+mod bench_replay;
+mod bench_report;
+mod bench_support;
 mod command_line;
 mod generated_consent;
 mod generated_trace_is_accepted;

@@ -5,17 +5,9 @@ use std::time::Duration;
 
 use tributary_connectors::nats::{AT_HEADER, Reader, connect, ensure_input_stream, stream_state};
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
+use tributary_loadtest::replay::{Clock, ReplayOptions, replay};
 use tributary_simulate::{Options, lines};
 use tributary_testkit::NatsServer;
-
-/// As fast as the broker accepts messages, unpacked.
-const FREE: ReplayOptions = ReplayOptions {
-    pace: Pace::Free,
-    pack: 1,
-    clock: Clock::Exact,
-    window: Some(256),
-};
 
 /// A generated trace.
 fn trace(events: u64) -> Vec<TraceLine> {
@@ -76,9 +68,14 @@ async fn what_is_played_arrives() {
 
     let mut calls = 0;
     let again = || trace.iter().cloned().map(Ok);
-    let summary = replay(&client, again(), FREE, |_| calls += 1)
-        .await
-        .unwrap();
+    let summary = replay(
+        std::slice::from_ref(&client),
+        again(),
+        ReplayOptions::default(),
+        |_| calls += 1,
+    )
+    .await
+    .unwrap();
     assert_eq!((summary.events, summary.messages), (3_000, 3_000));
     assert_eq!(summary.bytes, bytes as u64);
     assert!(calls >= 3_000);
@@ -89,9 +86,11 @@ async fn what_is_played_arrives() {
     let options = ReplayOptions {
         pack: 100,
         window: None,
-        ..FREE
+        ..ReplayOptions::default()
     };
-    let summary = replay(&client, again(), options, |_| {}).await.unwrap();
+    let summary = replay(std::slice::from_ref(&client), again(), options, |_| {})
+        .await
+        .unwrap();
     assert_eq!(summary.events, 3_000);
     let mut packed = held(&client, 3_001).await;
     let mut sorted = played.clone();
@@ -107,9 +106,11 @@ async fn what_is_played_arrives() {
     let options = ReplayOptions {
         pack: 100,
         clock: Clock::Last,
-        ..FREE
+        ..ReplayOptions::default()
     };
-    let summary = replay(&client, again(), options, |_| {}).await.unwrap();
+    let summary = replay(std::slice::from_ref(&client), again(), options, |_| {})
+        .await
+        .unwrap();
     assert!(summary.messages < 50, "{summary:?}");
     let packed = held(&client, before + 1).await;
     for subject in

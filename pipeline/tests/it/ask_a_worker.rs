@@ -3,7 +3,7 @@
 
 use crate::support::{Worker, World, succeed, tributary};
 use tributary_connectors::nats;
-use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
+use tributary_loadtest::replay::{ReplayOptions, replay};
 use tributary_testkit::NatsServer;
 
 const AT: i64 = 1_760_000_000_000;
@@ -69,13 +69,8 @@ async fn a_worker_answers() {
     nats::ensure_input_stream(&client, &broker, &["orchard"])
         .await
         .unwrap();
-    let options = ReplayOptions {
-        pace: Pace::Free,
-        pack: 1,
-        clock: Clock::Exact,
-        window: Some(16),
-    };
-    replay(&client, lines.into_iter().map(Ok), options, |_| {})
+    let lines = lines.into_iter().map(Ok);
+    replay(&[client], lines, ReplayOptions::default(), |_| {})
         .await
         .unwrap();
 

@@ -12,7 +12,7 @@ use crate::support::{Worker, World, chosen, published, refused_by_broker, succee
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tributary_connectors::nats;
-use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
+use tributary_loadtest::replay::{Pace, RateCurve, ReplayOptions, replay};
 use tributary_simulate::Options;
 use tributary_testkit::NatsServer;
 
@@ -47,14 +47,12 @@ async fn killed_at_any_moment() {
     let mean_ms = 300 + events / 400;
     let seconds = (kills * mean_ms) as f64 / 2_000.0;
     let options = ReplayOptions {
-        pace: Pace::Rate(events as f64 / seconds),
-        pack: 1,
-        clock: Clock::Exact,
-        window: Some(256),
+        pace: Pace::Rate(RateCurve::constant(events as f64 / seconds)),
+        ..ReplayOptions::default()
     };
     let trace: Vec<_> = world.trace().map(Ok).collect();
     let playing = tokio::spawn(async move {
-        replay(&client, trace.into_iter(), options, |_| {})
+        replay(&[client], trace.into_iter(), options, |_| {})
             .await
             .unwrap();
     });

@@ -3,7 +3,7 @@
 
 use crate::support::{Worker, World, published};
 use tributary_connectors::nats;
-use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
+use tributary_loadtest::replay::{ReplayOptions, replay};
 use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,12 +20,6 @@ async fn run_equals_replay() {
     nats::ensure_input_stream(&client, &broker, &["orchard"])
         .await
         .unwrap();
-    let options = ReplayOptions {
-        pace: Pace::Free,
-        pack: 50,
-        clock: Clock::Exact,
-        window: Some(256),
-    };
     // Half of the trace is there when the worker starts, half comes while it runs.
     let lines: Vec<_> = world.trace().collect();
     let (before, after) = lines.split_at(lines.len() / 2);
@@ -33,7 +27,11 @@ async fn run_equals_replay() {
         let part: Vec<_> = part.iter().cloned().map(Ok).collect();
         let client = client.clone();
         async move {
-            replay(&client, part.into_iter(), options, |_| {})
+            let options = ReplayOptions {
+                pack: 50,
+                ..ReplayOptions::default()
+            };
+            replay(&[client], part.into_iter(), options, |_| {})
                 .await
                 .unwrap()
         }

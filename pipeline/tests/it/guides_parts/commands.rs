@@ -61,7 +61,9 @@ pub fn on_help() -> Vec<(String, String)> {
         found.extend(spans(&help).into_iter().map(|span| (name.clone(), span)));
         commands.extend(command.get_subcommands().cloned());
     }
-    for of in ["", "generate", "replay", "verify"] {
+    for of in [
+        "", "find-max", "generate", "record", "replay", "report", "verify",
+    ] {
         let mut command = Command::new(loadtest());
         command
             .args(Some(of).filter(|of| !of.is_empty()))

@@ -9,7 +9,7 @@ use async_nats::jetstream;
 use tributary_config::model::Nats;
 use tributary_connectors::nats::{self, Client};
 use tributary_connectors::trace::TraceLine;
-use tributary_loadtest::replay::{Clock, Pace, ReplayOptions, replay};
+use tributary_loadtest::replay::{Pace, RateCurve, ReplayOptions, replay};
 use tributary_testkit::free_port;
 
 use super::{PATIENCE, Worker, World, published, refused_by_broker, succeed, tributary};
@@ -26,15 +26,18 @@ pub async fn ready(broker: &Nats) -> Client {
 /// Plays lines in, a message each; so many a second, or all at once.
 pub async fn play(client: &Client, lines: &[TraceLine], rate: Option<f64>) {
     let options = ReplayOptions {
-        pace: rate.map_or(Pace::Free, Pace::Rate),
-        pack: 1,
-        clock: Clock::Exact,
-        window: Some(256),
+        pace: rate.map_or(Pace::Free, |rate| Pace::Rate(RateCurve::constant(rate))),
+        ..ReplayOptions::default()
     };
     let lines: Vec<_> = lines.iter().cloned().map(Ok).collect();
-    replay(client, lines.into_iter(), options, |_| {})
-        .await
-        .expect("the trace comes in");
+    replay(
+        std::slice::from_ref(client),
+        lines.into_iter(),
+        options,
+        |_| {},
+    )
+    .await
+    .expect("the trace comes in");
 }
 
 /// `[workers]` of two processes on this host.
