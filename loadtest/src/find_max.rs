@@ -193,7 +193,11 @@ mod tests {
         };
         assert_eq!(judged(|_| 40.0), [] as [String; 0]);
         assert_eq!(
-            judged(|second| if second as u64 % 2 == 0 { 100.0 } else { 0.0 }),
+            judged(|second| if (second as u64).is_multiple_of(2) {
+                100.0
+            } else {
+                0.0
+            }),
             [] as [String; 0]
         );
         assert_eq!(

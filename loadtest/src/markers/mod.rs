@@ -154,12 +154,7 @@ impl Markers {
         let _ = (&mut self.generating).await;
         let end = Instant::now() + patience;
         let sent = (&mut self.sending).await.map_err(|_| ReplayError::Ended)?;
-        while sent.is_ok() && Instant::now() < end {
-            let shared = lock(&self.shared);
-            if shared.waiting.is_empty() && (shared.shown == 0 || shared.counted.is_empty()) {
-                break;
-            }
-            drop(shared);
+        while sent.is_ok() && Instant::now() < end && !lock(&self.shared).is_complete() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         for task in &self.watching {
@@ -187,6 +182,11 @@ async fn generate(
 ) {
     let begin = options.load.begin();
     let run = lock(&shared).run.clone();
+    // Before the first message of a trace there is no time that a marker could state: one of the present
+    // would move the clock of the brand past the whole trace.
+    while options.clock != Clock::Stream && options.load.trace_time().is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     // Whoever starts late does not begin with all that was due before.
     let first = (begin.elapsed().as_secs_f64() * options.rate).ceil() as u64;
     let mut counted: Option<u64> = None;

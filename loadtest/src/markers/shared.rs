@@ -47,6 +47,11 @@ impl Shared {
         self.to_cell.record(after, due.elapsed());
     }
 
+    /// Whether everything has come. Where `/metrics` has shown no marker at all, none is waited for.
+    pub(super) fn is_complete(&self) -> bool {
+        self.waiting.is_empty() && (self.shown == 0 || self.counted.is_empty())
+    }
+
     /// Gives up a marker.
     pub(super) fn give_up(&mut self, number: u64) {
         self.unseen += u64::from(self.waiting.contains_key(&number));

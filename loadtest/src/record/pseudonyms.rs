@@ -194,7 +194,7 @@ fn member(key: &BrandKey, kind: &str, name: &str, raw: &str) -> Member {
         }),
         "mac" => each(raw, |text| address(key, text)),
         "url" => each(raw, |text| page(key, text)),
-        "referrer" => each(raw, |text| host(text)),
+        "referrer" => each(raw, host),
         // It says whether a robot sent the record, and otherwise what somebody's browser is.
         "user_agent" => each(raw, |text| match robots::is_robot(text) {
             true => "Googlebot/2.1".to_owned(),

@@ -332,7 +332,8 @@ mod tests {
         for _ in 0..6 {
             let (mut files, resumed) = Rotation::open(options(), "s", 1).unwrap();
             assert_eq!(resumed, next);
-            for number in next..next + 20 {
+            let first = next;
+            for number in first..first + 20 {
                 files.write(&message(number), number).unwrap();
                 if number % 5 == 0 {
                     files.sync().unwrap();

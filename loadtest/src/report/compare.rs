@@ -60,6 +60,9 @@ pub struct Change {
     pub verdict: Verdict,
 }
 
+/// The value of some seconds of a run.
+type Value<'a> = dyn Fn(&[usize]) -> Option<f64> + 'a;
+
 /// A figure that can be computed of the seconds of a run.
 struct Figure<'a> {
     name: String,
@@ -69,7 +72,7 @@ struct Figure<'a> {
     /// The number of seconds of the run.
     seconds: usize,
     /// Its value of some of these seconds, each of which may occur more than once.
-    of: Box<dyn Fn(&[usize]) -> Option<f64> + 'a>,
+    of: Box<Value<'a>>,
 }
 
 /// All figures that a report has intervals of.

@@ -1,6 +1,7 @@
 //! A measured run beside a real worker: each marker becomes a cell, the worker is looked at meanwhile, and the
 //! page of the report opens in a browser, light and dark, without a complaint and without a request.
 
+use crate::guides_parts::commands::loadtest;
 use crate::page_browser::Browser;
 use crate::support::{Worker, World};
 use tributary_connectors::nats;
@@ -153,4 +154,50 @@ async fn markers_become_cells_and_a_page() {
         );
         assert_eq!(browser.axe(), serde_json::json!([]));
     });
+}
+
+/// A level that a rate breaks by itself makes the highest rate known, whatever the machine can do.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_highest_rate_is_found_beside_a_worker() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(
+        3_000,
+        Some(&broker),
+        "[workers]\nthreads = 1\ntick = \"5ms\"",
+    );
+    let config = world.path("tributary.toml");
+    let client = nats::connect(&broker, "test").await.unwrap();
+    nats::ensure_input_stream(&client, &broker, &["orchard"])
+        .await
+        .unwrap();
+    let worker = Worker::start(&config, &[]);
+    tokio::task::block_in_place(|| worker.wait_until_read(0));
+    let output = tokio::task::block_in_place(|| {
+        let mut command = std::process::Command::new(loadtest());
+        command
+            .args(["find-max", "--metrics", &worker.address, "--config"])
+            .arg(&config)
+            .args(["--slo", "throughput<300", "--first", "100", "--probe", "3s"])
+            .args(["--warm-up", "1s", "--precision", "50", "--json"])
+            .arg(world.path("trace.ndjson"));
+        command.output().unwrap()
+    });
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let (found, probes) = lines.split_last().unwrap();
+    let highest = found["highest_rate"].as_f64().unwrap();
+    assert!(highest > 1.0 && highest <= 300.0, "{text}");
+    // What failed did so twice, and what was found held.
+    let failed = |probe: &&serde_json::Value| !probe["failures"].as_array().unwrap().is_empty();
+    assert!(probes.iter().filter(failed).count() >= 2, "{text}");
+    let held = |probe: &serde_json::Value| probe["rate"] == highest && !failed(&probe);
+    assert!(probes.iter().any(held), "{text}");
+    worker.stop();
 }
