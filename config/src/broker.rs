@@ -26,5 +26,6 @@ pub fn nats_at(url: &str) -> Nats {
         dead_letter_stream: "TRIBUTARY_DEAD".to_owned(),
         rights_stream: "TRIBUTARY_RIGHTS".to_owned(),
         partitions: 0,
+        replicas: 1,
     }
 }

@@ -62,6 +62,10 @@ pub struct Nats {
     /// every process reads the whole stream. Applied when Tributary creates the
     /// stream; an existing stream must be partitioned alike.
     pub partitions: u32,
+    /// The number of servers, from 1 to 5, that store each of the four streams.
+    /// 1, the default, fits a broker that is no cluster. Applied when Tributary
+    /// creates a stream; an existing one must have as many or more.
+    pub replicas: usize,
 }
 
 /// `[workers]`: the threads of this process and the processes of the cluster.

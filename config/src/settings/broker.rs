@@ -60,6 +60,7 @@ impl SettingsModel for Nats {
             dead_letter_stream: String::new(),
             rights_stream: String::new(),
             partitions: 0,
+            replicas: 0,
         }
     }
 
@@ -192,6 +193,14 @@ impl SettingsModel for Nats {
                 unit: "partitions",
                 meaning: "The number of partitions of the input stream. Messages to `tributary.in.<brand>.<kind>.<source>.<key>` are partitioned by the hash of the key, and each process of the cluster reads only its own partitions. With 0, every process reads everything. Applied when Tributary creates the stream; set it yourself on an existing stream.",
                 field: |nats: &mut Nats| &mut nats.partitions,
+            },
+            &Setting {
+                key: "replicas",
+                value_type: Int::<usize>::new(1, 5),
+                default: DefaultValue::Toml("1"),
+                unit: "servers",
+                meaning: "The number of servers of a NATS cluster that store each stream. With 3, records and released cells outlast the loss of one server. Applied when Tributary creates a stream; an existing stream with fewer is refused: `nats stream update NAME --replicas 3`.",
+                field: |nats: &mut Nats| &mut nats.replicas,
             },
         ];
         ROWS

@@ -18,6 +18,7 @@ output_stream = "B"
 dead_letter_stream = "C"
 rights_stream = "D"
 partitions = 8
+replicas = 3
 [workers]
 threads = 3
 process = 1

@@ -6,6 +6,8 @@
 //! the error names the stream, its current setting and the required one. This
 //! module never changes an existing stream.
 //!
+//! Each is created with `nats.replicas`, and must have as many.
+//!
 //! | stream | subjects | must | created with |
 //! |---|---|---|---|
 //! | input | `tributary.in.>` | retention `limits`, no copy, partitioned as configured | 3 days |
@@ -59,7 +61,7 @@ pub async fn ensure_input_stream(
             description: Some("What enters Tributary".to_owned()),
             max_age: 3 * DAY,
             subject_transform: share::transform(nats.partitions),
-            ..plain(&nats.input_stream, subject::INPUT)
+            ..plain(nats, &nats.input_stream, subject::INPUT)
         },
     )
     .await?;
@@ -87,7 +89,7 @@ pub async fn ensure_output_stream(
             description: Some("The last value of every cell of Tributary".to_owned()),
             max_messages_per_subject: 1,
             allow_direct: true,
-            ..plain(&nats.output_stream, subject::OUTPUT)
+            ..plain(nats, &nats.output_stream, subject::OUTPUT)
         },
     )
     .await?;
@@ -126,7 +128,7 @@ pub async fn ensure_dead_letter_stream(
         Config {
             description: Some("What Tributary refused, with the reason".to_owned()),
             max_age: 7 * DAY,
-            ..plain(&nats.dead_letter_stream, subject::DEAD_LETTER)
+            ..plain(nats, &nats.dead_letter_stream, subject::DEAD_LETTER)
         },
     )
     .await?;
@@ -147,7 +149,7 @@ pub async fn ensure_rights_stream(client: &Client, nats: &Nats) -> Result<Stream
         Config {
             description: Some("Rights requests of Tributary, until they are answered".to_owned()),
             allow_message_ttl: true,
-            ..plain(&nats.rights_stream, subject::RIGHTS)
+            ..plain(nats, &nats.rights_stream, subject::RIGHTS)
         },
     )
     .await?;
@@ -187,9 +189,10 @@ fn fits_rights(info: &Info) -> Result<(), NatsError> {
 }
 
 /// The settings that all created streams share: file storage, retention by
-/// limits.
-fn plain(name: &str, subject: &str) -> Config {
+/// limits, and as many replicas as configured.
+fn plain(nats: &Nats, name: &str, subject: &str) -> Config {
     Config {
+        num_replicas: nats.replicas,
         name: name.to_owned(),
         subjects: vec![subject.to_owned()],
         retention: RetentionPolicy::Limits,
@@ -204,8 +207,9 @@ fn plain(name: &str, subject: &str) -> Config {
 /// the same time.
 async fn made(client: &Client, config: Config) -> Result<Info, NatsError> {
     let name = config.name.clone();
+    let replicas = config.num_replicas;
     if let Some(info) = found(client, &name).await? {
-        return Ok(info);
+        return replicated(info, replicas);
     }
     let subjects = config.subjects.join(", ");
     let jetstream = async_nats::jetstream::new(client.clone());
@@ -219,12 +223,20 @@ async fn made(client: &Client, config: Config) -> Result<Info, NatsError> {
     match error.kind() {
         CreateStreamErrorKind::JetStream(answer) => match answer.error_code() {
             // Another process made it meanwhile, with other settings.
-            ErrorCode::STREAM_NAME_EXIST => found(client, &name).await?.ok_or_else(|| {
-                NatsError::new(
+            ErrorCode::STREAM_NAME_EXIST => match found(client, &name).await? {
+                Some(info) => replicated(info, replicas),
+                None => Err(NatsError::new(
                     NatsErrorKind::Stream,
                     format!("stream {name} comes and goes"),
-                )
-            }),
+                )),
+            },
+            ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => Err(NatsError::new(
+                NatsErrorKind::Stream,
+                format!(
+                    "cannot make the stream {name} with {replicas} replicas: the broker is no cluster. Set nats.replicas to 1, or \
+                     use a NATS cluster of {replicas} servers"
+                ),
+            )),
             ErrorCode::STREAM_SUBJECT_OVERLAP => Err(NatsError::new(
                 NatsErrorKind::Stream,
                 format!(
@@ -243,6 +255,19 @@ async fn made(client: &Client, config: Config) -> Result<Info, NatsError> {
         }
         _ => Err(unanswered(&name, error)),
     }
+}
+
+/// The stream, unless fewer servers store it than configured.
+fn replicated(info: Info, replicas: usize) -> Result<Info, NatsError> {
+    let (name, stored) = (&info.config.name, info.config.num_replicas.max(1));
+    must(
+        &info,
+        stored >= replicas,
+        &format!(
+            "is stored by {stored} of the {replicas} servers that nats.replicas asks for: nats stream update {name} --replicas {replicas}"
+        ),
+    )?;
+    Ok(info)
 }
 
 /// Checks that a stream captures all of `all`, or else `<before><brand><after>`

@@ -23,6 +23,7 @@ mod nats_old_server;
 mod nats_partitions;
 mod nats_reader;
 mod nats_replay;
+mod nats_replicas;
 mod nats_streams;
 mod nats_support;
 mod nats_tls;

@@ -51,7 +51,7 @@ fn single() -> Value {
 
 fn shards() -> Value {
     values(
-        &json!({"processes": 3, "nats": {"url": "nats://a:4222,nats://b:4222", "partitions": 12}}),
+        &json!({"processes": 3, "nats": {"url": "nats://a:4222,nats://b:4222", "partitions": 12, "replicas": 3}}),
     )
 }
 
@@ -268,6 +268,8 @@ fn pods_are_the_processes_of_one_cluster() {
             assert_eq!(config.ledger.directory, Path::new("/var/lib/tributary"));
             let partitions = given["nats"]["partitions"].as_u64().unwrap_or(0);
             assert_eq!(u64::from(config.nats.partitions), partitions);
+            let replicas = given["nats"]["replicas"].as_u64().unwrap_or(1);
+            assert_eq!(config.nats.replicas as u64, replicas);
             let ingest = config.http_ingest.listen.map(|address| address.port());
             assert_eq!(ingest, given["ingest"]["enabled"].as_bool().map(|_| 9465));
         }

@@ -91,6 +91,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
             dead_letter_stream: "TRIBUTARY_DEAD".to_owned(),
             rights_stream: "TRIBUTARY_RIGHTS".to_owned(),
             partitions: 0,
+            replicas: 1,
         },
         workers: Workers {
             threads: 1,
