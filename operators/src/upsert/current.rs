@@ -146,7 +146,7 @@ impl From<RecordKey> for Key {
 }
 
 /// The bits of [`Packed::since_line`] that are the line.
-const LINE_BITS: u32 = 24;
+const LINE_BITS: u32 = 20;
 
 /// The bit of [`Packed::set`] that says that there is a part in [`Keys::rest`].
 const HAS_REST: u32 = 1 << 31;
@@ -165,6 +165,7 @@ struct Packed {
 /// What few records have.
 struct Rest {
     version: i64,
+    since: Epoch,
     line: u32,
     newest: u64,
     statement: Option<Stated>,
@@ -239,7 +240,7 @@ fn unpack(key: Key, packed: &Packed, rest: &Table<Key, Rest>) -> Current {
             message: packed.message,
             line: rest.map_or(line, |rest| rest.line),
         },
-        since: packed.since_line >> LINE_BITS,
+        since: rest.map_or(packed.since_line >> LINE_BITS, |rest| rest.since),
         newest: rest.map_or(packed.message, |rest| rest.newest),
         set: packed.set & !HAS_REST,
         content: packed.content,
@@ -258,14 +259,15 @@ fn pack(key: Key, current: Current, rest: &mut Table<Key, Rest>) -> Packed {
         content,
         statement,
     } = current;
-    let is_usual =
-        version == 0 && newest == message && statement.is_none() && line >> LINE_BITS == 0;
+    let fits = line >> LINE_BITS == 0 && since >> (u64::BITS - LINE_BITS) == 0;
+    let is_usual = version == 0 && newest == message && statement.is_none() && fits;
     match is_usual {
         true if rest.is_empty() => {}
         true => drop(rest.remove(&key)),
         false => {
             let of_key = Rest {
                 version,
+                since,
                 line,
                 newest,
                 statement,
@@ -276,7 +278,6 @@ fn pack(key: Key, current: Current, rest: &mut Table<Key, Rest>) -> Packed {
     let line = u64::from(line) & ((1 << LINE_BITS) - 1);
     Packed {
         message,
-        // 2^40 epochs are 34 years at a thousand a second.
         since_line: (since << LINE_BITS) | line,
         set: if is_usual { set } else { set | HAS_REST },
         content,
@@ -296,16 +297,17 @@ mod tests {
                 message: u64::MAX - 1,
                 line: (1 << LINE_BITS) - 1,
             },
-            since: (1 << 40) - 1,
+            since: (1 << 44) - 1,
             newest: u64::MAX - 1,
             set: HAS_REST - 1,
             content: u32::MAX,
             statement: None,
         };
-        let mut others = [usual; 6];
+        let mut others = [usual; 7];
         others[1].version = i64::MIN;
         others[2].arrival.line = u32::MAX;
         others[3].newest = u64::MAX;
+        others[5].since = Epoch::MAX;
         others[4].statement = Some(Stated {
             ts: -1,
             statement: Statement::Right(crate::record::Right::DoNotSell, true),

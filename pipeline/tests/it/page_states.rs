@@ -99,7 +99,7 @@ async fn the_page_says_what_is_the_matter() {
         browser.look(390, 844, "light");
         browser.open(&format!("http://{address}/#period=today"));
         browser.until(&says("#pill", "Not ready"));
-        browser.until(&says("#notice", "not connected to NATS"));
+        browser.until(&says("#notice", "Not connected to NATS"));
         assert!(
             browser.text("#said").starts_with("Not ready"),
             "it is said aloud"
