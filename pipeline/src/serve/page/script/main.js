@@ -11,7 +11,9 @@ let model, status, source, lastEvent = 0, connectedAt = 0, wait, choosesPeriod =
 
 const may = (tab) => status?.may ? status.may.includes(TABS[tab][0]) : true;
 
-const whyNot = ({ code, values }) => t("ready." + code, values);
+// These say more in words of the server, such as how far a restore is.
+const DETAILED = /^(restoring|ledger|clock|output|rights|follower)$/;
+const whyNot = ({ code, values, words }) => t("ready." + code, values) + (DETAILED.test(code) ? ": " + words : "");
 
 const state = () => {
   if (document.hidden) return;
