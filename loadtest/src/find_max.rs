@@ -15,7 +15,7 @@ const DRIFT: f64 = 0.01;
 /// The growth of the backlog that is noise whatever the rate, messages per second.
 const NOISE: f64 = 5.0;
 
-/// The smallest number of samples of which a drift can be told.
+/// The smallest number of samples of which a drift can be computed.
 const FEWEST: usize = 4;
 
 /// What a probe found.

@@ -27,6 +27,7 @@ mod label_registry;
 mod label_uses;
 pub mod net_sales;
 mod packed_runs;
+mod packed_time;
 pub mod person;
 pub mod policy;
 pub mod policy_filter;

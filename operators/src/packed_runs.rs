@@ -176,8 +176,8 @@ impl<L: Layout> PackedRuns<L> {
         let (least, run) = runs.range_mut::<[u8], _>(up_to(key)).next_back()?;
         let (old, second) = run.replace::<L>(key, entry);
         // The string of the least keys stays, so that every key belongs into one.
-        let gone = (run.0.is_empty() && !least.is_empty()).then(|| least.clone());
-        if let Some(least) = gone {
+        let emptied = (run.0.is_empty() && !least.is_empty()).then(|| least.clone());
+        if let Some(least) = emptied {
             runs.remove(&least);
         }
         runs.extend(second);

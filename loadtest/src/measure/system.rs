@@ -34,7 +34,7 @@ pub struct SystemOptions {
 pub struct Sample {
     /// Seconds from the start of the run.
     pub second: f64,
-    /// What the worker told; `None` if it did not answer.
+    /// What the worker reported; `None` if it did not answer.
     pub worker: Option<Worker>,
     /// The process of the broker; `None` without one on this machine.
     pub broker: Option<Process>,

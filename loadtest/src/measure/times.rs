@@ -192,16 +192,23 @@ fn histogram(digits: u8) -> Histogram<u64> {
 impl Percentiles {
     /// One line of the main figures.
     pub fn line(&self) -> String {
-        let ms = |us: u64| format!("{:.1}", us as f64 / 1_000.0);
+        let [p50, p90, p99, p999, p9999, max] = self.main_ms();
         format!(
-            "p50 {}, p90 {}, p99 {}, p99.9 {}, p99.99 {}, max {} ms",
-            ms(self.p50_us),
-            ms(self.p90_us),
-            ms(self.p99_us),
-            ms(self.p999_us),
-            ms(self.p9999_us),
-            ms(self.max_us)
+            "p50 {p50:.1}, p90 {p90:.1}, p99 {p99:.1}, p99.9 {p999:.1}, p99.99 {p9999:.1}, max {max:.1} ms"
         )
+    }
+
+    /// The main figures in milliseconds: p50, p90, p99, p99.9, p99.99, max.
+    pub fn main_ms(&self) -> [f64; 6] {
+        let figures = [
+            self.p50_us,
+            self.p90_us,
+            self.p99_us,
+            self.p999_us,
+            self.p9999_us,
+            self.max_us,
+        ];
+        figures.map(|us| us as f64 / 1_000.0)
     }
 }
 

@@ -78,15 +78,8 @@ fn percentiles(page: &mut String, report: &Report, other: Option<&Report>) {
                 None => meaning(kind).to_owned(),
             };
             let _ = write!(page, "<tr><th>{name}</th><td>{}</td>", of.count);
-            for us in [
-                of.p50_us,
-                of.p90_us,
-                of.p99_us,
-                of.p999_us,
-                of.p9999_us,
-                of.max_us,
-            ] {
-                let _ = write!(page, "<td>{:.1}</td>", us as f64 / 1_000.0);
+            for ms in of.main_ms() {
+                let _ = write!(page, "<td>{ms:.1}</td>");
             }
             page.push_str("</tr>");
         }

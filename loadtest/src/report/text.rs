@@ -83,15 +83,8 @@ pub fn text(report: &Report) -> String {
         };
         let of = times.percentiles;
         let _ = write!(out, "{:<10}{:>10}", kind.name(), of.count);
-        for us in [
-            of.p50_us,
-            of.p90_us,
-            of.p99_us,
-            of.p999_us,
-            of.p9999_us,
-            of.max_us,
-        ] {
-            let _ = write!(out, "{:>10.1}", us as f64 / 1_000.0);
+        for ms in of.main_ms() {
+            let _ = write!(out, "{ms:>10.1}");
         }
         out.push('\n');
     }

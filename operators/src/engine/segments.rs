@@ -150,7 +150,7 @@ impl<T> Segments<T> {
     }
 }
 
-/// Removes an entry, and frees memory when most of its segment is gone.
+/// Removes an entry, and frees memory when most of its segment is empty.
 pub(crate) fn take<T>(entry: OccupiedEntry<'_, T>, hash_of: impl Fn(&T) -> u64) -> T {
     let (taken, place) = entry.remove();
     let entries = place.into_table();

@@ -9,32 +9,25 @@ use serde::{Deserialize, Serialize};
 use crate::facts::{Contact, Conversion, Fact};
 use crate::label_numbers::LabelNumbers;
 use crate::packed_runs::{Layout, PackedRuns};
+use crate::packed_time;
 use crate::record::{Currency, Day, SaleKind, SaleName, TouchKind};
-
-/// Times are relative to 2020-01-01, and days to those of the times, which makes them shorter.
-const BASE: i64 = 1_577_836_800_000;
-
-/// Length of a day in milliseconds.
-const DAY: i64 = 86_400_000;
 
 /// A fact with numbers for labels.
 #[derive(Serialize, Deserialize)]
 enum Packed<'a> {
     Contact {
-        ts: i64,
+        time: (i64, Day),
         id: &'a str,
         source: u32,
         channel: u32,
-        days_off: Day,
         kind: TouchKind,
         touch: bool,
         joins: bool,
     },
     Conversion {
-        ts: i64,
+        time: (i64, Day),
         name: [u8; 16],
         source: u32,
-        days_off: Day,
         kind: SaleKind,
         store: u32,
         left: i64,
@@ -106,34 +99,22 @@ impl PackedFacts {
     }
 }
 
-/// The days between the UTC day of a time and a day.
-fn days_off(ts: i64, day: Day) -> Day {
-    day.wrapping_sub(ts.div_euclid(DAY) as Day)
-}
-
-/// The day of a time.
-fn day(ts: i64, days_off: Day) -> Day {
-    (ts.div_euclid(DAY) as Day).wrapping_add(days_off)
-}
-
 /// Packs a fact, with one more use of its labels.
 fn pack(fact: &Fact, numbers: &mut LabelNumbers) -> Vec<u8> {
     let packed = match fact {
         Fact::Contact(contact) => Packed::Contact {
-            ts: contact.ts.wrapping_sub(BASE),
+            time: packed_time::pack(contact.ts, contact.day),
             id: &contact.id,
             source: numbers.use_label(contact.source),
             channel: numbers.use_channel(contact.channel),
-            days_off: days_off(contact.ts, contact.day),
             kind: contact.kind,
             touch: contact.touch,
             joins: contact.joins,
         },
         Fact::Conversion(conversion) => Packed::Conversion {
-            ts: conversion.ts.wrapping_sub(BASE),
+            time: packed_time::pack(conversion.ts, conversion.day),
             name: conversion.name.0.to_le_bytes(),
             source: numbers.use_label(conversion.source),
-            days_off: days_off(conversion.ts, conversion.day),
             kind: conversion.kind,
             store: numbers.use_label(conversion.store),
             left: conversion.left,
@@ -152,44 +133,42 @@ fn unpack(bytes: &[u8], numbers: &LabelNumbers) -> Option<Fact> {
     debug_assert!(packed.is_ok(), "what was packed can be unpacked");
     Some(match packed.ok()? {
         Packed::Contact {
-            ts,
+            time,
             id,
             source,
             channel,
-            days_off,
             kind,
             touch,
             joins,
         } => {
-            let ts = ts.wrapping_add(BASE);
+            let (ts, day) = packed_time::unpack(time);
             Fact::Contact(Contact {
                 ts,
                 id: id.into(),
                 source: numbers.label(source),
                 channel: numbers.channel(channel),
-                day: day(ts, days_off),
+                day,
                 kind,
                 touch,
                 joins,
             })
         }
         Packed::Conversion {
-            ts,
+            time,
             name,
             source,
-            days_off,
             kind,
             store,
             left,
             currency,
             joins,
         } => {
-            let ts = ts.wrapping_add(BASE);
+            let (ts, day) = packed_time::unpack(time);
             Fact::Conversion(Conversion {
                 ts,
                 name: SaleName(u128::from_le_bytes(name)),
                 source: numbers.label(source),
-                day: day(ts, days_off),
+                day,
                 kind,
                 store: numbers.label(store),
                 left,
@@ -229,7 +208,7 @@ mod tests {
                 id: id.into(),
                 source: Label::of("web"),
                 channel,
-                day: day(ts, 1),
+                day: 20_000,
                 kind: TouchKind::Click,
                 touch: true,
                 joins: false,
@@ -251,7 +230,7 @@ mod tests {
         vec![
             contact(i64::MIN, "", Channel::direct()),
             contact(i64::MAX, &"x".repeat(300), Channel::of("a", "b", "c")),
-            contact(BASE, "w-1", Channel::unattributed()),
+            contact(0, "w-1", Channel::unattributed()),
             conversion(SaleName(u128::MAX), i64::MAX),
             conversion(SaleName(1), 0),
         ]

@@ -5,25 +5,18 @@
 //! in the encoding of the crate `postcard` (variable-length integers). What the records of a set have in common, their brand and
 //! identifiers, is not part of them. A record takes about a tenth of the memory that way.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::allowed_uses::AllowedUses;
-use crate::label::{Channel, Label};
 use crate::label_numbers::LabelNumbers;
 use crate::packed_runs::Layout;
+use crate::packed_time;
 use crate::record::{
     Body, BrandId, ConsentString, Currency, Day, IdSet, Record, RecordKey, RefundAmount, Right,
     SaleKind, SaleName, TouchKind,
 };
-
-/// Times are relative to 2020-01-01, which makes them shorter.
-const BASE: i64 = 1_577_836_800_000;
-
-/// Length of a day in milliseconds.
-const DAY: i64 = 86_400_000;
 
 /// An entry of the records of a set: the key, then the packed record.
 pub(super) struct ByRecordKey;
@@ -57,10 +50,8 @@ pub(super) fn key_of(entry: &[u8]) -> RecordKey {
 struct Packed<'a> {
     source: u32,
     id: &'a str,
-    /// Milliseconds since [`BASE`].
-    ts: i64,
-    /// The days between the UTC day of `ts` and the record's day.
-    day: Day,
+    /// See [`packed_time`].
+    time: (i64, Day),
     body: PackedBody,
 }
 
@@ -106,24 +97,16 @@ impl PackedName {
     }
 }
 
-/// The days between the UTC day of a time and a day.
-fn days_off(ts: i64, day: Day) -> Day {
-    day.wrapping_sub(ts.div_euclid(DAY) as Day)
-}
-
 /// The entry of a record, with one more use of its labels.
 pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) -> Vec<u8> {
-    let numbers = RefCell::new(numbers);
-    let label = |of: Label| numbers.borrow_mut().use_label(of);
-    let channel = |of: Channel| numbers.borrow_mut().use_channel(of);
     let name = |of: SaleName| PackedName::pack(of, &record.id);
-    let source = label(record.source);
+    let source = numbers.use_label(record.source);
     let body = match record.body {
         Body::Contact {
             kind,
             channel: of,
             touch,
-        } => PackedBody::Contact(kind, touch, channel(of)),
+        } => PackedBody::Contact(kind, touch, numbers.use_channel(of)),
         Body::Identify => PackedBody::Identify,
         Body::Sale {
             kind,
@@ -131,25 +114,25 @@ pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) 
             store,
             amount,
             currency,
-        } => PackedBody::Sale(kind, name(of), label(store), amount, currency),
+        } => PackedBody::Sale(kind, name(of), numbers.use_label(store), amount, currency),
         Body::Refund {
             kind,
             name: of,
             store,
             amount,
-        } => PackedBody::Refund(kind, name(of), label(store), amount),
+        } => PackedBody::Refund(kind, name(of), numbers.use_label(store), amount),
         Body::Restatement {
             kind,
             name: of,
             store,
             amount,
-        } => PackedBody::Restatement(kind, name(of), label(store), amount),
+        } => PackedBody::Restatement(kind, name(of), numbers.use_label(store), amount),
         Body::Adjustment {
             kind,
             store,
             amount,
             currency,
-        } => PackedBody::Adjustment(kind, label(store), amount, currency),
+        } => PackedBody::Adjustment(kind, numbers.use_label(store), amount, currency),
         Body::Spend {
             platform,
             channel: of,
@@ -158,8 +141,8 @@ pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) 
             impressions,
             clicks,
         } => PackedBody::Spend(
-            label(platform),
-            channel(of),
+            numbers.use_label(platform),
+            numbers.use_channel(of),
             cost,
             currency,
             impressions,
@@ -171,8 +154,7 @@ pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) 
     let packed = Packed {
         source,
         id: &record.id,
-        ts: record.ts.wrapping_sub(BASE),
-        day: days_off(record.ts, record.day),
+        time: packed_time::pack(record.ts, record.day),
         body,
     };
     let bytes = postcard::to_extend(&packed, key_bytes(key).to_vec());
@@ -201,11 +183,10 @@ pub(super) fn unpack(
     let Packed {
         source,
         id,
-        ts,
-        day,
+        time,
         body,
     } = packed.ok()?;
-    let ts = ts.wrapping_add(BASE);
+    let (ts, day) = packed_time::unpack(time);
     let body = match body {
         PackedBody::Contact(kind, touch, channel) => Body::Contact {
             kind,
@@ -257,7 +238,7 @@ pub(super) fn unpack(
             Part::WithoutId => no_id(),
         },
         ts,
-        day: (ts.div_euclid(DAY) as Day).wrapping_add(day),
+        day,
         ids: ids.clone(),
         body,
     })
@@ -276,19 +257,16 @@ pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
     let Ok(packed) = postcard::from_bytes::<Packed<'_>>(split(entry).1) else {
         return;
     };
-    let numbers = RefCell::new(numbers);
-    let label = |number| numbers.borrow_mut().release_label(number);
-    let channel = |number| numbers.borrow_mut().release_channel(number);
-    label(packed.source);
+    numbers.release_label(packed.source);
     match packed.body {
-        PackedBody::Contact(_, _, of) => channel(of),
+        PackedBody::Contact(_, _, of) => numbers.release_channel(of),
         PackedBody::Sale(_, _, store, ..)
         | PackedBody::Refund(_, _, store, _)
         | PackedBody::Restatement(_, _, store, _)
-        | PackedBody::Adjustment(_, store, ..) => label(store),
+        | PackedBody::Adjustment(_, store, ..) => numbers.release_label(store),
         PackedBody::Spend(platform, of, ..) => {
-            label(platform);
-            channel(of);
+            numbers.release_label(platform);
+            numbers.release_channel(of);
         }
         PackedBody::Identify | PackedBody::Consent(..) | PackedBody::Right(..) => {}
     }
@@ -297,6 +275,7 @@ pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::label::{Channel, Label};
 
     /// Bodies of every kind.
     fn bodies() -> Vec<Body> {
@@ -374,13 +353,13 @@ mod tests {
         let mut numbers = LabelNumbers::default();
         let mut all = Vec::new();
         for body in bodies() {
-            for ts in [i64::MIN, -1, 0, BASE, 1_790_000_000_000, i64::MAX] {
+            for ts in [i64::MIN, -1, 0, 1_790_000_000_000, i64::MAX] {
                 let record = Record {
                     brand: BrandId(7),
                     source: Label::of("shop"),
                     id: "t-1".into(),
                     ts,
-                    day: (ts.div_euclid(DAY) as Day).wrapping_add(1),
+                    day: 20_000,
                     ids: IdSet::empty(),
                     body: body.clone(),
                 };
