@@ -7,6 +7,8 @@
 //! - *repeated*: 240 different questions, while the cells change once a second,
 //!   as those of a dashboard that people watch;
 //! - *single*: every question is new, so that no answer is kept;
+//! - *paced*: the same at 1,000 questions a second, each timed from the moment
+//!   at which it should have been asked;
 //! - *page* and *scrape*: the page's document, and `/metrics`.
 //!
 //! ```console
@@ -37,6 +39,10 @@ const DAYS: i32 = 365;
 const STORES: i32 = 50;
 const CHANNELS: i32 = 60;
 const CONNECTIONS: u64 = 16;
+
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn text(word: &str) -> Dim {
     Dim::Text(word.into())
@@ -182,7 +188,16 @@ fn ask(stream: &mut BufReader<TcpStream>, path: &str) -> usize {
 
 /// Asks with all connections for some time; prints how many answers came and how
 /// long they took.
-fn measure(name: &str, address: SocketAddr, time: Duration, path: impl Fn(u64) -> String + Sync) {
+///
+/// With `every`, questions are due one such time after the other, and timed from
+/// then on, however late they are asked; without, as soon as a connection is free.
+fn measure(
+    name: &str,
+    address: SocketAddr,
+    time: Duration,
+    every: Option<Duration>,
+    path: impl Fn(u64) -> String + Sync,
+) {
     let next = AtomicU64::new(0);
     let begun = Instant::now();
     let mut took: Vec<Duration> = std::thread::scope(|scope| {
@@ -194,8 +209,11 @@ fn measure(name: &str, address: SocketAddr, time: Duration, path: impl Fn(u64) -
                     let mut stream = BufReader::new(stream);
                     let mut took = Vec::new();
                     while begun.elapsed() < time {
-                        let path = path(next.fetch_add(1, Ordering::Relaxed));
-                        let asked = Instant::now();
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        let path = path(number);
+                        let due = every.map(|every| begun + every * u32::try_from(number).unwrap());
+                        let asked = due.unwrap_or_else(Instant::now);
+                        std::thread::sleep(asked.saturating_duration_since(Instant::now()));
                         ask(&mut stream, &path);
                         took.push(asked.elapsed());
                     }
@@ -260,9 +278,17 @@ fn main() {
         }
     });
     let of_cells = |number, different| format!("/v1/cells/{}", question(number, different));
-    measure("repeated", address, time, |number| of_cells(number, 240));
-    measure("single", address, time, |number| of_cells(number, 50_000));
-    measure("scrape", address, time, |_| "/metrics".to_owned());
+    measure("repeated", address, time, None, |number| {
+        of_cells(number, 240)
+    });
+    measure("single", address, time, None, |number| {
+        of_cells(number, 50_000)
+    });
+    let every = Some(Duration::from_millis(1));
+    measure("paced", address, time, every, |number| {
+        of_cells(30_000 + number, 50_000)
+    });
+    measure("scrape", address, time, None, |_| "/metrics".to_owned());
     let mut stream = BufReader::new(TcpStream::connect(address).unwrap());
     println!("page: {} bytes", ask(&mut stream, "/"));
     println!("metrics: {} bytes", ask(&mut stream, "/metrics"));

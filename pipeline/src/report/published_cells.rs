@@ -179,7 +179,9 @@ impl PublishedCells {
                 beginnings.iter().flat_map(move |beginning| {
                     let from = (Bound::Included(&beginning[..]), Bound::Unbounded);
                     let cells = partition.range::<[Dim], _>(from);
-                    cells.take_while(move |(dims, _)| dims.starts_with(beginning))
+                    // Every cell of a partition begins with its brand.
+                    let is_whole = beginning.len() <= 1;
+                    cells.take_while(move |(dims, _)| is_whole || dims.starts_with(beginning))
                 })
             })
             .map(|(dims, values)| (&**dims, &**values))

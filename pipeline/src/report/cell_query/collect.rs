@@ -214,6 +214,9 @@ impl<'a> Collector<'a> {
         let read = |periods| cells.beginning_with(family, brand, periods, &beginnings);
         let whole = Periods::between(from, to, self.today);
         read(whole).for_each(|(dims, values)| {
+            if has_total {
+                rests.publish(&mut self.atoms, dims);
+            }
             let selected = self.select(dims);
             if selected == Selected::No {
                 return;
@@ -238,14 +241,11 @@ impl<'a> Collector<'a> {
             let cut = Periods::cut(from, to, self.today);
             let of_month = |month| read(Periods::months(month..=month));
             for (dims, values) in cut.iter().copied().flat_map(of_month) {
+                rests.publish(&mut self.atoms, dims);
                 if self.select(dims) != Selected::No {
                     self.key(dims, &mut key);
                     rests.add(&key, Rest::new(&mut self.atoms, dims, size(values), true));
                 }
-            }
-            if !rests.is_empty() {
-                let all = read(whole).chain(cut.iter().copied().flat_map(of_month));
-                all.for_each(|(dims, _)| rests.publish(&mut self.atoms, dims));
             }
         }
         self.beginnings = beginnings;

@@ -22,7 +22,7 @@
 //! the gate holds back of them is in no cell, and for rows that are a rest
 //! themselves.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tributary_operators::calendar::{first_day, month};
 use tributary_operators::cell::{Dim, Dimension, Family, Threshold, Unit};
 use tributary_operators::record::Day;
@@ -177,8 +177,8 @@ pub(super) struct Rests {
     wanted: Option<Vec<Day>>,
     /// The rests by the key of the row that they are in, or would be in.
     by_key: FxHashMap<Box<[Atom]>, Vec<Rest>>,
-    /// The cells of the period.
-    published: FxHashSet<Place>,
+    /// The cells of the period: the days and months of each place without its day.
+    published: FxHashMap<Place, Days>,
 }
 
 impl Rests {
@@ -214,7 +214,7 @@ impl Rests {
             today,
             wanted,
             by_key: FxHashMap::default(),
-            published: FxHashSet::default(),
+            published: FxHashMap::default(),
         }
     }
 
@@ -235,7 +235,21 @@ impl Rests {
 
     /// Adds a cell of the period.
     pub(super) fn publish(&mut self, atoms: &mut Atoms<'_>, dims: &[Dim]) {
-        self.published.insert(place(atoms, dims));
+        let (place, day) = self.without_day(place(atoms, dims));
+        self.published.entry(place).or_default().insert(day);
+    }
+
+    /// A place without its day or month, and that.
+    fn without_day(&self, mut place: Place) -> (Place, Atom) {
+        let day = self.day.map(|at| std::mem::replace(&mut place[at], NULL));
+        (place, day.unwrap_or(NULL))
+    }
+
+    /// Whether a cell is published.
+    fn is_published(&self, place: Place) -> bool {
+        let (place, day) = self.without_day(place);
+        let days = self.published.get(&place);
+        days.is_some_and(|days| days.contains(day))
     }
 
     /// The name of what gave up its own.
@@ -336,7 +350,7 @@ impl Rests {
                 let name = names.channel.get(at).filter(|_| at < grain);
                 finer[place] = name.copied().unwrap_or(self.star);
             }
-            self.published.contains(&finer)
+            self.is_published(finer)
         })
     }
 
@@ -347,26 +361,28 @@ impl Rests {
         let Some(at) = self.day else {
             return false;
         };
-        let with = |day: Day, store: Option<Atom>| {
+        let of = |store: Option<Atom>| {
             let mut finer = *rest;
-            finer[at] = atoms::of_day(day);
+            finer[at] = NULL;
             if let Some((at, store)) = self.store.zip(store) {
                 finer[at] = store;
             }
-            self.published.contains(&finer)
+            self.published.get(&finer)
         };
-        let has_store = |day| names.store.is_some() && with(day, names.store);
-        let has_day = |day| has_store(day) || with(day, Some(self.star));
-        if let Some(day) = atoms::day(rest[at]) {
-            return has_store(day);
+        let of_store = names.store.and_then(|store| of(Some(store)));
+        let has = |days: Option<&Days>, day| days.is_some_and(|days| days.contains(day));
+        if atoms::day(rest[at]).is_some() {
+            return has(of_store, rest[at]);
         }
+        let of_rests = of(Some(self.star));
+        let has_day = |day| has(of_store, atoms::of_day(day)) || has(of_rests, atoms::of_day(day));
         if let Some(day) = names.day {
             return has_day(day);
         }
-        let Some(of) = atoms::month(rest[at]) else {
+        let Some(month) = atoms::month(rest[at]) else {
             return false;
         };
-        let mut days = self.days_of(of).peekable();
+        let mut days = self.days_of(month).peekable();
         days.peek().is_some() && days.all(has_day)
     }
 
@@ -380,6 +396,39 @@ impl Rests {
         };
         let days = self.days.0.max(first_day(of))..=self.days.1.min(end);
         days.filter(|day| self.wanted.as_ref().is_none_or(|days| days.contains(day)))
+    }
+}
+
+/// A set of days and months, one bit each.
+#[derive(Default)]
+struct Days {
+    /// Each 64 atoms with one among them: their quotient, ascending, and which.
+    words: Vec<(Atom, u64)>,
+}
+
+impl Days {
+    /// Adds an atom.
+    fn insert(&mut self, day: Atom) {
+        let (word, bit) = (day / 64, 1 << (day % 64));
+        match self.words.last_mut() {
+            // They come in their order, but for the months at the end.
+            Some((last, bits)) if *last == word => *bits |= bit,
+            Some((last, _)) if *last > word => {
+                match self.words.binary_search_by_key(&word, |(word, _)| *word) {
+                    Ok(at) => self.words[at].1 |= bit,
+                    Err(at) => self.words.insert(at, (word, bit)),
+                }
+            }
+            _ => self.words.push((word, bit)),
+        }
+    }
+
+    /// Whether an atom was added.
+    fn contains(&self, day: Atom) -> bool {
+        let found = self
+            .words
+            .binary_search_by_key(&(day / 64), |(word, _)| *word);
+        found.is_ok_and(|at| self.words[at].1 & (1 << (day % 64)) != 0)
     }
 }
 
@@ -398,6 +447,21 @@ pub(super) fn tenths(own: i128, others: i128) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_of_days_holds_what_was_added() {
+        let added = [20_000, 20_001, 20_063, 20_064, 20_700, 19_000, 20_002].map(atoms::of_day);
+        let mut days = Days::default();
+        for day in added.into_iter().chain([atoms::of_month(650), NULL]) {
+            days.insert(day);
+        }
+        for day in 18_900..20_800 {
+            let day = atoms::of_day(day);
+            assert_eq!(days.contains(day), added.contains(&day));
+        }
+        assert!(days.contains(NULL) && days.contains(atoms::of_month(650)));
+        assert!(!days.contains(atoms::of_month(651)));
+    }
 
     #[test]
     fn the_place_of_a_cell_holds_its_dimensions_and_not_its_brand() {

@@ -17,6 +17,7 @@ mod kept;
 pub mod openapi;
 pub mod rights;
 
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::{Extension, Path, State};
@@ -40,8 +41,11 @@ const NDJSON: &str = "application/x-ndjson";
 /// Content type of CSV (RFC 4180).
 const CSV: &str = "text/csv; charset=utf-8; header=present";
 
-/// Maximum number of queries that compute at a time.
-const AT_ONCE: usize = 4;
+/// Number of queries that compute at a time: as many as there are processors,
+/// because more would only delay each other.
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(2, NonZero::get)
+}
 
 /// The queries of the server.
 pub struct CellQueries {
@@ -65,7 +69,7 @@ impl CellQueries {
             cells: cells.clone(),
             snapshot: Mutex::default(),
             cache: Cache::default(),
-            computing: Semaphore::new(AT_ONCE),
+            computing: Semaphore::new(at_once()),
         }
     }
 
