@@ -397,6 +397,6 @@ async fn start_ingest(
         .with_context(|| format!("cannot listen on {listen} (http_ingest.listen)"))?;
     tracing::info!(address = %listener.local_addr()?, "receiving records over HTTP");
     let server = IngestServer::new(config, telemetry.metrics.clone());
-    let serving = tokio::spawn(server.clone().serve(listener, wait_until(end)));
+    let serving = tokio::spawn(ingest::serve(server.clone(), listener, wait_until(end)));
     Ok((Some(server), serving))
 }
