@@ -7,13 +7,45 @@ use crate::support::story::{
 };
 use crate::support::{Worker, World};
 use tributary::privacy::rights::cancel::cancel;
-use tributary_connectors::nats::subject;
+use tributary_config::model::Nats;
+use tributary_connectors::nats::{Client, subject};
 use tributary_connectors::trace::TraceLine;
 use tributary_rights::RequestId;
 use tributary_testkit::NatsServer;
 
 /// The ID of the request that is canceled.
 const CANCELLED: &str = "5f3c2d8e-8a51-4b8d-9a0e-6f3d1c2b4a59";
+
+/// The ID of the request that erases.
+const ERASED: &str = "0b9b7f0e-3d6a-4c57-9a51-2d9c1c5a7e10";
+
+/// Publishes a request.
+async fn submit(client: &Client, request: &serde_json::Value) {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let requests = subject::rights_requests("orchard");
+    let sent = jetstream.publish(requests, request.to_string().into());
+    sent.await.unwrap().await.unwrap();
+}
+
+/// Waits until the newest status is one of a request and contains a word.
+async fn until_status(client: &Client, broker: &Nats, id: &str, word: &str) {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let stream = jetstream.get_stream(&broker.rights_stream).await.unwrap();
+    let begun = std::time::Instant::now();
+    loop {
+        let statuses = subject::rights_status("orchard");
+        let last = stream.get_last_raw_message_by_subject(&statuses).await;
+        let last = last.map_or_else(
+            |_| String::new(),
+            |message| String::from_utf8_lossy(&message.payload).into_owned(),
+        );
+        if last.contains(id) && last.contains(word) {
+            return;
+        }
+        assert!(begun.elapsed().as_secs() < 60, "{last}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_process_forgets() {
@@ -25,6 +57,7 @@ async fn every_process_forgets() {
     let lines: Vec<TraceLine> = world.trace().collect();
     let email = somebody(&world, &lines);
     let (_, others) = apart(&world, &lines, &email);
+    let staying = somebody(&world, &others);
     let whole = (world.replayed(), world.refused());
     rewrite(&world, &others);
     for output in ["replayed.ndjson", "replayed.ndjson.dead-letters.ndjson"] {
@@ -50,25 +83,8 @@ async fn every_process_forgets() {
         "id": CANCELLED, "ts": "2025-11-20T09:00:00Z", "type": "erase", "proof": "ticket 118",
         "identifiers": [{"kind": "email", "value": email}],
     });
-    let jetstream = async_nats::jetstream::new(client.clone());
-    let requests = subject::rights_requests("orchard");
-    let sent = jetstream.publish(requests, request.to_string().into());
-    sent.await.unwrap().await.unwrap();
-    let stream = jetstream.get_stream(&broker.rights_stream).await.unwrap();
-    let begun = std::time::Instant::now();
-    loop {
-        let statuses = subject::rights_status("orchard");
-        let last = stream.get_last_raw_message_by_subject(&statuses).await;
-        let last = last.map_or_else(
-            |_| String::new(),
-            |message| String::from_utf8_lossy(&message.payload).into_owned(),
-        );
-        if last.contains(CANCELLED) && last.contains("cancelled") {
-            break;
-        }
-        assert!(begun.elapsed().as_secs() < 60, "{last}");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    submit(&client, &request).await;
+    until_status(&client, &broker, CANCELLED, "cancelled").await;
     tokio::task::block_in_place(|| stop_both(both));
     assert_stands(&broker, &whole.0, &whole.1).await;
 
@@ -80,7 +96,20 @@ async fn every_process_forgets() {
             !found(server.directory(), &needle).is_empty(),
             "she was there"
         );
-        ask(&world, "erase", &[&format!("email={email}")]);
+        ask(
+            &world,
+            "erase",
+            &[&format!("email={email}"), "--id", ERASED],
+        );
+        // Another person's request under its id does nothing in any process.
+        let other = serde_json::json!({
+            "id": ERASED, "ts": "2025-11-21T09:00:00Z", "type": "erase", "proof": "ticket 119",
+            "identifiers": [{"kind": "email", "value": staying}],
+        });
+        tokio::runtime::Handle::current().block_on(async {
+            submit(&client, &other).await;
+            until_status(&client, &broker, ERASED, "id_taken").await;
+        });
         stop_both(both);
     });
     assert_stands(&broker, &expected, &refused).await;

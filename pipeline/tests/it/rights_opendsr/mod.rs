@@ -100,8 +100,8 @@ fn exchange(worker: &Worker, method: &str, path: &str, body: &str) -> (u16, Valu
     (status, serde_json::from_str(body).unwrap())
 }
 
-/// The controller's server: it refuses the first callback, and passes on head and body of each one.
-async fn controller() -> (String, mpsc::UnboundedReceiver<(String, String)>) {
+/// The controller's server: it refuses the first callbacks, and passes on head and body of each one.
+async fn controller(refuses: usize) -> (String, mpsc::UnboundedReceiver<(String, String)>) {
     let key = PrivateKeyDer::from_pem_file(file("controller.key")).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ServerConfig::builder_with_provider(provider)
@@ -134,7 +134,7 @@ async fn controller() -> (String, mpsc::UnboundedReceiver<(String, String)>) {
             });
             let mut body = vec![0; length.expect("a length")];
             stream.read_exact(&mut body).await.unwrap();
-            let status = if attempt == 0 {
+            let status = if attempt < refuses {
                 "500 No"
             } else {
                 "202 Accepted"
@@ -154,7 +154,7 @@ async fn a_controller_is_called_back_with_signatures() {
         return;
     };
     let broker = server.nats();
-    let (origin, mut callbacks) = controller().await;
+    let (origin, mut callbacks) = controller(1).await;
     let http = format!(
         "{}opendsr_callbacks = [{origin:?}]\nopendsr_private_callbacks = true\n",
         signed()
@@ -305,9 +305,61 @@ async fn a_controller_is_called_back_with_signatures() {
     assert!(!worker.said("johndoe"));
 }
 
+/// A controller that takes connections and never answers, and how many it has taken.
+async fn silent_controller() -> (String, mpsc::UnboundedReceiver<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (taken, connections) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            held.push(listener.accept().await.unwrap());
+            let _ = taken.send(());
+        }
+    });
+    (format!("https://localhost:{port}"), connections)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_controller_delays_no_other() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let (silent, mut connections) = silent_controller().await;
+    let (origin, mut callbacks) = controller(0).await;
+    let http = format!(
+        "{}opendsr_callbacks = [{silent:?}, {origin:?}]\nopendsr_private_callbacks = true\n",
+        signed()
+    );
+    let world = World::new(50, Some(&broker), &http);
+    let _client = ready(&broker).await;
+    let ca = file("ca.pem");
+    let env = [("SSL_CERT_FILE", ca.to_str().unwrap())];
+    let worker = Worker::start_with(&world.path("tributary.toml"), &[], &env);
+    tokio::task::block_in_place(|| worker.wait_until_read(0));
+    let submit = |id: &str, origin: &str| {
+        let (status, _) = exchange(&worker, "POST", "/v2/requests", &example(id, origin));
+        assert_eq!(status, 201);
+    };
+    submit(ID, &silent);
+    let taken = tokio::time::timeout(PATIENCE, connections.recv()).await;
+    taken.unwrap().expect("a callback to the silent controller");
+
+    let other = "b7551968-d5d6-44b2-9831-815ac9017798";
+    submit(other, &origin);
+    let mut last = Value::Null;
+    while last != "completed" {
+        let callback = tokio::time::timeout(PATIENCE, callbacks.recv()).await;
+        let body: Value = serde_json::from_str(&callback.unwrap().unwrap().1).unwrap();
+        assert_eq!(body["subject_request_id"], other);
+        last = body["request_status"].clone();
+    }
+}
+
 #[tokio::test]
 async fn a_callback_does_not_lead_inside() {
-    let (origin, _received) = controller().await;
+    let (origin, _received) = controller(0).await;
     let http = format!("{}opendsr_callbacks = [{origin:?}]\n", signed());
     let http = World::new(1, None, &http).config().http;
     let signer = Arc::new(Signer::open(&http).unwrap().unwrap());
