@@ -10,7 +10,7 @@
 //!   their output goes.
 //! - [`privacy`]: rights of data subjects, objections, retention.
 //! - [`durability`]: commits, compaction and key rotation of the ledger.
-//! - [`epochs`]: batches and reports, queries, clocks, and ticks.
+//! - [`epochs`]: batches and reports, queries, clocks, and numbers.
 //! - [`broker`]: the first connection, and retries.
 //! - [`report`]: metrics, health and released cells, and tables for the
 //!   terminal.

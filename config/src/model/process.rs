@@ -84,9 +84,10 @@ pub struct Workers {
     /// empty for a single process. Processes connect to each other on these
     /// addresses, unencrypted; they belong in a private network.
     pub hosts: Vec<String>,
-    /// The minimum time between two epochs, milliseconds. Under lag the worker
-    /// stretches it to at most one second. Default 50. From 1 to 60,000. Longer
-    /// ticks increase throughput, shorter ones give fresher numbers.
+    /// How long an epoch collects messages at least, from its first one on,
+    /// milliseconds. It continues while the epoch before it is being computed, up
+    /// to one second. Default 5. From 1 to 60,000. Longer ticks save CPU time,
+    /// shorter ones give fresher numbers.
     pub tick_ms: u64,
     /// The region of this process, `[a-z0-9-]+`. Without one, the process
     /// refuses brands that are pinned to a region.

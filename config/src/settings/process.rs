@@ -75,9 +75,9 @@ impl SettingsModel for Workers {
             &Setting {
                 key: "tick",
                 value_type: Text(Duration::<u64>::millis(1, 60_000)),
-                default: DefaultValue::Toml(r#""50ms""#),
+                default: DefaultValue::Toml(r#""5ms""#),
                 unit: "",
-                meaning: "The minimum time between two epochs. Longer ticks increase throughput, shorter ticks give fresher numbers. Under lag, it grows automatically to up to one second.",
+                meaning: "How long an epoch collects messages at least, from its first one on. It continues while the epoch before it is being computed, up to one second, so that epochs grow with the load. Longer ticks save CPU time, shorter ticks give fresher numbers.",
                 field: |workers: &mut Workers| &mut workers.tick_ms,
             },
             &Setting {

@@ -197,14 +197,18 @@ impl FindMax {
         Ok(())
     }
 
-    /// Waits until the worker has read everything.
+    /// Waits until the worker has read everything, and the broker has stored its cells.
     async fn catch_up(&self, token: Option<&str>) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
             let text = prometheus::get(&self.metrics, "/metrics", token).await;
             let worker = text.map(|text| Worker::read(&text));
             match worker {
-                Ok(Some(worker)) if worker.pending == 0.0 && worker.lag_seconds < 0.5 => {
+                Ok(Some(worker))
+                    if worker.pending == 0.0
+                        && worker.lag_seconds < 0.5
+                        && worker.cells_unacknowledged < 100.0 =>
+                {
                     return Ok(());
                 }
                 Ok(None) => bail!(

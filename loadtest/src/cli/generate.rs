@@ -183,6 +183,7 @@ fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
         None => bar::counting(),
     };
     let start = options.start;
+    let mut written = 0;
     for line in lines(options)? {
         let events = match line.object {
             true => 1,
@@ -192,9 +193,10 @@ fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
         text.push('\n');
         out.write_all(text.as_bytes())?;
         bar.inc(events);
+        written += events;
     }
     bar.finish_and_clear();
-    terminal::note(format_args!("{} events from {start} on", bar.position()));
+    terminal::note(format_args!("{written} events from {start} on"));
     Ok(())
 }
 

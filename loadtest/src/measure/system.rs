@@ -63,6 +63,9 @@ pub struct Worker {
     pub commits: (f64, f64),
     /// Cells published to the broker.
     pub cells_published: f64,
+    /// Cells whose newest value the broker has not acknowledged.
+    #[serde(default)]
+    pub cells_unacknowledged: f64,
     /// Updates that each operator received, and the seconds in which it worked, where the worker
     /// tells.
     pub operators: BTreeMap<String, (f64, f64)>,
@@ -89,6 +92,7 @@ impl Worker {
                 "ledger_commit_duration_seconds_count" => &mut worker.commits.0,
                 "ledger_commit_duration_seconds_sum" => &mut worker.commits.1,
                 "cells_published_total" => &mut worker.cells_published,
+                "cells_unacknowledged" => &mut worker.cells_unacknowledged,
                 "process_cpu_seconds_total" => &mut worker.process.cpu_seconds,
                 "process_resident_memory_bytes" => {
                     worker.process.memory_bytes += value as u64;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use tokio::sync::Notify;
 use tributary_connectors::dead_letter::{DeadLetter, Reason};
 use tributary_operators::engine::Epoch;
 
@@ -13,6 +14,8 @@ use crate::report::worker_profile::{WorkerProfile, WorkerProfiles};
 #[derive(Debug, Default)]
 pub struct Tally {
     inner: Mutex<Inner>,
+    /// Wakes the feed when a thread has finished an epoch.
+    more: Notify,
 }
 
 /// The counts.
@@ -39,6 +42,13 @@ impl Tally {
     /// `before` are finished.
     pub fn finished(&self, thread: usize, before: Epoch, counts: Counts) {
         self.inner().threads.insert(thread, (before, counts));
+        self.more.notify_one();
+    }
+
+    /// Waits until a thread has finished an epoch since the last call. Only one task
+    /// may wait.
+    pub async fn finished_more(&self) {
+        self.more.notified().await;
     }
 
     /// Records why the state of before a restart cannot be read. The first reason

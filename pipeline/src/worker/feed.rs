@@ -1,9 +1,9 @@
 //! The feed: messages of the input stream become epochs.
 //!
-//! The messages of one tick form one epoch; [`crate::epochs::tick`] defines the
-//! length of a tick and the numbers of epochs. The feed also decides when an
-//! epoch releases cells, which salt days are open, and when messages are
-//! acknowledged: only after the ledger has committed their epoch.
+//! [`gather`] says which messages form an epoch, and
+//! [`crate::epochs::epoch_clock`] numbers it. The feed also decides when an epoch
+//! releases cells, which salt days are open, and when messages are acknowledged:
+//! only after the ledger has committed their epoch.
 //!
 //! It reads no more than the process can handle. It waits for the workers when
 //! they lag, and for the ledger when too many epochs are not durable yet.
@@ -12,8 +12,8 @@
 //! An epoch without messages is sent if something else is due: a release, a
 //! query, a change of the stored records, the end of a salt day, or a position
 //! that has moved because messages of other processes were skipped. In a
-//! cluster every tick is an epoch, because a process cannot see whether another
-//! one has changed anything.
+//! cluster an epoch follows the other even so, because a process cannot see
+//! whether another one has changed anything.
 //!
 //! The first release of a run waits until three things are in: the restored
 //! state, everything that the stream held at the start, and the rights requests
@@ -28,25 +28,23 @@ use async_nats::connection::State as ConnectionState;
 use tokio::sync::{mpsc, watch};
 use tributary_config::model::Config;
 use tributary_connectors::decode::Arrivals;
-use tributary_connectors::nats::{Client, Input, number_of};
-use tributary_connectors::trace::TraceLine;
+use tributary_connectors::nats::{Client, Input};
 use tributary_ledger::{Position, StreamPosition};
 
 use crate::broker::retry::wait_until;
 use crate::durability::command::{DurablePosition, LedgerCommand};
 use crate::epochs::batch::{Batch, Incoming};
 use crate::epochs::clock::Clocks;
+use crate::epochs::epoch_clock::EpochClock;
 use crate::epochs::queries::Queries;
-use crate::epochs::tick::{EpochClock, Tick};
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 use crate::worker::output_watch::Republish;
 use crate::worker::threads::Workers;
 
-/// Maximum number of messages in an epoch.
-const MAX_MESSAGES: usize = 20_000;
-/// Maximum number of payload bytes in an epoch; the last message may exceed it.
-const MAX_BYTES: usize = 32 << 20;
+mod gather;
+
+use gather::Gathering;
 
 /// Maximum number of epochs that are not durable.
 const MAX_OPEN: u64 = 8;
@@ -100,8 +98,8 @@ struct Feeding {
     epoch: u64,
     /// The first epoch of this run; 0 before it.
     first_epoch: u64,
-    /// Length of the current tick.
-    tick: Tick,
+    /// How messages are collected into an epoch.
+    gathering: Gathering,
     /// Time of the last release.
     released: Option<Instant>,
     /// Whether anything was fed since the last release.
@@ -148,7 +146,7 @@ impl Feed {
             clock: EpochClock::after(epoch, reading.broker.unwrap_or(reading.wall)),
             epoch,
             first_epoch: 0,
-            tick: Tick::new(Duration::from_millis(self.config.workers.tick_ms)),
+            gathering: Gathering::new(Duration::from_millis(self.config.workers.tick_ms)),
             released: None,
             unreleased: true,
             all_restored: false,
@@ -179,7 +177,6 @@ impl Feeding {
             let stopping = *stop.borrow();
             let (messages, bytes) = match stopping {
                 true => (Vec::new(), 0),
-                // No longer than a tick, so that a signal is seen in time.
                 false => self.gather(&mut input).await?,
             };
             self.feed.telemetry.metrics.input(
@@ -216,48 +213,6 @@ impl Feeding {
             if stopping {
                 let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
                 return Ok((workers, input));
-            }
-        }
-    }
-
-    /// Collects the messages of one tick. Returns them with the number of their
-    /// payload bytes.
-    ///
-    /// # Errors
-    ///
-    /// An error of the broker that a retry cannot resolve.
-    async fn gather(&mut self, input: &mut Input) -> anyhow::Result<(Vec<Incoming>, u64)> {
-        let until = Instant::now() + self.tick.length();
-        let (mut messages, mut bytes) = (Vec::new(), 0);
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let arrived = match input.next_batch(MAX_MESSAGES, left).await {
-                Ok(arrived) => arrived,
-                // The input has logged it, and the next read continues where this one stopped.
-                Err(error) if error.is_transient() => return Ok((messages, bytes)),
-                Err(error) => return Err(error.into()),
-            };
-            for message in arrived {
-                self.newest = self.newest.max(message.at_ms);
-                bytes += message.payload.len() as u64;
-                let arrival = self
-                    .arrivals
-                    .of(&message.subject, &message.headers, message.at_ms);
-                if let Some(named) = arrival.brand.and_then(|brand| self.named.get_mut(brand)) {
-                    *named = arrival.at.max(*named);
-                }
-                let line = TraceLine {
-                    subject: message.subject.to_string(),
-                    at: arrival.at,
-                    headers: message.headers,
-                    data: message.payload.into(),
-                };
-                let number = number_of(self.feed.stream.generation, message.sequence);
-                messages.push(Incoming { number, line });
-            }
-            let full = messages.len() >= MAX_MESSAGES || bytes as usize >= MAX_BYTES;
-            if full || self.feed.queries.has_waiting() || Instant::now() >= until {
-                return Ok((messages, bytes));
             }
         }
     }
@@ -391,7 +346,7 @@ impl Feeding {
         Ok(())
     }
 
-    /// Updates metrics and health, and adapts the length of the tick.
+    /// Updates metrics and health.
     fn measure(&mut self, input: &Input) {
         let connected = self.feed.client.connection_state() == ConnectionState::Connected;
         self.feed.telemetry.health.set_connected(connected);
@@ -406,8 +361,6 @@ impl Feeding {
             (first, finished) if finished < first => self.clock.now().saturating_sub(first).max(1),
             _ => behind.max(1),
         };
-        self.tick
-            .adapt(input.caught_up(), Duration::from_millis(lag));
         let lag = lag as f64 / 1000.0;
         // What was restored and prepared went in under numbers from before the first epoch, which are no times at all.
         let closed = match self.first_epoch {
@@ -418,7 +371,7 @@ impl Feeding {
             closed,
             Duration::from_millis(self.clock.now().saturating_sub(closed)),
             lag,
-            self.tick.length().as_secs_f64(),
+            self.gathering.took().as_secs_f64(),
         );
         self.feed.telemetry.health.set_lag(lag);
         if self.is_past(input) {

@@ -9,28 +9,34 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
 use tributary_connectors::nats::{Client, LatestPublisher, OutgoingMessage, SubjectSet};
+use tributary_operators::cell::Cell;
+use tributary_operators::engine::Epoch;
 
 use crate::report::metrics::Metrics;
 
 /// Maximum number of unacknowledged messages in flight.
 const WINDOW: usize = 512;
 
+/// Maximum number of commands that are executed before messages are sent again.
+const AT_ONCE: usize = 4096;
+
 /// A command to the publisher.
 pub enum PublisherCommand {
     /// Publishes a cell.
     Cell {
-        /// The message.
-        message: OutgoingMessage,
-        /// Whether it is a tombstone.
-        closed: bool,
+        /// The cell, without values if it closes.
+        cell: Cell,
+        /// The epoch that changed it.
+        epoch: Epoch,
+        /// The time of its release, Unix milliseconds.
+        released: i64,
     },
     /// Confirms when the broker has everything that came before.
     Confirm(oneshot::Sender<()>),
 }
 
 /// Publishes cells until the channel closes, and returns when the broker has
-/// acknowledged all of them. `acknowledged` receives the subjects that the
-/// broker has acknowledged.
+/// acknowledged all of them. `acknowledged` receives the subjects that the broker has acknowledged.
 ///
 /// # Errors
 ///
@@ -47,7 +53,7 @@ pub async fn publish(
     loop {
         let more = tokio::select! {
             biased;
-            count = outgoing.recv_many(&mut batch, usize::MAX) => count > 0,
+            count = outgoing.recv_many(&mut batch, AT_ONCE) => count > 0,
             flushed = latest.flush(), if latest.pending() > 0 => {
                 log_retry(flushed, &metrics);
                 true
@@ -55,13 +61,19 @@ pub async fn publish(
         };
         for out in batch.drain(..) {
             match out {
-                PublisherCommand::Cell { message, closed } => {
+                PublisherCommand::Cell {
+                    cell,
+                    epoch,
+                    released,
+                } => {
+                    let closed = cell.values.is_empty();
                     metrics.published(u64::from(!closed), u64::from(closed), 0);
-                    latest.put(message);
+                    latest.put(OutgoingMessage::cell(&cell, epoch, released));
                 }
                 PublisherCommand::Confirm(confirm) => waiting.push(confirm),
             }
         }
+        metrics.unacknowledged(latest.pending());
         if latest.pending() == 0 {
             // Whoever waits may have ended.
             waiting.drain(..).for_each(|confirm: oneshot::Sender<()>| {

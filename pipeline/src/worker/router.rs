@@ -8,7 +8,7 @@
 //! | answers | the queries that wait for them |
 //! | finished epochs | the tally, the queries, the health |
 //!
-//! It runs on the thread that reports and never blocks: all channels are
+//! It runs on the thread that reports, so that it encodes nothing and never blocks: all channels are
 //! unbounded, and their senders are throttled by the number of epochs in
 //! flight. Each channel preserves the order of its sender, so that the ledger
 //! receives the pings of a salt day before the command to destroy the day's
@@ -21,7 +21,6 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tributary_connectors::nats::OutgoingMessage;
 
 use super::publisher::PublisherCommand;
 use crate::durability::command::LedgerCommand;
@@ -57,11 +56,11 @@ impl OutputRouter {
                 for (cell, news, released) in cells {
                     published.apply(&cell);
                     if news {
-                        let closed = cell.values.is_empty();
-                        let message = OutgoingMessage::cell(&cell, epoch, released);
-                        let _ = self
-                            .publisher_tx
-                            .send(PublisherCommand::Cell { message, closed });
+                        let _ = self.publisher_tx.send(PublisherCommand::Cell {
+                            cell,
+                            epoch,
+                            released,
+                        });
                     }
                 }
             }

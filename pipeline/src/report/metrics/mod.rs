@@ -411,6 +411,11 @@ impl Metrics {
         self.count(Id::PublishFailures, failed);
     }
 
+    /// Sets the number of cells whose newest value the broker has not acknowledged.
+    pub fn unacknowledged(&self, cells: usize) {
+        self.set(Id::UnacknowledgedCells, &[], cells as f64);
+    }
+
     /// Counts an answered rights request. `right` is `None` if the request was
     /// rejected before its type was read; a brand that is not configured counts as
     /// `unknown`.

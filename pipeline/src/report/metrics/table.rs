@@ -271,6 +271,8 @@ table! {
         "Cell values published to the broker.";
     PublishedTombstones: Operation Counter, Steps(1), "cell_tombstones_published_total", "messages", [],
         "Closed cells published to the broker as tombstones.";
+    UnacknowledgedCells: Operation Gauge, Operate, "cells_unacknowledged", "cells", [],
+        "Cells whose newest value the broker has not acknowledged.";
     PublishFailures: Operation Counter, Open, "publish_failures_total", "attempts", [],
         "Failed publish attempts; each is retried.";
 
