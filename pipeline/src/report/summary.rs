@@ -12,7 +12,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use tributary_operators::calendar;
 use tributary_operators::cell::{Cell, Dim, Family};
-use tributary_operators::record::Day;
+use tributary_operators::record::{Day, SaleKind};
 use tributary_operators::release::REST;
 
 use crate::report::channel_name::{Channel, contains, is_together, title};
@@ -117,7 +117,8 @@ impl Summary {
         for cell in cells {
             let foreign =
                 !matches!(cell.text("currency"), "") && cell.text("currency") != summary.currency;
-            if !foreign {
+            // Visits have no value, and a summary of revenue is about sales.
+            if !foreign && cell.text("kind") != SaleKind::Visit.name() {
                 summary.add(cell, today, &mut paths);
             }
         }
@@ -197,6 +198,7 @@ impl Summary {
                     *paths.entry(steps.join(" → ")).or_default() += cell.value("conversions");
                 }
             }
+            Family::ScanDay | Family::RedemptionDay | Family::WalletDay => {}
             Family::CampaignDay | Family::PathLength | Family::PathDays | Family::Assists => {}
         }
     }
