@@ -104,6 +104,10 @@ pub fn of(kind: Kind) -> &'static [&'static str] {
             "purposes",
             "evidence",
         ],
+        Kind::Wallet => &[
+            "id", "ts", "version", "type", "wallet", "platform", "store", "source", "medium",
+            "campaign", "holder", "email", "phone", "customer",
+        ],
     }
 }
 
@@ -136,5 +140,6 @@ pub fn required(kind: Kind) -> &'static [&'static [&'static str]] {
             ],
             &["tc_string", "gpp", "purposes"],
         ],
+        Kind::Wallet => &[&["id"], &["ts"], &["type"], &["wallet"]],
     }
 }

@@ -31,7 +31,7 @@ mod source;
 
 pub use access::{HttpToken, IngestToken, Role, TokenDigest};
 pub use brand::{
-    Brand, BrandRelease, Channels, Consent, Identity, LabelCase, Names, Noise, Retention,
+    Brand, BrandRelease, Channels, Consent, Identity, LabelCase, Names, Noise, Retention, Wallet,
 };
 pub use client::{ClientBrand, ClientConfig};
 pub use credential::Credential;

@@ -173,7 +173,8 @@ pub enum Reason {
     MissingField,
     /// A field has another JSON type than the kind defines.
     WrongType,
-    /// The `type` of a web record is none of the defined ones.
+    /// The `type` of a web or wallet record, or the platform of a pass, is none of
+    /// the defined ones.
     UnknownType,
     /// A text exceeds the limit of its field.
     TextTooLong,
@@ -336,7 +337,7 @@ impl Reason {
                 "A field has the wrong JSON type for this kind and type of record: the detail names both."
             }
             Reason::UnknownType => {
-                "The `type` of a web record is not one of `impression`, `click`, `view`, `identify`, `order`, `refund`."
+                "The `type` of a web record is not one of `impression`, `click`, `view`, `identify`, `order`, `refund`; or that of a wallet record not one of `issue`, `void`, `install`, `remove`, `push`, `open`, `scan`, `redeem`, or its `platform` not one of `apple`, `google`, `samsung`, `other`."
             }
             Reason::TextTooLong => {
                 "A label or an id has more than 256 bytes, an identifier more than 1,024, a consent string more than 16,384, or the evidence of a consent more than 65,536."

@@ -101,6 +101,7 @@ fn of_brand(brand: &Brand, release: &Release, draw: NoiseDraw) -> BrandSettings 
         min_dwell: brand.sensors.min_dwell_s,
         max_presence: brand.sensors.max_presence_s,
         max_devices: brand.sensors.max_devices,
+        wallet_gap: brand.wallet.gap_ms,
         k: release.k,
         k_traffic: release.k_traffic,
         ladder: match release.ladder {

@@ -262,6 +262,9 @@ pub fn labels(record: &Record) -> impl Iterator<Item = Label> {
             channel: of,
             ..
         } => ([source, *platform, of.source, of.medium, of.campaign], 5),
+        Body::Wallet {
+            store, channel: of, ..
+        } => ([source, *store, of.source, of.medium, of.campaign], 5),
         Body::Identify | Body::Consent { .. } | Body::Right { .. } => {
             ([source, none, none, none, none], 1)
         }

@@ -30,6 +30,10 @@ pub struct DeltaBuffer {
     last: usize,
     /// The brands whose months are released by the ladder.
     ladders: BTreeSet<BrandId>,
+    /// The brands that count visits.
+    visits: BTreeSet<BrandId>,
+    /// The brands that count passes and redemptions.
+    passes: BTreeSet<BrandId>,
     /// The open sources of each brand that has any.
     open_sources: BTreeMap<BrandId, BTreeSet<Label>>,
 }
@@ -39,9 +43,13 @@ impl DeltaBuffer {
     pub fn new(settings: &Settings) -> DeltaBuffer {
         let brands = settings.brands.iter();
         let ladders = brands.clone().filter(|(_, of)| of.has_ladder());
+        let visits = brands.clone().filter(|(_, of)| of.counts_visits());
+        let passes = brands.clone().filter(|(_, of)| of.counts_passes());
         let open = brands.filter(|(_, of)| !of.open_sources.is_empty());
         DeltaBuffer {
             ladders: ladders.map(|(id, _)| *id).collect(),
+            visits: visits.map(|(id, _)| *id).collect(),
+            passes: passes.map(|(id, _)| *id).collect(),
             open_sources: open
                 .map(|(id, of)| (*id, of.open_sources.clone()))
                 .collect(),
@@ -52,6 +60,16 @@ impl DeltaBuffer {
     /// Whether the months of a brand are released by the ladder, which takes conversions as [`CellKey::Sale`].
     pub fn has_ladder(&self, brand: BrandId) -> bool {
         self.ladders.contains(&brand)
+    }
+
+    /// Whether visits of a brand are counted; see [`BrandSettings::counts_visits`](crate::settings::BrandSettings::counts_visits).
+    pub fn counts_visits(&self, brand: BrandId) -> bool {
+        self.visits.contains(&brand)
+    }
+
+    /// Whether passes and redemptions of a brand are counted.
+    pub fn counts_passes(&self, brand: BrandId) -> bool {
+        self.passes.contains(&brand)
     }
 
     /// Whether anybody can write to a source of a brand.

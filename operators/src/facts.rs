@@ -34,7 +34,7 @@ pub struct Contact {
     pub joins: bool,
 }
 
-/// A counted sale, net of refunds.
+/// A counted sale, net of refunds, or a visit to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Conversion {
     /// Unix milliseconds.
@@ -45,16 +45,46 @@ pub struct Conversion {
     pub source: Label,
     /// The day in the brand's zone.
     pub day: Day,
-    /// Order or transaction.
+    /// Order, transaction or visit.
     pub kind: SaleKind,
     /// The store; absent for an order.
     pub store: Label,
-    /// The net amount in minor units, not negative.
+    /// The net amount in minor units, not negative; 0 for a visit.
     pub left: i64,
     /// The currency of the amount.
     pub currency: Currency,
-    /// Whether the sale may be joined with web contacts.
+    /// Whether the conversion may be joined with web contacts.
     pub joins: bool,
+    /// What a visit consists of; `None` for a sale.
+    pub visit: Option<Visit>,
+}
+
+/// What a visit to a store consists of: the scans of a wallet pass that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Visit {
+    /// How much of a conversion it is, in millionths.
+    pub weight: u32,
+    /// Scans, redemptions included.
+    pub scans: u32,
+    /// Redemptions.
+    pub redemptions: u32,
+    /// Whether there is a transaction with the same pass.
+    pub with_transaction: bool,
+}
+
+/// A redemption of a voucher.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Redemption {
+    /// The record's id.
+    pub id: Arc<str>,
+    /// The record's source.
+    pub source: Label,
+    /// The channel of the voucher.
+    pub channel: Channel,
+    /// The store.
+    pub store: Label,
+    /// The day in the brand's zone.
+    pub day: Day,
 }
 
 /// An event in the history of a person.
@@ -62,8 +92,10 @@ pub struct Conversion {
 pub enum Fact {
     /// A web contact.
     Contact(Contact),
-    /// A counted sale.
+    /// A counted sale, or a visit.
     Conversion(Conversion),
+    /// A redemption of a voucher.
+    Redemption(Redemption),
 }
 
 /// The changes of one owner's facts in one epoch; usually one.
@@ -104,6 +136,7 @@ impl Fact {
         match self {
             Fact::Contact(contact) => Label::of(&contact.id).0,
             Fact::Conversion(conversion) => conversion.name.0 as u64,
+            Fact::Redemption(redemption) => Label::of(&redemption.id).0,
         }
     }
 }

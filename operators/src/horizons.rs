@@ -39,6 +39,10 @@ impl Category {
     pub fn of(body: &Body) -> Option<Category> {
         match body {
             Body::Contact { .. } | Body::Identify => Some(Category::Cookies),
+            Body::Wallet { kind, .. } => Some(match kind.touch() {
+                Some(_) => Category::Cookies,
+                None => Category::Identification,
+            }),
             Body::Sale { .. }
             | Body::Refund { .. }
             | Body::Restatement { .. }
@@ -112,7 +116,10 @@ impl Horizons {
 
     /// The category of a record whose own time is before the horizon of that category, else `None`.
     pub fn expired_category(&self, record: &Record) -> Option<Category> {
-        Category::of(&record.body).filter(|category| record.ts < self.of(*category))
+        // A person is active by all of its records, so that none of them expires by itself.
+        Category::of(&record.body)
+            .filter(|category| *category != Category::Identification)
+            .filter(|category| record.ts < self.of(*category))
     }
 
     /// Whether a record shows that its person is active: an interaction that is not before the

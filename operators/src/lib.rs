@@ -43,3 +43,4 @@ mod small_map;
 mod statement_order;
 pub mod stats;
 pub mod upsert;
+pub mod wallet;

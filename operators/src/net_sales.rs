@@ -284,6 +284,7 @@ impl SaleBalance {
                 left,
                 currency: sale.currency,
                 joins: sale.joins,
+                visit: None,
             };
             let net_sale = NetSale {
                 brand: key.brand,

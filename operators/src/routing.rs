@@ -12,12 +12,15 @@ use crate::attribution::credit::CONVERSION;
 use crate::calendar::month;
 use crate::cell::{ContributorId, Traffic};
 use crate::delta_buffer::DeltaBuffer;
-use crate::facts::{Contact, Conversion, Fact, IdSetUse};
+use crate::facts::{Contact, Conversion, Fact, IdSetUse, Redemption};
 use crate::label::{Channel, Label};
 use crate::net_sales::{Restatement, Sale, SaleUpdate};
 use crate::policy::Admission;
-use crate::record::{Body, BrandId, Currency, Day, IdSet, Record, SaleKind, TouchKind};
+use crate::record::{
+    Body, BrandId, Currency, Day, IdKind, IdSet, Record, SaleKind, TouchKind, WalletType,
+};
 use crate::release::SaleRow;
+use crate::wallet::{PassKey, WalletEntry, WalletRecord, WalletUpdate};
 
 /// A part of an admitted record, named by its destination. A record has at most one part of each kind, except that its labels are
 /// counted apart from it: they are in use as long as the record is stored, admitted or not.
@@ -29,6 +32,8 @@ pub enum Routed {
     Fact(BrandId, IdSet, Fact),
     /// To the balance of the sale and its refunds.
     Sale(SaleUpdate),
+    /// To the pass that the record names. Boxed, because it is rare and larger than the other parts.
+    Wallet(Box<WalletUpdate>),
     /// To the cells. Boxed, because it is rare and larger than the other parts.
     Sum(Box<(CellKey, Aggregate)>),
     /// To the label registries of all workers: records on this worker use a label of a brand.
@@ -70,51 +75,68 @@ pub fn route(
             set: ids.clone(),
             source,
             day,
-            is_fact: matches!(body, Body::Contact { .. } | Body::Sale { .. }),
+            is_fact: is_fact(body),
         };
         out.push((Routed::IdSetUse(mention), diff));
+    }
+    if let Some(update) = of_wallet(record, &ids, joins) {
+        out.push((Routed::Wallet(Box::new(update)), diff));
+    }
+    if let Some((kind, channel, touch)) = body.contact() {
+        if deltas.has_ladder(brand) {
+            if ids.is_empty() {
+                let who = ContributorId::record(source, &id);
+                let (key, sums) = contacts_by(brand, channel, day, kind, who);
+                deltas.add(key, sums, diff);
+            }
+        } else {
+            // A person is counted as a contributor where the person is known.
+            let mut sums = count_contact(kind);
+            if ids.is_empty() {
+                sums = sums.with_contributors(1).changed_by(Label::of(&id).0);
+            }
+            let key = CellKey::CampaignDay {
+                brand,
+                channel,
+                day,
+            };
+            deltas.add(key, sums, diff);
+        }
+        if !ids.is_empty() {
+            let contact = Contact {
+                ts,
+                id,
+                source,
+                channel,
+                day,
+                kind,
+                touch: touch && credit,
+                joins,
+            };
+            out.push((Routed::Fact(brand, ids, Fact::Contact(contact)), diff));
+        }
+        return;
     }
     match *body {
         // Statements and identifications are no facts.
         Body::Identify | Body::Consent { .. } | Body::Right { .. } => {}
-        Body::Contact {
-            kind,
+        Body::Wallet {
+            kind: WalletType::Redeem,
             channel,
-            touch,
+            store,
+            ..
         } => {
-            if deltas.has_ladder(brand) {
-                if ids.is_empty() {
-                    let who = ContributorId::record(source, &id);
-                    let (key, sums) = contacts_by(brand, channel, day, kind, who);
-                    deltas.add(key, sums, diff);
-                }
-            } else {
-                // A person is counted as a contributor where the person is known.
-                let mut sums = count_contact(kind);
-                if ids.is_empty() {
-                    sums = sums.with_contributors(1).changed_by(Label::of(&id).0);
-                }
-                let key = CellKey::CampaignDay {
-                    brand,
-                    channel,
-                    day,
-                };
-                deltas.add(key, sums, diff);
-            }
-            if !ids.is_empty() {
-                let contact = Contact {
-                    ts,
-                    id,
-                    source,
-                    channel,
-                    day,
-                    kind,
-                    touch: touch && credit,
-                    joins,
-                };
-                out.push((Routed::Fact(brand, ids, Fact::Contact(contact)), diff));
-            }
+            let redemption = Redemption {
+                id,
+                source,
+                channel,
+                store,
+                day,
+            };
+            let fact = Fact::Redemption(redemption);
+            out.push((Routed::Fact(brand, ids, fact), diff));
         }
+        Body::Contact { .. } | Body::Wallet { .. } => {}
         Body::Sale {
             kind,
             name,
@@ -195,6 +217,61 @@ pub fn route(
     }
 }
 
+/// Whether a record is also a fact of a person.
+fn is_fact(body: &Body) -> bool {
+    match body {
+        Body::Contact { .. } | Body::Sale { .. } => true,
+        Body::Wallet { kind, .. } => kind.touch().is_some() || kind.is_scan(),
+        _ => false,
+    }
+}
+
+/// What a record tells the pass that it names. `ids` are the identifiers by which it belongs to a person. A transaction without
+/// permission to link names the pass only if that is what represents it.
+fn of_wallet(record: &Record, ids: &IdSet, joins: bool) -> Option<WalletUpdate> {
+    let pass_among = |ids: &IdSet| {
+        let mut passes = ids.ids().iter().filter(|id| id.kind == IdKind::Wallet);
+        passes.next().map(|id| id.pseudonym)
+    };
+    let (pass, entry) = match record.body {
+        Body::Wallet {
+            kind,
+            platform,
+            store,
+            holder,
+            ..
+        } => {
+            let entry = WalletEntry::Record(WalletRecord {
+                ts: record.ts,
+                id: record.id.clone(),
+                source: record.source,
+                day: record.day,
+                kind,
+                platform,
+                holder,
+                store,
+                ids: ids.clone(),
+                joins,
+            });
+            (pass_among(&record.ids)?, entry)
+        }
+        Body::Sale {
+            kind: SaleKind::Transaction,
+            store,
+            ..
+        } => (
+            pass_among(ids)?,
+            WalletEntry::Transaction(store, record.ts),
+        ),
+        _ => return None,
+    };
+    let brand = record.brand;
+    Some(WalletUpdate {
+        key: PassKey { brand, pass },
+        entry,
+    })
+}
+
 /// One contact among impressions, clicks and views.
 fn count_contact(kind: TouchKind) -> Aggregate {
     let mut counts = [0; 3];
@@ -258,10 +335,56 @@ pub fn count_anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut Delt
                 source,
                 ..
             } = *conversion;
-            let sums = [1, CONVERSION].map(|count| Aggregate::of(&[count, left.into()]));
+            if kind == SaleKind::Visit && !deltas.counts_visits(brand) {
+                return;
+            }
+            let in_attribution = Aggregate::of(&[weight(conversion), left.into()]);
+            let sums = [in_takings(conversion), in_attribution];
             let sale_day = (brand, kind, store, day, currency);
             count_unattributed(sale_day, sums, (name.0 as u64, source), diff, deltas);
         }
+        Fact::Redemption(redemption) if deltas.counts_passes(brand) => {
+            let who = fact.contributor();
+            let one = Aggregate::of(&[1]).with_contributors(1).changed_by(who);
+            deltas.add(redemption_day(brand, redemption), one, diff);
+        }
+        Fact::Redemption(_) => {}
+    }
+}
+
+/// How much of a conversion it is, in millionths.
+pub(crate) fn weight(conversion: &Conversion) -> i128 {
+    let visit = conversion.visit.as_ref();
+    visit.map_or(CONVERSION, |visit| i128::from(visit.weight))
+}
+
+/// What a conversion adds to its takings, without its person.
+pub(crate) fn in_takings(conversion: &Conversion) -> Aggregate {
+    match &conversion.visit {
+        None => Aggregate::of(&[1, conversion.left.into()]),
+        Some(visit) => Aggregate::of(&[
+            1,
+            visit.scans.into(),
+            visit.redemptions.into(),
+            0,
+            visit.with_transaction.into(),
+        ]),
+    }
+}
+
+/// The cell of a redemption.
+pub(crate) fn redemption_day(brand: BrandId, redemption: &Redemption) -> CellKey {
+    let Redemption {
+        channel,
+        store,
+        day,
+        ..
+    } = *redemption;
+    CellKey::RedemptionDay {
+        brand,
+        channel,
+        store,
+        day,
     }
 }
 
@@ -282,8 +405,16 @@ fn count_unattributed(
             kind,
             currency,
         };
-        let [conversions, value, ..] = in_takings.values.map(|value| value as i64);
+        let [conversions, second, ..] = in_takings.values.map(|value| value as i64);
+        let [value, scans] = match kind {
+            SaleKind::Visit => [0, second],
+            SaleKind::Order | SaleKind::Transaction => [second, 0],
+        };
         let row = SaleRow::of_nobody(group, store, day, (who, is_vouched), conversions, value);
+        let row = SaleRow {
+            scans: u32::try_from(scans).unwrap_or(u32::MAX),
+            ..row
+        };
         let one = match is_vouched {
             true => Aggregate::of(&[1]).changed_by(who),
             false => Aggregate::of(&[1]),
@@ -347,5 +478,6 @@ pub fn takings(
             day,
             currency,
         },
+        SaleKind::Visit => CellKey::ScanDay { brand, store, day },
     }
 }

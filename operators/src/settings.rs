@@ -106,6 +106,8 @@ pub struct BrandSettings {
     pub max_presence: i64,
     /// The largest number of devices that count in a store and day, and of devices with random addresses, positive.
     pub max_devices: usize,
+    /// The longest time between two scans of a wallet pass that belong to one visit, milliseconds.
+    pub wallet_gap: i64,
     /// The smallest number of contributors of a released cell (k-anonymity threshold).
     pub k: u64,
     /// The smallest number of contributors of a released cell that counts traffic only.
@@ -175,6 +177,7 @@ impl Default for BrandSettings {
             min_dwell: 60,
             max_presence: 8 * 3600,
             max_devices: 200_000,
+            wallet_gap: 30 * 60_000,
             k: 50,
             k_traffic: 10,
             ladder: Ladder::default(),
@@ -199,6 +202,22 @@ impl BrandSettings {
     /// Whether months are released by the ladder. A gate that hides nothing has none, and noise goes by the finest grain.
     pub fn has_ladder(&self) -> bool {
         self.k > 1 && self.ladder == Ladder::Month && self.noise.is_none()
+    }
+
+    /// Whether the brand's gate hides nothing: every change is published as it is.
+    pub fn publishes_all(&self) -> bool {
+        self.k <= 1 && self.k_delta() <= 1 && self.noise.is_none()
+    }
+
+    /// Whether visits are counted and credited. A brand with noise holds them back, whose budget they would exceed.
+    pub fn counts_visits(&self) -> bool {
+        self.noise.is_none()
+    }
+
+    /// Whether wallet passes and redemptions are counted. Other numbers count the same acts, so that only a gate that hides nothing
+    /// may publish them.
+    pub fn counts_passes(&self) -> bool {
+        self.publishes_all()
     }
 
     /// Whether the conversions of a source are among the contributors of a cell: whether it is not open.

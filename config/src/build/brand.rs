@@ -14,7 +14,7 @@ use super::{consent, source};
 use crate::context::{Context, Input, Location, quote};
 use crate::model::{
     Attribution, Brand, BrandRelease, Channels, HashRule, Identity, Kind, Names, Noise, Release,
-    Sensors, Source, Workers,
+    Sensors, Source, Wallet, Workers,
 };
 use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
@@ -93,6 +93,7 @@ fn brand(
     brand.model.channels = below::<Channels>(table, cx).model;
     brand.model.names = below::<Names>(table, cx).model;
     sensors(table, &mut brand.model, cx);
+    brand.model.wallet = below::<Wallet>(table, cx).model;
     brand.model.consent = consent::consent(table, cx);
     brand.model.retention = consent::retention(table, cx);
     let own = below::<BrandRelease>(table, cx);

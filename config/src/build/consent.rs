@@ -94,7 +94,7 @@ fn declared(consent: &SectionReading<Consent>, cx: &mut Context<'_>) -> Option<V
 pub(super) fn check_basis(basis: Option<Basis>, kind: Kind) -> Option<&'static str> {
     match (kind, basis) {
         (Kind::Spend | Kind::Consent, Some(_)) => {
-            Some("goes with records of persons: web, transaction or ping")
+            Some("goes with records of persons: web, transaction, wallet or ping")
         }
         (Kind::Ping, Some(Basis::Consent)) => Some(
             "cannot be consent: a device that sensors hear has no name by which it could be given",

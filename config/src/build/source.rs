@@ -86,10 +86,14 @@ fn check_names(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
 
 /// The numbers of the conversions of a kind of record, which have contributors
 /// only if a verified source reports some.
-const HIDDEN: [(Kind, &str); 2] = [
+const HIDDEN: [(Kind, &str); 3] = [
     (
         Kind::Web,
         "orders_day, and attribution, markov_month, paths, path_length, path_days and assists of orders",
+    ),
+    (
+        Kind::Wallet,
+        "scan_day, and attribution, markov_month, paths, path_length, path_days and assists of visits",
     ),
     (
         Kind::Transaction,

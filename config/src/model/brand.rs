@@ -52,6 +52,8 @@ pub struct Brand {
     pub names: Names,
     /// `[brand.sensors]`: what counts as a visit.
     pub sensors: Sensors,
+    /// `[brand.wallet]`: which scans of a wallet pass are one visit.
+    pub wallet: Wallet,
     /// `[brand.consent]`: the party for which consent signals are evaluated.
     pub consent: Consent,
     /// `[brand.retention]`: how long records are stored.
@@ -155,6 +157,14 @@ pub struct Channels {
     /// The case of `source`, `medium` and `campaign`. Default
     /// [`LabelCase::Keep`].
     pub case: LabelCase,
+}
+
+/// `[brand.wallet]`: wallet passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wallet {
+    /// The longest time between two scans of a pass that belong to one visit,
+    /// milliseconds. Default 30 minutes.
+    pub gap_ms: i64,
 }
 
 /// `[brand.names]`: names for people. Cells, queries and metrics keep the names of

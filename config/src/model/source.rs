@@ -108,16 +108,19 @@ pub enum Kind {
     Spend,
     /// A consent statement.
     Consent,
+    /// A wallet pass was made, registered, sent a message, or read by a till.
+    Wallet,
 }
 
 impl Kind {
     /// Every kind, in the order of the reference.
-    pub const ALL: [Kind; 5] = [
+    pub const ALL: [Kind; 6] = [
         Kind::Ping,
         Kind::Web,
         Kind::Transaction,
         Kind::Spend,
         Kind::Consent,
+        Kind::Wallet,
     ];
 
     /// The name in the configuration and in subjects
@@ -134,6 +137,7 @@ impl Kind {
             Kind::Transaction => "transaction",
             Kind::Spend => "spend",
             Kind::Consent => "consent",
+            Kind::Wallet => "wallet",
         }
     }
 }
@@ -168,6 +172,12 @@ pub enum Format {
     Meta,
     /// Rows of the BigQuery export of Google Analytics 4, as NDJSON.
     Ga4Bigquery,
+    /// Log lines of the web service that Apple Wallet calls.
+    AppleWallet,
+    /// Callbacks of Google Wallet.
+    GoogleWallet,
+    /// Notifications of Sign in with Apple.
+    AppleSignin,
 }
 
 impl Format {
@@ -187,6 +197,9 @@ impl Format {
             Format::GoogleOffline => "google_offline",
             Format::Meta => "meta",
             Format::Ga4Bigquery => "ga4_bigquery",
+            Format::AppleWallet => "apple_wallet",
+            Format::GoogleWallet => "google_wallet",
+            Format::AppleSignin => "apple_signin",
         }
     }
 
@@ -200,11 +213,19 @@ impl Format {
     pub fn kinds(&self) -> &'static [Kind] {
         match self {
             Format::Native => &Kind::ALL,
-            Format::Csv(_) => &[Kind::Ping, Kind::Web, Kind::Transaction, Kind::Spend],
+            Format::Csv(_) => &[
+                Kind::Ping,
+                Kind::Web,
+                Kind::Transaction,
+                Kind::Spend,
+                Kind::Wallet,
+            ],
             Format::Segment | Format::Snowplow | Format::Ga4Bigquery => &[Kind::Web],
             Format::Meraki => &[Kind::Ping],
             Format::GoogleOffline => &[Kind::Transaction],
             Format::Meta => &[Kind::Web, Kind::Transaction],
+            Format::AppleWallet | Format::GoogleWallet => &[Kind::Wallet],
+            Format::AppleSignin => &[Kind::Consent],
         }
     }
 
@@ -220,7 +241,10 @@ impl Format {
             "consent_categories",
         ];
         match self {
-            Format::Native => &["ce_source"],
+            Format::Native
+            | Format::AppleWallet
+            | Format::GoogleWallet
+            | Format::AppleSignin => &["ce_source"],
             Format::Csv(_) => &[],
             Format::Segment | Format::Snowplow | Format::Ga4Bigquery => EVENTS,
             Format::Meraki => &[
@@ -250,7 +274,10 @@ impl Format {
             | Format::Csv(_)
             | Format::Meraki
             | Format::GoogleOffline
-            | Format::Meta => Trust::Verified,
+            | Format::Meta
+            | Format::AppleWallet
+            | Format::GoogleWallet
+            | Format::AppleSignin => Trust::Verified,
         }
     }
 }

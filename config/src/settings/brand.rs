@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{
     Attribution, Brand, BrandRelease, Channels, Consent, Format, HashRule, Identity, Kind, Mapping,
-    Names, Noise, Retention, Sensors, Source, TimeUnit,
+    Names, Noise, Retention, Sensors, Source, TimeUnit, Wallet,
 };
 use crate::value_type::Opt;
 use crate::value_type::choice::{
@@ -58,6 +58,7 @@ impl SettingsModel for Brand {
             channels: Channels::blank(),
             names: Names::blank(),
             sensors: Sensors::blank(),
+            wallet: Wallet::blank(),
             consent: Consent::blank(),
             retention: Retention::blank(),
             release: BrandRelease::blank(),
@@ -211,7 +212,7 @@ impl SettingsModel for Source {
                 value_type: Text(FormatWord),
                 default: DefaultValue::Toml(r#""native""#),
                 unit: "",
-                meaning: "`native` is JSON with the product's own fields, `csv` is a CSV file with a header and a column map. The others are formats of vendors, which become native records: Segment and RudderStack (`web`), Snowplow's enriched events (`web`), Cisco Meraki's Scanning API (`ping`), offline conversions for Google Ads (`transaction`), Meta's Conversions API (`web` or `transaction`), and the BigQuery export of Google Analytics 4 (`web`).",
+                meaning: "`native` is JSON with the product's own fields, `csv` is a CSV file with a header and a column map. The others are formats of vendors, which become native records: Segment and RudderStack (`web`), Snowplow's enriched events (`web`), Cisco Meraki's Scanning API (`ping`), offline conversions for Google Ads (`transaction`), Meta's Conversions API (`web` or `transaction`), the BigQuery export of Google Analytics 4 (`web`), log lines of the web service that Apple Wallet calls (`wallet`), callbacks of Google Wallet (`wallet`), and notifications of Sign in with Apple (`consent`).",
                 field: |source: &mut Source| &mut source.format,
             },
             &Setting {

@@ -35,6 +35,7 @@ mod noise;
 mod process;
 mod retention;
 mod section;
+mod wallet;
 
 pub(crate) use brand::MAPPING;
 pub(crate) use section::{
@@ -50,11 +51,11 @@ pub(crate) fn environment_variable(section: &str, key: &str) -> String {
 }
 
 /// Every section, parents before children, in the order of the reference.
-pub(crate) fn sections() -> [Section; 25] {
+pub(crate) fn sections() -> [Section; 26] {
     use crate::model::{
         Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, HttpToken,
         Identity, Ingest, IngestToken, Ledger, Names, Nats, Noise, Release, Retention, Sensors,
-        Source, Workers,
+        Source, Wallet, Workers,
     };
     [
         Nats::SECTION,
@@ -74,6 +75,7 @@ pub(crate) fn sections() -> [Section; 25] {
         Channels::SECTION,
         Names::SECTION,
         Sensors::SECTION,
+        Wallet::SECTION,
         Consent::SECTION,
         consent::AlsoNeeds::SECTION,
         Retention::SECTION,
@@ -114,7 +116,7 @@ mod tests {
     use crate::context::Context;
     use crate::model::{
         Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, Identity,
-        Ingest, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Source, Workers,
+        Ingest, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Source, Wallet, Workers,
     };
 
     fn defaults_are_clean<T: SettingsModel>() {
@@ -144,6 +146,7 @@ mod tests {
         defaults_are_clean::<Channels>();
         defaults_are_clean::<Names>();
         defaults_are_clean::<Sensors>();
+        defaults_are_clean::<Wallet>();
         defaults_are_clean::<Consent>();
         defaults_are_clean::<consent::AlsoNeeds>();
         defaults_are_clean::<Retention>();

@@ -20,6 +20,7 @@ pub(crate) const KINDS: Choice<Kind> = Choice(&[
     ("transaction", Kind::Transaction),
     ("spend", Kind::Spend),
     ("consent", Kind::Consent),
+    ("wallet", Kind::Wallet),
 ]);
 
 /// The legal bases of a source.
@@ -158,7 +159,7 @@ pub(crate) struct FormatWord;
 
 impl FormatWord {
     /// Every format, the CSV one with a blank column map.
-    fn all() -> [Format; 8] {
+    fn all() -> [Format; 11] {
         [
             Format::Native,
             Format::Csv(<Csv as crate::settings::SettingsModel>::blank()),
@@ -168,6 +169,9 @@ impl FormatWord {
             Format::GoogleOffline,
             Format::Meta,
             Format::Ga4Bigquery,
+            Format::AppleWallet,
+            Format::GoogleWallet,
+            Format::AppleSignin,
         ]
     }
 

@@ -92,6 +92,8 @@ min_dwell = "90s"
 max_presence = "7h"
 max_devices = 1000
 day_start = "04:30:05"
+[brand.wallet]
+gap = "20m"
 [brand.consent]
 vendor = 755
 publisher = false
@@ -359,6 +361,7 @@ fn defaults_are_the_specification() {
         ),
         (-75, 60, 28_800, 200_000, 0)
     );
+    assert_eq!(brand.wallet.gap_ms, 30 * 60_000);
     assert_eq!(brand.currency, "EUR");
     let retention = &brand.retention;
     assert_eq!(

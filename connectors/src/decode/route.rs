@@ -120,7 +120,7 @@ fn resolve(
         return Err(unroutable(None, known_word, Reason::UnknownBrand, detail));
     };
     let Some(kind) = kind else {
-        let detail = "the subject's kind must be web, transaction, spend, ping or consent";
+        let detail = "the subject's kind must be web, transaction, spend, ping, consent or wallet";
         return Err(unroutable(
             Some(brand),
             known_word,

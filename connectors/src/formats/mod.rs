@@ -15,6 +15,9 @@
 //! | [`google_offline`] | rows of offline conversions, Data Manager events |
 //! | [`meta`] | events of the Conversions API, alone or in `data` |
 //! | [`ga4_bigquery`] | rows of the export of Google Analytics 4 |
+//! | [`apple_wallet`] | log lines of the web service that Apple Wallet calls |
+//! | [`google_wallet`] | callbacks of Google Wallet |
+//! | [`apple_signin`] | notifications of Sign in with Apple |
 //!
 //! What an adapter has no use for is *not mapped*: it is counted, and no dead
 //! letter. A value of the wrong type refuses its record alone, and the dead
@@ -23,9 +26,12 @@
 //! at all.
 
 pub mod adapter;
+pub mod apple_signin;
+pub mod apple_wallet;
 mod consent;
 pub mod ga4_bigquery;
 pub mod google_offline;
+pub mod google_wallet;
 mod items;
 pub mod json;
 pub mod meraki;
@@ -52,5 +58,8 @@ pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
         Format::GoogleOffline => google_offline::read(adapter, item, emit),
         Format::Meta => meta::read(adapter, item, emit),
         Format::Ga4Bigquery => ga4_bigquery::read(adapter, item, emit),
+        Format::AppleWallet => apple_wallet::read(item, emit),
+        Format::GoogleWallet => google_wallet::read(item, emit),
+        Format::AppleSignin => apple_signin::read(item, emit),
     }
 }

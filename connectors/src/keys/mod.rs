@@ -196,6 +196,12 @@ impl BrandKey {
         self.hash(b'D', 0, device.as_bytes())
     }
 
+    /// The keyed hash of a device that holds a wallet pass, in 64 bits and never 0; under the oldest secret, so that a device
+    /// remains the same when the secret is rotated.
+    pub fn wallet_holder(&self, holder: &str) -> u64 {
+        (self.hash(b'H', 0, holder.as_bytes()) as u64).max(1)
+    }
+
     /// Keyed BLAKE3 over the two tags and the value, truncated to 128 bits.
     /// Short inputs, which are almost all, are hashed from a buffer on the
     /// stack that is overwritten afterwards.

@@ -38,7 +38,7 @@ fields! {
     /// Absent is 0.
     Version "version",
     /// The type of a web record: `impression`, `click`, `view`, `identify`,
-    /// `order` or `refund`.
+    /// `order` or `refund`; or of a wallet record.
     Type "type",
     /// The first-party identifier of a browser; opaque, its case is kept.
     Cookie "cookie",
@@ -80,10 +80,12 @@ fields! {
     Ip "ip",
     /// The user agent, by which robots are recognized; never stored.
     UserAgent "user_agent",
-    /// The store of a transaction or a ping.
+    /// The store of a transaction, a ping, or the scan of a wallet pass.
     Store "store",
     /// The identifier of a wallet pass; opaque, its case is kept.
     Wallet "wallet",
+    /// The number of the device that registers a wallet pass; kept as a keyed hash.
+    Holder "holder",
     /// A first name; identifies only together with last name and postcode.
     FirstName "first_name",
     /// A last name; identifies only together with first name and postcode.
@@ -111,7 +113,7 @@ fields! {
     Rssi "rssi",
     /// The day of advertising spend, `2025-10-26`.
     Date "date",
-    /// The advertising platform that charged.
+    /// The advertising platform that charged, or the platform of a wallet pass.
     Platform "platform",
     /// The amount that the platform charged, as [`Field::Amount`].
     Cost "cost",
@@ -201,6 +203,10 @@ pub fn of_kind(kind: Kind) -> &'static [Field] {
             Clicks,
         ],
         Kind::Ping => &[Ts, Store, Sensor, Mac, Device, Rssi, Associated],
+        Kind::Wallet => &[
+            Id, Ts, Version, Type, Wallet, Platform, Store, Source, Medium, Campaign, Holder, Email,
+            Phone, Customer,
+        ],
         Kind::Consent => &[
             Id, Ts, Version, Email, Phone, Cookie, Customer, Wallet, Device, ClickId, TcString,
             Gpp, GppSid, Purposes, Evidence,

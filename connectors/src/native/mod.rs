@@ -2,7 +2,7 @@
 //!
 //! Decoding has two steps. [`fields`] finds the known keys and keeps the raw
 //! text of their values without looking into them; then each kind ([`web`],
-//! [`transaction`], [`spend`], [`ping`], [`consent`]) reads the fields that it
+//! [`transaction`], [`spend`], [`ping`], [`consent`], [`wallet`]) reads the fields that it
 //! uses, by the rule of each field ([`reader`]), from that text. So an amount
 //! is read by its written digits, and a field that the kind does not use may
 //! contain anything.
@@ -24,4 +24,5 @@ pub mod site;
 pub mod spend;
 pub mod time;
 pub mod transaction;
+pub mod wallet;
 pub mod web;

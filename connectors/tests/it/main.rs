@@ -21,3 +21,4 @@ mod steps_of_strings;
 mod strings;
 mod subjects;
 mod traces;
+mod wallet_records;

@@ -81,5 +81,8 @@ pub(crate) fn kind(kind: SaleKind) -> Dim {
 
 /// The `currency` dimension.
 pub(crate) fn currency(currency: Currency) -> Dim {
-    Dim::Text(currency.as_str().into())
+    match currency {
+        Currency::NONE => Dim::Null,
+        currency => Dim::Text(currency.as_str().into()),
+    }
 }

@@ -31,6 +31,7 @@ use tributary_operators::record::{
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::brand::by_brand;
+use crate::contacts::contact_of;
 use crate::stored::StoredState;
 
 /// A record as it may be used.
@@ -39,6 +40,26 @@ pub(crate) struct AllowedRecord<'a> {
     record: Cow<'a, Record>,
     /// Whether the record may be joined across web and till.
     pub(crate) joins: bool,
+    /// Whether the record may be credited as a touchpoint.
+    pub(crate) credits: bool,
+    /// The wallet pass that a wallet record names, whether it may link or not.
+    pass: Option<Pseudonym>,
+}
+
+impl AllowedRecord<'_> {
+    /// The wallet pass that the record is about, or that a transaction names.
+    pub(crate) fn pass(&self) -> Option<Pseudonym> {
+        match self.body {
+            Body::Wallet { .. } => self.pass,
+            _ => named_pass(&self.ids),
+        }
+    }
+}
+
+/// The first identifier of a wallet.
+fn named_pass(ids: &IdSet) -> Option<Pseudonym> {
+    let mut wallets = ids.ids().iter().filter(|id| id.kind == IdKind::Wallet);
+    wallets.next().map(|id| id.pseudonym)
 }
 
 impl Deref for AllowedRecord<'_> {
@@ -262,7 +283,7 @@ fn is_uncredited(
     policies: &BTreeMap<Pseudonym, SubjectPolicy>,
     record: &Record,
 ) -> bool {
-    let is_contact = matches!(record.body, Body::Contact { .. });
+    let is_contact = contact_of(&record.body).is_some();
     let steps = allowed(settings, policies, record);
     is_contact && !record.ids.is_empty() && !steps.is_some_and(|steps| steps.allows(Use::Credit))
 }
@@ -286,6 +307,8 @@ fn apply_policy<'a>(
     let mut allowed_record = AllowedRecord {
         record: Cow::Borrowed(record),
         joins: true,
+        credits: true,
+        pass: named_pass(&record.ids),
     };
     if record.ids.is_empty() || matches!(record.body, Body::Spend { .. }) {
         return Ok(allowed_record);
@@ -301,15 +324,7 @@ fn apply_policy<'a>(
     if (is_web(&record.body) || on_consent) && !allowed.allows(Use::Hold) {
         return Err(Exclusion::Refused);
     }
-    if let Body::Contact { kind, channel, .. } = record.body
-        && !allowed.allows(Use::Credit)
-    {
-        allowed_record.record.to_mut().body = Body::Contact {
-            kind,
-            channel,
-            touch: false,
-        };
-    }
+    allowed_record.credits = allowed.allows(Use::Credit);
     if !allowed.allows(Use::Link) {
         allowed_record.record.to_mut().ids = one_value(&record.ids);
     }
@@ -356,7 +371,10 @@ fn is_web(body: &Body) -> bool {
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
         Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
-        Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
+        Body::Spend { .. }
+        | Body::Wallet { .. }
+        | Body::Consent { .. }
+        | Body::Right { .. } => false,
     }
 }
 

@@ -9,14 +9,16 @@
 use std::collections::BTreeMap;
 
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Day, SaleKind, TouchKind};
+use tributary_operators::record::{Currency, Day, SaleKind, TouchKind};
 use tributary_operators::settings::BrandSettings;
 
 use crate::consent::AllowedRecord;
+use crate::contacts::contact_of;
 use crate::identity::Identity;
 use crate::net_sales::{NetSales, Sale};
 use crate::person::Person;
 use crate::rules::Step;
+use crate::wallet::{PresenceCounts, presences};
 
 /// A touchpoint. The order of the fields is the sort order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,13 +39,15 @@ pub(crate) struct Touch<'a> {
     joins: bool,
 }
 
-/// A sale that counts, with the path that led to it.
+/// A sale that counts, or a visit to a store, with the path that led to it.
 ///
 /// The path is empty if the person is unknown or oversized, if no touchpoint is within its window,
 /// or if the sale is at a till and may not be joined.
 pub(crate) struct Conversion<'a> {
-    /// The sale.
+    /// The sale; for a visit its first scan, with a value of zero.
     pub(crate) sale: Sale<'a>,
+    /// What a visit consists of; `None` for a sale.
+    pub(crate) visit: Option<PresenceCounts>,
     /// The person of the sale, if known.
     pub(crate) person: Option<Person>,
     /// Whether the person is oversized.
@@ -63,12 +67,12 @@ impl Conversion<'_> {
 pub(crate) struct Journeys<'a> {
     /// The touchpoints of every person, sorted.
     pub(crate) touches: BTreeMap<Person, Vec<Touch<'a>>>,
-    /// The conversions, in the order of the sales.
+    /// The conversions, in the order of the sales, then the visits.
     pub(crate) conversions: Vec<Conversion<'a>>,
 }
 
 impl<'a> Journeys<'a> {
-    /// The journeys of one brand. Every sale becomes one conversion, with or without a path.
+    /// The journeys of one brand. Every sale and every visit becomes one conversion, with or without a path.
     pub(crate) fn of(
         settings: &BrandSettings,
         identity: &Identity,
@@ -76,19 +80,31 @@ impl<'a> Journeys<'a> {
         records: &'a [AllowedRecord<'a>],
     ) -> Journeys<'a> {
         let touches = touches(identity, records);
-        let conversions = net_sales
-            .sales
-            .iter()
-            .map(|sale| {
+        let visits = presences(settings.wallet_gap, records).into_iter();
+        let visits = visits.map(|presence| {
+            let visit = Sale {
+                record: presence.first,
+                kind: SaleKind::Visit,
+                store: presence.store,
+                currency: Currency::NONE,
+                left: 0,
+            };
+            (visit, Some(presence.counts))
+        });
+        let sales = net_sales.sales.iter().map(|sale| (*sale, None));
+        let conversions = sales
+            .chain(visits)
+            .map(|(sale, visit)| {
                 let person = identity.person(&sale.record.ids);
                 let oversized = person.is_some_and(|person| identity.oversized(person));
                 let path = person
                     .filter(|_| !oversized)
                     .and_then(|person| touches.get(&person))
-                    .map(|touches| path(settings, touches, sale))
+                    .map(|touches| path(settings, touches, &sale))
                     .unwrap_or_default();
                 Conversion {
-                    sale: *sale,
+                    sale,
+                    visit,
                     person,
                     oversized,
                     path,
@@ -109,14 +125,12 @@ fn touches<'a>(
 ) -> BTreeMap<Person, Vec<Touch<'a>>> {
     let mut touches: BTreeMap<Person, Vec<Touch>> = BTreeMap::new();
     for record in records {
-        let Body::Contact {
-            kind,
-            channel,
-            touch: true,
-        } = record.body
-        else {
+        let Some((kind, channel, true)) = contact_of(&record.body) else {
             continue;
         };
+        if !record.credits {
+            continue;
+        }
         if let Some(person) = identity.person(&record.ids) {
             touches.entry(person).or_default().push(Touch {
                 ts: record.ts,
@@ -140,7 +154,7 @@ fn touches<'a>(
 /// The newest touchpoint may have the time of the sale; the oldest is at most the window of its
 /// kind before it. The limit `max_path` applies to the touchpoints that remain after all filters.
 fn path(settings: &BrandSettings, touches: &[Touch], sale: &Sale) -> Vec<Step> {
-    let till = sale.kind == SaleKind::Transaction;
+    let till = sale.kind != SaleKind::Order;
     if till && !sale.record.joins {
         return Vec::new();
     }

@@ -14,6 +14,7 @@
 //!
 //!                  records ─ identity ─► persons     ┐
 //!                  records ─ net_sales ─► net sales  ┼─ journeys ─► conversions with their paths
+//!                  records ─ wallet ─► presences     ┤        │
 //!                  records ─ contacts ─► touchpoints ┘        │
 //!          pings ─ device_limit ─ visits                      ├─ rules ─► attribution
 //!                                                             ├─ markov ─► markov_month
@@ -63,6 +64,7 @@ pub mod share;
 mod statistics;
 mod stored;
 mod visits;
+mod wallet;
 mod wide;
 
 use tributary_operators::cell::Cell;
@@ -122,7 +124,10 @@ fn brand_cells(
     let records = &consent::allowed_records(brand.settings, records, brand.link_time);
     let identity = identity::Identity::of(brand.settings, records);
     let net_sales = net_sales::NetSales::of(brand.settings, records);
-    let journeys = journeys::Journeys::of(brand.settings, &identity, &net_sales, records);
+    let mut journeys = journeys::Journeys::of(brand.settings, &identity, &net_sales, records);
+    if brand.settings.noise.is_some() {
+        journeys.conversions.retain(|of| of.visit.is_none());
+    }
 
     let mut cells = Vec::new();
     let days = days::Days::of(brand, &journeys, &net_sales);
@@ -138,6 +143,11 @@ fn brand_cells(
     cells.extend(contacts::spend_days(brand, records));
     cells.extend(months::cells(brand, &identity, &journeys));
     cells.extend(statistics::cells(brand, &traced));
+    // Beside other numbers of the same acts they are shown by a gate that hides nothing alone.
+    if brand.settings.k <= 1 && brand.settings.k_delta() <= 1 && brand.settings.noise.is_none() {
+        cells.extend(wallet::wallet_days(brand, records));
+        cells.extend(wallet::redemption_days(brand, &identity, records));
+    }
     cells.extend(visits::cells(brand, pings));
     cells.extend(identity.cell(brand));
     (cells, Totals { months, touched })

@@ -54,11 +54,12 @@ struct Converted {
 /// - Contributors: the persons with a converting or a null path through the channel; for merged
 ///   channels those of the member with the most.
 pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<CountedCell> {
-    let null = null_paths(identity, journeys);
+    let null = [false, true].map(|of_visits| null_paths(identity, journeys, of_visits));
     let no_paths = PathCounts::new();
     converted(brand, journeys)
         .iter()
         .flat_map(|(group, converted)| {
+            let null = &null[usize::from(group.1 == SaleKind::Visit)];
             let null = null.get(&group.0).unwrap_or(&no_paths);
             group_cells(brand, *group, converted, null)
         })
@@ -88,16 +89,19 @@ fn converted(brand: &Brand, journeys: &Journeys) -> BTreeMap<Group, Converted> {
     groups
 }
 
-/// The null paths of every month.
+/// The null paths of every month beside sales, or beside visits: for visits a person has converted who has a visit, and for
+/// sales one who has a sale.
 ///
 /// A person has at most one null path per month, so the counts are also numbers of persons.
 pub(crate) fn null_paths(
     identity: &Identity,
     journeys: &Journeys,
+    of_visits: bool,
 ) -> BTreeMap<i32, PathCounts<Channel>> {
     let customers: BTreeSet<Person> = journeys
         .conversions
         .iter()
+        .filter(|conversion| (conversion.sale.kind == SaleKind::Visit) == of_visits)
         .filter_map(|conversion| conversion.person)
         .collect();
     let mut null: BTreeMap<i32, PathCounts<Channel>> = BTreeMap::new();

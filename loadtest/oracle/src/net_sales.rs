@@ -121,7 +121,7 @@ fn sales<'a>(settings: &BrandSettings, records: &'a [AllowedRecord<'a>]) -> Vec<
             left: amount,
         };
         match kind {
-            SaleKind::Transaction => alone.push(sale),
+            SaleKind::Transaction | SaleKind::Visit => alone.push(sale),
             SaleKind::Order if name.is_of_record() => alone.push(sale),
             SaleKind::Order => {
                 let earliest = orders.entry(name).or_insert(sale);
@@ -277,6 +277,6 @@ fn order<'a>(settings: &BrandSettings, of: &'a Record) -> (bool, i64, &'a str, L
 fn store_of(kind: SaleKind, store: Label) -> Label {
     match kind {
         SaleKind::Order => Label::ABSENT,
-        SaleKind::Transaction => store,
+        SaleKind::Transaction | SaleKind::Visit => store,
     }
 }

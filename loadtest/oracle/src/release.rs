@@ -65,6 +65,11 @@ pub(crate) fn release(
                 let total = [&dims[..1], &[kind], &dims[1..]].concat();
                 totals.insert(total, counted.contributors);
             }
+            Family::ScanDay => {
+                let visit = [Dim::Text("visit".into())];
+                let total = [&dims[..1], &visit, &dims[1..], &[Dim::Null]].concat();
+                totals.insert(total, counted.contributors);
+            }
             Family::OrdersDay => {
                 let order = [Dim::Text("order".into()), Dim::Null];
                 let total = [&dims[..1], &order, &dims[1..]].concat();

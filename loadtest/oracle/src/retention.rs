@@ -8,6 +8,7 @@
 //!   is older than the months of its category;
 //! - every contact and identification of a cookie that occurs in a web record older than the months
 //!   of cookies, orders included;
+//! - a push or an open of a wallet pass that is older than the months of cookies;
 //! - of a person without a record within the months of identification, rights aside, every older
 //!   record except statements of consent and rights.
 //!
@@ -28,6 +29,7 @@ use tributary_operators::record::{
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::consent::allowed_records;
+use crate::contacts::contact_of;
 use crate::identity::Identity;
 use crate::person::Person;
 use crate::stored::held;
@@ -104,7 +106,7 @@ impl Cutoffs {
     /// The cutoff for the own time of a record; the earliest time if the record has no period.
     fn own(&self, body: &Body) -> i64 {
         match body {
-            body if is_visit(body) => self.web,
+            body if is_of_cookies(body) => self.web,
             Body::Sale { .. }
             | Body::Refund { .. }
             | Body::Restatement { .. }
@@ -119,6 +121,11 @@ impl Cutoffs {
         let sooner = self.web.max(self.transactions);
         sooner.max(self.consent).max(self.persons)
     }
+}
+
+/// Whether a record has the period of cookies: a contact, an identification, or a message to the holder of a pass.
+fn is_of_cookies(body: &Body) -> bool {
+    is_visit(body) || contact_of(body).is_some()
 }
 
 /// Whether a record is a contact or an identification.
@@ -291,7 +298,7 @@ fn expired_records(
         };
         let stays_with_idle = matches!(record.body, Body::Consent { .. } | Body::Right { .. });
         record.ts < cutoffs.own(&record.body)
-            || is_visit(&record.body) && names(&old_cookies)
+            || is_of_cookies(&record.body) && names(&old_cookies)
             || !stays_with_idle && record.ts < cutoffs.persons && names(&idle)
     };
     let expired = held.iter().filter(|(_, record)| has_expired(record));

@@ -41,6 +41,7 @@ mod spend;
 mod story;
 mod tc_string;
 mod vendor;
+mod wallet;
 mod world;
 
 pub use config::{SecretFrom, config_toml, configs_toml};

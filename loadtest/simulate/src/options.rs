@@ -45,6 +45,8 @@ pub struct Options {
     /// Whether visitors are asked for consent: web records then carry consent strings, and some
     /// people change their minds.
     pub consent: bool,
+    /// Whether members of the loyalty program have wallet passes, which get messages and are read by tills.
+    pub wallet: bool,
     /// The number of events per trace line, 1 to 10,000. Above 1, a line is NDJSON of consecutive
     /// events of one subject.
     pub pack: u32,
@@ -94,6 +96,7 @@ impl Default for Options {
                 transactions: 10,
             },
             consent: false,
+            wallet: false,
             pack: 1,
             vendor: None,
             k: 1,
@@ -108,6 +111,7 @@ impl Options {
             seed: 2025,
             events: Some(60_000),
             days: Some(28),
+            wallet: true,
             k: 5,
             ..Options::default()
         }

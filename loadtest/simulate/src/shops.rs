@@ -59,7 +59,9 @@ impl World {
         }
         if self.random.chance(0.75) {
             let before_leaving = self.random.whole(30 * SECOND, 2 * MINUTE);
-            self.sale(person, store, from + dwell - before_leaving);
+            let till = from + dwell - before_leaving;
+            self.scan_pass(person, store, till);
+            self.sale(person, store, till);
             person.interest = person.interest / 2 + 5;
             person.plans_until = 0;
         }

@@ -57,6 +57,8 @@ pub struct World {
     pub(crate) sales: u64,
     /// The number of orders so far.
     pub(crate) orders: u64,
+    /// The number of wallet records so far.
+    pub(crate) passes: u64,
     /// The number of pings, web records and transactions so far.
     pub(crate) generated: [u64; 3],
     /// The records in delivery.
@@ -107,6 +109,7 @@ impl World {
             webs: 0,
             sales: 0,
             orders: 0,
+            passes: 0,
             generated: [0; 3],
             queue: BinaryHeap::new(),
             queued: 0,
@@ -124,7 +127,7 @@ impl World {
     ///
     /// It is the fourth power of the ratio between the wanted and the actual share, from 0.02 to 8:
     /// what people do by themselves is far from some mixes. A stream without a share has the factor
-    /// 0, and spend and consent, which no mix includes, have 1.
+    /// 0, and spend, consent and wallet passes, which no mix includes, have 1.
     pub(crate) fn need(&self, kind: Kind) -> f64 {
         /// Below so many events the mix is left to chance.
         const SLACK: f64 = 40.0;
@@ -132,7 +135,7 @@ impl World {
             Kind::Ping => (self.generated[0], self.options.mix.pings),
             Kind::Web => (self.generated[1], self.options.mix.web),
             Kind::Transaction => (self.generated[2], self.options.mix.transactions),
-            Kind::Spend | Kind::Consent => return 1.0,
+            Kind::Spend | Kind::Consent | Kind::Wallet => return 1.0,
         };
         if part == 0 {
             return 0.0;
@@ -178,6 +181,7 @@ impl World {
         for person in &mut people {
             person.interest -= person.interest / 10;
             self.send_consent_changes(person);
+            self.simulate_pass(person);
             self.simulate_online(person);
             self.simulate_stores(person);
         }

@@ -73,6 +73,9 @@ pub struct Generate {
     /// Ask visitors for consent: web events carry TC strings, and some people change their minds
     #[arg(long)]
     consent: bool,
+    /// Give members of the loyalty program wallet passes, which get messages and are read by tills
+    #[arg(long)]
+    wallet: bool,
     /// Write the records of its kind in this vendor's format, and give their source that format in --config-out
     #[arg(long, value_name = "FORMAT", value_parser = vendor)]
     format: Option<Vendor>,
@@ -116,6 +119,7 @@ impl Generate {
             refunds: self.refunds,
             mix: self.mix,
             consent: self.consent,
+            wallet: self.wallet,
             pack: self.pack,
             vendor: self.format,
             k: 1,

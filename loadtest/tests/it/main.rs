@@ -10,6 +10,7 @@ mod command_line;
 mod generated_consent;
 mod generated_trace_is_accepted;
 mod generated_vendors;
+mod generated_wallet;
 mod generated_world;
 mod modules_have_no_circles;
 mod nats_cells;

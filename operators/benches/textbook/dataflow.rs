@@ -24,7 +24,7 @@ use differential_dataflow::difference::{Abelian, IsZero, Monoid, Multiply, Semig
 use differential_dataflow::operators::Iterate;
 use serde::{Deserialize, Serialize};
 use tributary_operators::attribution::Model;
-use tributary_operators::attribution::credit::credits;
+use tributary_operators::attribution::credit::{CONVERSION, credits};
 use tributary_operators::attribution::path::Touch;
 use tributary_operators::cell::{CellKey, Hour};
 use tributary_operators::currency;
@@ -224,7 +224,7 @@ pub fn cells<'scope>(
             channel: contact.channel,
         });
         let path: Vec<Touch> = path.collect();
-        let credits = credits(&path, sale.value.into(), &of_models);
+        let credits = credits(&path, CONVERSION, sale.value.into(), &of_models);
         credited.extend(credits.into_iter().map(|credit| {
             let values = (credit.millionths as i64, credit.value as i64);
             ((credit.model, credit.channel, values), 1)
@@ -366,7 +366,7 @@ fn statement(record: Record) -> Option<((SaleKind, SaleName), Statement)> {
                 kind,
                 store: match kind {
                     SaleKind::Order => Label::ABSENT,
-                    SaleKind::Transaction => store,
+                    SaleKind::Transaction | SaleKind::Visit => store,
                 },
                 day: record.day,
                 currency,
@@ -505,7 +505,7 @@ fn adjustments(brand: BrandId, record: &Record) -> Vec<(CellKey, Values)> {
         kind,
         store: match kind {
             SaleKind::Order => Label::ABSENT,
-            SaleKind::Transaction => store,
+            SaleKind::Transaction | SaleKind::Visit => store,
         },
         day: record.day,
         currency,
@@ -536,7 +536,7 @@ fn takings(brand: BrandId, sale: &Conversion) -> CellKey {
             day,
             currency,
         },
-        SaleKind::Transaction => CellKey::StoreDay {
+        SaleKind::Transaction | SaleKind::Visit => CellKey::StoreDay {
             brand,
             store: sale.store,
             day,

@@ -119,13 +119,18 @@ fn weigh(
     }
 }
 
-/// Divides a conversion worth `value` minor units among the channels of its path, under every
+/// Divides a conversion of `weight` millionths, worth `value` minor units, among the channels of its path, under every
 /// model.
 ///
 /// The credits are ordered by model, then by the first touchpoint of the channel. Channels without
-/// a share are left out. For each model the credits add up to one conversion and to `value`; an
+/// a share are left out. For each model the credits add up to `weight` and to `value`; an
 /// empty path produces no credits. Takes O(touchpoints · distinct channels) steps.
-pub fn credits(path: &[Touch], value: i128, settings: &BrandSettings) -> Vec<Credit> {
+pub fn credits(
+    path: &[Touch],
+    weight: i128,
+    value: i128,
+    settings: &BrandSettings,
+) -> Vec<Credit> {
     let mut credits = Vec::new();
     if path.is_empty() {
         return credits;
@@ -144,7 +149,7 @@ pub fn credits(path: &[Touch], value: i128, settings: &BrandSettings) -> Vec<Cre
     for model in Model::ALL {
         let (parts, weights) = weigh(model, path, &channel_of, &distinct, settings);
         let mut sums = vec![(0, 0); distinct.len()];
-        let shares = share(CONVERSION, &weights)
+        let shares = share(weight, &weights)
             .into_iter()
             .zip(share(value, &weights));
         for (part, (millionths, value)) in parts.into_iter().zip(shares) {

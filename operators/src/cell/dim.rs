@@ -96,9 +96,10 @@ dimensions! {
     Medium "medium" Name "The medium of the channel, such as `cpc`.";
     Campaign "campaign" Name "The campaign of the channel.";
     Platform "platform" Name "The advertising platform that charged the amount.";
-    Kind "kind" Word "`order` for online orders, `transaction` for in-store sales.";
+    WalletPlatform "platform" Word "The platform of the wallet passes: `apple`, `google`, `samsung` or `other`.";
+    Kind "kind" Word "`order` for online orders, `transaction` for in-store sales, `visit` for visits to stores.";
     Store "store" Name "The store; null for online orders.";
-    Currency "currency" Word "The currency of the amounts, ISO 4217.";
+    Currency "currency" Word "The currency of the amounts, ISO 4217; null for visits, which have no value.";
     Day "day" Day "The day in the brand's time zone.";
     Month "month" Month "The month of the conversions in the brand's time zone.";
     Hour "hour" Hour "The hour in which visits begin, with the store's offset from UTC.";

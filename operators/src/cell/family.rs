@@ -15,10 +15,10 @@ use crate::attribution::Model;
 use crate::cell::dim::{Dim, Dimension, Form};
 use crate::cell::field::{Field, Hour, Names};
 use crate::cell::group::{
-    BatchKind, Credited, Month, MonthGroup, ReleaseGroup, Takings, TrafficMonth,
+    BatchKind, Credited, Lacks, Month, MonthGroup, ReleaseGroup, Takings, TrafficMonth,
 };
 use crate::label::{Channel, Label};
-use crate::record::{BrandId, Currency, Day, SaleKind};
+use crate::record::{BrandId, Currency, Day, SaleKind, WalletPlatform};
 use crate::release::SaleRow;
 use crate::settings::{BrandSettings, Settings};
 
@@ -345,7 +345,30 @@ families! {
     } [conversions Count, value_minor Minor]
         K Month(|group| group), is_path_statistic, overlaps;
 
+    /// Visits by the scans of wallet passes: scans with short gaps are one presence, to which the credits of visits add up.
+    ScanDay "scan_day" {
+        brand: BrandId [Brand], store: Label [Store], day: Day [Day],
+    } [presences Count, scans Count, redemptions Count, persons Distinct, with_transaction Count]
+        K Takings(|brand, store, day| Takings { brand, kind: SaleKind::Visit, store, day, currency: Currency::NONE }),
+        is_total;
+
+    /// Redemptions of vouchers at tills, by the channel of the voucher.
+    RedemptionDay "redemption_day" {
+        brand: BrandId [Brand], channel: Channel [Source Medium Campaign], store: Label [Store], day: Day [Day],
+    } [redemptions Count, persons Distinct]
+        K Contacts;
+
+    /// Wallet passes of a platform. `active` are those at the end of the day: the sum of `installed - removed` up to it.
+    WalletDay "wallet_day" {
+        brand: BrandId [Brand], platform: WalletPlatform [WalletPlatform], day: Day [Day],
+    } [issued Count, installed Count, removed Count, active Distinct, voided Count, pushes Count, opens Count]
+        K Wallets(|brand| brand);
+
     parts:
+
+    /// What passes add to a platform and day. The values are issued, installed, removed, voided, and the passes with a record; or
+    /// pushes and opens.
+    PassesBy { brand: BrandId, platform: WalletPlatform, day: Day, is_touches: bool } Wallets(|brand| brand);
 
     /// Transitions of converting paths; `Channel::default()` is the start as `from` and the conversion as `to`.
     ConvertingEdge { group: MonthGroup, from: Channel, to: Channel } Month(|group| group);
@@ -368,11 +391,11 @@ families! {
 
     /// Transitions of the paths of persons without a conversion; `Channel::default()` is the start as `from` and the end
     /// without conversion as `to`. They count from a day on: the sum up to a day is what the paths up to that day have.
-    NullEdge { brand: BrandId, month: Month, from: Channel, to: Channel, day: Day }
+    NullEdge { brand: BrandId, month: Month, lacks: Lacks, from: Channel, to: Channel, day: Day }
         NullPaths(|brand, month| brand, month);
 
     /// Persons whose null path of the month holds the channel.
-    NullReach { brand: BrandId, month: Month, channel: Channel } NullPaths(|brand, month| brand, month);
+    NullReach { brand: BrandId, month: Month, lacks: Lacks, channel: Channel } NullPaths(|brand, month| brand, month);
 
     /// One contributor's impressions, clicks and views of a channel on a day, for a brand with a ladder.
     ContactsBy { group: TrafficMonth, channel: Channel, day: Day, who: ContributorId } Traffic(|group| group);
@@ -404,6 +427,7 @@ impl CellKey {
             ReleaseGroup::Month(MonthGroup { brand, month, .. })
             | ReleaseGroup::NullPaths(brand, month) => hasher.hash_one((brand, month)),
             ReleaseGroup::Traffic(group) => group.home(),
+            ReleaseGroup::Wallets(brand) => hasher.hash_one(brand),
             ReleaseGroup::Contacts | ReleaseGroup::Visits | ReleaseGroup::Identity => {
                 hasher.hash_one(self)
             }
@@ -482,7 +506,9 @@ mod tests {
     #[test]
     fn names_end_with_their_unit_and_sums_have_room_for_all_values() {
         for row in TABLE {
-            assert!(row.values.len() <= 5, "{}", row.name);
+            // Wallet passes are not summed as aggregates.
+            let is_summed = row.family != Family::WalletDay;
+            assert!(!is_summed || row.values.len() <= 5, "{}", row.name);
             for (value, unit) in row.values.iter().zip(row.units) {
                 assert!(value.ends_with(unit.suffix()), "{value}");
                 let money = *unit == Unit::Minor;
@@ -496,6 +522,8 @@ mod tests {
             (Form::Word, Dimension::Brand) => Dim::Text("acme".into()),
             (Form::Word, Dimension::Model) => Dim::Text("linear".into()),
             (Form::Word, Dimension::Kind) => Dim::Text("order".into()),
+            (Form::Word, Dimension::WalletPlatform) => Dim::Text("apple".into()),
+            (Form::Word, Dimension::Currency) if odd => Dim::Null,
             (Form::Word, _) => Dim::Text("EUR".into()),
             (Form::Name, _) if odd => Dim::Null,
             (Form::Name, _) => Dim::Text("google".into()),

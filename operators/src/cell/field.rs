@@ -10,7 +10,7 @@ use crate::attribution::Model;
 use crate::cell::dim::Dim;
 use crate::cell::group::MonthGroup;
 use crate::label::{Channel, Label, LabelNames};
-use crate::record::{BrandId, Currency, Day, SaleKind};
+use crate::record::{BrandId, Currency, Day, SaleKind, WalletPlatform};
 use crate::settings::Settings;
 
 /// The names of one brand.
@@ -100,18 +100,37 @@ impl Field for SaleKind {
 
     fn read(dims: &mut Iter<'_, Dim>, _: &Settings) -> Option<SaleKind> {
         let name = text(dims)?;
-        let mut kinds = [SaleKind::Order, SaleKind::Transaction].into_iter();
+        let mut kinds = SaleKind::ALL.into_iter();
         kinds.find(|kind| kind.name() == name)
     }
 }
 
 impl Field for Currency {
     fn write(&self, _: Names<'_>, dims: &mut Vec<Dim>) {
-        dims.push(word(self.as_str()));
+        dims.push(match *self {
+            Currency::NONE => Dim::Null,
+            _ => word(self.as_str()),
+        });
     }
 
     fn read(dims: &mut Iter<'_, Dim>, _: &Settings) -> Option<Currency> {
-        Some(Currency(text(dims)?.as_bytes().try_into().ok()?))
+        match dims.next()? {
+            Dim::Null => Some(Currency::NONE),
+            Dim::Text(text) => Some(Currency(text.as_bytes().try_into().ok()?)),
+            _ => None,
+        }
+    }
+}
+
+impl Field for WalletPlatform {
+    fn write(&self, _: Names<'_>, dims: &mut Vec<Dim>) {
+        dims.push(word(self.name()));
+    }
+
+    fn read(dims: &mut Iter<'_, Dim>, _: &Settings) -> Option<WalletPlatform> {
+        let name = text(dims)?;
+        let mut platforms = WalletPlatform::ALL.into_iter();
+        platforms.find(|platform| platform.name() == name)
     }
 }
 

@@ -35,6 +35,31 @@ impl From<MonthGroup> for BrandId {
     }
 }
 
+/// Which conversions the persons of null paths lack. Visits are no conversion beside sales, and sales none beside visits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Lacks {
+    /// Sales and visits.
+    Both,
+    /// Sales; they have visits.
+    Sales,
+    /// Visits; they have sales.
+    Visits,
+}
+
+impl Lacks {
+    /// Every value, in the order of their discriminants.
+    pub const ALL: [Lacks; 3] = [Lacks::Both, Lacks::Sales, Lacks::Visits];
+
+    /// Whether the paths are null paths of a kind of conversions.
+    pub fn is_null_of(self, kind: SaleKind) -> bool {
+        match self {
+            Lacks::Both => true,
+            Lacks::Sales => kind != SaleKind::Visit,
+            Lacks::Visits => kind == SaleKind::Visit,
+        }
+    }
+}
+
 /// What is counted of a month without its conversions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Traffic {
@@ -104,6 +129,8 @@ pub enum ReleaseGroup {
     Month(MonthGroup),
     /// The null paths of a brand's month, which enter each of its groups.
     NullPaths(BrandId, Month),
+    /// The wallet passes of a brand on all days, because the active ones add up over them.
+    Wallets(BrandId),
     /// A day's contacts or spend, each cell by itself.
     Contacts,
     /// An hour's visits, each cell by itself.
@@ -127,6 +154,8 @@ pub enum BatchKind {
     Identity,
     /// The families of a month.
     Month,
+    /// The wallet passes of a brand.
+    Wallets,
 }
 
 impl BatchKind {
@@ -135,6 +164,7 @@ impl BatchKind {
         match self {
             BatchKind::Takings => "takings of a store and day, or of a day's orders",
             BatchKind::Month => "month, kind and currency",
+            BatchKind::Wallets => "the whole brand",
             BatchKind::Contacts | BatchKind::Visits | BatchKind::Identity => "each cell by itself",
         }
     }

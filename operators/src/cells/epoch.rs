@@ -102,7 +102,7 @@ impl Cells {
             };
             let null = self.null.get(&(of.brand, of.month));
             let Some(unsolved) =
-                chain.unsolved(null, settings.max_channels, self.labels.of(of.brand))
+                chain.unsolved(of.kind, null, settings.max_channels, self.labels.of(of.brand))
             else {
                 continue;
             };

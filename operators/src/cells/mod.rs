@@ -21,6 +21,7 @@ mod group_key;
 mod ladder;
 mod months;
 mod noise;
+mod passes;
 mod release;
 mod solver;
 mod state;
@@ -35,6 +36,7 @@ use crate::engine::{
 pub use gate::BatchClass;
 use group::Group;
 use ladder::LadderGroup;
+use passes::PassDays;
 use state::EpochWork;
 pub use state::{BatchVote, Cells, CellsIn, CellsOut, CellsQuestion};
 use traffic::TrafficGroup;
@@ -76,8 +78,9 @@ impl KeyedOperator for Cells {
         let restored = self.restored_groups.len() + self.orphans.len();
         let ladders: usize = self.ladders.values().map(LadderGroup::entries).sum();
         let traffic: usize = self.traffic.values().map(TrafficGroup::entries).sum();
+        let passes: usize = self.passes.values().map(PassDays::entries).sum();
         let candidates = self.ladder_candidates.len() + self.traffic_candidates.len();
-        let marks = marks + ladders + traffic + candidates;
+        let marks = marks + ladders + traffic + passes + candidates;
         self.groups.len() + self.null.len() + marks + restored + work + self.labels.entries()
     }
 

@@ -9,29 +9,57 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup};
+use crate::aggregate::{Aggregate, CellKey, Lacks, Month, MonthGroup};
 use crate::attribution::markov::{Edges, MonthChain, MonthCredit, Reach, Solved};
 use crate::cell::ReleaseGroup;
 use crate::cells::disclosure::MonthDisclosure;
 use crate::engine::Diff;
 use crate::label::{Channel, LabelNames};
-use crate::record::{BrandId, Day};
+use crate::record::{BrandId, Day, SaleKind};
 
-/// The null paths of one month, which enter the chains of all its groups.
+/// The null paths of one month, which enter the chains of its groups.
 #[derive(Default)]
 pub(super) struct NullPaths {
-    /// Their transitions, up to a day.
-    edges: Arc<Edges>,
-    /// What each later day changes.
-    later: BTreeMap<Day, Edges>,
+    /// By the conversions that the persons lack, in the order of [`Lacks::ALL`].
+    parts: [NullPart; 3],
     /// The last finished day, for a month that is released by the ladder; otherwise all days count.
     through: Option<Day>,
-    /// The persons with a null path through each channel.
-    reach: Arc<Reach>,
     /// The contributors that changed since the groups were notified, as in [`Aggregate::changed`].
     pub(super) changed: u128,
     /// The groups of the month.
     pub(super) groups: BTreeSet<MonthGroup>,
+}
+
+/// The null paths of persons who lack the same conversions.
+#[derive(Default)]
+struct NullPart {
+    /// Their transitions, up to a day.
+    edges: Arc<Edges>,
+    /// What each later day changes.
+    later: BTreeMap<Day, Edges>,
+    /// The persons with a null path through each channel.
+    reach: Arc<Reach>,
+}
+
+impl NullPart {
+    fn is_empty(&self) -> bool {
+        self.edges.is_empty() && self.later.is_empty() && self.reach.is_empty()
+    }
+}
+
+/// The sum of two counts, without a copy where one of them is empty.
+fn sum<K: std::hash::Hash + Eq + Copy>(
+    one: &Arc<FxHashMap<K, i64>>,
+    other: &Arc<FxHashMap<K, i64>>,
+) -> Arc<FxHashMap<K, i64>> {
+    if one.is_empty() || other.is_empty() {
+        return if one.is_empty() { other } else { one }.clone();
+    }
+    let mut all = FxHashMap::clone(one);
+    for (key, count) in other.iter() {
+        bump(&mut all, *key, *count);
+    }
+    Arc::new(all)
 }
 
 /// The converting paths of one month, kind and currency, and the solution of their chain.
@@ -71,22 +99,31 @@ impl NullPaths {
     /// Adds a change of a part of the null paths, `diff` times.
     pub(super) fn add(&mut self, key: &CellKey, sums: &Aggregate, diff: Diff) {
         self.changed |= sums.changed;
+        let (CellKey::NullEdge { lacks, .. } | CellKey::NullReach { lacks, .. }) = key else {
+            return;
+        };
+        let [both, sales, visits] = &mut self.parts;
+        let part = match lacks {
+            Lacks::Both => both,
+            Lacks::Sales => sales,
+            Lacks::Visits => visits,
+        };
         match key {
             CellKey::NullEdge { from, to, day, .. } => {
                 let times = (sums.values[0] * i128::from(diff)) as i64;
                 if self.through.is_some_and(|through| *day <= through) {
-                    bump(Arc::make_mut(&mut self.edges), (*from, *to), times);
+                    bump(Arc::make_mut(&mut part.edges), (*from, *to), times);
                     return;
                 }
-                let edges = self.later.entry(*day).or_default();
+                let edges = part.later.entry(*day).or_default();
                 bump(edges, (*from, *to), times);
                 if edges.is_empty() {
-                    self.later.remove(day);
+                    part.later.remove(day);
                 }
             }
             CellKey::NullReach { channel, .. } => {
                 bump(
-                    Arc::make_mut(&mut self.reach),
+                    Arc::make_mut(&mut part.reach),
                     *channel,
                     sums.contributors * diff,
                 );
@@ -97,26 +134,30 @@ impl NullPaths {
 
     /// Counts all days up to one. A day that counts once counts for good.
     pub(super) fn count_through(&mut self, through: Day) {
-        for (_, edges) in self.later.extract_if(..=through, |_, _| true) {
-            let all = Arc::make_mut(&mut self.edges);
-            for (edge, times) in edges {
-                bump(all, edge, times);
+        for part in &mut self.parts {
+            for (_, edges) in part.later.extract_if(..=through, |_, _| true) {
+                let all = Arc::make_mut(&mut part.edges);
+                for (edge, times) in edges {
+                    bump(all, edge, times);
+                }
             }
         }
         self.through = self.through.max(Some(through));
     }
 
-    /// The transitions, and the persons behind each channel.
-    pub(super) fn parts(&self) -> (Arc<Edges>, Arc<Reach>) {
-        (self.edges.clone(), self.reach.clone())
+    /// The transitions of the null paths of a kind of conversions, and the persons behind each channel.
+    pub(super) fn parts(&self, kind: SaleKind) -> (Arc<Edges>, Arc<Reach>) {
+        let parts = Lacks::ALL.iter().zip(&self.parts);
+        let of_kind = parts.filter(|(lacks, _)| lacks.is_null_of(kind));
+        let nothing = <(Arc<Edges>, Arc<Reach>)>::default();
+        of_kind.fold(nothing, |(edges, reach), (_, part)| {
+            (sum(&edges, &part.edges), sum(&reach, &part.reach))
+        })
     }
 
     /// Whether there are no null paths and no groups.
     pub(super) fn is_empty(&self) -> bool {
-        self.edges.is_empty()
-            && self.later.is_empty()
-            && self.reach.is_empty()
-            && self.groups.is_empty()
+        self.parts.iter().all(NullPart::is_empty) && self.groups.is_empty()
     }
 }
 
@@ -189,12 +230,13 @@ impl Chain {
     /// The input of the chain, or `None` if it is solved. The aggregates are shared, not copied.
     pub(super) fn unsolved(
         &self,
+        kind: SaleKind,
         null: Option<&NullPaths>,
         max_channels: usize,
         words: &Arc<LabelNames>,
     ) -> Option<MonthChain> {
         let [conversions, value, ..] = self.converted.values;
-        let null = null.map(|null| (null.edges.clone(), null.reach.clone()));
+        let null = null.map(|null| null.parts(kind));
         let (null, null_reach) = null.unwrap_or_default();
         self.solved.is_none().then(|| MonthChain {
             converting: self.edges.clone(),

@@ -13,6 +13,7 @@ use crate::cells::group::{CellEntry, GateCounts, Group, Published};
 use crate::cells::group_key::GroupKey;
 use crate::cells::ladder::HeldBack;
 use crate::cells::noise::{NoiseOffset, NoiseTimeline};
+use crate::cells::passes::PassDays;
 use crate::cells::state::{BatchVote, BatchVotes, CellUpdates, Cells, CellsOut};
 use crate::cells::threshold::apply_threshold;
 use crate::cells::traffic::TrafficGroup;
@@ -119,6 +120,7 @@ impl Cells {
         let mut votes = BatchVotes::new();
         self.release_ladders(times, &mut votes, updates);
         self.release_traffic(times, &mut votes, updates);
+        self.release_passes(updates);
         self.collect_votes(times, votes, out);
         let GateCounts {
             released,
@@ -128,7 +130,8 @@ impl Cells {
         } = self.counts;
         let months = self.ladders.values().map(|of| of.outside().count() as u64);
         let traffic = self.traffic.values().map(TrafficGroup::published_cells);
-        let released = released + months.sum::<u64>() + traffic.sum::<u64>();
+        let passes = self.passes.values().map(PassDays::published_cells);
+        let released = released + months.sum::<u64>() + traffic.sum::<u64>() + passes.sum::<u64>();
         let HeldBack {
             hidden: hidden_months,
             waiting: waiting_months,

@@ -19,6 +19,7 @@ use crate::cells::group_key::{GroupKey, is_other};
 use crate::cells::ladder::{Candidate, LadderGroup, Place, place};
 use crate::cells::months::{NullPaths, null_month};
 use crate::cells::noise::NoiseTimeline;
+use crate::cells::passes::PassDays;
 use crate::cells::solver::Solver;
 use crate::cells::traffic::{TrafficCandidate, TrafficGroup};
 use crate::engine::Diff;
@@ -174,7 +175,9 @@ pub struct Cells {
     pub(super) ladder_candidates: Vec<Candidate>,
     /// The contacts and visits that are released by the ladder.
     pub(super) traffic: FxHashMap<TrafficMonth, TrafficGroup>,
-    /// Those that the batch of the last release looks at.
+    /// The wallet passes of each brand.
+    pub(super) passes: BTreeMap<BrandId, PassDays>,
+    /// The contacts and visits that the batch of the last release looks at.
     pub(super) traffic_candidates: Vec<TrafficCandidate>,
     /// The months that it looked at in this epoch.
     pub(super) planned: BTreeSet<MonthGroup>,
@@ -207,6 +210,7 @@ impl Cells {
             ladders: FxHashMap::default(),
             ladder_candidates: Vec::new(),
             traffic: FxHashMap::default(),
+            passes: BTreeMap::new(),
             traffic_candidates: Vec::new(),
             planned: BTreeSet::new(),
             solver: Solver::default(),
@@ -254,8 +258,10 @@ impl Cells {
             let count = i64::try_from(sums.values[0]).unwrap_or_default();
             return self.add_row(row, sums.changed, count * diff);
         }
-        if let ReleaseGroup::Traffic(of) = key.release_group() {
-            return self.add_traffic(of, &key, sums, diff);
+        match key.release_group() {
+            ReleaseGroup::Traffic(of) => return self.add_traffic(of, &key, sums, diff),
+            ReleaseGroup::Wallets(_) => return self.add_passes(&key, sums, diff),
+            _ => {}
         }
         let Some(of) = GroupKey::of(&key) else {
             return;
@@ -289,6 +295,9 @@ impl Cells {
             Place::Elsewhere => {}
         }
         let key = CellKey::of(cell.family, &cell.dims, &settings);
+        if key.as_ref().is_some_and(|key| self.restore_passes(key, &cell)) {
+            return;
+        }
         // The cell may be the only source of its label names: if the ledger is lost, it must still be closed by its
         // name.
         if let Some(key) = &key {
@@ -377,7 +386,8 @@ impl Cells {
         let cells =
             cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)));
         let traffic = self.published_traffic();
-        cells.chain(self.published_months()).chain(traffic)
+        let cells = cells.chain(self.published_months()).chain(traffic);
+        cells.chain(self.published_passes())
     }
 
     /// Reports the labels without uses, and drops the names that were withdrawn. Does nothing before the restore is
@@ -421,6 +431,7 @@ impl Cells {
         let name = self.settings.brands.get(&brand).map(|of| &of.name);
         let of_brand = |cell: &Cell| name.is_some_and(|name| **name == *cell.text("brand"));
         let months = self.published_months().chain(self.published_traffic());
+        let months = months.chain(self.published_passes());
         let cells = cells.chain(months.filter(of_brand));
         let mut cells: Vec<Cell> = cells
             .filter(|cell| family.is_none_or(|family| family == cell.family))

@@ -40,6 +40,7 @@ use crate::sessionize::{Sessionize, SessionizeOut};
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::upsert::{Upsert, UpsertOut};
+use crate::wallet::{WalletOut, Wallets};
 
 /// Builds the dataflow on a worker. All workers must build the same one. `sink` receives the outputs of this worker.
 pub fn build(
@@ -94,10 +95,11 @@ pub fn build(
             Routed::Fact(brand, set, fact) => OneOf4::First(PersonJoinIn::Fact(brand, set, fact)),
             Routed::IdSetUse(id_set_use) => OneOf4::Second(id_set_use),
             Routed::Sale(sale) => OneOf4::Third(sale),
-            Routed::Sum(sum) => OneOf4::Fourth(OneOf2::First(CellsIn::Sum(sum.0, sum.1))),
-            Routed::LabelUse(brand, label) => OneOf4::Fourth(OneOf2::Second((brand, label))),
+            Routed::Sum(sum) => OneOf4::Fourth(OneOf3::First(CellsIn::Sum(sum.0, sum.1))),
+            Routed::LabelUse(brand, label) => OneOf4::Fourth(OneOf3::Second((brand, label))),
+            Routed::Wallet(update) => OneOf4::Fourth(OneOf3::Third(*update)),
         });
-        let (record_sums, record_labels) = split2(rest, |row| row);
+        let (record_sums, record_labels, wallets) = split3(rest, |row| row);
 
         // Persons: the graph of identifiers, the facts of each person, and their paths and credits.
         let sets = keyed(id_set_uses, IdSetCounts::default(), &sizes);
@@ -125,7 +127,16 @@ pub fn build(
         let conversions = net_sales.map(|sale: NetSale| {
             PersonJoinIn::Fact(sale.brand, sale.ids, Fact::Conversion(sale.conversion))
         });
-        let facts = contacts.concatenate([conversions, assigned]);
+        let wallets = keyed(wallets, Wallets::new(settings.clone(), stats.clone()), &sizes);
+        let (visits_of_passes, pass_sums) = split2(wallets, |row| match row {
+            WalletOut::Presence(of) => OneOf2::First(PersonJoinIn::Fact(
+                of.brand,
+                of.ids,
+                Fact::Conversion(of.conversion),
+            )),
+            WalletOut::Sum(key, sums) => OneOf2::Second(CellsIn::Sum(key, sums)),
+        });
+        let facts = contacts.concatenate([conversions, visits_of_passes, assigned]);
         let joined = keyed(facts, PersonJoin::new(&settings, stats.clone()), &sizes);
         let (facts, anonymous_sums) = split2(joined, |row| match row {
             PersonJoinOut::Person(fact) => OneOf2::First(fact),
@@ -166,6 +177,7 @@ pub fn build(
             anonymous_sums,
             person_sums,
             visit_sums,
+            pass_sums,
             label_uses,
             votes.as_collection(),
         ]);

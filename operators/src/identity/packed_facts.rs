@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Contact, Conversion, Fact};
+use crate::facts::{Contact, Conversion, Fact, Redemption, Visit};
 use crate::label_numbers::LabelNumbers;
 use crate::packed_runs::{Layout, PackedRuns};
 use crate::packed_time;
@@ -33,6 +33,14 @@ enum Packed<'a> {
         left: i64,
         currency: Currency,
         joins: bool,
+        visit: Option<Visit>,
+    },
+    Redemption {
+        day: Day,
+        id: &'a str,
+        source: u32,
+        channel: u32,
+        store: u32,
     },
 }
 
@@ -120,6 +128,14 @@ fn pack(fact: &Fact, numbers: &mut LabelNumbers) -> Vec<u8> {
             left: conversion.left,
             currency: conversion.currency,
             joins: conversion.joins,
+            visit: conversion.visit,
+        },
+        Fact::Redemption(redemption) => Packed::Redemption {
+            day: redemption.day,
+            id: &redemption.id,
+            source: numbers.use_label(redemption.source),
+            channel: numbers.use_channel(redemption.channel),
+            store: numbers.use_label(redemption.store),
         },
     };
     let bytes = postcard::to_allocvec(&packed);
@@ -162,6 +178,7 @@ fn unpack(bytes: &[u8], numbers: &LabelNumbers) -> Option<Fact> {
             left,
             currency,
             joins,
+            visit,
         } => {
             let (ts, day) = packed_time::unpack(time);
             Fact::Conversion(Conversion {
@@ -174,8 +191,22 @@ fn unpack(bytes: &[u8], numbers: &LabelNumbers) -> Option<Fact> {
                 left,
                 currency,
                 joins,
+                visit,
             })
         }
+        Packed::Redemption {
+            day,
+            id,
+            source,
+            channel,
+            store,
+        } => Fact::Redemption(Redemption {
+            id: id.into(),
+            source: numbers.label(source),
+            channel: numbers.channel(channel),
+            store: numbers.label(store),
+            day,
+        }),
     })
 }
 
@@ -190,6 +221,16 @@ fn release(bytes: &[u8], numbers: &mut LabelNumbers) {
         }
         Ok(Packed::Conversion { source, store, .. }) => {
             numbers.release_label(source);
+            numbers.release_label(store);
+        }
+        Ok(Packed::Redemption {
+            source,
+            channel,
+            store,
+            ..
+        }) => {
+            numbers.release_label(source);
+            numbers.release_channel(channel);
             numbers.release_label(store);
         }
         Err(_) => {}
@@ -225,7 +266,20 @@ mod tests {
                 left,
                 currency: Currency(*b"EUR"),
                 joins: true,
+                visit: (left == 0).then_some(Visit {
+                    weight: 1_000_000,
+                    scans: 3,
+                    redemptions: 1,
+                    with_transaction: true,
+                }),
             })
+        };
+        let redemption = Redemption {
+            id: "w-2".into(),
+            source: Label::of("till"),
+            channel: Channel::of("", "", "sale"),
+            store: Label::of("lyon"),
+            day: 20_000,
         };
         vec![
             contact(i64::MIN, "", Channel::direct()),
@@ -233,6 +287,7 @@ mod tests {
             contact(0, "w-1", Channel::unattributed()),
             conversion(SaleName(u128::MAX), i64::MAX),
             conversion(SaleName(1), 0),
+            Fact::Redemption(redemption),
         ]
     }
 

@@ -24,12 +24,12 @@ pub(super) struct Affected {
 
 impl Affected {
     /// The conversions that some changed facts, sorted, may affect in the history of a person before the change. With `all`,
-    /// every conversion: the person became oversized, or no longer is.
+    /// every conversion: the person became oversized, or no longer is. `conversions` is their number.
     pub(super) fn of(
         facts: &[(Fact, Diff)],
         all: bool,
         touches: &Touches,
-        conversions: &Runs<Conversion>,
+        conversions: usize,
         settings: &BrandSettings,
     ) -> Affected {
         let mut affected = Affected {
@@ -39,10 +39,10 @@ impl Affected {
         };
         let contact = |(fact, diff): &(Fact, Diff)| match fact {
             Fact::Contact(contact) => Some((contact.clone(), *diff)),
-            Fact::Conversion(_) => None,
+            Fact::Conversion(_) | Fact::Redemption(_) => None,
         };
         // The exact end of a span is worth finding only if it may save conversions.
-        let looks = !all && facts.len() < conversions.len();
+        let looks = !all && facts.len() < conversions;
         let going: Vec<Contact> = match looks {
             true => {
                 let going = facts.iter().filter_map(contact);
@@ -68,7 +68,7 @@ impl Affected {
                         _ => affected.spans.push((contact.ts, until)),
                     }
                 }
-                Fact::Contact(_) => {}
+                Fact::Contact(_) | Fact::Redemption(_) => {}
             }
         }
         affected

@@ -129,7 +129,10 @@ impl<'a> CellMembership<'a> {
                     CellKey::StoreDay { .. } | CellKey::OrdersDay { .. } => {
                         Aggregate::of(&[0, 0, 1])
                     }
-                    CellKey::CampaignDay { .. } => Aggregate::of(&[0, 0, 0, 1]),
+                    CellKey::CampaignDay { .. } | CellKey::ScanDay { .. } => {
+                        Aggregate::of(&[0, 0, 0, 1])
+                    }
+                    CellKey::RedemptionDay { .. } => Aggregate::of(&[0, 1]),
                     _ => Aggregate::default(),
                 };
                 deltas.add(key.clone(), person, any);

@@ -11,7 +11,7 @@ use std::cell::Cell;
 
 use rustc_hash::FxHashMap;
 
-use crate::aggregate::CellKey;
+use crate::aggregate::{Aggregate, CellKey};
 use crate::cell::ContributorId;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, State, table_bytes};
@@ -19,10 +19,10 @@ use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
 use crate::person::affected::Affected;
 use crate::person::cell_membership::CellMembership;
 use crate::person::journey::Journey;
-use crate::person::null::{self, NullPaths, NullUntil};
+use crate::person::null::{self, NullPaths, NullSpans, NullUntil};
 use crate::person::touches::Touches;
-use crate::record::BrandId;
-use crate::routing::contacts_by;
+use crate::record::{BrandId, SaleKind};
+use crate::routing::{contacts_by, redemption_day};
 use crate::runs::Runs;
 use crate::settings::BrandSettings;
 
@@ -32,7 +32,9 @@ pub(super) struct History {
     /// The touchpoints that may be credited.
     pub(super) touches: Touches,
     /// The counted sales.
-    pub(super) conversions: Runs<Conversion>,
+    pub(super) sales: Runs<Conversion>,
+    /// The visits to stores.
+    pub(super) visits: Runs<Conversion>,
     /// Whether the person has more identifiers than the size guard allows.
     pub(super) oversized: bool,
     /// The null paths by month, for a person with many touches and an occasional conversion.
@@ -55,7 +57,8 @@ pub(super) struct Changes {
 impl State for History {
     fn is_empty(&self) -> bool {
         self.touches.is_empty()
-            && self.conversions.is_empty()
+            && self.sales.is_empty()
+            && self.visits.is_empty()
             && self.cell_refs.is_empty()
             && !self.oversized
     }
@@ -65,18 +68,29 @@ impl History {
     /// The estimated bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         self.touches.heap_bytes()
-            + self.conversions.heap_bytes(|_| 0)
+            + self.sales.heap_bytes(|_| 0)
+            + self.visits.heap_bytes(|_| 0)
             + self.null.as_ref().map_or(0, |_| size_of::<NullPaths>())
             + table_bytes(&self.cell_refs)
     }
 
     /// How long the touches of the person are null paths: paths without a conversion. Without a ladder all days count at once.
-    fn null_until(&self, settings: &BrandSettings) -> NullUntil {
-        match self.conversions.iter().next() {
-            _ if self.oversized => NullUntil::Never,
+    fn null_spans(&self, settings: &BrandSettings) -> NullSpans {
+        if self.oversized {
+            return NullSpans::NEVER;
+        }
+        let until = |conversions: &Runs<Conversion>| match conversions.iter().next() {
             None => NullUntil::Always,
             Some(first) if settings.has_ladder() => NullUntil::Day(first.day),
             Some(_) => NullUntil::Never,
+        };
+        let sales = until(&self.sales);
+        NullSpans {
+            sales,
+            visits: match settings.counts_visits() {
+                true => until(&self.visits),
+                false => sales,
+            },
         }
     }
 
@@ -94,17 +108,30 @@ impl History {
         let mut cell_refs = std::mem::take(&mut self.cell_refs);
         let act = changes.act.unwrap_or(who);
         let mut membership = CellMembership::new(&mut cell_refs, act, settings);
-        let was_null = self.null_until(settings);
+        let was_null = self.null_spans(settings);
         let flips = changes.oversized != 0;
-        let (touches, conversions) = (&self.touches, &self.conversions);
-        let affected = Affected::of(&changes.facts, flips, touches, conversions, settings);
+        let held = self.sales.len() + self.visits.len();
+        let affected = Affected::of(&changes.facts, flips, &self.touches, held, settings);
 
         let of = (brand, who);
         let mut steps = self.contribute(of, settings, &affected, -1, &mut membership, deltas);
         let changed = changes.facts.len() as u64;
         for (fact, diff) in in_cheap_order(changes.facts) {
             match &fact {
-                Fact::Conversion(conversion) => steps += self.conversions.amend(conversion, diff),
+                Fact::Conversion(conversion) => {
+                    let of_kind = match conversion.kind {
+                        SaleKind::Visit => &mut self.visits,
+                        SaleKind::Order | SaleKind::Transaction => &mut self.sales,
+                    };
+                    steps += of_kind.amend(conversion, diff);
+                }
+                Fact::Redemption(redemption) => {
+                    if settings.counts_passes() {
+                        let key = redemption_day(brand, redemption);
+                        deltas.add(key.clone(), Aggregate::of(&[1]).changed_by(act), diff);
+                        membership.add(key, false, diff);
+                    }
+                }
                 Fact::Contact(contact) => {
                     let (channel, day) = (contact.channel, contact.day);
                     if settings.has_ladder() {
@@ -137,7 +164,7 @@ impl History {
             change => change > 0,
         };
         steps += self.contribute(of, settings, &affected, 1, &mut membership, deltas);
-        let is_null = self.null_until(settings);
+        let is_null = self.null_spans(settings);
         if was_null != is_null {
             let touches = &self.touches;
             let null = &mut self.null;
@@ -162,7 +189,8 @@ impl History {
     ) -> u64 {
         let visited = Cell::new(0);
         let act = membership.act;
-        for conversion in affected.among(&self.conversions) {
+        let sales = affected.among(&self.sales);
+        for conversion in sales.chain(affected.among(&self.visits)) {
             let path = match self.oversized {
                 true => Vec::new(),
                 false => self.touches.path(conversion, settings, &visited),
@@ -191,7 +219,7 @@ impl History {
         brand: BrandId,
         touch: &Contact,
         diff: Diff,
-        until: NullUntil,
+        spans: NullSpans,
         membership: &mut CellMembership<'_>,
         deltas: &mut DeltaBuffer,
     ) -> u64 {
@@ -200,10 +228,10 @@ impl History {
         if diff < 0 {
             moved = self.touches.amend(touch, diff);
         }
-        if until != NullUntil::Never || self.null.is_some() {
+        if spans != NullSpans::NEVER || self.null.is_some() {
             let null = &mut self.null;
             null::of_touch(&self.touches, touch, diff, |part, diff| {
-                NullPaths::change(null, brand, until, (part, diff), membership, deltas);
+                NullPaths::change(null, brand, spans, (part, diff), membership, deltas);
             });
         }
         if diff > 0 {

@@ -8,14 +8,14 @@
 
 use crate::aggregate::{Aggregate, CellKey, Credited, MonthGroup};
 use crate::attribution::Model;
-use crate::attribution::credit::{CONVERSION, credits};
+use crate::attribution::credit::credits;
 use crate::attribution::path::{Touch, steps};
 use crate::calendar::month;
 use crate::facts::Conversion;
 use crate::label::Channel;
-use crate::record::BrandId;
+use crate::record::{BrandId, SaleKind};
 use crate::release::{RowCredit, SaleRow};
-use crate::routing::takings;
+use crate::routing::{in_takings, takings, weight};
 use crate::settings::BrandSettings;
 
 /// A conversion with its path.
@@ -46,12 +46,15 @@ impl Journey<'_> {
             currency,
             ..
         } = *self.conversion;
+        if kind == SaleKind::Visit && !settings.counts_visits() {
+            return;
+        }
         if settings.has_ladder() {
             return add(CellKey::sale(self.row(settings, who)), Aggregate::of(&[1]));
         }
-        let value = i128::from(left);
+        let (weight, value) = (weight(self.conversion), i128::from(left));
         let takings = takings(self.brand, kind, store, day, currency);
-        add(takings, Aggregate::of(&[1, value]));
+        add(takings, in_takings(self.conversion));
         // A gate that hides nothing needs to know nothing.
         if settings.k > 1 {
             let is_verified = settings.is_verified(self.conversion.source);
@@ -72,12 +75,12 @@ impl Journey<'_> {
                 false => Channel::unattributed(),
             };
             for model in Model::ALL {
-                let sums = Aggregate::of(&[CONVERSION, value]);
+                let sums = Aggregate::of(&[weight, value]);
                 add(attribution(model, channel), sums);
             }
             return;
         }
-        for credit in credits(&self.path, value, settings) {
+        for credit in credits(&self.path, weight, value, settings) {
             let sums = Aggregate::of(&[credit.millionths, credit.value]);
             add(attribution(credit.model, credit.channel), sums);
         }
@@ -95,12 +98,13 @@ impl Journey<'_> {
             source,
             ..
         } = *self.conversion;
+        let weight = weight(self.conversion);
         let narrow = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
         let nobody = match self.oversized {
             true => Channel::oversized(),
             false => Channel::unattributed(),
         };
-        let credits = credits(&self.path, left.into(), settings).into_iter();
+        let credits = credits(&self.path, weight, left.into(), settings).into_iter();
         let credits = credits.map(|credit| RowCredit {
             model: credit.model,
             channel: credit.channel,
@@ -118,9 +122,10 @@ impl Journey<'_> {
             day,
             conversions: 1,
             value: left,
+            scans: self.conversion.visit.map_or(0, |visit| visit.scans),
             days: self.path.first().map_or(0, days),
             credits: match self.path.is_empty() {
-                true => SaleRow::credit_all(nobody, narrow(CONVERSION), left),
+                true => SaleRow::credit_all(nobody, narrow(weight), left),
                 false => credits.collect(),
             },
             path: self.path.iter().map(|touch| touch.channel).collect(),

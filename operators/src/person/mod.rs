@@ -150,7 +150,8 @@ impl QueryOperator for Persons {
         let persons = self.persons.iter();
         for (_, person) in persons.filter(|(key, of)| key.brand == brand && !of.oversized) {
             let mut own: FxHashMap<Vec<Channel>, u64> = FxHashMap::default();
-            for conversion in person.conversions.iter().filter(|c| of.holds(c)) {
+            let conversions = person.sales.iter().chain(person.visits.iter());
+            for conversion in conversions.filter(|c| of.holds(c)) {
                 let path = person.touches.path(conversion, settings, &Cell::default());
                 if path.iter().any(|touch| touch.channel == channel) {
                     *own.entry(steps(&path)).or_default() += 1;

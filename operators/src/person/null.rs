@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::cell_membership::CellMembership;
 use super::touches::Touches;
-use crate::aggregate::{Aggregate, CellKey, Month};
+use crate::aggregate::{Aggregate, CellKey, Lacks, Month};
 use crate::calendar::month;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
@@ -27,15 +27,71 @@ const MANY: u64 = 256;
 /// and the day from which on it counts.
 type Part = (Month, Channel, Option<Channel>, Day);
 
-/// How long the touches of a person are null paths.
+/// How long the touches of a person are null paths of one kind of conversions.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum NullUntil {
-    /// The person has no conversion.
+    /// The person has no such conversion.
     Always,
     /// Up to the day before the first conversion; the numbers of later days do not count them.
     Day(Day),
     /// Never: the person counts for no path.
     Never,
+}
+
+/// How long the touches of a person are null paths: beside sales, and beside visits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct NullSpans {
+    pub(super) sales: NullUntil,
+    pub(super) visits: NullUntil,
+}
+
+impl NullUntil {
+    /// The first day that does not count; `None` if all days count.
+    fn end(self) -> Option<Day> {
+        match self {
+            NullUntil::Always => None,
+            NullUntil::Day(day) => Some(day),
+            NullUntil::Never => Some(Day::MIN),
+        }
+    }
+}
+
+impl NullSpans {
+    /// The person counts for no path.
+    pub(super) const NEVER: NullSpans = NullSpans {
+        sales: NullUntil::Never,
+        visits: NullUntil::Never,
+    };
+
+    /// The days on which the touches are null paths of persons who lack some conversions: the first, and the first after them;
+    /// `None` without an end, or without such days.
+    fn days(self, lacks: Lacks) -> Option<(Day, Option<Day>)> {
+        let (sales, visits) = (self.sales.end(), self.visits.end());
+        // No end is later than any.
+        let before = |one: Option<Day>, other: Option<Day>| match (one, other) {
+            (Some(one), Some(other)) => one < other,
+            (one, None) => one.is_some(),
+            (None, _) => false,
+        };
+        match lacks {
+            Lacks::Both if before(sales, visits) => Some((Day::MIN, sales)),
+            Lacks::Both => Some((Day::MIN, visits)),
+            Lacks::Sales if before(visits, sales) => Some((visits?, sales)),
+            Lacks::Visits if before(sales, visits) => Some((sales?, visits)),
+            Lacks::Sales | Lacks::Visits => None,
+        }
+    }
+
+    /// Whether the person lacks just these conversions for good.
+    fn is_always(self, lacks: Lacks) -> bool {
+        let of = |until: NullUntil| until == NullUntil::Always;
+        match (of(self.sales), of(self.visits)) {
+            (true, true) => lacks == Lacks::Both,
+            (true, false) => lacks == Lacks::Sales,
+            (false, true) => lacks == Lacks::Visits,
+            (false, false) => false,
+        }
+    }
 }
 
 /// The parts of the null paths that a person has, or would have without its conversions, each with its number.
@@ -48,46 +104,50 @@ pub(super) struct NullPaths {
 /// Adds `diff` times a part to the cells, as long as it is one of a null path.
 fn emit_part(
     brand: BrandId,
-    until: NullUntil,
+    spans: NullSpans,
     (month, channel, to, day): Part,
     diff: Diff,
     membership: &mut CellMembership<'_>,
     deltas: &mut DeltaBuffer,
 ) {
-    match to {
-        Some(to) => {
-            let mut add = |day: Day, diff: Diff| {
-                let key = CellKey::NullEdge {
+    for lacks in Lacks::ALL {
+        let Some(to) = to else {
+            if spans.is_always(lacks) {
+                let key = CellKey::NullReach {
                     brand,
                     month,
-                    from: channel,
-                    to,
-                    day,
+                    lacks,
+                    channel,
                 };
-                let one = Aggregate::of(&[1]);
-                let one = match membership.null_is_open {
-                    true => one,
-                    false => one.changed_by(membership.act),
-                };
-                deltas.add(key, one, diff);
-            };
-            match until {
-                NullUntil::Always => add(day, diff),
-                NullUntil::Day(until) if day < until => {
-                    add(day, diff);
-                    add(until, -diff);
-                }
-                NullUntil::Day(_) | NullUntil::Never => {}
+                membership.add(key, membership.null_is_open, diff);
             }
-        }
-        None if until != NullUntil::Always => {}
-        None => {
-            let key = CellKey::NullReach {
+            continue;
+        };
+        let Some((from, until)) = spans.days(lacks) else {
+            continue;
+        };
+        let mut add = |day: Day, diff: Diff| {
+            let key = CellKey::NullEdge {
                 brand,
                 month,
-                channel,
+                lacks,
+                from: channel,
+                to,
+                day,
             };
-            membership.add(key, membership.null_is_open, diff);
+            let one = Aggregate::of(&[1]);
+            let one = match membership.null_is_open {
+                true => one,
+                false => one.changed_by(membership.act),
+            };
+            deltas.add(key, one, diff);
+        };
+        let from = day.max(from);
+        if until.is_none_or(|until| from < until) {
+            add(from, diff);
+            if let Some(until) = until {
+                add(until, -diff);
+            }
         }
     }
 }
@@ -163,7 +223,7 @@ impl NullPaths {
         kept: &mut Option<Box<NullPaths>>,
         touches: &Touches,
         brand: BrandId,
-        [was, is]: [NullUntil; 2],
+        [was, is]: [NullSpans; 2],
         membership: &mut CellMembership<'_>,
         deltas: &mut DeltaBuffer,
     ) -> u64 {
@@ -185,7 +245,7 @@ impl NullPaths {
     pub(super) fn change(
         kept: &mut Option<Box<NullPaths>>,
         brand: BrandId,
-        until: NullUntil,
+        spans: NullSpans,
         (part, diff): (Part, Diff),
         membership: &mut CellMembership<'_>,
         deltas: &mut DeltaBuffer,
@@ -193,7 +253,7 @@ impl NullPaths {
         if let Some(kept) = kept {
             kept.add(part, diff);
         }
-        emit_part(brand, until, part, diff, membership, deltas);
+        emit_part(brand, spans, part, diff, membership, deltas);
     }
 }
 

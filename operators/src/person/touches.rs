@@ -111,7 +111,7 @@ impl Touches {
     }
 
     /// The path of a conversion: the touches within the attribution window of their kind, at most the newest `max_path`,
-    /// oldest first. An in-store transaction has a path only if it may be joined, and only of touches that may be joined.
+    /// oldest first. An in-store transaction or a visit has a path only if it may be joined, and only of touches that may be joined.
     /// Adds the number of visited touches to `looked`.
     pub(super) fn path(
         &self,
@@ -119,7 +119,7 @@ impl Touches {
         settings: &BrandSettings,
         looked: &Cell<u64>,
     ) -> Vec<Touch> {
-        let in_store = conversion.kind == SaleKind::Transaction;
+        let in_store = conversion.kind != SaleKind::Order;
         if in_store && !conversion.joins {
             return Vec::new();
         }

@@ -38,7 +38,7 @@ use crate::label_numbers::LabelNumbers;
 use crate::label_uses::LabelUses;
 use crate::packed_runs::PackedRuns;
 use crate::policy::Policy;
-use crate::record::{Body, BrandId, IdSet, Pseudonym, Record, RecordKey};
+use crate::record::{BrandId, IdSet, Pseudonym, Record, RecordKey};
 use crate::routing::{Routed, route};
 use crate::settings::Settings;
 use crate::small_map::SmallMap;
@@ -319,7 +319,7 @@ impl<'a> Emitter<'a> {
             match admitted {
                 Err(reason) => self.stats.withheld(*reason, diff),
                 Ok(admission) => {
-                    if !admission.credit && matches!(record.body, Body::Contact { .. }) {
+                    if !admission.credit && record.body.contact().is_some() {
                         self.stats.uncredited(diff);
                     }
                     route(record, admission, diff, self.deltas, self.out);

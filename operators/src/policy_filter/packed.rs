@@ -15,7 +15,7 @@ use crate::packed_runs::Layout;
 use crate::packed_time;
 use crate::record::{
     Body, BrandId, ConsentString, Currency, Day, IdSet, Record, RecordKey, RefundAmount, Right,
-    SaleKind, SaleName, TouchKind,
+    SaleKind, SaleName, TouchKind, WalletPlatform, WalletType,
 };
 
 /// An entry of the records of a set: the key, then the packed record.
@@ -65,6 +65,7 @@ enum PackedBody {
     Restatement(SaleKind, PackedName, u32, RefundAmount),
     Adjustment(SaleKind, u32, i64, Currency),
     Spend(u32, u32, i64, Currency, u64, u64),
+    Wallet(WalletType, WalletPlatform, u32, u32, u64),
     Consent(AllowedUses, Option<ConsentString>),
     Right(Right, bool),
 }
@@ -148,6 +149,19 @@ pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) 
             impressions,
             clicks,
         ),
+        Body::Wallet {
+            kind,
+            platform,
+            store,
+            channel: of,
+            holder,
+        } => PackedBody::Wallet(
+            kind,
+            platform,
+            numbers.use_label(store),
+            numbers.use_channel(of),
+            holder,
+        ),
         Body::Consent { steps, string } => PackedBody::Consent(steps, string),
         Body::Right { right, stands } => PackedBody::Right(right, stands),
     };
@@ -227,6 +241,13 @@ pub(super) fn unpack(
             impressions,
             clicks,
         },
+        PackedBody::Wallet(kind, platform, store, channel, holder) => Body::Wallet {
+            kind,
+            platform,
+            store: numbers.label(store),
+            channel: numbers.channel(channel),
+            holder,
+        },
         PackedBody::Consent(steps, string) => Body::Consent { steps, string },
         PackedBody::Right(right, stands) => Body::Right { right, stands },
     };
@@ -266,6 +287,10 @@ pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
         | PackedBody::Adjustment(_, store, ..) => numbers.release_label(store),
         PackedBody::Spend(platform, of, ..) => {
             numbers.release_label(platform);
+            numbers.release_channel(of);
+        }
+        PackedBody::Wallet(_, _, store, of, _) => {
+            numbers.release_label(store);
             numbers.release_channel(of);
         }
         PackedBody::Identify | PackedBody::Consent(..) | PackedBody::Right(..) => {}
@@ -336,6 +361,13 @@ mod tests {
                 currency,
                 impressions: u64::MAX,
                 clicks: 0,
+            },
+            Body::Wallet {
+                kind: WalletType::Redeem,
+                platform: WalletPlatform::Samsung,
+                store,
+                channel,
+                holder: u64::MAX,
             },
             Body::Consent {
                 steps: AllowedUses::ALL,

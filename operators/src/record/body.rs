@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::allowed_uses::AllowedUses;
 use crate::label::{Channel, Label};
 use crate::record::sale::{Currency, RefundAmount, SaleKind, SaleName};
+use crate::record::wallet::{WalletPlatform, WalletType};
 
 /// The kind of a marketing contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,6 +94,20 @@ pub enum Body {
         /// Clicks that the platform reports.
         clicks: u64,
     },
+    /// What happened to a wallet pass, which the record's identifier of kind [`IdKind::Wallet`](crate::record::IdKind::Wallet)
+    /// names.
+    Wallet {
+        /// What happened.
+        kind: WalletType,
+        /// The platform of the pass.
+        platform: WalletPlatform,
+        /// The store of a scan or a redemption; otherwise absent or ignored.
+        store: Label,
+        /// The channel of a push or an open, and of the voucher of a redemption; absent labels stay absent.
+        channel: Channel,
+        /// A keyed hash of the device that registered the pass; 0 without one.
+        holder: u64,
+    },
     /// The uses that a data subject allows for all records with one of the identifiers. The newest consent about an
     /// identifier counts, in the order of `statement_order`; of several equally new ones, the uses that all of them allow.
     Consent {
@@ -119,7 +134,24 @@ impl Body {
             Body::Contact { .. } | Body::Identify => true,
             Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
             Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
-            Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
+            Body::Spend { .. }
+            | Body::Wallet { .. }
+            | Body::Consent { .. }
+            | Body::Right { .. } => false,
+        }
+    }
+
+    /// The contact with a channel that the record is: its kind, its channel, and whether it is a touchpoint. Pushes and opens of
+    /// wallet passes are contacts, as impressions and clicks.
+    pub fn contact(&self) -> Option<(TouchKind, Channel, bool)> {
+        match *self {
+            Body::Contact {
+                kind,
+                channel,
+                touch,
+            } => Some((kind, channel, touch)),
+            Body::Wallet { kind, channel, .. } => Some((kind.touch()?, channel, true)),
+            _ => None,
         }
     }
 }

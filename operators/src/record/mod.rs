@@ -9,6 +9,7 @@ mod brand;
 mod identifier;
 mod ping;
 mod sale;
+mod wallet;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use brand::{BrandId, Day};
 pub use identifier::{IdKind, IdSet, Identifier, Pseudonym};
 pub use ping::{DeviceDay, Ping, SettledDevices, SettledHour, Token, TokenizedPing};
 pub use sale::{Currency, RefundAmount, SaleKind, SaleName};
+pub use wallet::{WalletPlatform, WalletType};
 
 /// One accepted input record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -12,27 +12,39 @@ use crate::label::Label;
 pub struct Currency(pub [u8; 3]);
 
 impl Currency {
-    /// The three letters.
+    /// No currency: that of visits, which have no value. `null` in the output.
+    pub const NONE: Currency = Currency([0; 3]);
+
+    /// The three letters; empty for [`Currency::NONE`].
     pub fn as_str(&self) -> &str {
+        if *self == Currency::NONE {
+            return "";
+        }
         std::str::from_utf8(&self.0).unwrap_or("???")
     }
 }
 
-/// The kind of a sale, and later of any conversion.
+/// The kind of a conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SaleKind {
     /// An online order.
     Order,
     /// An in-store transaction.
     Transaction,
+    /// A visit to a store. It has no value, and no refund refers to it.
+    Visit,
 }
 
 impl SaleKind {
+    /// Every kind, in the order of their discriminants.
+    pub const ALL: [SaleKind; 3] = [SaleKind::Order, SaleKind::Transaction, SaleKind::Visit];
+
     /// The name of the kind in messages, cells and metrics.
     pub fn name(self) -> &'static str {
         match self {
             SaleKind::Order => "order",
             SaleKind::Transaction => "transaction",
+            SaleKind::Visit => "visit",
         }
     }
 }

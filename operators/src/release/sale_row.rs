@@ -12,7 +12,7 @@ use crate::aggregate::MonthGroup;
 use crate::attribution::Model;
 use crate::attribution::credit::CONVERSION;
 use crate::label::{Channel, Label};
-use crate::record::Day;
+use crate::record::{Day, SaleKind};
 
 /// What a channel gets of a conversion under one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub struct SaleRow {
     pub conversions: i64,
     /// The net value, minor units.
     pub value: i64,
+    /// The scans of a visit; 0 for a sale.
+    pub scans: u32,
     /// The channels of all touchpoints, oldest first; empty if there are none.
     pub path: Arc<[Channel]>,
     /// Whole days from the first touchpoint to the conversion.
@@ -57,6 +59,14 @@ pub struct SaleRow {
 }
 
 impl SaleRow {
+    /// What is compared for dominance: the value, or for visits, which have none, the millionths of conversions.
+    pub fn measure(&self) -> i64 {
+        match self.group.kind {
+            SaleKind::Visit => self.conversions.saturating_mul(CONVERSION as i64),
+            SaleKind::Order | SaleKind::Transaction => self.value,
+        }
+    }
+
     /// A conversion, or an adjustment of zero conversions, of a record without identifiers.
     pub fn of_nobody(
         group: MonthGroup,
@@ -76,6 +86,7 @@ impl SaleRow {
             day,
             conversions,
             value,
+            scans: 0,
             path: Arc::default(),
             days: 0,
             credits: SaleRow::credit_all(

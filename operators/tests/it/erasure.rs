@@ -8,7 +8,9 @@ use crate::support::{ask, held};
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
-use tributary_operators::record::{Arrival, Body, IdKind, Pseudonym, Record, RecordKey, SaleKind};
+use tributary_operators::record::{
+    Arrival, Body, IdKind, Pseudonym, Record, RecordKey, SaleKind, WalletType,
+};
 use tributary_operators::retention_query::{Category, Horizons};
 use tributary_oracle::history::random;
 
@@ -24,6 +26,11 @@ fn category(horizons: Horizons, body: &Body) -> Option<(i64, Category)> {
         | Body::Restatement { .. }
         | Body::Adjustment { .. } => Some((horizons.transactions, Category::Transactions)),
         Body::Consent { .. } => Some((horizons.consent, Category::Consent)),
+        Body::Wallet {
+            kind: WalletType::Push | WalletType::Open,
+            ..
+        } => Some((horizons.cookies, Category::Cookies)),
+        Body::Wallet { .. } => Some((horizons.identification, Category::Identification)),
         Body::Spend { .. } | Body::Right { .. } => None,
     }
 }
@@ -34,6 +41,7 @@ fn expected_replies(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<
     let mut published = Vec::new();
     if let Some((cutoff, category)) = category(horizons, &record.body)
         && record.ts < cutoff
+        && category != Category::Identification
     {
         published.push(Reply::Expired(key, category));
     }
@@ -41,7 +49,10 @@ fn expected_replies(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
         Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
-        Body::Spend { .. } | Body::Consent { .. } | Body::Right { .. } => false,
+        Body::Spend { .. }
+        | Body::Wallet { .. }
+        | Body::Consent { .. }
+        | Body::Right { .. } => false,
     };
     if is_web && record.ts < horizons.cookies {
         let cookies = record.ids.ids().iter();

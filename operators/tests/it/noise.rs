@@ -81,6 +81,12 @@ fn any_number_of_workers_publishes_the_same() {
     }
 }
 
+/// Whether a cell counts visits or wallet passes, which are held back beside noise.
+fn is_of_passes((family, dims): &(Family, Vec<Dim>)) -> bool {
+    let of_passes = [Family::ScanDay, Family::WalletDay, Family::RedemptionDay];
+    of_passes.contains(family) || dims.contains(&Dim::Text("visit".into()))
+}
+
 /// Histories with cells of every family release the same cells as the oracle.
 #[test]
 fn random_histories_release_the_same_cells() {
@@ -101,6 +107,7 @@ fn random_histories_release_the_same_cells() {
         for (name, values) in &exact {
             let published = one.get(name);
             match name.0 {
+                _ if is_of_passes(name) => assert_eq!(published, None),
                 Family::MarkovMonth => assert_eq!(published, None),
                 family if is_spend(family) => assert_eq!(published, Some(values)),
                 _ => assert!(published.is_some_and(|published| published.len() == values.len())),
@@ -109,6 +116,7 @@ fn random_histories_release_the_same_cells() {
         // The budget is so large that no noise is left. Without noise, paths are published in multiples of `k`.
         let [mut one, ..] = with(1_000_000_000_000_000_000);
         let mut exact = exact;
+        exact.retain(|name, _| !is_of_passes(name));
         for cells in [&mut one, &mut exact] {
             cells.retain(|(family, _), _| is_published_alike(*family));
         }

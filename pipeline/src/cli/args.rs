@@ -451,10 +451,10 @@ pub struct ExplainCell {
     /// The channel's campaign
     #[arg(long)]
     pub campaign: Option<String>,
-    /// The kind of conversion: order or transaction
+    /// The kind of conversion: order, transaction or visit
     #[arg(long)]
     pub kind: String,
-    /// The store (transactions only)
+    /// The store (transactions and visits only)
     #[arg(long)]
     pub store: Option<String>,
     /// The day, such as 2025-10-26, or the month, such as 2025-10
@@ -617,7 +617,7 @@ pub struct Rights {
     /// rectify: a JSON file with the corrected record
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// rectify: the kind of the record, web or transaction
+    /// rectify: the kind of the record: web, transaction or wallet
     #[arg(long, default_value = "transaction")]
     pub kind: String,
     /// rectify: the source of the record [default: the source named like the kind]

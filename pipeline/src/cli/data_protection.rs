@@ -17,7 +17,7 @@ use tributary_consent::Boxes;
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Body, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
+    Body, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind, WalletPlatform, WalletType,
 };
 
 use crate::privacy::retention::{Category, Retention, purposes};
@@ -86,13 +86,20 @@ fn defaults() -> anyhow::Result<Retention> {
 }
 
 /// One record of each kind.
-fn bodies() -> [(&'static str, Body); 9] {
+fn bodies() -> [(&'static str, Body); 11] {
     let (store, name) = (Label::of("store"), SaleName(0));
     let (kind, currency) = (SaleKind::Transaction, Currency(*b"EUR"));
     let contact = |kind| Body::Contact {
         kind,
         channel: Channel::direct(),
         touch: true,
+    };
+    let wallet = |kind| Body::Wallet {
+        kind,
+        platform: WalletPlatform::Other,
+        store,
+        channel: Channel::direct(),
+        holder: 0,
     };
     [
         ("impression, click, view", contact(TouchKind::Click)),
@@ -144,6 +151,11 @@ fn bodies() -> [(&'static str, Body); 9] {
                 impressions: 0,
                 clicks: 0,
             },
+        ),
+        ("wallet: push, open", wallet(WalletType::Push)),
+        (
+            "wallet: issue, void, install, remove, scan, redeem",
+            wallet(WalletType::Scan),
         ),
         (
             "consent statement",

@@ -35,8 +35,9 @@ const WORKER_ONLY: [(&str, &str); 8] = [
 ];
 
 /// Metrics that no dashboard and no rule reads: with several processes ratios are made from sums.
-const MADE_FROM_SUMS: [&str; 2] = [
+const MADE_FROM_SUMS: [&str; 3] = [
     "tributary_return_on_ad_spend_ratio",
+    "tributary_cost_per_visit",
     "tributary_cost_per_conversion",
 ];
 

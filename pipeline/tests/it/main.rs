@@ -82,4 +82,5 @@ mod stream_copies;
 mod stream_faults;
 mod support;
 mod two_processes;
+mod wallet_passes;
 mod wrong_clocks;

@@ -11,6 +11,7 @@ mod native_fields;
 mod segment;
 mod shared;
 mod snowplow;
+mod wallet;
 
 use serde_json::{Value, json};
 use tributary_config::model::{
@@ -76,6 +77,9 @@ pub fn acme() -> Brand {
         ("google", Kind::Transaction, Format::GoogleOffline),
         ("meta", Kind::Transaction, Format::Meta),
         ("ga4", Kind::Web, Format::Ga4Bigquery),
+        ("apple_wallet", Kind::Wallet, Format::AppleWallet),
+        ("google_wallet", Kind::Wallet, Format::GoogleWallet),
+        ("apple_signin", Kind::Consent, Format::AppleSignin),
         ("web", Kind::Web, Format::Native),
         ("shop", Kind::Web, Format::Native),
     ]

@@ -64,6 +64,15 @@ fn segment() {
 }
 
 #[test]
+fn apple_wallet() {
+    assert_sample(
+        "apple_wallet",
+        "apple_wallet/webservice_log.ndjson",
+        "apple_wallet/expected.ndjson",
+    );
+}
+
+#[test]
 fn snowplow() {
     assert_sample(
         "snowplow",

@@ -148,7 +148,7 @@ fn alone(
         let identity = Identity::of(brand.settings, records);
         let net_sales = NetSales::of(brand.settings, records);
         let journeys = Journeys::of(brand.settings, &identity, &net_sales, records);
-        for (month, paths) in months::null_paths(&identity, &journeys) {
+        for (month, paths) in months::null_paths(&identity, &journeys, false) {
             let steps = contribution.null_steps.entry(month).or_default();
             for (path, times) in paths {
                 let end = [Channel::default()];
@@ -168,9 +168,14 @@ pub(super) fn month_of_revenue((family, dims): &CellName) -> Option<Vec<Dim>> {
     let (kind, day) = match (family, &dims[..]) {
         (Family::StoreDay, [_, _, Dim::Day(day), _]) => ("transaction", *day),
         (Family::OrdersDay, [_, Dim::Day(day), _]) => ("order", *day),
+        (Family::ScanDay, [_, _, Dim::Day(day)]) => ("visit", *day),
         _ => return None,
     };
     let month = Dim::Month(calendar::month(day));
-    let (brand, currency) = (dims.first()?.clone(), dims.last()?.clone());
+    let currency = match family {
+        Family::ScanDay => Dim::Null,
+        _ => dims.last()?.clone(),
+    };
+    let brand = dims.first()?.clone();
     Some(vec![brand, Dim::Text(kind.into()), month, currency])
 }

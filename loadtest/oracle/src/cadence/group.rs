@@ -56,11 +56,16 @@ pub(super) fn group_of((family, dims): &CellName) -> Option<GroupName> {
                 [&dims[..1], &order, &dims[1..]].concat(),
             )
         }
+        Family::ScanDay => {
+            let visit = [word("visit")];
+            let dims = [&dims[..1], &visit, &dims[1..], &[Dim::Null]].concat();
+            (GroupKind::Revenue, dims)
+        }
         Family::Attribution => (GroupKind::Revenue, [&dims[..1], &dims[5..]].concat()),
-        Family::CampaignDay => (GroupKind::Contacts, dims.clone()),
+        Family::CampaignDay | Family::RedemptionDay => (GroupKind::Contacts, dims.clone()),
         Family::Visits => (GroupKind::Visits, dims.clone()),
         Family::Identity => (GroupKind::Identity, dims.clone()),
-        Family::SpendDay => return None,
+        Family::SpendDay | Family::WalletDay => return None,
         Family::MarkovMonth
         | Family::Paths
         | Family::PathLength
@@ -163,7 +168,12 @@ impl Group {
     /// its total, and any other group except a month consists of its main cell.
     pub(super) fn signs(&self, kind: GroupKind, now: &PublishedCells) -> Signs {
         let is_main = |name: &&CellName| match kind {
-            GroupKind::Revenue => matches!(name.0, Family::StoreDay | Family::OrdersDay),
+            GroupKind::Revenue => {
+                matches!(
+                    name.0,
+                    Family::StoreDay | Family::OrdersDay | Family::ScanDay
+                )
+            },
             GroupKind::Month => false,
             _ => true,
         };

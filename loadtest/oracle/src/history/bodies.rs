@@ -3,7 +3,9 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Currency, RefundAmount, SaleKind, SaleName, TouchKind};
+use tributary_operators::record::{
+    Body, Currency, RefundAmount, SaleKind, SaleName, TouchKind, WalletPlatform, WalletType,
+};
 
 use super::pick::pick;
 use super::vocabulary::{CHANNELS, SHARED_IDS, amount, channel, currency, store};
@@ -86,7 +88,7 @@ impl Bodies {
         let (amount, currency) = (amount(rng), currency(rng));
         let store = match kind {
             SaleKind::Order => Label::ABSENT,
-            SaleKind::Transaction => store(rng),
+            SaleKind::Transaction | SaleKind::Visit => store(rng),
         };
         self.sales.push((kind, name, amount, currency));
         Body::Sale {
@@ -180,6 +182,30 @@ pub(super) fn contact(rng: &mut ChaCha8Rng) -> Body {
         kind,
         channel,
         touch: kind != TouchKind::View || channel != Channel::direct() || landing,
+    }
+}
+
+/// What happens to a wallet pass, mostly at a till.
+pub(super) fn wallet(rng: &mut ChaCha8Rng) -> Body {
+    use WalletType::{Install, Issue, Open, Push, Redeem, Remove, Scan, Void};
+    let kinds = [
+        Scan, Scan, Scan, Scan, Redeem, Redeem, Push, Push, Open, Install, Install, Install, Remove,
+        Remove, Issue, Void,
+    ];
+    let kind = pick(rng, kinds);
+    let (apple, google) = (WalletPlatform::Apple, WalletPlatform::Google);
+    Body::Wallet {
+        kind,
+        platform: pick(rng, [apple, apple, apple, google]),
+        store: match kind {
+            Scan | Redeem => store(rng),
+            _ => Label::ABSENT,
+        },
+        channel: match kind {
+            Push | Open | Redeem => channel(pick(rng, CHANNELS)),
+            _ => Channel::default(),
+        },
+        holder: pick(rng, [0, 0, 1, 2]),
     }
 }
 

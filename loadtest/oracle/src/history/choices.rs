@@ -93,6 +93,7 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
         min_dwell: pick(rng, [0, 60, 60, 600]),
         max_presence: pick(rng, [1800, 3600, 8 * 3600]),
         max_devices: pick(rng, [64, 64, 128, 200_000]),
+        wallet_gap: pick(rng, [HOUR / 2, HOUR, HOUR, 2 * HOUR]),
         k: pick(rng, [1, 1, 1, 1, 1, 2, 3, 5]),
         k_traffic: pick(rng, [1, 1, 1, 1, 2]),
         // What is released then depends on what is held, never on when.

@@ -30,6 +30,8 @@ type ClearValue = Vec<Identifier>;
 pub(super) struct Pools {
     /// Clear values that mostly occur in records of their own household.
     households: Vec<Vec<ClearValue>>,
+    /// The wallet pass of each household, which is also one of its clear values.
+    passes: Vec<Identifier>,
     /// Devices, and whether their MAC addresses are random.
     devices: Vec<(Pseudonym, bool)>,
     /// The offset from UTC before and after the clocks change, in seconds.
@@ -44,8 +46,21 @@ impl Pools {
     /// A random population that grows with the size of the history.
     pub(super) fn random(rng: &mut impl Rng, size: usize) -> Pools {
         let utc_offset = pick(rng, [0, 3_600, -18_000, 19_800]);
+        let mut households: Vec<_> = (0..3 + size / 25).map(|_| household(rng)).collect();
+        let passes = households.iter_mut().map(|household| {
+            let pseudonym = rng.random();
+            let pass = Identifier {
+                pseudonym,
+                value: pseudonym,
+                kind: IdKind::Wallet,
+            };
+            household.push(vec![pass]);
+            pass
+        });
+        let passes = passes.collect();
         Pools {
-            households: (0..3 + size / 25).map(|_| household(rng)).collect(),
+            households,
+            passes,
             devices: (0..3 + size / 60)
                 .map(|_| (rng.random(), rng.random_bool(0.3)))
                 .collect(),
@@ -94,6 +109,18 @@ impl Pools {
     /// The index of a random household.
     pub(super) fn home(&self, rng: &mut impl Rng) -> usize {
         rng.random_range(0..self.households.len())
+    }
+
+    /// The identifiers of a wallet record: mostly the pass of the household, and now and then others.
+    pub(super) fn ids_of_pass(&self, rng: &mut impl Rng, home: usize) -> IdSet {
+        let mut ids = Vec::new();
+        if rng.random_bool(0.9) {
+            ids.push(self.passes[home]);
+        }
+        if rng.random_bool(0.4) {
+            ids.extend(self.ids(rng, home, 1).ids());
+        }
+        IdSet::new(ids)
     }
 
     /// The identifiers of a record of a household: at least `least` of its clear values, and now

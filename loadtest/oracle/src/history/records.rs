@@ -9,7 +9,7 @@ use super::bodies::{self, Bodies};
 use super::pick::pick;
 use super::pools::Pools;
 use super::statements::{self, StatementTimes};
-use super::vocabulary::{CHANNELS, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};
+use super::vocabulary::{CHANNELS, PASSES, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};
 
 /// One hour in milliseconds.
 const MS_PER_HOUR: i64 = 3_600_000;
@@ -44,7 +44,11 @@ impl RecordGenerator {
         if rng.random_bool(0.06) {
             return self.spend(rng);
         }
-        let source = pick(rng, [WEB[0], WEB[0], WEB[1], TILLS[0], TILLS[1]]);
+        let web_or_till = [WEB[0], WEB[0], WEB[1], TILLS[0], TILLS[1]];
+        let source = match rng.random_bool(0.2) {
+            true => PASSES,
+            false => pick(rng, web_or_till),
+        };
         let id = match rng.random_bool(0.2) {
             true => pick(rng, SHARED_IDS).to_string(),
             false => self.bodies.fresh_id(),
@@ -92,7 +96,7 @@ impl RecordGenerator {
         };
         let (source, id) = match kind {
             // A transaction is named by its id.
-            SaleKind::Transaction => (pick(rng, TILLS), record.id.to_string()),
+            SaleKind::Transaction | SaleKind::Visit => (pick(rng, TILLS), record.id.to_string()),
             SaleKind::Order => match rng.random_range(0..4) {
                 0..=1 => (pick(rng, WEB), record.id.to_string()),
                 2 => (pick(rng, WEB), pick(rng, SHARED_IDS).to_string()),
@@ -239,8 +243,12 @@ impl RecordGenerator {
             id: id.into(),
             ts,
             day: self.pools.day(ts.div_euclid(1000)),
-            ids: self.pools.ids(rng, home, 0),
+            ids: match source == Label::of(PASSES) {
+                true => self.pools.ids_of_pass(rng, home),
+                false => self.pools.ids(rng, home, 0),
+            },
             body: match TILLS.map(Label::of).contains(&source) {
+                _ if source == Label::of(PASSES) => bodies::wallet(rng),
                 true => self.bodies.till(rng, id),
                 false => self.bodies.web(rng, id),
             },

@@ -85,7 +85,7 @@ impl HistoryWriter {
                 | Body::Restatement { .. }
                 | Body::Adjustment { .. } => category == 1,
                 Body::Consent { .. } => category == 2,
-                Body::Spend { .. } | Body::Right { .. } => false,
+                Body::Wallet { .. } | Body::Spend { .. } | Body::Right { .. } => false,
             };
             held.brand == brand && held.ts < cut && of_category
         });

@@ -11,6 +11,8 @@ use super::pick::pick;
 pub(super) const WEB: [&str; 2] = ["web", "app"];
 /// Sources of transactions.
 pub(super) const TILLS: [&str; 2] = ["till", "crm"];
+/// The source of wallet records.
+pub(super) const PASSES: &str = "passes";
 /// Advertising platforms.
 pub(super) const PLATFORMS: [&str; 2] = ["google_ads", "meta_ads"];
 /// Stores.
@@ -36,7 +38,7 @@ pub(super) const SHARED_IDS: [&str; 6] = ["a", "b", "B", "aa", "ab", "é"];
 
 /// All names of labels.
 pub(super) fn vocabulary() -> impl Iterator<Item = &'static str> {
-    let words = [&WEB[..], &TILLS, &STORES, &PLATFORMS].concat();
+    let words = [&WEB[..], &TILLS, &[PASSES], &STORES, &PLATFORMS].concat();
     words
         .into_iter()
         .chain(CHANNELS.into_iter().flatten())
@@ -53,6 +55,10 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
         | Body::Refund { store, .. }
         | Body::Restatement { store, .. }
         | Body::Adjustment { store, .. } => labels.push(store),
+        Body::Wallet { store, channel, .. } => {
+            labels.push(store);
+            labels.extend(parts(channel));
+        }
         Body::Spend {
             platform, channel, ..
         } => {

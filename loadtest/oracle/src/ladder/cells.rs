@@ -48,7 +48,7 @@ pub(super) fn of_sales(
                 brand::kind(kind),
                 match kind {
                     SaleKind::Order => Dim::Null,
-                    SaleKind::Transaction => dim(star()),
+                    SaleKind::Transaction | SaleKind::Visit => dim(star()),
                 },
                 Dim::Month(month),
                 brand::currency(currency),
@@ -130,6 +130,12 @@ pub(super) fn of_revenue(
         let (store, day) = store_and_day(name, month);
         let currency = brand::currency(currency);
         match kind {
+            SaleKind::Visit => {
+                // What is counted elsewhere, too, is null.
+                values.insert(2, NULL_VALUE);
+                values.push(NULL_VALUE);
+                cell(Family::ScanDay, vec![brand.name(), store, day], values)
+            }
             SaleKind::Transaction => {
                 let dims = vec![brand.name(), store, day, currency];
                 cell(Family::StoreDay, dims, values)

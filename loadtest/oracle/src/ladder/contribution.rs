@@ -14,6 +14,7 @@ use super::name::{self, Name, Word};
 use crate::attribution::MILLIONTHS;
 use crate::brand::Brand;
 use crate::consent::{self, AllowedRecord};
+use crate::contacts::contact_of;
 use crate::identity::Identity;
 use crate::journeys::{Conversion, Journeys};
 use crate::markov::PathCounts;
@@ -64,6 +65,8 @@ pub(super) struct Journey {
     pub(super) days: i64,
     /// Minor units.
     pub(super) value: i128,
+    /// What is compared for dominance.
+    pub(super) weight: i128,
 }
 
 impl Journey {
@@ -106,8 +109,8 @@ pub(super) struct Contributions {
     pub(super) sales: BTreeMap<SalesKey, Sales>,
     pub(super) contacts: BTreeMap<i32, Vec<Contribution>>,
     pub(super) visits: BTreeMap<i32, Vec<Contribution>>,
-    /// The null paths of each month.
-    pub(super) null_paths: BTreeMap<i32, PathCounts<Channel>>,
+    /// The null paths of each month, beside sales and beside visits.
+    pub(super) null_paths: BTreeMap<(i32, bool), PathCounts<Channel>>,
 }
 
 impl Contributions {
@@ -132,7 +135,11 @@ impl Contributions {
         for touches in journeys.touches.values_mut() {
             touches.retain(|touch| is_finished(touch.day));
         }
-        all.null_paths = months::null_paths(&identity, &journeys);
+        for of_visits in [false, true] {
+            let null = months::null_paths(&identity, &journeys, of_visits).into_iter();
+            let null = null.map(|(month, paths)| ((month, of_visits), paths));
+            all.null_paths.extend(null);
+        }
         all
     }
 
@@ -140,6 +147,8 @@ impl Contributions {
         for conversion in &journeys.conversions {
             let sale = &conversion.sale;
             let (day, value) = (sale.record.day, i128::from(sale.left));
+            // A visit has no value: what is compared is its number.
+            let weight = conversion.visit.map_or(value, |_| MILLIONTHS as i128);
             let store = brand.words.word(sale.store).cloned();
             let template = Contribution {
                 model: None,
@@ -148,8 +157,8 @@ impl Contributions {
                 day,
                 chain: name::of_revenue(sale.kind, day, &store),
                 store,
-                values: vec![1, value],
-                weight: value,
+                values: vec![1, conversion.visit.map_or(value, |visit| visit.scans)],
+                weight,
             };
             let key = (sale.kind, sale.currency, calendar::month(day));
             let sales = self.sales.entry(key).or_default();
@@ -168,7 +177,7 @@ impl Contributions {
                             model: Some(model),
                             chain: name::of_channel(brand, channel),
                             values: vec![millionths, value],
-                            weight: value,
+                            weight: conversion.visit.map_or(value, |_| millionths),
                             ..template.clone()
                         });
                     }
@@ -180,6 +189,7 @@ impl Contributions {
                 for channel in before_last.iter().collect::<BTreeSet<_>>() {
                     sales.assists.push(Contribution {
                         chain: name::of_channel(brand, *channel),
+                        values: vec![1, value],
                         ..template.clone()
                     });
                 }
@@ -191,6 +201,7 @@ impl Contributions {
                     path: traced.path,
                     days: traced.days,
                     value,
+                    weight,
                 });
             }
             sales.revenue.push(template);
@@ -256,7 +267,7 @@ impl Contributions {
         is_finished: impl Fn(Day) -> bool,
     ) {
         for record in records {
-            let Body::Contact { kind, channel, .. } = record.body else {
+            let Some((kind, channel, _)) = contact_of(&record.body) else {
                 continue;
             };
             if !is_finished(record.day) {

@@ -70,7 +70,7 @@ impl Chain {
                 store: journey.store.clone(),
                 chain: name::of_channel(brand, channel),
                 values: Vec::new(),
-                weight: journey.value,
+                weight: journey.weight,
             }));
         }
         Chain {

@@ -111,7 +111,7 @@ pub(super) fn of_revenue(kind: SaleKind, day: Day, store: &Word) -> Vec<Name> {
     if !is_star(store) {
         chain.push(Name::StoreDay(day, store.clone()));
     }
-    if kind == SaleKind::Transaction {
+    if kind != SaleKind::Order {
         chain.push(Name::Day(day));
     }
     chain.push(Name::Month);

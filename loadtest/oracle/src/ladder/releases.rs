@@ -136,7 +136,8 @@ impl<'a> Releases<'a> {
         for (of, published) in self.sales.iter_mut().filter(|((of, _), _)| *of == id) {
             let key = of.1;
             let sales = all.sales.remove(&key).unwrap_or_default();
-            let null_paths = all.null_paths.entry(key.2).or_default();
+            let of_visits = key.0 == SaleKind::Visit;
+            let null_paths = all.null_paths.entry((key.2, of_visits)).or_default();
             let context = Context {
                 brand,
                 dominance: self.rule.dominance,
@@ -202,13 +203,16 @@ impl<'a> Releases<'a> {
             let channel = || Name::of_channel([word("source"), word("medium"), word("campaign")]);
             let time = cell.dim("day").or(cell.dim("month")).or(cell.dim("hour"));
             let month = time.and_then(month_of);
+            let is_visit = cell.family == Family::ScanDay || cell.text("kind") == "visit";
             let currency = match cell.dim("currency") {
+                _ if is_visit => Some(Currency::NONE),
                 Some(Dim::Text(text)) => text.as_bytes().try_into().ok().map(Currency),
                 _ => None,
             };
             let kind = match cell.family {
                 Family::StoreDay => SaleKind::Transaction,
                 Family::OrdersDay => SaleKind::Order,
+                _ if is_visit => SaleKind::Visit,
                 _ if cell.text("kind") == SaleKind::Order.name() => SaleKind::Order,
                 _ => SaleKind::Transaction,
             };
@@ -240,6 +244,7 @@ impl<'a> Releases<'a> {
                 (
                     Family::StoreDay
                     | Family::OrdersDay
+                    | Family::ScanDay
                     | Family::Attribution
                     | Family::MarkovMonth
                     | Family::Assists
@@ -255,7 +260,7 @@ impl<'a> Releases<'a> {
                     let (names, name) = match cell.family {
                         // Paths are not decided by name.
                         Family::Paths | Family::PathLength | Family::PathDays => continue,
-                        Family::StoreDay | Family::OrdersDay => {
+                        Family::StoreDay | Family::OrdersDay | Family::ScanDay => {
                             (&mut pattern.base, store_name(time, word("store")))
                         }
                         Family::Attribution if is_shared(cell.text("model")) => {
@@ -299,7 +304,8 @@ impl PublishedSales {
             (group.cells, self.in_progress) = cells.into_iter().partition(is_over);
             if !group.cells.is_empty() {
                 let has_rest = group.cells.iter().any(|cell| {
-                    let is_revenue = matches!(cell.family, Family::StoreDay | Family::OrdersDay);
+                    let of_revenue = [Family::StoreDay, Family::OrdersDay, Family::ScanDay];
+                    let is_revenue = of_revenue.contains(&cell.family);
                     is_revenue && matches!(cell.dim("day"), Some(Dim::Month(_)))
                 });
                 let counted = context.counted(sales, &pattern, has_rest);

@@ -8,7 +8,7 @@ use tributary_operators::record::{Body, SaleKind};
 fn adjustment(kind: SaleKind, amount: i64) -> Body {
     let store = match kind {
         SaleKind::Order => Label::ABSENT,
-        SaleKind::Transaction => Label::of("lyon"),
+        _ => Label::of("lyon"),
     };
     Body::Adjustment {
         kind,

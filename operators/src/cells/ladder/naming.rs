@@ -14,13 +14,13 @@ use crate::attribution::Model;
 use crate::attribution::markov::{MonthChain, Solved};
 use crate::attribution::path::collapse;
 use crate::cell::{Dim, Family, NO_VALUE, Names};
-use crate::cells::ladder::progress::{label_dim, revenue_id};
+use crate::cells::ladder::progress::{RevenueSums, label_dim, revenue_id};
 use crate::cells::ladder::published::{CellId, Published};
 use crate::cells::ladder::rows::channel_name;
 use crate::cells::months::NullPaths;
 use crate::cells::threshold::{Entries, apply_to_paths};
 use crate::label::{Channel, Label, LabelNames};
-use crate::record::{Day, SaleKind};
+use crate::record::{Currency, Day, SaleKind};
 use crate::release::by_channel::{Names as ChannelNames, cell_among};
 use crate::release::pattern::cell_of;
 use crate::release::table::Word;
@@ -41,7 +41,10 @@ impl Naming<'_> {
     }
 
     fn currency(&self) -> Dim {
-        Dim::Text(self.group.currency.as_str().into())
+        match self.group.currency {
+            Currency::NONE => Dim::Null,
+            currency => Dim::Text(currency.as_str().into()),
+        }
     }
 
     /// The name of the revenue of a store and day in progress.
@@ -68,7 +71,7 @@ impl Naming<'_> {
         dims.extend([
             Dim::Text(self.group.kind.name().into()),
             match self.group.kind {
-                SaleKind::Transaction => Dim::Text(REST.into()),
+                SaleKind::Transaction | SaleKind::Visit => Dim::Text(REST.into()),
                 SaleKind::Order => Dim::Null,
             },
             Dim::Month(self.group.month),
@@ -103,8 +106,7 @@ impl Naming<'_> {
         pattern: &Pattern,
         rows: &[(&SaleRow, i64)],
     ) -> Published {
-        let mut cells = Published::new();
-        let mut persons: BTreeMap<CellId, BTreeSet<u64>> = BTreeMap::new();
+        let mut revenue: BTreeMap<CellId, (RevenueSums, BTreeSet<u64>)> = BTreeMap::new();
         let mut names: FxHashMap<(bool, Channel), Option<CellName>> = FxHashMap::default();
         let mut credits: BTreeMap<(Model, CellName), [i128; 2]> = BTreeMap::new();
         for (row, count) in rows {
@@ -113,14 +115,11 @@ impl Naming<'_> {
             let Some(name) = pattern.revenue_of(row.day, &store) else {
                 continue;
             };
-            let id = self.revenue(&name);
-            let values = cells.entry(id.clone()).or_insert_with(|| vec![0; 3]);
-            for (slot, value) in values.iter_mut().zip([row.conversions, row.value]) {
-                *slot += i128::from(value) * count;
-            }
-            if row.is_person {
-                persons.entry(id).or_default().insert(row.who);
-            }
+            let (sums, persons) = revenue.entry(self.revenue(&name)).or_default();
+            sums.conversions += i128::from(row.conversions) * count;
+            sums.value += i128::from(row.value) * count;
+            sums.scans += i128::from(row.scans) * count;
+            persons.extend(row.is_person.then_some(row.who));
             for credit in row.credits.iter() {
                 let is_shared = rule.shared.contains(&credit.model);
                 let of = names.entry((is_shared, credit.channel)).or_insert_with(|| {
@@ -139,9 +138,12 @@ impl Naming<'_> {
                 }
             }
         }
-        for (id, persons) in persons {
-            if let Some(slot) = cells.get_mut(&id).and_then(|values| values.get_mut(2)) {
-                *slot = persons.len() as i128;
+        let mut cells = Published::new();
+        for (id, (mut sums, persons)) in revenue {
+            sums.persons = persons.len() as i128;
+            if sums != RevenueSums::default() {
+                let values = sums.values(id.0);
+                cells.insert(id, values);
             }
         }
         for ((model, name), sums) in credits {
@@ -242,7 +244,7 @@ impl Naming<'_> {
         }
         let behind = behind.into_iter();
         let reach = behind.map(|(channel, persons)| (channel, persons.len() as i64));
-        let (null, null_reach) = null.map(NullPaths::parts).unwrap_or_default();
+        let (null, null_reach) = null.map(|null| null.parts(self.group.kind)).unwrap_or_default();
         MonthChain {
             converting: edges.into(),
             null,
@@ -329,7 +331,7 @@ pub(super) fn pattern_of(rule: &Rule, published: &Published) -> Pattern {
     let mut pattern = Pattern::default();
     for (family, dims) in published.keys() {
         match (family, &dims[..]) {
-            (Family::StoreDay, [_, store, day, _]) => {
+            (Family::StoreDay, [_, store, day, _]) | (Family::ScanDay, [_, store, day]) => {
                 pattern.revenue.extend(match day {
                     Dim::Day(day) if is_rest(store) => Some(RevenueName::Day(*day)),
                     Dim::Day(day) => Some(RevenueName::StoreDay(*day, word(store))),

@@ -55,7 +55,7 @@ impl Paths {
                 who: row.who,
                 is_vouched: row.is_vouched,
                 day: row.day,
-                value,
+                value: i128::from(row.measure()) * count,
             };
             let earlier = row
                 .path

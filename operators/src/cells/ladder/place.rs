@@ -8,10 +8,11 @@ use crate::record::{Currency, Day, SaleKind};
 use crate::settings::Settings;
 
 /// The families of a month that the ladder publishes.
-const FAMILIES: [Family; 8] = [
+const FAMILIES: [Family; 9] = [
     Family::Attribution,
     Family::StoreDay,
     Family::OrdersDay,
+    Family::ScanDay,
     Family::MarkovMonth,
     Family::Paths,
     Family::PathLength,
@@ -43,9 +44,20 @@ pub(in crate::cells) enum Place {
 pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
     let name = cell.text("brand");
     let brand = settings.brands.iter().find(|(_, of)| *of.name == *name);
-    let Some((brand, _)) = brand.filter(|(_, of)| of.has_ladder()) else {
+    let Some((brand, of)) = brand else {
         return Place::Elsewhere;
     };
+    let is_counted = match cell.family {
+        Family::WalletDay | Family::RedemptionDay => of.counts_passes(),
+        Family::ScanDay => of.counts_visits(),
+        _ => true,
+    };
+    if !is_counted {
+        return Place::Nowhere;
+    }
+    if !of.has_ladder() {
+        return Place::Elsewhere;
+    }
     let traffic = match cell.family {
         Family::CampaignDay => Some((Traffic::Contacts, cell.dim("day"))),
         Family::Visits => Some((Traffic::Visits, cell.dim("hour"))),
@@ -76,7 +88,8 @@ pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
     let kind = match cell.family {
         Family::StoreDay => Some(SaleKind::Transaction),
         Family::OrdersDay => Some(SaleKind::Order),
-        _ => [SaleKind::Order, SaleKind::Transaction]
+        Family::ScanDay => Some(SaleKind::Visit),
+        _ => SaleKind::ALL
             .into_iter()
             .find(|of| of.name() == cell.text("kind")),
     };
@@ -86,7 +99,10 @@ pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
         Some(Dim::Day(day)) if cell.family != Family::Attribution => Some(month(*day)),
         _ => None,
     };
-    let currency = cell.text("currency").as_bytes().try_into().ok();
+    let currency = match kind {
+        Some(SaleKind::Visit) => Some(Currency::NONE.0),
+        _ => cell.text("currency").as_bytes().try_into().ok(),
+    };
     match (kind, of, currency) {
         (Some(kind), Some(month), Some(currency)) => Place::Month(MonthGroup {
             brand: *brand,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cell::{Dim, Family};
+use crate::cell::{Dim, Family, NO_VALUE};
 use crate::cells::ladder::held_back::HeldBack;
 use crate::cells::ladder::published::{CellId, Published};
 use crate::engine::Diff;
@@ -24,6 +24,7 @@ struct Share {
     vouched: i64,
     conversions: i64,
     value: i64,
+    scans: i64,
     is_person: bool,
 }
 
@@ -56,6 +57,7 @@ impl Progress {
         share.vouched += if row.is_vouched { diff } else { 0 };
         share.conversions += row.conversions * diff;
         share.value += row.value * diff;
+        share.scans += i64::from(row.scans) * diff;
         share.is_person = row.is_person;
         if share.rows == 0 {
             store_day.shares.remove(&row.who);
@@ -120,7 +122,7 @@ impl Progress {
             if was.is_some() && !is_enough {
                 continue;
             }
-            let now = of.values(rule, *day);
+            let now = of.values(rule, *day, id.0);
             if was == now.as_ref() {
                 continue;
             }
@@ -149,18 +151,20 @@ impl StoreDay {
         counts.min().unwrap_or(0).min(self.acts.count_ones().into())
     }
 
-    /// The number of conversions, the revenue and the persons, if they may be published.
-    fn values(&self, rule: &Rule, day: Day) -> Option<Vec<i128>> {
+    /// The values of a family of revenue, if they may be published.
+    fn values(&self, rule: &Rule, day: Day, family: Family) -> Option<Vec<i128>> {
         let mut weight = Weight::default();
-        let mut values = [0; 3];
+        let mut sums = RevenueSums::default();
         for (who, share) in &self.shares {
             // How the value is spread does not matter here: revenue has no limit of dominance.
             weight.add(None, *who, share.vouched > 0, day, share.value.into());
-            values[0] += i128::from(share.conversions);
-            values[1] += i128::from(share.value);
-            values[2] += i128::from(share.is_person);
+            sums.conversions += i128::from(share.conversions);
+            sums.value += i128::from(share.value);
+            sums.scans += i128::from(share.scans);
+            sums.persons += i128::from(share.is_person);
         }
-        (weight.is_counted(rule) && values != [0; 3]).then(|| values.into())
+        let is_any = sums != RevenueSums::default();
+        (weight.is_counted(rule) && is_any).then(|| sums.values(family))
     }
 }
 
@@ -170,6 +174,33 @@ fn day_of((_, dims): &CellId) -> Option<Day> {
         Dim::Day(day) => Some(*day),
         _ => None,
     })
+}
+
+/// What the rows of a cell of revenue add up to.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct RevenueSums {
+    pub(super) conversions: i128,
+    /// Minor units.
+    pub(super) value: i128,
+    pub(super) scans: i128,
+    pub(super) persons: i128,
+}
+
+impl RevenueSums {
+    /// The values of a cell. A visit's redemptions and transactions are counted beside it, by channel and as sales, so that they have
+    /// no value here.
+    pub(super) fn values(&self, family: Family) -> Vec<i128> {
+        match family {
+            Family::ScanDay => vec![
+                self.conversions,
+                self.scans,
+                NO_VALUE,
+                self.persons,
+                NO_VALUE,
+            ],
+            _ => vec![self.conversions, self.value, self.persons],
+        }
+    }
 }
 
 /// The name of the revenue of a store and day.
@@ -185,6 +216,7 @@ pub(super) fn revenue_id(
             Family::StoreDay,
             vec![brand.clone(), store, day, currency.clone()],
         ),
+        SaleKind::Visit => (Family::ScanDay, vec![brand.clone(), store, day]),
         SaleKind::Order => (
             Family::OrdersDay,
             vec![brand.clone(), day, currency.clone()],

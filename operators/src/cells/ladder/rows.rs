@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 
 use crate::engine::{Diff, extrapolate, shared_bytes, table_bytes};
 use crate::label::{Channel, Label, LabelNames};
-use crate::record::Day;
+use crate::record::{Day, SaleKind};
 use crate::release::{ChannelName, Credit, Sale, SaleRow, Table};
 
 type Counts = FxHashMap<Arc<SaleRow>, i64>;
@@ -243,7 +243,11 @@ fn table<'a>(rows: impl Iterator<Item = (&'a Arc<SaleRow>, i64)>, words: &LabelN
                 model: credit.model,
                 channel,
                 millionths: credit.millionths.into(),
-                value: credit.value.into(),
+                value: match row.group.kind {
+                    SaleKind::Visit => credit.millionths,
+                    SaleKind::Order | SaleKind::Transaction => credit.value,
+                }
+                .into(),
             });
         }
         let sale = Sale {
@@ -252,7 +256,7 @@ fn table<'a>(rows: impl Iterator<Item = (&'a Arc<SaleRow>, i64)>, words: &LabelN
             store,
             day: row.day,
             conversions: row.conversions.into(),
-            value: row.value.into(),
+            value: row.measure().into(),
             credits,
         };
         for _ in 1..count {
@@ -279,7 +283,7 @@ pub(super) fn channel_name(channel: Channel, words: &LabelNames) -> ChannelName 
 mod tests {
     use super::*;
     use crate::aggregate::MonthGroup;
-    use crate::record::{BrandId, Currency, SaleKind};
+    use crate::record::{BrandId, Currency};
 
     fn row(who: u64, day: Day) -> Arc<SaleRow> {
         Arc::new(SaleRow {
@@ -297,6 +301,7 @@ mod tests {
             day,
             conversions: 1,
             value: 100,
+            scans: 0,
             path: Arc::new([]),
             days: 0,
             credits: Arc::new([]),

@@ -229,7 +229,7 @@ impl World {
             channel: channel(*of),
         });
         let touches: Vec<Touch> = touches.collect();
-        let credits = credits(&touches, purchase.value, &settings).into_iter();
+        let credits = credits(&touches, CONVERSION, purchase.value, &settings).into_iter();
         let credits = credits.filter(|credit| self.models.contains(&credit.model));
         credits
             .map(|credit| {

@@ -182,7 +182,7 @@ pub fn sale(kind: SaleKind, name: &str, amount: i64) -> Body {
         name: SaleName::of(name),
         store: match kind {
             SaleKind::Order => Label::ABSENT,
-            SaleKind::Transaction => Label::of("lyon"),
+            SaleKind::Transaction | SaleKind::Visit => Label::of("lyon"),
         },
         amount,
         currency: Currency(*b"EUR"),

@@ -5,6 +5,7 @@ use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Body, ConsentString, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
+    WalletPlatform, WalletType,
 };
 
 use super::Encoder;
@@ -21,6 +22,7 @@ const SPEND: u8 = 5;
 const CONSENT: u8 = 6;
 const RIGHT: u8 = 7;
 const RESTATEMENT: u8 = 8;
+const WALLET: u8 = 9;
 /// Mask of the kind; the other bits are flags.
 const KIND: u8 = 0x0f;
 
@@ -41,11 +43,15 @@ const STRING: u8 = 0x10;
 /// On a right: it is in effect. The three bits above it are the right.
 const STANDS: u8 = 0x10;
 
-/// Flag of a kind of sale.
+/// On a wallet record: its holder follows. The three bits below it are the
+/// type.
+const HOLDER: u8 = 0x80;
+
+/// Flag of a kind of sale. No record is a visit.
 fn sale_flag(kind: SaleKind) -> u8 {
     match kind {
         SaleKind::Order => 0,
-        SaleKind::Transaction => TRANSACTION,
+        SaleKind::Transaction | SaleKind::Visit => TRANSACTION,
     }
 }
 
@@ -137,6 +143,22 @@ impl Encoder {
                 self.money(*cost, *currency);
                 put_varint(&mut self.bytes, *impressions);
                 put_varint(&mut self.bytes, *clicks);
+            }
+            Body::Wallet {
+                kind,
+                platform,
+                store,
+                channel,
+                holder,
+            } => {
+                let some = if *holder != 0 { HOLDER } else { 0 };
+                let tag = WALLET | (*kind as u8) << 4 | some;
+                self.bytes.extend([tag, *platform as u8]);
+                self.label(*store);
+                self.channel(channel);
+                if *holder != 0 {
+                    self.bytes.extend_from_slice(&holder.to_le_bytes());
+                }
             }
             Body::Consent { steps, string } => {
                 let some = if string.is_some() { STRING } else { 0 };
@@ -242,6 +264,16 @@ impl Decoder<'_> {
                 }
             }
             (SPEND, 0) => self.spend()?,
+            (WALLET, flags) => Body::Wallet {
+                kind: *WalletType::ALL.get(usize::from((flags & !HOLDER) >> 4))?,
+                platform: *WalletPlatform::ALL.get(usize::from(self.input.byte()?))?,
+                store: self.label()?,
+                channel: self.channel()?,
+                holder: match flags & HOLDER {
+                    0 => 0,
+                    _ => u64::from_le_bytes(self.input.array()?),
+                },
+            },
             (CONSENT, flags) if flags & !STRING == 0 => Body::Consent {
                 steps: AllowedUses::from_bits(self.input.byte()?)?,
                 string: match flags & STRING {

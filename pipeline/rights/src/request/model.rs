@@ -149,6 +149,8 @@ pub enum RecordKind {
     Web,
     /// A transaction.
     Transaction,
+    /// A wallet record.
+    Wallet,
 }
 
 impl RecordKind {
@@ -157,6 +159,7 @@ impl RecordKind {
         match self {
             RecordKind::Web => "web",
             RecordKind::Transaction => "transaction",
+            RecordKind::Wallet => "wallet",
         }
     }
 }

@@ -263,7 +263,8 @@ fn correction(raw: Raw<'_>) -> Result<Correction, Refusal> {
     let kind = match kind.as_ref().map(ClearText::expose) {
         Some("web") => RecordKind::Web,
         Some("transaction") => RecordKind::Transaction,
-        _ => return Err(of("record.kind").refuse("must be `web` or `transaction`")),
+        Some("wallet") => RecordKind::Wallet,
+        _ => return Err(of("record.kind").refuse("must be `web`, `transaction` or `wallet`")),
     };
     let source = of("record.source").text(fields.source)?;
     let source = source.ok_or_else(|| of("record.source").refuse("is required"))?;

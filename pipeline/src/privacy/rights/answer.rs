@@ -171,6 +171,16 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
             "kind": "adjustment", "of": kind.name(), "store": word(),
             "amount": money(*amount, currency.as_str()),
         }),
+        Body::Wallet {
+            kind,
+            platform,
+            holder,
+            ..
+        } => json!({
+            "kind": "wallet", "type": kind.name(), "platform": platform.name(),
+            "store": word(), "source": word(), "medium": word(), "campaign": word(),
+            "names_a_device": *holder != 0,
+        }),
         Body::Consent { steps, string } => json!({
             "kind": "consent",
             "string_updated": string.and_then(|string| {

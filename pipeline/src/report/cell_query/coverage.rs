@@ -49,9 +49,11 @@ pub(super) enum Known {
 pub(super) fn known(family: Family, hides: bool) -> Known {
     match family {
         _ if !hides || family.row().threshold == Threshold::Nobody => Known::All,
-        Family::Attribution | Family::StoreDay | Family::OrdersDay | Family::MarkovMonth => {
-            Known::Total
-        }
+        Family::Attribution
+        | Family::StoreDay
+        | Family::OrdersDay
+        | Family::ScanDay
+        | Family::MarkovMonth => Known::Total,
         _ => Known::Nothing,
     }
 }

@@ -39,6 +39,7 @@ pub fn families(
             gauges.sums_of(family);
         }
         gauges.returns();
+        gauges.active_passes();
         gauges.shares();
         for (id, points) in gauges.points {
             all.entry(id)
@@ -136,6 +137,8 @@ impl<'a> Gauges<'a> {
                 continue;
             };
             let scale = match family.unit(name) {
+                // Visits have no value, which is not a value of zero.
+                Some(Unit::Minor) if *sums.dim("currency") == Dim::Null => continue,
                 Some(Unit::Minor) => minor(word(sums.dim("currency"))),
                 Some(Unit::Millionths | Unit::Ppm) => MILLION,
                 _ => 1.0,
@@ -169,6 +172,7 @@ impl<'a> Gauges<'a> {
             let costs = board.sums(Family::SpendDay, self.brand, periods, &by);
             let by = ["source", "medium", "campaign", "currency", "model"];
             let credits = board.sums(Family::Attribution, self.brand, periods, &by);
+            self.cost_of_visits(window, &costs, &credits);
             for (dims, credit) in &credits {
                 let (&[source, medium, campaign, currency, model], &[conversions, value]) =
                     (&dims[..], &credit[..])
@@ -191,6 +195,69 @@ impl<'a> Gauges<'a> {
                     cap::add(self.points.entry(id).or_default(), labels, amount);
                 }
             }
+        }
+    }
+
+    /// The cost of a visit, of channels with spend and a cell of their own in the window. Visits have no currency, so that each
+    /// currency of the spend has a cost.
+    fn cost_of_visits(
+        &mut self,
+        window: Window,
+        costs: &BTreeMap<Vec<&'a Dim>, Vec<i128>>,
+        credits: &BTreeMap<Vec<&'a Dim>, Vec<i128>>,
+    ) {
+        for (of, cost) in costs {
+            let (&[source, medium, campaign, currency], &[cost, ..]) = (&of[..], &cost[..]) else {
+                continue;
+            };
+            if cost <= 0 || !names_a_channel(source, medium, campaign) {
+                continue;
+            }
+            let code = word(currency);
+            let scale = minor(code) / MILLION;
+            let name = channel(true, [source, medium, campaign]);
+            for (dims, credit) in credits {
+                let (&[s, m, c, Dim::Null, model], &[visits, ..]) = (&dims[..], &credit[..]) else {
+                    continue;
+                };
+                if [s, m, c] != [source, medium, campaign] {
+                    continue;
+                }
+                let labels = [self.brand, window.name(), word(model), &name, code];
+                let labels = labels.map(str::to_owned).to_vec();
+                let each = Amount::ratio(cost, visits, cost, scale);
+                cap::add(
+                    self.points.entry(Id::CostPerVisit).or_default(),
+                    labels,
+                    each,
+                );
+            }
+        }
+    }
+
+    /// The active passes of each platform, on the newest day with a published cell.
+    fn active_passes(&mut self) {
+        let by = ["day", "platform"];
+        let board = self.board;
+        let all = board.sums(Family::WalletDay, self.brand, Periods::days(0..=Day::MAX), &by);
+        let active = Family::WalletDay.values().iter();
+        let Some(at) = active.clone().position(|value| *value == "active") else {
+            return;
+        };
+        let mut newest: BTreeMap<&str, (Day, i128)> = BTreeMap::new();
+        for (dims, values) in &all {
+            let (&[Dim::Day(day), platform], Some(active)) = (&dims[..], values.get(at)) else {
+                continue;
+            };
+            let of = newest.entry(word(platform)).or_insert((*day, *active));
+            if of.0 <= *day {
+                *of = (*day, *active);
+            }
+        }
+        for (platform, (_, active)) in newest {
+            let labels = vec![self.brand.to_owned(), platform.to_owned()];
+            let points = self.points.entry(Id::WalletActive).or_default();
+            cap::add(points, labels, Amount::plain(active, 1.0));
         }
     }
 

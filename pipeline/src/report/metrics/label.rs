@@ -9,7 +9,7 @@ use tributary_config::model::Kind;
 use tributary_connectors::dead_letter::Reason;
 use tributary_operators::allowed_uses::Use;
 use tributary_operators::attribution::Model;
-use tributary_operators::record::SaleKind;
+use tributary_operators::record::{SaleKind, WalletPlatform};
 use tributary_rights::Right;
 
 use crate::report::published_cells::Window;
@@ -87,6 +87,8 @@ pub enum Label {
     Store,
     /// An advertising platform.
     Platform,
+    /// The platform of a wallet pass.
+    WalletPlatform,
     /// The type of a rights request.
     Right,
     /// How a rights request ended.
@@ -109,7 +111,7 @@ pub enum Label {
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 27] = [
+    pub const ALL: [Label; 28] = [
         Label::Brand,
         Label::OriginBrand,
         Label::Kind,
@@ -128,6 +130,7 @@ impl Label {
         Label::Channel,
         Label::Store,
         Label::Platform,
+        Label::WalletPlatform,
         Label::Right,
         Label::Outcome,
         Label::CallbackOutcome,
@@ -154,7 +157,7 @@ impl Label {
             Label::Currency => "currency",
             Label::Channel => "channel",
             Label::Store => "store",
-            Label::Platform => "platform",
+            Label::Platform | Label::WalletPlatform => "platform",
             Label::Outcome | Label::CallbackOutcome => "outcome",
             Label::Step => "step",
             Label::Choice => "choice",
@@ -173,7 +176,7 @@ impl Label {
             Label::Currency => &["currency"],
             Label::Channel => &["source", "medium", "campaign"],
             Label::Store => &["store"],
-            Label::Platform => &["platform"],
+            Label::Platform | Label::WalletPlatform => &["platform"],
             _ => &[],
         }
     }
@@ -209,9 +212,8 @@ impl Label {
             }
             Label::ReleasedFamily => Part::ALL.map(Part::name).to_vec(),
             Label::Model => Model::ALL.map(Model::name).to_vec(),
-            Label::Sale => [SaleKind::Order, SaleKind::Transaction]
-                .map(SaleKind::name)
-                .to_vec(),
+            Label::Sale => SaleKind::ALL.map(SaleKind::name).to_vec(),
+            Label::WalletPlatform => WalletPlatform::ALL.map(WalletPlatform::name).to_vec(),
             Label::Contact => CONTACTS.to_vec(),
             Label::Right => Right::ALL
                 .map(Right::name)
@@ -253,7 +255,7 @@ impl Label {
             Label::Model => "An attribution model; `markov` has its own metrics",
             Label::Sale => "The kind of a conversion",
             Label::Contact => "The type of a contact",
-            Label::Currency => "An ISO 4217 code",
+            Label::Currency => "An ISO 4217 code; `-` for visits, which have no value",
             Label::Channel => {
                 "`source/medium/campaign`, with `-` for absent parts. With `release.k` above 1, `google/cpc/*` are the other campaigns of google/cpc, `google/*/*` is the rest of google, and `*` is the rest of the month: channels that are published together for privacy. Capped, with `other` for the smallest channels"
             }
@@ -261,6 +263,7 @@ impl Label {
                 "A store. With `release.k` above 1, `*` is what is published of all stores together for privacy. Capped, with `other` for the smallest stores"
             }
             Label::Platform => "An advertising platform; capped, with `other` for the rest",
+            Label::WalletPlatform => "The platform of wallet passes",
             Label::Right => {
                 "The type of a rights request, or `unknown` if it was rejected before its type was read"
             }

@@ -334,6 +334,8 @@ table! {
         "ROAS: attributed revenue divided by the spend of the same channel in the same month and currency; absent without spend, or if the revenue of the channel is not published under its own name.";
     CostPerConversion: Business Gauge, Open, "cost_per_conversion", "major units of the currency", [Brand, MonthWindow, Model, Channel, Currency],
         "Spend of a channel divided by its attributed conversions in the same month and currency; absent without either, or if the conversions of the channel are not published under its own name.";
+    CostPerVisit: Business Gauge, Open, "cost_per_visit", "major units of the currency", [Brand, MonthWindow, Model, Channel, Currency],
+        "Spend of a channel divided by the store visits attributed to it in the same month; absent without either, or if the visits of the channel are not published under its own name.";
     ReleasedShare: Business Gauge, Open, "released_share_ratio", "0 to 1", [Brand, ReleasedFamily, AnyWindow, Currency],
         "Share of the published money that the cells of single channels or stores show, rounded down to tenths; the rest is published under `*`. Absent if nothing is published. Shares of several processes do not add up: take the smallest.";
 
@@ -353,6 +355,12 @@ table! {
     RandomDevices: Business Gauge, Open, "random_devices", "device-hours", [Brand, Window, Store],
         Visits ["random_devices"],
         "Distinct randomized device addresses per hour, or per day or month where hours are published together, summed over these; they appear in no other count.";
+
+    PassVisits: Business Gauge, Open, "pass_visits", "visits", [Brand, Window, Store],
+        ScanDay ["presences"],
+        "Visits to a store in which a till read a wallet pass; scans of one pass with short gaps are one visit. `attributed_conversions` of kind `visit` add up to it.";
+    WalletActive: Business Gauge, Open, "wallet_active", "passes", [Brand, WalletPlatform],
+        "Wallet passes that are not void and that some holder has registered, as of the newest published day.";
 
     // Identity
     Persons: Business Gauge, Open, "persons", "persons", [Brand],

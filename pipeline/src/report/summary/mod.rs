@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::calendar;
 use tributary_operators::cell::{Cell, Dim, Family};
-use tributary_operators::record::Day;
+use tributary_operators::record::{Day, SaleKind};
 
 use crate::report::channel_name::{Channel, contains, is_together};
 use crate::report::published_cells::Month;
@@ -116,7 +116,8 @@ impl Summary {
         for cell in cells {
             let foreign =
                 !matches!(cell.text("currency"), "") && cell.text("currency") != summary.currency;
-            if !foreign {
+            // Visits have no value, and a summary of revenue is about sales.
+            if !foreign && cell.text("kind") != SaleKind::Visit.name() {
                 summary.add(cell, today, &mut paths);
             }
         }
@@ -196,6 +197,7 @@ impl Summary {
                     *paths.entry(steps.join(" → ")).or_default() += cell.value("conversions");
                 }
             }
+            Family::ScanDay | Family::RedemptionDay | Family::WalletDay => {}
             Family::CampaignDay | Family::PathLength | Family::PathDays | Family::Assists => {}
         }
     }

@@ -22,12 +22,13 @@ const TEXTS: [(&str, &str); 3] = [
     ("de", include_str!("text/de.json")),
 ];
 /// The script, a file after the other.
-const SCRIPT: [&str; 9] = [
+const SCRIPT: [&str; 10] = [
     include_str!("script/base.js"),
     include_str!("script/cells.js"),
     include_str!("script/chart.js"),
     include_str!("script/table.js"),
     include_str!("script/marketing.js"),
+    include_str!("script/pass_visits.js"),
     include_str!("script/stores.js"),
     include_str!("script/privacy.js"),
     include_str!("script/operations.js"),
@@ -85,13 +86,15 @@ impl Document {
     }
 }
 
-/// The whole script.
+/// The whole script, without the comments of its sources.
 fn script() -> String {
     let texts: String = TEXTS
         .iter()
         .map(|(language, texts)| format!("{language}: {},\n", texts.trim()))
         .collect();
-    let files = SCRIPT.join("\n");
+    let lines = SCRIPT.iter().flat_map(|file| file.lines());
+    let lines = lines.filter(|line| !line.trim_start().starts_with("//"));
+    let files = lines.collect::<Vec<_>>().join("\n");
     format!("\"use strict\";\n(() => {{\nconst TEXTS = {{\n{texts}}};\n{files}}})();\n")
 }
 

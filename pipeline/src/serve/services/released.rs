@@ -67,13 +67,13 @@ pub struct ReleasedPath {
 pub struct CellInQuestion {
     /// Source, medium and campaign.
     channel: [Dim; 3],
-    /// Order or transaction.
+    /// Order, transaction or visit.
     kind: SaleKind,
     /// The store; [`Dim::Null`] for orders, or for all stores of a month.
     store: Dim,
     /// A day or a month.
     day: Dim,
-    /// ISO 4217 code.
+    /// ISO 4217 code; empty for visits, which have no value.
     currency: String,
 }
 
@@ -113,10 +113,9 @@ impl CellInQuestion {
                  direct has the source `direct` and the medium `none`",
             ));
         }
-        let kinds = [SaleKind::Order, SaleKind::Transaction];
         let kind = text(&fields, "kind")?
-            .and_then(|word| kinds.into_iter().find(|kind| kind.name() == word))
-            .ok_or_else(|| Refusal::bad("`cell.kind` must be order or transaction"))?;
+            .and_then(|word| SaleKind::ALL.into_iter().find(|kind| kind.name() == word))
+            .ok_or_else(|| Refusal::bad("`cell.kind` must be order, transaction or visit"))?;
         let store = label("store")?;
         if kind == SaleKind::Order && store != Dim::Null {
             return Err(Refusal::bad(
@@ -129,8 +128,17 @@ impl CellInQuestion {
             .ok_or_else(|| {
                 Refusal::bad("`cell.day` must be a day or a month, as 2025-10-26 or 2025-10")
             })?;
-        let currency = text(&fields, "currency")?.unwrap_or(own).to_owned();
-        if tributary_operators::currency::of(&currency).is_none() {
+        let given = text(&fields, "currency")?;
+        let currency = match kind {
+            SaleKind::Visit if given.is_some() => {
+                return Err(Refusal::bad(
+                    "`cell.currency` must be absent: visits have no value",
+                ));
+            }
+            SaleKind::Visit => String::new(),
+            _ => given.unwrap_or(own).to_owned(),
+        };
+        if kind != SaleKind::Visit && tributary_operators::currency::of(&currency).is_none() {
             return Err(Refusal::bad(
                 "`cell.currency` must be a currency of ISO 4217, as EUR",
             ));
@@ -163,7 +171,7 @@ impl CellInQuestion {
         }
         let stores = match self.kind {
             SaleKind::Order => vec![Dim::Null],
-            SaleKind::Transaction => vec![self.store.clone(), rest()],
+            SaleKind::Transaction | SaleKind::Visit => vec![self.store.clone(), rest()],
         };
         let mut candidates = Vec::new();
         for day in &days {

@@ -294,10 +294,9 @@ fn paths(
              direct has the source `direct` and the medium `none`",
         ));
     }
-    let kinds = [SaleKind::Order, SaleKind::Transaction];
     let kind = text(fields, "kind")?
-        .and_then(|word| kinds.into_iter().find(|kind| kind.name() == word))
-        .ok_or_else(|| Refusal::bad("`cell.kind` must be order or transaction"))?;
+        .and_then(|word| SaleKind::ALL.into_iter().find(|kind| kind.name() == word))
+        .ok_or_else(|| Refusal::bad("`cell.kind` must be order, transaction or visit"))?;
     let store = label("store")?;
     match kind {
         SaleKind::Order if !store.is_absent() => {
@@ -305,9 +304,9 @@ fn paths(
                 "`cell.store` must be absent: orders have none",
             ));
         }
-        SaleKind::Transaction if store.is_absent() => {
+        SaleKind::Transaction | SaleKind::Visit if store.is_absent() => {
             return Err(Refusal::bad(
-                "`cell.store` is needed: transactions have one",
+                "`cell.store` is needed: transactions and visits have one",
             ));
         }
         _ => {}
@@ -316,6 +315,12 @@ fn paths(
         .and_then(day)
         .ok_or_else(|| Refusal::bad("`cell.day` must be a day, as 2025-10-26"))?;
     let currency = match text(fields, "currency")? {
+        Some(_) if kind == SaleKind::Visit => {
+            return Err(Refusal::bad(
+                "`cell.currency` must be absent: visits have no value",
+            ));
+        }
+        None if kind == SaleKind::Visit => Some(Currency::NONE),
         Some(code) => currency::of(code).map(|(currency, _)| currency),
         None => own,
     }

@@ -291,6 +291,8 @@ fn row(family: Family) -> Value {
 /// The schema of a dimension.
 fn dimension(of: Dimension) -> Value {
     let mut schema = match of.form() {
+        // Visits have no currency.
+        Form::Word if of == Dimension::Currency => json!({"type": ["string", "null"]}),
         Form::Word => json!({"type": "string"}),
         Form::Name => json!({"type": ["string", "null"]}),
         // The rest of a month stands among its days.

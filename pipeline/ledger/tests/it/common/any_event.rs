@@ -7,7 +7,7 @@ use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Arrival, Body, BrandId, ConsentString, Currency, IdKind, IdSet, Identifier, Ping, Record,
     RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledDevices, SettledHour, Token,
-    TokenizedPing, TouchKind,
+    TokenizedPing, TouchKind, WalletPlatform, WalletType,
 };
 
 use crate::common::{A, B, day};
@@ -104,6 +104,20 @@ fn body() -> impl Strategy<Value = Body> {
             touch
         }),
         Just(Body::Identify),
+        (
+            prop::sample::select(&WalletType::ALL[..]),
+            prop::sample::select(&WalletPlatform::ALL[..]),
+            label(),
+            channel(),
+            prop_oneof![Just(0), any::<u64>()],
+        )
+            .prop_map(|(kind, platform, store, channel, holder)| Body::Wallet {
+                kind,
+                platform,
+                store,
+                channel,
+                holder,
+            }),
         (0_u8..64, prop::option::of((any::<u128>(), any::<i32>()))).prop_map(|(bits, string)| {
             Body::Consent {
                 steps: AllowedUses::from_bits(bits).expect("six bits"),

@@ -60,10 +60,11 @@ const marketing = async () => {
     wholeOf("store_day", { currency: code, ...spent, ...compared }), wholeOf("orders_day", { currency: code, ...spent, ...compared }),
   ]);
   const wholeSpend = drilled() ? await cells("spend_day", { currency: code, ...spent, group_by: "source,medium" }) : spend;
-  const [chart, journeys] = await Promise.all([overTime(credits_, own, at), journeysOf(wholeMonths(of))]);
+  const [visitsOfPasses, chart, journeys] = await Promise.all([passVisits(credits_, own, at, spend), overTime(credits_, own, at), journeysOf(wholeMonths(of))]);
   return () => {
     channelTiles({ of, credits_, stores, orders, whole, wholeSpend, spendAll, daily, online, spendDaily, soldOf, orderedOf });
     channelTable(channelRows(credit, kinds, spend), credits_);
+    visitsOfPasses();
     chart();
     journeys();
   };

@@ -1,0 +1,47 @@
+//! Wallet passes in a simulated shop: the decoder accepts their records, and the oracle finds visits that channels brought.
+
+use std::path::Path;
+
+use tributary_connectors::inputs;
+use tributary_loadtest::verify;
+use tributary_simulate::{Options, SecretFrom, config_toml, lines};
+
+#[test]
+fn passes_are_counted_and_their_scans_are_credited() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("t.ndjson");
+    let options = Options {
+        days: Some(21),
+        persons: Some(400),
+        bad: 0.0,
+        wallet: true,
+        ..Options::default()
+    };
+    let made: Vec<String> = lines(options.clone())
+        .unwrap()
+        .map(|line| line.to_trace_line() + "\n")
+        .collect();
+    let is_pass = |line: &&String| line.contains("\"tributary.in.orchard.wallet\"");
+    let passes = made.iter().filter(is_pass).count();
+    assert!(passes > 200, "{passes}");
+    std::fs::write(&trace, made.concat()).unwrap();
+    let secret = folder.path().join("orchard.secret");
+    std::fs::write(&secret, "0123456789abcdef".repeat(4)).unwrap();
+    let origin = folder.path().join("orchard.toml");
+    let config = config_toml(&options, SecretFrom::File(Path::new("orchard.secret")));
+    let config = tributary_config::parse(&config, &origin).unwrap().config;
+
+    let arguments = [trace.display().to_string()];
+    let mut opened = inputs::open(Some(&config), &arguments).unwrap();
+    let expected = verify::expected(&config, &mut opened).unwrap();
+    assert_eq!(expected.refused.values().sum::<u64>(), 0, "{expected}");
+    for part in [
+        "\"family\":\"wallet_day\"",
+        "\"family\":\"scan_day\"",
+        "\"family\":\"redemption_day\"",
+        "\"kind\":\"visit\",\"medium\":\"push\",\"model\":\"linear\",\"source\":\"wallet\"",
+        "\"kind\":\"visit\",\"medium\":\"push\",\"month\":\"2025-10\",\"source\":\"wallet\"",
+    ] {
+        assert!(expected.lines.iter().any(|line| line.contains(part)), "{part}");
+    }
+}
