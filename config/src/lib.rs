@@ -155,7 +155,7 @@ pub fn load(path: &Path) -> Result<LoadedConfig, ConfigError> {
 /// ```
 /// # let folder = tempfile::tempdir()?;
 /// let file = folder.path().join("client.toml");
-/// std::fs::write(&file, "[nats]\nurl = \"nats://broker:4222\"\n[client]\nbrand = \"acme\"\n")?;
+/// std::fs::write(&file, "[nats]\nurl = \"tls://broker:4222\"\n[client]\nbrand = \"acme\"\n")?;
 /// let client = tributary_config::load_client(&file)?.ok_or("no client configuration")?;
 /// assert_eq!(client.brand, "acme");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

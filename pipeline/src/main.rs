@@ -17,6 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     tributary::cli::log::start(cli.log_format, cli.command.log_level());
+    tributary::cli::process_memory::protect();
     match tributary::cli::execute(&cli) {
         Ok(code) => code,
         // The reader of the output has closed it, as `head` does: that is no failure.

@@ -32,6 +32,7 @@ use crate::durability::commits::Commits;
 use crate::durability::location::ledger_options;
 use crate::epochs::clock::{self, Clocks};
 use crate::epochs::queries::{Queries, WorkerStopped};
+use crate::privacy::erased::{self, Erased};
 use crate::privacy::objections::Objections;
 use crate::privacy::retention_pass::RetentionPass;
 use crate::privacy::rights::published_heads::mark;
@@ -191,14 +192,17 @@ pub async fn start(
     }
     let objections = Objections::open(config, &rights::files::directory(config), id)?;
     let objections = Arc::new(objections);
+    let erased = Arc::new(Erased::open(config, &erased::path(config))?);
     let (ledger, recovered) = match found.losses.is_empty() {
         true => (ledger, recovered),
-        // An older ledger may hold records of objectors.
+        // An older ledger may hold records of objectors, and of people who were erased since.
         false => {
             drop(recovered);
-            let objections = objections.clone();
-            let left_out =
-                move || losses::leave_out(ledger, &objections).context("leaving out objectors");
+            let (objections, erased) = (objections.clone(), erased.clone());
+            let left_out = move || {
+                let left_out = losses::leave_out(ledger, &objections, erased);
+                left_out.context("leaving out people who have objected or were erased")
+            };
             tokio::task::spawn_blocking(left_out).await??;
             open(config, keyring.clone()).await?
         }
@@ -309,6 +313,8 @@ pub async fn start(
         ledger_tx: ledger_tx.clone(),
         watermark: watermark.clone(),
         objections,
+        erased: erased.clone(),
+        generation: stream.generation,
         restored: position
             .filter(|position| position.stream == Some(stream))
             .map_or(0, |position| position.sequence),
@@ -341,6 +347,7 @@ pub async fn start(
         ledger_tx: ledger_tx.clone(),
         metrics: telemetry.metrics.clone(),
         clocks: clocks.clone(),
+        erased,
     };
     let retention = tokio::spawn(retention.run(served.subscribe()));
     let feed = Feed {

@@ -1,5 +1,6 @@
 //! Access to the HTTP servers, and the client configuration of a brand.
 
+use super::network::check_broker;
 use super::tables::{tables, top};
 use crate::context::{Context, Input, Location, Node, join, quote};
 use crate::model::{
@@ -219,7 +220,9 @@ pub(crate) fn client(text: &str, cx: &mut Context<'_>) -> Option<ClientConfig> {
             cx.report(place, &join("", &key), "does not belong here", fix);
         }
     }
-    let nats = top::<Nats>(&root, cx).model;
+    let nats = top::<Nats>(&root, cx);
+    check_broker(&nats, cx);
+    let nats = nats.model;
     let brand = top::<ClientBrand>(&root, cx).model.brand;
     Some(ClientConfig { nats, brand })
 }

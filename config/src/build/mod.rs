@@ -8,6 +8,7 @@ mod access;
 mod brand;
 mod consent;
 mod few;
+mod network;
 mod source;
 mod tables;
 
@@ -41,8 +42,10 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     unknown_keys(&root, &ROOT, cx);
     let nats = top::<Nats>(&root, cx);
     check_streams(&nats, cx);
+    network::check_broker(&nats, cx);
     let workers = top::<Workers>(&root, cx);
     check_workers(&workers, cx);
+    network::check_peers(&workers, cx);
     let ledger = top::<Ledger>(&root, cx);
     let mut http = top::<Http>(&root, cx);
     let mut http_ingest = top::<HttpIngest>(&root, cx);

@@ -42,6 +42,8 @@ pub struct Nats {
     pub tls_cert_file: Option<PathBuf>,
     /// A PEM file with the private key of the client certificate.
     pub tls_key_file: Option<PathBuf>,
+    /// Whether addresses beyond this machine may do without TLS. Default false.
+    pub private_network: bool,
     /// The stream that captures `tributary.in.>`. Default `TRIBUTARY_IN`. If it
     /// does not exist, Tributary creates it with an age limit of three days,
     /// because it contains records in clear.
@@ -84,6 +86,9 @@ pub struct Workers {
     /// empty for a single process. Processes connect to each other on these
     /// addresses, unencrypted; they belong in a private network.
     pub hosts: Vec<String>,
+    /// Whether `hosts` may be beyond this machine, although connections between
+    /// them are neither encrypted nor authenticated. Default false.
+    pub private_network: bool,
     /// How long an epoch collects messages at least, from its first one on,
     /// milliseconds. It continues while the epoch before it is being computed, up
     /// to one second. Default 5. From 1 to 60,000. Longer ticks save CPU time,
@@ -107,6 +112,9 @@ pub struct Ledger {
     /// the configuration file. Created if it is missing. Records in it are
     /// encrypted with keys that derive from the brands' secrets.
     pub directory: PathBuf,
+    /// How long backups of the data directory exist, in days; tombstones of erased
+    /// people are kept for so long. Default 35. From 0 to 3,650.
+    pub backup_days: u32,
 }
 
 /// `[http]`: the HTTP server.

@@ -55,6 +55,7 @@ impl SettingsModel for Nats {
             tls_ca_file: None,
             tls_cert_file: None,
             tls_key_file: None,
+            private_network: false,
             input_stream: String::new(),
             output_stream: String::new(),
             dead_letter_stream: String::new(),
@@ -153,6 +154,14 @@ impl SettingsModel for Nats {
                 unit: "",
                 meaning: "A PEM file with the client key; requires `tls_cert_file`.",
                 field: |nats: &mut Nats| &mut nats.tls_key_file,
+            },
+            &Setting {
+                key: "private_network",
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
+                unit: "",
+                meaning: "Permit `nats://` without TLS beyond this machine, because nobody else can read or change what the network transports: records, requests and passwords in clear text.",
+                field: |nats: &mut Nats| &mut nats.private_network,
             },
             &Setting {
                 key: "input_stream",

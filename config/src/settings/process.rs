@@ -37,6 +37,7 @@ impl SettingsModel for Workers {
             threads: 0,
             process: 0,
             hosts: Vec::new(),
+            private_network: false,
             tick_ms: 0,
             region: None,
             max_clock_skew_ms: 0,
@@ -71,6 +72,14 @@ impl SettingsModel for Workers {
                 unit: "",
                 meaning: "The addresses of all processes in the cluster, identical in each; empty for a single process.",
                 field: |workers: &mut Workers| &mut workers.hosts,
+            },
+            &Setting {
+                key: "private_network",
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
+                unit: "",
+                meaning: "Permit `hosts` beyond this machine, because only the processes of the cluster reach their ports: connections between them are neither encrypted nor authenticated.",
+                field: |workers: &mut Workers| &mut workers.private_network,
             },
             &Setting {
                 key: "tick",
@@ -116,18 +125,29 @@ impl SettingsModel for Ledger {
     fn blank() -> Ledger {
         Ledger {
             directory: PathBuf::new(),
+            backup_days: 0,
         }
     }
 
     fn rows() -> &'static [&'static dyn TypedSetting<Ledger>] {
-        static ROWS: &[&dyn TypedSetting<Ledger>] = &[&Setting {
-            key: "directory",
-            value_type: Directory,
-            default: DefaultValue::Toml(r#""tributary-data""#),
-            unit: "",
-            meaning: "The data directory, created if it is missing; process n of a cluster stores its ledger in the subdirectory `process-n`. Use a local disk.",
-            field: |ledger: &mut Ledger| &mut ledger.directory,
-        }];
+        static ROWS: &[&dyn TypedSetting<Ledger>] = &[
+            &Setting {
+                key: "directory",
+                value_type: Directory,
+                default: DefaultValue::Toml(r#""tributary-data""#),
+                unit: "",
+                meaning: "The data directory, created if it is missing; process n of a cluster stores its ledger in the subdirectory `process-n`. Use a local disk.",
+                field: |ledger: &mut Ledger| &mut ledger.directory,
+            },
+            &Setting {
+                key: "backup_days",
+                value_type: Int::new(0, 3_650),
+                default: DefaultValue::Toml("35"),
+                unit: "days",
+                meaning: "How long your backups of the data directory exist. For so long a worker keeps keyed hashes of erased people's identifiers, so that a restored backup does not bring them back. 0 keeps none.",
+                field: |ledger: &mut Ledger| &mut ledger.backup_days,
+            },
+        ];
         ROWS
     }
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use serde_json::{Value as Json, json};
 use toml_edit::Value;
+use zeroize::Zeroizing;
 
 use super::list::MASK;
 use super::{Rendered, ValueType};
@@ -23,6 +24,14 @@ use crate::model::{Credential, TokenDigest};
 
 /// The maximum length of a secret, bytes.
 const LONGEST: u64 = 65_536;
+
+/// The minimum length from which a secret must have been drawn at random, bytes:
+/// those of brands, from which all keys are derived.
+const RANDOM: usize = 32;
+
+/// Fewest different characters of such a secret. Of 32 random hexadecimal digits,
+/// the poorest alphabet in use, fewer are different once in ten thousand draws.
+const VARIETY: usize = 10;
 
 /// A file that must be readable.
 pub(crate) struct Readable {
@@ -117,7 +126,7 @@ impl ValueType for SecretFile {
         let path = path_of(given, cx)?;
         let file = open(&path, given, cx)?;
         warn_if_open(&path, given, cx);
-        let mut text = String::new();
+        let mut text = Zeroizing::new(String::new());
         if let Err(error) = file.take(LONGEST + 1).read_to_string(&mut text) {
             let (message, fix) = match error.kind() {
                 std::io::ErrorKind::InvalidData => (
@@ -339,8 +348,14 @@ fn masked(out: &SecretString) -> Rendered {
     }
 }
 
+/// Number of different bytes of a text.
+fn variety(text: &str) -> usize {
+    let different: std::collections::BTreeSet<u8> = text.bytes().collect();
+    different.len()
+}
+
 /// The secret in a text, without trailing line breaks; reports one that is too
-/// short or too long. `what` names the origin.
+/// short or too long, or that was not drawn at random. `what` names the origin.
 fn secret(
     text: &str,
     min: usize,
@@ -364,6 +379,14 @@ fn secret(
             message,
             "draw a secret at random: openssl rand -base64 48",
         );
+        return None;
+    }
+    if min >= RANDOM && variety(text) < VARIETY {
+        let message = format!(
+            "{what} holds fewer than {VARIETY} different characters, which nobody drew at random"
+        );
+        let fix = "draw a secret at random: openssl rand -base64 48";
+        cx.report_invalid(given, message, fix);
         return None;
     }
     Some(SecretString::from(text))

@@ -13,6 +13,7 @@ url = "tls://a:1,tls://b:2"
 user = "u"
 password_env = "OTHER"
 tls = true
+private_network = true
 input_stream = "A"
 output_stream = "B"
 dead_letter_stream = "C"
@@ -23,11 +24,13 @@ replicas = 3
 threads = 3
 process = 1
 hosts = ["a:1", "[::1]:2"]
+private_network = true
 tick = "1500ms"
 region = "eu-west"
 max_clock_skew = "2m"
 [ledger]
 directory = "/var/lib/tributary"
+backup_days = 90
 [http]
 listen = "[::1]:9465"
 open = true

@@ -239,17 +239,47 @@ fn a_process_is_one_of_the_hosts() {
         ],
     );
     one(
-        &workers("hosts = [\"a:1\", \"b:1\"]\nprocess = 2"),
+        &workers("hosts = [\"a:1\", \"b:1\"]\nprivate_network = true\nprocess = 2"),
         &["count from 0 to 1"],
     );
     one(
-        &workers("hosts = [\"a:1\", \"a:1\"]"),
+        &workers("hosts = [\"a:1\", \"a:1\"]\nprivate_network = true"),
         &["hosts[1]: occurs twice in the list"],
     );
     one(
         &workers("hosts = [\"a\"]"),
         &["hosts[0]: \"a\" is not a host with a port"],
     );
+}
+
+#[test]
+fn what_is_neither_encrypted_nor_authenticated_stays_on_this_machine() {
+    let nats = |lines: &str| format!("[nats]\n{lines}\n{}", brand(""));
+    let workers = |lines: &str| format!("[workers]\n{lines}\n{}", brand(""));
+    one(
+        &nats("url = \"nats://127.0.0.1:1,nats://broker:4222\""),
+        &[
+            "nats.url: broker:4222 is beyond this machine",
+            "private_network",
+        ],
+    );
+    one(
+        &workers("hosts = [\"127.0.0.1:1\", \"worker-1:2101\"]"),
+        &[
+            "workers.hosts: worker-1:2101 is beyond this machine",
+            "private_network",
+        ],
+    );
+    for right in [
+        nats("url = \"nats://localhost,nats://[::1]:4222\""),
+        nats("url = \"tls://broker:4222\""),
+        nats("url = \"nats://broker:4222\"\ntls = true"),
+        nats("url = \"nats://broker:4222\"\nprivate_network = true"),
+        workers("hosts = [\"127.0.0.1:1\", \"[::1]:2101\"]"),
+        workers("hosts = [\"a:1\", \"b:1\"]\nprivate_network = true"),
+    ] {
+        good(&right);
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn variables_override_the_file() {
             ("TRIBUTARY_NATS_TLS", "true"),
             ("TRIBUTARY_WORKERS_PROCESS", "1"),
             ("TRIBUTARY_WORKERS_HOSTS", "a:1, b:1"),
+            ("TRIBUTARY_WORKERS_PRIVATE_NETWORK", "true"),
             ("TRIBUTARY_WORKERS_TICK", "1s"),
             ("TRIBUTARY_HTTP_LISTEN", "127.0.0.1:1"),
             ("TRIBUTARY_WORKERS_THREADS", ""),

@@ -55,6 +55,29 @@ fn a_file_that_others_can_read_gives_a_warning() {
 }
 
 #[test]
+fn a_secret_that_nobody_drew_at_random_is_refused() {
+    for (text, right) in [
+        ("0".repeat(64), false),
+        ("secret".repeat(8), false),
+        ("4f2a9c41".repeat(5), false),
+        ("0123456789abcdef".repeat(2), true),
+        ("Zx8K/2qvLw0dTnYb5rSg3hUe7oJmPc1A".to_owned(), true),
+    ] {
+        let (_directory, loaded) = with_file(text.as_bytes(), 0o600);
+        match loaded {
+            Ok(_) => assert!(right, "{text}"),
+            Err(problems) => {
+                let problems = shown(&problems.0);
+                assert!(!right && problems.len() == 1, "{problems:?}");
+                assert!(
+                    problems[0].contains("different characters") && !problems[0].contains(&text)
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_variable_gives_the_secret() {
     let loaded = read(&brand("")).unwrap();
     assert_eq!(loaded.config.brands[0].secret.expose_secret(), secret('1'));

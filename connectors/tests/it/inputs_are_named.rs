@@ -1,14 +1,21 @@
 //! Arguments name traces and files of CSV sources; several are read one after the other, and a
 //! wrong one is reported before anything is read.
 
-use std::path::Path;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use tributary_config::model::Config;
 use tributary_connectors::inputs::{self, InputsError};
 
+fn write_secret(path: PathBuf, secret: &str) {
+    std::fs::write(&path, secret).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+}
+
 fn config(folder: &Path) -> Config {
-    std::fs::write(folder.join("secret"), "s".repeat(40)).unwrap();
-    std::fs::write(folder.join("other"), "o".repeat(40)).unwrap();
+    write_secret(folder.join("secret"), "secret 0123456789abcdef 0123456789");
+    write_secret(folder.join("other"), "other 0123456789abcdef 0123456789");
     let source = "[[brand.source]]\nname = \"till\"\nkind = \"transaction\"\nformat = \"csv\"\n\
                   [brand.source.csv]\ncolumns = { id = \"no\", ts = \"time\", store = \"shop\", amount = \"sum\" }\n";
     let text = format!(
@@ -74,7 +81,7 @@ fn a_wrong_argument_says_what_would_be_right() {
 fn items_of_a_vendor_arrive_when_they_happened() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("secret"), "s".repeat(40)).unwrap();
+    write_secret(folder.join("secret"), "secret 0123456789abcdef 0123456789");
     let text = "[[brand]]\nname = \"acme\"\nsecret_file = \"secret\"\n\
                 [[brand.source]]\nname = \"tag\"\nkind = \"web\"\nformat = \"segment\"\n\
                 [[brand.source]]\nname = \"ads\"\nkind = \"transaction\"\nformat = \"google_offline\"\nzone = \"UTC\"\n";

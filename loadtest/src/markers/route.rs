@@ -88,7 +88,7 @@ mod tests {
     fn config(more: &str) -> Config {
         let folder = tempfile::tempdir().unwrap();
         let secret = folder.path().join("secret");
-        std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+        tributary_testkit::write_secret(&secret, "0123456789abcdef0123456789abcdef");
         let text = format!(
             "[release]\nk = 1\n[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n{more}"
         );

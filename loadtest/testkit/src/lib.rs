@@ -8,9 +8,11 @@
 mod nats_server;
 mod ports;
 mod proxy;
+mod secret;
 mod skip;
 
 pub use nats_server::NatsServer;
 pub use ports::free_port;
 pub use proxy::Proxy;
+pub use secret::write_secret;
 pub use skip::skipped;

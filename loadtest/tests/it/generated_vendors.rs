@@ -31,7 +31,7 @@ fn every_format_is_accepted() {
             "0123456789abcdef".repeat(4),
         )
         .unwrap();
-        std::fs::write(folder.path().join("meraki.secret"), MERAKI_SECRET).unwrap();
+        tributary_testkit::write_secret(folder.path().join("meraki.secret"), MERAKI_SECRET);
         let config = config_toml(&options, SecretFrom::File(Path::new("orchard.secret")));
         assert!(config.contains(&format!("format = \"{}\"", vendor.name())));
         let origin = folder.path().join("orchard.toml");

@@ -21,7 +21,7 @@ use crate::position::Position;
 use crate::wire::Input;
 
 /// Version of the format of manifests and segments. A higher one is refused.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 
 /// First bytes of a segment file.
 const MAGIC: [u8; 8] = *b"TRIBSEG\n";

@@ -13,6 +13,7 @@ use tributary_operators::record::Day;
 use crate::block::FORMAT;
 use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
+use crate::heads::FileHeads;
 use crate::manifest::{Manifest, Paths};
 use crate::open::refuse_newer;
 use crate::position::Position;
@@ -34,6 +35,8 @@ pub struct Inspection {
     pub process: usize,
     /// The number of processes of the cluster.
     pub processes: usize,
+    /// Number of times its manifest was written.
+    pub manifest: u64,
     /// Number of commits so far.
     pub commits: u64,
     /// Position of the last commit.
@@ -44,6 +47,8 @@ pub struct Inspection {
     pub brands: Vec<BrandEntries>,
     /// Days with a stored salt, by brand.
     pub salts: Vec<SaltDays>,
+    /// The heads of the files beside the ledger, as its manifest names them.
+    pub heads: FileHeads,
     /// Bytes of all segments up to the last commit.
     pub bytes: u64,
     /// Bytes after the last commit: a commit that is being written, or was
@@ -143,6 +148,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
         format: FORMAT,
         process: manifest.process,
         processes: manifest.processes,
+        manifest: manifest.generation,
         commits: active.commits,
         position: active.position.or(manifest.position),
         bytes: segments.iter().map(|segment| segment.bytes).sum(),
@@ -150,6 +156,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
         brands: brands.collect(),
         salts: salts.filter(|salts| !salts.days.is_empty()).collect(),
         torn_bytes: active.length - active.committed,
+        heads: manifest.heads,
     })
 }
 

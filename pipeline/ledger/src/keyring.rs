@@ -179,6 +179,14 @@ impl BrandKey {
         first.copied().unwrap_or_default()
     }
 
+    /// Code of a manifest: keyed BLAKE3 over its content (FORMAT.md, section
+    /// *MANIFEST*).
+    pub fn seal_manifest(&self, content: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(b"tributary manifest\0").update(content);
+        *hasher.finalize().as_bytes()
+    }
+
     /// Encrypts `plain` with `place` as associated data, under a random nonce.
     /// `None` if the message is too long for the cipher.
     pub fn seal(&self, place: &[u8], plain: &[u8]) -> Option<([u8; NONCE], Vec<u8>)> {

@@ -21,6 +21,7 @@ use crate::keyring::Keyring;
 use crate::known_labels::KnownLabels;
 use crate::manifest::{Manifest, ManifestSalt, Paths};
 use crate::position::Position;
+use crate::seal::seal;
 use crate::wire::Hex;
 use crate::write_batch::WriteBatch;
 
@@ -167,9 +168,24 @@ impl Ledger {
     ///
     /// Any error of the disk; the previous manifest is then adopted still, except
     /// after [`LedgerError::Sync`], when either may be on the disk.
-    pub(crate) fn replace_manifest(&mut self, mut manifest: Manifest) -> Result<(), LedgerError> {
+    pub(crate) fn replace_manifest(&mut self, manifest: Manifest) -> Result<(), LedgerError> {
+        let keyring = self.keyring.clone();
+        self.replace_manifest_under(manifest, &keyring)
+    }
+
+    /// As [`Ledger::replace_manifest`], sealed with these keys.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ledger::replace_manifest`].
+    pub(crate) fn replace_manifest_under(
+        &mut self,
+        mut manifest: Manifest,
+        keyring: &Keyring,
+    ) -> Result<(), LedgerError> {
         self.check_usable()?;
         manifest.generation = self.manifest.generation + 1;
+        seal(&mut manifest, keyring);
         let written = self.paths.write(&manifest);
         self.record_sync_failure(written)?;
         self.manifest = manifest;

@@ -4,7 +4,11 @@
 //! It is one small file, replaced as a whole: written under another name,
 //! synced, renamed, and the directory synced. The bytes of the replaced file
 //! are overwritten, because it may contain salts that are to be destroyed.
+//!
+//! It is sealed under the keys of all brands in it: whoever lacks them can
+//! neither change a position, a head or a count, nor leave out a segment.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -50,6 +54,8 @@ pub(crate) struct Manifest {
     pub segments: Vec<SealedSegment>,
     /// Sealed salts of sensor days.
     pub salts: Vec<ManifestSalt>,
+    /// By brand number, the code of everything else under the key of that number.
+    pub seals: BTreeMap<u16, Hex>,
 }
 
 /// A brand under one of its secrets.
@@ -120,6 +126,16 @@ impl Manifest {
     pub fn entries(&self, brand: u16) -> EntryCounts {
         let counts = self.segments.iter().filter_map(|s| s.entries.get(&brand));
         counts.copied().sum()
+    }
+
+    /// Everything that the seals cover.
+    pub fn sealed_content(&self) -> Vec<u8> {
+        let content = Manifest {
+            seals: BTreeMap::new(),
+            ..self.clone()
+        };
+        // Numbers and texts: nothing in it can fail.
+        serde_json::to_vec(&content).unwrap_or_default()
     }
 
     /// Names of the brands, ascending, each with its numbers in the order of

@@ -7,6 +7,7 @@
 //! commit newer than everything the manifest knows. In that case the manifest
 //! is outdated, and opening fails.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -26,6 +27,7 @@ use crate::manifest::{Manifest, Paths, SealedSegment};
 use crate::recover::{Recovery, SegmentSet};
 use crate::rotate::reseal_salts;
 use crate::scan::scan;
+use crate::seal::verify_seals;
 use crate::wire::Hex;
 
 /// The longest wait for a lock that another holder is about to release.
@@ -79,7 +81,10 @@ impl Ledger {
             check_length(&paths, segment)?;
         }
         let file = paths.manifest();
+        let read = manifest.clone();
         let mut numbers = brands::assign_numbers(&mut manifest, &scan.counts, &keyring, &file)?;
+        // Of a brand without entries the secret may be another one by now.
+        verify_seals(&read, &manifest.brands, &keyring, &file)?;
         let resealed = reseal_salts(&mut manifest, &mut numbers, &keyring, &file)?;
         brands::prune_unused(&mut manifest, &scan.counts, &numbers);
         let orphans = orphans(&paths, &manifest, scan.commits)?;
@@ -205,6 +210,7 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
         brands: Vec::new(),
         segments: Vec::new(),
         salts: Vec::new(),
+        seals: BTreeMap::new(),
     };
     disk::create_directory(&paths.segments())?;
     ActiveSegment::create(paths, manifest.segment(1), 0)?;

@@ -53,7 +53,7 @@ impl Ledger {
         numbers.retain(|brand, _| self.keyring.links(*brand) == keyring.links(*brand));
         let resealed = reseal_salts(&mut manifest, &mut numbers, &keyring, &file)?;
         if brands::prune_unused(&mut manifest, &self.active.counts, &numbers) || resealed {
-            self.replace_manifest(manifest)?;
+            self.replace_manifest_under(manifest, &keyring)?;
         }
         self.numbers = numbers;
         self.keyring = keyring;

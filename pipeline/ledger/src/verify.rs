@@ -15,6 +15,7 @@ use crate::inspect::{snapshot, write_brands};
 use crate::keyring::Keyring;
 use crate::manifest::Paths;
 use crate::recover::SegmentSet;
+use crate::seal::verify_seals;
 
 /// Content of an intact ledger.
 #[derive(Clone, Debug, Serialize)]
@@ -67,6 +68,7 @@ pub fn verify(
     for brand in &manifest.brands {
         find_key(brand, &manifest.id(), keyring, &paths.manifest())?;
     }
+    verify_seals(&manifest, &manifest.brands, keyring, &paths.manifest())?;
     let mut source = SegmentSet::with_active(&paths, &manifest, active.committed);
     source.set_active_counts(active.counts.values().copied().sum());
     let mut owners: BTreeMap<u16, u64> = BTreeMap::new();

@@ -139,6 +139,32 @@ fn close_to_others(directory: &Path) -> io::Result<()> {
     }
 }
 
+/// Replaces the content of a file atomically, and overwrites the bytes of the
+/// previous one.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let failed = |error| FileError::io(path, error);
+    let lost = |error| FileError::sync(path, error);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = path.with_file_name(format!("{name}.new"));
+    let replaced = OpenOptions::new().write(true).open(path).ok();
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let file = options.open(&draft).map_err(failed)?;
+    file.write_all_at(content, 0).map_err(failed)?;
+    file.sync_all().map_err(lost)?;
+    std::fs::rename(&draft, path).map_err(failed)?;
+    let directory = File::open(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    directory.sync_all().map_err(lost)?;
+    if let Some(replaced) = replaced {
+        // The new content is in place: what cannot be overwritten is only left behind.
+        let length = replaced.metadata().map_or(0, |metadata| metadata.len());
+        let _ = replaced
+            .write_all_at(&vec![0; usize::try_from(length).unwrap_or(0)], 0)
+            .and_then(|()| replaced.sync_data());
+    }
+    Ok(())
+}
+
 /// Replaces the content of a file atomically. The previous content is kept
 /// beside it under another name, which is returned.
 pub(crate) fn replace_and_keep_copy(path: &Path, content: &[u8]) -> Result<PathBuf, FileError> {

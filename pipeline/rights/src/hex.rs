@@ -2,13 +2,15 @@
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 /// Bytes that are written as lower-case hexadecimal digits. They are keyed
 /// hashes, so they may be shown.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Hex<const N: usize>(pub [u8; N]);
 
-/// A hash of the audit chain: BLAKE3 under the brand's audit key.
+/// A hash of 32 bytes: BLAKE3 under a key of the brand in the audit chain, or the
+/// SHA-256 of a sealed answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Hash(pub(crate) Hex<32>);
@@ -16,6 +18,11 @@ pub struct Hash(pub(crate) Hex<32>);
 impl Hash {
     /// What stands before the first entry.
     pub const NONE: Hash = Hash(Hex([0; 32]));
+
+    /// SHA-256 of bytes, which common tools compute as well.
+    pub fn sha256(bytes: &[u8]) -> Hash {
+        Hash(Hex(Sha256::digest(bytes).into()))
+    }
 
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {

@@ -5,19 +5,29 @@
 //! separates the uses of the audit key, so that no output of one use can pass
 //! as an output of another.
 //!
-//! The audit key stays that of the oldest secret across rotations, so that the
-//! log and the receipts continue. The objection list has one key for each
-//! [`KeyLevel`]: the entry of a pseudonym belongs to the secret under which the
-//! pseudonym was made.
+//! IDs and contents of requests are hashed under the oldest secret across
+//! rotations, so that a repeated request is recognized. Everything that proves
+//! something has one key for each [`KeyLevel`]: entries of the audit log and
+//! receipts are made under the newest secret, and whoever has only an older one
+//! can neither continue the log nor sign a receipt that verifies under the newest
+//! key. The entry of a pseudonym in the objection list belongs to the secret
+//! under which the pseudonym was made.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::hex::{Hash, Hex};
+use crate::signing::{PublicKey, ReceiptSigner};
 
-/// Context of the derivation of the audit key.
-const AUDIT: &str = "tributary 2025-11 rights audit of one brand";
+/// Context of the derivation of the key of requests.
+const REQUESTS: &str = "tributary 2025-11 rights audit of one brand";
+/// Context of the derivation of the keys of the audit log.
+const CHAIN: &str = "tributary 2026-11 audit chain of one brand";
+/// Context of the derivation of the seeds of the keys that sign receipts.
+const RECEIPTS: &str = "tributary 2026-11 receipts of one brand";
+/// Context of the derivation of the keys that seal the lists beside the log.
+const SEAL: &str = "tributary 2026-11 seal of the lists of one brand";
 /// Context of the derivation of the keys of the objection list.
 const SUPPRESSION: &str = "tributary 2025-11 suppression of one brand";
 
@@ -53,15 +63,43 @@ pub struct BrandKeys {
     name: String,
     /// Hash of the name.
     tag: BrandTag,
-    /// Key of the audit log and the receipts.
-    audit: Zeroizing<[u8; 32]>,
-    /// Keys of the objection list, one for each secret, oldest first.
-    suppression: Vec<Zeroizing<[u8; 32]>>,
+    /// Key of the IDs and contents of requests.
+    requests: Zeroizing<[u8; 32]>,
+    /// Keys of the oldest secret.
+    oldest: LevelKeys,
+    /// Keys of the newer secrets, in their order.
+    newer: Vec<LevelKeys>,
+}
+
+/// The keys of one secret of a brand.
+#[derive(Clone)]
+struct LevelKeys {
+    /// Key of entries of the audit log.
+    chain: Zeroizing<[u8; 32]>,
+    /// Key of the seals of the lists.
+    seal: Zeroizing<[u8; 32]>,
+    /// Key of the entries of the objection list.
+    suppression: Zeroizing<[u8; 32]>,
+    /// Key that signs receipts.
+    signer: ReceiptSigner,
+}
+
+impl LevelKeys {
+    /// Derives the keys of a secret.
+    fn new(name: &str, secret: &SecretString) -> LevelKeys {
+        LevelKeys {
+            chain: derive(CHAIN, name, secret),
+            seal: derive(SEAL, name, secret),
+            suppression: derive(SUPPRESSION, name, secret),
+            signer: ReceiptSigner::new(derive(RECEIPTS, name, secret)),
+        }
+    }
 }
 
 /// The number of key rotations before a pseudonym was made, which is the number
 /// of key-chain links that it has passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct KeyLevel(pub u32);
 
 impl KeyLevel {
@@ -73,6 +111,12 @@ impl KeyLevel {
 /// configuration is not stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BrandTag(pub [u8; 8]);
+
+impl std::fmt::Display for BrandTag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Hex(self.0).fmt(f)
+    }
+}
 
 impl BrandTag {
     /// The first 8 bytes of BLAKE3 of the name.
@@ -93,17 +137,13 @@ pub struct RequestKey(pub(crate) Hex<16>);
 #[serde(transparent)]
 pub struct Fingerprint(pub(crate) Hex<32>);
 
-/// Use of the audit key, which determines the prefix of the hashed bytes.
+/// Use of the key of requests, which determines the prefix of the hashed bytes.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
-    /// Entries of the audit log.
-    Chain,
     /// IDs of requests.
     RequestId,
     /// Contents of requests.
     Content,
-    /// Receipts.
-    Receipt,
 }
 
 impl std::fmt::Debug for BrandKeys {
@@ -124,21 +164,45 @@ impl BrandKeys {
         BrandKeys {
             name: name.to_owned(),
             tag: BrandTag::of(name),
-            audit: derive(AUDIT, name, secret),
-            suppression: vec![derive(SUPPRESSION, name, secret)],
+            requests: derive(REQUESTS, name, secret),
+            oldest: LevelKeys::new(name, secret),
+            newer: Vec::new(),
         }
     }
 
-    /// Appends the key of a newer secret.
+    /// Appends the keys of a newer secret.
     pub fn with_newer_secret(mut self, newer: &SecretString) -> BrandKeys {
-        let key = derive(SUPPRESSION, &self.name, newer);
-        self.suppression.push(key);
+        self.newer.push(LevelKeys::new(&self.name, newer));
         self
     }
 
     /// The level of pseudonyms under the newest secret.
     pub fn newest(&self) -> KeyLevel {
-        KeyLevel(u32::try_from(self.suppression.len() - 1).unwrap_or(u32::MAX))
+        KeyLevel(u32::try_from(self.newer.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The keys of a level; `None` if the brand has no such level.
+    fn level(&self, level: KeyLevel) -> Option<&LevelKeys> {
+        match level.0.checked_sub(1) {
+            None => Some(&self.oldest),
+            Some(newer) => self.newer.get(newer as usize),
+        }
+    }
+
+    /// The key pair that signs receipts: that of the newest secret.
+    pub(crate) fn signer(&self) -> &ReceiptSigner {
+        &self.newer.last().unwrap_or(&self.oldest).signer
+    }
+
+    /// The public key of receipts that are signed now.
+    pub fn signing_key(&self) -> PublicKey {
+        self.signer().public().clone()
+    }
+
+    /// The public keys of all receipts that were ever signed, newest first.
+    pub fn public_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        let levels = self.newer.iter().rev().chain([&self.oldest]);
+        levels.map(|level| level.signer.public())
     }
 
     /// Name of the brand.
@@ -151,30 +215,46 @@ impl BrandKeys {
         self.tag
     }
 
-    /// A keyed hasher for one use of the audit key.
+    /// A keyed hasher for one use of the key of requests.
     pub(crate) fn hasher(&self, purpose: Purpose) -> blake3::Hasher {
-        let mut hasher = blake3::Hasher::new_keyed(&self.audit);
+        let mut hasher = blake3::Hasher::new_keyed(&self.requests);
         hasher.update(match purpose {
-            Purpose::Chain => b"chain\0",
             Purpose::RequestId => b"request\0",
             Purpose::Content => b"content\0",
-            Purpose::Receipt => b"receipt\0",
         });
         hasher
     }
 
-    /// Keyed hash of bytes for one use of the audit key.
-    pub(crate) fn hash(&self, purpose: Purpose, bytes: &[u8]) -> Hash {
-        let mut hasher = self.hasher(purpose);
-        Hash(Hex(*hasher.update(bytes).finalize().as_bytes()))
+    /// Keyed hash of an entry of the audit log under the key of a level; `None` if
+    /// the brand has no such level.
+    pub(crate) fn chain(&self, level: KeyLevel, bytes: &[u8]) -> Option<Hash> {
+        let key = &self.level(level)?.chain;
+        Some(Hash(Hex(*blake3::keyed_hash(key, bytes).as_bytes())))
+    }
+
+    /// Keyed hash of the content of a list under the key of a level; `None` if the
+    /// brand has no such level.
+    pub(crate) fn seal(&self, level: KeyLevel, bytes: &[u8]) -> Option<Hash> {
+        let key = &self.level(level)?.seal;
+        Some(Hash(Hex(*blake3::keyed_hash(key, bytes).as_bytes())))
     }
 
     /// The entry of a pseudonym in the objection list; `None` if the brand has no
     /// such level.
     pub(crate) fn suppression(&self, level: KeyLevel, pseudonym: u128) -> Option<[u8; 16]> {
-        let mut hasher = blake3::Hasher::new_keyed(self.suppression.get(level.0 as usize)?);
+        let mut hasher = blake3::Hasher::new_keyed(&self.level(level)?.suppression);
         hasher.update(self.name.as_bytes());
         hasher.update(&pseudonym.to_le_bytes());
+        Some(first_16(&hasher.finalize()))
+    }
+
+    /// The tombstone of a pseudonym or token; `None` if the brand has no such level.
+    /// The input differs in length from that of an entry of the objection list.
+    pub(crate) fn tombstone(&self, level: KeyLevel, id: u128) -> Option<[u8; 16]> {
+        let mut hasher = blake3::Hasher::new_keyed(&self.level(level)?.suppression);
+        hasher.update(self.name.as_bytes());
+        hasher.update(b"\0erased");
+        hasher.update(&id.to_le_bytes());
         Some(first_16(&hasher.finalize()))
     }
 
@@ -186,8 +266,8 @@ impl BrandKeys {
     /// of nobody.
     pub(crate) fn suppression_check(&self, level: KeyLevel) -> Option<[u8; 16]> {
         let mut before: Option<[u8; 16]> = None;
-        for number in 0..=level.0 as usize {
-            let mut hasher = blake3::Hasher::new_keyed(self.suppression.get(number)?);
+        for number in 0..=level.0 {
+            let mut hasher = blake3::Hasher::new_keyed(&self.level(KeyLevel(number))?.suppression);
             hasher.update(self.name.as_bytes());
             hasher.update(b"\0key");
             hasher.update(before.as_ref().map_or(&[], |check| check.as_slice()));

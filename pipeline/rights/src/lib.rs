@@ -9,7 +9,7 @@
 //!            (checked)       │                                 │
 //!                            ▼ every step, before its effect   ▼
 //!                          audit: a chain that only the    receipt: counts, place in the
-//!                          brand's key can continue        chain, signature
+//!                          brand's key can continue        chain, public signature
 //!
 //!  object ──► suppression: keyed entries that refuse later records of a person
 //!  access ──► sealed: the answer, for the requester's one-time key alone
@@ -46,12 +46,16 @@
 //!
 //! | key | context | use |
 //! |---|---|---|
-//! | audit | `tributary 2025-11 rights audit of one brand` | the chain, IDs, fingerprints, receipts, separated by a prefix |
-//! | suppression | `tributary 2025-11 suppression of one brand` | entries of the objection list, one key for each secret |
+//! | requests | `tributary 2025-11 rights audit of one brand` | IDs and fingerprints, separated by a prefix; of the oldest secret |
+//! | chain | `tributary 2026-11 audit chain of one brand` | entries of the audit log, one key for each secret |
+//! | receipts | `tributary 2026-11 receipts of one brand` | seed of the Ed25519 key that signs receipts, one for each secret |
+//! | seal | `tributary 2026-11 seal of the lists of one brand` | seals of the objection list and of tombstones, one key for each secret |
+//! | suppression | `tributary 2025-11 suppression of one brand` | entries of the objection list and tombstones, one key for each secret |
 //!
-//! Both are derived from the brand's name and a secret, like the keys of its
-//! pseudonyms and of its ledger, and are independent of those. A rotation of
-//! the secret keeps the audit key and adds a suppression key.
+//! All are derived from the brand's name and a secret, like the keys of its
+//! pseudonyms and of its ledger, and are independent of those. What proves
+//! something is made under the newest secret: after a rotation, whoever has only
+//! an older one cannot make it.
 //!
 //! There is no clock in this crate: times are arguments, in Unix milliseconds.
 //! No input from outside makes it panic.
@@ -80,7 +84,7 @@
 //! log.append(1_000, key, right, Event::Received { content })?;
 //! log.append(2_000, key, right, Event::Started)?;
 //! let counts = Counts { records: 3, ..Counts::default() };
-//! let head = log.append(3_000, key, right, Event::Completed { counts })?;
+//! let head = log.append(3_000, key, right, Event::Completed { counts, answer: None })?;
 //!
 //! let receipt = Receipt {
 //!     request: request.id,
@@ -90,9 +94,12 @@
 //!     completed: 3_000,
 //!     counts,
 //!     audit: head,
+//!     answer: None,
 //! };
-//! let json = receipt.to_json(&keys);
-//! assert_eq!(verify_receipt(json.as_bytes(), &keys)?, receipt);
+//! let signed = receipt.to_jws(&keys);
+//! // Whoever verifies it has the public key and no secret.
+//! let public = keys.signing_key();
+//! assert_eq!(verify_receipt(signed.as_bytes(), [&public])?, receipt);
 //! let verified = audit::verify(log.path(), &keys, Some(receipt.audit))?;
 //! assert_eq!(verified.entries, 3);
 //! # Ok(())
@@ -117,9 +124,11 @@ pub mod receipt;
 mod refusal;
 pub mod request;
 pub mod sealed;
+mod signing;
 pub mod status;
 pub mod suppression;
 mod time;
+pub mod tombstones;
 
 pub use clear_text::ClearText;
 pub use counts::Counts;
@@ -129,3 +138,4 @@ pub use hex::Hash;
 pub use keys::{BrandKeys, Fingerprint, KeyLevel, RequestKey};
 pub use refusal::{Reason, Refusal};
 pub use request::{Request, RequestId, Right};
+pub use signing::{KeyError, PublicKey};

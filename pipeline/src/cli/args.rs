@@ -64,6 +64,9 @@ pub enum Command {
     /// Verify the audit log of rights requests
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Verify the receipt of a rights request
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
     /// Inspect a ledger, or verify all of it
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -633,8 +636,11 @@ pub struct Rights {
     /// writes a page for the person [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Overwrite the file of --out if it exists
-    #[arg(long, requires = "out")]
+    /// access and portability: also write the receipt to this file, which names the answer by its SHA-256
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+    /// Overwrite the files of --out and --receipt if they exist
+    #[arg(long)]
     pub force: bool,
     /// Submit the request and exit without waiting
     #[arg(long)]
@@ -648,6 +654,9 @@ pub struct Rights {
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Verify the hash chain of every entry; fails at the first entry that was changed, moved or removed
+    ///
+    /// A chain does not show that its end is missing. So the log is also compared with what names its entries elsewhere:
+    /// the manifest of the ledger beside it, and the receipts at the broker.
     Verify {
         /// The configuration file, which contains the brands' secrets and the directory of the logs
         #[arg(long, short, value_name = "FILE")]
@@ -658,6 +667,9 @@ pub enum AuditCommand {
         /// An entry that the log must still contain, as NUMBER:HASH from a receipt
         #[arg(long, value_name = "NUMBER:HASH", requires = "brand")]
         head: Option<String>,
+        /// Compare with the files alone, without the broker
+        #[arg(long)]
+        offline: bool,
         /// Print the result as JSON
         #[arg(long)]
         json: bool,
@@ -674,6 +686,24 @@ pub enum AuditCommand {
         #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
         last: usize,
         /// Print one JSON object per entry
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `tributary receipt`.
+#[derive(Debug, Subcommand)]
+pub enum ReceiptCommand {
+    /// Verify a receipt with the brand's public key; needs neither a secret nor a configuration
+    ///
+    /// A receipt is a JSON Web Signature (Ed25519), which other tools verify as well: see DATA-PROTECTION.md.
+    Verify {
+        /// The file of the receipt; - is standard input
+        file: PathBuf,
+        /// The file of the brand's public key, or of several, as `tributary keys public` prints them
+        #[arg(long, short, value_name = "PEM")]
+        key: PathBuf,
+        /// Print the content as JSON
         #[arg(long)]
         json: bool,
     },
@@ -726,6 +756,24 @@ pub enum KeysCommand {
     Token {
         /// The file, such as acme-read.sha256; an existing file is never overwritten
         file: PathBuf,
+    },
+    /// Print the public key with which anybody verifies a brand's receipts, as PEM
+    ///
+    /// The key pair is derived from the brand's newest secret, and a rotation of the secret changes it: publish the new
+    /// key, and keep the previous ones for receipts from before the rotation.
+    Public {
+        /// The configuration file, which contains the brand's secrets
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+        /// The brand [default: the only configured brand]
+        #[arg(long)]
+        brand: Option<String>,
+        /// Print the keys of the previous secrets as well, newest first
+        #[arg(long)]
+        all: bool,
+        /// Print a JSON Web Key Set instead of PEM
+        #[arg(long)]
+        json: bool,
     },
     /// Rotate ledgers to the newest secrets of the configuration, for running workers or a stopped one
     ///

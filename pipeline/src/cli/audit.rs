@@ -6,39 +6,59 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use serde_json::json;
-use tributary_config::model::Brand;
-use tributary_connectors::terminal;
+use tributary_config::model::{Brand, Config};
+use tributary_connectors::{nats, terminal};
 use tributary_rights::BrandKeys;
-use tributary_rights::audit::{Head, history, verify};
+use tributary_rights::audit::{VerifiedLog, history, read, verify};
 
 use crate::cli::args as cli;
-use crate::privacy::rights::files;
+use crate::privacy::rights::{files, losses};
 
 /// Executes the command.
 ///
 /// # Errors
 ///
-/// A log that was changed, with its first invalid line; an expected head that
-/// the log does not contain; no log at all.
-pub fn command(args: &cli::AuditCommand) -> anyhow::Result<()> {
+/// A log that was changed, with its first invalid line; a head that was published
+/// and that the log does not contain; no log at all.
+pub async fn command(args: &cli::AuditCommand) -> anyhow::Result<()> {
     match args {
         cli::AuditCommand::Verify {
             config,
             brand,
             head,
+            offline,
             json,
         } => {
             let head = head.as_deref().map(read_head).transpose()?;
-            each_log(config, brand.as_deref(), |path, brand| {
-                one(path, &files::keys(brand), head, *json)
-            })
+            let loaded = crate::load(config)?;
+            let client = match offline {
+                true => None,
+                false => Some(
+                    nats::connect(&loaded.nats, "tributary audit")
+                        .await
+                        .context("cannot compare with the receipts at the broker; --offline compares with the files alone")?,
+                ),
+            };
+            // What the chain itself shows is said first, with its line.
+            let mut verified = Vec::new();
+            each_log(&loaded, brand.as_deref(), |path, brand| {
+                let keys = files::keys(brand);
+                verified.push((brand.name.clone(), verify(path, &keys, None)?));
+                head.as_ref()
+                    .map_or(Ok(()), |head| contains(path, &keys, head))
+            })?;
+            losses::compare_logs(client.as_ref(), &loaded).await?;
+            for (brand, log) in verified {
+                report(&brand, &log, *offline, *json)?;
+            }
+            Ok(())
         }
         cli::AuditCommand::Show {
             config,
             brand,
             last,
             json,
-        } => each_log(config, brand.as_deref(), |path, brand| {
+        } => each_log(&crate::load(config)?, brand.as_deref(), |path, brand| {
             show(path, brand, *last, *json)
         }),
     }
@@ -50,12 +70,11 @@ pub fn command(args: &cli::AuditCommand) -> anyhow::Result<()> {
 ///
 /// Those of `take`; an invalid configuration; no log at all.
 fn each_log(
-    config: &Path,
+    config: &Config,
     chosen: Option<&str>,
     mut take: impl FnMut(&Path, &Brand) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let config = crate::load(config)?;
-    let directory = files::directory(&config).join("audit");
+    let directory = files::directory(config).join("audit");
     let chosen = |name: &str| chosen.is_none_or(|brand| brand == name);
     let mut seen = 0;
     for brand in config.brands.iter().filter(|one| chosen(&one.name)) {
@@ -97,32 +116,71 @@ fn show(path: &Path, brand: &Brand, last: usize, as_json: bool) -> anyhow::Resul
     Ok(())
 }
 
+/// An entry that was published: its number, and the hexadecimal digits of its
+/// hash or the first of them.
+struct Published {
+    seq: u64,
+    hash: String,
+}
+
+/// Fewest digits of a hash: those that the metric has.
+const DIGITS: usize = 12;
+
 /// Parses `NUMBER:HASH`.
 ///
 /// # Errors
 ///
-/// A text of another form; the error explains where the receipt contains both.
-fn read_head(text: &str) -> anyhow::Result<Head> {
+/// A text of another form; the error explains where to find both.
+fn read_head(text: &str) -> anyhow::Result<Published> {
     let read = || {
         let (seq, hash) = text.split_once(':')?;
-        Some(Head {
+        let is_hash = hash.len() >= DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Some(Published {
             seq: seq.parse().ok()?,
-            hash: hash.parse().ok()?,
+            hash: is_hash.then(|| hash.to_lowercase())?,
         })
     };
-    read().context("--head must be NUMBER:HASH: `audit_seq` and `audit_hash` of a receipt")
+    read().context(
+        "--head must be NUMBER:HASH, as `tributary receipt verify` prints it; the first 12 digits of the hash suffice",
+    )
 }
 
-/// Verifies the log of one brand and prints the result.
+/// Refuses a log that does not contain a published entry.
 ///
 /// # Errors
 ///
-/// The first invalid line of the log.
-fn one(path: &Path, keys: &BrandKeys, head: Option<Head>, as_json: bool) -> anyhow::Result<()> {
-    let verified = verify(path, keys, head)?;
+/// An entry that is missing, or is another one.
+fn contains(path: &Path, keys: &BrandKeys, published: &Published) -> anyhow::Result<()> {
+    let Published { seq, hash } = published;
+    let log = read(path, keys)?;
+    let head = log.and_then(|log| log.entries.at(*seq));
+    match head {
+        Some(head) if head.hash.to_string().starts_with(hash.as_str()) => Ok(()),
+        Some(_) => bail!(
+            "{}: line {seq} is not the entry that was published under its number",
+            path.display()
+        ),
+        None => bail!(
+            "{}: line {seq} is missing, but was published",
+            path.display()
+        ),
+    }
+}
+
+/// Prints the result for the log of one brand.
+///
+/// # Errors
+///
+/// A closed output is none.
+fn report(brand: &str, verified: &VerifiedLog, offline: bool, as_json: bool) -> anyhow::Result<()> {
+    let compared = match offline {
+        true => "the ledger names no later entry",
+        false => "the ledger and the receipts at the broker name no later entry",
+    };
     if as_json {
         let line = json!({
-            "brand": keys.name(),
+            "brand": brand,
+            "compared_with": if offline { &["ledger"][..] } else { &["ledger", "broker"] },
             "entries": verified.entries,
             "last_hash": verified.last_hash.to_string(),
             "first_at": verified.first_at,
@@ -131,11 +189,8 @@ fn one(path: &Path, keys: &BrandKeys, head: Option<Head>, as_json: bool) -> anyh
         terminal::print_status_line(line)?;
     } else {
         terminal::print_status_line(format_args!(
-            "{}: {} entries, hash chain intact; the last entry is {}:{}",
-            keys.name(),
-            verified.entries,
-            verified.entries,
-            verified.last_hash
+            "{brand}: {} entries, hash chain intact; the last entry is {}:{}; {compared}",
+            verified.entries, verified.entries, verified.last_hash
         ))?;
     }
     Ok(())

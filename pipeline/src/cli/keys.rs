@@ -23,11 +23,13 @@ use tributary_connectors::nats::{self, Client};
 use tributary_connectors::output_files::write_new;
 use tributary_connectors::terminal;
 use tributary_ledger::{Keyring, Ledger, Options};
+use tributary_rights::PublicKey;
 
 use crate::cli::args::KeysCommand;
 use crate::durability::command::Progress;
+use crate::privacy::rights::files;
 use crate::serve::services::Topic;
-use crate::serve::services::client::ask;
+use crate::serve::services::client::{Asker, ask};
 use crate::serve::services::key_rotation::{Request, RotationStatus};
 
 /// Length of a generated secret in bytes: twice the required minimum in base64,
@@ -68,6 +70,12 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::New { file, print } => new(file, *print),
         KeysCommand::Token { file } => token(file),
+        KeysCommand::Public {
+            config,
+            brand,
+            all,
+            json,
+        } => public(config, brand.as_deref(), *all, *json),
         KeysCommand::Rotate {
             directory: Some(directory),
             config,
@@ -100,6 +108,26 @@ pub async fn command(command: &KeysCommand) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Prints the public keys of a brand's receipts, newest first.
+///
+/// # Errors
+///
+/// An invalid configuration, or several brands to choose from.
+fn public(config: &Path, brand: Option<&str>, all: bool, as_json: bool) -> anyhow::Result<()> {
+    let asker = Asker::load(config, brand)?;
+    let keys = files::keys(asker.brand()?);
+    let public = keys.public_keys().take(if all { usize::MAX } else { 1 });
+    if as_json {
+        let keys: Vec<_> = public.map(PublicKey::to_jwk).collect();
+        let set = serde_json::json!({ "keys": keys });
+        return Ok(terminal::print_line(serde_json::to_string_pretty(&set)?)?);
+    }
+    for key in public {
+        terminal::print(key.to_pem())?;
+    }
+    Ok(())
 }
 
 /// Generates an access token: prints it, and writes its SHA-256 to a new file.

@@ -12,7 +12,9 @@ pub mod explain;
 pub mod keys;
 pub mod ledger;
 pub mod log;
+pub mod process_memory;
 pub mod query;
+pub mod receipt;
 pub mod replay;
 pub mod retention;
 pub mod rights;
@@ -48,7 +50,8 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Consent(args) => consent::command(args)?,
         Command::Retention(args) => block_on(retention::command(args))?,
         Command::Rights(args) => block_on(rights::command(args))?,
-        Command::Audit(command) => audit::command(command)?,
+        Command::Audit(command) => block_on(audit::command(command))?,
+        Command::Receipt(command) => receipt::command(command)?,
         Command::Ledger(command) => ledger::command(command)?,
         Command::Keys(command) => block_on(keys::command(command))?,
         Command::Config(command) => return config::command(command),

@@ -4,6 +4,7 @@
 // Requests and the messages of the broker come from outside: handling them must not panic.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+pub mod erased;
 pub mod objections;
 pub mod retention;
 pub mod retention_pass;

@@ -31,6 +31,7 @@ use tributary_operators::retention_query::{ExpiredSet, RetentionQuery};
 use crate::durability::command::{Erasure, LedgerCommand};
 use crate::epochs::clock::Clocks;
 use crate::epochs::queries::{Queries, WorkerStopped};
+use crate::privacy::erased::Erased;
 use crate::privacy::retention::Retention;
 use crate::report::metrics::Metrics;
 
@@ -90,6 +91,8 @@ pub struct RetentionPass {
     pub metrics: Arc<Metrics>,
     /// The clocks: nothing is retracted while they disagree.
     pub clocks: Arc<Clocks>,
+    /// The tombstones of erased people, which expire as well.
+    pub erased: Arc<Erased>,
 }
 
 impl RetentionPass {
@@ -105,6 +108,12 @@ impl RetentionPass {
             let today = reading.wall.div_euclid(DAY);
             if last != Some(today) && reading.agrees() {
                 self.pass(reading.wall, last.is_none()).await?;
+                if let Err(error) = self.erased.remove_expired(reading.wall) {
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "cannot remove expired tombstones"
+                    );
+                }
                 last = Some(today);
             }
             tokio::select! {

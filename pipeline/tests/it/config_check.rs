@@ -61,7 +61,7 @@ fn the_example_holds_and_prints_without_its_secret() {
     let example = succeed(tributary().args(["config", "example"])).stdout;
     std::fs::write(&file, &example).unwrap();
     let secret = "a secret that nobody may see, forty bytes";
-    std::fs::write(directory.path().join("acme.secret"), secret).unwrap();
+    tributary_testkit::write_secret(directory.path().join("acme.secret"), secret);
     succeed(tributary().args(["config", "check"]).arg(&file));
     let printed = succeed(tributary().args(["config", "print"]).arg(&file)).stdout;
     let printed = String::from_utf8(printed).unwrap();

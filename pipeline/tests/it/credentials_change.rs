@@ -33,7 +33,7 @@ async fn a_worker_reads_its_password_again() {
     };
     let world = World::of(options, Some(&server.nats()), "");
     let secret = world.path("password");
-    std::fs::write(&secret, "first one\n").unwrap();
+    tributary_testkit::write_secret(&secret, "first one\n");
     let file = world.path("tributary.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     let login = format!(
@@ -65,7 +65,7 @@ async fn a_worker_reads_its_password_again() {
         || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("authentication error"));
     tokio::task::block_in_place(|| until("the first password is refused", refused));
     assert!(worker.lives(), "{violation} has ended it");
-    std::fs::write(&secret, "second one\n").unwrap();
+    tributary_testkit::write_secret(&secret, "second one\n");
 
     let broker = signed_in(&server, "second one");
     let client = nats::connect(&broker, "test").await.unwrap();
@@ -114,7 +114,7 @@ async fn a_seed_is_read_again() {
         return;
     };
     let file = server.directory().join("seed");
-    std::fs::write(&file, format!("{seed}\n")).unwrap();
+    tributary_testkit::write_secret(&file, &format!("{seed}\n"));
     let nats = Nats {
         nkey_seed: Some(Credential::in_file(seed.into(), file.clone())),
         ..server.nats()

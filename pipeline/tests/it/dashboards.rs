@@ -23,9 +23,10 @@ use tributary_testkit::{NatsServer, free_port, skipped};
 
 /// Panels to which the demo has nothing to say: it has no broker, no ledger and no HTTP ingest server, so that no epoch is
 /// opened and nothing is committed or received, and a quantile of nothing is not a number.
-const WORKER_ONLY: [(&str, &str); 8] = [
+const WORKER_ONLY: [(&str, &str); 9] = [
     ("privacy", "Audit chain"),
     ("privacy", "Audit entries"),
+    ("privacy", "Audit head"),
     ("operations", "Epoch duration"),
     ("operations", "Ledger commit duration"),
     ("operations", "Requests by source"),

@@ -12,7 +12,7 @@ use tributary_connectors::trace::TraceLine;
 use tributary_simulate::{Options, STORY_PERSON, Story, StoryStep};
 use tributary_testkit::NatsServer;
 
-use crate::support::person::ask;
+use crate::support::person::{ask, receipt_of};
 use crate::support::story::{last, play, ready};
 use crate::support::{PATIENCE, Worker, World, published, succeed, tributary};
 
@@ -93,7 +93,7 @@ async fn the_story_runs_against_a_real_broker_and_every_number_returns() {
                 let [email, device] = identifiers.each_ref().map(String::as_str);
                 ask(&world, "erase", &["--whole-person", email, device])
             });
-            let receipt: serde_json::Value = serde_json::from_str(&receipt).expect("JSON");
+            let receipt = receipt_of(&receipt);
             let records = &receipt["counts"]["records"];
             assert!(records.as_u64() > Some(0), "{receipt}");
         }

@@ -2,6 +2,7 @@
 //! reaches nothing of another brand, whatever its login may do in its own account (invariant I7).
 
 use crate::support::Worker;
+use crate::support::person::receipt_of;
 use async_nats::Client;
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -36,7 +37,7 @@ fn credentials(server: &NatsServer, user: &str) -> Nats {
 
 fn configure(server: &NatsServer) -> std::path::PathBuf {
     let directory = server.directory();
-    std::fs::write(directory.join("password"), "change me: worker").unwrap();
+    tributary_testkit::write_secret(directory.join("password"), "change me: worker");
     let mut text = format!(
         "[nats]\nurl = \"{}\"\nuser = \"worker\"\npassword_file = \"password\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
          [release]\nk = 1\ncadence = \"1s\"\n",
@@ -44,7 +45,7 @@ fn configure(server: &NatsServer) -> std::path::PathBuf {
     );
     for brand in ["acme", "bolt"] {
         let secret = format!("a secret of {brand} with at least thirty-two bytes");
-        std::fs::write(directory.join(format!("{brand}.secret")), secret).unwrap();
+        tributary_testkit::write_secret(directory.join(format!("{brand}.secret")), &secret);
         text += &format!(
             "[[brand]]\nname = \"{brand}\"\ntimezone = \"Europe/Paris\"\ncurrency = \"EUR\"\nsecret_file = \"{brand}.secret\"\n"
         );
@@ -81,7 +82,7 @@ fn erase(id: &str) -> String {
 /// The commands of a brand need its credentials and no secret: they query, explain and submit a request.
 async fn by_client_configuration(server: &NatsServer) {
     let directory = server.directory();
-    std::fs::write(directory.join("acme.password"), "change me: acme").unwrap();
+    tributary_testkit::write_secret(directory.join("acme.password"), "change me: acme");
     let client = directory.join("client.toml");
     let text = format!(
         "[nats]\nurl = \"{}\"\nuser = \"acme\"\npassword_file = \"acme.password\"\n[client]\nbrand = \"acme\"\n",
@@ -146,12 +147,13 @@ async fn by_client_configuration(server: &NatsServer) {
         directive: None,
         notice: false,
         out: Some(receipt.clone()),
+        receipt: None,
         force: false,
         no_wait: false,
         json: false,
     };
     tributary::cli::rights::submit(&erase).await.unwrap();
-    let receipt: Value = serde_json::from_slice(&std::fs::read(&receipt).unwrap()).unwrap();
+    let receipt = receipt_of(&std::fs::read_to_string(&receipt).unwrap());
     assert_eq!(receipt["request"], "by-client");
 }
 

@@ -2,6 +2,7 @@
 //! the same is done, once, and published on the status subject. What is none gets a clear word at the door or there, and no
 //! word anywhere identifies the data subject. Two thousand at once are all answered; `TRIBUTARY_RIGHTS_AT_ONCE` makes them more.
 
+use crate::support::person::receipt_of;
 use crate::support::statuses::Statuses;
 use crate::support::story::{last, play, ready};
 use crate::support::{Worker, World, chosen, succeed, tributary};
@@ -158,7 +159,7 @@ async fn every_door_leads_to_the_same_end() {
                 .args(["--id", "command-1", "--proof", "ticket 117"]),
         )
     });
-    let receipt: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let receipt = receipt_of(std::str::from_utf8(&output.stdout).unwrap());
     assert_eq!(receipt["request"], "command-1");
     assert_eq!(statuses.end("command-1", 1).await, "completed");
 

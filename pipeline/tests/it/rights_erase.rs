@@ -3,7 +3,7 @@
 //! broker's store. After an objection, playing her old events in again changes nothing. `TRIBUTARY_ERASE_EVENTS` makes
 //! the world larger.
 
-use crate::support::person::{apart, ask, found, rewrite, somebody};
+use crate::support::person::{apart, ask, found, receipt_of, rewrite, somebody};
 use crate::support::secrets::{configure_secrets, draw};
 use crate::support::story::{assert_stands, last, play, ready, until};
 use crate::support::{Worker, World, chosen, succeed, tributary};
@@ -75,7 +75,7 @@ async fn a_person_is_erased_everywhere() {
             assert!(record["kept_until"].is_string(), "{record}");
         }
         let receipt = ask(&world, "erase", &[&identifier, "--id", "r-1"]);
-        let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
+        let receipt = receipt_of(&receipt);
         assert_eq!(receipt["request"], "r-1");
         let at = |what: &str| receipt[what].as_i64().unwrap();
         let took = at("completed") - at("received");

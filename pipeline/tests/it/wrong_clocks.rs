@@ -30,7 +30,7 @@ impl Shop {
         let server = NatsServer::start_or_skip("")?;
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        std::fs::write(path("secret"), "0123456789abcdef0123456789abcdef").unwrap();
+        tributary_testkit::write_secret(path("secret"), "0123456789abcdef0123456789abcdef");
         let config = format!(
             "[nats]\nurl = \"{}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[release]\nk = 1\ncadence = \"1s\"\n\
              [[brand]]\nname = \"orchard\"\ntimezone = \"UTC\"\nsecret_file = {:?}\n\

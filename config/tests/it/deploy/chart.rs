@@ -122,6 +122,7 @@ fn read(objects: &[Value], workload: &Value, pod: usize, secrets: &Path) -> Conf
         ("web.sha256", "cd".repeat(32)),
     ] {
         std::fs::write(secrets.join(name), text).unwrap();
+        crate::common::set_mode(&secrets.join(name), 0o440);
     }
     let text = named(objects, "ConfigMap", "shop-tributary")["data"]["tributary.toml"].as_str();
     let text = text.unwrap().replace(SECRETS, secrets.to_str().unwrap());

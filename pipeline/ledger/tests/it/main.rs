@@ -4,9 +4,11 @@
 
 #[path = "common/any_event.rs"]
 mod any_event;
+mod changed_manifest;
 mod common;
 #[path = "common/disk.rs"]
 mod disk;
+mod fixture;
 mod flipped_byte;
 mod forget;
 mod full_disk;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::counts::Counts;
 use crate::head::{Head, LedgerWatermark};
 use crate::hex::Hash;
-use crate::keys::{BrandKeys, Fingerprint, Purpose, RequestKey};
+use crate::keys::{BrandKeys, Fingerprint, KeyLevel, RequestKey};
 use crate::refusal::Reason;
 use crate::request::Right;
 use crate::status::Status;
@@ -28,6 +28,8 @@ pub enum Event {
     Completed {
         /// What it touched.
         counts: Counts,
+        /// SHA-256 of the sealed answer, if the request has one.
+        answer: Option<Hash>,
     },
     /// The request was rejected.
     Rejected {
@@ -42,7 +44,7 @@ impl Event {
         match self {
             Event::Received { .. } => Status::Pending,
             Event::Started => Status::InProgress,
-            Event::Completed { counts } => Status::Completed(counts),
+            Event::Completed { counts, .. } => Status::Completed(counts),
             Event::Rejected { reason } => Status::Rejected(reason),
         }
     }
@@ -88,6 +90,8 @@ pub(super) enum Content {
 struct Line<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accepted: Option<Head>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<Hash>,
     at: i64,
     brand: &'a str,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +99,7 @@ struct Line<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     counts: Option<Counts>,
     event: Word,
+    key: KeyLevel,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ledger: Option<LedgerWatermark>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,11 +136,13 @@ impl Entry {
     pub(super) fn line(&self, keys: &BrandKeys, previous: Hash) -> (String, Hash) {
         let mut fields = Line {
             accepted: None,
+            answer: None,
             at: self.at,
             brand: keys.name(),
             content: None,
             counts: None,
             event: Word::Checkpoint,
+            key: keys.newest(),
             ledger: None,
             objections: None,
             previous,
@@ -153,8 +160,8 @@ impl Entry {
                         Word::Received
                     }
                     Event::Started => Word::Started,
-                    Event::Completed { counts } => {
-                        fields.counts = Some(counts);
+                    Event::Completed { counts, answer } => {
+                        (fields.counts, fields.answer) = (Some(counts), answer);
                         Word::Completed
                     }
                     Event::Rejected { reason } => {
@@ -172,7 +179,9 @@ impl Entry {
         // Numbers and words: nothing in it can fail.
         let mut line = serde_json::to_string(&fields).unwrap_or_default();
         line.pop();
-        let hash = keys.hash(Purpose::Chain, line.as_bytes());
+        // The newest level has a key.
+        let hash = keys.chain(keys.newest(), line.as_bytes());
+        let hash = hash.unwrap_or(Hash::NONE);
         line.push_str(BEFORE_HASH);
         line.push_str(&hash.to_string());
         line.push_str(AFTER_HASH);
@@ -181,7 +190,8 @@ impl Entry {
     }
 
     /// Parses the line, without its end, of entry `seq` after the line with hash
-    /// `previous`.
+    /// `previous`, which was made under the key of the level `before`. Levels
+    /// never decrease, so that an older secret does not continue a log.
     ///
     /// # Errors
     ///
@@ -190,25 +200,28 @@ impl Entry {
         line: &[u8],
         keys: &BrandKeys,
         seq: u64,
-        previous: Hash,
-    ) -> Result<(Entry, Hash), &'static str> {
-        let hash = |line: &str| {
+        (previous, before): (Hash, KeyLevel),
+    ) -> Result<(Entry, Hash, KeyLevel), &'static str> {
+        let parts = |line: &str| {
             let (fields, rest) = line.rsplit_once(BEFORE_HASH)?;
             let hash: Hash = rest.strip_suffix(AFTER_HASH)?.parse().ok()?;
-            Some((
-                format!("{fields}}}"),
-                keys.hash(Purpose::Chain, fields.as_bytes()),
-                hash,
-            ))
+            Some((format!("{fields}}}"), hash))
         };
         let line = std::str::from_utf8(line).map_err(|_| "is not text")?;
-        let (fields, computed, written) = hash(line).ok_or("has no hash at its end")?;
+        let (text, written) = parts(line).ok_or("has no hash at its end")?;
+        let fields: Line<'_> =
+            serde_json::from_str(&text).map_err(|_| "is not an entry of this version")?;
+        let level = fields.key;
+        if level < before {
+            return Err("was made under an older secret than the line before it");
+        }
+        let hashed = text.strip_suffix('}').unwrap_or_default();
+        let computed = keys.chain(level, hashed.as_bytes());
+        let computed = computed.ok_or("was made under a newer secret than the brand has")?;
         // What the key made is compared in constant time.
         if blake3::Hash::from(*computed.as_bytes()) != *written.as_bytes() {
             return Err("its hash is not that of its content under the brand's key");
         }
-        let fields: Line<'_> =
-            serde_json::from_str(&fields).map_err(|_| "is not an entry of this version")?;
         if fields.brand != keys.name() {
             return Err("belongs to another brand");
         }
@@ -219,10 +232,14 @@ impl Entry {
             return Err("does not follow the line before it");
         }
         let others = "its fields are not those of its event";
+        let answer = fields.answer;
         let event = match (fields.event, fields.content, fields.counts, fields.reason) {
+            (Word::Completed, None, Some(counts), None) => {
+                Some(Event::Completed { counts, answer })
+            }
+            _ if answer.is_some() => return Err(others),
             (Word::Received, Some(content), None, None) => Some(Event::Received { content }),
             (Word::Started, None, None, None) => Some(Event::Started),
-            (Word::Completed, None, Some(counts), None) => Some(Event::Completed { counts }),
             (Word::Rejected, None, None, Some(reason)) => Some(Event::Rejected { reason }),
             (Word::Checkpoint, None, None, None) => None,
             _ => return Err(others),
@@ -245,6 +262,6 @@ impl Entry {
             at: fields.at,
             content,
         };
-        Ok((entry, written))
+        Ok((entry, written, level))
     }
 }

@@ -101,9 +101,9 @@ fn line(entry: &Entry) -> LogLine {
             (line.code, line.words) = match event {
                 Event::Received { .. } => ("received", format!("Request received: {right}")),
                 Event::Started => ("started", format!("Work started: {right}")),
-                Event::Completed { counts } => {
+                Event::Completed { counts, .. } => {
                     line.counts = touched(counts);
-                    let touched = sentence(&line.counts);
+                    let touched = summary(counts);
                     ("completed", format!("Completed: {right}, {touched}"))
                 }
                 Event::Rejected { reason } => {
@@ -115,6 +115,11 @@ fn line(entry: &Entry) -> LogLine {
         }
     }
     line
+}
+
+/// What a request touched, as a part of a sentence.
+pub fn summary(counts: &Counts) -> String {
+    sentence(&touched(counts))
 }
 
 /// What a request touched.

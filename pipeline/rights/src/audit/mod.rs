@@ -4,17 +4,18 @@
 //! One file per brand, `<brand>.jsonl`, one entry a line, keys sorted:
 //!
 //! ```json
-//! {"at":1700000000000,"brand":"acme","content":"…","event":"received","previous":"…","request":"…","seq":1,"type":"erase","hash":"…"}
+//! {"at":1700000000000,"brand":"acme","content":"…","event":"received","key":0,"previous":"…","request":"…","seq":1,"type":"erase","hash":"…"}
 //! ```
 //!
 //! | field | |
 //! |---|---|
 //! | `at` | Unix milliseconds, as the process said |
 //! | `request` | a keyed hash of the request's id, 16 bytes |
-//! | `event` | `received` (with `content`, the keyed hash of what was asked), `started`, `completed` (with `counts`), `rejected` (with `reason`), or `checkpoint` |
+//! | `event` | `received` (with `content`, the keyed hash of what was asked), `started`, `completed` (with `counts` and, if there is a sealed answer, its SHA-256 as `answer`), `rejected` (with `reason`), or `checkpoint` |
+//! | `key` | under which of the brand's secrets the entry was made, 0 for the oldest; it never decreases |
 //! | `seq` | from 1, without gaps |
 //! | `previous` | the `hash` of the line before, zeros in the first |
-//! | `hash` | BLAKE3 under the brand's audit key, over the line without it, as it stands |
+//! | `hash` | BLAKE3 under the brand's chain key of that secret, over the line without it, as it stands |
 //!
 //! A checkpoint is of no request. It says how far the ledger and the objection
 //! list beside the log were (`ledger`, `objections`), so that it is noticed
@@ -51,7 +52,7 @@ use rustc_hash::FxHashMap;
 pub use crate::head::Head;
 pub use entry::{Checkpoint, Event};
 use entry::{Content, Entry};
-pub use history::{CODES, LogLine, TOUCHED, history};
+pub use history::{CODES, LogLine, TOUCHED, history, summary};
 pub use verify::{VerifiedLog, verify};
 
 use crate::disk::{self, AppendFile};
@@ -74,6 +75,8 @@ pub struct RequestState {
     pub received_at: i64,
     /// Its state.
     pub status: Status,
+    /// SHA-256 of its sealed answer, once it is completed.
+    pub answer: Option<Hash>,
     /// Number of the entry that records this state.
     pub seq: u64,
     /// When that entry was appended, Unix milliseconds.
@@ -359,6 +362,10 @@ fn transition(
     (right, event): (Right, Event),
 ) -> Result<RequestState, InvalidTransition> {
     let to = event.status();
+    let answer = match event {
+        Event::Completed { answer, .. } => answer,
+        _ => None,
+    };
     let (seq, at) = (entry.seq, entry.at);
     match (before, event) {
         (None, Event::Received { content }) => Ok(RequestState {
@@ -366,11 +373,13 @@ fn transition(
             right,
             received_at: at,
             status: to,
+            answer,
             seq,
             at,
         }),
         (Some(before), _) if before.right == right => Ok(RequestState {
             status: before.status.next(to)?,
+            answer,
             seq,
             at,
             ..*before

@@ -9,7 +9,7 @@ use crate::audit::Entry;
 use crate::error::{FileError, Position};
 use crate::head::Head;
 use crate::hex::Hash;
-use crate::keys::BrandKeys;
+use crate::keys::{BrandKeys, KeyLevel};
 
 /// Summary of a valid log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub(super) struct Chain<'a> {
     rest: &'a [u8],
     /// Head up to the last entry that was read.
     head: Head,
+    /// Level of the key under which that entry was made.
+    level: KeyLevel,
     /// Length in bytes of the entries that were read.
     read: u64,
 }
@@ -92,6 +94,7 @@ impl<'a> Chain<'a> {
                 seq: 0,
                 hash: Hash::NONE,
             },
+            level: KeyLevel::OLDEST,
             read: 0,
         }
     }
@@ -129,11 +132,11 @@ impl Iterator for Chain<'_> {
             ));
         };
         let (line, after) = rest.split_at(end);
-        let read = Entry::read(line, self.keys, seq, self.head.hash);
+        let read = Entry::read(line, self.keys, seq, (self.head.hash, self.level));
         self.head.seq = seq;
         Some(match read {
-            Ok((entry, hash)) => {
-                self.head.hash = hash;
+            Ok((entry, hash, level)) => {
+                (self.head.hash, self.level) = (hash, level);
                 self.read += line.len() as u64 + 1;
                 self.rest = after.get(1..).unwrap_or_default();
                 Ok(entry)
@@ -148,5 +151,49 @@ fn is_start(bytes: &[u8]) -> bool {
     match serde_json::from_slice::<IgnoredAny>(bytes) {
         Ok(_) => true,
         Err(error) => error.is_eof(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::audit::entry::Content;
+    use crate::audit::{AuditLog, Checkpoint};
+    use crate::head::LedgerWatermark;
+
+    #[test]
+    fn an_older_secret_does_not_continue_a_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let secret = |letter: &str| SecretString::from(letter.repeat(40));
+        let old = BrandKeys::new("acme", &secret("o"));
+        let new = old.clone().with_newer_secret(&secret("n"));
+        let checkpoint = Checkpoint {
+            ledger: LedgerWatermark::new([1; 16], 2, 3),
+            objections: Head::new(0, [0; 32]),
+            accepted: None,
+        };
+        let append = |keys: &BrandKeys| {
+            let mut log = AuditLog::open(directory.path(), keys).unwrap().log;
+            log.checkpoint(5, checkpoint).unwrap()
+        };
+        append(&old);
+        let head = append(&new);
+        let path = directory.path().join("acme.jsonl");
+        assert_eq!(verify(&path, &new, Some(head)).unwrap().entries, 2);
+        // Without the newer secret it is refused, and what the older one adds is refused with it.
+        assert!(verify(&path, &old, None).is_err());
+        let forged = Entry {
+            seq: 3,
+            at: 6,
+            content: Content::Checkpoint(checkpoint),
+        };
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str(&forged.line(&old, head.hash).0);
+        std::fs::write(&path, text).unwrap();
+        let error = verify(&path, &new, None).unwrap_err();
+        assert!(error.to_string().contains("line 3"), "{error}");
+        assert!(error.to_string().contains("older secret"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::record::{Change, Record, SIZE, verify_checksum, with_checksum};
 use super::set::SuppressionSet;
@@ -16,13 +16,15 @@ use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 /// First bytes of the file.
 const MAGIC: &[u8; 8] = b"TRIBSUPP";
 /// Version of the format. A higher one is refused.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// The file of one process, open for appending and locked.
 #[derive(Debug)]
 pub struct SuppressionFile {
     /// The file.
     file: AppendFile,
+    /// Keys of the configured brands.
+    brands: Vec<BrandKeys>,
     /// Brands and levels whose key the file states.
     keyed: FxHashSet<(BrandTag, KeyLevel)>,
     /// Head over header and records.
@@ -36,7 +38,7 @@ pub struct OpenedList {
     pub file: SuppressionFile,
     /// The objections in it.
     pub set: SuppressionSet,
-    /// The number of bytes of an unfinished record that were truncated.
+    /// The number of bytes of an unfinished append that were truncated.
     pub cut_bytes: u64,
 }
 
@@ -51,7 +53,7 @@ pub struct ObjectionListContents {
     set: SuppressionSet,
     /// Brands and levels whose key the list states.
     keyed: FxHashSet<(BrandTag, KeyLevel)>,
-    /// Length in bytes of an unfinished record at the end.
+    /// Length in bytes of an unfinished append at the end.
     torn_bytes: u64,
 }
 
@@ -67,9 +69,12 @@ pub fn read(path: &Path, brands: &[BrandKeys]) -> Result<Option<ObjectionListCon
         .transpose()
 }
 
-/// Rewrites a damaged list for this ledger with every readable record. The
+/// Rewrites a damaged list for this ledger with every readable objection. The
 /// damaged file is kept beside it under the returned name; `None` if the list
 /// is not damaged.
+///
+/// Withdrawals are left out: nothing proves them any more, and somebody who may
+/// have objected stays out.
 ///
 /// # Errors
 ///
@@ -85,15 +90,25 @@ pub fn repair(
     }
     let bytes = disk::read(path)?.unwrap_or_default();
     let mut written = header(ledger).to_vec();
+    let mut head = Head {
+        seq: 0,
+        hash: hash(Hash::NONE, &header(ledger)),
+    };
     let mut rest = bytes.as_slice();
     // Bytes may be missing: a record may begin anywhere, and its checksum tells it.
     while let Some((record, behind)) = rest.split_first_chunk::<SIZE>() {
-        if Record::from_bytes(record).is_some() {
-            written.extend_from_slice(record);
-            rest = behind;
-        } else {
+        let Some(read) = Record::from_bytes(record) else {
             rest = rest.get(1..).unwrap_or_default();
+            continue;
+        };
+        if matches!(read.change, Change::Objected | Change::Key) {
+            written.extend_from_slice(record);
+            head = after(head, record);
         }
+        rest = behind;
+    }
+    for seal in seals(brands, &mut head) {
+        written.extend_from_slice(&seal);
     }
     disk::replace_and_keep_copy(path, &written).map(Some)
 }
@@ -104,8 +119,8 @@ impl ObjectionListContents {
         &self.set
     }
 
-    /// Parses a list. An unfinished record at the end is ignored, and its length is
-    /// in `torn_bytes`.
+    /// Parses a list. What no seal follows is ignored, and its length is in
+    /// `torn_bytes`.
     fn read(
         path: &Path,
         bytes: &[u8],
@@ -131,22 +146,50 @@ impl ObjectionListContents {
         };
         list.ledger = Some(LedgerWatermark::new(read_header(path, first)?, 0, 0));
         list.entries = HashChain::new(hash(Hash::NONE, first));
-        for (place, bytes) in records.iter().enumerate() {
-            let record = Record::from_bytes(bytes).ok_or_else(|| broken(place + 1))?;
+        let parsed = records
+            .iter()
+            .enumerate()
+            .map(|(place, bytes)| Record::from_bytes(bytes).ok_or_else(|| broken(place + 1)));
+        let mut parsed: Vec<Record> = parsed.collect::<Result<_, _>>()?;
+        let sealed = parsed
+            .iter()
+            .rposition(|record| record.change == Change::Seal);
+        let sealed = sealed.map_or(0, |last| last + 1);
+        list.torn_bytes += ((parsed.len() - sealed) * SIZE) as u64;
+        parsed.truncate(sealed);
+        // The first record of each brand that no seal of it has followed so far.
+        let mut open: FxHashMap<BrandTag, usize> = FxHashMap::default();
+        let mut levels: FxHashMap<BrandTag, KeyLevel> = FxHashMap::default();
+        for (place, (record, bytes)) in parsed.iter().zip(records).enumerate() {
             match record.change {
                 Change::Key => {
-                    check_key(path, &record, brands)?;
+                    check_key(path, record, brands)?;
                     list.keyed.insert((record.brand, record.level));
                 }
                 Change::Ledger => list.ledger = record.watermark(),
                 Change::Objected | Change::Withdrawn => {
-                    list.set.apply(&record);
+                    list.set.apply(record);
+                    open.entry(record.brand).or_insert(place);
+                }
+                Change::Seal => {
+                    let before = list.entries.head();
+                    let last = levels.insert(record.brand, record.level);
+                    check_seal(path, record, brands, before, last)?
+                        .then_some(())
+                        .ok_or_else(|| unsealed(path, place))?;
+                    open.remove(&record.brand);
                 }
             }
             let before = list.entries.head().hash;
             list.entries.push(hash(before, bytes));
         }
-        Ok(list)
+        // Of a brand that is not configured nothing can be verified.
+        let known = |tag: &BrandTag| brands.iter().any(|keys| keys.tag() == *tag);
+        let open = open.into_iter().filter(|(tag, _)| known(tag));
+        match open.map(|(_, place)| place).min() {
+            Some(place) => Err(unsealed(path, place)),
+            None => Ok(list),
+        }
     }
 }
 
@@ -176,6 +219,7 @@ impl SuppressionFile {
         Ok(OpenedList {
             file: SuppressionFile {
                 file,
+                brands: brands.to_vec(),
                 keyed: list.keyed,
                 head: list.entries.head(),
             },
@@ -206,7 +250,7 @@ impl SuppressionFile {
             }
             all.push(*record);
         }
-        self.write(&all)?;
+        self.write(&all, std::slice::from_ref(keys))?;
         self.keyed.extend(fresh);
         Ok(())
     }
@@ -217,11 +261,12 @@ impl SuppressionFile {
     ///
     /// Those of [`SuppressionFile::append`].
     pub fn record_watermark(&mut self, mark: &LedgerWatermark) -> Result<(), FileError> {
-        self.write(&[Record::ledger(mark)])
+        let brands = self.brands.clone();
+        self.write(&[Record::ledger(mark)], &brands)
     }
 
-    /// Appends records and advances the head.
-    fn write(&mut self, records: &[Record]) -> Result<(), FileError> {
+    /// Appends records and the seals of brands, and advances the head.
+    fn write(&mut self, records: &[Record], sealers: &[BrandKeys]) -> Result<(), FileError> {
         if records.is_empty() {
             return Ok(());
         }
@@ -230,10 +275,10 @@ impl SuppressionFile {
         for record in records {
             let record = record.to_bytes();
             bytes.extend_from_slice(&record);
-            head = Head {
-                seq: head.seq + 1,
-                hash: hash(head.hash, &record),
-            };
+            head = after(head, &record);
+        }
+        for seal in seals(sealers, &mut head) {
+            bytes.extend_from_slice(&seal);
         }
         self.file.append(&bytes)?;
         self.head = head;
@@ -249,6 +294,24 @@ impl SuppressionFile {
     pub fn path(&self) -> &Path {
         self.file.path()
     }
+}
+
+/// The head after one more record.
+fn after(before: Head, record: &[u8; SIZE]) -> Head {
+    Head {
+        seq: before.seq + 1,
+        hash: hash(before.hash, record),
+    }
+}
+
+/// The seals of brands over all records up to `head`, which advances.
+fn seals(brands: &[BrandKeys], head: &mut Head) -> Vec<[u8; SIZE]> {
+    let sealed = brands.iter().filter_map(|keys| {
+        let seal = Record::seal(keys, keys.newest(), *head)?.to_bytes();
+        *head = after(*head, &seal);
+        Some(seal)
+    });
+    sealed.collect()
 }
 
 /// Hash over all records up to this one. `before` is the hash over those before
@@ -301,6 +364,38 @@ fn read_header(path: &Path, bytes: &[u8; SIZE]) -> Result<[u8; 16], FileError> {
     }
 }
 
+/// Whether a seal is that of its brand over the records up to `before`. `last` is
+/// the level of the brand's seal before it. The seal of a brand that is not
+/// configured cannot be verified.
+///
+/// # Errors
+///
+/// [`FileError::WrongKey`] for a level that the brand does not have.
+fn check_seal(
+    path: &Path,
+    seal: &Record,
+    brands: &[BrandKeys],
+    before: Head,
+    last: Option<KeyLevel>,
+) -> Result<bool, FileError> {
+    let Some(keys) = brands.iter().find(|keys| keys.tag() == seal.brand) else {
+        return Ok(true);
+    };
+    let made = Record::seal(keys, seal.level, before);
+    let made = made.ok_or_else(|| FileError::WrongKey {
+        file: path.to_owned(),
+        brand: keys.name().to_owned(),
+    })?;
+    Ok(made == *seal && last.is_none_or(|last| last <= seal.level))
+}
+
+/// The error for records that a seal does not fit. `place` counts from the first
+/// record.
+fn unsealed(path: &Path, place: usize) -> FileError {
+    let what = "is not sealed under the key of its brand: the list was changed";
+    FileError::broken(path, Position::Byte(((place + 1) * SIZE) as u64), what)
+}
+
 /// Compares the key that a record states with the configured one.
 ///
 /// # Errors
@@ -316,5 +411,40 @@ fn check_key(path: &Path, record: &Record, brands: &[BrandKeys]) -> Result<(), F
             })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+
+    #[test]
+    fn an_older_secret_does_not_continue_a_list() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("objections");
+        let secret = |letter: &str| SecretString::from(letter.repeat(40));
+        let old = BrandKeys::new("acme", &secret("o"));
+        let new = [old.clone().with_newer_secret(&secret("n"))];
+        let enter = |keys: &BrandKeys| {
+            let brands = std::slice::from_ref(keys);
+            let mut file = SuppressionFile::open(&path, brands, [7; 16]).unwrap().file;
+            let record = Record::objected(keys, keys.newest(), 1, 5).unwrap();
+            file.append(keys, &[record]).unwrap();
+            file.head()
+        };
+        enter(&old);
+        let mut head = enter(&new[0]);
+        // The thief of the old secret takes the first objection back.
+        let withdrawn = Record::withdrawn(&old, KeyLevel::OLDEST, 1, 6).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let mut forged = withdrawn.to_bytes().to_vec();
+        head = after(head, &withdrawn.to_bytes());
+        forged.extend(seals(&[old], &mut head).concat());
+        bytes.extend(forged);
+        std::fs::write(&path, bytes).unwrap();
+        let error = read(&path, &new).unwrap_err();
+        assert!(matches!(error.kind(), Kind::Broken(_)), "{error}");
     }
 }

@@ -28,10 +28,12 @@
 //! 16  8   at, Unix milliseconds
 //! 24  8   brand: the first 8 bytes of BLAKE3 of its name
 //! 32  4   kind: 1 objected, 2 withdrawn, 3 which key (the entry tells the keys of the brand up to this level from others),
-//!         4 how far the ledger was (entry: its id, at: its manifest, brand: its commits)
+//!         4 how far the ledger was (entry: its id, at: its manifest, brand: its commits),
+//!         5 seal (entry: the first 16 bytes of BLAKE3 under the level's seal key over the hash of all records before, 32 bytes, and
+//!         their number, u64; at: their number)
 //! 36  4   level: the pseudonym's, which is how often the secret had been exchanged when it was made; 0 for devices
 //! 40  8   XXH3-64 of the 40 bytes before
-//! file: "TRIBSUPP", version u32 = 3, the ledger's id, zeros to 40, XXH3-64 of these 40 bytes; then records
+//! file: "TRIBSUPP", version u32 = 4, the ledger's id, zeros to 40, XXH3-64 of these 40 bytes; then records
 //! ```
 //!
 //! Under another secret no entry would match and everybody who objected would
@@ -46,9 +48,14 @@
 //! [`read()`] reads both without changing anything. The caller, who knows the
 //! other files, decides whether the list is intact.
 //!
-//! A crash leaves complete records and at most a partial one, which is
-//! truncated: its append was never confirmed. A record that differs from what
-//! was written is an error.
+//! **Sealed.** Every append ends with a seal under the key of its brand, every
+//! watermark with those of all brands. Whoever lacks the keys can neither add a
+//! record nor change, move or remove one that a seal follows; and levels of seals
+//! never decrease, so that an older secret does not help. Records may only be
+//! missing from the end, which the heads in the other files show.
+//!
+//! A crash leaves what no seal follows, which is truncated: its append was never
+//! confirmed. A record that differs from what was written is an error.
 
 mod file;
 mod record;

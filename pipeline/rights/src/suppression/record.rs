@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::head::LedgerWatermark;
+use crate::head::{Head, LedgerWatermark};
 use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 
 /// Length of a record in bytes.
@@ -19,15 +19,19 @@ pub enum Change {
     Key,
     /// The watermark of the ledger.
     Ledger,
+    /// The records before it, under the brand's key.
+    Seal,
 }
 
 /// A record of the objection list. It contains only keyed hashes, so that it
 /// may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Keyed hash of the pseudonym, check value of a key, or ID of the ledger.
+    /// Keyed hash of the pseudonym or of the records before, check value of a key,
+    /// or ID of the ledger.
     pub(super) entry: [u8; 16],
-    /// Time in Unix milliseconds, or generation of the ledger's manifest.
+    /// Time in Unix milliseconds, generation of the ledger's manifest, or number of
+    /// the records before.
     pub(super) at: i64,
     /// Hash of the brand's name, or the number of the ledger's commits.
     pub(super) brand: BrandTag,
@@ -61,6 +65,22 @@ impl Record {
     pub(super) fn key(keys: &BrandKeys, level: KeyLevel) -> Option<Record> {
         let check = keys.suppression_check(level)?;
         Some(Record::of(keys, level, check, 0, Change::Key))
+    }
+
+    /// Seals the records up to a head under the key of a level; `None` if the brand
+    /// has no such level.
+    pub(super) fn seal(keys: &BrandKeys, level: KeyLevel, before: Head) -> Option<Record> {
+        let mut bytes = [0; 40];
+        let parts = before.hash.as_bytes().iter().copied();
+        let parts = parts.chain(before.seq.to_le_bytes());
+        bytes
+            .iter_mut()
+            .zip(parts)
+            .for_each(|(to, from)| *to = from);
+        let seal = keys.seal(level, &bytes)?;
+        let entry = seal.as_bytes().first_chunk().copied().unwrap_or_default();
+        let count = i64::try_from(before.seq).unwrap_or(i64::MAX);
+        Some(Record::of(keys, level, entry, count, Change::Seal))
     }
 
     /// A record of a brand.
@@ -109,6 +129,7 @@ impl Record {
             Change::Withdrawn => 2,
             Change::Key => 3,
             Change::Ledger => 4,
+            Change::Seal => 5,
         };
         let mut content = [0; SIZE - 8];
         let parts = self.entry.into_iter().chain(self.at.to_le_bytes());
@@ -138,6 +159,7 @@ impl Record {
                 2 => Change::Withdrawn,
                 3 => Change::Key,
                 4 => Change::Ledger,
+                5 => Change::Seal,
                 _ => return None,
             },
             level: KeyLevel(u32::from_le_bytes(*level)),

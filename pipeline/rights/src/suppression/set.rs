@@ -27,7 +27,7 @@ impl SuppressionSet {
         let objected = match record.change {
             Change::Objected => true,
             Change::Withdrawn => false,
-            Change::Key | Change::Ledger => return false,
+            Change::Key | Change::Ledger | Change::Seal => return false,
         };
         let at = record.at;
         let place = (record.brand, record.level);

@@ -49,7 +49,15 @@ fn and_done_once() {
     let mut log = open();
     assert_eq!(log.open_requests()[0].1.status, Status::InProgress);
     let head = log
-        .append(AT + 9, key, right, Event::Completed { counts })
+        .append(
+            AT + 9,
+            key,
+            right,
+            Event::Completed {
+                counts,
+                answer: None,
+            },
+        )
         .unwrap();
     drop(log);
     let mut log = open();

@@ -31,7 +31,14 @@ fn story(directory: &Path, keys: &BrandKeys) -> Vec<Head> {
                 reason: Reason::NotFound,
             },
         ),
-        (erase.0, Right::Erase, Event::Completed { counts: counts() }),
+        (
+            erase.0,
+            Right::Erase,
+            Event::Completed {
+                counts: counts(),
+                answer: None,
+            },
+        ),
     ] {
         at += 1000;
         heads.push(log.append(at, request, right, event).unwrap());
@@ -203,7 +210,10 @@ fn refuses_what_no_request_comes_to() {
         (
             unknown,
             Right::Erase,
-            Event::Completed { counts },
+            Event::Completed {
+                counts,
+                answer: None,
+            },
             "unknown cannot become completed",
         ),
     ] {

@@ -15,4 +15,5 @@ mod opendsr;
 mod receipts;
 mod sealed_answers;
 mod statuses;
+mod tombstones;
 mod what_is_asked;

@@ -6,7 +6,7 @@ use tributary_rights::opendsr::Submission;
 use tributary_rights::receipt::verify_receipt;
 use tributary_rights::sealed::{KeyPair, ReplyKey};
 use tributary_rights::suppression::Record;
-use tributary_rights::{Hash, Request, Right};
+use tributary_rights::{Hash, PublicKey, Request, Right};
 
 /// Everything that reads what comes from outside.
 fn read(bytes: &[u8]) {
@@ -16,11 +16,11 @@ fn read(bytes: &[u8]) {
         assert_eq!(read.fingerprint(&keys), read.clone().fingerprint(&keys));
     });
     let _ = Submission::parse(bytes, "acme", "rights.example.com");
-    let _ = verify_receipt(bytes, &keys("acme"));
+    let _ = verify_receipt(bytes, keys("acme").public_keys());
     let _ = KeyPair::generate().open(bytes);
     let text = String::from_utf8_lossy(bytes);
     let _ = (ReplyKey::read(&text), KeyPair::read(&text));
-    let _ = text.parse::<Hash>();
+    let _ = (text.parse::<Hash>(), PublicKey::read_pem(&text));
     if let Some(bytes) = bytes.first_chunk() {
         let _ = Record::from_bytes(bytes);
     }

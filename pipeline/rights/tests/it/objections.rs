@@ -161,14 +161,14 @@ fn what_was_entered_before_an_exchange_stands_after_it() {
     assert_eq!(error.kind(), Kind::WrongKey("acme".to_owned()), "{error}");
 }
 
-/// A header, a key and three objections.
+/// A header, a key, and three objections, each with its seal.
 fn three(path: &Path, acme: &BrandKeys) -> Vec<u8> {
     let (mut file, _) = open(path, std::slice::from_ref(acme));
     for pseudonym in 1..=3 {
         file.append(acme, &[objected(acme, pseudonym, AT)]).unwrap();
     }
     let bytes = std::fs::read(path).unwrap();
-    assert_eq!(bytes.len(), 5 * 48);
+    assert_eq!(bytes.len(), 8 * 48);
     bytes
 }
 
@@ -181,8 +181,15 @@ fn a_kill_at_any_byte_leaves_what_was_told() {
     for length in 0..=bytes.len() {
         std::fs::write(&path, &bytes[..length]).unwrap();
         let opened = SuppressionFile::open(&path, &acme, [7; 16]).unwrap();
-        assert_eq!(opened.cut_bytes, length as u64 % 48, "at {length}");
-        assert_eq!(opened.set.count("acme"), (length / 48).saturating_sub(2));
+        // What no seal follows was never confirmed.
+        let objections = (length / 48).saturating_sub(2) / 2;
+        let sealed = match objections {
+            0 => usize::from(length >= 48),
+            _ => 2 + 2 * objections,
+        };
+        let cut = length - 48 * sealed;
+        assert_eq!(opened.cut_bytes, cut as u64, "at {length}");
+        assert_eq!(opened.set.count("acme"), objections);
         let mut file = opened.file;
         file.append(&acme[0], &[objected(&acme[0], 9, AT)]).unwrap();
         drop(file);
@@ -210,6 +217,62 @@ fn a_flipped_bit_anywhere_is_refused() {
     }
 }
 
+/// Bytes with the checksum that everybody can compute.
+fn with_checksum(mut record: [u8; 48]) -> [u8; 48] {
+    let sum = xxhash_rust::xxh3::xxh3_64(&record[..40]).to_le_bytes();
+    record[40..].copy_from_slice(&sum);
+    record
+}
+
+#[test]
+fn who_lacks_the_secret_changes_nothing_unnoticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("objections");
+    let acme = [keys("acme")];
+    let bytes = three(&path, &acme[0]);
+    let records: Vec<[u8; 48]> = bytes.as_chunks().0.to_vec();
+    let mut withdrawn = records[2];
+    withdrawn[32] = 2;
+    let changed = |change: &dyn Fn(&mut Vec<[u8; 48]>)| {
+        let mut records = records.clone();
+        change(&mut records);
+        records.concat()
+    };
+    for (what, bytes) in [
+        (
+            "withdrawn",
+            changed(&|all| all[2] = with_checksum(withdrawn)),
+        ),
+        ("removed", changed(&|all| drop(all.remove(4)))),
+        (
+            "removed with its seal",
+            changed(&|all| drop(all.drain(4..6))),
+        ),
+        ("moved", changed(&|all| all.swap(2, 4))),
+        ("added, sealed by another", {
+            let mut other = [*b"................________________________________"; 1];
+            other[0][16..].fill(0);
+            other[0][32] = 5;
+            changed(&|all| {
+                all[2] = with_checksum(withdrawn);
+                all.truncate(3);
+                all.push(with_checksum(other[0]));
+            })
+        }),
+    ] {
+        std::fs::write(&path, &bytes).unwrap();
+        let error = SuppressionFile::open(&path, &acme, [7; 16]).unwrap_err();
+        assert!(matches!(error.kind(), Kind::Broken(_)), "{what}: {error}");
+        assert!(error.to_string().contains("sealed"), "{what}: {error}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        // Of what was changed nobody comes back who has objected.
+        if what == "withdrawn" {
+            repair(&path, &acme, [7; 16]).unwrap().unwrap();
+            assert_eq!(open(&path, &acme).1.count("acme"), 2);
+        }
+    }
+}
+
 #[test]
 fn another_file_or_a_newer_one_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
@@ -224,7 +287,7 @@ fn another_file_or_a_newer_one_is_left_alone() {
         assert!(matches!(error, FileError::Broken { .. }), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), *text);
     }
-    let mut newer = *b"TRIBSUPP\x04\0\0\0............................________";
+    let mut newer = *b"TRIBSUPP\x05\0\0\0............................________";
     newer[12..40].fill(0);
     let sum = xxhash_rust::xxh3::xxh3_64(&newer[..40]).to_le_bytes();
     newer[40..].copy_from_slice(&sum);

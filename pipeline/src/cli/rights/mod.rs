@@ -10,7 +10,7 @@ mod html;
 mod list;
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -21,10 +21,13 @@ use tokio::time::timeout;
 use tributary_connectors::nats::{self, Client, Reader, subject as subjects};
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
+use tributary_rights::Hash;
+use tributary_rights::receipt::{Receipt, read_unverified, verify_receipt};
 use tributary_rights::request::Request;
 use tributary_rights::sealed::KeyPair;
 
 use crate::cli::args as cli;
+use crate::privacy::rights::files;
 use crate::serve::services::Topic;
 use crate::serve::services::client::{Asker, ask};
 
@@ -58,10 +61,12 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
         args.record.as_ref(),
     ];
     let mut outputs = OutputFiles::new(read.into_iter().flatten().cloned().collect(), args.force);
-    let out = match &args.out {
-        Some(path) => Some(outputs.private(path, Contents::Nothing)?),
-        None => None,
+    let mut output = |path: &Option<PathBuf>| match path {
+        Some(path) => outputs.private(path, Contents::Nothing).map(Some),
+        None => Ok(None),
     };
+    let out = output(&args.out)?;
+    let proof = output(&args.receipt)?;
     let brand = asker.name.clone();
     let pair = KeyPair::generate();
     let (id, request) = request(args, &brand, &pair)?;
@@ -71,7 +76,8 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
     }
     let client = nats::connect(&asker.nats, "tributary rights").await?;
     if asker.is_client() {
-        return of_brand(args, &client, &brand, &pair, (id, request), out.as_ref()).await;
+        let files = (out.as_ref(), proof.as_ref());
+        return of_brand(args, &client, &brand, &pair, (id, request), files).await;
     }
     nats::ensure_rights_stream(&client, &asker.nats).await?;
     let stream = asker.nats.rights_stream.clone();
@@ -95,7 +101,15 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
     }
     if matches!(args.right.as_str(), "access" | "portability") {
         let subject = subjects::rights_answer(&brand, pair.public().as_bytes());
-        let answer = fetch(&client, &stream, &subject, &pair).await?;
+        let (answer, hash) = fetch(&client, &stream, &subject, &pair).await?;
+        let answer = checked(&answer, &brand, &id, &args.right)?;
+        let receipt = receipt(&client, &stream, &brand, &id, sent.sequence).await?;
+        if let Some(text) = &receipt {
+            let keys = files::keys(asker.brand()?);
+            let receipt = verify_receipt(text.as_bytes(), keys.public_keys())?;
+            refuse_other_answer(&receipt, hash)?;
+        }
+        write_receipt(proof.as_ref(), receipt.as_deref())?;
         let is_page = args.out.as_deref().is_some_and(list::is_html);
         let page = match is_page {
             true => Some(html::page(&answer).context("the answer is not what a worker writes")?),
@@ -103,7 +117,7 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
         };
         write(
             out.as_ref(),
-            page.as_ref().map_or(&**answer, |page| page.as_bytes()),
+            page.as_ref().map_or(answer, |page| page.as_bytes()),
         )?;
     } else if let Some(receipt) = receipt(&client, &stream, &brand, &id, sent.sequence).await? {
         write(out.as_ref(), receipt.as_bytes())?;
@@ -123,7 +137,7 @@ async fn of_brand(
     brand: &str,
     pair: &KeyPair,
     (id, request): (String, String),
-    out: Option<&OutputFile>,
+    (out, proof): (Option<&OutputFile>, Option<&OutputFile>),
 ) -> anyhow::Result<()> {
     let is_access = matches!(args.right.as_str(), "access" | "portability");
     let subscribe = async |subject: String| {
@@ -158,20 +172,88 @@ async fn of_brand(
             status["reason"].as_str().unwrap_or("no reason given")
         );
     }
-    if is_access {
-        let answer = timeout(LOOK, answers.next()).await.ok().flatten();
-        let answer = answer
-            .context("the answer did not arrive: send the request again with another --id")?;
-        return write(out, &pair.open(&answer.payload)?);
-    }
     // A request that was completed before has had its receipt.
+    let mut found = None;
     while let Ok(Some(message)) = timeout(LOOK, receipts.next()).await {
-        let receipt: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
-        if receipt["request"] == json!(id) {
-            return write(out, receipt.to_string().as_bytes());
+        found = of_request(&message.payload, &id);
+        if found.is_some() {
+            break;
         }
     }
+    if !is_access {
+        return found.map_or(Ok(()), |(text, _)| write(out, text.as_bytes()));
+    }
+    let answer = timeout(LOOK, answers.next()).await.ok().flatten();
+    let answer =
+        answer.context("the answer did not arrive: send the request again with another --id")?;
+    if let Some((_, receipt)) = &found {
+        refuse_other_answer(receipt, Hash::sha256(&answer.payload))?;
+    }
+    write_receipt(proof, found.as_ref().map(|(text, _)| text.as_str()))?;
+    let answer = pair.open(&answer.payload)?;
+    write(out, checked(&answer, brand, &id, &args.right)?)
+}
+
+/// An answer without its padding, if it is that of the request.
+///
+/// # Errors
+///
+/// The answer to another request: sealing does not tell who has sealed it.
+fn checked<'a>(answer: &'a [u8], brand: &str, id: &str, right: &str) -> anyhow::Result<&'a [u8]> {
+    #[derive(serde::Deserialize)]
+    struct Bound<'a> {
+        #[serde(borrow)]
+        brand: std::borrow::Cow<'a, str>,
+        #[serde(borrow)]
+        request: std::borrow::Cow<'a, str>,
+        #[serde(rename = "type", borrow)]
+        right: std::borrow::Cow<'a, str>,
+    }
+    let bound: Option<Bound<'_>> = serde_json::from_slice(answer).ok();
+    match bound {
+        Some(bound) if bound.brand == brand && bound.request == id && bound.right == right => {
+            Ok(answer.trim_ascii_end())
+        }
+        _ => bail!(
+            "the answer is not that of this request: somebody may have replaced it at the broker; send the request again with another --id"
+        ),
+    }
+}
+
+/// Text and content of a receipt, if it is that of the request.
+fn of_request(payload: &[u8], id: &str) -> Option<(String, Receipt)> {
+    let receipt = read_unverified(payload).filter(|receipt| receipt.request.expose() == id)?;
+    Some((std::str::from_utf8(payload).ok()?.to_owned(), receipt))
+}
+
+/// Refuses a sealed answer other than the one that the receipt names.
+///
+/// # Errors
+///
+/// Another answer.
+fn refuse_other_answer(receipt: &Receipt, answer: Hash) -> anyhow::Result<()> {
+    if receipt.answer != Some(answer) {
+        bail!(
+            "the answer is not the one that its receipt names: somebody may have replaced it at the broker; \
+             send the request again with another --id"
+        );
+    }
     Ok(())
+}
+
+/// Writes a receipt to the file of `--receipt`.
+///
+/// # Errors
+///
+/// A file that cannot be written, or no receipt to write.
+fn write_receipt(file: Option<&OutputFile>, receipt: Option<&str>) -> anyhow::Result<()> {
+    let Some(file) = file else {
+        return Ok(());
+    };
+    let receipt = receipt.context(
+        "there is no receipt to write: the request was completed before, and its receipt was published then",
+    )?;
+    write(Some(file), receipt.as_bytes())
 }
 
 /// ID and JSON of the request, from a file and the options.
@@ -320,7 +402,8 @@ fn say(args: &cli::Rights, status: &Value) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Fetches the sealed answer, opens it, and deletes it from the broker.
+/// Fetches the sealed answer, opens it, and deletes it from the broker. Also
+/// returns the SHA-256 of the sealed answer.
 ///
 /// # Errors
 ///
@@ -330,7 +413,7 @@ async fn fetch(
     stream: &str,
     subject: &str,
     pair: &KeyPair,
-) -> anyhow::Result<zeroize::Zeroizing<Vec<u8>>> {
+) -> anyhow::Result<(zeroize::Zeroizing<Vec<u8>>, Hash)> {
     let mut last = nats::last_values(client, stream, subject).await?;
     let batch = last.next_batch(1).await?;
     let message = batch
@@ -338,7 +421,7 @@ async fn fetch(
         .context("the answer has expired: send the request again with another --id")?;
     let answer = pair.open(&message.payload)?;
     nats::delete_message(client, stream, message.sequence).await?;
-    Ok(answer)
+    Ok((answer, Hash::sha256(&message.payload)))
 }
 
 /// The receipt of a request; `None` if it was completed before.
@@ -358,9 +441,8 @@ async fn receipt(
     loop {
         let batch = reader.next_batch(1_000, Duration::from_millis(500)).await?;
         for message in &batch {
-            let receipt: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
-            if receipt["request"] == json!(id) {
-                return Ok(Some(receipt.to_string()));
+            if let Some((text, _)) = of_request(&message.payload, id) {
+                return Ok(Some(text));
             }
         }
         // A request that was completed before has had its receipt.

@@ -20,9 +20,9 @@ use tributary_connectors::brand;
 use tributary_connectors::nats::subject as subjects;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{Body, Record, RefundAmount};
-use tributary_rights::Reason;
 use tributary_rights::request::RequestBody;
 use tributary_rights::sealed::ReplyKey;
+use tributary_rights::{Hash, Reason};
 
 use super::job::Job;
 use super::restrictions::reject;
@@ -61,25 +61,33 @@ impl Rights {
         let answers = try_join_all(answers).await?;
         for (job, answer) in jobs.iter_mut().zip(answers) {
             match answer {
-                Some(0) => reject(job, Reason::NotFound),
-                Some(records) => job.counts.records = records,
+                Some(None) => reject(job, Reason::NotFound),
+                Some(Some((records, answer))) => {
+                    job.counts.records = records;
+                    job.answer = Some(answer);
+                }
                 None => {}
             }
         }
         Ok(())
     }
 
-    /// Publishes the sealed answer of one request and returns the number of its
-    /// records.
+    /// Publishes the sealed answer of one request, and returns the number of its
+    /// records and the SHA-256 of what was published; `None` without records.
     ///
     /// # Errors
     ///
     /// A stopped worker, a key that cannot be sealed for, or a broker that does not
     /// store the answer.
-    async fn answer_one(&self, job: &Job, person: &Person, key: &ReplyKey) -> anyhow::Result<u64> {
+    async fn answer_one(
+        &self,
+        job: &Job,
+        person: &Person,
+        key: &ReplyKey,
+    ) -> anyhow::Result<Option<(u64, Hash)>> {
         let brand = brand::find_brand(&self.config, job.brand);
         let (Some(brand_log), Some(brand)) = (self.brand_logs.get(&job.brand), brand) else {
-            return Ok(0);
+            return Ok(None);
         };
         let question = Question::Records {
             brand: job.brand,
@@ -98,7 +106,7 @@ impl Rights {
             .collect();
         let count = records.len() as u64;
         if count == 0 {
-            return Ok(0);
+            return Ok(None);
         }
         let answer = json!({
             "brand": brand_log.name,
@@ -107,8 +115,9 @@ impl Rights {
             "recipients": [],
             "records": records,
         });
-        let answer = zeroize::Zeroizing::new(serde_json::to_vec(&answer)?);
+        let answer = zeroize::Zeroizing::new(padded(serde_json::to_vec(&answer)?));
         let sealed = key.seal(&answer).context("the answer cannot be sealed")?;
+        let hash = Hash::sha256(&sealed);
         let mut headers = HeaderMap::new();
         headers.insert("Nats-TTL", KEPT);
         let subject = subjects::rights_answer(&brand_log.name, key.as_bytes());
@@ -118,8 +127,27 @@ impl Rights {
             .context("telling the answer")?
             .await
             .context("telling the answer")?;
-        Ok(count)
+        Ok(Some((count, hash)))
     }
+}
+
+/// An answer with spaces at its end, so that the length of what is sealed does not
+/// tell how much a person has bought: at most 12 percent longer, and of few
+/// possible lengths (Padmé; Nikitin et al., *Reducing Metadata Leakage from
+/// Encrypted Files and Communication with PURBs*, PoPETs 2019).
+fn padded(mut answer: Vec<u8>) -> Vec<u8> {
+    answer.resize(padme(answer.len()), b' ');
+    answer
+}
+
+/// The next length of Padmé.
+fn padme(length: usize) -> usize {
+    let Some(exponent) = length.checked_ilog2().filter(|exponent| *exponent > 0) else {
+        return length;
+    };
+    let zeros = exponent - (exponent.ilog2() + 1);
+    let mask = (1_usize << zeros) - 1;
+    length.saturating_add(mask) & !mask
 }
 
 /// A record in the form in which its person reads it. `words` are the names of
@@ -204,4 +232,26 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
         "purposes": retention::purposes(&record.body),
         "kept_until": retention.until(record),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_few_and_little_longer() {
+        assert_eq!([1, 2, 8, 9].map(padme), [1, 2, 8, 10]);
+        let mut lengths = std::collections::BTreeSet::new();
+        for length in 1..100_000 {
+            let padded = padme(length);
+            assert!(
+                padded >= length && padded * 100 <= length * 112 + 100,
+                "{length}"
+            );
+            assert_eq!(padme(padded), padded);
+            lengths.insert(padded);
+        }
+        assert!(lengths.len() < 300, "{} lengths", lengths.len());
+        assert_eq!(padded(vec![b'x'; 1_000]).len(), padme(1_000));
+    }
 }

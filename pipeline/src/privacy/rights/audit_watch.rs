@@ -54,7 +54,7 @@ pub fn check(config: &Config, heads: &mut BTreeMap<String, Head>, metrics: &Metr
         let known = heads.get(&brand.name).copied();
         match verified(&directory, brand, known) {
             Ok(head) => {
-                metrics.audit_chain(&brand.name, Some(head.seq));
+                metrics.audit_chain(&brand.name, Some(head));
                 heads.insert(brand.name.clone(), head);
             }
             Err(error) => {

@@ -6,7 +6,7 @@
 //! 2. Everything that arrived before is awaited until it is durable, so that
 //!    nothing is in flight.
 //! 3. The dataflow retracts every record that names the person, and the pings
-//!    of their devices; all cells follow.
+//!    of their devices; all cells follow. Tombstones are kept, for backups.
 //! 4. The other processes do the same, rewrite their ledgers, and confirm it.
 //! 5. Input messages and dead letters are read once for all requests. Each
 //!    message with data of a person is deleted and overwritten; its other
@@ -41,6 +41,7 @@ use crate::epochs::queries::WorkerStopped;
 use tributary_ledger::ErasureFilter;
 use tributary_rights::Reason;
 use tributary_rights::request::RequestBody;
+use tributary_rights::tombstones::Reach;
 
 /// A place in the order of arrival after every message, so that a drop covers
 /// all versions of a record.
@@ -124,6 +125,7 @@ impl Rights {
             milliseconds = now() - received,
             "retracted erased records"
         );
+        self.keep_tombstones(&brands, read)?;
         if !self.is_registrar() {
             self.erase_from_ledger(&brands).await?;
             self.bind(&BTreeSet::new(), &BTreeMap::new()).await?;
@@ -262,6 +264,30 @@ impl Rights {
             let applied = self.queries.apply_requests(changes, requests).await;
             applied.ok_or(WorkerStopped)?;
         }
+    }
+
+    /// Keeps tombstones of the persons, of whose messages `read` is the last, so
+    /// that a restored backup of the ledger does not bring them back.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written.
+    fn keep_tombstones(&self, brands: &[Forgotten], read: u64) -> anyhow::Result<()> {
+        let reach = Reach {
+            at: now(),
+            until: nats::number_of(self.generation, read),
+        };
+        let of = brands.iter().map(|one| {
+            let ids = one.person.ids.iter();
+            let ids = ids.flat_map(|id| [id.pseudonym, id.value]).collect();
+            let tokens = one.tokens.iter().map(|token| token.0).collect();
+            (one.brand, ids, tokens)
+        });
+        let of: Vec<(BrandId, Vec<u128>, Vec<u128>)> = of.collect();
+        let all = of
+            .iter()
+            .map(|(brand, ids, tokens)| (*brand, ids.as_slice(), tokens.as_slice()));
+        self.erased.add(all, reach)
     }
 
     /// Rewrites the ledger of this process without the persons, and returns the

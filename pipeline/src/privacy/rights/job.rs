@@ -2,7 +2,7 @@
 
 use tributary_operators::record::BrandId;
 use tributary_rights::request::RequestBody;
-use tributary_rights::{Counts, Reason, Request, RequestKey};
+use tributary_rights::{Counts, Hash, Reason, Request, RequestKey};
 
 /// A valid request in progress, with everything its receipt will state.
 pub(super) struct Job {
@@ -24,6 +24,8 @@ pub(super) struct Job {
     pub received: i64,
     /// What was changed, for the receipt.
     pub counts: Counts,
+    /// SHA-256 of its sealed answer, for the receipt.
+    pub answer: Option<Hash>,
     /// The reason for a rejection; `None` while the request can still be completed.
     pub rejected: Option<Reason>,
 }

@@ -88,7 +88,7 @@ impl Rights {
         let Some(brand_log) = self.brand_logs.get(&brand) else {
             return Ok(());
         };
-        let text = receipt.to_json(&brand_log.keys);
+        let text = receipt.to_jws(&brand_log.keys);
         let subject = subjects::rights_receipt(&brand_log.name);
         self.publish(subject, text).await?;
         if let Some(brand_log) = self.brand_logs.get_mut(&brand) {

@@ -108,6 +108,7 @@ impl Rights {
                             completed: at,
                             counts,
                             audit,
+                            answer: standing.answer,
                         };
                         self.publish_receipt(brand, &receipt).await?;
                     }
@@ -145,6 +146,7 @@ impl Rights {
                     callbacks: callbacks(message),
                     received,
                     counts: Counts::default(),
+                    answer: None,
                     rejected: None,
                 },
             );

@@ -23,6 +23,7 @@ use super::stream::{self, Stream};
 use crate::broker::retry::retry_transient;
 use crate::durability::command::{DurablePosition, LedgerCommand};
 use crate::epochs::queries::{Queries, WorkerStopped};
+use crate::privacy::erased::Erased;
 use crate::privacy::objections::Objections;
 use crate::report::telemetry::Telemetry;
 
@@ -47,8 +48,12 @@ pub struct Rights {
     pub(super) watermark: watch::Receiver<DurablePosition>,
     /// The objection list.
     pub(super) objections: Arc<Objections>,
+    /// The people who were erased lately.
+    pub(super) erased: Arc<Erased>,
     /// Input sequence that was durable when the process started.
     pub(super) restored: u64,
+    /// Generation of the input stream.
+    pub(super) generation: u16,
     /// Metrics and health.
     pub(super) telemetry: Telemetry,
     /// Keys and audit log of each brand.
@@ -73,8 +78,12 @@ pub struct RightsContext {
     pub watermark: watch::Receiver<DurablePosition>,
     /// The objection list.
     pub objections: Arc<Objections>,
+    /// The people who were erased lately.
+    pub erased: Arc<Erased>,
     /// Up to which sequence the input was durable at the start.
     pub restored: u64,
+    /// Generation of the input stream.
+    pub generation: u16,
     /// The metrics, which count answers, and the health.
     pub telemetry: Telemetry,
     /// How far the ledger is.
@@ -101,7 +110,9 @@ impl Rights {
             ledger_tx,
             watermark,
             objections,
+            erased,
             restored,
+            generation,
             telemetry,
             mark,
             found,
@@ -127,7 +138,9 @@ impl Rights {
             ledger_tx,
             watermark,
             objections,
+            erased,
             restored,
+            generation,
             telemetry,
             brand_logs,
             mark,

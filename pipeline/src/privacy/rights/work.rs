@@ -114,7 +114,10 @@ impl Rights {
         let (at, right) = (now(), job.request.asked.right());
         let event = match job.rejected {
             Some(reason) => Event::Rejected { reason },
-            None => Event::Completed { counts: job.counts },
+            None => Event::Completed {
+                counts: job.counts,
+                answer: job.answer,
+            },
         };
         let open = brand_log
             .standing(job.key)
@@ -141,6 +144,7 @@ impl Rights {
                     completed: at,
                     counts: job.counts,
                     audit: head,
+                    answer: job.answer,
                 };
                 self.publish_receipt(job.brand, &receipt).await?;
             }

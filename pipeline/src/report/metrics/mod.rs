@@ -37,7 +37,7 @@ use tributary_connectors::dead_letter::{Ignored, Reason};
 use tributary_connectors::nats::InputCounts;
 use tributary_operators::allowed_uses::Use;
 use tributary_operators::record::BrandId;
-use tributary_rights::Right;
+use tributary_rights::{Head, Right};
 
 pub use reference::reference;
 pub use stepped::Audience;
@@ -441,16 +441,17 @@ impl Metrics {
         self.add(Id::Callbacks, &[outcome], 1);
     }
 
-    /// Records a check of the audit log of a brand: the number of its entries, or
-    /// `None` if it is damaged.
-    pub fn audit_chain(&self, brand: &str, entries: Option<u64>) {
-        self.set(
-            Id::AuditVerified,
-            &[brand],
-            f64::from(u8::from(entries.is_some())),
-        );
-        if let Some(entries) = entries {
-            self.set(Id::AuditEntries, &[brand], entries as f64);
+    /// Records a check of the audit log of a brand: the head of the log, or `None`
+    /// if it is damaged.
+    pub fn audit_chain(&self, brand: &str, head: Option<Head>) {
+        let verified = f64::from(u8::from(head.is_some()));
+        self.set(Id::AuditVerified, &[brand], verified);
+        if let Some(head) = head {
+            self.set(Id::AuditEntries, &[brand], head.seq as f64);
+            let bits = head.hash.as_bytes().iter().take(6);
+            let bits = bits.fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+            // 48 bits are exact as a floating-point number.
+            self.set(Id::AuditHead, &[brand], bits as f64);
         }
     }
 

@@ -203,6 +203,8 @@ table! {
         "Whether the audit log of the brand was a whole chain at the last check: every entry follows from the one before, and none that was there is missing. Process 0 checks its logs at startup and every ten minutes; absent before the first check and on other processes.";
     AuditEntries: Operation Gauge, Steps(1), "audit_chain_entries", "entries", [Brand],
         "Entries of the audit log of the brand that were verified at the last check.";
+    AuditHead: Operation Gauge, Operate, "audit_chain_head", "number", [Brand],
+        "The first 48 bits of the hash of the last entry of the audit log of the brand at the last check. With the number of entries it names the end of the log where who can write to the disk cannot: `--head` of `tributary audit verify` takes the number of entries, a colon, and this number as 12 hexadecimal digits.";
     RetentionPass: Operation Gauge, Open, "retention_last_pass_timestamp_seconds", "seconds since 1970", [Brand],
         "Time of the last retention run. Process 0 checks all records, and each process checks the evidence in its own ledger, at startup and daily. 0 before the first run.";
     RetentionRecords: Operation Counter, Steps(1), "retention_records_total", "records", [Brand],

@@ -11,6 +11,7 @@ use tributary_connectors::trace::TraceLine;
 use tributary_testkit::NatsServer;
 
 use super::deployment::{STREAM, lines_of, messages, small};
+use crate::support::person::receipt_of;
 use crate::support::story::{last, play, ready, until};
 use crate::support::{Worker, World, chosen};
 
@@ -71,7 +72,7 @@ async fn killed_while_requests_are_answered_it_starts_by_itself() {
     let mut completed = BTreeMap::new();
     for (subject, bytes) in messages(&client).await {
         if subject == receipts {
-            let receipt: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+            let receipt = receipt_of(std::str::from_utf8(&bytes).unwrap());
             *completed.entry(receipt["request"].to_string()).or_insert(0) += 1;
         }
         assert_ne!(

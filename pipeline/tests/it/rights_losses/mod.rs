@@ -5,10 +5,13 @@
 
 mod deployment;
 mod kills;
+mod restored;
 
 use serde_json::json;
+use tributary::privacy::rights::files;
+use tributary_rights::suppression::{Record, SuppressionFile};
 
-use crate::support::person::ask;
+use crate::support::person::{ask, receipt_of};
 use crate::support::story::{contents, inspect, last, play, refusal, until};
 use crate::support::{Worker, World, succeed, tributary};
 use deployment::*;
@@ -82,9 +85,12 @@ async fn every_combination_is_refused_by_name() {
     // An objection is on the list, and nothing else knows it yet.
     story.place([State::Good; 3]);
     let list = story.data().join("rights-0/objections");
-    let mut bytes = std::fs::read(&list).unwrap();
-    bytes.extend_from_within(bytes.len() - 48..);
-    std::fs::write(&list, bytes).unwrap();
+    let keys = files::keys(&config.brands[0]);
+    let brands = std::slice::from_ref(&keys);
+    let mut file = SuppressionFile::open(&list, brands, [0; 16]).unwrap().file;
+    let record = Record::objected(&keys, keys.newest(), 7, 1_700_000_000_000).unwrap();
+    file.append(&keys, &[record]).unwrap();
+    drop(file);
     assert_eq!(story.losses(&config).await, Vec::<String>::new());
 
     // A request is completed by the log and has no receipt: it still waits, or its receipt was lost.
@@ -95,7 +101,7 @@ async fn every_combination_is_refused_by_name() {
     let before = killed.iter().filter(|message| is_receipt(message)).count();
     story.publish_all(killed.clone()).await;
     assert_eq!(story.losses(&config).await.len(), 1);
-    let id = serde_json::from_slice::<serde_json::Value>(&receipt).unwrap()["request"].clone();
+    let id = receipt_of(std::str::from_utf8(&receipt).unwrap())["request"].clone();
     let request = json!({
         "id": id, "ts": "2025-11-20T09:00:00Z", "type": "object", "brand": "orchard",
         "identifiers": [{"kind": "email", "value": "carol@shop.example"}], "proof": "t",

@@ -19,7 +19,7 @@ pub fn config_file(server: &NatsServer, brands: &[&str], k: u64) -> PathBuf {
     let mut text = format!("[nats]\nurl = \"{}\"\n[release]\nk = {k}\n", server.url());
     for brand in brands {
         let secret = format!("a secret of {brand} with at least thirty-two bytes");
-        std::fs::write(directory.join(format!("{brand}.secret")), secret).unwrap();
+        tributary_testkit::write_secret(directory.join(format!("{brand}.secret")), &secret);
         text += &format!(
             "[[brand]]\nname = \"{brand}\"\ntimezone = \"Europe/Paris\"\ncurrency = \"EUR\"\nphone_region = \"FR\"\n\
              secret_file = \"{brand}.secret\"\n[[brand.source]]\nname = \"tills\"\nkind = \"transaction\"\n"

@@ -76,7 +76,7 @@ impl World {
     pub fn of(options: Options, nats: Option<&Nats>, more: &str) -> World {
         let directory = tempfile::tempdir().expect("a directory");
         let secret = directory.path().join("secret");
-        std::fs::write(&secret, "0123456789abcdef0123456789abcdef").expect("the secret");
+        tributary_testkit::write_secret(&secret, "0123456789abcdef0123456789abcdef");
         let brand = simulate::config_toml(&options, SecretFrom::File(&secret))
             .replace("k = 1", "k = 1\ncadence = \"1s\"");
         let broker = nats.map_or(String::new(), |nats| {

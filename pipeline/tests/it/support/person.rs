@@ -9,9 +9,16 @@ use tributary_connectors::keys::BrandKey;
 use tributary_connectors::trace::TraceLine;
 use tributary_operators::event::Event;
 use tributary_operators::record::{IdKind, Pseudonym};
+use tributary_rights::receipt::read_unverified;
 
 use super::story::contents;
 use super::{World, succeed, tributary};
+
+/// The content of a receipt, as it was signed.
+pub fn receipt_of(text: &str) -> serde_json::Value {
+    let receipt = read_unverified(text.as_bytes()).expect("a receipt");
+    serde_json::from_str(&receipt.to_json()).expect("JSON")
+}
 
 /// Of the e-mail addresses that identify somebody the one that most lines name, in lower case.
 pub fn somebody(world: &World, lines: &[TraceLine]) -> String {

@@ -84,6 +84,8 @@ securityContext:
   value: json
 - name: TRIBUTARY_NATS_URL
   value: {{ .Values.nats.url | quote }}
+- name: TRIBUTARY_NATS_PRIVATE_NETWORK
+  value: {{ .Values.nats.privateNetwork | quote }}
 - name: TRIBUTARY_HTTP_LISTEN
   value: "{{ include "tributary.listen" . }}:9464"
 {{- range $name, $value := .Values.environment }}

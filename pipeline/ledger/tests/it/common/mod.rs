@@ -24,6 +24,11 @@ pub const A: BrandId = BrandId(0x44ad_9865_5d88_58e1);
 /// The brand `bolt`.
 pub const B: BrandId = BrandId(0xb66d_4a7a_ec33_8489);
 
+/// The secret of a letter.
+fn secret(letter: &str) -> String {
+    letter.repeat(24) + "0123456789abcdef"
+}
+
 /// A configuration with these brands; the secret of a brand is made of the letter that comes with it.
 pub fn config(brands: &[(&str, char)]) -> Config {
     let mut text = String::from("[nats]\nurl = \"nats://127.0.0.1:4222\"\n");
@@ -34,7 +39,7 @@ pub fn config(brands: &[(&str, char)]) -> Config {
     }
     let environment = |name: &str| {
         let letter = name.strip_prefix("SECRET_")?;
-        Some(letter.repeat(40))
+        Some(secret(letter))
     };
     let origin = Path::new("tributary.toml");
     let loaded = tributary_config::parse_in(&text, origin, &environment);
@@ -51,7 +56,7 @@ pub fn rotated(brands: &[(&str, &str)]) -> Config {
     let mut config = config(&newest);
     for brand in &mut config.brands {
         let (_, letters) = brands.iter().find(|(name, _)| *name == brand.name).unwrap();
-        let secrets = letters.chars().map(|c| c.to_string().repeat(40).into());
+        let secrets = letters.chars().map(|c| secret(&c.to_string()).into());
         brand.previous_secrets = secrets.collect();
         brand.secret = brand.previous_secrets.pop().unwrap();
     }

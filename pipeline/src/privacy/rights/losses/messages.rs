@@ -2,7 +2,7 @@
 //! receipts, and waiting requests.
 //!
 //! Anyone who may publish on a receipt subject could add a message after the
-//! last receipt. A message counts only if the brand's key has authenticated it
+//! last receipt. A message counts only if a key of the brand has signed it
 //! ([`verify_receipt`]); any other is reported as damaged, and all messages are
 //! read to find the last authentic one.
 
@@ -91,8 +91,9 @@ pub(super) async fn receipts(
 ) -> Result<Receipts, NatsError> {
     let subject = subjects::rights_receipt(keys.name());
     let head = |message: &InMessage| {
-        let receipt = verify_receipt(&message.payload, keys);
-        receipt.ok().map(|receipt| receipt.audit)
+        let receipt = verify_receipt(&message.payload, keys.public_keys());
+        let receipt = receipt.ok().filter(|receipt| receipt.brand == keys.name());
+        receipt.map(|receipt| receipt.audit)
     };
     let is_known = |head: &Head| log.is_some_and(|log| log.entries.contains(head));
     let is_last = |head: &Head| {

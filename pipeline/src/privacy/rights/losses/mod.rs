@@ -22,9 +22,10 @@
 //! heads, its last entry may be torn, and a request that the log records as
 //! completed may have no receipt, because it still waits at the broker.
 
+use anyhow::bail;
 use tributary_config::model::Config;
 use tributary_connectors::nats::Client;
-use tributary_ledger::Ledger;
+use tributary_ledger::{FileHeads, Ledger};
 
 mod broker;
 mod messages;
@@ -35,6 +36,8 @@ mod search;
 pub use repair::{leave_out, repair};
 pub use report::LossReport;
 use search::Search;
+
+use crate::durability::location::ledger_options;
 
 /// Compares all files with each other and with the broker. `ledger` is the
 /// ledger of this process, if it exists.
@@ -51,13 +54,51 @@ pub async fn find(
     let mut search = Search::of(config, ledger);
     let list = search.list()?;
     let logs = search.logs()?;
+    search.tombstones()?;
     search.ledger(&list, &logs);
     search.list_and_logs(&list, &logs);
     if let Some(ledger) = ledger {
-        search.named(&list, &logs, ledger);
+        search.named(&list, &logs, ledger.heads());
     }
     search.published_heads(client, &list).await?;
     search.list_of_process_0(client, &list).await?;
     search.receipts(client, &logs).await?;
     Ok(search.found)
+}
+
+/// Number of comparisons of files that change at the same time, before a loss is
+/// reported.
+const TRIES: usize = 3;
+
+/// Compares the audit logs with the heads in the ledger's manifest and, with a
+/// client, with the receipts at the broker. Nothing is locked or changed: a
+/// worker may be appending to the logs.
+///
+/// # Errors
+///
+/// What is missing or does not fit; a file that cannot be read, or a broker that
+/// does not answer.
+pub async fn compare_logs(client: Option<&Client>, config: &Config) -> anyhow::Result<()> {
+    let mut tries = 1;
+    loop {
+        let mut search = Search::of(config, None);
+        // A head is named after its entry is durable, and so is read before it.
+        let directory = ledger_options(config).directory;
+        let heads = match Ledger::exists_in(&directory) {
+            true => tributary_ledger::inspect(&directory)?.heads,
+            false => FileHeads::new(),
+        };
+        let logs = search.logs()?;
+        search.named_logs(&logs, &heads);
+        if let Some(client) = client {
+            search.receipts(client, &logs).await?;
+        }
+        match search.found.losses.as_slice() {
+            [] => return Ok(()),
+            // A worker completes a request between two reads.
+            _ if tries < TRIES => tries += 1,
+            losses => bail!("the audit log is not whole: {}", losses.join("; ")),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use tributary_config::model::Config;
 use tributary_ledger::Ledger;
+use tributary_operators::event::Event;
 use tributary_rights::BrandKeys;
 use tributary_rights::audit;
 use tributary_rights::suppression;
+use tributary_rights::tombstones::Tombstones;
 
 use super::super::files::{self, is_registrar, log};
+use crate::privacy::erased::{self, Erased};
 use crate::privacy::objections::{LIST, Objections};
 
 /// Rewrites the objection list and the audit logs with their readable entries.
@@ -26,6 +29,10 @@ pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
     if let Some(kept) = suppression::repair(&list, &keys, ledger)? {
         tracing::warn!(file = %list.display(), kept = %kept.display(), "rewrote the objection list");
     }
+    let path = erased::path(config);
+    if let Some(kept) = Tombstones::repair(&path, &keys)? {
+        tracing::warn!(file = %path.display(), kept = %kept.display(), "began the tombstones of erased people anew");
+    }
     for brand in config.brands.iter().filter(|_| is_registrar(config)) {
         let path = directory.join(log(&brand.name));
         if let Some(kept) = audit::repair(&path, &files::keys(brand))? {
@@ -35,19 +42,25 @@ pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Rewrites a ledger without the records of persons on the objection list,
-/// which an outdated copy may contain, and closes it.
+/// Rewrites a ledger without the records of persons on the objection list, and
+/// without those that were erased lately, which an outdated copy may contain, and
+/// closes it.
 ///
-/// A record is found by its pseudonyms under the newest secret. An objection
-/// that was entered only under a secret the ledger no longer knows is not
-/// found.
+/// A record is found by its pseudonyms under the newest secret. An objection or
+/// an erasure that was entered only under a secret the ledger no longer knows is
+/// not found.
 ///
 /// # Errors
 ///
 /// Any error of the ledger.
-pub fn leave_out(mut ledger: Ledger, objections: &Objections) -> anyhow::Result<()> {
+pub fn leave_out(
+    mut ledger: Ledger,
+    objections: &Objections,
+    erased: Arc<Erased>,
+) -> anyhow::Result<()> {
     let objectors = objections.snapshot();
-    let rewrite = ledger.rewrite(Arc::new(move |event| !objectors.refuses(event, &[])))?;
+    let keep = move |event: &Event| !objectors.refuses(event, &[]) && !erased.covers(event);
+    let rewrite = ledger.rewrite(Arc::new(keep))?;
     let written = rewrite.run(&mut |_, _| ())?;
     let entries = written.erased.total();
     ledger.install(written)?.run()?;
@@ -55,7 +68,7 @@ pub fn leave_out(mut ledger: Ledger, objections: &Objections) -> anyhow::Result<
     if entries > 0 {
         tracing::warn!(
             entries,
-            "removed people on the objection list from the ledger"
+            "removed people who have objected or were erased from the ledger"
         );
     }
     Ok(())

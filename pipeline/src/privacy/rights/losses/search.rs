@@ -12,15 +12,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tributary_config::model::Config;
-use tributary_ledger::{FileHead, Ledger};
+use tributary_ledger::{FileHead, FileHeads, Ledger};
 use tributary_rights::audit::{self, AuditLogContents};
 use tributary_rights::suppression::{self, ObjectionListContents};
+use tributary_rights::tombstones::Tombstones;
 use tributary_rights::{BrandKeys, HashChain, Head, Kind, LedgerWatermark};
 
 use super::super::files::{self, is_registrar, log};
 use super::super::published_heads::mark;
 use super::report::LossReport;
 use crate::durability::location::ledger_options;
+use crate::privacy::erased;
 use crate::privacy::objections::LIST;
 
 /// A file of the rights directory as it was found.
@@ -83,6 +85,23 @@ impl<'a> Search<'a> {
             Err(error) if matches!(error.kind(), Kind::Broken(_)) => {
                 self.found.losses.push(error.to_string());
                 Ok(File::Damaged)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads the tombstones of erased people. Damage is added to the losses.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read for another reason than damage.
+    pub fn tombstones(&mut self) -> anyhow::Result<()> {
+        let keys: Vec<BrandKeys> = self.config.brands.iter().map(files::keys).collect();
+        match Tombstones::open(&erased::path(self.config), &keys) {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.kind(), Kind::Broken(_)) => {
+                self.found.losses.push(error.to_string());
+                Ok(())
             }
             Err(error) => Err(error.into()),
         }
@@ -229,16 +248,28 @@ impl<'a> Search<'a> {
         &mut self,
         list: &File<ObjectionListContents>,
         logs: &BTreeMap<String, File<AuditLogContents>>,
-        ledger: &Ledger,
+        heads: &FileHeads,
     ) {
         let by = self.manifest.display().to_string();
         let head = |named: &FileHead| Some(Head::new(named.entries, named.hash()?));
-        if let Some(noted) = ledger.heads().get(LIST).and_then(head) {
+        if let Some(noted) = heads.get(LIST).and_then(head) {
             self.compare_list(list, &noted, &by);
         }
+        self.named_logs(logs, heads);
+        self.found.is_named = heads.contains_key(LIST);
+    }
+
+    /// Compares the logs with the heads that the ledger records.
+    pub fn named_logs(
+        &mut self,
+        logs: &BTreeMap<String, File<AuditLogContents>>,
+        heads: &FileHeads,
+    ) {
+        let by = self.manifest.display().to_string();
+        let head = |named: &FileHead| Some(Head::new(named.entries, named.hash()?));
         for (brand, of_brand) in logs {
             let name = log(brand);
-            let Some(noted) = ledger.heads().get(&name).and_then(head) else {
+            let Some(noted) = heads.get(&name).and_then(head) else {
                 continue;
             };
             match of_brand {
@@ -247,6 +278,5 @@ impl<'a> Search<'a> {
                 File::Read(log) => self.compare(&name, Some(&log.entries), &noted, &by),
             }
         }
-        self.found.is_named = ledger.heads().contains_key(LIST);
     }
 }

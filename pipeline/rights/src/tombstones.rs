@@ -1,0 +1,243 @@
+//! Tombstones: who was erased lately, so that a restored backup of the ledger
+//! does not bring anybody back.
+//!
+//! A ledger that is restored from a backup contains the people who were erased
+//! since. For each of their pseudonyms, and for the tokens of their devices, a
+//! keyed hash therefore stays until backups of that age no longer exist. It says
+//! up to which arrival, and up to when, records of the person are erased: what
+//! arrived later is new and is not touched, unlike after an objection.
+//!
+//! One file per process, JSON, replaced as a whole. The entries of a brand are
+//! authenticated under its newest secret (`mac`), so that whoever lacks it can
+//! neither add nor change nor remove one; only the file as a whole can be lost or
+//! be an older one. Entries of brands that are not configured are kept as they
+//! are.
+//!
+//! ```json
+//! {"brands":{"…":{"entries":[{"at":…,"entry":"…","level":0,"until":…}],"key":0,"mac":"…"}},"version":1}
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk;
+use crate::error::{FileError, Kind, Position};
+use crate::hex::{Hash, Hex};
+use crate::keys::{BrandKeys, BrandTag, KeyLevel};
+
+/// Version of the format. A higher one is refused.
+const VERSION: u32 = 1;
+
+/// The tombstones of one process.
+#[derive(Debug)]
+pub struct Tombstones {
+    /// The file.
+    path: PathBuf,
+    /// Keys of the configured brands.
+    brands: Vec<BrandKeys>,
+    /// Tombstones of the configured brands.
+    erased: BTreeMap<BrandTag, BTreeMap<(KeyLevel, Hex<16>), Reach>>,
+    /// What the file has of other brands.
+    others: BTreeMap<String, Section>,
+}
+
+/// How far an erasure reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// When it was done, Unix milliseconds.
+    pub at: i64,
+    /// The last arrival that it covers: a number of a message.
+    pub until: u64,
+}
+
+/// The file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Json {
+    brands: BTreeMap<String, Section>,
+    version: u32,
+}
+
+/// The entries of a brand.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Section {
+    entries: Vec<Entry>,
+    key: KeyLevel,
+    mac: Hash,
+}
+
+/// One tombstone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    at: i64,
+    entry: Hex<16>,
+    level: KeyLevel,
+    until: u64,
+}
+
+/// The code of entries under the key of a level; `None` if the brand has no such
+/// level.
+fn mac(keys: &BrandKeys, level: KeyLevel, entries: &[Entry]) -> Option<Hash> {
+    // Numbers and hashes: nothing in it can fail.
+    let mut bytes = b"tombstones\0".to_vec();
+    bytes.extend(serde_json::to_vec(entries).unwrap_or_default());
+    keys.seal(level, &bytes)
+}
+
+impl Tombstones {
+    /// Reads the tombstones of a process; none if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, is of a newer version, was changed, or was made
+    /// under another secret.
+    pub fn open(path: &Path, brands: &[BrandKeys]) -> Result<Tombstones, FileError> {
+        let mut tombstones = Tombstones {
+            path: path.to_owned(),
+            brands: brands.to_vec(),
+            erased: BTreeMap::new(),
+            others: BTreeMap::new(),
+        };
+        let bytes = disk::read(path)?.unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(tombstones);
+        }
+        let broken = |what| FileError::broken(path, Position::Byte(0), what);
+        let json: Json = serde_json::from_slice(&bytes)
+            .map_err(|_| broken("is not a list of tombstones of this version"))?;
+        if json.version > VERSION {
+            return Err(FileError::Newer {
+                file: path.to_owned(),
+                found: json.version,
+            });
+        }
+        for (tag, section) in json.brands {
+            let of_brand = brands.iter().find(|keys| keys.tag().to_string() == tag);
+            let Some(keys) = of_brand else {
+                tombstones.others.insert(tag, section);
+                continue;
+            };
+            let made = mac(keys, section.key, &section.entries);
+            let made = made.ok_or_else(|| FileError::WrongKey {
+                file: path.to_owned(),
+                brand: keys.name().to_owned(),
+            })?;
+            if blake3::Hash::from(*made.as_bytes()) != *section.mac.as_bytes() {
+                return Err(broken("is not what was written under the brand's key"));
+            }
+            let erased = tombstones.erased.entry(keys.tag()).or_default();
+            for Entry {
+                at,
+                entry,
+                level,
+                until,
+            } in section.entries
+            {
+                erased.insert((level, entry), Reach { at, until });
+            }
+        }
+        Ok(tombstones)
+    }
+
+    /// Begins a damaged file anew. The damaged file is kept beside it under the
+    /// returned name; `None` if it is not damaged.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk, and any error of the file other than damage.
+    pub fn repair(path: &Path, brands: &[BrandKeys]) -> Result<Option<PathBuf>, FileError> {
+        match Tombstones::open(path, brands) {
+            Err(error) if matches!(error.kind(), Kind::Broken(_)) => {
+                disk::replace_and_keep_copy(path, &[]).map(Some)
+            }
+            opened => opened.map(|_| None),
+        }
+    }
+
+    /// Adds the pseudonyms or tokens of erased people, which belong to the level.
+    /// They are durable after [`Tombstones::save`].
+    pub fn add(
+        &mut self,
+        keys: &BrandKeys,
+        level: KeyLevel,
+        ids: impl IntoIterator<Item = u128>,
+        reach: Reach,
+    ) {
+        let erased = self.erased.entry(keys.tag()).or_default();
+        for id in ids {
+            if let Some(entry) = keys.tombstone(level, id) {
+                let before = erased.entry((level, Hex(entry))).or_insert(reach);
+                before.at = before.at.max(reach.at);
+                before.until = before.until.max(reach.until);
+            }
+        }
+    }
+
+    /// Removes the tombstones of erasures before a time, Unix milliseconds; durable
+    /// after [`Tombstones::save`]. Returns their number.
+    pub fn remove_before(&mut self, at: i64) -> usize {
+        let before = self.len();
+        for erased in self.erased.values_mut() {
+            erased.retain(|_, reach| reach.at >= at);
+        }
+        before - self.len()
+    }
+
+    /// Number of tombstones of configured brands.
+    pub fn len(&self) -> usize {
+        self.erased.values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How far the erasure of a pseudonym or token of a level reaches; `None` if it
+    /// was not erased.
+    pub fn find(&self, keys: &BrandKeys, level: KeyLevel, id: u128) -> Option<Reach> {
+        let erased = self
+            .erased
+            .get(&keys.tag())
+            .filter(|erased| !erased.is_empty())?;
+        erased
+            .get(&(level, Hex(keys.tombstone(level, id)?)))
+            .copied()
+    }
+
+    /// Replaces the file; durable when this returns. The bytes of the replaced
+    /// file are overwritten.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk.
+    pub fn save(&self) -> Result<(), FileError> {
+        let mut brands = self.others.clone();
+        for keys in &self.brands {
+            let of_brand = self.erased.get(&keys.tag()).into_iter().flatten();
+            let entries: Vec<Entry> = of_brand
+                .map(|((level, entry), reach)| Entry {
+                    at: reach.at,
+                    entry: *entry,
+                    level: *level,
+                    until: reach.until,
+                })
+                .collect();
+            let key = keys.newest();
+            if let Some(mac) = mac(keys, key, &entries) {
+                brands.insert(keys.tag().to_string(), Section { entries, key, mac });
+            }
+        }
+        let json = Json {
+            brands,
+            version: VERSION,
+        };
+        // Numbers and hashes: nothing in it can fail.
+        let text = serde_json::to_vec(&json).unwrap_or_default();
+        disk::replace(&self.path, &text)
+    }
+}

@@ -1,0 +1,149 @@
+//! People who were erased lately: a backup of the ledger that is restored does not
+//! bring them back.
+//!
+//! Before a ledger is rewritten without a person, tombstones of everything that
+//! the rewrite looks for are on disk beside it ([`tributary_rights::tombstones`]).
+//! A start that continues after an accepted loss rewrites the ledger, which may be
+//! an older one, without what the tombstones cover. They cover only what had
+//! arrived before the erasure, so that a person who returns is not touched, and
+//! the rewrite may be repeated.
+//!
+//! Tombstones are kept for `ledger.backup_days`. The daily retention pass removes
+//! those that are older.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context;
+use tributary_config::model::Config;
+use tributary_operators::event::Event;
+use tributary_operators::record::{BrandId, IdSet};
+use tributary_rights::tombstones::{Reach, Tombstones};
+use tributary_rights::{BrandKeys, KeyLevel};
+
+use crate::privacy::rights::files;
+
+/// Name of the file.
+pub const TOMBSTONES: &str = "erased";
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+/// The people who were erased from the ledger of this process.
+pub struct Erased {
+    /// Keys of the brands.
+    keys: BTreeMap<BrandId, BrandKeys>,
+    /// Their tombstones, locked during a change.
+    tombstones: Mutex<Tombstones>,
+    /// How long a tombstone is kept, milliseconds.
+    kept: i64,
+}
+
+/// The path of the file of a process.
+pub fn path(config: &Config) -> PathBuf {
+    files::directory(config).join(TOMBSTONES)
+}
+
+impl Erased {
+    /// Reads the tombstones of this process.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, was changed, or was written under another
+    /// secret.
+    pub fn open(config: &Config, path: &Path) -> anyhow::Result<Erased> {
+        let keys: Vec<BrandKeys> = config.brands.iter().map(files::keys).collect();
+        let tombstones =
+            Tombstones::open(path, &keys).context("the tombstones of erased people")?;
+        let brands = config.brands.iter();
+        Ok(Erased {
+            keys: brands
+                .map(|brand| BrandId::of(&brand.name))
+                .zip(keys)
+                .collect(),
+            tombstones: Mutex::new(tombstones),
+            kept: i64::from(config.ledger.backup_days) * DAY,
+        })
+    }
+
+    /// Removes the tombstones that are older than every backup. `now` is Unix
+    /// milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written.
+    pub fn remove_expired(&self, now: i64) -> anyhow::Result<()> {
+        let mut tombstones = self
+            .tombstones
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match tombstones.remove_before(now - self.kept) {
+            0 => Ok(()),
+            _ => tombstones.save().context("the tombstones of erased people"),
+        }
+    }
+
+    /// Adds erased people of brands: for each brand, the pseudonyms as this process
+    /// keys them, and tokens of devices. They are durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written.
+    pub fn add<'a>(
+        &self,
+        erased: impl IntoIterator<Item = (BrandId, &'a [u128], &'a [u128])>,
+        reach: Reach,
+    ) -> anyhow::Result<()> {
+        if self.kept == 0 {
+            return Ok(());
+        }
+        let mut tombstones = self
+            .tombstones
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (brand, ids, tokens) in erased {
+            if let Some(keys) = self.keys.get(&brand) {
+                tombstones.add(keys, keys.newest(), ids.iter().copied(), reach);
+                tombstones.add(keys, KeyLevel::OLDEST, tokens.iter().copied(), reach);
+            }
+        }
+        tombstones.save().context("the tombstones of erased people")
+    }
+
+    /// Whether an event of a ledger was erased.
+    pub fn covers(&self, event: &Event) -> bool {
+        let tombstones = self
+            .tombstones
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let of = |brand: &BrandId, level: Option<KeyLevel>, id: u128| {
+            let keys = self.keys.get(brand)?;
+            tombstones.find(keys, level.unwrap_or(keys.newest()), id)
+        };
+        let any = |brand: &BrandId, ids: &IdSet, reached: &dyn Fn(Reach) -> bool| {
+            let mut ids = ids.ids().iter().flat_map(|id| [id.pseudonym, id.value]);
+            ids.any(|id| of(brand, None, id).is_some_and(reached))
+        };
+        match event {
+            Event::Put {
+                record, arrival, ..
+            } => any(&record.brand, &record.ids, &|reach| {
+                arrival.message <= reach.until
+            }),
+            Event::Evidence { brand, ids, ts, .. } => any(brand, ids, &|reach| *ts <= reach.at),
+            Event::TokenizedPing { ping } => {
+                let reach = of(&ping.brand, Some(KeyLevel::OLDEST), ping.token.0);
+                reach.is_some_and(|reach| ping.second.saturating_mul(1_000) <= reach.at)
+            }
+            Event::Ping { .. }
+            | Event::Drop { .. }
+            | Event::DropDevice { .. }
+            | Event::SettledHour { .. }
+            | Event::SettledDevices { .. }
+            | Event::SaltDaysClosed { .. }
+            | Event::LinkTime { .. }
+            | Event::LabelName { .. } => false,
+        }
+    }
+}
