@@ -371,10 +371,9 @@ fn is_web(body: &Body) -> bool {
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
         Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
-        Body::Spend { .. }
-        | Body::Wallet { .. }
-        | Body::Consent { .. }
-        | Body::Right { .. } => false,
+        Body::Spend { .. } | Body::Wallet { .. } | Body::Consent { .. } | Body::Right { .. } => {
+            false
+        }
     }
 }
 

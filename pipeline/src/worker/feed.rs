@@ -27,7 +27,6 @@ use anyhow::{anyhow, bail};
 use async_nats::connection::State as ConnectionState;
 use tokio::sync::{mpsc, watch};
 use tributary_config::model::Config;
-use tributary_connectors::decode::Arrivals;
 use tributary_connectors::nats::{Client, Input};
 use tributary_ledger::{Position, StreamPosition};
 
@@ -44,7 +43,7 @@ use crate::worker::threads::Workers;
 
 mod gather;
 
-use gather::Gathering;
+use gather::Gatherer;
 
 /// Maximum number of epochs that are not durable.
 const MAX_OPEN: u64 = 8;
@@ -98,20 +97,14 @@ struct Feeding {
     epoch: u64,
     /// The first epoch of this run; 0 before it.
     first_epoch: u64,
-    /// How messages are collected into an epoch.
-    gathering: Gathering,
+    /// Collects the messages of an epoch.
+    gatherer: Gatherer,
     /// Time of the last release.
     released: Option<Instant>,
     /// Whether anything was fed since the last release.
     unreleased: bool,
     /// Whether all restored state and all earlier input went in, and were released.
     all_restored: bool,
-    /// The arrival of the newest message, Unix milliseconds by the stream's time.
-    newest: i64,
-    arrivals: Arrivals,
-    /// For each brand whose clock goes by headers the newest arrival that these
-    /// name, else 0.
-    named: Vec<i64>,
     /// Open salt days when the clocks last agreed.
     salt_days: Vec<crate::epochs::clock::SaltDays>,
     /// Number of marks sent to the ledger.
@@ -146,13 +139,16 @@ impl Feed {
             clock: EpochClock::after(epoch, reading.broker.unwrap_or(reading.wall)),
             epoch,
             first_epoch: 0,
-            gathering: Gathering::new(Duration::from_millis(self.config.workers.tick_ms)),
+            gatherer: Gatherer::new(
+                &self.config,
+                self.tally.clone(),
+                self.queries.clone(),
+                self.stream.generation,
+                self.newest,
+            ),
             released: None,
             unreleased: true,
             all_restored: false,
-            newest: self.newest,
-            arrivals: Arrivals::new(&self.config),
-            named: vec![0; self.config.brands.len()],
             salt_days: Vec::new(),
             marks: 0,
             marked: (kept.then_some(sequence), Instant::now()),
@@ -177,7 +173,10 @@ impl Feeding {
             let stopping = *stop.borrow();
             let (messages, bytes) = match stopping {
                 true => (Vec::new(), 0),
-                false => self.gather(&mut input).await?,
+                false => {
+                    let last = (self.first_epoch > 0).then_some(self.epoch);
+                    self.gatherer.gather(&mut input, last).await?
+                }
             };
             self.feed.telemetry.metrics.input(
                 input.next_sequence().saturating_sub(1),
@@ -241,7 +240,7 @@ impl Feeding {
             || !messages.is_empty()
             || moved && (stopping || self.marked.1.elapsed() >= KEEP);
         let republish = self.all_restored && self.feed.republish.is_wanted();
-        self.feed.clocks.set_newest(self.newest);
+        self.feed.clocks.set_newest(self.gatherer.newest());
         let reading = self.feed.clocks.read();
         let over = reading.agrees() && self.turn_salt_days();
         if !durable && !release && !republish && !over && !self.feed.queries.has_waiting() && alone
@@ -279,10 +278,7 @@ impl Feeding {
     /// before. Days end without a message as well, for example when the clocks
     /// begin to agree only some time after a start.
     fn turn_salt_days(&mut self) -> bool {
-        let newest = |brand| match self.arrivals.is_by_header(brand) {
-            true => self.named.get(brand).copied().unwrap_or_default(),
-            false => self.newest,
-        };
+        let newest = |brand| self.gatherer.newest_of(brand);
         let open = crate::epochs::clock::salt_days(&self.feed.config, newest);
         let is_another = open != self.salt_days;
         self.salt_days = open;
@@ -322,7 +318,7 @@ impl Feeding {
             stream: Some(self.feed.stream),
             sequence,
             epoch: batch.epoch,
-            newest_at: self.newest,
+            newest_at: self.gatherer.newest(),
         };
         self.feed
             .ledger_tx
@@ -371,7 +367,7 @@ impl Feeding {
             closed,
             Duration::from_millis(self.clock.now().saturating_sub(closed)),
             lag,
-            self.gathering.took().as_secs_f64(),
+            self.gatherer.took().as_secs_f64(),
         );
         self.feed.telemetry.health.set_lag(lag);
         if self.is_past(input) {

@@ -12,13 +12,18 @@
 //! finished. The length is limited all the same, so that a signal, a query and
 //! a release are seen in time.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tributary_config::model::Config;
+use tributary_connectors::decode::Arrivals;
 use tributary_connectors::nats::{InMessage, Input, number_of};
 use tributary_connectors::trace::TraceLine;
+use tributary_operators::engine::Epoch;
 
-use super::Feeding;
 use crate::epochs::batch::Incoming;
+use crate::epochs::queries::Queries;
+use crate::report::tally::Tally;
 
 /// Maximum number of messages in an epoch.
 const MAX_MESSAGES: usize = 20_000;
@@ -33,11 +38,23 @@ const IDLE: Duration = Duration::from_millis(20);
 /// greater.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// How messages are collected.
-#[derive(Debug)]
-pub(super) struct Gathering {
+/// Collects the messages of epochs.
+pub(super) struct Gatherer {
     /// The minimum time (`workers.tick`).
     tick: Duration,
+    /// What the workers have finished, and their number.
+    tally: Arc<Tally>,
+    threads: usize,
+    /// Queries that wait for an epoch.
+    queries: Queries,
+    /// The generation of the stream, which numbers of messages contain.
+    generation: u16,
+    arrivals: Arrivals,
+    /// The arrival of the newest message, Unix milliseconds by the stream's time.
+    newest: i64,
+    /// For each brand whose clock goes by headers the newest arrival that these
+    /// name, else 0.
+    named: Vec<i64>,
     /// How long the last epoch with messages collected them.
     took: Duration,
 }
@@ -52,11 +69,38 @@ struct Gathered {
     since: Option<Instant>,
 }
 
-impl Gathering {
-    /// Collects for at least `tick`.
-    pub(super) fn new(tick: Duration) -> Gathering {
-        let took = Duration::ZERO;
-        Gathering { tick, took }
+/// When to look again whether an epoch closes that has collected since its first
+/// message; `None` if it closes now.
+fn until(tick: Duration, since: Instant, now: Instant, is_computing: bool) -> Option<Instant> {
+    let least = since + tick;
+    let most = since + LONGEST.max(tick);
+    match is_computing {
+        _ if now < least => Some(least),
+        true if now < most => Some(most),
+        _ => None,
+    }
+}
+
+impl Gatherer {
+    /// Reads a stream of this generation. `newest` is the newest arrival of before.
+    pub(super) fn new(
+        config: &Config,
+        tally: Arc<Tally>,
+        queries: Queries,
+        generation: u16,
+        newest: i64,
+    ) -> Gatherer {
+        Gatherer {
+            tick: Duration::from_millis(config.workers.tick_ms),
+            tally,
+            threads: config.workers.threads.max(1),
+            queries,
+            generation,
+            arrivals: Arrivals::new(config),
+            newest,
+            named: vec![0; config.brands.len()],
+            took: Duration::ZERO,
+        }
     }
 
     /// How long the last epoch with messages collected them.
@@ -64,22 +108,23 @@ impl Gathering {
         self.took
     }
 
-    /// When to look again whether the epoch closes, which has collected since its
-    /// first message; `None` if it closes now.
-    fn until(&self, since: Instant, now: Instant, is_computing: bool) -> Option<Instant> {
-        let least = since + self.tick;
-        let most = since + LONGEST.max(self.tick);
-        match is_computing {
-            _ if now < least => Some(least),
-            true if now < most => Some(most),
-            _ => None,
+    /// The arrival of the newest message, Unix milliseconds by the stream's time.
+    pub(super) fn newest(&self) -> i64 {
+        self.newest
+    }
+
+    /// The newest arrival of a brand by the clock that it goes by, Unix
+    /// milliseconds; 0 where nothing came.
+    pub(super) fn newest_of(&self, brand: usize) -> i64 {
+        match self.arrivals.is_by_header(brand) {
+            true => self.named.get(brand).copied().unwrap_or_default(),
+            false => self.newest,
         }
     }
-}
 
-impl Feeding {
     /// Collects the messages of an epoch. Returns them with the number of their
-    /// payload bytes; none if nothing arrived for a short time.
+    /// payload bytes; none if nothing arrived for a short time. `last` is the epoch
+    /// that was sent last.
     ///
     /// # Errors
     ///
@@ -87,15 +132,20 @@ impl Feeding {
     pub(super) async fn gather(
         &mut self,
         input: &mut Input,
+        last: Option<Epoch>,
     ) -> anyhow::Result<(Vec<Incoming>, u64)> {
         let idle = Instant::now() + IDLE;
-        let tally = self.feed.tally.clone();
+        let tally = self.tally.clone();
         let mut gathered = Gathered::default();
         loop {
             let now = Instant::now();
             let until = match gathered.since {
                 None => Some(idle).filter(|idle| now < *idle),
-                Some(since) => self.gathering.until(since, now, self.is_computing()),
+                Some(since) => {
+                    let finished = self.tally.finished_before(self.threads);
+                    let is_computing = last.is_some_and(|last| finished <= last);
+                    until(self.tick, since, now, is_computing)
+                }
             };
             let is_full = gathered.messages.len() >= MAX_MESSAGES || gathered.bytes >= MAX_BYTES;
             let Some(until) = until.filter(|_| !is_full) else {
@@ -112,20 +162,14 @@ impl Feeding {
                 Err(error) if error.is_transient() => break,
                 Err(error) => return Err(error.into()),
             }
-            if self.feed.queries.has_waiting() {
+            if self.queries.has_waiting() {
                 break;
             }
         }
         if let Some(since) = gathered.since {
-            self.gathering.took = since.elapsed();
+            self.took = since.elapsed();
         }
         Ok((gathered.messages, gathered.bytes))
-    }
-
-    /// Whether the workers have not finished the last epoch that was sent.
-    fn is_computing(&self) -> bool {
-        let threads = self.feed.config.workers.threads.max(1);
-        self.first_epoch > 0 && self.feed.tally.finished_before(threads) <= self.epoch
     }
 
     /// Adds messages that have arrived.
@@ -146,7 +190,7 @@ impl Feeding {
                 headers: message.headers,
                 data: message.payload.into(),
             };
-            let number = number_of(self.feed.stream.generation, message.sequence);
+            let number = number_of(self.generation, message.sequence);
             gathered.messages.push(Incoming { number, line });
         }
     }
@@ -161,18 +205,18 @@ mod tests {
     #[test]
     fn an_epoch_collects_for_a_tick_and_while_the_one_before_is_computed() {
         let since = Instant::now();
-        let at = |of: &Gathering, ms, is_computing| {
-            let until = of.until(since, since + MS(ms), is_computing);
+        let at = |tick, ms, is_computing| {
+            let until = until(tick, since, since + MS(ms), is_computing);
             until.map(|until| until - since)
         };
-        let short = Gathering::new(MS(3));
-        assert_eq!(at(&short, 0, false), Some(MS(3)));
-        assert_eq!(at(&short, 2, true), Some(MS(3)));
-        assert_eq!(at(&short, 3, false), None);
-        assert_eq!(at(&short, 3, true), Some(MS(1_000)));
-        assert_eq!(at(&short, 1_000, true), None);
-        let long = Gathering::new(MS(5_000));
-        assert_eq!(at(&long, 4_999, false), Some(MS(5_000)));
-        assert_eq!(at(&long, 5_000, true), None);
+        let short = MS(3);
+        assert_eq!(at(short, 0, false), Some(MS(3)));
+        assert_eq!(at(short, 2, true), Some(MS(3)));
+        assert_eq!(at(short, 3, false), None);
+        assert_eq!(at(short, 3, true), Some(MS(1_000)));
+        assert_eq!(at(short, 1_000, true), None);
+        let long = MS(5_000);
+        assert_eq!(at(long, 4_999, false), Some(MS(5_000)));
+        assert_eq!(at(long, 5_000, true), None);
     }
 }
