@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tributary::report::metrics::Metrics;
-use tributary::serve::ingest::IngestServer;
+use tributary::serve::ingest::{self, IngestServer};
 use tributary_connectors::nats;
 use tributary_testkit::{NatsServer, skipped};
 
@@ -57,7 +57,7 @@ async fn the_examples_send_records() {
     server.open(&client);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let serving = tokio::spawn(server.serve(listener, std::future::pending()));
+    let serving = tokio::spawn(ingest::serve(server, listener, std::future::pending()));
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../connectors/examples");
     let mut sent = 0;
     for (program, file) in EXAMPLES {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tributary::report::metrics::Metrics;
-use tributary::serve::ingest::IngestServer;
+use tributary::serve::ingest::{self, IngestServer};
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, Reader};
 use tributary_testkit::{NatsServer, Proxy};
@@ -143,7 +143,7 @@ impl Deployment {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(server.serve(listener, async {
+        tokio::spawn(ingest::serve(server, listener, async {
             let _ = stopped.await;
         }));
         Deployment {

@@ -96,17 +96,20 @@ pub fn config(brands: Vec<Brand>) -> Config {
             rights_stream: "TRIBUTARY_RIGHTS".to_owned(),
             partitions: 0,
             replicas: 1,
+            private_network: false,
         },
         workers: Workers {
             threads: 1,
             process: 0,
             hosts: Vec::new(),
+            private_network: false,
             tick_ms: 50,
             region: None,
             max_clock_skew_ms: 600_000,
         },
         ledger: Ledger {
             directory: "tributary-data".into(),
+            backup_days: 35,
         },
         http: Http {
             listen: ([127, 0, 0, 1], 9464).into(),
