@@ -259,10 +259,7 @@ fn of_wallet(record: &Record, ids: &IdSet, joins: bool) -> Option<WalletUpdate> 
             kind: SaleKind::Transaction,
             store,
             ..
-        } => (
-            pass_among(ids)?,
-            WalletEntry::Transaction(store, record.ts),
-        ),
+        } => (pass_among(ids)?, WalletEntry::Transaction(store, record.ts)),
         _ => return None,
     };
     let brand = record.brand;

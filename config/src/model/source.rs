@@ -241,10 +241,9 @@ impl Format {
             "consent_categories",
         ];
         match self {
-            Format::Native
-            | Format::AppleWallet
-            | Format::GoogleWallet
-            | Format::AppleSignin => &["ce_source"],
+            Format::Native | Format::AppleWallet | Format::GoogleWallet | Format::AppleSignin => {
+                &["ce_source"]
+            }
             Format::Csv(_) => &[],
             Format::Segment | Format::Snowplow | Format::Ga4Bigquery => EVENTS,
             Format::Meraki => &[

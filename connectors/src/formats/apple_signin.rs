@@ -77,10 +77,7 @@ fn convert<'a>(
     let purposes = (1..=PURPOSES).map(|purpose| format!("\"{purpose}\":false"));
     let purposes = purposes.collect::<Vec<_>>().join(",");
     record.set(Field::Purposes, format!("{{{purposes}}}"));
-    let evidence = format!(
-        "{{\"notice\":\"apple-signin\",\"type\":{}}}",
-        quote(&kind)
-    );
+    let evidence = format!("{{\"notice\":\"apple-signin\",\"type\":{}}}", quote(&kind));
     record.set(Field::Evidence, evidence);
     Ok(vec![record])
 }

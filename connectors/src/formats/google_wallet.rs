@@ -23,7 +23,10 @@ pub fn read<'a>(item: Item<'a>, emit: &mut Emit<'_, 'a>) {
 }
 
 /// The records of an envelope, or of the message that it would hold.
-fn of_envelope<'a>(item: Item<'a>, callback: &Object<'a>) -> Result<Vec<NativeRecord<'a>>, Refusal> {
+fn of_envelope<'a>(
+    item: Item<'a>,
+    callback: &Object<'a>,
+) -> Result<Vec<NativeRecord<'a>>, Refusal> {
     let signed = callback.get("signedMessage");
     if signed.is_absent() {
         return convert(item, callback);

@@ -204,8 +204,8 @@ pub fn of_kind(kind: Kind) -> &'static [Field] {
         ],
         Kind::Ping => &[Ts, Store, Sensor, Mac, Device, Rssi, Associated],
         Kind::Wallet => &[
-            Id, Ts, Version, Type, Wallet, Platform, Store, Source, Medium, Campaign, Holder, Email,
-            Phone, Customer,
+            Id, Ts, Version, Type, Wallet, Platform, Store, Source, Medium, Campaign, Holder,
+            Email, Phone, Customer,
         ],
         Kind::Consent => &[
             Id, Ts, Version, Email, Phone, Cookie, Customer, Wallet, Device, ClickId, TcString,

@@ -106,10 +106,10 @@ fn channel_of(
 /// The keyed hash of the device that registers a pass; 0 if the record names none.
 fn holder(line: &Line<'_, '_>) -> FieldResult<u64> {
     let text = line.reader.clear(Field::Holder, MAX_IDENTIFIER)?;
-    Ok(text.map_or(0, |text| {
-        match labels::normalize((&*text).into()) {
+    Ok(
+        text.map_or(0, |text| match labels::normalize((&*text).into()) {
             holder if holder.is_empty() => 0,
             holder => line.brand.key.wallet_holder(&holder),
-        }
-    }))
+        }),
+    )
 }

@@ -27,8 +27,14 @@ fn wallet(fields: &str) -> (WalletType, WalletPlatform, Channel, u64) {
 #[test]
 fn a_push_and_an_open_have_a_channel_that_their_fields_may_name() {
     let channel = |fields| wallet(fields).2;
-    assert_eq!(channel(r#""type":"push""#), Channel::of("wallet", "push", ""));
-    assert_eq!(channel(r#""type":"open""#), Channel::of("wallet", "pass", ""));
+    assert_eq!(
+        channel(r#""type":"push""#),
+        Channel::of("wallet", "push", "")
+    );
+    assert_eq!(
+        channel(r#""type":"open""#),
+        Channel::of("wallet", "pass", "")
+    );
     let sale = r#""type":"push","campaign":"sale""#;
     assert_eq!(channel(sale), Channel::of("wallet", "push", "sale"));
     let own = r#""type":"open","source":"app","medium":"card""#;
@@ -36,7 +42,10 @@ fn a_push_and_an_open_have_a_channel_that_their_fields_may_name() {
     // A voucher has no default, and an installation no channel.
     let voucher = r#""type":"redeem","store":"s","campaign":"-10""#;
     assert_eq!(channel(voucher), Channel::of("", "", "-10"));
-    assert_eq!(channel(r#""type":"install","campaign":"x""#), Channel::default());
+    assert_eq!(
+        channel(r#""type":"install","campaign":"x""#),
+        Channel::default()
+    );
 }
 
 #[test]
@@ -54,9 +63,17 @@ fn a_holder_is_known_by_a_hash_of_its_number() {
 
 #[test]
 fn a_record_links_the_pass_with_what_else_it_names() {
-    let ids = record("wallet", &line(r#""type":"issue","email":"a@example.org","customer":"7""#)).ids;
+    let ids = record(
+        "wallet",
+        &line(r#""type":"issue","email":"a@example.org","customer":"7""#),
+    )
+    .ids;
     let kinds: Vec<IdKind> = ids.ids().iter().map(|id| id.kind).collect();
-    assert!([IdKind::Wallet, IdKind::Email, IdKind::Customer].iter().all(|kind| kinds.contains(kind)));
+    assert!(
+        [IdKind::Wallet, IdKind::Email, IdKind::Customer]
+            .iter()
+            .all(|kind| kinds.contains(kind))
+    );
 }
 
 #[test]
@@ -65,8 +82,12 @@ fn what_is_missing_or_unknown_refuses_the_record() {
     assert_eq!(of(r#""type":"scan""#), Reason::MissingField);
     assert_eq!(of(r#""type":"redeem","store":"""#), Reason::MissingField);
     assert_eq!(of(r#""type":"click""#), Reason::UnknownType);
-    assert_eq!(of(r#""type":"issue","platform":"paper""#), Reason::UnknownType);
-    let nobody = |token: &str| format!(r#"{{"id":"1","ts":{AT},"wallet":"{token}","type":"issue"}}"#);
+    assert_eq!(
+        of(r#""type":"issue","platform":"paper""#),
+        Reason::UnknownType
+    );
+    let nobody =
+        |token: &str| format!(r#"{{"id":"1","ts":{AT},"wallet":"{token}","type":"issue"}}"#);
     assert_eq!(reason("wallet", &nobody("")), Reason::MissingField);
     assert_eq!(reason("wallet", &nobody("null")), Reason::MissingField);
 }

@@ -31,8 +31,8 @@ use tributary_operators::record::{
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::brand::by_brand;
-use crate::contacts::contact_of;
 use crate::stored::StoredState;
+use crate::touch::contact_of;
 
 /// A record as it may be used.
 pub(crate) struct AllowedRecord<'a> {
@@ -371,10 +371,9 @@ fn is_web(body: &Body) -> bool {
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
         Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
-        Body::Spend { .. }
-        | Body::Wallet { .. }
-        | Body::Consent { .. }
-        | Body::Right { .. } => false,
+        Body::Spend { .. } | Body::Wallet { .. } | Body::Consent { .. } | Body::Right { .. } => {
+            false
+        }
     }
 }
 

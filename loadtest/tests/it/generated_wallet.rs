@@ -42,6 +42,9 @@ fn passes_are_counted_and_their_scans_are_credited() {
         "\"kind\":\"visit\",\"medium\":\"push\",\"model\":\"linear\",\"source\":\"wallet\"",
         "\"kind\":\"visit\",\"medium\":\"push\",\"month\":\"2025-10\",\"source\":\"wallet\"",
     ] {
-        assert!(expected.lines.iter().any(|line| line.contains(part)), "{part}");
+        assert!(
+            expected.lines.iter().any(|line| line.contains(part)),
+            "{part}"
+        );
     }
 }

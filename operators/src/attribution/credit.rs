@@ -125,12 +125,7 @@ fn weigh(
 /// The credits are ordered by model, then by the first touchpoint of the channel. Channels without
 /// a share are left out. For each model the credits add up to `weight` and to `value`; an
 /// empty path produces no credits. Takes O(touchpoints · distinct channels) steps.
-pub fn credits(
-    path: &[Touch],
-    weight: i128,
-    value: i128,
-    settings: &BrandSettings,
-) -> Vec<Credit> {
+pub fn credits(path: &[Touch], weight: i128, value: i128, settings: &BrandSettings) -> Vec<Credit> {
     let mut credits = Vec::new();
     if path.is_empty() {
         return credits;

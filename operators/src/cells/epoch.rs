@@ -101,9 +101,12 @@ impl Cells {
                 continue;
             };
             let null = self.null.get(&(of.brand, of.month));
-            let Some(unsolved) =
-                chain.unsolved(of.kind, null, settings.max_channels, self.labels.of(of.brand))
-            else {
+            let Some(unsolved) = chain.unsolved(
+                of.kind,
+                null,
+                settings.max_channels,
+                self.labels.of(of.brand),
+            ) else {
                 continue;
             };
             if let Some(solved) = self.solver.hand_over(*of, unsolved, wake) {

@@ -295,7 +295,10 @@ impl Cells {
             Place::Elsewhere => {}
         }
         let key = CellKey::of(cell.family, &cell.dims, &settings);
-        if key.as_ref().is_some_and(|key| self.restore_passes(key, &cell)) {
+        if key
+            .as_ref()
+            .is_some_and(|key| self.restore_passes(key, &cell))
+        {
             return;
         }
         // The cell may be the only source of its label names: if the ledger is lost, it must still be closed by its

@@ -127,7 +127,11 @@ pub fn build(
         let conversions = net_sales.map(|sale: NetSale| {
             PersonJoinIn::Fact(sale.brand, sale.ids, Fact::Conversion(sale.conversion))
         });
-        let wallets = keyed(wallets, Wallets::new(settings.clone(), stats.clone()), &sizes);
+        let wallets = keyed(
+            wallets,
+            Wallets::new(settings.clone(), stats.clone()),
+            &sizes,
+        );
         let (visits_of_passes, pass_sums) = split2(wallets, |row| match row {
             WalletOut::Presence(of) => OneOf2::First(PersonJoinIn::Fact(
                 of.brand,

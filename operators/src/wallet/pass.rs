@@ -18,7 +18,7 @@ use crate::label::Label;
 use crate::record::{Day, WalletPlatform, WalletType};
 use crate::runs::Runs;
 use crate::small_map::{Bag, SmallMap};
-use crate::wallet::WalletRecord;
+use crate::wallet::record::WalletRecord;
 
 /// A platform on a day.
 pub(super) type PlatformDay = (WalletPlatform, Day);
@@ -69,7 +69,9 @@ impl Pass {
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.days.heap_bytes(|_| 0)
-            + self.registrations.heap_bytes(|of| shared_text_bytes(&of.id))
+            + self
+                .registrations
+                .heap_bytes(|of| shared_text_bytes(&of.id))
             + self.voids.heap_bytes(|_| 0)
     }
 
@@ -254,6 +256,9 @@ mod tests {
             record(330, Remove, 1),
         ];
         assert_eq!(changes(&void), [(1, [1, 0]), (2, [0, 1])]);
-        assert_eq!(changes(&[record(110, Void, 0), record(110, Install, 1)]), []);
+        assert_eq!(
+            changes(&[record(110, Void, 0), record(110, Install, 1)]),
+            []
+        );
     }
 }

@@ -49,10 +49,9 @@ fn expected_replies(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
         Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
-        Body::Spend { .. }
-        | Body::Wallet { .. }
-        | Body::Consent { .. }
-        | Body::Right { .. } => false,
+        Body::Spend { .. } | Body::Wallet { .. } | Body::Consent { .. } | Body::Right { .. } => {
+            false
+        }
     };
     if is_web && record.ts < horizons.cookies {
         let cookies = record.ids.ids().iter();

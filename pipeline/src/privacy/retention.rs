@@ -175,9 +175,12 @@ pub fn purposes(body: &Body) -> &'static [&'static str] {
         | Body::Refund { .. }
         | Body::Restatement { .. }
         | Body::Adjustment { .. } => &["attribution", "store and order counts", "identity"],
-        Body::Wallet { kind, .. } if kind.touch().is_some() => {
-            &["attribution", "campaign counts", "wallet pass counts", "identity"]
-        }
+        Body::Wallet { kind, .. } if kind.touch().is_some() => &[
+            "attribution",
+            "campaign counts",
+            "wallet pass counts",
+            "identity",
+        ],
         Body::Wallet { .. } => &["attribution of visits", "wallet pass counts", "identity"],
         Body::Spend { .. } => &["return on spend"],
         Body::Consent { .. } => &["proof of consent"],

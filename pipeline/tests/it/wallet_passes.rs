@@ -60,8 +60,16 @@ fn story() -> String {
         pass(4, DAY + 60, r#""type":"remove","holder":"x""#),
         pass(5, DAY + 600, r#""type":"push","campaign":"autumn""#),
         pass(6, DAY + 700, r#""type":"scan","store":"Nice 1""#),
-        pass(7, DAY + 730, r#""type":"redeem","store":"Nice 1","source":"wallet","campaign":"-10""#),
-        line("transaction", DAY + 735, r#""id":"t","store":"Nice 1","amount":"12.00","wallet":"P""#),
+        pass(
+            7,
+            DAY + 730,
+            r#""type":"redeem","store":"Nice 1","source":"wallet","campaign":"-10""#,
+        ),
+        line(
+            "transaction",
+            DAY + 735,
+            r#""id":"t","store":"Nice 1","amount":"12.00","wallet":"P""#,
+        ),
         pass(8, DAY + 791, r#""type":"scan","store":"Nice 1""#),
         pass(9, 2 * DAY + 5, r#""type":"remove","holder":"y""#),
     ]
@@ -107,11 +115,23 @@ fn visits_leave_with_the_months_of_the_ladder() {
             line("wallet", minute, &fields)
         };
         lines += &pass("push", 600 + person, r#""type":"push""#);
-        lines += &pass("scan", DAY + 600 + person, r#""type":"scan","store":"Nice 1""#);
-        lines += &pass("again", 4 * DAY + 600 + person, r#""type":"scan","store":"Nice 1""#);
+        lines += &pass(
+            "scan",
+            DAY + 600 + person,
+            r#""type":"scan","store":"Nice 1""#,
+        );
+        lines += &pass(
+            "again",
+            4 * DAY + 600 + person,
+            r#""type":"scan","store":"Nice 1""#,
+        );
     }
     // A day later all of it is finished.
-    lines += &line("wallet", 9 * DAY, r#""id":"end","wallet":"Q","type":"issue""#);
+    lines += &line(
+        "wallet",
+        9 * DAY,
+        r#""id":"end","wallet":"Q","type":"issue""#,
+    );
     std::fs::write(&trace, lines).unwrap();
     let families = ["wallet_day", "scan_day", "redemption_day", "attribution"];
     let cells = replay(&trace, "[brand.release]\nk = 5\n", &families);
@@ -145,9 +165,8 @@ fn the_worked_example_comes_out_byte_for_byte() {
     let mut expected: Vec<&str> = expected.lines().collect();
     expected.sort_unstable();
     let cells = replay(&trace, "", &["wallet_day", "scan_day", "attribution"]);
-    let of_visits = |line: &&String| {
-        !line.contains("\"attribution\"") || line.contains("\"kind\":\"visit\"")
-    };
+    let of_visits =
+        |line: &&String| !line.contains("\"attribution\"") || line.contains("\"kind\":\"visit\"");
     let cells: Vec<&String> = cells.iter().filter(of_visits).collect();
     assert_eq!(cells, expected);
 }

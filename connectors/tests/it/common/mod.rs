@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use tributary_config::model::{
     Attribution, Brand, BrandRelease, Channels, Config, Consent, HashRule, Http, HttpIngest,
-    Identity, Ingest, LabelCase, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Workers, Wallet,
+    Identity, Ingest, LabelCase, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Wallet,
+    Workers,
 };
 
 /// A brand with the specification's defaults, in Paris.
@@ -47,7 +48,9 @@ pub fn brand(name: &str) -> Brand {
             fixed_devices: Vec::new(),
             stores: Vec::new(),
         },
-        wallet: Wallet { gap_ms: 30 * 60_000 },
+        wallet: Wallet {
+            gap_ms: 30 * 60_000,
+        },
         names: Names {
             stores: BTreeMap::new(),
             channels: BTreeMap::new(),

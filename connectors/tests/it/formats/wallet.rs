@@ -12,9 +12,7 @@ fn gives(source: &str, item: &Value) -> Vec<Value> {
 #[test]
 fn a_request_of_apple_wallet_is_a_registration_if_the_server_accepted_it() {
     let path = "/v1/devices/f7cace9f54587f6bd97bd3d1a56257f6/registrations/pass.acme/LOY%2F1";
-    let line = |method: &str, path: &str, status: u16| {
-        json!({"method": method, "path": path, "status": status, "at": AT, "body": {"pushToken": "00"}})
-    };
+    let line = |method: &str, path: &str, status: u16| json!({"method": method, "path": path, "status": status, "at": AT, "body": {"pushToken": "00"}});
     let record = |kind: &str| {
         // The first 16 hex digits of the SHA-256 of the device.
         let holder = "867408ee1ea20657";
@@ -78,8 +76,14 @@ fn a_consent_that_is_revoked_at_apple_withdraws_every_purpose() {
             panic!("{gives:?}");
         };
         let data = &one["data"];
-        assert_eq!((&one["kind"], &data["customer"]), (&json!("consent"), &json!("0016.7f.04")));
-        assert_eq!((&data["id"], &data["ts"]), (&json!("j1"), &json!(seconds * 1_000)));
+        assert_eq!(
+            (&one["kind"], &data["customer"]),
+            (&json!("consent"), &json!("0016.7f.04"))
+        );
+        assert_eq!(
+            (&data["id"], &data["ts"]),
+            (&json!("j1"), &json!(seconds * 1_000))
+        );
         let purposes = data["purposes"].as_object().unwrap();
         assert!(purposes.len() == 11 && purposes.values().all(|of| *of == json!(false)));
     }

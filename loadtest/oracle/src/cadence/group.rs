@@ -173,7 +173,7 @@ impl Group {
                     name.0,
                     Family::StoreDay | Family::OrdersDay | Family::ScanDay
                 )
-            },
+            }
             GroupKind::Month => false,
             _ => true,
         };

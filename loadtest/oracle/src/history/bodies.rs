@@ -189,8 +189,8 @@ pub(super) fn contact(rng: &mut ChaCha8Rng) -> Body {
 pub(super) fn wallet(rng: &mut ChaCha8Rng) -> Body {
     use WalletType::{Install, Issue, Open, Push, Redeem, Remove, Scan, Void};
     let kinds = [
-        Scan, Scan, Scan, Scan, Redeem, Redeem, Push, Push, Open, Install, Install, Install, Remove,
-        Remove, Issue, Void,
+        Scan, Scan, Scan, Scan, Redeem, Redeem, Push, Push, Open, Install, Install, Install,
+        Remove, Remove, Issue, Void,
     ];
     let kind = pick(rng, kinds);
     let (apple, google) = (WalletPlatform::Apple, WalletPlatform::Google);

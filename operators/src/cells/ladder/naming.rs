@@ -244,7 +244,9 @@ impl Naming<'_> {
         }
         let behind = behind.into_iter();
         let reach = behind.map(|(channel, persons)| (channel, persons.len() as i64));
-        let (null, null_reach) = null.map(|null| null.parts(self.group.kind)).unwrap_or_default();
+        let (null, null_reach) = null
+            .map(|null| null.parts(self.group.kind))
+            .unwrap_or_default();
         MonthChain {
             converting: edges.into(),
             null,

@@ -239,7 +239,12 @@ impl<'a> Gauges<'a> {
     fn active_passes(&mut self) {
         let by = ["day", "platform"];
         let board = self.board;
-        let all = board.sums(Family::WalletDay, self.brand, Periods::days(0..=Day::MAX), &by);
+        let all = board.sums(
+            Family::WalletDay,
+            self.brand,
+            Periods::days(0..=Day::MAX),
+            &by,
+        );
         let active = Family::WalletDay.values().iter();
         let Some(at) = active.clone().position(|value| *value == "active") else {
             return;
