@@ -22,6 +22,9 @@ fn labels(event: &Event) -> Vec<Label> {
         } => {
             vec![*platform, channel.source, channel.medium, channel.campaign]
         }
+        Body::Wallet { store, channel, .. } => {
+            vec![*store, channel.source, channel.medium, channel.campaign]
+        }
         Body::Identify | Body::Consent { .. } | Body::Right { .. } => vec![],
     };
     match event {

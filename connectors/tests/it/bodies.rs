@@ -70,7 +70,7 @@ fn own_order(id: &str, amount: i64) -> Body {
 fn sale(kind: SaleKind, name: &str, amount: i64) -> Body {
     let store = match kind {
         SaleKind::Order => Label::ABSENT,
-        SaleKind::Transaction => Label::of("S1"),
+        SaleKind::Transaction | SaleKind::Visit => Label::of("S1"),
     };
     Body::Sale {
         kind,
@@ -84,7 +84,7 @@ fn sale(kind: SaleKind, name: &str, amount: i64) -> Body {
 fn adjustment(kind: SaleKind, amount: i64) -> Body {
     let store = match kind {
         SaleKind::Order => Label::ABSENT,
-        SaleKind::Transaction => Label::of("S1"),
+        SaleKind::Transaction | SaleKind::Visit => Label::of("S1"),
     };
     Body::Adjustment {
         kind,

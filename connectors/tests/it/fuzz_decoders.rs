@@ -281,6 +281,11 @@ pub fn check(kept: &Kept) {
                     Body::Contact { channel, .. } => {
                         assert!(announced.contains(&channel.source) || channel.source.is_absent())
                     }
+                    Body::Wallet { store, channel, .. } => {
+                        for label in [store, &channel.source] {
+                            assert!(announced.contains(label) || label.is_absent());
+                        }
+                    }
                     Body::Identify => {}
                     Body::Consent { .. } | Body::Right { .. } => assert!(!record.ids.is_empty()),
                 }

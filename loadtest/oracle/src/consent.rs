@@ -31,8 +31,8 @@ use tributary_operators::record::{
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::brand::by_brand;
-use crate::contacts::contact_of;
 use crate::stored::StoredState;
+use crate::touch::contact_of;
 
 /// A record as it may be used.
 pub(crate) struct AllowedRecord<'a> {

@@ -7,30 +7,13 @@ use std::collections::BTreeMap;
 
 use tributary_operators::cell::{Dim, Family};
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Currency, Day, TouchKind, WalletType};
+use tributary_operators::record::{Body, Currency, Day, TouchKind};
 
 use crate::brand::{self, Brand};
 use crate::consent::AllowedRecord;
 use crate::family_sums::{CountedCell, FamilySums, existing_cell};
 use crate::identity::Identity;
-
-/// The contact that a record is: its kind, its channel, and whether it is a touchpoint. A push is an impression, and an open a
-/// click.
-pub(crate) fn contact_of(body: &Body) -> Option<(TouchKind, Channel, bool)> {
-    match *body {
-        Body::Contact {
-            kind,
-            channel,
-            touch,
-        } => Some((kind, channel, touch)),
-        Body::Wallet { kind, channel, .. } => match kind {
-            WalletType::Push => Some((TouchKind::Impression, channel, true)),
-            WalletType::Open => Some((TouchKind::Click, channel, true)),
-            _ => None,
-        },
-        _ => None,
-    }
-}
+use crate::touch::contact_of;
 
 /// The `campaign_day` cells of one brand.
 ///

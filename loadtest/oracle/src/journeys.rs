@@ -13,11 +13,11 @@ use tributary_operators::record::{Currency, Day, SaleKind, TouchKind};
 use tributary_operators::settings::BrandSettings;
 
 use crate::consent::AllowedRecord;
-use crate::contacts::contact_of;
 use crate::identity::Identity;
 use crate::net_sales::{NetSales, Sale};
 use crate::person::Person;
 use crate::rules::Step;
+use crate::touch::contact_of;
 use crate::wallet::{PresenceCounts, presences};
 
 /// A touchpoint. The order of the fields is the sort order.

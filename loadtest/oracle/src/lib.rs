@@ -63,6 +63,7 @@ pub mod rules;
 pub mod share;
 mod statistics;
 mod stored;
+mod touch;
 mod visits;
 mod wallet;
 mod wide;

@@ -29,10 +29,10 @@ use tributary_operators::record::{
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::consent::allowed_records;
-use crate::contacts::contact_of;
 use crate::identity::Identity;
 use crate::person::Person;
 use crate::stored::held;
+use crate::touch::contact_of;
 
 /// One day in milliseconds.
 const DAY: i64 = 86_400_000;

@@ -21,6 +21,7 @@ mod group_key;
 mod ladder;
 mod months;
 mod noise;
+mod pass_release;
 mod passes;
 mod release;
 mod solver;

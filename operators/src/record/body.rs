@@ -5,18 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::allowed_uses::AllowedUses;
 use crate::label::{Channel, Label};
 use crate::record::sale::{Currency, RefundAmount, SaleKind, SaleName};
+use crate::record::touch::TouchKind;
 use crate::record::wallet::{WalletPlatform, WalletType};
-
-/// The kind of a marketing contact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum TouchKind {
-    /// An advertisement was shown.
-    Impression,
-    /// An advertisement was clicked.
-    Click,
-    /// A page was viewed.
-    View,
-}
 
 /// The content of a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

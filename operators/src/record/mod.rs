@@ -9,6 +9,7 @@ mod brand;
 mod identifier;
 mod ping;
 mod sale;
+mod touch;
 mod wallet;
 
 use std::sync::Arc;
@@ -18,11 +19,12 @@ use serde::{Deserialize, Serialize};
 use crate::engine::shared_text_bytes;
 use crate::label::Label;
 
-pub use body::{Body, ConsentString, Right, TouchKind};
+pub use body::{Body, ConsentString, Right};
 pub use brand::{BrandId, Day};
 pub use identifier::{IdKind, IdSet, Identifier, Pseudonym};
 pub use ping::{DeviceDay, Ping, SettledDevices, SettledHour, Token, TokenizedPing};
 pub use sale::{Currency, RefundAmount, SaleKind, SaleName};
+pub use touch::TouchKind;
 pub use wallet::{WalletPlatform, WalletType};
 
 /// One accepted input record.

@@ -10,6 +10,7 @@
 
 mod pass;
 mod presence;
+mod record;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,64 +24,13 @@ use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated};
 use crate::facts::Conversion;
 use crate::label::Label;
-use crate::record::{BrandId, Day, IdSet, Pseudonym, WalletPlatform, WalletType};
+use crate::record::{BrandId, IdSet, WalletType};
 use crate::settings::Settings;
 use crate::small_map::SmallMap;
 use crate::stats::Stats;
 use pass::{Pass, Registration};
 use presence::{Scan, StoreScans};
-
-/// The pass that a record names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PassKey {
-    /// The brand.
-    pub brand: BrandId,
-    /// The pseudonym of its token.
-    pub pass: Pseudonym,
-}
-
-/// A record of a pass, or a transaction that names it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct WalletUpdate {
-    /// The pass.
-    pub key: PassKey,
-    /// What happened.
-    pub entry: WalletEntry,
-}
-
-/// What happened to a pass.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum WalletEntry {
-    /// A wallet record.
-    Record(WalletRecord),
-    /// A transaction in a store at a time, Unix milliseconds.
-    Transaction(Label, i64),
-}
-
-/// A wallet record.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct WalletRecord {
-    /// Unix milliseconds.
-    pub ts: i64,
-    /// The record's id.
-    pub id: Arc<str>,
-    /// The record's source.
-    pub source: Label,
-    /// The day in the brand's zone.
-    pub day: Day,
-    /// What happened.
-    pub kind: WalletType,
-    /// The platform.
-    pub platform: WalletPlatform,
-    /// A hash of the device that holds the pass; 0 without one.
-    pub holder: u64,
-    /// The store of a scan.
-    pub store: Label,
-    /// The identifiers by which the record belongs to a person.
-    pub ids: IdSet,
-    /// Whether a visit may be joined with web contacts.
-    pub joins: bool,
-}
+pub use record::{PassKey, WalletEntry, WalletRecord, WalletUpdate};
 
 /// The output of [`Wallets`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

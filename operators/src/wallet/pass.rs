@@ -18,7 +18,7 @@ use crate::label::Label;
 use crate::record::{Day, WalletPlatform, WalletType};
 use crate::runs::Runs;
 use crate::small_map::{Bag, SmallMap};
-use crate::wallet::WalletRecord;
+use crate::wallet::record::WalletRecord;
 
 /// A platform on a day.
 pub(super) type PlatformDay = (WalletPlatform, Day);

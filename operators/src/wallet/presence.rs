@@ -10,7 +10,7 @@ use crate::facts::{Conversion, Visit};
 use crate::label::Label;
 use crate::record::{Currency, Day, IdSet, SaleKind, SaleName, WalletType};
 use crate::runs::Runs;
-use crate::wallet::WalletRecord;
+use crate::wallet::record::WalletRecord;
 
 /// How much of a conversion a presence is, in millionths: a till has read the pass.
 const WEIGHT: u32 = 1_000_000;

@@ -14,7 +14,6 @@ use super::name::{self, Name, Word};
 use crate::attribution::MILLIONTHS;
 use crate::brand::Brand;
 use crate::consent::{self, AllowedRecord};
-use crate::contacts::contact_of;
 use crate::identity::Identity;
 use crate::journeys::{Conversion, Journeys};
 use crate::markov::PathCounts;
@@ -23,6 +22,7 @@ use crate::person::Person;
 use crate::rules::{Model, receivers};
 use crate::share::largest_remainder;
 use crate::statistics::Traced;
+use crate::touch::contact_of;
 use crate::{calendar, device_limit, months, visits};
 
 /// Who is counted once in a set.

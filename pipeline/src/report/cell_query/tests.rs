@@ -31,7 +31,8 @@ fn random_dim(rng: &mut ChaCha8Rng, family: Family, of: Dimension) -> Dim {
         Dimension::Medium => pick(&["cpc", "", "*"]),
         Dimension::Campaign => pick(&["fall", "", "*"]),
         Dimension::Platform => pick(&["meta"]),
-        Dimension::Kind => pick(&["order", "transaction"]),
+        Dimension::WalletPlatform => pick(&["apple", "google"]),
+        Dimension::Kind => pick(&["order", "transaction", "visit"]),
         Dimension::Store => pick(&["lyon", "nice", "*", ""]),
         Dimension::Currency => pick(&["EUR", "JPY"]),
         Dimension::Day if family != Family::SpendDay && rng.random_bool(0.3) => {

@@ -1,0 +1,22 @@
+//! Which records are contacts with a channel.
+
+use tributary_operators::label::Channel;
+use tributary_operators::record::{Body, TouchKind, WalletType};
+
+/// The contact that a record is: its kind, its channel, and whether it is a touchpoint. A push is an impression, and an open a
+/// click.
+pub(crate) fn contact_of(body: &Body) -> Option<(TouchKind, Channel, bool)> {
+    match *body {
+        Body::Contact {
+            kind,
+            channel,
+            touch,
+        } => Some((kind, channel, touch)),
+        Body::Wallet { kind, channel, .. } => match kind {
+            WalletType::Push => Some((TouchKind::Impression, channel, true)),
+            WalletType::Open => Some((TouchKind::Click, channel, true)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
