@@ -45,6 +45,7 @@ fn print_brand(out: &mut String, brand: &Brand) {
     section(out, &brand.channels);
     section(out, &brand.names);
     section(out, &brand.sensors);
+    section(out, &brand.wallet);
     section(out, &brand.consent);
     section(out, &brand.consent.also_needs);
     section(out, &brand.retention);

@@ -263,6 +263,10 @@ fn defaults_are_marked_and_others_are_not() {
         "hash_rule = \"plain\" # default",
         "unit = \"ms\" # default",
         "arrival_header = false # default",
+        "format = \"native\" # default",
+        "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
     ];
     assert_eq!(marked, expected);
 }
@@ -300,7 +304,7 @@ fn defaults_are_the_specification() {
             config.workers.process,
             config.workers.tick_ms
         ),
-        (1, 0, 50)
+        (1, 0, 5)
     );
     assert_eq!(
         (

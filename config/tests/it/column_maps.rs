@@ -52,7 +52,10 @@ fn kinds_without_a_source_have_their_own() {
     ));
     let sources = &loaded.config.brands[0].sources;
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
-    assert_eq!(names, ["s", "ping", "web", "transaction", "consent"]);
+    assert_eq!(
+        names,
+        ["s", "ping", "web", "transaction", "consent", "wallet"]
+    );
     assert!(matches!(sources[1].format, Format::Native));
 }
 

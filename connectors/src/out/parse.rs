@@ -167,7 +167,7 @@ mod tests {
                 let values = family
                     .values()
                     .iter()
-                    .zip([-7, 0, i128::from(u64::MAX), 9, 1]);
+                    .zip([-7, 0, i128::from(u64::MAX), 9, 1, 2, 3]);
                 let mut cell = Cell {
                     family,
                     dims,

@@ -38,8 +38,8 @@ const WORKER_ONLY: [(&str, &str); 9] = [
 /// Metrics that no dashboard and no rule reads: with several processes ratios are made from sums.
 const MADE_FROM_SUMS: [&str; 3] = [
     "tributary_return_on_ad_spend_ratio",
-    "tributary_cost_per_visit",
     "tributary_cost_per_conversion",
+    "tributary_cost_per_visit",
 ];
 
 #[test]

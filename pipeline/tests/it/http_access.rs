@@ -48,7 +48,10 @@ pub fn config(more: &str, tokens: bool) -> Config {
             "[[brand]]\nname = \"{brand}\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET_{brand}\"\n"
         );
     }
-    let secret = |name: &str| name.strip_prefix("SECRET_").map(|brand| brand.repeat(16));
+    let secret = |name: &str| {
+        name.strip_prefix("SECRET_")
+            .map(|brand| format!("0123456789abcdef{}", brand.repeat(4)))
+    };
     tributary_config::parse_in(&text, std::path::Path::new("test.toml"), &secret)
         .unwrap_or_else(|problems| panic!("{problems}"))
         .config

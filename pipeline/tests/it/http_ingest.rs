@@ -104,7 +104,7 @@ fn config_of_shared_requests(url: &str) -> Config {
 fn parse(text: &str) -> Config {
     let secret = |name: &str| match name {
         "MERAKI" => Some("s3cret".to_owned()),
-        "SECRET" | "OTHER" => Some(name.repeat(16)),
+        "SECRET" | "OTHER" => Some(format!("0123456789abcdef0123456789abcdef{name}")),
         _ => None,
     };
     tributary_config::parse_in(text, std::path::Path::new("test.toml"), &secret)

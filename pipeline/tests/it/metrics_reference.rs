@@ -184,7 +184,8 @@ impl<'a> Sample<'a> {
             let fits = match label {
                 Label::Brand => BRANDS.contains(&word.as_str()),
                 Label::OriginBrand => BRANDS.contains(&word.as_str()) || word == UNKNOWN,
-                Label::Currency => word == "EUR",
+                // Visits have none.
+                Label::Currency => ["EUR", "-"].contains(&word.as_str()),
                 Label::Version => word == tributary::version::VERSION,
                 Label::Commit => word == tributary::version::COMMIT,
                 Label::Channel => {
@@ -294,6 +295,12 @@ fn board() -> PublishedCells {
         let channel = [text("google"), text("cpc"), text(&format!("campaign {n}"))];
         let [source, medium, campaign] = channel.clone();
         let (store, platform) = (text(&format!("store {n}")), text(&format!("platform {n}")));
+        for model in Model::ALL {
+            let dims = [acme.clone(), text(model.name())];
+            let rest = [text("visit"), store.clone(), Dim::Day(TODAY - 1), Dim::Null];
+            let dims = [dims.as_slice(), &channel, &rest].concat();
+            put(Family::Attribution, &dims, &[1_000_000, 0]);
+        }
         for (kind, place) in [("order", Dim::Null), ("transaction", store.clone())] {
             for model in Model::ALL {
                 let dims = [acme.clone(), text(model.name())];
@@ -337,10 +344,16 @@ fn board() -> PublishedCells {
         let mut yesterday = dims;
         yesterday[5] = Dim::Day(TODAY - 1);
         put(Family::SpendDay, &yesterday, &[1_200, 50, 5]);
+        let dims = [acme.clone(), store.clone(), day.clone()];
+        put(Family::ScanDay, &dims, &[3, 4, 1, 2, 1]);
         let dims = [acme.clone(), store, Dim::Hour(1_761_436_800, 3600)];
         put(Family::Visits, &dims, &[7, 9, 2_000, 15, 4]);
     }
     put(Family::OrdersDay, &[acme.clone(), day, eur], &[3, 9_999, 3]);
+    for platform in ["apple", "google", "samsung", "other"] {
+        let dims = [acme.clone(), text(platform), Dim::Day(TODAY)];
+        put(Family::WalletDay, &dims, &[9, 8, 1, 40, 0, 5, 2]);
+    }
     put(Family::Identity, &[acme], &[100, 250, 180, 1, 0]);
     board
 }

@@ -166,7 +166,7 @@ fn the_page_of_the_demo() {
     let by_channel = query(
         &mut browser,
         &format!(
-            "/v1/cells/attribution?brand=orchard&model=linear&store={name}&group_by=source,medium"
+            "/v1/cells/attribution?brand=orchard&currency=EUR&model=linear&store={name}&group_by=source,medium"
         ),
     );
     for row in by_channel.iter().take(5) {
@@ -204,7 +204,7 @@ fn the_page_of_the_demo() {
         let rows = query(
             &mut browser,
             &format!(
-                "/v1/cells/attribution?brand=orchard&model={model}&from={when}&to={when}&group_by=source,medium"
+                "/v1/cells/attribution?brand=orchard&currency=EUR&model={model}&from={when}&to={when}&group_by=source,medium"
             ),
         );
         assert!(rows.len() > 4);
@@ -229,7 +229,7 @@ fn the_page_of_the_demo() {
     let campaigns = query(
         &mut browser,
         &format!(
-            "/v1/cells/attribution?brand=orchard&model=linear&source=google&medium=cpc&from={when}&to={when}&group_by=source,medium,campaign"
+            "/v1/cells/attribution?brand=orchard&currency=EUR&model=linear&source=google&medium=cpc&from={when}&to={when}&group_by=source,medium,campaign"
         ),
     );
     assert!(campaigns.len() > 1);

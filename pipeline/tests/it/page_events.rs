@@ -87,7 +87,10 @@ async fn listeners_hear_of_changes_and_are_bounded() {
             "[[brand]]\nname = \"{name}\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET_{name}\"\n"
         )
     };
-    let secret = |name: &str| name.strip_prefix("SECRET_").map(|brand| brand.repeat(16));
+    let secret = |name: &str| {
+        name.strip_prefix("SECRET_")
+            .map(|brand| format!("0123456789abcdef{}", brand.repeat(4)))
+    };
     let text = brand("acme") + &brand("zeta");
     let loaded = tributary_config::parse_in(&text, std::path::Path::new("test.toml"), &secret);
     let config = loaded.unwrap().config;

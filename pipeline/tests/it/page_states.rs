@@ -58,7 +58,10 @@ async fn the_page_says_what_is_the_matter() {
             "[[brand]]\nname = \"{name}\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET_{name}\"\n"
         )
     };
-    let secret = |name: &str| name.strip_prefix("SECRET_").map(|brand| brand.repeat(16));
+    let secret = |name: &str| {
+        name.strip_prefix("SECRET_")
+            .map(|brand| format!("0123456789abcdef{}", brand.repeat(4)))
+    };
     let text = brand("acme")
         + "[brand.names]\nstores = { s1 = \"Lyon, Part-Dieu\" }\n"
         + &brand("zeta")

@@ -49,7 +49,10 @@ async fn a_token_is_asked_for_once_and_kept_for_the_session() {
          [[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n\
          [[brand]]\nname = \"zeta\"\ntimezone = \"UTC\"\nsecret_env = \"OTHER\"\n"
     );
-    let secret = |name: &str| Some(name.repeat(16)).filter(|_| matches!(name, "SECRET" | "OTHER"));
+    let secret = |name: &str| {
+        Some(format!("0123456789abcdef0123456789abcdef{name}"))
+            .filter(|_| matches!(name, "SECRET" | "OTHER"))
+    };
     let loaded = tributary_config::parse_in(&text, std::path::Path::new("test.toml"), &secret);
     let config = loaded
         .unwrap_or_else(|problems| panic!("{problems}"))

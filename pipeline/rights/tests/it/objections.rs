@@ -243,7 +243,7 @@ fn who_lacks_the_secret_changes_nothing_unnoticed() {
             "withdrawn",
             changed(&|all| all[2] = with_checksum(withdrawn)),
         ),
-        ("removed", changed(&|all| drop(all.remove(4)))),
+        ("removed", changed(&|all| _ = all.remove(4))),
         (
             "removed with its seal",
             changed(&|all| drop(all.drain(4..6))),
