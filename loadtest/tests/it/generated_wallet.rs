@@ -14,6 +14,7 @@ fn passes_are_counted_and_their_scans_are_credited() {
         days: Some(21),
         persons: Some(400),
         bad: 0.0,
+        late: 0.0,
         wallet: true,
         ..Options::default()
     };

@@ -33,7 +33,7 @@ fn withheld_of(snapshot: Snapshot) -> Withheld {
 #[test]
 fn withheld_records_are_counted_by_reason() {
     let mut sum = Withheld::default();
-    for seed in 0..200 {
+    for seed in 0..400 {
         let history = random(seed, 4 + (seed % 90) as usize);
         let expected = withheld(
             &history.settings,
