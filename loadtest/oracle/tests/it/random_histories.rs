@@ -56,6 +56,15 @@ fn every_model_conserves_what_tills_and_orders_say() {
             };
             vec![brand.clone(), Dim::Null, day.clone(), currency.clone()]
         }));
+        // Visits have neither currency nor value.
+        let presences = sums(&cells, Family::ScanDay, |cell| {
+            [cell.dims.clone(), vec![Dim::Null]].concat()
+        });
+        takings.extend(
+            presences
+                .into_iter()
+                .map(|(dims, [visits, ..])| (dims, [visits, 0, 0])),
+        );
         for model in Model::ALL {
             let of_model: Vec<Cell> = cells
                 .iter()
