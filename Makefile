@@ -64,7 +64,7 @@ reference: ## Regenerate the references
 
 pictures: tools ## Regenerate the screenshots of the live page
 	TRIBUTARY_SCREENSHOTS=pipeline/page-screenshots TRIBUTARY_DEMO_EVENTS=200000 \
-		$(CARGO) test -q -p tributary --locked --test it page_demo::
+		$(CARGO) test -q -p tributary --locked --test it_pipeline page_demo::
 
 clean: ## Remove all build artifacts
 	$(CARGO) clean

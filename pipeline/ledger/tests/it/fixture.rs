@@ -55,7 +55,7 @@ fn opens() {
     assert_eq!(sorted(read), sorted(events().concat()));
 }
 
-/// For a new format: `cargo test -p tributary-ledger --test it -- --ignored fixture::write_anew`, into a new directory.
+/// For a new format: `cargo test -p tributary-ledger --test it_ledger -- --ignored fixture::write_anew`, into a new directory.
 #[test]
 #[ignore = "writes the fixture of a new format"]
 fn write_anew() {
