@@ -7,10 +7,11 @@
 //! 3. The broker and its streams. Ledger, objection list, audit logs and broker
 //!    are compared with each other; a loss stops the start unless the operator
 //!    has accepted it.
-//! 4. The task that owns the ledger, the publisher, and the worker threads. In
+//! 4. The lease, so that no other process publishes the same cells.
+//! 5. The task that owns the ledger, the publisher, and the worker threads. In
 //!    a cluster, this step waits for all hosts.
-//! 5. The restored state, and then the input after the position of the ledger.
-//! 6. The NATS services, the rights requests and the retention pass.
+//! 6. The restored state, and then the input after the position of the ledger.
+//! 7. The NATS services, the rights requests and the retention pass.
 //!
 //! A missing ledger is created only after step 3 has established that no input
 //! was lost with it.
@@ -22,7 +23,7 @@ use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, Input};
+use tributary_connectors::nats::{self, Client, Input, NatsError};
 use tributary_ledger::{Keyring, Ledger};
 
 use crate::broker::connect::connect;
@@ -58,6 +59,7 @@ use crate::worker::threads::Workers;
 
 mod gauges;
 mod input;
+mod lease;
 mod ledger;
 
 use gauges::gauge;
@@ -95,6 +97,8 @@ pub struct RunningWorker {
     pub rights: JoinHandle<anyhow::Result<()>>,
     /// The daily retention pass.
     pub retention: JoinHandle<Result<(), WorkerStopped>>,
+    /// The lease of this process; ends early only when it is lost.
+    pub lease: JoinHandle<Result<(), NatsError>>,
     /// The broker.
     pub client: Client,
 }
@@ -209,6 +213,9 @@ pub async fn start(
     };
     let position = recovered.position;
     let mark = mark(ledger.watermark());
+    let lease = lease::take(&client, config, mark.id()).await?;
+    let fence = lease.fence();
+    let lease = tokio::spawn(lease.keep_until(wait_until(served.subscribe())));
     opendsr.open(client.clone());
     register.open(client.clone());
     if let Some(ingest) = ingest {
@@ -231,6 +238,8 @@ pub async fn start(
     let acknowledged = Arc::default();
     let publisher = publish(
         client.clone(),
+        config.nats.output_stream.clone(),
+        fence.clone(),
         outgoing,
         telemetry.metrics.clone(),
         Arc::clone(&acknowledged),
@@ -249,6 +258,7 @@ pub async fn start(
     );
     let commits = tokio::spawn(commits.run(ledger_rx));
     let republish = Arc::new(Republish::default());
+    let to_publisher = out.clone();
     let output_watch = OutputWatch {
         config: config.clone(),
         client: client.clone(),
@@ -280,7 +290,13 @@ pub async fn start(
     };
     agreement::compare(&client, config, draw).await?;
     let gauges = {
-        let counted = gauge(config.clone(), telemetry.clone(), cells, tally.clone());
+        let counted = gauge(
+            config.clone(),
+            telemetry.clone(),
+            cells,
+            tally.clone(),
+            fence,
+        );
         let waiting =
             rights::waiting::watch(config.clone(), client.clone(), telemetry.metrics.clone());
         let compared = clock::watch(
@@ -294,7 +310,19 @@ pub async fn start(
         })
     };
     let now = clocks.read().release_time();
-    let workers = restore(&client, config, recovered, workers, &telemetry, &tally, now).await?;
+    let workers = restore(
+        &client,
+        config,
+        recovered,
+        workers,
+        &telemetry,
+        &tally,
+        &to_publisher,
+        now,
+    )
+    .await?;
+    // The publisher ends when nobody can send to it any more.
+    drop(to_publisher);
     let (input, stream) = open_input(&client, config, position, accept_loss).await?;
     let past = retry_transient(|| nats::stream_state(&client, &config.nats.input_stream))
         .await?
@@ -381,6 +409,7 @@ pub async fn start(
         gauges,
         rights,
         retention,
+        lease,
         client,
     })
 }

@@ -11,27 +11,26 @@
 //! message in flight, which may have arrived, or may still arrive, on a
 //! connection that was abandoned.
 //!
-//! *All transmissions of one message share one id*, the cell's hash and the
-//! epoch. Copies that arrive within the stream's duplicate window count once,
-//! at the position of the first; a late copy behind the cell's next value is
-//! discarded.
+//! *Each message names the sequence of the value that it replaces*, and the
+//! broker refuses it if another one has come between. A late copy behind the
+//! cell's next value is refused, however late it comes.
 //!
-//! Neither rule suffices alone. Without ids, a late copy would overwrite the
-//! next value. With ids but two values in flight, the first could be lost, the
-//! second stored, and the first, resent, stored behind it, while the second,
-//! resent, would be discarded as a duplicate: the stream would keep the older
-//! value. With one message in flight, the first is stored before the second is
-//! sent.
-//!
-//! An epoch gives a cell one value at most: a second message with the same id
-//! would be discarded.
+//! A refusal has three reasons, and the last message of the subject tells which.
+//! It may be this very message, known by its id, whose acknowledgment was lost.
+//! It may be missing, because the stream was emptied or replaced. Otherwise
+//! another process has published the cell. Then either that one or this one is
+//! not entitled to: the publisher waits until this process has renewed its
+//! lease ([`super::Fence`]), which only the entitled one can, and replaces the
+//! value of the other.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::Client;
 use async_nats::jetstream::context::{Context, PublishError, PublishErrorKind};
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::jetstream::{self, ErrorCode};
+use async_nats::{Client, HeaderValue, header};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -40,8 +39,9 @@ use tokio::time::Instant;
 
 use super::connect::connections;
 use super::error::NatsError;
+use super::lease::Fence;
 use super::outgoing::OutgoingMessage;
-use super::publish::{PAUSE, acknowledged, context, dispatch, publish_error};
+use super::publish::{PAUSE, acknowledged, context, publish_error};
 use super::subject_set::SubjectSet;
 
 /// The longest pause between two rounds of retries.
@@ -51,11 +51,42 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// error.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The pause before another look whether this process may publish.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The error of a server that stores a message in a cluster, for one that
+/// replaces another than the last message.
+const WRONG_SEQUENCE_IN_CLUSTER: u64 = 10_164;
+
+/// What became of a message that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// It is stored under a sequence.
+    Stored(u64),
+    /// It is not stored: its subject has no message.
+    Empty,
+    /// It is not stored: the last message of its subject is another one, with
+    /// this sequence.
+    Behind(u64),
+}
+
+/// A message, and what became of it.
+type Answer = (OutgoingMessage, Result<Sent, PublishError>);
+
 /// Publishes the newest message of every subject, with a bounded number in
 /// flight.
 pub struct LatestPublisher {
     client: Client,
     jetstream: Context,
+    /// The stream that stores the messages.
+    stream: Arc<str>,
+    /// The sequence of the last message of each subject, by the subject's hash.
+    /// Others have none, as far as is known.
+    sequences: FxHashMap<u64, u64>,
+    /// Whether this process may publish.
+    fence: Option<Fence>,
+    /// Since when the lease must have been renewed.
+    renewed_since: Option<Instant>,
     /// The maximum number of messages in flight.
     window: usize,
     /// The newest message of each subject that has not been sent.
@@ -68,7 +99,7 @@ pub struct LatestPublisher {
     /// The subjects of `retries` and `sending`.
     in_flight_subjects: FxHashSet<String>,
     /// Messages that were sent and not acknowledged.
-    sending: FuturesUnordered<BoxFuture<'static, (OutgoingMessage, Result<(), PublishError>)>>,
+    sending: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// When sending resumes after a failure.
     resume: Instant,
     /// The length of the next pause; it doubles up to [`LONGEST`].
@@ -80,12 +111,17 @@ pub struct LatestPublisher {
 }
 
 impl LatestPublisher {
-    /// A publisher with at most `window` messages in flight, at least one.
-    pub fn new(client: &Client, window: usize) -> LatestPublisher {
+    /// A publisher to a stream with at most `window` messages in flight, at
+    /// least one.
+    pub fn new(client: &Client, stream: &str, window: usize) -> LatestPublisher {
         let window = window.max(1);
         LatestPublisher {
             client: client.clone(),
             jetstream: context(client, window),
+            stream: stream.into(),
+            sequences: FxHashMap::default(),
+            fence: None,
+            renewed_since: None,
             window,
             newest: FxHashMap::default(),
             order: VecDeque::new(),
@@ -105,6 +141,18 @@ impl LatestPublisher {
             acknowledged,
             ..self
         }
+    }
+
+    /// Publishes only while a lease is held.
+    pub fn fenced(self, fence: Fence) -> LatestPublisher {
+        let fence = Some(fence);
+        LatestPublisher { fence, ..self }
+    }
+
+    /// States that the last message of a subject has a sequence. What is not
+    /// stated is found out, one more request for each subject.
+    pub fn stored(&mut self, subject: &str, sequence: u64) {
+        self.sequences.insert(hash(subject), sequence);
     }
 
     /// Enqueues the newest message of its subject, which replaces one that
@@ -146,7 +194,8 @@ impl LatestPublisher {
             self.fill_window();
             let next = match self.sending.is_empty() {
                 true => {
-                    tokio::time::sleep_until(self.resume).await;
+                    let resume = self.resume.max(Instant::now() + LOOK);
+                    tokio::time::sleep_until(resume).await;
                     continue;
                 }
                 false => self.sending.next().await,
@@ -158,8 +207,13 @@ impl LatestPublisher {
         Ok(())
     }
 
-    /// Sends messages until the window is full, retries first.
+    /// Sends messages until the window is full, retries first. Sends none
+    /// without the lease.
     fn fill_window(&mut self) {
+        let fence = self.fence.as_ref();
+        if fence.is_some_and(|fence| !fence.holds(self.renewed_since)) {
+            return;
+        }
         while self.sending.len() < self.window && Instant::now() >= self.resume {
             let next = self.retries.pop_front().or_else(|| {
                 let subject = self.order.pop_front()?;
@@ -170,13 +224,18 @@ impl LatestPublisher {
             };
             self.in_flight_subjects.insert(message.subject.clone());
             let (client, jetstream) = (self.client.clone(), self.jetstream.clone());
+            let stream = self.stream.clone();
+            let replaces = self.sequences.get(&hash(&message.subject)).copied();
             self.sending.push(Box::pin(async move {
-                let connected = connections(&client);
-                let result = match dispatch(&jetstream, &message).await {
-                    Ok(ack) => acknowledged(&client, ack, connected).await,
+                let replaces = replaces.unwrap_or(0);
+                let sent = match replace(&client, &jetstream, &message, replaces).await {
+                    Ok(sequence) => Ok(Sent::Stored(sequence)),
+                    Err(error) if is_wrong_sequence(&error) => {
+                        instead(&client, &stream, &message, error).await
+                    }
                     Err(error) => Err(error),
                 };
-                (message, result)
+                (message, sent)
             }));
         }
     }
@@ -186,10 +245,27 @@ impl LatestPublisher {
     fn handle_ack(
         &mut self,
         message: OutgoingMessage,
-        result: Result<(), PublishError>,
+        result: Result<Sent, PublishError>,
     ) -> Result<(), NatsError> {
+        let key = hash(&message.subject);
         let error = match result {
-            Ok(()) => {
+            Ok(Sent::Empty) => {
+                self.sequences.remove(&key);
+                self.retries.push_back(message);
+                return Ok(());
+            }
+            Ok(Sent::Behind(sequence)) => {
+                self.sequences.insert(key, sequence);
+                if let Some(fence) = &self.fence {
+                    tracing::warn!(subject = %message.subject, "another process has published this cell");
+                    self.renewed_since = Some(Instant::now());
+                    fence.hurry();
+                }
+                self.retries.push_back(message);
+                return Ok(());
+            }
+            Ok(Sent::Stored(sequence)) => {
+                self.sequences.insert(key, sequence);
                 (self.failing, self.pause) = (None, PAUSE);
                 let mut acknowledged = self
                     .acknowledged
@@ -234,5 +310,72 @@ impl LatestPublisher {
         if self.newest.contains_key(subject) {
             self.order.push_back(subject.to_owned());
         }
+    }
+}
+
+/// The hash of a subject.
+fn hash(subject: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(subject.as_bytes())
+}
+
+/// Publishes a message in place of the one with a sequence, 0 for none. Returns
+/// its sequence.
+async fn replace(
+    client: &Client,
+    jetstream: &Context,
+    message: &OutgoingMessage,
+    sequence: u64,
+) -> Result<u64, PublishError> {
+    let connected = connections(client);
+    let mut headers = message.header_map();
+    headers.insert(
+        header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+        HeaderValue::from(sequence),
+    );
+    let subject = message.subject.clone();
+    let sent = jetstream.publish_with_headers(subject, headers, message.payload.clone());
+    acknowledged(client, sent.await?, connected).await
+}
+
+/// Whether the server refused a message because it replaces another one than
+/// the last.
+pub(super) fn is_wrong_sequence(error: &PublishError) -> bool {
+    let source = std::error::Error::source(error);
+    let answer = source.and_then(|source| source.downcast_ref::<jetstream::Error>());
+    error.kind() == PublishErrorKind::WrongLastSequence
+        || answer.is_some_and(|answer| answer.error_code().0 == WRONG_SEQUENCE_IN_CLUSTER)
+}
+
+/// What the stream stores in place of a message that it refused. `refusal` is
+/// returned if it does not say.
+async fn instead(
+    client: &Client,
+    stream: &str,
+    message: &OutgoingMessage,
+    refusal: PublishError,
+) -> Result<Sent, PublishError> {
+    let jetstream = jetstream::new(client.clone());
+    let Ok(stream) = jetstream.get_stream_no_info(stream).await else {
+        return Err(refusal);
+    };
+    let last = stream.get_last_raw_message_by_subject(&message.subject);
+    match last.await {
+        Ok(last) => {
+            let id = last.headers.get(header::NATS_MESSAGE_ID);
+            let is_this = id.map(HeaderValue::as_str) == message.id.as_deref() && id.is_some();
+            Ok(match is_this {
+                true => Sent::Stored(last.sequence),
+                false => Sent::Behind(last.sequence),
+            })
+        }
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(Sent::Empty),
+            LastRawMessageErrorKind::JetStream(answer)
+                if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
+            {
+                Ok(Sent::Empty)
+            }
+            _ => Err(refusal),
+        },
     }
 }

@@ -23,6 +23,7 @@ mod error;
 mod input;
 mod input_request;
 mod latest;
+mod lease;
 mod loss;
 mod message;
 mod mirrors;
@@ -45,6 +46,7 @@ pub use error::{NatsError, NatsErrorKind};
 pub use input::{Input, InputCounts};
 pub use input_request::InputRequest;
 pub use latest::LatestPublisher;
+pub use lease::{Fence, Holder, Lease, RENEWAL, TERM};
 pub use loss::{Loss, LossKind};
 pub use message::{AT_HEADER, InMessage, number_of, sequence_of};
 pub use mirrors::refuse_copies;
@@ -55,7 +57,7 @@ pub use stream_messages::{delete_message, has_message, has_messages, newest_mess
 pub use stream_state::{StreamState, stream_state};
 pub use stream_writer::{StoreError, StreamWriter};
 pub use streams::{
-    check_rights_stream, ensure_dead_letter_stream, ensure_input_stream, ensure_output_stream,
-    ensure_rights_stream,
+    check_rights_stream, ensure_dead_letter_stream, ensure_input_stream, ensure_leases,
+    ensure_output_stream, ensure_rights_stream,
 };
 pub use subject_set::SubjectSet;

@@ -70,18 +70,18 @@ impl Sent {
 }
 
 /// Awaits the acknowledgment of a message that was sent when the client had
-/// connected `connected` times. It can no longer arrive once the client has
-/// connected again.
+/// connected `connected` times, and returns the sequence of the message. It can
+/// no longer arrive once the client has connected again.
 pub(super) async fn acknowledged(
     client: &Client,
     ack: PublishAckFuture,
     connected: u64,
-) -> Result<(), PublishError> {
+) -> Result<u64, PublishError> {
     let mut ack = ack.into_future();
     loop {
         let lost = connections(client) != connected;
         match tokio::time::timeout(LOOK, &mut ack).await {
-            Ok(result) => return result.map(drop),
+            Ok(result) => return result.map(|ack| ack.sequence),
             Err(_) if lost => return Err(PublishErrorKind::TimedOut.into()),
             Err(_) => {}
         }

@@ -14,6 +14,7 @@
 //! | output | `tributary.out.>` | retention `limits`, one message per subject, discard `old`, no age | no expiry |
 //! | dead letters | `tributary.deadletter.>` | retention `limits`, no copy | 7 days |
 //! | rights | `tributary.rights.>` | retention `limits`, no copy, no age, message TTLs, deletable | no expiry |
+//! | leases | those of a key-value bucket | one message per subject, no age | no expiry |
 //!
 //! The input and the dead letters contain records in clear, so both are
 //! short-lived by default. The ledger is the durable copy. The output contains
@@ -31,7 +32,7 @@ use super::error::{NatsError, NatsErrorKind};
 use super::stream_state::{
     StreamState, bad_name, existing, found, no_jetstream, unanswered, unusable,
 };
-use super::{mirrors, share, subject};
+use super::{lease, mirrors, share, subject};
 
 /// A day, for the age of streams.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -154,6 +155,36 @@ pub async fn ensure_rights_stream(client: &Client, nats: &Nats) -> Result<Stream
     )
     .await?;
     fits_rights(&info)?;
+    Ok((&info).into())
+}
+
+/// Creates or checks the bucket of the leases of the output stream's publishers.
+///
+/// # Errors
+/// As [`ensure_input_stream`].
+pub async fn ensure_leases(client: &Client, nats: &Nats) -> Result<StreamState, NatsError> {
+    let subjects = format!("$KV.{}.>", lease::bucket(&nats.output_stream));
+    let info = made(
+        client,
+        Config {
+            description: Some("Which processes publish cells of Tributary".to_owned()),
+            max_messages_per_subject: 1,
+            allow_direct: true,
+            allow_rollup: true,
+            deny_delete: true,
+            discard: DiscardPolicy::New,
+            duplicate_window: Duration::from_secs(120),
+            ..plain(nats, &lease::stream(&nats.output_stream), &subjects)
+        },
+    )
+    .await?;
+    captures(&info, &subjects, "", "", &[] as &[&str])?;
+    limits(&info)?;
+    must(
+        &info,
+        info.config.max_messages_per_subject >= 1 && info.config.max_age.is_zero(),
+        "forgets who publishes; it needs max_msgs_per_subject 1 and no max_age",
+    )?;
     Ok((&info).into())
 }
 

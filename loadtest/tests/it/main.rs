@@ -19,6 +19,7 @@ mod nats_input;
 mod nats_input_faults;
 mod nats_input_lost;
 mod nats_input_takeover;
+mod nats_leases;
 mod nats_login;
 mod nats_old_server;
 mod nats_partitions;

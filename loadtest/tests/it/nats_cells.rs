@@ -63,7 +63,7 @@ async fn the_last_value_of_a_cell_stays() {
     let Some((mut server, client)) = broker().await else {
         return;
     };
-    let mut latest = LatestPublisher::new(&client, 16);
+    let mut latest = LatestPublisher::new(&client, OUT, 16);
     for epoch in 1..=50 {
         for day in [20_387, 20_388] {
             let closed = epoch == 50 && day == 20_388;
@@ -110,7 +110,7 @@ async fn a_late_copy_does_not_come_last() {
     };
     let proxy = Proxy::start(server.address());
     let client = connect(&nats_at(&proxy.url()), "test").await.unwrap();
-    let mut latest = LatestPublisher::new(&client, 16);
+    let mut latest = LatestPublisher::new(&client, OUT, 16);
     proxy.strand();
     latest.put(orders("acme", 20_387, Some(1), 1));
     latest.flush_for(Duration::from_millis(300)).await.unwrap();
@@ -147,7 +147,7 @@ async fn the_line_is_cut_again_and_again() {
     };
     let proxy = Proxy::start(server.address());
     let client = connect(&nats_at(&proxy.url()), "test").await.unwrap();
-    let mut latest = LatestPublisher::new(&client, 8);
+    let mut latest = LatestPublisher::new(&client, OUT, 8);
     for epoch in 1..=200 {
         for day in 0..20 {
             if (epoch + day) % 3 == 0 {
@@ -178,7 +178,7 @@ async fn all_last_values_are_read_back() {
     let Some((mut server, client)) = broker().await else {
         return;
     };
-    let mut latest = LatestPublisher::new(&client, 64);
+    let mut latest = LatestPublisher::new(&client, OUT, 64);
     for epoch in 1..=2 {
         for day in 0..700 {
             latest.put(orders("acme", 10_000 + day, Some(epoch), epoch));
@@ -231,7 +231,7 @@ async fn without_a_stream_nothing_is_taken_for_published() {
     };
     let nats = server.nats();
     let client = connect(&nats, "test").await.unwrap();
-    let mut latest = LatestPublisher::new(&client, 4);
+    let mut latest = LatestPublisher::new(&client, OUT, 4);
     latest.put(orders("acme", 20_387, Some(1), 1));
     let error = latest.flush().await.unwrap_err();
     assert_eq!(error.kind(), NatsErrorKind::Publish);

@@ -14,7 +14,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tributary_config::model::Config;
@@ -114,6 +114,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
         gauges,
         rights,
         retention,
+        mut lease,
         client,
     } = running;
     let mut rights = rights;
@@ -130,6 +131,11 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
         ended = &mut rights => match ended? {
             Ok(()) => bail!("rights requests can no longer be answered"),
             Err(error) => return Err(error.context("answering rights requests")),
+        },
+        // It ends by itself only when another process has taken it.
+        ended = &mut lease => match ended? {
+            Ok(()) => bail!("the lease of this process has ended"),
+            Err(error) => return Err(anyhow!(error).context("this process may no longer publish")),
         },
     };
     queries.close();
@@ -159,6 +165,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
     let published = timeout_at(end, publisher).await;
     let _ = served.send(true);
     let _ = timeout_at(end, services).await;
+    let _ = timeout_at(end, lease).await;
     let _ = timeout_at(end, server).await;
     let _ = timeout_at(end, ingest_server).await;
     published

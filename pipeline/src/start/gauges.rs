@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tributary_config::model::Config;
+use tributary_connectors::nats::Fence;
 
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
@@ -17,6 +18,7 @@ pub(super) async fn gauge(
     telemetry: Telemetry,
     cells: SharedCells,
     tally: Arc<Tally>,
+    fence: Fence,
 ) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -26,6 +28,7 @@ pub(super) async fn gauge(
         telemetry
             .metrics
             .sync(&tally.counts(), &tally.dead_letters());
+        telemetry.metrics.lease_held(fence.holds(None));
         telemetry.metrics.profiles(&tally.profiles());
         telemetry
             .metrics

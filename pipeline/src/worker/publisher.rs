@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
-use tributary_connectors::nats::{Client, LatestPublisher, OutgoingMessage, SubjectSet};
+use tributary_connectors::nats::{Client, Fence, LatestPublisher, OutgoingMessage, SubjectSet};
 use tributary_operators::cell::Cell;
 use tributary_operators::engine::Epoch;
 
@@ -22,6 +22,8 @@ const AT_ONCE: usize = 4096;
 
 /// A command to the publisher.
 pub enum PublisherCommand {
+    /// States which messages the stream holds: their subjects and sequences.
+    Stored(Vec<(String, u64)>),
     /// Publishes a cell.
     Cell {
         /// The cell, without values if it closes.
@@ -35,19 +37,24 @@ pub enum PublisherCommand {
     Confirm(oneshot::Sender<()>),
 }
 
-/// Publishes cells until the channel closes, and returns when the broker has
-/// acknowledged all of them. `acknowledged` receives the subjects that the broker has acknowledged.
+/// Publishes cells to a stream until the channel closes, and returns when the
+/// broker has acknowledged all of them. Sends nothing while `fence` does not
+/// hold. `acknowledged` receives the subjects that the broker has acknowledged.
 ///
 /// # Errors
 ///
 /// None; failed attempts are retried without limit.
 pub async fn publish(
     client: Client,
+    stream: String,
+    fence: Fence,
     mut outgoing: mpsc::UnboundedReceiver<PublisherCommand>,
     metrics: Arc<Metrics>,
     acknowledged: Arc<Mutex<SubjectSet>>,
 ) -> anyhow::Result<()> {
-    let mut latest = LatestPublisher::new(&client, WINDOW).recording_into(acknowledged);
+    let mut latest = LatestPublisher::new(&client, &stream, WINDOW)
+        .fenced(fence)
+        .recording_into(acknowledged);
     let mut batch = Vec::new();
     let mut waiting = Vec::new();
     loop {
@@ -61,6 +68,9 @@ pub async fn publish(
         };
         for out in batch.drain(..) {
             match out {
+                PublisherCommand::Stored(messages) => messages
+                    .iter()
+                    .for_each(|(subject, sequence)| latest.stored(subject, *sequence)),
                 PublisherCommand::Cell {
                     cell,
                     epoch,

@@ -15,6 +15,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use tokio::sync::mpsc;
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, NatsError};
 use tributary_connectors::out::parse_cell;
@@ -25,6 +26,7 @@ use crate::broker::retry::retry_transient;
 use crate::epochs::batch::{Batch, Restored};
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
+use crate::worker::publisher::PublisherCommand;
 use crate::worker::threads::Workers;
 
 /// Approximate number of ledger entries per epoch.
@@ -52,15 +54,14 @@ pub async fn restore(
     workers: Workers,
     telemetry: &Telemetry,
     tally: &Tally,
+    out: &mpsc::UnboundedSender<PublisherCommand>,
     now: i64,
 ) -> anyhow::Result<Workers> {
     let begun = Instant::now();
     let entries = recovered.stats.entries.total();
     let (workers, mut epoch) =
         tokio::task::block_in_place(|| ledger(recovered, workers, telemetry))?;
-    if config.workers.process == 0 {
-        epoch = restore_published(client, config, &workers, epoch, telemetry, now).await?;
-    }
+    epoch = restore_published(client, config, &workers, epoch, telemetry, out, now).await?;
     debug_assert!(epoch < LAST);
     let threads = config.workers.threads.max(1);
     let last = Batch {
@@ -118,7 +119,8 @@ fn ledger(
     Ok((workers, epoch + 1))
 }
 
-/// Feeds the cells in the output stream, brand by brand. Returns the next
+/// Feeds the cells in the output stream, brand by brand, in process 0; in
+/// every process, states their sequences to the publisher. Returns the next
 /// epoch.
 ///
 /// # Errors
@@ -130,6 +132,7 @@ async fn restore_published(
     workers: &Workers,
     mut epoch: u64,
     telemetry: &Telemetry,
+    out: &mpsc::UnboundedSender<PublisherCommand>,
     now: i64,
 ) -> anyhow::Result<u64> {
     let reason = "the output stream is being read, to tell only what differs";
@@ -139,7 +142,7 @@ async fn restore_published(
         let subjects = format!("tributary.out.{}.>", brand.name);
         let begin = epoch;
         // What was put in before a failure is put in again, which changes nothing.
-        let read = || restore_published_of(client, config, workers, &subjects, begin, now);
+        let read = || restore_published_of(client, config, workers, &subjects, begin, out, now);
         let (next, unread) = retry_transient(read).await?;
         epoch = next;
         unreadable += unread;
@@ -167,6 +170,7 @@ async fn restore_published_of(
     workers: &Workers,
     subjects: &str,
     mut epoch: u64,
+    out: &mpsc::UnboundedSender<PublisherCommand>,
     now: i64,
 ) -> Result<(u64, u64), NatsError> {
     let mut unreadable = 0;
@@ -175,6 +179,13 @@ async fn restore_published_of(
         let messages = values.next_batch(CELLS).await?;
         if messages.is_empty() {
             return Ok((epoch, unreadable));
+        }
+        let stored = messages.iter();
+        let stored = stored.map(|message| (message.subject.to_string(), message.sequence));
+        // Where nobody publishes any more the process ends.
+        let _ = out.send(PublisherCommand::Stored(stored.collect()));
+        if config.workers.process > 0 {
+            continue;
         }
         let mut published = Vec::with_capacity(messages.len());
         for message in messages {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 mod a_cluster_is_killed;
+mod a_worker_wakes;
 mod ask_a_worker;
 mod bad_input;
 mod clocks_and_salts;

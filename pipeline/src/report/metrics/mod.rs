@@ -416,6 +416,11 @@ impl Metrics {
         self.set(Id::UnacknowledgedCells, &[], cells as f64);
     }
 
+    /// Sets whether this process holds the lease by which it may publish.
+    pub fn lease_held(&self, holds: bool) {
+        self.set(Id::LeaseHeld, &[], f64::from(u8::from(holds)));
+    }
+
     /// Counts an answered rights request. `right` is `None` if the request was
     /// rejected before its type was read; a brand that is not configured counts as
     /// `unknown`.

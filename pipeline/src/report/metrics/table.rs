@@ -275,6 +275,8 @@ table! {
         "Closed cells published to the broker as tombstones.";
     UnacknowledgedCells: Operation Gauge, Operate, "cells_unacknowledged", "cells", [],
         "Cells whose newest value the broker has not acknowledged.";
+    LeaseHeld: Operation Gauge, Open, "lease_held", "0 or 1", [],
+        "Whether this process holds the lease by which it may publish. Without it, it publishes nothing; it ends if another process has taken it.";
     PublishFailures: Operation Counter, Open, "publish_failures_total", "attempts", [],
         "Failed publish attempts; each is retried.";
 

@@ -1,0 +1,363 @@
+//! Leases: which process publishes the cells of a number of the cluster, as the
+//! broker knows it.
+//!
+//! A process that is suspended, or cut off, can wake long after another one has
+//! taken its place. Neither clocks nor signals tell it; only the broker can. So
+//! each process holds a lease: one key of a bucket at the broker, which it
+//! renews every [`RENEWAL`] by *compare and swap* on the key's sequence. Whoever
+//! takes the lease over changes the sequence, and the renewal of the former
+//! holder fails, whenever it comes.
+//!
+//! No clock is compared with another. A candidate watches the key for
+//! [`TERM`] on its own clock, and takes it over only when nothing has changed
+//! meanwhile. A holder stops publishing when, on its own clock, a [`TERM`] has
+//! passed since it *sent* the last renewal that succeeded ([`Fence::holds`]), and
+//! goes on if the next renewal succeeds: an outage of the broker, which nobody
+//! can use to take anything over, needs no restart.
+//!
+//! Between a look at the clock and the arrival of a message a process may be
+//! suspended as well. What is still under way then is refused by the broker
+//! when a newer value has arrived, because each cell is published with the
+//! sequence of the value that it replaces ([`super::LatestPublisher`]).
+//!
+//! A lease whose holder had the same ledger is taken over at once: the ledger
+//! is locked by one process, so that the former holder has ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{Context, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::{Client, jetstream};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::error::{NatsError, NatsErrorKind};
+
+/// How long a lease lasts without a renewal.
+pub const TERM: Duration = Duration::from_secs(10);
+
+/// The interval of renewals.
+pub const RENEWAL: Duration = Duration::from_secs(3);
+
+/// The pause before a renewal that failed is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a candidate waits for a holder that renews its lease before it
+/// reports that the lease is taken.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The interval at which a candidate looks at the lease.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Who holds a lease, as the operator sees it at the broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The number of the process in its cluster.
+    pub process: usize,
+    /// The number of processes of the cluster.
+    pub processes: usize,
+    /// The ID of its ledger, 32 hexadecimal digits.
+    pub ledger: String,
+    /// The name of its host.
+    pub host: String,
+    /// The version of the program.
+    pub version: String,
+    /// When it took the lease, RFC 3339, by its own clock.
+    pub since: String,
+    /// Whether it has given the lease back.
+    pub released: bool,
+}
+
+/// The bucket in which the leases of an output stream are kept. Its stream is
+/// that of a NATS key-value bucket, which `nats kv` reads.
+pub fn bucket(output_stream: &str) -> String {
+    format!("{output_stream}_LEASES")
+}
+
+/// The stream of [`bucket`].
+pub(super) fn stream(output_stream: &str) -> String {
+    format!("KV_{}", bucket(output_stream))
+}
+
+/// The subject of a process's lease; `*` for every process.
+fn subject(output_stream: &str, process: &str) -> String {
+    format!("$KV.{}.process-{process}", bucket(output_stream))
+}
+
+/// A lease that this process holds.
+pub struct Lease {
+    client: Client,
+    jetstream: Context,
+    stream: String,
+    subject: String,
+    holder: Holder,
+    /// The sequence of the message by which it is held.
+    sequence: u64,
+    renewed: watch::Sender<Instant>,
+    hurry: Arc<Notify>,
+}
+
+/// Whether this process may publish; shared with the publisher.
+#[derive(Clone, Debug)]
+pub struct Fence {
+    /// When the last renewal that succeeded was sent.
+    renewed: watch::Receiver<Instant>,
+    hurry: Arc<Notify>,
+}
+
+impl Fence {
+    /// Whether the lease is held, and has been renewed after `since` if that is
+    /// given.
+    pub fn holds(&self, since: Option<Instant>) -> bool {
+        let sent = *self.renewed.borrow();
+        sent.elapsed() < TERM && since.is_none_or(|since| sent > since)
+    }
+
+    /// Has the lease renewed now, to learn whether it is still held.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+}
+
+impl Lease {
+    /// Takes the lease of a process of the cluster that publishes to
+    /// `output_stream`; its bucket must exist.
+    ///
+    /// # Errors
+    /// [`NatsErrorKind::Taken`] if another process renews it, or if a process
+    /// of a larger cluster still renews its own; `Unreachable` without an
+    /// answer.
+    pub async fn take(
+        client: &Client,
+        output_stream: &str,
+        holder: Holder,
+    ) -> Result<Lease, NatsError> {
+        let lease = Lease {
+            client: client.clone(),
+            jetstream: super::publish::context(client, 1),
+            stream: stream(output_stream),
+            subject: subject(output_stream, &holder.process.to_string()),
+            holder,
+            sequence: 0,
+            renewed: watch::Sender::new(Instant::now()),
+            hurry: Arc::default(),
+        };
+        lease.refuse_larger(output_stream).await?;
+        lease.taken().await
+    }
+
+    /// Waits until the lease is free and takes it.
+    async fn taken(mut self) -> Result<Lease, NatsError> {
+        let begun = Instant::now();
+        let mut seen: Option<(u64, Instant)> = None;
+        loop {
+            let (last, sequence) = self.last(&self.subject).await?;
+            let since = match seen {
+                Some((before, since)) if before == sequence => since,
+                _ => Instant::now(),
+            };
+            seen = Some((sequence, since));
+            let is_free = match &last {
+                None => true,
+                Some(last) => last.released || last.ledger == self.holder.ledger,
+            };
+            if is_free || since.elapsed() >= TERM {
+                let sent = Instant::now();
+                if self.swap(sequence).await? {
+                    self.renewed.send_replace(sent);
+                    return Ok(self);
+                }
+                continue;
+            }
+            if let Some(last) = last.filter(|_| begun.elapsed() > PATIENCE) {
+                return Err(self.is_taken(&last));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Refuses to begin while a process runs that this cluster does not have.
+    async fn refuse_larger(&self, output_stream: &str) -> Result<(), NatsError> {
+        let begun = Instant::now();
+        let mut process = self.holder.processes;
+        let mut seen = None;
+        loop {
+            let subject = subject(output_stream, &process.to_string());
+            let (Some(last), sequence) = self.last(&subject).await? else {
+                return Ok(());
+            };
+            let since = match seen {
+                Some((of, before, since)) if (of, before) == (process, sequence) => since,
+                _ => Instant::now(),
+            };
+            seen = Some((process, sequence, since));
+            if last.released || since.elapsed() >= TERM {
+                process += 1;
+                continue;
+            }
+            if begun.elapsed() > PATIENCE {
+                let processes = self.holder.processes;
+                return Err(NatsError::new(
+                    NatsErrorKind::Taken,
+                    format!(
+                        "process {process} of a cluster of {} still runs on {} and publishes to the same output stream, while \
+                         this cluster has {processes}. Stop all processes before their number changes",
+                        last.processes, last.host
+                    ),
+                ));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// What the publisher asks before it sends.
+    pub fn fence(&self) -> Fence {
+        Fence {
+            renewed: self.renewed.subscribe(),
+            hurry: self.hurry.clone(),
+        }
+    }
+
+    /// Renews the lease until `stop`, and then gives it back, so that the next
+    /// process need not wait.
+    ///
+    /// # Errors
+    /// [`NatsErrorKind::Taken`] if it is lost; a broker that does not answer at
+    /// the end.
+    pub async fn keep_until(mut self, stop: impl Future<Output = ()>) -> Result<(), NatsError> {
+        tokio::select! {
+            lost = self.keep() => return Err(lost),
+            () = stop => {}
+        }
+        self.holder.released = true;
+        self.swap(self.sequence).await.map(drop)
+    }
+
+    /// Renews the lease again and again; returns only when it is lost.
+    async fn keep(&mut self) -> NatsError {
+        loop {
+            let wait = match self.renewed.borrow().elapsed() < RENEWAL {
+                true => RENEWAL,
+                false => PAUSE,
+            };
+            let _ = tokio::time::timeout(wait, self.hurry.notified()).await;
+            match self.renew().await {
+                Ok(()) => {}
+                Err(error) if error.kind() == NatsErrorKind::Taken => return error,
+                // Nobody else can take what the broker does not give.
+                Err(error) => tracing::warn!(%error, "retrying to renew the lease of this process"),
+            }
+        }
+    }
+
+    /// Renews the lease once.
+    async fn renew(&mut self) -> Result<(), NatsError> {
+        let sent = Instant::now();
+        if self.swap(self.sequence).await? {
+            self.renewed.send_replace(sent);
+            return Ok(());
+        }
+        let (last, sequence) = self.last(&self.subject).await?;
+        match last {
+            // The answer to an earlier renewal was lost.
+            Some(last) if last == self.holder => self.sequence = sequence,
+            Some(last) => return Err(self.is_taken(&last)),
+            // The bucket was emptied or replaced.
+            None => self.sequence = sequence,
+        }
+        let sent = Instant::now();
+        match self.swap(self.sequence).await? {
+            true => {
+                self.renewed.send_replace(sent);
+                Ok(())
+            }
+            false => Err(self.unsure()),
+        }
+    }
+
+    /// Writes the lease if its sequence is still `expected`. Returns whether it
+    /// was.
+    async fn swap(&mut self, expected: u64) -> Result<bool, NatsError> {
+        let text = serde_json::to_string(&self.holder).unwrap_or_default();
+        let message = PublishMessage::build()
+            .payload(text.into())
+            .expected_last_subject_sequence(expected);
+        let sent = self
+            .jetstream
+            .send_publish(self.subject.clone(), message)
+            .await;
+        let stored = match sent {
+            Ok(ack) => ack.await,
+            Err(error) => Err(error),
+        };
+        match stored {
+            Ok(ack) => {
+                self.sequence = ack.sequence;
+                Ok(true)
+            }
+            Err(error) if super::latest::is_wrong_sequence(&error) => Ok(false),
+            Err(error) => {
+                let kind = match error.kind() {
+                    PublishErrorKind::StreamNotFound => NatsErrorKind::Stream,
+                    _ => NatsErrorKind::Unreachable,
+                };
+                let what = format!("writing the lease {}", self.subject);
+                Err(NatsError::caused(kind, what, error))
+            }
+        }
+    }
+
+    /// The last message of a lease and its sequence, 0 without one.
+    async fn last(&self, subject: &str) -> Result<(Option<Holder>, u64), NatsError> {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            let what = format!("reading the lease {subject}");
+            NatsError::caused(NatsErrorKind::Unreachable, what, error)
+        };
+        let found = jetstream::new(self.client.clone())
+            .get_stream_no_info(&self.stream)
+            .await
+            .map_err(|error| failed(error.into()))?
+            .get_last_raw_message_by_subject(subject)
+            .await;
+        match found {
+            Ok(message) => Ok((
+                serde_json::from_slice(&message.payload).ok(),
+                message.sequence,
+            )),
+            Err(error) => match error.kind() {
+                LastRawMessageErrorKind::NoMessageFound => Ok((None, 0)),
+                LastRawMessageErrorKind::JetStream(answer)
+                    if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
+                {
+                    Ok((None, 0))
+                }
+                _ => Err(failed(error.into())),
+            },
+        }
+    }
+
+    /// The error of a lease that another process holds.
+    fn is_taken(&self, by: &Holder) -> NatsError {
+        let process = self.holder.process;
+        NatsError::new(
+            NatsErrorKind::Taken,
+            format!(
+                "another worker is process {process} of this output stream: it runs on {} since {}, with the ledger {} and version \
+                 {}. Stop it, or give each its own workers.process or streams",
+                by.host, by.since, by.ledger, by.version
+            ),
+        )
+    }
+
+    /// The error of a lease that changes while it is read.
+    fn unsure(&self) -> NatsError {
+        NatsError::new(
+            NatsErrorKind::Unreachable,
+            format!("the lease {} changes while it is renewed", self.subject),
+        )
+    }
+}

@@ -1,0 +1,40 @@
+//! The lease of this process: without it, no cell is published.
+
+use tributary_config::model::Config;
+use tributary_connectors::nats::{self, Client, Holder, Lease};
+
+use crate::broker::retry::retry_transient;
+use crate::version::VERSION;
+
+/// Takes the lease of this process. `ledger` is the ID of its ledger.
+///
+/// # Errors
+///
+/// Another process that holds it, or a broker that does not answer.
+pub(super) async fn take(
+    client: &Client,
+    config: &Config,
+    ledger: [u8; 16],
+) -> anyhow::Result<Lease> {
+    retry_transient(|| nats::ensure_leases(client, &config.nats)).await?;
+    let holder = Holder {
+        process: config.workers.process,
+        processes: config.workers.hosts.len().max(1),
+        ledger: data_encoding::HEXLOWER.encode(&ledger),
+        host: host(),
+        version: VERSION.to_owned(),
+        since: jiff::Timestamp::now().to_string(),
+        released: false,
+    };
+    let output = &config.nats.output_stream;
+    Ok(retry_transient(|| Lease::take(client, output, holder.clone())).await?)
+}
+
+/// The name of this host.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    name.map_or_else(
+        |_| "an unknown host".to_owned(),
+        |name| name.trim().to_owned(),
+    )
+}
