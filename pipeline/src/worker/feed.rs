@@ -223,15 +223,19 @@ impl Feeding {
     /// if the position has to be stored.
     fn batch(&mut self, messages: Vec<Incoming>, input: &Input, stopping: bool) -> Option<Batch> {
         let cadence = Duration::from_millis(self.feed.config.release.cadence_ms);
-        let epoch = self.clock.now().max(self.epoch + 1);
+        // Other processes' changes are not seen from here, so that a cluster always releases when due.
+        let alone = self.feed.config.workers.hosts.len() <= 1;
+        let turn = self.turn().filter(|_| !alone && self.all_restored);
+        let epoch = turn.unwrap_or(self.clock.now()).max(self.epoch + 1);
         let changes = self.feed.queries.drain_changes(epoch);
         let changed = changes.is_some();
         self.unreleased |= changed || !messages.is_empty();
-        let due = self
-            .released
-            .is_none_or(|released| released.elapsed() >= cadence);
-        // Other processes' changes are not seen from here, so that a cluster always releases when due.
-        let alone = self.feed.config.workers.hosts.len() <= 1;
+        let elapsed = self.released.map(|released| released.elapsed());
+        let due = match elapsed {
+            None => true,
+            Some(_) if !alone && self.all_restored && !cadence.is_zero() => turn.is_some(),
+            Some(elapsed) => elapsed >= cadence,
+        };
         // Before all restored state and all earlier input are in, a release would be incomplete.
         let whole = self.all_restored || self.is_past(input) && *self.feed.clear.borrow();
         let release = whole && (stopping || due && (self.unreleased || !alone));
@@ -272,6 +276,16 @@ impl Feeding {
             salt_days: self.salt_days.clone(),
             ..Batch::default()
         })
+    }
+
+    /// The epoch of a release that all processes of a cluster make together: the
+    /// newest multiple of the cadence, if no epoch has been above it. Their
+    /// releases then have one number, so that they are one release.
+    fn turn(&self) -> Option<u64> {
+        let cadence = self.feed.config.release.cadence_ms;
+        let now = self.clock.now();
+        let turn = now - now.checked_rem(cadence)?;
+        (turn > self.epoch).then_some(turn)
     }
 
     /// Determines the open salt days. Returns whether they differ from those

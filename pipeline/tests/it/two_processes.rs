@@ -78,12 +78,51 @@ async fn two_processes_are_one() {
     let expected = world.replayed();
 
     let client = ready(&broker).await;
-    play(&client, &world.trace().collect::<Vec<_>>(), None).await;
+    let trace = world.trace().collect::<Vec<_>>();
+    let (before, after) = trace.split_at(trace.len() / 2);
+    play(&client, before, None).await;
     let end = last(&client, &broker.input_stream).await;
     let config = world.path("tributary.toml");
-    tokio::task::block_in_place(|| {
+    let both = tokio::task::block_in_place(|| {
         let both = start_both(&config);
         both.iter().for_each(|worker| worker.wait_until_read(end));
+        both
+    });
+    // Once both have released what was there before, every release is one of both, at a multiple of the cadence.
+    let mut released = 0;
+    let now = |client| last(client, &broker.output_stream);
+    loop {
+        let before = std::mem::replace(&mut released, now(&client).await);
+        if released > 0 && released == before {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    }
+    play(&client, after, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    tokio::task::block_in_place(|| both.iter().for_each(|worker| worker.wait_until_read(end)));
+    while published(&broker).await != expected {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    let mut stored = nats::last_values(&client, &broker.output_stream, "tributary.out.>")
+        .await
+        .unwrap();
+    let (mut live, mut releases) = (0, std::collections::BTreeSet::new());
+    loop {
+        let batch = stored.next_batch(1_000).await.unwrap();
+        if batch.is_empty() {
+            break;
+        }
+        for cell in batch.iter().filter(|cell| cell.sequence > released) {
+            let value: serde_json::Value = serde_json::from_slice(&cell.payload).unwrap();
+            let epoch = value["epoch"].as_u64().unwrap();
+            assert_eq!(epoch % 1_000, 0, "{value}");
+            releases.insert(epoch);
+            live += 1;
+        }
+    }
+    assert!(live > 100 && !releases.is_empty(), "{live} in {releases:?}");
+    tokio::task::block_in_place(|| {
         // Each process and a replica without a dataflow show the cells of both.
         let mut replica = Worker::serve(&config);
         for family in ["store_day", "orders_day"] {
