@@ -57,6 +57,7 @@ use crate::worker::restore::restore;
 use crate::worker::router::OutputRouter;
 use crate::worker::threads::Workers;
 
+mod cluster;
 mod gauges;
 mod input;
 mod lease;
@@ -270,6 +271,8 @@ pub async fn start(
         dead_letters,
         subjects: KnownSubjects::of(acknowledged),
     };
+    // This waits for all of them.
+    let peers = cluster::meet(&client, config, draw).await?;
     let workers = {
         let router = OutputRouter {
             tally: tally.clone(),
@@ -282,13 +285,12 @@ pub async fn start(
         let listener = Arc::new(move |report| router.route(report));
         let (config, objections) = (config.clone(), objections.clone());
         let settings = Arc::new(tributary_connectors::settings::settings(&config, draw));
-        // With several hosts this waits for all of them.
         tokio::task::spawn_blocking(move || {
-            Workers::start(&config, settings, keyring, objections, listener)
+            Workers::start(&config, settings, keyring, objections, listener, peers)
         })
         .await??
     };
-    agreement::compare(&client, config, draw).await?;
+    agreement::compare(&client, config, draw, None).await?;
     let gauges = {
         let counted = gauge(
             config.clone(),

@@ -2,9 +2,9 @@
 //! none of them starts.
 //!
 //! Before a process connects to the others it publishes its settings; the
-//! processes connect only when all of them have done so. Then, before any
-//! record is fed, each reads what all have published. If two differ, every
-//! process stops and names the setting. Every setting takes part, new ones
+//! processes connect only if they have the same ([`super::peers`]). When they have
+//! not, and before any record is fed, each reads what all have published. If
+//! two differ, every process stops and names the setting. Every setting takes part, new ones
 //! automatically, except those that `may_differ` lists: where a process
 //! listens, where it keeps its files, how it connects to the broker. Secrets
 //! are compared by keyed fingerprints and never published.
@@ -273,14 +273,20 @@ async fn published(
     }
 }
 
-/// Compares the settings of all processes. Must follow the connection to the
+/// Compares the settings of all processes, or only those of one that has
+/// published some. The comparison of all must follow the connection to the
 /// other processes and precede every record. `draw` is the draw of noise that
 /// this process uses.
 ///
 /// # Errors
 ///
 /// Two processes that differ, or a broker that does not answer.
-pub async fn compare(client: &Client, config: &Config, draw: NoiseDraw) -> anyhow::Result<()> {
+pub async fn compare(
+    client: &Client,
+    config: &Config,
+    draw: NoiseDraw,
+    only: Option<usize>,
+) -> anyhow::Result<()> {
     let processes = config.workers.hosts.len();
     if processes <= 1 {
         return Ok(());
@@ -289,7 +295,12 @@ pub async fn compare(client: &Client, config: &Config, draw: NoiseDraw) -> anyho
     let all = published(client, config, SETTINGS).await?;
     let process = config.workers.process;
     say(client, READ, process, String::new()).await?;
-    for other in (0..processes).filter(|other| *other != process) {
+    let others = (0..processes).filter(|other| *other != process);
+    let is_meant = |other: &usize| match only {
+        Some(only) => *other == only && all.contains_key(other),
+        None => true,
+    };
+    for other in others.filter(is_meant) {
         let text = all.get(&other).map_or("{}", String::as_str);
         let mut there: Shared = serde_json::from_str(text)
             .with_context(|| format!("cannot read the settings of process {other}"))?;

@@ -110,6 +110,7 @@ impl InProcess {
                 | Report::Expired(_)
                 | Report::Unreadable(_) => {}
             }),
+            Vec::new(),
         )?;
         Ok(InProcess {
             workers,

@@ -11,6 +11,7 @@ pub mod agreement;
 pub mod feed;
 pub mod in_process;
 pub mod output_watch;
+pub mod peers;
 pub mod publisher;
 pub mod replay;
 pub mod replay_retention;

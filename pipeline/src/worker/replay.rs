@@ -165,6 +165,7 @@ where
             | Report::Expired(_)
             | Report::Unreadable(_) => {}
         }),
+        Vec::new(),
     )?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let mut feeding = Feeding {

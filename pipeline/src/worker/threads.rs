@@ -18,14 +18,18 @@
 //! listener. A panic of a thread ends the process in a release build (`panic =
 //! "abort"`), because the state of the dataflow is recomputed at the restart.
 
+use std::any::Any;
 use std::mem::ManuallyDrop;
+use std::net::TcpStream;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 
 use anyhow::{Context, anyhow};
 use timely::CommunicationConfig;
-use timely::communication::WorkerGuards;
+use timely::communication::allocator::ProcessBuilder;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::{AllocatorBuilder, Hooks, WorkerGuards};
 use tributary_config::model::Config;
 use tributary_connectors::decode::Decoder;
 use tributary_ledger::Keyring;
@@ -49,34 +53,26 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts the threads. With several hosts, this waits until all processes have
-    /// connected to each other.
+    /// Starts the threads. `peers` are the connections to the other processes of a
+    /// cluster ([`super::peers`]); none for a process that is alone.
     ///
     /// `keyring` opens restored blocks, `objections` refuses arriving records, and
     /// `listener` receives the reports of all threads.
     ///
     /// # Errors
     ///
-    /// Hosts that cannot be reached, or threads that cannot be created.
+    /// Threads that cannot be created.
     pub fn start(
         config: &Config,
         settings: Arc<Settings>,
         keyring: Arc<Keyring>,
         objections: Arc<Objections>,
         listener: Listener,
+        peers: Vec<Option<TcpStream>>,
     ) -> anyhow::Result<Workers> {
         let threads = config.workers.threads.max(1);
-        let communication = match &config.workers.hosts[..] {
-            [] | [_] if threads == 1 => CommunicationConfig::Thread,
-            [] | [_] => CommunicationConfig::Process(threads),
-            hosts => CommunicationConfig::Cluster {
-                threads,
-                process: config.workers.process,
-                addresses: hosts.to_vec(),
-                report: false,
-                zerocopy: false,
-            },
-        };
+        let (builders, network) = allocators(threads, config.workers.process, peers)
+            .context("cannot start the worker threads")?;
         let (mut ends, mut starts) = (Vec::new(), Vec::new());
         for _ in 0..threads {
             let (sender, receiver) = sync_channel(2);
@@ -87,22 +83,20 @@ impl Workers {
         let starts = Mutex::new(starts);
         let decoder = Decoder::new(config);
         let opener = BlockOpener::new(config, keyring, objections);
-        let timely_config = timely::Config {
-            communication,
-            worker: timely::WorkerConfig::default(),
-        };
-        let guards = timely::execute(timely_config, move |worker| {
-            let thread = worker.index() % threads;
-            let start = lock(&starts).get_mut(thread).and_then(Option::take);
-            let (batches, sleeper) = start.ok_or("a worker thread was started twice")?;
-            *lock(&sleeper) = Some(std::thread::current());
-            let (decoder, opener) = (decoder.clone(), opener.clone());
-            WorkerThread::new(worker, thread, &settings, decoder, opener, listener.clone())
-                .run(worker, &batches);
-            Ok(())
-        })
-        .map_err(|error| anyhow!(error))
-        .context("cannot start the worker threads")?;
+        let settings_of_timely = timely::WorkerConfig::default();
+        let guards =
+            timely::execute::execute_from(builders, network, settings_of_timely, move |worker| {
+                let thread = worker.index() % threads;
+                let start = lock(&starts).get_mut(thread).and_then(Option::take);
+                let (batches, sleeper) = start.ok_or("a worker thread was started twice")?;
+                *lock(&sleeper) = Some(std::thread::current());
+                let (decoder, opener) = (decoder.clone(), opener.clone());
+                WorkerThread::new(worker, thread, &settings, decoder, opener, listener.clone())
+                    .run(worker, &batches);
+                Ok(())
+            })
+            .map_err(|error| anyhow!(error))
+            .context("cannot start the worker threads")?;
         let guards = ManuallyDrop::new(guards);
         Ok(Workers { ends, guards })
     }
@@ -184,6 +178,32 @@ impl Workers {
         }
         Ok(())
     }
+}
+
+/// What Timely exchanges data with: the threads of this process, and the other
+/// processes if there are `peers`.
+///
+/// # Errors
+///
+/// Threads that cannot be created.
+fn allocators(
+    threads: usize,
+    process: usize,
+    peers: Vec<Option<TcpStream>>,
+) -> anyhow::Result<(Vec<AllocatorBuilder>, Box<dyn Any + Send>)> {
+    if peers.len() <= 1 {
+        let alone = match threads {
+            1 => CommunicationConfig::Thread,
+            threads => CommunicationConfig::Process(threads),
+        };
+        return alone.try_build().map_err(|error| anyhow!(error));
+    }
+    let hooks = Hooks::default();
+    let own = ProcessBuilder::new_typed_vector(threads, hooks.refill.clone(), hooks.spill.clone());
+    let (builders, guard) =
+        initialize_networking_from_sockets(own, peers, process, threads, hooks)?;
+    let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
+    Ok((builders, Box::new(guard)))
 }
 
 /// Locks a mutex. A poisoned lock is used as it is: no critical section here

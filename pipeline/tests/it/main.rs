@@ -54,6 +54,7 @@ mod page_hidden;
 mod page_live;
 mod page_states;
 mod page_token;
+mod peer_port;
 mod peers;
 mod process_memory;
 mod public_data;

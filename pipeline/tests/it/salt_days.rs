@@ -94,6 +94,7 @@ fn an_objection_and_a_salt_do_not_wait_for_each_other() {
                 reported.lock().unwrap()[thread] = before;
             }
         }),
+        Vec::new(),
     )
     .unwrap();
     let ends = Arc::new(AtomicBool::new(false));

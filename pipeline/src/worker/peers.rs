@@ -1,0 +1,400 @@
+//! Peers: the connections between the processes of a cluster.
+//!
+//! A process connects to those with smaller numbers and accepts those with
+//! larger ones. Whoever connects may be anybody: a port scanner, a browser, a
+//! process of yesterday's configuration. So before the dataflow gets a
+//! connection, both ends prove that they know the brands' secrets and have the
+//! same settings. Nothing that fails in this changes anything: the connection is
+//! closed, counted, and waited for again.
+//!
+//! ```text
+//! connects  MAGIC  from  to  nonce
+//! accepts   MAGIC  settings  nonce  code over "accepts", the first message, settings and nonce
+//! connects  settings  code over "connects", both messages and settings
+//! accepts   1 if all is well
+//! ```
+//!
+//! Codes are keyed BLAKE3 under a key that is derived from the secrets of all
+//! brands, and settings are the BLAKE3 of what processes must share
+//! ([`super::agreement`]). Two nonces of 32 random bytes keep codes from being
+//! used twice. The connection itself is neither encrypted nor authenticated
+//! afterwards: it needs a network that nobody else is in.
+//!
+//! A peer with other settings is reported to the caller, who finds out from the
+//! broker which ones they are. Connections that are lost without a word, because
+//! a host lost its power, end after [`DEAD`].
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use socket2::{SockRef, TcpKeepalive};
+use tributary_config::key_chain::derive_key;
+use tributary_config::model::Config;
+use zeroize::Zeroizing;
+
+use crate::worker::agreement;
+
+/// The first bytes of both ends.
+const MAGIC: [u8; 16] = *b"tributary peer 1";
+/// Context of the key of each brand's part.
+const PART: &str = "tributary 2026-11 key of the processes of a cluster, part of a brand";
+/// Context of the key of all brands.
+const KEY: &str = "tributary 2026-11 key of the processes of a cluster";
+/// How long each step of the proof may take.
+const STEP: Duration = Duration::from_secs(5);
+/// The pause between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The interval at which new connections are looked for.
+const LOOK: Duration = Duration::from_millis(20);
+/// The interval of messages about what is waited for, or was refused.
+const SAY: Duration = Duration::from_secs(10);
+/// How many connections may be in the proof at a time.
+const MOST: usize = 64;
+/// After what time without an acknowledgment a connection is lost.
+const DEAD: Duration = Duration::from_secs(30);
+
+/// What a process must prove.
+struct Proof {
+    key: Zeroizing<[u8; 32]>,
+    settings: [u8; 32],
+}
+
+/// Why a peer was not accepted.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    /// It could not be reached, or it broke off.
+    #[error(transparent)]
+    Broken(#[from] io::Error),
+    /// It does not speak this protocol, or names a process that is not expected.
+    #[error("it is no process of this cluster")]
+    Stranger,
+    /// It has another secret or other settings.
+    #[error("it has other settings or secrets")]
+    Differs,
+}
+
+/// The connections of this process, and what is to be done about peers that
+/// differ.
+pub struct Peers<'a> {
+    config: &'a Config,
+    /// Receives the number of a peer that has other settings or secrets.
+    differing: &'a (dyn Fn(usize) + Sync),
+    /// Ends the attempt.
+    stop: &'a AtomicBool,
+}
+
+impl<'a> Peers<'a> {
+    /// The peers of a process. `differing` is called with the number of a peer
+    /// that has other settings or secrets, or claims to be it.
+    pub fn new(
+        config: &'a Config,
+        differing: &'a (dyn Fn(usize) + Sync),
+        stop: &'a AtomicBool,
+    ) -> Peers<'a> {
+        Peers {
+            config,
+            differing,
+            stop,
+        }
+    }
+
+    /// Waits until this process is connected with all others. Returns the
+    /// connections in the order of the processes, none for this one.
+    ///
+    /// # Errors
+    ///
+    /// An address of this process that cannot be used, or the end of the attempt.
+    pub fn connect(&self) -> anyhow::Result<Vec<Option<TcpStream>>> {
+        let hosts = &self.config.workers.hosts;
+        let me = self.config.workers.process;
+        let own = hosts.get(me).map_or("", String::as_str);
+        let mut listeners = Vec::new();
+        for address in own.split_whitespace() {
+            let listener = TcpListener::bind(address)
+                .with_context(|| format!("cannot listen on {address} (workers.hosts)"))?;
+            listener.set_nonblocking(true)?;
+            listeners.push(listener);
+        }
+        let proof = Proof::of(self.config);
+        let mut found: Vec<Option<TcpStream>> = hosts.iter().map(|_| None).collect();
+        let (met, meet) = mpsc::channel();
+        let (open, strangers) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for (peer, address) in hosts.iter().enumerate().take(me) {
+                let (met, proof, done) = (met.clone(), &proof, &done);
+                scope.spawn(move || self.dial(peer, address, proof, done, &met));
+            }
+            let mut said = Instant::now();
+            let outcome = loop {
+                found_by(&meet, &mut found);
+                let missing: Vec<usize> = (0..hosts.len())
+                    .filter(|peer| *peer != me && found.get(*peer).is_none_or(Option::is_none))
+                    .collect();
+                if missing.is_empty() {
+                    break Ok(());
+                }
+                if self.stop.load(Ordering::Relaxed) {
+                    break Err(anyhow::anyhow!("stopped while waiting for {missing:?}"));
+                }
+                if said.elapsed() > SAY {
+                    said = Instant::now();
+                    let refused = strangers.swap(0, Ordering::Relaxed);
+                    tracing::info!(processes = ?missing, refused, "waiting for other processes of the cluster");
+                }
+                let mut is_idle = true;
+                for listener in &listeners {
+                    // A connection that ends before it is accepted concerns nobody.
+                    let Ok((stream, from)) = listener.accept() else {
+                        continue;
+                    };
+                    is_idle = false;
+                    if open.fetch_add(1, Ordering::Relaxed) >= MOST {
+                        open.fetch_sub(1, Ordering::Relaxed);
+                        continue;
+                    }
+                    let (met, proof, open, strangers) = (met.clone(), &proof, &open, &strangers);
+                    scope.spawn(move || {
+                        if !self.admit(stream, from, proof, &met) {
+                            strangers.fetch_add(1, Ordering::Relaxed);
+                        }
+                        open.fetch_sub(1, Ordering::Relaxed);
+                    });
+                }
+                if is_idle {
+                    std::thread::sleep(LOOK);
+                }
+            };
+            done.store(true, Ordering::Relaxed);
+            outcome
+        })?;
+        // Whoever came again while the others were waited for replaces its earlier connection.
+        found_by(&meet, &mut found);
+        Ok(found)
+    }
+
+    /// Connects to a peer until it accepts.
+    fn dial(
+        &self,
+        peer: usize,
+        address: &str,
+        proof: &Proof,
+        done: &AtomicBool,
+        met: &mpsc::Sender<(usize, TcpStream)>,
+    ) {
+        let mut said: Option<String> = None;
+        while !done.load(Ordering::Relaxed) && !self.stop.load(Ordering::Relaxed) {
+            let dialed = TcpStream::connect(address).map_err(Refusal::from);
+            let me = self.config.workers.process;
+            match dialed.and_then(|stream| proof.connects(stream, me, peer)) {
+                Ok(stream) => {
+                    // Where nobody waits any more, nobody needs it.
+                    let _ = met.send((peer, stream));
+                    return;
+                }
+                Err(refusal) => {
+                    if matches!(refusal, Refusal::Differs) {
+                        (self.differing)(peer);
+                    }
+                    let why = refusal.to_string();
+                    if said.as_ref() != Some(&why) {
+                        tracing::info!(process = peer, address, %why, "waiting for another process of the cluster");
+                        said = Some(why);
+                    }
+                }
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Accepts a peer, if it is one. Returns whether it was.
+    fn admit(
+        &self,
+        stream: TcpStream,
+        from: SocketAddr,
+        proof: &Proof,
+        met: &mpsc::Sender<(usize, TcpStream)>,
+    ) -> bool {
+        let (me, processes) = (self.config.workers.process, self.config.workers.hosts.len());
+        let expected = me + 1..processes;
+        let (peer, refusal) = match proof.accepts(stream, me, &expected) {
+            Ok((peer, stream)) => {
+                let _ = met.send((peer, stream));
+                return true;
+            }
+            Err((peer, refusal)) => (peer, refusal),
+        };
+        if let Some(peer) = peer.filter(|_| matches!(refusal, Refusal::Differs)) {
+            (self.differing)(peer);
+        }
+        tracing::debug!(%from, %refusal, "refused a connection");
+        false
+    }
+}
+
+/// Takes the connections that were made since the last look.
+fn found_by(meet: &mpsc::Receiver<(usize, TcpStream)>, found: &mut [Option<TcpStream>]) {
+    for (peer, stream) in meet.try_iter() {
+        if let Some(place) = found.get_mut(peer) {
+            *place = Some(stream);
+        }
+    }
+}
+
+impl Proof {
+    /// What the processes of a configuration prove.
+    fn of(config: &Config) -> Proof {
+        let mut parts: Vec<_> = config
+            .brands
+            .iter()
+            .map(|brand| (&brand.name, derive_key(PART, &brand.name, &brand.secret)))
+            .collect();
+        parts.sort_unstable_by_key(|(name, _)| *name);
+        let mut all = Zeroizing::new(Vec::new());
+        parts
+            .iter()
+            .for_each(|(_, part)| all.extend_from_slice(part.as_slice()));
+        let mut settings = blake3::Hasher::new();
+        for (path, value) in agreement::shared(config) {
+            for text in [path, value] {
+                settings.update(&(text.len() as u64).to_le_bytes());
+                settings.update(text.as_bytes());
+            }
+        }
+        Proof {
+            key: Zeroizing::new(blake3::derive_key(KEY, &all)),
+            settings: settings.finalize().into(),
+        }
+    }
+
+    /// The code over some parts, which have fixed lengths.
+    fn code(&self, role: &[u8], parts: &[&[u8]]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(role);
+        for part in parts {
+            hasher.update(part);
+        }
+        hasher.finalize()
+    }
+
+    /// The end that connects, as process `me`, to `peer`.
+    fn connects(
+        &self,
+        mut stream: TcpStream,
+        me: usize,
+        peer: usize,
+    ) -> Result<TcpStream, Refusal> {
+        prepare(&stream)?;
+        let nonce: [u8; 32] = rand::random();
+        let hello = [
+            &MAGIC[..],
+            &(me as u32).to_le_bytes(),
+            &(peer as u32).to_le_bytes(),
+            &nonce,
+        ]
+        .concat();
+        stream.write_all(&hello)?;
+        let [magic, head] = [
+            read::<16>(&mut stream)?.to_vec(),
+            read::<64>(&mut stream)?.to_vec(),
+        ];
+        let theirs = blake3::Hash::from(read::<32>(&mut stream)?);
+        if magic != MAGIC {
+            return Err(Refusal::Stranger);
+        }
+        let is_known = self.code(b"accepts ", &[&hello, &head]) == theirs;
+        // The other end learns from this proof as well whether anything differs.
+        let ours = self.code(b"connects", &[&hello, &head, &self.settings]);
+        stream.write_all(&[&self.settings[..], ours.as_bytes()].concat())?;
+        if !is_known || head.get(..32) != Some(&self.settings[..]) {
+            return Err(Refusal::Differs);
+        }
+        match read::<1>(&mut stream)? {
+            [1] => Ok(ready(stream)?),
+            _ => Err(Refusal::Differs),
+        }
+    }
+
+    /// The end that accepts, as process `me`, one of the processes that are
+    /// expected. An error comes with the number that the other end claims.
+    fn accepts(
+        &self,
+        mut stream: TcpStream,
+        me: usize,
+        expected: &std::ops::Range<usize>,
+    ) -> Result<(usize, TcpStream), (Option<usize>, Refusal)> {
+        let broken = |error: io::Error| (None, Refusal::Broken(error));
+        prepare(&stream).map_err(broken)?;
+        let hello = read::<56>(&mut stream).map_err(broken)?;
+        let number = |at: usize| {
+            let bytes = hello
+                .get(at..at + 4)
+                .and_then(|bytes| bytes.try_into().ok());
+            bytes.map_or(usize::MAX, |bytes| u32::from_le_bytes(bytes) as usize)
+        };
+        let (peer, to) = (number(16), number(20));
+        if !hello.starts_with(&MAGIC) || to != me || !expected.contains(&peer) {
+            return Err((None, Refusal::Stranger));
+        }
+        let nonce: [u8; 32] = rand::random();
+        let head = [self.settings, nonce].concat();
+        let code = self.code(b"accepts ", &[&hello, &head]);
+        let answer = [&MAGIC[..], &head, code.as_bytes()].concat();
+        stream.write_all(&answer).map_err(broken)?;
+        let settings = read::<32>(&mut stream).map_err(broken)?;
+        let theirs = blake3::Hash::from(read::<32>(&mut stream).map_err(broken)?);
+        let is_known = self.code(b"connects", &[&hello, &head, &settings]) == theirs;
+        let is_well = is_known && settings == self.settings;
+        stream.write_all(&[u8::from(is_well)]).map_err(broken)?;
+        match is_well {
+            true => Ok((peer, ready(stream).map_err(broken)?)),
+            false => Err((Some(peer), Refusal::Differs)),
+        }
+    }
+}
+
+/// Reads exactly so many bytes within a step, however slowly they come.
+fn read<const N: usize>(stream: &mut TcpStream) -> io::Result<[u8; N]> {
+    let until = Instant::now() + STEP;
+    let mut bytes = [0; N];
+    let mut rest = &mut bytes[..];
+    while !rest.is_empty() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(rest)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => rest = rest.get_mut(count..).unwrap_or_default(),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Limits how long each step of the proof may take.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(STEP))
+}
+
+/// A connection for the dataflow: without time limits, but with an end when the
+/// other host is gone.
+fn ready(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_read_timeout(None)?;
+    stream.set_write_timeout(None)?;
+    let socket = SockRef::from(&stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(DEAD / 3)
+        .with_interval(DEAD / 6)
+        .with_retries(4);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(DEAD))?;
+    Ok(stream)
+}
