@@ -102,6 +102,9 @@ pub struct Workers {
     /// expired data is deleted and no day is frozen. Default 10 minutes. From
     /// one second to one day.
     pub max_clock_skew_ms: i64,
+    /// The resident memory of this process that input may fill, mebibytes; none
+    /// by default. From 64 to 16,777,216. Beyond it input waits at the broker.
+    pub memory_mib: Option<u64>,
 }
 
 /// `[ledger]`: where the process stores accepted records.

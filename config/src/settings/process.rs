@@ -41,6 +41,7 @@ impl SettingsModel for Workers {
             tick_ms: 0,
             region: None,
             max_clock_skew_ms: 0,
+            memory_mib: None,
         }
     }
 
@@ -104,6 +105,14 @@ impl SettingsModel for Workers {
                 unit: "",
                 meaning: "The maximum difference between this machine's clock and the broker's, and the maximum by which it may trail the newest arrival. Beyond it, no expired data is deleted, no day is frozen, and `/readyz` shows the clock and the offset.",
                 field: |workers: &mut Workers| &mut workers.max_clock_skew_ms,
+            },
+            &Setting {
+                key: "memory",
+                value_type: Opt(Int::<u64>::new(64, 16_777_216)),
+                default: DefaultValue::Absent("none: memory is not limited"),
+                unit: "MiB",
+                meaning: "The resident memory of this process that input may fill. From 80 % of it on, input is slowed; from 95 % on, it waits at the broker, until memory is below 90 %. Set it below the limit of the container, so that the process is not killed.",
+                field: |workers: &mut Workers| &mut workers.memory_mib,
             },
         ];
         ROWS

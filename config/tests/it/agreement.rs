@@ -28,6 +28,7 @@ private_network = true
 tick = "1500ms"
 region = "eu-west"
 max_clock_skew = "2m"
+memory = 2048
 [ledger]
 directory = "/var/lib/tributary"
 backup_days = 90

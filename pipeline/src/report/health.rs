@@ -43,6 +43,8 @@ pub struct Health {
     restoring: Mutex<Option<String>>,
     /// What the ledger waits for.
     ledger: Mutex<Option<String>>,
+    /// Why input waits for memory.
+    memory: Mutex<Option<String>>,
     /// Which clock disagrees.
     clock: Mutex<Option<String>>,
     /// What is wrong with the output stream.
@@ -72,10 +74,11 @@ pub struct NotReady {
 }
 
 /// Every code of a [`NotReady`].
-pub const NOT_READY: [&str; 10] = [
+pub const NOT_READY: [&str; 11] = [
     "disconnected",
     "restoring",
     "ledger",
+    "memory",
     "clock",
     "output",
     "rights",
@@ -101,6 +104,7 @@ impl Health {
             caught_up: AtomicBool::new(false),
             restoring: Mutex::default(),
             ledger: Mutex::default(),
+            memory: Mutex::default(),
             clock: Mutex::default(),
             output: Mutex::default(),
             rights: Mutex::default(),
@@ -134,6 +138,11 @@ impl Health {
         if waited && !waits {
             self.progress();
         }
+    }
+
+    /// Sets why input waits for memory, as a sentence; `None` while it does not.
+    pub fn set_memory(&self, reason: Option<String>) {
+        *lock(&self.memory) = reason;
     }
 
     /// Sets which clock disagrees and by how much, as a sentence; `None` when all
@@ -258,6 +267,7 @@ impl Health {
         for (code, reason) in [
             ("restoring", &self.restoring),
             ("ledger", &self.ledger),
+            ("memory", &self.memory),
             ("clock", &self.clock),
             ("output", &self.output),
             ("rights", &self.rights),

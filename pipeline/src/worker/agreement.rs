@@ -108,7 +108,7 @@ fn may_differ(path: &str) -> bool {
     let is_place = is_place.iter().any(|end| path.ends_with(end));
     is_own && !STREAMS.contains(&path)
         || is_place
-        || ["workers.process", "workers.hosts"].contains(&path)
+        || ["workers.process", "workers.hosts", "workers.memory"].contains(&path)
 }
 
 /// Fingerprint of the fixed devices of a brand. Devices may identify a person:

@@ -6,7 +6,8 @@
 //! only after the ledger has committed their epoch.
 //!
 //! It reads no more than the process can handle. It waits for the workers when
-//! they lag, and for the ledger when too many epochs are not durable yet.
+//! they lag, for the ledger when too many epochs are not durable yet, and for
+//! [`memory`].
 //! Unread messages stay at the broker.
 //!
 //! An epoch without messages is sent if something else is due: a release, a
@@ -42,8 +43,10 @@ use crate::worker::output_watch::Republish;
 use crate::worker::threads::Workers;
 
 mod gather;
+mod memory;
 
 use gather::Gatherer;
+use memory::{Level, Memory};
 
 /// Maximum number of epochs that are not durable.
 const MAX_OPEN: u64 = 8;
@@ -99,6 +102,8 @@ struct Feeding {
     first_epoch: u64,
     /// Collects the messages of an epoch.
     gatherer: Gatherer,
+    /// Says whether there is memory for more.
+    memory: Memory,
     /// Time of the last release.
     released: Option<Instant>,
     /// Whether anything was fed since the last release.
@@ -146,6 +151,7 @@ impl Feed {
                 self.stream.generation,
                 self.newest,
             ),
+            memory: Memory::new(self.config.workers.memory_mib),
             released: None,
             unreleased: true,
             all_restored: false,
@@ -171,7 +177,13 @@ impl Feeding {
         let mut workers = Some(workers);
         loop {
             let stopping = *stop.borrow();
-            let (messages, bytes) = match stopping {
+            let level = self.memory.level();
+            self.feed.telemetry.metrics.memory_level(level as u8);
+            self.feed.telemetry.health.set_memory(self.memory.reason());
+            if level > Level::Free {
+                tokio::time::sleep(level.pause()).await;
+            }
+            let (messages, bytes) = match stopping || level == Level::Full {
                 true => (Vec::new(), 0),
                 false => {
                     let last = (self.first_epoch > 0).then_some(self.epoch);

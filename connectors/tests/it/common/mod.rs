@@ -106,6 +106,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
             tick_ms: 50,
             region: None,
             max_clock_skew_ms: 600_000,
+            memory_mib: None,
         },
         ledger: Ledger {
             directory: "tributary-data".into(),

@@ -39,6 +39,7 @@ use tributary_operators::allowed_uses::Use;
 use tributary_operators::record::BrandId;
 use tributary_rights::{Head, Right};
 
+pub use process::resident_memory;
 pub use reference::reference;
 pub use stepped::Audience;
 
@@ -414,6 +415,11 @@ impl Metrics {
     /// Sets the number of cells whose newest value the broker has not acknowledged.
     pub fn unacknowledged(&self, cells: usize) {
         self.set(Id::UnacknowledgedCells, &[], cells as f64);
+    }
+
+    /// Sets how much of the memory budget is used: 0, 1 or 2.
+    pub fn memory_level(&self, level: u8) {
+        self.set(Id::MemoryLevel, &[], f64::from(level));
     }
 
     /// Sets whether this process holds the lease by which it may publish.

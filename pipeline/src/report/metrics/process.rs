@@ -55,6 +55,13 @@ impl Usage {
     }
 }
 
+/// The resident memory of this process, bytes; `None` where the system does not
+/// say.
+pub fn resident_memory() -> Option<u64> {
+    let status = read_to_string("/proc/self/status").ok()?;
+    value(&status, "VmRSS:").map(|kibibytes| kibibytes * 1024)
+}
+
 /// The number behind the first word of a line.
 fn value(text: &str, word: &str) -> Option<u64> {
     let mut lines = text.lines().map(str::split_whitespace);

@@ -293,6 +293,8 @@ table! {
         "Version of the program and the commit it was built from.";
     StartTime: Operation Gauge, Open, "process_start_time_seconds", "seconds since 1970", [],
         "Time at which the process started.";
+    MemoryLevel: Operation Gauge, Open, "memory_level", "0, 1 or 2", [],
+        "How much of `workers.memory` is used: 0 below 80 percent or without a budget, 1 while input is slowed, 2 while input waits at the broker.";
     Memory: Operation Gauge, Open, "process_resident_memory_bytes", "bytes", [],
         "Physical memory used by the process.";
     Cpu: Operation Counter, Open, "process_cpu_seconds_total", "seconds", [],
