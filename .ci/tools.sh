@@ -7,6 +7,7 @@
 #   bash .ci/tools.sh axe        axe-core, which judges accessibility, at target/tools/axe.min.js
 #   bash .ci/tools.sh sdk        the SDKs of Segment and RudderStack for Node.js, at target/tools/sdk
 #   bash .ci/tools.sh jose       jose for Node.js, which verifies receipts, at target/tools/jose
+#   bash .ci/tools.sh age        Debian's age, which opens sealed answers, at target/tools/bin unless it is on the PATH
 #   bash .ci/tools.sh duckdb     DuckDB for Python, the batch peer of the benchmarks, at target/tools/python
 #   bash .ci/tools.sh deploy     what judges config/deploy: Helm, kubernetes-validate and Docker Compose, at target/tools/deploy,
 #                                and Debian's umoci and runc, at target/tools/oci
@@ -195,6 +196,27 @@ bring_jose() {
     rm -rf "$staging"
 }
 
+# Debian's age and age-keygen (BSD-3-Clause), unpacked without root: programs that open sealed answers and have nothing of ours.
+bring_age() {
+    local staging
+    if { type -P age && type -P age-keygen; } >/dev/null || { [ -x "$tools/bin/age" ] && [ -x "$tools/bin/age-keygen" ]; }; then
+        return 0
+    fi
+    mkdir -p "$tools/bin"
+    staging="$(mktemp -d "$tools/age.XXXXXX")"
+    if (
+        cd "$staging"
+        apt-get download -qq age || { apt-get update -qq && apt-get download -qq age; }
+        dpkg-deb -x age_*.deb .
+    ) >/dev/null 2>&1 && [ -f "$staging/usr/bin/age" ] && [ -f "$staging/usr/bin/age-keygen" ]; then
+        mv -f "$staging/usr/bin/age" "$staging/usr/bin/age-keygen" "$tools/bin/"
+        echo "tools.sh: $tools/bin/age ($("$tools/bin/age" --version 2>/dev/null))"
+    else
+        echo "tools.sh: age could not be brought; install Debian's age package for its tests" >&2
+    fi
+    rm -rf "$staging"
+}
+
 # DuckDB (MIT) from the package index. Its test and its part of the benchmarks say that they go without it.
 bring_duckdb() {
     local home="$tools/python" staging
@@ -268,9 +290,10 @@ for tool in "$@"; do
     axe) bring_axe ;;
     sdk) bring_sdk ;;
     jose) bring_jose ;;
+    age) bring_age ;;
     duckdb) bring_duckdb ;;
     deploy) bring_deploy ;;
-    help | -h | --help) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe, sdk, jose, duckdb, deploy" ;;
+    help | -h | --help) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe, sdk, jose, age, duckdb, deploy" ;;
     esac
 done

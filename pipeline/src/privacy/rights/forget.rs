@@ -30,7 +30,7 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, Pseudonym, Token};
 
 use super::job::{Job, erases};
-use super::restrictions::{reject, shared, union};
+use super::restrictions::{shared, union};
 use super::stream_scrub::{Finder, find};
 use super::subject::Person;
 use super::task::{LOOK, Rights};
@@ -39,7 +39,6 @@ use crate::broker::retry::retry_transient;
 use crate::durability::command::{Erasure, LedgerCommand};
 use crate::epochs::queries::WorkerStopped;
 use tributary_ledger::ErasureFilter;
-use tributary_rights::Reason;
 use tributary_rights::request::RequestBody;
 use tributary_rights::tombstones::Reach;
 
@@ -61,7 +60,7 @@ struct Forgotten {
 impl Rights {
     /// Executes all erasures and objections of a batch.
     ///
-    /// A notice of death without an instruction to erase is rejected. Entries and
+    /// A notice of death without an instruction to erase changes nothing. Entries and
     /// messages that several requests share are counted for each of them.
     ///
     /// # Errors
@@ -75,14 +74,7 @@ impl Rights {
     ) -> anyhow::Result<()> {
         let dead = self.directed(jobs, persons).await?;
         let mut places = Vec::new();
-        for (place, (job, dead)) in jobs.iter_mut().zip(dead).enumerate() {
-            if matches!(
-                job.request.asked,
-                RequestBody::Directive { notice: true, .. }
-            ) && !dead
-            {
-                reject(job, Reason::NotFound);
-            }
+        for (place, (job, dead)) in jobs.iter().zip(dead).enumerate() {
             if job.rejected.is_none() && erases(&job.request.asked, dead) {
                 places.push(place);
             }
