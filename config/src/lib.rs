@@ -83,7 +83,7 @@ mod value_type;
 use std::path::Path;
 
 pub use broker::nats_at;
-pub use build::brand_number;
+pub use build::{beyond_this_machine, brand_number};
 pub use print::print;
 pub use problem::{ConfigError, Problem, Problems};
 pub use reference::reference;

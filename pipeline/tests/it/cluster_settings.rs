@@ -60,3 +60,20 @@ async fn processes_that_differ_refuse_to_start() {
         });
     }
 }
+
+/// Hosts of a file are checked as those of the configuration are.
+#[test]
+fn hosts_beyond_this_machine_are_refused_wherever_they_are_named() {
+    let world = World::new(100, None, "");
+    let hosts = world.path("hosts");
+    std::fs::write(&hosts, "# peers\n127.0.0.1:1\n10.0.0.7:2101\n").unwrap();
+    let mut command = tributary();
+    command.args(["run", "--config"]);
+    command.arg(world.path("tributary.toml"));
+    let output = command.arg("--hostfile").arg(&hosts).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    for word in ["hosts: ", "10.0.0.7:2101", "workers.private_network = true"] {
+        assert!(error.contains(word), "{error}");
+    }
+}

@@ -36,7 +36,9 @@ fn by_the_private_key_that_was_kept() {
 fn of_every_length() {
     let pair = KeyPair::generate();
     for length in [0, 1, 65_535, 65_536, 65_537, 131_072, 200_000] {
-        let answer: Vec<u8> = (0..length).map(|place: usize| place.to_le_bytes()[0]).collect();
+        let answer: Vec<u8> = (0..length)
+            .map(|place: usize| place.to_le_bytes()[0])
+            .collect();
         let sealed = pair.public().seal(&answer).unwrap();
         assert_eq!(sealed.len(), sealed_len(length));
         assert!(*pair.open(&sealed).unwrap() == answer, "{length} bytes");
@@ -88,7 +90,9 @@ fn a_key_that_everybody_could_open_is_none() {
 #[test]
 fn an_answer_of_another_program_opens() {
     use base64::Engine;
-    let pair = KeyPair::read("AGE-SECRET-KEY-1VYQ9J6M3Y6WN3XW0LGQH4ECG494RHNRP5VAN33V27ZKU262N66QQX2ZKPG").unwrap();
+    let pair =
+        KeyPair::read("AGE-SECRET-KEY-1VYQ9J6M3Y6WN3XW0LGQH4ECG494RHNRP5VAN33V27ZKU262N66QQX2ZKPG")
+            .unwrap();
     let sealed = "YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IFgyNTUxOSBubXZLYUZCYkx5ZUMzTnI0ME04eHMraktMb20zNXlxbkFRSGdnU0MzS1FzClNOaUVOT3lpakhBN3VzODBuR2s2QmFDMXF4SnBPWUZuUElkSlAyVDJBa00KLS0tIFQzaHlkUVpFOENOMVd3R0EyRjFRZUg4b2JJeXJYTzJXMWxkQzBnRzYwaW8KgM8ndXEKyVfrTcl/m7bzdKIFZ8mKTbf6UKZVjTp4bIQYBW2JWqoKwZ/p0MU9";
     let sealed = base64::engine::general_purpose::STANDARD
         .decode(sealed)
@@ -155,6 +159,10 @@ fn age_opens_it() {
         ];
         assert!(run(&age, &arguments).status.success());
         let sealed = std::fs::read(&by_age).unwrap();
-        assert!(*pair.open(&sealed).unwrap() == answer, "{} bytes", answer.len());
+        assert!(
+            *pair.open(&sealed).unwrap() == answer,
+            "{} bytes",
+            answer.len()
+        );
     }
 }

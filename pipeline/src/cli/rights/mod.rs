@@ -23,11 +23,11 @@ use tokio::time::timeout;
 use tributary_connectors::nats::{self, Client, Reader, subject as subjects};
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
-use tributary_rights::{Counts, Hash};
 use tributary_rights::audit::summary;
 use tributary_rights::receipt::{Receipt, read_unverified, verify_receipt};
 use tributary_rights::request::{Request, RequestBody};
 use tributary_rights::sealed::{KeyPair, ReplyKey};
+use tributary_rights::{Counts, Hash};
 
 use crate::cli::args as cli;
 use crate::privacy::rights::files;
@@ -83,7 +83,9 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
         _ => None,
     };
     if reply_key.is_some_and(|key| key != pair.public()) && out.is_none() {
-        bail!("the request names a key that this command does not have: name a file for the sealed answer with --out");
+        bail!(
+            "the request names a key that this command does not have: name a file for the sealed answer with --out"
+        );
     }
     let client = nats::connect(&asker.nats, "tributary rights").await?;
     if asker.is_client() {
@@ -174,7 +176,8 @@ async fn of_brand(
     let mut answers = subscribe(subjects::rights_answer(
         brand,
         reply_key.unwrap_or(pair.public()).as_bytes(),
-    )).await?;
+    ))
+    .await?;
     let mut receipts = subscribe(subjects::rights_receipt(brand)).await?;
     ask(client, Topic::Rights, brand, request).await?;
     if args.no_wait {
@@ -348,7 +351,10 @@ fn request(args: &cli::Rights, brand: &str, pair: &KeyPair) -> anyhow::Result<(S
     }
     if matches!(args.right.as_str(), "access" | "portability") {
         let key = args.reply_key.clone();
-        default("reply_key", json!(key.unwrap_or_else(|| pair.public().to_string())));
+        default(
+            "reply_key",
+            json!(key.unwrap_or_else(|| pair.public().to_string())),
+        );
     }
     if let Some(action) = &args.directive {
         default(

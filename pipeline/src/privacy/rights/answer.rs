@@ -20,9 +20,9 @@ use tributary_connectors::brand;
 use tributary_connectors::nats::subject as subjects;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{Body, Record, RefundAmount};
+use tributary_rights::Hash;
 use tributary_rights::request::RequestBody;
 use tributary_rights::sealed::ReplyKey;
-use tributary_rights::Hash;
 
 use super::job::Job;
 use super::subject::Person;
@@ -250,6 +250,9 @@ mod tests {
         }
         assert!(lengths.len() < 300, "{} lengths", lengths.len());
         assert_eq!(padded(vec![b'x'; 10_000]).len(), padme(10_000));
-        assert_eq!([2, 4_000].map(|length| padded(vec![b'x'; length]).len()), [SHORTEST; 2]);
+        assert_eq!(
+            [2, 4_000].map(|length| padded(vec![b'x'; length]).len()),
+            [SHORTEST; 2]
+        );
     }
 }

@@ -36,7 +36,7 @@ use super::subject::Person;
 use super::task::{LOOK, Rights};
 use super::time::now;
 use crate::broker::retry::retry_transient;
-use crate::durability::command::{Erasure, LedgerCommand};
+use crate::durability::command::{Erasure, ErasureOutcome, LedgerCommand};
 use crate::epochs::queries::WorkerStopped;
 use tributary_ledger::ErasureFilter;
 use tributary_rights::request::RequestBody;
@@ -148,11 +148,12 @@ impl Rights {
             self.forget_answers(forgotten.brand).await?;
         }
         // Last, because after a restart it is the ledger that knows the whole person.
-        let entries = self.erase_from_ledger(&brands).await?;
+        let erased = self.erase_from_ledger(&brands).await?;
         // What went with several requests is counted with each of them.
         for place in places {
             if let Some(job) = jobs.get_mut(place) {
-                job.counts.ledger_entries = entries;
+                job.counts.ledger_entries = erased.entries;
+                job.counts.not_overwritten = erased.not_overwritten;
                 job.counts.raw_messages = raw;
                 job.counts.dead_letters = dead;
             }
@@ -282,13 +283,12 @@ impl Rights {
         self.erased.add(all, reach)
     }
 
-    /// Rewrites the ledger of this process without the persons, and returns the
-    /// number of erased entries.
+    /// Rewrites the ledger of this process without the persons.
     ///
     /// # Errors
     ///
     /// [`WorkerStopped`]. A full disk is not an error: the erasure waits for space.
-    async fn erase_from_ledger(&self, brands: &[Forgotten]) -> anyhow::Result<u64> {
+    async fn erase_from_ledger(&self, brands: &[Forgotten]) -> anyhow::Result<ErasureOutcome> {
         let mut forget = ErasureFilter::default();
         for one in brands {
             let ids = one
