@@ -335,7 +335,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tributary.toml");
         let secret = folder.path().join("secret");
-        std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+        tributary_testkit::write_secret(&secret, "0123456789abcdef0123456789abcdef");
         let text =
             format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
         std::fs::write(&file, text).unwrap();
