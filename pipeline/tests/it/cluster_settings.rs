@@ -34,11 +34,8 @@ async fn processes_that_differ_refuse_to_start() {
     let world = World::new(1, Some(&broker), &two_processes());
     let config = world.path("tributary.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(
-        world.path("aaa"),
-        "another secret of forty-one letters or so",
-    )
-    .unwrap();
+    let secret = "another secret of forty-one letters or so";
+    tributary_testkit::write_secret(world.path("aaa"), secret);
     for (from, to, named) in CHANGES {
         let other = world.path("other.toml");
         let changed = text.replacen(from, to, 1);

@@ -24,11 +24,8 @@ impl Two {
         );
         for brand in ["acme", "birch"] {
             let secret = directory.path().join(brand);
-            std::fs::write(
-                &secret,
-                format!("{brand}-secret-of-thirty-two-bytes-or-more"),
-            )
-            .unwrap();
+            let text_of = format!("{brand}-secret-of-thirty-two-bytes-or-more");
+            tributary_testkit::write_secret(&secret, &text_of);
             text.push_str(&format!(
                 "[[brand]]\nname = \"{brand}\"\ntimezone = \"Europe/Paris\"\nsecret_file = \"{}\"\n\
                  [brand.retention]\ntransactions_months = 1200\ncookies_months = 1200\nidentification_months = 1200\n",
