@@ -252,7 +252,7 @@ async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
         bail!("the configuration defines no brand");
     };
     let client = nats::connect(&config.nats, "tributary keys").await?;
-    let request = Request::new();
+    let request = Request::for_challenge();
     // Nothing is begun anywhere before everybody has said that it can.
     let processes = query_process(&client, brand, 0, &request).await?.processes;
     let look = (0..processes).map(|process| {

@@ -83,7 +83,7 @@ pub struct RotationStatus {
 
 impl Request {
     /// A new rotation: the request for a challenge.
-    pub fn new() -> Request {
+    pub fn for_challenge() -> Request {
         Request {
             id: draw(),
             proofs: BTreeMap::new(),
@@ -351,7 +351,7 @@ mod tests {
             let status: RotationStatus = serde_json::from_slice(&answer).unwrap();
             status.challenge.unwrap()
         };
-        let opened = Request::new();
+        let opened = Request::for_challenge();
         let given = challenge(ask(&rotations, &opened).await.unwrap());
         let proved = opened.prove(&config, &given);
         ask(&rotations, &proved).await.unwrap();
@@ -372,7 +372,7 @@ mod tests {
             "{}",
             refused.sentence
         );
-        let other = Request::new();
+        let other = Request::for_challenge();
         let others = challenge(ask(&again, &other).await.unwrap());
         assert_ne!(others, given);
         for proved in [other.prove(&config, &given), opened.prove(&config, &others)] {
