@@ -26,8 +26,8 @@ demo: ## Simulate a few weeks of a brand and show the results
 	$(CARGO) build --release --locked -p tributary
 	target/release/tributary demo
 
-tools: ## Install test dependencies: a pinned nats-server, Prometheus with promtool, Chromium, axe-core, two SDKs, jose, DuckDB, Helm, Docker Compose
-	bash .ci/tools.sh nats promtool chromium axe sdk jose duckdb deploy
+tools: ## Install test dependencies: a pinned nats-server, Prometheus with promtool, Chromium, axe-core, two SDKs, jose, age, DuckDB, Helm, Docker Compose
+	bash .ci/tools.sh nats promtool chromium axe sdk jose age duckdb deploy
 
 test: tools ## Run all tests
 	bash .ci/test.sh

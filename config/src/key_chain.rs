@@ -67,7 +67,9 @@ impl KeyChain {
     /// # let folder = tempfile::tempdir()?;
     /// # let path = |name: &str| folder.path().join(name);
     /// # std::fs::write(path("new"), "fedcba9876543210fedcba9876543210")?;
+    /// # std::fs::set_permissions(path("new"), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     /// # std::fs::write(path("old"), "0123456789abcdef0123456789abcdef")?;
+    /// # std::fs::set_permissions(path("old"), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     /// # let text = format!(
     /// #     "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {:?}\n\
     /// #      previous_secret_files = [{:?}]\n",
@@ -118,6 +120,7 @@ pub fn prove_secrets(brand: &Brand, challenge: &str) -> String {
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
 /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// # let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
 /// # let brand = tributary_config::parse(&text, Path::new("t.toml"))?.config.brands.remove(0);
 ///

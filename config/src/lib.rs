@@ -27,6 +27,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let secret = folder.path().join("acme.secret");
 //! # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+//! # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 //! let text = format!(
 //!     "[release]\nk = 60\n\n[[brand]]\nname = \"acme\"\ntimezone = \"Europe/Paris\"\nsecret_file = {secret:?}\n"
 //! );
@@ -83,7 +84,7 @@ mod value_type;
 use std::path::Path;
 
 pub use broker::nats_at;
-pub use build::brand_number;
+pub use build::{beyond_this_machine, brand_number};
 pub use print::print;
 pub use problem::{ConfigError, Problem, Problems};
 pub use reference::reference;
@@ -96,6 +97,7 @@ pub use schema::schema;
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
 /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// // Without `timezone`, days are those of UTC, which is valid but rarely meant.
 /// let text = format!("[[brand]]\nname = \"acme\"\nsecret_file = {secret:?}\n");
 /// let loaded = tributary_config::parse(&text, Path::new("tributary.toml"))?;
@@ -194,6 +196,7 @@ pub fn parse(text: &str, origin: &Path) -> Result<LoadedConfig, Problems> {
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
 /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
 /// let environment = |name: &str| (name == "TRIBUTARY_WORKERS_THREADS").then(|| "4".to_owned());
 /// let loaded = tributary_config::parse_in(&text, Path::new("tributary.toml"), &environment)?;

@@ -52,6 +52,7 @@ pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit, Trust};
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
 /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
 /// let Config { release, brands, .. } =
 ///     tributary_config::parse(&text, Path::new("tributary.toml"))?.config;

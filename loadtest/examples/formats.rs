@@ -69,7 +69,9 @@ fn decode(config: &Config, messages: &[Line]) -> (Duration, u64) {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::temp_dir().join(format!("tributary-formats-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join("orchard.secret"), "0123456789abcdef".repeat(4))?;
+    let secret = folder.join("orchard.secret");
+    std::fs::write(&secret, "0123456789abcdef".repeat(4))?;
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     std::fs::write(folder.join("meraki.secret"), MERAKI_SECRET)?;
     println!("| format | records | ns per record | native | ratio | bytes per message, ratio |");
     println!("|---|--:|--:|--:|--:|--:|");

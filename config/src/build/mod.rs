@@ -14,6 +14,7 @@ mod tables;
 
 pub(crate) use access::client;
 pub use brand::brand_number;
+pub use network::beyond_this_machine;
 
 use crate::context::{Context, Input, Location, Node};
 use crate::model::{Config, Http, HttpIngest, Ingest, Ledger, Nats, Release, Workers};

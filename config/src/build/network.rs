@@ -34,7 +34,7 @@ pub(super) fn check_peers(workers: &SectionReading<Workers>, cx: &mut Context<'_
     if model.private_network || !workers.are_valid(&["hosts", "private_network"]) {
         return;
     }
-    if let Some(host) = model.hosts.iter().find(|host| !is_this_machine(host)) {
+    if let Some(host) = beyond_this_machine(&model.hosts) {
         let (place, path) = workers.location_of("hosts");
         let message = format!(
             "{host} is beyond this machine, and processes exchange records neither encrypted nor authenticated"
@@ -42,6 +42,12 @@ pub(super) fn check_peers(workers: &SectionReading<Workers>, cx: &mut Context<'_
         let fix = "set workers.private_network = true if only the processes of the cluster can reach these ports";
         cx.report(place, &path, message, fix);
     }
+}
+
+/// The first of these hosts that is beyond this machine.
+pub fn beyond_this_machine(hosts: &[String]) -> Option<&str> {
+    let mut beyond = hosts.iter().filter(|host| !is_this_machine(host));
+    beyond.next().map(String::as_str)
 }
 
 /// Whether an address, with or without a port, is one of this machine.

@@ -78,6 +78,7 @@ impl Brand {
     /// # let folder = tempfile::tempdir()?;
     /// # let secret = folder.path().join("acme.secret");
     /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+    /// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     /// # let text = format!(
     /// #     "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n\
     /// #      consent = {{ vendor = 755, feature_2 = true }}\n"

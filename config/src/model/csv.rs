@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
 /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// let text = format!(
 ///     r#"
 /// [[brand]]

@@ -59,7 +59,7 @@ impl ValueType for Readable {
         let path = path_of(given, cx)?;
         open(&path, given, cx)?;
         if self.secret {
-            warn_if_open(&path, given, cx);
+            is_private(&path, false, given, cx);
         }
         Some(path)
     }
@@ -125,7 +125,9 @@ impl ValueType for SecretFile {
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
         let path = path_of(given, cx)?;
         let file = open(&path, given, cx)?;
-        warn_if_open(&path, given, cx);
+        if !is_private(&path, self.min >= RANDOM, given, cx) {
+            return None;
+        }
         let mut text = Zeroizing::new(String::new());
         if let Err(error) = file.take(LONGEST + 1).read_to_string(&mut text) {
             let (message, fix) = match error.kind() {
@@ -431,22 +433,36 @@ fn open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) -> Option<File> {
     }
 }
 
-/// Warns if the group or others may read a file with a secret. The check is a
-/// warning, because containers often mount secrets with the mode that the
-/// platform chooses.
+/// Whether a file with a secret may be used. The secret of a brand, from which all
+/// keys are derived, is refused if every user of the system can read it; a group
+/// that can is a warning, because containers mount secrets for the group of the
+/// process, and so is any other secret. A file that everybody may also execute is
+/// on a file system that has no modes of its own, such as FAT or a network share,
+/// and gives a warning as well.
 #[cfg(unix)]
-fn warn_if_open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) {
+fn is_private(path: &Path, is_brands: bool, given: &Input<'_>, cx: &mut Context<'_>) -> bool {
     use std::os::unix::fs::PermissionsExt;
     let Ok(about) = std::fs::metadata(path) else {
-        return;
+        return true;
     };
     let mode = about.permissions().mode() & 0o777;
-    if mode & 0o044 != 0 {
+    let is_refused = is_brands && mode & 0o004 != 0 && mode & 0o111 == 0;
+    if is_refused {
+        let message = format!(
+            "{} can be read by every user of this system (mode {mode:03o})",
+            path.display()
+        );
+        let fix = "chmod 600 it, and rotate the secret if somebody else may have read it";
+        cx.report_invalid(given, message, fix);
+    } else if mode & 0o044 != 0 {
         let message = format!("{} can be read by others (mode {mode:03o})", path.display());
         cx.warn(given.place, &given.path, message, "chmod 600 it");
     }
+    !is_refused
 }
 
 /// Permissions are unknown on this platform.
 #[cfg(not(unix))]
-fn warn_if_open(_: &Path, _: &Input<'_>, _: &mut Context<'_>) {}
+fn is_private(_: &Path, _: bool, _: &Input<'_>, _: &mut Context<'_>) -> bool {
+    true
+}

@@ -55,6 +55,23 @@ fn a_file_that_others_can_read_gives_a_warning() {
 }
 
 #[test]
+fn a_file_that_everybody_can_read_is_refused() {
+    for mode in [0o644, 0o604, 0o444] {
+        let (_directory, loaded) = with_file(secret('x').as_bytes(), mode);
+        let problems = shown(&loaded.unwrap_err().0);
+        assert_eq!(problems.len(), 1);
+        let words = format!("every user of this system (mode {mode:03o})");
+        assert!(problems[0].contains(&words) && problems[0].contains("chmod 600"));
+        assert!(!problems[0].contains(&secret('x')));
+    }
+    // As on a file system without modes, which shows them all to everybody.
+    for mode in [0o755, 0o777] {
+        let (_directory, loaded) = with_file(secret('x').as_bytes(), mode);
+        assert_eq!(loaded.unwrap().warnings.len(), 1, "{mode:o}");
+    }
+}
+
+#[test]
 fn a_secret_that_nobody_drew_at_random_is_refused() {
     for (text, right) in [
         ("0".repeat(64), false),

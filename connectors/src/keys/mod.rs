@@ -33,6 +33,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let secret = folder.path().join("secret");
 //! # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+//! # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 //! let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
 //! let loaded = tributary_config::parse(&text, Path::new("tributary.toml"))?;
 //! let key = BrandKey::new(&loaded.config.brands[0]);
@@ -252,6 +253,7 @@ impl BrandKey {
     /// # let folder = tempfile::tempdir()?;
     /// # let secret = folder.path().join("acme.secret");
     /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+    /// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     /// # let text = format!(
     /// #     "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nphone_region = \"FR\"\nsecret_file = {secret:?}\n"
     /// # );

@@ -27,7 +27,7 @@ fn passes_are_counted_and_their_scans_are_credited() {
     assert!(passes > 200, "{passes}");
     std::fs::write(&trace, made.concat()).unwrap();
     let secret = folder.path().join("orchard.secret");
-    std::fs::write(&secret, "0123456789abcdef".repeat(4)).unwrap();
+    tributary_testkit::write_secret(&secret, &"0123456789abcdef".repeat(4));
     let origin = folder.path().join("orchard.toml");
     let config = config_toml(&options, SecretFrom::File(Path::new("orchard.secret")));
     let config = tributary_config::parse(&config, &origin).unwrap().config;

@@ -7,13 +7,13 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use xxhash_rust::xxh3::Xxh3;
-
-use crate::block::{CommitBlock, SegmentId};
+use crate::block::{Code, CommitBlock, SegmentId};
+use crate::checksum::FileChecksum;
 use crate::counts::{CountsByBrand, add};
 use crate::disk;
 use crate::error::LedgerError;
 use crate::frames::running_checksum;
+use crate::keyring::BrandKey;
 use crate::manifest::{Paths, SealedSegment};
 use crate::position::Position;
 use crate::scan::Scan;
@@ -35,9 +35,11 @@ pub(crate) struct ActiveSegment {
     pub commits: u64,
     /// Entries in this segment, by brand number.
     pub counts: CountsByBrand,
-    /// XXH3-128 of everything up to the last commit; the manifest stores it when
-    /// the segment is sealed.
-    whole: Xxh3,
+    /// Checksum of everything up to the last commit; the manifest stores it when the
+    /// segment is sealed.
+    whole: FileChecksum,
+    /// Code of the last commit, or zeros.
+    code: Code,
     /// Whether a failed write may have left bytes after the last commit.
     dirty: bool,
 }
@@ -78,7 +80,7 @@ impl ActiveSegment {
             // The manifest does not name it: if it cannot be removed now, the next opening does it.
             let _ = disk::remove(&path);
         })?;
-        let mut whole = Xxh3::new();
+        let mut whole = FileChecksum::new(id.format);
         whole.update(&header);
         Ok(ActiveSegment {
             file,
@@ -89,6 +91,7 @@ impl ActiveSegment {
             commits,
             counts: CountsByBrand::new(),
             whole,
+            code: [0; 32],
             dirty: false,
         })
     }
@@ -100,12 +103,8 @@ impl ActiveSegment {
     /// # Errors
     ///
     /// Any error of the disk.
-    pub fn resume(
-        paths: &Paths,
-        id: SegmentId,
-        scan: Scan,
-        before: u64,
-    ) -> Result<ActiveSegment, LedgerError> {
+    pub fn resume(paths: &Paths, scan: Scan, before: u64) -> Result<ActiveSegment, LedgerError> {
+        let id = scan.id;
         let path = paths.segment(id.number);
         let file = disk::open(&path)?;
         if scan.length > scan.committed {
@@ -121,6 +120,7 @@ impl ActiveSegment {
             commits: scan.commits,
             counts: scan.counts,
             whole: scan.whole,
+            code: scan.code,
             dirty: false,
         })
     }
@@ -140,8 +140,9 @@ impl ActiveSegment {
         self.commits == self.before
     }
 
-    /// Appends a group of blocks and their commit; durable when this returns.
-    /// Returns the number of bytes written.
+    /// Appends a group of blocks and their commit, with a code under the key of the
+    /// brand with this number; durable when this returns. Returns the number of bytes
+    /// written.
     ///
     /// # Errors
     ///
@@ -151,6 +152,7 @@ impl ActiveSegment {
         &mut self,
         group: &mut SealedGroup,
         position: Position,
+        (brand, key): (u16, &BrandKey),
     ) -> Result<u64, LedgerError> {
         if self.dirty {
             disk::truncate(&self.file, &self.path, self.committed)?;
@@ -158,14 +160,18 @@ impl ActiveSegment {
         }
         let seed = self.id.seed();
         let data = group.bytes.len();
-        let commit = CommitBlock {
+        let mut commit = CommitBlock {
             ordinal: self.commits + 1,
             offset: self.committed + data as u64,
             blocks: group.blocks,
             entries: group.counts.values().map(|entries| entries.total()).sum(),
             position,
             running: running_checksum(&group.bytes, seed),
+            code: None,
         };
+        let blocks = (&blake3::hash(&group.bytes), &self.code);
+        let code = commit.code(&self.id, key, blocks);
+        commit.code = Some((brand, code));
         commit.write(&mut group.bytes, seed);
         if let Err(error) = disk::write(&self.file, &self.path, &group.bytes, self.committed) {
             self.dirty = disk::truncate(&self.file, &self.path, self.committed).is_err();
@@ -175,7 +181,10 @@ impl ActiveSegment {
         self.whole.update(&group.bytes);
         self.committed += group.bytes.len() as u64;
         self.commits = commit.ordinal;
+        self.code = code;
         add(&mut self.counts, &group.counts);
+        // Its number stays in the manifest as long as the code has to be verified.
+        self.counts.entry(brand).or_default();
         Ok(group.bytes.len() as u64)
     }
 
@@ -195,9 +204,12 @@ impl ActiveSegment {
         Ok(SealedSegment {
             number: self.id.number,
             bytes: self.committed,
-            checksum: Hex(self.whole.digest128().to_be_bytes().to_vec()),
+            checksum: Hex(self.whole.digest()),
             commits: (self.before + 1, self.commits),
-            entries: self.counts.clone(),
+            entries: (self.counts.iter())
+                .filter(|(_, entries)| entries.total() > 0)
+                .map(|(brand, entries)| (*brand, *entries))
+                .collect(),
         })
     }
 }

@@ -5,7 +5,10 @@
 //! sealed under the brand's key; the associated data binds the block to its
 //! ledger, segment and offset, so that it cannot be opened anywhere else. The
 //! checksum covers the bytes as written: it distinguishes corruption from a
-//! wrong key, and can be verified without a key. A commit is in clear text.
+//! wrong key, and can be verified without a key. A commit is in clear text, and
+//! ends with a code under the key of a brand, over everything since the commit
+//! before it and over the code of that one: whoever lacks the key can leave out
+//! no block and change no position, but cut the segment after a commit.
 //!
 //! All checksums of a segment are seeded with the checksum of its header, so
 //! that bytes copied from another segment are detected.
@@ -21,7 +24,10 @@ use crate::position::Position;
 use crate::wire::Input;
 
 /// Version of the format of manifests and segments. A higher one is refused.
-pub(crate) const FORMAT: u32 = 4;
+pub(crate) const FORMAT: u32 = 5;
+
+/// Oldest version that is read. Its commits have no code.
+pub(crate) const OLDEST: u32 = 4;
 
 /// First bytes of a segment file.
 const MAGIC: [u8; 8] = *b"TRIBSEG\n";
@@ -36,8 +42,11 @@ pub(crate) const DATA_HEADER: usize = 36;
 /// and checksum.
 pub(crate) const DATA_FRAME: usize = DATA_HEADER + NONCE + 8;
 
-/// Length of a commit in bytes.
-pub(crate) const COMMIT: usize = 56 + Position::BYTES;
+/// Length in bytes of a commit without its code.
+const COMMIT: usize = 56 + Position::BYTES;
+
+/// A code of a commit: 32 bytes of keyed BLAKE3.
+pub(crate) type Code = [u8; 32];
 
 /// First byte of a data block.
 pub(crate) const DATA: u8 = 1;
@@ -59,6 +68,8 @@ pub(crate) struct SegmentId {
     pub ledger: [u8; 16],
     /// Number of the segment in its ledger, from 1; never reused.
     pub number: u64,
+    /// Version of its format.
+    pub format: u32,
 }
 
 /// Clear-text header of a data block.
@@ -89,13 +100,16 @@ pub(crate) struct CommitBlock {
     pub position: Position,
     /// Checksum of all bytes since the previous commit, or since the header.
     pub running: u64,
+    /// Number of the brand under whose key the code was made, and the code; `None`
+    /// before format 5.
+    pub code: Option<(u16, Code)>,
 }
 
 impl SegmentId {
     /// The header of the segment, as bytes.
     pub fn header(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&FORMAT.to_le_bytes());
+        out.extend_from_slice(&self.format.to_le_bytes());
         out.extend_from_slice(&0_u32.to_le_bytes());
         out.extend_from_slice(&self.ledger);
         out.extend_from_slice(&self.number.to_le_bytes());
@@ -125,7 +139,7 @@ impl SegmentId {
     /// # Errors
     ///
     /// [`LedgerError::Newer`] for a higher format version, [`LedgerError::Corrupt`]
-    /// for anything else that is not a header of this version.
+    /// for anything else that is not a header of a version that is read.
     pub fn read(bytes: &[u8], path: &Path) -> Result<SegmentId, LedgerError> {
         if let Some(found) = SegmentId::newer(bytes) {
             return Err(LedgerError::Newer {
@@ -135,14 +149,29 @@ impl SegmentId {
             });
         }
         let read = || {
+            let format = Input(bytes.get(8..12)?).u32()?;
             let mut input = Input(bytes.get(16..40)?);
             let id = SegmentId {
                 ledger: input.array()?,
                 number: input.u64()?,
+                format,
             };
-            (bytes == id.header()).then_some(id)
+            (format >= OLDEST && bytes == id.header()).then_some(id)
         };
         read().ok_or_else(|| LedgerError::corrupt(path, 0, "not a segment header"))
+    }
+
+    /// Whether this is the same segment, in whatever format.
+    pub fn is_same(&self, other: &SegmentId) -> bool {
+        (self.ledger, self.number) == (other.ledger, other.number)
+    }
+
+    /// Length of a commit in bytes.
+    pub fn commit_len(&self) -> usize {
+        match self.format {
+            OLDEST => COMMIT,
+            _ => COMMIT + size_of::<u16>() + size_of::<Code>(),
+        }
     }
 
     /// Associated data of a block at `offset`: it can be opened only there.
@@ -251,22 +280,46 @@ impl DataHeader {
 }
 
 impl CommitBlock {
-    /// Appends the commit to `out`. `seed` is that of the segment.
-    pub fn write(&self, out: &mut Vec<u8>, seed: u64) {
+    /// The commit as bytes, without code and checksum.
+    fn content(&self) -> Vec<u8> {
         let mut block = COMMIT_MAGIC.to_vec();
         for number in [self.ordinal, self.offset, self.blocks, self.entries] {
             block.extend_from_slice(&number.to_le_bytes());
         }
         self.position.write(&mut block);
         block.extend_from_slice(&self.running.to_le_bytes());
+        block
+    }
+
+    /// The code under a key. `group` is the hash of the blocks since the previous
+    /// commit of the segment, and `before` the code of that one, or zeros.
+    pub fn code(
+        &self,
+        segment: &SegmentId,
+        key: &BrandKey,
+        (group, before): (&blake3::Hash, &Code),
+    ) -> Code {
+        let content = self.content();
+        let number = segment.number.to_le_bytes();
+        let parts: [&[u8]; 5] = [&segment.ledger, &number, before, group.as_bytes(), &content];
+        key.commit_code(&parts)
+    }
+
+    /// Appends the commit to `out`. `seed` is that of the segment.
+    pub fn write(&self, out: &mut Vec<u8>, seed: u64) {
+        let mut block = self.content();
+        if let Some((brand, code)) = &self.code {
+            block.extend_from_slice(&brand.to_le_bytes());
+            block.extend_from_slice(code);
+        }
         let checksum = xxh3_64_with_seed(&block, seed);
         block.extend_from_slice(&checksum.to_le_bytes());
         out.extend_from_slice(&block);
     }
 
-    /// Parses a commit at `offset` of a segment with this `seed`. `None` if the
-    /// bytes are not a commit, or one of another place.
-    pub fn read(bytes: &[u8], offset: u64, seed: u64) -> Option<CommitBlock> {
+    /// Parses a commit at `offset` of a segment. `None` if the bytes are not a
+    /// commit, or one of another place. The code is not verified.
+    pub fn read(bytes: &[u8], offset: u64, segment: &SegmentId) -> Option<CommitBlock> {
         let (content, checksum) = bytes.split_last_chunk::<8>()?;
         let mut input = Input(content);
         let magic: [u8; 8] = input.array()?;
@@ -277,11 +330,15 @@ impl CommitBlock {
             entries: input.u64()?,
             position: Position::read(&mut input)?,
             running: input.u64()?,
+            code: match segment.format {
+                OLDEST => None,
+                _ => Some((input.u16()?, input.array()?)),
+            },
         };
         let sound = magic == COMMIT_MAGIC
             && input.remaining() == 0
             && commit.offset == offset
-            && u64::from_le_bytes(*checksum) == xxh3_64_with_seed(content, seed);
+            && u64::from_le_bytes(*checksum) == xxh3_64_with_seed(content, segment.seed());
         sound.then_some(commit)
     }
 }

@@ -19,7 +19,7 @@ use crate::brands;
 use crate::counts::{CountsByBrand, EntryCounts};
 use crate::error::LedgerError;
 use crate::event::Encoder;
-use crate::keyring::{BrandKey, BrandKeys};
+use crate::keyring::{BrandKey, BrandKeys, Keyring};
 use crate::known_labels::{NameKey, name_key};
 use crate::ledger::{Ledger, seal_salt};
 use crate::position::Position;
@@ -64,7 +64,9 @@ impl Ledger {
         }
         self.enter_in_manifest()?;
         let (mut group, words) = self.seal_pending()?;
-        let written = self.active.commit(&mut group, position);
+        let keyring = self.keyring.clone();
+        let code_key = self.code_key(&keyring)?;
+        let written = self.active.commit(&mut group, position, code_key);
         let bytes = self.record_sync_failure(written)?;
         self.known.with(|known| {
             known.extend(words);
@@ -92,6 +94,10 @@ impl Ledger {
         for brand in self.pending_brands() {
             brands::number_of(&mut manifest, &mut numbers, brand, self.keys(brand)?);
         }
+        // A commit without entries has a code, too.
+        if let (true, Some((brand, keys))) = (numbers.is_empty(), self.keyring.first()) {
+            brands::number_of(&mut manifest, &mut numbers, brand, keys);
+        }
         let mut new = numbers.len() > self.numbers.len();
         for (brand, day, salt) in self.pending.iter().flat_map(|batch| &batch.salts) {
             let Some(&number) = numbers.get(brand) else {
@@ -110,6 +116,28 @@ impl Ledger {
             self.numbers = numbers;
         }
         Ok(())
+    }
+
+    /// The brand under whose key a commit has its code, by its number: one that has
+    /// entries, if there is one, because the configuration has to keep it anyway.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::UnknownBrand`] if there is none.
+    fn code_key<'a>(&self, keyring: &'a Keyring) -> Result<(u16, &'a BrandKey), LedgerError> {
+        let pending = self.pending_brands();
+        let has_entries = |(brand, number): &(&BrandId, &u16)| {
+            let active = self.active.counts.get(number);
+            pending.contains(brand)
+                || active.is_some_and(|entries| entries.total() > 0)
+                || self.manifest.entries(**number).total() > 0
+        };
+        let best = (self.numbers.iter()).min_by_key(|of| (!has_entries(of), *of.1));
+        let key = best.and_then(|(brand, number)| Some((*number, keyring.of(*brand)?.newest())));
+        key.ok_or_else(|| LedgerError::UnknownBrand {
+            file: self.paths.manifest(),
+            brand: "no brand at all".to_owned(),
+        })
     }
 
     /// Brands with anything in the pending batches.

@@ -128,9 +128,9 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
 
 /// Overwrites a file with zeros, as far as possible: copy-on-write file
 /// systems, snapshots and spare blocks of flash disks may retain the old bytes.
-/// These are sealed and remain so. Errors are ignored, because a full or
-/// failing disk must not prevent the removal of a file.
-pub(crate) fn wipe(file: &File, path: &Path) {
+/// These are sealed and remain so. Returns whether every byte was overwritten:
+/// an error is no reason to keep a file that is to be removed.
+pub(crate) fn wipe(file: &File, path: &Path) -> bool {
     let zeros = [0; 1 << 16];
     let wiped = step("wipe", path).and_then(|()| {
         let length = file.metadata()?.len();
@@ -143,18 +143,34 @@ pub(crate) fn wipe(file: &File, path: &Path) {
         }
         file.sync_data()
     });
-    // A full or failing disk must not keep a file from being removed.
-    let _ = wiped;
+    wiped.is_ok()
 }
 
-/// Overwrites and removes a file. A missing file is not an error.
-pub(crate) fn remove(path: &Path) -> Result<()> {
+/// Overwrites a file, as [`wipe`] does; a missing file needs no overwriting.
+pub(crate) fn overwrite(path: &Path) -> bool {
     match OpenOptions::new().write(true).open(path) {
         Ok(file) => wipe(&file, path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(_) => {}
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
-    run("remove", path, || std::fs::remove_file(path))
+}
+
+/// Removes a file. A missing file is not an error.
+pub(crate) fn unlink(path: &Path) -> Result<()> {
+    run("remove", path, || match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    })
+}
+
+/// Overwrites and removes a file. Returns whether it was overwritten. A missing
+/// file is not an error.
+pub(crate) fn remove(path: &Path) -> Result<bool> {
+    if !path.exists() {
+        return Ok(true);
+    }
+    let overwritten = overwrite(path);
+    unlink(path)?;
+    Ok(overwritten)
 }
 
 #[cfg(test)]

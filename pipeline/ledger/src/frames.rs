@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
+use crate::checksum::FileChecksum;
+
 use crate::block::{
-    COMMIT, COMMIT_MAGIC, CommitBlock, DATA, DATA_FRAME, DATA_HEADER, DataHeader, SEGMENT_HEADER,
-    SegmentId,
+    COMMIT_MAGIC, CommitBlock, DATA, DATA_FRAME, DATA_HEADER, DataHeader, SEGMENT_HEADER, SegmentId,
 };
 use crate::error::LedgerError;
 use crate::keyring::NONCE;
@@ -58,9 +59,11 @@ pub(crate) struct Frames {
     /// Length up to which blocks are read.
     end: u64,
     /// Checksum of everything read so far.
-    whole: Xxh3,
+    whole: FileChecksum,
     /// The blocks since the last commit.
     group: OpenGroup,
+    /// Hash of the blocks of the last commit, if they are hashed.
+    group_hash: Option<blake3::Hash>,
 }
 
 /// Data blocks that no commit has closed yet.
@@ -71,11 +74,14 @@ struct OpenGroup {
     blocks: u64,
     /// Their entries.
     entries: u64,
+    /// Hash of their bytes, for the code of their commit.
+    hasher: Option<blake3::Hasher>,
 }
 
 impl OpenGroup {
-    fn new(seed: u64) -> OpenGroup {
+    fn new(seed: u64, is_hashed: bool) -> OpenGroup {
         OpenGroup {
+            hasher: is_hashed.then(blake3::Hasher::new),
             running: Xxh3::with_seed(seed),
             blocks: 0,
             entries: 0,
@@ -126,7 +132,7 @@ impl Frames {
         }
         file.read_exact(&mut header).map_err(failed)?;
         let id = SegmentId::read(&header, path)?;
-        if id != expected {
+        if !id.is_same(&expected) {
             let what = "this is a segment of another ledger, or another segment of this one";
             return Err(LedgerError::corrupt(path, 0, what));
         }
@@ -134,7 +140,7 @@ impl Frames {
             return Err(LedgerError::corrupt(path, length, "the file is too short"));
         }
         let seed = id.seed();
-        let mut whole = Xxh3::new();
+        let mut whole = FileChecksum::new(id.format);
         whole.update(&header);
         Ok(Frames {
             path: path.to_owned(),
@@ -144,8 +150,19 @@ impl Frames {
             offset: header.len() as u64,
             end: end.unwrap_or(length),
             whole,
-            group: OpenGroup::new(seed),
+            group: OpenGroup::new(seed, false),
+            group_hash: None,
         })
+    }
+
+    /// Hashes the blocks of each commit from here on, if commits have codes.
+    pub fn hash_groups(&mut self) {
+        self.group = OpenGroup::new(self.seed, self.id.format >= 5);
+    }
+
+    /// Hash of the blocks of the last commit, if commits have codes.
+    pub fn group_hash(&self) -> Option<&blake3::Hash> {
+        self.group_hash.as_ref()
     }
 
     /// Offset up to which blocks were read.
@@ -170,7 +187,7 @@ impl Frames {
 
     /// Checksum of everything read so far, including the header. It can be
     /// continued.
-    pub fn checksum(&self) -> &Xxh3 {
+    pub fn checksum(&self) -> &FileChecksum {
         &self.whole
     }
 
@@ -235,6 +252,9 @@ impl Frames {
         for bytes in [front.as_slice(), body.as_slice(), checksum.as_slice()] {
             self.whole.update(bytes);
             self.group.running.update(bytes);
+            if let Some(hasher) = &mut self.group.hasher {
+                hasher.update(bytes);
+            }
         }
         self.group.blocks += 1;
         self.group.entries += header.entries.total();
@@ -257,23 +277,26 @@ impl Frames {
     fn commit(&mut self, first: [u8; 1], left: u64) -> Result<CommitBlock, FrameError> {
         let offset = self.offset;
         let bad = |what| FrameError::Bad(offset, what);
-        if left < COMMIT as u64 {
+        let length = self.id.commit_len();
+        if left < length as u64 {
             return Err(bad("a commit is incomplete"));
         }
-        let mut bytes = [0; COMMIT];
+        let mut bytes = vec![0; length];
         if let Some((to, rest)) = bytes.split_first_mut() {
             [*to] = first;
             self.read(rest)?;
         }
-        let commit = CommitBlock::read(&bytes, offset, self.seed)
+        let commit = CommitBlock::read(&bytes, offset, &self.id)
             .ok_or(bad("this is neither a block nor a commit"))?;
-        let group = std::mem::replace(&mut self.group, OpenGroup::new(self.seed));
+        let next = OpenGroup::new(self.seed, self.group.hasher.is_some());
+        let group = std::mem::replace(&mut self.group, next);
+        self.group_hash = group.hasher.map(|hasher| hasher.finalize());
         let of_group = (group.running.digest(), group.blocks, group.entries);
         if of_group != (commit.running, commit.blocks, commit.entries) {
             return Err(bad("a commit does not fit the blocks before it"));
         }
         self.whole.update(&bytes);
-        self.offset += COMMIT as u64;
+        self.offset += length as u64;
         Ok(commit)
     }
 
@@ -310,13 +333,13 @@ pub(crate) fn later_commit(
     io::Seek::seek(&mut file, io::SeekFrom::Start(places.start)).map_err(failed)?;
     let mut file = file.take(places.end.saturating_sub(places.start));
     let finder = memchr::memmem::Finder::new(&COMMIT_MAGIC);
-    let (seed, mut base, mut window) = (id.seed(), places.start, Vec::new());
+    let (length, mut base, mut window) = (id.commit_len(), places.start, Vec::new());
     loop {
         let read = file.by_ref().take(1 << 20).read_to_end(&mut window);
         let read = read.map_err(failed)?;
         for place in finder.find_iter(&window) {
-            let bytes = window.get(place..place + COMMIT).unwrap_or_default();
-            let commit = CommitBlock::read(bytes, base + place as u64, seed);
+            let bytes = window.get(place..place + length).unwrap_or_default();
+            let commit = CommitBlock::read(bytes, base + place as u64, &id);
             if let Some(commit) = commit.filter(|commit| commit.ordinal >= ordinal) {
                 return Ok(Some(commit));
             }
@@ -325,7 +348,7 @@ pub(crate) fn later_commit(
             return Ok(None);
         }
         // What could begin a commit that goes on in the next part is looked at again.
-        let passed = window.len().saturating_sub(COMMIT - 1);
+        let passed = window.len().saturating_sub(length - 1);
         window.drain(..passed);
         base += passed as u64;
     }

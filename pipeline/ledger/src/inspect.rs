@@ -10,10 +10,10 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 use tributary_operators::record::Day;
 
-use crate::block::FORMAT;
 use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
 use crate::heads::FileHeads;
+use crate::keyring::Keyring;
 use crate::manifest::{Manifest, Paths};
 use crate::open::refuse_newer;
 use crate::position::Position;
@@ -101,7 +101,7 @@ pub struct SaltDays {
 /// segments are not read.
 pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     let paths = Paths(directory.to_owned());
-    let (manifest, active) = snapshot(&paths)?;
+    let (manifest, active) = snapshot(&paths, None)?;
     let mut counts = CountsByBrand::new();
     let mut segments = Vec::new();
     for segment in &manifest.segments {
@@ -145,7 +145,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
     Ok(Inspection {
         directory: directory.display().to_string(),
         ledger: HEXLOWER.encode(&manifest.id()),
-        format: FORMAT,
+        format: manifest.format,
         process: manifest.process,
         processes: manifest.processes,
         manifest: manifest.generation,
@@ -161,20 +161,22 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
 }
 
 /// Reads the manifest and the active segment that it names. Both are read again
-/// if the ledger rolls in between.
+/// if the ledger rolls in between. With keys, the codes of commits are verified.
 ///
 /// # Errors
 ///
 /// The last error after `TRIES` attempts, or the first one that another attempt
 /// cannot resolve.
-pub(crate) fn snapshot(paths: &Paths) -> Result<(Manifest, Scan), LedgerError> {
+pub(crate) fn snapshot(
+    paths: &Paths,
+    keyring: Option<&Keyring>,
+) -> Result<(Manifest, Scan), LedgerError> {
     let mut tries = 1;
     loop {
         let read = || {
             refuse_newer(paths)?;
             let manifest = paths.read_existing()?;
-            let id = manifest.segment(manifest.active);
-            let active = scan(&paths.segment(id.number), id, manifest.commits)?;
+            let active = scan(paths, &manifest, keyring)?;
             Ok((manifest, active))
         };
         match read() {

@@ -26,20 +26,44 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// Overwrites and removes the files, on any thread. Returns their number.
+    /// Overwrites and removes the files, on any thread. A file that cannot be
+    /// overwritten is tried again after the others are removed, because a file system
+    /// that copies on writing needs room for it, and is then removed all the same.
     ///
     /// # Errors
     ///
     /// A file that cannot be removed, or a removal that cannot be made durable.
-    pub fn run(self) -> Result<usize, LedgerError> {
+    pub fn run(self) -> Result<Removed, LedgerError> {
+        let mut again = Vec::new();
         for file in &self.files {
-            disk::remove(file)?;
+            match disk::overwrite(file) {
+                true => disk::unlink(file)?,
+                false => again.push(file),
+            }
+        }
+        let mut not_overwritten = 0;
+        for file in again {
+            not_overwritten += usize::from(!disk::overwrite(file));
+            disk::unlink(file)?;
         }
         if !self.files.is_empty() {
             disk::sync_directory(&self.directory)?;
         }
-        Ok(self.files.len())
+        Ok(Removed {
+            files: self.files.len(),
+            not_overwritten,
+        })
     }
+}
+
+/// What has become of the files that a rewrite has replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// The number of removed files.
+    pub files: usize,
+    /// How many of them could not be overwritten: their bytes, which are sealed, are
+    /// in free blocks of the disk until these are used again.
+    pub not_overwritten: usize,
 }
 
 impl Ledger {

@@ -71,6 +71,12 @@ impl Keyring {
         self.brands.get(&brand)
     }
 
+    /// The first brand.
+    pub(crate) fn first(&self) -> Option<(BrandId, &BrandKeys)> {
+        let first = self.brands.first_key_value();
+        first.map(|(brand, keys)| (*brand, keys))
+    }
+
     /// The keys of a brand by its name. The name is compared, because the ID is
     /// only a hash of it.
     pub(crate) fn find_by_name(&self, name: &str) -> Option<(BrandId, &BrandKeys)> {
@@ -184,6 +190,16 @@ impl BrandKey {
     pub fn seal_manifest(&self, content: &[u8]) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(b"tributary manifest\0").update(content);
+        *hasher.finalize().as_bytes()
+    }
+
+    /// Code of a commit: keyed BLAKE3 over its parts (FORMAT.md, section *Commit*).
+    pub fn commit_code(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(b"tributary commit\0");
+        for part in parts {
+            hasher.update(part);
+        }
         *hasher.finalize().as_bytes()
     }
 

@@ -14,6 +14,7 @@ use tributary_operators::salt::Salt;
 use zeroize::Zeroizing;
 
 use crate::active::ActiveSegment;
+use crate::block::FORMAT;
 use crate::brands::{BrandKeyRef, Numbers, find_key};
 use crate::counts::LedgerStats;
 use crate::error::LedgerError;
@@ -201,7 +202,8 @@ impl Ledger {
         result
     }
 
-    /// Seals the active segment if it contains a commit, and begins the next one.
+    /// Seals the active segment if it contains a commit or is of an older format, and
+    /// begins the next one.
     /// The new segment is durable before the manifest lists both.
     ///
     /// # Errors
@@ -209,17 +211,25 @@ impl Ledger {
     /// Any error of the disk; the active segment then stays the same.
     pub(crate) fn roll(&mut self) -> Result<(), LedgerError> {
         self.check_usable()?;
-        if self.active.is_empty() {
+        let is_current = self.active.id().format == FORMAT;
+        if self.active.is_empty() && is_current {
             return Ok(());
         }
-        let sealed = self.active.seal_summary();
-        let sealed = self.record_sync_failure(sealed)?;
+        let sealed = match self.active.is_empty() {
+            true => None,
+            false => {
+                let sealed = self.active.seal_summary();
+                Some(self.record_sync_failure(sealed)?)
+            }
+        };
         let number = self.next_segment.fetch_add(1, Ordering::Relaxed);
         let commits = self.active.commits;
         let made = ActiveSegment::create(&self.paths, self.manifest.segment(number), commits);
         let active = self.record_sync_failure(made)?;
         let mut manifest = self.manifest.clone();
-        manifest.segments.push(sealed);
+        manifest.format = FORMAT;
+        let is_listed = sealed.is_some();
+        manifest.segments.extend(sealed);
         manifest.active = number;
         manifest.commits = commits;
         manifest.position = self.position;
@@ -229,6 +239,10 @@ impl Ledger {
                 let _ = crate::disk::remove(active.path());
             }
             return Err(error);
+        }
+        if !is_listed {
+            // Empty, and of an older format. What is left of it is removed at the next opening.
+            let _ = crate::disk::remove(self.active.path());
         }
         self.active = active;
         Ok(())

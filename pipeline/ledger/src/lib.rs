@@ -76,6 +76,7 @@
 mod active;
 mod block;
 mod brands;
+mod checksum;
 mod commit;
 mod compaction_filter;
 mod counts;
@@ -117,7 +118,7 @@ pub use error::{Kind, LedgerError};
 pub use event::{Malformed, decode, encode};
 pub use heads::{FileHead, FileHeads};
 pub use inspect::{BrandEntries, Inspection, SaltDays, SegmentSummary, inspect};
-pub use install::Removal;
+pub use install::{Removal, Removed};
 pub use keyring::Keyring;
 pub use ledger::{Ledger, Options};
 pub use position::{Position, StreamPosition};

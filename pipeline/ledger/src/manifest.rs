@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tributary_operators::record::Day;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::block::{FORMAT, SegmentId};
+use crate::block::{FORMAT, OLDEST, SegmentId};
 use crate::counts::{CountsByBrand, EntryCounts};
 use crate::disk;
 use crate::error::LedgerError;
@@ -32,6 +32,10 @@ const MAGIC: &str = "tributary-ledger";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
+    /// Version of the format. Within the seals, so that nobody makes an older ledger
+    /// of it, whose commits have no codes; format 4 had it in the first line only.
+    #[serde(default = "oldest", skip_serializing_if = "is_oldest")]
+    pub format: u32,
     /// ID of the ledger, 16 random bytes.
     pub ledger: Hex,
     /// Number of times the manifest was written, from 1.
@@ -58,6 +62,16 @@ pub(crate) struct Manifest {
     pub seals: BTreeMap<u16, Hex>,
 }
 
+/// The format of a manifest that does not name it.
+fn oldest() -> u32 {
+    OLDEST
+}
+
+/// Whether a manifest of this format does not name it.
+fn is_oldest(format: &u32) -> bool {
+    *format == OLDEST
+}
+
 /// A brand under one of its secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,7 +95,7 @@ pub(crate) struct SealedSegment {
     pub number: u64,
     /// Length of the file.
     pub bytes: u64,
-    /// XXH3-128 of the whole file.
+    /// Checksum of the whole file.
     pub checksum: Hex,
     /// The first and the last commit whose entries it may hold.
     pub commits: (u64, u64),
@@ -114,6 +128,7 @@ impl Manifest {
         SegmentId {
             ledger: self.id(),
             number,
+            format: FORMAT,
         }
     }
 
@@ -161,7 +176,8 @@ impl Manifest {
         let mut json = serde_json::to_string_pretty(self).map_err(failed)?;
         json.push('\n');
         let checksum = xxh3_64(json.as_bytes());
-        Ok(format!("{MAGIC} {FORMAT} {checksum:016x}\n{json}").into_bytes())
+        let format = self.format;
+        Ok(format!("{MAGIC} {format} {checksum:016x}\n{json}").into_bytes())
     }
 
     /// Parses the bytes of a manifest.
@@ -189,16 +205,17 @@ impl Manifest {
                 known: FORMAT,
             });
         }
-        if version < FORMAT {
+        if version < OLDEST {
             return Err(corrupt("this version no longer reads its format"));
         }
         let checksum = format!("{:016x}", xxh3_64(json));
-        if first != format!("{MAGIC} {FORMAT} {checksum}") {
+        if first != format!("{MAGIC} {version} {checksum}") {
             return Err(corrupt("the checksum of the manifest is wrong"));
         }
         let read: Result<Manifest, _> = serde_json::from_slice(json);
         let read = read.map_err(|_| corrupt("the manifest cannot be read"))?;
         match read.ledger.0.len() {
+            _ if read.format != version => Err(corrupt("the manifest names two formats")),
             16 => Ok(read),
             _ => Err(corrupt("the ledger's id is not one")),
         }

@@ -74,9 +74,8 @@ impl Ledger {
                 asked: share,
             });
         }
-        let id = manifest.segment(manifest.active);
         let before = manifest.commits;
-        let scan = scan(&paths.segment(id.number), id, before)?;
+        let scan = scan(&paths, &manifest, Some(&keyring))?;
         for segment in &manifest.segments {
             check_length(&paths, segment)?;
         }
@@ -96,7 +95,7 @@ impl Ledger {
         for number in &orphans {
             disk::remove(&paths.segment(*number))?;
         }
-        let active = ActiveSegment::resume(&paths, id, scan, before)?;
+        let active = ActiveSegment::resume(&paths, scan, before)?;
         let last = manifest.segments.iter().map(|s| s.number).max();
         let next = last.unwrap_or(0).max(manifest.active) + 1;
         let known = KnownLabels::default();
@@ -117,6 +116,10 @@ impl Ledger {
         };
         if resealed {
             ledger.replace_manifest(ledger.manifest.clone())?;
+        }
+        // A segment of an older format is sealed: from here on, commits have codes.
+        if ledger.manifest.format < FORMAT {
+            ledger.roll()?;
         }
         let sources =
             SegmentSet::with_active(&ledger.paths, &ledger.manifest, ledger.active.committed);
@@ -199,6 +202,7 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
         disk::remove(&path)?;
     }
     let manifest = Manifest {
+        format: FORMAT,
         ledger: Hex(rand::random::<[u8; 16]>().to_vec()),
         generation: 1,
         heads: FileHeads::new(),

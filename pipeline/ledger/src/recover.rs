@@ -277,7 +277,7 @@ impl SegmentPart {
             return corrupt("the segment does not end with a commit");
         }
         match &self.checksum {
-            Some(checksum) if *checksum != frames.checksum().digest128().to_be_bytes() => {
+            Some(checksum) if *checksum != frames.checksum().digest() => {
                 corrupt("the checksum of a sealed segment is wrong")
             }
             _ => Ok(()),

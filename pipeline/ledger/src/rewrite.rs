@@ -345,16 +345,19 @@ impl<'a> Writer<'a> {
         let paths = &self.rewrite.paths;
         let id = sealer.segment();
         let path = paths.segment(id.number);
+        let (manifest, file) = (&self.rewrite.manifest, paths.manifest());
         let too_large = || std::io::Error::other("an entry is too large to be sealed");
         let mut group = sealer
             .finish()
             .ok_or_else(|| LedgerError::io(&path, too_large()))?;
         self.drafts.add(path);
+        let number = group.counts.keys().next().copied().unwrap_or_default();
+        let line = manifest.brand(number);
+        let line = line.ok_or_else(|| LedgerError::corrupt(&file, 0, "a brand is missing"))?;
+        let key = find_key(line, &manifest.id(), &self.rewrite.keyring, &file)?.key;
         let mut segment = ActiveSegment::create(paths, id, last.saturating_sub(1))?;
-        segment.commit(
-            &mut group,
-            self.rewrite.manifest.position.unwrap_or_default(),
-        )?;
+        let position = manifest.position.unwrap_or_default();
+        segment.commit(&mut group, position, (number, key))?;
         let mut sealed = segment.seal_summary()?;
         sealed.commits = self.commits;
         self.outputs.push(sealed);

@@ -64,7 +64,7 @@ pub fn verify(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verification, LedgerError> {
     let paths = Paths(directory.to_owned());
-    let (manifest, active) = snapshot(&paths)?;
+    let (manifest, active) = snapshot(&paths, Some(keyring))?;
     for brand in &manifest.brands {
         find_key(brand, &manifest.id(), keyring, &paths.manifest())?;
     }

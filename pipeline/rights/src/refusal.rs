@@ -34,7 +34,7 @@ pub enum Reason {
     BadRecord,
     /// Another request has the same ID.
     IdTaken,
-    /// No record of the data subject, or of the named record, is stored.
+    /// No request has this ID.
     NotFound,
     /// The record to correct does not belong to the person.
     NotTheirs,

@@ -4,8 +4,9 @@
 //! A status never moves backward, a request never ends twice, and one that
 //! never started cannot complete. A pending request may be rejected at once; a
 //! started one may still be rejected when its person or record turns out not to
-//! be stored. A status contains counts and the request's own id, and nothing
-//! about the person.
+//! be stored. A published status contains the request's own ID and neither counts
+//! nor whether anybody was found: a person of whom nothing is stored has the
+//! same statuses as any other. What a request has touched is in its receipt.
 
 use serde::{Deserialize, Serialize};
 
@@ -91,14 +92,12 @@ pub struct StatusMessage<'a> {
 impl StatusMessage<'_> {
     /// The message as JSON with sorted keys, without absent fields and without an
     /// end of line:
-    /// `{"at":…,"brand":…,"counts":{…},"id":…,"reason":…,"status":…,"type":…}`.
+    /// `{"at":…,"brand":…,"id":…,"reason":…,"status":…,"type":…}`.
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
         struct Json<'a> {
             at: i64,
             brand: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            counts: Option<Counts>,
             id: &'a RequestId,
             #[serde(skip_serializing_if = "Option::is_none")]
             reason: Option<Reason>,
@@ -106,15 +105,13 @@ impl StatusMessage<'_> {
             #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
             right: Option<Right>,
         }
-        let (counts, reason) = match self.status {
-            Status::Completed(counts) => (Some(counts), None),
-            Status::Rejected(reason) => (None, Some(reason)),
-            Status::Pending | Status::InProgress => (None, None),
+        let reason = match self.status {
+            Status::Rejected(reason) => Some(reason),
+            Status::Pending | Status::InProgress | Status::Completed(_) => None,
         };
         let json = Json {
             at: self.at,
             brand: self.brand,
-            counts,
             id: self.id,
             reason,
             status: self.status.name(),
@@ -130,7 +127,7 @@ impl StatusMessage<'_> {
 pub struct PublishedStatus {
     /// ID of the request.
     pub id: RequestId,
-    /// State of the request.
+    /// State of the request; the counts of a completed one are zero.
     pub status: Status,
     /// When it reached this state, Unix milliseconds.
     pub at: i64,
@@ -142,7 +139,6 @@ impl PublishedStatus {
         #[derive(Deserialize)]
         struct Json<'a> {
             at: i64,
-            counts: Option<Counts>,
             #[serde(borrow)]
             id: std::borrow::Cow<'a, str>,
             reason: Option<Reason>,
@@ -150,11 +146,11 @@ impl PublishedStatus {
             status: std::borrow::Cow<'a, str>,
         }
         let json: Json<'_> = serde_json::from_slice(bytes).ok()?;
-        let status = match (&*json.status, json.counts, json.reason) {
-            ("pending", None, None) => Status::Pending,
-            ("in_progress", None, None) => Status::InProgress,
-            ("completed", Some(counts), None) => Status::Completed(counts),
-            ("rejected", None, Some(reason)) => Status::Rejected(reason),
+        let status = match (&*json.status, json.reason) {
+            ("pending", None) => Status::Pending,
+            ("in_progress", None) => Status::InProgress,
+            ("completed", None) => Status::Completed(Counts::default()),
+            ("rejected", Some(reason)) => Status::Rejected(reason),
             _ => return None,
         };
         Some(PublishedStatus {

@@ -639,6 +639,11 @@ pub struct Rights {
     /// access and portability: also write the receipt to this file, which names the answer by its SHA-256
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+    /// access and portability: seal the answer for this recipient of age (age1…, from age-keygen) and write it to --out as it
+    /// is sealed; only the holder of its identity opens it, with `age -d` [default: a key for this answer alone, which
+    /// this command opens it with]
+    #[arg(long, value_name = "RECIPIENT", requires = "out")]
+    pub reply_key: Option<String>,
     /// Overwrite the files of --out and --receipt if they exist
     #[arg(long)]
     pub force: bool,

@@ -216,7 +216,15 @@ fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
         bar.finish_and_clear();
         let done = done?;
         rotated.moved = done.rekeyed;
-        rotated.files = ledger.install(done)?.run()?;
+        let removed = ledger.install(done)?.run()?;
+        if removed.not_overwritten > 0 {
+            terminal::note(format_args!(
+                "{} of the replaced files could not be overwritten before they were removed: their bytes, which older secrets \
+                 open, stay on the disk until it uses the space again",
+                removed.not_overwritten
+            ));
+        }
+        rotated.files = removed.files;
     }
     ledger.close()?;
     Ok(rotated)
@@ -244,15 +252,25 @@ async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
         bail!("the configuration defines no brand");
     };
     let client = nats::connect(&config.nats, "tributary keys").await?;
-    let request = Request::new(&config);
+    let request = Request::for_challenge();
     // Nothing is begun anywhere before everybody has said that it can.
     let processes = query_process(&client, brand, 0, &request).await?.processes;
-    let look = (1..processes).map(|process| query_process(&client, brand, process, &request));
-    try_join_all(look).await?;
-    let request = request.begin();
+    let look = (0..processes).map(|process| {
+        let (client, config, request) = (&client, &config, &request);
+        async move {
+            let status = query_process(client, brand, process, request).await?;
+            let challenge = status.challenge.with_context(|| {
+                format!("process {process} gave no challenge; does it run another version?")
+            })?;
+            let proved = request.prove(config, &challenge);
+            query_process(client, brand, process, &proved).await?;
+            anyhow::Ok(proved.begin())
+        }
+    });
+    let requests = try_join_all(look).await?;
     let bars = MultiProgress::new();
-    let all = (0..processes).map(|process| {
-        let (client, request, bars) = (&client, &request, &bars);
+    let all = (0..processes).zip(&requests).map(|(process, request)| {
+        let (client, bars) = (&client, &bars);
         async move {
             let bar = bars.add(bar(&format!("process {process} "))?);
             loop {

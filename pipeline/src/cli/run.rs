@@ -17,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
+use tributary_config::beyond_this_machine;
 use tributary_config::model::Config;
 
 use crate::broker::retry::wait_until;
@@ -66,6 +67,16 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
             .map(str::trim)
             .filter(|l| !l.is_empty() && !l.starts_with('#'));
         config.workers.hosts = hosts.map(str::to_owned).collect();
+        // What the configuration says of its own hosts holds for these as well.
+        if let Some(host) = beyond_this_machine(&config.workers.hosts)
+            && !config.workers.private_network
+        {
+            bail!(
+                "{}: {host} is beyond this machine, and processes exchange records neither encrypted nor authenticated; \
+                 set workers.private_network = true if only the processes of the cluster can reach these ports",
+                file.display()
+            );
+        }
     }
     if let Some(process) = args.process {
         config.workers.process = process;

@@ -43,8 +43,17 @@ pub enum LedgerCommand {
 pub struct Erasure {
     /// The entries to erase.
     pub forget: ErasureFilter,
-    /// Receives the number of erased entries once their bytes are overwritten.
-    pub done: oneshot::Sender<u64>,
+    /// Receives the outcome once the files are overwritten and removed.
+    pub done: oneshot::Sender<ErasureOutcome>,
+}
+
+/// Outcome of an erasure.
+#[derive(Clone, Copy, Debug)]
+pub struct ErasureOutcome {
+    /// The number of erased entries.
+    pub entries: u64,
+    /// The number of files that could not be overwritten before they were removed.
+    pub not_overwritten: u64,
 }
 
 impl std::fmt::Debug for Erasure {

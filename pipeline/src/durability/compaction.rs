@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::task::{JoinError, JoinHandle};
-use tributary_ledger::{ErasureFilter, Ledger, LedgerError, Rewrite, RewriteResult};
+use tributary_ledger::{ErasureFilter, Ledger, LedgerError, Removed, Rewrite, RewriteResult};
 use tributary_operators::record::{BrandId, Day};
 
-use crate::durability::command::Erasure;
+use crate::durability::command::{Erasure, ErasureOutcome};
 use crate::durability::command::{KeyRotation, Progress};
 use crate::report::tally::Tally;
 
@@ -240,6 +240,7 @@ impl Compaction {
     pub fn installed(&mut self, done: Installed) {
         let Installed {
             forgotten,
+            not_overwritten,
             moved,
             files,
         } = done;
@@ -249,7 +250,10 @@ impl Compaction {
             settled: _,
         } = std::mem::take(&mut self.purpose);
         for erasure in erasures {
-            let _ = erasure.done.send(forgotten);
+            let _ = erasure.done.send(ErasureOutcome {
+                entries: forgotten,
+                not_overwritten,
+            });
         }
         for rotation in rotations {
             rotation
@@ -277,8 +281,10 @@ pub struct Installed {
     pub forgotten: u64,
     /// Number of entries that were sealed under an older secret.
     pub moved: u64,
-    /// Number of files that were overwritten and removed.
+    /// Number of files that were removed.
     pub files: usize,
+    /// How many of them could not be overwritten before.
+    pub not_overwritten: u64,
 }
 
 /// Replaces the old segments by those of a rewrite, then overwrites and removes
@@ -289,10 +295,20 @@ pub struct Installed {
 /// Any error of the ledger.
 pub fn install(ledger: &mut Ledger, done: RewriteResult) -> anyhow::Result<Installed> {
     let (superseded, forgotten, moved) = (done.superseded, done.erased.total(), done.rekeyed);
-    let files = ledger
+    let Removed {
+        files,
+        not_overwritten,
+    } = ledger
         .install(done)?
         .run()
         .context("the replaced segments")?;
+    if not_overwritten > 0 {
+        tracing::error!(
+            files = not_overwritten,
+            "could not overwrite replaced segments before they were removed: their sealed bytes stay on the disk until it \
+             uses the space again"
+        );
+    }
     tracing::info!(
         superseded,
         forgotten,
@@ -305,5 +321,6 @@ pub fn install(ledger: &mut Ledger, done: RewriteResult) -> anyhow::Result<Insta
         forgotten,
         moved,
         files,
+        not_overwritten: not_overwritten as u64,
     })
 }

@@ -166,7 +166,7 @@ impl RetentionPass {
             self.ledger_tx
                 .send(LedgerCommand::Erase(erasure))
                 .map_err(|_| WorkerStopped)?;
-            let entries = erased.await.map_err(|_| WorkerStopped)?;
+            let entries = erased.await.map_err(|_| WorkerStopped)?.entries;
             self.metrics.retention_pass(&brand.name, now, records);
             tracing::info!(
                 brand = brand.name,

@@ -34,11 +34,8 @@ async fn processes_that_differ_refuse_to_start() {
     let world = World::new(1, Some(&broker), &two_processes());
     let config = world.path("tributary.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(
-        world.path("aaa"),
-        "another secret of forty-one letters or so",
-    )
-    .unwrap();
+    let secret = "another secret of forty-one letters or so";
+    tributary_testkit::write_secret(world.path("aaa"), secret);
     for (from, to, named) in CHANGES {
         let other = world.path("other.toml");
         let changed = text.replacen(from, to, 1);
@@ -58,5 +55,22 @@ async fn processes_that_differ_refuse_to_start() {
                 assert!(said.contains(named), "{named}: {said}");
             }
         });
+    }
+}
+
+/// Hosts of a file are checked as those of the configuration are.
+#[test]
+fn hosts_beyond_this_machine_are_refused_wherever_they_are_named() {
+    let world = World::new(100, None, "");
+    let hosts = world.path("hosts");
+    std::fs::write(&hosts, "# peers\n127.0.0.1:1\n10.0.0.7:2101\n").unwrap();
+    let mut command = tributary();
+    command.args(["run", "--config"]);
+    command.arg(world.path("tributary.toml"));
+    let output = command.arg("--hostfile").arg(&hosts).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    for word in ["hosts: ", "10.0.0.7:2101", "workers.private_network = true"] {
+        assert!(error.contains(word), "{error}");
     }
 }

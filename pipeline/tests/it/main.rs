@@ -40,6 +40,7 @@ mod ledger_refusals;
 mod logs_name_nobody;
 mod lost_output;
 mod measured_run;
+mod memory_after_erasure;
 mod memory_budget;
 mod metrics_of_months;
 mod metrics_reference;

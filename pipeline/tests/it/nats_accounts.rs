@@ -148,6 +148,7 @@ async fn by_client_configuration(server: &NatsServer) {
         notice: false,
         out: Some(receipt.clone()),
         receipt: None,
+        reply_key: None,
         force: false,
         no_wait: false,
         json: false,

@@ -8,6 +8,7 @@ use tributary_operators::record::{Day, RecordKey};
 
 use super::Story;
 use super::common::*;
+use crate::disk::hook;
 use crate::frames::{DataFrame, Frame, Frames};
 use crate::keyring::BrandKey;
 use crate::manifest::{ManifestSalt, Paths};
@@ -51,6 +52,36 @@ pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
     let newest = brand.links();
     let of_brand = |line: &&ManifestSalt| manifest.brand(line.brand).unwrap().links < newest;
     count + manifest.salts.iter().filter(of_brand).count()
+}
+
+/// A file that cannot be overwritten is tried again after the others, removed all
+/// the same, and counted.
+#[test]
+fn what_is_not_overwritten_is_tried_again_and_counted() {
+    for failures in 0..8 {
+        let mut story = Story::begin();
+        for n in 1..8 {
+            story.commit(&[put(A, n, 0, n), put(A, 1, 0, n)], &[], n);
+        }
+        let ledger = story.ledger.as_mut().unwrap();
+        let work = ledger.rewrite(Arc::new(|_| true)).unwrap();
+        let done = work.run(&mut |_, _| ()).unwrap();
+        let removal = ledger.install(done).unwrap();
+        let mut left = failures;
+        hook::set(Box::new(move |step, _| match step {
+            "wipe" if left > 0 => {
+                left -= 1;
+                Err(std::io::Error::other("the disk fails"))
+            }
+            _ => Ok(()),
+        }));
+        let removed = removal.run();
+        hook::clear();
+        let removed = removed.unwrap();
+        assert!(removed.files > 1, "{removed:?}");
+        let failed_twice = failures.saturating_sub(removed.files).min(removed.files);
+        assert_eq!(removed.not_overwritten, failed_twice, "{removed:?}");
+    }
 }
 
 /// Whatever is left opens with the new secret and the one before it, with every

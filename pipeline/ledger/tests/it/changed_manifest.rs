@@ -68,6 +68,19 @@ fn is_refused() {
         let verified = verify(directory.path(), &keys(), &mut |_, _| ());
         assert!(verified.is_err(), "{what}");
     }
+    // As an older ledger, whose commits have no codes.
+    let text = String::from_utf8(original.clone()).unwrap();
+    let json = text.split_once('\n').unwrap().1;
+    let mut json: serde_json::Value = serde_json::from_str(json).unwrap();
+    json.as_object_mut().unwrap().remove("format");
+    let json = format!("{json}\n");
+    let older = format!(
+        "tributary-ledger 4 {:016x}\n{json}",
+        xxh3_64(json.as_bytes())
+    );
+    std::fs::write(directory.path().join("MANIFEST"), older).unwrap();
+    let error = try_open(directory.path()).map(|_| ()).unwrap_err();
+    assert!(matches!(error.kind(), Kind::Corrupt { .. }), "{error}");
     std::fs::write(directory.path().join("MANIFEST"), &original).unwrap();
     open(directory.path());
 }

@@ -18,7 +18,7 @@ fn anywhere() {
     let directory = tempfile::tempdir().unwrap();
     let original = directory.path().join("original");
     let options = Options {
-        segment_bytes: 600,
+        segment_bytes: 700,
         ..options(&original)
     };
     let (mut ledger, _) = Ledger::open(options, keys()).unwrap();

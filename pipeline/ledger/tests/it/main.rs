@@ -4,6 +4,7 @@
 
 #[path = "common/any_event.rs"]
 mod any_event;
+mod changed_commits;
 mod changed_manifest;
 mod common;
 #[path = "common/disk.rs"]

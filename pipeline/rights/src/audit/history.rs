@@ -47,13 +47,14 @@ pub const CODES: [&str; 6] = [
 ];
 
 /// The members of [`LogLine::counts`], each with its word for one.
-pub const TOUCHED: [(&str, &str); 6] = [
+pub const TOUCHED: [(&str, &str); 7] = [
     ("records", "record"),
     ("ledger_entries", "ledger entry"),
     ("raw_messages", "stored message"),
     ("dead_letters", "dead letter"),
     ("cells", "cell"),
     ("suppressions", "objection"),
+    ("not_overwritten", "file not overwritten"),
 ];
 
 /// The last entries of a brand's audit log, at most `most`, the oldest first. Every
@@ -131,6 +132,7 @@ fn touched(counts: &Counts) -> BTreeMap<&'static str, u64> {
         counts.dead_letters,
         counts.cells,
         counts.suppressions,
+        counts.not_overwritten,
     ];
     let named = TOUCHED.into_iter().zip(numbers);
     let named = named.map(|((name, _), count)| (name, count));
@@ -143,6 +145,7 @@ fn sentence(counts: &BTreeMap<&'static str, u64>) -> String {
         let count = counts.get(name)?;
         Some(match (count, word.strip_suffix('y')) {
             (1, _) => format!("1 {word}"),
+            (count, _) if name == "not_overwritten" => format!("{count} files not overwritten"),
             (count, Some(stem)) => format!("{count} {stem}ies"),
             (count, None) => format!("{count} {word}s"),
         })
@@ -164,11 +167,12 @@ mod tests {
             records: 3,
             ledger_entries: 2,
             suppressions: 1,
+            not_overwritten: 2,
             ..Counts::default()
         };
         assert_eq!(
             sentence(&touched(&counts)),
-            "3 records, 2 ledger entries, 1 objection"
+            "3 records, 2 ledger entries, 1 objection, 2 files not overwritten"
         );
         assert_eq!(sentence(&touched(&Counts::default())), "nothing was found");
     }

@@ -16,7 +16,7 @@
 //! | `identifiers` | 1 to 64, each value of 1 to 1,024 bytes, in clear or (`email`, `phone`, `customer`) as the hex digits of its SHA-256 |
 //! | `whole_person` | the linked person (`true`) or what the identifiers alone name (`false`, the default) |
 //! | `proof` | where the requester's proof of identity is kept, at most 1,024 bytes: required, never looked into |
-//! | `reply_key` | base64 of an X25519 public key, required for `access` and `portability`, else not read |
+//! | `reply_key` | X25519 recipient of age (`age1…`), required for `access` and `portability`, else not read |
 //! | `record` | for `rectify`: `{"kind": "web", "transaction" or "wallet", "source": …, "data": {"id": …, …}}`, the whole record as it should be |
 //! | `directive` | for `directive`: `{"action": "erase" or "keep", "notice": …}`; `notice` says that the person has died and that it applies now |
 //!

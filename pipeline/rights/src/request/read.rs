@@ -215,11 +215,10 @@ pub(crate) fn reply_key(raw: Raw<'_>) -> Result<ReplyKey, Refusal> {
     match field.text(raw)? {
         None => Err(Refusal::new(
             Reason::NoReplyKey,
-            "`reply_key` is required: the base64 of the X25519 public key that the answer is sealed for",
+            "`reply_key` is required: the recipient of age (age1…, from age-keygen) that the answer is sealed for",
         )),
         Some(text) => ReplyKey::read(text.expose()).ok_or_else(|| {
-            field
-                .refuse("must be the base64, with padding, of the 32 bytes of an X25519 public key")
+            field.refuse("must be an X25519 recipient of age (age1…), as age-keygen prints it")
         }),
     }
 }

@@ -34,12 +34,30 @@ fn a_status_tells_how_it_stands_in_one_line() {
             r#"{start}"id":"r-117","reason":"not_theirs","status":"rejected","type":"erase"}}"#
         )
     );
-    let done = message(Status::Completed(Counts::default()));
-    let counts = r#""counts":{"cells":0,"dead_letters":0,"ledger_entries":0,"raw_messages":0,"records":0,"suppressions":0}"#;
     assert_eq!(
-        done,
-        format!(r#"{start}{counts},"id":"r-117","status":"completed","type":"erase"}}"#)
+        message(Status::Completed(Counts::default())),
+        format!(r#"{start}"id":"r-117","status":"completed","type":"erase"}}"#)
     );
+}
+
+#[test]
+fn a_status_does_not_tell_whether_anybody_was_found() {
+    let erase = parse(&request("erase")).unwrap();
+    let message = |records| {
+        let counts = Counts {
+            records,
+            ..Counts::default()
+        };
+        let message = StatusMessage {
+            brand: "acme",
+            id: &erase.id,
+            right: Some(erase.asked.right()),
+            status: Status::Completed(counts),
+            at: AT,
+        };
+        message.to_json()
+    };
+    assert_eq!(message(0), message(7));
 }
 
 #[test]

@@ -90,7 +90,8 @@ fn what_is_wrong_is_named_and_not_repeated() {
     let email = |value: Value| json!([{"kind": "email", "value": value}]);
     let long = "jane".repeat(300);
     let many = vec![json!({"kind": "email", "value": "jane@example.org"}); 65];
-    let low_order = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let prefix = bech32::Hrp::parse("age").unwrap();
+    let low_order = bech32::encode::<bech32::Bech32>(prefix, &[0; 32]).unwrap();
     let cases = [
         ("erase", "id", Value::Null, Reason::Malformed, "`id`"),
         (
@@ -246,14 +247,14 @@ fn what_is_wrong_is_named_and_not_repeated() {
             "reply_key",
             Value::Null,
             Reason::NoReplyKey,
-            "X25519",
+            "age1",
         ),
         (
             "portability",
             "reply_key",
             json!("jane"),
             Reason::BadReplyKey,
-            "base64",
+            "age1",
         ),
         (
             "access",

@@ -4,7 +4,8 @@
 //! The request stays at the broker until a worker has answered it. The command
 //! may therefore be interrupted and run again with the same `--id`: the request
 //! is executed once. The answer to `access` and `portability` is sealed for a
-//! key that is generated here, used once, and never written anywhere.
+//! key that is generated here, used once, and never written anywhere; or for the
+//! recipient of age that the request names, and is then written as it is sealed.
 
 mod html;
 mod list;
@@ -15,16 +16,18 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use async_nats::jetstream;
+use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use tributary_connectors::nats::{self, Client, Reader, subject as subjects};
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
-use tributary_rights::Hash;
+use tributary_rights::audit::summary;
 use tributary_rights::receipt::{Receipt, read_unverified, verify_receipt};
-use tributary_rights::request::Request;
-use tributary_rights::sealed::KeyPair;
+use tributary_rights::request::{Request, RequestBody};
+use tributary_rights::sealed::{KeyPair, ReplyKey};
+use tributary_rights::{Counts, Hash};
 
 use crate::cli::args as cli;
 use crate::privacy::rights::files;
@@ -71,13 +74,24 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
     let pair = KeyPair::generate();
     let (id, request) = request(args, &brand, &pair)?;
     // What a worker would refuse is refused before it leaves.
-    if let Err(refusal) = Request::parse(request.as_bytes(), Some(&brand), &|name| name == brand) {
-        bail!("{} ({})", refusal.detail, refusal.reason.name());
+    let parsed = match Request::parse(request.as_bytes(), Some(&brand), &|name| name == brand) {
+        Ok(parsed) => parsed,
+        Err(refusal) => bail!("{} ({})", refusal.detail, refusal.reason.name()),
+    };
+    let reply_key = match parsed.asked {
+        RequestBody::Access(key) | RequestBody::Portability(key) => Some(key),
+        _ => None,
+    };
+    if reply_key.is_some_and(|key| key != pair.public()) && out.is_none() {
+        bail!(
+            "the request names a key that this command does not have: name a file for the sealed answer with --out"
+        );
     }
     let client = nats::connect(&asker.nats, "tributary rights").await?;
     if asker.is_client() {
         let files = (out.as_ref(), proof.as_ref());
-        return of_brand(args, &client, &brand, &pair, (id, request), files).await;
+        let keys = (&pair, reply_key);
+        return of_brand(args, &client, &brand, keys, (id, request), files).await;
     }
     nats::ensure_rights_stream(&client, &asker.nats).await?;
     let stream = asker.nats.rights_stream.clone();
@@ -99,30 +113,45 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
             status["reason"].as_str().unwrap_or("no reason given")
         ),
     }
-    if matches!(args.right.as_str(), "access" | "portability") {
-        let subject = subjects::rights_answer(&brand, pair.public().as_bytes());
-        let (answer, hash) = fetch(&client, &stream, &subject, &pair).await?;
-        let answer = checked(&answer, &brand, &id, &args.right)?;
-        let receipt = receipt(&client, &stream, &brand, &id, sent.sequence).await?;
-        if let Some(text) = &receipt {
-            let keys = files::keys(asker.brand()?);
-            let receipt = verify_receipt(text.as_bytes(), keys.public_keys())?;
-            refuse_other_answer(&receipt, hash)?;
-        }
-        write_receipt(proof.as_ref(), receipt.as_deref())?;
-        let is_page = args.out.as_deref().is_some_and(list::is_html);
-        let page = match is_page {
-            true => Some(html::page(&answer).context("the answer is not what a worker writes")?),
-            false => None,
-        };
-        write(
-            out.as_ref(),
-            page.as_ref().map_or(answer, |page| page.as_bytes()),
-        )?;
-    } else if let Some(receipt) = receipt(&client, &stream, &brand, &id, sent.sequence).await? {
-        write(out.as_ref(), receipt.as_bytes())?;
+    let receipt = receipt(&client, &stream, &brand, &id, sent.sequence).await?;
+    if let Some(text) = &receipt {
+        let keys = files::keys(asker.brand()?);
+        tell_touched(args, &verify_receipt(text.as_bytes(), keys.public_keys())?);
     }
-    Ok(())
+    let Some(key) = reply_key else {
+        return receipt.map_or(Ok(()), |text| write(out.as_ref(), text.as_bytes()));
+    };
+    let subject = subjects::rights_answer(&brand, key.as_bytes());
+    let sealed = fetch(&client, &stream, &subject).await?;
+    if let Some(text) = &receipt {
+        let keys = files::keys(asker.brand()?);
+        let receipt = verify_receipt(text.as_bytes(), keys.public_keys())?;
+        refuse_other_answer(&receipt, Hash::sha256(&sealed))?;
+    }
+    write_receipt(proof.as_ref(), receipt.as_deref())?;
+    if key != pair.public() {
+        return write(out.as_ref(), &sealed);
+    }
+    let answer = pair.open(&sealed)?;
+    let answer = checked(&answer, &brand, &id, &args.right)?;
+    let is_page = args.out.as_deref().is_some_and(list::is_html);
+    let page = match is_page {
+        true => Some(html::page(answer).context("the answer is not what a worker writes")?),
+        false => None,
+    };
+    write(
+        out.as_ref(),
+        page.as_ref().map_or(answer, |page| page.as_bytes()),
+    )
+}
+
+/// Prints what a request has touched, according to its receipt.
+fn tell_touched(args: &cli::Rights, receipt: &Receipt) {
+    match summary(&receipt.counts) {
+        _ if args.json => {}
+        nothing if receipt.counts == Counts::default() => terminal::note(nothing),
+        touched => terminal::note(format_args!("touched {touched}")),
+    }
 }
 
 /// Submits a request with the credentials of a brand, which reach no stream: what
@@ -135,17 +164,20 @@ async fn of_brand(
     args: &cli::Rights,
     client: &Client,
     brand: &str,
-    pair: &KeyPair,
+    (pair, reply_key): (&KeyPair, Option<ReplyKey>),
     (id, request): (String, String),
     (out, proof): (Option<&OutputFile>, Option<&OutputFile>),
 ) -> anyhow::Result<()> {
-    let is_access = matches!(args.right.as_str(), "access" | "portability");
     let subscribe = async |subject: String| {
         let subscribed = client.subscribe(subject).await;
         subscribed.context("cannot subscribe to the status of the request")
     };
     let mut statuses = subscribe(subjects::rights_status(brand)).await?;
-    let mut answers = subscribe(subjects::rights_answer(brand, pair.public().as_bytes())).await?;
+    let mut answers = subscribe(subjects::rights_answer(
+        brand,
+        reply_key.unwrap_or(pair.public()).as_bytes(),
+    ))
+    .await?;
     let mut receipts = subscribe(subjects::rights_receipt(brand)).await?;
     ask(client, Topic::Rights, brand, request).await?;
     if args.no_wait {
@@ -180,9 +212,12 @@ async fn of_brand(
             break;
         }
     }
-    if !is_access {
-        return found.map_or(Ok(()), |(text, _)| write(out, text.as_bytes()));
+    if let Some((_, receipt)) = &found {
+        tell_touched(args, receipt);
     }
+    let Some(key) = reply_key else {
+        return found.map_or(Ok(()), |(text, _)| write(out, text.as_bytes()));
+    };
     let answer = timeout(LOOK, answers.next()).await.ok().flatten();
     let answer =
         answer.context("the answer did not arrive: send the request again with another --id")?;
@@ -190,6 +225,9 @@ async fn of_brand(
         refuse_other_answer(receipt, Hash::sha256(&answer.payload))?;
     }
     write_receipt(proof, found.as_ref().map(|(text, _)| text.as_str()))?;
+    if key != pair.public() {
+        return write(out, &answer.payload);
+    }
     let answer = pair.open(&answer.payload)?;
     write(out, checked(&answer, brand, &id, &args.right)?)
 }
@@ -312,7 +350,11 @@ fn request(args: &cli::Rights, brand: &str, pair: &KeyPair) -> anyhow::Result<(S
         default("proof", json!(proof));
     }
     if matches!(args.right.as_str(), "access" | "portability") {
-        default("reply_key", json!(pair.public().to_string()));
+        let key = args.reply_key.clone();
+        default(
+            "reply_key",
+            json!(key.unwrap_or_else(|| pair.public().to_string())),
+        );
     }
     if let Some(action) = &args.directive {
         default(
@@ -384,44 +426,24 @@ fn say(args: &cli::Rights, status: &Value) -> std::io::Result<()> {
     if args.json {
         return terminal::print_line(status);
     }
-    let mut line = status["status"]
-        .as_str()
-        .unwrap_or_default()
-        .replace('_', " ");
-    if let Some(counts) = status["counts"].as_object() {
-        let counts: Vec<String> = counts
-            .iter()
-            .filter(|(_, count)| count.as_u64() != Some(0))
-            .map(|(what, count)| format!("{count} {}", what.replace('_', " ")))
-            .collect();
-        if !counts.is_empty() {
-            line = format!("{line}: {}", counts.join(", "));
-        }
-    }
-    terminal::note(line);
+    let status = status["status"].as_str().unwrap_or_default();
+    terminal::note(status.replace('_', " "));
     Ok(())
 }
 
-/// Fetches the sealed answer, opens it, and deletes it from the broker. Also
-/// returns the SHA-256 of the sealed answer.
+/// Fetches the sealed answer, and deletes it from the broker.
 ///
 /// # Errors
 ///
-/// An answer that has expired, or cannot be opened.
-async fn fetch(
-    client: &Client,
-    stream: &str,
-    subject: &str,
-    pair: &KeyPair,
-) -> anyhow::Result<(zeroize::Zeroizing<Vec<u8>>, Hash)> {
+/// An answer that has expired.
+async fn fetch(client: &Client, stream: &str, subject: &str) -> anyhow::Result<Bytes> {
     let mut last = nats::last_values(client, stream, subject).await?;
     let batch = last.next_batch(1).await?;
     let message = batch
         .first()
         .context("the answer has expired: send the request again with another --id")?;
-    let answer = pair.open(&message.payload)?;
     nats::delete_message(client, stream, message.sequence).await?;
-    Ok((answer, Hash::sha256(&message.payload)))
+    Ok(message.payload.clone())
 }
 
 /// The receipt of a request; `None` if it was completed before.

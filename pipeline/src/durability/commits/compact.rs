@@ -30,6 +30,8 @@ impl Commits {
         if let Some(done) = self.compaction.finished().await? {
             let installed = self.with_ledger(move |ledger| install(ledger, done)).await;
             if let Some(installed) = unless_full(installed)? {
+                let files = installed.not_overwritten;
+                self.telemetry.metrics.not_overwritten(files);
                 self.compaction.installed(installed);
             } else {
                 self.compaction.refused();

@@ -20,12 +20,11 @@ use tributary_connectors::brand;
 use tributary_connectors::nats::subject as subjects;
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::record::{Body, Record, RefundAmount};
+use tributary_rights::Hash;
 use tributary_rights::request::RequestBody;
 use tributary_rights::sealed::ReplyKey;
-use tributary_rights::{Hash, Reason};
 
 use super::job::Job;
-use super::restrictions::reject;
 use super::subject::Person;
 use super::task::Rights;
 use crate::epochs::queries::WorkerStopped;
@@ -36,7 +35,8 @@ const KEPT: &str = "24h";
 
 impl Rights {
     /// Answers all requests for access and portability, concurrently. A request
-    /// that matches no record is rejected.
+    /// that matches no record has an answer without records, so that its status
+    /// does not tell whether the person is known.
     ///
     /// # Errors
     ///
@@ -53,27 +53,23 @@ impl Rights {
                 RequestBody::Access(key) | RequestBody::Portability(key)
                     if job.rejected.is_none() =>
                 {
-                    rights.answer_one(job, person, key).await.map(Some)
+                    rights.answer_one(job, person, key).await
                 }
                 _ => Ok(None),
             }
         });
         let answers = try_join_all(answers).await?;
         for (job, answer) in jobs.iter_mut().zip(answers) {
-            match answer {
-                Some(None) => reject(job, Reason::NotFound),
-                Some(Some((records, answer))) => {
-                    job.counts.records = records;
-                    job.answer = Some(answer);
-                }
-                None => {}
+            if let Some((records, answer)) = answer {
+                job.counts.records = records;
+                job.answer = Some(answer);
             }
         }
         Ok(())
     }
 
     /// Publishes the sealed answer of one request, and returns the number of its
-    /// records and the SHA-256 of what was published; `None` without records.
+    /// records and the SHA-256 of what was published; `None` without the brand.
     ///
     /// # Errors
     ///
@@ -105,9 +101,6 @@ impl Rights {
             })
             .collect();
         let count = records.len() as u64;
-        if count == 0 {
-            return Ok(None);
-        }
         let answer = json!({
             "brand": brand_log.name,
             "request": job.request.id.expose(),
@@ -131,12 +124,16 @@ impl Rights {
     }
 }
 
+/// Shortest answer in bytes, padding included: that of a person of whom nothing or
+/// little is stored.
+const SHORTEST: usize = 4_096;
+
 /// An answer with spaces at its end, so that the length of what is sealed does not
-/// tell how much a person has bought: at most 12 percent longer, and of few
-/// possible lengths (Padmé; Nikitin et al., *Reducing Metadata Leakage from
+/// tell whether a person is known, nor how much they have bought: above
+/// [`SHORTEST`], at most 12 percent longer, and of few possible lengths (Padmé; Nikitin et al., *Reducing Metadata Leakage from
 /// Encrypted Files and Communication with PURBs*, PoPETs 2019).
 fn padded(mut answer: Vec<u8>) -> Vec<u8> {
-    answer.resize(padme(answer.len()), b' ');
+    answer.resize(padme(answer.len()).max(SHORTEST), b' ');
     answer
 }
 
@@ -252,6 +249,10 @@ mod tests {
             lengths.insert(padded);
         }
         assert!(lengths.len() < 300, "{} lengths", lengths.len());
-        assert_eq!(padded(vec![b'x'; 1_000]).len(), padme(1_000));
+        assert_eq!(padded(vec![b'x'; 10_000]).len(), padme(10_000));
+        assert_eq!(
+            [2, 4_000].map(|length| padded(vec![b'x'; length]).len()),
+            [SHORTEST; 2]
+        );
     }
 }

@@ -30,16 +30,15 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, Pseudonym, Token};
 
 use super::job::{Job, erases};
-use super::restrictions::{reject, shared, union};
+use super::restrictions::{shared, union};
 use super::stream_scrub::{Finder, find};
 use super::subject::Person;
 use super::task::{LOOK, Rights};
 use super::time::now;
 use crate::broker::retry::retry_transient;
-use crate::durability::command::{Erasure, LedgerCommand};
+use crate::durability::command::{Erasure, ErasureOutcome, LedgerCommand};
 use crate::epochs::queries::WorkerStopped;
 use tributary_ledger::ErasureFilter;
-use tributary_rights::Reason;
 use tributary_rights::request::RequestBody;
 use tributary_rights::tombstones::Reach;
 
@@ -61,7 +60,7 @@ struct Forgotten {
 impl Rights {
     /// Executes all erasures and objections of a batch.
     ///
-    /// A notice of death without an instruction to erase is rejected. Entries and
+    /// A notice of death without an instruction to erase changes nothing. Entries and
     /// messages that several requests share are counted for each of them.
     ///
     /// # Errors
@@ -75,14 +74,7 @@ impl Rights {
     ) -> anyhow::Result<()> {
         let dead = self.directed(jobs, persons).await?;
         let mut places = Vec::new();
-        for (place, (job, dead)) in jobs.iter_mut().zip(dead).enumerate() {
-            if matches!(
-                job.request.asked,
-                RequestBody::Directive { notice: true, .. }
-            ) && !dead
-            {
-                reject(job, Reason::NotFound);
-            }
+        for (place, (job, dead)) in jobs.iter().zip(dead).enumerate() {
             if job.rejected.is_none() && erases(&job.request.asked, dead) {
                 places.push(place);
             }
@@ -156,11 +148,12 @@ impl Rights {
             self.forget_answers(forgotten.brand).await?;
         }
         // Last, because after a restart it is the ledger that knows the whole person.
-        let entries = self.erase_from_ledger(&brands).await?;
+        let erased = self.erase_from_ledger(&brands).await?;
         // What went with several requests is counted with each of them.
         for place in places {
             if let Some(job) = jobs.get_mut(place) {
-                job.counts.ledger_entries = entries;
+                job.counts.ledger_entries = erased.entries;
+                job.counts.not_overwritten = erased.not_overwritten;
                 job.counts.raw_messages = raw;
                 job.counts.dead_letters = dead;
             }
@@ -290,13 +283,12 @@ impl Rights {
         self.erased.add(all, reach)
     }
 
-    /// Rewrites the ledger of this process without the persons, and returns the
-    /// number of erased entries.
+    /// Rewrites the ledger of this process without the persons.
     ///
     /// # Errors
     ///
     /// [`WorkerStopped`]. A full disk is not an error: the erasure waits for space.
-    async fn erase_from_ledger(&self, brands: &[Forgotten]) -> anyhow::Result<u64> {
+    async fn erase_from_ledger(&self, brands: &[Forgotten]) -> anyhow::Result<ErasureOutcome> {
         let mut forget = ErasureFilter::default();
         for one in brands {
             let ids = one

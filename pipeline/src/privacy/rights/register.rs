@@ -2,7 +2,8 @@
 //! the day by which it must be answered.
 //!
 //! It is computed from what the rights stream holds, requests that no worker has
-//! read yet and the statuses of all others, and contains nothing that identifies
+//! read yet, the statuses of all others and the receipts of those that were
+//! completed, and contains nothing that identifies
 //! a data subject: the ID of a request is the sender's own reference. A request
 //! must be answered without undue delay and within one month of its receipt
 //! (GDPR, Article 12(3)). A period in months ends with the last hour of the day
@@ -19,6 +20,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use tributary_connectors::nats::{self, Client, InMessage, Reader, subject as subjects};
+use tributary_rights::receipt::read_unverified;
 
 /// Maximum time to wait for a message that the stream is known to hold.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,7 +41,7 @@ pub struct Entry {
     pub received: i64,
     /// When it was completed or rejected, Unix milliseconds.
     pub ended: Option<i64>,
-    /// What it touched, once it is completed.
+    /// What it touched, from its receipt.
     pub counts: Option<Map<String, Value>>,
     /// The last day on which it may be answered.
     #[serde(serialize_with = "write_date")]
@@ -77,6 +79,8 @@ struct Messages {
     received: Option<i64>,
     /// Time of the latest status, and the status.
     latest: Option<(i64, Value)>,
+    /// The counts of its receipt.
+    counts: Option<Map<String, Value>>,
 }
 
 /// The requests of a brand.
@@ -97,6 +101,9 @@ impl Register {
         }
         for message in read_all(client, stream, &subjects::rights_status(brand)).await? {
             register.add_status(&message.payload);
+        }
+        for message in read_all(client, stream, &subjects::rights_receipt(brand)).await? {
+            register.add_receipt(&message.payload);
         }
         Ok(register)
     }
@@ -129,6 +136,17 @@ impl Register {
             |(before, status): &(i64, Value)| order(*before, status) <= order(at, &message);
         if request.latest.as_ref().is_none_or(is_newer) {
             request.latest = Some((at, message));
+        }
+    }
+
+    /// Adds a receipt, whose signature is not verified. Other bytes are ignored.
+    pub fn add_receipt(&mut self, message: &[u8]) {
+        let Some(receipt) = read_unverified(message) else {
+            return;
+        };
+        let request = self.0.entry(receipt.request.expose().to_owned());
+        if let Ok(Value::Object(counts)) = serde_json::to_value(receipt.counts) {
+            request.or_default().counts = Some(counts);
         }
     }
 
@@ -188,7 +206,7 @@ fn entry(id: &str, messages: &Messages, today: Date, zone: &TimeZone) -> Option<
         id: id.to_owned(),
         right: messages.right.clone(),
         reason: latest.and_then(|latest| text(latest, "reason")),
-        counts: latest.and_then(|latest| latest.get("counts")?.as_object().cloned()),
+        counts: messages.counts.clone(),
         status,
         received,
         ended,

@@ -371,6 +371,11 @@ impl Metrics {
         self.observe(Id::CommitDuration, took.as_secs_f64());
     }
 
+    /// Counts replaced segments that could not be overwritten.
+    pub fn not_overwritten(&self, files: u64) {
+        self.count(Id::LedgerNotOverwritten, files);
+    }
+
     /// Records the duration of the restore, and the number of entries.
     pub fn restored(&self, took: Duration, entries: u64) {
         self.set(Id::RestoreDuration, &[], took.as_secs_f64());

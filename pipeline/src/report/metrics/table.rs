@@ -239,6 +239,8 @@ table! {
         "Total size of the ledger's segments.";
     CommitDuration: Operation Histogram(DURATIONS), Operate, "ledger_commit_duration_seconds", "seconds", [],
         "Time from the first write of a commit until it is on disk.";
+    LedgerNotOverwritten: Operation Counter, Open, "ledger_files_not_overwritten_total", "files", [],
+        "Replaced segments of the ledger that could not be overwritten before they were removed. Their sealed bytes stay on the disk until it uses the space again.";
     RestoreDuration: Operation Gauge, Open, "restore_duration_seconds", "seconds", [],
         "Time the last startup took to restore the previous state; 0 until it finishes.";
     RestoredEntries: Operation Gauge, Steps(1), "restored_entries", "entries", [],

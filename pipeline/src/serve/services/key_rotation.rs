@@ -3,10 +3,12 @@
 //!
 //! Each process of a cluster has its own ledger and its own subject,
 //! `tributary.keys.<brand>.<process>`. It reads its own configuration file
-//! again; no secret is transmitted. A request contains a proof, for every
-//! brand, that the client has the secrets that the process reads there: a
-//! process whose file was not updated, or that is asked by the operator of
-//! another deployment, refuses, and nothing is changed. The client first asks
+//! again; no secret is transmitted. The client first asks every process for a
+//! challenge, a random number that is good for one rotation. A request then
+//! contains a proof over that challenge, for every brand, that the client has the
+//! secrets that the process reads there: a process whose file was not updated, or
+//! that is asked by the operator of another deployment, refuses, and nothing is
+//! changed; and who has recorded a request can repeat it in vain. The client asks
 //! every process whether it could rotate, before any begins.
 //!
 //! The rotation concerns what the ledger seals. The process continues to make
@@ -40,6 +42,9 @@ const WAIT: Duration = Duration::from_millis(500);
 /// Number of rotations that are remembered.
 const REMEMBERED: usize = 8;
 
+/// Number of challenges that are remembered, more than operators ask for at a time.
+const CHALLENGES: usize = 64;
+
 /// Length of an ID in hexadecimal digits.
 const ID: usize = 32;
 
@@ -51,7 +56,8 @@ pub struct Request {
     /// the proofs are bound to it.
     #[schemars(extend("pattern" = "^[0-9a-f]{32}$"))]
     id: String,
-    /// For each brand, proof that the client has all its secrets.
+    /// For each brand, proof over the challenge of the process that the client has all
+    /// its secrets; none to ask for the challenge.
     #[schemars(extend(
         "additionalProperties" = json!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
     ))]
@@ -67,21 +73,34 @@ pub struct RotationStatus {
     pub process: usize,
     /// Number of processes.
     pub processes: usize,
+    /// The challenge that proofs are computed over, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<String>,
     /// Progress of its rotation.
     #[serde(flatten)]
     pub progress: Progress,
 }
 
 impl Request {
-    /// A new rotation to the secrets of a configuration.
-    pub fn new(config: &Config) -> Request {
-        let id = format!("{:032x}", rand::random::<u128>());
+    /// A new rotation: the request for a challenge.
+    pub fn for_challenge() -> Request {
+        Request {
+            id: draw(),
+            proofs: BTreeMap::new(),
+            begin: false,
+        }
+    }
+
+    /// The request whether a process that gave this challenge could rotate to the
+    /// secrets of a configuration.
+    pub fn prove(&self, config: &Config, challenge: &str) -> Request {
+        let of = bound(&self.id, challenge);
         let brands = config.brands.iter();
         Request {
+            id: self.id.clone(),
             proofs: brands
-                .map(|b| (b.name.clone(), prove_secrets(b, &id)))
+                .map(|brand| (brand.name.clone(), prove_secrets(brand, &of)))
                 .collect(),
-            id,
             begin: false,
         }
     }
@@ -93,6 +112,17 @@ impl Request {
             ..self
         }
     }
+}
+
+/// A random number as [`ID`] hexadecimal digits.
+fn draw() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// What a proof is computed over: the ID of the rotation and the challenge of a
+/// process.
+fn bound(id: &str, challenge: &str) -> String {
+    format!("{id} {challenge}")
 }
 
 /// The rotations of a process.
@@ -112,6 +142,8 @@ struct Inner {
     ledger_tx: mpsc::WeakUnboundedSender<LedgerCommand>,
     /// The last rotations, by ID.
     begun: Mutex<Vec<(String, watch::Receiver<Progress>)>>,
+    /// The last challenges, by the ID of their rotation.
+    challenges: Mutex<Vec<(String, String)>>,
 }
 
 impl KeyRotations {
@@ -128,6 +160,7 @@ impl KeyRotations {
             processes: config.workers.hosts.len().max(1),
             ledger_tx: ledger_tx.downgrade(),
             begun: Mutex::default(),
+            challenges: Mutex::default(),
         }))
     }
 
@@ -149,6 +182,10 @@ impl KeyRotations {
             .ok_or_else(|| Refusal::bad("the request is none of `tributary keys rotate`"))?;
         let mut progress = match self.begun(&request.id) {
             Some(progress) => progress,
+            None if request.proofs.is_empty() => {
+                let challenge = Some(self.challenge(request.id));
+                return Ok(self.status(challenge, Progress::Waiting));
+            }
             None => self.begin(request).await?,
         };
         let ended = tokio::time::timeout(WAIT, progress.wait_for(Progress::is_final)).await;
@@ -161,14 +198,46 @@ impl KeyRotations {
         if let Progress::Refused { why } = &now {
             return Err(self.refuse(why));
         }
+        Ok(self.status(None, now))
+    }
+
+    /// The answer to a request.
+    fn status(&self, challenge: Option<String>, progress: Progress) -> Vec<u8> {
         let status = RotationStatus {
             process: self.0.process,
             processes: self.0.processes,
-            progress: now,
+            challenge,
+            progress,
         };
         let mut answer = serde_json::to_vec(&status).unwrap_or_default();
         answer.push(b'\n');
-        Ok(answer)
+        answer
+    }
+
+    /// Draws the challenge of a rotation; the same again while it is remembered.
+    fn challenge(&self, id: String) -> String {
+        let challenges = &self.0.challenges;
+        let mut challenges = challenges.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, drawn)) = challenges.iter().find(|(of, _)| *of == id) {
+            return drawn.clone();
+        }
+        if challenges.len() >= CHALLENGES {
+            challenges.remove(0);
+        }
+        let drawn = draw();
+        challenges.push((id, drawn.clone()));
+        drawn
+    }
+
+    /// The challenge of a rotation, which is used up when the rotation begins.
+    fn take_challenge(&self, id: &str, begins: bool) -> Option<String> {
+        let challenges = &self.0.challenges;
+        let mut challenges = challenges.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = challenges.iter().position(|(of, _)| of == id)?;
+        match begins {
+            true => Some(challenges.remove(place).1),
+            false => challenges.get(place).map(|(_, drawn)| drawn.clone()),
+        }
     }
 
     /// Progress of a rotation that has begun.
@@ -191,7 +260,11 @@ impl KeyRotations {
             .await
             .map_err(|_| self.refuse("its configuration file could not be read"))?
             .map_err(|error| self.refuse(&format!("{error:#}")))?;
-        self.examine(&config, &request)?;
+        let challenge = self.take_challenge(&request.id, request.begin);
+        let challenge = challenge.ok_or_else(|| {
+            self.refuse("the request answers no challenge of this process: run `tributary keys rotate` again")
+        })?;
+        self.examine(&config, &request, &challenge)?;
         let (progress_tx, progress) = watch::channel(Progress::Waiting);
         let exchange = KeyRotation {
             keyring: Arc::new(Keyring::new(&config)),
@@ -212,13 +285,14 @@ impl KeyRotations {
         Ok(progress)
     }
 
-    /// Refuses a client that does not have the secrets that this process would
-    /// switch to.
+    /// Refuses a client that does not prove over the challenge that it has the
+    /// secrets that this process would switch to.
     ///
     /// # Errors
     ///
     /// 409, with the file and the first brand that differs.
-    fn examine(&self, config: &Config, request: &Request) -> Result<(), Refusal> {
+    fn examine(&self, config: &Config, request: &Request, challenge: &str) -> Result<(), Refusal> {
+        let of = bound(&request.id, challenge);
         let file = self.0.file.display();
         if config.brands.len() != request.proofs.len() {
             return Err(self.refuse(&format!(
@@ -227,7 +301,7 @@ impl KeyRotations {
         }
         for brand in &config.brands {
             let proof = request.proofs.get(&brand.name);
-            if !proof.is_some_and(|proof| verify_proof(brand, &request.id, proof)) {
+            if !proof.is_some_and(|proof| verify_proof(brand, &of, proof)) {
                 let name = &brand.name;
                 return Err(self.refuse(&format!(
                     "{file} there gives brand `{name}` other secrets than the configuration that this was asked with: \
@@ -247,5 +321,68 @@ impl KeyRotations {
             code: 409,
             sentence: format!("process {process} continues with its current secrets: {why}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_repeats_what_somebody_else_has_sent_begins_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tributary.toml");
+        let secret = folder.path().join("secret");
+        tributary_testkit::write_secret(&secret, "0123456789abcdef0123456789abcdef");
+        let text =
+            format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
+        std::fs::write(&file, text).unwrap();
+        let config = crate::load(&file).unwrap();
+        let (ledger_tx, mut commands) = mpsc::unbounded_channel();
+        let start = || KeyRotations::new(file.clone(), &config, &ledger_tx);
+        let rotations = start();
+        let ask = async |rotations: &KeyRotations, request: &Request| {
+            let asked = serde_json::to_vec(request).unwrap();
+            rotations.answer(&asked).await
+        };
+        let challenge = |answer: Vec<u8>| {
+            let status: RotationStatus = serde_json::from_slice(&answer).unwrap();
+            status.challenge.unwrap()
+        };
+        let opened = Request::for_challenge();
+        let given = challenge(ask(&rotations, &opened).await.unwrap());
+        let proved = opened.prove(&config, &given);
+        ask(&rotations, &proved).await.unwrap();
+        let recorded = proved.begin();
+        ask(&rotations, &recorded).await.unwrap();
+        let mut begun = 0;
+        while let Ok(LedgerCommand::RotateKeys(rotation)) = commands.try_recv() {
+            begun += usize::from(rotation.begin);
+        }
+        assert_eq!(begun, 1);
+
+        // Repeated, it shows how far that rotation is; after a restart it is refused, and so it is with another's challenge.
+        ask(&rotations, &recorded).await.unwrap();
+        let again = start();
+        let refused = ask(&again, &recorded).await.unwrap_err();
+        assert!(
+            refused.sentence.contains("challenge"),
+            "{}",
+            refused.sentence
+        );
+        let other = Request::for_challenge();
+        let others = challenge(ask(&again, &other).await.unwrap());
+        assert_ne!(others, given);
+        for proved in [other.prove(&config, &given), opened.prove(&config, &others)] {
+            assert_eq!(ask(&again, &proved).await.unwrap_err().code, 409);
+        }
+        ask(&again, &other.prove(&config, &others)).await.unwrap();
+        let mut left = 0;
+        while let Ok(LedgerCommand::RotateKeys(rotation)) = commands.try_recv() {
+            left += usize::from(rotation.begin);
+        }
+        assert_eq!(left, 0);
     }
 }

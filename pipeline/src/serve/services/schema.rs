@@ -184,7 +184,7 @@ fn rights_request() -> Value {
             },
             "whole_person": {"type": "boolean"},
             "proof": text,
-            "reply_key": {"type": "string", "contentEncoding": "base64"},
+            "reply_key": {"type": "string", "pattern": "^age1[02-9ac-hj-np-z]{58}$"},
             "record": {
                 "type": "object",
                 "properties": {

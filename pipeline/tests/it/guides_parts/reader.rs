@@ -86,11 +86,16 @@ impl Reader {
             }
         };
         let system = std::env::var("PATH").unwrap_or_default();
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin");
         command
             .env_clear()
             .env(
                 "PATH",
-                format!("{}:{system}", directory.path().join("bin").display()),
+                format!(
+                    "{}:{system}:{}",
+                    directory.path().join("bin").display(),
+                    tools.display()
+                ),
             )
             .env("HOME", directory.path())
             .env("LANG", "C.UTF-8")

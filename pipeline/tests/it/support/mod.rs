@@ -324,6 +324,11 @@ impl Worker {
         }
     }
 
+    /// The ID of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills the worker without a warning.
     pub fn kill(mut self) {
         self.child.kill().expect("the worker can be killed");
