@@ -25,6 +25,7 @@ fn completed(keys: &BrandKeys, directory: &Path) -> Receipt {
         dead_letters: 1,
         cells: 17,
         suppressions: 0,
+        not_overwritten: 0,
     };
     let answer = Some(Hash::sha256(b"sealed"));
     log.append(AT, key, right, Event::Received { content })
