@@ -31,6 +31,7 @@ mod packed_time;
 pub mod person;
 pub mod policy;
 pub mod policy_filter;
+mod range_sums;
 pub mod record;
 pub mod release;
 pub mod retention_query;
