@@ -26,6 +26,7 @@ mod label_numbers;
 mod label_registry;
 mod label_uses;
 pub mod net_sales;
+pub mod notices;
 mod packed_runs;
 mod packed_time;
 pub mod person;
