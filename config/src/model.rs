@@ -31,12 +31,13 @@ mod source;
 
 pub use access::{HttpToken, IngestToken, Role, TokenDigest};
 pub use brand::{
-    Brand, BrandRelease, Channels, Consent, Identity, LabelCase, Names, Noise, Retention, Wallet,
+    Brand, BrandRelease, Channels, Consent, FormBox, Identity, LabelCase, Names, Noise, Retention,
+    Wallet,
 };
 pub use client::{ClientBrand, ClientConfig};
 pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};
-pub use mapping::{EventMeaning, Mapping, UserId};
+pub use mapping::{AccountDelete, EventMeaning, Mapping, UserId};
 pub use measure::{Attribution, Sensors};
 pub use process::{Http, HttpIngest, Ingest, Ladder, Ledger, Nats, Release, Workers};
 pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit, Trust};

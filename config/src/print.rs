@@ -48,6 +48,9 @@ fn print_brand(out: &mut String, brand: &Brand) {
     section(out, &brand.wallet);
     section(out, &brand.consent);
     section(out, &brand.consent.also_needs);
+    for of in &brand.boxes {
+        section(out, of);
+    }
     section(out, &brand.retention);
     section(out, &brand.release);
     section(out, &brand.noise);

@@ -8,10 +8,11 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use tributary_config::model::{
-    Brand, Channels, Config, DecimalMark, Format, HashRule, Kind, Mapping, Source, TimeUnit,
+    Brand, Channels, Config, DecimalMark, FormBox, Format, HashRule, Kind, Mapping, Source,
+    TimeUnit,
 };
 use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency, Day};
@@ -54,6 +55,8 @@ pub struct BrandContext {
     pub stores: FxHashSet<Box<str>>,
     /// Evaluates consent signals under the brand's terms.
     pub signals: SignalReader,
+    /// The boxes of the brand's forms, by name.
+    pub boxes: FxHashMap<Box<str>, FormBox>,
     /// How the channels of web records and spend are named.
     pub channels: Channels,
 }
@@ -79,6 +82,11 @@ impl BrandContext {
                 .map(|store| labels::normalize(store.as_str().into()).into())
                 .collect(),
             signals: SignalReader::new(&brand.consent),
+            boxes: brand
+                .boxes
+                .iter()
+                .map(|of| (of.name.as_str().into(), of.clone()))
+                .collect(),
             channels: brand.channels.clone(),
         }
     }

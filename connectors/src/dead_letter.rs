@@ -13,6 +13,9 @@ use tributary_config::model::Kind;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, IdSet};
 
+use crate::keys::EmailCounts;
+use crate::rights_request::RightsRequest;
+
 /// Receives the output of a decoder.
 ///
 /// For each line the decoder calls exactly one of [`Sink::event`] (or
@@ -47,6 +50,16 @@ pub trait Sink {
     /// Learns that an adapter corrected the time of a record. The default
     /// ignores it.
     fn time_corrected(&mut self) {}
+    /// Receives a rights request that a vendor passes on to a brand. The default
+    /// ignores it.
+    fn rights_request(&mut self, brand: &Arc<str>, request: &RightsRequest) {
+        let _ = (brand, request);
+    }
+    /// Receives the e-mail addresses that a record of a brand names in clear. The
+    /// default ignores it.
+    fn emails(&mut self, brand: BrandId, counts: EmailCounts) {
+        let _ = (brand, counts);
+    }
     /// Receives the number of unsupported sections of a brand's GPP string. The
     /// default ignores it.
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {

@@ -40,6 +40,7 @@ pub mod native;
 pub mod nats;
 pub mod out;
 pub mod output_files;
+pub mod rights_request;
 pub mod settings;
 pub mod signals;
 pub mod subject_identifiers;

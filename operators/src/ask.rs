@@ -16,7 +16,8 @@ use crate::horizons::{Category, Horizons};
 use crate::identity::components::Person;
 use crate::label::{Channel, Label};
 use crate::record::{
-    Body, BrandId, Currency, Day, DeviceDay, IdKind, Pseudonym, Record, RecordKey, SaleKind,
+    Body, BrandId, Currency, Day, DeviceDay, IdKind, NoticeBox, Pseudonym, Record, RecordKey,
+    SaleKind,
 };
 
 /// A question to the dataflow.
@@ -269,7 +270,12 @@ pub fn labels(record: &Record) -> impl Iterator<Item = Label> {
             ([source, none, none, none, none], 1)
         }
     };
-    labels.into_iter().take(count)
+    let boxes = match &record.body {
+        Body::Consent { boxes, .. } => boxes.as_deref().unwrap_or_default(),
+        _ => &[],
+    };
+    let labels = labels.into_iter().take(count);
+    labels.chain(boxes.iter().flat_map(NoticeBox::labels))
 }
 
 /// One link of a chain: the kinds of its identifiers, never their values, and its earliest supporting record.

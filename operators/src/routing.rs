@@ -15,6 +15,7 @@ use crate::delta_buffer::DeltaBuffer;
 use crate::facts::{Contact, Conversion, Fact, IdSetUse, Redemption};
 use crate::label::{Channel, Label};
 use crate::net_sales::{Restatement, Sale, SaleUpdate};
+use crate::notices::NoticeUpdate;
 use crate::policy::Admission;
 use crate::record::{
     Body, BrandId, Currency, Day, IdKind, IdSet, Record, SaleKind, TouchKind, WalletType,
@@ -22,8 +23,8 @@ use crate::record::{
 use crate::release::SaleRow;
 use crate::wallet::{PassKey, WalletEntry, WalletRecord, WalletUpdate};
 
-/// A part of an admitted record, named by its destination. A record has at most one part of each kind, except that its labels are
-/// counted apart from it: they are in use as long as the record is stored, admitted or not.
+/// A part of an admitted record, named by its destination. A record has at most one part of each kind, except that a statement
+/// has one for each of its boxes, and that its labels are counted apart from it: they are in use as long as the record is stored, admitted or not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Routed {
     /// To the identity graph.
@@ -34,6 +35,8 @@ pub enum Routed {
     Sale(SaleUpdate),
     /// To the pass that the record names. Boxed, because it is rare and larger than the other parts.
     Wallet(Box<WalletUpdate>),
+    /// To the notice that a box of the statement shows. Boxed, because it is rare and larger than the other parts.
+    Notice(Box<NoticeUpdate>),
     /// To the cells. Boxed, because it is rare and larger than the other parts.
     Sum(Box<(CellKey, Aggregate)>),
     /// To the label registries of all workers: records on this worker use a label of a brand.
@@ -119,6 +122,13 @@ pub fn route(
     }
     match *body {
         // Statements and identifications are no facts.
+        Body::Consent {
+            boxes: Some(ref boxes),
+            ..
+        } => {
+            let updates = boxes.iter().filter_map(|of| NoticeUpdate::of(record, of));
+            out.extend(updates.map(|update| (Routed::Notice(Box::new(update)), diff)));
+        }
         Body::Identify | Body::Consent { .. } | Body::Right { .. } => {}
         Body::Wallet {
             kind: WalletType::Redeem,

@@ -95,6 +95,7 @@ fn brand(
     sensors(table, &mut brand.model, cx);
     brand.model.wallet = below::<Wallet>(table, cx).model;
     brand.model.consent = consent::consent(table, cx);
+    brand.model.boxes = consent::boxes(table, cx);
     brand.model.retention = consent::retention(table, cx);
     let own = below::<BrandRelease>(table, cx);
     check_few(own.model.k, &own, cx);

@@ -4,12 +4,12 @@
 //! One setting defines each fact: a vendor list replaces `legitimate_interest`
 //! and `feature_2`, and a brand is either a vendor or the publisher.
 
-use tributary_consent::{Vendor, VendorList};
+use tributary_consent::{Boxes, Vendor, VendorList};
 
-use super::tables::below;
-use crate::context::{Context, Input};
-use crate::model::{Basis, Consent, Kind, Retention};
-use crate::read::SectionReading;
+use super::tables::{below, tables};
+use crate::context::{Context, Input, quote};
+use crate::model::{Basis, Consent, FormBox, Kind, Retention};
+use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
 
 /// Reads the consent settings of a brand, with the vendor's declarations from
@@ -49,6 +49,48 @@ pub(super) fn consent(brand: &Input<'_>, cx: &mut Context<'_>) -> Consent {
     }
     consent.model.declared = declared(&consent, cx);
     consent.model
+}
+
+/// Reads the boxes of a brand's forms. Reports a name that occurs twice, and
+/// purposes where none are or where some must be.
+pub(super) fn boxes(brand: &Input<'_>, cx: &mut Context<'_>) -> Vec<FormBox> {
+    let given = brand.child(FormBox::SECTION.key());
+    let tables = given.map_or_else(Vec::new, |given| tables(&given, "[[brand.box]]", cx));
+    let mut boxes: Vec<FormBox> = Vec::new();
+    for table in &tables {
+        let read: SectionReading<FormBox> = read_section(Some(table), &table.path, table.place, cx);
+        let of = &read.model;
+        if !of.name.is_empty() && boxes.iter().any(|other| other.name == of.name) {
+            let (place, path) = read.location_of("name");
+            let message = format!("{} is already the name of another box", quote(&of.name));
+            cx.report(place, &path, message, "give each box its own");
+        }
+        if read.are_valid(&["name", "needs"]) {
+            let (place, path) = read.location_of("needs");
+            match (
+                Boxes::read([(of.name.as_str(), false)]),
+                of.needs.is_empty(),
+            ) {
+                (Ok(_), false) => {
+                    let message = "cannot stand with a box that exists without being listed";
+                    cx.report(
+                        place,
+                        &path,
+                        message,
+                        "leave it out, or choose another name",
+                    );
+                }
+                (Err(_), true) => {
+                    let message = "is missing: no purpose is what the box stands for";
+                    let fix = "list the purposes that a tick grants, such as needs = [7]";
+                    cx.report(place, &path, message, fix);
+                }
+                _ => {}
+            }
+        }
+        boxes.push(read.model);
+    }
+    boxes
 }
 
 /// The vendor's entry in the list; `None` without a list, or after a problem

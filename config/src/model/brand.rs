@@ -56,6 +56,9 @@ pub struct Brand {
     pub wallet: Wallet,
     /// `[brand.consent]`: the party for which consent signals are evaluated.
     pub consent: Consent,
+    /// `[[brand.box]]`: the boxes of the brand's forms that say more than their
+    /// name.
+    pub boxes: Vec<FormBox>,
     /// `[brand.retention]`: how long records are stored.
     pub retention: Retention,
     /// `[brand.release]`: the brand's own thresholds of the release gate.
@@ -140,6 +143,9 @@ pub struct Identity {
     /// compared in any case and spelling. They may be personal data and are
     /// never printed.
     pub blocked: Vec<String>,
+    /// Domains whose e-mail addresses hide another address, besides the five
+    /// built-in ones. Such an address identifies under the plain rule alone.
+    pub relay_domains: Vec<String>,
 }
 
 /// `[brand.channels]`: how the channels of web records and spend are named. A
@@ -225,6 +231,20 @@ impl Consent {
     pub fn reads_strings(&self) -> bool {
         self.vendor.is_some() || self.publisher
     }
+}
+
+/// `[[brand.box]]`: a box of a form. The boxes for purposes, features and
+/// opt-outs exist without being listed.
+#[derive(Clone, Debug)]
+pub struct FormBox {
+    /// The name in the field `purposes`, `[a-z0-9_-]+`, unique within the brand.
+    pub name: String,
+    /// The notice that is shown beside it, where a statement names none.
+    pub notice: Option<String>,
+    /// The purposes that a box of the brand's own stands for, at least one; none
+    /// for a box that exists without being listed. A purpose is granted if all
+    /// boxes of a statement that stand for it are ticked.
+    pub needs: Vec<u8>,
 }
 
 /// `[brand.retention]`: for how many whole calendar months records are stored,

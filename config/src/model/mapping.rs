@@ -44,6 +44,21 @@ pub struct Mapping {
     pub bluetooth: Option<bool>,
     /// The cookies of Meta that identify; only `fbp`.
     pub cookies: Vec<String>,
+    /// What the deletion of an account at Apple asks for;
+    /// [`AccountDelete::Ignore`] if absent.
+    pub account_delete: Option<AccountDelete>,
+}
+
+/// What the deletion of a customer's account at a vendor asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AccountDelete {
+    /// Nothing: the account ends there, and not with the brand.
+    #[default]
+    Ignore,
+    /// The erasure of the customer.
+    Erase,
+    /// The erasure of the customer, and that later records are refused.
+    Object,
 }
 
 /// What an event of a vendor is.

@@ -241,9 +241,8 @@ impl Format {
             "consent_categories",
         ];
         match self {
-            Format::Native | Format::AppleWallet | Format::GoogleWallet | Format::AppleSignin => {
-                &["ce_source"]
-            }
+            Format::Native | Format::AppleWallet | Format::GoogleWallet => &["ce_source"],
+            Format::AppleSignin => &["ce_source", "account_delete"],
             Format::Csv(_) => &[],
             Format::Segment | Format::Snowplow | Format::Ga4Bigquery => EVENTS,
             Format::Meraki => &[

@@ -15,8 +15,8 @@ use crate::model::{
 };
 use crate::value_type::Opt;
 use crate::value_type::choice::{
-    BASES, CONVERSION_MEANINGS, EVENT_MEANINGS, FormatWord, KINDS, META_COOKIES, RULES, TIME_UNITS,
-    TRUSTS, USER_IDS,
+    ACCOUNT_DELETES, BASES, CONVERSION_MEANINGS, EVENT_MEANINGS, FormatWord, KINDS, META_COOKIES,
+    RULES, TIME_UNITS, TRUSTS, USER_IDS,
 };
 use crate::value_type::file::{SecretFile, SecretFiles, SecretVariable};
 use crate::value_type::list::Named;
@@ -60,6 +60,7 @@ impl SettingsModel for Brand {
             sensors: Sensors::blank(),
             wallet: Wallet::blank(),
             consent: Consent::blank(),
+            boxes: Vec::new(),
             retention: Retention::blank(),
             release: BrandRelease::blank(),
             noise: Noise::blank(),
@@ -139,7 +140,8 @@ impl SettingsModel for Brand {
 }
 
 /// The settings of a source that only formats of vendors use.
-pub(crate) const MAPPING: [&str; 13] = [
+pub(crate) const MAPPING: [&str; 14] = [
+    "account_delete",
     "events",
     "conversions",
     "store",
@@ -329,6 +331,14 @@ impl SettingsModel for Source {
                 unit: "",
                 meaning: "The checkboxes that a consent category of the vendor decides. A checkbox of several categories needs all of them. With `segment` (category preferences), `snowplow` (consent scopes) and `ga4_bigquery` (`analytics_storage`, `ads_storage`).",
                 field: |source: &mut Source| &mut source.mapping.consent_categories,
+            },
+            &Setting {
+                key: "account_delete",
+                value_type: Opt(Text(ACCOUNT_DELETES)),
+                default: DefaultValue::Absent("`ignore`"),
+                unit: "",
+                meaning: "What a deleted account (`account-delete`) asks for: `ignore` counts it as an item that is not mapped, `erase` and `object` are rights requests for the customer. With `apple_signin`.",
+                field: |source: &mut Source| &mut source.mapping.account_delete,
             },
             &Setting {
                 key: "ce_source",

@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
-use crate::model::Consent;
+use crate::model::{Consent, FormBox};
 use crate::value_type::Opt;
 use crate::value_type::file::Readable;
 use crate::value_type::number::{Int, Purposes, Switch};
+use crate::value_type::scalar::{FreeText, Text};
+use crate::value_type::token::NAME;
 
 /// Nothing is evaluated by default: which party a brand is cannot be guessed.
 /// The defaults declare the least: every purpose on consent, and no linking of
@@ -70,6 +72,56 @@ impl SettingsModel for Consent {
                 unit: "",
                 meaning: "Whether linking of devices and sources (feature 2) is disclosed to data subjects. If not, no statement allows the use `link`.",
                 field: |consent: &mut Consent| &mut consent.feature_2,
+            },
+        ];
+        ROWS
+    }
+}
+
+/// Which names need purposes is checked by `build::consent`.
+impl SettingsModel for FormBox {
+    const SECTION: Section = Section {
+        many: true,
+        ..Section::of::<FormBox>(
+            "brand.box",
+            "Boxes of forms",
+            "Boxes in the field `purposes` of consent statements. Those for purposes (`1` to `11`), features (`special_feature_1`, `special_feature_2`, `feature_2`) and opt-outs (`do_not_sell`, `do_not_share`, `do_not_target`) exist without being listed; a box that neither exists nor is listed rejects its statement.",
+        )
+    };
+
+    fn blank() -> FormBox {
+        FormBox {
+            name: String::new(),
+            notice: None,
+            needs: Vec::new(),
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn TypedSetting<FormBox>] {
+        static ROWS: &[&dyn TypedSetting<FormBox>] = &[
+            &Setting {
+                key: "name",
+                value_type: Text(NAME),
+                default: DefaultValue::Required,
+                unit: "",
+                meaning: "The name of the box: `[a-z0-9_-]+`, unique within the brand.",
+                field: |of: &mut FormBox| &mut of.name,
+            },
+            &Setting {
+                key: "notice",
+                value_type: Opt(Text(FreeText("a text"))),
+                default: DefaultValue::Absent("none: the one that a statement names"),
+                unit: "",
+                meaning: "The notice that is shown beside the box, where the `evidence` of a statement names none. `notice_day` counts by it.",
+                field: |of: &mut FormBox| &mut of.notice,
+            },
+            &Setting {
+                key: "needs",
+                value_type: Purposes::ALL,
+                default: DefaultValue::Toml("[]"),
+                unit: "",
+                meaning: "The purposes that a box of your own stands for, at least one. A purpose is granted if every box of the statement that stands for it is ticked.",
+                field: |of: &mut FormBox| &mut of.needs,
             },
         ];
         ROWS

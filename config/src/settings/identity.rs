@@ -14,6 +14,7 @@ use crate::value_type::duration::Duration;
 use crate::value_type::list::Many;
 use crate::value_type::number::{Int, Switch};
 use crate::value_type::scalar::{FreeText, Text};
+use crate::value_type::token::HOST_NAME;
 
 /// The hub guard of each kind of identifier, by its name.
 pub(crate) type Degrees = BTreeMap<String, u32>;
@@ -40,6 +41,7 @@ impl SettingsModel for Identity {
             click_id: false,
             rules: Vec::new(),
             blocked: Vec::new(),
+            relay_domains: Vec::new(),
         }
     }
 
@@ -96,6 +98,17 @@ impl SettingsModel for Identity {
                 unit: "",
                 meaning: "Additional values that are never used as identifiers, besides those under *Values that never identify* below; compared in any case and spelling, in clear text and as SHA-256, and never printed.",
                 field: |identity: &mut Identity| &mut identity.blocked,
+            },
+            &Setting {
+                key: "relay_domains",
+                value_type: Many {
+                    each: HOST_NAME,
+                    private: false,
+                },
+                default: DefaultValue::Toml("[]"),
+                unit: "",
+                meaning: "Additional domains whose e-mail addresses are relays that hide the address behind them, besides `privaterelay.appleid.com`, `duck.com`, `mozmail.com`, `simplelogin.com` and `passinbox.com`. Such an address identifies under the rule `plain` alone, and its record is not linked by name and postcode.",
+                field: |identity: &mut Identity| &mut identity.relay_domains,
             },
         ];
         ROWS

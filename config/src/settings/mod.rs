@@ -51,11 +51,11 @@ pub(crate) fn environment_variable(section: &str, key: &str) -> String {
 }
 
 /// Every section, parents before children, in the order of the reference.
-pub(crate) fn sections() -> [Section; 26] {
+pub(crate) fn sections() -> [Section; 27] {
     use crate::model::{
-        Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, HttpToken,
-        Identity, Ingest, IngestToken, Ledger, Names, Nats, Noise, Release, Retention, Sensors,
-        Source, Wallet, Workers,
+        Attribution, Brand, BrandRelease, Channels, Consent, Csv, FormBox, Http, HttpIngest,
+        HttpToken, Identity, Ingest, IngestToken, Ledger, Names, Nats, Noise, Release, Retention,
+        Sensors, Source, Wallet, Workers,
     };
     [
         Nats::SECTION,
@@ -78,6 +78,7 @@ pub(crate) fn sections() -> [Section; 26] {
         Wallet::SECTION,
         Consent::SECTION,
         consent::AlsoNeeds::SECTION,
+        FormBox::SECTION,
         Retention::SECTION,
         BrandRelease::SECTION,
         Noise::SECTION,

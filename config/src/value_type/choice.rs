@@ -5,8 +5,8 @@ use serde_json::{Value as Json, json};
 use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 use crate::model::{
-    Basis, Csv, DecimalMark, Encoding, EventMeaning, Format, HashRule, Kind, LabelCase, Ladder,
-    Role, TimeUnit, Trust, UserId,
+    AccountDelete, Basis, Csv, DecimalMark, Encoding, EventMeaning, Format, HashRule, Kind,
+    LabelCase, Ladder, Role, TimeUnit, Trust, UserId,
 };
 use crate::suggest::did_you_mean;
 
@@ -69,6 +69,13 @@ pub(crate) const USER_IDS: Choice<UserId> = Choice(&[
     ("email", UserId::Email),
     ("phone", UserId::Phone),
     ("none", UserId::None),
+]);
+
+/// What a deleted account asks for.
+pub(crate) const ACCOUNT_DELETES: Choice<AccountDelete> = Choice(&[
+    ("ignore", AccountDelete::Ignore),
+    ("erase", AccountDelete::Erase),
+    ("object", AccountDelete::Object),
 ]);
 
 /// The cookies of Meta that may identify.

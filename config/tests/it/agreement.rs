@@ -74,6 +74,7 @@ max_identifiers = 8
 name_postcode = true
 click_id = true
 rules = ["uid2", "plain", "meta"]
+relay_domains = ["relay.example"]
 [brand.attribution]
 click_window = "1d"
 view_window = "2h"
@@ -104,6 +105,10 @@ publisher = false
 legitimate_interest = [9, 7]
 feature_2 = true
 also_needs = { hold = [2], credit = [3], join = [7, 8], link = [1], position = [10], share = [11] }
+[[brand.box]]
+name = "news"
+notice = "terms"
+needs = [2, 7]
 [brand.retention]
 identification_months = 1
 transactions_months = 2
@@ -164,6 +169,11 @@ name = "w"
 kind = "transaction"
 format = "meta"
 cookies = ["fbp"]
+[[brand.source]]
+name = "x"
+kind = "consent"
+format = "apple_signin"
+account_delete = "object"
 "#;
 
 /// The printed configuration with its masks turned back into the names of variables.

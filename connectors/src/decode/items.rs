@@ -64,6 +64,12 @@ impl Decoder {
                         sink.ignore(Ignored::NotMapped);
                         Ok(())
                     }
+                    Outcome::Rights(request) => {
+                        if let Some(brand) = self.brands.get(route.brand) {
+                            sink.rights_request(&brand.name, &request);
+                        }
+                        Ok(())
+                    }
                     Outcome::Refused(refusal) => Err(refusal),
                     Outcome::Record(record) => {
                         let route = Route {

@@ -82,6 +82,8 @@ impl Decoder {
             return Err(Refusal::new(Reason::UnknownSource, "no such source"));
         };
         let sink = &mut RekeyingSink { sink, chain };
+        // A rejected record leaves none behind.
+        self.scratch.take_emails();
         let mut line = Line {
             reader: Reader {
                 fields,
@@ -115,6 +117,10 @@ impl Decoder {
                 }
             },
         };
+        let emails = line.scratch.take_emails();
+        if emails.all > 0 {
+            sink.emails(line.brand.id, emails);
+        }
         sink.event(event);
         Ok(())
     }

@@ -9,13 +9,16 @@
 //! A brand that never rotated its secret has an empty chain, and its events
 //! pass through unchanged.
 
+use std::sync::Arc;
+
 use tributary_config::key_chain::KeyChain;
 use tributary_config::model::Kind;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, IdSet};
 
 use crate::dead_letter::{DeadLetter, Ignored, Sink};
-use crate::keys::rekey;
+use crate::keys::{EmailCounts, rekey};
+use crate::rights_request::RightsRequest;
 
 /// A sink that rekeys the identifiers of each event before it passes the event
 /// on.
@@ -62,6 +65,14 @@ impl<S: Sink> Sink for RekeyingSink<'_, S> {
 
     fn time_corrected(&mut self) {
         self.sink.time_corrected();
+    }
+
+    fn rights_request(&mut self, brand: &Arc<str>, request: &RightsRequest) {
+        self.sink.rights_request(brand, request);
+    }
+
+    fn emails(&mut self, brand: BrandId, counts: EmailCounts) {
+        self.sink.emails(brand, counts);
     }
 
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {

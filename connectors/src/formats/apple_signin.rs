@@ -3,18 +3,20 @@
 //! Facts: <https://developer.apple.com/documentation/signinwithapple/processing-changes-for-sign-in-with-apple-accounts>.
 //!
 //! `consent-revoked` withdraws every purpose for the customer whose number is `sub`. Forwarding of mail says nothing about consent,
-//! and an account that is deleted at Apple is none of the brand's: these are not mapped. `events` is JSON in a text, and
+//! and an account that is deleted at Apple is not the brand's, unless the setting `account_delete` makes it a request for erasure or an
+//! objection: these are not mapped. `events` is JSON in a text, and
 //! `event_time` is in seconds in some deliveries and in milliseconds in others.
 
 use std::borrow::Cow;
 
-use tributary_config::model::Kind;
+use tributary_config::model::{AccountDelete, Kind};
 
-use super::adapter::{Emit, Item, emit_all, object};
+use super::adapter::{Adapter, Emit, Item, object};
 use super::json::{Object, quote};
-use super::record::{NativeRecord, missing, wrong_type};
+use super::record::{NativeRecord, Outcome, missing, wrong_type};
 use crate::dead_letter::{Reason, Refusal};
 use crate::native::fields::Field;
+use crate::rights_request::RightsRequest;
 
 /// The largest time in seconds; what is larger is in milliseconds.
 const MOST_SECONDS: i64 = 100_000_000_000;
@@ -23,16 +25,25 @@ const MOST_SECONDS: i64 = 100_000_000_000;
 const PURPOSES: u8 = 11;
 
 /// Reads a notification.
-pub fn read<'a>(item: Item<'a>, emit: &mut Emit<'_, 'a>) {
-    let converted = object(item.text).and_then(|payload| of_payload(item, &payload));
-    emit_all(item.text, converted, emit);
+pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
+    let right = match adapter.mapping.account_delete.unwrap_or_default() {
+        AccountDelete::Ignore => None,
+        AccountDelete::Erase => Some("erase"),
+        AccountDelete::Object => Some("object"),
+    };
+    let converted = object(item.text).and_then(|payload| of_payload(item, right, &payload));
+    emit(item.text, converted.unwrap_or_else(Outcome::Refused));
 }
 
 /// The records of a payload.
-fn of_payload<'a>(item: Item<'_>, payload: &Object<'_>) -> Result<Vec<NativeRecord<'a>>, Refusal> {
+fn of_payload<'a>(
+    item: Item<'_>,
+    right: Option<&'static str>,
+    payload: &Object<'_>,
+) -> Result<Outcome<'a>, Refusal> {
     let events = payload.get("events");
     if let Some(event) = events.is_object().then(|| events.object()).flatten() {
-        return convert(item, payload, &event);
+        return convert(item, right, payload, &event);
     }
     let text: Cow<'_, str> = events.text().ok_or_else(|| match events.is_absent() {
         true => missing("events"),
@@ -42,20 +53,24 @@ fn of_payload<'a>(item: Item<'_>, payload: &Object<'_>) -> Result<Vec<NativeReco
         let detail = "`events` must be JSON";
         Refusal::new(Reason::MalformedJson, detail)
     })?;
-    convert(item, payload, &event)
+    convert(item, right, payload, &event)
 }
 
-/// The statement of an event; none for any other event.
+/// The statement of an event, or what a deleted account asks for; nothing for
+/// any other event.
 fn convert<'a>(
     item: Item<'_>,
+    right: Option<&'static str>,
     payload: &Object<'_>,
     event: &Object<'_>,
-) -> Result<Vec<NativeRecord<'a>>, Refusal> {
+) -> Result<Outcome<'a>, Refusal> {
     let kind = event.get("type").text();
     let kind = kind.ok_or_else(|| missing("events.type"))?;
-    if kind != "consent-revoked" {
-        return Ok(Vec::new());
-    }
+    let right = match &*kind {
+        "consent-revoked" => None,
+        "account-delete" if right.is_some() => right,
+        _ => return Ok(Outcome::NotMapped),
+    };
     let sub = event.get("sub").text();
     let sub = sub.ok_or_else(|| missing("events.sub"))?;
     let time = event.get("event_time");
@@ -70,6 +85,15 @@ fn convert<'a>(
     let id = payload.get("jti").text_or_number();
     let id = id.or(item.id.map(Into::into));
     let id = id.ok_or_else(|| missing("jti"))?;
+    if let Some(right) = right {
+        return Ok(Outcome::Rights(RightsRequest {
+            proof: format!("apple account-delete {id}"),
+            id: id.into_owned(),
+            ts,
+            right,
+            customer: sub.into_owned().into(),
+        }));
+    }
     let mut record = NativeRecord::new(Kind::Consent);
     record.put_text(Field::Id, "jti", &id);
     record.put_json(Field::Ts, "events.event_time", ts.to_string());
@@ -79,5 +103,5 @@ fn convert<'a>(
     record.set(Field::Purposes, format!("{{{purposes}}}"));
     let evidence = format!("{{\"notice\":\"apple-signin\",\"type\":{}}}", quote(&kind));
     record.set(Field::Evidence, evidence);
-    Ok(vec![record])
+    Ok(Outcome::Record(record))
 }

@@ -60,6 +60,6 @@ pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
         Format::Ga4Bigquery => ga4_bigquery::read(adapter, item, emit),
         Format::AppleWallet => apple_wallet::read(item, emit),
         Format::GoogleWallet => google_wallet::read(item, emit),
-        Format::AppleSignin => apple_signin::read(item, emit),
+        Format::AppleSignin => apple_signin::read(adapter, item, emit),
     }
 }

@@ -7,12 +7,15 @@ use tributary_config::model::Kind;
 use super::json::{Json, quote};
 use crate::dead_letter::{Reason, Refusal};
 use crate::native::fields::{Field, Fields};
+use crate::rights_request::RightsRequest;
 
 /// What a part of an item becomes.
 #[derive(Clone, Debug)]
 pub enum Outcome<'a> {
     /// A record, which is read like any other.
     Record(NativeRecord<'a>),
+    /// A rights request.
+    Rights(RightsRequest),
     /// Nothing: the product has no use for it.
     NotMapped,
     /// A dead letter.

@@ -57,6 +57,7 @@ mod phone;
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
 use sha2::{Digest, Sha256};
 use tributary_config::key_chain::{KeyChain, derive_key};
 use tributary_config::model::{Brand, HashRule, Source};
@@ -88,6 +89,8 @@ pub struct BrandKey {
     rules: Arc<[HashRule]>,
     /// The values that identify no one.
     blocked: Arc<Blocklist>,
+    /// The domains of relays: the built-in ones, and those of the brand.
+    relays: Arc<FxHashSet<Box<str>>>,
     /// The region of phone numbers without a country code.
     region: Region,
 }
@@ -108,6 +111,51 @@ pub struct IdentifierRules {
 pub struct Scratch {
     clear: Zeroizing<String>,
     phones: PhoneCache,
+    emails: EmailCounts,
+}
+
+/// How many e-mail addresses were read in clear, and how many of them are at a
+/// relay domain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EmailCounts {
+    /// All addresses that identify.
+    pub all: u64,
+    /// Those at a relay domain.
+    pub relayed: u64,
+}
+
+impl Scratch {
+    /// Takes what was read since the last call.
+    pub fn take_emails(&mut self) -> EmailCounts {
+        std::mem::take(&mut self.emails)
+    }
+
+    /// What was read since the last [`Scratch::take_emails`].
+    pub(crate) fn emails(&self) -> EmailCounts {
+        self.emails
+    }
+}
+
+/// The domains at which addresses hide another one: Hide My Email of Apple,
+/// DuckDuckGo, Firefox Relay, SimpleLogin and Proton Pass.
+const RELAYS: [&str; 5] = [
+    "privaterelay.appleid.com",
+    "duck.com",
+    "mozmail.com",
+    "simplelogin.com",
+    "passinbox.com",
+];
+
+/// The built-in relay domains and those of a brand, in the form in which
+/// addresses are compared.
+fn relays(own: &[String]) -> FxHashSet<Box<str>> {
+    let all = RELAYS.into_iter().chain(own.iter().map(String::as_str));
+    let canonical = all.filter_map(|domain| {
+        let mut clear = String::new();
+        canonical::email(&format!("x@{domain}"), &mut clear);
+        clear.rsplit_once('@').map(|(_, domain)| domain.into())
+    });
+    canonical.collect()
 }
 
 impl std::fmt::Debug for BrandKey {
@@ -137,6 +185,7 @@ impl BrandKey {
             chain: KeyChain::new(brand),
             rules: rules.into(),
             blocked: Arc::new(Blocklist::new(&brand.identity.blocked, region)),
+            relays: Arc::new(relays(&brand.identity.relay_domains)),
             region,
         }
     }
@@ -314,7 +363,11 @@ impl BrandKey {
         scratch: &mut Scratch,
         out: &mut Vec<Identifier>,
     ) -> bool {
-        let Scratch { clear, phones } = scratch;
+        let Scratch {
+            clear,
+            phones,
+            emails,
+        } = scratch;
         match kind {
             IdKind::Cookie
             | IdKind::Wallet
@@ -348,7 +401,18 @@ impl BrandKey {
                 }
                 match kind {
                     IdKind::Phone => self.push_phone(reading.region, clear, phones, out),
-                    _ => self.push_clear(kind, clear, out),
+                    IdKind::Email => {
+                        let is_relayed = self.is_relayed(clear);
+                        let rules = match is_relayed {
+                            true => &[HashRule::Plain],
+                            false => &*self.rules,
+                        };
+                        let named = self.push_clear(kind, rules, clear, out);
+                        emails.all += u64::from(named);
+                        emails.relayed += u64::from(named && is_relayed);
+                        named
+                    }
+                    _ => self.push_clear(kind, &self.rules, clear, out),
                 }
             }
         }
@@ -385,12 +449,24 @@ impl BrandKey {
         true
     }
 
-    /// Appends one identifier for every form of every enabled rule; all carry
+    /// Whether an e-mail address in canonical form is at a relay domain.
+    fn is_relayed(&self, clear: &str) -> bool {
+        let domain = clear.rsplit_once('@').map(|(_, domain)| domain);
+        domain.is_some_and(|domain| self.relays.contains(domain))
+    }
+
+    /// Appends one identifier for every form of some rules; all carry
     /// the first pseudonym as their value, which marks them as one. Returns
     /// false if there is no form.
-    fn push_clear(&self, kind: IdKind, clear: &str, out: &mut Vec<Identifier>) -> bool {
+    fn push_clear(
+        &self,
+        kind: IdKind,
+        rules: &[HashRule],
+        clear: &str,
+        out: &mut Vec<Identifier>,
+    ) -> bool {
         let mut value = None;
-        for &rule in self.rules.iter() {
+        for &rule in rules {
             canonical::forms(kind, rule, clear, |form| {
                 let mut digest: [u8; 32] = Sha256::digest(form.as_bytes()).into();
                 let pseudonym = self.pseudonym(kind, rule, &digest);
@@ -430,7 +506,7 @@ impl BrandKey {
         let start = out.len();
         let named = phone::e164(region, clear)
             .filter(|number| !self.blocked.contains(number))
-            .is_some_and(|number| self.push_clear(IdKind::Phone, &number, out));
+            .is_some_and(|number| self.push_clear(IdKind::Phone, &self.rules, &number, out));
         phones.put(place, out.get(start..).unwrap_or_default());
         named
     }

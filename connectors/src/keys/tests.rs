@@ -232,3 +232,31 @@ fn a_secret_that_was_never_exchanged_gives_what_it_always_gave() {
 fn debug_shows_no_key() {
     assert_eq!(format!("{:?}", key()), "BrandKey { .. }");
 }
+
+#[test]
+fn an_address_at_a_relay_identifies_as_it_is() {
+    let mut brand = fixture::brand("acme");
+    brand.identity.rules = vec![HashRule::Plain, HashRule::Google, HashRule::Meta];
+    brand.identity.relay_domains = vec!["Relay.Example".to_owned()];
+    let key = BrandKey::new(&brand);
+    let read = |address: &str| {
+        let (mut scratch, mut out) = (Scratch::default(), Vec::new());
+        let reading = key.default_rules();
+        assert!(key.identifiers(IdKind::Email, address, reading, &mut scratch, &mut out));
+        (out.len(), scratch.take_emails())
+    };
+    let counts = |relayed| EmailCounts { all: 1, relayed };
+    for relay in [
+        "x1@privaterelay.appleid.com",
+        "Jane@DUCK.com",
+        "a@mozmail.com",
+        "a@simplelogin.com",
+        "a@passinbox.com",
+        "a@relay.example",
+    ] {
+        assert_eq!(read(relay), (1, counts(1)), "{relay}");
+    }
+    for other in ["a@icloud.com", "a@not.duck.com", "duck.com@example.org"] {
+        assert_eq!(read(other), (3, counts(0)), "{other}");
+    }
+}

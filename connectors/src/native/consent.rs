@@ -22,15 +22,19 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tributary_config::model::FormBox;
 use tributary_consent::Boxes;
+use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, IdKind, IdSet, Record, RecordKey, Right};
 
 use super::fields::Field;
 use super::identifiers::Identifiers;
 use super::line::Line;
+use super::notice::{Evidence, compact};
 use super::reader::{FieldResult, MAX_LABEL, Reader, missing, too_long, wrong_type};
 use super::record::{self, RecordHead};
 use crate::dead_letter::{Reason, Refusal, Sink};
@@ -39,8 +43,8 @@ use crate::signals::{PurposeConsent, Signal};
 /// The maximum length of a consent string, bytes.
 const MAX_STRING: usize = 16_384;
 
-/// The maximum length of the field `evidence`, bytes of JSON.
-const MAX_EVIDENCE: usize = 65_536;
+/// How the names of opt-outs begin.
+const OPT_OUT: &str = "do_not_";
 
 /// The identifiers that a statement may name.
 const IDENTIFIERS: [(Field, IdKind); 7] = [
@@ -76,7 +80,7 @@ struct EvidenceText<'a> {
 }
 
 /// A signal as received, by its form.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 #[serde(untagged)]
 enum GivenSignal<'a> {
     /// A TC string.
@@ -109,6 +113,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
         gpp(&reader)?,
         boxes(reader.fields.raw(Field::Purposes), &reader)?,
     ];
+    let evidence = Evidence::read(line)?;
     let mut signal = signal.into_iter().flatten();
     let (Some(signal), None) = (signal.next(), signal.next()) else {
         return Err(Refusal::new(
@@ -116,15 +121,42 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
             "a consent needs one of `tc_string`, `gpp` and `purposes`, and no other",
         ));
     };
-    let body = match read_signal(line, &signal, sink)? {
+    let counted = match &signal {
+        GivenSignal::Boxes(boxes) => {
+            GivenSignal::Boxes(counted_boxes(boxes, &evidence, &line.brand.boxes))
+        }
+        string => string.clone(),
+    };
+    let is_implied = evidence.is_implied(None);
+    let body = match read_signal(line, &counted, sink)? {
         Some(Signal::Steps(consent)) => {
             if consent.opted_out {
                 emit_opt_out(line, head.ts, &ids, sink);
             }
-            Body::Consent {
-                steps: consent.steps,
-                string: consent.string,
+            match &signal {
+                GivenSignal::Boxes(boxes) => Body::Consent {
+                    steps: consent.steps,
+                    string: None,
+                    boxes: evidence.boxes(line, boxes, sink),
+                },
+                // A string that nobody agreed to must not stand for the same one given later.
+                _ if is_implied => Body::Consent {
+                    steps: consent.steps.intersect(AllowedUses::NONE.with(Use::Share)),
+                    string: None,
+                    boxes: None,
+                },
+                _ => Body::Consent {
+                    steps: consent.steps,
+                    string: consent.string,
+                    boxes: None,
+                },
             }
+        }
+        Some(Signal::OptedOut(false)) if is_implied => {
+            return Err(Refusal::new(
+                Reason::BadConsent,
+                "a statement with `preticked`, or with the `method` `implied` or `scroll`, allows nothing, and this one refuses nothing",
+            ));
         }
         Some(Signal::OptedOut(out)) => do_not_sell(out),
         None => {
@@ -134,7 +166,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
             ));
         }
     };
-    emit_evidence(line, &signal, Some(&head), head.ts, &ids, sink)?;
+    emit_evidence(line, &signal, Some((&head, evidence)), head.ts, &ids, sink)?;
     Ok(record::put_event(line, head, ids, body, sink))
 }
 
@@ -215,7 +247,11 @@ impl<'a> WebSignals<'a> {
                 -ts,
                 ts,
                 &ids,
-                Body::Consent { steps, string },
+                Body::Consent {
+                    steps,
+                    string,
+                    boxes: None,
+                },
                 sink,
             );
         }
@@ -323,6 +359,33 @@ fn boxes<'a>(raw: &str, reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSign
     }
 }
 
+/// The boxes of a form as they count: a tick that nobody made is none, and an
+/// opt-out counts whoever made it.
+///
+/// A box of the brand's own stands for its purposes. A purpose is ticked if all
+/// boxes are that stand for it.
+fn counted_boxes(
+    boxes: &BTreeMap<String, bool>,
+    evidence: &Evidence,
+    own: &FxHashMap<Box<str>, FormBox>,
+) -> BTreeMap<String, bool> {
+    let mut counted: BTreeMap<String, bool> = BTreeMap::new();
+    for (name, ticked) in boxes {
+        let counts = name.starts_with(OPT_OUT) || !evidence.is_implied(Some(name));
+        let ticked = *ticked && counts;
+        let needs = own.get(name.as_str()).map(|of| of.needs.as_slice());
+        let names = match needs {
+            Some(needs @ [_, ..]) => needs.iter().map(u8::to_string).collect(),
+            _ => vec![name.clone()],
+        };
+        for name in names {
+            let all = counted.entry(name).or_insert(true);
+            *all &= ticked;
+        }
+    }
+    counted
+}
+
 /// Evaluates a signal; `None` if it contains nothing that the brand supports.
 /// Reports the number of unsupported GPP sections to the sink.
 fn read_signal(
@@ -383,16 +446,14 @@ impl GivenSignal<'_> {
 fn emit_evidence(
     line: &Line<'_, '_>,
     signal: &GivenSignal<'_>,
-    head: Option<&RecordHead<'_>>,
+    head: Option<(&RecordHead<'_>, Evidence)>,
     ts: i64,
     ids: &IdSet,
     sink: &mut impl Sink,
 ) -> FieldResult<()> {
+    let (head, evidence) = head.unzip();
     let text = EvidenceText {
-        evidence: match head {
-            Some(_) => verbatim_json(line, Field::Evidence, MAX_EVIDENCE)?,
-            None => None,
-        },
+        evidence: evidence.and_then(|evidence| evidence.text),
         gpp_sid: match signal {
             GivenSignal::Gpp(_) => verbatim_json(line, Field::GppSid, MAX_LABEL)?,
             _ => None,
@@ -439,13 +500,5 @@ fn verbatim_json(
     if raw.len() > limit {
         return Err(too_long(field, limit));
     }
-    let mut quoted = false;
-    let mut escaped = false;
-    let compact = raw.chars().filter(|c| {
-        let kept = quoted || !c.is_ascii_whitespace();
-        quoted ^= *c == '"' && !escaped;
-        escaped = *c == '\\' && !escaped;
-        kept
-    });
-    Ok(RawValue::from_string(compact.collect()).ok())
+    Ok(RawValue::from_string(compact(raw)).ok())
 }

@@ -127,7 +127,8 @@ fields! {
     GppSid "gpp_sid",
     /// Checkboxes by name, each `true` or `false`.
     Purposes "purposes",
-    /// What the person was shown, any JSON; kept verbatim as evidence.
+    /// What the person was shown, any JSON; kept as evidence, with hashes for
+    /// wordings.
     Evidence "evidence",
 }
 

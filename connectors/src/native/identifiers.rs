@@ -31,6 +31,8 @@ pub struct Identifiers {
     ids: Vec<Identifier>,
     /// The number of values that identify.
     values: usize,
+    /// Whether an e-mail address hides another one.
+    is_relayed: bool,
 }
 
 impl Identifiers {
@@ -60,12 +62,16 @@ impl Identifiers {
     /// `too_many_identifiers`.
     pub fn add(&mut self, line: &mut Line<'_, '_>, kind: IdKind, text: &str) -> FieldResult<()> {
         let (key, reading) = (&line.brand.key, line.source.rules);
+        let before = line.scratch.emails().relayed;
         let named = key.identifiers(kind, text, reading, line.scratch, &mut self.ids);
+        self.is_relayed |= line.scratch.emails().relayed > before;
         self.count(named)
     }
 
     /// Reads first name, last name and postcode, which identify together if the
-    /// brand enables it. They are parsed even if it does not: whether their
+    /// brand enables it and no e-mail address of the record hides another one: who
+    /// hides their address does not want to be found by their name. To be called
+    /// after the addresses are read. They are parsed even if it does not: whether their
     /// types are valid does not depend on the configuration.
     ///
     /// # Errors
@@ -78,7 +84,7 @@ impl Identifiers {
         let (Some(first), Some(last), Some(postcode)) = (first, last, postcode) else {
             return Ok(());
         };
-        if line.brand.name_postcode {
+        if line.brand.name_postcode && !self.is_relayed {
             let parts = [&*first, &*last, &*postcode];
             let key = &line.brand.key;
             let named = key.name_postcode(parts, line.scratch, &mut self.ids);

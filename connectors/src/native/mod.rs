@@ -15,6 +15,7 @@ pub mod identifiers;
 pub mod labels;
 pub mod line;
 pub mod mac;
+mod notice;
 pub mod ping;
 pub mod reader;
 pub mod record;

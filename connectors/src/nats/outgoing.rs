@@ -15,6 +15,7 @@ use super::message::sequence_of;
 use super::subject;
 use crate::dead_letter::{DeadLetter, RESENT_HEADER};
 use crate::out;
+use crate::rights_request::RightsRequest;
 
 /// The header of a dead letter with the subject of its source. It names what is
 /// configured, and nothing that a sender chose.
@@ -105,6 +106,17 @@ impl OutgoingMessage {
             headers,
             payload: payload.into(),
             id: Some(id),
+        }
+    }
+
+    /// The message of a rights request that a vendor passed on to a brand. A
+    /// request that is passed on twice is one, by its id.
+    pub fn rights_request(brand: &str, request: &RightsRequest) -> OutgoingMessage {
+        OutgoingMessage {
+            subject: subject::rights_requests(brand),
+            headers: Vec::new(),
+            payload: request.message(brand).into(),
+            id: Some(format!("rights-{brand}-{}", request.id)),
         }
     }
 

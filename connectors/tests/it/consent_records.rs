@@ -48,6 +48,7 @@ fn body(signal: &str) -> Body {
         Body::Consent { steps, .. } => Body::Consent {
             steps,
             string: None,
+            boxes: None,
         },
         other => other,
     }
@@ -66,6 +67,7 @@ fn allowed(steps: &[Use]) -> Body {
     Body::Consent {
         steps,
         string: None,
+        boxes: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod exchanged_secrets;
 mod formats;
 mod fuzz_decoders;
 mod inputs_are_named;
+mod notices;
 mod pings;
 mod shared_csv;
 #[path = "common/sink.rs"]

@@ -90,6 +90,27 @@ pub(crate) fn allowed_records<'a>(
         .collect()
 }
 
+/// The statements with boxes that count: those of a subject that restricts its records do not.
+pub(crate) fn allowed_statements<'a>(records: &[&'a Record]) -> Vec<&'a Record> {
+    let policies = policies(records);
+    records
+        .iter()
+        .copied()
+        .filter(|record| has_boxes(&record.body) && !is_restricted(&policies, record))
+        .collect()
+}
+
+/// Whether a record is a statement with boxes.
+fn has_boxes(body: &Body) -> bool {
+    matches!(body, Body::Consent { boxes: Some(_), .. })
+}
+
+/// Whether a restriction of any of its identifiers excludes a record.
+fn is_restricted(policies: &BTreeMap<Pseudonym, SubjectPolicy>, record: &Record) -> bool {
+    let restricted = |pseudonym| policies.get(pseudonym).is_some_and(|s| s.restricted);
+    record.ids.ids().iter().any(|id| restricted(&id.pseudonym))
+}
+
 /// Removes the identifiers of clicks, unless the brand lets them identify: they carry statements,
 /// and belong to nobody.
 fn without_clicks<'a>(
@@ -261,7 +282,12 @@ pub fn withheld(settings: &Settings, held: &StoredState) -> Withheld {
     let mut withheld = Withheld::default();
     by_brand(settings, held, |brand, records, _| {
         let policies = policies(records);
-        for record in records.iter().filter(|record| !is_statement(&record.body)) {
+        for record in records {
+            if is_statement(&record.body) {
+                let is_excluded = has_boxes(&record.body) && is_restricted(&policies, record);
+                withheld.restricted += i64::from(is_excluded);
+                continue;
+            }
             let count = match apply_policy(brand.settings, &policies, record) {
                 Err(Exclusion::Restricted) => &mut withheld.restricted,
                 Err(Exclusion::NoStatement) => &mut withheld.unasked,
@@ -313,12 +339,9 @@ fn apply_policy<'a>(
     if record.ids.is_empty() || matches!(record.body, Body::Spend { .. }) {
         return Ok(allowed_record);
     }
-    let ids = record.ids.ids();
-    let restricted = |pseudonym| policies.get(pseudonym).is_some_and(|s| s.restricted);
-    if ids.iter().any(|id| restricted(&id.pseudonym)) {
+    if is_restricted(policies, record) {
         return Err(Exclusion::Restricted);
     }
-
     let allowed = allowed(settings, policies, record).ok_or(Exclusion::NoStatement)?;
     let on_consent = settings.on_consent.contains(&record.source);
     if (is_web(&record.body) || on_consent) && !allowed.allows(Use::Hold) {

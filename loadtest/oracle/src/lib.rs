@@ -55,6 +55,7 @@ pub mod ladder;
 pub mod markov;
 mod months;
 mod net_sales;
+mod notices;
 mod person;
 mod release;
 pub mod retention;
@@ -122,6 +123,7 @@ fn brand_cells(
     records: &[&Record],
     pings: &[&Ping],
 ) -> (Vec<CountedCell>, Totals) {
+    let notice_days = notices::notice_days(brand, &consent::allowed_statements(records));
     let records = &consent::allowed_records(brand.settings, records, brand.link_time);
     let identity = identity::Identity::of(brand.settings, records);
     let net_sales = net_sales::NetSales::of(brand.settings, records);
@@ -149,6 +151,7 @@ fn brand_cells(
         cells.extend(wallet::wallet_days(brand, records));
         cells.extend(wallet::redemption_days(brand, &identity, records));
     }
+    cells.extend(notice_days);
     cells.extend(visits::cells(brand, pings));
     cells.extend(identity.cell(brand));
     (cells, Totals { months, touched })

@@ -39,12 +39,10 @@ pub type Reach = FxHashMap<Channel, i64>;
 pub struct MonthChain {
     /// The transitions of the paths that end in a conversion.
     pub converting: Arc<Edges>,
-    /// The transitions of the paths that end without one.
-    pub null: Arc<Edges>,
     /// The persons with converting paths, by channel.
     pub converting_reach: Arc<Reach>,
-    /// The persons with null paths, by channel.
-    pub null_reach: Arc<Reach>,
+    /// The transitions of the paths that end without one, and the persons with such paths, by channel: of two groups of persons.
+    pub null: [(Arc<Edges>, Arc<Reach>); 2],
     /// The number of conversions that have a touchpoint.
     pub conversions: i128,
     /// The value of these conversions, in minor units.
@@ -114,7 +112,8 @@ impl MonthChain {
         let mut persons = vec![0; channels.len()];
         for channel in visits.keys() {
             let of = |reach: &Reach| reach.get(channel).copied().unwrap_or(0);
-            let all = of(&self.converting_reach) + of(&self.null_reach);
+            let null = self.null.iter().map(|(_, reach)| of(reach));
+            let all = of(&self.converting_reach) + null.sum::<i64>();
             if let Some(most) = at(channel).and_then(|at| persons.get_mut(at)) {
                 *most = all.max(*most);
             }
@@ -160,9 +159,10 @@ impl MonthChain {
         visits
     }
 
-    /// Both kinds of transitions, each with whether it is that of null paths.
-    fn edges(&self) -> [(&Edges, bool); 2] {
-        [(&self.converting, false), (&self.null, true)]
+    /// All transitions, each with whether it is that of null paths.
+    fn edges(&self) -> [(&Edges, bool); 3] {
+        let [(one, _), (other, _)] = &self.null;
+        [(&self.converting, false), (one, true), (other, true)]
     }
 
     /// The chain with `n` states. `at` returns the state of a channel; the start and the ends have

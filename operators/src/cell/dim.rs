@@ -97,6 +97,10 @@ dimensions! {
     Campaign "campaign" Name "The campaign of the channel.";
     Platform "platform" Name "The advertising platform that charged the amount.";
     WalletPlatform "platform" Word "The platform of the wallet passes: `apple`, `google`, `samsung` or `other`.";
+    Notice "notice" Name "The notice that was shown beside the box.";
+    NoticeVersion "version" Name "The version of the notice.";
+    Language "language" Name "The language in which the notice was shown.";
+    Box "box" Name "The box of the form.";
     Kind "kind" Word "`order` for online orders, `transaction` for in-store sales, `visit` for visits to stores.";
     Store "store" Name "The store; null for online orders.";
     Currency "currency" Word "The currency of the amounts, ISO 4217; null for visits, which have no value.";

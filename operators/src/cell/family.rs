@@ -364,6 +364,13 @@ families! {
     } [issued Count, installed Count, removed Count, active Distinct, voided Count, pushes Count, opens Count]
         K Wallets(|brand| brand);
 
+    /// Boxes of consent statements by the notice beside them. `withdrawn` are ticks of the day that the person's next statement takes back.
+    NoticeDay "notice_day" {
+        brand: BrandId [Brand], notice: Label [Notice], version: Label [NoticeVersion], language: Label [Language],
+        name: Label [Box], day: Day [Day],
+    } [ticked Count, unticked Count, preticked Count, withdrawn Count]
+        K Contacts;
+
     parts:
 
     /// What passes add to a platform and day. The values are issued, installed, removed, voided, and the passes with a record; or

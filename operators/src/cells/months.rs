@@ -47,21 +47,6 @@ impl NullPart {
     }
 }
 
-/// The sum of two counts, without a copy where one of them is empty.
-fn sum<K: std::hash::Hash + Eq + Copy>(
-    one: &Arc<FxHashMap<K, i64>>,
-    other: &Arc<FxHashMap<K, i64>>,
-) -> Arc<FxHashMap<K, i64>> {
-    if one.is_empty() || other.is_empty() {
-        return if one.is_empty() { other } else { one }.clone();
-    }
-    let mut all = FxHashMap::clone(one);
-    for (key, count) in other.iter() {
-        bump(&mut all, *key, *count);
-    }
-    Arc::new(all)
-}
-
 /// The converting paths of one month, kind and currency, and the solution of their chain.
 #[derive(Default)]
 pub(super) struct Chain {
@@ -145,14 +130,14 @@ impl NullPaths {
         self.through = self.through.max(Some(through));
     }
 
-    /// The transitions of the null paths of a kind of conversions, and the persons behind each channel.
-    pub(super) fn parts(&self, kind: SaleKind) -> (Arc<Edges>, Arc<Reach>) {
+    /// The transitions of the null paths of a kind of conversions, and the persons behind each channel: those of persons who lack
+    /// all conversions, and those of persons who lack this kind. They are shared, not copied: the chain adds them up.
+    pub(super) fn parts(&self, kind: SaleKind) -> [(Arc<Edges>, Arc<Reach>); 2] {
         let parts = Lacks::ALL.iter().zip(&self.parts);
-        let of_kind = parts.filter(|(lacks, _)| lacks.is_null_of(kind));
-        let nothing = <(Arc<Edges>, Arc<Reach>)>::default();
-        of_kind.fold(nothing, |(edges, reach), (_, part)| {
-            (sum(&edges, &part.edges), sum(&reach, &part.reach))
-        })
+        let mut of_kind = parts
+            .filter(|(lacks, _)| lacks.is_null_of(kind))
+            .map(|(_, part)| (part.edges.clone(), part.reach.clone()));
+        [(); 2].map(|()| of_kind.next().unwrap_or_default())
     }
 
     /// Whether there are no null paths and no groups.
@@ -236,13 +221,11 @@ impl Chain {
         words: &Arc<LabelNames>,
     ) -> Option<MonthChain> {
         let [conversions, value, ..] = self.converted.values;
-        let null = null.map(|null| null.parts(kind));
-        let (null, null_reach) = null.unwrap_or_default();
+        let null = null.map(|null| null.parts(kind)).unwrap_or_default();
         self.solved.is_none().then(|| MonthChain {
             converting: self.edges.clone(),
             null,
             converting_reach: self.reach.clone(),
-            null_reach,
             conversions,
             value,
             max_channels,

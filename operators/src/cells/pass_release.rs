@@ -2,10 +2,10 @@
 
 use crate::aggregate::{Aggregate, CellKey};
 use crate::cell::{Cell, Family};
-use crate::cells::passes::Values;
+use crate::cells::passes::{PlatformDay, Values};
 use crate::cells::state::{CellUpdates, Cells};
 use crate::engine::Diff;
-use crate::record::{BrandId, Day, WalletPlatform};
+use crate::record::BrandId;
 
 impl Cells {
     /// Adds a change of passes, `diff` times.
@@ -36,8 +36,7 @@ impl Cells {
             return false;
         };
         let days = self.passes.entry(brand).or_default();
-        days.published.insert((platform, day), values);
-        (days.has_restored, days.is_dirty) = (true, true);
+        days.restore((platform, day), values);
         true
     }
 
@@ -45,27 +44,17 @@ impl Cells {
     pub(super) fn release_passes(&mut self, updates: &mut CellUpdates) {
         let is_restoring = self.restoring.is_some();
         let mut changed = Vec::new();
+        let mut steps = 0;
         self.passes.retain(|brand, days| {
-            if !days.is_dirty || days.has_restored && is_restoring {
+            if days.is_unchanged() || days.has_restored && is_restoring {
                 return true;
             }
-            let now = days.cells();
-            let mut note = |at: &(WalletPlatform, Day), values, is_new| {
-                changed.push((*brand, *at, values, is_new));
-            };
-            for at in days.published.keys().filter(|at| !now.contains_key(*at)) {
-                note(at, None, true);
-            }
-            for (at, values) in &now {
-                let is_new = days.published.get(at) != Some(values);
-                if is_new || days.has_restored {
-                    note(at, Some(*values), is_new);
-                }
-            }
-            days.published = now;
-            (days.is_dirty, days.has_restored) = (false, false);
+            steps += days.release(|(at, values, is_new)| {
+                changed.push((*brand, at, values, is_new));
+            });
             !days.is_empty()
         });
+        self.stats.steps(steps);
         for (brand, at, values, is_new) in changed {
             let cell = self.pass_cell(brand, at, values.map(Vec::from).unwrap_or_default());
             updates.extend(cell.map(|cell| (cell, is_new)));
@@ -76,8 +65,8 @@ impl Cells {
     pub(super) fn published_passes(&self) -> impl Iterator<Item = Cell> + '_ {
         let brands = self.passes.iter();
         let cells = brands.flat_map(|(brand, days)| {
-            let published = days.published.iter();
-            published.map(move |(at, values)| (*brand, *at, values.to_vec()))
+            let published = days.published();
+            published.map(move |(at, values)| (*brand, at, values.to_vec()))
         });
         cells.filter_map(|(brand, at, values)| self.pass_cell(brand, at, values))
     }
@@ -85,7 +74,7 @@ impl Cells {
     fn pass_cell(
         &self,
         brand: BrandId,
-        (platform, day): (WalletPlatform, Day),
+        (platform, day): PlatformDay,
         values: Vec<i128>,
     ) -> Option<Cell> {
         let key = CellKey::WalletDay {

@@ -32,6 +32,7 @@ use crate::identity::id_set_counts::IdSetCounts;
 use crate::identity::outcome::GraphOut;
 use crate::identity::person_join::{PersonJoin, PersonJoinIn, PersonJoinOut};
 use crate::net_sales::{NetSale, NetSales};
+use crate::notices::Notices;
 use crate::person::{PersonIn, PersonKey, Persons};
 use crate::policy_filter::{PolicyFilter, PolicyFilterIn};
 use crate::routing::Routed;
@@ -97,9 +98,11 @@ pub fn build(
             Routed::Sale(sale) => OneOf4::Third(sale),
             Routed::Sum(sum) => OneOf4::Fourth(OneOf3::First(CellsIn::Sum(sum.0, sum.1))),
             Routed::LabelUse(brand, label) => OneOf4::Fourth(OneOf3::Second((brand, label))),
-            Routed::Wallet(update) => OneOf4::Fourth(OneOf3::Third(*update)),
+            Routed::Wallet(update) => OneOf4::Fourth(OneOf3::Third(OneOf2::First(*update))),
+            Routed::Notice(of) => OneOf4::Fourth(OneOf3::Third(OneOf2::Second(*of))),
         });
-        let (record_sums, record_labels, wallets) = split3(rest, |row| row);
+        let (record_sums, record_labels, others) = split3(rest, |row| row);
+        let (wallets, notices) = split2(others, |row| row);
 
         // Persons: the graph of identifiers, the facts of each person, and their paths and credits.
         let sets = keyed(id_set_uses, IdSetCounts::default(), &sizes);
@@ -140,6 +143,8 @@ pub fn build(
             )),
             WalletOut::Sum(key, sums) => OneOf2::Second(CellsIn::Sum(key, sums)),
         });
+        let notice_sums = keyed(notices, Notices::new(stats.clone()), &sizes);
+        let notice_sums = notice_sums.map(|(key, sums)| CellsIn::Sum(key, sums));
         let facts = contacts.concatenate([conversions, visits_of_passes, assigned]);
         let joined = keyed(facts, PersonJoin::new(&settings, stats.clone()), &sizes);
         let (facts, anonymous_sums) = split2(joined, |row| match row {
@@ -182,6 +187,7 @@ pub fn build(
             person_sums,
             visit_sums,
             pass_sums,
+            notice_sums,
             label_uses,
             votes.as_collection(),
         ]);

@@ -14,8 +14,8 @@ use crate::label_numbers::LabelNumbers;
 use crate::packed_runs::Layout;
 use crate::packed_time;
 use crate::record::{
-    Body, BrandId, ConsentString, Currency, Day, IdSet, Record, RecordKey, RefundAmount, Right,
-    SaleKind, SaleName, TouchKind, WalletPlatform, WalletType,
+    Body, BoxAnswer, BrandId, ConsentString, Currency, Day, IdSet, NoticeBox, Record, RecordKey,
+    RefundAmount, Right, SaleKind, SaleName, TouchKind, WalletPlatform, WalletType,
 };
 
 /// An entry of the records of a set: the key, then the packed record.
@@ -66,9 +66,12 @@ enum PackedBody {
     Adjustment(SaleKind, u32, i64, Currency),
     Spend(u32, u32, i64, Currency, u64, u64),
     Wallet(WalletType, WalletPlatform, u32, u32, u64),
-    Consent(AllowedUses, Option<ConsentString>),
+    Consent(AllowedUses, Option<ConsentString>, Vec<PackedBox>),
     Right(Right, bool),
 }
+
+/// The labels of a [`NoticeBox`], in the order of [`NoticeBox::labels`], and its answer.
+type PackedBox = ([u32; 5], BoxAnswer);
 
 /// The name of a sale. Mostly it follows from the id.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -162,7 +165,18 @@ pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) 
             numbers.use_channel(of),
             holder,
         ),
-        Body::Consent { steps, string } => PackedBody::Consent(steps, string),
+        Body::Consent {
+            steps,
+            string,
+            ref boxes,
+        } => {
+            let boxes = boxes.iter().flat_map(|boxes| boxes.iter());
+            let pack = |of: &NoticeBox| {
+                let labels = of.labels().map(|label| numbers.use_label(label));
+                (labels, of.answer)
+            };
+            PackedBody::Consent(steps, string, boxes.map(pack).collect())
+        }
         Body::Right { right, stands } => PackedBody::Right(right, stands),
     };
     let packed = Packed {
@@ -248,7 +262,26 @@ pub(super) fn unpack(
             channel: numbers.channel(channel),
             holder,
         },
-        PackedBody::Consent(steps, string) => Body::Consent { steps, string },
+        PackedBody::Consent(steps, string, boxes) => {
+            let boxes = boxes.into_iter().map(|(labels, answer)| {
+                let [name, notice, version, language, wording] =
+                    labels.map(|number| numbers.label(number));
+                NoticeBox {
+                    name,
+                    answer,
+                    notice,
+                    version,
+                    language,
+                    wording,
+                }
+            });
+            let boxes: Vec<NoticeBox> = boxes.collect();
+            Body::Consent {
+                steps,
+                string,
+                boxes: (!boxes.is_empty()).then(|| boxes.into()),
+            }
+        }
         PackedBody::Right(right, stands) => Body::Right { right, stands },
     };
     Some(Record {
@@ -293,7 +326,11 @@ pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
             numbers.release_label(store);
             numbers.release_channel(of);
         }
-        PackedBody::Identify | PackedBody::Consent(..) | PackedBody::Right(..) => {}
+        PackedBody::Consent(_, _, boxes) => {
+            let numbers_of = boxes.into_iter().flat_map(|(labels, _)| labels);
+            numbers_of.for_each(|number| numbers.release_label(number));
+        }
+        PackedBody::Identify | PackedBody::Right(..) => {}
     }
 }
 
@@ -328,6 +365,14 @@ mod tests {
             name,
             store,
             amount,
+        };
+        let notice_box = NoticeBox {
+            name: Label::of("7"),
+            answer: BoxAnswer::Preticked,
+            notice: Label::of("terms"),
+            version: Label::ABSENT,
+            language: Label::of("fr"),
+            wording: Label::of("I agree"),
         };
         let string = ConsentString {
             hash: u128::MAX,
@@ -372,6 +417,12 @@ mod tests {
             Body::Consent {
                 steps: AllowedUses::ALL,
                 string: Some(string),
+                boxes: None,
+            },
+            Body::Consent {
+                steps: AllowedUses::NONE,
+                string: None,
+                boxes: Some([notice_box].into()),
             },
             Body::Right {
                 right: Right::Restriction,

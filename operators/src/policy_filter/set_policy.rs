@@ -72,6 +72,11 @@ impl SetPolicy {
     /// The uses for which a record of the set counts at the link time `at`, in Unix milliseconds, or the reason why it is
     /// excluded.
     pub(super) fn admit(&self, record: &Record, settings: &BrandSettings, at: i64) -> Admitted {
+        if let Body::Consent { boxes: Some(_), .. } = record.body
+            && self.restricted
+        {
+            return Err(WithholdReason::Restricted);
+        }
         let free = record.ids.is_empty()
             || matches!(
                 record.body,

@@ -1,9 +1,12 @@
 //! The content of a record: one variant for each kind of input, and the statements of data subjects.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::allowed_uses::AllowedUses;
 use crate::label::{Channel, Label};
+use crate::record::notice::NoticeBox;
 use crate::record::sale::{Currency, RefundAmount, SaleKind, SaleName};
 use crate::record::touch::TouchKind;
 use crate::record::wallet::{WalletPlatform, WalletType};
@@ -105,6 +108,8 @@ pub enum Body {
         steps: AllowedUses,
         /// The consent string, if the consent came as one that carries its own date.
         string: Option<ConsentString>,
+        /// The boxes of a form with what was shown beside them; `None` if the statement has none or says nothing of it.
+        boxes: Option<Arc<[NoticeBox]>>,
     },
     /// A right that a data subject exercised or withdrew, for all records with one of the identifiers. The newest statement
     /// about each right counts; of several at one time, an exercise.

@@ -122,7 +122,7 @@ fn content_hash(record: &Record) -> u32 {
 /// The statement of a record, if it is one.
 fn statement_of(body: &Body) -> Option<Statement> {
     match body {
-        Body::Consent { steps, string } => Some(Statement::Consent(*steps, *string)),
+        Body::Consent { steps, string, .. } => Some(Statement::Consent(*steps, *string)),
         Body::Right { right, stands } => Some(Statement::Right(*right, *stands)),
         _ => None,
     }

@@ -5,8 +5,8 @@
 //! conversion of kind `visit` for the person of its first scan. It has no value, so that its currency is none.
 //!
 //! Pushes and opens are contacts with a channel, and redemptions count by channel; both reach the person without this operator
-//! ([`crate::routing`]). A pass with very many registrations, or very many scans within one presence, costs as many steps when one of
-//! them changes.
+//! ([`crate::routing`]). A change costs a logarithm of the pass's registrations, or of its scans in the store, and the days whose
+//! numbers it changes.
 
 mod pass;
 mod presence;
@@ -24,11 +24,11 @@ use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated};
 use crate::facts::Conversion;
 use crate::label::Label;
-use crate::record::{BrandId, IdSet, WalletType};
+use crate::record::{BrandId, IdSet};
 use crate::settings::Settings;
 use crate::small_map::SmallMap;
 use crate::stats::Stats;
-use pass::{Pass, Registration};
+use pass::Pass;
 use presence::{Scan, StoreScans};
 pub use record::{PassKey, WalletEntry, WalletRecord, WalletUpdate};
 
@@ -155,8 +155,9 @@ impl Wallets {
                         })
                     };
                     let before = emit(&scans, -1);
-                    scans.amend(&changes.scans, &changes.transactions);
-                    before + emit(&scans, 1)
+                    let gap = settings.wallet_gap;
+                    let amended = scans.amend(&changes.scans, &changes.transactions, gap);
+                    before + amended + emit(&scans, 1)
                 });
                 if !scans.is_empty() {
                     state.stores.insert(store, scans);
@@ -203,25 +204,5 @@ impl KeyedOperator for Wallets {
             }
         }
         self.deltas.drain_into(WalletOut::Sum, out);
-    }
-}
-
-impl Registration {
-    /// The registration of a record; `None` for any other type.
-    fn of(record: &WalletRecord) -> Option<Registration> {
-        let is_install = match record.kind {
-            WalletType::Install => true,
-            WalletType::Remove => false,
-            _ => return None,
-        };
-        Some(Registration {
-            ts: record.ts,
-            id: record.id.clone(),
-            source: record.source,
-            day: record.day,
-            platform: record.platform,
-            holder: record.holder,
-            is_install,
-        })
     }
 }

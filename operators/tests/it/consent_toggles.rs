@@ -211,6 +211,7 @@ fn dropped_statements_restore_all_cells() {
         let none = Body::Consent {
             steps: AllowedUses::NONE,
             string: None,
+            boxes: None,
         };
         // Restricted, withdrawn under the same keys, and silent again.
         history.batches.push(all.state(late, &restricted));

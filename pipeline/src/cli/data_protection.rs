@@ -162,6 +162,7 @@ fn bodies() -> [(&'static str, Body); 11] {
             Body::Consent {
                 steps: AllowedUses::NONE,
                 string: None,
+                boxes: None,
             },
         ),
         (

@@ -7,6 +7,7 @@
 //! which shows the native records in clear text.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use tributary_config::model::{Brand, Config, Format, Kind, Source};
 use tributary_connectors::dead_letter::{DeadLetter, Ignored, Reason, Sink};
 use tributary_connectors::decode::{Decoder, Message};
+use tributary_connectors::rights_request::RightsRequest;
 use tributary_connectors::trace::TraceLine;
 use tributary_connectors::{csv, files, formats, terminal};
 use tributary_operators::event::Event;
@@ -237,8 +239,8 @@ impl Decode {
 
 /// What becomes of a part of a line.
 enum Outcome {
-    /// A native record.
-    Record(Kind, String),
+    /// A native record, or a rights request, by the name of its kind.
+    Record(&'static str, String),
     /// An omission.
     Ignored(Ignored),
     /// A dead letter, with its detail.
@@ -251,7 +253,7 @@ impl Outcome {
         match self {
             Outcome::Record(kind, text) => {
                 let data: Value = serde_json::from_str(text).unwrap_or_default();
-                json!({"data": data, "kind": kind.name()})
+                json!({"data": data, "kind": kind})
             }
             Outcome::Ignored(what) => json!({"ignored": what.label()}),
             Outcome::Refused(reason, detail) => match brief(*reason, detail) {
@@ -269,7 +271,7 @@ impl Outcome {
                 let members = data.as_object().into_iter().flatten();
                 let members = members.map(|(name, value)| format!("{name}={value}"));
                 let members: Vec<String> = members.collect();
-                writeln!(out, "{:<11} {}", kind.name(), members.join(" "))
+                writeln!(out, "{kind:<11} {}", members.join(" "))
             }
             Outcome::Ignored(what) => writeln!(out, "{:<11} {}", "ignored", what.name()),
             Outcome::Refused(reason, detail) => {
@@ -303,7 +305,7 @@ impl Outcomes {
     fn accept(&mut self) {
         let pending = self.pending.take();
         self.list
-            .extend(pending.map(|(kind, text)| Outcome::Record(kind, text)));
+            .extend(pending.map(|(kind, text)| Outcome::Record(kind.name(), text)));
     }
 }
 
@@ -324,6 +326,11 @@ impl Sink for Outcomes {
     fn native_record(&mut self, kind: Kind, json: &dyn Fn() -> String) {
         self.accept();
         self.pending = Some((kind, json()));
+    }
+
+    fn rights_request(&mut self, _: &Arc<str>, request: &RightsRequest) {
+        self.accept();
+        self.list.push(Outcome::Record("rights", request.to_json()));
     }
 
     fn dead_letter(&mut self, dead: DeadLetter) {

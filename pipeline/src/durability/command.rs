@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tributary_connectors::dead_letter::DeadLetter;
+use tributary_connectors::nats::OutgoingMessage;
 use tributary_ledger::{ErasureFilter, FileHeads, Keyring, Position, Watermark, WriteBatch};
 use tributary_operators::engine::Epoch;
 use tributary_operators::record::{BrandId, Day};
@@ -17,8 +18,8 @@ use tributary_operators::upsert::ExpiredRecord;
 pub enum LedgerCommand {
     /// An epoch with messages begins; the position is that of the input after it.
     Mark(Epoch, Position),
-    /// Write batch and dead letters of one thread for an epoch.
-    Part(Epoch, WriteBatch, Vec<DeadLetter>),
+    /// Write batch, dead letters and rights requests of one thread for an epoch.
+    Part(Epoch, WriteBatch, Vec<DeadLetter>, Vec<OutgoingMessage>),
     /// Destroys the salts of all days of a brand before this one.
     DestroySalts(BrandId, Day),
     /// Commits the totals of settled salt days in one commit, and signals when they

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_connectors::dead_letter::DeadLetter;
-use tributary_connectors::nats::{Client, Publisher};
+use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
 use tributary_ledger::{ErasureFilter, FileHeads, Ledger, Position, Watermark, WriteBatch};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
@@ -60,6 +60,8 @@ struct Open {
     pages: Vec<WriteBatch>,
     /// Their dead letters.
     dead: Vec<DeadLetter>,
+    /// Their rights requests.
+    requests: Vec<OutgoingMessage>,
 }
 
 /// The task that owns the ledger: it commits complete epochs and executes
@@ -177,11 +179,12 @@ impl Commits {
             LedgerCommand::Mark(epoch, position) => {
                 self.open.entry(epoch).or_default().position = Some(position);
             }
-            LedgerCommand::Part(epoch, page, dead) => {
+            LedgerCommand::Part(epoch, page, dead, requests) => {
                 let open = self.open.entry(epoch).or_default();
                 open.parts += 1;
                 open.pages.push(page);
                 open.dead.extend(dead);
+                open.requests.extend(requests);
             }
             LedgerCommand::DestroySalts(brand, before) => {
                 if self.forgotten.insert((brand, before)) {
@@ -247,7 +250,7 @@ impl Commits {
             };
             let open = entry.remove();
             pages.extend(open.pages);
-            self.publish_dead_letters(open.dead).await?;
+            self.publish_beside(open.dead, open.requests).await?;
             (marks, last) = (marks + 1, Some(position));
         }
         if let Some(position) = last {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use tributary_connectors::dead_letter::DeadLetter;
+use tributary_connectors::nats::OutgoingMessage;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{SealedBlock, WriteBatch};
 use tributary_operators::ask::{Answer, Question};
@@ -105,6 +106,8 @@ pub enum Report {
         page: WriteBatch,
         /// The lines that were refused.
         dead: Vec<DeadLetter>,
+        /// Rights requests that vendors passed on.
+        requests: Vec<OutgoingMessage>,
     },
     /// The salts of all days of a brand before this one are destroyed on every
     /// worker.

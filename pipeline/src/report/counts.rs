@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tributary_connectors::dead_letter::Ignored;
+use tributary_connectors::keys::EmailCounts;
 use tributary_operators::consent_counts::PublishedConsents;
 use tributary_operators::record::BrandId;
 use tributary_operators::stats::Snapshot;
@@ -25,6 +26,8 @@ pub struct Counts {
     pub suppressed: BTreeMap<BrandId, u64>,
     /// Sections of GPP strings that are not supported, by brand.
     pub unread_sections: BTreeMap<BrandId, u64>,
+    /// E-mail addresses in clear, and those at relay domains, by brand.
+    pub emails: BTreeMap<BrandId, EmailCounts>,
     /// Records whose time an adapter corrected.
     pub corrected_times: u64,
     /// Identifiers that allow each use, and that refuse it, as far as these counts
@@ -54,6 +57,11 @@ impl Counts {
         }
         for (brand, count) in &other.unread_sections {
             *self.unread_sections.entry(*brand).or_default() += count;
+        }
+        for (brand, counts) in &other.emails {
+            let sum = self.emails.entry(*brand).or_default();
+            sum.all += counts.all;
+            sum.relayed += counts.relayed;
         }
         self.corrected_times += other.corrected_times;
         for (key, [allow, refuse]) in &other.consents {

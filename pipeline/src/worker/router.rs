@@ -64,9 +64,14 @@ impl OutputRouter {
                     }
                 }
             }
-            Report::Accepted { epoch, page, dead } => {
+            Report::Accepted {
+                epoch,
+                page,
+                dead,
+                requests,
+            } => {
                 self.tally.dead(&dead);
-                self.to_ledger(LedgerCommand::Part(epoch, page, dead));
+                self.to_ledger(LedgerCommand::Part(epoch, page, dead, requests));
             }
             Report::SaltsDestroyed(brand, before) => {
                 self.to_ledger(LedgerCommand::DestroySalts(brand, before));

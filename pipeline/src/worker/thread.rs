@@ -25,6 +25,7 @@ use timely::worker::Worker;
 use tributary_config::model::Kind;
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::decode::{Decoder, Message, Withdrawal};
+use tributary_connectors::nats::OutgoingMessage;
 use tributary_ledger::WriteBatch;
 use tributary_operators::ask::Question;
 use tributary_operators::dataflow::{Output, build};
@@ -79,6 +80,8 @@ pub struct WorkerThread {
     outputs: Rc<RefCell<Vec<(Epoch, Output)>>>,
     /// Dead letters of the open epoch.
     dead: Vec<DeadLetter>,
+    /// Rights requests of the open epoch that vendors pass on.
+    requests: Vec<OutgoingMessage>,
     /// Input frontiers of ended epochs that the cluster has not finished,
     /// ascending, and when each epoch began.
     ahead: VecDeque<(Epoch, Instant)>,
@@ -146,6 +149,7 @@ impl WorkerThread {
             listener,
             outputs,
             dead: Vec::new(),
+            requests: Vec::new(),
             ahead: VecDeque::new(),
             times,
             open: None,
@@ -224,6 +228,7 @@ impl WorkerThread {
             objections: self.opener.objections.snapshot(),
             intake: &mut self.intake,
             dead: &mut self.dead,
+            requests: &mut self.requests,
             arrival_filter: &mut self.opener.arrival_filter,
             at: 0,
             origin: Origin {
@@ -354,11 +359,13 @@ impl WorkerThread {
             dataflow.apply(change);
         }
         // The ledger receives the pings of a day before this worker closes the day.
+        let requests = std::mem::take(&mut self.requests);
         if durable || !self.dead.is_empty() {
             (self.listener)(Report::Accepted {
                 epoch,
                 page: page.unwrap_or_default(),
                 dead: std::mem::take(&mut self.dead),
+                requests,
             });
         }
         for days in salt_days {

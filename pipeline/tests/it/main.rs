@@ -47,6 +47,7 @@ mod metrics_reference;
 mod nats_accounts;
 mod network_faults;
 mod noise_outside;
+mod notices;
 mod objection_outlives_secrets;
 mod outputs_overwrite_nothing;
 mod page_browser;

@@ -18,7 +18,7 @@ secret_env = "SECRET_OF_PASSES"
 "#;
 
 /// The lines of the cells of some families that a replay writes, with `more` behind the configuration.
-fn replay(trace: &Path, more: &str, families: &[&str]) -> Vec<String> {
+pub fn replay(trace: &Path, more: &str, families: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("t.toml"), format!("{CONFIG}{more}")).unwrap();
     let mut command = tributary();
@@ -37,7 +37,7 @@ fn replay(trace: &Path, more: &str, families: &[&str]) -> Vec<String> {
 }
 
 /// A line of a trace: a record of a kind at a time, in minutes after 2025-10-01T00:00Z.
-fn line(kind: &str, minute: i64, fields: &str) -> String {
+pub fn line(kind: &str, minute: i64, fields: &str) -> String {
     let ts = 1_759_276_800_000 + minute * 60_000;
     format!(
         "{{\"at\":{},\"data\":{{\"ts\":{ts},{fields}}},\"subject\":\"tributary.in.acme.{kind}\"}}\n",
@@ -45,7 +45,7 @@ fn line(kind: &str, minute: i64, fields: &str) -> String {
     )
 }
 
-const DAY: i64 = 24 * 60;
+pub const DAY: i64 = 24 * 60;
 
 /// A pass in two phones, of which both give it back; a message, and scans of two visits, one with a purchase.
 fn story() -> String {

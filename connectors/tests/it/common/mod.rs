@@ -28,6 +28,7 @@ pub fn brand(name: &str) -> Brand {
             click_id: false,
             rules: vec![HashRule::Plain],
             blocked: Vec::new(),
+            relay_domains: Vec::new(),
         },
         attribution: Attribution {
             click_window_ms: 30 * DAY,
@@ -55,6 +56,7 @@ pub fn brand(name: &str) -> Brand {
             stores: BTreeMap::new(),
             channels: BTreeMap::new(),
         },
+        boxes: Vec::new(),
         channels: Channels {
             own_hosts: Vec::new(),
             ignored_referrers: vec!["paypal.com".to_owned()],

@@ -13,12 +13,15 @@ mod shared;
 mod snowplow;
 mod wallet;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tributary_config::model::{
     Brand, EventMeaning, Format, HashRule, Kind, Mapping, Source, TimeUnit,
 };
 use tributary_connectors::dead_letter::{DeadLetter, Ignored, Sink};
 use tributary_connectors::decode::{Decoder, Message};
+use tributary_connectors::rights_request::RightsRequest;
 use tributary_operators::event::Event;
 
 use crate::common::{brand, config};
@@ -132,6 +135,12 @@ impl Sink for Given {
         self.accept();
         let data: Value = serde_json::from_str(&json()).expect("a record is JSON");
         self.pending = Some(json!({"kind": kind.name(), "data": data}));
+    }
+
+    fn rights_request(&mut self, _: &Arc<str>, request: &RightsRequest) {
+        self.accept();
+        let data: Value = serde_json::from_str(&request.to_json()).expect("a request is JSON");
+        self.gives.push(json!({"kind": "rights", "data": data}));
     }
 
     fn dead_letter(&mut self, dead: DeadLetter) {

@@ -1,6 +1,7 @@
 //! The samples of all formats beside the repository, field by field.
 
 use serde_json::{Value, json};
+use tributary_config::model::{AccountDelete, Brand};
 use tributary_connectors::formats;
 use tributary_connectors::trace::TraceLine;
 
@@ -25,6 +26,11 @@ fn expected(path: &str) -> Option<Vec<Value>> {
 
 /// Compares each line of a sample with what it must become.
 fn assert_sample(source: &str, sample: &str, expectation: &str) {
+    assert_sample_of(acme(), source, sample, expectation);
+}
+
+/// The same with a brand of its own.
+fn assert_sample_of(brand: Brand, source: &str, sample: &str, expectation: &str) {
     let (Some(path), Some(expected)) = (
         file(&format!("formats/{sample}")),
         expected(&format!("formats/{expectation}")),
@@ -32,19 +38,20 @@ fn assert_sample(source: &str, sample: &str, expectation: &str) {
         return;
     };
     let data = std::fs::read(path).unwrap();
-    let brand = acme();
     let format = brand.sources.iter().find(|one| one.name == source);
     let format = format.unwrap().format.clone();
     let given: Vec<Given> = match formats::is_document(&format, &data) {
         true => formats::items(&format, &data)
-            .map(|item| decode_with(acme(), source, LATER, &[], &item))
+            .map(|item| decode_with(brand.clone(), source, LATER, &[], &item))
             .collect(),
         false => data
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
             .map(|line| match TraceLine::parse(line) {
-                Some(line) => decode_with(acme(), source, line.at, &line.headers, &line.data),
-                None => decode_with(acme(), source, AT, &[], line),
+                Some(line) => {
+                    decode_with(brand.clone(), source, line.at, &line.headers, &line.data)
+                }
+                None => decode_with(brand.clone(), source, AT, &[], line),
             })
             .collect(),
     };
@@ -52,6 +59,21 @@ fn assert_sample(source: &str, sample: &str, expectation: &str) {
     for (line, (given, expected)) in (1..).zip(given.iter().zip(expected)) {
         assert_eq!(json!(given.gives), expected, "{sample}, line {line}");
     }
+}
+
+/// With the setting that the sample of a deleted account assumes.
+#[test]
+fn apple_signin() {
+    let mut acme = acme();
+    for source in &mut acme.sources {
+        source.mapping.account_delete = Some(AccountDelete::Erase);
+    }
+    assert_sample_of(
+        acme,
+        "apple_signin",
+        "apple_signin/notifications.ndjson",
+        "apple_signin/expected.ndjson",
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Apple Wallet, Google Wallet and Sign in with Apple: what becomes of requests, callbacks and notifications.
 
 use serde_json::{Value, json};
+use tributary_config::model::AccountDelete;
 
 use super::{AT, acme, decode_with};
 
@@ -90,5 +91,22 @@ fn a_consent_that_is_revoked_at_apple_withdraws_every_purpose() {
     for other in ["email-disabled", "account-delete"] {
         let gives = gives("apple_signin", &notification(other, seconds));
         assert_eq!(gives, [json!({"ignored": "not_mapped"})]);
+    }
+    for (setting, right) in [
+        (AccountDelete::Erase, "erase"),
+        (AccountDelete::Object, "object"),
+    ] {
+        let mut acme = acme();
+        for source in &mut acme.sources {
+            source.mapping.account_delete = Some(setting);
+        }
+        let deleted = notification("account-delete", seconds).to_string();
+        let given = decode_with(acme, "apple_signin", AT, &[], deleted.as_bytes());
+        let data = json!({
+            "customer": "0016.7f.04", "id": "j1", "ts": seconds * 1_000, "type": right,
+            "proof": "apple account-delete j1",
+        });
+        assert_eq!(given.gives, [json!({"kind": "rights", "data": data})]);
+        assert!(given.events.is_empty());
     }
 }

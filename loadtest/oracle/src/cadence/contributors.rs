@@ -137,7 +137,11 @@ fn alone(
     for (name, values) in &contribution.cells {
         let is_of_conversions = !matches!(
             name.0,
-            Family::CampaignDay | Family::Visits | Family::Identity | Family::SpendDay
+            Family::CampaignDay
+                | Family::Visits
+                | Family::Identity
+                | Family::SpendDay
+                | Family::NoticeDay
         );
         if !is_of_conversions {
             contribution.vouched.insert(name.clone(), values.clone());

@@ -62,7 +62,9 @@ pub(super) fn group_of((family, dims): &CellName) -> Option<GroupName> {
             (GroupKind::Revenue, dims)
         }
         Family::Attribution => (GroupKind::Revenue, [&dims[..1], &dims[5..]].concat()),
-        Family::CampaignDay | Family::RedemptionDay => (GroupKind::Contacts, dims.clone()),
+        Family::CampaignDay | Family::RedemptionDay | Family::NoticeDay => {
+            (GroupKind::Contacts, dims.clone())
+        }
         Family::Visits => (GroupKind::Visits, dims.clone()),
         Family::Identity => (GroupKind::Identity, dims.clone()),
         Family::SpendDay | Family::WalletDay => return None,

@@ -7,12 +7,16 @@
 //! sent again after a withdrawal and before it, and the first statement with a string is corrected
 //! and dropped. Some statements are attached to a web record and have no ID of their own.
 
+use std::sync::Arc;
+
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::allowed_uses::{AllowedUses, Use};
-use tributary_operators::record::{Body, ConsentString, IdSet, Right};
+use tributary_operators::label::Label;
+use tributary_operators::record::{Body, BoxAnswer, ConsentString, IdSet, NoticeBox, Right};
 
 use super::pick::pick;
+use super::vocabulary::{BOXES, LANGUAGE, NOTICES, VERSIONS, WORDINGS};
 
 /// One hour in milliseconds.
 const MS_PER_HOUR: i64 = 3_600_000;
@@ -52,6 +56,7 @@ pub(super) fn statement(rng: &mut ChaCha8Rng) -> Body {
         4..=6 => Body::Consent {
             steps: steps(rng),
             string: None,
+            boxes: boxes(&mut rng.clone()),
         },
         7..=8 => Body::Right {
             right: Right::Restriction,
@@ -64,15 +69,43 @@ pub(super) fn statement(rng: &mut ChaCha8Rng) -> Body {
     }
 }
 
+/// In half of the cases the boxes of a form: few notices, versions and languages, so that many statements share a cell, and
+/// few boxes, so that one takes the tick of another back. The generator is a copy, so that what follows does not depend on them.
+fn boxes(rng: &mut ChaCha8Rng) -> Option<Arc<[NoticeBox]>> {
+    let names: Vec<&str> = BOXES.into_iter().filter(|_| rng.random_bool(0.5)).collect();
+    let boxes = names.into_iter().map(|name| NoticeBox {
+        name: Label::of(name),
+        answer: pick(rng, [0, 0, 1, 1, 1, 2].map(|at: usize| BoxAnswer::ALL[at])),
+        notice: pick(rng, NOTICES.map(Label::of)),
+        version: pick(rng, VERSIONS.map(Label::of)),
+        language: Label::of(LANGUAGE),
+        wording: pick(rng, WORDINGS.map(Label::of)),
+    });
+    let boxes: Arc<[NoticeBox]> = boxes.collect();
+    (!boxes.is_empty()).then_some(boxes)
+}
+
 /// The opposite of a statement, or `None` for any other content.
 pub(super) fn opposite(body: &Body) -> Option<Body> {
     match *body {
-        Body::Consent { steps, .. } => Some(Body::Consent {
+        Body::Consent {
+            steps, ref boxes, ..
+        } => Some(Body::Consent {
             steps: match steps == AllowedUses::ALL {
                 true => AllowedUses::NONE,
                 false => AllowedUses::ALL,
             },
             string: None,
+            boxes: boxes.as_ref().map(|boxes| {
+                let opposite = boxes.iter().map(|of| NoticeBox {
+                    answer: match of.answer {
+                        BoxAnswer::Ticked => BoxAnswer::Unticked,
+                        BoxAnswer::Unticked | BoxAnswer::Preticked => BoxAnswer::Ticked,
+                    },
+                    ..*of
+                });
+                opposite.collect()
+            }),
         }),
         Body::Right { right, stands } => Some(Body::Right {
             right,
@@ -104,6 +137,7 @@ fn by_string(rng: &mut ChaCha8Rng) -> Body {
             false => all_or_nothing,
         },
         string: Some(string),
+        boxes: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Currency, Record};
+use tributary_operators::record::{Body, Currency, NoticeBox, Record};
 
 use super::pick::pick;
 
@@ -36,11 +36,24 @@ pub(super) const CHANNELS: [[&str; 3]; 10] = [
 /// IDs that every source uses, so that records tie and correct each other.
 pub(super) const SHARED_IDS: [&str; 6] = ["a", "b", "B", "aa", "ab", "é"];
 
+/// The boxes of forms.
+pub(super) const BOXES: [&str; 2] = ["7", "newsletter"];
+/// The notices beside boxes; some have none.
+pub(super) const NOTICES: [&str; 2] = ["", "terms"];
+/// The versions of notices.
+pub(super) const VERSIONS: [&str; 2] = ["", "2"];
+/// The texts beside boxes.
+pub(super) const WORDINGS: [&str; 2] = ["", "I agree to the terms."];
+/// The language of all notices.
+pub(super) const LANGUAGE: &str = "fr";
+
 /// All names of labels.
 pub(super) fn vocabulary() -> impl Iterator<Item = &'static str> {
     let words = [&WEB[..], &TILLS, &[PASSES], &STORES, &PLATFORMS].concat();
+    let forms = [&BOXES[..], &NOTICES, &VERSIONS, &WORDINGS, &[LANGUAGE]].concat();
     words
         .into_iter()
+        .chain(forms)
         .chain(CHANNELS.into_iter().flatten())
         .filter(|word| !word.is_empty())
 }
@@ -65,7 +78,11 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
             labels.push(platform);
             labels.extend(parts(channel));
         }
-        Body::Identify | Body::Consent { .. } | Body::Right { .. } => {}
+        Body::Consent { ref boxes, .. } => {
+            let boxes = boxes.iter().flat_map(|boxes| boxes.iter());
+            labels.extend(boxes.flat_map(NoticeBox::labels));
+        }
+        Body::Identify | Body::Right { .. } => {}
     }
     labels
 }

@@ -35,13 +35,13 @@ use tributary_operators::settings::Settings;
 use crate::brand::by_brand;
 use crate::release::{self, Totals};
 use crate::stored::StoredState;
-use crate::{consent, contacts, identity};
+use crate::{consent, contacts, identity, notices};
 pub use releases::{Group, Releases, Topic};
 pub use rule::{NULL_VALUE, Rule};
 
 /// Every cell of a first release, sorted, where `is_finished` says which days of a brand are over.
 ///
-/// A brand with a `k` up to 1 has no ladder and is passed over. Identity and spend are released as without one.
+/// A brand with a `k` up to 1 has no ladder and is passed over. Identity, notices and spend are released as without one.
 pub fn cells(
     settings: &Settings,
     held: &StoredState,
@@ -52,9 +52,11 @@ pub fn cells(
     let mut others = settings.clone();
     others.brands.retain(|_, brand| brand.k > 1);
     by_brand(&others, held, |brand, records, _| {
+        let notices = notices::notice_days(brand, &consent::allowed_statements(records));
         let records = consent::allowed_records(brand.settings, records, brand.link_time);
         let identity = identity::Identity::of(brand.settings, &records);
         let mut inside = contacts::spend_days(brand, &records);
+        inside.extend(notices);
         inside.extend(identity.cell(brand));
         cells.extend(release::release(brand.settings, inside, &Totals::default()));
     });

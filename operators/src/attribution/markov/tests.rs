@@ -269,9 +269,8 @@ impl Month {
         let [converting_reach, null_reach] = self.reach.clone().map(Arc::new);
         MonthChain {
             converting,
-            null,
             converting_reach,
-            null_reach,
+            null: [(null, null_reach), Default::default()],
             conversions: self.conversions,
             value: 100 * self.conversions,
             max_channels,

@@ -244,14 +244,13 @@ impl Naming<'_> {
         }
         let behind = behind.into_iter();
         let reach = behind.map(|(channel, persons)| (channel, persons.len() as i64));
-        let (null, null_reach) = null
+        let null = null
             .map(|null| null.parts(self.group.kind))
             .unwrap_or_default();
         MonthChain {
             converting: edges.into(),
             null,
             converting_reach: Arc::new(reach.collect()),
-            null_reach,
             conversions,
             value,
             max_channels: self.settings.max_channels,

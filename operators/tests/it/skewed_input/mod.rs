@@ -10,6 +10,7 @@ mod conversions;
 mod identity;
 mod rights;
 mod trace;
+mod wallets;
 
 use trace::{Trace, steps};
 

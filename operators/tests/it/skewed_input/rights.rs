@@ -17,6 +17,7 @@ fn consent(allows: bool) -> Body {
             AllowedUses::NONE
         },
         string: None,
+        boxes: None,
     }
 }
 

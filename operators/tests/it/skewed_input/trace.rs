@@ -5,7 +5,7 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Arrival, Body, BrandId, Currency, IdKind, IdSet, Identifier, Record, RecordKey, SaleKind,
-    SaleName, TouchKind,
+    SaleName, TouchKind, WalletPlatform, WalletType,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 
@@ -17,15 +17,17 @@ pub(super) const DAY: i64 = 86_400_000;
 pub(super) enum Who {
     Cookie(usize),
     Email(usize),
+    Pass(usize),
 }
 
-pub(super) use Who::{Cookie, Email};
+pub(super) use Who::{Cookie, Email, Pass};
 
 /// The pseudonym of an identifier: a hash, so that pseudonyms are in no order.
 fn identifier(who: Who) -> Identifier {
     let (kind, number, of) = match who {
         Cookie(number) => (IdKind::Cookie, number, 1u128 << 64),
         Email(number) => (IdKind::Email, number, 1u128 << 65),
+        Pass(number) => (IdKind::Wallet, number, 1u128 << 66),
     };
     // Pseudonyms are hashes, in no order.
     let hash = RecordKey::of("id", &[&(of + number as u128).to_le_bytes()]).0;
@@ -103,6 +105,21 @@ impl Trace {
             currency: Currency(*b"EUR"),
         };
         self.put(&format!("order {number}"), ts, ids, body);
+    }
+
+    /// Inserts a record of a wallet pass, of a holder or in the only store.
+    pub(super) fn wallet(&mut self, id: &str, ts: i64, pass: usize, kind: WalletType, holder: u64) {
+        let body = Body::Wallet {
+            kind,
+            platform: WalletPlatform::Apple,
+            store: match kind.is_scan() {
+                true => Label::of("Lyon"),
+                false => Label::ABSENT,
+            },
+            channel: Channel::default(),
+            holder,
+        };
+        self.put(id, ts, &[Pass(pass)], body);
     }
 
     /// Ends the current epoch.

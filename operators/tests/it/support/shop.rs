@@ -120,6 +120,7 @@ pub fn consent(person: u128, number: u64, steps: AllowedUses) -> Event {
     let body = Body::Consent {
         steps,
         string: None,
+        boxes: None,
     };
     put(
         person,

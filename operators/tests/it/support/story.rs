@@ -138,6 +138,7 @@ impl Story {
             Body::Consent {
                 steps,
                 string: None,
+                boxes: None,
             },
         );
     }

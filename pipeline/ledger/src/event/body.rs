@@ -1,11 +1,13 @@
 //! Encoding of the body of a record: a tag with the kind and its flags, then
 //! the fields (FORMAT.md, section *Entries*).
 
+use std::sync::Arc;
+
 use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Body, ConsentString, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind,
-    WalletPlatform, WalletType,
+    Body, BoxAnswer, ConsentString, Currency, NoticeBox, RefundAmount, Right, SaleKind, SaleName,
+    TouchKind, WalletPlatform, WalletType,
 };
 
 use super::Encoder;
@@ -40,6 +42,8 @@ const AMOUNT: u8 = 0x20;
 const DIGITS: u8 = 0x40;
 /// On a consent: the hash and the day of a consent string follow.
 const STRING: u8 = 0x10;
+/// On a consent: the boxes of a form follow.
+const BOXES: u8 = 0x20;
 /// On a right: it is in effect. The three bits above it are the right.
 const STANDS: u8 = 0x10;
 
@@ -160,12 +164,21 @@ impl Encoder {
                     self.bytes.extend_from_slice(&holder.to_le_bytes());
                 }
             }
-            Body::Consent { steps, string } => {
+            Body::Consent {
+                steps,
+                string,
+                boxes,
+            } => {
                 let some = if string.is_some() { STRING } else { 0 };
-                self.bytes.extend([CONSENT | some, steps.bits()]);
+                let more = if boxes.is_some() { BOXES } else { 0 };
+                self.bytes.extend([CONSENT | some | more, steps.bits()]);
                 if let Some(ConsentString { hash, updated }) = string {
                     self.bytes.extend_from_slice(&hash.to_le_bytes());
                     put_signed(&mut self.bytes, i64::from(*updated));
+                }
+                if let Some(boxes) = boxes {
+                    put_varint(&mut self.bytes, boxes.len() as u64);
+                    boxes.iter().for_each(|of| self.notice_box(of));
                 }
             }
             Body::Right { right, stands } => {
@@ -173,6 +186,12 @@ impl Encoder {
                 self.bytes.push(RIGHT | stands | (*right as u8) << 5);
             }
         }
+    }
+
+    /// Appends a box of a statement.
+    fn notice_box(&mut self, of: &NoticeBox) {
+        self.bytes.push(of.answer as u8);
+        of.labels().iter().for_each(|label| self.label(*label));
     }
 
     /// Appends source, medium and campaign.
@@ -274,7 +293,7 @@ impl Decoder<'_> {
                     _ => u64::from_le_bytes(self.input.array()?),
                 },
             },
-            (CONSENT, flags) if flags & !STRING == 0 => Body::Consent {
+            (CONSENT, flags) if flags & !(STRING | BOXES) == 0 => Body::Consent {
                 steps: AllowedUses::from_bits(self.input.byte()?)?,
                 string: match flags & STRING {
                     0 => None,
@@ -282,6 +301,10 @@ impl Decoder<'_> {
                         hash: self.input.u128()?,
                         updated: i32::try_from(self.input.signed()?).ok()?,
                     }),
+                },
+                boxes: match flags & BOXES {
+                    0 => None,
+                    _ => Some(self.notice_boxes()?),
                 },
             },
             (RIGHT, flags) => Body::Right {
@@ -291,6 +314,26 @@ impl Decoder<'_> {
             _ => return None,
         };
         Some(body)
+    }
+
+    /// Reads the boxes of a statement.
+    fn notice_boxes(&mut self) -> Option<Arc<[NoticeBox]>> {
+        let count = usize::try_from(self.input.varint()?).ok()?;
+        // A box has 6 bytes or more.
+        if count > self.input.remaining() / 6 {
+            return None;
+        }
+        let boxes = (0..count).map(|_| {
+            Some(NoticeBox {
+                answer: *BoxAnswer::ALL.get(usize::from(self.input.byte()?))?,
+                name: self.label()?,
+                notice: self.label()?,
+                version: self.label()?,
+                language: self.label()?,
+                wording: self.label()?,
+            })
+        });
+        boxes.collect()
     }
 
     /// Reads the fields of spend.

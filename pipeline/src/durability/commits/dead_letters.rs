@@ -1,8 +1,8 @@
-//! Dead letters are stored by the broker before the commit that acknowledges
-//! their messages.
+//! Dead letters, and rights requests that vendors passed on, are stored by the
+//! broker before the commit that acknowledges their messages.
 //!
-//! Otherwise a crash between the two could lose a rejected record without a
-//! trace. A broker that does not accept them therefore suspends acknowledgment,
+//! Otherwise a crash between the two could lose a rejected record or a
+//! request without a trace. A broker that does not accept them therefore suspends acknowledgment,
 //! and `/readyz` says so.
 
 use anyhow::Context;
@@ -17,20 +17,23 @@ const UNTAKEN: &str =
     "the ledger waits for the broker to take dead letters; until then nothing more is acknowledged";
 
 impl Commits {
-    /// Sends dead letters to the broker without waiting for its confirmations. A
-    /// failed send is repeated by `flush`.
+    /// Sends dead letters, and rights requests that vendors passed on, to the
+    /// broker without waiting for its confirmations. A failed send is repeated by
+    /// `flush`.
     ///
     /// # Errors
     ///
     /// None; failures are reported in `/readyz` and resolved by `flush`.
-    pub(super) async fn publish_dead_letters(
+    pub(super) async fn publish_beside(
         &mut self,
         dead: Vec<DeadLetter>,
+        requests: Vec<OutgoingMessage>,
     ) -> anyhow::Result<()> {
         let max_payload = self.publisher.max_payload();
-        for letter in dead {
-            let letter = OutgoingMessage::dead_letter(letter, max_payload);
-            let sent = with_notice(&self.telemetry, self.publisher.send(letter)).await;
+        let dead = dead.into_iter();
+        let dead = dead.map(|letter| OutgoingMessage::dead_letter(letter, max_payload));
+        for message in dead.chain(requests) {
+            let sent = with_notice(&self.telemetry, self.publisher.send(message)).await;
             if let Err(error) = sent {
                 self.telemetry.metrics.published(0, 0, 1);
                 self.telemetry

@@ -206,13 +206,21 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
             "store": word(), "source": word(), "medium": word(), "campaign": word(),
             "names_a_device": *holder != 0,
         }),
-        Body::Consent { steps, string } => json!({
+        Body::Consent {
+            steps,
+            string,
+            boxes,
+        } => json!({
             "kind": "consent",
             "string_updated": string.and_then(|string| {
                 let day = Timestamp::from_second(i64::from(string.updated) * 86_400);
                 day.map(|day| day.strftime("%F").to_string()).ok()
             }),
             "allowed": Use::ALL.into_iter().filter(|step| steps.allows(*step)).map(Use::name).collect::<Vec<_>>(),
+            "boxes": boxes.iter().flat_map(|boxes| boxes.iter()).map(|of| json!({
+                "box": word(), "answer": of.answer.name(), "notice": word(), "notice_version": word(),
+                "language": word(), "wording": word(),
+            })).collect::<Vec<_>>(),
         }),
         Body::Right { right, stands } => {
             json!({"kind": "right", "right": right.name(), "stands": stands})

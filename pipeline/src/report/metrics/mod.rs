@@ -163,6 +163,7 @@ impl Metrics {
             }
             metrics.raise(Id::Suppressed, &[brand], 0.0);
             metrics.raise(Id::UnreadSections, &[brand], 0.0);
+            metrics.set(Id::RelayRatio, &[brand], 0.0);
             metrics.raise(Id::SettledDays, &[brand], 0.0);
             metrics.raise(Id::SettledPings, &[brand], 0.0);
             metrics.retention_pass(brand, 0, 0);
@@ -200,6 +201,12 @@ impl Metrics {
         for (brand, count) in &counts.unread_sections {
             if let Some(brand) = self.name(*brand) {
                 self.raise(Id::UnreadSections, &[brand], *count as f64);
+            }
+        }
+        for (brand, emails) in &counts.emails {
+            if let Some(brand) = self.name(*brand) {
+                let ratio = emails.relayed as f64 / emails.all.max(1) as f64;
+                self.set(Id::RelayRatio, &[brand], ratio);
             }
         }
         let mut refused: BTreeMap<[&str; 3], u64> = BTreeMap::new();

@@ -190,6 +190,9 @@ table! {
     UnreadSections: Operation Counter, Steps(1), "consent_sections_unread_total", "sections", [Brand],
         "GPP sections that are not supported, counted once per record that carries them. Their content is not applied. `tributary consent` lists the sections of a string.";
 
+    RelayRatio: Operation Gauge, Operate, "identity_relay_ratio", "ratio", [Brand],
+        "Share of the e-mail addresses in clear that are at a relay domain, where a person hides the address behind it, of all since the start. 0 before the first address.";
+
     // Rights and retention
     RightsRequests: Operation Counter, Steps(1), "rights_requests_total", "requests", [OriginBrand, Outcome, Right],
         "Rights requests completed or rejected. Process 0 answers on behalf of the cluster.";

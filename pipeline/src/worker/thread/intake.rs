@@ -19,6 +19,9 @@ use std::sync::Arc;
 use tributary_config::model::Kind;
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::decode::{Ignored, Sink};
+use tributary_connectors::keys::EmailCounts;
+use tributary_connectors::nats::OutgoingMessage;
+use tributary_connectors::rights_request::RightsRequest;
 use tributary_ledger::WriteBatch;
 use tributary_operators::dataflow::{Dataflow, Tokenized};
 use tributary_operators::event::Event;
@@ -105,6 +108,8 @@ pub(super) struct IngestSink<'a> {
     pub objections: ObjectionSnapshot,
     pub intake: &'a mut Intake,
     pub dead: &'a mut Vec<DeadLetter>,
+    /// Rights requests that vendors pass on, to be published.
+    pub requests: &'a mut Vec<OutgoingMessage>,
     pub arrival_filter: &'a mut ArrivalFilter,
     /// When the message arrived, Unix milliseconds.
     pub at: i64,
@@ -153,6 +158,11 @@ impl Sink for IngestSink<'_> {
         self.dead.push(dead);
     }
 
+    fn rights_request(&mut self, brand: &Arc<str>, request: &RightsRequest) {
+        self.requests
+            .push(OutgoingMessage::rights_request(brand, request));
+    }
+
     fn ignore(&mut self, what: Ignored) {
         *self.intake.counts.ignored.entry(what).or_default() += 1;
     }
@@ -168,6 +178,12 @@ impl Sink for IngestSink<'_> {
 
     fn time_corrected(&mut self) {
         self.intake.counts.corrected_times += 1;
+    }
+
+    fn emails(&mut self, brand: BrandId, counts: EmailCounts) {
+        let sum = self.intake.counts.emails.entry(brand).or_default();
+        sum.all += counts.all;
+        sum.relayed += counts.relayed;
     }
 
     fn unread_sections(&mut self, brand: BrandId, sections: u32) {

@@ -169,6 +169,7 @@ impl World {
             Body::Consent {
                 steps,
                 string: None,
+                boxes: None,
             },
         );
     }

@@ -5,9 +5,9 @@ use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, ConsentString, Currency, IdKind, IdSet, Identifier, Ping, Record,
-    RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledDevices, SettledHour, Token,
-    TokenizedPing, TouchKind, WalletPlatform, WalletType,
+    Arrival, Body, BoxAnswer, BrandId, ConsentString, Currency, IdKind, IdSet, Identifier,
+    NoticeBox, Ping, Record, RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledDevices,
+    SettledHour, Token, TokenizedPing, TouchKind, WalletPlatform, WalletType,
 };
 
 use crate::common::{A, B, day};
@@ -90,6 +90,21 @@ fn refund_amount() -> impl Strategy<Value = RefundAmount> {
     ]
 }
 
+fn notice_box() -> impl Strategy<Value = NoticeBox> {
+    let answer = prop::sample::select(&BoxAnswer::ALL[..]);
+    let labels = (label(), label(), label(), label(), label());
+    (answer, labels).prop_map(
+        |(answer, (name, notice, version, language, wording))| NoticeBox {
+            name,
+            answer,
+            notice,
+            version,
+            language,
+            wording,
+        },
+    )
+}
+
 fn body() -> impl Strategy<Value = Body> {
     let touch = prop::sample::select(vec![
         TouchKind::Impression,
@@ -118,12 +133,16 @@ fn body() -> impl Strategy<Value = Body> {
                 channel,
                 holder,
             }),
-        (0_u8..64, prop::option::of((any::<u128>(), any::<i32>()))).prop_map(|(bits, string)| {
-            Body::Consent {
+        (
+            0_u8..64,
+            prop::option::of((any::<u128>(), any::<i32>())),
+            prop::option::of(prop::collection::vec(notice_box(), 1..4)),
+        )
+            .prop_map(|(bits, string, boxes)| Body::Consent {
                 steps: AllowedUses::from_bits(bits).expect("six bits"),
                 string: string.map(|(hash, updated)| ConsentString { hash, updated }),
-            }
-        }),
+                boxes: boxes.map(Into::into),
+            }),
         (prop::sample::select(&Right::ALL[..]), any::<bool>())
             .prop_map(|(right, stands)| Body::Right { right, stands }),
         (sale(), name(), label(), any::<i64>(), currency()).prop_map(

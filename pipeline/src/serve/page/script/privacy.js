@@ -9,6 +9,7 @@ const ofBrand = (path) => path + "?brand=" + encodeURIComponent(choice.brand);
 
 const privacy = async () => {
   let register = null, log = null, why = "";
+  const notices = may("marketing") ? await cells("notice_day", { ...span(), group_by: NOTICE }).catch(() => []) : [];
   // A simulation has no broker to ask.
   if (!status?.simulated) try {
     // A request changes without a cell: it is read anew.
@@ -35,12 +36,18 @@ const privacy = async () => {
           plain(isNothing(one.days_left) ? "" : leftText(one.days_left), one.days_left ?? "")] };
       }) }));
     privacyFacts();
+    put("notices", notices.length ? table({ id: "notices", caption: t("h.notices"), heads: [...NOTICE, ...ANSWERS].map((name, at) => ({ text: t("c." + name), isText: at && at < 4 })),
+      rows: notices.map(({ cell: of, value }) => {
+        const words = NOTICE.map((name) => of[name] ?? "–"), key = "notice:" + words.join();
+        return { key, head: words[0], csv: words[0], cells: [...words.slice(1).map((text) => h("td", {}, text)), ...ANSWERS.map((name) => cell(key + name, value?.[name], count))] };
+      }) }) : []);
     const entries = log?.entries || [];
     put("audit", entries.length ? h("ol", { class: "list log" }, [...entries].reverse().map((entry) => h("li", { "data-key": "audit:" + entry.seq },
       h("time", { datetime: new Date(entry.at).toISOString() }, moment(entry.at)), h("span", {}, auditText(entry)))))
       : emptyState(status?.simulated ? "e.demo" : log?.here === false ? "e.audit.else" : "e.audit"));
   };
 };
+const NOTICE = ["notice", "version", "language", "box"], ANSWERS = ["ticked", "unticked", "preticked", "withdrawn"];
 const leftText = (n) => n === 0 ? t("due.today") : n < 0 ? t("late") + ", " + t("days", { at: count(-n), n: -n }) : t("days", { at: count(n), n });
 
 const fact = (term, key, raw, text) => h("div", {}, h("dt", {}, term), h("dd", { "data-key": key, "data-raw": raw }, text));
