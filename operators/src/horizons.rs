@@ -39,6 +39,8 @@ impl Category {
     pub fn of(body: &Body) -> Option<Category> {
         match body {
             Body::Contact { .. } | Body::Identify => Some(Category::Cookies),
+            Body::Exposure { .. } => Some(Category::Cookies),
+            Body::Sighting { .. } | Body::PartnerLink => Some(Category::Identification),
             Body::Wallet { kind, .. } => Some(match kind.touch() {
                 Some(_) => Category::Cookies,
                 None => Category::Identification,

@@ -136,7 +136,11 @@ pub fn route(
             let fact = Fact::Redemption(redemption);
             out.push((Routed::Fact(brand, ids, fact), diff));
         }
-        Body::Contact { .. } | Body::Wallet { .. } => {}
+        Body::Contact { .. }
+        | Body::Wallet { .. }
+        | Body::Sighting { .. }
+        | Body::Exposure { .. }
+        | Body::PartnerLink => {}
         Body::Sale {
             kind,
             name,

@@ -106,6 +106,16 @@ pub struct BrandSettings {
     pub max_presence: i64,
     /// The largest number of devices that count in a store and day, and of devices with random addresses, positive.
     pub max_devices: usize,
+    /// The largest number of bits of an offline cookie by which sightings are matched, 0 to 16.
+    pub cookie_bits: u32,
+    /// The smallest number of devices of a store and day that share a value of the offline cookie, on average; positive.
+    pub cookie_share: u64,
+    /// Whether the brand has sources of partners, so that visits are kept without their tokens until they are settled.
+    pub has_partners: bool,
+    /// How far the clocks of boxes and partners may differ, milliseconds.
+    pub slack: i64,
+    /// The time after the end of a salt day when its sightings are settled, milliseconds; at least 48 hours.
+    pub settle_after: i64,
     /// The longest time between two scans of a wallet pass that belong to one visit, milliseconds.
     pub wallet_gap: i64,
     /// The smallest number of contributors of a released cell (k-anonymity threshold).
@@ -177,6 +187,11 @@ impl Default for BrandSettings {
             min_dwell: 60,
             max_presence: 8 * 3600,
             max_devices: 200_000,
+            cookie_bits: 10,
+            cookie_share: 3,
+            has_partners: false,
+            slack: 5 * 60_000,
+            settle_after: 7 * DAY,
             wallet_gap: 30 * 60_000,
             k: 50,
             k_traffic: 10,

@@ -92,6 +92,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<PingOu
             second,
             utc_offset: line.brand.clock.offset(second),
             rssi,
+            offline_cookie: None,
         },
     }))
 }

@@ -278,7 +278,7 @@ pub fn check(kept: &Kept) {
                     },
                     Body::Adjustment { amount, .. } => assert!((-limit..0).contains(amount)),
                     Body::Spend { cost, .. } => assert!((-limit..=limit).contains(cost)),
-                    Body::Contact { channel, .. } => {
+                    Body::Contact { channel, .. } | Body::Exposure { channel, .. } => {
                         assert!(announced.contains(&channel.source) || channel.source.is_absent())
                     }
                     Body::Wallet { store, channel, .. } => {
@@ -286,7 +286,10 @@ pub fn check(kept: &Kept) {
                             assert!(announced.contains(label) || label.is_absent());
                         }
                     }
-                    Body::Identify => {}
+                    Body::Sighting { store, until, .. } => {
+                        assert!(announced.contains(store) && *until >= record.ts);
+                    }
+                    Body::Identify | Body::PartnerLink => {}
                     Body::Consent { .. } | Body::Right { .. } => assert!(!record.ids.is_empty()),
                 }
             }

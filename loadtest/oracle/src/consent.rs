@@ -371,9 +371,13 @@ fn is_web(body: &Body) -> bool {
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
         Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
-        Body::Spend { .. } | Body::Wallet { .. } | Body::Consent { .. } | Body::Right { .. } => {
-            false
-        }
+        Body::Spend { .. }
+        | Body::Wallet { .. }
+        | Body::Sighting { .. }
+        | Body::Exposure { .. }
+        | Body::PartnerLink
+        | Body::Consent { .. }
+        | Body::Right { .. } => false,
     }
 }
 

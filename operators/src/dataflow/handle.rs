@@ -161,6 +161,7 @@ impl Dataflow {
                 second: ping.second,
                 utc_offset: ping.utc_offset,
                 rssi: ping.rssi,
+                offline_cookie: ping.offline_cookie,
             });
         }
         drop(salt_cache);

@@ -15,7 +15,7 @@ use crate::packed_runs::Layout;
 use crate::packed_time;
 use crate::record::{
     Body, BrandId, ConsentString, Currency, Day, IdSet, Record, RecordKey, RefundAmount, Right,
-    SaleKind, SaleName, TouchKind, WalletPlatform, WalletType,
+    SaleKind, SaleName, SightingCookie, TouchKind, WalletPlatform, WalletType,
 };
 
 /// An entry of the records of a set: the key, then the packed record.
@@ -66,6 +66,9 @@ enum PackedBody {
     Adjustment(SaleKind, u32, i64, Currency),
     Spend(u32, u32, i64, Currency, u64, u64),
     Wallet(WalletType, WalletPlatform, u32, u32, u64),
+    Sighting(u32, Day, i64, i64, SightingCookie),
+    Exposure(TouchKind, u32),
+    PartnerLink,
     Consent(AllowedUses, Option<ConsentString>),
     Right(Right, bool),
 }
@@ -162,6 +165,15 @@ pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) 
             numbers.use_channel(of),
             holder,
         ),
+        Body::Sighting {
+            store,
+            salt_day,
+            until,
+            blur,
+            cookie,
+        } => PackedBody::Sighting(numbers.use_label(store), salt_day, until, blur, cookie),
+        Body::Exposure { kind, channel: of } => PackedBody::Exposure(kind, numbers.use_channel(of)),
+        Body::PartnerLink => PackedBody::PartnerLink,
         Body::Consent { steps, string } => PackedBody::Consent(steps, string),
         Body::Right { right, stands } => PackedBody::Right(right, stands),
     };
@@ -248,6 +260,18 @@ pub(super) fn unpack(
             channel: numbers.channel(channel),
             holder,
         },
+        PackedBody::Sighting(store, salt_day, until, blur, cookie) => Body::Sighting {
+            store: numbers.label(store),
+            salt_day,
+            until,
+            blur,
+            cookie,
+        },
+        PackedBody::Exposure(kind, channel) => Body::Exposure {
+            kind,
+            channel: numbers.channel(channel),
+        },
+        PackedBody::PartnerLink => Body::PartnerLink,
         PackedBody::Consent(steps, string) => Body::Consent { steps, string },
         PackedBody::Right(right, stands) => Body::Right { right, stands },
     };
@@ -280,7 +304,10 @@ pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
     };
     numbers.release_label(packed.source);
     match packed.body {
-        PackedBody::Contact(_, _, of) => numbers.release_channel(of),
+        PackedBody::Contact(_, _, of) | PackedBody::Exposure(_, of) => {
+            numbers.release_channel(of);
+        }
+        PackedBody::Sighting(store, ..) => numbers.release_label(store),
         PackedBody::Sale(_, _, store, ..)
         | PackedBody::Refund(_, _, store, _)
         | PackedBody::Restatement(_, _, store, _)
@@ -293,7 +320,10 @@ pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
             numbers.release_label(store);
             numbers.release_channel(of);
         }
-        PackedBody::Identify | PackedBody::Consent(..) | PackedBody::Right(..) => {}
+        PackedBody::Identify
+        | PackedBody::PartnerLink
+        | PackedBody::Consent(..)
+        | PackedBody::Right(..) => {}
     }
 }
 

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::allowed_uses::AllowedUses;
 use crate::label::{Channel, Label};
+use crate::record::brand::Day;
+use crate::record::partner::SightingCookie;
 use crate::record::sale::{Currency, RefundAmount, SaleKind, SaleName};
 use crate::record::touch::TouchKind;
 use crate::record::wallet::{WalletPlatform, WalletType};
@@ -98,6 +100,28 @@ pub enum Body {
         /// A keyed hash of the device that registered the pass; 0 without one.
         holder: u64,
     },
+    /// A partner saw the record's device in a store. `ts` is the beginning.
+    Sighting {
+        /// The store.
+        store: Label,
+        /// The store's salt day of `ts`.
+        salt_day: Day,
+        /// The end, Unix milliseconds, at least `ts`.
+        until: i64,
+        /// How far the partner blurs its times: the sighting reaches from `ts` - `blur` to `until` + `blur`, milliseconds.
+        blur: i64,
+        /// By what it is matched.
+        cookie: SightingCookie,
+    },
+    /// A partner showed the record's device an advertisement, or saw it clicked.
+    Exposure {
+        /// Impression or click.
+        kind: TouchKind,
+        /// The channel; absent labels stay absent.
+        channel: Channel,
+    },
+    /// A partner says that the identifiers belong together.
+    PartnerLink,
     /// The uses that a data subject allows for all records with one of the identifiers. The newest consent about an
     /// identifier counts, in the order of `statement_order`; of several equally new ones, the uses that all of them allow.
     Consent {
@@ -126,6 +150,9 @@ impl Body {
             Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
             Body::Spend { .. }
             | Body::Wallet { .. }
+            | Body::Sighting { .. }
+            | Body::Exposure { .. }
+            | Body::PartnerLink
             | Body::Consent { .. }
             | Body::Right { .. } => false,
         }

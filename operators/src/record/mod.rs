@@ -7,6 +7,7 @@
 mod body;
 mod brand;
 mod identifier;
+mod partner;
 mod ping;
 mod sale;
 mod touch;
@@ -22,6 +23,7 @@ use crate::label::Label;
 pub use body::{Body, ConsentString, Right};
 pub use brand::{BrandId, Day};
 pub use identifier::{IdKind, IdSet, Identifier, Pseudonym};
+pub use partner::SightingCookie;
 pub use ping::{DeviceDay, Ping, SettledDevices, SettledHour, Token, TokenizedPing};
 pub use sale::{Currency, RefundAmount, SaleKind, SaleName};
 pub use touch::TouchKind;

@@ -28,6 +28,8 @@ pub struct Ping {
     pub utc_offset: i32,
     /// Received signal strength, dBm.
     pub rssi: i8,
+    /// The offline cookie that the box gave the device, if it gives any.
+    pub offline_cookie: Option<u32>,
 }
 
 /// The pseudonym of a device in one store on one salt day, and nowhere else.
@@ -53,6 +55,8 @@ pub struct TokenizedPing {
     pub utc_offset: i32,
     /// Received signal strength, dBm.
     pub rssi: i8,
+    /// The offline cookie that the box gave the device, if it gives any.
+    pub offline_cookie: Option<u32>,
 }
 
 /// One device in one store on one salt day.

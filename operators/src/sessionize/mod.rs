@@ -346,6 +346,7 @@ mod tests {
                 second: 7,
                 utc_offset: 0,
                 rssi: -60,
+                offline_cookie: None,
             };
             (SessionizeIn::Ping(ping), 1)
         };

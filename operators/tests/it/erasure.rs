@@ -30,6 +30,10 @@ fn category(horizons: Horizons, body: &Body) -> Option<(i64, Category)> {
             kind: WalletType::Push | WalletType::Open,
             ..
         } => Some((horizons.cookies, Category::Cookies)),
+        Body::Exposure { .. } => Some((horizons.cookies, Category::Cookies)),
+        Body::Sighting { .. } | Body::PartnerLink => {
+            Some((horizons.identification, Category::Identification))
+        }
         Body::Wallet { .. } => Some((horizons.identification, Category::Identification)),
         Body::Spend { .. } | Body::Right { .. } => None,
     }
@@ -49,6 +53,7 @@ fn expected_replies(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
         Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
+        Body::Sighting { .. } | Body::Exposure { .. } | Body::PartnerLink => false,
         Body::Spend { .. } | Body::Wallet { .. } | Body::Consent { .. } | Body::Right { .. } => {
             false
         }

@@ -27,8 +27,8 @@ use tributary_operators::record::{
 };
 
 use tags::{
-    Before, CLOSED, DEVICES, DROP, EVIDENCE, HEARD, LINK_TIME, OTHER, PUT, RANDOM, RESET, SETTLED,
-    VERSION, WORD,
+    Before, CLOSED, COOKIE, DEVICES, DROP, EVIDENCE, HEARD, LINK_TIME, OTHER, PUT, RANDOM, RESET,
+    SETTLED, VERSION, WORD,
 };
 
 use crate::counts::EntryCounts;
@@ -177,12 +177,20 @@ impl Encoder {
     /// Appends a tokenized ping.
     fn ping(&mut self, ping: &TokenizedPing) {
         let random = if ping.random { RANDOM } else { 0 };
-        self.bytes.push(HEARD | random);
+        let cookie = if ping.offline_cookie.is_some() {
+            COOKIE
+        } else {
+            0
+        };
+        self.bytes.push(HEARD | random | cookie);
         self.label(ping.store);
         self.bytes.extend_from_slice(&ping.token.0.to_le_bytes());
         self.day(ping.salt_day);
         self.second(ping.second, ping.utc_offset);
         self.bytes.push(ping.rssi as u8);
+        if let Some(cookie) = ping.offline_cookie {
+            self.bytes.extend_from_slice(&cookie.to_le_bytes());
+        }
     }
 
     /// Appends the totals of an hour of a settled salt day.

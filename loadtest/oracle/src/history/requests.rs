@@ -85,7 +85,12 @@ impl HistoryWriter {
                 | Body::Restatement { .. }
                 | Body::Adjustment { .. } => category == 1,
                 Body::Consent { .. } => category == 2,
-                Body::Wallet { .. } | Body::Spend { .. } | Body::Right { .. } => false,
+                Body::Wallet { .. }
+                | Body::Sighting { .. }
+                | Body::Exposure { .. }
+                | Body::PartnerLink
+                | Body::Spend { .. }
+                | Body::Right { .. } => false,
             };
             held.brand == brand && held.ts < cut && of_category
         });

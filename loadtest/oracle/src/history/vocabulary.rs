@@ -50,8 +50,11 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
     let parts = |channel: Channel| [channel.source, channel.medium, channel.campaign];
     let mut labels = vec![record.source];
     match record.body {
-        Body::Contact { channel, .. } => labels.extend(parts(channel)),
+        Body::Contact { channel, .. } | Body::Exposure { channel, .. } => {
+            labels.extend(parts(channel));
+        }
         Body::Sale { store, .. }
+        | Body::Sighting { store, .. }
         | Body::Refund { store, .. }
         | Body::Restatement { store, .. }
         | Body::Adjustment { store, .. } => labels.push(store),
@@ -65,7 +68,7 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
             labels.push(platform);
             labels.extend(parts(channel));
         }
-        Body::Identify | Body::Consent { .. } | Body::Right { .. } => {}
+        Body::Identify | Body::PartnerLink | Body::Consent { .. } | Body::Right { .. } => {}
     }
     labels
 }

@@ -238,6 +238,7 @@ impl HistoryWriter {
                 utc_offset: generator.pools.utc_offset(second)
                     + 3_600 * i32::from(rng.random_bool(0.01)),
                 rssi: pick(rng, [-127, -90, -76, -75, -74, -60, -50, 20]),
+                offline_cookie: None,
             });
             second += pick(rng, [0, 1, 30, 59, 60, 61, 600, 1799, 1800, 1801, 3600]);
         }
@@ -266,6 +267,7 @@ impl HistoryWriter {
                 second,
                 utc_offset: generator.pools.utc_offset(second),
                 rssi: pick(rng, [-90, -60]),
+                offline_cookie: None,
             });
         }
         self.announce_labels(brand, &[store]);

@@ -11,8 +11,8 @@ use tributary_operators::record::{
 };
 
 use super::tags::{
-    Before, CLOSED, DEVICES, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM, RESET,
-    SETTLED, VERSION, WORD,
+    Before, CLOSED, COOKIE, DEVICES, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM,
+    RESET, SETTLED, VERSION, WORD,
 };
 use crate::counts::EntryCounts;
 use crate::wire::Input;
@@ -112,7 +112,7 @@ impl Decoder<'_> {
                 let (key, arrival) = self.key()?;
                 Event::Drop { key, arrival }
             }
-            (HEARD, flags) if flags & !RANDOM == 0 => self.ping(flags)?,
+            (HEARD, flags) if flags & !(RANDOM | COOKIE) == 0 => self.ping(flags)?,
             (SETTLED, 0) => self.settled()?,
             (SETTLED, CLOSED) => Event::SaltDaysClosed {
                 brand: self.brand,
@@ -218,6 +218,10 @@ impl Decoder<'_> {
         let salt_day = self.day()?;
         let (second, utc_offset) = self.second()?;
         let rssi = self.input.byte()? as i8;
+        let offline_cookie = match flags & COOKIE {
+            0 => None,
+            _ => Some(u32::from_le_bytes(self.input.array()?)),
+        };
         let ping = TokenizedPing {
             brand: self.brand,
             store,
@@ -227,6 +231,7 @@ impl Decoder<'_> {
             second,
             utc_offset,
             rssi,
+            offline_cookie,
         };
         Some(Event::TokenizedPing { ping })
     }
@@ -279,7 +284,7 @@ impl Decoder<'_> {
     }
 
     /// Reads a day.
-    fn day(&mut self) -> Option<Day> {
+    pub(super) fn day(&mut self) -> Option<Day> {
         let day = i32::try_from(self.input.signed()?).ok()?;
         self.before.day = self.before.day.wrapping_add(day);
         Some(self.before.day)

@@ -23,6 +23,8 @@ pub(super) const KIND: u8 = 0x07;
 pub(super) const VERSION: u8 = 0x08;
 /// On a ping: the device address is random.
 pub(super) const RANDOM: u8 = 0x08;
+/// On a ping: an offline cookie follows.
+pub(super) const COOKIE: u8 = 0x10;
 /// On a settled day: no totals, but the first day of the brand that is open.
 pub(super) const CLOSED: u8 = 0x08;
 /// On a settled day: no totals, but the time by which the brand's links are

@@ -218,6 +218,7 @@ fn tokenized_ping(brand: BrandId) -> impl Strategy<Value = Event> {
                 second,
                 utc_offset,
                 rssi,
+                offline_cookie: None,
             },
         },
     )
@@ -267,6 +268,7 @@ fn ping(brand: BrandId) -> impl Strategy<Value = Event> {
             second: 0,
             utc_offset: 0,
             rssi: 0,
+            offline_cookie: None,
         },
     })
 }
