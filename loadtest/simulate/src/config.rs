@@ -105,7 +105,8 @@ fn sources(options: &Options) -> String {
             vendor.map(|of| of.settings(&stores)).unwrap_or_default()
         )
     };
-    let sources = Kind::ALL.map(source).concat();
+    let kinds = Kind::ALL.into_iter().filter(|kind| kind.is_implied());
+    let sources: String = kinds.map(source).collect();
     format!(
         "\n# A load test plays the trace with the time at which each message once arrived.{sources}"
     )

@@ -127,7 +127,7 @@ impl World {
     ///
     /// It is the fourth power of the ratio between the wanted and the actual share, from 0.02 to 8:
     /// what people do by themselves is far from some mixes. A stream without a share has the factor
-    /// 0, and spend, consent and wallet passes, which no mix includes, have 1.
+    /// 0, and spend, consent, wallet passes and partners, which no mix includes, have 1.
     pub(crate) fn need(&self, kind: Kind) -> f64 {
         /// Below so many events the mix is left to chance.
         const SLACK: f64 = 40.0;
@@ -135,7 +135,7 @@ impl World {
             Kind::Ping => (self.generated[0], self.options.mix.pings),
             Kind::Web => (self.generated[1], self.options.mix.web),
             Kind::Transaction => (self.generated[2], self.options.mix.transactions),
-            Kind::Spend | Kind::Consent | Kind::Wallet => return 1.0,
+            Kind::Spend | Kind::Consent | Kind::Wallet | Kind::Partner => return 1.0,
         };
         if part == 0 {
             return 0.0;
