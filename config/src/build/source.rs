@@ -149,9 +149,15 @@ fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Sectio
         let (place, path) = source.location_of("basis");
         cx.report(place, &path, message, "leave it out");
     }
-    if source.are_valid(&["kind"]) && source.is_given("blur") && source.model.kind != Kind::Partner {
+    if source.are_valid(&["kind"]) && source.is_given("blur") && source.model.kind != Kind::Partner
+    {
         let (place, path) = source.location_of("blur");
-        cx.report(place, &path, "goes with the kind partner only", "leave it out");
+        cx.report(
+            place,
+            &path,
+            "goes with the kind partner only",
+            "leave it out",
+        );
     }
     if source.are_valid(&["format", "kind"])
         && source.model.kind == Kind::Consent

@@ -44,14 +44,15 @@ impl Translation {
     /// Translates a row in place. `at` is its time, Unix milliseconds, if it can
     /// be read. A cell that does not have the vendor's form stays as it is.
     pub fn apply(&self, row: &mut Row, at: Option<i64>) {
-        let replace = |row: &mut Row, place: Option<usize>, with: &dyn Fn(&str) -> Option<String>| {
-            let Some(Some(cell)) = place.and_then(|place| row.get_mut(place)) else {
-                return;
+        let replace =
+            |row: &mut Row, place: Option<usize>, with: &dyn Fn(&str) -> Option<String>| {
+                let Some(Some(cell)) = place.and_then(|place| row.get_mut(place)) else {
+                    return;
+                };
+                if let Some(new) = std::str::from_utf8(cell).ok().and_then(with) {
+                    *cell = new.into_bytes();
+                }
             };
-            if let Some(new) = std::str::from_utf8(cell).ok().and_then(with) {
-                *cell = new.into_bytes();
-            }
-        };
         replace(row, self.store, &|store| self.stores.get(store).cloned());
         replace(row, self.device, &|device| {
             is_uuid(device.trim()).then(|| device.trim().to_ascii_lowercase())

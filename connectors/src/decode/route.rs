@@ -120,7 +120,8 @@ fn resolve(
         return Err(unroutable(None, known_word, Reason::UnknownBrand, detail));
     };
     let Some(kind) = kind else {
-        let detail = "the subject's kind must be web, transaction, spend, ping, consent, wallet or partner";
+        let detail =
+            "the subject's kind must be web, transaction, spend, ping, consent, wallet or partner";
         return Err(unroutable(
             Some(brand),
             known_word,

@@ -18,7 +18,7 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Label, OWN_WORDS};
 use tributary_operators::record::{Body, RefundAmount};
 
-const CORPUS: [(&str, &str); 15] = [
+const CORPUS: [(&str, &str); 20] = [
     (
         "web",
         r#"{"id":"8","ts":1700000000000,"type":"order","restates":"o","amount":"9.50","gpc":true,"click_id":["a","b"],"device":"7A3CBEA0-BDF5-11E4-8DFC-AA07A5B093DB","email":["jane@example.org",null,7]}"#,

@@ -147,7 +147,8 @@ fn rows_that_differ_by_case_are_of_one_device() {
 #[test]
 fn a_dwell_that_no_sighting_has_is_refused() {
     for dwell in ["1441", "99999999999999999999", "-5", "7.5", "an hour"] {
-        let row = format!("maid,venue_id,protected_timestamp,dwell\nd,s,2026-05-22T09:15:03Z,{dwell}\n");
+        let row =
+            format!("maid,venue_id,protected_timestamp,dwell\nd,s,2026-05-22T09:15:03Z,{dwell}\n");
         let gives = gives(row.as_bytes());
         let reason = gives[0][0]["refused"].as_str();
         assert!(
@@ -156,5 +157,8 @@ fn a_dwell_that_no_sighting_has_is_refused() {
         );
     }
     let day = "maid,venue_id,protected_timestamp,dwell\nd,s,2026-05-22T09:15:03Z,1440\n";
-    assert_eq!(gives(day.as_bytes())[0][0]["data"]["until"], "2026-05-23T09:15:03Z");
+    assert_eq!(
+        gives(day.as_bytes())[0][0]["data"]["until"],
+        "2026-05-23T09:15:03Z"
+    );
 }

@@ -76,10 +76,7 @@ fn a_sighting_has_a_store_a_device_and_a_span() {
         cookie(r#","offline_cookie":4294967295,"mac":7"#),
         SightingCookie::Cookie(u32::MAX)
     );
-    assert_eq!(
-        cookie(r#","offline_cookie":0"#),
-        SightingCookie::Cookie(0)
-    );
+    assert_eq!(cookie(r#","offline_cookie":0"#), SightingCookie::Cookie(0));
     let until = |fields: &str| reason(&sighting(&format!(r#","until":{fields}"#)));
     assert_eq!(until(&(AT + 24 * HOUR).to_string()), None);
     for wrong in [AT - 1, AT + 24 * HOUR + 1] {
@@ -126,8 +123,12 @@ fn a_sighting_is_late_when_its_day_is_settled_and_by_mac_when_the_salt_is_gone()
     harness.decoder.close_salt_days(BrandId::of("acme"), 19_676);
     harness.send(SUBJECT, by_mac.as_bytes());
     harness.send(SUBJECT, plain.as_bytes());
-    harness.decoder.settle_sightings(BrandId::of("acme"), 19_676);
-    harness.decoder.settle_sightings(BrandId::of("acme"), 19_000);
+    harness
+        .decoder
+        .settle_sightings(BrandId::of("acme"), 19_676);
+    harness
+        .decoder
+        .settle_sightings(BrandId::of("acme"), 19_000);
     harness.send(SUBJECT, plain.as_bytes());
     assert_eq!(harness.kept.reasons(), [Reason::LateSighting; 2]);
     assert_eq!(harness.kept.records().len(), 1);
@@ -163,7 +164,10 @@ fn a_link_names_at_least_one_identifier_that_is_not_blocked() {
     ))
     .ids;
     assert_eq!(ids.ids().len(), 5);
-    assert_eq!(record(&link(r#","email":"a@example.org""#)).body, Body::PartnerLink);
+    assert_eq!(
+        record(&link(r#","email":"a@example.org""#)).body,
+        Body::PartnerLink
+    );
     assert_eq!(reason(&link("")), Some(Reason::MissingField));
     let zero = r#","device":"00000000-0000-0000-0000-000000000000""#;
     assert_eq!(reason(&link(zero)), Some(Reason::MissingField));
@@ -273,7 +277,12 @@ fn partners_need_consent_and_a_source_that_the_brand_configures() {
     let with = of(acme);
     assert!(with.has_partners && with.on_consent.len() == 1);
     assert_eq!(
-        (with.cookie_bits, with.cookie_share, with.slack, with.settle_after),
+        (
+            with.cookie_bits,
+            with.cookie_share,
+            with.slack,
+            with.settle_after
+        ),
         (4, 9, 7, 8)
     );
 }

@@ -105,8 +105,12 @@ fn sources(options: &Options) -> String {
             vendor.map(|of| of.settings(&stores)).unwrap_or_default()
         )
     };
-    let kinds = Kind::ALL.into_iter().filter(|kind| kind.is_implied());
-    let sources: String = kinds.map(source).collect();
+    let kinds = Kind::ALL.into_iter();
+    let kinds = kinds.filter(|kind| kind.is_implied() || options.partners);
+    let mut sources: String = kinds.map(source).collect();
+    if options.partners {
+        sources.push_str("\n[[brand.partner]]\nname = \"waze\"\nsources = [\"waze\"]\n");
+    }
     format!(
         "\n# A load test plays the trace with the time at which each message once arrived.{sources}"
     )

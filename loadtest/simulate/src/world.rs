@@ -11,6 +11,7 @@ use crate::line::Line;
 use crate::market::{Campaign, campaigns};
 use crate::options::{Options, OptionsError};
 use crate::pack::{Pack, QueuedRecord};
+use crate::partners::TrueVisit;
 use crate::people::Person;
 use crate::random::Random;
 
@@ -59,6 +60,10 @@ pub struct World {
     pub(crate) orders: u64,
     /// The number of wallet records so far.
     pub(crate) passes: u64,
+    /// The number of partner records so far.
+    pub(crate) partner_records: u64,
+    /// The visits of the phones that partners can see, so far.
+    pub(crate) true_visits: Vec<TrueVisit>,
     /// The number of pings, web records and transactions so far.
     pub(crate) generated: [u64; 3],
     /// The records in delivery.
@@ -110,6 +115,8 @@ impl World {
             sales: 0,
             orders: 0,
             passes: 0,
+            partner_records: 0,
+            true_visits: Vec::new(),
             generated: [0; 3],
             queue: BinaryHeap::new(),
             queued: 0,
@@ -120,6 +127,12 @@ impl World {
             ready: VecDeque::new(),
             options,
         })
+    }
+
+    /// Takes the visits since the last call of phones that carry an advertising identifier: the truth that matching is judged
+    /// by. None without [`Options::partners`].
+    pub fn take_true_visits(&mut self) -> Vec<TrueVisit> {
+        std::mem::take(&mut self.true_visits)
     }
 
     /// The factor by which the activity that produces a stream must change to reach the mix: above
@@ -182,6 +195,7 @@ impl World {
             person.interest -= person.interest / 10;
             self.send_consent_changes(person);
             self.simulate_pass(person);
+            self.simulate_partners(person);
             self.simulate_online(person);
             self.simulate_stores(person);
         }

@@ -22,7 +22,7 @@ use tributary_connectors::decode::{Ignored, Sink};
 use tributary_ledger::WriteBatch;
 use tributary_operators::dataflow::{Dataflow, Tokenized};
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, Day, IdSet, Ping};
+use tributary_operators::record::{Body, BrandId, Day, IdSet, Ping};
 
 use crate::privacy::objections::ObjectionSnapshot;
 use crate::privacy::retention::ArrivalFilter;
@@ -81,6 +81,9 @@ impl Intake {
         if let Some(brand) = counted_for(&event) {
             let key = (brand, origin.kind, origin.source.clone());
             *self.counts.accepted.entry(key).or_default() += 1;
+            if is_sighting(&event) {
+                *self.counts.sightings.entry(brand).or_default() += 1;
+            }
         }
         if let (Some(page), Some(brand)) = (&mut self.page, brand_of(&event)) {
             if let Event::TokenizedPing { ping } = &event {
@@ -174,6 +177,11 @@ impl Sink for IngestSink<'_> {
         let unread = self.intake.counts.unread_sections.entry(brand).or_default();
         *unread += u64::from(sections);
     }
+}
+
+/// Whether an event is a sighting of a partner.
+fn is_sighting(event: &Event) -> bool {
+    matches!(event, Event::Put { record, .. } if matches!(record.body, Body::Sighting { .. }))
 }
 
 /// The brand for which an event counts as a record or a ping. A web record
