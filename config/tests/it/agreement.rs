@@ -94,9 +94,17 @@ associated = false
 min_dwell = "90s"
 max_presence = "7h"
 max_devices = 1000
+cookie_bits = 8
+cookie_share = 4
 day_start = "04:30:05"
 [brand.wallet]
 gap = "20m"
+[brand.partners]
+slack = "1m"
+settle_after = "3d"
+[[brand.partner]]
+name = "waze"
+sources = ["waze", "Waze Ads"]
 [brand.consent]
 vendor = 755
 publisher = false
@@ -163,6 +171,11 @@ name = "w"
 kind = "transaction"
 format = "meta"
 cookies = ["fbp"]
+[[brand.source]]
+name = "x"
+kind = "partner"
+basis = "consent"
+blur = "2h"
 "#;
 
 /// The printed configuration with its masks turned back into the names of variables.
@@ -252,6 +265,10 @@ fn defaults_are_marked_and_others_are_not() {
         "hash_rule = \"plain\" # default",
         "unit = \"ms\" # default",
         "arrival_header = false # default",
+        "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
+        "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
         "unit = \"ms\" # default",
         "arrival_header = false # default",

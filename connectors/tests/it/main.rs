@@ -12,6 +12,8 @@ mod exchanged_secrets;
 mod formats;
 mod fuzz_decoders;
 mod inputs_are_named;
+mod partner_files;
+mod partner_records;
 mod pings;
 mod shared_csv;
 #[path = "common/sink.rs"]

@@ -105,7 +105,12 @@ fn sources(options: &Options) -> String {
             vendor.map(|of| of.settings(&stores)).unwrap_or_default()
         )
     };
-    let sources = Kind::ALL.map(source).concat();
+    let kinds = Kind::ALL.into_iter();
+    let kinds = kinds.filter(|kind| kind.is_implied() || options.partners);
+    let mut sources: String = kinds.map(source).collect();
+    if options.partners {
+        sources.push_str("\n[[brand.partner]]\nname = \"waze\"\nsources = [\"waze\"]\n");
+    }
     format!(
         "\n# A load test plays the trace with the time at which each message once arrived.{sources}"
     )

@@ -180,6 +180,9 @@ table! {
     Suppressed: Operation Counter, Steps(1), "records_suppressed_total", "records", [Brand],
         "Records and pings discarded because they name a person who objected; they are not stored anywhere.";
 
+    PartnerSightings: Operation Counter, Steps(1), "partner_sightings_total", "records", [Brand, SightingOutcome],
+        "Sightings of partners by what became of them on arrival. Whether accepted ones count depends on consent, and whether they match a visit is in `visit_match`. `rejected` also counts rejected exposures and links. Exists for brands with a source of kind `partner`.";
+
     HttpIngestRequests: Operation Counter, Steps(1), "http_ingest_requests_total", "requests", [OriginBrand, Code, Source],
         "Requests to the HTTP ingest server by the status code of their response; brand and source are `unknown` if the request was not admitted to a source. Exists with `[http_ingest]` only.";
     HttpIngestBytes: Operation Counter, Steps(PAGE), "http_ingest_bytes_total", "bytes", [Brand, Source],

@@ -134,6 +134,9 @@ impl Intake {
         if let Some(brand) = counted_for(&event) {
             let key = (brand, origin.kind, origin.source.clone());
             *self.counts.accepted.entry(key).or_default() += 1;
+            if is_sighting(&event) {
+                *self.counts.sightings.entry(brand).or_default() += 1;
+            }
         }
         if let Event::TokenizedPing { ping } = &event {
             self.seal(ping.brand, ping.salt_day);
@@ -225,6 +228,11 @@ impl Sink for IngestSink<'_> {
         let unread = self.intake.counts.unread_sections.entry(brand).or_default();
         *unread += u64::from(sections);
     }
+}
+
+/// Whether an event is a sighting of a partner.
+fn is_sighting(event: &Event) -> bool {
+    matches!(event, Event::Put { record, .. } if matches!(record.body, Body::Sighting { .. }))
 }
 
 /// The brand for which an event counts as a record or a ping. A web record
