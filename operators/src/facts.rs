@@ -59,12 +59,21 @@ pub struct Conversion {
     pub visit: Option<Visit>,
 }
 
-/// What a visit to a store consists of: the scans of a wallet pass that belong together.
+impl Conversion {
+    /// Whether it is a visit that follows from sightings, not from the scans of a wallet pass.
+    pub fn is_stay(&self) -> bool {
+        self.visit.is_some_and(|visit| visit.scans == 0)
+    }
+}
+
+/// What a visit to a store consists of: the scans of a wallet pass that belong together, or none for a stay that partners saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Visit {
     /// How much of a conversion it is, in millionths.
     pub weight: u32,
-    /// Scans, redemptions included.
+    /// The time of the last scan, or the end of the stay, Unix milliseconds.
+    pub until: i64,
+    /// Scans, redemptions included; 0 for a stay.
     pub scans: u32,
     /// Redemptions.
     pub redemptions: u32,

@@ -38,6 +38,7 @@ fn labels(event: &Event) -> Vec<Label> {
         | Event::TokenizedPing { .. }
         | Event::SettledHour { .. }
         | Event::SettledDevices { .. }
+        | Event::ClosedVisits { .. }
         | Event::SaltDaysClosed { .. }
         | Event::LinkTime { .. }
         | Event::Evidence { .. }

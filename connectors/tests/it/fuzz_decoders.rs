@@ -326,6 +326,7 @@ pub fn check(kept: &Kept) {
             Event::TokenizedPing { .. }
             | Event::SettledHour { .. }
             | Event::SettledDevices { .. }
+            | Event::ClosedVisits { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => {
                 panic!("a decoder salts nothing")

@@ -15,8 +15,8 @@
 //!                  records ─ identity ─► persons     ┐
 //!                  records ─ net_sales ─► net sales  ┼─ journeys ─► conversions with their paths
 //!                  records ─ wallet ─► presences     ┤        │
-//!                  records ─ contacts ─► touchpoints ┘        │
-//!          pings ─ device_limit ─ visits                      ├─ rules ─► attribution
+//!                  records ─ contacts ─► touchpoints ┤        │
+//!          pings ─ device_limit ─ visits ─ matching ─► stays ┘├─ rules ─► attribution
 //!                                                             ├─ markov ─► markov_month
 //!                                                             └─ statistics ─► paths …
 //! all cells ─ release ─► released cells
@@ -53,6 +53,7 @@ mod identity;
 mod journeys;
 pub mod ladder;
 pub mod markov;
+mod matching;
 mod months;
 mod net_sales;
 mod person;
@@ -125,7 +126,9 @@ fn brand_cells(
     let records = &consent::allowed_records(brand.settings, records, brand.link_time);
     let identity = identity::Identity::of(brand.settings, records);
     let net_sales = net_sales::NetSales::of(brand.settings, records);
-    let mut journeys = journeys::Journeys::of(brand.settings, &identity, &net_sales, records);
+    let stays = &matching::stays(brand.settings, records, pings);
+    let mut journeys =
+        journeys::Journeys::of(brand.settings, &identity, &net_sales, records, stays);
     if brand.settings.noise.is_some() {
         journeys.conversions.retain(|of| of.visit.is_none());
     }
@@ -149,6 +152,7 @@ fn brand_cells(
         cells.extend(wallet::wallet_days(brand, records));
         cells.extend(wallet::redemption_days(brand, &identity, records));
     }
+    cells.extend(matching::cells(brand, stays));
     cells.extend(visits::cells(brand, pings));
     cells.extend(identity.cell(brand));
     (cells, Totals { months, touched })

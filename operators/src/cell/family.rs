@@ -364,6 +364,12 @@ families! {
     } [issued Count, installed Count, removed Count, active Distinct, voided Count, pushes Count, opens Count]
         K Wallets(|brand| brand);
 
+    /// Stays that partners saw in a store, those matched with its visits, and the visits that each may have been, added up.
+    VisitMatch "visit_match" {
+        brand: BrandId [Brand], store: Label [Store], day: Day [Day],
+    } [stays Count, matched Count, candidates Count, weight_millionths Millionths]
+        K Contacts;
+
     parts:
 
     /// What passes add to a platform and day. The values are issued, installed, removed, voided, and the passes with a record; or

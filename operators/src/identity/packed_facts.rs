@@ -268,6 +268,7 @@ mod tests {
                 joins: true,
                 visit: (left == 0).then_some(Visit {
                     weight: 1_000_000,
+                    until: 1_790_000_000_007,
                     scans: 3,
                     redemptions: 1,
                     with_transaction: true,

@@ -16,7 +16,7 @@ use crate::cell::ContributorId;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, State, table_bytes};
 use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
-use crate::person::affected::Affected;
+use crate::person::affected::{Affected, LONGEST_STAY, NEAR_PRESENCE};
 use crate::person::cell_membership::CellMembership;
 use crate::person::journey::Journey;
 use crate::person::null::{self, NullPaths, NullSpans, NullUntil};
@@ -190,7 +190,11 @@ impl History {
         let visited = Cell::new(0);
         let act = membership.act;
         let sales = affected.among(&self.sales);
-        for conversion in sales.chain(affected.among(&self.visits)) {
+        for conversion in sales.chain(affected.among_visits(&self.visits)) {
+            visited.set(visited.get() + 1);
+            if conversion.is_stay() && self.is_at_till(conversion, &visited) {
+                continue;
+            }
             let path = match self.oversized {
                 true => Vec::new(),
                 false => self.touches.path(conversion, settings, &visited),
@@ -207,9 +211,18 @@ impl History {
                 let sums = if is_open { sums } else { sums.changed_by(act) };
                 deltas.add(key, sums, diff);
             });
-            visited.set(visited.get() + 1);
         }
         visited.get()
+    }
+
+    /// Whether a stay is the visit that the scans of the person's pass in the same store already count.
+    fn is_at_till(&self, stay: &Conversion, visited: &Cell<u64>) -> bool {
+        let until = stay.visit.map_or(stay.ts, |of| of.until).saturating_add(NEAR_PRESENCE);
+        let from = stay.ts.saturating_sub(NEAR_PRESENCE);
+        let begin = from.saturating_sub(LONGEST_STAY);
+        let near = self.visits.from(|of| of.ts < begin).take_while(|of| of.ts <= until);
+        let mut presences = near.inspect(|_| visited.set(visited.get() + 1)).filter(|of| !of.is_stay());
+        presences.any(|of| of.store == stay.store && of.visit.is_some_and(|of| of.until >= from))
     }
 
     /// Adds or removes a touch, and if the person has null paths, the change of the one of its month. Returns the number of

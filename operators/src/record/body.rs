@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::allowed_uses::AllowedUses;
+use crate::allowed_uses::{AllowedUses, Use};
 use crate::label::{Channel, Label};
 use crate::record::brand::Day;
 use crate::record::partner::SightingCookie;
@@ -158,8 +158,30 @@ impl Body {
         }
     }
 
+    /// Whether a partner reports it.
+    pub fn is_of_partner(&self) -> bool {
+        matches!(
+            self,
+            Body::Sighting { .. } | Body::Exposure { .. } | Body::PartnerLink
+        )
+    }
+
+    /// The uses without which the record does not count at all, beyond those that its source requires.
+    pub fn required_uses(&self) -> &'static [Use] {
+        match self {
+            Body::Sighting {
+                cookie: SightingCookie::None,
+                ..
+            } => &[Use::Hold, Use::Join, Use::Link, Use::Share, Use::Position],
+            Body::Sighting { .. } => &[Use::Hold, Use::Join, Use::Link, Use::Share],
+            Body::Exposure { .. } => &[Use::Hold, Use::Share],
+            Body::PartnerLink => &[Use::Link, Use::Share],
+            _ => &[],
+        }
+    }
+
     /// The contact with a channel that the record is: its kind, its channel, and whether it is a touchpoint. Pushes and opens of
-    /// wallet passes are contacts, as impressions and clicks.
+    /// wallet passes are contacts, as impressions and clicks, and so are the exposures that partners report.
     pub fn contact(&self) -> Option<(TouchKind, Channel, bool)> {
         match *self {
             Body::Contact {
@@ -168,6 +190,7 @@ impl Body {
                 touch,
             } => Some((kind, channel, touch)),
             Body::Wallet { kind, channel, .. } => Some((kind.touch()?, channel, true)),
+            Body::Exposure { kind, channel } => Some((kind, channel, true)),
             _ => None,
         }
     }

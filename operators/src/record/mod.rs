@@ -24,7 +24,9 @@ pub use body::{Body, ConsentString, Right};
 pub use brand::{BrandId, Day};
 pub use identifier::{IdKind, IdSet, Identifier, Pseudonym};
 pub use partner::SightingCookie;
-pub use ping::{DeviceDay, Ping, SettledDevices, SettledHour, Token, TokenizedPing};
+pub use ping::{
+    ClosedVisit, ClosedVisits, DeviceDay, Ping, SettledDevices, SettledHour, Token, TokenizedPing,
+};
 pub use sale::{Currency, RefundAmount, SaleKind, SaleName};
 pub use touch::TouchKind;
 pub use wallet::{WalletPlatform, WalletType};

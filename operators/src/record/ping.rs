@@ -104,3 +104,29 @@ pub struct SettledHour {
     /// Visits, passers-by, seconds of dwell, devices and random devices, in the order of the family `visits`.
     pub values: [i64; 5],
 }
+
+/// One visit of a closed salt day: no token, and nothing that connects it with another visit of the same device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClosedVisit {
+    /// The first second, Unix seconds.
+    pub first: i64,
+    /// The last second.
+    pub last: i64,
+    /// The low 16 bits of the offline cookie of its device.
+    pub cookie: u16,
+}
+
+/// Visits of one closed salt day in one store, for a brand with partners. A day may be in several parts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClosedVisits {
+    /// The brand.
+    pub brand: BrandId,
+    /// The store.
+    pub store: Label,
+    /// The salt day.
+    pub salt_day: Day,
+    /// The number of bits of an offline cookie by which the day is matched, at most 16; the same in all parts.
+    pub bits: u8,
+    /// The visits.
+    pub visits: Vec<ClosedVisit>,
+}

@@ -127,6 +127,7 @@ impl StoreScans {
             while let Some(first) = scans.next_if(|scan| scan.ts <= until) {
                 let mut visit = Visit {
                     weight: WEIGHT,
+                    until: first.ts,
                     scans: 1,
                     redemptions: u32::from(first.redeems),
                     with_transaction: false,
@@ -137,6 +138,7 @@ impl StoreScans {
                     visit.redemptions = visit.redemptions.saturating_add(scan.redeems.into());
                     last = scan;
                 }
+                visit.until = last.ts;
                 visited += u64::from(visit.scans);
                 let since = first.ts.saturating_sub(gap);
                 let transaction = self.transactions.from(|at| *at < since).next();

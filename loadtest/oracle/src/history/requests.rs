@@ -79,7 +79,7 @@ impl HistoryWriter {
         let category = rng.random_range(0..3);
         self.drop_all(|held| {
             let of_category = match held.body {
-                Body::Contact { .. } | Body::Identify => category == 0,
+                Body::Contact { .. } | Body::Identify | Body::Exposure { .. } => category == 0,
                 Body::Sale { .. }
                 | Body::Refund { .. }
                 | Body::Restatement { .. }
@@ -87,7 +87,6 @@ impl HistoryWriter {
                 Body::Consent { .. } => category == 2,
                 Body::Wallet { .. }
                 | Body::Sighting { .. }
-                | Body::Exposure { .. }
                 | Body::PartnerLink
                 | Body::Spend { .. }
                 | Body::Right { .. } => false,

@@ -13,6 +13,8 @@ pub(super) const WEB: [&str; 2] = ["web", "app"];
 pub(super) const TILLS: [&str; 2] = ["till", "crm"];
 /// The source of wallet records.
 pub(super) const PASSES: &str = "passes";
+/// The source of what partners report.
+pub(super) const PARTNERS: &str = "partner";
 /// Advertising platforms.
 pub(super) const PLATFORMS: [&str; 2] = ["google_ads", "meta_ads"];
 /// Stores.
@@ -38,7 +40,7 @@ pub(super) const SHARED_IDS: [&str; 6] = ["a", "b", "B", "aa", "ab", "é"];
 
 /// All names of labels.
 pub(super) fn vocabulary() -> impl Iterator<Item = &'static str> {
-    let words = [&WEB[..], &TILLS, &[PASSES], &STORES, &PLATFORMS].concat();
+    let words = [&WEB[..], &TILLS, &[PASSES, PARTNERS], &STORES, &PLATFORMS].concat();
     words
         .into_iter()
         .chain(CHANNELS.into_iter().flatten())

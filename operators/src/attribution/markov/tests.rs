@@ -5,6 +5,7 @@ use num_bigint::BigInt;
 use tributary_oracle::markov::{PathCounts, removal_effects as exact};
 
 use super::*;
+use crate::attribution::credit::CONVERSION;
 use crate::attribution::elimination::Order;
 
 /// Pseudorandom numbers from a linear congruential generator.
@@ -272,7 +273,8 @@ impl Month {
             null,
             converting_reach,
             null_reach,
-            conversions: self.conversions,
+            null_weight: 1,
+            millionths: self.conversions * CONVERSION,
             value: 100 * self.conversions,
             max_channels,
             words: Arc::new(self.words.clone()),

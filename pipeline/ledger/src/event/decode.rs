@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Record, RecordKey, SettledDevices,
+    Arrival, Body, BrandId, ClosedVisit, ClosedVisits, Day, IdKind, IdSet, Identifier, Record, RecordKey, SettledDevices,
     SettledHour, Token, TokenizedPing,
 };
 
 use super::tags::{
     Before, CLOSED, COOKIE, DEVICES, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM,
-    RESET, SETTLED, VERSION, WORD,
+    RESET, SETTLED, VERSION, VISITS, WORD,
 };
 use crate::counts::EntryCounts;
 use crate::wire::Input;
@@ -119,6 +119,7 @@ impl Decoder<'_> {
                 before: self.day()?,
             },
             (SETTLED, DEVICES) => self.settled_devices()?,
+            (SETTLED, VISITS) => self.closed_visits()?,
             (SETTLED, LINK_TIME) => Event::LinkTime {
                 brand: self.brand,
                 at: self.input.signed()?,
@@ -273,6 +274,36 @@ impl Decoder<'_> {
             random: self.input.signed()?,
         };
         Some(Event::SettledDevices { settled })
+    }
+
+    /// Reads visits of a settled salt day.
+    fn closed_visits(&mut self) -> Option<Event> {
+        let store = self.label()?;
+        let salt_day = self.day()?;
+        let bits = self.input.byte().filter(|bits| *bits <= 16)?;
+        let count = usize::try_from(self.input.varint()?).ok()?;
+        // A visit has 4 bytes or more.
+        if count > self.input.remaining() / 4 {
+            return None;
+        }
+        let mut visits = Vec::with_capacity(count);
+        for _ in 0..count {
+            let first = self.before.second.wrapping_add(self.input.signed()?);
+            self.before.second = first;
+            visits.push(ClosedVisit {
+                first,
+                last: first.wrapping_add(self.input.signed()?),
+                cookie: u16::from_le_bytes(self.input.array()?),
+            });
+        }
+        let visits = ClosedVisits {
+            brand: self.brand,
+            store,
+            salt_day,
+            bits,
+            visits,
+        };
+        Some(Event::ClosedVisits { visits })
     }
 
     /// Reads a time in Unix seconds and a UTC offset in seconds.

@@ -32,6 +32,8 @@ pub(super) const CLOSED: u8 = 0x08;
 pub(super) const LINK_TIME: u8 = 0x10;
 /// Devices of a settled salt day.
 pub(super) const DEVICES: u8 = 0x18;
+/// Visits of a settled salt day.
+pub(super) const VISITS: u8 = 0x20;
 /// On an identifier: its value differs from its pseudonym and follows.
 pub(super) const OTHER: u8 = 0x80;
 

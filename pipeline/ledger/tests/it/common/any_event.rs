@@ -252,9 +252,31 @@ fn settled(brand: BrandId) -> impl Strategy<Value = Event> {
                 },
             }
         }),
+        closed_visits(brand),
         any::<i32>().prop_map(move |before| Event::SaltDaysClosed { brand, before }),
         any::<i64>().prop_map(move |at| Event::LinkTime { brand, at }),
     ]
+}
+
+fn closed_visits(brand: BrandId) -> impl Strategy<Value = Event> {
+    let visit = (any::<i64>(), any::<i64>(), any::<u16>());
+    let visit = visit.prop_map(|(first, last, cookie)| ClosedVisit {
+        first,
+        last,
+        cookie,
+    });
+    let visits = proptest::collection::vec(visit, 0..5);
+    (label(), any::<i32>(), 0..=16_u8, visits).prop_map(move |(store, salt_day, bits, visits)| {
+        Event::ClosedVisits {
+            visits: ClosedVisits {
+                brand,
+                store,
+                salt_day,
+                bits,
+                visits,
+            },
+        }
+    })
 }
 
 fn ping(brand: BrandId) -> impl Strategy<Value = Event> {
