@@ -53,6 +53,7 @@ mod page_hidden;
 mod page_live;
 mod page_states;
 mod page_token;
+mod partner_rights;
 mod partner_service;
 mod peers;
 mod process_memory;

@@ -364,6 +364,11 @@ table! {
     PassVisits: Business Gauge, Open, "pass_visits", "visits", [Brand, Window, Store],
         ScanDay ["presences"],
         "Visits to a store in which a till read a wallet pass; scans of one pass with short gaps are one visit. `attributed_conversions` of kind `visit` add up to it.";
+    MatchedVisits: Business Gauge, Open, "matched_visits", "visits", [Brand, Window, Store],
+        VisitMatch ["weight_millionths"],
+        "Visits to a store that sightings of partners were matched with; a sighting that may be of several visits is divided among them. Divide by `visits` for the coverage.";
+    MatchRatio: Business Gauge, Open, "partner_match_ratio", "0 to 1", [Brand],
+        "Stays that partners saw and that were matched with a visit, divided by all stays that they saw, over 7 days; absent without one.";
     WalletActive: Business Gauge, Open, "wallet_active", "passes", [Brand, WalletPlatform],
         "Wallet passes that are not void and that some holder has registered, as of the newest published day.";
 
