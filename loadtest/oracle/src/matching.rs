@@ -49,14 +49,19 @@ pub(crate) struct Stay<'a> {
 /// A sighting: its first and last second, and its record.
 type Seen<'a> = (i64, i64, &'a AllowedRecord<'a>);
 
+/// Whether what follows from stays may be shown: only by a gate that hides nothing.
+pub(crate) fn shows_stays(settings: &BrandSettings) -> bool {
+    let hides = settings.k > 1 || settings.k_delta() > 1 || settings.noise.is_some();
+    settings.has_partners && !hides
+}
+
 /// The stays of a brand, with their weights. None if its gate may not show them.
 pub(crate) fn stays<'a>(
     settings: &BrandSettings,
     records: &'a [AllowedRecord<'a>],
     pings: &[&Ping],
 ) -> Vec<Stay<'a>> {
-    if !settings.has_partners || settings.k > 1 || settings.k_delta() > 1 || settings.noise.is_some()
-    {
+    if !shows_stays(settings) {
         return Vec::new();
     }
     let mut days: BTreeMap<StoreDay, BTreeMap<Pseudonym, Vec<Seen>>> = BTreeMap::new();
