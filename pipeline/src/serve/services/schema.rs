@@ -194,7 +194,7 @@ fn rights_request() -> Value {
             "record": {
                 "type": "object",
                 "properties": {
-                    "kind": {"enum": ["web", "transaction"]},
+                    "kind": {"enum": ["web", "transaction", "wallet", "partner"]},
                     "source": text,
                     "data": {"type": "object", "required": ["id"]},
                 },
