@@ -105,6 +105,8 @@ pub enum Fact {
     Conversion(Conversion),
     /// A redemption of a voucher.
     Redemption(Redemption),
+    /// A partner reports something of the person in a month: `year * 12 + (month - 1)`.
+    Panel(i32),
 }
 
 /// The changes of one owner's facts in one epoch; usually one.
@@ -146,6 +148,8 @@ impl Fact {
             Fact::Contact(contact) => Label::of(&contact.id).0,
             Fact::Conversion(conversion) => conversion.name.0 as u64,
             Fact::Redemption(redemption) => Label::of(&redemption.id).0,
+            // It counts for persons alone.
+            Fact::Panel(_) => 0,
         }
     }
 }

@@ -24,8 +24,8 @@ use crate::record::{
 use crate::release::SaleRow;
 use crate::wallet::{PassKey, WalletEntry, WalletRecord, WalletUpdate};
 
-/// A part of an admitted record, named by its destination. A record has at most one part of each kind, except that its labels are
-/// counted apart from it: they are in use as long as the record is stored, admitted or not.
+/// A part of an admitted record, named by its destination. A record has at most one part of each kind, except that a sighting uses
+/// two identifier sets, that an exposure is two facts, and that its labels are counted apart from it: they are in use as long as the record is stored, admitted or not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Routed {
     /// To the identity graph.
@@ -83,8 +83,19 @@ pub fn route(
         };
         out.push((Routed::IdSetUse(mention), diff));
     }
+    if deltas.counts_stays(brand)
+        && matches!(body, Body::Exposure { .. } | Body::PartnerLink)
+        && !ids.is_empty()
+    {
+        let panel = Fact::Panel(month(day));
+        out.push((Routed::Fact(brand, ids.clone(), panel), diff));
+    }
     if let Some(update) = of_sighting(record) {
         let set = device_ids(update.device);
+        if deltas.counts_stays(brand) {
+            let panel = Fact::Panel(month(day));
+            out.push((Routed::Fact(brand, set.clone(), panel), diff));
+        }
         if set != ids {
             // The stay is that of the device, whatever else the record links.
             let mention = IdSetUse {
@@ -245,7 +256,8 @@ pub fn route(
 /// Whether a record is also a fact of a person.
 fn is_fact(body: &Body) -> bool {
     match body {
-        Body::Contact { .. } | Body::Sale { .. } | Body::Exposure { .. } => true,
+        Body::Contact { .. } | Body::Sale { .. } => true,
+        Body::Sighting { .. } | Body::Exposure { .. } | Body::PartnerLink => true,
         Body::Wallet { kind, .. } => kind.touch().is_some() || kind.is_scan(),
         _ => false,
     }
@@ -410,7 +422,7 @@ pub fn count_anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut Delt
             let one = Aggregate::of(&[1]).with_contributors(1).changed_by(who);
             deltas.add(redemption_day(brand, redemption), one, diff);
         }
-        Fact::Redemption(_) => {}
+        Fact::Redemption(_) | Fact::Panel(_) => {}
     }
 }
 

@@ -118,6 +118,8 @@ pub(super) fn retention(brand: &Input<'_>, cx: &mut Context<'_>) -> Retention {
             ("transactions_months", of.transactions_months),
             ("cookies_months", of.cookies_months),
             ("consent_months", of.consent_months),
+            ("visits_months", of.visits_months),
+            ("exposures_months", of.exposures_months),
         ]
     };
     for ((key, months), (_, default)) in held(model).into_iter().zip(held(&defaults)) {

@@ -281,6 +281,11 @@ pub struct Retention {
     pub cookies_months: u32,
     /// Consent statements and their evidence, from their time. Default 60.
     pub consent_months: u32,
+    /// Sightings by partners and the visits that follow from them, from their
+    /// time. Default 13.
+    pub visits_months: u32,
+    /// Exposures that partners report, from their time. Default 13.
+    pub exposures_months: u32,
 }
 
 /// `[brand.release]`: thresholds of the release gate that differ from those of

@@ -116,6 +116,8 @@ identification_months = 1
 transactions_months = 2
 cookies_months = 3
 consent_months = 4
+visits_months = 5
+exposures_months = 6
 [brand.release]
 k = 40
 k_traffic = 5
@@ -393,9 +395,11 @@ fn defaults_are_the_specification() {
             retention.identification_months,
             retention.transactions_months,
             retention.cookies_months,
-            retention.consent_months
+            retention.consent_months,
+            retention.visits_months,
+            retention.exposures_months
         ),
-        (24, 24, 13, 60)
+        (24, 24, 13, 60, 13, 13)
     );
     let channels = &brand.channels;
     assert_eq!(channels.own_hosts, Vec::<String>::new());

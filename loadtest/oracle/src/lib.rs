@@ -52,6 +52,7 @@ pub mod history;
 mod identity;
 mod journeys;
 pub mod ladder;
+mod lift;
 pub mod markov;
 mod matching;
 mod months;
@@ -153,6 +154,7 @@ fn brand_cells(
         cells.extend(wallet::redemption_days(brand, &identity, records));
     }
     cells.extend(matching::cells(brand, stays));
+    cells.extend(lift::cells(brand, &identity, &journeys, records));
     cells.extend(visits::cells(brand, pings));
     cells.extend(identity.cell(brand));
     (cells, Totals { months, touched })

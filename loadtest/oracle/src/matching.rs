@@ -49,17 +49,19 @@ pub(crate) struct Stay<'a> {
 /// A sighting: its first and last second, and its record.
 type Seen<'a> = (i64, i64, &'a AllowedRecord<'a>);
 
+/// Whether what follows from stays may be shown: only by a gate that hides nothing.
+pub(crate) fn shows_stays(settings: &BrandSettings) -> bool {
+    let hides = settings.k > 1 || settings.k_delta() > 1 || settings.noise.is_some();
+    settings.has_partners && !hides
+}
+
 /// The stays of a brand, with their weights. None if its gate may not show them.
 pub(crate) fn stays<'a>(
     settings: &BrandSettings,
     records: &'a [AllowedRecord<'a>],
     pings: &[&Ping],
 ) -> Vec<Stay<'a>> {
-    if !settings.has_partners
-        || settings.k > 1
-        || settings.k_delta() > 1
-        || settings.noise.is_some()
-    {
+    if !shows_stays(settings) {
         return Vec::new();
     }
     let mut days: BTreeMap<StoreDay, BTreeMap<Pseudonym, Vec<Seen>>> = BTreeMap::new();
@@ -151,11 +153,9 @@ pub(crate) fn device_alone(device: Pseudonym) -> IdSet {
 /// Finds the candidates of some stays among the visits of their store and day.
 fn weigh(settings: &BrandSettings, stays: &mut [Stay], visits: &[StoreVisit]) {
     let devices: BTreeSet<Pseudonym> = visits.iter().map(|visit| visit.device).collect();
-    let is_shared = |bits: &u32| devices.len() as u64 >= settings.cookie_share * 2_u64.pow(*bits);
-    let bits = (0..=settings.cookie_bits)
-        .filter(is_shared)
-        .max()
-        .unwrap_or(0);
+    let is_shared =
+        |bits: &u32| devices.len() as u64 >= settings.cookie_share * 2_u64.pow(*bits);
+    let bits = (0..=settings.cookie_bits).filter(is_shared).max().unwrap_or(0);
     let value = |cookie: u32| u64::from(cookie) % 2_u64.pow(bits);
     let is_candidate = |stay: &Stay, visit: &StoreVisit| {
         let overlap = visit.first * 1000 <= stay.last * 1000 + settings.slack
@@ -166,12 +166,7 @@ fn weigh(settings: &BrandSettings, stays: &mut [Stay], visits: &[StoreVisit]) {
     };
     let shared: Vec<usize> = visits
         .iter()
-        .map(|visit| {
-            stays
-                .iter()
-                .filter(|stay| is_candidate(stay, visit))
-                .count()
-        })
+        .map(|visit| stays.iter().filter(|stay| is_candidate(stay, visit)).count())
         .collect();
     for stay in stays {
         let own = visits.iter().zip(&shared);

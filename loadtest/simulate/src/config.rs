@@ -85,6 +85,8 @@ fn brand_toml(options: &Options, secret: SecretFrom<'_>, common: u64) -> String 
          transactions_months = 1200\n\
          cookies_months = 1200\n\
          consent_months = 1200\n\
+         visits_months = 1200\n\
+         exposures_months = 1200\n\
          {}",
         quoted(brand),
         quoted(timezone),

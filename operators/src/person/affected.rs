@@ -48,7 +48,7 @@ impl Affected {
         };
         let contact = |(fact, diff): &(Fact, Diff)| match fact {
             Fact::Contact(contact) => Some((contact.clone(), *diff)),
-            Fact::Conversion(_) | Fact::Redemption(_) => None,
+            Fact::Conversion(_) | Fact::Redemption(_) | Fact::Panel(_) => None,
         };
         // The exact end of a span is worth finding only if it may save conversions.
         let looks = !all && facts.len() < conversions;
@@ -82,7 +82,7 @@ impl Affected {
                         _ => affected.spans.push((contact.ts, until)),
                     }
                 }
-                Fact::Contact(_) | Fact::Redemption(_) => {}
+                Fact::Contact(_) | Fact::Redemption(_) | Fact::Panel(_) => {}
             }
         }
         affected.visit_spans.sort_unstable();

@@ -55,6 +55,7 @@ mod page_states;
 mod page_token;
 mod partner_rights;
 mod partner_service;
+mod partner_visits;
 mod peers;
 mod process_memory;
 mod public_data;

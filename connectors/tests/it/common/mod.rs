@@ -73,6 +73,8 @@ pub fn brand(name: &str) -> Brand {
             transactions_months: 24,
             cookies_months: 13,
             consent_months: 60,
+            visits_months: 13,
+            exposures_months: 13,
         },
         release: BrandRelease::default(),
         noise: Noise {

@@ -48,11 +48,14 @@ pub(super) fn periods(rng: &mut impl Rng) -> RetentionPeriods {
     let mut months = || pick(rng, [1, 1, 1, 2, 12]);
     let (cookies, transactions) = (months(), months());
     let (consent, identification) = (months(), months());
+    let (visits, exposures) = (months(), months());
     RetentionPeriods {
         cookies,
         transactions,
         consent,
         identification,
+        visits,
+        exposures,
         zone: TimeZone::fixed(tz::offset(pick(rng, [0, 1, -5, 9]))),
     }
 }
