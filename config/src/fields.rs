@@ -12,7 +12,7 @@ use crate::model::Kind;
 /// ```
 /// use tributary_config::{fields, model::Kind};
 ///
-/// assert_eq!(fields::of(Kind::Ping), ["ts", "store", "sensor", "mac", "device", "rssi", "associated"]);
+/// assert_eq!(fields::of(Kind::Ping), ["ts", "store", "sensor", "mac", "device", "rssi", "associated", "offline_cookie"]);
 /// ```
 pub fn of(kind: Kind) -> &'static [&'static str] {
     match kind {
@@ -24,6 +24,7 @@ pub fn of(kind: Kind) -> &'static [&'static str] {
             "device",
             "rssi",
             "associated",
+            "offline_cookie",
         ],
         Kind::Web => &[
             "id",
@@ -108,6 +109,30 @@ pub fn of(kind: Kind) -> &'static [&'static str] {
             "id", "ts", "version", "type", "wallet", "platform", "store", "source", "medium",
             "campaign", "holder", "email", "phone", "customer",
         ],
+        Kind::Partner => &[
+            "id",
+            "ts",
+            "version",
+            "type",
+            "device",
+            "email",
+            "phone",
+            "customer",
+            "wallet",
+            "cookie",
+            "store",
+            "until",
+            "offline_cookie",
+            "mac",
+            "touch",
+            "source",
+            "medium",
+            "campaign",
+            "tc_string",
+            "gpp",
+            "gpp_sid",
+            "purposes",
+        ],
     }
 }
 
@@ -141,5 +166,11 @@ pub fn required(kind: Kind) -> &'static [&'static [&'static str]] {
             &["tc_string", "gpp", "purposes"],
         ],
         Kind::Wallet => &[&["id"], &["ts"], &["type"], &["wallet"]],
+        Kind::Partner => &[
+            &["id"],
+            &["ts"],
+            &["type"],
+            &["device", "email", "phone", "customer", "wallet", "cookie"],
+        ],
     }
 }

@@ -31,8 +31,8 @@ mod source;
 
 pub use access::{HttpToken, IngestToken, Role, TokenDigest};
 pub use brand::{
-    Brand, BrandRelease, Channels, Consent, FormBox, Identity, LabelCase, Names, Noise, Retention,
-    Wallet,
+    Brand, BrandRelease, Channels, Consent, FormBox, Identity, LabelCase, Names, Noise, Partner,
+    Partners, Retention, Wallet,
 };
 pub use client::{ClientBrand, ClientConfig};
 pub use credential::Credential;
@@ -60,9 +60,10 @@ pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit, Trust};
 ///
 /// // Every default is filled in, including those that derive from others.
 /// assert_eq!((release.k, release.k_traffic, release.k_delta), (50, 10, 10));
-/// // Each kind has a source, although none is configured.
+/// // Each kind has a source, although none is configured, except partners.
 /// let kinds: Vec<Kind> = brands[0].sources.iter().map(|source| source.kind).collect();
-/// assert_eq!(kinds, Kind::ALL);
+/// let implied: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.is_implied()).collect();
+/// assert_eq!(kinds, implied);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

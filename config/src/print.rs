@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use crate::model::{Brand, Config, Format, Kind, Source};
+use crate::model::{Brand, Config, Format, Source};
 use crate::settings::{DefaultValue, SettingsModel, TypedSetting};
 use crate::value_type::Rendered;
 use crate::value_type::list::MASK;
@@ -46,6 +46,10 @@ fn print_brand(out: &mut String, brand: &Brand) {
     section(out, &brand.names);
     section(out, &brand.sensors);
     section(out, &brand.wallet);
+    section(out, &brand.partners);
+    for partner in &brand.partner {
+        section(out, partner);
+    }
     section(out, &brand.consent);
     section(out, &brand.consent.also_needs);
     for of in &brand.boxes {
@@ -75,7 +79,7 @@ fn is_implied(source: &Source) -> bool {
         kind: source.kind,
         ..Source::defaults()
     };
-    Kind::ALL.contains(&source.kind)
+    source.kind.is_implied()
         && (Source::rows().iter()).all(|row| row.render(&mut own) == row.render(&mut implied))
 }
 

@@ -45,6 +45,11 @@ pub struct BrandContext {
     /// of earlier days are destroyed, so their pings are rejected whatever
     /// arrival time they claim.
     pub first_salt_day: Day,
+    /// The first salt day whose sightings are accepted; it only advances.
+    pub first_sighting_day: Day,
+    /// How long after the end of its salt day a sighting may arrive,
+    /// milliseconds.
+    pub settle_after: i64,
     /// The MACs and prefixes of devices that are no visitors.
     pub fixed: FixedDevices,
     /// Whether a random address that is joined to the brand's Wi-Fi is a device
@@ -73,6 +78,8 @@ impl BrandContext {
             currency: currency::of(&brand.currency),
             name_postcode: brand.identity.name_postcode,
             first_salt_day: Day::MIN,
+            first_sighting_day: Day::MIN,
+            settle_after: brand.partners.settle_after_ms,
             fixed: FixedDevices::new(&brand.sensors.fixed_devices),
             associated: brand.sensors.associated,
             stores: brand
@@ -115,6 +122,8 @@ pub struct SourceContext {
     pub decimal: DecimalMark,
     /// The phone region and the hash rule of its identifiers.
     pub rules: IdentifierRules,
+    /// How far the source blurs the times of sightings, milliseconds.
+    pub blur: i64,
     /// The adapter of a vendor's format.
     pub adapter: Option<Arc<Adapter>>,
     /// The CloudEvents attribute `source` that chooses this source.
@@ -148,6 +157,7 @@ impl SourceContext {
                 _ => DecimalMark::Point,
             },
             rules: key.rules_of(source),
+            blur: source.blur_ms.unwrap_or(0),
             adapter: Adapter::of(brand, source, time_format(source)).map(Arc::new),
             ce_source: source.mapping.ce_source.as_deref().map(Into::into),
             arrival_header: source.arrival_header,
@@ -167,13 +177,14 @@ pub fn time_format(source: &Source) -> TimeFormat {
     }
 }
 
-/// The sources of a brand: the configured ones, and for each kind without one
-/// an implicit native source that is named like the kind. A parsed
+/// The sources of a brand: the configured ones, and for each kind without one,
+/// except partners, an implicit native source that is named like the kind. A parsed
 /// configuration contains the implicit sources already; models that a program
 /// builds may not.
 pub fn sources(brand: &Brand) -> impl Iterator<Item = Source> {
     let implicit = Kind::ALL
         .into_iter()
+        .filter(|kind| kind.is_implied())
         .filter(|&kind| brand.sources.iter().all(|source| source.kind != kind))
         .map(|kind| Source {
             name: kind.name().to_owned(),
@@ -186,6 +197,7 @@ pub fn sources(brand: &Brand) -> impl Iterator<Item = Source> {
             trust: None,
             unit: TimeUnit::default(),
             arrival_header: false,
+            blur_ms: None,
             mapping: Mapping::default(),
         });
     brand.sources.iter().cloned().chain(implicit)

@@ -186,8 +186,8 @@ pub enum Reason {
     MissingField,
     /// A field has another JSON type than the kind defines.
     WrongType,
-    /// The `type` of a web or wallet record, or the platform of a pass, is none of
-    /// the defined ones.
+    /// The `type` of a web, wallet or partner record, the platform of a pass, or
+    /// the touch of an exposure, is none of the defined ones.
     UnknownType,
     /// A text exceeds the limit of its field.
     TextTooLong,
@@ -198,7 +198,8 @@ pub enum Reason {
     InvalidTime,
     /// `ts` has no offset, and the source has no zone.
     TimeWithoutZone,
-    /// `ts` lies before 1971 or after 9999.
+    /// `ts` lies before 1971 or after 9999, or `until` not within 24 hours after
+    /// `ts`.
     TimeOutOfRange,
     /// `ts` lies after the arrival by more than `ingest.max_future`.
     TimeInFuture,
@@ -218,7 +219,10 @@ pub enum Reason {
     InvalidMac,
     /// The ping arrived after the salt of its day was destroyed.
     LatePing,
-    /// The store of a ping has no sensors.
+    /// The sighting arrived after its day was settled, or, with a MAC, after the
+    /// salt of its day was destroyed.
+    LateSighting,
+    /// The store of a ping or a sighting has no sensors.
     UnknownStore,
     /// The consent signal cannot be parsed, so nothing of the record may be
     /// stored.
@@ -227,7 +231,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the reference.
-    pub const ALL: [Reason; 33] = [
+    pub const ALL: [Reason; 34] = [
         Reason::MalformedSubject,
         Reason::UnknownBrand,
         Reason::UnknownKind,
@@ -259,6 +263,7 @@ impl Reason {
         Reason::NumberOutOfRange,
         Reason::InvalidMac,
         Reason::LatePing,
+        Reason::LateSighting,
         Reason::UnknownStore,
         Reason::BadConsent,
     ];
@@ -297,6 +302,7 @@ impl Reason {
             Reason::NumberOutOfRange => "number_out_of_range",
             Reason::InvalidMac => "invalid_mac",
             Reason::LatePing => "late_ping",
+            Reason::LateSighting => "late_sighting",
             Reason::UnknownStore => "unknown_store",
             Reason::BadConsent => "bad_consent",
         }
@@ -312,7 +318,7 @@ impl Reason {
                 "The subject names a brand that is not configured; the whole message is rejected."
             }
             Reason::UnknownKind => {
-                "The subject names an unsupported kind: send `web`, `transaction`, `spend`, `ping` or `consent`; the whole message is rejected."
+                "The subject names an unsupported kind: send `web`, `transaction`, `spend`, `ping`, `consent`, `wallet` or `partner`; the whole message is rejected."
             }
             Reason::UnknownSource => {
                 "The subject names a source that is not configured for this brand and kind: add it to the configuration; the whole message is rejected."
@@ -350,7 +356,7 @@ impl Reason {
                 "A field has the wrong JSON type for this kind and type of record: the detail names both."
             }
             Reason::UnknownType => {
-                "The `type` of a web record is not one of `impression`, `click`, `view`, `identify`, `order`, `refund`; or that of a wallet record not one of `issue`, `void`, `install`, `remove`, `push`, `open`, `scan`, `redeem`, or its `platform` not one of `apple`, `google`, `samsung`, `other`."
+                "The `type` of a web record is not one of `impression`, `click`, `view`, `identify`, `order`, `refund`; or that of a wallet record not one of `issue`, `void`, `install`, `remove`, `push`, `open`, `scan`, `redeem`, or its `platform` not one of `apple`, `google`, `samsung`, `other`; or that of a partner record not one of `sighting`, `exposure`, `link`, or its `touch` not `impression` or `click`."
             }
             Reason::TextTooLong => {
                 "A label or an id has more than 256 bytes, an identifier more than 1,024, a consent string more than 16,384, or the evidence of a consent more than 65,536."
@@ -363,7 +369,7 @@ impl Reason {
                 "`ts` has no time zone and the source defines none: send an offset, or set the source's `zone`."
             }
             Reason::TimeOutOfRange => {
-                "`ts` is before 1971 or after 9999. Times sent in seconds appear to be before 1971: send milliseconds, or set the source's `unit = \"s\"`."
+                "`ts` is before 1971 or after 9999. Times sent in seconds appear to be before 1971: send milliseconds, or set the source's `unit = \"s\"`. Or the `until` of a sighting lies before its `ts`, or more than 24 hours after it."
             }
             Reason::TimeInFuture => {
                 "`ts` is more than `ingest.max_future` after the arrival: check the sender's clock and time zone."
@@ -380,13 +386,18 @@ impl Reason {
                 "The currency is not an ISO 4217 code with a minor unit (`XXX`, `XTS` and metals are not accepted)."
             }
             Reason::NumberOutOfRange => {
-                "An integer is out of range: `rssi` -127 to 20, counts from 0, `version` 64 bits."
+                "An integer is out of range: `rssi` -127 to 20, counts from 0, `offline_cookie` 0 to 4,294,967,295, `version` 64 bits."
             }
             Reason::InvalidMac => "`mac` is not 12 hex digits with any separators.",
             Reason::LatePing => {
                 "The ping arrived 24 hours or more after its day ended: the day's salt has been destroyed."
             }
-            Reason::UnknownStore => "A ping's `store` is not listed in `sensors.stores`.",
+            Reason::LateSighting => {
+                "The sighting arrived more than `partners.settle_after` after its day ended, when the day is settled; or with a `mac`, 24 hours or more after its day ended, when the day's salt has been destroyed."
+            }
+            Reason::UnknownStore => {
+                "The `store` of a ping or a sighting is not listed in `sensors.stores`."
+            }
             Reason::BadConsent => {
                 "The record's consent string or checkboxes cannot be read, so the record must not be stored: the detail describes the problem."
             }

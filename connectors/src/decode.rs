@@ -212,6 +212,16 @@ impl Decoder {
         }
     }
 
+    /// Settles the salt days of a brand before `before`: their sightings are
+    /// rejected from now on, whatever arrival they claim. Settled days stay
+    /// settled.
+    pub fn settle_sightings(&mut self, brand: BrandId, before: Day) {
+        let mut brands = self.brands.iter_mut();
+        if let Some(context) = brands.find(|context| context.id == brand) {
+            context.first_sighting_day = context.first_sighting_day.max(before);
+        }
+    }
+
     /// Decodes a message into the sink, in the order of its lines. A message
     /// whose subject has no route is one dead letter as a whole. Otherwise each
     /// line is decoded on its own, and the position of a line, from 0, is part
@@ -242,6 +252,7 @@ impl Decoder {
             Err(refusal) => self.refuse_unread(message, message.data, refusal, place, sink),
         }
     }
+
     /// Decodes the lines of a payload. `place` is the position of the next line
     /// in the message.
     fn decode_body(

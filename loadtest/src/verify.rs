@@ -127,6 +127,8 @@ fn periods(brand: &Brand) -> RetentionPeriods {
         transactions: months(of.transactions_months),
         consent: months(of.consent_months),
         identification: months(of.identification_months),
+        visits: months(of.visits_months),
+        exposures: months(of.exposures_months),
         zone: brand.timezone.clone(),
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::cell::{CellKey, Credited, Lacks, Month, MonthGroup, TrafficMonth};
+pub use crate::cell::{BrandMonth, CellKey, Credited, Lacks, Month, MonthGroup, TrafficMonth};
 
 /// The difference that a change makes to a cell: up to five values in the order of
 /// [`crate::cell::Family::values`], the contributors that the release gate counts, and who they are in 128 bits.

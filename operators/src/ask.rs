@@ -246,7 +246,7 @@ pub enum Reply {
 pub fn labels(record: &Record) -> impl Iterator<Item = Label> {
     let (source, none) = (record.source, Label::ABSENT);
     let (labels, count) = match &record.body {
-        Body::Contact { channel: of, .. } => {
+        Body::Contact { channel: of, .. } | Body::Exposure { channel: of, .. } => {
             let Channel {
                 source: from,
                 medium,
@@ -255,6 +255,7 @@ pub fn labels(record: &Record) -> impl Iterator<Item = Label> {
             ([source, from, medium, campaign, none], 4)
         }
         Body::Sale { store, .. }
+        | Body::Sighting { store, .. }
         | Body::Refund { store, .. }
         | Body::Restatement { store, .. }
         | Body::Adjustment { store, .. } => ([source, *store, none, none, none], 2),
@@ -266,7 +267,7 @@ pub fn labels(record: &Record) -> impl Iterator<Item = Label> {
         Body::Wallet {
             store, channel: of, ..
         } => ([source, *store, of.source, of.medium, of.campaign], 5),
-        Body::Identify | Body::Consent { .. } | Body::Right { .. } => {
+        Body::Identify | Body::PartnerLink | Body::Consent { .. } | Body::Right { .. } => {
             ([source, none, none, none, none], 1)
         }
     };

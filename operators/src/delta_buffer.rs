@@ -34,6 +34,8 @@ pub struct DeltaBuffer {
     visits: BTreeSet<BrandId>,
     /// The brands that count passes and redemptions.
     passes: BTreeSet<BrandId>,
+    /// The brands that match sightings with visits.
+    stays: BTreeSet<BrandId>,
     /// The open sources of each brand that has any.
     open_sources: BTreeMap<BrandId, BTreeSet<Label>>,
 }
@@ -45,11 +47,13 @@ impl DeltaBuffer {
         let ladders = brands.clone().filter(|(_, of)| of.has_ladder());
         let visits = brands.clone().filter(|(_, of)| of.counts_visits());
         let passes = brands.clone().filter(|(_, of)| of.counts_passes());
+        let stays = brands.clone().filter(|(_, of)| of.counts_stays());
         let open = brands.filter(|(_, of)| !of.open_sources.is_empty());
         DeltaBuffer {
             ladders: ladders.map(|(id, _)| *id).collect(),
             visits: visits.map(|(id, _)| *id).collect(),
             passes: passes.map(|(id, _)| *id).collect(),
+            stays: stays.map(|(id, _)| *id).collect(),
             open_sources: open
                 .map(|(id, of)| (*id, of.open_sources.clone()))
                 .collect(),
@@ -70,6 +74,11 @@ impl DeltaBuffer {
     /// Whether passes and redemptions of a brand are counted.
     pub fn counts_passes(&self, brand: BrandId) -> bool {
         self.passes.contains(&brand)
+    }
+
+    /// Whether sightings of a brand are matched with visits.
+    pub fn counts_stays(&self, brand: BrandId) -> bool {
+        self.stays.contains(&brand)
     }
 
     /// Whether anybody can write to a source of a brand.

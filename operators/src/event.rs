@@ -1,7 +1,8 @@
 //! Events: the input of the dataflow, in any order and on any worker.
 //!
 //! A connector emits a sensor ping as [`Event::Ping`]. It is tokenized before any operator sees it: memory and ledger hold
-//! only [`Event::TokenizedPing`], and once its salt day is closed only the totals in [`Event::SettledHour`].
+//! only [`Event::TokenizedPing`], and once its salt day is closed only the totals in [`Event::SettledHour`] and, for a brand with
+//! partners, visits without tokens in [`Event::ClosedVisits`].
 
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
 use crate::record::{
-    Arrival, BrandId, Day, DeviceDay, IdSet, Ping, Record, RecordKey, SettledDevices, SettledHour,
-    TokenizedPing,
+    Arrival, BrandId, ClosedVisits, Day, DeviceDay, IdSet, Ping, Record, RecordKey, SettledDevices,
+    SettledHour, TokenizedPing,
 };
 
 /// A change of the input: of a record, of pings, or of the label registry.
@@ -61,6 +62,11 @@ pub enum Event {
     SettledDevices {
         /// The number of devices.
         settled: SettledDevices,
+    },
+    /// Visits of a store on a closed salt day, for a brand with partners. Parts of the same day add up.
+    ClosedVisits {
+        /// The visits.
+        visits: ClosedVisits,
     },
     /// The salt days of a brand before `before` are closed and settled: their pings, whether they enter before or
     /// after this event, no longer count, because their [`Event::SettledHour`] totals do.

@@ -59,12 +59,21 @@ pub struct Conversion {
     pub visit: Option<Visit>,
 }
 
-/// What a visit to a store consists of: the scans of a wallet pass that belong together.
+impl Conversion {
+    /// Whether it is a visit that follows from sightings, not from the scans of a wallet pass.
+    pub fn is_stay(&self) -> bool {
+        self.visit.is_some_and(|visit| visit.scans == 0)
+    }
+}
+
+/// What a visit to a store consists of: the scans of a wallet pass that belong together, or none for a stay that partners saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Visit {
     /// How much of a conversion it is, in millionths.
     pub weight: u32,
-    /// Scans, redemptions included.
+    /// The time of the last scan, or the end of the stay, Unix milliseconds.
+    pub until: i64,
+    /// Scans, redemptions included; 0 for a stay.
     pub scans: u32,
     /// Redemptions.
     pub redemptions: u32,
@@ -96,6 +105,8 @@ pub enum Fact {
     Conversion(Conversion),
     /// A redemption of a voucher.
     Redemption(Redemption),
+    /// A partner reports something of the person in a month: `year * 12 + (month - 1)`.
+    Panel(i32),
 }
 
 /// The changes of one owner's facts in one epoch; usually one.
@@ -137,6 +148,8 @@ impl Fact {
             Fact::Contact(contact) => Label::of(&contact.id).0,
             Fact::Conversion(conversion) => conversion.name.0 as u64,
             Fact::Redemption(redemption) => Label::of(&redemption.id).0,
+            // It counts for persons alone.
+            Fact::Panel(_) => 0,
         }
     }
 }

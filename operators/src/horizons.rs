@@ -24,21 +24,30 @@ pub enum Category {
     Consent,
     /// All records of inactive persons.
     Identification,
+    /// Sightings by partners, from which visits follow.
+    Visits,
+    /// Exposures to advertisements that partners report.
+    Exposures,
 }
 
 impl Category {
     /// Every category, in the order of their discriminants.
-    pub const ALL: [Category; 4] = [
+    pub const ALL: [Category; 6] = [
         Category::Cookies,
         Category::Transactions,
         Category::Consent,
         Category::Identification,
+        Category::Visits,
+        Category::Exposures,
     ];
 
     /// The category of a record by its content, or `None` if it has no retention period of its own.
     pub fn of(body: &Body) -> Option<Category> {
         match body {
             Body::Contact { .. } | Body::Identify => Some(Category::Cookies),
+            Body::Exposure { .. } => Some(Category::Exposures),
+            Body::Sighting { .. } => Some(Category::Visits),
+            Body::PartnerLink => Some(Category::Identification),
             Body::Wallet { kind, .. } => Some(match kind.touch() {
                 Some(_) => Category::Cookies,
                 None => Category::Identification,
@@ -60,6 +69,8 @@ impl Category {
             Category::Transactions => "transactions",
             Category::Consent => "consent",
             Category::Identification => "identification",
+            Category::Visits => "visits",
+            Category::Exposures => "exposures",
         }
     }
 
@@ -69,7 +80,9 @@ impl Category {
             Category::Cookies => {
                 "the placement of the cookie: its first stored web record, including orders; for records without a cookie, their own time"
             }
-            Category::Transactions | Category::Consent => "the record's own time",
+            Category::Transactions | Category::Consent | Category::Visits | Category::Exposures => {
+                "the record's own time"
+            }
             Category::Identification => {
                 "the person's last interaction: the newest stored record of any kind that names them"
             }
@@ -82,6 +95,8 @@ impl Category {
             Category::Cookies => "all web records of the cookie except orders and their refunds",
             Category::Transactions => "sales, orders, refunds and adjustments",
             Category::Consent => "consent statements and their evidence",
+            Category::Visits => "sightings by partners, and the visits that follow from them",
+            Category::Exposures => "exposures that partners report",
             Category::Identification => {
                 "all records of the person except consent statements and rights"
             }
@@ -101,6 +116,10 @@ pub struct Horizons {
     pub consent: i64,
     /// For persons, compared with their last interaction.
     pub identification: i64,
+    /// For sightings, compared with their own time.
+    pub visits: i64,
+    /// For exposures, compared with their own time.
+    pub exposures: i64,
 }
 
 impl Horizons {
@@ -111,6 +130,8 @@ impl Horizons {
             Category::Transactions => self.transactions,
             Category::Consent => self.consent,
             Category::Identification => self.identification,
+            Category::Visits => self.visits,
+            Category::Exposures => self.exposures,
         }
     }
 

@@ -25,6 +25,7 @@ pub mod label;
 mod label_numbers;
 mod label_registry;
 mod label_uses;
+pub mod matching;
 pub mod net_sales;
 pub mod notices;
 mod packed_runs;

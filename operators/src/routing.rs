@@ -14,17 +14,20 @@ use crate::cell::{ContributorId, Traffic};
 use crate::delta_buffer::DeltaBuffer;
 use crate::facts::{Contact, Conversion, Fact, IdSetUse, Redemption};
 use crate::label::{Channel, Label};
+use crate::matching::{Sighting, SightingUpdate, StoreDay, device_ids};
 use crate::net_sales::{Restatement, Sale, SaleUpdate};
 use crate::notices::NoticeUpdate;
 use crate::policy::Admission;
 use crate::record::{
-    Body, BrandId, Currency, Day, IdKind, IdSet, Record, SaleKind, TouchKind, WalletType,
+    Body, BrandId, Currency, Day, IdKind, IdSet, Record, SaleKind, SightingCookie, TouchKind,
+    WalletType,
 };
 use crate::release::SaleRow;
 use crate::wallet::{PassKey, WalletEntry, WalletRecord, WalletUpdate};
 
 /// A part of an admitted record, named by its destination. A record has at most one part of each kind, except that a statement
-/// has one for each of its boxes, and that its labels are counted apart from it: they are in use as long as the record is stored, admitted or not.
+/// has one for each of its boxes, that a sighting uses two identifier sets, that an exposure is two facts, and that its labels are
+/// counted apart from it: they are in use as long as the record is stored, admitted or not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Routed {
     /// To the identity graph.
@@ -37,6 +40,8 @@ pub enum Routed {
     Wallet(Box<WalletUpdate>),
     /// To the notice that a box of the statement shows. Boxed, because it is rare and larger than the other parts.
     Notice(Box<NoticeUpdate>),
+    /// To the store and salt day of a sighting.
+    Sighting(Box<SightingUpdate>),
     /// To the cells. Boxed, because it is rare and larger than the other parts.
     Sum(Box<(CellKey, Aggregate)>),
     /// To the label registries of all workers: records on this worker use a label of a brand.
@@ -81,6 +86,34 @@ pub fn route(
             is_fact: is_fact(body),
         };
         out.push((Routed::IdSetUse(mention), diff));
+    }
+    if deltas.counts_stays(brand)
+        && matches!(body, Body::Exposure { .. } | Body::PartnerLink)
+        && !ids.is_empty()
+    {
+        let panel = Fact::Panel(month(day));
+        out.push((Routed::Fact(brand, ids.clone(), panel), diff));
+    }
+    if let Some(update) = of_sighting(record) {
+        let set = device_ids(update.device);
+        if deltas.counts_stays(brand) {
+            let panel = Fact::Panel(month(day));
+            out.push((Routed::Fact(brand, set.clone(), panel), diff));
+        }
+        if set != ids {
+            // The stay is that of the device, whatever else the record links.
+            let mention = IdSetUse {
+                brand,
+                set,
+                source,
+                day,
+                is_fact: true,
+            };
+            out.push((Routed::IdSetUse(mention), diff));
+        }
+        if deltas.counts_stays(brand) {
+            out.push((Routed::Sighting(Box::new(update)), diff));
+        }
     }
     if let Some(update) = of_wallet(record, &ids, joins) {
         out.push((Routed::Wallet(Box::new(update)), diff));
@@ -146,7 +179,11 @@ pub fn route(
             let fact = Fact::Redemption(redemption);
             out.push((Routed::Fact(brand, ids, fact), diff));
         }
-        Body::Contact { .. } | Body::Wallet { .. } => {}
+        Body::Contact { .. }
+        | Body::Wallet { .. }
+        | Body::Sighting { .. }
+        | Body::Exposure { .. }
+        | Body::PartnerLink => {}
         Body::Sale {
             kind,
             name,
@@ -202,7 +239,7 @@ pub fn route(
             let sums = Aggregate::of(&[0, amount.into()]);
             let sale_day = (brand, kind, store, day, currency);
             let who = (Label::of(&id).0, source);
-            count_unattributed(sale_day, [sums; 2], who, diff, deltas);
+            count_unattributed(sale_day, [sums; 2], who, false, diff, deltas);
         }
         Body::Spend {
             platform,
@@ -231,9 +268,49 @@ pub fn route(
 fn is_fact(body: &Body) -> bool {
     match body {
         Body::Contact { .. } | Body::Sale { .. } => true,
+        Body::Sighting { .. } | Body::Exposure { .. } | Body::PartnerLink => true,
         Body::Wallet { kind, .. } => kind.touch().is_some() || kind.is_scan(),
         _ => false,
     }
+}
+
+/// What a sighting tells its store and salt day; `None` for any other record, and without a device.
+fn of_sighting(record: &Record) -> Option<SightingUpdate> {
+    let Body::Sighting {
+        store,
+        salt_day,
+        until,
+        blur,
+        cookie,
+    } = record.body
+    else {
+        return None;
+    };
+    let mut devices = record
+        .ids
+        .ids()
+        .iter()
+        .filter(|id| id.kind == IdKind::Device);
+    let begin = record.ts.saturating_sub(blur).div_euclid(1000);
+    Some(SightingUpdate {
+        key: StoreDay {
+            brand: record.brand,
+            store,
+            salt_day,
+        },
+        device: devices.next()?.pseudonym,
+        sighting: Sighting {
+            begin,
+            end: until.saturating_add(blur).div_euclid(1000).max(begin),
+            ts: record.ts,
+            id: record.id.clone(),
+            source: record.source,
+            cookie: match cookie {
+                SightingCookie::Cookie(cookie) => Some(cookie as u16),
+                SightingCookie::None | SightingCookie::Mac(_) => None,
+            },
+        },
+    })
 }
 
 /// What a record tells the pass that it names. `ids` are the identifiers by which it belongs to a person. A transaction without
@@ -348,14 +425,15 @@ pub fn count_anonymous(brand: BrandId, fact: &Fact, diff: i64, deltas: &mut Delt
             let in_attribution = Aggregate::of(&[weight(conversion), left.into()]);
             let sums = [in_takings(conversion), in_attribution];
             let sale_day = (brand, kind, store, day, currency);
-            count_unattributed(sale_day, sums, (name.0 as u64, source), diff, deltas);
+            let who = (name.0 as u64, source);
+            count_unattributed(sale_day, sums, who, conversion.is_stay(), diff, deltas);
         }
         Fact::Redemption(redemption) if deltas.counts_passes(brand) => {
             let who = fact.contributor();
             let one = Aggregate::of(&[1]).with_contributors(1).changed_by(who);
             deltas.add(redemption_day(brand, redemption), one, diff);
         }
-        Fact::Redemption(_) => {}
+        Fact::Redemption(_) | Fact::Panel(_) => {}
     }
 }
 
@@ -396,11 +474,12 @@ pub(crate) fn redemption_day(brand: BrandId, redemption: &Redemption) -> CellKey
 }
 
 /// Adds a sale or adjustment without a person, by its sums in takings and in attribution, to the cells that count it. `who` is
-/// the hash that represents the record as a contributor, which a record of an open source is not.
+/// the hash that represents the record as a contributor, which a record of an open source is not. A stay has no takings.
 fn count_unattributed(
     (brand, kind, store, day, currency): (BrandId, SaleKind, Label, Day, Currency),
     [in_takings, in_attribution]: [Aggregate; 2],
     (who, source): (u64, Label),
+    is_stay: bool,
     diff: i64,
     deltas: &mut DeltaBuffer,
 ) {
@@ -432,8 +511,10 @@ fn count_unattributed(
         true => sums.with_contributors(1).changed_by(who),
         false => sums,
     };
-    let takings = takings(brand, kind, store, day, currency);
-    deltas.add(takings, by_record(in_takings), diff);
+    if !is_stay {
+        let takings = takings(brand, kind, store, day, currency);
+        deltas.add(takings, by_record(in_takings), diff);
+    }
     let taken = CellKey::Taken {
         group: MonthGroup {
             brand,

@@ -13,6 +13,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use differential_dataflow::AsCollection;
 use rustc_hash::FxHashMap;
@@ -24,6 +25,7 @@ use timely::dataflow::operators::generic::Operator;
 use crate::engine::{Collection, Diff, Epoch, broadcast, deliver};
 use crate::label::Label;
 use crate::record::{BrandId, Day, Pseudonym, Token};
+use crate::settings::Settings;
 
 /// The secret of a brand's salt day: 256 random bits, zeroized on drop.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,6 +45,13 @@ impl Salt {
     /// A new random salt.
     fn draw() -> Salt {
         Salt(rand::random())
+    }
+
+    /// The salt of a brand's day in a replay that stores nothing: BLAKE3 in its mode for deriving keys, over the name of the brand,
+    /// a zero byte and the day in 4 bytes, least significant first.
+    fn derive(brand: &str, day: Day) -> Salt {
+        let input = [brand.as_bytes(), &[0], &day.to_le_bytes()].concat();
+        Salt(blake3::derive_key("tributary 2026-11 replay salt", &input))
     }
 
     /// The token of a device in a store: BLAKE3 of store and device, keyed with the salt, truncated to 128 bits.
@@ -191,6 +200,8 @@ struct SaltAllocator {
     over: FxHashMap<BrandId, FxHashMap<u64, Day>>,
     /// The number of workers.
     peers: u64,
+    /// The names of the brands whose salts are derived; those of the others are random.
+    derives: BTreeMap<BrandId, Arc<str>>,
 }
 
 impl SaltAllocator {
@@ -207,7 +218,11 @@ impl SaltAllocator {
             // name the device.
             SaltMessage::Request(_, brand, day) => {
                 let salt = self.cache.salts.entry((brand, day));
-                SaltUpdate::Salt(brand, day, salt.or_insert_with(Salt::draw).clone())
+                let salt = salt.or_insert_with(|| match self.derives.get(&brand) {
+                    Some(name) => Salt::derive(name, day),
+                    None => Salt::draw(),
+                });
+                SaltUpdate::Salt(brand, day, salt.clone())
             }
             SaltMessage::Restored(brand, day, salt) => {
                 let salt = self.cache.salts.entry((brand, day)).or_insert(salt);
@@ -243,9 +258,13 @@ pub const RESTORE_DONE: Epoch = 1;
 /// workers have reached [`RESTORE_DONE`] a salt from before a restart may still arrive, so requests wait.
 pub fn distribute_salts(
     messages: Collection<'_, SaltMessage>,
+    settings: &Settings,
     peers: u64,
     cache: Rc<RefCell<SaltCache>>,
 ) {
+    let brands = settings.brands.iter();
+    let derives = brands.filter(|(_, of)| of.derives_salts);
+    let derives = derives.map(|(id, of)| (*id, of.name.clone())).collect();
     let to_allocator = Exchange::new(|_: &(SaltMessage, Epoch, Diff)| ALLOCATOR);
     let answers = messages
         .inner
@@ -254,6 +273,7 @@ pub fn distribute_salts(
                 cache: SaltCache::default(),
                 over: FxHashMap::default(),
                 peers,
+                derives,
             };
             let mut answers = Vec::new();
             let mut waiting = Vec::new();

@@ -106,6 +106,19 @@ pub struct BrandSettings {
     pub max_presence: i64,
     /// The largest number of devices that count in a store and day, and of devices with random addresses, positive.
     pub max_devices: usize,
+    /// The largest number of bits of an offline cookie by which sightings are matched, 0 to 16.
+    pub cookie_bits: u32,
+    /// The smallest number of devices of a store and day that share a value of the offline cookie, on average; positive.
+    pub cookie_share: u64,
+    /// Whether the brand has sources of partners, so that visits are kept without their tokens until they are settled.
+    pub has_partners: bool,
+    /// Whether the salts of tokens follow from the brand and the day, as in a replay that stores nothing, so that two replays match
+    /// the same. Everywhere else salts are random.
+    pub derives_salts: bool,
+    /// How far the clocks of boxes and partners may differ, milliseconds.
+    pub slack: i64,
+    /// The time after the end of a salt day when its sightings are settled, milliseconds; at least 48 hours.
+    pub settle_after: i64,
     /// The longest time between two scans of a wallet pass that belong to one visit, milliseconds.
     pub wallet_gap: i64,
     /// The smallest number of contributors of a released cell (k-anonymity threshold).
@@ -177,6 +190,12 @@ impl Default for BrandSettings {
             min_dwell: 60,
             max_presence: 8 * 3600,
             max_devices: 200_000,
+            cookie_bits: 10,
+            cookie_share: 3,
+            has_partners: false,
+            derives_salts: false,
+            slack: 5 * 60_000,
+            settle_after: 7 * DAY,
             wallet_gap: 30 * 60_000,
             k: 50,
             k_traffic: 10,
@@ -218,6 +237,12 @@ impl BrandSettings {
     /// may publish them.
     pub fn counts_passes(&self) -> bool {
         self.publishes_all()
+    }
+
+    /// Whether sightings of partners are matched with visits. Other numbers count the same acts, so that only a gate that hides
+    /// nothing may publish what follows from them.
+    pub fn counts_stays(&self) -> bool {
+        self.has_partners && self.publishes_all()
     }
 
     /// Whether the conversions of a source are among the contributors of a cell: whether it is not open.

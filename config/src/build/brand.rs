@@ -10,11 +10,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::few::check_few;
 use super::tables::{below, tables};
-use super::{consent, source};
+use super::{consent, partner, source};
 use crate::context::{Context, Input, Location, quote};
 use crate::model::{
-    Attribution, Brand, BrandRelease, Channels, HashRule, Identity, Kind, Names, Noise, Release,
-    Sensors, Source, Wallet, Workers,
+    Attribution, Brand, BrandRelease, Channels, HashRule, Identity, Kind, Names, Noise, Partners,
+    Release, Sensors, Source, Wallet, Workers,
 };
 use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
@@ -94,6 +94,8 @@ fn brand(
     brand.model.names = below::<Names>(table, cx).model;
     sensors(table, &mut brand.model, cx);
     brand.model.wallet = below::<Wallet>(table, cx).model;
+    brand.model.partners = below::<Partners>(table, cx).model;
+    brand.model.partner = partner::partners(table, cx);
     brand.model.consent = consent::consent(table, cx);
     brand.model.boxes = consent::boxes(table, cx);
     brand.model.retention = consent::retention(table, cx);

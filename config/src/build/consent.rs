@@ -131,13 +131,17 @@ fn declared(consent: &SectionReading<Consent>, cx: &mut Context<'_>) -> Option<V
 }
 
 /// Why a kind of records cannot have a legal basis; `None` if it can. Spend and
-/// consent statements concern no person's processing, and nobody can consent
-/// for a device that sensors receive.
+/// consent statements concern no person's processing, nobody can consent for a
+/// device that sensors receive, and what partners know of a device needs
+/// consent.
 pub(super) fn check_basis(basis: Option<Basis>, kind: Kind) -> Option<&'static str> {
     match (kind, basis) {
         (Kind::Spend | Kind::Consent, Some(_)) => {
-            Some("goes with records of persons: web, transaction, wallet or ping")
+            Some("goes with records of persons: web, transaction, wallet, partner or ping")
         }
+        (Kind::Partner, Some(Basis::LegitimateInterest)) => Some(
+            "cannot be legitimate_interest: where a partner saw a device needs the person's consent",
+        ),
         (Kind::Ping, Some(Basis::Consent)) => Some(
             "cannot be consent: a device that sensors hear has no name by which it could be given",
         ),
@@ -156,6 +160,8 @@ pub(super) fn retention(brand: &Input<'_>, cx: &mut Context<'_>) -> Retention {
             ("transactions_months", of.transactions_months),
             ("cookies_months", of.cookies_months),
             ("consent_months", of.consent_months),
+            ("visits_months", of.visits_months),
+            ("exposures_months", of.exposures_months),
         ]
     };
     for ((key, months), (_, default)) in held(model).into_iter().zip(held(&defaults)) {

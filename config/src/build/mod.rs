@@ -9,6 +9,7 @@ mod brand;
 mod consent;
 mod few;
 mod network;
+mod partner;
 mod source;
 mod tables;
 

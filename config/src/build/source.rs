@@ -10,7 +10,7 @@ use crate::settings::{MAPPING, SettingsModel};
 use crate::suggest::did_you_mean;
 
 /// Reads the sources of a brand and adds the implicit ones: for every kind
-/// without a source a native one, behind the others in the order of
+/// without a source, except partners, a native one, behind the others in the order of
 /// [`Kind::ALL`]. A configured source with the name of an implicit one is
 /// reported: its records would have two origins. `hides` is whether the release gate
 /// hides anything of the brand.
@@ -33,7 +33,7 @@ pub(super) fn sources(
     let kinds_known = read.iter().all(|source| source.are_valid(&["kind"]));
     let mut sources: Vec<Source> = Vec::new();
     let mut implied: Vec<Source> = Vec::new();
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_implied()) {
         if !read
             .iter()
             .any(|source| source.are_valid(&["kind"]) && source.model.kind == kind)
@@ -86,7 +86,7 @@ fn check_names(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
 
 /// The numbers of the conversions of a kind of record, which have contributors
 /// only if a verified source reports some.
-const HIDDEN: [(Kind, &str); 3] = [
+const HIDDEN: [(Kind, &str); 4] = [
     (
         Kind::Web,
         "orders_day, and attribution, markov_month, paths, path_length, path_days and assists of orders",
@@ -94,6 +94,10 @@ const HIDDEN: [(Kind, &str); 3] = [
     (
         Kind::Wallet,
         "scan_day, and attribution, markov_month, paths, path_length, path_days and assists of visits",
+    ),
+    (
+        Kind::Partner,
+        "visit_match and visit_lift, and attribution, markov_month, paths, path_length, path_days and assists of visits by partners",
     ),
     (
         Kind::Transaction,
@@ -144,6 +148,16 @@ fn source(table: &Input<'_>, rules: &[HashRule], cx: &mut Context<'_>) -> Sectio
     {
         let (place, path) = source.location_of("basis");
         cx.report(place, &path, message, "leave it out");
+    }
+    if source.are_valid(&["kind"]) && source.is_given("blur") && source.model.kind != Kind::Partner
+    {
+        let (place, path) = source.location_of("blur");
+        cx.report(
+            place,
+            &path,
+            "goes with the kind partner only",
+            "leave it out",
+        );
     }
     if source.are_valid(&["format", "kind"])
         && source.model.kind == Kind::Consent

@@ -54,6 +54,11 @@ pub struct Brand {
     pub sensors: Sensors,
     /// `[brand.wallet]`: which scans of a wallet pass are one visit.
     pub wallet: Wallet,
+    /// `[brand.partners]`: how sightings of partners meet visits.
+    pub partners: Partners,
+    /// `[[brand.partner]]`: which partner may query the cells of which channel
+    /// sources. Names are unique. Default none.
+    pub partner: Vec<Partner>,
     /// `[brand.consent]`: the party for which consent signals are evaluated.
     pub consent: Consent,
     /// `[[brand.box]]`: the boxes of the brand's forms that say more than their
@@ -65,16 +70,16 @@ pub struct Brand {
     pub release: BrandRelease,
     /// `[brand.noise]`: noise on published numbers.
     pub noise: Noise,
-    /// `[[brand.source]]`: at least one source per kind. A kind without a
-    /// configured source has one in the native format, named like the kind,
-    /// behind the configured ones.
+    /// `[[brand.source]]`: at least one source per kind, except
+    /// [`Kind::Partner`]. Another kind without a configured source has one in
+    /// the native format, named like the kind, behind the configured ones.
     pub sources: Vec<Source>,
 }
 
 impl Brand {
     /// Whether the records of a source require consent. The source's own
-    /// `basis` decides; without one, web records require it as soon as the
-    /// brand can evaluate consent strings.
+    /// `basis` decides; without one, records of partners require it, and web
+    /// records as soon as the brand can evaluate consent strings.
     /// ```
     /// use tributary_config::model::Basis;
     /// # use std::path::Path;
@@ -100,8 +105,19 @@ impl Brand {
     pub fn rests_on_consent(&self, source: &Source) -> bool {
         match source.basis {
             Some(basis) => basis == Basis::Consent,
-            None => source.kind == Kind::Web && self.consent.reads_strings(),
+            None => match source.kind {
+                Kind::Partner => true,
+                Kind::Web => self.consent.reads_strings(),
+                _ => false,
+            },
         }
+    }
+
+    /// Whether the brand takes records of partners.
+    pub fn has_partners(&self) -> bool {
+        self.sources
+            .iter()
+            .any(|source| source.kind == Kind::Partner)
     }
 
     /// All secrets, from the oldest to the newest; the order of
@@ -172,6 +188,29 @@ pub struct Wallet {
     /// The longest time between two scans of a pass that belong to one visit,
     /// milliseconds. Default 30 minutes.
     pub gap_ms: i64,
+}
+
+/// `[brand.partners]`: how sightings of partners meet visits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partners {
+    /// How far the clocks of boxes and partners may differ, milliseconds: a
+    /// sighting meets the visits that it overlaps or misses by at most this.
+    /// Default 5 minutes. At most 30 minutes.
+    pub slack_ms: i64,
+    /// The time after the end of a salt day when its sightings are settled,
+    /// milliseconds. Default 7 days. From 48 hours to 31 days.
+    pub settle_after_ms: i64,
+}
+
+/// `[[brand.partner]]`: a partner that may query released cells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partner {
+    /// The name, `[a-z0-9_-]+`, unique within the brand: the last token of
+    /// `tributary.partner.<brand>.<partner>`.
+    pub name: String,
+    /// The values of the dimension `source` whose cells the partner may query,
+    /// as records name them. At least one.
+    pub sources: Vec<String>,
 }
 
 /// `[brand.names]`: names for people. Cells, queries and metrics keep the names of
@@ -263,6 +302,11 @@ pub struct Retention {
     pub cookies_months: u32,
     /// Consent statements and their evidence, from their time. Default 60.
     pub consent_months: u32,
+    /// Sightings by partners and the visits that follow from them, from their
+    /// time. Default 13.
+    pub visits_months: u32,
+    /// Exposures that partners report, from their time. Default 13.
+    pub exposures_months: u32,
 }
 
 /// `[brand.release]`: thresholds of the release gate that differ from those of

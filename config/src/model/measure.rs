@@ -63,6 +63,13 @@ pub struct Sensors {
     /// store. With a list, a publisher cannot invent stores, each of which
     /// takes memory.
     pub stores: Vec<String>,
+    /// The largest number of bits of an offline cookie by which sightings of
+    /// partners are matched. Default 10. From 0, by time alone, to 16.
+    pub cookie_bits: u32,
+    /// The number of devices of a store and day that on average share a value
+    /// of the offline cookie, at least; fewer bits count where fewer devices
+    /// come. Default 3. From 1 to 1,000.
+    pub cookie_share: u64,
     /// When a salt day begins, seconds after local midnight. Default 0. Tokens
     /// of devices change then, so it is best when the stores are closed.
     pub day_start_s: u32,

@@ -39,6 +39,10 @@ pub struct Source {
     /// Anyone who may publish for such a source can choose arrival times, but
     /// never later ones than the stream's.
     pub arrival_header: bool,
+    /// How far a partner blurs the times of its sightings, milliseconds: a
+    /// sighting reaches from `ts` minus this to `until` plus this. Only a source
+    /// of kind [`Kind::Partner`] has one. Default 0. At most 2 hours.
+    pub blur_ms: Option<i64>,
     /// How the names of a vendor's format become those of the product.
     pub mapping: Mapping,
 }
@@ -110,17 +114,21 @@ pub enum Kind {
     Consent,
     /// A wallet pass was made, registered, sent a message, or read by a till.
     Wallet,
+    /// An advertising or location partner saw a device in a store, showed it an
+    /// advertisement, or says which identifiers belong together.
+    Partner,
 }
 
 impl Kind {
     /// Every kind, in the order of the reference.
-    pub const ALL: [Kind; 6] = [
+    pub const ALL: [Kind; 7] = [
         Kind::Ping,
         Kind::Web,
         Kind::Transaction,
         Kind::Spend,
         Kind::Consent,
         Kind::Wallet,
+        Kind::Partner,
     ];
 
     /// The name in the configuration and in subjects
@@ -138,7 +146,16 @@ impl Kind {
             Kind::Spend => "spend",
             Kind::Consent => "consent",
             Kind::Wallet => "wallet",
+            Kind::Partner => "partner",
         }
+    }
+
+    /// Whether a brand without a configured source of the kind has one in the
+    /// native format, named like the kind. Not of partners: whose records a
+    /// brand takes is a decision, and a brand without partners stores no visits
+    /// for them.
+    pub fn is_implied(self) -> bool {
+        self != Kind::Partner
     }
 }
 
@@ -219,6 +236,7 @@ impl Format {
                 Kind::Transaction,
                 Kind::Spend,
                 Kind::Wallet,
+                Kind::Partner,
             ],
             Format::Segment | Format::Snowplow | Format::Ga4Bigquery => &[Kind::Web],
             Format::Meraki => &[Kind::Ping],
@@ -243,7 +261,7 @@ impl Format {
         match self {
             Format::Native | Format::AppleWallet | Format::GoogleWallet => &["ce_source"],
             Format::AppleSignin => &["ce_source", "account_delete"],
-            Format::Csv(_) => &[],
+            Format::Csv(_) => &["stores"],
             Format::Segment | Format::Snowplow | Format::Ga4Bigquery => EVENTS,
             Format::Meraki => &[
                 "ce_source",

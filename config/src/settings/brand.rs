@@ -11,13 +11,14 @@ use secrecy::SecretString;
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{
     Attribution, Brand, BrandRelease, Channels, Consent, Format, HashRule, Identity, Kind, Mapping,
-    Names, Noise, Retention, Sensors, Source, TimeUnit, Wallet,
+    Names, Noise, Partners, Retention, Sensors, Source, TimeUnit, Wallet,
 };
 use crate::value_type::Opt;
 use crate::value_type::choice::{
     ACCOUNT_DELETES, BASES, CONVERSION_MEANINGS, EVENT_MEANINGS, FormatWord, KINDS, META_COOKIES,
     RULES, TIME_UNITS, TRUSTS, USER_IDS,
 };
+use crate::value_type::duration::Duration;
 use crate::value_type::file::{SecretFile, SecretFiles, SecretVariable};
 use crate::value_type::list::Named;
 use crate::value_type::number::{Int, Switch};
@@ -59,6 +60,8 @@ impl SettingsModel for Brand {
             names: Names::blank(),
             sensors: Sensors::blank(),
             wallet: Wallet::blank(),
+            partners: Partners::blank(),
+            partner: Vec::new(),
             consent: Consent::blank(),
             boxes: Vec::new(),
             retention: Retention::blank(),
@@ -166,7 +169,7 @@ impl SettingsModel for Source {
         ..Section::of::<Source>(
             "brand.source",
             "Sources",
-            "The sources of the brand's records. A kind without a configured source has one in the `native` format, named like the kind.",
+            "The sources of the brand's records. A kind without a configured source has one in the `native` format, named like the kind; only `partner` has none.",
         )
     };
 
@@ -182,13 +185,18 @@ impl SettingsModel for Source {
             trust: None,
             unit: TimeUnit::default(),
             arrival_header: false,
+            blur_ms: None,
             mapping: Mapping::default(),
         }
     }
 
-    /// A setting of a vendor's format concerns that format only.
+    /// A setting of a vendor's format concerns that format only, and blurred
+    /// times those of partners.
     fn uses(&self, key: &str) -> bool {
-        !MAPPING.contains(&key) || self.format.settings().contains(&key)
+        match key {
+            "blur" => self.kind == Kind::Partner,
+            _ => !MAPPING.contains(&key) || self.format.settings().contains(&key),
+        }
     }
 
     fn rows() -> &'static [&'static dyn TypedSetting<Source>] {
@@ -245,10 +253,10 @@ impl SettingsModel for Source {
                 key: "basis",
                 value_type: Opt(Text(BASES)),
                 default: DefaultValue::Absent(
-                    "`consent` for web records of a brand that reads consent strings, `legitimate_interest` for the others",
+                    "`consent` for records of partners, and for web records of a brand that reads consent strings; `legitimate_interest` for the others",
                 ),
                 unit: "",
-                meaning: "The legal basis of processing: with `consent`, nothing is allowed without a statement; with `legitimate_interest`, everything is allowed that no statement refuses.",
+                meaning: "The legal basis of processing: with `consent`, nothing is allowed without a statement; with `legitimate_interest`, everything is allowed that no statement refuses. Records of partners rest on `consent` alone.",
                 field: |source: &mut Source| &mut source.basis,
             },
             &Setting {
@@ -274,6 +282,14 @@ impl SettingsModel for Source {
                 unit: "",
                 meaning: "For load tests: whether the header `Tributary-At` (Unix milliseconds) may set an arrival time earlier than the stream's own, and drive the brand's sensor days. Publishers can then choose arrival times; a header never counts beyond the stream's time.",
                 field: |source: &mut Source| &mut source.arrival_header,
+            },
+            &Setting {
+                key: "blur",
+                value_type: Opt(Text(Duration::<i64>::millis(0, 7_200_000))),
+                default: DefaultValue::Absent("none: times are exact"),
+                unit: "",
+                meaning: "How far the partner blurs the times of its sightings on purpose, at most 2 hours: a sighting reaches from its `ts` minus this to its `until` plus this. With the kind `partner`.",
+                field: |source: &mut Source| &mut source.blur_ms,
             },
             &Setting {
                 key: "events",
@@ -313,7 +329,7 @@ impl SettingsModel for Source {
                 },
                 default: DefaultValue::Absent("none: places keep the vendor's names"),
                 unit: "",
-                meaning: "The stores by the vendor's names of places: store numbers; with `meraki` tags and addresses of access points, and networks.",
+                meaning: "The stores by the vendor's names of places: store numbers; with `meraki` tags and addresses of access points, and networks; with `csv` the cells of `store`.",
                 field: |source: &mut Source| &mut source.mapping.stores,
             },
             &Setting {

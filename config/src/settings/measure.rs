@@ -118,6 +118,8 @@ impl SettingsModel for Sensors {
             max_devices: 0,
             associated: false,
             stores: Vec::new(),
+            cookie_bits: 0,
+            cookie_share: 0,
             day_start_s: 0,
             fixed_devices: Vec::new(),
         }
@@ -175,6 +177,22 @@ impl SettingsModel for Sensors {
                 unit: "",
                 meaning: "The stores with sensors, as named in pings. Pings from other stores are rejected, so that publishers cannot invent stores. If empty, any store is accepted, and each uses memory.",
                 field: |sensors: &mut Sensors| &mut sensors.stores,
+            },
+            &Setting {
+                key: "cookie_bits",
+                value_type: Int::<u32>::new(0, 16),
+                default: DefaultValue::Toml("10"),
+                unit: "bits",
+                meaning: "The maximum number of bits of an offline cookie by which sightings of partners are matched with visits; with 0, they are matched by time alone. In a store and day with few devices fewer count: see `cookie_share`.",
+                field: |sensors: &mut Sensors| &mut sensors.cookie_bits,
+            },
+            &Setting {
+                key: "cookie_share",
+                value_type: Int::<u64>::new(1, 1_000),
+                default: DefaultValue::Toml("3"),
+                unit: "devices",
+                meaning: "The number of devices of a store and day that share a value of the offline cookie, on average at least: a larger number hides each device among more, and matches less sharply.",
+                field: |sensors: &mut Sensors| &mut sensors.cookie_share,
             },
             &Setting {
                 key: "day_start",

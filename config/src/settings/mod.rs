@@ -32,6 +32,7 @@ mod identity;
 mod measure;
 mod names;
 mod noise;
+mod partner;
 mod process;
 mod retention;
 mod section;
@@ -51,11 +52,11 @@ pub(crate) fn environment_variable(section: &str, key: &str) -> String {
 }
 
 /// Every section, parents before children, in the order of the reference.
-pub(crate) fn sections() -> [Section; 27] {
+pub(crate) fn sections() -> [Section; 29] {
     use crate::model::{
         Attribution, Brand, BrandRelease, Channels, Consent, Csv, FormBox, Http, HttpIngest,
-        HttpToken, Identity, Ingest, IngestToken, Ledger, Names, Nats, Noise, Release, Retention,
-        Sensors, Source, Wallet, Workers,
+        HttpToken, Identity, Ingest, IngestToken, Ledger, Names, Nats, Noise, Partner, Partners,
+        Release, Retention, Sensors, Source, Wallet, Workers,
     };
     [
         Nats::SECTION,
@@ -76,6 +77,8 @@ pub(crate) fn sections() -> [Section; 27] {
         Names::SECTION,
         Sensors::SECTION,
         Wallet::SECTION,
+        Partners::SECTION,
+        Partner::SECTION,
         Consent::SECTION,
         consent::AlsoNeeds::SECTION,
         FormBox::SECTION,
@@ -117,7 +120,8 @@ mod tests {
     use crate::context::Context;
     use crate::model::{
         Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, Identity,
-        Ingest, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Source, Wallet, Workers,
+        Ingest, Ledger, Names, Nats, Noise, Partner, Partners, Release, Retention, Sensors, Source,
+        Wallet, Workers,
     };
 
     fn defaults_are_clean<T: SettingsModel>() {
@@ -148,6 +152,8 @@ mod tests {
         defaults_are_clean::<Names>();
         defaults_are_clean::<Sensors>();
         defaults_are_clean::<Wallet>();
+        defaults_are_clean::<Partners>();
+        defaults_are_clean::<Partner>();
         defaults_are_clean::<Consent>();
         defaults_are_clean::<consent::AlsoNeeds>();
         defaults_are_clean::<Retention>();

@@ -36,6 +36,8 @@ impl SettingsModel for Retention {
             transactions_months: 0,
             cookies_months: 0,
             consent_months: 0,
+            visits_months: 0,
+            exposures_months: 0,
         }
     }
 
@@ -64,6 +66,18 @@ impl SettingsModel for Retention {
                 "60",
                 "Consent statements and their evidence.",
                 consent_months
+            ),
+            months!(
+                "visits_months",
+                "13",
+                "Sightings by partners and the visits that follow from them, from their time.",
+                visits_months
+            ),
+            months!(
+                "exposures_months",
+                "13",
+                "Exposures that partners report, from their time.",
+                exposures_months
             ),
         ];
         ROWS

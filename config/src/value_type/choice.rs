@@ -21,6 +21,7 @@ pub(crate) const KINDS: Choice<Kind> = Choice(&[
     ("spend", Kind::Spend),
     ("consent", Kind::Consent),
     ("wallet", Kind::Wallet),
+    ("partner", Kind::Partner),
 ]);
 
 /// The legal bases of a source.

@@ -96,9 +96,17 @@ associated = false
 min_dwell = "90s"
 max_presence = "7h"
 max_devices = 1000
+cookie_bits = 8
+cookie_share = 4
 day_start = "04:30:05"
 [brand.wallet]
 gap = "20m"
+[brand.partners]
+slack = "1m"
+settle_after = "3d"
+[[brand.partner]]
+name = "waze"
+sources = ["waze", "Waze Ads"]
 [brand.consent]
 vendor = 755
 publisher = false
@@ -114,6 +122,8 @@ identification_months = 1
 transactions_months = 2
 cookies_months = 3
 consent_months = 4
+visits_months = 5
+exposures_months = 6
 [brand.release]
 k = 40
 k_traffic = 5
@@ -174,6 +184,11 @@ name = "x"
 kind = "consent"
 format = "apple_signin"
 account_delete = "object"
+[[brand.source]]
+name = "y"
+kind = "partner"
+basis = "consent"
+blur = "2h"
 "#;
 
 /// The printed configuration with its masks turned back into the names of variables.
@@ -263,6 +278,10 @@ fn defaults_are_marked_and_others_are_not() {
         "hash_rule = \"plain\" # default",
         "unit = \"ms\" # default",
         "arrival_header = false # default",
+        "hash_rule = \"plain\" # default",
+        "unit = \"ms\" # default",
+        "arrival_header = false # default",
+        "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
         "unit = \"ms\" # default",
         "arrival_header = false # default",
@@ -387,9 +406,11 @@ fn defaults_are_the_specification() {
             retention.identification_months,
             retention.transactions_months,
             retention.cookies_months,
-            retention.consent_months
+            retention.consent_months,
+            retention.visits_months,
+            retention.exposures_months
         ),
-        (24, 24, 13, 60)
+        (24, 24, 13, 60, 13, 13)
     );
     let channels = &brand.channels;
     assert_eq!(channels.own_hosts, Vec::<String>::new());

@@ -168,6 +168,8 @@ fn whoever_holds_records_longer_than_the_default_hears_of_it() {
         ("transactions_months", 24),
         ("cookies_months", 13),
         ("consent_months", 60),
+        ("visits_months", 13),
+        ("exposures_months", 13),
     ] {
         let warning = warned(&retention(&format!("{key} = {}", default + 1)));
         let words = format!(

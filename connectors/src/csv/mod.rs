@@ -13,6 +13,7 @@ mod columns;
 mod encoding;
 mod row;
 mod sum;
+mod translate;
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub(crate) use columns::quote;
 pub use row::CsvError;
 use row::{CsvItem, Row};
 use sum::RowSums;
+use translate::Translation;
 
 /// Iterates over the rows of a file in order; with `sum_rows`, in the order in
 /// which their ids first appear. After an error the iterator ends.
@@ -227,6 +229,8 @@ impl Iterator for CsvReader {
 struct Stamps {
     subject: String,
     times: TimeFormat,
+    /// What cells mean beyond their text.
+    translation: Translation,
     /// The brand, for the start of its days.
     tenant: BrandContext,
     /// The position of `ts` in a row.
@@ -245,6 +249,7 @@ impl Stamps {
         Stamps {
             subject: format!("tributary.in.{}.{kind}.{}", brand.name, source.name),
             times: time_format(source),
+            translation: Translation::new(source, columns),
             tenant: BrandContext::new(brand),
             ts: columns.place("ts"),
             date: columns.place("date"),
@@ -257,8 +262,10 @@ impl Stamps {
     fn line(&mut self, item: CsvItem, columns: &Columns) -> TraceLine {
         // A row whose time cannot be read is refused by the decoder; it arrives with the row before it.
         let data = match item {
-            CsvItem::Row(row) => {
-                self.last = self.at(&row).unwrap_or(self.last);
+            CsvItem::Row(mut row) => {
+                let at = self.at(&row);
+                self.last = at.unwrap_or(self.last);
+                self.translation.apply(&mut row, at);
                 columns.json(&row)
             }
             CsvItem::Refused(data) => data,

@@ -36,6 +36,7 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
         trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
+        blur_ms: None,
         mapping: Mapping::default(),
     };
     (source, map)

@@ -10,7 +10,7 @@ use crate::native::fields::Fields;
 use crate::native::line::{Line, MessageContext};
 use crate::native::ping::{self, PingOutcome};
 use crate::native::reader::{FieldResult, Reader};
-use crate::native::{consent, spend, transaction, wallet, web};
+use crate::native::{consent, partner, spend, transaction, wallet, web};
 use tributary_config::model::Kind;
 
 impl Decoder {
@@ -109,6 +109,7 @@ impl Decoder {
             Kind::Spend => spend::read(&mut line, sink)?,
             Kind::Consent => consent::read(&mut line, sink)?,
             Kind::Wallet => wallet::read(&mut line, sink)?,
+            Kind::Partner => partner::read(&mut line, sink)?,
             Kind::Ping => match ping::read(&mut line, sink)? {
                 PingOutcome::Ping(event) => event,
                 PingOutcome::Ignored(what) => {

@@ -11,9 +11,9 @@ use tributary_config::model::Kind;
 use crate::brand::{BrandContext, SourceContext};
 use crate::dead_letter::{Reason, Refusal};
 
-/// Kinds that the specification defines and that are not supported yet. A dead
-/// letter may name them, because they are no sender's invention.
-const LATER: [&str; 2] = ["partner", "rights"];
+/// Kinds that the specification defines and that no source has. A dead letter
+/// may name them, because they are no sender's invention.
+const LATER: [&str; 1] = ["rights"];
 
 /// The brand, the source and the kind that a message belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,8 @@ fn resolve(
         return Err(unroutable(None, known_word, Reason::UnknownBrand, detail));
     };
     let Some(kind) = kind else {
-        let detail = "the subject's kind must be web, transaction, spend, ping, consent or wallet";
+        let detail =
+            "the subject's kind must be web, transaction, spend, ping, consent, wallet or partner";
         return Err(unroutable(
             Some(brand),
             known_word,

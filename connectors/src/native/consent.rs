@@ -1,5 +1,5 @@
-//! Consent statements: records of their own, and those that a web record
-//! carries.
+//! Consent statements: records of their own, and those that a web or partner
+//! record carries.
 //!
 //! A signal yields two things. A *statement* is a stored record like any other:
 //! which uses are allowed for the holders of its identifiers. The *evidence* is
@@ -7,12 +7,12 @@
 //! and why.
 //!
 //! A web record speaks for its browser, so its statement names the cookie
-//! alone, or all identifiers of a record without a cookie. However many views
-//! repeat a string, one statement is stored for each source, cookie, string and
+//! alone, and a partner record for its device; without one, the statement names
+//! all identifiers. However many views repeat a string, one statement is stored for each source, cookie, string and
 //! four-week period: the first. The first occurrence of the exact string orders
 //! the statements, and the repetition in a later period keeps the statement
-//! from expiring. Opt-outs carry no date; one is stored for each source and
-//! cookie, the newest. There is one evidence for each cookie and string. Such a
+//! from expiring. Opt-outs and checkboxes carry no date; one of each content is
+//! stored for each source and cookie, the newest. There is one evidence for each cookie and string. Such a
 //! statement records that a string was sent, so a correction of the record that
 //! carried it does not retract the statement. A signal that cannot be parsed
 //! rejects its record: without knowing what the person allowed, nothing may be
@@ -170,9 +170,11 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
     Ok(record::put_event(line, head, ids, body, sink))
 }
 
-/// The signals that a web record carries, evaluated but not yet emitted.
-pub struct WebSignals<'a> {
-    /// The TC string, the GPP string and the Global Privacy Control.
+/// The signals that a web or partner record carries, evaluated but not yet
+/// emitted.
+pub struct RecordSignals<'a> {
+    /// The TC string, the GPP string, and the Global Privacy Control or the
+    /// checkboxes.
     signals: [Option<GivenSignal<'a>>; 3],
     /// What both strings allow together.
     consent: Option<PurposeConsent>,
@@ -183,20 +185,40 @@ pub struct WebSignals<'a> {
 /// The period, days, within which a repeated string is no new statement.
 const SAME_STATEMENT_DAYS: i32 = 28;
 
-impl<'a> WebSignals<'a> {
-    /// Evaluates the strings of a web record. Skips a TC string if the brand
-    /// names no party.
+impl<'a> RecordSignals<'a> {
+    /// Evaluates the strings of a web record, and the Global Privacy Control.
     ///
     /// # Errors
     /// `bad_consent` if a string cannot be parsed, which rejects the record.
-    pub fn read(line: &mut Line<'_, 'a>, sink: &mut impl Sink) -> FieldResult<WebSignals<'a>> {
+    pub fn of_web(line: &mut Line<'_, 'a>, sink: &mut impl Sink) -> FieldResult<Self> {
+        let control = global_privacy_control(&line.reader)?;
+        RecordSignals::read(line, control, sink)
+    }
+
+    /// Evaluates the strings and the checkboxes of a partner record.
+    ///
+    /// # Errors
+    /// As [`RecordSignals::of_web`], and `bad_consent` for a checkbox that is
+    /// unknown.
+    pub fn of_partner(line: &mut Line<'_, 'a>, sink: &mut impl Sink) -> FieldResult<Self> {
+        let boxes = boxes(line.reader.fields.raw(Field::Purposes), &line.reader)?;
+        RecordSignals::read(line, boxes, sink)
+    }
+
+    /// Evaluates the strings of a record, and another signal. Skips a TC string
+    /// if the brand names no party.
+    fn read(
+        line: &mut Line<'_, 'a>,
+        other: Option<GivenSignal<'a>>,
+        sink: &mut impl Sink,
+    ) -> FieldResult<Self> {
         let reader = line.reader;
         let tc_string = match line.brand.signals.reads_strings() {
             true => tc_string(&reader)?,
             false => None,
         };
-        let mut signals = WebSignals {
-            signals: [tc_string, gpp(&reader)?, global_privacy_control(&reader)?],
+        let mut signals = RecordSignals {
+            signals: [tc_string, gpp(&reader)?, other],
             consent: None,
             opted_out: false,
         };
@@ -209,7 +231,7 @@ impl<'a> WebSignals<'a> {
                         None => Some(consent),
                     };
                 }
-                // A page sends "not opted out" to every visitor, so it withdraws no objection.
+                // A page sends "not opted out" to every visitor, so it withdraws no objection; nor does a partner.
                 Some(Signal::OptedOut(out)) => signals.opted_out |= out,
                 None => {}
             }
@@ -217,8 +239,9 @@ impl<'a> WebSignals<'a> {
         Ok(signals)
     }
 
-    /// Emits the statements and the evidence of an accepted record; nothing if
-    /// the record names no one.
+    /// Emits the statements and the evidence of an accepted record, about its
+    /// identifiers of a kind, or about all of them without one of that kind;
+    /// nothing if the record names no one.
     ///
     /// # Errors
     /// `text_too_long` for `gpp_sid`.
@@ -227,39 +250,39 @@ impl<'a> WebSignals<'a> {
         line: &mut Line<'_, '_>,
         ts: i64,
         ids: &IdSet,
+        kind: IdKind,
         sink: &mut impl Sink,
     ) -> FieldResult<()> {
         if ids.is_empty() || self.signals.iter().all(Option::is_none) {
             return Ok(());
         }
-        let ids = cookie_ids(ids);
+        let ids = &of_kind_or_all(ids, kind);
         if let Some(PurposeConsent { steps, string, .. }) = self.consent {
-            let hash = string.map_or(0, |string| string.hash);
-            let weeks = line.brand.clock.day(ts).div_euclid(SAME_STATEMENT_DAYS);
             let mut last = vec![steps.bits()];
-            last.extend(hash.to_le_bytes());
-            last.extend(weeks.to_le_bytes());
-            let key = key(line, "consent", &ids, &last);
-            // Of the highest version is the first.
-            emit_statement(
-                line,
-                key,
-                -ts,
-                ts,
-                &ids,
-                Body::Consent {
-                    steps,
-                    string,
-                    boxes: None,
-                },
-                sink,
-            );
+            let version = match string {
+                Some(string) => {
+                    let weeks = line.brand.clock.day(ts).div_euclid(SAME_STATEMENT_DAYS);
+                    last.extend(string.hash.to_le_bytes());
+                    last.extend(weeks.to_le_bytes());
+                    // Of the highest version is the first.
+                    -ts
+                }
+                // Checkboxes take effect when they are sent: of the highest version is the newest.
+                None => ts,
+            };
+            let key = key(line, "consent", ids, &last);
+            let body = Body::Consent {
+                steps,
+                string,
+                boxes: None,
+            };
+            emit_statement(line, key, version, ts, ids, body, sink);
         }
         if self.opted_out {
-            emit_opt_out(line, ts, &ids, sink);
+            emit_opt_out(line, ts, ids, sink);
         }
         for signal in self.signals.iter().flatten() {
-            emit_evidence(line, signal, None, ts, &ids, sink)?;
+            emit_evidence(line, signal, None, ts, ids, sink)?;
         }
         Ok(())
     }
@@ -300,15 +323,15 @@ fn emit_statement(
     });
 }
 
-/// The cookies among the identifiers, or all of them without a cookie.
-fn cookie_ids(ids: &IdSet) -> IdSet {
-    let cookies: Vec<_> = (ids.ids().iter())
-        .filter(|id| id.kind == IdKind::Cookie)
+/// The identifiers of a kind, or all of them without one.
+fn of_kind_or_all(ids: &IdSet, kind: IdKind) -> IdSet {
+    let of_kind: Vec<_> = (ids.ids().iter())
+        .filter(|id| id.kind == kind)
         .copied()
         .collect();
-    match cookies.is_empty() || cookies.len() == ids.ids().len() {
+    match of_kind.is_empty() || of_kind.len() == ids.ids().len() {
         true => ids.clone(),
-        false => IdSet::new(cookies),
+        false => IdSet::new(of_kind),
     }
 }
 

@@ -38,7 +38,7 @@ fields! {
     /// Absent is 0.
     Version "version",
     /// The type of a web record: `impression`, `click`, `view`, `identify`,
-    /// `order` or `refund`; or of a wallet record.
+    /// `order` or `refund`; or of a wallet or partner record.
     Type "type",
     /// The first-party identifier of a browser; opaque, its case is kept.
     Cookie "cookie",
@@ -80,7 +80,8 @@ fields! {
     Ip "ip",
     /// The user agent, by which robots are recognized; never stored.
     UserAgent "user_agent",
-    /// The store of a transaction, a ping, or the scan of a wallet pass.
+    /// The store of a transaction, a ping, a sighting, or the scan of a wallet
+    /// pass.
     Store "store",
     /// The identifier of a wallet pass; opaque, its case is kept.
     Wallet "wallet",
@@ -94,10 +95,10 @@ fields! {
     Postcode "postcode",
     /// The sensor that received a ping; required, and not stored.
     Sensor "sensor",
-    /// The MAC of the device that sent a ping: 12 hex digits with any
-    /// separators.
+    /// The MAC of the device that sent a ping, or that a captive portal saw: 12
+    /// hex digits with any separators.
     Mac "mac",
-    /// An identifier of a device: of an app in a consent statement, or, in a
+    /// An identifier of a device: its advertising identifier or another; in a
     /// ping, as a sensor hashed it.
     Device "device",
     /// Whether the device that sent a ping is joined to the brand's Wi-Fi.
@@ -130,13 +131,21 @@ fields! {
     /// What the person was shown, any JSON; kept as evidence, with hashes for
     /// wordings.
     Evidence "evidence",
+    /// The number that the box of a store made for a device on a day, from 0 to
+    /// 2^32 - 1: of a ping, or of a sighting.
+    OfflineCookie "offline_cookie",
+    /// The end of a sighting, like `ts`; in a CSV source also whole minutes
+    /// after `ts`.
+    Until "until",
+    /// Whether an exposure is an `impression` or a `click`.
+    Touch "touch",
 }
 
 /// The number of fields.
 const COUNT: usize = Field::ALL.len();
 
 /// The size of the hash table, a power of two.
-const PLACES: usize = 128;
+const PLACES: usize = 256;
 
 /// Field by [`place`] of its key; built when compiling, which fails where two
 /// keys share a place: then `place` needs other factors.
@@ -165,7 +174,7 @@ const fn place(key: &[u8]) -> usize {
     match key {
         [] => 0,
         [only] => *only as usize * 16 % PLACES,
-        [first, .., last] => (*first as usize + *last as usize * 15 + key.len() * 18) % PLACES,
+        [first, .., last] => (*first as usize + *last as usize * 3 + key.len() * 24) % PLACES,
     }
 }
 
@@ -203,10 +212,43 @@ pub fn of_kind(kind: Kind) -> &'static [Field] {
             Impressions,
             Clicks,
         ],
-        Kind::Ping => &[Ts, Store, Sensor, Mac, Device, Rssi, Associated],
+        Kind::Ping => &[
+            Ts,
+            Store,
+            Sensor,
+            Mac,
+            Device,
+            Rssi,
+            Associated,
+            OfflineCookie,
+        ],
         Kind::Wallet => &[
             Id, Ts, Version, Type, Wallet, Platform, Store, Source, Medium, Campaign, Holder,
             Email, Phone, Customer,
+        ],
+        Kind::Partner => &[
+            Id,
+            Ts,
+            Version,
+            Type,
+            Device,
+            Email,
+            Phone,
+            Customer,
+            Wallet,
+            Cookie,
+            Store,
+            Until,
+            OfflineCookie,
+            Mac,
+            Touch,
+            Source,
+            Medium,
+            Campaign,
+            TcString,
+            Gpp,
+            GppSid,
+            Purposes,
         ],
         Kind::Consent => &[
             Id, Ts, Version, Email, Phone, Cookie, Customer, Wallet, Device, ClickId, TcString,

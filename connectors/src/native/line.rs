@@ -57,12 +57,12 @@ impl Line<'_, '_> {
     /// by more than `max_future`.
     pub fn timestamp(&self) -> FieldResult<i64> {
         let times = &self.source.times;
-        let ts = match read_timestamp(&self.reader, times)? {
+        let ts = match read_time(&self.reader, Field::Ts, times)? {
             Some(ts) => ts,
             None => {
                 let text = self.message.time.ok_or_else(|| missing(Field::Ts))?;
                 let read = times.text(text);
-                read.map_err(|error| time_refusal(error, times.unit))?
+                read.map_err(|error| time_refusal(Field::Ts, error, times.unit))?
             }
         };
         if ts > self.message.at.saturating_add(self.message.max_future) {
@@ -193,19 +193,23 @@ impl Line<'_, '_> {
     }
 }
 
-/// The `ts` of a record, Unix milliseconds; `None` if it is absent.
+/// A time of a record, Unix milliseconds; `None` if it is absent.
 ///
 /// # Errors
 /// `invalid_time`, `time_without_zone`, `time_out_of_range`, `wrong_type`.
-pub fn read_timestamp(reader: &Reader<'_, '_>, times: &TimeFormat) -> FieldResult<Option<i64>> {
-    let refused = |error| time_refusal(error, times.unit);
-    if let Some(digits) = reader.json_integer(Field::Ts) {
+pub fn read_time(
+    reader: &Reader<'_, '_>,
+    field: Field,
+    times: &TimeFormat,
+) -> FieldResult<Option<i64>> {
+    let refused = |error| time_refusal(field, error, times.unit);
+    if let Some(digits) = reader.json_integer(field) {
         return times.integer(digits).map(Some).map_err(refused);
     }
     let text = reader
-        .label(Field::Ts)
+        .label(field)
         .map_err(|refusal| match refusal.reason {
-            Reason::WrongType => wrong_type(Field::Ts, "an integer or a string"),
+            Reason::WrongType => wrong_type(field, "an integer or a string"),
             Reason::TextTooLong => refused(TimeError::Invalid),
             _ => refusal,
         })?;
@@ -219,34 +223,33 @@ pub fn read_timestamp(reader: &Reader<'_, '_>, times: &TimeFormat) -> FieldResul
 
 /// The refusal of a time stamp, with a hint on the unit where the year suggests
 /// the other one.
-fn time_refusal(error: TimeError, unit: TimeUnit) -> Refusal {
+fn time_refusal(field: Field, error: TimeError, unit: TimeUnit) -> Refusal {
+    let name = field.name();
     let seconds = unit == TimeUnit::Seconds;
-    match error {
-        TimeError::Invalid if seconds => Refusal::new(
+    let (reason, detail) = match error {
+        TimeError::Invalid if seconds => (
             Reason::InvalidTime,
-            "`ts` must be integer Unix seconds (the source's `unit`), or RFC 3339",
+            "must be integer Unix seconds (the source's `unit`), or RFC 3339",
         ),
-        TimeError::Invalid => Refusal::new(
+        TimeError::Invalid => (
             Reason::InvalidTime,
-            "`ts` must be integer Unix milliseconds or RFC 3339",
+            "must be integer Unix milliseconds or RFC 3339",
         ),
-        TimeError::NoZone => Refusal::new(
+        TimeError::NoZone => (
             Reason::TimeWithoutZone,
-            "`ts` has no zone: send an offset, or set the source's zone",
+            "has no zone: send an offset, or set the source's zone",
         ),
-        TimeError::TooEarly if seconds => {
-            Refusal::new(Reason::TimeOutOfRange, "`ts` must lie from 1971 to 9999")
-        }
-        TimeError::TooEarly => Refusal::new(
+        TimeError::TooEarly if !seconds => (
             Reason::TimeOutOfRange,
-            "`ts` must lie from 1971 to 9999: it seems to be in seconds; send milliseconds, or set `unit = \"s\"` for the source",
+            "must lie from 1971 to 9999: it seems to be in seconds; send milliseconds, or set `unit = \"s\"` for the source",
         ),
-        TimeError::TooLate if seconds => Refusal::new(
+        TimeError::TooLate if seconds => (
             Reason::TimeOutOfRange,
-            "`ts` must lie from 1971 to 9999: the source has `unit = \"s\"`, and this seems to be in milliseconds",
+            "must lie from 1971 to 9999: the source has `unit = \"s\"`, and this seems to be in milliseconds",
         ),
-        TimeError::TooLate => {
-            Refusal::new(Reason::TimeOutOfRange, "`ts` must lie from 1971 to 9999")
+        TimeError::TooEarly | TimeError::TooLate => {
+            (Reason::TimeOutOfRange, "must lie from 1971 to 9999")
         }
-    }
+    };
+    Refusal::new(reason, format!("`{name}` {detail}"))
 }

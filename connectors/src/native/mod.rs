@@ -2,8 +2,8 @@
 //!
 //! Decoding has two steps. [`fields`] finds the known keys and keeps the raw
 //! text of their values without looking into them; then each kind ([`web`],
-//! [`transaction`], [`spend`], [`ping`], [`consent`], [`wallet`]) reads the fields that it
-//! uses, by the rule of each field ([`reader`]), from that text. So an amount
+//! [`transaction`], [`spend`], [`ping`], [`consent`], [`wallet`],
+//! [`partner`]) reads the fields that it uses, by the rule of each field ([`reader`]), from that text. So an amount
 //! is read by its written digits, and a field that the kind does not use may
 //! contain anything.
 
@@ -16,6 +16,7 @@ pub mod labels;
 pub mod line;
 pub mod mac;
 mod notice;
+pub mod partner;
 pub mod ping;
 pub mod reader;
 pub mod record;

@@ -1,6 +1,8 @@
 //! Sensor pings: a device, a store and a second. A ping is salted later and
 //! never linked to a person.
 
+use std::borrow::Cow;
+
 use tributary_operators::event::Event;
 use tributary_operators::record::Ping;
 
@@ -14,7 +16,7 @@ use crate::keys::MAX_IDENTIFIER;
 
 /// How long after the end of its salt day a ping may arrive, milliseconds; then
 /// the salt is destroyed.
-const GRACE: i64 = 86_400_000;
+pub const GRACE: i64 = 86_400_000;
 
 /// The outcome of a valid ping.
 pub enum PingOutcome {
@@ -28,20 +30,10 @@ pub enum PingOutcome {
 ///
 /// # Errors
 /// `missing_field`, `unknown_store`, `invalid_mac`, `number_out_of_range` for
-/// `rssi`, `late_ping`, and those of the time stamp.
+/// `rssi` and `offline_cookie`, `late_ping`, and those of the time stamp.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<PingOutcome> {
     let second = line.timestamp()?.div_euclid(1000);
-    let store = labels::normalize(line.reader.required(Field::Store)?);
-    if store.is_empty() {
-        return Err(missing(Field::Store));
-    }
-    let stores = &line.brand.stores;
-    if !stores.is_empty() && !stores.contains(&*store) {
-        return Err(Refusal::new(
-            Reason::UnknownStore,
-            "`store` is none of `sensors.stores`",
-        ));
-    }
+    let store = store_with_sensors(line)?;
     line.reader.required(Field::Sensor)?;
     let address = address(line)?;
     let device = device(line)?;
@@ -57,6 +49,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<PingOu
             "`rssi` must lie from -127 to 20 dBm",
         )
     })?;
+    let offline_cookie = offline_cookie(line)?;
     let (salt_day, end) = line.brand.clock.salt_day(second);
     let is_late = line.message.at >= end.saturating_mul(1000).saturating_add(GRACE);
     if is_late || salt_day < line.brand.first_salt_day {
@@ -92,15 +85,50 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<PingOu
             second,
             utc_offset: line.brand.clock.offset(second),
             rssi,
+            offline_cookie,
         },
     }))
+}
+
+/// The field `store`, which must be one with sensors.
+///
+/// # Errors
+/// `missing_field` and `unknown_store`.
+pub(super) fn store_with_sensors<'a>(line: &Line<'_, 'a>) -> FieldResult<Cow<'a, str>> {
+    let store = labels::normalize(line.reader.required(Field::Store)?);
+    if store.is_empty() {
+        return Err(missing(Field::Store));
+    }
+    let stores = &line.brand.stores;
+    if !stores.is_empty() && !stores.contains(&*store) {
+        return Err(Refusal::new(
+            Reason::UnknownStore,
+            "`store` is none of `sensors.stores`",
+        ));
+    }
+    Ok(store)
+}
+
+/// The field `offline_cookie`; `None` if absent.
+///
+/// # Errors
+/// `wrong_type`, and `number_out_of_range` beyond 32 bits.
+pub(super) fn offline_cookie(line: &Line<'_, '_>) -> FieldResult<Option<u32>> {
+    let value = line.reader.integer(Field::OfflineCookie)?;
+    let value = value.map(u32::try_from).transpose();
+    value.map_err(|_| {
+        Refusal::new(
+            Reason::NumberOutOfRange,
+            "`offline_cookie` must lie from 0 to 4294967295",
+        )
+    })
 }
 
 /// The `mac` field; `None` if absent.
 ///
 /// # Errors
 /// `invalid_mac` also for an address from which no device sends.
-fn address(line: &Line<'_, '_>) -> FieldResult<Option<u64>> {
+pub(super) fn address(line: &Line<'_, '_>) -> FieldResult<Option<u64>> {
     let Some(text) = line.reader.clear(Field::Mac, MAX_IDENTIFIER)? else {
         return Ok(None);
     };

@@ -6,7 +6,7 @@ use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{Body, IdKind, SaleKind, SaleName, TouchKind};
 
 use super::channel::{self, ChannelWords};
-use super::consent::WebSignals;
+use super::consent::RecordSignals;
 use super::fields::Field;
 use super::identifiers::Identifiers;
 use super::line::Line;
@@ -46,7 +46,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Result
         ids.add(line, IdKind::ClickId, &click_id)?;
     }
     let ids = ids.set();
-    let signals = WebSignals::read(line, sink)?;
+    let signals = RecordSignals::of_web(line, sink)?;
     let body = match &*kind {
         "impression" => contact(line, TouchKind::Impression, sink)?,
         "click" => contact(line, TouchKind::Click, sink)?,
@@ -61,7 +61,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Result
             ));
         }
     };
-    signals.emit(line, head.ts, &ids, sink)?;
+    signals.emit(line, head.ts, &ids, IdKind::Cookie, sink)?;
     Ok(Ok(record::put_event(line, head, ids, body, sink)))
 }
 

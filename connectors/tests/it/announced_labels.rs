@@ -10,8 +10,11 @@ use tributary_operators::record::Body;
 
 fn labels(event: &Event) -> Vec<Label> {
     let of = |body: &Body| match body {
-        Body::Contact { channel, .. } => vec![channel.source, channel.medium, channel.campaign],
+        Body::Contact { channel, .. } | Body::Exposure { channel, .. } => {
+            vec![channel.source, channel.medium, channel.campaign]
+        }
         Body::Sale { store, .. }
+        | Body::Sighting { store, .. }
         | Body::Refund { store, .. }
         | Body::Restatement { store, .. }
         | Body::Adjustment { store, .. } => {
@@ -25,7 +28,7 @@ fn labels(event: &Event) -> Vec<Label> {
         Body::Wallet { store, channel, .. } => {
             vec![*store, channel.source, channel.medium, channel.campaign]
         }
-        Body::Identify | Body::Consent { .. } | Body::Right { .. } => vec![],
+        Body::Identify | Body::PartnerLink | Body::Consent { .. } | Body::Right { .. } => vec![],
     };
     match event {
         Event::Put { record, .. } => [vec![record.source], of(&record.body)].concat(),
@@ -35,6 +38,7 @@ fn labels(event: &Event) -> Vec<Label> {
         | Event::TokenizedPing { .. }
         | Event::SettledHour { .. }
         | Event::SettledDevices { .. }
+        | Event::ClosedVisits { .. }
         | Event::SaltDaysClosed { .. }
         | Event::LinkTime { .. }
         | Event::Evidence { .. }

@@ -18,7 +18,7 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Label, OWN_WORDS};
 use tributary_operators::record::{Body, RefundAmount};
 
-const CORPUS: [(&str, &str); 15] = [
+const CORPUS: [(&str, &str); 20] = [
     (
         "web",
         r#"{"id":"8","ts":1700000000000,"type":"order","restates":"o","amount":"9.50","gpc":true,"click_id":["a","b"],"device":"7A3CBEA0-BDF5-11E4-8DFC-AA07A5B093DB","email":["jane@example.org",null,7]}"#,
@@ -66,6 +66,26 @@ const CORPUS: [(&str, &str); 15] = [
     (
         "web",
         r#"{"id":"7","ts":1700000000000,"type":"view","cookie":"c1","email":"jane@example.org","tc_string":"CP1R2oAP1R2oAEsABBFRBkEgAP_gAAAAAAqIF5wAQF5gAAAA","gpp":"DBABLA~BVVVVVVVVWA.YA","gpp_sid":[7]}"#,
+    ),
+    (
+        "ping",
+        r#"{"ts":1700000000000,"store":"s1","sensor":"d1","mac":"8c:1e:1b:b8:f9:6b","rssi":-60,"offline_cookie":4294967295}"#,
+    ),
+    (
+        "partner",
+        r#"{"id":"11","ts":1700000000000,"type":"sighting","store":"s1","device":"D1D1D1D1-0000-4000-8000-000000000001","until":"2023-11-14T23:13:20Z","offline_cookie":7,"email":"jane@example.org","purposes":{"1":true,"9":true}}"#,
+    ),
+    (
+        "partner",
+        r#"{"id":"12","ts":1700000000000,"type":"sighting","store":"s1","device":"d2","mac":"8e-1e-1b-b8-f9-6b","tc_string":"CP1R2oAP1R2oAEsABBFRBkEgAAAAAAAAAAqIF5wAQF5gAAAA"}"#,
+    ),
+    (
+        "partner",
+        r#"{"id":"13","ts":1700000000000,"type":"exposure","touch":"click","source":"waze","campaign":"lyon","device":"d2","cookie":"c1","version":3}"#,
+    ),
+    (
+        "partner",
+        r#"{"id":"14","ts":1700000000000,"type":"link","device":["d2","d3"],"phone":"+44 20 7946 0018","gpp":"DBABLA~BVVVVVVVVWA.YA"}"#,
     ),
     (
         "consent",
@@ -189,6 +209,7 @@ fn source(name: &str, kind: Kind, format: Format) -> Source {
         trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
+        blur_ms: None,
         mapping: Mapping::default(),
     }
 }
@@ -220,6 +241,7 @@ fn fuzz_brand() -> Brand {
     acme.sensors.fixed_devices = vec!["8e:*".to_owned()];
     acme.sources = vec![
         source("web", Kind::Web, Format::Native),
+        source("partner", Kind::Partner, Format::Native),
         source("till", Kind::Transaction, Format::Csv(column_map(false))),
     ];
     acme
@@ -278,7 +300,7 @@ pub fn check(kept: &Kept) {
                     },
                     Body::Adjustment { amount, .. } => assert!((-limit..0).contains(amount)),
                     Body::Spend { cost, .. } => assert!((-limit..=limit).contains(cost)),
-                    Body::Contact { channel, .. } => {
+                    Body::Contact { channel, .. } | Body::Exposure { channel, .. } => {
                         assert!(announced.contains(&channel.source) || channel.source.is_absent())
                     }
                     Body::Wallet { store, channel, .. } => {
@@ -286,7 +308,10 @@ pub fn check(kept: &Kept) {
                             assert!(announced.contains(label) || label.is_absent());
                         }
                     }
-                    Body::Identify => {}
+                    Body::Sighting { store, until, .. } => {
+                        assert!(announced.contains(store) && *until >= record.ts);
+                    }
+                    Body::Identify | Body::PartnerLink => {}
                     Body::Consent { .. } | Body::Right { .. } => assert!(!record.ids.is_empty()),
                 }
             }
@@ -301,6 +326,7 @@ pub fn check(kept: &Kept) {
             Event::TokenizedPing { .. }
             | Event::SettledHour { .. }
             | Event::SettledDevices { .. }
+            | Event::ClosedVisits { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => {
                 panic!("a decoder salts nothing")

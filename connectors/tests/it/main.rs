@@ -13,6 +13,8 @@ mod formats;
 mod fuzz_decoders;
 mod inputs_are_named;
 mod notices;
+mod partner_files;
+mod partner_records;
 mod pings;
 mod shared_csv;
 #[path = "common/sink.rs"]

@@ -36,6 +36,7 @@ fn read(path: &str, kind: Kind, zone: Option<&str>, map: Csv) -> Option<Kept> {
         trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
+        blur_ms: None,
         mapping: Mapping::default(),
     };
     acme.sources = vec![source.clone()];

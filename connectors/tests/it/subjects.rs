@@ -21,6 +21,7 @@ fn with_sources(names: &[&str]) -> Brand {
             trust: None,
             unit: TimeUnit::default(),
             arrival_header: false,
+            blur_ms: None,
             mapping: Mapping::default(),
         })
         .collect();
@@ -92,7 +93,7 @@ fn subjects_that_lead_nowhere_are_refused_whole() {
         ),
         (
             "tributary.in.acme.partner",
-            Reason::UnknownKind,
+            Reason::UnknownSource,
             Some("acme"),
             Some("partner"),
         ),

@@ -94,7 +94,7 @@ fn credits(model: Model, brand: &Brand, conversion: &Conversion) -> Vec<(Channel
         (false, false) => receivers(model, brand.settings, &conversion.path),
     };
     let weights: Vec<u128> = receivers.iter().map(|(_, weight)| *weight).collect();
-    let millionths = largest_remainder(MILLIONTHS, &weights);
+    let millionths = largest_remainder(conversion.weight as u128, &weights);
     let values = largest_remainder(conversion.sale.left.unsigned_abs().into(), &weights);
     receivers
         .into_iter()

@@ -16,8 +16,7 @@
 //! identifiers that it no longer links.
 //!
 //! Statements themselves are not used for anything else: they do not even show that their
-//! identifiers belong together. An objection to sale restricts what partners receive, which no cell
-//! contains.
+//! identifiers belong together. An objection to sale restricts what partners share.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,7 +25,7 @@ use std::ops::Deref;
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Body, IdKind, IdSet, Identifier, Pseudonym, Record, Right, SaleKind,
+    Body, Day, IdKind, IdSet, Identifier, Pseudonym, Record, Right, SaleKind, SightingCookie,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 
@@ -44,15 +43,48 @@ pub(crate) struct AllowedRecord<'a> {
     pub(crate) credits: bool,
     /// The wallet pass that a wallet record names, whether it may link or not.
     pass: Option<Pseudonym>,
+    /// The device that a sighting is about.
+    device: Option<Pseudonym>,
 }
 
 impl AllowedRecord<'_> {
+    /// The device that a sighting is about.
+    pub(crate) fn device(&self) -> Option<Pseudonym> {
+        self.device
+    }
+
+    /// The same record at another time, of other identifiers.
+    pub(crate) fn moved(&self, ts: i64, day: Day, ids: IdSet) -> AllowedRecord<'static> {
+        AllowedRecord {
+            record: Cow::Owned(Record {
+                ts,
+                day,
+                ids,
+                ..Record::clone(&self.record)
+            }),
+            ..*self
+        }
+    }
+
     /// The wallet pass that the record is about, or that a transaction names.
     pub(crate) fn pass(&self) -> Option<Pseudonym> {
         match self.body {
             Body::Wallet { .. } => self.pass,
             _ => named_pass(&self.ids),
         }
+    }
+}
+
+/// The device that a sighting is about.
+fn seen_device(record: &Record) -> Option<Pseudonym> {
+    let mut devices = record
+        .ids
+        .ids()
+        .iter()
+        .filter(|id| id.kind == IdKind::Device);
+    match record.body {
+        Body::Sighting { .. } => devices.next().map(|id| id.pseudonym),
+        _ => None,
     }
 }
 
@@ -159,6 +191,8 @@ struct SubjectPolicy {
     allowed: Option<AllowedUses>,
     /// Whether a restriction is in effect.
     restricted: bool,
+    /// Whether sharing with partners is refused.
+    do_not_sell: bool,
 }
 
 /// The allowed uses of every identifier with a statement of consent.
@@ -178,16 +212,17 @@ fn policies(records: &[&Record]) -> BTreeMap<Pseudonym, SubjectPolicy> {
             statements.entry(id.pseudonym).or_default().push(record);
         }
     }
+    let exercised = |statements: &Vec<&Record>, of: Right| {
+        let stands = newest(statements, |body| match body {
+            Body::Right { right, stands } if *right == of => Some(*stands),
+            _ => None,
+        });
+        stands.contains(&true)
+    };
     let policy = |statements: &Vec<&Record>| SubjectPolicy {
         allowed: consented(statements),
-        restricted: newest(statements, |body| match body {
-            Body::Right {
-                right: Right::Restriction,
-                stands,
-            } => Some(*stands),
-            _ => None,
-        })
-        .contains(&true),
+        restricted: exercised(statements, Right::Restriction),
+        do_not_sell: exercised(statements, Right::DoNotSell),
     };
     statements
         .iter()
@@ -335,6 +370,7 @@ fn apply_policy<'a>(
         joins: true,
         credits: true,
         pass: named_pass(&record.ids),
+        device: seen_device(record),
     };
     if record.ids.is_empty() || matches!(record.body, Body::Spend { .. }) {
         return Ok(allowed_record);
@@ -345,6 +381,12 @@ fn apply_policy<'a>(
     let allowed = allowed(settings, policies, record).ok_or(Exclusion::NoStatement)?;
     let on_consent = settings.on_consent.contains(&record.source);
     if (is_web(&record.body) || on_consent) && !allowed.allows(Use::Hold) {
+        return Err(Exclusion::Refused);
+    }
+    let refuses = |id: &Identifier| policies.get(&id.pseudonym).is_some_and(|s| s.do_not_sell);
+    let shares = !record.ids.ids().iter().any(refuses);
+    let is_allowed = |of: &Use| allowed.allows(*of) && (*of != Use::Share || shares);
+    if !of_partner(&record.body).iter().all(is_allowed) {
         return Err(Exclusion::Refused);
     }
     allowed_record.credits = allowed.allows(Use::Credit);
@@ -371,6 +413,17 @@ fn allowed(
         .collect();
     if settings.on_consent.contains(&record.source) {
         let is_cookie = |kind: IdKind| kind == IdKind::Cookie;
+        let is_device = |kind: IdKind| kind == IdKind::Device;
+        let of_device = !of_partner(&record.body).is_empty()
+            && record.ids.ids().iter().any(|id| is_device(id.kind));
+        if of_device {
+            // What a partner reports is the business of the device alone.
+            if !said.iter().any(|(kind, _)| is_device(*kind)) {
+                return None;
+            }
+            let all = said.into_iter();
+            return Some(all.fold(AllowedUses::ALL, |all, (_, steps)| all.intersect(steps)));
+        }
         let asked = match record.ids.ids().iter().any(|id| is_cookie(id.kind)) {
             true => said.iter().any(|(kind, _)| is_cookie(*kind)),
             false => !said.is_empty(),
@@ -381,6 +434,28 @@ fn allowed(
     }
     let all = said.into_iter();
     Some(all.fold(AllowedUses::ALL, |all, (_, steps)| all.intersect(steps)))
+}
+
+/// The uses without which what a partner reports does not count; none for any other record.
+///
+/// | what | needs |
+/// | --- | --- |
+/// | a sighting | hold, join, link, share; without a cookie also position |
+/// | an exposure | hold, share |
+/// | a link | link, share |
+fn of_partner(body: &Body) -> Vec<Use> {
+    match body {
+        Body::Sighting { cookie, .. } => {
+            let mut uses = vec![Use::Hold, Use::Join, Use::Link, Use::Share];
+            if *cookie == SightingCookie::None {
+                uses.push(Use::Position);
+            }
+            uses
+        }
+        Body::Exposure { .. } => vec![Use::Hold, Use::Share],
+        Body::PartnerLink => vec![Use::Link, Use::Share],
+        _ => Vec::new(),
+    }
 }
 
 /// Whether a record is a statement of consent or about a right.
@@ -394,9 +469,13 @@ fn is_web(body: &Body) -> bool {
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
         Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
-        Body::Spend { .. } | Body::Wallet { .. } | Body::Consent { .. } | Body::Right { .. } => {
-            false
-        }
+        Body::Spend { .. }
+        | Body::Wallet { .. }
+        | Body::Sighting { .. }
+        | Body::Exposure { .. }
+        | Body::PartnerLink
+        | Body::Consent { .. }
+        | Body::Right { .. } => false,
     }
 }
 

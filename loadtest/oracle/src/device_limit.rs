@@ -28,7 +28,7 @@ pub fn salt(brand: BrandId, day: Day) -> [u8; 32] {
 }
 
 /// The token of the device of a ping.
-fn token(ping: &Ping) -> u128 {
+pub(crate) fn token(ping: &Ping) -> u128 {
     let store = ping.store.0.to_le_bytes();
     let text = [&store[..], &ping.device.to_le_bytes()].concat();
     let hash = blake3::keyed_hash(&salt(ping.brand, ping.salt_day), &text);

@@ -18,6 +18,7 @@ use tributary_operators::settings::BrandSettings;
 use crate::brand::Brand;
 use crate::consent::AllowedRecord;
 use crate::family_sums::{CountedCell, existing_cell};
+use crate::matching::device_alone;
 use crate::person::Person;
 
 /// The persons of one brand.
@@ -43,7 +44,11 @@ impl Identity {
     /// The identity of the records of one brand.
     pub(crate) fn of(settings: &BrandSettings, records: &[AllowedRecord]) -> Identity {
         // Most records repeat a set of identifiers that has been seen before.
-        let sets: BTreeSet<&IdSet> = records.iter().map(|record| &record.ids).collect();
+        let mut sets: BTreeSet<&IdSet> = records.iter().map(|record| &record.ids).collect();
+        // A stay belongs to its device, whatever a sighting links.
+        let devices = records.iter().filter_map(AllowedRecord::device);
+        let devices: Vec<IdSet> = devices.map(device_alone).collect();
+        sets.extend(&devices);
         let (identifiers, hubs) = hubs(settings, &sets);
         let links = links(&sets, &hubs);
 

@@ -14,11 +14,18 @@ use tributary_operators::settings::BrandSettings;
 
 use crate::consent::AllowedRecord;
 use crate::identity::Identity;
+use crate::matching::Stay;
 use crate::net_sales::{NetSales, Sale};
 use crate::person::Person;
 use crate::rules::Step;
 use crate::touch::contact_of;
-use crate::wallet::{PresenceCounts, presences};
+use crate::wallet::{Presence, PresenceCounts, presences};
+
+/// One conversion, in millionths.
+const WHOLE: i128 = 1_000_000;
+
+/// A stay no further than this from the scans of the same person's pass is the visit that the till knows, milliseconds.
+const NEAR_PRESENCE: i64 = 30 * 60 * 1000;
 
 /// A touchpoint. The order of the fields is the sort order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,8 +53,10 @@ pub(crate) struct Touch<'a> {
 pub(crate) struct Conversion<'a> {
     /// The sale; for a visit its first scan, with a value of zero.
     pub(crate) sale: Sale<'a>,
-    /// What a visit consists of; `None` for a sale.
+    /// What a visit of a wallet pass consists of; `None` for a sale, and for a stay that partners saw.
     pub(crate) visit: Option<PresenceCounts>,
+    /// How much of a conversion it is, in millionths.
+    pub(crate) weight: i128,
     /// The person of the sale, if known.
     pub(crate) person: Option<Person>,
     /// Whether the person is oversized.
@@ -67,7 +76,7 @@ impl Conversion<'_> {
 pub(crate) struct Journeys<'a> {
     /// The touchpoints of every person, sorted.
     pub(crate) touches: BTreeMap<Person, Vec<Touch<'a>>>,
-    /// The conversions, in the order of the sales, then the visits.
+    /// The conversions, in the order of the sales, the visits of passes, and the stays.
     pub(crate) conversions: Vec<Conversion<'a>>,
 }
 
@@ -78,9 +87,37 @@ impl<'a> Journeys<'a> {
         identity: &Identity,
         net_sales: &NetSales<'a>,
         records: &'a [AllowedRecord<'a>],
+        stays: &'a [Stay<'a>],
     ) -> Journeys<'a> {
         let touches = touches(identity, records);
-        let visits = presences(settings.wallet_gap, records).into_iter();
+        let presences = presences(settings.wallet_gap, records);
+        let is_at_till = |stay: &Stay| {
+            let of = |presence: &Presence| {
+                let first = presence.first.ts - NEAR_PRESENCE;
+                let last = presence.last.ts + NEAR_PRESENCE;
+                presence.store == stay.store
+                    && first <= stay.last * 1000
+                    && last >= stay.first * 1000
+                    && identity.person(&presence.first.ids) == identity.person(&stay.record.ids)
+            };
+            identity.person(&stay.record.ids).is_some() && presences.iter().any(of)
+        };
+        let stays = stays
+            .iter()
+            .filter(|stay| stay.weight > 0 && !is_at_till(stay));
+        let stays: Vec<_> = stays
+            .map(|stay| {
+                let sale = Sale {
+                    record: &stay.record,
+                    kind: SaleKind::Visit,
+                    store: stay.store,
+                    currency: Currency::NONE,
+                    left: 0,
+                };
+                (sale, None, stay.weight)
+            })
+            .collect();
+        let visits = presences.into_iter();
         let visits = visits.map(|presence| {
             let visit = Sale {
                 record: presence.first,
@@ -89,12 +126,13 @@ impl<'a> Journeys<'a> {
                 currency: Currency::NONE,
                 left: 0,
             };
-            (visit, Some(presence.counts))
+            (visit, Some(presence.counts), WHOLE)
         });
-        let sales = net_sales.sales.iter().map(|sale| (*sale, None));
+        let sales = net_sales.sales.iter().map(|sale| (*sale, None, WHOLE));
         let conversions = sales
             .chain(visits)
-            .map(|(sale, visit)| {
+            .chain(stays)
+            .map(|(sale, visit, weight)| {
                 let person = identity.person(&sale.record.ids);
                 let oversized = person.is_some_and(|person| identity.oversized(person));
                 let path = person
@@ -105,6 +143,7 @@ impl<'a> Journeys<'a> {
                 Conversion {
                     sale,
                     visit,
+                    weight,
                     person,
                     oversized,
                     path,

@@ -15,8 +15,8 @@
 //!                  records ─ identity ─► persons     ┐
 //!                  records ─ net_sales ─► net sales  ┼─ journeys ─► conversions with their paths
 //!                  records ─ wallet ─► presences     ┤        │
-//!                  records ─ contacts ─► touchpoints ┘        │
-//!          pings ─ device_limit ─ visits                      ├─ rules ─► attribution
+//!                  records ─ contacts ─► touchpoints ┤        │
+//!          pings ─ device_limit ─ visits ─ matching ─► stays ┘├─ rules ─► attribution
 //!                                                             ├─ markov ─► markov_month
 //!                                                             └─ statistics ─► paths …
 //! all cells ─ release ─► released cells
@@ -52,7 +52,9 @@ pub mod history;
 mod identity;
 mod journeys;
 pub mod ladder;
+mod lift;
 pub mod markov;
+mod matching;
 mod months;
 mod net_sales;
 mod notices;
@@ -127,7 +129,9 @@ fn brand_cells(
     let records = &consent::allowed_records(brand.settings, records, brand.link_time);
     let identity = identity::Identity::of(brand.settings, records);
     let net_sales = net_sales::NetSales::of(brand.settings, records);
-    let mut journeys = journeys::Journeys::of(brand.settings, &identity, &net_sales, records);
+    let stays = &matching::stays(brand.settings, records, pings);
+    let mut journeys =
+        journeys::Journeys::of(brand.settings, &identity, &net_sales, records, stays);
     if brand.settings.noise.is_some() {
         journeys.conversions.retain(|of| of.visit.is_none());
     }
@@ -152,6 +156,8 @@ fn brand_cells(
         cells.extend(wallet::redemption_days(brand, &identity, records));
     }
     cells.extend(notice_days);
+    cells.extend(matching::cells(brand, stays));
+    cells.extend(lift::cells(brand, &identity, &journeys, records));
     cells.extend(visits::cells(brand, pings));
     cells.extend(identity.cell(brand));
     (cells, Totals { months, touched })

@@ -38,8 +38,8 @@ type Group = (i32, SaleKind, Currency);
 struct Converted {
     /// Their paths.
     paths: PathCounts<Channel>,
-    /// Their number.
-    conversions: u128,
+    /// Their number, in millionths.
+    millionths: u128,
     /// Their value, in minor units.
     value: u128,
     /// The persons with a converting path through each channel.
@@ -82,8 +82,12 @@ fn converted(brand: &Brand, journeys: &Journeys) -> BTreeMap<Group, Converted> {
             let (person, is_vouched) = conversion.who(brand.settings);
             persons.extend(person.filter(|_| is_vouched));
         }
-        *group.paths.entry(path).or_default() += 1;
-        group.conversions += 1;
+        // Visits count in millionths, because a stay may weigh less than one.
+        *group.paths.entry(path).or_default() += match sale.kind {
+            SaleKind::Visit => conversion.weight as u64,
+            SaleKind::Order | SaleKind::Transaction => 1,
+        };
+        group.millionths += conversion.weight as u128;
         group.value += u128::from(sale.left.unsigned_abs());
     }
     groups
@@ -133,7 +137,12 @@ fn group_cells(
 ) -> Vec<CountedCell> {
     let names = folding::fold_channels(brand, &converted.paths, null, brand.settings.max_channels);
     let paths = renamed(&converted.paths, &names);
-    let effects = effects_ppm(&paths, &renamed(null, &names));
+    let mut lost = renamed(null, &names);
+    if kind == SaleKind::Visit {
+        lost.values_mut()
+            .for_each(|times| *times *= MILLIONTHS as u64);
+    }
+    let effects = effects_ppm(&paths, &lost);
     let mut channels: Vec<(Channel, u64)> = effects.into_iter().collect();
     // A person without a conversion has one path a month, so paths count persons here.
     let mut null_persons: BTreeMap<Channel, u64> = BTreeMap::new();
@@ -156,7 +165,7 @@ fn group_cells(
     channels.sort_by_key(|(channel, _)| brand.channel_words(*channel));
 
     let weights: Vec<u128> = channels.iter().map(|(_, ppm)| u128::from(*ppm)).collect();
-    let millionths = largest_remainder(MILLIONTHS * converted.conversions, &weights);
+    let millionths = largest_remainder(converted.millionths, &weights);
     let values = largest_remainder(converted.value, &weights);
     channels
         .into_iter()

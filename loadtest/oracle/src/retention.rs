@@ -9,6 +9,7 @@
 //! - every contact and identification of a cookie that occurs in a web record older than the months
 //!   of cookies, orders included;
 //! - a push or an open of a wallet pass that is older than the months of cookies;
+//! - a sighting or an exposure that a partner reports, older than the months of its category;
 //! - of a person without a record within the months of identification, rights aside, every older
 //!   record except statements of consent and rights.
 //!
@@ -48,6 +49,10 @@ pub struct RetentionPeriods {
     pub consent: i32,
     /// For persons, from the last record with one of their identifiers.
     pub identification: i32,
+    /// For sightings by partners.
+    pub visits: i32,
+    /// For exposures that partners report.
+    pub exposures: i32,
     /// The time zone of the brand, which defines its days and months.
     pub zone: TimeZone,
 }
@@ -63,6 +68,10 @@ pub struct Cutoffs {
     pub consent: i64,
     /// For the last record of a person.
     pub persons: i64,
+    /// For sightings by partners.
+    pub visits: i64,
+    /// For exposures that partners report.
+    pub exposures: i64,
 }
 
 impl RetentionPeriods {
@@ -76,6 +85,8 @@ impl RetentionPeriods {
     ///     transactions: 12,
     ///     consent: 12,
     ///     identification: 3,
+    ///     visits: 12,
+    ///     exposures: 12,
     ///     zone: jiff::tz::TimeZone::UTC,
     /// };
     /// let noon: jiff::Timestamp = "2024-03-31T12:00:00Z".parse().unwrap();
@@ -98,6 +109,8 @@ impl RetentionPeriods {
             transactions: before(self.transactions),
             consent: before(self.consent),
             persons: before(self.identification),
+            visits: before(self.visits),
+            exposures: before(self.exposures),
         }
     }
 }
@@ -112,6 +125,8 @@ impl Cutoffs {
             | Body::Restatement { .. }
             | Body::Adjustment { .. } => self.transactions,
             Body::Consent { .. } => self.consent,
+            Body::Sighting { .. } => self.visits,
+            Body::Exposure { .. } => self.exposures,
             _ => i64::MIN,
         }
     }
@@ -119,13 +134,15 @@ impl Cutoffs {
     /// The latest of the cutoffs: no newer record can have expired.
     fn latest(&self) -> i64 {
         let sooner = self.web.max(self.transactions);
-        sooner.max(self.consent).max(self.persons)
+        let of_partners = self.visits.max(self.exposures);
+        sooner.max(self.consent).max(self.persons).max(of_partners)
     }
 }
 
 /// Whether a record has the period of cookies: a contact, an identification, or a message to the holder of a pass.
 fn is_of_cookies(body: &Body) -> bool {
-    is_visit(body) || contact_of(body).is_some()
+    let is_exposure = matches!(body, Body::Exposure { .. });
+    is_visit(body) || contact_of(body).is_some() && !is_exposure
 }
 
 /// Whether a record is a contact or an identification.

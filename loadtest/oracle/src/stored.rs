@@ -108,6 +108,7 @@ pub fn fold_events<'a>(
             Event::TokenizedPing { .. }
             | Event::SettledHour { .. }
             | Event::SettledDevices { .. }
+            | Event::ClosedVisits { .. }
             | Event::SaltDaysClosed { .. } => {}
             Event::LinkTime { brand, at } => drop(link_times.insert(*brand, *at)),
             // No number depends on evidence.

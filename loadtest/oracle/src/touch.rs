@@ -4,7 +4,7 @@ use tributary_operators::label::Channel;
 use tributary_operators::record::{Body, TouchKind, WalletType};
 
 /// The contact that a record is: its kind, its channel, and whether it is a touchpoint. A push is an impression, and an open a
-/// click.
+/// click. What a partner has shown, or seen clicked, is what it says.
 pub(crate) fn contact_of(body: &Body) -> Option<(TouchKind, Channel, bool)> {
     match *body {
         Body::Contact {
@@ -17,6 +17,7 @@ pub(crate) fn contact_of(body: &Body) -> Option<(TouchKind, Channel, bool)> {
             WalletType::Open => Some((TouchKind::Click, channel, true)),
             _ => None,
         },
+        Body::Exposure { kind, channel } => Some((kind, channel, true)),
         _ => None,
     }
 }

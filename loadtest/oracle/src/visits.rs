@@ -116,6 +116,63 @@ pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<CountedCell> {
         .collect()
 }
 
+/// A visit that may be matched with sightings.
+pub(crate) struct StoreVisit {
+    /// The device, which is known by its token alone.
+    pub(crate) device: Pseudonym,
+    /// The first second.
+    pub(crate) first: i64,
+    /// The last second.
+    pub(crate) last: i64,
+    /// The offline cookie of the device: the smallest of its pings, or the first 4 bytes of its token, least significant first.
+    pub(crate) cookie: u32,
+}
+
+/// The visits of each store and salt day.
+pub(crate) fn store_visits(
+    settings: &BrandSettings,
+    pings: &[&Ping],
+) -> BTreeMap<(Label, Day), Vec<StoreVisit>> {
+    let pings = &device_limit::counted_pings(pings, settings.max_devices);
+    let mut cookies: BTreeMap<Token, u32> = BTreeMap::new();
+    let mut tokens: BTreeMap<Token, u32> = BTreeMap::new();
+    for ping in pings {
+        let token = (ping.store, ping.device, ping.salt_day);
+        tokens.insert(token, device_limit::token(ping) as u32);
+        if let Some(cookie) = ping.offline_cookie {
+            let smallest = cookies.entry(token).or_insert(cookie);
+            *smallest = cookie.min(*smallest);
+        }
+    }
+    let mut visits: BTreeMap<(Label, Day), Vec<StoreVisit>> = BTreeMap::new();
+    for (token, pings) in seconds(pings) {
+        let runs = runs(pings);
+        let presence: i64 = runs.iter().map(Run::dwell).sum();
+        if presence > settings.max_presence {
+            continue;
+        }
+        for run in runs.iter().filter(|run| run.is_visit(settings)) {
+            let (Some(first), Some(last)) = (run.0.first(), run.0.last()) else {
+                continue;
+            };
+            if first.random {
+                continue;
+            }
+            let cookie = cookies.get(&token).or(tokens.get(&token));
+            visits
+                .entry((token.0, token.2))
+                .or_default()
+                .push(StoreVisit {
+                    device: token.1,
+                    first: first.second,
+                    last: last.second,
+                    cookie: cookie.copied().unwrap_or_default(),
+                });
+        }
+    }
+    visits
+}
+
 /// The pings of every token, one per second: the strongest signal of the second, and the other
 /// fields from the smallest of its pings.
 fn seconds(pings: &[&Ping]) -> BTreeMap<Token, Vec<TokenizedPing>> {

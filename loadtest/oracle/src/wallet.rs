@@ -22,6 +22,8 @@ use crate::identity::Identity;
 pub(crate) struct Presence<'a> {
     /// The first scan.
     pub(crate) first: &'a AllowedRecord<'a>,
+    /// The last scan.
+    pub(crate) last: &'a AllowedRecord<'a>,
     /// The store.
     pub(crate) store: Label,
     /// What it consists of.
@@ -76,6 +78,7 @@ pub(crate) fn presences<'a>(gap: i64, records: &'a [AllowedRecord<'a>]) -> Vec<P
             let near = (pass, store, first.ts - gap)..=(pass, store, last.ts + gap);
             presences.push(Presence {
                 first,
+                last,
                 store,
                 counts: PresenceCounts {
                     scans: of_one.len() as i128,

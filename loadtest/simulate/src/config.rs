@@ -85,6 +85,8 @@ fn brand_toml(options: &Options, secret: SecretFrom<'_>, common: u64) -> String 
          transactions_months = 1200\n\
          cookies_months = 1200\n\
          consent_months = 1200\n\
+         visits_months = 1200\n\
+         exposures_months = 1200\n\
          {}",
         quoted(brand),
         quoted(timezone),
@@ -105,7 +107,12 @@ fn sources(options: &Options) -> String {
             vendor.map(|of| of.settings(&stores)).unwrap_or_default()
         )
     };
-    let sources = Kind::ALL.map(source).concat();
+    let kinds = Kind::ALL.into_iter();
+    let kinds = kinds.filter(|kind| kind.is_implied() || options.partners);
+    let mut sources: String = kinds.map(source).collect();
+    if options.partners {
+        sources.push_str("\n[[brand.partner]]\nname = \"waze\"\nsources = [\"waze\"]\n");
+    }
     format!(
         "\n# A load test plays the trace with the time at which each message once arrived.{sources}"
     )

@@ -48,7 +48,7 @@ impl World {
             Kind::Ping => self.generated[0] += 1,
             Kind::Web => self.generated[1] += 1,
             Kind::Transaction => self.generated[2] += 1,
-            Kind::Spend | Kind::Consent | Kind::Wallet => {}
+            Kind::Spend | Kind::Consent | Kind::Wallet | Kind::Partner => {}
         }
         let vendor = self.options.vendor.filter(|vendor| vendor.kind() == kind);
         let text = vendor.and_then(|vendor| vendor.item(&text)).unwrap_or(text);
@@ -81,7 +81,7 @@ impl World {
                 let required = match kind {
                     Kind::Ping => "store",
                     Kind::Web => "type",
-                    Kind::Transaction | Kind::Consent | Kind::Wallet => "id",
+                    Kind::Transaction | Kind::Consent | Kind::Wallet | Kind::Partner => "id",
                     Kind::Spend => "platform",
                 };
                 (true, format!("{body},\"{required}\":null}}"))

@@ -47,6 +47,8 @@ pub struct Options {
     pub consent: bool,
     /// Whether members of the loyalty program have wallet passes, which get messages and are read by tills.
     pub wallet: bool,
+    /// Whether partners see phones in stores and show them advertisements.
+    pub partners: bool,
     /// The number of events per trace line, 1 to 10,000. Above 1, a line is NDJSON of consecutive
     /// events of one subject.
     pub pack: u32,
@@ -97,6 +99,7 @@ impl Default for Options {
             },
             consent: false,
             wallet: false,
+            partners: false,
             pack: 1,
             vendor: None,
             k: 1,

@@ -71,11 +71,17 @@ impl World {
     /// 3 minutes with a strong one. Sometimes a second sensor detects the same signal with 6 dB
     /// less.
     fn visit(&mut self, person: &Person, store: u16, from: i64, dwell: i64) {
+        let phone = self.phone(person);
+        let portal = phone.as_ref().and_then(|phone| phone.portal());
         let random = person.has(Trait::RandomMac);
-        let mac = match random {
-            true => mac(self.random.bits(), true),
-            false => person.identity(self.options.seed).mac(),
+        let mac = match (portal, random) {
+            (Some(address), _) => address,
+            (None, true) => mac(self.random.bits(), true),
+            (None, false) => person.identity(self.options.seed).mac(),
         };
+        if let Some(phone) = &phone {
+            self.sight(phone, store, mac, (from, from + dwell));
+        }
         let mut ts = from;
         while ts <= from + dwell {
             let at_the_door = ts == from;
@@ -83,17 +89,18 @@ impl World {
                 true => self.random.whole(-84, -70),
                 false => self.random.whole(-72, -44),
             };
-            self.ping(store, ts, mac, rssi);
+            self.ping(store, ts, mac, rssi, portal.is_some());
             // Two sensors may hear the same call.
             if self.random.chance(0.08) {
-                self.ping(store, ts + 40, mac, rssi - 6);
+                self.ping(store, ts + 40, mac, rssi - 6, portal.is_some());
             }
             ts += self.random.whole(20 * SECOND, 3 * MINUTE);
         }
     }
 
-    /// Sends a ping of one of two sensors of a store. `rssi` is in dBm.
-    fn ping(&mut self, store: u16, ts: i64, mac: u64, rssi: i64) {
+    /// Sends a ping of one of two sensors of a store. `rssi` is in dBm, and `associated` says whether the device is joined to
+    /// the store's Wi-Fi.
+    fn ping(&mut self, store: u16, ts: i64, mac: u64, rssi: i64, associated: bool) {
         let sensor = self.random.whole(1, 2);
         let way = u64::from(store);
         let object = self
@@ -101,14 +108,27 @@ impl World {
             .text("store", &store_name(store))
             .text("sensor", &format!("{}-{sensor}", store_name(store)));
         // One maker's sensors hash before they send.
-        let object = match store % 7 == 6 {
-            true => object.text(
-                "device",
-                &format!("{:016x}", mixed(&[self.options.seed, mac])),
-            ),
+        let object = match hashes(store) {
+            true => object.text("device", &self.sensed(store, mac)),
             false => object.text("mac", &mac_text(mac, way)),
         };
+        let object = match associated {
+            true => object.raw("associated", true),
+            false => object,
+        };
+        let object = match self.box_number(store, mac) {
+            Some(number) => object.raw("offline_cookie", number),
+            None => object,
+        };
         self.send(Kind::Ping, ts, object.raw("rssi", rssi).end());
+    }
+
+    /// What the sensors of a store make of an address: 12 lower-case hex digits, or a hash.
+    pub(crate) fn sensed(&self, store: u16, mac: u64) -> String {
+        match hashes(store) {
+            true => format!("{:016x}", mixed(&[self.options.seed, mac])),
+            false => mac_text(mac, 0),
+        }
     }
 
     /// The pings of passers-by and staff in all stores.
@@ -134,7 +154,7 @@ impl World {
                 let mut ts = self.midnight + self.random.whole(OPEN - HOUR, CLOSE + HOUR);
                 for _ in 0..self.random.whole(1, 3) {
                     let rssi = self.random.whole(-94, -76);
-                    self.ping(store, ts, device, rssi);
+                    self.ping(store, ts, device, rssi, false);
                     ts += self.random.whole(3 * SECOND, 25 * SECOND);
                 }
             }
@@ -147,7 +167,7 @@ impl World {
                 let mut ts = self.midnight + OPEN - HOUR + self.random.whole(0, 20 * MINUTE);
                 while ts < self.midnight + CLOSE + HOUR / 2 {
                     let rssi = self.random.whole(-66, -40);
-                    self.ping(store, ts, device, rssi);
+                    self.ping(store, ts, device, rssi, false);
                     ts += self.random.whole(6 * MINUTE, 26 * MINUTE);
                 }
             }
@@ -297,6 +317,11 @@ impl World {
         self.sales += 1;
         format!("{}-{}", store_name(store), self.sales)
     }
+}
+
+/// Whether the sensors of a store hash addresses before they send them.
+fn hashes(store: u16) -> bool {
+    store % 7 == 6
 }
 
 /// The name of a store: `s01` and up.

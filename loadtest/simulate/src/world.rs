@@ -11,6 +11,7 @@ use crate::line::Line;
 use crate::market::{Campaign, campaigns};
 use crate::options::{Options, OptionsError};
 use crate::pack::{Pack, QueuedRecord};
+use crate::partners::TrueVisit;
 use crate::people::Person;
 use crate::random::Random;
 
@@ -59,6 +60,10 @@ pub struct World {
     pub(crate) orders: u64,
     /// The number of wallet records so far.
     pub(crate) passes: u64,
+    /// The number of partner records so far.
+    pub(crate) partner_records: u64,
+    /// The visits of the phones that partners can see, so far.
+    pub(crate) true_visits: Vec<TrueVisit>,
     /// The number of pings, web records and transactions so far.
     pub(crate) generated: [u64; 3],
     /// The records in delivery.
@@ -110,6 +115,8 @@ impl World {
             sales: 0,
             orders: 0,
             passes: 0,
+            partner_records: 0,
+            true_visits: Vec::new(),
             generated: [0; 3],
             queue: BinaryHeap::new(),
             queued: 0,
@@ -122,12 +129,18 @@ impl World {
         })
     }
 
+    /// Takes the visits since the last call of phones that carry an advertising identifier: the truth that matching is judged
+    /// by. None without [`Options::partners`].
+    pub fn take_true_visits(&mut self) -> Vec<TrueVisit> {
+        std::mem::take(&mut self.true_visits)
+    }
+
     /// The factor by which the activity that produces a stream must change to reach the mix: above
     /// 1 if the stream has fewer records than its share.
     ///
     /// It is the fourth power of the ratio between the wanted and the actual share, from 0.02 to 8:
     /// what people do by themselves is far from some mixes. A stream without a share has the factor
-    /// 0, and spend, consent and wallet passes, which no mix includes, have 1.
+    /// 0, and spend, consent, wallet passes and partners, which no mix includes, have 1.
     pub(crate) fn need(&self, kind: Kind) -> f64 {
         /// Below so many events the mix is left to chance.
         const SLACK: f64 = 40.0;
@@ -135,7 +148,7 @@ impl World {
             Kind::Ping => (self.generated[0], self.options.mix.pings),
             Kind::Web => (self.generated[1], self.options.mix.web),
             Kind::Transaction => (self.generated[2], self.options.mix.transactions),
-            Kind::Spend | Kind::Consent | Kind::Wallet => return 1.0,
+            Kind::Spend | Kind::Consent | Kind::Wallet | Kind::Partner => return 1.0,
         };
         if part == 0 {
             return 0.0;
@@ -182,6 +195,7 @@ impl World {
             person.interest -= person.interest / 10;
             self.send_consent_changes(person);
             self.simulate_pass(person);
+            self.simulate_partners(person);
             self.simulate_online(person);
             self.simulate_stores(person);
         }

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles, write_new};
 use tributary_connectors::terminal;
 use tributary_simulate::{
-    MERAKI_SECRET, Mix, Options, SecretFrom, Vendor, config_toml, ending_at, lines,
+    MERAKI_SECRET, Mix, Options, SecretFrom, TrueVisit, Vendor, config_toml, ending_at, lines,
 };
 
 use super::bar::{self, Unit};
@@ -24,6 +24,7 @@ use super::bar::{self, Unit};
 ///
 ///   loadtest generate --events 1000000 --out million.ndjson.zst --config-out million.toml
 ///   loadtest generate --persons 500 --days 7 | head
+///   loadtest generate --partners --wallet --out p.ndjson --truth visits.ndjson --config-out p.toml
 ///   loadtest generate --format segment --events 100000 --out s.ndjson --config-out s.toml
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
@@ -76,6 +77,12 @@ pub struct Generate {
     /// Give members of the loyalty program wallet passes, which get messages and are read by tills
     #[arg(long)]
     wallet: bool,
+    /// Let partners see phones in stores and show them advertisements: sightings, exposures and links
+    #[arg(long)]
+    partners: bool,
+    /// With --partners, also write whose visits are whose: NDJSON of the visits of phones that partners can see
+    #[arg(long, value_name = "FILE", requires = "partners")]
+    truth: Option<PathBuf>,
     /// Write the records of its kind in this vendor's format, and give their source that format in --config-out
     #[arg(long, value_name = "FORMAT", value_parser = vendor)]
     format: Option<Vendor>,
@@ -120,6 +127,7 @@ impl Generate {
             mix: self.mix,
             consent: self.consent,
             wallet: self.wallet,
+            partners: self.partners,
             pack: self.pack,
             vendor: self.format,
             k: 1,
@@ -136,6 +144,10 @@ impl Generate {
             Some(path) => Some(outputs.file(path, Contents::Nothing)?),
             None => None,
         };
+        let truth = match &self.truth {
+            Some(path) => Some(outputs.file(path, Contents::Nothing)?),
+            None => None,
+        };
         let trace = match &self.out {
             Some(path) => Some(outputs.file(path, Contents::Trace)?),
             None => None,
@@ -143,52 +155,84 @@ impl Generate {
         if let (Some(file), Some(secret)) = (&configuration, &secret) {
             write_configuration(&options, file, secret)?;
         }
+        let mut visits = truth.as_ref().map(|_| Vec::new());
         match &trace {
             None => {
                 let mut out = terminal::stdout();
-                write_lines(options, &mut out)?;
+                write_lines(options, visits.as_mut(), &mut out)?;
                 out.flush()?;
             }
             Some(file) => {
                 let path = file.path();
-                file.write(|out| write_file(options, path, out))
+                file.write(|out| write_file(options, visits.as_mut(), path, out))
                     .with_context(|| format!("writing {}", path.display()))?;
             }
+        }
+        if let (Some(file), Some(visits)) = (&truth, &visits) {
+            let path = file.path();
+            file.write(|out| write_truth(visits, out))
+                .with_context(|| format!("writing {}", path.display()))?;
         }
         Ok(())
     }
 }
 
 /// Writes the trace to a file, compressed according to its extension.
-fn write_file(options: Options, path: &Path, mut file: &mut dyn Write) -> anyhow::Result<()> {
+fn write_file(
+    options: Options,
+    truth: Option<&mut Vec<TrueVisit>>,
+    path: &Path,
+    mut file: &mut dyn Write,
+) -> anyhow::Result<()> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("gz") => {
             let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::default());
-            write_lines(options, &mut packer)?;
+            write_lines(options, truth, &mut packer)?;
             packer.finish()?.flush()?;
         }
         Some("zst") => {
             let mut packer = zstd::Encoder::new(file, 3)?;
-            write_lines(options, &mut packer)?;
+            write_lines(options, truth, &mut packer)?;
             packer.finish()?.flush()?;
         }
         _ => {
-            write_lines(options, &mut file)?;
+            write_lines(options, truth, &mut file)?;
             file.flush()?;
         }
     }
     Ok(())
 }
 
-/// Writes the lines of the trace, with a progress bar.
-fn write_lines(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
+/// Writes the visits of phones that partners can see, one per line.
+fn write_truth(visits: &[TrueVisit], out: &mut dyn Write) -> anyhow::Result<()> {
+    for visit in visits {
+        let line = serde_json::json!({
+            "device": visit.device, "store": visit.store, "sensed": visit.sensed,
+            "from": visit.from, "until": visit.until,
+        });
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// Writes the lines of the trace, with a progress bar. Adds the visits of phones that partners can see to `truth`.
+fn write_lines(
+    options: Options,
+    mut truth: Option<&mut Vec<TrueVisit>>,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let bar = match options.events {
         Some(events) => bar::towards(events, Unit::Events),
         None => bar::counting(),
     };
     let start = options.start;
     let mut written = 0;
-    for line in lines(options)? {
+    let mut world = lines(options)?;
+    while let Some(line) = world.next() {
+        let visits = world.take_true_visits();
+        if let Some(truth) = &mut truth {
+            truth.extend(visits);
+        }
         let events = match line.object {
             true => 1,
             false => 1 + line.data.matches('\n').count() as u64,

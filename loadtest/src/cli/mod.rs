@@ -6,6 +6,7 @@ mod connection;
 mod find_max;
 mod generate;
 mod interrupt;
+mod matching;
 mod outcome;
 mod record;
 mod replay;
@@ -52,6 +53,7 @@ struct Cli {
 enum Command {
     FindMax(find_max::FindMax),
     Generate(generate::Generate),
+    Matching(matching::Matching),
     Record(record::Record),
     Replay(replay::Replay),
     Report(report::ReportCommand),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::FindMax(command) => command.run(),
         Command::Generate(command) => command.run().map(|()| Outcome::Success),
+        Command::Matching(command) => command.run().map(|()| Outcome::Success),
         Command::Record(command) => command.run().map(|()| Outcome::Success),
         Command::Replay(command) => command.run(),
         Command::Report(command) => command.run(),

@@ -38,8 +38,8 @@ const CLICKS: [&str; 7] = [
     "gclid", "gbraid", "wbraid", "fbclid", "msclkid", "dclid", "ttclid",
 ];
 
-/// Members that stay as they are: times, money, channels, stores, and consent.
-const KEPT: [&str; 23] = [
+/// Members that stay as they are: times, money, channels, stores, consent, and the numbers that boxes make for a day.
+const KEPT: [&str; 26] = [
     "ts",
     "version",
     "type",
@@ -58,6 +58,9 @@ const KEPT: [&str; 23] = [
     "sensor",
     "associated",
     "rssi",
+    "offline_cookie",
+    "until",
+    "touch",
     "date",
     "platform",
     "cost",

@@ -12,6 +12,7 @@ mod generated_trace_is_accepted;
 mod generated_vendors;
 mod generated_wallet;
 mod generated_world;
+mod matching;
 mod modules_have_no_circles;
 mod nats_cells;
 mod nats_dead_letters;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::attribution::credit::{CONVERSION, share};
+use crate::attribution::credit::share;
 use crate::attribution::elimination::Chain;
 use crate::attribution::fold::{Visits, fold, name};
 use crate::attribution::solve::removal_effects;
@@ -43,8 +43,10 @@ pub struct MonthChain {
     pub converting_reach: Arc<Reach>,
     /// The transitions of the paths that end without one, and the persons with such paths, by channel: of two groups of persons.
     pub null: [(Arc<Edges>, Arc<Reach>); 2],
-    /// The number of conversions that have a touchpoint.
-    pub conversions: i128,
+    /// How many converting transitions a transition of a null path weighs.
+    pub null_weight: i64,
+    /// The conversions that have a touchpoint, in millionths of a conversion.
+    pub millionths: i128,
     /// The value of these conversions, in minor units.
     pub value: i128,
     /// The maximum number of channels in the chain. Channels beyond it are merged; see `fold`.
@@ -88,7 +90,7 @@ impl MonthChain {
     /// channels after merging it takes at most O(n³) steps, and far fewer for sparse chains; see
     /// `elimination`.
     pub fn solve(&self) -> Solved {
-        if self.conversions <= 0 {
+        if self.millionths <= 0 {
             return Solved::default();
         }
         let visits = self.visits();
@@ -107,7 +109,7 @@ impl MonthChain {
             .iter()
             .map(|effect| (*effect).max(0) as u128)
             .collect();
-        let millionths = share(self.conversions * CONVERSION, &weights);
+        let millionths = share(self.millionths, &weights);
         let values = share(self.value, &weights);
         let mut persons = vec![0; channels.len()];
         for channel in visits.keys() {
@@ -174,7 +176,9 @@ impl MonthChain {
         let mut between = vec![BTreeMap::new(); n];
         let (mut converted, mut lost) = (vec![0; n], vec![0; n]);
         for (edges, is_null) in self.edges() {
+            let weight = if is_null { self.null_weight } else { 1 };
             for ((from, to), count) in edges {
+                let count = count * weight;
                 match (at(from), at(to)) {
                     (Some(from), Some(to)) if from != to => {
                         *between[from].entry(to).or_default() += count;
@@ -185,6 +189,13 @@ impl MonthChain {
                 }
             }
         }
+        // A common factor changes no probability, and counts stay small without it.
+        let mut counts: Vec<&mut i64> = between.iter_mut().flat_map(BTreeMap::values_mut).collect();
+        counts.extend(converted.iter_mut().chain(&mut lost));
+        let factor = counts.iter().fold(0, |factor, count| gcd(factor, **count));
+        if factor > 1 {
+            counts.into_iter().for_each(|count| *count /= factor);
+        }
         let between = between.into_iter().map(|row| row.into_iter().collect());
         Chain {
             between: between.collect(),
@@ -192,6 +203,15 @@ impl MonthChain {
             lost,
         }
     }
+}
+
+/// The greatest common divisor of two counts; 0 for two zeros.
+fn gcd(one: i64, other: i64) -> i64 {
+    let (mut one, mut other) = (one.abs(), other.abs());
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
 }
 
 #[cfg(test)]

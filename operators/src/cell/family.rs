@@ -15,7 +15,7 @@ use crate::attribution::Model;
 use crate::cell::dim::{Dim, Dimension, Form};
 use crate::cell::field::{Field, Hour, Names};
 use crate::cell::group::{
-    BatchKind, Credited, Lacks, Month, MonthGroup, ReleaseGroup, Takings, TrafficMonth,
+    BatchKind, BrandMonth, Credited, Lacks, Month, MonthGroup, ReleaseGroup, Takings, TrafficMonth,
 };
 use crate::label::{Channel, Label};
 use crate::record::{BrandId, Currency, Day, SaleKind, WalletPlatform};
@@ -371,7 +371,23 @@ families! {
     } [ticked Count, unticked Count, preticked Count, withdrawn Count]
         K Contacts;
 
+    /// Stays that partners saw in a store, those matched with its visits, and the visits that each may have been, added up.
+    VisitMatch "visit_match" {
+        brand: BrandId [Brand], store: Label [Store], day: Day [Day],
+    } [stays Count, matched Count, candidates Count, weight_millionths Millionths]
+        K Contacts;
+
+    /// Visits by stays of those who were exposed to a channel, from then on, beside those of the other members of the panel.
+    VisitLift "visit_lift" {
+        group: BrandMonth [Brand Month], channel: Channel [Source Medium Campaign],
+    } [exposed Distinct, exposed_visit_millionths Millionths, unexposed Distinct, unexposed_visit_millionths Millionths]
+        K Lift(|group| group);
+
     parts:
+
+    /// What a member of a month's panel adds to a channel that it was exposed to, or to the whole panel: the member, the weight
+    /// of its stays since, and of all its stays.
+    LiftBy { group: BrandMonth, channel: Option<Channel> } Lift(|group| group);
 
     /// What passes add to a platform and day. The values are issued, installed, removed, voided, and the passes with a record; or
     /// pushes and opens.
@@ -435,6 +451,7 @@ impl CellKey {
             | ReleaseGroup::NullPaths(brand, month) => hasher.hash_one((brand, month)),
             ReleaseGroup::Traffic(group) => group.home(),
             ReleaseGroup::Wallets(brand) => hasher.hash_one(brand),
+            ReleaseGroup::Lift(group) => hasher.hash_one(group),
             ReleaseGroup::Contacts | ReleaseGroup::Visits | ReleaseGroup::Identity => {
                 hasher.hash_one(self)
             }

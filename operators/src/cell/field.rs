@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::attribution::Model;
 use crate::cell::dim::Dim;
-use crate::cell::group::MonthGroup;
+use crate::cell::group::{BrandMonth, MonthGroup};
 use crate::label::{Channel, Label, LabelNames};
 use crate::record::{BrandId, Currency, Day, SaleKind, WalletPlatform};
 use crate::settings::Settings;
@@ -204,6 +204,21 @@ impl Field for Hour {
 
     fn day(&self) -> Option<Day> {
         Day::try_from(self.start.div_euclid(86_400)).ok()
+    }
+}
+
+impl Field for BrandMonth {
+    fn write(&self, names: Names<'_>, dims: &mut Vec<Dim>) {
+        self.brand.write(names, dims);
+        dims.push(Dim::Month(self.month));
+    }
+
+    fn read(dims: &mut Iter<'_, Dim>, settings: &Settings) -> Option<BrandMonth> {
+        let brand = Field::read(dims, settings)?;
+        match *dims.next()? {
+            Dim::Month(month) => Some(BrandMonth { brand, month }),
+            _ => None,
+        }
     }
 }
 

@@ -94,6 +94,21 @@ impl From<TrafficMonth> for BrandId {
     }
 }
 
+/// A month of a brand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BrandMonth {
+    /// The brand.
+    pub brand: BrandId,
+    /// The month in the brand's time zone.
+    pub month: Month,
+}
+
+impl From<BrandMonth> for BrandId {
+    fn from(group: BrandMonth) -> BrandId {
+        group.brand
+    }
+}
+
 /// The takings of a store and day, or of a day's orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Takings {
@@ -131,6 +146,8 @@ pub enum ReleaseGroup {
     NullPaths(BrandId, Month),
     /// The wallet passes of a brand on all days, because the active ones add up over them.
     Wallets(BrandId),
+    /// The panel of a month.
+    Lift(BrandMonth),
     /// A day's contacts or spend, each cell by itself.
     Contacts,
     /// An hour's visits, each cell by itself.
@@ -156,6 +173,8 @@ pub enum BatchKind {
     Month,
     /// The wallet passes of a brand.
     Wallets,
+    /// The panel of a month.
+    Lift,
 }
 
 impl BatchKind {
@@ -165,6 +184,7 @@ impl BatchKind {
             BatchKind::Takings => "takings of a store and day, or of a day's orders",
             BatchKind::Month => "month, kind and currency",
             BatchKind::Wallets => "the whole brand",
+            BatchKind::Lift => "month",
             BatchKind::Contacts | BatchKind::Visits | BatchKind::Identity => "each cell by itself",
         }
     }

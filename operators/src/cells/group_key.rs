@@ -30,7 +30,7 @@ impl GroupKey {
             ReleaseGroup::Takings(takings) => Some(GroupKey::Takings(takings)),
             ReleaseGroup::Month(group) => Some(GroupKey::Month(group)),
             ReleaseGroup::Traffic(of) => Some(GroupKey::Traffic(of)),
-            ReleaseGroup::NullPaths(..) | ReleaseGroup::Wallets(_) => None,
+            ReleaseGroup::NullPaths(..) | ReleaseGroup::Wallets(_) | ReleaseGroup::Lift(_) => None,
             ReleaseGroup::Contacts | ReleaseGroup::Visits | ReleaseGroup::Identity => {
                 Some(GroupKey::Alone(key.family()?, key.clone()))
             }

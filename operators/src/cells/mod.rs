@@ -19,6 +19,8 @@ mod gate;
 mod group;
 mod group_key;
 mod ladder;
+mod lift;
+mod lift_release;
 mod months;
 mod noise;
 mod pass_release;
@@ -37,6 +39,7 @@ use crate::engine::{
 pub use gate::BatchClass;
 use group::Group;
 use ladder::LadderGroup;
+use lift::LiftMonth;
 use passes::PassDays;
 use state::EpochWork;
 pub use state::{BatchVote, Cells, CellsIn, CellsOut, CellsQuestion};
@@ -80,6 +83,7 @@ impl KeyedOperator for Cells {
         let ladders: usize = self.ladders.values().map(LadderGroup::entries).sum();
         let traffic: usize = self.traffic.values().map(TrafficGroup::entries).sum();
         let passes: usize = self.passes.values().map(PassDays::entries).sum();
+        let passes = passes + self.lifts.values().map(LiftMonth::entries).sum::<usize>();
         let candidates = self.ladder_candidates.len() + self.traffic_candidates.len();
         let marks = marks + ladders + traffic + passes + candidates;
         self.groups.len() + self.null.len() + marks + restored + work + self.labels.entries()

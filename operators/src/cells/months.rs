@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::aggregate::{Aggregate, CellKey, Lacks, Month, MonthGroup};
+use crate::attribution::credit::CONVERSION;
 use crate::attribution::markov::{Edges, MonthChain, MonthCredit, Reach, Solved};
 use crate::cell::ReleaseGroup;
 use crate::cells::disclosure::MonthDisclosure;
@@ -222,11 +223,17 @@ impl Chain {
     ) -> Option<MonthChain> {
         let [conversions, value, ..] = self.converted.values;
         let null = null.map(|null| null.parts(kind)).unwrap_or_default();
+        // The paths of visits count in millionths.
+        let (unit, null_weight) = match kind {
+            SaleKind::Visit => (1, CONVERSION as i64),
+            SaleKind::Order | SaleKind::Transaction => (CONVERSION, 1),
+        };
         self.solved.is_none().then(|| MonthChain {
+            null_weight,
             converting: self.edges.clone(),
             null,
             converting_reach: self.reach.clone(),
-            conversions,
+            millionths: conversions * unit,
             value,
             max_channels,
             words: words.clone(),

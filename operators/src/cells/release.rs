@@ -12,6 +12,7 @@ use crate::cells::gate::{BatchClass, ReleaseTimes, has_enough_contributors, may_
 use crate::cells::group::{CellEntry, GateCounts, Group, Published};
 use crate::cells::group_key::GroupKey;
 use crate::cells::ladder::HeldBack;
+use crate::cells::lift::LiftMonth;
 use crate::cells::noise::{NoiseOffset, NoiseTimeline};
 use crate::cells::passes::PassDays;
 use crate::cells::state::{BatchVote, BatchVotes, CellUpdates, Cells, CellsOut};
@@ -121,6 +122,7 @@ impl Cells {
         self.release_ladders(times, &mut votes, updates);
         self.release_traffic(times, &mut votes, updates);
         self.release_passes(updates);
+        self.release_lifts(updates);
         self.collect_votes(times, votes, out);
         let GateCounts {
             released,
@@ -131,7 +133,9 @@ impl Cells {
         let months = self.ladders.values().map(|of| of.outside().count() as u64);
         let traffic = self.traffic.values().map(TrafficGroup::published_cells);
         let passes = self.passes.values().map(PassDays::published_cells);
-        let released = released + months.sum::<u64>() + traffic.sum::<u64>() + passes.sum::<u64>();
+        let lifts = self.lifts.values().map(LiftMonth::published_cells);
+        let own = passes.sum::<u64>() + lifts.sum::<u64>();
+        let released = released + months.sum::<u64>() + traffic.sum::<u64>() + own;
         let HeldBack {
             hidden: hidden_months,
             waiting: waiting_months,

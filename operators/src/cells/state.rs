@@ -10,13 +10,14 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Aggregate, CellKey, Month, MonthGroup, TrafficMonth};
+use crate::aggregate::{Aggregate, BrandMonth, CellKey, Month, MonthGroup, TrafficMonth};
 use crate::ask::{Reply, labels};
 use crate::cell::{Cell, Family, Names, ReleaseGroup};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group::{GateCounts, Group, Published};
 use crate::cells::group_key::{GroupKey, is_other};
 use crate::cells::ladder::{Candidate, LadderGroup, Place, place};
+use crate::cells::lift::LiftMonth;
 use crate::cells::months::{NullPaths, null_month};
 use crate::cells::noise::NoiseTimeline;
 use crate::cells::passes::PassDays;
@@ -177,6 +178,8 @@ pub struct Cells {
     pub(super) traffic: FxHashMap<TrafficMonth, TrafficGroup>,
     /// The wallet passes of each brand.
     pub(super) passes: BTreeMap<BrandId, PassDays>,
+    /// The panels of each month.
+    pub(super) lifts: BTreeMap<BrandMonth, LiftMonth>,
     /// The contacts and visits that the batch of the last release looks at.
     pub(super) traffic_candidates: Vec<TrafficCandidate>,
     /// The months that it looked at in this epoch.
@@ -211,6 +214,7 @@ impl Cells {
             ladder_candidates: Vec::new(),
             traffic: FxHashMap::default(),
             passes: BTreeMap::new(),
+            lifts: BTreeMap::new(),
             traffic_candidates: Vec::new(),
             planned: BTreeSet::new(),
             solver: Solver::default(),
@@ -261,6 +265,7 @@ impl Cells {
         match key.release_group() {
             ReleaseGroup::Traffic(of) => return self.add_traffic(of, &key, sums, diff),
             ReleaseGroup::Wallets(_) => return self.add_passes(&key, sums, diff),
+            ReleaseGroup::Lift(_) => return self.add_lift(&key, sums, diff),
             _ => {}
         }
         let Some(of) = GroupKey::of(&key) else {
@@ -297,7 +302,7 @@ impl Cells {
         let key = CellKey::of(cell.family, &cell.dims, &settings);
         if key
             .as_ref()
-            .is_some_and(|key| self.restore_passes(key, &cell))
+            .is_some_and(|key| self.restore_passes(key, &cell) || self.restore_lift(key, &cell))
         {
             return;
         }
@@ -390,7 +395,9 @@ impl Cells {
             cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)));
         let traffic = self.published_traffic();
         let cells = cells.chain(self.published_months()).chain(traffic);
-        cells.chain(self.published_passes())
+        cells
+            .chain(self.published_passes())
+            .chain(self.published_lifts())
     }
 
     /// Reports the labels without uses, and drops the names that were withdrawn. Does nothing before the restore is
@@ -406,7 +413,11 @@ impl Cells {
             .is_due(self.counts.released + self.counts.hidden)
         {
             let (groups, ladders, traffic) = (&self.groups, &self.ladders, &self.traffic);
+            let lifts = &self.lifts;
             self.labels.sweep(|needed| {
+                for (of, month) in lifts {
+                    month.each_label(|label| needed((of.brand, label)));
+                }
                 // Their published cells have names, and what they last counted is named by labels.
                 for (of, group) in ladders {
                     group.each_label(|label| needed((of.brand, label)));
@@ -435,6 +446,7 @@ impl Cells {
         let of_brand = |cell: &Cell| name.is_some_and(|name| **name == *cell.text("brand"));
         let months = self.published_months().chain(self.published_traffic());
         let months = months.chain(self.published_passes());
+        let months = months.chain(self.published_lifts());
         let cells = cells.chain(months.filter(of_brand));
         let mut cells: Vec<Cell> = cells
             .filter(|cell| family.is_none_or(|family| family == cell.family))

@@ -31,6 +31,7 @@ use crate::identity::graph::{Graph, GraphIn};
 use crate::identity::id_set_counts::IdSetCounts;
 use crate::identity::outcome::GraphOut;
 use crate::identity::person_join::{PersonJoin, PersonJoinIn, PersonJoinOut};
+use crate::matching::{MatchIn, MatchOut, Matching};
 use crate::net_sales::{NetSale, NetSales};
 use crate::notices::Notices;
 use crate::person::{PersonIn, PersonKey, Persons};
@@ -96,15 +97,16 @@ pub fn build(
             Routed::Fact(brand, set, fact) => OneOf4::First(PersonJoinIn::Fact(brand, set, fact)),
             Routed::IdSetUse(id_set_use) => OneOf4::Second(id_set_use),
             Routed::Sale(sale) => OneOf4::Third(sale),
-            Routed::Sum(sum) => OneOf4::Fourth(OneOf3::First(CellsIn::Sum(sum.0, sum.1))),
-            Routed::LabelUse(brand, label) => OneOf4::Fourth(OneOf3::Second((brand, label))),
-            Routed::Wallet(update) => OneOf4::Fourth(OneOf3::Third(OneOf2::First(*update))),
-            Routed::Notice(of) => OneOf4::Fourth(OneOf3::Third(OneOf2::Second(*of))),
+            Routed::Sum(sum) => OneOf4::Fourth(OneOf4::First(CellsIn::Sum(sum.0, sum.1))),
+            Routed::LabelUse(brand, label) => OneOf4::Fourth(OneOf4::Second((brand, label))),
+            Routed::Wallet(update) => OneOf4::Fourth(OneOf4::Third(OneOf2::First(*update))),
+            Routed::Notice(of) => OneOf4::Fourth(OneOf4::Third(OneOf2::Second(*of))),
+            Routed::Sighting(update) => OneOf4::Fourth(OneOf4::Fourth(MatchIn::Sighting(update))),
         });
-        let (record_sums, record_labels, others) = split3(rest, |row| row);
+        let (record_sums, record_labels, others, sightings) = split4(rest, |row| row);
         let (wallets, notices) = split2(others, |row| row);
 
-        // Persons: the graph of identifiers, the facts of each person, and their paths and credits.
+        // Identity: the graph of identifiers.
         let sets = keyed(id_set_uses, IdSetCounts::default(), &sizes);
         let of_requests = inputs.acts.to_collection(scope);
         let to_graph = sets.concatenate([acts, of_requests, consents]);
@@ -145,7 +147,41 @@ pub fn build(
         });
         let notice_sums = keyed(notices, Notices::new(stats.clone()), &sizes);
         let notice_sums = notice_sums.map(|(key, sums)| CellsIn::Sum(key, sums));
-        let facts = contacts.concatenate([conversions, visits_of_passes, assigned]);
+
+        // Visits: the sessions of devices, under the salts that one worker allocates, and the sightings of partners.
+        let salts = inputs.salts.to_collection(scope);
+        distribute_salts(salts, &settings, peers, salt_cache.clone());
+        let (visits, device_days) = keyed_with_queries(
+            inputs.pings.to_collection(scope),
+            questions_to(Respondent::Sessionize),
+            Sessionize::new(settings.clone(), stats.clone(), salt_cache.clone(), peers),
+            &sizes,
+        );
+        let (visit_sums, store_labels, to_match, settled) = split4(visits, |row| match row {
+            SessionizeOut::Sum(key, sums) => OneOf4::First(CellsIn::Sum(key, sums)),
+            SessionizeOut::Used(brand, label) => OneOf4::Second((brand, label)),
+            SessionizeOut::Match(update) => OneOf4::Third(update),
+            SessionizeOut::Settled(day, hour) => OneOf4::Fourth(Output::SettledHour(day, hour)),
+            SessionizeOut::SettledDevices(of) => OneOf4::Fourth(Output::SettledDevices(of)),
+            SessionizeOut::Closed(brand, day) => OneOf4::Fourth(Output::SaltDaysClosed(brand, day)),
+        });
+        let closed_visits = inputs.closed_visits.to_collection(scope);
+        let matched = keyed(
+            to_match.concatenate([sightings, closed_visits]),
+            Matching::new(settings.clone(), stats.clone()),
+            &sizes,
+        );
+        let (stays, match_sums, closed) = split3(matched, |row| match row {
+            MatchOut::Stay(brand, ids, conversion) => {
+                OneOf3::First(PersonJoinIn::Fact(brand, ids, Fact::Conversion(conversion)))
+            }
+            MatchOut::Sum(key, sums) => OneOf3::Second(CellsIn::Sum(key, sums)),
+            MatchOut::Closed(visits) => OneOf3::Third(Output::ClosedVisits(visits)),
+        });
+        let settled = settled.concat(closed);
+
+        // Persons: their facts, and what follows from them.
+        let facts = contacts.concatenate([conversions, visits_of_passes, stays, assigned]);
         let joined = keyed(facts, PersonJoin::new(&settings, stats.clone()), &sizes);
         let (facts, anonymous_sums) = split2(joined, |row| match row {
             PersonJoinOut::Person(fact) => OneOf2::First(fact),
@@ -159,22 +195,6 @@ pub fn build(
         );
         let person_sums = person_sums.map(|(key, sums)| CellsIn::Sum(key, sums));
 
-        // Visits: the sessions of devices, under the salts that one worker allocates.
-        distribute_salts(inputs.salts.to_collection(scope), peers, salt_cache.clone());
-        let (visits, device_days) = keyed_with_queries(
-            inputs.pings.to_collection(scope),
-            questions_to(Respondent::Sessionize),
-            Sessionize::new(settings.clone(), stats.clone(), salt_cache.clone(), peers),
-            &sizes,
-        );
-        let (visit_sums, store_labels, settled) = split3(visits, |row| match row {
-            SessionizeOut::Sum(key, sums) => OneOf3::First(CellsIn::Sum(key, sums)),
-            SessionizeOut::Used(brand, label) => OneOf3::Second((brand, label)),
-            SessionizeOut::Settled(day, hour) => OneOf3::Third(Output::SettledHour(day, hour)),
-            SessionizeOut::SettledDevices(of) => OneOf3::Third(Output::SettledDevices(of)),
-            SessionizeOut::Closed(brand, day) => OneOf3::Third(Output::SaltDaysClosed(brand, day)),
-        });
-
         // Cells: aggregates, released through the gate. Batch votes return in the next epoch.
         let label_uses = record_labels.concat(store_labels).flat_map(move |of| {
             broadcast(peers, move |target| CellsIn::LabelUse(target, of.0, of.1))
@@ -186,6 +206,7 @@ pub fn build(
             anonymous_sums,
             person_sums,
             visit_sums,
+            match_sums,
             pass_sums,
             notice_sums,
             label_uses,

@@ -21,9 +21,11 @@ use crate::engine::{Diff, Epoch, StateSizes, broadcast};
 use crate::event::Event;
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
+use crate::matching::MatchIn;
 use crate::policy_filter::PolicyFilterIn;
 use crate::record::{
-    BrandId, Day, Ping, Pseudonym, RecordKey, SettledDevices, SettledHour, TokenizedPing,
+    Body, BrandId, ClosedVisits, Day, Ping, Pseudonym, RecordKey, SettledDevices, SettledHour,
+    SightingCookie, TokenizedPing,
 };
 use crate::salt::{RESTORE_DONE, Salt, SaltCache, SaltMessage};
 use crate::sessionize::SessionizeIn;
@@ -54,6 +56,8 @@ pub enum Output {
     SettledHour(Day, SettledHour),
     /// To worker 0: a part of the devices of a salt day that settled in this epoch. Parts of the same hours add up.
     SettledDevices(SettledDevices),
+    /// To worker 0: visits of a salt day that settled in this epoch.
+    ClosedVisits(ClosedVisits),
     /// To worker 0: all salt days of a brand before the given one have settled in this epoch.
     SaltDaysClosed(BrandId, Day),
 }
@@ -66,6 +70,17 @@ pub enum Tokenized {
     /// The salt of the day is not known yet. Retry after the worker has stepped.
     Pending(Ping),
     /// The salt day is closed; the ping no longer counts.
+    Closed,
+}
+
+/// The outcome of [`Dataflow::resolve_sighting`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResolvedSighting {
+    /// The record without a MAC address, and whether the salt of its day has replaced one.
+    Record(Event, bool),
+    /// The salt of the day is not known yet. Retry after the worker has stepped.
+    Pending(Event),
+    /// The salt day is closed; nobody can tell the cookie any more.
     Closed,
 }
 
@@ -105,6 +120,8 @@ pub(super) struct Inputs {
     pub(super) policy_filter: Session<PolicyFilterIn>,
     /// Pings, retractions of devices, and the ends of salt days.
     pub(super) pings: Session<SessionizeIn>,
+    /// Visits of days that were closed before a restart.
+    pub(super) closed_visits: Session<MatchIn>,
     /// Messages to the salt allocator. Their logical time counts messages, not epochs.
     pub(super) salts: Session<SaltMessage>,
     /// Label names, restored cells and releases.
@@ -121,6 +138,7 @@ impl Inputs {
             acts: Session::new(),
             policy_filter: Session::new(),
             pings: Session::new(),
+            closed_visits: Session::new(),
             salts: Session::new(),
             cells: Session::new(),
             questions: Session::new(),
@@ -161,11 +179,45 @@ impl Dataflow {
                 second: ping.second,
                 utc_offset: ping.utc_offset,
                 rssi: ping.rssi,
+                offline_cookie: ping.offline_cookie,
             });
         }
         drop(salt_cache);
         self.request_salt(brand, day);
         Tokenized::Pending(ping)
+    }
+
+    /// Replaces the MAC address of a sighting by the offline cookie of its store and salt day: the first 4 bytes of its token, least
+    /// significant first. Any other record stays as it is.
+    pub fn resolve_sighting(&mut self, mut event: Event) -> ResolvedSighting {
+        let Event::Put { record, .. } = &mut event else {
+            return ResolvedSighting::Record(event, false);
+        };
+        let Body::Sighting {
+            store,
+            salt_day,
+            cookie,
+            ..
+        } = &mut record.body
+        else {
+            return ResolvedSighting::Record(event, false);
+        };
+        let SightingCookie::Mac(device) = *cookie else {
+            return ResolvedSighting::Record(event, false);
+        };
+        let (brand, day) = (record.brand, *salt_day);
+        let salt_cache = self.salt_cache.borrow();
+        if salt_cache.is_closed(brand, day) {
+            return ResolvedSighting::Closed;
+        }
+        let token = salt_cache.token(brand, day, *store, device);
+        drop(salt_cache);
+        if let Some(token) = token {
+            *cookie = SightingCookie::Cookie(token.0 as u32);
+            return ResolvedSighting::Record(event, true);
+        }
+        self.request_salt(brand, day);
+        ResolvedSighting::Pending(event)
     }
 
     /// Requests the salt of a day, unless it is known, already requested, or the day is closed.
@@ -274,6 +326,9 @@ impl Dataflow {
             Event::SettledDevices { settled } => {
                 let settled = SessionizeIn::SettledDevices(settled);
                 inputs.pings.update(settled, 1);
+            }
+            Event::ClosedVisits { visits } => {
+                inputs.closed_visits.update(MatchIn::Closed(visits), 1);
             }
             Event::SaltDaysClosed { brand, before } => {
                 send_to_all(&mut inputs.pings, self.peers, |target| {
@@ -397,6 +452,7 @@ impl Dataflow {
         advance(&mut inputs.acts, epoch);
         advance(&mut inputs.policy_filter, epoch);
         advance(&mut inputs.pings, epoch);
+        advance(&mut inputs.closed_visits, epoch);
         advance(&mut inputs.cells, epoch);
         advance(&mut inputs.questions, epoch);
     }

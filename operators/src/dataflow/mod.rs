@@ -19,4 +19,4 @@ mod graph;
 mod handle;
 
 pub use graph::build;
-pub use handle::{Dataflow, Output, Tokenized};
+pub use handle::{Dataflow, Output, ResolvedSighting, Tokenized};

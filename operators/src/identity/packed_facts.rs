@@ -42,6 +42,7 @@ enum Packed<'a> {
         channel: u32,
         store: u32,
     },
+    Panel(i32),
 }
 
 /// An entry: a varint, the number of times that the fact occurs, and then the fact, by which entries are sorted.
@@ -137,6 +138,7 @@ fn pack(fact: &Fact, numbers: &mut LabelNumbers) -> Vec<u8> {
             channel: numbers.use_channel(redemption.channel),
             store: numbers.use_label(redemption.store),
         },
+        Fact::Panel(month) => Packed::Panel(*month),
     };
     let bytes = postcard::to_allocvec(&packed);
     debug_assert!(bytes.is_ok(), "every fact can be packed");
@@ -207,6 +209,7 @@ fn unpack(bytes: &[u8], numbers: &LabelNumbers) -> Option<Fact> {
             store: numbers.label(store),
             day,
         }),
+        Packed::Panel(month) => Fact::Panel(month),
     })
 }
 
@@ -233,7 +236,7 @@ fn release(bytes: &[u8], numbers: &mut LabelNumbers) {
             numbers.release_channel(channel);
             numbers.release_label(store);
         }
-        Err(_) => {}
+        Ok(Packed::Panel(_)) | Err(_) => {}
     }
 }
 
@@ -268,6 +271,7 @@ mod tests {
                 joins: true,
                 visit: (left == 0).then_some(Visit {
                     weight: 1_000_000,
+                    until: 1_790_000_000_007,
                     scans: 3,
                     redemptions: 1,
                     with_transaction: true,
@@ -288,6 +292,7 @@ mod tests {
             conversion(SaleName(u128::MAX), i64::MAX),
             conversion(SaleName(1), 0),
             Fact::Redemption(redemption),
+            Fact::Panel(24_300),
         ]
     }
 

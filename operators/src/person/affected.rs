@@ -12,12 +12,20 @@ use crate::facts::{Contact, Conversion, Fact};
 use crate::runs::Runs;
 use crate::settings::BrandSettings;
 
+/// A stay no further than this from the scans of the same person's pass is the visit that the till knows, milliseconds.
+pub(super) const NEAR_PRESENCE: i64 = 30 * 60 * 1000;
+
+/// No stay and no presence is longer than this, milliseconds: the sightings of a salt day, each of a day at most, and their blur.
+pub(super) const LONGEST_STAY: i64 = 3 * 86_400_000;
+
 /// The conversions whose paths the changes of an epoch may change.
 pub(super) struct Affected {
     /// Whether all conversions are affected.
     all: bool,
     /// The conversions that were inserted or retracted.
     conversions: FxHashSet<Conversion>,
+    /// The spans of time in which stays may be near a presence that was inserted or retracted; ascending and disjoint.
+    visit_spans: Vec<(i64, i64)>,
     /// The spans of time in which a changed touch counts, in Unix milliseconds, ends included; ascending and disjoint.
     spans: Vec<(i64, i64)>,
 }
@@ -36,10 +44,11 @@ impl Affected {
             all,
             conversions: FxHashSet::default(),
             spans: Vec::new(),
+            visit_spans: Vec::new(),
         };
         let contact = |(fact, diff): &(Fact, Diff)| match fact {
             Fact::Contact(contact) => Some((contact.clone(), *diff)),
-            Fact::Conversion(_) | Fact::Redemption(_) => None,
+            Fact::Conversion(_) | Fact::Redemption(_) | Fact::Panel(_) => None,
         };
         // The exact end of a span is worth finding only if it may save conversions.
         let looks = !all && facts.len() < conversions;
@@ -54,6 +63,11 @@ impl Affected {
             match fact {
                 Fact::Conversion(conversion) => {
                     affected.conversions.insert(*conversion);
+                    if let Some(visit) = conversion.visit.filter(|_| !conversion.is_stay()) {
+                        let from = conversion.ts.saturating_sub(LONGEST_STAY + NEAR_PRESENCE);
+                        let until = visit.until.saturating_add(NEAR_PRESENCE);
+                        affected.visit_spans.push((from, until));
+                    }
                 }
                 Fact::Contact(contact) if contact.touch => {
                     let until = match looks {
@@ -68,10 +82,40 @@ impl Affected {
                         _ => affected.spans.push((contact.ts, until)),
                     }
                 }
-                Fact::Contact(_) | Fact::Redemption(_) => {}
+                Fact::Contact(_) | Fact::Redemption(_) | Fact::Panel(_) => {}
             }
         }
+        affected.visit_spans.sort_unstable();
+        affected.visit_spans.dedup_by(|next, span| {
+            let joins = next.0 <= span.1;
+            if joins {
+                span.1 = span.1.max(next.1);
+            }
+            joins
+        });
         affected
+    }
+
+    /// The affected visits among those of the person, before or after the change: a presence at a till changes the stays near it.
+    pub(super) fn among_visits<'a>(
+        &'a self,
+        visits: &'a Runs<Conversion>,
+    ) -> Box<dyn Iterator<Item = &'a Conversion> + 'a> {
+        if self.all || self.visit_spans.is_empty() {
+            return self.among(visits);
+        }
+        let mut affected: Vec<&Conversion> = self.among(visits).collect();
+        for (from, until) in &self.visit_spans {
+            let near = visits
+                .from(|of| of.ts < *from)
+                .take_while(|of| of.ts <= *until);
+            let mut listed: FxHashSet<&Conversion> = FxHashSet::default();
+            listed.extend(affected.iter().copied());
+            let near = near.filter(|of| of.is_stay() && !listed.contains(of));
+            let near: Vec<&Conversion> = near.collect();
+            affected.extend(near);
+        }
+        Box::new(affected.into_iter())
     }
 
     /// The affected conversions among those of the person, before or after the change.

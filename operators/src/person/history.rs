@@ -8,23 +8,26 @@
 //! difference leaves, because equal contributions cancel out in the [`DeltaBuffer`].
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
-use crate::aggregate::{Aggregate, CellKey};
+use crate::aggregate::{Aggregate, CellKey, Month};
 use crate::cell::ContributorId;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, State, table_bytes};
 use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
-use crate::person::affected::Affected;
+use crate::person::affected::{Affected, LONGEST_STAY, NEAR_PRESENCE};
 use crate::person::cell_membership::CellMembership;
 use crate::person::journey::Journey;
+use crate::person::lift::{self, Member};
 use crate::person::null::{self, NullPaths, NullSpans, NullUntil};
 use crate::person::touches::Touches;
 use crate::record::{BrandId, SaleKind};
 use crate::routing::{contacts_by, redemption_day};
 use crate::runs::Runs;
 use crate::settings::BrandSettings;
+use crate::small_map::SmallMap;
 
 /// The events of one person, as multisets.
 #[derive(Default)]
@@ -35,6 +38,8 @@ pub(super) struct History {
     pub(super) sales: Runs<Conversion>,
     /// The visits to stores.
     pub(super) visits: Runs<Conversion>,
+    /// The number of records by which the person is in the panel of each month.
+    panel: SmallMap<Month, Diff>,
     /// Whether the person has more identifiers than the size guard allows.
     pub(super) oversized: bool,
     /// The null paths by month, for a person with many touches and an occasional conversion.
@@ -59,6 +64,7 @@ impl State for History {
         self.touches.is_empty()
             && self.sales.is_empty()
             && self.visits.is_empty()
+            && self.panel.is_empty()
             && self.cell_refs.is_empty()
             && !self.oversized
     }
@@ -70,6 +76,7 @@ impl History {
         self.touches.heap_bytes()
             + self.sales.heap_bytes(|_| 0)
             + self.visits.heap_bytes(|_| 0)
+            + self.panel.heap_bytes(|_| 0)
             + self.null.as_ref().map_or(0, |_| size_of::<NullPaths>())
             + table_bytes(&self.cell_refs)
     }
@@ -115,6 +122,14 @@ impl History {
 
         let of = (brand, who);
         let mut steps = self.contribute(of, settings, &affected, -1, &mut membership, deltas);
+        let mut months = match settings.counts_stays() {
+            true => lift::months_of(&changes.facts),
+            false => BTreeSet::new(),
+        };
+        if settings.counts_stays() && flips {
+            months.extend(self.panel.iter().map(|(month, _)| *month));
+        }
+        steps += self.contribute_lift(brand, &months, -1, deltas);
         let changed = changes.facts.len() as u64;
         for (fact, diff) in in_cheap_order(changes.facts) {
             match &fact {
@@ -124,6 +139,13 @@ impl History {
                         SaleKind::Order | SaleKind::Transaction => &mut self.sales,
                     };
                     steps += of_kind.amend(conversion, diff);
+                }
+                Fact::Panel(month) => {
+                    let records = self.panel.get(month).copied().unwrap_or_default() + diff;
+                    match records {
+                        0 => drop(self.panel.remove(month)),
+                        _ => drop(self.panel.insert(*month, records)),
+                    }
                 }
                 Fact::Redemption(redemption) => {
                     if settings.counts_passes() {
@@ -164,6 +186,7 @@ impl History {
             change => change > 0,
         };
         steps += self.contribute(of, settings, &affected, 1, &mut membership, deltas);
+        steps += self.contribute_lift(brand, &months, 1, deltas);
         let is_null = self.null_spans(settings);
         if was_null != is_null {
             let touches = &self.touches;
@@ -190,7 +213,11 @@ impl History {
         let visited = Cell::new(0);
         let act = membership.act;
         let sales = affected.among(&self.sales);
-        for conversion in sales.chain(affected.among(&self.visits)) {
+        for conversion in sales.chain(affected.among_visits(&self.visits)) {
+            visited.set(visited.get() + 1);
+            if conversion.is_stay() && self.is_at_till(conversion, &visited) {
+                continue;
+            }
             let path = match self.oversized {
                 true => Vec::new(),
                 false => self.touches.path(conversion, settings, &visited),
@@ -207,9 +234,50 @@ impl History {
                 let sums = if is_open { sums } else { sums.changed_by(act) };
                 deltas.add(key, sums, diff);
             });
-            visited.set(visited.get() + 1);
         }
         visited.get()
+    }
+
+    /// Adds `diff` times what the person adds to the comparison of the exposed and the unexposed in some months, as the history is
+    /// now. Returns the number of touches and visits that were visited.
+    fn contribute_lift(
+        &self,
+        brand: BrandId,
+        months: &BTreeSet<Month>,
+        diff: Diff,
+        deltas: &mut DeltaBuffer,
+    ) -> u64 {
+        let visited = Cell::new(0);
+        let member = Member {
+            brand,
+            touches: &self.touches,
+            visits: &self.visits,
+        };
+        let in_panel = |of: &&Month| !self.oversized && self.panel.get(of).is_some();
+        for of in months.iter().filter(in_panel) {
+            let is_at_till = |stay: &Conversion| self.is_at_till(stay, &visited);
+            let looked = member.contribute(*of, is_at_till, diff, deltas);
+            visited.set(visited.get() + looked);
+        }
+        visited.get()
+    }
+
+    /// Whether a stay is the visit that the scans of the person's pass in the same store already count.
+    fn is_at_till(&self, stay: &Conversion, visited: &Cell<u64>) -> bool {
+        let until = stay
+            .visit
+            .map_or(stay.ts, |of| of.until)
+            .saturating_add(NEAR_PRESENCE);
+        let from = stay.ts.saturating_sub(NEAR_PRESENCE);
+        let begin = from.saturating_sub(LONGEST_STAY);
+        let near = self
+            .visits
+            .from(|of| of.ts < begin)
+            .take_while(|of| of.ts <= until);
+        let mut presences = near
+            .inspect(|_| visited.set(visited.get() + 1))
+            .filter(|of| !of.is_stay());
+        presences.any(|of| of.store == stay.store && of.visit.is_some_and(|of| of.until >= from))
     }
 
     /// Adds or removes a touch, and if the person has null paths, the change of the one of its month. Returns the number of

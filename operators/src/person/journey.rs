@@ -53,8 +53,10 @@ impl Journey<'_> {
             return add(CellKey::sale(self.row(settings, who)), Aggregate::of(&[1]));
         }
         let (weight, value) = (weight(self.conversion), i128::from(left));
-        let takings = takings(self.brand, kind, store, day, currency);
-        add(takings, in_takings(self.conversion));
+        if !self.conversion.is_stay() {
+            let takings = takings(self.brand, kind, store, day, currency);
+            add(takings, in_takings(self.conversion));
+        }
         // A gate that hides nothing needs to know nothing.
         if settings.k > 1 {
             let is_verified = settings.is_verified(self.conversion.source);
@@ -185,9 +187,12 @@ impl Journey<'_> {
         };
         let count = Aggregate::of(&[1]);
         let one = Aggregate::of(&[1, self.conversion.left.into()]);
-        add(CellKey::Converted { group }, one);
+        let weight = chain_weight(self.conversion);
+        let converted = Aggregate::of(&[weight, self.conversion.left.into()]);
+        add(CellKey::Converted { group }, converted);
+        let weight = Aggregate::of(&[weight]);
         for (from, to) in transitions(path.iter().map(|touch| touch.channel)) {
-            add(CellKey::ConvertingEdge { group, from, to }, count);
+            add(CellKey::ConvertingEdge { group, from, to }, weight);
         }
         for channel in distinct(path) {
             let reach = CellKey::ConvertingReach { group, channel };
@@ -208,6 +213,14 @@ impl Journey<'_> {
         for channel in distinct(earlier) {
             add(CellKey::Assists { group, channel }, one);
         }
+    }
+}
+
+/// How often the path of a conversion counts in the chain of its month: visits count in millionths, and sales once.
+fn chain_weight(conversion: &Conversion) -> i128 {
+    match conversion.kind {
+        SaleKind::Visit => weight(conversion),
+        SaleKind::Order | SaleKind::Transaction => 1,
     }
 }
 

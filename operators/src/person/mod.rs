@@ -12,6 +12,7 @@ mod affected;
 mod cell_membership;
 mod history;
 mod journey;
+mod lift;
 mod null;
 mod touches;
 

@@ -102,6 +102,15 @@ impl Touches {
         std::iter::from_fn(move || next(&mut fronts, |a, b| a < b))
     }
 
+    /// The touches from one time on and before another, in no particular order.
+    pub(super) fn between(&self, from: i64, until: i64) -> impl Iterator<Item = &Contact> {
+        let classes = self.classes.iter();
+        classes.flat_map(move |(_, runs)| {
+            let touches = runs.from(move |touch| touch.ts < from);
+            touches.take_while(move |touch| touch.ts < until)
+        })
+    }
+
     /// The last touch before the given one, and the first that is not before it.
     pub(super) fn beside(&self, touch: &Contact) -> [Option<&Contact>; 2] {
         let runs = || self.classes.iter().map(|(_, runs)| runs);

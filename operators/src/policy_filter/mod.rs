@@ -10,6 +10,8 @@
 //! - The allowed uses are the intersection over all statements about its identifiers. If its source requires consent and
 //!   there is no statement about its cookie (about any identifier, if it has no cookie), no use is allowed.
 //! - A web record, and any record of a source that requires consent, needs [`Use::Hold`] to count at all.
+//! - What a partner reports of a device needs a statement about that device, and its own uses
+//!   ([`required_uses`](crate::record::Body::required_uses)), to count at all.
 //! - Without [`Use::Credit`] a contact is not a touchpoint. Without [`Use::Join`] it is not joined with in-store
 //!   transactions. Without [`Use::Link`] only one identifier of the record counts.
 //! - A record without identifiers is always admitted.

@@ -15,7 +15,7 @@ use crate::packed_runs::Layout;
 use crate::packed_time;
 use crate::record::{
     Body, BoxAnswer, BrandId, ConsentString, Currency, Day, IdSet, NoticeBox, Record, RecordKey,
-    RefundAmount, Right, SaleKind, SaleName, TouchKind, WalletPlatform, WalletType,
+    RefundAmount, Right, SaleKind, SaleName, SightingCookie, TouchKind, WalletPlatform, WalletType,
 };
 
 /// An entry of the records of a set: the key, then the packed record.
@@ -66,6 +66,9 @@ enum PackedBody {
     Adjustment(SaleKind, u32, i64, Currency),
     Spend(u32, u32, i64, Currency, u64, u64),
     Wallet(WalletType, WalletPlatform, u32, u32, u64),
+    Sighting(u32, Day, i64, i64, SightingCookie),
+    Exposure(TouchKind, u32),
+    PartnerLink,
     Consent(AllowedUses, Option<ConsentString>, Vec<PackedBox>),
     Right(Right, bool),
 }
@@ -165,6 +168,15 @@ pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) 
             numbers.use_channel(of),
             holder,
         ),
+        Body::Sighting {
+            store,
+            salt_day,
+            until,
+            blur,
+            cookie,
+        } => PackedBody::Sighting(numbers.use_label(store), salt_day, until, blur, cookie),
+        Body::Exposure { kind, channel: of } => PackedBody::Exposure(kind, numbers.use_channel(of)),
+        Body::PartnerLink => PackedBody::PartnerLink,
         Body::Consent {
             steps,
             string,
@@ -262,6 +274,18 @@ pub(super) fn unpack(
             channel: numbers.channel(channel),
             holder,
         },
+        PackedBody::Sighting(store, salt_day, until, blur, cookie) => Body::Sighting {
+            store: numbers.label(store),
+            salt_day,
+            until,
+            blur,
+            cookie,
+        },
+        PackedBody::Exposure(kind, channel) => Body::Exposure {
+            kind,
+            channel: numbers.channel(channel),
+        },
+        PackedBody::PartnerLink => Body::PartnerLink,
         PackedBody::Consent(steps, string, boxes) => {
             let boxes = boxes.into_iter().map(|(labels, answer)| {
                 let [name, notice, version, language, wording] =
@@ -313,7 +337,10 @@ pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
     };
     numbers.release_label(packed.source);
     match packed.body {
-        PackedBody::Contact(_, _, of) => numbers.release_channel(of),
+        PackedBody::Contact(_, _, of) | PackedBody::Exposure(_, of) => {
+            numbers.release_channel(of);
+        }
+        PackedBody::Sighting(store, ..) => numbers.release_label(store),
         PackedBody::Sale(_, _, store, ..)
         | PackedBody::Refund(_, _, store, _)
         | PackedBody::Restatement(_, _, store, _)
@@ -330,7 +357,7 @@ pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
             let numbers_of = boxes.into_iter().flat_map(|(labels, _)| labels);
             numbers_of.for_each(|number| numbers.release_label(number));
         }
-        PackedBody::Identify | PackedBody::Right(..) => {}
+        PackedBody::Identify | PackedBody::PartnerLink | PackedBody::Right(..) => {}
     }
 }
 

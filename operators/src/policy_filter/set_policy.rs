@@ -29,6 +29,8 @@ pub(super) struct SetPolicy {
     allowed: AllowedUses,
     /// Whether a consent statement concerns a cookie of the set.
     has_cookie_statement: bool,
+    /// Whether a consent statement concerns a device of the set.
+    has_device_statement: bool,
     /// Whether a consent statement concerns any member.
     has_statement: bool,
 }
@@ -40,6 +42,7 @@ impl SetPolicy {
             restricted: false,
             allowed: AllowedUses::ALL,
             has_cookie_statement: false,
+            has_device_statement: false,
             has_statement: false,
         };
         if policies.is_empty() {
@@ -54,6 +57,7 @@ impl SetPolicy {
                 policy.allowed = policy.allowed.intersect(allowed);
                 policy.has_statement = true;
                 policy.has_cookie_statement |= id.kind == IdKind::Cookie;
+                policy.has_device_statement |= id.kind == IdKind::Device;
             }
             if member.do_not_sell {
                 policy.allowed = policy.allowed.without(Use::Share);
@@ -64,9 +68,15 @@ impl SetPolicy {
 
     /// Whether a record of the set requires consent and has no consent statement.
     fn lacks_consent(&self, record: &Record, settings: &BrandSettings) -> bool {
-        let has_cookie = || record.ids.ids().iter().any(|id| id.kind == IdKind::Cookie);
-        let consent = settings.on_consent.contains(&record.source);
-        consent && !self.has_cookie_statement && (!self.has_statement || has_cookie())
+        let has = |kind: IdKind| record.ids.ids().iter().any(|id| id.kind == kind);
+        if !settings.on_consent.contains(&record.source) {
+            return false;
+        }
+        // What a partner reports is about a device; its other identifiers need no statement of their own.
+        if record.body.is_of_partner() && has(IdKind::Device) {
+            return !self.has_device_statement;
+        }
+        !self.has_cookie_statement && (!self.has_statement || has(IdKind::Cookie))
     }
 
     /// The uses for which a record of the set counts at the link time `at`, in Unix milliseconds, or the reason why it is
@@ -93,7 +103,9 @@ impl SetPolicy {
         }
         let allowed = self.allowed;
         let needs_hold = record.body.is_web() || settings.on_consent.contains(&record.source);
-        if needs_hold && !allowed.allows(Use::Hold) {
+        let mut required = record.body.required_uses().iter();
+        let lacks_any = required.any(|of| !allowed.allows(*of));
+        if lacks_any || needs_hold && !allowed.allows(Use::Hold) {
             return Err(WithholdReason::Refused);
         }
         Ok(Admission {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::allowed_uses::AllowedUses;
+use crate::allowed_uses::{AllowedUses, Use};
 use crate::label::{Channel, Label};
+use crate::record::brand::Day;
 use crate::record::notice::NoticeBox;
+use crate::record::partner::SightingCookie;
 use crate::record::sale::{Currency, RefundAmount, SaleKind, SaleName};
 use crate::record::touch::TouchKind;
 use crate::record::wallet::{WalletPlatform, WalletType};
@@ -101,6 +103,28 @@ pub enum Body {
         /// A keyed hash of the device that registered the pass; 0 without one.
         holder: u64,
     },
+    /// A partner saw the record's device in a store. `ts` is the beginning.
+    Sighting {
+        /// The store.
+        store: Label,
+        /// The store's salt day of `ts`.
+        salt_day: Day,
+        /// The end, Unix milliseconds, at least `ts`.
+        until: i64,
+        /// How far the partner blurs its times: the sighting reaches from `ts` - `blur` to `until` + `blur`, milliseconds.
+        blur: i64,
+        /// By what it is matched.
+        cookie: SightingCookie,
+    },
+    /// A partner showed the record's device an advertisement, or saw it clicked.
+    Exposure {
+        /// Impression or click.
+        kind: TouchKind,
+        /// The channel; absent labels stay absent.
+        channel: Channel,
+    },
+    /// A partner says that the identifiers belong together.
+    PartnerLink,
     /// The uses that a data subject allows for all records with one of the identifiers. The newest consent about an
     /// identifier counts, in the order of `statement_order`; of several equally new ones, the uses that all of them allow.
     Consent {
@@ -131,13 +155,38 @@ impl Body {
             Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
             Body::Spend { .. }
             | Body::Wallet { .. }
+            | Body::Sighting { .. }
+            | Body::Exposure { .. }
+            | Body::PartnerLink
             | Body::Consent { .. }
             | Body::Right { .. } => false,
         }
     }
 
+    /// Whether a partner reports it.
+    pub fn is_of_partner(&self) -> bool {
+        matches!(
+            self,
+            Body::Sighting { .. } | Body::Exposure { .. } | Body::PartnerLink
+        )
+    }
+
+    /// The uses without which the record does not count at all, beyond those that its source requires.
+    pub fn required_uses(&self) -> &'static [Use] {
+        match self {
+            Body::Sighting {
+                cookie: SightingCookie::None,
+                ..
+            } => &[Use::Hold, Use::Join, Use::Link, Use::Share, Use::Position],
+            Body::Sighting { .. } => &[Use::Hold, Use::Join, Use::Link, Use::Share],
+            Body::Exposure { .. } => &[Use::Hold, Use::Share],
+            Body::PartnerLink => &[Use::Link, Use::Share],
+            _ => &[],
+        }
+    }
+
     /// The contact with a channel that the record is: its kind, its channel, and whether it is a touchpoint. Pushes and opens of
-    /// wallet passes are contacts, as impressions and clicks.
+    /// wallet passes are contacts, as impressions and clicks, and so are the exposures that partners report.
     pub fn contact(&self) -> Option<(TouchKind, Channel, bool)> {
         match *self {
             Body::Contact {
@@ -146,6 +195,7 @@ impl Body {
                 touch,
             } => Some((kind, channel, touch)),
             Body::Wallet { kind, channel, .. } => Some((kind.touch()?, channel, true)),
+            Body::Exposure { kind, channel } => Some((kind, channel, true)),
             _ => None,
         }
     }

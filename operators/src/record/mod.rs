@@ -8,6 +8,7 @@ mod body;
 mod brand;
 mod identifier;
 mod notice;
+mod partner;
 mod ping;
 mod sale;
 mod touch;
@@ -24,7 +25,10 @@ pub use body::{Body, ConsentString, Right};
 pub use brand::{BrandId, Day};
 pub use identifier::{IdKind, IdSet, Identifier, Pseudonym};
 pub use notice::{BoxAnswer, NoticeBox};
-pub use ping::{DeviceDay, Ping, SettledDevices, SettledHour, Token, TokenizedPing};
+pub use partner::SightingCookie;
+pub use ping::{
+    ClosedVisit, ClosedVisits, DeviceDay, Ping, SettledDevices, SettledHour, Token, TokenizedPing,
+};
 pub use sale::{Currency, RefundAmount, SaleKind, SaleName};
 pub use touch::TouchKind;
 pub use wallet::{WalletPlatform, WalletType};

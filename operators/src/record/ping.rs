@@ -28,6 +28,8 @@ pub struct Ping {
     pub utc_offset: i32,
     /// Received signal strength, dBm.
     pub rssi: i8,
+    /// The offline cookie that the box gave the device, if it gives any.
+    pub offline_cookie: Option<u32>,
 }
 
 /// The pseudonym of a device in one store on one salt day, and nowhere else.
@@ -53,6 +55,8 @@ pub struct TokenizedPing {
     pub utc_offset: i32,
     /// Received signal strength, dBm.
     pub rssi: i8,
+    /// The offline cookie that the box gave the device, if it gives any.
+    pub offline_cookie: Option<u32>,
 }
 
 /// One device in one store on one salt day.
@@ -99,4 +103,30 @@ pub struct SettledHour {
     pub utc_offset: i32,
     /// Visits, passers-by, seconds of dwell, devices and random devices, in the order of the family `visits`.
     pub values: [i64; 5],
+}
+
+/// One visit of a closed salt day: no token, and nothing that connects it with another visit of the same device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClosedVisit {
+    /// The first second, Unix seconds.
+    pub first: i64,
+    /// The last second.
+    pub last: i64,
+    /// The low 16 bits of the offline cookie of its device.
+    pub cookie: u16,
+}
+
+/// Visits of one closed salt day in one store, for a brand with partners. A day may be in several parts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClosedVisits {
+    /// The brand.
+    pub brand: BrandId,
+    /// The store.
+    pub store: Label,
+    /// The salt day.
+    pub salt_day: Day,
+    /// The number of bits of an offline cookie by which the day is matched, at most 16; the same in all parts.
+    pub bits: u8,
+    /// The visits.
+    pub visits: Vec<ClosedVisit>,
 }

@@ -8,33 +8,47 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use differential_dataflow::consolidation::consolidate;
+
 use crate::aggregate::{Aggregate, CellKey, TrafficMonth};
 use crate::calendar::month;
 use crate::cell::{Hour, Traffic};
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
 use crate::label::Label;
-use crate::record::{BrandId, Day, DeviceDay, SettledDevices, SettledHour};
-use crate::sessionize::runs::Runs;
+use crate::matching::{DeviceVisits, StoreDay};
+use crate::record::{BrandId, Day, DeviceDay, SettledDevices, SettledHour, Token};
+use crate::sessionize::runs::{Run, Runs};
 use crate::settings::BrandSettings;
 
 /// The contributions of devices to cells in one epoch, positive and negative. They are kept by device until the end of the epoch,
 /// because a device that is displaced by a smaller token and counts again later in the epoch has not changed.
 #[derive(Default)]
-pub(super) struct Contributions(Vec<(DeviceDay, CellKey, Aggregate)>);
+pub(super) struct Contributions {
+    cells: Vec<(DeviceDay, CellKey, Aggregate)>,
+    /// The visits that may be matched.
+    visits: Vec<((StoreDay, DeviceVisits), Diff)>,
+}
 
 impl Contributions {
     /// Sums the contributions by device, in any order: a device that was displaced and counts again at the end of the
     /// epoch has not changed.
     pub(super) fn add_up(&mut self, deltas: &mut DeltaBuffer) {
-        self.0.sort_unstable_by_key(|(device, ..)| *device);
-        for of_device in self.0.chunk_by(|one, other| one.0 == other.0) {
+        self.cells.sort_unstable_by_key(|(device, ..)| *device);
+        for of_device in self.cells.chunk_by(|one, other| one.0 == other.0) {
             for (_, key, sums) in of_device {
                 deltas.add(key.clone(), *sums, 1);
             }
             deltas.end_contributor();
         }
-        self.0 = Vec::new();
+        self.cells = Vec::new();
+    }
+
+    /// Takes the changes of visits that may be matched.
+    pub(super) fn take_visits(&mut self) -> Vec<((StoreDay, DeviceVisits), Diff)> {
+        let mut visits = std::mem::take(&mut self.visits);
+        consolidate(&mut visits);
+        visits
     }
 }
 
@@ -55,7 +69,7 @@ fn hours(is_random: bool, runs: &Runs, settings: &BrandSettings) -> Vec<(Hour, [
             hours.push((hour, counted));
         }
         let dwell = run.last - run.first;
-        let is_visit = run.has_two_strong() && dwell >= settings.min_dwell;
+        let is_visit = is_visit(run, settings);
         if let Some((_, [visits, passers_by, seconds, ..])) = hours.last_mut()
             && !is_random
         {
@@ -79,7 +93,7 @@ pub(super) fn contribute(
     let mut add = |key: CellKey, sums: Aggregate| {
         let mut changed = Aggregate::default();
         changed.add(&sums.changed_by(device.token.0 as u64), diff);
-        contributions.0.push((*device, key, changed));
+        contributions.cells.push((*device, key, changed));
     };
     let hours = hours(is_random, runs, settings);
     let (brand, store) = (device.brand, device.store);
@@ -94,6 +108,32 @@ pub(super) fn contribute(
             add(key, Aggregate::of(&[1]));
         }
     }
+    if settings.counts_stays()
+        && !is_random
+        && let Some(visits) = visits(device.token, runs, settings)
+    {
+        let key = StoreDay {
+            brand,
+            store,
+            salt_day: device.salt_day,
+        };
+        contributions.visits.push(((key, visits), diff));
+    }
+}
+
+/// Whether a run is a visit.
+fn is_visit(run: &Run, settings: &BrandSettings) -> bool {
+    run.has_two_strong() && run.last - run.first >= settings.min_dwell
+}
+
+/// The visits of a token that may be matched, if there are any. A token without an offline cookie has that of its first 4 bytes.
+fn visits(token: Token, runs: &Runs, settings: &BrandSettings) -> Option<DeviceVisits> {
+    let visits = runs.iter().filter(|run| is_visit(run, settings));
+    let visits: Vec<(i64, i64)> = visits.map(|run| (run.first, run.last)).collect();
+    (!visits.is_empty()).then(|| DeviceVisits {
+        cookie: runs.cookie().unwrap_or(token.0 as u32) as u16,
+        visits: visits.into(),
+    })
 }
 
 /// The key of an hour of a store.

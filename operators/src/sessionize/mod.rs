@@ -11,6 +11,8 @@
 //! of the tokens, so no cell changes. After a restart the totals return as [`SessionizeIn::Settled`], and
 //! [`SessionizeIn::Closed`] removes the pings that the ledger may still hold. The three may arrive in any order; each ping
 //! counts exactly once.
+//!
+//! For a brand with partners the visits of each token also go to [`crate::matching`], without the token.
 
 mod contribution;
 mod open_days;
@@ -29,12 +31,13 @@ use crate::ask::{Question, Reply, RoutedQuestion};
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, QueryOperator};
 use crate::label::Label;
+use crate::matching::{DeviceVisits, MatchIn, StoreDay};
 use crate::record::{BrandId, Day, DeviceDay, SettledDevices, SettledHour, TokenizedPing};
 use crate::salt::SaltCache;
 use crate::settings::{BrandSettings, Settings};
 use crate::stats::Stats;
 use contribution::{restored, restored_devices};
-use open_days::OpenDays;
+use open_days::{OpenDays, TakenDay};
 use runs::Sighting;
 
 pub use runs::{MAX_GAP, Runs};
@@ -77,6 +80,8 @@ pub enum SessionizeOut {
     Settled(Day, SettledHour),
     /// This worker's part of the devices of a salt day that came in exactly some hours.
     SettledDevices(SettledDevices),
+    /// To the matching of visits and sightings.
+    Match(MatchIn),
     /// This worker has settled all of a brand's salt days before the given one.
     Closed(BrandId, Day),
 }
@@ -153,7 +158,18 @@ impl Sessionize {
         if !days.is_empty() {
             out.push((SessionizeOut::Closed(brand, first), 1));
         }
-        for (salt_day, _, totals) in days {
+        for TakenDay {
+            salt_day,
+            visits,
+            totals,
+            ..
+        } in days
+        {
+            let mut stores: Vec<StoreDay> =
+                visits.into_iter().map(|((store, _), _)| store).collect();
+            stores.dedup();
+            let closes = stores.into_iter().map(MatchIn::Close);
+            out.extend(closes.map(|close| (SessionizeOut::Match(close), 1)));
             let (hours, devices) = totals.settled(brand, salt_day);
             for hour in hours {
                 self.open_days.uses.add(brand, hour.store, 1);
@@ -166,16 +182,29 @@ impl Sessionize {
 
     /// Closes days that settled before a restart: their settled totals already include the pings that were read
     /// again.
-    fn close_days(&mut self, brand: BrandId, before: Day) {
+    fn close_days(&mut self, brand: BrandId, before: Day, out: &mut Vec<(SessionizeOut, Diff)>) {
         let closed = self.closed.entry(brand).or_insert(before);
         *closed = (*closed).max(before);
-        for (_, mut deltas, _) in self.open_days.take_days(brand, before) {
-            for (key, sums) in deltas.drain() {
+        for mut day in self.open_days.take_days(brand, before) {
+            emit_visits(day.visits, -1, out);
+            for (key, sums) in day.deltas.drain() {
                 self.deltas.add(key, sums, -1);
                 self.deltas.end_contributor();
             }
         }
     }
+}
+
+/// Emits changes of visits that may be matched, `sign` times.
+fn emit_visits(
+    visits: Vec<((StoreDay, DeviceVisits), Diff)>,
+    sign: Diff,
+    out: &mut Vec<(SessionizeOut, Diff)>,
+) {
+    out.extend(visits.into_iter().map(|((store, visits), diff)| {
+        let visits = MatchIn::Visits(store, visits);
+        (SessionizeOut::Match(visits), sign * diff)
+    }));
 }
 
 impl KeyedOperator for Sessionize {
@@ -231,6 +260,7 @@ impl KeyedOperator for Sessionize {
                         second: one.second,
                         utc_offset: one.utc_offset,
                         is_strong: one.rssi >= settings.min_rssi,
+                        offline_cookie: one.offline_cookie,
                     });
                 }
                 SessionizeIn::Drop(device) => drops.push(device),
@@ -257,7 +287,7 @@ impl KeyedOperator for Sessionize {
                     before,
                     ..
                 } => over.push((brand, before, from)),
-                SessionizeIn::Closed(_, brand, before) => self.close_days(brand, before),
+                SessionizeIn::Closed(_, brand, before) => self.close_days(brand, before, out),
             }
         }
         // Pings in the epoch of a retraction come after it.
@@ -275,6 +305,7 @@ impl KeyedOperator for Sessionize {
             .iter()
             .filter(|of| self.open_days.is_over(&of.0, of.1));
         self.stats.pings_not_sampled(uncounted.map(|of| of.2).sum());
+        emit_visits(self.open_days.take_visits(), 1, out);
         self.open_days.add_up(&mut self.deltas);
         self.deltas.drain_into(SessionizeOut::Sum, out);
         over.sort_unstable();
@@ -346,6 +377,7 @@ mod tests {
                 second: 7,
                 utc_offset: 0,
                 rssi: -60,
+                offline_cookie: None,
             };
             (SessionizeIn::Ping(ping), 1)
         };

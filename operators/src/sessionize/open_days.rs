@@ -10,8 +10,10 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::delta_buffer::DeltaBuffer;
+use crate::engine::Diff;
 use crate::label::Label;
 use crate::label_uses::LabelUses;
+use crate::matching::{DeviceVisits, StoreDay};
 use crate::record::{BrandId, Day, DeviceDay};
 use crate::sessionize::contribution::{Contributions, Totals, contribute};
 use crate::sessionize::runs::Sighting;
@@ -20,6 +22,16 @@ use crate::settings::Settings;
 
 /// The tokens of one store and day: those of fixed addresses, then those of random ones.
 type Store = [Tokens; 2];
+
+/// A day whose tokens were removed.
+pub(super) struct TakenDay {
+    pub(super) salt_day: Day,
+    /// What its tokens have contributed to the cells.
+    pub(super) deltas: DeltaBuffer,
+    /// Their visits that may be matched.
+    pub(super) visits: Vec<((StoreDay, DeviceVisits), Diff)>,
+    pub(super) totals: Totals,
+}
 
 /// The tokens of the open days, and their contributions that have changed.
 pub(super) struct OpenDays {
@@ -52,6 +64,11 @@ impl OpenDays {
     pub(super) fn bytes(&self) -> usize {
         let stores = self.days.values().flat_map(FxHashMap::values);
         stores.flatten().map(Tokens::heap_bytes).sum()
+    }
+
+    /// Takes the changes of visits that may be matched.
+    pub(super) fn take_visits(&mut self) -> Vec<((StoreDay, DeviceVisits), Diff)> {
+        self.contributions.take_visits()
     }
 
     /// Moves the changes of contributions to the buffer.
@@ -180,11 +197,7 @@ impl OpenDays {
 
     /// Removes the tokens of a brand's days before the given one. Returns the contributions that each of these days has made,
     /// which the cells keep, and their totals.
-    pub(super) fn take_days(
-        &mut self,
-        brand: BrandId,
-        before: Day,
-    ) -> Vec<(Day, DeltaBuffer, Totals)> {
+    pub(super) fn take_days(&mut self, brand: BrandId, before: Day) -> Vec<TakenDay> {
         let mut contributed = Vec::new();
         let mut rest = self.days.split_off(&(brand, Day::MIN));
         let mut later = rest.split_off(&(brand, before));
@@ -210,9 +223,15 @@ impl OpenDays {
                     }
                 }
             }
+            let visits = contributions.take_visits();
             let mut deltas = DeltaBuffer::default();
             contributions.add_up(&mut deltas);
-            contributed.push((salt_day, deltas, totals));
+            contributed.push(TakenDay {
+                salt_day,
+                deltas,
+                visits,
+                totals,
+            });
         }
         contributed
     }

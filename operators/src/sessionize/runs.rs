@@ -22,6 +22,8 @@ pub(crate) struct Sighting {
     pub utc_offset: i32,
     /// Whether the signal strength reaches `min_rssi`.
     pub is_strong: bool,
+    /// The offline cookie that the box gave the device.
+    pub offline_cookie: Option<u32>,
 }
 
 /// The strong seconds of a run: as much of them as decides whether there are two.
@@ -96,6 +98,8 @@ pub struct Runs {
     runs: SmallVec<[Run; 1]>,
     /// Whether the device was present for too long. Then there are no runs, and further pings are ignored.
     is_fixture: bool,
+    /// The smallest offline cookie of the pings.
+    cookie: Option<u32>,
 }
 
 impl Runs {
@@ -105,6 +109,16 @@ impl Runs {
             true => self.runs.capacity() * size_of::<Run>(),
             false => 0,
         }
+    }
+
+    /// The smallest offline cookie of the device's pings, if any has one.
+    pub(crate) fn cookie(&self) -> Option<u32> {
+        self.cookie
+    }
+
+    /// Whether an offline cookie is not the smallest.
+    fn has_cookie(&self, cookie: Option<u32>) -> bool {
+        cookie.is_none_or(|cookie| self.cookie.is_some_and(|smallest| smallest <= cookie))
     }
 
     /// The runs, in order of time; none for a fixture.
@@ -128,13 +142,16 @@ impl Runs {
         };
         let mut joined = *run;
         joined.join(&Run::of(one));
-        run.first <= one.second && joined == *run
+        run.first <= one.second && joined == *run && self.has_cookie(one.offline_cookie)
     }
 
     /// Adds a ping.
     pub(crate) fn add(&mut self, one: &Sighting) {
         if self.is_fixture {
             return;
+        }
+        if !self.has_cookie(one.offline_cookie) {
+            self.cookie = one.offline_cookie;
         }
         let place = self.place(one.second);
         let touches = |run: &Run, second: i64| run.first.saturating_sub(second) <= MAX_GAP;
@@ -219,6 +236,7 @@ mod tests {
                     second,
                     utc_offset: *[3600, 7200].choose(&mut rng).unwrap(),
                     is_strong: rng.random_bool(0.4),
+                    offline_cookie: None,
                 });
             }
             pings.extend(pings.clone().into_iter().take(rng.random_range(0..4)));
@@ -247,6 +265,7 @@ mod tests {
                 second,
                 utc_offset: 0,
                 is_strong: true,
+                offline_cookie: None,
             };
             changed += usize::from(!runs.holds(&one));
             runs.add(&one);

@@ -194,6 +194,7 @@ impl StoreScans {
         let transaction = self.transactions.from(|at| *at < since).next();
         Visit {
             weight: WEIGHT,
+            until: last.ts,
             scans: count(with.scans - before.scans),
             redemptions: count(with.redemptions - before.redemptions),
             with_transaction: transaction.is_some_and(|at| *at <= last.ts.saturating_add(gap)),

@@ -69,6 +69,7 @@ fn a_flood_of_addresses_is_bounded_and_every_stored_device_is_found() {
             second: (device % 3_600) as i64,
             utc_offset: 0,
             rssi: -60,
+            offline_cookie: None,
         },
     };
     let word = Event::LabelName {

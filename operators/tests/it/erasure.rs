@@ -30,6 +30,9 @@ fn category(horizons: Horizons, body: &Body) -> Option<(i64, Category)> {
             kind: WalletType::Push | WalletType::Open,
             ..
         } => Some((horizons.cookies, Category::Cookies)),
+        Body::Exposure { .. } => Some((horizons.exposures, Category::Exposures)),
+        Body::Sighting { .. } => Some((horizons.visits, Category::Visits)),
+        Body::PartnerLink => Some((horizons.identification, Category::Identification)),
         Body::Wallet { .. } => Some((horizons.identification, Category::Identification)),
         Body::Spend { .. } | Body::Right { .. } => None,
     }
@@ -49,6 +52,7 @@ fn expected_replies(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<
         Body::Contact { .. } | Body::Identify => true,
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
         Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
+        Body::Sighting { .. } | Body::Exposure { .. } | Body::PartnerLink => false,
         Body::Spend { .. } | Body::Wallet { .. } | Body::Consent { .. } | Body::Right { .. } => {
             false
         }
@@ -97,6 +101,8 @@ fn all_stored_records_of_a_person_are_reported() {
             transactions: middle(3),
             consent: middle(4),
             identification: middle(5),
+            visits: middle(6),
+            exposures: middle(7),
         };
         for &brand in history.settings.brands.keys() {
             let of_brand = || held.iter().filter(move |(_, record)| record.brand == brand);

@@ -11,6 +11,7 @@ mod erasure;
 mod ladder_attacks;
 mod ladder_gate;
 mod link_lifetime;
+mod matching;
 mod noise;
 mod published_packages;
 mod publishes_differences;

@@ -83,7 +83,13 @@ fn any_number_of_workers_publishes_the_same() {
 
 /// Whether a cell counts visits or wallet passes, which are held back beside noise.
 fn is_of_passes((family, dims): &(Family, Vec<Dim>)) -> bool {
-    let of_passes = [Family::ScanDay, Family::WalletDay, Family::RedemptionDay];
+    let of_passes = [
+        Family::ScanDay,
+        Family::WalletDay,
+        Family::RedemptionDay,
+        Family::VisitMatch,
+        Family::VisitLift,
+    ];
     of_passes.contains(family) || dims.contains(&Dim::Text("visit".into()))
 }
 

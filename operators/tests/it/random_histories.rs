@@ -41,6 +41,8 @@ fn horizons(periods: &RetentionPeriods, now: i64) -> Horizons {
         transactions: cutoffs.transactions,
         consent: cutoffs.consent,
         identification: cutoffs.persons,
+        visits: cutoffs.visits,
+        exposures: cutoffs.exposures,
     }
 }
 

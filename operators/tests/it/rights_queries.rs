@@ -177,6 +177,8 @@ fn identifiers_without_recent_records_are_idle() {
                 transactions: i64::MIN,
                 consent: i64::MIN,
                 identification,
+                visits: i64::MIN,
+                exposures: i64::MIN,
             };
             past(&story, workers, horizons)
         };

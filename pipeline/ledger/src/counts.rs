@@ -49,6 +49,7 @@ impl EntryCounts {
             Event::Evidence { .. } => self.evidence += 1,
             Event::SettledHour { .. }
             | Event::SettledDevices { .. }
+            | Event::ClosedVisits { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => {
                 self.settled += 1;

@@ -73,6 +73,7 @@ impl ErasureFilter {
             | Event::DropDevice { .. }
             | Event::SettledHour { .. }
             | Event::SettledDevices { .. }
+            | Event::ClosedVisits { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => false,
         }

@@ -23,12 +23,13 @@ use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, Body, Day, IdSet, Record, RecordKey, SettledDevices, SettledHour, TokenizedPing,
+    Arrival, Body, ClosedVisits, Day, IdSet, Record, RecordKey, SettledDevices, SettledHour,
+    TokenizedPing,
 };
 
 use tags::{
-    Before, CLOSED, DEVICES, DROP, EVIDENCE, HEARD, LINK_TIME, OTHER, PUT, RANDOM, RESET, SETTLED,
-    VERSION, WORD,
+    Before, CLOSED, COOKIE, DEVICES, DROP, EVIDENCE, HEARD, LINK_TIME, OTHER, PUT, RANDOM, RESET,
+    SETTLED, VERSION, VISITS, WORD,
 };
 
 use crate::counts::EntryCounts;
@@ -101,6 +102,10 @@ impl Encoder {
             Event::SettledDevices { settled } => {
                 self.entries.settled += 1;
                 self.settled_devices(settled);
+            }
+            Event::ClosedVisits { visits } => {
+                self.entries.settled += 1;
+                self.closed_visits(visits);
             }
             Event::SaltDaysClosed { before, .. } => {
                 self.entries.settled += 1;
@@ -177,12 +182,20 @@ impl Encoder {
     /// Appends a tokenized ping.
     fn ping(&mut self, ping: &TokenizedPing) {
         let random = if ping.random { RANDOM } else { 0 };
-        self.bytes.push(HEARD | random);
+        let cookie = if ping.offline_cookie.is_some() {
+            COOKIE
+        } else {
+            0
+        };
+        self.bytes.push(HEARD | random | cookie);
         self.label(ping.store);
         self.bytes.extend_from_slice(&ping.token.0.to_le_bytes());
         self.day(ping.salt_day);
         self.second(ping.second, ping.utc_offset);
         self.bytes.push(ping.rssi as u8);
+        if let Some(cookie) = ping.offline_cookie {
+            self.bytes.extend_from_slice(&cookie.to_le_bytes());
+        }
     }
 
     /// Appends the totals of an hour of a settled salt day.
@@ -207,6 +220,24 @@ impl Encoder {
         }
         put_signed(&mut self.bytes, settled.devices);
         put_signed(&mut self.bytes, settled.random);
+    }
+
+    /// Appends visits of a settled salt day.
+    fn closed_visits(&mut self, visits: &ClosedVisits) {
+        self.bytes.push(SETTLED | VISITS);
+        self.label(visits.store);
+        self.day(visits.salt_day);
+        self.bytes.push(visits.bits);
+        put_varint(&mut self.bytes, visits.visits.len() as u64);
+        for visit in &visits.visits {
+            put_signed(
+                &mut self.bytes,
+                visit.first.wrapping_sub(self.before.second),
+            );
+            self.before.second = visit.first;
+            put_signed(&mut self.bytes, visit.last.wrapping_sub(visit.first));
+            self.bytes.extend_from_slice(&visit.cookie.to_le_bytes());
+        }
     }
 
     /// Appends a time in Unix seconds and a UTC offset in seconds.

@@ -620,7 +620,7 @@ pub struct Rights {
     /// rectify: a JSON file with the corrected record
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// rectify: the kind of the record: web, transaction or wallet
+    /// rectify: the kind of the record: web, transaction, wallet or partner
     #[arg(long, default_value = "transaction")]
     pub kind: String,
     /// rectify: the source of the record [default: the source named like the kind]

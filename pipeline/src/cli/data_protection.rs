@@ -17,7 +17,8 @@ use tributary_consent::Boxes;
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Body, Currency, RefundAmount, Right, SaleKind, SaleName, TouchKind, WalletPlatform, WalletType,
+    Body, Currency, RefundAmount, Right, SaleKind, SaleName, SightingCookie, TouchKind,
+    WalletPlatform, WalletType,
 };
 
 use crate::privacy::retention::{Category, Retention, purposes};
@@ -86,7 +87,7 @@ fn defaults() -> anyhow::Result<Retention> {
 }
 
 /// One record of each kind.
-fn bodies() -> [(&'static str, Body); 11] {
+fn bodies() -> [(&'static str, Body); 14] {
     let (store, name) = (Label::of("store"), SaleName(0));
     let (kind, currency) = (SaleKind::Transaction, Currency(*b"EUR"));
     let contact = |kind| Body::Contact {
@@ -158,6 +159,24 @@ fn bodies() -> [(&'static str, Body); 11] {
             wallet(WalletType::Scan),
         ),
         (
+            "partner: sighting",
+            Body::Sighting {
+                store,
+                salt_day: 0,
+                until: 0,
+                blur: 0,
+                cookie: SightingCookie::None,
+            },
+        ),
+        (
+            "partner: exposure",
+            Body::Exposure {
+                kind: TouchKind::Click,
+                channel: Channel::direct(),
+            },
+        ),
+        ("partner: link", Body::PartnerLink),
+        (
             "consent statement",
             Body::Consent {
                 steps: AllowedUses::NONE,
@@ -194,10 +213,13 @@ fn words(step: Use) -> (&'static str, &'static str) {
             "linking across devices and sources",
             "the record counts for a single identifier, preferably its cookie",
         ),
-        Use::Position => ("precise location", "no effect: no location is read"),
+        Use::Position => (
+            "precise location",
+            "a sighting of a partner without offline cookie and MAC address does not count; no other location is read",
+        ),
         Use::Share => (
             "sharing with partners",
-            "no effect: nothing is shared with anyone",
+            "sightings, exposures and links of partners do not count; nothing is sent to partners either way",
         ),
     }
 }

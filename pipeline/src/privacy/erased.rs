@@ -141,6 +141,7 @@ impl Erased {
             | Event::DropDevice { .. }
             | Event::SettledHour { .. }
             | Event::SettledDevices { .. }
+            | Event::ClosedVisits { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. }
             | Event::LabelName { .. } => false,

@@ -188,6 +188,7 @@ impl ObjectionSnapshot {
             | Event::DropDevice { .. }
             | Event::SettledHour { .. }
             | Event::SettledDevices { .. }
+            | Event::ClosedVisits { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. }
             | Event::LabelName { .. } => return false,

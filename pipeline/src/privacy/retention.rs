@@ -47,6 +47,8 @@ impl Retention {
             Category::Transactions => self.chosen.transactions_months,
             Category::Consent => self.chosen.consent_months,
             Category::Identification => self.chosen.identification_months,
+            Category::Visits => self.chosen.visits_months,
+            Category::Exposures => self.chosen.exposures_months,
         }
     }
 
@@ -73,6 +75,8 @@ impl Retention {
             transactions: from(Category::Transactions),
             consent: from(Category::Consent),
             identification: from(Category::Identification),
+            visits: from(Category::Visits),
+            exposures: from(Category::Exposures),
         }
     }
 
@@ -182,6 +186,9 @@ pub fn purposes(body: &Body) -> &'static [&'static str] {
             "identity",
         ],
         Body::Wallet { .. } => &["attribution of visits", "wallet pass counts", "identity"],
+        Body::Sighting { .. } => &["attribution of visits", "identity"],
+        Body::Exposure { .. } => &["attribution", "campaign counts", "identity"],
+        Body::PartnerLink => &["identity"],
         Body::Spend { .. } => &["return on spend"],
         Body::Consent { .. } => &["proof of consent"],
         Body::Right { .. } => &["respect of the right"],

@@ -15,6 +15,8 @@ use tributary_operators::stats::Snapshot;
 pub struct Counts {
     /// Events accepted, by brand, kind and configured source.
     pub accepted: BTreeMap<(BrandId, &'static str, Arc<str>), u64>,
+    /// Sightings of partners accepted.
+    pub sightings: BTreeMap<BrandId, u64>,
     /// Records and pings discarded on purpose, by reason.
     pub ignored: BTreeMap<Ignored, u64>,
     /// Pings that were replaced by the totals of their day.
@@ -47,6 +49,7 @@ impl Counts {
             *self.ignored.entry(*what).or_default() += count;
         }
         for (sums, counts) in [
+            (&mut self.sightings, &other.sightings),
             (&mut self.suppressed, &other.suppressed),
             (&mut self.settled_pings, &other.settled_pings),
             (&mut self.settled_days, &other.settled_days),

@@ -111,7 +111,13 @@ where
     // Without a ledger the noise is drawn once and never again: two replays under one noise would differ by what is exact.
     let draw = ledger.as_ref().map(|ledger| ledger.watermark().ledger);
     let draw = NoiseDraw(draw.unwrap_or_else(rand::random));
-    let settings = Arc::new(tributary_connectors::settings::settings(config, draw));
+    let mut settings = tributary_connectors::settings::settings(config, draw);
+    if ledger.is_none() {
+        // Nothing is stored by which a device could be found again, and two replays give the same.
+        let brands = settings.brands.values_mut();
+        brands.for_each(|brand| brand.derives_salts = true);
+    }
+    let settings = Arc::new(settings);
     let tally = Arc::new(Tally::default());
     let results: Arc<Mutex<(Vec<Cell>, Vec<DeadLetter>)>> = Arc::default();
     let (received, counted) = (results.clone(), tally.clone());

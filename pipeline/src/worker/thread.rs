@@ -300,15 +300,13 @@ impl WorkerThread {
         }
     }
 
-    /// Retries the pings that wait for a salt, and ends the open epoch when none is
+    /// Retries the pings and sightings that wait for a salt, and ends the open epoch when none is
     /// left.
     fn resume(&mut self) {
         if self.open.is_none() {
             return;
         }
-        for (origin, ping) in std::mem::take(&mut self.intake.waiting) {
-            self.intake.ping(&origin, ping);
-        }
+        self.intake.retry();
         if self.intake.waiting.is_empty()
             && let Some(open) = self.open.take()
         {

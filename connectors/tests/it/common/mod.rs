@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use tributary_config::model::{
     Attribution, Brand, BrandRelease, Channels, Config, Consent, HashRule, Http, HttpIngest,
-    Identity, Ingest, LabelCase, Ledger, Names, Nats, Noise, Release, Retention, Sensors, Wallet,
-    Workers,
+    Identity, Ingest, LabelCase, Ledger, Names, Nats, Noise, Partners, Release, Retention, Sensors,
+    Wallet, Workers,
 };
 
 /// A brand with the specification's defaults, in Paris.
@@ -48,10 +48,17 @@ pub fn brand(name: &str) -> Brand {
             day_start_s: 0,
             fixed_devices: Vec::new(),
             stores: Vec::new(),
+            cookie_bits: 10,
+            cookie_share: 3,
         },
         wallet: Wallet {
             gap_ms: 30 * 60_000,
         },
+        partners: Partners {
+            slack_ms: 5 * 60_000,
+            settle_after_ms: 7 * DAY,
+        },
+        partner: Vec::new(),
         names: Names {
             stores: BTreeMap::new(),
             channels: BTreeMap::new(),
@@ -68,6 +75,8 @@ pub fn brand(name: &str) -> Brand {
             transactions_months: 24,
             cookies_months: 13,
             consent_months: 60,
+            visits_months: 13,
+            exposures_months: 13,
         },
         release: BrandRelease::default(),
         noise: Noise {

@@ -39,6 +39,7 @@ pub fn source(name: &str, kind: Kind, format: Format) -> Source {
         trust: None,
         unit: TimeUnit::default(),
         arrival_header: false,
+        blur_ms: None,
         mapping: Mapping::default(),
     }
 }

@@ -151,7 +151,7 @@ fn alone(
         let records = &consent::allowed_records(brand.settings, records, brand.link_time);
         let identity = Identity::of(brand.settings, records);
         let net_sales = NetSales::of(brand.settings, records);
-        let journeys = Journeys::of(brand.settings, &identity, &net_sales, records);
+        let journeys = Journeys::of(brand.settings, &identity, &net_sales, records, &[]);
         for (month, paths) in months::null_paths(&identity, &journeys, false) {
             let steps = contribution.null_steps.entry(month).or_default();
             for (path, times) in paths {

@@ -67,7 +67,9 @@ pub(super) fn group_of((family, dims): &CellName) -> Option<GroupName> {
         }
         Family::Visits => (GroupKind::Visits, dims.clone()),
         Family::Identity => (GroupKind::Identity, dims.clone()),
-        Family::SpendDay | Family::WalletDay => return None,
+        Family::SpendDay | Family::WalletDay | Family::VisitMatch | Family::VisitLift => {
+            return None;
+        }
         Family::MarkovMonth
         | Family::Paths
         | Family::PathLength

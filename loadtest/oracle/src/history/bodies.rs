@@ -4,7 +4,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Body, Currency, RefundAmount, SaleKind, SaleName, TouchKind, WalletPlatform, WalletType,
+    Body, Currency, Day, RefundAmount, SaleKind, SaleName, SightingCookie, TouchKind,
+    WalletPlatform, WalletType,
 };
 
 use super::pick::pick;
@@ -207,6 +208,47 @@ pub(super) fn wallet(rng: &mut ChaCha8Rng) -> Body {
         },
         holder: pick(rng, [0, 0, 1, 2]),
     }
+}
+
+/// What a partner reports at a time, Unix milliseconds: where it saw a device, what it has shown it, or a link.
+pub(super) fn of_partner(rng: &mut ChaCha8Rng, ts: i64, salt_day: Day) -> Body {
+    match rng.random_range(0..8) {
+        0..=3 => sighting(rng, ts, salt_day),
+        4..=6 => Body::Exposure {
+            kind: pick(rng, [TouchKind::Impression, TouchKind::Click]),
+            channel: channel(pick(rng, CHANNELS)),
+        },
+        _ => Body::PartnerLink,
+    }
+}
+
+/// Where a partner saw a device: mostly at one time, without or with one of few cookies.
+pub(super) fn sighting(rng: &mut ChaCha8Rng, ts: i64, salt_day: Day) -> Body {
+    const MINUTE: i64 = 60_000;
+    let lasts = [
+        0,
+        0,
+        500,
+        10 * MINUTE,
+        40 * MINUTE,
+        180 * MINUTE,
+        1440 * MINUTE,
+    ];
+    Body::Sighting {
+        store: store(rng),
+        salt_day,
+        until: ts + pick(rng, lasts),
+        blur: pick(rng, [0, 0, 0, 10 * MINUTE]),
+        cookie: match rng.random_bool(0.5) {
+            true => SightingCookie::None,
+            false => SightingCookie::Cookie(cookie(rng)),
+        },
+    }
+}
+
+/// One of few offline cookies, most of which differ in their lowest bits.
+pub(super) fn cookie(rng: &mut ChaCha8Rng) -> u32 {
+    pick(rng, [0, 1, 2, 3, 5, 0x8000, 0x1_0000, u32::MAX])
 }
 
 /// What a platform charged for a channel: positive, zero or negative.

@@ -6,7 +6,7 @@ use tributary_operators::label::Label;
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use super::pick::pick;
-use super::vocabulary::{TILLS, WEB};
+use super::vocabulary::{PARTNERS, TILLS, WEB};
 use crate::retention::RetentionPeriods;
 
 /// One hour in milliseconds.
@@ -25,7 +25,7 @@ pub(super) fn settings(rng: &mut impl Rng) -> Settings {
 pub(super) fn rest_on_consent(rng: &mut impl Rng, settings: &mut Settings) {
     for brand in settings.brands.values_mut() {
         if rng.random_bool(0.4) {
-            let sources = WEB.into_iter().chain(TILLS);
+            let sources = WEB.into_iter().chain(TILLS).chain([PARTNERS]);
             let on_consent = sources.filter(|_| rng.random_bool(0.4)).map(Label::of);
             brand.on_consent = on_consent.collect();
         }
@@ -48,11 +48,14 @@ pub(super) fn periods(rng: &mut impl Rng) -> RetentionPeriods {
     let mut months = || pick(rng, [1, 1, 1, 2, 12]);
     let (cookies, transactions) = (months(), months());
     let (consent, identification) = (months(), months());
+    let (visits, exposures) = (months(), months());
     RetentionPeriods {
         cookies,
         transactions,
         consent,
         identification,
+        visits,
+        exposures,
         zone: TimeZone::fixed(tz::offset(pick(rng, [0, 1, -5, 9]))),
     }
 }
@@ -94,6 +97,10 @@ fn brand(rng: &mut impl Rng, name: &str) -> BrandSettings {
         max_presence: pick(rng, [1800, 3600, 8 * 3600]),
         max_devices: pick(rng, [64, 64, 128, 200_000]),
         wallet_gap: pick(rng, [HOUR / 2, HOUR, HOUR, 2 * HOUR]),
+        cookie_bits: pick(rng, [0, 1, 2, 10, 16]),
+        cookie_share: pick(rng, [1, 1, 2, 3]),
+        has_partners: pick(rng, [true, true, true, false]),
+        slack: pick(rng, [0, 60_000, HOUR / 12, HOUR / 2]),
         k: pick(rng, [1, 1, 1, 1, 1, 2, 3, 5]),
         k_traffic: pick(rng, [1, 1, 1, 1, 2]),
         // What is released then depends on what is held, never on when.

@@ -32,6 +32,8 @@ pub(super) struct Pools {
     households: Vec<Vec<ClearValue>>,
     /// The wallet pass of each household, which is also one of its clear values.
     passes: Vec<Identifier>,
+    /// The telephone of each household by which partners know it, which is now and then one of its clear values.
+    phones: Vec<Identifier>,
     /// Devices, and whether their MAC addresses are random.
     devices: Vec<(Pseudonym, bool)>,
     /// The offset from UTC before and after the clocks change, in seconds.
@@ -58,9 +60,23 @@ impl Pools {
             pass
         });
         let passes = passes.collect();
+        let phones = households.iter_mut().map(|household| {
+            let pseudonym = rng.random();
+            let phone = Identifier {
+                pseudonym,
+                value: pseudonym,
+                kind: IdKind::Device,
+            };
+            if rng.random_bool(0.3) {
+                household.push(vec![phone]);
+            }
+            phone
+        });
+        let phones = phones.collect();
         Pools {
             households,
             passes,
+            phones,
             devices: (0..3 + size / 60)
                 .map(|_| (rng.random(), rng.random_bool(0.3)))
                 .collect(),
@@ -118,6 +134,18 @@ impl Pools {
             ids.push(self.passes[home]);
         }
         if rng.random_bool(0.4) {
+            ids.extend(self.ids(rng, home, 1).ids());
+        }
+        IdSet::new(ids)
+    }
+
+    /// The identifiers of what a partner reports: nearly always the device of the household, and now and then others.
+    pub(super) fn ids_of_phone(&self, rng: &mut impl Rng, home: usize) -> IdSet {
+        let mut ids = Vec::new();
+        if rng.random_bool(0.95) {
+            ids.push(self.phones[home]);
+        }
+        if rng.random_bool(0.3) {
             ids.extend(self.ids(rng, home, 1).ids());
         }
         IdSet::new(ids)

@@ -9,7 +9,7 @@ use super::bodies::{self, Bodies};
 use super::pick::pick;
 use super::pools::Pools;
 use super::statements::{self, StatementTimes};
-use super::vocabulary::{CHANNELS, PASSES, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};
+use super::vocabulary::{CHANNELS, PARTNERS, PASSES, PLATFORMS, SHARED_IDS, TILLS, WEB, channel};
 
 /// One hour in milliseconds.
 const MS_PER_HOUR: i64 = 3_600_000;
@@ -45,9 +45,10 @@ impl RecordGenerator {
             return self.spend(rng);
         }
         let web_or_till = [WEB[0], WEB[0], WEB[1], TILLS[0], TILLS[1]];
-        let source = match rng.random_bool(0.2) {
-            true => PASSES,
-            false => pick(rng, web_or_till),
+        let source = match rng.random_range(0..10) {
+            0..=1 => PASSES,
+            2 => PARTNERS,
+            _ => pick(rng, web_or_till),
         };
         let id = match rng.random_bool(0.2) {
             true => pick(rng, SHARED_IDS).to_string(),
@@ -230,7 +231,49 @@ impl RecordGenerator {
             2 => correction.body = other.body,
             _ => correction = other,
         }
+        // A sighting ends no earlier than it begins.
+        if let Body::Sighting {
+            salt_day, until, ..
+        } = &mut correction.body
+        {
+            *salt_day = self.pools.salt_day(correction.ts.div_euclid(1000));
+            *until = correction.ts.max(*until);
+        }
         correction
+    }
+
+    /// A sighting of a household's device near a second, in a store.
+    pub(super) fn sighting_near(
+        &mut self,
+        rng: &mut ChaCha8Rng,
+        store: Label,
+        second: i64,
+    ) -> (RecordKey, Record) {
+        let id = match rng.random_bool(0.05) {
+            true => pick(rng, SHARED_IDS).to_string(),
+            false => self.bodies.fresh_id(),
+        };
+        let mut record = self.random_record(rng, Label::of(PARTNERS), &id);
+        record.ts = second * 1000 + pick(rng, [0, 0, 999, -60_000, 600_000, -1_800_000, 5_400_000]);
+        let second = record.ts.div_euclid(1000);
+        record.day = self.pools.day(second);
+        let salt_day = self.pools.salt_day(second);
+        record.body = match bodies::sighting(rng, record.ts, salt_day) {
+            Body::Sighting {
+                until,
+                blur,
+                cookie,
+                ..
+            } => Body::Sighting {
+                store,
+                salt_day,
+                until,
+                blur,
+                cookie,
+            },
+            other => other,
+        };
+        (self.key(PARTNERS, &id), record)
     }
 
     /// A record of a source under an ID.
@@ -243,12 +286,17 @@ impl RecordGenerator {
             id: id.into(),
             ts,
             day: self.pools.day(ts.div_euclid(1000)),
-            ids: match source == Label::of(PASSES) {
-                true => self.pools.ids_of_pass(rng, home),
-                false => self.pools.ids(rng, home, 0),
+            ids: match source {
+                _ if source == Label::of(PASSES) => self.pools.ids_of_pass(rng, home),
+                _ if source == Label::of(PARTNERS) => self.pools.ids_of_phone(rng, home),
+                _ => self.pools.ids(rng, home, 0),
             },
             body: match TILLS.map(Label::of).contains(&source) {
                 _ if source == Label::of(PASSES) => bodies::wallet(rng),
+                _ if source == Label::of(PARTNERS) => {
+                    let salt_day = self.pools.salt_day(ts.div_euclid(1000));
+                    bodies::of_partner(rng, ts, salt_day)
+                }
                 true => self.bodies.till(rng, id),
                 false => self.bodies.web(rng, id),
             },

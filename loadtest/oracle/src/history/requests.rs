@@ -79,13 +79,17 @@ impl HistoryWriter {
         let category = rng.random_range(0..3);
         self.drop_all(|held| {
             let of_category = match held.body {
-                Body::Contact { .. } | Body::Identify => category == 0,
+                Body::Contact { .. } | Body::Identify | Body::Exposure { .. } => category == 0,
                 Body::Sale { .. }
                 | Body::Refund { .. }
                 | Body::Restatement { .. }
                 | Body::Adjustment { .. } => category == 1,
                 Body::Consent { .. } => category == 2,
-                Body::Wallet { .. } | Body::Spend { .. } | Body::Right { .. } => false,
+                Body::Wallet { .. }
+                | Body::Sighting { .. }
+                | Body::PartnerLink
+                | Body::Spend { .. }
+                | Body::Right { .. } => false,
             };
             held.brand == brand && held.ts < cut && of_category
         });

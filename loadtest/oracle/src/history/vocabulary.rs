@@ -13,6 +13,8 @@ pub(super) const WEB: [&str; 2] = ["web", "app"];
 pub(super) const TILLS: [&str; 2] = ["till", "crm"];
 /// The source of wallet records.
 pub(super) const PASSES: &str = "passes";
+/// The source of what partners report.
+pub(super) const PARTNERS: &str = "partner";
 /// Advertising platforms.
 pub(super) const PLATFORMS: [&str; 2] = ["google_ads", "meta_ads"];
 /// Stores.
@@ -49,7 +51,7 @@ pub(super) const LANGUAGE: &str = "fr";
 
 /// All names of labels.
 pub(super) fn vocabulary() -> impl Iterator<Item = &'static str> {
-    let words = [&WEB[..], &TILLS, &[PASSES], &STORES, &PLATFORMS].concat();
+    let words = [&WEB[..], &TILLS, &[PASSES, PARTNERS], &STORES, &PLATFORMS].concat();
     let forms = [&BOXES[..], &NOTICES, &VERSIONS, &WORDINGS, &[LANGUAGE]].concat();
     words
         .into_iter()
@@ -63,8 +65,11 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
     let parts = |channel: Channel| [channel.source, channel.medium, channel.campaign];
     let mut labels = vec![record.source];
     match record.body {
-        Body::Contact { channel, .. } => labels.extend(parts(channel)),
+        Body::Contact { channel, .. } | Body::Exposure { channel, .. } => {
+            labels.extend(parts(channel));
+        }
         Body::Sale { store, .. }
+        | Body::Sighting { store, .. }
         | Body::Refund { store, .. }
         | Body::Restatement { store, .. }
         | Body::Adjustment { store, .. } => labels.push(store),
@@ -82,7 +87,7 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
             let boxes = boxes.iter().flat_map(|boxes| boxes.iter());
             labels.extend(boxes.flat_map(NoticeBox::labels));
         }
-        Body::Identify | Body::Right { .. } => {}
+        Body::Identify | Body::PartnerLink | Body::Right { .. } => {}
     }
     labels
 }

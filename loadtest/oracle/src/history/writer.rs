@@ -11,6 +11,7 @@ use tributary_operators::record::{
     Arrival, Body, BrandId, DeviceDay, Ping, Record, RecordKey, Token,
 };
 
+use super::bodies;
 use super::pick::pick;
 use super::records::RecordGenerator;
 use super::vocabulary::{labels, store, vocabulary};
@@ -238,12 +239,19 @@ impl HistoryWriter {
                 utc_offset: generator.pools.utc_offset(second)
                     + 3_600 * i32::from(rng.random_bool(0.01)),
                 rssi: pick(rng, [-127, -90, -76, -75, -74, -60, -50, 20]),
+                offline_cookie: rng.random_bool(0.3).then(|| bodies::cookie(rng)),
             });
             second += pick(rng, [0, 1, 30, 59, 60, 61, 600, 1799, 1800, 1801, 3600]);
         }
         self.announce_labels(brand, &[store]);
+        let first = pings.first().map_or(second, |ping| ping.second);
         for ping in pings {
             self.add_ping(ping);
+        }
+        for _ in 0..pick(rng, [0, 0, 0, 1, 1, 2]) {
+            let generator = self.generator_of(brand);
+            let (key, record) = generator.sighting_near(rng, store, first);
+            self.put(key, 0, record);
         }
     }
 
@@ -266,6 +274,7 @@ impl HistoryWriter {
                 second,
                 utc_offset: generator.pools.utc_offset(second),
                 rssi: pick(rng, [-90, -60]),
+                offline_cookie: None,
             });
         }
         self.announce_labels(brand, &[store]);

@@ -123,7 +123,7 @@ impl Contributions {
         let records = consent::allowed_records(brand.settings, records, brand.link_time);
         let identity = Identity::of(brand.settings, &records);
         let net_sales = NetSales::of(brand.settings, &records);
-        let mut journeys = Journeys::of(brand.settings, &identity, &net_sales, &records);
+        let mut journeys = Journeys::of(brand.settings, &identity, &net_sales, &records, &[]);
         let mut all = Contributions::default();
         all.add_sales(brand, &journeys, &is_finished);
         all.add_adjustments(brand, &records, &is_finished);

@@ -181,6 +181,7 @@ fn histories_keep_what_they_promise() {
                     | Event::Evidence { .. }
                     | Event::SettledHour { .. }
                     | Event::SettledDevices { .. }
+                    | Event::ClosedVisits { .. }
                     | Event::LinkTime { .. }
                     | Event::SaltDaysClosed { .. } => {
                         panic!("a history salts nothing")

@@ -5,6 +5,7 @@ use num_bigint::BigInt;
 use tributary_oracle::markov::{PathCounts, removal_effects as exact};
 
 use super::*;
+use crate::attribution::credit::CONVERSION;
 use crate::attribution::elimination::Order;
 
 /// Pseudorandom numbers from a linear congruential generator.
@@ -271,7 +272,8 @@ impl Month {
             converting,
             converting_reach,
             null: [(null, null_reach), Default::default()],
-            conversions: self.conversions,
+            null_weight: 1,
+            millionths: self.conversions * CONVERSION,
             value: 100 * self.conversions,
             max_channels,
             words: Arc::new(self.words.clone()),

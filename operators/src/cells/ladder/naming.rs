@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::aggregate::{Aggregate, CellKey, MonthGroup};
 use crate::attribution::Model;
+use crate::attribution::credit::CONVERSION;
 use crate::attribution::markov::{MonthChain, Solved};
 use crate::attribution::path::collapse;
 use crate::cell::{Dim, Family, NO_VALUE, Names};
@@ -251,7 +252,8 @@ impl Naming<'_> {
             converting: edges.into(),
             null,
             converting_reach: Arc::new(reach.collect()),
-            conversions,
+            null_weight: 1,
+            millionths: conversions * CONVERSION,
             value,
             max_channels: self.settings.max_channels,
             words: self.words.clone(),

@@ -50,6 +50,7 @@ pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
     let is_counted = match cell.family {
         Family::WalletDay | Family::RedemptionDay => of.counts_passes(),
         Family::ScanDay => of.counts_visits(),
+        Family::VisitMatch | Family::VisitLift => of.counts_stays(),
         _ => true,
     };
     if !is_counted {

@@ -174,7 +174,7 @@ impl Cells {
             let Some(plan) = group.and_then(|group| group.plan.as_mut()) else {
                 continue;
             };
-            let chain = plan.chain.take().filter(|chain| chain.conversions > 0);
+            let chain = plan.chain.take().filter(|chain| chain.millionths > 0);
             if let Some(solved) = chain.and_then(|chain| self.solver.hand_over(*of, chain, wake)) {
                 plan.solved = Some(solved);
             }

@@ -165,6 +165,7 @@ impl Crowd {
                     second: first + second,
                     utc_offset: 0,
                     rssi: -60,
+                    offline_cookie: None,
                 };
                 self.pings.push(ping);
                 events.push(Event::Ping { ping });

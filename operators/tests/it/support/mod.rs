@@ -144,6 +144,9 @@ pub fn run_settling(
             Output::SettledDevices(of) => {
                 settled.push((epoch, Event::SettledDevices { settled: of }));
             }
+            Output::ClosedVisits(visits) => {
+                settled.push((epoch, Event::ClosedVisits { visits }));
+            }
             Output::SaltDaysClosed(brand, before) => {
                 settled.push((epoch, Event::SaltDaysClosed { brand, before }));
             }

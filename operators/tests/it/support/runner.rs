@@ -134,6 +134,7 @@ impl Runner<'_> {
                     second: 0,
                     utc_offset: 0,
                     rssi: 0,
+                    offline_cookie: None,
                 };
                 if let Some(Event::TokenizedPing { ping }) = self.tokenize(ping) {
                     let device = DeviceDay {

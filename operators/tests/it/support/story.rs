@@ -155,6 +155,7 @@ impl Story {
             second,
             utc_offset: 0,
             rssi: -50,
+            offline_cookie: None,
         };
         self.push(Event::Ping { ping });
     }

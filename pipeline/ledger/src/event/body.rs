@@ -7,7 +7,7 @@ use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Body, BoxAnswer, ConsentString, Currency, NoticeBox, RefundAmount, Right, SaleKind, SaleName,
-    TouchKind, WalletPlatform, WalletType,
+    SightingCookie, TouchKind, WalletPlatform, WalletType,
 };
 
 use super::Encoder;
@@ -25,6 +25,9 @@ const CONSENT: u8 = 6;
 const RIGHT: u8 = 7;
 const RESTATEMENT: u8 = 8;
 const WALLET: u8 = 9;
+const SIGHTING: u8 = 10;
+const EXPOSURE: u8 = 11;
+const PARTNER_LINK: u8 = 12;
 /// Mask of the kind; the other bits are flags.
 const KIND: u8 = 0x0f;
 
@@ -50,6 +53,11 @@ const STANDS: u8 = 0x10;
 /// On a wallet record: its holder follows. The three bits below it are the
 /// type.
 const HOLDER: u8 = 0x80;
+
+/// On a sighting: an offline cookie follows.
+const BY_COOKIE: u8 = 0x10;
+/// On a sighting: the keyed hash of a MAC address follows.
+const BY_MAC: u8 = 0x20;
 
 /// Flag of a kind of sale. No record is a visit.
 fn sale_flag(kind: SaleKind) -> u8 {
@@ -164,6 +172,41 @@ impl Encoder {
                     self.bytes.extend_from_slice(&holder.to_le_bytes());
                 }
             }
+            Body::Sighting {
+                store,
+                salt_day,
+                until,
+                blur,
+                cookie,
+            } => {
+                let flag = match cookie {
+                    SightingCookie::None => 0,
+                    SightingCookie::Cookie(_) => BY_COOKIE,
+                    SightingCookie::Mac(_) => BY_MAC,
+                };
+                self.bytes.push(SIGHTING | flag);
+                self.label(*store);
+                self.day(*salt_day);
+                put_signed(&mut self.bytes, *until);
+                put_signed(&mut self.bytes, *blur);
+                match cookie {
+                    SightingCookie::None => {}
+                    SightingCookie::Cookie(value) => {
+                        self.bytes.extend_from_slice(&value.to_le_bytes());
+                    }
+                    SightingCookie::Mac(hash) => self.bytes.extend_from_slice(&hash.to_le_bytes()),
+                }
+            }
+            Body::Exposure { kind, channel } => {
+                let kind = match kind {
+                    TouchKind::Impression => 0,
+                    TouchKind::Click => 0x10,
+                    TouchKind::View => 0x20,
+                };
+                self.bytes.push(EXPOSURE | kind);
+                self.channel(channel);
+            }
+            Body::PartnerLink => self.bytes.push(PARTNER_LINK),
             Body::Consent {
                 steps,
                 string,
@@ -293,6 +336,27 @@ impl Decoder<'_> {
                     _ => u64::from_le_bytes(self.input.array()?),
                 },
             },
+            (SIGHTING, flags) => Body::Sighting {
+                store: self.label()?,
+                salt_day: self.day()?,
+                until: self.input.signed()?,
+                blur: self.input.signed()?,
+                cookie: match flags {
+                    0 => SightingCookie::None,
+                    BY_COOKIE => SightingCookie::Cookie(u32::from_le_bytes(self.input.array()?)),
+                    BY_MAC => SightingCookie::Mac(self.input.u128()?),
+                    _ => return None,
+                },
+            },
+            (EXPOSURE, flags) => Body::Exposure {
+                kind: match flags {
+                    0 => TouchKind::Impression,
+                    0x10 => TouchKind::Click,
+                    _ => return None,
+                },
+                channel: self.channel()?,
+            },
+            (PARTNER_LINK, 0) => Body::PartnerLink,
             (CONSENT, flags) if flags & !(STRING | BOXES) == 0 => Body::Consent {
                 steps: AllowedUses::from_bits(self.input.byte()?)?,
                 string: match flags & STRING {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Record, RecordKey, SettledDevices,
-    SettledHour, Token, TokenizedPing,
+    Arrival, Body, BrandId, ClosedVisit, ClosedVisits, Day, IdKind, IdSet, Identifier, Record,
+    RecordKey, SettledDevices, SettledHour, Token, TokenizedPing,
 };
 
 use super::tags::{
-    Before, CLOSED, DEVICES, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM, RESET,
-    SETTLED, VERSION, WORD,
+    Before, CLOSED, COOKIE, DEVICES, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM,
+    RESET, SETTLED, VERSION, VISITS, WORD,
 };
 use crate::counts::EntryCounts;
 use crate::wire::Input;
@@ -112,13 +112,14 @@ impl Decoder<'_> {
                 let (key, arrival) = self.key()?;
                 Event::Drop { key, arrival }
             }
-            (HEARD, flags) if flags & !RANDOM == 0 => self.ping(flags)?,
+            (HEARD, flags) if flags & !(RANDOM | COOKIE) == 0 => self.ping(flags)?,
             (SETTLED, 0) => self.settled()?,
             (SETTLED, CLOSED) => Event::SaltDaysClosed {
                 brand: self.brand,
                 before: self.day()?,
             },
             (SETTLED, DEVICES) => self.settled_devices()?,
+            (SETTLED, VISITS) => self.closed_visits()?,
             (SETTLED, LINK_TIME) => Event::LinkTime {
                 brand: self.brand,
                 at: self.input.signed()?,
@@ -218,6 +219,10 @@ impl Decoder<'_> {
         let salt_day = self.day()?;
         let (second, utc_offset) = self.second()?;
         let rssi = self.input.byte()? as i8;
+        let offline_cookie = match flags & COOKIE {
+            0 => None,
+            _ => Some(u32::from_le_bytes(self.input.array()?)),
+        };
         let ping = TokenizedPing {
             brand: self.brand,
             store,
@@ -227,6 +232,7 @@ impl Decoder<'_> {
             second,
             utc_offset,
             rssi,
+            offline_cookie,
         };
         Some(Event::TokenizedPing { ping })
     }
@@ -270,6 +276,36 @@ impl Decoder<'_> {
         Some(Event::SettledDevices { settled })
     }
 
+    /// Reads visits of a settled salt day.
+    fn closed_visits(&mut self) -> Option<Event> {
+        let store = self.label()?;
+        let salt_day = self.day()?;
+        let bits = self.input.byte().filter(|bits| *bits <= 16)?;
+        let count = usize::try_from(self.input.varint()?).ok()?;
+        // A visit has 4 bytes or more.
+        if count > self.input.remaining() / 4 {
+            return None;
+        }
+        let mut visits = Vec::with_capacity(count);
+        for _ in 0..count {
+            let first = self.before.second.wrapping_add(self.input.signed()?);
+            self.before.second = first;
+            visits.push(ClosedVisit {
+                first,
+                last: first.wrapping_add(self.input.signed()?),
+                cookie: u16::from_le_bytes(self.input.array()?),
+            });
+        }
+        let visits = ClosedVisits {
+            brand: self.brand,
+            store,
+            salt_day,
+            bits,
+            visits,
+        };
+        Some(Event::ClosedVisits { visits })
+    }
+
     /// Reads a time in Unix seconds and a UTC offset in seconds.
     fn second(&mut self) -> Option<(i64, i32)> {
         self.before.second = self.before.second.wrapping_add(self.input.signed()?);
@@ -279,7 +315,7 @@ impl Decoder<'_> {
     }
 
     /// Reads a day.
-    fn day(&mut self) -> Option<Day> {
+    pub(super) fn day(&mut self) -> Option<Day> {
         let day = i32::try_from(self.input.signed()?).ok()?;
         self.before.day = self.before.day.wrapping_add(day);
         Some(self.before.day)

@@ -23,6 +23,8 @@ pub(super) const KIND: u8 = 0x07;
 pub(super) const VERSION: u8 = 0x08;
 /// On a ping: the device address is random.
 pub(super) const RANDOM: u8 = 0x08;
+/// On a ping: an offline cookie follows.
+pub(super) const COOKIE: u8 = 0x10;
 /// On a settled day: no totals, but the first day of the brand that is open.
 pub(super) const CLOSED: u8 = 0x08;
 /// On a settled day: no totals, but the time by which the brand's links are
@@ -30,6 +32,8 @@ pub(super) const CLOSED: u8 = 0x08;
 pub(super) const LINK_TIME: u8 = 0x10;
 /// Devices of a settled salt day.
 pub(super) const DEVICES: u8 = 0x18;
+/// Visits of a settled salt day.
+pub(super) const VISITS: u8 = 0x20;
 /// On an identifier: its value differs from its pseudonym and follows.
 pub(super) const OTHER: u8 = 0x80;
 

@@ -81,6 +81,7 @@ fn histories_come_back() {
                     Event::TokenizedPing { ping, .. } => ping.brand,
                     Event::SettledHour { settled } => settled.brand,
                     Event::SettledDevices { settled } => settled.brand,
+                    Event::ClosedVisits { visits } => visits.brand,
                     Event::LabelName { brand, .. }
                     | Event::Evidence { brand, .. }
                     | Event::SaltDaysClosed { brand, .. }

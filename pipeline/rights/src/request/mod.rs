@@ -17,7 +17,7 @@
 //! | `whole_person` | the linked person (`true`) or what the identifiers alone name (`false`, the default) |
 //! | `proof` | where the requester's proof of identity is kept, at most 1,024 bytes: required, never looked into |
 //! | `reply_key` | X25519 recipient of age (`age1…`), required for `access` and `portability`, else not read |
-//! | `record` | for `rectify`: `{"kind": "web", "transaction" or "wallet", "source": …, "data": {"id": …, …}}`, the whole record as it should be |
+//! | `record` | for `rectify`: `{"kind": "web", "transaction", "wallet" or "partner", "source": …, "data": {"id": …, …}}`, the whole record as it should be |
 //! | `directive` | for `directive`: `{"action": "erase" or "keep", "notice": …}`; `notice` says that the person has died and that it applies now |
 //!
 //! As in every input, `null` and `""` mean absent and a text field takes an

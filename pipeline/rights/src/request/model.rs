@@ -151,6 +151,8 @@ pub enum RecordKind {
     Transaction,
     /// A wallet record.
     Wallet,
+    /// A partner record.
+    Partner,
 }
 
 impl RecordKind {
@@ -160,6 +162,7 @@ impl RecordKind {
             RecordKind::Web => "web",
             RecordKind::Transaction => "transaction",
             RecordKind::Wallet => "wallet",
+            RecordKind::Partner => "partner",
         }
     }
 }

@@ -263,7 +263,11 @@ fn correction(raw: Raw<'_>) -> Result<Correction, Refusal> {
         Some("web") => RecordKind::Web,
         Some("transaction") => RecordKind::Transaction,
         Some("wallet") => RecordKind::Wallet,
-        _ => return Err(of("record.kind").refuse("must be `web`, `transaction` or `wallet`")),
+        Some("partner") => RecordKind::Partner,
+        _ => {
+            let detail = "must be `web`, `transaction`, `wallet` or `partner`";
+            return Err(of("record.kind").refuse(detail));
+        }
     };
     let source = of("record.source").text(fields.source)?;
     let source = source.ok_or_else(|| of("record.source").refuse("is required"))?;

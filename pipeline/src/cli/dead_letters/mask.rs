@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 const MASK: &str = "***";
 
 /// The fields whose values identify nobody.
-const SHOWN: [&str; 44] = [
+const SHOWN: [&str; 46] = [
     "action_source",
     "amount",
     "associated",
@@ -49,8 +49,10 @@ const SHOWN: [&str; 44] = [
     "time",
     "timestamp",
     "total",
+    "touch",
     "ts",
     "type",
+    "until",
     "value",
     "version",
     "Conversion Name",

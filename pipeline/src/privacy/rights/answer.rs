@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tributary_connectors::brand;
 use tributary_connectors::nats::subject as subjects;
 use tributary_operators::ask::{Question, Reply};
-use tributary_operators::record::{Body, Record, RefundAmount};
+use tributary_operators::record::{Body, Record, RefundAmount, SightingCookie};
 use tributary_rights::Hash;
 use tributary_rights::request::RequestBody;
 use tributary_rights::sealed::ReplyKey;
@@ -206,6 +206,16 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
             "store": word(), "source": word(), "medium": word(), "campaign": word(),
             "names_a_device": *holder != 0,
         }),
+        Body::Sighting { until, cookie, .. } => json!({
+            "kind": "partner", "type": "sighting", "store": word(),
+            "until": Timestamp::from_millisecond(*until).ok().map(|at| at.to_string()),
+            "has_cookie": *cookie != SightingCookie::None,
+        }),
+        Body::Exposure { kind, .. } => json!({
+            "kind": "partner", "type": "exposure", "touch": format!("{kind:?}").to_lowercase(),
+            "source": word(), "medium": word(), "campaign": word(),
+        }),
+        Body::PartnerLink => json!({"kind": "partner", "type": "link"}),
         Body::Consent {
             steps,
             string,

@@ -40,6 +40,7 @@ pub fn families(
         }
         gauges.returns();
         gauges.active_passes();
+        gauges.match_ratio();
         gauges.shares();
         for (id, points) in gauges.points {
             all.entry(id)
@@ -263,6 +264,23 @@ impl<'a> Gauges<'a> {
             let labels = vec![self.brand.to_owned(), platform.to_owned()];
             let points = self.points.entry(Id::WalletActive).or_default();
             cap::add(points, labels, Amount::plain(active, 1.0));
+        }
+    }
+
+    /// The share of the stays that partners saw in a week which were matched with a visit.
+    fn match_ratio(&mut self) {
+        let periods = Window::Week.periods(self.today);
+        let sums = self
+            .board
+            .sums(Family::VisitMatch, self.brand, periods, &[]);
+        for values in sums.values() {
+            if let [stays, matched, ..] = values[..]
+                && stays > 0
+            {
+                let points = self.points.entry(Id::MatchRatio).or_default();
+                let labels = vec![self.brand.to_owned()];
+                cap::add(points, labels, Amount::ratio(matched, stays, stays, 1.0));
+            }
         }
     }
 

@@ -39,6 +39,9 @@ pub const OUTCOMES: [&str; 2] = ["completed", "rejected"];
 /// Outcomes of an attempt to post a callback.
 pub const CALLBACK_OUTCOMES: [&str; 3] = ["sent", "failed", "given_up"];
 
+/// Outcomes of a sighting of a partner.
+pub const SIGHTING_OUTCOMES: [&str; 3] = ["accepted", "late", "rejected"];
+
 /// Choices about a use.
 pub const CHOICES: [&str; 2] = ["allow", "refuse"];
 
@@ -95,6 +98,8 @@ pub enum Label {
     Outcome,
     /// How an attempt to post a callback ended.
     CallbackOutcome,
+    /// What became of a sighting on arrival.
+    SightingOutcome,
     /// A step that needs to be allowed.
     Step,
     /// What was said about a step.
@@ -111,7 +116,7 @@ pub enum Label {
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 28] = [
+    pub const ALL: [Label; 29] = [
         Label::Brand,
         Label::OriginBrand,
         Label::Kind,
@@ -134,6 +139,7 @@ impl Label {
         Label::Right,
         Label::Outcome,
         Label::CallbackOutcome,
+        Label::SightingOutcome,
         Label::Step,
         Label::Choice,
         Label::Operator,
@@ -158,7 +164,7 @@ impl Label {
             Label::Channel => "channel",
             Label::Store => "store",
             Label::Platform | Label::WalletPlatform => "platform",
-            Label::Outcome | Label::CallbackOutcome => "outcome",
+            Label::Outcome | Label::CallbackOutcome | Label::SightingOutcome => "outcome",
             Label::Step => "step",
             Label::Choice => "choice",
             Label::Operator => "operator",
@@ -222,6 +228,7 @@ impl Label {
                 .collect(),
             Label::Outcome => OUTCOMES.to_vec(),
             Label::CallbackOutcome => CALLBACK_OUTCOMES.to_vec(),
+            Label::SightingOutcome => SIGHTING_OUTCOMES.to_vec(),
             Label::Step => Use::ALL.map(Use::name).to_vec(),
             Label::Choice => CHOICES.to_vec(),
             _ => return None,
@@ -269,6 +276,9 @@ impl Label {
             }
             Label::Outcome => "The outcome of a rights request",
             Label::CallbackOutcome => "The outcome of an attempt to post a callback",
+            Label::SightingOutcome => {
+                "`accepted`, `late` after its day was settled or its salt destroyed, or `rejected` for another reason"
+            }
             Label::Step => "A use of data that requires permission",
             Label::Choice => "The choice in the most recent statement about an identifier",
             Label::Operator => {

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
-use tributary_config::model::Config;
+use tributary_config::model::{Config, Kind};
 use tributary_connectors::brand::sources;
 use tributary_connectors::dead_letter::{Ignored, Reason};
 use tributary_connectors::nats::InputCounts;
@@ -47,7 +47,7 @@ use crate::report::counts::Counts;
 use crate::report::published_cells::PublishedCells;
 use crate::report::worker_profile::WorkerProfiles;
 use crate::version;
-use label::{CALLBACK_OUTCOMES, CHOICES, HTTP_CODES, Label, OUTCOMES, UNKNOWN};
+use label::{CALLBACK_OUTCOMES, CHOICES, HTTP_CODES, Label, OUTCOMES, SIGHTING_OUTCOMES, UNKNOWN};
 use stepped::Sample;
 use table::{Id, Part, Row, TABLE, Type};
 
@@ -150,6 +150,9 @@ impl Metrics {
             metrics.raise(Id::Callbacks, &[outcome], 0.0);
         }
         for brand in &config.brands {
+            for outcome in SIGHTING_OUTCOMES.iter().filter(|_| brand.has_partners()) {
+                metrics.raise(Id::PartnerSightings, &[&brand.name, outcome], 0.0);
+            }
             for source in sources(brand) {
                 let labels = [&brand.name, source.kind.name(), &source.name];
                 metrics.raise(Id::Accepted, &labels, 0.0);
@@ -218,6 +221,24 @@ impl Metrics {
             *refused
                 .entry([brand.unwrap_or(UNKNOWN), kind, reason.name()])
                 .or_default() += count;
+        }
+        let mut sightings: BTreeMap<[&str; 2], u64> = BTreeMap::new();
+        for ([brand, kind, reason], count) in &refused {
+            if *kind == Kind::Partner.name() && *brand != UNKNOWN {
+                let outcome = match *reason == Reason::LateSighting.name() {
+                    true => "late",
+                    false => "rejected",
+                };
+                *sightings.entry([*brand, outcome]).or_default() += count;
+            }
+        }
+        for (brand, count) in &counts.sightings {
+            if let Some(brand) = self.name(*brand) {
+                sightings.insert([brand, "accepted"], *count);
+            }
+        }
+        for (labels, count) in sightings {
+            self.raise(Id::PartnerSightings, &labels, count as f64);
         }
         for (labels, count) in refused {
             self.raise(Id::DeadLetters, &labels, count as f64);

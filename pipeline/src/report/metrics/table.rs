@@ -180,6 +180,9 @@ table! {
     Suppressed: Operation Counter, Steps(1), "records_suppressed_total", "records", [Brand],
         "Records and pings discarded because they name a person who objected; they are not stored anywhere.";
 
+    PartnerSightings: Operation Counter, Steps(1), "partner_sightings_total", "records", [Brand, SightingOutcome],
+        "Sightings of partners by what became of them on arrival. Whether accepted ones count depends on consent, and whether they match a visit is in `visit_match`. `rejected` also counts rejected exposures and links. Exists for brands with a source of kind `partner`.";
+
     HttpIngestRequests: Operation Counter, Steps(1), "http_ingest_requests_total", "requests", [OriginBrand, Code, Source],
         "Requests to the HTTP ingest server by the status code of their response; brand and source are `unknown` if the request was not admitted to a source. Exists with `[http_ingest]` only.";
     HttpIngestBytes: Operation Counter, Steps(PAGE), "http_ingest_bytes_total", "bytes", [Brand, Source],
@@ -370,6 +373,11 @@ table! {
     PassVisits: Business Gauge, Open, "pass_visits", "visits", [Brand, Window, Store],
         ScanDay ["presences"],
         "Visits to a store in which a till read a wallet pass; scans of one pass with short gaps are one visit. `attributed_conversions` of kind `visit` add up to it.";
+    MatchedVisits: Business Gauge, Open, "matched_visits", "visits", [Brand, Window, Store],
+        VisitMatch ["weight_millionths"],
+        "Visits to a store that sightings of partners were matched with; a sighting that may be of several visits is divided among them. Divide by `visits` for the coverage.";
+    MatchRatio: Business Gauge, Open, "partner_match_ratio", "0 to 1", [Brand],
+        "Stays that partners saw and that were matched with a visit, divided by all stays that they saw, over 7 days; absent without one.";
     WalletActive: Business Gauge, Open, "wallet_active", "passes", [Brand, WalletPlatform],
         "Wallet passes that are not void and that some holder has registered, as of the newest published day.";
 

@@ -86,14 +86,15 @@ impl Document {
     }
 }
 
-/// The whole script, without the comments of its sources.
+/// The whole script, without the comments and the indentation of its sources.
 fn script() -> String {
     let texts: String = TEXTS
         .iter()
         .map(|(language, texts)| format!("{language}: {},\n", texts.trim()))
         .collect();
     let lines = SCRIPT.iter().flat_map(|file| file.lines());
-    let lines = lines.filter(|line| !line.trim_start().starts_with("//"));
+    let lines = lines.map(str::trim_start);
+    let lines = lines.filter(|line| !line.starts_with("//"));
     let files = lines.collect::<Vec<_>>().join("\n");
     format!("\"use strict\";\n(() => {{\nconst TEXTS = {{\n{texts}}};\n{files}}})();\n")
 }

@@ -10,7 +10,8 @@
 //! of the broker separate brands (I7). Any worker process answers for the whole
 //! cluster, because a query enters the dataflow like any input
 //! ([`crate::epochs::queries`]) and collects its parts from every worker.
-//! `tributary.keys.<brand>.<process>` is for the operator, and each process
+//! `tributary.partner.<brand>.<partner>` answers one partner of a brand
+//! ([`partner`]). `tributary.keys.<brand>.<process>` is for the operator, and each process
 //! answers for itself ([`key_rotation`]). Requests are JSON ([`request`]);
 //! answers are NDJSON ([`reply`]), in one message or in several numbered ones
 //! ([`parts`]); [`client`] is the other end.
@@ -21,6 +22,7 @@
 
 pub mod client;
 pub mod key_rotation;
+pub mod partner;
 pub mod parts;
 pub mod released;
 pub mod reply;
@@ -58,6 +60,7 @@ use crate::report::published_cells::PublishedCells;
 use crate::serve::services::key_rotation::KeyRotations;
 pub use topic::{ANSWER_WITHIN, Topic};
 
+use partner::PartnerSources;
 use released::CellInQuestion;
 use reply::Names;
 use request::Refusal;
@@ -133,6 +136,14 @@ impl Services {
             for topic in Topic::ALL {
                 let gate = config.release.of_brand(&brand.release);
                 let endpoint = Endpoint::new(&client, topic, brand, gate.k);
+                requests.push(endpoint.open(&service).await?);
+            }
+            for partner in &brand.partner {
+                let gate = config.release.of_brand(&brand.release);
+                let endpoint = Endpoint {
+                    partner: Some((partner.name.clone(), PartnerSources::of(brand, partner))),
+                    ..Endpoint::new(&client, Topic::Partner, brand, gate.k)
+                };
                 requests.push(endpoint.open(&service).await?);
             }
         }
@@ -291,6 +302,8 @@ struct Endpoint {
     k: u64,
     /// Key rotations of this process, for their topic.
     exchanges: Option<KeyRotations>,
+    /// Name and channel sources of a partner, for its topic.
+    partner: Option<(String, PartnerSources)>,
 }
 
 impl Endpoint {
@@ -307,6 +320,7 @@ impl Endpoint {
             retention: Retention::of(brand),
             k,
             exchanges: None,
+            partner: None,
         }
     }
 
@@ -318,11 +332,14 @@ impl Endpoint {
     async fn open(self, service: &Service) -> anyhow::Result<Requests> {
         let answering = Arc::new(self);
         let (topic, brand) = (answering.topic, &answering.name);
-        let subject = topic.subject(brand);
-        let name = match topic {
-            Topic::Keys(process) => format!("keys-{brand}-{process}"),
-            _ => format!("{}-{brand}", topic.name()),
-        };
+        let (mut subject, mut name) = (topic.subject(brand), format!("{}-{brand}", topic.name()));
+        if let Topic::Keys(process) = topic {
+            name = format!("{name}-{process}");
+        }
+        if let Some((partner, _)) = &answering.partner {
+            subject = format!("{subject}.{partner}");
+            name = format!("{name}-{partner}");
+        }
         let endpoint = service
             .endpoint_builder()
             .name(name)
@@ -366,10 +383,17 @@ impl Endpoint {
     /// stops or without a broker.
     async fn answer(&self, payload: &[u8], queries: &Queries) -> Result<Vec<u8>, Refusal> {
         let question = match self.topic {
-            Topic::Query => match request::query(payload, self.brand)? {
-                (question, None) => question,
-                (question, Some(query)) => return self.rows(question, &query, queries).await,
-            },
+            Topic::Query | Topic::Partner => {
+                let (question, query) = match &self.partner {
+                    Some((_, sources)) => sources.read(payload, self.brand)?,
+                    None => request::query(payload, self.brand)?,
+                };
+                let replies = self.cells(question.clone(), queries).await?;
+                return match query {
+                    Some(query) => self.rows(replies, &query),
+                    None => reply::answer(&question, replies, &self.names, self.k),
+                };
+            }
             Topic::Explain => return self.explain(payload, queries).await,
             Topic::Contributions => request::explain(payload, self.brand, self.currency)?,
             Topic::Retention => {
@@ -396,21 +420,29 @@ impl Endpoint {
         reply::answer(&question, replies, &self.names, self.k)
     }
 
+    /// The released cells that a question selects: of a partner its own alone.
+    ///
+    /// # Errors
+    ///
+    /// 503 while the worker stops.
+    async fn cells(&self, question: Question, queries: &Queries) -> Result<Vec<Reply>, Refusal> {
+        let replies = queries.submit(question).await;
+        let replies = replies.ok_or_else(Refusal::stopping)?;
+        Ok(match &self.partner {
+            Some((_, sources)) => sources.own(replies),
+            None => replies,
+        })
+    }
+
     /// The rows of a query over released cells, and a last line with the position of
     /// the next page.
     ///
     /// # Errors
     ///
-    /// 400 for a position of another query, 503 while the worker stops.
-    async fn rows(
-        &self,
-        question: Question,
-        query: &CellQuery,
-        queries: &Queries,
-    ) -> Result<Vec<u8>, Refusal> {
-        let replies = queries.submit(question).await;
+    /// 400 for a position of another query.
+    fn rows(&self, replies: Vec<Reply>, query: &CellQuery) -> Result<Vec<u8>, Refusal> {
         let mut cells = PublishedCells::default();
-        for reply in replies.ok_or_else(Refusal::stopping)? {
+        for reply in replies {
             if let Reply::Cell(cell) = reply {
                 cells.apply(&cell);
             }

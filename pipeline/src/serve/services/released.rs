@@ -86,10 +86,9 @@ impl CellInQuestion {
     pub fn read(payload: &[u8], own: &str) -> Result<CellInQuestion, Refusal> {
         let mut fields = object(parse(payload)?, "the request", &["person", "cell"])?;
         if fields.contains_key("person") {
-            return Err(Refusal {
-                code: 403,
-                sentence: "`person` is answered to the workers' account alone, on tributary.contributions.<brand>".to_owned(),
-            });
+            return Err(Refusal::forbidden(
+                "`person` is answered to the workers' account alone, on tributary.contributions.<brand>",
+            ));
         }
         let cell = fields
             .remove("cell")

@@ -35,7 +35,7 @@ pub(super) const MAX_LABEL: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct Refusal {
-    /// Code of the error: 400 for an invalid request, 503 while stopping or without
+    /// Code of the error: 400 for an invalid request, 403 for a forbidden one, 503 while stopping or without
     /// a broker, 504 for a timeout.
     pub code: usize,
     /// What is wrong, for people, on one line.
@@ -47,6 +47,14 @@ impl Refusal {
     pub fn bad(sentence: impl Into<String>) -> Refusal {
         Refusal {
             code: 400,
+            sentence: sentence.into(),
+        }
+    }
+
+    /// A request for what its sender may not see.
+    pub fn forbidden(sentence: impl Into<String>) -> Refusal {
+        Refusal {
+            code: 403,
             sentence: sentence.into(),
         }
     }

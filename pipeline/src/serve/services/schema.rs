@@ -19,14 +19,18 @@ use super::released::ReleasedCell;
 use super::reply::{Link, Paths};
 use super::request::MAX_PSEUDONYMS;
 use super::retention_preview::{At, RetentionPreview};
-use super::{Topic, key_rotation};
+use super::{Topic, key_rotation, partner};
 use crate::report::cell_query::WORDS;
 
 /// Metadata of an endpoint: `request_schema`, `response_schema` (of each line)
 /// and `response_format`.
 pub(super) fn metadata(topic: Topic) -> HashMap<String, String> {
     let (request, response) = match topic {
-        Topic::Query => (query_request(), query_line()),
+        Topic::Query => (query_request(Family::ALL), query_line(Family::ALL)),
+        Topic::Partner => (
+            query_request(partner::families()),
+            query_line(partner::families()),
+        ),
         Topic::Explain => (cell_request(), written::<ReleasedCell>()),
         Topic::Contributions => (
             explain_request(),
@@ -71,9 +75,10 @@ fn derived<T: JsonSchema>(settings: SchemaSettings) -> Value {
 }
 
 /// Request for cells, or for the rows of a query.
-fn query_request() -> Value {
-    let families = Family::ALL.map(|family| Value::from(family.name()));
-    let families: Vec<Value> = families.into_iter().chain([Value::Null]).collect();
+fn query_request(families: impl IntoIterator<Item = Family>) -> Value {
+    let families = families.into_iter();
+    let families = families.map(|family| Value::from(family.name()));
+    let families: Vec<Value> = families.chain([Value::Null]).collect();
     let word = json!({"type": ["string", "number", "array", "null"]});
     let mut properties = Map::from_iter([("family".to_owned(), json!({"enum": families}))]);
     let words = WORDS.iter().map(|(word, ..)| *word);
@@ -88,12 +93,13 @@ fn query_request() -> Value {
 }
 
 /// A cell; with words, a row, and last the position of the next page.
-fn query_line() -> Value {
+fn query_line(families: impl IntoIterator<Item = Family>) -> Value {
+    let families: Vec<&str> = families.into_iter().map(Family::name).collect();
     let values = json!({"type": "object", "additionalProperties": {"type": ["integer", "null"]}});
     json!({
         "type": "object",
         "properties": {
-            "family": {"enum": Family::ALL.map(Family::name)},
+            "family": {"enum": families},
             "cell": {"type": "object"},
             "value": values,
             "coverage": {"type": ["number", "null"]},
@@ -188,7 +194,7 @@ fn rights_request() -> Value {
             "record": {
                 "type": "object",
                 "properties": {
-                    "kind": {"enum": ["web", "transaction"]},
+                    "kind": {"enum": ["web", "transaction", "wallet", "partner"]},
                     "source": text,
                     "data": {"type": "object", "required": ["id"]},
                 },

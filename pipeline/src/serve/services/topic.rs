@@ -20,12 +20,15 @@ pub enum Topic {
     Retention,
     /// Submission of a data subject's request.
     Rights,
+    /// Released cells of one partner's channel sources.
+    Partner,
     /// Key rotation of one process; for the operator, not for the brand.
     Keys(usize),
 }
 
 impl Topic {
-    /// Those that any process answers for the whole cluster.
+    /// Those that any process answers for the whole cluster, besides those of
+    /// partners.
     pub const ALL: [Topic; 5] = [
         Topic::Query,
         Topic::Explain,
@@ -42,18 +45,24 @@ impl Topic {
             Topic::Contributions => "contributions",
             Topic::Retention => "retention",
             Topic::Rights => "rights",
+            Topic::Partner => "partner",
             Topic::Keys(_) => "keys",
         }
     }
 
     /// Subject of a brand: `tributary.query.<brand>`, `tributary.explain.<brand>`,
     /// `tributary.contributions.<brand>`, `tributary.retention.<brand>`, `tributary.rights-request.<brand>`,
-    /// `tributary.keys.<brand>.<process>`.
+    /// `tributary.keys.<brand>.<process>`. That of a partner continues with its
+    /// name: `tributary.partner.<brand>.<partner>`.
     pub fn subject(self, brand: &str) -> String {
         let word = match self {
             // The stream of rights captures what is below `tributary.rights`, unchecked.
             Topic::Rights => "rights-request",
-            Topic::Query | Topic::Explain | Topic::Contributions | Topic::Retention => self.name(),
+            Topic::Query
+            | Topic::Explain
+            | Topic::Contributions
+            | Topic::Retention
+            | Topic::Partner => self.name(),
             Topic::Keys(process) => return format!("tributary.keys.{brand}.{process}"),
         };
         format!("tributary.{word}.{brand}")

@@ -23,9 +23,9 @@ use tributary_connectors::keys::EmailCounts;
 use tributary_connectors::nats::OutgoingMessage;
 use tributary_connectors::rights_request::RightsRequest;
 use tributary_ledger::WriteBatch;
-use tributary_operators::dataflow::{Dataflow, Tokenized};
+use tributary_operators::dataflow::{Dataflow, ResolvedSighting, Tokenized};
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, Day, IdSet, Ping};
+use tributary_operators::record::{Body, BrandId, Day, IdSet, Ping};
 
 use crate::privacy::objections::ObjectionSnapshot;
 use crate::privacy::retention::ArrivalFilter;
@@ -45,9 +45,17 @@ pub(super) struct Intake {
     /// Number of pings in the ledger that this thread fed in, by salt day. Reported
     /// when the day is settled.
     pub pings: BTreeMap<(BrandId, Day), u64>,
-    /// Pings of the open epoch whose salt is not known yet, each with where it comes
-    /// from.
-    pub waiting: Vec<(Origin, Ping)>,
+    /// Pings of the open epoch, and sightings with a MAC, whose salt is not known yet,
+    /// each with where it comes from.
+    pub waiting: Vec<(Origin, Waiting)>,
+}
+
+/// What waits for the salt of its day.
+pub(super) enum Waiting {
+    /// A ping.
+    Ping(Ping),
+    /// A sighting with a MAC.
+    Sighting(Event),
 }
 
 /// Where a record comes from.
@@ -66,12 +74,58 @@ impl Intake {
     pub fn ping(&mut self, origin: &Origin, ping: Ping) {
         match self.dataflow.tokenize(ping) {
             Tokenized::Ping(ping) => self.event(origin, Event::TokenizedPing { ping }),
-            Tokenized::Pending(ping) => self.waiting.push((origin.clone(), ping)),
+            Tokenized::Pending(ping) => self.waiting.push((origin.clone(), Waiting::Ping(ping))),
             // Read again after a restart: the sums of its day hold it.
             Tokenized::Closed => {
                 let ignored = self.counts.ignored.entry(Ignored::SettledPing);
                 *ignored.or_default() += 1;
             }
+        }
+    }
+
+    /// Accepts a record. A sighting with a MAC waits if the salt of its day is not
+    /// known, and is counted as ignored if its day is settled, which happens when
+    /// messages are read again after a restart.
+    pub fn record(&mut self, origin: &Origin, event: Event) {
+        match self.dataflow.resolve_sighting(event) {
+            ResolvedSighting::Record(event, used_salt) => {
+                if used_salt
+                    && let Event::Put { record, .. } = &event
+                    && let Body::Sighting { salt_day, .. } = record.body
+                {
+                    self.seal(record.brand, salt_day);
+                }
+                self.event(origin, event);
+            }
+            ResolvedSighting::Pending(event) => {
+                let waiting = (origin.clone(), Waiting::Sighting(event));
+                self.waiting.push(waiting);
+            }
+            ResolvedSighting::Closed => {
+                let ignored = self.counts.ignored.entry(Ignored::SettledPing);
+                *ignored.or_default() += 1;
+            }
+        }
+    }
+
+    /// Takes up again what waits for a salt.
+    pub fn retry(&mut self) {
+        for (origin, waiting) in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Ping(ping) => self.ping(&origin, ping),
+                Waiting::Sighting(event) => self.record(&origin, event),
+            }
+        }
+    }
+
+    /// Adds the salt of a day to the write batch, unless one of this thread has carried
+    /// it: nothing that depends on it is durable without it.
+    fn seal(&mut self, brand: BrandId, day: Day) {
+        if let Some(page) = &mut self.page
+            && self.sealed.insert((brand, day))
+            && let Some(salt) = self.dataflow.salt_cache().salt(brand, day)
+        {
+            page.salt(brand, day, salt.clone());
         }
     }
 
@@ -84,16 +138,17 @@ impl Intake {
         if let Some(brand) = counted_for(&event) {
             let key = (brand, origin.kind, origin.source.clone());
             *self.counts.accepted.entry(key).or_default() += 1;
+            if is_sighting(&event) {
+                *self.counts.sightings.entry(brand).or_default() += 1;
+            }
+        }
+        if let Event::TokenizedPing { ping } = &event {
+            self.seal(ping.brand, ping.salt_day);
         }
         if let (Some(page), Some(brand)) = (&mut self.page, brand_of(&event)) {
             if let Event::TokenizedPing { ping } = &event {
                 let day = (ping.brand, ping.salt_day);
                 *self.pings.entry(day).or_default() += 1;
-                if self.sealed.insert(day)
-                    && let Some(salt) = self.dataflow.salt_cache().salt(ping.brand, ping.salt_day)
-                {
-                    page.salt(ping.brand, ping.salt_day, salt.clone());
-                }
             }
             page.push(brand, &event);
         }
@@ -140,7 +195,7 @@ impl IngestSink<'_> {
         }
         match event {
             Event::Ping { ping } => self.intake.ping(&self.origin, ping),
-            event => self.intake.event(&self.origin, event),
+            event => self.intake.record(&self.origin, event),
         }
     }
 }
@@ -192,6 +247,11 @@ impl Sink for IngestSink<'_> {
     }
 }
 
+/// Whether an event is a sighting of a partner.
+fn is_sighting(event: &Event) -> bool {
+    matches!(event, Event::Put { record, .. } if matches!(record.body, Body::Sighting { .. }))
+}
+
 /// The brand for which an event counts as a record or a ping. A web record
 /// brings its consent and the evidence along: it counts once.
 fn counted_for(event: &Event) -> Option<BrandId> {
@@ -212,6 +272,7 @@ fn brand_of(event: &Event) -> Option<BrandId> {
         Event::DropDevice { device } => Some(device.brand),
         Event::SettledHour { settled } => Some(settled.brand),
         Event::SettledDevices { settled } => Some(settled.brand),
+        Event::ClosedVisits { visits } => Some(visits.brand),
         Event::LabelName { brand, .. }
         | Event::Evidence { brand, .. }
         | Event::SaltDaysClosed { brand, .. }

@@ -49,6 +49,7 @@ impl WorkerThread {
                 Output::Unused(brand, label) => drop(self.unused.insert((brand, label), epoch)),
                 Output::SettledHour(day, settled) => self.settling.add(epoch, day, settled),
                 Output::SettledDevices(settled) => self.settling.add_devices(epoch, settled),
+                Output::ClosedVisits(visits) => self.settling.add_visits(epoch, visits),
                 Output::SaltDaysClosed(brand, before) => self.settling.close(epoch, brand, before),
             }
         }

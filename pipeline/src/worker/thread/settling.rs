@@ -14,7 +14,7 @@ use tributary_ledger::WriteBatch;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
-use tributary_operators::record::{BrandId, Day, SettledDevices, SettledHour};
+use tributary_operators::record::{BrandId, ClosedVisits, Day, SettledDevices, SettledHour};
 
 /// Devices by brand, store and salt day that came in exactly some hours, each given by the Unix second of its beginning and
 /// the UTC offset (seconds).
@@ -29,6 +29,8 @@ pub(super) struct Settled {
     hours: BTreeMap<(BrandId, Label, i64, i32), [i64; 5]>,
     /// Numbers of devices: those with a fixed address, those with a random one.
     devices: BTreeMap<DevicesOfHours, [i64; 2]>,
+    /// Visits without tokens, for brands with partners.
+    visits: Vec<ClosedVisits>,
     /// The settled days, for the counters.
     days: BTreeSet<(BrandId, Day)>,
     /// For each brand, the first day that is still open.
@@ -46,7 +48,7 @@ impl Settled {
     }
 
     /// The write batch: one entry per store and hour, one per store and set of hours,
-    /// then one entry per brand with the first day that is still open.
+    /// the visits without tokens, then one entry per brand with the first day that is still open.
     pub fn page(&self) -> WriteBatch {
         let mut page = WriteBatch::default();
         for ((brand, store, hour, utc_offset), values) in &self.hours {
@@ -69,6 +71,10 @@ impl Settled {
                 random: *random,
             };
             page.push(*brand, &Event::SettledDevices { settled });
+        }
+        for visits in &self.visits {
+            let (brand, visits) = (visits.brand, visits.clone());
+            page.push(brand, &Event::ClosedVisits { visits });
         }
         for (brand, before) in &self.closed {
             let (brand, before) = (*brand, *before);
@@ -110,6 +116,11 @@ impl Settling {
         let [devices, random] = settled.devices.entry(key).or_default();
         *devices = devices.saturating_add(part.devices);
         *random = random.saturating_add(part.random);
+    }
+
+    /// Adds visits of a day.
+    pub fn add_visits(&mut self, epoch: Epoch, visits: ClosedVisits) {
+        self.open.entry(epoch).or_default().visits.push(visits);
     }
 
     /// Records that all days of a brand before `before` were settled in `epoch`.

@@ -192,6 +192,7 @@ impl World {
                 second: *second,
                 utc_offset: 0,
                 rssi,
+                offline_cookie: None,
             };
             self.events.push(Event::Ping { ping });
         }

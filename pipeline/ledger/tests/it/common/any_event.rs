@@ -5,9 +5,9 @@ use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BoxAnswer, BrandId, ConsentString, Currency, IdKind, IdSet, Identifier,
-    NoticeBox, Ping, Record, RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledDevices,
-    SettledHour, Token, TokenizedPing, TouchKind, WalletPlatform, WalletType,
+    Arrival, Body, BoxAnswer, BrandId, ClosedVisit, ClosedVisits, ConsentString, Currency, IdKind,
+    IdSet, Identifier, NoticeBox, Ping, Record, RecordKey, RefundAmount, Right, SaleKind, SaleName,
+    SettledDevices, SettledHour, Token, TokenizedPing, TouchKind, WalletPlatform, WalletType,
 };
 
 use crate::common::{A, B, day};
@@ -237,6 +237,7 @@ fn tokenized_ping(brand: BrandId) -> impl Strategy<Value = Event> {
                 second,
                 utc_offset,
                 rssi,
+                offline_cookie: None,
             },
         },
     )
@@ -270,9 +271,31 @@ fn settled(brand: BrandId) -> impl Strategy<Value = Event> {
                 },
             }
         }),
+        closed_visits(brand),
         any::<i32>().prop_map(move |before| Event::SaltDaysClosed { brand, before }),
         any::<i64>().prop_map(move |at| Event::LinkTime { brand, at }),
     ]
+}
+
+fn closed_visits(brand: BrandId) -> impl Strategy<Value = Event> {
+    let visit = (any::<i64>(), any::<i64>(), any::<u16>());
+    let visit = visit.prop_map(|(first, last, cookie)| ClosedVisit {
+        first,
+        last,
+        cookie,
+    });
+    let visits = proptest::collection::vec(visit, 0..5);
+    (label(), any::<i32>(), 0..=16_u8, visits).prop_map(move |(store, salt_day, bits, visits)| {
+        Event::ClosedVisits {
+            visits: ClosedVisits {
+                brand,
+                store,
+                salt_day,
+                bits,
+                visits,
+            },
+        }
+    })
 }
 
 fn ping(brand: BrandId) -> impl Strategy<Value = Event> {
@@ -286,6 +309,7 @@ fn ping(brand: BrandId) -> impl Strategy<Value = Event> {
             second: 0,
             utc_offset: 0,
             rssi: 0,
+            offline_cookie: None,
         },
     })
 }

@@ -203,6 +203,7 @@ pub fn ping(brand: BrandId, n: i64) -> Event {
             second: 1_700_000_000 + n,
             utc_offset: 3600,
             rssi: -60,
+            offline_cookie: None,
         },
     }
 }

@@ -1,0 +1,133 @@
+//! Sightings of partners from the trace to the cells: matched with visits, attributed, withdrawn and erased.
+
+use std::path::Path;
+
+use crate::support::{shared_data, succeed, tributary};
+
+const CONFIG: &str = r#"
+[release]
+k = 1
+cadence = "0s"
+max_hold = "0s"
+[[brand]]
+name = "acme"
+timezone = "UTC"
+secret_env = "SECRET_OF_PARTNERS"
+[[brand.source]]
+name = "partner"
+kind = "partner"
+"#;
+
+/// The lines of the cells of visits by stays that a replay writes, with `more` behind the configuration.
+fn replay(trace: &Path, more: &str, arguments: &[&str]) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("t.toml"), format!("{CONFIG}{more}")).unwrap();
+    let mut command = tributary();
+    command
+        .current_dir(folder.path())
+        .env("SECRET_OF_PARTNERS", "0123456789abcdef0123456789abcdef")
+        .args(["replay", "--config", "t.toml", "--cells", "cells"])
+        .args(arguments)
+        .arg(trace);
+    succeed(&mut command);
+    let cells = std::fs::read_to_string(folder.path().join("cells")).unwrap();
+    let is_of_stays = |line: &&str| {
+        line.contains("\"family\":\"visit_match\"")
+            || line.contains("\"family\":\"attribution\"") && line.contains("\"kind\":\"visit\"")
+    };
+    cells
+        .lines()
+        .filter(is_of_stays)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The worked example of the specification, byte for byte, on any number of workers and in epochs of any size.
+#[test]
+fn the_worked_example_of_matching_gives_its_cells() {
+    let Some(data) = shared_data() else {
+        return;
+    };
+    let folder = data.join("examples/partner_match");
+    let expected = folder.join("expected.visit_match+attribution_visit.ndjson");
+    let Ok(expected) = std::fs::read_to_string(expected) else {
+        tributary_testkit::skipped("the worked example of matching is not here");
+        return;
+    };
+    let expected: Vec<&str> = expected.lines().collect();
+    for arguments in [
+        &["--workers", "1"][..],
+        &["--workers", "3", "--batch", "1"],
+        &["--workers", "2", "--batch", "7"],
+    ] {
+        assert_eq!(
+            replay(&folder.join("trace.ndjson"), "", arguments),
+            expected
+        );
+    }
+}
+
+/// A line of a trace: a record of a kind at a time, in minutes after 2025-10-01T00:00Z, that arrives `later` minutes later.
+fn line(kind: &str, minute: i64, later: i64, fields: &str) -> String {
+    let ts = 1_759_276_800_000 + minute * 60_000;
+    format!(
+        "{{\"at\":{},\"data\":{{\"ts\":{ts},{fields}}},\"subject\":\"tributary.in.acme.{kind}\"}}\n",
+        ts + later * 60_000
+    )
+}
+
+/// The boxes that a person ticks who allows everything.
+const ALL: &str =
+    r#""purposes":{"1":true,"7":true,"9":true,"feature_2":true,"special_feature_1":true}"#;
+
+const DAY: i64 = 24 * 60;
+
+/// Two devices stay in a store while one visitor is there.
+fn story() -> String {
+    let ping = |minute: i64| {
+        let fields = r#""store":"S","sensor":"b","mac":"28:fe:34:00:00:01","rssi":-50"#;
+        line("ping", minute, 1, fields)
+    };
+    let sighting = |id: &str| {
+        let fields = format!(r#""id":"{id}","type":"sighting","store":"S","device":"{id}",{ALL}"#);
+        line("partner", 605, 2 * DAY, &fields)
+    };
+    [
+        ping(600),
+        ping(610),
+        ping(620),
+        sighting("d1"),
+        sighting("d2"),
+    ]
+    .concat()
+}
+
+fn visit_match(stays: u32, matched: u32, candidates: u32, weight: u32) -> String {
+    format!(
+        "{{\"cell\":{{\"brand\":\"acme\",\"day\":\"2025-10-01\",\"store\":\"S\"}},\"family\":\"visit_match\",\"value\":\
+         {{\"candidates\":{candidates},\"matched\":{matched},\"stays\":{stays},\"weight_millionths\":{weight}}}}}"
+    )
+}
+
+fn matches_of(story: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace.ndjson");
+    std::fs::write(&trace, story).unwrap();
+    let mut cells = replay(&trace, "", &[]);
+    cells.retain(|cell| cell.contains("visit_match"));
+    cells
+}
+
+/// The sightings arrive when the day of the pings is closed: its visits are there without their tokens.
+#[test]
+fn sightings_after_the_day_is_closed_meet_its_visits() {
+    assert_eq!(matches_of(&story()), [visit_match(2, 2, 2, 1_000_000)]);
+}
+
+/// Who withdraws leaves the visit to the other, and a sighting that nobody allows counts nowhere.
+#[test]
+fn a_withdrawal_takes_a_stay_out_and_the_others_follow() {
+    let withdraw = r#""id":"c","device":"d2","purposes":{"1":false}"#;
+    let story = story() + &line("consent", 3 * DAY, 0, withdraw);
+    assert_eq!(matches_of(&story), [visit_match(1, 1, 1, 1_000_000)]);
+}
