@@ -58,7 +58,7 @@ pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
 /// the same, and counted.
 #[test]
 fn what_is_not_overwritten_is_tried_again_and_counted() {
-    for failures in 0..8 {
+    for failures in 0..8_usize {
         let mut story = Story::begin();
         for n in 1..8 {
             story.commit(&[put(A, n, 0, n), put(A, 1, 0, n)], &[], n);
