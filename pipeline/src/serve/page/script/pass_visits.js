@@ -1,14 +1,16 @@
-// The visits that till scans of wallet passes and sightings of partners tell, on the tab Marketing: which channels bring them, and what
-// a visit costs.
+// The visits that till scans of wallet passes and sightings of partners tell, on the tab Marketing: which channels bring them, what
+// a visit costs, and how often people come who saw a channel.
 
 const passVisits = async (credits_, own, at, spend) => {
   const words = { kind: "visit", ...choice.model === "markov" ? {} : { model: choice.model } }, of = ofSpend(credits_);
-  const [credit, passes, matched, seen] = await Promise.all([cells(ofModel(), { ...words, ...credits_, ...own, group_by: at }), ...["scan_day", "visit_match", "visits"].map((family) => wholeOf(family, of))]);
+  const month = { from: firstOf(of.to), to: lastOf(of.to) };
+  const [credit, lift, passes, matched, seen] = await Promise.all([cells(ofModel(), { ...words, ...credits_, ...own, group_by: at }), cells("visit_lift", { ...month, ...own, sort: "-exposed", limit: 8 }), ...["scan_day", "visit_match", "visits"].map((family) => wholeOf(family, of))]);
   return () => {
     const rows = channelRows(credit, [], spend).filter((row) => row.credit?.value);
     rows.sort((a, b) => a.isApart - b.isApart || Number(b.n) - Number(a.n) || (a.key < b.key ? -1 : 1));
-    $("pass-visits").hidden = !rows.length;
-    if (!rows.length) return;
+    $("pass-visits").hidden = !rows.length && !lift.length;
+    liftTable(lift, month);
+    if (!rows.length) return put("pass-channels", []);
     const all = Number(amountOf(seen, "visits"));
     const told = (key, n) => isNothing(n) ? "" : many(key, n) + (all > 0 && n <= all ? " " + t("pass_share", { share: share(n / all), n: count(all) }) : "");
     const weight = matched.value.weight_millionths;
@@ -22,4 +24,18 @@ const passVisits = async (credits_, own, at, spend) => {
       heads: [{ text: t(drilled() ? "c.campaign" : "c.channel") }, ...["pass_visits", "spend", "per_visit", "covers"].map((term) => ({ text: t("c." + term), term }))],
       rows: rows.map((row) => ({ key: "pass:" + row.key, apart: row.isApart, csv: rowText(row.words), head: [label(rowName(row.words)), row.isApart ? null : bar([row.n, 0], most)], cells: cellsOf(row.key, row) })) }));
   };
+};
+
+// Visits per person of the panel: of those who saw the channel, and of the others.
+const liftTable = (lift, month) => {
+  setText("lift-note", lift.length ? t("lift.note", { month: monthsName(month) }) : "");
+  const each = ({ value }, of) => Number(value?.[of]) > 0 ? Number(value[of + "_visit_millionths"]) / 1e6 / Number(value[of]) : null;
+  const rate = (n) => format("lift", { maximumFractionDigits: 2 }).format(n);
+  put("lift", lift.length ? table({ id: "lift", caption: t("h.lift"), isFolding: false,
+    heads: ["channel", "exposed", "per_exposed", "per_unexposed", "lift"].map((term) => ({ text: t("c." + term) })),
+    rows: lift.map((row) => {
+      const words = [row.cell.source, row.cell.medium, row.cell.campaign], [seen, other] = [each(row, "exposed"), each(row, "unexposed")], key = channelKey(words);
+      return { key, head: label(nameOfChannel(words)), csv: channelText(words), cells: [countCell("lift:" + key, row.value?.exposed ?? null),
+        ratioCell(seen, rate), ratioCell(other, rate), ratioCell(seen !== null && other ? seen / other - 1 : null, (ratio) => (ratio > 0 ? "+" : "") + share(ratio))] };
+    }) }) : []);
 };
