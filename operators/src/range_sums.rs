@@ -392,7 +392,7 @@ mod tests {
                 Nothing
             }
         }
-        let mut sums = RangeSums::default();
+        let mut sums = RangeSums::<u32, Nothing>::default();
         for at in 0..50_000 {
             sums.amend(at, |_| true, &mut 0);
         }
