@@ -51,16 +51,21 @@ fn subject(record: &Record) -> Option<Pseudonym> {
     first.map(|id| id.pseudonym)
 }
 
-/// Whether the next statement of the subject takes a tick back.
+/// Whether the next statement of the subject takes a tick back. Of several at one place, which have no ID of their own, the order
+/// is that of what they say.
 fn is_withdrawn(record: &Record, of: &NoticeBox, statements: &[&Record]) -> bool {
-    fn place<'a>(record: &'a Record) -> (i64, Label, &'a str) {
-        (record.ts, record.source, &*record.id)
+    fn place<'a>(record: &'a Record, of: &NoticeBox) -> impl Ord + use<'a> {
+        let shown = [of.notice, of.version, of.language];
+        let record_place = (record.ts, record.source, &*record.id, record.day);
+        (record_place, of.answer, shown)
     }
+    let here = place(record, of);
     let answers = statements
         .iter()
-        .filter(|other| subject(other) == subject(record) && place(other) > place(record))
-        .flat_map(|other| boxes(other).iter().map(move |of| (place(other), of)))
-        .filter(|(_, other)| other.name == of.name && other.answer != BoxAnswer::Preticked);
-    let next = answers.min_by_key(|(place, _)| *place);
+        .filter(|other| subject(other) == subject(record))
+        .flat_map(|other| boxes(other).iter().map(move |of| (place(other, of), of)))
+        .filter(|(_, other)| other.name == of.name && other.answer != BoxAnswer::Preticked)
+        .filter(|(place, _)| *place > here);
+    let next = answers.min_by(|(one, _), (other, _)| one.cmp(other));
     next.is_some_and(|(_, next)| next.answer == BoxAnswer::Unticked)
 }
