@@ -19,7 +19,8 @@ pub use family::{CellKey, ContributorId, Family, Row, Threshold, Unit};
 pub use field::Hour;
 pub(crate) use field::Names;
 pub use group::{
-    BatchKind, BrandMonth, Credited, Lacks, Month, MonthGroup, ReleaseGroup, Takings, Traffic, TrafficMonth,
+    BatchKind, BrandMonth, Credited, Lacks, Month, MonthGroup, ReleaseGroup, Takings, Traffic,
+    TrafficMonth,
 };
 
 /// A value that a cell does not have, `null` in the output.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
 use crate::record::{
-    Arrival, BrandId, ClosedVisits, Day, DeviceDay, IdSet, Ping, Record, RecordKey, SettledDevices, SettledHour,
-    TokenizedPing,
+    Arrival, BrandId, ClosedVisits, Day, DeviceDay, IdSet, Ping, Record, RecordKey, SettledDevices,
+    SettledHour, TokenizedPing,
 };
 
 /// A change of the input: of a record, of pings, or of the label registry.

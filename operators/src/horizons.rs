@@ -80,10 +80,9 @@ impl Category {
             Category::Cookies => {
                 "the placement of the cookie: its first stored web record, including orders; for records without a cookie, their own time"
             }
-            Category::Transactions
-            | Category::Consent
-            | Category::Visits
-            | Category::Exposures => "the record's own time",
+            Category::Transactions | Category::Consent | Category::Visits | Category::Exposures => {
+                "the record's own time"
+            }
             Category::Identification => {
                 "the person's last interaction: the newest stored record of any kind that names them"
             }

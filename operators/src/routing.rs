@@ -275,7 +275,11 @@ fn of_sighting(record: &Record) -> Option<SightingUpdate> {
     else {
         return None;
     };
-    let mut devices = record.ids.ids().iter().filter(|id| id.kind == IdKind::Device);
+    let mut devices = record
+        .ids
+        .ids()
+        .iter()
+        .filter(|id| id.kind == IdKind::Device);
     let begin = record.ts.saturating_sub(blur).div_euclid(1000);
     Some(SightingUpdate {
         key: StoreDay {

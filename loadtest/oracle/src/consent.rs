@@ -77,7 +77,11 @@ impl AllowedRecord<'_> {
 
 /// The device that a sighting is about.
 fn seen_device(record: &Record) -> Option<Pseudonym> {
-    let mut devices = record.ids.ids().iter().filter(|id| id.kind == IdKind::Device);
+    let mut devices = record
+        .ids
+        .ids()
+        .iter()
+        .filter(|id| id.kind == IdKind::Device);
     match record.body {
         Body::Sighting { .. } => devices.next().map(|id| id.pseudonym),
         _ => None,

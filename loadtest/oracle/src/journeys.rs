@@ -102,7 +102,9 @@ impl<'a> Journeys<'a> {
             };
             identity.person(&stay.record.ids).is_some() && presences.iter().any(of)
         };
-        let stays = stays.iter().filter(|stay| stay.weight > 0 && !is_at_till(stay));
+        let stays = stays
+            .iter()
+            .filter(|stay| stay.weight > 0 && !is_at_till(stay));
         let stays: Vec<_> = stays
             .map(|stay| {
                 let sale = Sale {

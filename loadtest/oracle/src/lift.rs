@@ -69,7 +69,10 @@ pub(crate) fn cells(
             let others: Vec<&Person> = others.collect();
             let values = vec![
                 firsts.len() as i128,
-                firsts.iter().map(|(person, first)| weight(person, *first)).sum(),
+                firsts
+                    .iter()
+                    .map(|(person, first)| weight(person, *first))
+                    .sum(),
                 others.len() as i128,
                 others.iter().map(|person| weight(person, i64::MIN)).sum(),
             ];

@@ -153,9 +153,11 @@ pub(crate) fn device_alone(device: Pseudonym) -> IdSet {
 /// Finds the candidates of some stays among the visits of their store and day.
 fn weigh(settings: &BrandSettings, stays: &mut [Stay], visits: &[StoreVisit]) {
     let devices: BTreeSet<Pseudonym> = visits.iter().map(|visit| visit.device).collect();
-    let is_shared =
-        |bits: &u32| devices.len() as u64 >= settings.cookie_share * 2_u64.pow(*bits);
-    let bits = (0..=settings.cookie_bits).filter(is_shared).max().unwrap_or(0);
+    let is_shared = |bits: &u32| devices.len() as u64 >= settings.cookie_share * 2_u64.pow(*bits);
+    let bits = (0..=settings.cookie_bits)
+        .filter(is_shared)
+        .max()
+        .unwrap_or(0);
     let value = |cookie: u32| u64::from(cookie) % 2_u64.pow(bits);
     let is_candidate = |stay: &Stay, visit: &StoreVisit| {
         let overlap = visit.first * 1000 <= stay.last * 1000 + settings.slack
@@ -166,7 +168,12 @@ fn weigh(settings: &BrandSettings, stays: &mut [Stay], visits: &[StoreVisit]) {
     };
     let shared: Vec<usize> = visits
         .iter()
-        .map(|visit| stays.iter().filter(|stay| is_candidate(stay, visit)).count())
+        .map(|visit| {
+            stays
+                .iter()
+                .filter(|stay| is_candidate(stay, visit))
+                .count()
+        })
         .collect();
     for stay in stays {
         let own = visits.iter().zip(&shared);

@@ -139,7 +139,8 @@ fn group_cells(
     let paths = renamed(&converted.paths, &names);
     let mut lost = renamed(null, &names);
     if kind == SaleKind::Visit {
-        lost.values_mut().for_each(|times| *times *= MILLIONTHS as u64);
+        lost.values_mut()
+            .for_each(|times| *times *= MILLIONTHS as u64);
     }
     let effects = effects_ppm(&paths, &lost);
     let mut channels: Vec<(Channel, u64)> = effects.into_iter().collect();

@@ -159,12 +159,15 @@ pub(crate) fn store_visits(
                 continue;
             }
             let cookie = cookies.get(&token).or(tokens.get(&token));
-            visits.entry((token.0, token.2)).or_default().push(StoreVisit {
-                device: token.1,
-                first: first.second,
-                last: last.second,
-                cookie: cookie.copied().unwrap_or_default(),
-            });
+            visits
+                .entry((token.0, token.2))
+                .or_default()
+                .push(StoreVisit {
+                    device: token.1,
+                    first: first.second,
+                    last: last.second,
+                    cookie: cookie.copied().unwrap_or_default(),
+                });
         }
     }
     visits

@@ -49,10 +49,13 @@ impl LiftMonth {
     /// The cells that exist.
     pub(super) fn cells(&self) -> BTreeMap<Channel, Values> {
         let [members, weight] = self.panel;
-        let cells = self.channels.iter().map(|(channel, [exposed, since, all])| {
-            let values = [*exposed, *since, members - exposed, weight - all];
-            (*channel, values)
-        });
+        let cells = self
+            .channels
+            .iter()
+            .map(|(channel, [exposed, since, all])| {
+                let values = [*exposed, *since, members - exposed, weight - all];
+                (*channel, values)
+            });
         cells.filter(|(_, values)| *values != [0; 4]).collect()
     }
 

@@ -12,8 +12,8 @@ use crate::cells::gate::{BatchClass, ReleaseTimes, has_enough_contributors, may_
 use crate::cells::group::{CellEntry, GateCounts, Group, Published};
 use crate::cells::group_key::GroupKey;
 use crate::cells::ladder::HeldBack;
-use crate::cells::noise::{NoiseOffset, NoiseTimeline};
 use crate::cells::lift::LiftMonth;
+use crate::cells::noise::{NoiseOffset, NoiseTimeline};
 use crate::cells::passes::PassDays;
 use crate::cells::state::{BatchVote, BatchVotes, CellUpdates, Cells, CellsOut};
 use crate::cells::threshold::apply_threshold;

@@ -395,7 +395,9 @@ impl Cells {
             cells.filter_map(|(key, entry)| self.cell(key, Some(entry.published_values()?)));
         let traffic = self.published_traffic();
         let cells = cells.chain(self.published_months()).chain(traffic);
-        cells.chain(self.published_passes()).chain(self.published_lifts())
+        cells
+            .chain(self.published_passes())
+            .chain(self.published_lifts())
     }
 
     /// Reports the labels without uses, and drops the names that were withdrawn. Does nothing before the restore is

@@ -99,9 +99,7 @@ pub fn build(
             Routed::Sum(sum) => OneOf4::Fourth(OneOf4::First(CellsIn::Sum(sum.0, sum.1))),
             Routed::LabelUse(brand, label) => OneOf4::Fourth(OneOf4::Second((brand, label))),
             Routed::Wallet(update) => OneOf4::Fourth(OneOf4::Third(*update)),
-            Routed::Sighting(update) => {
-                OneOf4::Fourth(OneOf4::Fourth(MatchIn::Sighting(update)))
-            }
+            Routed::Sighting(update) => OneOf4::Fourth(OneOf4::Fourth(MatchIn::Sighting(update))),
         });
         let (record_sums, record_labels, wallets, sightings) = split4(rest, |row| row);
 

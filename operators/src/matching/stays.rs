@@ -125,8 +125,7 @@ impl DeviceSightings {
                 let mut lead = (first.ts, &first.id, first.source);
                 let mut cookies: Vec<u16> = first.cookie.into_iter().collect();
                 steps += 1;
-                while let Some(next) =
-                    within.next_if(|of| of.begin.saturating_sub(last) <= MAX_GAP)
+                while let Some(next) = within.next_if(|of| of.begin.saturating_sub(last) <= MAX_GAP)
                 {
                     last = last.max(next.end);
                     lead = lead.min((next.ts, &next.id, next.source));

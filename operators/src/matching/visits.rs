@@ -84,7 +84,10 @@ impl State for DayState {
 fn bits_of(devices: i64, settings: &BrandSettings) -> u32 {
     let devices = devices.max(0).unsigned_abs();
     let is_shared = |bits: &u32| settings.cookie_share.saturating_mul(1 << *bits) <= devices;
-    (1..=settings.cookie_bits.min(16)).rev().find(is_shared).unwrap_or(0)
+    (1..=settings.cookie_bits.min(16))
+        .rev()
+        .find(is_shared)
+        .unwrap_or(0)
 }
 
 /// The values by which a stay is matched: none for a stay without a cookie.
@@ -107,18 +110,27 @@ impl Values {
 
     fn admit(&self, visit: &ClosedVisit) -> bool {
         let value = visit.cookie & self.mask;
-        self.of.as_ref().is_none_or(|of| of.binary_search(&value).is_ok())
+        self.of
+            .as_ref()
+            .is_none_or(|of| of.binary_search(&value).is_ok())
     }
 }
 
 /// The seconds around a stay in which its candidates lie.
 fn reach(stay: &Stay, slack: i64) -> (i64, i64) {
-    (stay.first.saturating_sub(slack), stay.last.saturating_add(slack))
+    (
+        stay.first.saturating_sub(slack),
+        stay.last.saturating_add(slack),
+    )
 }
 
 /// The keys of all visits that begin within some seconds.
 fn beginning(from: i64, until: i64) -> std::ops::RangeInclusive<ClosedVisit> {
-    let visit = |first, last, cookie| ClosedVisit { first, last, cookie };
+    let visit = |first, last, cookie| ClosedVisit {
+        first,
+        last,
+        cookie,
+    };
     visit(from, i64::MIN, 0)..=visit(until, i64::MAX, u16::MAX)
 }
 
@@ -177,7 +189,9 @@ impl DayState {
         }
         stays.sort_by_key(|(_, _, diff)| *diff);
 
-        let bits = self.closed.unwrap_or_else(|| bits_of(self.devices, settings));
+        let bits = self
+            .closed
+            .unwrap_or_else(|| bits_of(self.devices, settings));
         let all = bits != self.bits;
         // The seconds in which the outcomes of stays may change.
         let mut spans: Vec<(i64, i64)> = Vec::new();
@@ -208,7 +222,10 @@ impl DayState {
                 };
                 self.visits.insert(visit, VisitState { count, degree });
             }
-            spans.push((visit.first.saturating_sub(slack), visit.last.saturating_add(slack)));
+            spans.push((
+                visit.first.saturating_sub(slack),
+                visit.last.saturating_add(slack),
+            ));
         }
         come = stays.len();
         for (device, stay, _) in stays.drain(..come) {
@@ -218,7 +235,13 @@ impl DayState {
                 spans.push((stay.first, stay.last));
             }
             let key = (stay.first, device);
-            self.stays.insert(key, StayState { stay, outcome: None });
+            self.stays.insert(
+                key,
+                StayState {
+                    stay,
+                    outcome: None,
+                },
+            );
         }
         if all {
             self.bits = bits;
@@ -255,13 +278,18 @@ impl DayState {
     /// The stays that overlap some seconds.
     fn stays_within(&self, from: i64, until: i64) -> impl Iterator<Item = (&StayKey, &StayState)> {
         let begin = from.saturating_sub(self.longest_stay);
-        let stays = self.stays.range((begin, 0)..=(until.max(begin), Pseudonym::MAX));
+        let stays = self
+            .stays
+            .range((begin, 0)..=(until.max(begin), Pseudonym::MAX));
         stays.filter(move |(_, of)| of.stay.last >= from)
     }
 
     /// The number of stays that a visit is a candidate of.
     fn degree(&self, visit: &ClosedVisit, slack: i64, steps: &mut u64) -> i64 {
-        let (from, until) = (visit.first.saturating_sub(slack), visit.last.saturating_add(slack));
+        let (from, until) = (
+            visit.first.saturating_sub(slack),
+            visit.last.saturating_add(slack),
+        );
         let stays = self.stays_within(from, until).inspect(|_| *steps += 1);
         let stays = stays.filter(|(_, of)| Values::of(&of.stay, self.bits).admit(visit));
         stays.count() as i64

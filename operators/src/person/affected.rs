@@ -106,7 +106,9 @@ impl Affected {
         }
         let mut affected: Vec<&Conversion> = self.among(visits).collect();
         for (from, until) in &self.visit_spans {
-            let near = visits.from(|of| of.ts < *from).take_while(|of| of.ts <= *until);
+            let near = visits
+                .from(|of| of.ts < *from)
+                .take_while(|of| of.ts <= *until);
             let mut listed: FxHashSet<&Conversion> = FxHashSet::default();
             listed.extend(affected.iter().copied());
             let near = near.filter(|of| of.is_stay() && !listed.contains(of));

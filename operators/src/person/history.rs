@@ -264,11 +264,19 @@ impl History {
 
     /// Whether a stay is the visit that the scans of the person's pass in the same store already count.
     fn is_at_till(&self, stay: &Conversion, visited: &Cell<u64>) -> bool {
-        let until = stay.visit.map_or(stay.ts, |of| of.until).saturating_add(NEAR_PRESENCE);
+        let until = stay
+            .visit
+            .map_or(stay.ts, |of| of.until)
+            .saturating_add(NEAR_PRESENCE);
         let from = stay.ts.saturating_sub(NEAR_PRESENCE);
         let begin = from.saturating_sub(LONGEST_STAY);
-        let near = self.visits.from(|of| of.ts < begin).take_while(|of| of.ts <= until);
-        let mut presences = near.inspect(|_| visited.set(visited.get() + 1)).filter(|of| !of.is_stay());
+        let near = self
+            .visits
+            .from(|of| of.ts < begin)
+            .take_while(|of| of.ts <= until);
+        let mut presences = near
+            .inspect(|_| visited.set(visited.get() + 1))
+            .filter(|of| !of.is_stay());
         presences.any(|of| of.store == stay.store && of.visit.is_some_and(|of| of.until >= from))
     }
 

@@ -165,7 +165,8 @@ impl Sessionize {
             ..
         } in days
         {
-            let mut stores: Vec<StoreDay> = visits.into_iter().map(|((store, _), _)| store).collect();
+            let mut stores: Vec<StoreDay> =
+                visits.into_iter().map(|((store, _), _)| store).collect();
             stores.dedup();
             let closes = stores.into_iter().map(MatchIn::Close);
             out.extend(closes.map(|close| (SessionizeOut::Match(close), 1)));
@@ -181,12 +182,7 @@ impl Sessionize {
 
     /// Closes days that settled before a restart: their settled totals already include the pings that were read
     /// again.
-    fn close_days(
-        &mut self,
-        brand: BrandId,
-        before: Day,
-        out: &mut Vec<(SessionizeOut, Diff)>,
-    ) {
+    fn close_days(&mut self, brand: BrandId, before: Day, out: &mut Vec<(SessionizeOut, Diff)>) {
         let closed = self.closed.entry(brand).or_insert(before);
         *closed = (*closed).max(before);
         for mut day in self.open_days.take_days(brand, before) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tributary_operators::aggregate::Aggregate;
 use tributary_operators::engine::KeyedOperator;
 use tributary_operators::label::Label;
 use tributary_operators::matching::{
@@ -89,8 +90,12 @@ fn expected(rows: &[MatchIn], settings: &BrandSettings) -> Stays {
                 all_visits.extend(of.visits.iter().map(|visit| (*visit, of.cookie)));
             }
             MatchIn::Sighting(of) => {
-                let Sighting { begin, end, cookie, .. } = of.sighting;
-                seen.entry(of.device).or_default().push((begin, end, cookie));
+                let Sighting {
+                    begin, end, cookie, ..
+                } = of.sighting;
+                seen.entry(of.device)
+                    .or_default()
+                    .push((begin, end, cookie));
             }
             _ => {}
         }
@@ -128,11 +133,15 @@ fn expected(rows: &[MatchIn], settings: &BrandSettings) -> Stays {
         let most = shared.iter().copied().max().unwrap_or(0).max(shared.len());
         if !shared.is_empty() {
             let weight = (1_000_000 * shared.len() / most) as u32;
-            *all.entry((stay.0, stay.1 * 1000, stay.2 * 1000, weight)).or_default() += 1;
+            *all.entry((stay.0, stay.1 * 1000, stay.2 * 1000, weight))
+                .or_default() += 1;
         }
     }
     // No visit is given away more than once.
-    let given: i64 = all.iter().map(|(stay, count)| i64::from(stay.3) * count).sum();
+    let given: i64 = all
+        .iter()
+        .map(|(stay, count)| i64::from(stay.3) * count)
+        .sum();
     assert!(given <= 1_000_000 * all_visits.len() as i64);
     all
 }
@@ -180,7 +189,11 @@ fn whatever_comes_and_goes_stays_weigh_what_is_computed_from_scratch() {
             let come = updates.iter().filter(|(_, diff)| *diff > 0);
             rows.extend(come.map(|(row, _)| row.clone()));
             apply(&mut operator, epoch, updates, &mut stays);
-            assert_eq!(stays, expected(&rows, &settings), "seed {seed}, epoch {epoch}");
+            assert_eq!(
+                stays,
+                expected(&rows, &settings),
+                "seed {seed}, epoch {epoch}"
+            );
             changed += stays.len();
         }
         let gone = rows.drain(..).map(|row| (row, -1)).collect();
@@ -208,7 +221,10 @@ fn steps_of_a_change(count: i64, change: MatchIn) -> u64 {
 /// The number of visits and stays near a change is what it costs: four times as dense, it costs four times as much for each side.
 #[test]
 fn a_change_looks_at_what_is_near_it() {
-    for change in [visits(0, &[(40_000, 40_060)]), sighting(1, 1, 40_000, 40_000, None)] {
+    for change in [
+        visits(0, &[(40_000, 40_060)]),
+        sighting(1, 1, 40_000, 40_000, None),
+    ] {
         // A visit every second minute and a minute long: a handful is near.
         let steps = steps_of_a_change(700, change);
         println!("{steps} steps");
@@ -223,7 +239,12 @@ fn many_sightings_of_one_device_are_one_stay() {
     let mut operator = operator(&settings(0, 1, 0), &stats);
     let mut stays = Stays::new();
     let row = |at: u64| (sighting(1, at, (at % 80_000) as i64, 80_000, None), 1);
-    apply(&mut operator, 0, (0..100_000).map(row).collect(), &mut stays);
+    apply(
+        &mut operator,
+        0,
+        (0..100_000).map(row).collect(),
+        &mut stays,
+    );
     let before = stats.all_steps();
     for at in 100_000..100_100 {
         apply(&mut operator, at, vec![row(at)], &mut stays);
@@ -234,4 +255,43 @@ fn many_sightings_of_one_device_are_one_stay() {
     let gone = (0..100_100).map(|at| (row(at).0, -1)).collect();
     apply(&mut operator, 200_000, gone, &mut stays);
     assert_eq!(operator.entries(), 0);
+}
+
+/// Six visitors allow one bit of the cookie, which divides them: two stays share the visits that both may have been, two others the
+/// only one that either may have been, and one comes ten minutes too late.
+#[test]
+fn stays_share_the_visits_that_they_may_have_been() {
+    let mut operator = operator(&settings(10, 3, 300_000), &Rc::default());
+    let start = 1_760_000_400;
+    let rows = [
+        visits(4, &[(start, start + 1_200)]),
+        visits(6, &[(start + 600, start + 1_800)]),
+        visits(5, &[(start + 900, start + 2_400)]),
+        visits(8, &[(start + 7_200, start + 9_000)]),
+        visits(2, &[(start + 7_500, start + 7_800)]),
+        visits(3, &[(start + 21_600, start + 22_200)]),
+        sighting(1, 1, start + 720, start + 720, Some(0)),
+        sighting(1, 2, start + 1_800, start + 1_800, Some(0)),
+        sighting(2, 3, start + 1_080, start + 1_080, None),
+        sighting(3, 4, start + 21_900, start + 21_900, Some(1)),
+        sighting(4, 5, start + 22_800, start + 22_800, None),
+        sighting(5, 6, start + 21_840, start + 21_840, None),
+    ];
+    let mut out = Vec::new();
+    let rows = rows.into_iter().map(|row| (row, 1)).collect();
+    operator.apply_epoch(0, rows, &mut out);
+    let mut weights = BTreeMap::new();
+    let mut sums = Aggregate::default();
+    for (row, diff) in out {
+        match row {
+            MatchOut::Stay(_, ids, conversion) => {
+                weights.insert(ids.ids()[0].pseudonym, conversion.visit.unwrap().weight);
+            }
+            MatchOut::Sum(_, of) => sums.add(&of, diff),
+            MatchOut::Closed(_) => panic!("no day is closed"),
+        }
+    }
+    let expected = [(1, 1_000_000), (2, 1_000_000), (3, 500_000), (5, 500_000)];
+    assert_eq!(weights, expected.into());
+    assert_eq!(sums.values, [5, 4, 7, 3_000_000, 0]);
 }

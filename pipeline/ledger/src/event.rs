@@ -23,7 +23,8 @@ use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, Body, ClosedVisits, Day, IdSet, Record, RecordKey, SettledDevices, SettledHour, TokenizedPing,
+    Arrival, Body, ClosedVisits, Day, IdSet, Record, RecordKey, SettledDevices, SettledHour,
+    TokenizedPing,
 };
 
 use tags::{

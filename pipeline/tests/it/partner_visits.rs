@@ -35,7 +35,11 @@ fn replay(trace: &Path, more: &str, arguments: &[&str]) -> Vec<String> {
         line.contains("\"family\":\"visit_match\"")
             || line.contains("\"family\":\"attribution\"") && line.contains("\"kind\":\"visit\"")
     };
-    cells.lines().filter(is_of_stays).map(str::to_owned).collect()
+    cells
+        .lines()
+        .filter(is_of_stays)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The worked example of the specification, byte for byte, on any number of workers and in epochs of any size.
@@ -56,7 +60,10 @@ fn the_worked_example_of_matching_gives_its_cells() {
         &["--workers", "3", "--batch", "1"],
         &["--workers", "2", "--batch", "7"],
     ] {
-        assert_eq!(replay(&folder.join("trace.ndjson"), "", arguments), expected);
+        assert_eq!(
+            replay(&folder.join("trace.ndjson"), "", arguments),
+            expected
+        );
     }
 }
 
@@ -70,7 +77,8 @@ fn line(kind: &str, minute: i64, later: i64, fields: &str) -> String {
 }
 
 /// The boxes that a person ticks who allows everything.
-const ALL: &str = r#""purposes":{"1":true,"7":true,"9":true,"feature_2":true,"special_feature_1":true}"#;
+const ALL: &str =
+    r#""purposes":{"1":true,"7":true,"9":true,"feature_2":true,"special_feature_1":true}"#;
 
 const DAY: i64 = 24 * 60;
 
@@ -84,7 +92,14 @@ fn story() -> String {
         let fields = format!(r#""id":"{id}","type":"sighting","store":"S","device":"{id}",{ALL}"#);
         line("partner", 605, 2 * DAY, &fields)
     };
-    [ping(600), ping(610), ping(620), sighting("d1"), sighting("d2")].concat()
+    [
+        ping(600),
+        ping(610),
+        ping(620),
+        sighting("d1"),
+        sighting("d2"),
+    ]
+    .concat()
 }
 
 fn visit_match(stays: u32, matched: u32, candidates: u32, weight: u32) -> String {

@@ -65,7 +65,9 @@ pub(super) fn group_of((family, dims): &CellName) -> Option<GroupName> {
         Family::CampaignDay | Family::RedemptionDay => (GroupKind::Contacts, dims.clone()),
         Family::Visits => (GroupKind::Visits, dims.clone()),
         Family::Identity => (GroupKind::Identity, dims.clone()),
-        Family::SpendDay | Family::WalletDay | Family::VisitMatch | Family::VisitLift => return None,
+        Family::SpendDay | Family::WalletDay | Family::VisitMatch | Family::VisitLift => {
+            return None;
+        }
         Family::MarkovMonth
         | Family::Paths
         | Family::PathLength

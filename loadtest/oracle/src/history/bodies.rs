@@ -225,7 +225,15 @@ pub(super) fn of_partner(rng: &mut ChaCha8Rng, ts: i64, salt_day: Day) -> Body {
 /// Where a partner saw a device: mostly at one time, without or with one of few cookies.
 pub(super) fn sighting(rng: &mut ChaCha8Rng, ts: i64, salt_day: Day) -> Body {
     const MINUTE: i64 = 60_000;
-    let lasts = [0, 0, 500, 10 * MINUTE, 40 * MINUTE, 180 * MINUTE, 1440 * MINUTE];
+    let lasts = [
+        0,
+        0,
+        500,
+        10 * MINUTE,
+        40 * MINUTE,
+        180 * MINUTE,
+        1440 * MINUTE,
+    ];
     Body::Sighting {
         store: store(rng),
         salt_day,

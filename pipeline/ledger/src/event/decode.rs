@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, Body, BrandId, ClosedVisit, ClosedVisits, Day, IdKind, IdSet, Identifier, Record, RecordKey, SettledDevices,
-    SettledHour, Token, TokenizedPing,
+    Arrival, Body, BrandId, ClosedVisit, ClosedVisits, Day, IdKind, IdSet, Identifier, Record,
+    RecordKey, SettledDevices, SettledHour, Token, TokenizedPing,
 };
 
 use super::tags::{

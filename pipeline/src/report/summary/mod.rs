@@ -197,7 +197,11 @@ impl Summary {
                     *paths.entry(steps.join(" → ")).or_default() += cell.value("conversions");
                 }
             }
-            Family::ScanDay | Family::RedemptionDay | Family::WalletDay | Family::VisitMatch | Family::VisitLift => {}
+            Family::ScanDay
+            | Family::RedemptionDay
+            | Family::WalletDay
+            | Family::VisitMatch
+            | Family::VisitLift => {}
             Family::CampaignDay | Family::PathLength | Family::PathDays | Family::Assists => {}
         }
     }

@@ -86,7 +86,8 @@ impl Intake {
     pub fn record(&mut self, origin: &Origin, event: Event) {
         match self.dataflow.resolve_sighting(event) {
             ResolvedSighting::Record(event, used_salt) => {
-                if used_salt && let Event::Put { record, .. } = &event
+                if used_salt
+                    && let Event::Put { record, .. } = &event
                     && let Body::Sighting { salt_day, .. } = record.body
                 {
                     self.seal(record.brand, salt_day);
