@@ -13,7 +13,8 @@ use crate::family_sums::{CountedCell, FamilySums};
 /// The cells of `notice_day`.
 pub(crate) fn notice_days(brand: &Brand, statements: &[&Record]) -> Vec<CountedCell> {
     let mut sums: FamilySums<([Label; 4], Day), 4> = FamilySums::new();
-    for record in statements {
+    // A statement that names nobody has no subject.
+    for record in statements.iter().filter(|record| subject(record).is_some()) {
         for of in boxes(record) {
             let counted = match of.answer {
                 BoxAnswer::Ticked if is_withdrawn(record, of, statements) => [1, 0, 0, 1],

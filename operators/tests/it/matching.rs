@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tributary_operators::aggregate::Aggregate;
 use tributary_operators::engine::KeyedOperator;
 use tributary_operators::label::Label;
 use tributary_operators::matching::{
@@ -254,4 +255,43 @@ fn many_sightings_of_one_device_are_one_stay() {
     let gone = (0..100_100).map(|at| (row(at).0, -1)).collect();
     apply(&mut operator, 200_000, gone, &mut stays);
     assert_eq!(operator.entries(), 0);
+}
+
+/// Six visitors allow one bit of the cookie, which divides them: two stays share the visits that both may have been, two others the
+/// only one that either may have been, and one comes ten minutes too late.
+#[test]
+fn stays_share_the_visits_that_they_may_have_been() {
+    let mut operator = operator(&settings(10, 3, 300_000), &Rc::default());
+    let start = 1_760_000_400;
+    let rows = [
+        visits(4, &[(start, start + 1_200)]),
+        visits(6, &[(start + 600, start + 1_800)]),
+        visits(5, &[(start + 900, start + 2_400)]),
+        visits(8, &[(start + 7_200, start + 9_000)]),
+        visits(2, &[(start + 7_500, start + 7_800)]),
+        visits(3, &[(start + 21_600, start + 22_200)]),
+        sighting(1, 1, start + 720, start + 720, Some(0)),
+        sighting(1, 2, start + 1_800, start + 1_800, Some(0)),
+        sighting(2, 3, start + 1_080, start + 1_080, None),
+        sighting(3, 4, start + 21_900, start + 21_900, Some(1)),
+        sighting(4, 5, start + 22_800, start + 22_800, None),
+        sighting(5, 6, start + 21_840, start + 21_840, None),
+    ];
+    let mut out = Vec::new();
+    let rows = rows.into_iter().map(|row| (row, 1)).collect();
+    operator.apply_epoch(0, rows, &mut out);
+    let mut weights = BTreeMap::new();
+    let mut sums = Aggregate::default();
+    for (row, diff) in out {
+        match row {
+            MatchOut::Stay(_, ids, conversion) => {
+                weights.insert(ids.ids()[0].pseudonym, conversion.visit.unwrap().weight);
+            }
+            MatchOut::Sum(_, of) => sums.add(&of, diff),
+            MatchOut::Closed(_) => panic!("no day is closed"),
+        }
+    }
+    let expected = [(1, 1_000_000), (2, 1_000_000), (3, 500_000), (5, 500_000)];
+    assert_eq!(weights, expected.into());
+    assert_eq!(sums.values, [5, 4, 7, 3_000_000, 0]);
 }
