@@ -219,7 +219,7 @@ pub enum Reason {
     InvalidMac,
     /// The ping arrived after the salt of its day was destroyed.
     LatePing,
-    /// The sighting arrived after its day was settled, or, with a MAC, after the
+    /// The sighting arrived too long after its day, or, with a MAC, after the
     /// salt of its day was destroyed.
     LateSighting,
     /// The store of a ping or a sighting has no sensors.
@@ -393,7 +393,7 @@ impl Reason {
                 "The ping arrived 24 hours or more after its day ended: the day's salt has been destroyed."
             }
             Reason::LateSighting => {
-                "The sighting arrived more than `partners.settle_after` after its day ended, when the day is settled; or with a `mac`, 24 hours or more after its day ended, when the day's salt has been destroyed."
+                "The sighting arrived more than `partners.settle_after` after its day ended; or with a `mac`, 24 hours or more after its day ended, when the day's salt has been destroyed."
             }
             Reason::UnknownStore => {
                 "The `store` of a ping or a sighting is not listed in `sensors.stores`."

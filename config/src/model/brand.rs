@@ -197,7 +197,7 @@ pub struct Partners {
     /// sighting meets the visits that it overlaps or misses by at most this.
     /// Default 5 minutes. At most 30 minutes.
     pub slack_ms: i64,
-    /// The time after the end of a salt day when its sightings are settled,
+    /// The time after the end of a salt day for which its sightings are taken,
     /// milliseconds. Default 7 days. From 48 hours to 31 days.
     pub settle_after_ms: i64,
 }

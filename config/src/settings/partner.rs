@@ -15,7 +15,7 @@ impl SettingsModel for Partners {
     const SECTION: Section = Section::of::<Partners>(
         "brand.partners",
         "Sightings of partners",
-        "How sightings of partners meet visits, and until when they are kept. They matter only if the brand has a source of kind `partner`.",
+        "How sightings of partners meet visits, and how late they may arrive. They matter only if the brand has a source of kind `partner`.",
     );
 
     fn blank() -> Partners {
@@ -40,7 +40,7 @@ impl SettingsModel for Partners {
                 value_type: Text(Duration::<i64>::millis(48 * HOUR, 31 * 24 * HOUR)),
                 default: DefaultValue::Toml(r#""7d""#),
                 unit: "",
-                meaning: "The time after the end of a day when its sightings are settled, from 48 hours to 31 days. Later sightings of that day are rejected; the sightings themselves are deleted, and only their visits stay.",
+                meaning: "The time after the end of a day for which its sightings are taken, from 48 hours to 31 days. Later sightings of that day are rejected.",
                 field: |partners: &mut Partners| &mut partners.settle_after_ms,
             },
         ];

@@ -41,6 +41,7 @@ mod shops;
 mod spend;
 mod story;
 mod tc_string;
+mod truth;
 mod vendor;
 mod wallet;
 mod world;
@@ -50,8 +51,8 @@ pub use ending::ending_at;
 pub use line::Line;
 pub use merged::{Merged, merged};
 pub use options::{Mix, Options, OptionsError};
-pub use partners::TrueVisit;
 pub use story::{STORY_PERSON, Story, StoryPerson, StoryStep};
+pub use truth::TrueVisit;
 pub use vendor::{MERAKI_SECRET, Vendor};
 pub use world::World;
 

@@ -11,25 +11,11 @@ use crate::json::Object;
 use crate::people::{Person, Trait, mac, mac_text};
 use crate::random::mixed;
 use crate::shops::store_name;
+use crate::truth::TrueVisit;
 use crate::world::{DAY, HOUR, MINUTE, SECOND, World};
 
 /// Everything that a person can allow.
 const ALLOWED: &str = r#"{"1":true,"7":true,"9":true,"feature_2":true,"special_feature_1":true}"#;
-
-/// A visit of a phone that carries an advertising identifier: what matching cannot know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrueVisit {
-    /// The advertising identifier.
-    pub device: String,
-    /// The store.
-    pub store: String,
-    /// The address that sensors hear, or what they make of it, as in the pings.
-    pub sensed: String,
-    /// The beginning, Unix milliseconds.
-    pub from: i64,
-    /// The end, Unix milliseconds.
-    pub until: i64,
-}
 
 /// A phone as partners see it.
 pub(crate) struct Phone {

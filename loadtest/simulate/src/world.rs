@@ -11,9 +11,9 @@ use crate::line::Line;
 use crate::market::{Campaign, campaigns};
 use crate::options::{Options, OptionsError};
 use crate::pack::{Pack, QueuedRecord};
-use crate::partners::TrueVisit;
 use crate::people::Person;
 use crate::random::Random;
+use crate::truth::TrueVisit;
 
 /// One second in milliseconds.
 pub(crate) const SECOND: i64 = 1_000;

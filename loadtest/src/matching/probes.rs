@@ -11,7 +11,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use tributary_connectors::files;
 
-use super::{Heard, Seen, StoreDay, number_of};
+use super::judge::{Heard, Seen, StoreDay, number_of};
 
 /// The addresses of the laboratory's own devices begin with these.
 const OWN: [&str; 2] = ["dc:fb:48", "40:ec:99"];

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tributary_simulate::{Mix, Options, TrueVisit, lines};
 
-use super::{Heard, SLACK, Seen, StoreDay, number_of};
+use super::judge::{Heard, SLACK, Seen, StoreDay, number_of};
 
 /// One day, seconds.
 const DAY: i64 = 86_400;

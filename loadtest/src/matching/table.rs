@@ -1,6 +1,6 @@
 //! The table of the judgement, in Markdown.
 
-use super::{Judged, StoreDay};
+use super::judge::{Judged, StoreDay};
 
 /// The numbers of bits of the rows.
 pub const BITS: [u32; 11] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];

@@ -1,53 +1,41 @@
-//! Sightings of partners in a simulated shop: the decoder accepts them, and the table in `MATCHING.md` is what matching yields.
+//! Sightings of partners in a simulated shop: the decoder accepts them, and more bits of their cookies match them more sharply.
 
 use std::path::{Path, PathBuf};
 
 use tributary_connectors::inputs;
-use tributary_loadtest::matching::{Column, markdown, probes, simulated};
+use tributary_loadtest::matching::{Judged, StoreDay, probes, simulated};
 use tributary_loadtest::verify;
 use tributary_simulate::{Options, SecretFrom, config_toml, lines};
 use tributary_testkit::skipped;
 
-const DOCUMENT: &str = include_str!("../../MATCHING.md");
-
-/// The table behind a heading of the document.
-fn table(heading: &str) -> String {
-    let (_, behind) = DOCUMENT.split_once(heading).unwrap();
-    let rows = behind.lines().skip_while(|line| !line.starts_with('|'));
-    rows.take_while(|line| line.starts_with('|'))
-        .map(|line| format!("{line}\n"))
-        .collect()
+/// More bits find no more visits, and give less to strangers.
+fn assert_sharper(days: &[StoreDay]) {
+    let judged = |bits: u32| {
+        let days = days.iter().map(|day| day.judge(bits));
+        days.fold(Judged::default(), Judged::plus)
+    };
+    let (none, many) = (judged(0), judged(10));
+    assert!(none.real > 0 && many.found > 0, "{none:?} {many:?}");
+    assert!(many.found <= none.found, "{none:?} {many:?}");
+    assert!(many.wrong < none.wrong, "{none:?} {many:?}");
 }
 
 #[test]
-fn the_table_of_stores_is_what_matching_yields() {
-    let columns = [200, 800, 3_200].map(|persons| Column {
-        name: String::new(),
-        days: simulated(persons).unwrap(),
-    });
-    let computed = markdown(&columns);
-    let stated = table("## Simulated stores");
-    // The largest store takes the longest; the command computes it as well.
-    let without_last = stated.lines().map(|line| {
-        let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
-        format!("|{}|\n", cells[..cells.len() - 1].join("|"))
-    });
-    assert_eq!(without_last.collect::<String>(), computed);
+fn sightings_of_simulated_phones_find_their_visits() {
+    assert_sharper(&simulated(800).unwrap());
 }
 
 #[test]
-fn the_table_of_a_real_room_is_what_matching_yields() {
+fn sightings_in_a_real_room_find_their_visits() {
     let folder =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/wifi_probe_brno");
     if !folder.exists() {
         skipped("the public data set wifi_probe_brno is not here");
         return;
     }
-    let columns = ["2024-03-21", "2024-03-28", "2024-05-03"].map(|day| Column {
-        name: format!("{day}: "),
-        days: vec![probes(&folder.join(format!("probes_{day}.csv.gz"))).unwrap()],
-    });
-    assert_eq!(table("## A real room"), markdown(&columns));
+    let days = ["2024-03-21", "2024-03-28", "2024-05-03"];
+    let days = days.map(|day| probes(&folder.join(format!("probes_{day}.csv.gz"))).unwrap());
+    assert_sharper(&days);
 }
 
 #[test]

@@ -277,7 +277,7 @@ impl Label {
             Label::Outcome => "The outcome of a rights request",
             Label::CallbackOutcome => "The outcome of an attempt to post a callback",
             Label::SightingOutcome => {
-                "`accepted`, `late` after its day was settled or its salt destroyed, or `rejected` for another reason"
+                "`accepted`, `late`: too long after its day, or `rejected` for another reason"
             }
             Label::Step => "A use of data that requires permission",
             Label::Choice => "The choice in the most recent statement about an identifier",

@@ -372,7 +372,7 @@ table! {
 
     PassVisits: Business Gauge, Open, "pass_visits", "visits", [Brand, Window, Store],
         ScanDay ["presences"],
-        "Visits to a store in which a till read a wallet pass; scans of one pass with short gaps are one visit. `attributed_conversions` of kind `visit` add up to it.";
+        "Visits to a store in which a till read a wallet pass; scans of one pass with short gaps are one visit. `attributed_conversions` of kind `visit` add up to it and to `matched_visits`.";
     MatchedVisits: Business Gauge, Open, "matched_visits", "visits", [Brand, Window, Store],
         VisitMatch ["weight_millionths"],
         "Visits to a store that sightings of partners were matched with; a sighting that may be of several visits is divided among them. Divide by `visits` for the coverage.";
