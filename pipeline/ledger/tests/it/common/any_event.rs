@@ -5,9 +5,9 @@ use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, ConsentString, Currency, IdKind, IdSet, Identifier, Ping, Record,
-    RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledDevices, SettledHour, Token,
-    TokenizedPing, TouchKind, WalletPlatform, WalletType,
+    Arrival, Body, BrandId, ClosedVisit, ClosedVisits, ConsentString, Currency, IdKind, IdSet,
+    Identifier, Ping, Record, RecordKey, RefundAmount, Right, SaleKind, SaleName, SettledDevices,
+    SettledHour, Token, TokenizedPing, TouchKind, WalletPlatform, WalletType,
 };
 
 use crate::common::{A, B, day};
