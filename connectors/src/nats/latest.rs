@@ -41,7 +41,7 @@ use super::connect::connections;
 use super::error::NatsError;
 use super::lease::Fence;
 use super::outgoing::OutgoingMessage;
-use super::publish::{PAUSE, acknowledged, context, publish_error};
+use super::publish::{PAUSE, acknowledged, context, is_wrong_sequence, publish_error};
 use super::subject_set::SubjectSet;
 
 /// The longest pause between two rounds of retries.
@@ -53,10 +53,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pause before another look whether this process may publish.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// The error of a server that stores a message in a cluster, for one that
-/// replaces another than the last message.
-const WRONG_SEQUENCE_IN_CLUSTER: u64 = 10_164;
 
 /// What became of a message that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -335,15 +331,6 @@ async fn replace(
     let subject = message.subject.clone();
     let sent = jetstream.publish_with_headers(subject, headers, message.payload.clone());
     acknowledged(client, sent.await?, connected).await
-}
-
-/// Whether the server refused a message because it replaces another one than
-/// the last.
-pub(super) fn is_wrong_sequence(error: &PublishError) -> bool {
-    let source = std::error::Error::source(error);
-    let answer = source.and_then(|source| source.downcast_ref::<jetstream::Error>());
-    error.kind() == PublishErrorKind::WrongLastSequence
-        || answer.is_some_and(|answer| answer.error_code().0 == WRONG_SEQUENCE_IN_CLUSTER)
 }
 
 /// What the stream stores in place of a message that it refused. `refusal` is

@@ -299,7 +299,7 @@ impl Lease {
                 self.sequence = ack.sequence;
                 Ok(true)
             }
-            Err(error) if super::latest::is_wrong_sequence(&error) => Ok(false),
+            Err(error) if super::publish::is_wrong_sequence(&error) => Ok(false),
             Err(error) => {
                 let kind = match error.kind() {
                     PublishErrorKind::StreamNotFound => NatsErrorKind::Stream,

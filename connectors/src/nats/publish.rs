@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_nats::Client;
+use async_nats::jetstream;
 use async_nats::jetstream::context::{Context, PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::publish::PublishAck;
 use futures::FutureExt;
@@ -28,6 +29,10 @@ const TRIES: u32 = 8;
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
 /// How often a wait for an acknowledgment checks whether it can still arrive.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// The error of a server that stores a message in a cluster, for one that
+/// replaces another than the last message.
+const WRONG_SEQUENCE_IN_CLUSTER: u64 = 10_164;
 
 /// A message that was sent and not acknowledged.
 struct Sent {
@@ -258,6 +263,15 @@ pub(super) async fn dispatch(
             message.payload.clone(),
         )
         .await
+}
+
+/// Whether the server refused a message because it replaces another one than
+/// the last.
+pub(super) fn is_wrong_sequence(error: &PublishError) -> bool {
+    let source = std::error::Error::source(error);
+    let answer = source.and_then(|source| source.downcast_ref::<jetstream::Error>());
+    error.kind() == PublishErrorKind::WrongLastSequence
+        || answer.is_some_and(|answer| answer.error_code().0 == WRONG_SEQUENCE_IN_CLUSTER)
 }
 
 /// The error of a message that could not be published.

@@ -4,7 +4,7 @@
 //! presence that it belongs to as a whole, not its scans.
 
 use super::trace::Trace;
-use super::{assert_as_spread, assert_flat};
+use super::{assert_flat, assert_sorted};
 use tributary_operators::record::WalletType::{Install, Remove, Scan, Void};
 
 /// Registrations of two holders of one pass within two days, at each of which it becomes active or ceases to be.
@@ -64,9 +64,9 @@ fn a_scan_of_a_long_presence_does_not_look_at_the_others() {
     });
 }
 
-/// Records of one pass cost what those of many passes do.
+/// Records of one pass cost a logarithm of their number, as in any sorted map.
 #[test]
-fn records_of_one_pass_cost_what_those_of_many_do() {
+fn records_of_one_pass_cost_a_logarithm_of_their_number() {
     assert_flat("passes in an epoch", registrations, |trace| {
         for at in 0..400 {
             let kind = if at % 3 == 0 { Remove } else { Install };
@@ -79,7 +79,7 @@ fn records_of_one_pass_cost_what_those_of_many_do() {
             );
         }
     });
-    assert_as_spread("holders", |trace, spread| {
+    assert_sorted("holders", |trace, spread| {
         for at in 0..8_000 {
             let kind = if at % 2 == 0 { Install } else { Remove };
             let (pass, holder) = if spread {
