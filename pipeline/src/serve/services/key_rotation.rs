@@ -357,9 +357,12 @@ mod tests {
         ask(&rotations, &proved).await.unwrap();
         let recorded = proved.begin();
         ask(&rotations, &recorded).await.unwrap();
+        // The ledger keeps them until they are done.
+        let mut taken = Vec::new();
         let mut begun = 0;
         while let Ok(LedgerCommand::RotateKeys(rotation)) = commands.try_recv() {
             begun += usize::from(rotation.begin);
+            taken.push(rotation);
         }
         assert_eq!(begun, 1);
 
@@ -382,6 +385,7 @@ mod tests {
         let mut left = 0;
         while let Ok(LedgerCommand::RotateKeys(rotation)) = commands.try_recv() {
             left += usize::from(rotation.begin);
+            taken.push(rotation);
         }
         assert_eq!(left, 0);
     }
