@@ -346,6 +346,7 @@ fn board() -> PublishedCells {
         put(Family::SpendDay, &yesterday, &[1_200, 50, 5]);
         let dims = [acme.clone(), store.clone(), day.clone()];
         put(Family::ScanDay, &dims, &[3, 4, 1, 2, 1]);
+        put(Family::VisitMatch, &dims, &[5, 4, 7, 3_000_000]);
         let dims = [acme.clone(), store, Dim::Hour(1_761_436_800, 3600)];
         put(Family::Visits, &dims, &[7, 9, 2_000, 15, 4]);
     }

@@ -91,9 +91,10 @@ async fn ask(client: &Client, subject: &str, request: &str) -> Result<Vec<Value>
     if let Some(code) = header("Nats-Service-Error-Code") {
         return Err(code);
     }
+    let last = header(parts::LAST);
     assert_eq!(
-        header(parts::PART),
-        None,
+        last.as_deref(),
+        Some("true"),
         "the answer fits into one message"
     );
     let text = String::from_utf8(message.payload.to_vec()).unwrap();

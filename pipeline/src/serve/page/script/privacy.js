@@ -9,7 +9,7 @@ const ofBrand = (path) => path + "?brand=" + encodeURIComponent(choice.brand);
 
 const privacy = async () => {
   let register = null, log = null, why = "";
-  const notices = may("marketing") ? await cells("notice_day", { ...span(), group_by: NOTICE }).catch(() => []) : [];
+  const notices = may("marketing") ? await cells("notice_day", { ...span(), group_by: NOTICE.join(",") }).catch(() => []) : [];
   // A simulation has no broker to ask.
   if (!status?.simulated) try {
     // A request changes without a cell: it is read anew.
