@@ -281,7 +281,6 @@ fn defaults_are_marked_and_others_are_not() {
         "hash_rule = \"plain\" # default",
         "unit = \"ms\" # default",
         "arrival_header = false # default",
-        "format = \"native\" # default",
         "hash_rule = \"plain\" # default",
         "unit = \"ms\" # default",
         "arrival_header = false # default",

@@ -22,8 +22,11 @@ use tributary_simulate::Options;
 use tributary_testkit::{NatsServer, free_port, skipped};
 
 /// Panels to which the demo has nothing to say: it has no broker, no ledger and no HTTP ingest server, so that no epoch is
-/// opened and nothing is committed or received, and a quantile of nothing is not a number.
-const WORKER_ONLY: [(&str, &str); 9] = [
+/// opened and nothing is committed or received, and a quantile of nothing is not a number. Nor has it partners.
+const WORKER_ONLY: [(&str, &str); 12] = [
+    ("stores", "Sightings of partners by outcome"),
+    ("stores", "Visits matched with sightings by store ($window)"),
+    ("stores", "Matched sightings (7 days)"),
     ("privacy", "Audit chain"),
     ("privacy", "Audit entries"),
     ("privacy", "Audit head"),
@@ -366,7 +369,8 @@ async fn a_worker_fills_the_rest() {
         let prometheus = prometheus(&address);
         for dashboard in Dashboard::all() {
             // What the demo cannot fill of privacy is asked for below: this world has no consent.
-            if for_a_worker(&dashboard).is_empty() || dashboard.name == "privacy" {
+            let is_other = ["privacy", "stores"].contains(&&*dashboard.name);
+            if for_a_worker(&dashboard).is_empty() || is_other {
                 continue;
             }
             let answers = prometheus.fills(&dashboard, &BTreeSet::new());
