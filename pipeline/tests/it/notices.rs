@@ -97,6 +97,8 @@ async fn a_person_reads_the_wording_and_it_is_gone_when_nobody_names_it() {
         tokio::task::block_in_place(|| worker.wait_until_read(end));
     };
     sell(0).await;
+    // The gauge follows once a second.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let before = held();
     tokio::task::block_in_place(|| ask(&world, "erase", &["email=her.sister@example.com"]));
     // Names are withdrawn while other records come.
