@@ -19,6 +19,10 @@ use crate::keys::MAX_IDENTIFIER;
 pub const GRACE: i64 = 86_400_000;
 
 /// The outcome of a valid ping.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is mostly an event, and taken apart at once"
+)]
 pub enum PingOutcome {
     /// An event.
     Ping(Event),

@@ -27,7 +27,7 @@ impl PassLife {
         let bits = mixed(&[seed, 1 << 41, number]);
         let installed = (bits % 14) as u32;
         let later = installed + 5 + ((bits >> 16) % 20) as u32;
-        person.has(Trait::Wallet).then(|| PassLife {
+        person.has(Trait::Wallet).then_some(PassLife {
             installed,
             ends: match (bits >> 8) % 60 {
                 0..5 => Some((later, "remove")),

@@ -47,6 +47,7 @@ const LAST: u64 = 1 << 32;
 ///
 /// A damaged ledger, a broker that does not answer, or worker threads that have
 /// stopped.
+#[expect(clippy::too_many_arguments, reason = "the parts of a worker")]
 pub async fn restore(
     client: &Client,
     config: &Config,

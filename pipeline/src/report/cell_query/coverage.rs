@@ -207,7 +207,7 @@ impl Rests {
             .zip(at(Dimension::Campaign));
         Rests {
             family,
-            star: atoms.word(&REST),
+            star: atoms.word(REST),
             other: atoms.word(OTHER),
             channel: channel.map(|((source, medium), campaign)| [source, medium, campaign]),
             store: at(Dimension::Store),
