@@ -139,8 +139,8 @@ impl Ledger {
     /// filter.records.insert(RecordKey(1));
     /// let result = ledger.erase(filter)?.run(&mut |_done, _total| ())?;
     /// assert_eq!(result.erased.drop, 1);
-    /// let removed_files = ledger.install(result)?.run()?;
-    /// assert_eq!((removed_files, ledger.stats().entries.drop), (1, 1));
+    /// let removed = ledger.install(result)?.run()?;
+    /// assert_eq!((removed.files, ledger.stats().entries.drop), (1, 1));
     /// # Ok(())
     /// # }
     /// ```
