@@ -63,7 +63,8 @@ impl Affected {
             match fact {
                 Fact::Conversion(conversion) => {
                     affected.conversions.insert(*conversion);
-                    if let Some(visit) = conversion.visit.filter(|_| !conversion.is_stay()) {
+                    let is_presence = settings.counts_stays() && !conversion.is_stay();
+                    if let Some(visit) = conversion.visit.filter(|_| is_presence) {
                         let from = conversion.ts.saturating_sub(LONGEST_STAY + NEAR_PRESENCE);
                         let until = visit.until.saturating_add(NEAR_PRESENCE);
                         affected.visit_spans.push((from, until));
@@ -104,18 +105,15 @@ impl Affected {
         if self.all || self.visit_spans.is_empty() {
             return self.among(visits);
         }
-        let mut affected: Vec<&Conversion> = self.among(visits).collect();
-        for (from, until) in &self.visit_spans {
-            let near = visits
-                .from(|of| of.ts < *from)
-                .take_while(|of| of.ts <= *until);
-            let mut listed: FxHashSet<&Conversion> = FxHashSet::default();
-            listed.extend(affected.iter().copied());
-            let near = near.filter(|of| of.is_stay() && !listed.contains(of));
-            let near: Vec<&Conversion> = near.collect();
-            affected.extend(near);
-        }
-        Box::new(affected.into_iter())
+        let affected: Vec<&Conversion> = self.among(visits).collect();
+        let listed: FxHashSet<&Conversion> = affected.iter().copied().collect();
+        // The spans are disjoint, so that no visit comes twice.
+        let near = self.visit_spans.iter().flat_map(|(from, until)| {
+            let near = visits.from(|of| of.ts < *from);
+            near.take_while(|of| of.ts <= *until)
+        });
+        let near = near.filter(move |of| of.is_stay() && !listed.contains(of));
+        Box::new(affected.into_iter().chain(near))
     }
 
     /// The affected conversions among those of the person, before or after the change.

@@ -41,6 +41,12 @@ fn assert_flat(what: &str, first: impl Fn(&mut Trace, usize), then: impl Fn(&mut
 /// Asserts that skewed events cost what places in a sorted map do: among 8,000 of one subject they are found in 4.3 times as many
 /// steps as among 8 of each.
 fn assert_sorted(what: &str, make: impl Fn(&mut Trace, bool)) {
+    let (skewed, spread) = both(what, make);
+    assert!(skewed <= 5 * spread, "{what}: {skewed} against {spread}");
+}
+
+/// The steps of skewed events, and of the same events spread over many subjects.
+fn both(what: &str, make: impl Fn(&mut Trace, bool)) -> (u64, u64) {
     let count = |spread| {
         let mut trace = Trace::default();
         make(&mut trace, spread);
@@ -48,19 +54,13 @@ fn assert_sorted(what: &str, make: impl Fn(&mut Trace, bool)) {
     };
     let (skewed, spread) = (count(false), count(true));
     println!("{what}: {skewed} steps, {spread} where they are spread");
-    assert!(skewed <= 5 * spread, "{what}: {skewed} against {spread}");
+    (skewed, spread)
 }
 
 /// Asserts that skewed events cost at most 1.5 times as many steps as the same events spread over
 /// many subjects. `make` receives the trace and whether to spread.
 fn assert_as_spread(what: &str, make: impl Fn(&mut Trace, bool)) {
-    let count = |spread| {
-        let mut trace = Trace::default();
-        make(&mut trace, spread);
-        all(trace)
-    };
-    let (skewed, spread) = (count(false), count(true));
-    println!("{what}: {skewed} steps, {spread} where they are spread");
+    let (skewed, spread) = both(what, make);
     assert!(
         2 * skewed <= 3 * spread,
         "{what}: {skewed} against {spread}"
