@@ -175,6 +175,13 @@ impl Reader {
                 }
             }
         }
+        // What was still to come may have been replaced since, and then the last delivery counts too much.
+        if batch.is_empty() && self.pending > 0 {
+            let state = stream_state(&self.client, &self.stream).await?;
+            if state.last_sequence < self.next {
+                self.pending = 0;
+            }
+        }
         Ok(batch)
     }
 

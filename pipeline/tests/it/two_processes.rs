@@ -101,7 +101,12 @@ async fn two_processes_are_one() {
     play(&client, after, None).await;
     let end = last(&client, &broker.input_stream).await;
     tokio::task::block_in_place(|| both.iter().for_each(|worker| worker.wait_until_read(end)));
+    let begun = std::time::Instant::now();
     while published(&broker).await != expected {
+        assert!(
+            begun.elapsed().as_secs() < 120,
+            "two processes differ from one"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
     let mut stored = nats::last_values(&client, &broker.output_stream, "tributary.out.>")
