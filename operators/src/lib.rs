@@ -19,6 +19,7 @@ mod delta_buffer;
 pub mod engine;
 pub mod event;
 pub mod facts;
+mod hash_key;
 pub mod horizons;
 pub mod identity;
 pub mod label;

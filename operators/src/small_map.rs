@@ -6,26 +6,36 @@
 
 use std::collections::BTreeMap;
 
-use smallvec::SmallVec;
+use smallvec::{Array, SmallVec};
 
 use crate::engine::{extrapolate, tree_bytes};
 
 /// The largest number of entries in a list.
 const FEW: usize = 64;
 
-/// A sorted map: a list while it is small, a tree once it has been large. It never changes back.
-pub(crate) enum SmallMap<K, V> {
-    Few(SmallVec<[(K, V); 1]>),
-    Many(BTreeMap<K, V>),
+/// A sorted map: a list while it is small, of which `N` entries need no allocation, and a tree once it has been large. It
+/// never changes back.
+pub(crate) enum SmallMap<K, V, const N: usize = 1>
+where
+    [(K, V); N]: Array<Item = (K, V)>,
+{
+    Few(SmallVec<[(K, V); N]>),
+    Many(Box<BTreeMap<K, V>>),
 }
 
-impl<K, V> Default for SmallMap<K, V> {
+impl<K, V, const N: usize> Default for SmallMap<K, V, N>
+where
+    [(K, V); N]: Array<Item = (K, V)>,
+{
     fn default() -> Self {
         SmallMap::Few(SmallVec::new())
     }
 }
 
-impl<K: Ord, V> SmallMap<K, V> {
+impl<K: Ord, V, const N: usize> SmallMap<K, V, N>
+where
+    [(K, V); N]: Array<Item = (K, V)>,
+{
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         match self {
@@ -114,7 +124,7 @@ impl<K: Ord, V> SmallMap<K, V> {
             Err(_) if few.len() >= FEW => {
                 let mut many: BTreeMap<K, V> = std::mem::take(few).into_iter().collect();
                 let old = many.insert(key, value);
-                *self = SmallMap::Many(many);
+                *self = SmallMap::Many(Box::new(many));
                 old
             }
             Err(at) => {
@@ -129,7 +139,9 @@ impl<K: Ord, V> SmallMap<K, V> {
         let own = match self {
             SmallMap::Few(few) if few.spilled() => few.capacity() * size_of::<(K, V)>(),
             SmallMap::Few(_) => 0,
-            SmallMap::Many(many) => tree_bytes::<K, V>(many.len()),
+            SmallMap::Many(many) => {
+                size_of::<BTreeMap<K, V>>() + tree_bytes::<K, V>(many.len())
+            }
         };
         own + extrapolate(self.len(), self.iter().map(of))
     }
@@ -155,9 +167,12 @@ impl<K: Ord, V> SmallMap<K, V> {
 }
 
 /// A multiset: the multiplicity of each element, never zero.
-pub(crate) type Bag<K> = SmallMap<K, i64>;
+pub(crate) type Bag<K, const N: usize = 1> = SmallMap<K, i64, N>;
 
-impl<K: Ord> SmallMap<K, i64> {
+impl<K: Ord, const N: usize> SmallMap<K, i64, N>
+where
+    [(K, i64); N]: Array<Item = (K, i64)>,
+{
     /// Changes the multiplicity of an element by `by`, which may be negative. An element with multiplicity zero is removed.
     pub fn add(&mut self, key: K, by: i64) {
         match self.get(&key).copied().unwrap_or(0) + by {

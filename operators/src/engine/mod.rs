@@ -25,12 +25,14 @@
 //!
 //! Nothing here knows records, persons or cells: the blocks are tested on their own, with numbers as data.
 
+mod chunks;
 mod collection;
 mod differences;
 mod heap;
 mod interner;
 mod keyed;
 mod keyed_state;
+mod numbered;
 mod operator;
 mod profile;
 mod query;
@@ -40,12 +42,14 @@ mod split;
 mod table;
 mod workers;
 
+pub(crate) use chunks::Chunks;
 pub use collection::{Collection, Diff, Epoch};
 pub use differences::{emit_change, emit_consolidated};
 pub use heap::{extrapolate, shared_bytes, shared_text_bytes, table_bytes, tree_bytes, vec_bytes};
 pub use interner::Interner;
 pub use keyed::{keyed, keyed_with_queries};
 pub use keyed_state::{KeyedState, State};
+pub(crate) use numbered::{Keyed, Numbered};
 pub use operator::{KeyedOperator, WakeFn};
 pub use profile::{OTHER, Profiler};
 pub use query::{Answer, Query, QueryOperator};

@@ -9,7 +9,7 @@
 //! A small table is a single segment. Segments free the memory of what was removed.
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::{AbsentEntry, OccupiedEntry};
+use hashbrown::hash_table::OccupiedEntry;
 
 /// The number of entries with which a segment is divided. A little below the capacity of its buckets, so that each half fits
 /// into half of them.
@@ -57,7 +57,8 @@ fn prefix(hash: u64, bits: u32) -> usize {
 
 impl<T> Segments<T> {
     /// The entries, in no particular order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+    #[cfg(test)]
+    fn iter(&self) -> impl Iterator<Item = &T> {
         self.segments.iter().flat_map(|of| of.entries.iter())
     }
 
@@ -84,15 +85,10 @@ impl<T> Segments<T> {
         segment.entries.find_mut(hash, is_it)
     }
 
-    /// The entry with a hash for which `is_it` holds, or else the table that it is to be inserted into.
-    pub(crate) fn entry(
-        &mut self,
-        hash: u64,
-        is_it: impl FnMut(&T) -> bool,
-        hash_of: impl Fn(&T) -> u64,
-    ) -> Result<OccupiedEntry<'_, T>, AbsentEntry<'_, T>> {
+    /// The table that an entry with a hash, which is not there, is to be inserted into.
+    pub(crate) fn room(&mut self, hash: u64, hash_of: impl Fn(&T) -> u64) -> &mut HashTable<T> {
         let at = self.make_room(hash, hash_of);
-        self.segments[at].entries.find_entry(hash, is_it)
+        &mut self.segments[at].entries
     }
 
     /// Removes the entry with a hash for which `is_it` holds.
@@ -151,7 +147,7 @@ impl<T> Segments<T> {
 }
 
 /// Removes an entry, and frees memory when most of its segment is empty.
-pub(crate) fn take<T>(entry: OccupiedEntry<'_, T>, hash_of: impl Fn(&T) -> u64) -> T {
+fn take<T>(entry: OccupiedEntry<'_, T>, hash_of: impl Fn(&T) -> u64) -> T {
     let (taken, place) = entry.remove();
     let entries = place.into_table();
     if entries.len() * 8 < entries.capacity() {
@@ -171,13 +167,8 @@ mod tests {
     }
 
     fn insert(segments: &mut Segments<u64>, number: u64, hash: impl Fn(&u64) -> u64) {
-        match segments.entry(hash(&number), |held| *held == number, &hash) {
-            Ok(_) => panic!("{number} is inserted once"),
-            Err(absent) => {
-                let entries = absent.into_table();
-                entries.insert_unique(hash(&number), number, &hash);
-            }
-        }
+        let entries = segments.room(hash(&number), &hash);
+        entries.insert_unique(hash(&number), number, &hash);
     }
 
     #[test]

@@ -1,16 +1,20 @@
-//! Tables: hash tables that grow by segments, never all at once ([`super::segments`]).
+//! Tables: hash tables that grow a little at a time.
+//!
+//! The entries are a dense list in chunks ([`super::chunks`]), and a hash table of their indices finds them
+//! ([`super::segments`]). A slot of a hash table that grows by doubling is empty four times in ten; here such a slot takes five
+//! bytes, whatever the size of an entry, and no insertion moves more entries than a segment has.
 //!
 //! Iteration is in no particular order, so its result must be sorted or summed before it becomes an output.
 
 use std::hash::{BuildHasher, Hash};
 
 use hashbrown::HashTable;
-use hashbrown::hash_table;
 use rustc_hash::FxBuildHasher;
 
-use super::segments::{Segments, take};
+use super::chunks::Chunks;
+use super::segments::Segments;
 
-/// A hash table that grows by segments.
+/// A hash table that grows a little at a time.
 ///
 /// # Examples
 ///
@@ -26,15 +30,16 @@ use super::segments::{Segments, take};
 /// assert_eq!((table.get(&99), table.len()), (None, 9_999));
 /// ```
 pub struct Table<K, V> {
-    entries: Segments<(K, V)>,
-    len: usize,
+    /// The index of each entry, by the hash of its key.
+    index: Segments<u32>,
+    entries: Chunks<(K, V)>,
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
         Table {
-            entries: Segments::default(),
-            len: 0,
+            index: Segments::default(),
+            entries: Chunks::default(),
         }
     }
 }
@@ -49,19 +54,20 @@ pub enum Entry<'a, K, V> {
 
 /// An entry of the table.
 pub struct OccupiedEntry<'a, K, V> {
-    entry: hash_table::OccupiedEntry<'a, (K, V)>,
-    len: &'a mut usize,
+    hash: u64,
+    at: u32,
+    table: &'a mut Table<K, V>,
 }
 
 /// The place of a key that is not in the table.
 pub struct VacantEntry<'a, K, V> {
     key: K,
     hash: u64,
-    entries: &'a mut HashTable<(K, V)>,
-    len: &'a mut usize,
+    slots: &'a mut HashTable<u32>,
+    entries: &'a mut Chunks<(K, V)>,
 }
 
-impl<'a, K: Hash, V> Entry<'a, K, V> {
+impl<'a, K: Hash + Eq, V> Entry<'a, K, V> {
     /// The value, which is inserted if there is none.
     pub fn or_insert_with(self, value: impl FnOnce() -> V) -> &'a mut V {
         match self {
@@ -71,40 +77,36 @@ impl<'a, K: Hash, V> Entry<'a, K, V> {
     }
 }
 
-impl<'a, K, V> OccupiedEntry<'a, K, V> {
+impl<'a, K: Hash + Eq, V> OccupiedEntry<'a, K, V> {
     /// Its value.
     pub fn get(&self) -> &V {
-        &self.entry.get().1
+        &self.table.entries[self.at].1
     }
 
     /// Its value, to be changed.
     pub fn get_mut(&mut self) -> &mut V {
-        &mut self.entry.get_mut().1
+        &mut self.table.entries[self.at].1
     }
 
     /// Its value, to be changed for as long as the table is borrowed.
     pub fn into_mut(self) -> &'a mut V {
-        &mut self.entry.into_mut().1
+        &mut self.table.entries[self.at].1
     }
-}
 
-impl<K: Hash, V> OccupiedEntry<'_, K, V> {
     /// Removes it and returns its value.
     pub fn remove(self) -> V {
-        *self.len -= 1;
-        take(self.entry, |(key, _)| hash_of(key)).1
+        self.table.remove_at(self.hash, self.at)
     }
 }
 
 impl<'a, K: Hash, V> VacantEntry<'a, K, V> {
     /// Inserts a value.
     pub fn insert(self, value: V) -> &'a mut V {
-        *self.len += 1;
-        let hash = |(key, _): &(K, V)| hash_of(key);
-        let entry = self
-            .entries
-            .insert_unique(self.hash, (self.key, value), hash);
-        &mut entry.into_mut().1
+        let at = self.entries.len() as u32;
+        let entries = &*self.entries;
+        let hash = |at: &u32| hash_of(&entries[*at].0);
+        self.slots.insert_unique(self.hash, at, hash);
+        &mut self.entries.push((self.key, value)).1
     }
 }
 
@@ -117,12 +119,12 @@ pub(super) fn hash_of<K: Hash>(key: &K) -> u64 {
 impl<K, V> Table<K, V> {
     /// The number of entries.
     pub fn len(&self) -> usize {
-        self.len
+        self.entries.len()
     }
 
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.entries.len() == 0
     }
 
     /// The entries, in no particular order.
@@ -137,15 +139,21 @@ impl<K, V> Table<K, V> {
 
     /// The bytes of the table, without what its entries own.
     pub fn bytes(&self) -> usize {
-        self.entries.bytes()
+        self.index.bytes() + self.entries.bytes()
     }
 }
 
 impl<K: Hash + Eq, V> Table<K, V> {
+    /// The index of the entry of a key with a hash.
+    fn find(&self, hash: u64, key: &K) -> Option<u32> {
+        let is_it = |at: &u32| self.entries[*at].0 == *key;
+        self.index.find(hash, is_it).copied()
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &K) -> Option<&V> {
-        let found = self.entries.find(hash_of(key), |(held, _)| held == key);
-        found.map(|(_, value)| value)
+        let at = self.find(hash_of(key), key)?;
+        Some(&self.entries[at].1)
     }
 
     /// Whether a key is in the table.
@@ -155,24 +163,26 @@ impl<K: Hash + Eq, V> Table<K, V> {
 
     /// The value of a key, to be changed.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let found = self.entries.find_mut(hash_of(key), |(held, _)| held == key);
-        found.map(|(_, value)| value)
+        let at = self.find(hash_of(key), key)?;
+        Some(&mut self.entries[at].1)
     }
 
     /// The entry of a key, which may be inserted.
     pub fn entry(&mut self, key: K) -> Entry<'_, K, V> {
         let hash = hash_of(&key);
-        let len = &mut self.len;
-        let is_it = |(held, _): &(K, V)| *held == key;
-        match self.entries.entry(hash, is_it, |(key, _)| hash_of(key)) {
-            Ok(entry) => Entry::Occupied(OccupiedEntry { entry, len }),
-            Err(absent) => Entry::Vacant(VacantEntry {
-                key,
-                hash,
-                entries: absent.into_table(),
-                len,
-            }),
+        if let Some(at) = self.find(hash, &key) {
+            let table = self;
+            return Entry::Occupied(OccupiedEntry { hash, at, table });
         }
+        let entries = &mut self.entries;
+        let of = |at: &u32| hash_of(&entries[*at].0);
+        let slots = self.index.room(hash, of);
+        Entry::Vacant(VacantEntry {
+            key,
+            hash,
+            slots,
+            entries,
+        })
     }
 
     /// Sets the value of a key and returns the previous one.
@@ -188,14 +198,27 @@ impl<K: Hash + Eq, V> Table<K, V> {
 
     /// Removes a key and returns its value.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let is_it = |(held, _): &(K, V)| held == key;
-        let hash = |(key, _): &(K, V)| hash_of(key);
-        let (_, value) = self.entries.remove(hash_of(key), is_it, hash)?;
-        self.len -= 1;
-        if self.len == 0 {
+        let hash = hash_of(key);
+        let at = self.find(hash, key)?;
+        Some(self.remove_at(hash, at))
+    }
+
+    /// Removes the entry at an index, whose key has a hash, and returns its value. The last entry takes its index.
+    fn remove_at(&mut self, hash: u64, at: u32) -> V {
+        let Table { index, entries } = self;
+        let of = |at: &u32| hash_of(&entries[*at].0);
+        index.remove(hash, |held| *held == at, of);
+        let last = entries.len() as u32 - 1;
+        if at != last
+            && let Some(moved) = index.find_mut(of(&last), |held| *held == last)
+        {
+            *moved = at;
+        }
+        let (_, value) = entries.swap_remove(at);
+        if entries.len() == 0 {
             *self = Table::default();
         }
-        Some(value)
+        value
     }
 }
 

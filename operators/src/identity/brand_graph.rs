@@ -15,30 +15,42 @@
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 
 use super::acts::{Acts, number_of};
 use super::components::{Components, Moves, Person};
 use super::forest::{Link, NO_LINK};
-use super::nodes::{Id, Nodes};
+use super::nodes::{Edge, Id, Nodes};
 use super::outcome::GraphOut;
 use crate::aggregate::{Aggregate, CellKey};
 use crate::allowed_uses::AllowedUses;
 use crate::consent_counts::ConsentChange;
-use crate::engine::{Diff, Table, extrapolate};
+use crate::engine::{Diff, Keyed, Numbered, Table};
+use crate::hash_key::HashKey;
 use crate::label::Label;
-use crate::record::{BrandId, Day, IdSet, Identifier, Pseudonym};
+use crate::record::{BrandId, Day, IdSet, Pseudonym};
 use crate::settings::BrandSettings;
 
 /// An identifier set in use: an edge of the hypergraph of identifiers. Its identifiers are pairwise linked, except hubs.
 pub(super) struct Hyperedge {
+    /// The key of the set.
+    key: HashKey,
     /// The identifiers, in the order of the set.
-    pub(super) ids: Box<[Id]>,
+    pub(super) ids: SmallVec<[Id; 4]>,
     /// The announced number of facts of the set.
-    facts: i64,
+    facts: u32,
     /// The emitted person; `None` if the set has no facts or only hubs.
     person: Option<Person>,
     /// The earliest day and source of a record with the set.
     pub(super) provenance: Option<(Day, Label)>,
+}
+
+impl Keyed for Hyperedge {
+    type Key = HashKey;
+
+    fn key(&self) -> &HashKey {
+        &self.key
+    }
 }
 
 /// Two identifiers that occur in a common set.
@@ -55,8 +67,8 @@ struct Pair {
 pub(super) struct BrandGraph {
     /// The identifiers.
     pub(super) nodes: Nodes,
-    /// The sets in use, by their keys.
-    pub(super) hyperedges: Table<u128, Hyperedge>,
+    /// The sets in use.
+    pub(super) hyperedges: Numbered<Hyperedge>,
     /// The smaller number first.
     pairs: Table<(Id, Id), Pair>,
     /// The persons: the connected components without hubs.
@@ -77,9 +89,11 @@ pub(super) struct BrandGraph {
 #[derive(Default)]
 struct Work {
     /// The sets whose person may have changed.
-    sets: FxHashSet<u128>,
+    sets: FxHashSet<Edge>,
     /// The identifiers whose sets, values or facts changed.
     nodes: FxHashSet<Id>,
+    /// The clear values of changed sets.
+    values: Vec<Id>,
     /// The pairs that may have become a link, or ceased to be one.
     pairs: FxHashSet<(Id, Id)>,
 }
@@ -116,11 +130,12 @@ impl BrandGraph {
 
     /// The estimated bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        let edges = self.hyperedges.values();
-        let edges = edges.map(|edge| size_of_val::<[Id]>(&edge.ids));
+        let spilled = |edge: &Hyperedge| match edge.ids.spilled() {
+            true => edge.ids.capacity() * size_of::<Id>(),
+            false => 0,
+        };
         self.nodes.bytes()
-            + self.hyperedges.bytes()
-            + extrapolate(self.hyperedges.len(), edges)
+            + self.hyperedges.bytes(spilled)
             + self.pairs.bytes()
             + self.components.bytes()
     }
@@ -137,53 +152,63 @@ impl BrandGraph {
 
     /// Adds a set without facts.
     fn add_set(&mut self, set: &IdSet, work: &mut Work) {
-        let key = set.key();
-        let ids: Box<[Id]> = set.ids().iter().map(|id| self.nodes.insert(id)).collect();
-        self.count(set, &ids, 1, work);
-        self.hyperedges.insert(
-            key,
-            Hyperedge {
-                ids,
-                facts: 0,
-                person: None,
-                provenance: None,
-            },
-        );
-        work.sets.insert(key);
+        let edge = self.hyperedges.insert(Hyperedge {
+            key: set.key().into(),
+            ids: SmallVec::new(),
+            facts: 0,
+            person: None,
+            provenance: None,
+        });
+        let ids = set.ids().iter().map(|id| self.nodes.add(id, edge));
+        let ids: SmallVec<[(Id, Id); 4]> = ids.collect();
+        self.count(&ids, 1, work);
+        if let Some(hyperedge) = self.hyperedges.get_mut(edge) {
+            hyperedge.ids = ids.iter().map(|(id, _)| *id).collect();
+        }
+        work.sets.insert(edge);
     }
 
     /// Removes a set and returns its person.
     fn remove_set(&mut self, set: &IdSet, work: &mut Work) -> Option<Person> {
-        let hyperedge = self.hyperedges.remove(&set.key())?;
-        self.count(set, &hyperedge.ids, -1, work);
-        self.carry(&hyperedge.ids, -hyperedge.facts, work);
+        let edge = self.hyperedges.find(&set.key().into())?;
+        let hyperedge = self.hyperedges.remove(edge)?;
+        let ids = set.ids().iter();
+        let ids: SmallVec<[(Id, Id); 4]> = ids
+            .filter_map(|id| self.nodes.take(id, edge))
+            .collect();
+        self.count(&ids, -1, work);
+        self.carry(&hyperedge.ids, -i64::from(hyperedge.facts), work);
         hyperedge.person
     }
 
-    /// Counts a set (`by` 1 or -1) at its identifiers, their values and its pairs.
-    fn count(&mut self, set: &IdSet, ids: &[Id], by: i64, work: &mut Work) {
-        for (number, id) in ids.iter().zip(set.ids()) {
+    /// Counts a set (`by` 1 or -1) at its identifiers, each given with its clear value, and at its pairs.
+    fn count(&mut self, ids: &[(Id, Id)], by: i32, work: &mut Work) {
+        let mut values: SmallVec<[Id; 4]> = ids.iter().map(|(_, value)| *value).collect();
+        values.sort_unstable();
+        values.dedup();
+        for (number, own) in ids {
             self.steps += 1;
             let Some(node) = self.nodes.get_mut(*number) else {
                 continue;
             };
-            match by > 0 {
-                true => drop(node.sets.insert(set.key(), ())),
-                false => drop(node.sets.remove(&set.key())),
-            }
-            for value in other_values(set, id) {
-                node.values.add(value, by);
+            for value in values.iter().filter(|value| *value != own) {
+                let sets = node.values.get(value).copied().unwrap_or(0);
+                match sets.wrapping_add_signed(by) {
+                    0 => drop(node.values.remove(value)),
+                    sets => drop(node.values.insert(*value, sets)),
+                }
             }
         }
-        work.nodes.extend(ids);
-        for (at, a) in ids.iter().enumerate() {
-            for b in ids.iter().skip(at + 1) {
+        work.nodes.extend(ids.iter().map(|(id, _)| *id));
+        work.values.extend(values);
+        for (at, (a, _)) in ids.iter().enumerate() {
+            for (b, _) in ids.iter().skip(at + 1) {
                 let key = pair(*a, *b);
                 let held = self.pairs.entry(key).or_insert_with(|| Pair {
                     sets: 0,
                     link: NO_LINK,
                 });
-                held.sets = held.sets.wrapping_add_signed(by as i32);
+                held.sets = held.sets.wrapping_add_signed(by);
                 // The state of other pairs does not change.
                 if held.sets == 0 || held.sets == 1 && by > 0 {
                     work.pairs.insert(key);
@@ -206,17 +231,19 @@ impl BrandGraph {
 
     /// Changes the number of facts of a set.
     fn add_facts(&mut self, set: u128, facts: i64, work: &mut Work) {
-        let Some(hyperedge) = self.hyperedges.get_mut(&set) else {
+        let edge = self.hyperedges.find(&set.into());
+        let Some((edge, hyperedge)) = edge.zip(edge.and_then(|of| self.hyperedges.get_mut(of)))
+        else {
             return;
         };
         let had = hyperedge.facts > 0;
-        hyperedge.facts += facts;
+        hyperedge.facts = hyperedge.facts.wrapping_add_signed(facts as i32);
         if had != (hyperedge.facts > 0) {
-            work.sets.insert(set);
+            work.sets.insert(edge);
         }
         let ids = std::mem::take(&mut hyperedge.ids);
         self.carry(&ids, facts, work);
-        if let Some(hyperedge) = self.hyperedges.get_mut(&set) {
+        if let Some(hyperedge) = self.hyperedges.get_mut(edge) {
             hyperedge.ids = ids;
         }
     }
@@ -237,7 +264,7 @@ impl BrandGraph {
                 let mut steps = 0;
                 for (set, ()) in node.sets.iter() {
                     work.sets.insert(*set);
-                    let ids = self.hyperedges.get(set).map(|hyperedge| &hyperedge.ids);
+                    let ids = self.hyperedges.get(*set).map(|hyperedge| &hyperedge.ids);
                     let others = ids.into_iter().flatten().filter(|other| *other != id);
                     work.pairs.extend(others.map(|other| pair(*id, *other)));
                     steps += 1;
@@ -281,9 +308,9 @@ impl BrandGraph {
                 _ => {}
             }
             self.components.weigh(*id, facts);
-            if is_removed {
-                self.nodes.remove(*id);
-            }
+        }
+        for id in work.nodes.iter().chain(&work.values) {
+            self.nodes.tidy(*id);
         }
         for key in new {
             let link = self.components.link(key.0, key.1);
@@ -298,7 +325,7 @@ impl BrandGraph {
     fn reassign(
         &mut self,
         brand: BrandId,
-        mut sets: FxHashSet<u128>,
+        mut sets: FxHashSet<Edge>,
         moved: &[Id],
         acts: &mut Acts,
         out: &mut Vec<(GraphOut, Diff)>,
@@ -312,13 +339,14 @@ impl BrandGraph {
             sets.extend(of_moved.map(|(set, ())| *set));
         }
         self.steps += sets.len() as u64;
-        for set in sets {
-            let Some(hyperedge) = self.hyperedges.get(&set) else {
+        for edge in sets {
+            let Some(hyperedge) = self.hyperedges.get(edge) else {
                 continue;
             };
+            let set = hyperedge.key.into();
             let mut ids = hyperedge.ids.iter().filter(|_| hyperedge.facts > 0);
             let person = ids.find_map(|id| self.components.person_of(*id));
-            let Some(hyperedge) = self.hyperedges.get_mut(&set) else {
+            let Some(hyperedge) = self.hyperedges.get_mut(edge) else {
                 continue;
             };
             let old = std::mem::replace(&mut hyperedge.person, person);
@@ -439,7 +467,8 @@ impl BrandGraph {
             self.add_facts(set, facts, &mut work);
         }
         for (set, day, source) in changes.provenance {
-            if let Some(hyperedge) = self.hyperedges.get_mut(&set) {
+            let edge = self.hyperedges.find(&set.into());
+            if let Some(hyperedge) = edge.and_then(|edge| self.hyperedges.get_mut(edge)) {
                 hyperedge.provenance = Some((day, source));
             }
         }
@@ -478,19 +507,6 @@ impl BrandGraph {
         self.guard_sizes(brand, settings.max_identifiers as usize, sizes, out);
         self.publish(brand, changed.changed, out);
     }
-}
-
-/// The distinct values of a set other than that of one identifier.
-fn other_values(set: &IdSet, id: &Identifier) -> impl Iterator<Item = Pseudonym> {
-    let mut values: Vec<_> = set
-        .ids()
-        .iter()
-        .map(|other| other.value)
-        .filter(|value| *value != id.value)
-        .collect();
-    values.sort_unstable();
-    values.dedup();
-    values.into_iter()
 }
 
 #[cfg(test)]

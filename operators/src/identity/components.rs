@@ -9,7 +9,7 @@
 //! [`Components::moves`] are what other operators need to follow.
 
 use super::forest::{Forest, Link};
-use crate::engine::vec_bytes;
+use crate::engine::Chunks;
 
 /// The label of a person within its brand.
 pub type Person = u64;
@@ -42,7 +42,7 @@ pub(super) struct Moves {
 pub(super) struct Components {
     forest: Forest,
     /// The persons, by the tag of their tree.
-    persons: Vec<Entry>,
+    persons: Chunks<Entry>,
     /// The unused entries.
     free: Vec<u32>,
     /// The next label.
@@ -63,7 +63,7 @@ impl Components {
 
     /// The bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        vec_bytes(&self.persons) + self.forest.bytes()
+        self.persons.bytes() + self.forest.bytes()
     }
 
     /// The number of places of tours visited since the last call.
@@ -82,7 +82,7 @@ impl Components {
             return None;
         }
         let tag = self.forest.tag(self.forest.root(id));
-        self.persons.get(tag as usize).map(|entry| entry.label)
+        self.persons.get(tag).map(|entry| entry.label)
     }
 
     /// The number of identifiers of the person of an identifier; 0 for a hub.
@@ -181,7 +181,7 @@ impl Components {
     fn keep(&mut self, tag: u32, vertex: u32) {
         let root = self.forest.root(vertex);
         self.forest.tours().set_tag(root, tag);
-        if let Some(entry) = self.persons.get_mut(tag as usize) {
+        if let Some(entry) = self.persons.get_mut(tag) {
             entry.vertex = vertex;
             self.moves.labels.push(entry.label);
             self.moves.touched.push(vertex);
@@ -199,7 +199,7 @@ impl Components {
         self.next += 1;
         let tag = match self.free.pop() {
             Some(tag) => {
-                self.persons[tag as usize] = entry;
+                self.persons[tag] = entry;
                 tag
             }
             None => {
@@ -212,7 +212,7 @@ impl Components {
 
     /// Removes a person.
     fn vanish(&mut self, tag: u32) {
-        if let Some(entry) = self.persons.get_mut(tag as usize) {
+        if let Some(entry) = self.persons.get_mut(tag) {
             self.moves.labels.push(entry.label);
             entry.label = NOBODY;
             self.free.push(tag);

@@ -15,7 +15,7 @@
 //! persons are, stay on level 0 and need no entries above.
 
 use super::tours::{LEVEL, LOOSE, NOWHERE, Place, Tours};
-use crate::engine::{Table, vec_bytes};
+use crate::engine::{Chunks, Table};
 
 /// The index of a link between two vertices. Indices of removed links are used again.
 pub(super) type Link = u32;
@@ -64,11 +64,11 @@ pub(super) struct Forest {
     /// The tours of the trees of all levels.
     tours: Tours,
     /// The links, by index.
-    links: Vec<Ends>,
+    links: Chunks<Ends>,
     /// The indices of removed links.
     free: Vec<Link>,
     /// The vertices on level 0, by number.
-    stops: Vec<Stop>,
+    stops: Chunks<Stop>,
     /// The vertices on higher levels, as far as links of these levels end in them.
     above: Table<(u32, u8), Stop>,
     /// The places of forest links on the levels above 0.
@@ -92,8 +92,8 @@ impl Forest {
     /// The bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
         self.tours.bytes()
-            + vec_bytes(&self.links)
-            + vec_bytes(&self.stops)
+            + self.links.bytes()
+            + self.stops.bytes()
             + self.above.bytes()
             + self.arcs.bytes()
     }
@@ -137,16 +137,15 @@ impl Forest {
 
     /// Inserts a vertex without links.
     pub(super) fn insert(&mut self, vertex: u32) {
-        let at = vertex as usize;
-        if self.stops.len() <= at {
-            self.stops.resize(at + 1, NO_STOP);
+        while self.stops.len() <= vertex as usize {
+            self.stops.push(NO_STOP);
         }
-        self.stops[at].place = self.tours.vertex(vertex);
+        self.stops[vertex].place = self.tours.vertex(vertex);
     }
 
     /// Removes a vertex that has no links.
     pub(super) fn remove(&mut self, vertex: u32) {
-        let stop = std::mem::replace(&mut self.stops[vertex as usize], NO_STOP);
+        let stop = std::mem::replace(&mut self.stops[vertex], NO_STOP);
         debug_assert_eq!(stop.loose, NO_LINK, "it has no links");
         self.tours.remove(stop.place);
     }
@@ -163,7 +162,7 @@ impl Forest {
         };
         let link = match self.free.pop() {
             Some(link) => {
-                self.links[link as usize] = ends;
+                self.links[link] = ends;
                 link
             }
             None => {
@@ -185,7 +184,7 @@ impl Forest {
             level,
             in_forest,
             ..
-        } = self.links[link as usize];
+        } = self.links[link];
         if !in_forest {
             self.unthread(link);
             self.give_back(link);
@@ -197,7 +196,7 @@ impl Forest {
         self.give_back(link);
         for on in (0..=level).rev() {
             if let Some(other) = self.replacement(a, b, on) {
-                self.links[other as usize].in_forest = true;
+                self.links[other].in_forest = true;
                 for on in 0..=on {
                     self.join(other, on);
                 }
@@ -211,7 +210,7 @@ impl Forest {
     fn give_back(&mut self, link: Link) {
         self.free.push(link);
         if self.free.len() == self.links.len() {
-            (self.free, self.links) = (Vec::new(), Vec::new());
+            (self.free, self.links) = (Vec::new(), Chunks::default());
         }
     }
 
@@ -229,7 +228,7 @@ impl Forest {
         while let Some(place) = self.tours.find(root, LOOSE) {
             let vertex = self.tours.item(place);
             let link = self.stop(vertex, level).loose;
-            let ends = &self.links[link as usize];
+            let ends = &self.links[link];
             let other = ends.ends[1 - ends.side(vertex)];
             if self.tours.root(self.stop(other, level).place) != root {
                 self.unthread(link);
@@ -239,7 +238,7 @@ impl Forest {
                 self.raise(root, level);
             }
             self.unthread(link);
-            self.links[link as usize].level = level + 1;
+            self.links[link].level = level + 1;
             self.thread(link);
         }
         None
@@ -250,7 +249,7 @@ impl Forest {
         while let Some(place) = self.tours.find(root, LEVEL) {
             let link = self.tours.item(place);
             self.tours.mark(place, LEVEL, false);
-            self.links[link as usize].level = level + 1;
+            self.links[link].level = level + 1;
             self.join(link, level + 1);
         }
     }
@@ -258,7 +257,7 @@ impl Forest {
     /// A vertex on a level, or [`NO_STOP`].
     fn stop(&self, vertex: u32, level: u8) -> Stop {
         let stop = match level {
-            0 => self.stops.get(vertex as usize),
+            0 => self.stops.get(vertex),
             _ => self.above.get(&(vertex, level)),
         };
         stop.copied().unwrap_or(NO_STOP)
@@ -267,7 +266,7 @@ impl Forest {
     /// A vertex on a level, inserted if it is not there yet.
     fn stop_mut(&mut self, vertex: u32, level: u8) -> &mut Stop {
         match level {
-            0 => &mut self.stops[vertex as usize],
+            0 => &mut self.stops[vertex],
             _ => {
                 let tours = &mut self.tours;
                 self.above.entry((vertex, level)).or_insert_with(|| Stop {
@@ -297,14 +296,14 @@ impl Forest {
             ends: [a, b],
             level: own,
             ..
-        } = self.links[link as usize];
+        } = self.links[link];
         let (a, b) = (self.stop_mut(a, level).place, self.stop_mut(b, level).place);
         let arcs = self.tours.link(a, b, link);
         if own == level {
             self.tours.mark(arcs[0], LEVEL, true);
         }
         if level == 0 {
-            self.links[link as usize].threads = [arcs[0], arcs[1], NO_LINK, NO_LINK];
+            self.links[link].threads = [arcs[0], arcs[1], NO_LINK, NO_LINK];
         } else {
             self.arcs.insert((link, level), arcs);
         }
@@ -312,7 +311,7 @@ impl Forest {
 
     /// Removes a link from the forest of a level.
     fn cut(&mut self, link: Link, level: u8) {
-        let ends = &self.links[link as usize];
+        let ends = &self.links[link];
         let [a, b] = ends.ends;
         let arcs = match level {
             0 => Some([ends.threads[0], ends.threads[1]]),
@@ -327,15 +326,15 @@ impl Forest {
 
     /// Inserts a loose link into the lists of its ends.
     fn thread(&mut self, link: Link) {
-        let Ends { ends, level, .. } = self.links[link as usize];
+        let Ends { ends, level, .. } = self.links[link];
         for (side, vertex) in ends.into_iter().enumerate() {
             let stop = self.stop_mut(vertex, level);
             let (place, first) = (stop.place, std::mem::replace(&mut stop.loose, link));
-            self.links[link as usize].threads[2 * side..][..2].copy_from_slice(&[NO_LINK, first]);
+            self.links[link].threads[2 * side..][..2].copy_from_slice(&[NO_LINK, first]);
             if first == NO_LINK {
                 self.tours.mark(place, LOOSE, true);
             } else {
-                let first = &mut self.links[first as usize];
+                let first = &mut self.links[first];
                 first.threads[2 * first.side(vertex)] = link;
             }
         }
@@ -348,15 +347,15 @@ impl Forest {
             threads,
             level,
             ..
-        } = self.links[link as usize];
+        } = self.links[link];
         for (side, vertex) in ends.into_iter().enumerate() {
             let (before, behind) = (threads[2 * side], threads[2 * side + 1]);
             if behind != NO_LINK {
-                let behind = &mut self.links[behind as usize];
+                let behind = &mut self.links[behind];
                 behind.threads[2 * behind.side(vertex)] = before;
             }
             if before != NO_LINK {
-                let before = &mut self.links[before as usize];
+                let before = &mut self.links[before];
                 before.threads[2 * before.side(vertex) + 1] = behind;
                 continue;
             }

@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::brand_graph::BrandGraph;
 use super::components::Person;
-use super::nodes::Id;
+use super::nodes::{Edge, Id};
 use crate::ask::{Hop, Reply};
 use crate::record::{IdKind, Pseudonym};
 
@@ -29,7 +29,7 @@ impl BrandGraph {
             to.iter().map(|id| self.components.person_of(*id)).collect();
         let may_reach = |id: &Id| persons.contains(&self.components.person_of(*id));
         let goal: FxHashSet<Id> = to.iter().copied().collect();
-        let mut came: FxHashMap<Id, Option<(Id, u128)>> = FxHashMap::default();
+        let mut came: FxHashMap<Id, Option<(Id, Edge)>> = FxHashMap::default();
         let mut queue: VecDeque<Id> = from.into_iter().filter(may_reach).collect();
         came.extend(queue.iter().map(|id| (*id, None)));
         let mut seen = FxHashSet::default();
@@ -48,7 +48,7 @@ impl BrandGraph {
                 }
                 let ids = self
                     .hyperedges
-                    .get(set)
+                    .get(*set)
                     .into_iter()
                     .flat_map(|hyperedge| &hyperedge.ids);
                 for other in ids {
@@ -63,12 +63,12 @@ impl BrandGraph {
     }
 
     /// The links by which a search reached an identifier, first to last.
-    fn hops(&self, mut at: Id, came: &FxHashMap<Id, Option<(Id, u128)>>) -> Vec<Hop> {
+    fn hops(&self, mut at: Id, came: &FxHashMap<Id, Option<(Id, Edge)>>) -> Vec<Hop> {
         let mut hops = Vec::new();
         while let Some(Some((previous, set))) = came.get(&at) {
             let provenance = self
                 .hyperedges
-                .get(set)
+                .get(*set)
                 .and_then(|hyperedge| hyperedge.provenance);
             if let (Some((day, source)), Some(a), Some(b)) =
                 (provenance, self.nodes.get(*previous), self.nodes.get(at))
@@ -107,7 +107,7 @@ impl BrandGraph {
             let mut ids = Vec::new();
             self.components.members(one, &mut ids);
             let nodes = ids.into_iter().filter_map(|id| self.nodes.get(id));
-            members.extend(nodes.map(|node| (node.pseudonym, node.kind, person)));
+            members.extend(nodes.map(|node| (node.pseudonym(), node.kind, person)));
         }
         members.sort_unstable();
         members

@@ -13,7 +13,7 @@
 
 use std::cell::Cell;
 
-use crate::engine::vec_bytes;
+use crate::engine::Chunks;
 
 /// The index of a place in the arena.
 pub(super) type Place = u32;
@@ -53,7 +53,7 @@ struct Slot {
 #[derive(Default)]
 pub(super) struct Tours {
     /// The arena.
-    slots: Vec<Slot>,
+    slots: Chunks<Slot>,
     /// The unused indices of the arena.
     free: Vec<Place>,
     /// The number of places visited, for tests and metrics of the cost.
@@ -82,7 +82,7 @@ impl Tours {
 
     /// The bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        vec_bytes(&self.slots)
+        self.slots.bytes()
     }
 
     fn step(&self) {
@@ -91,12 +91,12 @@ impl Tours {
 
     fn at(&self, place: Place) -> &Slot {
         self.step();
-        &self.slots[place as usize]
+        &self.slots[place]
     }
 
     fn at_mut(&mut self, place: Place) -> &mut Slot {
         self.step();
-        &mut self.slots[place as usize]
+        &mut self.slots[place]
     }
 
     /// Allocates a place that is a tour of its own.
@@ -115,7 +115,7 @@ impl Tours {
         };
         match self.free.pop() {
             Some(place) => {
-                self.slots[place as usize] = slot;
+                self.slots[place] = slot;
                 place
             }
             None => {

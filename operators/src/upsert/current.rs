@@ -11,6 +11,7 @@ use rustc_hash::FxHasher;
 
 use crate::consent_state::ConsentStateIn;
 use crate::engine::{Diff, Entry, Epoch, Table};
+use crate::hash_key::HashKey;
 use crate::policy::Statement;
 use crate::record::{Arrival, Body, BrandId, IdSet, Record, RecordKey};
 
@@ -128,23 +129,6 @@ fn statement_of(body: &Body) -> Option<Statement> {
     }
 }
 
-/// A record key, without the alignment of a 128-bit number.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Key([u64; 2]);
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // The key is a hash itself.
-        state.write_u64(self.0[0] ^ self.0[1]);
-    }
-}
-
-impl From<RecordKey> for Key {
-    fn from(key: RecordKey) -> Key {
-        Key([key.0 as u64, (key.0 >> 64) as u64])
-    }
-}
-
 /// The bits of [`Packed::since_line`] that are the line.
 const LINE_BITS: u32 = 20;
 
@@ -174,8 +158,8 @@ struct Rest {
 /// The current record of every key.
 #[derive(Default)]
 pub(super) struct Keys {
-    packed: Table<Key, Packed>,
-    rest: Table<Key, Rest>,
+    packed: Table<HashKey, Packed>,
+    rest: Table<HashKey, Rest>,
 }
 
 impl Keys {
@@ -191,7 +175,7 @@ impl Keys {
 
     /// The current record of a key.
     pub(super) fn get(&self, key: RecordKey) -> Option<Current> {
-        let key = Key::from(key);
+        let key = HashKey::from(key.0);
         Some(unpack(key, self.packed.get(&key)?, &self.rest))
     }
 
@@ -201,7 +185,7 @@ impl Keys {
         key: RecordKey,
         update: impl FnOnce(Option<Current>) -> Option<Current>,
     ) {
-        let key = Key::from(key);
+        let key = HashKey::from(key.0);
         match self.packed.entry(key) {
             Entry::Vacant(vacant) => {
                 if let Some(new) = update(None) {
@@ -219,7 +203,7 @@ impl Keys {
 
     /// Removes the record of a key.
     pub(super) fn remove(&mut self, key: RecordKey) -> Option<Current> {
-        let key = Key::from(key);
+        let key = HashKey::from(key.0);
         let packed = self.packed.remove(&key)?;
         let current = unpack(key, &packed, &self.rest);
         if packed.set & HAS_REST != 0 {
@@ -230,7 +214,7 @@ impl Keys {
 }
 
 /// The record of a key, from its parts.
-fn unpack(key: Key, packed: &Packed, rest: &Table<Key, Rest>) -> Current {
+fn unpack(key: HashKey, packed: &Packed, rest: &Table<HashKey, Rest>) -> Current {
     let has_rest = packed.set & HAS_REST != 0;
     let rest = has_rest.then(|| rest.get(&key)).flatten();
     let line = (packed.since_line & ((1 << LINE_BITS) - 1)) as u32;
@@ -249,7 +233,7 @@ fn unpack(key: Key, packed: &Packed, rest: &Table<Key, Rest>) -> Current {
 }
 
 /// The parts of the record of a key. Replaces the one that is in `rest`.
-fn pack(key: Key, current: Current, rest: &mut Table<Key, Rest>) -> Packed {
+fn pack(key: HashKey, current: Current, rest: &mut Table<HashKey, Rest>) -> Packed {
     let Current {
         version,
         arrival: Arrival { message, line },
@@ -290,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_what_was_given() {
-        assert_eq!(size_of::<(Key, Packed)>(), 40);
+        assert_eq!(size_of::<(HashKey, Packed)>(), 40);
         let usual = Current {
             version: 0,
             arrival: Arrival {

@@ -1,7 +1,7 @@
 //! Tests of the brand graph: who is one person, and which facts move.
 
 use super::*;
-use crate::record::IdKind;
+use crate::record::{IdKind, Identifier};
 
 fn set(ids: &[u128]) -> IdSet {
     let id = |id: &u128| Identifier {
