@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::allowed_uses::AllowedUses;
 use crate::ask::{Question, RoutedQuestion};
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, QueryOperator, State, emit_change};
+use crate::hash_key::HashKey;
 use crate::policy::{Policy, Statement};
 use crate::record::{BrandId, Pseudonym};
 use crate::small_map::{Bag, SmallMap};
@@ -44,7 +45,7 @@ struct SubjectState {
     /// The statements; `None` for most identifiers.
     statement: Option<Box<StatementOrder>>,
     /// The identifier sets that contain it, each with the number of workers that hold records of the set.
-    sets: Bag<u128>,
+    sets: Bag<HashKey>,
     /// The policy at the end of the last epoch that changed it.
     policy: Policy,
 }
@@ -75,16 +76,16 @@ impl SubjectState {
             }
         }
         let is = self.policy;
-        let mut touched: SmallMap<u128, bool> = SmallMap::default();
+        let mut touched: SmallMap<HashKey, bool> = SmallMap::default();
         for (set, diff) in changes.sets {
             if touched.get(&set).is_none() {
                 touched.insert(set, self.sets.get(&set).is_some());
             }
             self.sets.add(set, diff);
         }
-        let mut emit = |set, was: Option<Policy>, is: Option<Policy>| {
+        let mut emit = |set: HashKey, was: Option<Policy>, is: Option<Policy>| {
             let shown = |policy: &Policy| *policy != Policy::default();
-            let row = |policy| ConsentStateOut::Policy(brand, set, id, policy);
+            let row = |policy| ConsentStateOut::Policy(brand, set.into(), id, policy);
             emit_change(was.filter(shown), is.filter(shown), row, out);
         };
         for (set, had) in touched.iter() {
@@ -104,7 +105,7 @@ impl SubjectState {
 #[derive(Default)]
 pub struct ConsentState {
     /// The state of each identifier.
-    subjects: KeyedState<(BrandId, Pseudonym), SubjectState>,
+    subjects: KeyedState<(BrandId, HashKey), SubjectState>,
 }
 
 /// The updates of one identifier in one epoch.
@@ -113,7 +114,7 @@ struct Changes {
     /// Statements with their times in Unix milliseconds.
     statements: Vec<((i64, Statement), Diff)>,
     /// The keys of identifier sets that contain the identifier.
-    sets: Vec<(u128, Diff)>,
+    sets: Vec<(HashKey, Diff)>,
 }
 
 impl KeyedOperator for ConsentState {
@@ -157,12 +158,13 @@ impl KeyedOperator for ConsentState {
                 }
                 ConsentStateIn::Named(brand, id, set) => {
                     let changes = changes.entry((brand, id)).or_default();
-                    changes.sets.push((set, diff));
+                    changes.sets.push((set.into(), diff));
                 }
             }
         }
         for (key, changes) in changes {
-            self.subjects.amend(key, |subject| {
+            let of = (key.0, key.1.into());
+            self.subjects.amend(of, |subject| {
                 let was = subject.policy.allowed;
                 subject.amend(key, changes, out);
                 let is = subject.policy.allowed;
@@ -180,8 +182,10 @@ impl QueryOperator for ConsentState {
     type Reply = RoutedQuestion;
 
     fn answer(&mut self, query: RoutedQuestion, replies: &mut Vec<RoutedQuestion>) {
-        let subject = self.subjects.get(&(query.question.brand(), query.key));
+        let subject = self
+            .subjects
+            .get(&(query.question.brand(), query.key.into()));
         let sets = subject.into_iter().flat_map(|subject| subject.sets.iter());
-        replies.extend(sets.map(|(set, _)| query.redirect(*set, query.question.clone())));
+        replies.extend(sets.map(|(set, _)| query.redirect((*set).into(), query.question.clone())));
     }
 }

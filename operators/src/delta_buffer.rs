@@ -7,9 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rustc_hash::FxHashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::aggregate::{Aggregate, CellKey};
+use crate::cell_hash::cell_hash;
 use crate::engine::Diff;
 use crate::label::Label;
 use crate::record::BrandId;
@@ -18,14 +20,44 @@ use crate::settings::Settings;
 /// The largest capacity, in cells, that one contributor leaves to the next.
 const MAX_IDLE_CAPACITY: usize = 256;
 
+/// The changes of a cell.
+struct Change {
+    /// The [`cell_hash`] of the key, which is computed once for all tables.
+    hash: u64,
+    key: CellKey,
+    sums: Aggregate,
+    /// The number of verified and of open events of the contributor that the cell gains.
+    events: [Diff; 2],
+}
+
+/// The changes of cells, by their keys.
+type Changes = HashTable<Change>;
+
+/// The change of a cell, which begins as nothing.
+fn change(changes: &mut Changes, hash: u64, key: CellKey) -> &mut Change {
+    let is_it = |held: &Change| held.hash == hash && held.key == key;
+    match changes.entry(hash, is_it, |held| held.hash) {
+        Entry::Occupied(held) => held.into_mut(),
+        Entry::Vacant(vacant) => {
+            let none = Change {
+                hash,
+                key,
+                sums: Aggregate::default(),
+                events: [0; 2],
+            };
+            vacant.insert(none).into_mut()
+        }
+    }
+}
+
 /// The contributions of one epoch to the cells, summed by cell. Every addition belongs to the current contributor, which
 /// [`end_contributor`](DeltaBuffer::end_contributor) ends.
 #[derive(Default)]
 pub struct DeltaBuffer {
     /// The differences of all contributors that have ended.
-    sums: FxHashMap<CellKey, Aggregate>,
+    sums: Changes,
     /// The differences of the current contributor, by whether they count as its change.
-    own: [FxHashMap<CellKey, Aggregate>; 2],
+    own: [Changes; 2],
     /// The number of cells of the last epoch, for which the next one reserves memory.
     last: usize,
     /// The brands whose months are released by the ladder.
@@ -91,21 +123,79 @@ impl DeltaBuffer {
     pub fn add(&mut self, key: CellKey, sums: Aggregate, count: i64) {
         let [nobodys, own] = &mut self.own;
         let of = if sums.changed == 0 { nobodys } else { own };
-        of.entry(key).or_default().add(&sums, count);
+        change(of, cell_hash(&key), key).sums.add(&sums, count);
+    }
+
+    /// Adds `count` events of the current contributor to a cell, each with the sums. `is_open` says that they are conversions of
+    /// an open source. [`DeltaBuffer::end_member`] is told their number.
+    pub fn add_events(&mut self, key: CellKey, sums: Aggregate, is_open: bool, count: Diff) {
+        let hash = cell_hash(&key);
+        let [nobodys, own] = &mut self.own;
+        let is_change = sums.changed != 0;
+        if !is_change && !sums.is_zero() {
+            change(nobodys, hash, key.clone()).sums.add(&sums, count);
+        }
+        let own = change(own, hash, key);
+        own.events[usize::from(is_open)] += count;
+        if is_change {
+            own.sums.add(&sums, count);
+        }
     }
 
     /// Ends the current contributor: what has not canceled out by now is a change by it.
     pub fn end_contributor(&mut self) {
+        self.end_member(|_, _, _| [Aggregate::default(); 2]);
+    }
+
+    /// Ends the current contributor. For each cell that gained or lost verified or open events of it, `membership` gets the
+    /// [`cell_hash`], the key and their numbers, and returns what follows for the cell and is nobody's change, and what is the
+    /// contributor's.
+    pub fn end_member(
+        &mut self,
+        mut membership: impl FnMut(u64, &CellKey, [Diff; 2]) -> [Aggregate; 2],
+    ) {
         if self.sums.capacity() == 0 && self.own.iter().any(|of| !of.is_empty()) {
-            self.sums.reserve(self.last);
+            self.sums.reserve(self.last, |held| held.hash);
+        }
+        let sums = &mut self.sums;
+        let mut add = |hash, key, added: &[Aggregate]| {
+            if added.iter().any(|added| !added.is_zero()) {
+                let sum = change(sums, hash, key);
+                added.iter().for_each(|added| sum.sums.add(added, 1));
+            }
+        };
+        let [nobodys, own] = &mut self.own;
+        for Change {
+            hash, key, sums, ..
+        } in nobodys.drain()
+        {
+            add(hash, key, &[sums]);
+        }
+        for Change {
+            hash,
+            key,
+            mut sums,
+            events,
+        } in own.drain()
+        {
+            let mut of_nobody = Aggregate::default();
+            if events != [0; 2] {
+                let [nobodys, own] = membership(hash, &key, events);
+                of_nobody = nobodys;
+                if !own.is_zero() {
+                    sums.add(&own, 1);
+                }
+            }
+            if sums.is_zero() {
+                // What cancels out is no change.
+                sums.changed = 0;
+            }
+            add(hash, key, &[of_nobody, sums]);
         }
         for of in &mut self.own {
-            for (key, sums) in of.drain().filter(|(_, sums)| !sums.is_zero()) {
-                self.sums.entry(key).or_default().add(&sums, 1);
-            }
             // The cost of emptying a map grows with its capacity. No contributor must pay for a larger one before it.
             if of.capacity() > MAX_IDLE_CAPACITY {
-                *of = FxHashMap::default();
+                *of = Changes::default();
             }
         }
     }
@@ -116,7 +206,8 @@ impl DeltaBuffer {
         let sums = std::mem::take(&mut self.sums);
         self.last = sums.len();
         let sums = sums.into_iter();
-        sums.filter(|(_, sums)| !sums.is_zero() || sums.changed != 0)
+        let sums = sums.filter(|of| !of.sums.is_zero() || of.sums.changed != 0);
+        sums.map(|of| (of.key, of.sums))
     }
 
     /// Takes the changes and emits each as a row.

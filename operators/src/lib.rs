@@ -10,6 +10,7 @@ pub mod ask;
 pub mod attribution;
 pub mod calendar;
 pub mod cell;
+mod cell_hash;
 pub mod cells;
 pub mod consent_counts;
 pub mod consent_state;

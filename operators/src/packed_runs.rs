@@ -6,9 +6,12 @@
 //!
 //! An entry is its key and its content in the [`Layout`] of the map.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::ops::Bound;
+
+use smallvec::SmallVec;
 
 use crate::engine::{extrapolate, tree_bytes};
 
@@ -35,7 +38,7 @@ enum Runs {
     One(Run),
     /// More, by the least key that belongs into each string; that of the first string is empty. The tree becomes one string
     /// again when a single one is left.
-    Many(BTreeMap<Box<[u8]>, Run>),
+    Many(Box<BTreeMap<Box<[u8]>, Run>>),
 }
 
 /// Some entries in one string of bytes: of each its length in one byte or five, then itself.
@@ -66,15 +69,15 @@ fn next<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// Appends an entry to a string.
-fn push(bytes: &mut Vec<u8>, entry: &[u8]) {
+fn push(bytes: &mut SmallVec<[u8; 128]>, entry: &[u8]) {
     match u8::try_from(entry.len()) {
         Ok(len) if len < LONG => bytes.push(len),
         _ => {
             bytes.push(LONG);
-            bytes.extend((entry.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&(entry.len() as u32).to_le_bytes());
         }
     }
-    bytes.extend(entry);
+    bytes.extend_from_slice(entry);
 }
 
 impl Run {
@@ -92,31 +95,46 @@ impl Run {
         key: &[u8],
         entry: Option<&[u8]>,
     ) -> (Option<Vec<u8>>, Option<(Box<[u8]>, Run)>) {
-        let more = entry.map_or(0, |entry| 1 + entry.len());
-        let mut bytes = Vec::with_capacity(self.0.len() + more);
-        let (mut old, mut new, mut count, mut half) = (None, entry, 0, None);
-        for held in self.iter() {
-            let is_behind = L::key(held) >= key;
-            if let Some(entry) = new.take_if(|_| is_behind) {
-                push(&mut bytes, entry);
-                count += 1;
-            }
-            if count == MOST / 2 {
-                half.get_or_insert(bytes.len());
-            }
-            match is_behind && L::key(held) == key {
-                true => old = Some(held.to_vec()),
-                false => {
-                    push(&mut bytes, held);
-                    count += 1;
+        // The place of the entry: from the first one that is not before it, to the first one behind it.
+        let (mut rest, mut from, mut old) = (&*self.0, None, None);
+        let (mut to, mut count, mut half) = (0, 0, 0);
+        let mut begin = 0;
+        while let Some(held) = next(&mut rest) {
+            let end = self.0.len() - rest.len();
+            if from.is_none() {
+                match L::key(held).cmp(key) {
+                    Ordering::Less => {}
+                    order => {
+                        (from, to) = (Some(begin), begin);
+                        if order == Ordering::Equal {
+                            (old, to) = (Some(held.to_vec()), end);
+                        }
+                    }
                 }
             }
-        }
-        if let Some(entry) = new {
-            push(&mut bytes, entry);
+            begin = end;
             count += 1;
+            if count == MOST / 2 {
+                half = end;
+            }
         }
-        let second = half.filter(|_| count > MOST).map(|at| bytes.split_off(at));
+        let from = from.unwrap_or(self.0.len());
+        let to = to.max(from);
+        let mut new = SmallVec::<[u8; 128]>::new();
+        if let Some(entry) = entry {
+            push(&mut new, entry);
+            count += usize::from(old.is_none());
+        }
+        let mut bytes = std::mem::take(&mut self.0).into_vec();
+        bytes.reserve_exact(new.len().saturating_sub(to - from));
+        bytes.splice(from..to, new.iter().copied());
+        let second = (count > MOST).then(|| {
+            // One entry more, before the half, moves it by as many bytes.
+            let half = if from < half { half + new.len() } else { half };
+            let second = bytes.split_off(half.min(bytes.len()));
+            bytes.shrink_to_fit();
+            second
+        });
         self.0 = bytes.into();
         let second = second.and_then(|bytes| {
             let least = L::key(next(&mut &*bytes)?).into();
@@ -146,7 +164,7 @@ impl<L: Layout> PackedRuns<L> {
             Runs::One(run) => (Some(run), None),
             Runs::Many(runs) => (None, Some(runs)),
         };
-        let many = many.into_iter().flat_map(BTreeMap::values);
+        let many = many.into_iter().flat_map(|runs| runs.values());
         one.into_iter().chain(many).flat_map(Run::iter)
     }
 
@@ -168,7 +186,7 @@ impl<L: Layout> PackedRuns<L> {
                 let (old, second) = run.replace::<L>(key, entry);
                 if let Some(second) = second {
                     let first = (Box::default(), std::mem::take(run));
-                    self.runs = Runs::Many(BTreeMap::from([first, second]));
+                    self.runs = Runs::Many(Box::new(BTreeMap::from([first, second])));
                 }
                 return old;
             }
@@ -194,7 +212,9 @@ impl<L: Layout> PackedRuns<L> {
             Runs::One(run) => run.0.len(),
             Runs::Many(runs) => {
                 let own = runs.iter().map(|(least, run)| least.len() + run.0.len());
-                tree_bytes::<Box<[u8]>, Run>(runs.len()) + extrapolate(runs.len(), own)
+                size_of::<BTreeMap<Box<[u8]>, Run>>()
+                    + tree_bytes::<Box<[u8]>, Run>(runs.len())
+                    + extrapolate(runs.len(), own)
             }
         }
     }

@@ -128,6 +128,10 @@ where
                 old
             }
             Err(at) => {
+                if few.len() == few.capacity() {
+                    // Most maps stay small, so that room for many would be most of their memory.
+                    few.reserve_exact(1 + few.len() / 4);
+                }
                 few.insert(at, (key, value));
                 None
             }
@@ -139,9 +143,7 @@ where
         let own = match self {
             SmallMap::Few(few) if few.spilled() => few.capacity() * size_of::<(K, V)>(),
             SmallMap::Few(_) => 0,
-            SmallMap::Many(many) => {
-                size_of::<BTreeMap<K, V>>() + tree_bytes::<K, V>(many.len())
-            }
+            SmallMap::Many(many) => size_of::<BTreeMap<K, V>>() + tree_bytes::<K, V>(many.len()),
         };
         own + extrapolate(self.len(), self.iter().map(of))
     }

@@ -6,6 +6,8 @@
 
 use std::ops::{Index, IndexMut};
 
+use super::heap::SAMPLE;
+
 /// The number of elements of a chunk.
 const CHUNK: usize = 1_024;
 
@@ -43,6 +45,13 @@ impl<T> Chunks<T> {
     /// The elements, by index.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
+    }
+
+    /// Some of the elements, evenly spread over the list: older ones have mostly grown more than newer ones.
+    pub(crate) fn sample(&self) -> impl Iterator<Item = &T> {
+        let step = self.len().div_ceil(SAMPLE).max(1);
+        let sample = (0..self.len() as u32).step_by(step);
+        sample.filter_map(|at| self.get(at))
     }
 
     /// Appends an element. Returns it, to be changed.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The largest number of entries that are looked at.
-const SAMPLE: usize = 256;
+pub(super) const SAMPLE: usize = 256;
 
 /// Scales the sizes of the first [`SAMPLE`] of `len` entries to all of them.
 ///

@@ -97,7 +97,7 @@ impl<K: Hash + Eq, S: State> KeyedState<K, S> {
 
     /// The estimated bytes of the table and of what its states own. `of` is the size of what one state owns.
     pub fn bytes(&self, of: impl Fn(&S) -> usize) -> usize {
-        self.states.bytes() + extrapolate(self.len(), self.states.values().map(of))
+        self.states.bytes() + extrapolate(self.len(), self.states.sample().map(of))
     }
 
     /// Whether all states are empty.

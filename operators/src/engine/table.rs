@@ -137,6 +137,11 @@ impl<K, V> Table<K, V> {
         self.iter().map(|(_, value)| value)
     }
 
+    /// Some of the values, by which what all of them own is estimated.
+    pub fn sample(&self) -> impl Iterator<Item = &V> {
+        self.entries.sample().map(|(_, value)| value)
+    }
+
     /// The bytes of the table, without what its entries own.
     pub fn bytes(&self) -> usize {
         self.index.bytes() + self.entries.bytes()

@@ -173,9 +173,7 @@ impl BrandGraph {
         let edge = self.hyperedges.find(&set.key().into())?;
         let hyperedge = self.hyperedges.remove(edge)?;
         let ids = set.ids().iter();
-        let ids: SmallVec<[(Id, Id); 4]> = ids
-            .filter_map(|id| self.nodes.take(id, edge))
-            .collect();
+        let ids: SmallVec<[(Id, Id); 4]> = ids.filter_map(|id| self.nodes.take(id, edge)).collect();
         self.count(&ids, -1, work);
         self.carry(&hyperedge.ids, -i64::from(hyperedge.facts), work);
         hyperedge.person

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_change};
 use crate::facts::IdSetUse;
+use crate::hash_key::HashKey;
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdSet};
@@ -97,7 +98,7 @@ struct Changes {
 #[derive(Default)]
 pub struct IdSetCounts {
     /// The support of each identifier set.
-    sets: KeyedState<(BrandId, u128), Support>,
+    sets: KeyedState<(BrandId, HashKey), Support>,
 }
 
 impl KeyedOperator for IdSetCounts {
@@ -124,7 +125,7 @@ impl KeyedOperator for IdSetCounts {
         uses: Vec<(IdSetUse, Diff)>,
         out: &mut Vec<(GraphIn, Diff)>,
     ) {
-        let mut changes: FxHashMap<(BrandId, u128), Changes> = FxHashMap::default();
+        let mut changes: FxHashMap<(BrandId, HashKey), Changes> = FxHashMap::default();
         for (id_set_use, diff) in uses {
             let IdSetUse {
                 brand,
@@ -133,7 +134,7 @@ impl KeyedOperator for IdSetCounts {
                 day,
                 is_fact,
             } = id_set_use;
-            let changes = changes.entry((brand, ids.key()));
+            let changes = changes.entry((brand, ids.key().into()));
             let uses = SmallVec::new();
             let changes = changes.or_insert(Changes { ids, uses });
             changes.uses.push((day, source, is_fact, diff));

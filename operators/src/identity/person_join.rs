@@ -16,6 +16,7 @@ use crate::aggregate::{Aggregate, CellKey};
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State};
 use crate::facts::{Fact, FactChanges, net};
+use crate::hash_key::HashKey;
 use crate::identity::components::Person;
 use crate::identity::packed_facts::PackedFacts;
 use crate::label_numbers::LabelNumbers;
@@ -115,7 +116,7 @@ impl SetFacts {
 pub struct PersonJoin {
     stats: Rc<Stats>,
     /// The facts of each identifier set.
-    sets: KeyedState<(BrandId, u128), SetFacts>,
+    sets: KeyedState<(BrandId, HashKey), SetFacts>,
     /// The labels and channels of the facts.
     numbers: LabelNumbers,
     deltas: DeltaBuffer,
@@ -209,7 +210,8 @@ impl KeyedOperator for PersonJoin {
         }
         for (key, changes) in changes {
             let numbers = &mut self.numbers;
-            let steps = self.sets.amend(key, |facts| {
+            let of = (key.0, key.1.into());
+            let steps = self.sets.amend(of, |facts| {
                 facts.amend(key, changes, numbers, &mut anonymous, out)
             });
             self.stats.steps(steps);

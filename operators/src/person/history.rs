@@ -2,7 +2,7 @@
 //!
 //! When something changes, only the conversions whose window contains the change are evaluated again ([`Affected`]): their
 //! contributions before the change are retracted, and their contributions after it are added. A person counts once in a cell,
-//! so the history also counts in how many of its events the person contributes to each cell ([`CellMembership`]).
+//! so the history also counts in how many of its events the person contributes to each cell ([`CellRefs`]).
 //!
 //! The order of a change is always the same: retract with the old history, amend the history, add with the new one. Only the
 //! difference leaves, because equal contributions cancel out in the [`DeltaBuffer`].
@@ -10,15 +10,13 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
-use rustc_hash::FxHashMap;
-
 use crate::aggregate::{Aggregate, CellKey, Month};
 use crate::cell::ContributorId;
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, State, table_bytes};
+use crate::engine::{Diff, State};
 use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
 use crate::person::affected::{Affected, LONGEST_STAY, NEAR_PRESENCE};
-use crate::person::cell_membership::CellMembership;
+use crate::person::cell_membership::{CellRefs, Contributions};
 use crate::person::journey::Journey;
 use crate::person::lift::{self, Member};
 use crate::person::null::{self, NullPaths, NullSpans, NullUntil};
@@ -45,7 +43,7 @@ pub(super) struct History {
     /// The null paths by month, for a person with many touches and an occasional conversion.
     null: Option<Box<NullPaths>>,
     /// The number of contacts or conversions with which the person contributes to each cell, by a hash of the cell.
-    cell_refs: FxHashMap<u64, u32>,
+    cell_refs: CellRefs,
 }
 
 /// The changes of one person in one epoch.
@@ -78,7 +76,7 @@ impl History {
             + self.visits.heap_bytes(|_| 0)
             + self.panel.heap_bytes(|_| 0)
             + self.null.as_ref().map_or(0, |_| size_of::<NullPaths>())
-            + table_bytes(&self.cell_refs)
+            + self.cell_refs.heap_bytes()
     }
 
     /// How long the touches of the person are null paths: paths without a conversion. Without a ladder all days count at once.
@@ -112,16 +110,15 @@ impl History {
         deltas: &mut DeltaBuffer,
     ) -> u64 {
         net(&mut changes.facts);
-        let mut cell_refs = std::mem::take(&mut self.cell_refs);
         let act = changes.act.unwrap_or(who);
-        let mut membership = CellMembership::new(&mut cell_refs, act, settings);
+        let mut cells = Contributions::new(deltas, act, settings);
         let was_null = self.null_spans(settings);
         let flips = changes.oversized != 0;
         let held = self.sales.len() + self.visits.len();
         let affected = Affected::of(&changes.facts, flips, &self.touches, held, settings);
 
         let of = (brand, who);
-        let mut steps = self.contribute(of, settings, &affected, -1, &mut membership, deltas);
+        let mut steps = self.contribute(of, settings, &affected, -1, &mut cells);
         let mut months = match settings.counts_stays() {
             true => lift::months_of(&changes.facts),
             false => BTreeSet::new(),
@@ -129,7 +126,7 @@ impl History {
         if settings.counts_stays() && flips {
             months.extend(self.panel.iter().map(|(month, _)| *month));
         }
-        steps += self.contribute_lift(brand, &months, -1, deltas);
+        steps += self.contribute_lift(brand, &months, -1, cells.deltas);
         let changed = changes.facts.len() as u64;
         for (fact, diff) in in_cheap_order(changes.facts) {
             match &fact {
@@ -150,8 +147,8 @@ impl History {
                 Fact::Redemption(redemption) => {
                     if settings.counts_passes() {
                         let key = redemption_day(brand, redemption);
-                        deltas.add(key.clone(), Aggregate::of(&[1]).changed_by(act), diff);
-                        membership.add(key, false, diff);
+                        let one = Aggregate::of(&[1]).changed_by(act);
+                        cells.add(key, one, false, diff);
                     }
                 }
                 Fact::Contact(contact) => {
@@ -159,24 +156,17 @@ impl History {
                     if settings.has_ladder() {
                         let who = ContributorId::person(who);
                         let (key, sums) = contacts_by(brand, channel, day, contact.kind, who);
-                        deltas.add(key, sums.changed_by(act), diff);
+                        cells.deltas.add(key, sums.changed_by(act), diff);
                     } else {
                         let day = CellKey::CampaignDay {
                             brand,
                             channel,
                             day,
                         };
-                        membership.add(day, false, diff);
+                        cells.add(day, Aggregate::default(), false, diff);
                     }
                     if contact.touch {
-                        steps += self.amend_touch(
-                            brand,
-                            contact,
-                            diff,
-                            was_null,
-                            &mut membership,
-                            deltas,
-                        );
+                        steps += self.amend_touch(brand, contact, diff, was_null, &mut cells);
                     }
                 }
             }
@@ -185,17 +175,16 @@ impl History {
             0 => self.oversized,
             change => change > 0,
         };
-        steps += self.contribute(of, settings, &affected, 1, &mut membership, deltas);
-        steps += self.contribute_lift(brand, &months, 1, deltas);
+        steps += self.contribute(of, settings, &affected, 1, &mut cells);
+        steps += self.contribute_lift(brand, &months, 1, cells.deltas);
         let is_null = self.null_spans(settings);
         if was_null != is_null {
             let touches = &self.touches;
             let null = &mut self.null;
             let change = [was_null, is_null];
-            steps += NullPaths::flip(null, touches, brand, change, &mut membership, deltas);
+            steps += NullPaths::flip(null, touches, brand, change, &mut cells);
         }
-        membership.drain_into(deltas);
-        self.cell_refs = cell_refs;
+        cells.end(&mut self.cell_refs);
         steps + changed
     }
 
@@ -207,11 +196,10 @@ impl History {
         settings: &BrandSettings,
         affected: &Affected,
         diff: Diff,
-        membership: &mut CellMembership<'_>,
-        deltas: &mut DeltaBuffer,
+        cells: &mut Contributions<'_>,
     ) -> u64 {
         let visited = Cell::new(0);
-        let act = membership.act;
+        let act = cells.act;
         let sales = affected.among(&self.sales);
         for conversion in sales.chain(affected.among_visits(&self.visits)) {
             visited.set(visited.get() + 1);
@@ -230,9 +218,8 @@ impl History {
             };
             let is_open = !settings.is_verified(conversion.source);
             journey.contribute(settings, who, |key, sums| {
-                membership.add(key.clone(), is_open, diff);
                 let sums = if is_open { sums } else { sums.changed_by(act) };
-                deltas.add(key, sums, diff);
+                cells.add(key, sums, is_open, diff);
             });
         }
         visited.get()
@@ -288,8 +275,7 @@ impl History {
         touch: &Contact,
         diff: Diff,
         spans: NullSpans,
-        membership: &mut CellMembership<'_>,
-        deltas: &mut DeltaBuffer,
+        cells: &mut Contributions<'_>,
     ) -> u64 {
         let mut moved = 0;
         // The neighbors of the touch are found without the touch itself.
@@ -299,7 +285,7 @@ impl History {
         if spans != NullSpans::NEVER || self.null.is_some() {
             let null = &mut self.null;
             null::of_touch(&self.touches, touch, diff, |part, diff| {
-                NullPaths::change(null, brand, spans, (part, diff), membership, deltas);
+                NullPaths::change(null, brand, spans, (part, diff), cells);
             });
         }
         if diff > 0 {

@@ -10,11 +10,10 @@
 
 use rustc_hash::FxHashMap;
 
-use super::cell_membership::CellMembership;
+use super::cell_membership::Contributions;
 use super::touches::Touches;
 use crate::aggregate::{Aggregate, CellKey, Lacks, Month};
 use crate::calendar::month;
-use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
 use crate::facts::Contact;
 use crate::label::Channel;
@@ -107,8 +106,7 @@ fn emit_part(
     spans: NullSpans,
     (month, channel, to, day): Part,
     diff: Diff,
-    membership: &mut CellMembership<'_>,
-    deltas: &mut DeltaBuffer,
+    cells: &mut Contributions<'_>,
 ) {
     for lacks in Lacks::ALL {
         let Some(to) = to else {
@@ -119,7 +117,8 @@ fn emit_part(
                     lacks,
                     channel,
                 };
-                membership.add(key, membership.null_is_open, diff);
+                let is_open = cells.null_is_open;
+                cells.add(key, Aggregate::default(), is_open, diff);
             }
             continue;
         };
@@ -136,11 +135,11 @@ fn emit_part(
                 day,
             };
             let one = Aggregate::of(&[1]);
-            let one = match membership.null_is_open {
+            let one = match cells.null_is_open {
                 true => one,
-                false => one.changed_by(membership.act),
+                false => one.changed_by(cells.act),
             };
-            deltas.add(key, one, diff);
+            cells.deltas.add(key, one, diff);
         };
         let from = day.max(from);
         if until.is_none_or(|until| from < until) {
@@ -224,8 +223,7 @@ impl NullPaths {
         touches: &Touches,
         brand: BrandId,
         [was, is]: [NullSpans; 2],
-        membership: &mut CellMembership<'_>,
-        deltas: &mut DeltaBuffer,
+        cells: &mut Contributions<'_>,
     ) -> u64 {
         let mut steps = 0;
         let sums = kept.take().unwrap_or_else(|| {
@@ -233,8 +231,8 @@ impl NullPaths {
             Box::new(NullPaths::of(touches))
         });
         for (part, count) in &sums.parts {
-            emit_part(brand, was, *part, -count, membership, deltas);
-            emit_part(brand, is, *part, *count, membership, deltas);
+            emit_part(brand, was, *part, -count, cells);
+            emit_part(brand, is, *part, *count, cells);
         }
         steps += sums.parts.len() as u64;
         *kept = (touches.len() >= MANY).then_some(sums);
@@ -247,13 +245,12 @@ impl NullPaths {
         brand: BrandId,
         spans: NullSpans,
         (part, diff): (Part, Diff),
-        membership: &mut CellMembership<'_>,
-        deltas: &mut DeltaBuffer,
+        cells: &mut Contributions<'_>,
     ) {
         if let Some(kept) = kept {
             kept.add(part, diff);
         }
-        emit_part(brand, spans, part, diff, membership, deltas);
+        emit_part(brand, spans, part, diff, cells);
     }
 }
 

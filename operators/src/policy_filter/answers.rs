@@ -8,8 +8,8 @@
 use crate::ask::{Question, Reply, RoutedQuestion};
 use crate::engine::QueryOperator;
 use crate::horizons::{EarliestHeld, Horizons, is_interaction};
-use crate::policy_filter::PolicyFilter;
-use crate::policy_filter::packed::Part;
+use crate::policy_filter::packed::{Part, key_of};
+use crate::policy_filter::{PolicyFilter, unpack_free};
 use crate::record::BrandId;
 
 impl QueryOperator for PolicyFilter {
@@ -67,10 +67,11 @@ impl PolicyFilter {
                 replies.extend(ids.map(|id| Reply::Inactive(id.pseudonym)));
             }
         }
-        let free = self.free.iter().filter(|(_, record)| record.brand == brand);
+        let free = self.free.values().filter(|(of, _)| *of == brand);
+        let free = free.filter_map(|of| Some((key_of(&of.1), unpack_free(of, &self.numbers)?)));
         for (key, record) in free {
-            oldest.note(record);
-            horizons.judge(*key, record, replies);
+            oldest.note(&record);
+            horizons.judge(key, &record, replies);
         }
         replies.sort_unstable();
         replies.dedup();

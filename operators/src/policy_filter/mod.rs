@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::labels;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, Table, extrapolate};
+use crate::hash_key::HashKey;
 use crate::horizons::EarliestHeld;
 use crate::label_numbers::LabelNumbers;
 use crate::label_uses::LabelUses;
@@ -70,7 +71,7 @@ struct IdSetRecords {
     /// The current records.
     records: PackedRuns<ByRecordKey>,
     /// The members with a policy.
-    policies: SmallMap<Pseudonym, Policy>,
+    policies: SmallMap<HashKey, Policy>,
 }
 
 impl State for IdSetRecords {
@@ -106,8 +107,11 @@ impl IdSetRecords {
     }
 }
 
+/// A record without identifiers: its brand, and itself, packed.
+type FreeRecord = (BrandId, Box<[u8]>);
+
 /// The brand and the key of an identifier set.
-type IdSetKey = (BrandId, u128);
+type IdSetKey = (BrandId, HashKey);
 
 /// The current content of a key, if any.
 type Content = Option<Box<Record>>;
@@ -128,7 +132,7 @@ pub struct PolicyFilter {
     /// The records with identifiers.
     sets: KeyedState<IdSetKey, IdSetRecords>,
     /// The records without identifiers.
-    free: Table<RecordKey, Box<Record>>,
+    free: Table<HashKey, FreeRecord>,
     /// The labels and channels that the packed records use.
     numbers: LabelNumbers,
     /// The age of the oldest records of each brand.
@@ -169,17 +173,25 @@ impl PolicyFilter {
         set: u128,
         part: Part,
     ) -> impl Iterator<Item = (RecordKey, Record)> {
-        let set = self.sets.get(&(brand, set)).into_iter();
+        let set = self.sets.get(&(brand, set.into())).into_iter();
         set.flat_map(move |set| set.unpacked(brand, part, &self.numbers))
     }
 
     /// Replaces a record without identifiers.
     fn replace_free(&mut self, key: RecordKey, content: Content, out: &mut Vec<(Routed, Diff)>) {
-        let old = match content {
-            Some(record) => self.free.insert(key, record),
-            None => self.free.remove(&key),
+        let (of, numbers, new) = (key.0.into(), &mut self.numbers, content.as_deref());
+        let held = match new {
+            Some(record) => {
+                let entry = pack(key, record, numbers).into();
+                self.free.insert(of, (record.brand, entry))
+            }
+            None => self.free.remove(&of),
         };
-        let (old, new) = (old.as_deref(), self.free.get(&key).map(Box::as_ref));
+        let old = held.as_ref().and_then(|of| unpack_free(of, numbers));
+        if let Some((_, entry)) = &held {
+            release(entry, numbers);
+        }
+        let old = old.as_ref();
         if old != new {
             hold_labels(&mut self.uses, old, new);
             let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
@@ -201,7 +213,7 @@ impl PolicyFilter {
         self.stats.steps(moved.len() as u64);
         let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
         for (set, key) in moved {
-            let Some(set) = self.sets.get(&(brand, set)) else {
+            let Some(set) = self.sets.get(&(brand, set.into())) else {
                 continue;
             };
             if let Some(record) = set.record(key, brand, &self.numbers) {
@@ -233,8 +245,8 @@ impl PolicyFilter {
                 policies.sort_unstable_by_key(|(_, _, diff)| *diff);
                 for (id, policy, diff) in policies {
                     match diff > 0 {
-                        true => drop(set.policies.insert(id, policy)),
-                        false => drop(set.policies.remove(&id)),
+                        true => drop(set.policies.insert(id.into(), policy)),
+                        false => drop(set.policies.remove(&id.into())),
                     }
                 }
                 let is = set.policy(&ids);
@@ -285,6 +297,11 @@ impl PolicyFilter {
             }
         });
     }
+}
+
+/// A record without identifiers.
+fn unpack_free((brand, entry): &FreeRecord, numbers: &LabelNumbers) -> Option<Record> {
+    unpack(entry, (*brand, &IdSet::empty()), Part::Whole, numbers)
 }
 
 /// Updates the label uses when a record replaces another.
@@ -364,12 +381,11 @@ impl KeyedOperator for PolicyFilter {
     }
 
     fn bytes(&self) -> usize {
-        let record = |record: &Record| size_of::<Record>() + record.heap_bytes();
         let sets = self.sets.bytes(|of| {
             let ids = of.ids.as_ref().map_or(0, IdSet::heap_bytes);
             ids + of.records.heap_bytes() + of.policies.heap_bytes(|_| 0)
         });
-        let free = self.free.values().map(|one| record(one));
+        let free = self.free.sample().map(|(_, entry)| entry.len());
         sets + self.free.bytes() + extrapolate(self.free.len(), free) + self.numbers.bytes()
     }
 
@@ -393,16 +409,16 @@ impl KeyedOperator for PolicyFilter {
                 }
                 PolicyFilterIn::Removed(key, _, 0) => self.replace_free(key, None, out),
                 PolicyFilterIn::Held(key, record) => {
-                    let set = (record.brand, record.ids.key());
+                    let set = (record.brand, record.ids.key().into());
                     let changes = changes.entry(set).or_default();
                     changes.records.push((key, Some(record)));
                 }
                 PolicyFilterIn::Removed(key, brand, set) => {
-                    let changes = changes.entry((brand, set)).or_default();
+                    let changes = changes.entry((brand, set.into())).or_default();
                     changes.records.push((key, None));
                 }
                 PolicyFilterIn::Policy(brand, set, id, policy) => {
-                    let changes = changes.entry((brand, set)).or_default();
+                    let changes = changes.entry((brand, set.into())).or_default();
                     changes.policies.push((id, policy, diff));
                 }
                 PolicyFilterIn::LinkTime(brand, at, _) => {

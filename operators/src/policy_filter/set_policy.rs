@@ -5,8 +5,9 @@
 //! [`crate::policy_filter`]; their order is the order in which [`WithholdReason`] names the reason of an exclusion.
 
 use crate::allowed_uses::{AllowedUses, Use};
+use crate::hash_key::HashKey;
 use crate::policy::{Admission, Policy, WithholdReason};
-use crate::record::{Body, IdKind, IdSet, Identifier, Pseudonym, Record};
+use crate::record::{Body, IdKind, IdSet, Identifier, Record};
 use crate::settings::BrandSettings;
 use crate::small_map::SmallMap;
 
@@ -37,7 +38,7 @@ pub(super) struct SetPolicy {
 
 impl SetPolicy {
     /// Combines the policies of those members of a set that have one.
-    pub(super) fn of(ids: &IdSet, policies: &SmallMap<Pseudonym, Policy>) -> SetPolicy {
+    pub(super) fn of(ids: &IdSet, policies: &SmallMap<HashKey, Policy>) -> SetPolicy {
         let mut policy = SetPolicy {
             restricted: false,
             allowed: AllowedUses::ALL,
@@ -49,7 +50,7 @@ impl SetPolicy {
             return policy;
         }
         for id in ids.ids() {
-            let Some(member) = policies.get(&id.pseudonym) else {
+            let Some(member) = policies.get(&id.pseudonym.into()) else {
                 continue;
             };
             policy.restricted |= member.restricted;

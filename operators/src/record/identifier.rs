@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::shared_bytes;
+use crate::hash_key::HashKey;
 
 /// The keyed hash of an identifier, 128 bits. Without the secret of the brand it cannot be traced to the identifier.
 pub type Pseudonym = u128;
@@ -79,7 +80,7 @@ pub struct Identifier {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct IdSet {
     /// See [`IdSet::key`].
-    key: u128,
+    key: HashKey,
     /// Sorted by pseudonym.
     ids: Arc<[Identifier]>,
 }
@@ -107,7 +108,7 @@ impl IdSet {
             }
         };
         IdSet {
-            key,
+            key: key.into(),
             ids: ids.into(),
         }
     }
@@ -119,7 +120,7 @@ impl IdSet {
 
     /// The key of the set: the 128-bit XXH3 of its pseudonyms and values. Zero only for the empty set.
     pub fn key(&self) -> u128 {
-        self.key
+        self.key.into()
     }
 
     /// The identifiers, ascending.

@@ -118,7 +118,7 @@ impl Upsert {
         out: &mut Vec<(UpsertOut, Diff)>,
     ) {
         let RecordChange { arrival, key, put } = change;
-        let Some((version, record)) = put else {
+        let Some((version, mut record)) = put else {
             let current = self.keys.get(key);
             if current.is_some_and(|current| arrival > current.arrival) {
                 self.remove(key, key_changes, out);
@@ -142,6 +142,10 @@ impl Upsert {
             }
             let of = (record.brand, record.ids.clone());
             let set = add_set_use(sets, &of, out);
+            // All records of a set share its identifiers.
+            if let Some((_, ids)) = sets.get(set) {
+                record.ids = ids.clone();
+            }
             let mut new = Current::new(version, arrival, epoch, &record, set);
             let mut before = None;
             match old {
