@@ -113,7 +113,7 @@ commit="${TRIBUTARY_COMMIT:-$(git -C "$repository" rev-parse HEAD 2>/dev/null ||
 created=$(date --utc --date="@${SOURCE_DATE_EPOCH:-0}" +%Y-%m-%dT%H:%M:%SZ)
 entrypoint="/usr/bin/$(basename "${programs[0]}")"
 labels='"org.opencontainers.image.title":"Tributary","org.opencontainers.image.version":"'$version'","org.opencontainers.image.revision":"'$commit'","org.opencontainers.image.licenses":"Apache-2.0"'
-printf '{"created":"%s","architecture":"%s","os":"linux","config":{"User":"65532:65532","Env":["PATH=/usr/bin","SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"],"Entrypoint":["%s"],"Cmd":["--help"],"WorkingDir":"/var/lib/tributary","ExposedPorts":{"9464/tcp":{},"9465/tcp":{}},"Volumes":{"/var/lib/tributary":{}},"StopSignal":"SIGTERM","Labels":{%s}},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"%s","created_by":"config/deploy/image.sh"}]}' \
+printf '{"created":"%s","architecture":"%s","os":"linux","config":{"User":"65532:65532","Env":["PATH=/usr/bin","SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt","MIMALLOC_PURGE_DELAY=1000"],"Entrypoint":["%s"],"Cmd":["--help"],"WorkingDir":"/var/lib/tributary","ExposedPorts":{"9464/tcp":{},"9465/tcp":{}},"Volumes":{"/var/lib/tributary":{}},"StopSignal":"SIGTERM","Labels":{%s}},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"%s","created_by":"config/deploy/image.sh"}]}' \
     "$created" "$architecture" "$entrypoint" "$labels" "$layer_plain" "$created" >"$work/config.json"
 config_size=$(size "$work/config.json")
 config=$(store "$work/config.json")
