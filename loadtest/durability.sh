@@ -39,14 +39,14 @@ for _ in $(seq "$rounds"); do
     python3 -c "print(f'CPU s per 1 M events: {$without*1e6/$events:.2f} without the ledger, {$with*1e6/$events:.2f} with it')"
 done
 cmp "$out/a" "$out/b"
-"$tributary" ledger inspect "$out/ledger/process-0" | grep 'bytes an entry'
+"$tributary" ledger inspect --config "$out/$events.toml" "$out/ledger/process-0" | grep 'bytes per entry'
 
 generate "$held"
 if [ ! -d "$out/data" ]; then
     "$tributary" replay --quiet --workers "$workers" --ledger "$out/data" --config "$out/$held.toml" --cells "$out/c" \
         "$out/$held.ndjson"
 fi
-"$tributary" ledger inspect "$out/data/process-0" | grep 'bytes an entry'
+"$tributary" ledger inspect --config "$out/$held.toml" "$out/data/process-0" | grep 'bytes per entry'
 segments=("$out"/data/process-0/segments/*)
 python3 - "${segments[@]}" <<'PY'
 import sys, time

@@ -34,16 +34,19 @@ pub fn settings(config: &Config, draw: NoiseDraw) -> Settings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoiseDraw(pub [u8; 16]);
 
-/// The derivation context of the key of the noise. The key comes from the
-/// oldest secret, so that a key rotation draws no other noise: the difference
-/// of two draws would reveal both.
+/// The derivation context of the keys of the noise, one of each secret. A key
+/// rotation draws no other noise, because the difference of two draws would reveal
+/// both, but adds a draw, which the older secrets do not give.
 const NOISE: &str = "tributary 2026-11 noise on the released cells of one brand";
 
 /// The noise of a brand; `None` without a privacy budget.
 fn noise(brand: &Brand, draw: NoiseDraw) -> Option<Noise> {
-    let of_brand = key_chain::derive_key(NOISE, &brand.name, brand.secrets().next()?);
+    let key = |secret| {
+        let of_brand = key_chain::derive_key(NOISE, &brand.name, secret);
+        Zeroizing::new(*blake3::keyed_hash(&of_brand, &draw.0).as_bytes())
+    };
     Some(Noise {
-        key: Zeroizing::new(*blake3::keyed_hash(&of_brand, &draw.0).as_bytes()),
+        keys: brand.secrets().map(key).collect(),
         epsilon: brand.noise.epsilon_thousandths?,
         count: brand.noise.count,
         money: brand.noise.money_minor?,
@@ -192,11 +195,14 @@ mod tests {
         );
         brand.previous_secrets.push(brand.secret.clone());
         brand.secret = "another secret of more than thirty-two bytes".into();
-        assert_eq!(noise(&brand).unwrap().key, before.key);
+        // The draws of before stay, and another is added that the older secret does not give.
+        let exchanged = noise(&brand).unwrap().keys;
+        assert_eq!((exchanged.len(), &exchanged[..1]), (2, &before.keys[..]));
+        assert_ne!(exchanged[0], exchanged[1]);
         let other_ledger = noise_of(&brand, 2).unwrap();
-        assert_ne!(other_ledger.key, before.key);
+        assert!(other_ledger.keys.iter().all(|key| !exchanged.contains(key)));
         brand.name = "b".to_owned();
-        assert_ne!(noise(&brand).unwrap().key, before.key);
+        assert_ne!(noise(&brand).unwrap().keys[0], before.keys[0]);
         assert!(!format!("{before:?}").contains("key"));
     }
 

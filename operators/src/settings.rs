@@ -148,8 +148,9 @@ pub struct BrandSettings {
 /// states the guarantee. Debug output does not show the key.
 #[derive(Clone)]
 pub struct Noise {
-    /// The key of the pseudorandom function that draws the noise. With another key all noise is drawn anew.
-    pub key: Zeroizing<[u8; 32]>,
+    /// The keys of the pseudorandom function that draws the noise, oldest first. The noise is the sum of a draw under each; with
+    /// another key all noise of that key is drawn anew.
+    pub keys: Vec<Zeroizing<[u8; 32]>>,
     /// The privacy budget (epsilon) of a day, in thousandths, positive.
     pub epsilon: u64,
     /// The largest contribution of one person to any count of a day, positive.

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 /// A password or an nkey seed. Debug output shows its file, never its value.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ impl Credential {
         let Some(file) = &self.file else {
             return Ok(self.first.clone());
         };
-        let text = std::fs::read_to_string(file)?;
+        let text = Zeroizing::new(std::fs::read_to_string(file)?);
         Ok(SecretString::from(text.trim_end_matches(['\n', '\r'])))
     }
 

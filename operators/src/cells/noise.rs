@@ -15,7 +15,12 @@
 //!
 //! **Deterministic.** The noise of a node is derived from a keyed hash of the cell, the node and all parameters, so that it is
 //! the same on every worker, for any number of workers, and after a restart. Other settings produce other noise: the same bits
-//! at another scale could be subtracted. The key is derived from the brand's oldest secret and does not change.
+//! at another scale could be subtracted.
+//!
+//! **Exchanged secrets.** There is a key for each secret of the brand, and the noise is the sum of a draw under each. Whoever has an
+//! older secret can subtract its draws, and is left with those of the newer ones, at the full scale; an exchange changes no draw of
+//! before. To everybody else the values after an exchange are those without it plus noise that depends on nothing, so that an
+//! exchange spends nothing of the budget. It costs accuracy: the standard deviation grows with the root of the number of secrets.
 //!
 //! **Exact, in integers.** The discrete Laplace distribution is sampled without rounding (Canonne, Kamath and Steinke 2020,
 //! algorithms 1 and 2): the only bias is that of the keyed hash.
@@ -40,6 +45,7 @@ use crate::cell::{Dim, Family, Unit};
 use crate::cells::group_key::GroupKey;
 use crate::record::Day;
 use crate::settings::{BrandSettings, Noise};
+use zeroize::Zeroizing;
 
 /// One day in milliseconds.
 const DAY: i64 = 86_400_000;
@@ -142,12 +148,16 @@ impl<'a> NoiseTimeline<'a> {
         }
         let (step, height) = (self.step(time), self.tree_height());
         let [young, old] = self.periods();
-        let mut hash = blake3::Hasher::new_keyed(&self.noise.key);
-        for word in [young, old, self.settings.freeze_after] {
-            hash.update(&word.to_le_bytes());
-        }
-        write_text(&mut hash, family.name());
-        dims.iter().for_each(|dim| write_dim(&mut hash, dim));
+        let of_cell = |key: &Zeroizing<[u8; 32]>| {
+            let mut hash = blake3::Hasher::new_keyed(key);
+            for word in [young, old, self.settings.freeze_after] {
+                hash.update(&word.to_le_bytes());
+            }
+            write_text(&mut hash, family.name());
+            dims.iter().for_each(|dim| write_dim(&mut hash, dim));
+            hash
+        };
+        let hashes: Vec<blake3::Hasher> = self.noise.keys.iter().map(of_cell).collect();
         let mut offset = NoiseOffset::default();
         let slots = offset.noise.iter_mut().zip(&mut offset.is_count);
         let values = family.values().iter().zip(family.row().units);
@@ -158,18 +168,19 @@ impl<'a> NoiseTimeline<'a> {
                 t: u128::from(bound) * parts(family) * u128::from(height + 1) * 1_000,
                 s: self.noise.epsilon.max(1).into(),
             };
-            let mut hash = hash.clone();
-            write_text(&mut hash, value);
-            hash.update(&distribution.t.to_le_bytes());
-            hash.update(&distribution.s.to_le_bytes());
-            *noise = nodes(step, height)
-                .map(|(level, index)| {
-                    let mut hash = hash.clone();
-                    hash.update(&level.to_le_bytes());
-                    hash.update(&index.to_le_bytes());
-                    distribution.draw(&mut Prf(hash.finalize_xof()))
-                })
-                .sum();
+            for mut hash in hashes.iter().cloned() {
+                write_text(&mut hash, value);
+                hash.update(&distribution.t.to_le_bytes());
+                hash.update(&distribution.s.to_le_bytes());
+                *noise += nodes(step, height)
+                    .map(|(level, index)| {
+                        let mut hash = hash.clone();
+                        hash.update(&level.to_le_bytes());
+                        hash.update(&index.to_le_bytes());
+                        distribution.draw(&mut Prf(hash.finalize_xof()))
+                    })
+                    .sum::<i128>();
+            }
         }
         Some(Box::new(offset))
     }

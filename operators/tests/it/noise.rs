@@ -32,7 +32,7 @@ type Steps = Vec<(Vec<Event>, i64)>;
 fn noisy(k: u64, k_delta: u64, epsilon: u64, seed: u8) -> Settings {
     let mut settings = brand(k, k_delta);
     settings.brands.get_mut(&BrandId(0)).unwrap().noise = Some(Noise {
-        key: [seed; 32].into(),
+        keys: vec![[seed; 32].into()],
         epsilon,
         count: 1,
         money: MONEY,
@@ -345,7 +345,7 @@ fn the_attacker_is_right_no_more_often_than_the_budget_allows() {
                 .noise
                 .as_mut()
                 .unwrap();
-            noise.key[..8].copy_from_slice(&seed.to_le_bytes());
+            noise.keys[0][..8].copy_from_slice(&seed.to_le_bytes());
             settings
         })
     };

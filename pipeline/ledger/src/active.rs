@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::block::{Code, CommitBlock, SegmentId};
 use crate::checksum::FileChecksum;
-use crate::counts::{CountsByBrand, add};
+use crate::counts::{CountsByBrand, SegmentEntries, add};
 use crate::disk;
 use crate::error::LedgerError;
 use crate::frames::running_checksum;
@@ -206,10 +206,7 @@ impl ActiveSegment {
             bytes: self.committed,
             checksum: Hex(self.whole.digest()),
             commits: (self.before + 1, self.commits),
-            entries: (self.counts.iter())
-                .filter(|(_, entries)| entries.total() > 0)
-                .map(|(brand, entries)| (*brand, *entries))
-                .collect(),
+            entries: SegmentEntries::new(&self.counts),
         })
     }
 }

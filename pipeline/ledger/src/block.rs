@@ -3,7 +3,8 @@
 //!
 //! A data block contains entries of one brand. They are compressed and then
 //! sealed under the brand's key; the associated data binds the block to its
-//! ledger, segment and offset, so that it cannot be opened anywhere else. The
+//! ledger, segment and offset, so that it cannot be opened anywhere else. Its
+//! header states how many entries there are, and under the key of which kinds. The
 //! checksum covers the bytes as written: it distinguishes corruption from a
 //! wrong key, and can be verified without a key. A commit is in clear text, and
 //! ends with a code under the key of a brand, over everything since the commit
@@ -24,7 +25,7 @@ use crate::position::Position;
 use crate::wire::Input;
 
 /// Version of the format of manifests and segments. A higher one is refused.
-pub(crate) const FORMAT: u32 = 5;
+pub(crate) const FORMAT: u32 = 6;
 
 /// Oldest version that is read. Its commits have no code.
 pub(crate) const OLDEST: u32 = 4;
@@ -81,8 +82,9 @@ pub(crate) struct DataHeader {
     pub body: u32,
     /// Length in bytes of the content before compression.
     pub plain: u32,
-    /// Number of entries by kind.
-    pub entries: EntryCounts,
+    /// Number of entries by kind, as stored: in clear text before format 6, otherwise
+    /// their total in clear text and the counts under a keystream.
+    counts: [u8; 24],
 }
 
 /// The end of a group of data blocks: the blocks are valid from here on.
@@ -194,16 +196,17 @@ impl SegmentId {
         (plain, entries): (&[u8], EntryCounts),
     ) -> Option<()> {
         let packed = zstd::bulk::compress(plain, LEVEL).ok()?;
+        let nonce = rand::random();
         let header = DataHeader {
             brand,
             body: u32::try_from(packed.len() + 16).ok()?,
             plain: u32::try_from(plain.len())
                 .ok()
                 .filter(|n| *n <= MAX_PLAIN)?,
-            entries,
+            counts: conceal(entries, &key.count_mask(&nonce))?,
         }
-        .write()?;
-        let (nonce, body) = key.seal(&self.place(offset, &header), &packed)?;
+        .write();
+        let body = key.seal_under(nonce, &self.place(offset, &header), &packed)?;
         let start = out.len();
         out.extend_from_slice(&header);
         out.extend_from_slice(&nonce);
@@ -223,7 +226,7 @@ impl SegmentId {
         body: &[u8],
         key: &BrandKey,
     ) -> Option<Vec<u8>> {
-        let packed = key.open(&self.place(offset, &header.write()?), nonce, body)?;
+        let packed = key.open(&self.place(offset, &header.write()), nonce, body)?;
         let plain = usize::try_from(header.plain.min(MAX_PLAIN)).ok()?;
         let content = zstd::bulk::decompress(&packed, plain).ok()?;
         (content.len() == plain).then_some(content)
@@ -236,24 +239,40 @@ impl DataHeader {
         DATA_FRAME as u64 + u64::from(self.body)
     }
 
-    /// The header as bytes; `None` if a count does not fit into its field.
-    fn write(&self) -> Option<Vec<u8>> {
+    /// Number of entries in the block.
+    pub fn total(&self, format: u32) -> u64 {
+        let (total, _) = self.counts.split_first_chunk().unwrap_or((&[0; 4], &[]));
+        match format {
+            ..6 => clear_counts(&self.counts).total(),
+            _ => u32::from_le_bytes(*total).into(),
+        }
+    }
+
+    /// Number of entries by kind; `None` if the key is not that of the block.
+    pub fn entries(&self, format: u32, nonce: &[u8; NONCE], key: &BrandKey) -> Option<EntryCounts> {
+        if format < 6 {
+            return Some(clear_counts(&self.counts));
+        }
+        let mask = key.count_mask(nonce);
+        let mut input = Input(self.counts.get(4..)?);
+        let mut counts = [0; 6];
+        for (count, mask) in counts.iter_mut().skip(1).zip(mask.as_chunks().0) {
+            *count = u64::from(input.u32()? ^ u32::from_le_bytes(*mask));
+        }
+        let others = counts.iter().sum();
+        let [put, ..] = &mut counts;
+        *put = self.total(format).checked_sub(others)?;
+        Some(EntryCounts::from_array(counts))
+    }
+
+    /// The header as bytes.
+    fn write(&self) -> Vec<u8> {
         let mut out = vec![DATA, 0];
         out.extend_from_slice(&self.brand.to_le_bytes());
         out.extend_from_slice(&self.body.to_le_bytes());
         out.extend_from_slice(&self.plain.to_le_bytes());
-        let EntryCounts {
-            put,
-            drop,
-            tokenized_pings: pings,
-            label_names: word,
-            evidence,
-            settled,
-        } = self.entries;
-        for count in [put, drop, pings, word, evidence, settled] {
-            out.extend_from_slice(&u32::try_from(count).ok()?.to_le_bytes());
-        }
-        Some(out)
+        out.extend_from_slice(&self.counts);
+        out
     }
 
     /// Parses the header of a data block; `None` if these bytes are none, or state
@@ -267,16 +286,30 @@ impl DataHeader {
             brand: input.u16()?,
             body: input.u32()?,
             plain: input.u32().filter(|plain| *plain <= MAX_PLAIN)?,
-            entries: EntryCounts {
-                put: input.u32()?.into(),
-                drop: input.u32()?.into(),
-                tokenized_pings: input.u32()?.into(),
-                label_names: input.u32()?.into(),
-                evidence: input.u32()?.into(),
-                settled: input.u32()?.into(),
-            },
+            counts: input.array()?,
         })
     }
+}
+
+/// Counts as a header of format 6 has them: the total, and all but the first kind
+/// under a keystream. `None` if one does not fit into its field.
+fn conceal(entries: EntryCounts, mask: &[u8; 20]) -> Option<[u8; 24]> {
+    let total = u32::try_from(entries.total()).ok()?;
+    let mut out = total.to_le_bytes().to_vec();
+    for (count, mask) in entries.to_array().iter().skip(1).zip(mask.as_chunks().0) {
+        let count = u32::try_from(*count).ok()? ^ u32::from_le_bytes(*mask);
+        out.extend_from_slice(&count.to_le_bytes());
+    }
+    out.try_into().ok()
+}
+
+/// Counts as a header before format 6 has them.
+fn clear_counts(bytes: &[u8; 24]) -> EntryCounts {
+    let mut counts = [0; 6];
+    for (count, bytes) in counts.iter_mut().zip(bytes.as_chunks().0) {
+        *count = u32::from_le_bytes(*bytes).into();
+    }
+    EntryCounts::from_array(counts)
 }
 
 impl CommitBlock {

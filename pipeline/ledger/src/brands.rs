@@ -64,9 +64,9 @@ pub(crate) fn prune_unused(
     let used = |line: &ManifestBrand| {
         let number = line.number;
         numbers.values().any(|current| *current == number)
-            || manifest.entries(number).total() > 0
+            || manifest.has_entries(number)
             || active.contains_key(&number)
-            || manifest.salts.iter().any(|salt| salt.brand == number)
+            || manifest.has_salts(number)
     };
     let used: Vec<ManifestBrand> = manifest
         .brands

@@ -15,15 +15,16 @@ use tributary_operators::record::BrandId;
 
 use crate::active::SealedGroup;
 use crate::block::SegmentId;
-use crate::brands;
+use crate::brands::{self, Numbers};
 use crate::counts::{CountsByBrand, EntryCounts};
 use crate::error::LedgerError;
 use crate::event::Encoder;
 use crate::keyring::{BrandKey, BrandKeys, Keyring};
 use crate::known_labels::{NameKey, name_key};
-use crate::ledger::{Ledger, seal_salt};
+use crate::ledger::Ledger;
 use crate::position::Position;
 use crate::rotate::rekey_run;
+use crate::salts::{self, Salts};
 use crate::write_batch::WriteBatch;
 
 /// Size in bytes of the content at which a block is sealed.
@@ -98,24 +99,38 @@ impl Ledger {
         if let (true, Some((brand, keys))) = (numbers.is_empty(), self.keyring.first()) {
             brands::number_of(&mut manifest, &mut numbers, brand, keys);
         }
-        let mut new = numbers.len() > self.numbers.len();
+        let is_new = numbers.len() > self.numbers.len();
+        match self.with_pending_salts(&numbers)? {
+            Some(salts) => self.replace_salts(manifest, &salts)?,
+            None if is_new => self.replace_manifest(manifest)?,
+            None => return Ok(()),
+        }
+        self.numbers = numbers;
+        Ok(())
+    }
+
+    /// The salts together with those of the pending batches; `None` if there is no
+    /// new one.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the salts.
+    fn with_pending_salts(&self, numbers: &Numbers) -> Result<Option<Salts>, LedgerError> {
+        if self.pending.iter().all(|batch| batch.salts.is_empty()) {
+            return Ok(None);
+        }
+        let mut salts = salts::read(&self.paths, &self.manifest, &self.keyring)?;
+        let mut is_new = false;
         for (brand, day, salt) in self.pending.iter().flat_map(|batch| &batch.salts) {
-            let Some(&number) = numbers.get(brand) else {
-                continue;
-            };
-            let known =
-                |line: &crate::manifest::ManifestSalt| (line.brand, line.day) == (number, *day);
-            if !manifest.salts.iter().any(known) {
-                let line = seal_salt(&manifest, (number, self.keys(*brand)?.newest()), *day, salt);
-                manifest.salts.extend(line);
-                new = true;
+            if let Some(number) = numbers.get(brand) {
+                let days = salts.0.entry(*number).or_default();
+                days.entry(*day).or_insert_with(|| {
+                    is_new = true;
+                    salt.clone()
+                });
             }
         }
-        if new {
-            self.replace_manifest(manifest)?;
-            self.numbers = numbers;
-        }
-        Ok(())
+        Ok(is_new.then_some(salts))
     }
 
     /// The brand under whose key a commit has its code, by its number: one that has
@@ -130,7 +145,7 @@ impl Ledger {
             let active = self.active.counts.get(number);
             pending.contains(brand)
                 || active.is_some_and(|entries| entries.total() > 0)
-                || self.manifest.entries(**number).total() > 0
+                || self.manifest.has_entries(**number)
         };
         let best = (self.numbers.iter()).min_by_key(|of| (!has_entries(of), *of.1));
         let key = best.and_then(|(brand, number)| Some((*number, keyring.of(*brand)?.newest())));

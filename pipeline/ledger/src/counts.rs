@@ -1,9 +1,14 @@
 //! Entry counts by kind, as headers and the manifest store them.
+//!
+//! How many records, pings and statements a brand has is for its owner: blocks and
+//! the manifest have the counts sealed, and only totals of blocks in clear text.
 
 use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign};
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tributary_operators::event::Event;
 
 /// Entries by kind.
@@ -36,6 +41,32 @@ impl EntryCounts {
             + self.label_names
             + self.evidence
             + self.settled
+    }
+
+    /// The counts in the order in which they are stored.
+    pub(crate) fn to_array(self) -> [u64; 6] {
+        let EntryCounts {
+            put,
+            drop,
+            tokenized_pings,
+            label_names,
+            evidence,
+            settled,
+        } = self;
+        [put, drop, tokenized_pings, label_names, evidence, settled]
+    }
+
+    /// The counts that are stored in this order.
+    pub(crate) fn from_array(counts: [u64; 6]) -> EntryCounts {
+        let [put, drop, tokenized_pings, label_names, evidence, settled] = counts;
+        EntryCounts {
+            put,
+            drop,
+            tokenized_pings,
+            label_names,
+            evidence,
+            settled,
+        }
     }
 
     /// Counts an event. [`Event::Ping`] and [`Event::DropDevice`] are never entries
@@ -106,4 +137,90 @@ pub struct LedgerStats {
     pub segments: usize,
     /// Commits since the ledger began.
     pub commits: u64,
+}
+
+/// Entries of a sealed segment by brand number. Of a manifest that was read, only
+/// the brands are known until [`crate::seal::open_counts`] has opened the counts.
+///
+/// Written as the list of its brand numbers. Before format 6 it was written as an
+/// object of counts, and is again, so that the seals of such a manifest still fit.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SegmentEntries {
+    /// Entries of each brand.
+    counts: CountsByBrand,
+    /// Whether the counts were read from clear text.
+    is_clear: bool,
+}
+
+impl SegmentEntries {
+    /// The entries of a segment: brands without any are left out.
+    pub fn new(counts: &CountsByBrand) -> SegmentEntries {
+        let counts = counts.iter().filter(|(_, entries)| entries.total() > 0);
+        SegmentEntries {
+            counts: counts.map(|(brand, entries)| (*brand, *entries)).collect(),
+            is_clear: false,
+        }
+    }
+
+    /// The counts by brand number.
+    pub fn counts(&self) -> &CountsByBrand {
+        &self.counts
+    }
+
+    /// Whether there are entries of a brand. Known without the counts.
+    pub fn has(&self, brand: u16) -> bool {
+        let entries = self.counts.get(&brand);
+        entries.is_some_and(|entries| !self.is_clear || entries.total() > 0)
+    }
+
+    /// From here on, the counts are written sealed.
+    pub fn conceal(&mut self) {
+        if self.is_clear {
+            *self = SegmentEntries::new(&self.counts);
+        }
+    }
+
+    /// Sets the counts of a brand that were sealed.
+    pub fn set(&mut self, brand: u16, entries: EntryCounts) {
+        self.counts.insert(brand, entries);
+    }
+}
+
+impl Serialize for SegmentEntries {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.is_clear {
+            true => self.counts.serialize(serializer),
+            false => serializer.collect_seq(self.counts.keys()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SegmentEntries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SegmentEntries, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = SegmentEntries;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("brand numbers, or counts by brand number")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SegmentEntries, A::Error> {
+                Ok(SegmentEntries {
+                    counts: CountsByBrand::deserialize(MapAccessDeserializer::new(map))?,
+                    is_clear: true,
+                })
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<SegmentEntries, A::Error> {
+                let brands = Vec::<u16>::deserialize(SeqAccessDeserializer::new(list))?;
+                let unknown = |brand| (brand, EntryCounts::default());
+                Ok(SegmentEntries {
+                    counts: brands.into_iter().map(unknown).collect(),
+                    is_clear: false,
+                })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }

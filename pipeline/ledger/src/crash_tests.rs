@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
+mod backups;
 #[path = "../tests/it/common/mod.rs"]
 mod common;
 mod secrets;
@@ -431,7 +432,7 @@ fn rewritten(
         }
     }
     loop {
-        match trying(ledger.destroy_salts(A, 3)) {
+        match trying(ledger.destroy_salts(A, 3).map(|_| ())) {
             None => return true,
             Some(done) if done => break,
             Some(_) => {}

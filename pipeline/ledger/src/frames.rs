@@ -257,7 +257,7 @@ impl Frames {
             }
         }
         self.group.blocks += 1;
-        self.group.entries += header.entries.total();
+        self.group.entries += header.total(self.id.format);
         self.offset += header.block();
         Ok(DataFrame {
             offset,

@@ -1,4 +1,5 @@
-//! Inspection of a ledger without keys, without the lock, and without changes.
+//! Inspection of a ledger without the lock and without changes. Entries by kind and
+//! the days of salts are sealed, and only shown with keys.
 //!
 //! The ledger may be in use. A manifest that is replaced between two reads
 //! leads to another attempt.
@@ -17,12 +18,14 @@ use crate::keyring::Keyring;
 use crate::manifest::{Manifest, Paths};
 use crate::open::refuse_newer;
 use crate::position::Position;
+use crate::salts::{self, Salts};
 use crate::scan::{Scan, scan};
+use crate::seal::open_counts;
 
 /// Number of attempts to read a ledger that changes at the same time.
 const TRIES: usize = 5;
 
-/// What a ledger reveals without its keys.
+/// What a ledger reveals.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
     /// The data directory.
@@ -45,8 +48,8 @@ pub struct Inspection {
     pub segments: Vec<SegmentSummary>,
     /// Entries of each brand.
     pub brands: Vec<BrandEntries>,
-    /// Days with a stored salt, by brand.
-    pub salts: Vec<SaltDays>,
+    /// Days with a stored salt, by brand; `None` without keys.
+    pub salts: Option<Vec<SaltDays>>,
     /// The heads of the files beside the ledger, as its manifest names them.
     pub heads: FileHeads,
     /// Bytes of all segments up to the last commit.
@@ -67,8 +70,8 @@ pub struct SegmentSummary {
     pub bytes: u64,
     /// First and last commit whose entries it may contain.
     pub commits: (u64, u64),
-    /// Its entries by kind.
-    pub entries: EntryCounts,
+    /// Its entries by kind; `None` without keys.
+    pub entries: Option<EntryCounts>,
 }
 
 /// Entries of a brand.
@@ -76,11 +79,11 @@ pub struct SegmentSummary {
 pub struct BrandEntries {
     /// The brand's name.
     pub brand: String,
-    /// Its entries by kind.
-    pub entries: EntryCounts,
+    /// Its entries by kind; `None` without keys.
+    pub entries: Option<EntryCounts>,
     /// Number of entries sealed under an older secret than the newest that the
-    /// ledger has used.
-    pub behind: u64,
+    /// ledger has used; `None` without keys.
+    pub behind: Option<u64>,
 }
 
 /// Salt days of a brand.
@@ -92,26 +95,33 @@ pub struct SaltDays {
     pub days: Vec<Day>,
 }
 
-/// Inspects the ledger of a directory, which may be in use.
+/// Inspects the ledger of a directory, which may be in use. With keys, counts of
+/// entries and the days of salts are shown.
 ///
 /// # Errors
 ///
 /// [`LedgerError::Missing`] if there is none, [`LedgerError::Newer`], and
 /// [`LedgerError::Corrupt`] for a damaged manifest or active segment. Sealed
-/// segments are not read.
-pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
+/// segments are not read. With keys, [`LedgerError::UnknownBrand`] and
+/// [`LedgerError::WrongKey`].
+pub fn inspect(directory: &Path, keyring: Option<&Keyring>) -> Result<Inspection, LedgerError> {
     let paths = Paths(directory.to_owned());
-    let (manifest, active) = snapshot(&paths, None)?;
+    let Snapshot {
+        manifest,
+        active,
+        salts,
+    } = snapshot(&paths, keyring)?;
+    let shown = |entries: EntryCounts| keyring.map(|_| entries);
     let mut counts = CountsByBrand::new();
     let mut segments = Vec::new();
     for segment in &manifest.segments {
-        add(&mut counts, &segment.entries);
+        add(&mut counts, segment.entries.counts());
         segments.push(SegmentSummary {
             number: segment.number,
             sealed: true,
             bytes: segment.bytes,
             commits: segment.commits,
-            entries: segment.entries.values().copied().sum(),
+            entries: shown(segment.entries.counts().values().copied().sum()),
         });
     }
     add(&mut counts, &active.counts);
@@ -120,7 +130,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
         sealed: false,
         bytes: active.committed,
         commits: (manifest.commits + 1, active.commits),
-        entries: active.counts.values().copied().sum(),
+        entries: shown(active.counts.values().copied().sum()),
     });
     let names = manifest.names();
     let entries = |numbers: &[u16]| numbers.iter().filter_map(|n| counts.get(n)).copied().sum();
@@ -129,13 +139,13 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
         let behind: EntryCounts = entries(before);
         BrandEntries {
             brand: (*name).to_owned(),
-            entries: entries(numbers),
-            behind: behind.total(),
+            entries: shown(entries(numbers)),
+            behind: shown(behind).map(|behind| behind.total()),
         }
     });
     let salts = names.iter().map(|(name, numbers)| {
-        let of_brand = manifest.salts.iter().filter(|s| numbers.contains(&s.brand));
-        let mut days: Vec<Day> = of_brand.map(|salt| salt.day).collect();
+        let of_brand = salts.iter().filter(|(number, ..)| numbers.contains(number));
+        let mut days: Vec<Day> = of_brand.map(|(_, day, _)| day).collect();
         days.sort_unstable();
         SaltDays {
             brand: (*name).to_owned(),
@@ -154,30 +164,47 @@ pub fn inspect(directory: &Path) -> Result<Inspection, LedgerError> {
         bytes: segments.iter().map(|segment| segment.bytes).sum(),
         segments,
         brands: brands.collect(),
-        salts: salts.filter(|salts| !salts.days.is_empty()).collect(),
+        salts: keyring.map(|_| salts.filter(|salts| !salts.days.is_empty()).collect()),
         torn_bytes: active.length - active.committed,
         heads: manifest.heads,
     })
 }
 
-/// Reads the manifest and the active segment that it names. Both are read again
-/// if the ledger rolls in between. With keys, the codes of commits are verified.
+/// A manifest, and what it names.
+pub(crate) struct Snapshot {
+    /// The manifest; with keys, its counts are open.
+    pub manifest: Manifest,
+    /// The active segment.
+    pub active: Scan,
+    /// The salts; empty without keys.
+    pub salts: Salts,
+}
+
+/// Reads the manifest, the active segment and the salts that it names. All are read
+/// again if the ledger changes them in between. With keys, the codes of commits are
+/// verified, and counts and salts are opened.
 ///
 /// # Errors
 ///
 /// The last error after `TRIES` attempts, or the first one that another attempt
 /// cannot resolve.
-pub(crate) fn snapshot(
-    paths: &Paths,
-    keyring: Option<&Keyring>,
-) -> Result<(Manifest, Scan), LedgerError> {
+pub(crate) fn snapshot(paths: &Paths, keyring: Option<&Keyring>) -> Result<Snapshot, LedgerError> {
     let mut tries = 1;
     loop {
         let read = || {
             refuse_newer(paths)?;
-            let manifest = paths.read_existing()?;
+            let mut manifest = paths.read_existing()?;
             let active = scan(paths, &manifest, keyring)?;
-            Ok((manifest, active))
+            let mut salts = Salts::default();
+            if let Some(keyring) = keyring {
+                open_counts(&mut manifest, keyring, &paths.manifest())?;
+                salts = salts::read(paths, &manifest, keyring)?;
+            }
+            Ok(Snapshot {
+                manifest,
+                active,
+                salts,
+            })
         };
         match read() {
             Err(LedgerError::Corrupt { .. } | LedgerError::Missing { .. }) if tries < TRIES => {
@@ -194,6 +221,37 @@ impl Inspection {
         let mut out = String::new();
         let _ = self.write(&mut out);
         out
+    }
+
+    /// Writes what there is of each brand, which takes its key.
+    fn write_entries(&self, out: &mut String) -> std::fmt::Result {
+        if self.salts.is_none() {
+            let names: Vec<&str> = self.brands.iter().map(|b| b.brand.as_str()).collect();
+            return writeln!(
+                out,
+                "brands: {}\nEntries by kind and the days of salts are sealed: --config FILE, with the brands' secrets, shows them.",
+                names.join(", ")
+            );
+        }
+        let each = self.brands.iter();
+        let each = each.filter_map(|b| Some((b.brand.as_str(), b.entries.as_ref()?)));
+        write_brands(out, each.clone())?;
+        let entries: u64 = each.map(|(_, entries)| entries.total()).sum();
+        let each = self.bytes as f64 / entries.max(1) as f64;
+        writeln!(
+            out,
+            "\n{entries} entries in {} bytes, {each:.1} bytes per entry",
+            self.bytes
+        )?;
+        for BrandEntries { brand, behind, .. } in &self.brands {
+            if let Some(behind) = behind.filter(|behind| *behind > 0) {
+                writeln!(
+                    out,
+                    "{behind} entries of {brand} are sealed under a previous secret"
+                )?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes the report for people.
@@ -216,10 +274,15 @@ impl Inspection {
             }
         }
         writeln!(out)?;
-        let head = [
-            "segment", "state", "bytes", "commits", "put", "drop", "pings", "labels",
-        ];
-        let mut table = vec![head.map(str::to_owned).to_vec()];
+        let kinds = ["put", "drop", "pings", "labels"];
+        let kinds = if self.salts.is_some() {
+            &kinds[..]
+        } else {
+            &[]
+        };
+        let head = ["segment", "state", "bytes", "commits"];
+        let head = head.iter().chain(kinds);
+        let mut table = vec![head.map(|name| (*name).to_owned()).collect::<Vec<_>>()];
         for segment in &self.segments {
             let (first, last) = segment.commits;
             let commits = match first <= last {
@@ -229,30 +292,13 @@ impl Inspection {
             let state = if segment.sealed { "sealed" } else { "active" };
             let mut row = vec![segment.number.to_string(), state.to_owned()];
             row.extend([segment.bytes.to_string(), commits]);
-            row.extend(numbers(&segment.entries));
+            row.extend(segment.entries.iter().flat_map(numbers));
             table.push(row);
         }
         write_table(out, &table)?;
         writeln!(out)?;
-        write_brands(
-            out,
-            self.brands.iter().map(|b| (b.brand.as_str(), &b.entries)),
-        )?;
-        let entries: u64 = self.brands.iter().map(|brand| brand.entries.total()).sum();
-        let each = self.bytes as f64 / entries.max(1) as f64;
-        writeln!(
-            out,
-            "\n{entries} entries in {} bytes, {each:.1} bytes per entry",
-            self.bytes
-        )?;
-        for brand in self.brands.iter().filter(|brand| brand.behind > 0) {
-            let BrandEntries { brand, behind, .. } = brand;
-            writeln!(
-                out,
-                "{behind} entries of {brand} are sealed under a previous secret"
-            )?;
-        }
-        for salts in &self.salts {
+        self.write_entries(out)?;
+        for salts in self.salts.iter().flatten() {
             let days: Vec<String> = salts.days.iter().map(|day| date(*day)).collect();
             writeln!(out, "salts of {}: {}", salts.brand, days.join(", "))?;
         }

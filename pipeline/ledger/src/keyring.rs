@@ -167,9 +167,23 @@ impl BrandKeys {
 impl BrandKey {
     /// Derives the key of a brand from one secret.
     fn new(brand: &str, secret: &SecretString) -> BrandKey {
-        let key = derive_key(CONTEXT, brand, secret);
+        BrandKey::from_bytes(derive_key(CONTEXT, brand, secret))
+    }
+
+    /// A new random key.
+    pub fn draw() -> BrandKey {
+        BrandKey::from_bytes(Zeroizing::new(rand::random()))
+    }
+
+    /// The key with these bytes.
+    pub fn from_bytes(key: Zeroizing<[u8; 32]>) -> BrandKey {
         let cipher = XChaCha20Poly1305::new((&*key).into());
         BrandKey { key, cipher }
+    }
+
+    /// The bytes of the key.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.key
     }
 
     /// Check value: keyed BLAKE3 over the ledger's ID and the check of the previous
@@ -203,16 +217,31 @@ impl BrandKey {
         *hasher.finalize().as_bytes()
     }
 
+    /// Keystream for the counts in the header of the block with this nonce
+    /// (FORMAT.md, section *Data block*).
+    pub fn count_mask(&self, nonce: &[u8; NONCE]) -> [u8; 20] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(b"tributary block counts\0").update(nonce);
+        let mut mask = [0; 20];
+        hasher.finalize_xof().fill(&mut mask);
+        mask
+    }
+
     /// Encrypts `plain` with `place` as associated data, under a random nonce.
     /// `None` if the message is too long for the cipher.
     pub fn seal(&self, place: &[u8], plain: &[u8]) -> Option<([u8; NONCE], Vec<u8>)> {
         let nonce: [u8; NONCE] = rand::random();
+        let sealed = self.seal_under(nonce, place, plain)?;
+        Some((nonce, sealed))
+    }
+
+    /// As [`BrandKey::seal`], under a nonce that was drawn for this message.
+    pub fn seal_under(&self, nonce: [u8; NONCE], place: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
         let payload = Payload {
             msg: plain,
             aad: place,
         };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).ok()?;
-        Some((nonce, sealed))
+        self.cipher.encrypt(&XNonce::from(nonce), payload).ok()
     }
 
     /// Decrypts a message that was sealed under this key for this `place`. `None`

@@ -5,25 +5,25 @@
 //! counts when it is installed here.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::salt::Salt;
-use zeroize::Zeroizing;
 
 use crate::active::ActiveSegment;
 use crate::block::FORMAT;
-use crate::brands::{BrandKeyRef, Numbers, find_key};
+use crate::brands::Numbers;
 use crate::counts::LedgerStats;
 use crate::error::LedgerError;
+use crate::install::Removed;
 use crate::keyring::Keyring;
 use crate::known_labels::KnownLabels;
-use crate::manifest::{Manifest, ManifestSalt, Paths};
+use crate::manifest::{Manifest, Paths};
 use crate::position::Position;
+use crate::salts::{self, Salts};
 use crate::seal::seal;
-use crate::wire::Hex;
 use crate::write_batch::WriteBatch;
 
 /// Location and owner of a ledger.
@@ -105,7 +105,7 @@ impl Ledger {
         LedgerStats {
             entries: sealed
                 .iter()
-                .flat_map(|segment| segment.entries.values())
+                .flat_map(|segment| segment.entries.counts().values())
                 .chain(self.active.counts.values())
                 .copied()
                 .sum(),
@@ -115,25 +115,30 @@ impl Ledger {
         }
     }
 
-    /// Destroys the salts of a brand's days before `before`. The manifest is
-    /// rewritten without them, and the previous one is overwritten as far as the
-    /// file system permits.
+    /// Destroys the salts of a brand's days before `before`. The others are written
+    /// anew under another day key, and the previous file is overwritten, as far as the
+    /// file system permits, and removed.
     ///
     /// # Errors
     ///
-    /// Any error of the disk. The salts then still exist, and the call may be
+    /// Any error of the disk. The salts may then still exist, and the call is to be
     /// repeated.
-    pub fn destroy_salts(&mut self, brand: BrandId, before: Day) -> Result<(), LedgerError> {
-        let Some(number) = self.numbers.get(&brand).copied() else {
-            return Ok(());
-        };
-        let mut manifest = self.manifest.clone();
-        let stays = |salt: &ManifestSalt| salt.brand != number || salt.day >= before;
-        manifest.salts.retain(stays);
-        if manifest.salts.len() == self.manifest.salts.len() {
-            return Ok(());
+    pub fn destroy_salts(&mut self, brand: BrandId, before: Day) -> Result<Removed, LedgerError> {
+        self.check_usable()?;
+        if let Some(number) = self.numbers.get(&brand)
+            && self.manifest.has_salts(*number)
+        {
+            let mut salts = salts::read(&self.paths, &self.manifest, &self.keyring)?;
+            let days = salts.0.entry(*number).or_default();
+            let count = days.len();
+            days.retain(|day, _| *day >= before);
+            if days.len() < count {
+                self.write_salts(self.manifest.clone(), &salts)?;
+            }
         }
-        self.replace_manifest(manifest)
+        // Also what could not be removed before.
+        let removed = salts::remove_orphans(&self.paths, &self.manifest);
+        self.record_sync_failure(removed)
     }
 
     /// Closes the ledger and unlocks it. Batches that were appended and not
@@ -171,24 +176,76 @@ impl Ledger {
     /// after [`LedgerError::Sync`], when either may be on the disk.
     pub(crate) fn replace_manifest(&mut self, manifest: Manifest) -> Result<(), LedgerError> {
         let keyring = self.keyring.clone();
-        self.replace_manifest_under(manifest, &keyring)
+        self.replace_under(manifest, None, &keyring)
     }
 
-    /// As [`Ledger::replace_manifest`], sealed with these keys.
+    /// Writes a manifest with these salts, each under a new day key. The previous file
+    /// of salts is overwritten and removed; where that fails, it is tried again after
+    /// the next change of the salts, and at the next opening.
     ///
     /// # Errors
     ///
     /// Those of [`Ledger::replace_manifest`].
-    pub(crate) fn replace_manifest_under(
+    pub(crate) fn replace_salts(
+        &mut self,
+        manifest: Manifest,
+        salts: &Salts,
+    ) -> Result<(), LedgerError> {
+        self.write_salts(manifest, salts)?;
+        self.remove_replaced_salts()
+    }
+
+    /// Overwrites and removes the files of salts that the manifest no longer names.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Sync`]. After any other error the files stay until the next
+    /// change of the salts, or the next opening.
+    pub(crate) fn remove_replaced_salts(&mut self) -> Result<(), LedgerError> {
+        match salts::remove_orphans(&self.paths, &self.manifest) {
+            Err(error @ LedgerError::Sync { .. }) => self.record_sync_failure(Err(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`Ledger::replace_salts`], without the removal of the previous file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ledger::replace_manifest`].
+    fn write_salts(&mut self, manifest: Manifest, salts: &Salts) -> Result<(), LedgerError> {
+        let keyring = self.keyring.clone();
+        self.replace_under(manifest, Some(salts), &keyring)
+    }
+
+    /// Writes a manifest, sealed with these keys, and the salts first if there are
+    /// new ones. Files of salts that it does not name are left to the caller.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ledger::replace_manifest`].
+    pub(crate) fn replace_under(
         &mut self,
         mut manifest: Manifest,
+        salts: Option<&Salts>,
         keyring: &Keyring,
     ) -> Result<(), LedgerError> {
         self.check_usable()?;
         manifest.generation = self.manifest.generation + 1;
-        seal(&mut manifest, keyring);
-        let written = self.paths.write(&manifest);
-        self.record_sync_failure(written)?;
+        if let Some(salts) = salts {
+            let written = salts::write(&self.paths, &mut manifest, salts, keyring);
+            self.record_sync_failure(written)?;
+        }
+        let path = self.paths.manifest();
+        let written = seal(&mut manifest, keyring, &path);
+        let written = written.and_then(|()| self.paths.write(&manifest));
+        if let Err(error) = self.record_sync_failure(written) {
+            // After a failed sync nobody knows which manifest counts, and so its salts stay.
+            if salts.is_some() && !self.sync_failed {
+                let _ = crate::disk::remove(&self.paths.salts(manifest.generation));
+            }
+            return Err(error);
+        }
         self.manifest = manifest;
         Ok(())
     }
@@ -210,6 +267,15 @@ impl Ledger {
     ///
     /// Any error of the disk; the active segment then stays the same.
     pub(crate) fn roll(&mut self) -> Result<(), LedgerError> {
+        self.roll_with(None)
+    }
+
+    /// As [`Ledger::roll`]; the manifest names these salts, if there are new ones.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ledger::roll`].
+    pub(crate) fn roll_with(&mut self, salts: Option<&Salts>) -> Result<(), LedgerError> {
         self.check_usable()?;
         let is_current = self.active.id().format == FORMAT;
         if self.active.is_empty() && is_current {
@@ -233,7 +299,8 @@ impl Ledger {
         manifest.active = number;
         manifest.commits = commits;
         manifest.position = self.position;
-        if let Err(error) = self.replace_manifest(manifest) {
+        let keyring = self.keyring.clone();
+        if let Err(error) = self.replace_under(manifest, salts, &keyring) {
             // After a failed sync nobody knows which manifest counts, and so the segment stays.
             if !self.sync_failed {
                 let _ = crate::disk::remove(active.path());
@@ -248,69 +315,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// The salts in the manifest, decrypted.
-    ///
-    /// # Errors
-    ///
-    /// [`LedgerError::Corrupt`] for a salt that does not decrypt.
-    pub(crate) fn salts(&self) -> Result<Vec<(BrandId, Day, Salt)>, LedgerError> {
-        let path = self.paths.manifest();
-        let open = |line| open_salt(&self.manifest, &self.keyring, line, &path);
-        let salts = self.manifest.salts.iter().map(open);
-        salts
-            .map(|opened| opened.map(|(found, day, salt)| (found.id, day, salt)))
-            .collect()
+    /// These salts, by the IDs of their brands.
+    pub(crate) fn named_salts(&self, salts: &Salts) -> Vec<(BrandId, Day, Salt)> {
+        let named = salts.iter().filter_map(|(number, day, salt)| {
+            let line = self.manifest.brand(number)?;
+            Some((BrandId::of(&line.name), day, salt.clone()))
+        });
+        named.collect()
     }
-}
-
-/// Decrypts a salt under the key that sealed it, and returns that key with the
-/// salt.
-///
-/// # Errors
-///
-/// [`LedgerError::Corrupt`] if the salt does not decrypt; the errors of
-/// [`find_key`].
-pub(crate) fn open_salt<'a>(
-    manifest: &Manifest,
-    keyring: &'a Keyring,
-    line: &ManifestSalt,
-    path: &Path,
-) -> Result<(BrandKeyRef<'a>, Day, Salt), LedgerError> {
-    let corrupt = || LedgerError::corrupt(path, 0, "a salt does not open");
-    let brand = manifest.brand(line.brand).ok_or_else(corrupt)?;
-    let found = find_key(brand, &manifest.id(), keyring, path)?;
-    let open = || {
-        let nonce = line.nonce.0.as_slice().try_into().ok()?;
-        let place = salt_place(manifest, line.brand, line.day);
-        let plain = Zeroizing::new(found.key.open(&place, nonce, &line.sealed.0)?);
-        Some(Salt::from_bytes(plain.as_slice().try_into().ok()?))
-    };
-    let salt = open().ok_or_else(corrupt)?;
-    Ok((found, line.day, salt))
-}
-
-/// Encrypts a salt for the manifest; `None` if the cipher fails.
-pub(crate) fn seal_salt(
-    manifest: &Manifest,
-    (brand, key): (u16, &crate::keyring::BrandKey),
-    day: Day,
-    salt: &Salt,
-) -> Option<ManifestSalt> {
-    let (nonce, sealed) = key.seal(&salt_place(manifest, brand, day), salt.bytes())?;
-    Some(ManifestSalt {
-        brand,
-        day,
-        nonce: Hex(nonce.to_vec()),
-        sealed: Hex(sealed),
-    })
-}
-
-/// Associated data of a salt: ledger, brand number and day (FORMAT.md, section
-/// *MANIFEST*).
-fn salt_place(manifest: &Manifest, brand: u16, day: Day) -> Vec<u8> {
-    let mut place = b"tributary ledger salt\0\0\0".to_vec();
-    place.extend_from_slice(&manifest.id());
-    place.extend_from_slice(&brand.to_le_bytes());
-    place.extend_from_slice(&day.to_le_bytes());
-    place
 }

@@ -12,13 +12,14 @@
 //! All content is sealed: a block belongs to one brand and is encrypted under
 //! that brand's own key (I7); no personal data is in clear text.
 //! [`Ledger::rewrite`] leaves out superseded and erased entries; the old files
-//! are then overwritten and removed (I3). The salts of sensor days are sealed
-//! in the manifest and destroyed with it. A brand's secret may be rotated at
+//! are then overwritten and removed (I3). The salts of sensor days are in a file
+//! of their own, under a key that is replaced with each of them. A brand's secret may be rotated at
 //! any time ([`Ledger::rotate`]).
 //!
 //! ```text
 //! LOCK                     locked while the ledger is open
-//! MANIFEST                 the valid segments, brands, salts; replaced as a whole
+//! MANIFEST                 the valid segments, brands, file of salts; replaced as a whole
+//! SALTS.12                 the salts of sensor days; replaced at each change
 //! segments/0000000001.seg  blocks and commits, appended to, then sealed
 //! ```
 //!
@@ -98,6 +99,7 @@ mod position;
 mod recover;
 mod rewrite;
 mod rotate;
+mod salts;
 mod scan;
 mod seal;
 mod verify;

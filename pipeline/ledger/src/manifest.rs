@@ -1,9 +1,9 @@
-//! The manifest: the valid segments, the brands they belong to, and the salts
-//! of sensor days (FORMAT.md, section *MANIFEST*).
+//! The manifest: the valid segments, the brands they belong to, and the file with
+//! the salts of sensor days (FORMAT.md, section *MANIFEST*).
 //!
 //! It is one small file, replaced as a whole: written under another name,
 //! synced, renamed, and the directory synced. The bytes of the replaced file
-//! are overwritten, because it may contain salts that are to be destroyed.
+//! are overwritten.
 //!
 //! It is sealed under the keys of all brands in it: whoever lacks them can
 //! neither change a position, a head or a count, nor leave out a segment.
@@ -18,7 +18,7 @@ use tributary_operators::record::Day;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::block::{FORMAT, OLDEST, SegmentId};
-use crate::counts::{CountsByBrand, EntryCounts};
+use crate::counts::SegmentEntries;
 use crate::disk;
 use crate::error::LedgerError;
 use crate::heads::FileHeads;
@@ -56,8 +56,12 @@ pub(crate) struct Manifest {
     pub brands: Vec<ManifestBrand>,
     /// The sealed segments, ordered by their commits.
     pub segments: Vec<SealedSegment>,
-    /// Sealed salts of sensor days.
-    pub salts: Vec<ManifestSalt>,
+    /// The salts of sensor days.
+    pub salts: ManifestSalts,
+    /// By brand number, the entries of the sealed segments by kind, sealed. Empty
+    /// before format 6, which had them with each segment in clear text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts: BTreeMap<u16, Hex>,
     /// By brand number, the code of everything else under the key of that number.
     pub seals: BTreeMap<u16, Hex>,
 }
@@ -100,10 +104,32 @@ pub(crate) struct SealedSegment {
     /// The first and the last commit whose entries it may hold.
     pub commits: (u64, u64),
     /// Entries by brand number.
-    pub entries: CountsByBrand,
+    pub entries: SegmentEntries,
 }
 
-/// The salt of a brand's sensor day, sealed under the brand's key.
+/// Where the salts of sensor days are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum ManifestSalts {
+    /// In the manifest itself, before format 6.
+    InManifest(Vec<ManifestSalt>),
+    /// In a file of their own; `None` without salts.
+    File(Option<SaltsFile>),
+}
+
+/// The file of salts that counts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SaltsFile {
+    /// Number of the file, the suffix of its name.
+    pub number: u64,
+    /// Numbers of the brands with salts, ascending.
+    pub brands: Vec<u16>,
+    /// BLAKE3 of the file, 32 bytes.
+    pub checksum: Hex,
+}
+
+/// Before format 6: the salt of a brand's sensor day, sealed under the brand's key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ManifestSalt {
@@ -137,10 +163,18 @@ impl Manifest {
         self.brands.iter().find(|brand| brand.number == number)
     }
 
-    /// Entries of a brand number in the sealed segments.
-    pub fn entries(&self, brand: u16) -> EntryCounts {
-        let counts = self.segments.iter().filter_map(|s| s.entries.get(&brand));
-        counts.copied().sum()
+    /// Whether a sealed segment has entries of a brand number.
+    pub fn has_entries(&self, brand: u16) -> bool {
+        let mut segments = self.segments.iter();
+        segments.any(|segment| segment.entries.has(brand))
+    }
+
+    /// Whether there are salts of a brand number.
+    pub fn has_salts(&self, brand: u16) -> bool {
+        match &self.salts {
+            ManifestSalts::InManifest(salts) => salts.iter().any(|salt| salt.brand == brand),
+            ManifestSalts::File(file) => file.iter().any(|file| file.brands.contains(&brand)),
+        }
     }
 
     /// Everything that the seals cover.
@@ -214,8 +248,12 @@ impl Manifest {
         }
         let read: Result<Manifest, _> = serde_json::from_slice(json);
         let read = read.map_err(|_| corrupt("the manifest cannot be read"))?;
+        let is_in_file = matches!(read.salts, ManifestSalts::File(_));
         match read.ledger.0.len() {
             _ if read.format != version => Err(corrupt("the manifest names two formats")),
+            _ if is_in_file != (version >= 6) => {
+                Err(corrupt("the salts are not where its format has them"))
+            }
             16 => Ok(read),
             _ => Err(corrupt("the ledger's id is not one")),
         }
@@ -252,6 +290,11 @@ impl Paths {
         self.segments().join(format!("{number:010}.seg"))
     }
 
+    /// The file of salts with this number.
+    pub fn salts(&self, number: u64) -> PathBuf {
+        self.0.join(format!("SALTS.{number}"))
+    }
+
     /// Numbers of the segment files in the directory, ascending. Other files are
     /// ignored.
     ///
@@ -259,23 +302,18 @@ impl Paths {
     ///
     /// A directory that cannot be read; a missing one has no segments.
     pub fn segment_files(&self) -> Result<Vec<u64>, LedgerError> {
-        let directory = self.segments();
-        let failed = |error| LedgerError::io(&directory, error);
-        let listing = match std::fs::read_dir(&directory) {
-            Ok(listing) => listing,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
-        };
-        let mut numbers = Vec::new();
-        for entry in listing {
-            let name = entry.map_err(failed)?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(".seg"));
-            let number = number.and_then(|digits| digits.parse().ok());
-            // Only what has exactly the name of a segment is one.
-            numbers.extend(number.filter(|n| self.segment(*n).file_name() == Some(&name)));
-        }
-        numbers.sort_unstable();
-        Ok(numbers)
+        let number = |name: &str| name.strip_suffix(".seg")?.parse().ok();
+        numbered_files(&self.segments(), number, |number| self.segment(number))
+    }
+
+    /// Numbers of the files of salts in the directory, ascending.
+    ///
+    /// # Errors
+    ///
+    /// A directory that cannot be read.
+    pub fn salts_files(&self) -> Result<Vec<u64>, LedgerError> {
+        let number = |name: &str| name.strip_prefix("SALTS.")?.parse().ok();
+        numbered_files(&self.0, number, |number| self.salts(number))
     }
 
     /// Reads the manifest; `None` if there is none.
@@ -328,4 +366,32 @@ impl Paths {
         }
         Ok(())
     }
+}
+
+/// Numbers of the files of a directory whose names have one, ascending. `number`
+/// reads it from a name, and only what has exactly the name that `path` gives to it
+/// counts.
+///
+/// # Errors
+///
+/// A directory that cannot be read; a missing one has no files.
+fn numbered_files(
+    directory: &Path,
+    number: impl Fn(&str) -> Option<u64>,
+    path: impl Fn(u64) -> PathBuf,
+) -> Result<Vec<u64>, LedgerError> {
+    let failed = |error| LedgerError::io(directory, error);
+    let listing = match std::fs::read_dir(directory) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut numbers = Vec::new();
+    for entry in listing {
+        let name = entry.map_err(failed)?.file_name();
+        let found = name.to_str().and_then(&number);
+        numbers.extend(found.filter(|n| path(*n).file_name() == Some(&name)));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }

@@ -1,7 +1,8 @@
 //! Opening of a ledger: everything is verified before anything is changed.
 //!
-//! A crash may leave four things. A group of blocks without its commit is
-//! truncated. A manifest under its temporary name is removed. A segment that
+//! A crash may leave five things. A group of blocks without its commit is
+//! truncated. A manifest under its temporary name is removed. So is a file of
+//! salts that the manifest does not name. A segment that
 //! the manifest does not list belongs to an unfinished roll or rewrite, or was
 //! replaced by a rewrite; it is overwritten and removed, unless it contains a
 //! commit newer than everything the manifest knows. In that case the manifest
@@ -23,11 +24,12 @@ use crate::heads::FileHeads;
 use crate::keyring::Keyring;
 use crate::known_labels::KnownLabels;
 use crate::ledger::{Ledger, Options};
-use crate::manifest::{Manifest, Paths, SealedSegment};
+use crate::manifest::{Manifest, ManifestSalts, Paths, SealedSegment};
 use crate::recover::{Recovery, SegmentSet};
-use crate::rotate::reseal_salts;
+use crate::rotate::move_salts;
+use crate::salts;
 use crate::scan::scan;
-use crate::seal::verify_seals;
+use crate::seal::{open_counts, verify_seals};
 use crate::wire::Hex;
 
 /// The longest wait for a lock that another holder is about to release.
@@ -84,9 +86,12 @@ impl Ledger {
         let mut numbers = brands::assign_numbers(&mut manifest, &scan.counts, &keyring, &file)?;
         // Of a brand without entries the secret may be another one by now.
         verify_seals(&read, &manifest.brands, &keyring, &file)?;
-        let resealed = reseal_salts(&mut manifest, &mut numbers, &keyring, &file)?;
+        open_counts(&mut manifest, &keyring, &file)?;
+        let mut salts = salts::read(&paths, &manifest, &keyring)?;
+        let moved = move_salts(&mut manifest, &mut numbers, &mut salts, &keyring, &file)?;
         brands::prune_unused(&mut manifest, &scan.counts, &numbers);
         let orphans = orphans(&paths, &manifest, scan.commits)?;
+        let orphaned_salts = salts::orphans(&paths, &read)?;
 
         // From here on, what a crash has left is put in order.
         let position = scan.position.or(manifest.position);
@@ -94,6 +99,9 @@ impl Ledger {
         disk::remove(&paths.draft())?;
         for number in &orphans {
             disk::remove(&paths.segment(*number))?;
+        }
+        for number in &orphaned_salts {
+            disk::remove(&paths.salts(*number))?;
         }
         let active = ActiveSegment::resume(&paths, scan, before)?;
         let last = manifest.segments.iter().map(|s| s.number).max();
@@ -114,18 +122,18 @@ impl Ledger {
             sync_failed: false,
             manifest,
         };
-        if resealed {
-            ledger.replace_manifest(ledger.manifest.clone())?;
-        }
-        // A segment of an older format is sealed: from here on, commits have codes.
+        // A segment of an older format is sealed: from here on, commits have codes, and
+        // the salts a file of their own.
         if ledger.manifest.format < FORMAT {
-            ledger.roll()?;
+            ledger.roll_with(Some(&salts))?;
+        } else if moved {
+            ledger.replace_salts(ledger.manifest.clone(), &salts)?;
         }
         let sources =
             SegmentSet::with_active(&ledger.paths, &ledger.manifest, ledger.active.committed);
         let recovered = Recovery {
             position,
-            salts: ledger.salts()?,
+            salts: ledger.named_salts(&salts),
             cut_bytes,
             stats: ledger.stats(),
             blocks: sources.blocks(known),
@@ -213,7 +221,8 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
         active: 1,
         brands: Vec::new(),
         segments: Vec::new(),
-        salts: Vec::new(),
+        salts: ManifestSalts::File(None),
+        counts: BTreeMap::new(),
         seals: BTreeMap::new(),
     };
     disk::create_directory(&paths.segments())?;

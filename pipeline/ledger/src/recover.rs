@@ -108,7 +108,7 @@ impl SegmentSet {
         let part = |segment: &crate::manifest::SealedSegment| SegmentPart {
             id: manifest.segment(segment.number),
             bytes: segment.bytes,
-            entries: segment.entries.values().copied().sum(),
+            entries: segment.entries.counts().values().copied().sum(),
             checksum: Some(segment.checksum.0.clone()),
         };
         SegmentSet {
@@ -306,7 +306,7 @@ impl std::fmt::Debug for SealedBlock {
         f.debug_struct("Block")
             .field("file", &self.file)
             .field("offset", &self.data.offset)
-            .field("entries", &self.data.header.entries)
+            .field("entries", &self.entries())
             .finish_non_exhaustive()
     }
 }
@@ -314,7 +314,7 @@ impl std::fmt::Debug for SealedBlock {
 impl SealedBlock {
     /// Number of entries in the block.
     pub fn entries(&self) -> u64 {
-        self.data.header.entries.total()
+        self.data.header.total(self.segment.format)
     }
 
     /// Name of the brand that the block belongs to.
@@ -372,7 +372,8 @@ impl SealedBlock {
             rekey(&mut event, found.keys.chain(), line.links);
             each(event);
         });
-        if entries != Ok(header.entries) {
+        let declared = header.entries(self.segment.format, nonce, found.key);
+        if entries.ok() != declared || declared.is_none() {
             return Err(corrupt(
                 "a block does not contain the entries that its header declares",
             ));

@@ -199,15 +199,16 @@ impl Rewrite {
         }
         let (outputs, drafts) = writer.finish()?;
         let entries = |segments: &[SealedSegment]| -> u64 {
-            let counts = segments.iter().flat_map(|segment| segment.entries.values());
+            let counts = segments
+                .iter()
+                .flat_map(|segment| segment.entries.counts().values());
             counts.map(|entries| entries.total()).sum()
         };
         if entries(&outputs) + superseded + forgotten.total() != entries(&sources) {
             let what = "a rewrite does not account for every entry, and is not used";
             return Err(LedgerError::corrupt(&self.paths.manifest(), 0, what));
         }
-        let written =
-            |line: &&ManifestBrand| outputs.iter().any(|s| s.entries.contains_key(&line.number));
+        let written = |line: &&ManifestBrand| outputs.iter().any(|s| s.entries.has(line.number));
         let brands = self.manifest.brands.iter().filter(written).cloned();
         Ok(RewriteResult {
             sources,
@@ -224,7 +225,7 @@ impl Rewrite {
     /// Number of entries of a segment that are sealed under an old key.
     fn entries_under_old_keys(&self, segment: &SealedSegment) -> u64 {
         let stays = |number: &u16| self.targets.get(number) == Some(number);
-        let behind = segment.entries.iter().filter(|(n, _)| !stays(n));
+        let behind = segment.entries.counts().iter().filter(|(n, _)| !stays(n));
         behind.map(|(_, entries)| entries.total()).sum()
     }
 }

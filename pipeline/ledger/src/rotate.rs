@@ -25,8 +25,9 @@ use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
 use crate::event::{Encoder, Malformed, decode};
 use crate::keyring::Keyring;
-use crate::ledger::{Ledger, open_salt, seal_salt};
-use crate::manifest::Manifest;
+use crate::ledger::Ledger;
+use crate::manifest::{Manifest, ManifestSalts};
+use crate::salts::{self, Salts};
 
 impl Ledger {
     /// Switches to newer secrets while the process runs. `keyring` must contain the
@@ -56,13 +57,17 @@ impl Ledger {
         let mut manifest = self.manifest.clone();
         let mut numbers = self.numbers.clone();
         numbers.retain(|brand, _| self.keyring.links(*brand) == keyring.links(*brand));
-        let resealed = reseal_salts(&mut manifest, &mut numbers, &keyring, &file)?;
-        if brands::prune_unused(&mut manifest, &self.active.counts, &numbers) || resealed {
-            self.replace_manifest_under(manifest, &keyring)?;
+        let mut salts = salts::read(&self.paths, &manifest, &keyring)?;
+        let resealed = move_salts(&mut manifest, &mut numbers, &mut salts, &keyring, &file)?;
+        let pruned = brands::prune_unused(&mut manifest, &self.active.counts, &numbers);
+        match resealed {
+            true => self.replace_under(manifest, Some(&salts), &keyring)?,
+            false if pruned => self.replace_under(manifest, None, &keyring)?,
+            false => {}
         }
         self.numbers = numbers;
         self.keyring = keyring;
-        Ok(())
+        self.remove_replaced_salts()
     }
 
     /// Whether [`Ledger::rotate`] would accept these secrets; changes nothing.
@@ -85,7 +90,7 @@ impl Ledger {
     pub fn entries_under_old_keys(&self) -> u64 {
         let mut counts: CountsByBrand = self.active.counts.clone();
         let sealed = self.manifest.segments.iter();
-        sealed.for_each(|segment| add(&mut counts, &segment.entries));
+        sealed.for_each(|segment| add(&mut counts, segment.entries.counts()));
         let current = |number: &u16| self.numbers.values().any(|n| n == number);
         let behind = counts.iter().filter(|(number, _)| !current(number));
         behind.map(|(_, entries)| EntryCounts::total(entries)).sum()
@@ -103,7 +108,7 @@ impl Ledger {
         let mut numbers = self.numbers.clone();
         let mut targets = BTreeMap::new();
         for line in &self.manifest.brands {
-            if manifest.entries(line.number).total() > 0 {
+            if manifest.has_entries(line.number) {
                 let found = find_key(line, &manifest.id(), &self.keyring, &file)?;
                 let target = brands::number_of(&mut manifest, &mut numbers, found.id, found.keys);
                 targets.insert(line.number, target);
@@ -117,39 +122,36 @@ impl Ledger {
     }
 }
 
-/// Seals the salts under the newest keys, if they are not. Returns whether
-/// there were any.
+/// Moves the salts to the numbers of the brands under their newest keys. Returns
+/// whether there were any to move; they are then to be written.
 ///
 /// # Errors
 ///
-/// [`LedgerError::Corrupt`] for a salt that does not decrypt; a brand whose key
-/// is not available.
-pub(crate) fn reseal_salts(
+/// A brand whose key is not available.
+pub(crate) fn move_salts(
     manifest: &mut Manifest,
     numbers: &mut Numbers,
+    salts: &mut Salts,
     keyring: &Keyring,
     path: &Path,
 ) -> Result<bool, LedgerError> {
-    let mut resealed = false;
-    for place in 0..manifest.salts.len() {
-        let Some(line) = manifest.salts.get(place) else {
-            continue;
-        };
-        let (found, day, salt) = open_salt(manifest, keyring, line, path)?;
-        let before = line.brand;
+    let mut moved = Salts::default();
+    let mut is_moved = false;
+    for (before, days) in std::mem::take(&mut salts.0) {
+        let what = "a salt of a brand that the manifest does not name";
+        let line = manifest.brand(before).cloned();
+        let line = line.ok_or_else(|| LedgerError::corrupt(path, 0, what))?;
+        let found = find_key(&line, &manifest.id(), keyring, path)?;
         let number = brands::number_of(manifest, numbers, found.id, found.keys);
-        if number == before {
-            continue;
-        }
-        let sealed = seal_salt(manifest, (number, found.keys.newest()), day, &salt);
-        let sealed =
-            sealed.ok_or_else(|| LedgerError::corrupt(path, 0, "a salt cannot be sealed"))?;
-        if let Some(line) = manifest.salts.get_mut(place) {
-            *line = sealed;
-        }
-        resealed = true;
+        is_moved |= number != before;
+        moved.0.entry(number).or_default().extend(days);
     }
-    Ok(resealed)
+    if is_moved {
+        // Nothing of the old numbers is left for the pruning of the manifest to keep.
+        manifest.salts = ManifestSalts::File(None);
+    }
+    *salts = moved;
+    Ok(is_moved)
 }
 
 /// Maps the pseudonyms of an event that have passed the first `links` links

@@ -6,16 +6,17 @@
 //! commit beyond the next one proves that the next one was synced: the file is
 //! then corrupt, and truncating it would lose acknowledged records.
 //!
-//! With the keys, the code of each commit is verified as well.
+//! With the keys, the code of each commit is verified as well, and the entries are
+//! counted by kind.
 
 use std::path::Path;
 
 use crate::block::{Code, CommitBlock, SegmentId};
 use crate::brands::find_key;
 use crate::checksum::FileChecksum;
-use crate::counts::{CountsByBrand, add};
+use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
-use crate::frames::{Frame, FrameError, Frames, later_commit};
+use crate::frames::{DataFrame, Frame, FrameError, Frames, later_commit};
 use crate::keyring::Keyring;
 use crate::manifest::{Manifest, Paths};
 use crate::position::Position;
@@ -30,7 +31,7 @@ pub(crate) struct Scan {
     pub commits: u64,
     /// Position of the last commit in this segment.
     pub position: Option<Position>,
-    /// Committed entries, by brand number.
+    /// Committed entries, by brand number; without keys, only the brand numbers.
     pub counts: CountsByBrand,
     /// Number of committed data blocks.
     pub blocks: u64,
@@ -81,7 +82,10 @@ pub(crate) fn scan(
         match frames.next() {
             Ok(None) => return Ok(scan),
             Ok(Some(Frame::Data(data))) => {
-                *group.entry(data.header.brand).or_default() += data.header.entries;
+                let of_brand: &mut EntryCounts = group.entry(data.header.brand).or_default();
+                if let Some(keyring) = keyring {
+                    *of_brand += entries_of(&data, id, (manifest, keyring, paths))?;
+                }
                 blocks += 1;
             }
             Ok(Some(Frame::Commit(commit))) if commit.ordinal == scan.commits + 1 => {
@@ -123,6 +127,27 @@ pub(crate) fn scan(
             Err(FrameError::Io(error)) => return Err(error),
         }
     }
+}
+
+/// The entries of a block by kind.
+///
+/// # Errors
+///
+/// [`LedgerError::Corrupt`] for a block of a brand that the manifest does not name,
+/// or whose counts are not those of any block; the errors of [`find_key`].
+fn entries_of(
+    data: &DataFrame,
+    segment: SegmentId,
+    (manifest, keyring, paths): (&Manifest, &Keyring, &Paths),
+) -> Result<EntryCounts, LedgerError> {
+    let path = paths.segment(segment.number);
+    let corrupt = |what| LedgerError::corrupt(&path, data.offset, what);
+    let line = manifest.brand(data.header.brand);
+    let line =
+        line.ok_or_else(|| corrupt("a block is of a brand that the manifest does not name"))?;
+    let key = find_key(line, &manifest.id(), keyring, &paths.manifest())?.key;
+    let entries = data.header.entries(segment.format, &data.nonce, key);
+    entries.ok_or_else(|| corrupt("the counts of a block do not open"))
 }
 
 /// Whether a commit has the code of its brand. It is compared in constant time.

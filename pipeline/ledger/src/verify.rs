@@ -11,7 +11,7 @@ use crate::brands::find_key;
 use crate::compaction_filter::{DEFAULT_BUDGET, mark_superseded};
 use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
-use crate::inspect::{snapshot, write_brands};
+use crate::inspect::{Snapshot, snapshot, write_brands};
 use crate::keyring::Keyring;
 use crate::manifest::Paths;
 use crate::recover::SegmentSet;
@@ -64,7 +64,9 @@ pub fn verify(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verification, LedgerError> {
     let paths = Paths(directory.to_owned());
-    let (manifest, active) = snapshot(&paths, Some(keyring))?;
+    let Snapshot {
+        manifest, active, ..
+    } = snapshot(&paths, Some(keyring))?;
     for brand in &manifest.brands {
         find_key(brand, &manifest.id(), keyring, &paths.manifest())?;
     }
@@ -96,7 +98,7 @@ pub fn verify(
     }
     let mut counts = CountsByBrand::new();
     for segment in &manifest.segments {
-        add(&mut counts, &segment.entries);
+        add(&mut counts, segment.entries.counts());
     }
     add(&mut counts, &active.counts);
     let names = manifest.names().into_iter();

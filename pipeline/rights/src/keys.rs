@@ -10,8 +10,9 @@
 //! something has one key for each [`KeyLevel`]: entries of the audit log and
 //! receipts are made under the newest secret, and whoever has only an older one
 //! can neither continue the log nor sign a receipt that verifies under the newest
-//! key. The entry of a pseudonym in the objection list belongs to the secret
-//! under which the pseudonym was made.
+//! key. The entry of a pseudonym in the objection list begins with the secret
+//! under which the pseudonym was made, and passes a link for each later one, so
+//! that an older secret alone cannot tell whether somebody is on the list.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -239,17 +240,33 @@ impl BrandKeys {
         Some(Hash(Hex(*blake3::keyed_hash(key, bytes).as_bytes())))
     }
 
-    /// The entry of a pseudonym in the objection list; `None` if the brand has no
+    /// The entries of a pseudonym of the level `made` in the objection list: for
+    /// each level from that one to the newest, the entry that was entered while that
+    /// level was the newest. Each follows from the one before and the key of its
+    /// level, so that it takes all secrets from `made` on. Empty if the brand has no
     /// such level.
-    pub(crate) fn suppression(&self, level: KeyLevel, pseudonym: u128) -> Option<[u8; 16]> {
-        let mut hasher = blake3::Hasher::new_keyed(&self.level(level)?.suppression);
-        hasher.update(self.name.as_bytes());
-        hasher.update(&pseudonym.to_le_bytes());
-        Some(first_16(&hasher.finalize()))
+    pub(crate) fn suppressions(
+        &self,
+        made: KeyLevel,
+        pseudonym: u128,
+    ) -> impl Iterator<Item = (KeyLevel, [u8; 16])> {
+        let mut before: Option<[u8; 16]> = None;
+        (made.0..).map_while(move |level| {
+            let mut hasher = blake3::Hasher::new_keyed(&self.level(KeyLevel(level))?.suppression);
+            hasher.update(self.name.as_bytes());
+            match &before {
+                None => hasher.update(&pseudonym.to_le_bytes()),
+                Some(entry) => hasher.update(b"\0link").update(entry),
+            };
+            let entry = first_16(&hasher.finalize());
+            before = Some(entry);
+            Some((KeyLevel(level), entry))
+        })
     }
 
     /// The tombstone of a pseudonym or token; `None` if the brand has no such level.
-    /// The input differs in length from that of an entry of the objection list.
+    /// The input differs in length from those of an entry of the objection list and of
+    /// its links.
     pub(crate) fn tombstone(&self, level: KeyLevel, id: u128) -> Option<[u8; 16]> {
         let mut hasher = blake3::Hasher::new_keyed(&self.level(level)?.suppression);
         hasher.update(self.name.as_bytes());
@@ -262,8 +279,8 @@ impl BrandKeys {
     ///
     /// It identifies the key without revealing anything about it. It also depends
     /// on the keys before it, because pseudonyms pass through all of their links.
-    /// The input differs in length from that of an entry, so that it is the entry
-    /// of nobody.
+    /// The input differs in length from those of an entry and of its links, so that it
+    /// is the entry of nobody.
     pub(crate) fn suppression_check(&self, level: KeyLevel) -> Option<[u8; 16]> {
         let mut before: Option<[u8; 16]> = None;
         for number in 0..=level.0 {

@@ -50,7 +50,7 @@
 //! | chain | `tributary 2026-11 audit chain of one brand` | entries of the audit log, one key for each secret |
 //! | receipts | `tributary 2026-11 receipts of one brand` | seed of the Ed25519 key that signs receipts, one for each secret |
 //! | seal | `tributary 2026-11 seal of the lists of one brand` | seals of the objection list and of tombstones, one key for each secret |
-//! | suppression | `tributary 2025-11 suppression of one brand` | entries of the objection list and tombstones, one key for each secret |
+//! | suppression | `tributary 2025-11 suppression of one brand` | entries of the objection list, their links, and tombstones, one key for each secret |
 //!
 //! All are derived from the brand's name and a secret, like the keys of its
 //! pseudonyms and of its ledger, and are independent of those. What proves

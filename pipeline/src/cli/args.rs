@@ -717,10 +717,13 @@ pub enum ReceiptCommand {
 /// `tributary ledger`.
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
-    /// Show a ledger's segments, entries and position; needs no keys and changes nothing
+    /// Show a ledger's segments and position, and with the brands' secrets its entries by kind; changes nothing
     Inspect {
         /// The ledger directory of one process, such as tributary-data/process-0
         directory: PathBuf,
+        /// The configuration file, whose secrets open the counts of entries and the days of salts
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Print the result as JSON
         #[arg(long)]
         json: bool,

@@ -194,7 +194,7 @@ fn new(file: &Path, print: bool) -> anyhow::Result<()> {
 fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
     let config = crate::load(config)?;
     // Opening would begin a ledger where there is none.
-    let looked = tributary_ledger::inspect(directory)?;
+    let looked = tributary_ledger::inspect(directory, None)?;
     let options = Options {
         process: looked.process,
         processes: looked.processes,

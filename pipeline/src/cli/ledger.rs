@@ -17,8 +17,14 @@ use crate::cli::args::LedgerCommand;
 /// The first damage that is found.
 pub fn command(command: &LedgerCommand) -> anyhow::Result<()> {
     match command {
-        LedgerCommand::Inspect { directory, json } => {
-            let inspection = tributary_ledger::inspect(directory)?;
+        LedgerCommand::Inspect {
+            directory,
+            config,
+            json,
+        } => {
+            let config = config.as_deref().map(crate::load).transpose()?;
+            let keyring = config.as_ref().map(Keyring::new);
+            let inspection = tributary_ledger::inspect(directory, keyring.as_ref())?;
             match json {
                 true => terminal::print_line(serde_json::to_string_pretty(&inspection)?)?,
                 false => terminal::print(inspection.text())?,

@@ -276,8 +276,11 @@ impl Commits {
             .map_or(Epoch::MAX, |(epoch, _)| *epoch);
         let due = self.forget.extract_if(.., |(after, ..)| *after < first);
         for (_, brand, before) in due.collect::<Vec<_>>() {
-            self.retry_while_full(move |ledger| ledger.destroy_salts(brand, before))
+            let removed = self
+                .retry_while_full(move |ledger| ledger.destroy_salts(brand, before))
                 .await?;
+            let files = removed.not_overwritten as u64;
+            self.telemetry.metrics.not_overwritten(files);
         }
         self.expire(first).await?;
         let due = self.settled.extract_if(.., |(after, ..)| *after < first);

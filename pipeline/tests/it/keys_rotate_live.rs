@@ -5,7 +5,7 @@
 use crate::support::person::somebody;
 use crate::support::secrets::{configure_secrets, draw, not_rotated, rotated, with_secrets};
 use crate::support::story::{
-    assert_stands, inspect, last, play, ready, refusal, stop_both, two_processes,
+    assert_stands, inspect_open, last, play, ready, refusal, stop_both, two_processes,
 };
 use crate::support::{Worker, World, succeed, tributary};
 use tributary_connectors::trace::TraceLine;
@@ -102,7 +102,7 @@ async fn a_running_worker_takes_a_new_secret() {
         let secret = std::fs::read_to_string(world.path("second")).unwrap();
         assert!(!worker.said(secret.trim()));
         worker.stop();
-        let brands = inspect(&world.ledger(0))["brands"].clone();
+        let brands = inspect_open(&world, 0)["brands"].clone();
         assert!(brands.as_array().unwrap().iter().all(|b| b["behind"] == 0));
         assert!(verified(&world, 0));
         configure_secrets(&world, &["secret"]);

@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::support::{Worker, World, chosen, published, refused_by_broker, succeed, tributary};
+use crate::support::story::inspect_open;
+use crate::support::{Worker, World, chosen, published, refused_by_broker};
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tributary_connectors::nats;
@@ -103,11 +104,7 @@ async fn killed_at_any_moment() {
         differs(&actual, &expected),
     );
 
-    let mut inspect = tributary();
-    inspect
-        .args(["ledger", "inspect", "--json"])
-        .arg(world.ledger(0));
-    let inspection: Value = serde_json::from_slice(&succeed(&mut inspect).stdout).unwrap();
+    let inspection = inspect_open(&world, 0);
     let brands = inspection["brands"].as_array().unwrap();
     let of = |kind: &str| -> u64 {
         let counts = brands.iter().map(|brand| &brand["entries"][kind]);

@@ -2,7 +2,7 @@
 //! any number of workers and in any batches, its summary says how much it was, and the ledger that it leaves holds none
 //! of it.
 
-use crate::support::story::{configure, inspect};
+use crate::support::story::{configure, inspect_open};
 use crate::support::{World, succeed, tributary};
 use tributary_connectors::inputs;
 use tributary_loadtest::verify;
@@ -166,7 +166,7 @@ fn the_ledger_of_a_replay_holds_nothing_that_is_past_its_time() {
     let (with, summary) = replay(&world, &ledger);
     let (without, _) = replay(&world, &[]);
     assert!(with == without, "a ledger changes no cell");
-    let entries = inspect(&world.ledger(0))["brands"][0]["entries"].clone();
+    let entries = inspect_open(&world, 0)["brands"][0]["entries"].clone();
     // Statements that ride on web records are held as well.
     let config = world.config();
     let mut inputs = inputs::open(Some(&config), &trace(&world)).unwrap();
@@ -187,7 +187,7 @@ fn the_ledger_of_a_replay_holds_nothing_that_is_past_its_time() {
     std::fs::remove_dir_all(&directory).unwrap();
     let (_, all) = replay(&world, &ledger);
     assert_eq!(all["past_retention"], serde_json::json!({}));
-    let entries = inspect(&world.ledger(0))["brands"][0]["entries"].clone();
+    let entries = inspect_open(&world, 0)["brands"][0]["entries"].clone();
     let config = world.config();
     let mut inputs = inputs::open(Some(&config), &trace(&world)).unwrap();
     let everything = verify::expected(&config, &mut inputs).unwrap();

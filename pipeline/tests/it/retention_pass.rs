@@ -1,7 +1,7 @@
 //! What is past its retention is deleted at the start of a worker: from the numbers, which are those of a world that never
 //! had it, and from the ledger. How much that will be a dry run has said before, and changed nothing.
 
-use crate::support::story::{assert_stands, configure, inspect, last, play, ready, until};
+use crate::support::story::{assert_stands, configure, inspect_open, last, play, ready, until};
 use crate::support::{Worker, World, succeed, tributary};
 use jiff::ToSpan;
 use tributary_connectors::trace::TraceLine;
@@ -30,7 +30,7 @@ async fn what_is_past_its_time_is_gone() {
     let config = world.path("tributary.toml");
     let everything = world.replayed();
     let puts = || {
-        inspect(&world.ledger(0))["brands"][0]["entries"]["put"]
+        inspect_open(&world, 0)["brands"][0]["entries"]["put"]
             .as_u64()
             .unwrap()
     };

@@ -17,7 +17,7 @@ use crate::record::{BrandId, Currency, SaleKind};
 fn settings(epsilon: u64) -> BrandSettings {
     BrandSettings {
         noise: Some(Noise {
-            key: [7; 32].into(),
+            keys: vec![[7; 32].into()],
             epsilon,
             count: 1,
             money: 5_000,
@@ -192,7 +192,7 @@ fn other_parameters_yield_other_noise() {
     let plain = settings(1_000);
     assert_eq!(noise(&plain, &dims()), noise(&plain, &dims()));
     let mut others = vec![plain.clone(); 5];
-    others[0].noise.as_mut().unwrap().key = [8; 32].into();
+    others[0].noise.as_mut().unwrap().keys[0] = [8; 32].into();
     others[1].noise.as_mut().unwrap().epsilon = 1_001;
     others[2].noise.as_mut().unwrap().count = 2;
     others[3].max_hold = DAY / 2;
@@ -203,6 +203,34 @@ fn other_parameters_yield_other_noise() {
     all.insert(noise(&plain, &other_day));
     all.insert(noise(&plain, &dims()));
     assert_eq!(all.len(), 7);
+}
+
+/// After an exchange of the secret, what the older one gives is subtracted in vain: what remains is all the noise that the newer one
+/// draws. And what was drawn before has not changed.
+#[test]
+fn an_older_key_leaves_the_noise_of_the_newer() {
+    let key = GroupKey::of(&ORDERS).unwrap();
+    let of = |keys: &[u8], time: i64| {
+        let mut settings = settings(1_000);
+        let keys = keys.iter().map(|key| [*key; 32].into());
+        settings.noise.as_mut().unwrap().keys = keys.collect();
+        let timeline = NoiseTimeline::of(&key, &settings).unwrap();
+        timeline
+            .offset(Family::OrdersDay, &dims(), time)
+            .unwrap()
+            .noise
+    };
+    let mut zeros = 0;
+    for day in 20_000..20_200 {
+        let time = day * DAY;
+        let (old, new, both) = (of(&[7], time), of(&[8], time), of(&[7, 8], time));
+        for ((old, new), both) in old.into_iter().zip(new).zip(both) {
+            assert_eq!(both - old, new);
+        }
+        zeros += u32::from(both[0] == old[0]);
+    }
+    // A draw may be zero, but not often at this scale.
+    assert!(zeros < 20, "{zeros}");
 }
 
 /// The steps before and after the group is frozen, and extreme times.

@@ -11,7 +11,7 @@ use super::common::*;
 use crate::disk::hook;
 use crate::frames::{DataFrame, Frame, Frames};
 use crate::keyring::BrandKey;
-use crate::manifest::{ManifestSalt, Paths};
+use crate::manifest::Paths;
 use crate::{EntryCounts, ErasureFilter, Keyring, Ledger};
 
 /// Number of blocks, salts and key checks in all files that match a rotated
@@ -50,8 +50,8 @@ pub(super) fn opens_under_older(directory: &Path, keys: &Keyring) -> usize {
             .count();
     }
     let newest = brand.links();
-    let of_brand = |line: &&ManifestSalt| manifest.brand(line.brand).unwrap().links < newest;
-    count + manifest.salts.iter().filter(of_brand).count()
+    let older = manifest.brands.iter().filter(|line| line.links < newest);
+    count + older.filter(|line| manifest.has_salts(line.number)).count()
 }
 
 /// A file that cannot be overwritten is tried again after the others, removed all

@@ -26,20 +26,26 @@ fn forge(directory: &Path, change: impl Fn(&mut serde_json::Value)) {
 #[test]
 fn is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let (mut ledger, _) = open(directory.path());
+    let options = tributary_ledger::Options {
+        segment_bytes: 1,
+        ..options(directory.path())
+    };
+    let (mut ledger, _) = tributary_ledger::Ledger::open(options, keys()).unwrap();
     let mut batch = page(A, &[click(A, 1), click(A, 2)]);
     batch.salt(A, 5, Salt::from_bytes([7; 32]));
     ledger.append(batch);
     ledger.commit(at(1)).unwrap();
     ledger.append(page(B, &[click(B, 3)]));
     ledger.commit(at(2)).unwrap();
+    ledger.append(page(A, &[click(A, 4)]));
+    ledger.commit(at(3)).unwrap();
     let mut heads = FileHeads::new();
     heads.insert("objections".to_owned(), FileHead::new(4, [3; 32]));
     ledger.record_heads(&heads).unwrap();
     drop(ledger);
     let original = std::fs::read(directory.path().join("MANIFEST")).unwrap();
     type Change<'a> = &'a dyn Fn(&mut serde_json::Value);
-    let changes: [(&str, Change); 5] = [
+    let changes: [(&str, Change); 6] = [
         ("a shorter list of objections", &|json| {
             json["heads"]["objections"]["entries"] = 3.into();
         }),
@@ -47,7 +53,12 @@ fn is_refused() {
             json["heads"] = serde_json::json!({})
         }),
         ("without a salt", &|json| {
-            json["salts"] = serde_json::json!([])
+            json["salts"] = serde_json::Value::Null;
+        }),
+        ("other counts", &|json| {
+            let (first, second) = (json["counts"]["1"].clone(), json["counts"]["2"].clone());
+            json["counts"]["1"] = second;
+            json["counts"]["2"] = first;
         }),
         ("an earlier generation", &|json| {
             json["generation"] = (json["generation"].as_u64().unwrap() - 1).into();
@@ -81,6 +92,64 @@ fn is_refused() {
     std::fs::write(directory.path().join("MANIFEST"), older).unwrap();
     let error = try_open(directory.path()).map(|_| ()).unwrap_err();
     assert!(matches!(error.kind(), Kind::Corrupt { .. }), "{error}");
+    // As one whose salts lie in the manifest, where nobody misses a file.
+    std::fs::write(directory.path().join("MANIFEST"), &original).unwrap();
+    forge(directory.path(), |json| {
+        json["salts"] = serde_json::json!([])
+    });
+    let error = try_open(directory.path()).map(|_| ()).unwrap_err();
+    assert!(matches!(error.kind(), Kind::Corrupt { .. }), "{error}");
     std::fs::write(directory.path().join("MANIFEST"), &original).unwrap();
     open(directory.path());
+}
+
+/// The file of salts is the one that the manifest names: an older one, whose salts were destroyed since, another
+/// ledger's, or none is refused, and so is a manifest from before it.
+#[test]
+fn and_so_are_other_salts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let (mut ledger, _) = open(path);
+    let salts = |path: &Path| {
+        let names = files(path).into_keys();
+        let salts = |name: &std::path::PathBuf| name.to_str().unwrap().starts_with("SALTS");
+        names.filter(salts).collect::<Vec<_>>()
+    };
+    let mut states = Vec::new();
+    for day in 5..8 {
+        let mut batch = page(A, &[ping(A, i64::from(day))]);
+        batch.salt(A, day, Salt::from_bytes([day as u8; 32]));
+        ledger.append(batch);
+        ledger.commit(at(day as u64)).unwrap();
+        states.push(files(path));
+    }
+    ledger.destroy_salts(A, 7).unwrap();
+    drop(ledger);
+    let now = files(path);
+    let [name] = &salts(path)[..] else {
+        panic!("{:?}", salts(path));
+    };
+    let copy = directory.path().join("copy");
+    let refused = |files: &_, what: &str| {
+        restore(&copy, files);
+        let error = try_open(&copy).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("SALTS."), "{what}: {error}");
+    };
+    for before in &states {
+        let old = before
+            .iter()
+            .find(|(name, _)| name.to_str().unwrap().starts_with("SALTS"));
+        let mut files = now.clone();
+        files.insert(name.clone(), old.unwrap().1.clone());
+        refused(&files, "an older file under the newest name");
+        assert!(verify(&copy, &keys(), &mut |_, _| ()).is_err());
+    }
+    let mut files = now.clone();
+    files.remove(name);
+    refused(&files, "none");
+    let mut files = states[0].clone();
+    files.insert(name.clone(), now[name].clone());
+    refused(&files, "an older ledger beside the newest salts");
+    restore(&copy, &now);
+    open(&copy);
 }

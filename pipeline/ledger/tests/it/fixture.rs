@@ -1,4 +1,4 @@
-//! Ledgers of this format and of the one before, written once and kept in the repository, open and have what was written: a change of the code
+//! Ledgers of this format and of those before, written once and kept in the repository, open and have what was written: a change of the code
 //! that can no longer read what is on the disks of others is noticed here.
 
 use std::path::{Path, PathBuf};
@@ -39,22 +39,27 @@ fn write(directory: &Path) {
 
 #[test]
 fn opens() {
-    [4, 5].into_iter().for_each(opens_in);
+    [4, 5, 6].into_iter().for_each(opens_in);
 }
 
 fn opens_in(format: u32) {
     let directory = tempfile::tempdir().unwrap();
     let segment = "segments/0000000001.seg";
     std::fs::create_dir(directory.path().join("segments")).unwrap();
-    for name in ["MANIFEST", segment] {
+    let salts = ["SALTS.2"];
+    let salts = if format < 6 { &[] } else { &salts[..] };
+    for name in ["MANIFEST", segment].iter().chain(salts) {
         std::fs::copy(fixture(format).join(name), directory.path().join(name)).unwrap();
     }
     let verified = verify(directory.path(), &keys(), &mut |_, _| ()).unwrap();
     assert_eq!((verified.entries.put, verified.superseded), (5, 1));
-    assert_eq!(inspect(directory.path()).unwrap().format, format);
+    assert_eq!(inspect(directory.path(), None).unwrap().format, format);
     let (mut ledger, mut recovered) = open(directory.path());
     assert_eq!(recovered.position, Some(at(3)));
-    assert_eq!(recovered.salts.len(), 1);
+    let [(A, 5, salt)] = &recovered.salts[..] else {
+        panic!("{} salts", recovered.salts.len());
+    };
+    assert_eq!(salt.bytes(), &[7; 32]);
     assert_eq!(ledger.heads()["objections"].entries, 4);
     let read = read(&mut recovered, &keys()).unwrap();
     assert_eq!(sorted(read), sorted(events().concat()));
@@ -62,18 +67,19 @@ fn opens_in(format: u32) {
     ledger.append(page(A, &[click(A, 5)]));
     ledger.commit(at(4)).unwrap();
     drop(ledger);
-    assert_eq!(inspect(directory.path()).unwrap().format, 5);
+    assert_eq!(inspect(directory.path(), None).unwrap().format, 6);
     let (_ledger, mut recovered) = open(directory.path());
+    assert_eq!(recovered.salts.len(), 1);
     let read = self::read(&mut recovered, &keys()).unwrap();
     let all = [events().concat(), vec![click(A, 5)]].concat();
     assert_eq!(sorted(read), sorted(all));
 }
 
-/// For a new format: `cargo test -p tributary-ledger --test it_ledger -- --ignored fixture::write_anew`, into a new directory.
+/// For a new format: `cargo test --workspace --test it_ledger -- --ignored fixture::write_anew`, into a new directory.
 #[test]
 #[ignore = "writes the fixture of a new format"]
 fn write_anew() {
-    let fixture = fixture(5);
+    let fixture = fixture(6);
     std::fs::remove_dir_all(&fixture).ok();
     write(&fixture);
     std::fs::remove_file(fixture.join("LOCK")).unwrap();

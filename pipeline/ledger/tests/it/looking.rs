@@ -1,16 +1,19 @@
 //! What an operator reads of a ledger, with and without its keys, and that looking changes nothing.
 
+use std::path::Path;
+
 use crate::common::*;
 use tributary_ledger::{
     EntryCounts, Kind, Ledger, Options, Position, StreamPosition, WriteBatch, inspect, verify,
 };
+use tributary_operators::event::Event;
 use tributary_operators::salt::Salt;
 
 #[test]
 fn tells_what_is_held() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    assert_eq!(inspect(path).unwrap_err().kind(), Kind::Missing);
+    assert_eq!(inspect(path, None).unwrap_err().kind(), Kind::Missing);
     assert_eq!(files(path).len(), 0);
     let options = Options {
         segment_bytes: 500,
@@ -36,7 +39,28 @@ fn tells_what_is_held() {
     }
     // The ledger is open: looking needs no lock.
     let before = files(path);
-    let inspection = inspect(path).unwrap();
+    let sealed = inspect(path, None).unwrap();
+    assert!(sealed.salts.is_none() && sealed.segments.iter().all(|s| s.entries.is_none()));
+    assert!(
+        sealed
+            .brands
+            .iter()
+            .all(|b| b.entries.is_none() && b.behind.is_none())
+    );
+    let text = sealed.text();
+    assert!(
+        text.contains("brands: acme, bolt") && text.contains("--config FILE"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("pings") && !text.contains("2023-11-15"),
+        "{text}"
+    );
+    let inspection = inspect(path, Some(&keys())).unwrap();
+    assert_eq!(
+        (&sealed.ledger, sealed.bytes, sealed.position),
+        (&inspection.ledger, inspection.bytes, inspection.position)
+    );
     let stats = ledger.stats();
     assert_eq!(inspection.bytes, stats.bytes);
     assert_eq!(inspection.segments.len(), stats.segments);
@@ -50,15 +74,21 @@ fn tells_what_is_held() {
         label_names: 1,
         ..EntryCounts::default()
     };
-    assert_eq!((acme.brand.as_str(), acme.entries), ("acme", expected));
+    assert_eq!(
+        (acme.brand.as_str(), acme.entries),
+        ("acme", Some(expected))
+    );
     let expected = EntryCounts {
         tokenized_pings: 5,
         drop: 5,
         ..EntryCounts::default()
     };
-    assert_eq!((bolt.brand.as_str(), bolt.entries), ("bolt", expected));
-    assert_eq!(inspection.salts[0].days, [19_675, 19_676]);
-    assert_eq!(acme.entries + bolt.entries, stats.entries);
+    assert_eq!(
+        (bolt.brand.as_str(), bolt.entries),
+        ("bolt", Some(expected))
+    );
+    assert_eq!(inspection.salts.as_ref().unwrap()[0].days, [19_675, 19_676]);
+    assert_eq!(acme.entries.unwrap() + bolt.entries.unwrap(), stats.entries);
     let text = inspection.text();
     for part in [
         "process 0 of 1",
@@ -123,4 +153,52 @@ fn nothing_personal_stands_in_clear() {
     }
     let debug = format!("{:?} {:?}", keys(), ledger);
     assert!(!debug.contains("aaaa"), "{debug}");
+}
+
+/// How many entries of which kind there are: no two numbers of the sizes that a thief reads differ by what a ledger with the
+/// same sizes and other kinds has.
+#[test]
+fn kinds_of_entries_are_sealed() {
+    let numbers = |events: &[Event]| {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options {
+            segment_bytes: 1,
+            ..options(directory.path())
+        };
+        let (mut ledger, _) = Ledger::open(options, keys()).unwrap();
+        for n in 1..=2 {
+            ledger.append(page(A, events));
+            ledger.commit(at(n)).unwrap();
+        }
+        drop(ledger);
+        let mut files = files(directory.path());
+        let manifest = files.remove(Path::new("MANIFEST")).unwrap();
+        let (_, json) = std::str::from_utf8(&manifest)
+            .unwrap()
+            .split_once('\n')
+            .unwrap();
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        for segment in json["segments"].as_array().unwrap() {
+            assert_eq!(segment["entries"], serde_json::json!([1]));
+        }
+        assert_eq!(json["counts"].as_object().unwrap().len(), 1);
+        // The header of the first block: the total is in clear, and nothing else of 4 bytes is a number that small.
+        let segment = &files[Path::new("segments/0000000001.seg")];
+        let header = &segment[48..48 + 36];
+        let fields = header[12..].as_chunks::<4>().0;
+        let fields: Vec<u32> = fields
+            .iter()
+            .map(|field| u32::from_le_bytes(*field))
+            .collect();
+        assert_eq!(fields[0] as usize, events.len());
+        assert!(
+            fields[1..].iter().all(|field| *field > 1 << 12),
+            "{fields:?}"
+        );
+        fields[1..].to_vec()
+    };
+    let puts: Vec<Event> = (1..=5).map(|n| click(A, n)).collect();
+    let drops: Vec<Event> = (1..=5).map(|n| drop_of(A, n, n)).collect();
+    assert_ne!(numbers(&puts), numbers(&puts), "a keystream is used once");
+    numbers(&drops);
 }

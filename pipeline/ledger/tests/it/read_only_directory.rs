@@ -24,7 +24,7 @@ fn is_refused_and_may_be_looked_at() {
             "{text}"
         );
     }
-    assert_eq!(inspect(&directory).unwrap().position, Some(at(1)));
+    assert_eq!(inspect(&directory, None).unwrap().position, Some(at(1)));
     assert_eq!(verify(&directory, &keys(), &mut |_, _| ()).unwrap().held, 1);
     disk.read_only(false);
     assert_eq!(held(&directory), [click(A, 1)]);

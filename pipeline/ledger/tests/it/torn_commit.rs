@@ -34,7 +34,7 @@ fn cut_to_two(files: &BTreeMap<PathBuf, Vec<u8>>, events: &[Event], torn: u64, w
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger");
     restore(&path, files);
-    assert_eq!(inspect(&path).unwrap().torn_bytes, torn, "{what}");
+    assert_eq!(inspect(&path, None).unwrap().torn_bytes, torn, "{what}");
     assert_eq!(
         verify(&path, &keys(), &mut |_, _| ()).unwrap().held,
         4,

@@ -37,7 +37,7 @@ fn a_second_process_is_refused() {
     assert_eq!(error.kind(), Kind::Locked);
     assert!(error.to_string().contains("LOCK"), "{error}");
     // Looking at it is allowed.
-    inspect(directory.path()).unwrap();
+    inspect(directory.path(), None).unwrap();
     ledger.close().unwrap();
     open(directory.path());
 }

@@ -241,10 +241,10 @@ impl SuppressionFile {
         let mut all = Vec::with_capacity(records.len() + 1);
         let mut fresh = FxHashSet::default();
         for record in records {
-            let place = (record.brand, record.level);
+            let place = (record.brand, record.under());
             if !self.keyed.contains(&place)
                 && fresh.insert(place)
-                && let Some(key) = Record::key(keys, record.level)
+                && let Some(key) = Record::key(keys, record.under())
             {
                 all.push(key);
             }

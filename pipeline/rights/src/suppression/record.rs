@@ -39,14 +39,16 @@ pub struct Record {
     pub(super) change: Change,
     /// Level of the pseudonym or key.
     pub(super) level: KeyLevel,
+    /// Number of links that the entry of a pseudonym has passed.
+    pub(super) links: u16,
 }
 
 impl Record {
-    /// States that the owner of a pseudonym has objected at `at`, Unix
-    /// milliseconds. `None` if the brand has no such level.
+    /// States that the owner of a pseudonym of this level has objected at `at`, Unix
+    /// milliseconds. The entry is linked up to the newest secret. `None` if the brand
+    /// has no such level.
     pub fn objected(keys: &BrandKeys, level: KeyLevel, pseudonym: u128, at: i64) -> Option<Record> {
-        let entry = keys.suppression(level, pseudonym)?;
-        Some(Record::of(keys, level, entry, at, Change::Objected))
+        Record::of_pseudonym(keys, level, pseudonym, at, Change::Objected)
     }
 
     /// States that an objection was withdrawn at `at`, Unix milliseconds. `None` if
@@ -57,8 +59,27 @@ impl Record {
         pseudonym: u128,
         at: i64,
     ) -> Option<Record> {
-        let entry = keys.suppression(level, pseudonym)?;
-        Some(Record::of(keys, level, entry, at, Change::Withdrawn))
+        Record::of_pseudonym(keys, level, pseudonym, at, Change::Withdrawn)
+    }
+
+    /// A record of the owner of a pseudonym.
+    fn of_pseudonym(
+        keys: &BrandKeys,
+        level: KeyLevel,
+        pseudonym: u128,
+        at: i64,
+        change: Change,
+    ) -> Option<Record> {
+        let (under, entry) = keys.suppressions(level, pseudonym).last()?;
+        Some(Record {
+            links: u16::try_from(under.0.checked_sub(level.0)?).ok()?,
+            ..Record::of(keys, level, entry, at, change)
+        })
+    }
+
+    /// The newest level whose key the entry depends on.
+    pub(super) fn under(&self) -> KeyLevel {
+        KeyLevel(self.level.0.saturating_add(self.links.into()))
     }
 
     /// States the key of a level; `None` if the brand has no such level.
@@ -91,6 +112,7 @@ impl Record {
             brand: keys.tag(),
             change,
             level,
+            links: 0,
         }
     }
 
@@ -102,6 +124,7 @@ impl Record {
             brand: BrandTag(mark.commits.to_le_bytes()),
             change: Change::Ledger,
             level: KeyLevel::OLDEST,
+            links: 0,
         }
     }
 
@@ -134,7 +157,10 @@ impl Record {
         let mut content = [0; SIZE - 8];
         let parts = self.entry.into_iter().chain(self.at.to_le_bytes());
         let parts = parts.chain(self.brand.0).chain(kind.to_le_bytes());
-        let parts = parts.chain(self.level.0.to_le_bytes());
+        // A brand has few secrets.
+        let level = u16::try_from(self.level.0).unwrap_or(u16::MAX);
+        let parts = parts.chain(level.to_le_bytes());
+        let parts = parts.chain(self.links.to_le_bytes());
         content
             .iter_mut()
             .zip(parts)
@@ -149,7 +175,8 @@ impl Record {
         let (at, rest) = rest.split_first_chunk()?;
         let (brand, rest) = rest.split_first_chunk()?;
         let (kind, rest) = rest.split_first_chunk()?;
-        let level = rest.first_chunk()?;
+        let (level, rest) = rest.split_first_chunk()?;
+        let links = rest.first_chunk()?;
         Some(Record {
             entry: *entry,
             at: i64::from_le_bytes(*at),
@@ -162,7 +189,8 @@ impl Record {
                 5 => Change::Seal,
                 _ => return None,
             },
-            level: KeyLevel(u32::from_le_bytes(*level)),
+            level: KeyLevel(u16::from_le_bytes(*level).into()),
+            links: u16::from_le_bytes(*links),
         })
     }
 }

@@ -9,8 +9,9 @@ use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 /// independent.
 #[derive(Clone, Debug, Default)]
 pub struct SuppressionSet {
-    /// The newest change of each entry, by brand and level.
-    lists: FxHashMap<(BrandTag, KeyLevel), FxHashMap<[u8; 16], LatestChange>>,
+    /// The newest change of each entry, by brand, level of the pseudonyms, and the
+    /// level that the entries are linked up to.
+    lists: FxHashMap<(BrandTag, KeyLevel, KeyLevel), FxHashMap<[u8; 16], LatestChange>>,
 }
 
 /// The newest change of an entry. Changes are ordered by time; of two at the
@@ -30,7 +31,7 @@ impl SuppressionSet {
             Change::Key | Change::Ledger | Change::Seal => return false,
         };
         let at = record.at;
-        let place = (record.brand, record.level);
+        let place = (record.brand, record.level, record.under());
         let entries = self.lists.entry(place).or_default();
         let newest = entries.entry(record.entry).or_insert(LatestChange {
             at: i64::MIN,
@@ -41,20 +42,25 @@ impl SuppressionSet {
         before.objected != newest.objected
     }
 
-    /// Whether the owner of a pseudonym of this brand and level has objected. Costs
-    /// nothing without objections on that level, otherwise one keyed hash.
+    /// Whether the owner of a pseudonym of this brand and level has objected, now or
+    /// under an older secret. Costs nothing without objections on that level,
+    /// otherwise a keyed hash for each secret from that level on.
     pub fn contains(&self, keys: &BrandKeys, level: KeyLevel, pseudonym: u128) -> bool {
         // Most deployments have few objections, most brands none, and most levels of a brand none either.
         if self.lists.is_empty() {
             return false;
         }
-        let Some(entries) = self.lists.get(&(keys.tag(), level)) else {
+        let list = |under| self.lists.get(&(keys.tag(), level, under));
+        let levels = level.0..=keys.newest().0;
+        if !levels
+            .into_iter()
+            .any(|under| list(KeyLevel(under)).is_some())
+        {
             return false;
-        };
-        let entry = keys.suppression(level, pseudonym);
-        entry
-            .and_then(|entry| entries.get(&entry))
-            .is_some_and(|newest| newest.objected)
+        }
+        let entries = keys.suppressions(level, pseudonym);
+        let changes = entries.filter_map(|(under, entry)| list(under)?.get(&entry));
+        changes.max().is_some_and(|newest| newest.objected)
     }
 
     /// Number of objections in effect, for all brands.
@@ -66,7 +72,7 @@ impl SuppressionSet {
     /// Number of objections in effect for a brand, on all levels.
     pub fn count(&self, brand: &str) -> usize {
         let tag = BrandTag::of(brand);
-        let lists = self.lists.iter().filter(|((of, _), _)| *of == tag);
+        let lists = self.lists.iter().filter(|((of, ..), _)| *of == tag);
         let entries = lists.flat_map(|(_, entries)| entries.values());
         entries.filter(|newest| newest.objected).count()
     }

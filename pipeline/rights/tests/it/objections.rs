@@ -353,3 +353,64 @@ fn of_a_broken_list_everything_is_kept_that_can_be_read() {
     let list = read(&path, &acme).unwrap().unwrap();
     assert_eq!(list.ledger, Some(LedgerWatermark::new([8; 16], 0, 0)));
 }
+
+/// An exchange of the secret: an objection of before still stops the person, and is found again with the newest secret alone
+/// by nobody; the old secret alone does not tell who was entered after it, not even of devices, whose pseudonyms it makes.
+#[test]
+fn an_older_secret_does_not_tell_who_was_entered_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("objections");
+    let old = keys_of("acme", 'o');
+    let new = old.clone().with_newer_secret(&secret('n'));
+    let newest = new.clone().with_newer_secret(&secret('z'));
+    let enter = |keys: &BrandKeys, pseudonym| {
+        let (mut file, _) = open(&path, std::slice::from_ref(keys));
+        // The pseudonym of a device: it is under the oldest secret whenever it is entered.
+        let record = Record::objected(keys, KeyLevel::OLDEST, pseudonym, AT).unwrap();
+        file.append(keys, &[record]).unwrap();
+        record
+    };
+    enter(&old, JANE);
+    let john = enter(&new, JOHN);
+    let (_file, set) = open(&path, std::slice::from_ref(&newest));
+    for pseudonym in [JANE, JOHN] {
+        assert!(set.contains(&newest, KeyLevel::OLDEST, pseudonym));
+        assert!(set.contains(&new, KeyLevel::OLDEST, pseudonym));
+        assert!(
+            !set.contains(&newest, KeyLevel(1), pseudonym),
+            "of another level"
+        );
+    }
+    assert_eq!((set.total(), set.count("acme")), (2, 2));
+    // The thief of the old secret has the list, and tests everybody.
+    let stolen: SuppressionSet = {
+        let mut set = SuppressionSet::default();
+        let bytes = std::fs::read(&path).unwrap();
+        let records = bytes.as_chunks::<48>().0.iter();
+        records.filter_map(Record::from_bytes).for_each(|record| {
+            set.apply(&record);
+        });
+        set
+    };
+    assert!(
+        stolen.contains(&old, KeyLevel::OLDEST, JANE),
+        "was entered under it"
+    );
+    assert!(!stolen.contains(&old, KeyLevel::OLDEST, JOHN));
+    // Nor does the entry stand there as the old secret makes it, for whoever looks for that.
+    let made = Record::objected(&old, KeyLevel::OLDEST, JOHN, AT).unwrap();
+    assert_ne!(made.to_bytes()[..16], john.to_bytes()[..16]);
+    // And the new secret alone tells nothing without the old one.
+    let alone = keys_of("acme", 'n');
+    let made = Record::objected(&alone, KeyLevel::OLDEST, JOHN, AT).unwrap();
+    assert_ne!(made.to_bytes()[..16], john.to_bytes()[..16]);
+
+    // What is withdrawn is withdrawn, whenever it was entered.
+    let mut set = set;
+    for pseudonym in [JANE, JOHN] {
+        let record = Record::withdrawn(&newest, KeyLevel::OLDEST, pseudonym, AT + 1).unwrap();
+        assert_eq!(Record::from_bytes(&record.to_bytes()), Some(record));
+        set.apply(&record);
+        assert!(!set.contains(&newest, KeyLevel::OLDEST, pseudonym));
+    }
+}

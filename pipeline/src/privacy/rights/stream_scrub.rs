@@ -19,6 +19,7 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Pseudonym};
 use tributary_rights::Request;
 use tributary_rights::request::Identifier;
+use zeroize::Zeroizing;
 
 use super::subject::Person;
 use crate::broker::retry::retry_transient;
@@ -59,7 +60,7 @@ impl Finder {
             ids.chain(person.devices.iter().copied())
                 .map(|id| (*brand, id))
         });
-        let mut texts: Vec<String> = Vec::new();
+        let mut texts: Vec<Zeroizing<String>> = Vec::new();
         for request in requests {
             for identifier in &request.identifiers {
                 // A name alone is shared by many; all three are found by decoding.
@@ -68,7 +69,7 @@ impl Finder {
                 }
             }
         }
-        texts.sort_unstable();
+        texts.sort_unstable_by(|a, b| a.as_str().cmp(b));
         texts.dedup();
         let mut builder = AhoCorasick::builder();
         Finder {
@@ -77,7 +78,10 @@ impl Finder {
                 ids: ids.collect(),
                 found: false,
             },
-            text: builder.ascii_case_insensitive(true).build(&texts).ok(),
+            text: {
+                let texts = texts.iter().map(|text| text.as_bytes());
+                builder.ascii_case_insensitive(true).build(texts).ok()
+            },
         }
     }
 
@@ -129,16 +133,16 @@ impl Sink for Named {
 
 /// Forms in which a value may appear in a message: as given, and as its SHA-256
 /// digest in hexadecimal.
-fn spellings(value: &str) -> Vec<String> {
+fn spellings(value: &str) -> [Zeroizing<String>; 2] {
     let value = value.trim();
-    let plain = value.to_lowercase();
+    let plain = Zeroizing::new(value.to_lowercase());
     let digest = Sha256::digest(plain.as_bytes());
     let digest = HEXLOWER.encode(&digest);
     let written = match plain.len() >= LONG {
         true => plain,
-        false => format!("\"{plain}\""),
+        false => Zeroizing::new(format!("\"{}\"", *plain)),
     };
-    vec![written, digest]
+    [written, Zeroizing::new(digest)]
 }
 
 /// Sequence numbers of the messages of a stream, up to `until`, that contain

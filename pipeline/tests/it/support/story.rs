@@ -79,6 +79,16 @@ pub fn inspect(ledger: &Path) -> serde_json::Value {
     serde_json::from_slice(&succeed(&mut inspect).stdout).expect("JSON")
 }
 
+/// What a ledger reveals under the secrets of the configuration of its world: entries by kind, too.
+pub fn inspect_open(world: &World, process: usize) -> serde_json::Value {
+    let mut inspect = tributary();
+    inspect.args(["ledger", "inspect", "--json", "--config"]);
+    inspect
+        .arg(world.path("tributary.toml"))
+        .arg(world.ledger(process));
+    serde_json::from_slice(&succeed(&mut inspect).stdout).expect("JSON")
+}
+
 /// The position of a ledger: the last sequence whose effect is durable. None is, where a worker has not come so far
 /// as to make its ledger.
 pub fn position(ledger: &Path) -> u64 {

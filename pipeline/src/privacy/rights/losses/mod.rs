@@ -85,7 +85,7 @@ pub async fn compare_logs(client: Option<&Client>, config: &Config) -> anyhow::R
         // A head is named after its entry is durable, and so is read before it.
         let directory = ledger_options(config).directory;
         let heads = match Ledger::exists_in(&directory) {
-            true => tributary_ledger::inspect(&directory)?.heads,
+            true => tributary_ledger::inspect(&directory, None)?.heads,
             false => FileHeads::new(),
         };
         let logs = search.logs()?;
