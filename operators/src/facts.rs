@@ -3,14 +3,12 @@
 //! Every record with identifiers is an [`IdSetUse`] for the identity graph. A contact or a counted sale is a [`Fact`] of a
 //! person, or of nobody. [`crate::routing`] converts records into them.
 
-use std::sync::Arc;
-
 use differential_dataflow::consolidation::consolidate_slice;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::label::{Channel, Label};
-use crate::record::{BrandId, Currency, Day, IdSet, SaleKind, SaleName, TouchKind};
+use crate::record::{BrandId, Currency, Day, IdSet, RecordId, SaleKind, SaleName, TouchKind};
 
 /// A web contact of a person. The derived order is the order of paths: time, then the bytes of the id, then the
 /// source.
@@ -19,7 +17,7 @@ pub struct Contact {
     /// Unix milliseconds.
     pub ts: i64,
     /// The record's id.
-    pub id: Arc<str>,
+    pub id: RecordId,
     /// The record's source.
     pub source: Label,
     /// Its channel.
@@ -85,7 +83,7 @@ pub struct Visit {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Redemption {
     /// The record's id.
-    pub id: Arc<str>,
+    pub id: RecordId,
     /// The record's source.
     pub source: Label,
     /// The channel of the voucher.

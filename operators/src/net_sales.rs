@@ -13,19 +13,16 @@
 //! the greatest `(ts, id)` counts.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use differential_dataflow::consolidation::consolidate;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::currency;
-use crate::engine::{
-    Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated, shared_text_bytes,
-};
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated, text_bytes};
 use crate::facts::Conversion;
 use crate::label::Label;
-use crate::record::{BrandId, Currency, Day, IdSet, RefundAmount, SaleKind, SaleName};
+use crate::record::{BrandId, Currency, Day, IdSet, RecordId, RefundAmount, SaleKind, SaleName};
 use crate::small_map::{Bag, SmallMap};
 use crate::stats::Stats;
 
@@ -46,7 +43,7 @@ pub struct Sale {
     /// Unix milliseconds.
     pub ts: i64,
     /// The id of the record.
-    pub id: Arc<str>,
+    pub id: RecordId,
     /// The source of the record.
     pub source: Label,
     /// The day in the brand's zone.
@@ -80,7 +77,7 @@ pub struct Restatement {
     /// Unix milliseconds.
     pub ts: i64,
     /// The id of the record.
-    pub id: Arc<str>,
+    pub id: RecordId,
     /// The source of the record.
     pub source: Label,
     /// The amount; never [`RefundAmount::All`].
@@ -364,8 +361,8 @@ impl KeyedOperator for NetSales {
     }
 
     fn bytes(&self) -> usize {
-        let sale = |sale: &Sale| shared_text_bytes(&sale.id) + sale.ids.heap_bytes();
-        let restated = |of: &Restatement| shared_text_bytes(&of.id);
+        let sale = |sale: &Sale| text_bytes(&sale.id) + sale.ids.heap_bytes();
+        let restated = |of: &Restatement| text_bytes(&of.id);
         self.balances.bytes(|of| {
             let changes = of.changes.as_ref().map_or(0, |changes| {
                 size_of::<AmountChanges>()

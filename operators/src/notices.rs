@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey};
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, shared_text_bytes};
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, text_bytes};
 use crate::label::Label;
 use crate::record::{BoxAnswer, BrandId, Day, IdSet, NoticeBox, Pseudonym, Record};
 use crate::runs::Runs;
@@ -29,7 +29,7 @@ pub struct NoticeUpdate {
     name: Label,
     ts: i64,
     source: Label,
-    id: std::sync::Arc<str>,
+    id: crate::record::RecordId,
     day: Day,
     answer: BoxAnswer,
     notice: Label,
@@ -157,7 +157,7 @@ impl KeyedOperator for Notices {
     }
 
     fn bytes(&self) -> usize {
-        let text = |of: &NoticeUpdate| shared_text_bytes(&of.id);
+        let text = |of: &NoticeUpdate| text_bytes(&of.id);
         self.subjects.bytes(|answers| answers.0.heap_bytes(text))
     }
 

@@ -20,7 +20,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -29,7 +28,7 @@ use tributary_config::model::FormBox;
 use tributary_consent::Boxes;
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, IdKind, IdSet, Record, RecordKey, Right};
+use tributary_operators::record::{Body, IdKind, IdSet, Record, RecordId, RecordKey, Right};
 
 use super::fields::Field;
 use super::identifiers::Identifiers;
@@ -309,7 +308,7 @@ fn emit_statement(
     let record = Record {
         brand: line.brand.id,
         source: line.labels.announce(&line.source.name, sink),
-        id: Arc::from(""),
+        id: RecordId::default(),
         ts,
         day: line.brand.clock.day(ts),
         ids: ids.clone(),

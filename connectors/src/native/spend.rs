@@ -4,10 +4,8 @@
 //! Platforms revise their figures for days, and their exports have no record
 //! ids, so the record key is made of the platform, the channel and the day.
 
-use std::sync::Arc;
-
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, IdSet, Record, RecordKey};
+use tributary_operators::record::{Body, IdSet, Record, RecordId, RecordKey};
 
 use super::fields::Field;
 use super::line::Line;
@@ -46,7 +44,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
         record: Record {
             brand,
             source: line.labels.announce(&line.source.name, sink),
-            id: Arc::from(""),
+            id: RecordId::default(),
             ts: line.brand.clock.start_of_day(day),
             day,
             ids: IdSet::empty(),

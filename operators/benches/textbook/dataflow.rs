@@ -30,8 +30,8 @@ use tributary_operators::cell::{CellKey, Hour};
 use tributary_operators::currency;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Currency, Day, IdSet, Ping, Pseudonym, Record, RecordKey, RefundAmount,
-    SaleKind, SaleName, TouchKind,
+    Arrival, Body, BrandId, Currency, Day, IdSet, Ping, Pseudonym, Record, RecordId, RecordKey,
+    RefundAmount, SaleKind, SaleName, TouchKind,
 };
 use tributary_operators::settings::BrandSettings;
 
@@ -105,7 +105,7 @@ impl Multiply<isize> for Values {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Contact {
     ts: i64,
-    id: Arc<str>,
+    id: RecordId,
     source: Label,
     kind: TouchKind,
     channel: Channel,
@@ -124,14 +124,14 @@ enum Statement {
         conversion: Conversion,
     },
     Refund(Label, RefundAmount),
-    Restatement(i64, Arc<str>, Label, RefundAmount),
+    Restatement(i64, RecordId, Label, RefundAmount),
 }
 
 /// A sale, and what remains of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Conversion {
     ts: i64,
-    id: Arc<str>,
+    id: RecordId,
     source: Label,
     kind: SaleKind,
     store: Label,

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 /// The largest number of entries that are looked at.
 pub(super) const SAMPLE: usize = 256;
 
@@ -62,9 +64,12 @@ pub fn shared_bytes<T>(slice: &Arc<[T]>) -> usize {
     (COUNTERS + size_of_val::<[T]>(slice)) / Arc::strong_count(slice)
 }
 
-/// One owner's share of the bytes of a shared text.
-pub fn shared_text_bytes(text: &Arc<str>) -> usize {
-    (COUNTERS + text.len()) / Arc::strong_count(text)
+/// The bytes of a text on the heap; none of a short one, which stands in its owner.
+pub fn text_bytes(text: &SmolStr) -> usize {
+    match text.is_heap_allocated() {
+        true => COUNTERS + text.len(),
+        false => 0,
+    }
 }
 
 /// The two counters of an `Arc`.
@@ -88,9 +93,15 @@ mod tests {
 
     #[test]
     fn owners_share_what_they_share() {
-        let one: Arc<str> = "0123456789abcdef".into();
-        assert_eq!(shared_text_bytes(&one), 32);
+        let one: Arc<[u8]> = (*b"0123456789abcdef").into();
+        assert_eq!(shared_bytes(&one), 32);
         let other = one.clone();
-        assert_eq!(shared_text_bytes(&one) + shared_text_bytes(&other), 32);
+        assert_eq!(shared_bytes(&one) + shared_bytes(&other), 32);
+    }
+
+    #[test]
+    fn short_texts_need_no_memory_of_their_own() {
+        assert_eq!(text_bytes(&"0123456789".into()), 0);
+        assert_eq!(text_bytes(&"0".repeat(40).into()), 56);
     }
 }

@@ -45,7 +45,7 @@ mod workers;
 pub(crate) use chunks::Chunks;
 pub use collection::{Collection, Diff, Epoch};
 pub use differences::{emit_change, emit_consolidated};
-pub use heap::{extrapolate, shared_bytes, shared_text_bytes, table_bytes, tree_bytes, vec_bytes};
+pub use heap::{extrapolate, shared_bytes, table_bytes, text_bytes, tree_bytes, vec_bytes};
 pub use interner::Interner;
 pub use keyed::{keyed, keyed_with_queries};
 pub use keyed_state::{KeyedState, State};

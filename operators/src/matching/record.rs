@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
-use crate::record::{BrandId, ClosedVisits, Day, Pseudonym};
+use crate::record::{BrandId, ClosedVisits, Day, Pseudonym, RecordId};
 
 /// A store and a salt day, which is all that matching looks at together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub struct Sighting {
     /// The record's time, Unix milliseconds.
     pub ts: i64,
     /// The record's id.
-    pub id: Arc<str>,
+    pub id: RecordId,
     /// The record's source.
     pub source: Label,
     /// The low 16 bits of its offline cookie, if it has one.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::record::Sighting;
-use crate::engine::{Diff, shared_text_bytes};
+use crate::engine::{Diff, text_bytes};
 use crate::label::Label;
+use crate::record::RecordId;
 use crate::runs::Runs;
 
 /// The longest time between two sightings of a stay, seconds.
@@ -26,7 +27,7 @@ pub(super) struct Stay {
     /// The low 16 bits of the cookies of its sightings, ascending and distinct.
     pub(super) cookies: Arc<[u16]>,
     /// The record that stands for it: the smallest (ts, id) of its sightings, and its source.
-    pub(super) lead: (i64, Arc<str>, Label),
+    pub(super) lead: (i64, RecordId, Label),
 }
 
 /// The sightings of one device in one store and salt day, and the stays that they form.
@@ -47,7 +48,7 @@ impl DeviceSightings {
             true => self.stays.capacity() * size_of::<Stay>(),
             false => 0,
         };
-        stays + self.sightings.heap_bytes(|of| shared_text_bytes(&of.id))
+        stays + self.sightings.heap_bytes(|of| text_bytes(&of.id))
     }
 
     /// The stays that a sighting from `begin` to `end` may belong to, as a range of their indices.

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use smallvec::SmallVec;
 
 use crate::attribution::path::Touch;
-use crate::engine::{Diff, shared_text_bytes};
+use crate::engine::{Diff, text_bytes};
 use crate::facts::{Contact, Conversion};
 use crate::record::{SaleKind, TouchKind};
 use crate::runs::Runs;
@@ -64,7 +64,7 @@ impl Touches {
         };
         let classes = self.classes.iter();
         own + classes
-            .map(|(_, touches)| touches.heap_bytes(|touch| shared_text_bytes(&touch.id)))
+            .map(|(_, touches)| touches.heap_bytes(|touch| text_bytes(&touch.id)))
             .sum::<usize>()
     }
 

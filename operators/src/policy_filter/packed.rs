@@ -5,8 +5,6 @@
 //! in the encoding of the crate `postcard` (variable-length integers). What the records of a set have in common, their brand and
 //! identifiers, is not part of them. A record takes about a tenth of the memory that way.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use crate::allowed_uses::AllowedUses;
@@ -14,8 +12,9 @@ use crate::label_numbers::LabelNumbers;
 use crate::packed_runs::Layout;
 use crate::packed_time;
 use crate::record::{
-    Body, BoxAnswer, BrandId, ConsentString, Currency, Day, IdSet, NoticeBox, Record, RecordKey,
-    RefundAmount, Right, SaleKind, SaleName, SightingCookie, TouchKind, WalletPlatform, WalletType,
+    Body, BoxAnswer, BrandId, ConsentString, Currency, Day, IdSet, NoticeBox, Record, RecordId,
+    RecordKey, RefundAmount, Right, SaleKind, SaleName, SightingCookie, TouchKind, WalletPlatform,
+    WalletType,
 };
 
 /// An entry of the records of a set: the key, then the packed record.
@@ -313,21 +312,13 @@ pub(super) fn unpack(
         source: numbers.label(source),
         id: match part {
             Part::Whole => id.into(),
-            Part::WithoutId => no_id(),
+            Part::WithoutId => RecordId::default(),
         },
         ts,
         day,
         ids: ids.clone(),
         body,
     })
-}
-
-/// An empty id.
-fn no_id() -> Arc<str> {
-    thread_local! {
-        static EMPTY: Arc<str> = "".into();
-    }
-    EMPTY.with(Arc::clone)
 }
 
 /// Takes a use of the labels of an entry's record back.

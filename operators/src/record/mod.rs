@@ -14,11 +14,9 @@ mod sale;
 mod touch;
 mod wallet;
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-use crate::engine::shared_text_bytes;
+use crate::engine::text_bytes;
 use crate::label::Label;
 
 pub use body::{Body, ConsentString, Right};
@@ -41,7 +39,7 @@ pub struct Record {
     /// The label of the configured source.
     pub source: Label,
     /// The id of the record within brand and source; empty for spend.
-    pub id: Arc<str>,
+    pub id: RecordId,
     /// Unix milliseconds; for spend the start of its day.
     pub ts: i64,
     /// The day of `ts` in the brand's time zone; for spend its `date`.
@@ -55,7 +53,7 @@ pub struct Record {
 impl Record {
     /// The bytes of its id and its identifiers on the heap, divided among those that share them.
     pub fn heap_bytes(&self) -> usize {
-        shared_text_bytes(&self.id) + self.ids.heap_bytes()
+        text_bytes(&self.id) + self.ids.heap_bytes()
     }
 
     /// Whether this is a statement without an id of its own: one that a web record carries, or that a rights request made. It
@@ -64,6 +62,9 @@ impl Record {
         self.id.is_empty() && matches!(self.body, Body::Consent { .. } | Body::Right { .. })
     }
 }
+
+/// The id of a record. Up to 23 bytes need no allocation.
+pub type RecordId = smol_str::SmolStr;
 
 /// The key of a record: the 128-bit XXH3 of `(brand, source, id)`, or for spend of `(brand, platform, source, medium, campaign,
 /// date)`. Records with equal keys are versions of one record.

@@ -12,13 +12,12 @@
 //! a holder, and whose numbers may therefore change.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
-use crate::engine::{Diff, shared_text_bytes};
+use crate::engine::{Diff, text_bytes};
 use crate::label::Label;
 use crate::range_sums::{RangeSums, Sum};
-use crate::record::{Day, WalletPlatform, WalletType};
+use crate::record::{Day, RecordId, WalletPlatform, WalletType};
 use crate::runs::Runs;
 use crate::small_map::{Bag, SmallMap};
 use crate::wallet::record::WalletRecord;
@@ -32,7 +31,7 @@ struct Registration {
     platform: WalletPlatform,
     holder: u64,
     ts: i64,
-    id: Arc<str>,
+    id: RecordId,
     source: Label,
     day: Day,
     is_install: bool,
@@ -145,9 +144,7 @@ impl Pass {
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.days.heap_bytes(|_| 0)
-            + self
-                .registrations
-                .heap_bytes(|of| shared_text_bytes(&of.id))
+            + self.registrations.heap_bytes(|of| text_bytes(&of.id))
             + self.levels.heap_bytes(|_| 0)
             + self.voids.heap_bytes(|_| 0)
     }

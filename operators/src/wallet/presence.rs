@@ -4,13 +4,11 @@
 //! A transaction of the pass in the store belongs to every presence that it lies at most that gap away from. The scans know where
 //! presences begin and are summed up by range, so that a change does not visit those of its presence.
 
-use std::sync::Arc;
-
-use crate::engine::{Diff, shared_text_bytes};
+use crate::engine::{Diff, text_bytes};
 use crate::facts::{Conversion, Visit};
 use crate::label::Label;
 use crate::range_sums::{RangeSums, Sum};
-use crate::record::{Currency, Day, IdSet, SaleKind, SaleName, WalletType};
+use crate::record::{Currency, Day, IdSet, RecordId, SaleKind, SaleName, WalletType};
 use crate::runs::Runs;
 use crate::wallet::record::WalletRecord;
 
@@ -21,7 +19,7 @@ const WEIGHT: u32 = 1_000_000;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Scan {
     pub(super) ts: i64,
-    id: Arc<str>,
+    id: RecordId,
     source: Label,
     day: Day,
     redeems: bool,
@@ -96,7 +94,7 @@ impl StoreScans {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        let scan = |of: &Scan| shared_text_bytes(&of.id) + of.ids.heap_bytes();
+        let scan = |of: &Scan| text_bytes(&of.id) + of.ids.heap_bytes();
         self.scans.heap_bytes(scan) + self.transactions.heap_bytes(|_| 0)
     }
 

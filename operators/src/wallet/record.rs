@@ -1,11 +1,9 @@
 //! What the operator learns: records of a pass, and the transactions that name it.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
-use crate::record::{BrandId, Day, IdSet, Pseudonym, WalletPlatform, WalletType};
+use crate::record::{BrandId, Day, IdSet, Pseudonym, RecordId, WalletPlatform, WalletType};
 
 /// The pass that a record names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,7 +38,7 @@ pub struct WalletRecord {
     /// Unix milliseconds.
     pub ts: i64,
     /// The record's id.
-    pub id: Arc<str>,
+    pub id: RecordId,
     /// The record's source.
     pub source: Label,
     /// The day in the brand's zone.

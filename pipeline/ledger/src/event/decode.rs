@@ -1,8 +1,6 @@
 //! Decoding of events. Every length is checked against the bytes that are left
 //! before memory is allocated.
 
-use std::sync::Arc;
-
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
@@ -322,10 +320,10 @@ impl Decoder<'_> {
     }
 
     /// Reads a length and UTF-8 bytes.
-    fn text(&mut self) -> Option<Arc<str>> {
+    fn text<T: for<'t> From<&'t str>>(&mut self) -> Option<T> {
         let length = usize::try_from(self.input.varint()?).ok()?;
         let bytes = self.input.take(length)?;
-        std::str::from_utf8(bytes).ok().map(Arc::from)
+        std::str::from_utf8(bytes).ok().map(T::from)
     }
 
     /// Reads a label: an index in the run, or 0 and 8 bytes.
