@@ -13,7 +13,7 @@
 //! |---|---|
 //! | [`keyed`], [`keyed_with_queries`] | run an operator on all workers, one complete epoch at a time |
 //! | [`KeyedState`] | the state of an operator by key; a state that is empty again is dropped |
-//! | [`Table`] | the hash table of all large states: it grows by segments, never all at once |
+//! | [`Table`] | the hash table of all large states: entries are dense, and it grows a little at a time |
 //! | [`Interner`] | a small number for each value in use |
 //! | [`emit_change`], [`emit_consolidated`] | emit exactly the difference between two states, and nothing if they are equal |
 //! | [`Query`], [`QueryOperator`] | questions that the running dataflow answers as of one epoch |
