@@ -1,4 +1,4 @@
-//! Ledgers of this format and of the one before, written once and kept in the repository, open and have what was written: a change of the code
+//! Ledgers of this format and of those before, written once and kept in the repository, open and have what was written: a change of the code
 //! that can no longer read what is on the disks of others is noticed here.
 
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ fn write(directory: &Path) {
 
 #[test]
 fn opens() {
-    [4, 5].into_iter().for_each(opens_in);
+    [4, 5, 6].into_iter().for_each(opens_in);
 }
 
 fn opens_in(format: u32) {
@@ -62,7 +62,7 @@ fn opens_in(format: u32) {
     ledger.append(page(A, &[click(A, 5)]));
     ledger.commit(at(4)).unwrap();
     drop(ledger);
-    assert_eq!(inspect(directory.path()).unwrap().format, 5);
+    assert_eq!(inspect(directory.path()).unwrap().format, 6);
     let (_ledger, mut recovered) = open(directory.path());
     let read = self::read(&mut recovered, &keys()).unwrap();
     let all = [events().concat(), vec![click(A, 5)]].concat();
@@ -73,7 +73,7 @@ fn opens_in(format: u32) {
 #[test]
 #[ignore = "writes the fixture of a new format"]
 fn write_anew() {
-    let fixture = fixture(5);
+    let fixture = fixture(6);
     std::fs::remove_dir_all(&fixture).ok();
     write(&fixture);
     std::fs::remove_file(fixture.join("LOCK")).unwrap();
