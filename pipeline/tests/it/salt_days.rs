@@ -206,9 +206,10 @@ async fn settles(processes: usize, pings: Option<&str>) {
     play(&client, again, None).await;
     let end = last(&client, stream).await;
     tokio::task::block_in_place(|| {
-        workers
-            .iter()
-            .for_each(|worker| worker.wait_until_read(end));
+        workers.iter().for_each(|worker| match pings {
+            None => worker.wait_until_read(end),
+            Some(_) => worker.wait_until_read_both(0, end),
+        });
         let open = days[3].len() + days[4].len() + again.len();
         assert_settled(&world, processes, open as u64);
         let settled = workers[0].metric("tributary_pings_settled_total");
