@@ -71,6 +71,10 @@ pub trait Sink {
 /// What is rejected again carries it on, so that no line goes round.
 pub const RESENT_HEADER: &str = "Tributary-Resent";
 
+/// The header of a dead letter in which the worker has masked MAC addresses
+/// ([`crate::address_mask`]). It cannot be sent again.
+pub const MASKED_HEADER: &str = "Tributary-Masked";
+
 /// A rejected line, or a rejected message if its subject has no route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {

@@ -24,6 +24,7 @@
 #![deny(clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, reason = "a test may fail"))]
 
+pub mod address_mask;
 pub mod brand;
 pub mod calendar;
 pub mod clock;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tributary_config::model::Config;
+use tributary_config::model::{Config, Kind};
 use tributary_connectors::nats::{self, Client, Input, NatsError};
 use tributary_ledger::{Keyring, Ledger};
 
@@ -50,7 +50,7 @@ use crate::serve::services::key_rotation::KeyRotations;
 use crate::serve::state::HttpState;
 use crate::version::{COMMIT, VERSION};
 use crate::worker::agreement;
-use crate::worker::feed::Feed;
+use crate::worker::feed::{Feed, Inputs};
 use crate::worker::output_watch::{KnownSubjects, OutputWatch, Republish};
 use crate::worker::publisher::publish;
 use crate::worker::restore::restore;
@@ -64,7 +64,7 @@ mod lease;
 mod ledger;
 
 use gauges::gauge;
-use input::{explained, open_input, wanted};
+use input::{explained, open_inputs, wanted};
 use ledger::open;
 
 /// A worker process that is ready to read its input: its parts, and the handles
@@ -77,7 +77,7 @@ pub struct RunningWorker {
     /// The feed of the worker threads.
     pub feed: Feed,
     /// The input of the feed.
-    pub input: Input,
+    pub inputs: Inputs,
     /// The position up to which everything is durable.
     pub watermark: watch::Receiver<DurablePosition>,
     /// Ends when the ledger is closed or cannot continue.
@@ -167,6 +167,13 @@ pub async fn start(
         bail!("{}", found.refusal(config));
     }
     retry_transient(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
+    let mut sources = config.brands.iter().flat_map(|brand| &brand.sources);
+    if config.nats.pings_stream.is_none() && sources.any(|source| source.kind == Kind::Ping) {
+        tracing::info!(
+            stream = config.nats.input_stream,
+            "the broker keeps MAC addresses of pings in clear as long as this stream keeps everything; nats.pings_stream keeps them for an hour"
+        );
+    }
     let known =
         retry_transient(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
     let dead_letters =
@@ -223,7 +230,7 @@ pub async fn start(
         ingest.open(&client);
     }
     let clocks = Arc::new(Clocks::new(config));
-    let time = retry_transient(|| nats::broker_time(&client, &config.nats.input_stream)).await?;
+    let time = retry_transient(|| nats::broker_time(&client, &config.nats)).await?;
     clocks.set_broker(&time);
     // What was kept of the newest arrival and lies beyond every message of the stream was never true: it mends itself.
     let newest = position.map_or(0, |position| position.newest_at);
@@ -248,11 +255,10 @@ pub async fn start(
     let publisher = tokio::spawn(publisher);
     let (ledger_tx, ledger_rx) = mpsc::unbounded_channel();
     let (watermark_tx, watermark) = watch::channel(DurablePosition::default());
-    let threads = config.workers.threads.max(1);
     let commits = Commits::new(
         ledger,
         &client,
-        threads,
+        config,
         telemetry.clone(),
         tally.clone(),
         watermark_tx,
@@ -325,7 +331,7 @@ pub async fn start(
     .await?;
     // The publisher ends when nobody can send to it any more.
     drop(to_publisher);
-    let (input, stream) = open_input(&client, config, position, accept_loss).await?;
+    let (inputs, stream) = open_inputs(&client, config, position, accept_loss).await?;
     let past = retry_transient(|| nats::stream_state(&client, &config.nats.input_stream))
         .await?
         .last_sequence;
@@ -348,6 +354,10 @@ pub async fn start(
         restored: position
             .filter(|position| position.stream == Some(stream))
             .map_or(0, |position| position.sequence),
+        restored_pings: position
+            .and_then(|position| position.pings)
+            .filter(|kept| inputs.pings.as_ref().map(|pings| pings.stream) == Some(kept.stream))
+            .map_or(0, |kept| kept.sequence),
         telemetry: telemetry.clone(),
         mark,
         found,
@@ -400,7 +410,7 @@ pub async fn start(
         queries,
         workers,
         feed,
-        input,
+        inputs,
         watermark,
         commits,
         publisher,

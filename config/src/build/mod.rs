@@ -72,14 +72,18 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     })
 }
 
-/// Reports two of the three streams of records and cells with one name.
+/// Reports two of the streams of records and cells with one name.
 fn check_streams(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
     let model = &nats.model;
-    let streams = [
-        ("input_stream", &model.input_stream),
-        ("output_stream", &model.output_stream),
-        ("dead_letter_stream", &model.dead_letter_stream),
+    let named = [
+        ("input_stream", Some(&model.input_stream)),
+        ("pings_stream", model.pings_stream.as_ref()),
+        ("output_stream", Some(&model.output_stream)),
+        ("dead_letter_stream", Some(&model.dead_letter_stream)),
     ];
+    let named = named.into_iter();
+    let streams: Vec<(&str, &String)> =
+        named.filter_map(|(key, name)| Some((key, name?))).collect();
     for (i, (key, name)) in streams.iter().enumerate() {
         let earlier = streams.iter().take(i).find(|(_, other)| other == name);
         if let Some((other, _)) = earlier

@@ -44,10 +44,19 @@ pub struct Nats {
     pub tls_key_file: Option<PathBuf>,
     /// Whether addresses beyond this machine may do without TLS. Default false.
     pub private_network: bool,
-    /// The stream that captures `tributary.in.>`. Default `TRIBUTARY_IN`. If it
+    /// The stream that captures `tributary.in.>`, without pings if
+    /// `pings_stream` captures them. Default `TRIBUTARY_IN`. If it
     /// does not exist, Tributary creates it with an age limit of three days,
     /// because it contains records in clear.
     pub input_stream: String,
+    /// The stream of pings, which contain MAC addresses in clear. Without one,
+    /// the default, the input stream captures them too. If it does not exist,
+    /// Tributary creates it with the age limit `pings_max_age_ms`.
+    pub pings_stream: Option<String>,
+    /// The age at which the broker deletes pings in `pings_stream`,
+    /// milliseconds. Default 1 hour. From 1 minute to 24 hours. An existing
+    /// stream must keep them no longer.
+    pub pings_max_age_ms: i64,
     /// The stream that keeps the latest value of every output subject, one
     /// message per cell. Default `TRIBUTARY_OUT`. Readers of the published
     /// numbers subscribe to it; cells never expire.

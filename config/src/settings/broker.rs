@@ -8,6 +8,7 @@ use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Nats;
 use crate::value_type::Opt;
 use crate::value_type::address::Broker;
+use crate::value_type::duration::Duration;
 use crate::value_type::file::{
     CredentialFile, CredentialVariable, Readable, SecretFile, SecretVariable,
 };
@@ -57,6 +58,8 @@ impl SettingsModel for Nats {
             tls_key_file: None,
             private_network: false,
             input_stream: String::new(),
+            pings_stream: None,
+            pings_max_age_ms: 0,
             output_stream: String::new(),
             dead_letter_stream: String::new(),
             rights_stream: String::new(),
@@ -168,8 +171,26 @@ impl SettingsModel for Nats {
                 value_type: Text(STREAM),
                 default: DefaultValue::Toml(r#""TRIBUTARY_IN""#),
                 unit: "",
-                meaning: "The stream that captures `tributary.in.>`.",
+                meaning: "The stream that captures `tributary.in.>`; with `pings_stream`, every kind but pings.",
                 field: |nats: &mut Nats| &mut nats.input_stream,
+            },
+            &Setting {
+                key: "pings_stream",
+                value_type: Opt(Text(STREAM)),
+                default: DefaultValue::Absent(
+                    "none: pings are in the input stream, as long as everything else",
+                ),
+                unit: "",
+                meaning: "A stream of their own for pings, the messages with MAC addresses in clear. It captures `tributary.in.*.ping` and `tributary.in.*.ping.>`, and the input stream must then capture the other kinds alone.",
+                field: |nats: &mut Nats| &mut nats.pings_stream,
+            },
+            &Setting {
+                key: "pings_max_age",
+                value_type: Text(Duration::<i64>::millis(60_000, 86_400_000)),
+                default: DefaultValue::Toml(r#""1h""#),
+                unit: "",
+                meaning: "The age at which the broker deletes pings in `pings_stream`, from 1 minute to 24 hours. A worker that does not run for longer loses pings. Applied when Tributary creates the stream; an existing stream that keeps them for longer is refused.",
+                field: |nats: &mut Nats| &mut nats.pings_max_age_ms,
             },
             &Setting {
                 key: "output_stream",

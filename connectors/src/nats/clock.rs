@@ -9,6 +9,7 @@ use async_nats::Client;
 use async_nats::jetstream;
 use jiff::Timestamp;
 use serde::Deserialize;
+use tributary_config::model::Nats;
 
 use super::error::{NatsError, NatsErrorKind};
 
@@ -19,7 +20,7 @@ pub struct BrokerTime {
     pub now: i64,
     /// When the response arrived.
     pub read: Instant,
-    /// When the broker stored the newest message of the stream, Unix
+    /// When the broker stored the newest message of the streams, Unix
     /// milliseconds; `None` if it never stored one.
     pub newest: Option<i64>,
 }
@@ -39,13 +40,27 @@ struct State {
     last_ts: String,
 }
 
+/// Requests the broker's time and that of the newest message of the input
+/// stream, or of the stream of pings.
+///
+/// # Errors
+/// As for one stream: [`NatsErrorKind::Unreachable`] and
+/// [`NatsErrorKind::Stream`].
+pub async fn broker_time(client: &Client, nats: &Nats) -> Result<BrokerTime, NatsError> {
+    let mut time = time_of(client, &nats.input_stream).await?;
+    if let Some(pings) = &nats.pings_stream {
+        time.newest = time.newest.max(time_of(client, pings).await?.newest);
+    }
+    Ok(time)
+}
+
 /// Requests the broker's time and that of the newest message of a stream.
 ///
 /// # Errors
 /// [`NatsErrorKind::Unreachable`] if the broker does not respond,
 /// [`NatsErrorKind::Stream`] if the stream does not exist or the response has
 /// no time.
-pub async fn broker_time(client: &Client, stream: &str) -> Result<BrokerTime, NatsError> {
+async fn time_of(client: &Client, stream: &str) -> Result<BrokerTime, NatsError> {
     let context = jetstream::new(client.clone());
     let what = || format!("asking for the time of the stream {stream}");
     let answer: jetstream::response::Response<Answer> = context

@@ -88,10 +88,12 @@ fn sorted(headers: Option<&async_nats::HeaderMap>) -> Vec<(String, String)> {
     pairs
 }
 
-/// The low bits of a message's number, which contain its sequence.
+/// The low bits of a message's number, below the generation of its stream.
 const SEQUENCE_BITS: u32 = 48;
+/// Set in the numbers of messages of the pings stream.
+const PINGS: u64 = 1 << 47;
 
-/// The number of a message in the order of arrival: its sequence in the low 48
+/// The number of a message in the order of arrival: its sequence in the low 47
 /// bits, and above it the number of streams that preceded its own, so that what
 /// comes from a recreated stream is later than everything before.
 ///
@@ -105,7 +107,21 @@ pub fn number_of(generation: u16, sequence: u64) -> u64 {
     u64::from(generation) << SEQUENCE_BITS | sequence
 }
 
+/// The number of a message of the pings stream, which no message of the input
+/// stream has. Pings have no version and no correction, so that the order
+/// between the two streams has no meaning.
+///
+/// ```
+/// use tributary_connectors::nats::{number_of, ping_number_of, sequence_of};
+///
+/// assert_ne!(ping_number_of(1, 7), number_of(1, 7));
+/// assert_eq!(sequence_of(ping_number_of(1, 7)), 7);
+/// ```
+pub fn ping_number_of(generation: u16, sequence: u64) -> u64 {
+    number_of(generation, sequence) | PINGS
+}
+
 /// The sequence in a message's number.
 pub fn sequence_of(number: u64) -> u64 {
-    number & ((1 << SEQUENCE_BITS) - 1)
+    number & (PINGS - 1)
 }

@@ -1,7 +1,7 @@
 //! Detects copies of a stream that an erasure cannot reach.
 //!
 //! An erasure deletes a person's messages in the streams that store them in
-//! clear: the input, the dead letters and the requests. A stream that is filled
+//! clear: the input, the pings, the dead letters and the requests. A stream that is filled
 //! from another one leaves the original there, a republished stream has already
 //! sent copies to its subscribers, and a stream that another one mirrors or
 //! sources survives in that one. A receipt would then be untrue. Copies in
@@ -54,13 +54,14 @@ pub async fn refuse_copies(client: &Client, nats: &Nats) -> Result<(), NatsError
             return Ok(());
         }
     };
-    let names = [
+    let mut names = vec![
         &nats.input_stream,
         &nats.dead_letter_stream,
         &nats.rights_stream,
     ];
+    names.extend(&nats.pings_stream);
     for info in &all {
-        let Some(name) = names.into_iter().find(|name| copies(&info.config, name)) else {
+        let Some(name) = names.iter().find(|name| copies(&info.config, name)) else {
             continue;
         };
         return Err(NatsError::new(

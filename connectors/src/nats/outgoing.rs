@@ -68,11 +68,12 @@ impl OutgoingMessage {
     /// |---|---|
     /// | `Tributary-Reason` | the name of the [`Reason`](crate::dead_letter::Reason) |
     /// | `Tributary-Detail` | the field and the remedy |
-    /// | `Tributary-Sequence` | the sequence of the message in the input stream |
+    /// | `Tributary-Sequence` | the sequence of the message in the stream that it was read from |
     /// | `Tributary-Line` | the position of the line in the message, from 0 |
     /// | `Tributary-At` | the arrival, Unix milliseconds |
     /// | `Tributary-Subject` | the subject of the source, if the line has one |
     /// | `Tributary-Resent` | present if the line was sent again already |
+    /// | `Tributary-Masked` | present if the worker masked MAC addresses in the line |
     /// | `Tributary-Bytes` | the length of the line, if it was cut |
     pub fn dead_letter(letter: DeadLetter, max_payload: usize) -> OutgoingMessage {
         let mut headers: Vec<(Cow<'static, str>, String)> = vec![

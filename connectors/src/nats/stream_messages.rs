@@ -12,22 +12,23 @@ use super::error::{NatsError, NatsErrorKind};
 use super::share;
 
 /// The sequence of the newest stored message that one process of the cluster
-/// would read from the input stream; 0 if there is none.
+/// would read from the input stream, or from that of pings; 0 if there is none.
 ///
 /// # Errors
 /// As [`super::stream_state()`].
 pub async fn newest_message(
     client: &Client,
     nats: &Nats,
+    stream: &str,
     process: usize,
     processes: usize,
 ) -> Result<u64, NatsError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        let what = format!("reading the end of the stream {}", nats.input_stream);
+        let what = format!("reading the end of the stream {stream}");
         NatsError::caused(NatsErrorKind::Unreachable, what, error)
     };
     let stream = async_nats::jetstream::new(client.clone())
-        .get_stream_no_info(&nats.input_stream)
+        .get_stream_no_info(stream)
         .await
         .map_err(|error| failed(error.into()))?;
     let mut filters = share::Share::new(process, processes, nats.partitions).filters();

@@ -43,23 +43,20 @@ pub enum StoreError {
     IdReused,
 }
 
-/// Stores messages of requests in a stream. Clones share the connection.
+/// Stores messages of requests in the streams of their subjects. Clones share the connection.
 #[derive(Clone)]
 pub struct StreamWriter {
     client: Client,
     jetstream: Context,
-    /// The name of the stream.
-    stream: String,
 }
 
 impl StreamWriter {
-    /// A writer to the stream of this name, with at most `window` messages of
-    /// all requests in flight.
-    pub fn new(client: &Client, stream: &str, window: usize) -> StreamWriter {
+    /// A writer to the streams that capture the subjects of messages, with at most
+    /// `window` messages of all requests in flight.
+    pub fn new(client: &Client, window: usize) -> StreamWriter {
         StreamWriter {
             client: client.clone(),
             jetstream: context(client, window.max(1)),
-            stream: stream.to_owned(),
         }
     }
 
@@ -166,7 +163,7 @@ impl StreamWriter {
     /// Compares a message with the one that the stream holds under its id. What
     /// was deleted meanwhile cannot be compared, and was stored.
     async fn compare(&self, message: &OutgoingMessage, ack: &PublishAck) -> Result<(), StoreError> {
-        let stream = self.jetstream.get_stream_no_info(&self.stream).await;
+        let stream = self.jetstream.get_stream_no_info(&ack.stream).await;
         let stream = stream.map_err(|_| StoreError::Unavailable)?;
         match stream.get_raw_message(ack.sequence).await {
             Ok(stored) => {

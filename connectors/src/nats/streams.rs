@@ -11,10 +11,14 @@
 //! | stream | subjects | must | created with |
 //! |---|---|---|---|
 //! | input | `tributary.in.>` | retention `limits`, no copy, partitioned as configured | 3 days |
+//! | pings | those of the kind `ping` | as the input, and an age of at most `nats.pings_max_age` | 1 hour |
 //! | output | `tributary.out.>` | retention `limits`, one message per subject, discard `old`, no age | no expiry |
 //! | dead letters | `tributary.deadletter.>` | retention `limits`, no copy | 7 days |
 //! | rights | `tributary.rights.>` | retention `limits`, no copy, no age, message TTLs, deletable | no expiry |
 //! | leases | those of a key-value bucket | one message per subject, no age | no expiry |
+//!
+//! With `nats.pings_stream`, pings have a stream of their own, and the input
+//! stream captures every other kind.
 //!
 //! The input and the dead letters contain records in clear, so both are
 //! short-lived by default. The ledger is the durable copy. The output contains
@@ -26,7 +30,7 @@ use async_nats::Client;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::CreateStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
-use tributary_config::model::Nats;
+use tributary_config::model::{Kind, Nats};
 
 use super::error::{NatsError, NatsErrorKind};
 use super::stream_state::{
@@ -40,7 +44,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// here.
 const DUPLICATES: Duration = Duration::from_secs(600);
 
-/// Creates or checks the stream that captures `tributary.in.>`.
+/// Creates or checks the stream that captures `tributary.in.>`, and that of pings
+/// if they have their own.
 ///
 /// An existing stream must capture `tributary.in.<brand>.>` for every brand of
 /// `brands` (all of `tributary.in.>` if there are none), be no copy of another
@@ -62,15 +67,108 @@ pub async fn ensure_input_stream(
             description: Some("What enters Tributary".to_owned()),
             max_age: 3 * DAY,
             subject_transform: share::transform(nats.partitions),
+            subjects: subject::input(nats),
             ..plain(nats, &nats.input_stream, subject::INPUT)
         },
     )
     .await?;
     mirrors::refuse_mirror(&info)?;
-    captures(&info, subject::INPUT, "tributary.in.", ".>", brands)?;
+    match nats.pings_stream {
+        None => captures(&info, subject::INPUT, "tributary.in.", ".>", brands)?,
+        Some(_) => {
+            leaves_pings(&info, nats)?;
+            for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Ping) {
+                captures_kind(&info, kind, brands)?;
+            }
+        }
+    }
     limits(&info)?;
     share::judge(&info, nats.partitions)?;
+    if let Some(pings) = &nats.pings_stream {
+        ensure_pings_stream(client, nats, pings, brands).await?;
+    }
     Ok((&info).into())
+}
+
+/// Creates or checks the stream of pings. Its messages contain MAC addresses in
+/// clear, so it must delete them at the configured age or earlier.
+///
+/// # Errors
+/// As [`ensure_input_stream`].
+async fn ensure_pings_stream(
+    client: &Client,
+    nats: &Nats,
+    name: &str,
+    brands: &[impl AsRef<str>],
+) -> Result<(), NatsError> {
+    let age = Duration::from_millis(nats.pings_max_age_ms.unsigned_abs());
+    let info = made(
+        client,
+        Config {
+            description: Some("Pings that enter Tributary, with addresses in clear".to_owned()),
+            max_age: age,
+            subject_transform: share::transform(nats.partitions),
+            subjects: subject::pings(),
+            duplicate_window: DUPLICATES.min(age),
+            ..plain(nats, name, "")
+        },
+    )
+    .await?;
+    mirrors::refuse_mirror(&info)?;
+    captures_kind(&info, Kind::Ping, brands)?;
+    limits(&info)?;
+    let kept = info.config.max_age;
+    let shown = match kept.is_zero() {
+        true => "for ever".to_owned(),
+        false => format!("for {} s", kept.as_secs()),
+    };
+    must(
+        &info,
+        !kept.is_zero() && kept <= age,
+        &format!(
+            "keeps pings with MAC addresses in clear {shown}, longer than nats.pings_max_age permits: nats stream edit {name} --max-age={}s",
+            age.as_secs()
+        ),
+    )?;
+    share::judge(&info, nats.partitions)
+}
+
+/// Checks that the input stream captures no ping, so that none is kept longer
+/// than the stream of pings keeps it.
+fn leaves_pings(info: &Info, nats: &Nats) -> Result<(), NatsError> {
+    let (name, subjects) = (&nats.input_stream, &info.config.subjects);
+    let pings = subject::pings();
+    let takes = |pattern: &String| pings.iter().any(|ping| subject::overlap(pattern, ping));
+    must(
+        info,
+        !subjects.iter().any(takes),
+        &format!(
+            "captures {}, and thereby pings, which nats.pings_stream keeps apart: nats stream edit {name} --subjects='{}'. \
+             Pings that it holds are read; delete them once they are: nats stream purge {name} --subject='tributary.in.*.ping.>'",
+            subjects.join(", "),
+            subject::input(nats).join(","),
+        ),
+    )
+}
+
+/// Checks that a stream captures a kind of records of every brand, or of all if
+/// there are none.
+fn captures_kind(info: &Info, kind: Kind, brands: &[impl AsRef<str>]) -> Result<(), NatsError> {
+    let [short, long] = subject::of_kind("*", kind);
+    captures(
+        info,
+        &short,
+        "tributary.in.",
+        &format!(".{}", kind.name()),
+        brands,
+    )?;
+    captures(
+        info,
+        &long,
+        "tributary.in.",
+        &format!(".{}.>", kind.name()),
+        brands,
+    )
 }
 
 /// Creates or checks the stream that keeps the last value of every cell: it

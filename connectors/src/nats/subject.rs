@@ -20,10 +20,47 @@
 //! | `tributary.rights.cluster.<topic>.<process>` | messages between the processes |
 
 use data_encoding::HEXLOWER;
+use tributary_config::model::{Kind, Nats};
 use tributary_operators::cell::Family;
 
 /// Captures every input message.
 pub const INPUT: &str = "tributary.in.>";
+
+/// The subjects of the input stream. Where pings have a stream of their own,
+/// these are the subjects of every other kind.
+pub fn input(nats: &Nats) -> Vec<String> {
+    match nats.pings_stream {
+        None => vec![INPUT.to_owned()],
+        Some(_) => {
+            let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Ping);
+            kinds.flat_map(|kind| of_kind("*", kind)).collect()
+        }
+    }
+}
+
+/// The subjects of the pings stream.
+pub fn pings() -> Vec<String> {
+    of_kind("*", Kind::Ping).into()
+}
+
+/// The subjects of a kind of records of a brand; `*` for every brand.
+pub(super) fn of_kind(brand: &str, kind: Kind) -> [String; 2] {
+    let subject = format!("tributary.in.{brand}.{}", kind.name());
+    let longer = format!("{subject}.>");
+    [subject, longer]
+}
+
+/// Whether a subject is one of pings.
+///
+/// ```
+/// use tributary_connectors::nats::subject::is_ping;
+///
+/// assert!(is_ping("tributary.in.acme.ping.boxes"));
+/// assert!(!is_ping("tributary.in.acme.web.ping"));
+/// ```
+pub fn is_ping(subject: &str) -> bool {
+    pings().iter().any(|pattern| covers(pattern, subject))
+}
 /// Captures every cell.
 pub const OUTPUT: &str = "tributary.out.>";
 /// Captures every dead letter.
@@ -162,6 +199,19 @@ pub fn covers(pattern: &str, wanted: &str) -> bool {
     }
 }
 
+/// Whether a subject may match both patterns.
+pub(super) fn overlap(left: &str, right: &str) -> bool {
+    let mut left = left.split('.');
+    let mut right = right.split('.');
+    loop {
+        match (left.next(), right.next()) {
+            (Some(">"), Some(_)) | (Some(_), Some(">")) | (None, None) => return true,
+            (Some(one), Some(other)) if one == other || one == "*" || other == "*" => {}
+            _ => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +240,30 @@ mod tests {
         ];
         for (pattern, wanted) in not_covered {
             assert!(!covers(pattern, wanted), "{pattern} {wanted}");
+        }
+    }
+
+    #[test]
+    fn pings_and_the_other_kinds_share_no_subject() {
+        let mut nats = tributary_config::nats_at("nats://127.0.0.1:4222");
+        let meets_pings = |subjects: &[String]| {
+            let pings = pings();
+            let mut all = subjects.iter();
+            all.any(|subject| pings.iter().any(|ping| overlap(subject, ping)))
+        };
+        assert!(meets_pings(&input(&nats)));
+        nats.pings_stream = Some("P".to_owned());
+        let others = input(&nats);
+        assert_eq!(others.len(), 2 * (Kind::ALL.len() - 1));
+        assert!(!meets_pings(&others));
+        for subject in ["tributary.in.a.web", "tributary.in.a.partner.p.3"] {
+            assert!(
+                others.iter().any(|pattern| covers(pattern, subject)),
+                "{subject}"
+            );
+        }
+        for pattern in ["tributary.in.*.*", "tributary.in.acme.>", "*.in.acme.ping"] {
+            assert!(meets_pings(&[pattern.to_owned()]), "{pattern}");
         }
     }
 

@@ -27,6 +27,7 @@ mod choices;
 mod config;
 mod delivery;
 mod ending;
+mod forms;
 mod json;
 mod line;
 mod market;

@@ -58,8 +58,10 @@ impl World {
             let ts = self.midnight + self.random.whole(8 * HOUR, 21 * HOUR);
             let issue = self.pass_record(person, &life, "issue", ts);
             self.send(Kind::Wallet, ts, issue.end());
+            self.send_form(person, ts);
             self.register(person, &life, "install", ts + 20 * SECOND);
         }
+        self.send_taken_back(person, life.installed);
         if let Some((_, end)) = life.ends.filter(|(day, _)| *day == self.day) {
             let ts = self.midnight + self.random.whole(8 * HOUR, 21 * HOUR);
             self.register(person, &life, end, ts);

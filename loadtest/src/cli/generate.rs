@@ -74,7 +74,8 @@ pub struct Generate {
     /// Ask visitors for consent: web events carry TC strings, and some people change their minds
     #[arg(long)]
     consent: bool,
-    /// Give members of the loyalty program wallet passes, which get messages and are read by tills
+    /// Give members of the loyalty program wallet passes, which get messages and are read by tills. With --consent,
+    /// members tick the boxes of a form first
     #[arg(long)]
     wallet: bool,
     /// Let partners see phones in stores and show them advertisements: sightings, exposures and links

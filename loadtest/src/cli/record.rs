@@ -24,6 +24,9 @@ use super::{bar, interrupt};
 ///   loadtest record --config t.toml --out ring.ndjson.zst --max-file 100MB --max-disk 2GB
 ///   loadtest record --config t.toml --out safe.ndjson.zst --pseudonymise
 ///
+/// Where pings have a stream of their own (nats.pings_stream), record them with --pings into a trace of
+/// their own, beside that of all other records; a replay takes both.
+///
 /// A recording contains identifiers in clear text: keep it as carefully as the input stream. With
 /// --pseudonymise, identifiers are replaced under a secret that is thrown away, so that the same value
 /// is the same pseudonym throughout the recording and nobody can look it up; addresses lose their path,
@@ -40,6 +43,9 @@ pub struct Record {
     /// The subjects to record; `*` and `>` are wildcards
     #[arg(long, default_value = subject::INPUT)]
     subjects: String,
+    /// Record the stream of pings (nats.pings_stream) instead of the input stream
+    #[arg(long)]
+    pings: bool,
     /// Where to begin: `new`, `all` that the stream holds, or a sequence
     #[arg(long, default_value = "new", value_parser = from)]
     from: From,
@@ -146,15 +152,20 @@ impl Record {
             .iter()
             .map(|brand| brand.name.as_str())
             .collect();
+        let stream = match (self.pings, &config.nats.pings_stream) {
+            (false, _) => config.nats.input_stream.clone(),
+            (true, Some(pings)) => pings.clone(),
+            (true, None) => bail!(
+                "--pings records nats.pings_stream, which the configuration does not set: pings are in the input stream"
+            ),
+        };
         let bar = bar::counting();
         let runtime = tokio::runtime::Runtime::new()?;
         let recording = runtime.block_on(async {
             let stop = interrupt::watch();
             let client = super::connection::connected(&config.nats).await?;
             ensure_input_stream(&client, &config.nats, &brands).await?;
-            let last = stream_state(&client, &config.nats.input_stream)
-                .await?
-                .last_sequence;
+            let last = stream_state(&client, &stream).await?.last_sequence;
             let range = Range {
                 from: match self.from {
                     From::New => None,
@@ -168,6 +179,7 @@ impl Record {
                 },
             };
             let options = RecordOptions {
+                stream,
                 subjects: self.subjects.clone(),
                 range,
                 files: RotationOptions {

@@ -41,6 +41,8 @@ pub struct Range {
 /// The options of a recording.
 #[derive(Debug)]
 pub struct RecordOptions {
+    /// The name of the stream: the input stream, or that of pings.
+    pub stream: String,
     /// The subjects, which may contain wildcards.
     pub subjects: String,
     /// The range of the stream.
@@ -96,7 +98,7 @@ pub async fn record(
     mut options: RecordOptions,
     mut seen: impl FnMut(&Recording),
 ) -> Result<Recording, RecordError> {
-    let stream = &config.nats.input_stream;
+    let stream = &options.stream.clone();
     let state = stream_state(client, stream).await?;
     let created = state.created_ns.to_string();
     let wanted = options.range.from.unwrap_or(state.last_sequence + 1);

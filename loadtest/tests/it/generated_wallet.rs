@@ -49,3 +49,63 @@ fn passes_are_counted_and_their_scans_are_credited() {
         );
     }
 }
+
+/// The sum of a value over all cells of a notice.
+fn sum(lines: &[String], notice: &str, value: &str) -> u64 {
+    let cells = lines.iter().filter_map(|line| {
+        let cell: serde_json::Value = serde_json::from_str(line).ok()?;
+        let is_of_notice =
+            cell["family"] == "notice_day" && cell["cell"]["notice"].as_str() == Some(notice);
+        is_of_notice
+            .then(|| cell["value"][value].as_u64())
+            .flatten()
+    });
+    cells.sum()
+}
+
+#[test]
+fn members_read_a_form_and_some_take_a_tick_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("t.ndjson");
+    let options = Options {
+        days: Some(28),
+        persons: Some(600),
+        bad: 0.0,
+        late: 0.0,
+        wallet: true,
+        consent: true,
+        ..Options::default()
+    };
+    let made = lines(options.clone()).unwrap();
+    let made: Vec<_> = made.collect();
+    // The other events are those of a world without forms.
+    let without = lines(Options {
+        consent: false,
+        ..options.clone()
+    });
+    let of = |line: &&tributary_simulate::Line| !line.subject.ends_with(".consent");
+    assert_eq!(
+        made.iter().filter(of).count(),
+        without.unwrap().count(),
+        "forms change no other event"
+    );
+    let text: String = made
+        .iter()
+        .map(|line| line.to_trace_line() + "\n")
+        .collect();
+    std::fs::write(&trace, text).unwrap();
+    let secret = folder.path().join("orchard.secret");
+    tributary_testkit::write_secret(&secret, &"0123456789abcdef".repeat(4));
+    let origin = folder.path().join("orchard.toml");
+    let config = config_toml(&options, SecretFrom::File(Path::new("orchard.secret")));
+    let config = tributary_config::parse(&config, &origin).unwrap().config;
+    let arguments = [trace.display().to_string()];
+    let mut opened = inputs::open(Some(&config), &arguments).unwrap();
+    let expected = verify::expected(&config, &mut opened).unwrap();
+    assert_eq!(expected.refused.values().sum::<u64>(), 0, "{expected}");
+    for value in ["ticked", "unticked", "preticked", "withdrawn"] {
+        let sum = sum(&expected.lines, "loyalty form", value);
+        assert!(sum > 0, "{value}");
+    }
+    assert!(sum(&expected.lines, "account settings", "unticked") > 0);
+}

@@ -4,6 +4,7 @@
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use tributary_connectors::nats::{
     NatsErrorKind, connect, ensure_dead_letter_stream, ensure_input_stream, ensure_output_stream,
+    subject,
 };
 use tributary_testkit::NatsServer;
 
@@ -131,4 +132,67 @@ async fn an_account_without_jetstream_gets_an_error_that_says_so() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), NatsErrorKind::NoJetStream, "{error}");
+}
+
+#[tokio::test]
+async fn pings_have_a_stream_of_their_own() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let mut nats = server.nats();
+    let client = connect(&nats, "test").await.unwrap();
+    let jetstream = async_nats::jetstream::new(client.clone());
+    ensure_input_stream(&client, &nats, &BRANDS).await.unwrap();
+    nats.pings_stream = Some("PINGS".to_owned());
+    // The stream of before captures pings: the error is the command that mends it.
+    let error = ensure_input_stream(&client, &nats, &BRANDS)
+        .await
+        .unwrap_err();
+    let error = error.to_string();
+    let subjects = subject::input(&nats);
+    let wanted = format!("--subjects='{}'", subjects.join(","));
+    assert!(error.contains(&wanted), "{error}");
+    let mut config = jetstream
+        .get_stream("TRIBUTARY_IN")
+        .await
+        .unwrap()
+        .cached_info()
+        .config
+        .clone();
+    config.subjects = subjects;
+    jetstream.update_stream(config).await.unwrap();
+    for _ in 0..2 {
+        ensure_input_stream(&client, &nats, &BRANDS).await.unwrap();
+    }
+    let publish = async |subject: &str| {
+        let sent = jetstream.publish(subject.to_owned(), "{}".into()).await;
+        sent.unwrap().await.map(|ack| ack.stream)
+    };
+    for (subject, stream) in [
+        ("tributary.in.acme.ping", "PINGS"),
+        ("tributary.in.acme.ping.boxes.7", "PINGS"),
+        ("tributary.in.acme.web", "TRIBUTARY_IN"),
+        ("tributary.in.acme.partner.x", "TRIBUTARY_IN"),
+    ] {
+        assert_eq!(publish(subject).await.unwrap(), stream, "{subject}");
+    }
+    // Whoever publishes to a kind that does not exist learns it at once.
+    assert!(publish("tributary.in.acme.pings").await.is_err());
+
+    let mut config = jetstream
+        .get_stream("PINGS")
+        .await
+        .unwrap()
+        .cached_info()
+        .config
+        .clone();
+    assert_eq!(config.max_age.as_secs(), 3_600);
+    config.max_age = std::time::Duration::from_secs(86_400);
+    jetstream.update_stream(config).await.unwrap();
+    let error = ensure_input_stream(&client, &nats, &BRANDS)
+        .await
+        .unwrap_err();
+    for part in ["PINGS", "86400 s", "--max-age=3600s"] {
+        assert!(error.to_string().contains(part), "{part} in {error}");
+    }
 }

@@ -172,7 +172,7 @@ impl ActiveSegment {
         let blocks = (&blake3::hash(&group.bytes), &self.code);
         let code = commit.code(&self.id, key, blocks);
         commit.code = Some((brand, code));
-        commit.write(&mut group.bytes, seed);
+        commit.write(&mut group.bytes, &self.id, seed);
         if let Err(error) = disk::write(&self.file, &self.path, &group.bytes, self.committed) {
             self.dirty = disk::truncate(&self.file, &self.path, self.committed).is_err();
             return Err(error);

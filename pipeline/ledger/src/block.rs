@@ -43,7 +43,10 @@ pub(crate) const DATA_HEADER: usize = 36;
 /// and checksum.
 pub(crate) const DATA_FRAME: usize = DATA_HEADER + NONCE + 8;
 
-/// Length in bytes of a commit without its code.
+/// First version whose commits have a position of pings.
+const WITH_PINGS: u32 = 6;
+
+/// Length in bytes of a commit without its code and the position of pings.
 const COMMIT: usize = 56 + Position::BYTES;
 
 /// A code of a commit: 32 bytes of keyed BLAKE3.
@@ -170,10 +173,20 @@ impl SegmentId {
 
     /// Length of a commit in bytes.
     pub fn commit_len(&self) -> usize {
+        let pings = if self.has_pings() {
+            Position::OF_PINGS
+        } else {
+            0
+        };
         match self.format {
             OLDEST => COMMIT,
-            _ => COMMIT + size_of::<u16>() + size_of::<Code>(),
+            _ => COMMIT + pings + size_of::<u16>() + size_of::<Code>(),
         }
+    }
+
+    /// Whether commits have a position of pings.
+    fn has_pings(&self) -> bool {
+        self.format >= WITH_PINGS
     }
 
     /// Associated data of a block at `offset`: it can be opened only there.
@@ -314,12 +327,12 @@ fn clear_counts(bytes: &[u8; 24]) -> EntryCounts {
 
 impl CommitBlock {
     /// The commit as bytes, without code and checksum.
-    fn content(&self) -> Vec<u8> {
+    fn content(&self, segment: &SegmentId) -> Vec<u8> {
         let mut block = COMMIT_MAGIC.to_vec();
         for number in [self.ordinal, self.offset, self.blocks, self.entries] {
             block.extend_from_slice(&number.to_le_bytes());
         }
-        self.position.write(&mut block);
+        self.position.write(segment.has_pings(), &mut block);
         block.extend_from_slice(&self.running.to_le_bytes());
         block
     }
@@ -332,15 +345,15 @@ impl CommitBlock {
         key: &BrandKey,
         (group, before): (&blake3::Hash, &Code),
     ) -> Code {
-        let content = self.content();
+        let content = self.content(segment);
         let number = segment.number.to_le_bytes();
         let parts: [&[u8]; 5] = [&segment.ledger, &number, before, group.as_bytes(), &content];
         key.commit_code(&parts)
     }
 
     /// Appends the commit to `out`. `seed` is that of the segment.
-    pub fn write(&self, out: &mut Vec<u8>, seed: u64) {
-        let mut block = self.content();
+    pub fn write(&self, out: &mut Vec<u8>, segment: &SegmentId, seed: u64) {
+        let mut block = self.content(segment);
         if let Some((brand, code)) = &self.code {
             block.extend_from_slice(&brand.to_le_bytes());
             block.extend_from_slice(code);
@@ -361,7 +374,7 @@ impl CommitBlock {
             offset: input.u64()?,
             blocks: input.u64()?,
             entries: input.u64()?,
-            position: Position::read(&mut input)?,
+            position: Position::read(segment.has_pings(), &mut input)?,
             running: input.u64()?,
             code: match segment.format {
                 OLDEST => None,

@@ -17,7 +17,7 @@ use crate::heads::FileHeads;
 use crate::keyring::Keyring;
 use crate::manifest::{Manifest, Paths};
 use crate::open::refuse_newer;
-use crate::position::Position;
+use crate::position::{PingsPosition, Position};
 use crate::salts::{self, Salts};
 use crate::scan::{Scan, scan};
 use crate::seal::open_counts;
@@ -268,6 +268,15 @@ impl Inspection {
                 if let Some(stream) = &position.stream {
                     let created = moment(stream.created_ns.div_euclid(1_000_000));
                     write!(out, " of stream {} of {created}", stream.generation)?;
+                }
+                if let Some(pings) = &position.pings {
+                    let PingsPosition { stream, sequence } = pings;
+                    let created = moment(stream.created_ns.div_euclid(1_000_000));
+                    write!(
+                        out,
+                        ", pings {sequence} of stream {} of {created}",
+                        stream.generation
+                    )?;
                 }
                 let newest = moment(position.newest_at);
                 writeln!(out, ", epoch {}, newest arrival {newest}", position.epoch)?;

@@ -123,7 +123,7 @@ pub use inspect::{BrandEntries, Inspection, SaltDays, SegmentSummary, inspect};
 pub use install::{Removal, Removed};
 pub use keyring::Keyring;
 pub use ledger::{Ledger, Options};
-pub use position::{Position, StreamPosition};
+pub use position::{PingsPosition, Position, StreamPosition};
 pub use recover::{Recovery, SealedBlock};
 pub use rewrite::{KeepFilter, Rewrite, RewriteResult};
 pub use verify::{BrandVerification, Verification, verify};

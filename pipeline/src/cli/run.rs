@@ -114,7 +114,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
         queries,
         workers,
         feed,
-        input,
+        inputs,
         watermark,
         mut commits,
         publisher,
@@ -130,7 +130,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
     } = running;
     let mut rights = rights;
     let fed = tokio::select! {
-        fed = feed.run(input, workers, stop.clone()) => fed,
+        fed = feed.run(inputs, workers, stop.clone()) => fed,
         // It hands epochs to workers, which may wait for another process that no longer answers.
         () = overdue(stop) => bail!("the workers did not take what was read within {DRAIN:?} after the signal"),
         // It ends by itself only when it cannot go on.
@@ -150,7 +150,7 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
         },
     };
     queries.close();
-    let (workers, mut input) = match fed {
+    let (workers, mut inputs) = match fed {
         Ok(fed) => fed,
         Err(error) => {
             // Where it was the ledger that has stopped, its reason is the better one.
@@ -170,9 +170,9 @@ async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<(
     timeout_at(end, commits).await.with_context(|| {
         format!("the ledger did not take the last records within {DRAIN:?}")
     })???;
-    let sequence = watermark.borrow().sequence;
+    let durable = *watermark.borrow();
     // A broker that is away keeps nobody: what it did not hear is said again after the next start.
-    let _ = timeout_at(end, input.acknowledge(sequence)).await;
+    let _ = timeout_at(end, inputs.acknowledge(&durable)).await;
     let published = timeout_at(end, publisher).await;
     let _ = served.send(true);
     let _ = timeout_at(end, services).await;

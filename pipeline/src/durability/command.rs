@@ -70,6 +70,8 @@ pub struct DurablePosition {
     pub marks: u64,
     /// Sequence of the last committed message; all before it are committed as well.
     pub sequence: u64,
+    /// The same in the stream of pings; 0 without one.
+    pub pings: u64,
     /// Epoch of the last committed mark.
     pub epoch: Epoch,
 }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tributary_config::model::Config;
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
 use tributary_ledger::{ErasureFilter, FileHeads, Ledger, Position, Watermark, WriteBatch};
@@ -73,6 +74,9 @@ pub struct Commits {
     publisher: Publisher,
     /// Number of worker threads of this process, each of which reports every epoch.
     threads: usize,
+    /// Whether dead letters keep no MAC address: those of pings are kept no longer
+    /// than their stream keeps them.
+    masks_addresses: bool,
     telemetry: Telemetry,
     /// Receives the position up to which everything is durable.
     watermark_tx: watch::Sender<DurablePosition>,
@@ -102,7 +106,7 @@ pub struct Commits {
 }
 
 impl Commits {
-    /// Creates the task for a ledger that `threads` threads write to.
+    /// Creates the task for a ledger that the worker threads write to.
     /// `watermark_tx` receives the durable position after each commit.
     ///
     /// Drop entries in the ledger mean that the previous process ended before it
@@ -110,7 +114,7 @@ impl Commits {
     pub fn new(
         ledger: Ledger,
         client: &Client,
-        threads: usize,
+        config: &Config,
         telemetry: Telemetry,
         tally: Arc<Tally>,
         watermark_tx: watch::Sender<DurablePosition>,
@@ -123,7 +127,8 @@ impl Commits {
         Commits {
             ledger: Some(ledger),
             publisher: Publisher::new(client, WINDOW),
-            threads,
+            threads: config.workers.threads.max(1),
+            masks_addresses: config.nats.pings_stream.is_some(),
             telemetry,
             watermark_tx,
             open: BTreeMap::new(),
@@ -259,6 +264,7 @@ impl Commits {
             self.watermark_tx.send_modify(|durable| {
                 durable.marks += marks;
                 durable.sequence = position.sequence;
+                durable.pings = position.pings.map_or(0, |pings| pings.sequence);
                 durable.epoch = position.epoch;
             });
         }

@@ -232,7 +232,7 @@ pub async fn watch(
     let mut logged = None;
     loop {
         // A broker that is away is said elsewhere, and its clock goes on meanwhile.
-        if let Ok(time) = broker_time(&client, &config.nats.input_stream).await {
+        if let Ok(time) = broker_time(&client, &config.nats).await {
             clocks.set_broker(&time);
         }
         let reading = clocks.read();

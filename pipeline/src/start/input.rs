@@ -1,4 +1,4 @@
-//! Opens the input stream at the position of the ledger.
+//! Opens the input stream, and that of pings, at the positions of the ledger.
 //!
 //! The position names the stream by its creation time. A stream that was
 //! recreated, truncated or purged beyond the position has lost messages; the
@@ -6,13 +6,14 @@
 //! truncated stream assigns sequence numbers again, so that the generation of
 //! the position increases: what arrives now orders after everything before.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, Input, InputRequest, LossKind, NatsError};
-use tributary_ledger::{Position, StreamPosition};
+use tributary_ledger::{PingsPosition, Position, StreamPosition};
 
 use crate::broker::retry::retry_transient;
 use crate::durability::location::ledger_options;
+use crate::worker::feed::{Inputs, Pings, age_of};
 
 /// Describes the input after `position`. Without a position, cells in the
 /// output stream prove that an earlier run existed whose ledger is missing.
@@ -66,28 +67,86 @@ pub(super) fn explained<T>(
     }
 }
 
-/// Opens the input after `position`, and returns it with the stream position
+/// Describes the stream of pings `stream` after a position. It forgets pings
+/// soon, so that what cells of an earlier run were computed from is not asked
+/// for.
+fn wanted_pings(
+    config: &Config,
+    stream: &str,
+    position: Option<PingsPosition>,
+    accept_loss: bool,
+) -> InputRequest {
+    InputRequest {
+        stream: stream.to_owned(),
+        process: config.workers.process,
+        processes: config.workers.hosts.len().max(1),
+        partitions: config.nats.partitions,
+        next: position.map_or(1, |position| position.sequence + 1),
+        created: position.map(|position| position.stream.created_ns),
+        published: false,
+        accept_loss,
+    }
+}
+
+/// Opens the inputs after `position`, and returns them with the stream position
 /// that later commits store.
 ///
 /// # Errors
 ///
 /// A loss that was not accepted, or a broker that does not answer.
-pub(super) async fn open_input(
+pub(super) async fn open_inputs(
     client: &Client,
     config: &Config,
     position: Option<Position>,
     accept_loss: bool,
-) -> anyhow::Result<(Input, StreamPosition)> {
-    let before = position.and_then(|position| position.stream);
+) -> anyhow::Result<(Inputs, StreamPosition)> {
     let wanted = wanted(client, config, position, accept_loss).await?;
-    let input = retry_transient(|| Input::open(client, wanted.clone())).await;
-    let input = explained(input, config, &wanted)?;
+    let records = retry_transient(|| Input::open(client, wanted.clone())).await;
+    let records = explained(records, config, &wanted)?;
+    let before = position.and_then(|position| position.stream);
+    let stream = read_stream(&wanted, &records, before);
+    let before = position.and_then(|position| position.pings);
+    let Some(name) = &config.nats.pings_stream else {
+        if let Some(before) = before {
+            tracing::warn!(
+                sequence = before.sequence,
+                "nats.pings_stream is not set any more: pings that were not read from there are lost"
+            );
+        }
+        let pings = None;
+        return Ok((Inputs { records, pings }, stream));
+    };
+    let wanted = wanted_pings(config, name, before, accept_loss);
+    let input = retry_transient(|| Input::open(client, wanted.clone())).await?;
+    let of_pings = read_stream(&wanted, &input, before.map(|before| before.stream));
+    let state = retry_transient(|| nats::stream_state(client, name)).await?;
+    let age = age_of(client, name).await;
+    let age = age.map_err(|error| anyhow!("cannot read the age of the stream {name}: {error}"))?;
+    let pings = Some(Pings {
+        input,
+        age,
+        name: name.clone(),
+        stream: of_pings,
+        past: state.last_sequence,
+    });
+    Ok((Inputs { records, pings }, stream))
+}
+
+/// The identity of a stream that was opened, `before` that of the ledger. Logs an
+/// accepted loss.
+fn read_stream(
+    wanted: &InputRequest,
+    input: &Input,
+    before: Option<StreamPosition>,
+) -> StreamPosition {
     let mut generation = before.map_or(1, |stream| stream.generation);
     if let Some(loss) = input.accepted_loss() {
         let (from, to, next) = (loss.from, loss.to, loss.resume);
+        let stream = &wanted.stream;
         match loss.kind {
             LossKind::Dropped => {
                 tracing::error!(
+                    stream,
                     from,
                     to,
                     next,
@@ -96,14 +155,15 @@ pub(super) async fn open_input(
             }
             LossKind::Truncated => {
                 tracing::error!(
+                    stream,
                     from,
                     to,
                     next,
-                    "the end of the input stream was lost upstream (loss accepted)"
+                    "the end of the stream was lost upstream (loss accepted)"
                 );
             }
             LossKind::Recreated => {
-                tracing::error!(next, "the input stream was replaced (loss accepted)");
+                tracing::error!(stream, next, "the stream was replaced (loss accepted)");
             }
         }
         // Sequences that were given before are given again: what comes now is later than all of them.
@@ -111,12 +171,8 @@ pub(super) async fn open_input(
             generation = generation.saturating_add(1);
         }
     }
-    let created_ns = input.created();
-    Ok((
-        input,
-        StreamPosition {
-            created_ns,
-            generation,
-        },
-    ))
+    StreamPosition {
+        created_ns: input.created(),
+        generation,
+    }
 }

@@ -95,8 +95,9 @@ pub fn shared(config: &Config) -> Shared {
 /// Whether processes may have different values of a setting, because it affects
 /// no result and no guarantee.
 fn may_differ(path: &str) -> bool {
-    const STREAMS: [&str; 5] = [
+    const STREAMS: [&str; 6] = [
         "nats.input_stream",
+        "nats.pings_stream",
         "nats.output_stream",
         "nats.dead_letter_stream",
         "nats.rights_stream",

@@ -28,8 +28,8 @@ use anyhow::{anyhow, bail};
 use async_nats::connection::State as ConnectionState;
 use tokio::sync::{mpsc, watch};
 use tributary_config::model::Config;
-use tributary_connectors::nats::{Client, Input};
-use tributary_ledger::{Position, StreamPosition};
+use tributary_connectors::nats::Client;
+use tributary_ledger::{PingsPosition, Position, StreamPosition};
 
 use crate::broker::retry::wait_until;
 use crate::durability::command::{DurablePosition, LedgerCommand};
@@ -42,10 +42,15 @@ use crate::report::telemetry::Telemetry;
 use crate::worker::output_watch::Republish;
 use crate::worker::threads::Workers;
 
+mod clearing;
 mod gather;
+mod inputs;
 mod memory;
 
+use clearing::Clearing;
+pub use clearing::age_of;
 use gather::Gatherer;
+pub use inputs::{Inputs, Pings};
 use memory::{Level, Memory};
 
 /// Maximum number of epochs that are not durable.
@@ -115,9 +120,11 @@ struct Feeding {
     /// Number of marks sent to the ledger.
     marks: u64,
     /// The position that was marked last, if any is, and when.
-    marked: (Option<u64>, Instant),
-    /// Last sequence number that was acknowledged.
-    acknowledged: u64,
+    marked: (Option<(u64, Option<u64>)>, Instant),
+    /// Last sequence numbers of the two streams that were acknowledged.
+    acknowledged: (u64, u64),
+    /// Clears the stream of pings; `None` without one, and in a cluster.
+    clearing: Option<Clearing>,
 }
 
 impl Feed {
@@ -128,18 +135,19 @@ impl Feed {
     /// Input, workers or ledger that cannot continue.
     pub async fn run(
         self,
-        input: Input,
+        inputs: Inputs,
         workers: Workers,
         stop: watch::Receiver<bool>,
-    ) -> anyhow::Result<(Workers, Input)> {
+    ) -> anyhow::Result<(Workers, Inputs)> {
         let epoch = self.position.map_or(0, |position| position.epoch);
         let reading = self.clocks.read();
-        let sequence = input.next_sequence().saturating_sub(1);
+        let (sequence, of_pings) = inputs.position();
         // A loss that was accepted is to be kept before anything has come after it.
+        let pings = self.pings_position(&inputs);
         let kept = self
             .position
-            .and_then(|position| Some((position.stream?, position.sequence)))
-            .is_none_or(|kept| kept == (self.stream, sequence));
+            .and_then(|position| Some((position.stream?, position.sequence, position.pings)))
+            .is_none_or(|kept| kept == (self.stream, sequence, pings));
         let feeding = Feeding {
             clock: EpochClock::after(epoch, reading.broker.unwrap_or(reading.wall)),
             epoch,
@@ -157,11 +165,23 @@ impl Feed {
             all_restored: false,
             salt_days: Vec::new(),
             marks: 0,
-            marked: (kept.then_some(sequence), Instant::now()),
-            acknowledged: 0,
+            marked: (kept.then_some((sequence, of_pings)), Instant::now()),
+            acknowledged: (0, 0),
+            clearing: inputs
+                .pings
+                .as_ref()
+                .filter(|_| self.config.workers.hosts.len() <= 1)
+                .map(|pings| Clearing::new(pings.age)),
             feed: self,
         };
-        feeding.run(input, workers, stop).await
+        feeding.run(inputs, workers, stop).await
+    }
+
+    /// The position in the stream of pings, if there is one.
+    fn pings_position(&self, inputs: &Inputs) -> Option<PingsPosition> {
+        let stream = inputs.pings.as_ref()?.stream;
+        let sequence = inputs.position().1?;
+        Some(PingsPosition { stream, sequence })
     }
 }
 
@@ -170,10 +190,10 @@ impl Feeding {
     /// the workers, acknowledge what is durable.
     async fn run(
         mut self,
-        mut input: Input,
+        mut inputs: Inputs,
         workers: Workers,
         stop: watch::Receiver<bool>,
-    ) -> anyhow::Result<(Workers, Input)> {
+    ) -> anyhow::Result<(Workers, Inputs)> {
         let mut workers = Some(workers);
         loop {
             let stopping = *stop.borrow();
@@ -187,22 +207,19 @@ impl Feeding {
                 true => (Vec::new(), 0),
                 false => {
                     let last = (self.first_epoch > 0).then_some(self.epoch);
-                    self.gatherer.gather(&mut input, last).await?
+                    self.gatherer.gather(&mut inputs, last).await?
                 }
             };
-            self.feed.telemetry.metrics.input(
-                input.next_sequence().saturating_sub(1),
-                input.pending(),
-                messages.len() as u64,
-                bytes,
-            );
-            self.feed.telemetry.metrics.input_counts(input.counts());
-            let batch = self.batch(messages, &input, stopping);
+            let read = (messages.len() as u64, bytes);
+            let metrics = &self.feed.telemetry.metrics;
+            metrics.input(inputs.position(), inputs.pending(), read);
+            metrics.input_counts(inputs.counts());
+            let batch = self.batch(messages, &inputs, stopping);
             if let Some(batch) = batch {
-                if batch.durable && !self.mark(&batch, &input, &stop).await? {
+                if batch.durable && !self.mark(&batch, &inputs, &stop).await? {
                     // What was read goes nowhere, and no position moves behind it: the next start reads it again.
                     let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
-                    return Ok((workers, input));
+                    return Ok((workers, inputs));
                 }
                 let Some(running) = workers.take() else {
                     bail!("the workers have stopped")
@@ -219,11 +236,11 @@ impl Feeding {
                 }
                 workers = Some(running);
             }
-            self.measure(&input);
-            self.acknowledge(&mut input).await?;
+            self.measure(&inputs);
+            self.acknowledge(&mut inputs).await?;
             if stopping {
                 let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
-                return Ok((workers, input));
+                return Ok((workers, inputs));
             }
         }
     }
@@ -233,7 +250,7 @@ impl Feeding {
     /// An epoch releases cells if the cadence is due and all restored state and
     /// earlier input are in; it is durable if it contains messages or changes, or
     /// if the position has to be stored.
-    fn batch(&mut self, messages: Vec<Incoming>, input: &Input, stopping: bool) -> Option<Batch> {
+    fn batch(&mut self, messages: Vec<Incoming>, inputs: &Inputs, stopping: bool) -> Option<Batch> {
         let cadence = Duration::from_millis(self.feed.config.release.cadence_ms);
         // Other processes' changes are not seen from here, so that a cluster always releases when due.
         let alone = self.feed.config.workers.hosts.len() <= 1;
@@ -249,16 +266,17 @@ impl Feeding {
             Some(elapsed) => elapsed >= cadence,
         };
         // Before all restored state and all earlier input are in, a release would be incomplete.
-        let whole = self.all_restored || self.is_past(input) && *self.feed.clear.borrow();
+        let whole =
+            self.all_restored || inputs.are_past(self.feed.past) && *self.feed.clear.borrow();
         let release = whole && (stopping || due && (self.unreleased || !alone));
-        let moved = Some(input.next_sequence().saturating_sub(1)) > self.marked.0;
+        let moved = Some(inputs.position()) > self.marked.0;
         let durable = changed
             || !messages.is_empty()
             || moved && (stopping || self.marked.1.elapsed() >= KEEP);
         let republish = self.all_restored && self.feed.republish.is_wanted();
         self.feed.clocks.set_newest(self.gatherer.newest());
         let reading = self.feed.clocks.read();
-        let over = reading.agrees() && self.turn_salt_days();
+        let over = reading.agrees() && self.turn_salt_days(inputs);
         if !durable && !release && !republish && !over && !self.feed.queries.has_waiting() && alone
         {
             return None;
@@ -303,17 +321,15 @@ impl Feeding {
     /// Determines the open salt days. Returns whether they differ from those
     /// before. Days end without a message as well, for example when the clocks
     /// begin to agree only some time after a start.
-    fn turn_salt_days(&mut self) -> bool {
-        let newest = |brand| self.gatherer.newest_of(brand);
+    fn turn_salt_days(&mut self, inputs: &Inputs) -> bool {
+        let brands = 0..self.feed.config.brands.len();
+        let newest = brands.map(|brand| self.gatherer.newest_of(brand, inputs));
+        let newest: Vec<i64> = newest.collect();
+        let newest = |brand: usize| newest.get(brand).copied().unwrap_or_default();
         let open = crate::epochs::clock::salt_days(&self.feed.config, newest);
         let is_another = open != self.salt_days;
         self.salt_days = open;
         is_another
-    }
-
-    /// Whether everything was read that the stream held at the start.
-    fn is_past(&self, input: &Input) -> bool {
-        input.caught_up() || input.next_sequence() > self.feed.past
     }
 
     /// Sends the input position after an epoch to the ledger, once few enough
@@ -325,7 +341,7 @@ impl Feeding {
     async fn mark(
         &mut self,
         batch: &Batch,
-        input: &Input,
+        inputs: &Inputs,
         stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<bool> {
         let ledger_stopped = || anyhow!("the ledger has stopped");
@@ -339,37 +355,46 @@ impl Feeding {
             room = room => drop(room.map_err(|_| ledger_stopped())?),
             () = wait_until(stop.clone()) => return Ok(false),
         }
-        let sequence = input.next_sequence().saturating_sub(1);
+        let (sequence, of_pings) = inputs.position();
         let position = Position {
             stream: Some(self.feed.stream),
             sequence,
             epoch: batch.epoch,
             newest_at: self.gatherer.newest(),
+            pings: self.feed.pings_position(inputs),
         };
         self.feed
             .ledger_tx
             .send(LedgerCommand::Mark(batch.epoch, position))
             .map_err(|_| ledger_stopped())?;
         self.marks += 1;
-        self.marked = (Some(sequence), Instant::now());
+        self.marked = (Some((sequence, of_pings)), Instant::now());
         Ok(true)
     }
 
     /// Acknowledges what is durable.
-    async fn acknowledge(&mut self, input: &mut Input) -> anyhow::Result<()> {
+    async fn acknowledge(&mut self, inputs: &mut Inputs) -> anyhow::Result<()> {
         if self.feed.watermark.has_changed().is_err() {
             bail!("the ledger has stopped");
         }
-        let sequence = self.feed.watermark.borrow_and_update().sequence;
-        if sequence > self.acknowledged {
-            self.acknowledged = sequence;
-            input.acknowledge(sequence).await;
+        let durable = *self.feed.watermark.borrow_and_update();
+        let positions = (durable.sequence, durable.pings);
+        if positions != self.acknowledged {
+            self.acknowledged = positions;
+            inputs.acknowledge(&durable).await;
+        }
+        if let (Some(clearing), Some(pings)) = (&mut self.clearing, &inputs.pings)
+            && durable.pings > 0
+            && pings.input.caught_up()
+            && pings.input.next_sequence() == durable.pings + 1
+        {
+            clearing.clear(&self.feed.client, &pings.name, durable.pings);
         }
         Ok(())
     }
 
     /// Updates metrics and health.
-    fn measure(&mut self, input: &Input) {
+    fn measure(&mut self, inputs: &Inputs) {
         let connected = self.feed.client.connection_state() == ConnectionState::Connected;
         self.feed.telemetry.health.set_connected(connected);
         self.feed.telemetry.metrics.connected(connected);
@@ -396,7 +421,7 @@ impl Feeding {
             self.gatherer.took().as_secs_f64(),
         );
         self.feed.telemetry.health.set_lag(lag);
-        if self.is_past(input) {
+        if inputs.are_past(self.feed.past) {
             self.feed.telemetry.health.set_caught_up(true);
         }
     }

@@ -12,13 +12,24 @@ use crate::support::story::inspect_open;
 use crate::support::{Worker, World, chosen, published, refused_by_broker};
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
-use tributary_connectors::nats;
+use tributary_connectors::address_mask::mask_addresses;
+use tributary_connectors::nats::{self, subject};
 use tributary_loadtest::replay::{Pace, RateCurve, ReplayOptions, replay};
 use tributary_simulate::Options;
 use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment() {
+    killed(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_with_pings_apart() {
+    killed(Some("TRIBUTARY_PINGS")).await;
+}
+
+/// Kills worker and broker while a trace comes in, whose pings have a stream of their own or not.
+async fn killed(pings: Option<&str>) {
     let Some(mut server) = NatsServer::start_or_skip("") else {
         return;
     };
@@ -27,7 +38,8 @@ async fn killed_at_any_moment() {
     let broker_kills = chosen("TRIBUTARY_FAULT_BROKER_KILLS", 3).min(kills);
     let seed = chosen("TRIBUTARY_SEED", 7);
     eprintln!("{events} events, {kills} kills, {broker_kills} of the broker, seed {seed}");
-    let broker = server.nats();
+    let mut broker = server.nats();
+    broker.pings_stream = pings.map(str::to_owned);
     let options = Options {
         events: Some(events),
         pack: if events > 100_000 { 50 } else { 4 },
@@ -82,9 +94,19 @@ async fn killed_at_any_moment() {
     let state = nats::stream_state(&client, &broker.input_stream)
         .await
         .unwrap();
+    let of_pings = match &broker.pings_stream {
+        Some(stream) => {
+            nats::stream_state(&client, stream)
+                .await
+                .unwrap()
+                .last_sequence
+        }
+        None => 0,
+    };
+    assert_eq!(of_pings > 100, pings.is_some(), "{of_pings} pings apart");
     tokio::task::block_in_place(|| {
         let worker = Worker::start(&config, &[]);
-        worker.wait_until_read(state.last_sequence);
+        worker.wait_until_read_both(state.last_sequence, of_pings);
         worker.stop();
     });
 
@@ -124,7 +146,11 @@ async fn killed_at_any_moment() {
 
     let dead: BTreeSet<String> = refused_by_broker(&broker).await.into_iter().collect();
     for line in refused {
-        let line = String::from_utf8_lossy(&line.data).into_owned();
+        let mut data = line.data.clone();
+        if broker.pings_stream.is_some() && subject::is_ping(&line.subject) {
+            mask_addresses(&mut data);
+        }
+        let line = String::from_utf8_lossy(&data).into_owned();
         assert!(dead.contains(&line), "no dead letter holds {line}");
     }
 }

@@ -62,6 +62,7 @@ mod partner_service;
 mod partner_visits;
 mod peer_port;
 mod peers;
+mod pings_apart;
 mod process_memory;
 mod public_data;
 mod replay_retention;

@@ -252,7 +252,7 @@ fn fed() -> Metrics {
             )
         });
     metrics.sync(&counts, &dead.collect());
-    metrics.input(12, 3, 12, 3_456);
+    metrics.input((12, Some(5)), 3, (12, 3_456));
     let since = std::time::Duration::from_millis(250);
     metrics.epoch(1_761_436_800_000, since, 0.25, 0.05);
     metrics.published(5, 1, 0);

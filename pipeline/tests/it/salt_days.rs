@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use crate::support::story::{
-    assert_stands, inspect, last, play, position, ready, start_both, stop_both, two_processes,
-    until,
+    assert_stands, inspect, last, pings_position, play, position, ready, start_both, stop_both,
+    two_processes, until,
 };
 use crate::support::{Worker, World, succeed, tributary};
 use tributary::epochs::batch::{Batch, Incoming, Report};
@@ -155,11 +155,12 @@ fn assert_settled(world: &World, processes: usize, open_pings: u64) {
     assert!(entries(0, "settled") > 0, "process 0 keeps the sums");
 }
 
-async fn settles(processes: usize) {
+async fn settles(processes: usize, pings: Option<&str>) {
     let Some(server) = NatsServer::start_or_skip("") else {
         return;
     };
-    let broker = server.nats();
+    let mut broker = server.nats();
+    broker.pings_stream = pings.map(str::to_owned);
     let more = match processes {
         1 => "[workers]\nthreads = 2".to_owned(),
         _ => two_processes(),
@@ -171,7 +172,12 @@ async fn settles(processes: usize) {
     assert!(expected.len() >= 20, "{expected:#?}");
 
     let client = ready(&broker).await;
+    let stream = pings.unwrap_or(&broker.input_stream);
     let config = world.path("tributary.toml");
+    let read = |process: usize| match pings {
+        None => position(&world.ledger(process)),
+        Some(_) => pings_position(&world.ledger(process)),
+    };
     let start = || match processes {
         1 => vec![Worker::start(&config, &[])],
         _ => start_both(&config).into(),
@@ -180,11 +186,11 @@ async fn settles(processes: usize) {
     for (number, lines) in days.iter().enumerate() {
         let workers = tokio::task::block_in_place(start);
         play(&client, lines, None).await;
-        let end = last(&client, &broker.input_stream).await;
+        let end = last(&client, stream).await;
         tokio::task::block_in_place(|| {
             if number != 3 {
                 until("it is durable", || {
-                    (0..processes).all(|process| position(&world.ledger(process)) >= end)
+                    (0..processes).all(|process| read(process) >= end)
                 });
             }
             if number == 2 {
@@ -198,11 +204,12 @@ async fn settles(processes: usize) {
     // Where days go by headers, a process knows the day again with its first message. These are pings that came before.
     let again = &days[4][..50];
     play(&client, again, None).await;
-    let end = last(&client, &broker.input_stream).await;
+    let end = last(&client, stream).await;
     tokio::task::block_in_place(|| {
-        workers
-            .iter()
-            .for_each(|worker| worker.wait_until_read(end));
+        workers.iter().for_each(|worker| match pings {
+            None => worker.wait_until_read(end),
+            Some(_) => worker.wait_until_read_both(0, end),
+        });
         let open = days[3].len() + days[4].len() + again.len();
         assert_settled(&world, processes, open as u64);
         let settled = workers[0].metric("tributary_pings_settled_total");
@@ -217,12 +224,18 @@ async fn settles(processes: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn closed_days_leave_sums_and_no_ping() {
-    settles(1).await;
+    settles(1, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn closed_days_of_two_processes_leave_sums_and_no_ping() {
-    settles(2).await;
+    settles(2, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closed_days_of_a_stream_of_pings_leave_sums_and_no_ping() {
+    settles(1, Some("P")).await;
+    settles(2, Some("P")).await;
 }
 
 /// A record is judged by its own arrival: where the clock of a trace goes back over days that were closed, the cells are

@@ -267,6 +267,7 @@ async fn play(scenario: &Scenario, times: u64) {
     });
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let options = RecordOptions {
+        stream: broker.input_stream.clone(),
         subjects: subject::INPUT.to_owned(),
         range: Range {
             from: Some(1),

@@ -6,7 +6,7 @@ use tributary_ledger::{Kind, verify};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 const HEADER: usize = 48;
-const COMMIT: usize = 126;
+const COMMIT: usize = 146;
 
 /// The groups of a segment: where the blocks and the commit of each begin, and where it ends.
 fn groups(segment: &[u8]) -> Vec<[usize; 3]> {
@@ -27,7 +27,7 @@ fn groups(segment: &[u8]) -> Vec<[usize; 3]> {
 fn forge(segment: &mut [u8], [begin, commit, end]: [usize; 3]) {
     let seed = u64::from_le_bytes(segment[40..48].try_into().unwrap());
     let running = xxh3_64_with_seed(&segment[begin..commit], seed);
-    segment[commit + 76..commit + 84].copy_from_slice(&running.to_le_bytes());
+    segment[commit + 96..commit + 104].copy_from_slice(&running.to_le_bytes());
     let checksum = xxh3_64_with_seed(&segment[commit..end - 8], seed);
     segment[end - 8..end].copy_from_slice(&checksum.to_le_bytes());
 }
@@ -86,12 +86,12 @@ fn are_refused() {
         }),
         ("the code of another commit", &|segment| {
             let (from, to) = (groups(segment)[0], groups(segment)[1]);
-            segment.copy_within(from[1] + 86..from[1] + 118, to[1] + 86);
+            segment.copy_within(from[1] + 106..from[1] + 138, to[1] + 106);
             forge(segment, to);
         }),
         ("a brand that there is not", &|segment| {
             let group = groups(segment)[3];
-            segment[group[1] + 84] = 9;
+            segment[group[1] + 104] = 9;
             forge(segment, group);
         }),
         ("an older format, without codes", &|segment| {

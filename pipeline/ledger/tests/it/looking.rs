@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::common::*;
 use tributary_ledger::{
-    EntryCounts, Kind, Ledger, Options, Position, StreamPosition, WriteBatch, inspect, verify,
+    EntryCounts, Kind, Ledger, Options, PingsPosition, Position, StreamPosition, WriteBatch,
+    inspect, verify,
 };
 use tributary_operators::event::Event;
 use tributary_operators::salt::Salt;
@@ -34,6 +35,13 @@ fn tells_what_is_held() {
             sequence: n * 10,
             epoch: n,
             newest_at: 1_700_000_000_000,
+            pings: Some(PingsPosition {
+                stream: StreamPosition {
+                    created_ns: 1_700_000_001_000_000_000,
+                    generation: 1,
+                },
+                sequence: n * 7,
+            }),
         };
         ledger.commit(position).unwrap();
     }
@@ -93,6 +101,7 @@ fn tells_what_is_held() {
     for part in [
         "process 0 of 1",
         "sequence 50",
+        "pings 35 of stream 1",
         "2023-11-14T22:13:20Z",
         "sealed",
         "active",

@@ -5,7 +5,7 @@ use tributary_ledger::Kind;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const HEADER: usize = 48;
-const COMMIT: usize = 126;
+const COMMIT: usize = 146;
 /// A block around its content, without its checksum.
 const FRAME: usize = 60;
 
@@ -25,9 +25,9 @@ fn forge(segment: &mut [u8]) {
         let commit = block.end + 8;
         segment[block.end..commit].copy_from_slice(&checksum.to_le_bytes());
         let running = xxh3_64_with_seed(&segment[block.start..commit], seed);
-        segment[commit + 76..commit + 84].copy_from_slice(&running.to_le_bytes());
-        let checksum = xxh3_64_with_seed(&segment[commit..commit + 118], seed);
-        segment[commit + 118..commit + 126].copy_from_slice(&checksum.to_le_bytes());
+        segment[commit + 96..commit + 104].copy_from_slice(&running.to_le_bytes());
+        let checksum = xxh3_64_with_seed(&segment[commit..commit + 138], seed);
+        segment[commit + 138..commit + 146].copy_from_slice(&checksum.to_le_bytes());
     }
 }
 

@@ -1,7 +1,7 @@
 //! A dead letter as read back from the stream or a file.
 
 use serde_json::{Value, json};
-use tributary_connectors::dead_letter::RESENT_HEADER;
+use tributary_connectors::dead_letter::{MASKED_HEADER, RESENT_HEADER};
 use tributary_connectors::nats::{AT_HEADER, InMessage, SUBJECT_HEADER};
 use tributary_connectors::trace::TraceLine;
 
@@ -22,7 +22,8 @@ pub(super) struct Letter {
     pub(super) source_subject: Option<String>,
     /// Whether it was sent again already.
     pub(super) is_resent: bool,
-    /// Whether the line was cut because it was longer than a message.
+    /// Whether the line was cut because it was longer than a message, or addresses
+    /// in it are masked.
     pub(super) is_cut: bool,
     /// The arrival of the message, Unix milliseconds.
     pub(super) at: i64,
@@ -74,7 +75,8 @@ impl Letter {
             detail: header(headers, "Tributary-Detail").unwrap_or_default(),
             source_subject: header(headers, SUBJECT_HEADER),
             is_resent: header(headers, RESENT_HEADER).is_some(),
-            is_cut: header(headers, "Tributary-Bytes").is_some(),
+            is_cut: header(headers, "Tributary-Bytes").is_some()
+                || header(headers, MASKED_HEADER).is_some(),
             at,
             payload,
         }

@@ -103,7 +103,7 @@ async fn publish(
         .iter()
         .map(|letter| message(config, letter, is_of_stream));
     let messages: Vec<OutgoingMessage> = messages.collect();
-    let writer = StreamWriter::new(client, &config.nats.input_stream, AT_ONCE);
+    let writer = StreamWriter::new(client, AT_ONCE);
     let stored = writer.store(&messages, WITHIN).await;
     stored.context("resending dead letters; those that were not acknowledged are kept")?;
     if is_of_stream {
@@ -186,7 +186,7 @@ fn report(args: &cli::DeadLettersResend, counts: &Counts) -> anyhow::Result<()> 
         ),
         (
             counts.incomplete,
-            "are parts of a message or were cut: let the sender send them",
+            "are parts of a message, were cut, or have masked addresses: let the sender send them",
         ),
     ];
     for (count, why) in skipped {

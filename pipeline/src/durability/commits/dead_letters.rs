@@ -6,7 +6,8 @@
 //! and `/readyz` says so.
 
 use anyhow::Context;
-use tributary_connectors::dead_letter::DeadLetter;
+use tributary_connectors::address_mask::mask_addresses;
+use tributary_connectors::dead_letter::{DeadLetter, MASKED_HEADER};
 use tributary_connectors::nats::OutgoingMessage;
 
 use super::{Commits, PAUSE};
@@ -31,7 +32,8 @@ impl Commits {
     ) -> anyhow::Result<()> {
         let max_payload = self.publisher.max_payload();
         let dead = dead.into_iter();
-        let dead = dead.map(|letter| OutgoingMessage::dead_letter(letter, max_payload));
+        let masks = self.masks_addresses;
+        let dead = dead.map(|letter| message(letter, max_payload, masks));
         for message in dead.chain(requests) {
             let sent = with_notice(&self.telemetry, self.publisher.send(message)).await;
             if let Err(error) = sent {
@@ -65,6 +67,21 @@ impl Commits {
         }
         Ok(())
     }
+}
+
+/// The message of a dead letter, without the addresses of devices if `masks`.
+fn message(mut letter: DeadLetter, max_payload: usize, masks: bool) -> OutgoingMessage {
+    let may_have = matches!(letter.kind.as_deref(), None | Some("ping" | "partner"));
+    let is_masked = masks && may_have && mask_addresses(&mut letter.payload);
+    // A header of this length fits besides what is cut.
+    let mut message = OutgoingMessage::dead_letter(
+        letter,
+        max_payload.saturating_sub(if is_masked { 64 } else { 0 }),
+    );
+    if is_masked {
+        message.headers.push((MASKED_HEADER.into(), "1".to_owned()));
+    }
+    message
 }
 
 /// Awaits `work`, and reports in `/readyz` when it takes longer than `PAUSE`.

@@ -90,7 +90,7 @@ impl Rights {
             }
         }
         self.name_heads().await?;
-        let read = self.settle().await?;
+        let (read, read_pings) = self.settle().await?;
         let mut brands = Vec::new();
         for &brand in self.brand_logs.keys() {
             let of_brand = places.iter().filter_map(|place| {
@@ -142,7 +142,10 @@ impl Rights {
         }
         let input = self.config.nats.input_stream.clone();
         let dead_letters = self.config.nats.dead_letter_stream.clone();
-        let raw = self.scrub(&input, Some(read), &mut finder).await?;
+        let mut raw = self.scrub(&input, Some(read), &mut finder).await?;
+        if let Some(pings) = self.config.nats.pings_stream.clone() {
+            raw += self.scrub(&pings, read_pings, &mut finder).await?;
+        }
         let dead = self.scrub(&dead_letters, None, &mut finder).await?;
         for forgotten in &brands {
             self.forget_answers(forgotten.brand).await?;
@@ -162,27 +165,48 @@ impl Rights {
     }
 
     /// Waits until everything that has arrived is durable. Returns the last
-    /// sequence number of the input stream at that time.
+    /// sequence numbers of the input stream, and of that of pings, at that time.
     ///
     /// # Errors
     ///
     /// A stopped worker, or a broker that does not answer.
-    async fn settle(&mut self) -> anyhow::Result<u64> {
+    async fn settle(&mut self) -> anyhow::Result<(u64, Option<u64>)> {
+        let nats = &self.config.nats;
+        let (newest, last) = self.end_of(&nats.input_stream).await?;
+        let (newest_ping, last_ping) = match &nats.pings_stream {
+            None => (0, None),
+            Some(stream) => {
+                let (newest, last) = self.end_of(stream).await?;
+                (newest, Some(last))
+            }
+        };
+        let (restored, restored_pings) = (self.restored, self.restored_pings);
+        let durable = self.watermark.wait_for(|durable| {
+            durable.sequence.max(restored) >= newest
+                && durable.pings.max(restored_pings) >= newest_ping
+        });
+        drop(durable.await.map_err(|_| WorkerStopped)?);
+        Ok((last, last_ping))
+    }
+
+    /// The last sequence number of a stream that this process reads, and that of
+    /// anybody.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    async fn end_of(&self, stream: &str) -> anyhow::Result<(u64, u64)> {
         let nats = &self.config.nats;
         let (process, processes) = (
             self.config.workers.process,
             self.config.workers.hosts.len().max(1),
         );
+        let client = &self.client;
         let newest =
-            retry_transient(|| nats::newest_message(&self.client, nats, process, processes))
-                .await?;
-        let last = retry_transient(|| nats::stream_state(&self.client, &nats.input_stream)).await?;
-        let restored = self.restored;
-        let durable = self
-            .watermark
-            .wait_for(|durable| durable.sequence.max(restored) >= newest);
-        drop(durable.await.map_err(|_| WorkerStopped)?);
-        Ok(last.last_sequence)
+            retry_transient(|| nats::newest_message(client, nats, stream, process, processes));
+        let newest = newest.await?;
+        let last = retry_transient(|| nats::stream_state(client, stream)).await?;
+        Ok((newest, last.last_sequence))
     }
 
     /// Retracts the records and pings of persons from the dataflow, until a query

@@ -52,6 +52,8 @@ pub struct Rights {
     pub(super) erased: Arc<Erased>,
     /// Input sequence that was durable when the process started.
     pub(super) restored: u64,
+    /// The same in the stream of pings.
+    pub(super) restored_pings: u64,
     /// Generation of the input stream.
     pub(super) generation: u16,
     /// Metrics and health.
@@ -82,6 +84,8 @@ pub struct RightsContext {
     pub erased: Arc<Erased>,
     /// Up to which sequence the input was durable at the start.
     pub restored: u64,
+    /// The same in the stream of pings; 0 without one.
+    pub restored_pings: u64,
     /// Generation of the input stream.
     pub generation: u16,
     /// The metrics, which count answers, and the health.
@@ -112,6 +116,7 @@ impl Rights {
             objections,
             erased,
             restored,
+            restored_pings,
             generation,
             telemetry,
             mark,
@@ -140,6 +145,7 @@ impl Rights {
             objections,
             erased,
             restored,
+            restored_pings,
             generation,
             telemetry,
             brand_logs,

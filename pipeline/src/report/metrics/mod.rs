@@ -374,8 +374,16 @@ impl Metrics {
     /// Sets the position of the input: the last `sequence` that was read, and the
     /// number of `pending` messages. Adds `messages` and `bytes` read since the
     /// last call.
-    pub fn input(&self, sequence: u64, pending: u64, messages: u64, bytes: u64) {
+    pub fn input(
+        &self,
+        (sequence, of_pings): (u64, Option<u64>),
+        pending: u64,
+        (messages, bytes): (u64, u64),
+    ) {
         self.set(Id::InputPosition, &[], sequence as f64);
+        if let Some(sequence) = of_pings {
+            self.set(Id::PingsPosition, &[], sequence as f64);
+        }
         self.set(Id::InputPending, &[], pending as f64);
         self.count(Id::InputMessages, messages);
         self.count(Id::InputBytes, bytes);

@@ -140,13 +140,15 @@ const DURATIONS: &[f64] = &[
 table! {
     // Input
     InputMessages: Operation Counter, Steps(1), "input_messages_total", "messages", [],
-        "Messages read from the input stream by this process.";
+        "Messages read from the input stream, and from that of pings, by this process.";
     InputBytes: Operation Counter, Steps(PAGE), "input_bytes_total", "bytes", [],
-        "Payload bytes of the messages read from the input stream by this process.";
+        "Payload bytes of the messages read from these streams by this process.";
     InputPosition: Operation Gauge, Steps(1), "input_stream_sequence", "sequence", [],
         "Stream sequence of the last message read from the input stream.";
+    PingsPosition: Operation Gauge, Steps(1), "pings_stream_sequence", "sequence", [],
+        "Stream sequence of the last message read from the stream of pings, if pings have their own.";
     InputPending: Operation Gauge, Steps(1), "input_pending_messages", "messages", [],
-        "Messages in the input stream that have not been read yet.";
+        "Messages in the input stream, and in that of pings, that have not been read yet.";
     InputGaps: Operation Counter, Steps(1), "input_gap_messages_total", "messages", [],
         "Messages that were deleted from the input stream before they were read.";
     InputRedelivered: Operation Counter, Steps(1), "input_redelivered_messages_total", "messages", [],

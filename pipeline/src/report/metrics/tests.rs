@@ -149,12 +149,13 @@ fn an_epoch_is_observed_once() {
 #[test]
 fn input_and_output_are_told_in_steps() {
     let metrics = metrics("");
-    metrics.input(100, 7, 10, 1_000);
-    metrics.input(120, 0, 20, 500);
+    metrics.input((100, None), 7, (10, 1_000));
+    metrics.input((120, Some(33)), 0, (20, 500));
     metrics.published(3, 1, 0);
     metrics.published(2, 0, 1);
     for (series, expected) in [
         ("tributary_input_stream_sequence", 120.0),
+        ("tributary_pings_stream_sequence", 33.0),
         ("tributary_input_pending_messages", 0.0),
         ("tributary_input_messages_total", 30.0),
         ("tributary_input_bytes_total", 1_500.0),

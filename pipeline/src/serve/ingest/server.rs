@@ -42,8 +42,6 @@ pub struct IngestServer {
     pub(super) limits: Limits,
     /// The places of unacknowledged messages.
     window: Semaphore,
-    /// The name of the input stream.
-    stream: String,
     /// The connection to the broker; empty while the worker starts.
     writer: OnceLock<StreamWriter>,
     pub(super) metrics: Arc<Metrics>,
@@ -63,7 +61,6 @@ impl IngestServer {
             targets,
             limits: Limits::new(config.http_ingest.max_body_bytes),
             window: Semaphore::new(config.http_ingest.window),
-            stream: config.nats.input_stream.clone(),
             writer: OnceLock::new(),
             metrics,
         })
@@ -71,7 +68,7 @@ impl IngestServer {
 
     /// Provides the connection to the broker; the input stream exists from now on.
     pub fn open(&self, client: &Client) {
-        let writer = StreamWriter::new(client, &self.stream, self.settings.window);
+        let writer = StreamWriter::new(client, self.settings.window);
         let _ = self.writer.set(writer);
     }
 

@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 
 use tributary_config::model::Config;
 use tributary_connectors::decode::Arrivals;
-use tributary_connectors::nats::{InMessage, Input, number_of};
+use tributary_connectors::nats::{InMessage, number_of, ping_number_of};
 use tributary_connectors::trace::TraceLine;
 use tributary_operators::engine::Epoch;
 
+use super::inputs::{Inputs, Origin};
 use crate::epochs::batch::Incoming;
 use crate::epochs::queries::Queries;
 use crate::report::tally::Tally;
@@ -38,6 +39,11 @@ const IDLE: Duration = Duration::from_millis(20);
 /// greater.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// How far the end of salt days trails the newest message, milliseconds, with a
+/// stream of pings: longer than a broker's statement of what is pending may be
+/// old.
+const MARGIN: i64 = 10_000;
+
 /// Collects the messages of epochs.
 pub(super) struct Gatherer {
     /// The minimum time (`workers.tick`).
@@ -47,16 +53,28 @@ pub(super) struct Gatherer {
     threads: usize,
     /// Queries that wait for an epoch.
     queries: Queries,
-    /// The generation of the stream, which numbers of messages contain.
+    /// The generation of the input stream, which numbers of messages contain.
     generation: u16,
     arrivals: Arrivals,
+    /// The newest arrival of before the start, Unix milliseconds.
+    before: i64,
+    /// What was read from the input stream.
+    records: Progress,
+    /// What was read from the stream of pings.
+    pings: Progress,
+    /// By brand, the time by which salt days are closed, with a stream of pings.
+    closed: Vec<i64>,
+    /// How long the last epoch with messages collected them.
+    took: Duration,
+}
+
+/// How far a stream was read since the start, by the clocks of its messages.
+struct Progress {
     /// The arrival of the newest message, Unix milliseconds by the stream's time.
     newest: i64,
     /// For each brand whose clock goes by headers the newest arrival that these
     /// name, else 0.
     named: Vec<i64>,
-    /// How long the last epoch with messages collected them.
-    took: Duration,
 }
 
 /// The messages of an epoch under way.
@@ -97,8 +115,10 @@ impl Gatherer {
             queries,
             generation,
             arrivals: Arrivals::new(config),
-            newest,
-            named: vec![0; config.brands.len()],
+            before: newest,
+            records: Progress::new(config.brands.len()),
+            pings: Progress::new(config.brands.len()),
+            closed: vec![0; config.brands.len()],
             took: Duration::ZERO,
         }
     }
@@ -110,15 +130,39 @@ impl Gatherer {
 
     /// The arrival of the newest message, Unix milliseconds by the stream's time.
     pub(super) fn newest(&self) -> i64 {
-        self.newest
+        let read = self.records.newest.max(self.pings.newest);
+        read.max(self.before)
     }
 
     /// The newest arrival of a brand by the clock that it goes by, Unix
     /// milliseconds; 0 where nothing came.
-    pub(super) fn newest_of(&self, brand: usize) -> i64 {
-        match self.arrivals.is_by_header(brand) {
-            true => self.named.get(brand).copied().unwrap_or_default(),
-            false => self.newest,
+    ///
+    /// With a stream of pings, it is the time before which nothing is left to be
+    /// read in either stream: a day that ended by the messages of one may still
+    /// have pings in the other. It never goes back.
+    pub(super) fn newest_of(&mut self, brand: usize, inputs: &Inputs) -> i64 {
+        let is_by_header = self.arrivals.is_by_header(brand);
+        let before = if is_by_header { 0 } else { self.before };
+        let records = self.records.of(brand, is_by_header);
+        let pings = self.pings.of(brand, is_by_header);
+        let newest = before.max(records).max(pings);
+        let Some(of_pings) = &inputs.pings else {
+            return newest;
+        };
+        // A broker states what is pending now and then; within the margin its word may be old.
+        let settled = match (inputs.records.caught_up(), of_pings.input.caught_up()) {
+            (true, true) => newest - MARGIN,
+            (true, false) => pings,
+            (false, true) => records,
+            (false, false) => records.min(pings),
+        };
+        let settled = settled.min(newest - MARGIN).max(0);
+        match self.closed.get_mut(brand) {
+            Some(closed) => {
+                *closed = settled.max(*closed);
+                *closed
+            }
+            None => settled,
         }
     }
 
@@ -131,7 +175,7 @@ impl Gatherer {
     /// An error of the broker that a retry cannot resolve.
     pub(super) async fn gather(
         &mut self,
-        input: &mut Input,
+        inputs: &mut Inputs,
         last: Option<Epoch>,
     ) -> anyhow::Result<(Vec<Incoming>, u64)> {
         let idle = Instant::now() + IDLE;
@@ -153,11 +197,11 @@ impl Gatherer {
             };
             // A read that is abandoned keeps what has arrived for the next one.
             let read = tokio::select! {
-                read = input.next_batch(MAX_MESSAGES, until.saturating_duration_since(now)) => read,
+                read = inputs.next_batch(MAX_MESSAGES, until.saturating_duration_since(now)) => read,
                 () = tally.finished_more() => continue,
             };
             match read {
-                Ok(arrived) => self.take(arrived, &mut gathered),
+                Ok((origin, arrived)) => self.take(origin, arrived, inputs, &mut gathered),
                 // The input has logged it, and the next read continues where this one stopped.
                 Err(error) if error.is_transient() => break,
                 Err(error) => return Err(error.into()),
@@ -169,19 +213,35 @@ impl Gatherer {
         if let Some(since) = gathered.since {
             self.took = since.elapsed();
         }
+        // The streams were read in turns.
+        gathered.messages.sort_by_key(|message| message.number);
         Ok((gathered.messages, gathered.bytes))
     }
 
     /// Adds messages that have arrived.
-    fn take(&mut self, arrived: Vec<InMessage>, gathered: &mut Gathered) {
+    fn take(
+        &mut self,
+        origin: Origin,
+        arrived: Vec<InMessage>,
+        inputs: &Inputs,
+        gathered: &mut Gathered,
+    ) {
+        let of_pings = inputs.pings.as_ref().map(|pings| pings.stream.generation);
+        let progress = match origin {
+            Origin::Records => &mut self.records,
+            Origin::Pings => &mut self.pings,
+        };
         for message in arrived {
             gathered.since.get_or_insert_with(Instant::now);
-            self.newest = self.newest.max(message.at_ms);
+            progress.newest = progress.newest.max(message.at_ms);
             gathered.bytes += message.payload.len() as u64;
             let arrival = self
                 .arrivals
                 .of(&message.subject, &message.headers, message.at_ms);
-            if let Some(named) = arrival.brand.and_then(|brand| self.named.get_mut(brand)) {
+            if let Some(named) = arrival
+                .brand
+                .and_then(|brand| progress.named.get_mut(brand))
+            {
                 *named = arrival.at.max(*named);
             }
             let line = TraceLine {
@@ -190,8 +250,29 @@ impl Gatherer {
                 headers: message.headers,
                 data: message.payload.into(),
             };
-            let number = number_of(self.generation, message.sequence);
+            let number = match (origin, of_pings) {
+                (Origin::Pings, Some(generation)) => ping_number_of(generation, message.sequence),
+                _ => number_of(self.generation, message.sequence),
+            };
             gathered.messages.push(Incoming { number, line });
+        }
+    }
+}
+
+impl Progress {
+    /// Nothing was read of a stream.
+    fn new(brands: usize) -> Progress {
+        Progress {
+            newest: 0,
+            named: vec![0; brands],
+        }
+    }
+
+    /// The newest arrival by the clock that a brand goes by.
+    fn of(&self, brand: usize, is_by_header: bool) -> i64 {
+        match is_by_header {
+            true => self.named.get(brand).copied().unwrap_or_default(),
+            false => self.newest,
         }
     }
 }

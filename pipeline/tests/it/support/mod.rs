@@ -80,7 +80,9 @@ impl World {
         let brand = simulate::config_toml(&options, SecretFrom::File(&secret))
             .replace("k = 1", "k = 1\ncadence = \"1s\"");
         let broker = nats.map_or(String::new(), |nats| {
-            format!("[nats]\nurl = \"{}\"\n", nats.url)
+            let pings = nats.pings_stream.as_ref();
+            let pings = pings.map_or(String::new(), |name| format!("pings_stream = \"{name}\"\n"));
+            format!("[nats]\nurl = \"{}\"\n{pings}", nats.url)
         });
         let text = format!("{broker}[http]\nlisten = \"127.0.0.1:0\"\n{more}\n{brand}");
         std::fs::write(directory.path().join("tributary.toml"), text).expect("the configuration");
@@ -293,8 +295,14 @@ impl Worker {
         Some(text)
     }
 
-    /// Waits until the worker is ready and has read the stream up to a sequence.
+    /// Waits until the worker is ready and has read the input stream up to a sequence.
     pub fn wait_until_read(&self, sequence: u64) {
+        self.wait_until_read_both(sequence, 0);
+    }
+
+    /// Waits until the worker is ready and has read the input stream and that of pings up to these
+    /// sequences.
+    pub fn wait_until_read_both(&self, records: u64, pings: u64) {
         let (mut begun, mut far) = (Instant::now(), 0.0);
         loop {
             let ready = self.get("/readyz").is_some_and(|(status, _)| status == 200);
@@ -302,17 +310,21 @@ impl Worker {
                 .get("/metrics")
                 .map(|(_, body)| body)
                 .unwrap_or_default();
-            let read = metrics
-                .lines()
-                .filter_map(|line| line.strip_prefix("tributary_input_stream_sequence "))
-                .filter_map(|value| value.parse::<f64>().ok())
-                .fold(0.0, f64::max);
-            if ready && read >= sequence as f64 {
+            let read = |stream: &str| {
+                let name = format!("tributary_{stream}_stream_sequence ");
+                metrics
+                    .lines()
+                    .filter_map(|line| line.strip_prefix(name.as_str()))
+                    .filter_map(|value| value.parse::<f64>().ok())
+                    .fold(0.0, f64::max)
+            };
+            let (of_records, of_pings) = (read("input"), read("pings"));
+            if ready && of_records >= records as f64 && of_pings >= pings as f64 {
                 return;
             }
             // Whoever gets on is waited for.
-            if read > far {
-                (begun, far) = (Instant::now(), read);
+            if of_records + of_pings > far {
+                (begun, far) = (Instant::now(), of_records + of_pings);
             }
             let ended = self.silent.load(Relaxed);
             assert!(!ended, "the worker has ended before it was ready");

@@ -99,6 +99,15 @@ pub fn position(ledger: &Path) -> u64 {
     position.as_u64().unwrap_or(0)
 }
 
+/// The same in the stream of pings.
+pub fn pings_position(ledger: &Path) -> u64 {
+    if !ledger.join("MANIFEST").exists() {
+        return 0;
+    }
+    let position = &inspect(ledger)["position"]["pings"]["sequence"];
+    position.as_u64().unwrap_or(0)
+}
+
 /// The published cells are these, and the stream of dead letters holds these lines.
 pub async fn assert_stands(broker: &Nats, expected: &[String], refused: &[TraceLine]) {
     let actual = published(broker).await;

@@ -96,6 +96,7 @@ pub fn at(sequence: u64) -> Position {
         sequence,
         epoch: sequence,
         newest_at: 0,
+        pings: None,
     }
 }
 
