@@ -61,7 +61,7 @@ fn tells_what_is_held() {
         "{text}"
     );
     assert!(
-        !text.contains("pings") && !text.contains("2023-11-15"),
+        !text.contains("bytes per entry") && !text.contains("2023-11-15"),
         "{text}"
     );
     let inspection = inspect(path, Some(&keys())).unwrap();
