@@ -4,6 +4,7 @@
 
 mod a_cluster_is_killed;
 mod a_worker_wakes;
+mod apple_account_deleted;
 mod ask_a_worker;
 mod bad_input;
 mod clocks_and_salts;
