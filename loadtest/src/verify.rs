@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use tributary_config::model::{Brand, Config};
+use tributary_connectors::clock::BrandClock;
 use tributary_connectors::decode::{DeadLetter, Decoder, Ignored, Message, Sink};
 use tributary_connectors::{out, settings};
 use tributary_operators::cell::Cell;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, BrandId};
+use tributary_operators::record::{Arrival, BrandId, Day};
 use tributary_operators::settings::Settings;
 use tributary_oracle::retention::{RetentionModel, RetentionPeriods};
 use tributary_oracle::{StoredState, ladder};
@@ -52,7 +53,8 @@ pub fn expected(config: &Config, inputs: &mut Inputs) -> Result<Expected, Inputs
     let periods = brands.map(|brand| (BrandId::of(&brand.name), periods(brand)));
     let periods: BTreeMap<BrandId, RetentionPeriods> = periods.collect();
     let mut sink = OracleSink {
-        retention: RetentionModel::new(&settings, &periods),
+        retention: RetentionModel::new(&settings, &periods)
+            .settling(|brand, now| first_unsettled(config, brand, now)),
         at: 0,
         expected: Expected::default(),
     };
@@ -116,6 +118,16 @@ fn published(settings: &Settings, held: &StoredState, at: i64) -> Vec<Cell> {
         cells.extend(ladder::cells(&one, held, &rule, |_, day| day < today));
     }
     cells
+}
+
+/// The first salt day of a brand whose sightings are not settled at `now`, Unix milliseconds: that of the last moment before
+/// `settle_after`. `None` for a brand without partners.
+fn first_unsettled(config: &Config, id: BrandId, now: i64) -> Option<Day> {
+    let mut brands = config.brands.iter();
+    let brand = brands.find(|brand| BrandId::of(&brand.name) == id)?;
+    let mut clock = BrandClock::new(&brand.timezone, brand.sensors.day_start_s);
+    let (day, _) = clock.salt_day((now - brand.partners.settle_after_ms - 1).div_euclid(1000));
+    brand.has_partners().then_some(day)
 }
 
 /// The retention periods of a brand.

@@ -17,7 +17,7 @@ use crate::identity::components::Person;
 use crate::label::{Channel, Label};
 use crate::record::{
     Body, BrandId, Currency, Day, DeviceDay, IdKind, NoticeBox, Pseudonym, Record, RecordKey,
-    SaleKind,
+    SaleKind, UnmatchedStays,
 };
 
 /// A question to the dataflow.
@@ -78,6 +78,13 @@ pub enum Question {
         /// The retention horizon of each category.
         horizons: Horizons,
     },
+    /// What remains of the sightings on the salt days before `before`.
+    Settle {
+        /// The brand.
+        brand: BrandId,
+        /// The first salt day that is not settled.
+        before: Day,
+    },
     /// The identifier sets with any of these identifiers that have an interaction since `since`.
     ActiveSince {
         /// The brand.
@@ -131,6 +138,8 @@ pub enum Respondent {
     PolicyFilter,
     /// [`crate::sessionize`].
     Sessionize,
+    /// [`crate::matching`].
+    Matching,
     /// [`crate::identity::graph`].
     Graph,
     /// [`crate::person`].
@@ -150,6 +159,7 @@ impl Question {
             | Question::Members { brand, .. }
             | Question::DeviceDays { brand, .. }
             | Question::Expired { brand, .. }
+            | Question::Settle { brand, .. }
             | Question::ActiveSince { brand, .. } => *brand,
         }
     }
@@ -160,6 +170,7 @@ impl Question {
             Question::Records { .. } | Question::ActiveSince { .. } => Respondent::ConsentState,
             Question::Expired { .. } => Respondent::PolicyFilter,
             Question::DeviceDays { .. } => Respondent::Sessionize,
+            Question::Settle { .. } => Respondent::Matching,
             Question::Link { .. } | Question::Members { .. } => Respondent::Graph,
             Question::Paths { .. } => Respondent::Persons,
             Question::Cells { .. } => Respondent::Cells,
@@ -176,6 +187,7 @@ impl Question {
             Question::Link { brand, .. } | Question::Members { brand, .. } => vec![brand.0.into()],
             Question::Expired { .. }
             | Question::DeviceDays { .. }
+            | Question::Settle { .. }
             | Question::Paths { .. }
             | Question::Cells { .. } => broadcast(peers, u128::from).collect(),
         }
@@ -212,6 +224,11 @@ pub enum Reply {
     DeviceSeen(DeviceDay),
     /// A device may have pings in a store on an open salt day, but they were not stored because of the device limit.
     DeviceNotSampled(DeviceDay),
+    /// A settled visit, or a member of the panel, that sightings leave behind.
+    Settled(RecordKey, Box<Record>),
+    /// The stays of a store and salt day that were not matched, by the day in the brand's zone. One part with the number 0 says
+    /// that the salt day has anything to settle.
+    Unmatched(UnmatchedStays),
     /// A record past the retention period of its own category.
     Expired(RecordKey, Category),
     /// A cookie past its retention period.
@@ -256,6 +273,7 @@ pub fn labels(record: &Record) -> impl Iterator<Item = Label> {
         }
         Body::Sale { store, .. }
         | Body::Sighting { store, .. }
+        | Body::SettledVisit { store, .. }
         | Body::Refund { store, .. }
         | Body::Restatement { store, .. }
         | Body::Adjustment { store, .. } => ([source, *store, none, none, none], 2),
@@ -267,9 +285,11 @@ pub fn labels(record: &Record) -> impl Iterator<Item = Label> {
         Body::Wallet {
             store, channel: of, ..
         } => ([source, *store, of.source, of.medium, of.campaign], 5),
-        Body::Identify | Body::PartnerLink | Body::Consent { .. } | Body::Right { .. } => {
-            ([source, none, none, none, none], 1)
-        }
+        Body::Identify
+        | Body::PartnerLink
+        | Body::PanelMember { .. }
+        | Body::Consent { .. }
+        | Body::Right { .. } => ([source, none, none, none, none], 1),
     };
     let boxes = match &record.body {
         Body::Consent { boxes, .. } => boxes.as_deref().unwrap_or_default(),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::label::Label;
 use crate::record::{
     Arrival, BrandId, ClosedVisits, Day, DeviceDay, IdSet, Ping, Record, RecordKey, SettledDevices,
-    SettledHour, TokenizedPing,
+    SettledHour, TokenizedPing, UnmatchedStays,
 };
 
 /// A change of the input: of a record, of pings, or of the label registry.
@@ -74,6 +74,19 @@ pub enum Event {
         /// The brand.
         brand: BrandId,
         /// The first salt day that is still open.
+        before: Day,
+    },
+    /// Stays of a settled salt day that were not matched. Numbers of the same store and day add up.
+    UnmatchedStays {
+        /// The stays.
+        unmatched: UnmatchedStays,
+    },
+    /// The sightings of a brand on salt days before `before` are settled: they and the visits of these days, whether they enter
+    /// before or after this event, no longer count, because the records and numbers that entered with it do.
+    SightingsSettled {
+        /// The brand.
+        brand: BrandId,
+        /// The first salt day that is not settled.
         before: Day,
     },
     /// Sets the reference time for the links of a brand: a record that is older than the `link_ttl` of an identifier

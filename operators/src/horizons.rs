@@ -46,7 +46,9 @@ impl Category {
         match body {
             Body::Contact { .. } | Body::Identify => Some(Category::Cookies),
             Body::Exposure { .. } => Some(Category::Exposures),
-            Body::Sighting { .. } => Some(Category::Visits),
+            Body::Sighting { .. } | Body::SettledVisit { .. } | Body::PanelMember { .. } => {
+                Some(Category::Visits)
+            }
             Body::PartnerLink => Some(Category::Identification),
             Body::Wallet { kind, .. } => Some(match kind.touch() {
                 Some(_) => Category::Cookies,

@@ -4,6 +4,8 @@
 //! person goes directly to the cells. A record that is retracted, or admitted for other uses, is split in the same way with the
 //! opposite sign, so that no part of it remains (invariant I1).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey, Credited, MonthGroup, TrafficMonth};
@@ -14,7 +16,7 @@ use crate::cell::{ContributorId, Traffic};
 use crate::delta_buffer::DeltaBuffer;
 use crate::facts::{Contact, Conversion, Fact, IdSetUse, Redemption};
 use crate::label::{Channel, Label};
-use crate::matching::{Sighting, SightingUpdate, StoreDay, device_ids};
+use crate::matching::{Sighting, SightingUpdate, StoreDay, device_ids, device_of, settled};
 use crate::net_sales::{Restatement, Sale, SaleUpdate};
 use crate::notices::NoticeUpdate;
 use crate::policy::Admission;
@@ -94,8 +96,10 @@ pub fn route(
         let panel = Fact::Panel(month(day));
         out.push((Routed::Fact(brand, ids.clone(), panel), diff));
     }
-    if let Some(update) = of_sighting(record) {
-        let set = device_ids(update.device);
+    if matches!(body, Body::Sighting { .. } | Body::PanelMember { .. })
+        && let Some(device) = device_of(record)
+    {
+        let set = device_ids(device);
         if deltas.counts_stays(brand) {
             let panel = Fact::Panel(month(day));
             out.push((Routed::Fact(brand, set.clone(), panel), diff));
@@ -111,9 +115,18 @@ pub fn route(
             };
             out.push((Routed::IdSetUse(mention), diff));
         }
-        if deltas.counts_stays(brand) {
-            out.push((Routed::Sighting(Box::new(update)), diff));
-        }
+    }
+    if let Some(update) = of_sighting(record) {
+        out.push((Routed::Sighting(Box::new(update)), diff));
+    }
+    if deltas.counts_stays(brand)
+        && let Some(visit) = settled(record)
+    {
+        let (key, sums) = visit.sums(brand, day);
+        deltas.add(key, sums, diff);
+        let conversion = visit.conversion(ts, day, &id, source);
+        let set = device_ids(visit.device);
+        out.push((Routed::Fact(brand, set, Fact::Conversion(conversion)), diff));
     }
     if let Some(update) = of_wallet(record, &ids, joins) {
         out.push((Routed::Wallet(Box::new(update)), diff));
@@ -183,7 +196,9 @@ pub fn route(
         | Body::Wallet { .. }
         | Body::Sighting { .. }
         | Body::Exposure { .. }
-        | Body::PartnerLink => {}
+        | Body::PartnerLink
+        | Body::SettledVisit { .. }
+        | Body::PanelMember { .. } => {}
         Body::Sale {
             kind,
             name,
@@ -269,6 +284,7 @@ fn is_fact(body: &Body) -> bool {
     match body {
         Body::Contact { .. } | Body::Sale { .. } => true,
         Body::Sighting { .. } | Body::Exposure { .. } | Body::PartnerLink => true,
+        Body::SettledVisit { .. } | Body::PanelMember { .. } => true,
         Body::Wallet { kind, .. } => kind.touch().is_some() || kind.is_scan(),
         _ => false,
     }
@@ -286,11 +302,7 @@ fn of_sighting(record: &Record) -> Option<SightingUpdate> {
     else {
         return None;
     };
-    let mut devices = record
-        .ids
-        .ids()
-        .iter()
-        .filter(|id| id.kind == IdKind::Device);
+    let device = device_of(record)?;
     let begin = record.ts.saturating_sub(blur).div_euclid(1000);
     Some(SightingUpdate {
         key: StoreDay {
@@ -298,7 +310,7 @@ fn of_sighting(record: &Record) -> Option<SightingUpdate> {
             store,
             salt_day,
         },
-        device: devices.next()?.pseudonym,
+        device,
         sighting: Sighting {
             begin,
             end: until.saturating_add(blur).div_euclid(1000).max(begin),
@@ -308,6 +320,10 @@ fn of_sighting(record: &Record) -> Option<SightingUpdate> {
             cookie: match cookie {
                 SightingCookie::Cookie(cookie) => Some(cookie as u16),
                 SightingCookie::None | SightingCookie::Mac(_) => None,
+            },
+            linked: match record.ids == device_ids(device) {
+                true => None,
+                false => Some(Arc::new(record.ids.clone())),
             },
         },
     })

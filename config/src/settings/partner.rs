@@ -40,7 +40,7 @@ impl SettingsModel for Partners {
                 value_type: Text(Duration::<i64>::millis(48 * HOUR, 31 * 24 * HOUR)),
                 default: DefaultValue::Toml(r#""7d""#),
                 unit: "",
-                meaning: "The time after the end of a day for which its sightings are taken, from 48 hours to 31 days. Later sightings of that day are rejected.",
+                meaning: "The time after the end of a day for which its sightings are taken, from 48 hours to 31 days. Later sightings of that day are rejected. Then the day settles: its sightings are deleted, and what they matched is kept without them.",
                 field: |partners: &mut Partners| &mut partners.settle_after_ms,
             },
         ];

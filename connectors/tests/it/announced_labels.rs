@@ -15,6 +15,7 @@ fn labels(event: &Event) -> Vec<Label> {
         }
         Body::Sale { store, .. }
         | Body::Sighting { store, .. }
+        | Body::SettledVisit { store, .. }
         | Body::Refund { store, .. }
         | Body::Restatement { store, .. }
         | Body::Adjustment { store, .. } => {
@@ -28,6 +29,7 @@ fn labels(event: &Event) -> Vec<Label> {
         Body::Wallet { store, channel, .. } => {
             vec![*store, channel.source, channel.medium, channel.campaign]
         }
+        Body::PanelMember { .. } => vec![],
         Body::Identify | Body::PartnerLink | Body::Consent { .. } | Body::Right { .. } => vec![],
     };
     match event {
@@ -39,6 +41,8 @@ fn labels(event: &Event) -> Vec<Label> {
         | Event::SettledHour { .. }
         | Event::SettledDevices { .. }
         | Event::ClosedVisits { .. }
+        | Event::UnmatchedStays { .. }
+        | Event::SightingsSettled { .. }
         | Event::SaltDaysClosed { .. }
         | Event::LinkTime { .. }
         | Event::Evidence { .. }

@@ -312,6 +312,9 @@ pub fn check(kept: &Kept) {
                         assert!(announced.contains(store) && *until >= record.ts);
                     }
                     Body::Identify | Body::PartnerLink => {}
+                    Body::SettledVisit { .. } | Body::PanelMember { .. } => {
+                        panic!("a decoder settles nothing")
+                    }
                     Body::Consent { .. } | Body::Right { .. } => assert!(!record.ids.is_empty()),
                 }
             }
@@ -327,6 +330,8 @@ pub fn check(kept: &Kept) {
             | Event::SettledHour { .. }
             | Event::SettledDevices { .. }
             | Event::ClosedVisits { .. }
+            | Event::UnmatchedStays { .. }
+            | Event::SightingsSettled { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => {
                 panic!("a decoder salts nothing")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tributary_operators::cell::Dim;
 use tributary_operators::label::{Channel, Label, LabelNames};
-use tributary_operators::record::{BrandId, Currency, Ping, Record, SaleKind};
+use tributary_operators::record::{BrandId, Currency, Ping, Record, SaleKind, UnmatchedStays};
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::stored::StoredState;
@@ -19,6 +19,8 @@ pub(crate) struct Brand<'a> {
     /// The time as of which the age of links is determined, Unix milliseconds; `None` if none was
     /// set.
     pub(crate) link_time: Option<i64>,
+    /// The stays of settled salt days that were not matched.
+    pub(crate) unmatched: Vec<UnmatchedStays>,
 }
 
 impl Brand<'_> {
@@ -60,6 +62,9 @@ pub(crate) fn by_brand(
     for ping in &held.pings {
         by_brand.entry(ping.brand).or_default().1.push(ping);
     }
+    for of in &held.unmatched {
+        by_brand.entry(of.brand).or_default();
+    }
     for (id, (records, pings)) in by_brand {
         if let Some(settings) = settings.brands.get(&id) {
             let words = &held.words;
@@ -68,6 +73,12 @@ pub(crate) fn by_brand(
                 settings,
                 words,
                 link_time,
+                unmatched: held
+                    .unmatched
+                    .iter()
+                    .filter(|of| of.brand == id)
+                    .copied()
+                    .collect(),
             };
             each(&brand, &records, &pings);
         }

@@ -83,7 +83,9 @@ fn seen_device(record: &Record) -> Option<Pseudonym> {
         .iter()
         .filter(|id| id.kind == IdKind::Device);
     match record.body {
-        Body::Sighting { .. } => devices.next().map(|id| id.pseudonym),
+        Body::Sighting { .. } | Body::SettledVisit { .. } | Body::PanelMember { .. } => {
+            devices.next().map(|id| id.pseudonym)
+        }
         _ => None,
     }
 }
@@ -443,6 +445,7 @@ fn allowed(
 /// | a sighting | hold, join, link, share; without a cookie also position |
 /// | an exposure | hold, share |
 /// | a link | link, share |
+/// | what settling makes of sightings | as they do |
 fn of_partner(body: &Body) -> Vec<Use> {
     match body {
         Body::Sighting { cookie, .. } => {
@@ -454,6 +457,11 @@ fn of_partner(body: &Body) -> Vec<Use> {
         }
         Body::Exposure { .. } => vec![Use::Hold, Use::Share],
         Body::PartnerLink => vec![Use::Link, Use::Share],
+        Body::SettledVisit { by_position, .. } | Body::PanelMember { by_position } => {
+            let mut uses = vec![Use::Hold, Use::Join, Use::Link, Use::Share];
+            uses.extend(by_position.then_some(Use::Position));
+            uses
+        }
         _ => Vec::new(),
     }
 }
@@ -474,6 +482,8 @@ fn is_web(body: &Body) -> bool {
         | Body::Sighting { .. }
         | Body::Exposure { .. }
         | Body::PartnerLink
+        | Body::SettledVisit { .. }
+        | Body::PanelMember { .. }
         | Body::Consent { .. }
         | Body::Right { .. } => false,
     }

@@ -34,7 +34,7 @@ pub(crate) fn cells(
     let mut panels: BTreeMap<i32, BTreeSet<Person>> = BTreeMap::new();
     for record in records {
         let person = match record.body {
-            Body::Sighting { .. } => record
+            Body::Sighting { .. } | Body::PanelMember { .. } => record
                 .device()
                 .and_then(|device| identity.person(&device_alone(device))),
             Body::Exposure { .. } | Body::PartnerLink => identity.person(&record.ids),

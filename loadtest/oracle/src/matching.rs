@@ -11,15 +11,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::cell::{Dim, Family};
+use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Body, Day, IdKind, IdSet, Identifier, Ping, Pseudonym, SightingCookie,
+    Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Ping, Pseudonym, Record, RecordKey,
+    SightingCookie, UnmatchedStays,
 };
 use tributary_operators::settings::BrandSettings;
 
 use crate::brand::Brand;
-use crate::consent::AllowedRecord;
+use crate::calendar::month;
+use crate::consent::{AllowedRecord, allowed_records};
 use crate::family_sums::{CountedCell, FamilySums};
+use crate::stored::StoredState;
 use crate::visits::{StoreVisit, store_visits};
 
 /// The longest gap between two sightings of a stay, in seconds.
@@ -55,7 +59,7 @@ pub(crate) fn shows_stays(settings: &BrandSettings) -> bool {
     settings.has_partners && !hides
 }
 
-/// The stays of a brand, with their weights. None if its gate may not show them.
+/// The stays of a brand, settled or not, with their weights. None if its gate may not show them.
 pub(crate) fn stays<'a>(
     settings: &BrandSettings,
     records: &'a [AllowedRecord<'a>],
@@ -64,6 +68,18 @@ pub(crate) fn stays<'a>(
     if !shows_stays(settings) {
         return Vec::new();
     }
+    let mut all: Vec<Stay> = records.iter().filter_map(settled).collect();
+    all.extend(open_stays(settings, records, pings, Day::MAX));
+    all
+}
+
+/// The stays of a brand on the salt days before `before` that are not settled, with their weights.
+fn open_stays<'a>(
+    settings: &BrandSettings,
+    records: &'a [AllowedRecord<'a>],
+    pings: &[&Ping],
+    before: Day,
+) -> Vec<Stay<'a>> {
     let mut days: BTreeMap<StoreDay, BTreeMap<Pseudonym, Vec<Seen>>> = BTreeMap::new();
     for record in records {
         let Body::Sighting {
@@ -76,7 +92,7 @@ pub(crate) fn stays<'a>(
         else {
             continue;
         };
-        let Some(device) = record.device() else {
+        let Some(device) = record.device().filter(|_| salt_day < before) else {
             continue;
         };
         let (begin, end) = (record.ts - blur, until + blur);
@@ -96,6 +112,30 @@ pub(crate) fn stays<'a>(
         all.extend(stays);
     }
     all
+}
+
+/// The stay that a settled visit was; `None` for any other record.
+fn settled<'a>(record: &'a AllowedRecord<'a>) -> Option<Stay<'a>> {
+    let Body::SettledVisit {
+        store,
+        until,
+        candidates,
+        weight,
+        ..
+    } = record.body
+    else {
+        return None;
+    };
+    let ids = device_alone(record.device()?);
+    Some(Stay {
+        record: record.moved(record.ts, record.day, ids),
+        store,
+        first: record.ts.div_euclid(1000),
+        last: until.div_euclid(1000),
+        cookies: BTreeSet::new(),
+        candidates: candidates.into(),
+        weight: weight.into(),
+    })
 }
 
 /// The stays of a device in a store and salt day.
@@ -189,6 +229,105 @@ fn weigh(settings: &BrandSettings, stays: &mut [Stay], visits: &[StoreVisit]) {
     }
 }
 
+/// The events that settle the sightings of a brand on the salt days before `before`, given its stored state: what remains of
+/// them, and the mark.
+pub(crate) fn settle(
+    (id, settings): (BrandId, &BrandSettings),
+    held: &StoredState,
+    before: Day,
+) -> Vec<Event> {
+    let records: Vec<&Record> = held.records.iter().filter(|of| of.brand == id).collect();
+    let pings: Vec<&Ping> = held.pings.iter().filter(|of| of.brand == id).collect();
+    let allowed = allowed_records(settings, &records, held.link_times.get(&id).copied());
+    let mut events = Vec::new();
+    let mut put = |record: Record, what: &str, of: &[i64]| {
+        let ids = record.ids.key().to_le_bytes();
+        let of: Vec<u8> = of.iter().flat_map(|part| part.to_le_bytes()).collect();
+        let source = record.source.0.to_le_bytes();
+        let parts = [what.as_bytes(), &ids, &source, record.id.as_bytes(), &of];
+        events.push(Event::Put {
+            key: RecordKey::of("settled", &parts),
+            version: 0,
+            arrival: Arrival::default(),
+            record,
+        });
+    };
+    let stays = match shows_stays(settings) {
+        true => open_stays(settings, &allowed, &pings, before),
+        false => Vec::new(),
+    };
+    let mut unmatched: BTreeMap<(Label, Day), i64> = BTreeMap::new();
+    for stay in stays {
+        let record = Record::clone(&stay.record);
+        if stay.weight == 0 {
+            *unmatched.entry((stay.store, record.day)).or_default() += 1;
+            continue;
+        }
+        let body = Body::SettledVisit {
+            store: stay.store,
+            until: stay.last * 1000,
+            candidates: stay.candidates as u32,
+            weight: stay.weight as u32,
+            by_position: stay.cookies.is_empty(),
+        };
+        let of = [stay.store.0 as i64, stay.first];
+        put(Record { body, ..record }, "visit", &of);
+    }
+    let whole = |of: &AllowedRecord| {
+        let mut records = records.iter();
+        records.find(|record| (record.source, &record.id) == (of.source, &of.id))
+    };
+    let mut panel: BTreeMap<(IdSet, Label, Day, i32, bool), Record> = BTreeMap::new();
+    for record in allowed.iter().filter_map(whole) {
+        let Body::Sighting {
+            salt_day, cookie, ..
+        } = record.body
+        else {
+            continue;
+        };
+        if salt_day >= before {
+            continue;
+        }
+        let by_position = cookie == SightingCookie::None;
+        let of_month = month(record.day);
+        let member = (
+            record.ids.clone(),
+            record.source,
+            salt_day,
+            of_month,
+            by_position,
+        );
+        let newest = panel.entry(member).or_insert_with(|| (*record).clone());
+        if record.ts > newest.ts {
+            *newest = (*record).clone();
+        }
+    }
+    for ((_, _, salt_day, month, by_position), record) in panel {
+        let record = Record {
+            id: "".into(),
+            body: Body::PanelMember { by_position },
+            ..record
+        };
+        put(
+            record,
+            "member",
+            &[salt_day.into(), month.into(), by_position.into()],
+        );
+    }
+    let brand = id;
+    events.extend(unmatched.into_iter().map(|((store, day), stays)| {
+        let unmatched = UnmatchedStays {
+            brand,
+            store,
+            day,
+            stays,
+        };
+        Event::UnmatchedStays { unmatched }
+    }));
+    events.push(Event::SightingsSettled { brand, before });
+    events
+}
+
 /// The `visit_match` cells of a brand.
 ///
 /// - Dimensions: brand, store, day.
@@ -199,6 +338,14 @@ pub(crate) fn cells(brand: &Brand, stays: &[Stay]) -> Vec<CountedCell> {
         let values = [1, (stay.weight > 0).into(), stay.candidates, stay.weight];
         let day = stay.record.day;
         tally.add((stay.store, day), values, (None, true));
+    }
+    for of in brand
+        .unmatched
+        .iter()
+        .filter(|_| shows_stays(brand.settings))
+    {
+        let values = [of.stays.into(), 0, 0, 0];
+        tally.add((of.store, of.day), values, (None, true));
     }
     tally.cells(Family::VisitMatch, |(store, day), sum| {
         let dims = vec![brand.name(), brand.word(*store), Dim::Day(*day)];

@@ -25,14 +25,15 @@ use jiff::{Timestamp, ToSpan};
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, Body, BrandId, IdKind, Pseudonym, Record, RecordKey, SaleKind,
+    Arrival, Body, BrandId, Day, IdKind, Pseudonym, Record, RecordKey, SaleKind,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::consent::allowed_records;
 use crate::identity::Identity;
+use crate::matching::settle;
 use crate::person::Person;
-use crate::stored::held;
+use crate::stored::{fold_events, held};
 use crate::touch::contact_of;
 
 /// One day in milliseconds.
@@ -125,7 +126,9 @@ impl Cutoffs {
             | Body::Restatement { .. }
             | Body::Adjustment { .. } => self.transactions,
             Body::Consent { .. } => self.consent,
-            Body::Sighting { .. } => self.visits,
+            Body::Sighting { .. } | Body::SettledVisit { .. } | Body::PanelMember { .. } => {
+                self.visits
+            }
             Body::Exposure { .. } => self.exposures,
             _ => i64::MIN,
         }
@@ -184,7 +187,15 @@ pub struct RetentionModel<'a> {
     oldest: BTreeMap<BrandId, i64>,
     /// The number of expired records.
     dropped: u64,
+    /// For a brand and a time in Unix milliseconds, the first salt day whose sightings are not settled;
+    /// `None` if they never are.
+    settles: Option<Unsettled<'a>>,
+    /// The salt days of each brand with sightings that are not settled.
+    sightings: BTreeMap<BrandId, BTreeSet<Day>>,
 }
+
+/// See [`RetentionModel::settling`].
+type Unsettled<'a> = Box<dyn Fn(BrandId, i64) -> Option<Day> + 'a>;
 
 impl<'a> RetentionModel<'a> {
     /// A model for the brands with retention periods.
@@ -199,6 +210,17 @@ impl<'a> RetentionModel<'a> {
             events: Vec::new(),
             oldest: BTreeMap::new(),
             dropped: 0,
+            settles: None,
+            sightings: BTreeMap::new(),
+        }
+    }
+
+    /// Lets the passes settle sightings. `first` is the first salt day of a brand that is not settled at a
+    /// time, Unix milliseconds; `None` for a brand whose sightings never are.
+    pub fn settling(self, first: impl Fn(BrandId, i64) -> Option<Day> + 'a) -> RetentionModel<'a> {
+        RetentionModel {
+            settles: Some(Box::new(first)),
+            ..self
         }
     }
 
@@ -207,7 +229,10 @@ impl<'a> RetentionModel<'a> {
     /// of arrival, which is after all events so far and before all later ones.
     pub fn advance_clock(&mut self, at: i64, place: Arrival) {
         for now in days(self.day, at) {
+            // Both look at what was stored before.
+            let settled = self.settle(now);
             self.pass(now, place);
+            settled.into_iter().for_each(|event| self.add(event));
         }
         self.day = self.day.max(Some(at.div_euclid(DAY)));
     }
@@ -241,7 +266,29 @@ impl<'a> RetentionModel<'a> {
             let oldest = self.oldest.entry(record.brand).or_insert(record.ts);
             *oldest = record.ts.min(*oldest);
         }
+        if let Event::Put { record, .. } = &event
+            && let Body::Sighting { salt_day, .. } = record.body
+        {
+            let days = self.sightings.entry(record.brand).or_default();
+            days.insert(salt_day);
+        }
         self.events.push(event);
+    }
+
+    /// The events that settle sightings at a time, Unix milliseconds.
+    fn settle(&mut self, now: i64) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (&id, settings) in &self.settings.brands {
+            let first = self.settles.as_ref().and_then(|first| first(id, now));
+            let days = self.sightings.entry(id).or_default();
+            let Some(before) = first.filter(|before| days.range(..*before).next().is_some()) else {
+                continue;
+            };
+            *days = days.split_off(&before);
+            let held = fold_events(&self.events);
+            events.extend(settle((id, settings), &held, before));
+        }
+        events
     }
 
     /// All events so far, with the drops of expired records.

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::event::Event;
 use tributary_operators::label::LabelNames;
-use tributary_operators::record::{Arrival, BrandId, Ping, Record, RecordKey};
+use tributary_operators::record::{
+    Arrival, Body, BrandId, Ping, Record, RecordKey, UnmatchedStays,
+};
 
 /// The stored records and pings, and the names of their labels.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +25,8 @@ pub struct StoredState {
     /// The time as of which the age of each brand's links is determined, Unix milliseconds; without
     /// an entry links do not age.
     pub link_times: BTreeMap<BrandId, i64>,
+    /// The stays of settled salt days that were not matched.
+    pub unmatched: Vec<UnmatchedStays>,
     /// The names of the labels.
     pub words: LabelNames,
 }
@@ -67,6 +71,23 @@ pub(crate) fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<
                 let history = histories.entry(*key).or_default();
                 history.last_drop = history.last_drop.max(Some(*arrival));
             }
+            // As if each of them were dropped now.
+            Event::SightingsSettled { brand, before } => {
+                let is_settled = |record: &Record| {
+                    matches!(record.body, Body::Sighting { salt_day, .. }
+                        if record.brand == *brand && salt_day < *before)
+                };
+                for history in histories.values_mut() {
+                    if history.held().is_some_and(is_settled) {
+                        let puts = history.puts.iter().map(|(_, arrival, _)| arrival.message);
+                        let behind = puts.max().map(|message| Arrival {
+                            message: message + 1,
+                            line: 0,
+                        });
+                        history.last_drop = history.last_drop.max(behind);
+                    }
+                }
+            }
             _ => {}
         }
     }
@@ -95,6 +116,7 @@ pub fn fold_events<'a>(
     let mut pings: BTreeSet<&Ping> = BTreeSet::new();
     let mut words = LabelNames::default();
     let mut link_times = BTreeMap::new();
+    let mut unmatched = Vec::new();
     for event in events {
         match event {
             Event::Put { .. } | Event::Drop { .. } => {}
@@ -110,6 +132,9 @@ pub fn fold_events<'a>(
             | Event::SettledDevices { .. }
             | Event::ClosedVisits { .. }
             | Event::SaltDaysClosed { .. } => {}
+            Event::UnmatchedStays { unmatched: of } => unmatched.push(*of),
+            // What it retracts is no longer held.
+            Event::SightingsSettled { .. } => {}
             Event::LinkTime { brand, at } => drop(link_times.insert(*brand, *at)),
             // No number depends on evidence.
             Event::Evidence { .. } => {}
@@ -122,6 +147,7 @@ pub fn fold_events<'a>(
         records,
         pings,
         link_times,
+        unmatched,
         words,
     }
 }

@@ -23,8 +23,8 @@ use crate::cells::{Cells, CellsIn, CellsOut, CellsQuestion};
 use crate::consent_counts::ConsentCounts;
 use crate::consent_state::{ConsentState, ConsentStateOut};
 use crate::engine::{
-    Epoch, OneOf2, OneOf3, OneOf4, Query, StateSizes, broadcast, broadcast_rows, deliver, keyed,
-    keyed_with_queries, split2, split3, split4,
+    Epoch, OneOf2, OneOf4, Query, StateSizes, broadcast, broadcast_rows, deliver, keyed,
+    keyed_with_queries, split2, split4,
 };
 use crate::facts::Fact;
 use crate::identity::graph::{Graph, GraphIn};
@@ -166,17 +166,19 @@ pub fn build(
             SessionizeOut::Closed(brand, day) => OneOf4::Fourth(Output::SaltDaysClosed(brand, day)),
         });
         let closed_visits = inputs.closed_visits.to_collection(scope);
-        let matched = keyed(
+        let (matched, remains) = keyed_with_queries(
             to_match.concatenate([sightings, closed_visits]),
+            questions_to(Respondent::Matching),
             Matching::new(settings.clone(), stats.clone()),
             &sizes,
         );
-        let (stays, match_sums, closed) = split3(matched, |row| match row {
+        let (stays, match_sums, closed, erasable) = split4(matched, |row| match row {
             MatchOut::Stay(brand, ids, conversion) => {
-                OneOf3::First(PersonJoinIn::Fact(brand, ids, Fact::Conversion(conversion)))
+                OneOf4::First(PersonJoinIn::Fact(brand, ids, Fact::Conversion(conversion)))
             }
-            MatchOut::Sum(key, sums) => OneOf3::Second(CellsIn::Sum(key, sums)),
-            MatchOut::Closed(visits) => OneOf3::Third(Output::ClosedVisits(visits)),
+            MatchOut::Sum(key, sums) => OneOf4::Second(CellsIn::Sum(key, sums)),
+            MatchOut::Closed(visits) => OneOf4::Third(Output::ClosedVisits(visits)),
+            MatchOut::Erase(brand, before) => OneOf4::Fourth(Output::EraseSightings(brand, before)),
         });
         let settled = settled.concat(closed);
 
@@ -242,11 +244,12 @@ pub fn build(
             .connect_loop(next_epoch);
 
         // Outputs. Every worker keeps a ledger, so all learn what expired; one stores what settled, in a single commit.
-        let answers = cell_answers.concatenate([graph_answers, device_days]);
+        let answers = cell_answers.concatenate([graph_answers, device_days, remains]);
         let outputs = cells.concatenate([
             deliver(answers, |answer| answer.asker).map(Output::Answer),
             deliver(settled, |_| 0),
             broadcast_rows(expired).map(Output::Expired),
+            erasable,
             nothing,
         ]);
         outputs

@@ -21,7 +21,7 @@ use crate::engine::{Diff, Epoch, StateSizes, broadcast};
 use crate::event::Event;
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
-use crate::matching::MatchIn;
+use crate::matching::{MatchIn, unmatched_sums};
 use crate::policy_filter::PolicyFilterIn;
 use crate::record::{
     Body, BrandId, ClosedVisits, Day, Ping, Pseudonym, RecordKey, SettledDevices, SettledHour,
@@ -49,6 +49,8 @@ pub enum Output {
     Answer(Answer),
     /// A record was retracted on some worker because its retention period ended.
     Expired(ExpiredRecord),
+    /// The sightings of a brand's salt days before the given one are settled, and that is durable: no ledger needs them.
+    EraseSightings(BrandId, Day),
     /// No current record used a label at the end of this epoch. A worker that announced its name and has not used it
     /// since should withdraw it.
     Unused(BrandId, Label),
@@ -120,7 +122,7 @@ pub(super) struct Inputs {
     pub(super) policy_filter: Session<PolicyFilterIn>,
     /// Pings, retractions of devices, and the ends of salt days.
     pub(super) pings: Session<SessionizeIn>,
-    /// Visits of days that were closed before a restart.
+    /// Visits of days that were closed before a restart, and the ends of settled days.
     pub(super) closed_visits: Session<MatchIn>,
     /// Messages to the salt allocator. Their logical time counts messages, not epochs.
     pub(super) salts: Session<SaltMessage>,
@@ -289,6 +291,16 @@ impl Dataflow {
         });
     }
 
+    /// Sends every worker [`Output::EraseSightings`], once it is durable that the sightings of a brand's salt days before the
+    /// given one are settled.
+    pub fn erase_sightings(&mut self, brand: BrandId, before: Day) {
+        if let Some(inputs) = &mut self.inputs {
+            send_to_all(&mut inputs.closed_visits, self.peers, |target| {
+                MatchIn::Erase(target, brand, before)
+            });
+        }
+    }
+
     /// Confirms that the totals of a brand's salt days before the given one are durable, so that their pings are no
     /// longer needed.
     pub fn confirm_settled(&mut self, brand: BrandId, before: Day) {
@@ -329,6 +341,25 @@ impl Dataflow {
             }
             Event::ClosedVisits { visits } => {
                 inputs.closed_visits.update(MatchIn::Closed(visits), 1);
+            }
+            Event::UnmatchedStays { unmatched } => {
+                let brand = self.settings.brands.get(&unmatched.brand);
+                if !brand.is_some_and(|of| of.counts_stays()) {
+                    return;
+                }
+                let (key, sums) = unmatched_sums(&unmatched);
+                inputs.cells.update(CellsIn::Sum(key, sums), 1);
+                send_to_all(&mut inputs.cells, self.peers, |target| {
+                    CellsIn::LabelUse(target, unmatched.brand, unmatched.store)
+                });
+            }
+            Event::SightingsSettled { brand, before } => {
+                send_to_all(&mut inputs.records, self.peers, |target| {
+                    UpsertIn::Settled(target, brand, before)
+                });
+                send_to_all(&mut inputs.closed_visits, self.peers, |target| {
+                    MatchIn::Settled(target, brand, before)
+                });
             }
             Event::SaltDaysClosed { brand, before } => {
                 send_to_all(&mut inputs.pings, self.peers, |target| {

@@ -177,6 +177,7 @@ impl QueryOperator for Graph {
             | Question::Records { .. }
             | Question::DeviceDays { .. }
             | Question::Expired { .. }
+            | Question::Settle { .. }
             | Question::ActiveSince { .. } => {}
         }
     }

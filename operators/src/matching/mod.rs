@@ -7,11 +7,17 @@
 //! The visits come from [`crate::sessionize`] as the visits of one token, without the token. When a salt day is closed they leave
 //! as [`ClosedVisits`] to be stored, without any bond between two visits of one device, and stay here as they are; after a
 //! restart they return as [`MatchIn::Closed`]. No weight changes by that, since the number of bits is stored with them.
+//!
+//! Some days later the salt day is **settled** ([`settle`]): whoever settles it asks what remains of its stays, and enters the
+//! answer as records and numbers in one epoch with [`MatchIn::Settled`], by which the visits go. The sightings are retracted in
+//! the same epoch, and since a record makes the same conversion and the same sums as its stay did, no cell changes.
 
 mod record;
+mod settle;
 mod stays;
 mod visits;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,17 +25,17 @@ use differential_dataflow::consolidation::consolidate;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey};
+use crate::ask::{Question, Reply, RoutedQuestion};
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, emit_consolidated};
-use crate::facts::{Conversion, Visit};
-use crate::record::{
-    BrandId, ClosedVisits, Currency, IdKind, IdSet, Identifier, Pseudonym, SaleKind, SaleName,
-};
-use crate::settings::{BrandSettings, Settings};
+use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, QueryOperator, emit_consolidated};
+use crate::facts::Conversion;
+use crate::record::{BrandId, ClosedVisits, Day, IdSet};
+use crate::settings::Settings;
 use crate::stats::Stats;
 pub use record::{DeviceVisits, MatchIn, Sighting, SightingUpdate, StoreDay};
-use stays::Stay;
-use visits::{Changes, DayState, Outcome};
+pub(crate) use settle::{Matched, device_of, settled};
+pub use settle::{device_ids, unmatched_sums};
+use visits::{Changes, DayState};
 
 /// The number of visits in one [`ClosedVisits`].
 const VISITS_PER_EVENT: usize = 256;
@@ -43,15 +49,8 @@ pub enum MatchOut {
     Sum(CellKey, Aggregate),
     /// Visits of a day that is closed in this epoch.
     Closed(ClosedVisits),
-}
-
-/// The identifiers of a device alone.
-pub fn device_ids(device: Pseudonym) -> IdSet {
-    IdSet::new(vec![Identifier {
-        pseudonym: device,
-        value: device,
-        kind: IdKind::Device,
-    }])
+    /// On this worker: see [`MatchIn::Erase`].
+    Erase(BrandId, Day),
 }
 
 /// The operator. State: the visits and stays of every store and salt day.
@@ -59,6 +58,8 @@ pub struct Matching {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     days: KeyedState<StoreDay, DayState>,
+    /// For each brand, the first salt day that is not settled.
+    settled: BTreeMap<BrandId, Day>,
     deltas: DeltaBuffer,
 }
 
@@ -69,8 +70,15 @@ impl Matching {
             settings,
             stats,
             days: KeyedState::default(),
+            settled: BTreeMap::new(),
             deltas: DeltaBuffer::default(),
         }
+    }
+
+    /// Whether a salt day is settled.
+    fn is_settled(&self, key: StoreDay) -> bool {
+        let before = self.settled.get(&key.brand);
+        before.is_some_and(|before| key.salt_day < *before)
     }
 
     /// Applies the changes of one store and salt day.
@@ -83,12 +91,16 @@ impl Matching {
         let Some(settings) = self.settings.brands.get(&key.brand) else {
             return;
         };
+        let counts = settings.counts_stays();
+        let is_settled = self.is_settled(key);
         let (mut changes, mut closes) = (Changes::default(), false);
         for (update, diff) in updates {
             match update {
                 MatchIn::Visits(_, of) => changes.devices.push((of.clone(), *diff)),
+                MatchIn::Closed(_) if is_settled => {}
                 MatchIn::Closed(of) => changes.closed.push((of.clone(), *diff)),
                 MatchIn::Close(_) => closes = true,
+                MatchIn::Settled(..) | MatchIn::Erase(..) => {}
                 MatchIn::Sighting(update) => {
                     let of_device = changes.sightings.entry(update.device).or_default();
                     of_device.push((update.sighting.clone(), *diff));
@@ -99,30 +111,32 @@ impl Matching {
         let steps = self.days.amend(key, |day| {
             let steps = emit_consolidated(out, |out| {
                 day.amend(changes, settings, |device, stay, outcome, diff| {
-                    let conversion = conversion(key, settings, stay, outcome);
-                    let sums = [
-                        1,
-                        i128::from(outcome.weight > 0),
-                        outcome.candidates.into(),
-                        outcome.weight.into(),
-                    ];
-                    let sums = Aggregate::of(&sums)
-                        .with_contributors(1)
-                        .changed_by(device as u64);
-                    let cell = CellKey::VisitMatch {
-                        brand: key.brand,
+                    if !counts {
+                        return;
+                    }
+                    let matched = Matched {
+                        device,
                         store: key.store,
-                        day: conversion.day,
+                        until: stay.last.saturating_mul(1000),
+                        candidates: outcome.candidates,
+                        weight: outcome.weight,
                     };
+                    let ts = stay.first.saturating_mul(1000);
+                    let (_, id, source) = &stay.lead;
+                    let day = settings.utc_offsets.day(ts);
+                    let (cell, sums) = matched.sums(key.brand, day);
                     deltas.add(cell, sums, diff);
                     if outcome.weight > 0 {
                         let ids = device_ids(device);
+                        let conversion = matched.conversion(ts, day, id, *source);
                         out.push((MatchOut::Stay(key.brand, ids, conversion), diff));
                     }
                 })
             });
             if closes {
                 let (bits, visits) = day.close();
+                // A day that is settled before it is closed leaves no visits.
+                let visits = if is_settled { Vec::new() } else { visits };
                 for visits in visits.chunks(VISITS_PER_EVENT) {
                     let closed = ClosedVisits {
                         brand: key.brand,
@@ -134,39 +148,13 @@ impl Matching {
                     out.push((MatchOut::Closed(closed), 1));
                 }
             }
+            if is_settled {
+                day.drop_visits();
+            }
             steps
         });
         self.stats.steps(steps + updates.len() as u64);
         self.deltas.end_contributor();
-    }
-}
-
-/// A stay as a conversion.
-fn conversion(
-    key: StoreDay,
-    settings: &BrandSettings,
-    stay: &Stay,
-    outcome: Outcome,
-) -> Conversion {
-    let (_, id, source) = &stay.lead;
-    let ts = stay.first.saturating_mul(1000);
-    Conversion {
-        ts,
-        name: SaleName::of_record(id).within(*source),
-        source: *source,
-        day: settings.utc_offsets.day(ts),
-        kind: SaleKind::Visit,
-        store: key.store,
-        left: 0,
-        currency: Currency::NONE,
-        joins: true,
-        visit: Some(Visit {
-            weight: outcome.weight,
-            until: stay.last.saturating_mul(1000),
-            scans: 0,
-            redemptions: 0,
-            with_transaction: false,
-        }),
     }
 }
 
@@ -177,7 +165,10 @@ impl KeyedOperator for Matching {
 
     /// By store and salt day.
     fn route(update: &MatchIn) -> u64 {
-        update.key().route()
+        match update {
+            MatchIn::Settled(target, ..) | MatchIn::Erase(target, ..) => *target,
+            update => update.key().map_or(0, |key| key.route()),
+        }
     }
 
     fn entries(&self) -> usize {
@@ -196,11 +187,52 @@ impl KeyedOperator for Matching {
     ) {
         consolidate(&mut updates);
         updates.sort_by_cached_key(|(update, _)| update.key());
+        let mut settles = false;
+        for (update, _) in &updates {
+            match update {
+                MatchIn::Settled(_, brand, before) => {
+                    let settled = self.settled.entry(*brand).or_insert(*before);
+                    *settled = (*settled).max(*before);
+                    settles = true;
+                }
+                MatchIn::Erase(_, brand, before) => {
+                    out.push((MatchOut::Erase(*brand, *before), 1));
+                }
+                _ => {}
+            }
+        }
         for updates in updates.chunk_by(|a, b| a.0.key() == b.0.key()) {
-            if let Some((update, _)) = updates.first() {
-                self.change(update.key(), updates, out);
+            if let Some(key) = updates.first().and_then(|(update, _)| update.key()) {
+                self.change(key, updates, out);
+            }
+        }
+        if settles {
+            let days = self.days.iter().map(|(key, _)| *key);
+            let settled: Vec<StoreDay> = days.filter(|key| self.is_settled(*key)).collect();
+            for key in settled {
+                self.days.amend(key, DayState::drop_visits);
             }
         }
         self.deltas.drain_into(MatchOut::Sum, out);
+    }
+}
+
+impl QueryOperator for Matching {
+    type Question = Question;
+    type Reply = Reply;
+
+    /// Answers [`Question::Settle`].
+    fn answer(&mut self, query: RoutedQuestion, replies: &mut Vec<Reply>) {
+        let Question::Settle { brand, before } = query.question else {
+            return;
+        };
+        let Some(settings) = self.settings.brands.get(&brand) else {
+            return;
+        };
+        for (key, day) in self.days.iter() {
+            if key.brand == brand && key.salt_day < before && !self.is_settled(*key) {
+                settle::remains(*key, day, settings, replies);
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
-use crate::record::{BrandId, ClosedVisits, Day, Pseudonym, RecordId};
+use crate::record::{BrandId, ClosedVisits, Day, IdSet, Pseudonym, RecordId};
 
 /// A store and a salt day, which is all that matching looks at together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,6 +61,8 @@ pub struct Sighting {
     pub source: Label,
     /// The low 16 bits of its offline cookie, if it has one.
     pub cookie: Option<u16>,
+    /// The identifiers of its record, unless the device is the only one.
+    pub linked: Option<Arc<IdSet>>,
 }
 
 /// The input of [`Matching`](super::Matching).
@@ -74,19 +76,24 @@ pub enum MatchIn {
     Close(StoreDay),
     /// Visits of a day that was closed before a restart.
     Closed(ClosedVisits),
+    /// To a worker: the salt days of a brand before the given one are settled, so that their visits are no longer needed.
+    Settled(u64, BrandId, Day),
+    /// To a worker: that is durable.
+    Erase(u64, BrandId, Day),
 }
 
 impl MatchIn {
-    /// The store and day.
-    pub(super) fn key(&self) -> StoreDay {
+    /// The store and day, if it concerns one.
+    pub(super) fn key(&self) -> Option<StoreDay> {
         match self {
-            MatchIn::Visits(key, _) | MatchIn::Close(key) => *key,
-            MatchIn::Sighting(update) => update.key,
-            MatchIn::Closed(visits) => StoreDay {
+            MatchIn::Visits(key, _) | MatchIn::Close(key) => Some(*key),
+            MatchIn::Sighting(update) => Some(update.key),
+            MatchIn::Closed(visits) => Some(StoreDay {
                 brand: visits.brand,
                 store: visits.store,
                 salt_day: visits.salt_day,
-            },
+            }),
+            MatchIn::Settled(..) | MatchIn::Erase(..) => None,
         }
     }
 }

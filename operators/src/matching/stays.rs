@@ -43,6 +43,11 @@ impl DeviceSightings {
         self.sightings.is_empty()
     }
 
+    /// The sightings.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Sighting> {
+        self.sightings.iter()
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         let stays = match self.stays.spilled() {
             true => self.stays.capacity() * size_of::<Stay>(),

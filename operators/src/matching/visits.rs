@@ -381,6 +381,26 @@ impl DayState {
         }
     }
 
+    /// The stays, each with its device and what follows for it.
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (Pseudonym, &Stay, Outcome)> {
+        let stays = self.stays.iter();
+        stays.map(|((_, device), of)| (*device, &of.stay, of.outcome.unwrap_or_default()))
+    }
+
+    /// The sightings, each with its device.
+    pub(super) fn sightings(&self) -> impl Iterator<Item = (Pseudonym, &Sighting)> {
+        let devices = self.sightings.iter();
+        devices.flat_map(|(device, of)| of.iter().map(|sighting| (*device, sighting)))
+    }
+
+    /// Drops the visits of a settled day, once the day is closed and has no stay.
+    pub(super) fn drop_visits(&mut self) {
+        if self.devices == 0 && self.stays.is_empty() {
+            self.visits.clear();
+            (self.closed, self.longest_visit) = (None, 0);
+        }
+    }
+
     /// Fixes the number of bits: no visit changes any more. Returns it, and the visits.
     pub(super) fn close(&mut self) -> (u32, Vec<ClosedVisit>) {
         self.devices = 0;

@@ -37,7 +37,8 @@ impl QueryOperator for PolicyFilter {
             | Question::Link { .. }
             | Question::Paths { .. }
             | Question::Members { .. }
-            | Question::DeviceDays { .. } => {}
+            | Question::DeviceDays { .. }
+            | Question::Settle { .. } => {}
         }
     }
 }

@@ -68,6 +68,8 @@ enum PackedBody {
     Sighting(u32, Day, i64, i64, SightingCookie),
     Exposure(TouchKind, u32),
     PartnerLink,
+    SettledVisit(u32, i64, u32, u32, bool),
+    PanelMember(bool),
     Consent(AllowedUses, Option<ConsentString>, Vec<PackedBox>),
     Right(Right, bool),
 }
@@ -176,6 +178,17 @@ pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) 
         } => PackedBody::Sighting(numbers.use_label(store), salt_day, until, blur, cookie),
         Body::Exposure { kind, channel: of } => PackedBody::Exposure(kind, numbers.use_channel(of)),
         Body::PartnerLink => PackedBody::PartnerLink,
+        Body::SettledVisit {
+            store,
+            until,
+            candidates,
+            weight,
+            by_position,
+        } => {
+            let store = numbers.use_label(store);
+            PackedBody::SettledVisit(store, until, candidates, weight, by_position)
+        }
+        Body::PanelMember { by_position } => PackedBody::PanelMember(by_position),
         Body::Consent {
             steps,
             string,
@@ -285,6 +298,16 @@ pub(super) fn unpack(
             channel: numbers.channel(channel),
         },
         PackedBody::PartnerLink => Body::PartnerLink,
+        PackedBody::SettledVisit(store, until, candidates, weight, by_position) => {
+            Body::SettledVisit {
+                store: numbers.label(store),
+                until,
+                candidates,
+                weight,
+                by_position,
+            }
+        }
+        PackedBody::PanelMember(by_position) => Body::PanelMember { by_position },
         PackedBody::Consent(steps, string, boxes) => {
             let boxes = boxes.into_iter().map(|(labels, answer)| {
                 let [name, notice, version, language, wording] =
@@ -331,7 +354,9 @@ pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
         PackedBody::Contact(_, _, of) | PackedBody::Exposure(_, of) => {
             numbers.release_channel(of);
         }
-        PackedBody::Sighting(store, ..) => numbers.release_label(store),
+        PackedBody::Sighting(store, ..) | PackedBody::SettledVisit(store, ..) => {
+            numbers.release_label(store);
+        }
         PackedBody::Sale(_, _, store, ..)
         | PackedBody::Refund(_, _, store, _)
         | PackedBody::Restatement(_, _, store, _)
@@ -348,7 +373,10 @@ pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
             let numbers_of = boxes.into_iter().flat_map(|(labels, _)| labels);
             numbers_of.for_each(|number| numbers.release_label(number));
         }
-        PackedBody::Identify | PackedBody::PartnerLink | PackedBody::Right(..) => {}
+        PackedBody::Identify
+        | PackedBody::PartnerLink
+        | PackedBody::PanelMember(_)
+        | PackedBody::Right(..) => {}
     }
 }
 

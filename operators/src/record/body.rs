@@ -125,6 +125,26 @@ pub enum Body {
     },
     /// A partner says that the identifiers belong together.
     PartnerLink,
+    /// A stay of the record's device that was matched, of a salt day that is settled: the sightings that it came from are gone.
+    /// `ts` is its first second. Its weight no longer depends on others.
+    SettledVisit {
+        /// The store.
+        store: Label,
+        /// The last second, Unix milliseconds.
+        until: i64,
+        /// The number of visits that it may have been.
+        candidates: u32,
+        /// How much of a visit it is, in millionths.
+        weight: u32,
+        /// Whether it was matched by time and place alone, without a cookie.
+        by_position: bool,
+    },
+    /// What remains of the sightings of a device on a salt day that is settled: that the device belongs to the panel of the month
+    /// of `ts`, and that the identifiers belong together.
+    PanelMember {
+        /// Whether the sightings told the position alone, without a cookie.
+        by_position: bool,
+    },
     /// The uses that a data subject allows for all records with one of the identifiers. The newest consent about an
     /// identifier counts, in the order of `statement_order`; of several equally new ones, the uses that all of them allow.
     Consent {
@@ -158,6 +178,8 @@ impl Body {
             | Body::Sighting { .. }
             | Body::Exposure { .. }
             | Body::PartnerLink
+            | Body::SettledVisit { .. }
+            | Body::PanelMember { .. }
             | Body::Consent { .. }
             | Body::Right { .. } => false,
         }
@@ -167,7 +189,11 @@ impl Body {
     pub fn is_of_partner(&self) -> bool {
         matches!(
             self,
-            Body::Sighting { .. } | Body::Exposure { .. } | Body::PartnerLink
+            Body::Sighting { .. }
+                | Body::Exposure { .. }
+                | Body::PartnerLink
+                | Body::SettledVisit { .. }
+                | Body::PanelMember { .. }
         )
     }
 
@@ -177,8 +203,16 @@ impl Body {
             Body::Sighting {
                 cookie: SightingCookie::None,
                 ..
-            } => &[Use::Hold, Use::Join, Use::Link, Use::Share, Use::Position],
-            Body::Sighting { .. } => &[Use::Hold, Use::Join, Use::Link, Use::Share],
+            }
+            | Body::SettledVisit {
+                by_position: true, ..
+            }
+            | Body::PanelMember { by_position: true } => {
+                &[Use::Hold, Use::Join, Use::Link, Use::Share, Use::Position]
+            }
+            Body::Sighting { .. } | Body::SettledVisit { .. } | Body::PanelMember { .. } => {
+                &[Use::Hold, Use::Join, Use::Link, Use::Share]
+            }
             Body::Exposure { .. } => &[Use::Hold, Use::Share],
             Body::PartnerLink => &[Use::Link, Use::Share],
             _ => &[],

@@ -23,7 +23,7 @@ pub use body::{Body, ConsentString, Right};
 pub use brand::{BrandId, Day};
 pub use identifier::{IdKind, IdSet, Identifier, Pseudonym};
 pub use notice::{BoxAnswer, NoticeBox};
-pub use partner::SightingCookie;
+pub use partner::{SightingCookie, UnmatchedStays};
 pub use ping::{
     ClosedVisit, ClosedVisits, DeviceDay, Ping, SettledDevices, SettledHour, Token, TokenizedPing,
 };

@@ -9,6 +9,9 @@
 //! A retention pass evaluates the state at the end of an epoch, and its retractions arrive epochs later: records that
 //! became current since then were not evaluated and stay.
 //!
+//! Sightings of partners are settled by salt day. From then on a sighting of that day counts as retracted when it arrives, so
+//! that nothing depends on which of several ledgers is read first.
+//!
 //! The contents themselves live in [`crate::policy_filter`], grouped by their identifier set; this operator keeps only
 //! their location, and emits the current content of each key that an epoch changed. It sends statements about identifiers
 //! (consent, rights), and the identifier sets in use, to [`crate::consent_state`].
@@ -24,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::consent_state::ConsentStateIn;
 use crate::engine::{Diff, Epoch, Interner, KeyedOperator};
 use crate::policy_filter::PolicyFilterIn;
-use crate::record::{Arrival, BrandId, IdSet, Pseudonym, Record, RecordKey};
+use crate::record::{Arrival, Body, BrandId, Day, IdSet, Pseudonym, Record, RecordKey};
 use crate::stats::Stats;
 use current::{Current, Keys};
 
@@ -48,9 +51,12 @@ pub enum UpsertIn {
     /// Retracts the record of a key that a retention pass evaluated at the end of an epoch. A record that changed
     /// since was not evaluated and stays.
     Expire(RecordKey, Epoch),
+    /// To a worker: the sightings of a brand on salt days before the given one are settled. They are retracted, whether they
+    /// arrived or will arrive.
+    Settled(u64, BrandId, Day),
 }
 
-/// A record that was retracted because its retention period ended.
+/// A record that was retracted because its retention period ended, or because it is a sighting that is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExpiredRecord {
     /// The brand.
@@ -65,7 +71,7 @@ pub struct ExpiredRecord {
 /// The output of [`Upsert`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum UpsertOut {
-    /// A record was retracted because its retention period ended.
+    /// A record was retracted because its retention period ended, or because it is a sighting that is settled.
     Expired(ExpiredRecord),
     /// The current content of a key, or its removal.
     Record(PolicyFilterIn),
@@ -96,6 +102,10 @@ pub struct Upsert {
     keys: Keys,
     /// The identifier sets in use.
     sets: Sets,
+    /// The salt day of each current record that is a sighting.
+    sightings: FxHashMap<RecordKey, (BrandId, Day)>,
+    /// For each brand, the first salt day that is not settled.
+    settled: FxHashMap<BrandId, Day>,
     stats: Rc<Stats>,
 }
 
@@ -105,6 +115,8 @@ impl Upsert {
         Upsert {
             keys: Keys::default(),
             sets: Sets::default(),
+            sightings: FxHashMap::default(),
+            settled: FxHashMap::default(),
             stats,
         }
     }
@@ -125,7 +137,13 @@ impl Upsert {
             }
             return;
         };
-        let Upsert { keys, sets, stats } = self;
+        let Upsert {
+            keys,
+            sets,
+            sightings,
+            stats,
+            ..
+        } = self;
         keys.update(key, |old| {
             if let Some(mut old) = old
                 && (version, arrival) <= (old.version, old.arrival)
@@ -176,6 +194,13 @@ impl Upsert {
                     }
                 }
             }
+            match record.body {
+                Body::Sighting { salt_day, .. } => {
+                    sightings.insert(key, (record.brand, salt_day));
+                }
+                _ if sightings.is_empty() => {}
+                _ => drop(sightings.remove(&key)),
+            }
             new.emit_statement(&of, 1, UpsertOut::Statement, out);
             set_content(key_changes, key, before, Some(record));
             Some(new)
@@ -194,6 +219,31 @@ impl Upsert {
         if current.is_none_or(|current| current.since > as_of) {
             return;
         }
+        self.retract(key, key_changes, out);
+    }
+
+    /// Retracts the record of a key if it is a sighting whose salt day is settled.
+    fn settle(
+        &mut self,
+        key: RecordKey,
+        key_changes: &mut KeyChanges,
+        out: &mut Vec<(UpsertOut, Diff)>,
+    ) {
+        let Some((brand, day)) = self.sightings.get(&key) else {
+            return;
+        };
+        if self.settled.get(brand).is_some_and(|before| day < before) {
+            self.retract(key, key_changes, out);
+        }
+    }
+
+    /// Retracts the record of a key, and says so to all workers.
+    fn retract(
+        &mut self,
+        key: RecordKey,
+        key_changes: &mut KeyChanges,
+        out: &mut Vec<(UpsertOut, Diff)>,
+    ) {
         if let Some((brand, removed)) = self.remove(key, key_changes, out) {
             let expired = ExpiredRecord {
                 brand,
@@ -212,6 +262,7 @@ impl Upsert {
         out: &mut Vec<(UpsertOut, Diff)>,
     ) -> Option<(BrandId, Current)> {
         let removed = self.keys.remove(key)?;
+        self.sightings.remove(&key);
         let of = self.sets.get(removed.set)?;
         let (brand, set) = (of.0, of.1.key());
         if removed.is_statement() {
@@ -281,6 +332,7 @@ impl KeyedOperator for Upsert {
     fn route(update: &UpsertIn) -> u64 {
         match update {
             UpsertIn::Change(RecordChange { key, .. }) | UpsertIn::Expire(key, _) => key.0 as u64,
+            UpsertIn::Settled(target, ..) => *target,
         }
     }
 
@@ -289,7 +341,8 @@ impl KeyedOperator for Upsert {
     }
 
     fn bytes(&self) -> usize {
-        self.keys.bytes() + self.sets.bytes(|(_, ids)| ids.heap_bytes())
+        let sightings = self.sightings.capacity() * size_of::<(RecordKey, (BrandId, Day))>();
+        self.keys.bytes() + self.sets.bytes(|(_, ids)| ids.heap_bytes()) + sightings
     }
 
     fn apply_epoch(
@@ -300,16 +353,31 @@ impl KeyedOperator for Upsert {
     ) {
         let mut key_changes = FxHashMap::default();
         let mut changes = Vec::with_capacity(updates.len());
+        let mut settles = false;
         for (update, _) in updates {
             match update {
                 UpsertIn::Change(change) => changes.push(change),
                 // The pass evaluated an earlier epoch, so its retractions precede the changes of this one.
                 UpsertIn::Expire(key, as_of) => self.expire(key, as_of, &mut key_changes, out),
+                UpsertIn::Settled(_, brand, before) => {
+                    let settled = self.settled.entry(brand).or_insert(before);
+                    *settled = before.max(*settled);
+                    settles = true;
+                }
             }
         }
         changes.sort_unstable_by_key(|change| change.arrival);
         for change in changes {
+            let key = change.key;
             self.apply(change, epoch, &mut key_changes, out);
+            self.settle(key, &mut key_changes, out);
+        }
+        if settles {
+            let mut keys: Vec<RecordKey> = self.sightings.keys().copied().collect();
+            keys.sort_unstable();
+            for key in keys {
+                self.settle(key, &mut key_changes, out);
+            }
         }
         for (key, KeyChange { before, now }) in key_changes {
             let stays = now

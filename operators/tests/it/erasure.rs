@@ -31,7 +31,9 @@ fn category(horizons: Horizons, body: &Body) -> Option<(i64, Category)> {
             ..
         } => Some((horizons.cookies, Category::Cookies)),
         Body::Exposure { .. } => Some((horizons.exposures, Category::Exposures)),
-        Body::Sighting { .. } => Some((horizons.visits, Category::Visits)),
+        Body::Sighting { .. } | Body::SettledVisit { .. } | Body::PanelMember { .. } => {
+            Some((horizons.visits, Category::Visits))
+        }
         Body::PartnerLink => Some((horizons.identification, Category::Identification)),
         Body::Wallet { .. } => Some((horizons.identification, Category::Identification)),
         Body::Spend { .. } | Body::Right { .. } => None,
@@ -53,6 +55,7 @@ fn expected_replies(horizons: Horizons, key: RecordKey, record: &Record) -> Vec<
         Body::Sale { kind, .. } | Body::Adjustment { kind, .. } => *kind == SaleKind::Order,
         Body::Refund { store, .. } | Body::Restatement { store, .. } => *store == Label::ABSENT,
         Body::Sighting { .. } | Body::Exposure { .. } | Body::PartnerLink => false,
+        Body::SettledVisit { .. } | Body::PanelMember { .. } => false,
         Body::Spend { .. } | Body::Wallet { .. } | Body::Consent { .. } | Body::Right { .. } => {
             false
         }

@@ -20,6 +20,7 @@ mod release_cadence;
 mod retention_queries;
 mod retracted;
 mod rights_queries;
+mod settling;
 mod singling_out;
 mod skewed_input;
 mod support;

@@ -57,6 +57,7 @@ fn sighting(device: Pseudonym, id: u64, begin: i64, end: i64, cookie: Option<u16
             id: id.to_string().into(),
             source: Label::of("p"),
             cookie,
+            linked: None,
         },
     }))
 }
@@ -288,7 +289,7 @@ fn stays_share_the_visits_that_they_may_have_been() {
                 weights.insert(ids.ids()[0].pseudonym, conversion.visit.unwrap().weight);
             }
             MatchOut::Sum(_, of) => sums.add(&of, diff),
-            MatchOut::Closed(_) => panic!("no day is closed"),
+            MatchOut::Closed(_) | MatchOut::Erase(..) => panic!("no day is closed"),
         }
     }
     let expected = [(1, 1_000_000), (2, 1_000_000), (3, 500_000), (5, 500_000)];

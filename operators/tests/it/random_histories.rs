@@ -83,7 +83,7 @@ fn passes(history: &History) -> Vec<Vec<Pass>> {
 }
 
 /// After each batch, the salt days without further pings: they are closed and settled.
-fn closings(history: &History) -> Vec<Vec<(BrandId, Day)>> {
+pub fn closings(history: &History) -> Vec<Vec<(BrandId, Day)>> {
     let brands = history.settings.brands.keys().copied();
     let of = |event: &Event| match event {
         Event::Ping { ping } => Some((ping.brand, ping.salt_day)),

@@ -13,7 +13,7 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, BrandId, RecordKey};
+use tributary_operators::record::{Arrival, BrandId, Day, RecordKey};
 
 use crate::counts::EntryCounts;
 use crate::error::LedgerError;
@@ -103,8 +103,9 @@ struct BestPut {
 /// Marks the superseded puts in all segments of `source`. `progress` receives
 /// the bytes read and the total; `also` sees every entry once.
 ///
-/// For evidence of consent the newest of equal texts is kept, and for the time
-/// of links the last of a brand.
+/// For evidence of consent the newest of equal texts is kept, for the time of
+/// links the last of a brand, and for the mark up to which its sightings are
+/// settled the latest.
 ///
 /// # Errors
 ///
@@ -147,6 +148,7 @@ pub(crate) fn mark_superseded(
         )?;
         let mut best: FxHashMap<RecordKey, BestPut> = FxHashMap::default();
         let mut link_times: FxHashMap<BrandId, u64> = FxHashMap::default();
+        let mut settled: FxHashMap<BrandId, (Day, u64)> = FxHashMap::default();
         let mut tell = |read| progress(before + some + read, whole);
         let parts = source.parts().to_vec();
         read_entries(
@@ -165,6 +167,16 @@ pub(crate) fn mark_superseded(
                     && let Some(before) = link_times.insert(*brand, entry)
                 {
                     marks.set(before);
+                }
+                // Of the marks up to which a brand's sightings are settled the latest day counts.
+                if range == 0
+                    && let Event::SightingsSettled { brand, before } = event
+                {
+                    let last = settled.entry(brand).or_insert((before, entry));
+                    if last.1 != entry {
+                        marks.set(if last.0 <= before { last.1 } else { entry });
+                        *last = (*last).max((before, entry));
+                    }
                 }
                 let (key, version, arrival) = match event {
                     Event::Put {

@@ -27,8 +27,8 @@ pub struct EntryCounts {
     pub label_names: u64,
     /// Evidence of consent: the texts of consent strings.
     pub evidence: u64,
-    /// Totals of settled salt days, the marks up to which days are settled, and the
-    /// times by which links are judged.
+    /// Totals of settled salt days, the marks up to which days are closed and their
+    /// sightings settled, and the times by which links are judged.
     pub settled: u64,
 }
 
@@ -81,6 +81,8 @@ impl EntryCounts {
             Event::SettledHour { .. }
             | Event::SettledDevices { .. }
             | Event::ClosedVisits { .. }
+            | Event::UnmatchedStays { .. }
+            | Event::SightingsSettled { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => {
                 self.settled += 1;

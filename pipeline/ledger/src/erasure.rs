@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, Day, IdSet, Pseudonym, RecordKey, Token};
+use tributary_operators::record::{Body, BrandId, Day, IdSet, Pseudonym, RecordKey, Token};
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
@@ -37,6 +37,9 @@ pub struct ErasureFilter {
     pub evidence_before: FxHashMap<BrandId, i64>,
     /// All pings of a brand on salt days before this one; these days are settled.
     pub pings_before: FxHashMap<BrandId, Day>,
+    /// All sightings of a brand, and visits without tokens, on salt days before this
+    /// one; these sightings are settled.
+    pub sightings_before: FxHashMap<BrandId, Day>,
 }
 
 impl std::fmt::Debug for ErasureFilter {
@@ -55,7 +58,10 @@ impl ErasureFilter {
     pub fn covers(&self, event: &Event) -> bool {
         match event {
             Event::Put { key, record, .. } => {
-                self.records.contains(key) || self.any(record.brand, &record.ids)
+                self.records.contains(key)
+                    || self.any(record.brand, &record.ids)
+                    || matches!(record.body, Body::Sighting { salt_day, .. }
+                        if self.is_settled(record.brand, salt_day))
             }
             Event::Evidence { brand, ids, ts, .. } => {
                 let before = self.evidence_before.get(brand);
@@ -68,15 +74,23 @@ impl ErasureFilter {
                 before.is_some_and(|before| ping.salt_day < *before)
                     || self.tokens.contains(&(ping.brand, ping.token))
             }
+            Event::ClosedVisits { visits } => self.is_settled(visits.brand, visits.salt_day),
             Event::LabelName { .. }
             | Event::Ping { .. }
             | Event::DropDevice { .. }
             | Event::SettledHour { .. }
             | Event::SettledDevices { .. }
-            | Event::ClosedVisits { .. }
+            | Event::UnmatchedStays { .. }
+            | Event::SightingsSettled { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => false,
         }
+    }
+
+    /// Whether the sightings of a salt day are settled.
+    fn is_settled(&self, brand: BrandId, salt_day: Day) -> bool {
+        let before = self.sightings_before.get(&brand);
+        before.is_some_and(|before| salt_day < *before)
     }
 
     /// Whether an identifier set contains one of the pseudonyms.
@@ -97,9 +111,14 @@ impl ErasureFilter {
             let mine = self.evidence_before.entry(brand).or_insert(before);
             *mine = (*mine).max(before);
         }
-        for (brand, before) in other.pings_before {
-            let mine = self.pings_before.entry(brand).or_insert(before);
-            *mine = (*mine).max(before);
+        for (mine, others) in [
+            (&mut self.pings_before, other.pings_before),
+            (&mut self.sightings_before, other.sightings_before),
+        ] {
+            for (brand, before) in others {
+                let mine = mine.entry(brand).or_insert(before);
+                *mine = (*mine).max(before);
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ use tributary_operators::record::{
 
 use tags::{
     Before, CLOSED, COOKIE, DEVICES, DROP, EVIDENCE, HEARD, LINK_TIME, OTHER, PUT, RANDOM, RESET,
-    SETTLED, VERSION, VISITS, WORD,
+    SETTLED, SIGHTINGS, UNMATCHED, VERSION, VISITS, WORD,
 };
 
 use crate::counts::EntryCounts;
@@ -106,6 +106,18 @@ impl Encoder {
             Event::ClosedVisits { visits } => {
                 self.entries.settled += 1;
                 self.closed_visits(visits);
+            }
+            Event::UnmatchedStays { unmatched } => {
+                self.entries.settled += 1;
+                self.bytes.push(SETTLED | UNMATCHED);
+                self.label(unmatched.store);
+                self.day(unmatched.day);
+                put_signed(&mut self.bytes, unmatched.stays);
+            }
+            Event::SightingsSettled { before, .. } => {
+                self.entries.settled += 1;
+                self.bytes.push(SETTLED | SIGHTINGS);
+                self.day(*before);
             }
             Event::SaltDaysClosed { before, .. } => {
                 self.entries.settled += 1;

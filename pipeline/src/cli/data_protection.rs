@@ -87,7 +87,7 @@ fn defaults() -> anyhow::Result<Retention> {
 }
 
 /// One record of each kind.
-fn bodies() -> [(&'static str, Body); 14] {
+fn bodies() -> [(&'static str, Body); 16] {
     let (store, name) = (Label::of("store"), SaleName(0));
     let (kind, currency) = (SaleKind::Transaction, Currency(*b"EUR"));
     let contact = |kind| Body::Contact {
@@ -176,6 +176,20 @@ fn bodies() -> [(&'static str, Body); 14] {
             },
         ),
         ("partner: link", Body::PartnerLink),
+        (
+            "partner: settled visit",
+            Body::SettledVisit {
+                store,
+                until: 0,
+                candidates: 0,
+                weight: 0,
+                by_position: false,
+            },
+        ),
+        (
+            "partner: member of the panel",
+            Body::PanelMember { by_position: false },
+        ),
         (
             "consent statement",
             Body::Consent {

@@ -28,6 +28,9 @@ pub enum LedgerCommand {
     /// Drops the pings of all salt days of a brand before this one: their totals
     /// are durable.
     DropPings(BrandId, Day),
+    /// Drops the sightings of all salt days of a brand before this one, and the visits
+    /// of these days: that they are settled is durable.
+    DropSightings(BrandId, Day),
     /// Records the heads of files beside the ledger in its manifest, and returns
     /// the watermark after that.
     NameHeads(FileHeads, oneshot::Sender<Watermark>),

@@ -95,6 +95,9 @@ pub struct Commits {
     /// Settled days whose pings a compaction drops, once the epoch and all before
     /// it are committed.
     settled: Vec<(Epoch, BrandId, Day)>,
+    /// For each brand, the first salt day whose sightings stay, each with the newest
+    /// epoch that must be committed before.
+    sightings: Vec<(Epoch, BrandId, Day)>,
     /// Retractions of expired records, and erasures that arrived after them, in
     /// order. They wait until the epoch and all before it are committed.
     expired: Vec<(Epoch, WriteBatch, Erasure)>,
@@ -137,6 +140,7 @@ impl Commits {
             settle: Vec::new(),
             names: Vec::new(),
             settled: Vec::new(),
+            sightings: Vec::new(),
             expired: Vec::new(),
             compaction,
             commits: 0,
@@ -199,6 +203,9 @@ impl Commits {
             LedgerCommand::CommitSettledDays(page, done) => self.settle.push((page, done)),
             LedgerCommand::DropPings(brand, before) => {
                 self.settled.push((self.last(), brand, before))
+            }
+            LedgerCommand::DropSightings(brand, before) => {
+                self.sightings.push((self.last(), brand, before))
             }
             LedgerCommand::NameHeads(heads, done) => self.names.push((heads, done)),
             LedgerCommand::CommitExpired(records) => {
@@ -292,6 +299,10 @@ impl Commits {
         let due = self.settled.extract_if(.., |(after, ..)| *after < first);
         for (_, brand, before) in due {
             self.compaction.drop_pings(brand, before);
+        }
+        let due = self.sightings.extract_if(.., |(after, ..)| *after < first);
+        for (_, brand, before) in due {
+            self.compaction.drop_sightings(brand, before);
         }
         self.compact().await
     }

@@ -45,6 +45,8 @@ pub struct Compaction {
     seen: u64,
     /// Rotations whose secrets the ledger does not have yet.
     rotations: Vec<KeyRotation>,
+    /// For each brand, the first salt day whose sightings a rewrite has not erased.
+    erased: BTreeMap<BrandId, Day>,
     /// Requests for the next rewrite.
     waiting: Purpose,
     /// Requests that the current rewrite serves.
@@ -66,6 +68,8 @@ struct Purpose {
     /// erasure receives the number of erased entries, so that these go in a rewrite
     /// of their own.
     settled: BTreeMap<BrandId, Day>,
+    /// The same for sightings, and for the visits of their days.
+    sightings: BTreeMap<BrandId, Day>,
 }
 
 impl Purpose {
@@ -76,6 +80,9 @@ impl Purpose {
         for (brand, before) in std::mem::take(&mut other.settled) {
             self.drop_pings(brand, before);
         }
+        for (brand, before) in std::mem::take(&mut other.sightings) {
+            self.drop_sightings(brand, before);
+        }
     }
 
     /// Requests that the pings of a brand's salt days before `before` are dropped.
@@ -84,9 +91,15 @@ impl Purpose {
         *mine = (*mine).max(before);
     }
 
+    /// Requests that the sightings of a brand's salt days before `before` are dropped.
+    fn drop_sightings(&mut self, brand: BrandId, before: Day) {
+        let mine = self.sightings.entry(brand).or_insert(before);
+        *mine = (*mine).max(before);
+    }
+
     /// Whether there is no request.
     fn is_empty(&self) -> bool {
-        self.erasures.is_empty() && self.rotations.is_empty() && self.settled.is_empty()
+        !self.is_waited_for() && self.settled.is_empty() && self.sightings.is_empty()
     }
 
     /// Whether somebody waits for the rewrite.
@@ -99,6 +112,7 @@ impl Purpose {
         let mut next = std::mem::take(self);
         if next.is_waited_for() {
             self.settled = std::mem::take(&mut next.settled);
+            self.sightings = std::mem::take(&mut next.sightings);
         }
         next
     }
@@ -111,6 +125,7 @@ impl Purpose {
         }
         if !self.is_waited_for() {
             forget.pings_before.extend(self.settled.clone());
+            forget.sightings_before.extend(self.sightings.clone());
         }
         forget
     }
@@ -123,6 +138,7 @@ impl Compaction {
             tally,
             seen: 0,
             rotations: Vec::new(),
+            erased: BTreeMap::new(),
             waiting: Purpose::default(),
             purpose: Purpose::default(),
             under_way: None,
@@ -144,6 +160,9 @@ impl Compaction {
 
     /// Requests an erasure, for the next rewrite.
     pub fn erase(&mut self, erasure: Erasure) {
+        let erased = erasure.forget.sightings_before.iter();
+        self.erased
+            .extend(erased.map(|(brand, before)| (*brand, *before)));
         self.waiting.erasures.push(erasure);
     }
 
@@ -175,6 +194,18 @@ impl Compaction {
     /// Requests that the pings of a brand's salt days before `before` are dropped.
     pub fn drop_pings(&mut self, brand: BrandId, before: Day) {
         self.waiting.drop_pings(brand, before);
+    }
+
+    /// Requests that the sightings of a brand's salt days before `before` are dropped,
+    /// unless a rewrite has done so.
+    pub fn drop_sightings(&mut self, brand: BrandId, before: Day) {
+        if self
+            .erased
+            .get(&brand)
+            .is_none_or(|erased| *erased < before)
+        {
+            self.waiting.drop_sightings(brand, before);
+        }
     }
 
     /// The entries that the next rewrite erases.
@@ -248,6 +279,7 @@ impl Compaction {
             erasures,
             rotations,
             settled: _,
+            sightings: _,
         } = std::mem::take(&mut self.purpose);
         for erasure in erasures {
             let _ = erasure.done.send(ErasureOutcome {

@@ -78,6 +78,9 @@ pub enum InternalChange {
     /// Retracts the record that was stored under a key at the end of an epoch,
     /// because it is past its retention.
     Expire(RecordKey, Epoch),
+    /// Every process of the cluster erases the sightings of a brand's salt days before
+    /// this one from its ledger: that they are settled is durable.
+    EraseSightings(BrandId, Day),
     /// The changes of the same epoch to these identifiers are one act, that of a
     /// rights request.
     Act(BrandId, Arc<[Pseudonym]>),
@@ -130,6 +133,9 @@ pub enum Report {
         /// Their pings that this thread has put into the ledger.
         pings: u64,
     },
+    /// The sightings of a brand's salt days before this one are settled, and that is
+    /// durable: they can leave the ledger.
+    EraseSightings(BrandId, Day),
     /// State of before a restart cannot be read; the text gives the reason.
     Unreadable(String),
     /// Cells that changed by the end of an epoch. For each: whether readers need to

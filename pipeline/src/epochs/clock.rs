@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tributary_config::model::Config;
+use tributary_config::model::{Brand, Config};
 use tributary_connectors::clock::BrandClock;
 use tributary_connectors::nats::{BrokerTime, Client, broker_time};
 use tributary_operators::record::{BrandId, Day};
@@ -46,6 +46,8 @@ pub struct SaltDays {
     pub first: Day,
     /// Tomorrow, the last day that a ping of now may belong to.
     pub last: Day,
+    /// The first day whose sightings are not settled, for a brand with partners.
+    pub first_unsettled: Option<Day>,
 }
 
 /// For each brand, by its index in the configuration, the salt days that are
@@ -64,9 +66,30 @@ pub fn salt_days(config: &Config, newest: impl Fn(usize) -> i64) -> Vec<SaltDays
             let (first, _) = clock.salt_day(second - GRACE_S);
             let (today, _) = clock.salt_day(second);
             let last = today + 1;
-            SaltDays { brand, first, last }
+            SaltDays {
+                brand,
+                first,
+                last,
+                first_unsettled: first_unsettled(of, newest).map(|(day, _)| day),
+            }
         })
         .collect()
+}
+
+/// The first salt day of a brand whose sightings are not settled at `now`, Unix
+/// milliseconds, and the Unix second at which it begins; `None` for a brand
+/// without partners. A sighting that arrives at `now` or later belongs to that day
+/// or a later one, or is refused.
+pub fn first_unsettled(brand: &Brand, now: i64) -> Option<(Day, i64)> {
+    if !brand.has_partners() {
+        return None;
+    }
+    let mut clock = BrandClock::new(&brand.timezone, brand.sensors.day_start_s);
+    let latest = now.saturating_sub(brand.partners.settle_after_ms);
+    let (day, end) = clock.salt_day(latest.saturating_sub(1).div_euclid(1000));
+    // A day has 25 hours at most.
+    let (_, start) = clock.salt_day(end - 25 * 3600 - 1);
+    Some((day, start))
 }
 
 /// Time after the end of a day during which its pings are accepted, in seconds.

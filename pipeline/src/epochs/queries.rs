@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tributary_operators::ask::{Answer, Question, Reply};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, Pseudonym, RecordKey};
+use tributary_operators::record::{BrandId, Day, Pseudonym, RecordKey};
 
 use crate::epochs::batch::InternalChange;
 
@@ -119,6 +119,13 @@ impl Queries {
     ) -> Option<Epoch> {
         self.change(keys.map(|key| InternalChange::Expire(key, as_of)))
             .await
+    }
+
+    /// Has every process of the cluster erase the sightings of a brand's salt days
+    /// before `before` from its ledger, and waits like [`Queries::apply`].
+    pub async fn erase_sightings(&self, brand: BrandId, before: Day) -> Option<Epoch> {
+        let change = InternalChange::EraseSightings(brand, before);
+        self.change(std::iter::once(change)).await
     }
 
     /// Submits changes, and waits until every worker has finished their epoch.

@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context;
 use tributary_config::model::Config;
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, IdSet};
+use tributary_operators::record::{Body, BrandId, IdSet};
 use tributary_rights::tombstones::{Reach, Tombstones};
 use tributary_rights::{BrandKeys, KeyLevel};
 
@@ -126,6 +126,15 @@ impl Erased {
             ids.any(|id| of(brand, None, id).is_some_and(reached))
         };
         match event {
+            // What settling makes of sightings has no message that it arrived with.
+            Event::Put { record, .. }
+                if matches!(
+                    record.body,
+                    Body::SettledVisit { .. } | Body::PanelMember { .. }
+                ) =>
+            {
+                any(&record.brand, &record.ids, &|reach| record.ts <= reach.at)
+            }
             Event::Put {
                 record, arrival, ..
             } => any(&record.brand, &record.ids, &|reach| {
@@ -142,6 +151,8 @@ impl Erased {
             | Event::SettledHour { .. }
             | Event::SettledDevices { .. }
             | Event::ClosedVisits { .. }
+            | Event::UnmatchedStays { .. }
+            | Event::SightingsSettled { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. }
             | Event::LabelName { .. } => false,

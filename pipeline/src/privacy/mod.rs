@@ -9,3 +9,4 @@ pub mod objections;
 pub mod retention;
 pub mod retention_pass;
 pub mod rights;
+pub mod settling;

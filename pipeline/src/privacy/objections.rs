@@ -189,6 +189,8 @@ impl ObjectionSnapshot {
             | Event::SettledHour { .. }
             | Event::SettledDevices { .. }
             | Event::ClosedVisits { .. }
+            | Event::UnmatchedStays { .. }
+            | Event::SightingsSettled { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. }
             | Event::LabelName { .. } => return false,

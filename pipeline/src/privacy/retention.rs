@@ -186,7 +186,9 @@ pub fn purposes(body: &Body) -> &'static [&'static str] {
             "identity",
         ],
         Body::Wallet { .. } => &["attribution of visits", "wallet pass counts", "identity"],
-        Body::Sighting { .. } => &["attribution of visits", "identity"],
+        Body::Sighting { .. } | Body::SettledVisit { .. } | Body::PanelMember { .. } => {
+            &["attribution of visits", "identity"]
+        }
         Body::Exposure { .. } => &["attribution", "campaign counts", "identity"],
         Body::PartnerLink => &["identity"],
         Body::Spend { .. } => &["return on spend"],

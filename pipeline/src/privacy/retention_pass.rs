@@ -29,10 +29,11 @@ use tributary_operators::record::BrandId;
 use tributary_operators::retention_query::{ExpiredSet, RetentionQuery};
 
 use crate::durability::command::{Erasure, LedgerCommand};
-use crate::epochs::clock::Clocks;
+use crate::epochs::clock::{Clocks, first_unsettled};
 use crate::epochs::queries::{Queries, WorkerStopped};
 use crate::privacy::erased::Erased;
 use crate::privacy::retention::Retention;
+use crate::privacy::settling::Settlement;
 use crate::report::metrics::Metrics;
 
 /// Interval between two checks whether a day has begun.
@@ -103,8 +104,16 @@ impl RetentionPass {
     /// [`WorkerStopped`].
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), WorkerStopped> {
         let mut last = None;
+        let mut settled = None;
         loop {
             let reading = self.clocks.read();
+            // By what was accepted: whoever reads old messages has not yet read all sightings of a day.
+            let accepted = reading.newest.min(reading.wall);
+            let day = accepted.div_euclid(DAY);
+            if accepted > 0 && settled != Some(day) && reading.agrees() {
+                self.settle(accepted).await?;
+                settled = Some(day);
+            }
             let today = reading.wall.div_euclid(DAY);
             if last != Some(today) && reading.agrees() {
                 self.pass(reading.wall, last.is_none()).await?;
@@ -121,6 +130,45 @@ impl RetentionPass {
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
+    }
+
+    /// Settles the sightings of the salt days that are old enough at `now`, Unix
+    /// milliseconds. Process 0 does so for the whole cluster.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`].
+    async fn settle(&self, now: i64) -> Result<(), WorkerStopped> {
+        if self.config.workers.process > 0 {
+            return Ok(());
+        }
+        for brand in &self.config.brands {
+            let Some((before, begins)) = first_unsettled(brand, now) else {
+                continue;
+            };
+            let id = BrandId::of(&brand.name);
+            let settlement = Settlement::find(&self.queries, id, before).await?;
+            if settlement.is_needed() {
+                let events = settlement.events();
+                self.queries.apply(events).await.ok_or(WorkerStopped)?;
+                // The command follows the commit that settles the days.
+                let (done, erased) = oneshot::channel();
+                let forget = ErasureFilter {
+                    sightings_before: [(id, before)].into_iter().collect(),
+                    ..ErasureFilter::default()
+                };
+                self.ledger_tx
+                    .send(LedgerCommand::Erase(Erasure { forget, done }))
+                    .map_err(|_| WorkerStopped)?;
+                let entries = erased.await.map_err(|_| WorkerStopped)?.entries;
+                let told = self.queries.erase_sightings(id, before).await;
+                told.ok_or(WorkerStopped)?;
+                let records = settlement.records();
+                tracing::info!(brand = brand.name, records, entries, "settled sightings");
+            }
+            self.metrics.settled_through(&brand.name, begins);
+        }
+        Ok(())
     }
 
     /// Retracts what is past its retention at `now`. Process 0 queries for the

@@ -108,6 +108,7 @@ impl InProcess {
                 | Report::Profile { .. }
                 | Report::Settled { .. }
                 | Report::Expired(_)
+                | Report::EraseSightings(..)
                 | Report::Unreadable(_) => {}
             }),
             Vec::new(),

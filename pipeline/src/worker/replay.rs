@@ -4,8 +4,8 @@
 //! one release at the very end produces the cells. Neither the number of
 //! workers nor the size of batches affects them (invariant I1). Records past
 //! their retention by the clock of the trace are retracted
-//! ([`crate::worker::replay_retention`]), and salt days are closed and settled
-//! by the same clock. With a ledger, the accepted records are stored as well,
+//! ([`crate::worker::replay_retention`]), and salt days and sightings are closed
+//! and settled by the same clock. With a ledger, the accepted records are stored as well,
 //! so that a worker can start from it.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use tributary_config::model::{Config, Kind};
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::settings::NoiseDraw;
 use tributary_connectors::trace::TraceLine;
-use tributary_ledger::{Keyring, Ledger, Position, WriteBatch};
+use tributary_ledger::{ErasureFilter, Keyring, Ledger, Position, WriteBatch};
 use tributary_operators::cell::Cell;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
@@ -32,6 +32,7 @@ use crate::epochs::clock::{SaltDays, salt_days};
 use crate::epochs::queries::Queries;
 use crate::epochs::queries::WorkerStopped;
 use crate::privacy::retention::Category;
+use crate::privacy::settling::Settlement;
 use crate::report::tally::Tally;
 use crate::worker::replay_retention::{OfDay, ReplayRetention, UnderWay};
 use crate::worker::threads::Workers;
@@ -169,6 +170,7 @@ where
             Report::SaltsDestroyed(..)
             | Report::Settled { .. }
             | Report::Expired(_)
+            | Report::EraseSightings(..)
             | Report::Unreadable(_) => {}
         }),
         Vec::new(),
@@ -177,7 +179,7 @@ where
     let mut feeding = Feeding {
         workers,
         runtime,
-        passes: ReplayRetention::new(config, queries.clone()),
+        passes: ReplayRetention::new(config, queries.clone(), closes_days),
         queries,
         epoch: 0,
         pages: durable.then_some(pages),
@@ -337,25 +339,34 @@ impl OpenDays {
             let first = salt_days(&self.config, |_| earliest);
             for (open, first) in self.open_days.iter_mut().zip(first) {
                 open.first = open.first.min(first.first);
+                open.first_unsettled = open.first_unsettled.min(first.first_unsettled);
             }
             self.open_days_at = self.newest;
         }
         self.open_days.clone()
     }
 
-    /// Whether a message may contain a ping of a day that was closed, although the
-    /// day was open at the message's own arrival.
+    /// Whether a message may contain a ping of a day that was closed, or a sighting of
+    /// one that was settled, although the day was open at the message's own arrival.
     fn is_over(&self, line: &TraceLine) -> bool {
-        let is_ping = || line.subject.split('.').nth(3) == Some(Kind::Ping.name());
-        line.at < self.open_days_at && is_ping() && {
-            let open = salt_days(&self.config, |_| line.at);
-            // At no time everything is open.
-            open.is_empty() && !self.open_days.is_empty()
-                || open
-                    .iter()
-                    .zip(&self.open_days)
-                    .any(|(open, open_days)| open.first < open_days.first)
+        if line.at >= self.open_days_at {
+            return false;
         }
+        let kind = line.subject.split('.').nth(3);
+        let is = |of: Kind| kind == Some(of.name());
+        if !is(Kind::Ping) && !is(Kind::Partner) {
+            return false;
+        }
+        let open = salt_days(&self.config, |_| line.at);
+        // At no time everything is open.
+        open.is_empty() && !self.open_days.is_empty()
+            || open
+                .iter()
+                .zip(&self.open_days)
+                .any(|(open, now)| match is(Kind::Ping) {
+                    true => open.first < now.first,
+                    false => open.first_unsettled < now.first_unsettled,
+                })
     }
 }
 
@@ -412,7 +423,12 @@ impl Feeding {
             let Ok(found) = self.wait(&mut pass) else {
                 return false;
             };
-            for (brand, past) in self.passes.found(&pass, found) {
+            let Some(found) = found else { continue };
+            self.passes.found(&pass, &found);
+            // The worker threads store these themselves.
+            let settled = found.settlements.iter().flat_map(Settlement::events);
+            self.changes.extend(settled);
+            for (brand, past) in found.expired {
                 let drops = past.drops(pass.arrival);
                 if let Some(pages) = &self.pages {
                     let mut page = WriteBatch::default();
@@ -452,7 +468,11 @@ impl Feeding {
 /// Any error of the ledger.
 fn close(mut ledger: Ledger, passes: &ReplayRetention) -> anyhow::Result<()> {
     let evidence: BTreeMap<BrandId, i64> = passes.evidence_before().into_iter().collect();
-    let may_hold_old = ledger.stats().entries.evidence > 0;
+    let settled = ErasureFilter {
+        sightings_before: passes.settled().clone().into_iter().collect(),
+        ..ErasureFilter::default()
+    };
+    let may_hold_old = ledger.stats().entries.evidence > 0 || !passes.settled().is_empty();
     if may_hold_old || passes.expired() != [0; Category::ALL.len()] {
         // What was dropped is left out as superseded; that it was dropped nobody needs to know then.
         let rewrite = ledger.rewrite(Arc::new(move |event| match event {
@@ -460,7 +480,7 @@ fn close(mut ledger: Ledger, passes: &ReplayRetention) -> anyhow::Result<()> {
             Event::Evidence { brand, ts, .. } => {
                 evidence.get(brand).is_none_or(|before| ts >= before)
             }
-            _ => true,
+            event => !settled.covers(event),
         }))?;
         let rewritten = rewrite.run(&mut |_, _| {})?;
         install(&mut ledger, rewritten)?;

@@ -9,29 +9,39 @@
 //! An epoch ends where a day does and carries the queries; the next one carries
 //! the retractions. The queries are answered while the messages of that epoch
 //! are collected. If links of a brand expire, they are evaluated as of the day
-//! of the last pass.
+//! of the last pass. The same passes settle sightings
+//! ([`crate::privacy::settling`]).
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use futures::future::{FutureExt, try_join_all};
-use tributary_config::model::Config;
-use tributary_operators::record::{Arrival, BrandId};
+use futures::future::{FutureExt, try_join, try_join_all};
+use tributary_config::model::{Brand, Config};
+use tributary_operators::record::{Arrival, BrandId, Day};
 use tributary_operators::retention_query::ExpiredSet;
 
+use crate::epochs::clock::first_unsettled;
 use crate::epochs::queries::Queries;
 use crate::epochs::queries::WorkerStopped;
 use crate::privacy::retention::{Category, Retention};
 use crate::privacy::retention_pass::{link_times, past, with_link_ttl};
+use crate::privacy::settling::Settlement;
 
 /// Length of a day in milliseconds.
 const DAY: i64 = 86_400_000;
 
-/// A day (since 1970-01-01), and for each brand the records that are past their
-/// retention on it.
-pub type OfDay = (i64, Vec<(BrandId, ExpiredSet)>);
+/// What is to be done on a day.
+pub struct OfDay {
+    /// The day, since 1970-01-01.
+    day: i64,
+    /// For each brand, the records that are past their retention.
+    pub expired: Vec<(BrandId, ExpiredSet)>,
+    /// For each brand, what is left of sightings that are to be settled.
+    pub settlements: Vec<Settlement>,
+}
 
 /// A pass that waits for its answers: the first of several days on which any
-/// record is past its retention, or `None`.
+/// record is past its retention or any sighting is to be settled, or `None`.
 pub type Answers = Pin<Box<dyn Future<Output = Result<Option<OfDay>, WorkerStopped>>>>;
 
 /// The state of the passes of a replay.
@@ -42,6 +52,10 @@ pub struct ReplayRetention {
     brands: Vec<(BrandId, Retention)>,
     /// Brands whose links expire.
     links: Vec<BrandId>,
+    /// Brands whose sightings are settled.
+    settles: Vec<Brand>,
+    /// For each brand, the first salt day whose sightings are not settled.
+    settled: BTreeMap<BrandId, Day>,
     /// The UTC day of the newest arrival, days since 1970; none before the first.
     day: Option<i64>,
     /// The pass that waits for its answers.
@@ -62,12 +76,22 @@ pub struct UnderWay {
 }
 
 impl ReplayRetention {
-    /// The state before the first message.
-    pub fn new(config: &Config, queries: Queries) -> ReplayRetention {
+    /// The state before the first message. Sightings are settled only with
+    /// `settles`.
+    pub fn new(config: &Config, queries: Queries, settles: bool) -> ReplayRetention {
         let brands = config.brands.iter();
         ReplayRetention {
             queries,
             links: with_link_ttl(config),
+            settles: match settles {
+                true => brands
+                    .clone()
+                    .filter(|of| of.has_partners())
+                    .cloned()
+                    .collect(),
+                false => Vec::new(),
+            },
+            settled: BTreeMap::new(),
             brands: brands
                 .map(|brand| (BrandId::of(&brand.name), Retention::of(brand)))
                 .collect(),
@@ -90,12 +114,13 @@ impl ReplayRetention {
     /// Begins the passes of several days, as of a place in the order of arrival.
     /// Their queries wait for the next epoch.
     pub fn begin(&mut self, first: i64, last: i64, arrival: Arrival) {
-        let (queries, brands, links) = (
-            self.queries.clone(),
-            self.brands.clone(),
-            self.links.clone(),
-        );
-        let mut answers: Answers = Box::pin(first_day(queries, brands, links, first, last));
+        let work = Work {
+            queries: self.queries.clone(),
+            brands: self.brands.clone(),
+            links: self.links.clone(),
+            settles: self.settles.clone(),
+        };
+        let mut answers: Answers = Box::pin(first_day(work, first, last));
         // Without a brand there is nothing to wait for.
         if (&mut answers).now_or_never().is_none() {
             self.under_way = Some(UnderWay {
@@ -111,22 +136,31 @@ impl ReplayRetention {
         self.under_way.take()
     }
 
-    /// The records to retract according to the answers of a pass. Begins the pass
-    /// for the days that are left.
-    pub fn found(&mut self, pass: &UnderWay, found: Option<OfDay>) -> Vec<(BrandId, ExpiredSet)> {
-        let Some((day, all)) = found else {
-            return Vec::new();
-        };
+    /// Takes note of what the answers of a pass found. Begins the pass for the days
+    /// that are left.
+    pub fn found(&mut self, pass: &UnderWay, found: &OfDay) {
+        let OfDay {
+            day,
+            expired: all,
+            settlements,
+        } = found;
+        let settled = settlements.iter().map(|of| (of.brand, of.before));
+        self.settled.extend(settled);
         for (category, expired) in Category::ALL.into_iter().zip(&mut self.expired) {
             *expired += all
                 .iter()
                 .map(|(_, past)| past.count(category))
                 .sum::<u64>();
         }
-        if day < pass.last {
+        if *day < pass.last {
             self.begin(day + 1, pass.last, pass.arrival);
         }
-        all
+    }
+
+    /// For each brand, the first salt day whose sightings are not settled; empty
+    /// before the first is.
+    pub fn settled(&self) -> &BTreeMap<BrandId, Day> {
+        &self.settled
     }
 
     /// Number of retracted records, by [`Category`].
@@ -144,57 +178,85 @@ impl ReplayRetention {
     }
 }
 
-/// The first of several days on which any record is past its retention, with
-/// these records.
+/// What passes ask, and of which brands.
+struct Work {
+    queries: Queries,
+    brands: Vec<(BrandId, Retention)>,
+    links: Vec<BrandId>,
+    settles: Vec<Brand>,
+}
+
+impl Work {
+    /// Evaluates the links as of a day.
+    async fn turn(&self, day: i64) -> Result<(), WorkerStopped> {
+        if self.links.is_empty() {
+            return Ok(());
+        }
+        let times = link_times(self.links.iter().copied(), day * DAY);
+        self.queries.apply(times).await.ok_or(WorkerStopped)?;
+        Ok(())
+    }
+
+    /// What is to be done on a day. Each day has its own links: a day later there are
+    /// fewer, and no less is past its time.
+    async fn on(&self, day: i64) -> Result<OfDay, WorkerStopped> {
+        self.turn(day).await?;
+        let queries = &self.queries;
+        let expired = self.brands.iter().map(|(id, retention)| async move {
+            let (past, _) = past(queries, *id, retention, day * DAY).await?;
+            Ok((*id, past))
+        });
+        let settlements = self.settles.iter().filter_map(|brand| {
+            let (before, _) = first_unsettled(brand, day * DAY)?;
+            Some(Settlement::find(queries, BrandId::of(&brand.name), before))
+        });
+        let (mut expired, mut settlements): (Vec<(BrandId, ExpiredSet)>, Vec<Settlement>) =
+            try_join(try_join_all(expired), try_join_all(settlements)).await?;
+        expired.retain(|(_, past)| !past.records.is_empty());
+        settlements.retain(Settlement::is_needed);
+        Ok(OfDay {
+            day,
+            expired,
+            settlements,
+        })
+    }
+}
+
+impl OfDay {
+    /// Whether there is nothing to do.
+    fn is_empty(&self) -> bool {
+        self.expired.is_empty() && self.settlements.is_empty()
+    }
+}
+
+/// The first of several days on which any record is past its retention or any
+/// sighting is to be settled.
 ///
-/// A binary search, because expiry is monotonic while no message is fed: what
-/// is past its retention on a day is so on every later one. If nothing is on
-/// the last day, nothing is on any.
+/// A binary search, because both are monotonic while no message is fed: what is to
+/// be done on a day is so on every later one. If nothing is on the last day,
+/// nothing is on any.
 ///
 /// # Errors
 ///
 /// [`WorkerStopped`].
 async fn first_day(
-    queries: Queries,
-    brands: Vec<(BrandId, Retention)>,
-    links: Vec<BrandId>,
+    work: Work,
     mut first: i64,
     mut last: i64,
 ) -> Result<Option<OfDay>, WorkerStopped> {
-    // Each day has its own links. A day later fewer link, and no less is past its time.
-    let turn = async |day: i64| match links.is_empty() {
-        true => Ok(()),
-        false => {
-            let times = link_times(links.iter().copied(), day * DAY);
-            queries.apply(times).await.ok_or(WorkerStopped).map(drop)
-        }
-    };
-    let on = async |day: i64| {
-        turn(day).await?;
-        let all = brands.iter().map(|(id, retention)| {
-            let queries = &queries;
-            async move {
-                let (past, _) = past(queries, *id, retention, day * DAY).await?;
-                Ok((*id, past))
-            }
-        });
-        let mut all: Vec<(BrandId, ExpiredSet)> = try_join_all(all).await?;
-        all.retain(|(_, past)| !past.records.is_empty());
-        Ok::<_, WorkerStopped>(all)
-    };
-    let mut found = on(last).await?;
+    let mut found = work.on(last).await?;
     if found.is_empty() {
         return Ok(None);
     }
     while first < last {
         let middle = first + (last - first) / 2;
-        match on(middle).await? {
+        match work.on(middle).await? {
             nothing if nothing.is_empty() => first = middle + 1,
             earlier => (last, found) = (middle, earlier),
         }
     }
-    turn(last).await?;
-    Ok(Some((last, found)))
+    work.turn(last).await?;
+    Ok(Some(found))
 }
 
 #[cfg(test)]
@@ -207,6 +269,8 @@ mod tests {
             queries: Queries::default(),
             brands: Vec::new(),
             links: Vec::new(),
+            settles: Vec::new(),
+            settled: BTreeMap::new(),
             day: None,
             under_way: None,
             expired: Default::default(),

@@ -85,6 +85,9 @@ impl OutputRouter {
                 self.to_ledger(LedgerCommand::DropPings(brand, before));
             }
             Report::Expired(records) => self.to_ledger(LedgerCommand::CommitExpired(records)),
+            Report::EraseSightings(brand, before) => {
+                self.to_ledger(LedgerCommand::DropSightings(brand, before));
+            }
             Report::Unreadable(why) => self.tally.set_unreadable(why),
             Report::Answer(answer) => self.queries.answer(answer),
             Report::Profile { thread, profile } => self.tally.profile(thread, profile),

@@ -340,6 +340,10 @@ impl WorkerThread {
                     dataflow.expire(key, as_of);
                     continue;
                 }
+                InternalChange::EraseSightings(brand, before) => {
+                    dataflow.erase_sightings(brand, before);
+                    continue;
+                }
                 InternalChange::Act(brand, ids) => {
                     dataflow.join_act(brand, ids);
                     continue;
@@ -348,7 +352,10 @@ impl WorkerThread {
             // What is taken back leaves the ledger by being written anew without it.
             let brand = match &change {
                 Event::Put { record, .. } => Some(record.brand),
-                Event::LinkTime { brand, .. } => Some(*brand),
+                Event::LinkTime { brand, .. } | Event::SightingsSettled { brand, .. } => {
+                    Some(*brand)
+                }
+                Event::UnmatchedStays { unmatched } => Some(unmatched.brand),
                 _ => None,
             };
             if let Some((brand, page)) = brand.zip(page.as_mut()) {
@@ -371,6 +378,9 @@ impl WorkerThread {
             if before.is_none_or(|before| before.first != days.first) {
                 self.decoder.close_salt_days(days.brand, days.first);
                 dataflow.close_salt_days(days.brand, days.first);
+            }
+            if let Some(before) = days.first_unsettled {
+                self.decoder.settle_sightings(days.brand, before);
             }
         }
         for (number, question) in questions {

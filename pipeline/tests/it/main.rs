@@ -60,6 +60,7 @@ mod page_states;
 mod page_token;
 mod partner_rights;
 mod partner_service;
+mod partner_settles;
 mod partner_visits;
 mod peer_port;
 mod peers;

@@ -3,6 +3,10 @@
 use std::path::Path;
 
 use crate::support::{shared_data, succeed, tributary};
+use tributary_config::model::Config;
+use tributary_ledger::{Keyring, Ledger, Options};
+use tributary_operators::event::Event;
+use tributary_operators::record::Body;
 
 const CONFIG: &str = r#"
 [release]
@@ -130,4 +134,101 @@ fn a_withdrawal_takes_a_stay_out_and_the_others_follow() {
     let withdraw = r#""id":"c","device":"d2","purposes":{"1":false}"#;
     let story = story() + &line("consent", 3 * DAY, 0, withdraw);
     assert_eq!(matches_of(&story), [visit_match(1, 1, 1, 1_000_000)]);
+}
+
+/// The story, and what comes when its day is settled.
+fn settled_story(later: &[String]) -> String {
+    story()
+        + &line(
+            "consent",
+            9 * DAY + 60,
+            0,
+            r#""id":"x","device":"other","purposes":{"1":true}"#,
+        )
+        + &later.concat()
+}
+
+/// A statement of the second device on a day after the day of its stay is settled.
+fn states(day: i64, allows: &str) -> String {
+    let fields = format!(r#""id":"s{day}","device":"d2",{allows}"#);
+    line("consent", day * DAY, 0, &fields)
+}
+
+/// The cells with some settings, in epochs and on workers of different numbers.
+fn matches_with(story: &str, settings: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace.ndjson");
+    std::fs::write(&trace, story).unwrap();
+    let mut all = [&["--workers", "1"][..], &["--workers", "3", "--batch", "1"]].map(|arguments| {
+        let mut cells = replay(&trace, settings, arguments);
+        cells.retain(|cell| cell.contains("visit_match"));
+        cells
+    });
+    assert_eq!(all[0], all[1]);
+    std::mem::take(&mut all[0])
+}
+
+/// When its day is settled no number changes; then a withdrawal takes out a settled visit and no other follows; and renewed consent
+/// brings it back.
+#[test]
+fn a_settled_visit_is_a_record_of_its_device() {
+    let all = visit_match(2, 2, 2, 1_000_000);
+    assert_eq!(matches_with(&settled_story(&[]), ""), [all.clone()]);
+    let withdraws = states(10, r#""purposes":{"1":false}"#);
+    let story = settled_story(std::slice::from_ref(&withdraws));
+    assert_eq!(matches_with(&story, ""), [visit_match(1, 1, 1, 500_000)]);
+    let later = "[brand.partners]\nsettle_after = \"31d\"\n";
+    let open = matches_with(&story, later);
+    assert_eq!(open, [visit_match(1, 1, 1, 1_000_000)]);
+    let story = settled_story(&[withdraws, states(11, ALL)]);
+    assert_eq!(matches_with(&story, ""), [all]);
+}
+
+/// Everything that a ledger holds.
+pub fn entries(ledger: &Path, config: &Config) -> Vec<Event> {
+    let keyring = std::sync::Arc::new(Keyring::new(config));
+    let (_ledger, mut recovery) = Ledger::open(Options::new(ledger), keyring.clone()).unwrap();
+    let mut events = Vec::new();
+    let mut utc = |_, ts: i64| ts.div_euclid(86_400_000) as i32;
+    while let Some(block) = recovery.next_block().unwrap() {
+        let mut each = |event| events.push(event);
+        block.open(&keyring, 0, &mut utc, &mut each).unwrap();
+    }
+    events
+}
+
+/// A ledger holds no sighting and no visit without token of a settled day, but the settled visits, their panel and the mark.
+#[test]
+fn a_ledger_keeps_nothing_of_a_settled_day_but_its_visits() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace.ndjson");
+    std::fs::write(&trace, settled_story(&[])).unwrap();
+    let ledger = folder.path().join("ledger");
+    let path = ledger.to_str().unwrap();
+    let batch = ["--batch", "1", "--ledger", path];
+    assert!(!replay(&trace, "", &batch).is_empty());
+    let mut found = [0; 3];
+    let environment = |name: &str| {
+        (name == "SECRET_OF_PARTNERS").then(|| "0123456789abcdef0123456789abcdef".to_owned())
+    };
+    let nats = "[nats]\nurl = \"nats://127.0.0.1:4222\"\n";
+    let text = format!("{nats}{CONFIG}");
+    let config = tributary_config::parse_in(&text, "t.toml".as_ref(), &environment).unwrap();
+    for event in entries(&ledger, &config.config) {
+        match event {
+            Event::Put { record, .. } => match record.body {
+                Body::Sighting { .. } => panic!("a sighting is kept: {record:?}"),
+                Body::SettledVisit { weight, .. } => {
+                    assert_eq!(weight, 500_000);
+                    found[0] += 1;
+                }
+                Body::PanelMember { .. } => found[1] += 1,
+                _ => {}
+            },
+            Event::ClosedVisits { .. } => panic!("visits are kept: {event:?}"),
+            Event::SightingsSettled { .. } => found[2] += 1,
+            _ => {}
+        }
+    }
+    assert_eq!(found, [2, 2, 1]);
 }

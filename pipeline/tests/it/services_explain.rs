@@ -62,6 +62,7 @@ fn answer(question: &Question, cookie: Pseudonym, email: Pseudonym) -> Vec<Reply
         | Question::Members { .. }
         | Question::DeviceDays { .. }
         | Question::Expired { .. }
+        | Question::Settle { .. }
         | Question::ActiveSince { .. }) => panic!("{other:?}"),
         Question::Cells { family, .. } => match family {
             Some(Family::Attribution) => vec![Reply::Cell(credit())],

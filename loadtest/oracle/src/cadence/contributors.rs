@@ -116,6 +116,7 @@ fn alone(
         records: records.to_vec(),
         pings: pings.to_vec(),
         link_times: held.link_times.clone(),
+        unmatched: Vec::new(),
         words: held.words.clone(),
     };
     let cells_of = |held: &StoredState| -> BTreeMap<CellName, Vec<i128>> {

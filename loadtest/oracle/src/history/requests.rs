@@ -88,6 +88,8 @@ impl HistoryWriter {
                 Body::Wallet { .. }
                 | Body::Sighting { .. }
                 | Body::PartnerLink
+                | Body::SettledVisit { .. }
+                | Body::PanelMember { .. }
                 | Body::Spend { .. }
                 | Body::Right { .. } => false,
             };

@@ -70,6 +70,7 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
         }
         Body::Sale { store, .. }
         | Body::Sighting { store, .. }
+        | Body::SettledVisit { store, .. }
         | Body::Refund { store, .. }
         | Body::Restatement { store, .. }
         | Body::Adjustment { store, .. } => labels.push(store),
@@ -87,7 +88,7 @@ pub(super) fn labels(record: &Record) -> Vec<Label> {
             let boxes = boxes.iter().flat_map(|boxes| boxes.iter());
             labels.extend(boxes.flat_map(NoticeBox::labels));
         }
-        Body::Identify | Body::PartnerLink | Body::Right { .. } => {}
+        Body::Identify | Body::PartnerLink | Body::PanelMember { .. } | Body::Right { .. } => {}
     }
     labels
 }

@@ -111,6 +111,7 @@ impl<'a> Releases<'a> {
             let records: Vec<&Record> = held.records.iter().filter(|of| of.brand == *id).collect();
             let pings: Vec<&Ping> = held.pings.iter().filter(|of| of.brand == *id).collect();
             let brand = Brand {
+                unmatched: Vec::new(),
                 settings: brand,
                 words: &held.words,
                 link_time: held.link_times.get(id).copied(),

@@ -199,6 +199,8 @@ fn histories_keep_what_they_promise() {
                     | Event::SettledHour { .. }
                     | Event::SettledDevices { .. }
                     | Event::ClosedVisits { .. }
+                    | Event::UnmatchedStays { .. }
+                    | Event::SightingsSettled { .. }
                     | Event::LinkTime { .. }
                     | Event::SaltDaysClosed { .. } => {
                         panic!("a history salts nothing")

@@ -28,6 +28,8 @@ const WALLET: u8 = 9;
 const SIGHTING: u8 = 10;
 const EXPOSURE: u8 = 11;
 const PARTNER_LINK: u8 = 12;
+const SETTLED_VISIT: u8 = 13;
+const PANEL_MEMBER: u8 = 14;
 /// Mask of the kind; the other bits are flags.
 const KIND: u8 = 0x0f;
 
@@ -58,6 +60,8 @@ const HOLDER: u8 = 0x80;
 const BY_COOKIE: u8 = 0x10;
 /// On a sighting: the keyed hash of a MAC address follows.
 const BY_MAC: u8 = 0x20;
+/// On what remains of sightings: none had a cookie.
+const BY_POSITION: u8 = 0x10;
 
 /// Flag of a kind of sale. No record is a visit.
 fn sale_flag(kind: SaleKind) -> u8 {
@@ -207,6 +211,24 @@ impl Encoder {
                 self.channel(channel);
             }
             Body::PartnerLink => self.bytes.push(PARTNER_LINK),
+            Body::SettledVisit {
+                store,
+                until,
+                candidates,
+                weight,
+                by_position,
+            } => {
+                let flag = if *by_position { BY_POSITION } else { 0 };
+                self.bytes.push(SETTLED_VISIT | flag);
+                self.label(*store);
+                put_signed(&mut self.bytes, *until);
+                put_varint(&mut self.bytes, (*candidates).into());
+                put_varint(&mut self.bytes, (*weight).into());
+            }
+            Body::PanelMember { by_position } => {
+                let flag = if *by_position { BY_POSITION } else { 0 };
+                self.bytes.push(PANEL_MEMBER | flag);
+            }
             Body::Consent {
                 steps,
                 string,
@@ -357,6 +379,16 @@ impl Decoder<'_> {
                 channel: self.channel()?,
             },
             (PARTNER_LINK, 0) => Body::PartnerLink,
+            (SETTLED_VISIT, flags) if flags & !BY_POSITION == 0 => Body::SettledVisit {
+                store: self.label()?,
+                until: self.input.signed()?,
+                candidates: u32::try_from(self.input.varint()?).ok()?,
+                weight: u32::try_from(self.input.varint()?).ok()?,
+                by_position: flags != 0,
+            },
+            (PANEL_MEMBER, flags) if flags & !BY_POSITION == 0 => Body::PanelMember {
+                by_position: flags != 0,
+            },
             (CONSENT, flags) if flags & !(STRING | BOXES) == 0 => Body::Consent {
                 steps: AllowedUses::from_bits(self.input.byte()?)?,
                 string: match flags & STRING {

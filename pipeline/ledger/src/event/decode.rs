@@ -5,12 +5,12 @@ use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
     Arrival, Body, BrandId, ClosedVisit, ClosedVisits, Day, IdKind, IdSet, Identifier, Record,
-    RecordKey, SettledDevices, SettledHour, Token, TokenizedPing,
+    RecordKey, SettledDevices, SettledHour, Token, TokenizedPing, UnmatchedStays,
 };
 
 use super::tags::{
     Before, CLOSED, COOKIE, DEVICES, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM,
-    RESET, SETTLED, VERSION, VISITS, WORD,
+    RESET, SETTLED, SIGHTINGS, UNMATCHED, VERSION, VISITS, WORD,
 };
 use crate::counts::EntryCounts;
 use crate::wire::Input;
@@ -118,6 +118,18 @@ impl Decoder<'_> {
             },
             (SETTLED, DEVICES) => self.settled_devices()?,
             (SETTLED, VISITS) => self.closed_visits()?,
+            (SETTLED, UNMATCHED) => Event::UnmatchedStays {
+                unmatched: UnmatchedStays {
+                    brand: self.brand,
+                    store: self.label()?,
+                    day: self.day()?,
+                    stays: self.input.signed()?,
+                },
+            },
+            (SETTLED, SIGHTINGS) => Event::SightingsSettled {
+                brand: self.brand,
+                before: self.day()?,
+            },
             (SETTLED, LINK_TIME) => Event::LinkTime {
                 brand: self.brand,
                 at: self.input.signed()?,

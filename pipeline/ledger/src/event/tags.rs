@@ -34,6 +34,11 @@ pub(super) const LINK_TIME: u8 = 0x10;
 pub(super) const DEVICES: u8 = 0x18;
 /// Visits of a settled salt day.
 pub(super) const VISITS: u8 = 0x20;
+/// Stays of a settled salt day that were not matched.
+pub(super) const UNMATCHED: u8 = 0x28;
+/// On a settled day: no totals, but the first day of the brand whose sightings are
+/// not settled.
+pub(super) const SIGHTINGS: u8 = 0x30;
 /// On an identifier: its value differs from its pseudonym and follows.
 pub(super) const OTHER: u8 = 0x80;
 

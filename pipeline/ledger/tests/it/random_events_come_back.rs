@@ -82,9 +82,11 @@ fn histories_come_back() {
                     Event::SettledHour { settled } => settled.brand,
                     Event::SettledDevices { settled } => settled.brand,
                     Event::ClosedVisits { visits } => visits.brand,
+                    Event::UnmatchedStays { unmatched } => unmatched.brand,
                     Event::LabelName { brand, .. }
                     | Event::Evidence { brand, .. }
                     | Event::SaltDaysClosed { brand, .. }
+                    | Event::SightingsSettled { brand, .. }
                     | Event::LinkTime { brand, .. } => *brand,
                     // A key belongs to one brand, which the event does not say; any will do here.
                     Event::Drop { .. } | Event::Ping { .. } | Event::DropDevice { .. } => A,

@@ -216,6 +216,12 @@ fn tell(record: &Record, words: &[Option<Arc<str>>], retention: &Retention) -> V
             "source": word(), "medium": word(), "campaign": word(),
         }),
         Body::PartnerLink => json!({"kind": "partner", "type": "link"}),
+        Body::SettledVisit { until, weight, .. } => json!({
+            "kind": "partner", "type": "settled_visit", "store": word(),
+            "until": Timestamp::from_millisecond(*until).ok().map(|at| at.to_string()),
+            "weight_millionths": weight,
+        }),
+        Body::PanelMember { .. } => json!({"kind": "partner", "type": "panel_member"}),
         Body::Consent {
             steps,
             string,

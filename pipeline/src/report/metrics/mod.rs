@@ -150,6 +150,9 @@ impl Metrics {
             metrics.raise(Id::Callbacks, &[outcome], 0.0);
         }
         for brand in &config.brands {
+            if brand.has_partners() {
+                metrics.settled_through(&brand.name, 0);
+            }
             for outcome in SIGHTING_OUTCOMES.iter().filter(|_| brand.has_partners()) {
                 metrics.raise(Id::PartnerSightings, &[&brand.name, outcome], 0.0);
             }
@@ -512,6 +515,11 @@ impl Metrics {
     pub fn retention_pass(&self, brand: &str, at_ms: i64, records: u64) {
         self.set(Id::RetentionPass, &[brand], at_ms as f64 / 1000.0);
         self.add(Id::RetentionRecords, &[brand], records);
+    }
+
+    /// Records that the sightings of a brand are settled up to a Unix second.
+    pub fn settled_through(&self, brand: &str, second: i64) {
+        self.set(Id::PartnersSettled, &[brand], second as f64);
     }
 
     /// Lets the counters of the HTTP ingest server exist for a source before its

@@ -127,6 +127,7 @@ pub fn answer(
         | Question::Members { .. }
         | Question::DeviceDays { .. }
         | Question::Expired { .. }
+        | Question::Settle { .. }
         | Question::ActiveSince { .. } => Vec::new(),
     };
     let mut out = Vec::with_capacity(lines.iter().map(|line| line.len() + 1).sum());

@@ -273,9 +273,11 @@ fn brand_of(event: &Event) -> Option<BrandId> {
         Event::SettledHour { settled } => Some(settled.brand),
         Event::SettledDevices { settled } => Some(settled.brand),
         Event::ClosedVisits { visits } => Some(visits.brand),
+        Event::UnmatchedStays { unmatched } => Some(unmatched.brand),
         Event::LabelName { brand, .. }
         | Event::Evidence { brand, .. }
         | Event::SaltDaysClosed { brand, .. }
+        | Event::SightingsSettled { brand, .. }
         | Event::LinkTime { brand, .. } => Some(*brand),
         Event::Drop { .. } => None,
     }

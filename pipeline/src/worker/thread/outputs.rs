@@ -37,6 +37,10 @@ impl WorkerThread {
                 // Every thread hears of it, and one of them tells the ledger.
                 Output::Expired(record) if self.thread == 0 => expired.push(record),
                 Output::Expired(_) => {}
+                Output::EraseSightings(brand, before) if self.thread == 0 => {
+                    (self.listener)(Report::EraseSightings(brand, before));
+                }
+                Output::EraseSightings(..) => {}
                 Output::Cell {
                     cell,
                     is_new,

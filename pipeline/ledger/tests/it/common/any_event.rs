@@ -7,7 +7,8 @@ use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Arrival, Body, BoxAnswer, BrandId, ClosedVisit, ClosedVisits, ConsentString, Currency, IdKind,
     IdSet, Identifier, NoticeBox, Ping, Record, RecordKey, RefundAmount, Right, SaleKind, SaleName,
-    SettledDevices, SettledHour, Token, TokenizedPing, TouchKind, WalletPlatform, WalletType,
+    SettledDevices, SettledHour, Token, TokenizedPing, TouchKind, UnmatchedStays, WalletPlatform,
+    WalletType,
 };
 
 use crate::common::{A, B, day};
@@ -273,6 +274,17 @@ fn settled(brand: BrandId) -> impl Strategy<Value = Event> {
         }),
         closed_visits(brand),
         any::<i32>().prop_map(move |before| Event::SaltDaysClosed { brand, before }),
+        any::<i32>().prop_map(move |before| Event::SightingsSettled { brand, before }),
+        (label(), any::<i32>(), any::<i64>()).prop_map(move |(store, day, stays)| {
+            Event::UnmatchedStays {
+                unmatched: UnmatchedStays {
+                    brand,
+                    store,
+                    day,
+                    stays,
+                },
+            }
+        }),
         any::<i64>().prop_map(move |at| Event::LinkTime { brand, at }),
     ]
 }
