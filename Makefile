@@ -50,12 +50,13 @@ bench: ## Run the benchmarks: the product beside its peers, ledger cost, restart
 	bash loadtest/flood.sh
 	BUILT=1 bash loadtest/latency.sh
 
-soak: tools ## Run the long tests: many more random histories, fuzz inputs and kills
+soak: tools ## Run the long tests: many more random histories, fuzz inputs and kills, and coverage-guided fuzzing
 	TRIBUTARY_HISTORIES=$${TRIBUTARY_HISTORIES:-50000} TRIBUTARY_FUZZ=$${TRIBUTARY_FUZZ:-5000000} \
 	TRIBUTARY_FAULT_EVENTS=$${TRIBUTARY_FAULT_EVENTS:-1000000} TRIBUTARY_FAULT_KILLS=$${TRIBUTARY_FAULT_KILLS:-100} \
 	TRIBUTARY_FAULT_BROKER_KILLS=$${TRIBUTARY_FAULT_BROKER_KILLS:-20} \
 	TRIBUTARY_SCENARIOS=$${TRIBUTARY_SCENARIOS:-10} TRIBUTARY_ERASE_EVENTS=$${TRIBUTARY_ERASE_EVENTS:-1000000} TRIBUTARY_RIGHTS_AT_ONCE=$${TRIBUTARY_RIGHTS_AT_ONCE:-10000} \
 		$(CARGO) test --workspace --locked --release
+	TRIBUTARY_FUZZ_SECONDS=$${TRIBUTARY_FUZZ_SECONDS:-600} bash .ci/fuzz.sh
 
 reference: ## Regenerate the references
 	$(CARGO) run -q -p tributary -- reference > grafana/metrics.md

@@ -4,7 +4,9 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::support::story::{assert_stands, inspect, last, play, position, ready, until};
+use crate::support::story::{
+    assert_stands, inspect, inspect_open, last, play, position, ready, until,
+};
 use crate::support::{Worker, World};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Options, Position};
@@ -67,7 +69,7 @@ async fn a_device_is_the_same_after_a_kill() {
             worker.wait_until_read(end);
             worker.kill();
         });
-        let days = inspect(&ledger)["salts"][0]["days"].clone();
+        let days = inspect_open(&world, 0)["salts"][0]["days"].clone();
         assert_eq!(days.as_array().map(Vec::len), Some(1), "{days}");
     }
     let end = last(&client, &broker.input_stream).await;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::support::person::{ask, rewrite};
-use crate::support::story::{assert_stands, inspect, last, play, position, ready, until};
+use crate::support::story::{assert_stands, inspect_open, last, play, position, ready, until};
 use crate::support::{Worker, World};
 use serde_json::json;
 use tributary_connectors::trace::TraceLine;
@@ -54,7 +54,7 @@ async fn words_that_nothing_names_are_forgotten_and_come_back() {
         until("all are held", || held(&worker) >= 600.0);
     });
     let words = || {
-        let inspection = inspect(&world.ledger(0));
+        let inspection = inspect_open(&world, 0);
         let segments = inspection["segments"].as_array().unwrap().iter();
         let of = |segment: &serde_json::Value| segment["entries"]["word"].as_u64().unwrap();
         segments.map(of).sum::<u64>()

@@ -84,3 +84,32 @@ async fn an_address_in_clear_text_does_not_accumulate() {
     let last = after.last().copied().unwrap();
     assert!(last <= before.max(erased), "{before}, {erased}, {after:?}");
 }
+
+/// The brand's secret stands in the memory of a running worker where the configuration has it: what it was read through is
+/// overwritten, and work under keys that are derived from it adds no copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_does_not_accumulate() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(2_000, Some(&broker), "[workers]\nthreads = 2");
+    let secret = std::fs::read_to_string(world.path("secret")).unwrap();
+    let secret = secret.trim().to_ascii_lowercase();
+    let lines: Vec<TraceLine> = world.trace().collect();
+    let client = ready(&broker).await;
+    let worker = Worker::start(&world.path("tributary.toml"), &[]);
+    let mut counts = Vec::new();
+    for part in lines.chunks(lines.len().div_ceil(3)) {
+        play(&client, part, None).await;
+        let end = last(&client, &broker.input_stream).await;
+        tokio::task::block_in_place(|| worker.wait_until_read(end));
+        let Some(count) = in_memory(worker.id(), &secret) else {
+            return skipped("the memory of another process can be read by the superuser alone");
+        };
+        counts.push(count);
+    }
+    eprintln!("the secret in memory, while records are read: {counts:?} times");
+    assert!(counts[0] > 0, "it is looked for where it is");
+    assert!(counts.iter().all(|count| *count <= counts[0]), "{counts:?}");
+}

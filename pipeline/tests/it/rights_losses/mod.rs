@@ -12,7 +12,7 @@ use tributary::privacy::rights::files;
 use tributary_rights::suppression::{Record, SuppressionFile};
 
 use crate::support::person::{ask, receipt_of};
-use crate::support::story::{contents, inspect, last, play, refusal, until};
+use crate::support::story::{contents, inspect_open, last, play, refusal, until};
 use crate::support::{Worker, World, succeed, tributary};
 use deployment::*;
 
@@ -125,7 +125,7 @@ async fn a_worker_refuses_changes_nothing_and_goes_on_when_told() {
         local
     };
     let puts = |world: &World| {
-        let brands = &inspect(&world.ledger(0))["brands"];
+        let brands = &inspect_open(&world, 0)["brands"];
         brands[0]["entries"]["put"].as_u64().unwrap()
     };
     story.place(good);

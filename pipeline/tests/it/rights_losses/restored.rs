@@ -6,12 +6,12 @@ use tributary_testkit::NatsServer;
 
 use super::deployment::{lines_of, small};
 use crate::support::person::ask;
-use crate::support::story::{contents, inspect, last, play, ready, refusal};
+use crate::support::story::{contents, inspect_open, last, play, ready, refusal};
 use crate::support::{Worker, World};
 
 /// Records in the ledger.
 fn puts(world: &World) -> u64 {
-    let brands = &inspect(&world.ledger(0))["brands"];
+    let brands = &inspect_open(&world, 0)["brands"];
     brands[0]["entries"]["put"].as_u64().unwrap()
 }
 
