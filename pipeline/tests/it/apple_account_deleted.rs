@@ -3,7 +3,7 @@
 
 use crate::support::person::{ask, found, receipt_of, rewrite};
 use crate::support::statuses::Statuses;
-use crate::support::story::{assert_stands, inspect, last, play, ready};
+use crate::support::story::{assert_stands, inspect_open, last, play, ready};
 use crate::support::{Worker, World, succeed, tributary};
 use serde_json::{Value, json};
 use tributary_connectors::keys::BrandKey;
@@ -124,7 +124,7 @@ async fn a_deleted_account_is_erased_with_a_receipt() {
         for directory in [server.directory(), &world.path("tributary-data")] {
             assert_eq!(found(directory, &needles), [""; 0]);
         }
-        let entries = &inspect(&world.ledger(0))["brands"][0]["entries"];
+        let entries = &inspect_open(&world, 0)["brands"][0]["entries"];
         assert_eq!(
             entries["put"],
             json!(stays.len()),
