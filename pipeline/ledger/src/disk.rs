@@ -173,6 +173,16 @@ pub(crate) fn remove(path: &Path) -> Result<bool> {
     Ok(overwritten)
 }
 
+/// What has become of the files that were replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// The number of removed files.
+    pub files: usize,
+    /// How many of them could not be overwritten: their bytes, which are sealed, are
+    /// in free blocks of the disk until these are used again.
+    pub not_overwritten: usize,
+}
+
 #[cfg(test)]
 pub(crate) mod hook {
     //! Hooks of the crash tests, called before every step of the current thread.

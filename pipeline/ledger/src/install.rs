@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 
 use crate::brands;
-use crate::disk;
+use crate::disk::{self, Removed};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::rewrite::RewriteResult;
@@ -54,16 +54,6 @@ impl Removal {
             not_overwritten,
         })
     }
-}
-
-/// What has become of the files that a rewrite has replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Removed {
-    /// The number of removed files.
-    pub files: usize,
-    /// How many of them could not be overwritten: their bytes, which are sealed, are
-    /// in free blocks of the disk until these are used again.
-    pub not_overwritten: usize,
 }
 
 impl Ledger {

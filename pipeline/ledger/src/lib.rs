@@ -115,12 +115,13 @@ mod crash_tests;
 
 pub use commit::Commit;
 pub use counts::{EntryCounts, LedgerStats};
+pub use disk::Removed;
 pub use erasure::ErasureFilter;
 pub use error::{Kind, LedgerError};
 pub use event::{Malformed, decode, encode};
 pub use heads::{FileHead, FileHeads};
 pub use inspect::{BrandEntries, Inspection, SaltDays, SegmentSummary, inspect};
-pub use install::{Removal, Removed};
+pub use install::Removal;
 pub use keyring::Keyring;
 pub use ledger::{Ledger, Options};
 pub use position::{PingsPosition, Position, StreamPosition};

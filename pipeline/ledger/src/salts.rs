@@ -24,9 +24,8 @@ use tributary_operators::salt::Salt;
 use zeroize::Zeroizing;
 
 use crate::brands::find_key;
-use crate::disk;
+use crate::disk::{self, Removed};
 use crate::error::LedgerError;
-use crate::install::Removed;
 use crate::keyring::{BrandKey, Keyring};
 use crate::manifest::{Manifest, ManifestSalt, ManifestSalts, Paths, SaltsFile};
 use crate::wire::{Hex, Input};
