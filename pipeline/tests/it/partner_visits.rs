@@ -6,7 +6,6 @@ use crate::support::{shared_data, succeed, tributary};
 use tributary_config::model::Config;
 use tributary_ledger::{Keyring, Ledger, Options};
 use tributary_operators::event::Event;
-use tributary_operators::record::Body;
 
 const CONFIG: &str = r#"
 [release]
@@ -195,40 +194,4 @@ pub fn entries(ledger: &Path, config: &Config) -> Vec<Event> {
         block.open(&keyring, 0, &mut utc, &mut each).unwrap();
     }
     events
-}
-
-/// A ledger holds no sighting and no visit without token of a settled day, but the settled visits, their panel and the mark.
-#[test]
-fn a_ledger_keeps_nothing_of_a_settled_day_but_its_visits() {
-    let folder = tempfile::tempdir().unwrap();
-    let trace = folder.path().join("trace.ndjson");
-    std::fs::write(&trace, settled_story(&[])).unwrap();
-    let ledger = folder.path().join("ledger");
-    let path = ledger.to_str().unwrap();
-    let batch = ["--batch", "1", "--ledger", path];
-    assert!(!replay(&trace, "", &batch).is_empty());
-    let mut found = [0; 3];
-    let environment = |name: &str| {
-        (name == "SECRET_OF_PARTNERS").then(|| "0123456789abcdef0123456789abcdef".to_owned())
-    };
-    let nats = "[nats]\nurl = \"nats://127.0.0.1:4222\"\n";
-    let text = format!("{nats}{CONFIG}");
-    let config = tributary_config::parse_in(&text, "t.toml".as_ref(), &environment).unwrap();
-    for event in entries(&ledger, &config.config) {
-        match event {
-            Event::Put { record, .. } => match record.body {
-                Body::Sighting { .. } => panic!("a sighting is kept: {record:?}"),
-                Body::SettledVisit { weight, .. } => {
-                    assert_eq!(weight, 500_000);
-                    found[0] += 1;
-                }
-                Body::PanelMember { .. } => found[1] += 1,
-                _ => {}
-            },
-            Event::ClosedVisits { .. } => panic!("visits are kept: {event:?}"),
-            Event::SightingsSettled { .. } => found[2] += 1,
-            _ => {}
-        }
-    }
-    assert_eq!(found, [2, 2, 1]);
 }

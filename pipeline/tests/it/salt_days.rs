@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use crate::support::story::{
-    assert_stands, inspect_open, last, pings_position, play, position, ready, start_both, stop_both,
-    two_processes, until,
+    assert_stands, inspect_open, last, pings_position, play, position, ready, start_both,
+    stop_both, two_processes, until,
 };
 use crate::support::{Worker, World, succeed, tributary};
 use tributary::epochs::batch::{Batch, Incoming, Report};
