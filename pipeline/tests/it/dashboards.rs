@@ -23,10 +23,11 @@ use tributary_testkit::{NatsServer, free_port, skipped};
 
 /// Panels to which the demo has nothing to say: it has no broker, no ledger and no HTTP ingest server, so that no epoch is
 /// opened and nothing is committed or received, and a quantile of nothing is not a number. Nor has it partners.
-const WORKER_ONLY: [(&str, &str); 12] = [
+const WORKER_ONLY: [(&str, &str); 13] = [
     ("stores", "Sightings of partners by outcome"),
     ("stores", "Visits matched with sightings by store ($window)"),
     ("stores", "Matched sightings (7 days)"),
+    ("stores", "Sightings settled up to"),
     ("privacy", "Audit chain"),
     ("privacy", "Audit entries"),
     ("privacy", "Audit head"),
