@@ -33,6 +33,10 @@ pub(crate) struct PackedRuns<L> {
     layout: PhantomData<L>,
 }
 
+#[allow(
+    clippy::box_collection,
+    reason = "most maps have one string, and need no room for a tree"
+)]
 enum Runs {
     /// At most [`MOST`] entries.
     One(Run),

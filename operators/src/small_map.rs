@@ -15,6 +15,10 @@ const FEW: usize = 64;
 
 /// A sorted map: a list while it is small, of which `N` entries need no allocation, and a tree once it has been large. It
 /// never changes back.
+#[allow(
+    clippy::box_collection,
+    reason = "most maps are lists, and need no room for a tree"
+)]
 pub(crate) enum SmallMap<K, V, const N: usize = 1>
 where
     [(K, V); N]: Array<Item = (K, V)>,

@@ -69,7 +69,9 @@ impl Answer {
                 _ => "checkbox",
             },
             language: usize::from((bits >> 24) % 10 >= 7),
-            taken_back: ((bits >> 32) % 25 == 0).then_some(5 + ((bits >> 40) % 10) as u32),
+            taken_back: (bits >> 32)
+                .is_multiple_of(25)
+                .then_some(5 + ((bits >> 40) % 10) as u32),
         }
     }
 }

@@ -172,7 +172,10 @@ fn matches_with(story: &str, settings: &str) -> Vec<String> {
 #[test]
 fn a_settled_visit_is_a_record_of_its_device() {
     let all = visit_match(2, 2, 2, 1_000_000);
-    assert_eq!(matches_with(&settled_story(&[]), ""), [all.clone()]);
+    assert_eq!(
+        matches_with(&settled_story(&[]), ""),
+        std::slice::from_ref(&all)
+    );
     let withdraws = states(10, r#""purposes":{"1":false}"#);
     let story = settled_story(std::slice::from_ref(&withdraws));
     assert_eq!(matches_with(&story, ""), [visit_match(1, 1, 1, 500_000)]);

@@ -100,7 +100,7 @@ async fn a_correction_between_judgement_and_retraction_counts() {
         return;
     };
     let (world, config, now) = (&scene.world, scene.config(), scene.now);
-    let entries = || inspect_open(&world, 0)["brands"][0]["entries"].clone();
+    let entries = || inspect_open(world, 0)["brands"][0]["entries"].clone();
 
     let end = scene.publish_sales(0..SALES, now - 70 * DAY, 3).await;
     tokio::task::block_in_place(|| {
@@ -163,7 +163,7 @@ async fn every_process_of_a_cluster_drops_what_one_judged() {
     };
     let (world, config, now) = (&scene.world, scene.config(), scene.now);
     let entries = |name: &str| -> u64 {
-        let of = |process| inspect_open(&world, process)["brands"][0]["entries"][name].as_u64();
+        let of = |process| inspect_open(world, process)["brands"][0]["entries"][name].as_u64();
         of(0).unwrap_or(0) + of(1).unwrap_or(0)
     };
     let run = |what: &str, is: &dyn Fn() -> bool, end: u64| {
@@ -241,7 +241,7 @@ async fn links_end_at_a_start_and_stay_ended() {
     wait_for_persons(2).await;
     tokio::task::block_in_place(|| worker.kill());
     // The ledger knows by which time links are judged.
-    let entries = inspect_open(&world, 0)["brands"][0]["entries"].clone();
+    let entries = inspect_open(world, 0)["brands"][0]["entries"].clone();
     assert_eq!(entries["settled"], 1, "{entries}");
     let worker = run();
     wait_for_persons(2).await;

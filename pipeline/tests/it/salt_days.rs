@@ -141,7 +141,7 @@ fn an_objection_and_a_salt_do_not_wait_for_each_other() {
 /// Closed days leave sums. `closed` are the processes of the worker; the first keeps the sums.
 fn assert_settled(world: &World, processes: usize, open_pings: u64) {
     let entries = |process: usize, kind: &str| {
-        let brands = inspect_open(&world, process)["brands"].clone();
+        let brands = inspect_open(world, process)["brands"].clone();
         let brands = brands.as_array().cloned().unwrap_or_default();
         let of = |brand: &serde_json::Value| brand["entries"][kind].as_u64().unwrap_or(0);
         brands.iter().map(of).sum::<u64>()

@@ -31,7 +31,7 @@ pub fn replay(trace: &Path, more: &str, families: &[&str]) -> Vec<String> {
     let cells = std::fs::read_to_string(folder.path().join("cells")).unwrap();
     let is_one = |line: &&str| {
         let of = |family: &&str| line.contains(&format!("\"family\":\"{family}\""));
-        families.iter().any(|family| of(family))
+        families.iter().any(of)
     };
     cells.lines().filter(is_one).map(str::to_owned).collect()
 }

@@ -125,7 +125,7 @@ async fn a_worker_refuses_changes_nothing_and_goes_on_when_told() {
         local
     };
     let puts = |world: &World| {
-        let brands = &inspect_open(&world, 0)["brands"];
+        let brands = &inspect_open(world, 0)["brands"];
         brands[0]["entries"]["put"].as_u64().unwrap()
     };
     story.place(good);

@@ -11,7 +11,7 @@ use crate::support::{Worker, World};
 
 /// Records in the ledger.
 fn puts(world: &World) -> u64 {
-    let brands = &inspect_open(&world, 0)["brands"];
+    let brands = &inspect_open(world, 0)["brands"];
     brands[0]["entries"]["put"].as_u64().unwrap()
 }
 
