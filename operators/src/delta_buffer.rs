@@ -127,7 +127,7 @@ impl DeltaBuffer {
     }
 
     /// Adds `count` events of the current contributor to a cell, each with the sums. `is_open` says that they are conversions of
-    /// an open source. [`DeltaBuffer::end_member`] is told their number.
+    /// an open source. [`DeltaBuffer::end_member`] passes their number on.
     pub fn add_events(&mut self, key: CellKey, sums: Aggregate, is_open: bool, count: Diff) {
         let hash = cell_hash(&key);
         let [nobodys, own] = &mut self.own;

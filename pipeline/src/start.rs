@@ -342,8 +342,10 @@ pub async fn start(
         KeyRotations::new(file.to_owned(), config, &ledger_tx),
         wait_until(served.subscribe()),
     ));
+    let settling = Arc::new(tokio::sync::Mutex::new(()));
     let (rights, requests) = Rights::open(RightsContext {
         config: config.clone(),
+        settling: settling.clone(),
         client: client.clone(),
         queries: queries.clone(),
         ledger_tx: ledger_tx.clone(),
@@ -388,6 +390,7 @@ pub async fn start(
         metrics: telemetry.metrics.clone(),
         clocks: clocks.clone(),
         erased,
+        settling,
     };
     let retention = tokio::spawn(retention.run(served.subscribe()));
     let feed = Feed {

@@ -6,10 +6,25 @@ use tributary_connectors::inputs;
 use tributary_loadtest::verify;
 use tributary_simulate::{Options, SecretFrom, config_toml, lines};
 
-#[test]
-fn passes_are_counted_and_their_scans_are_credited() {
+/// The cells of a simulated trace, of which no line is refused.
+fn cells(options: &Options, text: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("t.ndjson");
+    std::fs::write(&trace, text).unwrap();
+    let secret = folder.path().join("orchard.secret");
+    tributary_testkit::write_secret(&secret, &"0123456789abcdef".repeat(4));
+    let origin = folder.path().join("orchard.toml");
+    let config = config_toml(options, SecretFrom::File(Path::new("orchard.secret")));
+    let config = tributary_config::parse(&config, &origin).unwrap().config;
+    let arguments = [trace.display().to_string()];
+    let mut opened = inputs::open(Some(&config), &arguments).unwrap();
+    let expected = verify::expected(&config, &mut opened).unwrap();
+    assert_eq!(expected.refused.values().sum::<u64>(), 0, "{expected}");
+    expected.lines
+}
+
+#[test]
+fn passes_are_counted_and_their_scans_are_credited() {
     let options = Options {
         days: Some(21),
         persons: Some(400),
@@ -25,17 +40,7 @@ fn passes_are_counted_and_their_scans_are_credited() {
     let is_pass = |line: &&String| line.contains("\"tributary.in.orchard.wallet\"");
     let passes = made.iter().filter(is_pass).count();
     assert!(passes > 200, "{passes}");
-    std::fs::write(&trace, made.concat()).unwrap();
-    let secret = folder.path().join("orchard.secret");
-    tributary_testkit::write_secret(&secret, &"0123456789abcdef".repeat(4));
-    let origin = folder.path().join("orchard.toml");
-    let config = config_toml(&options, SecretFrom::File(Path::new("orchard.secret")));
-    let config = tributary_config::parse(&config, &origin).unwrap().config;
-
-    let arguments = [trace.display().to_string()];
-    let mut opened = inputs::open(Some(&config), &arguments).unwrap();
-    let expected = verify::expected(&config, &mut opened).unwrap();
-    assert_eq!(expected.refused.values().sum::<u64>(), 0, "{expected}");
+    let cells = cells(&options, &made.concat());
     for part in [
         "\"family\":\"wallet_day\"",
         "\"family\":\"scan_day\"",
@@ -43,10 +48,7 @@ fn passes_are_counted_and_their_scans_are_credited() {
         "\"kind\":\"visit\",\"medium\":\"push\",\"model\":\"linear\",\"source\":\"wallet\"",
         "\"kind\":\"visit\",\"medium\":\"push\",\"month\":\"2025-10\",\"source\":\"wallet\"",
     ] {
-        assert!(
-            expected.lines.iter().any(|line| line.contains(part)),
-            "{part}"
-        );
+        assert!(cells.iter().any(|line| line.contains(part)), "{part}");
     }
 }
 
@@ -65,8 +67,6 @@ fn sum(lines: &[String], notice: &str, value: &str) -> u64 {
 
 #[test]
 fn members_read_a_form_and_some_take_a_tick_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let trace = folder.path().join("t.ndjson");
     let options = Options {
         days: Some(28),
         persons: Some(600),
@@ -93,19 +93,10 @@ fn members_read_a_form_and_some_take_a_tick_back() {
         .iter()
         .map(|line| line.to_trace_line() + "\n")
         .collect();
-    std::fs::write(&trace, text).unwrap();
-    let secret = folder.path().join("orchard.secret");
-    tributary_testkit::write_secret(&secret, &"0123456789abcdef".repeat(4));
-    let origin = folder.path().join("orchard.toml");
-    let config = config_toml(&options, SecretFrom::File(Path::new("orchard.secret")));
-    let config = tributary_config::parse(&config, &origin).unwrap().config;
-    let arguments = [trace.display().to_string()];
-    let mut opened = inputs::open(Some(&config), &arguments).unwrap();
-    let expected = verify::expected(&config, &mut opened).unwrap();
-    assert_eq!(expected.refused.values().sum::<u64>(), 0, "{expected}");
+    let cells = cells(&options, &text);
     for value in ["ticked", "unticked", "preticked", "withdrawn"] {
-        let sum = sum(&expected.lines, "loyalty form", value);
+        let sum = sum(&cells, "loyalty form", value);
         assert!(sum > 0, "{value}");
     }
-    assert!(sum(&expected.lines, "account settings", "unticked") > 0);
+    assert!(sum(&cells, "account settings", "unticked") > 0);
 }

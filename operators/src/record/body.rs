@@ -125,7 +125,7 @@ pub enum Body {
     },
     /// A partner says that the identifiers belong together.
     PartnerLink,
-    /// A stay of the record's device that was matched, of a salt day that is settled: the sightings that it came from are gone.
+    /// A stay of the record's device that was matched, of a salt day that is settled: the sightings that it came from are deleted.
     /// `ts` is its first second. Its weight no longer depends on others.
     SettledVisit {
         /// The store.
@@ -142,7 +142,7 @@ pub enum Body {
     /// What remains of the sightings of a device on a salt day that is settled: that the device belongs to the panel of the month
     /// of `ts`, and that the identifiers belong together.
     PanelMember {
-        /// Whether the sightings told the position alone, without a cookie.
+        /// Whether the sightings had the position alone, without a cookie.
         by_position: bool,
     },
     /// The uses that a data subject allows for all records with one of the identifiers. The newest consent about an

@@ -25,7 +25,8 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::consent_state::ConsentStateIn;
-use crate::engine::{Diff, Epoch, Interner, KeyedOperator};
+use crate::engine::{Diff, Epoch, Interner, KeyedOperator, Table};
+use crate::hash_key::HashKey;
 use crate::policy_filter::PolicyFilterIn;
 use crate::record::{Arrival, Body, BrandId, Day, IdSet, Pseudonym, Record, RecordKey};
 use crate::stats::Stats;
@@ -103,7 +104,7 @@ pub struct Upsert {
     /// The identifier sets in use.
     sets: Sets,
     /// The salt day of each current record that is a sighting.
-    sightings: FxHashMap<RecordKey, (BrandId, Day)>,
+    sightings: Table<HashKey, (BrandId, Day)>,
     /// For each brand, the first salt day that is not settled.
     settled: FxHashMap<BrandId, Day>,
     stats: Rc<Stats>,
@@ -115,7 +116,7 @@ impl Upsert {
         Upsert {
             keys: Keys::default(),
             sets: Sets::default(),
-            sightings: FxHashMap::default(),
+            sightings: Table::default(),
             settled: FxHashMap::default(),
             stats,
         }
@@ -196,10 +197,10 @@ impl Upsert {
             }
             match record.body {
                 Body::Sighting { salt_day, .. } => {
-                    sightings.insert(key, (record.brand, salt_day));
+                    sightings.insert(key.0.into(), (record.brand, salt_day));
                 }
                 _ if sightings.is_empty() => {}
-                _ => drop(sightings.remove(&key)),
+                _ => drop(sightings.remove(&key.0.into())),
             }
             new.emit_statement(&of, 1, UpsertOut::Statement, out);
             set_content(key_changes, key, before, Some(record));
@@ -229,7 +230,7 @@ impl Upsert {
         key_changes: &mut KeyChanges,
         out: &mut Vec<(UpsertOut, Diff)>,
     ) {
-        let Some((brand, day)) = self.sightings.get(&key) else {
+        let Some((brand, day)) = self.sightings.get(&key.0.into()) else {
             return;
         };
         if self.settled.get(brand).is_some_and(|before| day < before) {
@@ -262,7 +263,7 @@ impl Upsert {
         out: &mut Vec<(UpsertOut, Diff)>,
     ) -> Option<(BrandId, Current)> {
         let removed = self.keys.remove(key)?;
-        self.sightings.remove(&key);
+        self.sightings.remove(&key.0.into());
         let of = self.sets.get(removed.set)?;
         let (brand, set) = (of.0, of.1.key());
         if removed.is_statement() {
@@ -337,12 +338,12 @@ impl KeyedOperator for Upsert {
     }
 
     fn entries(&self) -> usize {
-        self.keys.len() + self.sets.len()
+        self.keys.len() + self.sets.len() + self.sightings.len()
     }
 
     fn bytes(&self) -> usize {
-        let sightings = self.sightings.capacity() * size_of::<(RecordKey, (BrandId, Day))>();
-        self.keys.bytes() + self.sets.bytes(|(_, ids)| ids.heap_bytes()) + sightings
+        let sets = self.sets.bytes(|(_, ids)| ids.heap_bytes());
+        self.keys.bytes() + sets + self.sightings.bytes()
     }
 
     fn apply_epoch(
@@ -370,10 +371,19 @@ impl KeyedOperator for Upsert {
         for change in changes {
             let key = change.key;
             self.apply(change, epoch, &mut key_changes, out);
-            self.settle(key, &mut key_changes, out);
+            if !self.settled.is_empty() {
+                self.settle(key, &mut key_changes, out);
+            }
         }
         if settles {
-            let mut keys: Vec<RecordKey> = self.sightings.keys().copied().collect();
+            let sightings = self.sightings.iter();
+            let is_settled = |(brand, day): &(BrandId, Day)| {
+                let before = self.settled.get(brand);
+                before.is_some_and(|before| day < before)
+            };
+            let settled = sightings.filter(|(_, of)| is_settled(of));
+            let mut keys: Vec<RecordKey> =
+                settled.map(|(key, _)| RecordKey((*key).into())).collect();
             keys.sort_unstable();
             for key in keys {
                 self.settle(key, &mut key_changes, out);

@@ -94,6 +94,8 @@ pub struct RetentionPass {
     pub clocks: Arc<Clocks>,
     /// The tombstones of erased people, which expire as well.
     pub erased: Arc<Erased>,
+    /// See [`RightsContext::settling`](crate::privacy::rights::RightsContext::settling).
+    pub settling: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl RetentionPass {
@@ -111,8 +113,10 @@ impl RetentionPass {
             let accepted = reading.newest.min(reading.wall);
             let day = accepted.div_euclid(DAY);
             if accepted > 0 && settled != Some(day) && reading.agrees() {
-                self.settle(accepted).await?;
-                settled = Some(day);
+                // While a request is worked on, it is tried again.
+                if self.settle(accepted).await? {
+                    settled = Some(day);
+                }
             }
             let today = reading.wall.div_euclid(DAY);
             if last != Some(today) && reading.agrees() {
@@ -133,24 +137,31 @@ impl RetentionPass {
     }
 
     /// Settles the sightings of the salt days that are old enough at `now`, Unix
-    /// milliseconds. Process 0 does so for the whole cluster.
+    /// milliseconds. Process 0 does so for the whole cluster. Returns whether all of
+    /// them are settled: none is while requests of data subjects are worked on.
     ///
     /// # Errors
     ///
     /// [`WorkerStopped`].
-    async fn settle(&self, now: i64) -> Result<(), WorkerStopped> {
+    async fn settle(&self, now: i64) -> Result<bool, WorkerStopped> {
         if self.config.workers.process > 0 {
-            return Ok(());
+            return Ok(true);
         }
         for brand in &self.config.brands {
             let Some((before, begins)) = first_unsettled(brand, now) else {
                 continue;
             };
             let id = BrandId::of(&brand.name);
+            let Ok(no_request) = self.settling.try_lock() else {
+                return Ok(false);
+            };
             let settlement = Settlement::find(&self.queries, id, before).await?;
             if settlement.is_needed() {
                 let events = settlement.events();
                 self.queries.apply(events).await.ok_or(WorkerStopped)?;
+            }
+            drop(no_request);
+            if settlement.is_needed() {
                 // The command follows the commit that settles the days.
                 let (done, erased) = oneshot::channel();
                 let forget = ErasureFilter {
@@ -161,14 +172,14 @@ impl RetentionPass {
                     .send(LedgerCommand::Erase(Erasure { forget, done }))
                     .map_err(|_| WorkerStopped)?;
                 let entries = erased.await.map_err(|_| WorkerStopped)?.entries;
-                let told = self.queries.erase_sightings(id, before).await;
-                told.ok_or(WorkerStopped)?;
+                let erases = self.queries.erase_sightings(id, before).await;
+                erases.ok_or(WorkerStopped)?;
                 let records = settlement.records();
                 tracing::info!(brand = brand.name, records, entries, "settled sightings");
             }
             self.metrics.settled_through(&brand.name, begins);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Retracts what is past its retention at `now`. Process 0 queries for the

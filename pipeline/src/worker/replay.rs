@@ -21,7 +21,7 @@ use tributary_config::model::{Config, Kind};
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::settings::NoiseDraw;
 use tributary_connectors::trace::TraceLine;
-use tributary_ledger::{ErasureFilter, Keyring, Ledger, Position, WriteBatch};
+use tributary_ledger::{Keyring, Ledger, Position, WriteBatch};
 use tributary_operators::cell::Cell;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId};
@@ -468,11 +468,7 @@ impl Feeding {
 /// Any error of the ledger.
 fn close(mut ledger: Ledger, passes: &ReplayRetention) -> anyhow::Result<()> {
     let evidence: BTreeMap<BrandId, i64> = passes.evidence_before().into_iter().collect();
-    let settled = ErasureFilter {
-        sightings_before: passes.settled().clone().into_iter().collect(),
-        ..ErasureFilter::default()
-    };
-    let may_hold_old = ledger.stats().entries.evidence > 0 || !passes.settled().is_empty();
+    let may_hold_old = ledger.stats().entries.evidence > 0;
     if may_hold_old || passes.expired() != [0; Category::ALL.len()] {
         // What was dropped is left out as superseded; that it was dropped nobody needs to know then.
         let rewrite = ledger.rewrite(Arc::new(move |event| match event {
@@ -480,7 +476,7 @@ fn close(mut ledger: Ledger, passes: &ReplayRetention) -> anyhow::Result<()> {
             Event::Evidence { brand, ts, .. } => {
                 evidence.get(brand).is_none_or(|before| ts >= before)
             }
-            event => !settled.covers(event),
+            _ => true,
         }))?;
         let rewritten = rewrite.run(&mut |_, _| {})?;
         install(&mut ledger, rewritten)?;

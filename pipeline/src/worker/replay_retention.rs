@@ -12,12 +12,11 @@
 //! of the last pass. The same passes settle sightings
 //! ([`crate::privacy::settling`]).
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use futures::future::{FutureExt, try_join, try_join_all};
 use tributary_config::model::{Brand, Config};
-use tributary_operators::record::{Arrival, BrandId, Day};
+use tributary_operators::record::{Arrival, BrandId};
 use tributary_operators::retention_query::ExpiredSet;
 
 use crate::epochs::clock::first_unsettled;
@@ -54,8 +53,6 @@ pub struct ReplayRetention {
     links: Vec<BrandId>,
     /// Brands whose sightings are settled.
     settles: Vec<Brand>,
-    /// For each brand, the first salt day whose sightings are not settled.
-    settled: BTreeMap<BrandId, Day>,
     /// The UTC day of the newest arrival, days since 1970; none before the first.
     day: Option<i64>,
     /// The pass that waits for its answers.
@@ -91,7 +88,6 @@ impl ReplayRetention {
                     .collect(),
                 false => Vec::new(),
             },
-            settled: BTreeMap::new(),
             brands: brands
                 .map(|brand| (BrandId::of(&brand.name), Retention::of(brand)))
                 .collect(),
@@ -140,12 +136,8 @@ impl ReplayRetention {
     /// that are left.
     pub fn found(&mut self, pass: &UnderWay, found: &OfDay) {
         let OfDay {
-            day,
-            expired: all,
-            settlements,
+            day, expired: all, ..
         } = found;
-        let settled = settlements.iter().map(|of| (of.brand, of.before));
-        self.settled.extend(settled);
         for (category, expired) in Category::ALL.into_iter().zip(&mut self.expired) {
             *expired += all
                 .iter()
@@ -155,12 +147,6 @@ impl ReplayRetention {
         if *day < pass.last {
             self.begin(day + 1, pass.last, pass.arrival);
         }
-    }
-
-    /// For each brand, the first salt day whose sightings are not settled; empty
-    /// before the first is.
-    pub fn settled(&self) -> &BTreeMap<BrandId, Day> {
-        &self.settled
     }
 
     /// Number of retracted records, by [`Category`].
@@ -270,7 +256,6 @@ mod tests {
             brands: Vec::new(),
             links: Vec::new(),
             settles: Vec::new(),
-            settled: BTreeMap::new(),
             day: None,
             under_way: None,
             expired: Default::default(),

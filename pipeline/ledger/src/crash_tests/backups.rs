@@ -86,7 +86,7 @@ fn a_backup_and_the_secret_open_the_days_of_then_and_no_other() {
 }
 
 /// The bytes of a replaced file are overwritten, with the sealed day key in it, and the
-/// file is gone; without open days there is none.
+/// file is removed; without open days there is none.
 #[test]
 fn a_replaced_day_key_is_overwritten() {
     let directory = tempfile::tempdir().unwrap();

@@ -54,6 +54,8 @@ pub struct Rights {
     pub(super) restored: u64,
     /// The same in the stream of pings.
     pub(super) restored_pings: u64,
+    /// See [`RightsContext::settling`].
+    settling: Arc<tokio::sync::Mutex<()>>,
     /// Generation of the input stream.
     pub(super) generation: u16,
     /// Metrics and health.
@@ -86,6 +88,10 @@ pub struct RightsContext {
     pub restored: u64,
     /// The same in the stream of pings; 0 without one.
     pub restored_pings: u64,
+    /// Held while what settling leaves is asked for and entered, and while requests are
+    /// worked on: otherwise what was asked for before an erasure would be entered after
+    /// it. Process 0 settles, and ends a request after all others have.
+    pub settling: Arc<tokio::sync::Mutex<()>>,
     /// Generation of the input stream.
     pub generation: u16,
     /// The metrics, which count answers, and the health.
@@ -117,6 +123,7 @@ impl Rights {
             erased,
             restored,
             restored_pings,
+            settling,
             generation,
             telemetry,
             mark,
@@ -146,6 +153,7 @@ impl Rights {
             erased,
             restored,
             restored_pings,
+            settling,
             generation,
             telemetry,
             brand_logs,
@@ -225,6 +233,8 @@ impl Rights {
             };
             let worked = async {
                 let jobs = self.receive(&messages).await?;
+                let settling = self.settling.clone();
+                let _nothing_settles = settling.lock().await;
                 self.work(jobs).await
             };
             match worked.await {
