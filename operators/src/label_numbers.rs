@@ -7,7 +7,7 @@ use crate::engine::Interner;
 use crate::label::{Channel, Label};
 
 /// The labels and channels in use by one operator on one worker.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct LabelNumbers {
     labels: Interner<Label>,
     channels: Interner<Channel>,

@@ -30,6 +30,7 @@ mod label_uses;
 pub mod matching;
 pub mod net_sales;
 pub mod notices;
+mod packed_multiset;
 mod packed_runs;
 mod packed_time;
 pub mod person;

@@ -28,6 +28,7 @@ pub(crate) trait Layout {
 }
 
 /// The entries of a map.
+#[derive(Clone)]
 pub(crate) struct PackedRuns<L> {
     runs: Runs,
     layout: PhantomData<L>,
@@ -37,6 +38,7 @@ pub(crate) struct PackedRuns<L> {
     clippy::box_collection,
     reason = "most maps have one string, and need no room for a tree"
 )]
+#[derive(Clone)]
 enum Runs {
     /// At most [`MOST`] entries.
     One(Run),
@@ -46,7 +48,7 @@ enum Runs {
 }
 
 /// Some entries in one string of bytes: of each its length in one byte or five, then itself.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Run(Box<[u8]>);
 
 impl<L> Default for PackedRuns<L> {
@@ -164,12 +166,24 @@ impl<L: Layout> PackedRuns<L> {
 
     /// The entries, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.from(&[])
+    }
+
+    /// The entries whose keys are not before one, ascending.
+    pub(crate) fn from<'a>(&'a self, first: &[u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, L> {
         let (one, many) = match &self.runs {
             Runs::One(run) => (Some(run), None),
-            Runs::Many(runs) => (None, Some(runs)),
+            Runs::Many(runs) => {
+                let start = runs.range::<[u8], _>(up_to(first)).next_back();
+                let start = start.map_or(&[][..], |(least, _)| least);
+                let from = (Bound::Included(start), Bound::Unbounded);
+                (None, Some(runs.range::<[u8], _>(from)))
+            }
         };
-        let many = many.into_iter().flat_map(|runs| runs.values());
-        one.into_iter().chain(many).flat_map(Run::iter)
+        let many = many.into_iter().flatten().map(|(_, run)| run);
+        let mut entries = one.into_iter().chain(many).flat_map(Run::iter).peekable();
+        while entries.next_if(|entry| L::key(entry) < first).is_some() {}
+        entries
     }
 
     /// The entry of a key.

@@ -12,6 +12,7 @@ use super::heap::SAMPLE;
 const CHUNK: usize = 1_024;
 
 /// A list of elements, each with an index.
+#[derive(Clone)]
 pub(crate) struct Chunks<T> {
     /// All chunks but the last are full, and none is empty.
     chunks: Vec<Vec<T>>,

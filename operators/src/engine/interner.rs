@@ -26,11 +26,13 @@ use super::numbered::{Keyed, Numbered};
 /// assert_eq!(names.release(first), Some("a"));
 /// assert_eq!(names.len(), 0);
 /// ```
+#[derive(Clone)]
 pub struct Interner<T> {
     values: Numbered<Used<T>>,
 }
 
 /// A value and the number of its uses.
+#[derive(Clone)]
 struct Used<T> {
     uses: u32,
     value: T,

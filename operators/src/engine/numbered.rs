@@ -21,6 +21,7 @@ pub(crate) trait Keyed {
 }
 
 /// The values, each with a number.
+#[derive(Clone)]
 pub(crate) struct Numbered<T> {
     /// The number of each value, by the hash of its key.
     numbers: Segments<u32>,

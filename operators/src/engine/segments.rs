@@ -19,6 +19,7 @@ const FULL: usize = 3_400;
 const DEEPEST: u32 = 24;
 
 /// Entries by the hash that the caller gives. Every method takes the same hash for the same entry.
+#[derive(Clone)]
 pub(crate) struct Segments<T> {
     /// The segment of each prefix of a hash. A segment of `n` bits fewer than the list has stands there 2^n times in a row.
     directory: Vec<u32>,
@@ -28,6 +29,7 @@ pub(crate) struct Segments<T> {
 }
 
 /// The entries whose hashes have a common prefix.
+#[derive(Clone)]
 struct Segment<T> {
     /// The number of bits of that prefix.
     depth: u32,

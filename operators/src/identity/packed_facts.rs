@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::{Contact, Conversion, Fact, Redemption, Visit};
 use crate::label_numbers::LabelNumbers;
-use crate::packed_runs::{Layout, PackedRuns};
+use crate::packed_multiset::PackedMultiset;
 use crate::packed_time;
 use crate::record::{Currency, Day, SaleKind, SaleName, TouchKind};
 
@@ -45,23 +45,9 @@ enum Packed<'a> {
     Panel(i32),
 }
 
-/// An entry: a varint, the number of times that the fact occurs, and then the fact, by which entries are sorted.
-struct Counted;
-
-impl Layout for Counted {
-    fn key(entry: &[u8]) -> &[u8] {
-        split(entry).1
-    }
-}
-
-/// The number of times and the fact of an entry.
-fn split(entry: &[u8]) -> (u64, &[u8]) {
-    postcard::take_from_bytes(entry).unwrap_or_default()
-}
-
 /// The facts of an identifier set, as a multiset.
 #[derive(Default)]
-pub(super) struct PackedFacts(PackedRuns<Counted>);
+pub(super) struct PackedFacts(PackedMultiset);
 
 impl PackedFacts {
     /// Whether there is no fact.
@@ -79,29 +65,17 @@ impl PackedFacts {
         &'a self,
         numbers: &'a LabelNumbers,
     ) -> impl Iterator<Item = (Fact, i64)> {
-        self.0.iter().filter_map(|entry| {
-            let (times, fact) = split(entry);
-            Some((unpack(fact, numbers)?, times as i64))
-        })
+        let facts = self.0.iter();
+        facts.filter_map(|(fact, times)| Some((unpack(fact, numbers)?, times)))
     }
 
     /// Changes the number of times that a fact occurs by `diff`.
     pub(super) fn amend(&mut self, fact: &Fact, diff: i64, numbers: &mut LabelNumbers) {
         let packed = pack(fact, numbers);
-        let held = self.0.get(&packed).map_or(0, |entry| split(entry).0);
-        debug_assert!(
-            held.checked_add_signed(diff).is_some(),
-            "only what is held is retracted"
-        );
-        let now = held.saturating_add_signed(diff);
-        let entry = (now > 0).then(|| {
-            let mut entry = postcard::to_allocvec(&now).unwrap_or_default();
-            entry.extend(&packed);
-            entry
-        });
-        self.0.replace(&packed, entry.as_deref());
+        let [held, now] = self.0.amend(&packed, diff);
+        debug_assert!(now >= 0, "only what is held is retracted");
         // The entry uses its labels once, however often the fact occurs. They were used once more to find it.
-        let uses = 1 + usize::from(held > 0) - usize::from(now > 0);
+        let uses = 1 + usize::from(held != 0) - usize::from(now != 0);
         for _ in 0..uses {
             release(&packed, numbers);
         }

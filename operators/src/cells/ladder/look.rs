@@ -10,10 +10,11 @@ use crate::cells::ladder::naming::{Naming, pattern_of};
 use crate::cells::ladder::path_cells::{PathNames, Paths};
 use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::published::{CellId, Changes, Published};
+use crate::cells::ladder::rows::table;
 use crate::cells::months::NullPaths;
 use crate::record::Day;
+use crate::release::Pattern;
 use crate::release::weight::Rule;
-use crate::release::{Pattern, SaleRow};
 
 impl LadderGroup {
     /// Looks at the month at a batch. `may_leave` says whether enough contributors have changed what the batch publishes.
@@ -25,13 +26,9 @@ impl LadderGroup {
         may_leave: bool,
         null: Option<&NullPaths>,
     ) {
-        let now = self.rows.table(through, naming.words);
+        let rows = self.rows.finished(naming.group, through);
+        let now = table(&rows, naming.words);
         let decided = rule.decide(&now);
-        let rows: Vec<(&SaleRow, i64)> = self
-            .rows
-            .finished(through)
-            .map(|(row, count)| (&**row, count))
-            .collect();
         let paths_of = |pattern: &Pattern| {
             let chain = naming.chain(pattern, &rows, null);
             Paths::of(naming, pattern, &rows, chain.folded())
@@ -46,7 +43,8 @@ impl LadderGroup {
                 Some(first).filter(|_| !decided.shared.is_empty())
             }
             (Some(used), Some((before, before_names))) => {
-                let then = self.rows.table_before(naming.words);
+                let earlier = self.rows.before(naming.group);
+                let then = table(&earlier, naming.words);
                 let next = rule.take_over(used, before, &then, &now);
                 let stands = now.sales.is_empty()
                     || next.as_ref().is_some_and(|next| rule.stands(next, &now));
@@ -55,11 +53,6 @@ impl LadderGroup {
                     true => decided_paths,
                     false => paths_of(&next),
                 };
-                let earlier: Vec<(&SaleRow, i64)> = self
-                    .rows
-                    .before()
-                    .map(|(row, count)| (&**row, count))
-                    .collect();
                 let then = Paths::of(naming, used, &earlier, self.folded.clone());
                 let names = self.paths.take_over(rule, before_names, &then, &paths);
                 let names = names.filter(|_| stands);

@@ -7,6 +7,7 @@
 //! | file | concept |
 //! |---|---|
 //! | [`group`] | a month: its rows, the pattern in use, what stands outside |
+//! | [`packed_row`] | a row in few bytes |
 //! | [`rows`] | the rows of a month, now and as last published |
 //! | [`progress`] | the revenue of the days in progress |
 //! | [`look`] | whether a month leaves with a batch, and what changes outside |
@@ -22,6 +23,7 @@ mod group;
 mod held_back;
 mod look;
 mod naming;
+mod packed_row;
 mod path_cells;
 mod place;
 mod plan;

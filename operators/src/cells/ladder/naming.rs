@@ -105,7 +105,7 @@ impl Naming<'_> {
         &self,
         rule: &Rule,
         pattern: &Pattern,
-        rows: &[(&SaleRow, i64)],
+        rows: &[(SaleRow, i64)],
     ) -> Published {
         let mut revenue: BTreeMap<CellId, (RevenueSums, BTreeSet<u64>)> = BTreeMap::new();
         let mut names: FxHashMap<(bool, Channel), Option<CellName>> = FxHashMap::default();
@@ -156,7 +156,7 @@ impl Naming<'_> {
     }
 
     /// The path families.
-    fn paths(&self, pattern: &Pattern, rows: &[(&SaleRow, i64)]) -> Published {
+    fn paths(&self, pattern: &Pattern, rows: &[(SaleRow, i64)]) -> Published {
         let mut entries = Entries::default();
         let mut behind: FxHashMap<CellKey, BTreeSet<u64>> = FxHashMap::default();
         let mut all: BTreeSet<u64> = BTreeSet::new();
@@ -210,9 +210,10 @@ impl Naming<'_> {
     pub(super) fn counted<'a>(
         &self,
         pattern: &Pattern,
-        rows: &'a [(&'a SaleRow, i64)],
+        rows: &'a [(SaleRow, i64)],
     ) -> impl Iterator<Item = (&'a SaleRow, i64)> {
-        rows.iter().copied().filter(move |(row, _)| {
+        let rows = rows.iter().map(|(row, count)| (row, *count));
+        rows.filter(move |(row, _)| {
             let store = self.words.word(row.store).cloned();
             !row.path.is_empty() && pattern.revenue_of(row.day, &store).is_some()
         })
@@ -222,7 +223,7 @@ impl Naming<'_> {
     pub(super) fn chain(
         &self,
         pattern: &Pattern,
-        rows: &[(&SaleRow, i64)],
+        rows: &[(SaleRow, i64)],
         null: Option<&NullPaths>,
     ) -> MonthChain {
         let mut edges: FxHashMap<(Channel, Channel), i64> = FxHashMap::default();

@@ -42,7 +42,7 @@ impl Paths {
     pub(super) fn of(
         naming: &Naming<'_>,
         pattern: &Pattern,
-        rows: &[(&SaleRow, i64)],
+        rows: &[(SaleRow, i64)],
         folded: Folded,
     ) -> Paths {
         let mut assists: BTreeMap<Channel, Vec<Credit>> = BTreeMap::new();

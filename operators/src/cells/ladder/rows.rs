@@ -7,55 +7,50 @@
 //! counts once, too. What changes no sale of a verified source has no act: anybody can invent it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::engine::{Diff, extrapolate, shared_bytes, table_bytes};
+use crate::aggregate::MonthGroup;
+use crate::cells::ladder::packed_row::{PackedRow, from_day, pack, release};
+use crate::engine::{Diff, table_bytes};
 use crate::label::{Channel, Label, LabelNames};
+use crate::label_numbers::LabelNumbers;
+use crate::packed_multiset::PackedMultiset;
 use crate::record::{Day, SaleKind};
 use crate::release::{ChannelName, Credit, Sale, SaleRow, Table};
-
-type Counts = FxHashMap<Arc<SaleRow>, i64>;
 
 /// The rows of a month.
 #[derive(Default)]
 pub(in crate::cells) struct Rows {
-    now: Counts,
+    /// The rows, [packed](crate::cells::ladder::packed_row).
+    now: PackedMultiset,
     /// What has changed since the last publication among the days that it counted.
-    since: Counts,
+    since: PackedMultiset,
+    /// The stores and channels of both.
+    numbers: LabelNumbers,
     /// The acts that have changed each sale and day since then, as a set of bits.
     acts: FxHashMap<(Day, u64), u128>,
     /// The last day that the last publication counted.
     pub(in crate::cells) through: Option<Day>,
 }
 
-fn bump(counts: &mut Counts, row: Arc<SaleRow>, diff: Diff) {
-    use std::collections::hash_map::Entry;
-    match counts.entry(row) {
-        Entry::Occupied(mut entry) => {
-            *entry.get_mut() += diff;
-            if *entry.get() == 0 {
-                entry.remove();
-            }
-        }
-        Entry::Vacant(entry) if diff != 0 => {
-            entry.insert(diff);
-        }
-        Entry::Vacant(_) => {}
-    }
-}
-
 impl Rows {
     /// Adds or retracts a row, by acts that are given as a set of bits.
-    pub(super) fn add(&mut self, row: Arc<SaleRow>, acts: u128, diff: Diff) {
+    pub(super) fn add(&mut self, row: &SaleRow, acts: u128, diff: Diff) {
         if acts != 0 {
             *self.acts.entry((row.day, row.sale)).or_default() |= acts;
         }
-        if self.through.is_some_and(|through| row.day <= through) {
-            bump(&mut self.since, row.clone(), diff);
+        let is_counted = self.through.is_some_and(|through| row.day <= through);
+        let since = is_counted.then_some(&mut self.since);
+        for rows in [Some(&mut self.now), since].into_iter().flatten() {
+            let packed = pack(row, &mut self.numbers);
+            let [before, now] = rows.amend(&packed, diff);
+            // An entry uses its labels once. They were used once more to find it.
+            let uses = 1 + usize::from(before != 0) - usize::from(now != 0);
+            for _ in 0..uses {
+                release(PackedRow(&packed), &mut self.numbers);
+            }
         }
-        bump(&mut self.now, row, diff);
     }
 
     /// Whether there are no rows.
@@ -70,69 +65,57 @@ impl Rows {
 
     /// The estimated bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
-        let rows = [&self.now, &self.since].map(|rows| {
-            let own = rows.keys().map(|row| {
-                let shared = size_of::<SaleRow>() / Arc::strong_count(row);
-                shared + shared_bytes(&row.path) + shared_bytes(&row.credits)
-            });
-            table_bytes(rows) + extrapolate(rows.len(), own)
-        });
-        rows.iter().sum::<usize>() + table_bytes(&self.acts)
+        self.now.heap_bytes()
+            + self.since.heap_bytes()
+            + self.numbers.bytes()
+            + table_bytes(&self.acts)
     }
 
     /// The number of entries.
     pub(super) fn entries(&self) -> usize {
-        self.now.len() + self.since.len() + self.acts.len()
+        self.now.len() + self.since.len() + self.acts.len() + self.numbers.len()
     }
 
-    /// The rows of the days up to one, each as often as it occurs.
-    pub(super) fn finished(&self, through: Day) -> impl Iterator<Item = (&Arc<SaleRow>, i64)> {
-        let rows = self.now.iter().filter(move |(row, _)| row.day <= through);
-        rows.map(|(row, count)| (row, *count))
+    /// The rows of this group of the days up to one, each as often as it occurs.
+    pub(super) fn finished(&self, group: MonthGroup, through: Day) -> Vec<(SaleRow, i64)> {
+        let rows = self.packed_until(through);
+        rows.filter_map(|(row, count)| Some((row.unpack(group, &self.numbers)?, count)))
+            .collect()
     }
 
-    /// The rows as they were last published, each as often as it occurred.
-    pub(super) fn before(&self) -> impl Iterator<Item = (&Arc<SaleRow>, i64)> {
-        let through = self.through;
-        let is_counted = move |row: &SaleRow| through.is_some_and(|through| row.day <= through);
-        let now = self.now.iter().filter(move |(row, _)| is_counted(row));
-        let now = now.map(|(row, count)| {
-            let since = self.since.get(row).copied().unwrap_or_default();
-            (row, count - since)
-        });
-        let since = self
-            .since
-            .iter()
-            .filter(|(row, _)| !self.now.contains_key(*row));
+    /// The packed rows of the days up to one.
+    fn packed_until(&self, through: Day) -> impl Iterator<Item = (PackedRow<'_>, i64)> {
+        let rows = self.now.iter().map(|(row, count)| (PackedRow(row), count));
+        rows.take_while(move |(row, _)| row.day() <= through)
+    }
+
+    /// The rows of this group as they were last published, each as often as it occurred.
+    pub(super) fn before(&self, group: MonthGroup) -> Vec<(SaleRow, i64)> {
+        let now = self.through.map(|through| self.packed_until(through));
+        let now = now.into_iter().flatten();
+        let now = now.map(|(row, count)| (row, count - self.since.times(row.0)));
+        let since = self.since.iter();
+        let gone = since.filter(|(row, _)| self.now.times(row) == 0);
         // What came since then was not there.
-        now.chain(since.map(|(row, count)| (row, -count)))
+        let gone = gone.map(|(row, count)| (PackedRow(row), -count));
+        now.chain(gone)
             .filter(|(_, count)| *count > 0)
+            .filter_map(|(row, count)| Some((row.unpack(group, &self.numbers)?, count)))
+            .collect()
     }
 
     /// Calls `each` with every label of a row that the last publication counted and that may have been retracted since.
     pub(super) fn each_label(&self, mut each: impl FnMut(Label)) {
-        for row in self.since.keys() {
-            each(row.store);
-            let credits = row.credits.iter().map(|credit| &credit.channel);
-            for channel in row.path.iter().chain(credits) {
-                channel.labels().into_iter().for_each(&mut each);
-            }
+        for (row, _) in self.since.iter() {
+            PackedRow(row).each_label(&self.numbers, &mut each);
         }
-    }
-
-    /// The table of the days up to one.
-    pub(super) fn table(&self, through: Day, words: &LabelNames) -> Table {
-        table(self.finished(through), words)
-    }
-
-    /// The table as it was last published.
-    pub(super) fn table_before(&self, words: &LabelNames) -> Table {
-        table(self.before(), words)
     }
 
     /// The month was published with all days up to one.
     pub(super) fn publish(&mut self, through: Day) {
-        self.since.clear();
+        for (row, _) in std::mem::take(&mut self.since).iter() {
+            release(PackedRow(row), &mut self.numbers);
+        }
         self.acts.retain(|(day, _), _| *day > through);
         self.through = Some(through);
     }
@@ -140,17 +123,20 @@ impl Rows {
     /// What has changed since the last publication, if it counts all days up to one: the difference of conversions and of
     /// value, and a bit for each act; `None` if nothing has changed.
     pub(super) fn changes(&self, through: Day) -> ([i128; 2], Option<u128>) {
-        let is_new = |row: &SaleRow| {
-            row.day <= through && self.through.is_none_or(|before| before < row.day)
-        };
-        let fresh = self.now.iter().filter(|(row, _)| is_new(row));
+        let first = self
+            .through
+            .map(|before| from_day(before.saturating_add(1)));
+        let fresh = self.now.from(first.as_ref().map_or(&[], |first| first));
+        let fresh = fresh.take_while(|(row, _)| PackedRow(row).day() <= through);
         let changed = self.since.iter().chain(fresh);
         let mut sums = [0, 0];
-        let mut by_sale: BTreeMap<u64, Vec<(&Arc<SaleRow>, i64)>> = BTreeMap::new();
+        let mut by_sale: BTreeMap<u64, Vec<(PackedRow<'_>, i64)>> = BTreeMap::new();
         for (row, diff) in changed {
-            sums[0] += i128::from(row.conversions) * i128::from(*diff);
-            sums[1] += i128::from(row.value) * i128::from(*diff);
-            by_sale.entry(row.sale).or_default().push((row, *diff));
+            let row = PackedRow(row);
+            for (sum, own) in sums.iter_mut().zip(row.sums()) {
+                *sum += i128::from(own) * i128::from(diff);
+            }
+            by_sale.entry(row.sale()).or_default().push((row, diff));
         }
         by_sale.retain(|_, rows| !is_same(rows));
         let bits = (!by_sale.is_empty()).then(|| self.bits(&by_sale));
@@ -159,14 +145,10 @@ impl Rows {
 }
 
 /// Whether the changes of a sale cancel out but for its contributor.
-fn is_same(rows: &[(&Arc<SaleRow>, i64)]) -> bool {
-    let mut net: FxHashMap<SaleRow, i64> = FxHashMap::default();
+fn is_same(rows: &[(PackedRow<'_>, i64)]) -> bool {
+    let mut net: BTreeMap<_, i64> = BTreeMap::new();
     for (row, diff) in rows {
-        let anybody = SaleRow {
-            who: 0,
-            ..SaleRow::clone(row)
-        };
-        *net.entry(anybody).or_default() += diff;
+        *net.entry(row.without_who()).or_default() += diff;
     }
     net.values().all(|diff| *diff == 0)
 }
@@ -195,19 +177,19 @@ impl Links {
 impl Rows {
     /// A bit for each set of changes that are linked by contributors and acts: the lowest of its acts, so that an act has
     /// the same bit in all months. Sets without an act have none.
-    fn bits(&self, by_sale: &BTreeMap<u64, Vec<(&Arc<SaleRow>, i64)>>) -> u128 {
+    fn bits(&self, by_sale: &BTreeMap<u64, Vec<(PackedRow<'_>, i64)>>) -> u128 {
         let mut links = Links::default();
         let mut of_person: FxHashMap<u64, u64> = FxHashMap::default();
         let mut of_bit: FxHashMap<u32, u64> = FxHashMap::default();
-        let acts = |rows: &[(&Arc<SaleRow>, i64)]| {
+        let acts = |rows: &[(PackedRow<'_>, i64)]| {
             let of_rows = rows
                 .iter()
-                .filter_map(|(row, _)| self.acts.get(&(row.day, row.sale)));
+                .filter_map(|(row, _)| self.acts.get(&(row.day(), row.sale())));
             of_rows.fold(0, |all, acts| all | acts)
         };
         for (sale, rows) in by_sale {
             for (row, _) in rows {
-                links.join(*sale, *of_person.entry(row.who).or_insert(*sale));
+                links.join(*sale, *of_person.entry(row.who()).or_insert(*sale));
             }
             let own = acts(rows);
             for bit in (0..u128::BITS).filter(|bit| own >> bit & 1 == 1) {
@@ -224,7 +206,7 @@ impl Rows {
 }
 
 /// A table of rows. Rows that occur several times are as many sales.
-fn table<'a>(rows: impl Iterator<Item = (&'a Arc<SaleRow>, i64)>, words: &LabelNames) -> Table {
+pub(super) fn table(rows: &[(SaleRow, i64)], words: &LabelNames) -> Table {
     let mut table = Table::default();
     let mut channels: FxHashMap<Channel, u32> = FxHashMap::default();
     let mut stores: FxHashMap<Label, u32> = FxHashMap::default();
@@ -259,10 +241,10 @@ fn table<'a>(rows: impl Iterator<Item = (&'a Arc<SaleRow>, i64)>, words: &LabelN
             value: row.measure().into(),
             credits,
         };
-        for _ in 1..count {
+        for _ in 1..*count {
             table.sales.push(sale.clone());
         }
-        if count > 0 {
+        if *count > 0 {
             table.sales.push(sale);
         }
     }
@@ -281,18 +263,21 @@ pub(super) fn channel_name(channel: Channel, words: &LabelNames) -> ChannelName 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::aggregate::MonthGroup;
     use crate::record::{BrandId, Currency};
 
-    fn row(who: u64, day: Day) -> Arc<SaleRow> {
-        Arc::new(SaleRow {
-            group: MonthGroup {
-                brand: BrandId(0),
-                kind: SaleKind::Order,
-                month: 0,
-                currency: Currency(*b"EUR"),
-            },
+    const GROUP: MonthGroup = MonthGroup {
+        brand: BrandId(0),
+        kind: SaleKind::Order,
+        month: 0,
+        currency: Currency(*b"EUR"),
+    };
+
+    fn row(who: u64, day: Day) -> SaleRow {
+        SaleRow {
+            group: GROUP,
             sale: who,
             who,
             is_person: true,
@@ -305,21 +290,24 @@ mod tests {
             path: Arc::new([]),
             days: 0,
             credits: Arc::new([]),
-        })
+        }
     }
 
     #[test]
     fn the_rows_before_are_those_that_were_published() {
         let mut rows = Rows::default();
-        rows.add(row(1, 3), 1, 1);
-        rows.add(row(2, 3), 1, 1);
+        rows.add(&row(1, 3), 1, 1);
+        rows.add(&row(2, 3), 1, 1);
         rows.publish(5);
         // One leaves, one comes on a day that was counted, and one on a day that was not.
-        rows.add(row(1, 3), 2, -1);
-        rows.add(row(3, 4), 2, 1);
-        rows.add(row(4, 6), 2, 1);
-        let mut before: Vec<(u64, i64)> =
-            rows.before().map(|(row, count)| (row.who, count)).collect();
+        rows.add(&row(1, 3), 2, -1);
+        rows.add(&row(3, 4), 2, 1);
+        rows.add(&row(4, 6), 2, 1);
+        let mut before: Vec<(u64, i64)> = rows
+            .before(GROUP)
+            .iter()
+            .map(|(row, count)| (row.who, *count))
+            .collect();
         before.sort_unstable();
         assert_eq!(before, [(1, 1), (2, 1)]);
     }

@@ -4,8 +4,6 @@
 //! next epoch the votes of all workers are there: each month is looked at, the chains of those that leave are solved, and
 //! they are published.
 
-use std::sync::Arc;
-
 use crate::aggregate::MonthGroup;
 use crate::cell::{BatchKind, Cell};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
@@ -48,13 +46,13 @@ fn updates_of(
 
 impl Cells {
     /// Adds or retracts a row, by acts that are given as a set of bits.
-    pub(in crate::cells) fn add_row(&mut self, row: &Arc<SaleRow>, acts: u128, diff: Diff) {
+    pub(in crate::cells) fn add_row(&mut self, row: &SaleRow, acts: u128, diff: Diff) {
         let group = self.ladders.entry(row.group).or_default();
         // The day before the first look is in progress until it is known to be over.
         if group.looked_through.is_none_or(|through| through < row.day) {
             group.progress.add(row, acts, diff);
         }
-        group.rows.add(row.clone(), acts, diff);
+        group.rows.add(row, acts, diff);
         group.is_dirty = true;
     }
 
