@@ -1,14 +1,15 @@
-//! The phases of an epoch, interrupted while a chain is being solved.
+//! The phases of an epoch, interrupted while months are looked at and chains are solved.
 //!
 //! An epoch first publishes the batch of the previous one, then adds its changes, then releases. Before each phase that
-//! publishes, the chains that it needs are solved. Until then the epoch stays open, and nothing is added to a chain that is
-//! being solved.
+//! publishes, the months that it may publish are looked at, and the chains that it needs are solved. Until then the epoch stays
+//! open, and nothing is added to a month that is being looked at, or to a chain that is being solved.
 
 use std::collections::BTreeSet;
 
 use crate::aggregate::MonthGroup;
 use crate::cell::Cell;
 use crate::cells::group_key::GroupKey;
+use crate::cells::solver::{Answer, Task};
 use crate::cells::state::{Cells, CellsOut, EpochWork, Phase};
 use crate::engine::{Diff, WakeFn};
 
@@ -23,7 +24,7 @@ impl Cells {
             return true;
         };
         if let Phase::Batch = work.phase {
-            self.plan_ladders(&work.votes);
+            self.begin_looks(&work.votes);
             let leaving = self.flushed_months(&work.votes);
             if !self.are_solved(&leaving, wake) {
                 self.work = Some(work);
@@ -70,27 +71,16 @@ impl Cells {
         true
     }
 
-    /// Takes the solutions that have arrived, and hands the unsolved chains of `months` to the
-    /// solver. Returns whether all chains are solved. Chains of brands with noise are never solved.
+    /// Takes the answers that have arrived, and hands the looks of the batch and the unsolved chains of `months` to the
+    /// solver. Returns whether all is done. Chains of brands with noise are never solved.
     fn are_solved(&mut self, months: &[MonthGroup], wake: &WakeFn) -> bool {
-        for (of, solved) in self.solver.solved() {
-            let plan = self
-                .ladders
-                .get_mut(&of)
-                .and_then(|group| group.plan.as_mut());
-            if let Some(plan) = plan {
-                plan.solved = Some(solved);
-                continue;
-            }
-            let group = self.groups.get_mut(&GroupKey::Month(of));
-            if let Some(chain) = group.and_then(|group| group.chain.as_mut()) {
-                chain.solve(solved);
-            }
+        for (of, answer) in self.solver.answers() {
+            self.take_answer(of, answer);
         }
         if self.solver.is_busy() {
             return false;
         }
-        self.solve_plans(wake);
+        self.hand_over_looks(wake);
         for of in months {
             let settings = self.settings.brands.get(&of.brand);
             let group = self.groups.get_mut(&GroupKey::Month(*of));
@@ -109,11 +99,25 @@ impl Cells {
             ) else {
                 continue;
             };
-            if let Some(solved) = self.solver.hand_over(*of, unsolved, wake) {
-                chain.solve(solved);
+            let task = Task::Chain(unsolved);
+            if let Some(answer) = self.solver.hand_over(*of, task, wake) {
+                self.take_answer(*of, answer);
             }
         }
         !self.solver.is_busy()
+    }
+
+    /// Takes an answer of the solver about a month.
+    pub(super) fn take_answer(&mut self, of: MonthGroup, answer: Answer) {
+        match answer {
+            Answer::Look(looked) => self.take_look(of, *looked),
+            Answer::Chain(solved) => {
+                let group = self.groups.get_mut(&GroupKey::Month(of));
+                if let Some(chain) = group.and_then(|group| group.chain.as_mut()) {
+                    chain.solve(solved);
+                }
+            }
+        }
     }
 }
 

@@ -72,6 +72,9 @@ pub(super) fn null_month(key: &CellKey) -> Option<(BrandId, Month)> {
     }
 }
 
+/// The transitions of null paths, and the persons behind each channel; see [`NullPaths::parts`].
+pub(super) type NullParts = [(Arc<Edges>, Arc<Reach>); 2];
+
 /// Adds to a count, and removes it at zero.
 fn bump<K: std::hash::Hash + Eq + Copy>(counts: &mut FxHashMap<K, i64>, key: K, by: i64) {
     let count = counts.entry(key).or_default();
@@ -133,7 +136,7 @@ impl NullPaths {
 
     /// The transitions of the null paths of a kind of conversions, and the persons behind each channel: those of persons who lack
     /// all conversions, and those of persons who lack this kind. They are shared, not copied: the chain adds them up.
-    pub(super) fn parts(&self, kind: SaleKind) -> [(Arc<Edges>, Arc<Reach>); 2] {
+    pub(super) fn parts(&self, kind: SaleKind) -> NullParts {
         let parts = Lacks::ALL.iter().zip(&self.parts);
         let mut of_kind = parts
             .filter(|(lacks, _)| lacks.is_null_of(kind))

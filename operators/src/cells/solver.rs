@@ -1,21 +1,48 @@
-//! The solver: a thread beside a worker that solves the Markov chains of months.
+//! The solver: a thread beside a worker that looks at months and solves their Markov chains.
 //!
-//! A chain takes up to some tenths of a second, and the worker thread also reads input. So the worker hands chains to the
-//! solver, keeps the epoch open, and is woken when one has been solved. The thread starts with the first chain and ends with
-//! the operator. If no thread can be started the worker solves chains itself.
+//! Either may take some tenths of a second, and the worker thread also reads input. So the worker hands them to the
+//! solver, keeps the epoch open, and is woken when one is done. The thread starts with the first task and ends with
+//! the operator. If no thread can be started the worker does them itself.
 
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 use crate::aggregate::MonthGroup;
 use crate::attribution::markov::{MonthChain, Solved};
+use crate::cells::ladder::{Look, Looked};
 use crate::engine::WakeFn;
 
-/// The connection to the thread, and the number of chains in flight.
+/// What there is to do for a month.
+pub(super) enum Task {
+    /// To solve its chain.
+    Chain(MonthChain),
+    /// To look at it.
+    Look(Box<Look>),
+}
+
+/// What was done for a month.
+pub(super) enum Answer {
+    /// The solution of its chain.
+    Chain(Solved),
+    /// What a look at it has found.
+    Look(Box<Looked>),
+}
+
+impl Task {
+    /// Does it. What the task shares with the worker is dropped, so that the worker owns it again.
+    fn run(self) -> Answer {
+        match self {
+            Task::Chain(chain) => Answer::Chain(chain.solve()),
+            Task::Look(look) => Answer::Look(Box::new(look.run())),
+        }
+    }
+}
+
+/// The connection to the thread, and the number of tasks in flight.
 #[derive(Default)]
 pub(super) struct Solver {
-    /// The running thread, from the first chain on.
+    /// The running thread, from the first task on.
     thread: Option<Thread>,
-    /// The number of chains in flight.
+    /// The number of tasks in flight.
     away: usize,
     /// Whether no thread could be started.
     is_alone: bool,
@@ -23,61 +50,61 @@ pub(super) struct Solver {
 
 /// The channels of a running thread.
 struct Thread {
-    /// Chains to solve.
-    to: Sender<(MonthGroup, MonthChain)>,
-    /// Solutions, in the order of the chains.
-    from: Receiver<(MonthGroup, Solved)>,
+    /// Tasks.
+    to: Sender<(MonthGroup, Task)>,
+    /// Answers, in the order of the tasks.
+    from: Receiver<(MonthGroup, Answer)>,
 }
 
 impl Solver {
-    /// Hands the chain of a group to the thread, which calls `wake` when it is solved.
+    /// Hands a task for a month to the thread, which calls `wake` when it is done.
     ///
-    /// Returns the solution at once if no thread can be started, or if it has ended.
+    /// Returns the answer at once if no thread can be started, or if it has ended.
     pub(super) fn hand_over(
         &mut self,
         group: MonthGroup,
-        chain: MonthChain,
+        task: Task,
         wake: &WakeFn,
-    ) -> Option<Solved> {
+    ) -> Option<Answer> {
         if self.thread.is_none() && !self.is_alone {
             self.thread = Thread::start(wake.clone());
             self.is_alone = self.thread.is_none();
         }
         let sent = match &self.thread {
-            Some(thread) => thread.to.send((group, chain)).map_err(|back| back.0.1),
-            None => Err(chain),
+            Some(thread) => thread.to.send((group, task)).map_err(|back| back.0.1),
+            None => Err(task),
         };
         match sent {
             Ok(()) => {
                 self.away += 1;
                 None
             }
-            Err(chain) => Some(chain.solve()),
+            Err(task) => Some(task.run()),
         }
     }
 
-    /// Takes the solutions that have arrived since the last call, without blocking.
-    pub(super) fn solved(&mut self) -> Vec<(MonthGroup, Solved)> {
+    /// Takes the answers that have arrived since the last call, without blocking.
+    pub(super) fn answers(&mut self) -> Vec<(MonthGroup, Answer)> {
         let Some(thread) = &self.thread else {
             return Vec::new();
         };
-        let mut solved = Vec::new();
+        let mut answers = Vec::new();
         loop {
             match thread.from.try_recv() {
-                Ok(back) => solved.push(back),
+                Ok(back) => answers.push(back),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
-                    // The chains in flight are lost, and the worker solves them again.
+                    // The tasks in flight are lost, and the worker does them itself.
                     (self.thread, self.is_alone, self.away) = (None, true, 0);
-                    return solved;
+                    return answers;
                 }
             }
         }
-        self.away -= solved.len();
-        solved
+        self.away -= answers.len();
+        answers
     }
 
-    /// Whether chains are in flight, so that the epoch must stay open.
+    /// Whether tasks are in flight, so that the epoch must stay open.
     pub(super) fn is_busy(&self) -> bool {
         self.away > 0
     }
@@ -87,21 +114,18 @@ impl Thread {
     /// Starts the thread, or returns `None` if the system refuses. The thread ends when its input
     /// channel is closed.
     fn start(wake: WakeFn) -> Option<Thread> {
-        let (to, chains) = channel::<(MonthGroup, MonthChain)>();
+        let (to, tasks) = channel::<(MonthGroup, Task)>();
         let (results, from) = channel();
-        let solve = move || {
-            for (group, chain) in chains {
-                let solved = chain.solve();
-                // Release the shared aggregates first, so that the worker owns them again.
-                drop(chain);
-                if results.send((group, solved)).is_err() {
+        let work = move || {
+            for (group, task) in tasks {
+                if results.send((group, task.run())).is_err() {
                     return;
                 }
                 wake();
             }
         };
         let builder = std::thread::Builder::new().name("solver".into());
-        builder.spawn(solve).ok()?;
+        builder.spawn(work).ok()?;
         Some(Thread { to, from })
     }
 }

@@ -182,9 +182,11 @@ pub struct Cells {
     pub(super) lifts: BTreeMap<BrandMonth, LiftMonth>,
     /// The contacts and visits that the batch of the last release looks at.
     pub(super) traffic_candidates: Vec<TrafficCandidate>,
-    /// The months that it looked at in this epoch.
+    /// The months that it looks at in this epoch.
     pub(super) planned: BTreeSet<MonthGroup>,
-    /// The thread that solves Markov chains.
+    /// Those of them for which the solver has not answered yet: the last finished day, and whether they may leave.
+    pub(super) looks: BTreeMap<MonthGroup, (Day, bool)>,
+    /// The thread that looks at months and solves Markov chains.
     pub(super) solver: Solver,
     /// The epoch in progress.
     pub(super) work: Option<EpochWork>,
@@ -217,6 +219,7 @@ impl Cells {
             lifts: BTreeMap::new(),
             traffic_candidates: Vec::new(),
             planned: BTreeSet::new(),
+            looks: BTreeMap::new(),
             solver: Solver::default(),
             work: None,
         }

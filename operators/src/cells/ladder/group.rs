@@ -1,5 +1,7 @@
 //! A month of the ladder: its rows, the pattern in use, and what stands outside.
 
+use std::sync::Arc;
+
 use crate::cells::ladder::held_back::HeldBack;
 use crate::cells::ladder::path_cells::{Folded, PathNames};
 use crate::cells::ladder::plan::Plan;
@@ -13,8 +15,8 @@ use crate::release::Pattern;
 /// A month of one kind and currency.
 #[derive(Default)]
 pub(in crate::cells) struct LadderGroup {
-    /// The conversions of all days.
-    pub(super) rows: Rows,
+    /// The conversions of all days, which a look at the month shares.
+    pub(super) rows: Arc<Rows>,
     /// The pattern in use, if the month has been published.
     pub(super) pattern: Option<Pattern>,
     /// The cells of assists and of the Markov model in use.

@@ -1,36 +1,80 @@
 //! Looking at a month: whether it leaves with a batch, in which pattern, and what changes outside.
 //!
 //! A batch first decides where a month stands: it moves the pattern in use towards the one that the batch before decided,
-//! and decides anew for the next. If the month may leave, its cells are computed, and its chain is handed to the solver.
+//! and decides anew for the next. If the month may leave, its cells are computed, and its chain is solved. All of it is a pure
+//! function of the month as it is at the batch, so that another thread does it, while the epoch stays open for the cells.
 
+use std::sync::Arc;
+
+use crate::aggregate::MonthGroup;
 use crate::cell::Dim;
 use crate::cells::ladder::group::LadderGroup;
 use crate::cells::ladder::held_back::count_hidden;
 use crate::cells::ladder::naming::{Naming, pattern_of};
-use crate::cells::ladder::path_cells::{PathNames, Paths};
+use crate::cells::ladder::path_cells::{Folded, PathNames, Paths};
 use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::published::{CellId, Changes, Published};
-use crate::cells::ladder::rows::table;
-use crate::cells::months::NullPaths;
+use crate::cells::ladder::rows::{Rows, table};
+use crate::cells::months::NullParts;
+use crate::label::LabelNames;
 use crate::record::Day;
 use crate::release::Pattern;
 use crate::release::weight::Rule;
+use crate::settings::{BrandSettings, Settings};
 
-impl LadderGroup {
-    /// Looks at the month at a batch. `may_leave` says whether enough contributors have changed what the batch publishes.
-    pub(super) fn look(
-        &mut self,
-        rule: &Rule,
-        naming: &Naming<'_>,
-        through: Day,
-        may_leave: bool,
-        null: Option<&NullPaths>,
-    ) {
-        let rows = self.rows.finished(naming.group, through);
-        let now = table(&rows, naming.words);
+/// The release rule of a brand.
+pub(super) fn rule_of(settings: &BrandSettings) -> Rule {
+    Rule::new(settings.k, settings.dominance)
+}
+
+/// What a look at a month needs. It is handed to another thread: a large month takes longer than an epoch may.
+pub(in crate::cells) struct Look {
+    pub(super) group: MonthGroup,
+    pub(super) settings: Arc<Settings>,
+    pub(super) words: Arc<LabelNames>,
+    /// The null paths of the month.
+    pub(super) null: NullParts,
+    /// The last finished day.
+    pub(super) through: Day,
+    /// Whether enough contributors have changed what the batch publishes.
+    pub(super) may_leave: bool,
+    rows: Arc<Rows>,
+    pattern: Option<Pattern>,
+    paths: PathNames,
+    folded: Folded,
+    decided: Option<(Pattern, PathNames)>,
+}
+
+/// What a look at a month has found.
+#[derive(Default)]
+pub(in crate::cells) struct Looked {
+    through: Day,
+    decided: (Pattern, PathNames),
+    is_dirty: bool,
+    hidden: u64,
+    plan: Option<Box<Plan>>,
+    /// The channels that the chain of a restored month merges.
+    restarts: Option<Folded>,
+}
+
+impl Look {
+    /// Looks at the month, and solves its chain if it may leave.
+    pub(in crate::cells) fn run(self) -> Looked {
+        let through = self.through;
+        let Some(settings) = self.settings.brands.get(&self.group.brand) else {
+            return Looked::default();
+        };
+        let rule = &rule_of(settings);
+        let naming = &Naming {
+            group: self.group,
+            settings,
+            words: &self.words,
+        };
+        let rows = self.rows.finished(self.group, through);
+        let now = table(&rows, &self.words);
         let decided = rule.decide(&now);
         let paths_of = |pattern: &Pattern| {
-            let chain = naming.chain(pattern, &rows, null);
+            let chain = naming.chain(pattern, &rows, &self.null);
             Paths::of(naming, pattern, &rows, chain.folded())
         };
         let decided_paths = paths_of(&decided);
@@ -43,8 +87,8 @@ impl LadderGroup {
                 Some(first).filter(|_| !decided.shared.is_empty())
             }
             (Some(used), Some((before, before_names))) => {
-                let earlier = self.rows.before(naming.group);
-                let then = table(&earlier, naming.words);
+                let earlier = self.rows.before(self.group);
+                let then = table(&earlier, &self.words);
                 let next = rule.take_over(used, before, &then, &now);
                 let stands = now.sales.is_empty()
                     || next.as_ref().is_some_and(|next| rule.stands(next, &now));
@@ -66,30 +110,70 @@ impl LadderGroup {
         };
         let is_decided =
             |next: &(Pattern, PathNames, Paths)| next.0 == decided && next.1 == decided_names;
-        self.is_dirty = !next.as_ref().is_some_and(is_decided);
-        let next = next.filter(|_| is_first || may_leave);
+        let is_dirty = !next.as_ref().is_some_and(is_decided);
+        let next = next.filter(|_| is_first || self.may_leave);
         let used = next.as_ref().map(|(pattern, ..)| pattern);
-        self.hidden = count_hidden(rule, used.or(self.pattern.as_ref()), &now);
+        let hidden = count_hidden(rule, used.or(self.pattern.as_ref()), &now);
         let plan = next.map(|(pattern, names, paths)| {
             let mut cells = naming.cells(rule, &pattern, &rows);
             cells.extend(paths.assist_cells(naming, names.assists.as_ref()));
-            Plan {
-                chain: Some(naming.chain(&pattern, &rows, null)),
-                solved: None,
+            let chain = naming.chain(&pattern, &rows, &self.null);
+            let plan = Plan {
+                solved: (chain.millionths > 0).then(|| chain.solve()),
                 paths: names,
                 folded: paths.folded,
                 pattern,
                 through,
                 cells,
-            }
+            };
+            Box::new(plan)
         });
-        self.plan = plan.map(Box::new);
-        if let Some(folded) = restarts {
-            self.folded = folded;
-            self.rows.publish(through);
+        Looked {
+            through,
+            decided: (decided, decided_names),
+            is_dirty,
+            hidden,
+            plan,
+            restarts,
         }
-        self.decided = Some((decided, decided_names));
-        self.looked_through = Some(through);
+    }
+}
+
+impl LadderGroup {
+    /// A look at the month at a batch.
+    pub(super) fn look(
+        &self,
+        group: MonthGroup,
+        (settings, words): (Arc<Settings>, Arc<LabelNames>),
+        null: NullParts,
+        through: Day,
+        may_leave: bool,
+    ) -> Look {
+        Look {
+            group,
+            settings,
+            words,
+            null,
+            through,
+            may_leave,
+            rows: self.rows.clone(),
+            pattern: self.pattern.clone(),
+            paths: self.paths.clone(),
+            folded: self.folded.clone(),
+            decided: self.decided.clone(),
+        }
+    }
+
+    /// Takes what a look at the month has found.
+    pub(super) fn take_look(&mut self, looked: Looked) {
+        (self.is_dirty, self.hidden) = (looked.is_dirty, looked.hidden);
+        self.plan = looked.plan;
+        if let Some(folded) = looked.restarts {
+            self.folded = folded;
+            Arc::make_mut(&mut self.rows).publish(looked.through);
+        }
+        self.decided = Some(looked.decided);
+        self.looked_through = Some(looked.through);
     }
 
     /// Publishes what was planned. Returns the cells that differ, with their values or none.
@@ -109,7 +193,7 @@ impl LadderGroup {
         if let (Some(solved), Some(names)) = (&solved, &paths.markov) {
             cells.extend(naming.markov_cells(names, solved));
         }
-        self.rows.publish(through);
+        Arc::make_mut(&mut self.rows).publish(through);
         (self.paths, self.folded) = (paths, folded);
         self.pattern = (!cells.is_empty()).then_some(pattern);
         self.replace(cells)

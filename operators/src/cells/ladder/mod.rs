@@ -11,7 +11,7 @@
 //! | [`rows`] | the rows of a month, now and as last published |
 //! | [`progress`] | the revenue of the days in progress |
 //! | [`look`] | whether a month leaves with a batch, and what changes outside |
-//! | [`plan`] | the next publication of a month, while its Markov chain is solved |
+//! | [`plan`] | the next publication of a month |
 //! | [`held_back`] | how many cells a month holds back |
 //! | [`naming`] | the cells of a publication, and patterns read back from them |
 //! | [`path_cells`] | assists and the Markov model of a month |
@@ -34,4 +34,5 @@ mod turn;
 
 pub(super) use group::LadderGroup;
 pub(super) use held_back::HeldBack;
+pub(super) use look::{Look, Looked};
 pub(super) use place::{Candidate, Place, place};

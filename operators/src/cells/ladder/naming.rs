@@ -18,7 +18,7 @@ use crate::cell::{Dim, Family, NO_VALUE, Names};
 use crate::cells::ladder::progress::{RevenueSums, label_dim, revenue_id};
 use crate::cells::ladder::published::{CellId, Published};
 use crate::cells::ladder::rows::channel_name;
-use crate::cells::months::NullPaths;
+use crate::cells::months::NullParts;
 use crate::cells::threshold::{Entries, apply_to_paths};
 use crate::label::{Channel, Label, LabelNames};
 use crate::record::{Currency, Day, SaleKind};
@@ -224,7 +224,7 @@ impl Naming<'_> {
         &self,
         pattern: &Pattern,
         rows: &[(SaleRow, i64)],
-        null: Option<&NullPaths>,
+        null: &NullParts,
     ) -> MonthChain {
         let mut edges: FxHashMap<(Channel, Channel), i64> = FxHashMap::default();
         let mut behind: FxHashMap<Channel, BTreeSet<u64>> = FxHashMap::default();
@@ -246,12 +246,9 @@ impl Naming<'_> {
         }
         let behind = behind.into_iter();
         let reach = behind.map(|(channel, persons)| (channel, persons.len() as i64));
-        let null = null
-            .map(|null| null.parts(self.group.kind))
-            .unwrap_or_default();
         MonthChain {
             converting: edges.into(),
-            null,
+            null: null.clone(),
             converting_reach: Arc::new(reach.collect()),
             null_weight: 1,
             millionths: conversions * CONVERSION,

@@ -1,12 +1,12 @@
-//! The next publication of a month, while its Markov chain is solved.
+//! The next publication of a month, until the months of its batch have all been looked at.
 
-use crate::attribution::markov::{MonthChain, Solved};
+use crate::attribution::markov::Solved;
 use crate::cells::ladder::path_cells::{Folded, PathNames};
 use crate::cells::ladder::published::Published;
 use crate::record::Day;
 use crate::release::Pattern;
 
-/// A publication that waits for its chain.
+/// A publication that waits for the others of its batch.
 pub(in crate::cells) struct Plan {
     pub(super) pattern: Pattern,
     /// The cells of assists and of the Markov model.
@@ -15,7 +15,6 @@ pub(in crate::cells) struct Plan {
     pub(super) folded: Folded,
     pub(super) through: Day,
     pub(super) cells: Published,
-    /// The chain, until it is handed over.
-    pub(in crate::cells) chain: Option<MonthChain>,
-    pub(in crate::cells) solved: Option<Solved>,
+    /// The solution of the chain, if there is anything to solve.
+    pub(super) solved: Option<Solved>,
 }

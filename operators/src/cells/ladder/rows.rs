@@ -20,7 +20,7 @@ use crate::record::{Day, SaleKind};
 use crate::release::{ChannelName, Credit, Sale, SaleRow, Table};
 
 /// The rows of a month.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in crate::cells) struct Rows {
     /// The rows, [packed](crate::cells::ladder::packed_row).
     now: PackedMultiset,

@@ -1,8 +1,9 @@
 //! The part of the ladder in an epoch of the operator.
 //!
 //! A release publishes the revenue of the days in progress, and with a batch votes for the months that changed. In the
-//! next epoch the votes of all workers are there: each month is looked at, the chains of those that leave are solved, and
-//! they are published.
+//! next epoch the votes of all workers are there: the solver looks at each month, and those that leave are published.
+
+use std::sync::Arc;
 
 use crate::aggregate::MonthGroup;
 use crate::cell::{BatchKind, Cell};
@@ -10,20 +11,16 @@ use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group_key::GroupKey;
 use crate::cells::ladder::group::LadderGroup;
 use crate::cells::ladder::held_back::HeldBack;
+use crate::cells::ladder::look::{Looked, rule_of};
 use crate::cells::ladder::naming::Naming;
 use crate::cells::ladder::place::Candidate;
 use crate::cells::ladder::published::CellId;
+use crate::cells::solver::Task;
 use crate::cells::state::{BatchVotes, CellUpdates, Cells};
 use crate::engine::{Diff, WakeFn};
 use crate::record::Day;
 use crate::release::SaleRow;
-use crate::release::weight::Rule;
 use crate::settings::BrandSettings;
-
-/// The release rule of a brand.
-fn rule_of(settings: &BrandSettings) -> Rule {
-    Rule::new(settings.k, settings.dominance)
-}
 
 /// The last finished day of a brand at a time, Unix milliseconds.
 fn finished(settings: &BrandSettings, now: i64) -> Day {
@@ -52,7 +49,7 @@ impl Cells {
         if group.looked_through.is_none_or(|through| through < row.day) {
             group.progress.add(row, acts, diff);
         }
-        group.rows.add(row, acts, diff);
+        Arc::make_mut(&mut group.rows).add(row, acts, diff);
         group.is_dirty = true;
     }
 
@@ -131,51 +128,42 @@ impl Cells {
         }
     }
 
-    /// Looks at the months of the batch, and plans the publication of those that leave.
-    pub(in crate::cells) fn plan_ladders(&mut self, votes: &BatchVotes) {
-        let all_settings = self.settings.clone();
+    /// Begins to look at the months of the batch.
+    pub(in crate::cells) fn begin_looks(&mut self, votes: &BatchVotes) {
         for candidate in std::mem::take(&mut self.ladder_candidates) {
-            let of = candidate.group;
+            let (of, through) = (candidate.group, candidate.through);
             let may_leave = self.may_flush(&GroupKey::Month(of), candidate.class, votes);
-            let words = self.labels.of(of.brand).clone();
-            let (Some(settings), Some(group)) = (
-                all_settings.brands.get(&of.brand),
-                self.ladders.get_mut(&of),
-            ) else {
-                continue;
-            };
-            let naming = Naming {
-                group: of,
-                settings,
-                words: &words,
-            };
-            let mut null = self.null.get_mut(&(of.brand, of.month));
-            if let Some(null) = &mut null {
-                null.count_through(candidate.through);
+            if let Some(null) = self.null.get_mut(&(of.brand, of.month)) {
+                null.count_through(through);
             }
-            let null = null.as_deref();
-            group.look(
-                &rule_of(settings),
-                &naming,
-                candidate.through,
-                may_leave,
-                null,
-            );
+            self.looks.insert(of, (through, may_leave));
             self.planned.insert(of);
         }
     }
 
-    /// Hands the chains of planned publications to the solver.
-    pub(in crate::cells) fn solve_plans(&mut self, wake: &WakeFn) {
-        for of in &self.planned {
-            let group = self.ladders.get_mut(of);
-            let Some(plan) = group.and_then(|group| group.plan.as_mut()) else {
+    /// Hands the looks that nobody has done yet to the solver.
+    pub(in crate::cells) fn hand_over_looks(&mut self, wake: &WakeFn) {
+        for (of, (through, may_leave)) in self.looks.clone() {
+            let Some(group) = self.ladders.get(&of) else {
+                self.looks.remove(&of);
                 continue;
             };
-            let chain = plan.chain.take().filter(|chain| chain.millionths > 0);
-            if let Some(solved) = chain.and_then(|chain| self.solver.hand_over(*of, chain, wake)) {
-                plan.solved = Some(solved);
+            let null = self.null.get(&(of.brand, of.month));
+            let null = null.map(|null| null.parts(of.kind)).unwrap_or_default();
+            let names = (self.settings.clone(), self.labels.of(of.brand).clone());
+            let look = group.look(of, names, null, through, may_leave);
+            let task = Task::Look(Box::new(look));
+            if let Some(answer) = self.solver.hand_over(of, task, wake) {
+                self.take_answer(of, answer);
             }
+        }
+    }
+
+    /// Takes what a look at a month has found.
+    pub(in crate::cells) fn take_look(&mut self, of: MonthGroup, looked: Looked) {
+        self.looks.remove(&of);
+        if let Some(group) = self.ladders.get_mut(&of) {
+            group.take_look(looked);
         }
     }
 
