@@ -45,6 +45,7 @@ mod memory_after_erasure;
 mod memory_budget;
 mod metrics_of_months;
 mod metrics_reference;
+mod mixed_starts;
 mod nats_accounts;
 mod network_faults;
 mod noise_outside;

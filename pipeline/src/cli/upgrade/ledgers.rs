@@ -6,7 +6,7 @@ use std::path::Path;
 use tributary_config::model::Config;
 use tributary_ledger::{FORMAT, Inspection, Keyring, inspect};
 
-use super::{Finding, Outcome, subject};
+use super::finding::{Finding, Outcome, subject};
 
 /// Checks the ledger of each process of the cluster whose directory is here.
 ///

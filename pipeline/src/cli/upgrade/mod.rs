@@ -11,11 +11,11 @@
 //! | 1 | this program would refuse to start, or something could not be looked at |
 //! | 3 | the upgrade is possible, and the version of before cannot open the ledger afterwards |
 
+mod finding;
 mod ledgers;
 mod peers;
 mod settings;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -23,76 +23,12 @@ use tributary_config::ConfigError;
 use tributary_connectors::terminal;
 
 use crate::cli::args as cli;
+use crate::cli::upgrade::finding::{Finding, Outcome, subject};
 use crate::report::table::{Align, Table};
 use crate::version::{COMMIT, TEXT, VERSION};
 
 /// The exit code of an upgrade that cannot be undone.
 const IRREVERSIBLE: u8 = 3;
-
-/// How the upgrade would go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
-    /// As it should.
-    Ok,
-    /// As it should, with something to know.
-    Note,
-    /// With something to do, before or soon after.
-    Warning,
-    /// It would, and could not be undone.
-    Irreversible,
-    /// Not at all.
-    Refused,
-}
-
-impl Outcome {
-    fn name(self) -> &'static str {
-        match self {
-            Outcome::Ok => "ok",
-            Outcome::Note => "note",
-            Outcome::Warning => "warning",
-            Outcome::Irreversible => "irreversible",
-            Outcome::Refused => "refused",
-        }
-    }
-}
-
-/// What was found.
-#[derive(Debug, Serialize)]
-pub(super) struct Finding {
-    /// How the upgrade would go.
-    pub outcome: Outcome,
-    /// What was looked at.
-    pub subject: String,
-    /// What was found there.
-    pub text: String,
-    /// What to do about it; empty if nothing is.
-    pub fix: String,
-}
-
-impl Finding {
-    /// A finding with nothing to do about it.
-    pub(super) fn new(
-        outcome: Outcome,
-        subject: impl Into<String>,
-        text: impl Into<String>,
-    ) -> Finding {
-        Finding {
-            outcome,
-            subject: subject.into(),
-            text: text.into(),
-            fix: String::new(),
-        }
-    }
-
-    /// The same, with what to do about it.
-    pub(super) fn fix(self, fix: impl Into<String>) -> Finding {
-        Finding {
-            fix: fix.into(),
-            ..self
-        }
-    }
-}
 
 /// All findings.
 #[derive(Serialize)]
@@ -155,11 +91,6 @@ pub async fn command(command: &cli::UpgradeCommand) -> anyhow::Result<ExitCode> 
         Outcome::Irreversible => ExitCode::from(IRREVERSIBLE),
         Outcome::Ok | Outcome::Note | Outcome::Warning => ExitCode::SUCCESS,
     })
-}
-
-/// The name of a file.
-fn subject(file: &Path) -> String {
-    file.display().to_string()
 }
 
 /// A problem or a warning of the configuration.

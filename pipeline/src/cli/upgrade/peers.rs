@@ -5,7 +5,7 @@ use anyhow::Context;
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Holder, RENEWAL};
 
-use super::{Finding, Outcome};
+use super::finding::{Finding, Outcome};
 use crate::version::VERSION;
 
 /// Checks the processes that hold a lease.

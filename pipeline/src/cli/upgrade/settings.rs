@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::{Finding, Outcome, subject};
+use super::finding::{Finding, Outcome, subject};
 
 /// The default of each setting by its path; `None` if it has none.
 type Defaults = BTreeMap<String, Option<Value>>;
