@@ -214,6 +214,9 @@ async fn processes_that_do_not_fit_publish_nothing() {
             None => WAYS[random.next_u32() as usize % WAYS.len()],
         };
         let is_second = random.next_u32() % 2 == 0;
+        if n > 0 && n % 100 == 0 {
+            eprintln!("{n} of {starts} mixed starts");
+        }
         match start(how, is_second, other_version.as_deref()).await {
             Some(was_made) => made += u64::from(was_made),
             None => return,

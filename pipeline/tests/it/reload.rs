@@ -9,7 +9,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tributary_testkit::{NatsServer, free_port};
 
-use crate::support::story::until;
+use crate::support::story::{start_both, stop_both, two_processes, until};
 use crate::support::{Worker, World};
 
 const APPLIED: &str = "tributary_config_last_reload_successful";
@@ -191,5 +191,38 @@ async fn a_process_that_serves_released_cells_reloads_its_tokens() {
         assert_eq!(status(&worker, "/config", "first"), 401);
         assert_eq!(metric(&worker, APPLIED, "second"), 1.0);
         worker.stop();
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_a_cluster_reloads_what_is_its_own() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let world = World::new(50, Some(&server.nats()), &two_processes());
+    token(&world, "first");
+    token(&world, "second");
+    let config = world.path("tributary.toml");
+    let bare = std::fs::read_to_string(&config).unwrap();
+    let with = |name: &str| format!("{bare}\n{}", operator(name));
+    std::fs::write(&config, with("first")).unwrap();
+    tokio::task::block_in_place(|| {
+        let both = start_both(&config);
+        for worker in &both {
+            until("it is ready", || status(worker, "/readyz", "first") == 200);
+        }
+        // Tokens belong to a process.
+        reload(&both[1], &config, &with("second"), DONE);
+        assert_eq!(status(&both[1], "/config", "second"), 200);
+        assert_eq!(status(&both[0], "/config", "first"), 200);
+        // What all must share changes in none of them.
+        let text = with("second").replace("[workers]\n", "[workers]\ntick = \"9ms\"\n");
+        for worker in &both {
+            reload(worker, &config, &text, REFUSED);
+            let named = "workers.tick changed from \\\"5ms\\\" to \\\"9ms\\\": needs a restart of all processes of the cluster";
+            assert!(worker.said(named), "{}", worker.log());
+        }
+        assert_eq!(status(&both[0], "/config", "first"), 200);
+        stop_both(both);
     });
 }

@@ -24,7 +24,6 @@ use tributary_connectors::terminal;
 
 use crate::cli::args as cli;
 use crate::cli::upgrade::finding::{Finding, Outcome, subject};
-use crate::report::table::{Align, Table};
 use crate::version::{COMMIT, TEXT, VERSION};
 
 /// The exit code of an upgrade that cannot be undone.
@@ -112,20 +111,19 @@ fn of_problem(outcome: Outcome, problem: &tributary_config::Problem) -> Finding 
 ///
 /// An output that cannot be written.
 fn print(report: &Report) -> anyhow::Result<()> {
-    let columns = [("", Align::Left), ("what", Align::Left), ("", Align::Left)];
-    let mut table = Table::new(&columns);
     for finding in &report.findings {
-        let text = match finding.fix.as_str() {
-            "" => finding.text.clone(),
-            fix => format!("{}; {fix}", finding.text),
-        };
-        table.row([
-            finding.outcome.name().to_owned(),
-            finding.subject.clone(),
+        let Finding {
+            outcome,
+            subject,
             text,
-        ]);
+            fix,
+        } = finding;
+        let name = outcome.name();
+        terminal::print_status_line(format_args!("{name:<13} {subject} {text}"))?;
+        if !fix.is_empty() {
+            terminal::print_status_line(format_args!("{:<13} {fix}", ""))?;
+        }
     }
-    terminal::print(format_args!("{table}\n"))?;
     terminal::print_status_line(match report.outcome {
         Outcome::Refused => format!("tributary {TEXT} would refuse to start"),
         Outcome::Irreversible => format!(
