@@ -18,6 +18,7 @@
 //! | checks that span several settings or sections | `build` |
 //! | problems with file, line, column and remedy | `context`, [`Problem`] |
 //! | the typed result | [`model`] |
+//! | what differs between two of them | [`changes()`] |
 //!
 //! # Example
 //!
@@ -62,6 +63,7 @@
 
 mod broker;
 mod build;
+mod changes;
 mod context;
 pub mod fields;
 pub mod key_chain;
@@ -80,11 +82,13 @@ mod settings;
 mod suggest;
 mod syntax;
 mod value_type;
+mod walk;
 
 use std::path::Path;
 
 pub use broker::nats_at;
 pub use build::{beyond_this_machine, brand_number};
+pub use changes::{Change, ChangeKind, changes, values};
 pub use print::print;
 pub use problem::{ConfigError, Problem, Problems};
 pub use reference::reference;

@@ -39,7 +39,9 @@ pub use credential::Credential;
 pub use csv::{Column, Csv, DecimalMark, Encoding};
 pub use mapping::{AccountDelete, EventMeaning, Mapping, UserId};
 pub use measure::{Attribution, Sensors};
-pub use process::{Http, HttpIngest, Ingest, Ladder, Ledger, Nats, Release, Workers};
+pub use process::{
+    Http, HttpIngest, Ingest, Ladder, Ledger, Log, LogLevel, Nats, Release, Workers,
+};
 pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit, Trust};
 
 /// The whole configuration of one process.
@@ -72,6 +74,8 @@ pub struct Config {
     pub nats: Nats,
     /// `[workers]`: worker threads and the processes of the cluster.
     pub workers: Workers,
+    /// `[log]`: what is logged.
+    pub log: Log,
     /// `[ledger]`: the data directory.
     pub ledger: Ledger,
     /// `[http]`: the server of `/metrics`, `/livez`, `/readyz` and `/config`.

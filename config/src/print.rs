@@ -6,66 +6,39 @@
 
 use std::fmt::Write;
 
-use crate::model::{Brand, Config, Format, Source};
+use crate::model::{Config, Source};
 use crate::settings::{DefaultValue, SettingsModel, TypedSetting};
 use crate::value_type::Rendered;
 use crate::value_type::list::MASK;
+use crate::walk::{Visitor, walk};
 
 /// Every effective value as TOML, with a comment on each default. `***`
 /// replaces secrets and values that may identify a person. See the example of
 /// the crate.
 pub fn print(config: &Config) -> String {
-    let mut out = String::from("# The effective configuration. *** replaces hidden values.\n");
-    section(&mut out, &config.nats);
-    section(&mut out, &config.workers);
-    section(&mut out, &config.ledger);
-    section(&mut out, &config.http);
-    for token in &config.http.tokens {
-        section(&mut out, token);
-    }
-    section(&mut out, &config.http_ingest);
-    for token in &config.http_ingest.tokens {
-        section(&mut out, token);
-    }
-    section(&mut out, &config.ingest);
-    section(&mut out, &config.release);
-    for brand in &config.brands {
-        print_brand(&mut out, brand);
-    }
-    out
+    let mut out = Printer(String::from(
+        "# The effective configuration. *** replaces hidden values.\n",
+    ));
+    walk(config, &mut out);
+    out.0
 }
 
-/// Prints a brand and the sections below it.
-fn print_brand(out: &mut String, brand: &Brand) {
-    section(out, brand);
-    section(out, &brand.identity);
-    section(out, &brand.identity.max_degree);
-    section(out, &brand.identity.link_ttl);
-    section(out, &brand.attribution);
-    section(out, &brand.channels);
-    section(out, &brand.names);
-    section(out, &brand.sensors);
-    section(out, &brand.wallet);
-    section(out, &brand.partners);
-    for partner in &brand.partner {
-        section(out, partner);
+/// The text of the sections so far.
+struct Printer(String);
+
+impl Visitor for Printer {
+    fn section<T: SettingsModel>(&mut self, _: &str, model: &T) {
+        section(&mut self.0, model);
     }
-    section(out, &brand.consent);
-    section(out, &brand.consent.also_needs);
-    for of in &brand.boxes {
-        section(out, of);
-    }
-    section(out, &brand.retention);
-    section(out, &brand.release);
-    section(out, &brand.noise);
-    for source in &brand.sources {
+
+    fn source(&mut self, path: &str, source: &Source) {
         if is_implied(source) {
-            let _ = write!(out, "\n# default: the source that the kind has by itself");
+            let _ = write!(
+                self.0,
+                "\n# default: the source that the kind has by itself"
+            );
         }
-        section(out, source);
-        if let Format::Csv(csv) = &source.format {
-            section(out, csv);
-        }
+        self.section(path, source);
     }
 }
 

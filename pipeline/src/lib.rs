@@ -11,6 +11,7 @@
 //! - [`privacy`]: rights of data subjects, objections, retention.
 //! - [`durability`]: commits, compaction and key rotation of the ledger.
 //! - [`epochs`]: batches and reports, queries, clocks, and numbers.
+//! - [`live_config`]: the configuration, of which a reload may change a part.
 //! - [`broker`]: the first connection, and retries.
 //! - [`report`]: metrics, health and released cells, and tables for the
 //!   terminal.
@@ -23,6 +24,7 @@ pub mod cli;
 mod config_file;
 pub mod durability;
 pub mod epochs;
+pub mod live_config;
 pub mod privacy;
 pub mod report;
 pub mod serve;

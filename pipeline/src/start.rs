@@ -33,6 +33,7 @@ use crate::durability::commits::Commits;
 use crate::durability::location::ledger_options;
 use crate::epochs::clock::{self, Clocks};
 use crate::epochs::queries::{Queries, WorkerStopped};
+use crate::live_config::LiveConfig;
 use crate::privacy::erased::{self, Erased};
 use crate::privacy::objections::Objections;
 use crate::privacy::retention_pass::RetentionPass;
@@ -105,8 +106,8 @@ pub struct RunningWorker {
 }
 
 /// Starts a worker with a configuration that was read from `file`, and returns
-/// once every process of the cluster has restored its state. With
-/// `accept_loss`, a loss of input or of rights records does not stop the start.
+/// once every process of the cluster has restored its state. What a reload may
+/// change is read from `live`. With `accept_loss`, a loss of input or of rights records does not stop the start.
 ///
 /// # Errors
 ///
@@ -114,6 +115,8 @@ pub struct RunningWorker {
 /// error tells the operator what to do.
 pub async fn start(
     config: &Config,
+    live: LiveConfig,
+    telemetry: Telemetry,
     file: &Path,
     accept_loss: bool,
 ) -> anyhow::Result<RunningWorker> {
@@ -122,11 +125,9 @@ pub async fn start(
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
-    crate::serve::access::refuse_unprotected(config)?;
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
-    let telemetry = Telemetry::new(config);
     let cells = SharedCells::default();
     // A process of a cluster owns a part of the cells, and shows all.
     let is_cluster = config.workers.hosts.len() > 1;
@@ -135,7 +136,9 @@ pub async fn start(
         false => cells.clone(),
     };
     let signer = Signer::open(&config.http)?.map(Arc::new);
-    let http_state = HttpState::new(config, &telemetry, &shown).signed(config, signer.clone());
+    let http_state = HttpState::new(config, &telemetry, &shown)
+        .following(&live)
+        .signed(config, signer.clone());
     let (opendsr, register) = (http_state.opendsr.clone(), http_state.rights.clone());
     telemetry
         .health
@@ -143,7 +146,7 @@ pub async fn start(
     tracing::info!(address = %listener.local_addr()?, "serving the page, /metrics, /livez, /readyz and /config");
     let (served, end_serving) = watch::channel(false);
     let server = tokio::spawn(http::serve(listener, http_state, wait_until(end_serving)));
-    let (ingest, ingest_server) = start_ingest(config, &telemetry, served.subscribe()).await?;
+    let (ingest, ingest_server) = start_ingest(&live, &telemetry, served.subscribe()).await?;
 
     let keyring = Arc::new(Keyring::new(config));
     // A ledger that is missing is begun when it is known that nothing of it was lost.
@@ -395,6 +398,7 @@ pub async fn start(
     let retention = tokio::spawn(retention.run(served.subscribe()));
     let feed = Feed {
         config: config.clone(),
+        live,
         telemetry,
         queries: queries.clone(),
         tally,
@@ -433,21 +437,20 @@ pub async fn start(
 ///
 /// # Errors
 ///
-/// An address that others can reach without tokens, or that is not free.
+/// An address that is not free.
 async fn start_ingest(
-    config: &Config,
+    live: &LiveConfig,
     telemetry: &Telemetry,
     end: watch::Receiver<bool>,
 ) -> anyhow::Result<(Option<Arc<IngestServer>>, JoinHandle<()>)> {
-    ingest::refuse_unprotected(config)?;
-    let Some(listen) = config.http_ingest.listen else {
+    let Some(listen) = live.now().http_ingest.listen else {
         return Ok((None, tokio::spawn(async {})));
     };
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen} (http_ingest.listen)"))?;
     tracing::info!(address = %listener.local_addr()?, "receiving records over HTTP");
-    let server = IngestServer::new(config, telemetry.metrics.clone());
+    let server = IngestServer::new(live, telemetry.metrics.clone());
     let serving = tokio::spawn(ingest::serve(server.clone(), listener, wait_until(end)));
     Ok((Some(server), serving))
 }

@@ -18,7 +18,7 @@ pub use brand::brand_number;
 pub use network::beyond_this_machine;
 
 use crate::context::{Context, Input, Location, Node};
-use crate::model::{Config, Http, HttpIngest, Ingest, Ledger, Nats, Release, Workers};
+use crate::model::{Config, Http, HttpIngest, Ingest, Ledger, Log, Nats, Release, Workers};
 use crate::read::{SectionReading, unknown_keys};
 use crate::settings::ROOT;
 use crate::syntax;
@@ -48,6 +48,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let workers = top::<Workers>(&root, cx);
     check_workers(&workers, cx);
     network::check_peers(&workers, cx);
+    let log = top::<Log>(&root, cx);
     let ledger = top::<Ledger>(&root, cx);
     let mut http = top::<Http>(&root, cx);
     let mut http_ingest = top::<HttpIngest>(&root, cx);
@@ -63,6 +64,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     Some(Config {
         nats: nats.model,
         workers: workers.model,
+        log: log.model,
         ledger: ledger.model,
         http: http.model,
         http_ingest: http_ingest.model,

@@ -31,7 +31,8 @@ pub(super) fn check_broker(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
 /// Reports processes of a cluster beyond this machine.
 pub(super) fn check_peers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     let model = &workers.model;
-    if model.private_network || !workers.are_valid(&["hosts", "private_network"]) {
+    let settings = ["hosts", "private_network", "tls_cert_file"];
+    if model.private_network || model.has_tls() || !workers.are_valid(&settings) {
         return;
     }
     if let Some(host) = beyond_this_machine(&model.hosts) {
@@ -39,7 +40,7 @@ pub(super) fn check_peers(workers: &SectionReading<Workers>, cx: &mut Context<'_
         let message = format!(
             "{host} is beyond this machine, and processes exchange records neither encrypted nor authenticated"
         );
-        let fix = "set workers.private_network = true if only the processes of the cluster can reach these ports";
+        let fix = "set workers.tls_ca_file, tls_cert_file and tls_key_file, or workers.private_network = true if only the processes of the cluster can reach these ports";
         cx.report(place, &path, message, fix);
     }
 }

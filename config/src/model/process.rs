@@ -93,10 +93,19 @@ pub struct Workers {
     pub process: usize,
     /// `host:port` of every process of the cluster, in the same order in each;
     /// empty for a single process. Processes connect to each other on these
-    /// addresses, unencrypted; they belong in a private network.
+    /// addresses, with TLS if the three files below are given.
     pub hosts: Vec<String>,
-    /// Whether `hosts` may be beyond this machine, although connections between
-    /// them are neither encrypted nor authenticated. Default false.
+    /// A PEM file of the certificate authorities of all processes; always set
+    /// together with the two below. With them, processes connect with TLS 1.3, and
+    /// both ends show a certificate.
+    pub tls_ca_file: Option<PathBuf>,
+    /// A PEM file with the certificate of this process, which has its name in
+    /// `hosts` and is for servers and clients, followed by its chain.
+    pub tls_cert_file: Option<PathBuf>,
+    /// A PEM file with the private key of the certificate.
+    pub tls_key_file: Option<PathBuf>,
+    /// Whether `hosts` may be beyond this machine without TLS, although connections
+    /// between them are then neither encrypted nor authenticated. Default false.
     pub private_network: bool,
     /// How long an epoch collects messages at least, from its first one on,
     /// milliseconds. It continues while the epoch before it is being computed, up
@@ -114,6 +123,49 @@ pub struct Workers {
     /// The resident memory of this process that input may fill, mebibytes; none
     /// by default. From 64 to 16,777,216. Beyond it input waits at the broker.
     pub memory_mib: Option<u64>,
+}
+
+/// The least severe lines that the log has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What an operator must act on.
+    Error,
+    /// What may need an operator.
+    Warn,
+    /// What a process does.
+    Info,
+    /// Its steps, for whoever looks for a fault.
+    Debug,
+    /// Its smallest steps.
+    Trace,
+}
+
+impl LogLevel {
+    /// Its name in the configuration, which is also a filter of the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}
+
+impl Workers {
+    /// Whether the processes of the cluster connect with TLS.
+    pub fn has_tls(&self) -> bool {
+        self.tls_cert_file.is_some()
+    }
+}
+
+/// `[log]`: the log of processes that run until a signal.
+#[derive(Clone, Copy, Debug)]
+pub struct Log {
+    /// The least severe lines. Default `info`. The environment variable
+    /// `TRIBUTARY_LOG` takes precedence.
+    pub level: LogLevel,
 }
 
 /// `[ledger]`: where the process stores accepted records.

@@ -52,15 +52,16 @@ pub(crate) fn environment_variable(section: &str, key: &str) -> String {
 }
 
 /// Every section, parents before children, in the order of the reference.
-pub(crate) fn sections() -> [Section; 29] {
+pub(crate) fn sections() -> [Section; 30] {
     use crate::model::{
         Attribution, Brand, BrandRelease, Channels, Consent, Csv, FormBox, Http, HttpIngest,
-        HttpToken, Identity, Ingest, IngestToken, Ledger, Names, Nats, Noise, Partner, Partners,
-        Release, Retention, Sensors, Source, Wallet, Workers,
+        HttpToken, Identity, Ingest, IngestToken, Ledger, Log, Names, Nats, Noise, Partner,
+        Partners, Release, Retention, Sensors, Source, Wallet, Workers,
     };
     [
         Nats::SECTION,
         Workers::SECTION,
+        Log::SECTION,
         Ledger::SECTION,
         Http::SECTION,
         HttpToken::SECTION,
@@ -120,8 +121,8 @@ mod tests {
     use crate::context::Context;
     use crate::model::{
         Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, Identity,
-        Ingest, Ledger, Names, Nats, Noise, Partner, Partners, Release, Retention, Sensors, Source,
-        Wallet, Workers,
+        Ingest, Ledger, Log, Names, Nats, Noise, Partner, Partners, Release, Retention, Sensors,
+        Source, Wallet, Workers,
     };
 
     fn defaults_are_clean<T: SettingsModel>() {
@@ -138,6 +139,7 @@ mod tests {
     fn every_default_is_a_value_of_its_shape() {
         defaults_are_clean::<Nats>();
         defaults_are_clean::<Workers>();
+        defaults_are_clean::<Log>();
         defaults_are_clean::<Ledger>();
         defaults_are_clean::<Http>();
         defaults_are_clean::<HttpIngest>();

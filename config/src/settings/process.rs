@@ -1,4 +1,4 @@
-//! `[workers]`, `[ledger]`, `[http]` and `[http_ingest]`: the process itself.
+//! `[workers]`, `[log]`, `[ledger]`, `[http]` and `[http_ingest]`: the process itself.
 //!
 //! Environment variables override these sections and `[nats]`, because they are
 //! what differs between the processes of one cluster and between a laptop and a
@@ -8,9 +8,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
-use crate::model::{Http, HttpIngest, Ledger, Workers};
+use crate::model::{Http, HttpIngest, Ledger, Log, LogLevel, Workers};
 use crate::value_type::Opt;
 use crate::value_type::address::{Host, Listen, Origin};
+use crate::value_type::choice::LOG_LEVELS;
 use crate::value_type::duration::Duration;
 use crate::value_type::file::{Directory, Readable};
 use crate::value_type::list::Many;
@@ -25,6 +26,11 @@ use crate::value_type::token::{DOMAIN, HOST_NAME, REGION};
 impl SettingsModel for Workers {
     const SECTION: Section = Section {
         variables: true,
+        needs: &[
+            ("tls_ca_file", &["tls_cert_file"]),
+            ("tls_cert_file", &["tls_key_file"]),
+            ("tls_key_file", &["tls_ca_file"]),
+        ],
         ..Section::of::<Workers>(
             "workers",
             "Workers",
@@ -37,6 +43,9 @@ impl SettingsModel for Workers {
             threads: 0,
             process: 0,
             hosts: Vec::new(),
+            tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
             private_network: false,
             tick_ms: 0,
             region: None,
@@ -75,11 +84,35 @@ impl SettingsModel for Workers {
                 field: |workers: &mut Workers| &mut workers.hosts,
             },
             &Setting {
+                key: "tls_ca_file",
+                value_type: Opt(Readable { secret: false }),
+                default: DefaultValue::Absent("none: processes connect without TLS"),
+                unit: "",
+                meaning: "The PEM file with the certificate authorities that issue the certificates of all processes of the cluster. With it, processes connect to each other with TLS 1.3, and each end shows a certificate. All processes have it, or none.",
+                field: |workers: &mut Workers| &mut workers.tls_ca_file,
+            },
+            &Setting {
+                key: "tls_cert_file",
+                value_type: Opt(Readable { secret: false }),
+                default: DefaultValue::Absent("none; required with `tls_ca_file`"),
+                unit: "",
+                meaning: "The PEM file with the certificate of this process, followed by its chain. It has the host name or address of this process in `hosts`, and is for servers and clients. One certificate may have the names of all processes.",
+                field: |workers: &mut Workers| &mut workers.tls_cert_file,
+            },
+            &Setting {
+                key: "tls_key_file",
+                value_type: Opt(Readable { secret: true }),
+                default: DefaultValue::Absent("none; required with `tls_ca_file`"),
+                unit: "",
+                meaning: "The PEM file with the private key of the certificate.",
+                field: |workers: &mut Workers| &mut workers.tls_key_file,
+            },
+            &Setting {
                 key: "private_network",
                 value_type: Switch,
                 default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Permit `hosts` beyond this machine, because only the processes of the cluster reach their ports: connections between them are neither encrypted nor authenticated.",
+                meaning: "Permit `hosts` beyond this machine without TLS, because only the processes of the cluster reach their ports: connections between them are then neither encrypted nor authenticated.",
                 field: |workers: &mut Workers| &mut workers.private_network,
             },
             &Setting {
@@ -115,6 +148,34 @@ impl SettingsModel for Workers {
                 field: |workers: &mut Workers| &mut workers.memory_mib,
             },
         ];
+        ROWS
+    }
+}
+
+/// Environment variables do not override it: `TRIBUTARY_LOG` alone does, which
+/// applies before the file is read.
+impl SettingsModel for Log {
+    const SECTION: Section = Section::of::<Log>(
+        "log",
+        "Log",
+        "What `tributary run` and `tributary serve` write to standard error.",
+    );
+
+    fn blank() -> Log {
+        Log {
+            level: LogLevel::Info,
+        }
+    }
+
+    fn rows() -> &'static [&'static dyn TypedSetting<Log>] {
+        static ROWS: &[&dyn TypedSetting<Log>] = &[&Setting {
+            key: "level",
+            value_type: Text(LOG_LEVELS),
+            default: DefaultValue::Toml(r#""info""#),
+            unit: "",
+            meaning: "The least severe lines of the log. No level shows the content of a record. The environment variable `TRIBUTARY_LOG` takes precedence, and may filter by module.",
+            field: |log: &mut Log| &mut log.level,
+        }];
         ROWS
     }
 }

@@ -11,6 +11,7 @@
 
 use serde_json::Value as Json;
 use toml_edit::Value;
+use zeroize::Zeroizing;
 
 use crate::context::{Context, Input, Location};
 use crate::value_type::{Rendered, ValueType};
@@ -72,6 +73,9 @@ pub(crate) trait TypedSetting<T>: SettingInfo {
     /// The value in the model, as printed. The model is mutable only because
     /// [`Setting::field`] is one function for both directions.
     fn render(&self, from: &mut T) -> Rendered;
+    /// What two equal values have in common, and no two different ones: the value
+    /// itself even where it is not printed. Never shown.
+    fn identity(&self, from: &mut T) -> Zeroizing<String>;
     /// Exchanges the field with that of another model.
     fn swap(&self, into: &mut T, other: &mut T);
 }
@@ -119,6 +123,10 @@ impl<T, S: ValueType> TypedSetting<T> for Setting<T, S> {
 
     fn render(&self, from: &mut T) -> Rendered {
         self.value_type.render((self.field)(from))
+    }
+
+    fn identity(&self, from: &mut T) -> Zeroizing<String> {
+        self.value_type.identity((self.field)(from))
     }
 
     fn swap(&self, into: &mut T, other: &mut T) {

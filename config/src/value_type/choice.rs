@@ -6,7 +6,7 @@ use super::scalar::{Invalid, Scalar, invalid};
 use crate::context::quote;
 use crate::model::{
     AccountDelete, Basis, Csv, DecimalMark, Encoding, EventMeaning, Format, HashRule, Kind,
-    LabelCase, Ladder, Role, TimeUnit, Trust, UserId,
+    LabelCase, Ladder, LogLevel, Role, TimeUnit, Trust, UserId,
 };
 use crate::suggest::did_you_mean;
 
@@ -43,6 +43,15 @@ pub(crate) const ROLES: Choice<Role> = Choice(&[
     ("read", Role::Read),
     ("privacy", Role::Privacy),
     ("operate", Role::Operate),
+]);
+
+/// The levels of the log.
+pub(crate) const LOG_LEVELS: Choice<LogLevel> = Choice(&[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
 ]);
 
 /// What an event of a vendor is.

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value as Json, json};
 use toml_edit::Value;
 use zeroize::Zeroizing;
@@ -147,6 +147,10 @@ impl ValueType for SecretFile {
     fn render(&self, out: &SecretString) -> Rendered {
         masked(out)
     }
+
+    fn identity(&self, out: &SecretString) -> Zeroizing<String> {
+        Zeroizing::new(out.expose_secret().to_owned())
+    }
 }
 
 /// The SHA-256 of a token, in a file.
@@ -190,6 +194,10 @@ impl ValueType for DigestFile {
     fn render(&self, out: &TokenDigest) -> Rendered {
         Rendered::Value(Value::from(out.file.to_string_lossy().into_owned()))
     }
+
+    fn identity(&self, out: &TokenDigest) -> Zeroizing<String> {
+        Zeroizing::new(format!("{:?} {}", out.sha256, out.file.display()))
+    }
 }
 
 /// The bytes of 64 hexadecimal digits.
@@ -227,6 +235,16 @@ impl ValueType for CredentialFile {
 
     fn render(&self, _: &Credential) -> Rendered {
         Rendered::Masked
+    }
+
+    /// That of its origin: what a file contains may change at any time.
+    fn identity(&self, out: &Credential) -> Zeroizing<String> {
+        Zeroizing::new(match out.file() {
+            Some(file) => file.display().to_string(),
+            None => out
+                .read()
+                .map_or_else(|_| String::new(), |value| value.expose_secret().to_owned()),
+        })
     }
 }
 
@@ -290,6 +308,11 @@ impl ValueType for SecretFiles {
     fn render(&self, out: &Vec<SecretString>) -> Rendered {
         Rendered::Value(Value::from_iter(out.iter().map(|_| MASK)))
     }
+
+    fn identity(&self, out: &Vec<SecretString>) -> Zeroizing<String> {
+        let secrets = out.iter().map(SecretString::expose_secret);
+        Zeroizing::new(secrets.collect::<Vec<_>>().join("\n"))
+    }
 }
 
 /// A secret in an environment variable.
@@ -343,7 +366,6 @@ impl ValueType for SecretVariable {
 
 /// A secret as printed: a mask if it is set.
 fn masked(out: &SecretString) -> Rendered {
-    use secrecy::ExposeSecret;
     match out.expose_secret().is_empty() {
         true => Rendered::Nothing,
         false => Rendered::Masked,

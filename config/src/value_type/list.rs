@@ -5,6 +5,7 @@
 
 use serde_json::{Value as Json, json};
 use toml_edit::{Array, Value};
+use zeroize::Zeroizing;
 
 use super::scalar::{self, Scalar};
 use super::{Rendered, ValueType};
@@ -81,6 +82,11 @@ impl<W: Scalar> ValueType for Many<W> {
             })
             .collect();
         Rendered::Value(Value::from(list))
+    }
+
+    fn identity(&self, out: &Self::Out) -> Zeroizing<String> {
+        let list: Array = out.iter().map(|value| self.each.write(value)).collect();
+        Zeroizing::new(list.to_string())
     }
 
     fn variable(&self, text: &str) -> Value {

@@ -22,6 +22,7 @@ pub(crate) mod token;
 
 use serde_json::Value as Json;
 use toml_edit::Value;
+use zeroize::Zeroizing;
 
 use crate::context::{Context, Input};
 
@@ -53,6 +54,7 @@ impl PartialEq for Rendered {
 /// |---|---|
 /// | [`ValueType::read`] | the parser |
 /// | [`ValueType::render`] | the printer, and the comparison with defaults |
+/// | [`ValueType::identity`] | the comparison of two configurations |
 /// | [`ValueType::kind`] | the reference, and messages |
 /// | [`ValueType::schema`] | the JSON Schema |
 /// | [`ValueType::variable`] | environment variables |
@@ -72,6 +74,16 @@ pub(crate) trait ValueType: Sync + 'static {
     /// The value as printed. What is printed parses as the same value, unless
     /// it is masked.
     fn render(&self, out: &Self::Out) -> Rendered;
+
+    /// What two equal values have in common, and no two different ones. A type whose
+    /// values are not printed whole must say more than the print does; nothing
+    /// shows it.
+    fn identity(&self, out: &Self::Out) -> Zeroizing<String> {
+        Zeroizing::new(match self.render(out) {
+            Rendered::Value(value) => value.to_string(),
+            Rendered::Masked | Rendered::Nothing => String::new(),
+        })
+    }
 
     /// The TOML value of an environment variable's text. A text that has no
     /// such value stays a string, which is then reported.
@@ -103,6 +115,13 @@ impl<S: ValueType> ValueType for Opt<S> {
     fn render(&self, out: &Self::Out) -> Rendered {
         out.as_ref()
             .map_or(Rendered::Nothing, |out| self.0.render(out))
+    }
+
+    fn identity(&self, out: &Self::Out) -> Zeroizing<String> {
+        match out {
+            Some(out) => self.0.identity(out),
+            None => Zeroizing::default(),
+        }
     }
 
     fn variable(&self, text: &str) -> Value {

@@ -26,11 +26,16 @@ replicas = 3
 threads = 3
 process = 1
 hosts = ["a:1", "[::1]:2"]
+tls_ca_file = "DATA-PROTECTION.md"
+tls_cert_file = "DATA-PROTECTION.md"
+tls_key_file = "NATS_ACCOUNTS.md"
 private_network = true
 tick = "1500ms"
 region = "eu-west"
 max_clock_skew = "2m"
 memory = 2048
+[log]
+level = "debug"
 [ledger]
 directory = "/var/lib/tributary"
 backup_days = 90
@@ -222,7 +227,7 @@ fn what_is_printed_reads_back() {
 fn paths_are_printed_so_that_they_read_back_from_anywhere() {
     let directory = crate::common::example_directory();
     let text = format!(
-        "[[http.token]]\nbrand = \"acme\"\nrole = \"read\"\nsha256_file = \"acme-read.sha256\"\n[nats]\ncredentials_file = \"tributary.creds\"\ntls_ca_file = \"ca.pem\"\ntls_cert_file = \"client.pem\"\ntls_key_file = \"client-key.pem\"\n{}",
+        "[[http.token]]\nbrand = \"acme\"\nrole = \"read\"\nsha256_file = \"acme-read.sha256\"\n[nats]\ncredentials_file = \"tributary.creds\"\ntls_ca_file = \"ca.pem\"\ntls_cert_file = \"client.pem\"\ntls_key_file = \"client-key.pem\"\n[workers]\ntls_ca_file = \"ca.pem\"\ntls_cert_file = \"client.pem\"\ntls_key_file = \"client-key.pem\"\n{}",
         crate::common::brand("")
     );
     let loaded = parse_in(

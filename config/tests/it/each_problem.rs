@@ -267,10 +267,18 @@ fn what_is_neither_encrypted_nor_authenticated_stays_on_this_machine() {
         &workers("hosts = [\"127.0.0.1:1\", \"worker-1:2101\"]"),
         &[
             "workers.hosts: worker-1:2101 is beyond this machine",
+            "workers.tls_ca_file, tls_cert_file and tls_key_file",
             "private_network",
         ],
     );
+    let file = |key: &str| format!("tls_{key}_file = \"DATA-PROTECTION.md\"\n");
+    let tls = ["ca", "cert", "key"].map(file).concat();
+    one(
+        &workers(&format!("{}{}", file("ca"), file("cert"))),
+        &["workers.tls_cert_file", "tls_key_file"],
+    );
     for right in [
+        workers(&format!("hosts = [\"a:1\", \"b:1\"]\n{tls}")),
         nats("url = \"nats://localhost,nats://[::1]:4222\""),
         nats("url = \"tls://broker:4222\""),
         nats("url = \"nats://broker:4222\"\ntls = true"),

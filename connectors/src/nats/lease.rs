@@ -83,9 +83,53 @@ pub(super) fn stream(output_stream: &str) -> String {
     format!("KV_{}", bucket(output_stream))
 }
 
-/// The subject of a process's lease; `*` for every process.
+/// The subject of a process's lease.
 fn subject(output_stream: &str, process: &str) -> String {
     format!("$KV.{}.process-{process}", bucket(output_stream))
+}
+
+/// Who holds the leases of an output stream or has held them, each with the
+/// sequence of its last renewal. None if nobody has taken one yet.
+///
+/// # Errors
+/// A broker that does not answer.
+pub async fn holders(
+    client: &Client,
+    output_stream: &str,
+) -> Result<Vec<(Holder, u64)>, NatsError> {
+    use async_nats::jetstream::context::GetStreamErrorKind;
+    let stream = stream(output_stream);
+    match jetstream::new(client.clone()).get_stream(&stream).await {
+        Ok(_) => {}
+        Err(error) => {
+            let is_missing = matches!(
+                error.kind(),
+                GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND
+            );
+            if is_missing {
+                return Ok(Vec::new());
+            }
+            let what = format!("reading the leases in {stream}");
+            return Err(NatsError::caused(NatsErrorKind::Unreachable, what, error));
+        }
+    }
+    // A wildcard stands for a whole token.
+    let all = format!("$KV.{}.*", bucket(output_stream));
+    let mut last = super::last_values(client, &stream, &all).await?;
+    let mut holders = Vec::new();
+    loop {
+        let batch = last.next_batch(1_000).await?;
+        if batch.is_empty() {
+            break;
+        }
+        let read = batch.iter().filter_map(|message| {
+            let holder = serde_json::from_slice(&message.payload).ok()?;
+            Some((holder, message.sequence))
+        });
+        holders.extend(read);
+    }
+    holders.sort_by_key(|(holder, _): &(Holder, u64)| holder.process);
+    Ok(holders)
 }
 
 /// A lease that this process holds.

@@ -113,6 +113,7 @@ extern crate self as tributary_ledger;
 #[cfg(test)]
 mod crash_tests;
 
+pub use block::FORMAT;
 pub use commit::Commit;
 pub use counts::{EntryCounts, LedgerStats};
 pub use disk::Removed;

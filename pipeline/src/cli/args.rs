@@ -73,6 +73,9 @@ pub enum Command {
     /// Generate a brand's secret, or rotate ledgers to the newest one
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Check before an upgrade what this version would do with the configuration, the ledgers and the cluster
+    #[command(subcommand)]
+    Upgrade(UpgradeCommand),
     /// Check, print or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -153,7 +156,11 @@ pub struct Demo {
 }
 
 /// `tributary run`.
-#[derive(Debug, Args)]
+///
+/// SIGTERM or SIGINT ends it in order, a second one at once. SIGHUP has it read the configuration again: access tokens, host
+/// names, the memory budget and the level of the log change without a restart; if anything else differs, nothing changes and
+/// the log says what needs a restart.
+#[derive(Clone, Debug, Args)]
 pub struct Run {
     /// The configuration file
     #[arg(long, short, value_name = "FILE")]
@@ -179,8 +186,9 @@ pub struct Run {
 /// `tributary serve`.
 ///
 /// It reads released cells from the output stream and nothing else, so that it needs no ledger and replicas need not know
-/// each other. Rights requests and operational metrics are those of workers.
-#[derive(Debug, Args)]
+/// each other. Rights requests and operational metrics are those of workers. SIGHUP has it read the configuration again, as `run`
+/// does.
+#[derive(Clone, Debug, Args)]
 pub struct Serve {
     /// The configuration file
     #[arg(long, short, value_name = "FILE")]
@@ -739,6 +747,36 @@ pub enum LedgerCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `tributary upgrade`.
+#[derive(Debug, Subcommand)]
+pub enum UpgradeCommand {
+    /// Tell whether this version can take over from the one that runs now; changes nothing
+    ///
+    /// Run it with the new program, while the old one runs. It checks the configuration, the format of each ledger on this
+    /// machine and what becomes of it, the room on the disk, and the processes that hold a lease at the broker. The exit code
+    /// is 0 if the upgrade is possible and can be undone, 3 if it is possible and the older version cannot open the ledger
+    /// afterwards, and 1 if this version would refuse to start or something could not be checked.
+    Check(UpgradeCheck),
+}
+
+/// `tributary upgrade check`.
+#[derive(Debug, Args)]
+pub struct UpgradeCheck {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// What `tributary config schema` of the version that runs now prints: names the settings that are new, gone, or have
+    /// another default
+    #[arg(long, value_name = "SCHEMA")]
+    pub before: Option<PathBuf>,
+    /// Do not ask the broker which processes run
+    #[arg(long)]
+    pub offline: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tributary keys`.

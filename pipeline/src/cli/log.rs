@@ -6,19 +6,29 @@
 //! `info` and above, whatever `TRIBUTARY_LOG` requests.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry};
+use tracing_subscriber::{EnvFilter, Registry, reload};
+use tributary_config::model::LogLevel;
 
 use crate::cli::args::LogFormat;
 
+/// The variable that filters the log.
+const VARIABLE: &str = "TRIBUTARY_LOG";
+
+/// The filter of the log.
+type Lines = Box<dyn Filter<Registry> + Send + Sync>;
+
+/// Replaces the filter of the log once it has started.
+static FILTER: OnceLock<reload::Handle<Lines, Registry>> = OnceLock::new();
+
 /// Starts the log. `TRIBUTARY_LOG` filters it; `level` is the default.
 pub fn start(format: LogFormat, level: &str) {
-    let filter = EnvFilter::try_from_env("TRIBUTARY_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(format!("{level},async_nats=warn")));
+    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| of_level(level));
     let lines = tracing_subscriber::fmt::layer::<Registry>()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
@@ -26,8 +36,28 @@ pub fn start(format: LogFormat, level: &str) {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    let lines = lines.with_filter(capped(filter));
-    tracing_subscriber::registry().with(lines).init();
+    let (filter, handle) = reload::Layer::new(Box::new(capped(filter)) as Lines);
+    let _ = FILTER.set(handle);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .init();
+}
+
+/// Sets the level of the log, unless `TRIBUTARY_LOG` filters it.
+pub fn set_level(level: LogLevel) {
+    if EnvFilter::try_from_env(VARIABLE).is_ok() {
+        return;
+    }
+    let Some(filter) = FILTER.get() else {
+        return;
+    };
+    // It fails only when the log has ended.
+    let _ = filter.reload(Box::new(capped(of_level(level.name()))) as Lines);
+}
+
+/// The filter of a level.
+fn of_level(level: &str) -> EnvFilter {
+    EnvFilter::new(format!("{level},async_nats=warn"))
 }
 
 /// A filter that excludes lines of libraries below `info`.

@@ -15,6 +15,7 @@ pub mod log;
 pub mod process_memory;
 pub mod query;
 pub mod receipt;
+pub mod reload;
 pub mod replay;
 pub mod retention;
 pub mod rights;
@@ -23,6 +24,7 @@ pub mod run;
 pub mod serve;
 pub mod shell;
 pub mod signals;
+pub mod upgrade;
 
 use std::process::ExitCode;
 
@@ -54,6 +56,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Receipt(command) => receipt::command(command)?,
         Command::Ledger(command) => ledger::command(command)?,
         Command::Keys(command) => block_on(keys::command(command))?,
+        Command::Upgrade(command) => return block_on(upgrade::command(command)),
         Command::Config(command) => return config::command(command),
         Command::Rules(args) => rules::command(args)?,
         Command::Completions(args) => shell::completions(args)?,
@@ -71,7 +74,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs a command that queries a worker, on a runtime of its own.
-fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -11,7 +11,6 @@
 //! nothing either: the next start continues from the last commit (invariants I4
 //! and I5).
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -22,7 +21,11 @@ use tributary_config::model::Config;
 
 use crate::broker::retry::wait_until;
 use crate::cli::args as cli;
-use crate::cli::signals;
+use crate::cli::{reload, signals};
+use crate::live_config::LiveConfig;
+use crate::report::telemetry::Telemetry;
+use crate::serve::access::refuse_unprotected;
+use crate::serve::ingest;
 use crate::start::{RunningWorker, start};
 use crate::worker::threads::Workers;
 
@@ -42,7 +45,7 @@ pub fn command(args: &cli::Run) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(run(config, &args.config, args.accept_loss));
+    let outcome = runtime.block_on(run(config, args));
     // After a failure nobody waits for what cannot end, like the other processes of a cluster.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -70,10 +73,12 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
         // What the configuration says of its own hosts holds for these as well.
         if let Some(host) = beyond_this_machine(&config.workers.hosts)
             && !config.workers.private_network
+            && !config.workers.has_tls()
         {
             bail!(
                 "{}: {host} is beyond this machine, and processes exchange records neither encrypted nor authenticated; \
-                 set workers.private_network = true if only the processes of the cluster can reach these ports",
+                 set workers.tls_ca_file, tls_cert_file and tls_key_file, or workers.private_network = true if only the \
+                 processes of the cluster can reach these ports",
                 file.display()
             );
         }
@@ -91,6 +96,8 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
     if let Some(listen) = args.listen {
         config.http.listen = listen;
     }
+    refuse_unprotected(&config)?;
+    ingest::refuse_unprotected(&config)?;
     Ok(config)
 }
 
@@ -100,10 +107,19 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
 ///
 /// A start that is refused, a task that cannot continue, or a drain that
 /// exceeds `DRAIN`.
-async fn run(config: Config, file: &Path, accept_loss: bool) -> anyhow::Result<()> {
+async fn run(config: Config, args: &cli::Run) -> anyhow::Result<()> {
     let stop = signals::stop()?;
+    let hangup = signals::hangup()?;
+    let telemetry = Telemetry::new(&config);
+    let (sender, live) = LiveConfig::new(&config);
+    let read = {
+        let args = args.clone();
+        move || configure(&args)
+    };
+    let metrics = telemetry.metrics.clone();
+    tokio::spawn(reload::at_each(hangup, sender, metrics, read));
     let running = tokio::select! {
-        started = start(&config, file, accept_loss) => started?,
+        started = start(&config, live, telemetry, &args.config, args.accept_loss) => started?,
         // What is restored goes nowhere, so that it may be left at any moment.
         () = wait_until(stop.clone()) => {
             tracing::info!("stopped while starting");

@@ -11,7 +11,8 @@ use tributary_config::model::Config;
 use crate::broker::connect::connect;
 use crate::broker::retry::wait_until;
 use crate::cli::args as cli;
-use crate::cli::signals;
+use crate::cli::{reload, signals};
+use crate::live_config::LiveConfig;
 use crate::report::published_cells::SharedCells;
 use crate::report::telemetry::Telemetry;
 use crate::serve::access::refuse_unprotected;
@@ -27,6 +28,22 @@ use crate::serve::state::HttpState;
 /// A configuration that is not valid, an address that cannot be used, or a broker
 /// that refuses.
 pub fn command(args: &cli::Serve) -> anyhow::Result<()> {
+    let config = configure(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(run(&config, args))
+}
+
+/// The configuration with the options of the command line.
+///
+/// # Errors
+///
+/// A file that cannot be read or is not valid, or an address that others reach
+/// without tokens.
+fn configure(args: &cli::Serve) -> anyhow::Result<Config> {
     let mut config = crate::load(&args.config)?;
     if let Some(listen) = args.listen {
         config.http.listen = listen;
@@ -36,12 +53,7 @@ pub fn command(args: &cli::Serve) -> anyhow::Result<()> {
     config.workers.process = 0;
     config.workers.hosts.clear();
     refuse_unprotected(&config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(run(&config))
+    Ok(config)
 }
 
 /// Serves until a signal.
@@ -49,15 +61,23 @@ pub fn command(args: &cli::Serve) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// Those of [`command`].
-async fn run(config: &Config) -> anyhow::Result<()> {
+async fn run(config: &Config, args: &cli::Serve) -> anyhow::Result<()> {
     let stop = signals::stop()?;
+    let hangup = signals::hangup()?;
+    let (sender, live) = LiveConfig::new(config);
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
     tracing::info!(address = %listener.local_addr()?, "serving released cells");
     let telemetry = Telemetry::of_readers(config);
     let cells = SharedCells::default();
-    let state = HttpState::new(config, &telemetry, &cells);
+    let state = HttpState::new(config, &telemetry, &cells).following(&live);
+    let read = {
+        let args = args.clone();
+        move || configure(&args)
+    };
+    let metrics = telemetry.metrics.clone();
+    tokio::spawn(reload::at_each(hangup, sender, metrics, read));
     let register = state.rights.clone();
     let (served, end_serving) = watch::channel(false);
     let server = tokio::spawn(http::serve(listener, state, wait_until(end_serving)));

@@ -1,9 +1,10 @@
 //! Signals: the first SIGTERM or SIGINT requests an orderly end, the second
 //! ends the process at once. SIGHUP, which a closed terminal or a log rotation
-//! sends, ends nothing.
+//! sends as well, ends nothing: it has the configuration read again
+//! ([`super::reload`]).
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// Returns a flag that becomes true at the first SIGTERM or SIGINT; the second
@@ -15,13 +16,9 @@ use tokio::sync::watch;
 pub fn stop() -> anyhow::Result<watch::Receiver<bool>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    // From now on SIGHUP no longer ends the process, whether or not anybody waits for it.
+    let _ = hangup()?;
     let (sender, receiver) = watch::channel(false);
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            tracing::info!("SIGHUP has no effect: a new configuration applies from the next start");
-        }
-    });
     tokio::spawn(async move {
         for first in [true, false] {
             tokio::select! {
@@ -39,4 +36,13 @@ pub fn stop() -> anyhow::Result<watch::Receiver<bool>> {
         }
     });
     Ok(receiver)
+}
+
+/// SIGHUP from now on.
+///
+/// # Errors
+///
+/// A signal that cannot be handled.
+pub fn hangup() -> anyhow::Result<Signal> {
+    signal(SignalKind::hangup()).context("cannot listen for SIGHUP")
 }

@@ -23,6 +23,7 @@ use super::page::{Page, PageState};
 use super::response::{JSON, TEXT, text};
 use super::state::HttpState;
 use super::v1;
+use crate::live_config::LiveConfig;
 use crate::report::telemetry::Telemetry;
 use axum::Router;
 use axum::extract::{Extension, Request, State};
@@ -60,7 +61,7 @@ pub async fn serve(
 
 /// All routes, with their common checks.
 fn router(state: HttpState) -> Router {
-    let (hosts, access) = (state.hosts.clone(), state.access.clone());
+    let (live, access) = (state.live.clone(), state.access.clone());
     let router = Router::new()
         .route("/", get(document))
         .route("/events", get(events))
@@ -90,8 +91,8 @@ fn router(state: HttpState) -> Router {
         }))
         .layer(from_fn(within))
         .layer(from_fn(move |request, next| {
-            let hosts = hosts.clone();
-            async move { host::check(&hosts, request, next).await }
+            let config = live.now();
+            async move { host::check(&config.http, request, next).await }
         }))
         .with_state(state)
 }
@@ -159,12 +160,12 @@ async fn readyz(State(telemetry): State<Telemetry>, headers: HeaderMap) -> Respo
 }
 
 /// `GET /config`: the effective configuration with masked secrets.
-async fn config(State(config): State<Arc<str>>, Extension(viewer): Extension<Viewer>) -> Response {
+async fn config(State(live): State<LiveConfig>, Extension(viewer): Extension<Viewer>) -> Response {
     if !viewer.may_configure() {
         return viewer
             .refuse("the configuration needs a token for all brands with the role operate");
     }
-    text(StatusCode::OK, TEXT, config.to_string())
+    text(StatusCode::OK, TEXT, tributary_config::print(&live.now()))
 }
 
 /// 200 without reasons against it, otherwise 503 with one reason per line, or

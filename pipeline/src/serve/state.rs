@@ -11,6 +11,7 @@ use super::opendsr::OpenDsr;
 use super::page::{Page, PageState};
 use super::v1::CellQueries;
 use super::v1::rights::RightsRegister;
+use crate::live_config::LiveConfig;
 use crate::privacy::rights::signature::Signer;
 use crate::report::published_cells::SharedCells;
 use crate::report::telemetry::Telemetry;
@@ -32,18 +33,15 @@ pub struct HttpState {
     pub access: Arc<Access>,
     /// The endpoints of OpenDSR.
     pub opendsr: Arc<OpenDsr>,
-    /// The effective configuration as TOML, with its secrets masked.
-    pub config: Arc<str>,
-    /// Host names by which the server answers, in addition to addresses and local
-    /// names.
-    pub hosts: Arc<[String]>,
+    /// The effective configuration.
+    pub live: LiveConfig,
 }
 
 impl HttpState {
     /// State of the server of a configuration, over the telemetry and the cells of
     /// its process.
     pub fn new(config: &Config, telemetry: &Telemetry, cells: &SharedCells) -> HttpState {
-        let hosts = config.http.hosts.iter().chain(&config.http.opendsr_domain);
+        let live = LiveConfig::fixed(config);
         let page = Arc::new(Page::new(config));
         HttpState {
             telemetry: telemetry.clone(),
@@ -51,10 +49,19 @@ impl HttpState {
             queries: Arc::new(CellQueries::new(&page, cells)),
             page,
             rights: Arc::new(RightsRegister::new(config)),
-            access: Arc::new(Access::new(config)),
+            access: Arc::new(Access::new(&live)),
             opendsr: Arc::new(OpenDsr::new(config, None)),
-            config: tributary_config::print(config).into(),
-            hosts: hosts.cloned().collect(),
+            live,
+        }
+    }
+
+    /// The same, with what a reload may change as it is now.
+    #[must_use]
+    pub fn following(self, live: &LiveConfig) -> HttpState {
+        HttpState {
+            access: Arc::new(Access::new(live)),
+            live: live.clone(),
+            ..self
         }
     }
 
@@ -80,9 +87,9 @@ impl FromRef<HttpState> for Arc<Page> {
     }
 }
 
-impl FromRef<HttpState> for Arc<str> {
-    fn from_ref(state: &HttpState) -> Arc<str> {
-        state.config.clone()
+impl FromRef<HttpState> for LiveConfig {
+    fn from_ref(state: &HttpState) -> LiveConfig {
+        state.live.clone()
     }
 }
 
@@ -104,6 +111,7 @@ impl FromRef<HttpState> for PageState {
             page: state.page.clone(),
             telemetry: state.telemetry.clone(),
             cells: state.cells.clone(),
+            live: state.live.clone(),
         }
     }
 }

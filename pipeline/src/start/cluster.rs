@@ -1,7 +1,6 @@
 //! The other processes of the cluster: connected before the dataflow begins, or
 //! refused by the name of the setting in which they differ.
 
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use tributary_connectors::nats::Client;
 use tributary_connectors::settings::NoiseDraw;
 
 use crate::worker::agreement;
-use crate::worker::peers::Peers;
+use crate::worker::peers::{Connections, Peers};
 
 /// The pause between two comparisons with a peer that seems to differ: anybody
 /// may claim to be one.
@@ -27,20 +26,20 @@ impl Drop for Stop {
     }
 }
 
-/// Connects this process with all others. Returns the connections in the order
-/// of the processes; none for a process that is alone.
+/// Connects this process with all others. There are no connections for a process
+/// that is alone.
 ///
 /// # Errors
 ///
-/// Another process with other settings, an address that cannot be used, or a
-/// broker that does not answer.
+/// Another process with other settings, an address or certificate that cannot be
+/// used, or a broker that does not answer.
 pub(super) async fn meet(
     client: &Client,
     config: &Config,
     draw: NoiseDraw,
-) -> anyhow::Result<Vec<Option<TcpStream>>> {
+) -> anyhow::Result<Connections> {
     if config.workers.hosts.len() <= 1 {
-        return Ok(Vec::new());
+        return Ok(Connections::default());
     }
     let (differing, mut differs) = mpsc::unbounded_channel();
     let stop = Stop(Arc::default());

@@ -38,39 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The settings that a process shares with the others of its cluster, including
 /// its version and the number of processes.
 pub fn shared(config: &Config) -> Shared {
-    let mut all = Shared::new();
-    let (mut brand, mut source) = (String::new(), String::new());
-    let printed = tributary_config::print(config);
-    let mut sections: Vec<(&str, Vec<(&str, &str)>)> = Vec::new();
-    for line in printed.lines() {
-        if line.starts_with('[') {
-            sections.push((line.trim_matches(['[', ']']), Vec::new()));
-        } else if let (Some((_, rows)), Some(row)) = (sections.last_mut(), line.split_once(" = "))
-            && !line.starts_with('#')
-        {
-            rows.push(row);
-        }
-    }
-    for (section, rows) in sections {
-        let name = rows.iter().find(|(key, _)| *key == "name");
-        let name = name.map(|(_, value)| value.trim_matches('"').to_owned());
-        match (section, name) {
-            ("brand", Some(name)) => brand = name,
-            ("brand.source", Some(name)) => source = name,
-            _ => {}
-        }
-        let path = match section.strip_prefix("brand") {
-            Some(rest) => match rest.strip_prefix(".source") {
-                Some(rest) => format!("brand.{brand}.source.{source}{rest}"),
-                None => format!("brand.{brand}{rest}"),
-            },
-            None => section.to_owned(),
-        };
-        for (key, value) in rows {
-            let value = value.strip_suffix(" # default").unwrap_or(value);
-            all.insert(format!("{path}.{key}"), value.to_owned());
-        }
-    }
+    let mut all = tributary_config::values(config);
     all.retain(|path, _| !may_differ(path));
     for brand in &config.brands {
         let path = |key: &str| format!("brand.{}.{key}", brand.name);
@@ -103,7 +71,7 @@ fn may_differ(path: &str) -> bool {
         "nats.rights_stream",
         "nats.partitions",
     ];
-    let own = ["ledger.", "http.", "nats."];
+    let own = ["ledger.", "http.", "http_ingest.", "log.", "nats."];
     let is_own = own.iter().any(|section| path.starts_with(section));
     let is_place = ["_file", "_env", "_files", "_envs"];
     let is_place = is_place.iter().any(|end| path.ends_with(end));
@@ -320,7 +288,8 @@ pub async fn compare(
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             let read = published(client, config, READ).await?;
-            if (0..processes).all(|process| read.contains_key(&process)) {
+            // Whoever has published nothing has not begun, and finds out by itself.
+            if all.keys().all(|process| read.contains_key(process)) {
                 break;
             }
         }

@@ -37,6 +37,7 @@ use crate::epochs::batch::{Batch, Incoming};
 use crate::epochs::clock::Clocks;
 use crate::epochs::epoch_clock::EpochClock;
 use crate::epochs::queries::Queries;
+use crate::live_config::LiveConfig;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 use crate::worker::output_watch::Republish;
@@ -64,6 +65,8 @@ const KEEP: Duration = Duration::from_secs(1);
 pub struct Feed {
     /// The configuration.
     pub config: Config,
+    /// The configuration as it is now.
+    pub live: LiveConfig,
     /// The metrics and the health.
     pub telemetry: Telemetry,
     /// Queries that wait for an epoch.
@@ -159,7 +162,7 @@ impl Feed {
                 self.stream.generation,
                 self.newest,
             ),
-            memory: Memory::new(self.config.workers.memory_mib),
+            memory: Memory::new(self.live.clone()),
             released: None,
             unreleased: true,
             all_restored: false,

@@ -30,6 +30,7 @@ use crate::epochs::batch::{Batch, Incoming, InternalChange, Report};
 use crate::epochs::queries::{Queries, WorkerStopped};
 use crate::privacy::objections::Objections;
 use crate::report::tally::Tally;
+use crate::worker::peers::Connections;
 use crate::worker::threads::Workers;
 
 /// Interval between two checks whether an epoch is finished.
@@ -111,7 +112,7 @@ impl InProcess {
                 | Report::EraseSightings(..)
                 | Report::Unreadable(_) => {}
             }),
-            Vec::new(),
+            Connections::default(),
         )?;
         Ok(InProcess {
             workers,

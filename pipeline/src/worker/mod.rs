@@ -11,6 +11,7 @@ pub mod agreement;
 pub mod feed;
 pub mod in_process;
 pub mod output_watch;
+mod peer_tls;
 pub mod peers;
 pub mod publisher;
 pub mod replay;

@@ -17,8 +17,9 @@
 //! Codes are keyed BLAKE3 under a key that is derived from the secrets of all
 //! brands, and settings are the BLAKE3 of what processes must share
 //! ([`super::agreement`]). Two nonces of 32 random bytes keep codes from being
-//! used twice. The connection itself is neither encrypted nor authenticated
-//! afterwards: it needs a network that nobody else is in.
+//! used twice. All of it happens within TLS where the processes have certificates
+//! ([`super::peer_tls`]); without, the connection itself is neither encrypted nor
+//! authenticated afterwards, and needs a network that nobody else is in.
 //!
 //! A peer with other settings is reported to the caller, who finds out from the
 //! broker which ones they are. Connections that are lost without a word, because
@@ -27,7 +28,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -37,6 +38,7 @@ use tributary_config::model::Config;
 use zeroize::Zeroizing;
 
 use crate::worker::agreement;
+use crate::worker::peer_tls::{PeerTls, Relay, TlsRefusal};
 
 /// The first bytes of both ends.
 const MAGIC: [u8; 16] = *b"tributary peer 1";
@@ -52,10 +54,16 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(20);
 /// The interval of messages about what is waited for, or was refused.
 const SAY: Duration = Duration::from_secs(10);
+/// The shortest interval of such messages, where there is something new to say.
+const SOON: Duration = Duration::from_secs(2);
 /// How many connections may be in the proof at a time.
 const MOST: usize = 64;
 /// After what time without an acknowledgment a connection is lost.
 const DEAD: Duration = Duration::from_secs(30);
+
+/// The first byte of an alert of TLS (RFC 8446, section 5.1), with which a process
+/// that has TLS answers one that has none.
+const ALERT: u8 = 21;
 
 /// What a process must prove.
 struct Proof {
@@ -75,6 +83,22 @@ enum Refusal {
     /// It has another secret or other settings.
     #[error("it has other settings or secrets")]
     Differs,
+    /// It speaks TLS, and this process does not.
+    #[error("it speaks TLS and this process does not: give both workers.tls_cert_file, or none")]
+    SpeaksTls,
+    /// There is no TLS connection to it.
+    #[error(transparent)]
+    Tls(#[from] TlsRefusal),
+}
+
+/// The connections of a process.
+#[derive(Default)]
+pub struct Connections {
+    /// Those to the other processes, in their order, and none for this one. Empty
+    /// for a process that is alone.
+    pub streams: Vec<Option<TcpStream>>,
+    /// What encrypts them, if anything does.
+    pub relay: Option<Arc<Relay>>,
 }
 
 /// The connections of this process, and what is to be done about peers that
@@ -102,14 +126,33 @@ impl<'a> Peers<'a> {
         }
     }
 
-    /// Waits until this process is connected with all others. Returns the
-    /// connections in the order of the processes, none for this one.
+    /// Waits until this process is connected with all others.
     ///
     /// # Errors
     ///
-    /// An address of this process that cannot be used, or the end of the attempt.
-    pub fn connect(&self) -> anyhow::Result<Vec<Option<TcpStream>>> {
+    /// An address or certificate of this process that cannot be used, or the end of
+    /// the attempt.
+    pub fn connect(&self) -> anyhow::Result<Connections> {
         let hosts = &self.config.workers.hosts;
+        let relay = match self.config.workers.has_tls() {
+            true => Some(Arc::new(Relay::new()?)),
+            false => None,
+        };
+        let tls = match &relay {
+            Some(relay) => PeerTls::new(&self.config.workers, relay, STEP)?,
+            None => None,
+        };
+        let tls = tls.as_ref();
+        let streams = self.connect_all(hosts, tls)?;
+        Ok(Connections { streams, relay })
+    }
+
+    /// The connections of [`Peers::connect`], with TLS or without.
+    fn connect_all(
+        &self,
+        hosts: &[String],
+        tls: Option<&PeerTls<'_>>,
+    ) -> anyhow::Result<Vec<Option<TcpStream>>> {
         let me = self.config.workers.process;
         let own = hosts.get(me).map_or("", String::as_str);
         let mut listeners = Vec::new();
@@ -123,11 +166,14 @@ impl<'a> Peers<'a> {
         let mut found: Vec<Option<TcpStream>> = hosts.iter().map(|_| None).collect();
         let (met, meet) = mpsc::channel();
         let (open, strangers) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // Why the last connection was refused, and where it came from.
+        let last = Mutex::new(None::<(String, SocketAddr)>);
+        let mut told = None;
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for (peer, address) in hosts.iter().enumerate().take(me) {
                 let (met, proof, done) = (met.clone(), &proof, &done);
-                scope.spawn(move || self.dial(peer, address, proof, done, &met));
+                scope.spawn(move || self.dial(peer, address, (proof, tls), done, &met));
             }
             let mut said = Instant::now();
             let outcome = loop {
@@ -141,10 +187,15 @@ impl<'a> Peers<'a> {
                 if self.stop.load(Ordering::Relaxed) {
                     break Err(anyhow::anyhow!("stopped while waiting for {missing:?}"));
                 }
-                if said.elapsed() > SAY {
+                let refusal = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                // A reason that is new is told soon, and everything again and again.
+                let is_new = refusal.as_ref().map(|(why, _)| why) != told.as_ref();
+                if said.elapsed() > SAY || is_new && said.elapsed() > SOON {
                     said = Instant::now();
                     let refused = strangers.swap(0, Ordering::Relaxed);
-                    tracing::info!(processes = ?missing, refused, "waiting for other processes of the cluster");
+                    let last = refusal.as_ref().map(|(why, from)| format!("{from}: {why}"));
+                    tracing::info!(processes = ?missing, refused, last, "waiting for other processes of the cluster");
+                    told = refusal.map(|(why, _)| why);
                 }
                 let mut is_idle = true;
                 for listener in &listeners {
@@ -158,9 +209,13 @@ impl<'a> Peers<'a> {
                         continue;
                     }
                     let (met, proof, open, strangers) = (met.clone(), &proof, &open, &strangers);
+                    let last = &last;
                     scope.spawn(move || {
-                        if !self.admit(stream, from, proof, &met) {
+                        if let Err(refusal) = self.admit(stream, (proof, tls), &met) {
+                            tracing::debug!(%from, %refusal, "refused a connection");
                             strangers.fetch_add(1, Ordering::Relaxed);
+                            *last.lock().unwrap_or_else(PoisonError::into_inner) =
+                                Some((refusal.to_string(), from));
                         }
                         open.fetch_sub(1, Ordering::Relaxed);
                     });
@@ -182,15 +237,23 @@ impl<'a> Peers<'a> {
         &self,
         peer: usize,
         address: &str,
-        proof: &Proof,
+        (proof, tls): (&Proof, Option<&PeerTls<'_>>),
         done: &AtomicBool,
         met: &mpsc::Sender<(usize, TcpStream)>,
     ) {
         let mut said: Option<String> = None;
         while !done.load(Ordering::Relaxed) && !self.stop.load(Ordering::Relaxed) {
-            let dialed = TcpStream::connect(address).map_err(Refusal::from);
             let me = self.config.workers.process;
-            match dialed.and_then(|stream| proof.connects(stream, me, peer)) {
+            let dialed = TcpStream::connect(address).map_err(Refusal::from);
+            let dialed = dialed.and_then(|stream| {
+                prepare(&stream)?;
+                let stream = match tls {
+                    Some(tls) => tls.connect(stream, peer)?,
+                    None => stream,
+                };
+                proof.connects(stream, me, peer)
+            });
+            match dialed {
                 Ok(stream) => {
                     // Where nobody waits any more, nobody needs it.
                     let _ = met.send((peer, stream));
@@ -211,28 +274,36 @@ impl<'a> Peers<'a> {
         }
     }
 
-    /// Accepts a peer, if it is one. Returns whether it was.
+    /// Accepts a peer.
+    ///
+    /// # Errors
+    ///
+    /// Whoever is none, or differs.
     fn admit(
         &self,
         stream: TcpStream,
-        from: SocketAddr,
-        proof: &Proof,
+        (proof, tls): (&Proof, Option<&PeerTls<'_>>),
         met: &mpsc::Sender<(usize, TcpStream)>,
-    ) -> bool {
+    ) -> Result<(), Refusal> {
         let (me, processes) = (self.config.workers.process, self.config.workers.hosts.len());
-        let expected = me + 1..processes;
-        let (peer, refusal) = match proof.accepts(stream, me, &expected) {
+        prepare(&stream)?;
+        let expected: Vec<usize> = (me + 1..processes).collect();
+        let (stream, expected) = match tls {
+            Some(tls) => tls.accept(stream, &expected)?,
+            None => (stream, expected),
+        };
+        match proof.accepts(stream, me, &expected) {
             Ok((peer, stream)) => {
                 let _ = met.send((peer, stream));
-                return true;
+                Ok(())
             }
-            Err((peer, refusal)) => (peer, refusal),
-        };
-        if let Some(peer) = peer.filter(|_| matches!(refusal, Refusal::Differs)) {
-            (self.differing)(peer);
+            Err((peer, refusal)) => {
+                if let Some(peer) = peer.filter(|_| matches!(refusal, Refusal::Differs)) {
+                    (self.differing)(peer);
+                }
+                Err(refusal)
+            }
         }
-        tracing::debug!(%from, %refusal, "refused a connection");
-        false
     }
 }
 
@@ -288,7 +359,7 @@ impl Proof {
         me: usize,
         peer: usize,
     ) -> Result<TcpStream, Refusal> {
-        prepare(&stream)?;
+        stream.set_write_timeout(Some(STEP))?;
         let nonce: [u8; 32] = rand::random();
         let hello = [
             &MAGIC[..],
@@ -298,17 +369,19 @@ impl Proof {
         ]
         .concat();
         stream.write_all(&hello)?;
-        let [magic, head] = [
-            read::<16>(&mut stream)?.to_vec(),
-            read::<64>(&mut stream)?.to_vec(),
-        ];
+        let first = read::<1>(&mut stream)?;
+        if first == [ALERT] {
+            return Err(Refusal::SpeaksTls);
+        }
+        let magic = [&first[..], &read::<15>(&mut stream)?].concat();
+        let head = read::<64>(&mut stream)?;
         let theirs = blake3::Hash::from(read::<32>(&mut stream)?);
         if magic != MAGIC {
             return Err(Refusal::Stranger);
         }
-        let is_known = self.code(b"accepts ", &[&hello, &head]) == theirs;
+        let is_known = self.code(b"accepts ", &[&hello, &head[..]]) == theirs;
         // The other end learns from this proof as well whether anything differs.
-        let ours = self.code(b"connects", &[&hello, &head, &self.settings]);
+        let ours = self.code(b"connects", &[&hello, &head[..], &self.settings]);
         stream.write_all(&[&self.settings[..], ours.as_bytes()].concat())?;
         if !is_known || head.get(..32) != Some(&self.settings[..]) {
             return Err(Refusal::Differs);
@@ -325,10 +398,10 @@ impl Proof {
         &self,
         mut stream: TcpStream,
         me: usize,
-        expected: &std::ops::Range<usize>,
+        expected: &[usize],
     ) -> Result<(usize, TcpStream), (Option<usize>, Refusal)> {
         let broken = |error: io::Error| (None, Refusal::Broken(error));
-        prepare(&stream).map_err(broken)?;
+        stream.set_write_timeout(Some(STEP)).map_err(broken)?;
         let hello = read::<56>(&mut stream).map_err(broken)?;
         let number = |at: usize| {
             let bytes = hello
@@ -376,19 +449,11 @@ fn read<const N: usize>(stream: &mut TcpStream) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// Limits how long each step of the proof may take.
+/// A connection that sends at once, and that ends when the other host is gone.
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(STEP))
-}
-
-/// A connection for the dataflow: without time limits, but with an end when the
-/// other host is gone.
-fn ready(stream: TcpStream) -> io::Result<TcpStream> {
-    stream.set_read_timeout(None)?;
-    stream.set_write_timeout(None)?;
-    let socket = SockRef::from(&stream);
+    let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()
         .with_time(DEAD / 3)
         .with_interval(DEAD / 6)
@@ -396,5 +461,12 @@ fn ready(stream: TcpStream) -> io::Result<TcpStream> {
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(DEAD))?;
+    Ok(())
+}
+
+/// A connection for the dataflow, without the time limits of the proof.
+fn ready(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_read_timeout(None)?;
+    stream.set_write_timeout(None)?;
     Ok(stream)
 }

@@ -34,6 +34,7 @@ use crate::epochs::queries::WorkerStopped;
 use crate::privacy::retention::Category;
 use crate::privacy::settling::Settlement;
 use crate::report::tally::Tally;
+use crate::worker::peers::Connections;
 use crate::worker::replay_retention::{OfDay, ReplayRetention, UnderWay};
 use crate::worker::threads::Workers;
 
@@ -173,7 +174,7 @@ where
             | Report::EraseSightings(..)
             | Report::Unreadable(_) => {}
         }),
-        Vec::new(),
+        Connections::default(),
     )?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let mut feeding = Feeding {

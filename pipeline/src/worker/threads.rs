@@ -37,6 +37,8 @@ use tributary_operators::settings::Settings;
 
 use crate::epochs::batch::{Batch, Listener, Restored};
 use crate::privacy::objections::Objections;
+use crate::worker::peer_tls::Relay;
+use crate::worker::peers::Connections;
 use crate::worker::thread::{BlockOpener, WorkerThread};
 
 /// Access to one thread: the channel of its batches, and the thread itself, to
@@ -50,6 +52,8 @@ pub struct Workers {
     /// Join handles of Timely. [`Workers::finish`] alone joins them: after a
     /// failure, nothing waits for threads that cannot end.
     guards: ManuallyDrop<WorkerGuards<Result<(), String>>>,
+    /// What encrypts the connections to other processes, if anything does.
+    relay: Option<Arc<Relay>>,
 }
 
 impl Workers {
@@ -68,8 +72,12 @@ impl Workers {
         keyring: Arc<Keyring>,
         objections: Arc<Objections>,
         listener: Listener,
-        peers: Vec<Option<TcpStream>>,
+        peers: Connections,
     ) -> anyhow::Result<Workers> {
+        let Connections {
+            streams: peers,
+            relay,
+        } = peers;
         let threads = config.workers.threads.max(1);
         let (builders, network) = allocators(threads, config.workers.process, peers)
             .context("cannot start the worker threads")?;
@@ -98,7 +106,11 @@ impl Workers {
             .map_err(|error| anyhow!(error))
             .context("cannot start the worker threads")?;
         let guards = ManuallyDrop::new(guards);
-        Ok(Workers { ends, guards })
+        Ok(Workers {
+            ends,
+            guards,
+            relay,
+        })
     }
 
     /// Sends a batch to the threads and waits while they are behind. Returns false
@@ -175,6 +187,9 @@ impl Workers {
             outcome
                 .and_then(|inner| inner)
                 .map_err(|error| anyhow!("a worker failed: {error}"))?;
+        }
+        if let Some(relay) = self.relay {
+            relay.finish();
         }
         Ok(())
     }

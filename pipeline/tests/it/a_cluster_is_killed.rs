@@ -3,18 +3,34 @@
 
 use std::time::Duration;
 
+use crate::support::certificates::{certificates, tls};
 use crate::support::story::{last, play, ready, start_both, stop_both, two_processes};
 use crate::support::{Worker, World, published};
-use tributary_testkit::NatsServer;
+use tributary_testkit::{NatsServer, skipped};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_is_killed() {
+    killed("").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_with_tls_is_killed() {
+    killed(&tls("ca", "worker")).await;
+}
+
+/// The story, with settings of the processes' connections.
+async fn killed(settings: &str) {
     let Some(server) = NatsServer::start_or_skip("") else {
         return;
     };
     let mut broker = server.nats();
     broker.partitions = 4;
-    let world = World::new(12_000, Some(&broker), &two_processes());
+    let workers = format!("{}{settings}", two_processes());
+    let world = World::new(12_000, Some(&broker), &workers);
+    if !settings.is_empty() && !certificates(world.directory.path()) {
+        skipped("no openssl to make certificates with");
+        return;
+    }
     let expected = world.replayed();
     let config = world.path("tributary.toml");
     let text = std::fs::read_to_string(&config).unwrap();

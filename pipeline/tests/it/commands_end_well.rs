@@ -231,7 +231,7 @@ async fn a_worker_waits_for_a_broker_that_is_not_there_yet() {
         // SIGTERM ends it at once, and SIGHUP does not.
         worker.signal_with("-HUP");
         until("it has received the signal", || {
-            worker.said("SIGHUP has no effect")
+            worker.said("the configuration was reloaded")
         });
         assert!(worker.lives());
         let asked = Instant::now();

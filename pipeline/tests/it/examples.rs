@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tributary::live_config::LiveConfig;
 use tributary::report::metrics::Metrics;
 use tributary::serve::ingest::{self, IngestServer};
 use tributary_connectors::nats;
@@ -53,7 +54,7 @@ async fn the_examples_send_records() {
     nats::ensure_input_stream(&client, &config.nats, &["acme"])
         .await
         .unwrap();
-    let server = IngestServer::new(&config, Arc::new(Metrics::new(&config)));
+    let server = IngestServer::new(&LiveConfig::fixed(&config), Arc::new(Metrics::new(&config)));
     server.open(&client);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tributary::live_config::LiveConfig;
 use tributary::report::metrics::Metrics;
 use tributary::serve::ingest::{self, IngestServer};
 use tributary_config::model::Config;
@@ -137,7 +138,7 @@ impl Deployment {
             .await
             .unwrap();
         let metrics = Arc::new(Metrics::new(&config));
-        let server = IngestServer::new(&config, metrics.clone());
+        let server = IngestServer::new(&LiveConfig::fixed(&config), metrics.clone());
         let own = nats::connect(&config.nats, "ingest").await.unwrap();
         server.open(&own);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -13,6 +13,7 @@ use crate::support::story::{
 use crate::support::{Worker, World, succeed, tributary};
 use tributary::epochs::batch::{Batch, Incoming, Report};
 use tributary::privacy::objections::Objections;
+use tributary::worker::peers::Connections;
 use tributary::worker::threads::Workers;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::Keyring;
@@ -94,7 +95,7 @@ fn an_objection_and_a_salt_do_not_wait_for_each_other() {
                 reported.lock().unwrap()[thread] = before;
             }
         }),
-        Vec::new(),
+        Connections::default(),
     )
     .unwrap();
     let ends = Arc::new(AtomicBool::new(false));

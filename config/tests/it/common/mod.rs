@@ -68,9 +68,11 @@ pub fn example_directory() -> tempfile::TempDir {
         ("nats.password", "password".to_owned()),
         ("ca.pem", "authorities".to_owned()),
         ("client.pem", "certificate".to_owned()),
+        ("worker.pem", "certificate".to_owned()),
         ("rights.pem", "certificate".to_owned()),
         ("rights.key", "key".to_owned()),
         ("client-key.pem", "key".to_owned()),
+        ("worker-key.pem", "key".to_owned()),
         ("vendor-list.json", VENDOR_LIST.to_owned()),
     ];
     for (name, text) in files {

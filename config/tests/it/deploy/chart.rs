@@ -16,6 +16,9 @@ use crate::common::secret;
 /// Where pods find their secrets.
 const SECRETS: &str = "/run/secrets/tributary";
 
+/// Where pods find the certificates with which they connect to each other.
+const PEERS: &str = "/run/secrets/peers";
+
 /// The configuration of an operator.
 const CONFIG: &str = r#"
 [[http.token]]
@@ -59,6 +62,7 @@ fn cluster() -> Value {
     values(&json!({
         "processes": 3,
         "threads": 2,
+        "tls": {"secret": "tributary-peers"},
         "follower": {"replicas": 2},
         "ingest": {"enabled": true},
         "image": {"repository": "registry.example.com/tributary", "digest": format!("sha256:{}", "0a".repeat(32))},
@@ -120,6 +124,9 @@ fn read(objects: &[Value], workload: &Value, pod: usize, secrets: &Path) -> Conf
         ("acme.secret", secret('1')),
         ("operate.sha256", "ab".repeat(32)),
         ("web.sha256", "cd".repeat(32)),
+        ("ca.crt", "authority".to_owned()),
+        ("tls.crt", "certificate".to_owned()),
+        ("tls.key", "key".to_owned()),
     ] {
         std::fs::write(secrets.join(name), text).unwrap();
         crate::common::set_mode(&secrets.join(name), 0o440);
@@ -134,7 +141,10 @@ fn read(objects: &[Value], workload: &Value, pod: usize, secrets: &Path) -> Conf
             let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
                 // Kubernetes writes the number of a pod of a StatefulSet to this label.
                 Some("metadata.labels['apps.kubernetes.io/pod-index']") => pod.to_string(),
-                None => variable["value"].as_str().expect("a text").to_owned(),
+                None => {
+                    let text = variable["value"].as_str().expect("a text");
+                    text.replace(PEERS, secrets.to_str().unwrap())
+                }
                 Some(other) => panic!("{other}"),
             };
             (variable["name"].as_str().unwrap(), value)
@@ -264,6 +274,9 @@ fn pods_are_the_processes_of_one_cluster() {
                 assert_eq!(own, &name);
             }
             hosts.push(config.workers.hosts.clone());
+            let has_tls = given["tls"]["secret"].is_string();
+            assert_eq!(config.workers.has_tls(), has_tls);
+            assert_eq!(config.workers.private_network, processes > 1 && !has_tls);
             assert_eq!(config.http.listen.to_string(), "0.0.0.0:9464");
             assert!(config.http.is_protected());
             assert_eq!(config.ledger.directory, Path::new("/var/lib/tributary"));
@@ -451,6 +464,8 @@ fn wrong_values_are_refused_by_name() {
         ("processes", json!({"processes": "3"})),
         ("replicas", json!({"replicas": 3})),
         ("threads", json!({"threads": 2000})),
+        ("tls/secret", json!({"tls": {"secret": "Not a name"}})),
+        ("tls", json!({"tls": {"ca": "x"}})),
         ("nats/url", json!({"nats": {"url": "http://nats:4222"}})),
         (
             "nats/url",

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use tributary_config::model::{
     Attribution, Brand, BrandRelease, Channels, Config, Consent, HashRule, Http, HttpIngest,
-    Identity, Ingest, LabelCase, Ledger, Names, Nats, Noise, Partners, Release, Retention, Sensors,
-    Wallet, Workers,
+    Identity, Ingest, LabelCase, Ledger, Log, LogLevel, Names, Nats, Noise, Partners, Release,
+    Retention, Sensors, Wallet, Workers,
 };
 
 /// A brand with the specification's defaults, in Paris.
@@ -115,11 +115,17 @@ pub fn config(brands: Vec<Brand>) -> Config {
             threads: 1,
             process: 0,
             hosts: Vec::new(),
+            tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
             private_network: false,
             tick_ms: 50,
             region: None,
             max_clock_skew_ms: 600_000,
             memory_mib: None,
+        },
+        log: Log {
+            level: LogLevel::Info,
         },
         ledger: Ledger {
             directory: "tributary-data".into(),

@@ -113,7 +113,15 @@ impl Metrics {
     /// business metrics, and those of the process itself. What it does not do is
     /// absent, and not 0.
     pub fn of_readers(config: &Config) -> Metrics {
-        let of_process = [Id::Ready, Id::Build, Id::StartTime, Id::Memory, Id::Cpu];
+        let of_process = [
+            Id::Ready,
+            Id::Build,
+            Id::StartTime,
+            Id::ConfigReloaded,
+            Id::ConfigReload,
+            Id::Memory,
+            Id::Cpu,
+        ];
         Metrics::of(config, |id| of_process.contains(&id))
     }
 
@@ -145,6 +153,7 @@ impl Metrics {
             raising: Mutex::default(),
             shown: Mutex::default(),
         };
+        metrics.config_reloaded(true);
         // A counter that is not there before its first event hides that event from `increase()`.
         for outcome in CALLBACK_OUTCOMES {
             metrics.raise(Id::Callbacks, &[outcome], 0.0);
@@ -464,6 +473,15 @@ impl Metrics {
     /// Sets how much of the memory budget is used: 0, 1 or 2.
     pub fn memory_level(&self, level: u8) {
         self.set(Id::MemoryLevel, &[], f64::from(level));
+    }
+
+    /// Sets whether the configuration that was read last was applied, and when.
+    pub fn config_reloaded(&self, is_applied: bool) {
+        self.set(Id::ConfigReload, &[], f64::from(u8::from(is_applied)));
+        if is_applied {
+            let now = jiff::Timestamp::now().as_second();
+            self.set(Id::ConfigReloaded, &[], now as f64);
+        }
     }
 
     /// Sets whether this process holds the lease by which it may publish.

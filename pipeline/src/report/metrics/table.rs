@@ -306,6 +306,10 @@ table! {
         "Version of the program and the commit it was built from.";
     StartTime: Operation Gauge, Open, "process_start_time_seconds", "seconds since 1970", [],
         "Time at which the process started.";
+    ConfigReloaded: Operation Gauge, Open, "config_last_reload_success_timestamp_seconds", "seconds since 1970", [],
+        "Time at which the configuration was last read and applied: at the start, or by a reload (SIGHUP).";
+    ConfigReload: Operation Gauge, Open, "config_last_reload_successful", "0 or 1", [],
+        "Whether the last reload of the configuration (SIGHUP) was applied; 1 before the first one. After one that was refused, everything is as before.";
     MemoryLevel: Operation Gauge, Open, "memory_level", "0, 1 or 2", [],
         "How much of `workers.memory` is used: 0 below 80 percent or without a budget, 1 while input is slowed, 2 while input waits at the broker.";
     Memory: Operation Gauge, Open, "process_resident_memory_bytes", "bytes", [],

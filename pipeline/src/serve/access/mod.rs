@@ -32,6 +32,7 @@ use sha2::{Digest, Sha256};
 use tributary_config::model::{Config, HttpToken, Role};
 
 use super::response::{TEXT, text};
+use crate::live_config::LiveConfig;
 use throttle::Throttle;
 
 /// Headers by which a proxy says that a request comes from elsewhere.
@@ -162,8 +163,8 @@ fn unauthorized(sentence: &str) -> Response {
 
 /// Who may see what, from the configuration.
 pub struct Access {
-    /// The configured tokens.
-    tokens: Vec<HttpToken>,
+    /// The configuration, whose tokens may change.
+    live: LiveConfig,
     /// Whether the server listens on loopback only.
     is_loopback: bool,
     /// Limits guesses of tokens.
@@ -172,10 +173,10 @@ pub struct Access {
 
 impl Access {
     /// Access by the configuration of a process.
-    pub fn new(config: &Config) -> Access {
+    pub fn new(live: &LiveConfig) -> Access {
         Access {
-            tokens: config.http.tokens.clone(),
-            is_loopback: config.http.listen.ip().is_loopback(),
+            live: live.clone(),
+            is_loopback: live.now().http.listen.ip().is_loopback(),
             throttle: Throttle::default(),
         }
     }
@@ -186,7 +187,9 @@ impl Access {
     ///
     /// The answer to a wrong token, or to a peer that has sent too many of them.
     pub fn viewer(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Viewer, Box<Response>> {
-        if self.tokens.is_empty() {
+        let config = self.live.now();
+        let tokens = &config.http.tokens;
+        if tokens.is_empty() {
             let is_proxied = PROXIED.iter().any(|header| headers.contains_key(header));
             return Ok(match self.is_loopback && !is_proxied {
                 true => Viewer::Local,
@@ -201,7 +204,7 @@ impl Access {
             None => bearer(first),
             Some(_) => None,
         };
-        let found = token.and_then(|token| self.find(token));
+        let found = token.and_then(|token| find(tokens, token));
         let now = Instant::now();
         if !self.throttle.admit(peer.map(|peer| peer.0), found, now) {
             let mut response = text(
@@ -213,7 +216,7 @@ impl Access {
             response.headers_mut().insert(RETRY_AFTER, seconds);
             return Err(Box::new(response));
         }
-        match found.and_then(|at| self.tokens.get(at)) {
+        match found.and_then(|at| tokens.get(at)) {
             Some(token) => Ok(Viewer::Token {
                 role: token.role,
                 brand: token.brand.as_deref().map(Arc::from),
@@ -225,20 +228,20 @@ impl Access {
             }
         }
     }
+}
 
-    /// Position of a token, by its digest. All digests are compared, each in
-    /// constant time.
-    fn find(&self, token: &[u8]) -> Option<usize> {
-        // The comparison of these hashes takes the same time wherever they differ.
-        let given = blake3::Hash::from_bytes(Sha256::digest(token).into());
-        let mut found = None;
-        for (at, token) in self.tokens.iter().enumerate() {
-            if blake3::Hash::from_bytes(token.digest.sha256) == given {
-                found = Some(at);
-            }
+/// Position of a token, by its digest. All digests are compared, each in
+/// constant time.
+fn find(tokens: &[HttpToken], token: &[u8]) -> Option<usize> {
+    // The comparison of these hashes takes the same time wherever they differ.
+    let given = blake3::Hash::from_bytes(Sha256::digest(token).into());
+    let mut found = None;
+    for (at, token) in tokens.iter().enumerate() {
+        if blake3::Hash::from_bytes(token.digest.sha256) == given {
+            found = Some(at);
         }
-        found
     }
+    found
 }
 
 /// The token of `Bearer TOKEN`; `None` for another scheme.

@@ -10,11 +10,18 @@ fn access(tokens: &[(Role, Option<&str>, &str)], is_loopback: bool) -> Access {
             sha256: Sha256::digest(token).into(),
         },
     };
-    Access {
-        tokens: tokens.iter().map(token).collect(),
-        is_loopback,
-        throttle: Throttle::default(),
+    let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"ACME\"\n";
+    let environment =
+        |name: &str| (name == "ACME").then(|| "0123456789abcdef0123456789abcdef".to_owned());
+    let path = std::path::Path::new("tributary.toml");
+    let mut config = tributary_config::parse_in(text, path, &environment)
+        .unwrap()
+        .config;
+    config.http.tokens = tokens.iter().map(token).collect();
+    if !is_loopback {
+        config.http.listen = "0.0.0.0:9464".parse().unwrap();
     }
+    Access::new(&LiveConfig::fixed(&config))
 }
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -15,12 +15,13 @@ use axum::http::StatusCode;
 use axum::http::header::{HOST, ORIGIN};
 use axum::middleware::Next;
 use axum::response::Response;
+use tributary_config::model::Http;
 
 use crate::serve::response::{TEXT, text};
 
 /// Whether the server answers by the value of a `Host` header. `names` are in
 /// lower case.
-fn is_known(host: &str, names: &[String]) -> bool {
+fn is_known(host: &str, names: &[&str]) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => {
             return rest
@@ -33,7 +34,7 @@ fn is_known(host: &str, names: &[String]) -> bool {
     name.parse::<IpAddr>().is_ok()
         || (!name.is_empty() && !name.contains('.'))
         || name.ends_with(".localhost")
-        || names.contains(&name)
+        || names.contains(&name.as_str())
 }
 
 /// Whether a request comes from no script, or from one of a page of this server.
@@ -53,11 +54,17 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 
 /// Refuses requests for another host with 421, and those of a script of another
 /// page with 403.
-pub(super) async fn check(names: &[String], request: Request, next: Next) -> Response {
+pub(super) async fn check(http: &Http, request: Request, next: Next) -> Response {
+    let names: Vec<&str> = http
+        .hosts
+        .iter()
+        .chain(&http.opendsr_domain)
+        .map(String::as_str)
+        .collect();
     let mut hosts = request.headers().get_all(HOST).iter();
     let known = match (hosts.next(), hosts.next()) {
         (None, _) => true,
-        (Some(host), None) => host.to_str().is_ok_and(|host| is_known(host, names)),
+        (Some(host), None) => host.to_str().is_ok_and(|host| is_known(host, &names)),
         (Some(_), Some(_)) => false,
     };
     if known && !is_same_origin(request.headers()) {
@@ -112,7 +119,7 @@ mod tests {
 
     #[test]
     fn addresses_local_names_and_listed_names_are_known() {
-        let names = ["metrics.shop.example".to_owned()];
+        let names = ["metrics.shop.example"];
         for host in [
             "127.0.0.1:9464",
             "[::1]:9464",

@@ -9,13 +9,14 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
 use tokio::sync::Semaphore;
-use tributary_config::model::{Brand, Config, HttpIngest};
+use tributary_config::model::{Brand, HttpIngest};
 use tributary_connectors::nats::{Client, OutgoingMessage, StoreError, StreamWriter};
 
 use super::body::Limits;
 use super::reply::Rejection;
 use super::split::Messages;
 use super::target::{Admitted, Target, Targets};
+use crate::live_config::LiveConfig;
 use crate::report::metrics::Metrics;
 
 /// Maximum time for the acknowledgment of all messages of a request.
@@ -50,8 +51,9 @@ pub struct IngestServer {
 impl IngestServer {
     /// The server of a configuration. It responds with 503 before
     /// [`IngestServer::open`].
-    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Arc<IngestServer> {
-        let targets = Targets::new(config);
+    pub fn new(live: &LiveConfig, metrics: Arc<Metrics>) -> Arc<IngestServer> {
+        let config = live.now();
+        let targets = Targets::new(live);
         for target in targets.all() {
             metrics.http_ingest_source(&target.brand, &target.source.name);
         }

@@ -18,9 +18,10 @@ use axum::http::{HeaderMap, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use tributary_config::model::{Config, Format, Kind, Source};
+use tributary_config::model::{Format, Kind, Source};
 
 use super::reply::Rejection;
+use crate::live_config::LiveConfig;
 use crate::serve::access::throttle::{REFILL, Throttle};
 use crate::serve::access::{PROXIED, Peer, bearer};
 
@@ -54,24 +55,20 @@ pub(super) struct Admitted<'a> {
     pub(super) subject: String,
 }
 
-/// The digest of a token, and the position of its target.
-struct Token {
-    digest: blake3::Hash,
-    target: usize,
-}
-
 /// All sources, and their tokens.
 pub(super) struct Targets {
     /// The sources, sorted by brand and name.
     all: Vec<Target>,
-    tokens: Vec<Token>,
+    /// The configuration, whose tokens may change.
+    live: LiveConfig,
     /// Limits guesses of tokens.
     throttle: Throttle,
 }
 
 impl Targets {
     /// The sources and tokens of a configuration.
-    pub(super) fn new(config: &Config) -> Targets {
+    pub(super) fn new(live: &LiveConfig) -> Targets {
+        let config = live.now();
         let brands = config.brands.iter();
         let mut all: Vec<Target> = brands
             .flat_map(|brand| {
@@ -82,16 +79,8 @@ impl Targets {
             })
             .collect();
         all.sort_by(|a, b| (&a.brand, &a.source.name).cmp(&(&b.brand, &b.source.name)));
-        let tokens = config.http_ingest.tokens.iter().filter_map(|token| {
-            let is_it =
-                |target: &Target| target.brand == token.brand && target.source.name == token.source;
-            Some(Token {
-                digest: blake3::Hash::from_bytes(token.digest.sha256),
-                target: all.iter().position(is_it)?,
-            })
-        });
         Targets {
-            tokens: tokens.collect(),
+            live: live.clone(),
             throttle: Throttle::default(),
             all,
         }
@@ -139,7 +128,7 @@ impl Targets {
     ) -> Result<Admitted<'_>, Rejection> {
         let (brand, kind, source) = path;
         let found = self.find(brand, kind, source);
-        if self.tokens.is_empty() && !headers.contains_key(AUTHORIZATION) {
+        if !self.has_tokens() && !headers.contains_key(AUTHORIZATION) {
             return self.admit_local(headers, found, source.is_some());
         }
         let token = single(headers).and_then(bearer);
@@ -173,7 +162,7 @@ impl Targets {
         in_body: Option<&str>,
         peer: Option<Peer>,
     ) -> Result<Admitted<'_>, Rejection> {
-        if self.tokens.is_empty() {
+        if !self.has_tokens() {
             let mut sources = self.all.iter().enumerate();
             let mut sources = sources.by_ref().filter(|(_, target)| is_segment(target));
             let only = match (sources.next(), sources.next()) {
@@ -258,16 +247,26 @@ impl Targets {
         // The comparison of these hashes takes the same time wherever they differ.
         let given = blake3::Hash::from_bytes(Sha256::digest(token).into());
         let mut found = None;
-        for (at, token) in self.tokens.iter().enumerate() {
-            if token.digest == given {
+        let config = self.live.now();
+        let tokens = &config.http_ingest.tokens;
+        for (at, token) in tokens.iter().enumerate() {
+            if blake3::Hash::from_bytes(token.digest.sha256) == given {
                 found = Some(at);
             }
         }
         self.throttle(found, peer)?;
-        let token = found.and_then(|at| self.tokens.get(at));
-        token
-            .map(|token| token.target)
-            .ok_or_else(Rejection::unauthorized)
+        let token = found.and_then(|at| tokens.get(at));
+        let target = token.and_then(|token| {
+            let is_it =
+                |target: &Target| target.brand == token.brand && target.source.name == token.source;
+            self.all.iter().position(is_it)
+        });
+        target.ok_or_else(Rejection::unauthorized)
+    }
+
+    /// Whether any token is configured.
+    fn has_tokens(&self) -> bool {
+        !self.live.now().http_ingest.tokens.is_empty()
     }
 
     /// Counts a proof, and refuses an address that has sent too many wrong ones.

@@ -7,6 +7,7 @@
 //! thread. In between, at least every two seconds, it sends the status of the
 //! process, which also shows that the process lives.
 //!
+//! A stream ends when the configuration is reloaded, so that no token outlives it.
 //! Nothing is queued: the task of a listener that does not accept its event in
 //! time ends, and an event is created only when the previous one was accepted.
 //! There are at most [`MAX_LISTENERS`](super::MAX_LISTENERS).
@@ -103,6 +104,7 @@ fn chosen(state: &PageState, viewer: &Viewer, query: Option<&str>) -> Option<usi
 /// Sends events to a listener until it leaves or the server ends.
 async fn tell(state: &PageState, viewer: &Viewer, brand: usize, to: &mpsc::Sender<Event>) {
     let mut ended = state.page.ended.subscribe();
+    let mut live = state.live.clone();
     let mut every = tokio::time::interval(STEP);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut shown, mut beat) = (None, None::<Instant>);
@@ -115,6 +117,8 @@ async fn tell(state: &PageState, viewer: &Viewer, brand: usize, to: &mpsc::Sende
             _ = every.tick() => {}
             () = to.closed() => return,
             _ = ended.wait_for(|ended| *ended) => return,
+            // The token may be another one's now, or nobody's: the page asks again.
+            () = live.replaced() => return,
         }
         let due = beat.is_none_or(|beat| beat.elapsed() >= BEAT);
         let status = Status::of(state, viewer, brand);

@@ -24,6 +24,7 @@ use tributary_config::model::{Config, Ladder, Names};
 use tributary_operators::record::Day;
 
 use super::access::Viewer;
+use crate::live_config::LiveConfig;
 use crate::report::metrics::Audience;
 use crate::report::published_cells::SharedCells;
 use crate::report::telemetry::Telemetry;
@@ -58,6 +59,8 @@ pub struct PageState {
     pub telemetry: Telemetry,
     /// The released cells.
     pub cells: SharedCells,
+    /// The configuration, whose tokens may change.
+    pub live: LiveConfig,
 }
 
 impl PageState {

@@ -12,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::live_config::LiveConfig;
 use crate::report::metrics::resident_memory;
 
 /// The shares of the budget, in percent: from which on input is slowed, from
@@ -59,9 +60,10 @@ impl Level {
 }
 
 /// The budget of this process.
-#[derive(Debug)]
 pub(super) struct Memory {
-    /// Bytes; `None` without a budget.
+    /// Where the budget is, which may change.
+    live: LiveConfig,
+    /// Bytes at the last look; `None` without a budget.
     budget: Option<u64>,
     level: Level,
     looked: Option<Instant>,
@@ -70,10 +72,11 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// A budget in mebibytes, if there is one.
-    pub(super) fn new(mebibytes: Option<u64>) -> Memory {
+    /// The budget of a configuration, if it has one.
+    pub(super) fn new(live: LiveConfig) -> Memory {
         Memory {
-            budget: mebibytes.map(|mebibytes| mebibytes << 20),
+            live,
+            budget: None,
             level: Level::Free,
             looked: None,
             bytes: 0,
@@ -82,11 +85,14 @@ impl Memory {
 
     /// The level now; looks at the memory now and then.
     pub(super) fn level(&mut self) -> Level {
-        let Some(budget) = self.budget else {
-            return Level::Free;
-        };
         if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
             self.looked = Some(Instant::now());
+            let mebibytes = self.live.now().workers.memory_mib;
+            self.budget = mebibytes.map(|mebibytes| mebibytes << 20);
+            let Some(budget) = self.budget else {
+                self.level = Level::Free;
+                return self.level;
+            };
             self.bytes = resident_memory().unwrap_or(0);
             let before = self.level;
             self.level = Level::at(self.bytes, budget, before);

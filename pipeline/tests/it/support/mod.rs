@@ -1,5 +1,6 @@
 //! Real processes for story tests: the `tributary` binary, its configuration, and what it published.
 
+pub mod certificates;
 pub mod disk;
 pub mod http;
 pub mod person;

@@ -1,0 +1,112 @@
+//! Whether this program opens the ledgers that are on this machine, what becomes
+//! of them, and whether the disk has room for a rewrite.
+
+use std::path::Path;
+
+use tributary_config::model::Config;
+use tributary_ledger::{FORMAT, Inspection, Keyring, inspect};
+
+use super::finding::{Finding, Outcome, subject};
+
+/// Checks the ledger of each process of the cluster whose directory is here.
+///
+/// # Errors
+///
+/// A directory that cannot be looked at.
+pub(super) fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
+    let processes = config.workers.hosts.len().max(1);
+    let keyring = Keyring::new(config);
+    let mut findings = Vec::new();
+    let mut bytes = 0;
+    for process in 0..processes {
+        let directory = config.ledger.directory.join(format!("process-{process}"));
+        if !tributary_ledger::Ledger::exists_in(&directory) {
+            let outcome = match processes {
+                1 => Outcome::Warning,
+                _ => Outcome::Note,
+            };
+            let found = Finding::new(outcome, subject(&directory), "there is no ledger here");
+            findings.push(found.fix(match processes {
+                1 => {
+                    "set ledger.directory to that of the version that runs now, unless it has none"
+                }
+                _ => "check it on the machine of this process",
+            }));
+            continue;
+        }
+        match inspect(&directory, Some(&keyring)) {
+            Ok(found) => {
+                bytes += found.bytes;
+                findings.push(of_share(&found, (process, processes), &directory));
+                findings.push(of_format(&found, &directory));
+            }
+            Err(error) => {
+                let text = error.to_string();
+                findings.push(Finding::new(Outcome::Refused, subject(&directory), text));
+            }
+        }
+    }
+    if bytes > 0 {
+        findings.push(room(&config.ledger.directory, bytes)?);
+    }
+    Ok(findings)
+}
+
+/// Whether a ledger belongs to the process that would open it.
+fn of_share(found: &Inspection, asked: (usize, usize), directory: &Path) -> Finding {
+    let owner = (found.process, found.processes);
+    let named = |(process, processes): (usize, usize)| format!("process {process} of {processes}");
+    match owner == asked {
+        true => {
+            let text = format!("is the ledger of {}, {} bytes", named(owner), found.bytes);
+            Finding::new(Outcome::Ok, subject(directory), text)
+        }
+        false => {
+            let text = format!(
+                "is the ledger of {}, and would be opened by {}",
+                named(owner),
+                named(asked)
+            );
+            Finding::new(Outcome::Refused, subject(directory), text)
+                .fix("give workers.hosts the processes that it had")
+        }
+    }
+}
+
+/// What becomes of the format of a ledger.
+fn of_format(found: &Inspection, directory: &Path) -> Finding {
+    let format = found.format;
+    match format == FORMAT {
+        true => {
+            let text = format!("has format {FORMAT}, and keeps it");
+            Finding::new(Outcome::Ok, subject(directory), text)
+        }
+        false => {
+            let text = format!(
+                "has format {format}: the first start continues it in format {FORMAT}, which takes no longer than any other start, \
+                 and versions that know format {format} alone no longer open it"
+            );
+            Finding::new(Outcome::Irreversible, subject(directory), text).fix(
+                "stop the worker and copy the data directory first, if you may want to go back",
+            )
+        }
+    }
+}
+
+/// Whether the disk has room for a second copy of what is stored, which is how
+/// entries are rewritten.
+///
+/// # Errors
+///
+/// A file system that does not say.
+fn room(directory: &Path, bytes: u64) -> anyhow::Result<Finding> {
+    let disk = rustix::fs::statvfs(directory)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let text = format!("has {free} bytes free for ledgers of {bytes} bytes");
+    Ok(match free >= bytes {
+        true => Finding::new(Outcome::Ok, subject(directory), text),
+        false => Finding::new(Outcome::Warning, subject(directory), text).fix(
+            "make room: an erasure or a rotation of secrets rewrites segments, and needs as much again while it does",
+        ),
+    })
+}

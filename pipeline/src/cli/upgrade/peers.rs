@@ -1,0 +1,104 @@
+//! Which processes run now, by the leases at the broker, and whether this program
+//! would run beside them.
+
+use anyhow::Context;
+use tributary_config::model::Config;
+use tributary_connectors::nats::{self, Holder, RENEWAL};
+
+use super::finding::{Finding, Outcome};
+use crate::version::VERSION;
+
+/// Checks the processes that hold a lease.
+///
+/// # Errors
+///
+/// A broker that does not answer.
+pub(super) async fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
+    let client = nats::connect(&config.nats, "tributary upgrade")
+        .await
+        .context("cannot ask the broker who runs now; --offline leaves it out")?;
+    let stream = &config.nats.output_stream;
+    let before = nats::holders(&client, stream).await?;
+    if before.is_empty() {
+        let text = format!("no process has published to {stream} yet");
+        return Ok(vec![Finding::new(Outcome::Ok, "broker", text)]);
+    }
+    // Whoever runs renews its lease meanwhile.
+    tokio::time::sleep(RENEWAL + RENEWAL / 2).await;
+    let now = nats::holders(&client, stream).await?;
+    let runs = now.into_iter().filter(|(holder, sequence)| {
+        let is_same =
+            |(other, last): &(Holder, u64)| other.process == holder.process && last == sequence;
+        !holder.released && !before.iter().any(is_same)
+    });
+    let processes = config.workers.hosts.len().max(1);
+    let mut findings: Vec<Finding> = runs
+        .map(|(holder, _)| of_process(&holder, processes))
+        .collect();
+    if findings.is_empty() {
+        let text = format!("no process that publishes to {stream} runs now");
+        findings.push(Finding::new(Outcome::Ok, "broker", text));
+    }
+    Ok(findings)
+}
+
+/// What a process that runs means for the upgrade.
+fn of_process(holder: &Holder, processes: usize) -> Finding {
+    let Holder {
+        process,
+        processes: of,
+        host,
+        version,
+        since,
+        ..
+    } = holder;
+    let subject = format!("process {process}");
+    let text = format!("runs version {version} on {host} since {since}");
+    if *of != processes {
+        let text = format!("{text}, in a cluster of {of}, and the configuration has {processes}");
+        return Finding::new(Outcome::Refused, subject, text)
+            .fix("give workers.hosts as many processes as the cluster has");
+    }
+    match (processes, version == VERSION) {
+        (1, _) => Finding::new(Outcome::Note, subject, text)
+            .fix("stop it before this version starts; it gives its lease back at once"),
+        (_, true) => {
+            let text = format!("{text}, which is this version: both may run beside each other");
+            Finding::new(Outcome::Ok, subject, text)
+        }
+        (_, false) => {
+            let text = format!("{text}, and this is {VERSION}, which does not run beside it");
+            Finding::new(Outcome::Warning, subject, text)
+                .fix("stop all processes of the cluster, and start all of them in this version")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(processes: usize, version: &str, configured: usize) -> (Outcome, String) {
+        let holder = Holder {
+            process: 0,
+            processes,
+            ledger: String::new(),
+            host: "a".to_owned(),
+            version: version.to_owned(),
+            since: "now".to_owned(),
+            released: false,
+        };
+        let found = of_process(&holder, configured);
+        (found.outcome, found.text)
+    }
+
+    #[test]
+    fn versions_do_not_mix_in_a_cluster() {
+        assert_eq!(found(1, "0.0.1", 1).0, Outcome::Note);
+        assert_eq!(found(3, VERSION, 3).0, Outcome::Ok);
+        let (outcome, text) = found(3, "0.0.1", 3);
+        assert_eq!(outcome, Outcome::Warning);
+        assert!(text.contains("0.0.1") && text.contains(VERSION), "{text}");
+        assert_eq!(found(3, VERSION, 2).0, Outcome::Refused);
+    }
+}

@@ -1,0 +1,228 @@
+//! A worker reads its configuration again at SIGHUP: what may change does, at once and for connections that are open, and
+//! anything else is refused by name, with all of the file.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tributary_testkit::{NatsServer, free_port};
+
+use crate::support::story::{start_both, stop_both, two_processes, until};
+use crate::support::{Worker, World};
+
+const APPLIED: &str = "tributary_config_last_reload_successful";
+const SINCE: &str = "tributary_config_last_reload_success_timestamp_seconds";
+const DONE: &str = "the configuration was reloaded";
+const REFUSED: &str = "the configuration was not reloaded";
+
+/// Writes the digest of a token.
+fn token(world: &World, name: &str) {
+    let digest = Sha256::digest(name);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(world.path(&format!("{name}.sha256")), digest).unwrap();
+}
+
+/// A token of operators for the HTTP server.
+fn operator(name: &str) -> String {
+    format!("[[http.token]]\nrole = \"operate\"\nsha256_file = \"{name}.sha256\"\n")
+}
+
+/// The status of a page with a token.
+fn status(worker: &Worker, path: &str, token: &str) -> u16 {
+    let header = format!("Authorization: Bearer {token}\r\n");
+    worker.send("GET", path, &header, "").unwrap().0
+}
+
+/// A metric, with a token.
+fn metric(worker: &Worker, name: &str, token: &str) -> f64 {
+    let header = format!("Authorization: Bearer {token}\r\n");
+    let (_, body) = worker.send("GET", "/metrics", &header, "").unwrap();
+    let line = body.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().trim().parse().unwrap()
+}
+
+/// How often the log has a text.
+fn times(worker: &Worker, text: &str) -> usize {
+    worker.log().matches(text).count()
+}
+
+/// Has the worker read its configuration again, and waits until it has said how that went.
+fn reload(worker: &Worker, config: &Path, text: &str, outcome: &str) {
+    let before = times(worker, outcome);
+    std::fs::write(config, text).unwrap();
+    worker.signal_with("-HUP");
+    until(outcome, || times(worker, outcome) > before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_takes_what_may_change_and_refuses_the_rest_by_name() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(50, Some(&broker), "");
+    for name in ["first", "second", "third", "shop"] {
+        token(&world, name);
+    }
+    let config = world.path("tributary.toml");
+    let bare = std::fs::read_to_string(&config).unwrap();
+    let port = free_port();
+    let ingest = format!("[http_ingest]\nlisten = \"127.0.0.1:{port}\"\n");
+    let with = |more: &str| format!("{bare}\n{ingest}{more}");
+    std::fs::write(&config, with(&operator("first"))).unwrap();
+    tokio::task::block_in_place(|| {
+        let worker = Worker::start(&config, &[]);
+        until("it is ready", || status(&worker, "/readyz", "first") == 200);
+        assert_eq!(status(&worker, "/config", "first"), 200);
+        assert_eq!(status(&worker, "/config", "second"), 401);
+        assert_eq!(metric(&worker, APPLIED, "first"), 1.0);
+        let begun = metric(&worker, SINCE, "first");
+
+        // An open page, whose token is about to go.
+        let mut events = TcpStream::connect(&worker.address).unwrap();
+        events
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        write!(
+            events,
+            "GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer first\r\n\r\n"
+        )
+        .unwrap();
+        let mut seen = [0; 64];
+        events.read_exact(&mut seen).unwrap();
+        assert!(seen.starts_with(b"HTTP/1.1 200"));
+
+        let shop = "[[http_ingest.token]]\nbrand = \"orchard\"\nsource = \"web\"\nsha256_file = \"shop.sha256\"\n";
+        let second = format!("{}{shop}[log]\nlevel = \"error\"\n", operator("second"));
+        std::fs::write(&config, with(&second)).unwrap();
+        worker.signal_with("-HUP");
+        until("the new token is right", || {
+            status(&worker, "/config", "second") == 200
+        });
+        assert_eq!(status(&worker, "/config", "first"), 401);
+        // The stream has ended, although the connection may stay.
+        let mut rest = Vec::new();
+        let mut part = [0; 4096];
+        while !rest.ends_with(b"0\r\n\r\n") {
+            match events.read(&mut part).unwrap() {
+                0 => break,
+                read => rest.extend_from_slice(&part[..read]),
+            }
+        }
+        let header = |token: &str| format!("Authorization: Bearer {token}\r\n");
+        let (_, shown) = worker
+            .send("GET", "/config", &header("second"), "")
+            .unwrap();
+        assert!(shown.contains("second.sha256") && !shown.contains("first.sha256"));
+        assert!(metric(&worker, SINCE, "second") >= begun);
+        // Records are taken with the token of their source alone.
+        let post = |token: &str| {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let body = "{\"id\":\"1\"}";
+            write!(
+                stream,
+                "POST /v1/in/orchard/web HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{body}",
+                header(token),
+                body.len()
+            )
+            .unwrap();
+            let mut answer = String::new();
+            let _ = stream.read_to_string(&mut answer);
+            answer.split(' ').nth(1).unwrap().to_owned()
+        };
+        assert_eq!(post("shop"), "202");
+        assert_eq!(post("second"), "401");
+        // The level of the log was changed before the reload was reported.
+        assert!(!worker.said(DONE));
+        let louder = second.replace("\"error\"", "\"info\"");
+        reload(&worker, &config, &with(&louder), DONE);
+
+        // Nothing is applied if anything is refused, and every reason is told.
+        let text = with(&format!("{louder}{}", operator("third")));
+        let text = text.replace("k = 1\n", "k = 7\n");
+        let text = format!("[workers]\nthreads = 2\nmemory = 4096\n{text}");
+        reload(&worker, &config, &text, REFUSED);
+        for named in [
+            "release.k changed from 1 to 7: needs a restart",
+            "workers.threads changed from 1 to 2: needs a restart",
+        ] {
+            assert!(worker.said(named), "{named}");
+        }
+        assert_eq!(status(&worker, "/config", "third"), 401);
+        assert_eq!(metric(&worker, APPLIED, "second"), 0.0);
+
+        // The same of a file that is not valid, with all of its problems.
+        let text = with(&louder).replace("k = 1\n", "k = 0\nkk = 1\n");
+        reload(&worker, &config, &text, REFUSED);
+        for named in ["release.k:", "release.kk:"] {
+            assert!(worker.said(named), "{named}");
+        }
+        std::fs::remove_file(&config).unwrap();
+        worker.signal_with("-HUP");
+        until("the missing file is named", || {
+            worker.said("cannot be read")
+        });
+        assert_eq!(status(&worker, "/config", "second"), 200);
+
+        reload(&worker, &config, &with(&louder), DONE);
+        assert_eq!(metric(&worker, APPLIED, "second"), 1.0);
+        worker.stop();
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_serves_released_cells_reloads_its_tokens() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let world = World::new(50, Some(&server.nats()), "");
+    token(&world, "first");
+    token(&world, "second");
+    let config = world.path("tributary.toml");
+    let bare = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{bare}\n{}", operator("first"))).unwrap();
+    tokio::task::block_in_place(|| {
+        let worker = Worker::serve(&config);
+        assert_eq!(status(&worker, "/config", "first"), 200);
+        let text = format!("{bare}\n{}", operator("second"));
+        reload(&worker, &config, &text, DONE);
+        assert_eq!(status(&worker, "/config", "first"), 401);
+        assert_eq!(metric(&worker, APPLIED, "second"), 1.0);
+        worker.stop();
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_a_cluster_reloads_what_is_its_own() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let world = World::new(50, Some(&server.nats()), &two_processes());
+    token(&world, "first");
+    token(&world, "second");
+    let config = world.path("tributary.toml");
+    let bare = std::fs::read_to_string(&config).unwrap();
+    let with = |name: &str| format!("{bare}\n{}", operator(name));
+    std::fs::write(&config, with("first")).unwrap();
+    tokio::task::block_in_place(|| {
+        let both = start_both(&config);
+        for worker in &both {
+            until("it is ready", || status(worker, "/readyz", "first") == 200);
+        }
+        // Tokens belong to a process.
+        reload(&both[1], &config, &with("second"), DONE);
+        assert_eq!(status(&both[1], "/config", "second"), 200);
+        assert_eq!(status(&both[0], "/config", "first"), 200);
+        // What all must share changes in none of them.
+        let text = with("second").replace("[workers]\n", "[workers]\ntick = \"9ms\"\n");
+        for worker in &both {
+            reload(worker, &config, &text, REFUSED);
+            let named = "workers.tick changed from \\\"5ms\\\" to \\\"9ms\\\": needs a restart of all processes of the cluster";
+            assert!(worker.said(named), "{}", worker.log());
+        }
+        assert_eq!(status(&both[0], "/config", "first"), 200);
+        stop_both(both);
+    });
+}
