@@ -91,7 +91,7 @@ impl<S: ValueType> ValueType for OrNone<S> {
     }
 
     fn schema(&self) -> Json {
-        json!({"anyOf": [{"const": ""}, self.0.schema()]})
+        json!({"type": "string", "anyOf": [{"const": ""}, self.0.schema()]})
     }
 
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {

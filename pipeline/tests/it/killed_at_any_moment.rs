@@ -139,7 +139,7 @@ async fn killed(pings: Option<&str>) {
     let pings = accepted["ping"].as_u64().unwrap();
     let records = accepted.values().filter_map(Value::as_u64).sum::<u64>() - pings;
     // A sighting that is settled leaves a visit and a member of the panel at most.
-    let left = accepted["partner"].as_u64().unwrap_or(0);
+    let left = accepted.get("partner").and_then(Value::as_u64).unwrap_or(0);
     let records = records + 2 * left;
     // Rewrites leave out what was corrected or superseded, and the pings of days that settled.
     let (put, held) = (of("put"), summary["held"].as_u64().unwrap());
