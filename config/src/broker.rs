@@ -23,7 +23,7 @@ pub fn nats_at(url: &str) -> Nats {
         tls_key_file: None,
         private_network: false,
         input_stream: "TRIBUTARY_IN".to_owned(),
-        pings_stream: None,
+        pings_stream: Some("TRIBUTARY_PINGS".to_owned()),
         pings_max_age_ms: 3_600_000,
         output_stream: "TRIBUTARY_OUT".to_owned(),
         dead_letter_stream: "TRIBUTARY_DEAD".to_owned(),

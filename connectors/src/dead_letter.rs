@@ -221,6 +221,9 @@ pub enum Reason {
     NumberOutOfRange,
     /// `mac` is not an address from which a device sends.
     InvalidMac,
+    /// A partner record with `mac` came under a subject whose messages the broker
+    /// keeps for days.
+    MacInClear,
     /// The ping arrived after the salt of its day was destroyed.
     LatePing,
     /// The sighting arrived too long after its day, or, with a MAC, after the
@@ -235,7 +238,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the reference.
-    pub const ALL: [Reason; 34] = [
+    pub const ALL: [Reason; 35] = [
         Reason::MalformedSubject,
         Reason::UnknownBrand,
         Reason::UnknownKind,
@@ -266,6 +269,7 @@ impl Reason {
         Reason::UnknownCurrency,
         Reason::NumberOutOfRange,
         Reason::InvalidMac,
+        Reason::MacInClear,
         Reason::LatePing,
         Reason::LateSighting,
         Reason::UnknownStore,
@@ -305,6 +309,7 @@ impl Reason {
             Reason::UnknownCurrency => "unknown_currency",
             Reason::NumberOutOfRange => "number_out_of_range",
             Reason::InvalidMac => "invalid_mac",
+            Reason::MacInClear => "mac_in_clear",
             Reason::LatePing => "late_ping",
             Reason::LateSighting => "late_sighting",
             Reason::UnknownStore => "unknown_store",
@@ -322,7 +327,7 @@ impl Reason {
                 "The subject names a brand that is not configured; the whole message is rejected."
             }
             Reason::UnknownKind => {
-                "The subject names an unsupported kind: send `web`, `transaction`, `spend`, `ping`, `consent`, `wallet` or `partner`; the whole message is rejected."
+                "The subject names an unsupported kind: send `web`, `transaction`, `spend`, `ping`, `consent`, `wallet`, `partner` or `partner_mac`; the whole message is rejected."
             }
             Reason::UnknownSource => {
                 "The subject names a source that is not configured for this brand and kind: add it to the configuration; the whole message is rejected."
@@ -393,6 +398,9 @@ impl Reason {
                 "An integer is out of range: `rssi` -127 to 20, counts from 0, `offline_cookie` 0 to 4,294,967,295, `version` 64 bits."
             }
             Reason::InvalidMac => "`mac` is not 12 hex digits with any separators.",
+            Reason::MacInClear => {
+                "A partner record with `mac` came under the subject `tributary.in.<brand>.partner`: publish it to `tributary.in.<brand>.partner_mac`, whose messages the broker deletes after `nats.pings_max_age`, or leave `mac` out. With `nats.pings_stream`, the message is deleted from the input stream."
+            }
             Reason::LatePing => {
                 "The ping arrived 24 hours or more after its day ended: the day's salt has been destroyed."
             }

@@ -310,6 +310,7 @@ impl Decoder {
                     message: message.number,
                     line: *place,
                 },
+                takes_mac: route.takes_mac,
             };
             *place = place.saturating_add(1);
             if let Err(refusal) = self.decode_line(route, bytes, context, sink) {

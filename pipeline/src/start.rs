@@ -22,7 +22,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tributary_config::model::{Config, Kind};
+use tributary_config::model::{Config, Kind, Source};
 use tributary_connectors::nats::{self, Client, Input, NatsError};
 use tributary_ledger::{Keyring, Ledger};
 
@@ -171,10 +171,11 @@ pub async fn start(
     }
     retry_transient(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
     let mut sources = config.brands.iter().flat_map(|brand| &brand.sources);
-    if config.nats.pings_stream.is_none() && sources.any(|source| source.kind == Kind::Ping) {
-        tracing::info!(
+    let has_addresses = |source: &Source| matches!(source.kind, Kind::Ping | Kind::Partner);
+    if config.nats.pings_stream.is_none() && sources.any(has_addresses) {
+        tracing::warn!(
             stream = config.nats.input_stream,
-            "the broker keeps MAC addresses of pings in clear as long as this stream keeps everything; nats.pings_stream keeps them for an hour"
+            "the broker keeps MAC addresses in clear as long as this stream keeps everything; nats.pings_stream keeps them for an hour"
         );
     }
     let known =
@@ -356,6 +357,10 @@ pub async fn start(
         objections,
         erased: erased.clone(),
         generation: stream.generation,
+        generation_of_pings: inputs
+            .pings
+            .as_ref()
+            .map_or(0, |pings| pings.stream.generation),
         restored: position
             .filter(|position| position.stream == Some(stream))
             .map_or(0, |position| position.sequence),

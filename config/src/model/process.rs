@@ -49,9 +49,10 @@ pub struct Nats {
     /// does not exist, Tributary creates it with an age limit of three days,
     /// because it contains records in clear.
     pub input_stream: String,
-    /// The stream of pings, which contain MAC addresses in clear. Without one,
-    /// the default, the input stream captures them too. If it does not exist,
-    /// Tributary creates it with the age limit `pings_max_age_ms`.
+    /// The stream of the messages with MAC addresses in clear: pings, and
+    /// sightings with a `mac`. Default `TRIBUTARY_PINGS`; without one, the input
+    /// stream captures them too. If it does not exist, Tributary creates it with
+    /// the age limit `pings_max_age_ms`.
     pub pings_stream: Option<String>,
     /// The age at which the broker deletes pings in `pings_stream`,
     /// milliseconds. Default 1 hour. From 1 minute to 24 hours. An existing

@@ -150,6 +150,27 @@ impl Kind {
         }
     }
 
+    /// The word for [`Kind::Partner`] in the subjects of records with a `mac`.
+    /// What is published there goes the way of pings, because the broker keeps
+    /// MAC addresses in clear for a short time only (`nats.pings_stream`).
+    pub const PARTNER_MAC: &'static str = "partner_mac";
+
+    /// The kind that a word in a subject stands for: its name, or
+    /// [`Kind::PARTNER_MAC`].
+    /// ```
+    /// use tributary_config::model::Kind;
+    ///
+    /// assert_eq!(Kind::of_subject("web"), Some(Kind::Web));
+    /// assert_eq!(Kind::of_subject("partner_mac"), Some(Kind::Partner));
+    /// assert_eq!(Kind::of_subject("visit"), None);
+    /// ```
+    pub fn of_subject(word: &str) -> Option<Kind> {
+        match word {
+            Kind::PARTNER_MAC => Some(Kind::Partner),
+            _ => Kind::ALL.into_iter().find(|kind| kind.name() == word),
+        }
+    }
+
     /// Whether a brand without a configured source of the kind has one in the
     /// native format, named like the kind. Not of partners: whose records a
     /// brand takes is a decision, and a brand without partners stores no visits

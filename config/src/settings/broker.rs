@@ -6,7 +6,6 @@
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::Nats;
-use crate::value_type::Opt;
 use crate::value_type::address::Broker;
 use crate::value_type::duration::Duration;
 use crate::value_type::file::{
@@ -15,6 +14,7 @@ use crate::value_type::file::{
 use crate::value_type::number::{Int, Switch};
 use crate::value_type::scalar::{FreeText, Text};
 use crate::value_type::token::STREAM;
+use crate::value_type::{Opt, OrNone};
 
 /// The defaults fit a broker on the same machine without authentication, so
 /// that a first run needs no `[nats]` section. Everything else is a decision of
@@ -171,17 +171,15 @@ impl SettingsModel for Nats {
                 value_type: Text(STREAM),
                 default: DefaultValue::Toml(r#""TRIBUTARY_IN""#),
                 unit: "",
-                meaning: "The stream that captures `tributary.in.>`; with `pings_stream`, every kind but pings.",
+                meaning: "The stream that captures `tributary.in.>`; without what `pings_stream` captures.",
                 field: |nats: &mut Nats| &mut nats.input_stream,
             },
             &Setting {
                 key: "pings_stream",
-                value_type: Opt(Text(STREAM)),
-                default: DefaultValue::Absent(
-                    "none: pings are in the input stream, as long as everything else",
-                ),
+                value_type: OrNone(Text(STREAM)),
+                default: DefaultValue::Toml(r#""TRIBUTARY_PINGS""#),
                 unit: "",
-                meaning: "A stream of their own for pings, the messages with MAC addresses in clear. It captures `tributary.in.*.ping` and `tributary.in.*.ping.>`, and the input stream must then capture the other kinds alone.",
+                meaning: "The stream of the messages with MAC addresses in clear: pings, and sightings of partners with `mac`. It captures `tributary.in.*.ping`, `tributary.in.*.partner_mac` and what is below these subjects; the input stream captures every other kind. With `\"\"`, the input stream captures all of them, and the broker keeps these addresses as long as everything else.",
                 field: |nats: &mut Nats| &mut nats.pings_stream,
             },
             &Setting {
@@ -189,7 +187,7 @@ impl SettingsModel for Nats {
                 value_type: Text(Duration::<i64>::millis(60_000, 86_400_000)),
                 default: DefaultValue::Toml(r#""1h""#),
                 unit: "",
-                meaning: "The age at which the broker deletes pings in `pings_stream`, from 1 minute to 24 hours. A worker that does not run for longer loses pings. Applied when Tributary creates the stream; an existing stream that keeps them for longer is refused.",
+                meaning: "The age at which the broker deletes messages in `pings_stream`, from 1 minute to 24 hours. A worker that does not run for longer loses them. Applied when Tributary creates the stream; an existing stream that keeps them for longer is refused.",
                 field: |nats: &mut Nats| &mut nats.pings_max_age_ms,
             },
             &Setting {

@@ -20,7 +20,7 @@ pub(crate) mod table;
 pub(crate) mod time_pattern;
 pub(crate) mod token;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use toml_edit::Value;
 use zeroize::Zeroizing;
 
@@ -89,6 +89,37 @@ pub(crate) trait ValueType: Sync + 'static {
     /// such value stays a string, which is then reported.
     fn variable(&self, text: &str) -> Value {
         Value::from(text)
+    }
+}
+
+/// A setting that has a default and can be switched off by an empty text.
+pub(crate) struct OrNone<S>(pub(crate) S);
+
+impl<S: ValueType> ValueType for OrNone<S> {
+    type Out = Option<S::Out>;
+
+    fn kind(&self) -> String {
+        format!("{}, or `\"\"` for none", self.0.kind())
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "anyOf": [{"const": ""}, self.0.schema()]})
+    }
+
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Self::Out> {
+        match given.text() {
+            Some("") => Some(None),
+            _ => self.0.read(given, cx).map(Some),
+        }
+    }
+
+    fn render(&self, out: &Self::Out) -> Rendered {
+        out.as_ref()
+            .map_or(Rendered::Value(Value::from("")), |out| self.0.render(out))
+    }
+
+    fn variable(&self, text: &str) -> Value {
+        self.0.variable(text)
     }
 }
 

@@ -18,7 +18,7 @@ mod translate;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use tributary_config::model::{Brand, Column, Format, Source};
+use tributary_config::model::{Brand, Column, Format, Kind, Source};
 
 use crate::brand::{BrandContext, time_format};
 use crate::files::{self, OpenFile, Progress};
@@ -245,7 +245,11 @@ impl Stamps {
     /// Stamps of a source whose time comes from the field `ts`, or else from
     /// `date`.
     fn new(brand: &Brand, source: &Source, columns: &Columns) -> Stamps {
-        let kind = source.kind.name();
+        let has_mac = columns.place("mac").is_some();
+        let kind = match source.kind {
+            Kind::Partner if has_mac => Kind::PARTNER_MAC,
+            kind => kind.name(),
+        };
         Stamps {
             subject: format!("tributary.in.{}.{kind}.{}", brand.name, source.name),
             times: time_format(source),

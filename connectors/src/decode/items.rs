@@ -57,6 +57,7 @@ impl Decoder {
                         message: message.number,
                         line: *place,
                     },
+                    takes_mac: route.takes_mac,
                 };
                 *place = place.saturating_add(1);
                 let refused = match outcome {

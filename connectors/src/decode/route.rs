@@ -1,6 +1,7 @@
 //! Resolves a subject to a brand, a kind and a source.
 //!
-//! The subject is `tributary.in.<brand>.<kind>[.<source>[.<partition>]]`.
+//! The subject is `tributary.in.<brand>.<kind>[.<source>[.<partition>]]`. Records of
+//! partners that have a `mac` are published with `partner_mac` instead of the kind.
 //! Without a source, the CloudEvents attribute `source` chooses one, by the
 //! setting `ce_source` or by name, then the source that is named like the kind,
 //! then the first of the kind. A name from outside is
@@ -24,6 +25,8 @@ pub struct Route {
     pub source: usize,
     /// The kind, which is that of the source.
     pub kind: Kind,
+    /// Whether the subject is one whose messages may have MAC addresses in clear.
+    pub takes_mac: bool,
 }
 
 /// A subject without a route, with the parts of it that are known.
@@ -111,7 +114,7 @@ fn resolve(
     if named == Some("") || tokens.next().is_some() {
         return Err(malformed(unroutable));
     }
-    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == word);
+    let kind = Kind::of_subject(word);
     let known_word = kind.map(Kind::name);
     let known_word = known_word.or_else(|| LATER.into_iter().find(|later| *later == word));
     let index = brands.iter().position(|context| *context.name == *brand);
@@ -120,8 +123,7 @@ fn resolve(
         return Err(unroutable(None, known_word, Reason::UnknownBrand, detail));
     };
     let Some(kind) = kind else {
-        let detail =
-            "the subject's kind must be web, transaction, spend, ping, consent, wallet or partner";
+        let detail = "the subject's kind must be web, transaction, spend, ping, consent, wallet, partner or partner_mac";
         return Err(unroutable(
             Some(brand),
             known_word,
@@ -149,6 +151,7 @@ fn resolve(
             brand: index,
             source: position,
             kind,
+            takes_mac: kind == Kind::Ping || word == Kind::PARTNER_MAC,
         }),
         None => {
             let detail = "the subject's source is not one of the brand's for this kind";

@@ -28,6 +28,8 @@ pub struct MessageContext<'m> {
     pub time: Option<&'m str>,
     /// The message's number and the position of the object in it.
     pub arrival: Arrival,
+    /// Whether its subject is one whose messages may have MAC addresses in clear.
+    pub takes_mac: bool,
 }
 
 /// A line, its brand and source, and the caches of the decoder.

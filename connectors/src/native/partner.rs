@@ -3,8 +3,10 @@
 //! A sighting is about its one device, so that it cannot be without it. Its MAC, which a captive portal sees, becomes the
 //! keyed hash that a ping of the same address has; whoever reads the record replaces it by the offline cookie of the store's
 //! day before anything is stored. A random address is the one that the phone keeps for the network, and meets the pings of
-//! devices that are joined to it.
+//! devices that are joined to it. Such a record comes under a subject of its own, whose messages the broker keeps no longer
+//! than pings.
 
+use tributary_config::model::Kind;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, IdKind, IdSet, SightingCookie, TouchKind};
 
@@ -36,9 +38,20 @@ const LONGEST: i64 = 86_400_000;
 /// Decodes a partner record, and emits the statement and the evidence of the consent that it carries.
 ///
 /// # Errors
-/// `missing_field`, `unknown_type`, `unknown_store`, `time_out_of_range` for `until`, `late_sighting`, `invalid_mac`,
+/// `mac_in_clear`, `missing_field`, `unknown_type`, `unknown_store`, `time_out_of_range` for `until`, `late_sighting`, `invalid_mac`,
 /// `number_out_of_range` for `offline_cookie`, `bad_consent`, and those of the time stamp and the identifiers.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
+    if line.reader.is_present(Field::Mac) && !line.message.takes_mac {
+        return Err(Refusal::new(
+            Reason::MacInClear,
+            format!(
+                "publish records with `mac` to tributary.in.{}.{}.{}, whose messages the broker soon deletes; or leave `mac` out",
+                line.brand.name,
+                Kind::PARTNER_MAC,
+                line.source.name
+            ),
+        ));
+    }
     let head = RecordHead::read(line)?;
     let kind = line.reader.required(Field::Type)?;
     let ids = Identifiers::read(line, &IDENTIFIERS)?.set();

@@ -108,8 +108,9 @@ pub fn number_of(generation: u16, sequence: u64) -> u64 {
 }
 
 /// The number of a message of the pings stream, which no message of the input
-/// stream has. Pings have no version and no correction, so that the order
-/// between the two streams has no meaning.
+/// stream has. Pings have no version and no correction, so that their order
+/// among other messages has no meaning. A sighting of the pings stream counts as
+/// later than one of the input stream with the same id and version.
 ///
 /// ```
 /// use tributary_connectors::nats::{number_of, ping_number_of, sequence_of};
@@ -119,6 +120,17 @@ pub fn number_of(generation: u16, sequence: u64) -> u64 {
 /// ```
 pub fn ping_number_of(generation: u16, sequence: u64) -> u64 {
     number_of(generation, sequence) | PINGS
+}
+
+/// Whether a number is that of a message of the pings stream.
+///
+/// ```
+/// use tributary_connectors::nats::{is_ping_number, number_of, ping_number_of};
+///
+/// assert!(is_ping_number(ping_number_of(1, 7)) && !is_ping_number(number_of(1, 7)));
+/// ```
+pub fn is_ping_number(number: u64) -> bool {
+    number & PINGS != 0
 }
 
 /// The sequence in a message's number.

@@ -48,7 +48,7 @@ pub use input_request::InputRequest;
 pub use latest::LatestPublisher;
 pub use lease::{Fence, Holder, Lease, RENEWAL, TERM, holders};
 pub use loss::{Loss, LossKind};
-pub use message::{AT_HEADER, InMessage, number_of, ping_number_of, sequence_of};
+pub use message::{AT_HEADER, InMessage, is_ping_number, number_of, ping_number_of, sequence_of};
 pub use mirrors::refuse_copies;
 pub use outgoing::{OutgoingMessage, SUBJECT_HEADER, cell_payload};
 pub use publish::Publisher;

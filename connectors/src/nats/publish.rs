@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 use super::connect::connections;
 use super::error::{NatsError, NatsErrorKind};
 use super::outgoing::OutgoingMessage;
+use super::subject;
 
 /// How long an acknowledgment may take.
 const ACK_WAIT: Duration = Duration::from_secs(5);
@@ -278,7 +279,8 @@ pub(super) fn is_wrong_sequence(error: &PublishError) -> bool {
 pub(super) fn publish_error(subject: &str, error: PublishError) -> NatsError {
     let what = match error.kind() {
         PublishErrorKind::StreamNotFound => {
-            format!("no stream captures {subject}, so messages published there are lost")
+            let hint = subject::hint(subject);
+            format!("no stream captures {subject}, so messages published there are lost{hint}")
         }
         _ => format!("publishing to {subject}"),
     };

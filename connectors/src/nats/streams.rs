@@ -10,15 +10,17 @@
 //!
 //! | stream | subjects | must | created with |
 //! |---|---|---|---|
-//! | input | `tributary.in.>` | retention `limits`, no copy, partitioned as configured | 3 days |
-//! | pings | those of the kind `ping` | as the input, and an age of at most `nats.pings_max_age` | 1 hour |
+//! | input | `tributary.in.*.<kind>` and `tributary.in.*.<kind>.>` for every kind but `ping` | retention `limits`, no copy, partitioned as configured | 3 days |
+//! | pings | the same for `ping` and `partner_mac` | as the input, and an age of at most `nats.pings_max_age` | 1 hour |
 //! | output | `tributary.out.>` | retention `limits`, one message per subject, discard `old`, no age | no expiry |
 //! | dead letters | `tributary.deadletter.>` | retention `limits`, no copy | 7 days |
 //! | rights | `tributary.rights.>` | retention `limits`, no copy, no age, message TTLs, deletable | no expiry |
 //! | leases | those of a key-value bucket | one message per subject, no age | no expiry |
 //!
-//! With `nats.pings_stream`, pings have a stream of their own, and the input
-//! stream captures every other kind.
+//! Without `nats.pings_stream`, the input stream captures all of `tributary.in.>`.
+//! With it, a message whose subject names no kind is captured by no stream, because
+//! a pattern cannot exclude a word: its publisher learns so from the broker, if it
+//! asks for an acknowledgment.
 //!
 //! The input and the dead letters contain records in clear, so both are
 //! short-lived by default. The ledger is the durable copy. The output contains
@@ -30,7 +32,7 @@ use async_nats::Client;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::CreateStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
-use tributary_config::model::{Kind, Nats};
+use tributary_config::model::Nats;
 
 use super::error::{NatsError, NatsErrorKind};
 use super::stream_state::{
@@ -44,11 +46,11 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// here.
 const DUPLICATES: Duration = Duration::from_secs(600);
 
-/// Creates or checks the stream that captures `tributary.in.>`, and that of pings
-/// if they have their own.
+/// Creates or checks the stream of records, and that of pings if they have their
+/// own.
 ///
-/// An existing stream must capture `tributary.in.<brand>.>` for every brand of
-/// `brands` (all of `tributary.in.>` if there are none), be no copy of another
+/// An existing stream must capture the subjects of every brand of `brands` (of any
+/// brand if there are none), be no copy of another
 /// stream, and keep messages by limits: a work-queue or interest stream would
 /// delete what has not been read. It must be partitioned into `nats.partitions`
 /// (see [`super::InputRequest`]).
@@ -77,8 +79,8 @@ pub async fn ensure_input_stream(
         None => captures(&info, subject::INPUT, "tributary.in.", ".>", brands)?,
         Some(_) => {
             leaves_pings(&info, nats)?;
-            for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Ping) {
-                captures_kind(&info, kind, brands)?;
+            for word in subject::words_of_others() {
+                captures_word(&info, word, brands)?;
             }
         }
     }
@@ -105,7 +107,7 @@ async fn ensure_pings_stream(
     let info = made(
         client,
         Config {
-            description: Some("Pings that enter Tributary, with addresses in clear".to_owned()),
+            description: Some("What enters Tributary with MAC addresses in clear".to_owned()),
             max_age: age,
             subject_transform: share::transform(nats.partitions),
             subjects: subject::pings(),
@@ -115,7 +117,9 @@ async fn ensure_pings_stream(
     )
     .await?;
     mirrors::refuse_mirror(&info)?;
-    captures_kind(&info, Kind::Ping, brands)?;
+    for word in subject::words_of_pings() {
+        captures_word(&info, word, brands)?;
+    }
     limits(&info)?;
     let kept = info.config.max_age;
     let shown = match kept.is_zero() {
@@ -144,31 +148,21 @@ fn leaves_pings(info: &Info, nats: &Nats) -> Result<(), NatsError> {
         !subjects.iter().any(takes),
         &format!(
             "captures {}, and thereby pings, which nats.pings_stream keeps apart: nats stream edit {name} --subjects='{}'. \
-             Pings that it holds are read; delete them once they are: nats stream purge {name} --subject='tributary.in.*.ping.>'",
+             Pings that it holds are read; delete them once they are: nats stream purge {name} --subject='tributary.in.*.ping.>'. \
+             Or set nats.pings_stream to \"\": the broker then keeps MAC addresses in clear as long as everything else",
             subjects.join(", "),
             subject::input(nats).join(","),
         ),
     )
 }
 
-/// Checks that a stream captures a kind of records of every brand, or of all if
-/// there are none.
-fn captures_kind(info: &Info, kind: Kind, brands: &[impl AsRef<str>]) -> Result<(), NatsError> {
-    let [short, long] = subject::of_kind("*", kind);
-    captures(
-        info,
-        &short,
-        "tributary.in.",
-        &format!(".{}", kind.name()),
-        brands,
-    )?;
-    captures(
-        info,
-        &long,
-        "tributary.in.",
-        &format!(".{}.>", kind.name()),
-        brands,
-    )
+/// Checks that a stream captures the subjects with a word for the kind, of every
+/// brand, or of all if there are none.
+fn captures_word(info: &Info, word: &str, brands: &[impl AsRef<str>]) -> Result<(), NatsError> {
+    let [short, long] = subject::of_word("*", word);
+    let (after, longer) = (format!(".{word}"), format!(".{word}.>"));
+    captures(info, &short, "tributary.in.", &after, brands)?;
+    captures(info, &long, "tributary.in.", &longer, brands)
 }
 
 /// Creates or checks the stream that keeps the last value of every cell: it

@@ -8,6 +8,7 @@
 //! | subject | content |
 //! |---|---|
 //! | `tributary.in.<brand>.<kind>[.<source>[.<partition>]]` | records |
+//! | `tributary.in.<brand>.partner_mac[.<source>[.<partition>]]` | partner records with a `mac` |
 //! | `tributary.out.<brand>.<family>.<hash>` | the latest value of one cell |
 //! | `tributary.deadletter.<brand>.<kind>` | rejected lines |
 //! | `tributary.rights.<brand>.request` | data-subject requests |
@@ -26,41 +27,76 @@ use tributary_operators::cell::Family;
 /// Captures every input message.
 pub const INPUT: &str = "tributary.in.>";
 
-/// The subjects of the input stream. Where pings have a stream of their own,
-/// these are the subjects of every other kind.
+/// A subject that ends before the kind, which is rejected by name.
+const WITHOUT_KIND: &str = "tributary.in.*";
+
+/// The words for what has MAC addresses in clear, and so goes to the pings
+/// stream.
+pub(super) fn words_of_pings() -> [&'static str; 2] {
+    [Kind::Ping.name(), Kind::PARTNER_MAC]
+}
+
+/// The words for everything else.
+pub(super) fn words_of_others() -> impl Iterator<Item = &'static str> {
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Ping);
+    kinds.map(Kind::name)
+}
+
+/// The subjects of the input stream. Where messages with MAC addresses in clear
+/// have a stream of their own, these are the subjects of all others.
 pub fn input(nats: &Nats) -> Vec<String> {
     match nats.pings_stream {
         None => vec![INPUT.to_owned()],
         Some(_) => {
-            let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Ping);
-            kinds.flat_map(|kind| of_kind("*", kind)).collect()
+            let of_kinds = words_of_others().flat_map(|word| of_word("*", word));
+            of_kinds.chain([WITHOUT_KIND.to_owned()]).collect()
         }
     }
 }
 
 /// The subjects of the pings stream.
 pub fn pings() -> Vec<String> {
-    of_kind("*", Kind::Ping).into()
+    let words = words_of_pings().into_iter();
+    words.flat_map(|word| of_word("*", word)).collect()
 }
 
-/// The subjects of a kind of records of a brand; `*` for every brand.
-pub(super) fn of_kind(brand: &str, kind: Kind) -> [String; 2] {
-    let subject = format!("tributary.in.{brand}.{}", kind.name());
+/// The subjects with a word for the kind, of a brand; `*` for every brand.
+pub(super) fn of_word(brand: &str, word: &str) -> [String; 2] {
+    let subject = format!("tributary.in.{brand}.{word}");
     let longer = format!("{subject}.>");
     [subject, longer]
 }
 
-/// Whether a subject is one of pings.
+/// Whether a subject is one of the pings stream.
 ///
 /// ```
 /// use tributary_connectors::nats::subject::is_ping;
 ///
 /// assert!(is_ping("tributary.in.acme.ping.boxes"));
+/// assert!(is_ping("tributary.in.acme.partner_mac.portal"));
 /// assert!(!is_ping("tributary.in.acme.web.ping"));
 /// ```
 pub fn is_ping(subject: &str) -> bool {
     pings().iter().any(|pattern| covers(pattern, subject))
 }
+
+/// Why no stream may capture an input subject, as an addition to an error; empty
+/// for other subjects.
+pub(super) fn hint(subject: &str) -> String {
+    let word = match subject.strip_prefix("tributary.in.") {
+        Some(rest) => rest.split('.').nth(1).unwrap_or_default(),
+        None => return String::new(),
+    };
+    if Kind::of_subject(word).is_some() {
+        return ": start the worker, which creates its streams, or create them".to_owned();
+    }
+    let words = words_of_others().chain(words_of_pings());
+    format!(
+        ": the word after the brand must be one of {}",
+        words.collect::<Vec<_>>().join(", ")
+    )
+}
+
 /// Captures every cell.
 pub const OUTPUT: &str = "tributary.out.>";
 /// Captures every dead letter.
@@ -246,15 +282,14 @@ mod tests {
     #[test]
     fn pings_and_the_other_kinds_share_no_subject() {
         let mut nats = tributary_config::nats_at("nats://127.0.0.1:4222");
+        assert!(nats.pings_stream.is_some());
         let meets_pings = |subjects: &[String]| {
             let pings = pings();
             let mut all = subjects.iter();
             all.any(|subject| pings.iter().any(|ping| overlap(subject, ping)))
         };
-        assert!(meets_pings(&input(&nats)));
-        nats.pings_stream = Some("P".to_owned());
         let others = input(&nats);
-        assert_eq!(others.len(), 2 * (Kind::ALL.len() - 1));
+        assert_eq!(others.len(), 2 * (Kind::ALL.len() - 1) + 1);
         assert!(!meets_pings(&others));
         for subject in ["tributary.in.a.web", "tributary.in.a.partner.p.3"] {
             assert!(
@@ -265,6 +300,16 @@ mod tests {
         for pattern in ["tributary.in.*.*", "tributary.in.acme.>", "*.in.acme.ping"] {
             assert!(meets_pings(&[pattern.to_owned()]), "{pattern}");
         }
+        nats.pings_stream = None;
+        assert!(meets_pings(&input(&nats)));
+    }
+
+    #[test]
+    fn a_subject_without_a_stream_is_explained() {
+        let misspelt = hint("tributary.in.acme.pings");
+        assert!(misspelt.contains("ping, partner_mac"), "{misspelt}");
+        assert!(hint("tributary.in.acme.web.shop").contains("start the worker"));
+        assert_eq!(hint("tributary.out.acme"), "");
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::common::{AT, brand, config};
 use crate::formats::source;
 use crate::sink::DecoderHarness;
 
-const SUBJECT: &str = "tributary.in.acme.partner";
+/// Where records with a `mac` are sent, and others may be.
+const SUBJECT: &str = "tributary.in.acme.partner_mac";
 
 /// The zero hour after [`AT`] in Paris, when its salt day ends.
 const MIDNIGHT: i64 = 1_700_002_800_000;
@@ -106,6 +107,46 @@ fn the_mac_of_a_sighting_meets_the_pings_of_its_device() {
     }
     let zero = sighting(r#","mac":"00:00:00:00:00:00""#);
     assert_eq!(reason(&zero), Some(Reason::InvalidMac));
+}
+
+/// The broker keeps the subject of everything else for days.
+#[test]
+fn an_address_in_clear_is_refused_under_the_subject_of_the_kind() {
+    let by_mac = r#","mac":"28:fe:34:00:00:0a""#;
+    let with_cookie = r#","offline_cookie":1,"mac":"28:fe:34:00:00:0a""#;
+    for (subject, is_refused) in [
+        ("tributary.in.acme.partner", true),
+        ("tributary.in.acme.partner.partner", true),
+        ("tributary.in.acme.partner.partner.7", true),
+        ("tributary.in.acme.partner_mac", false),
+        ("tributary.in.acme.partner_mac.partner", false),
+        ("tributary.in.acme.partner_mac.partner.7", false),
+    ] {
+        for fields in [by_mac, with_cookie, ""] {
+            let mut harness = harness();
+            harness.send(subject, sighting(fields).as_bytes());
+            let expected: &[Reason] = match is_refused && !fields.is_empty() {
+                true => &[Reason::MacInClear],
+                false => &[],
+            };
+            assert_eq!(harness.kept.reasons(), expected, "{subject} {fields}");
+        }
+    }
+    let mut harness = harness();
+    harness.send("tributary.in.acme.partner", sighting(by_mac).as_bytes());
+    let dead = &harness.kept.dead[0];
+    assert!(
+        dead.detail
+            .contains("tributary.in.acme.partner_mac.partner,"),
+        "{}",
+        dead.detail
+    );
+    // A source is one of partners, and not of pings.
+    harness.send(
+        "tributary.in.acme.partner_mac.ping",
+        sighting(by_mac).as_bytes(),
+    );
+    assert_eq!(harness.kept.reasons()[1], Reason::UnknownSource);
 }
 
 #[test]

@@ -52,12 +52,18 @@ impl World {
         }
         let vendor = self.options.vendor.filter(|vendor| vendor.kind() == kind);
         let text = vendor.and_then(|vendor| vendor.item(&text)).unwrap_or(text);
+        let has_mac = kind == Kind::Partner && text.contains(r#""mac":"#);
+        let word = if has_mac {
+            Kind::PARTNER_MAC
+        } else {
+            kind.name()
+        };
         let order = self.queued;
         self.queued += 1;
         self.queue.push(std::cmp::Reverse(QueuedRecord {
             at,
             order,
-            kind,
+            word,
             object,
             text,
         }));

@@ -1,7 +1,5 @@
 //! Queued records, and the packs that combine records of one subject into one line.
 
-use tributary_config::model::Kind;
-
 use crate::line::Line;
 
 /// A record in the delivery queue. The order is that of arrival, then of sending.
@@ -11,8 +9,8 @@ pub(crate) struct QueuedRecord {
     pub(crate) at: i64,
     /// The number of the record in the order of sending.
     pub(crate) order: u64,
-    /// The kind of source.
-    pub(crate) kind: Kind,
+    /// The kind, as its subject names it.
+    pub(crate) word: &'static str,
     /// Whether the text is a JSON object; false for malformed records.
     pub(crate) object: bool,
     /// The record.
@@ -21,8 +19,8 @@ pub(crate) struct QueuedRecord {
 
 /// The records of one subject that wait for their line.
 pub(crate) struct Pack {
-    /// The kind of source.
-    pub(crate) kind: Kind,
+    /// The kind, as the subject names it.
+    pub(crate) word: &'static str,
     /// The subject: `tributary.in.<brand>.<kind>`.
     subject: String,
     /// The waiting records, in the order of arrival.
@@ -31,10 +29,10 @@ pub(crate) struct Pack {
 
 impl Pack {
     /// An empty pack.
-    pub(crate) fn of(brand: &str, kind: Kind) -> Pack {
+    pub(crate) fn of(brand: &str, word: &'static str) -> Pack {
         Pack {
-            kind,
-            subject: format!("tributary.in.{brand}.{}", kind.name()),
+            word,
+            subject: format!("tributary.in.{brand}.{word}"),
             items: Vec::new(),
         }
     }

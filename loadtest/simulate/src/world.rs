@@ -77,7 +77,7 @@ pub struct World {
     /// The events that remain.
     events_left: u64,
     /// The records that wait for their line, by kind.
-    packs: [Pack; Kind::ALL.len()],
+    packs: Vec<Pack>,
     /// The lines that are complete.
     ready: VecDeque<Line>,
 }
@@ -99,7 +99,11 @@ impl World {
             .collect();
         let (events, days) = options.ends();
         let campaigns = campaigns(options.campaigns);
-        let packs = Kind::ALL.map(|kind| Pack::of(&options.brand, kind));
+        let words = Kind::ALL
+            .map(Kind::name)
+            .into_iter()
+            .chain([Kind::PARTNER_MAC]);
+        let packs = words.map(|word| Pack::of(&options.brand, word)).collect();
         Ok(World {
             ad_counts: vec![(0, 0); campaigns.len()],
             random,
@@ -213,7 +217,7 @@ impl World {
     /// Adds a record to the pack of its kind.
     fn emit(&mut self, item: QueuedRecord) {
         let size = self.options.pack as usize;
-        if let Some(pack) = self.packs.iter_mut().find(|pack| pack.kind == item.kind) {
+        if let Some(pack) = self.packs.iter_mut().find(|pack| pack.word == item.word) {
             self.ready.extend(pack.add(item, size));
         }
         self.events_left -= 1;

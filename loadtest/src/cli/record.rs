@@ -24,8 +24,8 @@ use super::{bar, interrupt};
 ///   loadtest record --config t.toml --out ring.ndjson.zst --max-file 100MB --max-disk 2GB
 ///   loadtest record --config t.toml --out safe.ndjson.zst --pseudonymise
 ///
-/// Where pings have a stream of their own (nats.pings_stream), record them with --pings into a trace of
-/// their own, beside that of all other records; a replay takes both.
+/// Pings, and sightings of partners by MAC address, have a stream of their own (nats.pings_stream): record
+/// them with --pings into a trace of their own, beside that of all other records; a replay takes both.
 ///
 /// A recording contains identifiers in clear text: keep it as carefully as the input stream. With
 /// --pseudonymise, identifiers are replaced under a secret that is thrown away, so that the same value

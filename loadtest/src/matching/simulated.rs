@@ -83,7 +83,7 @@ pub fn simulated(persons: u32) -> anyhow::Result<Vec<StoreDay>> {
         truth.extend(world.take_true_visits());
         let (is_ping, is_partner) = (
             line.subject.ends_with(".ping"),
-            line.subject.ends_with(".partner"),
+            line.subject.ends_with(".partner") || line.subject.ends_with(".partner_mac"),
         );
         if !is_ping && !is_partner {
             continue;

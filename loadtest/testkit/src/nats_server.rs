@@ -99,8 +99,14 @@ impl NatsServer {
     }
 
     /// The `[nats]` section of a configuration for this server; everything else has its default.
+    ///
+    /// Except that pings have no stream of their own, because most tests wait for one sequence that counts
+    /// every message. Those of the stream of pings set its name.
     pub fn nats(&self) -> Nats {
-        tributary_config::nats_at(&self.url())
+        Nats {
+            pings_stream: None,
+            ..tributary_config::nats_at(&self.url())
+        }
     }
 
     /// A directory for the files of the test, deleted with the server.

@@ -43,7 +43,7 @@ pub fn world(folder: &Path, events: u64, url: &str) -> PathBuf {
     assert!(made.status.success(), "{made:?}");
     let text = std::fs::read_to_string(folder.join("t.toml")).unwrap();
     let text = format!(
-        "[nats]\nurl = \"{url}\"\n{}",
+        "[nats]\nurl = \"{url}\"\npings_stream = \"\"\n{}",
         text.replace("k = 1", "k = 1\ncadence = \"0s\"")
     );
     std::fs::write(folder.join("t.toml"), text).unwrap();

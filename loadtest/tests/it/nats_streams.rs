@@ -3,8 +3,8 @@
 
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use tributary_connectors::nats::{
-    NatsErrorKind, connect, ensure_dead_letter_stream, ensure_input_stream, ensure_output_stream,
-    subject,
+    NatsErrorKind, OutgoingMessage, Publisher, connect, ensure_dead_letter_stream,
+    ensure_input_stream, ensure_output_stream, subject,
 };
 use tributary_testkit::NatsServer;
 
@@ -171,6 +171,9 @@ async fn pings_have_a_stream_of_their_own() {
     for (subject, stream) in [
         ("tributary.in.acme.ping", "PINGS"),
         ("tributary.in.acme.ping.boxes.7", "PINGS"),
+        ("tributary.in.acme.partner_mac", "PINGS"),
+        ("tributary.in.acme.partner_mac.portal.7", "PINGS"),
+        ("tributary.in.acme", "TRIBUTARY_IN"),
         ("tributary.in.acme.web", "TRIBUTARY_IN"),
         ("tributary.in.acme.partner.x", "TRIBUTARY_IN"),
     ] {
@@ -178,6 +181,21 @@ async fn pings_have_a_stream_of_their_own() {
     }
     // Whoever publishes to a kind that does not exist learns it at once.
     assert!(publish("tributary.in.acme.pings").await.is_err());
+    let mut publisher = Publisher::new(&client, 1);
+    let misspelt = OutgoingMessage {
+        subject: "tributary.in.acme.pings".into(),
+        headers: Vec::new(),
+        payload: "{}".into(),
+        id: None,
+    };
+    let error = match publisher.send(misspelt).await {
+        Ok(()) => publisher.flush().await.unwrap_err(),
+        Err(error) => error,
+    };
+    let error = error.to_string();
+    for part in ["no stream captures", "must be one of", "ping, partner_mac"] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
 
     let mut config = jetstream
         .get_stream("PINGS")

@@ -48,8 +48,10 @@ pub struct Tombstones {
 pub struct Reach {
     /// When it was done, Unix milliseconds.
     pub at: i64,
-    /// The last arrival that it covers: a number of a message.
+    /// The last arrival that it covers: a number of a message of the input stream.
     pub until: u64,
+    /// The same of the stream of pings; 0 without one.
+    pub until_ping: u64,
 }
 
 /// The file.
@@ -77,6 +79,13 @@ struct Entry {
     entry: Hex<16>,
     level: KeyLevel,
     until: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    until_ping: u64,
+}
+
+/// Whether an entry is as those that were written before pings had a stream.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The code of entries under the key of a level; `None` if the brand has no such
@@ -135,9 +144,15 @@ impl Tombstones {
                 entry,
                 level,
                 until,
+                until_ping,
             } in section.entries
             {
-                erased.insert((level, entry), Reach { at, until });
+                let reach = Reach {
+                    at,
+                    until,
+                    until_ping,
+                };
+                erased.insert((level, entry), reach);
             }
         }
         Ok(tombstones)
@@ -173,6 +188,7 @@ impl Tombstones {
                 let before = erased.entry((level, Hex(entry))).or_insert(reach);
                 before.at = before.at.max(reach.at);
                 before.until = before.until.max(reach.until);
+                before.until_ping = before.until_ping.max(reach.until_ping);
             }
         }
     }
@@ -225,6 +241,7 @@ impl Tombstones {
                     entry: *entry,
                     level: *level,
                     until: reach.until,
+                    until_ping: reach.until_ping,
                 })
                 .collect();
             let key = keys.newest();

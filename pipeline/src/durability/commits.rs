@@ -74,9 +74,12 @@ pub struct Commits {
     publisher: Publisher,
     /// Number of worker threads of this process, each of which reports every epoch.
     threads: usize,
-    /// Whether dead letters keep no MAC address: those of pings are kept no longer
-    /// than their stream keeps them.
-    masks_addresses: bool,
+    /// The input stream, if MAC addresses in clear are kept no longer than the
+    /// stream of pings keeps them: dead letters have none then, and messages of the
+    /// input stream that have some are deleted.
+    without_addresses: Option<(Client, String)>,
+    /// Sequences of such messages that the next commit makes durable.
+    with_addresses: Vec<u64>,
     telemetry: Telemetry,
     /// Receives the position up to which everything is durable.
     watermark_tx: watch::Sender<DurablePosition>,
@@ -131,7 +134,12 @@ impl Commits {
             ledger: Some(ledger),
             publisher: Publisher::new(client, WINDOW),
             threads: config.workers.threads.max(1),
-            masks_addresses: config.nats.pings_stream.is_some(),
+            without_addresses: config
+                .nats
+                .pings_stream
+                .as_ref()
+                .map(|_| (client.clone(), config.nats.input_stream.clone())),
+            with_addresses: Vec::new(),
             telemetry,
             watermark_tx,
             open: BTreeMap::new(),
@@ -274,6 +282,7 @@ impl Commits {
                 durable.pings = position.pings.map_or(0, |pings| pings.sequence);
                 durable.epoch = position.epoch;
             });
+            self.delete_addresses();
         }
         self.settle().await?;
         for (heads, done) in std::mem::take(&mut self.names) {

@@ -111,6 +111,9 @@ struct Seen {
     broker: Option<(i64, Instant)>,
     /// The newest arrival, Unix milliseconds; 0 before any.
     newest: i64,
+    /// For each brand, the time before which everything was read, Unix milliseconds
+    /// by the clock that its sensor days go by; 0 before anything.
+    read_until: Vec<i64>,
 }
 
 /// The clocks at one moment, in Unix milliseconds.
@@ -147,6 +150,20 @@ impl Clocks {
     pub fn set_newest(&self, newest: i64) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.newest = seen.newest.max(newest);
+    }
+
+    /// Records for each brand the time before which everything was read, Unix
+    /// milliseconds by the clock that its sensor days go by.
+    pub fn set_read_until(&self, read_until: Vec<i64>) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.read_until = read_until;
+    }
+
+    /// The time before which everything of a brand was read, by its index in the
+    /// configuration, Unix milliseconds; 0 before anything.
+    pub fn read_until(&self, brand: usize) -> i64 {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.read_until.get(brand).copied().unwrap_or_default()
     }
 
     /// Reads the clocks.

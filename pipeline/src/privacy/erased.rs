@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use tributary_config::model::Config;
+use tributary_connectors::nats;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, BrandId, IdSet};
 use tributary_rights::tombstones::{Reach, Tombstones};
@@ -138,7 +139,11 @@ impl Erased {
             Event::Put {
                 record, arrival, ..
             } => any(&record.brand, &record.ids, &|reach| {
-                arrival.message <= reach.until
+                arrival.message
+                    <= match nats::is_ping_number(arrival.message) {
+                        true => reach.until_ping,
+                        false => reach.until,
+                    }
             }),
             Event::Evidence { brand, ids, ts, .. } => any(brand, ids, &|reach| *ts <= reach.at),
             Event::TokenizedPing { ping } => {

@@ -37,7 +37,7 @@ use crate::privacy::settling::Settlement;
 use crate::report::metrics::Metrics;
 
 /// Interval between two checks whether a day has begun.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Length of a day in milliseconds.
 const DAY: i64 = 86_400_000;
@@ -106,16 +106,23 @@ impl RetentionPass {
     /// [`WorkerStopped`].
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), WorkerStopped> {
         let mut last = None;
-        let mut settled = None;
+        let mut settled: Vec<Option<i64>> = vec![None; self.config.brands.len()];
         loop {
             let reading = self.clocks.read();
-            // By what was accepted: whoever reads old messages has not yet read all sightings of a day.
-            let accepted = reading.newest.min(reading.wall);
-            let day = accepted.div_euclid(DAY);
-            if accepted > 0 && settled != Some(day) && reading.agrees() {
+            let brands = self.config.brands.iter().zip(&mut settled).enumerate();
+            // Process 0 settles for the whole cluster.
+            let brands = brands.filter(|_| self.config.workers.process == 0 && reading.agrees());
+            for (index, (brand, settled)) in brands {
+                // By what was read: whoever reads old messages has not yet read all sightings of a day.
+                let accepted = self.clocks.read_until(index).min(reading.wall);
+                let day = accepted.div_euclid(DAY);
+                if accepted == 0 {
+                    continue;
+                }
+                self.report_due(brand, reading.wall);
                 // While a request is worked on, it is tried again.
-                if self.settle(accepted).await? {
-                    settled = Some(day);
+                if *settled != Some(day) && self.settle(brand, accepted).await? {
+                    *settled = Some(day);
                 }
             }
             let today = reading.wall.div_euclid(DAY);
@@ -136,49 +143,58 @@ impl RetentionPass {
         }
     }
 
-    /// Settles the sightings of the salt days that are old enough at `now`, Unix
-    /// milliseconds. Process 0 does so for the whole cluster. Returns whether all of
-    /// them are settled: none is while requests of data subjects are worked on.
+    /// Reports up to when sightings of a brand are due to be settled at `now`, Unix
+    /// milliseconds. Without input they are not settled, because sightings of before
+    /// may not have been read yet; the alert `TributarySettlingBehind` says so. A brand
+    /// whose arrivals are those of an old trace is due by no clock.
+    fn report_due(&self, brand: &Brand, now: i64) {
+        let is_by_header = brand.sources.iter().any(|source| source.arrival_header);
+        if let Some((_, begins)) = first_unsettled(brand, now)
+            && !is_by_header
+        {
+            self.metrics.settling_due(&brand.name, begins);
+        }
+    }
+
+    /// Settles the sightings of a brand on the salt days that are old enough at `now`,
+    /// Unix milliseconds, by the clock by which sightings are refused as late. Returns
+    /// whether all of them are settled: none is while requests of data subjects are
+    /// worked on.
     ///
     /// # Errors
     ///
     /// [`WorkerStopped`].
-    async fn settle(&self, now: i64) -> Result<bool, WorkerStopped> {
-        if self.config.workers.process > 0 {
+    async fn settle(&self, brand: &Brand, now: i64) -> Result<bool, WorkerStopped> {
+        let Some((before, begins)) = first_unsettled(brand, now) else {
             return Ok(true);
+        };
+        let id = BrandId::of(&brand.name);
+        let Ok(no_request) = self.settling.try_lock() else {
+            return Ok(false);
+        };
+        let settlement = Settlement::find(&self.queries, id, before).await?;
+        if settlement.is_needed() {
+            let events = settlement.events();
+            self.queries.apply(events).await.ok_or(WorkerStopped)?;
         }
-        for brand in &self.config.brands {
-            let Some((before, begins)) = first_unsettled(brand, now) else {
-                continue;
+        drop(no_request);
+        if settlement.is_needed() {
+            // The command follows the commit that settles the days.
+            let (done, erased) = oneshot::channel();
+            let forget = ErasureFilter {
+                sightings_before: [(id, before)].into_iter().collect(),
+                ..ErasureFilter::default()
             };
-            let id = BrandId::of(&brand.name);
-            let Ok(no_request) = self.settling.try_lock() else {
-                return Ok(false);
-            };
-            let settlement = Settlement::find(&self.queries, id, before).await?;
-            if settlement.is_needed() {
-                let events = settlement.events();
-                self.queries.apply(events).await.ok_or(WorkerStopped)?;
-            }
-            drop(no_request);
-            if settlement.is_needed() {
-                // The command follows the commit that settles the days.
-                let (done, erased) = oneshot::channel();
-                let forget = ErasureFilter {
-                    sightings_before: [(id, before)].into_iter().collect(),
-                    ..ErasureFilter::default()
-                };
-                self.ledger_tx
-                    .send(LedgerCommand::Erase(Erasure { forget, done }))
-                    .map_err(|_| WorkerStopped)?;
-                let entries = erased.await.map_err(|_| WorkerStopped)?.entries;
-                let erases = self.queries.erase_sightings(id, before).await;
-                erases.ok_or(WorkerStopped)?;
-                let records = settlement.records();
-                tracing::info!(brand = brand.name, records, entries, "settled sightings");
-            }
-            self.metrics.settled_through(&brand.name, begins);
+            self.ledger_tx
+                .send(LedgerCommand::Erase(Erasure { forget, done }))
+                .map_err(|_| WorkerStopped)?;
+            let entries = erased.await.map_err(|_| WorkerStopped)?.entries;
+            let erases = self.queries.erase_sightings(id, before).await;
+            erases.ok_or(WorkerStopped)?;
+            let records = settlement.records();
+            tracing::info!(brand = brand.name, records, entries, "settled sightings");
         }
+        self.metrics.settled_through(&brand.name, begins);
         Ok(true)
     }
 

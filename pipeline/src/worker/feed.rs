@@ -328,8 +328,9 @@ impl Feeding {
         let brands = 0..self.feed.config.brands.len();
         let newest = brands.map(|brand| self.gatherer.newest_of(brand, inputs));
         let newest: Vec<i64> = newest.collect();
-        let newest = |brand: usize| newest.get(brand).copied().unwrap_or_default();
-        let open = crate::epochs::clock::salt_days(&self.feed.config, newest);
+        let of_brand = |brand: usize| newest.get(brand).copied().unwrap_or_default();
+        let open = crate::epochs::clock::salt_days(&self.feed.config, of_brand);
+        self.feed.clocks.set_read_until(newest);
         let is_another = open != self.salt_days;
         self.salt_days = open;
         is_another

@@ -353,8 +353,8 @@ impl OpenDays {
         if line.at >= self.open_days_at {
             return false;
         }
-        let kind = line.subject.split('.').nth(3);
-        let is = |of: Kind| kind == Some(of.name());
+        let kind = line.subject.split('.').nth(3).and_then(Kind::of_subject);
+        let is = |of: Kind| kind == Some(of);
         if !is(Kind::Ping) && !is(Kind::Partner) {
             return false;
         }

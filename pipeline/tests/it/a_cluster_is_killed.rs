@@ -1,32 +1,47 @@
 //! Two worker processes share a brand whose subjects the broker sorts by a key; both are killed in the middle, and again
-//! while they restore. Each goes on from its own ledger, and together they publish the cells of a replay.
+//! while they restore. Each goes on from its own ledger, and together they publish the cells of a replay. What has MAC
+//! addresses in clear is in the input stream or in a stream of its own, which the broker sorts in the same way.
 
 use std::time::Duration;
 
 use crate::support::certificates::{certificates, tls};
 use crate::support::story::{last, play, ready, start_both, stop_both, two_processes};
 use crate::support::{Worker, World, published};
+use tributary_config::model::Kind;
+use tributary_simulate::Options;
 use tributary_testkit::{NatsServer, skipped};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_is_killed() {
-    killed("").await;
+    killed("", None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_with_tls_is_killed() {
-    killed(&tls("ca", "worker")).await;
+    killed(&tls("ca", "worker"), None).await;
 }
 
-/// The story, with settings of the processes' connections.
-async fn killed(settings: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_killed_with_pings_apart() {
+    killed("", Some("TRIBUTARY_PINGS")).await;
+}
+
+/// The story, with settings of the processes' connections, and the stream of pings if they have one.
+async fn killed(settings: &str, pings: Option<&str>) {
     let Some(server) = NatsServer::start_or_skip("") else {
         return;
     };
     let mut broker = server.nats();
     broker.partitions = 4;
+    broker.pings_stream = pings.map(str::to_owned);
+    let options = Options {
+        events: Some(12_000),
+        partners: true,
+        k: 1,
+        ..Options::default()
+    };
     let workers = format!("{}{settings}", two_processes());
-    let world = World::new(12_000, Some(&broker), &workers);
+    let world = World::of(options, Some(&broker), &workers).without_cookies();
     if !settings.is_empty() && !certificates(world.directory.path()) {
         skipped("no openssl to make certificates with");
         return;
@@ -44,11 +59,16 @@ async fn killed(settings: &str) {
     let mut lines: Vec<_> = world.trace().collect();
     for (number, line) in lines.iter_mut().enumerate() {
         // Some publishers append their source and a key, others do not.
-        let kind = line.subject.rsplit('.').next().unwrap().to_owned();
+        let word = line.subject.rsplit('.').next().unwrap();
+        let source = Kind::of_subject(word).unwrap().name();
         if number % 5 != 0 {
-            line.subject = format!("{}.{kind}.key-{}", line.subject, number % 11);
+            line.subject = format!("{}.{source}.key-{}", line.subject, number % 11);
         }
     }
+    let with_mac = lines
+        .iter()
+        .filter(|line| line.subject.contains(Kind::PARTNER_MAC));
+    assert!(with_mac.count() > 10, "partners see addresses");
     let playing = {
         let client = client.clone();
         tokio::spawn(async move { play(&client, &lines, Some(6_000.0)).await })
@@ -63,9 +83,15 @@ async fn killed(settings: &str) {
     playing.await.unwrap();
 
     let end = last(&client, &broker.input_stream).await;
+    let of_pings = match pings {
+        Some(stream) => last(&client, stream).await,
+        None => 0,
+    };
+    assert_eq!(of_pings > 1_000, pings.is_some(), "{of_pings} pings apart");
     tokio::task::block_in_place(|| {
         let both = start_both(&config);
-        both.iter().for_each(|worker| worker.wait_until_read(end));
+        both.iter()
+            .for_each(|worker| worker.wait_until_read_both(end, of_pings));
         stop_both(both);
     });
     let actual = published(&broker).await;

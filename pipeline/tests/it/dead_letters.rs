@@ -19,7 +19,7 @@ const LINES: [&str; 2] = [
 /// Writes the configuration of a brand, with `more` lines for its source.
 fn configure(directory: &Path, broker: &str, more: &str) {
     let text = format!(
-        "[nats]\nurl = \"{broker}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\n\
+        "[nats]\nurl = \"{broker}\"\npings_stream = \"\"\n[http]\nlisten = \"127.0.0.1:0\"\n[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\n\
          secret_file = \"secret\"\n[[brand.source]]\nname = \"tills\"\nkind = \"transaction\"\n{more}\n"
     );
     tributary_testkit::write_secret(directory.join("secret"), "0123456789abcdef0123456789abcdef");

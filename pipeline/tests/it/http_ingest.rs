@@ -67,8 +67,9 @@ const TOKENS: [(&str, &str); 5] = [
 /// The configuration, with `more` lines under `[http_ingest]`.
 fn config(url: &str, more: &str, with_tokens: bool) -> Config {
     let folder = tempfile::tempdir().unwrap();
-    let mut text =
-        format!("[nats]\nurl = \"{url}\"\n[http_ingest]\nlisten = \"127.0.0.1:0\"\n{more}\n");
+    let mut text = format!(
+        "[nats]\nurl = \"{url}\"\npings_stream = \"\"\n[http_ingest]\nlisten = \"127.0.0.1:0\"\n{more}\n"
+    );
     for (brand, source) in TOKENS.iter().filter(|_| with_tokens) {
         let file = folder.path().join(format!("{brand}-{source}"));
         let digest = Sha256::digest(format!("{source}-token"));
@@ -85,7 +86,9 @@ fn config(url: &str, more: &str, with_tokens: bool) -> Config {
 /// The configuration of the requests among the shared data.
 fn config_of_shared_requests(url: &str) -> Config {
     let folder = tempfile::tempdir().unwrap();
-    let mut text = format!("[nats]\nurl = \"{url}\"\n[http_ingest]\nlisten = \"127.0.0.1:0\"\n");
+    let mut text = format!(
+        "[nats]\nurl = \"{url}\"\npings_stream = \"\"\n[http_ingest]\nlisten = \"127.0.0.1:0\"\n"
+    );
     for (source, token) in [("shop", "t"), ("tag", "writekey")] {
         let file = folder.path().join(source);
         let digest = Sha256::digest(token);

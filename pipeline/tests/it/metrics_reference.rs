@@ -260,6 +260,7 @@ fn fed() -> Metrics {
     metrics.right_answered("nobody", None, false);
     metrics.rights_waiting("acme", 2, Duration::from_secs(90));
     metrics.settled_through(BRANDS[0], 1_759_276_800);
+    metrics.settling_due(BRANDS[0], 1_759_363_200);
     metrics.retention_pass("brew", 1_761_436_800_000, 7);
     metrics.audit_chain("acme", Some(tributary_rights::Head::new(12, [7; 32])));
     metrics.audit_chain("brew", None);

@@ -22,7 +22,7 @@ fn configure(server: &NatsServer) -> std::path::PathBuf {
         "a secret of acme with at least thirty-two bytes",
     );
     let mut text = format!(
-        "[nats]\nurl = \"{}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[ledger]\ndirectory = \"data\"\n\
+        "[nats]\nurl = \"{}\"\npings_stream = \"\"\n[http]\nlisten = \"127.0.0.1:0\"\n[ledger]\ndirectory = \"data\"\n\
          [release]\nk = 1\nk_delta = 1\ncadence = \"0s\"\n[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\n\
          secret_file = \"acme.secret\"\n",
         server.url()
@@ -113,9 +113,12 @@ async fn what_is_settled_survives_a_kill_and_follows_its_device() {
     let before = shown(2, 1_000_000).await;
     tokio::task::block_in_place(|| worker.kill());
 
-    // A start settles the days that are old enough.
+    // A start settles the days that are old enough by what arrives.
     let worker = start(6);
+    let other = json!({"ts": now, "id": "y", "device": "other", "purposes": {"1": true}});
+    play(&client, &[line("consent", now, other)], None).await;
     tokio::task::block_in_place(|| {
+        worker.wait_until_read(7);
         until("the day settles", || {
             let settled = worker.metric("tributary_partner_settled_through_timestamp_seconds");
             settled.is_some_and(|through| through * 1000.0 > (now - 12 * DAY) as f64)
@@ -141,7 +144,7 @@ async fn what_is_settled_survives_a_kill_and_follows_its_device() {
     }
     assert_eq!(visits, 2);
 
-    let worker = start(6);
+    let worker = start(7);
     assert_eq!(shown(2, 1_000_000).await, before);
     let now = jiff::Timestamp::now().as_millisecond();
     play(&client, &[states(now, "no", json!({"1": false}))], None).await;

@@ -8,10 +8,11 @@ use async_nats::jetstream::{self, stream::Config};
 use tributary_config::model::Nats;
 use tributary_connectors::nats::{self, Client, subject};
 use tributary_connectors::trace::TraceLine;
+use tributary_simulate::Options;
 use tributary_testkit::NatsServer;
 
 use crate::support::story::{last, pings_position, play, ready, until};
-use crate::support::{Worker, World, refused_by_broker, tributary};
+use crate::support::{Worker, World, published, refused_by_broker, tributary};
 
 /// 2025-10-07 10:00 in Paris, Unix milliseconds.
 const MORNING: i64 = 1_759_824_000_000;
@@ -239,4 +240,101 @@ async fn a_worker_that_was_away_for_longer_names_the_loss() {
         worker.stop();
         assert_eq!(pings_position(&world.ledger(0)), 400);
     });
+}
+
+/// What a captive portal sees of the devices of [`pings`].
+fn sighting(kind: &str, number: i64) -> TraceLine {
+    let ts = MORNING + number * 1_000;
+    let data = serde_json::json!({
+        "ts": ts, "id": format!("s{number}"), "type": "sighting", "store": "store-01",
+        "device": format!("d{number}"), "mac": format!("{MAC}:00:{:02x}", number % 16),
+        "purposes": {"1": true, "7": true, "9": true, "feature_2": true, "special_feature_1": true},
+    });
+    TraceLine {
+        subject: format!("tributary.in.orchard.{kind}"),
+        at: ts + 100,
+        headers: Vec::new(),
+        data: data.to_string().into_bytes(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_of_a_sighting_outlives_the_age() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let (broker, client) = forgetful(&server).await;
+    let options = Options {
+        events: Some(10),
+        partners: true,
+        k: 1,
+        ..Options::default()
+    };
+    let world = World::of(options, Some(&broker), "");
+    let worker = tokio::task::block_in_place(|| {
+        let worker = Worker::start(&world.path("tributary.toml"), &[]);
+        worker.wait_until_read(0);
+        worker
+    });
+    // Two come where they belong, a third with the other records of the partner, in one message with a link.
+    let mut misplaced = sighting("partner", 3);
+    let link = format!(
+        "\n{{\"ts\":{MORNING},\"id\":\"l\",\"type\":\"link\",\"device\":\"d3\",\"email\":\"a@b.example\"}}"
+    );
+    misplaced.data.extend(link.bytes());
+    let sightings = [
+        sighting("partner_mac", 1),
+        sighting("partner_mac.partner", 2),
+        misplaced,
+    ];
+    play(&client, &[pings(0), sightings.to_vec()].concat(), None).await;
+    let end = last(&client, STREAM).await;
+    assert_eq!((end, last(&client, &broker.input_stream).await), (202, 1));
+    tokio::task::block_in_place(|| {
+        worker.wait_until_read_both(1, end);
+        until("they are durable", || {
+            pings_position(&world.ledger(0)) == end
+        });
+    });
+    // The misplaced one is refused by name, and its message goes, though the input stream keeps others for days.
+    let dead = refused_by_broker(&broker).await;
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    assert!(dead[0].contains("3c:5a:b4:xx:xx:xx"), "{dead:?}");
+    tokio::task::block_in_place(|| {
+        let refused = || {
+            let metrics = worker.get("/metrics").map(|(_, body)| body).unwrap();
+            let mut lines = metrics.lines();
+            lines.any(|line| line.contains("reason=\"mac_in_clear\"") && line.ends_with(" 1"))
+        };
+        until("a line is refused by name", refused);
+        let matched = || {
+            let metrics = worker.get("/metrics").map(|(_, body)| body).unwrap();
+            let of_partners = "tributary_records_accepted_total{brand=\"orchard\",kind=\"partner\"";
+            let mut lines = metrics.lines();
+            lines.any(|line| line.starts_with(of_partners) && line.ends_with(" 3"))
+        };
+        until("two sightings and a link are accepted", matched);
+    });
+    until_forgotten(&client).await;
+    let store = server.directory().join("store");
+    until("no file of the broker holds an address", || {
+        with_mac(&store).is_empty()
+    });
+    let state = nats::stream_state(&client, &broker.input_stream).await;
+    assert_eq!(state.unwrap().messages, 0);
+    let of_worker = with_mac(&world.path("."));
+    let of_worker: Vec<&String> = of_worker
+        .iter()
+        .filter(|file| !file.ends_with("trace.ndjson"))
+        .collect();
+    assert!(of_worker.is_empty(), "{of_worker:?}");
+    tokio::task::block_in_place(|| worker.stop());
+    // Both sightings by address met the visits of their devices.
+    let cells = published(&broker).await;
+    let stays = cells.iter().filter(|cell| cell.contains("visit_match"));
+    let stays: Vec<&String> = stays.collect();
+    assert!(
+        stays.iter().any(|cell| cell.contains("\"stays\":2")),
+        "{stays:?}"
+    );
 }

@@ -19,7 +19,7 @@ impl Two {
     fn new(broker: &Nats) -> Two {
         let directory = tempfile::tempdir().unwrap();
         let mut text = format!(
-            "[nats]\nurl = \"{}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[release]\nk = 1\ncadence = \"1s\"\n",
+            "[nats]\nurl = \"{}\"\npings_stream = \"\"\n[http]\nlisten = \"127.0.0.1:0\"\n[release]\nk = 1\ncadence = \"1s\"\n",
             broker.url
         );
         for brand in ["acme", "birch"] {

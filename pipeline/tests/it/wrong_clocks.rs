@@ -32,7 +32,7 @@ impl Shop {
         let path = |name: &str| directory.path().join(name);
         tributary_testkit::write_secret(path("secret"), "0123456789abcdef0123456789abcdef");
         let config = format!(
-            "[nats]\nurl = \"{}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[release]\nk = 1\ncadence = \"1s\"\n\
+            "[nats]\nurl = \"{}\"\npings_stream = \"\"\n[http]\nlisten = \"127.0.0.1:0\"\n[release]\nk = 1\ncadence = \"1s\"\n\
              [[brand]]\nname = \"orchard\"\ntimezone = \"UTC\"\nsecret_file = {:?}\n\
              [brand.sensors]\nday_start = \"{:02}:00:00\"\n",
             server.nats().url,

@@ -8,7 +8,11 @@ const JANE: u128 = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
 const JOHN: u128 = 7;
 
 fn reach(at: i64, until: u64) -> Reach {
-    Reach { at, until }
+    Reach {
+        at,
+        until,
+        until_ping: until / 2,
+    }
 }
 
 #[test]

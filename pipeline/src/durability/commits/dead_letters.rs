@@ -4,13 +4,19 @@
 //! Otherwise a crash between the two could lose a rejected record or a
 //! request without a trace. A broker that does not accept them therefore suspends acknowledgment,
 //! and `/readyz` says so.
+//!
+//! With a stream of pings, no MAC address in clear is kept longer than that stream
+//! keeps it. A record with one that was sent elsewhere is rejected, its dead letter
+//! masked, and its message deleted from the input stream, once everything else in
+//! it is durable.
 
 use anyhow::Context;
 use tributary_connectors::address_mask::mask_addresses;
 use tributary_connectors::dead_letter::{DeadLetter, MASKED_HEADER};
-use tributary_connectors::nats::OutgoingMessage;
+use tributary_connectors::nats::{self, OutgoingMessage};
 
 use super::{Commits, PAUSE};
+use crate::broker::retry::retry_transient;
 use crate::report::telemetry::Telemetry;
 
 /// Reason that `/readyz` gives while the broker has not stored a dead letter.
@@ -31,10 +37,19 @@ impl Commits {
         requests: Vec<OutgoingMessage>,
     ) -> anyhow::Result<()> {
         let max_payload = self.publisher.max_payload();
-        let dead = dead.into_iter();
-        let masks = self.masks_addresses;
-        let dead = dead.map(|letter| message(letter, max_payload, masks));
-        for message in dead.chain(requests) {
+        let mut messages = Vec::with_capacity(dead.len() + requests.len());
+        for mut letter in dead {
+            let may_have = matches!(letter.kind.as_deref(), None | Some("ping" | "partner"));
+            let is_masked =
+                self.without_addresses.is_some() && may_have && mask_addresses(&mut letter.payload);
+            let number = letter.arrival.message;
+            if is_masked && !nats::is_ping_number(number) {
+                self.with_addresses.push(nats::sequence_of(number));
+            }
+            messages.push(message(letter, max_payload, is_masked));
+        }
+        messages.extend(requests);
+        for message in messages {
             let sent = with_notice(&self.telemetry, self.publisher.send(message)).await;
             if let Err(error) = sent {
                 self.telemetry.metrics.published(0, 0, 1);
@@ -45,6 +60,28 @@ impl Commits {
             }
         }
         Ok(())
+    }
+
+    /// Deletes the messages of the input stream that had addresses in clear, and are
+    /// durable. Does not wait for the broker. A process that is killed meanwhile
+    /// leaves them to the age of the stream.
+    pub(super) fn delete_addresses(&mut self) {
+        let mut sequences = std::mem::take(&mut self.with_addresses);
+        let Some((client, stream)) = self.without_addresses.clone() else {
+            return;
+        };
+        sequences.dedup();
+        if sequences.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            for sequence in sequences {
+                let deleted = retry_transient(|| nats::delete_message(&client, &stream, sequence));
+                if let Err(error) = deleted.await {
+                    tracing::error!(stream, sequence, %error, "cannot delete a message with MAC addresses in clear");
+                }
+            }
+        });
     }
 
     /// Waits without a time limit until the broker has confirmed all dead letters.
@@ -69,10 +106,8 @@ impl Commits {
     }
 }
 
-/// The message of a dead letter, without the addresses of devices if `masks`.
-fn message(mut letter: DeadLetter, max_payload: usize, masks: bool) -> OutgoingMessage {
-    let may_have = matches!(letter.kind.as_deref(), None | Some("ping" | "partner"));
-    let is_masked = masks && may_have && mask_addresses(&mut letter.payload);
+/// The message of a dead letter, in which addresses of devices are masked or not.
+fn message(letter: DeadLetter, max_payload: usize, is_masked: bool) -> OutgoingMessage {
     // A header of this length fits besides what is cut.
     let mut message = OutgoingMessage::dead_letter(
         letter,

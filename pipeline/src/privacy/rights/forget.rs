@@ -117,7 +117,7 @@ impl Rights {
             milliseconds = now() - received,
             "retracted erased records"
         );
-        self.keep_tombstones(&brands, read)?;
+        self.keep_tombstones(&brands, read, read_pings)?;
         if !self.is_registrar() {
             self.erase_from_ledger(&brands).await?;
             self.bind(&BTreeSet::new(), &BTreeMap::new()).await?;
@@ -283,16 +283,25 @@ impl Rights {
         }
     }
 
-    /// Keeps tombstones of the persons, of whose messages `read` is the last, so
-    /// that a restored backup of the ledger does not bring them back.
+    /// Keeps tombstones of the persons, of whose messages `read` and `read_pings` are
+    /// the last of the two streams, so that a restored backup of the ledger does not
+    /// bring them back.
     ///
     /// # Errors
     ///
     /// A file that cannot be written.
-    fn keep_tombstones(&self, brands: &[Forgotten], read: u64) -> anyhow::Result<()> {
+    fn keep_tombstones(
+        &self,
+        brands: &[Forgotten],
+        read: u64,
+        read_pings: Option<u64>,
+    ) -> anyhow::Result<()> {
         let reach = Reach {
             at: now(),
             until: nats::number_of(self.generation, read),
+            until_ping: read_pings.map_or(0, |read| {
+                nats::ping_number_of(self.generation_of_pings, read)
+            }),
         };
         let of = brands.iter().map(|one| {
             let ids = one.person.ids.iter();

@@ -58,6 +58,8 @@ pub struct Rights {
     settling: Arc<tokio::sync::Mutex<()>>,
     /// Generation of the input stream.
     pub(super) generation: u16,
+    /// The same of the stream of pings; 0 without one.
+    pub(super) generation_of_pings: u16,
     /// Metrics and health.
     pub(super) telemetry: Telemetry,
     /// Keys and audit log of each brand.
@@ -94,6 +96,8 @@ pub struct RightsContext {
     pub settling: Arc<tokio::sync::Mutex<()>>,
     /// Generation of the input stream.
     pub generation: u16,
+    /// The same of the stream of pings; 0 without one.
+    pub generation_of_pings: u16,
     /// The metrics, which count answers, and the health.
     pub telemetry: Telemetry,
     /// How far the ledger is.
@@ -125,6 +129,7 @@ impl Rights {
             restored_pings,
             settling,
             generation,
+            generation_of_pings,
             telemetry,
             mark,
             found,
@@ -155,6 +160,7 @@ impl Rights {
             restored_pings,
             settling,
             generation,
+            generation_of_pings,
             telemetry,
             brand_logs,
             mark,

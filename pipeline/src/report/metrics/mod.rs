@@ -159,7 +159,7 @@ impl Metrics {
             metrics.raise(Id::Callbacks, &[outcome], 0.0);
         }
         for brand in &config.brands {
-            if brand.has_partners() {
+            if brand.has_partners() && config.workers.process == 0 {
                 metrics.settled_through(&brand.name, 0);
             }
             for outcome in SIGHTING_OUTCOMES.iter().filter(|_| brand.has_partners()) {
@@ -538,6 +538,11 @@ impl Metrics {
     /// Records that the sightings of a brand are settled up to a Unix second.
     pub fn settled_through(&self, brand: &str, second: i64) {
         self.set(Id::PartnersSettled, &[brand], second as f64);
+    }
+
+    /// Records that the sightings of a brand are due to be settled up to a Unix second.
+    pub fn settling_due(&self, brand: &str, second: i64) {
+        self.set(Id::PartnersDue, &[brand], second as f64);
     }
 
     /// Lets the counters of the HTTP ingest server exist for a source before its

@@ -186,7 +186,10 @@ table! {
         "Sightings of partners by what became of them on arrival. Whether accepted ones count depends on consent, and whether they match a visit is in `visit_match`. `rejected` also counts rejected exposures and links. Exists for brands with a source of kind `partner`.";
 
     PartnersSettled: Operation Gauge, Open, "partner_settled_through_timestamp_seconds", "seconds since 1970", [Brand],
-        "End of the last day whose sightings are settled: they are deleted, and what they matched is kept without them. Process 0 settles; 0 elsewhere and before the first time. Exists for brands with a source of kind `partner`.";
+        "End of the last day whose sightings are settled: they are deleted, and what they matched is kept without them. 0 before the first time. Process 0 settles for the cluster; absent on other processes, and for brands without a source of kind `partner`.";
+
+    PartnersDue: Operation Gauge, Open, "partner_settling_due_timestamp_seconds", "seconds since 1970", [Brand],
+        "End of the last day whose sightings are due to be settled, by `partners.settle_after` and the clock of the process. Absent before the first record has arrived, for brands with `arrival_header`, on processes other than process 0, and for brands without a source of kind `partner`.";
 
     HttpIngestRequests: Operation Counter, Steps(1), "http_ingest_requests_total", "requests", [OriginBrand, Code, Source],
         "Requests to the HTTP ingest server by the status code of their response; brand and source are `unknown` if the request was not admitted to a source. Exists with `[http_ingest]` only.";

@@ -37,12 +37,15 @@ pub(super) struct Target {
 impl Target {
     /// The subject of its messages, which names the source.
     pub(super) fn subject(&self) -> String {
-        format!("{}.{}", self.subject_of_kind(), self.source.name)
+        self.subject_with(self.source.kind.name(), true)
     }
 
-    /// The subject of its kind.
-    fn subject_of_kind(&self) -> String {
-        format!("tributary.in.{}.{}", self.brand, self.source.kind.name())
+    /// The subject with a word for the kind, with the source in it or not.
+    fn subject_with(&self, word: &str, is_explicit: bool) -> String {
+        match is_explicit {
+            true => format!("tributary.in.{}.{word}.{}", self.brand, self.source.name),
+            false => format!("tributary.in.{}.{word}", self.brand),
+        }
     }
 }
 
@@ -99,7 +102,7 @@ impl Targets {
     /// The source that a path names; without a source the one that the decoder
     /// would take for the subject.
     fn find(&self, brand: &str, kind: &str, source: Option<&str>) -> Option<usize> {
-        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
+        let kind = Kind::of_subject(kind)?;
         let is_of = |target: &Target| target.brand == brand && target.source.kind == kind;
         let position = |name: &str| {
             let mut all = self.all.iter();
@@ -129,12 +132,12 @@ impl Targets {
         let (brand, kind, source) = path;
         let found = self.find(brand, kind, source);
         if !self.has_tokens() && !headers.contains_key(AUTHORIZATION) {
-            return self.admit_local(headers, found, source.is_some());
+            return self.admit_local(headers, found, kind, source.is_some());
         }
         let token = single(headers).and_then(bearer);
         let of = self.check(token, peer)?;
         if found == Some(of) {
-            return self.admitted(of, source.is_some());
+            return self.admitted(of, kind, source.is_some());
         }
         // The token names the source that the path leaves open.
         let named = found.and_then(|found| self.all.get(found));
@@ -145,7 +148,7 @@ impl Targets {
                     && named.brand == own.brand
                     && named.source.kind == own.source.kind =>
             {
-                self.admitted(of, true)
+                self.admitted(of, kind, true)
             }
             _ => Err(Rejection::unauthorized()),
         }
@@ -169,7 +172,7 @@ impl Targets {
                 (Some((at, _)), None) => Some(at),
                 _ => None,
             };
-            return self.admit_local(headers, only, true);
+            return self.admit_local(headers, only, Kind::Web.name(), true);
         }
         let header = single(headers);
         let basic = header.and_then(user);
@@ -180,7 +183,7 @@ impl Targets {
         };
         let of = self.check(token, peer)?;
         match self.all.get(of).is_some_and(is_segment) {
-            true => self.admitted(of, true),
+            true => self.admitted(of, Kind::Web.name(), true),
             false => Err(Rejection::unauthorized()),
         }
     }
@@ -211,6 +214,7 @@ impl Targets {
         &self,
         headers: &HeaderMap,
         found: Option<usize>,
+        word: &str,
         is_explicit: bool,
     ) -> Result<Admitted<'_>, Rejection> {
         if PROXIED.iter().any(|header| headers.contains_key(header)) {
@@ -221,17 +225,20 @@ impl Targets {
             ));
         }
         let found = found.ok_or_else(Rejection::unauthorized)?;
-        self.admitted(found, is_explicit)
+        self.admitted(found, word, is_explicit)
     }
 
-    /// Admits a request to a source, with the source in the subject or not.
-    fn admitted(&self, at: usize, is_explicit: bool) -> Result<Admitted<'_>, Rejection> {
+    /// Admits a request to a source, with a word for its kind, and with the source in
+    /// the subject or not.
+    fn admitted(
+        &self,
+        at: usize,
+        word: &str,
+        is_explicit: bool,
+    ) -> Result<Admitted<'_>, Rejection> {
         let target = self.all.get(at).ok_or_else(Rejection::unauthorized)?;
         Ok(Admitted {
-            subject: match is_explicit {
-                true => target.subject(),
-                false => target.subject_of_kind(),
-            },
+            subject: target.subject_with(word, is_explicit),
             target,
         })
     }

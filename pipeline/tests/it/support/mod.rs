@@ -81,9 +81,11 @@ impl World {
         let brand = simulate::config_toml(&options, SecretFrom::File(&secret))
             .replace("k = 1", "k = 1\ncadence = \"1s\"");
         let broker = nats.map_or(String::new(), |nats| {
-            let pings = nats.pings_stream.as_ref();
-            let pings = pings.map_or(String::new(), |name| format!("pings_stream = \"{name}\"\n"));
-            format!("[nats]\nurl = \"{}\"\n{pings}", nats.url)
+            let pings = nats.pings_stream.as_deref().unwrap_or_default();
+            format!(
+                "[nats]\nurl = \"{}\"\npings_stream = \"{pings}\"\n",
+                nats.url
+            )
         });
         let text = format!("{broker}[http]\nlisten = \"127.0.0.1:0\"\n{more}\n{brand}");
         std::fs::write(directory.path().join("tributary.toml"), text).expect("the configuration");
@@ -95,6 +97,20 @@ impl World {
         }
         std::fs::write(world.path("trace.ndjson"), trace).expect("the trace");
         world
+    }
+
+    /// Lets no bit of offline cookies count, so that what stays weigh depends on no random salt.
+    pub fn without_cookies(self) -> World {
+        let config = self.path("tributary.toml");
+        let text = std::fs::read_to_string(&config).expect("the configuration");
+        let retention = "[brand.retention]\n";
+        assert!(text.contains(retention) && !text.contains("[brand.sensors]"));
+        let text = text.replace(
+            retention,
+            &format!("[brand.sensors]\ncookie_bits = 0\n{retention}"),
+        );
+        std::fs::write(&config, text).expect("the configuration");
+        self
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
