@@ -158,9 +158,11 @@ fn proof_hash(brand: &Brand, challenge: &str) -> blake3::Hash {
 /// assert_ne!(key, derive_key("example 2026-11 another purpose", "acme", &secret));
 /// ```
 pub fn derive_key(context: &str, brand: &str, secret: &SecretString) -> Zeroizing<[u8; 32]> {
-    let mut material = Zeroizing::new(Vec::new());
+    let secret = secret.expose_secret();
+    // Grown, it would leave copies behind.
+    let mut material = Zeroizing::new(Vec::with_capacity(8 + brand.len() + secret.len()));
     material.extend_from_slice(&(brand.len() as u64).to_le_bytes());
     material.extend_from_slice(brand.as_bytes());
-    material.extend_from_slice(secret.expose_secret().as_bytes());
+    material.extend_from_slice(secret.as_bytes());
     Zeroizing::new(blake3::derive_key(context, &material))
 }

@@ -2,6 +2,7 @@
 
 pub mod disk;
 pub mod http;
+pub mod memory;
 pub mod person;
 pub mod secrets;
 pub mod statuses;
