@@ -3,9 +3,12 @@
 //! reads the streams once more. A brand's secret stands there once, however many parts of the process use it.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
+use serde_json::json;
 use tributary_connectors::trace::TraceLine;
-use tributary_testkit::{NatsServer, skipped};
+use tributary_testkit::{NatsServer, free_port, skipped};
 
 use crate::support::memory::hits;
 use crate::support::person::{apart, ask, somebody};
@@ -113,5 +116,80 @@ async fn a_secret_stands_once() {
         // Not printed: a hit shows the secret.
         assert_eq!(found.len(), 1);
     }
+    tokio::task::block_in_place(|| worker.stop());
+}
+
+/// Sends a request and leaves the connection open, with the body in its buffer.
+fn post(address: &str, path: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = [0; 4096];
+    let length = stream.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_what_came_over_http() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let ingest = format!("127.0.0.1:{}", free_port());
+    let more = format!("opendsr_domain = \"privacy.example\"\n[http_ingest]\nlisten = {ingest:?}");
+    let world = World::new(500, Some(&broker), &more);
+    let client = ready(&broker).await;
+    let worker = Worker::start(&world.path("tributary.toml"), &[]);
+    let email = "jane.of.the.http@shop.example";
+    let record = json!({
+        "id": "h-1", "ts": 1_760_000_000_000_i64, "store": "s01", "amount": "9.99", "email": email,
+    });
+    let submission = json!({
+        "regulation": "gdpr",
+        "subject_request_id": "a7551968-d5d6-44b2-9831-815ac9017798",
+        "subject_request_type": "erasure",
+        "submitted_time": "2025-11-20T09:00:00Z",
+        "subject_identities": [
+            {"identity_type": "email", "identity_value": email, "identity_format": "raw"},
+        ],
+    });
+    tokio::task::block_in_place(|| {
+        until("the worker reads", || {
+            worker
+                .get("/readyz")
+                .is_some_and(|(status, _)| status == 200)
+        });
+        let _idle = post(&ingest, "/v1/in/orchard/transaction", &record.to_string());
+    });
+    let end = last(&client, &broker.input_stream).await;
+    tokio::task::block_in_place(|| {
+        worker.wait_until_read(end);
+        let _idle = [
+            post(&ingest, "/v1/in/orchard/transaction", &record.to_string()),
+            post(&worker.address, "/v2/requests", &submission.to_string()),
+        ];
+        let needles = [email.to_owned()];
+        let Some(before) = hits(worker.id(), &needles) else {
+            return skipped(UNREADABLE);
+        };
+        assert!(!before.is_empty(), "it is looked for where it is");
+        until("the request is answered", || {
+            let answered = worker.metric("tributary_rights_requests_total");
+            answered.is_some_and(|answered| answered > 0.0)
+        });
+        // Connections without a request are closed after ten seconds.
+        until("nothing is left", || {
+            let left = hits(worker.id(), &needles).unwrap_or_default();
+            let places: Vec<&String> = left.iter().map(|hit| &hit.place).collect();
+            eprintln!("{} times after it {places:#?}", places.len());
+            left.is_empty()
+        });
+    });
     tokio::task::block_in_place(|| worker.stop());
 }
