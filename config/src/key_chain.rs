@@ -20,7 +20,7 @@
 //! what is stored and never change.
 
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, zeroize_stack};
 
 use crate::model::Brand;
 
@@ -29,6 +29,10 @@ const CONTEXT: &str = "tributary 2025-11 link of the pseudonyms of one brand";
 
 /// The derivation context of [`prove_secrets`].
 const PROOF: &str = "tributary 2025-11 proof of the secrets of one brand";
+
+/// How much of the stack is overwritten after a key was derived, bytes; more than
+/// BLAKE3 uses.
+const DERIVE_STACK: usize = 8 << 10;
 
 /// The links between a brand's secrets. Debug output shows their number only.
 #[derive(Clone)]
@@ -158,9 +162,19 @@ fn proof_hash(brand: &Brand, challenge: &str) -> blake3::Hash {
 /// assert_ne!(key, derive_key("example 2026-11 another purpose", "acme", &secret));
 /// ```
 pub fn derive_key(context: &str, brand: &str, secret: &SecretString) -> Zeroizing<[u8; 32]> {
-    let mut material = Zeroizing::new(Vec::new());
+    let key = derived(context, brand, secret);
+    zeroize_stack::<DERIVE_STACK>();
+    key
+}
+
+/// [`derive_key`] before the stack is overwritten.
+#[inline(never)]
+fn derived(context: &str, brand: &str, secret: &SecretString) -> Zeroizing<[u8; 32]> {
+    let secret = secret.expose_secret();
+    // Grown, it would leave copies behind.
+    let mut material = Zeroizing::new(Vec::with_capacity(8 + brand.len() + secret.len()));
     material.extend_from_slice(&(brand.len() as u64).to_le_bytes());
     material.extend_from_slice(brand.as_bytes());
-    material.extend_from_slice(secret.expose_secret().as_bytes());
+    material.extend_from_slice(secret.as_bytes());
     Zeroizing::new(blake3::derive_key(context, &material))
 }

@@ -16,8 +16,8 @@
 //! | `_months` | calendar months |
 //! | `_bytes` | bytes |
 //!
-//! Fields that contain secrets are [`secrecy::SecretString`]s or
-//! [`Credential`]s, whose debug output shows no secret.
+//! Fields that contain secrets are [`Secret`]s or [`Credential`]s, whose clones
+//! share one place in memory and whose debug output shows no secret.
 
 mod access;
 mod brand;
@@ -27,6 +27,7 @@ mod csv;
 mod mapping;
 mod measure;
 mod process;
+mod secret;
 mod source;
 
 pub use access::{HttpToken, IngestToken, Role, TokenDigest};
@@ -42,6 +43,7 @@ pub use measure::{Attribution, Sensors};
 pub use process::{
     Http, HttpIngest, Ingest, Ladder, Ledger, Log, LogLevel, Nats, Release, Workers,
 };
+pub use secret::Secret;
 pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit, Trust};
 
 /// The whole configuration of one process.

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tributary_config::key_chain;
-use tributary_config::model::{self as config, Brand, Config, Release};
+use tributary_config::model::{self as config, Brand, Config, Release, Secret};
 use tributary_operators::label::Label;
 use tributary_operators::record::IdKind;
 use tributary_operators::settings::{BrandSettings, Ladder, Noise, Settings, UtcOffsets};
@@ -41,7 +41,7 @@ const NOISE: &str = "tributary 2026-11 noise on the released cells of one brand"
 
 /// The noise of a brand; `None` without a privacy budget.
 fn noise(brand: &Brand, draw: NoiseDraw) -> Option<Noise> {
-    let key = |secret| {
+    let key = |secret: &Secret| {
         let of_brand = key_chain::derive_key(NOISE, &brand.name, secret);
         Zeroizing::new(*blake3::keyed_hash(&of_brand, &draw.0).as_bytes())
     };

@@ -6,13 +6,17 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use tributary::cli::Cli;
 use tributary_connectors::terminal;
+use zeroizing_alloc::ZeroAlloc;
 
-/// Records come and go by the million; this allocator takes a sixth less time
-/// for them than the system's.
+/// Records come and go by the million; mimalloc takes a sixth less time for them
+/// than the system's allocator. Memory is overwritten when it is freed, because
+/// clear text passes through buffers of many libraries, and none of it may be left
+/// of a person who was erased.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

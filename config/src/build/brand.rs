@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::few::check_few;
 use super::tables::{below, tables};
@@ -14,7 +14,7 @@ use super::{consent, partner, source};
 use crate::context::{Context, Input, Location, quote};
 use crate::model::{
     Attribution, Brand, BrandRelease, Channels, HashRule, Identity, Kind, Names, Noise, Partners,
-    Release, Sensors, Source, Wallet, Workers,
+    Release, Secret, Sensors, Source, Wallet, Workers,
 };
 use crate::read::{SectionReading, read_section};
 use crate::settings::SettingsModel;
@@ -31,7 +31,7 @@ struct Taken {
     /// Names by their hash.
     names: BTreeMap<u64, String>,
     /// Secrets, with the path of the setting that names each.
-    secrets: Vec<(String, SecretString)>,
+    secrets: Vec<(String, Secret)>,
 }
 
 /// Reads all brands, sorted by name; reports if there is none.

@@ -9,10 +9,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
-use secrecy::SecretString;
 use tributary_consent::Vendor;
 
-use super::{Attribution, Basis, HashRule, Kind, Sensors, Source};
+use super::{Attribution, Basis, HashRule, Kind, Secret, Sensors, Source};
 
 /// `[[brand]]`: one brand.
 #[derive(Clone, Debug)]
@@ -37,11 +36,11 @@ pub struct Brand {
     /// environment variable that `secret_env` names. No other brand has it. A
     /// value that was drawn at random has 256 bits of entropy, as in `openssl
     /// rand -base64 48`.
-    pub secret: SecretString,
+    pub secret: Secret,
     /// All earlier secrets, the oldest first, from `previous_secret_files`.
     /// They are kept permanently: see [`crate::key_chain`]. A rotation appends
     /// the secret that was the newest.
-    pub previous_secrets: Vec<SecretString>,
+    pub previous_secrets: Vec<Secret>,
     /// `[brand.identity]`: which identifiers belong to one person.
     pub identity: Identity,
     /// `[brand.attribution]`: how a conversion credits earlier contacts.
@@ -122,7 +121,7 @@ impl Brand {
 
     /// All secrets, from the oldest to the newest; the order of
     /// [`KeyChain`](crate::key_chain::KeyChain).
-    pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         self.previous_secrets.iter().chain([&self.secret])
     }
 }

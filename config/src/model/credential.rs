@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use super::Secret;
+
 /// A password or an nkey seed. Debug output shows its file, never its value.
 #[derive(Clone, Debug)]
 pub struct Credential {
     /// The value at startup; the only one if `file` is absent.
-    first: SecretString,
+    first: Secret,
     /// The file that is reread at each use.
     file: Option<PathBuf>,
 }
@@ -22,7 +24,7 @@ pub struct Credential {
 impl Credential {
     /// A credential whose file is reread at each use; `first` is its content at
     /// startup.
-    pub fn in_file(first: SecretString, file: PathBuf) -> Credential {
+    pub fn in_file(first: Secret, file: PathBuf) -> Credential {
         let file = Some(file);
         Credential { first, file }
     }
@@ -43,12 +45,12 @@ impl Credential {
     /// The operating system's error if the file can no longer be read as UTF-8.
     /// Blocks on the file system; call it where a connection is established
     /// anyway.
-    pub fn read(&self) -> std::io::Result<SecretString> {
+    pub fn read(&self) -> std::io::Result<Secret> {
         let Some(file) = &self.file else {
             return Ok(self.first.clone());
         };
         let text = Zeroizing::new(std::fs::read_to_string(file)?);
-        Ok(SecretString::from(text.trim_end_matches(['\n', '\r'])))
+        Ok(Secret::from(text.trim_end_matches(['\n', '\r'])))
     }
 
     /// The file that is reread at each use; `None` for a value from the
@@ -58,14 +60,20 @@ impl Credential {
     }
 }
 
-impl From<String> for Credential {
-    fn from(first: String) -> Credential {
-        SecretString::from(first).into()
+impl From<Secret> for Credential {
+    fn from(first: Secret) -> Credential {
+        Credential { first, file: None }
     }
 }
 
 impl From<SecretString> for Credential {
     fn from(first: SecretString) -> Credential {
-        Credential { first, file: None }
+        Secret::from(first).into()
+    }
+}
+
+impl From<String> for Credential {
+    fn from(first: String) -> Credential {
+        Secret::from(first).into()
     }
 }

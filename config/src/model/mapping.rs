@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::SecretString;
+use super::Secret;
 
 /// The settings of a source in a vendor's format
 /// ([`Format`](super::Format)). Everything is empty for native and CSV
@@ -33,7 +33,7 @@ pub struct Mapping {
     pub ce_source: Option<String>,
     /// The secret that the vendor repeats in each message; empty if none is
     /// configured.
-    pub secret: SecretString,
+    pub secret: Secret,
     /// What the vendor expects as the answer to its first request over HTTP
     /// (Meraki's validator).
     pub validator: Option<String>,

@@ -6,12 +6,11 @@
 //! old file to `previous_secret_files`.
 
 use jiff::tz::TimeZone;
-use secrecy::SecretString;
 
 use super::{DefaultValue, Section, Setting, SettingsModel, TypedSetting};
 use crate::model::{
     Attribution, Brand, BrandRelease, Channels, Consent, Format, HashRule, Identity, Kind, Mapping,
-    Names, Noise, Partners, Retention, Sensors, Source, TimeUnit, Wallet,
+    Names, Noise, Partners, Retention, Secret, Sensors, Source, TimeUnit, Wallet,
 };
 use crate::value_type::Opt;
 use crate::value_type::choice::{
@@ -52,7 +51,7 @@ impl SettingsModel for Brand {
             currency: String::new(),
             phone_region: None,
             region: None,
-            secret: SecretString::default(),
+            secret: Secret::default(),
             previous_secrets: Vec::new(),
             identity: Identity::blank(),
             attribution: Attribution::blank(),

@@ -1,7 +1,7 @@
 //! Files that the configuration names, and the secrets that they or environment
 //! variables contain.
 //!
-//! A secret is read once, stored as [`SecretString`], and never printed. What
+//! A secret is read once, stored as [`Secret`], and never printed. What
 //! should be the name of a variable may be the secret itself, put there by
 //! mistake: such a name is not repeated either.
 //!
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 use toml_edit::Value;
 use zeroize::Zeroizing;
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::list::MASK;
 use super::{Rendered, ValueType};
 use crate::context::{Context, Input};
-use crate::model::{Credential, TokenDigest};
+use crate::model::{Credential, Secret, TokenDigest};
 
 /// The maximum length of a secret, bytes.
 const LONGEST: u64 = 65_536;
@@ -110,7 +110,7 @@ pub(crate) struct SecretFile {
 /// editors and `echo` add them; leading and inner white space is part of the
 /// secret.
 impl ValueType for SecretFile {
-    type Out = SecretString;
+    type Out = Secret;
 
     fn kind(&self) -> String {
         "a path".to_owned()
@@ -122,7 +122,7 @@ impl ValueType for SecretFile {
 
     /// Reads the secret; reports a file that is missing, not text, too short or
     /// too long.
-    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Secret> {
         let path = path_of(given, cx)?;
         let file = open(&path, given, cx)?;
         if !is_private(&path, self.min >= RANDOM, given, cx) {
@@ -144,11 +144,11 @@ impl ValueType for SecretFile {
         secret(&text, self.min, &what, given, cx)
     }
 
-    fn render(&self, out: &SecretString) -> Rendered {
+    fn render(&self, out: &Secret) -> Rendered {
         masked(out)
     }
 
-    fn identity(&self, out: &SecretString) -> Zeroizing<String> {
+    fn identity(&self, out: &Secret) -> Zeroizing<String> {
         Zeroizing::new(out.expose_secret().to_owned())
     }
 }
@@ -281,7 +281,7 @@ pub(crate) struct SecretFiles {
 /// The order is that of rotation, the oldest secret first. An entry is a path
 /// like any other.
 impl ValueType for SecretFiles {
-    type Out = Vec<SecretString>;
+    type Out = Vec<Secret>;
 
     fn kind(&self) -> String {
         "a list, each a path".to_owned()
@@ -293,7 +293,7 @@ impl ValueType for SecretFiles {
     }
 
     /// Reads every file before it fails, so that all problems are reported.
-    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<SecretString>> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Vec<Secret>> {
         let Some(files) = given.elements() else {
             let message = format!("must be a list, not {}", given.node.type_name());
             cx.report_invalid(given, message, "write paths in square brackets");
@@ -305,12 +305,12 @@ impl ValueType for SecretFiles {
         secrets.into_iter().collect()
     }
 
-    fn render(&self, out: &Vec<SecretString>) -> Rendered {
+    fn render(&self, out: &Vec<Secret>) -> Rendered {
         Rendered::Value(Value::from_iter(out.iter().map(|_| MASK)))
     }
 
-    fn identity(&self, out: &Vec<SecretString>) -> Zeroizing<String> {
-        let secrets = out.iter().map(SecretString::expose_secret);
+    fn identity(&self, out: &Vec<Secret>) -> Zeroizing<String> {
+        let secrets = out.iter().map(|secret| secret.expose_secret());
         Zeroizing::new(secrets.collect::<Vec<_>>().join("\n"))
     }
 }
@@ -324,7 +324,7 @@ pub(crate) struct SecretVariable {
 /// The setting is the *name* of a variable. A name with characters that
 /// variables do not have is probably the secret itself, so it is not repeated.
 impl ValueType for SecretVariable {
-    type Out = SecretString;
+    type Out = Secret;
 
     fn kind(&self) -> String {
         "the name of an environment variable".to_owned()
@@ -336,7 +336,7 @@ impl ValueType for SecretVariable {
 
     /// Reads the variable; reports one that is not set, without its name unless
     /// the name has the usual capitals.
-    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<SecretString> {
+    fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Secret> {
         let name = given.text().unwrap_or_default();
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let begins = |c: char| c.is_ascii_alphabetic() || c == '_';
@@ -358,14 +358,14 @@ impl ValueType for SecretVariable {
         secret(&text, self.min, "the environment variable", given, cx)
     }
 
-    fn render(&self, _: &SecretString) -> Rendered {
+    fn render(&self, _: &Secret) -> Rendered {
         // The row of the file, which fills the same field, shows the mask.
         Rendered::Nothing
     }
 }
 
 /// A secret as printed: a mask if it is set.
-fn masked(out: &SecretString) -> Rendered {
+fn masked(out: &Secret) -> Rendered {
     match out.expose_secret().is_empty() {
         true => Rendered::Nothing,
         false => Rendered::Masked,
@@ -386,7 +386,7 @@ fn secret(
     what: &str,
     given: &Input<'_>,
     cx: &mut Context<'_>,
-) -> Option<SecretString> {
+) -> Option<Secret> {
     let text = text.trim_end_matches(['\n', '\r']);
     if text.len() as u64 > LONGEST {
         let message = format!("{what} has more than {LONGEST} bytes, too many for a secret");
@@ -413,7 +413,7 @@ fn secret(
         cx.report_invalid(given, message, fix);
         return None;
     }
-    Some(SecretString::from(text))
+    Some(Secret::from(text))
 }
 
 /// The absolute path that a value names.

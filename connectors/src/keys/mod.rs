@@ -10,7 +10,7 @@
 //! digest enters at the second stage, so clear and hashed values match. Opaque
 //! values (cookies, wallets, devices) go straight to the keyed hash. The clear
 //! text stays in one buffer that is overwritten before the decoder leaves the
-//! record.
+//! record, as is the stack below.
 //!
 //! ```text
 //!  Jane@Example.org ─ canonical form ─ SHA-256 ─┐
@@ -62,7 +62,7 @@ use sha2::{Digest, Sha256};
 use tributary_config::key_chain::{KeyChain, derive_key};
 use tributary_config::model::{Brand, HashRule, Source};
 use tributary_operators::record::{IdKind, Identifier};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, Zeroizing, zeroize_stack};
 
 use blocklist::Blocklist;
 pub use canonical::is_uuid;
@@ -77,6 +77,14 @@ pub const MAX_IDENTIFIER: usize = 1024;
 /// The BLAKE3 derivation context of the key; part of what is stored, so it
 /// never changes.
 const CONTEXT: &str = "tributary 2025-11 pseudonyms of one brand";
+
+/// How much of the stack is overwritten after a hash, bytes; more than BLAKE3 uses.
+/// What functions leave on the stack can end up in the unused parts of values that
+/// are moved to the heap later, and stay there.
+const HASH_STACK: usize = 2 << 10;
+
+/// The same after a value was made canonical and hashed.
+const READ_STACK: usize = 4 << 10;
 
 /// Turns a brand's identifiers into pseudonyms. Debug output shows no key.
 #[derive(Clone)]
@@ -253,9 +261,16 @@ impl BrandKey {
     }
 
     /// Keyed BLAKE3 over the two tags and the value, truncated to 128 bits.
-    /// Short inputs, which are almost all, are hashed from a buffer on the
-    /// stack that is overwritten afterwards.
     fn hash(&self, tag: u8, rule: u8, value: &[u8]) -> u128 {
+        let hash = self.hash_on_stack(tag, rule, value);
+        zeroize_stack::<HASH_STACK>();
+        hash
+    }
+
+    /// [`BrandKey::hash`] before the stack is overwritten. Short inputs, which are
+    /// almost all, are hashed from a buffer on the stack.
+    #[inline(never)]
+    fn hash_on_stack(&self, tag: u8, rule: u8, value: &[u8]) -> u128 {
         let mut buffer = [0_u8; 130];
         let digest = match buffer.get_mut(..value.len() + 2) {
             Some(input) => {
@@ -289,6 +304,7 @@ impl BrandKey {
     ) -> bool {
         let named = self.read(kind, text, reading, scratch, out);
         scratch.clear.zeroize();
+        zeroize_stack::<READ_STACK>();
         named
     }
 
@@ -351,10 +367,12 @@ impl BrandKey {
             self.push_opaque(IdKind::NamePostcode, value, out);
         }
         scratch.clear.zeroize();
+        zeroize_stack::<READ_STACK>();
         named
     }
 
     /// [`BrandKey::identifiers`] before the clear text is overwritten.
+    #[inline(never)]
     fn read(
         &self,
         kind: IdKind,

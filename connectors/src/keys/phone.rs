@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumberFormat};
 use tributary_operators::record::{Identifier, Pseudonym};
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, zeroize_stack};
 
 /// The regions with a numbering plan, in a fixed order.
 static REGIONS: LazyLock<Vec<rlibphonenumber::Region>> = LazyLock::new(|| {
@@ -63,6 +63,14 @@ impl Region {
 /// number; `None` if the text is not a possible number. A national number of
 /// zeros alone belongs to no one.
 pub fn e164(region: Region, text: &str) -> Option<Zeroizing<String>> {
+    let number = parse(region, text);
+    zeroize_stack::<PARSE_STACK>();
+    number
+}
+
+/// [`e164`] before the stack is overwritten.
+#[inline(never)]
+fn parse(region: Region, text: &str) -> Option<Zeroizing<String>> {
     let library = &*PHONE_NUMBER_UTIL;
     let number = library.parse(text, region.library()).ok()?;
     let possible = library.is_possible_number_with_reason(&number);
@@ -72,6 +80,10 @@ pub fn e164(region: Region, text: &str) -> Option<Zeroizing<String>> {
     let written = library.format(&number, PhoneNumberFormat::E164);
     Some(Zeroizing::new(written.into_owned()))
 }
+
+/// How much of the stack is overwritten after a number was parsed, bytes; more
+/// than the library uses.
+const PARSE_STACK: usize = 16 << 10;
 
 /// The number of cached numbers; a power of two.
 const PLACES: usize = 16_384;

@@ -176,7 +176,7 @@ fn rotated(letters: &str) -> BrandKey {
     let mut brand = fixture::brand("acme");
     let secrets = letters.chars().map(|letter| {
         let text = format!("0123456789abcdef0123456789abcde{letter}");
-        secrecy::SecretString::from(text)
+        tributary_config::model::Secret::from(text)
     });
     let mut secrets: Vec<_> = secrets.collect();
     brand.secret = secrets.pop().unwrap();

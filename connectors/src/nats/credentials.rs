@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use async_nats::{Auth, AuthError, ConnectOptions};
 use nkeys::KeyPair;
 use secrecy::{ExposeSecret, SecretString};
-use tributary_config::model::{Credential, Nats};
+use tributary_config::model::{Credential, Nats, Secret};
 
 use super::error::{NatsError, NatsErrorKind};
 
@@ -115,7 +115,7 @@ impl Credentials {
 }
 
 /// The current value of a credential.
-fn read(credential: &Credential, what: &str) -> Result<SecretString, String> {
+fn read(credential: &Credential, what: &str) -> Result<Secret, String> {
     credential.read().map_err(|error| {
         let file = credential.file().unwrap_or(Path::new(""));
         format!("{what} in {} cannot be read: {error}", file.display())

@@ -8,8 +8,7 @@
 //! that no native record has. What cannot be read as native records is withheld as a whole: a payload
 //! takes its place that is rejected as the original was.
 
-use secrecy::SecretString;
-use tributary_config::model::{Brand, Config, Format};
+use tributary_config::model::{Brand, Config, Format, Secret};
 use tributary_connectors::keys::BrandKey;
 use tributary_connectors::native::{mac, robots};
 use tributary_connectors::trace::TraceLine;
@@ -99,7 +98,7 @@ impl Pseudonyms {
         is_recorded: impl Fn(&str) -> bool,
     ) -> Result<Pseudonyms, PseudonymError> {
         let drawn: [u8; 32] = rand::random();
-        let secret = SecretString::from(data_encoding::HEXLOWER.encode(&drawn));
+        let secret = Secret::from(data_encoding::HEXLOWER.encode(&drawn));
         let mut keys = Vec::new();
         for brand in &config.brands {
             for source in &brand.sources {

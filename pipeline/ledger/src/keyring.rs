@@ -12,7 +12,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use tributary_config::key_chain::{KeyChain, derive_key};
-use tributary_config::model::{Brand, Config};
+use tributary_config::model::{Brand, Config, Secret};
 use tributary_operators::record::BrandId;
 use zeroize::Zeroizing;
 
@@ -106,7 +106,7 @@ impl Keyring {
 impl BrandKeys {
     /// Derives the keys of a brand.
     fn new(brand: &Brand) -> BrandKeys {
-        let key = |secret: &SecretString| BrandKey::new(&brand.name, secret);
+        let key = |secret: &Secret| BrandKey::new(&brand.name, secret);
         BrandKeys {
             name: brand.name.clone(),
             chain: KeyChain::new(brand),

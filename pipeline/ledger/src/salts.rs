@@ -166,14 +166,10 @@ impl BrandSalts {
         number: u64,
         key: &BrandKey,
     ) -> Option<BTreeMap<Day, Salt>> {
-        let open = |key: &BrandKey, what, sealed: &Hex| {
-            let (nonce, sealed) = sealed.0.split_first_chunk()?;
-            let plain = key.open(&place(what, manifest, number, self.brand), *nonce, sealed)?;
-            Some(Zeroizing::new(plain))
-        };
-        let day_key = open(key, KEY, &self.key)?;
+        let place = |what| place(what, manifest, number, self.brand);
+        let day_key = open(&place(KEY), key, &self.key)?;
         let day_key = BrandKey::from_bytes(Zeroizing::new(day_key.as_slice().try_into().ok()?));
-        let plain = open(&day_key, SALTS, &self.salts)?;
+        let plain = open(&place(SALTS), &day_key, &self.salts)?;
         let mut input = Input(&plain);
         let mut salts = BTreeMap::new();
         while input.remaining() > 0 {
@@ -182,6 +178,30 @@ impl BrandSalts {
         }
         Some(salts)
     }
+}
+
+/// Decrypts what is sealed for a place: a nonce and the sealed bytes.
+fn open(place: &[u8], key: &BrandKey, sealed: &Hex) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, sealed) = sealed.0.split_first_chunk()?;
+    key.open(place, *nonce, sealed).map(Zeroizing::new)
+}
+
+/// The day keys of the file that a manifest names, as whoever has the secret reads
+/// them.
+#[cfg(test)]
+pub(crate) fn day_keys(paths: &Paths, manifest: &Manifest, keyring: &Keyring) -> Vec<Vec<u8>> {
+    let ManifestSalts::File(Some(file)) = &manifest.salts else {
+        return Vec::new();
+    };
+    let bytes = std::fs::read(paths.salts(file.number)).unwrap();
+    let content: Content = serde_json::from_slice(&bytes).unwrap();
+    let keys = content.brands.iter().map(|brand| {
+        let line = manifest.brand(brand.brand).unwrap();
+        let key = find_key(line, &manifest.id(), keyring, &paths.manifest()).unwrap();
+        let place = place(KEY, manifest, file.number, brand.brand);
+        open(&place, key.key, &brand.key).unwrap().to_vec()
+    });
+    keys.collect()
 }
 
 /// What the day key is sealed as.

@@ -16,7 +16,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, zeroize_stack};
 
 use crate::hex::{Hash, Hex};
 use crate::signing::{PublicKey, ReceiptSigner};
@@ -294,8 +294,20 @@ impl BrandKeys {
     }
 }
 
+/// How much of the stack is overwritten after a key was derived, bytes; more than
+/// BLAKE3 uses.
+const DERIVE_STACK: usize = 8 << 10;
+
 /// Derives a key from the length of the name, the name and the secret.
 fn derive(context: &str, name: &str, secret: &SecretString) -> Zeroizing<[u8; 32]> {
+    let key = derived(context, name, secret);
+    zeroize_stack::<DERIVE_STACK>();
+    key
+}
+
+/// [`derive`] before the stack is overwritten.
+#[inline(never)]
+fn derived(context: &str, name: &str, secret: &SecretString) -> Zeroizing<[u8; 32]> {
     let secret = secret.expose_secret().as_bytes();
     let mut material = Zeroizing::new(Vec::with_capacity(8 + name.len() + secret.len()));
     material.extend_from_slice(&(name.len() as u64).to_le_bytes());

@@ -16,7 +16,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, zeroize_stack};
 
 /// A SubjectPublicKeyInfo of an Ed25519 key up to the 32 bytes of the key
 /// (RFC 8410, section 4).
@@ -62,6 +62,9 @@ pub enum KeyError {
     NotEd25519,
 }
 
+/// How much of the stack is overwritten after a signature, bytes; more than it takes.
+const SIGN_STACK: usize = 16 << 10;
+
 /// The private key of one secret.
 #[derive(Clone)]
 pub(crate) struct ReceiptSigner {
@@ -88,6 +91,14 @@ impl ReceiptSigner {
 
     /// The signature of bytes.
     pub fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        let signature = self.signature(bytes);
+        zeroize_stack::<SIGN_STACK>();
+        signature
+    }
+
+    /// [`ReceiptSigner::sign`] before the stack is overwritten.
+    #[inline(never)]
+    fn signature(&self, bytes: &[u8]) -> [u8; 64] {
         SigningKey::from_bytes(&self.seed).sign(bytes).to_bytes()
     }
 }

@@ -8,9 +8,8 @@
 use std::fmt::Write;
 
 use anyhow::{Context, bail};
-use secrecy::SecretString;
 use serde_json::json;
-use tributary_config::model::Brand;
+use tributary_config::model::{Brand, Secret};
 use tributary_connectors::keys::{BrandKey, MAX_IDENTIFIER};
 use tributary_connectors::subject_identifiers;
 use tributary_connectors::terminal;
@@ -177,7 +176,7 @@ const UNREADABLE: &str = "cannot read the worker's answer; does it run another v
 /// Keys of the brand under each of its secrets, because a worker continues with
 /// the one that it started with.
 fn keys(brand: &Brand) -> Vec<BrandKey> {
-    let secrets: Vec<SecretString> = brand.secrets().cloned().collect();
+    let secrets: Vec<Secret> = brand.secrets().cloned().collect();
     let keys = (1..=secrets.len()).filter_map(|count| {
         let (newest, before) = secrets.get(..count)?.split_last()?;
         Some(BrandKey::new(&Brand {

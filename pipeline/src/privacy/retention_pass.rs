@@ -255,3 +255,103 @@ impl RetentionPass {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tributary_operators::ask::{Answer, Question, Reply};
+    use tributary_operators::label::Label;
+    use tributary_operators::record::UnmatchedStays;
+
+    use super::*;
+    use crate::epochs::batch::InternalChange;
+    use crate::report::telemetry::Telemetry;
+
+    /// The pass of a worker whose only brand has partners, and the commands that its
+    /// ledger receives.
+    fn pass(directory: &Path) -> (RetentionPass, mpsc::UnboundedReceiver<LedgerCommand>) {
+        let secret = directory.join("secret");
+        tributary_testkit::write_secret(&secret, "0123456789abcdef0123456789abcdef");
+        let text = format!(
+            "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n\
+             [[brand.source]]\nname = \"locations\"\nkind = \"partner\"\n"
+        );
+        let config = tributary_config::parse(&text, &directory.join("tributary.toml"));
+        let config = config.unwrap().config;
+        let (ledger_tx, ledger) = mpsc::unbounded_channel();
+        let pass = RetentionPass {
+            queries: Queries::default(),
+            ledger_tx,
+            metrics: Telemetry::new(&config).metrics,
+            clocks: Arc::new(Clocks::new(&config)),
+            erased: Arc::new(Erased::open(&config, &directory.join("erased")).unwrap()),
+            settling: Arc::default(),
+            config,
+        };
+        (pass, ledger)
+    }
+
+    /// Waits until the dataflow is asked something.
+    async fn asked(queries: &Queries) {
+        let waiting = async {
+            while !queries.has_waiting() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting)
+            .await
+            .expect("a question or a change");
+    }
+
+    /// What settling has asked for before an erasure must not be entered after it.
+    #[tokio::test]
+    async fn nothing_settles_while_requests_are_worked_on_and_the_other_way_round() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pass, mut ledger) = pass(directory.path());
+        let (queries, settling) = (pass.queries.clone(), pass.settling.clone());
+        let now = 1_760_000_000_000;
+
+        // While requests are worked on, not even a question is asked.
+        let requests = settling.try_lock().unwrap();
+        assert!(matches!(pass.settle(now).await, Ok(false)));
+        assert!(!queries.has_waiting());
+        drop(requests);
+
+        // From the question until what is left has been entered, no request is worked on.
+        let settled = tokio::spawn(async move { pass.settle(now).await });
+        asked(&queries).await;
+        assert!(settling.try_lock().is_err());
+        let questions = queries.drain(1);
+        let [(number, Question::Settle { brand, .. })] = questions[..] else {
+            panic!("{questions:?}");
+        };
+        let reply = Reply::Unmatched(UnmatchedStays {
+            brand,
+            store: Label::of("lyon"),
+            day: 20_000,
+            stays: 3,
+        });
+        queries.answer(Answer {
+            asker: 0,
+            number,
+            reply,
+        });
+        queries.finished(2);
+        asked(&queries).await;
+        assert!(settling.try_lock().is_err());
+        let changes = queries.drain_changes(2).unwrap();
+        assert!(changes.iter().any(|change| matches!(
+            change,
+            InternalChange::Event(Event::SightingsSettled { .. })
+        )));
+        queries.finished(3);
+
+        // What remains to be done needs no question any more: requests are worked on again.
+        let command = ledger.recv().await;
+        assert!(matches!(command, Some(LedgerCommand::Erase(_))));
+        assert!(settling.try_lock().is_ok());
+        drop((command, ledger));
+        assert!(settled.await.unwrap().is_err());
+    }
+}

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tributary_connectors::keys::BrandKey;
 use tributary_connectors::trace::TraceLine;
 use tributary_operators::record::IdKind;
+use tributary_rights::sealed::KeyPair;
 use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,6 +98,15 @@ async fn a_person_is_erased_everywhere() {
         let output = succeed(access.arg(&config));
         let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(answer["records"], serde_json::json!([]));
+        // As it is sealed, it is no shorter than one with a few records.
+        let pair = KeyPair::generate();
+        let (file, key) = (world.path("answer.age"), pair.public().to_string());
+        let mut access = tributary();
+        access.args(["rights", "access", &identifier, "--proof", "t"]);
+        access.args(["--reply-key", &key, "--out"]).arg(&file);
+        succeed(access.arg("--config").arg(&config));
+        let opened = pair.open(&std::fs::read(file).unwrap()).unwrap();
+        assert_eq!(opened.len(), 4_096);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("nothing was found"), "{said}");
 
@@ -120,7 +130,7 @@ async fn a_person_is_erased_everywhere() {
         worker.stop();
         let mut audit = tributary();
         let output = succeed(audit.args(["audit", "verify", "--config"]).arg(&config));
-        assert!(String::from_utf8_lossy(&output.stdout).contains("orchard: 16 entries"));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("orchard: 20 entries"));
     });
     assert_stands(&broker, &expected, &refused).await;
 }

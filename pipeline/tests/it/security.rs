@@ -1,5 +1,6 @@
 //! The threat model names for whoever may turn against the data what they cannot do, and a test that shows each statement:
-//! every test that it names exists, no statement is without one, and nobody is left out.
+//! every test that it names exists, no statement is without one, and nobody is left out. So does the guide for data protection
+//! for what it promises.
 
 use std::path::Path;
 
@@ -65,6 +66,28 @@ fn every_statement_names_tests_that_exist() {
     assert_eq!(wrong, Vec::<String>::new());
     assert_eq!(sections, SECTIONS);
     eprintln!("{named} tests");
+}
+
+#[test]
+fn the_guide_for_data_protection_names_tests_that_exist() {
+    let text = std::fs::read_to_string(root().join("config/DATA-PROTECTION.md")).unwrap();
+    let (_, section) = text.split_once("\n## Which test shows it\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| "));
+    let (mut statements, mut wrong) = (0, Vec::new());
+    for row in rows.filter(|row| !row.contains("shown by")) {
+        let codes = row.split('`').skip(1).step_by(2);
+        let tests = codes.filter_map(|code| code.split_once("::"));
+        let tests: Vec<(&str, &str)> = tests.collect();
+        assert!(!tests.is_empty(), "no test: {row}");
+        statements += 1;
+        let missing = tests
+            .into_iter()
+            .filter(|(file, name)| !is_test(file, name));
+        wrong.extend(missing.map(|(file, name)| format!("{file}::{name}")));
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(statements > 30, "{statements}");
 }
 
 #[test]

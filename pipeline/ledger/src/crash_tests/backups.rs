@@ -1,5 +1,6 @@
 //! What backups and the long-lived secret give of the salts of sensor days.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
@@ -47,14 +48,19 @@ fn a_backup_and_the_secret_open_the_days_of_then_and_no_other() {
     let live = directory.path().join("live");
     let (mut ledger, _) = open(&live);
     next_day(&mut ledger, 0);
-    let mut backups = Vec::new();
+    let (mut backups, mut day_keys) = (Vec::new(), BTreeSet::new());
     for day in 1..8 {
         next_day(&mut ledger, day);
         let backup = directory.path().join(day.to_string());
         restore(&backup, &files(&live));
         assert_eq!(open_days(&backup).unwrap(), [day, day + 1]);
+        let paths = Paths(backup.clone());
+        let manifest = paths.read_existing().unwrap();
+        day_keys.extend(salts::day_keys(&paths, &manifest, &keys()));
         backups.push(backup);
     }
+    // The sealed salts of another time, wherever they were found, do not open either.
+    assert_eq!(day_keys.len(), backups.len());
     let mut mixed = 0;
     for of in &backups {
         for from in backups.iter().filter(|from| *from != of) {

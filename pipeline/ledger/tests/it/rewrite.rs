@@ -1,7 +1,9 @@
 //! A rewrite leaves out what is superseded and what is to be forgotten, while commits go on.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::common::*;
@@ -21,6 +23,15 @@ fn ledger(directory: &Path, segment_bytes: u64) -> Ledger {
     let (ledger, mut recovered) = Ledger::open(options, keys()).unwrap();
     read(&mut recovered, &keys()).unwrap();
     ledger
+}
+
+/// The segments of a ledger, open.
+fn segments(directory: &Path) -> BTreeMap<PathBuf, File> {
+    let entries = std::fs::read_dir(directory.join("segments")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .map(|path| (path.clone(), File::open(path).unwrap()))
+        .collect()
 }
 
 fn everything() -> KeepFilter {
@@ -197,7 +208,23 @@ fn forgets_without_a_trace() {
     };
     let done = run(&mut ledger, Arc::new(move |event| !seven(event)));
     assert_eq!((done.erased.put, done.erased.total()), (31, 31));
+    // Who has a replaced file open reads what its blocks on the disk hold.
+    let replaced = segments(directory.path());
     ledger.install(done).unwrap().run().unwrap();
+    let left = segments(directory.path());
+    let mut overwritten = 0;
+    for (path, mut file) in replaced {
+        if !left.contains_key(&path) {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).unwrap();
+            assert!(
+                !bytes.is_empty() && bytes.iter().all(|byte| *byte == 0),
+                "{path:?}"
+            );
+            overwritten += 1;
+        }
+    }
+    assert!(overwritten > 1, "{overwritten}");
 
     // No sealed piece of the old segments is anywhere: each of 16 bytes would be found.
     let after: Vec<Vec<u8>> = files(directory.path()).into_values().collect();

@@ -488,3 +488,46 @@ fn write(out: Option<&OutputFile>, answer: &[u8]) -> anyhow::Result<()> {
             .with_context(|| format!("cannot write {}", file.path().display()))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tributary_rights::{Head, RequestId, Right};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_taken_for_its_own_request_alone() {
+        let answer =
+            br#"{"brand":"acme","recipients":[],"records":[],"request":"r-1","type":"access"}   "#;
+        let taken = checked(answer, "acme", "r-1", "access").unwrap();
+        assert_eq!(taken, answer.trim_ascii_end());
+        for (brand, id, right) in [
+            ("zeta", "r-1", "access"),
+            ("acme", "r-2", "access"),
+            ("acme", "r-1", "portability"),
+        ] {
+            let error = checked(answer, brand, id, right).unwrap_err();
+            assert!(error.to_string().contains("not that of this request"));
+        }
+        assert!(checked(b"{}", "acme", "r-1", "access").is_err());
+    }
+
+    #[test]
+    fn a_sealed_answer_is_the_one_that_the_receipt_names() {
+        let named = Hash::sha256(b"sealed");
+        let mut receipt = Receipt {
+            request: RequestId::read("r-1").unwrap(),
+            brand: "acme".to_owned(),
+            right: Right::Access,
+            received: 1,
+            completed: 2,
+            counts: Counts::default(),
+            audit: Head::new(1, [7; 32]),
+            answer: Some(named),
+        };
+        assert!(refuse_other_answer(&receipt, named).is_ok());
+        assert!(refuse_other_answer(&receipt, Hash::sha256(b"another")).is_err());
+        receipt.answer = None;
+        assert!(refuse_other_answer(&receipt, named).is_err());
+    }
+}

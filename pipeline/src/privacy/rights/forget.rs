@@ -14,6 +14,7 @@
 //! 6. Sealed answers that wait to be fetched are deleted.
 //! 7. The ledger is rewritten without the person's entries, in all versions,
 //!    and the old files are overwritten.
+//! 8. So are the buffers of the connection to the broker, which hold clear text.
 //!
 //! Every step may be repeated. A restart in between begins again with the
 //! first.
@@ -41,6 +42,7 @@ use crate::epochs::queries::WorkerStopped;
 use tributary_ledger::ErasureFilter;
 use tributary_rights::request::RequestBody;
 use tributary_rights::tombstones::Reach;
+use zeroize::zeroize_stack;
 
 /// A place in the order of arrival after every message, so that a drop covers
 /// all versions of a record.
@@ -48,6 +50,9 @@ const LAST: Arrival = Arrival {
     message: u64::MAX,
     line: u32::MAX,
 };
+
+/// How much of the stack is overwritten after the search for the persons, bytes.
+const SEARCH_STACK: usize = 64 << 10;
 
 /// The data to erase of one brand: all persons of a batch of requests together.
 struct Forgotten {
@@ -120,6 +125,7 @@ impl Rights {
         self.keep_tombstones(&brands, read, read_pings)?;
         if !self.is_registrar() {
             self.erase_from_ledger(&brands).await?;
+            self.overwrite_memory().await;
             self.bind(&BTreeSet::new(), &BTreeMap::new()).await?;
             self.publish_heads().await?;
             return self.agree(jobs, &places).await;
@@ -150,8 +156,10 @@ impl Rights {
         for forgotten in &brands {
             self.forget_answers(forgotten.brand).await?;
         }
+        drop(finder);
         // Last, because after a restart it is the ledger that knows the whole person.
         let erased = self.erase_from_ledger(&brands).await?;
+        self.overwrite_memory().await;
         // What went with several requests is counted with each of them.
         for place in places {
             if let Some(job) = jobs.get_mut(place) {
@@ -340,6 +348,17 @@ impl Rights {
             .send(LedgerCommand::Erase(erasure))
             .map_err(|_| WorkerStopped)?;
         Ok(erased.await.map_err(|_| WorkerStopped)?)
+    }
+
+    /// Overwrites the buffers through which the messages of the persons came. What
+    /// was freed is overwritten already (`main.rs`).
+    ///
+    /// A failure is only logged: the buffers are used again in any case.
+    async fn overwrite_memory(&self) {
+        zeroize_stack::<SEARCH_STACK>();
+        if let Err(error) = nats::overwrite_buffers(&self.client).await {
+            tracing::warn!(%error, "clear text of erased persons may stay in the memory of this process until the next messages");
+        }
     }
 
     /// Confirms the part of this process; on the registrar, waits for the parts of

@@ -240,8 +240,8 @@ impl Rights {
             let worked = async {
                 let jobs = self.receive(&messages).await?;
                 let settling = self.settling.clone();
-                let _nothing_settles = settling.lock().await;
-                self.work(jobs).await
+                let nothing_settles = settling.lock().await;
+                self.work(jobs, &nothing_settles).await
             };
             match worked.await {
                 Ok(()) => next = reader.next_sequence(),

@@ -19,6 +19,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::sync::MutexGuard;
 use tributary_operators::record::BrandId;
 use tributary_rights::audit::Event;
 use tributary_rights::receipt::Receipt;
@@ -29,7 +30,8 @@ use super::task::Rights;
 use super::time::now;
 
 impl Rights {
-    /// Works on jobs that arrived together and closes them.
+    /// Works on jobs that arrived together and closes them, while nothing settles
+    /// ([`RightsContext::settling`](super::task::RightsContext::settling)).
     ///
     /// Every step may be repeated: a kill leaves the messages in the stream, and
     /// the next start begins again with the first step.
@@ -38,7 +40,11 @@ impl Rights {
     ///
     /// A stopped worker, a disk that fails, or a broker that does not answer. The
     /// messages are then read again.
-    pub(super) async fn work(&mut self, mut jobs: Vec<Job>) -> anyhow::Result<()> {
+    pub(super) async fn work(
+        &mut self,
+        mut jobs: Vec<Job>,
+        _nothing_settles: &MutexGuard<'_, ()>,
+    ) -> anyhow::Result<()> {
         if jobs.is_empty() {
             return Ok(());
         }

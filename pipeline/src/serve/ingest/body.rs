@@ -15,7 +15,6 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http_body_util::LengthLimitError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use zeroize::Zeroizing;
 
 use super::reply::Rejection;
 
@@ -42,18 +41,6 @@ pub(super) struct Received {
     pub(super) data: Bytes,
     /// Its memory.
     _memory: Option<OwnedSemaphorePermit>,
-}
-
-impl Drop for Received {
-    /// Overwrites the body, unless a message shares its memory: that one goes to the
-    /// broker's client, which frees it.
-    fn drop(&mut self) {
-        if let Ok(mut data) = std::mem::take(&mut self.data).try_into_mut() {
-            data.fill(0);
-            // Otherwise nobody would read what was written, and the compiler could leave it out.
-            std::hint::black_box(&data);
-        }
-    }
 }
 
 impl Limits {
@@ -93,19 +80,12 @@ impl Limits {
     /// Reads a body without a limit of time.
     async fn collect(&self, body: Body) -> Result<Received, Rejection> {
         let mut parts = body.into_data_stream();
-        let mut data = Zeroizing::new(Vec::new());
+        let mut data = Vec::new();
         let mut memory: Option<OwnedSemaphorePermit> = None;
         while let Some(part) = parts.next().await {
             let part = part.map_err(|error| self.unreadable(&error))?;
             if data.len() + part.len() > self.max {
                 return Err(self.too_large());
-            }
-            if data.capacity() - data.len() < part.len() {
-                // What is outgrown is overwritten as well.
-                let room = (2 * data.len()).max(data.len() + part.len());
-                let mut larger = Zeroizing::new(Vec::with_capacity(room));
-                larger.extend_from_slice(&data);
-                data = larger;
             }
             data.extend_from_slice(&part);
             let held = memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -123,7 +103,7 @@ impl Limits {
             }
         }
         Ok(Received {
-            data: std::mem::take(&mut *data).into(),
+            data: data.into(),
             _memory: memory,
         })
     }

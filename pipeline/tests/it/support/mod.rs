@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod disk;
 pub mod http;
+pub mod memory;
 pub mod person;
 pub mod secrets;
 pub mod statuses;
