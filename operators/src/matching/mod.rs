@@ -17,7 +17,7 @@ mod settle;
 mod stays;
 mod visits;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -27,8 +27,11 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::{Aggregate, CellKey};
 use crate::ask::{Question, Reply, RoutedQuestion};
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, QueryOperator, emit_consolidated};
+use crate::engine::{
+    Diff, Epoch, KeyedOperator, KeyedState, QueryOperator, emit_consolidated, tree_bytes,
+};
 use crate::facts::Conversion;
+use crate::label::Label;
 use crate::record::{BrandId, ClosedVisits, Day, IdSet};
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -58,6 +61,8 @@ pub struct Matching {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     days: KeyedState<StoreDay, DayState>,
+    /// The keys of `days` by brand and salt day, so that settling looks at the days that it settles alone.
+    stores: BTreeMap<(BrandId, Day), BTreeSet<Label>>,
     /// For each brand, the first salt day that is not settled.
     settled: BTreeMap<BrandId, Day>,
     deltas: DeltaBuffer,
@@ -70,6 +75,7 @@ impl Matching {
             settings,
             stats,
             days: KeyedState::default(),
+            stores: BTreeMap::new(),
             settled: BTreeMap::new(),
             deltas: DeltaBuffer::default(),
         }
@@ -81,6 +87,36 @@ impl Matching {
         before.is_some_and(|before| key.salt_day < *before)
     }
 
+    /// The stores and salt days of a brand before a day, of which there is a state and which are not settled.
+    fn unsettled(&self, brand: BrandId, before: Day) -> impl Iterator<Item = StoreDay> {
+        let settled = self.settled.get(&brand).copied().unwrap_or(Day::MIN);
+        let days = self
+            .stores
+            .range((brand, settled)..(brand, before.max(settled)));
+        days.flat_map(move |((_, salt_day), stores)| {
+            stores.iter().map(move |store| StoreDay {
+                brand,
+                store: *store,
+                salt_day: *salt_day,
+            })
+        })
+    }
+
+    /// Changes the state of a store and salt day, and keeps `stores` in step.
+    fn amend<T>(&mut self, key: StoreDay, change: impl FnOnce(&mut DayState) -> T) -> T {
+        let result = self.days.amend(key, change);
+        let day = (key.brand, key.salt_day);
+        if self.days.get(&key).is_some() {
+            self.stores.entry(day).or_default().insert(key.store);
+        } else if let Some(stores) = self.stores.get_mut(&day) {
+            stores.remove(&key.store);
+            if stores.is_empty() {
+                self.stores.remove(&day);
+            }
+        }
+        result
+    }
+
     /// Applies the changes of one store and salt day.
     fn change(
         &mut self,
@@ -88,7 +124,8 @@ impl Matching {
         updates: &[(MatchIn, Diff)],
         out: &mut Vec<(MatchOut, Diff)>,
     ) {
-        let Some(settings) = self.settings.brands.get(&key.brand) else {
+        let all = self.settings.clone();
+        let Some(settings) = all.brands.get(&key.brand) else {
             return;
         };
         let counts = settings.counts_stays();
@@ -107,8 +144,8 @@ impl Matching {
                 }
             }
         }
-        let deltas = &mut self.deltas;
-        let steps = self.days.amend(key, |day| {
+        let mut deltas = std::mem::take(&mut self.deltas);
+        let steps = self.amend(key, |day| {
             let steps = emit_consolidated(out, |out| {
                 day.amend(changes, settings, |device, stay, outcome, diff| {
                     if !counts {
@@ -153,6 +190,7 @@ impl Matching {
             }
             steps
         });
+        self.deltas = deltas;
         self.stats.steps(steps + updates.len() as u64);
         self.deltas.end_contributor();
     }
@@ -176,7 +214,10 @@ impl KeyedOperator for Matching {
     }
 
     fn bytes(&self) -> usize {
+        let stores: usize = self.stores.values().map(BTreeSet::len).sum();
         self.days.bytes(DayState::heap_bytes)
+            + tree_bytes::<(BrandId, Day), BTreeSet<Label>>(self.stores.len())
+            + tree_bytes::<Label, ()>(stores)
     }
 
     fn apply_epoch(
@@ -187,13 +228,13 @@ impl KeyedOperator for Matching {
     ) {
         consolidate(&mut updates);
         updates.sort_by_cached_key(|(update, _)| update.key());
-        let mut settles = false;
+        let mut settled = Vec::new();
         for (update, _) in &updates {
             match update {
                 MatchIn::Settled(_, brand, before) => {
-                    let settled = self.settled.entry(*brand).or_insert(*before);
-                    *settled = (*settled).max(*before);
-                    settles = true;
+                    settled.extend(self.unsettled(*brand, *before));
+                    let mark = self.settled.entry(*brand).or_insert(*before);
+                    *mark = (*mark).max(*before);
                 }
                 MatchIn::Erase(_, brand, before) => {
                     out.push((MatchOut::Erase(*brand, *before), 1));
@@ -206,12 +247,9 @@ impl KeyedOperator for Matching {
                 self.change(key, updates, out);
             }
         }
-        if settles {
-            let days = self.days.iter().map(|(key, _)| *key);
-            let settled: Vec<StoreDay> = days.filter(|key| self.is_settled(*key)).collect();
-            for key in settled {
-                self.days.amend(key, DayState::drop_visits);
-            }
+        // Their sightings go in this epoch, or have gone; a day that is not closed drops its visits when it is.
+        for key in settled {
+            self.amend(key, DayState::drop_visits);
         }
         self.deltas.drain_into(MatchOut::Sum, out);
     }
@@ -229,9 +267,9 @@ impl QueryOperator for Matching {
         let Some(settings) = self.settings.brands.get(&brand) else {
             return;
         };
-        for (key, day) in self.days.iter() {
-            if key.brand == brand && key.salt_day < before && !self.is_settled(*key) {
-                settle::remains(*key, day, settings, replies);
+        for key in self.unsettled(brand, before) {
+            if let Some(day) = self.days.get(&key) {
+                settle::remains(key, day, settings, replies);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Matching by itself: whatever comes and goes in whatever epochs, what stays weigh is what a plain computation over the current
-//! visits and sightings says; and a change looks only at what is near it.
+//! visits and sightings says, and what settling leaves of a day is what its stays came to; and a change looks only at what is
+//! near it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -8,14 +9,17 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::aggregate::Aggregate;
-use tributary_operators::engine::KeyedOperator;
+use tributary_operators::ask::{Question, Reply};
+use tributary_operators::engine::{KeyedOperator, Query, QueryOperator};
 use tributary_operators::label::Label;
 use tributary_operators::matching::{
     DeviceVisits, MatchIn, MatchOut, Matching, Sighting, SightingUpdate, StoreDay,
 };
-use tributary_operators::record::{BrandId, Pseudonym};
+use tributary_operators::record::{Body, BrandId, ClosedVisits, Pseudonym};
 use tributary_operators::settings::{BrandSettings, Settings};
 use tributary_operators::stats::Stats;
+
+use crate::support::number_from_env;
 
 const DAY: StoreDay = StoreDay {
     brand: BrandId(0),
@@ -41,14 +45,24 @@ fn operator(settings: &BrandSettings, stats: &Rc<Stats>) -> Matching {
     Matching::new(Arc::new(settings), stats.clone())
 }
 
-fn visits(cookie: u16, visits: &[(i64, i64)]) -> MatchIn {
+fn visits_on(key: StoreDay, cookie: u16, visits: &[(i64, i64)]) -> MatchIn {
     let visits = visits.into();
-    MatchIn::Visits(DAY, DeviceVisits { cookie, visits })
+    MatchIn::Visits(key, DeviceVisits { cookie, visits })
 }
 
-fn sighting(device: Pseudonym, id: u64, begin: i64, end: i64, cookie: Option<u16>) -> MatchIn {
+fn visits(cookie: u16, visits: &[(i64, i64)]) -> MatchIn {
+    visits_on(DAY, cookie, visits)
+}
+
+fn sighting_on(
+    key: StoreDay,
+    device: Pseudonym,
+    id: u64,
+    (begin, end): (i64, i64),
+    cookie: Option<u16>,
+) -> MatchIn {
     MatchIn::Sighting(Box::new(SightingUpdate {
-        key: DAY,
+        key,
         device,
         sighting: Sighting {
             begin,
@@ -62,25 +76,67 @@ fn sighting(device: Pseudonym, id: u64, begin: i64, end: i64, cookie: Option<u16
     }))
 }
 
-/// The current stays with their weights, as the operator's changes add up: begin, end, weight.
-type Stays = BTreeMap<(Pseudonym, i64, i64, u32), i64>;
+fn sighting(device: Pseudonym, id: u64, begin: i64, end: i64, cookie: Option<u16>) -> MatchIn {
+    sighting_on(DAY, device, id, (begin, end), cookie)
+}
 
-fn apply(operator: &mut Matching, epoch: u64, updates: Vec<(MatchIn, i64)>, stays: &mut Stays) {
+/// The store and salt day of a row.
+fn day_of(row: &MatchIn) -> StoreDay {
+    match row {
+        MatchIn::Visits(key, _) => *key,
+        MatchIn::Sighting(of) => of.key,
+        _ => panic!("{row:?} is no row"),
+    }
+}
+
+/// Stays with their weights: store, device, begin, end, weight.
+type Stays = BTreeMap<(Label, Pseudonym, i64, i64, u32), i64>;
+
+/// What an operator has emitted, added up.
+#[derive(Default)]
+struct Emitted {
+    stays: Stays,
+    sums: Aggregate,
+    closed: Vec<ClosedVisits>,
+}
+
+fn apply(operator: &mut Matching, epoch: u64, updates: Vec<(MatchIn, i64)>, emitted: &mut Emitted) {
     let mut out = Vec::new();
     operator.apply_epoch(epoch, updates, &mut out);
     for (row, diff) in out {
-        if let MatchOut::Stay(_, ids, conversion) = row {
-            let visit = conversion.visit.unwrap();
-            let device = ids.ids()[0].pseudonym;
-            let key = (device, conversion.ts, visit.until, visit.weight);
-            *stays.entry(key).or_default() += diff;
+        match row {
+            MatchOut::Stay(_, ids, conversion) => {
+                let visit = conversion.visit.unwrap();
+                let device = ids.ids()[0].pseudonym;
+                let store = conversion.store;
+                let key = (store, device, conversion.ts, visit.until, visit.weight);
+                *emitted.stays.entry(key).or_default() += diff;
+            }
+            MatchOut::Sum(_, of) => emitted.sums.add(&of, diff),
+            MatchOut::Closed(of) => emitted.closed.push(of),
+            MatchOut::Erase(..) => panic!("nothing is erased"),
         }
     }
-    stays.retain(|_, count| *count != 0);
+    emitted.stays.retain(|_, count| *count != 0);
 }
 
-/// What the current rows come to, computed plainly.
-fn expected(rows: &[MatchIn], settings: &BrandSettings) -> Stays {
+/// What the current rows come to, computed plainly, by store and salt day. Also returns the number of stays without a weight.
+fn expected(rows: &[MatchIn], settings: &BrandSettings) -> (Stays, i64) {
+    let keys: BTreeSet<StoreDay> = rows.iter().map(day_of).collect();
+    let (mut all, mut unmatched) = (Stays::new(), 0);
+    for key in keys {
+        let rows: Vec<&MatchIn> = rows.iter().filter(|row| day_of(row) == key).collect();
+        let (stays, others) = expected_on(key, &rows, settings);
+        unmatched += others;
+        for (stay, count) in stays {
+            *all.entry(stay).or_default() += count;
+        }
+    }
+    (all, unmatched)
+}
+
+/// The same of one store and salt day.
+fn expected_on(key: StoreDay, rows: &[&MatchIn], settings: &BrandSettings) -> (Stays, i64) {
     let mut all_visits = Vec::new();
     let mut devices = 0;
     let mut seen: BTreeMap<Pseudonym, Vec<(i64, i64, Option<u16>)>> = BTreeMap::new();
@@ -126,82 +182,255 @@ fn expected(rows: &[MatchIn], settings: &BrandSettings) -> Stays {
             && (stay.3.is_empty()
                 || cookies.any(|of| u32::from(*of) % values == u32::from(cookie) % values))
     };
-    let mut all = Stays::new();
+    let (mut all, mut unmatched) = (Stays::new(), 0);
     for stay in &stays {
         let own = all_visits.iter().filter(|visit| is_candidate(stay, visit));
         let shared = own.map(|visit| stays.iter().filter(|of| is_candidate(of, visit)).count());
         let shared: Vec<usize> = shared.collect();
         let most = shared.iter().copied().max().unwrap_or(0).max(shared.len());
-        if !shared.is_empty() {
-            let weight = (1_000_000 * shared.len() / most) as u32;
-            *all.entry((stay.0, stay.1 * 1000, stay.2 * 1000, weight))
-                .or_default() += 1;
+        match shared.is_empty() {
+            true => unmatched += 1,
+            false => {
+                let weight = (1_000_000 * shared.len() / most) as u32;
+                let key = (key.store, stay.0, stay.1 * 1000, stay.2 * 1000, weight);
+                *all.entry(key).or_default() += 1;
+            }
         }
     }
     // No visit is given away more than once.
     let given: i64 = all
         .iter()
-        .map(|(stay, count)| i64::from(stay.3) * count)
+        .map(|(stay, count)| i64::from(stay.4) * count)
         .sum();
     assert!(given <= 1_000_000 * all_visits.len() as i64);
-    all
+    (all, unmatched)
 }
 
-#[test]
-fn whatever_comes_and_goes_stays_weigh_what_is_computed_from_scratch() {
-    let mut changed = 0;
-    for seed in 0..3_000 {
+/// A random history of an operator: two stores on two salt days, which close and settle at random moments.
+struct Case {
+    rng: StdRng,
+    settings: BrandSettings,
+    operator: Matching,
+    /// The visits and sightings that are there.
+    rows: Vec<MatchIn>,
+    emitted: Emitted,
+    /// The days that are closed.
+    closed: BTreeSet<StoreDay>,
+    /// The first day that is not settled.
+    unsettled: i32,
+}
+
+impl Case {
+    fn new(seed: u64) -> Case {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = settings(
             [0, 1, 2, 10, 16][rng.random_range(0..5)],
             [1, 2, 3][rng.random_range(0..3)],
             [0, 60_000, 300_500, 1_800_000][rng.random_range(0..4)],
         );
-        let mut operator = operator(&settings, &Rc::default());
-        let (mut rows, mut stays) = (Vec::new(), Stays::new());
-        for epoch in 0..rng.random_range(1..12) {
-            let mut updates = Vec::new();
-            for _ in 0..rng.random_range(0..6) {
-                let time = |rng: &mut StdRng| rng.random_range(0..40) * 600;
-                let cookie = [0, 1, 2, 3, 4, 0x8001][rng.random_range(0..6)];
-                match rng.random_range(0..10) {
-                    0..=2 => {
-                        let begin = time(&mut rng);
-                        let visit = (begin, begin + rng.random_range(60..5_000));
-                        let later = (visit.1 + 1_801, visit.1 + 2_400);
-                        let several = [visit, later];
-                        let count = rng.random_range(1..3);
-                        updates.push((visits(cookie, &several[..count]), 1));
-                    }
-                    3..=6 => {
-                        let begin = time(&mut rng);
-                        let end = begin + [0, 0, 599, 3_000, 20_000][rng.random_range(0..5)];
-                        let cookie = rng.random_bool(0.5).then_some(cookie);
-                        let device = rng.random_range(1..5);
-                        updates.push((sighting(device, rng.random(), begin, end, cookie), 1));
-                    }
-                    _ if !rows.is_empty() => {
-                        let at = rng.random_range(0..rows.len());
-                        updates.push((rows.swap_remove(at), -1));
-                    }
-                    _ => {}
-                }
-            }
-            let come = updates.iter().filter(|(_, diff)| *diff > 0);
-            rows.extend(come.map(|(row, _)| row.clone()));
-            apply(&mut operator, epoch, updates, &mut stays);
-            assert_eq!(
-                stays,
-                expected(&rows, &settings),
-                "seed {seed}, epoch {epoch}"
-            );
-            changed += stays.len();
+        Case {
+            rng,
+            operator: operator(&settings, &Rc::default()),
+            settings,
+            rows: Vec::new(),
+            emitted: Emitted::default(),
+            closed: BTreeSet::new(),
+            unsettled: 0,
         }
-        let gone = rows.drain(..).map(|row| (row, -1)).collect();
-        apply(&mut operator, 100, gone, &mut stays);
-        assert_eq!((operator.entries(), stays.len()), (0, 0), "seed {seed}");
     }
-    assert!(changed > 10_000, "{changed} stays are matched");
+
+    /// One more change, if there is one.
+    fn change(&mut self) -> Option<(MatchIn, i64)> {
+        let rng = &mut self.rng;
+        // Most rows are of one store and day, so that they meet.
+        let key = StoreDay {
+            store: [Label::ABSENT, Label::of("s")][usize::from(rng.random_bool(0.1))],
+            salt_day: 7 + i32::from(rng.random_bool(0.2)),
+            ..DAY
+        };
+        let time = rng.random_range(0..40) * 600;
+        let cookie = [0, 1, 2, 3, 4, 0x8001][rng.random_range(0..6)];
+        match rng.random_range(0..10) {
+            0..=2 if !self.closed.contains(&key) => {
+                let visit = (time, time + rng.random_range(60..5_000));
+                let later = (visit.1 + 1_801, visit.1 + 2_400);
+                let several = [visit, later];
+                let count = rng.random_range(1..3);
+                Some((visits_on(key, cookie, &several[..count]), 1))
+            }
+            3..=6 if key.salt_day >= self.unsettled => {
+                let end = time + [0, 0, 599, 3_000, 20_000][rng.random_range(0..5)];
+                let cookie = rng.random_bool(0.5).then_some(cookie);
+                let device = rng.random_range(1..5);
+                let (id, span) = (rng.random(), (time, end));
+                Some((sighting_on(key, device, id, span, cookie), 1))
+            }
+            7.. if !self.rows.is_empty() => {
+                let at = rng.random_range(0..self.rows.len());
+                // No visit of a closed day changes any more.
+                let is_fixed =
+                    matches!(&self.rows[at], MatchIn::Visits(key, _) if self.closed.contains(key));
+                (!is_fixed).then(|| (self.rows.swap_remove(at), -1))
+            }
+            _ => None,
+        }
+    }
+
+    /// Applies an epoch, and compares what stays weigh.
+    fn apply(&mut self, epoch: u64, updates: Vec<(MatchIn, i64)>) {
+        apply(&mut self.operator, epoch, updates, &mut self.emitted);
+        let (stays, unmatched) = expected(&self.rows, &self.settings);
+        assert_eq!(self.emitted.stays, stays, "epoch {epoch}");
+        let all = i128::from(stays.values().sum::<i64>() + unmatched);
+        assert_eq!(self.emitted.sums.values[0], all, "epoch {epoch}");
+    }
+
+    /// Closes all stores on a salt day, which happens once.
+    fn close(&mut self, epoch: u64, salt_day: i32) {
+        if self.closed.contains(&StoreDay { salt_day, ..DAY }) {
+            return;
+        }
+        let keys = [Label::ABSENT, Label::of("s")].map(|store| StoreDay {
+            store,
+            salt_day,
+            ..DAY
+        });
+        self.closed.extend(keys);
+        let closes = keys.map(|key| (MatchIn::Close(key), 1));
+        self.apply(epoch, closes.into());
+    }
+
+    /// Settles the days before one: what is answered takes the place of their stays, and no sum changes. Returns the number of
+    /// stays that it leaves as records.
+    fn settle(&mut self, epoch: u64, before: i32) -> usize {
+        let question = Question::Settle {
+            brand: DAY.brand,
+            before,
+        };
+        let query = Query {
+            asker: 0,
+            number: 0,
+            key: 0,
+            question,
+        };
+        let mut replies = Vec::new();
+        self.operator.answer(query, &mut replies);
+        let earlier = self.emitted.stays.clone();
+        let sums = self.emitted.sums.clone();
+        let (gone, stay): (Vec<MatchIn>, Vec<MatchIn>) = std::mem::take(&mut self.rows)
+            .into_iter()
+            .partition(|row| day_of(row).salt_day < before && matches!(row, MatchIn::Sighting(_)));
+        self.rows = stay;
+        let mut updates: Vec<_> = gone.into_iter().map(|row| (row, -1)).collect();
+        updates.push((MatchIn::Settled(0, DAY.brand, before), 1));
+        self.unsettled = self.unsettled.max(before);
+        // The visits of a settled day have no stay to be matched with any more.
+        self.apply(epoch, updates);
+        let (mut left, mut left_sums) = (self.emitted.stays.clone(), self.emitted.sums.clone());
+        let mut records = 0;
+        for reply in replies {
+            match reply {
+                Reply::Settled(_, record) => {
+                    let Body::SettledVisit {
+                        store,
+                        until,
+                        candidates,
+                        weight,
+                        ..
+                    } = record.body
+                    else {
+                        continue;
+                    };
+                    let device = record.ids.ids()[0].pseudonym;
+                    *left
+                        .entry((store, device, record.ts, until, weight))
+                        .or_default() += 1;
+                    left_sums.add(&Aggregate::of(&[1, 1, candidates.into(), weight.into()]), 1);
+                    records += 1;
+                }
+                Reply::Unmatched(of) => left_sums.add(&Aggregate::of(&[of.stays.into()]), 1),
+                _ => panic!("{reply:?}"),
+            }
+        }
+        assert_eq!(left, earlier, "epoch {epoch}");
+        assert_eq!(left_sums.values, sums.values, "epoch {epoch}");
+        records
+    }
+
+    /// Begins again with what a ledger holds: the visits of closed days as they left, the others, and the sightings. The mark of
+    /// the settled days comes before or after them.
+    fn restart(&mut self, epoch: u64) {
+        let closed = std::mem::take(&mut self.emitted.closed);
+        self.emitted = Emitted::default();
+        self.operator = operator(&self.settings, &Rc::default());
+        let is_open = |row: &&MatchIn| match row {
+            MatchIn::Visits(key, _) => !self.closed.contains(key),
+            _ => true,
+        };
+        let open = self.rows.iter().filter(is_open).cloned();
+        let mut updates: Vec<_> = open.map(|row| (row, 1)).collect();
+        updates.extend(closed.iter().map(|of| (MatchIn::Closed(of.clone()), 1)));
+        let mark = (MatchIn::Settled(0, DAY.brand, self.unsettled), 1);
+        match self.rng.random_range(0..3) {
+            0 => apply(&mut self.operator, epoch, vec![mark], &mut self.emitted),
+            1 => updates.push(mark),
+            _ => {
+                apply(&mut self.operator, epoch, updates, &mut self.emitted);
+                updates = vec![mark];
+            }
+        }
+        self.apply(epoch, updates);
+        self.emitted.closed = closed;
+    }
+}
+
+/// Days close and settle in between, and the operator begins again. `TRIBUTARY_HISTORIES` sets the number of cases.
+#[test]
+fn whatever_comes_and_goes_stays_weigh_what_is_computed_from_scratch() {
+    let (mut changed, mut settled, mut restarts) = (0, 0, 0);
+    let cases = number_from_env("TRIBUTARY_HISTORIES", 3_000);
+    for seed in 0..cases {
+        let mut case = Case::new(seed);
+        let epochs = case.rng.random_range(1..14);
+        println!("seed {seed}");
+        for epoch in 0..epochs {
+            let count = case.rng.random_range(0..6);
+            let updates = (0..count).filter_map(|_| {
+                let update = case.change()?;
+                if update.1 > 0 {
+                    case.rows.push(update.0.clone());
+                }
+                Some(update)
+            });
+            let updates = updates.collect();
+            case.apply(epoch, updates);
+            changed += case.emitted.stays.len();
+            match case.rng.random_range(0..12) {
+                0 => {
+                    let day = case.rng.random_range(7..9);
+                    case.close(epoch, day);
+                }
+                1 => {
+                    let before = case.rng.random_range(7..10);
+                    settled += case.settle(epoch, before);
+                }
+                2 => {
+                    case.restart(epoch);
+                    restarts += 1;
+                }
+                _ => {}
+            }
+        }
+        settled += case.settle(100, 9);
+        let visits = std::mem::take(&mut case.rows).into_iter();
+        let open = visits.filter(|row| !case.closed.contains(&day_of(row)));
+        let open = open.map(|row| (row, -1)).collect();
+        case.apply(100, open);
+        assert_eq!(case.operator.entries(), 0, "seed {seed}");
+    }
+    println!("{cases} cases: {changed} stays matched, {settled} settled, {restarts} restarts");
+    let cases = cases as usize;
+    assert!(changed > 3 * cases && settled > cases / 2 && restarts > cases / 10);
 }
 
 /// The steps of one more change behind `visits` visits and `stays` stays over a day, a minute apart.
@@ -213,9 +442,9 @@ fn steps_of_a_change(count: i64, change: MatchIn) -> u64 {
         let seen = sighting(at as u128 + 10, 1, at, at, None);
         [(visits(0, &[(at, at + 60)]), 1), (seen, 1)]
     });
-    apply(&mut operator, 0, rows.collect(), &mut Stays::new());
+    apply(&mut operator, 0, rows.collect(), &mut Emitted::default());
     let before = stats.all_steps();
-    apply(&mut operator, 1, vec![(change, 1)], &mut Stays::new());
+    apply(&mut operator, 1, vec![(change, 1)], &mut Emitted::default());
     stats.all_steps() - before
 }
 
@@ -238,7 +467,7 @@ fn a_change_looks_at_what_is_near_it() {
 fn many_sightings_of_one_device_are_one_stay() {
     let stats = Rc::default();
     let mut operator = operator(&settings(0, 1, 0), &stats);
-    let mut stays = Stays::new();
+    let mut stays = Emitted::default();
     let row = |at: u64| (sighting(1, at, (at % 80_000) as i64, 80_000, None), 1);
     apply(
         &mut operator,
@@ -295,4 +524,60 @@ fn stays_share_the_visits_that_they_may_have_been() {
     let expected = [(1, 1_000_000), (2, 1_000_000), (3, 500_000), (5, 500_000)];
     assert_eq!(weights, expected.into());
     assert_eq!(sums.values, [5, 4, 7, 3_000_000, 0]);
+}
+
+/// Days come, close a day later and settle after a week, whether partners saw anybody in the store or not: what is kept follows
+/// the days that are open, and not those that have been.
+#[test]
+fn what_is_kept_does_not_grow_with_the_days() {
+    let mut operator = operator(&settings(10, 3, 300_000), &Rc::default());
+    let mut kept = Vec::new();
+    for day in 0..30 {
+        let stores = ["with partners", "without partners"].map(|store| StoreDay {
+            store: Label::of(store),
+            salt_day: day,
+            ..DAY
+        });
+        let mut updates = Vec::new();
+        let seen = |of: i32| {
+            let key = StoreDay {
+                salt_day: of,
+                ..stores[0]
+            };
+            (0..100_u16).map(move |at| {
+                let device = Pseudonym::from(at % 60);
+                sighting_on(
+                    key,
+                    device,
+                    u64::from(at),
+                    (i64::from(at) * 600, i64::from(at) * 600),
+                    None,
+                )
+            })
+        };
+        for key in stores {
+            let visits = (0..200)
+                .map(|at| visits_on(key, at, &[(i64::from(at) * 300, i64::from(at) * 300 + 120)]));
+            updates.extend(visits.map(|row| (row, 1)));
+            let yesterday = StoreDay {
+                salt_day: day - 1,
+                ..key
+            };
+            updates.push((MatchIn::Close(yesterday), 1));
+        }
+        updates.extend(seen(day).map(|row| (row, 1)));
+        if day >= 7 {
+            updates.extend(seen(day - 7).map(|row| (row, -1)));
+            updates.push((MatchIn::Settled(0, DAY.brand, day - 6), 1));
+        }
+        apply(&mut operator, day as u64, updates, &mut Emitted::default());
+        kept.push((operator.entries(), operator.bytes()));
+    }
+    println!(
+        "entries and bytes on day 10 and 30: {:?}, {:?}",
+        kept[9], kept[29]
+    );
+    assert_eq!(kept[29].0, kept[9].0);
+    assert!(kept[29].1 <= kept[9].1 * 101 / 100, "{kept:?}");
+    assert!(kept[9].0 > 7 * 400, "{kept:?}");
 }

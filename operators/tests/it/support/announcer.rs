@@ -44,6 +44,7 @@ impl Announcer {
             Event::Put { record, .. } => (record.brand, labels(record).collect()),
             Event::Ping { ping } => (ping.brand, vec![ping.store]),
             Event::SettledHour { settled } => (settled.brand, vec![settled.store]),
+            Event::UnmatchedStays { unmatched } => (unmatched.brand, vec![unmatched.store]),
             _ => return,
         };
         for label in labels {
