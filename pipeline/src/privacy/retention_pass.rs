@@ -310,16 +310,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (pass, mut ledger) = pass(directory.path());
         let (queries, settling) = (pass.queries.clone(), pass.settling.clone());
-        let now = 1_760_000_000_000;
+        let (brand, now) = (pass.config.brands[0].clone(), 1_760_000_000_000);
 
         // While requests are worked on, not even a question is asked.
         let requests = settling.try_lock().unwrap();
-        assert!(matches!(pass.settle(now).await, Ok(false)));
+        assert!(matches!(pass.settle(&brand, now).await, Ok(false)));
         assert!(!queries.has_waiting());
         drop(requests);
 
         // From the question until what is left has been entered, no request is worked on.
-        let settled = tokio::spawn(async move { pass.settle(now).await });
+        let settled = tokio::spawn(async move { pass.settle(&brand, now).await });
         asked(&queries).await;
         assert!(settling.try_lock().is_err());
         let questions = queries.drain(1);
