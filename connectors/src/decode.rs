@@ -122,6 +122,8 @@ pub struct Decoder {
     strict: bool,
     /// Whether the records of robots are decoded like any others.
     keep_robots: bool,
+    /// Whether a MAC address is refused outside of the subjects of such.
+    refuses_addresses: bool,
     /// The labels that this decoder has announced, by brand.
     labels: Vec<AnnouncedLabels>,
     /// The key chains, by brand.
@@ -153,6 +155,7 @@ impl Decoder {
             max_line: config.ingest.max_message_bytes,
             strict: config.ingest.strict,
             keep_robots: false,
+            refuses_addresses: false,
             scratch: Scratch::default(),
         }
     }
@@ -161,6 +164,14 @@ impl Decoder {
     /// must find everything about a person.
     pub fn with_robots(mut self) -> Decoder {
         self.keep_robots = true;
+        self
+    }
+
+    /// Refuses records with MAC addresses in clear that come under another subject
+    /// than those of the pings stream: the broker would keep them for as long as
+    /// everything else. What comes from a file is kept by no broker.
+    pub fn refusing_addresses(mut self) -> Decoder {
+        self.refuses_addresses = true;
         self
     }
 
@@ -310,7 +321,7 @@ impl Decoder {
                     message: message.number,
                     line: *place,
                 },
-                takes_mac: route.takes_mac,
+                takes_mac: route.takes_mac || !self.refuses_addresses,
             };
             *place = place.saturating_add(1);
             if let Err(refusal) = self.decode_line(route, bytes, context, sink) {

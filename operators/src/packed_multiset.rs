@@ -7,9 +7,9 @@ use crate::packed_runs::{Layout, PackedRuns};
 
 /// An entry: a signed varint, the number of times that the content occurs, and then the content, by which entries are sorted.
 #[derive(Clone)]
-struct Counted;
+struct CountedEntry;
 
-impl Layout for Counted {
+impl Layout for CountedEntry {
     fn key(entry: &[u8]) -> &[u8] {
         split(entry).1
     }
@@ -23,7 +23,7 @@ fn split(entry: &[u8]) -> (i64, &[u8]) {
 /// Byte strings with the numbers of times that they occur, none of which is zero.
 #[derive(Clone, Default)]
 pub(crate) struct PackedMultiset {
-    runs: PackedRuns<Counted>,
+    runs: PackedRuns<CountedEntry>,
     len: usize,
 }
 

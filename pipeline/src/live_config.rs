@@ -37,12 +37,9 @@ impl LiveConfig {
         self.0.borrow().clone()
     }
 
-    /// Returns when the configuration has been replaced since this handle was
-    /// cloned or last returned; never if it cannot be.
-    pub async fn replaced(&mut self) {
-        if self.0.changed().await.is_err() {
-            std::future::pending().await
-        }
+    /// Whether a configuration is still the one in use.
+    pub fn is(&self, config: &Arc<Config>) -> bool {
+        Arc::ptr_eq(&self.0.borrow(), config)
     }
 }
 
@@ -80,7 +77,15 @@ pub fn replace(
         return Err(refused);
     }
     if !changes.is_empty() {
-        live.send_replace(Arc::new(config));
+        // Everything else stays the same in memory, too: a secret stands there once.
+        let mut next = Config::clone(&before);
+        next.http.hosts = config.http.hosts;
+        next.http.open = config.http.open;
+        next.http.tokens = config.http.tokens;
+        next.http_ingest.tokens = config.http_ingest.tokens;
+        next.log = config.log;
+        next.workers.memory_mib = config.workers.memory_mib;
+        live.send_replace(Arc::new(next));
     }
     Ok(changes)
 }

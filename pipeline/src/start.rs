@@ -23,6 +23,7 @@ use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::{Config, Kind, Source};
+use tributary_connectors::decode::Decoder;
 use tributary_connectors::nats::{self, Client, Input, NatsError};
 use tributary_ledger::{Keyring, Ledger};
 
@@ -296,7 +297,14 @@ pub async fn start(
         let (config, objections) = (config.clone(), objections.clone());
         let settings = Arc::new(tributary_connectors::settings::settings(&config, draw));
         tokio::task::spawn_blocking(move || {
-            Workers::start(&config, settings, keyring, objections, listener, peers)
+            let decoder = Decoder::new(&config);
+            let decoder = match config.nats.pings_stream {
+                Some(_) => decoder.refusing_addresses(),
+                None => decoder,
+            };
+            Workers::start(
+                &config, settings, decoder, keyring, objections, listener, peers,
+            )
         })
         .await??
     };

@@ -57,7 +57,7 @@ impl Decoder {
                         message: message.number,
                         line: *place,
                     },
-                    takes_mac: route.takes_mac,
+                    takes_mac: route.takes_mac || !self.refuses_addresses,
                 };
                 *place = place.saturating_add(1);
                 let refused = match outcome {

@@ -27,7 +27,7 @@ const BUFFER: usize = 64 << 10;
 /// Messages that are under way at the same time.
 const AT_ONCE: usize = 256;
 
-/// Maximum time for them to come back.
+/// Maximum time for them to be sent and to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Overwrites what the buffers of a client's connection hold of earlier messages.
@@ -51,12 +51,14 @@ pub async fn overwrite_buffers(client: &Client) -> Result<(), NatsError> {
     let mut pieces = total.div_ceil(PIECE);
     while pieces > 0 {
         let count = pieces.min(AT_ONCE);
-        for _ in 0..count {
-            let sent = client.publish(inbox.clone(), empty.clone()).await;
-            sent.map_err(|error| failed(error.into()))?;
-        }
-        let back = echo.by_ref().take(count).count();
-        let back = tokio::time::timeout(PATIENCE, back).await;
+        let round = async {
+            for _ in 0..count {
+                client.publish(inbox.clone(), empty.clone()).await?;
+            }
+            Ok::<usize, async_nats::PublishError>(echo.by_ref().take(count).count().await)
+        };
+        let back = tokio::time::timeout(PATIENCE, round).await;
+        let back = back.map_err(|error| failed(error.into()))?;
         if back.map_err(|error| failed(error.into()))? < count {
             return Err(failed("the subscription has ended".into()));
         }

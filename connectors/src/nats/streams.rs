@@ -148,7 +148,8 @@ fn leaves_pings(info: &Info, nats: &Nats) -> Result<(), NatsError> {
         !subjects.iter().any(takes),
         &format!(
             "captures {}, and thereby pings, which nats.pings_stream keeps apart: nats stream edit {name} --subjects='{}'. \
-             Pings that it holds are read; delete them once they are: nats stream purge {name} --subject='tributary.in.*.ping.>'. \
+             Pings that it holds are read; delete them once they are: nats stream purge {name} --subject='tributary.in.*.ping.>', \
+             and the same with 'tributary.in.*.ping'. \
              Or set nats.pings_stream to \"\": the broker then keeps MAC addresses in clear as long as everything else",
             subjects.join(", "),
             subject::input(nats).join(","),

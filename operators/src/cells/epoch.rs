@@ -14,8 +14,8 @@ use crate::cells::state::{Cells, CellsOut, EpochWork, Phase};
 use crate::engine::{Diff, WakeFn};
 
 impl Cells {
-    /// Continues the epoch in progress. Returns whether it is complete; otherwise a chain is being
-    /// solved, and `wake` is called once it is.
+    /// Continues the epoch in progress. Returns whether it is complete; otherwise the
+    /// solver is busy, and `wake` is called once it has done something.
     ///
     /// The output of an epoch is sorted, so that it does not depend on the number of workers or on
     /// the iteration order of the groups.

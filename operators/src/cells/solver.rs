@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 use crate::aggregate::MonthGroup;
 use crate::attribution::markov::{MonthChain, Solved};
-use crate::cells::ladder::{Look, Looked};
+use crate::cells::ladder::{Look, LookResult};
 use crate::engine::WakeFn;
 
 /// What there is to do for a month.
@@ -24,7 +24,7 @@ pub(super) enum Answer {
     /// The solution of its chain.
     Chain(Solved),
     /// What a look at it has found.
-    Look(Box<Looked>),
+    Look(Box<LookResult>),
 }
 
 impl Task {

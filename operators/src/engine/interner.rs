@@ -4,7 +4,7 @@
 //! of the value takes a fraction of the memory. Each use is counted, so that a value is dropped with its last use and its
 //! number is given to another: nobody can make an interner grow by values that are no longer in use.
 //!
-//! Numbers are a matter of one worker and of its history. They never leave an operator, and nothing is ordered by them.
+//! Numbers are a matter of one worker and of its history. They never leave an operator, and nothing that leaves it is ordered by them.
 
 use std::hash::Hash;
 

@@ -14,7 +14,7 @@
 //! are.
 //!
 //! ```json
-//! {"brands":{"…":{"entries":[{"at":…,"entry":"…","level":0,"until":…}],"key":0,"mac":"…"}},"version":1}
+//! {"brands":{"…":{"entries":[{"at":…,"entry":"…","level":0,"until":…,"until_ping":…}],"key":0,"mac":"…"}},"version":1}
 //! ```
 
 use std::collections::BTreeMap;

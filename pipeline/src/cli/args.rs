@@ -771,6 +771,9 @@ pub struct UpgradeCheck {
     /// another default
     #[arg(long, value_name = "SCHEMA")]
     pub before: Option<PathBuf>,
+    /// The host file that the processes of a cluster are started with, if they are
+    #[arg(long, value_name = "FILE")]
+    pub hostfile: Option<PathBuf>,
     /// Do not ask the broker which processes run
     #[arg(long)]
     pub offline: bool,

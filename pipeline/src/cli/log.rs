@@ -57,7 +57,9 @@ pub fn set_level(level: LogLevel) {
 
 /// The filter of a level.
 fn of_level(level: &str) -> EnvFilter {
-    EnvFilter::new(format!("{level},async_nats=warn"))
+    // The client of NATS says at `info` what the worker says itself.
+    let client = if level == "error" { "error" } else { "warn" };
+    EnvFilter::new(format!("{level},async_nats={client}"))
 }
 
 /// A filter that excludes lines of libraries below `info`.

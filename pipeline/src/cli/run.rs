@@ -11,6 +11,7 @@
 //! nothing either: the next start continues from the last commit (invariants I4
 //! and I5).
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -51,6 +52,22 @@ pub fn command(args: &cli::Run) -> anyhow::Result<()> {
     outcome
 }
 
+/// The addresses in a host file, one per line; empty lines and those that begin
+/// with `#` count for nothing.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub(super) fn hosts_in(file: &Path) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the host file {}", file.display()))?;
+    let hosts = text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty() && !l.starts_with('#'));
+    Ok(hosts.map(str::to_owned).collect())
+}
+
 /// The configuration with the options of the command line.
 ///
 /// # Errors
@@ -63,13 +80,7 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
         config.workers.threads = threads.max(1);
     }
     if let Some(file) = &args.hostfile {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read the host file {}", file.display()))?;
-        let hosts = text
-            .lines()
-            .map(str::trim)
-            .filter(|l| !l.is_empty() && !l.starts_with('#'));
-        config.workers.hosts = hosts.map(str::to_owned).collect();
+        config.workers.hosts = hosts_in(file)?;
         // What the configuration says of its own hosts holds for these as well.
         if let Some(host) = beyond_this_machine(&config.workers.hosts)
             && !config.workers.private_network

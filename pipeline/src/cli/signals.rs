@@ -1,7 +1,7 @@
 //! Signals: the first SIGTERM or SIGINT requests an orderly end, the second
 //! ends the process at once. SIGHUP, which a closed terminal or a log rotation
-//! sends as well, ends nothing: it has the configuration read again
-//! ([`super::reload`]).
+//! sends as well, ends nothing: a worker and a server of pages read their
+//! configuration again ([`super::reload`]).
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};

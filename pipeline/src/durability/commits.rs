@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tributary_config::model::Config;
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
@@ -80,6 +81,8 @@ pub struct Commits {
     without_addresses: Option<(Client, String)>,
     /// Sequences of such messages that the next commit makes durable.
     with_addresses: Vec<u64>,
+    /// The running deletions of such messages.
+    deletions: JoinSet<()>,
     telemetry: Telemetry,
     /// Receives the position up to which everything is durable.
     watermark_tx: watch::Sender<DurablePosition>,
@@ -140,6 +143,7 @@ impl Commits {
                 .as_ref()
                 .map(|_| (client.clone(), config.nats.input_stream.clone())),
             with_addresses: Vec::new(),
+            deletions: JoinSet::new(),
             telemetry,
             watermark_tx,
             open: BTreeMap::new(),
@@ -176,6 +180,7 @@ impl Commits {
                 count = commands.recv_many(&mut batch, usize::MAX) => count > 0,
                 () = self.compaction.written() => true,
             };
+            while self.deletions.try_join_next().is_some() {}
             for command in batch.drain(..) {
                 self.apply(command);
             }
@@ -187,6 +192,7 @@ impl Commits {
         if let Some(ledger) = self.ledger.take() {
             tokio::task::spawn_blocking(move || ledger.close()).await??;
         }
+        self.deletions.join_all().await;
         Ok(())
     }
 

@@ -136,6 +136,15 @@ impl Erased {
             {
                 any(&record.brand, &record.ids, &|reach| record.ts <= reach.at)
             }
+            // A rectification has no message either, and a time in its place.
+            Event::Put {
+                record,
+                arrival,
+                version: i64::MAX,
+                ..
+            } => any(&record.brand, &record.ids, &|reach| {
+                i64::try_from(arrival.message).is_ok_and(|at| at <= reach.at)
+            }),
             Event::Put {
                 record, arrival, ..
             } => any(&record.brand, &record.ids, &|reach| {

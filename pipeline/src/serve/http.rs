@@ -25,6 +25,7 @@ use super::state::HttpState;
 use super::v1;
 use crate::live_config::LiveConfig;
 use crate::report::telemetry::Telemetry;
+use crate::serve::access::Identified;
 use axum::Router;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::ACCEPT;
@@ -62,6 +63,7 @@ pub async fn serve(
 /// All routes, with their common checks.
 fn router(state: HttpState) -> Router {
     let (live, access) = (state.live.clone(), state.access.clone());
+    let identified = live.clone();
     let router = Router::new()
         .route("/", get(document))
         .route("/events", get(events))
@@ -87,7 +89,7 @@ fn router(state: HttpState) -> Router {
             text(StatusCode::NOT_FOUND, TEXT, hint)
         })
         .layer(from_fn(move |request, next| {
-            identify(access.clone(), request, next)
+            identify(access.clone(), identified.clone(), request, next)
         }))
         .layer(from_fn(within))
         .layer(from_fn(move |request, next| {
@@ -98,11 +100,19 @@ fn router(state: HttpState) -> Router {
 }
 
 /// Adds the viewer of a request, by its credentials.
-async fn identify(access: Arc<Access>, mut request: Request, next: Next) -> Response {
+async fn identify(
+    access: Arc<Access>,
+    live: LiveConfig,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    // Taken first: a reload that comes in between is noticed.
+    let by = Identified(live.now());
     let peer = request.extensions().get::<Peer>().copied();
     match access.viewer(request.headers(), peer) {
         Ok(viewer) => {
             request.extensions_mut().insert(viewer);
+            request.extensions_mut().insert(by);
             next.run(request).await
         }
         Err(refusal) => *refusal,

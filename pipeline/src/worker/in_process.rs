@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tributary_config::model::{Brand, Config};
+use tributary_connectors::decode::Decoder;
 use tributary_connectors::keys::BrandKey;
 use tributary_connectors::settings::NoiseDraw;
 use tributary_connectors::subject_identifiers;
@@ -82,6 +83,7 @@ impl InProcess {
         let workers = Workers::start(
             config,
             settings,
+            Decoder::new(config),
             Arc::new(Keyring::new(config)),
             Arc::new(Objections::nobody()),
             Arc::new(move |report| match report {

@@ -14,7 +14,7 @@
 //!
 //! The process that connects wants the certificate of the host that it connects
 //! to. The process that accepts wants one of the same authority that names one of
-//! `workers.hosts`, and lets it prove to be that one only. The files are read for
+//! `workers.hosts`, and lets it prove to be a process of that host only. The files are read for
 //! each connection, so that certificates that are replaced while others are waited
 //! for are used; connections that are made outlive their certificates.
 

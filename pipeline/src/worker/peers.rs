@@ -168,7 +168,7 @@ impl<'a> Peers<'a> {
         let (open, strangers) = (AtomicUsize::new(0), AtomicUsize::new(0));
         // Why the last connection was refused, and where it came from.
         let last = Mutex::new(None::<(String, SocketAddr)>);
-        let mut told = None;
+        let mut reported = None;
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for (peer, address) in hosts.iter().enumerate().take(me) {
@@ -188,14 +188,14 @@ impl<'a> Peers<'a> {
                     break Err(anyhow::anyhow!("stopped while waiting for {missing:?}"));
                 }
                 let refusal = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                // A reason that is new is told soon, and everything again and again.
-                let is_new = refusal.as_ref().map(|(why, _)| why) != told.as_ref();
+                // A reason that is new is reported soon, and everything again and again.
+                let is_new = refusal.as_ref().map(|(why, _)| why) != reported.as_ref();
                 if said.elapsed() > SAY || is_new && said.elapsed() > SOON {
                     said = Instant::now();
                     let refused = strangers.swap(0, Ordering::Relaxed);
                     let last = refusal.as_ref().map(|(why, from)| format!("{from}: {why}"));
                     tracing::info!(processes = ?missing, refused, last, "waiting for other processes of the cluster");
-                    told = refusal.map(|(why, _)| why);
+                    reported = refusal.map(|(why, _)| why);
                 }
                 let mut is_idle = true;
                 for listener in &listeners {

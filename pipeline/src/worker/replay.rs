@@ -19,6 +19,7 @@ use anyhow::{Context, anyhow};
 use tokio::runtime::Runtime;
 use tributary_config::model::{Config, Kind};
 use tributary_connectors::dead_letter::DeadLetter;
+use tributary_connectors::decode::Decoder;
 use tributary_connectors::settings::NoiseDraw;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{Keyring, Ledger, Position, WriteBatch};
@@ -132,6 +133,7 @@ where
     let workers = Workers::start(
         config,
         settings,
+        Decoder::new(config),
         Arc::new(Keyring::new(config)),
         Arc::new(crate::privacy::objections::Objections::nobody()),
         Arc::new(move |report| match report {

@@ -52,15 +52,17 @@ pub struct Workers {
     /// Join handles of Timely. [`Workers::finish`] alone joins them: after a
     /// failure, nothing waits for threads that cannot end.
     guards: ManuallyDrop<WorkerGuards<Result<(), String>>>,
-    /// What encrypts the connections to other processes, if anything does.
-    relay: Option<Arc<Relay>>,
+    /// What encrypts the connections to other processes, if anything does. After a
+    /// failure they stay open: Timely ends the process when they close, before it
+    /// can say why.
+    relay: ManuallyDrop<Option<Arc<Relay>>>,
 }
 
 impl Workers {
     /// Starts the threads. `peers` are the connections to the other processes of a
     /// cluster ([`super::peers`]); none for a process that is alone.
     ///
-    /// `keyring` opens restored blocks, `objections` refuses arriving records, and
+    /// `decoder` reads messages, `keyring` opens restored blocks, `objections` refuses arriving records, and
     /// `listener` receives the reports of all threads.
     ///
     /// # Errors
@@ -69,6 +71,7 @@ impl Workers {
     pub fn start(
         config: &Config,
         settings: Arc<Settings>,
+        decoder: Decoder,
         keyring: Arc<Keyring>,
         objections: Arc<Objections>,
         listener: Listener,
@@ -89,7 +92,6 @@ impl Workers {
             starts.push(Some((receiver, sleeper)));
         }
         let starts = Mutex::new(starts);
-        let decoder = Decoder::new(config);
         let opener = BlockOpener::new(config, keyring, objections);
         let settings_of_timely = timely::WorkerConfig::default();
         let guards =
@@ -109,7 +111,7 @@ impl Workers {
         Ok(Workers {
             ends,
             guards,
-            relay,
+            relay: ManuallyDrop::new(relay),
         })
     }
 
@@ -188,7 +190,7 @@ impl Workers {
                 .and_then(|inner| inner)
                 .map_err(|error| anyhow!("a worker failed: {error}"))?;
         }
-        if let Some(relay) = self.relay {
+        if let Some(relay) = ManuallyDrop::into_inner(self.relay) {
             relay.finish();
         }
         Ok(())

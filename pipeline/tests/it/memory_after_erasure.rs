@@ -132,6 +132,18 @@ async fn a_secret_stands_once() {
         // Not printed: a hit shows the secret.
         assert_eq!(found.len(), 1);
     }
+    // Nor does a reload keep another.
+    let config = world.path("tributary.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("[log]\nlevel = \"debug\"\n{text}")).unwrap();
+    worker.signal_with("-HUP");
+    tokio::task::block_in_place(|| {
+        until("the reload", || {
+            worker.log().contains("the configuration was reloaded")
+        });
+    });
+    let found = hits(worker.id(), &secret).unwrap();
+    assert_eq!(found.len(), 1);
     tokio::task::block_in_place(|| worker.stop());
 }
 

@@ -33,8 +33,8 @@ fn answer(port: u16, bytes: &[u8]) -> Vec<u8> {
 fn listen_in(to: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let keep = heard.clone();
+    let captured = Arc::new(Mutex::new(Vec::new()));
+    let keep = captured.clone();
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else {
@@ -59,7 +59,7 @@ fn listen_in(to: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
             }
         }
     });
-    (port, heard)
+    (port, captured)
 }
 
 /// Whether bytes contain others.
@@ -67,12 +67,12 @@ fn contains(bytes: &[u8], word: &[u8]) -> bool {
     bytes.windows(word.len()).any(|window| window == word)
 }
 
-/// A cluster of two with or without TLS, whose connection somebody listens to: what was heard.
+/// A cluster of two with or without TLS, whose connection somebody listens to: what was captured.
 async fn computed(settings: &str) -> Option<Vec<u8>> {
     let server = NatsServer::start_or_skip("")?;
     let broker = server.nats();
     let port = free_port();
-    let (through, heard) = listen_in(port);
+    let (through, captured) = listen_in(port);
     let hosts = |first: u16| {
         let hosts = [first, free_port()].map(|port| format!("127.0.0.1:{port}"));
         format!("[workers]\nhosts = {hosts:?}\n{settings}")
@@ -111,8 +111,8 @@ async fn computed(settings: &str) -> Option<Vec<u8>> {
         stop_both(both);
     });
     assert!(published(&broker).await == expected);
-    let heard = heard.lock().unwrap();
-    Some(heard.clone())
+    let captured = captured.lock().unwrap();
+    Some(captured.clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,15 +120,15 @@ async fn what_processes_exchange_is_not_readable() {
     let Some(plain) = computed("").await else {
         return;
     };
-    // Without TLS the beginning is, so that the listener would have heard it.
+    // Without TLS the beginning is, so that the listener would have captured it.
     assert!(contains(&plain, b"tributary peer 1"));
-    let Some(heard) = computed(&tls("ca", "worker")).await else {
+    let Some(captured) = computed(&tls("ca", "worker")).await else {
         return;
     };
-    assert!(heard.len() > 10_000, "{}", heard.len());
-    assert!(!contains(&heard, b"tributary peer 1"));
+    assert!(captured.len() > 10_000, "{}", captured.len());
+    assert!(!contains(&captured, b"tributary peer 1"));
     // Both show their certificates under TLS 1.3, which hides them.
-    assert!(!contains(&heard, b"worker"));
+    assert!(!contains(&captured, b"worker"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +152,7 @@ async fn the_wrong_certificate_is_refused_in_a_sentence() {
     };
     let refuses = "it refuses the certificate of this process";
     let own = "of no authority in workers.tls_ca_file";
-    // What process 0 and process 1 have, what process 1 is told about process 0, and what process 0 says of the other.
+    // What process 0 and process 1 have, what process 1 is expected about process 0, and what process 0 says of the other.
     let (worker, elsewhere) = (tls("ca", "worker"), tls("ca", "elsewhere"));
     let (expired, stranger) = (tls("ca", "expired"), tls("ca", "stranger"));
     let foreign = tls("other", "worker");
@@ -168,12 +168,12 @@ async fn the_wrong_certificate_is_refused_in_a_sentence() {
         (&String::new(), &worker, "ended the TLS handshake", ""),
     ];
     tokio::task::block_in_place(|| {
-        for (first, second, told, said) in cases {
+        for (first, second, expected, said) in cases {
             let first = config("first.toml", first);
             let second = config("second.toml", second);
             let first = Worker::start(&first, &["--process", "0"]);
             let second = Worker::start(&second, &["--process", "1"]);
-            until(told, || second.said(told));
+            until(expected, || second.said(expected));
             until(said, || first.said(said));
             first.kill();
             second.kill();

@@ -139,7 +139,28 @@ async fn a_worker_takes_what_may_change_and_refuses_the_rest_by_name() {
         let louder = second.replace("\"error\"", "\"info\"");
         reload(&worker, &config, &with(&louder), DONE);
 
-        // Nothing is applied if anything is refused, and every reason is told.
+        // A page that is opened now stays open.
+        let mut events = TcpStream::connect(&worker.address).unwrap();
+        events
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        write!(
+            events,
+            "GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer second\r\n\r\n"
+        )
+        .unwrap();
+        let mut shown = Vec::new();
+        while String::from_utf8_lossy(&shown)
+            .matches("event: status")
+            .count()
+            < 3
+        {
+            let read = events.read(&mut part).unwrap();
+            assert!(read > 0 && !shown.ends_with(b"0\r\n\r\n"), "it was closed");
+            shown.extend_from_slice(&part[..read]);
+        }
+
+        // Nothing is applied if anything is refused, and every reason is reported.
         let text = with(&format!("{louder}{}", operator("third")));
         let text = text.replace("k = 1\n", "k = 7\n");
         let text = format!("[workers]\nthreads = 2\nmemory = 4096\n{text}");

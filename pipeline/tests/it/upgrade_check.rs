@@ -123,6 +123,7 @@ fn what_a_start_would_refuse_is_refused_before() {
 fn settings_of_another_version_are_compared() {
     let directory = tempfile::tempdir().unwrap();
     let config = configure(directory.path(), "");
+    ledger(directory.path(), 6);
     let schema = tributary().args(["config", "schema"]).output().unwrap();
     let before = directory.path().join("before.json");
     let of = before.display().to_string();
@@ -167,8 +168,11 @@ async fn who_runs_now_is_named() {
         assert!(ok.iter().any(|found| found.contains(text)), "{report:#}");
     };
     tokio::task::block_in_place(|| {
+        // Before there is a ledger, nothing is known.
         let (status, report) = check(&config, &[]);
-        assert_eq!(status, 0);
+        assert_eq!(status, 1, "{report:#}");
+        let refused = found(&report, "refused").join("\n");
+        assert!(refused.contains("has no ledger"), "{refused}");
         ok(&report, "no process has published");
         let worker = Worker::start(&config, &[]);
         until("it is ready", || {
@@ -189,6 +193,10 @@ async fn who_runs_now_is_named() {
         assert_eq!(status, 1);
         let refused = found(&report, "refused").join("\n");
         assert!(refused.contains("in a cluster of 1"), "{refused}");
+        let hosts = world.path("hosts");
+        std::fs::write(&hosts, "# all of them\n127.0.0.1:1\n\n127.0.0.1:2\n").unwrap();
+        let (_, by_file) = check(&config, &["--hostfile", hosts.to_str().unwrap()]);
+        assert_eq!(found(&by_file, "refused").join("\n"), refused);
         worker.stop();
         let (_, report) = check(&config, &[]);
         ok(&report, "runs now");

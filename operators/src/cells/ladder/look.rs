@@ -47,7 +47,7 @@ pub(in crate::cells) struct Look {
 
 /// What a look at a month has found.
 #[derive(Default)]
-pub(in crate::cells) struct Looked {
+pub(in crate::cells) struct LookResult {
     through: Day,
     decided: (Pattern, PathNames),
     is_dirty: bool,
@@ -59,10 +59,10 @@ pub(in crate::cells) struct Looked {
 
 impl Look {
     /// Looks at the month, and solves its chain if it may leave.
-    pub(in crate::cells) fn run(self) -> Looked {
+    pub(in crate::cells) fn run(self) -> LookResult {
         let through = self.through;
         let Some(settings) = self.settings.brands.get(&self.group.brand) else {
-            return Looked::default();
+            return LookResult::default();
         };
         let rule = &rule_of(settings);
         let naming = &Naming {
@@ -128,7 +128,7 @@ impl Look {
             };
             Box::new(plan)
         });
-        Looked {
+        LookResult {
             through,
             decided: (decided, decided_names),
             is_dirty,
@@ -165,7 +165,7 @@ impl LadderGroup {
     }
 
     /// Takes what a look at the month has found.
-    pub(super) fn take_look(&mut self, looked: Looked) {
+    pub(super) fn take_look(&mut self, looked: LookResult) {
         (self.is_dirty, self.hidden) = (looked.is_dirty, looked.hidden);
         self.plan = looked.plan;
         if let Some(folded) = looked.restarts {

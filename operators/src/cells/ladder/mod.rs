@@ -34,5 +34,5 @@ mod turn;
 
 pub(super) use group::LadderGroup;
 pub(super) use held_back::HeldBack;
-pub(super) use look::{Look, Looked};
+pub(super) use look::{Look, LookResult};
 pub(super) use place::{Candidate, Place, place};

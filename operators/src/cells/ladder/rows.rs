@@ -95,10 +95,10 @@ impl Rows {
         let now = now.into_iter().flatten();
         let now = now.map(|(row, count)| (row, count - self.since.times(row.0)));
         let since = self.since.iter();
-        let gone = since.filter(|(row, _)| self.now.times(row) == 0);
+        let retracted = since.filter(|(row, _)| self.now.times(row) == 0);
         // What came since then was not there.
-        let gone = gone.map(|(row, count)| (PackedRow(row), -count));
-        now.chain(gone)
+        let retracted = retracted.map(|(row, count)| (PackedRow(row), -count));
+        now.chain(retracted)
             .filter(|(_, count)| *count > 0)
             .filter_map(|(row, count)| Some((row.unpack(group, &self.numbers)?, count)))
             .collect()

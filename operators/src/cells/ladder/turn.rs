@@ -11,7 +11,7 @@ use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group_key::GroupKey;
 use crate::cells::ladder::group::LadderGroup;
 use crate::cells::ladder::held_back::HeldBack;
-use crate::cells::ladder::look::{Looked, rule_of};
+use crate::cells::ladder::look::{LookResult, rule_of};
 use crate::cells::ladder::naming::Naming;
 use crate::cells::ladder::place::Candidate;
 use crate::cells::ladder::published::CellId;
@@ -160,7 +160,7 @@ impl Cells {
     }
 
     /// Takes what a look at a month has found.
-    pub(in crate::cells) fn take_look(&mut self, of: MonthGroup, looked: Looked) {
+    pub(in crate::cells) fn take_look(&mut self, of: MonthGroup, looked: LookResult) {
         self.looks.remove(&of);
         if let Some(group) = self.ladders.get_mut(&of) {
             group.take_look(looked);

@@ -17,23 +17,19 @@ pub(super) fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
     let processes = config.workers.hosts.len().max(1);
     let keyring = Keyring::new(config);
     let mut findings = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut is_any) = (0, false);
     for process in 0..processes {
         let directory = config.ledger.directory.join(format!("process-{process}"));
         if !tributary_ledger::Ledger::exists_in(&directory) {
-            let outcome = match processes {
-                1 => Outcome::Warning,
-                _ => Outcome::Note,
-            };
-            let found = Finding::new(outcome, subject(&directory), "there is no ledger here");
-            findings.push(found.fix(match processes {
-                1 => {
-                    "set ledger.directory to that of the version that runs now, unless it has none"
-                }
-                _ => "check it on the machine of this process",
-            }));
+            let note = Outcome::Note;
+            let found = Finding::new(note, subject(&directory), "there is no ledger here");
+            findings.push(match processes {
+                1 => found,
+                _ => found.fix("check it on the machine of this process"),
+            });
             continue;
         }
+        is_any = true;
         match inspect(&directory, Some(&keyring)) {
             Ok(found) => {
                 bytes += found.bytes;
@@ -45,6 +41,14 @@ pub(super) fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
                 findings.push(Finding::new(Outcome::Refused, subject(&directory), text));
             }
         }
+    }
+    if !is_any {
+        let text = "has no ledger, so that nothing is known of the upgrade";
+        let found = Finding::new(Outcome::Refused, subject(&config.ledger.directory), text);
+        findings.push(found.fix(
+            "give the command the ledger.directory and the environment of the worker, and its user's rights; \
+             a worker that never ran needs no upgrade",
+        ));
     }
     if bytes > 0 {
         findings.push(room(&config.ledger.directory, bytes)?);

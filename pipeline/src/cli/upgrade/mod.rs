@@ -23,6 +23,7 @@ use tributary_config::ConfigError;
 use tributary_connectors::terminal;
 
 use crate::cli::args as cli;
+use crate::cli::run::hosts_in;
 use crate::cli::upgrade::finding::{Finding, Outcome, subject};
 use crate::version::{COMMIT, TEXT, VERSION};
 
@@ -61,9 +62,13 @@ pub async fn command(command: &cli::UpgradeCommand) -> anyhow::Result<ExitCode> 
             for warning in &loaded.warnings {
                 findings.push(of_problem(Outcome::Note, warning));
             }
-            findings.extend(ledgers::check(&loaded.config)?);
+            let mut config = loaded.config;
+            if let Some(file) = &args.hostfile {
+                config.workers.hosts = hosts_in(file)?;
+            }
+            findings.extend(ledgers::check(&config)?);
             if !args.offline {
-                findings.extend(peers::check(&loaded.config).await?);
+                findings.extend(peers::check(&config).await?);
             }
         }
         Err(ConfigError::Invalid(problems)) => {
@@ -125,7 +130,9 @@ fn print(report: &Report) -> anyhow::Result<()> {
         }
     }
     terminal::print_status_line(match report.outcome {
-        Outcome::Refused => format!("tributary {TEXT} would refuse to start"),
+        Outcome::Refused => {
+            format!("tributary {TEXT} would refuse to start, or something could not be checked")
+        }
         Outcome::Irreversible => format!(
             "the upgrade to tributary {TEXT} is possible, and cannot be undone without a copy of the ledger"
         ),

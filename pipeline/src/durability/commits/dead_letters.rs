@@ -11,8 +11,8 @@
 //! it is durable.
 
 use anyhow::Context;
-use tributary_connectors::address_mask::mask_addresses;
-use tributary_connectors::dead_letter::{DeadLetter, MASKED_HEADER};
+use tributary_connectors::address_mask::{mask_addresses, mask_mac};
+use tributary_connectors::dead_letter::{DeadLetter, MASKED_HEADER, Reason};
 use tributary_connectors::nats::{self, OutgoingMessage};
 
 use super::{Commits, PAUSE};
@@ -39,11 +39,10 @@ impl Commits {
         let max_payload = self.publisher.max_payload();
         let mut messages = Vec::with_capacity(dead.len() + requests.len());
         for mut letter in dead {
-            let may_have = matches!(letter.kind.as_deref(), None | Some("ping" | "partner"));
-            let is_masked =
-                self.without_addresses.is_some() && may_have && mask_addresses(&mut letter.payload);
+            let is_masked = self.without_addresses.is_some() && mask(&mut letter);
             let number = letter.arrival.message;
-            if is_masked && !nats::is_ping_number(number) {
+            let has_address = is_masked || letter.reason == Reason::MacInClear;
+            if self.without_addresses.is_some() && has_address && !nats::is_ping_number(number) {
                 self.with_addresses.push(nats::sequence_of(number));
             }
             messages.push(message(letter, max_payload, is_masked));
@@ -63,8 +62,8 @@ impl Commits {
     }
 
     /// Deletes the messages of the input stream that had addresses in clear, and are
-    /// durable. Does not wait for the broker. A process that is killed meanwhile
-    /// leaves them to the age of the stream.
+    /// durable. Does not wait for the broker before the end of this task. A process that
+    /// is killed meanwhile leaves them to the age of the stream.
     pub(super) fn delete_addresses(&mut self) {
         let mut sequences = std::mem::take(&mut self.with_addresses);
         let Some((client, stream)) = self.without_addresses.clone() else {
@@ -74,7 +73,7 @@ impl Commits {
         if sequences.is_empty() {
             return;
         }
-        tokio::spawn(async move {
+        self.deletions.spawn(async move {
             for sequence in sequences {
                 let deleted = retry_transient(|| nats::delete_message(&client, &stream, sequence));
                 if let Err(error) = deleted.await {
@@ -103,6 +102,19 @@ impl Commits {
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())
+    }
+}
+
+/// Masks the addresses of devices in a dead letter. Returns whether there was one.
+fn mask(letter: &mut DeadLetter) -> bool {
+    match letter.kind.as_deref() {
+        // Other fields of partners, such as advertising ids, look like addresses.
+        Some("partner") => mask_mac(&mut letter.payload),
+        None | Some("ping") => {
+            let is_masked = mask_mac(&mut letter.payload);
+            mask_addresses(&mut letter.payload) || is_masked
+        }
+        Some(_) => false,
     }
 }
 

@@ -42,7 +42,6 @@ use crate::epochs::queries::WorkerStopped;
 use tributary_ledger::ErasureFilter;
 use tributary_rights::request::RequestBody;
 use tributary_rights::tombstones::Reach;
-use zeroize::zeroize_stack;
 
 /// A place in the order of arrival after every message, so that a drop covers
 /// all versions of a record.
@@ -50,9 +49,6 @@ const LAST: Arrival = Arrival {
     message: u64::MAX,
     line: u32::MAX,
 };
-
-/// How much of the stack is overwritten after the search for the persons, bytes.
-const SEARCH_STACK: usize = 64 << 10;
 
 /// The data to erase of one brand: all persons of a batch of requests together.
 struct Forgotten {
@@ -307,7 +303,8 @@ impl Rights {
         let reach = Reach {
             at: now(),
             until: nats::number_of(self.generation, read),
-            until_ping: read_pings.map_or(0, |read| {
+            // Without a stream of pings, what is from one is from an earlier one.
+            until_ping: read_pings.map_or(u64::MAX, |read| {
                 nats::ping_number_of(self.generation_of_pings, read)
             }),
         };
@@ -355,7 +352,6 @@ impl Rights {
     ///
     /// A failure is only logged: the buffers are used again in any case.
     async fn overwrite_memory(&self) {
-        zeroize_stack::<SEARCH_STACK>();
         if let Err(error) = nats::overwrite_buffers(&self.client).await {
             tracing::warn!(%error, "clear text of erased persons may stay in the memory of this process until the next messages");
         }

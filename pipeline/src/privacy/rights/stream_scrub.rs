@@ -19,7 +19,7 @@ use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Pseudonym};
 use tributary_rights::Request;
 use tributary_rights::request::Identifier;
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, zeroize_stack};
 
 use super::subject::Person;
 use crate::broker::retry::retry_transient;
@@ -145,6 +145,20 @@ fn spellings(value: &str) -> [Zeroizing<String>; 2] {
     [written, Zeroizing::new(digest)]
 }
 
+/// How much of the stack a search may have used for clear text, bytes.
+const SEARCH_STACK: usize = 64 << 10;
+
+/// Adds the sequences of the messages up to `until` that contain data of the
+/// persons. Not inlined, so that its stack can be overwritten when it has returned.
+#[inline(never)]
+fn search(batch: &[InMessage], until: u64, finder: &mut Finder, found: &mut Vec<u64>) {
+    let held = batch.iter().filter(|message| message.sequence <= until);
+    found.extend(
+        held.filter(|message| finder.holds(message))
+            .map(|message| message.sequence),
+    );
+}
+
 /// Sequence numbers of the messages of a stream, up to `until`, that contain
 /// data of the persons.
 ///
@@ -178,11 +192,9 @@ pub async fn find(
         };
         let ended = batch.is_empty() && reader.caught_up();
         tokio::task::block_in_place(|| {
-            let held = batch.iter().filter(|message| message.sequence <= until);
-            found.extend(
-                held.filter(|message| finder.holds(message))
-                    .map(|message| message.sequence),
-            );
+            search(&batch, until, finder, &mut found);
+            // On this thread, before another task uses it.
+            zeroize_stack::<SEARCH_STACK>();
         });
         if ended || reader.next_sequence() > until || reader.caught_up() {
             return Ok(found);

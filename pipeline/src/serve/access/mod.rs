@@ -47,6 +47,11 @@ pub(in crate::serve) const PROXIED: [HeaderName; 4] = [
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
+/// The configuration by which the viewer of a request was identified, as an
+/// extension of it.
+#[derive(Clone, Debug)]
+pub struct Identified(pub Arc<Config>);
+
 /// Whoever sends a request, by its credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Viewer {

@@ -28,7 +28,7 @@ use super::frame::Frame;
 use super::model;
 use super::status::Status;
 use super::{Brand, PageState};
-use crate::serve::access::Viewer;
+use crate::serve::access::{Identified, Viewer};
 
 /// Interval between two checks, and minimum age of a model before another is
 /// computed.
@@ -51,6 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub async fn events(
     extract::State(state): extract::State<PageState>,
     Extension(viewer): Extension<Viewer>,
+    Extension(by): Extension<Identified>,
     uri: Uri,
 ) -> Response {
     let Some(brand) = chosen(&state, &viewer, uri.query()) else {
@@ -64,7 +65,7 @@ pub async fn events(
     };
     let (sender, mut receiver) = mpsc::channel(1);
     tokio::spawn(async move {
-        tell(&state, &viewer, brand, &sender).await;
+        tell(&state, (&viewer, &by), brand, &sender).await;
         drop(seat);
     });
     let stream = futures::stream::poll_fn(move |context| {
@@ -102,9 +103,13 @@ fn chosen(state: &PageState, viewer: &Viewer, query: Option<&str>) -> Option<usi
 }
 
 /// Sends events to a listener until it leaves or the server ends.
-async fn tell(state: &PageState, viewer: &Viewer, brand: usize, to: &mpsc::Sender<Event>) {
+async fn tell(
+    state: &PageState,
+    (viewer, by): (&Viewer, &Identified),
+    brand: usize,
+    to: &mpsc::Sender<Event>,
+) {
     let mut ended = state.page.ended.subscribe();
-    let mut live = state.live.clone();
     let mut every = tokio::time::interval(STEP);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut shown, mut beat) = (None, None::<Instant>);
@@ -117,8 +122,10 @@ async fn tell(state: &PageState, viewer: &Viewer, brand: usize, to: &mpsc::Sende
             _ = every.tick() => {}
             () = to.closed() => return,
             _ = ended.wait_for(|ended| *ended) => return,
-            // The token may be another one's now, or nobody's: the page asks again.
-            () = live.replaced() => return,
+        }
+        // The token may be another one's now, or nobody's: the page asks again.
+        if !state.live.is(&by.0) {
+            return;
         }
         let due = beat.is_none_or(|beat| beat.elapsed() >= BEAT);
         let status = Status::of(state, viewer, brand);

@@ -3,7 +3,8 @@
 //!
 //! Each has a position of its own, and both become durable in one commit. The
 //! order between the streams has no meaning: a ping has no version and no
-//! correction, and is judged by its own time of arrival. Only the end of a salt
+//! correction, and is judged by its own time of arrival. A sighting of the pings
+//! stream counts as later than one of the input stream with the same id and version. Only the end of a salt
 //! day depends on what else was read, so that it waits for both streams
 //! ([`super::gather`]).
 
