@@ -15,6 +15,7 @@ use tributary::epochs::batch::{Batch, Incoming, Report};
 use tributary::privacy::objections::Objections;
 use tributary::worker::peers::Connections;
 use tributary::worker::threads::Workers;
+use tributary_connectors::decode::Decoder;
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::Keyring;
 use tributary_operators::record::BrandId;
@@ -88,6 +89,7 @@ fn an_objection_and_a_salt_do_not_wait_for_each_other() {
     let workers = Workers::start(
         &config,
         settings,
+        Decoder::new(&config),
         keyring,
         suppressed.clone(),
         Arc::new(move |report| {
