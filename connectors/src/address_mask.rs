@@ -71,6 +71,28 @@ pub fn mask_mac(line: &mut [u8]) -> bool {
     is_found
 }
 
+/// Masks the addresses in a rejected line of a kind, or of none. Returns whether
+/// there was one. Of partners it looks at `mac` alone: others of their fields, such
+/// as advertising ids, look like addresses.
+///
+/// ```
+/// use tributary_connectors::address_mask::mask_line;
+///
+/// let mut line = b"{\"id\":\"3c5ab47e0199\"}".to_vec();
+/// assert!(!mask_line(Some("partner"), &mut line) && !mask_line(Some("web"), &mut line));
+/// assert!(mask_line(Some("ping"), &mut line));
+/// ```
+pub fn mask_line(kind: Option<&str>, line: &mut [u8]) -> bool {
+    match kind {
+        Some("partner") => mask_mac(line),
+        None | Some("ping") => {
+            let is_masked = mask_mac(line);
+            mask_addresses(line) || is_masked
+        }
+        Some(_) => false,
+    }
+}
+
 /// The length of the address with which a text begins, in bytes.
 fn address_len(text: &[u8]) -> Option<usize> {
     // The length, the place of separators, and what they are.

@@ -13,7 +13,7 @@ use crate::support::{Worker, World, chosen, published, refused_by_broker};
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tributary_config::model::Kind;
-use tributary_connectors::address_mask::mask_addresses;
+use tributary_connectors::address_mask::mask_line;
 use tributary_connectors::nats;
 use tributary_loadtest::replay::{Pace, RateCurve, ReplayOptions, replay};
 use tributary_simulate::Options;
@@ -154,8 +154,8 @@ async fn killed(pings: Option<&str>) {
     for line in refused {
         let mut data = line.data.clone();
         let kind = line.subject.split('.').nth(3).and_then(Kind::of_subject);
-        if pings_apart && matches!(kind, Some(Kind::Ping | Kind::Partner)) {
-            mask_addresses(&mut data);
+        if pings_apart {
+            mask_line(kind.map(Kind::name), &mut data);
         }
         let line = String::from_utf8_lossy(&data).into_owned();
         assert!(dead.contains(&line), "no dead letter holds {line}");

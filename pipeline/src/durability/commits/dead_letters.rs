@@ -11,7 +11,7 @@
 //! it is durable.
 
 use anyhow::Context;
-use tributary_connectors::address_mask::{mask_addresses, mask_mac};
+use tributary_connectors::address_mask::mask_line;
 use tributary_connectors::dead_letter::{DeadLetter, MASKED_HEADER, Reason};
 use tributary_connectors::nats::{self, OutgoingMessage};
 
@@ -39,7 +39,8 @@ impl Commits {
         let max_payload = self.publisher.max_payload();
         let mut messages = Vec::with_capacity(dead.len() + requests.len());
         for mut letter in dead {
-            let is_masked = self.without_addresses.is_some() && mask(&mut letter);
+            let is_masked = self.without_addresses.is_some()
+                && mask_line(letter.kind.as_deref(), &mut letter.payload);
             let number = letter.arrival.message;
             let has_address = is_masked || letter.reason == Reason::MacInClear;
             if self.without_addresses.is_some() && has_address && !nats::is_ping_number(number) {
@@ -102,19 +103,6 @@ impl Commits {
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())
-    }
-}
-
-/// Masks the addresses of devices in a dead letter. Returns whether there was one.
-fn mask(letter: &mut DeadLetter) -> bool {
-    match letter.kind.as_deref() {
-        // Other fields of partners, such as advertising ids, look like addresses.
-        Some("partner") => mask_mac(&mut letter.payload),
-        None | Some("ping") => {
-            let is_masked = mask_mac(&mut letter.payload);
-            mask_addresses(&mut letter.payload) || is_masked
-        }
-        Some(_) => false,
     }
 }
 
