@@ -316,7 +316,7 @@ impl Case {
         let mut replies = Vec::new();
         self.operator.answer(query, &mut replies);
         let earlier = self.emitted.stays.clone();
-        let sums = self.emitted.sums.clone();
+        let sums = self.emitted.sums;
         let (gone, stay): (Vec<MatchIn>, Vec<MatchIn>) = std::mem::take(&mut self.rows)
             .into_iter()
             .partition(|row| day_of(row).salt_day < before && matches!(row, MatchIn::Sighting(_)));
@@ -326,7 +326,7 @@ impl Case {
         self.unsettled = self.unsettled.max(before);
         // The visits of a settled day have no stay to be matched with any more.
         self.apply(epoch, updates);
-        let (mut left, mut left_sums) = (self.emitted.stays.clone(), self.emitted.sums.clone());
+        let (mut left, mut left_sums) = (self.emitted.stays.clone(), self.emitted.sums);
         let mut records = 0;
         for reply in replies {
             match reply {
