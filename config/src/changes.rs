@@ -57,7 +57,7 @@ impl fmt::Display for Change {
         let path = &self.path;
         match &self.kind {
             ChangeKind::Added => write!(f, "{path} is new"),
-            ChangeKind::Removed => write!(f, "{path} is gone"),
+            ChangeKind::Removed => write!(f, "{path} was removed"),
             ChangeKind::Value { before, after } => {
                 write!(f, "{path} changed from {before} to {after}")
             }

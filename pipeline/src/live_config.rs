@@ -44,7 +44,7 @@ impl LiveConfig {
 }
 
 /// Whether a running process can take another value of a setting, or an entry
-/// that is new or gone.
+/// that was added or removed. What it lists, [`replace`] copies.
 fn may_change(path: &str) -> bool {
     const SETTINGS: [&str; 4] = ["http.hosts", "http.open", "log.level", "workers.memory"];
     const ENTRIES: [&str; 2] = ["http.token[", "http_ingest.token["];
@@ -79,12 +79,18 @@ pub fn replace(
     if !changes.is_empty() {
         // Everything else stays the same in memory, too: a secret stands there once.
         let mut next = Config::clone(&before);
-        next.http.hosts = config.http.hosts;
+        next.http.hosts.clone_from(&config.http.hosts);
         next.http.open = config.http.open;
-        next.http.tokens = config.http.tokens;
-        next.http_ingest.tokens = config.http_ingest.tokens;
+        next.http.tokens.clone_from(&config.http.tokens);
+        next.http_ingest
+            .tokens
+            .clone_from(&config.http_ingest.tokens);
         next.log = config.log;
         next.workers.memory_mib = config.workers.memory_mib;
+        debug_assert!(
+            self::changes(&next, &config).is_empty(),
+            "whatever may change is copied"
+        );
         live.send_replace(Arc::new(next));
     }
     Ok(changes)
@@ -154,7 +160,7 @@ mod tests {
             [
                 "brand.acme.source.shop is new: needs a restart",
                 // The one that the kind has by itself.
-                "brand.acme.source.web is gone: needs a restart"
+                "brand.acme.source.web was removed: needs a restart"
             ]
         );
         let hosts = "[workers]\nhosts = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n";

@@ -4,7 +4,7 @@
 //! The client reads into a buffer that it fills to the end before it begins a new
 //! one or the same again, and writes small messages through another. Neither can
 //! be reached from outside. So messages without content are sent through the
-//! broker and back, more than the buffers can hold: whatever stood in them is
+//! broker and back, more than the buffers can hold: whatever was in them is
 //! overwritten, or in memory that was freed. The same bytes pass through the
 //! buffers of TLS.
 

@@ -6,12 +6,14 @@
 //! of returning them.
 
 mod nats_server;
+mod openssl;
 mod ports;
 mod proxy;
 mod secret;
 mod skip;
 
 pub use nats_server::NatsServer;
+pub use openssl::openssl;
 pub use ports::free_port;
 pub use proxy::Proxy;
 pub use secret::write_secret;

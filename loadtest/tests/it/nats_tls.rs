@@ -2,27 +2,9 @@
 //! back to an unencrypted connection.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use tributary_connectors::nats::{NatsErrorKind, connect};
-use tributary_testkit::{NatsServer, skipped};
-
-/// Runs openssl in a directory; `false` if it is not installed.
-fn openssl(directory: &Path, arguments: &str) -> bool {
-    let run = Command::new("openssl")
-        .args(arguments.split(' '))
-        .current_dir(directory)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match run {
-        Ok(status) => {
-            assert!(status.success(), "openssl {arguments}");
-            true
-        }
-        Err(_) => false,
-    }
-}
+use tributary_testkit::{NatsServer, openssl, skipped};
 
 /// Creates an authority with certificates for a server and a client, and a second authority without
 /// any.

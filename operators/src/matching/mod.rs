@@ -247,7 +247,7 @@ impl KeyedOperator for Matching {
                 self.change(key, updates, out);
             }
         }
-        // Their sightings go in this epoch, or have gone; a day that is not closed drops its visits when it is.
+        // Their sightings go in this epoch, or were retracted; a day that is not closed drops its visits when it is.
         for key in settled {
             self.amend(key, DayState::drop_visits);
         }

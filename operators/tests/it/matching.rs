@@ -317,11 +317,11 @@ impl Case {
         self.operator.answer(query, &mut replies);
         let earlier = self.emitted.stays.clone();
         let sums = self.emitted.sums;
-        let (gone, stay): (Vec<MatchIn>, Vec<MatchIn>) = std::mem::take(&mut self.rows)
+        let (retracted, stay): (Vec<MatchIn>, Vec<MatchIn>) = std::mem::take(&mut self.rows)
             .into_iter()
             .partition(|row| day_of(row).salt_day < before && matches!(row, MatchIn::Sighting(_)));
         self.rows = stay;
-        let mut updates: Vec<_> = gone.into_iter().map(|row| (row, -1)).collect();
+        let mut updates: Vec<_> = retracted.into_iter().map(|row| (row, -1)).collect();
         updates.push((MatchIn::Settled(0, DAY.brand, before), 1));
         self.unsettled = self.unsettled.max(before);
         // The visits of a settled day have no stay to be matched with any more.

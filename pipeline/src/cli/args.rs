@@ -767,8 +767,8 @@ pub struct UpgradeCheck {
     /// The configuration file
     #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
-    /// What `tributary config schema` of the version that runs now prints: names the settings that are new, gone, or have
-    /// another default
+    /// What `tributary config schema` of the version that runs now prints: names the settings that were added, removed,
+    /// or have another default
     #[arg(long, value_name = "SCHEMA")]
     pub before: Option<PathBuf>,
     /// The host file that the processes of a cluster are started with, if they are

@@ -117,7 +117,7 @@ impl Relay {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = &self.runtime {
             let all = std::mem::take(&mut *tasks);
-            // A peer that has gone needs nothing any more.
+            // A peer that has ended needs nothing any more.
             let _ =
                 runtime.block_on(async { timeout(FLUSH, futures::future::join_all(all)).await });
         }

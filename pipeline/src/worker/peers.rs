@@ -449,7 +449,7 @@ fn read<const N: usize>(stream: &mut TcpStream) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// A connection that sends at once, and that ends when the other host is gone.
+/// A connection that sends at once, and that ends when the other host has ended.
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;

@@ -29,15 +29,15 @@ pub(super) fn rule_of(settings: &BrandSettings) -> Rule {
 
 /// What a look at a month needs. It is handed to another thread: a large month takes longer than an epoch may.
 pub(in crate::cells) struct Look {
-    pub(super) group: MonthGroup,
-    pub(super) settings: Arc<Settings>,
-    pub(super) words: Arc<LabelNames>,
+    group: MonthGroup,
+    settings: Arc<Settings>,
+    words: Arc<LabelNames>,
     /// The null paths of the month.
-    pub(super) null: NullParts,
+    null: NullParts,
     /// The last finished day.
-    pub(super) through: Day,
+    through: Day,
     /// Whether enough contributors have changed what the batch publishes.
-    pub(super) may_leave: bool,
+    may_leave: bool,
     rows: Arc<Rows>,
     pattern: Option<Pattern>,
     paths: PathNames,

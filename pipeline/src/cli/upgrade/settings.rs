@@ -39,7 +39,7 @@ pub(super) fn compare(file: &Path) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// One finding for each setting that is new, gone, or has another default.
+/// One finding for each setting that was added, removed, or has another default.
 fn differences(before: &Defaults, now: &Defaults) -> Vec<Finding> {
     let shown = |default: &Option<Value>| {
         let default = default.as_ref();
@@ -100,7 +100,7 @@ mod tests {
         let now = before.clone();
         assert!(differences(&before, &now).is_empty());
         before.remove("release.k_delta");
-        before.insert("release.gone".to_owned(), None);
+        before.insert("release.removed".to_owned(), None);
         before.insert("release.k".to_owned(), Some(Value::from(40)));
         let said: Vec<String> = differences(&before, &now)
             .iter()
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(
             said,
             [
-                "release.gone is no setting any more",
+                "release.removed is no setting any more",
                 "release.k has another default: 50 instead of 40",
                 "release.k_delta is a new setting; its default is none",
             ]

@@ -1,24 +1,8 @@
 //! Certificates of processes that connect with TLS, as an operator makes them with openssl.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-/// Runs openssl in a directory; false if it is not installed.
-fn openssl(directory: &Path, arguments: &str) -> bool {
-    let run = Command::new("openssl")
-        .args(arguments.split(' '))
-        .current_dir(directory)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match run {
-        Ok(status) => {
-            assert!(status.success(), "openssl {arguments}");
-            true
-        }
-        Err(_) => false,
-    }
-}
+use tributary_testkit::openssl;
 
 /// What `openssl ca` needs to issue a certificate of the past.
 const CA: &str = "[ca]\ndefault_ca=own\n[own]\ndatabase=index.txt\nnew_certs_dir=.\nserial=serial\ndefault_md=sha256\n\
