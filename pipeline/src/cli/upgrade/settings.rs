@@ -100,7 +100,7 @@ mod tests {
         let now = before.clone();
         assert!(differences(&before, &now).is_empty());
         before.remove("release.k_delta");
-        before.insert("release.removed".to_owned(), None);
+        before.insert("release.former".to_owned(), None);
         before.insert("release.k".to_owned(), Some(Value::from(40)));
         let said: Vec<String> = differences(&before, &now)
             .iter()
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(
             said,
             [
-                "release.removed is no setting any more",
+                "release.former is no setting any more",
                 "release.k has another default: 50 instead of 40",
                 "release.k_delta is a new setting; its default is none",
             ]
