@@ -81,10 +81,10 @@ const CONTEXT: &str = "tributary 2025-11 pseudonyms of one brand";
 /// How much of the stack is overwritten after a hash, bytes; more than BLAKE3 uses.
 /// What functions leave on the stack can end up in the unused parts of values that
 /// are moved to the heap later, and stay there.
-const HASH_STACK: usize = 2 << 10;
+const HASH_STACK: usize = 4 << 10;
 
 /// The same after a value was made canonical and hashed.
-const READ_STACK: usize = 4 << 10;
+const READ_STACK: usize = 8 << 10;
 
 /// Turns a brand's identifiers into pseudonyms. Debug output shows no key.
 #[derive(Clone)]
@@ -238,39 +238,39 @@ impl BrandKey {
     /// rotated. The MAC is hashed as eight big-endian bytes behind a tag of its
     /// own, so its hash never equals that of an identifier.
     pub fn mac(&self, mac: u64) -> u128 {
-        self.hash(b'M', 0, &mac.to_be_bytes())
+        self.hash_alone(b'M', &mac.to_be_bytes())
     }
 
     /// The keyed hash of a random MAC that is joined to the brand's network, as
     /// [`BrandKey::mac`]. It is another device than the same address without
     /// that, which comes and goes: whether a device is random never changes.
     pub fn associated_mac(&self, mac: u64) -> u128 {
-        self.hash(b'A', 0, &mac.to_be_bytes())
+        self.hash_alone(b'A', &mac.to_be_bytes())
     }
 
     /// The keyed hash of a `device` that a sensor has already hashed; as
     /// [`BrandKey::mac`].
     pub fn sensor_device(&self, device: &str) -> u128 {
-        self.hash(b'D', 0, device.as_bytes())
+        self.hash_alone(b'D', device.as_bytes())
     }
 
     /// The keyed hash of a device that holds a wallet pass, in 64 bits and never 0; under the oldest secret, so that a device
     /// remains the same when the secret is rotated.
     pub fn wallet_holder(&self, holder: &str) -> u64 {
-        (self.hash(b'H', 0, holder.as_bytes()) as u64).max(1)
+        (self.hash_alone(b'H', holder.as_bytes()) as u64).max(1)
     }
 
-    /// Keyed BLAKE3 over the two tags and the value, truncated to 128 bits.
-    fn hash(&self, tag: u8, rule: u8, value: &[u8]) -> u128 {
-        let hash = self.hash_on_stack(tag, rule, value);
+    /// [`BrandKey::hash`] of a value that is read by itself; the stack is overwritten after it.
+    fn hash_alone(&self, tag: u8, value: &[u8]) -> u128 {
+        let hash = self.hash(tag, 0, value);
         zeroize_stack::<HASH_STACK>();
         hash
     }
 
-    /// [`BrandKey::hash`] before the stack is overwritten. Short inputs, which are
-    /// almost all, are hashed from a buffer on the stack.
+    /// Keyed BLAKE3 over the two tags and the value, truncated to 128 bits. Short inputs, which are almost all, are hashed from
+    /// a buffer on the stack, which the caller overwrites.
     #[inline(never)]
-    fn hash_on_stack(&self, tag: u8, rule: u8, value: &[u8]) -> u128 {
+    fn hash(&self, tag: u8, rule: u8, value: &[u8]) -> u128 {
         let mut buffer = [0_u8; 130];
         let digest = match buffer.get_mut(..value.len() + 2) {
             Some(input) => {
@@ -581,5 +581,7 @@ fn rule_tag(rule: HashRule) -> u8 {
 
 #[cfg(test)]
 mod phone_numbers;
+#[cfg(test)]
+mod stack_tests;
 #[cfg(test)]
 mod tests;
