@@ -4,6 +4,9 @@
 //! to it, and only the first and the last of them change the number of contributors. A membership that ends and begins again
 //! within one epoch is no change. Conversions of open sources are counted apart: by them a person is among the persons of a
 //! cell, and not among its contributors.
+//!
+//! A gate that hides nothing asks only whether a cell has a contributor. For it the events are the contributors of the cells that
+//! do not publish a number of persons, and nothing is kept of them.
 
 use crate::aggregate::{Aggregate, CellKey};
 use crate::delta_buffer::DeltaBuffer;
@@ -88,6 +91,9 @@ pub(super) struct Contributions<'a> {
     /// Whether null paths have no contributors. Nobody vouches for them with a conversion, so that whoever writes to an open
     /// source can invent them.
     pub(super) null_is_open: bool,
+    /// Whether the gate hides nothing. It then asks of a cell only whether it has a contributor, which events tell as well as
+    /// persons do.
+    hides_nothing: bool,
 }
 
 impl<'a> Contributions<'a> {
@@ -101,6 +107,7 @@ impl<'a> Contributions<'a> {
             deltas,
             act,
             null_is_open: !settings.open_sources.is_empty(),
+            hides_nothing: settings.publishes_all(),
         }
     }
 
@@ -110,6 +117,13 @@ impl<'a> Contributions<'a> {
         // The transitions of a chain are not published by themselves and need no contributors; takings of a month name theirs.
         match key {
             CellKey::ConvertingEdge { .. } | CellKey::Taken { .. } | CellKey::Sale { .. } => {
+                self.deltas.add(key, sums, diff);
+            }
+            key if self.hides_nothing && person(&key).is_zero() => {
+                let sums = match is_open {
+                    true => sums,
+                    false => sums.with_contributors(1).changed_by(self.act),
+                };
                 self.deltas.add(key, sums, diff);
             }
             key => self.deltas.add_events(key, sums, is_open, diff),

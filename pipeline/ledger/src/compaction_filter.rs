@@ -20,6 +20,7 @@ use crate::error::LedgerError;
 use crate::keyring::Keyring;
 use crate::known_labels::KnownLabels;
 use crate::recover::{SealedBlock, SegmentPart, SegmentSet};
+use crate::rotate::EarlierIds;
 
 /// Approximate memory per key in the maps, in bytes.
 const BYTES_PER_KEY: u64 = 96;
@@ -62,7 +63,7 @@ impl Bitmap {
 }
 
 /// Decrypts and decodes the entries of segments in order and calls `each` with
-/// the block, the number of the entry and the event. Numbers start at `first`.
+/// the block, the number of the entry, the event, and its identifiers under older secrets. Numbers start at `first`.
 /// The day of a record is computed in UTC.
 ///
 /// # Errors
@@ -74,16 +75,16 @@ pub(crate) fn read_entries(
     parts: Vec<SegmentPart>,
     first: u64,
     progress: &mut dyn FnMut(u64),
-    each: &mut dyn FnMut(&SealedBlock, u64, Event) -> Result<(), LedgerError>,
+    each: &mut dyn FnMut(&SealedBlock, u64, Event, &EarlierIds) -> Result<(), LedgerError>,
 ) -> Result<(), LedgerError> {
     let mut blocks = source.blocks_of(parts, KnownLabels::default());
     let mut entry = first;
     while let Some(block) = blocks.next()? {
         let mut failed = Ok(());
         let mut utc = |_, ts: i64| ts.div_euclid(86_400_000) as i32;
-        block.open(keyring, 0, &mut utc, &mut |event| {
+        block.open_with_earlier(keyring, &mut utc, &mut |event, earlier| {
             if failed.is_ok() {
-                failed = each(&block, entry, event);
+                failed = each(&block, entry, event, earlier);
             }
             entry += 1;
         })?;
@@ -115,7 +116,7 @@ pub(crate) fn mark_superseded(
     keyring: &Keyring,
     budget: u64,
     progress: &mut dyn FnMut(u64, u64),
-    also: &mut dyn FnMut(&SealedBlock, u64, &Event),
+    also: &mut dyn FnMut(&SealedBlock, u64, &Event, &EarlierIds),
 ) -> Result<Bitmap, LedgerError> {
     let total: EntryCounts = source.parts().iter().map(|part| part.entries).sum();
     let keys = (total.put + total.drop + total.evidence).saturating_mul(BYTES_PER_KEY);
@@ -136,7 +137,7 @@ pub(crate) fn mark_superseded(
             with_drops.clone(),
             0,
             &mut tell,
-            &mut |_, _, event| {
+            &mut |_, _, event, _| {
                 if let Event::Drop { key, arrival } = event
                     && mine(&key)
                 {
@@ -157,9 +158,9 @@ pub(crate) fn mark_superseded(
             parts,
             0,
             &mut tell,
-            &mut |block, entry, event| {
+            &mut |block, entry, event, earlier| {
                 if range == 0 {
-                    also(block, entry, &event);
+                    also(block, entry, &event, earlier);
                 }
                 // Of a brand's times by which links are judged the last counts.
                 if range == 0

@@ -175,6 +175,6 @@ impl Ledger {
             }));
         }
         forget.pseudonyms.extend(moved);
-        self.rewrite(Arc::new(move |event| !forget.covers(event)))
+        self.rewrite(Arc::new(move |event, _| !forget.covers(event)))
     }
 }

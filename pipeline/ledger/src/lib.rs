@@ -128,6 +128,7 @@ pub use ledger::{Ledger, Options};
 pub use position::{PingsPosition, Position, StreamPosition};
 pub use recover::{Recovery, SealedBlock};
 pub use rewrite::{KeepFilter, Rewrite, RewriteResult};
+pub use rotate::EarlierIds;
 pub use verify::{BrandVerification, Verification, verify};
 pub use watermark::Watermark;
 pub use write_batch::WriteBatch;

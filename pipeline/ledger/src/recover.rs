@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tributary_config::key_chain::KeyChain;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::salt::Salt;
@@ -21,7 +22,7 @@ use crate::keyring::Keyring;
 use crate::known_labels::{KnownLabels, name_key};
 use crate::manifest::{Manifest, ManifestBrand, Paths};
 use crate::position::Position;
-use crate::rotate::rekey;
+use crate::rotate::{EarlierIds, rekey, rekey_stepwise};
 
 /// Content of a ledger at its opening.
 pub struct Recovery {
@@ -349,6 +350,38 @@ impl SealedBlock {
         day: &mut dyn FnMut(BrandId, i64) -> Day,
         each: &mut dyn FnMut(Event),
     ) -> Result<(), LedgerError> {
+        let mut move_up = |mut event: Event, chain: &KeyChain, links| {
+            rekey(&mut event, chain, links);
+            each(event);
+        };
+        self.unsealed(keyring, thread, day, &mut move_up)
+    }
+
+    /// [`SealedBlock::open`] for who needs the identifiers under older secrets as well.
+    pub(crate) fn open_with_earlier(
+        &self,
+        keyring: &Keyring,
+        day: &mut dyn FnMut(BrandId, i64) -> Day,
+        each: &mut dyn FnMut(Event, &EarlierIds),
+    ) -> Result<(), LedgerError> {
+        let mut earlier = Vec::new();
+        let mut move_up = |mut event: Event, chain: &KeyChain, links| {
+            earlier.clear();
+            rekey_stepwise(&mut event, chain, links, &mut earlier);
+            each(event, &earlier);
+        };
+        self.unsealed(keyring, 0, day, &mut move_up)
+    }
+
+    /// Decrypts the block and calls `each` with its events as they were sealed, the links of their brand, and how many of
+    /// those they have passed.
+    fn unsealed(
+        &self,
+        keyring: &Keyring,
+        thread: usize,
+        day: &mut dyn FnMut(BrandId, i64) -> Day,
+        each: &mut dyn FnMut(Event, &KeyChain, usize),
+    ) -> Result<(), LedgerError> {
         let corrupt = |what| LedgerError::corrupt(&self.file, self.data.offset, what);
         let DataFrame {
             offset,
@@ -365,12 +398,11 @@ impl SealedBlock {
             .unseal(*offset, header, *nonce, body, found.key);
         let content = content.ok_or_else(|| corrupt("a block does not open"))?;
         let mut words = Vec::new();
-        let entries = decode(&content, brand, day, &mut |mut event| {
+        let entries = decode(&content, brand, day, &mut |event| {
             if let Event::LabelName { label, word, .. } = &event {
                 words.push(name_key(brand, *label, word));
             }
-            rekey(&mut event, found.keys.chain(), line.links);
-            each(event);
+            each(event, found.keys.chain(), line.links);
         });
         let declared = header.entries(self.segment.format, nonce, found.key);
         if entries.ok() != declared || declared.is_none() {

@@ -38,9 +38,10 @@ use crate::ledger::Ledger;
 use crate::manifest::{Manifest, ManifestBrand, Paths, SealedSegment};
 use crate::pending_segments::PendingSegments;
 use crate::recover::{SealedBlock, SegmentPart, SegmentSet};
+use crate::rotate::EarlierIds;
 
-/// Decides whether an event is kept.
-pub type KeepFilter = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
+/// Decides whether an event is kept, by itself and its identifiers under older secrets.
+pub type KeepFilter = Arc<dyn Fn(&Event, &EarlierIds) -> bool + Send + Sync>;
 
 /// A rewrite that has begun. It can run on any thread.
 pub struct Rewrite {
@@ -107,8 +108,9 @@ impl std::fmt::Debug for RewriteResult {
 
 impl Ledger {
     /// Seals the active segment and begins a rewrite of everything committed so
-    /// far. `keep` receives records with the pseudonyms of the newest secret and,
-    /// except for spend, with their day in UTC. [`Ledger::erase`] is a rewrite for
+    /// far. `keep` receives records with the pseudonyms of the newest secret, and
+    /// those under older secrets as far back as the entry was sealed, and, except for
+    /// spend, with their day in UTC. [`Ledger::erase`] is a rewrite for
     /// requests of data subjects.
     ///
     /// # Errors
@@ -154,8 +156,8 @@ impl Rewrite {
         let mut words = Vec::new();
         let mut forgotten = EntryCounts::default();
         let mut idle = Vec::new();
-        let mut also = |_: &SealedBlock, entry, event: &Event| {
-            if !(self.keep)(event) {
+        let mut also = |_: &SealedBlock, entry, event: &Event, earlier: &EarlierIds| {
+            if !(self.keep)(event, earlier) {
                 erased_entries.set(entry);
                 forgotten.count(event);
                 if let Event::LabelName { brand, label, word } = event {
@@ -283,7 +285,7 @@ impl<'a> Writer<'a> {
             parts,
             first,
             &mut |_| (),
-            &mut |block, entry, event| {
+            &mut |block, entry, event, _| {
                 if is_dropped(entry) {
                     return Ok(());
                 }

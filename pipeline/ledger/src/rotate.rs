@@ -181,6 +181,33 @@ pub(crate) fn rekey(event: &mut Event, chain: &KeyChain, links: usize) {
     *set = IdSet::new(ids.collect());
 }
 
+/// The identifiers of an entry under older secrets of its brand, each with the number of links that they have passed, oldest
+/// first; empty for an entry that was sealed under the newest secret.
+pub type EarlierIds = [(usize, IdSet)];
+
+/// Applies [`rekey`] to an event, and appends its identifiers under each older secret on the way to `earlier`.
+pub(crate) fn rekey_stepwise(
+    event: &mut Event,
+    chain: &KeyChain,
+    links: usize,
+    earlier: &mut Vec<(usize, IdSet)>,
+) {
+    for link in links..chain.links() {
+        let set = match event {
+            Event::Put { record, .. } => &mut record.ids,
+            Event::Evidence { ids, .. } => ids,
+            _ => return,
+        };
+        let ids = set.ids().iter().map(|id| Identifier {
+            pseudonym: chain.rekey(id.pseudonym, link),
+            value: chain.rekey(id.value, link),
+            kind: id.kind,
+        });
+        let next = IdSet::new(ids.collect());
+        earlier.push((link, std::mem::replace(set, next)));
+    }
+}
+
 /// Applies [`rekey`] to an encoded run of entries of a brand.
 ///
 /// # Errors

@@ -79,7 +79,7 @@ pub fn verify(
         keyring,
         DEFAULT_BUDGET,
         progress,
-        &mut |_, _, _| (),
+        &mut |_, _, _, _| (),
     )?;
     // The judgement numbers the entries, and so a second reading tells whose the superseded ones are.
     if marks.count > 0 {
@@ -90,7 +90,7 @@ pub fn verify(
             parts,
             0,
             &mut |_| (),
-            &mut |block, entry, _| {
+            &mut |block, entry, _, _| {
                 *owners.entry(block.number()).or_default() += u64::from(marks.get(entry));
                 Ok(())
             },

@@ -9,12 +9,14 @@
 //!
 //! One file per process, JSON, replaced as a whole. The entries of a brand are
 //! authenticated under its newest secret (`mac`), so that whoever lacks it can
-//! neither add nor change nor remove one; only the file as a whole can be lost or
-//! be an older one. Entries of brands that are not configured are kept as they
-//! are.
+//! neither add nor change nor remove one. The file counts how often it was
+//! replaced (`saves`), so that whoever has recorded its [`head`](Tombstones::head)
+//! notices an older file; and the level of the secret under which it was written
+//! ([`levels`](Tombstones::levels)), so that an older secret does not write one
+//! anew. Entries of brands that are not configured are kept as they are.
 //!
 //! ```json
-//! {"brands":{"…":{"entries":[{"at":…,"entry":"…","level":0,"until":…,"until_ping":…}],"key":0,"mac":"…"}},"version":1}
+//! {"brands":{"…":{"entries":[{"at":…,"entry":"…","level":0,"until":…,"until_ping":…}],"key":0,"mac":"…","saves":1}},"version":1}
 //! ```
 
 use std::collections::BTreeMap;
@@ -24,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk;
 use crate::error::{FileError, Kind, Position};
+use crate::head::Head;
 use crate::hex::{Hash, Hex};
 use crate::keys::{BrandKeys, BrandTag, KeyLevel};
 
@@ -41,6 +44,11 @@ pub struct Tombstones {
     erased: BTreeMap<BrandTag, BTreeMap<(KeyLevel, Hex<16>), Reach>>,
     /// What the file has of other brands.
     others: BTreeMap<String, Section>,
+    /// How often the file was replaced.
+    saves: u64,
+    /// The level under which the entries of each configured brand were written, and
+    /// their code.
+    written: BTreeMap<BrandTag, (KeyLevel, Hash)>,
 }
 
 /// How far an erasure reaches.
@@ -69,6 +77,8 @@ struct Section {
     entries: Vec<Entry>,
     key: KeyLevel,
     mac: Hash,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    saves: u64,
 }
 
 /// One tombstone.
@@ -88,11 +98,14 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// The code of entries under the key of a level; `None` if the brand has no such
-/// level.
-fn mac(keys: &BrandKeys, level: KeyLevel, entries: &[Entry]) -> Option<Hash> {
+/// The code of entries under the key of a level, in a file that was replaced
+/// `saves` times; `None` if the brand has no such level.
+fn mac(keys: &BrandKeys, level: KeyLevel, entries: &[Entry], saves: u64) -> Option<Hash> {
     // Numbers and hashes: nothing in it can fail.
     let mut bytes = b"tombstones\0".to_vec();
+    if saves > 0 {
+        bytes.extend(saves.to_le_bytes());
+    }
     bytes.extend(serde_json::to_vec(entries).unwrap_or_default());
     keys.seal(level, &bytes)
 }
@@ -110,6 +123,8 @@ impl Tombstones {
             brands: brands.to_vec(),
             erased: BTreeMap::new(),
             others: BTreeMap::new(),
+            saves: 0,
+            written: BTreeMap::new(),
         };
         let bytes = disk::read(path)?.unwrap_or_default();
         if bytes.is_empty() {
@@ -130,7 +145,7 @@ impl Tombstones {
                 tombstones.others.insert(tag, section);
                 continue;
             };
-            let made = mac(keys, section.key, &section.entries);
+            let made = mac(keys, section.key, &section.entries, section.saves);
             let made = made.ok_or_else(|| FileError::WrongKey {
                 file: path.to_owned(),
                 brand: keys.name().to_owned(),
@@ -138,6 +153,9 @@ impl Tombstones {
             if blake3::Hash::from(*made.as_bytes()) != *section.mac.as_bytes() {
                 return Err(broken("is not what was written under the brand's key"));
             }
+            tombstones.saves = tombstones.saves.max(section.saves);
+            let written = (section.key, section.mac);
+            tombstones.written.insert(keys.tag(), written);
             let erased = tombstones.erased.entry(keys.tag()).or_default();
             for Entry {
                 at,
@@ -225,14 +243,42 @@ impl Tombstones {
             .copied()
     }
 
+    /// The number of times that the file was replaced, and a hash of what it
+    /// contains of the configured brands; `None` if it was never written.
+    pub fn head(&self) -> Option<Head> {
+        let mut hasher = blake3::Hasher::new();
+        for (tag, (_, mac)) in &self.written {
+            hasher.update(&tag.0).update(mac.as_bytes());
+        }
+        (self.saves > 0).then(|| Head::new(self.saves, *hasher.finalize().as_bytes()))
+    }
+
+    /// The name of each configured brand in the file, and the level of the secret
+    /// under which its entries were written.
+    pub fn levels(&self) -> impl Iterator<Item = (&str, KeyLevel)> {
+        let brands = self.brands.iter();
+        brands.filter_map(|keys| Some((keys.name(), self.written.get(&keys.tag())?.0)))
+    }
+
+    /// Whether all entries were written under the newest secret of their brand.
+    pub fn is_under_newest(&self) -> bool {
+        let mut brands = self.brands.iter();
+        brands.all(|keys| {
+            let written = self.written.get(&keys.tag());
+            written.is_none_or(|(level, _)| *level == keys.newest())
+        })
+    }
+
     /// Replaces the file; durable when this returns. The bytes of the replaced
     /// file are overwritten.
     ///
     /// # Errors
     ///
     /// Any error of the disk.
-    pub fn save(&self) -> Result<(), FileError> {
+    pub fn save(&mut self) -> Result<(), FileError> {
         let mut brands = self.others.clone();
+        let saves = self.saves + 1;
+        let mut written = BTreeMap::new();
         for keys in &self.brands {
             let of_brand = self.erased.get(&keys.tag()).into_iter().flatten();
             let entries: Vec<Entry> = of_brand
@@ -245,8 +291,15 @@ impl Tombstones {
                 })
                 .collect();
             let key = keys.newest();
-            if let Some(mac) = mac(keys, key, &entries) {
-                brands.insert(keys.tag().to_string(), Section { entries, key, mac });
+            if let Some(mac) = mac(keys, key, &entries, saves) {
+                written.insert(keys.tag(), (key, mac));
+                let section = Section {
+                    entries,
+                    key,
+                    mac,
+                    saves,
+                };
+                brands.insert(keys.tag().to_string(), section);
             }
         }
         let json = Json {
@@ -255,6 +308,8 @@ impl Tombstones {
         };
         // Numbers and hashes: nothing in it can fail.
         let text = serde_json::to_vec(&json).unwrap_or_default();
-        disk::replace(&self.path, &text)
+        disk::replace(&self.path, &text)?;
+        (self.saves, self.written) = (saves, written);
+        Ok(())
     }
 }

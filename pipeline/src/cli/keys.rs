@@ -208,7 +208,7 @@ fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
     };
     if ledger.entries_under_old_keys() > 0 {
         let bar = bar("")?;
-        let work = ledger.rewrite(Arc::new(|_| true))?;
+        let work = ledger.rewrite(Arc::new(|_, _| true))?;
         let done = work.run(&mut |read, total| {
             bar.set_length(total);
             bar.set_position(read);

@@ -18,15 +18,26 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context;
 use tributary_config::model::Config;
 use tributary_connectors::nats;
+use tributary_ledger::EarlierIds;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, BrandId, IdSet};
 use tributary_rights::tombstones::{Reach, Tombstones};
-use tributary_rights::{BrandKeys, KeyLevel};
+use tributary_rights::{BrandKeys, Head, KeyLevel};
 
 use crate::privacy::rights::files;
 
 /// Name of the file.
 pub const TOMBSTONES: &str = "erased";
+
+/// The name by which a ledger records the level of the secret under which the tombstones of a brand are written.
+pub fn level_name(brand: &str) -> String {
+    format!("{TOMBSTONES}/{brand}")
+}
+
+/// The level of pseudonyms that have passed a number of links.
+pub fn level_of(links: usize) -> KeyLevel {
+    KeyLevel(u32::try_from(links).unwrap_or(u32::MAX))
+}
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
@@ -55,8 +66,13 @@ impl Erased {
     /// secret.
     pub fn open(config: &Config, path: &Path) -> anyhow::Result<Erased> {
         let keys: Vec<BrandKeys> = config.brands.iter().map(files::keys).collect();
-        let tombstones =
+        let mut tombstones =
             Tombstones::open(path, &keys).context("the tombstones of erased people")?;
+        // From the first start with a newer secret on the older one writes nothing that counts.
+        if !tombstones.is_under_newest() {
+            let saved = tombstones.save();
+            saved.context("the tombstones of erased people")?;
+        }
         let brands = config.brands.iter();
         Ok(Erased {
             keys: brands
@@ -112,8 +128,20 @@ impl Erased {
         tombstones.save().context("the tombstones of erased people")
     }
 
-    /// Whether an event of a ledger was erased.
-    pub fn covers(&self, event: &Event) -> bool {
+    /// The head of the file, and the level under which the tombstones of each brand are written.
+    pub fn head(&self) -> (Option<Head>, Vec<(String, KeyLevel)>) {
+        let tombstones = self
+            .tombstones
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let levels = tombstones.levels();
+        let levels = levels.map(|(brand, level)| (brand.to_owned(), level));
+        (tombstones.head(), levels.collect())
+    }
+
+    /// Whether an event of a ledger was erased. `earlier` holds its identifiers under older secrets: a tombstone is that of the
+    /// pseudonym at the time of the erasure.
+    pub fn covers(&self, event: &Event, earlier: &EarlierIds) -> bool {
         let tombstones = self
             .tombstones
             .lock()
@@ -123,8 +151,14 @@ impl Erased {
             tombstones.find(keys, level.unwrap_or(keys.newest()), id)
         };
         let any = |brand: &BrandId, ids: &IdSet, reached: &dyn Fn(Reach) -> bool| {
-            let mut ids = ids.ids().iter().flat_map(|id| [id.pseudonym, id.value]);
-            ids.any(|id| of(brand, None, id).is_some_and(reached))
+            let earlier = earlier
+                .iter()
+                .map(|(level, ids)| (Some(level_of(*level)), ids));
+            let mut all = [(None, ids)].into_iter().chain(earlier);
+            all.any(|(level, ids)| {
+                let mut ids = ids.ids().iter().flat_map(|id| [id.pseudonym, id.value]);
+                ids.any(|id| of(brand, level, id).is_some_and(reached))
+            })
         };
         match event {
             // What settling makes of sightings has no message that it arrived with.

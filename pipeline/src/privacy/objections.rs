@@ -173,8 +173,12 @@ pub struct ObjectionSnapshot {
 
 impl ObjectionSnapshot {
     /// Whether an event names a person who has objected. `earlier` holds its
-    /// identifiers under each previous secret, oldest first.
-    pub fn refuses(&self, event: &Event, earlier: &[IdSet]) -> bool {
+    /// identifiers under older secrets, each with its level.
+    pub fn refuses<'a>(
+        &self,
+        event: &Event,
+        earlier: impl IntoIterator<Item = (KeyLevel, &'a IdSet)>,
+    ) -> bool {
         let (brand, ids) = match event {
             Event::Put { record, .. } => (record.brand, &record.ids),
             Event::Evidence { brand, ids, .. } => (*brand, ids),
@@ -202,9 +206,6 @@ impl ObjectionSnapshot {
             let mut ids = ids.ids().iter();
             ids.any(|id| self.set.contains(keys, level, id.pseudonym))
         };
-        any(keys.newest(), ids)
-            || (0..)
-                .zip(earlier)
-                .any(|(level, ids)| any(KeyLevel(level), ids))
+        any(keys.newest(), ids) || earlier.into_iter().any(|(level, ids)| any(level, ids))
     }
 }

@@ -474,7 +474,7 @@ fn close(mut ledger: Ledger, passes: &ReplayRetention) -> anyhow::Result<()> {
     let may_hold_old = ledger.stats().entries.evidence > 0;
     if may_hold_old || passes.expired() != [0; Category::ALL.len()] {
         // What was dropped is left out as superseded; that it was dropped nobody needs to know then.
-        let rewrite = ledger.rewrite(Arc::new(move |event| match event {
+        let rewrite = ledger.rewrite(Arc::new(move |event, _| match event {
             Event::Drop { .. } => false,
             Event::Evidence { brand, ts, .. } => {
                 evidence.get(brand).is_none_or(|before| ts >= before)

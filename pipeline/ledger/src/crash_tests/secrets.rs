@@ -64,7 +64,7 @@ fn what_is_not_overwritten_is_tried_again_and_counted() {
             story.commit(&[put(A, n, 0, n), put(A, 1, 0, n)], &[], n);
         }
         let ledger = story.ledger.as_mut().unwrap();
-        let work = ledger.rewrite(Arc::new(|_| true)).unwrap();
+        let work = ledger.rewrite(Arc::new(|_, _| true)).unwrap();
         let done = work.run(&mut |_, _| ()).unwrap();
         let removal = ledger.install(done).unwrap();
         let mut left = failures;
@@ -111,7 +111,7 @@ fn a_secret_is_exchanged_and_nothing_is_lost() {
         then.0.retain(|event| !first(event));
         story.step(then, |ledger, _| {
             let ledger = ledger.as_mut().unwrap();
-            let done = ledger.rewrite(Arc::new(|_| true)).unwrap();
+            let done = ledger.rewrite(Arc::new(|_, _| true)).unwrap();
             let done = done.run(&mut |_, _| ()).unwrap();
             assert!(done.rekeyed > 0);
             ledger.install(done).unwrap().run().unwrap();

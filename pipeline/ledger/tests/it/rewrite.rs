@@ -35,7 +35,7 @@ fn segments(directory: &Path) -> BTreeMap<PathBuf, File> {
 }
 
 fn everything() -> KeepFilter {
-    Arc::new(|_| true)
+    Arc::new(|_, _| true)
 }
 
 fn run(ledger: &mut Ledger, keep: KeepFilter) -> RewriteResult {
@@ -206,7 +206,7 @@ fn forgets_without_a_trace() {
             }
         )
     };
-    let done = run(&mut ledger, Arc::new(move |event| !seven(event)));
+    let done = run(&mut ledger, Arc::new(move |event, _| !seven(event)));
     assert_eq!((done.erased.put, done.erased.total()), (31, 31));
     // Who has a replaced file open reads what its blocks on the disk hold.
     let replaced = segments(directory.path());
@@ -328,7 +328,7 @@ fn one_that_is_not_installed_leaves_nothing() {
     // A word that was forgotten is written again when it is announced again.
     let done = run(
         &mut ledger,
-        Arc::new(|event| !matches!(event, Event::LabelName { .. })),
+        Arc::new(|event, _| !matches!(event, Event::LabelName { .. })),
     );
     ledger.install(done).unwrap().run().unwrap();
     ledger.append(page(A, &[word(A, "idle")]));
@@ -402,7 +402,7 @@ fn of_everything_leaves_an_empty_ledger_that_goes_on() {
         ledger.append(page(B, &[click(B, n)]));
         ledger.commit(at(n)).unwrap();
     }
-    let done = run(&mut ledger, Arc::new(|_| false));
+    let done = run(&mut ledger, Arc::new(|_, _| false));
     ledger.install(done).unwrap().run().unwrap();
     assert_eq!(ledger.stats().entries.total(), 0);
     drop(ledger);

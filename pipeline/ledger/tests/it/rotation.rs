@@ -86,7 +86,7 @@ fn expected(letters: &str, commits: &[u64]) -> Vec<Event> {
 }
 
 fn rewrite(ledger: &mut Ledger) -> u64 {
-    let keep: KeepFilter = Arc::new(|_| true);
+    let keep: KeepFilter = Arc::new(|_, _| true);
     let done = ledger.rewrite(keep).unwrap().run(&mut |_, _| ()).unwrap();
     let moved = done.rekeyed;
     ledger.install(done).unwrap().run().unwrap();
@@ -217,7 +217,7 @@ fn a_rewrite_that_an_exchange_overtakes_is_done_again() {
     commit(&mut ledger, "x", 0);
     ledger.destroy_salts(A, 200).unwrap();
     ledger.rotate(rotated_keys("xy")).unwrap();
-    let keep: KeepFilter = Arc::new(|_| true);
+    let keep: KeepFilter = Arc::new(|_, _| true);
     let work = ledger.rewrite(keep).unwrap();
     let done = work.run(&mut |_, _| ()).unwrap();
     // The second secret is forgotten before anything was held under it.

@@ -32,7 +32,7 @@ fn kept_until_backups_have_aged_out() {
         assert!(!String::from_utf8_lossy(&first).contains(&format!("{id:032x}")));
     }
     // A brand that is not configured keeps its own.
-    let tombstones = Tombstones::open(&path, std::slice::from_ref(&acme)).unwrap();
+    let mut tombstones = Tombstones::open(&path, std::slice::from_ref(&acme)).unwrap();
     assert_eq!(
         tombstones.find(&acme, KeyLevel::OLDEST, JANE),
         Some(reach(AT + 1, 9))

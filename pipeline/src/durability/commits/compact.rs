@@ -58,7 +58,7 @@ impl Commits {
             .map_or(0, |l| l.stats().entries.total());
         if self.commits.is_multiple_of(ASK) && self.compaction.is_due(entries) {
             let rewrite = self
-                .with_ledger(|ledger| Ok(ledger.rewrite(Arc::new(|_| true))?))
+                .with_ledger(|ledger| Ok(ledger.rewrite(Arc::new(|_, _| true))?))
                 .await;
             if let Some(rewrite) = unless_full(rewrite)? {
                 self.compaction.begin(rewrite);

@@ -1,4 +1,4 @@
-//! Heads: ledger, objection list, audit logs and broker each record the heads
+//! Heads: ledger, objection list, tombstones, audit logs and broker each record the heads
 //! of the others.
 //!
 //! A head is recorded only after it is durable, so that a kill at any point
@@ -30,6 +30,7 @@ use super::time::now;
 use crate::broker::retry::RETRY_LIMIT;
 use crate::durability::command::LedgerCommand;
 use crate::epochs::queries::WorkerStopped;
+use crate::privacy::erased::{TOMBSTONES, level_name};
 use crate::privacy::objections::LIST;
 
 impl Rights {
@@ -95,7 +96,7 @@ impl Rights {
         Ok(())
     }
 
-    /// Records the heads of the list and the logs in the ledger's manifest.
+    /// Records the heads of the list, the tombstones and the logs in the ledger's manifest.
     ///
     /// # Errors
     ///
@@ -110,6 +111,14 @@ impl Rights {
             if let Some(head) = brand_log.head() {
                 heads.insert(log(&brand_log.name), named(head));
             }
+        }
+        let (erased, levels) = self.erased.head();
+        if let Some(head) = erased {
+            heads.insert(TOMBSTONES.to_owned(), named(head));
+        }
+        for (brand, level) in levels {
+            let level = Head::new(level.0.into(), [0; 32]);
+            heads.insert(level_name(&brand), named(level));
         }
         let (done, is_named) = oneshot::channel();
         self.ledger_tx
@@ -133,6 +142,7 @@ impl Rights {
             ledger: self.mark,
             objections,
             kept_out: self.objections.total(),
+            erased: self.erased.head().0,
         };
         let subject = subject(self.config.workers.process);
         let text = serde_json::to_string(&heads)?;

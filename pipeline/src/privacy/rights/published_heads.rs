@@ -15,6 +15,9 @@ pub(super) struct PublishedHeads {
     pub objections: Head,
     /// Number of identifiers on the list.
     pub kept_out: u64,
+    /// Head of its tombstones; absent before the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Head>,
 }
 
 /// Subject on which a process publishes its heads.

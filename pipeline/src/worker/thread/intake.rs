@@ -27,6 +27,7 @@ use tributary_operators::dataflow::{Dataflow, ResolvedSighting, Tokenized};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, BrandId, Day, IdSet, Ping};
 
+use crate::privacy::erased::level_of;
 use crate::privacy::objections::ObjectionSnapshot;
 use crate::privacy::retention::ArrivalFilter;
 use crate::report::counts::Counts;
@@ -177,10 +178,12 @@ impl IngestSink<'_> {
     /// Accepts an event unless its data subject has objected or it is past its
     /// retention; refused records are counted.
     ///
-    /// `earlier` holds the identifier sets of the record under older secrets of the
-    /// brand. The objection list may know the person by any of them.
+    /// `earlier` holds the identifier sets of the record under all older secrets of the
+    /// brand, oldest first. The objection list may know the person by any of them.
     fn take(&mut self, event: Event, earlier: &[IdSet]) {
-        if self.objections.refuses(&event, earlier) {
+        let levels = earlier.iter().enumerate();
+        let levels = levels.map(|(links, ids)| (level_of(links), ids));
+        if self.objections.refuses(&event, levels) {
             if let Some(brand) = counted_for(&event) {
                 *self.intake.counts.suppressed.entry(brand).or_default() += 1;
             }

@@ -1,13 +1,30 @@
-//! A backup of the ledger from before an erasure is refused by name; with the loss accepted, it brings nobody back, and
-//! whoever has returned since stays.
+//! A backup of the ledger from before an erasure is refused by name; with the loss accepted, it brings nobody back, after an
+//! exchange of the secret either, and whoever has returned since stays. Tombstones that are older, missing, or made with a
+//! secret that was replaced are refused by name, too.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
 use tributary_connectors::trace::TraceLine;
+use tributary_rights::BrandKeys;
+use tributary_rights::tombstones::Tombstones;
 use tributary_testkit::NatsServer;
 
 use super::deployment::{lines_of, small};
 use crate::support::person::ask;
+use crate::support::secrets::{configure_secrets, draw};
 use crate::support::story::{contents, inspect_open, last, play, ready, refusal};
 use crate::support::{Worker, World};
+
+/// Puts a directory back as it was.
+fn put_back(directory: &Path, backup: &BTreeMap<PathBuf, Vec<u8>>) {
+    std::fs::remove_dir_all(directory).unwrap();
+    for (path, bytes) in backup {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+}
 
 /// Records in the ledger.
 fn puts(world: &World) -> u64 {
@@ -51,15 +68,8 @@ async fn a_restored_ledger_brings_nobody_back() {
         assert!(erased < before, "{erased} of {before}");
         (backup, erased)
     });
-    let restore = || {
-        std::fs::remove_dir_all(world.ledger(0)).unwrap();
-        for (path, bytes) in &backup {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, bytes).unwrap();
-        }
-    };
     tokio::task::block_in_place(|| {
-        restore();
+        put_back(&world.ledger(0), &backup);
         assert!(puts(&world) > erased);
         let refused = refusal(&world, &[]);
         assert!(refused.contains("MANIFEST is older"), "{refused}");
@@ -83,5 +93,78 @@ async fn a_restored_ledger_brings_nobody_back() {
         std::fs::write(&tombstones, text.replace("\"until\":", "\"until\":1")).unwrap();
         let refused = refusal(&world, &[]);
         assert!(refused.contains("rights-0/erased: broken"), "{refused}");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tombstones_outlive_an_exchange_and_are_missed() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::of(small(), Some(&broker), "");
+    let client = ready(&broker).await;
+    let mut lines: Vec<TraceLine> = world.trace().collect();
+    let at = lines.last().unwrap().at;
+    lines.extend(lines_of("ada", 1, at));
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    tokio::task::block_in_place(|| {
+        let run = |arguments: &[&str], work: &dyn Fn()| {
+            let worker = Worker::start(&world.path("tributary.toml"), arguments);
+            worker.wait_until_read(end);
+            work();
+            worker.stop();
+        };
+        let erase = || {
+            ask(
+                &world,
+                "erase",
+                &["email=ada@shop.example", "--whole-person"],
+            );
+        };
+        run(&[], &|| {});
+        let rights = world.path("tributary-data/rights-0");
+        let (ledger_before, rights_before) = (contents(&world.ledger(0)), contents(&rights));
+        let before = puts(&world);
+        run(&[], &erase);
+        let erased = puts(&world);
+        assert!(erased < before, "{erased} of {before}");
+        let tombstones = rights.join("erased");
+        let under_first = std::fs::read(&tombstones).unwrap();
+
+        // The whole backup: nothing beside the ledger knows of her, but the broker does.
+        let now = [contents(&world.ledger(0)), contents(&rights)];
+        put_back(&world.ledger(0), &ledger_before);
+        put_back(&rights, &rights_before);
+        let refused = refusal(&world, &[]);
+        assert!(refused.contains("rights-0/erased is missing"), "{refused}");
+        put_back(&world.ledger(0), &now[0]);
+        put_back(&rights, &now[1]);
+
+        // After an exchange the records of the backup are still hers.
+        draw(&world, "second");
+        configure_secrets(&world, &["secret", "second"]);
+        run(&[], &|| {});
+        put_back(&world.ledger(0), &ledger_before);
+        run(&["--accept-loss"], &|| {});
+        assert_eq!(puts(&world), erased, "the erased person is back");
+
+        // The file of before the exchange is missed, and so is one that the secret of then writes anew.
+        let kept = std::fs::read(&tombstones).unwrap();
+        std::fs::write(&tombstones, &under_first).unwrap();
+        let refused = refusal(&world, &[]);
+        assert!(refused.contains("rights-0/erased is older"), "{refused}");
+        std::fs::remove_file(&tombstones).unwrap();
+        let first = std::fs::read_to_string(world.path("secret")).unwrap();
+        let first = BrandKeys::new("orchard", &SecretString::from(first.trim()));
+        let mut forged = Tombstones::open(&tombstones, &[first]).unwrap();
+        for _ in 0..20 {
+            forged.save().unwrap();
+        }
+        let refused = refusal(&world, &[]);
+        assert!(refused.contains("older secret of orchard"), "{refused}");
+        std::fs::write(&tombstones, &kept).unwrap();
+        run(&[], &|| {});
     });
 }

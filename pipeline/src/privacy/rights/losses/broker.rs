@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tributary_connectors::nats::Client;
 use tributary_rights::audit::AuditLogContents;
 use tributary_rights::suppression::ObjectionListContents;
+use tributary_rights::tombstones::Tombstones;
 use tributary_rights::{Head, RequestKey};
 
 use super::super::files::{self, is_registrar, log};
@@ -16,7 +17,7 @@ use crate::broker::retry::retry_transient;
 use crate::privacy::objections::LIST;
 
 impl Search<'_> {
-    /// Compares list and ledger with the heads that this process has published.
+    /// Compares list, tombstones and ledger with the heads that this process has published.
     ///
     /// Before the first objection nothing is compared: a ledger may then be
     /// deleted, and all messages read again.
@@ -28,6 +29,7 @@ impl Search<'_> {
         &mut self,
         client: &Client,
         list: &File<ObjectionListContents>,
+        tombstones: &File<Tombstones>,
     ) -> anyhow::Result<()> {
         let stream = &self.config.nats.rights_stream;
         let subject = subject(self.config.workers.process);
@@ -46,11 +48,14 @@ impl Search<'_> {
             self.lost(&by, &what);
             return Ok(());
         };
+        let by = format!("{by}, sequence {},", message.sequence);
+        if let Some(erased) = &published.erased {
+            self.compare_tombstones(tombstones, erased, &by);
+        }
         // Where nobody has objected yet a ledger may be left behind, and all be read again.
         if published.objections.seq == 0 {
             return Ok(());
         }
-        let by = format!("{by}, sequence {},", message.sequence);
         self.compare_list(list, &published.objections, &by);
         let file = self.manifest.display().to_string();
         match self.ledger {

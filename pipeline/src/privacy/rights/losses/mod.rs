@@ -1,5 +1,5 @@
-//! Losses: a start compares the ledger, the objection list, the audit logs and
-//! the broker with each other.
+//! Losses: a start compares the ledger, the objection list, the tombstones, the
+//! audit logs and the broker with each other.
 //!
 //! They belong together. If one of them is missing, truncated, outdated or
 //! damaged, a person who objected could be counted again, or erased records
@@ -8,12 +8,12 @@
 //! Each file is compared with every record of it in the others, so that a
 //! single intact one reveals the loss:
 //!
-//! | recorded in | the ledger | the list | the audit logs | the receipts |
-//! |---|---|---|---|---|
-//! | the ledger | | its head | their heads | that heads were published |
-//! | the list | ID, manifest, commits | | | |
-//! | an audit log | ID, manifest, commits | its head | | one for each completed request |
-//! | the broker | ID, manifest, commits | its head | the entry of the newest receipt | |
+//! | recorded in | the ledger | the list | the tombstones | the audit logs | the receipts |
+//! |---|---|---|---|---|---|
+//! | the ledger | | its head | their head and levels | their heads | that heads were published |
+//! | the list | ID, manifest, commits | | | | |
+//! | an audit log | ID, manifest, commits | its head | | | one for each completed request |
+//! | the broker | ID, manifest, commits | its head | their head | the entry of the newest receipt | |
 //!
 //! A process that is new in its cluster, and therefore has an empty list, is
 //! compared with process 0.
@@ -54,13 +54,14 @@ pub async fn find(
     let mut search = Search::of(config, ledger);
     let list = search.list()?;
     let logs = search.logs()?;
-    search.tombstones()?;
+    let tombstones = search.tombstones()?;
     search.ledger(&list, &logs);
     search.list_and_logs(&list, &logs);
     if let Some(ledger) = ledger {
         search.named(&list, &logs, ledger.heads());
+        search.named_tombstones(&tombstones, ledger.heads());
     }
-    search.published_heads(client, &list).await?;
+    search.published_heads(client, &list, &tombstones).await?;
     search.list_of_process_0(client, &list).await?;
     search.receipts(client, &logs).await?;
     Ok(search.found)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tributary_config::model::Config;
-use tributary_ledger::Ledger;
+use tributary_ledger::{EarlierIds, Ledger};
 use tributary_operators::event::Event;
 use tributary_rights::BrandKeys;
 use tributary_rights::audit;
@@ -12,7 +12,7 @@ use tributary_rights::suppression;
 use tributary_rights::tombstones::Tombstones;
 
 use super::super::files::{self, is_registrar, log};
-use crate::privacy::erased::{self, Erased};
+use crate::privacy::erased::{self, Erased, level_of};
 use crate::privacy::objections::{LIST, Objections};
 
 /// Rewrites the objection list and the audit logs with their readable entries.
@@ -46,9 +46,9 @@ pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
 /// without those that were erased lately, which an outdated copy may contain, and
 /// closes it.
 ///
-/// A record is found by its pseudonyms under the newest secret. An objection or
-/// an erasure that was entered only under a secret the ledger no longer knows is
-/// not found.
+/// A record is found by its pseudonyms under each secret from the one under which
+/// it was sealed to the newest: whoever was erased or has objected before a rotation
+/// is entered under an older one.
 ///
 /// # Errors
 ///
@@ -59,7 +59,10 @@ pub fn leave_out(
     erased: Arc<Erased>,
 ) -> anyhow::Result<()> {
     let objectors = objections.snapshot();
-    let keep = move |event: &Event| !objectors.refuses(event, &[]) && !erased.covers(event);
+    let keep = move |event: &Event, earlier: &EarlierIds| {
+        let levels = earlier.iter().map(|(links, ids)| (level_of(*links), ids));
+        !objectors.refuses(event, levels) && !erased.covers(event, earlier)
+    };
     let rewrite = ledger.rewrite(Arc::new(keep))?;
     let written = rewrite.run(&mut |_, _| ())?;
     let entries = written.erased.total();

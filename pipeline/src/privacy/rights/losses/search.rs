@@ -22,7 +22,7 @@ use super::super::files::{self, is_registrar, log};
 use super::super::published_heads::mark;
 use super::report::LossReport;
 use crate::durability::location::ledger_options;
-use crate::privacy::erased;
+use crate::privacy::erased::{self, TOMBSTONES, level_name};
 use crate::privacy::objections::LIST;
 
 /// A file of the rights directory as it was found.
@@ -95,16 +95,59 @@ impl<'a> Search<'a> {
     /// # Errors
     ///
     /// A file that cannot be read for another reason than damage.
-    pub fn tombstones(&mut self) -> anyhow::Result<()> {
+    pub fn tombstones(&mut self) -> anyhow::Result<File<Tombstones>> {
         let keys: Vec<BrandKeys> = self.config.brands.iter().map(files::keys).collect();
         match Tombstones::open(&erased::path(self.config), &keys) {
-            Ok(_) => Ok(()),
+            Ok(tombstones) if tombstones.head().is_none() => Ok(File::Missing),
+            Ok(tombstones) => Ok(File::Read(tombstones)),
             Err(error) if matches!(error.kind(), Kind::Broken(_)) => {
                 self.found.losses.push(error.to_string());
-                Ok(())
+                Ok(File::Damaged)
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Compares the tombstones with what the ledger records of them: their head, and the levels of the secrets under which
+    /// they are written. A secret that was replaced writes no tombstones that count.
+    pub fn named_tombstones(&mut self, tombstones: &File<Tombstones>, heads: &FileHeads) {
+        let by = self.manifest.display().to_string();
+        let head = |named: &FileHead| Some(Head::new(named.entries, named.hash()?));
+        if let Some(noted) = heads.get(TOMBSTONES).and_then(head) {
+            self.compare_tombstones(tombstones, &noted, &by);
+        }
+        let File::Read(tombstones) = tombstones else {
+            return;
+        };
+        for (brand, level) in tombstones.levels() {
+            let named = heads.get(&level_name(brand));
+            if named.is_some_and(|named| u64::from(level.0) < named.entries) {
+                let what = format!("is written under an older secret of {brand} than {by} names");
+                self.lost(&self.path(TOMBSTONES), &what);
+            }
+        }
+    }
+
+    /// Compares the tombstones with one recorded head. The file is replaced as a whole, and may have been since.
+    pub fn compare_tombstones(&mut self, tombstones: &File<Tombstones>, noted: &Head, by: &str) {
+        let file = self.path(TOMBSTONES);
+        let back = "who was erased since comes back unless erased again";
+        let has = match tombstones {
+            File::Damaged => return,
+            File::Missing => None,
+            File::Read(tombstones) => tombstones.head(),
+        };
+        let what = match has {
+            None => format!("is missing, but {by} names it: {back}"),
+            Some(has) if has.seq < noted.seq => {
+                format!("is older than the one that {by} names: {back}")
+            }
+            Some(has) if has.seq == noted.seq && has != *noted => {
+                format!("is another file than the one that {by} names: {back}")
+            }
+            Some(_) => return,
+        };
+        self.lost(&file, &what);
     }
 
     /// Reads the audit logs of all brands; an empty map on a process that is not
