@@ -79,7 +79,7 @@ fn of_brand(brand: &Brand, release: &Release, draw: NoiseDraw) -> BrandSettings 
         }
     }
     let ttl = |kind: IdKind| brand.identity.link_ttl.get(kind.name()).copied().flatten();
-    BrandSettings {
+    let mut settings = BrandSettings {
         name: brand.name.as_str().into(),
         max_degree,
         link_ttl: IdKind::ALL.map(ttl),
@@ -123,7 +123,12 @@ fn of_brand(brand: &Brand, release: &Release, draw: NoiseDraw) -> BrandSettings 
         freeze_after: release.freeze_after_ms.cast_signed(),
         noise: noise(brand, draw),
         ..BrandSettings::default()
+    };
+    // Where nothing is hidden nobody has to be vouched for.
+    if settings.publishes_all() {
+        settings.open_sources.clear();
     }
+    settings
 }
 
 #[cfg(test)]
@@ -223,6 +228,11 @@ mod tests {
             ..template
         }];
         assert_eq!(open(&brand), [Label::of("tag")].into());
+        brand.release.k = Some(1);
+        assert!(
+            open(&brand).is_empty(),
+            "a gate that hides nothing shows open sources, too"
+        );
     }
 
     #[test]

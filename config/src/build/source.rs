@@ -116,7 +116,7 @@ fn check_trust(sources: &[SectionReading<Source>], cx: &mut Context<'_>) {
         if of_kind.all(|source| source.model.is_open()) {
             let (place, path) = first.location_of("trust");
             let message = format!(
-                "every {} source of the brand is open, so that these numbers are hidden: {families}",
+                "every {} source of the brand is open, so that these numbers are hidden unless `k` is 1: {families}",
                 kind.name()
             );
             let fix =

@@ -43,6 +43,9 @@ const CLICK_IDS: [(&str, &str, &str); 9] = [
 /// The parameters whose values identify a click.
 const IDENTIFYING: [&str; 5] = ["gclid", "gbraid", "wbraid", "fbclid", "msclkid"];
 
+/// The source of conversions without a touchpoint.
+const UNATTRIBUTED: &str = "unattributed";
+
 /// Source, medium and campaign. An empty word is absent; at least one is not
 /// empty.
 pub type ChannelWords<'a> = [Cow<'a, str>; 3];
@@ -138,8 +141,13 @@ fn word<'b>(text: Cow<'b, str>, channels: &Channels) -> Cow<'b, str> {
     }
 }
 
-/// The words, if any is not empty.
-fn some(words: ChannelWords<'_>) -> Option<ChannelWords<'_>> {
+/// The words, if any is not empty. [`UNATTRIBUTED`] is the channel of conversions without a touchpoint, which the release gate
+/// takes for nobody's: as a source that was sent it counts as absent, or one person's credit could stand there by itself.
+fn some(mut words: ChannelWords<'_>) -> Option<ChannelWords<'_>> {
+    let [source, _, _] = &mut words;
+    if source.eq_ignore_ascii_case(UNATTRIBUTED) {
+        *source = Cow::Borrowed("");
+    }
     words.iter().any(|word| !word.is_empty()).then_some(words)
 }
 

@@ -299,7 +299,9 @@ fn nothing_committed_is_lost_and_nothing_is_half_there() {
     let then = story.now.0.iter().filter(stays).cloned().collect();
     story.step((then, vec![101]), |ledger, _| {
         let ledger = ledger.as_mut().unwrap();
-        let work = ledger.rewrite(Arc::new(move |event, _| keep(event))).unwrap();
+        let work = ledger
+            .rewrite(Arc::new(move |event, _| keep(event)))
+            .unwrap();
         let done = work.run(&mut |_, _| ()).unwrap();
         ledger.install(done).unwrap().run().unwrap();
     });

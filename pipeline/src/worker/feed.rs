@@ -99,6 +99,19 @@ pub struct Feed {
     pub republish: Arc<Republish>,
 }
 
+/// The number of releases after anything was fed or a batch became due.
+const RELEASES: u32 = 2;
+
+/// A multiple of this begins every day of every time zone, milliseconds.
+const QUARTER_HOUR: i64 = 15 * 60 * 1000;
+
+/// After how long a release may publish what nothing was fed for, milliseconds: a batch is due when `max_hold` has passed, and
+/// a day that ends makes numbers final, whether or not anything arrives.
+fn ripening(config: &Config) -> i64 {
+    let hold = i64::try_from(config.release.max_hold_ms).unwrap_or(QUARTER_HOUR);
+    hold.clamp(1, QUARTER_HOUR)
+}
+
 /// State of a running feed.
 struct Feeding {
     feed: Feed,
@@ -112,10 +125,12 @@ struct Feeding {
     gatherer: Gatherer,
     /// Says whether there is memory for more.
     memory: Memory,
-    /// Time of the last release.
-    released: Option<Instant>,
-    /// Whether anything was fed since the last release.
-    unreleased: bool,
+    /// Time of the last release, and the same as the gate takes it.
+    released: Option<(Instant, i64)>,
+    /// How many releases are to come: two after anything was fed, because what the first one agrees upon leaves with the second.
+    to_release: u32,
+    /// After how long a release is due that nothing was fed for, milliseconds.
+    ripening: i64,
     /// Whether all restored state and all earlier input went in, and were released.
     all_restored: bool,
     /// Open salt days when the clocks last agreed.
@@ -164,7 +179,8 @@ impl Feed {
             ),
             memory: Memory::new(self.live.clone()),
             released: None,
-            unreleased: true,
+            to_release: RELEASES,
+            ripening: ripening(&self.config),
             all_restored: false,
             salt_days: Vec::new(),
             marks: 0,
@@ -261,8 +277,11 @@ impl Feeding {
         let epoch = turn.unwrap_or(self.clock.now()).max(self.epoch + 1);
         let changes = self.feed.queries.drain_changes(epoch);
         let changed = changes.is_some();
-        self.unreleased |= changed || !messages.is_empty();
-        let elapsed = self.released.map(|released| released.elapsed());
+        let is_ripe = self.is_ripe(self.feed.clocks.read().release_time());
+        if changed || !messages.is_empty() || is_ripe {
+            self.to_release = RELEASES;
+        }
+        let elapsed = self.released.map(|(released, _)| released.elapsed());
         let due = match elapsed {
             None => true,
             Some(_) if !alone && self.all_restored && !cadence.is_zero() => turn.is_some(),
@@ -271,7 +290,7 @@ impl Feeding {
         // Before all restored state and all earlier input are in, a release would be incomplete.
         let whole =
             self.all_restored || inputs.are_past(self.feed.past) && *self.feed.clear.borrow();
-        let release = whole && (stopping || due && (self.unreleased || !alone));
+        let release = whole && (stopping || due && (self.to_release > 0 || !alone));
         let moved = Some(inputs.position()) > self.marked.0;
         let durable = changed
             || !messages.is_empty()
@@ -289,8 +308,8 @@ impl Feeding {
         }
         let all_restored = release && !self.all_restored;
         if release {
-            self.released = Some(Instant::now());
-            self.unreleased = false;
+            self.released = Some((Instant::now(), reading.release_time()));
+            self.to_release = self.to_release.saturating_sub(1);
             self.all_restored = true;
         }
         self.epoch = epoch;
@@ -309,6 +328,13 @@ impl Feeding {
             salt_days: self.salt_days.clone(),
             ..Batch::default()
         })
+    }
+
+    /// Whether time alone has made a batch due since the last release.
+    fn is_ripe(&self, now: i64) -> bool {
+        let count = |time: i64| time.div_euclid(self.ripening);
+        self.released
+            .is_some_and(|(_, before)| count(before) < count(now))
     }
 
     /// The epoch of a release that all processes of a cluster make together: the

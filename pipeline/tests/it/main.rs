@@ -34,6 +34,7 @@ mod http_ingest;
 mod http_ingest_kills;
 mod http_ingest_sdk;
 mod identity_truth;
+mod idle_release;
 mod keys_rotate_live;
 mod killed_at_any_moment;
 mod labels_end;

@@ -48,6 +48,17 @@ fn the_fields_come_first() {
 }
 
 #[test]
+fn nobody_sends_the_channel_of_nobody() {
+    assert_eq!(channel(r#"{"source":"Unattributed "}"#), "direct");
+    assert_eq!(
+        channel(r#"{"source":"unattributed","medium":"oversized"}"#),
+        "/oversized/"
+    );
+    let address = "https://a.example/?utm_source=unattributed&gclid=x";
+    assert_eq!(of_url(address), "google/cpc/");
+}
+
+#[test]
 fn parameters_are_decoded() {
     let url = "https://a.example/p?x=1&utm_source=news%20letter&utm_medium=e+mail&utm_campaign=%C3%A9t%C3%A9#utm_source=no";
     assert_eq!(of_url(url), "news letter/e mail/\u{e9}t\u{e9}");

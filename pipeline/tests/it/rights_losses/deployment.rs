@@ -211,9 +211,13 @@ impl Story {
         }
     }
 
-    /// The local three in these states, and nothing else.
+    /// The local three in these states, the newest tombstones, which have a test of their own, and nothing else.
     pub fn place(&self, states: [State; 3]) {
         let _ = std::fs::remove_dir_all(self.data());
+        let tombstones = self.good.files.iter();
+        let tombstones = tombstones.filter(|(path, _)| path.ends_with("rights-0/erased"));
+        let tombstones = tombstones.map(|(path, bytes)| (path.clone(), bytes.clone()));
+        self.put(&tombstones.collect());
         for (part, state) in PARTS.into_iter().zip(states) {
             self.put(&self.files(part, state));
         }
