@@ -214,6 +214,7 @@ mod tests {
     #[test]
     fn open_sources_are_known_by_their_labels() {
         let mut brand = fixture::brand("a");
+        brand.release.k = Some(5);
         let open = |brand: &Brand| {
             let config = fixture::config(vec![brand.clone()]);
             let settings = settings(&config, NoiseDraw::default());
