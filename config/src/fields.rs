@@ -136,6 +136,21 @@ pub fn of(kind: Kind) -> &'static [&'static str] {
     }
 }
 
+/// The fields of a kind that a CSV column map can supply: those that a text can
+/// hold.
+///
+/// ```
+/// use tributary_config::{fields, model::Kind};
+///
+/// assert!(!fields::of_columns(Kind::Partner).contains(&"purposes"));
+/// ```
+pub fn of_columns(kind: Kind) -> Vec<&'static str> {
+    let fields = of(kind).iter().copied();
+    fields
+        .filter(|field| !matches!(*field, "purposes" | "evidence"))
+        .collect()
+}
+
 /// The fields that a record of a kind requires: of each group at least one.
 ///
 /// ```

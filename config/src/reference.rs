@@ -133,14 +133,15 @@ Each field of `brand[].source[].csv.columns` is one of
 |---|---|
 | `"basket_id"` | the column with this header |
 | `{ const = "s1" }` | the same value in every row |
-| `{ join = ["basket", "line"], with = ":" }` | several columns, joined |
+| `{ join = ["basket", "line"], with = ":" }` | several columns, joined; `id`, `order_id`, `refund_of` and `restates` are absent if any of them is empty |
 | `{ lookup = "campaigns.csv", by = "campaign_id", key = "id", value = "start" }` | the column `value` from another CSV file, in the row whose column `key` equals the column `by` here; the file is in the directory of the CSV file, plain, `.gz` or `.zst` |
 
 | kind | fields | required fields |
 |---|---|---|
 "#,
     );
-    for kind in Kind::ALL {
+    // Consent is sent as JSON only.
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Consent) {
         let required: Vec<String> = (fields::required(kind).iter())
             .map(|group| {
                 group
@@ -150,7 +151,8 @@ Each field of `brand[].source[].csv.columns` is one of
                     .join(" or ")
             })
             .collect();
-        let all: Vec<String> = fields::of(kind).iter().map(|f| format!("`{f}`")).collect();
+        let all = fields::of_columns(kind);
+        let all: Vec<String> = all.iter().map(|f| format!("`{f}`")).collect();
         let _ = writeln!(
             out,
             "| `{}` | {} | {} |",

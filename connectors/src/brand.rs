@@ -11,8 +11,8 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use tributary_config::model::{
-    Brand, Channels, Config, DecimalMark, FormBox, Format, HashRule, Kind, Mapping, Source,
-    TimeUnit,
+    Brand, Channels, Column, Config, Csv, DecimalMark, FormBox, Format, HashRule, Kind, Mapping,
+    Source, TimeUnit,
 };
 use tributary_operators::currency;
 use tributary_operators::record::{BrandId, Currency, Day};
@@ -118,6 +118,8 @@ pub struct SourceContext {
     pub text_values: bool,
     /// The time zone, unit and patterns of its time stamps.
     pub times: TimeFormat,
+    /// The headers of the columns that supply each field of a CSV source.
+    pub columns: Vec<(Box<str>, Box<str>)>,
     /// The decimal separator of its amounts; a point in the native format.
     pub decimal: DecimalMark,
     /// The phone region and the hash rule of its identifiers.
@@ -152,6 +154,10 @@ impl SourceContext {
             kind: source.kind,
             text_values: matches!(source.format, Format::Csv(_)),
             times: time_format(source),
+            columns: match &source.format {
+                Format::Csv(map) => columns(map),
+                _ => Vec::new(),
+            },
             decimal: match &source.format {
                 Format::Csv(map) => map.decimal,
                 _ => DecimalMark::Point,
@@ -163,6 +169,20 @@ impl SourceContext {
             arrival_header: source.arrival_header,
         }
     }
+}
+
+/// The headers of the columns that supply each field; a constant has none.
+fn columns(map: &Csv) -> Vec<(Box<str>, Box<str>)> {
+    let all = map.columns.iter().filter_map(|(field, column)| {
+        let header = match column {
+            Column::Name(name) => name.clone(),
+            Column::Join { columns, .. } => columns.join("`, `"),
+            Column::Lookup { by, .. } => by.clone(),
+            Column::Const(_) => return None,
+        };
+        Some((field.as_str().into(), header.into()))
+    });
+    all.collect()
 }
 
 /// How the time stamps of a source are written. Only CSV sources have patterns.

@@ -173,7 +173,8 @@ pub enum Reason {
     MalformedJson,
     /// The line is valid JSON of another type.
     NotAnObject,
-    /// A CSV row has another number of cells than the header.
+    /// A CSV row has another number of cells than the header, a CSV line a
+    /// quotation mark that nothing closes, or a document no header of its format.
     MalformedRow,
     /// A line of Snowplow's TSV has another number of fields than there are
     /// columns.
@@ -341,7 +342,7 @@ impl Reason {
             }
             Reason::NotAnObject => "The line is JSON but not an object.",
             Reason::MalformedRow => {
-                "A row of a CSV file has more or fewer cells than the header: quote cells that contain the delimiter. With `sum_rows`, all rows with the same id are rejected."
+                "A row of a CSV file has more or fewer cells than the header, or a quotation mark that nothing closes: quote cells that contain the delimiter, and double the marks within them. An offline conversion for Google Ads may also lack the header of its format. With `sum_rows`, all rows with the same id are rejected."
             }
             Reason::MalformedTsv => {
                 "A line of Snowplow's TSV has not exactly 131 fields: send enriched events, one on each line."

@@ -2,7 +2,7 @@
 //! and decompressed as a stream.
 //!
 //! The name of a file does not matter. A byte order mark before the text is
-//! skipped. Memory is bounded by the decompressor's window, whatever the size
+//! skipped; that of UTF-16 is an error, because no format has that encoding. Memory is bounded by the decompressor's window, whatever the size
 //! of the file.
 
 use std::fs::File;
@@ -46,8 +46,8 @@ impl Progress {
 /// members; Zstandard (RFC 8878), including skippable frames; plain otherwise.
 ///
 /// # Errors
-/// The operating system's error. A damaged archive fails later, while it is
-/// read.
+/// The operating system's error, and `InvalidData` for a text in UTF-16. A
+/// damaged archive fails later, while it is read.
 /// ```
 /// use std::io::Read;
 /// use tributary_connectors::files;
@@ -94,7 +94,7 @@ pub fn open(path: &Path) -> io::Result<OpenFile> {
 /// Bytes in memory as a file that is plain, whatever they contain.
 ///
 /// # Errors
-/// None in practice: nothing is read from outside.
+/// `InvalidData` for a text in UTF-16.
 pub fn of_bytes(data: bytes::Bytes) -> io::Result<OpenFile> {
     let progress = Progress {
         read: Arc::default(),
@@ -120,12 +120,19 @@ pub fn strip_bom(text: &[u8]) -> &[u8] {
 }
 
 /// Consumes a byte order mark at the beginning of a reader.
+///
+/// # Errors
+/// The mark of UTF-16.
 fn skip_bom(mut reader: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
     let mut first = Vec::with_capacity(MARK.len());
     reader
         .by_ref()
         .take(MARK.len() as u64)
         .read_to_end(&mut first)?;
+    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = first.as_slice() {
+        let detail = "the text is in UTF-16: save it as UTF-8 (spreadsheets call it `CSV UTF-8`)";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, detail));
+    }
     let rest = strip_bom(&first).to_vec();
     match rest.is_empty() {
         true => Ok(reader),
@@ -144,5 +151,19 @@ impl Read for Counted {
         let read = self.file.read(buffer)?;
         self.read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utf_16_is_an_error_that_names_it() {
+        for mark in [*b"\xff\xfei\0", *b"\xfe\xff\0i"] {
+            let error = of_bytes(mark.to_vec().into()).err().unwrap();
+            assert!(error.to_string().contains("UTF-16"), "{error}");
+        }
+        assert!(of_bytes(bytes::Bytes::new()).is_ok());
     }
 }

@@ -95,16 +95,20 @@ pub fn open(config: Option<&Config>, arguments: &[String]) -> Result<Inputs, Inp
     if arguments.is_empty() {
         return Err(InputsError::None);
     }
+    let latest = config.map_or(i64::MAX, item_file::latest_arrival);
     let parts: Result<Vec<Part>, InputsError> = arguments
         .iter()
         .map(|argument| match named(config, argument)? {
             Named::Trace(path) => Ok(Part::Trace(Box::new(trace::open(&path)?))),
-            Named::File(brand, source, path) => match item_file::adapter(brand, source) {
-                Some(adapter) => {
-                    let items = item_file::open(path, brand, source, adapter)?;
+            Named::File(brand, source, path) => match source.format {
+                Format::Csv(_) => {
+                    let rows = csv::open(path, brand, source, latest)?;
+                    Ok(Part::Csv(Box::new(rows)))
+                }
+                _ => {
+                    let items = item_file::open(path, brand, source, latest)?;
                     Ok(Part::Items(Box::new(items)))
                 }
-                None => Ok(Part::Csv(Box::new(csv::open(path, brand, source)?))),
             },
         })
         .collect();
@@ -213,6 +217,15 @@ impl Inputs {
             Part::Csv(_) | Part::Items(_) => 0,
         };
         self.parts.iter().map(skipped).sum()
+    }
+
+    /// Rows of CSV files so far that the filter `only` of their source left out.
+    pub fn left_out(&self) -> u64 {
+        let left_out = |part: &Part| match part {
+            Part::Csv(rows) => rows.left_out(),
+            Part::Trace(_) | Part::Items(_) => 0,
+        };
+        self.parts.iter().map(left_out).sum()
     }
 
     /// Messages returned so far; also the number of the last one, from 1, over

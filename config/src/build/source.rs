@@ -4,7 +4,7 @@ use super::consent::check_basis;
 use super::tables::{below, tables};
 use crate::context::{Context, Input, Location, Node, join, quote};
 use crate::fields;
-use crate::model::{Csv, Format, HashRule, Kind, Source};
+use crate::model::{Csv, Format, HashRule, Kind, Source, TimeUnit};
 use crate::read::{SectionReading, read_section};
 use crate::settings::{MAPPING, SettingsModel};
 use crate::suggest::did_you_mean;
@@ -218,6 +218,11 @@ fn check_format(source: &SectionReading<Source>, cx: &mut Context<'_>) {
             cx.report(place, &path, message, "leave it out");
         }
     }
+    if format.has_adapter() && source.model.unit == TimeUnit::Seconds {
+        let (place, path) = source.location_of("unit");
+        let message = format!("the format {} has a unit of its own", format.name());
+        cx.report(place, &path, message, "leave it out");
+    }
     let secrets = ["secret_file", "secret_env"];
     if matches!(format, Format::Meraki) && !secrets.iter().any(|key| source.is_given(key)) {
         let (place, path) = source.location_of("secret_file");
@@ -245,7 +250,7 @@ fn columns_of(source: &Input<'_>, kind: Option<Kind>, cx: &mut Context<'_>) -> C
 
 /// Reports keys of the map that are not fields of the kind.
 fn check_fields(map: &Input<'_>, kind: Kind, cx: &mut Context<'_>) {
-    let known = fields::of(kind);
+    let known = fields::of_columns(kind);
     for (key, place) in map.keys() {
         if known.contains(&key.as_str()) {
             continue;

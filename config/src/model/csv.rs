@@ -60,6 +60,10 @@ pub struct Csv {
     /// integers. Default none. Each determines a day; without an offset (`%z`),
     /// [`Source::zone`](super::Source::zone) applies.
     pub time_patterns: Vec<String>,
+    /// The texts of cells that say nothing: a cell with one of them, white space
+    /// around it aside, is absent. Default what databases and spreadsheets
+    /// export for nothing.
+    pub nulls: Vec<String>,
 }
 
 /// The decimal separator of amounts in a CSV file.

@@ -261,7 +261,9 @@ impl SettingsModel for Source {
             &Setting {
                 key: "trust",
                 value_type: Opt(Text(TRUSTS)),
-                default: DefaultValue::Absent("`verified`, in every format"),
+                default: DefaultValue::Absent(
+                    "`open` for `segment`, `snowplow` and `ga4_bigquery`, whose events begin in a browser; `verified` for the others",
+                ),
                 unit: "",
                 meaning: "Who can write to the source: `verified` if only systems of the brand, `open` if anybody, as through a tag in a web page. Sales of an open source are in every number, but do not count for `release.k` and `release.k_delta`: otherwise invented ones could carry a real one over the gate. In `campaign_day` and `visits` everybody counts.",
                 field: |source: &mut Source| &mut source.trust,
@@ -271,7 +273,7 @@ impl SettingsModel for Source {
                 value_type: Text(TIME_UNITS),
                 default: DefaultValue::Toml(r#""ms""#),
                 unit: "",
-                meaning: "The unit of an integer `ts`: `s` for Unix seconds, `ms` for Unix milliseconds. Other forms of `ts` are not affected.",
+                meaning: "The unit of an integer `ts`: `s` for Unix seconds, `ms` for Unix milliseconds. Other forms of `ts` are not affected. Only with the formats `native` and `csv`: those of vendors have a unit of their own.",
                 field: |source: &mut Source| &mut source.unit,
             },
             &Setting {

@@ -12,7 +12,7 @@ use crate::value_type::choice::{DECIMAL_MARKS, ENCODINGS};
 use crate::value_type::column::{Columns, RowFilter};
 use crate::value_type::list::Many;
 use crate::value_type::number::Switch;
-use crate::value_type::scalar::{Delimiter, Text};
+use crate::value_type::scalar::{Delimiter, FreeText, Text};
 use crate::value_type::time_pattern::TimePattern;
 
 /// The defaults read a file as RFC 4180 and the native format define it:
@@ -34,6 +34,7 @@ impl SettingsModel for Csv {
             decimal: DecimalMark::default(),
             encoding: Encoding::default(),
             time_patterns: Vec::new(),
+            nulls: Vec::new(),
         }
     }
 
@@ -68,7 +69,7 @@ impl SettingsModel for Csv {
                 value_type: RowFilter,
                 default: DefaultValue::Toml("{}"),
                 unit: "",
-                meaning: "Only read rows in which each of these columns has the given value.",
+                meaning: "Only read rows in which each of these columns has the given value, white space around it aside. How many rows it leaves out is printed.",
                 field: |csv: &mut Csv| &mut csv.only,
             },
             &Setting {
@@ -97,6 +98,17 @@ impl SettingsModel for Csv {
                 unit: "",
                 meaning: "strptime patterns for timestamps, tried in order before RFC 3339 and Unix time: `%d/%m/%Y %H:%M` for `31/12/2025 23:59`. `%z` is an offset from UTC; without one, the source's `zone` applies.",
                 field: |csv: &mut Csv| &mut csv.time_patterns,
+            },
+            &Setting {
+                key: "nulls",
+                value_type: Many {
+                    each: FreeText("a text"),
+                    private: false,
+                },
+                default: DefaultValue::Toml(r##"["NULL", "null", "\\N", "#N/A", "NaN", "nan"]"##),
+                unit: "",
+                meaning: "What the file writes where it has no value; such a cell counts as empty. Add `--` for exports of Google Ads. Upper and lower case differ, so that a person may be named Null.",
+                field: |csv: &mut Csv| &mut csv.nulls,
             },
         ];
         ROWS

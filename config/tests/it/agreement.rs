@@ -155,6 +155,7 @@ delimiter = "\t"
 decimal = "comma"
 encoding = "windows-1252"
 time_patterns = ["%d/%m/%Y %H:%M"]
+nulls = ["--", "\"", "\\N"]
 sum_rows = true
 only = { "a b" = "c\"d", e = "" }
 columns = { id = "i", ts = { lookup = "f.csv", by = "b", key = "k", value = "v" }, store = { const = "" }, amount = { join = ["x", "y"], with = "." } }

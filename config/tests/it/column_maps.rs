@@ -69,6 +69,30 @@ fn one(text: &str, words: &[&str]) {
 }
 
 #[test]
+fn what_a_text_cannot_hold_is_no_column() {
+    let columns =
+        "columns = { id = \"i\", ts = \"t\", type = \"y\", device = \"d\", purposes = \"p\" }";
+    one(
+        &source("partner", columns),
+        &["columns.purposes: kind partner has no such field"],
+    );
+}
+
+#[test]
+fn a_format_of_a_vendor_has_a_unit_of_its_own() {
+    let of = |format: &str| {
+        brand(&format!(
+            "[[brand.source]]\nname = \"s\"\nkind = \"web\"\nformat = \"{format}\"\nunit = \"s\"\n"
+        ))
+    };
+    good(&of("native"));
+    one(
+        &of("ga4_bigquery"),
+        &["unit: the format ga4_bigquery has a unit of its own"],
+    );
+}
+
+#[test]
 fn fields_are_those_of_the_kind() {
     let ping = |more: &str| {
         source(

@@ -4,14 +4,20 @@
 //! each record into the texts of the source's fields. Cells are decoded into
 //! UTF-8 as far as the encoding defines them; what remains invalid reaches the
 //! decoder unchanged, which rejects it.
+//!
+//! White space around a cell does not count, and a cell that says nothing, such
+//! as `NULL`, is empty: two exports of one row are the same row. What names a
+//! record is made of all of its parts or absent, because a part that is missing
+//! would make one record of many.
 
-use std::io::BufRead;
+use std::borrow::Cow;
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
 use tributary_config::model::{Column, Csv, Encoding};
 
 use super::encoding::decode;
+use super::header;
 use super::row::{CsvError, Row};
 use crate::files;
 
@@ -25,7 +31,12 @@ pub struct Columns {
     /// The number of cells of the header.
     width: usize,
     encoding: Encoding,
+    /// The texts of cells that say nothing.
+    nulls: Vec<Vec<u8>>,
 }
+
+/// The fields that name a record.
+const KEYS: [&str; 4] = ["id", "order_id", "refund_of", "restates"];
 
 /// The cells that supply one field, by position in the header.
 enum Cell {
@@ -37,20 +48,6 @@ enum Cell {
     Join(Vec<usize>, Vec<u8>),
     /// The cell to look up, and the texts of the other file by their key.
     Lookup(usize, FxHashMap<Vec<u8>, Vec<u8>>),
-}
-
-/// A CSV reader (RFC 4180 with a configurable separator) whose first record is
-/// the header. With `flexible`, records of another length than the header are
-/// returned; without it they are errors.
-pub fn reader(
-    bytes: Box<dyn BufRead + Send>,
-    delimiter: u8,
-    flexible: bool,
-) -> ::csv::Reader<Box<dyn BufRead + Send>> {
-    ::csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .flexible(flexible)
-        .from_reader(bytes)
 }
 
 impl Columns {
@@ -92,6 +89,11 @@ impl Columns {
             only,
             width: header.len(),
             encoding: map.encoding,
+            nulls: map
+                .nulls
+                .iter()
+                .map(|text| text.clone().into_bytes())
+                .collect(),
         })
     }
 
@@ -109,26 +111,39 @@ impl Columns {
     /// Whether a record passes the filter `only`: each of its columns contains
     /// exactly the given text.
     pub fn takes(&self, record: &::csv::ByteRecord) -> bool {
-        let at = |place: usize| decode(self.encoding, record.get(place).unwrap_or_default());
-        self.only.iter().all(|(place, text)| *at(*place) == **text)
+        let is_given = |(place, text): &(usize, Vec<u8>)| {
+            let cell = cell(self.encoding, record, *place);
+            *cell == *text.trim_ascii()
+        };
+        self.only.iter().all(is_given)
     }
 
     /// The texts of a record, decoded; an empty text is absent.
     pub fn row(&self, record: &::csv::ByteRecord) -> Row {
-        let at = |place: usize| decode(self.encoding, record.get(place).unwrap_or_default());
-        let text = |cell: &Cell| match cell {
+        let at = |place: usize| {
+            let cell = cell(self.encoding, record, place);
+            match self.nulls.iter().any(|null| **null == *cell) {
+                true => Cow::Borrowed(&[][..]),
+                false => cell,
+            }
+        };
+        let text = |field: &str, of: &Cell| match of {
             Cell::At(place) => at(*place).into_owned(),
             Cell::Const(text) => text.clone(),
             Cell::Join(places, with) => {
                 let parts: Vec<_> = places.iter().map(|place| at(*place)).collect();
-                match parts.iter().all(|part| part.is_empty()) {
+                let is_absent = match KEYS.contains(&field) {
+                    true => parts.iter().any(|part| part.is_empty()),
+                    false => parts.iter().all(|part| part.is_empty()),
+                };
+                match is_absent {
                     true => Vec::new(),
                     false => parts.join(with.as_slice()),
                 }
             }
             Cell::Lookup(by, table) => table.get(&*at(*by)).cloned().unwrap_or_default(),
         };
-        let texts = self.fields.iter().map(|(_, cell)| text(cell));
+        let texts = self.fields.iter().map(|(field, of)| text(field, of));
         texts
             .map(|text| (!text.is_empty()).then_some(text))
             .collect()
@@ -143,6 +158,11 @@ impl Columns {
             out
         });
         list(cells)
+    }
+
+    /// Bytes of the file as UTF-8, as far as its encoding defines them.
+    pub fn text<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        decode(self.encoding, bytes)
     }
 
     /// A row as a JSON object of strings. Bytes that are not UTF-8 remain
@@ -185,19 +205,46 @@ pub(crate) fn quote(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-/// The position of a column in a header, by exact comparison after decoding.
+/// A cell, decoded and without white space around it.
+fn cell(encoding: Encoding, record: &::csv::ByteRecord, place: usize) -> Cow<'_, [u8]> {
+    trimmed(decode(encoding, record.get(place).unwrap_or_default()))
+}
+
+/// A text without the white space around it, that of Unicode if it is UTF-8.
+fn trimmed(text: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    let trim = |text: &[u8]| match std::str::from_utf8(text) {
+        Ok(text) => text.trim().len(),
+        Err(_) => text.len(),
+    };
+    match text {
+        // Most cells have none.
+        text if trim(&text) == text.len() => text,
+        Cow::Borrowed(text) => std::str::from_utf8(text).map_or(Cow::Borrowed(text), |text| {
+            Cow::Borrowed(text.trim().as_bytes())
+        }),
+        Cow::Owned(text) => Cow::Owned(String::from_utf8_lossy(&text).trim().as_bytes().to_vec()),
+    }
+}
+
+/// The position of a column in a header, after decoding and without white space
+/// around its name.
 fn position(
     path: &Path,
     header: &::csv::ByteRecord,
     encoding: Encoding,
     name: &str,
 ) -> Result<usize, CsvError> {
-    let mut header = header.iter();
-    header
-        .position(|cell| *decode(encoding, cell) == *name.as_bytes())
+    let mut cells = header.iter();
+    cells
+        .position(|cell| *trimmed(decode(encoding, cell)) == *name.trim().as_bytes())
         .ok_or_else(|| CsvError::NoColumn {
             path: path.to_owned(),
             column: name.to_owned(),
+            found: header::shown(header.iter()),
+            remedy: match header::other_delimiter(header.iter()) {
+                Some(other) => format!("set `delimiter = \"{other}\"` in [brand.source.csv]"),
+                None => "change the column map, or the first line of the file".to_owned(),
+            },
         })
 }
 
@@ -218,15 +265,16 @@ fn table(
         path: path.to_owned(),
         error,
     };
-    let mut reader = reader(opened.reader, map.delimiter, false);
+    let mut reader = ::csv::ReaderBuilder::new()
+        .delimiter(map.delimiter)
+        .from_reader(opened.reader);
     let header = reader.byte_headers().map_err(failed)?;
     let find = |name: &str| position(path, header, map.encoding, name);
     let (key, value) = (find(key)?, find(value)?);
     let mut table = FxHashMap::default();
     for record in reader.byte_records() {
         let record = record.map_err(failed)?;
-        let at =
-            |place: usize| decode(map.encoding, record.get(place).unwrap_or_default()).into_owned();
+        let at = |place: usize| cell(map.encoding, &record, place).into_owned();
         table.entry(at(key)).or_insert_with(|| at(value));
     }
     Ok(table)

@@ -2,15 +2,19 @@
 //!
 //! The column map turns each row into one JSON object of texts on the source's
 //! subject; the decoder then treats it like any other message. A row arrives at
-//! its own time, so an old file is neither late nor in the future. The decoder
-//! rejects missing or malformed values.
+//! its own time, so an old file is neither late nor in the future. A time beyond
+//! the present is no arrival, because it would date all rows behind it. The
+//! decoder rejects missing or malformed values.
 //!
 //! A row that cannot become one object reaches the decoder as a JSON array,
 //! which the decoder rejects: the cells of a row shorter or longer than the
-//! header, or one record per currency of rows that should be summed.
+//! header, a line with an open quotation mark, or one record per currency of rows
+//! that should be summed.
 
 mod columns;
 mod encoding;
+pub(crate) mod header;
+mod records;
 mod row;
 mod sum;
 mod translate;
@@ -22,10 +26,11 @@ use tributary_config::model::{Brand, Column, Format, Kind, Source};
 
 use crate::brand::{BrandContext, time_format};
 use crate::files::{self, OpenFile, Progress};
-use crate::native::time::{self, TimeFormat};
+use crate::native::time::TimeFormat;
 use crate::trace::TraceLine;
 use columns::Columns;
 pub(crate) use columns::quote;
+pub(crate) use records::{Record, Records, unclosed_line};
 pub use row::CsvError;
 use row::{CsvItem, Row};
 use sum::RowSums;
@@ -35,8 +40,10 @@ use translate::Translation;
 /// which their ids first appear. After an error the iterator ends.
 pub struct CsvReader {
     path: PathBuf,
-    rows: ::csv::ByteRecordsIntoIter<Box<dyn BufRead + Send>>,
+    rows: Records<Box<dyn BufRead + Send>>,
     columns: Columns,
+    /// The rows that the filter left out.
+    left_out: u64,
     /// The sums so far; present only with `sum_rows` and before the end of the
     /// file.
     sums: Option<RowSums>,
@@ -50,7 +57,8 @@ pub struct CsvReader {
 }
 
 /// Opens a CSV file of a source: plain, gzip or Zstandard, detected by content.
-/// Lookup files lie in the same directory.
+/// Lookup files lie in the same directory. No row arrives after `latest`, Unix
+/// milliseconds ([`crate::item_file::latest_arrival`]).
 ///
 /// # Errors
 /// [`CsvError::NotCsv`] if the source has another format,
@@ -74,7 +82,7 @@ pub struct CsvReader {
 /// # let (brand, source) = (&config.brands[0], &config.brands[0].sources[0]);
 /// let path = folder.path().join("sales.csv");
 /// std::fs::write(&path, "basket,time,shop,total\nb1,2023-11-14 22:13:20,s1,12.50\n")?;
-/// let line = csv::open(&path, brand, source)?.next().expect("one row")?;
+/// let line = csv::open(&path, brand, source, i64::MAX)?.next().expect("one row")?;
 /// assert_eq!(line.subject, "tributary.in.acme.transaction.till");
 /// assert_eq!(line.at, 1_700_000_000_000);
 /// assert_eq!(
@@ -83,12 +91,17 @@ pub struct CsvReader {
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn open(path: &Path, brand: &Brand, source: &Source) -> Result<CsvReader, CsvError> {
+pub fn open(
+    path: &Path,
+    brand: &Brand,
+    source: &Source,
+    latest: i64,
+) -> Result<CsvReader, CsvError> {
     let opened = files::open(path).map_err(|error| CsvError::Open {
         path: path.to_owned(),
         error,
     });
-    reader(path, opened, brand, source)
+    reader(path, opened, brand, source, latest)
 }
 
 /// Reads a CSV document in memory that belongs to a source, as [`open`] does a
@@ -117,7 +130,7 @@ pub fn of_bytes(
         path: path.to_owned(),
         error,
     });
-    reader(path, opened, brand, source)
+    reader(path, opened, brand, source, i64::MAX)
 }
 
 /// The reader of an opened document.
@@ -126,6 +139,7 @@ fn reader(
     opened: Result<OpenFile, CsvError>,
     brand: &Brand,
     source: &Source,
+    latest: i64,
 ) -> Result<CsvReader, CsvError> {
     let Format::Csv(map) = &source.format else {
         return Err(CsvError::NotCsv {
@@ -133,20 +147,29 @@ fn reader(
         });
     };
     let opened = opened?;
-    let mut reader = columns::reader(opened.reader, map.delimiter, true);
-    let header = reader.byte_headers().map_err(|error| CsvError::Read {
-        path: path.to_owned(),
-        error,
-    })?;
-    let columns = Columns::new(path, header, map)?;
+    let mut rows = Records::new(opened.reader, map.delimiter);
+    let mut next_cells = || {
+        let found = rows.next().map_err(|error| CsvError::Read {
+            path: path.to_owned(),
+            error: error.into(),
+        });
+        found.map(|found| found.map(|found| found.cells).unwrap_or_default())
+    };
+    let mut names = next_cells()?;
+    if header::is_separator(&names) {
+        names = next_cells()?;
+    }
+    let columns = Columns::new(path, &names, map)?;
+    rows.set_width(names.len());
     Ok(CsvReader {
         path: path.to_owned(),
         sums: map
             .sum_rows
             .then(|| RowSums::new(&columns, map, &brand.currency)),
-        stamps: Stamps::new(brand, source, &columns),
+        stamps: Stamps::new(brand, source, &columns, latest),
         columns,
-        rows: reader.into_byte_records(),
+        left_out: 0,
+        rows,
         summed: None,
         progress: opened.progress,
         ended: false,
@@ -160,21 +183,27 @@ impl CsvReader {
         self.progress.clone()
     }
 
+    /// The rows so far that the filter `only` left out.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
     /// The next record that passes the filter or does not fit the header.
-    fn record(&mut self) -> Option<Result<::csv::ByteRecord, CsvError>> {
+    fn record(&mut self) -> Option<Result<Record, CsvError>> {
         while !self.ended {
             match self.rows.next() {
-                None => self.ended = true,
-                Some(Ok(record)) => {
-                    if !self.columns.fits(&record) || self.columns.takes(&record) {
+                Ok(None) => self.ended = true,
+                Ok(Some(record)) => {
+                    if !self.fits(&record) || self.columns.takes(&record.cells) {
                         return Some(Ok(record));
                     }
+                    self.left_out += 1;
                 }
-                Some(Err(error)) => {
+                Err(error) => {
                     self.ended = true;
                     return Some(Err(CsvError::Read {
                         path: self.path.clone(),
-                        error,
+                        error: error.into(),
                     }));
                 }
             }
@@ -186,10 +215,24 @@ impl CsvReader {
     /// fit the header.
     fn row(&mut self) -> Option<Result<CsvItem, CsvError>> {
         let record = self.record()?;
-        Some(record.map(|record| match self.columns.fits(&record) {
-            true => CsvItem::Row(self.columns.row(&record)),
-            false => CsvItem::Refused(self.columns.cells(&record)),
+        Some(record.map(|record| match self.fits(&record) {
+            true => CsvItem::Row(self.columns.row(&record.cells)),
+            false => CsvItem::Refused(self.refused(&record)),
         }))
+    }
+
+    /// Whether a record is whole and has as many cells as the header.
+    fn fits(&self, record: &Record) -> bool {
+        record.unclosed.is_none() && self.columns.fits(&record.cells)
+    }
+
+    /// The payload of a record that does not fit.
+    fn refused(&self, record: &Record) -> Vec<u8> {
+        let unclosed = record.unclosed.as_ref();
+        unclosed.map_or_else(
+            || self.columns.cells(&record.cells),
+            |line| line.json(|cell| self.columns.text(cell)),
+        )
     }
 
     /// Reads the whole file, sums the rows of each id, and returns the first
@@ -198,10 +241,10 @@ impl CsvReader {
         while let Some(record) = self.record() {
             match record {
                 Ok(record) => {
-                    let row = self.columns.row(&record);
-                    match self.columns.fits(&record) {
+                    let row = self.columns.row(&record.cells);
+                    match self.fits(&record) {
                         true => sums.add(row),
-                        false => sums.refuse(row, self.columns.cells(&record)),
+                        false => sums.refuse(row, self.refused(&record)),
                     }
                 }
                 Err(error) => return Some(Err(error)),
@@ -237,6 +280,8 @@ struct Stamps {
     ts: Option<usize>,
     /// The position of `date` in a row.
     date: Option<usize>,
+    /// The latest arrival that a row may state, Unix milliseconds.
+    latest: i64,
     /// The arrival of the row before, Unix milliseconds.
     last: i64,
 }
@@ -244,7 +289,7 @@ struct Stamps {
 impl Stamps {
     /// Stamps of a source whose time comes from the field `ts`, or else from
     /// `date`.
-    fn new(brand: &Brand, source: &Source, columns: &Columns) -> Stamps {
+    fn new(brand: &Brand, source: &Source, columns: &Columns, latest: i64) -> Stamps {
         let has_mac = columns.place("mac").is_some();
         let kind = match source.kind {
             Kind::Partner if has_mac => Kind::PARTNER_MAC,
@@ -257,6 +302,7 @@ impl Stamps {
             tenant: BrandContext::new(brand),
             ts: columns.place("ts"),
             date: columns.place("date"),
+            latest,
             last: 0,
         }
     }
@@ -264,11 +310,10 @@ impl Stamps {
     /// The message of a row. A row whose time cannot be read is rejected by the
     /// decoder; until then it arrives with the row before it.
     fn line(&mut self, item: CsvItem, columns: &Columns) -> TraceLine {
-        // A row whose time cannot be read is refused by the decoder; it arrives with the row before it.
         let data = match item {
             CsvItem::Row(mut row) => {
                 let at = self.at(&row);
-                self.last = at.unwrap_or(self.last);
+                self.last = at.filter(|at| *at <= self.latest).unwrap_or(self.last);
                 self.translation.apply(&mut row, at);
                 columns.json(&row)
             }
@@ -289,7 +334,7 @@ impl Stamps {
         if let Some(ts) = text(self.ts) {
             return self.times.read_cell(ts).ok();
         }
-        let day = time::date(text(self.date)?)?;
+        let day = self.times.read_day(text(self.date)?)?;
         Some(self.tenant.clock.start_of_day(day))
     }
 }

@@ -38,12 +38,16 @@ pub enum CsvError {
         error: ::csv::Error,
     },
     /// The column map names a column that the header has not.
-    #[error("{path} has no column {column:?}: its header or the column map must change")]
+    #[error("{path} has no column `{column}`: its first line has {found}; {remedy}")]
     NoColumn {
         /// The file.
         path: PathBuf,
         /// The header that the column map names.
         column: String,
+        /// The columns of the file, of a bounded length.
+        found: String,
+        /// What can be done.
+        remedy: String,
     },
 }
 

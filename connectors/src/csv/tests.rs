@@ -24,6 +24,7 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
         decimal: DecimalMark::default(),
         encoding: Encoding::default(),
         time_patterns: Vec::new(),
+        nulls: vec!["NULL".to_owned()],
     };
     let source = Source {
         name: "till".to_owned(),
@@ -42,9 +43,12 @@ fn source(columns: &[(&str, Column)]) -> (Source, Csv) {
     (source, map)
 }
 
+/// The latest arrival of these tests, 2001-09-14.
+const LATEST: i64 = 1_000_425_600_000;
+
 fn read(file: &Path, mut source: Source, map: Csv) -> Result<Vec<(i64, String)>, CsvError> {
     source.format = Format::Csv(map);
-    let rows = open(file, &fixture::brand("acme"), &source)?;
+    let rows = open(file, &fixture::brand("acme"), &source, LATEST)?;
     rows.map(|line| {
         let line = line?;
         assert_eq!(line.subject, "tributary.in.acme.transaction.till");
@@ -97,7 +101,7 @@ fn columns_constants_joins_and_lookups() {
             r#"{"email":"a@b.c","id":"b1/1","store":"s1","ts":"2001-09-10"}"#,
         ),
         (next, r#"{"id":"b1/2","store":"s1","ts":"2001-09-11"}"#),
-        (next, r#"{"id":"b\"2/","store":"s1","ts":"never"}"#),
+        (next, r#"{"store":"s1","ts":"never"}"#),
     ];
     assert_eq!(rows, expected.map(|(at, line)| (at, line.to_owned())));
     map.columns.insert("wallet".to_owned(), name("card"));
@@ -193,6 +197,77 @@ fn rows_of_one_basket_are_one_record() {
 #[test]
 fn a_native_source_has_no_rows() {
     let (source, _) = source(&[]);
-    let error = open(Path::new("nowhere.csv"), &fixture::brand("acme"), &source).err();
+    let error = open(
+        Path::new("nowhere.csv"),
+        &fixture::brand("acme"),
+        &source,
+        LATEST,
+    )
+    .err();
     assert!(matches!(error, Some(CsvError::NotCsv { .. })));
+}
+
+/// The rows of a text, with the column map of a till.
+fn rows_of(text: &str, change: impl FnOnce(&mut Csv)) -> Result<Vec<(i64, String)>, CsvError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("till.csv");
+    std::fs::write(&file, text).unwrap();
+    let (source, mut map) = source(&[
+        ("id", name("id")),
+        ("ts", name("ts")),
+        ("amount", name("amount")),
+    ]);
+    change(&mut map);
+    read(&file, source, map)
+}
+
+#[test]
+fn white_space_and_nulls_are_no_content() {
+    let text = " id;ts ;amount\n b ;2001-09-10;\u{a0}1 \nNULL;2001-09-11; \n b;2001-09-12; NULL \n";
+    let texts = |rows: Vec<(i64, String)>| rows.into_iter().map(|(_, text)| text);
+    let rows: Vec<String> = texts(rows_of(text, |_| {}).unwrap()).collect();
+    let expected = [
+        r#"{"amount":"1","id":"b","ts":"2001-09-10"}"#,
+        r#"{"ts":"2001-09-11"}"#,
+        r#"{"id":"b","ts":"2001-09-12"}"#,
+    ];
+    assert_eq!(rows, expected);
+    let sums = rows_of(text, |map| map.sum_rows = true).unwrap();
+    assert_eq!(texts(sums).collect::<Vec<_>>(), expected[..2]);
+    let kept = rows_of(text, |map| map.nulls.clear()).unwrap();
+    assert_eq!(kept[1].1, r#"{"id":"NULL","ts":"2001-09-11"}"#);
+}
+
+#[test]
+fn a_time_beyond_the_present_is_no_arrival() {
+    let text = "id;ts;amount\na;2062-09-10;1\nb;2001-09-10;1\nc;2062-09-11;1\nd;2001-09-11;1\n";
+    let day = 1_000_080_000_000;
+    let arrivals: Vec<i64> = rows_of(text, |_| {})
+        .unwrap()
+        .iter()
+        .map(|row| row.0)
+        .collect();
+    assert_eq!(arrivals, [0, day, day, day + 86_400_000]);
+}
+
+#[test]
+fn rows_that_the_filter_leaves_out_are_counted() {
+    let (mut source, mut map) = source(&[("id", name("id")), ("ts", name("ts"))]);
+    map.only.insert("state".to_owned(), " paid".to_owned());
+    source.format = Format::Csv(map);
+    let text = "id;ts;state\n1;2001-09-10;paid \n2;2001-09-10;Paid\n3;2001-09-10;PAID\n";
+    let mut rows = of_bytes("the body", text.into(), &fixture::brand("acme"), &source).unwrap();
+    assert_eq!(rows.by_ref().count(), 1);
+    assert_eq!(rows.left_out(), 2);
+}
+
+#[test]
+fn a_column_that_is_missing_shows_the_header_and_the_remedy() {
+    let said = |text: &str| rows_of(text, |_| {}).unwrap_err().to_string();
+    let other = said("id,ts,amount\n");
+    assert!(other.contains("`id,ts,amount`"), "{other}");
+    assert!(other.contains("set `delimiter = \",\"`"), "{other}");
+    let title = said("Sales report;;\nid;ts;amount\n");
+    assert!(title.contains("`Sales report`"), "{title}");
+    assert!(said("\u{feff}i\n").contains("no column `amount`"));
 }

@@ -1,6 +1,6 @@
 //! One record: a line that is a JSON object, or what an adapter made of an item.
 
-use super::refusals::{row_refusal, unknown_field};
+use super::refusals::{row_refusal, unknown_field, with_columns};
 use super::rekey::RekeyingSink;
 use super::supplied::completed;
 use super::{Decoder, Route};
@@ -51,7 +51,11 @@ impl Decoder {
             return Err(unknown_field(route.kind));
         }
         sink.native_record(route.kind, &|| completed(text, route.kind, context));
-        self.decode_fields(route, &fields, context, sink)
+        let decoded = self.decode_fields(route, &fields, context, sink);
+        decoded.map_err(|refusal| match self.source(route) {
+            Some(source) => with_columns(refusal, &source.columns),
+            None => refusal,
+        })
     }
 
     /// The source of a route.

@@ -1,6 +1,7 @@
 //! Dead letters of a message: of one line, of an event, or of all of it.
 
 use super::{Decoder, Message, Route};
+use crate::csv;
 use crate::dead_letter::{DeadLetter, RESENT_HEADER, Reason, Refusal, Sink};
 use crate::native::fields;
 use tributary_config::model::Kind;
@@ -84,6 +85,22 @@ impl Decoder {
     }
 }
 
+/// A refusal that names, behind each field of a CSV source, the column that
+/// supplies it.
+pub(super) fn with_columns(refusal: Refusal, columns: &[(Box<str>, Box<str>)]) -> Refusal {
+    let mut parts = refusal.detail.split('`');
+    let mut detail = parts.next().unwrap_or_default().to_owned();
+    while let Some(quoted) = parts.next() {
+        detail.push_str(&format!("`{quoted}`"));
+        let column = columns.iter().find(|(field, _)| **field == *quoted);
+        if let Some((_, header)) = column.filter(|(_, header)| **header != *quoted) {
+            detail.push_str(&format!(" (column `{header}`)"));
+        }
+        detail.push_str(parts.next().unwrap_or_default());
+    }
+    Refusal { detail, ..refusal }
+}
+
 /// The refusal of a CSV row that is not a record; its elements tell which rule
 /// it breaks.
 pub(super) fn row_refusal(text: &str, error: &serde_json::Error) -> Refusal {
@@ -97,6 +114,9 @@ pub(super) fn row_refusal(text: &str, error: &serde_json::Error) -> Refusal {
         Cells(#[allow(dead_code)] Vec<String>),
         /// The record of one currency of a group that mixes currencies.
         Record(#[allow(dead_code)] serde::de::IgnoredAny),
+    }
+    if let Some(detail) = csv::unclosed_line(text) {
+        return Refusal::new(Reason::MalformedRow, detail);
     }
     let parts: Result<Vec<Part>, _> = serde_json::from_str(text);
     match parts.ok().as_deref() {

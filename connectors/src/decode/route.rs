@@ -144,6 +144,11 @@ fn resolve(
                     .or_else(|| source_position(sources, kind, name))
             })
             .or_else(|| source_position(sources, kind, kind.name()))
+            .or_else(|| {
+                // What names no source is a native record, unless the brand has only vendors' sources.
+                let mut all = sources.iter();
+                all.position(|source| source.kind == kind && source.adapter.is_none())
+            })
             .or_else(|| sources.iter().position(|source| source.kind == kind)),
     };
     match position {

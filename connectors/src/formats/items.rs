@@ -2,8 +2,9 @@
 //!
 //! JSON formats have an object a line, or one over several lines. A line of
 //! Snowplow's TSV keeps the tabs at its ends, because its first and its last
-//! columns are often empty. A message of offline conversions that is no JSON is
-//! a CSV document, whose rows become objects.
+//! columns are often empty. A message of offline conversions of which no line
+//! begins as JSON is a CSV document, whose rows become objects; a row that does
+//! not fit its header becomes a list, and is then a line like any other.
 
 use std::borrow::Cow;
 
@@ -38,7 +39,19 @@ pub fn items<'a>(format: &Format, data: &'a [u8]) -> Items<'a> {
 /// Whether data is a document whose rows are the items, and not a line each.
 pub fn is_document(format: &Format, data: &[u8]) -> bool {
     let start = crate::files::strip_bom(data).trim_ascii_start();
-    matches!(format, Format::GoogleOffline) && !start.starts_with(b"{")
+    let is_json = |line: &[u8]| matches!(line.first(), Some(b'{' | b'['));
+    matches!(format, Format::GoogleOffline)
+        && !is_json(start)
+        && !memchr::memchr_iter(b'\n', start)
+            .any(|end| is_json(start.get(end + 1..).unwrap_or_default()))
+}
+
+/// What is wrong with a document as a whole, for the sender; `None` if its rows
+/// can be read. Such a document is one item, and one dead letter.
+pub fn fault(format: &Format, data: &[u8]) -> Option<String> {
+    is_document(format, data)
+        .then(|| document::fault(data))
+        .flatten()
 }
 
 /// Whether a message is one JSON object over any number of lines.

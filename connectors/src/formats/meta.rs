@@ -75,20 +75,17 @@ fn event<'a>(
     match convert(adapter, item, event, &mut records) {
         Err(refusal) => emit(text, Outcome::Refused(refusal)),
         Ok(()) if records.is_empty() => emit(text, Outcome::NotMapped),
-        Ok(()) => {
-            for record in records {
-                emit(text, Outcome::Record(record));
-            }
-        }
+        Ok(()) => records.into_iter().for_each(|outcome| emit(text, outcome)),
     }
 }
 
-/// Appends the records of an event: what happened, and the consent.
+/// Appends what an event becomes: what happened, and the consent, each of which
+/// may be refused without the other.
 fn convert<'a>(
     adapter: &Adapter,
     item: Item<'a>,
     event: &Object<'a>,
-    out: &mut Vec<NativeRecord<'a>>,
+    out: &mut Vec<Outcome<'a>>,
 ) -> Result<(), Refusal> {
     let name = event.get("event_name");
     let name = name.text().ok_or_else(|| match name.is_absent() {
@@ -121,7 +118,7 @@ fn convert<'a>(
     record.put_text(Field::Id, "event_id", &id);
     put_time(item, event, &mut record)?;
     put_identifiers(adapter, event, &mut record);
-    let boxes = consent::opt_outs(&opt_outs(event)?);
+    let boxes = opt_outs(event).map(|names| consent::opt_outs(&names));
     if kind == Kind::Transaction {
         match (known, store) {
             (Some(store), _) => record.put_text(Field::Store, "custom_data.store_id", store),
@@ -147,9 +144,13 @@ fn convert<'a>(
             EventMeaning::Identify | EventMeaning::Transaction | EventMeaning::Ignore => {}
         }
     }
-    let statement = consent::statement(&record, &id, "data_processing_options", &boxes);
-    out.push(record);
-    out.extend(statement);
+    let statement =
+        boxes.map(|boxes| consent::statement(&record, &id, "data_processing_options", &boxes));
+    out.push(Outcome::Record(record));
+    match statement {
+        Ok(statement) => out.extend(statement.map(Outcome::Record)),
+        Err(refusal) => out.push(Outcome::Refused(refusal)),
+    }
     Ok(())
 }
 

@@ -45,7 +45,7 @@ pub mod snowplow;
 use tributary_config::model::Format;
 
 pub use adapter::{Adapter, Emit, Item};
-pub use items::{Items, is_document, items};
+pub use items::{Items, fault, is_document, items};
 pub use record::{NativeRecord, Outcome};
 
 /// Reads one item. `emit` is called at least once.

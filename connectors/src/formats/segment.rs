@@ -81,6 +81,20 @@ pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
     }
 }
 
+/// When a message, or the last of a batch, was sent, Unix milliseconds; `None` if
+/// none states it, and for what has been received and so has the time of it.
+pub fn sent_at(text: &str) -> Option<i64> {
+    let of = |message: &Object<'_>| {
+        let sent = message.get("sentAt").present();
+        let sent = sent.filter(|_| message.get("receivedAt").is_absent());
+        sent.and_then(moment)
+    };
+    let whole = object(text).ok()?;
+    let batch = whole.get("batch").list().unwrap_or_default();
+    let elements = batch.iter().filter_map(|element| of(&element.object()?));
+    elements.chain(of(&whole)).max()
+}
+
 /// Reads one message.
 fn message<'a>(
     adapter: &Adapter,

@@ -113,6 +113,54 @@ pub fn with_point(text: &str, mark: DecimalMark) -> Option<Cow<'_, str>> {
     }
 }
 
+/// The digits of a count, whose thousands may be grouped, and which may have
+/// decimals that are zero: with `mark`, what it permits; automatically, whatever
+/// can only be a whole number. `None` for anything else.
+/// ```
+/// use tributary_config::model::DecimalMark;
+/// use tributary_connectors::native::amount::count;
+///
+/// assert_eq!(count("12.345", DecimalMark::Comma).as_deref(), Some("12345"));
+/// assert_eq!(count("12,345", DecimalMark::Auto).as_deref(), Some("12345"));
+/// assert_eq!(count("1.0", DecimalMark::Auto).as_deref(), Some("1"));
+/// assert_eq!(count("1.5", DecimalMark::Auto), None);
+/// ```
+pub fn count(text: &str, mark: DecimalMark) -> Option<String> {
+    let marks: &[(char, char)] = match mark {
+        DecimalMark::Point => &[('.', ',')],
+        DecimalMark::Comma => &[(',', '.')],
+        DecimalMark::Auto => &[('.', ','), (',', '.')],
+    };
+    marks.iter().find_map(|(decimal, group)| {
+        let (whole, fraction) = match text.split_once(*decimal) {
+            Some((whole, fraction)) => (whole, Some(fraction)),
+            None => (text, None),
+        };
+        let is_zero = |fraction: &str| {
+            // Three digits may as well be thousands.
+            let is_clear = mark != DecimalMark::Auto || fraction.len() != 3;
+            is_clear && !fraction.is_empty() && fraction.bytes().all(|c| c == b'0')
+        };
+        let digits = ungrouped(whole, *group).filter(|_| fraction.is_none_or(is_zero))?;
+        let is_number = !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit());
+        is_number.then_some(digits)
+    })
+}
+
+/// A whole part whose digits may be grouped by threes with `mark`, white space or
+/// apostrophes, without those; `None` if they are grouped otherwise.
+fn ungrouped(unsigned: &str, mark: char) -> Option<String> {
+    let is_group =
+        |c: char| c == mark || matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\'' | '\u{2019}');
+    let Some(mark) = unsigned.chars().find(|c| is_group(*c)) else {
+        return Some(unsigned.to_owned());
+    };
+    let mut groups = unsigned.split(mark);
+    let first = groups.next().unwrap_or_default();
+    let fits = (1..=3).contains(&first.len()) && groups.all(|group| group.len() == 3);
+    fits.then(|| unsigned.split(mark).collect())
+}
+
 /// A text with a decimal comma, whose whole part may be grouped by threes with
 /// one kind of separator.
 fn with_comma(text: &str) -> Option<String> {
@@ -121,19 +169,7 @@ fn with_comma(text: &str) -> Option<String> {
         None => (text, None),
     };
     let unsigned = whole.strip_prefix(['-', '+']).unwrap_or(whole);
-    let is_group = |c: char| matches!(c, '.' | ' ' | '\u{a0}' | '\u{202f}' | '\'' | '\u{2019}');
-    let group = unsigned.chars().find(|c| is_group(*c));
-    let digits = match group {
-        None => unsigned.to_owned(),
-        Some(mark) => {
-            let mut groups = unsigned.split(mark);
-            let first = groups.next().unwrap_or_default();
-            if !(1..=3).contains(&first.len()) || groups.any(|group| group.len() != 3) {
-                return None;
-            }
-            unsigned.split(mark).collect()
-        }
-    };
+    let digits = ungrouped(unsigned, '.')?;
     let sign = if whole.starts_with('-') { "-" } else { "" };
     let point = fraction.map_or(String::new(), |fraction| format!(".{fraction}"));
     let text = format!("{sign}{digits}{point}");

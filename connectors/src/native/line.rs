@@ -13,7 +13,7 @@ use crate::brand::{BrandContext, SourceContext};
 use crate::dead_letter::{Reason, Refusal};
 use crate::keys::Scratch;
 use crate::native::amount::AmountError;
-use crate::native::time::{TimeError, TimeFormat};
+use crate::native::time::{self, TimeError};
 
 /// The context that a message supplies to each of its lines.
 #[derive(Clone, Copy, Debug)]
@@ -58,13 +58,12 @@ impl Line<'_, '_> {
     /// `time_out_of_range`, and `time_in_future` if it lies after the arrival
     /// by more than `max_future`.
     pub fn timestamp(&self) -> FieldResult<i64> {
-        let times = &self.source.times;
-        let ts = match read_time(&self.reader, Field::Ts, times)? {
+        let ts = match self.time(Field::Ts)? {
             Some(ts) => ts,
             None => {
                 let text = self.message.time.ok_or_else(|| missing(Field::Ts))?;
-                let read = times.text(text);
-                read.map_err(|error| time_refusal(Field::Ts, error, times.unit))?
+                let read = self.source.times.text(text);
+                read.map_err(|error| self.time_refusal(Field::Ts, error))?
             }
         };
         if ts > self.message.at.saturating_add(self.message.max_future) {
@@ -193,65 +192,87 @@ impl Line<'_, '_> {
             )
         })
     }
-}
 
-/// A time of a record, Unix milliseconds; `None` if it is absent.
-///
-/// # Errors
-/// `invalid_time`, `time_without_zone`, `time_out_of_range`, `wrong_type`.
-pub fn read_time(
-    reader: &Reader<'_, '_>,
-    field: Field,
-    times: &TimeFormat,
-) -> FieldResult<Option<i64>> {
-    let refused = |error| time_refusal(field, error, times.unit);
-    if let Some(digits) = reader.json_integer(field) {
-        return times.integer(digits).map(Some).map_err(refused);
-    }
-    let text = reader
-        .label(field)
-        .map_err(|refusal| match refusal.reason {
-            Reason::WrongType => wrong_type(field, "an integer or a string"),
-            Reason::TextTooLong => refused(TimeError::Invalid),
-            _ => refusal,
-        })?;
-    let Some(text) = text else { return Ok(None) };
-    let read = match reader.loose {
-        true => times.read_cell(&text),
-        false => times.text(&text),
-    };
-    read.map(Some).map_err(refused)
-}
-
-/// The refusal of a time stamp, with a hint on the unit where the year suggests
-/// the other one.
-fn time_refusal(field: Field, error: TimeError, unit: TimeUnit) -> Refusal {
-    let name = field.name();
-    let seconds = unit == TimeUnit::Seconds;
-    let (reason, detail) = match error {
-        TimeError::Invalid if seconds => (
-            Reason::InvalidTime,
-            "must be integer Unix seconds (the source's `unit`), or RFC 3339",
-        ),
-        TimeError::Invalid => (
-            Reason::InvalidTime,
-            "must be integer Unix milliseconds or RFC 3339",
-        ),
-        TimeError::NoZone => (
-            Reason::TimeWithoutZone,
-            "has no zone: send an offset, or set the source's zone",
-        ),
-        TimeError::TooEarly if !seconds => (
-            Reason::TimeOutOfRange,
-            "must lie from 1971 to 9999: it seems to be in seconds; send milliseconds, or set `unit = \"s\"` for the source",
-        ),
-        TimeError::TooLate if seconds => (
-            Reason::TimeOutOfRange,
-            "must lie from 1971 to 9999: the source has `unit = \"s\"`, and this seems to be in milliseconds",
-        ),
-        TimeError::TooEarly | TimeError::TooLate => {
-            (Reason::TimeOutOfRange, "must lie from 1971 to 9999")
+    /// A time of the record, Unix milliseconds; `None` if it is absent.
+    ///
+    /// # Errors
+    /// `invalid_time`, `time_without_zone`, `time_out_of_range`, `wrong_type`.
+    pub fn time(&self, field: Field) -> FieldResult<Option<i64>> {
+        let times = &self.source.times;
+        let refused = |error| self.time_refusal(field, error);
+        if let Some(digits) = self.reader.json_integer(field) {
+            return times.integer(digits).map(Some).map_err(refused);
         }
-    };
-    Refusal::new(reason, format!("`{name}` {detail}"))
+        let text = self
+            .reader
+            .label(field)
+            .map_err(|refusal| match refusal.reason {
+                Reason::WrongType => wrong_type(field, "an integer or a string"),
+                Reason::TextTooLong => refused(TimeError::Invalid),
+                _ => refusal,
+            })?;
+        let Some(text) = text else { return Ok(None) };
+        let read = match self.reader.loose {
+            true => times.read_cell(&text),
+            false => times.text(&text),
+        };
+        read.map(Some).map_err(refused)
+    }
+
+    /// Whether a time is a cell that is no integer, of a source with patterns.
+    fn is_by_pattern(&self, field: Field) -> bool {
+        let text = self.reader.label(field).ok().flatten().unwrap_or_default();
+        let is_integer = text.trim().bytes().all(|c| c == b'-' || c.is_ascii_digit());
+        !self.source.times.patterns.is_empty() && !is_integer
+    }
+
+    /// The refusal of a time stamp, with a hint on the patterns of a CSV source,
+    /// and on the unit where the year suggests the other one. A vendor's format
+    /// has its own unit, and a file states no arrival for an item without a time.
+    fn time_refusal(&self, field: Field, error: TimeError) -> Refusal {
+        let of_vendor = self.source.adapter.is_some();
+        let in_seconds = self.source.times.unit == TimeUnit::Seconds;
+        const RANGE: &str = "must lie from 1971 to 9999";
+        let (reason, detail) = match error {
+            TimeError::Invalid => {
+                let unit = match in_seconds {
+                    true => "integer Unix seconds (the source's `unit`)",
+                    false => "integer Unix milliseconds",
+                };
+                let patterns = match (self.source.text_values, &*self.source.times.patterns) {
+                    (false, _) => "",
+                    (true, []) => "; for another form set `time_patterns` in [brand.source.csv]",
+                    (true, _) => ", and matches none of the source's `time_patterns`",
+                };
+                let detail = format!("must be {unit} or RFC 3339{patterns}");
+                (Reason::InvalidTime, detail)
+            }
+            TimeError::NoZone => (
+                Reason::TimeWithoutZone,
+                "has no zone: send an offset, or set the source's zone".to_owned(),
+            ),
+            TimeError::TooEarly if of_vendor && self.message.at < time::MIN => (
+                Reason::TimeOutOfRange,
+                format!("{RANGE}: neither the item states a time, nor its file an arrival"),
+            ),
+            TimeError::TooEarly if self.is_by_pattern(field) => (
+                Reason::TimeOutOfRange,
+                format!("{RANGE}: a pattern reads a year of two digits by `%y`, not by `%Y`"),
+            ),
+            TimeError::TooEarly if !of_vendor && !in_seconds => (
+                Reason::TimeOutOfRange,
+                format!(
+                    "{RANGE}: it seems to be in seconds; send milliseconds, or set `unit = \"s\"` for the source"
+                ),
+            ),
+            TimeError::TooLate if in_seconds => (
+                Reason::TimeOutOfRange,
+                format!(
+                    "{RANGE}: the source has `unit = \"s\"`, and this seems to be in milliseconds"
+                ),
+            ),
+            TimeError::TooEarly | TimeError::TooLate => (Reason::TimeOutOfRange, RANGE.to_owned()),
+        };
+        Refusal::new(reason, format!("`{}` {detail}", field.name()))
+    }
 }

@@ -14,7 +14,7 @@ use super::channel;
 use super::consent::RecordSignals;
 use super::fields::Field;
 use super::identifiers::Identifiers;
-use super::line::{Line, read_time};
+use super::line::Line;
 use super::mac;
 use super::ping::{self, GRACE};
 use super::reader::{FieldResult, missing, wrong_type};
@@ -103,7 +103,7 @@ fn sighting(
         (None, _) => return Err(missing(Field::Device)),
     }
     let store = ping::store_with_sensors(line)?;
-    let until = read_time(&line.reader, Field::Until, &line.source.times)?.unwrap_or(head.ts);
+    let until = line.time(Field::Until)?.unwrap_or(head.ts);
     if !(head.ts..=head.ts.saturating_add(LONGEST)).contains(&until) {
         return Err(Refusal::new(
             Reason::TimeOutOfRange,

@@ -124,6 +124,21 @@ impl<'a> Reader<'_, 'a> {
         self.text(field, MAX_LABEL)
     }
 
+    /// What names a record, of at most [`MAX_LABEL`] bytes and without white
+    /// space around it. What exports write for nothing ([`is_null`]) is absent:
+    /// as a name it would make one record of many.
+    ///
+    /// # Errors
+    /// As [`Reader::text`].
+    pub fn key(&self, field: Field) -> FieldResult<Option<Cow<'a, str>>> {
+        let key = self.label(field)?.map(|key| match (key.trim(), &key) {
+            (trimmed, key) if trimmed.len() == key.len() => key.clone(),
+            (_, Cow::Borrowed(key)) => Cow::Borrowed(key.trim()),
+            (trimmed, Cow::Owned(_)) => Cow::Owned(trimmed.to_owned()),
+        });
+        Ok(key.filter(|key| !key.is_empty() && !is_null(key)))
+    }
+
     /// A label or an id that the record must have.
     ///
     /// # Errors
@@ -197,12 +212,20 @@ impl<'a> Reader<'_, 'a> {
         digits.parse().map(Some).map_err(out_of_range)
     }
 
-    /// A count, from 0; absent counts 0.
+    /// A count, from 0; absent counts 0. The thousands of a CSV cell may be grouped
+    /// ([`amount::count`]).
     ///
     /// # Errors
     /// As [`Reader::integer`], and `number_out_of_range` for a negative number.
     pub fn count(&self, field: Field) -> FieldResult<u64> {
-        let value = self.integer(field)?.unwrap_or(0);
+        let grouped = match self.value(field) {
+            Value::Text(text) if self.loose => amount::count(text.trim(), self.decimal),
+            _ => None,
+        };
+        let value = match grouped.and_then(|digits| digits.parse().ok()) {
+            Some(value) => value,
+            None => self.integer(field)?.unwrap_or(0),
+        };
         u64::try_from(value).map_err(|_| {
             let detail = format!("`{}` is a count and must not be negative", field.name());
             Refusal::new(Reason::NumberOutOfRange, detail)
@@ -317,6 +340,19 @@ fn unescape<'a>(field: Field, inner: &'a str, raw: &str) -> FieldResult<Cow<'a, 
         let detail = format!("`{}` has an escape that is not a character", field.name());
         Refusal::new(Reason::MalformedJson, detail)
     })
+}
+
+/// Whether a text is what databases, spreadsheets and programs write for
+/// nothing.
+/// ```
+/// use tributary_connectors::native::reader::is_null;
+///
+/// assert!(is_null("NULL") && is_null(r"\N"));
+/// assert!(!is_null("0") && !is_null("N-1"));
+/// ```
+pub fn is_null(text: &str) -> bool {
+    const NULLS: [&str; 6] = ["null", "none", "undefined", "nan", r"\N", "#N/A"];
+    NULLS.iter().any(|null| null.eq_ignore_ascii_case(text))
 }
 
 /// The refusal of a record that lacks a field.

@@ -30,7 +30,7 @@ impl<'a> RecordHead<'a> {
     /// # Errors
     /// `missing_field` without an id, and as [`Line::timestamp`].
     pub fn read(line: &Line<'a, 'a>) -> FieldResult<RecordHead<'a>> {
-        let id = match (line.reader.label(Field::Id)?, line.message.id) {
+        let id = match (line.reader.key(Field::Id)?, line.message.id) {
             (Some(id), _) => id,
             (None, Some(id)) if id.len() > MAX_LABEL => {
                 let detail = format!("the header `ce-id` has more than {MAX_LABEL} bytes");

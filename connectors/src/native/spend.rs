@@ -11,6 +11,7 @@ use super::fields::Field;
 use super::line::Line;
 use super::reader::{FieldResult, missing};
 use super::{channel, labels, time, web};
+use crate::calendar;
 use crate::dead_letter::{Reason, Refusal, Sink};
 
 /// Decodes a spend record.
@@ -19,12 +20,20 @@ use crate::dead_letter::{Reason, Refusal, Sink};
 /// `invalid_date`, `missing_field`, and those of the amount and the counts.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
     let date = line.reader.required(Field::Date)?;
-    let day = time::date(&date).ok_or_else(|| {
-        Refusal::new(
-            Reason::InvalidDate,
-            "`date` must have the form 2025-10-26, from 1970 to 9999",
-        )
+    let times = &line.source.times;
+    let (day, remedy) = match line.reader.loose {
+        true => (
+            times.read_day(&date),
+            "; for another form set `time_patterns` in [brand.source.csv]",
+        ),
+        false => (time::date(&date), ""),
+    };
+    let day = day.ok_or_else(|| {
+        let detail = format!("`date` must have the form 2025-10-26, from 1970 to 9999{remedy}");
+        Refusal::new(Reason::InvalidDate, detail)
     })?;
+    let (year, month, of_month) = calendar::civil(day);
+    let date = format!("{year:04}-{month:02}-{of_month:02}");
     let platform = labels::normalize(line.reader.required(Field::Platform)?);
     if platform.is_empty() {
         return Err(missing(Field::Platform));
@@ -35,7 +44,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
     let impressions = line.reader.count(Field::Impressions)?;
     let clicks = line.reader.count(Field::Clicks)?;
     let [source, medium, campaign] = &words;
-    let parts = [&platform, source, medium, campaign, &date];
+    let parts: [&str; 5] = [&platform, source, medium, campaign, &date];
     let brand = line.brand.id;
     Ok(Event::Put {
         key: RecordKey::of(&line.brand.name, &parts.map(|part| part.as_bytes())),

@@ -116,6 +116,37 @@ impl TimeFormat {
         }
     }
 
+    /// The day of a CSV cell, white space around it aside, as days since
+    /// 1970-01-01: by the first pattern that matches, as a [`date`], or as the date
+    /// of what [`time`] reads loosely. `None` for anything else.
+    /// ```
+    /// use tributary_connectors::native::time::TimeFormat;
+    ///
+    /// let times = TimeFormat {
+    ///     patterns: vec!["%d.%m.%Y".to_owned()],
+    ///     ..TimeFormat::default()
+    /// };
+    /// for text in ["14.11.2023", " 2023-11-14", "2023-11-14T00:00:00Z"] {
+    ///     assert_eq!(times.read_day(text), Some(19_675));
+    /// }
+    /// assert_eq!(times.read_day("11/14/2023"), None);
+    /// ```
+    pub fn read_day(&self, text: &str) -> Option<Day> {
+        let text = text.trim();
+        let mut patterns = self.patterns.iter();
+        let by_pattern =
+            patterns.find_map(|pattern| strtime::parse(pattern, text).ok()?.to_date().ok());
+        if let Some(day) = by_pattern {
+            let (month, of_month) = (u32::try_from(day.month()), u32::try_from(day.day()));
+            let day = calendar::day(day.year().into(), month.ok()?, of_month.ok()?);
+            return day.filter(|day| *day >= 0);
+        }
+        date(text).or_else(|| {
+            time(text, Some(&TimeZone::UTC), true).ok()?;
+            date(text.get(..10)?)
+        })
+    }
+
     /// The time of a text by one pattern; `None` if the text does not match it.
     fn pattern(&self, pattern: &str, text: &str) -> Option<Result<i64, TimeError>> {
         let parsed = strtime::parse(pattern, text).ok()?;

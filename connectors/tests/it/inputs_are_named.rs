@@ -77,6 +77,72 @@ fn a_wrong_argument_says_what_would_be_right() {
     assert!(matches!(inputs::open(None, &[]), Err(InputsError::None)));
 }
 
+/// The arrivals of the items of a file of a source.
+fn arrivals(source: &str, name: &str, text: &str) -> Vec<i64> {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_secret(folder.join("secret"), "secret 0123456789abcdef 0123456789");
+    let config = format!(
+        "[[brand]]\nname = \"acme\"\nsecret_file = \"secret\"\n[[brand.source]]\nname = \"s\"\n{source}"
+    );
+    let config = tributary_config::parse(&config, &folder.join("c.toml"));
+    let config = config.unwrap().config;
+    let argument = format!("s={}", write(folder, name, text));
+    let lines = inputs::open(Some(&config), &[argument]).unwrap();
+    lines.map(|line| line.unwrap().at).collect()
+}
+
+/// 2026-05-01T10:00:00Z.
+const MAY: i64 = 1_777_629_600_000;
+
+#[test]
+fn a_bundle_arrives_with_its_last_item() {
+    let meta = "kind = \"transaction\"\nformat = \"meta\"\nstore = \"s1\"\n";
+    let event = |hour: i64| {
+        format!(
+            r#"{{"event_name":"Purchase","event_id":"m{hour}","action_source":"physical_store","event_time":{}}}"#,
+            MAY / 1000 + hour * 3600
+        )
+    };
+    let bundle = format!("{{\"data\":[{},{},{}]}}\n", event(0), event(7), event(3));
+    assert_eq!(arrivals(meta, "m.ndjson", &bundle), [MAY + 7 * 3_600_000]);
+    // A mistyped time is no arrival, of its bundle or of what follows.
+    let mistyped = format!(
+        "{{\"data\":[{},{}]}}\n{}\n{}\n",
+        event(1),
+        event(400_000),
+        event(500_000),
+        event(2)
+    );
+    let hour = 3_600_000;
+    assert_eq!(
+        arrivals(meta, "m.ndjson", &mistyped),
+        [MAY + hour, MAY + hour, MAY + 2 * hour]
+    );
+}
+
+#[test]
+fn a_message_of_segment_arrives_when_it_was_sent() {
+    let segment = "kind = \"web\"\nformat = \"segment\"\n";
+    let page = |more: &str| {
+        format!(
+            r#"{{"type":"page","messageId":"m","anonymousId":"a","originalTimestamp":"2026-05-01T10:00:00Z"{more}}}"#
+        )
+    };
+    let queued = page(r#","sentAt":"2026-05-03T10:00:00Z""#);
+    let received = page(r#","sentAt":"2026-05-03T10:00:00Z","receivedAt":"2026-05-03T10:00:01Z""#);
+    let batch = format!(
+        r#"{{"batch":[{},{}],"sentAt":"2026-05-02T10:00:00Z"}}"#,
+        page(""),
+        page("")
+    );
+    let day = 86_400_000;
+    assert_eq!(
+        arrivals(segment, "s.ndjson", &[queued, received, batch].join("\n")),
+        [MAY + 2 * day, MAY, MAY + day]
+    );
+}
+
 #[test]
 fn items_of_a_vendor_arrive_when_they_happened() {
     let folder = tempfile::tempdir().unwrap();

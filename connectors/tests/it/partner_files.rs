@@ -51,6 +51,7 @@ fn acme() -> (Brand, Source) {
         decimal: DecimalMark::default(),
         encoding: Encoding::default(),
         time_patterns: Vec::new(),
+        nulls: vec!["NULL".to_owned()],
     };
     let source = Source {
         blur_ms: Some(7_200_000),

@@ -41,7 +41,7 @@ fn read(path: &str, kind: Kind, zone: Option<&str>, map: Csv) -> Option<Kept> {
     };
     acme.sources = vec![source.clone()];
     let mut harness = DecoderHarness::new(&config(vec![acme.clone()]));
-    for line in csv::open(&path, &acme, &source).unwrap() {
+    for line in csv::open(&path, &acme, &source, i64::MAX).unwrap() {
         let line = line.unwrap();
         harness.send_with(&line.subject, line.at, &[], &line.data);
     }
@@ -64,6 +64,7 @@ fn map(columns: &[(&str, &str)], sum_rows: bool) -> Csv {
         decimal: DecimalMark::default(),
         encoding: Encoding::default(),
         time_patterns: Vec::new(),
+        nulls: vec!["NULL".to_owned()],
     }
 }
 

@@ -255,7 +255,7 @@ pub struct Decode {
     /// file (plain, .gz or .zst)
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The arrival of payloads, in Unix milliseconds [default: unknown, so that no time is in the future or corrected]
+    /// The arrival of payloads, in Unix milliseconds [default: unknown, so that each arrives at its own time, as with `tributary replay`, and no time is corrected]
     #[arg(long, value_name = "MS")]
     pub at: Option<i64>,
     /// Print one JSON object for each line

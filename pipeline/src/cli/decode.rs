@@ -3,7 +3,9 @@
 //!
 //! A line may be a message of a trace, whose payload, headers and arrival are
 //! taken, or the payload itself. A file with a header (CSV, offline conversions
-//! for Google Ads) is read by rows. Nothing leaves the process but the output,
+//! for Google Ads) is read by rows. Without `--at`, a line that states no arrival
+//! arrives as it does for `tributary replay`, at its own time, so that both
+//! commands say the same of it. Nothing leaves the process but the output,
 //! which shows the native records in clear text.
 
 use std::io::{Read, Write};
@@ -15,16 +17,13 @@ use serde_json::{Value, json};
 use tributary_config::model::{Brand, Config, Format, Kind, Source};
 use tributary_connectors::dead_letter::{DeadLetter, Ignored, Reason, Sink};
 use tributary_connectors::decode::{Decoder, Message};
+use tributary_connectors::item_file::{self, ItemArrivals};
 use tributary_connectors::rights_request::RightsRequest;
 use tributary_connectors::trace::TraceLine;
 use tributary_connectors::{csv, files, formats, terminal};
 use tributary_operators::event::Event;
 
 use crate::cli::args as cli;
-
-/// How far a time may lie after an arrival that is unknown, milliseconds: far
-/// beyond every time, and far below overflow.
-const ANY_FUTURE: i64 = i64::MAX / 4;
 
 /// Executes the command.
 ///
@@ -33,32 +32,30 @@ const ANY_FUTURE: i64 = i64::MAX / 4;
 /// A configuration that is not valid, an unknown source, a file that cannot be
 /// read.
 pub fn command(args: &cli::Decode) -> anyhow::Result<()> {
-    let mut config = tributary_config::load(&args.config)?.config;
-    let decoder = Decoder::new(&config);
-    if args.at.is_none() {
-        config.ingest.max_future_ms = ANY_FUTURE;
-    }
+    let config = tributary_config::load(&args.config)?.config;
+    let latest = item_file::latest_arrival(&config);
     let (brand, source) = find(&config, &args.source)?;
     let mut decode = Decode {
-        decoder,
-        of_payloads: Decoder::new(&config),
+        decoder: Decoder::new(&config),
+        arrivals: ItemArrivals::new(brand, source, latest),
         subject: format!(
             "tributary.in.{}.{}.{}",
             brand.name,
             source.kind.name(),
             source.name
         ),
-        at: args.at.unwrap_or_else(now),
+        at: args.at,
         number: 0,
         json: args.json,
         counts: [0; 3],
         out: terminal::stdout(),
     };
     if matches!(source.format, Format::Csv(_)) {
-        for (row, line) in (1..).zip(csv::open(&args.file, brand, source)?) {
-            decode.message("row", row, &line?, true)?;
+        let mut rows = csv::open(&args.file, brand, source, latest)?;
+        for (row, line) in (1..).zip(rows.by_ref()) {
+            decode.message("row", row, &line?)?;
         }
-        return decode.finish();
+        return decode.finish(rows.left_out());
     }
     let mut data = Vec::new();
     let opened = files::open(&args.file);
@@ -67,26 +64,29 @@ pub fn command(args: &cli::Decode) -> anyhow::Result<()> {
     reader
         .read_to_end(&mut data)
         .with_context(|| format!("cannot read {}", args.file.display()))?;
+    if let Some(fault) = formats::fault(&source.format, &data) {
+        bail!("cannot read {}: {fault}", args.file.display());
+    }
     match formats::is_document(&source.format, &data) {
         true => {
             for (row, item) in (1..).zip(formats::items(&source.format, &data)) {
                 let line = decode.payload(item.into_owned());
-                decode.message("row", row, &line, false)?;
+                decode.message("row", row, &line)?;
             }
         }
         false => {
             for (number, line) in lines(&data) {
                 match TraceLine::parse(line) {
-                    Some(line) => decode.message("line", number, &line, true)?,
+                    Some(line) => decode.message("line", number, &line)?,
                     None => {
                         let line = decode.payload(line.to_vec());
-                        decode.message("line", number, &line, false)?;
+                        decode.message("line", number, &line)?;
                     }
                 }
             }
         }
     }
-    decode.finish()
+    decode.finish(0)
 }
 
 /// The source `BRAND/SOURCE`, or `SOURCE` of the only brand.
@@ -145,15 +145,13 @@ fn lines(data: &[u8]) -> Vec<(u64, &[u8])> {
 
 /// A decoder and where its results go.
 struct Decode {
-    /// Decodes what states its arrival.
     decoder: Decoder,
-    /// Decodes payloads. Without `--at` their arrival is unknown, so that none
-    /// of them lies in its future.
-    of_payloads: Decoder,
+    /// The arrivals of lines that state none, without `--at`.
+    arrivals: ItemArrivals,
     /// The subject of the source.
     subject: String,
-    /// The arrival of lines that state none, Unix milliseconds.
-    at: i64,
+    /// The arrival of lines that state none by `--at`, Unix milliseconds.
+    at: Option<i64>,
     /// The number of the last message.
     number: u64,
     /// Whether the output is JSON.
@@ -164,11 +162,12 @@ struct Decode {
 }
 
 impl Decode {
-    /// A message with a payload and nothing else.
-    fn payload(&self, data: Vec<u8>) -> TraceLine {
+    /// A message with a payload and nothing else. What has no time arrives now.
+    fn payload(&mut self, data: Vec<u8>) -> TraceLine {
+        let at = self.at.or_else(|| self.arrivals.of(&data));
         TraceLine {
             subject: self.subject.clone(),
-            at: self.at,
+            at: at.unwrap_or_else(now),
             headers: Vec::new(),
             data,
         }
@@ -176,13 +175,7 @@ impl Decode {
 
     /// Decodes a message, which may state its arrival, and prints what becomes
     /// of it.
-    fn message(
-        &mut self,
-        what: &str,
-        number: u64,
-        line: &TraceLine,
-        has_arrival: bool,
-    ) -> std::io::Result<()> {
+    fn message(&mut self, what: &str, number: u64, line: &TraceLine) -> std::io::Result<()> {
         self.number += 1;
         let mut outcomes = Outcomes::default();
         let message = Message {
@@ -192,11 +185,7 @@ impl Decode {
             headers: &line.headers,
             data: &line.data,
         };
-        let decoder = match has_arrival {
-            true => &mut self.decoder,
-            false => &mut self.of_payloads,
-        };
-        decoder.decode(&message, &mut outcomes);
+        self.decoder.decode(&message, &mut outcomes);
         outcomes.accept();
         for outcome in &outcomes.list {
             let place = match outcome {
@@ -223,14 +212,22 @@ impl Decode {
         Ok(())
     }
 
-    /// Prints the counts.
-    fn finish(mut self) -> anyhow::Result<()> {
-        if !self.json {
-            let [records, ignored, refused] = self.counts;
-            writeln!(
-                self.out,
-                "\n{records} records, {ignored} ignored, {refused} refused"
-            )?;
+    /// Prints the counts, and how many rows the filter of the source left out.
+    fn finish(mut self, left_out: u64) -> anyhow::Result<()> {
+        let [records, ignored, refused] = self.counts;
+        match (self.json, left_out) {
+            (true, 0) => {}
+            (true, rows) => writeln!(self.out, "{}", json!({"left_out": rows}))?,
+            (false, rows) => {
+                let left_out = match rows {
+                    0 => String::new(),
+                    rows => format!(", {rows} left out by `only`"),
+                };
+                writeln!(
+                    self.out,
+                    "\n{records} records, {ignored} ignored, {refused} refused{left_out}"
+                )?;
+            }
         }
         self.out.flush()?;
         Ok(())

@@ -111,6 +111,7 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         outcome: &outcome,
         lines: lines.len(),
         skipped: inputs.skipped(),
+        left_out: inputs.left_out(),
         dead_file: dead_file.as_ref().map(OutputFile::path),
     };
     if args.json {
@@ -278,6 +279,7 @@ struct Summary<'a> {
     outcome: &'a Outcome,
     lines: usize,
     skipped: u64,
+    left_out: u64,
     dead_file: Option<&'a Path>,
 }
 
@@ -341,6 +343,7 @@ impl Summary<'_> {
         let mut summary = serde_json::json!({
             "messages": self.outcome.messages,
             "skipped_lines": self.skipped,
+            "left_out_rows": self.left_out,
             "accepted": self.accepted(),
             "ignored": self.ignored(),
             "unread_consent_sections": self.outcome.tally.counts().unread_sections.values().sum::<u64>(),
@@ -392,6 +395,12 @@ impl Summary<'_> {
                 0 => String::new(),
                 n => format!("; skipped {n} lines that are not messages"),
             }
+        );
+        write_counted(
+            &mut out,
+            "left out",
+            self.left_out,
+            "rows by the filter `only` of their source",
         );
         let _ = writeln!(out, "accepted  {}", list(self.accepted()));
         let _ = writeln!(

@@ -2,21 +2,31 @@
 //!
 //! A first line `Parameters:TimeZone=…` states the zone of the times; it becomes
 //! the member of that name in every row, so that a row means the same wherever
-//! it is read. The next line is the header.
+//! it is read. The next line is the header. A document whose header has neither
+//! of the columns by which rows are recognized is no such document, and one item
+//! as a whole.
 
-use crate::csv::quote;
+use std::borrow::Cow;
+
+use super::columns::is_recognizing;
+use crate::csv::{Record, Records, header, quote};
 
 /// The member of a row that states the zone of its file.
 pub(super) const ZONE: &str = "Parameters:TimeZone";
 
+/// What is wrong with a document that has another header.
+pub(super) const FOREIGN_HEADER: &str = "the header has no column `Conversion Name` or `Adjustment Type`: send the table as UTF-8, with its header first and commas between the cells";
+
 /// The rows of a document, each as the bytes of a JSON object of strings.
 pub struct Rows<'a> {
-    reader: ::csv::Reader<&'a [u8]>,
+    data: &'a [u8],
+    records: Records<&'a [u8]>,
     /// The header; empty before it is read.
     header: Vec<Vec<u8>>,
     /// The zone of the file.
     zone: Option<Vec<u8>>,
-    record: ::csv::ByteRecord,
+    /// Whether the header has been found not to be one.
+    is_foreign: bool,
 }
 
 impl<'a> Rows<'a> {
@@ -24,23 +34,24 @@ impl<'a> Rows<'a> {
     pub fn new(data: &'a [u8]) -> Rows<'a> {
         let data = crate::files::strip_bom(data);
         Rows {
-            reader: ::csv::ReaderBuilder::new()
-                .has_headers(false)
-                .flexible(true)
-                .from_reader(data),
+            data,
+            records: Records::new(data, b','),
             header: Vec::new(),
             zone: None,
-            record: ::csv::ByteRecord::new(),
+            is_foreign: false,
         }
     }
 
-    /// The current record as an object; as a list of its cells if it does not
-    /// fit the header.
-    fn json(&self) -> Vec<u8> {
+    /// A record as an object; as a list if it does not fit the header.
+    fn json(&self, record: &Record) -> Vec<u8> {
+        if let Some(line) = &record.unclosed {
+            return line.json(Cow::Borrowed);
+        }
+        let record = &record.cells;
         let mut out = Vec::with_capacity(256);
-        if self.record.len() != self.header.len() {
+        if record.len() != self.header.len() {
             out.push(b'[');
-            for (place, cell) in self.record.iter().enumerate() {
+            for (place, cell) in record.iter().enumerate() {
                 if place > 0 {
                     out.push(b',');
                 }
@@ -51,9 +62,10 @@ impl<'a> Rows<'a> {
         }
         out.push(b'{');
         let zone = self.zone.as_deref().map(|zone| (ZONE.as_bytes(), zone));
-        let cells = self.header.iter().map(Vec::as_slice).zip(&self.record);
+        let cells = self.header.iter().map(Vec::as_slice).zip(record);
         for (name, cell) in cells.chain(zone) {
-            if cell.is_empty() {
+            // The columns by which rows are recognized stay, with a value or without.
+            if cell.is_empty() && !is_recognizing(name) {
                 continue;
             }
             if out.len() > 1 {
@@ -72,31 +84,40 @@ impl Iterator for Rows<'_> {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            // The reader reads from memory: nothing can fail but the end.
-            if !self
-                .reader
-                .read_byte_record(&mut self.record)
-                .unwrap_or(false)
-            {
-                return None;
-            }
-            if self.record.iter().all(|cell| cell.trim_ascii().is_empty()) {
+        while !self.is_foreign {
+            // Reading from memory cannot fail.
+            let record = self.records.next().ok().flatten()?;
+            if record.cells.iter().all(|cell| cell.trim_ascii().is_empty()) {
                 continue;
             }
             if !self.header.is_empty() {
-                return Some(self.json());
+                return Some(self.json(&record));
             }
-            let first = self.record.get(0).unwrap_or_default();
+            let first = record.cells.get(0).unwrap_or_default();
             match parameters(first) {
                 Some(zone) => self.zone = zone.map(<[u8]>::to_vec),
                 None => {
-                    let cells = self.record.iter();
+                    let cells = record.cells.iter();
                     self.header = cells.map(|cell| cell.trim_ascii().to_vec()).collect();
+                    if !self.header.iter().any(|name| is_recognizing(name)) {
+                        self.is_foreign = true;
+                        return Some(self.data.trim_ascii().to_vec());
+                    }
+                    self.records.set_width(self.header.len());
                 }
             }
         }
+        None
     }
+}
+
+/// What is wrong with the header of a document; `None` if nothing is.
+pub(in crate::formats) fn fault(data: &[u8]) -> Option<String> {
+    let mut rows = Rows::new(data);
+    rows.next();
+    let found = header::shown(rows.header.iter().map(Vec::as_slice));
+    rows.is_foreign
+        .then(|| format!("{FOREIGN_HEADER}; its first line has {found}"))
 }
 
 /// The zone of a line of parameters, `None` within if it states none; `None` for
@@ -125,15 +146,15 @@ mod tests {
 
     #[test]
     fn rows_are_objects_with_the_zone_of_the_file() {
-        let document = "\u{feff}Parameters:TimeZone=+0200,,\r\nA, B \r\n1,\"x\"\"y\"\r\n,\r\n2\r\n";
+        let document = "\u{feff}Parameters:TimeZone=+0200,,\r\nAdjustment Type, B \r\n1,\"x\"\"y\"\r\n,\r\n2\r\n";
         assert_eq!(
             rows(document),
             [
-                r#"{"A":"1","B":"x\"y","Parameters:TimeZone":"+0200"}"#,
+                r#"{"Adjustment Type":"1","B":"x\"y","Parameters:TimeZone":"+0200"}"#,
                 r#"["2"]"#,
             ]
         );
-        assert_eq!(rows("A,B\n1,2"), [r#"{"A":"1","B":"2"}"#]);
+        assert_eq!(rows("A,B\n1,2"), [r#"{"Adjustment Type":"1","B":"2"}"#]);
         assert!(rows("").is_empty() && rows("Parameters:TimeZone=\nA").is_empty());
     }
 }

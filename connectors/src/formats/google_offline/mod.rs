@@ -8,6 +8,7 @@
 //! time, so these three as written are the id here as well. A retraction
 //! refunds a sale as a whole; a restatement gives its new total.
 
+mod columns;
 pub(super) mod document;
 mod times;
 
@@ -15,10 +16,12 @@ use std::borrow::Cow;
 
 use tributary_config::model::{EventMeaning, Kind};
 
+use self::columns::{Column, NAME, TYPE, normalize};
 use super::adapter::{Adapter, Emit, Item, emit_all, listed, object, one_or_many};
 use super::json::{Json, Object, quote};
 use super::record::{NativeRecord, missing, wrong_type};
 use super::{consent, money};
+use crate::csv;
 use crate::dead_letter::{Reason, Refusal};
 use crate::native::fields::Field;
 use crate::native::time::TimeError;
@@ -36,14 +39,21 @@ fn convert<'a>(
     item: Item<'a>,
     out: &mut Vec<NativeRecord<'a>>,
 ) -> Result<(), Refusal> {
-    if item.text.starts_with('[') {
-        let detail =
-            "the row has more or fewer cells than the header: quote cells that hold a comma";
+    let malformed = |detail| Err(Refusal::new(Reason::MalformedRow, detail));
+    if serde_json::from_str::<Vec<Cow<'_, str>>>(item.text).is_ok_and(|cells| !cells.is_empty()) {
+        return malformed(
+            "the row has more or fewer cells than the header: quote cells that hold a comma",
+        );
+    }
+    if let Some(detail) = csv::unclosed_line(item.text) {
         return Err(Refusal::new(Reason::MalformedRow, detail));
+    }
+    if !item.text.starts_with(['{', '[']) {
+        return malformed(document::FOREIGN_HEADER);
     }
     let whole = object(item.text)?;
     let row = Row::of(&whole);
-    if row.has(&["adjustment type"]) {
+    if row.has(TYPE) {
         adjustment(adapter, &row, out)
     } else if row.has(NAME) {
         conversion(adapter, &row, out)
@@ -52,10 +62,6 @@ fn convert<'a>(
     }
 }
 
-/// The headers of a column, in the spelling of [`normalize`].
-type Column = &'static [&'static str];
-
-const NAME: Column = &["conversion name", "conversion action"];
 const TIME: Column = &["conversion time", "conversion timestamp", "conversion date"];
 const VALUE: Column = &["conversion value", "value"];
 const CURRENCY: Column = &["conversion currency", "currency", "currency code"];
@@ -182,7 +188,13 @@ impl<'a> Row<'a> {
         let time = self.text(TIME)?;
         match (click, name, time) {
             (Some(click), Some(name), Some(time)) => Ok(format!("{click}|{name}|{time}")),
-            _ => Err(missing(&self.cell(ORDER).0)),
+            _ => Err(Refusal::new(
+                Reason::MissingField,
+                format!(
+                    "`{}` is required, or a click ID with `Conversion Name` and `Conversion Time`",
+                    self.cell(ORDER).0
+                ),
+            )),
         }
     }
 
@@ -191,15 +203,6 @@ impl<'a> Row<'a> {
         let text = self.text(column)?;
         Ok(text.is_some_and(|text| text.trim().eq_ignore_ascii_case("denied")))
     }
-}
-
-/// A header in lower case, with one space for everything but letters and
-/// digits.
-fn normalize(header: &str) -> String {
-    let lower = header.to_lowercase();
-    let words = lower.split(|c: char| !c.is_alphanumeric());
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    words.join(" ")
 }
 
 /// The usual spelling of a column that a file has not.
@@ -297,7 +300,6 @@ fn adjustment<'a>(
     row: &Row<'a>,
     out: &mut Vec<NativeRecord<'a>>,
 ) -> Result<(), Refusal> {
-    const TYPE: Column = &["adjustment type"];
     const ADJUSTED: Column = &["adjustment time"];
     let kind = row.text(TYPE)?.ok_or_else(|| missing("Adjustment Type"))?;
     let Some(meaning) = meaning(adapter, row)? else {

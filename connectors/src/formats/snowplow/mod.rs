@@ -208,7 +208,7 @@ fn put_event<'a>(
 }
 
 /// The order, the amount and its currency: of an e-commerce entity, else of the
-/// columns of a transaction.
+/// columns of a transaction, else the value of a structured event.
 fn put_sale<'a>(
     adapter: &Adapter,
     row: &Row<'a>,
@@ -245,11 +245,15 @@ fn put_sale<'a>(
     row.copy(record, Field::Currency, "tr_currency")?;
     let code = row.text("tr_currency")?;
     let decimals = money::decimals(code.as_deref(), adapter.decimals);
-    match row.text("tr_total")? {
-        Some(total) => {
+    let mut total = None;
+    for column in ["tr_total", "se_value"] {
+        total = total.or(row.text(column)?.map(|total| (column, total)));
+    }
+    match total {
+        Some((column, total)) => {
             let rounded = decimals.and_then(|decimals| money::round(&total, decimals));
             let total = rounded.as_deref().unwrap_or(&total);
-            record.put_text(Field::Amount, "tr_total", total);
+            record.put_text(Field::Amount, column, total);
         }
         None => record.put(Field::Amount, "tr_total", Json::ABSENT),
     }

@@ -80,3 +80,68 @@ fn events_of_the_data_manager_are_read_in_both_spellings() {
         json!([{"kind": "transaction", "data": sale}, {"kind": "consent", "data": consent}])
     );
 }
+
+#[test]
+fn a_row_that_does_not_fit_is_refused_alone_wherever_it_stands_in_a_message() {
+    let row = |id: &str| {
+        format!(
+            r#"{{"Order ID":"{id}","Conversion Name":"In store","Conversion Time":"2025-10-09 08:00:00Z","Conversion Value":"7"}}"#
+        )
+    };
+    let bad = r#"["","In store","2025-10-09 08:00:00Z","5","EUR","O9","extra"]"#;
+    let sale = |id| transaction(id, "7", "2025-10-09T08:00:00+00:00");
+    let refused = json!({"refused": "malformed_row"});
+    assert_eq!(gives(bad), json!([refused]));
+    assert_eq!(
+        gives(&format!("{bad}\n{}\n{}", row("1"), row("2"))),
+        json!([refused, sale("1"), sale("2")])
+    );
+    assert_eq!(
+        gives(&format!("{}\n{bad}\n{}", row("1"), row("2"))),
+        json!([sale("1"), refused, sale("2")])
+    );
+    assert_eq!(
+        gives(&format!("nonsense\n{}", row("1"))),
+        json!([refused, sale("1")])
+    );
+    // A list of events is one line and no event.
+    let not_an_object = json!([{"refused": "not_an_object"}]);
+    assert_eq!(
+        gives(&format!("[{},{}]", row("1"), row("2"))),
+        not_an_object
+    );
+    assert_eq!(gives("[]"), not_an_object);
+}
+
+#[test]
+fn a_document_with_another_header_is_refused_once_and_whole() {
+    for document in [
+        "Click,Name,When\nG,In,2026-05-22\nH,In,2026-05-23",
+        "Order ID;Conversion\n1;2",
+    ] {
+        let given = decode("google", AT, document);
+        assert_eq!(json!(given.gives), json!([{"refused": "malformed_row"}]));
+        assert_eq!(given.dead[0].payload, document.as_bytes());
+        assert!(given.dead[0].detail.contains("`Conversion Name`"));
+    }
+}
+
+#[test]
+fn rows_are_recognized_by_their_headers_and_not_by_their_values() {
+    let document = "Order ID,Conversion Name,Conversion Time,Adjustment Time,Adjustment Type,Adjusted Value\nO1,x,2026-05-22 14:30:00+02:00,2026-05-23 14:30:00+02:00,,5\n";
+    let given = decode("google", AT, document);
+    assert_eq!(
+        given.dead[0].detail,
+        "`Adjustment Type` is required and absent, null or empty"
+    );
+    let document =
+        "Google Click ID,Conversion Name,Conversion Time,Order ID\nG1,,2026-05-22 14:30:00 UTC,\n";
+    let mut brand = acme();
+    brand.sources[3].mapping.conversions.clear();
+    let given = decode_with(brand, "google", AT, &[], document.as_bytes());
+    assert!(
+        given.dead[0]
+            .detail
+            .starts_with("`Order ID` is required, or a click ID")
+    );
+}

@@ -100,7 +100,6 @@ fn wrong_types_are_refused_by_the_path_of_the_vendor() {
         (json!({"event_time": {}}), "`event_time`"),
         (json!({"user_data": []}), "`user_data`"),
         (json!({"user_data": {"em": [{}]}}), "`user_data.em`"),
-        (json!({"opt_out": "yes"}), "`opt_out`"),
         (json!({"event_name": 7}), "`event_name`"),
         (
             json!({"event_name": "Purchase", "custom_data": {"value": []}}),
@@ -119,4 +118,12 @@ fn wrong_types_are_refused_by_the_path_of_the_vendor() {
             given.dead[0].detail
         );
     }
+}
+
+#[test]
+fn an_opt_out_of_the_wrong_type_refuses_the_statement_alone() {
+    let given = decode("meta", AT, &event(&json!({"opt_out": "true"})).to_string());
+    assert_eq!(given.gives[0]["kind"], "web");
+    assert_eq!(given.gives[1..], [json!({"refused": "wrong_type"})]);
+    assert!(given.dead[0].detail.contains("`opt_out`"));
 }

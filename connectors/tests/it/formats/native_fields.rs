@@ -171,3 +171,44 @@ fn a_random_address_that_is_joined_to_the_network_is_a_device_like_any_other() {
     let named = tributary_connectors::subject_identifiers::devices(&key, "92-22-33-44-55-66");
     assert!(named.contains(&associated.device) && named.contains(&ping(false, true).device));
 }
+
+#[test]
+fn what_exports_write_for_nothing_names_no_sale() {
+    let sale = |more: &str| {
+        let line = format!(r#"{{"id":" 1 ","ts":{AT},"store":"s","amount":"100"{more}}}"#);
+        body("transaction", &line)
+    };
+    let plain = sale("");
+    assert!(matches!(&plain, Body::Sale { .. }));
+    for null in [
+        "NULL",
+        "null",
+        "None",
+        r"\\N",
+        "#N/A",
+        "NaN",
+        "undefined",
+        " NULL ",
+        "  ",
+    ] {
+        for key in ["refund_of", "restates", "order_id"] {
+            assert_eq!(
+                sale(&format!(r#","{key}":"{null}""#)),
+                plain,
+                "{key} {null}"
+            );
+        }
+        let line = format!(r#"{{"id":"{null}","ts":{AT},"store":"s","amount":"100"}}"#);
+        assert_eq!(reason("transaction", &line), Reason::MissingField, "{null}");
+    }
+    let refund = |of: &str| sale(&format!(r#","refund_of":"{of}""#));
+    assert_eq!(refund(" a "), refund("a"));
+    let order = |id: &str, order: &str| {
+        let order = format!(
+            r#"{{"id":"{id}","ts":{AT},"type":"order","amount":"1","order_id":"{order}"}}"#
+        );
+        body("web", &order)
+    };
+    assert_ne!(order("1", "NULL"), order("2", "NULL"));
+    assert_eq!(order("1", "7 "), order("2", "7"));
+}

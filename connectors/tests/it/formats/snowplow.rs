@@ -167,3 +167,20 @@ fn a_source_may_name_events_and_actions() {
         json!([{"ignored": "not_mapped"}])
     );
 }
+
+#[test]
+fn a_structured_event_has_its_value() {
+    let mut brand = acme();
+    brand.sources[1].mapping.events = [("buy".to_owned(), EventMeaning::Order)].into();
+    let columns = [
+        ("event", "struct"),
+        ("event_name", "event"),
+        ("se_action", "buy"),
+        ("se_value", "12.345"),
+    ];
+    let given = decode_with(brand, "snowplow", AT, &[], of(&columns).as_bytes());
+    assert_eq!(
+        json!(given.gives),
+        web(json!({"type": "order", "amount": "12.35"}))
+    );
+}

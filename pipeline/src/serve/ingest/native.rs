@@ -185,12 +185,16 @@ async fn accept(
         ));
     }
     let (lines, count) = (messages.lines, messages.payloads.len());
+    let left_out = messages.left_out;
     let begun = Instant::now();
     server.store(admitted, attributes, key, messages).await?;
     let Target { brand, source } = admitted.target;
     let metrics = &server.metrics;
     metrics.http_ingest_accepted(brand, &source.name, bytes, begun.elapsed());
     drop(received);
-    let body = json!({"lines": lines, "messages": count});
+    let mut body = json!({"lines": lines, "messages": count});
+    if left_out > 0 {
+        body["left_out"] = left_out.into();
+    }
     Ok(text(StatusCode::ACCEPTED, JSON, format!("{body}\n")))
 }

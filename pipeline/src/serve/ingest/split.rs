@@ -79,6 +79,8 @@ pub(super) struct Messages {
     pub(super) payloads: Vec<Bytes>,
     /// The number of lines in them.
     pub(super) lines: usize,
+    /// The rows that the filter of the source left out.
+    pub(super) left_out: u64,
     /// The message that lines are added to.
     current: Vec<u8>,
     /// The largest payload that the broker takes, bytes.
@@ -171,17 +173,21 @@ pub(super) fn split(
             }
         }
         (Media::Csv, Format::GoogleOffline) => {
+            if let Some(fault) = formats::fault(&source.1.format, data) {
+                return Err(Rejection::malformed(fault));
+            }
             for row in formats::items(&source.1.format, data) {
                 messages.push(&row)?;
             }
         }
         (Media::Csv, Format::Csv(_)) => {
             let rows = csv::of_bytes("the body", data.clone(), source.0, source.1);
-            let rows = rows.map_err(|error| Rejection::malformed(format!("{error}")))?;
-            for row in rows {
+            let mut rows = rows.map_err(|error| Rejection::malformed(format!("{error}")))?;
+            for row in rows.by_ref() {
                 let row = row.map_err(|error| Rejection::malformed(format!("{error}")))?;
                 messages.push(&row.data)?;
             }
+            messages.left_out = rows.left_out();
         }
         (Media::CloudEvent, _) => {
             let event = parse(data)?;

@@ -143,6 +143,7 @@ fn records(id: &str, parameters: &Value) -> Value {
             "content": {"application/json": {"schema": {
                 "type": "object",
                 "properties": {
+                    "left_out": {"type": "integer", "minimum": 1, "description": "Rows of CSV that the filter `only` of the source left out; absent without any."},
                     "lines": {"type": "integer", "minimum": 0},
                     "messages": {"type": "integer", "minimum": 0},
                 },
