@@ -31,7 +31,7 @@ const ANY_FUTURE: i64 = i64::MAX / 4;
 /// # Errors
 ///
 /// A configuration that is not valid, an unknown source, a file that cannot be
-/// read.
+/// read or has no line.
 pub fn command(args: &cli::Decode) -> anyhow::Result<()> {
     let mut config = tributary_config::load(&args.config)?.config;
     let decoder = Decoder::new(&config);
@@ -58,7 +58,7 @@ pub fn command(args: &cli::Decode) -> anyhow::Result<()> {
         for (row, line) in (1..).zip(csv::open(&args.file, brand, source)?) {
             decode.message("row", row, &line?, true)?;
         }
-        return decode.finish();
+        return decode.finish(&args.file);
     }
     let mut data = Vec::new();
     let opened = files::open(&args.file);
@@ -86,7 +86,7 @@ pub fn command(args: &cli::Decode) -> anyhow::Result<()> {
             }
         }
     }
-    decode.finish()
+    decode.finish(&args.file)
 }
 
 /// The source `BRAND/SOURCE`, or `SOURCE` of the only brand.
@@ -224,7 +224,18 @@ impl Decode {
     }
 
     /// Prints the counts.
-    fn finish(mut self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// A file without any line, or an output that cannot be written.
+    fn finish(mut self, file: &std::path::Path) -> anyhow::Result<()> {
+        if self.number == 0 {
+            bail!(
+                "no line of {} is a message; a trace has one {{\"subject\", \"at\", \"data\"}} per line, and a file of \
+                 this source one record per line or row",
+                file.display()
+            );
+        }
         if !self.json {
             let [records, ignored, refused] = self.counts;
             writeln!(
