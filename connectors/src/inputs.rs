@@ -28,6 +28,13 @@ pub enum InputsError {
         /// What is wrong, and the remedy.
         reason: String,
     },
+    /// Lines of a trace, and none of them a message.
+    #[error("no line of {} is a message; a trace has one {{\"subject\", \"at\", \"data\"}} per line, and a file of a \
+             source is given as SOURCE=FILE", .file.display())]
+    NoMessage {
+        /// The file.
+        file: PathBuf,
+    },
     /// A trace cannot be opened or read.
     #[error(transparent)]
     Trace(#[from] TraceError),
@@ -47,6 +54,8 @@ pub struct Inputs {
     /// The position of the input that is read; beyond the last at the end.
     current: usize,
     messages: u64,
+    /// Number of messages of the input that is read.
+    of_current: u64,
 }
 
 /// One open input.
@@ -89,6 +98,12 @@ impl InputsProgress {
 /// let mut inputs = inputs::open(None, &[path.display().to_string()])?;
 /// assert_eq!(inputs.by_ref().count(), 1);
 /// assert_eq!((inputs.messages(), inputs.skipped()), (1, 1));
+///
+/// // A file of another kind is no trace without messages.
+/// std::fs::write(&path, "id,amount\n1,5.00\n")?;
+/// let mut inputs = inputs::open(None, &[path.display().to_string()])?;
+/// let error = inputs.next().expect("an error").unwrap_err();
+/// assert!(error.to_string().contains("is a message; a trace has one"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn open(config: Option<&Config>, arguments: &[String]) -> Result<Inputs, InputsError> {
@@ -116,6 +131,7 @@ pub fn open(config: Option<&Config>, arguments: &[String]) -> Result<Inputs, Inp
         parts: parts?,
         current: 0,
         messages: 0,
+        of_current: 0,
     })
 }
 
@@ -258,13 +274,25 @@ impl Iterator for Inputs {
             match next {
                 Some(Ok(line)) => {
                     self.messages += 1;
+                    self.of_current += 1;
                     return Some(Ok(line));
                 }
                 Some(Err(error)) => {
                     self.current = self.parts.len();
                     return Some(Err(error));
                 }
-                None => self.current += 1,
+                None => {
+                    let of_current = std::mem::take(&mut self.of_current);
+                    if let Part::Trace(trace) = part
+                        && of_current == 0
+                        && trace.skipped() > 0
+                    {
+                        let file = trace.path().to_owned();
+                        self.current = self.parts.len();
+                        return Some(Err(InputsError::NoMessage { file }));
+                    }
+                    self.current += 1;
+                }
             }
         }
         None

@@ -44,7 +44,7 @@ fn world(
     messages.retain(|line| line.subject == of_kind);
     let config = config_toml(&options, SecretFrom::File(Path::new("orchard.secret")));
     let parsed = tributary_config::parse(&config, &folder.join("orchard.toml"));
-    let parsed = parsed.map_err(|_| "the configuration of a world does not hold")?;
+    let parsed = parsed.map_err(|_| "the configuration of a world is not valid")?;
     Ok((parsed.config, messages))
 }
 

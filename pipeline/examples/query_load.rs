@@ -259,7 +259,8 @@ fn main() {
     fill(&cells);
     println!("{} cells", cells.lock().len());
     let state = HttpState::new(&config, &Telemetry::new(&config), &cells);
-    state.page.stand_at(TODAY);
+    let noon = jiff::Timestamp::from_second(i64::from(TODAY) * 86_400 + 43_200);
+    state.page.stand_at(noon.unwrap());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();

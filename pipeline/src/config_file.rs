@@ -12,7 +12,7 @@ use tributary_config::model::Config;
 /// A file that cannot be read or is not valid; the error names every problem.
 pub fn load(path: &Path) -> anyhow::Result<Config> {
     let loaded = tributary_config::load(path)
-        .with_context(|| format!("the configuration {} does not hold", path.display()))?;
+        .with_context(|| format!("the configuration {} is not valid", path.display()))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

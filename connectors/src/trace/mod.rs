@@ -92,6 +92,11 @@ pub fn open(path: &Path) -> Result<TraceReader, TraceError> {
 }
 
 impl TraceReader {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The number of lines so far that were not messages; blank lines do not
     /// count.
     pub fn skipped(&self) -> u64 {

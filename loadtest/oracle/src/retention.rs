@@ -92,15 +92,19 @@ impl RetentionPeriods {
     /// };
     /// let noon: jiff::Timestamp = "2024-03-31T12:00:00Z".parse().unwrap();
     /// let cutoffs = periods.cutoffs(noon.as_millisecond());
-    /// // There is no February 31: the month before begins on its last day.
-    /// let leap_day: jiff::Timestamp = "2024-02-29T00:00:00Z".parse().unwrap();
-    /// assert_eq!(cutoffs.web, leap_day.as_millisecond());
+    /// // The month of February 29 ended on March 29: of February nothing is left.
+    /// let first: jiff::Timestamp = "2024-03-01T00:00:00Z".parse().unwrap();
+    /// assert_eq!(cutoffs.web, first.as_millisecond());
     /// ```
     pub fn cutoffs(&self, now: i64) -> Cutoffs {
         let before = |months: i32| {
             let today = Timestamp::from_millisecond(now).ok()?;
             let today = today.to_zoned(self.zone.clone()).start_of_day().ok()?;
-            let first = today.date().checked_sub(months.months()).ok()?;
+            let mut first = today.date().checked_sub(months.months()).ok()?;
+            // A record stays to the end of the day on which its months are over.
+            while first.checked_add(months.months()).ok()? < today.date() {
+                first = first.tomorrow().ok()?;
+            }
             let begin = first.to_zoned(self.zone.clone()).ok()?;
             Some(begin.timestamp().as_millisecond())
         };

@@ -19,8 +19,8 @@ pub enum SecretFrom<'a> {
 
 /// The text of a configuration file for the brand of a world. Everything else keeps its default.
 ///
-/// Retention periods are 100 years, because the days of a trace may be long past, and the sources
-/// use the arrival times of the trace. With [`Options::consent`] the brand is a vendor of the
+/// Retention periods are 100 years if the days of the trace may be long past
+/// ([`Options::keeps_past`]), and the sources use the arrival times of the trace. With [`Options::consent`] the brand is a vendor of the
 /// consent strings.
 ///
 /// ```
@@ -50,6 +50,18 @@ pub fn configs_toml(brands: &[(&Options, SecretFrom<'_>)]) -> String {
     text
 }
 
+/// Retention periods for a trace whose days may be long past.
+const RETENTION: &str = "\
+# Its days are long past: a worker is to hold them all the same.
+[brand.retention]
+identification_months = 1200
+transactions_months = 1200
+cookies_months = 1200
+consent_months = 1200
+visits_months = 1200
+exposures_months = 1200
+";
+
 /// The table of one brand and those below it. `common` is the threshold of `[release]`.
 fn brand_toml(options: &Options, secret: SecretFrom<'_>, common: u64) -> String {
     let secret = match secret {
@@ -71,6 +83,10 @@ fn brand_toml(options: &Options, secret: SecretFrom<'_>, common: u64) -> String 
         true => format!("\n[brand.consent]\nvendor = {VENDOR}\nfeature_2 = true\n"),
         false => String::new(),
     };
+    let retention = match options.keeps_past {
+        true => RETENTION,
+        false => "",
+    };
     format!(
         "[[brand]]\n\
          name = {}\n\
@@ -79,14 +95,7 @@ fn brand_toml(options: &Options, secret: SecretFrom<'_>, common: u64) -> String 
          phone_region = \"FR\"\n\
          {secret}\n\
          {gate}{consent}\n\
-         # Its days are long past: a worker is to hold them all the same.\n\
-         [brand.retention]\n\
-         identification_months = 1200\n\
-         transactions_months = 1200\n\
-         cookies_months = 1200\n\
-         consent_months = 1200\n\
-         visits_months = 1200\n\
-         exposures_months = 1200\n\
+         {retention}\
          {}",
         quoted(brand),
         quoted(timezone),

@@ -56,6 +56,9 @@ pub struct Options {
     pub vendor: Option<Vendor>,
     /// The release threshold that [`crate::config_toml`] writes. With 1 every cell is released.
     pub k: u64,
+    /// Whether [`crate::config_toml`] keeps records for 100 years, because the days of the trace may
+    /// be long past. Otherwise retention has its defaults.
+    pub keeps_past: bool,
 }
 
 /// The proportions of the three streams. Spend is additional.
@@ -103,6 +106,7 @@ impl Default for Options {
             pack: 1,
             vendor: None,
             k: 1,
+            keeps_past: true,
         }
     }
 }

@@ -17,3 +17,13 @@ pub(super) fn configuration(path: &Path) -> anyhow::Result<Config> {
     }
     Ok(loaded.config)
 }
+
+/// Reads a configuration for a command that connects by it and has no use for its
+/// other settings, whose warnings are those of a worker.
+///
+/// # Errors
+///
+/// The file cannot be read, or contains errors.
+pub(super) fn of_broker(path: &Path) -> anyhow::Result<Config> {
+    Ok(tributary_config::load(path)?.config)
+}

@@ -100,7 +100,7 @@ impl FindMax {
         if !(self.markers > 0.0 && self.markers <= 10_000.0) {
             bail!("--markers is a number a second, above 0 and at most 10000");
         }
-        let config = super::configuration::configuration(&self.config)?;
+        let config = super::configuration::of_broker(&self.config)?;
         let route = Route::of(&config, self.brand.as_deref())?;
         let token = self.metrics_token_file.as_deref().map(token).transpose()?;
         let Some(span) = span(inputs::open(Some(&config), &self.traces)?)? else {

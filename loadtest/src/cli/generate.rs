@@ -102,6 +102,9 @@ pub struct Generate {
     force: bool,
 }
 
+/// Number of days that every default retention period covers.
+const RETAINED_DAYS: u32 = 180;
+
 impl Generate {
     /// Generates the trace and the configuration. All options and files are checked before anything
     /// is written.
@@ -132,6 +135,8 @@ impl Generate {
             pack: self.pack,
             vendor: self.format,
             k: 1,
+            // A trace that ends now is within the default retention, which a longer one is not.
+            keeps_past: self.start.is_some() || self.days.is_some_and(|days| days > RETAINED_DAYS),
         };
         let options = match self.start {
             Some(_) => options,

@@ -127,7 +127,7 @@ impl Record {
     /// A stream that does not exist, files that cannot be written, and sources that cannot be
     /// pseudonymised.
     pub fn run(self) -> anyhow::Result<()> {
-        let config = super::configuration::configuration(&self.config)?;
+        let config = super::configuration::of_broker(&self.config)?;
         if self
             .max_disk
             .is_some_and(|most| most < self.max_file.saturating_mul(2))
@@ -161,7 +161,7 @@ impl Record {
         };
         let bar = bar::counting();
         let runtime = tokio::runtime::Runtime::new()?;
-        let recording = runtime.block_on(async {
+        let (recording, left_out) = runtime.block_on(async {
             let stop = interrupt::watch();
             let client = super::connection::connected(&config.nats).await?;
             ensure_input_stream(&client, &config.nats, &brands).await?;
@@ -191,9 +191,25 @@ impl Record {
                 stop,
             };
             let seen = |recording: &Recording| bar.set_position(recording.messages);
-            anyhow::Ok(record(&client, &config, options, seen).await?)
+            let recording = record(&client, &config, options, seen).await?;
+            // What has a stream of its own is easily forgotten.
+            let pings = config.nats.pings_stream.as_ref().filter(|_| !self.pings);
+            let left_out = match pings {
+                Some(pings) => {
+                    let messages = stream_state(&client, pings).await?.messages;
+                    Some((pings.clone(), messages)).filter(|(_, messages)| *messages > 0)
+                }
+                None => None,
+            };
+            anyhow::Ok((recording, left_out))
         })?;
         bar.finish_and_clear();
+        if let Some((stream, messages)) = left_out {
+            terminal::note(format_args!(
+                "note: {messages} messages of {stream} (nats.pings_stream) are not in this recording: record them with \
+                 --pings into a trace of their own, and replay both"
+            ));
+        }
         match self.json {
             true => terminal::print_line(serde_json::to_string(&recording)?)?,
             false => {

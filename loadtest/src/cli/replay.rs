@@ -167,7 +167,7 @@ impl Replay {
             _ => bail!("a speed-up must be above 0"),
         };
         let config = match &self.config {
-            Some(path) => Some(super::configuration::configuration(path)?),
+            Some(path) => Some(super::configuration::of_broker(path)?),
             None => None,
         };
         let inputs = inputs::open(config.as_ref(), &self.traces)?;

@@ -39,7 +39,7 @@ pub enum LedgerError {
         file: PathBuf,
     },
     /// The configured secret of a brand is not the one that sealed the ledger.
-    #[error("{}: brand `{brand}` was sealed under another secret; configure the original secret, and after a rotation all previous secrets, oldest first (`previous_secret_files`), or move the data directory away and start over", .file.display())]
+    #[error("{}: brand `{brand}` was sealed under another secret; configure the secret under which it was sealed; after a rotation that is the newest one, with all previous secrets, oldest first, in `previous_secret_files`", .file.display())]
     WrongKey {
         /// The manifest.
         file: PathBuf,

@@ -87,17 +87,22 @@ pub struct StatusMessage<'a> {
     pub status: Status,
     /// When it reached this state, Unix milliseconds.
     pub at: i64,
+    /// Of a rejected request, the sentence that names the field and the remedy;
+    /// never a value. `None` if the reason says all, or the state is repeated.
+    pub detail: Option<&'a str>,
 }
 
 impl StatusMessage<'_> {
     /// The message as JSON with sorted keys, without absent fields and without an
     /// end of line:
-    /// `{"at":…,"brand":…,"id":…,"reason":…,"status":…,"type":…}`.
+    /// `{"at":…,"brand":…,"detail":…,"id":…,"reason":…,"status":…,"type":…}`.
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
         struct Json<'a> {
             at: i64,
             brand: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            detail: Option<&'a str>,
             id: &'a RequestId,
             #[serde(skip_serializing_if = "Option::is_none")]
             reason: Option<Reason>,
@@ -112,6 +117,7 @@ impl StatusMessage<'_> {
         let json = Json {
             at: self.at,
             brand: self.brand,
+            detail: self.detail.filter(|_| reason.is_some()),
             id: self.id,
             reason,
             status: self.status.name(),

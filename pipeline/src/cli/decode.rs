@@ -30,7 +30,7 @@ use crate::cli::args as cli;
 /// # Errors
 ///
 /// A configuration that is not valid, an unknown source, a file that cannot be
-/// read.
+/// read or has no line.
 pub fn command(args: &cli::Decode) -> anyhow::Result<()> {
     let config = tributary_config::load(&args.config)?.config;
     let latest = item_file::latest_arrival(&config);
@@ -55,7 +55,7 @@ pub fn command(args: &cli::Decode) -> anyhow::Result<()> {
         for (row, line) in (1..).zip(rows.by_ref()) {
             decode.message("row", row, &line?)?;
         }
-        return decode.finish(rows.left_out());
+        return decode.finish(&args.file, rows.left_out());
     }
     let mut data = Vec::new();
     let opened = files::open(&args.file);
@@ -86,7 +86,7 @@ pub fn command(args: &cli::Decode) -> anyhow::Result<()> {
             }
         }
     }
-    decode.finish(0)
+    decode.finish(&args.file, 0)
 }
 
 /// The source `BRAND/SOURCE`, or `SOURCE` of the only brand.
@@ -213,7 +213,18 @@ impl Decode {
     }
 
     /// Prints the counts, and how many rows the filter of the source left out.
-    fn finish(mut self, left_out: u64) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// A file without any line, or an output that cannot be written.
+    fn finish(mut self, file: &std::path::Path, left_out: u64) -> anyhow::Result<()> {
+        if self.number == 0 && left_out == 0 {
+            bail!(
+                "no line of {} is a message; a trace has one {{\"subject\", \"at\", \"data\"}} per line, and a file of \
+                 this source one record per line or row",
+                file.display()
+            );
+        }
         let [records, ignored, refused] = self.counts;
         match (self.json, left_out) {
             (true, 0) => {}

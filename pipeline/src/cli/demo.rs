@@ -3,12 +3,14 @@
 //! Two simulated brands, four weeks of them, pass through the same dataflow that a
 //! worker runs. The command prints a summary and serves the numbers on the live
 //! page and at `/metrics`. There the simulation continues, one hour per second,
-//! for as many days again. [`story`] follows a single person instead.
+//! for as many days again. Its clock is that of the newest message, so that a day
+//! is the current one before anything of it is released. [`story`] follows a single person instead.
 
 mod configuration;
 pub mod figures;
 pub mod story;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -16,15 +18,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::terminal;
 use tributary_connectors::trace::TraceLine;
-use tributary_operators::cell::{Cell, Dim};
-use tributary_operators::record::Day;
+use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_simulate::{Mix, Options, merged};
 
 use crate::cli::args as cli;
 use crate::cli::signals;
+use crate::epochs::clock;
 use crate::report::published_cells::SharedCells;
 use crate::report::summary::Summary;
 use crate::report::tally::Tally;
@@ -115,15 +119,22 @@ pub fn command(args: &cli::Demo) -> anyhow::Result<()> {
         config: &config,
         bar: bar.clone(),
         next: None,
+        now: 0,
+        cells: BTreeMap::new(),
+        has_released: false,
         goes_on,
         started: Instant::now(),
         stage: None,
         failed: None,
     };
     let outcome = replay::run(&config, lines, 2_000, None, true, &mut show)?;
+    let now = show.now;
     match &mut show.stage {
-        Some(stage) => stage.shown.show(&outcome.cells, &outcome.tally),
-        None if show.failed.is_none() => show.open(&outcome.cells, &outcome.tally),
+        Some(stage) => stage.shown.show(&outcome.cells, &outcome.tally, now),
+        None if show.failed.is_none() => {
+            show.keep(outcome.cells);
+            show.open(&outcome.tally);
+        }
         None => {}
     }
     if let Some(error) = show.failed {
@@ -147,6 +158,12 @@ struct Show<'a> {
     /// When the next release is due, Unix milliseconds; `None` before the first
     /// message.
     next: Option<i64>,
+    /// The newest arrival so far, Unix milliseconds: the clock of the simulation.
+    now: i64,
+    /// The cells released before the page is served, by family and dimensions.
+    cells: BTreeMap<(Family, Vec<Dim>), Cell>,
+    /// Whether anything was released before the summary.
+    has_released: bool,
     /// Whether the simulation continues after the summary.
     goes_on: bool,
     /// When the command started.
@@ -171,31 +188,41 @@ struct Stage {
 struct Shown {
     /// State of the HTTP server.
     state: HttpState,
-    /// The current day of the simulation.
-    today: Day,
+    /// Time zone of each brand.
+    zones: BTreeMap<String, TimeZone>,
 }
 
 impl Observer for &mut Show<'_> {
     fn progress(&mut self, _: u64) {}
 
     fn wants(&mut self, at: i64) -> bool {
+        // Months are published from the second release on, which the summary waits for.
         let next = *self
             .next
-            .get_or_insert(at + i64::from(self.args.days) * DAY);
+            .get_or_insert(at + i64::from(self.args.days) * DAY - HOUR);
         let is_due = self.goes_on && at >= next;
-        if is_due {
-            self.next = Some(at + HOUR);
+        match is_due {
+            true => self.next = Some(at + HOUR),
+            // A release is made before the message at whose arrival it is due.
+            false => self.now = self.now.max(at),
         }
         is_due
     }
 
     fn released(&mut self, cells: Vec<Cell>, tally: &Tally) -> bool {
+        let is_first = !std::mem::replace(&mut self.has_released, true);
         match &mut self.stage {
             Some(stage) => {
                 std::thread::sleep(PACE);
-                stage.shown.show(&cells, tally);
+                stage.shown.show(&cells, tally, self.now);
             }
-            None => self.open(&cells, tally),
+            None => {
+                self.keep(cells);
+                if is_first {
+                    return true;
+                }
+                self.open(tally);
+            }
         }
         let stage = self.stage.as_ref();
         stage.is_some_and(|stage| !stage.ended.load(Relaxed))
@@ -203,31 +230,43 @@ impl Observer for &mut Show<'_> {
 }
 
 impl Show<'_> {
+    /// Keeps released cells for the summary. A cell without values is withdrawn.
+    fn keep(&mut self, cells: Vec<Cell>) {
+        for cell in cells {
+            let id = (cell.family, cell.dims.clone());
+            match cell.values.is_empty() {
+                true => self.cells.remove(&id),
+                false => self.cells.insert(id, cell),
+            };
+        }
+    }
+
     /// Number of people behind each number of a brand.
     fn gate(&self, brand: &Brand) -> u64 {
         self.config.release.of_brand(&brand.release).k
     }
 
     /// The summary of a brand.
-    fn summary(&self, cells: &[Cell], brand: &Brand) -> Summary {
+    fn summary(&self, brand: &Brand) -> Summary {
         let is_own = |cell: &&Cell| matches!(cell.dims.first(), Some(Dim::Text(name)) if **name == *brand.name);
-        let own: Vec<Cell> = cells.iter().filter(is_own).cloned().collect();
-        Summary::of(&own, self.gate(brand) > 1)
+        let own: Vec<Cell> = self.cells.values().filter(is_own).cloned().collect();
+        let today = clock::day(time(self.now), &brand.timezone);
+        Summary::of(&own, today, self.gate(brand) > 1)
     }
 
     /// The tables of the chosen brand, a paragraph about each other one, the account,
     /// and the story of one person.
-    fn text(&self, cells: &[Cell], tally: &Tally) -> String {
+    fn text(&self, tally: &Tally) -> String {
         let mut text = String::new();
         let brands = &self.config.brands;
         for brand in brands.iter().filter(|brand| brand.name == self.args.brand) {
             text.push_str(&title(brand, self.gate(brand)));
-            text.push_str(&self.summary(cells, brand).text());
+            text.push_str(&self.summary(brand).text());
         }
         for brand in brands.iter().filter(|brand| brand.name != self.args.brand) {
             text.push('\n');
             text.push_str(&title(brand, self.gate(brand)));
-            text.push_str(&self.summary(cells, brand).brief());
+            text.push_str(&self.summary(brand).brief());
             text.push_str(&format!(
                 "tributary demo --brand {} prints its tables, and the page shows both brands.\n",
                 brand.name
@@ -243,12 +282,12 @@ impl Show<'_> {
     }
 
     /// Prints the summary, and serves the live page.
-    fn open(&mut self, cells: &[Cell], tally: &Tally) {
+    fn open(&mut self, tally: &Tally) {
         self.bar.finish_and_clear();
         let printed = match self.args.json {
             true => {
                 let brands = self.config.brands.iter().map(|brand| {
-                    let mut summary = self.summary(cells, brand).json();
+                    let mut summary = self.summary(brand).json();
                     summary["brand"] = brand.name.as_str().into();
                     summary["k"] = self.gate(brand).into();
                     summary
@@ -259,7 +298,7 @@ impl Show<'_> {
                     serde_json::json!({ "brands": brands })
                 ))
             }
-            false => terminal::print(self.text(cells, tally)),
+            false => terminal::print(self.text(tally)),
         };
         if let Err(error) = printed {
             self.failed = Some(error);
@@ -272,9 +311,15 @@ impl Show<'_> {
         telemetry.health.set_connected(true);
         telemetry.health.set_caught_up(true);
         let state = HttpState::new(self.config, &telemetry, &SharedCells::default());
-        let mut shown = Shown { state, today: 0 };
+        let zones = self.config.brands.iter();
+        let zones = zones.map(|brand| (brand.name.clone(), brand.timezone.clone()));
+        let shown = Shown {
+            state,
+            zones: zones.collect(),
+        };
         // The numbers are there before the address is printed.
-        shown.show(cells, tally);
+        let cells: Vec<Cell> = std::mem::take(&mut self.cells).into_values().collect();
+        shown.show(&cells, tally, self.now);
         let ended = Arc::new(AtomicBool::new(false));
         let (of_server, of_state) = (ended.clone(), shown.state.clone());
         let config = self.config.clone();
@@ -293,10 +338,10 @@ impl Show<'_> {
 }
 
 impl Shown {
-    /// Shows released cells on the live page.
-    fn show(&mut self, cells: &[Cell], tally: &Tally) {
-        let days = cells.iter().filter_map(|cell| cell.day());
-        self.today = days.fold(self.today, Day::max);
+    /// Shows cells on the live page that were released at `now`, Unix milliseconds.
+    /// The days of brands are those of the simulation, also where nothing of a day is
+    /// released yet.
+    fn show(&self, cells: &[Cell], tally: &Tally, now: i64) {
         let board = {
             let mut board = self.state.cells.lock();
             cells.iter().for_each(|cell| board.apply(cell));
@@ -305,9 +350,17 @@ impl Shown {
         let metrics = &self.state.telemetry.metrics;
         metrics.sync(&tally.counts(), &tally.dead_letters());
         metrics.profiles(&tally.profiles());
-        metrics.board(&board, |_| self.today);
-        self.state.page.stand_at(self.today);
+        metrics.board(&board, |brand| {
+            let zone = self.zones.get(brand).cloned();
+            clock::day(time(now), &zone.unwrap_or(TimeZone::UTC))
+        });
+        self.state.page.stand_at(time(now));
     }
+}
+
+/// A time of the simulation from Unix milliseconds.
+fn time(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// The line above the numbers of a brand.

@@ -122,6 +122,14 @@ fn words(words: &Words) -> Vec<Option<&str>> {
 
 /// The explanation of a cell from released cells, as text.
 fn released_text(args: &cli::ExplainCell, answer: &ReleasedCell) -> String {
+    // A month is written with 7 characters.
+    if answer.cells.is_empty() && args.day.len() == 7 {
+        return format!(
+            "no released cell of the whole month counts them: either they are published by day, as with release.k = 1, so \
+             give a day such as --day {}-01; or they are hidden for privacy, or there are none\n",
+            harmless(&args.day)
+        );
+    }
     if answer.cells.is_empty() {
         return "hidden for privacy, or no such conversions: no released cell counts them\n"
             .to_owned();

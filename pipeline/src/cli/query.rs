@@ -26,7 +26,7 @@ use cell_line::CellLine;
 
 use crate::cli::args as cli;
 use crate::epochs::clock;
-use crate::report::cell_query::{CellQuery, run, write};
+use crate::report::cell_query::{CellQuery, Format, run, write};
 use crate::report::published_cells::PublishedCells;
 use crate::serve::services::Topic;
 use crate::serve::services::client::Asker;
@@ -78,7 +78,8 @@ pub async fn answer(args: &cli::Query) -> anyhow::Result<Vec<u8>> {
     let brand = &asker.name;
     let cells: Vec<CellLine> = cells.into_iter().map(|(_, cell)| cell).collect();
     if cells.is_empty() {
-        return Ok(nothing(brand, family, !filters.is_empty()).into_bytes());
+        let due = next_release(&asker);
+        return Ok(nothing(brand, family, !filters.is_empty(), due).into_bytes());
     }
     let sheets: Vec<String> = Family::ALL
         .into_iter()
@@ -151,23 +152,44 @@ fn rows(
     // A client does not know k: shares then say what is certain.
     let hides = (asker.config()).is_none_or(|config| config.release_of(&asker.name).k > 1);
     let found = run(&cells, &asker.name, query, today, hides)?;
-    match args.words.format {
-        None => Ok(sheet::rows(&asker.name, query, &found).into_bytes()),
-        Some(_) => Ok(write(query, &found)?),
+    match (&args.words.format, args.json) {
+        (None, false) if found.rows.is_empty() && answer.lines().next().is_none() => {
+            let due = next_release(asker);
+            Ok(nothing(&asker.name, Some(query.family), false, due).into_bytes())
+        }
+        (None, false) => Ok(sheet::rows(&asker.name, query, &found).into_bytes()),
+        (None, true) => {
+            let mut lines = query.clone();
+            lines.format = Format::Ndjson;
+            Ok(write(&lines, &found)?)
+        }
+        (Some(_), _) => Ok(write(query, &found)?),
     }
 }
 
-/// The text about an empty answer.
-fn nothing(brand: &str, family: Option<Family>, filtered: bool) -> String {
+/// When what waits is published next, in the brand's time zone; `None` for a client,
+/// which does not know the setting, and for a brand that hides nothing.
+fn next_release(asker: &Asker) -> Option<String> {
+    let release = asker.config()?.release_of(&asker.name);
+    let zone = asker.brand().ok()?.timezone.clone();
+    let due = clock::next_release(jiff::Timestamp::now(), release.max_hold_ms)?;
+    let due = jiff::Timestamp::from_second(due).ok()?.to_zoned(zone);
+    (release.k > 1).then(|| due.strftime("%H:%M").to_string())
+}
+
+/// The text about an empty answer. `due` is when what waits is published next.
+fn nothing(brand: &str, family: Option<Family>, filtered: bool, due: Option<String>) -> String {
     let of = family.map_or("".to_owned(), |family| format!(" of {}", family.name()));
     let such = if filtered {
         " matching the filters"
     } else {
         ""
     };
+    let waits = due.map_or_else(String::new, |due| format!(", at {due}"));
     format!(
         "no released cells{of} of {brand}{such}\n\
-         (cells with fewer than release.k contributors are hidden; new cells appear at the release cadence)\n"
+         (cells with fewer than release.k contributors are hidden; months, and changes of few, wait for the next\n\
+         release{waits})\n"
     )
 }
 
@@ -255,6 +277,18 @@ mod tests {
     fn filters(texts: &[&str], family: Option<Family>) -> anyhow::Result<Filters> {
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         Filters::read(&texts, family)
+    }
+
+    #[test]
+    fn what_is_empty_says_what_it_waits_for() {
+        let text = nothing(
+            "acme",
+            Some(Family::Attribution),
+            false,
+            Some("23:00".to_owned()),
+        );
+        assert!(text.starts_with("no released cells of attribution of acme\n"));
+        assert!(text.ends_with("release, at 23:00)\n"), "{text}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::Instant;
 use tributary_ledger::{ErasureFilter, Ledger, LedgerError, Removed, Rewrite, RewriteResult};
 use tributary_operators::record::{BrandId, Day};
 
@@ -30,8 +31,12 @@ use crate::report::tally::Tally;
 /// Minimum number of superseded entries for a compaction.
 const LEAST: u64 = 100_000;
 
-/// Delay before a failed rewrite that somebody waits for is repeated.
+/// Delay before a failed rewrite is repeated: it doubles with each failure, to
+/// [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest delay between two attempts of a rewrite.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A compaction begins when one in this many entries is superseded.
 const SHARE: u64 = 4;
@@ -55,6 +60,38 @@ pub struct Compaction {
     under_way: Option<JoinHandle<Result<RewriteResult, LedgerError>>>,
     /// Its result, until it is installed.
     written: Option<Result<Result<RewriteResult, LedgerError>, JoinError>>,
+    /// The failures since the last success.
+    backoff: Backoff,
+}
+
+/// When a failed rewrite is repeated.
+#[derive(Default)]
+struct Backoff {
+    /// Failures in a row.
+    failures: u32,
+    /// No rewrite begins before.
+    until: Option<Instant>,
+}
+
+impl Backoff {
+    /// Delay after a number of failures in a row.
+    fn pause(failures: u32) -> Duration {
+        let doubled = 1_u32.checked_shl(failures.saturating_sub(1));
+        doubled.map_or(LONGEST_PAUSE, |by| {
+            PAUSE.saturating_mul(by).min(LONGEST_PAUSE)
+        })
+    }
+
+    /// Counts a failure.
+    fn fail(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        self.until = Some(Instant::now() + Backoff::pause(self.failures));
+    }
+
+    /// Whether the delay is not over.
+    fn is_on(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
 }
 
 /// Requests that a rewrite serves.
@@ -143,6 +180,7 @@ impl Compaction {
             purpose: Purpose::default(),
             under_way: None,
             written: None,
+            backoff: Backoff::default(),
         }
     }
 
@@ -150,7 +188,7 @@ impl Compaction {
     /// rewrite.
     pub fn is_due(&self, entries: u64) -> bool {
         let fresh = self.superseded().saturating_sub(self.seen);
-        self.is_idle() && fresh >= LEAST.max(entries / SHARE)
+        self.is_idle() && !self.backoff.is_on() && fresh >= LEAST.max(entries / SHARE)
     }
 
     /// Whether no rewrite is in progress.
@@ -188,7 +226,20 @@ impl Compaction {
 
     /// Whether a rewrite should begin for a request.
     pub fn is_wanted(&self) -> bool {
-        self.is_idle() && !self.waiting.is_empty()
+        self.is_idle() && !self.backoff.is_on() && !self.waiting.is_empty()
+    }
+
+    /// Postpones the next rewrite after a failure, which is logged once until a
+    /// rewrite succeeds.
+    pub fn postpone(&mut self, error: &dyn std::fmt::Display) {
+        self.backoff.fail();
+        match self.backoff.failures {
+            1 => tracing::warn!(
+                %error,
+                "cannot compact the ledger; retrying, at least once a minute, until it succeeds"
+            ),
+            failures => tracing::debug!(%error, failures, "still cannot compact the ledger"),
+        }
     }
 
     /// Requests that the pings of a brand's salt days before `before` are dropped.
@@ -231,10 +282,16 @@ impl Compaction {
         self.under_way = Some(tokio::task::spawn_blocking(work));
     }
 
-    /// Returns when the rewrite is finished; never if there is none.
+    /// Returns when the rewrite is finished, or when a failed one that requests wait
+    /// for is to be repeated; never if there is none.
     pub async fn written(&mut self) {
         let Some(work) = &mut self.under_way else {
-            return std::future::pending().await;
+            match self.backoff.until.filter(|_| !self.waiting.is_empty()) {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+            self.backoff.until = None;
+            return;
         };
         self.written = Some(work.await);
         self.under_way = None;
@@ -256,12 +313,7 @@ impl Compaction {
         match written? {
             Ok(rewritten) => Ok(Some(rewritten)),
             Err(error) => {
-                tracing::warn!(error = %error, "cannot compact the ledger; retrying later");
-                // What is to be forgotten is asked for again at once otherwise.
-                if !self.purpose.is_empty() {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                self.waiting.append(&mut self.purpose);
+                self.refused(&error);
                 Ok(None)
             }
         }
@@ -269,6 +321,7 @@ impl Compaction {
 
     /// Answers the callers: the new segments have replaced the old ones.
     pub fn installed(&mut self, done: Installed) {
+        self.backoff = Backoff::default();
         let Installed {
             forgotten,
             not_overwritten,
@@ -295,9 +348,10 @@ impl Compaction {
     }
 
     /// Keeps the requests for the next rewrite: the new segments could not be
-    /// installed.
-    pub fn refused(&mut self) {
+    /// written or installed.
+    pub fn refused(&mut self, error: &dyn std::fmt::Display) {
         self.waiting.append(&mut self.purpose);
+        self.postpone(error);
     }
 
     /// Number of records since the start that are superseded in the ledger.
@@ -355,4 +409,33 @@ pub fn install(ledger: &mut Ledger, done: RewriteResult) -> anyhow::Result<Insta
         files,
         not_overwritten: not_overwritten as u64,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_again_and_again_is_tried_once_a_minute() {
+        let mut compaction = Compaction::new(Arc::new(Tally::default()));
+        compaction.drop_pings(BrandId::of("acme"), 20_387);
+        let begun = Instant::now();
+        let mut attempts = 0;
+        while begun.elapsed() < Duration::from_secs(3_600) {
+            assert!(compaction.is_wanted());
+            attempts += 1;
+            compaction.postpone(&"no space");
+            assert!(!compaction.is_wanted(), "not at once");
+            compaction.written().await;
+        }
+        assert!(
+            (60..=66).contains(&attempts),
+            "{attempts} attempts in an hour"
+        );
+        // Without a request nobody wakes.
+        compaction.waiting = Purpose::default();
+        compaction.postpone(&"no space");
+        let woke = tokio::time::timeout(Duration::from_secs(3_600), compaction.written()).await;
+        assert!(woke.is_err());
+    }
 }

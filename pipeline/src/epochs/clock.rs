@@ -37,6 +37,16 @@ pub fn day(now: Timestamp, zone: &TimeZone) -> Day {
     BrandClock::new(zone, 0).day(now.as_millisecond())
 }
 
+/// The time at which changes that wait are published with a batch, Unix seconds:
+/// the next multiple of `release.max_hold`. `None` if nothing waits.
+pub fn next_release(now: Timestamp, max_hold_ms: u64) -> Option<i64> {
+    let period = i64::try_from(max_hold_ms)
+        .ok()
+        .filter(|period| *period > 0)?;
+    let next = now.as_millisecond().div_euclid(period).checked_add(1)?;
+    Some(next.checked_mul(period)?.div_euclid(1_000))
+}
+
 /// The open salt days of a brand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SaltDays {

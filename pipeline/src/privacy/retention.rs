@@ -53,12 +53,19 @@ impl Retention {
     }
 
     /// The first day of a category that is stored on the day of `now`, Unix
-    /// milliseconds. `None` before the beginning of the calendar: nothing is past
-    /// its retention.
+    /// milliseconds: the earliest whose months end on that day or later, so that it
+    /// agrees with [`until`](Self::until) at the ends of months too. `None` before
+    /// the beginning of the calendar: nothing is past its retention.
     pub fn first_day(&self, category: Category, now: i64) -> Option<Date> {
-        let day = Timestamp::from_millisecond(now).ok()?;
-        let day = day.to_zoned(self.zone.clone()).date();
-        day.checked_sub(span(self.months(category))?).ok()
+        let today = Timestamp::from_millisecond(now).ok()?;
+        let today = today.to_zoned(self.zone.clone()).date();
+        let months = span(self.months(category))?;
+        let day = today.checked_sub(months).ok()?;
+        // Where the month before is shorter, its last day stands for a day that it lacks.
+        match day.checked_add(months) {
+            Ok(end) if end < today => day.tomorrow().ok(),
+            _ => Some(day),
+        }
     }
 
     /// For each category, the time in Unix milliseconds from which records are
@@ -194,5 +201,43 @@ pub fn purposes(body: &Body) -> &'static [&'static str] {
         Body::Spend { .. } => &["return on spend"],
         Body::Consent { .. } => &["proof of consent"],
         Body::Right { .. } => &["respect of the right"],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retention(months: u32) -> Retention {
+        let text = format!(
+            "[[brand]]\nname = \"acme\"\ntimezone = \"Europe/Paris\"\nsecret_env = \"SECRET\"\n\
+             [brand.retention]\ncookies_months = {months}\n"
+        );
+        let secret = |_: &str| Some("0123456789abcdef".repeat(2));
+        let loaded = tributary_config::parse_in(&text, std::path::Path::new("t.toml"), &secret);
+        Retention::of(loaded.unwrap().config.brands.first().unwrap())
+    }
+
+    fn noon(day: Date) -> i64 {
+        let noon = day.at(12, 0, 0, 0).in_tz("Europe/Paris").unwrap();
+        noon.timestamp().as_millisecond()
+    }
+
+    /// A record is stored on the day on which its months end, and on no later one.
+    #[test]
+    fn no_record_outlives_its_months() {
+        let first: Date = "2023-12-01".parse().unwrap();
+        for months in [1, 2, 6, 12, 13] {
+            let retention = retention(months);
+            // Two years with a leap day.
+            for at in 0..800 {
+                let day = first.checked_add(at.days()).unwrap();
+                let last = day.checked_add(span(months).unwrap()).unwrap();
+                let stored_from = |on: Date| retention.first_day(Category::Cookies, noon(on));
+                assert!(stored_from(last).unwrap() <= day, "{day} on {last}");
+                let next = last.tomorrow().unwrap();
+                assert!(stored_from(next).unwrap() > day, "{day} on {next}");
+            }
+        }
     }
 }

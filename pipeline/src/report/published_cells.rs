@@ -152,6 +152,19 @@ impl PublishedCells {
         Family::ALL.into_iter().filter_map(last).max()
     }
 
+    /// The first day of a brand with a day's or an hour's cell; `None` without such a
+    /// cell. Month cells do not count.
+    pub fn first_day(&self, brand: &str) -> Option<Day> {
+        let first = |family: Family| {
+            let mut periods = self.partitions.get(&family)?.get(brand)?.keys();
+            periods.find_map(|period| match period {
+                Period::Day(day) => Some(*day),
+                Period::Month(_) | Period::Always => None,
+            })
+        };
+        Family::ALL.into_iter().filter_map(first).min()
+    }
+
     /// Dimensions and values of the cells of a brand in some periods, ascending.
     /// A value may be [`NO_VALUE`].
     pub fn cells(

@@ -1,7 +1,7 @@
 //! Tables for people: aligned columns, numbers to the right with separators, at
-//! most 100 columns wide.
+//! most 100 columns wide unless identifiers and numbers need more.
 //!
-//! `comfy-table` arranges them by the width that characters take on a terminal. Numbers are never broken; texts are, over
+//! `comfy-table` arranges them by the width that characters take on a terminal. Numbers and identifiers are never broken; texts are, over
 //! several lines, until the table fits, so that nothing is cut off. What stands in a cell may come from outside: characters
 //! that steer a terminal are replaced.
 
@@ -30,6 +30,8 @@ const STYLE: TableStyle =
 pub enum Align {
     /// Texts: to the left, broken at spaces, and inside of longer words.
     Left,
+    /// Identifiers, to be copied: to the left, never broken.
+    Id,
     /// Numbers: aligned right, never shortened.
     Right,
 }
@@ -83,6 +85,7 @@ impl fmt::Display for Table {
             let least = Width::Fixed(natural.min(MIN_TEXT));
             let (alignment, constraint) = match align {
                 Align::Left => (CellAlignment::Left, ColumnConstraint::LowerBoundary(least)),
+                Align::Id => (CellAlignment::Left, ColumnConstraint::ContentWidth),
                 Align::Right => (CellAlignment::Right, ColumnConstraint::ContentWidth),
             };
             column.set_cell_alignment(alignment);
@@ -265,6 +268,15 @@ Saint-Étienne      0.05
         assert_eq!(text.matches("google/cpc/spring").count(), 12, "{text}");
         assert_eq!(text.matches("campaign").count(), 10, "{text}");
         assert_eq!(text.lines().rev().nth(1), text.lines().nth(1), "{text}");
+    }
+
+    #[test]
+    fn an_identifier_is_in_one_piece() {
+        let id = "b7c1f0de-5a0e-4a4c-9d0f-2f6f0f1d9a11";
+        let mut table = Table::new(&[("request", Align::Id), ("state", Align::Left)]);
+        table.row([id.to_owned(), "rejected: a long reason ".repeat(9)]);
+        let text = table.to_string();
+        assert!(text.contains(id), "{text}");
     }
 
     #[test]

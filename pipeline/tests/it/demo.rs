@@ -1,6 +1,8 @@
 //! The demo shows what it promises: money by channel and model, stores, and the same numbers as a replay of the
 //! same world would give; and it serves them until it is stopped.
 
+use std::process::Stdio;
+
 use crate::support::{succeed, tributary};
 
 #[test]
@@ -111,4 +113,30 @@ fn the_gate_can_be_opened() {
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }
     assert!(!text.contains("hidden for privacy"), "{text}");
+}
+
+/// The summary that the command prints before it serves the page, of which it has only the first two releases, has the
+/// revenue of channels of both brands, as that of a trace that has ended.
+#[test]
+fn the_summary_of_the_live_demo_has_its_months() {
+    let mut command = tributary();
+    command.args(["demo", "--listen", "127.0.0.1:0", "--json"]);
+    command.args(["--events", "60000", "--days", "14"]);
+    command.stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the demo starts");
+    let mut texts = serde_json::Deserializer::from_reader(child.stdout.take().expect("a pipe"))
+        .into_iter::<serde_json::Value>();
+    let summary = texts.next();
+    // It serves the page until it is stopped.
+    child.kill().expect("the demo runs");
+    child.wait().expect("the demo ends");
+    let summary = summary.expect("a summary").expect("JSON");
+    for brand in summary["brands"].as_array().expect("brands") {
+        let months = brand["months"].as_array().expect("months");
+        let released = |month: &serde_json::Value| month["revenue_of_channels_minor"].as_i64();
+        assert!(
+            months.iter().filter_map(released).sum::<i64>() > 0,
+            "{brand}"
+        );
+    }
 }

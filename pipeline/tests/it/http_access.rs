@@ -68,7 +68,7 @@ impl Server {
     pub async fn start(config: &Config) -> Server {
         let telemetry = Telemetry::new(config);
         let state = HttpState::new(config, &telemetry, &SharedCells::default());
-        state.page.stand_at(TODAY);
+        state.page.stand_at(crate::support::noon_of(TODAY));
         for (brand, minor) in [("acme", 12_345), ("zeta", 67_890)] {
             let text = |word: &str| Dim::Text(word.into());
             state.cells.lock().apply(&Cell {

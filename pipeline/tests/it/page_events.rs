@@ -96,7 +96,7 @@ async fn listeners_hear_of_changes_and_are_bounded() {
     let config = loaded.unwrap().config;
     let telemetry = Telemetry::new(&config);
     let state = HttpState::new(&config, &telemetry, &SharedCells::default());
-    state.page.stand_at(TODAY);
+    state.page.stand_at(crate::support::noon_of(TODAY));
     state.cells.lock().apply(&takings("acme", 100));
     state.cells.lock().apply(&takings("zeta", 7));
     let door = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -79,9 +79,8 @@ async fn nothing_hidden_is_zero_on_the_page() {
     let month = months
         .max_by_key(|month| credit(&cells, *month)[1])
         .expect("credits by month");
-    state
-        .page
-        .stand_at(tributary_operators::calendar::first_day(month + 1));
+    let today = tributary_operators::calendar::first_day(month + 1);
+    state.page.stand_at(crate::support::noon_of(today));
     let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = door.local_addr().unwrap();
     let (_stop, stopped) = oneshot::channel::<()>();
@@ -155,7 +154,8 @@ async fn nothing_hidden_is_zero_on_the_page() {
 #[test]
 fn nothing_hidden_is_zero_in_the_summary() {
     let (_world, cells) = world();
-    let summary = Summary::of(&cells, true);
+    let today = cells.iter().filter_map(Cell::day).max().unwrap();
+    let summary = Summary::of(&cells, today, true);
     let text = summary.text();
     assert!(
         text.contains(" % of what channels brought: the rest is hidden for privacy."),

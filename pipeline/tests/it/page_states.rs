@@ -70,7 +70,7 @@ async fn the_page_says_what_is_the_matter() {
     let config = loaded.unwrap().config;
     let telemetry = Telemetry::new(&config);
     let state = HttpState::new(&config, &telemetry, &SharedCells::default());
-    state.page.stand_at(TODAY);
+    state.page.stand_at(crate::support::noon_of(TODAY));
     state.cells.lock().apply(&orders("acme", "EUR", 123_456));
     state
         .cells
@@ -171,6 +171,17 @@ async fn the_page_says_what_is_the_matter() {
         assert_eq!(
             browser.text("#day"),
             "zeta, Sunday, October 26, 2025, simulated"
+        );
+        // An address of another brand shows that brand with its currency, and so does the way back.
+        browser.eval("location.hash = '#brand=acme&period=today'");
+        browser.until(&shows("€1,234.56"));
+        assert!(browser.text("#day").starts_with("acme, "));
+        browser.eval("history.back()");
+        browser.until(&shows("TND\u{a0}1.005"));
+        assert!(browser.text("#day").starts_with("zeta, "));
+        assert_eq!(
+            browser.eval("document.querySelector('#currency').value"),
+            json!("TND")
         );
 
         // A trace of another year is shown at its own time.

@@ -59,7 +59,7 @@ async fn a_token_is_asked_for_once_and_kept_for_the_session() {
         .config;
     let telemetry = Telemetry::new(&config);
     let state = HttpState::new(&config, &telemetry, &SharedCells::default());
-    state.page.stand_at(TODAY);
+    state.page.stand_at(crate::support::noon_of(TODAY));
     let text = |word: &str| Dim::Text(word.into());
     state.cells.lock().apply(&Cell {
         family: Family::OrdersDay,

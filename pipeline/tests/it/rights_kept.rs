@@ -167,7 +167,25 @@ async fn what_is_kept_counts_for_one_brand_alone() {
         .args(["--record", record.to_str().unwrap(), "--config"])
         .arg(world.config());
     let output = tokio::task::block_in_place(|| other.output().unwrap());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("not_theirs"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("not_theirs"), "{said}");
+    assert!(said.contains("`record.data.id`"), "{said}");
+    // A correction that names nobody leaves the record with its person, who may correct it again.
+    let mut unnamed: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    let data = unnamed.as_object_mut().unwrap();
+    assert!(data.remove("email").is_some());
+    std::fs::write(&record, unnamed.to_string()).unwrap();
+    for _ in 0..2 {
+        ask(
+            "rectify",
+            &[
+                "email=jane@shop.example",
+                "--record",
+                record.to_str().unwrap(),
+            ],
+        );
+    }
 
     ask("do_not_sell", &["email=john@shop.example"]);
     ask(

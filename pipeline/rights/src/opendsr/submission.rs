@@ -13,7 +13,7 @@ use crate::json::{Field, Raw, object};
 use crate::refusal::{Reason, Refusal};
 use crate::request::{
     Identifier, MAX_IDENTIFIERS, MAX_REQUEST, MAX_VALUE, Request, RequestBody, RequestId, Right,
-    identifiers, reply_key, text,
+    identifiers, is_digest, malformed, reply_key, text,
 };
 use crate::time;
 use tributary_operators::record::IdKind;
@@ -358,7 +358,13 @@ fn identity(place: usize, raw: &RawValue) -> Result<Identifier, Refusal> {
             "identity_value",
             "is a digest, which is not `raw`: say `sha256`",
         )),
-        "raw" => Ok(()),
+        "raw" => match malformed(*kind, &value) {
+            Some(wrong) => Err(Refusal::new(
+                Reason::BadIdentifier,
+                format!("`{at}.identity_value` {wrong}"),
+            )),
+            None => Ok(()),
+        },
         "sha256" if *hashed && digest => Ok(()),
         "sha256" if *hashed => Err(Refusal::new(
             Reason::BadIdentifier,
@@ -375,11 +381,6 @@ fn identity(place: usize, raw: &RawValue) -> Result<Identifier, Refusal> {
 /// An identifier with one value.
 fn one(kind: IdKind, value: ClearText) -> Identifier {
     Identifier::One { kind, value }
-}
-
-/// Whether a value has the form of a SHA-256 digest in hexadecimal.
-fn is_digest(value: &str) -> bool {
-    value.len() == 64 && value.bytes().all(|c| c.is_ascii_hexdigit())
 }
 
 /// Parses the callback URLs.

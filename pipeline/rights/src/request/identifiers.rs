@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use tributary_operators::record::IdKind;
 
 use super::{Identifier, MAX_IDENTIFIERS, MAX_VALUE};
+use crate::clear_text::ClearText;
 use crate::json::{Raw, field, object};
 use crate::refusal::{Reason, Refusal};
 
@@ -50,6 +51,20 @@ pub(crate) fn identifiers(raw: Raw<'_>) -> Result<Vec<Identifier>, Refusal> {
         ));
     }
     list.iter().enumerate().map(identifier).collect()
+}
+
+/// What is wrong with the form of a value: it would identify nobody, and the person
+/// would be told that nothing is stored.
+pub(crate) fn malformed(kind: IdKind, value: &ClearText) -> Option<&'static str> {
+    let is_email = value.expose().contains('@') || is_digest(value.expose());
+    (kind == IdKind::Email && !is_email).then_some(
+        "must be an e-mail address, such as jane@example.org, or the 64 hexadecimal digits of its SHA-256",
+    )
+}
+
+/// Whether a value has the form of a SHA-256 digest in hexadecimal.
+pub(crate) fn is_digest(value: &str) -> bool {
+    value.len() == 64 && value.bytes().all(|c| c.is_ascii_hexdigit())
 }
 
 /// Parses one identifier; `place` is its index, for the refusal.
@@ -97,9 +112,12 @@ fn identifier((place, raw): (usize, &&RawValue)) -> Result<Identifier, Refusal> 
             let [first, last, postcode] = parts.map(|(name, raw)| required(name, raw));
             Identifier::NamePostcode([first?, last?, postcode?])
         }
-        kind => Identifier::One {
-            kind,
-            value: required("value", fields.value)?,
-        },
+        kind => {
+            let value = required("value", fields.value)?;
+            if let Some(wrong) = malformed(kind, &value) {
+                return Err(refuse("value", wrong));
+            }
+            Identifier::One { kind, value }
+        }
     })
 }

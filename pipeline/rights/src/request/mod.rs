@@ -30,7 +30,7 @@ mod identifiers;
 mod model;
 mod read;
 
-pub(crate) use identifiers::identifiers;
+pub(crate) use identifiers::{identifiers, is_digest, malformed};
 pub use model::{
     AfterDeath, Correction, Identifier, MAX_ID, MAX_IDENTIFIERS, MAX_REQUEST, MAX_VALUE,
     RecordKind, Replay, Request, RequestBody, RequestId, Right, replay,

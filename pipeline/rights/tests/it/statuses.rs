@@ -14,6 +14,7 @@ fn a_status_tells_how_it_stands_in_one_line() {
             right: Some(erase.asked.right()),
             status,
             at: AT,
+            detail: Some("`record.data.id` names no stored record"),
         };
         let json = message.to_json();
         let read = PublishedStatus::read(json.as_bytes()).unwrap();
@@ -31,7 +32,7 @@ fn a_status_tells_how_it_stands_in_one_line() {
     assert_eq!(
         message(Status::Rejected(Reason::NotTheirs)),
         format!(
-            r#"{start}"id":"r-117","reason":"not_theirs","status":"rejected","type":"erase"}}"#
+            r#"{start}"detail":"`record.data.id` names no stored record","id":"r-117","reason":"not_theirs","status":"rejected","type":"erase"}}"#
         )
     );
     assert_eq!(
@@ -54,6 +55,7 @@ fn a_status_does_not_tell_whether_anybody_was_found() {
             right: Some(erase.asked.right()),
             status: Status::Completed(counts),
             at: AT,
+            detail: Some("`record.data.id` names no stored record"),
         };
         message.to_json()
     };

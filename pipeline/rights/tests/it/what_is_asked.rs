@@ -203,6 +203,13 @@ fn what_is_wrong_is_named_and_not_repeated() {
         (
             "erase",
             "identifiers",
+            email(json!("jane")),
+            Reason::BadIdentifier,
+            "must be an e-mail address",
+        ),
+        (
+            "erase",
+            "identifiers",
             email(json!(true)),
             Reason::BadIdentifier,
             "must be a text",

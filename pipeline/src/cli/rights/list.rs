@@ -120,6 +120,7 @@ fn print(requests: &Requests, entries: &[&Entry], as_json: bool) -> anyhow::Resu
     ];
     let columns = columns.map(|title| match title {
         "days left" => (title, Align::Right),
+        "request" => (title, Align::Id),
         _ => (title, Align::Left),
     });
     let mut table = Table::new(&columns);

@@ -108,10 +108,7 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
     let status = wait(args, &client, &stream, &brand, &id, sent.sequence).await?;
     match status["status"].as_str() {
         Some("completed") => {}
-        _ => bail!(
-            "the request was rejected: {}",
-            status["reason"].as_str().unwrap_or("no reason given")
-        ),
+        _ => bail!("the request was rejected: {}", why(&status)),
     }
     let receipt = receipt(&client, &stream, &brand, &id, sent.sequence).await?;
     if let Some(text) = &receipt {
@@ -143,6 +140,16 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
         out.as_ref(),
         page.as_ref().map_or(answer, |page| page.as_bytes()),
     )
+}
+
+/// Why a request was rejected: the sentence of the worker with the name of the
+/// reason.
+fn why(status: &Value) -> String {
+    let reason = status["reason"].as_str().unwrap_or("no reason given");
+    match status["detail"].as_str() {
+        Some(detail) => format!("{detail} ({reason})"),
+        None => reason.to_owned(),
+    }
 }
 
 /// Prints what a request has touched, according to its receipt.
@@ -199,10 +206,7 @@ async fn of_brand(
         }
     };
     if status["status"] != "completed" {
-        bail!(
-            "the request was rejected: {}",
-            status["reason"].as_str().unwrap_or("no reason given")
-        );
+        bail!("the request was rejected: {}", why(&status));
     }
     // A request that was completed before has had its receipt.
     let mut found = None;

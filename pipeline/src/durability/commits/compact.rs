@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use tributary_ledger::Kind;
 
+use super::Commits;
 use super::ledger_task::{kind, unless_full};
-use super::{Commits, PAUSE};
 use crate::durability::command::{KeyRotation, Progress};
 use crate::durability::compaction::install;
 
@@ -29,13 +29,13 @@ impl Commits {
     pub(super) async fn compact(&mut self) -> anyhow::Result<()> {
         if let Some(done) = self.compaction.finished().await? {
             let installed = self.with_ledger(move |ledger| install(ledger, done)).await;
-            if let Some(installed) = unless_full(installed)? {
-                let files = installed.not_overwritten;
-                self.telemetry.metrics.not_overwritten(files);
-                self.compaction.installed(installed);
-            } else {
-                self.compaction.refused();
-                tokio::time::sleep(PAUSE).await;
+            match unless_full(installed)? {
+                Ok(installed) => {
+                    let files = installed.not_overwritten;
+                    self.telemetry.metrics.not_overwritten(files);
+                    self.compaction.installed(installed);
+                }
+                Err(full) => self.compaction.refused(&full),
             }
         }
         for rotation in self.compaction.rotations() {
@@ -47,8 +47,8 @@ impl Commits {
                 .with_ledger(move |ledger| Ok(ledger.erase(forget)?))
                 .await;
             match unless_full(rewrite)? {
-                Some(rewrite) => self.compaction.begin(rewrite),
-                None => tokio::time::sleep(PAUSE).await,
+                Ok(rewrite) => self.compaction.begin(rewrite),
+                Err(full) => self.compaction.postpone(&full),
             }
         }
         self.commits += 1;
@@ -60,8 +60,9 @@ impl Commits {
             let rewrite = self
                 .with_ledger(|ledger| Ok(ledger.rewrite(Arc::new(|_, _| true))?))
                 .await;
-            if let Some(rewrite) = unless_full(rewrite)? {
-                self.compaction.begin(rewrite);
+            match unless_full(rewrite)? {
+                Ok(rewrite) => self.compaction.begin(rewrite),
+                Err(full) => self.compaction.postpone(&full),
             }
         }
         Ok(())

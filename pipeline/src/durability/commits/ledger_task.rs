@@ -105,20 +105,15 @@ fn is_full(error: &anyhow::Error) -> bool {
     kind(error) == Some(Kind::Full)
 }
 
-/// Turns a lack of disk space into `None`: the rewrite is retried later.
+/// Turns a lack of disk space into a value with its reason: the rewrite is retried
+/// later.
 ///
 /// # Errors
 ///
 /// Any other error.
-pub(super) fn unless_full<T>(compacted: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+pub(super) fn unless_full<T>(compacted: anyhow::Result<T>) -> anyhow::Result<Result<T, String>> {
     match compacted {
-        Err(error) if is_full(&error) => {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "not enough disk space to compact the ledger; retrying later"
-            );
-            Ok(None)
-        }
-        compacted => compacted.map(Some),
+        Err(error) if is_full(&error) => Ok(Err(format!("{error:#}"))),
+        compacted => compacted.map(Ok),
     }
 }

@@ -28,6 +28,9 @@ pub(super) struct Job {
     pub answer: Option<Hash>,
     /// The reason for a rejection; `None` while the request can still be completed.
     pub rejected: Option<Reason>,
+    /// Of a rejection, the sentence that names the field and the remedy; never a
+    /// value.
+    pub detail: Option<String>,
 }
 
 impl Job {

@@ -13,20 +13,25 @@ use tributary_rights::{RequestId, Right};
 use super::job::Job;
 use super::task::Rights;
 
-/// Whom to inform of a status beside the status subject.
+/// What accompanies a status: whom to inform of it beside the status subject, and
+/// why a request is rejected.
 #[derive(Clone, Copy)]
-pub(super) struct Callbacks<'a> {
+pub(super) struct StatusContext<'a> {
     /// The URLs of the controller.
     pub urls: &'a [String],
     /// When the request arrived, Unix milliseconds.
     pub received: i64,
+    /// Of a rejection, the sentence that names the field and the remedy; never a
+    /// value.
+    pub detail: Option<&'a str>,
 }
 
-impl<'a> From<&'a Job> for Callbacks<'a> {
-    fn from(job: &'a Job) -> Callbacks<'a> {
-        Callbacks {
+impl<'a> From<&'a Job> for StatusContext<'a> {
+    fn from(job: &'a Job) -> StatusContext<'a> {
+        StatusContext {
             urls: &job.callbacks,
             received: job.received,
+            detail: job.detail.as_deref(),
         }
     }
 }
@@ -46,7 +51,7 @@ impl Rights {
         right: Option<Right>,
         status: Status,
         at: i64,
-        callbacks: Callbacks<'_>,
+        context: StatusContext<'_>,
     ) -> anyhow::Result<()> {
         if !self.is_registrar() {
             return Ok(());
@@ -57,14 +62,15 @@ impl Rights {
             right,
             status,
             at,
+            detail: context.detail,
         };
         self.publish(subjects::rights_status(brand), message.to_json())
             .await?;
         let Some(domain) = &self.config.http.opendsr_domain else {
             return Ok(());
         };
-        let expected = callbacks.received + COMPLETION_MS;
-        for url in callbacks.urls {
+        let expected = context.received + COMPLETION_MS;
+        for url in context.urls {
             let body = StatusBody::new(brand, id, domain, status, expected).callback(url);
             // Texts and numbers: nothing in it can fail.
             let body = serde_json::to_string(&body).unwrap_or_default();

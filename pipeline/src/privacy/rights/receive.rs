@@ -22,11 +22,11 @@ use tributary_rights::audit::Event;
 use tributary_rights::receipt::Receipt;
 use tributary_rights::request::{Replay, replay};
 use tributary_rights::status::Status;
-use tributary_rights::{Counts, Reason, Request, RequestId, RequestKey};
+use tributary_rights::{Counts, Reason, Refusal, Request, RequestId, RequestKey};
 
 use super::callbacks::HEADER;
 use super::job::Job;
-use super::publish::Callbacks;
+use super::publish::StatusContext;
 use super::task::Rights;
 use super::time::now;
 
@@ -56,13 +56,14 @@ impl Rights {
                 (Ok(request), Some(brand)) => (request, brand),
                 (Err(refusal), _) => {
                     let id = Request::read_id(&message.payload);
-                    self.refuse(message, token, id, refusal.reason).await?;
+                    self.refuse(message, token, id, &refusal).await?;
                     continue;
                 }
                 (Ok(request), None) => {
                     let id = Some(request.id);
-                    self.refuse(message, token, id, Reason::UnknownBrand)
-                        .await?;
+                    let detail = "`brand` names no brand of the configuration";
+                    let refusal = Refusal::new(Reason::UnknownBrand, detail);
+                    self.refuse(message, token, id, &refusal).await?;
                     continue;
                 }
             };
@@ -81,7 +82,9 @@ impl Rights {
                     }
                 } else {
                     let id = Some(request.id);
-                    self.refuse(message, token, id, Reason::IdTaken).await?;
+                    let detail = "`id` is that of another request: choose another one";
+                    let refusal = Refusal::new(Reason::IdTaken, detail);
+                    self.refuse(message, token, id, &refusal).await?;
                 }
                 continue;
             }
@@ -91,7 +94,7 @@ impl Rights {
             let received = match (again, standing) {
                 (Err(refusal), _) => {
                     let id = Some(request.id);
-                    self.refuse(message, token, id, refusal.reason).await?;
+                    self.refuse(message, token, id, &refusal).await?;
                     continue;
                 }
                 (Ok(Replay::Again), Some(standing)) if standing.status.is_final() => {
@@ -112,11 +115,12 @@ impl Rights {
                         };
                         self.publish_receipt(brand, &receipt).await?;
                     }
-                    let callbacks = Callbacks {
+                    let context = StatusContext {
                         urls: &callbacks(message),
                         received: standing.received_at,
+                        detail: None,
                     };
-                    self.publish_status(token, &request.id, Some(right), status, at, callbacks)
+                    self.publish_status(token, &request.id, Some(right), status, at, context)
                         .await?;
                     self.delete(message.sequence).await?;
                     continue;
@@ -126,11 +130,12 @@ impl Rights {
                     let at = message.at_ms;
                     brand_log.log(at, key, right, Event::Received { content })?;
                     let status = Status::Pending;
-                    let callbacks = Callbacks {
+                    let context = StatusContext {
                         urls: &callbacks(message),
                         received: at,
+                        detail: None,
                     };
-                    self.publish_status(token, &request.id, Some(right), status, at, callbacks)
+                    self.publish_status(token, &request.id, Some(right), status, at, context)
                         .await?;
                     at
                 }
@@ -148,6 +153,7 @@ impl Rights {
                     counts: Counts::default(),
                     answer: None,
                     rejected: None,
+                    detail: None,
                 },
             );
         }
@@ -169,18 +175,19 @@ impl Rights {
         message: &InMessage,
         brand: &str,
         id: Option<RequestId>,
-        reason: Reason,
+        refusal: &Refusal,
     ) -> anyhow::Result<()> {
         if !self.is_registrar() {
             return Ok(());
         }
         if let Some(id) = id.or_else(|| RequestId::read("unreadable")) {
-            let status = Status::Rejected(reason);
-            let callbacks = Callbacks {
+            let status = Status::Rejected(refusal.reason);
+            let context = StatusContext {
                 urls: &callbacks(message),
                 received: message.at_ms,
+                detail: Some(&refusal.detail),
             };
-            self.publish_status(brand, &id, None, status, now(), callbacks)
+            self.publish_status(brand, &id, None, status, now(), context)
                 .await?;
         }
         self.telemetry.metrics.right_answered(brand, None, false);

@@ -4,12 +4,15 @@
 //! A corrected record is decoded by the same rules as a correction from its
 //! source, but only for a stored record of the person who requests it. It gets
 //! the highest possible version, so that the source, which may not know of the
-//! correction, does not revert it; a later rectification does.
+//! correction, does not revert it; a later rectification does. Identifiers that
+//! the correction does not name stay with the record.
+
+use std::collections::BTreeSet;
 
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::decode::{Decoder, Ignored, Message, Sink};
 use tributary_operators::event::Event;
-use tributary_operators::record::Body;
+use tributary_operators::record::{Body, IdKind, IdSet};
 use tributary_rights::Reason;
 use tributary_rights::request::RequestBody;
 
@@ -20,11 +23,11 @@ use super::task::Rights;
 use super::time::now;
 use crate::privacy::retention::ArrivalFilter;
 
-/// Events of a decoded correction, and whether any part of it was rejected.
+/// Events of a decoded correction, and why a part of it was rejected.
 #[derive(Default)]
 struct Decoded {
     events: Vec<Event>,
-    refused: bool,
+    refused: Option<String>,
 }
 
 impl Sink for Decoded {
@@ -32,13 +35,29 @@ impl Sink for Decoded {
         self.events.push(event);
     }
 
-    fn dead_letter(&mut self, _: DeadLetter) {
-        self.refused = true;
+    fn dead_letter(&mut self, letter: DeadLetter) {
+        let reason = letter.reason.name();
+        let refused = format!("`record.data` is not valid: {reason}: {}", letter.detail);
+        self.refused.get_or_insert(refused);
     }
 
-    fn ignore(&mut self, _: Ignored) {
-        self.refused = true;
+    fn ignore(&mut self, what: Ignored) {
+        let refused = format!("`record.data` would not be stored: {}", what.name());
+        self.refused.get_or_insert(refused);
     }
+}
+
+/// Why a record cannot be corrected that is not stored, or is somebody else's.
+const NOT_THEIRS: &str = "`record.kind`, `record.source` and `record.data.id` name no stored record with one of \
+                          `identifiers`: an access request lists the records of the person with all three";
+
+/// The identifiers of a corrected record. Those of a kind that the correction does
+/// not name stay: a record without any would be nobody's, and no later request
+/// would find it.
+fn with_unnamed(corrected: &IdSet, before: &IdSet) -> IdSet {
+    let named: BTreeSet<IdKind> = corrected.ids().iter().map(|id| id.kind).collect();
+    let unnamed = before.ids().iter().filter(|id| !named.contains(&id.kind));
+    IdSet::new(corrected.ids().iter().chain(unnamed).copied().collect())
 }
 
 impl Rights {
@@ -88,22 +107,26 @@ impl Rights {
                     ..
                 } if !matches!(record.body, Body::Consent { .. } | Body::Right { .. }) => {
                     *version = i64::MAX;
-                    Some(*key)
+                    Some((*key, record))
                 }
                 _ => None,
             });
-            let mut arrival_filter = ArrivalFilter::new(&self.config);
-            let is_past = decoded
-                .events
-                .iter()
-                .any(|event| arrival_filter.refuses(event, at));
-            let Some(key) = put.filter(|_| !decoded.refused && !is_past) else {
-                reject(job, Reason::BadRecord);
+            let refused = decoded.refused.take();
+            let Some((key, corrected)) = put.filter(|_| refused.is_none()) else {
+                let nothing = || "`record.data` is no record of `record.kind`".to_owned();
+                reject(job, Reason::BadRecord, refused.unwrap_or_else(nothing));
                 continue;
             };
             let held = self.records(job.brand, person).await?;
-            if !held.iter().any(|(held, _)| *held == key) {
-                reject(job, Reason::NotTheirs);
+            let Some((_, record)) = held.iter().find(|(held, _)| *held == key) else {
+                reject(job, Reason::NotTheirs, NOT_THEIRS);
+                continue;
+            };
+            corrected.ids = with_unnamed(&corrected.ids, &record.ids);
+            let mut arrival_filter = ArrivalFilter::new(&self.config);
+            if (decoded.events.iter()).any(|event| arrival_filter.refuses(event, at)) {
+                let detail = "`record.data.ts` is past the retention of such records: a correction keeps to it";
+                reject(job, Reason::BadRecord, detail);
                 continue;
             }
             job.counts.records = 1;

@@ -175,9 +175,13 @@ pub(super) fn arrival(job: &Job) -> Arrival {
     }
 }
 
-/// Rejects a job; an earlier reason is kept.
-pub(super) fn reject(job: &mut Job, reason: Reason) {
-    job.rejected.get_or_insert(reason);
+/// Rejects a job, with a sentence that names the field and the remedy and repeats
+/// no value. An earlier reason is kept.
+pub(super) fn reject(job: &mut Job, reason: Reason, detail: impl Into<String>) {
+    if job.rejected.is_none() {
+        job.rejected = Some(reason);
+        job.detail = Some(detail.into());
+    }
 }
 
 /// Identifiers and devices of several persons of one brand, sorted, without

@@ -16,6 +16,7 @@ use tributary_operators::record::{IdKind, Identifier as Id, Pseudonym};
 use tributary_rights::request::Identifier;
 
 use super::job::Job;
+use super::restrictions::reject;
 use super::task::Rights;
 use crate::epochs::queries::WorkerStopped;
 use tributary_rights::Reason;
@@ -50,7 +51,9 @@ impl Rights {
         let named = jobs.iter_mut().map(|job| {
             let person = self.named(job);
             if person.ids.is_empty() && person.devices.is_empty() {
-                job.rejected = Some(Reason::BadIdentifier);
+                let detail = "none of `identifiers` identifies anybody: each is empty, blocked as a placeholder, \
+                              or, as a phone number, without the country code and the brand without `phone_region`";
+                reject(job, Reason::BadIdentifier, detail);
             }
             (person, job.request.whole_person, job.brand)
         });

@@ -4,19 +4,25 @@
 //! It is computed from released cells alone, like everything else that leaves
 //! the process. Channels have tables by calendar month, to yesterday, because
 //! the release gate publishes their credits by month. A number of which nothing
-//! is published is blank in [`text`], and `null` in [`json`].
+//! is published is blank in [`text`], and `null` in [`json`]. A ratio of numbers of
+//! which a part is hidden says which bound it is (≥, ≤), or is blank, as on the live
+//! page.
 
 mod json;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::calendar;
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Cell, Dim, Dimension, Family};
 use tributary_operators::record::{Day, SaleKind};
+use tributary_operators::release::REST;
 
+use crate::report::cell_query::{CellQuery, Format, MOST_ROWS, Wanted, run};
 use crate::report::channel_name::{Channel, contains, is_together};
-use crate::report::published_cells::Month;
+use crate::report::published_cells::{Month, PublishedCells};
 
 /// Attribution models in the order of the columns.
 const MODELS: [&str; 7] = [
@@ -53,6 +59,8 @@ struct Store {
     transactions: Sum,
     /// Revenue in minor units.
     revenue: Sum,
+    /// Whether all sales that may belong to the store are released under its name.
+    is_whole: bool,
 }
 
 /// Totals of a channel in a month.
@@ -103,10 +111,9 @@ pub struct Summary {
 
 impl Summary {
     /// Sums the cells of one brand in its main currency; other currencies are
-    /// omitted. The current day is the last one of a cell. `hides` is whether the
-    /// release gate may hide cells.
-    pub fn of(cells: &[Cell], hides: bool) -> Summary {
-        let today = cells.iter().filter_map(Cell::day).max().unwrap_or(0);
+    /// omitted. `today` is the current day of the brand, of which nothing may be
+    /// released yet. `hides` is whether the release gate may hide cells.
+    pub fn of(cells: &[Cell], today: Day, hides: bool) -> Summary {
         let mut summary = Summary {
             currency: main_currency(cells),
             hides,
@@ -121,11 +128,50 @@ impl Summary {
                 summary.add(cell, today, &mut paths);
             }
         }
+        summary.find_whole_stores(cells, today);
         summary.paths = paths.into_iter().map(|(path, n)| (n, path)).collect();
         summary
             .paths
             .sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         summary
+    }
+
+    /// Finds the stores whose released sales are all of theirs, as a query does: of
+    /// the others, what the gate hides or releases together with more is missing.
+    fn find_whole_stores(&mut self, cells: &[Cell], today: Day) {
+        let mut published = PublishedCells::default();
+        cells.iter().for_each(|cell| published.apply(cell));
+        let currency = Wanted::Is(Dim::Text(self.currency.as_str().into()));
+        let query = CellQuery {
+            family: Family::StoreDay,
+            from: None,
+            to: None,
+            filters: vec![(Dimension::Currency, vec![currency])],
+            group_by: Some(vec![Dimension::Store]),
+            sort: None,
+            limit: MOST_ROWS,
+            after: None,
+            compare: false,
+            format: Format::Json,
+        };
+        let Some(at) = query
+            .columns()
+            .iter()
+            .position(|of| *of == Dimension::Store)
+        else {
+            return;
+        };
+        for brand in published.brands() {
+            let found = run(&published, &brand, &query, today, self.hides);
+            for row in found.into_iter().flat_map(|answer| answer.rows) {
+                if let Some(Dim::Text(name)) = row.dims.get(at)
+                    && let Some(store) = self.stores.get_mut(&**name)
+                {
+                    let coverage = row.numbers.and_then(|numbers| numbers.coverage);
+                    store.is_whole = &**name != REST && (!self.hides || coverage == Some(10));
+                }
+            }
+        }
     }
 
     /// Adds a cell. Paths are collected separately, to be sorted.

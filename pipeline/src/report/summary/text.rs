@@ -5,7 +5,7 @@ use std::fmt::Write;
 use tributary_operators::release::REST;
 
 use super::{Channels, MODELS, Sum, Summary, add, as_channel};
-use crate::report::channel_name::title;
+use crate::report::channel_name::{is_together, title};
 use crate::report::published_cells::Month;
 use crate::report::table::{Align, Table};
 
@@ -66,7 +66,13 @@ impl Summary {
                 self.number(store.transactions, 1),
                 match (store.visits, store.transactions) {
                     (None | Some(0), _) | (_, None) => String::new(),
-                    (Some(visits), Some(sales)) => whole(sales * 100, visits),
+                    // Sales of which a part is hidden are no numerator.
+                    _ if !store.is_whole => String::new(),
+                    // Hidden visits are not counted.
+                    (Some(visits), Some(sales)) => {
+                        let bound = if self.hides { "≤ " } else { "" };
+                        format!("{bound}{}", whole(sales * 100, visits))
+                    }
                 },
                 self.money(store.revenue),
             ]);
@@ -134,9 +140,15 @@ impl Summary {
             let value = line.value.get("linear").copied();
             let is_whole = self.is_whole(channels, name);
             // A cost of cents says nothing about a return.
-            let ratio = match line.cost {
-                cost if cost < 100 * self.unit() || !is_whole => String::new(),
-                cost => format!("{:.1}×", value.unwrap_or(0) as f64 / cost as f64),
+            let ratio = match (line.cost, value) {
+                (cost, _) if cost < 100 * self.unit() => String::new(),
+                (_, None) if !is_whole => String::new(),
+                _ if is_together(&as_channel(name)) => String::new(),
+                // Another part of the revenue may be in what is published of several together.
+                (cost, value) => {
+                    let bound = if is_whole { "" } else { "≥ " };
+                    format!("{bound}{:.1}×", value.unwrap_or(0) as f64 / cost as f64)
+                }
             };
             // What is published of several channels together is not their whole.
             let known = |sum: Sum| if is_whole { sum.or(Some(0)) } else { sum };

@@ -18,6 +18,7 @@ mod status;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::response::Response;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tributary_config::model::{Config, Ladder, Names};
@@ -40,8 +41,8 @@ pub const MAX_LISTENERS: usize = 100;
 pub struct Page {
     /// The configured brands.
     brands: Vec<Brand>,
-    /// The current day, if it is not that of the clock.
-    today: RwLock<Option<Day>>,
+    /// The current time, if it is not that of the clock.
+    simulated_now: RwLock<Option<Timestamp>>,
     /// The document.
     document: Document,
     /// Limits the number of listeners.
@@ -84,6 +85,8 @@ struct Brand {
     zone: TimeZone,
     /// Minimum number of contributors of its released cells.
     k: u64,
+    /// `release.max_hold` in milliseconds.
+    max_hold_ms: u64,
     /// What is published of its channels.
     ladder: Ladder,
     /// Its currency.
@@ -120,6 +123,7 @@ impl Page {
             name: brand.name.clone(),
             zone: brand.timezone.clone(),
             k: config.release.of_brand(&brand.release).k,
+            max_hold_ms: config.release.of_brand(&brand.release).max_hold_ms,
             ladder: config.release.ladder,
             currency: brand.currency.clone(),
             names: brand.names.clone(),
@@ -128,7 +132,7 @@ impl Page {
         });
         Page {
             brands: brands.collect(),
-            today: RwLock::default(),
+            simulated_now: RwLock::default(),
             document: Document::new(),
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
             ended: watch::Sender::new(false),
@@ -155,14 +159,17 @@ impl Page {
         Some(self.today(brand))
     }
 
-    /// Sets the current day, for a simulation with its own clock.
-    pub fn stand_at(&self, day: Day) {
-        *self.today.write().unwrap_or_else(PoisonError::into_inner) = Some(day);
+    /// Sets the current time, for a simulation with its own clock. The current day
+    /// of each brand follows from it, in the brand's time zone.
+    pub fn stand_at(&self, now: Timestamp) {
+        let of_page = self.simulated_now.write();
+        *of_page.unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
-    /// The current day of a simulation.
-    fn simulated(&self) -> Option<Day> {
-        *self.today.read().unwrap_or_else(PoisonError::into_inner)
+    /// The current time of a simulation.
+    fn simulated(&self) -> Option<Timestamp> {
+        let now = self.simulated_now.read();
+        *now.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends all events, so that no open page prevents the server from ending.
@@ -172,8 +179,8 @@ impl Page {
 
     /// The current day of a brand.
     fn today(&self, brand: &Brand) -> Day {
-        let clock = || crate::epochs::clock::day(jiff::Timestamp::now(), &brand.zone);
-        self.simulated().unwrap_or_else(clock)
+        let now = self.simulated().unwrap_or_else(Timestamp::now);
+        crate::epochs::clock::day(now, &brand.zone)
     }
 
     /// The document with its policy.

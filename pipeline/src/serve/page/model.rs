@@ -29,6 +29,8 @@ pub struct Model<'a> {
     today: String,
     /// The last day with a released cell.
     newest: Option<String>,
+    /// The first day with a released cell.
+    oldest: Option<String>,
     /// Whether the release gate may hide cells (`release.k` above 1).
     hides: bool,
     /// Whether channels are released by whole month only (`release.ladder`).
@@ -111,6 +113,7 @@ pub fn json(
         stamp: cells.stamp(),
         today: date(today),
         newest: newest.map(date),
+        oldest: cells.first_day(brand).map(date),
         hides,
         by_month,
         empty,
@@ -213,6 +216,7 @@ mod tests {
             (&shown["today"], &shown["newest"], &shown["empty"]),
             (&json!("2025-10-26"), &json!("2025-10-26"), &json!(false))
         );
+        assert_eq!(shown["oldest"], json!("2024-09-21"));
         assert_eq!(shown["names"]["stores"], json!({"s1": "Lyon"}));
     }
 

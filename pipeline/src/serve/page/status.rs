@@ -1,10 +1,12 @@
 //! The status: what the page shows of the process, whether its numbers can be
 //! relied upon, and its counts.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tributary_connectors::dead_letter::Reason;
 
 use super::{Brand, PageState};
+use crate::epochs::clock::next_release;
 use crate::report::health::NotReady;
 use crate::report::metrics::label::{Label, OUTCOMES};
 use crate::report::metrics::table::Id;
@@ -30,6 +32,9 @@ pub struct Status<'a> {
     reasons: Vec<NotReady>,
     /// Minimum number of contributors of a released cell of the chosen brand.
     k: u64,
+    /// When changes of few contributors are published next, and months, of the chosen
+    /// brand, Unix seconds; `None` if they do not wait, or in a simulation.
+    next_release: Option<i64>,
     /// How far closed epochs trail the input.
     lag_seconds: f64,
     /// When the newest epoch closed, Unix seconds; `None` before the first.
@@ -147,6 +152,10 @@ impl Status<'_> {
             ready: reasons.is_empty(),
             reasons,
             k: brand.k,
+            next_release: match page.simulated() {
+                None if brand.hides() => next_release(Timestamp::now(), brand.max_hold_ms),
+                _ => None,
+            },
             lag_seconds: (lag * 10.0).round() / 10.0,
             epoch: one(Id::Epoch).filter(|epoch| *epoch > 0.0),
             held: one(Id::Held),

@@ -492,6 +492,7 @@ impl Endpoint {
             right: Some(request.asked.right()),
             status: Status::Pending,
             at: jiff::Timestamp::now().as_millisecond(),
+            detail: None,
         };
         Ok((status.to_json() + "\n").into_bytes())
     }

@@ -36,6 +36,11 @@ pub fn shared_data() -> Option<PathBuf> {
     Some(path)
 }
 
+/// Noon of a day, in UTC.
+pub fn noon_of(day: i32) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(i64::from(day) * 86_400 + 43_200).expect("a day of the calendar")
+}
+
 /// The `tributary` command, logging only errors.
 pub fn tributary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));

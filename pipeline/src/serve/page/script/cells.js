@@ -8,10 +8,17 @@ const ask = async (path, own) => {
   const headers = token ? { Authorization: "Bearer " + token } : {};
   return fetch(path, { headers, signal: own });
 };
+// The sentence of an error: an answer that is none is of a proxy.
+const wrong = (text) => {
+  try {
+    const { parameter, message, fix } = JSON.parse(text).error;
+    return parameter + " " + message + ": " + fix;
+  } catch { return ""; }
+};
 const read = (path) => {
   if (!answers.has(path)) answers.set(path, ask(path).then(async (answer) => {
     const text = await answer.text();
-    if (!answer.ok) throw new Error(answer.status + " " + text.slice(0, 200));
+    if (!answer.ok) throw new Error(wrong(text) || answer.status + " " + answer.statusText);
     // Integers of more digits than a float holds become text.
     return JSON.parse(text.replace(/("[a-z_]+":)(-?\d{16,})/g, '$1"$2"'));
   }));

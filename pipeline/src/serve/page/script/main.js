@@ -180,10 +180,10 @@ const remember = (isStep) => {
 const choose = (some) => {
   const isStep = ["tab", "channel", "store"].some((key) => key in some);
   if ("period" in some || "from" in some || "to" in some) choosesPeriod = true;
-  if ("brand" in some) Object.assign(choice, { channel: "", store: "" });
+  if ("brand" in some) Object.assign(choice, { currency: "", channel: "", store: "" });
   Object.assign(choice, some);
   remember(isStep);
-  if ("brand" in some) { model = undefined; answers = new Map(); listen(); } else draw(true);
+  if ("brand" in some) leave(); else draw(true);
 };
 
 $("pills").append(...MODELS.map((value) => h("label", {}, h("input", { type: "radio", name: "model", value }), h("span", { "data-t": "model." + value }))));
@@ -210,7 +210,16 @@ $("tabs").addEventListener("keydown", (event) => {
   choose({ tab: next.dataset.tab });
   next.focus();
 });
-addEventListener("popstate", () => { Object.assign(choice, { channel: "", store: "", tab: "marketing" }); recall(); draw(true); });
+// The address may be of another brand, with a currency and a gate of its own.
+const leave = () => { model = undefined; answers = new Map(); listen(); };
+addEventListener("popstate", () => {
+  const { brand } = choice;
+  Object.assign(choice, { tab: "marketing", brand: status?.brands[0] || brand, currency: "", channel: "", store: "" });
+  recall();
+  if (choice.brand === brand) return draw(true);
+  frame();
+  leave();
+});
 let wide = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; draw(true); } });
 // A hidden page frees its connection for other listeners.

@@ -87,8 +87,10 @@ const everyDay = (from, to) => {
 const channelTiles = ({ of, credits_, stores, orders, whole, wholeSpend, spendAll, daily, online, spendDaily, soldOf, orderedOf }) => {
   // The rest of a month may hold revenue without a touchpoint.
   const touched = whole.filter((row) => !isUntouched([row.cell.source]) && row.cell.source !== REST), isLeast = whole.some((row) => row.cell.source === REST && row.value);
-  const [brought, broughtThen] = [total(touched.map((row) => row.value?.value_minor)), total(touched.map((row) => row.previous?.value.value_minor))];
+  const [credited, broughtThen] = [total(touched.map((row) => row.value?.value_minor)), total(touched.map((row) => row.previous?.value.value_minor))];
   const [all, then] = [total([soldOf, orderedOf].map((row) => row.value.revenue_minor)), total([soldOf, orderedOf].map((row) => row.previous?.value.revenue_minor))];
+  // Without a gate, revenue of which no channel has a part is unattributed.
+  const brought = credited ?? (hides() || isNothing(all) ? null : 0);
   const ratio = Number(all) > 0 && !isNothing(brought) ? Number(brought) / Number(all) : null, was = Number(then) > 0 ? Number(broughtThen) / Number(then) : null;
   const rows = channelRowsAtTop(whole, wholeSpend).filter((row) => row.isKnown && Number(row.cost) > 0), isBound = rows.some((row) => !row.isWhole);
   const [value, cost] = [total(rows.map((row) => row.value)), total(rows.map((row) => row.cost))];
@@ -96,7 +98,7 @@ const channelTiles = ({ of, credits_, stores, orders, whole, wholeSpend, spendAl
   const wasText = (row, name) => isRunning(of) && !isNothing(row.previous?.value?.[name]) ? t("before_was", { value: money(row.previous.value[name]), before: spanName(before(of)) }) : null;
   const points = was !== null && ratio !== null && !isRunning(credits_) ? ratio - was : null;
   put("glance",
-    tile("attributed", num("p", "attributed", isNothing(ratio) ? null : Math.round(ratio * 1000), isNothing(ratio) ? "" : (isLeast ? "≥ " : "") + share(ratio), { class: "big" }), {
+    tile("attributed", num("p", "attributed", isNothing(ratio) ? hides() ? null : 0 : Math.round(ratio * 1000), isNothing(ratio) ? "–" : isLeast ? "≥ " + share(Math.floor(ratio * 100) / 100) : share(ratio), { class: "big" }), {
       delta: change(points, credits_, undefined, (size) => t("points", { n: count(Math.round(size * 100)), of: Math.round(size * 100) })), sub: isNothing(brought) ? t("none") : money(brought) + " / " + money(all), cover: isNothing(all) ? hides() ? 0 : 1 : Math.min(soldOf.coverage ?? 1, orderedOf.coverage ?? 1), line: [progress(ratio), h("p", { class: "when" }, monthsOrDays(credits_))] }),
     tile("instore", big("shops", instore, isNothing(instore) ? "" : money(instore)), {
       delta: change(changeOf(stores, "revenue_minor", of), of), before: wasText(stores, "revenue_minor"),

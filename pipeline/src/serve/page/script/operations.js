@@ -17,7 +17,7 @@ const pipe = () => {
   put("pipe-glance",
     tile("lag", h("p", { class: "big", "data-key": "lag", "data-raw": lag_seconds }, seconds)),
     tile("released", isNothing(released) ? h("p", { class: "big" }, "–") : big("released", released, count(released))),
-    tile("hidden", isNothing(hidden) ? h("p", { class: "big" }, "–") : num("p", "hidden", hidden, share(hidden / ((hidden + released) || 1)), { class: "big" }), { sub: isNothing(hidden) ? "" : count(hidden) }),
+    tile("hidden", isNothing(hidden) ? h("p", { class: "big" }, "–") : num("p", "hidden", hidden, share(hidden / ((hidden + released) || 1)), { class: "big" }), { sub: isNothing(hidden) ? "" : many("numbers.n", hidden) }),
     tile("rejected", big("rejected", rejected, count(rejected)), { sub: isNothing(accepted) ? "" : t("c.accepted") + ": " + count(accepted) }));
   put("pipe",
     epoch ? fact(t("f.epoch"), "epoch", epoch, clock(epoch * 1000)) : [],

@@ -48,6 +48,8 @@ const coverCell = (coverage) => {
 const changeOf = (row, name, of) => {
   const [now, then] = [row?.value?.[name], row?.previous?.value?.[name]];
   if (isNothing(now) || isNothing(then) || Number(then) <= 0 || isRunning(of)) return null;
+  // Where numbers begin within the period before, it is shorter than this one.
+  if (before(of).from < model.oldest) return null;
   if (row.coverage !== row.previous.coverage || row.coverage !== 1 && !isNothing(row.coverage)) return null;
   return (Number(now) - Number(then)) / Number(then);
 };
@@ -122,6 +124,11 @@ const table = ({ id, caption, heads, rows, foot, isFolding = true }) => {
   ];
 };
 
+// What is not released has too few contributors, or waits: months leave with the next batch.
+const held = () => {
+  const at = status?.next_release;
+  return t(!at ? "e.few" : status.hidden === 0 ? "e.wait" : "e.held", { k: count(status?.k ?? 2), time: at && new Intl.DateTimeFormat(locale(), { timeStyle: "short" }).format(at * 1000) });
+};
 // A state without numbers says what to do.
 const emptyState = (key) => h("p", { class: "empty" }, key ? t(key, { k: count(status?.k ?? 2) })
-  : hides() ? t("e.few", { k: count(status?.k ?? 2) }) + " " + t("e.longer") : t("e.none") + " " + t("e.try", { date: date(model.newest || model.today, { dateStyle: "medium" }) }));
+  : hides() ? held() + " " + t("e.longer") : t("e.none") + " " + t("e.try", { date: date(model.newest || model.today, { dateStyle: "medium" }) }));
