@@ -134,7 +134,7 @@ impl Rights {
             objections,
             kept_out: self.objections.total(),
         };
-        let subject = subject(self.config.workers.process);
+        let subject = subject(&self.config.workers.name());
         let text = serde_json::to_string(&heads)?;
         self.publish(subject.clone(), text).await?;
         let stream = jetstream::new(self.client.clone())

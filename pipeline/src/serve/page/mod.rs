@@ -20,7 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::response::Response;
 use jiff::tz::TimeZone;
 use tokio::sync::{Mutex, Semaphore, watch};
-use tributary_config::model::{Config, Ladder, Names};
+use tributary_config::model::{Config, Ladder, Names, OtherBrand};
 use tributary_operators::record::Day;
 
 use super::access::Viewer;
@@ -40,6 +40,8 @@ pub const MAX_LISTENERS: usize = 100;
 pub struct Page {
     /// The configured brands.
     brands: Vec<Brand>,
+    /// The brands of the file that other shards serve.
+    others: Vec<OtherBrand>,
     /// The current day, if it is not that of the clock.
     today: RwLock<Option<Day>>,
     /// The document.
@@ -128,6 +130,7 @@ impl Page {
         });
         Page {
             brands: brands.collect(),
+            others: config.others.clone(),
             today: RwLock::default(),
             document: Document::new(),
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
@@ -138,6 +141,11 @@ impl Page {
     /// Names of the configured brands.
     pub fn brands(&self) -> impl Iterator<Item = &str> {
         self.brands.iter().map(|brand| brand.name.as_str())
+    }
+
+    /// A brand of the file that another shard serves.
+    pub fn other(&self, brand: &str) -> Option<&OtherBrand> {
+        self.others.iter().find(|other| other.name == brand)
     }
 
     /// Whether the release gate hides anything of a brand.
