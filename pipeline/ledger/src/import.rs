@@ -6,20 +6,22 @@
 //! along, the position up to which everything in the ledger was read, and the process that the
 //! ledger belongs to: either all of it is there, or nothing. The sources are not changed.
 //!
+//! The names of labels are not announced by any thread here, so that the ledger does not know
+//! them before it is opened again: a rewrite until then keeps them all.
+//!
 //! The position may be lower than before. What is read again changes nothing: a record has the
 //! place in the order of arrival that it had, and pings may come more than once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
 
 use crate::brands;
 use crate::compaction_filter::DEFAULT_BUDGET;
 use crate::counts::EntryCounts;
 use crate::error::LedgerError;
-use crate::known_labels::{KnownLabels, name_key};
+use crate::known_labels::KnownLabels;
 use crate::ledger::Ledger;
 use crate::position::Position;
 use crate::recover::SegmentSet;
@@ -134,7 +136,7 @@ impl Ledger {
         };
         let mut writer = Writer::new(&rewrite);
         writer.cover((rewrite.manifest.commits, rewrite.manifest.commits));
-        let (mut taken, mut words, mut before) = (EntryCounts::default(), Vec::new(), 0);
+        let (mut taken, mut before) = (EntryCounts::default(), 0);
         for source in import.sources {
             let committed = source.active.committed;
             let set = SegmentSet::with_active(&source.paths, &source.manifest, committed);
@@ -154,9 +156,6 @@ impl Ledger {
                     else {
                         return;
                     };
-                    if let Event::LabelName { brand, label, word } = &event {
-                        words.push(name_key(*brand, *label, word));
-                    }
                     taken.count(&event);
                     failed = writer.push(number, &event);
                 })?;
@@ -184,7 +183,6 @@ impl Ledger {
         replaced?;
         self.numbers = numbers;
         self.position = Some(import.position);
-        self.known.with(|known| known.extend(words));
         self.remove_replaced_salts()?;
         progress(total, total);
         Ok(taken)
@@ -244,8 +242,12 @@ impl Ledger {
         disk::unlink(&paths.lock())?;
         drop(lock);
         for directory in [paths.segments(), paths.0.clone()] {
-            let gone = std::fs::remove_dir(&directory);
-            gone.map_err(|error| LedgerError::io(&directory, error))?;
+            match std::fs::remove_dir(&directory) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(LedgerError::io(&directory, error));
+                }
+                _ => {}
+            }
         }
         if let Some(parent) = paths.0.parent() {
             disk::sync_directory(parent)?;

@@ -163,6 +163,8 @@ impl Rewrite {
         let mut words = Vec::new();
         let mut forgotten = EntryCounts::default();
         let mut idle = Vec::new();
+        // An import may bring names that the ledger has.
+        let mut names = FxHashSet::default();
         let mut also = |block: &SealedBlock, entry, event: &Event| {
             if self.without.as_deref() == Some(block.brand()) || !(self.keep)(event) {
                 erased_entries.set(entry);
@@ -170,8 +172,9 @@ impl Rewrite {
                 if let Event::LabelName { brand, label, word } = event {
                     words.push(name_key(*brand, *label, word));
                 }
-            } else if let Event::LabelName { brand, label, .. } = event
-                && self.idle.contains(&(*brand, *label))
+            } else if let Event::LabelName { brand, label, word } = event
+                && (self.idle.contains(&(*brand, *label))
+                    || !names.insert(name_key(*brand, *label, word)))
             {
                 idle.push(entry);
             }

@@ -82,8 +82,8 @@ impl Place {
             ..Options::new(&self.ledger)
         };
         let keyring = Arc::new(Keyring::new(&self.config));
-        let (ledger, _) = Ledger::open(options, keyring)
-            .with_context(|| format!("{}: stop its worker first", self.ledger.display()))?;
+        let (ledger, _) =
+            Ledger::open(options, keyring).with_context(|| self.ledger.display().to_string())?;
         Ok(ledger)
     }
 

@@ -11,9 +11,10 @@
 //! A kill at any point is followed by the same command:
 //!
 //! 1. The moves of process 0 say what is being done ([`Moves`]); it does not start meanwhile.
-//! 2. Each ledger to be, one after the other: it takes over its entries of all others, and
-//!    becomes that of its process among so many, in one step ([`Ledger::import`]).
-//! 3. It gets the objections and tombstones that any process has.
+//! 2. Each process to be, one after the other, gets the objections and tombstones that any
+//!    process has.
+//! 3. Its ledger takes over its entries of all others, and becomes that of its process among so
+//!    many, in one step ([`Ledger::import`]).
 //! 4. Once all are there, each is rewritten without what others have now, and ledgers of
 //!    processes that are no more are overwritten and removed.
 //!
@@ -200,6 +201,11 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
             // Begun under a number that no process has, so that it is not taken for a whole one.
             None => place.open((process, of.from))?,
         };
+        // Before the ledger counts as done, after which those that go are read no more.
+        for other in places.iter().take(sources) {
+            place.take_objections(other, &brands, ledger.watermark().ledger)?;
+            place.take_tombstones(other, &brands)?;
+        }
         if ledger.share() != (process, of.to) {
             let share = (process, of.to);
             if ledger.share() != (process, of.from) {
@@ -223,10 +229,6 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
             let taken = ledger.import(&import, &mut |read, total| bar.at(read, total))?;
             // The names of labels are everywhere.
             entries += taken.total() - taken.label_names;
-        }
-        for other in places.iter().take(sources) {
-            place.take_objections(other, &brands, ledger.watermark().ledger)?;
-            place.take_tombstones(other, &brands)?;
         }
         place.record_watermark(&ledger)?;
         if process > 0 {
