@@ -122,6 +122,7 @@ fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
 fn read(objects: &[Value], workload: &Value, pod: usize, secrets: &Path) -> Config {
     for (name, text) in [
         ("acme.secret", secret('1')),
+        ("beta.secret", secret('2')),
         ("operate.sha256", "ab".repeat(32)),
         ("web.sha256", "cd".repeat(32)),
         ("ca.crt", "authority".to_owned()),
@@ -321,7 +322,7 @@ fn pods_are_the_processes_of_one_cluster() {
 #[test]
 fn a_release_serves_the_brands_of_its_shard() {
     let config = CONFIG.replace("name = \"acme\"", "name = \"acme\"\nshard = \"north\"");
-    let beta = "\n[[brand]]\nname = \"beta\"\nshard = \"south\"\ntimezone = \"UTC\"\nsecret_file = \"/run/secrets/tributary/operate.sha256\"\n";
+    let beta = "\n[[brand]]\nname = \"beta\"\nshard = \"south\"\ntimezone = \"UTC\"\nsecret_file = \"/run/secrets/tributary/beta.secret\"\n";
     let config = config + beta;
     let of = |shard: &str| values(&json!({"config": config, "shard": shard}));
     let all = json!([of("north"), of("south")]);
