@@ -28,6 +28,7 @@ mod mapping;
 mod measure;
 mod process;
 mod secret;
+mod shard;
 mod source;
 
 pub use access::{HttpToken, IngestToken, Role, TokenDigest};
@@ -44,6 +45,7 @@ pub use process::{
     Http, HttpIngest, Ingest, Ladder, Ledger, Log, LogLevel, Nats, Release, Workers,
 };
 pub use secret::Secret;
+pub use shard::{NoBrands, OtherBrand};
 pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit, Trust};
 
 /// The whole configuration of one process.
@@ -92,6 +94,9 @@ pub struct Config {
     /// `[[brand]]`: at least one, sorted by name. Names, secrets and the hashes
     /// of names ([`crate::brand_number`]) are unique.
     pub brands: Vec<Brand>,
+    /// The brands of the file that other shards serve, sorted by name; none before
+    /// [`Config::of_its_shard`].
+    pub others: Vec<OtherBrand>,
 }
 
 impl Config {
@@ -103,5 +108,65 @@ impl Config {
             || self.release.clone(),
             |brand| self.release.of_brand(&brand.release),
         )
+    }
+
+    /// The configuration of the process alone: without the brands of other shards. Their
+    /// tokens stay, because a server without tokens would be open.
+    ///
+    /// # Errors
+    ///
+    /// A process to which no brand belongs.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// let brand = |name: &str, shard: &str| {
+    ///     format!("[[brand]]\nname = \"{name}\"\ntimezone = \"UTC\"\nsecret_env = \"{name}\"\nshard = \"{shard}\"\n")
+    /// };
+    /// let text = brand("acme", "north") + &brand("beta", "south");
+    /// let environment = |name: &str| match name {
+    ///     "TRIBUTARY_WORKERS_SHARD" => Some("north".to_owned()),
+    ///     "acme" | "beta" => Some(format!("{name} 0123456789abcdef0123456789abcdef")),
+    ///     _ => None,
+    /// };
+    /// let config = tributary_config::parse_in(&text, Path::new("t.toml"), &environment)?.config;
+    /// let config = config.of_its_shard()?;
+    /// assert_eq!(config.brands.len(), 1);
+    /// assert_eq!(config.workers.name(), "north-0");
+    /// assert_eq!(config.others[0].place(), "the shard south");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of_its_shard(mut self) -> Result<Config, NoBrands> {
+        let shard = self.workers.shard.clone();
+        let brands = std::mem::take(&mut self.brands);
+        let (own, others): (Vec<Brand>, Vec<Brand>) =
+            brands.into_iter().partition(|brand| brand.shard == shard);
+        if own.is_empty() {
+            return Err(NoBrands::of(&others));
+        }
+        self.others = others.iter().map(OtherBrand::of).collect();
+        self.brands = own;
+        Ok(self)
+    }
+
+    /// Who serves a brand of the file that is not served here.
+    pub fn other(&self, brand: &str) -> Option<&OtherBrand> {
+        self.others.iter().find(|other| other.name == brand)
+    }
+
+    /// Whether what belongs to a brand is for another shard; of an unknown brand, for
+    /// the first one.
+    pub fn is_of_other_shard(&self, brand: &str) -> bool {
+        let is_known = self.brands.iter().any(|own| own.name == brand);
+        !is_known && (self.other(brand).is_some() || !self.is_first_shard())
+    }
+
+    /// Whether this process is of the first shard, which answers for what belongs to no
+    /// brand of the file.
+    pub fn is_first_shard(&self) -> bool {
+        let others = self.others.iter();
+        others
+            .map(|other| &other.shard)
+            .all(|other| *other > self.workers.shard)
     }
 }

@@ -17,10 +17,17 @@ use crate::brand;
 /// The settings of every brand. What differs between brands, such as windows
 /// and limits, is looked up there by the hash of the brand's name.
 pub fn settings(config: &Config, draw: NoiseDraw) -> Settings {
-    let brands = config.brands.iter();
-    Settings::new(
-        brands.map(|brand| of_brand(brand, &config.release.of_brand(&brand.release), draw)),
-    )
+    settings_drawn(config, &|_| draw)
+}
+
+/// [`settings`] with a draw of noise for each brand: one that was moved from another
+/// ledger keeps its own.
+pub fn settings_drawn(config: &Config, draw: &dyn Fn(&Brand) -> NoiseDraw) -> Settings {
+    let of = |brand: &Brand| {
+        let release = config.release.of_brand(&brand.release);
+        of_brand(brand, &release, draw(brand))
+    };
+    Settings::new(config.brands.iter().map(of))
 }
 
 /// What distinguishes one draw of noise from another: the ID of the ledger

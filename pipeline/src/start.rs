@@ -22,7 +22,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tributary_config::model::{Config, Kind, Source};
+use tributary_config::model::{Brand, Config, Kind, Source};
 use tributary_connectors::decode::Decoder;
 use tributary_connectors::nats::{self, Client, Input, NatsError};
 use tributary_ledger::{Keyring, Ledger};
@@ -32,6 +32,7 @@ use crate::broker::retry::{retry_transient, wait_until};
 use crate::durability::command::DurablePosition;
 use crate::durability::commits::Commits;
 use crate::durability::location::ledger_options;
+use crate::durability::moves::Moves;
 use crate::epochs::clock::{self, Clocks};
 use crate::epochs::queries::{Queries, WorkerStopped};
 use crate::live_config::LiveConfig;
@@ -126,6 +127,9 @@ pub async fn start(
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
+    let directory = ledger_options(config).directory;
+    let moves = Moves::read(&directory)?;
+    moves.refuse_start(config, &directory)?;
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
@@ -151,7 +155,7 @@ pub async fn start(
 
     let keyring = Arc::new(Keyring::new(config));
     // A ledger that is missing is begun when it is known that nothing of it was lost.
-    let opened = match Ledger::exists_in(&ledger_options(config).directory) {
+    let opened = match Ledger::exists_in(&directory) {
         true => Some(open(config, keyring.clone()).await?),
         false => None,
     };
@@ -227,6 +231,7 @@ pub async fn start(
     let position = recovered.position;
     let mark = mark(ledger.watermark());
     let lease = lease::take(&client, config, mark.id()).await?;
+    lease::claim_brands(&client, config, (mark.id(), &moves), accept_loss).await?;
     let fence = lease.fence();
     let lease = tokio::spawn(lease.keep_until(wait_until(served.subscribe())));
     opendsr.open(client.clone());
@@ -295,7 +300,9 @@ pub async fn start(
         };
         let listener = Arc::new(move |report| router.route(report));
         let (config, objections) = (config.clone(), objections.clone());
-        let settings = Arc::new(tributary_connectors::settings::settings(&config, draw));
+        let drawn = |brand: &Brand| moves.draw(brand, draw);
+        let settings = tributary_connectors::settings::settings_drawn(&config, &drawn);
+        let settings = Arc::new(settings);
         tokio::task::spawn_blocking(move || {
             let decoder = Decoder::new(&config);
             let decoder = match config.nats.pings_stream {

@@ -216,7 +216,10 @@ fn check_region(
         return;
     };
     let here = workers.model.region.as_ref();
-    if here == Some(pinned) || !workers.are_valid(&["region"]) {
+    let shard = &workers.model.shard;
+    // Another shard runs it, in its own region.
+    let is_elsewhere = shard.is_some() && brand.model.shard != *shard;
+    if here == Some(pinned) || is_elsewhere || !workers.are_valid(&["region"]) {
         return;
     }
     let (place, path) = brand.location_of("region");

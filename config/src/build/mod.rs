@@ -17,8 +17,8 @@ pub(crate) use access::client;
 pub use brand::brand_number;
 pub use network::beyond_this_machine;
 
-use crate::context::{Context, Input, Location, Node};
-use crate::model::{Config, Http, HttpIngest, Ingest, Ledger, Log, Nats, Release, Workers};
+use crate::context::{Context, Input, Location, Node, quote};
+use crate::model::{Brand, Config, Http, HttpIngest, Ingest, Ledger, Log, Nats, Release, Workers};
 use crate::read::{SectionReading, unknown_keys};
 use crate::settings::ROOT;
 use crate::syntax;
@@ -56,6 +56,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let release = top::<Release>(&root, cx);
     check_few(Some(release.model.k), &release, cx);
     let brands = brand::brands(root.child("brand").as_ref(), &workers, &release, cx);
+    check_shard(&workers, &brands, cx);
     http.model.tokens = access::tokens(&root, &brands, cx);
     access::check_http(&http, cx);
     access::check_opendsr(&http, cx);
@@ -71,6 +72,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
         ingest: ingest.model,
         release: release.model,
         brands,
+        others: Vec::new(),
     })
 }
 
@@ -115,4 +117,30 @@ fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
         };
         cx.report(place, &path, message, fix);
     }
+}
+
+/// Reports a process whose shard no brand has.
+fn check_shard(workers: &SectionReading<Workers>, brands: &[Brand], cx: &mut Context<'_>) {
+    let Some(shard) = &workers.model.shard else {
+        return;
+    };
+    let is_served = brands
+        .iter()
+        .any(|brand| brand.shard.as_ref() == Some(shard));
+    if is_served || brands.is_empty() || !workers.are_valid(&["shard"]) {
+        return;
+    }
+    let (place, path) = workers.location_of("shard");
+    let message = format!("no brand has the shard {}", quote(shard));
+    let mut shards: Vec<String> = brands
+        .iter()
+        .filter_map(|brand| Some(quote(brand.shard.as_ref()?)))
+        .collect();
+    shards.sort();
+    shards.dedup();
+    let fix = match shards.is_empty() {
+        true => format!("set shard = {} in the brands that it serves", quote(shard)),
+        false => format!("the shards of the brands are {}", shards.join(", ")),
+    };
+    cx.report(place, &path, message, fix);
 }

@@ -32,6 +32,9 @@ pub struct Brand {
     /// The region that the brand is pinned to, `[a-z0-9-]+`; if set, it equals
     /// [`Workers::region`](super::Workers::region) of this process.
     pub region: Option<String>,
+    /// The shard that serves the brand, `[a-z0-9-]+`: the process with the same
+    /// [`Workers::shard`](super::Workers::shard), which may be none.
+    pub shard: Option<String>,
     /// The newest secret, at least 32 bytes, from `secret_file` or the
     /// environment variable that `secret_env` names. No other brand has it. A
     /// value that was drawn at random has 256 bits of entropy, as in `openssl

@@ -116,6 +116,9 @@ pub struct Workers {
     /// The region of this process, `[a-z0-9-]+`. Without one, the process
     /// refuses brands that are pinned to a region.
     pub region: Option<String>,
+    /// The shard of this process, `[a-z0-9-]+`: it serves the brands with the same
+    /// shard, and without one those without.
+    pub shard: Option<String>,
     /// The largest difference, milliseconds, between this machine's clock and
     /// the broker's, and by which it may trail the newest arrival. Beyond it no
     /// expired data is deleted and no day is frozen. Default 10 minutes. From

@@ -51,6 +51,7 @@ impl SettingsModel for Brand {
             currency: String::new(),
             phone_region: None,
             region: None,
+            shard: None,
             secret: Secret::default(),
             previous_secrets: Vec::new(),
             identity: Identity::blank(),
@@ -111,6 +112,14 @@ impl SettingsModel for Brand {
                 unit: "",
                 meaning: "The region the brand is pinned to: `[a-z0-9-]+`. A worker whose `workers.region` is different or not set refuses to start.",
                 field: |brand: &mut Brand| &mut brand.region,
+            },
+            &Setting {
+                key: "shard",
+                value_type: Opt(Text(token::SHARD)),
+                default: DefaultValue::Absent("none: served by the process without a shard"),
+                unit: "",
+                meaning: "The shard that serves the brand: the process whose `workers.shard` is the same. Brands of one file may have different shards. `tributary ledger move` takes a brand to another one.",
+                field: |brand: &mut Brand| &mut brand.shard,
             },
             &Setting {
                 key: "secret_file",

@@ -17,7 +17,7 @@ use crate::value_type::file::{Directory, Readable};
 use crate::value_type::list::Many;
 use crate::value_type::number::{Int, Switch};
 use crate::value_type::scalar::Text;
-use crate::value_type::token::{DOMAIN, HOST_NAME, REGION};
+use crate::value_type::token::{DOMAIN, HOST_NAME, REGION, SHARD};
 
 /// The defaults are one thread in one process. More of either changes the speed
 /// and no number. All processes of a cluster must agree on `hosts`, and each
@@ -49,6 +49,7 @@ impl SettingsModel for Workers {
             private_network: false,
             tick_ms: 0,
             region: None,
+            shard: None,
             max_clock_skew_ms: 0,
             memory_mib: None,
         }
@@ -130,6 +131,14 @@ impl SettingsModel for Workers {
                 unit: "",
                 meaning: "The region of this process: `[a-z0-9-]+`, compared with the brands' `region`.",
                 field: |workers: &mut Workers| &mut workers.region,
+            },
+            &Setting {
+                key: "shard",
+                value_type: Opt(Text(SHARD)),
+                default: DefaultValue::Absent("none: the brands without a `shard`"),
+                unit: "",
+                meaning: "The shard of this process: `[a-z0-9-]+`. It serves the brands with the same `shard` and no others. Usually set by `TRIBUTARY_WORKERS_SHARD`, so that all shards have one file.",
+                field: |workers: &mut Workers| &mut workers.shard,
             },
             &Setting {
                 key: "max_clock_skew",

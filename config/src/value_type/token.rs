@@ -35,6 +35,17 @@ pub(crate) const REGION: Token = Token {
     fix: |_| r#"use 1 to 256 of a-z, 0-9 and -, such as "eu-west""#.to_owned(),
 };
 
+/// The name of a shard: `[a-z0-9-]+`. It is part of subjects, consumers and
+/// directories, next to the number of a process.
+pub(crate) const SHARD: Token = Token {
+    kind: "the name of a shard",
+    pattern: "^[a-z0-9-]+$",
+    longest: 32,
+    fits: |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
+    noun: "a shard name",
+    fix: |_| r#"use 1 to 32 of a-z, 0-9 and -, such as "north""#.to_owned(),
+};
+
 /// The name of a JetStream stream. NATS forbids spaces, dots, wildcards and
 /// path separators (ADR-6); this is the portable subset of what remains.
 pub(crate) const STREAM: Token = Token {

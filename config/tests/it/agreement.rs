@@ -32,6 +32,7 @@ tls_key_file = "NATS_ACCOUNTS.md"
 private_network = true
 tick = "1500ms"
 region = "eu-west"
+shard = "north"
 max_clock_skew = "2m"
 memory = 2048
 [log]
@@ -73,6 +74,7 @@ timezone = "Europe/Paris"
 currency = "JPY"
 phone_region = "FR"
 region = "eu-west"
+shard = "north"
 secret_env = "SECRET"
 [brand.identity]
 max_degree = { email = 1, phone = 2, cookie = 3, customer = 4, wallet = 5, device = 6, name_postcode = 0, click_id = 9 }

@@ -522,6 +522,34 @@ fn a_brand_is_measured_in_its_region_only() {
 }
 
 #[test]
+fn a_process_has_the_shard_of_a_brand() {
+    let process = |shard: &str| format!("[workers]\nshard = \"{shard}\"\n");
+    let north = brand("shard = \"north\"");
+    good(&format!("{}{north}", process("north")));
+    good(&north);
+    one(
+        &format!("{}{north}", process("east")),
+        &[
+            "workers.shard:",
+            "no brand has the shard \"east\"",
+            "the shards of the brands are \"north\"",
+        ],
+    );
+    one(
+        &format!("{}{}", process("east"), brand("")),
+        &["workers.shard:", "set shard = \"east\" in the brands"],
+    );
+    one(
+        &format!("{}{north}", process("No.1")),
+        &["workers.shard: \"No.1\" is not a shard name", "north"],
+    );
+    // The region of a brand is that of its shard.
+    let elsewhere = brand("shard = \"north\"\nregion = \"eu-west\"");
+    let here = "[[brand]]\nname = \"beta\"\ntimezone = \"UTC\"\nsecret_env = \"OTHER\"\nshard = \"south\"\n";
+    good(&format!("{}{elsewhere}{here}", process("south")));
+}
+
+#[test]
 fn an_address_for_others_needs_tokens_or_a_decision() {
     let bare = format!("[http]\nlisten = \"0.0.0.0:9464\"\n{}", brand(""));
     let problems = wrong(&bare);

@@ -1,4 +1,4 @@
-//! The durable consumer of a process: `tributary_<process>`, recreated at every
+//! The durable consumer of a process: `tributary_<name of the process>`, recreated at every
 //! opening.
 //!
 //! The ledger knows the position; the consumer only shows it to the operator,
@@ -34,6 +34,7 @@ use super::loss::find_loss;
 use super::mirrors;
 use super::share::{self, Share};
 use super::stream_state::{StreamState, existing};
+use super::subject::overlap;
 
 /// How many messages the client requests at once. With the server's default
 /// payload limit of 1 MiB this bounds the waiting messages to a few hundred
@@ -114,8 +115,14 @@ pub(super) async fn open(
         .map_err(|error| unanswered(&wanted, error))?;
     let share = wanted.share();
     if share.is_sorted() {
-        sorted(&stream, &wanted, share).await?;
+        sorted(&stream, &wanted, &share).await?;
     }
+    // The server refuses a filter of which the stream has no subject.
+    let is_captured = |filter: &String| {
+        let mut subjects = info.config.subjects.iter();
+        subjects.any(|subject| overlap(subject, filter))
+    };
+    let filters: Vec<String> = share.filters().into_iter().filter(is_captured).collect();
     let name = wanted.consumer();
     if is_free(&stream, &wanted, &name, position.ours).await? {
         match stream.delete_consumer(&name).await {
@@ -136,7 +143,7 @@ pub(super) async fn open(
         max_deliver: -1,
         max_ack_pending: -1,
         replay_policy: ReplayPolicy::Instant,
-        filter_subjects: share.filters(),
+        filter_subjects: filters,
         inactive_threshold: INACTIVE,
         ..Config::default()
     };
@@ -214,7 +221,8 @@ async fn is_free(
                 format!(
                     "another process reads the stream {} as process {}: the consumer {name} has a reader. Stop that \
                      process, or give each its own workers.process",
-                    wanted.stream, wanted.process
+                    wanted.stream,
+                    wanted.name()
                 ),
             ));
         }
@@ -229,7 +237,7 @@ async fn is_free(
 async fn sorted(
     stream: &jetstream::stream::Stream<()>,
     wanted: &InputRequest,
-    share: Share,
+    share: &Share,
 ) -> Result<(), NatsError> {
     let listed = stream.info_with_subjects("tributary.in.*.*.*.*").await;
     let mut subjects = listed.map_err(|error| unanswered(wanted, error))?;

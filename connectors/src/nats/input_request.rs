@@ -3,7 +3,7 @@
 
 use super::error::NatsError;
 use super::loss::{Loss, find_loss};
-use super::share::Share;
+use super::share::{Brands, Share};
 use super::stream_state::StreamState;
 
 /// What to read.
@@ -18,12 +18,16 @@ use super::stream_state::StreamState;
 pub struct InputRequest {
     /// The name of the input stream.
     pub stream: String,
+    /// The shard of this process, if it has one.
+    pub shard: Option<String>,
     /// The index of this process, from 0.
     pub process: usize,
     /// The number of processes that share the stream; 0 counts as 1.
     pub processes: usize,
     /// `nats.partitions`; 0 for none.
     pub partitions: u32,
+    /// The brands whose messages are read.
+    pub brands: Brands,
     /// The next sequence to read, from the ledger; 0 and 1 both denote the
     /// beginning.
     pub next: u64,
@@ -39,9 +43,17 @@ pub struct InputRequest {
 }
 
 impl InputRequest {
+    /// The name of the process.
+    pub(super) fn name(&self) -> String {
+        match &self.shard {
+            Some(shard) => format!("{shard}-{}", self.process),
+            None => self.process.to_string(),
+        }
+    }
+
     /// The name of the durable consumer.
     pub(super) fn consumer(&self) -> String {
-        format!("tributary_{}", self.process)
+        format!("tributary_{}", self.name())
     }
 
     /// Whether this process has read nothing before.
@@ -75,6 +87,11 @@ impl InputRequest {
 
     /// The messages that are this process's own.
     pub(super) fn share(&self) -> Share {
-        Share::new(self.process, self.processes, self.partitions)
+        Share::new(
+            self.process,
+            self.processes,
+            self.partitions,
+            self.brands.clone(),
+        )
     }
 }

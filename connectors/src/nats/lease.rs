@@ -60,6 +60,12 @@ pub struct Holder {
     pub process: usize,
     /// The number of processes of the cluster.
     pub processes: usize,
+    /// Its shard, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
+    /// The brands that it serves.
+    #[serde(default)]
+    pub brands: Vec<String>,
     /// The ID of its ledger, 32 hexadecimal digits.
     pub ledger: String,
     /// The name of its host.
@@ -70,6 +76,21 @@ pub struct Holder {
     pub since: String,
     /// Whether it has given the lease back.
     pub released: bool,
+}
+
+impl Holder {
+    /// The name of a process of its cluster, in keys of the bucket.
+    fn name_of(&self, process: usize) -> String {
+        match &self.shard {
+            Some(shard) => format!("{shard}-{process}"),
+            None => process.to_string(),
+        }
+    }
+
+    /// The name of the process.
+    pub fn name(&self) -> String {
+        self.name_of(self.process)
+    }
 }
 
 /// The bucket in which the leases of an output stream are kept. Its stream is
@@ -128,7 +149,7 @@ pub async fn holders(
         });
         holders.extend(read);
     }
-    holders.sort_by_key(|(holder, _): &(Holder, u64)| holder.process);
+    holders.sort_by_key(|(holder, _): &(Holder, u64)| (holder.shard.clone(), holder.process));
     Ok(holders)
 }
 
@@ -184,7 +205,7 @@ impl Lease {
             client: client.clone(),
             jetstream: super::publish::context(client, 1),
             stream: stream(output_stream),
-            subject: subject(output_stream, &holder.process.to_string()),
+            subject: subject(output_stream, &holder.name()),
             holder,
             sequence: 0,
             renewed: watch::Sender::new(Instant::now()),
@@ -230,7 +251,7 @@ impl Lease {
         let mut process = self.holder.processes;
         let mut seen = None;
         loop {
-            let subject = subject(output_stream, &process.to_string());
+            let subject = subject(output_stream, &self.holder.name_of(process));
             let (Some(last), sequence) = self.last(&subject).await? else {
                 return Ok(());
             };
@@ -386,7 +407,7 @@ impl Lease {
 
     /// The error of a lease that another process holds.
     fn is_taken(&self, by: &Holder) -> NatsError {
-        let process = self.holder.process;
+        let process = self.holder.name();
         NatsError::new(
             NatsErrorKind::Taken,
             format!(

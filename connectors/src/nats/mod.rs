@@ -15,6 +15,7 @@
 //! ([`subject`]).
 
 mod addresses;
+mod claims;
 mod clock;
 mod connect;
 mod consumer;
@@ -41,6 +42,7 @@ mod subject_set;
 
 pub use async_nats::Client;
 
+pub use claims::{Claim, Claims};
 pub use clock::{BrokerTime, broker_time};
 pub use connect::{MIN_VERSION, connect, connect_with};
 pub use error::{NatsError, NatsErrorKind};
@@ -55,6 +57,7 @@ pub use outgoing::{OutgoingMessage, SUBJECT_HEADER, cell_payload};
 pub use overwrite::overwrite_buffers;
 pub use publish::Publisher;
 pub use reader::{LastValues, Reader, last_values};
+pub use share::Brands;
 pub use stream_messages::{delete_message, has_message, has_messages, newest_message};
 pub use stream_state::{StreamState, stream_state};
 pub use stream_writer::{StoreError, StreamWriter};

@@ -6,22 +6,20 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{
     DeleteMessageErrorKind, LastRawMessageError, LastRawMessageErrorKind,
 };
-use tributary_config::model::Nats;
+use tributary_config::model::{Config, Workers};
 
 use super::error::{NatsError, NatsErrorKind};
 use super::share;
 
-/// The sequence of the newest stored message that one process of the cluster
+/// The sequence of the newest stored message that the process of a configuration
 /// would read from the input stream, or from that of pings; 0 if there is none.
 ///
 /// # Errors
 /// As [`super::stream_state()`].
 pub async fn newest_message(
     client: &Client,
-    nats: &Nats,
+    config: &Config,
     stream: &str,
-    process: usize,
-    processes: usize,
 ) -> Result<u64, NatsError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         let what = format!("reading the end of the stream {stream}");
@@ -31,7 +29,9 @@ pub async fn newest_message(
         .get_stream_no_info(stream)
         .await
         .map_err(|error| failed(error.into()))?;
-    let mut filters = share::Share::new(process, processes, nats.partitions).filters();
+    let Workers { process, hosts, .. } = &config.workers;
+    let (brands, partitions) = (share::Brands::of(config), config.nats.partitions);
+    let mut filters = share::Share::new(*process, hosts.len(), partitions, brands).filters();
     if filters.is_empty() {
         filters.push(">".to_owned());
     }

@@ -31,6 +31,8 @@ fn holder(ledger: char, process: usize, processes: usize) -> Holder {
     Holder {
         process,
         processes,
+        shard: None,
+        brands: Vec::new(),
         ledger: ledger.to_string().repeat(32),
         host: format!("host-{ledger}"),
         version: "1.0.0".to_owned(),

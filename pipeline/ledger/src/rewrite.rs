@@ -46,23 +46,25 @@ pub type KeepFilter = Arc<dyn Fn(&Event, &EarlierIds) -> bool + Send + Sync>;
 /// A rewrite that has begun. It can run on any thread.
 pub struct Rewrite {
     /// Paths of the ledger's files.
-    paths: Paths,
+    pub(crate) paths: Paths,
     /// Keys at the time when the rewrite began.
-    keyring: Arc<Keyring>,
+    pub(crate) keyring: Arc<Keyring>,
     /// The manifest at that time.
-    manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// The brand number under which the entries of each brand number are rewritten.
-    targets: BTreeMap<u16, u16>,
+    pub(crate) targets: BTreeMap<u16, u16>,
     /// Number of the next segment, shared with the ledger.
-    next: Arc<AtomicU64>,
+    pub(crate) next: Arc<AtomicU64>,
     /// Size in bytes at which a new segment is sealed.
-    segment_bytes: u64,
+    pub(crate) segment_bytes: u64,
     /// Memory budget of the compaction filter, in bytes.
-    budget: u64,
+    pub(crate) budget: u64,
     /// Entries for which it returns false are erased.
-    keep: KeepFilter,
+    pub(crate) keep: KeepFilter,
+    /// The brand of which nothing is kept, if there is one.
+    pub(crate) without: Option<String>,
     /// The labels whose names are dropped.
-    idle: FxHashSet<BrandLabel>,
+    pub(crate) idle: FxHashSet<BrandLabel>,
 }
 
 impl std::fmt::Debug for Rewrite {
@@ -128,6 +130,7 @@ impl Ledger {
             segment_bytes: self.segment_bytes,
             budget: DEFAULT_BUDGET,
             keep,
+            without: None,
             idle: self.known.with(LabelTable::take_idle),
         })
     }
@@ -139,6 +142,12 @@ impl Rewrite {
     /// entry is needed in addition.
     pub fn budget(mut self, bytes: u64) -> Rewrite {
         self.budget = bytes;
+        self
+    }
+
+    /// Leaves out everything of a brand, which another ledger has now.
+    pub fn without(mut self, brand: &str) -> Rewrite {
+        self.without = Some(brand.to_owned());
         self
     }
 
@@ -156,15 +165,19 @@ impl Rewrite {
         let mut words = Vec::new();
         let mut forgotten = EntryCounts::default();
         let mut idle = Vec::new();
-        let mut also = |_: &SealedBlock, entry, event: &Event, earlier: &EarlierIds| {
-            if !(self.keep)(event, earlier) {
+        // An import may bring names that the ledger has.
+        let mut names = FxHashSet::default();
+        let mut also = |block: &SealedBlock, entry, event: &Event, earlier: &EarlierIds| {
+            let is_left_out = self.without.as_deref() == Some(block.brand());
+            if is_left_out || !(self.keep)(event, earlier) {
                 erased_entries.set(entry);
                 forgotten.count(event);
                 if let Event::LabelName { brand, label, word } = event {
                     words.push(name_key(*brand, *label, word));
                 }
-            } else if let Event::LabelName { brand, label, .. } = event
-                && self.idle.contains(&(*brand, *label))
+            } else if let Event::LabelName { brand, label, word } = event
+                && (self.idle.contains(&(*brand, *label))
+                    || !names.insert(name_key(*brand, *label, word)))
             {
                 idle.push(entry);
             }
@@ -234,7 +247,7 @@ impl Rewrite {
 
 /// Writer of the new segments. Each is collected in memory and then written
 /// with one commit.
-struct Writer<'a> {
+pub(crate) struct Writer<'a> {
     /// The rewrite that it works for.
     rewrite: &'a Rewrite,
     /// Entries of each brand number that are not sealed yet.
@@ -251,7 +264,7 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// A writer without segments.
-    fn new(rewrite: &'a Rewrite) -> Writer<'a> {
+    pub(crate) fn new(rewrite: &'a Rewrite) -> Writer<'a> {
         Writer {
             rewrite,
             encoders: BTreeMap::new(),
@@ -275,8 +288,7 @@ impl<'a> Writer<'a> {
         first: u64,
         is_dropped: &dyn Fn(u64) -> bool,
     ) -> Result<(), LedgerError> {
-        let (begin, end) = sealed.commits;
-        self.commits = (self.commits.0.min(begin), self.commits.1.max(end));
+        self.cover(sealed.commits);
         let keyring = &self.rewrite.keyring;
         let parts = vec![part.clone()];
         read_entries(
@@ -291,14 +303,28 @@ impl<'a> Writer<'a> {
                 }
                 let number = block.number();
                 let number = self.rewrite.targets.get(&number).copied().unwrap_or(number);
-                let encoder = self.encoders.entry(number).or_default();
-                encoder.push(&event);
-                match encoder.len() >= CONTENT {
-                    true => self.flush(number),
-                    false => Ok(()),
-                }
+                self.push(number, &event)
             },
         )
+    }
+
+    /// Extends the commits whose entries the next segments may hold.
+    pub(crate) fn cover(&mut self, (begin, end): (u64, u64)) {
+        self.commits = (self.commits.0.min(begin), self.commits.1.max(end));
+    }
+
+    /// Adds an entry of a brand number.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Writer::flush`].
+    pub(crate) fn push(&mut self, number: u16, event: &Event) -> Result<(), LedgerError> {
+        let encoder = self.encoders.entry(number).or_default();
+        encoder.push(event);
+        match encoder.len() >= CONTENT {
+            true => self.flush(number),
+            false => Ok(()),
+        }
     }
 
     /// Seals the collected entries of a brand number.
@@ -368,7 +394,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes everything that is left, and returns the new segments.
-    fn finish(mut self) -> Result<(Vec<SealedSegment>, PendingSegments), LedgerError> {
+    pub(crate) fn finish(mut self) -> Result<(Vec<SealedSegment>, PendingSegments), LedgerError> {
         let numbers: Vec<u16> = self.encoders.keys().copied().collect();
         for number in numbers {
             self.flush(number)?;

@@ -211,6 +211,23 @@ impl Tombstones {
         }
     }
 
+    /// Adds the tombstones that another process has of a brand. They are durable after
+    /// [`Tombstones::save`].
+    pub fn add_all(&mut self, keys: &BrandKeys, other: &Tombstones) {
+        let erased = self.erased.entry(keys.tag()).or_default();
+        for (place, reach) in other.erased.get(&keys.tag()).into_iter().flatten() {
+            let before = erased.entry(*place).or_insert(*reach);
+            before.at = before.at.max(reach.at);
+            before.until = before.until.max(reach.until);
+            before.until_ping = before.until_ping.max(reach.until_ping);
+        }
+    }
+
+    /// Removes the tombstones of a brand; durable after [`Tombstones::save`].
+    pub fn remove_brand(&mut self, keys: &BrandKeys) {
+        self.erased.remove(&keys.tag());
+    }
+
     /// Removes the tombstones of erasures before a time, Unix milliseconds; durable
     /// after [`Tombstones::save`]. Returns their number.
     pub fn remove_before(&mut self, at: i64) -> usize {

@@ -67,7 +67,7 @@ pub enum Command {
     /// Verify the receipt of a rights request
     #[command(subcommand)]
     Receipt(ReceiptCommand),
-    /// Inspect a ledger, or verify all of it
+    /// Inspect or verify a ledger, move a brand to another one, or change the number of processes
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Generate a brand's secret, or rotate ledgers to the newest one
@@ -747,6 +747,62 @@ pub enum LedgerCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Take a brand from one shard to another, while the workers of both are stopped
+    ///
+    /// The records, salts, objections, tombstones and audit log of the brand go to the other ledger, and nothing of it
+    /// stays: replaced files are overwritten. Neither worker starts with the brand before the command has ended; if it is
+    /// interrupted, run it again. The published numbers stay as they are.
+    Move(LedgerMove),
+    /// Change the number of processes of a cluster, while all of them are stopped
+    ///
+    /// Reads the ledgers of all processes in `ledger.directory` and shares their entries out among as many processes as
+    /// are wanted, at one position. If it is interrupted, run it again. The published numbers stay as they are.
+    Reshard(LedgerReshard),
+}
+
+/// `tributary ledger move`.
+#[derive(Debug, Args)]
+pub struct LedgerMove {
+    /// The configuration file, with all brands that either ledger has
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The brand
+    #[arg(long)]
+    pub brand: String,
+    /// The ledger that has the brand, such as tributary-data/process-north-0 [default: the one in `ledger.directory`
+    /// that has it]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub from: Option<PathBuf>,
+    /// The ledger that the brand goes to, which is begun if it does not exist [default: that of the brand's `shard` in
+    /// `ledger.directory`]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub to: Option<PathBuf>,
+    /// Do not ask the broker whether anything of either ledger is lost
+    #[arg(long)]
+    pub offline: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tributary ledger reshard`.
+#[derive(Debug, Args)]
+pub struct LedgerReshard {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The number of processes that there will be
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub to: u16,
+    /// The shard of the processes, such as north [default: `workers.shard`]
+    #[arg(long)]
+    pub shard: Option<String>,
+    /// Do not ask the broker whether anything of the ledgers is lost
+    #[arg(long)]
+    pub offline: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tributary upgrade`.

@@ -54,7 +54,7 @@ pub fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Rights(args) => block_on(rights::command(args))?,
         Command::Audit(command) => block_on(audit::command(command))?,
         Command::Receipt(command) => receipt::command(command)?,
-        Command::Ledger(command) => ledger::command(command)?,
+        Command::Ledger(command) => block_on(ledger::command(command))?,
         Command::Keys(command) => block_on(keys::command(command))?,
         Command::Upgrade(command) => return block_on(upgrade::command(command)),
         Command::Config(command) => return config::command(command),

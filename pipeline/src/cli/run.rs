@@ -75,7 +75,7 @@ pub(super) fn hosts_in(file: &Path) -> anyhow::Result<Vec<String>> {
 /// A file that cannot be read or is not valid, or a process index outside the
 /// cluster.
 fn configure(args: &cli::Run) -> anyhow::Result<Config> {
-    let mut config = crate::load(&args.config)?;
+    let mut config = crate::load(&args.config)?.of_its_shard()?;
     if let Some(threads) = args.workers {
         config.workers.threads = threads.max(1);
     }

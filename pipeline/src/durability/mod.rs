@@ -5,3 +5,4 @@ pub mod command;
 pub mod commits;
 pub mod compaction;
 pub mod location;
+pub mod moves;

@@ -8,7 +8,7 @@
 
 use anyhow::{Context, anyhow};
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, Input, InputRequest, LossKind, NatsError};
+use tributary_connectors::nats::{self, Brands, Client, Input, InputRequest, LossKind, NatsError};
 use tributary_ledger::{PingsPosition, Position, StreamPosition};
 
 use crate::broker::retry::retry_transient;
@@ -38,9 +38,11 @@ pub(super) async fn wanted(
     }
     Ok(InputRequest {
         stream: config.nats.input_stream.clone(),
+        shard: config.workers.shard.clone(),
         process: config.workers.process,
         processes: config.workers.hosts.len().max(1),
         partitions: config.nats.partitions,
+        brands: Brands::of(config),
         next: position.map_or(1, |position| position.sequence + 1),
         created: before.map(|stream| stream.created_ns),
         published,
@@ -78,9 +80,11 @@ fn wanted_pings(
 ) -> InputRequest {
     InputRequest {
         stream: stream.to_owned(),
+        shard: config.workers.shard.clone(),
         process: config.workers.process,
         processes: config.workers.hosts.len().max(1),
         partitions: config.nats.partitions,
+        brands: Brands::of(config),
         next: position.map_or(1, |position| position.sequence + 1),
         created: position.map(|position| position.stream.created_ns),
         published: false,

@@ -1,9 +1,10 @@
 //! The lease of this process: without it, no cell is published.
 
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, Holder, Lease};
+use tributary_connectors::nats::{self, Claim, Claims, Client, Holder, Lease};
 
 use crate::broker::retry::retry_transient;
+use crate::durability::moves::Moves;
 use crate::version::VERSION;
 
 /// Takes the lease of this process. `ledger` is the ID of its ledger.
@@ -20,6 +21,8 @@ pub(super) async fn take(
     let holder = Holder {
         process: config.workers.process,
         processes: config.workers.hosts.len().max(1),
+        shard: config.workers.shard.clone(),
+        brands: config.brands.iter().map(|b| b.name.clone()).collect(),
         ledger: data_encoding::HEXLOWER.encode(&ledger),
         host: host(),
         version: VERSION.to_owned(),
@@ -28,6 +31,36 @@ pub(super) async fn take(
     };
     let output = &config.nats.output_stream;
     Ok(retry_transient(|| Lease::take(client, output, holder.clone())).await?)
+}
+
+/// Claims the brands of this process for its `ledger`, of which `moves` says what
+/// brands it got from others. Process 0 does it for its cluster.
+///
+/// # Errors
+///
+/// A brand that another shard has, or a broker that does not answer.
+pub(super) async fn claim_brands(
+    client: &Client,
+    config: &Config,
+    (ledger, moves): ([u8; 16], &Moves),
+    accept_loss: bool,
+) -> anyhow::Result<()> {
+    if config.workers.process > 0 {
+        return Ok(());
+    }
+    let claims = Claims::new(client, &config.nats.output_stream);
+    for brand in &config.brands {
+        let claim = Claim {
+            brand: brand.name.clone(),
+            shard: config.workers.shard.clone(),
+            ledger: data_encoding::HEXLOWER.encode(&ledger),
+            host: host(),
+            since: jiff::Timestamp::now().to_string(),
+        };
+        let origins = moves.origins(&brand.name);
+        retry_transient(|| claims.claim(&claim, origins, accept_loss)).await?;
+    }
+    Ok(())
 }
 
 /// The name of this host.

@@ -120,21 +120,21 @@ pub async fn publish(client: &Client, config: &Config, ledger: [u8; 16]) -> anyh
     if config.workers.hosts.len() <= 1 {
         return Ok(());
     }
-    let process = config.workers.process;
+    let name = config.workers.name();
     let stream = jetstream::new(client.clone())
         .get_stream_no_info(&config.nats.rights_stream)
         .await
         .context("cannot publish the settings of this process")?;
     // What an earlier run of this process has published says nothing about this one.
     for topic in [SETTINGS, READ] {
-        let stale = subject::cluster_topic(topic, &process.to_string());
+        let stale = subject::cluster_topic(topic, &name);
         let purged = stream.purge().filter(stale).await;
         purged.context("cannot delete the settings of an earlier run")?;
     }
     let mut all = shared(config);
     all.insert(LEDGER.to_owned(), hex(ledger));
     let text = serde_json::to_string(&all)?;
-    say(client, SETTINGS, process, text).await
+    say(client, SETTINGS, &name, text).await
 }
 
 /// The draw of noise of the whole cluster: the ID of the ledger of process 0.
@@ -202,8 +202,8 @@ const READ: &str = "settings_read";
 /// # Errors
 ///
 /// A broker that does not store the message.
-async fn say(client: &Client, topic: &str, process: usize, text: String) -> anyhow::Result<()> {
-    let subject = subject::cluster_topic(topic, &process.to_string());
+async fn say(client: &Client, topic: &str, process: &str, text: String) -> anyhow::Result<()> {
+    let subject = subject::cluster_topic(topic, process);
     jetstream::new(client.clone())
         .publish(subject, text.into())
         .await
@@ -213,7 +213,7 @@ async fn say(client: &Client, topic: &str, process: usize, text: String) -> anyh
     Ok(())
 }
 
-/// What each process has published on a topic.
+/// What each process of this cluster has published on a topic.
 ///
 /// # Errors
 ///
@@ -234,7 +234,7 @@ async fn published(
         }
         for message in batch {
             let process = message.subject.rsplit('.').next();
-            if let Some(process) = process.and_then(|process| process.parse().ok()) {
+            if let Some(process) = process.and_then(|process| config.workers.index_of(process)) {
                 let text = String::from_utf8_lossy(&message.payload).into_owned();
                 all.insert(process, text);
             }
@@ -263,7 +263,7 @@ pub async fn compare(
     let here = shared(config);
     let all = published(client, config, SETTINGS).await?;
     let process = config.workers.process;
-    say(client, READ, process, String::new()).await?;
+    say(client, READ, &config.workers.name(), String::new()).await?;
     let others = (0..processes).filter(|other| *other != process);
     let is_meant = |other: &usize| match only {
         Some(only) => *other == only && all.contains_key(other),

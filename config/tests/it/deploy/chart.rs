@@ -122,6 +122,7 @@ fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
 fn read(objects: &[Value], workload: &Value, pod: usize, secrets: &Path) -> Config {
     for (name, text) in [
         ("acme.secret", secret('1')),
+        ("beta.secret", secret('2')),
         ("operate.sha256", "ab".repeat(32)),
         ("web.sha256", "cd".repeat(32)),
         ("ca.crt", "authority".to_owned()),
@@ -317,6 +318,28 @@ fn pods_are_the_processes_of_one_cluster() {
     }
 }
 
+/// One release for each shard, all with one configuration.
+#[test]
+fn a_release_serves_the_brands_of_its_shard() {
+    let config = CONFIG.replace("name = \"acme\"", "name = \"acme\"\nshard = \"north\"");
+    let beta = "\n[[brand]]\nname = \"beta\"\nshard = \"south\"\ntimezone = \"UTC\"\nsecret_file = \"/run/secrets/tributary/beta.secret\"\n";
+    let config = config + beta;
+    let of = |shard: &str| values(&json!({"config": config, "shard": shard}));
+    let all = json!([of("north"), of("south")]);
+    let Some(rendered) = chart_or_skip("render", &all) else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    for (rendered, brand) in rendered.as_array().unwrap().iter().zip(["acme", "beta"]) {
+        let objects = objects(rendered);
+        let workload = named(&objects, "StatefulSet", "shop-tributary");
+        let config = read(&objects, workload, 0, directory.path());
+        let config = config.of_its_shard().unwrap();
+        let brands: Vec<&str> = config.brands.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(brands, [brand]);
+    }
+}
+
 #[test]
 fn only_workers_reach_the_port_of_the_peers() {
     let Some(rendered) = chart_or_skip("render", &json!([single(), cluster()])) else {
@@ -462,6 +485,12 @@ fn wrong_values_are_refused_by_name() {
         ("secrets", json!({"secrets": "Not a name"})),
         ("processes", json!({"processes": 0})),
         ("processes", json!({"processes": "3"})),
+        ("shard", json!({"shard": "Not a shard"})),
+        ("shard", json!({"shard": 3})),
+        (
+            "TRIBUTARY_WORKERS_SHARD",
+            json!({"environment": {"TRIBUTARY_WORKERS_SHARD": "north"}}),
+        ),
         ("replicas", json!({"replicas": 3})),
         ("threads", json!({"threads": 2000})),
         ("tls/secret", json!({"tls": {"secret": "Not a name"}})),

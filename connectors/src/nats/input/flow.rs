@@ -278,7 +278,7 @@ impl Input {
 
     /// Advances to a sequence without the messages before it.
     fn pass_over(&mut self, next: u64) {
-        if !self.share.is_sorted() && !self.from_any_sequence {
+        if !self.share.is_filtered() && !self.from_any_sequence {
             self.counts.gaps += next - self.next_unread;
         }
         self.next_unread = next;

@@ -18,6 +18,7 @@ pub fn brand(name: &str) -> Brand {
         currency: "EUR".to_owned(),
         phone_region: Some("FR".to_owned()),
         region: None,
+        shard: None,
         secret: format!("a secret of {name} with at least thirty-two bytes").into(),
         previous_secrets: Vec::new(),
         identity: Identity {
@@ -121,6 +122,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
             private_network: false,
             tick_ms: 50,
             region: None,
+            shard: None,
             max_clock_skew_ms: 600_000,
             memory_mib: None,
         },
@@ -166,6 +168,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
             freeze_after_ms: 90 * 86_400_000,
         },
         brands,
+        others: Vec::new(),
     }
 }
 

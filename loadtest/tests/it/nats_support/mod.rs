@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tributary_connectors::nats::{
-    Client, InMessage, Input, InputRequest, NatsError, OutgoingMessage, Publisher, connect,
+    Brands, Client, InMessage, Input, InputRequest, NatsError, OutgoingMessage, Publisher, connect,
     ensure_input_stream,
 };
 use tributary_testkit::NatsServer;
@@ -44,9 +44,11 @@ pub async fn publish(client: &Client, numbers: impl IntoIterator<Item = u64>) {
 pub fn wanted() -> InputRequest {
     InputRequest {
         stream: STREAM.to_owned(),
+        shard: None,
         process: 0,
         processes: 1,
         partitions: 0,
+        brands: Brands::All,
         next: 1,
         created: None,
         published: false,

@@ -37,8 +37,9 @@ pub struct LogLine {
 }
 
 /// Every code of a [`LogLine`].
-pub const CODES: [&str; 6] = [
+pub const CODES: [&str; 7] = [
     "checkpoint",
+    "moved",
     "accepted_loss",
     "received",
     "started",
@@ -67,8 +68,18 @@ pub const TOUCHED: [(&str, &str); 7] = [
 pub fn history(path: &Path, keys: &BrandKeys, most: usize) -> Result<Vec<LogLine>, FileError> {
     let bytes = std::fs::read(path).map_err(|error| FileError::io(path, error))?;
     let mut lines = std::collections::VecDeque::new();
+    let mut ledger = None;
     for entry in Chain::new(path, keys, &bytes) {
-        lines.push_back(line(&entry?));
+        let entry = entry?;
+        let mut line = line(&entry);
+        if let Content::Checkpoint(checkpoint) = &entry.content {
+            let id = checkpoint.ledger.id();
+            if ledger.replace(id).is_some_and(|before| before != id) && line.code == "checkpoint" {
+                line.code = "moved";
+                line.words = "Checkpoint: the log continues beside another ledger".to_owned();
+            }
+        }
+        lines.push_back(line);
         if lines.len() > most {
             lines.pop_front();
         }

@@ -63,6 +63,36 @@ impl SuppressionSet {
         changes.max().is_some_and(|newest| newest.objected)
     }
 
+    /// The newest changes of a brand that another set does not have, as records, sorted.
+    pub fn newer_than(&self, other: &SuppressionSet, keys: &BrandKeys) -> Vec<Record> {
+        let lists = self
+            .lists
+            .iter()
+            .filter(|((tag, ..), _)| *tag == keys.tag());
+        let records = lists.flat_map(|(place, entries)| {
+            let (brand, level, under) = *place;
+            let known = other.lists.get(place);
+            entries.iter().filter_map(move |(entry, newest)| {
+                let before = known.and_then(|known| known.get(entry));
+                Some(Record {
+                    entry: *entry,
+                    at: newest.at,
+                    brand,
+                    change: match newest.objected {
+                        true => Change::Objected,
+                        false => Change::Withdrawn,
+                    },
+                    level,
+                    links: u16::try_from(under.0.checked_sub(level.0)?).ok()?,
+                })
+                .filter(|_| before.is_none_or(|before| before < newest))
+            })
+        });
+        let mut records: Vec<Record> = records.collect();
+        records.sort_unstable_by_key(|record| (record.at, record.level, record.entry));
+        records
+    }
+
     /// Number of objections in effect, for all brands.
     pub fn total(&self) -> u64 {
         let entries = self.lists.values().flat_map(FxHashMap::values);

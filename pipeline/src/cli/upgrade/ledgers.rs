@@ -19,7 +19,8 @@ pub(super) fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let (mut bytes, mut is_any) = (0, false);
     for process in 0..processes {
-        let directory = config.ledger.directory.join(format!("process-{process}"));
+        let directory = &config.ledger.directory;
+        let directory = directory.join(format!("process-{}", config.workers.name_of(process)));
         if !tributary_ledger::Ledger::exists_in(&directory) {
             let note = Outcome::Note;
             let found = Finding::new(note, subject(&directory), "there is no ledger here");

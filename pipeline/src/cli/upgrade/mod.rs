@@ -62,7 +62,7 @@ pub async fn command(command: &cli::UpgradeCommand) -> anyhow::Result<ExitCode> 
             for warning in &loaded.warnings {
                 findings.push(of_problem(Outcome::Note, warning));
             }
-            let mut config = loaded.config;
+            let mut config = loaded.config.of_its_shard()?;
             if let Some(file) = &args.hostfile {
                 config.workers.hosts = hosts_in(file)?;
             }

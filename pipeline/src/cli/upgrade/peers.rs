@@ -26,11 +26,15 @@ pub(super) async fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
     // Whoever runs renews its lease meanwhile.
     tokio::time::sleep(RENEWAL + RENEWAL / 2).await;
     let now = nats::holders(&client, stream).await?;
-    let runs = now.into_iter().filter(|(holder, sequence)| {
-        let is_same =
-            |(other, last): &(Holder, u64)| other.process == holder.process && last == sequence;
-        !holder.released && !before.iter().any(is_same)
-    });
+    let of_shard = |(holder, _): &(Holder, u64)| holder.shard == config.workers.shard;
+    let runs = now
+        .into_iter()
+        .filter(of_shard)
+        .filter(|(holder, sequence)| {
+            let is_same =
+                |(other, last): &(Holder, u64)| other.name() == holder.name() && last == sequence;
+            !holder.released && !before.iter().any(is_same)
+        });
     let processes = config.workers.hosts.len().max(1);
     let mut findings: Vec<Finding> = runs
         .map(|(holder, _)| of_process(&holder, processes))
@@ -45,14 +49,13 @@ pub(super) async fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
 /// What a process that runs means for the upgrade.
 fn of_process(holder: &Holder, processes: usize) -> Finding {
     let Holder {
-        process,
         processes: of,
         host,
         version,
         since,
         ..
     } = holder;
-    let subject = format!("process {process}");
+    let subject = format!("process {}", holder.name());
     let text = format!("runs version {version} on {host} since {since}");
     if *of != processes {
         let text = format!("{text}, in a cluster of {of}, and the configuration has {processes}");
@@ -82,6 +85,8 @@ mod tests {
         let holder = Holder {
             process: 0,
             processes,
+            shard: None,
+            brands: Vec::new(),
             ledger: String::new(),
             host: "a".to_owned(),
             version: version.to_owned(),

@@ -15,15 +15,15 @@ pub fn keys(brand: &Brand) -> BrandKeys {
     secrets.fold(keys, |keys, newer| keys.with_newer_secret(newer))
 }
 
-/// The rights directory of a process: `rights-<process>` in the data directory
+/// The rights directory of a process: `rights-<name>` in the data directory
 /// of the ledger.
 pub fn directory(config: &Config) -> PathBuf {
-    let process = config.workers.process;
-    config.ledger.directory.join(format!("rights-{process}"))
+    let name = config.workers.name();
+    config.ledger.directory.join(format!("rights-{name}"))
 }
 
 /// Name of a brand's audit log relative to the rights directory.
-pub(super) fn log(brand: &str) -> String {
+pub fn log(brand: &str) -> String {
     format!("audit/{brand}.jsonl")
 }
 

@@ -200,14 +200,8 @@ impl Rights {
     ///
     /// A broker that does not answer.
     async fn end_of(&self, stream: &str) -> anyhow::Result<(u64, u64)> {
-        let nats = &self.config.nats;
-        let (process, processes) = (
-            self.config.workers.process,
-            self.config.workers.hosts.len().max(1),
-        );
-        let client = &self.client;
-        let newest =
-            retry_transient(|| nats::newest_message(client, nats, stream, process, processes));
+        let (client, config) = (&self.client, &self.config);
+        let newest = retry_transient(|| nats::newest_message(client, config, stream));
         let newest = newest.await?;
         let last = retry_transient(|| nats::stream_state(client, stream)).await?;
         Ok((newest, last.last_sequence))

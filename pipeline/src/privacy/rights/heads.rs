@@ -144,7 +144,7 @@ impl Rights {
             kept_out: self.objections.total(),
             erased: self.erased.head().0,
         };
-        let subject = subject(self.config.workers.process);
+        let subject = subject(&self.config.workers.name());
         let text = serde_json::to_string(&heads)?;
         self.publish(subject.clone(), text).await?;
         let stream = jetstream::new(self.client.clone())

@@ -20,9 +20,9 @@ pub(super) struct PublishedHeads {
     pub erased: Option<Head>,
 }
 
-/// Subject on which a process publishes its heads.
-pub(super) fn subject(process: usize) -> String {
-    subjects::cluster_topic("heads", &process.to_string())
+/// Subject on which the process of this name publishes its heads.
+pub fn subject(process: &str) -> String {
+    subjects::cluster_topic("heads", process)
 }
 
 /// Converts a ledger's watermark to the form in which the other files record

@@ -4,7 +4,8 @@
 //! | message | outcome |
 //! |---|---|
 //! | invalid content | rejected with a reason, message deleted |
-//! | unknown brand | rejected with a reason, message deleted |
+//! | brand of another shard | left to that shard |
+//! | unknown brand | rejected with a reason, message deleted; by the first shard |
 //! | a new ID | a job; `received` is logged and `pending` published |
 //! | a known ID, the same content, answered | the recorded status again, and the receipt if it is missing |
 //! | a known ID, the same content, open | joins the job, or continues it after a restart |
@@ -49,6 +50,9 @@ impl Rights {
         let mut jobs: BTreeMap<(BrandId, RequestKey), Job> = BTreeMap::new();
         for message in messages {
             let token = message.subject.split('.').nth(2).unwrap_or_default();
+            if self.config.is_of_other_shard(token) {
+                continue;
+            }
             let known = |name: &str| self.config.brands.iter().any(|brand| brand.name == name);
             let request = Request::parse(&message.payload, Some(token), &known);
             let brand = known(token).then(|| BrandId::of(token));

@@ -104,7 +104,7 @@ impl Stream {
             Ok(_) => {}
         }
         // This process has published its heads there when it started, and others in their place since.
-        let heads = subject(self.config.workers.process);
+        let heads = subject(&self.config.workers.name());
         if !nats::has_messages(&self.client, name, &heads).await? {
             return Ok(Look::Lost(format!("the stream {name} was emptied")));
         }

@@ -21,7 +21,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::{Mutex, Semaphore, watch};
-use tributary_config::model::{Config, Ladder, Names};
+use tributary_config::model::{Config, Ladder, Names, OtherBrand};
 use tributary_operators::record::Day;
 
 use super::access::Viewer;
@@ -43,6 +43,8 @@ pub struct Page {
     brands: Vec<Brand>,
     /// The current time, if it is not that of the clock.
     simulated_now: RwLock<Option<Timestamp>>,
+    /// The brands of the file that other shards serve.
+    others: Vec<OtherBrand>,
     /// The document.
     document: Document,
     /// Limits the number of listeners.
@@ -133,6 +135,7 @@ impl Page {
         Page {
             brands: brands.collect(),
             simulated_now: RwLock::default(),
+            others: config.others.clone(),
             document: Document::new(),
             listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),
             ended: watch::Sender::new(false),
@@ -142,6 +145,11 @@ impl Page {
     /// Names of the configured brands.
     pub fn brands(&self) -> impl Iterator<Item = &str> {
         self.brands.iter().map(|brand| brand.name.as_str())
+    }
+
+    /// A brand of the file that another shard serves.
+    pub fn other(&self, brand: &str) -> Option<&OtherBrand> {
+        self.others.iter().find(|other| other.name == brand)
     }
 
     /// Whether the release gate hides anything of a brand.

@@ -256,7 +256,8 @@ impl KeyRotations {
     /// worker stops.
     async fn begin(&self, request: Request) -> Result<watch::Receiver<Progress>, Refusal> {
         let file = self.0.file.clone();
-        let config = tokio::task::spawn_blocking(move || crate::load(&file))
+        let load = move || anyhow::Ok(crate::load(&file)?.of_its_shard()?);
+        let config = tokio::task::spawn_blocking(load)
             .await
             .map_err(|_| self.refuse("its configuration file could not be read"))?
             .map_err(|error| self.refuse(&format!("{error:#}")))?;

@@ -146,6 +146,16 @@ fn brand(
         let wrong = QueryError::new("brand", message, fix);
         Err(Box::new(error(StatusCode::BAD_REQUEST, &wrong)))
     };
+    if let Some((_, brand)) = named.clone().next()
+        && let Some(other) = page.other(brand)
+        && viewer.may_read(brand)
+    {
+        let place = other.place();
+        let fix =
+            format!("ask {place}, or `tributary serve`, which shows the brands of all shards");
+        let wrong = QueryError::new("brand", format!("is served by {place}"), fix);
+        return Err(Box::new(error(StatusCode::BAD_REQUEST, &wrong)));
+    }
     if readable().next().is_none() {
         return Err(Box::new(viewer.refuse(NEEDS)));
     }

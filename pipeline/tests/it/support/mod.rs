@@ -1,8 +1,10 @@
 //! Real processes for story tests: the `tributary` binary, its configuration, and what it published.
 
+pub mod brands;
 pub mod certificates;
 pub mod disk;
 pub mod http;
+pub mod interrupted;
 pub mod memory;
 pub mod person;
 pub mod secrets;

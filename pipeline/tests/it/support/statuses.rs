@@ -60,6 +60,16 @@ impl Statuses {
         word.as_str().expect("a word").to_owned()
     }
 
+    /// The requests of which there are statuses, once there is one.
+    pub async fn ids(&mut self) -> Vec<String> {
+        let begun = Instant::now();
+        while self.messages.is_empty() {
+            assert!(begun.elapsed() < PATIENCE, "no request has a status");
+            self.read().await;
+        }
+        self.messages.keys().cloned().collect()
+    }
+
     /// Every word about a request so far.
     pub fn words(&self, id: &str) -> Vec<&str> {
         let messages = self.messages.get(id).into_iter().flatten();

@@ -175,6 +175,10 @@ pub async fn deliver(
             Err(error) => return Err(error.into()),
         };
         for message in messages {
+            let brand = message.subject.split('.').nth(2).unwrap_or_default();
+            if config.is_of_other_shard(brand) {
+                continue;
+            }
             let sequence = message.sequence;
             let origin = |entry: Entry| {
                 let url = permitted(&entry.url, &config.http.opendsr_callbacks)?;

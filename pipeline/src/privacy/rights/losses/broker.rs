@@ -32,7 +32,7 @@ impl Search<'_> {
         tombstones: &File<Tombstones>,
     ) -> anyhow::Result<()> {
         let stream = &self.config.nats.rights_stream;
-        let subject = subject(self.config.workers.process);
+        let subject = subject(&self.config.workers.name());
         let newest = retry_transient(|| newest(client, stream, &subject)).await?;
         let by = format!("stream {stream}");
         let Some(message) = newest else {
@@ -86,7 +86,7 @@ impl Search<'_> {
         if is_registrar(self.config) || !is_empty {
             return Ok(());
         }
-        let subject = subject(0);
+        let subject = subject(&self.config.workers.name_of(0));
         let newest = retry_transient(|| newest(client, stream, &subject)).await?;
         let published = newest.and_then(|message| serde_json::from_slice(&message.payload).ok());
         if let Some(PublishedHeads { kept_out: 1.., .. }) = published {

@@ -1,21 +1,26 @@
-//! `tributary ledger`: inspects or verifies a ledger, without changing it.
+//! `tributary ledger`: inspects or verifies a ledger, without changing it; moves a brand to
+//! another one, and changes the number of processes.
+
+mod brand_move;
+mod place;
+mod progress;
+mod reshard;
 
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
 use tributary_connectors::terminal;
 use tributary_ledger::Keyring;
 
 use crate::cli::args::LedgerCommand;
+use progress::Bar;
 
 /// Executes the command.
 ///
 /// # Errors
 ///
-/// The first damage that is found.
-pub fn command(command: &LedgerCommand) -> anyhow::Result<()> {
+/// The first damage that is found, or a change that the ledgers do not permit.
+pub async fn command(command: &LedgerCommand) -> anyhow::Result<()> {
     match command {
         LedgerCommand::Inspect {
             directory,
@@ -35,6 +40,27 @@ pub fn command(command: &LedgerCommand) -> anyhow::Result<()> {
             config,
             json,
         } => verify(directory, config, *json)?,
+        LedgerCommand::Move(args) => {
+            let moved = brand_move::move_brand(args).await?;
+            report(&moved, &moved.text(), args.json)?;
+        }
+        LedgerCommand::Reshard(args) => {
+            let resharded = reshard::reshard(args).await?;
+            report(&resharded, &resharded.text(), args.json)?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints a result as JSON or as text.
+///
+/// # Errors
+///
+/// An output that cannot be written.
+fn report(result: &impl serde::Serialize, text: &str, json: bool) -> anyhow::Result<()> {
+    match json {
+        true => terminal::print_line(serde_json::to_string_pretty(result)?)?,
+        false => terminal::print(text)?,
     }
     Ok(())
 }
@@ -46,17 +72,13 @@ pub fn command(command: &LedgerCommand) -> anyhow::Result<()> {
 /// The first damage that is found.
 fn verify(directory: &Path, config: &Path, json: bool) -> anyhow::Result<()> {
     let config = crate::load(config)?;
-    let bar = ProgressBar::new(0);
-    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta} left")
-        .context("the progress bar")?;
-    bar.set_style(style);
+    let bar = Bar::new("reading")?;
     let begun = Instant::now();
     let verified =
         tributary_ledger::verify(directory, &Keyring::new(&config), &mut |read, total| {
-            bar.set_length(total);
-            bar.set_position(read);
+            bar.at(read, total);
         });
-    bar.finish_and_clear();
+    drop(bar);
     let verification = verified?;
     if json {
         terminal::print_line(serde_json::to_string_pretty(&verification)?)?;

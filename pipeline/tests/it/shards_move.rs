@@ -1,0 +1,123 @@
+//! A brand moves from one shard to another and back, while the command that moves it is killed at random points: OUT
+//! equals a replay, nobody who objected comes back, and neither shard starts with what it does not have.
+
+use std::time::Instant;
+
+use crate::shards::ready;
+use crate::support::brands::{give, of_brands, refusal_of, shard, stop_all, wait_for_all};
+use crate::support::interrupted::ledger_with_kills;
+use crate::support::person::{apart, ask, rewrite, somebody};
+use crate::support::story::{inspect, play};
+use crate::support::{World, chosen, published, succeed, tributary};
+use tributary_testkit::NatsServer;
+
+/// The brands of the ledger of a shard.
+fn brands(world: &World, shard: &str) -> Vec<String> {
+    let ledger = world.path(&format!("tributary-data/process-{shard}-0"));
+    let brands = inspect(&ledger)["brands"]
+        .as_array()
+        .expect("brands")
+        .clone();
+    let names = brands
+        .iter()
+        .map(|one| one["brand"].as_str().expect("a name").to_owned());
+    names.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brand_moves_between_two_shards() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let events = chosen("TRIBUTARY_SHARDS_EVENTS", 12_000) / 3;
+    let (world, lines) = of_brands(events, &broker, ["north", "north", "south"]);
+    let email = somebody(&world, &lines);
+    let (_, kept) = apart(&world, &lines, &email);
+    rewrite(&world, &kept);
+    let expected = world.replayed();
+    let client = ready(&broker).await;
+    let parts: Vec<_> = lines.chunks(lines.len() / 3 + 1).collect();
+
+    play(&client, parts[0], None).await;
+    let workers = vec![shard(&world, "north"), shard(&world, "south")];
+    tokio::task::block_in_place(|| {
+        let object = ["--brand", "acme", &format!("email={email}")];
+        ask(&world, "object", &object);
+    });
+    stop_all(&client, &broker, workers).await;
+    let stopped = Instant::now();
+    assert_eq!(brands(&world, "north"), ["acme", "beta"]);
+
+    let to_south = ["move", "--brand", "acme", "--json"];
+    tokio::task::block_in_place(|| {
+        // The configuration already says where the brand goes.
+        give(&world, "acme", "south");
+        let said = ledger_with_kills(&world, &to_south, "was moved from", || {
+            let moves = world.path("tributary-data/moves-north-0.json");
+            if std::fs::read_to_string(moves)
+                .is_ok_and(|text| text.contains("\"is_complete\": false"))
+            {
+                let text = refusal_of(&world, "north");
+                assert!(text.contains("the move of the brand acme"), "{text}");
+            }
+        });
+        eprintln!("{said}");
+        assert_eq!(brands(&world, "north"), ["beta"]);
+        assert!(brands(&world, "south").contains(&"acme".to_owned()));
+        // The old shard does not serve it, whatever the configuration says.
+        give(&world, "acme", "north");
+        let text = refusal_of(&world, "north");
+        assert!(
+            text.contains("the brand acme was moved from this ledger to"),
+            "{text}"
+        );
+        give(&world, "acme", "south");
+        let again = tributary()
+            .args(["ledger", "move", "--brand", "acme", "--from"])
+            .arg(world.path("tributary-data/process-north-0"))
+            .arg("--config")
+            .arg(world.path("tributary.toml"))
+            .output()
+            .expect("it runs");
+        let text = String::from_utf8_lossy(&again.stderr).into_owned();
+        assert!(
+            !again.status.success() && text.contains("acme was moved from"),
+            "{text}"
+        );
+    });
+    let workers = vec![shard(&world, "north"), shard(&world, "south")];
+    wait_for_all(&client, &broker, &workers).await;
+    eprintln!(
+        "both shards are ready {:?} after the stop",
+        stopped.elapsed()
+    );
+    play(&client, parts[1], None).await;
+    stop_all(&client, &broker, workers).await;
+
+    // And back, from a shard that has gone on meanwhile.
+    tokio::task::block_in_place(|| {
+        give(&world, "acme", "north");
+        ledger_with_kills(&world, &to_south, "was moved from", || ());
+        assert_eq!(brands(&world, "north"), ["acme", "beta"]);
+        assert_eq!(brands(&world, "south"), ["gamma"]);
+    });
+    let workers = vec![shard(&world, "north"), shard(&world, "south")];
+    play(&client, parts[2], None).await;
+    stop_all(&client, &broker, workers).await;
+    let actual = published(&broker).await;
+    assert_eq!(actual.len(), expected.len());
+    assert!(actual == expected, "run and replay differ");
+    tokio::task::block_in_place(|| {
+        let mut verify = tributary();
+        verify.env("TRIBUTARY_WORKERS_SHARD", "north");
+        verify.args(["audit", "show", "--brand", "acme", "--config"]);
+        let shown = succeed(verify.arg(world.path("tributary.toml")));
+        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert_eq!(
+            text.matches("continues beside another ledger").count(),
+            2,
+            "{text}"
+        );
+    });
+}
