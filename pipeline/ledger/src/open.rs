@@ -175,7 +175,7 @@ pub(crate) fn refuse_newer(paths: &Paths) -> Result<(), LedgerError> {
 /// # Errors
 ///
 /// [`LedgerError::Locked`] if another process has the ledger open.
-fn lock(paths: &Paths) -> Result<File, LedgerError> {
+pub(crate) fn lock(paths: &Paths) -> Result<File, LedgerError> {
     let file = paths.lock();
     let lock = disk::create(&file)?;
     let begin = Instant::now();

@@ -83,6 +83,8 @@ mod tests {
             process: 0,
             processes,
             ledger: String::new(),
+            copy: String::new(),
+            barrier: 0,
             host: "a".to_owned(),
             version: version.to_owned(),
             since: "now".to_owned(),
