@@ -193,10 +193,13 @@ fn probe(word: &str, against: &[String], note: Option<String>, headers: &HeaderM
         .iter()
         .filter_map(|accept| accept.to_str().ok());
     if accepts.into_iter().any(|accept| accept.contains(JSON)) {
-        let mut body = serde_json::json!({ word: against.is_empty(), "reasons": against });
+        let mut body = serde_json::Map::new();
+        body.insert(word.to_owned(), against.is_empty().into());
+        body.insert("reasons".to_owned(), against.into());
         if let Some(note) = note {
-            body["note"] = note.into();
+            body.insert("note".to_owned(), note.into());
         }
+        let body = serde_json::Value::Object(body);
         return text(status, JSON, format!("{body}\n"));
     }
     let mut lines = match against {

@@ -111,8 +111,9 @@ impl Standby<'_> {
                     files.close()?;
                 }
                 match self.take(sequence).await? {
-                    Taken::Lead(lease, ledger, found) => {
-                        return self.leads(mark, last.as_ref(), lease, ledger, found);
+                    Taken::Lead(taken) => {
+                        self.leads(mark, last.as_ref())?;
+                        return Ok(*taken);
                     }
                     Taken::Refused(why) => {
                         if refused.as_ref().is_none_or(|(before, _)| *before != why) {
@@ -282,7 +283,12 @@ impl Standby<'_> {
             Ok(Some(lease)) => {
                 let milliseconds = begun.elapsed().as_millis() as u64;
                 tracing::info!(milliseconds, "took the lease with this ledger");
-                Ok(Taken::Lead(lease, opened, found))
+                Ok(Taken::Lead(Box::new(Leading {
+                    lease,
+                    ledger: opened,
+                    found,
+                    copy: self.holder.copy.clone(),
+                })))
             }
             Ok(None) => Ok(Taken::Late),
             Err(error) if error.is_transient() => {
@@ -294,14 +300,7 @@ impl Standby<'_> {
     }
 
     /// Records that this process leads.
-    fn leads(
-        self,
-        mut mark: MarkFile,
-        last: Option<&Holder>,
-        lease: Lease,
-        ledger: Option<(Ledger, Recovery)>,
-        found: LossReport,
-    ) -> anyhow::Result<Leading> {
+    fn leads(&self, mut mark: MarkFile, last: Option<&Holder>) -> anyhow::Result<()> {
         let copy = mark.get().copy.clone();
         if let Some(last) = last.filter(|last| last.copy != copy) {
             tracing::info!(
@@ -311,7 +310,7 @@ impl Standby<'_> {
             );
         }
         mark.set(Mark {
-            copy: copy.clone(),
+            copy,
             follows: None,
             state: 0,
             complete: true,
@@ -321,19 +320,14 @@ impl Standby<'_> {
         health.set_caught_up(false);
         health.set_restoring(Some("the worker is starting".to_owned()));
         self.telemetry.metrics.follows(None);
-        Ok(Leading {
-            lease,
-            ledger,
-            found,
-            copy,
-        })
+        Ok(())
     }
 }
 
 /// The outcome of an attempt to take the lease.
 enum Taken {
     /// It is taken.
-    Lead(Lease, Option<(Ledger, Recovery)>, LossReport),
+    Lead(Box<Leading>),
     /// The files do not permit it, and why.
     Refused(String),
     /// Another process was faster.
@@ -367,6 +361,10 @@ fn may_lead(mark: &Mark, own: &Holder, last: Option<&Holder>) -> May {
         };
     };
     let host = &last.host;
+    // Also where the process ended before it could record that it leads.
+    if last.copy == mark.copy {
+        return May::AtOnce;
+    }
     match &mark.follows {
         None if own.has_ledger_of(last) => May::AtOnce,
         None => May::Not(format!("it has no copy of the ledger of {host} yet")),
@@ -436,6 +434,8 @@ mod tests {
             ..mark(Some(("other", "2")), 5)
         };
         assert!(matches!(may(&torn, Some(&other)), May::Not(_)));
+        // It ended between the lease and its mark.
+        assert_eq!(may(&mark(Some(("other", "2")), 5), Some(&own)), May::AtOnce);
         // The lease was lost at the broker.
         assert_eq!(may(&mark(Some(("other", "2")), 5), None), May::Follow);
     }
