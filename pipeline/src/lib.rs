@@ -8,6 +8,7 @@
 //! - [`serve`]: HTTP, the live page, OpenDSR, and the NATS services.
 //! - [`worker`]: the threads that run the dataflow, what feeds them, and where
 //!   their output goes.
+//! - [`standby`]: the copy of a worker's ledger, and the takeover.
 //! - [`privacy`]: rights of data subjects, objections, retention.
 //! - [`durability`]: commits, compaction and key rotation of the ledger.
 //! - [`epochs`]: batches and reports, queries, clocks, and numbers.
@@ -28,6 +29,7 @@ pub mod live_config;
 pub mod privacy;
 pub mod report;
 pub mod serve;
+pub mod standby;
 pub mod start;
 pub mod version;
 pub mod worker;

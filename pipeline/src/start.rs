@@ -7,7 +7,9 @@
 //! 3. The broker and its streams. Ledger, objection list, audit logs and broker
 //!    are compared with each other; a loss stops the start unless the operator
 //!    has accepted it.
-//! 4. The lease, so that no other process publishes the same cells.
+//! 4. The lease, so that no other process publishes the same cells. With
+//!    `workers.standby`, it is taken first, and everything else waits until this
+//!    process leads ([`crate::standby`]).
 //! 5. The task that owns the ledger, the publisher, and the worker threads. In
 //!    a cluster, this step waits for all hosts.
 //! 6. The restored state, and then the input after the position of the ledger.
@@ -33,6 +35,8 @@ use crate::durability::command::DurablePosition;
 use crate::durability::commits::Commits;
 use crate::durability::location::ledger_options;
 use crate::durability::moves::Moves;
+use crate::durability::open::open;
+use crate::durability::standbys::Standbys;
 use crate::epochs::clock::{self, Clocks};
 use crate::epochs::queries::{Queries, WorkerStopped};
 use crate::live_config::LiveConfig;
@@ -51,6 +55,7 @@ use crate::serve::ingest::{self, IngestServer};
 use crate::serve::services;
 use crate::serve::services::key_rotation::KeyRotations;
 use crate::serve::state::HttpState;
+use crate::standby::{self, Leading, Standby};
 use crate::version::{COMMIT, VERSION};
 use crate::worker::agreement;
 use crate::worker::feed::{Feed, Inputs};
@@ -64,11 +69,9 @@ mod cluster;
 mod gauges;
 mod input;
 mod lease;
-mod ledger;
 
 use gauges::gauge;
 use input::{explained, open_inputs, wanted};
-use ledger::open;
 
 /// A worker process that is ready to read its input: its parts, and the handles
 /// of its tasks.
@@ -134,9 +137,10 @@ pub async fn start(
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
     let cells = SharedCells::default();
-    // A process of a cluster owns a part of the cells, and shows all.
+    // A process of a cluster owns a part of the cells, and a standby none; both show all.
     let is_cluster = config.workers.hosts.len() > 1;
-    let shown = match is_cluster {
+    let may_follow = config.workers.standby;
+    let shown = match is_cluster || may_follow {
         true => SharedCells::default(),
         false => cells.clone(),
     };
@@ -154,12 +158,25 @@ pub async fn start(
     let (ingest, ingest_server) = start_ingest(&live, &telemetry, served.subscribe()).await?;
 
     let keyring = Arc::new(Keyring::new(config));
+    if !may_follow {
+        standby::refuse_incomplete(config)?;
+    }
     // A ledger that is missing is begun when it is known that nothing of it was lost.
-    let opened = match Ledger::exists_in(&directory) {
+    let opened = match !may_follow && Ledger::exists_in(&ledger_options(config).directory) {
         true => Some(open(config, keyring.clone()).await?),
         false => None,
     };
     let client = connect(&config.nats, &telemetry.health).await?;
+    let follow_cells = {
+        let (client, config, stop) = (client.clone(), config.clone(), served.subscribe());
+        let health = telemetry.health.clone();
+        move || {
+            tokio::spawn(
+                async move { follow(&client, &config, &shown, &health, false, stop).await },
+            );
+        }
+    };
+    let mut follow_cells = Some(follow_cells).filter(|_| is_cluster || may_follow);
     telemetry
         .health
         .set_restoring(Some("the worker is starting".to_owned()));
@@ -170,10 +187,46 @@ pub async fn start(
         .iter()
         .map(|brand| brand.name.as_str())
         .collect();
-    let found = losses::find(&client, config, opened.as_ref().map(|(ledger, _)| ledger)).await?;
-    if !found.losses.is_empty() && !accept_loss {
-        bail!("{}", found.refusal(config));
-    }
+    let (opened, found, leading) = match may_follow {
+        false => {
+            let ledger = opened.as_ref().map(|(ledger, _)| ledger);
+            let found = losses::find(&client, config, ledger).await?;
+            if !found.losses.is_empty() && !accept_loss {
+                bail!("{}", found.refusal(config));
+            }
+            (opened, found, None)
+        }
+        true => {
+            let standby = Standby {
+                client: &client,
+                config,
+                telemetry: &telemetry,
+                keyring: keyring.clone(),
+                accept_loss,
+                holder: lease::holder(config, ""),
+            };
+            let begin_to_follow = || {
+                // Whoever follows takes records and requests, which are for the broker.
+                opendsr.open(client.clone());
+                register.open(client.clone());
+                if let Some(ingest) = &ingest {
+                    ingest.open(&client);
+                }
+                if let Some(follow_cells) = follow_cells.take() {
+                    follow_cells();
+                }
+            };
+            let Leading {
+                lease,
+                ledger,
+                found,
+                copy,
+            } = standby.lead(begin_to_follow).await?;
+            let fence = lease.fence();
+            let lease = tokio::spawn(lease.keep_until(wait_until(served.subscribe())));
+            (ledger, found, Some((lease, fence, copy)))
+        }
+    };
     retry_transient(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
     let mut sources = config.brands.iter().flat_map(|brand| &brand.sources);
     let has_addresses = |source: &Source| matches!(source.kind, Kind::Ping | Kind::Partner);
@@ -190,10 +243,8 @@ pub async fn start(
     let requests = retry_transient(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
     let created_ns = requests.created_ns;
     retry_transient(|| nats::refuse_copies(&client, &config.nats)).await?;
-    if is_cluster {
-        let (client, config, stop) = (client.clone(), config.clone(), served.subscribe());
-        let health = telemetry.health.clone();
-        tokio::spawn(async move { follow(&client, &config, &shown, &health, false, stop).await });
+    if let Some(follow_cells) = follow_cells {
+        follow_cells();
     }
     let (ledger, recovered) = match opened {
         Some(opened) => opened,
@@ -230,10 +281,20 @@ pub async fn start(
     };
     let position = recovered.position;
     let mark = mark(ledger.watermark());
-    let lease = lease::take(&client, config, mark.id()).await?;
+    let (lease, fence, copy) = match leading {
+        Some((lease, fence, copy)) => (lease, fence, Some(copy)),
+        None => {
+            let lease = lease::take(&client, config, mark.id()).await?;
+            let fence = lease.fence();
+            let lease = tokio::spawn(lease.keep_until(wait_until(served.subscribe())));
+            (lease, fence, None)
+        }
+    };
     lease::claim_brands(&client, config, (mark.id(), &moves), accept_loss).await?;
-    let fence = lease.fence();
-    let lease = tokio::spawn(lease.keep_until(wait_until(served.subscribe())));
+    let standbys = match copy {
+        Some(_) => Standbys::of(fence.clone()),
+        None => Standbys::none(),
+    };
     opendsr.open(client.clone());
     register.open(client.clone());
     if let Some(ingest) = ingest {
@@ -272,7 +333,18 @@ pub async fn start(
         telemetry.clone(),
         tally.clone(),
         watermark_tx,
+        standbys.clone(),
     );
+    if let Some(copy) = copy {
+        tokio::spawn(standby::serve(
+            client.clone(),
+            config.clone(),
+            copy,
+            commits.extent(),
+            standbys.clone(),
+            served.subscribe(),
+        ));
+    }
     let commits = tokio::spawn(commits.run(ledger_rx));
     let republish = Arc::new(Republish::default());
     let to_publisher = out.clone();
@@ -322,7 +394,8 @@ pub async fn start(
             telemetry.clone(),
             cells,
             tally.clone(),
-            fence,
+            fence.clone(),
+            standbys.clone(),
         );
         let waiting =
             rights::waiting::watch(config.clone(), client.clone(), telemetry.metrics.clone());
@@ -369,6 +442,8 @@ pub async fn start(
         queries: queries.clone(),
         ledger_tx: ledger_tx.clone(),
         watermark: watermark.clone(),
+        fence,
+        standbys,
         objections,
         erased: erased.clone(),
         generation: stream.generation,

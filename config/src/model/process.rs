@@ -108,6 +108,9 @@ pub struct Workers {
     /// Whether `hosts` may be beyond this machine without TLS, although connections
     /// between them are then neither encrypted nor authenticated. Default false.
     pub private_network: bool,
+    /// Whether this process follows while another one with the same setting leads,
+    /// and takes its place when that ends. Default false. For a single process.
+    pub standby: bool,
     /// How long an epoch collects messages at least, from its first one on,
     /// milliseconds. It continues while the epoch before it is being computed, up
     /// to one second. Default 5. From 1 to 60,000. Longer ticks save CPU time,

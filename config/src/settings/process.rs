@@ -47,6 +47,7 @@ impl SettingsModel for Workers {
             tls_cert_file: None,
             tls_key_file: None,
             private_network: false,
+            standby: false,
             tick_ms: 0,
             region: None,
             shard: None,
@@ -115,6 +116,14 @@ impl SettingsModel for Workers {
                 unit: "",
                 meaning: "Permit `hosts` beyond this machine without TLS, because only the processes of the cluster reach their ports: connections between them are then neither encrypted nor authenticated.",
                 field: |workers: &mut Workers| &mut workers.private_network,
+            },
+            &Setting {
+                key: "standby",
+                value_type: Switch,
+                default: DefaultValue::Toml("false"),
+                unit: "",
+                meaning: "Run two or more processes with this configuration, each with a ledger directory of its own: one leads, and the others copy its ledger, answer the page and queries, and publish nothing. One of them takes over when the lease of the leader is given back or has not been renewed for 10 seconds. Not for a cluster: only without `hosts`.",
+                field: |workers: &mut Workers| &mut workers.standby,
             },
             &Setting {
                 key: "tick",

@@ -272,8 +272,9 @@ fn defaults_are_marked_and_others_are_not() {
         .lines()
         .filter(|line| line.ends_with("# default"))
         .collect();
-    // The three lists that are never shown, who is not the vendor, the sources of vendors, and the two that go without saying.
+    // What a cluster does not have, the three lists that are never shown, who is not the vendor, the sources of vendors, and the two that go without saying.
     let expected = [
+        "standby = false # default",
         "previous_secret_files = [] # default",
         "blocked = [] # default",
         "stores = [] # default",

@@ -250,6 +250,14 @@ fn a_process_is_one_of_the_hosts() {
         &workers("hosts = [\"a\"]"),
         &["hosts[0]: \"a\" is not a host with a port"],
     );
+    one(
+        &workers("hosts = [\"a:1\", \"b:1\"]\nprivate_network = true\nstandby = true"),
+        &[
+            "workers.standby: a cluster of several processes has no standby",
+            "remove workers.standby, or workers.hosts",
+        ],
+    );
+    good(&workers("standby = true"));
 }
 
 #[test]

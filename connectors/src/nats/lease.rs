@@ -21,9 +21,12 @@
 //! sequence of the value that it replaces ([`super::LatestPublisher`]).
 //!
 //! A lease whose holder had the same ledger is taken over at once: the ledger
-//! is locked by one process, so that the former holder has ended.
+//! is locked by one process, so that the former holder has ended. Where a
+//! standby has a copy of the ledger, it must be the same copy. A standby looks
+//! at the lease itself ([`current`]) and decides when it may take it ([`claim`]).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
@@ -68,6 +71,14 @@ pub struct Holder {
     pub brands: Vec<String>,
     /// The ID of its ledger, 32 hexadecimal digits.
     pub ledger: String,
+    /// The ID of its copy of that ledger, 32 hexadecimal digits; empty if no other
+    /// process has one.
+    #[serde(default)]
+    pub copy: String,
+    /// The oldest state of its ledger with which a standby may take over: a number
+    /// that the holder gives to states ([`Fence::raise_barrier`]). 0 for any.
+    #[serde(default)]
+    pub barrier: u64,
     /// The name of its host.
     pub host: String,
     /// The version of the program.
@@ -90,6 +101,27 @@ impl Holder {
     /// The name of the process.
     pub fn name(&self) -> String {
         self.name_of(self.process)
+    }
+
+    /// Whether `other` had the very files of this holder's ledger open, which only
+    /// one process can at a time.
+    pub fn has_ledger_of(&self, other: &Holder) -> bool {
+        match (self.copy.is_empty(), other.copy.is_empty()) {
+            (false, false) => self.copy == other.copy,
+            // It had no copy yet when it took the lease.
+            (_, true) => self.ledger == other.ledger && !self.ledger.is_empty(),
+            (true, false) => false,
+        }
+    }
+
+    /// Whether `other` is a renewal of the same lease.
+    fn is_same(&self, other: &Holder) -> bool {
+        let barrier = other.barrier;
+        let mine = Holder {
+            barrier,
+            ..self.clone()
+        };
+        mine == *other
     }
 }
 
@@ -153,6 +185,40 @@ pub async fn holders(
     Ok(holders)
 }
 
+/// Who holds the lease of a process or held it last, with the sequence of the
+/// last renewal: 0 if nobody has taken it yet. The bucket must exist.
+///
+/// # Errors
+/// A broker that does not answer.
+pub async fn current(
+    client: &Client,
+    output_stream: &str,
+    process: usize,
+) -> Result<(Option<Holder>, u64), NatsError> {
+    let subject = subject(output_stream, &process.to_string());
+    last(client, &stream(output_stream), &subject).await
+}
+
+/// Takes a lease whose last renewal has the sequence `expected`; `None` if
+/// another process has renewed or taken it meanwhile. The caller knows that the
+/// holder has ended, or that a [`TERM`] has passed since that renewal.
+///
+/// # Errors
+/// As [`Lease::take`].
+pub async fn claim(
+    client: &Client,
+    output_stream: &str,
+    holder: Holder,
+    expected: u64,
+) -> Result<Option<Lease>, NatsError> {
+    let mut lease = Lease::new(client, output_stream, holder);
+    lease.refuse_larger(output_stream).await?;
+    let sent = Instant::now();
+    let swapped = lease.swap(expected).await?;
+    lease.renewed.send_replace(sent);
+    Ok(swapped.then_some(lease))
+}
+
 /// A lease that this process holds.
 pub struct Lease {
     client: Client,
@@ -164,6 +230,10 @@ pub struct Lease {
     sequence: u64,
     renewed: watch::Sender<Instant>,
     hurry: Arc<Notify>,
+    /// The barrier that the next renewal states.
+    barrier: Arc<AtomicU64>,
+    /// The barrier that the broker has stored.
+    stored_barrier: watch::Sender<u64>,
 }
 
 /// Whether this process may publish; shared with the publisher.
@@ -172,6 +242,10 @@ pub struct Fence {
     /// When the last renewal that succeeded was sent.
     renewed: watch::Receiver<Instant>,
     hurry: Arc<Notify>,
+    /// The barrier that the next renewal states.
+    barrier: Arc<AtomicU64>,
+    /// The barrier that the broker has stored.
+    stored_barrier: watch::Receiver<u64>,
 }
 
 impl Fence {
@@ -185,6 +259,16 @@ impl Fence {
     /// Has the lease renewed now, to learn whether it is still held.
     pub fn hurry(&self) {
         self.hurry.notify_one();
+    }
+
+    /// States at the broker that no standby may take over with an older state than
+    /// `to`. Returns whether that is stored: not if the lease is lost.
+    pub async fn raise_barrier(&self, to: u64) -> bool {
+        self.barrier.fetch_max(to, SeqCst);
+        self.hurry();
+        let mut stored = self.stored_barrier.clone();
+        // The sender is gone once the lease is.
+        stored.wait_for(|stored| *stored >= to).await.is_ok()
     }
 }
 
@@ -201,7 +285,14 @@ impl Lease {
         output_stream: &str,
         holder: Holder,
     ) -> Result<Lease, NatsError> {
-        let lease = Lease {
+        let lease = Lease::new(client, output_stream, holder);
+        lease.refuse_larger(output_stream).await?;
+        lease.taken().await
+    }
+
+    /// A lease that is not taken yet.
+    fn new(client: &Client, output_stream: &str, holder: Holder) -> Lease {
+        Lease {
             client: client.clone(),
             jetstream: super::publish::context(client, 1),
             stream: stream(output_stream),
@@ -210,9 +301,9 @@ impl Lease {
             sequence: 0,
             renewed: watch::Sender::new(Instant::now()),
             hurry: Arc::default(),
-        };
-        lease.refuse_larger(output_stream).await?;
-        lease.taken().await
+            barrier: Arc::default(),
+            stored_barrier: watch::Sender::new(0),
+        }
     }
 
     /// Waits until the lease is free and takes it.
@@ -228,7 +319,7 @@ impl Lease {
             seen = Some((sequence, since));
             let is_free = match &last {
                 None => true,
-                Some(last) => last.released || last.ledger == self.holder.ledger,
+                Some(last) => last.released || self.holder.has_ledger_of(last),
             };
             if is_free || since.elapsed() >= TERM {
                 let sent = Instant::now();
@@ -284,6 +375,8 @@ impl Lease {
         Fence {
             renewed: self.renewed.subscribe(),
             hurry: self.hurry.clone(),
+            barrier: self.barrier.clone(),
+            stored_barrier: self.stored_barrier.subscribe(),
         }
     }
 
@@ -329,7 +422,7 @@ impl Lease {
         let (last, sequence) = self.last(&self.subject).await?;
         match last {
             // The answer to an earlier renewal was lost.
-            Some(last) if last == self.holder => self.sequence = sequence,
+            Some(last) if self.holder.is_same(&last) => self.sequence = sequence,
             Some(last) => return Err(self.is_taken(&last)),
             // The bucket was emptied or replaced.
             None => self.sequence = sequence,
@@ -347,6 +440,7 @@ impl Lease {
     /// Writes the lease if its sequence is still `expected`. Returns whether it
     /// was.
     async fn swap(&mut self, expected: u64) -> Result<bool, NatsError> {
+        self.holder.barrier = self.barrier.load(SeqCst);
         let text = serde_json::to_string(&self.holder).unwrap_or_default();
         let message = PublishMessage::build()
             .payload(text.into())
@@ -362,6 +456,7 @@ impl Lease {
         match stored {
             Ok(ack) => {
                 self.sequence = ack.sequence;
+                self.stored_barrier.send_replace(self.holder.barrier);
                 Ok(true)
             }
             Err(error) if super::publish::is_wrong_sequence(&error) => Ok(false),
@@ -378,31 +473,7 @@ impl Lease {
 
     /// The last message of a lease and its sequence, 0 without one.
     async fn last(&self, subject: &str) -> Result<(Option<Holder>, u64), NatsError> {
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            let what = format!("reading the lease {subject}");
-            NatsError::caused(NatsErrorKind::Unreachable, what, error)
-        };
-        let found = jetstream::new(self.client.clone())
-            .get_stream_no_info(&self.stream)
-            .await
-            .map_err(|error| failed(error.into()))?
-            .get_last_raw_message_by_subject(subject)
-            .await;
-        match found {
-            Ok(message) => Ok((
-                serde_json::from_slice(&message.payload).ok(),
-                message.sequence,
-            )),
-            Err(error) => match error.kind() {
-                LastRawMessageErrorKind::NoMessageFound => Ok((None, 0)),
-                LastRawMessageErrorKind::JetStream(answer)
-                    if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
-                {
-                    Ok((None, 0))
-                }
-                _ => Err(failed(error.into())),
-            },
-        }
+        last(&self.client, &self.stream, subject).await
     }
 
     /// The error of a lease that another process holds.
@@ -424,5 +495,38 @@ impl Lease {
             NatsErrorKind::Unreachable,
             format!("the lease {} changes while it is renewed", self.subject),
         )
+    }
+}
+
+/// The last message of a lease and its sequence, 0 without one.
+async fn last(
+    client: &Client,
+    stream: &str,
+    subject: &str,
+) -> Result<(Option<Holder>, u64), NatsError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let what = format!("reading the lease {subject}");
+        NatsError::caused(NatsErrorKind::Unreachable, what, error)
+    };
+    let found = jetstream::new(client.clone())
+        .get_stream_no_info(stream)
+        .await
+        .map_err(|error| failed(error.into()))?
+        .get_last_raw_message_by_subject(subject)
+        .await;
+    match found {
+        Ok(message) => Ok((
+            serde_json::from_slice(&message.payload).ok(),
+            message.sequence,
+        )),
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok((None, 0)),
+            LastRawMessageErrorKind::JetStream(answer)
+                if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
+            {
+                Ok((None, 0))
+            }
+            _ => Err(failed(error.into())),
+        },
     }
 }

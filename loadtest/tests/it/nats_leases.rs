@@ -34,6 +34,8 @@ fn holder(ledger: char, process: usize, processes: usize) -> Holder {
         shard: None,
         brands: Vec::new(),
         ledger: ledger.to_string().repeat(32),
+        copy: String::new(),
+        barrier: 0,
         host: format!("host-{ledger}"),
         version: "1.0.0".to_owned(),
         since: "2025-11-20T09:00:00Z".to_owned(),

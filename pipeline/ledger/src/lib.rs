@@ -80,6 +80,7 @@ mod brands;
 mod checksum;
 mod commit;
 mod compaction_filter;
+mod copy;
 mod counts;
 mod disk;
 mod erasure;
@@ -116,6 +117,7 @@ mod crash_tests;
 
 pub use block::FORMAT;
 pub use commit::Commit;
+pub use copy::{CopiedManifest, Extent, LedgerCopy, LedgerFile, is_ledger_file};
 pub use counts::{EntryCounts, LedgerStats};
 pub use disk::Removed;
 pub use erasure::ErasureFilter;

@@ -220,7 +220,7 @@ impl Manifest {
     ///
     /// [`LedgerError::Newer`] for a higher format version, otherwise
     /// [`LedgerError::Corrupt`].
-    fn parse(bytes: &[u8], path: &Path) -> Result<Manifest, LedgerError> {
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Manifest, LedgerError> {
         let corrupt = |what| LedgerError::corrupt(path, 0, what);
         let no_manifest = || corrupt("not a ledger manifest");
         let end = memchr::memchr(b'\n', bytes).ok_or_else(no_manifest)?;
@@ -347,11 +347,15 @@ impl Paths {
     /// Replaces the manifest. After any error other than [`LedgerError::Sync`] the
     /// previous one is still valid.
     pub fn write(&self, manifest: &Manifest) -> Result<(), LedgerError> {
+        self.replace(&manifest.text(&self.manifest())?)
+    }
+
+    /// Replaces the manifest by these bytes, as [`Paths::write`] does.
+    pub fn replace(&self, text: &[u8]) -> Result<(), LedgerError> {
         let (path, draft) = (self.manifest(), self.draft());
-        let text = manifest.text(&path)?;
         let replaced = disk::open(&path).ok();
         let renamed = disk::create(&draft).and_then(|file| {
-            disk::write(&file, &draft, &text, 0)?;
+            disk::write(&file, &draft, text, 0)?;
             disk::sync(&file, &draft)?;
             disk::rename(&draft, &path)
         });

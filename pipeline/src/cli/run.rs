@@ -98,6 +98,11 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
         config.workers.process = process;
     }
     let hosts = config.workers.hosts.len().max(1);
+    if config.workers.standby && hosts > 1 {
+        bail!(
+            "a cluster of several processes has no standby: remove workers.standby, or the hosts"
+        );
+    }
     if config.workers.process >= hosts {
         bail!(
             "this is process {} of {hosts}: processes count from 0",

@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use tributary_config::model::Config;
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
-use tributary_ledger::{ErasureFilter, FileHeads, Ledger, Position, Watermark, WriteBatch};
+use tributary_ledger::{ErasureFilter, Extent, FileHeads, Ledger, Position, Watermark, WriteBatch};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::{BrandId, Day};
@@ -37,6 +37,7 @@ use tributary_operators::upsert::ExpiredRecord;
 
 use crate::durability::command::{DurablePosition, Erasure, KeyRotation, LedgerCommand, Progress};
 use crate::durability::compaction::Compaction;
+use crate::durability::standbys::Standbys;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 
@@ -84,6 +85,10 @@ pub struct Commits {
     with_addresses: Vec<u64>,
     /// The running deletions of such messages.
     deletions: JoinSet<()>,
+    /// The standbys, which may still have to read these messages.
+    standbys: Standbys,
+    /// Receives how far the active segment of the ledger is durable.
+    extent: watch::Sender<Extent>,
     telemetry: Telemetry,
     /// Receives the position up to which everything is durable.
     watermark_tx: watch::Sender<DurablePosition>,
@@ -117,7 +122,8 @@ pub struct Commits {
 
 impl Commits {
     /// Creates the task for a ledger that the worker threads write to.
-    /// `watermark_tx` receives the durable position after each commit.
+    /// `watermark_tx` receives the durable position after each commit; `standbys`
+    /// copy the ledger.
     ///
     /// Drop entries in the ledger mean that the previous process ended before it
     /// had erased what they drop; the first compaction does so.
@@ -128,6 +134,7 @@ impl Commits {
         telemetry: Telemetry,
         tally: Arc<Tally>,
         watermark_tx: watch::Sender<DurablePosition>,
+        standbys: Standbys,
     ) -> Commits {
         let mut compaction = Compaction::new(tally);
         // The last run ended before its dropped entries were erased.
@@ -135,6 +142,8 @@ impl Commits {
             compaction.erase(leave_out_dropped());
         }
         Commits {
+            extent: watch::Sender::new(ledger.extent()),
+            standbys,
             ledger: Some(ledger),
             publisher: Publisher::new(client, WINDOW),
             threads: config.workers.threads.max(1),
@@ -158,6 +167,11 @@ impl Commits {
             compaction,
             commits: 0,
         }
+    }
+
+    /// How far the active segment of the ledger is durable, from now on.
+    pub fn extent(&self) -> watch::Receiver<Extent> {
+        self.extent.subscribe()
     }
 
     /// Executes commands until their channel is closed and everything is durable,
@@ -186,6 +200,9 @@ impl Commits {
                 self.apply(command);
             }
             self.commit().await?;
+            if let Some(ledger) = &self.ledger {
+                self.extent.send_replace(ledger.extent());
+            }
             if !more {
                 break;
             }

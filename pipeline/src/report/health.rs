@@ -53,6 +53,8 @@ pub struct Health {
     rights: Mutex<Option<String>>,
     /// Why released cells of other processes are not followed.
     follower: Mutex<Option<String>>,
+    /// Whom this process follows.
+    standby: Mutex<Option<String>>,
     /// When the last epoch closed.
     progress: AtomicU64,
     /// Since when input has been pending.
@@ -109,6 +111,7 @@ impl Health {
             output: Mutex::default(),
             rights: Mutex::default(),
             follower: Mutex::default(),
+            standby: Mutex::default(),
             progress: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             behind: AtomicI64::new(IDLE),
@@ -167,6 +170,17 @@ impl Health {
     /// stream, as a sentence; `None` while they do.
     pub fn set_follower(&self, reason: Option<String>) {
         *lock(&self.follower) = reason;
+    }
+
+    /// Sets whom this process follows, as a sentence; `None` if it leads. A standby
+    /// may be ready: it answers what others may ask of it.
+    pub fn set_standby(&self, follows: Option<String>) {
+        *lock(&self.standby) = follows;
+    }
+
+    /// Whom this process follows; `None` if it leads.
+    pub fn standby(&self) -> Option<String> {
+        lock(&self.standby).clone()
     }
 
     /// Sets whether every message that the stream held at the start was read.

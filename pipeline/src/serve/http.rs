@@ -161,12 +161,14 @@ async fn metrics(State(state): State<PageState>, Extension(viewer): Extension<Vi
 
 /// `GET /livez`: whether the process is live.
 async fn livez(State(telemetry): State<Telemetry>, headers: HeaderMap) -> Response {
-    probe("live", &telemetry.health.not_live(), &headers)
+    probe("live", &telemetry.health.not_live(), None, &headers)
 }
 
-/// `GET /readyz`: whether the process is ready.
+/// `GET /readyz`: whether the process is ready, and whom it follows if it is a
+/// standby.
 async fn readyz(State(telemetry): State<Telemetry>, headers: HeaderMap) -> Response {
-    probe("ready", &telemetry.health.not_ready(), &headers)
+    let Telemetry { health, .. } = &telemetry;
+    probe("ready", &health.not_ready(), health.standby(), &headers)
 }
 
 /// `GET /config`: the effective configuration with masked secrets.
@@ -179,8 +181,8 @@ async fn config(State(live): State<LiveConfig>, Extension(viewer): Extension<Vie
 }
 
 /// 200 without reasons against it, otherwise 503 with one reason per line, or
-/// as JSON if requested.
-fn probe(word: &str, against: &[String], headers: &HeaderMap) -> Response {
+/// as JSON if requested. `note` is a further line.
+fn probe(word: &str, against: &[String], note: Option<String>, headers: &HeaderMap) -> Response {
     let status = if against.is_empty() {
         StatusCode::OK
     } else {
@@ -191,13 +193,21 @@ fn probe(word: &str, against: &[String], headers: &HeaderMap) -> Response {
         .iter()
         .filter_map(|accept| accept.to_str().ok());
     if accepts.into_iter().any(|accept| accept.contains(JSON)) {
-        let body = serde_json::json!({ word: against.is_empty(), "reasons": against });
+        let mut body = serde_json::Map::new();
+        body.insert(word.to_owned(), against.is_empty().into());
+        body.insert("reasons".to_owned(), against.into());
+        if let Some(note) = note {
+            body.insert("note".to_owned(), note.into());
+        }
+        let body = serde_json::Value::Object(body);
         return text(status, JSON, format!("{body}\n"));
     }
-    match against {
-        [] => text(status, TEXT, format!("{word}\n")),
-        _ => text(status, TEXT, against.join("\n") + "\n"),
-    }
+    let mut lines = match against {
+        [] => vec![word.to_owned()],
+        _ => against.to_vec(),
+    };
+    lines.extend(note);
+    text(status, TEXT, lines.join("\n") + "\n")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tributary_config::model::Config;
 use tributary_connectors::nats::Fence;
 
+use crate::durability::standbys::Standbys;
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
@@ -19,6 +20,7 @@ pub(super) async fn gauge(
     cells: SharedCells,
     tally: Arc<Tally>,
     fence: Fence,
+    standbys: Standbys,
 ) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -29,6 +31,7 @@ pub(super) async fn gauge(
             .metrics
             .sync(&tally.counts(), &tally.dead_letters());
         telemetry.metrics.lease_held(fence.holds(None));
+        telemetry.metrics.standbys(standbys.count());
         telemetry.metrics.profiles(&tally.profiles());
         telemetry
             .metrics

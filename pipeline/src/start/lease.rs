@@ -18,19 +18,26 @@ pub(super) async fn take(
     ledger: [u8; 16],
 ) -> anyhow::Result<Lease> {
     retry_transient(|| nats::ensure_leases(client, &config.nats)).await?;
-    let holder = Holder {
+    let holder = holder(config, &data_encoding::HEXLOWER.encode(&ledger));
+    let output = &config.nats.output_stream;
+    Ok(retry_transient(|| Lease::take(client, output, holder.clone())).await?)
+}
+
+/// This process as the holder of its lease, with the ID of its ledger.
+pub(super) fn holder(config: &Config, ledger: &str) -> Holder {
+    Holder {
         process: config.workers.process,
         processes: config.workers.hosts.len().max(1),
         shard: config.workers.shard.clone(),
         brands: config.brands.iter().map(|b| b.name.clone()).collect(),
-        ledger: data_encoding::HEXLOWER.encode(&ledger),
+        ledger: ledger.to_owned(),
+        copy: String::new(),
+        barrier: 0,
         host: host(),
         version: VERSION.to_owned(),
         since: jiff::Timestamp::now().to_string(),
         released: false,
-    };
-    let output = &config.nats.output_stream;
-    Ok(retry_transient(|| Lease::take(client, output, holder.clone())).await?)
+    }
 }
 
 /// Claims the brands of this process for its `ledger`, of which `moves` says what

@@ -4,12 +4,12 @@
 //! clock everything goes on as before. No message's header moves the time of a brand that does not ask for it, and a time
 //! that was kept from one is mended at a start.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::support::story::{inspect, last, position, ready, until};
-use crate::support::{Worker, published, succeed};
+use crate::support::wall_clock::shim;
+use crate::support::{Worker, published};
 use serde_json::json;
 use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
 use tributary_ledger::{Keyring, Ledger, Options, Position};
@@ -112,21 +112,6 @@ impl Shop {
 
 fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
-}
-
-/// What a process loads to have another wall clock.
-fn shim(directory: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/wall_clock.c");
-    let shim = directory.join("wall_clock.so");
-    // Whoever builds Rust has this to link with.
-    let mut compile = Command::new("cc");
-    succeed(
-        compile
-            .args(["-shared", "-fPIC", "-o"])
-            .arg(&shim)
-            .arg(source),
-    );
-    shim
 }
 
 /// A worker whose wall clock is off by so many seconds.

@@ -58,6 +58,10 @@ fn shards() -> Value {
     )
 }
 
+fn standby() -> Value {
+    values(&json!({"standby": true}))
+}
+
 fn cluster() -> Value {
     values(&json!({
         "processes": 3,
@@ -191,7 +195,7 @@ fn helm_and_kubernetes_accept_the_chart() {
             .all(|message| message["severity"].as_u64() < Some(2)),
         "{found:#}"
     );
-    let all = json!([single(), shards(), cluster()]);
+    let all = json!([single(), standby(), shards(), cluster()]);
     let rendered = chart_or_skip("render", &all).unwrap();
     for rendered in rendered.as_array().unwrap() {
         let objects = objects(rendered);
@@ -374,6 +378,25 @@ fn only_workers_reach_the_port_of_the_peers() {
 }
 
 #[test]
+fn a_standby_is_a_second_worker_that_knows_it() {
+    let Some(rendered) = chart_or_skip("render", &json!([standby()])) else {
+        return;
+    };
+    let objects = objects(&rendered[0]);
+    let workload = named(&objects, "StatefulSet", "shop-tributary");
+    assert_eq!(workload["spec"]["replicas"], 2);
+    assert_eq!(workload["spec"]["updateStrategy"]["type"], "RollingUpdate");
+    let affinity = &workload["spec"]["template"]["spec"]["affinity"];
+    assert!(affinity["podAntiAffinity"].is_object());
+    let directory = tempfile::tempdir().unwrap();
+    for pod in 0..2 {
+        let config = read(&objects, workload, pod, directory.path());
+        assert!(config.workers.standby);
+        assert_eq!((config.workers.process, config.workers.hosts.len()), (0, 0));
+    }
+}
+
+#[test]
 fn followers_serve_without_a_ledger() {
     let Some(rendered) = chart_or_skip("render", &json!([cluster()])) else {
         return;
@@ -491,6 +514,7 @@ fn wrong_values_are_refused_by_name() {
             "TRIBUTARY_WORKERS_SHARD",
             json!({"environment": {"TRIBUTARY_WORKERS_SHARD": "north"}}),
         ),
+        ("standby", json!({"processes": 3, "standby": true})),
         ("replicas", json!({"replicas": 3})),
         ("threads", json!({"threads": 2000})),
         ("tls/secret", json!({"tls": {"secret": "Not a name"}})),

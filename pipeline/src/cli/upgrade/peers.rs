@@ -88,6 +88,8 @@ mod tests {
             shard: None,
             brands: Vec::new(),
             ledger: String::new(),
+            copy: String::new(),
+            barrier: 0,
             host: "a".to_owned(),
             version: version.to_owned(),
             since: "now".to_owned(),

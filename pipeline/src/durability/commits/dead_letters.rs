@@ -74,7 +74,10 @@ impl Commits {
         if sequences.is_empty() {
             return;
         }
+        let standbys = self.standbys.clone();
         self.deletions.spawn(async move {
+            // One that takes over would read these messages again for their other records.
+            standbys.secure().await;
             for sequence in sequences {
                 let deleted = retry_transient(|| nats::delete_message(&client, &stream, sequence));
                 if let Err(error) = deleted.await {

@@ -127,6 +127,8 @@ impl Rights {
             return self.agree(jobs, &places).await;
         }
         self.agree(jobs, &places).await?;
+        // Whoever takes over reads no message again that is deleted now.
+        self.standbys.secure().await;
         let mut finder = Finder::new(
             &self.config,
             &brands

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, InMessage, Reader, subject as subjects};
+use tributary_connectors::nats::{self, Client, Fence, InMessage, Reader, subject as subjects};
 use tributary_operators::record::BrandId;
 use tributary_rights::LedgerWatermark;
 
@@ -22,6 +22,7 @@ use super::losses::LossReport;
 use super::stream::{self, Stream};
 use crate::broker::retry::retry_transient;
 use crate::durability::command::{DurablePosition, LedgerCommand};
+use crate::durability::standbys::Standbys;
 use crate::epochs::queries::{Queries, WorkerStopped};
 use crate::privacy::erased::Erased;
 use crate::privacy::objections::Objections;
@@ -46,6 +47,10 @@ pub struct Rights {
     pub(super) ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
     /// The position up to which everything is durable.
     pub(super) watermark: watch::Receiver<DurablePosition>,
+    /// Whether this process leads.
+    fence: Fence,
+    /// Who has a copy of the ledger.
+    pub(super) standbys: Standbys,
     /// The objection list.
     pub(super) objections: Arc<Objections>,
     /// The people who were erased lately.
@@ -82,6 +87,10 @@ pub struct RightsContext {
     pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
     /// How far the ledger is.
     pub watermark: watch::Receiver<DurablePosition>,
+    /// Whether this process leads: another one that does works on the requests.
+    pub fence: Fence,
+    /// Who has a copy of the ledger and must have what is reported as done.
+    pub standbys: Standbys,
     /// The objection list.
     pub objections: Arc<Objections>,
     /// The people who were erased lately.
@@ -123,6 +132,8 @@ impl Rights {
             queries,
             ledger_tx,
             watermark,
+            fence,
+            standbys,
             objections,
             erased,
             restored,
@@ -154,6 +165,8 @@ impl Rights {
             queries,
             ledger_tx,
             watermark,
+            fence,
+            standbys,
             objections,
             erased,
             restored,
@@ -237,6 +250,11 @@ impl Rights {
                 }
                 Err(error) => return Err(error.into()),
             };
+            // A process that wakes late may have been replaced, and learns it first.
+            while !self.fence.holds(None) {
+                self.fence.hurry();
+                tokio::time::sleep(LOOK).await;
+            }
             let worked = async {
                 let jobs = self.receive(&messages).await?;
                 let settling = self.settling.clone();

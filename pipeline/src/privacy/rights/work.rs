@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::MutexGuard;
 use tributary_operators::record::BrandId;
+use tributary_rights::Head;
 use tributary_rights::audit::Event;
 use tributary_rights::receipt::Receipt;
 use tributary_rights::status::Status;
@@ -62,9 +63,7 @@ impl Rights {
         self.reject_cancelled(&mut jobs).await?;
         let (cancelled, mut jobs): (Vec<Job>, Vec<Job>) =
             jobs.into_iter().partition(|job| job.rejected.is_some());
-        for job in cancelled {
-            self.close(job).await?;
-        }
+        self.close(cancelled).await?;
         self.publish_starts(&mut jobs).await?;
         for job in &jobs {
             let Some(brand_log) = self.brand_logs.get_mut(&job.brand) else {
@@ -92,9 +91,7 @@ impl Rights {
         let done = jobs.iter().filter(|job| job.rejected.is_none());
         let brands: BTreeSet<BrandId> = done.map(|job| job.brand).collect();
         self.bind(&brands, &BTreeMap::new()).await?;
-        for job in jobs {
-            self.close(job).await?;
-        }
+        self.close(jobs).await?;
         self.publish_heads().await?;
         self.name_heads().await?;
         tracing::info!(
@@ -104,8 +101,9 @@ impl Rights {
         Ok(())
     }
 
-    /// Records the outcome of a job in the audit log, publishes receipt and status,
-    /// and deletes its messages.
+    /// Records the outcome of jobs in the audit log and then, when whoever may take
+    /// over has these entries, publishes receipts and statuses and deletes the
+    /// messages.
     ///
     /// The messages of other processes that confirm their part are deleted last,
     /// because a restart before that looks for them.
@@ -113,9 +111,30 @@ impl Rights {
     /// # Errors
     ///
     /// A file that cannot be written, or a broker that does not answer.
-    async fn close(&mut self, job: Job) -> anyhow::Result<()> {
+    async fn close(&mut self, jobs: Vec<Job>) -> anyhow::Result<()> {
+        let mut concluded = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if let Some(concluding) = self.conclude(job)? {
+                concluded.push(concluding);
+            }
+        }
+        if !concluded.is_empty() {
+            self.standbys.secure().await;
+        }
+        for concluded in concluded {
+            self.announce(concluded).await?;
+        }
+        Ok(())
+    }
+
+    /// Records the outcome of a job in the audit log, unless it is there.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written.
+    fn conclude(&mut self, job: Job) -> anyhow::Result<Option<Concluded>> {
         let Some(brand_log) = self.brand_logs.get_mut(&job.brand) else {
-            return Ok(());
+            return Ok(None);
         };
         let (at, right) = (now(), job.request.asked.right());
         let event = match job.rejected {
@@ -125,22 +144,48 @@ impl Rights {
                 answer: job.answer,
             },
         };
-        let open = brand_log
+        let is_new = brand_log
             .standing(job.key)
             .is_none_or(|standing| !standing.status.is_final());
-        if open {
-            let head = brand_log.log(at, job.key, right, event)?;
+        let mut head = None;
+        if is_new {
+            head = brand_log.log(at, job.key, right, event)?;
             if head.is_some() {
                 let completed = job.rejected.is_none();
                 let metrics = &self.telemetry.metrics;
                 metrics.right_answered(&brand_log.name, Some(right), completed);
             }
+        }
+        let name = brand_log.name.clone();
+        Ok(Some(Concluded {
+            job,
+            name,
+            at,
+            is_new,
+            head,
+        }))
+    }
+
+    /// Publishes receipt and status of a job, and deletes its messages.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    async fn announce(&mut self, concluded: Concluded) -> anyhow::Result<()> {
+        let Concluded {
+            job,
+            name,
+            at,
+            is_new,
+            head,
+        } = concluded;
+        if is_new {
+            let right = job.request.asked.right();
             let status = match (job.rejected, head) {
                 (Some(reason), _) => Some(Status::Rejected(reason)),
                 (None, Some(_)) => Some(Status::Completed(job.counts)),
                 (None, None) => None,
             };
-            let name = brand_log.name.clone();
             if let (None, Some(head)) = (job.rejected, head) {
                 let receipt = Receipt {
                     request: job.request.id.clone(),
@@ -166,4 +211,17 @@ impl Rights {
         }
         Ok(())
     }
+}
+
+/// A job whose outcome is in the audit log.
+struct Concluded {
+    job: Job,
+    /// The name of its brand.
+    name: String,
+    /// When it was concluded, Unix milliseconds.
+    at: i64,
+    /// Whether this attempt has concluded it.
+    is_new: bool,
+    /// The entry of the log.
+    head: Option<Head>,
 }

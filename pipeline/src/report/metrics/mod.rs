@@ -484,6 +484,18 @@ impl Metrics {
         }
     }
 
+    /// Sets whether this process follows another one, and how old its copy of the
+    /// other's ledger is; `None` if it leads.
+    pub fn follows(&self, copied: Option<Duration>) {
+        self.set(Id::Standby, &[], f64::from(u8::from(copied.is_some())));
+        self.set(Id::CopyAge, &[], copied.unwrap_or_default().as_secs_f64());
+    }
+
+    /// Sets the number of standbys of this process.
+    pub fn standbys(&self, count: usize) {
+        self.set(Id::Standbys, &[], count as f64);
+    }
+
     /// Sets whether this process holds the lease by which it may publish.
     pub fn lease_held(&self, holds: bool) {
         self.set(Id::LeaseHeld, &[], f64::from(u8::from(holds)));

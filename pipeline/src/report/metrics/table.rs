@@ -293,6 +293,12 @@ table! {
         "Cells whose newest value the broker has not acknowledged.";
     LeaseHeld: Operation Gauge, Open, "lease_held", "0 or 1", [],
         "Whether this process holds the lease by which it may publish. Without it, it publishes nothing; it ends if another process has taken it.";
+    Standby: Operation Gauge, Open, "standby", "0 or 1", [],
+        "Whether this process is a standby: it follows another one and publishes nothing.";
+    CopyAge: Operation Gauge, Open, "standby_copy_age_seconds", "seconds", [],
+        "In a standby, the time since its copy of the leader's ledger was last brought up to date; 0 in a process that leads.";
+    Standbys: Operation Gauge, Open, "standbys", "processes", [],
+        "Standbys that have a copy of this process's ledger and were heard of within the last 10 seconds.";
     PublishFailures: Operation Counter, Open, "publish_failures_total", "attempts", [],
         "Failed publish attempts; each is retried.";
 

@@ -1,6 +1,7 @@
 //! Real processes for story tests: the `tributary` binary, its configuration, and what it published.
 
 pub mod brands;
+pub mod candidates;
 pub mod certificates;
 pub mod disk;
 pub mod http;
@@ -10,6 +11,7 @@ pub mod person;
 pub mod secrets;
 pub mod statuses;
 pub mod story;
+pub mod wall_clock;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

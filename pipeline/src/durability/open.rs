@@ -12,10 +12,7 @@ use crate::durability::location::ledger_options;
 /// # Errors
 ///
 /// Any error of [`Ledger::open`].
-pub(super) async fn open(
-    config: &Config,
-    keyring: Arc<Keyring>,
-) -> anyhow::Result<(Ledger, Recovery)> {
+pub async fn open(config: &Config, keyring: Arc<Keyring>) -> anyhow::Result<(Ledger, Recovery)> {
     let options = ledger_options(config);
     let directory = options.directory.clone();
     let (ledger, recovered) =

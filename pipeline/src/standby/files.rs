@@ -1,0 +1,353 @@
+//! The follower's copy: brings the files to a state of the leader.
+//!
+//! Segments that are there and have the checksum of the manifest stay. The
+//! active segment grows in place, as it did at the leader; everything else that
+//! is new arrives beside the copy and is put in place at the end, while the copy
+//! is marked as incomplete. After a restart, or under another leader, only
+//! checksums are trusted, and the active segment is fetched anew.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::task::block_in_place;
+use tributary_config::model::Config;
+use tributary_connectors::nats::Client;
+use tributary_ledger::{CopiedManifest, LedgerCopy, LedgerFile};
+
+use super::mark::{Mark, MarkFile, Tenure};
+use super::rights_copy::{self, RightsFile, is_below};
+use super::wire::{PART, REFUSED, Request, State, subject};
+use crate::durability::location::ledger_options;
+use crate::privacy::rights::files;
+
+/// Maximum time for one answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Maximum size of a file of the rights directory, bytes.
+const LARGEST: u64 = 1 << 30;
+
+/// Where the audit logs are in the rights directory.
+const AUDIT: &str = "audit/";
+
+/// Asks the leader.
+pub struct Asking<'a> {
+    /// The broker.
+    pub client: &'a Client,
+    /// The configuration.
+    pub config: &'a Config,
+    /// The ID of the leader's copy.
+    pub leader: &'a str,
+}
+
+impl Asking<'_> {
+    /// The answer to a request.
+    ///
+    /// # Errors
+    ///
+    /// A leader that does not answer or refuses.
+    pub async fn ask(&self, request: &Request) -> anyhow::Result<Vec<u8>> {
+        self.ask_within(request, ANSWER).await
+    }
+
+    /// The answer to a request, which arrives within `limit`.
+    ///
+    /// # Errors
+    ///
+    /// A leader that does not answer in time or refuses.
+    pub async fn ask_within(&self, request: &Request, limit: Duration) -> anyhow::Result<Vec<u8>> {
+        let message = async_nats::Request::new()
+            .payload(request.sign(self.config)?.into())
+            .timeout(Some(limit));
+        let subject = subject(self.leader);
+        let answer = self.client.send_request(subject, message).await?;
+        let headers = answer.headers.as_ref();
+        if let Some(refused) = headers.and_then(|headers| headers.get(REFUSED)) {
+            bail!("{refused}");
+        }
+        Ok(answer.payload.to_vec())
+    }
+}
+
+/// The files of a follower.
+pub struct CopyFiles {
+    ledger: LedgerCopy,
+    rights: PathBuf,
+    /// Whose files this process copies.
+    of: Option<Tenure>,
+    /// Whether it has brought them to a state of that leader, and the last attempt
+    /// did not fail.
+    is_known: bool,
+    /// The manifest of the copy.
+    manifest: Option<CopiedManifest>,
+    /// The files of the rights directory, as the leader has listed them.
+    listed: Vec<RightsFile>,
+    /// Sealed segments and salts whose checksum was verified.
+    verified: BTreeSet<String>,
+}
+
+impl CopyFiles {
+    /// Locks the files of this process.
+    ///
+    /// # Errors
+    ///
+    /// A ledger that another process has open, or an error of the disk.
+    pub fn open(config: &Config) -> anyhow::Result<CopyFiles> {
+        let directory = ledger_options(config).directory;
+        let process = config.workers.process;
+        let incoming = config.ledger.directory.join(format!("incoming-{process}"));
+        Ok(CopyFiles {
+            ledger: LedgerCopy::open(&directory, &incoming)?,
+            rights: files::directory(config),
+            of: None,
+            is_known: false,
+            manifest: CopiedManifest::read(&directory)?,
+            listed: Vec::new(),
+            verified: BTreeSet::new(),
+        })
+    }
+
+    /// Unlocks the files. What has arrived and is not in place is removed.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk.
+    pub fn close(self) -> anyhow::Result<()> {
+        Ok(self.ledger.clear_incoming()?)
+    }
+
+    /// Brings the copy to a state of a leader. `progress` receives the number of
+    /// bytes that have arrived, and of those that were missing.
+    ///
+    /// # Errors
+    ///
+    /// A leader that does not answer, or whose files were replaced meanwhile; the
+    /// copy is then as it was, or marked as incomplete. A directory with another
+    /// ledger.
+    pub async fn bring_to(
+        &mut self,
+        state: State,
+        of: &Tenure,
+        mark: &mut MarkFile,
+        asking: &Asking<'_>,
+        progress: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> anyhow::Result<()> {
+        let is_known = std::mem::take(&mut self.is_known) && self.of.as_ref() == Some(of);
+        let (extent, number) = (state.extent(), state.state);
+        let manifest = CopiedManifest::parse(state.manifest.into_bytes())?;
+        if let Some(here) = &self.manifest
+            && here.ledger() != manifest.ledger()
+        {
+            bail!(
+                "{} holds another ledger than that of the worker that leads; move it away, with the rights directory beside \
+                 it, if this process is to follow",
+                asking.config.ledger.directory.display()
+            );
+        }
+        if self.of.as_ref() != Some(of) {
+            self.verified.clear();
+            self.of = Some(of.clone());
+        }
+        if !is_known {
+            block_in_place(|| self.ledger.clear_incoming())?;
+        }
+        let mut missing = self.missing(&manifest, extent.bytes, is_known)?;
+        let total = missing.iter().map(Missing::bytes).sum();
+        let mut arrived = 0;
+        let is_grown = !missing.is_empty();
+        for missing in &mut missing {
+            self.fetch(missing, asking, &mut |bytes| {
+                arrived += bytes;
+                progress(arrived, total);
+            })
+            .await?;
+        }
+        let content = self.changed_rights(&state.rights, is_known, asking).await?;
+        let is_same = self
+            .manifest
+            .as_ref()
+            .is_some_and(|here| here.bytes() == manifest.bytes());
+        let replaces = !is_known
+            || !is_same
+            || state.rights != self.listed
+            || missing.iter().any(|missing| missing.is_whole);
+        let complete = Mark {
+            copy: mark.get().copy.clone(),
+            follows: Some(of.clone()),
+            state: number,
+            complete: true,
+        };
+        if replaces {
+            mark.set(Mark {
+                complete: false,
+                ..complete.clone()
+            })?;
+            block_in_place(|| {
+                self.ledger.install(&manifest)?;
+                rights_copy::install(&self.rights, &state.rights, &content)
+                    .with_context(|| format!("cannot copy to {}", self.rights.display()))
+            })?;
+        }
+        match replaces || is_grown {
+            true => mark.set(complete)?,
+            // After a restart it counts as the older state that it is as well.
+            false => mark.remember(number),
+        }
+        (self.manifest, self.listed) = (Some(manifest), state.rights);
+        self.is_known = true;
+        Ok(())
+    }
+
+    /// What the copy lacks of the files of a manifest.
+    fn missing(
+        &mut self,
+        manifest: &CopiedManifest,
+        active: u64,
+        is_known: bool,
+    ) -> anyhow::Result<Vec<Missing>> {
+        let mut missing = Vec::new();
+        let files = manifest.files(active);
+        self.verified
+            .retain(|name| files.iter().any(|file| file.name == *name));
+        // The segment that was active when the copy was last brought to a state.
+        let grows = self.manifest.as_ref().map(CopiedManifest::active_name);
+        for file in files {
+            let length = self.ledger.length(&file);
+            if is_known
+                && grows.as_ref() == Some(&file.name)
+                && let (Some(from), Some(to)) = (length, file.bytes)
+                && from <= to
+            {
+                if from < to {
+                    let is_whole = false;
+                    missing.push(Missing {
+                        file,
+                        from,
+                        is_whole,
+                    });
+                }
+                continue;
+            }
+            let is_active = file.name == manifest.active_name();
+            let has = !is_active
+                && length.is_some()
+                && (self.verified.contains(&file.name)
+                    || block_in_place(|| self.ledger.has(&file))?);
+            if has {
+                self.verified.insert(file.name);
+            } else {
+                let (from, is_whole) = (0, true);
+                missing.push(Missing {
+                    file,
+                    from,
+                    is_whole,
+                });
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Fetches what is missing of a file.
+    async fn fetch(
+        &self,
+        missing: &Missing,
+        asking: &Asking<'_>,
+        arrived: &mut (dyn FnMut(u64) + Send),
+    ) -> anyhow::Result<()> {
+        let file = &missing.file;
+        let mut offset = missing.from;
+        loop {
+            let left = file.bytes.map_or(PART, |end| end.saturating_sub(offset));
+            if left == 0 && offset > 0 {
+                break;
+            }
+            let request = Request::Ledger {
+                file: file.name.clone(),
+                offset,
+                bytes: left.min(PART),
+            };
+            let part = asking.ask(&request).await?;
+            if part.is_empty() {
+                match file.bytes {
+                    Some(_) => bail!("the file {} ends early", file.name),
+                    // The file of salts ends.
+                    None => break,
+                }
+            }
+            block_in_place(|| match missing.is_whole {
+                true => self.ledger.receive(file, offset, &part),
+                false => self.ledger.append(file, offset, &part),
+            })?;
+            offset += part.len() as u64;
+            arrived(part.len() as u64);
+        }
+        if missing.is_whole && !block_in_place(|| self.ledger.complete(file))? {
+            bail!("the file {} did not arrive as it is", file.name);
+        }
+        Ok(())
+    }
+
+    /// The files of the rights directory that the copy lacks, with their content.
+    async fn changed_rights(
+        &self,
+        files: &[RightsFile],
+        is_known: bool,
+        asking: &Asking<'_>,
+    ) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
+        let mut changed = Vec::new();
+        for file in files {
+            let before = self.listed.iter().find(|before| before.path == file.path);
+            let before = before.filter(|_| is_known);
+            if before == Some(file) {
+                continue;
+            }
+            if !is_below(&file.path) || file.bytes > LARGEST {
+                bail!("the leader lists {} of {} bytes", file.path, file.bytes);
+            }
+            let path = PathBuf::from(&file.path);
+            // An audit log grows at its end.
+            let mut content = match before {
+                Some(before)
+                    if file.path.starts_with(AUDIT)
+                        && before.inode == file.inode
+                        && before.bytes < file.bytes =>
+                {
+                    std::fs::read(self.rights.join(&path))?
+                }
+                _ => Vec::new(),
+            };
+            while (content.len() as u64) < file.bytes {
+                let offset = content.len() as u64;
+                let request = Request::Rights {
+                    file: file.clone(),
+                    offset,
+                    bytes: PART.min(file.bytes - offset),
+                };
+                let part = asking.ask(&request).await?;
+                if part.is_empty() {
+                    bail!("the file {} ends early", file.path);
+                }
+                content.extend(part);
+            }
+            changed.push((path, content));
+        }
+        Ok(changed)
+    }
+}
+
+/// What a copy lacks of a file.
+struct Missing {
+    file: LedgerFile,
+    /// Where it begins.
+    from: u64,
+    /// Whether the whole file arrives beside the copy.
+    is_whole: bool,
+}
+
+impl Missing {
+    /// The number of bytes, as far as it is known.
+    fn bytes(&self) -> u64 {
+        self.file.bytes.unwrap_or(0).saturating_sub(self.from)
+    }
+}

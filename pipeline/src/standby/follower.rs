@@ -1,0 +1,457 @@
+//! The candidate for the lease: follows whoever leads, and takes over.
+//!
+//! Every [`ROUND`] it looks at the lease and brings its copy to the leader's
+//! newest state. It decides by the lease and by its mark alone whether it may
+//! lead ([`may_lead`]), opens its ledger, compares it with the broker, and only
+//! then takes the lease, so that a process which could not go on does not stand
+//! in the way of one that can.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tributary_config::model::Config;
+use tributary_connectors::nats::{self, Client, Holder, Lease, RENEWAL, TERM};
+use tributary_ledger::{Keyring, Ledger, Recovery};
+
+use super::files::{Asking, CopyFiles};
+use super::mark::{Mark, MarkFile, Tenure};
+use super::wire::{Request, State};
+use crate::broker::retry::retry_transient;
+use crate::durability::location::ledger_options;
+use crate::durability::open::open;
+use crate::privacy::rights::losses::{self, LossReport};
+use crate::report::telemetry::Telemetry;
+
+/// The interval between two looks at the lease and at the leader.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// Maximum time for the answer with a state.
+const STATE: Duration = Duration::from_secs(2);
+
+/// The pause before files that did not permit a takeover are opened again.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// A process that has taken the lease.
+pub struct Leading {
+    /// The lease.
+    pub lease: Lease,
+    /// Its ledger, if there is one.
+    pub ledger: Option<(Ledger, Recovery)>,
+    /// The losses that the start has found and the operator has accepted.
+    pub found: LossReport,
+    /// The ID of its copy of the ledger.
+    pub copy: String,
+}
+
+/// A candidate for the lease.
+pub struct Standby<'a> {
+    /// The broker.
+    pub client: &'a Client,
+    /// The configuration.
+    pub config: &'a Config,
+    /// The metrics and the health.
+    pub telemetry: &'a Telemetry,
+    /// The keys of the ledger.
+    pub keyring: Arc<Keyring>,
+    /// Whether it leads with what it has, although it may be too old.
+    pub accept_loss: bool,
+    /// How this process enters itself in the lease.
+    pub holder: Holder,
+}
+
+impl Standby<'_> {
+    /// Returns once this process leads. `begin_to_follow` is called when another
+    /// one does.
+    ///
+    /// # Errors
+    ///
+    /// Files that cannot be used, or a broker that refuses.
+    pub async fn lead(mut self, begin_to_follow: impl FnOnce()) -> anyhow::Result<Leading> {
+        retry_transient(|| nats::ensure_leases(self.client, &self.config.nats)).await?;
+        let mut mark = MarkFile::open(self.config)?;
+        self.holder.copy = mark.get().copy.clone();
+        let mut files: Option<CopyFiles> = None;
+        let mut begin_to_follow = Some(begin_to_follow);
+        let mut seen: Option<(u64, Instant)> = None;
+        let mut refused: Option<(String, Instant)> = None;
+        let mut copied = Instant::now();
+        let mut problem = None;
+        loop {
+            let output = &self.config.nats.output_stream;
+            let process = self.config.workers.process;
+            let current = nats::current(self.client, output, process).await;
+            let (last, sequence) = match current {
+                Ok(current) => current,
+                Err(error) if error.is_transient() => {
+                    // Nobody can take over what the broker does not give.
+                    self.telemetry.health.set_connected(false);
+                    tracing::warn!(%error, "retrying to read who leads");
+                    seen = None;
+                    tokio::time::sleep(ROUND).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            self.telemetry.health.set_connected(true);
+            let since = match seen {
+                Some((before, since)) if before == sequence => since,
+                _ => Instant::now(),
+            };
+            seen = Some((sequence, since));
+            let is_free =
+                last.as_ref().is_some_and(|last| last.released) || since.elapsed() >= TERM;
+            let lead = match may_lead(mark.get(), &self.own(), last.as_ref()) {
+                May::AtOnce => true,
+                May::Follow => is_free,
+                May::Not(_) => is_free && self.accept_loss,
+            };
+            let is_refused = refused.as_ref().is_some_and(|(_, at)| at.elapsed() < PAUSE);
+            if lead && !is_refused {
+                if let Some(files) = files.take() {
+                    files.close()?;
+                }
+                match self.take(sequence).await? {
+                    Taken::Lead(taken) => {
+                        self.leads(mark, last.as_ref())?;
+                        return Ok(*taken);
+                    }
+                    Taken::Refused(why) => {
+                        if refused.as_ref().is_none_or(|(before, _)| *before != why) {
+                            tracing::error!("this standby cannot take over: {why}");
+                        }
+                        refused = Some((why, Instant::now()));
+                    }
+                    Taken::Late => {}
+                }
+                continue;
+            }
+            let Some(last) = last else {
+                // It waits for a leader whose lease was lost at the broker.
+                self.report(None, copied, &mut problem, Some("nobody has led yet"));
+                tokio::time::sleep(ROUND).await;
+                continue;
+            };
+            if let Some(begin) = begin_to_follow.take() {
+                tracing::info!(host = last.host, "following the worker that leads");
+                begin();
+            }
+            // One that is late with its renewal does not answer either, and the lease is watched closely.
+            let followed = match since.elapsed() < 2 * RENEWAL {
+                true => self.follow(&last, &mut files, &mut mark).await,
+                false => Err(anyhow::anyhow!(
+                    "the worker on {} does not renew its lease",
+                    last.host
+                )),
+            };
+            if followed.is_ok() {
+                (copied, refused) = (Instant::now(), None);
+            }
+            let why = match (refused.as_ref(), followed) {
+                (Some((why, _)), _) => Some(why.clone()),
+                (None, Ok(())) => None,
+                (None, Err(error)) => Some(format!("{error:#}")),
+            };
+            let why = match may_lead(mark.get(), &self.own(), Some(&last)) {
+                May::Not(reason) => Some(match why {
+                    Some(why) => format!("{reason}: {why}"),
+                    None => reason,
+                }),
+                // A leader that has just ended does not answer, which is no problem.
+                _ if refused.is_none() && copied.elapsed() < 2 * TERM => None,
+                _ => why,
+            };
+            self.report(Some(&last), copied, &mut problem, why.as_deref());
+            tokio::time::sleep(ROUND).await;
+        }
+    }
+
+    /// This process as the holder of a lease.
+    fn own(&self) -> Holder {
+        let directory = ledger_options(self.config).directory;
+        let manifest = tributary_ledger::CopiedManifest::read(&directory);
+        // A ledger that cannot be read is refused when it is opened.
+        let id = manifest.ok().flatten().map(|manifest| manifest.ledger());
+        Holder {
+            ledger: id
+                .map(|id| data_encoding::HEXLOWER.encode(&id))
+                .unwrap_or_default(),
+            ..self.holder.clone()
+        }
+    }
+
+    /// Brings the copy to the newest state of a leader.
+    async fn follow(
+        &self,
+        last: &Holder,
+        files: &mut Option<CopyFiles>,
+        mark: &mut MarkFile,
+    ) -> anyhow::Result<()> {
+        if last.copy.is_empty() {
+            anyhow::bail!(
+                "the worker on {} hands out no copy of its ledger: set workers.standby = true there and start it again",
+                last.host
+            );
+        }
+        let files = match files {
+            Some(files) => files,
+            None => files.insert(CopyFiles::open(self.config)?),
+        };
+        let of = Tenure::from(last);
+        let asking = Asking {
+            client: self.client,
+            config: self.config,
+            leader: &last.copy,
+        };
+        let has = match mark.get() {
+            Mark {
+                follows: Some(follows),
+                state,
+                complete: true,
+                ..
+            } if *follows == of => *state,
+            _ => 0,
+        };
+        let copy = mark.get().copy.clone();
+        let state = asking
+            .ask_within(&Request::State { copy, has }, STATE)
+            .await?;
+        let state: State = serde_json::from_slice(&state)?;
+        let health = &self.telemetry.health;
+        let mut progress = |arrived: u64, total: u64| {
+            if has == 0 {
+                let percent = arrived * 100 / total.max(1);
+                health.set_restoring(Some(format!(
+                    "the ledger of {} is being copied: {percent} % of {total} bytes",
+                    last.host
+                )));
+            }
+        };
+        let brought = files.bring_to(state, &of, mark, &asking, &mut progress);
+        brought.await
+    }
+
+    /// Says how this process follows: in the health, the metrics, and in the log if
+    /// that changes.
+    fn report(
+        &self,
+        last: Option<&Holder>,
+        copied: Instant,
+        problem: &mut Option<String>,
+        why: Option<&str>,
+    ) {
+        let (health, metrics) = (&self.telemetry.health, &self.telemetry.metrics);
+        let host = last.map_or("another process", |last| &last.host);
+        let since = last.map_or("", |last| &last.since);
+        metrics.follows(Some(copied.elapsed()));
+        health.set_standby(Some(format!(
+            "standby: follows the worker on {host}, which leads since {since}, and publishes nothing"
+        )));
+        let reason = why.map(|why| format!("this standby cannot take over: {why}"));
+        if *problem != reason {
+            match &reason {
+                Some(reason) => tracing::warn!("{reason}"),
+                None => tracing::info!(
+                    host,
+                    "this standby has a copy of the ledger and can take over"
+                ),
+            }
+            *problem = reason.clone();
+        }
+        health.set_restoring(reason.clone());
+        health.set_caught_up(reason.is_none());
+        metrics.ready(health.not_ready().is_empty());
+    }
+
+    /// Opens the ledger, compares it with the broker, and takes the lease whose last
+    /// renewal has this sequence.
+    async fn take(&mut self, sequence: u64) -> anyhow::Result<Taken> {
+        let begun = Instant::now();
+        let opened = match Ledger::exists_in(&ledger_options(self.config).directory) {
+            true => Some(open(self.config, self.keyring.clone()).await?),
+            false => None,
+        };
+        let ledger = opened.as_ref().map(|(ledger, _)| ledger);
+        let found = losses::find(self.client, self.config, ledger).await?;
+        if !found.losses.is_empty() && !self.accept_loss {
+            return Ok(Taken::Refused(found.refusal(self.config)));
+        }
+        let mut holder = self.own();
+        holder.since = jiff::Timestamp::now().to_string();
+        let output = &self.config.nats.output_stream;
+        let claimed = nats::claim(self.client, output, holder, sequence).await;
+        match claimed {
+            Ok(Some(lease)) => {
+                let milliseconds = begun.elapsed().as_millis() as u64;
+                tracing::info!(milliseconds, "took the lease with this ledger");
+                Ok(Taken::Lead(Box::new(Leading {
+                    lease,
+                    ledger: opened,
+                    found,
+                    copy: self.holder.copy.clone(),
+                })))
+            }
+            Ok(None) => Ok(Taken::Late),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "retrying to take the lease");
+                Ok(Taken::Late)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Records that this process leads.
+    fn leads(&self, mut mark: MarkFile, last: Option<&Holder>) -> anyhow::Result<()> {
+        let copy = mark.get().copy.clone();
+        if let Some(last) = last.filter(|last| last.copy != copy) {
+            tracing::info!(
+                host = last.host,
+                since = last.since,
+                "taking over from the worker that led before"
+            );
+        }
+        mark.set(Mark {
+            copy,
+            follows: None,
+            state: 0,
+            complete: true,
+        })?;
+        let health = &self.telemetry.health;
+        health.set_standby(None);
+        health.set_caught_up(false);
+        health.set_restoring(Some("the worker is starting".to_owned()));
+        self.telemetry.metrics.follows(None);
+        Ok(())
+    }
+}
+
+/// The outcome of an attempt to take the lease.
+enum Taken {
+    /// It is taken.
+    Lead(Box<Leading>),
+    /// The files do not permit it, and why.
+    Refused(String),
+    /// Another process was faster.
+    Late,
+}
+
+/// Whether a process may lead.
+#[derive(Debug, PartialEq, Eq)]
+enum May {
+    /// At once: nobody else can.
+    AtOnce,
+    /// When the lease is free.
+    Follow,
+    /// Not without the operator, and why.
+    Not(String),
+}
+
+/// Whether a process with this mark may lead after `last`. `own` is the process
+/// as a holder.
+fn may_lead(mark: &Mark, own: &Holder, last: Option<&Holder>) -> May {
+    if !mark.complete {
+        return May::Not(
+            "its copy of the ledger was being replaced when the process ended".to_owned(),
+        );
+    }
+    let Some(last) = last else {
+        return match mark.follows {
+            None => May::AtOnce,
+            // The leader enters itself again within seconds, if it lives.
+            Some(_) => May::Follow,
+        };
+    };
+    let host = &last.host;
+    // Also where the process ended before it could record that it leads.
+    if last.copy == mark.copy {
+        return May::AtOnce;
+    }
+    match &mark.follows {
+        None if own.has_ledger_of(last) => May::AtOnce,
+        None => May::Not(format!("it has no copy of the ledger of {host} yet")),
+        Some(of) if *of != Tenure::from(last) => May::Not(format!(
+            "its copy is of an earlier time than {} on {host}",
+            last.since
+        )),
+        Some(_) if mark.state < last.barrier => May::Not(format!(
+            "its copy is older than what the worker on {host} has completed with it"
+        )),
+        Some(_) => May::Follow,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(copy: &str, since: &str, barrier: u64) -> Holder {
+        Holder {
+            process: 0,
+            processes: 1,
+            ledger: "l".to_owned(),
+            copy: copy.to_owned(),
+            barrier,
+            host: "a".to_owned(),
+            version: "1".to_owned(),
+            since: since.to_owned(),
+            released: false,
+        }
+    }
+
+    fn mark(follows: Option<(&str, &str)>, state: u64) -> Mark {
+        Mark {
+            copy: "mine".to_owned(),
+            follows: follows.map(|(copy, since)| Tenure {
+                copy: copy.to_owned(),
+                since: since.to_owned(),
+            }),
+            state,
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn only_the_last_leader_or_its_copy_leads() {
+        let own = holder("mine", "1", 0);
+        let may = |mark: &Mark, last: Option<&Holder>| may_lead(mark, &own, last);
+        assert_eq!(may(&mark(None, 0), None), May::AtOnce);
+        assert_eq!(may(&mark(None, 0), Some(&own)), May::AtOnce);
+        let other = holder("other", "2", 5);
+        // A former leader that returns, and a copy of another time.
+        assert!(matches!(may(&mark(None, 0), Some(&other)), May::Not(_)));
+        let older = mark(Some(("other", "1")), 9);
+        assert!(matches!(may(&older, Some(&other)), May::Not(_)));
+        // Older than the barrier, and not.
+        assert!(matches!(
+            may(&mark(Some(("other", "2")), 4), Some(&other)),
+            May::Not(_)
+        ));
+        assert_eq!(
+            may(&mark(Some(("other", "2")), 5), Some(&other)),
+            May::Follow
+        );
+        let torn = Mark {
+            complete: false,
+            ..mark(Some(("other", "2")), 5)
+        };
+        assert!(matches!(may(&torn, Some(&other)), May::Not(_)));
+        // It ended between the lease and its mark.
+        assert_eq!(may(&mark(Some(("other", "2")), 5), Some(&own)), May::AtOnce);
+        // The lease was lost at the broker.
+        assert_eq!(may(&mark(Some(("other", "2")), 5), None), May::Follow);
+    }
+
+    #[test]
+    fn the_same_ledger_led_without_a_standby_before() {
+        let own = holder("mine", "2", 0);
+        let before = holder("", "1", 0);
+        assert_eq!(may_lead(&mark(None, 0), &own, Some(&before)), May::AtOnce);
+        let another = Holder {
+            ledger: "m".to_owned(),
+            ..before
+        };
+        assert!(matches!(
+            may_lead(&mark(None, 0), &own, Some(&another)),
+            May::Not(_)
+        ));
+    }
+}

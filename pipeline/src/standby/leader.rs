@@ -1,0 +1,194 @@
+//! The leader's end: answers its followers what the ledger consists of, and
+//! parts of its files.
+//!
+//! A state is read without stopping anything, in an order that makes it one
+//! that a crash could have left: the files of the rights directory first and,
+//! unchanged, last; between them how far the active segment is durable, and
+//! then the manifest. A list or log names no later commit than the ledger has,
+//! the manifest names no later head than the files have, and a commit has its
+//! salts. Files that were replaced since are refused, and the follower asks for
+//! a newer state.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use async_nats::{HeaderMap, Message};
+use futures::StreamExt;
+use tokio::sync::watch;
+use tributary_config::model::Config;
+use tributary_connectors::nats::Client;
+use tributary_ledger::{CopiedManifest, Extent, is_ledger_file};
+
+use super::rights_copy;
+use super::wire::{PART, REFUSED, Request, State, subject};
+use crate::broker::retry::wait_until;
+use crate::durability::location::ledger_options;
+use crate::durability::standbys::Standbys;
+use crate::privacy::rights::files;
+
+/// How often a state is read that changes meanwhile.
+const TRIES: usize = 50;
+
+/// The pause between two of these.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Bytes reserved in a message for its headers.
+const HEADERS: u64 = 1 << 10;
+
+/// Answers the followers of the process with this copy of the ledger, until
+/// `stop`. `extent` says how far the active segment is durable.
+pub async fn serve(
+    client: Client,
+    config: Config,
+    copy: String,
+    extent: watch::Receiver<Extent>,
+    standbys: Standbys,
+    stop: watch::Receiver<bool>,
+) {
+    let leader = Leader {
+        ledger: ledger_options(&config).directory,
+        rights: files::directory(&config),
+        client,
+        config,
+        extent,
+        standbys,
+    };
+    tokio::select! {
+        () = leader.answer_all(&copy) => {}
+        () = wait_until(stop) => {}
+    }
+}
+
+struct Leader {
+    client: Client,
+    config: Config,
+    ledger: PathBuf,
+    rights: PathBuf,
+    extent: watch::Receiver<Extent>,
+    standbys: Standbys,
+}
+
+impl Leader {
+    /// Answers requests, one after the other, for good.
+    async fn answer_all(&self, copy: &str) {
+        loop {
+            let subject = subject(copy);
+            match self.client.subscribe(subject.clone()).await {
+                Ok(mut requests) => {
+                    while let Some(request) = requests.next().await {
+                        self.answer(request).await;
+                    }
+                }
+                Err(error) => tracing::warn!(subject, %error, "cannot listen for standbys"),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn answer(&self, message: Message) {
+        let Some(reply) = message.reply.clone() else {
+            return;
+        };
+        let request = Request::read(&message.payload, &self.config);
+        let answered = match request {
+            None => Err(anyhow::anyhow!(
+                "the request proves other secrets than those of this process, or is of another version"
+            )),
+            Some(request) => self.answer_to(request).await,
+        };
+        let sent = match answered {
+            Ok(bytes) => self.client.publish(reply, bytes.into()).await,
+            Err(error) => {
+                let mut headers = HeaderMap::new();
+                headers.insert(REFUSED, format!("{error:#}").replace(['\r', '\n'], " "));
+                let nothing = Vec::new().into();
+                self.client
+                    .publish_with_headers(reply, headers, nothing)
+                    .await
+            }
+        };
+        if let Err(error) = sent {
+            tracing::warn!(%error, "cannot answer a standby");
+        }
+    }
+
+    /// The answer to a request.
+    ///
+    /// # Errors
+    ///
+    /// A file that is not what the request names, and any error of the disk.
+    async fn answer_to(&self, request: Request) -> anyhow::Result<Vec<u8>> {
+        let most = PART.min((self.client.max_payload() as u64).saturating_sub(HEADERS));
+        match request {
+            Request::State { copy, has } => {
+                self.standbys.has(&copy, has);
+                Ok(serde_json::to_vec(&self.state().await?)?)
+            }
+            Request::Ledger {
+                file,
+                offset,
+                bytes,
+            } => {
+                if !is_ledger_file(&file) {
+                    bail!("{file} is no file of a ledger");
+                }
+                let path = self.ledger.join(&file);
+                let read = move || read(&path, offset, bytes.min(most));
+                let read = tokio::task::spawn_blocking(read).await?;
+                read.with_context(|| format!("the file {file} was replaced"))
+            }
+            Request::Rights {
+                file,
+                offset,
+                bytes,
+            } => {
+                let rights = self.rights.clone();
+                let name = file.path.clone();
+                let read = move || rights_copy::read(&rights, &file, offset, bytes.min(most));
+                let read = tokio::task::spawn_blocking(read).await??;
+                read.with_context(|| format!("the file {name} was replaced"))
+            }
+        }
+    }
+
+    /// What the ledger consists of now.
+    ///
+    /// # Errors
+    ///
+    /// Files that cannot be read, or change all the time.
+    async fn state(&self) -> anyhow::Result<State> {
+        for _ in 0..TRIES {
+            let state = self.standbys.next_state();
+            let before = rights_copy::list(&self.rights)?;
+            let extent = *self.extent.borrow();
+            // One that is replaced while it is read is overwritten.
+            let manifest = CopiedManifest::read(&self.ledger).ok().flatten();
+            let after = rights_copy::list(&self.rights)?;
+            if let Some(manifest) = manifest
+                && manifest.active() == extent.segment
+                && before == after
+            {
+                return Ok(State {
+                    state,
+                    manifest: String::from_utf8(manifest.bytes().to_vec())?,
+                    active: (extent.segment, extent.bytes),
+                    rights: after,
+                });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        bail!("the files of the ledger change all the time");
+    }
+}
+
+/// Reads a part of a file.
+fn read(path: &Path, offset: u64, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut part = Vec::new();
+    file.take(bytes).read_to_end(&mut part)?;
+    Ok(part)
+}

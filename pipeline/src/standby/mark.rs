@@ -1,0 +1,158 @@
+//! What a process with a standby remembers of its copy of the ledger, in a file
+//! beside it: which copy it is, and of whose ledger.
+//!
+//! The file is replaced as a whole. A copy whose files are being replaced is
+//! marked as incomplete first, so that nobody takes it for a ledger after a
+//! crash in between.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use tributary_config::model::Config;
+use tributary_connectors::nats::Holder;
+
+/// The tenure of a leader: which copy of the ledger leads, since when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenure {
+    /// The ID of the copy.
+    pub copy: String,
+    /// When its process took the lease, RFC 3339.
+    pub since: String,
+}
+
+impl From<&Holder> for Tenure {
+    fn from(holder: &Holder) -> Tenure {
+        Tenure {
+            copy: holder.copy.clone(),
+            since: holder.since.clone(),
+        }
+    }
+}
+
+/// What the file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mark {
+    /// The ID of this copy of the ledger, 32 random hexadecimal digits.
+    pub copy: String,
+    /// Whose ledger it is a copy of; `None` for one that has led or may begin.
+    pub follows: Option<Tenure>,
+    /// The number that the leader has given to the copied state.
+    pub state: u64,
+    /// Whether the files are a ledger.
+    pub complete: bool,
+}
+
+/// The file.
+pub struct MarkFile {
+    path: PathBuf,
+    mark: Mark,
+}
+
+/// The path of the mark of a process.
+fn path_of(config: &Config) -> PathBuf {
+    let name = format!("standby-{}.json", config.workers.process);
+    config.ledger.directory.join(name)
+}
+
+/// Reads a mark; `None` if there is none.
+fn read(path: &Path) -> anyhow::Result<Option<Mark>> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let mark = serde_json::from_slice(&bytes);
+    mark.map(Some)
+        .with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// Refuses a ledger that is a copy whose files were being replaced: a process
+/// without `workers.standby` would take it for a ledger.
+///
+/// # Errors
+///
+/// Such a copy, or a mark that cannot be read.
+pub fn refuse_incomplete(config: &Config) -> anyhow::Result<()> {
+    let path = path_of(config);
+    if read(&path)?.is_some_and(|mark| !mark.complete) {
+        bail!(
+            "the ledger in {} is a standby's copy that was being replaced when its process ended ({}): start it with              workers.standby = true, and it is completed",
+            config.ledger.directory.display(),
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+impl MarkFile {
+    /// Reads the mark of this process, or draws a new one.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read or written.
+    pub fn open(config: &Config) -> anyhow::Result<MarkFile> {
+        let path = path_of(config);
+        if let Some(mark) = read(&path)? {
+            return Ok(MarkFile { path, mark });
+        }
+        let mark = Mark {
+            copy: data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>()),
+            follows: None,
+            state: 0,
+            complete: true,
+        };
+        let mut file = MarkFile {
+            path,
+            mark: mark.clone(),
+        };
+        file.write(mark)?;
+        Ok(file)
+    }
+
+    /// The mark.
+    pub fn get(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// Replaces the mark, unless it is the same; durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written.
+    pub fn set(&mut self, mark: Mark) -> anyhow::Result<()> {
+        match mark == self.mark {
+            true => Ok(()),
+            false => self.write(mark),
+        }
+    }
+
+    /// Notes the number of the state that the copy has, in memory only.
+    pub fn remember(&mut self, state: u64) {
+        self.mark.state = state;
+    }
+
+    fn write(&mut self, mark: Mark) -> anyhow::Result<()> {
+        let failed = || format!("cannot write {}", self.path.display());
+        let text = serde_json::to_vec(&mark)?;
+        let directory = self.path.parent().context("no directory of the ledger")?;
+        std::fs::create_dir_all(directory).with_context(failed)?;
+        let draft = self.path.with_extension("new");
+        let replace = || -> std::io::Result<()> {
+            let mut options = OpenOptions::new();
+            let options = options.write(true).create(true).truncate(true).mode(0o600);
+            let mut file = options.open(&draft)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            std::fs::rename(&draft, &self.path)?;
+            File::open(directory)?.sync_all()
+        };
+        replace().with_context(failed)?;
+        self.mark = mark;
+        Ok(())
+    }
+}

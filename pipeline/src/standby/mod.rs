@@ -1,0 +1,40 @@
+//! Standby: a second process that takes the place of a worker within seconds.
+//!
+//! Processes with `workers.standby` and the same configuration, each with a
+//! ledger directory of its own, are candidates for one lease. Who has it
+//! *leads*: it reads, computes and publishes, as any worker does. The others
+//! follow: each keeps a copy of the leader's ledger and rights files, answers
+//! the page and queries from the output stream, and publishes nothing.
+//!
+//! A follower does not compute from the input stream by itself. What only the
+//! leader has could not be derived there: the salts of sensor days, the totals
+//! of closed days whose pings are deleted, the records of messages that an
+//! erasure has deleted, the objection list and the audit logs. It copies the
+//! files instead ([`files`]), sealed as they are, and a takeover is the restart
+//! of the same ledger: same ID, salts, noise, heads and position. What the
+//! leader read after the copy is read again from the input stream.
+//!
+//! 1. *One publisher.* A follower takes the lease when it was given back, or
+//!    when it was not renewed for [`TERM`](tributary_connectors::nats::TERM); the
+//!    broker refuses what the former leader still sends.
+//! 2. *No gap.* Only who has led last, or has a complete copy of a ledger that
+//!    has led last, may lead ([`mark`] records which), and no older copy than the
+//!    barrier in the lease ([`Standbys`](crate::durability::standbys::Standbys)).
+//!    A follower compares its files with the broker as every start does, before it
+//!    takes the lease. Otherwise it goes on following, and names the reason.
+//! 3. *Back in line.* A former leader that returns finds the lease taken, and
+//!    follows: its ledger becomes a copy of the new leader's.
+//!
+//! A cluster of several processes has no standby, because each process keeps a
+//! part of the state and all of them would have to stop at one epoch.
+
+mod files;
+mod follower;
+mod leader;
+mod mark;
+mod rights_copy;
+mod wire;
+
+pub use follower::{Leading, Standby};
+pub use leader::serve;
+pub use mark::refuse_incomplete;
