@@ -68,6 +68,8 @@ pub struct DeltaBuffer {
     passes: BTreeSet<BrandId>,
     /// The brands that match sightings with visits.
     stays: BTreeSet<BrandId>,
+    /// The brands that compare exposed and unexposed persons.
+    panels: BTreeSet<BrandId>,
     /// The open sources of each brand that has any.
     open_sources: BTreeMap<BrandId, BTreeSet<Label>>,
 }
@@ -80,12 +82,14 @@ impl DeltaBuffer {
         let visits = brands.clone().filter(|(_, of)| of.counts_visits());
         let passes = brands.clone().filter(|(_, of)| of.counts_passes());
         let stays = brands.clone().filter(|(_, of)| of.counts_stays());
+        let panels = brands.clone().filter(|(_, of)| of.compares_exposure());
         let open = brands.filter(|(_, of)| !of.open_sources.is_empty());
         DeltaBuffer {
             ladders: ladders.map(|(id, _)| *id).collect(),
             visits: visits.map(|(id, _)| *id).collect(),
             passes: passes.map(|(id, _)| *id).collect(),
             stays: stays.map(|(id, _)| *id).collect(),
+            panels: panels.map(|(id, _)| *id).collect(),
             open_sources: open
                 .map(|(id, of)| (*id, of.open_sources.clone()))
                 .collect(),
@@ -111,6 +115,11 @@ impl DeltaBuffer {
     /// Whether sightings of a brand are matched with visits.
     pub fn counts_stays(&self, brand: BrandId) -> bool {
         self.stays.contains(&brand)
+    }
+
+    /// Whether the visits of exposed and unexposed persons of a brand are compared.
+    pub fn compares_exposure(&self, brand: BrandId) -> bool {
+        self.panels.contains(&brand)
     }
 
     /// Whether anybody can write to a source of a brand.

@@ -89,7 +89,7 @@ pub fn route(
         };
         out.push((Routed::IdSetUse(mention), diff));
     }
-    if deltas.counts_stays(brand)
+    if deltas.compares_exposure(brand)
         && matches!(body, Body::Exposure { .. } | Body::PartnerLink)
         && !ids.is_empty()
     {
@@ -100,7 +100,7 @@ pub fn route(
         && let Some(device) = device_of(record)
     {
         let set = device_ids(device);
-        if deltas.counts_stays(brand) {
+        if deltas.compares_exposure(brand) {
             let panel = Fact::Panel(month(day));
             out.push((Routed::Fact(brand, set.clone(), panel), diff));
         }
@@ -122,8 +122,10 @@ pub fn route(
     if deltas.counts_stays(brand)
         && let Some(visit) = settled(record)
     {
-        let (key, sums) = visit.sums(brand, day);
-        deltas.add(key, sums, diff);
+        if !deltas.has_ladder(brand) {
+            let (key, sums) = visit.sums(brand, day);
+            deltas.add(key, sums, diff);
+        }
         let conversion = visit.conversion(ts, day, &id, source);
         let set = device_ids(visit.device);
         out.push((Routed::Fact(brand, set, Fact::Conversion(conversion)), diff));
@@ -508,11 +510,13 @@ fn count_unattributed(
             currency,
         };
         let [conversions, second, ..] = in_takings.values.map(|value| value as i64);
+        let [millionths, ..] = in_attribution.values.map(|value| value as i64);
         let [value, scans] = match kind {
             SaleKind::Visit => [0, second],
             SaleKind::Order | SaleKind::Transaction => [second, 0],
         };
-        let row = SaleRow::of_nobody(group, store, day, (who, is_vouched), conversions, value);
+        let sums = [conversions, millionths, value];
+        let row = SaleRow::of_nobody(group, store, day, (who, is_vouched), sums);
         let row = SaleRow {
             scans: u32::try_from(scans).unwrap_or(u32::MAX),
             ..row

@@ -240,9 +240,21 @@ impl BrandSettings {
         self.publishes_all()
     }
 
-    /// Whether sightings of partners are matched with visits. Other numbers count the same acts, so that only a gate that hides
-    /// nothing may publish what follows from them.
+    /// Whether sightings of partners are matched with visits, and the stays that follow are conversions. A gate that hides some
+    /// cells needs a ladder for them.
     pub fn counts_stays(&self) -> bool {
+        self.has_partners && (self.publishes_all() || self.has_ladder())
+    }
+
+    /// Whether stays count before their day is settled. Until then the weight of a stay follows the other stays that share its
+    /// visits, so that the act of one person would change the rows of many, and a gate that hides cells could not count acts.
+    pub fn counts_open_stays(&self) -> bool {
+        self.has_partners && self.publishes_all()
+    }
+
+    /// Whether the visits of exposed and unexposed members of the panel are compared. Attribution counts the same visits, so that only
+    /// a gate that hides nothing may publish both.
+    pub fn compares_exposure(&self) -> bool {
         self.has_partners && self.publishes_all()
     }
 

@@ -37,13 +37,13 @@ const LADDER: &str = "
 With `release.ladder = \"month\"` and `release.k` above 1, what is too small for a cell goes up to a coarser one, which is the
 rest of what its name says. Everything is counted once, in the finest cell that it belongs to, so that cells may be added up;
 persons and devices are distinct in each cell. A dimension that a cell gives up is `\"*\"`, and a month stands where the finest
-cells have a day or an hour. Only finished days count, except in `store_day` and `orders_day`, and all of a month changes
-together.
+cells have a day or an hour. Only finished days count, except in `store_day`, `orders_day` and `scan_day`, and all of a month
+changes together. In `visit_match`, and in what credits its stays, only settled days count (`partners.settle_after`).
 
 | families | cells, fine to coarse | what is left in the end |
 |---|---|---|
 | `attribution`, `markov_month`, `assists` | channel, source and medium, source, and all channels, each over the month and all stores | larger cells join it until it may be published; the removal effect of several channels is null |
-| `store_day`, `orders_day` | store and day, day, month | in no cell, and neither is what it is credited to |
+| `store_day`, `orders_day`, `scan_day`, `visit_match` | store and day, day, month | in no cell, and neither is what it is credited to |
 | `campaign_day` | channel and day; channel, source and medium, source, and all channels of the month | held back |
 | `visits` | store and hour, store and day, day, month | held back |
 ";

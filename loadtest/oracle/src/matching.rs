@@ -17,7 +17,7 @@ use tributary_operators::record::{
     Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Ping, Pseudonym, Record, RecordKey,
     SightingCookie, UnmatchedStays,
 };
-use tributary_operators::settings::BrandSettings;
+use tributary_operators::settings::{BrandSettings, Ladder};
 
 use crate::brand::Brand;
 use crate::calendar::month;
@@ -53,13 +53,28 @@ pub(crate) struct Stay<'a> {
 /// A sighting: its first and last second, and its record.
 type Seen<'a> = (i64, i64, &'a AllowedRecord<'a>);
 
-/// Whether what follows from stays may be shown: only by a gate that hides nothing.
+/// Whether stays may be shown as they are, settled or not: only by a gate that hides nothing.
 pub(crate) fn shows_stays(settings: &BrandSettings) -> bool {
     let hides = settings.k > 1 || settings.k_delta() > 1 || settings.noise.is_some();
     settings.has_partners && !hides
 }
 
-/// The stays of a brand, settled or not, with their weights. None if its gate may not show them.
+/// Whether stays are matched at all: a gate that hides cells shows those of settled days by its ladder.
+fn matches_stays(settings: &BrandSettings) -> bool {
+    let has_ladder = settings.k > 1 && settings.ladder == Ladder::Month && settings.noise.is_none();
+    shows_stays(settings) || settings.has_partners && has_ladder
+}
+
+/// The stays of settled days, which a ladder counts.
+pub(crate) fn settled_stays<'a>(
+    settings: &BrandSettings,
+    records: &'a [AllowedRecord<'a>],
+) -> Vec<Stay<'a>> {
+    let settled = records.iter().filter_map(settled);
+    settled.filter(|_| matches_stays(settings)).collect()
+}
+
+/// The stays of a brand, settled or not, with their weights. None if its gate may not show all of them.
 pub(crate) fn stays<'a>(
     settings: &BrandSettings,
     records: &'a [AllowedRecord<'a>],
@@ -252,7 +267,7 @@ pub(crate) fn settle(
             record,
         });
     };
-    let stays = match shows_stays(settings) {
+    let stays = match matches_stays(settings) {
         true => open_stays(settings, &allowed, &pings, before),
         false => Vec::new(),
     };

@@ -371,11 +371,11 @@ families! {
     } [ticked Count, unticked Count, preticked Count, withdrawn Count]
         K Contacts;
 
-    /// Stays that partners saw in a store, those matched with its visits, and the visits that each may have been, added up.
+    /// Stays that partners saw in a store, those matched with its visits, and the visits that each may have been, added up. With `release.k` above 1, `stays` and `candidates` are null, and a stay counts once its day is settled; credits of visits add up to the weights and to `scan_day`.
     VisitMatch "visit_match" {
         brand: BrandId [Brand], store: Label [Store], day: Day [Day],
     } [stays Count, matched Count, candidates Count, weight_millionths Millionths]
-        K Contacts;
+        K Contacts, is_total;
 
     /// Visits by stays of those who were exposed to a channel, from then on, beside those of the other members of the panel.
     VisitLift "visit_lift" {

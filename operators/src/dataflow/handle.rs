@@ -344,7 +344,7 @@ impl Dataflow {
             }
             Event::UnmatchedStays { unmatched } => {
                 let brand = self.settings.brands.get(&unmatched.brand);
-                if !brand.is_some_and(|of| of.counts_stays()) {
+                if !brand.is_some_and(|of| of.counts_open_stays()) {
                     return;
                 }
                 let (key, sums) = unmatched_sums(&unmatched);

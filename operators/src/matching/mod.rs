@@ -8,6 +8,9 @@
 //! as [`ClosedVisits`] to be stored, without any bond between two visits of one device, and stay here as they are; after a
 //! restart they return as [`MatchIn::Closed`]. No weight changes by that, since the number of bits is stored with them.
 //!
+//! A brand whose gate hides cells counts a stay from then on only that its day is settled: until then its weight follows the other
+//! stays that share its visits, and one act would change the numbers of many persons.
+//!
 //! Some days later the salt day is **settled** ([`settle`]): whoever settles it asks what remains of its stays, and enters the
 //! answer as records and numbers in one epoch with [`MatchIn::Settled`], by which the visits go. The sightings are retracted in
 //! the same epoch, and since a record makes the same conversion and the same sums as its stay did, no cell changes.
@@ -128,7 +131,7 @@ impl Matching {
         let Some(settings) = all.brands.get(&key.brand) else {
             return;
         };
-        let counts = settings.counts_stays();
+        let counts = settings.counts_open_stays();
         let is_settled = self.is_settled(key);
         let (mut changes, mut closes) = (Changes::default(), false);
         for (update, diff) in updates {

@@ -6,11 +6,14 @@
 //! is given away more than once.
 //!
 //! For each visit the number of its stays is kept, its *degree*. A change of a stay changes the degrees of its candidates, and so
-//! the weights of the stays that share them; a change of a visit changes the weights of its own stays. All of these are near in
-//! time. The number of bits that count follows the number of devices, so that it changes at powers of two: then all weights of
-//! the day are computed again.
+//! the weights of the stays that share them; a change of a visit changes the weights of its own stays. Visits and stays are found
+//! by their *value*, the bits of the cookie that count, and by time: about as many visits share a value in a large store as in a
+//! small one, so that a change costs as much in either. Only a stay without a cookie meets the visits of all values. The number of
+//! bits that count follows the number of devices, so that it changes at powers of two: then all weights of the day are computed
+//! again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::record::{DeviceVisits, Sighting};
 use super::stays::{DeviceSightings, Stay};
@@ -48,6 +51,9 @@ struct StayState {
 /// The place of a stay: its first second and its device.
 type StayKey = (i64, Pseudonym);
 
+/// The place of a visit: its value and itself.
+type VisitKey = (u16, ClosedVisit);
+
 /// The changes of one store and salt day in an epoch.
 #[derive(Default)]
 pub(super) struct Changes {
@@ -65,11 +71,13 @@ pub(super) struct DayState {
     closed: Option<u32>,
     /// The number of bits by which degrees and outcomes were computed.
     bits: u32,
-    visits: BTreeMap<ClosedVisit, VisitState>,
+    visits: BTreeMap<VisitKey, VisitState>,
     /// No visit is longer than this, seconds.
     longest_visit: i64,
     sightings: BTreeMap<Pseudonym, DeviceSightings>,
     stays: BTreeMap<StayKey, StayState>,
+    /// The stays by each of their values; none for a stay without a cookie.
+    by_value: BTreeSet<(Option<u16>, StayKey)>,
     /// No stay is longer than this, seconds.
     longest_stay: i64,
 }
@@ -90,30 +98,21 @@ fn bits_of(devices: i64, settings: &BrandSettings) -> u32 {
         .unwrap_or(0)
 }
 
-/// The values by which a stay is matched: none for a stay without a cookie.
-struct Values {
-    mask: u16,
-    of: Option<Vec<u16>>,
+/// The value of a cookie.
+fn value(cookie: u16, bits: u32) -> u16 {
+    cookie & ((1_u32 << bits) - 1) as u16
 }
 
-impl Values {
-    fn of(stay: &Stay, bits: u32) -> Values {
-        let mask = ((1_u32 << bits) - 1) as u16;
-        let of = (!stay.cookies.is_empty()).then(|| {
-            let mut of: Vec<u16> = stay.cookies.iter().map(|cookie| cookie & mask).collect();
-            of.sort_unstable();
-            of.dedup();
-            of
-        });
-        Values { mask, of }
+/// The values by which a stay is matched, each once: `None` alone for a stay without a cookie.
+fn values(stay: &Stay, bits: u32) -> Vec<Option<u16>> {
+    if stay.cookies.is_empty() {
+        return vec![None];
     }
-
-    fn admit(&self, visit: &ClosedVisit) -> bool {
-        let value = visit.cookie & self.mask;
-        self.of
-            .as_ref()
-            .is_none_or(|of| of.binary_search(&value).is_ok())
-    }
+    let cookies = stay.cookies.iter();
+    let mut values: Vec<_> = cookies.map(|cookie| Some(value(*cookie, bits))).collect();
+    values.sort_unstable();
+    values.dedup();
+    values
 }
 
 /// The seconds around a stay in which its candidates lie.
@@ -124,14 +123,15 @@ fn reach(stay: &Stay, slack: i64) -> (i64, i64) {
     )
 }
 
-/// The keys of all visits that begin within some seconds.
-fn beginning(from: i64, until: i64) -> std::ops::RangeInclusive<ClosedVisit> {
+/// The keys of all visits of a value that begin within some seconds.
+fn beginning(value: u16, from: i64, until: i64) -> RangeInclusive<VisitKey> {
     let visit = |first, last, cookie| ClosedVisit {
         first,
         last,
         cookie,
     };
-    visit(from, i64::MIN, 0)..=visit(until, i64::MAX, u16::MAX)
+    let first = visit(from, i64::MIN, 0);
+    (value, first)..=(value, visit(until.max(from), i64::MAX, u16::MAX))
 }
 
 impl DayState {
@@ -142,7 +142,8 @@ impl DayState {
 
     pub(super) fn heap_bytes(&self) -> usize {
         let sightings = self.sightings.values().map(DeviceSightings::heap_bytes);
-        tree_bytes::<ClosedVisit, VisitState>(self.visits.len())
+        tree_bytes::<VisitKey, VisitState>(self.visits.len())
+            + tree_bytes::<(Option<u16>, StayKey), ()>(self.by_value.len())
             + tree_bytes::<StayKey, StayState>(self.stays.len())
             + tree_bytes::<Pseudonym, DeviceSightings>(self.sightings.len())
             + sightings.sum::<usize>()
@@ -193,68 +194,75 @@ impl DayState {
             .closed
             .unwrap_or_else(|| bits_of(self.devices, settings));
         let all = bits != self.bits;
-        // The seconds in which the outcomes of stays may change.
+        if all {
+            self.rekey(bits);
+        }
+        // The stays whose outcomes may change, and the seconds in which all may.
+        let mut affected: BTreeSet<StayKey> = BTreeSet::new();
         let mut spans: Vec<(i64, i64)> = Vec::new();
         let mut come = stays.partition_point(|(_, _, diff)| *diff < 0);
         for (device, stay, _) in stays.drain(..come) {
-            let Some(gone) = self.stays.remove(&(stay.first, device)) else {
+            let key = (stay.first, device);
+            let Some(gone) = self.stays.remove(&key) else {
                 continue;
             };
+            for value in values(&stay, self.bits) {
+                self.by_value.remove(&(value, key));
+            }
             if let Some(outcome) = gone.outcome {
                 emit(device, &stay, outcome, -1);
             }
             if !all {
-                steps += self.share(&stay, slack, -1, &mut spans);
+                steps += self.share(&stay, slack, -1, &mut affected, &mut spans);
             }
         }
         for (visit, diff) in visits {
             steps += 1;
-            let count = self.visits.get(&visit).map_or(0, |of| of.count) + diff;
+            let key = (value(visit.cookie, self.bits), visit);
+            let count = self.visits.get(&key).map_or(0, |of| of.count) + diff;
+            if !all {
+                affected.extend(self.stays_of(&key, slack, &mut steps));
+            }
             if count == 0 {
-                self.visits.remove(&visit);
-            } else if let Some(of) = self.visits.get_mut(&visit) {
+                self.visits.remove(&key);
+            } else if let Some(of) = self.visits.get_mut(&key) {
                 of.count = count;
             } else {
                 self.longest_visit = self.longest_visit.max(visit.last - visit.first);
                 let degree = match all {
                     true => 0,
-                    false => self.degree(&visit, slack, &mut steps),
+                    false => self.stays_of(&key, slack, &mut steps).count() as i64,
                 };
-                self.visits.insert(visit, VisitState { count, degree });
+                self.visits.insert(key, VisitState { count, degree });
             }
-            spans.push((
-                visit.first.saturating_sub(slack),
-                visit.last.saturating_add(slack),
-            ));
         }
         come = stays.len();
         for (device, stay, _) in stays.drain(..come) {
             self.longest_stay = self.longest_stay.max(stay.last - stay.first);
-            if !all {
-                steps += self.share(&stay, slack, 1, &mut spans);
-                spans.push((stay.first, stay.last));
-            }
             let key = (stay.first, device);
-            self.stays.insert(
-                key,
-                StayState {
-                    stay,
-                    outcome: None,
-                },
-            );
+            let values = values(&stay, self.bits).into_iter();
+            self.by_value.extend(values.map(|value| (value, key)));
+            let state = StayState {
+                stay: stay.clone(),
+                outcome: None,
+            };
+            self.stays.insert(key, state);
+            if !all {
+                affected.insert(key);
+                steps += self.share(&stay, slack, 1, &mut affected, &mut spans);
+            }
         }
         if all {
-            self.bits = bits;
-            for of in self.visits.values_mut() {
-                of.degree = 0;
-            }
             let stays: Vec<Stay> = self.stays.values().map(|of| of.stay.clone()).collect();
             for stay in stays {
-                steps += self.share(&stay, slack, 1, &mut Vec::new());
+                for range in self.candidates(&stay, slack) {
+                    steps += self.change_degrees(&stay, slack, 1, range, |_| {});
+                }
             }
-            spans = vec![(i64::MIN, i64::MAX)];
+            affected = self.stays.keys().copied().collect();
         }
-        steps += self.settle_outcomes(spans, slack, &mut emit);
+        affected.extend(self.stays_within(spans));
+        steps += self.settle_outcomes(affected, slack, &mut emit);
         if self.visits.is_empty() {
             (self.closed, self.longest_visit) = (None, 0);
         }
@@ -264,67 +272,77 @@ impl DayState {
         steps
     }
 
-    /// The visits that overlap some seconds.
-    fn visits_within(
-        &self,
-        from: i64,
-        until: i64,
-    ) -> impl Iterator<Item = (&ClosedVisit, &VisitState)> {
+    /// Gives all visits and stays the places that they have by another number of bits. Degrees are none then.
+    fn rekey(&mut self, bits: u32) {
+        self.bits = bits;
+        let visits = std::mem::take(&mut self.visits).into_iter();
+        let visits = visits.map(|((_, visit), of)| {
+            let state = VisitState {
+                count: of.count,
+                degree: 0,
+            };
+            ((value(visit.cookie, bits), visit), state)
+        });
+        self.visits = visits.collect();
+        let stays = self.stays.iter().flat_map(|(key, of)| {
+            let values = values(&of.stay, bits).into_iter();
+            values.map(move |value| (value, *key))
+        });
+        self.by_value = stays.collect();
+    }
+
+    /// The places in which the candidates of a stay are. Those that end before it are no candidates.
+    fn candidates(&self, stay: &Stay, slack: i64) -> Vec<RangeInclusive<VisitKey>> {
+        let (from, until) = reach(stay, slack);
         let begin = from.saturating_sub(self.longest_visit);
-        let visits = self.visits.range(beginning(begin, until.max(begin)));
-        visits.filter(move |(visit, _)| visit.last >= from)
+        let range = |value| beginning(value, begin, until);
+        let mut ranges = Vec::new();
+        for value in values(stay, self.bits) {
+            let Some(value) = value else {
+                ranges.extend(self.all_values().map(range));
+                continue;
+            };
+            ranges.push(range(value));
+        }
+        ranges
+    }
+
+    /// The values that visits have.
+    fn all_values(&self) -> impl Iterator<Item = u16> {
+        let mut next = Some(0);
+        std::iter::from_fn(move || {
+            let (first, _) = beginning(next?, i64::MIN, i64::MIN).into_inner();
+            let ((value, _), _) = self.visits.range(first..).next()?;
+            next = value.checked_add(1);
+            Some(*value)
+        })
+    }
+
+    /// The stays that a visit is a candidate of.
+    fn stays_of<'a>(
+        &'a self,
+        (value, visit): &VisitKey,
+        slack: i64,
+        steps: &'a mut u64,
+    ) -> impl Iterator<Item = StayKey> + 'a {
+        let from = visit.first.saturating_sub(slack);
+        let until = visit.last.saturating_add(slack);
+        let begin = from.saturating_sub(self.longest_stay);
+        let of_value = [None, Some(*value)].into_iter().flat_map(move |value| {
+            let first = (value, (begin, Pseudonym::MIN));
+            let stays = self
+                .by_value
+                .range(first..=(value, (until, Pseudonym::MAX)));
+            stays.map(|(_, key)| *key)
+        });
+        of_value.filter(move |key| {
+            *steps += 1;
+            self.stays.get(key).is_some_and(|of| of.stay.last >= from)
+        })
     }
 
     /// The stays that overlap some seconds.
-    fn stays_within(&self, from: i64, until: i64) -> impl Iterator<Item = (&StayKey, &StayState)> {
-        let begin = from.saturating_sub(self.longest_stay);
-        let stays = self
-            .stays
-            .range((begin, 0)..=(until.max(begin), Pseudonym::MAX));
-        stays.filter(move |(_, of)| of.stay.last >= from)
-    }
-
-    /// The number of stays that a visit is a candidate of.
-    fn degree(&self, visit: &ClosedVisit, slack: i64, steps: &mut u64) -> i64 {
-        let (from, until) = (
-            visit.first.saturating_sub(slack),
-            visit.last.saturating_add(slack),
-        );
-        let stays = self.stays_within(from, until).inspect(|_| *steps += 1);
-        let stays = stays.filter(|(_, of)| Values::of(&of.stay, self.bits).admit(visit));
-        stays.count() as i64
-    }
-
-    /// Changes the degree of the candidates of a stay by `diff`, and notes the seconds of those stays that share one of them.
-    /// Returns the number of visits that were visited.
-    fn share(&mut self, stay: &Stay, slack: i64, diff: i64, spans: &mut Vec<(i64, i64)>) -> u64 {
-        let values = Values::of(stay, self.bits);
-        let (from, until) = reach(stay, slack);
-        let begin = from.saturating_sub(self.longest_visit);
-        let mut steps = 0;
-        let mut span: Option<(i64, i64)> = None;
-        for (visit, of) in self.visits.range_mut(beginning(begin, until)) {
-            steps += 1;
-            if visit.last >= from && values.admit(visit) {
-                of.degree += diff;
-                let (first, last) = span.unwrap_or((visit.first, visit.last));
-                span = Some((first.min(visit.first), last.max(visit.last)));
-            }
-        }
-        let widen = |(first, last): (i64, i64)| (first - slack, last + slack);
-        spans.extend(span.map(widen));
-        steps
-    }
-
-    /// Computes the outcomes of all stays that overlap some seconds, and emits what changed. Returns the number of visits and
-    /// stays that were visited.
-    fn settle_outcomes(
-        &mut self,
-        mut spans: Vec<(i64, i64)>,
-        slack: i64,
-        emit: &mut impl FnMut(Pseudonym, &Stay, Outcome, Diff),
-    ) -> u64 {
-        let mut steps = 0;
+    fn stays_within(&self, mut spans: Vec<(i64, i64)>) -> Vec<StayKey> {
         spans.sort_unstable();
         spans.dedup_by(|next, span| {
             let joins = next.0 <= span.1;
@@ -333,18 +351,79 @@ impl DayState {
             }
             joins
         });
-        let mut changed: Vec<(StayKey, Outcome)> = Vec::new();
-        for (from, until) in spans {
-            for (key, of) in self.stays_within(from, until) {
-                let outcome = self.outcome(&of.stay, slack, &mut steps);
-                if of.outcome != Some(outcome) {
-                    changed.push((*key, outcome));
-                }
+        let within = spans.into_iter().flat_map(|(from, until)| {
+            let begin = from.saturating_sub(self.longest_stay);
+            let until = (until.max(begin), Pseudonym::MAX);
+            let stays = self.stays.range((begin, Pseudonym::MIN)..=until);
+            stays.filter(move |(_, of)| of.stay.last >= from)
+        });
+        within.map(|(key, _)| *key).collect()
+    }
+
+    /// Changes the degree of those candidates of a stay by `diff` that are in a range, and passes each to `each`. Returns the
+    /// number of visits that were visited.
+    fn change_degrees(
+        &mut self,
+        stay: &Stay,
+        slack: i64,
+        diff: i64,
+        range: RangeInclusive<VisitKey>,
+        mut each: impl FnMut(VisitKey),
+    ) -> u64 {
+        let (from, _) = reach(stay, slack);
+        let mut steps = 0;
+        for (key, of) in self.visits.range_mut(range) {
+            steps += 1;
+            if key.1.last >= from {
+                of.degree += diff;
+                each(*key);
             }
         }
-        // A stay may overlap two spans.
-        changed.dedup_by_key(|(key, _)| *key);
-        for (key, outcome) in changed {
+        steps
+    }
+
+    /// Changes the degree of the candidates of a stay by `diff`, and notes the stays that share one of them. Of a stay without a
+    /// cookie these are most of the stays at its time, and their seconds are noted instead. Returns the number of visits
+    /// and stays that were visited.
+    fn share(
+        &mut self,
+        stay: &Stay,
+        slack: i64,
+        diff: i64,
+        affected: &mut BTreeSet<StayKey>,
+        spans: &mut Vec<(i64, i64)>,
+    ) -> u64 {
+        let mut steps = 0;
+        let mut shared: Vec<VisitKey> = Vec::new();
+        for range in self.candidates(stay, slack) {
+            steps += self.change_degrees(stay, slack, diff, range, |key| shared.push(key));
+        }
+        if stay.cookies.is_empty() {
+            let first = shared.iter().map(|(_, visit)| visit.first).min();
+            let last = shared.iter().map(|(_, visit)| visit.last).max();
+            let span = first.zip(last);
+            spans.extend(span.map(|(first, last)| (first - slack, last + slack)));
+        } else {
+            for key in shared {
+                affected.extend(self.stays_of(&key, slack, &mut steps));
+            }
+        }
+        steps
+    }
+
+    /// Computes the outcomes of some stays, and emits what changed. Returns the number of visits that were visited.
+    fn settle_outcomes(
+        &mut self,
+        affected: BTreeSet<StayKey>,
+        slack: i64,
+        emit: &mut impl FnMut(Pseudonym, &Stay, Outcome, Diff),
+    ) -> u64 {
+        let mut steps = 0;
+        for key in affected {
+            let Some(of) = self.stays.get(&key) else {
+                continue;
+            };
+            let outcome = self.outcome(&of.stay, slack, &mut steps);
             let Some(of) = self.stays.get_mut(&key) else {
                 continue;
             };
@@ -361,14 +440,16 @@ impl DayState {
 
     /// The outcome of a stay.
     fn outcome(&self, stay: &Stay, slack: i64, steps: &mut u64) -> Outcome {
-        let values = Values::of(stay, self.bits);
-        let (from, until) = reach(stay, slack);
+        let (from, _) = reach(stay, slack);
         let (mut candidates, mut most) = (0, 0);
-        for (visit, of) in self.visits_within(from, until) {
+        for range in self.candidates(stay, slack) {
             *steps += 1;
-            if values.admit(visit) {
-                candidates += of.count;
-                most = of.degree.max(most);
+            for ((_, visit), of) in self.visits.range(range) {
+                *steps += 1;
+                if visit.last >= from {
+                    candidates += of.count;
+                    most = of.degree.max(most);
+                }
             }
         }
         let weight = match candidates {
@@ -405,8 +486,9 @@ impl DayState {
     pub(super) fn close(&mut self) -> (u32, Vec<ClosedVisit>) {
         self.devices = 0;
         let visits = self.visits.iter();
-        let visits = visits.flat_map(|(visit, of)| (0..of.count).map(|_| *visit));
-        let visits: Vec<ClosedVisit> = visits.collect();
+        let visits = visits.flat_map(|((_, visit), of)| (0..of.count).map(|_| *visit));
+        let mut visits: Vec<ClosedVisit> = visits.collect();
+        visits.sort_unstable();
         self.closed = (!visits.is_empty()).then_some(self.bits);
         (self.bits, visits)
     }

@@ -119,11 +119,11 @@ impl History {
 
         let of = (brand, who);
         let mut steps = self.contribute(of, settings, &affected, -1, &mut cells);
-        let mut months = match settings.counts_stays() {
+        let mut months = match settings.compares_exposure() {
             true => lift::months_of(&changes.facts),
             false => BTreeSet::new(),
         };
-        if settings.counts_stays() && flips {
+        if settings.compares_exposure() && flips {
             months.extend(self.panel.iter().map(|(month, _)| *month));
         }
         steps += self.contribute_lift(brand, &months, -1, cells.deltas);

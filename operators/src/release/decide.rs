@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::record::Day;
 use crate::release::pattern::{CellName, Pattern, RevenueName, cell_of};
-use crate::release::table::{Table, Word};
+use crate::release::table::{Place, RevenueKind, Table};
 use crate::release::view::{ChannelSet, Class, RevenueView, View};
 use crate::release::weight::Rule;
 
@@ -54,32 +54,35 @@ impl Rule {
     /// The cells of revenue of a table.
     fn decide_revenue(&self, table: &Table) -> BTreeSet<RevenueName> {
         let view = RevenueView::new(self, table);
-        let days: BTreeSet<Day> = view.store_days().map(|(day, _)| *day).collect();
+        let days: BTreeSet<Day> = view.place_days().map(|(day, _)| *day).collect();
         let mut names = BTreeSet::new();
-        let mut rest = Vec::new();
-        for day in days {
-            rest.extend(self.decide_day(&view, day, &mut names));
-        }
-        if view.judge(&rest).is_safe {
-            names.insert(RevenueName::Month);
+        for kind in RevenueKind::ALL {
+            let mut rest = Vec::new();
+            for day in &days {
+                rest.extend(self.decide_day(&view, (*day, kind), &mut names));
+            }
+            if view.judge(&rest).is_safe {
+                names.insert(RevenueName::Month(kind));
+            }
         }
         names
     }
 
-    /// The cells of revenue of one day. Returns the stores of the day that have none.
+    /// The cells of one kind of revenue of one day. Returns the places of the day that have none.
     pub(super) fn decide_day(
         &self,
         view: &RevenueView<'_>,
-        day: Day,
+        (day, kind): (Day, RevenueKind),
         names: &mut BTreeSet<RevenueName>,
-    ) -> Vec<(Day, Word)> {
-        let of_day = view.store_days().filter(|(of, _)| *of == day);
+    ) -> Vec<(Day, Place)> {
+        let of_day = view.place_days();
+        let of_day = of_day.filter(|(of, place)| (*of, place.kind) == (day, kind));
         let (safe, rest): (Vec<_>, Vec<_>) =
             of_day.cloned().partition(|key| view.judge([key]).is_safe);
         let safe = safe.into_iter();
-        names.extend(safe.map(|(day, store)| RevenueName::StoreDay(day, store)));
+        names.extend(safe.map(|(day, place)| RevenueName::StoreDay(day, place)));
         if view.judge(&rest).is_safe {
-            names.insert(RevenueName::Day(day));
+            names.insert(RevenueName::Day(day, kind));
             return Vec::new();
         }
         rest
@@ -211,18 +214,18 @@ fn covered(
 pub(super) mod tests {
     use super::*;
     use crate::attribution::Model;
-    use crate::release::table::{ChannelName, Credit, Sale};
+    use crate::release::table::{ChannelName, Credit, Sale, Word};
 
     /// A table of sales of 10 each: contributor, store, day and the channels of its touchpoints, which the shared models
     /// credit alike, and the single-touch models the first of.
     pub(crate) fn table(sales: &[(u64, &str, Day, &[&str])]) -> Table {
         let mut table = Table::default();
         for (who, store, day, path) in sales {
-            let word: Word = Some((*store).into());
-            let store = table.stores.iter().position(|of| *of == word);
-            let store = store.unwrap_or_else(|| {
-                table.stores.push(word);
-                table.stores.len() - 1
+            let of_store = Place::of_sales(Some((*store).into()));
+            let place = table.places.iter().position(|of| *of == of_store);
+            let place = place.unwrap_or_else(|| {
+                table.places.push(of_store);
+                table.places.len() - 1
             }) as u32;
             let mut credits = Vec::new();
             for model in Model::ALL {
@@ -244,7 +247,7 @@ pub(super) mod tests {
             table.sales.push(Sale {
                 who: *who,
                 is_vouched: true,
-                store,
+                place,
                 day: *day,
                 conversions: 1,
                 value: 10,

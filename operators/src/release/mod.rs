@@ -10,6 +10,22 @@
 //! table whose inside is published nowhere. Each kind adds up to the same total, with nothing unsafe left over. A sum of
 //! fields that a reader can determine is therefore a union of rows or a union of columns, each of which is safe.
 //!
+//! # Stays
+//!
+//! Visits to stores are of two kinds: those of wallet passes, which `scan_day` adds up by store and day, and the stays that
+//! partners saw, which `visit_match` does. The channels are credited with both, so that both are rows of one table, in places
+//! of their own ([`table::RevenueKind`]): every cell of either is safe by itself, up to the rest of the day and of the month.
+//! Decided together, the rest of a day would be told in two parts, of which one may be a single person.
+//!
+//! A stay is a row from then on that its day is settled. Until then its weight depends on the stays that share its visits: one
+//! person who withdraws would change the rows of all of them, which would pass for as many acts, and two publications would
+//! give the weight of that stay to a reader who knows the others. A settled visit is a record of its device, and changes
+//! alone. Stays that matched nothing are in no cell: once they are settled, nobody knows how many devices they were.
+//!
+//! The comparison of exposed and unexposed persons (`visit_lift`) is not published beside this. It counts stays from the first
+//! touchpoint of the month on: those that a channel is credited with for a touchpoint of the month before would be the
+//! difference of two published numbers, and may be one person's.
+//!
 //! | file | concept |
 //! |---|---|
 //! | [`sale_row`] | what the operators send of each conversion |
@@ -40,5 +56,5 @@ pub mod weight;
 
 pub use pattern::{CellName, Pattern, REST, RevenueName};
 pub use sale_row::{RowCredit, SaleRow};
-pub use table::{ChannelName, Credit, Sale, Table};
+pub use table::{ChannelName, Credit, Place, RevenueKind, Sale, Table};
 pub use weight::Rule;

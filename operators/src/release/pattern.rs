@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::record::Day;
-use crate::release::table::{ChannelName, Word};
+use crate::release::table::{ChannelName, Place, RevenueKind, Word};
 
 /// The word of a dimension that a cell gives up.
 pub const REST: &str = "*";
@@ -61,28 +61,36 @@ impl CellName {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RevenueName {
     /// A store on a day.
-    StoreDay(Day, Word),
+    StoreDay(Day, Place),
     /// The rest of a day.
-    Day(Day),
+    Day(Day, RevenueKind),
     /// The rest of the month.
-    Month,
+    Month(RevenueKind),
 }
 
 impl RevenueName {
     /// The day of the cell, if it is of a single one.
     pub fn day(&self) -> Option<Day> {
         match self {
-            RevenueName::StoreDay(day, _) | RevenueName::Day(day) => Some(*day),
-            RevenueName::Month => None,
+            RevenueName::StoreDay(day, _) | RevenueName::Day(day, _) => Some(*day),
+            RevenueName::Month(_) => None,
         }
     }
 
-    /// The names that cover a store on a day, the finest first.
-    pub fn covering(day: Day, store: &Word) -> [RevenueName; 3] {
+    /// What the cell counts.
+    pub fn kind(&self) -> RevenueKind {
+        match self {
+            RevenueName::StoreDay(_, place) => place.kind,
+            RevenueName::Day(_, kind) | RevenueName::Month(kind) => *kind,
+        }
+    }
+
+    /// The names that cover a place on a day, the finest first.
+    pub fn covering(day: Day, place: &Place) -> [RevenueName; 3] {
         [
-            RevenueName::StoreDay(day, store.clone()),
-            RevenueName::Day(day),
-            RevenueName::Month,
+            RevenueName::StoreDay(day, place.clone()),
+            RevenueName::Day(day, place.kind),
+            RevenueName::Month(place.kind),
         ]
     }
 }
@@ -99,9 +107,9 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The cell of revenue that a store and day belong to, if any.
-    pub fn revenue_of(&self, day: Day, store: &Word) -> Option<RevenueName> {
-        let covering = RevenueName::covering(day, store);
+    /// The cell of revenue that a place and day belong to, if any.
+    pub fn revenue_of(&self, day: Day, place: &Place) -> Option<RevenueName> {
+        let covering = RevenueName::covering(day, place);
         covering
             .into_iter()
             .find(|name| self.revenue.contains(name))

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::MonthGroup;
 use crate::attribution::Model;
-use crate::attribution::credit::CONVERSION;
 use crate::label::{Channel, Label};
 use crate::record::{Day, SaleKind};
+use crate::release::table::RevenueKind;
 
 /// What a channel gets of a conversion under one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,19 +62,34 @@ impl SaleRow {
     /// What is compared for dominance: the value, or for visits, which have none, the millionths of conversions.
     pub fn measure(&self) -> i64 {
         match self.group.kind {
-            SaleKind::Visit => self.conversions.saturating_mul(CONVERSION as i64),
+            SaleKind::Visit => self.millionths(),
             SaleKind::Order | SaleKind::Transaction => self.value,
         }
     }
 
-    /// A conversion, or an adjustment of zero conversions, of a record without identifiers.
+    /// How much of a conversion it is, in millionths: what every model credits. A stay may weigh less than one.
+    pub fn millionths(&self) -> i64 {
+        let [model, ..] = Model::ALL;
+        let credits = self.credits.iter().filter(|credit| credit.model == model);
+        credits.map(|credit| credit.millionths).sum()
+    }
+
+    /// What it is counted in beside its credits. A visit of a wallet pass has at least one scan.
+    pub fn revenue_kind(&self) -> RevenueKind {
+        match self.group.kind {
+            SaleKind::Visit if self.scans == 0 => RevenueKind::Stay,
+            _ => RevenueKind::Sale,
+        }
+    }
+
+    /// A conversion, or an adjustment of zero conversions, of a record without identifiers, by its number, its millionths and
+    /// its value.
     pub fn of_nobody(
         group: MonthGroup,
         store: Label,
         day: Day,
         (record, is_vouched): (u64, bool),
-        conversions: i64,
-        value: i64,
+        [conversions, millionths, value]: [i64; 3],
     ) -> SaleRow {
         SaleRow {
             group,
@@ -89,11 +104,7 @@ impl SaleRow {
             scans: 0,
             path: Arc::default(),
             days: 0,
-            credits: SaleRow::credit_all(
-                Channel::unattributed(),
-                conversions.saturating_mul(CONVERSION as i64),
-                value,
-            ),
+            credits: SaleRow::credit_all(Channel::unattributed(), millionths, value),
         }
     }
 

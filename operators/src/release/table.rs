@@ -9,6 +9,39 @@ use crate::record::Day;
 /// A name in the output: `None` is `null` and comes first.
 pub type Word = Option<Arc<str>>;
 
+/// What a conversion is counted in beside its credits. Each of them has cells of its own, which add up to it, and the credits
+/// of a month add up to both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RevenueKind {
+    /// The takings, or the visits of wallet passes.
+    #[default]
+    Sale,
+    /// The stays that partners saw.
+    Stay,
+}
+
+impl RevenueKind {
+    /// All of them.
+    pub const ALL: [RevenueKind; 2] = [RevenueKind::Sale, RevenueKind::Stay];
+}
+
+/// Where a conversion is counted on its day. Sales and stays in one store are two places.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// What it is counted in.
+    pub kind: RevenueKind,
+    /// The store; `None` for online orders.
+    pub store: Word,
+}
+
+impl Place {
+    /// The place of the sales of a store.
+    pub fn of_sales(store: Word) -> Place {
+        let kind = RevenueKind::Sale;
+        Place { kind, store }
+    }
+}
+
 /// A channel by name, ordered as the ladder compares channels: source, medium, campaign, by bytes, `null` first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelName {
@@ -64,8 +97,8 @@ pub struct Sale {
     pub who: u64,
     /// Whether a source that not everybody can write to vouches for the sale. Others are summed but not counted.
     pub is_vouched: bool,
-    /// The index of the store in [`Table::stores`].
-    pub store: u32,
+    /// The index of the place in [`Table::places`].
+    pub place: u32,
     /// The day.
     pub day: Day,
     /// The number of conversions.
@@ -81,16 +114,17 @@ pub struct Sale {
 pub struct Table {
     /// The names of the channels, in any order.
     pub channels: Vec<ChannelName>,
-    /// The names of the stores, in any order; `None` for online orders.
-    pub stores: Vec<Word>,
+    /// The places, in any order.
+    pub places: Vec<Place>,
     /// The sales.
     pub sales: Vec<Sale>,
 }
 
 impl Table {
-    /// The store of a sale.
-    pub fn store(&self, sale: &Sale) -> Word {
-        self.stores.get(sale.store as usize).cloned().flatten()
+    /// The place of a sale.
+    pub fn place(&self, sale: &Sale) -> Place {
+        let place = self.places.get(sale.place as usize);
+        place.cloned().unwrap_or_default()
     }
 
     /// The index of a channel, which is added if it is not there.

@@ -12,20 +12,23 @@ use std::rc::Rc;
 
 use crate::record::Day;
 use crate::release::pattern::{CellName, Pattern, RevenueName, cell_of};
-use crate::release::table::{Table, Word};
+use crate::release::table::{Place, RevenueKind, Table};
 use crate::release::view::{ChannelSet, Class, RevenueView, View};
 use crate::release::weight::Rule;
 
 /// What each old cell has in common with each new one, `None` for what no new cell covers.
 type Pieces<Name, Set> = BTreeMap<Name, BTreeMap<Option<Name>, Set>>;
 
+/// Days, each with what is counted on it.
+type Days = BTreeSet<(Day, RevenueKind)>;
+
 /// A state of the month under some cells of revenue.
 #[derive(Clone)]
 struct Moment<'a> {
     rule: &'a Rule,
     table: &'a Table,
-    /// The stores and days that no cell of revenue covers.
-    uncovered: Vec<(Day, Word)>,
+    /// The places and days that no cell of revenue covers.
+    uncovered: Vec<(Day, Place)>,
     view: Rc<View<'a>>,
     revenue: Rc<RevenueView<'a>>,
 }
@@ -57,8 +60,8 @@ impl<'a> Moment<'a> {
 
     /// Whether every cell of revenue is safe or empty. Sales that none covers are no part of the group.
     fn revenue_stands(&self, names: &BTreeSet<RevenueName>) -> bool {
-        let mut cells: BTreeMap<RevenueName, Vec<&(Day, Word)>> = BTreeMap::new();
-        for key in self.revenue.store_days() {
+        let mut cells: BTreeMap<RevenueName, Vec<&(Day, Place)>> = BTreeMap::new();
+        for key in self.revenue.place_days() {
             if let Some(name) = revenue_cell(names, key) {
                 cells.entry(name).or_default().push(key);
             }
@@ -157,11 +160,14 @@ impl Rule {
         while std::mem::take(&mut moved) {
             for name in difference(&pattern.revenue, &decided.revenue) {
                 // The decided pattern may not know a new day yet.
-                if name.day().is_some_and(|day| days.contains(&day)) {
+                if name
+                    .day()
+                    .is_some_and(|day| days.contains(&(day, name.kind())))
+                {
                     continue;
                 }
                 // What is left of the month has its cell as long as there is any.
-                if name == RevenueName::Month && pattern.revenue.contains(&name) {
+                if name.day().is_none() && pattern.revenue.contains(&name) {
                     continue;
                 }
                 let mut candidate = pattern.clone();
@@ -210,24 +216,27 @@ impl Rule {
             let states = moments.map(|of| of.under(&kept.revenue));
             follow_shared((used, decided), kept, moments, states)
         })?;
-        let store_days = remaining.revenue.store_days();
-        let mut cells = store_days.filter_map(|key| revenue_cell(&pattern.revenue, key));
-        if !cells.any(|name| name == RevenueName::Month) {
-            pattern.revenue.remove(&RevenueName::Month);
-        }
+        let place_days = remaining.revenue.place_days();
+        let cells = place_days.filter_map(|key| revenue_cell(&pattern.revenue, key));
+        let cells: BTreeSet<RevenueName> = cells.collect();
+        let is_used = |name: &RevenueName| name.day().is_some() || cells.contains(name);
+        pattern.revenue.retain(is_used);
         Some(pattern)
     }
 
     /// Adds the cells of revenue of days that were not published before. What no cell covers then comes in as the rest of
     /// the month as soon as it is safe.
-    fn add_days(&self, pattern: &mut Pattern, days: &BTreeSet<Day>, now: &Table) {
+    fn add_days(&self, pattern: &mut Pattern, days: &Days, now: &Table) {
         let view = RevenueView::new(self, now);
         for day in days {
             self.decide_day(&view, *day, &mut pattern.revenue);
         }
         let rest = uncovered(&view, &pattern.revenue);
-        if !rest.is_empty() && view.judge(&rest).is_safe {
-            pattern.revenue.insert(RevenueName::Month);
+        for kind in RevenueKind::ALL {
+            let rest = rest.iter().filter(|(_, place)| place.kind == kind);
+            if view.judge(rest).is_safe {
+                pattern.revenue.insert(RevenueName::Month(kind));
+            }
         }
     }
 }
@@ -279,28 +288,32 @@ fn published(used: &Pattern, then: &Table) -> Table {
     let mut published = then.clone();
     published
         .sales
-        .retain(|sale| used.revenue_of(sale.day, &then.store(sale)).is_some());
+        .retain(|sale| used.revenue_of(sale.day, &then.place(sale)).is_some());
     published
 }
 
-/// The days with sales now of which nothing was published then.
-fn new_days(then: &Table, now: &Table) -> BTreeSet<Day> {
-    let days = |table: &Table| table.sales.iter().map(|sale| sale.day).collect();
-    let (then, now): (BTreeSet<Day>, BTreeSet<Day>) = (days(then), days(now));
-    now.difference(&then).copied().collect()
+/// The days with sales or stays now of which nothing was published then.
+fn new_days(then: &Table, now: &Table) -> Days {
+    let days = |table: &Table| -> Days {
+        let sales = table.sales.iter();
+        sales
+            .map(|sale| (sale.day, table.place(sale).kind))
+            .collect()
+    };
+    days(now).difference(&days(then)).copied().collect()
 }
 
-/// The stores and days that no cell of revenue covers, in order.
-fn uncovered(view: &RevenueView<'_>, names: &BTreeSet<RevenueName>) -> Vec<(Day, Word)> {
+/// The places and days that no cell of revenue covers, in order.
+fn uncovered(view: &RevenueView<'_>, names: &BTreeSet<RevenueName>) -> Vec<(Day, Place)> {
     let uncovered = view
-        .store_days()
+        .place_days()
         .filter(|key| revenue_cell(names, key).is_none());
     uncovered.cloned().collect()
 }
 
-/// The cell of revenue of a store and day, if any.
-fn revenue_cell(names: &BTreeSet<RevenueName>, (day, store): &(Day, Word)) -> Option<RevenueName> {
-    let covering = RevenueName::covering(*day, store);
+/// The cell of revenue of a place and day, if any.
+fn revenue_cell(names: &BTreeSet<RevenueName>, (day, place): &(Day, Place)) -> Option<RevenueName> {
+    let covering = RevenueName::covering(*day, place);
     covering.into_iter().find(|name| names.contains(name))
 }
 
@@ -375,8 +388,8 @@ fn revenue_pieces_are_safe(
     then: &RevenueView<'_>,
     now: &RevenueView<'_>,
 ) -> bool {
-    let mut pieces: Pieces<RevenueName, Vec<&(Day, Word)>> = Pieces::new();
-    for key in then.store_days() {
+    let mut pieces: Pieces<RevenueName, Vec<&(Day, Place)>> = Pieces::new();
+    for key in then.place_days() {
         if let Some(cell) = revenue_cell(&old.revenue, key) {
             let pieces = pieces.entry(cell).or_default();
             let piece = pieces.entry(revenue_cell(&new.revenue, key)).or_default();
@@ -409,7 +422,7 @@ mod tests {
     }
 
     fn store_day(day: Day, store: &str) -> RevenueName {
-        RevenueName::StoreDay(day, Some(store.into()))
+        RevenueName::StoreDay(day, Place::of_sales(Some(store.into())))
     }
 
     #[test]
@@ -422,8 +435,11 @@ mod tests {
             (5, "south", 2, &["g/cpc/a"]),
         ]);
         // The day goes up to the month as a whole, and north leaves the month: what is left of the day is one person.
-        let used = pattern(&[RevenueName::Day(1), RevenueName::Month]);
-        let decided = pattern(&[store_day(1, "north"), RevenueName::Month]);
+        let used = pattern(&[
+            RevenueName::Day(1, RevenueKind::Sale),
+            RevenueName::Month(RevenueKind::Sale),
+        ]);
+        let decided = pattern(&[store_day(1, "north"), RevenueName::Month(RevenueKind::Sale)]);
         let rule = RULE();
         assert!(rule.stands(&used, &table) && rule.stands(&decided, &table));
         let next = rule.take_over(&used, &decided, &table, &table).unwrap();
@@ -441,7 +457,7 @@ mod tests {
             (6, "south", 4, &["g/cpc/a"]),
         ]);
         let days = [store_day(3, "south"), store_day(4, "south")];
-        let used = pattern(&[&days[..], &[RevenueName::Month]].concat());
+        let used = pattern(&[&days[..], &[RevenueName::Month(RevenueKind::Sale)]].concat());
         let next = RULE().take_over(&used, &pattern(&days), &table, &table);
         assert_eq!(next, Some(used));
     }

@@ -25,7 +25,7 @@ impl Rule {
             sums[1] += value;
         };
         for sale in &table.sales {
-            let Some(name) = pattern.revenue_of(sale.day, &table.store(sale)) else {
+            let Some(name) = pattern.revenue_of(sale.day, &table.place(sale)) else {
                 continue;
             };
             let sums = telling.revenue.entry(name).or_default();

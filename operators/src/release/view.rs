@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use crate::attribution::Model;
 use crate::record::Day;
 use crate::release::pattern::{CellName, RevenueName, cell_of};
-use crate::release::table::{ChannelName, Table, Word};
+use crate::release::table::{ChannelName, Place, Table};
 use crate::release::weight::{Rule, Weight};
 
 /// Models that decide together.
@@ -89,8 +89,8 @@ impl<'a> View<'a> {
         let mut contributions = vec![<[Vec<Contribution>; 2]>::default(); channels.len()];
         let mut covered: BTreeMap<(Day, u32), bool> = BTreeMap::new();
         for sale in &table.sales {
-            let is_covered = *covered.entry((sale.day, sale.store)).or_insert_with(|| {
-                let names = RevenueName::covering(sale.day, &table.store(sale));
+            let is_covered = *covered.entry((sale.day, sale.place)).or_insert_with(|| {
+                let names = RevenueName::covering(sale.day, &table.place(sale));
                 names.iter().any(|name| revenue.contains(name))
             });
             if !is_covered {
@@ -201,20 +201,20 @@ impl<'a> View<'a> {
     }
 }
 
-/// The weights of sets of stores and days, computed once for each set.
+/// The weights of sets of places and days, computed once for each set.
 pub(super) struct RevenueView<'a> {
     rule: &'a Rule,
     table: &'a Table,
-    sales: BTreeMap<(Day, Word), Vec<usize>>,
-    judgments: RefCell<FxHashMap<Vec<(Day, Word)>, Judgment>>,
+    sales: BTreeMap<(Day, Place), Vec<usize>>,
+    judgments: RefCell<FxHashMap<Vec<(Day, Place)>, Judgment>>,
 }
 
 impl<'a> RevenueView<'a> {
     /// The view of a table.
     pub(super) fn new(rule: &'a Rule, table: &'a Table) -> RevenueView<'a> {
-        let mut sales: BTreeMap<(Day, Word), Vec<usize>> = BTreeMap::new();
+        let mut sales: BTreeMap<(Day, Place), Vec<usize>> = BTreeMap::new();
         for (at, sale) in table.sales.iter().enumerate() {
-            let of = sales.entry((sale.day, table.store(sale))).or_default();
+            let of = sales.entry((sale.day, table.place(sale))).or_default();
             of.push(at);
         }
         RevenueView {
@@ -225,14 +225,14 @@ impl<'a> RevenueView<'a> {
         }
     }
 
-    /// The stores and days with sales, in order.
-    pub(super) fn store_days(&self) -> impl Iterator<Item = &(Day, Word)> {
+    /// The places and days with sales, in order.
+    pub(super) fn place_days(&self) -> impl Iterator<Item = &(Day, Place)> {
         self.sales.keys()
     }
 
-    /// Judges the union of some stores and days, which come in order.
-    pub(super) fn judge<'b>(&self, of: impl IntoIterator<Item = &'b (Day, Word)>) -> Judgment {
-        let key: Vec<(Day, Word)> = of.into_iter().cloned().collect();
+    /// Judges the union of some places and days, which come in order.
+    pub(super) fn judge<'b>(&self, of: impl IntoIterator<Item = &'b (Day, Place)>) -> Judgment {
+        let key: Vec<(Day, Place)> = of.into_iter().cloned().collect();
         if let Some(judgment) = self.judgments.borrow().get(&key) {
             return *judgment;
         }

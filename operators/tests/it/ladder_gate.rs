@@ -91,11 +91,11 @@ fn cells_of(outside: &Released, at: i64) -> Vec<(Cell, i64)> {
 fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
     let start = number_from_env("TRIBUTARY_SEED", 0);
     let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
-    let (mut months, mut compared, mut of_paths, mut hidden) = (0, 0, 0, 0);
+    let (mut months, mut compared, mut of_paths, mut of_stays, mut hidden) = (0, 0, 0, 0, 0);
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = settings(&mut rng);
-        let history = crowd::history(&mut rng);
+        let history = crowd::history_with_visits(&mut rng);
         let steps = then_retract_everything(history.clone());
         let at = (seed % 4) as usize;
         let (some, others) = ([1, 2, 3, 8][at], [2, 3, 8, 1][at]);
@@ -149,6 +149,10 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
             .iter()
             .filter(|cell| path_families.contains(&cell.family));
         of_paths += paths.count();
+        of_stays += outside
+            .iter()
+            .filter(|cell| cell.family == Family::VisitMatch)
+            .count();
         assert_eq!(outside, right, "{case}: all at once");
 
         // A restart in the middle.
@@ -168,7 +172,11 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
         months > histories as usize && compared > 4 * histories as usize,
         "{months} months are published, {compared} cells compared"
     );
+    println!(
+        "{months} months, {compared} cells compared, {of_paths} of paths, {of_stays} of stays"
+    );
     assert!(of_paths > 0, "cells of paths are compared");
+    assert!(of_stays > 0, "cells of stays are compared");
     assert!(hidden > 0, "what months hold back is counted");
 }
 
@@ -180,9 +188,11 @@ fn group_of((family, dims): &(Family, Vec<Dim>)) -> Option<Topic> {
         _ => String::new(),
     };
     let sales = |kind: &Dim, month: &Dim, currency: &Dim| {
-        let kinds = [SaleKind::Order, SaleKind::Transaction].into_iter();
-        let kind = kinds.into_iter().find(|of| of.name() == text(kind));
-        let currency = text(currency).as_bytes().try_into().map(Currency);
+        let kind = SaleKind::ALL.into_iter().find(|of| of.name() == text(kind));
+        let currency = match kind {
+            Some(SaleKind::Visit) => Ok(Currency::NONE),
+            _ => text(currency).as_bytes().try_into().map(Currency),
+        };
         match (kind, month, currency) {
             (Some(kind), Dim::Month(month), Ok(currency)) => {
                 Some(Topic::Sales(kind, currency, *month))
@@ -201,6 +211,10 @@ fn group_of((family, dims): &(Family, Vec<Dim>)) -> Option<Topic> {
     };
     match (family, &dims[..]) {
         (Family::Attribution, [.., kind, _, month, currency]) => sales(kind, month, currency),
+        (Family::VisitMatch, [.., day]) => {
+            let of_visits = |month| Topic::Sales(SaleKind::Visit, Currency::NONE, month);
+            month_of(day).map(of_visits)
+        }
         (
             Family::MarkovMonth
             | Family::Assists
@@ -215,8 +229,12 @@ fn group_of((family, dims): &(Family, Vec<Dim>)) -> Option<Topic> {
     }
 }
 
-fn compared(outside: &Released) -> Vec<Cell> {
-    let cells = outside.iter().filter(|(id, _)| group_of(id).is_some());
+/// The cells that are compared in time, of one kind of conversions: groups leave one by one.
+fn compared(outside: &Released, kind: SaleKind) -> Vec<Cell> {
+    let cells = outside.iter().filter(|(id, _)| match group_of(id) {
+        Some(Topic::Sales(of, ..)) => of == kind,
+        of => of.is_some(),
+    });
     let cells = cells.map(|((family, dims), values)| Cell {
         family: *family,
         dims: dims.clone(),
@@ -234,7 +252,7 @@ struct Batches {
 }
 
 /// The histories of releases that are followed at once, where one is not enough.
-const MOST_POSSIBLE: usize = 64;
+const MOST_POSSIBLE: usize = 512;
 
 /// Asserts that each batch of a run publishes what the oracle does, if the groups that leave are the same. `restored` is
 /// what was published before the run.
@@ -242,11 +260,12 @@ fn assert_batches(
     settings: &Settings,
     steps: &Steps,
     published: (&Released, &[Released]),
+    kind: SaleKind,
     case: &str,
 ) -> Batches {
-    let followed = follow_batches(settings, steps, published, 1);
-    let followed = followed.or_else(|_| follow_batches(settings, steps, published, MOST_POSSIBLE));
-    followed.unwrap_or_else(|error| panic!("{case}, {error}"))
+    let follow = |most| follow_batches(settings, steps, published, kind, most);
+    let followed = follow(1).or_else(|_| follow(MOST_POSSIBLE));
+    followed.unwrap_or_else(|error| panic!("{case}, {kind:?}, {error}"))
 }
 
 /// Follows the batches of a run. A group of conversions may leave without a change of a cell, and what it was then decides
@@ -255,6 +274,7 @@ fn follow_batches(
     settings: &Settings,
     steps: &Steps,
     (restored, published): (&Released, &[Released]),
+    kind: SaleKind,
     most: usize,
 ) -> Result<Batches, String> {
     let rule = ladder::Rule::default();
@@ -283,7 +303,7 @@ fn follow_batches(
         let hour = |at: i64| at.div_euclid(3_600_000);
         let is_batch = before.is_none_or(|before| hour(before) < hour(*now));
         before = Some(*now);
-        let (was, is) = (compared(&last_outside), compared(outside));
+        let (was, is) = (compared(&last_outside, kind), compared(outside, kind));
         if !is_batch {
             if is != was {
                 return Err(format!("step {step}: no batch, and {was:?} became {is:?}"));
@@ -327,7 +347,10 @@ fn follow_batches(
                 |(_, topic)| differs.contains(topic) || leaves_unseen(topic),
             );
             let mut right = releases.published();
-            right.retain(is_known);
+            right.retain(|cell| match topic_of(cell) {
+                Some(Topic::Sales(of, ..)) => of == kind && is_known(cell),
+                _ => is_known(cell),
+            });
             let (ours, others) = (only(&is, &right), only(&right, &is));
             if ours.is_empty() && others.is_empty() {
                 next.push(releases);
@@ -357,12 +380,16 @@ fn each_batch_publishes_what_the_oracle_does() {
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = settings(&mut rng);
-        let steps = crowd::history(&mut rng);
+        // Groups leave one by one: sales are followed in one history, and visits in the next.
+        let (kind, steps) = match seed % 3 {
+            2 => (SaleKind::Visit, crowd::history_with_visits(&mut rng)),
+            _ => (SaleKind::Transaction, crowd::history(&mut rng)),
+        };
         let workers = [1, 2, 3, 8][(seed % 4) as usize];
         let published = known(&play(&settings, workers, &[], &steps).published);
         let case = format!("seed {seed}, {workers} workers");
         let begun = (&Released::new(), &published[..]);
-        let batches = assert_batches(&settings, &steps, begun, &case);
+        let batches = assert_batches(&settings, &steps, begun, kind, &case);
         all.all += batches.all;
         all.changed += batches.changed;
 
@@ -373,7 +400,7 @@ fn each_batch_publishes_what_the_oracle_does() {
         let after = known(&play(&settings, workers, &restored, &again).published);
         let case = format!("seed {seed}, {workers} workers, restarted after step {middle}");
         let begun = (&published[middle], &after[..]);
-        all.restarted += assert_batches(&settings, &again, begun, &case).changed;
+        all.restarted += assert_batches(&settings, &again, begun, kind, &case).changed;
     }
     let histories = histories as usize;
     assert!(

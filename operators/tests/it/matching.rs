@@ -462,6 +462,53 @@ fn a_change_looks_at_what_is_near_it() {
     }
 }
 
+/// The steps of 500 changes, one after the other, and their time, where the visits and sightings of a day are in so many stores.
+fn cost_in(stores: u64) -> (u64, std::time::Duration) {
+    let rng = &mut StdRng::seed_from_u64(7);
+    let stats = Rc::default();
+    let mut operator = operator(&settings(10, 3, 300_000), &stats);
+    let (mut rows, mut changes) = (Vec::new(), Vec::new());
+    for device in 0..3_072_u64 {
+        let key = StoreDay {
+            store: Label::of(&(device % stores).to_string()),
+            ..DAY
+        };
+        let (cookie, begin) = (rng.random(), rng.random_range(36_000..72_000));
+        let end = begin + rng.random_range(120..1_800);
+        rows.push((visits_on(key, cookie, &[(begin, end)]), 1));
+        let seen = sighting_on(key, device.into(), device, (begin + 60, end), Some(cookie));
+        match device {
+            ..1_536 => rows.push((seen, 1)),
+            1_536..2_036 => changes.push(seen),
+            _ => {}
+        }
+    }
+    apply(&mut operator, 0, rows, &mut Emitted::default());
+    let (before, begun) = (stats.all_steps(), std::time::Instant::now());
+    for (epoch, seen) in (1..).zip(changes) {
+        apply(
+            &mut operator,
+            epoch,
+            vec![(seen, 1)],
+            &mut Emitted::default(),
+        );
+    }
+    (stats.all_steps() - before, begun.elapsed())
+}
+
+/// A change costs what it touches: as much in one store with all visits of a day as in 64 stores with the same visits.
+#[test]
+fn a_change_costs_as_much_in_a_large_store_as_in_small_ones() {
+    let [(large, in_large), (small, in_small)] = [1, 64].map(cost_in);
+    println!(
+        "500 changes: in one store {large} steps, {in_large:?}; in 64 stores {small} steps, {in_small:?}"
+    );
+    assert!(
+        2 * large <= 3 * small,
+        "{large} steps in one store, {small} in 64"
+    );
+}
+
 /// Very many sightings of one device in one store cost a few steps each.
 #[test]
 fn many_sightings_of_one_device_are_one_stay() {

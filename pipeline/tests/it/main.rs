@@ -61,6 +61,7 @@ mod page_hidden;
 mod page_live;
 mod page_states;
 mod page_token;
+mod partner_month;
 mod partner_rights;
 mod partner_service;
 mod partner_settles;

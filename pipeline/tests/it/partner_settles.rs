@@ -12,10 +12,11 @@ use crate::partner_visits::entries;
 use crate::support::story::{play, until};
 use crate::support::{Worker, published};
 
-const DAY: i64 = 86_400_000;
+/// A day, milliseconds.
+pub const DAY: i64 = 86_400_000;
 
 /// A brand whose sources take the arrival of a header.
-fn configure(server: &NatsServer) -> std::path::PathBuf {
+pub fn configure(server: &NatsServer) -> std::path::PathBuf {
     let directory = server.directory();
     tributary_testkit::write_secret(
         directory.join("acme.secret"),
@@ -37,7 +38,8 @@ fn configure(server: &NatsServer) -> std::path::PathBuf {
     file
 }
 
-fn line(kind: &str, at: i64, data: Value) -> TraceLine {
+/// A message of a kind that arrives at a time, Unix milliseconds.
+pub fn line(kind: &str, at: i64, data: Value) -> TraceLine {
     TraceLine {
         subject: format!("tributary.in.acme.{kind}"),
         at,
@@ -46,7 +48,8 @@ fn line(kind: &str, at: i64, data: Value) -> TraceLine {
     }
 }
 
-fn all() -> Value {
+/// What a person allows who allows everything.
+pub fn all() -> Value {
     json!({"1": true, "7": true, "9": true, "feature_2": true, "special_feature_1": true})
 }
 

@@ -23,8 +23,13 @@ kind = "partner"
 
 /// The lines of the cells of visits by stays that a replay writes, with `more` behind the configuration.
 fn replay(trace: &Path, more: &str, arguments: &[&str]) -> Vec<String> {
+    replay_with(trace, &format!("{CONFIG}{more}"), arguments)
+}
+
+/// The same with a whole configuration.
+fn replay_with(trace: &Path, config: &str, arguments: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("t.toml"), format!("{CONFIG}{more}")).unwrap();
+    std::fs::write(folder.path().join("t.toml"), config).unwrap();
     let mut command = tributary();
     command
         .current_dir(folder.path())
@@ -184,6 +189,76 @@ fn a_settled_visit_is_a_record_of_its_device() {
     assert_eq!(open, [visit_match(1, 1, 1, 1_000_000)]);
     let story = settled_story(&[withdraws, states(11, ALL)]);
     assert_eq!(matches_with(&story, ""), [all]);
+}
+
+/// On each of two days six visitors come one after the other, each of whom a partner saw there after a click on one of two channels.
+fn crowd() -> String {
+    let mut lines = String::new();
+    for (day, number) in (0..2).flat_map(|day| (0..6).map(move |number| (day, number))) {
+        let (begins, name) = (
+            day * DAY + 600 + number * 40,
+            format!("visitor-{day}-{number}"),
+        );
+        let source = if number % 2 == 0 { "maps" } else { "radio" };
+        let click = format!(
+            r#""id":"e{name}","type":"exposure","touch":"click","source":"{source}","device":"{name}",{ALL}"#
+        );
+        lines += &line("partner", begins - 60, 1, &click);
+        for minute in [0, 10, 20] {
+            let fields = format!(
+                r#""store":"S","sensor":"b","mac":"28:fe:34:00:1{day}:1{number}","rssi":-50"#
+            );
+            lines += &line("ping", begins + minute, 1, &fields);
+        }
+        let sighting =
+            format!(r#""id":"s{name}","type":"sighting","store":"S","device":"{name}",{ALL}"#);
+        lines += &line("partner", begins + 5, 30, &sighting);
+    }
+    lines
+}
+
+/// Behind a gate that hides cells, visits by stays are published by channel and month once their days are settled, with the matched
+/// stays of each day; before, nothing of them is.
+#[test]
+fn stays_are_published_behind_a_gate_once_they_are_settled() {
+    let config = CONFIG.replace("k = 1\n", "k = 5\n");
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace.ndjson");
+    let other = |day: i64| {
+        let fields = r#""id":"x","device":"other","purposes":{"1":true}"#;
+        line("consent", day * DAY, 0, fields)
+    };
+    std::fs::write(&trace, crowd() + &other(5)).unwrap();
+    assert_eq!(
+        replay_with(&trace, &config, &[]),
+        Vec::<String>::new(),
+        "no day is settled"
+    );
+    std::fs::write(&trace, crowd() + &other(12)).unwrap();
+    let cells = replay_with(&trace, &config, &["--workers", "1"]);
+    let again = replay_with(&trace, &config, &["--workers", "3", "--batch", "1"]);
+    assert_eq!(cells, again);
+    let (attribution, matches): (Vec<String>, Vec<String>) = cells
+        .into_iter()
+        .partition(|line| line.contains("\"attribution\""));
+    let of_day = |day: &str| {
+        format!(
+            "{{\"cell\":{{\"brand\":\"acme\",\"day\":\"{day}\",\"store\":\"S\"}},\"family\":\"visit_match\",\"value\":\
+             {{\"candidates\":null,\"matched\":6,\"stays\":null,\"weight_millionths\":6000000}}}}"
+        )
+    };
+    assert_eq!(matches, ["2025-10-01", "2025-10-02"].map(of_day));
+    for source in ["maps", "radio"] {
+        let (name, month) = (format!("\"source\":\"{source}\""), "\"day\":\"2025-10\"");
+        let value = "\"conversions_millionths\":6000000,\"value_minor\":0";
+        let own = attribution.iter().filter(|line| {
+            [&*name, month, value]
+                .iter()
+                .all(|part| line.contains(part))
+        });
+        assert_eq!(own.count(), 7, "{attribution:#?}");
+    }
+    assert_eq!(attribution.len(), 14, "{attribution:#?}");
 }
 
 /// Everything that a ledger holds.

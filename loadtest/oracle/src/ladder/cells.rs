@@ -130,6 +130,12 @@ pub(super) fn of_revenue(
         let (store, day) = store_and_day(name, month);
         let currency = brand::currency(currency);
         match kind {
+            SaleKind::Visit if name.is_of_stays() => {
+                let dims = vec![brand.name(), store, day];
+                let [matched, weight] = [0, 1].map(|at| values.get(at).copied().unwrap_or(0));
+                let values = vec![NULL_VALUE, matched, NULL_VALUE, weight];
+                cell(Family::VisitMatch, dims, values)
+            }
             SaleKind::Visit => {
                 // What is counted elsewhere, too, is null.
                 values.insert(2, NULL_VALUE);
@@ -218,8 +224,8 @@ fn coarsen(values: &mut [i128], k: i128) {
 
 fn store_and_day(name: &Name, month: i32) -> (Dim, Dim) {
     match name {
-        Name::StoreDay(day, store) => (dim(store.clone()), Dim::Day(*day)),
-        Name::Day(day) => (dim(star()), Dim::Day(*day)),
+        Name::StoreDay(day, _, store) => (dim(store.clone()), Dim::Day(*day)),
+        Name::Day(day, _) => (dim(star()), Dim::Day(*day)),
         _ => (dim(star()), Dim::Month(month)),
     }
 }

@@ -11,7 +11,6 @@ use tributary_operators::record::{
 };
 
 use super::name::{self, Name, Word};
-use crate::attribution::MILLIONTHS;
 use crate::brand::Brand;
 use crate::consent::{self, AllowedRecord};
 use crate::identity::Identity;
@@ -23,7 +22,7 @@ use crate::rules::{Model, receivers};
 use crate::share::largest_remainder;
 use crate::statistics::Traced;
 use crate::touch::contact_of;
-use crate::{calendar, device_limit, months, visits};
+use crate::{calendar, device_limit, matching, months, visits};
 
 /// Who is counted once in a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +34,9 @@ pub(super) enum Contributor {
     Device(Label, Pseudonym, Day, bool),
 }
 
+/// Where something is counted on its day: whether it is a stay, and the store.
+pub(super) type Place = (bool, Word);
+
 /// What one contributor gives to one cell.
 #[derive(Clone, Debug)]
 pub(super) struct Contribution {
@@ -44,7 +46,7 @@ pub(super) struct Contribution {
     /// Whether a verified source vouches for it.
     pub(super) vouched: bool,
     pub(super) day: Day,
-    pub(super) store: Word,
+    pub(super) place: Place,
     /// The cells that may count it, finest first.
     pub(super) chain: Vec<Name>,
     /// What it adds to each value that adds up.
@@ -59,12 +61,14 @@ pub(super) struct Journey {
     pub(super) who: Contributor,
     pub(super) vouched: bool,
     pub(super) day: Day,
-    pub(super) store: Word,
+    pub(super) place: Place,
     pub(super) path: Vec<Channel>,
     /// Whole days from the first touchpoint.
     pub(super) days: i64,
     /// Minor units.
     pub(super) value: i128,
+    /// How much of a conversion it is, in millionths.
+    pub(super) millionths: i128,
     /// What is compared for dominance.
     pub(super) weight: i128,
 }
@@ -123,7 +127,8 @@ impl Contributions {
         let records = consent::allowed_records(brand.settings, records, brand.link_time);
         let identity = Identity::of(brand.settings, &records);
         let net_sales = NetSales::of(brand.settings, &records);
-        let mut journeys = Journeys::of(brand.settings, &identity, &net_sales, &records, &[]);
+        let stays = matching::settled_stays(brand.settings, &records);
+        let mut journeys = Journeys::of(brand.settings, &identity, &net_sales, &records, &stays);
         let mut all = Contributions::default();
         all.add_sales(brand, &journeys, &is_finished);
         all.add_adjustments(brand, &records, &is_finished);
@@ -147,23 +152,31 @@ impl Contributions {
         for conversion in &journeys.conversions {
             let sale = &conversion.sale;
             let (day, value) = (sale.record.day, i128::from(sale.left));
-            // A visit has no value: what is compared is its number.
-            let weight = conversion.visit.map_or(value, |_| MILLIONTHS as i128);
+            let is_visit = sale.kind == SaleKind::Visit;
+            let is_stay = is_visit && conversion.visit.is_none();
+            // A visit has no value: what is compared is its weight.
+            let weight = if is_visit { conversion.weight } else { value };
             let store = brand.words.word(sale.store).cloned();
+            let second = match conversion.visit {
+                _ if is_stay => conversion.weight,
+                Some(visit) => visit.scans,
+                None => value,
+            };
             let template = Contribution {
                 model: None,
                 who: who(conversion.person, sale.record),
                 vouched: brand.settings.is_verified(sale.record.source),
                 day,
-                chain: name::of_revenue(sale.kind, day, &store),
-                store,
-                values: vec![1, conversion.visit.map_or(value, |visit| visit.scans)],
+                chain: name::of_revenue(sale.kind, day, is_stay, &store),
+                place: (is_stay, store),
+                values: vec![1, second],
                 weight,
             };
             let key = (sale.kind, sale.currency, calendar::month(day));
             let sales = self.sales.entry(key).or_default();
             if !is_finished(day) {
-                sales.in_progress.push(template);
+                // Stays come when their day is settled.
+                sales.in_progress.extend((!is_stay).then_some(template));
                 continue;
             }
             for model in Model::ALL {
@@ -177,7 +190,7 @@ impl Contributions {
                             model: Some(model),
                             chain: name::of_channel(brand, channel),
                             values: vec![millionths, value],
-                            weight: conversion.visit.map_or(value, |_| millionths),
+                            weight: if is_visit { millionths } else { value },
                             ..template.clone()
                         });
                     }
@@ -197,10 +210,11 @@ impl Contributions {
                     who: template.who,
                     vouched: template.vouched,
                     day,
-                    store: template.store.clone(),
+                    place: template.place.clone(),
                     path: traced.path,
                     days: traced.days,
                     value,
+                    millionths: conversion.weight,
                     weight,
                 });
             }
@@ -232,8 +246,8 @@ impl Contributions {
                 who: who(None, record),
                 vouched: brand.settings.is_verified(record.source),
                 day: record.day,
-                chain: name::of_revenue(kind, record.day, &store),
-                store,
+                chain: name::of_revenue(kind, record.day, false, &store),
+                place: (false, store),
                 values: vec![0, amount.into()],
                 weight: amount.into(),
             };
@@ -279,7 +293,7 @@ impl Contributions {
                 who: who(identity.person(&record.ids), record),
                 vouched: true,
                 day: record.day,
-                store: None,
+                place: (false, None),
                 chain: name::of_contact(brand, channel, record.day),
                 values: match kind {
                     TouchKind::Impression => vec![1, 0, 0],
@@ -317,7 +331,7 @@ impl Contributions {
                             who: Contributor::Device(store, device, salt_day, random),
                             vouched: true,
                             day,
-                            store: store_word.clone(),
+                            place: (false, store_word.clone()),
                             chain: name::of_hour(day, *start, *offset, &store_word),
                             // Random MACs count nothing but themselves.
                             values: values
@@ -354,7 +368,7 @@ fn credits_of(model: Model, brand: &Brand, conversion: &Conversion) -> Vec<(Chan
         (false, false) => receivers(model, brand.settings, &conversion.path),
     };
     let weights: Vec<u128> = receivers.iter().map(|(_, weight)| *weight).collect();
-    let millionths = largest_remainder(MILLIONTHS, &weights);
+    let millionths = largest_remainder(conversion.weight.unsigned_abs(), &weights);
     let values = largest_remainder(conversion.sale.left.unsigned_abs().into(), &weights);
     let shares = millionths.into_iter().zip(values);
     receivers

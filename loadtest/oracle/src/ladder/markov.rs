@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::label::Channel;
+use tributary_operators::record::SaleKind;
 
 use super::contribution::{Contribution, Journey};
 use super::name::{self, Name};
@@ -25,13 +26,22 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    pub(super) fn of(brand: &Brand, journeys: &[Journey], null: &PathCounts<Channel>) -> Chain {
+    pub(super) fn of(
+        brand: &Brand,
+        kind: SaleKind,
+        journeys: &[Journey],
+        null: &PathCounts<Channel>,
+    ) -> Chain {
         if journeys.is_empty() {
             return Chain::default();
         }
         let mut paths = PathCounts::new();
         for journey in journeys {
-            *paths.entry(journey.path.clone()).or_default() += 1;
+            // Visits count in millionths, because a stay may weigh less than one.
+            *paths.entry(journey.path.clone()).or_default() += match kind {
+                SaleKind::Visit => journey.millionths as u64,
+                SaleKind::Order | SaleKind::Transaction => 1,
+            };
         }
         let folded = folding::fold_channels(brand, &paths, null, brand.settings.max_channels);
         let fold = |paths: &PathCounts<Channel>| {
@@ -42,12 +52,18 @@ impl Chain {
             }
             sums
         };
-        let effects: BTreeMap<Channel, u64> = effects_ppm(&fold(&paths), &fold(null));
+        let mut lost = fold(null);
+        if kind == SaleKind::Visit {
+            let times = lost.values_mut();
+            times.for_each(|times| *times *= MILLIONTHS as u64);
+        }
+        let effects: BTreeMap<Channel, u64> = effects_ppm(&fold(&paths), &lost);
         let mut channels: Vec<(Channel, u64)> = effects.into_iter().collect();
         channels.sort_by_key(|(channel, _)| brand.channel_words(*channel));
         let weights: Vec<u128> = channels.iter().map(|(_, ppm)| u128::from(*ppm)).collect();
         let value: i128 = journeys.iter().map(|of| of.value).sum();
-        let millionths = largest_remainder(MILLIONTHS * journeys.len() as u128, &weights);
+        let millionths: i128 = journeys.iter().map(|of| of.millionths).sum();
+        let millionths = largest_remainder(millionths.unsigned_abs(), &weights);
         let values = largest_remainder(value.unsigned_abs(), &weights);
         let shares = millionths.into_iter().zip(values);
         let values =
@@ -67,7 +83,7 @@ impl Chain {
                 who: journey.who,
                 vouched: journey.vouched,
                 day: journey.day,
-                store: journey.store.clone(),
+                place: journey.place.clone(),
                 chain: name::of_channel(brand, channel),
                 values: Vec::new(),
                 weight: journey.weight,

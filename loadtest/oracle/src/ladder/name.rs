@@ -19,10 +19,10 @@ pub(super) type Word = Option<Arc<str>>;
 pub(super) enum Name {
     /// An hour of a store: its day, its start in Unix seconds, the offset from UTC in seconds, the store.
     StoreHour(Day, i64, i32, Word),
-    /// A day of a store, or of the online orders.
-    StoreDay(Day, Word),
-    /// The rest of a day: store `*`.
-    Day(Day),
+    /// A day of a store, or of the online orders; whether it counts stays.
+    StoreDay(Day, bool, Word),
+    /// The rest of a day: store `*`; whether it counts stays.
+    Day(Day, bool),
     /// The rest of a source in the month.
     Source(Word),
     /// The rest of a source and medium in the month.
@@ -33,6 +33,8 @@ pub(super) enum Name {
     ChannelDay(Word, Word, Word, Day),
     /// The rest of the month.
     Month,
+    /// The rest of the stays of the month.
+    StayMonth,
 }
 
 /// The coarsest grain, that of [`Name::Month`].
@@ -44,9 +46,9 @@ impl Name {
         match self {
             Name::StoreHour(..) | Name::ChannelDay(..) => 0,
             Name::StoreDay(..) | Name::Channel(..) => 1,
-            Name::Day(_) | Name::SourceMedium(..) => 2,
+            Name::Day(..) | Name::SourceMedium(..) => 2,
             Name::Source(_) => 3,
-            Name::Month => MONTH_GRAIN,
+            Name::Month | Name::StayMonth => MONTH_GRAIN,
         }
     }
 
@@ -54,8 +56,8 @@ impl Name {
     pub(super) fn day(&self) -> Option<Day> {
         match self {
             Name::StoreHour(day, ..)
-            | Name::StoreDay(day, _)
-            | Name::Day(day)
+            | Name::StoreDay(day, ..)
+            | Name::Day(day, _)
             | Name::ChannelDay(.., day) => Some(*day),
             _ => None,
         }
@@ -87,6 +89,15 @@ impl Name {
         }
     }
 
+    /// Whether it counts stays alone.
+    pub(super) fn is_of_stays(&self) -> bool {
+        match self {
+            Name::StoreDay(_, is_stay, _) | Name::Day(_, is_stay) => *is_stay,
+            Name::StayMonth => true,
+            _ => false,
+        }
+    }
+
     /// Whether it is the channel of conversions that are credited to nothing.
     pub(super) fn is_unattributed(&self) -> bool {
         let Name::Channel(Some(source), medium, None) = self else {
@@ -105,16 +116,19 @@ pub(super) fn is_star(word: &Word) -> bool {
     word.as_deref() == Some("*")
 }
 
-/// The names for the revenue of a store and day; of an order for that of the day.
-pub(super) fn of_revenue(kind: SaleKind, day: Day, store: &Word) -> Vec<Name> {
+/// The names for the revenue of a store and day; of an order for that of the day. Stays have names of their own.
+pub(super) fn of_revenue(kind: SaleKind, day: Day, is_stay: bool, store: &Word) -> Vec<Name> {
     let mut chain = Vec::new();
     if !is_star(store) {
-        chain.push(Name::StoreDay(day, store.clone()));
+        chain.push(Name::StoreDay(day, is_stay, store.clone()));
     }
     if kind != SaleKind::Order {
-        chain.push(Name::Day(day));
+        chain.push(Name::Day(day, is_stay));
     }
-    chain.push(Name::Month);
+    chain.push(match is_stay {
+        true => Name::StayMonth,
+        false => Name::Month,
+    });
     chain
 }
 
@@ -149,6 +163,6 @@ pub(super) fn of_contact(brand: &Brand, channel: Channel, day: Day) -> Vec<Name>
 /// The names for what happens in a store's hour.
 pub(super) fn of_hour(day: Day, start: i64, offset: i32, store: &Word) -> Vec<Name> {
     let mut chain = vec![Name::StoreHour(day, start, offset, store.clone())];
-    chain.extend(of_revenue(SaleKind::Transaction, day, store));
+    chain.extend(of_revenue(SaleKind::Transaction, day, false, store));
     chain
 }

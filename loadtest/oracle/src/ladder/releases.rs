@@ -16,7 +16,7 @@ use super::contribution::{Contribution, Contributions, Sales, SalesKey, is_share
 use super::name::{Name, Word};
 use super::pattern::{Ladder, Names};
 use super::rule::Rule;
-use super::sales::{Context, Counted, Pattern};
+use super::sales::{Context, Counted, Days, Pattern};
 use super::traffic;
 use crate::brand::Brand;
 use crate::calendar;
@@ -37,9 +37,9 @@ pub enum Topic {
 /// What leaves together.
 pub type Group = (BrandId, Topic);
 
-/// A published group: `P` is its pattern, `S` the state that was published.
+/// A published group: `P` is its pattern, `S` the state that was published, `D` what a day of it is known by.
 #[derive(Clone)]
-struct Published<P, S> {
+struct Published<P, S, D> {
     /// The pattern in use and what it counted; none before the first release.
     used: Option<(P, S)>,
     /// All releases, where they are asked for.
@@ -47,13 +47,13 @@ struct Published<P, S> {
     /// The pattern that the last batch decided.
     decided: Option<P>,
     /// The days that were ever published.
-    days: BTreeSet<Day>,
+    days: BTreeSet<D>,
     cells: Vec<Cell>,
     /// The pattern of cells from before a restart, until the first batch.
     restored: Option<P>,
 }
 
-impl<P, S> Default for Published<P, S> {
+impl<P, S, D> Default for Published<P, S, D> {
     fn default() -> Self {
         Published {
             used: None,
@@ -69,12 +69,12 @@ impl<P, S> Default for Published<P, S> {
 /// A published group of conversions.
 #[derive(Clone, Default)]
 struct PublishedSales {
-    group: Published<Pattern, Counted>,
+    group: Published<Pattern, Counted, (Day, bool)>,
     /// Revenue of days that were in progress when it was published, and are not in the group's cells yet.
     in_progress: Vec<Cell>,
 }
 
-type PublishedTraffic = Published<Names, Vec<Contribution>>;
+type PublishedTraffic = Published<Names, Vec<Contribution>, Day>;
 
 /// What is published of all brands with a ladder.
 #[derive(Clone)]
@@ -141,6 +141,7 @@ impl<'a> Releases<'a> {
             let null_paths = all.null_paths.entry((key.2, of_visits)).or_default();
             let context = Context {
                 brand,
+                kind: key.0,
                 dominance: self.rule.dominance,
                 null_paths,
             };
@@ -204,7 +205,9 @@ impl<'a> Releases<'a> {
             let channel = || Name::of_channel([word("source"), word("medium"), word("campaign")]);
             let time = cell.dim("day").or(cell.dim("month")).or(cell.dim("hour"));
             let month = time.and_then(month_of);
-            let is_visit = cell.family == Family::ScanDay || cell.text("kind") == "visit";
+            let is_stay = cell.family == Family::VisitMatch;
+            let is_visit =
+                is_stay || cell.family == Family::ScanDay || cell.text("kind") == "visit";
             let currency = match cell.dim("currency") {
                 _ if is_visit => Some(Currency::NONE),
                 Some(Dim::Text(text)) => text.as_bytes().try_into().ok().map(Currency),
@@ -237,7 +240,7 @@ impl<'a> Releases<'a> {
                             let day = day_of_hour(*start, *offset);
                             Name::StoreHour(day, *start, *offset, word("store"))
                         }
-                        time => store_name(time, word("store")).unwrap_or(Name::Month),
+                        time => store_name(time, false, word("store")).unwrap_or(Name::Month),
                     };
                     group.restored.get_or_insert_default().insert(name);
                     group.cells.push(cell.clone());
@@ -246,6 +249,7 @@ impl<'a> Releases<'a> {
                     Family::StoreDay
                     | Family::OrdersDay
                     | Family::ScanDay
+                    | Family::VisitMatch
                     | Family::Attribution
                     | Family::MarkovMonth
                     | Family::Assists
@@ -261,8 +265,11 @@ impl<'a> Releases<'a> {
                     let (names, name) = match cell.family {
                         // Paths are not decided by name.
                         Family::Paths | Family::PathLength | Family::PathDays => continue,
-                        Family::StoreDay | Family::OrdersDay | Family::ScanDay => {
-                            (&mut pattern.base, store_name(time, word("store")))
+                        Family::StoreDay
+                        | Family::OrdersDay
+                        | Family::ScanDay
+                        | Family::VisitMatch => {
+                            (&mut pattern.base, store_name(time, is_stay, word("store")))
                         }
                         Family::Attribution if is_shared(cell.text("model")) => {
                             (&mut pattern.base, Some(channel()))
@@ -295,7 +302,10 @@ impl PublishedSales {
         let is_over = |cell: &Cell| cell.day().is_none_or(&is_finished);
         let group = &mut self.group;
         let decided = context.decide(sales);
-        let days: BTreeSet<Day> = sales.revenue.iter().map(|of| of.day).collect();
+        let days_of = |revenue: &[Contribution]| -> Days {
+            revenue.iter().map(|of| (of.day, of.place.0)).collect()
+        };
+        let days = days_of(&sales.revenue);
         let mut published = None;
         if let Some(mut pattern) = group.restored.take() {
             pattern
@@ -304,21 +314,27 @@ impl PublishedSales {
             let cells = std::mem::take(&mut group.cells);
             (group.cells, self.in_progress) = cells.into_iter().partition(is_over);
             if !group.cells.is_empty() {
-                let has_rest = group.cells.iter().any(|cell| {
-                    let of_revenue = [Family::StoreDay, Family::OrdersDay, Family::ScanDay];
-                    let is_revenue = of_revenue.contains(&cell.family);
-                    is_revenue && matches!(cell.dim("day"), Some(Dim::Month(_)))
+                let rests = group.cells.iter().filter_map(|cell| {
+                    let name = match cell.family {
+                        Family::StoreDay | Family::OrdersDay | Family::ScanDay => Name::Month,
+                        Family::VisitMatch => Name::StayMonth,
+                        _ => return None,
+                    };
+                    matches!(cell.dim("day"), Some(Dim::Month(_))).then_some(name)
                 });
-                let counted = context.counted(sales, &pattern, has_rest);
-                group.days = counted.revenue.iter().map(|of| of.day).collect();
+                let counted = context.counted(sales, &pattern, &rests.collect());
+                group.days = days_of(&counted.revenue);
                 group.used = Some((pattern, counted));
             }
         } else if let Some((used, then)) = group.used.as_ref().filter(|_| leaves) {
-            let new: BTreeSet<Day> = days.difference(&group.days).copied().collect();
+            let new: Days = days.difference(&group.days).copied().collect();
             let of_new = context.days_of(sales, &new);
             let with_new = |pattern: &Pattern| {
                 let mut pattern = pattern.clone();
-                let is_new = |name: &Name| name.day().is_some_and(|day| new.contains(&day));
+                let is_new = |name: &Name| {
+                    let day = name.day();
+                    day.is_some_and(|day| new.contains(&(day, name.is_of_stays())))
+                };
                 pattern.base.retain(|name| !is_new(name));
                 pattern.base.extend(of_new.iter().cloned());
                 pattern
@@ -331,7 +347,7 @@ impl PublishedSales {
         }
         if let Some((pattern, counted)) = published {
             group.cells = of_sales(context, key, &pattern, &counted);
-            group.days.extend(counted.revenue.iter().map(|of| of.day));
+            group.days.extend(days_of(&counted.revenue));
             let pattern = context.prune(pattern, &counted);
             // A group of which nothing is left has never been published.
             let is_empty = group.cells.is_empty();
@@ -431,10 +447,10 @@ fn word(dim: Option<&Dim>) -> Word {
 }
 
 /// The name of a store and day, of the rest of a day, or none of the rest of a month.
-fn store_name(day: Option<&Dim>, store: Word) -> Option<Name> {
+fn store_name(day: Option<&Dim>, is_stay: bool, store: Word) -> Option<Name> {
     match (day, store) {
-        (Some(Dim::Day(day)), Some(store)) if &*store == "*" => Some(Name::Day(*day)),
-        (Some(Dim::Day(day)), store) => Some(Name::StoreDay(*day, store)),
+        (Some(Dim::Day(day)), Some(store)) if &*store == "*" => Some(Name::Day(*day, is_stay)),
+        (Some(Dim::Day(day)), store) => Some(Name::StoreDay(*day, is_stay, store)),
         _ => None,
     }
 }

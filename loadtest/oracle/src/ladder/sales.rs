@@ -11,12 +11,12 @@
 use std::collections::BTreeSet;
 
 use tributary_operators::label::Channel;
-use tributary_operators::record::Day;
+use tributary_operators::record::{Day, SaleKind};
 
-use super::contribution::{Contribution, Journey, Sales};
+use super::contribution::{Contribution, Journey, Place, Sales};
 use super::decide::{decide, decide_among, grain_by_grain, keys};
 use super::markov::Chain;
-use super::name::{Name, Word};
+use super::name::Name;
 use super::pattern::{Ladder, Names, Rest};
 use super::take_over::take_over;
 use super::threshold::Threshold;
@@ -47,12 +47,19 @@ pub(super) struct Counted {
     pub(super) journeys: Vec<Journey>,
 }
 
-/// The days and stores whose conversions stay out.
-type Outside = BTreeSet<(Day, Word)>;
+/// The rests of the month: of sales and visits of passes, and of stays.
+const RESTS: [Name; 2] = [Name::Month, Name::StayMonth];
+
+/// Days, each with whether its stays are meant or everything else.
+pub(super) type Days = BTreeSet<(Day, bool)>;
+
+/// The days and places whose conversions stay out.
+type Outside = BTreeSet<(Day, Place)>;
 
 /// What a group needs to know of its brand and month.
 pub(super) struct Context<'a> {
     pub(super) brand: &'a Brand<'a>,
+    pub(super) kind: SaleKind,
     /// Percent.
     pub(super) dominance: u64,
     pub(super) null_paths: &'a PathCounts<Channel>,
@@ -83,12 +90,12 @@ impl Context<'_> {
     fn count(&self, sales: &Sales, outside: &Outside) -> Counted {
         let revenue = within(&sales.revenue, outside);
         let mut journeys = sales.journeys.clone();
-        journeys.retain(|of| !outside.contains(&(of.day, of.store.clone())));
+        journeys.retain(|of| !outside.contains(&(of.day, of.place.clone())));
         Counted {
             revenue,
             shared: within(&sales.shared, outside),
             single: within(&sales.single, outside),
-            markov: Chain::of(self.brand, &journeys, self.null_paths),
+            markov: Chain::of(self.brand, self.kind, &journeys, self.null_paths),
             assists: within(&sales.assists, outside),
             journeys,
         }
@@ -109,14 +116,13 @@ impl Context<'_> {
         Some((pattern, counted))
     }
 
-    /// What a restored pattern counts. `has_rest` says whether the rest of the month was published: otherwise it stays out.
-    pub(super) fn counted(&self, sales: &Sales, pattern: &Pattern, has_rest: bool) -> Counted {
-        let rest = match has_rest {
-            true => None,
-            false => (self.revenue().cells(&pattern.base, &sales.revenue)).remove(&Name::Month),
-        };
-        let outside = rest.into_iter().flatten();
-        let outside = outside.map(|of| (of.day, of.store.clone()));
+    /// What a restored pattern counts. `rests` are the rests of the month that were published: any other stays out.
+    pub(super) fn counted(&self, sales: &Sales, pattern: &Pattern, rests: &Names) -> Counted {
+        let ladder = self.revenue();
+        let mut cells = ladder.cells(&pattern.base, &sales.revenue);
+        cells.retain(|name, _| RESTS.contains(name) && !rests.contains(*name));
+        let outside = cells.into_values().flatten();
+        let outside = outside.map(|of| (of.day, of.place.clone()));
         self.count(sales, &outside.collect())
     }
 
@@ -128,14 +134,24 @@ impl Context<'_> {
 
     /// What stays out under some names, on the way from others. None where the rest of the month is too small although it
     /// was published, or would come in under the names before: nothing of it stays out again.
-    fn outside(
+    fn outside(&self, names: [&Names; 2], sales: &Sales, then: &[Contribution]) -> Option<Outside> {
+        let mut outside = Outside::new();
+        for rest in &RESTS {
+            outside.extend(self.outside_of(rest, names, sales, then)?);
+        }
+        Some(outside)
+    }
+
+    /// The same of one rest of the month.
+    fn outside_of(
         &self,
+        rest: &Name,
         [before, base]: [&Names; 2],
         sales: &Sales,
         then: &[Contribution],
     ) -> Option<Outside> {
         let ladder = self.revenue();
-        let rest = |names: &Names, of| ladder.cells(names, of).remove(&Name::Month);
+        let rest = |names: &Names, of| ladder.cells(names, of).remove(rest);
         let is_met = |rest: &Vec<&Contribution>| ladder.threshold.is_met(rest);
         let rest_now = rest(base, &sales.revenue).filter(|rest| !is_met(rest));
         let Some(rest_now) = rest_now else {
@@ -143,7 +159,7 @@ impl Context<'_> {
         };
         let was_published = rest(base, then).is_some();
         let comes_in = rest(before, &sales.revenue).is_some_and(|rest| is_met(&rest));
-        let places = rest_now.iter().map(|of| (of.day, of.store.clone()));
+        let places = rest_now.iter().map(|of| (of.day, of.place.clone()));
         (!was_published && !comes_in).then(|| places.collect())
     }
 
@@ -221,9 +237,9 @@ impl Context<'_> {
     }
 
     /// The pattern of a day that was never published before, in the revenue.
-    pub(super) fn days_of(&self, sales: &Sales, days: &BTreeSet<Day>) -> Names {
+    pub(super) fn days_of(&self, sales: &Sales, days: &Days) -> Names {
         let mut revenue = sales.revenue.clone();
-        revenue.retain(|of| days.contains(&of.day));
+        revenue.retain(|of| days.contains(&(of.day, of.place.0)));
         self.days(&revenue)
     }
 
@@ -395,7 +411,7 @@ impl Context<'_> {
 
 fn within(contributions: &[Contribution], outside: &Outside) -> Vec<Contribution> {
     let all = contributions.iter();
-    let within = all.filter(|of| !outside.contains(&(of.day, of.store.clone())));
+    let within = all.filter(|of| !outside.contains(&(of.day, of.place.clone())));
     within.cloned().collect()
 }
 

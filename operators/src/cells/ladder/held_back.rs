@@ -24,16 +24,16 @@ pub(super) fn count_hidden(rule: &Rule, pattern: Option<&Pattern>, table: &Table
     let mut days: BTreeSet<(Day, u32)> = BTreeSet::new();
     let mut credits: BTreeSet<(Model, u32)> = BTreeSet::new();
     for sale in &table.sales {
-        days.insert((sale.day, sale.store));
+        days.insert((sale.day, sale.place));
         credits.extend(
             sale.credits
                 .iter()
                 .map(|credit| (credit.model, credit.channel)),
         );
     }
-    days.retain(|(day, store)| {
-        let store = table.stores.get(*store as usize).cloned().flatten();
-        let name = RevenueName::StoreDay(*day, store);
+    days.retain(|(day, place)| {
+        let place = table.places.get(*place as usize).cloned();
+        let name = RevenueName::StoreDay(*day, place.unwrap_or_default());
         pattern.is_none_or(|pattern| !pattern.revenue.contains(&name))
     });
     credits.retain(|(model, channel)| {

@@ -17,7 +17,7 @@ use crate::attribution::path::collapse;
 use crate::cell::{Dim, Family, NO_VALUE, Names};
 use crate::cells::ladder::progress::{RevenueSums, label_dim, revenue_id};
 use crate::cells::ladder::published::{CellId, Published};
-use crate::cells::ladder::rows::channel_name;
+use crate::cells::ladder::rows::{channel_name, place_of};
 use crate::cells::months::NullParts;
 use crate::cells::threshold::{Entries, apply_to_paths};
 use crate::label::{Channel, Label, LabelNames};
@@ -26,7 +26,9 @@ use crate::release::by_channel::{Names as ChannelNames, cell_among};
 use crate::release::pattern::cell_of;
 use crate::release::table::Word;
 use crate::release::weight::Rule;
-use crate::release::{CellName, ChannelName, Pattern, REST, RevenueName, SaleRow};
+use crate::release::{
+    CellName, ChannelName, Pattern, Place, REST, RevenueKind, RevenueName, SaleRow,
+};
 use crate::settings::BrandSettings;
 
 /// What all cells of a month have in common.
@@ -50,20 +52,23 @@ impl Naming<'_> {
 
     /// The name of the revenue of a store and day in progress.
     pub(super) fn store_day(&self, day: Day, store: Label) -> CellId {
-        self.revenue_of(Dim::Day(day), label_dim(store, self.words))
+        let store = label_dim(store, self.words);
+        self.revenue_of(RevenueKind::Sale, Dim::Day(day), store)
     }
 
-    fn revenue_of(&self, day: Dim, store: Dim) -> CellId {
-        revenue_id(&self.brand(), self.group.kind, &self.currency(), day, store)
+    fn revenue_of(&self, kind: RevenueKind, day: Dim, store: Dim) -> CellId {
+        let of = (self.group.kind, kind);
+        revenue_id(&self.brand(), of, &self.currency(), day, store)
     }
 
     fn revenue(&self, name: &RevenueName) -> CellId {
         let rest = || Dim::Text(REST.into());
-        match name {
-            RevenueName::StoreDay(day, store) => self.revenue_of(Dim::Day(*day), dim(store)),
-            RevenueName::Day(day) => self.revenue_of(Dim::Day(*day), rest()),
-            RevenueName::Month => self.revenue_of(Dim::Month(self.group.month), rest()),
-        }
+        let (day, store) = match name {
+            RevenueName::StoreDay(day, place) => (Dim::Day(*day), dim(&place.store)),
+            RevenueName::Day(day, _) => (Dim::Day(*day), rest()),
+            RevenueName::Month(_) => (Dim::Month(self.group.month), rest()),
+        };
+        self.revenue_of(name.kind(), day, store)
     }
 
     fn credit(&self, model: Model, name: &CellName) -> CellId {
@@ -112,14 +117,15 @@ impl Naming<'_> {
         let mut credits: BTreeMap<(Model, CellName), [i128; 2]> = BTreeMap::new();
         for (row, count) in rows {
             let count = i128::from(*count);
-            let store = self.words.word(row.store).cloned();
-            let Some(name) = pattern.revenue_of(row.day, &store) else {
+            let place = place_of(row, self.words);
+            let Some(name) = pattern.revenue_of(row.day, &place) else {
                 continue;
             };
             let (sums, persons) = revenue.entry(self.revenue(&name)).or_default();
             sums.conversions += i128::from(row.conversions) * count;
             sums.value += i128::from(row.value) * count;
             sums.scans += i128::from(row.scans) * count;
+            sums.weight += i128::from(row.millionths()) * count;
             persons.extend(row.is_person.then_some(row.who));
             for credit in row.credits.iter() {
                 let is_shared = rule.shared.contains(&credit.model);
@@ -214,8 +220,8 @@ impl Naming<'_> {
     ) -> impl Iterator<Item = (&'a SaleRow, i64)> {
         let rows = rows.iter().map(|(row, count)| (row, *count));
         rows.filter(move |(row, _)| {
-            let store = self.words.word(row.store).cloned();
-            !row.path.is_empty() && pattern.revenue_of(row.day, &store).is_some()
+            let place = place_of(row, self.words);
+            !row.path.is_empty() && pattern.revenue_of(row.day, &place).is_some()
         })
     }
 
@@ -228,15 +234,24 @@ impl Naming<'_> {
     ) -> MonthChain {
         let mut edges: FxHashMap<(Channel, Channel), i64> = FxHashMap::default();
         let mut behind: FxHashMap<Channel, BTreeSet<u64>> = FxHashMap::default();
-        let (mut conversions, mut value) = (0, 0);
+        let (mut millionths, mut value) = (0, 0);
         let end = Channel::default();
+        // Visits count in millionths, because a stay may weigh less than one.
+        let null_weight = match self.group.kind {
+            SaleKind::Visit => CONVERSION as i64,
+            SaleKind::Order | SaleKind::Transaction => 1,
+        };
         for (row, count) in self.counted(pattern, rows) {
-            conversions += i128::from(count);
+            let (weight, much) = match self.group.kind {
+                SaleKind::Visit => (row.millionths() * count, row.millionths()),
+                SaleKind::Order | SaleKind::Transaction => (count, CONVERSION as i64),
+            };
+            millionths += i128::from(much) * i128::from(count);
             value += i128::from(row.value) * i128::from(count);
             let mut from = end;
             for to in row.path.iter().copied().chain([end]) {
                 if from != to {
-                    *edges.entry((from, to)).or_default() += count;
+                    *edges.entry((from, to)).or_default() += weight;
                 }
                 from = to;
             }
@@ -250,8 +265,8 @@ impl Naming<'_> {
             converting: edges.into(),
             null: null.clone(),
             converting_reach: Arc::new(reach.collect()),
-            null_weight: 1,
-            millionths: conversions * CONVERSION,
+            null_weight,
+            millionths,
             value,
             max_channels: self.settings.max_channels,
             words: self.words.clone(),
@@ -332,18 +347,27 @@ pub(super) fn pattern_of(rule: &Rule, published: &Published) -> Pattern {
     let mut pattern = Pattern::default();
     for (family, dims) in published.keys() {
         match (family, &dims[..]) {
-            (Family::StoreDay, [_, store, day, _]) | (Family::ScanDay, [_, store, day]) => {
+            (Family::StoreDay, [_, store, day, _])
+            | (Family::ScanDay | Family::VisitMatch, [_, store, day]) => {
+                let kind = match family {
+                    Family::VisitMatch => RevenueKind::Stay,
+                    _ => RevenueKind::Sale,
+                };
+                let place = || Place {
+                    kind,
+                    store: word(store),
+                };
                 pattern.revenue.extend(match day {
-                    Dim::Day(day) if is_rest(store) => Some(RevenueName::Day(*day)),
-                    Dim::Day(day) => Some(RevenueName::StoreDay(*day, word(store))),
-                    Dim::Month(_) => Some(RevenueName::Month),
+                    Dim::Day(day) if is_rest(store) => Some(RevenueName::Day(*day, kind)),
+                    Dim::Day(day) => Some(RevenueName::StoreDay(*day, place())),
+                    Dim::Month(_) => Some(RevenueName::Month(kind)),
                     _ => None,
                 });
             }
             (Family::OrdersDay, [_, day, _]) => {
                 pattern.revenue.extend(match day {
-                    Dim::Day(day) => Some(RevenueName::StoreDay(*day, None)),
-                    Dim::Month(_) => Some(RevenueName::Month),
+                    Dim::Day(day) => Some(RevenueName::StoreDay(*day, Place::default())),
+                    Dim::Month(_) => Some(RevenueName::Month(RevenueKind::Sale)),
                     _ => None,
                 });
             }

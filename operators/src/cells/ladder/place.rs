@@ -8,11 +8,12 @@ use crate::record::{Currency, Day, SaleKind};
 use crate::settings::Settings;
 
 /// The families of a month that the ladder publishes.
-const FAMILIES: [Family; 9] = [
+const FAMILIES: [Family; 10] = [
     Family::Attribution,
     Family::StoreDay,
     Family::OrdersDay,
     Family::ScanDay,
+    Family::VisitMatch,
     Family::MarkovMonth,
     Family::Paths,
     Family::PathLength,
@@ -50,7 +51,8 @@ pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
     let is_counted = match cell.family {
         Family::WalletDay | Family::RedemptionDay => of.counts_passes(),
         Family::ScanDay => of.counts_visits(),
-        Family::VisitMatch | Family::VisitLift => of.counts_stays(),
+        Family::VisitMatch => of.counts_stays(),
+        Family::VisitLift => of.compares_exposure(),
         _ => true,
     };
     if !is_counted {
@@ -89,7 +91,7 @@ pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
     let kind = match cell.family {
         Family::StoreDay => Some(SaleKind::Transaction),
         Family::OrdersDay => Some(SaleKind::Order),
-        Family::ScanDay => Some(SaleKind::Visit),
+        Family::ScanDay | Family::VisitMatch => Some(SaleKind::Visit),
         _ => SaleKind::ALL
             .into_iter()
             .find(|of| of.name() == cell.text("kind")),

@@ -12,8 +12,8 @@ use crate::cells::ladder::published::{CellId, Published};
 use crate::engine::Diff;
 use crate::label::{Label, LabelNames};
 use crate::record::{Day, SaleKind};
-use crate::release::SaleRow;
 use crate::release::weight::{Rule, Weight};
+use crate::release::{RevenueKind, SaleRow};
 use crate::settings::BrandSettings;
 
 /// What a contributor has in a store and day.
@@ -49,8 +49,12 @@ pub(in crate::cells) struct Progress {
 }
 
 impl Progress {
-    /// Adds or retracts a row of a day in progress, by acts that are given as a set of bits.
+    /// Adds or retracts a row of a day in progress, by acts that are given as a set of bits. Stays are counted on finished
+    /// days alone: they come when their day is settled.
     pub(super) fn add(&mut self, row: &SaleRow, acts: u128, diff: Diff) {
+        if row.revenue_kind() == RevenueKind::Stay {
+            return;
+        }
         let store_day = self.store_days.entry((row.day, row.store)).or_default();
         let share = store_day.shares.entry(row.who).or_default();
         share.rows += diff;
@@ -183,12 +187,15 @@ pub(super) struct RevenueSums {
     /// Minor units.
     pub(super) value: i128,
     pub(super) scans: i128,
+    /// Millionths of conversions.
+    pub(super) weight: i128,
     pub(super) persons: i128,
 }
 
 impl RevenueSums {
     /// The values of a cell. A visit's redemptions and transactions are counted beside it, by channel and as sales, so that they have
-    /// no value here.
+    /// no value here. Of stays those are counted that are matched: once they are settled nobody knows how many devices the others
+    /// were, so that their number has no value, and candidates have none without it.
     pub(super) fn values(&self, family: Family) -> Vec<i128> {
         match family {
             Family::ScanDay => vec![
@@ -198,6 +205,7 @@ impl RevenueSums {
                 self.persons,
                 NO_VALUE,
             ],
+            Family::VisitMatch => vec![NO_VALUE, self.conversions, NO_VALUE, self.weight],
             _ => vec![self.conversions, self.value, self.persons],
         }
     }
@@ -206,17 +214,23 @@ impl RevenueSums {
 /// The name of the revenue of a store and day.
 pub(super) fn revenue_id(
     brand: &Dim,
-    kind: SaleKind,
+    of: (SaleKind, RevenueKind),
     currency: &Dim,
     day: Dim,
     store: Dim,
 ) -> CellId {
-    match kind {
+    match of.0 {
         SaleKind::Transaction => (
             Family::StoreDay,
             vec![brand.clone(), store, day, currency.clone()],
         ),
-        SaleKind::Visit => (Family::ScanDay, vec![brand.clone(), store, day]),
+        SaleKind::Visit => {
+            let family = match of.1 {
+                RevenueKind::Sale => Family::ScanDay,
+                RevenueKind::Stay => Family::VisitMatch,
+            };
+            (family, vec![brand.clone(), store, day])
+        }
         SaleKind::Order => (
             Family::OrdersDay,
             vec![brand.clone(), day, currency.clone()],

@@ -17,7 +17,7 @@ use crate::label::{Channel, Label, LabelNames};
 use crate::label_numbers::LabelNumbers;
 use crate::packed_multiset::PackedMultiset;
 use crate::record::{Day, SaleKind};
-use crate::release::{ChannelName, Credit, Sale, SaleRow, Table};
+use crate::release::{ChannelName, Credit, Place, RevenueKind, Sale, SaleRow, Table};
 
 /// The rows of a month.
 #[derive(Clone, Default)]
@@ -209,11 +209,12 @@ impl Rows {
 pub(super) fn table(rows: &[(SaleRow, i64)], words: &LabelNames) -> Table {
     let mut table = Table::default();
     let mut channels: FxHashMap<Channel, u32> = FxHashMap::default();
-    let mut stores: FxHashMap<Label, u32> = FxHashMap::default();
+    let mut places: FxHashMap<(RevenueKind, Label), u32> = FxHashMap::default();
     for (row, count) in rows {
-        let store = *stores.entry(row.store).or_insert_with(|| {
-            table.stores.push(words.word(row.store).cloned());
-            table.stores.len() as u32 - 1
+        let place = places.entry((row.revenue_kind(), row.store));
+        let place = *place.or_insert_with(|| {
+            table.places.push(place_of(row, words));
+            table.places.len() as u32 - 1
         });
         let mut credits = Vec::with_capacity(row.credits.len());
         for credit in row.credits.iter() {
@@ -235,7 +236,7 @@ pub(super) fn table(rows: &[(SaleRow, i64)], words: &LabelNames) -> Table {
         let sale = Sale {
             who: row.who,
             is_vouched: row.is_vouched,
-            store,
+            place,
             day: row.day,
             conversions: row.conversions.into(),
             value: row.measure().into(),
@@ -249,6 +250,14 @@ pub(super) fn table(rows: &[(SaleRow, i64)], words: &LabelNames) -> Table {
         }
     }
     table
+}
+
+/// Where a row is counted on its day.
+pub(super) fn place_of(row: &SaleRow, words: &LabelNames) -> Place {
+    Place {
+        kind: row.revenue_kind(),
+        store: words.word(row.store).cloned(),
+    }
 }
 
 /// The name of a channel.

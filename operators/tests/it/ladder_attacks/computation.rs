@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tributary_operators::attribution::Model;
 use tributary_operators::attribution::credit::CONVERSION;
 use tributary_operators::release::pattern::{Pattern, RevenueName};
+use tributary_operators::release::table::{Place, RevenueKind};
 use tributary_operators::release::tell::Telling;
 use tributary_operators::release::weight::Rule;
 
@@ -59,9 +60,30 @@ fn published_by_each_model(world: &World) -> Names {
     names
 }
 
+/// What is published if the stays of a store are no place of their own when cells are decided, and yet have cells of their own.
+fn published_with_stays_among_sales(world: &World) -> Names {
+    let rule = world.rule();
+    let mut table = world.table();
+    let kinds = table.places.iter_mut().map(|place| &mut place.kind);
+    kinds.for_each(|kind| *kind = RevenueKind::Sale);
+    let mut names = Names::of(&rule, &rule.decide(&table));
+    let of_stays = names.revenue.iter().map(|name| match name {
+        RevenueName::StoreDay(day, place) => {
+            let kind = RevenueKind::Stay;
+            let store = place.store.clone();
+            RevenueName::StoreDay(*day, Place { kind, store })
+        }
+        RevenueName::Day(day, _) => RevenueName::Day(*day, RevenueKind::Stay),
+        RevenueName::Month(_) => RevenueName::Month(RevenueKind::Stay),
+    });
+    let of_stays: Vec<RevenueName> = of_stays.collect();
+    names.revenue.extend(of_stays);
+    names
+}
+
 /// The cell of revenue of a row.
 fn revenue_of(world: &World, names: &Names, (day, store): Row) -> Option<RevenueName> {
-    let covering = RevenueName::covering(day, &world.store(store));
+    let covering = RevenueName::covering(day, &world.place(store));
     covering.into_iter().find(|of| names.revenue.contains(of))
 }
 
@@ -231,6 +253,11 @@ fn count(worlds: u64, publish: impl Fn(&World) -> Names) -> usize {
 #[test]
 fn without_joining_something_is_determined() {
     assert!(count(60, published_without_joining) > 0);
+}
+
+#[test]
+fn with_stays_decided_among_sales_something_is_determined() {
+    assert!(count(60, published_with_stays_among_sales) > 0);
 }
 
 #[test]

@@ -246,7 +246,7 @@ impl<'a> System<'a> {
                 &field.sum,
                 1,
             );
-            let covering = RevenueName::covering(day, &self.world.store(store));
+            let covering = RevenueName::covering(day, &self.world.place(store));
             let cell = covering
                 .into_iter()
                 .find(|name| names.revenue.contains(name));

@@ -14,6 +14,7 @@ use rand::{Rng, SeedableRng};
 use tributary_operators::attribution::Model;
 use tributary_operators::release::pattern::{CellName, Pattern, RevenueName};
 use tributary_operators::release::table::Table;
+use tributary_operators::release::table::{Place, RevenueKind};
 
 use crate::ladder_attacks::program::find_small_sum;
 use crate::ladder_attacks::system::{Field, Names, Reader, System};
@@ -170,12 +171,18 @@ fn attack(history: &History, published: &Publications) -> Option<String> {
 /// The name ends with its last sale, but the second publication counts these stores and days all the same: as nothing.
 fn with_empty_rest(first: &Pattern, second: &Pattern, later: &World) -> Pattern {
     let mut second = second.clone();
-    let is_covered = |row: (_, usize)| second.revenue_of(row.0, &later.store(row.1)).is_some();
-    let mut purchases = later.purchases.iter();
-    if first.revenue.contains(&RevenueName::Month)
-        && purchases.all(|purchase| is_covered((purchase.day, purchase.store)))
-    {
-        second.revenue.insert(RevenueName::Month);
+    for kind in RevenueKind::ALL {
+        let name = RevenueName::Month(kind);
+        let mut of_kind = later.purchases.iter().map(|purchase| {
+            let place = later.place(purchase.store);
+            (purchase.day, place)
+        });
+        let is_covered = |(day, place): (_, Place)| {
+            place.kind != kind || second.revenue_of(day, &place).is_some()
+        };
+        if first.revenue.contains(&name) && of_kind.all(is_covered) {
+            second.revenue.insert(name);
+        }
     }
     second
 }
@@ -188,8 +195,8 @@ fn attack_two(
 ) -> Option<String> {
     let world = &history.moments[*at];
     let second = &with_empty_rest(first, second, &history.moments[*later]);
-    let of_first = |row: &(_, usize)| first.revenue_of(row.0, &world.store(row.1)).is_some();
-    let of_second = |row: &(_, usize)| second.revenue_of(row.0, &world.store(row.1)).is_some();
+    let of_first = |row: &(_, usize)| first.revenue_of(row.0, &world.place(row.1)).is_some();
+    let of_second = |row: &(_, usize)| second.revenue_of(row.0, &world.place(row.1)).is_some();
     let rows = world.rows().filter(|row| of_first(row) || of_second(row));
     let system = System::new(world, reader, rows);
     let rule = world.rule();

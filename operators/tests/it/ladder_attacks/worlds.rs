@@ -12,7 +12,7 @@ use tributary_operators::attribution::credit::{CONVERSION, credits};
 use tributary_operators::attribution::path::Touch;
 use tributary_operators::label::Channel;
 use tributary_operators::record::Day;
-use tributary_operators::release::table::{ChannelName, Credit, Sale, Table, Word};
+use tributary_operators::release::table::{ChannelName, Credit, Place, RevenueKind, Sale, Table};
 use tributary_operators::release::weight::Rule;
 use tributary_operators::settings::BrandSettings;
 
@@ -94,6 +94,8 @@ pub struct World {
     pub models: BTreeSet<Model>,
     pub channels: &'static [Words],
     pub stores: usize,
+    /// Whether the second store is the stays of the first one, and not a store of its own.
+    pub has_stays: bool,
     pub days: Day,
     /// The longest path that any purchase may have.
     pub max_path: usize,
@@ -107,8 +109,8 @@ impl std::fmt::Debug for World {
         writeln!(f, "k {k}, position {position:?}, models {models:?}")?;
         writeln!(
             f,
-            "{} stores, {} days, paths of at most {}, channels {:?}",
-            self.stores, self.days, self.max_path, self.channels
+            "{} stores (stays: {}), {} days, paths of at most {}, channels {:?}",
+            self.stores, self.has_stays, self.days, self.max_path, self.channels
         )?;
         for purchase in &self.purchases {
             writeln!(f, "{purchase:?}")?;
@@ -127,6 +129,7 @@ impl World {
             models: Model::ALL.into(),
             channels: CHANNELS[rng.random_range(0..CHANNELS.len())],
             stores: rng.random_range(2..=3),
+            has_stays: seed.is_multiple_of(2),
             days: rng.random_range(2..=4),
             max_path: rng.random_range(1..=3),
             purchases: Vec::new(),
@@ -196,11 +199,17 @@ impl World {
         (0..self.days).flat_map(|day| (0..self.stores).map(move |store| (day, store)))
     }
 
-    /// The store of an index.
-    pub fn store(&self, store: usize) -> Word {
-        Some(STORES[store])
-            .filter(|name| !name.is_empty())
-            .map(Into::into)
+    /// The place of an index.
+    pub fn place(&self, store: usize) -> Place {
+        let (kind, store) = match (self.has_stays, store) {
+            (true, 1) => (RevenueKind::Stay, 0),
+            _ => (RevenueKind::Sale, store),
+        };
+        let store = Some(STORES[store]).filter(|name| !name.is_empty());
+        Place {
+            kind,
+            store: store.map(Into::into),
+        }
     }
 
     /// What a purchase is credited to under the models of the world: channel, millionths and value.
@@ -275,7 +284,7 @@ impl World {
                 Sale {
                     who,
                     is_vouched,
-                    store: store as u32,
+                    place: store as u32,
                     day,
                     conversions,
                     value,
@@ -284,7 +293,7 @@ impl World {
             });
         Table {
             channels: names.collect(),
-            stores: (0..self.stores).map(|store| self.store(store)).collect(),
+            places: (0..self.stores).map(|store| self.place(store)).collect(),
             sales: sales.collect(),
         }
     }

@@ -5,7 +5,7 @@
 //! so that it is known which contributors changed which cell. A record changes at most once per
 //! epoch, so that the order of changes does not matter.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -13,12 +13,12 @@ use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, BrandId, DeviceDay, Ping, Pseudonym, RecordKey, Right, Token,
+    Arrival, BrandId, DeviceDay, IdKind, Ping, Pseudonym, RecordKey, Right, Token,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use super::runner::Steps;
-use super::shop::{self, DAY, MINUTE, brand, click, erased, refund, sale_in, words};
+use super::shop::{self, DAY, MINUTE, brand, click, erased, known_by, refund, sale_in, words};
 
 /// Noon of the twentieth day, Unix milliseconds.
 pub const START: i64 = 20 * DAY + DAY / 2;
@@ -40,6 +40,7 @@ pub fn settings(rng: &mut StdRng) -> Settings {
         let brand = BrandSettings {
             k_traffic: 20,
             max_devices,
+            has_partners: true,
             ..brand
         };
         (id, brand)
@@ -53,8 +54,12 @@ pub fn settings(rng: &mut StdRng) -> Settings {
 struct Crowd {
     /// The number of persons so far.
     people: u128,
+    /// By what those are known who are no customers.
+    kinds: BTreeMap<u128, IdKind>,
     /// The sales: person, name and day.
     bought: Vec<(u128, String, i64)>,
+    /// The records of stays and scans.
+    visited: Vec<String>,
     /// All pings.
     pings: Vec<Ping>,
     /// The number of statements so far.
@@ -63,9 +68,21 @@ struct Crowd {
 
 /// A random history with the time of each release.
 pub fn history(rng: &mut StdRng) -> Steps {
+    history_of(rng, 10)
+}
+
+/// The same, in which people come to stores as well, with wallet passes or seen by partners.
+pub fn history_with_visits(rng: &mut StdRng) -> Steps {
+    history_of(rng, 14)
+}
+
+/// A random history of so many kinds of acts.
+fn history_of(rng: &mut StdRng, acts: u32) -> Steps {
     let mut crowd = Crowd {
         people: 0,
+        kinds: BTreeMap::new(),
         bought: Vec::new(),
+        visited: Vec::new(),
         pings: Vec::new(),
         statements: 0,
     };
@@ -76,8 +93,10 @@ pub fn history(rng: &mut StdRng) -> Steps {
         let mut events = Vec::new();
         for _ in 0..rng.random_range(0..4) {
             let day = rng.random_range(0..4);
-            match rng.random_range(0..10) {
+            match rng.random_range(0..acts) {
                 0..4 => crowd.buy(rng, step, day, &mut events),
+                10..13 => crowd.come(rng, step, day, &mut events),
+                13 => crowd.erase_visits(rng, &mut events),
                 4 => crowd.erase_sales(rng, &mut events),
                 5 => crowd.refund_sales(rng, &mut events),
                 6..8 => crowd.visit(rng, day % 2, &mut events),
@@ -119,6 +138,43 @@ impl Crowd {
                 events.push(sale_in(store, person, &name, day, amount));
                 self.bought.push((person, name, day));
             }
+        }
+    }
+
+    /// Between 1 and 150 new persons click and come to a store, where partners see some of them, and others show their pass.
+    fn come(&mut self, rng: &mut StdRng, step: u64, day: i64, events: &mut Vec<Event>) {
+        let store = STORES[rng.random_range(0..2)];
+        let is_seen = rng.random_bool(0.7);
+        for visitor in 0..[1, 3, 9, 10, 11, 60, 90, 150][rng.random_range(0..8)] {
+            self.people += 1;
+            let (person, channel) = (self.people, CHANNELS[rng.random_range(0..3)]);
+            let name = format!("{step} {person}");
+            let kind = if is_seen {
+                IdKind::Device
+            } else {
+                IdKind::Wallet
+            };
+            self.kinds.insert(person, kind);
+            if is_seen {
+                if rng.random_bool(0.8) {
+                    let click = click(person, channel, day, visitor % 600);
+                    events.push(known_by(IdKind::Device, click));
+                }
+                let weight = [1, 333_333, 500_000, 1_000_000, 1_000_000][rng.random_range(0..5)];
+                let at = (day, visitor);
+                events.push(shop::settled_visit((store, person), &name, at, weight));
+            } else {
+                events.push(shop::scan(store, person, &name, day));
+            }
+            self.visited.push(name);
+        }
+    }
+
+    /// Stays and scans are erased.
+    fn erase_visits(&mut self, rng: &mut StdRng, events: &mut Vec<Event>) {
+        for _ in 0..[1, 2, 9, 10, 40][rng.random_range(0..5)].min(self.visited.len()) {
+            let place = rng.random_range(0..self.visited.len());
+            events.push(erased(&self.visited.swap_remove(place)));
         }
     }
 
@@ -187,12 +243,16 @@ impl Crowd {
         for _ in 0..[1, 9, 10, 11, 60, 150, 300][rng.random_range(0..7)].min(self.people) {
             self.statements += 1;
             let (person, number) = (rng.random_range(1..=self.people), self.statements);
-            events.push(match is_right {
+            let statement = match is_right {
                 true => shop::right(person, number, Right::Restriction, rng.random_bool(0.7)),
                 false => {
                     let allowed = [AllowedUses::ALL, AllowedUses::NONE][rng.random_range(0..2)];
                     shop::consent(person, number, allowed)
                 }
+            };
+            events.push(match self.kinds.get(&person) {
+                Some(kind) => known_by(*kind, statement),
+                None => statement,
             });
         }
     }

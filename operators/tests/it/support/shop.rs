@@ -7,7 +7,7 @@ use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
     Arrival, Body, BrandId, Currency, IdKind, IdSet, Identifier, Record, RecordKey, Right,
-    SaleKind, SaleName, TouchKind,
+    SaleKind, SaleName, TouchKind, WalletPlatform, WalletType,
 };
 use tributary_operators::settings::{BrandSettings, Settings};
 
@@ -113,6 +113,57 @@ pub fn click(person: u128, channel: &str, day: i64, minute: i64) -> Event {
     };
     let id = format!("click {person} {channel} {day} {minute}");
     put(person, &id, day * DAY + minute * MINUTE, body)
+}
+
+/// Some odd number, by which kinds of identifiers are kept apart.
+const KIND: u128 = 0xb492_b66f_be98_f273_9ae1_6a3b_2f90_404f;
+
+/// The same record of a person who is known by an identifier of another kind.
+pub fn known_by(kind: IdKind, mut event: Event) -> Event {
+    if let Event::Put { record, .. } = &mut event {
+        let ids = record.ids.ids().iter();
+        let ids = ids.map(|id| {
+            // No two kinds of identifiers share a pseudonym.
+            let pseudonym = id.pseudonym ^ (kind as u128 + 1).wrapping_mul(KIND);
+            Identifier {
+                pseudonym,
+                value: pseudonym,
+                kind,
+            }
+        });
+        record.ids = IdSet::new(ids.collect());
+    }
+    event
+}
+
+/// A stay of a settled day, under the name `id`, of a person who is known by a device, `minute` minutes after noon.
+pub fn settled_visit(
+    (store, person): (&str, u128),
+    id: &str,
+    (day, minute): (i64, i64),
+    weight: u32,
+) -> Event {
+    let ts = day * DAY + DAY / 2 + minute * MINUTE;
+    let body = Body::SettledVisit {
+        store: Label::of(store),
+        until: ts + 10 * MINUTE,
+        candidates: 1,
+        weight,
+        by_position: false,
+    };
+    known_by(IdKind::Device, put(person, id, ts, body))
+}
+
+/// A scan of a wallet pass in a store at noon of a day, under the name `id`.
+pub fn scan(store: &str, person: u128, id: &str, day: i64) -> Event {
+    let body = Body::Wallet {
+        kind: WalletType::Scan,
+        platform: WalletPlatform::Apple,
+        store: Label::of(store),
+        channel: Channel::default(),
+        holder: 0,
+    };
+    known_by(IdKind::Wallet, put(person, id, day * DAY + DAY / 2, body))
 }
 
 /// A statement of consent, `number` milliseconds after the start of the fifteenth day.

@@ -53,6 +53,7 @@ pub(super) fn known(family: Family, hides: bool) -> Known {
         | Family::StoreDay
         | Family::OrdersDay
         | Family::ScanDay
+        | Family::VisitMatch
         | Family::MarkovMonth => Known::Total,
         _ => Known::Nothing,
     }
@@ -61,7 +62,9 @@ pub(super) fn known(family: Family, hides: bool) -> Known {
 /// Position of the value that shares measure.
 pub(super) fn measure(family: Family) -> usize {
     let units = family.row().units;
-    let money = units.iter().position(|unit| *unit == Unit::Minor);
+    let place = |of| units.iter().position(|unit| *unit == of);
+    // Of stays the weight: how many they were is not always known.
+    let money = place(Unit::Minor).or_else(|| place(Unit::Millionths));
     money.unwrap_or(0)
 }
 

@@ -304,9 +304,9 @@ fn naive(list: &[Cell], query: &CellQuery, hides: bool) -> BTreeMap<Vec<Dim>, Nu
         groups.entry(key(cell)).or_default().push(cell);
     }
     let units = family.row().units;
-    let measure = units
-        .iter()
-        .position(|unit| *unit == Unit::Minor)
+    let place = |of| units.iter().position(|unit| *unit == of);
+    let measure = place(Unit::Minor)
+        .or_else(|| place(Unit::Millionths))
         .unwrap_or(0);
     let size = |cell: &Cell| match cell.values[measure] {
         NO_VALUE => 0,
@@ -314,7 +314,11 @@ fn naive(list: &[Cell], query: &CellQuery, hides: bool) -> BTreeMap<Vec<Dim>, Nu
     };
     let is_total = matches!(
         family,
-        Family::Attribution | Family::StoreDay | Family::OrdersDay | Family::MarkovMonth
+        Family::Attribution
+            | Family::StoreDay
+            | Family::OrdersDay
+            | Family::MarkovMonth
+            | Family::VisitMatch
     );
     let channel = [Dimension::Source, Dimension::Medium, Dimension::Campaign];
     let numbers = groups.iter().map(|(row, cells)| {
@@ -395,6 +399,7 @@ fn random_queries_equal_a_naive_version() {
         Family::Visits,
         Family::Assists,
         Family::CampaignDay,
+        Family::VisitMatch,
     ];
     let (mut rows, mut partial) = (0, 0);
     for seed in 0..1_500 {
