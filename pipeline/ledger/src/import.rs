@@ -151,8 +151,9 @@ impl Ledger {
                 let mut failed = Ok(());
                 let mut utc = |_, ts: i64| ts.div_euclid(86_400_000) as i32;
                 // A brand that is not configured is refused here, by its name.
-                block.open(&keyring, 0, &mut utc, &mut |event| {
-                    let Some(number) = number.filter(|_| failed.is_ok() && (import.take)(&event))
+                block.open_with_earlier(&keyring, &mut utc, &mut |event, earlier| {
+                    let Some(number) =
+                        number.filter(|_| failed.is_ok() && (import.take)(&event, earlier))
                     else {
                         return;
                     };

@@ -141,6 +141,7 @@ impl Tombstones {
         }
         for (tag, section) in json.brands {
             let of_brand = brands.iter().find(|keys| keys.tag().to_string() == tag);
+            tombstones.saves = tombstones.saves.max(section.saves);
             let Some(keys) = of_brand else {
                 tombstones.others.insert(tag, section);
                 continue;
@@ -153,7 +154,6 @@ impl Tombstones {
             if blake3::Hash::from(*made.as_bytes()) != *section.mac.as_bytes() {
                 return Err(broken("is not what was written under the brand's key"));
             }
-            tombstones.saves = tombstones.saves.max(section.saves);
             let written = (section.key, section.mac);
             tombstones.written.insert(keys.tag(), written);
             let erased = tombstones.erased.entry(keys.tag()).or_default();
@@ -261,11 +261,16 @@ impl Tombstones {
     }
 
     /// The number of times that the file was replaced, and a hash of what it
-    /// contains of the configured brands; `None` if it was never written.
+    /// contains, of whatever brands; `None` if it was never written.
     pub fn head(&self) -> Option<Head> {
+        let others = self.others.iter();
+        let others = others.map(|(tag, section)| (tag.clone(), section.mac));
+        let written = self.written.iter();
+        let written = written.map(|(tag, (_, mac))| (tag.to_string(), *mac));
+        let all: BTreeMap<String, Hash> = others.chain(written).collect();
         let mut hasher = blake3::Hasher::new();
-        for (tag, (_, mac)) in &self.written {
-            hasher.update(&tag.0).update(mac.as_bytes());
+        for (tag, mac) in &all {
+            hasher.update(tag.as_bytes()).update(mac.as_bytes());
         }
         (self.saves > 0).then(|| Head::new(self.saves, *hasher.finalize().as_bytes()))
     }

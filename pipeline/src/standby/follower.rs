@@ -387,6 +387,8 @@ mod tests {
         Holder {
             process: 0,
             processes: 1,
+            shard: None,
+            brands: Vec::new(),
             ledger: "l".to_owned(),
             copy: copy.to_owned(),
             barrier,

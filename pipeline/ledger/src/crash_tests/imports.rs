@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tributary_operators::event::Event;
 use tributary_operators::salt::Salt;
 
 use super::Story;
@@ -43,7 +42,7 @@ fn an_import_is_there_or_it_is_not() {
         let import = Import {
             sources: &[&source],
             brand: Some(A),
-            take: Arc::new(|_: &Event| true),
+            take: Arc::new(|_, _| true),
             salts: true,
             position: at(20),
             share: (0, 1),
@@ -68,7 +67,7 @@ fn what_another_ledger_has_is_left_out_and_a_ledger_is_destroyed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("process-0");
     let mut source = other(&path);
-    let rewrite = source.rewrite(Arc::new(|_: &Event| true)).unwrap();
+    let rewrite = source.rewrite(Arc::new(|_, _| true)).unwrap();
     let done = rewrite.without("acme").run(&mut |_, _| ()).unwrap();
     source.install(done).unwrap().run().unwrap();
     source.forget_brand(A).unwrap();

@@ -23,7 +23,6 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use tributary_config::model::{Brand, Config};
 use tributary_ledger::{Import, Ledger, inspect};
-use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
 use tributary_rights::audit::{AuditLog, Checkpoint};
 
@@ -202,7 +201,7 @@ fn run(
             let import = Import {
                 sources: &[&*source],
                 brand: Some(id),
-                take: Arc::new(|_: &Event| true),
+                take: Arc::new(|_, _| true),
                 salts: true,
                 position,
                 share: (0, 1),
@@ -232,7 +231,7 @@ fn run(
     arriving.save(&to.ledger)?;
 
     let bar = Bar::new("rewriting")?;
-    let rewrite = source.rewrite(Arc::new(|_: &Event| true))?;
+    let rewrite = source.rewrite(Arc::new(|_, _| true))?;
     let rewrite = rewrite.without(&brand.name);
     let written = rewrite.run(&mut |read, total| bar.at(read, total))?;
     source.install(written)?.run()?;

@@ -265,7 +265,7 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
 
 /// What the ledger of a process has.
 fn keep(process: usize, processes: usize) -> KeepFilter {
-    Arc::new(move |event: &Event| home(event, processes).is_none_or(|home| home == process))
+    Arc::new(move |event, _| home(event, processes).is_none_or(|home| home == process))
 }
 
 /// Whether every ledger to be is that of its process among so many.
