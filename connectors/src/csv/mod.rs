@@ -149,7 +149,7 @@ fn reader(
     let opened = opened?;
     let mut rows = Records::new(opened.reader, map.delimiter);
     let mut next_cells = || {
-        let found = rows.next().map_err(|error| CsvError::Read {
+        let found = rows.next_record().map_err(|error| CsvError::Read {
             path: path.to_owned(),
             error: error.into(),
         });
@@ -191,7 +191,7 @@ impl CsvReader {
     /// The next record that passes the filter or does not fit the header.
     fn record(&mut self) -> Option<Result<Record, CsvError>> {
         while !self.ended {
-            match self.rows.next() {
+            match self.rows.next_record() {
                 Ok(None) => self.ended = true,
                 Ok(Some(record)) => {
                     if !self.fits(&record) || self.columns.takes(&record.cells) {

@@ -96,7 +96,7 @@ impl<R: BufRead> Records<R> {
     ///
     /// # Errors
     /// Those of the input.
-    pub fn next(&mut self) -> io::Result<Option<Record>> {
+    pub fn next_record(&mut self) -> io::Result<Option<Record>> {
         loop {
             let number = self.line;
             let Some(first) = self.take_line()? else {
@@ -286,7 +286,7 @@ mod tests {
         let mut records = Records::new(text.as_bytes(), b',');
         records.set_width(3);
         let mut out = Vec::new();
-        while let Some(record) = records.next().unwrap() {
+        while let Some(record) = records.next_record().unwrap() {
             let cells = record.cells.iter();
             let cells = cells.map(|cell| String::from_utf8_lossy(cell).into_owned());
             out.push((cells.collect(), record.unclosed.map(|of| of.line)));

@@ -19,6 +19,7 @@ mod pings;
 mod shared_csv;
 #[path = "common/sink.rs"]
 mod sink;
+mod spend_files;
 mod steps_of_strings;
 #[path = "common/strings.rs"]
 mod strings;

@@ -86,7 +86,7 @@ impl Iterator for Rows<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.is_foreign {
             // Reading from memory cannot fail.
-            let record = self.records.next().ok().flatten()?;
+            let record = self.records.next_record().ok().flatten()?;
             if record.cells.iter().all(|cell| cell.trim_ascii().is_empty()) {
                 continue;
             }

@@ -145,3 +145,15 @@ fn rows_are_recognized_by_their_headers_and_not_by_their_values() {
             .starts_with("`Order ID` is required, or a click ID")
     );
 }
+
+#[test]
+fn a_stray_quotation_mark_costs_its_row() {
+    let document = "Order ID,Conversion Name,Conversion Time,Conversion Value\n1,\"In store,2025-10-09 08:00:00Z,7\n2,In store,2025-10-09 08:00:00Z,7\n3,In store,2025-10-09 08:00:00Z,7\n";
+    let given = decode("google", AT, document);
+    let sale = |id| transaction(id, "7", "2025-10-09T08:00:00+00:00");
+    assert_eq!(
+        json!(given.gives),
+        json!([{"refused": "malformed_row"}, sale("2"), sale("3")])
+    );
+    assert!(given.dead[0].detail.starts_with("line 2 "));
+}
