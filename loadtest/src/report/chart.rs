@@ -80,7 +80,9 @@ pub(super) fn lines(
     }
     svg.push_str("</svg>");
     let mut legend = String::new();
-    for (number, line) in lines.iter().enumerate() {
+    // What was not measured has no line to find.
+    let all = lines.iter().enumerate();
+    for (number, line) in all.filter(|(_, line)| !line.points.is_empty()) {
         let _ = write!(
             legend,
             "<span class=\"key s{number}\">{}</span>",
@@ -291,6 +293,21 @@ mod tests {
         let axis = Axis::of(Scale::Factors, [0.5, 300.0].into_iter(), 300.0);
         assert_eq!(axis.ticks, [0.1, 1.0, 10.0, 100.0, 1_000.0]);
         assert_eq!((axis.share(0.1), axis.share(1_000.0)), (0.0, 1.0));
+    }
+
+    #[test]
+    fn the_legend_names_what_is_drawn() {
+        let line = |name: &str, points: &[(f64, f64)]| Line {
+            name: name.to_owned(),
+            points: points.to_vec(),
+        };
+        let of = [
+            line("worker", &[]),
+            line("broker", &[(0.0, 1.0), (1.0, 2.0)]),
+        ];
+        let chart = lines("Memory", "MB", "seconds", Scale::Even, &of).unwrap();
+        assert!(chart.contains("class=\"key s1\">broker"), "{chart}");
+        assert!(!chart.contains(">worker</span>"), "{chart}");
     }
 
     #[test]

@@ -34,6 +34,15 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// Rejects the request, with a sentence that names the field and the remedy and
+    /// repeats no value. An earlier reason is kept.
+    pub fn reject(&mut self, reason: Reason, detail: impl Into<String>) {
+        if self.rejected.is_none() {
+            self.rejected = Some(reason);
+            self.detail = Some(detail.into());
+        }
+    }
+
     /// When the data subject made the request, Unix milliseconds. It is at most the
     /// time of arrival, so that no statement takes effect in the future.
     pub fn said(&self) -> i64 {

@@ -17,7 +17,6 @@ use tributary_rights::Reason;
 use tributary_rights::request::RequestBody;
 
 use super::job::Job;
-use super::restrictions::reject;
 use super::subject::Person;
 use super::task::Rights;
 use super::time::now;
@@ -114,19 +113,19 @@ impl Rights {
             let refused = decoded.refused.take();
             let Some((key, corrected)) = put.filter(|_| refused.is_none()) else {
                 let nothing = || "`record.data` is no record of `record.kind`".to_owned();
-                reject(job, Reason::BadRecord, refused.unwrap_or_else(nothing));
+                job.reject(Reason::BadRecord, refused.unwrap_or_else(nothing));
                 continue;
             };
             let held = self.records(job.brand, person).await?;
             let Some((_, record)) = held.iter().find(|(held, _)| *held == key) else {
-                reject(job, Reason::NotTheirs, NOT_THEIRS);
+                job.reject(Reason::NotTheirs, NOT_THEIRS);
                 continue;
             };
             corrected.ids = with_unnamed(&corrected.ids, &record.ids);
             let mut arrival_filter = ArrivalFilter::new(&self.config);
             if (decoded.events.iter()).any(|event| arrival_filter.refuses(event, at)) {
                 let detail = "`record.data.ts` is past the retention of such records: a correction keeps to it";
-                reject(job, Reason::BadRecord, detail);
+                job.reject(Reason::BadRecord, detail);
                 continue;
             }
             job.counts.records = 1;

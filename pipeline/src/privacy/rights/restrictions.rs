@@ -14,7 +14,6 @@ use tributary_operators::label::Label;
 use tributary_operators::record::{
     Arrival, Body, BrandId, IdSet, Pseudonym, Record, RecordKey, Right,
 };
-use tributary_rights::Reason;
 use tributary_rights::request::{AfterDeath, RequestBody};
 
 use super::job::Job;
@@ -172,15 +171,6 @@ pub(super) fn arrival(job: &Job) -> Arrival {
     Arrival {
         message: job.sequences.first().copied().unwrap_or_default(),
         line: 0,
-    }
-}
-
-/// Rejects a job, with a sentence that names the field and the remedy and repeats
-/// no value. An earlier reason is kept.
-pub(super) fn reject(job: &mut Job, reason: Reason, detail: impl Into<String>) {
-    if job.rejected.is_none() {
-        job.rejected = Some(reason);
-        job.detail = Some(detail.into());
     }
 }
 

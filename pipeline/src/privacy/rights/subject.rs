@@ -16,7 +16,6 @@ use tributary_operators::record::{IdKind, Identifier as Id, Pseudonym};
 use tributary_rights::request::Identifier;
 
 use super::job::Job;
-use super::restrictions::reject;
 use super::task::Rights;
 use crate::epochs::queries::WorkerStopped;
 use tributary_rights::Reason;
@@ -53,7 +52,7 @@ impl Rights {
             if person.ids.is_empty() && person.devices.is_empty() {
                 let detail = "none of `identifiers` identifies anybody: each is empty, blocked as a placeholder, \
                               or, as a phone number, without the country code and the brand without `phone_region`";
-                reject(job, Reason::BadIdentifier, detail);
+                job.reject(Reason::BadIdentifier, detail);
             }
             (person, job.request.whole_person, job.brand)
         });

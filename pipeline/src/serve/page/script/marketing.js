@@ -133,7 +133,7 @@ const channelTable = (rows, of) => {
   const touched = rows.filter((row) => !isUntouched(row.words) && !isNothing(row.value)), named = touched.filter((row) => !row.isRest);
   const size = (list) => list.reduce((all, row) => all + Math.abs(Number(row.value)), 0);
   const brought = total(named.map((row) => row.value));
-  put("coverage", !rows.length ? [] : !touched.length ? hides() ? [t("channels.of"), " ", t("hidden"), "."] : [] : [
+  put("coverage", !rows.length ? [] : !touched.length ? hides() ? [held()] : [] : [
     t("channels.of"), " ", isNothing(brought) ? "" : num("strong", "named", brought, money(brought)), isNothing(brought) ? "" : ", ",
     named.length === touched.length ? t("all") + "." : t("share_of", { share: share(Math.floor(100 * size(named) / (size(touched) || 1)) / 100) }) + ": " + t("rest") + "."]);
   $("more").hidden = rows.length <= SHOWN + 2;

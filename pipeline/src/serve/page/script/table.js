@@ -130,5 +130,5 @@ const held = () => {
   return t(!at ? "e.few" : status.hidden === 0 ? "e.wait" : "e.held", { k: count(status?.k ?? 2), time: at && new Intl.DateTimeFormat(locale(), { timeStyle: "short" }).format(at * 1000) });
 };
 // A state without numbers says what to do.
-const emptyState = (key) => h("p", { class: "empty" }, key ? t(key, { k: count(status?.k ?? 2) })
+const emptyState = (key) => h("p", { class: "empty" }, key === "e.few" ? held() : key ? t(key, { k: count(status?.k ?? 2) })
   : hides() ? held() + " " + t("e.longer") : t("e.none") + " " + t("e.try", { date: date(model.newest || model.today, { dateStyle: "medium" }) }));
