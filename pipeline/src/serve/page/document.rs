@@ -49,9 +49,9 @@ pub(super) struct Document {
 impl Document {
     /// Assembles the document, and computes its policy.
     pub(super) fn new() -> Document {
-        let script = script();
+        let (style, script) = (style(), script());
         let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
-        let (style_hash, script_hash) = (hash(STYLE), hash(&script));
+        let (style_hash, script_hash) = (hash(&style), hash(&script));
         let policy = format!(
             "default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; connect-src 'self'; \
              img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -64,7 +64,7 @@ impl Document {
         let html = HTML
             .replace("{{build}}", &build)
             .replace("{{version}}", crate::version::TEXT)
-            .replace("{{style}}", STYLE)
+            .replace("{{style}}", &style)
             .replace("{{script}}", &script);
         Document {
             html,
@@ -84,6 +84,17 @@ impl Document {
         ];
         (headers, self.html.clone()).into_response()
     }
+}
+
+/// The style sheet, without the indentation and the optional spaces of its source.
+fn style() -> String {
+    let lines = STYLE.lines().map(str::trim);
+    let style = lines.collect::<Vec<_>>().join("\n");
+    style
+        .replace(" {", "{")
+        .replace("{ ", "{")
+        .replace(" }", "}")
+        .replace("; ", ";")
 }
 
 /// The whole script, without the comments and the indentation of its sources.
