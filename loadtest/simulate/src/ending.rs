@@ -16,9 +16,12 @@ use crate::world::World;
 /// events take.
 const TRIES: u32 = 8;
 
+/// The hour of the day from which on it is worth a trace of its own.
+const NOON: i8 = 12;
+
 /// The options with a first day such that the trace ends at `now`: nothing arrives later.
 ///
-/// A trace that is limited by days is cut at `now`. One that is limited by events has all of them,
+/// A trace that is limited by days is cut at `now`; before noon, a single day is yesterday. One that is limited by events has all of them,
 /// the last within two days before `now`; finding its first day takes up to eight simulations.
 ///
 /// # Errors
@@ -27,7 +30,8 @@ const TRIES: u32 = 8;
 pub fn ending_at(mut options: Options, now: Timestamp) -> Result<Options, OptionsError> {
     options.check()?;
     let zone = TimeZone::get(&options.timezone).map_err(|error| OptionsError(error.to_string()))?;
-    let today = now.to_zoned(zone).date();
+    let now_there = now.to_zoned(zone);
+    let today = now_there.date();
     let before = |days: u32| -> Result<Date, OptionsError> {
         let first = today.checked_sub(i64::from(days).days());
         first.map_err(|error| OptionsError(error.to_string()))
@@ -37,6 +41,10 @@ pub fn ending_at(mut options: Options, now: Timestamp) -> Result<Options, Option
     options.start = before(back)?;
     options.until = now.as_millisecond();
     if events.is_none() {
+        // In the morning little has happened on a single day yet, and at night nothing.
+        if back == 0 && now_there.hour() < NOON {
+            options.start = before(1)?;
+        }
         return Ok(options);
     }
     let mut latest = 0;

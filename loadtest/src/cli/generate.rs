@@ -56,7 +56,8 @@ pub struct Generate {
     /// The number of campaigns
     #[arg(long, default_value_t = 8)]
     campaigns: u32,
-    /// The first day [default: such that the trace ends today, or yesterday if it would end in the future]
+    /// The first day [default: such that the trace ends today, or yesterday if it would end in the future
+    /// or, with --days 1, before noon]
     #[arg(long)]
     start: Option<Date>,
     /// The share of events that arrive 10 minutes to 36 hours late

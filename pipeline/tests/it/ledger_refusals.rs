@@ -128,7 +128,7 @@ async fn what_is_not_its_own_or_not_whole_is_refused() {
                 "MANIFEST",
                 "brand `orchard`",
                 "another secret",
-                "the original secret",
+                "the secret under which it was sealed",
             ];
             refuses(&world, &ledger, &[], &words);
         },
