@@ -380,9 +380,11 @@ fn each_batch_publishes_what_the_oracle_does() {
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = settings(&mut rng);
-        // Groups leave one by one: sales are followed in one history, and visits in the next.
+        // Groups leave one by one: sales are followed in two histories, in the second of them beside visits, and visits in
+        // the third.
         let (kind, steps) = match seed % 3 {
             2 => (SaleKind::Visit, crowd::history_with_visits(&mut rng)),
+            1 => (SaleKind::Transaction, crowd::history_with_visits(&mut rng)),
             _ => (SaleKind::Transaction, crowd::history(&mut rng)),
         };
         let workers = [1, 2, 3, 8][(seed % 4) as usize];

@@ -133,7 +133,8 @@ impl Context<'_> {
     }
 
     /// What stays out under some names, on the way from others. None where the rest of the month is too small although it
-    /// was published, or would come in under the names before: nothing of it stays out again.
+    /// was published, or would come in under the names before: nothing of it stays out again. None, too, where what was
+    /// published would join what stays out: a reader who knows what was published would see what was not.
     fn outside(&self, names: [&Names; 2], sales: &Sales, then: &[Contribution]) -> Option<Outside> {
         let mut outside = Outside::new();
         for rest in &RESTS {
@@ -153,11 +154,16 @@ impl Context<'_> {
         let ladder = self.revenue();
         let rest = |names: &Names, of| ladder.cells(names, of).remove(rest);
         let is_met = |rest: &Vec<&Contribution>| ladder.threshold.is_met(rest);
+        let was_published = rest(base, then).is_some();
+        let stays_out = rest(before, then).is_none()
+            && rest(before, &sales.revenue).is_some_and(|rest| !is_met(&rest));
+        if was_published && stays_out {
+            return None;
+        }
         let rest_now = rest(base, &sales.revenue).filter(|rest| !is_met(rest));
         let Some(rest_now) = rest_now else {
             return Some(Outside::new());
         };
-        let was_published = rest(base, then).is_some();
         let comes_in = rest(before, &sales.revenue).is_some_and(|rest| is_met(&rest));
         let places = rest_now.iter().map(|of| (of.day, of.place.clone()));
         (!was_published && !comes_in).then(|| places.collect())
