@@ -36,7 +36,8 @@ pub fn of_brands(events: u64, nats: &Nats, shards: [&str; 3]) -> (World, Vec<Tra
         .map(|options| world.path(&options.brand))
         .collect();
     for (secret, options) in secrets.iter().zip(&brands) {
-        tributary_testkit::write_secret(secret, &options.brand.repeat(10));
+        let text = format!("{}-0123456789abcdef-0123456789abcdef", options.brand);
+        tributary_testkit::write_secret(secret, &text);
     }
     let of: Vec<_> = brands
         .iter()
