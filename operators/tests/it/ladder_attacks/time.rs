@@ -244,6 +244,44 @@ fn deciding_anew_determines_some() {
     assert!(found.count() > 0);
 }
 
+/// A store and day falls below `k` while too few stay out of the month, and both together would be safe. A reader who knows
+/// what the store and day had left would see in the rest of the month what stayed out, so that it does not move there.
+#[test]
+fn what_was_published_does_not_join_what_stays_out() {
+    let world = |in_south: std::ops::Range<u64>| {
+        let mut world = World {
+            k: 3,
+            stores: 3,
+            has_stays: false,
+            days: 2,
+            purchases: Vec::new(),
+            ..World::random(0)
+        };
+        for (store, day, people) in [(0, 0, 0..3), (0, 1, 3..6), (2, 0, 6..8), (1, 1, in_south)] {
+            world.purchases.extend(people.map(|who| Purchase {
+                who,
+                is_vouched: true,
+                day,
+                store,
+                value: 4,
+                path: Path::Touches(vec![0]),
+                gap: 1,
+            }));
+        }
+        world
+    };
+    let first = world(8..12);
+    let moments = [first.clone(), world(8..10), world(8..10), world(8..11)];
+    let decided = first.rule().decide(&moments[1].table());
+    let month = RevenueName::Month(RevenueKind::Sale);
+    assert!(decided.revenue.contains(&month));
+    let published = take_over_tables(&first, moments.iter().map(World::table).collect());
+    let [(0, before), (3, after)] = &published[..] else {
+        panic!("the month waits until its cells are safe: {published:?}");
+    };
+    assert_eq!(before, after);
+}
+
 /// A month of a larger brand.
 fn month(seed: u64, people: u64) -> World {
     let rng = &mut StdRng::seed_from_u64(seed);
