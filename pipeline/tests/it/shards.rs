@@ -26,7 +26,8 @@ async fn shards_publish_what_one_process_would() {
     let Some(server) = NatsServer::start_or_skip("") else {
         return;
     };
-    let broker = server.nats();
+    let mut broker = server.nats();
+    broker.pings_stream = Some("TRIBUTARY_PINGS".to_owned());
     let (world, mut lines) = of_brands(4_000, &broker, ["north", "north", "south"]);
     let email = somebody(&world, &lines);
     let stranger = TraceLine {

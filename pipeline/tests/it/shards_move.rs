@@ -29,7 +29,8 @@ async fn a_brand_moves_between_two_shards() {
     let Some(server) = NatsServer::start_or_skip("") else {
         return;
     };
-    let broker = server.nats();
+    let mut broker = server.nats();
+    broker.pings_stream = Some("TRIBUTARY_PINGS".to_owned());
     let events = chosen("TRIBUTARY_SHARDS_EVENTS", 12_000) / 3;
     let (world, lines) = of_brands(events, &broker, ["north", "north", "south"]);
     let email = somebody(&world, &lines);

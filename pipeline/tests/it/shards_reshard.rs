@@ -39,7 +39,8 @@ async fn one_three_two() {
     let Some(server) = NatsServer::start_or_skip("") else {
         return;
     };
-    let broker = server.nats();
+    let mut broker = server.nats();
+    broker.pings_stream = Some("TRIBUTARY_PINGS".to_owned());
     let events = chosen("TRIBUTARY_SHARDS_EVENTS", 9_000);
     let world = World::new(events, Some(&broker), "");
     let lines: Vec<_> = world.trace().collect();
