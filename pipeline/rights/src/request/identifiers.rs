@@ -58,7 +58,7 @@ pub(crate) fn identifiers(raw: Raw<'_>) -> Result<Vec<Identifier>, Refusal> {
 pub(crate) fn malformed(kind: IdKind, value: &ClearText) -> Option<&'static str> {
     let is_email = value.expose().contains(['@', '\u{ff20}']) || is_digest(value.expose());
     (kind == IdKind::Email && !is_email).then_some(
-        "must be an e-mail address, such as jane@example.org, or the 64 hexadecimal digits of its SHA-256",
+        "must be an e-mail address, such as ada@example.org, or the 64 hexadecimal digits of its SHA-256",
     )
 }
 
