@@ -246,6 +246,10 @@ mod tests {
                 let shares: Vec<Share> = (0..processes).flat_map(process).collect();
                 for brand in ["acme", "beta", "gamma", "stranger"] {
                     for rest in ["", ".web", ".web.shop.2", ".web.shop.till"] {
+                        // The stream writes a partition in the place of each key.
+                        if partitions > 0 && rest.ends_with("till") {
+                            continue;
+                        }
                         let subject = format!("tributary.in.{brand}{rest}");
                         let sent = |share: &&Share| {
                             let filters = share.filters();
