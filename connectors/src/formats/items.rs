@@ -14,6 +14,10 @@ use super::google_offline::document;
 use crate::lines::{self, Objects};
 
 /// The items of a message, in order.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one for each message, on the stack, and never stored"
+)]
 pub enum Items<'a> {
     /// JSON objects.
     Objects(Objects<'a>),

@@ -62,6 +62,10 @@ impl Bitmap {
     }
 }
 
+/// What is done with each entry: its block, its number, its event, and its identifiers under older secrets.
+type EachEntry<'a> =
+    dyn FnMut(&SealedBlock, u64, Event, &EarlierIds) -> Result<(), LedgerError> + 'a;
+
 /// Decrypts and decodes the entries of segments in order and calls `each` with
 /// the block, the number of the entry, the event, and its identifiers under older secrets. Numbers start at `first`.
 /// The day of a record is computed in UTC.
@@ -75,7 +79,7 @@ pub(crate) fn read_entries(
     parts: Vec<SegmentPart>,
     first: u64,
     progress: &mut dyn FnMut(u64),
-    each: &mut dyn FnMut(&SealedBlock, u64, Event, &EarlierIds) -> Result<(), LedgerError>,
+    each: &mut EachEntry<'_>,
 ) -> Result<(), LedgerError> {
     let mut blocks = source.blocks_of(parts, KnownLabels::default());
     let mut entry = first;
