@@ -193,8 +193,10 @@ async fn accept(
     metrics.http_ingest_accepted(brand, &source.name, bytes, begun.elapsed());
     drop(received);
     let mut body = json!({"lines": lines, "messages": count});
-    if left_out > 0 {
-        body["left_out"] = left_out.into();
+    if left_out > 0
+        && let Some(body) = body.as_object_mut()
+    {
+        body.insert("left_out".to_owned(), left_out.into());
     }
     Ok(text(StatusCode::ACCEPTED, JSON, format!("{body}\n")))
 }
