@@ -108,8 +108,11 @@ const QUARTER_HOUR: i64 = 15 * 60 * 1000;
 /// After how long a release may publish what nothing was fed for, milliseconds: a batch is due when `max_hold` has passed, and
 /// a day that ends makes numbers final, whether or not anything arrives.
 fn ripening(config: &Config) -> i64 {
-    let hold = i64::try_from(config.release.max_hold_ms).unwrap_or(QUARTER_HOUR);
-    hold.clamp(1, QUARTER_HOUR)
+    match i64::try_from(config.release.max_hold_ms) {
+        // Every release is a batch, and nothing waits for the next one.
+        Ok(0) | Err(_) => QUARTER_HOUR,
+        Ok(hold) => hold.min(QUARTER_HOUR),
+    }
 }
 
 /// State of a running feed.
