@@ -15,17 +15,15 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
-use async_nats::{Client, jetstream};
+use async_nats::Client;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::error::{NatsError, NatsErrorKind};
-use super::lease::{Holder, TERM, bucket, stream};
+use super::lease::{Holder, TERM, bucket, last_message, stream};
 
 /// The interval at which the lease of a former holder is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -166,28 +164,7 @@ impl Claims {
 
     /// The last message of a key and its sequence, 0 without one.
     async fn last(&self, subject: &str) -> Result<(Option<Bytes>, u64), NatsError> {
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            let what = format!("reading {subject}");
-            NatsError::caused(NatsErrorKind::Unreachable, what, error)
-        };
-        let found = jetstream::new(self.client.clone())
-            .get_stream_no_info(stream(&self.output_stream))
-            .await
-            .map_err(|error| failed(error.into()))?
-            .get_last_raw_message_by_subject(subject)
-            .await;
-        match found {
-            Ok(message) => Ok((Some(message.payload), message.sequence)),
-            Err(error) => match error.kind() {
-                LastRawMessageErrorKind::NoMessageFound => Ok((None, 0)),
-                LastRawMessageErrorKind::JetStream(answer)
-                    if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
-                {
-                    Ok((None, 0))
-                }
-                _ => Err(failed(error.into())),
-            },
-        }
+        last_message(&self.client, &stream(&self.output_stream), subject).await
     }
 }
 

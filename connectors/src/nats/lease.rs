@@ -34,6 +34,7 @@ use async_nats::jetstream::context::{Context, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::{Client, jetstream};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -498,14 +499,29 @@ impl Lease {
     }
 }
 
-/// The last message of a lease and its sequence, 0 without one.
+/// The last holder of a lease and the sequence of its message, 0 without one.
 async fn last(
     client: &Client,
     stream: &str,
     subject: &str,
 ) -> Result<(Option<Holder>, u64), NatsError> {
+    let (message, sequence) = last_message(client, stream, subject).await?;
+    let holder = message.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    Ok((holder, sequence))
+}
+
+/// The last message of a key of the bucket and its sequence, 0 without one.
+///
+/// # Errors
+///
+/// A broker that does not answer.
+pub(super) async fn last_message(
+    client: &Client,
+    stream: &str,
+    subject: &str,
+) -> Result<(Option<Bytes>, u64), NatsError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        let what = format!("reading the lease {subject}");
+        let what = format!("reading {subject}");
         NatsError::caused(NatsErrorKind::Unreachable, what, error)
     };
     let found = jetstream::new(client.clone())
@@ -515,10 +531,7 @@ async fn last(
         .get_last_raw_message_by_subject(subject)
         .await;
     match found {
-        Ok(message) => Ok((
-            serde_json::from_slice(&message.payload).ok(),
-            message.sequence,
-        )),
+        Ok(message) => Ok((Some(message.payload), message.sequence)),
         Err(error) => match error.kind() {
             LastRawMessageErrorKind::NoMessageFound => Ok((None, 0)),
             LastRawMessageErrorKind::JetStream(answer)
