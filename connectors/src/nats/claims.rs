@@ -15,9 +15,9 @@
 
 use std::time::Duration;
 
+use async_nats::Client;
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::Client;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;

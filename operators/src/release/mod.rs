@@ -15,7 +15,7 @@
 //! Visits to stores are of two kinds: those of wallet passes, which `scan_day` adds up by store and day, and the stays that
 //! partners saw, which `visit_match` does. The channels are credited with both, so that both are rows of one table, in places
 //! of their own ([`table::RevenueKind`]): every cell of either is safe by itself, up to the rest of the day and of the month.
-//! Decided together, the rest of a day would be told in two parts, of which one may be a single person.
+//! Decided together, the rest of a day would be published in two parts, of which one may be a single person.
 //!
 //! A stay is a row from then on that its day is settled. Until then its weight depends on the stays that share its visits: one
 //! person who withdraws would change the rows of all of them, which would pass for as many acts, and two publications would

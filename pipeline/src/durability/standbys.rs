@@ -33,7 +33,7 @@ const MOST: usize = 64;
 /// What a standby has.
 #[derive(Clone, Copy, Debug)]
 struct Held {
-    /// When it was last heard of.
+    /// When it sent its last request.
     seen: Instant,
     /// The number of the state that it has; 0 for none.
     state: u64,
@@ -87,12 +87,12 @@ impl Standbys {
         }
     }
 
-    /// The number of standbys that have a state and were heard of lately.
+    /// The number of standbys that have a state and sent a request lately.
     pub fn count(&self) -> usize {
         self.lately(|held| held.state > 0)
     }
 
-    /// The number of standbys that were heard of lately and of which `is` holds.
+    /// The number of standbys that sent a request lately and of which `is` holds.
     fn lately(&self, is: impl Fn(&Held) -> bool) -> usize {
         let Some(shared) = &self.0 else {
             return 0;

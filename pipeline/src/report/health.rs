@@ -53,7 +53,7 @@ pub struct Health {
     rights: Mutex<Option<String>>,
     /// Why released cells of other processes are not followed.
     follower: Mutex<Option<String>>,
-    /// Whom this process follows.
+    /// The leader that this process follows.
     standby: Mutex<Option<String>>,
     /// When the last epoch closed.
     progress: AtomicU64,
@@ -172,13 +172,13 @@ impl Health {
         *lock(&self.follower) = reason;
     }
 
-    /// Sets whom this process follows, as a sentence; `None` if it leads. A standby
+    /// Sets the leader that this process follows, as a sentence; `None` if it leads. A standby
     /// may be ready: it answers what others may ask of it.
     pub fn set_standby(&self, follows: Option<String>) {
         *lock(&self.standby) = follows;
     }
 
-    /// Whom this process follows; `None` if it leads.
+    /// The leader that this process follows; `None` if it leads.
     pub fn standby(&self) -> Option<String> {
         lock(&self.standby).clone()
     }

@@ -164,7 +164,7 @@ async fn livez(State(telemetry): State<Telemetry>, headers: HeaderMap) -> Respon
     probe("live", &telemetry.health.not_live(), None, &headers)
 }
 
-/// `GET /readyz`: whether the process is ready, and whom it follows if it is a
+/// `GET /readyz`: whether the process is ready, and which leader it follows if it is a
 /// standby.
 async fn readyz(State(telemetry): State<Telemetry>, headers: HeaderMap) -> Response {
     let Telemetry { health, .. } = &telemetry;

@@ -54,7 +54,7 @@ pub(crate) fn identifiers(raw: Raw<'_>) -> Result<Vec<Identifier>, Refusal> {
 }
 
 /// What is wrong with the form of a value: it would identify nobody, and the person
-/// would be told that nothing is stored.
+/// would read that nothing is stored.
 pub(crate) fn malformed(kind: IdKind, value: &ClearText) -> Option<&'static str> {
     let is_email = value.expose().contains(['@', '\u{ff20}']) || is_digest(value.expose());
     (kind == IdKind::Email && !is_email).then_some(

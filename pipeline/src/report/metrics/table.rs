@@ -298,7 +298,7 @@ table! {
     CopyAge: Operation Gauge, Open, "standby_copy_age_seconds", "seconds", [],
         "In a standby, the time since its copy of the leader's ledger was last brought up to date; 0 in a process that leads.";
     Standbys: Operation Gauge, Open, "standbys", "processes", [],
-        "Standbys that have a copy of this process's ledger and were heard of within the last 10 seconds.";
+        "Standbys that have a copy of this process's ledger and sent a request within the last 10 seconds.";
     PublishFailures: Operation Counter, Open, "publish_failures_total", "attempts", [],
         "Failed publish attempts; each is retried.";
 
