@@ -133,6 +133,7 @@ pub async fn start(
     let directory = ledger_options(config).directory;
     let moves = Moves::read(&directory)?;
     moves.refuse_start(config, &directory)?;
+    moves.refuse_standby(config)?;
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;

@@ -28,13 +28,19 @@ pub(super) fn check_broker(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
     }
 }
 
-/// Reports a standby of a cluster.
+/// Reports a standby of a cluster, and one of a shard.
 pub(super) fn check_standby(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     let model = &workers.model;
     if model.standby && model.hosts.len() > 1 && workers.are_valid(&["hosts", "standby"]) {
         let (place, path) = workers.location_of("standby");
         let message = "a cluster of several processes has no standby, because each of them keeps a part of the state";
         let fix = "remove workers.standby, or workers.hosts";
+        cx.report(place, &path, message.to_owned(), fix);
+    }
+    if model.standby && model.shard.is_some() && workers.are_valid(&["shard", "standby"]) {
+        let (place, path) = workers.location_of("standby");
+        let message = "a shard has no standby";
+        let fix = "remove workers.standby, or workers.shard";
         cx.report(place, &path, message.to_owned(), fix);
     }
 }

@@ -257,6 +257,16 @@ fn a_process_is_one_of_the_hosts() {
             "remove workers.standby, or workers.hosts",
         ],
     );
+    one(
+        &format!(
+            "[workers]\nshard = \"north\"\nstandby = true\n{}",
+            brand("shard = \"north\"")
+        ),
+        &[
+            "workers.standby: a shard has no standby",
+            "remove workers.standby, or workers.shard",
+        ],
+    );
     good(&workers("standby = true"));
 }
 

@@ -179,6 +179,26 @@ impl Moves {
         self.arrived.get(brand).map_or(&[], |came| &came.from)
     }
 
+    /// Refuses a standby for a ledger to which a brand with noise was moved: it does not know by what ledger the noise is drawn,
+    /// and the difference of two draws would reveal both.
+    ///
+    /// # Errors
+    ///
+    /// The brand, and what to do.
+    pub fn refuse_standby(&self, config: &Config) -> anyhow::Result<()> {
+        let mut moved = config.brands.iter();
+        let has_noise = |brand: &&Brand| brand.noise.epsilon_thousandths.is_some();
+        let of_another = |brand: &&Brand| !self.origins(&brand.name).is_empty();
+        let found = moved.find(|brand| has_noise(brand) && of_another(brand));
+        if let Some(brand) = found.filter(|_| config.workers.standby) {
+            bail!(
+                "the brand {} has noise and was moved to this ledger, which therefore has no standby: remove workers.standby",
+                brand.name
+            );
+        }
+        Ok(())
+    }
+
     /// By what the noise of a brand is drawn: the first ledger that had it, or `own`.
     pub fn draw(&self, brand: &Brand, own: NoiseDraw) -> NoiseDraw {
         let first = self.origins(&brand.name).first();

@@ -515,6 +515,7 @@ fn wrong_values_are_refused_by_name() {
             json!({"environment": {"TRIBUTARY_WORKERS_SHARD": "north"}}),
         ),
         ("standby", json!({"processes": 3, "standby": true})),
+        ("standby", json!({"shard": "north", "standby": true})),
         ("replicas", json!({"replicas": 3})),
         ("threads", json!({"threads": 2000})),
         ("tls/secret", json!({"tls": {"secret": "Not a name"}})),
