@@ -49,8 +49,20 @@ impl PackedMultiset {
     }
 
     /// The contents that are not before one, ascending, each with the number of times that it occurs.
-    pub(crate) fn from(&self, first: &[u8]) -> impl Iterator<Item = (&[u8], i64)> {
+    pub(crate) fn from<'a>(
+        &'a self,
+        first: &[u8],
+    ) -> impl Iterator<Item = (&'a [u8], i64)> + use<'a> {
         let entries = self.runs.from(first).map(split);
+        entries.map(|(times, content)| (content, times))
+    }
+
+    /// The contents that are before one, descending, each with the number of times that it occurs.
+    pub(crate) fn before<'a>(
+        &'a self,
+        end: &[u8],
+    ) -> impl Iterator<Item = (&'a [u8], i64)> + use<'a> {
+        let entries = self.runs.before(end).map(split);
         entries.map(|(times, content)| (content, times))
     }
 
@@ -107,6 +119,9 @@ mod tests {
                     .range(content.clone()..)
                     .map(|(of, times)| (&of[..], *times));
                 assert!(packed.from(&content).eq(later));
+                let earlier = map.range(..content.clone()).rev();
+                let earlier = earlier.map(|(of, times)| (&of[..], *times));
+                assert!(packed.before(&content).eq(earlier));
             }
         }
         for (content, times) in map {

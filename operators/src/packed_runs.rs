@@ -186,6 +186,24 @@ impl<L: Layout> PackedRuns<L> {
         entries
     }
 
+    /// The entries whose keys are before one, descending.
+    pub(crate) fn before<'a>(&'a self, end: &[u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, L> {
+        let (one, many) = match &self.runs {
+            Runs::One(run) => (Some(run), None),
+            Runs::Many(runs) => {
+                let until = (Bound::Unbounded, Bound::Excluded(end));
+                (None, Some(runs.range::<[u8], _>(until).rev()))
+            }
+        };
+        let many = many.into_iter().flatten().map(|(_, run)| run);
+        let end = SmallVec::<[u8; 48]>::from(end);
+        // A string is read forwards only, but it is short.
+        one.into_iter().chain(many).flat_map(move |run| {
+            let held = run.iter().take_while(|entry| L::key(entry) < &end[..]);
+            held.collect::<SmallVec<[&[u8]; MOST]>>().into_iter().rev()
+        })
+    }
+
     /// The entry of a key.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&[u8]> {
         let run = match &self.runs {
@@ -274,6 +292,13 @@ mod tests {
             largest = largest.max(map.len());
             if at % 100 == 0 {
                 assert!(packed.iter().eq(map.values().map(Vec::as_slice)));
+                let before = map.range(..key).rev().map(|(_, entry)| entry.as_slice());
+                assert!(packed.before(&key).eq(before));
+                assert!(
+                    packed
+                        .before(&[255; 3])
+                        .eq(map.values().rev().map(Vec::as_slice))
+                );
             }
         }
         assert!(largest > 300, "{largest}");

@@ -5,10 +5,13 @@
 //! too large, which costs time, but never too small: a conversion outside of it has the same path before and after the change.
 
 use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
 
+use super::packed_touch::{self, Held};
 use super::touches::Touches;
 use crate::engine::Diff;
 use crate::facts::{Contact, Conversion, Fact};
+use crate::label_numbers::LabelNumbers;
 use crate::runs::Runs;
 use crate::settings::BrandSettings;
 
@@ -30,13 +33,23 @@ pub(super) struct Affected {
     spans: Vec<(i64, i64)>,
 }
 
+/// A contact that is retracted, with the key of its touch.
+fn going((fact, diff): &(Fact, Diff)) -> Option<(&Contact, SmallVec<[u8; 48]>)> {
+    match fact {
+        Fact::Contact(contact) if *diff < 0 => {
+            Some((contact, packed_touch::key(contact.ts, &contact.id)))
+        }
+        _ => None,
+    }
+}
+
 impl Affected {
     /// The conversions that some changed facts, sorted, may affect in the history of a person before the change. With `all`,
     /// every conversion: the person became oversized, or no longer is. `conversions` is their number.
     pub(super) fn of(
         facts: &[(Fact, Diff)],
         all: bool,
-        touches: &Touches,
+        (touches, numbers): (&Touches, &LabelNumbers),
         conversions: usize,
         settings: &BrandSettings,
     ) -> Affected {
@@ -46,17 +59,10 @@ impl Affected {
             spans: Vec::new(),
             visit_spans: Vec::new(),
         };
-        let contact = |(fact, diff): &(Fact, Diff)| match fact {
-            Fact::Contact(contact) => Some((contact.clone(), *diff)),
-            Fact::Conversion(_) | Fact::Redemption(_) | Fact::Panel(_) => None,
-        };
         // The exact end of a span is worth finding only if it may save conversions.
         let looks = !all && facts.len() < conversions;
-        let going: Vec<Contact> = match looks {
-            true => {
-                let going = facts.iter().filter_map(contact);
-                going.filter(|(_, diff)| *diff < 0).map(|of| of.0).collect()
-            }
+        let going: Vec<_> = match looks {
+            true => facts.iter().filter_map(going).collect(),
             false => Vec::new(),
         };
         for (fact, _) in facts {
@@ -72,8 +78,12 @@ impl Affected {
                 }
                 Fact::Contact(contact) if contact.touch => {
                     let until = match looks {
-                        true => touches.counts_until(contact, settings, |held| {
-                            going.binary_search(held).is_ok()
+                        true => touches.counts_until(contact, settings, numbers, |held| {
+                            let found = going.binary_search_by(|(touch, key)| {
+                                let going = Held::of(touch, key);
+                                going.cmp(held)
+                            });
+                            found.is_ok()
                         }),
                         false => contact.ts.saturating_add(settings.window(contact.kind)),
                     };

@@ -15,6 +15,7 @@ use crate::cell::ContributorId;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, State};
 use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
+use crate::label_numbers::LabelNumbers;
 use crate::person::affected::{Affected, LONGEST_STAY, NEAR_PRESENCE};
 use crate::person::cell_membership::{CellRefs, Contributions};
 use crate::person::journey::Journey;
@@ -99,14 +100,15 @@ impl History {
         }
     }
 
-    /// Applies the changes of one epoch. `who` is the hash of the person as a contributor. Returns the number of events that
-    /// were visited.
+    /// Applies the changes of one epoch. `who` is the hash of the person as a contributor, and `numbers` are those of the channels
+    /// of all persons. Returns the number of events that were visited.
     pub(super) fn amend(
         &mut self,
         brand: BrandId,
         who: u64,
         settings: &BrandSettings,
         mut changes: Changes,
+        numbers: &mut LabelNumbers,
         deltas: &mut DeltaBuffer,
     ) -> u64 {
         net(&mut changes.facts);
@@ -115,10 +117,16 @@ impl History {
         let was_null = self.null_spans(settings);
         let flips = changes.oversized != 0;
         let held = self.sales.len() + self.visits.len();
-        let affected = Affected::of(&changes.facts, flips, &self.touches, held, settings);
+        let affected = Affected::of(
+            &changes.facts,
+            flips,
+            (&self.touches, numbers),
+            held,
+            settings,
+        );
 
         let of = (brand, who);
-        let mut steps = self.contribute(of, settings, &affected, -1, &mut cells);
+        let mut steps = self.contribute(of, settings, numbers, &affected, -1, &mut cells);
         let mut months = match settings.compares_exposure() {
             true => lift::months_of(&changes.facts),
             false => BTreeSet::new(),
@@ -126,7 +134,7 @@ impl History {
         if settings.compares_exposure() && flips {
             months.extend(self.panel.iter().map(|(month, _)| *month));
         }
-        steps += self.contribute_lift(brand, &months, -1, cells.deltas);
+        steps += self.contribute_lift(brand, &months, -1, numbers, cells.deltas);
         let changed = changes.facts.len() as u64;
         for (fact, diff) in in_cheap_order(changes.facts) {
             match &fact {
@@ -166,7 +174,7 @@ impl History {
                         cells.add(day, Aggregate::default(), false, diff);
                     }
                     if contact.touch {
-                        steps += self.amend_touch(brand, contact, diff, was_null, &mut cells);
+                        self.amend_touch(brand, contact, diff, was_null, numbers, &mut cells);
                     }
                 }
             }
@@ -175,11 +183,11 @@ impl History {
             0 => self.oversized,
             change => change > 0,
         };
-        steps += self.contribute(of, settings, &affected, 1, &mut cells);
-        steps += self.contribute_lift(brand, &months, 1, cells.deltas);
+        steps += self.contribute(of, settings, numbers, &affected, 1, &mut cells);
+        steps += self.contribute_lift(brand, &months, 1, numbers, cells.deltas);
         let is_null = self.null_spans(settings);
         if was_null != is_null {
-            let touches = &self.touches;
+            let touches = (&self.touches, &*numbers);
             let null = &mut self.null;
             let change = [was_null, is_null];
             steps += NullPaths::flip(null, touches, brand, change, &mut cells);
@@ -194,6 +202,7 @@ impl History {
         &self,
         (brand, who): (BrandId, u64),
         settings: &BrandSettings,
+        numbers: &LabelNumbers,
         affected: &Affected,
         diff: Diff,
         cells: &mut Contributions<'_>,
@@ -208,7 +217,7 @@ impl History {
             }
             let path = match self.oversized {
                 true => Vec::new(),
-                false => self.touches.path(conversion, settings, &visited),
+                false => self.touches.path(conversion, settings, numbers, &visited),
             };
             let journey = Journey {
                 brand,
@@ -232,12 +241,14 @@ impl History {
         brand: BrandId,
         months: &BTreeSet<Month>,
         diff: Diff,
+        numbers: &LabelNumbers,
         deltas: &mut DeltaBuffer,
     ) -> u64 {
         let visited = Cell::new(0);
         let member = Member {
             brand,
             touches: &self.touches,
+            numbers,
             visits: &self.visits,
         };
         let in_panel = |of: &&Month| !self.oversized && self.panel.get(of).is_some();
@@ -267,30 +278,28 @@ impl History {
         presences.any(|of| of.store == stay.store && of.visit.is_some_and(|of| of.until >= from))
     }
 
-    /// Adds or removes a touch, and if the person has null paths, the change of the one of its month. Returns the number of
-    /// other touches that moved.
+    /// Adds or removes a touch, and if the person has null paths, the change of the one of its month.
     fn amend_touch(
         &mut self,
         brand: BrandId,
         touch: &Contact,
         diff: Diff,
         spans: NullSpans,
+        numbers: &mut LabelNumbers,
         cells: &mut Contributions<'_>,
-    ) -> u64 {
-        let mut moved = 0;
+    ) {
         // The neighbors of the touch are found without the touch itself.
         if diff < 0 {
-            moved = self.touches.amend(touch, diff);
+            self.touches.amend(touch, diff, numbers);
         }
         if spans != NullSpans::NEVER || self.null.is_some() {
             let null = &mut self.null;
-            null::of_touch(&self.touches, touch, diff, |part, diff| {
+            null::of_touch((&self.touches, numbers), touch, diff, |part, diff| {
                 NullPaths::change(null, brand, spans, (part, diff), cells);
             });
         }
         if diff > 0 {
-            moved = self.touches.amend(touch, diff);
+            self.touches.amend(touch, diff, numbers);
         }
-        moved
     }
 }

@@ -12,6 +12,7 @@ use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
 use crate::facts::{Conversion, Fact};
 use crate::label::Channel;
+use crate::label_numbers::LabelNumbers;
 use crate::person::touches::Touches;
 use crate::record::{BrandId, SaleKind};
 use crate::routing::weight;
@@ -45,6 +46,8 @@ pub(super) fn months_of(facts: &[(Fact, Diff)]) -> BTreeSet<Month> {
 pub(super) struct Member<'a> {
     pub(super) brand: BrandId,
     pub(super) touches: &'a Touches,
+    /// The numbers of channels in the touches.
+    pub(super) numbers: &'a LabelNumbers,
     pub(super) visits: &'a Runs<Conversion>,
 }
 
@@ -63,7 +66,7 @@ impl Member<'_> {
         let from = i64::from(first_day(of)).saturating_sub(2) * DAY;
         let until = i64::from(first_day(of + 1)).saturating_add(2) * DAY;
         let mut firsts: BTreeMap<Channel, i64> = BTreeMap::new();
-        for touch in self.touches.between(from, until) {
+        for touch in self.touches.between(from, until, self.numbers) {
             visited += 1;
             if month(touch.day) == of {
                 let first = firsts.entry(touch.channel).or_insert(touch.ts);

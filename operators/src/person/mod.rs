@@ -14,6 +14,7 @@ mod history;
 mod journey;
 mod lift;
 mod null;
+mod packed_touch;
 mod touches;
 
 use std::cell::Cell;
@@ -32,6 +33,7 @@ use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, QueryOperator};
 use crate::facts::Fact;
 use crate::identity::components::Person;
 use crate::label::Channel;
+use crate::label_numbers::LabelNumbers;
 use crate::record::BrandId;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -63,6 +65,8 @@ pub struct Persons {
     stats: Rc<Stats>,
     /// The history of each person.
     persons: KeyedState<PersonKey, History>,
+    /// The channels of the touches.
+    numbers: LabelNumbers,
     deltas: DeltaBuffer,
 }
 
@@ -73,6 +77,7 @@ impl Persons {
             settings,
             stats,
             persons: KeyedState::default(),
+            numbers: LabelNumbers::default(),
             deltas: DeltaBuffer::default(),
         }
     }
@@ -94,11 +99,11 @@ impl KeyedOperator for Persons {
     }
 
     fn entries(&self) -> usize {
-        self.persons.len()
+        self.persons.len() + self.numbers.len()
     }
 
     fn bytes(&self) -> usize {
-        self.persons.bytes(History::heap_bytes)
+        self.persons.bytes(History::heap_bytes) + self.numbers.bytes()
     }
 
     fn apply_epoch(
@@ -126,7 +131,8 @@ impl KeyedOperator for Persons {
                 continue;
             };
             let steps = self.persons.amend(key, |history| {
-                history.amend(brand, person, settings, changes, &mut self.deltas)
+                let numbers = &mut self.numbers;
+                history.amend(brand, person, settings, changes, numbers, &mut self.deltas)
             });
             self.deltas.end_contributor();
             self.stats.steps(steps);
@@ -153,7 +159,10 @@ impl QueryOperator for Persons {
             let mut own: FxHashMap<Vec<Channel>, u64> = FxHashMap::default();
             let conversions = person.sales.iter().chain(person.visits.iter());
             for conversion in conversions.filter(|c| of.holds(c)) {
-                let path = person.touches.path(conversion, settings, &Cell::default());
+                let path =
+                    person
+                        .touches
+                        .path(conversion, settings, &self.numbers, &Cell::default());
                 if path.iter().any(|touch| touch.channel == channel) {
                     *own.entry(steps(&path)).or_default() += 1;
                 }

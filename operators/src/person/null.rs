@@ -17,6 +17,7 @@ use crate::calendar::month;
 use crate::engine::Diff;
 use crate::facts::Contact;
 use crate::label::Channel;
+use crate::label_numbers::LabelNumbers;
 use crate::record::{BrandId, Day};
 
 /// The number of touches from which on the sums are kept.
@@ -151,57 +152,69 @@ fn emit_part(
     }
 }
 
-/// Passes the parts that a touch changes when it is inserted (`diff` 1) or removed (-1) to `add`. `touches` are the others.
+/// Passes the parts that a touch changes when it is inserted (`diff` 1) or removed (-1) to `add`. `touches` are the others, with
+/// the numbers of their channels.
 pub(super) fn of_touch(
-    touches: &Touches,
+    (touches, numbers): (&Touches, &LabelNumbers),
     touch: &Contact,
     diff: Diff,
     mut add: impl FnMut(Part, Diff),
 ) {
     let of = month(touch.day);
-    let [before, next] = touches.beside(touch);
+    let [before, next] = touches.beside(touch, numbers);
     let before = before.filter(|other| month(other.day) == of);
     let before = before.map(|other| other.channel).unwrap_or_default();
     let next = next.filter(|other| month(other.day) == of);
-    each_part(of, before, touch, |part, by| add(part, by * diff));
+    let (channel, day) = (touch.channel, touch.day);
+    each_part(of, before, (channel, day), |part, by| add(part, by * diff));
     if let Some(next) = next {
         // It follows this touch instead of the one before.
+        let next = (next.channel, next.day);
         each_transition(of, before, next, |part, by| add(part, -by * diff));
-        each_transition(of, touch.channel, next, |part, by| add(part, by * diff));
+        each_transition(of, channel, next, |part, by| add(part, by * diff));
     }
 }
 
-/// The parts of a touch after a channel of its month, or at the start: from its day on the path goes on to it, and ends there.
-fn each_part(of: Month, before: Channel, touch: &Contact, mut add: impl FnMut(Part, Diff)) {
+/// The parts of a touch, its channel and day, after a channel of its month, or at the start: from its day on the path goes on to
+/// it, and ends there.
+fn each_part(of: Month, before: Channel, touch: (Channel, Day), mut add: impl FnMut(Part, Diff)) {
     each_transition(of, before, touch, &mut add);
+    let (channel, day) = touch;
     let end = Channel::default();
-    if touch.channel != end {
-        add((of, touch.channel, Some(end), touch.day), 1);
+    if channel != end {
+        add((of, channel, Some(end), day), 1);
     }
-    add((of, touch.channel, None, touch.day), 1);
+    add((of, channel, None, day), 1);
 }
 
 /// The transition from a channel to a touch, from the day of the touch on, instead of that to the end.
-fn each_transition(of: Month, before: Channel, touch: &Contact, mut add: impl FnMut(Part, Diff)) {
+fn each_transition(
+    of: Month,
+    before: Channel,
+    (channel, day): (Channel, Day),
+    mut add: impl FnMut(Part, Diff),
+) {
     let end = Channel::default();
     // A transition from a channel to itself changes no removal effect.
-    for (to, diff) in [(touch.channel, 1), (end, -1)] {
+    for (to, diff) in [(channel, 1), (end, -1)] {
         if before != to {
-            add((of, before, Some(to), touch.day), diff);
+            add((of, before, Some(to), day), diff);
         }
     }
 }
 
 impl NullPaths {
     /// The parts of all null paths of a person, one path per month. The start and the end of a path are the default channel.
-    fn of(touches: &Touches) -> NullPaths {
+    fn of((touches, numbers): (&Touches, &LabelNumbers)) -> NullPaths {
         let mut sums = NullPaths::default();
         let mut last: Option<(Month, Channel)> = None;
-        for touch in touches.iter() {
+        for touch in touches.iter(numbers) {
             let of = month(touch.day);
             let before = last.filter(|(month, _)| *month == of);
             let before = before.map(|(_, channel)| channel).unwrap_or_default();
-            each_part(of, before, touch, |part, by| sums.add(part, by));
+            each_part(of, before, (touch.channel, touch.day), |part, by| {
+                sums.add(part, by);
+            });
             last = Some((of, touch.channel));
         }
         sums
@@ -220,14 +233,14 @@ impl NullPaths {
     /// Returns the number of touches and parts that were visited.
     pub(super) fn flip(
         kept: &mut Option<Box<NullPaths>>,
-        touches: &Touches,
+        touches: (&Touches, &LabelNumbers),
         brand: BrandId,
         [was, is]: [NullSpans; 2],
         cells: &mut Contributions<'_>,
     ) -> u64 {
         let mut steps = 0;
         let sums = kept.take().unwrap_or_else(|| {
-            steps += touches.len();
+            steps += touches.0.len();
             Box::new(NullPaths::of(touches))
         });
         for (part, count) in &sums.parts {
@@ -235,7 +248,7 @@ impl NullPaths {
             emit_part(brand, is, *part, *count, cells);
         }
         steps += sums.parts.len() as u64;
-        *kept = (touches.len() >= MANY).then_some(sums);
+        *kept = (touches.0.len() >= MANY).then_some(sums);
         steps
     }
 
@@ -267,6 +280,7 @@ mod tests {
     fn kept_sums_equal_those_of_all_touches() {
         let mut rng = StdRng::seed_from_u64(7);
         let (mut touches, mut held) = (Touches::default(), Vec::new());
+        let mut numbers = LabelNumbers::default();
         let mut kept = NullPaths::default();
         for at in 0..3_000 {
             let comes = held.is_empty() || rng.random_bool(if at < 2_000 { 0.7 } else { 0.2 });
@@ -286,16 +300,18 @@ mod tests {
                 held.swap_remove(rng.random_range(0..held.len()))
             };
             if !comes {
-                touches.amend(&touch, -1);
+                touches.amend(&touch, -1, &mut numbers);
             }
             let diff = if comes { 1 } else { -1 };
-            of_touch(&touches, &touch, diff, |part, diff| kept.add(part, diff));
+            of_touch((&touches, &numbers), &touch, diff, |part, diff| {
+                kept.add(part, diff);
+            });
             if comes {
-                touches.amend(&touch, 1);
+                touches.amend(&touch, 1, &mut numbers);
                 held.push(touch);
             }
             if at % 50 == 0 {
-                assert_eq!(kept.parts, NullPaths::of(&touches).parts);
+                assert_eq!(kept.parts, NullPaths::of((&touches, &numbers)).parts);
             }
         }
     }

@@ -4,51 +4,74 @@
 //! be joined with in-store transactions. So the touches of each such class are stored apart, and a path is merged from the
 //! newest of each class backwards. The cost of a path is its length, however many touches the person has. The order of all
 //! touches is that of [`Contact`].
+//!
+//! Most touches are stored for months and are part of few paths. They are kept packed ([`packed_touch`](super::packed_touch)),
+//! in about a quarter of the memory, and unpacked whenever a path is merged.
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 
 use smallvec::SmallVec;
 
+use super::packed_touch::{Class, Held, key, pack, release, unpack};
 use crate::attribution::path::Touch;
-use crate::engine::{Diff, text_bytes};
+use crate::engine::Diff;
 use crate::facts::{Contact, Conversion};
-use crate::record::{SaleKind, TouchKind};
-use crate::runs::Runs;
+use crate::label_numbers::LabelNumbers;
+use crate::packed_multiset::PackedMultiset;
+use crate::record::SaleKind;
 use crate::settings::BrandSettings;
-
-/// The properties by which it is decided whether a touch counts for a conversion.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Class {
-    /// The kind, which determines the attribution window.
-    kind: TouchKind,
-    /// Whether the touch may occur in the path of an in-store transaction.
-    joins: bool,
-}
 
 /// The touches of one person, as a multiset by class. No class is empty.
 #[derive(Default)]
 pub(super) struct Touches {
-    classes: SmallVec<[(Class, Runs<Contact>); 1]>,
+    classes: SmallVec<[(Class, PackedMultiset); 1]>,
 }
 
 /// Takes the first element, by an order, of several iterators that are sorted by it: one step of a merge.
-fn next<'a, I: Iterator<Item = &'a Contact>>(
+fn next<'a, I: Iterator<Item = Held<'a>>>(
     fronts: &mut [std::iter::Peekable<I>],
-    is_first: fn(&Contact, &Contact) -> bool,
-) -> Option<&'a Contact> {
-    let mut first: Option<(usize, &Contact)> = None;
+    first_is: Ordering,
+) -> Option<Held<'a>> {
+    let mut first: Option<(usize, Held<'a>)> = None;
     for (at, front) in fronts.iter_mut().enumerate() {
         if let Some(touch) = front.peek()
-            && first.is_none_or(|(_, other)| is_first(touch, other))
+            && first.is_none_or(|(_, other)| touch.cmp(&other) == first_is)
         {
-            first = Some((at, touch));
+            first = Some((at, *touch));
         }
     }
     fronts.get_mut(first?.0)?.next()
 }
 
-/// An iterator for each class of a person. There are at most six.
+/// An iterator for each class of a person. There are at most six for each source.
 type Fronts<I> = SmallVec<[std::iter::Peekable<I>; 2]>;
+
+/// The touches of one class from a time on, or from a touch on, ascending.
+fn from<'a>(
+    (class, touches): &'a (Class, PackedMultiset),
+    first: &[u8],
+    numbers: &'a LabelNumbers,
+) -> impl Iterator<Item = Held<'a>> + use<'a> {
+    let touches = touches.from(first);
+    touches.flat_map(|(touch, times)| {
+        let touch = unpack(*class, touch, numbers).into_iter();
+        touch.flat_map(move |touch| std::iter::repeat_n(touch, times.max(0) as usize))
+    })
+}
+
+/// The touches of one class before a time, or before a touch, descending.
+fn before<'a>(
+    (class, touches): &'a (Class, PackedMultiset),
+    end: &[u8],
+    numbers: &'a LabelNumbers,
+) -> impl Iterator<Item = Held<'a>> + use<'a> {
+    let touches = touches.before(end);
+    touches.flat_map(|(touch, times)| {
+        let touch = unpack(*class, touch, numbers).into_iter();
+        touch.flat_map(move |touch| std::iter::repeat_n(touch, times.max(0) as usize))
+    })
+}
 
 impl Touches {
     /// Whether the person has no touch.
@@ -59,64 +82,101 @@ impl Touches {
     /// The estimated bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         let own = match self.classes.spilled() {
-            true => self.classes.capacity() * size_of::<(Class, Runs<Contact>)>(),
+            true => self.classes.capacity() * size_of::<(Class, PackedMultiset)>(),
             false => 0,
         };
         let classes = self.classes.iter();
         own + classes
-            .map(|(_, touches)| touches.heap_bytes(|touch| text_bytes(&touch.id)))
+            .map(|(_, touches)| touches.heap_bytes())
             .sum::<usize>()
     }
 
-    /// The number of touches.
+    /// The number of different touches.
     pub(super) fn len(&self) -> u64 {
-        self.classes.iter().map(|(_, runs)| runs.len() as u64).sum()
+        self.classes.iter().map(|(_, of)| of.len() as u64).sum()
     }
 
-    /// Changes the multiplicity of a touch by `diff`. Returns the number of other touches that moved in memory.
-    pub(super) fn amend(&mut self, touch: &Contact, diff: Diff) -> u64 {
-        let class = Class {
-            kind: touch.kind,
-            joins: touch.joins,
-        };
+    /// Changes the multiplicity of a touch by `diff`.
+    pub(super) fn amend(&mut self, touch: &Contact, diff: Diff, numbers: &mut LabelNumbers) {
+        let class = Class::of(touch);
         let at = self.classes.iter().position(|(other, _)| *other == class);
         let at = at.unwrap_or_else(|| {
-            self.classes.push((class, Runs::default()));
+            self.classes.push((class, PackedMultiset::default()));
             self.classes.len() - 1
         });
-        let Some((_, runs)) = self.classes.get_mut(at) else {
-            return 0;
+        let Some((_, touches)) = self.classes.get_mut(at) else {
+            return;
         };
-        let moved = runs.amend(touch, diff);
-        if runs.is_empty() {
+        let packed = pack(touch, numbers);
+        let [held, now] = touches.amend(&packed, diff);
+        debug_assert!(now >= 0, "only what is held is retracted");
+        // The entry uses its channel once, however often the touch occurs. It was used once more to find it.
+        let uses = 1 + usize::from(held != 0) - usize::from(now != 0);
+        for _ in 0..uses {
+            release(&packed, numbers);
+        }
+        if touches.is_empty() {
             self.classes.remove(at);
             self.classes.shrink_to_fit();
         }
-        moved
     }
 
     /// All touches, oldest first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Contact> {
-        let fronts = self.classes.iter().map(|(_, runs)| runs.iter().peekable());
-        let mut fronts: Fronts<_> = fronts.collect();
-        std::iter::from_fn(move || next(&mut fronts, |a, b| a < b))
+    pub(super) fn iter<'a>(&'a self, numbers: &'a LabelNumbers) -> impl Iterator<Item = Held<'a>> {
+        let fronts = self.classes.iter();
+        let mut fronts: Fronts<_> = fronts.map(|of| from(of, &[], numbers).peekable()).collect();
+        std::iter::from_fn(move || next(&mut fronts, Ordering::Less))
     }
 
     /// The touches from one time on and before another, in no particular order.
-    pub(super) fn between(&self, from: i64, until: i64) -> impl Iterator<Item = &Contact> {
+    pub(super) fn between<'a>(
+        &'a self,
+        since: i64,
+        until: i64,
+        numbers: &'a LabelNumbers,
+    ) -> impl Iterator<Item = Held<'a>> {
         let classes = self.classes.iter();
-        classes.flat_map(move |(_, runs)| {
-            let touches = runs.from(move |touch| touch.ts < from);
+        classes.flat_map(move |of| {
+            let touches = from(of, &key(since, ""), numbers);
             touches.take_while(move |touch| touch.ts < until)
         })
     }
 
     /// The last touch before the given one, and the first that is not before it.
-    pub(super) fn beside(&self, touch: &Contact) -> [Option<&Contact>; 2] {
-        let runs = || self.classes.iter().map(|(_, runs)| runs);
-        let before = runs().filter_map(|runs| runs.before(|held| held < touch).next());
-        let behind = runs().filter_map(|runs| runs.from(|held| held < touch).next());
-        [before.max(), behind.min()]
+    pub(super) fn beside<'a>(
+        &'a self,
+        touch: &Contact,
+        numbers: &'a LabelNumbers,
+    ) -> [Option<Held<'a>>; 2] {
+        let key = key(touch.ts, &touch.id);
+        let touch = Held::of(touch, &key);
+        let is_before = |held: &Held<'_>| held.cmp(&touch) == Ordering::Less;
+        let mut beside: [Option<Held<'a>>; 2] = [None, None];
+        for of in &self.classes {
+            // Those with the time and id of the touch may be before it, as their sources are.
+            let mut behind = from(of, &key, numbers).peekable();
+            let mut last = None;
+            while let Some(held) = behind.next_if(is_before) {
+                last = Some(held);
+            }
+            let last = last.or_else(|| {
+                let (class, touches) = of;
+                let (touch, _) = touches.before(&key).next()?;
+                unpack(*class, touch, numbers)
+            });
+            let [before, next] = &mut beside;
+            if let Some(last) = last
+                && before.is_none_or(|before| before.cmp(&last) == Ordering::Less)
+            {
+                *before = Some(last);
+            }
+            if let Some(first) = behind.next()
+                && next.is_none_or(|next| first.cmp(&next) == Ordering::Less)
+            {
+                *next = Some(first);
+            }
+        }
+        beside
     }
 
     /// The path of a conversion: the touches within the attribution window of their kind, at most the newest `max_path`,
@@ -126,23 +186,27 @@ impl Touches {
         &self,
         conversion: &Conversion,
         settings: &BrandSettings,
+        numbers: &LabelNumbers,
         looked: &Cell<u64>,
     ) -> Vec<Touch> {
         let in_store = conversion.kind != SaleKind::Order;
         if in_store && !conversion.joins {
             return Vec::new();
         }
-        let classes = self.classes.iter().filter(|(of, _)| of.joins || !in_store);
+        let end = key(conversion.ts.saturating_add(1), "");
+        let classes = self.classes.iter();
+        let classes = classes.filter(|(of, _)| of.joins || !in_store);
         let mut fronts: Fronts<_> = classes
-            .map(|(of, runs)| {
-                let since = conversion.ts.saturating_sub(settings.window(of.kind));
-                let until = runs.before(|touch| touch.ts <= conversion.ts);
+            .map(|of| {
+                let since = conversion.ts.saturating_sub(settings.window(of.0.kind));
+                let until = before(of, &end, numbers);
                 let until = until.inspect(|_| looked.set(looked.get() + 1));
                 until.take_while(move |touch| touch.ts >= since).peekable()
             })
             .collect();
-        let newest = std::iter::from_fn(|| next(&mut fronts, |a, b| a > b));
-        let mut path: Vec<Touch> = newest.take(settings.max_path).map(Touch::of).collect();
+        let newest = std::iter::from_fn(|| next(&mut fronts, Ordering::Greater));
+        let newest = newest.take(settings.max_path);
+        let mut path: Vec<Touch> = newest.map(|held| held.touch()).collect();
         path.reverse();
         path
     }
@@ -154,25 +218,35 @@ impl Touches {
         &self,
         touch: &Contact,
         settings: &BrandSettings,
-        is_going: impl Fn(&Contact) -> bool,
+        numbers: &LabelNumbers,
+        is_going: impl Fn(&Held<'_>) -> bool,
     ) -> i64 {
         let window = settings.window(touch.kind);
         let end = touch.ts.saturating_add(window);
+        let key = key(touch.ts, &touch.id);
+        let own = Held::of(touch, &key);
         let classes = self.classes.iter();
         let classes = classes
             .filter(|(of, _)| settings.window(of.kind) >= window && (of.joins || !touch.joins));
-        let newer = classes.map(|(_, runs)| runs.from(|held| held <= touch).peekable());
+        let newer = classes.map(|of| {
+            let mut newer = from(of, &key, numbers).peekable();
+            while newer
+                .next_if(|held| held.cmp(&own) != Ordering::Greater)
+                .is_some()
+            {}
+            newer
+        });
         let mut fronts: Fronts<_> = newer.collect();
         let mut left = settings.max_path;
         // The bound on visited touches is worth more than a tighter result.
         for _ in 0..settings.max_path.saturating_mul(2) {
-            let Some(newer) = next(&mut fronts, |a, b| a < b) else {
+            let Some(newer) = next(&mut fronts, Ordering::Less) else {
                 return end;
             };
             if newer.ts > end {
                 return end;
             }
-            if !is_going(newer) {
+            if !is_going(&newer) {
                 left = left.saturating_sub(1);
                 if left == 0 {
                     // The newer touch counts for conversions at its own time.
