@@ -13,7 +13,7 @@
 /// assert!(PLACEHOLDERS.contains(&"(not set)"));
 /// assert!(PLACEHOLDERS.iter().all(|word| *word == word.to_lowercase()));
 /// ```
-pub const PLACEHOLDERS: [&str; 79] = [
+pub const PLACEHOLDERS: [&str; 82] = [
     "null",
     "(null)",
     "<null>",
@@ -57,6 +57,7 @@ pub const PLACEHOLDERS: [&str; 79] = [
     "#num!",
     "#div/0!",
     "\\n",
+    "\\\\n",
     "-1",
     "true",
     "false",
@@ -82,6 +83,8 @@ pub const PLACEHOLDERS: [&str; 79] = [
     "[deleted]",
     "no email",
     "noemail",
+    "no-email",
+    "no_email",
     "test@test.com",
     "test@example.com",
     "example@example.com",

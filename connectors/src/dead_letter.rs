@@ -450,6 +450,10 @@ impl Refusal {
     /// syntax error.
     pub(crate) fn no_object(text: &str, error: &serde_json::Error) -> Refusal {
         match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            Ok(_) if text.trim_start().starts_with('[') => Refusal::new(
+                Reason::NotAnObject,
+                "the line is a JSON array: write one object a line, as `jq -c '.[]'` does",
+            ),
             Ok(_) => Refusal::new(Reason::NotAnObject, "the line must be a JSON object"),
             Err(_) => Refusal::new(
                 Reason::MalformedJson,

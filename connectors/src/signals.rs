@@ -175,11 +175,17 @@ impl SignalReader {
         let opted_out = opted_out(allowed);
         let mut sections = string.sections().iter();
         let signal = match string.tc_string() {
-            Some(tc_string) if self.reads_strings => Some(Signal::Steps(PurposeConsent {
-                steps: self.steps(allowed),
-                string: Some(dated_string(text, tc_string)),
-                opted_out,
-            })),
+            // The statement is that of the TC string, whatever carries it, so that an old one does not grant again in a new
+            // wrapper. What the other sections opt out of is a statement of its own.
+            Some(tc_string) if self.reads_strings => {
+                let place = sections.position(|(id, _)| *id == TCF_EU);
+                let of_section = place.and_then(|place| text.split('~').nth(place + 1));
+                Some(Signal::Steps(PurposeConsent {
+                    steps: self.steps(tc_string.allowed(&self.terms)),
+                    string: Some(dated_string(of_section.unwrap_or(text), tc_string)),
+                    opted_out,
+                }))
+            }
             Some(_) => opted_out.then_some(Signal::OptedOut(true)),
             None if sections.all(|(_, section)| matches!(section, Section::Other)) => None,
             None => Some(Signal::OptedOut(opted_out)),
@@ -220,11 +226,14 @@ impl SignalReader {
     }
 }
 
+/// The id of the section with a TC string («GPP Section Information»).
+const TCF_EU: u16 = 2;
+
 /// Identifies a dated string by the hash of its text and the date of its TC
 /// string.
 fn dated_string(text: &str, string: &TcString) -> ConsentString {
     ConsentString {
-        hash: hash(&[text.as_bytes()]),
+        hash: hash(&[text.trim().as_bytes()]),
         updated: string.updated_day(),
     }
 }
@@ -247,6 +256,7 @@ impl PurposeConsent {
     #[must_use]
     pub fn and(self, other: PurposeConsent) -> PurposeConsent {
         let string = match (self.string, other.string) {
+            (Some(one), Some(other)) if one == other => Some(one),
             (Some(one), Some(other)) => Some(ConsentString {
                 hash: hash(&[&one.hash.to_le_bytes(), &other.hash.to_le_bytes()]),
                 updated: one.updated.max(other.updated),

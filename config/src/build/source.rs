@@ -4,7 +4,7 @@ use super::consent::check_basis;
 use super::tables::{below, tables};
 use crate::context::{Context, Input, Location, Node, join, quote};
 use crate::fields;
-use crate::model::{Csv, Format, HashRule, Kind, Source, TimeUnit};
+use crate::model::{Csv, EventMeaning, Format, HashRule, Kind, Source, TimeUnit};
 use crate::read::{SectionReading, read_section};
 use crate::settings::{MAPPING, SettingsModel};
 use crate::suggest::did_you_mean;
@@ -222,6 +222,17 @@ fn check_format(source: &SectionReading<Source>, cx: &mut Context<'_>) {
         let (place, path) = source.location_of("unit");
         let message = format!("the format {} has a unit of its own", format.name());
         cx.report(place, &path, message, "leave it out");
+    }
+    let conversions = &source.model.mapping.conversions;
+    let sells = conversions.is_empty()
+        || conversions
+            .values()
+            .any(|meaning| *meaning == EventMeaning::Transaction);
+    if matches!(format, Format::GoogleOffline) && sells && !source.is_given("store") {
+        let (place, path) = source.location_of("store");
+        let message = "is not set: a transaction whose row has no column Store ID is refused";
+        let fix = "set it, if the file is of one store";
+        cx.warn(place, &path, message, fix);
     }
     let secrets = ["secret_file", "secret_env"];
     if matches!(format, Format::Meraki) && !secrets.iter().any(|key| source.is_given(key)) {

@@ -59,6 +59,11 @@ impl Translation {
         });
         replace(row, self.until, &|dwell| {
             let dwell = dwell.trim();
+            // A spreadsheet writes a column of whole numbers with an empty cell as 7.0.
+            let dwell = match dwell.split_once('.') {
+                Some((whole, zeros)) if zeros.bytes().all(|digit| digit == b'0') => whole,
+                _ => dwell,
+            };
             if dwell.is_empty() || !dwell.bytes().all(|c| c.is_ascii_digit()) {
                 return None;
             }

@@ -1,9 +1,9 @@
 //! Items of a vendor's format, each of which becomes native records.
 
-use super::supplied::{completed, supplied_id};
+use super::supplied::completed;
 use super::{Attributes, Decoder, Message, Route};
 use crate::dead_letter::{Ignored, Sink};
-use crate::formats::{self, Adapter, Item, Outcome};
+use crate::formats::{self, Adapter, Item, Outcome, SuppliedId};
 use crate::native::line::MessageContext;
 use tributary_operators::record::Arrival;
 
@@ -24,11 +24,15 @@ impl Decoder {
         let mut index = 0;
         while let Some(item) = items.next() {
             let single = index == 0 && items.peek().is_none();
-            let id = supplied_id(attributes.id.as_deref(), single, index);
-            index += 1;
+            let id = attributes.id.as_deref();
+            let id = id.map(|id| SuppliedId {
+                id,
+                position: (!single).then_some(index),
+            });
             let text = match self.text_of(&item) {
                 Ok(text) => text,
                 Err(refusal) => {
+                    index += 1;
                     let arrival = Arrival {
                         message: message.number,
                         line: *place,
@@ -38,13 +42,18 @@ impl Decoder {
                     continue;
                 }
             };
+            index += match id {
+                Some(_) => formats::elements(&adapter.format, text),
+                None => 1,
+            };
             let item = Item {
                 text,
                 at: message.at,
                 max_future: self.max_future,
                 strict: self.strict,
-                id: id.as_deref(),
+                id,
             };
+            let id = id.map(|id| id.to_string());
             let (max_future, id, time) =
                 (self.max_future, id.as_deref(), attributes.time.as_deref());
             formats::read(adapter, item, &mut |part: &str, outcome| {

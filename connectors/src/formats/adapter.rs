@@ -52,6 +52,25 @@ impl Adapter {
     }
 }
 
+/// The id that a message supplies to records without one. It names one record: the only one of the message, or with a position
+/// one of several.
+#[derive(Clone, Copy, Debug)]
+pub struct SuppliedId<'a> {
+    /// The id of the message.
+    pub id: &'a str,
+    /// The position of the record, from 0; `None` if it is the only one.
+    pub position: Option<usize>,
+}
+
+impl std::fmt::Display for SuppliedId<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.position {
+            None => f.write_str(self.id),
+            Some(position) => write!(f, "{}/{position}", self.id),
+        }
+    }
+}
+
 /// One item with what its message says of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Item<'a> {
@@ -64,7 +83,26 @@ pub struct Item<'a> {
     /// `ingest.strict`: nothing is corrected.
     pub strict: bool,
     /// The id that the message supplies to a record without one.
-    pub id: Option<&'a str>,
+    pub id: Option<SuppliedId<'a>>,
+}
+
+impl<'a> Item<'a> {
+    /// The element of a list that the item consists of, at a position of several.
+    pub(super) fn element(self, position: usize, elements: usize) -> Item<'a> {
+        let id = self.id.map(|supplied| match (supplied.position, elements) {
+            (None, 1) => supplied,
+            (first, _) => SuppliedId {
+                position: Some(first.unwrap_or(0) + position),
+                ..supplied
+            },
+        });
+        Item { id, ..self }
+    }
+
+    /// The id that the message supplies to a record without one.
+    pub(super) fn supplied_id(&self) -> Option<std::borrow::Cow<'static, str>> {
+        self.id.map(|id| id.to_string().into())
+    }
 }
 
 /// Receives what becomes of each part of an item, with the part as received.

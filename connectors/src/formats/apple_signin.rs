@@ -83,7 +83,7 @@ fn convert<'a>(
         false => time.saturating_mul(1_000),
     };
     let id = payload.get("jti").text_or_number();
-    let id = id.or(item.id.map(Into::into));
+    let id = id.or(item.supplied_id());
     let id = id.ok_or_else(|| missing("jti"))?;
     if let Some(right) = right {
         return Ok(Outcome::Rights(RightsRequest {

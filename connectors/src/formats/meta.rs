@@ -22,6 +22,9 @@ use crate::native::fields::Field;
 /// The largest time in seconds; what is larger is in milliseconds.
 const MOST_SECONDS: i64 = 100_000_000_000;
 
+/// The member of a body with its events.
+pub const LIST: &str = "data";
+
 /// The meaning of the standard events.
 fn default_meaning(event: &str) -> Option<EventMeaning> {
     Some(match event {
@@ -38,7 +41,7 @@ pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
         Ok(whole) => whole,
         Err(refusal) => return emit(item.text, Outcome::Refused(refusal)),
     };
-    let Some(data) = whole.get("data").present() else {
+    let Some(data) = whole.get(LIST).present() else {
         return event(adapter, item, item.text, &whole, emit);
     };
     match data.list() {
@@ -48,8 +51,10 @@ pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
         }
         Some(elements) if elements.is_empty() => emit(item.text, Outcome::NotMapped),
         Some(elements) => {
-            for element in elements {
+            let count = elements.len();
+            for (position, element) in elements.into_iter().enumerate() {
                 let text = element.raw();
+                let item = item.element(position, count);
                 match element.object() {
                     Some(element) => event(adapter, item, text, &element, emit),
                     None => {
@@ -113,12 +118,13 @@ fn convert<'a>(
     let mut record = NativeRecord::new(kind);
     let order = event.at("custom_data.order_id");
     let id = event.get("event_id").text_or_number();
-    let id = id.or(order.text_or_number()).or(item.id.map(Into::into));
+    let id = id.or(order.text_or_number()).or(item.supplied_id());
     let id = id.ok_or_else(|| missing("event_id"))?;
     record.put_text(Field::Id, "event_id", &id);
     put_time(item, event, &mut record)?;
     put_identifiers(adapter, event, &mut record);
-    let boxes = opt_outs(event).map(|names| consent::opt_outs(&names));
+    let (names, refusal) = opt_outs(event);
+    let boxes = consent::opt_outs(&names);
     if kind == Kind::Transaction {
         match (known, store) {
             (Some(store), _) => record.put_text(Field::Store, "custom_data.store_id", store),
@@ -144,13 +150,10 @@ fn convert<'a>(
             EventMeaning::Identify | EventMeaning::Transaction | EventMeaning::Ignore => {}
         }
     }
-    let statement =
-        boxes.map(|boxes| consent::statement(&record, &id, "data_processing_options", &boxes));
+    let statement = consent::statement(&record, &id, "data_processing_options", &boxes);
     out.push(Outcome::Record(record));
-    match statement {
-        Ok(statement) => out.extend(statement.map(Outcome::Record)),
-        Err(refusal) => out.push(Outcome::Refused(refusal)),
-    }
+    out.extend(statement.map(Outcome::Record));
+    out.extend(refusal.map(Outcome::Refused));
     Ok(())
 }
 
@@ -253,23 +256,25 @@ fn put_money<'a>(adapter: &Adapter, event: &Object<'a>, record: &mut NativeRecor
     }
 }
 
-/// The opt-outs of an event: limited data use, and no use for ads.
-fn opt_outs(event: &Object<'_>) -> Result<Vec<&'static str>, Refusal> {
-    let options = one_or_many(event.get("data_processing_options"));
+/// The opt-outs of an event: limited data use, and no use for ads; and what of them cannot be read, which takes nothing from
+/// the rest.
+fn opt_outs(event: &Object<'_>) -> (Vec<&'static str>, Option<Refusal>) {
     let mut names = Vec::new();
-    for option in options {
-        let option = option.text();
-        let option =
-            option.ok_or_else(|| wrong_type("data_processing_options", "a list of strings"))?;
-        if option.eq_ignore_ascii_case("LDU") && names.is_empty() {
-            names.extend(["do_not_sell", "do_not_share"]);
+    let mut refusal = None;
+    for option in one_or_many(event.get("data_processing_options")) {
+        match option.text() {
+            None => refusal = Some(wrong_type("data_processing_options", "a list of strings")),
+            Some(option) if option.eq_ignore_ascii_case("LDU") && names.is_empty() => {
+                names.extend(["do_not_sell", "do_not_share"]);
+            }
+            Some(_) => {}
         }
     }
     let opt_out = event.get("opt_out");
     match (opt_out.is_absent(), opt_out.boolean()) {
         (true, _) | (_, Some(false)) => {}
         (_, Some(true)) => names.push("do_not_target"),
-        (_, None) => return Err(wrong_type("opt_out", "`true` or `false`")),
+        (_, None) => refusal = Some(wrong_type("opt_out", "`true` or `false`")),
     }
-    Ok(names)
+    (names, refusal)
 }

@@ -44,9 +44,30 @@ pub mod snowplow;
 
 use tributary_config::model::Format;
 
-pub use adapter::{Adapter, Emit, Item};
+pub use adapter::{Adapter, Emit, Item, SuppliedId};
 pub use items::{Items, fault, is_document, items};
 pub use record::{NativeRecord, Outcome};
+
+/// The keys that lead to the list of an item that consists of several, by which a large one can be divided.
+pub fn list_path(format: &Format) -> Option<&'static [&'static str]> {
+    match format {
+        Format::Segment => Some(&[segment::LIST]),
+        Format::Meta => Some(&[meta::LIST]),
+        Format::GoogleOffline => Some(&[google_offline::LIST]),
+        Format::Meraki => Some(&["data", "observations"]),
+        _ => None,
+    }
+}
+
+/// The number of elements of an item that is a list of what its format sends at once; 1 for any other item.
+pub fn elements(format: &Format, text: &str) -> usize {
+    let Some([key]) = list_path(format) else {
+        return 1;
+    };
+    let whole = json::Json::of(text).object();
+    let list = whole.and_then(|whole| whole.get(key).list());
+    list.map_or(1, |list| list.len())
+}
 
 /// Reads one item. `emit` is called at least once.
 pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {

@@ -43,6 +43,9 @@ fn default_meaning(event: &str) -> Option<EventMeaning> {
 /// read, and nothing else.
 const CONSENT_UPDATED: &str = "Segment Consent Preference Updated";
 
+/// The member of a batch with its messages.
+pub const LIST: &str = "batch";
+
 /// What the elements of a batch share.
 const INHERITED: [&str; 3] = ["sentAt", "receivedAt", "context"];
 
@@ -52,7 +55,7 @@ pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
         Ok(whole) => whole,
         Err(refusal) => return emit(item.text, Outcome::Refused(refusal)),
     };
-    let Some(batch) = whole.get("batch").present() else {
+    let Some(batch) = whole.get(LIST).present() else {
         return message(adapter, item, item.text, &whole, emit);
     };
     let elements = match batch.list() {
@@ -63,8 +66,10 @@ pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
             return emit(item.text, Outcome::Refused(refusal));
         }
     };
-    for element in elements {
+    let count = elements.len();
+    for (position, element) in elements.into_iter().enumerate() {
         let text = element.raw();
+        let item = item.element(position, count);
         match object(text) {
             Ok(mut element) => {
                 for key in INHERITED {
@@ -145,12 +150,16 @@ fn convert<'a>(
         return Ok(());
     }
     require_objects(message, &["context", "properties", "traits"])?;
-    let categories = categories(adapter, message);
-    if meaning.is_none() && matches!(&categories, Ok((_, boxes)) if boxes.is_empty()) {
+    let Categories {
+        path,
+        boxes,
+        refusal,
+    } = categories(adapter, message);
+    if meaning.is_none() && boxes.is_empty() && refusal.is_none() {
         return Ok(());
     }
     let id = message.get("messageId").text_or_number();
-    let id = id.or(item.id.map(Into::into));
+    let id = id.or(item.supplied_id());
     let id = id.ok_or_else(|| missing("messageId"))?;
     let kind = match meaning {
         Some(EventMeaning::Transaction) => Kind::Transaction,
@@ -165,15 +174,13 @@ fn convert<'a>(
         "context.consent.tcString",
         message.at("context.consent.tcString"),
     );
-    let statement = categories.map(|(path, boxes)| consent::statement(&record, &id, path, &boxes));
+    let statement = consent::statement(&record, &id, path, &boxes);
     if let Some(meaning) = meaning {
         put_event(adapter, message, meaning, &mut record);
         out.push(Outcome::Record(record));
     }
-    match statement {
-        Ok(statement) => out.extend(statement.map(Outcome::Record)),
-        Err(refusal) => out.push(Outcome::Refused(refusal)),
-    }
+    out.extend(statement.map(Outcome::Record));
+    out.extend(refusal.map(Outcome::Refused));
     Ok(())
 }
 
@@ -411,45 +418,69 @@ fn begins_visit(message: &Object<'_>) -> bool {
     page::is_landing(url, referrer)
 }
 
-/// The checkboxes of the consent of a message, and where it stands. Empty if it
-/// has none.
-type Categories = (&'static str, BTreeMap<String, bool>);
+/// The consent of a message.
+struct Categories {
+    /// Where it stands.
+    path: &'static str,
+    /// The checkboxes; empty if it has none.
+    boxes: BTreeMap<String, bool>,
+    /// What of it cannot be read. It takes nothing from the rest: a refusal beside it counts.
+    refusal: Option<Refusal>,
+}
 
 /// The consent categories of a message.
-fn categories(adapter: &Adapter, message: &Object<'_>) -> Result<Categories, Refusal> {
+fn categories(adapter: &Adapter, message: &Object<'_>) -> Categories {
     const SEGMENT: &str = "context.consent.categoryPreferences";
     const RUDDERSTACK: &str = "context.consentManagement";
-    if adapter.mapping.consent_categories.is_empty() {
-        return Ok((SEGMENT, BTreeMap::new()));
-    }
+    let known = &adapter.mapping.consent_categories;
     let mut categories: Vec<(String, bool)> = Vec::new();
-    if let Some(preferences) = message.at(SEGMENT).present() {
-        let members = preferences.object();
-        let members = members.ok_or_else(|| wrong_type(SEGMENT, "an object"))?;
-        for (name, value) in members.members() {
-            let granted = value.boolean();
-            if adapter.mapping.consent_categories.contains_key(name) {
-                let granted = granted
-                    .ok_or_else(|| wrong_type(SEGMENT, "an object of `true` and `false`"))?;
-                categories.push((name.to_owned(), granted));
+    let mut refusal = None;
+    let preferences = message.at(SEGMENT).present();
+    let path = match preferences {
+        Some(_) => SEGMENT,
+        None => RUDDERSTACK,
+    };
+    if let Some(preferences) = preferences.filter(|_| !known.is_empty()) {
+        let members = preferences.is_object().then(|| preferences.object());
+        match members.flatten() {
+            None => refusal = Some(wrong_type(SEGMENT, "an object")),
+            Some(members) => {
+                for (name, value) in members.members() {
+                    match value.boolean() {
+                        _ if !known.contains_key(name) || value.is_absent() => {}
+                        Some(granted) => categories.push((name.to_owned(), granted)),
+                        None => {
+                            let expected = "an object of `true` and `false`";
+                            refusal = Some(wrong_type(SEGMENT, expected));
+                        }
+                    }
+                }
             }
         }
-        let named = categories
-            .iter()
-            .map(|(name, granted)| (name.as_str(), *granted));
-        return Ok((SEGMENT, consent::boxes(&adapter.mapping, named)));
-    }
-    for (key, granted) in [("allowedConsentIds", true), ("deniedConsentIds", false)] {
-        let Some(ids) = message.at(&format!("{RUDDERSTACK}.{key}")).present() else {
-            continue;
-        };
-        let ids = ids.list();
-        let ids = ids.ok_or_else(|| wrong_type(RUDDERSTACK, "an object of lists"))?;
-        let names = ids.iter().filter_map(|id| id.text_or_number());
-        categories.extend(names.map(|name| (name.into_owned(), granted)));
+    } else if !known.is_empty() {
+        for (key, granted) in [("allowedConsentIds", true), ("deniedConsentIds", false)] {
+            let Some(ids) = message.at(&format!("{RUDDERSTACK}.{key}")).present() else {
+                continue;
+            };
+            let wrong = || wrong_type(RUDDERSTACK, "an object of lists of texts");
+            let Some(ids) = ids.list() else {
+                refusal = Some(wrong());
+                continue;
+            };
+            for id in ids.into_iter().filter(|id| !id.is_absent()) {
+                match id.text_or_number() {
+                    Some(name) => categories.push((name.into_owned(), granted)),
+                    None => refusal = Some(wrong()),
+                }
+            }
+        }
     }
     let named = categories
         .iter()
         .map(|(name, granted)| (name.as_str(), *granted));
-    Ok((RUDDERSTACK, consent::boxes(&adapter.mapping, named)))
+    Categories {
+        path,
+        boxes: consent::boxes(&adapter.mapping, named),
+        refusal,
+    }
 }

@@ -34,6 +34,8 @@ const ZEROS: [&str; 7] = [
     "0.00",
 ];
 
+/// The digits of a national number behind its calling code.
+const NATIONAL_NUMBER: std::ops::RangeInclusive<usize> = 6..=12;
 /// The longest run of zeros whose digest is known.
 const LONGEST_ZEROS: usize = 40;
 /// The longest run of one punctuation character whose digest is known.
@@ -112,6 +114,30 @@ impl Blocklist {
     }
 }
 
+/// Whether a text is no value but what stands for one that is missing: a placeholder, marks alone, or a template that nobody
+/// filled in. Zeros are values here.
+///
+/// ```
+/// use tributary_connectors::keys::is_placeholder;
+///
+/// assert!(is_placeholder("(not set)") && is_placeholder("{{order_id}}") && is_placeholder("--"));
+/// assert!(!is_placeholder("0") && !is_placeholder("A-1"));
+/// ```
+pub fn is_placeholder(text: &str) -> bool {
+    const TEMPLATES: [[&str; 2]; 3] = [["{", "}"], ["${", "}"], ["%%", "%%"]];
+    let bare = bare(text);
+    let [begin, end] = OBJECT;
+    let starts = bare.get(..begin.len());
+    PLACEHOLDERS
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(bare))
+        || only_marks(bare)
+        || (starts.is_some_and(|start| start.eq_ignore_ascii_case(begin)) && bare.ends_with(end))
+        || TEMPLATES
+            .iter()
+            .any(|[begin, end]| bare.starts_with(begin) && bare.ends_with(end))
+}
+
 /// The SHA-256 of every usual spelling of the words: case and quotes vary,
 /// zeros and marks repeat.
 fn digests(words: &FxHashSet<String>) -> FxHashSet<[u8; 32]> {
@@ -131,8 +157,9 @@ fn digests(words: &FxHashSet<String>) -> FxHashSet<[u8; 32]> {
         in_quotes(&word);
         in_quotes(&word.to_lowercase());
         in_quotes(&word.to_uppercase());
-        in_quotes(&initials(&word, false));
-        in_quotes(&initials(&word, true));
+        in_quotes(&initials(&word, |_| false));
+        in_quotes(&initials(&word, |c| c == '@'));
+        in_quotes(&initials(&word, |c| !c.is_alphanumeric()));
     }
     for zeros in ZEROS {
         in_quotes(zeros);
@@ -140,6 +167,14 @@ fn digests(words: &FxHashSet<String>) -> FxHashSet<[u8; 32]> {
     for length in 1..=LONGEST_ZEROS {
         in_quotes(&"0".repeat(length));
         in_quotes(&format!("+{}", "0".repeat(length)));
+    }
+    // A number of zeros behind a calling code, which vendors hash with and without its plus.
+    for code in phone::calling_codes() {
+        for length in NATIONAL_NUMBER {
+            let number = format!("+{code}{}", "0".repeat(length));
+            in_quotes(number.trim_start_matches('+'));
+            in_quotes(&number);
+        }
     }
     for mark in (b' '..=b'~')
         .map(char::from)
@@ -152,8 +187,8 @@ fn digests(words: &FxHashSet<String>) -> FxHashSet<[u8; 32]> {
     digests
 }
 
-/// Capitalizes the first word, or each word.
-fn initials(word: &str, each: bool) -> String {
+/// Capitalizes the first letter, and those that follow a character before which a word ends.
+fn initials(word: &str, ends: impl Fn(char) -> bool) -> String {
     let (mut out, mut begins) = (String::with_capacity(word.len()), true);
     for c in word.chars() {
         match begins && c.is_alphabetic() {
@@ -162,7 +197,7 @@ fn initials(word: &str, each: bool) -> String {
         }
         begins = match c.is_alphanumeric() {
             true => false,
-            false => begins || each,
+            false => begins || ends(c),
         };
     }
     out
@@ -183,7 +218,8 @@ fn bare(value: &str) -> &str {
 /// Whether a text contains zeros and nothing else but separators; anything
 /// other than a letter or a digit separates, as in a MAC.
 fn only_zeros(value: &str) -> bool {
-    let is_zero = |c| matches!(c, '0' | '\u{ff10}');
+    // The zeros of ASCII, of Arabic and its extended form, of Devanagari, and of full width.
+    let is_zero = |c| matches!(c, '0' | '\u{660}' | '\u{6f0}' | '\u{966}' | '\u{ff10}');
     value.contains(is_zero) && !value.chars().any(|c| !is_zero(c) && c.is_alphanumeric())
 }
 
@@ -294,7 +330,20 @@ mod tests {
             assert!(blocked.contains(value), "{value:?}");
         }
         for value in [
-            "", "0", "000000", "-", "--", "----", "_", "?", "\"\"", "+000",
+            "",
+            "0",
+            "000000",
+            "-",
+            "--",
+            "----",
+            "_",
+            "?",
+            "\"\"",
+            "+000",
+            "+33000000000",
+            "33000000000",
+            "+10000000000",
+            "Test@Test.com",
         ] {
             assert!(is_digest_blocked(&blocked, value), "{value}");
         }

@@ -59,7 +59,8 @@ pub fn lower(text: &str, out: &mut String) {
 /// The canonical form of an e-mail address. Replaces the content of `out`.
 ///
 /// Removes characters of no width, `mailto:` (RFC 6068), a display name and
-/// angle brackets (RFC 5322, `name-addr`), and trailing dots and commas;
+/// angle brackets (RFC 5322, `name-addr`), quotation marks around the address,
+/// and trailing dots, commas and semicolons;
 /// converts the domain to ASCII (UTS 46, non-transitional). The local part is
 /// put in lower case although RFC 5321 lets it differ by case, because mail
 /// providers ignore its case and people vary it.
@@ -93,12 +94,18 @@ fn address(text: &str) -> &str {
         Some(link) => link.split('?').next().unwrap_or_default(),
         None => text,
     };
-    without_end(text).trim_start()
+    let text = without_end(text).trim_start();
+    // A spreadsheet leaves the marks that it put around a text.
+    let quoted = ['\'', '"'].into_iter().find_map(|mark| {
+        let inner = text.strip_prefix(mark)?.strip_suffix(mark)?;
+        (inner.contains('@') && !inner.contains(mark)).then_some(inner)
+    });
+    quoted.unwrap_or(text).trim()
 }
 
-/// Removes dots, commas and white space at the end.
+/// Removes dots, commas, semicolons and white space at the end.
 fn without_end(text: &str) -> &str {
-    text.trim_end_matches(|c: char| matches!(c, '.' | ',') || c.is_whitespace())
+    text.trim_end_matches(|c: char| matches!(c, '.' | ',' | ';') || c.is_whitespace())
 }
 
 /// Whether a character shows nothing and takes no room: soft hyphen, byte order

@@ -65,6 +65,7 @@ use tributary_operators::record::{IdKind, Identifier};
 use zeroize::{Zeroize, Zeroizing, zeroize_stack};
 
 use blocklist::Blocklist;
+pub use blocklist::is_placeholder;
 pub use canonical::is_uuid;
 use phone::PhoneCache;
 pub use phone::Region;
@@ -251,7 +252,15 @@ impl BrandKey {
     /// The keyed hash of a `device` that a sensor has already hashed; as
     /// [`BrandKey::mac`].
     pub fn sensor_device(&self, device: &str) -> u128 {
-        self.hash_alone(b'D', device.as_bytes())
+        match canonical::is_uuid(device) {
+            true => self.hash_alone(b'D', device.to_ascii_lowercase().as_bytes()),
+            false => self.hash_alone(b'D', device.as_bytes()),
+        }
+    }
+
+    /// Whether a clear value identifies nobody: the empty one, a placeholder, or one that the brand blocks.
+    pub fn blocks(&self, value: &str) -> bool {
+        self.blocked.contains(value)
     }
 
     /// The keyed hash of a device that holds a wallet pass, in 64 bits and never 0; under the oldest secret, so that a device

@@ -59,6 +59,16 @@ impl Region {
     }
 }
 
+/// The calling codes of all regions.
+pub fn calling_codes() -> impl Iterator<Item = i32> {
+    let codes = REGIONS
+        .iter()
+        .filter_map(|region| PHONE_NUMBER_UTIL.get_country_code_for_region(*region));
+    codes
+        .collect::<std::collections::BTreeSet<i32>>()
+        .into_iter()
+}
+
 /// The E.164 form (ITU-T recommendation E.164, `+` and up to 15 digits) of a
 /// number; `None` if the text is not a possible number. A national number of
 /// zeros alone belongs to no one.

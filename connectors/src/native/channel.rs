@@ -20,7 +20,7 @@ use super::fields::Field;
 use super::reader::{FieldResult, MAX_LABEL, Reader};
 use super::{labels, referrers, site};
 use crate::dead_letter::{Reason, Refusal};
-use crate::keys::MAX_IDENTIFIER;
+use crate::keys::{MAX_IDENTIFIER, is_placeholder};
 
 /// The maximum length of an address, bytes; a longer one names no channel.
 const MAX_URL: usize = 65_536;
@@ -122,7 +122,7 @@ pub fn click_ids(reader: &Reader<'_, '_>) -> Vec<String> {
     let clicks = pairs.filter(|(key, _)| IDENTIFYING.contains(&&*decode(key)));
     let values = clicks.map(|(_, value)| decode(value).into_owned());
     values
-        .filter(|value| value.len() <= MAX_IDENTIFIER)
+        .filter(|value| value.len() <= MAX_IDENTIFIER && !is_placeholder(value))
         .collect()
 }
 
@@ -170,7 +170,7 @@ fn of_address<'b>(url: &str, channels: &Channels) -> FieldResult<Option<ChannelW
             "utm_campaign" => 2,
             key => {
                 let known = CLICK_IDS.iter().position(|(id, ..)| *id == key);
-                if known.is_some() && !decode(value).trim().is_empty() {
+                if known.is_some() && !is_placeholder(&decode(value)) {
                     click_id = known.into_iter().chain(click_id).min();
                 }
                 continue;

@@ -34,7 +34,7 @@ use super::fields::Field;
 use super::identifiers::Identifiers;
 use super::line::Line;
 use super::notice::{Evidence, compact};
-use super::reader::{FieldResult, MAX_LABEL, Reader, missing, too_long, wrong_type};
+use super::reader::{FieldResult, MAX_LABEL, Reader, missing, too_long, trimmed, wrong_type};
 use super::record::{self, RecordHead};
 use crate::dead_letter::{Reason, Refusal, Sink};
 use crate::signals::{PurposeConsent, Signal};
@@ -346,12 +346,13 @@ fn do_not_sell(stands: bool) -> Body {
 fn tc_string<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
     Ok(reader
         .text(Field::TcString, MAX_STRING)?
-        .map(GivenSignal::TcString))
+        .map(|text| GivenSignal::TcString(trimmed(text))))
 }
 
 /// The field `gpp`.
 fn gpp<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
-    Ok(reader.text(Field::Gpp, MAX_STRING)?.map(GivenSignal::Gpp))
+    let text = reader.text(Field::Gpp, MAX_STRING)?;
+    Ok(text.map(|text| GivenSignal::Gpp(trimmed(text))))
 }
 
 /// The field `gpc`: if true, the opt-outs that the Global Privacy Control

@@ -63,7 +63,11 @@ impl Line<'_, '_> {
             None => {
                 let text = self.message.time.ok_or_else(|| missing(Field::Ts))?;
                 let read = self.source.times.text(text);
-                read.map_err(|error| self.time_refusal(Field::Ts, error))?
+                read.map_err(|error| {
+                    let refusal = self.time_refusal(Field::Ts, error);
+                    let detail = refusal.detail.replace("`ts`", "`time` of the CloudEvent");
+                    Refusal::new(refusal.reason, detail)
+                })?
             }
         };
         if ts > self.message.at.saturating_add(self.message.max_future) {
@@ -182,8 +186,7 @@ impl Line<'_, '_> {
         let code = self.reader.label(Field::Currency)?;
         let known = match &code {
             None => self.brand.currency,
-            Some(code) if self.source.text_values => currency::of(code.trim()),
-            Some(code) => currency::of(code),
+            Some(code) => currency::of(code.trim()),
         };
         known.ok_or_else(|| {
             Refusal::new(

@@ -146,11 +146,12 @@ pub(super) fn address(line: &Line<'_, '_>) -> FieldResult<Option<u64>> {
     }
 }
 
-/// The keyed hash of the `device` field; `None` if it is absent or blank.
+/// The keyed hash of the `device` field; `None` if it is absent, blank, or a value that identifies no device.
 fn device(line: &Line<'_, '_>) -> FieldResult<Option<u128>> {
     let text = line.reader.clear(Field::Device, MAX_IDENTIFIER)?;
     Ok(text.and_then(|text| {
         let device = labels::normalize((&*text).into());
-        (!device.is_empty()).then(|| line.brand.key.sensor_device(&device))
+        let key = &line.brand.key;
+        (!key.blocks(&device)).then(|| key.sensor_device(&device))
     }))
 }

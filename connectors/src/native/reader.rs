@@ -18,6 +18,7 @@ use zeroize::Zeroize;
 use super::amount;
 use super::fields::{Field, Fields};
 use crate::dead_letter::{Reason, Refusal};
+use crate::keys::is_placeholder;
 
 /// The maximum length of a label or an id, bytes.
 pub const MAX_LABEL: usize = 256;
@@ -131,12 +132,16 @@ impl<'a> Reader<'_, 'a> {
     /// # Errors
     /// As [`Reader::text`].
     pub fn key(&self, field: Field) -> FieldResult<Option<Cow<'a, str>>> {
-        let key = self.label(field)?.map(|key| match (key.trim(), &key) {
-            (trimmed, key) if trimmed.len() == key.len() => key.clone(),
-            (_, Cow::Borrowed(key)) => Cow::Borrowed(key.trim()),
-            (trimmed, Cow::Owned(_)) => Cow::Owned(trimmed.to_owned()),
-        });
+        let key = self.label(field)?.map(trimmed);
         Ok(key.filter(|key| !key.is_empty() && !is_null(key)))
+    }
+
+    /// The name of a sale; absent if it is a placeholder, which would make one sale of those of strangers.
+    ///
+    /// # Errors
+    /// As [`Reader::text`].
+    pub fn sale_name(&self, field: Field) -> FieldResult<Option<Cow<'a, str>>> {
+        Ok(self.key(field)?.filter(|name| !is_placeholder(name)))
     }
 
     /// A label or an id that the record must have.
@@ -266,7 +271,7 @@ impl<'a> Reader<'_, 'a> {
             Value::Text(inner) => {
                 let text = unescape(field, inner, self.fields.raw(field))?;
                 if !self.loose {
-                    return Ok(Some((text, false)));
+                    return Ok(Some((trimmed(text), false)));
                 }
                 // What has another decimal mark stays as it is, and is no amount.
                 let point = amount::with_point(text.trim(), self.decimal);
@@ -340,6 +345,15 @@ fn unescape<'a>(field: Field, inner: &'a str, raw: &str) -> FieldResult<Cow<'a, 
         let detail = format!("`{}` has an escape that is not a character", field.name());
         Refusal::new(Reason::MalformedJson, detail)
     })
+}
+
+/// A text without white space at its ends.
+pub fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) if text.trim().len() < text.len() => Cow::Owned(text.trim().to_owned()),
+        text => text,
+    }
 }
 
 /// Whether a text is what databases, spreadsheets and programs write for

@@ -41,10 +41,10 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
     if store.is_empty() {
         return Err(missing(Field::Store));
     }
-    let refund_of = line.reader.key(Field::RefundOf)?;
-    let order_id = line.reader.key(Field::OrderId)?;
+    let refund_of = line.reader.sale_name(Field::RefundOf)?;
+    let order_id = line.reader.sale_name(Field::OrderId)?;
     // A refund takes the currency of its sale where it names none, so that it is read apart.
-    let restates = line.reader.key(Field::Restates)?;
+    let restates = line.reader.sale_name(Field::Restates)?;
     let restated = restates
         .as_ref()
         .map(|_| line.restated_amount())

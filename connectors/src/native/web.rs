@@ -103,7 +103,7 @@ pub(super) fn announce_channel(
 /// names, or else adjusts.
 fn order(line: &Line<'_, '_>, head: &RecordHead<'_>) -> FieldResult<Body> {
     let kind = SaleKind::Order;
-    if let Some(sale) = line.reader.key(Field::Restates)? {
+    if let Some(sale) = line.reader.sale_name(Field::Restates)? {
         return Ok(Body::Restatement {
             kind,
             name: SaleName::of(&sale),
@@ -111,8 +111,8 @@ fn order(line: &Line<'_, '_>, head: &RecordHead<'_>) -> FieldResult<Body> {
             amount: line.restated_amount()?,
         });
     }
-    let order_id = line.reader.key(Field::OrderId)?;
-    let refund_of = line.reader.key(Field::RefundOf)?;
+    let order_id = line.reader.sale_name(Field::OrderId)?;
+    let refund_of = line.reader.sale_name(Field::RefundOf)?;
     if line.is_negative()?
         && let Some((kind, name)) = refunded(refund_of.as_deref(), order_id.as_deref())
     {
@@ -159,8 +159,8 @@ fn refunded(refund_of: Option<&str>, order_id: Option<&str>) -> Option<(SaleKind
 
 /// The body of a refund.
 fn refund(line: &Line<'_, '_>) -> FieldResult<Body> {
-    let order_id = line.reader.key(Field::OrderId)?;
-    let refund_of = line.reader.key(Field::RefundOf)?;
+    let order_id = line.reader.sale_name(Field::OrderId)?;
+    let refund_of = line.reader.sale_name(Field::RefundOf)?;
     let named = refunded(refund_of.as_deref(), order_id.as_deref());
     let (kind, name) = named.ok_or_else(|| {
         Refusal::new(

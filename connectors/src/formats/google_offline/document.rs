@@ -2,7 +2,8 @@
 //!
 //! A first line `Parameters:TimeZone=…` states the zone of the times; it becomes
 //! the member of that name in every row, so that a row means the same wherever
-//! it is read. The next line is the header. A document whose header has neither
+//! it is read. Lines before it that begin with `#` are the instructions of
+//! Google's templates. The next line is the header. A document whose header has neither
 //! of the columns by which rows are recognized is no such document, and one item
 //! as a whole.
 
@@ -64,6 +65,7 @@ impl<'a> Rows<'a> {
         let zone = self.zone.as_deref().map(|zone| (ZONE.as_bytes(), zone));
         let cells = self.header.iter().map(Vec::as_slice).zip(record);
         for (name, cell) in cells.chain(zone) {
+            let cell = cell.trim_ascii();
             // The columns by which rows are recognized stay, with a value or without.
             if cell.is_empty() && !is_recognizing(name) {
                 continue;
@@ -93,7 +95,11 @@ impl Iterator for Rows<'_> {
             if !self.header.is_empty() {
                 return Some(self.json(&record));
             }
-            let first = record.cells.get(0).unwrap_or_default();
+            let first = record.cells.get(0).unwrap_or_default().trim_ascii();
+            // Google's templates begin with instructions, and Excel's files with their separator.
+            if first.starts_with(b"#") || first.eq_ignore_ascii_case(b"sep=") {
+                continue;
+            }
             match parameters(first) {
                 Some(zone) => self.zone = zone.map(<[u8]>::to_vec),
                 None => {
@@ -159,5 +165,14 @@ mod tests {
             [r#"{"Adjustment Type":"1","B":"2"}"#]
         );
         assert!(rows("").is_empty());
+        let template = "### INSTRUCTIONS ###,,\r\n\"# IMPORTANT: keep, the columns\",,\r\n,,\r\n### TEMPLATE ###,,\r\nParameters:TimeZone=Europe/Paris,,\r\nAdjustment Type, B ,C\r\n RETRACT , x y ,\r\n";
+        assert_eq!(
+            rows(template),
+            [r#"{"Adjustment Type":"RETRACT","B":"x y","Parameters:TimeZone":"Europe/Paris"}"#]
+        );
+        assert_eq!(
+            rows("sep=,\nAdjustment Type,B\n1,2"),
+            [r#"{"Adjustment Type":"1","B":"2"}"#]
+        );
     }
 }

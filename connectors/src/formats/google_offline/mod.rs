@@ -19,15 +19,46 @@ use tributary_config::model::{EventMeaning, Kind};
 use self::columns::{Column, NAME, TYPE, normalize};
 use super::adapter::{Adapter, Emit, Item, emit_all, listed, object, one_or_many};
 use super::json::{Json, Object, quote};
-use super::record::{NativeRecord, missing, wrong_type};
+use super::record::{NativeRecord, Outcome, missing, wrong_type};
 use super::{consent, money};
 use crate::csv;
 use crate::dead_letter::{Reason, Refusal};
 use crate::native::fields::Field;
 use crate::native::time::TimeError;
 
-/// Reads a row, as an object by its headers, or an event of the Data Manager.
+/// The member of a request to the Data Manager with its events.
+pub const LIST: &str = "events";
+
+/// What the events of a request share.
+const INHERITED: &str = "consent";
+
+/// Reads a row, as an object by its headers, or an event of the Data Manager, or a request with several of them.
 pub fn read<'a>(adapter: &Adapter, item: Item<'a>, emit: &mut Emit<'_, 'a>) {
+    let request = Json::of(item.text).is_object().then(|| object(item.text));
+    let request = request.and_then(Result::ok);
+    let events = request
+        .as_ref()
+        .and_then(|request| request.get(LIST).list());
+    if let Some((request, events)) = request.as_ref().zip(events) {
+        if events.is_empty() {
+            return emit(item.text, Outcome::NotMapped);
+        }
+        let count = events.len();
+        for (position, text) in events.into_iter().enumerate() {
+            let mut records = Vec::new();
+            let converted = object(text.raw()).and_then(|mut of_list| {
+                of_list.inherit(INHERITED, request.get(INHERITED));
+                event(
+                    adapter,
+                    item.element(position, count),
+                    &of_list,
+                    &mut records,
+                )
+            });
+            emit_all(text.raw(), converted.map(|()| records), emit);
+        }
+        return;
+    }
     let mut records = Vec::new();
     let converted = convert(adapter, item, &mut records);
     emit_all(item.text, converted.map(|()| records), emit);
@@ -124,6 +155,18 @@ impl<'a> Row<'a> {
     fn put(&self, record: &mut NativeRecord<'a>, field: Field, column: Column) {
         let (header, value) = self.cell(column);
         record.put(field, header, value);
+    }
+
+    /// Sets a field to all columns of a kind, which Google's header repeats for several addresses of one person.
+    fn put_all(&self, record: &mut NativeRecord<'a>, field: Field, column: Column) {
+        let cells = self.cells.iter();
+        let cells = cells.filter(|(name, ..)| column.contains(&name.as_str()));
+        let cells = cells.filter_map(|(_, _, value)| Some(value.present()?.raw().to_owned()));
+        let (header, _) = self.cell(column);
+        match listed(&cells.collect::<Vec<_>>()) {
+            Some(json) => record.put_json(field, header, json),
+            None => record.put(field, header, Json::ABSENT),
+        }
     }
 
     /// Sets a field to an amount, which stays a text.
@@ -244,7 +287,7 @@ fn begin<'a>(
             let mut record = NativeRecord::new(Kind::Transaction);
             match adapter.store(place) {
                 Some(store) => record.put_text(Field::Store, "store", store),
-                None => record.put(Field::Store, "store", Json::ABSENT),
+                None => record.put(Field::Store, "Store ID", Json::ABSENT),
             }
             record
         }
@@ -271,8 +314,8 @@ fn conversion<'a>(
     record.put_text(Field::Ts, row.cell(TIME).0, &ts);
     row.put_amount(&mut record, VALUE);
     row.put(&mut record, Field::Currency, CURRENCY);
-    row.put(&mut record, Field::Email, EMAIL);
-    row.put(&mut record, Field::Phone, PHONE);
+    row.put_all(&mut record, Field::Email, EMAIL);
+    row.put_all(&mut record, Field::Phone, PHONE);
     let mut clicks = Vec::new();
     for column in CLICKS {
         clicks.extend(row.text(column)?.map(|click| quote(&click)));
@@ -366,7 +409,7 @@ fn event<'a>(
         .text_or_number();
     let mut record = begin(adapter, meaning, place.as_deref(), "order");
     let id = event.get("transactionId").text_or_number();
-    let id = id.or(item.id.map(Into::into));
+    let id = id.or(item.supplied_id());
     let id = id.ok_or_else(|| missing("transactionId"))?;
     record.put_text(Field::Id, "transactionId", &id);
     if meaning == EventMeaning::Order {

@@ -52,16 +52,17 @@ enum Meaning {
 
 /// The meaning of an event, by the settings of the source, else by its type.
 fn meaning_of(adapter: &Adapter, row: &Row<'_>) -> Result<Option<Meaning>, Refusal> {
-    let event = row.text("event")?.unwrap_or_default();
+    let event = row.text("event")?.ok_or_else(|| missing("event"))?;
     let name = row.text("event_name")?;
+    let name = name.or_else(|| row.unstruct_name());
     let action = row.text("se_action")?;
-    for own in [&name, &action].into_iter().flatten() {
-        if let Some(meaning) = adapter.mapping.events.get(&**own) {
+    let names = [name.as_deref(), action.as_deref(), Some(&*event)];
+    for own in names.into_iter().flatten() {
+        if let Some(meaning) = adapter.mapping.events.get(own) {
             let meaning = Some(*meaning).filter(|meaning| *meaning != EventMeaning::Ignore);
             return Ok(meaning.map(Meaning::Event));
         }
     }
-    let name = name.or_else(|| row.unstruct_name());
     Ok(match (&*event, name.as_deref().unwrap_or_default()) {
         ("page_view", _) => adapter
             .meaning("page_view", Some(EventMeaning::View))
@@ -101,7 +102,7 @@ fn convert<'a>(
         _ => Kind::Web,
     };
     let mut record = NativeRecord::new(kind);
-    let id = row.text("event_id")?.or(item.id.map(Into::into));
+    let id = row.text("event_id")?.or(item.supplied_id());
     let id = id.ok_or_else(|| missing("event_id"))?;
     record.put_text(Field::Id, "event_id", &id);
     put_times(row, &mut record)?;

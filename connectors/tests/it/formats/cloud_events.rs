@@ -96,3 +96,39 @@ fn the_source_of_an_event_chooses_that_of_the_configuration() {
     assert_eq!(source("%2Fshop%2Ffr"), Label::of("shop"));
     assert_eq!(source("/shop/be"), Label::of("web"));
 }
+
+/// The ids of the records that a message becomes.
+fn ids(source: &str, headers: &[(&str, &str)], data: &str) -> Vec<Value> {
+    let given = send(source, headers, data);
+    let given = given.as_array().expect("a list");
+    given.iter().map(|of| of["data"]["id"].clone()).collect()
+}
+
+#[test]
+fn every_element_of_a_bundle_has_an_id_of_its_own() {
+    let sale = |amount: u32| json!({"event_name": "Purchase", "event_time": 1_759_996_800, "action_source": "website", "user_data": {"external_id": "u"}, "custom_data": {"value": amount, "currency": "EUR"}});
+    let bundle = json!({"data": [sale(10), sale(20), sale(30)]}).to_string();
+    assert_eq!(ids("meta", &COMPLETE, &bundle), ["i/0", "i/1", "i/2"]);
+    let alone = json!({"data": [sale(10)]}).to_string();
+    assert_eq!(ids("meta", &COMPLETE, &alone), ["i"]);
+    let lines = format!("{alone}\n{bundle}\n{}", sale(40));
+    assert_eq!(
+        ids("meta", &COMPLETE, &lines),
+        ["i/0", "i/1", "i/2", "i/3", "i/4"]
+    );
+    let view = json!({"type": "page", "anonymousId": "a", "timestamp": "2025-10-09T08:00:00Z", "receivedAt": "2025-10-09T08:00:01Z", "properties": {"url": "https://a.example/"}});
+    let batch = json!({"batch": [view, view]}).to_string();
+    assert_eq!(ids("segment", &COMPLETE, &batch), ["i/0", "i/1"]);
+}
+
+#[test]
+fn a_wrong_time_of_the_event_is_named_as_the_event_has_it() {
+    let headers = [&COMPLETE[..], &[("ce-time", "yesterday")]].concat();
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let given = decode_with(acme(), "web", AT, &headers, br#"{"id":"w","type":"view"}"#);
+    let detail = &given.dead[0].detail;
+    assert!(detail.starts_with("`time` of the CloudEvent"), "{detail}");
+}

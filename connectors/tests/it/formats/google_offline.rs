@@ -157,3 +157,40 @@ fn a_stray_quotation_mark_costs_its_row() {
     );
     assert!(given.dead[0].detail.starts_with("line 2 "));
 }
+
+#[test]
+fn a_request_to_the_data_manager_is_its_events_with_its_consent() {
+    let sale = |id: &str| json!({"transactionId": id, "eventTimestamp": "2025-10-09T08:00:00Z", "conversionValue": 7, "currency": "EUR", "eventSource": "IN_STORE"});
+    let own = json!({"transactionId": "b", "eventTimestamp": "2025-10-09T08:00:00Z", "conversionValue": 7, "currency": "EUR", "eventSource": "IN_STORE", "userData": {"userIdentifiers": [{"emailAddress": "a@b.example"}]}, "consent": {"adUserData": "CONSENT_GRANTED"}});
+    let mut first = sale("a");
+    first["userData"] = own["userData"].clone();
+    let request = json!({"destinations": [{"productDestinationId": "1"}], "events": [first, own, 7], "consent": {"adUserData": "CONSENT_DENIED"}});
+    let given = decode("google", AT, &request.to_string());
+    let kinds: Vec<_> = given.gives.iter().map(|of| &of["kind"]).collect();
+    assert_eq!(
+        json!(kinds),
+        json!(["transaction", "consent", "transaction", null]),
+        "{:?}",
+        given.gives
+    );
+    assert_eq!(given.gives[3], json!({"refused": "not_an_object"}));
+    assert_eq!(
+        gives(&json!({"events": []}).to_string()),
+        json!([{"ignored": "not_mapped"}])
+    );
+}
+
+#[test]
+fn cells_are_trimmed_and_addresses_may_repeat() {
+    let document = "Email, Email ,Phone Number,Conversion Name, Conversion Time,Conversion Value,Conversion Currency,Order ID\na@b.example, c@d.example ,, In store , 2025-10-09 08:00:00Z , 7 , EUR , o \n";
+    let given = gives(document);
+    assert_eq!(given[0]["kind"], "transaction", "{given}");
+    assert_eq!(
+        given[0]["data"]["email"],
+        json!(["a@b.example", "c@d.example"])
+    );
+    assert_eq!(
+        [&given[0]["data"]["id"], &given[0]["data"]["currency"]],
+        ["o", "EUR"]
+    );
+}

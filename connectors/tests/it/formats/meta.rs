@@ -127,3 +127,16 @@ fn an_opt_out_of_the_wrong_type_refuses_the_statement_alone() {
     assert_eq!(given.gives[1..], [json!({"refused": "wrong_type"})]);
     assert!(given.dead[0].detail.contains("`opt_out`"));
 }
+
+#[test]
+fn limited_data_use_stands_beside_an_opt_out_of_the_wrong_type() {
+    let given = decode(
+        "meta",
+        AT,
+        &event(&json!({"opt_out": 1, "data_processing_options": ["LDU"], "user_data": {"external_id": "u"}}))
+            .to_string(),
+    );
+    let kinds: Vec<_> = given.gives.iter().map(|of| &of["kind"]).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "consent").count(), 1);
+    assert_eq!(given.dead.len(), 1);
+}

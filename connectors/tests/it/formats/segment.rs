@@ -138,3 +138,36 @@ fn a_wrong_clock_is_corrected_and_a_right_one_is_not() {
     assert_eq!(ts("2025-10-09T08:43:19.999Z"), "2025-10-09T08:10:00.000Z");
     assert_eq!(ts("2025-10-09T09:53:20Z"), "2025-10-09T07:00:00.000Z");
 }
+
+/// What is unreadable, or says nothing, does not take the refusals beside it away.
+#[test]
+fn an_unreadable_category_stands_alone() {
+    let view = |consent: &serde_json::Value| {
+        json!({"type": "page", "messageId": "m", "anonymousId": "a", "timestamp": "2025-10-09T08:00:00Z", "receivedAt": "2025-10-09T08:00:01Z", "context": consent}).to_string()
+    };
+    let preferences = |of: serde_json::Value| json!({"consent": {"categoryPreferences": of}});
+    let statement = |message: &str| {
+        let given = decode("segment", AT, message);
+        let of_consent = given.gives.iter().find(|of| of["kind"] == "consent");
+        (
+            of_consent.map(|of| of["data"]["boxes"].clone()),
+            given.dead.len(),
+        )
+    };
+    let (denied, none) = statement(&view(&preferences(json!({"Advertising": false}))));
+    assert!(denied.is_some() && none == 0);
+    for absent in [json!(null), json!("")] {
+        let message = view(&preferences(
+            json!({"Advertising": false, "Analytics": absent}),
+        ));
+        assert_eq!(statement(&message), (denied.clone(), 0), "{absent}");
+    }
+    for unreadable in [json!(1), json!("no"), json!({})] {
+        let message = view(&preferences(
+            json!({"Analytics": unreadable, "Advertising": false}),
+        ));
+        assert_eq!(statement(&message), (denied.clone(), 1), "{unreadable}");
+    }
+    let unread = view(&json!({"consentManagement": {"deniedConsentIds": [{"id": "marketing"}]}}));
+    assert_eq!(statement(&unread), (None, 1));
+}

@@ -12,6 +12,7 @@
 //! content type does not matter: analytics.js sends JSON as `text/plain`, which
 //! needs no preflight.
 
+use tributary_connectors::files::strip_bom;
 use tributary_connectors::formats::json::{Json, Object};
 
 use super::reply::Rejection;
@@ -47,7 +48,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// 400 for a body that is no JSON object.
     pub(super) fn parse(data: &'a [u8]) -> Result<Call<'a>, Rejection> {
-        let object: Object<'a> = serde_json::from_slice(data).map_err(|error| {
+        let object: Object<'a> = serde_json::from_slice(strip_bom(data)).map_err(|error| {
             Rejection::malformed(format!("the body is not a valid JSON object: {error}"))
         })?;
         Ok(Call { object })

@@ -251,31 +251,17 @@ pub(super) fn object_in_parts(
     format: &Format,
     messages: &mut Messages,
 ) -> Result<(), Rejection> {
-    let key = match format {
-        Format::Segment => "batch",
-        Format::Meta => "data",
-        _ => return messages.push_json(value),
-    };
-    let object = Json::of(value).object();
-    let list = object.as_ref().and_then(|object| object.get(key).list());
-    let (Some(object), Some(list)) = (object, list) else {
+    let framed = formats::list_path(format).and_then(|path| frame(Json::of(value), path));
+    let Some(Frame { head, list, tail }) = framed else {
         return messages.push_json(value);
     };
-    let mut head = String::from("{");
-    for (name, value) in object.members().filter(|(name, _)| *name != key) {
-        head.push_str(&quoted(name));
-        head.push(':');
-        head.push_str(value.raw());
-        head.push(',');
-    }
-    head.push_str(&quoted(key));
-    head.push_str(":[");
-    let room = MESSAGE.min(messages.max).saturating_sub(head.len() + 2);
+    let room = MESSAGE.min(messages.max);
+    let room = room.saturating_sub(head.len() + tail.len());
     let mut part = String::new();
     for item in list {
         let item = item.raw();
         if !part.is_empty() && part.len() + 1 + item.len() > room {
-            messages.push_json(&format!("{head}{part}]}}"))?;
+            messages.push_json(&format!("{head}{part}{tail}"))?;
             part.clear();
         }
         if !part.is_empty() {
@@ -283,7 +269,36 @@ pub(super) fn object_in_parts(
         }
         part.push_str(item);
     }
-    messages.push_json(&format!("{head}{part}]}}"))
+    messages.push_json(&format!("{head}{part}{tail}"))
+}
+
+/// A list in an object, and the text of the object before and after its elements.
+struct Frame<'a> {
+    head: String,
+    list: Vec<Json<'a>>,
+    tail: String,
+}
+
+/// The list of an object to which some keys lead; `None` if there is none.
+fn frame<'a>(value: Json<'a>, path: &[&str]) -> Option<Frame<'a>> {
+    let Some((key, rest)) = path.split_first() else {
+        return Some(Frame {
+            head: String::from("["),
+            list: value.list()?,
+            tail: String::from("]"),
+        });
+    };
+    let object = value.is_object().then(|| value.object()).flatten()?;
+    let Frame { head, list, tail } = frame(object.get(key), rest)?;
+    let others = object.members().filter(|(name, _)| name != key);
+    let others: String = others
+        .map(|(name, value)| format!("{}:{},", quoted(name), value.raw()))
+        .collect();
+    Some(Frame {
+        head: format!("{{{others}{}:{head}", quoted(key)),
+        list,
+        tail: format!("{tail}}}"),
+    })
 }
 
 /// Text as a JSON string.
