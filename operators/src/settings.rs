@@ -229,6 +229,12 @@ impl BrandSettings {
         self.k <= 1 && self.k_delta() <= 1 && self.noise.is_none()
     }
 
+    /// Whether a random MAC address is a contributor of the traffic of a store. One device sends under many of them, so that they
+    /// would carry a single visitor over the gate.
+    pub fn counts_random_addresses(&self) -> bool {
+        self.k_traffic <= 1
+    }
+
     /// Whether visits are counted and credited. A brand with noise holds them back, whose budget they would exceed.
     pub fn counts_visits(&self) -> bool {
         self.noise.is_none()

@@ -122,7 +122,7 @@ impl SettingsModel for Release {
                 value_type: Int::<u64>::new(1, 1_000_000_000),
                 default: DefaultValue::Derived("the smaller of 10 and `k`"),
                 unit: "contributors",
-                meaning: "The minimum number of contributors to a cell with traffic counts only (`visits`).",
+                meaning: "The minimum number of contributors to a cell with traffic counts only (`visits`): devices, of which one with a random address counts only if 1 is enough.",
                 field: |release: &mut Release| &mut release.k_traffic,
             },
             &Setting {

@@ -103,7 +103,11 @@ impl Blocklist {
                 lower.make_ascii_lowercase();
                 std::str::from_utf8(lower).is_ok_and(|lower| self.has_lower(lower))
             }
-            _ => self.has_lower(&zeroize::Zeroizing::new(bare.to_lowercase())),
+            _ => {
+                let mut lower = zeroize::Zeroizing::new(String::with_capacity(bare.len()));
+                lower.extend(bare.chars().map(narrow).flat_map(char::to_lowercase));
+                self.has_lower(&lower)
+            }
         }
     }
 
@@ -213,6 +217,15 @@ fn bare(value: &str) -> &str {
         c => c.is_whitespace(),
     };
     value.trim_matches(is_quote)
+}
+
+/// A character of full width (Unicode block Halfwidth and Fullwidth Forms) as that of ASCII.
+fn narrow(c: char) -> char {
+    let ascii = match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
+        _ => None,
+    };
+    ascii.unwrap_or(c)
 }
 
 /// Whether a text contains zeros and nothing else but separators; anything
@@ -326,6 +339,8 @@ mod tests {
             "- \u{feff}-",
             "\u{1f600}",
             "\u{24d0}",
+            "\u{ff2e}\u{ff35}\u{ff2c}\u{ff2c}",
+            "\u{660}\u{660}\u{660}",
         ] {
             assert!(blocked.contains(value), "{value:?}");
         }

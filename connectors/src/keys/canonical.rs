@@ -78,6 +78,14 @@ pub fn email(text: &str, out: &mut String) {
         out.clear();
         out.push_str(&address);
     }
+    // A link that encodes the @ encodes all of the address.
+    if !out.contains('@') && out.contains("%40") {
+        let decoded = percent_encoding::percent_decode_str(out).decode_utf8();
+        if let Ok(decoded) = decoded.map(|decoded| Zeroizing::new(decoded.into_owned())) {
+            out.clear();
+            out.push_str(&decoded);
+        }
+    }
     if !out.is_ascii() {
         domain_to_ascii(out);
     }
@@ -263,6 +271,11 @@ mod tests {
             "jane.doe@example.org.",
             "jane.doe@example.org, ",
             "jane.doe@example.org ,.",
+            "jane.doe@example.org;",
+            "Jane Doe <jane.doe@example.org>; ",
+            "'jane.doe@example.org'",
+            "\"Jane.Doe@example.org\",",
+            "mailto:jane.doe%40example.org",
             "\u{feff}jane.doe@example.org",
             "jane.\u{200b}doe@exam\u{ad}ple.org\u{2060}",
             "jane\u{200d}.doe\u{200c}@example.org\u{200e}",

@@ -222,6 +222,9 @@ mod tests {
             ("cn.bing.com", "bing"),
             ("html.duckduckgo.com", "duckduckgo"),
             ("m.baidu.com", "baidu"),
+            ("id.search.yahoo.com", "yahoo"),
+            ("go.mail.ru", "mail.ru"),
+            ("digg.com", "digg"),
             ("search.seznam.cz", "seznam"),
         ] {
             assert_eq!(known(host).map(|found| found.0), Some(name), "{host}");
@@ -231,6 +234,13 @@ mod tests {
     #[test]
     fn other_services_and_lookalikes_do_not_match() {
         for host in [
+            "accounts.youtube.com",
+            "id.google.com",
+            "id.yandex.ru",
+            "mail.ru",
+            "e.mail.ru",
+            "amazon.com",
+            "www.pricerunner.co.uk",
             "accounts.google.com",
             "mail.google.com",
             "docs.google.com",

@@ -12,6 +12,7 @@ mod exchanged_secrets;
 mod formats;
 mod fuzz_decoders;
 mod inputs_are_named;
+mod names_of_sales;
 mod notices;
 mod partner_files;
 mod partner_records;

@@ -133,3 +133,29 @@ fn the_offset_is_that_of_the_second() {
         .collect();
     assert_eq!(offsets, [7200, 3600, 7200]);
 }
+
+/// A device is read as that of a web record is: a UUID in any case, and no placeholder.
+#[test]
+fn a_device_is_a_uuid_in_any_case_and_no_placeholder() {
+    let mut harness = DecoderHarness::acme();
+    for device in [
+        "AB12CD34-0000-4000-8000-00000000000F",
+        "ab12cd34-0000-4000-8000-00000000000f",
+    ] {
+        let device = format!(r#""device":"{device}""#);
+        harness.send(SUBJECT, line(AT, &device).as_bytes());
+    }
+    let pings = harness.kept.pings();
+    assert_eq!(pings[0].device, pings[1].device);
+    let nobody = [
+        r#""device":"null""#,
+        r#""device":"00000000-0000-0000-0000-000000000000""#,
+        r#""device":"undefined""#,
+        r#""device":0"#,
+    ];
+    for device in nobody {
+        harness.send(SUBJECT, line(AT, device).as_bytes());
+    }
+    let reasons: Vec<_> = harness.kept.dead.iter().map(|dead| dead.reason).collect();
+    assert_eq!(reasons, [Reason::MissingField; 4]);
+}

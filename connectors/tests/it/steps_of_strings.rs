@@ -229,3 +229,18 @@ fn a_public_vendor_list_says_what_its_vendors_declared() {
     let linked = vendor.features.contains(2) && (on_consent(7) || on_consent(9));
     assert_eq!(steps.contains(&"link"), linked);
 }
+
+/// A TC string is one statement, whatever carries it: it is old in a new wrapper, too.
+#[test]
+fn a_string_in_gpp_is_the_statement_that_it_is_alone() {
+    let mut reader = SignalReader::new(&vendor(755));
+    let alone = reader.tc_string(crate::strings::ALL).unwrap();
+    let gpp = format!("DBABMA~{}", crate::strings::ALL);
+    let Some(Signal::Steps(inside)) = reader.gpp(&gpp).unwrap().signal else {
+        panic!("it has a TC string");
+    };
+    assert!(alone.string.is_some());
+    assert_eq!((inside.string, inside.steps), (alone.string, alone.steps));
+    let both = inside.and(alone);
+    assert_eq!((both.string, both.steps), (alone.string, alone.steps));
+}

@@ -79,7 +79,7 @@ struct Hour {
 ///
 /// - Dimensions: brand, store, hour.
 /// - Values: visits, passers-by, dwell time in seconds, devices, random devices.
-/// - Contributors: the devices and the random devices.
+/// - Contributors: the devices; where one is enough, the random devices as well.
 pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<CountedCell> {
     let mut hours: BTreeMap<StoreHour, Hour> = BTreeMap::new();
     let pings = &device_limit::counted_pings(pings, brand.settings.max_devices);
@@ -110,7 +110,11 @@ pub(crate) fn cells(brand: &Brand, pings: &[&Ping]) -> Vec<CountedCell> {
                 devices as i128,
                 random_devices as i128,
             ];
-            let contributors = (devices + random_devices) as u64;
+            let contributors = match brand.settings.k_traffic {
+                0 | 1 => devices + random_devices,
+                _ => devices,
+            };
+            let contributors = contributors as u64;
             existing_cell(Family::Visits, dims, values, contributors)
         })
         .collect()

@@ -97,8 +97,9 @@ pub(super) fn contribute(
     };
     let hours = hours(is_random, runs, settings);
     let (brand, store) = (device.brand, device.store);
+    let contributors = i64::from(!is_random || settings.counts_random_addresses());
     for (hour, values) in &hours {
-        let sums = Aggregate::of(&values.map(i128::from)).with_contributors(1);
+        let sums = Aggregate::of(&values.map(i128::from)).with_contributors(contributors);
         add(hour_key(brand, store, *hour, settings), sums);
     }
     if settings.has_ladder() {
@@ -263,9 +264,13 @@ pub(super) fn restored(settled: &SettledHour, settings: &BrandSettings) -> (Cell
         values,
     } = *settled;
     let [_, _, _, devices, random] = values;
-    let contributors = devices.saturating_add(random);
+    let changed = devices.saturating_add(random);
+    let contributors = match settings.counts_random_addresses() {
+        true => changed,
+        false => devices,
+    };
     let mut sums = Aggregate::of(&values.map(i128::from)).with_contributors(contributors);
-    for stranger in 0..contributors.clamp(0, 1024).unsigned_abs() {
+    for stranger in 0..changed.clamp(0, 1024).unsigned_abs() {
         sums = sums.changed_by(stranger);
     }
     let hour = Hour {

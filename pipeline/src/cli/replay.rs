@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tributary_config::model::Config;
+use tributary_config::model::{Brand, Config};
 use tributary_connectors::dead_letter::{DeadLetter, RESENT_HEADER};
 use tributary_connectors::inputs::{self, Inputs};
 use tributary_connectors::nats::SUBJECT_HEADER;
@@ -80,19 +80,35 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         Some(directory) => Some(new_ledger(&config, directory)?),
         None => None,
     };
-    // What cannot be read again is read with all days open. So is what goes to a ledger: the worker that starts from it
-    // closes the days.
+    // What cannot be read again is read with all days open, unless visits depend on days that are settled. So is what goes to a
+    // ledger: the worker that starts from it closes the days.
     let is_file = |trace: &String| Path::new(trace).is_file();
-    let closes_days = ledger.is_none() && args.traces.iter().all(is_file);
+    let is_repeatable = args.traces.iter().all(is_file);
+    let has_partners = config.brands.iter().any(Brand::has_partners);
+    let mut closes_days = ledger.is_none() && (is_repeatable || has_partners);
     let outcome = match replay(&mut inputs, ledger, closes_days) {
-        Err(error) if error.is::<ClockWentBack>() => {
+        Err(error) if error.is::<ClockWentBack>() && is_repeatable => {
             tracing::info!("{error}: reading the trace again with all days open");
             inputs = inputs::open(Some(&config), &args.traces)?;
+            closes_days = false;
             replay(&mut inputs, None, false)?
+        }
+        Err(error) if error.is::<ClockWentBack>() => {
+            let fix = "give the trace as a file, which can be read twice";
+            return Err(error.context(fix));
         }
         outcome => outcome?,
     };
     bar.finish_and_clear();
+    if has_partners && !closes_days && config.release.k > 1 {
+        tracing::warn!(
+            "no day of sightings was settled, so that visits which partners saw are not in these cells: {}",
+            match args.ledger {
+                Some(_) => "the worker that starts from the ledger settles them",
+                None => "sort the trace by arrival",
+            }
+        );
+    }
 
     let mut lines: Vec<String> = outcome
         .cells

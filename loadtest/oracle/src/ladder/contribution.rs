@@ -329,7 +329,8 @@ impl Contributions {
                         visits.push(Contribution {
                             model: None,
                             who: Contributor::Device(store, device, salt_day, random),
-                            vouched: true,
+                            // One device sends under many random addresses.
+                            vouched: !random || brand.settings.k_traffic <= 1,
                             day,
                             place: (false, store_word.clone()),
                             chain: name::of_hour(day, *start, *offset, &store_word),

@@ -3,7 +3,7 @@
 //! All contacts of a month are one group, and so are all visits: each counts finished days only and leaves whole, in a batch.
 //! Nobody knows a total of theirs, so that what is too small at the end is held back. The rule is
 //! [`crate::release::grain`]; contacts need `k` contributors, each with at most the dominance share of the
-//! contacts, visits `k_traffic` devices. Whoever sends contacts or passes a store is counted: no conversion hides among them.
+//! contacts, visits `k_traffic` devices, without random addresses, of which one device has many. Whoever sends contacts or passes a store is counted: no conversion hides among them.
 //!
 //! | file | concept |
 //! |---|---|

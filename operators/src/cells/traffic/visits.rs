@@ -272,9 +272,9 @@ impl Contributions for Moment<'_> {
         let mut is_safe = false;
         for sums in sums {
             is_empty &= sums == Sums::default();
-            is_safe |= self.is_enough(sums[3] + sums[4]);
+            is_safe |= self.is_enough(self.contributing([sums[3], sums[4]]));
         }
-        is_safe = is_safe || self.is_enough(self.devices(parts).into_iter().sum());
+        is_safe = is_safe || self.is_enough(self.contributing(self.devices(parts)));
         Finding {
             is_empty,
             is_safe: is_safe && !is_empty,
@@ -283,12 +283,20 @@ impl Contributions for Moment<'_> {
     }
 
     fn contributors(&self, parts: &[u32]) -> u64 {
-        let devices: i64 = self.devices(parts).into_iter().sum();
-        devices.unsigned_abs()
+        self.contributing(self.devices(parts)).unsigned_abs()
     }
 }
 
 impl Moment<'_> {
+    /// The contributors among distinct devices and random addresses. One device may send under many addresses, so that they count
+    /// only where nothing is hidden.
+    fn contributing(&self, [devices, random]: [i64; 2]) -> i64 {
+        match self.k {
+            0 | 1 => devices + random,
+            _ => devices,
+        }
+    }
+
     fn is_enough(&self, devices: i64) -> bool {
         u64::try_from(devices).is_ok_and(|devices| devices >= self.k)
     }
