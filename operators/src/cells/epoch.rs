@@ -33,6 +33,9 @@ impl Cells {
             self.publish_plans(&mut work.updates);
             self.publish_traffic(&work.votes, &mut work.updates);
             self.flush_batch(&work.votes, &mut work.updates);
+            if !work.votes.is_empty() {
+                self.report_counts();
+            }
             for (key, sums, diff) in std::mem::take(&mut work.sums) {
                 self.add(key, &sums, diff);
             }

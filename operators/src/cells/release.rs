@@ -108,7 +108,7 @@ impl Cells {
     }
 
     /// Publishes the changes since the last release that may be published, sends the votes for the
-    /// others, and updates the metrics.
+    /// others, and reports the counts.
     pub(super) fn release(
         &mut self,
         times: ReleaseTimes,
@@ -124,6 +124,11 @@ impl Cells {
         self.release_passes(updates);
         self.release_lifts(updates);
         self.collect_votes(times, votes, out);
+        self.report_counts();
+    }
+
+    /// Reports how many cells are published, hidden and waiting: after a release, and after the batch that its votes let leave.
+    pub(super) fn report_counts(&self) {
         let GateCounts {
             released,
             hidden,
@@ -139,7 +144,7 @@ impl Cells {
         let HeldBack {
             hidden: hidden_months,
             waiting: waiting_months,
-        } = self.held_back(times);
+        } = self.held_back(self.released.unwrap_or_default());
         let hidden_traffic: u64 = self.traffic.values().map(|of| of.hidden).sum();
         let (hidden, waiting) = (
             hidden + hidden_months + hidden_traffic,

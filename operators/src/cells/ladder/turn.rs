@@ -190,12 +190,12 @@ impl Cells {
         }
     }
 
-    /// What all months hold back.
-    pub(in crate::cells) fn held_back(&self, times: ReleaseTimes) -> HeldBack {
+    /// What all months hold back at a time, Unix milliseconds.
+    pub(in crate::cells) fn held_back(&self, now: i64) -> HeldBack {
         let mut all = HeldBack::default();
         for (of, group) in &self.ladders {
             if let Some(settings) = self.settings.brands.get(&of.brand) {
-                let own = group.held_back(finished(settings, times.now));
+                let own = group.held_back(finished(settings, now));
                 all.hidden += own.hidden;
                 all.waiting += own.waiting;
             }
