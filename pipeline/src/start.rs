@@ -188,6 +188,8 @@ pub async fn start(
         .iter()
         .map(|brand| brand.name.as_str())
         .collect();
+    // Before the losses: of a brand that was given to another shard, files are missing, too.
+    lease::check_claims(&client, config, &moves, accept_loss).await?;
     let (opened, found, leading) = match may_follow {
         false => {
             let ledger = opened.as_ref().map(|(ledger, _)| ledger);

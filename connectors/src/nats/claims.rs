@@ -53,6 +53,14 @@ pub struct Claims {
     output_stream: String,
 }
 
+impl Claim {
+    /// Whether it may replace `last`: within a shard, or with a ledger to which the brand
+    /// was moved, or if the operator accepts the loss.
+    fn may_follow(&self, last: &Claim, came_from: &[String], accept_loss: bool) -> bool {
+        last.shard == self.shard || came_from.contains(&last.ledger) || accept_loss
+    }
+}
+
 impl Claims {
     /// The claims beside the leases of an output stream, whose bucket must exist.
     pub fn new(client: &Client, output_stream: &str) -> Claims {
@@ -75,8 +83,7 @@ impl Claims {
         came_from: &[String],
         accept_loss: bool,
     ) -> Result<(), NatsError> {
-        let bucket = bucket(&self.output_stream);
-        let subject = format!("$KV.{bucket}.brand-{}", claim.brand);
+        let subject = self.subject(&claim.brand);
         loop {
             let (last, sequence) = self.last(&subject).await?;
             let last: Option<Claim> = last.and_then(|text| serde_json::from_slice(&text).ok());
@@ -84,10 +91,10 @@ impl Claims {
                 if last.ledger == claim.ledger && last.shard == claim.shard {
                     return Ok(());
                 }
+                if !claim.may_follow(last, came_from, accept_loss) {
+                    return Err(is_of_another(claim, last));
+                }
                 if last.shard != claim.shard {
-                    if !came_from.contains(&last.ledger) && !accept_loss {
-                        return Err(is_of_another(claim, last));
-                    }
                     self.end_lease(claim, last).await?;
                 }
             }
@@ -96,6 +103,40 @@ impl Claims {
                 return Ok(());
             }
         }
+    }
+
+    /// Refuses a brand that another shard has, without claiming it: a start asks before
+    /// it looks for what the ledger of a brand names, which is missing elsewhere. Brands
+    /// that nobody has claimed yet are not refused, and neither are all if nothing was
+    /// ever published.
+    ///
+    /// # Errors
+    /// As [`Claims::claim`].
+    pub async fn check(
+        &self,
+        claim: &Claim,
+        came_from: &[String],
+        accept_loss: bool,
+    ) -> Result<(), NatsError> {
+        let leases = stream(&self.output_stream);
+        if super::stream_state::found(&self.client, &leases)
+            .await?
+            .is_none()
+        {
+            return Ok(());
+        }
+        let (last, _) = self.last(&self.subject(&claim.brand)).await?;
+        match last.and_then(|text| serde_json::from_slice::<Claim>(&text).ok()) {
+            Some(last) if !claim.may_follow(&last, came_from, accept_loss) => {
+                Err(is_of_another(claim, &last))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The subject of the key of a brand.
+    fn subject(&self, brand: &str) -> String {
+        format!("$KV.{}.brand-{brand}", bucket(&self.output_stream))
     }
 
     /// Waits until no process holds a lease for the brand with the ledger that had it,

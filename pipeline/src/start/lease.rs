@@ -40,6 +40,31 @@ pub(super) fn holder(config: &Config, ledger: &str) -> Holder {
     }
 }
 
+/// Refuses brands that another shard has, as [`claim_brands`] does, before anything
+/// else of them is missed.
+///
+/// # Errors
+///
+/// As [`claim_brands`].
+pub(super) async fn check_claims(
+    client: &Client,
+    config: &Config,
+    moves: &Moves,
+    accept_loss: bool,
+) -> anyhow::Result<()> {
+    if config.workers.process > 0 {
+        return Ok(());
+    }
+    let claims = Claims::new(client, &config.nats.output_stream);
+    for brand in &config.brands {
+        // Which ledger it would be is not asked.
+        let claim = claim(config, &brand.name, "");
+        let origins = moves.origins(&brand.name);
+        retry_transient(|| claims.check(&claim, origins, accept_loss)).await?;
+    }
+    Ok(())
+}
+
 /// Claims the brands of this process for its `ledger`, of which `moves` says what
 /// brands it got from others. Process 0 does it for its cluster.
 ///
@@ -55,19 +80,25 @@ pub(super) async fn claim_brands(
     if config.workers.process > 0 {
         return Ok(());
     }
+    let ledger = data_encoding::HEXLOWER.encode(&ledger);
     let claims = Claims::new(client, &config.nats.output_stream);
     for brand in &config.brands {
-        let claim = Claim {
-            brand: brand.name.clone(),
-            shard: config.workers.shard.clone(),
-            ledger: data_encoding::HEXLOWER.encode(&ledger),
-            host: host(),
-            since: jiff::Timestamp::now().to_string(),
-        };
+        let claim = claim(config, &brand.name, &ledger);
         let origins = moves.origins(&brand.name);
         retry_transient(|| claims.claim(&claim, origins, accept_loss)).await?;
     }
     Ok(())
+}
+
+/// The claim of a brand for the ledger of this process.
+fn claim(config: &Config, brand: &str, ledger: &str) -> Claim {
+    Claim {
+        brand: brand.to_owned(),
+        shard: config.workers.shard.clone(),
+        ledger: ledger.to_owned(),
+        host: host(),
+        since: jiff::Timestamp::now().to_string(),
+    }
 }
 
 /// The name of this host.

@@ -98,6 +98,7 @@ mod services_refusals;
 mod shards;
 mod shards_move;
 mod shards_reshard;
+mod shards_upgrade;
 mod snowplow_web;
 mod standby;
 mod stops_in_order;

@@ -344,6 +344,77 @@ fn a_release_serves_the_brands_of_its_shard() {
     }
 }
 
+/// Before a release is upgraded, the new image looks at what each of its workers would read, and cannot change it.
+#[test]
+fn an_upgrade_is_checked_before_anything_is_changed() {
+    let check = |more: Value| {
+        let mut given = values(&more);
+        given["upgradeCheck"] = json!({"enabled": true});
+        given
+    };
+    let north = CONFIG.replace("name = \"acme\"", "name = \"acme\"\nshard = \"north\"");
+    let all = json!([
+        check(json!({"config": north, "shard": "north"})),
+        check(json!({"processes": 3, "tls": {"secret": "tributary-peers"}})),
+        check(json!({"standby": true})),
+        single(),
+    ]);
+    let Some(rendered) = chart_or_skip("render", &all) else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let rendered = rendered.as_array().unwrap();
+    for (rendered, processes) in rendered.iter().zip([1, 3, 1, 0]) {
+        let objects = objects(rendered);
+        let is_hook =
+            |object: &&Value| object["metadata"]["annotations"]["helm.sh/hook"].is_string();
+        assert_eq!(
+            objects.iter().filter(is_hook).count(),
+            if processes > 0 { processes + 1 } else { 0 }
+        );
+        let workload = named(&objects, "StatefulSet", "shop-tributary");
+        for process in 0..processes {
+            let job = named(
+                &objects,
+                "Job",
+                &format!("shop-tributary-upgrade-check-{process}"),
+            );
+            let pod = &job["spec"]["template"]["spec"];
+            let container = &pod["containers"][0];
+            let command = json!([
+                "upgrade",
+                "check",
+                "--config",
+                "/etc/tributary/tributary.toml"
+            ]);
+            assert_eq!(container["args"], command);
+            // The configuration is the new one, which the ConfigMap of the workers does not have yet.
+            let new = named(&objects, "ConfigMap", "shop-tributary-upgrade-check");
+            assert_eq!(
+                pod["volumes"][0]["configMap"]["name"],
+                new["metadata"]["name"]
+            );
+            assert_eq!(new["metadata"]["annotations"]["helm.sh/hook-weight"], "-1");
+            assert_eq!(
+                new["data"],
+                named(&objects, "ConfigMap", "shop-tributary")["data"]
+            );
+            let of_job = read(&objects, job, process, directory.path());
+            let of_worker = read(&objects, workload, process, directory.path());
+            assert_eq!(format!("{of_job:?}"), format!("{of_worker:?}"));
+            let mounts = container["volumeMounts"].as_array().unwrap();
+            assert!(mounts.iter().all(|mount| mount["readOnly"] == true));
+            let volumes = pod["volumes"].as_array().unwrap();
+            assert_eq!(mounts.len(), volumes.len());
+            let ledger = volumes.iter().find(|volume| volume["name"] == "ledger");
+            assert_eq!(
+                ledger.unwrap()["persistentVolumeClaim"]["claimName"],
+                format!("ledger-shop-tributary-{process}")
+            );
+        }
+    }
+}
+
 #[test]
 fn only_workers_reach_the_port_of_the_peers() {
     let Some(rendered) = chart_or_skip("render", &json!([single(), cluster()])) else {
@@ -556,6 +627,10 @@ fn wrong_values_are_refused_by_name() {
         ("follower/replicas", json!({"follower": {"replicas": -1}})),
         ("http/address", json!({"http": {"address": "127.0.0.1"}})),
         ("startupSeconds", json!({"startupSeconds": 0})),
+        (
+            "upgradeCheck/enabled",
+            json!({"upgradeCheck": {"enabled": "always"}}),
+        ),
         (
             "networkPolicy/from",
             json!({"networkPolicy": {"from": [{"everyone": true}]}}),

@@ -11,6 +11,7 @@ pub mod person;
 pub mod secrets;
 pub mod statuses;
 pub mod story;
+pub mod version;
 pub mod wall_clock;
 
 use std::io::{Read, Write};
@@ -205,17 +206,35 @@ impl Worker {
 
     /// The same with variables of its environment.
     pub fn start_with(config: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Worker {
-        Worker::spawn("run", config, arguments, variables)
+        let own = Path::new(env!("CARGO_BIN_EXE_tributary"));
+        Worker::start_program(own, config, arguments, variables)
+    }
+
+    /// The same of another build of the program.
+    pub fn start_program(
+        program: &Path,
+        config: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Worker {
+        Worker::spawn(program, "run", config, arguments, variables)
     }
 
     /// Starts a process that serves released cells alone.
     pub fn serve(config: &Path) -> Worker {
-        Worker::spawn("serve", config, &[], &[])
+        let own = Path::new(env!("CARGO_BIN_EXE_tributary"));
+        Worker::spawn(own, "serve", config, &[], &[])
     }
 
     /// Starts a command and waits until it says where it serves.
-    fn spawn(name: &str, config: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Worker {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+    fn spawn(
+        program: &Path,
+        name: &str,
+        config: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Worker {
+        let mut command = Command::new(program);
         command
             .args(["--log-format", "json", name, "--config"])
             .arg(config)

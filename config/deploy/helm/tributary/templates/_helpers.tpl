@@ -94,6 +94,59 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{- /* What a worker needs beside that, but for the number of its process. */ -}}
+{{- define "tributary.worker" -}}
+- name: TRIBUTARY_LEDGER_DIRECTORY
+  value: /var/lib/tributary
+- name: TRIBUTARY_WORKERS_THREADS
+  value: {{ .Values.threads | quote }}
+{{- if .Values.standby }}
+- name: TRIBUTARY_WORKERS_STANDBY
+  value: "true"
+{{- end }}
+{{- with .Values.shard }}
+- name: TRIBUTARY_WORKERS_SHARD
+  value: {{ . | quote }}
+{{- end }}
+- name: TRIBUTARY_NATS_REPLICAS
+  value: {{ .Values.nats.replicas | quote }}
+{{- if gt (int .Values.processes) 1 }}
+- name: TRIBUTARY_WORKERS_HOSTS
+  value: {{ include "tributary.hosts" . | quote }}
+{{- if .Values.tls.secret }}
+- name: TRIBUTARY_WORKERS_TLS_CA_FILE
+  value: /run/secrets/peers/ca.crt
+- name: TRIBUTARY_WORKERS_TLS_CERT_FILE
+  value: /run/secrets/peers/tls.crt
+- name: TRIBUTARY_WORKERS_TLS_KEY_FILE
+  value: /run/secrets/peers/tls.key
+{{- else }}
+# The NetworkPolicy admits only workers to the port of the peers.
+- name: TRIBUTARY_WORKERS_PRIVATE_NETWORK
+  value: "true"
+{{- end }}
+- name: TRIBUTARY_NATS_PARTITIONS
+  value: {{ .Values.nats.partitions | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "tributary.peers.mount" -}}
+{{- if and (gt (int .Values.processes) 1) .Values.tls.secret -}}
+- name: peers
+  mountPath: /run/secrets/peers
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{- define "tributary.peers.volume" -}}
+{{- if and (gt (int .Values.processes) 1) .Values.tls.secret -}}
+- name: peers
+  secret:
+    secretName: {{ .Values.tls.secret }}
+    defaultMode: 0440
+{{- end -}}
+{{- end -}}
+
 {{- define "tributary.files" -}}
 - name: config
   mountPath: /etc/tributary
@@ -107,6 +160,10 @@ securityContext:
 - name: config
   configMap:
     name: {{ include "tributary.name" . }}
+{{ include "tributary.secrets" . }}
+{{- end -}}
+
+{{- define "tributary.secrets" -}}
 - name: secrets
   secret:
     secretName: {{ .Values.secrets }}
