@@ -250,24 +250,33 @@ fn a_process_is_one_of_the_hosts() {
         &workers("hosts = [\"a\"]"),
         &["hosts[0]: \"a\" is not a host with a port"],
     );
+    let cluster = "hosts = [\"127.0.0.1:1\", \"127.0.0.1:2\"]";
+    good(&workers(&format!(
+        "{cluster}\nstandby = true\naddress = \"127.0.0.1:3\""
+    )));
     one(
-        &workers("hosts = [\"a:1\", \"b:1\"]\nprivate_network = true\nstandby = true"),
+        &workers(&format!("{cluster}\nstandby = true\naddress = \"a:3\"")),
         &[
-            "workers.standby: a cluster of several processes has no standby",
-            "remove workers.standby, or workers.hosts",
+            "workers.address: a:3 is beyond this machine",
+            "private_network",
         ],
     );
     one(
-        &format!(
-            "[workers]\nshard = \"north\"\nstandby = true\n{}",
-            brand("shard = \"north\"")
-        ),
+        &workers(&format!("{cluster}\naddress = \"a\"")),
+        &["workers.address: \"a\" is not a host with a port"],
+    );
+    one(
+        &workers("address = \"127.0.0.1:3\""),
         &[
-            "workers.standby: a shard has no standby",
-            "remove workers.standby, or workers.shard",
+            "workers.address: only a process of a cluster listens for others",
+            "remove workers.address",
         ],
     );
     good(&workers("standby = true"));
+    good(&format!(
+        "[workers]\nshard = \"north\"\nstandby = true\n{}",
+        brand("shard = \"north\"")
+    ));
 }
 
 #[test]

@@ -347,7 +347,8 @@ impl Commits {
 
     /// Makes the totals of settled salt days durable, at the position of the last
     /// commit. Their pings may have arrived after that position; when these are
-    /// read again, they are ignored because their day is closed.
+    /// read again, they are ignored because their day is closed. Whoever waits is told
+    /// once no standby can take over without them.
     ///
     /// # Errors
     ///
@@ -359,10 +360,15 @@ impl Commits {
         };
         let (pages, waiting): (Vec<_>, Vec<_>) = self.settle.drain(..).unzip();
         self.write(pages, position).await?;
-        for done in waiting {
-            // Whoever waits may have ended.
-            let _ = done.send(());
-        }
+        let standbys = self.standbys.clone();
+        tokio::spawn(async move {
+            // The other processes of a cluster drop their pings of these days now.
+            standbys.secure().await;
+            for done in waiting {
+                // Whoever waits may have ended.
+                let _ = done.send(());
+            }
+        });
         Ok(())
     }
 
