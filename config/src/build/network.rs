@@ -28,18 +28,6 @@ pub(super) fn check_broker(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
     }
 }
 
-/// Reports the address of a process that has no others.
-pub(super) fn check_address(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
-    let model = &workers.model;
-    if model.address.is_some() && model.hosts.len() <= 1 && workers.are_valid(&["hosts", "address"])
-    {
-        let (place, path) = workers.location_of("address");
-        let message = "only a process of a cluster listens for others";
-        let fix = "remove workers.address, or name all processes in workers.hosts";
-        cx.report(place, &path, message.to_owned(), fix);
-    }
-}
-
 /// Reports processes of a cluster beyond this machine.
 pub(super) fn check_peers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     let model = &workers.model;

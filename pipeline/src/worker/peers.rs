@@ -414,17 +414,20 @@ impl<'a> Proof<'a> {
             return Err(Refusal::Stranger);
         }
         let is_known = self.code(b"accepts ", &[&hello, &head[..]]) == theirs;
+        let mut tenure = [0; 32];
+        tenure.copy_from_slice(head.get(64..).unwrap_or_default());
+        // It may have been suspended since, and not know it. Without a proof it does not take this
+        // process for connected.
+        if is_known && self.members.is_replaced(peer, &tenure) {
+            return Err(Refusal::Replaced);
+        }
         // The other end learns from this proof as well whether anything differs.
         let ours = self.code(b"connects", &[&hello, &head[..], &self.settings]);
         stream.write_all(&[&self.settings[..], ours.as_bytes()].concat())?;
         if !is_known || head.get(..32) != Some(&self.settings[..]) {
             return Err(Refusal::Differs);
         }
-        let mut tenure = [0; 32];
-        tenure.copy_from_slice(head.get(64..).unwrap_or_default());
         match read::<1>(&mut stream)? {
-            // It may have been suspended since, and not know it.
-            [1] if self.members.is_replaced(peer, &tenure) => Err(Refusal::Replaced),
             [1] => Ok((ready(stream)?, tenure)),
             [REPLACED] => Err(Refusal::Replaced),
             _ => Err(Refusal::Differs),

@@ -6,7 +6,7 @@ use crate::support::brands::{candidate_of, give, of_brands, shard, stop_all, wai
 use crate::support::candidates::{until_it_follows, until_it_leads};
 use crate::support::interrupted::ledger_with_kills;
 use crate::support::story::{inspect, last, play, until};
-use crate::support::{published, tributary};
+use crate::support::{Worker, published, tributary};
 use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,9 +42,27 @@ async fn a_standby_takes_the_place_of_its_shard() {
     tokio::task::block_in_place(|| until_it_leads(&south_2));
     let first = candidate_of(&world, "north", "first");
     tokio::task::block_in_place(|| until_it_follows(&first));
-    let leaders = vec![north_2, south_2];
+    let mut leaders = vec![north_2, south_2];
     wait_for_all(&client, &broker, &leaders).await;
     drop(first);
+    // The other shard sees that nobody serves the brands of this one, and that somebody does again.
+    tokio::task::block_in_place(|| {
+        let unserved = |of: &Worker| of.metric("tributary_unserved_brands");
+        leaders.iter().for_each(|worker| {
+            until("all brands are served", || unserved(worker) == Some(0.0));
+        });
+        leaders.remove(0).kill();
+        until("two brands are not served", || {
+            unserved(&leaders[0]) == Some(2.0)
+        });
+        until("it says which", || {
+            leaders[0].said("nobody serves this brand, which belongs to the shard north")
+        });
+        leaders.push(candidate_of(&world, "north", "second"));
+        until("all brands are served again", || {
+            unserved(&leaders[0]) == Some(0.0)
+        });
+    });
     stop_all(&client, &broker, leaders).await;
     let actual = published(&broker).await;
     assert_eq!(actual.len(), expected.len());
