@@ -193,7 +193,9 @@ impl RetentionPass {
                 .map_err(|_| WorkerStopped)?;
             let entries = erased.await.map_err(|_| WorkerStopped)?.entries;
             // With what another process has dropped, an older copy would settle the days otherwise.
-            self.standbys.secure().await;
+            if self.config.workers.hosts.len() > 1 {
+                self.standbys.secure().await;
+            }
             let erases = self.queries.erase_sightings(id, before).await;
             erases.ok_or(WorkerStopped)?;
             let records = settlement.records();
