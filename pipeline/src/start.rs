@@ -68,7 +68,8 @@ use crate::worker::threads::Workers;
 mod cluster;
 mod gauges;
 mod input;
-mod lease;
+pub(crate) mod lease;
+mod unserved;
 
 use gauges::gauge;
 use input::{explained, open_inputs, wanted};
@@ -106,6 +107,9 @@ pub struct RunningWorker {
     pub retention: JoinHandle<Result<(), WorkerStopped>>,
     /// The lease of this process; ends early only when it is lost.
     pub lease: JoinHandle<Result<(), NatsError>>,
+    /// Ends when another process has taken the place of one of the cluster, and says
+    /// which.
+    pub members: JoinHandle<anyhow::Error>,
     /// The broker.
     pub client: Client,
 }
@@ -131,9 +135,7 @@ pub async fn start(
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
     let directory = ledger_options(config).directory;
-    let moves = Moves::read(&directory)?;
-    moves.refuse_start(config, &directory)?;
-    moves.refuse_standby(config)?;
+    Moves::read(&directory)?.refuse_start(config, &directory)?;
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
@@ -188,10 +190,11 @@ pub async fn start(
         .iter()
         .map(|brand| brand.name.as_str())
         .collect();
-    // Before the losses: of a brand that was given to another shard, files are missing, too.
-    lease::check_claims(&client, config, &moves, accept_loss).await?;
     let (opened, found, leading) = match may_follow {
         false => {
+            // Before the losses: of a brand that was given to another shard, files are missing, too.
+            let moves = Moves::read(&ledger_options(config).directory)?;
+            lease::check_claims(&client, config, &moves, accept_loss).await?;
             let ledger = opened.as_ref().map(|(ledger, _)| ledger);
             let found = losses::find(&client, config, ledger).await?;
             if !found.losses.is_empty() && !accept_loss {
@@ -225,9 +228,9 @@ pub async fn start(
                 found,
                 copy,
             } = standby.lead(begin_to_follow).await?;
-            let fence = lease.fence();
+            let held = (lease.fence(), lease.holder().tenure());
             let lease = tokio::spawn(lease.keep_until(wait_until(served.subscribe())));
-            (ledger, found, Some((lease, fence, copy)))
+            (ledger, found, Some((lease, held, copy)))
         }
     };
     retry_transient(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
@@ -284,15 +287,17 @@ pub async fn start(
     };
     let position = recovered.position;
     let mark = mark(ledger.watermark());
-    let (lease, fence, copy) = match leading {
-        Some((lease, fence, copy)) => (lease, fence, Some(copy)),
+    let (mut lease, (fence, tenure), copy) = match leading {
+        Some((lease, held, copy)) => (lease, held, Some(copy)),
         None => {
             let lease = lease::take(&client, config, mark.id()).await?;
-            let fence = lease.fence();
+            let held = (lease.fence(), lease.holder().tenure());
             let lease = tokio::spawn(lease.keep_until(wait_until(served.subscribe())));
-            (lease, fence, None)
+            (lease, held, None)
         }
     };
+    // That of a copy came with it.
+    let moves = Moves::read(&directory)?;
     lease::claim_brands(&client, config, (mark.id(), &moves), accept_loss).await?;
     let standbys = match copy {
         Some(_) => Standbys::of(fence.clone()),
@@ -363,7 +368,13 @@ pub async fn start(
         subjects: KnownSubjects::of(acknowledged),
     };
     // This waits for all of them.
-    let peers = cluster::meet(&client, config, draw).await?;
+    let peers = tokio::select! {
+        peers = cluster::meet(&client, config, draw, tenure) => peers?,
+        // Whoever was suspended meanwhile is not waited for.
+        ended = &mut lease => return Err(lease::lost(ended)),
+    };
+    let watching = cluster::watch(client.clone(), config.clone(), peers.tenures.clone());
+    let mut members = tokio::spawn(watching);
     let workers = {
         let router = OutputRouter {
             tally: tally.clone(),
@@ -402,6 +413,8 @@ pub async fn start(
         );
         let waiting =
             rights::waiting::watch(config.clone(), client.clone(), telemetry.metrics.clone());
+        let served_brands =
+            unserved::watch(config.clone(), client.clone(), telemetry.metrics.clone());
         let compared = clock::watch(
             config.clone(),
             client.clone(),
@@ -409,11 +422,17 @@ pub async fn start(
             telemetry.clone(),
         );
         tokio::spawn(async {
-            tokio::join!(counted, waiting, compared, output_watch.watch());
+            tokio::join!(
+                counted,
+                waiting,
+                compared,
+                served_brands,
+                output_watch.watch()
+            );
         })
     };
     let now = clocks.read().release_time();
-    let workers = restore(
+    let restored = restore(
         &client,
         config,
         recovered,
@@ -422,8 +441,13 @@ pub async fn start(
         &tally,
         &to_publisher,
         now,
-    )
-    .await?;
+    );
+    // This waits for the other processes as well.
+    let workers = tokio::select! {
+        restored = restored => restored?,
+        ended = &mut lease => return Err(lease::lost(ended)),
+        replaced = &mut members => return Err(replaced?),
+    };
     // The publisher ends when nobody can send to it any more.
     drop(to_publisher);
     let (inputs, stream) = open_inputs(&client, config, position, accept_loss).await?;
@@ -446,7 +470,7 @@ pub async fn start(
         ledger_tx: ledger_tx.clone(),
         watermark: watermark.clone(),
         fence,
-        standbys,
+        standbys: standbys.clone(),
         objections,
         erased: erased.clone(),
         generation: stream.generation,
@@ -492,6 +516,7 @@ pub async fn start(
         clocks: clocks.clone(),
         erased,
         settling,
+        standbys: standbys.clone(),
     };
     let retention = tokio::spawn(retention.run(served.subscribe()));
     let feed = Feed {
@@ -527,6 +552,7 @@ pub async fn start(
         rights,
         retention,
         lease,
+        members,
         client,
     })
 }

@@ -48,7 +48,6 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let workers = top::<Workers>(&root, cx);
     check_workers(&workers, cx);
     network::check_peers(&workers, cx);
-    network::check_standby(&workers, cx);
     let log = top::<Log>(&root, cx);
     let ledger = top::<Ledger>(&root, cx);
     let mut http = top::<Http>(&root, cx);

@@ -28,32 +28,17 @@ pub(super) fn check_broker(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
     }
 }
 
-/// Reports a standby of a cluster, and one of a shard.
-pub(super) fn check_standby(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
-    let model = &workers.model;
-    if model.standby && model.hosts.len() > 1 && workers.are_valid(&["hosts", "standby"]) {
-        let (place, path) = workers.location_of("standby");
-        let message = "a cluster of several processes has no standby, because each of them keeps a part of the state";
-        let fix = "remove workers.standby, or workers.hosts";
-        cx.report(place, &path, message.to_owned(), fix);
-    }
-    if model.standby && model.shard.is_some() && workers.are_valid(&["shard", "standby"]) {
-        let (place, path) = workers.location_of("standby");
-        let message = "a shard has no standby";
-        let fix = "remove workers.standby, or workers.shard";
-        cx.report(place, &path, message.to_owned(), fix);
-    }
-}
-
 /// Reports processes of a cluster beyond this machine.
 pub(super) fn check_peers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     let model = &workers.model;
-    let settings = ["hosts", "private_network", "tls_cert_file"];
+    let settings = ["hosts", "address", "private_network", "tls_cert_file"];
     if model.private_network || model.has_tls() || !workers.are_valid(&settings) {
         return;
     }
-    if let Some(host) = beyond_this_machine(&model.hosts) {
-        let (place, path) = workers.location_of("hosts");
+    let own = beyond_this_machine(model.address.as_slice()).map(|address| (address, "address"));
+    let other = beyond_this_machine(&model.hosts).map(|host| (host, "hosts"));
+    if let Some((host, setting)) = other.or(own) {
+        let (place, path) = workers.location_of(setting);
         let message = format!(
             "{host} is beyond this machine, and processes exchange records neither encrypted nor authenticated"
         );

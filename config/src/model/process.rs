@@ -108,8 +108,12 @@ pub struct Workers {
     /// Whether `hosts` may be beyond this machine without TLS, although connections
     /// between them are then neither encrypted nor authenticated. Default false.
     pub private_network: bool,
-    /// Whether this process follows while another one with the same setting leads,
-    /// and takes its place when that ends. Default false. For a single process.
+    /// Where this process listens for the others of its cluster, and where they find
+    /// it, `host:port`, if that is not its address in `hosts`: that of a standby is
+    /// not. Default none.
+    pub address: Option<String>,
+    /// Whether this process follows while another one with the same setting and the
+    /// same number leads, and takes its place when that ends. Default false.
     pub standby: bool,
     /// How long an epoch collects messages at least, from its first one on,
     /// milliseconds. It continues while the epoch before it is being computed, up

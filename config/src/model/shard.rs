@@ -71,6 +71,15 @@ impl Workers {
         }
     }
 
+    /// Where this process listens for the others of its cluster; empty for a process
+    /// that is alone.
+    pub fn address(&self) -> &str {
+        match &self.address {
+            Some(address) if self.hosts.len() > 1 => address,
+            _ => self.hosts.get(self.process).map_or("", String::as_str),
+        }
+    }
+
     /// The index of a process of the same cluster by its name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         let index = match &self.shard {

@@ -47,6 +47,7 @@ impl SettingsModel for Workers {
             tls_cert_file: None,
             tls_key_file: None,
             private_network: false,
+            address: None,
             standby: false,
             tick_ms: 0,
             region: None,
@@ -118,11 +119,19 @@ impl SettingsModel for Workers {
                 field: |workers: &mut Workers| &mut workers.private_network,
             },
             &Setting {
+                key: "address",
+                value_type: Opt(Text(Host)),
+                default: DefaultValue::Absent("none: its address in `hosts`"),
+                unit: "",
+                meaning: "Where this process of a cluster listens for the others, as `host:port`, and where they find it, if not at its address in `hosts`: a standby is elsewhere than the process whose place it takes. Usually set by `TRIBUTARY_WORKERS_ADDRESS`.",
+                field: |workers: &mut Workers| &mut workers.address,
+            },
+            &Setting {
                 key: "standby",
                 value_type: Switch,
                 default: DefaultValue::Toml("false"),
                 unit: "",
-                meaning: "Run two or more processes with this configuration, each with a ledger directory of its own: one leads, and the others copy its ledger, answer the page and queries, and publish nothing. One of them takes over when the lease of the leader is given back or has not been renewed for 10 seconds. Not for a cluster: only without `hosts`.",
+                meaning: "Run two or more processes with this configuration, each with a ledger directory of its own: one leads, and the others copy its ledger, answer the page and queries, and publish nothing. One of them takes over when the lease of the leader is given back or has not been renewed for 10 seconds. In a cluster, the processes with the same `process` are standbys for each other, and each has an `address`.",
                 field: |workers: &mut Workers| &mut workers.standby,
             },
             &Setting {

@@ -250,24 +250,28 @@ fn a_process_is_one_of_the_hosts() {
         &workers("hosts = [\"a\"]"),
         &["hosts[0]: \"a\" is not a host with a port"],
     );
+    let cluster = "hosts = [\"127.0.0.1:1\", \"127.0.0.1:2\"]";
+    good(&workers(&format!(
+        "{cluster}\nstandby = true\naddress = \"127.0.0.1:3\""
+    )));
     one(
-        &workers("hosts = [\"a:1\", \"b:1\"]\nprivate_network = true\nstandby = true"),
+        &workers(&format!("{cluster}\nstandby = true\naddress = \"a:3\"")),
         &[
-            "workers.standby: a cluster of several processes has no standby",
-            "remove workers.standby, or workers.hosts",
+            "workers.address: a:3 is beyond this machine",
+            "private_network",
         ],
     );
     one(
-        &format!(
-            "[workers]\nshard = \"north\"\nstandby = true\n{}",
-            brand("shard = \"north\"")
-        ),
-        &[
-            "workers.standby: a shard has no standby",
-            "remove workers.standby, or workers.shard",
-        ],
+        &workers(&format!("{cluster}\naddress = \"a\"")),
+        &["workers.address: \"a\" is not a host with a port"],
     );
+    // The hosts may be in a file of their own.
+    good(&workers("address = \"127.0.0.1:3\""));
     good(&workers("standby = true"));
+    good(&format!(
+        "[workers]\nshard = \"north\"\nstandby = true\n{}",
+        brand("shard = \"north\"")
+    ));
 }
 
 #[test]

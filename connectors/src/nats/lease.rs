@@ -80,6 +80,10 @@ pub struct Holder {
     /// that the holder gives to states ([`Fence::raise_barrier`]). 0 for any.
     #[serde(default)]
     pub barrier: u64,
+    /// Where it listens for the other processes of its cluster, `host:port`; empty for
+    /// a process that is alone.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
     /// The name of its host.
     pub host: String,
     /// The version of the program.
@@ -113,6 +117,18 @@ impl Holder {
             (_, true) => self.ledger == other.ledger && !self.ledger.is_empty(),
             (true, false) => false,
         }
+    }
+
+    /// What tells the time for which it has the lease from that of every other holder:
+    /// BLAKE3 of ledger, copy, host and beginning, each after its length in 8 bytes,
+    /// least significant first.
+    pub fn tenure(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        for text in [&self.ledger, &self.copy, &self.host, &self.since] {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
+        hasher.finalize().into()
     }
 
     /// Whether `other` is a renewal of the same lease.
@@ -186,17 +202,17 @@ pub async fn holders(
     Ok(holders)
 }
 
-/// Who holds the lease of a process or held it last, with the sequence of the
-/// last renewal: 0 if nobody has taken it yet. The bucket must exist.
+/// Who holds the lease of the process of this name or held it last, with the
+/// sequence of the last renewal: 0 if nobody has taken it yet. The bucket must exist.
 ///
 /// # Errors
 /// A broker that does not answer.
 pub async fn current(
     client: &Client,
     output_stream: &str,
-    process: usize,
+    process: &str,
 ) -> Result<(Option<Holder>, u64), NatsError> {
-    let subject = subject(output_stream, &process.to_string());
+    let subject = subject(output_stream, process);
     last(client, &stream(output_stream), &subject).await
 }
 
@@ -218,6 +234,38 @@ pub async fn claim(
     let swapped = lease.swap(expected).await?;
     lease.renewed.send_replace(sent);
     Ok(swapped.then_some(lease))
+}
+
+/// Sees to it that no standby takes the place of a process that has ended, and whose
+/// copy of the ledger is `copy`, before the process itself has led again.
+///
+/// # Errors
+/// [`NatsErrorKind::Taken`] if another copy has led last; `Unreachable` without an
+/// answer.
+pub async fn hold_off(
+    client: &Client,
+    output_stream: &str,
+    process: &str,
+    copy: &str,
+) -> Result<(), NatsError> {
+    loop {
+        let (last, sequence) = current(client, output_stream, process).await?;
+        let Some(holder) = last.filter(|last| !last.copy.is_empty()) else {
+            return Ok(());
+        };
+        if holder.copy != copy {
+            let what = format!(
+                "another copy of the ledger of process {process} has led last, on {} since {}: use that one",
+                holder.host, holder.since
+            );
+            return Err(NatsError::new(NatsErrorKind::Taken, what));
+        }
+        let mut lease = Lease::new(client, output_stream, holder);
+        lease.barrier.store(u64::MAX, SeqCst);
+        if lease.swap(sequence).await? {
+            return Ok(());
+        }
+    }
 }
 
 /// A lease that this process holds.
@@ -369,6 +417,11 @@ impl Lease {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// This process as the holder.
+    pub fn holder(&self) -> &Holder {
+        &self.holder
     }
 
     /// What the publisher asks before it sends.

@@ -14,7 +14,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tributary_config::beyond_this_machine;
@@ -27,7 +27,7 @@ use crate::live_config::LiveConfig;
 use crate::report::telemetry::Telemetry;
 use crate::serve::access::refuse_unprotected;
 use crate::serve::ingest;
-use crate::start::{RunningWorker, start};
+use crate::start::{RunningWorker, lease, start};
 use crate::worker::threads::Workers;
 
 /// Maximum time for all of this after a signal: shorter than the grace period
@@ -98,11 +98,6 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
         config.workers.process = process;
     }
     let hosts = config.workers.hosts.len().max(1);
-    if config.workers.standby && hosts > 1 {
-        bail!(
-            "a cluster of several processes has no standby: remove workers.standby, or the hosts"
-        );
-    }
     if config.workers.process >= hosts {
         bail!(
             "this is process {} of {hosts}: processes count from 0",
@@ -158,6 +153,7 @@ async fn run(config: Config, args: &cli::Run) -> anyhow::Result<()> {
         rights,
         retention,
         mut lease,
+        mut members,
         client,
     } = running;
     let mut rights = rights;
@@ -176,10 +172,8 @@ async fn run(config: Config, args: &cli::Run) -> anyhow::Result<()> {
             Err(error) => return Err(error.context("answering rights requests")),
         },
         // It ends by itself only when another process has taken it.
-        ended = &mut lease => match ended? {
-            Ok(()) => bail!("the lease of this process has ended"),
-            Err(error) => return Err(anyhow!(error).context("this process may no longer publish")),
-        },
+        ended = &mut lease => return Err(lease::lost(ended)),
+        replaced = &mut members => return Err(replaced?),
     };
     queries.close();
     let (workers, mut inputs) = match fed {
@@ -195,6 +189,7 @@ async fn run(config: Config, args: &cli::Run) -> anyhow::Result<()> {
     let end = Instant::now() + DRAIN;
     drain(workers, end).await?;
     gauges.abort();
+    members.abort();
     // What they were at goes on after the next start.
     rights.abort();
     retention.abort();

@@ -87,6 +87,8 @@ pub struct Commits {
     deletions: JoinSet<()>,
     /// The standbys, which may still have to read these messages.
     standbys: Standbys,
+    /// Whether other processes drop what this one has settled.
+    is_cluster: bool,
     /// Receives how far the active segment of the ledger is durable.
     extent: watch::Sender<Extent>,
     telemetry: Telemetry,
@@ -147,6 +149,7 @@ impl Commits {
             ledger: Some(ledger),
             publisher: Publisher::new(client, WINDOW),
             threads: config.workers.threads.max(1),
+            is_cluster: config.workers.hosts.len() > 1,
             without_addresses: config
                 .nats
                 .pings_stream
@@ -347,7 +350,8 @@ impl Commits {
 
     /// Makes the totals of settled salt days durable, at the position of the last
     /// commit. Their pings may have arrived after that position; when these are
-    /// read again, they are ignored because their day is closed.
+    /// read again, they are ignored because their day is closed. Whoever waits is told
+    /// once no standby can take over without them.
     ///
     /// # Errors
     ///
@@ -359,10 +363,19 @@ impl Commits {
         };
         let (pages, waiting): (Vec<_>, Vec<_>) = self.settle.drain(..).unzip();
         self.write(pages, position).await?;
-        for done in waiting {
-            // Whoever waits may have ended.
-            let _ = done.send(());
-        }
+        let standbys = match self.is_cluster {
+            true => self.standbys.clone(),
+            // An older copy has the pings of these days still.
+            false => Standbys::none(),
+        };
+        tokio::spawn(async move {
+            // The other processes of a cluster drop their pings of these days now.
+            standbys.secure().await;
+            for done in waiting {
+                // Whoever waits may have ended.
+                let _ = done.send(());
+            }
+        });
         Ok(())
     }
 

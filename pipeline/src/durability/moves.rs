@@ -93,6 +93,53 @@ pub fn path(ledger: &Path) -> PathBuf {
     ledger.with_file_name(format!("moves-{name}.json"))
 }
 
+/// The text of the file beside a ledger, empty if there is none.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub fn read_text(ledger: &Path) -> anyhow::Result<String> {
+    let path = path(ledger);
+    match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.with_context(|| path.display().to_string()),
+    }
+}
+
+/// Makes a text the file beside the copy of a ledger; an empty one removes it.
+///
+/// # Errors
+///
+/// A text that is none, or an error of the disk.
+pub fn install(ledger: &Path, text: &str) -> anyhow::Result<()> {
+    if read_text(ledger)? == text {
+        return Ok(());
+    }
+    let path = path(ledger);
+    match text.is_empty() {
+        true => std::fs::remove_file(&path).with_context(|| path.display().to_string()),
+        false => {
+            serde_json::from_str::<Moves>(text).context("a list of moves that is none")?;
+            write(ledger, text)
+        }
+    }
+}
+
+/// Replaces the file beside a ledger, durably.
+fn write(ledger: &Path, text: &str) -> anyhow::Result<()> {
+    let path = path(ledger);
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let draft = path.with_extension("json.new");
+    let write = || {
+        let mut file = std::fs::File::create(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&draft, &path)?;
+        std::fs::File::open(directory)?.sync_all()
+    };
+    write().with_context(|| path.display().to_string())
+}
+
 impl Moves {
     /// Reads the file beside a ledger; nothing was moved if there is none.
     ///
@@ -126,19 +173,8 @@ impl Moves {
     ///
     /// Any error of the disk.
     pub fn save(&self, ledger: &Path) -> anyhow::Result<()> {
-        let path = path(ledger);
-        let directory = path.parent().unwrap_or(Path::new("."));
-        let draft = path.with_extension("json.new");
-        let write = || {
-            let text = serde_json::to_vec_pretty(self)?;
-            let mut file = std::fs::File::create(&draft)?;
-            file.write_all(&text)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            std::fs::rename(&draft, &path)?;
-            std::fs::File::open(directory)?.sync_all()
-        };
-        write().with_context(|| path.display().to_string())
+        let text = serde_json::to_string_pretty(self)?;
+        write(ledger, &format!("{text}\n"))
     }
 
     /// Refuses to start a process whose ledger was given away in part, or is changing.
@@ -177,26 +213,6 @@ impl Moves {
     /// The IDs of the ledgers that had a brand before.
     pub fn origins(&self, brand: &str) -> &[String] {
         self.arrived.get(brand).map_or(&[], |came| &came.from)
-    }
-
-    /// Refuses a standby for a ledger to which a brand with noise was moved: it does not know by what ledger the noise is drawn,
-    /// and the difference of two draws would reveal both.
-    ///
-    /// # Errors
-    ///
-    /// The brand, and what to do.
-    pub fn refuse_standby(&self, config: &Config) -> anyhow::Result<()> {
-        let mut moved = config.brands.iter();
-        let has_noise = |brand: &&Brand| brand.noise.epsilon_thousandths.is_some();
-        let of_another = |brand: &&Brand| !self.origins(&brand.name).is_empty();
-        let found = moved.find(|brand| has_noise(brand) && of_another(brand));
-        if let Some(brand) = found.filter(|_| config.workers.standby) {
-            bail!(
-                "the brand {} has noise and was moved to this ledger, which therefore has no standby: remove workers.standby",
-                brand.name
-            );
-        }
-        Ok(())
     }
 
     /// By what the noise of a brand is drawn: the first ledger that had it, or `own`.

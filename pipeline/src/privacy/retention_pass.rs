@@ -29,6 +29,7 @@ use tributary_operators::record::BrandId;
 use tributary_operators::retention_query::{ExpiredSet, RetentionQuery};
 
 use crate::durability::command::{Erasure, LedgerCommand};
+use crate::durability::standbys::Standbys;
 use crate::epochs::clock::{Clocks, first_unsettled};
 use crate::epochs::queries::{Queries, WorkerStopped};
 use crate::privacy::erased::Erased;
@@ -96,6 +97,8 @@ pub struct RetentionPass {
     pub erased: Arc<Erased>,
     /// See [`RightsContext::settling`](crate::privacy::rights::RightsContext::settling).
     pub settling: Arc<tokio::sync::Mutex<()>>,
+    /// The standbys of this process.
+    pub standbys: Standbys,
 }
 
 impl RetentionPass {
@@ -189,6 +192,10 @@ impl RetentionPass {
                 .send(LedgerCommand::Erase(Erasure { forget, done }))
                 .map_err(|_| WorkerStopped)?;
             let entries = erased.await.map_err(|_| WorkerStopped)?.entries;
+            // With what another process has dropped, an older copy would settle the days otherwise.
+            if self.config.workers.hosts.len() > 1 {
+                self.standbys.secure().await;
+            }
             let erases = self.queries.erase_sightings(id, before).await;
             erases.ok_or(WorkerStopped)?;
             let records = settlement.records();
@@ -287,6 +294,7 @@ mod tests {
             clocks: Arc::new(Clocks::new(&config)),
             erased: Arc::new(Erased::open(&config, &directory.join("erased")).unwrap()),
             settling: Arc::default(),
+            standbys: Standbys::none(),
             config,
         };
         (pass, ledger)

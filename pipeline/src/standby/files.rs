@@ -20,6 +20,7 @@ use super::mark::{Mark, MarkFile, Tenure};
 use super::rights_copy::{self, RightsFile, is_below};
 use super::wire::{PART, REFUSED, Request, State, subject};
 use crate::durability::location::ledger_options;
+use crate::durability::moves;
 use crate::privacy::rights::files;
 
 /// Maximum time for one answer.
@@ -95,8 +96,8 @@ impl CopyFiles {
     /// A ledger that another process has open, or an error of the disk.
     pub fn open(config: &Config) -> anyhow::Result<CopyFiles> {
         let directory = ledger_options(config).directory;
-        let process = config.workers.process;
-        let incoming = config.ledger.directory.join(format!("incoming-{process}"));
+        let name = config.workers.name();
+        let incoming = config.ledger.directory.join(format!("incoming-{name}"));
         Ok(CopyFiles {
             ledger: LedgerCopy::open(&directory, &incoming)?,
             rights: files::directory(config),
@@ -186,7 +187,8 @@ impl CopyFiles {
             block_in_place(|| {
                 self.ledger.install(&manifest)?;
                 rights_copy::install(&self.rights, &state.rights, &content)
-                    .with_context(|| format!("cannot copy to {}", self.rights.display()))
+                    .with_context(|| format!("cannot copy to {}", self.rights.display()))?;
+                moves::install(&ledger_options(asking.config).directory, &state.moves)
             })?;
         }
         match replaces || is_grown {

@@ -18,6 +18,7 @@ use super::mark::{Mark, MarkFile, Tenure};
 use super::wire::{Request, State};
 use crate::broker::retry::retry_transient;
 use crate::durability::location::ledger_options;
+use crate::durability::moves::Moves;
 use crate::durability::open::open;
 use crate::privacy::rights::losses::{self, LossReport};
 use crate::report::telemetry::Telemetry;
@@ -78,8 +79,8 @@ impl Standby<'_> {
         let mut problem = None;
         loop {
             let output = &self.config.nats.output_stream;
-            let process = self.config.workers.process;
-            let current = nats::current(self.client, output, process).await;
+            let name = self.config.workers.name();
+            let current = nats::current(self.client, output, &name).await;
             let (last, sequence) = match current {
                 Ok(current) => current,
                 Err(error) if error.is_transient() => {
@@ -266,7 +267,11 @@ impl Standby<'_> {
     /// renewal has this sequence.
     async fn take(&mut self, sequence: u64) -> anyhow::Result<Taken> {
         let begun = Instant::now();
-        let opened = match Ledger::exists_in(&ledger_options(self.config).directory) {
+        let directory = ledger_options(self.config).directory;
+        if let Err(why) = Moves::read(&directory)?.refuse_start(self.config, &directory) {
+            return Ok(Taken::Refused(why.to_string()));
+        }
+        let opened = match Ledger::exists_in(&directory) {
             true => Some(open(self.config, self.keyring.clone()).await?),
             false => None,
         };
@@ -392,6 +397,7 @@ mod tests {
             ledger: "l".to_owned(),
             copy: copy.to_owned(),
             barrier,
+            address: String::new(),
             host: "a".to_owned(),
             version: "1".to_owned(),
             since: since.to_owned(),

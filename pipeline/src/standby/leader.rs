@@ -26,6 +26,7 @@ use super::rights_copy;
 use super::wire::{PART, REFUSED, Request, State, subject};
 use crate::broker::retry::wait_until;
 use crate::durability::location::ledger_options;
+use crate::durability::moves;
 use crate::durability::standbys::Standbys;
 use crate::privacy::rights::files;
 
@@ -176,6 +177,7 @@ impl Leader {
                     manifest: String::from_utf8(manifest.bytes().to_vec())?,
                     active: (extent.segment, extent.bytes),
                     rights: after,
+                    moves: moves::read_text(&self.ledger)?,
                 });
             }
             tokio::time::sleep(PAUSE).await;

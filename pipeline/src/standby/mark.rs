@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use tributary_config::model::Config;
-use tributary_connectors::nats::Holder;
+use tributary_connectors::nats::{self, Client, Holder};
+
+use crate::durability::location::ledger_options;
 
 /// The tenure of a leader: which copy of the ledger leads, since when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +57,7 @@ pub struct MarkFile {
 
 /// The path of the mark of a process.
 fn path_of(config: &Config) -> PathBuf {
-    let name = format!("standby-{}.json", config.workers.process);
+    let name = format!("standby-{}.json", config.workers.name());
     config.ledger.directory.join(name)
 }
 
@@ -87,6 +89,30 @@ pub fn refuse_incomplete(config: &Config) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Keeps every standby of a process that is stopped from taking over until the process
+/// has led again, because its ledger is about to be changed by somebody else.
+///
+/// # Errors
+///
+/// A ledger that is itself the copy of a standby, or whose standby has led since; a
+/// broker that does not answer.
+pub async fn hold_off(client: &Client, config: &Config) -> anyhow::Result<()> {
+    let Some(mark) = read(&path_of(config))? else {
+        return Ok(());
+    };
+    let ledger = ledger_options(config).directory;
+    if mark.follows.is_some() || !mark.complete {
+        bail!(
+            "{} is the copy of a standby: stop the process that leads as well, and use its ledger",
+            ledger.display()
+        );
+    }
+    nats::ensure_leases(client, &config.nats).await?;
+    let output = &config.nats.output_stream;
+    let held_off = nats::hold_off(client, output, &config.workers.name(), &mark.copy).await;
+    held_off.with_context(|| ledger.display().to_string())
 }
 
 impl MarkFile {

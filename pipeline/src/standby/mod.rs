@@ -25,8 +25,20 @@
 //! 3. *Back in line.* A former leader that returns finds the lease taken, and
 //!    follows: its ledger becomes a copy of the new leader's.
 //!
-//! A cluster of several processes has no standby, because each process keeps a
-//! part of the state and all of them would have to stop at one epoch.
+//! Each process of a shard or of a cluster has a lease of its own, and those with the
+//! same shard and number are candidates for it. A standby of process n of a cluster
+//! copies the ledger of process n and becomes process n:
+//!
+//! - The lease names the address where its process listens, and the others look there
+//!   (`start/cluster.rs`). They end when they lose a process, are started again,
+//!   and connect with whoever has its place.
+//! - The ledgers of a cluster need no common position. Each process reads its part of
+//!   the input again from the position of its own ledger; records have the same place
+//!   in the order of arrival as before, and a salt is in each ledger with pings under it.
+//!   So a copy may be older than the ledgers beside it.
+//! - What a process tells the others to be done is the exception: that its part of an
+//!   erasure is done, and that days are settled, whose pings and sightings all of them
+//!   drop. The barrier is raised before, so that no copy without it takes over.
 
 mod files;
 mod follower;
@@ -37,4 +49,4 @@ mod wire;
 
 pub use follower::{Leading, Standby};
 pub use leader::serve;
-pub use mark::refuse_incomplete;
+pub use mark::{hold_off, refuse_incomplete};

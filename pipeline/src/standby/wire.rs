@@ -114,6 +114,10 @@ pub struct State {
     pub active: (u64, u64),
     /// The files of the rights directory.
     pub rights: Vec<RightsFile>,
+    /// The file that says which brands were moved into the ledger and out of it, a
+    /// text; empty if there is none. It does not change while its process runs.
+    #[serde(default)]
+    pub moves: String,
 }
 
 impl State {

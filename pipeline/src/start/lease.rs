@@ -1,7 +1,9 @@
 //! The lease of this process: without it, no cell is published.
 
+use anyhow::anyhow;
+use tokio::task::JoinError;
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Claim, Claims, Client, Holder, Lease};
+use tributary_connectors::nats::{self, Claim, Claims, Client, Holder, Lease, NatsError};
 
 use crate::broker::retry::retry_transient;
 use crate::durability::moves::Moves;
@@ -23,6 +25,15 @@ pub(super) async fn take(
     Ok(retry_transient(|| Lease::take(client, output, holder.clone())).await?)
 }
 
+/// Why a process whose lease has ended goes no further.
+pub fn lost(ended: Result<Result<(), NatsError>, JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow!("the lease of this process has ended"),
+        Ok(Err(error)) => anyhow!(error).context("this process may no longer publish"),
+        Err(error) => error.into(),
+    }
+}
+
 /// This process as the holder of its lease, with the ID of its ledger.
 pub(super) fn holder(config: &Config, ledger: &str) -> Holder {
     Holder {
@@ -33,6 +44,7 @@ pub(super) fn holder(config: &Config, ledger: &str) -> Holder {
         ledger: ledger.to_owned(),
         copy: String::new(),
         barrier: 0,
+        address: config.workers.address().to_owned(),
         host: host(),
         version: VERSION.to_owned(),
         since: jiff::Timestamp::now().to_string(),

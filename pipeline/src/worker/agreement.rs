@@ -71,13 +71,18 @@ fn may_differ(path: &str) -> bool {
         "nats.rights_stream",
         "nats.partitions",
     ];
+    const OWN: [&str; 5] = [
+        "workers.process",
+        "workers.hosts",
+        "workers.address",
+        "workers.standby",
+        "workers.memory",
+    ];
     let own = ["ledger.", "http.", "http_ingest.", "log.", "nats."];
     let is_own = own.iter().any(|section| path.starts_with(section));
     let is_place = ["_file", "_env", "_files", "_envs"];
     let is_place = is_place.iter().any(|end| path.ends_with(end));
-    is_own && !STREAMS.contains(&path)
-        || is_place
-        || ["workers.process", "workers.hosts", "workers.memory"].contains(&path)
+    is_own && !STREAMS.contains(&path) || is_place || OWN.contains(&path)
 }
 
 /// Fingerprint of the fixed devices of a brand. Devices may identify a person:

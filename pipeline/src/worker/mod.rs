@@ -10,6 +10,7 @@
 pub mod agreement;
 pub mod feed;
 pub mod in_process;
+pub mod members;
 pub mod output_watch;
 mod peer_tls;
 pub mod peers;

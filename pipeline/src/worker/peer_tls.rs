@@ -14,7 +14,8 @@
 //!
 //! The process that connects wants the certificate of the host that it connects
 //! to. The process that accepts wants one of the same authority that names one of
-//! `workers.hosts`, and lets it prove to be a process of that host only. The files are read for
+//! `workers.hosts`, or the address in the lease of a process, and lets it prove to be
+//! a process of that host only. The files are read for
 //! each connection, so that certificates that are replaced while others are waited
 //! for are used; connections that are made outlive their certificates.
 
@@ -39,6 +40,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tributary_config::model::Workers;
+
+use crate::worker::members::Members;
 
 /// How many bytes a relay holds in each direction.
 const BUFFER: usize = 64 << 10;
@@ -168,8 +171,9 @@ impl Drop for Relay {
 pub(super) struct PeerTls<'a> {
     relay: &'a Relay,
     files: Files<'a>,
-    /// The names of all processes, without ports.
-    hosts: Vec<Option<ServerName<'static>>>,
+    /// The addresses of all processes, and those that their leases name.
+    hosts: &'a [String],
+    members: &'a Members,
     /// Time limit of a handshake.
     within: Duration,
 }
@@ -189,6 +193,7 @@ impl<'a> PeerTls<'a> {
     /// Files that cannot be used.
     pub(super) fn new(
         workers: &'a Workers,
+        members: &'a Members,
         relay: &'a Relay,
         within: Duration,
     ) -> Result<Option<PeerTls<'a>>, TlsRefusal> {
@@ -206,7 +211,8 @@ impl<'a> PeerTls<'a> {
                 certificate,
                 key,
             },
-            hosts: workers.hosts.iter().map(|host| name_of(host)).collect(),
+            hosts: &workers.hosts,
+            members,
             within,
         };
         // A mistake in the files ends the start, instead of every connection.
@@ -215,14 +221,17 @@ impl<'a> PeerTls<'a> {
         Ok(Some(tls))
     }
 
-    /// The end that connects to a process. Returns the socket of the dataflow.
+    /// The end that connects to the process at this address. Returns the socket of the dataflow.
     ///
     /// # Errors
     ///
     /// See [`TlsRefusal`].
-    pub(super) fn connect(&self, stream: TcpStream, peer: usize) -> Result<TcpStream, TlsRefusal> {
-        let name = self.hosts.get(peer).cloned().flatten();
-        let name = name.ok_or(TlsRefusal::Name)?;
+    pub(super) fn connect(
+        &self,
+        stream: TcpStream,
+        address: &str,
+    ) -> Result<TcpStream, TlsRefusal> {
+        let name = name_of(address).ok_or(TlsRefusal::Name)?;
         let connector = TlsConnector::from(Arc::new(self.files.client()?));
         self.within(async {
             let stream = in_runtime(stream)?;
@@ -268,11 +277,20 @@ impl<'a> PeerTls<'a> {
     fn named(&self, certificate: Option<&CertificateDer<'_>>, of: &[usize]) -> Vec<usize> {
         let parsed = certificate.and_then(|der| ParsedCertificate::try_from(der).ok());
         let is_named = |process: &usize| {
-            let name = self.hosts.get(*process).and_then(Option::as_ref);
-            let (Some(parsed), Some(name)) = (&parsed, name) else {
+            let Some(parsed) = &parsed else {
                 return false;
             };
-            verify_server_name(parsed, name).is_ok()
+            let addresses = [
+                self.hosts.get(*process).cloned(),
+                self.members.address(*process),
+            ];
+            let names = addresses
+                .iter()
+                .flatten()
+                .filter_map(|address| name_of(address));
+            names
+                .into_iter()
+                .any(|name| verify_server_name(parsed, &name).is_ok())
         };
         of.iter().copied().filter(is_named).collect()
     }

@@ -8,15 +8,16 @@
 //! closed, counted, and waited for again.
 //!
 //! ```text
-//! connects  MAGIC  from  to  nonce
-//! accepts   MAGIC  settings  nonce  code over "accepts", the first message, settings and nonce
+//! connects  MAGIC  from  to  nonce  tenure
+//! accepts   MAGIC  settings  nonce  tenure  code over "accepts", the first message, and all of this one but MAGIC
 //! connects  settings  code over "connects", both messages and settings
-//! accepts   1 if all is well
+//! accepts   1 if all is well, 2 if another process has the place of the one that connects
 //! ```
 //!
 //! Codes are keyed BLAKE3 under a key that is derived from the secrets of all
 //! brands, and settings are the BLAKE3 of what processes must share
-//! ([`super::agreement`]). Two nonces of 32 random bytes keep codes from being
+//! ([`super::agreement`]). A tenure tells a process from the one that takes its place
+//! ([`super::members`]). Two nonces of 32 random bytes keep codes from being
 //! used twice. All of it happens within TLS where the processes have certificates
 //! ([`super::peer_tls`]); without, the connection itself is neither encrypted nor
 //! authenticated afterwards, and needs a network that nobody else is in.
@@ -38,10 +39,11 @@ use tributary_config::model::Config;
 use zeroize::Zeroizing;
 
 use crate::worker::agreement;
+use crate::worker::members::Members;
 use crate::worker::peer_tls::{PeerTls, Relay, TlsRefusal};
 
 /// The first bytes of both ends.
-const MAGIC: [u8; 16] = *b"tributary peer 1";
+const MAGIC: [u8; 16] = *b"tributary peer 2";
 /// Context of the key of each brand's part.
 const PART: &str = "tributary 2026-11 key of the processes of a cluster, part of a brand";
 /// Context of the key of all brands.
@@ -61,15 +63,24 @@ const MOST: usize = 64;
 /// After what time without an acknowledgment a connection is lost.
 const DEAD: Duration = Duration::from_secs(30);
 
+/// The answer to a process whose place another one has taken.
+const REPLACED: u8 = 2;
+
 /// The first byte of an alert of TLS (RFC 8446, section 5.1), with which a process
 /// that has TLS answers one that has none.
 const ALERT: u8 = 21;
 
 /// What a process must prove.
-struct Proof {
+struct Proof<'a> {
     key: Zeroizing<[u8; 32]>,
     settings: [u8; 32],
+    /// The tenure of this process.
+    tenure: [u8; 32],
+    members: &'a Members,
 }
+
+/// The socket of a peer, and the tenure of that process.
+type Peer = (TcpStream, [u8; 32]);
 
 /// Why a peer was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +94,9 @@ enum Refusal {
     /// It has another secret or other settings.
     #[error("it has other settings or secrets")]
     Differs,
+    /// Another process has the lease of its number.
+    #[error("another process has taken its place")]
+    Replaced,
     /// It speaks TLS, and this process does not.
     #[error("it speaks TLS and this process does not: give both workers.tls_cert_file, or none")]
     SpeaksTls,
@@ -97,6 +111,8 @@ pub struct Connections {
     /// Those to the other processes, in their order, and none for this one. Empty
     /// for a process that is alone.
     pub streams: Vec<Option<TcpStream>>,
+    /// The tenures of these processes.
+    pub tenures: Vec<Option<[u8; 32]>>,
     /// What encrypts them, if anything does.
     pub relay: Option<Arc<Relay>>,
 }
@@ -105,6 +121,9 @@ pub struct Connections {
 /// differ.
 pub struct Peers<'a> {
     config: &'a Config,
+    members: Members,
+    /// The tenure of this process.
+    tenure: [u8; 32],
     /// Receives the number of a peer that has other settings or secrets.
     differing: &'a (dyn Fn(usize) + Sync),
     /// Ends the attempt.
@@ -112,15 +131,18 @@ pub struct Peers<'a> {
 }
 
 impl<'a> Peers<'a> {
-    /// The peers of a process. `differing` is called with the number of a peer
+    /// The peers of a process with this tenure, which are found by `members`. `differing` is called with the number of a peer
     /// that has other settings or secrets, or claims to be it.
     pub fn new(
         config: &'a Config,
+        (members, tenure): (Members, [u8; 32]),
         differing: &'a (dyn Fn(usize) + Sync),
         stop: &'a AtomicBool,
     ) -> Peers<'a> {
         Peers {
             config,
+            members,
+            tenure,
             differing,
             stop,
         }
@@ -139,12 +161,20 @@ impl<'a> Peers<'a> {
             false => None,
         };
         let tls = match &relay {
-            Some(relay) => PeerTls::new(&self.config.workers, relay, STEP)?,
+            Some(relay) => PeerTls::new(&self.config.workers, &self.members, relay, STEP)?,
             None => None,
         };
         let tls = tls.as_ref();
-        let streams = self.connect_all(hosts, tls)?;
-        Ok(Connections { streams, relay })
+        let (streams, tenures) = self
+            .connect_all(hosts, tls)?
+            .into_iter()
+            .map(Option::unzip)
+            .unzip();
+        Ok(Connections {
+            streams,
+            tenures,
+            relay,
+        })
     }
 
     /// The connections of [`Peers::connect`], with TLS or without.
@@ -152,18 +182,19 @@ impl<'a> Peers<'a> {
         &self,
         hosts: &[String],
         tls: Option<&PeerTls<'_>>,
-    ) -> anyhow::Result<Vec<Option<TcpStream>>> {
+    ) -> anyhow::Result<Vec<Option<Peer>>> {
         let me = self.config.workers.process;
-        let own = hosts.get(me).map_or("", String::as_str);
+        let own = self.config.workers.address();
         let mut listeners = Vec::new();
         for address in own.split_whitespace() {
-            let listener = TcpListener::bind(address)
-                .with_context(|| format!("cannot listen on {address} (workers.hosts)"))?;
+            let listener = TcpListener::bind(address).with_context(|| {
+                format!("cannot listen on {address} (workers.address or workers.hosts)")
+            })?;
             listener.set_nonblocking(true)?;
             listeners.push(listener);
         }
-        let proof = Proof::of(self.config);
-        let mut found: Vec<Option<TcpStream>> = hosts.iter().map(|_| None).collect();
+        let proof = Proof::of(self.config, self.tenure, &self.members);
+        let mut found: Vec<Option<Peer>> = hosts.iter().map(|_| None).collect();
         let (met, meet) = mpsc::channel();
         let (open, strangers) = (AtomicUsize::new(0), AtomicUsize::new(0));
         // Why the last connection was refused, and where it came from.
@@ -232,31 +263,36 @@ impl<'a> Peers<'a> {
         Ok(found)
     }
 
-    /// Connects to a peer until it accepts.
+    /// Connects to a peer until it accepts, at `host` unless its lease names another
+    /// address.
     fn dial(
         &self,
         peer: usize,
-        address: &str,
-        (proof, tls): (&Proof, Option<&PeerTls<'_>>),
+        host: &str,
+        (proof, tls): (&Proof<'_>, Option<&PeerTls<'_>>),
         done: &AtomicBool,
-        met: &mpsc::Sender<(usize, TcpStream)>,
+        met: &mpsc::Sender<(usize, Peer)>,
     ) {
         let mut said: Option<String> = None;
         while !done.load(Ordering::Relaxed) && !self.stop.load(Ordering::Relaxed) {
             let me = self.config.workers.process;
-            let dialed = TcpStream::connect(address).map_err(Refusal::from);
+            let address = self
+                .members
+                .address(peer)
+                .unwrap_or_else(|| host.to_owned());
+            let dialed = TcpStream::connect(&address).map_err(Refusal::from);
             let dialed = dialed.and_then(|stream| {
                 prepare(&stream)?;
                 let stream = match tls {
-                    Some(tls) => tls.connect(stream, peer)?,
+                    Some(tls) => tls.connect(stream, &address)?,
                     None => stream,
                 };
                 proof.connects(stream, me, peer)
             });
             match dialed {
-                Ok(stream) => {
+                Ok(found) => {
                     // Where nobody waits any more, nobody needs it.
-                    let _ = met.send((peer, stream));
+                    let _ = met.send((peer, found));
                     return;
                 }
                 Err(refusal) => {
@@ -282,8 +318,8 @@ impl<'a> Peers<'a> {
     fn admit(
         &self,
         stream: TcpStream,
-        (proof, tls): (&Proof, Option<&PeerTls<'_>>),
-        met: &mpsc::Sender<(usize, TcpStream)>,
+        (proof, tls): (&Proof<'_>, Option<&PeerTls<'_>>),
+        met: &mpsc::Sender<(usize, Peer)>,
     ) -> Result<(), Refusal> {
         let (me, processes) = (self.config.workers.process, self.config.workers.hosts.len());
         prepare(&stream)?;
@@ -293,8 +329,8 @@ impl<'a> Peers<'a> {
             None => (stream, expected),
         };
         match proof.accepts(stream, me, &expected) {
-            Ok((peer, stream)) => {
-                let _ = met.send((peer, stream));
+            Ok((peer, found)) => {
+                let _ = met.send((peer, found));
                 Ok(())
             }
             Err((peer, refusal)) => {
@@ -308,17 +344,17 @@ impl<'a> Peers<'a> {
 }
 
 /// Takes the connections that were made since the last look.
-fn found_by(meet: &mpsc::Receiver<(usize, TcpStream)>, found: &mut [Option<TcpStream>]) {
-    for (peer, stream) in meet.try_iter() {
+fn found_by(meet: &mpsc::Receiver<(usize, Peer)>, found: &mut [Option<Peer>]) {
+    for (peer, one) in meet.try_iter() {
         if let Some(place) = found.get_mut(peer) {
-            *place = Some(stream);
+            *place = Some(one);
         }
     }
 }
 
-impl Proof {
-    /// What the processes of a configuration prove.
-    fn of(config: &Config) -> Proof {
+impl<'a> Proof<'a> {
+    /// What the processes of a configuration prove, by the one with this tenure.
+    fn of(config: &Config, tenure: [u8; 32], members: &'a Members) -> Proof<'a> {
         let mut parts: Vec<_> = config
             .brands
             .iter()
@@ -339,6 +375,8 @@ impl Proof {
         Proof {
             key: Zeroizing::new(blake3::derive_key(KEY, &all)),
             settings: settings.finalize().into(),
+            tenure,
+            members,
         }
     }
 
@@ -353,12 +391,7 @@ impl Proof {
     }
 
     /// The end that connects, as process `me`, to `peer`.
-    fn connects(
-        &self,
-        mut stream: TcpStream,
-        me: usize,
-        peer: usize,
-    ) -> Result<TcpStream, Refusal> {
+    fn connects(&self, mut stream: TcpStream, me: usize, peer: usize) -> Result<Peer, Refusal> {
         stream.set_write_timeout(Some(STEP))?;
         let nonce: [u8; 32] = rand::random();
         let hello = [
@@ -366,6 +399,7 @@ impl Proof {
             &(me as u32).to_le_bytes(),
             &(peer as u32).to_le_bytes(),
             &nonce,
+            &self.tenure,
         ]
         .concat();
         stream.write_all(&hello)?;
@@ -374,12 +408,19 @@ impl Proof {
             return Err(Refusal::SpeaksTls);
         }
         let magic = [&first[..], &read::<15>(&mut stream)?].concat();
-        let head = read::<64>(&mut stream)?;
+        let head = read::<96>(&mut stream)?;
         let theirs = blake3::Hash::from(read::<32>(&mut stream)?);
         if magic != MAGIC {
             return Err(Refusal::Stranger);
         }
         let is_known = self.code(b"accepts ", &[&hello, &head[..]]) == theirs;
+        let mut tenure = [0; 32];
+        tenure.copy_from_slice(head.get(64..).unwrap_or_default());
+        // It may have been suspended since, and not know it. Without a proof it does not take this
+        // process for connected.
+        if is_known && self.members.is_replaced(peer, &tenure) {
+            return Err(Refusal::Replaced);
+        }
         // The other end learns from this proof as well whether anything differs.
         let ours = self.code(b"connects", &[&hello, &head[..], &self.settings]);
         stream.write_all(&[&self.settings[..], ours.as_bytes()].concat())?;
@@ -387,7 +428,8 @@ impl Proof {
             return Err(Refusal::Differs);
         }
         match read::<1>(&mut stream)? {
-            [1] => Ok(ready(stream)?),
+            [1] => Ok((ready(stream)?, tenure)),
+            [REPLACED] => Err(Refusal::Replaced),
             _ => Err(Refusal::Differs),
         }
     }
@@ -399,10 +441,10 @@ impl Proof {
         mut stream: TcpStream,
         me: usize,
         expected: &[usize],
-    ) -> Result<(usize, TcpStream), (Option<usize>, Refusal)> {
+    ) -> Result<(usize, Peer), (Option<usize>, Refusal)> {
         let broken = |error: io::Error| (None, Refusal::Broken(error));
         stream.set_write_timeout(Some(STEP)).map_err(broken)?;
-        let hello = read::<56>(&mut stream).map_err(broken)?;
+        let hello = read::<88>(&mut stream).map_err(broken)?;
         let number = |at: usize| {
             let bytes = hello
                 .get(at..at + 4)
@@ -414,7 +456,9 @@ impl Proof {
             return Err((None, Refusal::Stranger));
         }
         let nonce: [u8; 32] = rand::random();
-        let head = [self.settings, nonce].concat();
+        let mut tenure = [0; 32];
+        tenure.copy_from_slice(hello.get(56..).unwrap_or_default());
+        let head = [self.settings, nonce, self.tenure].concat();
         let code = self.code(b"accepts ", &[&hello, &head]);
         let answer = [&MAGIC[..], &head, code.as_bytes()].concat();
         stream.write_all(&answer).map_err(broken)?;
@@ -422,9 +466,15 @@ impl Proof {
         let theirs = blake3::Hash::from(read::<32>(&mut stream).map_err(broken)?);
         let is_known = self.code(b"connects", &[&hello, &head, &settings]) == theirs;
         let is_well = is_known && settings == self.settings;
-        stream.write_all(&[u8::from(is_well)]).map_err(broken)?;
+        let is_replaced = is_well && self.members.is_replaced(peer, &tenure);
+        let answer = match is_replaced {
+            true => REPLACED,
+            false => u8::from(is_well),
+        };
+        stream.write_all(&[answer]).map_err(broken)?;
         match is_well {
-            true => Ok((peer, ready(stream).map_err(broken)?)),
+            true if is_replaced => Err((Some(peer), Refusal::Replaced)),
+            true => Ok((peer, (ready(stream).map_err(broken)?, tenure))),
             false => Err((Some(peer), Refusal::Differs)),
         }
     }

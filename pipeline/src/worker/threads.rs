@@ -80,6 +80,7 @@ impl Workers {
         let Connections {
             streams: peers,
             relay,
+            ..
         } = peers;
         let threads = config.workers.threads.max(1);
         let (builders, network) = allocators(threads, config.workers.process, peers)

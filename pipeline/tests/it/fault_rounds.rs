@@ -1,26 +1,28 @@
-//! Rounds of faults: a leader and two standbys with clocks 20 seconds apart, each behind a network of its own. While a part of
-//! the trace comes in, one of them is killed, suspended until another has taken over, cut off, or stopped, or the broker is
-//! killed. After each round the output stream holds the cells of a replay, and no value has gone backwards.
+//! Rounds of faults, in two layouts: a leader and two standbys, and a cluster of three processes of which one has a standby.
+//! Their clocks are 20 seconds apart, and each is behind a network of its own. While a part of the trace comes in, one of them
+//! is killed, suspended until another has taken over, cut off, or stopped, or the broker is killed. After each round the
+//! output stream holds the cells of a replay, and no value has gone backwards.
 //!
-//! `TRIBUTARY_FAULT_ROUNDS` says how many rounds there are, and `TRIBUTARY_FAULT_SEED` where the choice of faults begins. The
-//! suite runs one round of each fault that takes the lease from a leader at once, and a longer run takes all of them.
+//! `TRIBUTARY_FAULT_ROUNDS` says how many rounds there are, and `TRIBUTARY_FAULT_SEED` where the choice of faults begins, and
+//! which process of the cluster has a standby. `TRIBUTARY_FAULT_PAUSE` is how many seconds a suspended process sleeps after
+//! another one has taken over. The suite runs a few rounds of faults that take the lease from a leader, and a longer run takes
+//! all of them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use crate::support::candidates::{candidate, follows, leads, start_off};
+use crate::support::candidates::{Candidate, Candidates, cluster, of_workers};
 use crate::support::person::rewrite;
-use crate::support::story::{last, play, ready, until};
+use crate::support::story::{last, play, ready};
 use crate::support::wall_clock::shim;
 use crate::support::{PATIENCE, Worker, World, chosen, published};
 use serde_json::Value;
 use tributary_config::model::Nats;
-use tributary_connectors::nats::{self, Reader};
+use tributary_connectors::nats::{self, Reader, TERM};
 use tributary_connectors::trace::TraceLine;
 use tributary_simulate::Options;
 use tributary_testkit::{NatsServer, Proxy};
@@ -56,8 +58,15 @@ enum Fault {
     SuspendStandby,
     /// The leader is killed again and again while it starts.
     KillOften,
+    /// A process of a cluster that has no standby is killed.
+    KillAnother,
+    /// Such a process is suspended for longer than the term of its lease.
+    SuspendAnother,
+    /// All processes of a cluster are killed.
+    KillAll,
 }
 
+/// Those of a leader and its standbys.
 const FAULTS: [Fault; 11] = [
     Fault::Kill,
     Fault::Stop,
@@ -68,6 +77,24 @@ const FAULTS: [Fault; 11] = [
     Fault::CutShortly,
     Fault::KillBoth,
     Fault::Stall,
+    Fault::KillStandby,
+    Fault::KillOften,
+];
+
+/// Those of a cluster.
+const OF_CLUSTER: [Fault; 14] = [
+    Fault::Kill,
+    Fault::Suspend,
+    Fault::CutOff,
+    Fault::KillAnother,
+    Fault::Broker,
+    Fault::Stop,
+    Fault::CutShortly,
+    Fault::SuspendAnother,
+    Fault::KillBoth,
+    Fault::Stall,
+    Fault::KillAll,
+    Fault::SuspendStandby,
     Fault::KillStandby,
     Fault::KillOften,
 ];
@@ -121,155 +148,136 @@ async fn watch(broker: Nats, shown: Arc<Mutex<Shown>>) {
     }
 }
 
-/// A candidate, and how it is started.
-struct Candidate {
-    config: PathBuf,
-    proxy: Proxy,
-    clock: i64,
-    worker: Option<Worker>,
-}
-
-impl Candidate {
-    fn worker(&self) -> &Worker {
-        self.worker.as_ref().expect("it runs")
-    }
-
-    fn leads(&self) -> bool {
-        self.worker.as_ref().is_some_and(leads)
-    }
-
-    fn start(&mut self, shim: &std::path::Path) {
-        self.worker = Some(start_off(&self.config, shim, self.clock));
-    }
-
-    fn kill(&mut self) {
-        self.worker.take().expect("it runs").kill();
-    }
-}
-
-/// The candidates of a world.
-struct Candidates {
-    all: Vec<Candidate>,
-    shim: PathBuf,
-}
-
-impl Candidates {
-    fn start(world: &World, server: &NatsServer) -> Candidates {
-        let shim = shim(world.directory.path());
-        let all = CLOCKS.into_iter().enumerate().map(|(number, clock)| {
+/// The processes of a layout, in worlds with networks and clocks of their own.
+fn start(world: &World, server: &NatsServer, of: Vec<(usize, String)>) -> Candidates {
+    let shim = shim(world.directory.path());
+    let all = of
+        .into_iter()
+        .zip(CLOCKS.into_iter().cycle())
+        .enumerate()
+        .map(|(number, ((process, workers), clock))| {
             let proxy = Proxy::start(server.address());
-            let config = candidate(world, number, Some(&proxy.url()));
-            let worker = Some(start_off(&config, &shim, clock));
+            let config = of_workers(world, number, Some(&proxy.url()), &workers);
             Candidate {
                 config,
-                proxy,
-                clock,
-                worker,
+                process,
+                proxy: Some(proxy),
+                clock: Some((shim.clone(), clock)),
+                worker: None,
+                stays_down: false,
             }
         });
-        let all = all.collect();
-        Candidates { all, shim }
-    }
+    Candidates { all: all.collect() }
+}
 
-    /// The leader, once there is one.
-    fn leader(&self) -> usize {
-        let mut found = None;
-        until("somebody leads", || {
-            found = self.all.iter().position(Candidate::leads);
-            found.is_some()
-        });
-        found.unwrap()
-    }
-
-    /// Waits until somebody else than `former` leads.
-    fn until_another_leads(&self, former: usize) {
-        until("another one leads", || {
-            let mut all = self.all.iter().enumerate();
-            all.any(|(number, candidate)| number != former && candidate.leads())
-        });
-    }
-
-    /// Starts whoever has ended, and waits until one leads and the others can take over.
-    fn mend(&mut self) {
-        for candidate in &mut self.all {
-            let lives = candidate.worker.as_mut().is_some_and(Worker::lives);
-            if !lives {
-                candidate.start(&self.shim);
+/// Causes a fault. `has_standby` is the process of the cluster that has standbys.
+fn cause(
+    candidates: &mut Candidates,
+    fault: Fault,
+    has_standby: usize,
+    server: &mut NatsServer,
+    random: &mut ChaCha8Rng,
+) {
+    let leader = candidates.leader(has_standby);
+    let mut one_of = |is: &dyn Fn(usize, &Candidate) -> bool| {
+        let all = candidates.all.iter().enumerate();
+        let all: Vec<usize> = all
+            .filter(|(number, one)| is(*number, one))
+            .map(|(number, _)| number)
+            .collect();
+        all[random.next_u32() as usize % all.len()]
+    };
+    let standby = one_of(&|number, one| one.process == has_standby && number != leader);
+    // Of a cluster, any process that computes.
+    let any = one_of(&|number, one| number == leader || one.process != has_standby);
+    let another = one_of(&|number, _| number != leader && number != standby);
+    std::thread::sleep(Duration::from_millis(u64::from(random.next_u32() % 400)));
+    let network = |candidates: &Candidates, number: usize, is_cut: bool| {
+        let proxy = candidates.all[number].proxy.as_ref().unwrap();
+        proxy.refuse(is_cut);
+        if is_cut {
+            proxy.cut();
+        }
+    };
+    let until_it_ends = |candidates: &mut Candidates, number: usize| {
+        let worker = candidates.all[number].worker.as_mut().unwrap();
+        assert!(!worker.ended().success(), "who was replaced ends");
+        candidates.all[number].worker = None;
+    };
+    match fault {
+        Fault::Kill => {
+            candidates.all[leader].kill();
+            let killed = Instant::now();
+            candidates.until_another_leads(leader);
+            eprintln!("took over {:?} after the kill", killed.elapsed());
+        }
+        Fault::Suspend => {
+            candidates.all[leader].worker().signal_with("-STOP");
+            candidates.until_another_leads(leader);
+            let until = Instant::now() + Duration::from_secs(chosen("TRIBUTARY_FAULT_PAUSE", 0));
+            candidates.until("the pause is over", |_| Instant::now() > until);
+            candidates.all[leader].worker().signal_with("-CONT");
+            until_it_ends(candidates, leader);
+        }
+        Fault::CutOff => {
+            network(candidates, leader, true);
+            candidates.until_another_leads(leader);
+            network(candidates, leader, false);
+            until_it_ends(candidates, leader);
+        }
+        Fault::CutShortly => {
+            network(candidates, any, true);
+            std::thread::sleep(Duration::from_secs(2));
+            network(candidates, any, false);
+        }
+        Fault::Stall => {
+            let proxy = candidates.all[any].proxy.as_ref().unwrap();
+            proxy.stall(true);
+            std::thread::sleep(Duration::from_secs(3));
+            proxy.stall(false);
+        }
+        Fault::Broker => server.restart(),
+        Fault::KillBoth => {
+            candidates.all[any].kill();
+            server.restart();
+        }
+        Fault::Stop => {
+            // The processes of a cluster stop together.
+            let mut leaders: Vec<Worker> = candidates
+                .all
+                .iter_mut()
+                .filter(|one| one.leads())
+                .map(|one| one.worker.take().unwrap())
+                .collect();
+            leaders.iter().for_each(Worker::signal);
+            leaders.iter_mut().for_each(Worker::end);
+        }
+        Fault::KillStandby => candidates.all[standby].kill(),
+        Fault::SuspendStandby => {
+            candidates.all[standby].worker().signal_with("-STOP");
+            std::thread::sleep(Duration::from_secs(1));
+            candidates.all[leader].kill();
+            // Another standby takes over, or the leader returns.
+            candidates.leader(has_standby);
+            candidates.all[standby].worker().signal_with("-CONT");
+        }
+        Fault::KillOften => {
+            for _ in 0..3 {
+                candidates.all[any].kill();
+                candidates.all[any].start();
+                std::thread::sleep(Duration::from_millis(u64::from(random.next_u32() % 700)));
             }
         }
-        until("one leads and the others follow", || {
-            let ready = |candidate: &Candidate| follows(candidate.worker()) || candidate.leads();
-            // A former leader that was cut off may end a moment later.
-            for candidate in &mut self.all {
-                if !candidate.worker.as_mut().is_some_and(Worker::lives) {
-                    candidate.start(&self.shim);
-                }
-            }
-            self.all.iter().all(ready) && self.all.iter().filter(|one| one.leads()).count() == 1
-        });
-    }
-
-    fn cause(&mut self, fault: Fault, server: &mut NatsServer, random: &mut ChaCha8Rng) {
-        let leader = self.leader();
-        let standby = (leader + 1 + random.next_u32() as usize % 2) % 3;
-        std::thread::sleep(Duration::from_millis(u64::from(random.next_u32() % 400)));
-        let one = &mut self.all[leader];
-        match fault {
-            Fault::Kill => {
-                one.kill();
-                let killed = Instant::now();
-                self.until_another_leads(leader);
-                eprintln!("took over {:?} after the kill", killed.elapsed());
-            }
-            Fault::Suspend => {
-                one.worker().signal_with("-STOP");
-                self.until_another_leads(leader);
-                std::thread::sleep(Duration::from_secs(chosen("TRIBUTARY_FAULT_PAUSE", 0)));
-                self.all[leader].worker().signal_with("-CONT");
-                let worker = self.all[leader].worker.as_mut().unwrap();
-                assert!(!worker.ended().success(), "who was replaced ends");
-                self.all[leader].worker = None;
-            }
-            Fault::CutOff => {
-                one.proxy.refuse(true);
-                one.proxy.cut();
-                self.until_another_leads(leader);
-                self.all[leader].proxy.refuse(false);
-                let worker = self.all[leader].worker.as_mut().unwrap();
-                assert!(!worker.ended().success(), "who was replaced ends");
-                self.all[leader].worker = None;
-            }
-            Fault::CutShortly => {
-                one.proxy.refuse(true);
-                one.proxy.cut();
-                std::thread::sleep(Duration::from_secs(2));
-                one.proxy.refuse(false);
-            }
-            Fault::Stall => {
-                one.proxy.stall(true);
-                std::thread::sleep(Duration::from_secs(3));
-                one.proxy.stall(false);
-            }
-            Fault::Broker => server.restart(),
-            Fault::KillBoth => {
-                one.kill();
-                server.restart();
-            }
-            Fault::Stop => one.worker.take().unwrap().stop(),
-            Fault::KillStandby => self.all[standby].kill(),
-            Fault::SuspendStandby => {
-                self.all[standby].worker().signal_with("-STOP");
-                std::thread::sleep(Duration::from_secs(1));
-                self.all[leader].kill();
-                self.until_another_leads(leader);
-                self.all[standby].worker().signal_with("-CONT");
-            }
-            Fault::KillOften => {
-                for _ in 0..3 {
-                    self.all[leader].kill();
-                    self.all[leader].start(&self.shim);
-                    std::thread::sleep(Duration::from_millis(u64::from(random.next_u32() % 700)));
-                }
+        Fault::KillAnother => candidates.all[another].kill(),
+        Fault::SuspendAnother => {
+            // The others wait for it, because nobody takes its place.
+            candidates.all[another].worker().signal_with("-STOP");
+            std::thread::sleep(TERM + Duration::from_secs(2));
+            candidates.all[another].worker().signal_with("-CONT");
+        }
+        Fault::KillAll => {
+            for candidate in &mut candidates.all {
+                candidate.kill();
             }
         }
     }
@@ -298,7 +306,21 @@ fn with_meter(lines: Vec<TraceLine>) -> Vec<TraceLine> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_change_no_number() {
-    let rounds = chosen("TRIBUTARY_FAULT_ROUNDS", 4) as usize;
+    let standby = "standby = true\n".to_owned();
+    let of = vec![(0, standby.clone()), (0, standby.clone()), (0, standby)];
+    rounds(of, 0, &FAULTS, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_in_a_cluster_change_no_number() {
+    let has_standby = chosen("TRIBUTARY_FAULT_SEED", 1) as usize % 3;
+    rounds(cluster(3, &[has_standby]), has_standby, &OF_CLUSTER, 3).await;
+}
+
+/// So many rounds, unless the environment says otherwise, with processes of which those with the number `has_standby` are
+/// candidates for one lease.
+async fn rounds(of: Vec<(usize, String)>, has_standby: usize, faults: &[Fault], rounds: u64) {
+    let rounds = chosen("TRIBUTARY_FAULT_ROUNDS", rounds) as usize;
     let seed = chosen("TRIBUTARY_FAULT_SEED", 0);
     let Some(mut server) = NatsServer::start_or_skip("") else {
         return;
@@ -313,7 +335,7 @@ async fn faults_change_no_number() {
     let lines = with_meter(world.trace().collect());
     let client = ready(&broker).await;
     let mut candidates = tokio::task::block_in_place(|| {
-        let mut candidates = Candidates::start(&world, &server);
+        let mut candidates = start(&world, &server, of);
         candidates.mend();
         candidates
     });
@@ -322,7 +344,7 @@ async fn faults_change_no_number() {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let begun = Instant::now();
     for round in 0..rounds {
-        let fault = FAULTS[(round + seed as usize) % FAULTS.len()];
+        let fault = faults[(round + seed as usize) % faults.len()];
         let part = lines.len() / rounds;
         let (from, to) = (round * part, (round + 1) * part);
         eprintln!("ROUND {round} at {:?}: {fault:?}", begun.elapsed());
@@ -338,15 +360,24 @@ async fn faults_change_no_number() {
             tokio::spawn(async move { play(&client, &rest, Some(200.0)).await })
         };
         tokio::task::block_in_place(|| {
-            candidates.cause(fault, &mut server, &mut random);
+            cause(
+                &mut candidates,
+                fault,
+                has_standby,
+                &mut server,
+                &mut random,
+            );
             candidates.mend();
         });
         playing.await.unwrap();
         let end = last(&client, &broker.input_stream).await;
         rewrite(&world, &lines[..to]);
         let expected = tokio::task::block_in_place(|| {
-            let leader = candidates.leader();
-            candidates.all[leader].worker().wait_until_read(end);
+            candidates.mend();
+            candidates
+                .leaders()
+                .iter()
+                .for_each(|worker| worker.wait_until_read(end));
             world.replayed()
         });
         let since = Instant::now();

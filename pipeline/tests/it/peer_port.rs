@@ -10,7 +10,7 @@ use crate::support::{Worker, World, published};
 use tributary_testkit::{NatsServer, free_port};
 
 /// What begins a connection between processes.
-const MAGIC: &[u8] = b"tributary peer 1";
+const MAGIC: &[u8] = b"tributary peer 2";
 
 /// Connects to the port as soon as somebody listens there.
 fn connect(port: u16) -> TcpStream {
@@ -38,8 +38,9 @@ fn answer(port: u16, bytes: &[u8]) -> Vec<u8> {
 
 /// The first message of process `from` to process `to`.
 fn hello(from: u32, to: u32) -> Vec<u8> {
-    let nonce = [7; 32];
-    [MAGIC, &from.to_le_bytes(), &to.to_le_bytes(), &nonce].concat()
+    let (nonce, tenure) = ([7; 32], [8; 32]);
+    let (from, to) = (from.to_le_bytes(), to.to_le_bytes());
+    [MAGIC, &from, &to, &nonce, &tenure].concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,13 +79,13 @@ async fn strangers_change_nothing() {
         }
         // Whoever claims to be process 1 gets a question, and no place without the answer, even with its own echoed.
         let asked = answer(port, &hello(1, 0));
-        assert_eq!(asked.len(), 112);
+        assert_eq!(asked.len(), 144);
         let mut echo = connect(port);
         echo.write_all(&hello(1, 0)).unwrap();
-        let mut question = [0; 112];
+        let mut question = [0; 144];
         echo.read_exact(&mut question).unwrap();
         echo.write_all(&question[16..48]).unwrap();
-        echo.write_all(&question[80..112]).unwrap();
+        echo.write_all(&question[112..144]).unwrap();
         let mut verdict = [9];
         echo.read_exact(&mut verdict).unwrap();
         assert_eq!(verdict, [0]);

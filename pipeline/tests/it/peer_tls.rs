@@ -97,7 +97,7 @@ async fn computed(settings: &str) -> Option<Vec<u8>> {
         let first = Worker::start(&configs[0], &["--process", "0"]);
         for stray in [
             &b"GET / HTTP/1.1\r\nHost: worker\r\n\r\n"[..],
-            b"tributary peer 1 and what a process without TLS would send, which is this long",
+            b"tributary peer 2 and what a process without TLS would send, which is this long",
             // The beginning of a TLS handshake, and nothing after it.
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
             &[0xff; 4_096],
@@ -121,12 +121,12 @@ async fn what_processes_exchange_is_not_readable() {
         return;
     };
     // Without TLS the beginning is, so that the listener would have captured it.
-    assert!(contains(&plain, b"tributary peer 1"));
+    assert!(contains(&plain, b"tributary peer 2"));
     let Some(captured) = computed(&tls("ca", "worker")).await else {
         return;
     };
     assert!(captured.len() > 10_000, "{}", captured.len());
-    assert!(!contains(&captured, b"tributary peer 1"));
+    assert!(!contains(&captured, b"tributary peer 2"));
     // Both show their certificates under TLS 1.3, which hides them.
     assert!(!contains(&captured, b"worker"));
 }

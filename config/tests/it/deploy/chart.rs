@@ -62,6 +62,13 @@ fn standby() -> Value {
     values(&json!({"standby": true}))
 }
 
+/// The processes of a cluster, each with a standby.
+fn cluster_with_standbys() -> Value {
+    let mut values = cluster();
+    values["standby"] = json!(true);
+    values
+}
+
 fn cluster() -> Value {
     values(&json!({
         "processes": 3,
@@ -138,6 +145,8 @@ fn read(objects: &[Value], workload: &Value, pod: usize, secrets: &Path) -> Conf
     }
     let text = named(objects, "ConfigMap", "shop-tributary")["data"]["tributary.toml"].as_str();
     let text = text.unwrap().replace(SECRETS, secrets.to_str().unwrap());
+    let name = workload["metadata"]["name"].as_str().unwrap();
+    let name = format!("{name}-{pod}");
     let variables = workload["spec"]["template"]["spec"]["containers"][0]["env"].as_array();
     let variables: BTreeMap<&str, String> = variables
         .unwrap()
@@ -146,9 +155,11 @@ fn read(objects: &[Value], workload: &Value, pod: usize, secrets: &Path) -> Conf
             let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
                 // Kubernetes writes the number of a pod of a StatefulSet to this label.
                 Some("metadata.labels['apps.kubernetes.io/pod-index']") => pod.to_string(),
+                Some("metadata.name") => name.clone(),
                 None => {
                     let text = variable["value"].as_str().expect("a text");
-                    text.replace(PEERS, secrets.to_str().unwrap())
+                    let text = text.replace(PEERS, secrets.to_str().unwrap());
+                    text.replace("$(POD_NAME)", &name)
                 }
                 Some(other) => panic!("{other}"),
             };
@@ -195,7 +206,13 @@ fn helm_and_kubernetes_accept_the_chart() {
             .all(|message| message["severity"].as_u64() < Some(2)),
         "{found:#}"
     );
-    let all = json!([single(), standby(), shards(), cluster()]);
+    let all = json!([
+        single(),
+        standby(),
+        shards(),
+        cluster(),
+        cluster_with_standbys()
+    ]);
     let rendered = chart_or_skip("render", &all).unwrap();
     for rendered in rendered.as_array().unwrap() {
         let objects = objects(rendered);
@@ -468,6 +485,49 @@ fn a_standby_is_a_second_worker_that_knows_it() {
 }
 
 #[test]
+fn each_process_of_a_cluster_has_a_standby_with_its_number() {
+    let Some(rendered) = chart_or_skip("render", &json!([cluster_with_standbys()])) else {
+        return;
+    };
+    let objects = objects(&rendered[0]);
+    let directory = tempfile::tempdir().unwrap();
+    let mut addresses = std::collections::BTreeSet::new();
+    for name in ["shop-tributary", "shop-tributary-standby"] {
+        let workload = named(&objects, "StatefulSet", name);
+        assert_eq!(workload["spec"]["replicas"], 3);
+        assert_eq!(workload["spec"]["updateStrategy"]["type"], "OnDelete");
+        // The name of the service is the domain of the pods, which are found before they are ready.
+        let service = workload["spec"]["serviceName"].as_str().unwrap();
+        let peers = named(&objects, "Service", service);
+        assert_eq!(peers["spec"]["publishNotReadyAddresses"], true);
+        let labels = &workload["spec"]["template"]["metadata"]["labels"];
+        let component = "app.kubernetes.io/component";
+        assert_eq!(peers["spec"]["selector"][component], labels[component]);
+        for pod in 0..3 {
+            let config = read(&objects, workload, pod, directory.path());
+            let workers = config.workers;
+            assert!(workers.standby);
+            assert_eq!((workers.process, workers.hosts.len()), (pod, 3));
+            let address = format!("{name}-{pod}.{service}.prod.svc.cluster.local:2101");
+            assert_eq!(workers.address(), address);
+            assert!(addresses.insert(address));
+        }
+    }
+    let policy = named(&objects, "NetworkPolicy", "shop-tributary");
+    let peers = doors(policy)[&2101].clone();
+    let of = |name: &str| {
+        let workload = named(&objects, "StatefulSet", name);
+        json!({"podSelector": workload["spec"]["selector"]})
+    };
+    assert_eq!(
+        peers,
+        json!([of("shop-tributary"), of("shop-tributary-standby")])
+    );
+    let budget = named(&objects, "PodDisruptionBudget", "shop-tributary-standby");
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+}
+
+#[test]
 fn followers_serve_without_a_ledger() {
     let Some(rendered) = chart_or_skip("render", &json!([cluster()])) else {
         return;
@@ -585,8 +645,12 @@ fn wrong_values_are_refused_by_name() {
             "TRIBUTARY_WORKERS_SHARD",
             json!({"environment": {"TRIBUTARY_WORKERS_SHARD": "north"}}),
         ),
-        ("standby", json!({"processes": 3, "standby": true})),
-        ("standby", json!({"shard": "north", "standby": true})),
+        ("standby", json!({"standby": "yes"})),
+        ("standby", json!({"standby": 1})),
+        (
+            "TRIBUTARY_WORKERS_ADDRESS",
+            json!({"environment": {"TRIBUTARY_WORKERS_ADDRESS": "a:2101"}}),
+        ),
         ("replicas", json!({"replicas": 3})),
         ("threads", json!({"threads": 2000})),
         ("tls/secret", json!({"tls": {"secret": "Not a name"}})),

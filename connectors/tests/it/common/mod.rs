@@ -123,6 +123,7 @@ pub fn config(brands: Vec<Brand>) -> Config {
             tick_ms: 50,
             region: None,
             shard: None,
+            address: None,
             standby: false,
             max_clock_skew_ms: 600_000,
             memory_mib: None,

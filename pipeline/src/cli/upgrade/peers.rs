@@ -90,6 +90,7 @@ mod tests {
             ledger: String::new(),
             copy: String::new(),
             barrier: 0,
+            address: String::new(),
             host: "a".to_owned(),
             version: version.to_owned(),
             since: "now".to_owned(),

@@ -124,6 +124,8 @@ impl Rights {
             self.overwrite_memory().await;
             self.bind(&BTreeSet::new(), &BTreeMap::new()).await?;
             self.publish_heads().await?;
+            // An older copy that takes over would have what the request has erased.
+            self.standbys.secure().await;
             return self.agree(jobs, &places).await;
         }
         self.agree(jobs, &places).await?;

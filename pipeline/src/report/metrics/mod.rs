@@ -496,6 +496,11 @@ impl Metrics {
         self.set(Id::Standbys, &[], count as f64);
     }
 
+    /// Sets the number of brands that no process serves.
+    pub fn unserved_brands(&self, count: usize) {
+        self.set(Id::UnservedBrands, &[], count as f64);
+    }
+
     /// Sets whether this process holds the lease by which it may publish.
     pub fn lease_held(&self, holds: bool) {
         self.set(Id::LeaseHeld, &[], f64::from(u8::from(holds)));

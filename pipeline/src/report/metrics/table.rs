@@ -299,6 +299,8 @@ table! {
         "In a standby, the time since its copy of the leader's ledger was last brought up to date; 0 in a process that leads.";
     Standbys: Operation Gauge, Open, "standbys", "processes", [],
         "Standbys that have a copy of this process's ledger and sent a request within the last 10 seconds.";
+    UnservedBrands: Operation Gauge, Open, "unserved_brands", "brands", [],
+        "Brands that the configuration file gives to other shards and no process with a live lease serves, by the leases at the broker. A brand of a cluster is served if all of its processes have theirs.";
     PublishFailures: Operation Counter, Open, "publish_failures_total", "attempts", [],
         "Failed publish attempts; each is retried.";
 

@@ -88,6 +88,20 @@ pub fn shard(world: &World, name: &str) -> Worker {
     Worker::start_with(&world.path("tributary.toml"), &[], &variables)
 }
 
+/// Starts a candidate for the lease of a shard, whose ledger is in this directory of the world.
+pub fn candidate_of(world: &World, name: &str, directory: &str) -> Worker {
+    let directory = world.path(directory);
+    let variables = [
+        ("TRIBUTARY_WORKERS_SHARD", name),
+        ("TRIBUTARY_WORKERS_STANDBY", "true"),
+        (
+            "TRIBUTARY_LEDGER_DIRECTORY",
+            directory.to_str().expect("a path"),
+        ),
+    ];
+    Worker::start_with(&world.path("tributary.toml"), &[], &variables)
+}
+
 /// Waits until workers have read everything.
 pub async fn wait_for_all(client: &Client, broker: &Nats, workers: &[Worker]) {
     let records = last(client, &broker.input_stream).await;
