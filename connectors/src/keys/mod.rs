@@ -283,7 +283,7 @@ impl BrandKey {
                 digest
             }
             None => {
-                let mut hasher = blake3::Hasher::new_keyed(&self.key);
+                let mut hasher = Zeroizing::new(blake3::Hasher::new_keyed(&self.key));
                 hasher.update(&[tag, rule]).update(value);
                 hasher.finalize()
             }

@@ -90,6 +90,8 @@ mod tests {
             ledger: String::new(),
             copy: String::new(),
             barrier: 0,
+            manifest: 0,
+            commits: 0,
             host: "a".to_owned(),
             version: version.to_owned(),
             since: "now".to_owned(),
