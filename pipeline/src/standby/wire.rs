@@ -142,7 +142,7 @@ impl Answer<'_> {
     /// What a proof is computed over.
     fn challenge(&self) -> String {
         let [request, refused, content] =
-            [self.request, self.refused.as_bytes(), self.content].map(|part| blake3::hash(part));
+            [self.request, self.refused.as_bytes(), self.content].map(blake3::hash);
         format!(
             "tributary standby answer {} {} {}",
             request.to_hex(),
