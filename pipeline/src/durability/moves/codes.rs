@@ -105,7 +105,10 @@ mod tests {
                 )
             })
             .collect();
-        let environment = |letter: &str| Some(format!("{letter} 0123456789abcdef0123456789abcdef"));
+        // Settings are looked for in the environment as well.
+        let environment = |name: &str| {
+            (name.len() == 1).then(|| format!("{name} 0123456789abcdef0123456789abcdef"))
+        };
         let loaded = tributary_config::parse_in(&text, Path::new("tributary.toml"), &environment);
         loaded
             .unwrap_or_else(|problems| panic!("{problems}"))

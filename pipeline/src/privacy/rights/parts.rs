@@ -188,13 +188,16 @@ mod tests {
     use super::*;
 
     fn config(secret: &str) -> Config {
-        let text: String = ["acme", "bolt"]
+        let text: String = [("acme", "A"), ("bolt", "B")]
             .iter()
-            .map(|name| {
-                format!("[[brand]]\nname = {name:?}\ntimezone = \"UTC\"\nsecret_env = \"A\"\n")
+            .map(|(name, secret)| {
+                format!("[[brand]]\nname = {name:?}\ntimezone = \"UTC\"\nsecret_env = {secret:?}\n")
             })
             .collect();
-        let environment = |_: &str| Some(format!("{secret} 0123456789abcdef0123456789abcdef"));
+        // Settings are looked for in the environment as well.
+        let environment = |name: &str| {
+            (name.len() == 1).then(|| format!("{secret} {name} 0123456789abcdef0123456789abcdef"))
+        };
         let loaded = tributary_config::parse_in(&text, Path::new("tributary.toml"), &environment);
         loaded
             .unwrap_or_else(|problems| panic!("{problems}"))
