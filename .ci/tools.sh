@@ -13,7 +13,7 @@
 #                                and Debian's umoci and runc, at target/tools/oci
 #
 # Running it again is quick: a tool of the right version is left alone. Packages are pinned by their hashes, in python.txt and
-# npm/ beside this file; those of Debian by its signatures.
+# npm/ beside this file; those of Debian by version, hash and Debian's signatures, in debian.txt, which says how to raise one.
 set -euo pipefail
 
 readonly NATS_SERVER=2.15.1
@@ -48,6 +48,46 @@ npm_install() {
     local target="$1" name="$2"
     cp "$root/.ci/npm/$name/package.json" "$root/.ci/npm/$name/package-lock.json" "$target/"
     (cd "$target" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
+}
+
+# Says of a Debian package what apt-get takes: NAME=VERSION as debian.txt pins it, or NAME where it pins none.
+debian_name() {
+    local pin
+    pin="$(debian_pin "$1" 4)"
+    [ -n "$pin" ] || echo "tools.sh: .ci/debian.txt pins no $1 for this release and architecture; taking the archive's" >&2
+    echo "$1${pin:+=$pin}"
+}
+
+# The version (4) or the hash (5) of a package in debian.txt; nothing if it has none.
+debian_pin() {
+    local release
+    release="$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release 2>/dev/null)"
+    awk -v release="$release" -v arch="$(dpkg --print-architecture 2>/dev/null)" -v name="$1" -v field="$2" \
+        '$1 == release && $2 == arch && $3 == name { print $field }' "$root/.ci/debian.txt"
+}
+
+# Checks the file of a Debian package in the current directory against debian.txt.
+debian_check() {
+    local hash
+    hash="$(debian_pin "$1" 5)"
+    [ -z "$hash" ] || echo "$hash  $(echo "$1"_*.deb)" | sha256sum --check --status && return 0
+    echo "tools.sh: the archive's $1 is not the one of .ci/debian.txt, which says how to raise it" >&2
+    return 1
+}
+
+# Brings Debian packages into the current directory.
+debian_download() {
+    local name wanted=()
+    for name in "$@"; do
+        wanted+=("$(debian_name "$name")")
+    done
+    if ! { apt-get download -qq "${wanted[@]}" || { apt-get update -qq && apt-get download -qq "${wanted[@]}"; }; } >/dev/null 2>&1; then
+        echo "tools.sh: the archive has no ${wanted[*]}: .ci/debian.txt says how to raise a version" >&2
+        return 1
+    fi
+    for name in "$@"; do
+        debian_check "$name" || return 1
+    done
 }
 
 nats() {
@@ -96,9 +136,8 @@ bring_promtool() {
     staging="$(mktemp -d "$tools/promtool.XXXXXX")"
     if (
         cd "$staging"
-        apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }
-        dpkg-deb -x prometheus_*.deb .
-    ) >/dev/null 2>&1 && [ -f "$staging/usr/bin/promtool" ] && [ -f "$staging/usr/bin/prometheus" ]; then
+        debian_download prometheus && dpkg-deb -x prometheus_*.deb .
+    ) && [ -f "$staging/usr/bin/promtool" ] && [ -f "$staging/usr/bin/prometheus" ]; then
         for name in "${missing[@]}"; do
             mv -f "$staging/usr/bin/$name" "$tools/bin/$name"
             echo "tools.sh: $tools/bin/$name"
@@ -117,13 +156,14 @@ bring_chromium() {
     fi
     mkdir -p "$tools/bin"
     staging="$(mktemp -d "$tools/chromium.XXXXXX")"
-    if (
-        mkdir -p "$staging/debs/partial" "$staging/root"
-        download() {
-            apt-get install -qq --yes --download-only --no-install-recommends -o Debug::NoLocking=1 \
-                -o "Dir::Cache::archives=$staging/debs" chromium-headless-shell
-        }
-        download || { apt-get update -qq && download; }
+    mkdir -p "$staging/debs/partial" "$staging/root"
+    local wanted
+    wanted="$(debian_name chromium-headless-shell)"
+    download() {
+        apt-get install -qq --yes --download-only --no-install-recommends -o Debug::NoLocking=1 \
+            -o "Dir::Cache::archives=$staging/debs" "$wanted" >/dev/null 2>&1
+    }
+    if { download || { apt-get update -qq >/dev/null 2>&1 && download; }; } && (cd "$staging/debs" && debian_check chromium-headless-shell) && (
         for package in "$staging"/debs/*.deb; do
             dpkg-deb -x "$package" "$staging/root"
         done
@@ -139,7 +179,7 @@ bring_chromium() {
         mv -f "$staging/chromium" "$bin"
         echo "tools.sh: $bin ($("$bin" --version 2>/dev/null))"
     else
-        echo "tools.sh: Chromium could not be brought; install Debian's chromium package for its tests" >&2
+        echo "tools.sh: Chromium could not be brought, wanted $wanted; install Debian's chromium package for its tests, or see .ci/debian.txt" >&2
     fi
     rm -rf "$staging"
 }
@@ -189,9 +229,8 @@ bring_age() {
     staging="$(mktemp -d "$tools/age.XXXXXX")"
     if (
         cd "$staging"
-        apt-get download -qq age || { apt-get update -qq && apt-get download -qq age; }
-        dpkg-deb -x age_*.deb .
-    ) >/dev/null 2>&1 && [ -f "$staging/usr/bin/age" ] && [ -f "$staging/usr/bin/age-keygen" ]; then
+        debian_download age && dpkg-deb -x age_*.deb .
+    ) && [ -f "$staging/usr/bin/age" ] && [ -f "$staging/usr/bin/age-keygen" ]; then
         mv -f "$staging/usr/bin/age" "$staging/usr/bin/age-keygen" "$tools/bin/"
         echo "tools.sh: $tools/bin/age ($("$tools/bin/age" --version 2>/dev/null))"
     else
@@ -246,13 +285,12 @@ bring_deploy() {
         staging="$(mktemp -d "$tools/oci.XXXXXX")"
         if (
             cd "$staging"
-            download() { apt-get download -qq umoci runc; }
-            download || { apt-get update -qq && download; }
+            debian_download umoci runc || exit 1
             for package in *.deb; do
                 dpkg-deb -x "$package" root
             done
-            root/usr/bin/umoci --version && root/usr/sbin/runc --version
-        ) >/dev/null 2>&1; then
+            { root/usr/bin/umoci --version && root/usr/sbin/runc --version; } >/dev/null 2>&1
+        ); then
             rm -rf "$home"
             mv "$staging/root" "$home"
             echo "tools.sh: $home"

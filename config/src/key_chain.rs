@@ -141,7 +141,8 @@ pub fn verify_proof(brand: &Brand, challenge: &str, proof: &str) -> bool {
 /// The keyed hash behind a proof: over the derived keys of all secrets and the
 /// challenge, under a key derived from the newest secret.
 fn proof_hash(brand: &Brand, challenge: &str) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new_keyed(&derive_key(PROOF, &brand.name, &brand.secret));
+    let key = derive_key(PROOF, &brand.name, &brand.secret);
+    let mut hasher = Zeroizing::new(blake3::Hasher::new_keyed(&key));
     for secret in brand.secrets() {
         hasher.update(&*derive_key(PROOF, &brand.name, secret));
     }

@@ -46,6 +46,7 @@ use crate::privacy::retention_pass::RetentionPass;
 use crate::privacy::rights::published_heads::mark;
 use crate::privacy::rights::signature::Signer;
 use crate::privacy::rights::{self, Rights, RightsContext, callbacks, losses};
+use crate::privacy::tombstone_copies;
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
@@ -196,7 +197,7 @@ pub async fn start(
             let moves = Moves::read(&ledger_options(config).directory)?;
             lease::check_claims(&client, config, &moves, accept_loss).await?;
             let ledger = opened.as_ref().map(|(ledger, _)| ledger);
-            let found = losses::find(&client, config, ledger).await?;
+            let found = losses::find(&client, config, ledger, "").await?;
             if !found.losses.is_empty() && !accept_loss {
                 bail!("{}", found.refusal(config));
             }
@@ -271,6 +272,8 @@ pub async fn start(
     let objections = Objections::open(config, &rights::files::directory(config), id)?;
     let objections = Arc::new(objections);
     let erased = Arc::new(Erased::open(config, &erased::path(config))?);
+    let wall = jiff::Timestamp::now().as_millisecond();
+    tombstone_copies::complete(&client, config, &erased, wall).await?;
     let (ledger, recovered) = match found.losses.is_empty() {
         true => (ledger, recovered),
         // An older ledger may hold records of objectors, and of people who were erased since.
@@ -290,7 +293,7 @@ pub async fn start(
     let (mut lease, (fence, tenure), copy) = match leading {
         Some((lease, held, copy)) => (lease, held, Some(copy)),
         None => {
-            let lease = lease::take(&client, config, mark.id()).await?;
+            let lease = lease::take(&client, config, mark).await?;
             let held = (lease.fence(), lease.holder().tenure());
             let lease = tokio::spawn(lease.keep_until(wait_until(served.subscribe())));
             (lease, held, None)
@@ -342,7 +345,8 @@ pub async fn start(
         tally.clone(),
         watermark_tx,
         standbys.clone(),
-    );
+    )
+    .stated_by(fence.clone());
     if let Some(copy) = copy {
         tokio::spawn(standby::serve(
             client.clone(),

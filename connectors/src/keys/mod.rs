@@ -239,14 +239,14 @@ impl BrandKey {
     /// rotated. The MAC is hashed as eight big-endian bytes behind a tag of its
     /// own, so its hash never equals that of an identifier.
     pub fn mac(&self, mac: u64) -> u128 {
-        self.hash_alone(b'M', &mac.to_be_bytes())
+        self.hash_mac(b'M', mac)
     }
 
     /// The keyed hash of a random MAC that is joined to the brand's network, as
     /// [`BrandKey::mac`]. It is another device than the same address without
     /// that, which comes and goes: whether a device is random never changes.
     pub fn associated_mac(&self, mac: u64) -> u128 {
-        self.hash_alone(b'A', &mac.to_be_bytes())
+        self.hash_mac(b'A', mac)
     }
 
     /// The keyed hash of a `device` that a sensor has already hashed; as
@@ -267,6 +267,17 @@ impl BrandKey {
     /// remains the same when the secret is rotated.
     pub fn wallet_holder(&self, holder: &str) -> u64 {
         (self.hash_alone(b'H', holder.as_bytes()) as u64).max(1)
+    }
+
+    /// The keyed hash of the eight bytes of an address; the stack that held them is overwritten after it.
+    fn hash_mac(&self, tag: u8, mac: u64) -> u128 {
+        #[inline(never)]
+        fn hash(key: &BrandKey, tag: u8, mac: u64) -> u128 {
+            key.hash(tag, 0, &mac.to_be_bytes())
+        }
+        let hash = hash(self, tag, mac);
+        zeroize_stack::<HASH_STACK>();
+        hash
     }
 
     /// [`BrandKey::hash`] of a value that is read by itself; the stack is overwritten after it.
@@ -292,7 +303,7 @@ impl BrandKey {
                 digest
             }
             None => {
-                let mut hasher = blake3::Hasher::new_keyed(&self.key);
+                let mut hasher = Zeroizing::new(blake3::Hasher::new_keyed(&self.key));
                 hasher.update(&[tag, rule]).update(value);
                 hasher.finalize()
             }
@@ -530,6 +541,8 @@ impl BrandKey {
             }));
             return true;
         }
+        // What parsing allocates, once for all numbers, is made on the same stack and would take along what the hash left there.
+        zeroize_stack::<HASH_STACK>();
         let start = out.len();
         let named = phone::e164(region, clear)
             .filter(|number| !self.blocked.contains(number))

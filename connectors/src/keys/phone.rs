@@ -110,17 +110,25 @@ struct Entry {
     pseudonyms: [Pseudonym; 4],
 }
 
+/// An unused slot: no number has this keyed hash. All of it is written, because what an
+/// unset option leaves as it was on the stack would be copied into every slot.
+const UNUSED: Entry = Entry {
+    place: 0,
+    count: 0,
+    pseudonyms: [0; 4],
+};
+
 /// The pseudonyms of the numbers seen last: a direct-mapped cache, allocated
 /// with the first number.
 #[derive(Clone, Default)]
-pub struct PhoneCache(Vec<Option<Entry>>);
+pub struct PhoneCache(Vec<Entry>);
 
 impl PhoneCache {
     /// The pseudonyms of the number with this keyed hash, one per rule; an
     /// empty slice if the text is not a phone number, `None` if it is not
     /// cached.
     pub fn get(&self, place: u128) -> Option<&[Pseudonym]> {
-        let entry = self.0.get(index(place))?.as_ref()?;
+        let entry = self.0.get(index(place))?;
         if entry.place != place {
             return None;
         }
@@ -134,18 +142,18 @@ impl PhoneCache {
             return;
         }
         if self.0.is_empty() {
-            self.0.resize(PLACES, None);
+            self.0.resize(PLACES, UNUSED);
         }
         let mut pseudonyms = [0; 4];
         for (slot, id) in pseudonyms.iter_mut().zip(ids) {
             *slot = id.pseudonym;
         }
         if let Some(entry) = self.0.get_mut(index(place)) {
-            *entry = Some(Entry {
+            *entry = Entry {
                 place,
                 count: ids.len(),
                 pseudonyms,
-            });
+            };
         }
     }
 }

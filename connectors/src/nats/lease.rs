@@ -24,6 +24,9 @@
 //! is locked by one process, so that the former holder has ended. Where a
 //! standby has a copy of the ledger, it must be the same copy. A standby looks
 //! at the lease itself ([`current`]) and decides when it may take it ([`claim`]).
+//!
+//! Each renewal states how far the ledger of the holder is durable
+//! ([`Fence::set_durable`]), so that a start recognizes an older copy of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -84,6 +87,12 @@ pub struct Holder {
     /// a process that is alone.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub address: String,
+    /// The generation of its ledger's manifest, when it renewed the lease last.
+    #[serde(default)]
+    pub manifest: u64,
+    /// The ordinal of its ledger's newest commit that was durable then.
+    #[serde(default)]
+    pub commits: u64,
     /// The name of its host.
     pub host: String,
     /// The version of the program.
@@ -133,9 +142,10 @@ impl Holder {
 
     /// Whether `other` is a renewal of the same lease.
     fn is_same(&self, other: &Holder) -> bool {
-        let barrier = other.barrier;
         let mine = Holder {
-            barrier,
+            barrier: other.barrier,
+            manifest: other.manifest,
+            commits: other.commits,
             ..self.clone()
         };
         mine == *other
@@ -283,6 +293,15 @@ pub struct Lease {
     barrier: Arc<AtomicU64>,
     /// The barrier that the broker has stored.
     stored_barrier: watch::Sender<u64>,
+    /// The manifest and the commits that the next renewal states.
+    durable: Arc<Durable>,
+}
+
+/// How far the ledger of a holder is durable.
+#[derive(Debug, Default)]
+struct Durable {
+    manifest: AtomicU64,
+    commits: AtomicU64,
 }
 
 /// Whether this process may publish; shared with the publisher.
@@ -295,6 +314,8 @@ pub struct Fence {
     barrier: Arc<AtomicU64>,
     /// The barrier that the broker has stored.
     stored_barrier: watch::Receiver<u64>,
+    /// The manifest and the commits that the next renewal states.
+    durable: Arc<Durable>,
 }
 
 impl Fence {
@@ -308,6 +329,13 @@ impl Fence {
     /// Has the lease renewed now, to learn whether it is still held.
     pub fn hurry(&self) {
         self.hurry.notify_one();
+    }
+
+    /// Has the next renewal state how far the ledger is durable: the generation of
+    /// its manifest, and the ordinal of its newest commit.
+    pub fn set_durable(&self, manifest: u64, commits: u64) {
+        self.durable.manifest.store(manifest, SeqCst);
+        self.durable.commits.store(commits, SeqCst);
     }
 
     /// States at the broker that no standby may take over with an older state than
@@ -346,6 +374,10 @@ impl Lease {
             jetstream: super::publish::context(client, 1),
             stream: stream(output_stream),
             subject: subject(output_stream, &holder.name()),
+            durable: Arc::new(Durable {
+                manifest: holder.manifest.into(),
+                commits: holder.commits.into(),
+            }),
             holder,
             sequence: 0,
             renewed: watch::Sender::new(Instant::now()),
@@ -431,6 +463,7 @@ impl Lease {
             hurry: self.hurry.clone(),
             barrier: self.barrier.clone(),
             stored_barrier: self.stored_barrier.subscribe(),
+            durable: self.durable.clone(),
         }
     }
 
@@ -495,6 +528,8 @@ impl Lease {
     /// was.
     async fn swap(&mut self, expected: u64) -> Result<bool, NatsError> {
         self.holder.barrier = self.barrier.load(SeqCst);
+        self.holder.manifest = self.durable.manifest.load(SeqCst);
+        self.holder.commits = self.durable.commits.load(SeqCst);
         let text = serde_json::to_string(&self.holder).unwrap_or_default();
         let message = PublishMessage::build()
             .payload(text.into())

@@ -49,7 +49,10 @@ pub use error::{NatsError, NatsErrorKind};
 pub use input::{Input, InputCounts};
 pub use input_request::InputRequest;
 pub use latest::LatestPublisher;
-pub use lease::{Fence, Holder, Lease, RENEWAL, TERM, claim, current, hold_off, holders};
+pub use lease::{
+    Fence, Holder, Lease, RENEWAL, TERM, bucket as leases_bucket, claim, current, hold_off,
+    holders,
+};
 pub use loss::{Loss, LossKind};
 pub use message::{AT_HEADER, InMessage, is_ping_number, number_of, ping_number_of, sequence_of};
 pub use mirrors::refuse_copies;

@@ -6,9 +6,11 @@ use tributary_consent::{Basis, Gpp, Party, TcString, Terms};
 
 fuzz_target!(|text: &str| {
     let nothing = Terms::new(Party::Vendor(755));
-    let declared = [1, 7, 9].into_iter().fold(nothing.clone(), |terms, purpose| {
-        terms.with(purpose, Basis::Consent)
-    });
+    let declared = [1, 7, 9]
+        .into_iter()
+        .fold(nothing.clone(), |terms, purpose| {
+            terms.with(purpose, Basis::Consent)
+        });
     if let Ok(string) = TcString::parse(text) {
         assert_eq!(string.allowed(&nothing).purposes().iter().count(), 0);
         let allowed = string.allowed(&declared).purposes();

@@ -63,7 +63,11 @@ impl Sink for Accepted {
 fn decoder() -> Decoder {
     let environment = |name: &str| (name == "SECRET").then(|| "0123456789abcdef".repeat(3));
     let loaded = tributary_config::parse_in(CONFIG, Path::new("fuzz.toml"), &environment);
-    Decoder::new(&loaded.unwrap_or_else(|problems| panic!("{problems}")).config)
+    Decoder::new(
+        &loaded
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .config,
+    )
 }
 
 thread_local! {
@@ -82,11 +86,17 @@ fuzz_target!(|input: (u8, &[u8])| {
     let mut accepted = Accepted::default();
     DECODER.with(|decoder| decoder.borrow_mut().decode(&message, &mut accepted));
     // What the ledger never stores, and the day, which it derives.
-    accepted.0.retain(|event| !matches!(event, Event::Ping { .. }));
+    accepted
+        .0
+        .retain(|event| !matches!(event, Event::Ping { .. }));
     let stored = tributary_ledger::encode(&accepted.0);
     let mut read = Vec::new();
     let brand = BrandId::of("acme");
-    let count = tributary_ledger::decode(&stored, brand, &mut |_, _| 0, &mut |event| read.push(event));
-    assert_eq!(count.map(|count| count.total()), Ok(accepted.0.len() as u64));
+    let count =
+        tributary_ledger::decode(&stored, brand, &mut |_, _| 0, &mut |event| read.push(event));
+    assert_eq!(
+        count.map(|count| count.total()),
+        Ok(accepted.0.len() as u64)
+    );
     assert_eq!(tributary_ledger::encode(&read), stored);
 });

@@ -8,7 +8,8 @@ use tributary_operators::record::BrandId;
 fn read(bytes: &[u8]) -> Option<Vec<Event>> {
     let mut events = Vec::new();
     let brand = BrandId::of("acme");
-    let counts = tributary_ledger::decode(bytes, brand, &mut |_, _| 0, &mut |event| events.push(event));
+    let counts =
+        tributary_ledger::decode(bytes, brand, &mut |_, _| 0, &mut |event| events.push(event));
     let counts = counts.ok()?;
     assert_eq!(counts.total(), events.len() as u64);
     Some(events)

@@ -21,7 +21,12 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(verify_receipt(bytes, [&KEYS.signing_key()]).is_err());
     assert!(RECIPIENT.open(bytes).is_err());
     if let Ok(text) = std::str::from_utf8(bytes) {
-        let _ = (PublicKey::read_pem(text), ReplyKey::read(text), KeyPair::read(text), RequestId::read(text));
+        let _ = (
+            PublicKey::read_pem(text),
+            ReplyKey::read(text),
+            KeyPair::read(text),
+            RequestId::read(text),
+        );
     }
     if let Some(record) = bytes.first_chunk().and_then(Record::from_bytes) {
         assert_eq!(record.to_bytes().as_slice(), &bytes[..48]);

@@ -37,6 +37,8 @@ fn holder(ledger: char, process: usize, processes: usize) -> Holder {
         copy: String::new(),
         barrier: 0,
         address: String::new(),
+        manifest: 0,
+        commits: 0,
         host: format!("host-{ledger}"),
         version: "1.0.0".to_owned(),
         since: "2025-11-20T09:00:00Z".to_owned(),

@@ -149,7 +149,7 @@ impl<'a> NoiseTimeline<'a> {
         let (step, height) = (self.step(time), self.tree_height());
         let [young, old] = self.periods();
         let of_cell = |key: &Zeroizing<[u8; 32]>| {
-            let mut hash = blake3::Hasher::new_keyed(key);
+            let mut hash = Zeroizing::new(blake3::Hasher::new_keyed(key));
             for word in [young, old, self.settings.freeze_after] {
                 hash.update(&word.to_le_bytes());
             }
@@ -157,7 +157,9 @@ impl<'a> NoiseTimeline<'a> {
             dims.iter().for_each(|dim| write_dim(&mut hash, dim));
             hash
         };
-        let hashes: Vec<blake3::Hasher> = self.noise.keys.iter().map(of_cell).collect();
+        let hashes: Vec<Zeroizing<blake3::Hasher>> = self.noise.keys.iter().map(of_cell).collect();
+        // One for all, because overwriting it takes longer than hashing.
+        let mut of_node = Zeroizing::new(blake3::Hasher::new());
         let mut offset = NoiseOffset::default();
         let slots = offset.noise.iter_mut().zip(&mut offset.is_count);
         let values = family.values().iter().zip(family.row().units);
@@ -174,10 +176,10 @@ impl<'a> NoiseTimeline<'a> {
                 hash.update(&distribution.s.to_le_bytes());
                 *noise += nodes(step, height)
                     .map(|(level, index)| {
-                        let mut hash = hash.clone();
-                        hash.update(&level.to_le_bytes());
-                        hash.update(&index.to_le_bytes());
-                        distribution.draw(&mut Prf(hash.finalize_xof()))
+                        (*of_node).clone_from(&hash);
+                        of_node.update(&level.to_le_bytes());
+                        of_node.update(&index.to_le_bytes());
+                        distribution.draw(&mut Prf(Zeroizing::new(of_node.finalize_xof())))
                     })
                     .sum::<i128>();
             }
@@ -300,7 +302,7 @@ impl DiscreteLaplace {
 }
 
 /// A pseudorandom function, as an endless stream of bytes.
-struct Prf(blake3::OutputReader);
+struct Prf(Zeroizing<blake3::OutputReader>);
 
 impl Prf {
     /// A uniformly distributed number below `end`, by rejection.

@@ -186,10 +186,15 @@ impl BrandKey {
         &self.key
     }
 
+    /// A hasher under the key, which it overwrites in the end.
+    fn hasher(&self) -> Zeroizing<blake3::Hasher> {
+        Zeroizing::new(blake3::Hasher::new_keyed(&self.key))
+    }
+
     /// Check value: keyed BLAKE3 over the ledger's ID and the check of the previous
     /// secret (FORMAT.md, section *MANIFEST*).
     fn check(&self, ledger: &[u8; 16], before: Option<[u8; 16]>) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        let mut hasher = self.hasher();
         hasher
             .update(b"tributary key check\0\0\0\0\0")
             .update(ledger);
@@ -202,14 +207,14 @@ impl BrandKey {
     /// Code of a manifest: keyed BLAKE3 over its content (FORMAT.md, section
     /// *MANIFEST*).
     pub fn seal_manifest(&self, content: &[u8]) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        let mut hasher = self.hasher();
         hasher.update(b"tributary manifest\0").update(content);
         *hasher.finalize().as_bytes()
     }
 
     /// Code of a commit: keyed BLAKE3 over its parts (FORMAT.md, section *Commit*).
     pub fn commit_code(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        let mut hasher = self.hasher();
         hasher.update(b"tributary commit\0");
         for part in parts {
             hasher.update(part);
@@ -220,7 +225,7 @@ impl BrandKey {
     /// Keystream for the counts in the header of the block with this nonce
     /// (FORMAT.md, section *Data block*).
     pub fn count_mask(&self, nonce: &[u8; NONCE]) -> [u8; 20] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        let mut hasher = self.hasher();
         hasher.update(b"tributary block counts\0").update(nonce);
         let mut mask = [0; 20];
         hasher.finalize_xof().fill(&mut mask);

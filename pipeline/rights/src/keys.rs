@@ -14,6 +14,8 @@
 //! under which the pseudonym was made, and passes a link for each later one, so
 //! that an older secret alone cannot tell whether somebody is on the list.
 
+use chacha20poly1305::aead::{Aead, KeyInit};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroizing, zeroize_stack};
@@ -29,6 +31,8 @@ const CHAIN: &str = "tributary 2026-11 audit chain of one brand";
 const RECEIPTS: &str = "tributary 2026-11 receipts of one brand";
 /// Context of the derivation of the keys that seal the lists beside the log.
 const SEAL: &str = "tributary 2026-11 seal of the lists of one brand";
+/// Context of the derivation of the keys of the copies of tombstones at the broker.
+const COPIES: &str = "tributary 2026-11 copies of tombstones of one brand";
 /// Context of the derivation of the keys of the objection list.
 const SUPPRESSION: &str = "tributary 2025-11 suppression of one brand";
 
@@ -79,6 +83,8 @@ struct LevelKeys {
     chain: Zeroizing<[u8; 32]>,
     /// Key of the seals of the lists.
     seal: Zeroizing<[u8; 32]>,
+    /// Key of the copies of tombstones at the broker.
+    copies: Zeroizing<[u8; 32]>,
     /// Key of the entries of the objection list.
     suppression: Zeroizing<[u8; 32]>,
     /// Key that signs receipts.
@@ -91,6 +97,7 @@ impl LevelKeys {
         LevelKeys {
             chain: derive(CHAIN, name, secret),
             seal: derive(SEAL, name, secret),
+            copies: derive(COPIES, name, secret),
             suppression: derive(SUPPRESSION, name, secret),
             signer: ReceiptSigner::new(derive(RECEIPTS, name, secret)),
         }
@@ -217,8 +224,8 @@ impl BrandKeys {
     }
 
     /// A keyed hasher for one use of the key of requests.
-    pub(crate) fn hasher(&self, purpose: Purpose) -> blake3::Hasher {
-        let mut hasher = blake3::Hasher::new_keyed(&self.requests);
+    pub(crate) fn hasher(&self, purpose: Purpose) -> Zeroizing<blake3::Hasher> {
+        let mut hasher = keyed(&self.requests);
         hasher.update(match purpose {
             Purpose::RequestId => b"request\0",
             Purpose::Content => b"content\0",
@@ -240,6 +247,38 @@ impl BrandKeys {
         Some(Hash(Hex(*blake3::keyed_hash(key, bytes).as_bytes())))
     }
 
+    /// Encrypts a copy of tombstones under the key of a level and a nonce drawn for it;
+    /// `None` if the brand has no such level, or for more than the cipher takes.
+    pub(crate) fn seal_copy(
+        &self,
+        level: KeyLevel,
+        nonce: [u8; 24],
+        plain: &[u8],
+    ) -> Option<Vec<u8>> {
+        self.copies(level)?
+            .encrypt(&XNonce::from(nonce), plain)
+            .ok()
+    }
+
+    /// Decrypts what [`BrandKeys::seal_copy`] has made; `None` for anything else.
+    pub(crate) fn open_copy(
+        &self,
+        level: KeyLevel,
+        nonce: [u8; 24],
+        sealed: &[u8],
+    ) -> Option<Vec<u8>> {
+        self.copies(level)?
+            .decrypt(&XNonce::from(nonce), sealed)
+            .ok()
+    }
+
+    /// The cipher of copies of tombstones under the key of a level, which overwrites
+    /// its key in the end.
+    fn copies(&self, level: KeyLevel) -> Option<XChaCha20Poly1305> {
+        let key: &[u8; 32] = &self.level(level)?.copies;
+        Some(XChaCha20Poly1305::new(key.into()))
+    }
+
     /// The entries of a pseudonym of the level `made` in the objection list: for
     /// each level from that one to the newest, the entry that was entered while that
     /// level was the newest. Each follows from the one before and the key of its
@@ -252,13 +291,14 @@ impl BrandKeys {
     ) -> impl Iterator<Item = (KeyLevel, [u8; 16])> {
         let mut before: Option<[u8; 16]> = None;
         (made.0..).map_while(move |level| {
-            let mut hasher = blake3::Hasher::new_keyed(&self.level(KeyLevel(level))?.suppression);
-            hasher.update(self.name.as_bytes());
-            match &before {
-                None => hasher.update(&pseudonym.to_le_bytes()),
-                Some(entry) => hasher.update(b"\0link").update(entry),
+            let key = &self.level(KeyLevel(level))?.suppression;
+            let name = self.name.as_bytes();
+            // At once, because every record asks, and a hasher would have to be overwritten.
+            let input = match &before {
+                None => [name, &pseudonym.to_le_bytes()].concat(),
+                Some(entry) => [name, b"\0link", entry].concat(),
             };
-            let entry = first_16(&hasher.finalize());
+            let entry = first_16(&blake3::keyed_hash(key, &input));
             before = Some(entry);
             Some((KeyLevel(level), entry))
         })
@@ -268,11 +308,9 @@ impl BrandKeys {
     /// The input differs in length from those of an entry of the objection list and of
     /// its links.
     pub(crate) fn tombstone(&self, level: KeyLevel, id: u128) -> Option<[u8; 16]> {
-        let mut hasher = blake3::Hasher::new_keyed(&self.level(level)?.suppression);
-        hasher.update(self.name.as_bytes());
-        hasher.update(b"\0erased");
-        hasher.update(&id.to_le_bytes());
-        Some(first_16(&hasher.finalize()))
+        let key = &self.level(level)?.suppression;
+        let input = [self.name.as_bytes(), b"\0erased", &id.to_le_bytes()].concat();
+        Some(first_16(&blake3::keyed_hash(key, &input)))
     }
 
     /// Check value of the key of a level; `None` if the brand has no such level.
@@ -284,7 +322,7 @@ impl BrandKeys {
     pub(crate) fn suppression_check(&self, level: KeyLevel) -> Option<[u8; 16]> {
         let mut before: Option<[u8; 16]> = None;
         for number in 0..=level.0 {
-            let mut hasher = blake3::Hasher::new_keyed(&self.level(KeyLevel(number))?.suppression);
+            let mut hasher = keyed(&self.level(KeyLevel(number))?.suppression);
             hasher.update(self.name.as_bytes());
             hasher.update(b"\0key");
             hasher.update(before.as_ref().map_or(&[], |check| check.as_slice()));
@@ -316,7 +354,15 @@ fn derived(context: &str, name: &str, secret: &SecretString) -> Zeroizing<[u8; 3
     Zeroizing::new(blake3::derive_key(context, &material))
 }
 
+/// A hasher under a key, which it overwrites in the end.
+fn keyed(key: &[u8; 32]) -> Zeroizing<blake3::Hasher> {
+    Zeroizing::new(blake3::Hasher::new_keyed(key))
+}
+
 /// The first 16 bytes of a hash.
 pub(crate) fn first_16(hash: &blake3::Hash) -> [u8; 16] {
     hash.as_bytes().first_chunk().copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod memory_tests;

@@ -15,11 +15,13 @@
 //! ([`levels`](Tombstones::levels)), so that an older secret does not write one
 //! anew. Entries of brands that are not configured are kept as they are.
 //!
+//! Whoever keeps copies of them elsewhere has them sealed ([`copies`]).
+//!
 //! ```json
 //! {"brands":{"…":{"entries":[{"at":…,"entry":"…","level":0,"until":…,"until_ping":…}],"key":0,"mac":"…","saves":1}},"version":1}
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,8 @@ use crate::error::{FileError, Kind, Position};
 use crate::head::Head;
 use crate::hex::{Hash, Hex};
 use crate::keys::{BrandKeys, BrandTag, KeyLevel};
+
+pub mod copies;
 
 /// Version of the format. A higher one is refused.
 const VERSION: u32 = 1;
@@ -41,7 +45,7 @@ pub struct Tombstones {
     /// Keys of the configured brands.
     brands: Vec<BrandKeys>,
     /// Tombstones of the configured brands.
-    erased: BTreeMap<BrandTag, BTreeMap<(KeyLevel, Hex<16>), Reach>>,
+    erased: BTreeMap<BrandTag, BTreeMap<Place, Reach>>,
     /// What the file has of other brands.
     others: BTreeMap<String, Section>,
     /// How often the file was replaced.
@@ -49,7 +53,12 @@ pub struct Tombstones {
     /// The level under which the entries of each configured brand were written, and
     /// their code.
     written: BTreeMap<BrandTag, (KeyLevel, Hash)>,
+    /// What was added and is in no copy yet.
+    uncopied: BTreeMap<BrandTag, BTreeSet<Place>>,
 }
+
+/// A tombstone: the level of a pseudonym, and its keyed hash.
+type Place = (KeyLevel, Hex<16>);
 
 /// How far an erasure reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +102,40 @@ struct Entry {
     until_ping: u64,
 }
 
+impl Reach {
+    /// How far both together reach.
+    fn join(&self, other: &Reach) -> Reach {
+        Reach {
+            at: self.at.max(other.at),
+            until: self.until.max(other.until),
+            until_ping: self.until_ping.max(other.until_ping),
+        }
+    }
+}
+
+impl Entry {
+    /// The entry of a tombstone.
+    fn of(((level, entry), reach): (&Place, &Reach)) -> Entry {
+        Entry {
+            at: reach.at,
+            entry: *entry,
+            level: *level,
+            until: reach.until,
+            until_ping: reach.until_ping,
+        }
+    }
+
+    /// The tombstone of an entry.
+    fn read(self) -> (Place, Reach) {
+        let reach = Reach {
+            at: self.at,
+            until: self.until,
+            until_ping: self.until_ping,
+        };
+        ((self.level, self.entry), reach)
+    }
+}
+
 /// Whether an entry is as those that were written before pings had a stream.
 fn is_zero(number: &u64) -> bool {
     *number == 0
@@ -125,6 +168,7 @@ impl Tombstones {
             others: BTreeMap::new(),
             saves: 0,
             written: BTreeMap::new(),
+            uncopied: BTreeMap::new(),
         };
         let bytes = disk::read(path)?.unwrap_or_default();
         if bytes.is_empty() {
@@ -157,21 +201,7 @@ impl Tombstones {
             let written = (section.key, section.mac);
             tombstones.written.insert(keys.tag(), written);
             let erased = tombstones.erased.entry(keys.tag()).or_default();
-            for Entry {
-                at,
-                entry,
-                level,
-                until,
-                until_ping,
-            } in section.entries
-            {
-                let reach = Reach {
-                    at,
-                    until,
-                    until_ping,
-                };
-                erased.insert((level, entry), reach);
-            }
+            erased.extend(section.entries.into_iter().map(Entry::read));
         }
         Ok(tombstones)
     }
@@ -200,26 +230,32 @@ impl Tombstones {
         ids: impl IntoIterator<Item = u128>,
         reach: Reach,
     ) {
-        let erased = self.erased.entry(keys.tag()).or_default();
         for id in ids {
             if let Some(entry) = keys.tombstone(level, id) {
-                let before = erased.entry((level, Hex(entry))).or_insert(reach);
-                before.at = before.at.max(reach.at);
-                before.until = before.until.max(reach.until);
-                before.until_ping = before.until_ping.max(reach.until_ping);
+                let place = (level, Hex(entry));
+                self.enter(keys, place, reach);
+                let uncopied = self.uncopied.entry(keys.tag()).or_default();
+                uncopied.insert(place);
             }
         }
+    }
+
+    /// Enters a tombstone, or extends the reach of the one there is. Returns whether
+    /// that changes anything.
+    fn enter(&mut self, keys: &BrandKeys, place: Place, reach: Reach) -> bool {
+        let erased = self.erased.entry(keys.tag()).or_default();
+        let joined = match erased.get(&place) {
+            Some(before) => before.join(&reach),
+            None => reach,
+        };
+        erased.insert(place, joined) != Some(joined)
     }
 
     /// Adds the tombstones that another process has of a brand. They are durable after
     /// [`Tombstones::save`].
     pub fn add_all(&mut self, keys: &BrandKeys, other: &Tombstones) {
-        let erased = self.erased.entry(keys.tag()).or_default();
         for (place, reach) in other.erased.get(&keys.tag()).into_iter().flatten() {
-            let before = erased.entry(*place).or_insert(*reach);
-            before.at = before.at.max(reach.at);
-            before.until = before.until.max(reach.until);
-            before.until_ping = before.until_ping.max(reach.until_ping);
+            self.enter(keys, *place, *reach);
         }
     }
 
@@ -303,15 +339,7 @@ impl Tombstones {
         let mut written = BTreeMap::new();
         for keys in &self.brands {
             let of_brand = self.erased.get(&keys.tag()).into_iter().flatten();
-            let entries: Vec<Entry> = of_brand
-                .map(|((level, entry), reach)| Entry {
-                    at: reach.at,
-                    entry: *entry,
-                    level: *level,
-                    until: reach.until,
-                    until_ping: reach.until_ping,
-                })
-                .collect();
+            let entries: Vec<Entry> = of_brand.map(Entry::of).collect();
             let key = keys.newest();
             if let Some(mac) = mac(keys, key, &entries, saves) {
                 written.insert(keys.tag(), (key, mac));

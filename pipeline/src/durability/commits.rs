@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tributary_config::model::Config;
 use tributary_connectors::dead_letter::DeadLetter;
-use tributary_connectors::nats::{Client, OutgoingMessage, Publisher};
+use tributary_connectors::nats::{Client, Fence, OutgoingMessage, Publisher};
 use tributary_ledger::{ErasureFilter, Extent, FileHeads, Ledger, Position, Watermark, WriteBatch};
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
@@ -91,6 +91,8 @@ pub struct Commits {
     is_cluster: bool,
     /// Receives how far the active segment of the ledger is durable.
     extent: watch::Sender<Extent>,
+    /// The lease, whose renewals state how far the ledger is durable.
+    lease: Option<Fence>,
     telemetry: Telemetry,
     /// Receives the position up to which everything is durable.
     watermark_tx: watch::Sender<DurablePosition>,
@@ -145,6 +147,7 @@ impl Commits {
         }
         Commits {
             extent: watch::Sender::new(ledger.extent()),
+            lease: None,
             standbys,
             ledger: Some(ledger),
             publisher: Publisher::new(client, WINDOW),
@@ -170,6 +173,12 @@ impl Commits {
             compaction,
             commits: 0,
         }
+    }
+
+    /// Has the renewals of a lease state how far the ledger is durable.
+    pub fn stated_by(mut self, lease: Fence) -> Commits {
+        self.lease = Some(lease);
+        self
     }
 
     /// How far the active segment of the ledger is durable, from now on.
@@ -205,6 +214,10 @@ impl Commits {
             self.commit().await?;
             if let Some(ledger) = &self.ledger {
                 self.extent.send_replace(ledger.extent());
+                if let Some(lease) = &self.lease {
+                    let durable = ledger.watermark();
+                    lease.set_durable(durable.manifest, durable.commits);
+                }
             }
             if !more {
                 break;

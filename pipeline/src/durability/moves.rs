@@ -13,7 +13,8 @@
 //!   brand over from the ledgers that it came from. Its noise is drawn as before,
 //!   because the difference of two draws would reveal both.
 //!
-//! The same file says that the number of processes is being changed.
+//! The same file says that the number of processes is being changed. It is
+//! authenticated under the keys of the brands ([`codes`]).
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -23,6 +24,8 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::settings::NoiseDraw;
+
+mod codes;
 
 /// Version of the file. A higher one is refused.
 const VERSION: u32 = 1;
@@ -41,6 +44,10 @@ pub struct Moves {
     /// The number of processes to which the ledgers are being changed, from how many.
     #[serde(default)]
     pub reshard: Option<Reshard>,
+    /// The codes of the brands of the configuration with which the file was written, 64
+    /// hexadecimal digits each ([`Moves::signed`]).
+    #[serde(default)]
+    codes: BTreeMap<String, String>,
 }
 
 /// Where a brand came from.
@@ -82,6 +89,7 @@ impl Default for Moves {
             arrived: BTreeMap::new(),
             left: BTreeMap::new(),
             reshard: None,
+            codes: BTreeMap::new(),
         }
     }
 }
@@ -177,12 +185,14 @@ impl Moves {
         write(ledger, &format!("{text}\n"))
     }
 
-    /// Refuses to start a process whose ledger was given away in part, or is changing.
+    /// Refuses to start a process whose ledger was given away in part, or is changing, and one beside whose ledger the file
+    /// was changed.
     ///
     /// # Errors
     ///
     /// The brand, where it went, and what to do.
     pub fn refuse_start(&self, config: &Config, ledger: &Path) -> anyhow::Result<()> {
+        self.verify(config, ledger)?;
         if let Some(Reshard { from, to }) = self.reshard {
             bail!(
                 "the ledgers in {} are being changed from {from} to {to} processes, which was interrupted: finish it with \

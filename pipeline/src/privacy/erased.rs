@@ -8,6 +8,9 @@
 //! arrived before the erasure, so that a person who returns is not touched, and
 //! the rewrite may be repeated.
 //!
+//! The broker keeps copies, sealed ([`copies`](super::tombstone_copies)), from which
+//! a start completes the file.
+//!
 //! Tombstones are kept for `ledger.backup_days`. The daily retention pass removes
 //! those that are older.
 
@@ -21,6 +24,7 @@ use tributary_connectors::nats;
 use tributary_ledger::EarlierIds;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, BrandId, IdSet};
+use tributary_rights::tombstones::copies::Copied;
 use tributary_rights::tombstones::{Reach, Tombstones};
 use tributary_rights::{BrandKeys, Head, KeyLevel};
 
@@ -99,6 +103,60 @@ impl Erased {
             0 => Ok(()),
             _ => tombstones.save().context("the tombstones of erased people"),
         }
+    }
+
+    /// How long a tombstone is kept, milliseconds; 0 for not at all.
+    pub fn kept(&self) -> i64 {
+        self.kept
+    }
+
+    /// Reads a copy of tombstones into `copied`, unless they have expired at `now`, Unix
+    /// milliseconds.
+    pub fn read_copy(&self, copy: &[u8], now: i64, copied: &mut Copied) {
+        let tombstones = self
+            .tombstones
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        tombstones.read_copy(copy, now - self.kept, copied);
+    }
+
+    /// Completes the tombstones from their copies. Returns the number of those that
+    /// were missing, which are durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written.
+    pub fn join(&self, copied: &Copied) -> anyhow::Result<usize> {
+        let mut tombstones = self
+            .tombstones
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let entered = tombstones.join(copied);
+        if entered > 0 {
+            let saved = tombstones.save();
+            saved.context("the tombstones of erased people")?;
+        }
+        Ok(entered)
+    }
+
+    /// Sealed copies of the tombstones that are in none yet, each with the time of the
+    /// last erasure in it, Unix milliseconds. Whoever has stored them says so with
+    /// [`Erased::set_copied`], before more are added.
+    pub fn uncopied(&self) -> Vec<(i64, Vec<u8>)> {
+        let tombstones = self
+            .tombstones
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        tombstones.uncopied()
+    }
+
+    /// Notes that the copies of [`Erased::uncopied`] are stored.
+    pub fn set_copied(&self) {
+        let mut tombstones = self
+            .tombstones
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        tombstones.set_copied();
     }
 
     /// Adds erased people of brands: for each brand, the pseudonyms as this process
@@ -207,3 +265,6 @@ impl Erased {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,3 +10,4 @@ pub mod retention;
 pub mod retention_pass;
 pub mod rights;
 pub mod settling;
+pub mod tombstone_copies;

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use async_nats::{Message, StatusCode};
+use futures::StreamExt;
 use tokio::task::block_in_place;
 use tributary_config::model::Config;
 use tributary_connectors::nats::Client;
@@ -18,7 +20,7 @@ use tributary_ledger::{CopiedManifest, LedgerCopy, LedgerFile};
 
 use super::mark::{Mark, MarkFile, Tenure};
 use super::rights_copy::{self, RightsFile, is_below};
-use super::wire::{PART, REFUSED, Request, State, subject};
+use super::wire::{Answer, LARGEST_ANSWER, PART, PROOF, REFUSED, Request, State, subject};
 use crate::durability::location::ledger_options;
 use crate::durability::moves;
 use crate::privacy::rights::files;
@@ -26,8 +28,11 @@ use crate::privacy::rights::files;
 /// Maximum time for one answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Maximum size of a file of the rights directory, bytes.
+/// Maximum size of all files of the rights directory together, bytes.
 const LARGEST: u64 = 1 << 30;
+
+/// Maximum number of files of the rights directory.
+const MOST: usize = 10_000;
 
 /// Where the audit logs are in the rights directory.
 const AUDIT: &str = "audit/";
@@ -52,22 +57,64 @@ impl Asking<'_> {
         self.ask_within(request, ANSWER).await
     }
 
-    /// The answer to a request, which arrives within `limit`.
+    /// The answer to a request, which arrives within `limit`. What does not prove the
+    /// secrets of the configuration over it is passed over.
     ///
     /// # Errors
     ///
     /// A leader that does not answer in time or refuses.
     pub async fn ask_within(&self, request: &Request, limit: Duration) -> anyhow::Result<Vec<u8>> {
-        let message = async_nats::Request::new()
-            .payload(request.sign(self.config)?.into())
-            .timeout(Some(limit));
-        let subject = subject(self.leader);
-        let answer = self.client.send_request(subject, message).await?;
-        let headers = answer.headers.as_ref();
-        if let Some(refused) = headers.and_then(|headers| headers.get(REFUSED)) {
-            bail!("{refused}");
+        let message = request.sign(self.config)?;
+        let inbox = self.client.new_inbox();
+        let mut answers = self.client.subscribe(inbox.clone()).await?;
+        let to = subject(self.leader);
+        let sent = self
+            .client
+            .publish_with_reply(to, inbox, message.clone().into());
+        sent.await?;
+        let mut passed_over = 0;
+        let proved = async {
+            while let Some(answer) = answers.next().await {
+                if answer.status == Some(StatusCode::NO_RESPONDERS) {
+                    bail!("no worker that leads listens");
+                }
+                match self.read(&message, &answer) {
+                    Some(refused) if !refused.is_empty() => bail!("{refused}"),
+                    Some(_) => return Ok(answer.payload.to_vec()),
+                    None => passed_over += 1,
+                }
+            }
+            bail!("the connection to the broker has ended")
+        };
+        match tokio::time::timeout(limit, proved).await {
+            Ok(answer) => answer,
+            Err(_) if passed_over > 0 => bail!(
+                "{passed_over} answers do not prove the secrets of this configuration: the worker that leads has other \
+                 secrets, or is of another version"
+            ),
+            Err(_) => bail!("the worker that leads did not answer within {limit:?}"),
         }
-        Ok(answer.payload.to_vec())
+    }
+
+    /// Why an answer to a message refuses, empty if it does not; `None` for what no
+    /// leader has answered to it.
+    fn read<'b>(&self, request: &[u8], answer: &'b Message) -> Option<&'b str> {
+        let header = |name| {
+            answer
+                .headers
+                .as_ref()?
+                .get(name)
+                .map(|value| value.as_str())
+        };
+        let refused = header(REFUSED).unwrap_or_default();
+        let said = Answer {
+            request,
+            refused,
+            content: &answer.payload,
+        };
+        let is_proved = answer.payload.len() <= LARGEST_ANSWER
+            && said.is_proved(self.config, header(PROOF).unwrap_or_default());
+        is_proved.then_some(refused)
     }
 }
 
@@ -297,6 +344,15 @@ impl CopyFiles {
         is_known: bool,
         asking: &Asking<'_>,
     ) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
+        let total = files
+            .iter()
+            .fold(0_u64, |total, file| total.saturating_add(file.bytes));
+        if files.len() > MOST || total > LARGEST {
+            bail!(
+                "the leader lists {} files of {total} bytes beside its ledger, more than {MOST} or {LARGEST} bytes",
+                files.len()
+            );
+        }
         let mut changed = Vec::new();
         for file in files {
             let before = self.listed.iter().find(|before| before.path == file.path);
@@ -304,8 +360,8 @@ impl CopyFiles {
             if before == Some(file) {
                 continue;
             }
-            if !is_below(&file.path) || file.bytes > LARGEST {
-                bail!("the leader lists {} of {} bytes", file.path, file.bytes);
+            if !is_below(&file.path) {
+                bail!("the leader lists {}, which is not below", file.path);
             }
             let path = PathBuf::from(&file.path);
             // An audit log grows at its end.
@@ -327,8 +383,8 @@ impl CopyFiles {
                     bytes: PART.min(file.bytes - offset),
                 };
                 let part = asking.ask(&request).await?;
-                if part.is_empty() {
-                    bail!("the file {} ends early", file.path);
+                if part.is_empty() || part.len() as u64 > file.bytes - offset {
+                    bail!("the file {} is not as long as listed", file.path);
                 }
                 content.extend(part);
             }

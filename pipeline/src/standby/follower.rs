@@ -276,12 +276,14 @@ impl Standby<'_> {
             false => None,
         };
         let ledger = opened.as_ref().map(|(ledger, _)| ledger);
-        let found = losses::find(self.client, self.config, ledger).await?;
+        let durable = ledger.map(Ledger::watermark).unwrap_or_default();
+        let found = losses::find(self.client, self.config, ledger, &self.holder.copy).await?;
         if !found.losses.is_empty() && !self.accept_loss {
             return Ok(Taken::Refused(found.refusal(self.config)));
         }
         let mut holder = self.own();
         holder.since = jiff::Timestamp::now().to_string();
+        (holder.manifest, holder.commits) = (durable.manifest, durable.commits);
         let output = &self.config.nats.output_stream;
         let claimed = nats::claim(self.client, output, holder, sequence).await;
         match claimed {
@@ -398,6 +400,8 @@ mod tests {
             copy: copy.to_owned(),
             barrier,
             address: String::new(),
+            manifest: 0,
+            commits: 0,
             host: "a".to_owned(),
             version: "1".to_owned(),
             since: since.to_owned(),

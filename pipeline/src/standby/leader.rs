@@ -23,7 +23,7 @@ use tributary_connectors::nats::Client;
 use tributary_ledger::{CopiedManifest, Extent, is_ledger_file};
 
 use super::rights_copy;
-use super::wire::{PART, REFUSED, Request, State, subject};
+use super::wire::{Answer, PART, PROOF, REFUSED, Request, State, subject};
 use crate::broker::retry::wait_until;
 use crate::durability::location::ledger_options;
 use crate::durability::moves;
@@ -100,17 +100,24 @@ impl Leader {
             )),
             Some(request) => self.answer_to(request).await,
         };
-        let sent = match answered {
-            Ok(bytes) => self.client.publish(reply, bytes.into()).await,
-            Err(error) => {
-                let mut headers = HeaderMap::new();
-                headers.insert(REFUSED, format!("{error:#}").replace(['\r', '\n'], " "));
-                let nothing = Vec::new().into();
-                self.client
-                    .publish_with_headers(reply, headers, nothing)
-                    .await
-            }
+        let (content, refused) = match answered {
+            Ok(content) => (content, String::new()),
+            Err(error) => (Vec::new(), format!("{error:#}").replace(['\r', '\n'], " ")),
         };
+        let answer = Answer {
+            request: &message.payload,
+            refused: &refused,
+            content: &content,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(PROOF, answer.prove(&self.config));
+        if !refused.is_empty() {
+            headers.insert(REFUSED, refused);
+        }
+        let sent = self
+            .client
+            .publish_with_headers(reply, headers, content.into())
+            .await;
         if let Err(error) = sent {
             tracing::warn!(%error, "cannot answer a standby");
         }

@@ -2,8 +2,10 @@
 //!
 //! Requests and answers are messages on a subject of the leader's copy, so that
 //! a former leader that wakes answers nobody. A request proves the secrets of
-//! the configuration: nobody else needs a copy. Answers are JSON for a state,
-//! and bytes for a part of a file; the files are sealed.
+//! the configuration: nobody else needs a copy. An answer proves them as well, over
+//! the request, which is never the same twice: what others answer, or have kept of an
+//! earlier answer, is passed over. Answers are JSON for a state, and bytes for a part
+//! of a file; the files are sealed.
 
 use serde::{Deserialize, Serialize};
 use tributary_config::key_chain::{prove_secrets, verify_proof};
@@ -16,8 +18,14 @@ use super::rights_copy::RightsFile;
 /// maximum payload of a broker.
 pub const PART: u64 = 512 << 10;
 
+/// Maximum length of an answer, bytes: a state of some ten thousand files.
+pub const LARGEST_ANSWER: usize = 4 << 20;
+
 /// Header of an answer that is a refusal.
 pub const REFUSED: &str = "Tributary-Refused";
+
+/// Header of the proof of an answer.
+pub const PROOF: &str = "Tributary-Proof";
 
 /// The subject of a leader with this copy of the ledger.
 pub fn subject(copy: &str) -> String {
@@ -30,6 +38,8 @@ pub fn subject(copy: &str) -> String {
 pub struct Signed {
     /// The request as JSON.
     request: String,
+    /// 32 random hexadecimal digits.
+    nonce: String,
     /// The proof of the secrets of one brand over the request.
     proof: String,
 }
@@ -73,18 +83,28 @@ impl Request {
     /// A configuration without brands.
     pub fn sign(&self, config: &Config) -> anyhow::Result<Vec<u8>> {
         let request = serde_json::to_string(self)?;
+        let nonce = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>());
         let proof = match prover(config) {
-            Some(brand) => prove_secrets(brand, &challenge(&request)),
+            Some(brand) => prove_secrets(brand, &challenge(&request, &nonce)),
             None => anyhow::bail!("the configuration defines no brand"),
         };
-        Ok(serde_json::to_vec(&Signed { request, proof })?)
+        let signed = Signed {
+            request,
+            nonce,
+            proof,
+        };
+        Ok(serde_json::to_vec(&signed)?)
     }
 
     /// Reads a message; `None` without a valid proof.
     pub fn read(message: &[u8], config: &Config) -> Option<Request> {
-        let Signed { request, proof } = serde_json::from_slice(message).ok()?;
+        let Signed {
+            request,
+            nonce,
+            proof,
+        } = serde_json::from_slice(message).ok()?;
         let brand = prover(config)?;
-        if !verify_proof(brand, &challenge(&request), &proof) {
+        if !verify_proof(brand, &challenge(&request, &nonce), &proof) {
             return None;
         }
         serde_json::from_str(&request).ok()
@@ -92,8 +112,44 @@ impl Request {
 }
 
 /// What a proof of a request is computed over.
-fn challenge(request: &str) -> String {
-    format!("tributary standby {request}")
+fn challenge(request: &str, nonce: &str) -> String {
+    format!("tributary standby {nonce} {request}")
+}
+
+/// An answer, with what it proves.
+pub struct Answer<'a> {
+    /// The message with the request.
+    pub request: &'a [u8],
+    /// Why it is refused; empty if it is not.
+    pub refused: &'a str,
+    /// The content.
+    pub content: &'a [u8],
+}
+
+impl Answer<'_> {
+    /// The proof of the secrets of the configuration over the answer; empty without
+    /// brands.
+    pub fn prove(&self, config: &Config) -> String {
+        let brand = prover(config);
+        brand.map_or_else(String::new, |brand| prove_secrets(brand, &self.challenge()))
+    }
+
+    /// Whether a proof is one over this answer.
+    pub fn is_proved(&self, config: &Config, proof: &str) -> bool {
+        prover(config).is_some_and(|brand| verify_proof(brand, &self.challenge(), proof))
+    }
+
+    /// What a proof is computed over.
+    fn challenge(&self) -> String {
+        let [request, refused, content] =
+            [self.request, self.refused.as_bytes(), self.content].map(blake3::hash);
+        format!(
+            "tributary standby answer {} {} {}",
+            request.to_hex(),
+            refused.to_hex(),
+            content.to_hex()
+        )
+    }
 }
 
 /// The brand whose secrets prove a request: the first one by name, whatever
@@ -125,5 +181,55 @@ impl State {
     pub fn extent(&self) -> Extent {
         let (segment, bytes) = self.active;
         Extent { segment, bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use std::path::Path;
+
+    use super::*;
+
+    fn config(secret: &str) -> Config {
+        let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"A\"\n";
+        // Settings are looked for in the environment as well.
+        let environment = |name: &str| {
+            (name == "A").then(|| format!("{secret} 0123456789abcdef0123456789abcdef"))
+        };
+        let loaded = tributary_config::parse_in(text, Path::new("tributary.toml"), &environment);
+        loaded
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .config
+    }
+
+    #[test]
+    fn an_answer_is_that_of_a_leader_to_this_very_request() {
+        let (own, other) = (config("own"), config("other"));
+        let request = Request::State {
+            copy: "c".to_owned(),
+            has: 7,
+        };
+        let [first, second] = [(); 2].map(|()| request.sign(&own).unwrap());
+        assert_ne!(first, second, "never the same twice");
+        assert_eq!(Request::read(&first, &own), Some(request));
+        assert_eq!(Request::read(&first, &other), None);
+
+        let answer = |request, refused, content| Answer {
+            request,
+            refused,
+            content,
+        };
+        let state = answer(&first, "", b"{}");
+        let proof = state.prove(&own);
+        assert!(state.is_proved(&own, &proof));
+        assert!(!state.is_proved(&own, &state.prove(&other)), "a stranger");
+        assert!(!state.is_proved(&own, ""));
+        // That of before, another content, and a refusal in its place.
+        assert!(!answer(&second, "", b"{}").is_proved(&own, &proof));
+        assert!(!answer(&first, "", b"{ }").is_proved(&own, &proof));
+        assert!(!answer(&first, "no", b"{}").is_proved(&own, &proof));
+        assert!(!answer(&first, "{}", b"").is_proved(&own, &proof));
     }
 }

@@ -4,12 +4,13 @@ use anyhow::anyhow;
 use tokio::task::JoinError;
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Claim, Claims, Client, Holder, Lease, NatsError};
+use tributary_rights::LedgerWatermark;
 
 use crate::broker::retry::retry_transient;
 use crate::durability::moves::Moves;
 use crate::version::VERSION;
 
-/// Takes the lease of this process. `ledger` is the ID of its ledger.
+/// Takes the lease of this process. `ledger` is the watermark of its ledger.
 ///
 /// # Errors
 ///
@@ -17,10 +18,14 @@ use crate::version::VERSION;
 pub(super) async fn take(
     client: &Client,
     config: &Config,
-    ledger: [u8; 16],
+    ledger: LedgerWatermark,
 ) -> anyhow::Result<Lease> {
     retry_transient(|| nats::ensure_leases(client, &config.nats)).await?;
-    let holder = holder(config, &data_encoding::HEXLOWER.encode(&ledger));
+    let holder = Holder {
+        manifest: ledger.manifest,
+        commits: ledger.commits,
+        ..holder(config, &data_encoding::HEXLOWER.encode(&ledger.id()))
+    };
     let output = &config.nats.output_stream;
     Ok(retry_transient(|| Lease::take(client, output, holder.clone())).await?)
 }
@@ -45,6 +50,8 @@ pub(super) fn holder(config: &Config, ledger: &str) -> Holder {
         copy: String::new(),
         barrier: 0,
         address: config.workers.address().to_owned(),
+        manifest: 0,
+        commits: 0,
         host: host(),
         version: VERSION.to_owned(),
         since: jiff::Timestamp::now().to_string(),

@@ -22,6 +22,7 @@ use tributary_config::key_chain::derive_key;
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::nats::{self, Client, subject};
 use tributary_connectors::settings::NoiseDraw;
+use zeroize::Zeroizing;
 
 use crate::broker::retry::retry_transient;
 
@@ -97,7 +98,7 @@ fn fixed_devices(brand: &Brand) -> String {
 /// The first 16 hexadecimal digits of keyed BLAKE3 over the parts, each
 /// preceded by its length.
 fn fingerprint(key: &[u8; 32], parts: &[String]) -> String {
-    let mut hasher = blake3::Hasher::new_keyed(key);
+    let mut hasher = Zeroizing::new(blake3::Hasher::new_keyed(key));
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());

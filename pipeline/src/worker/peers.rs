@@ -382,7 +382,7 @@ impl<'a> Proof<'a> {
 
     /// The code over some parts, which have fixed lengths.
     fn code(&self, role: &[u8], parts: &[&[u8]]) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        let mut hasher = Zeroizing::new(blake3::Hasher::new_keyed(&self.key));
         hasher.update(role);
         for part in parts {
             hasher.update(part);

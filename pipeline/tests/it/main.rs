@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
+// The targets of fuzzing name the crate of libFuzzer; `fuzz_targets` stands for it.
+extern crate self as libfuzzer_sys;
+use fuzz_targets::fuzz_target;
+
 mod a_cluster_is_killed;
 mod a_worker_wakes;
 mod apple_account_deleted;
@@ -28,6 +32,7 @@ mod disk_full;
 mod examples;
 mod fault_rounds;
 mod formats_of_spreadsheets;
+mod fuzz_targets;
 mod guides;
 mod guides_parts;
 mod http_access;
@@ -51,6 +56,7 @@ mod mixed_starts;
 mod nats_accounts;
 mod network_faults;
 mod noise_outside;
+mod not_overwritten;
 mod notices;
 mod objection_outlives_secrets;
 mod outputs_overwrite_nothing;
@@ -103,6 +109,7 @@ mod shards_standby;
 mod snowplow_web;
 mod standby;
 mod standby_of_a_cluster;
+mod standby_impostor;
 mod stops_in_order;
 mod stream_copies;
 mod stream_faults;

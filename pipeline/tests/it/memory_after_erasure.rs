@@ -1,6 +1,7 @@
 //! What a running worker has in its memory. Of an erased person nothing is left in clear: memory is overwritten when it is
 //! freed, the stack below what reads identifiers, and the buffers of the connection to the broker, through which an erasure
-//! reads the streams once more. A brand's secret stands there once, however many parts of the process use it.
+//! reads the streams once more. Nor is anything left that is made of a value without the secret: spellings, digests, addresses of
+//! devices as bytes. A brand's secret stands there once, however many parts of the process use it.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -8,10 +9,14 @@ use std::net::TcpStream;
 
 use futures::{FutureExt, StreamExt};
 use serde_json::json;
+use sha2::{Digest, Sha256};
+use tributary_connectors::keys::BrandKey;
+use tributary_connectors::subject_identifiers::devices;
 use tributary_connectors::trace::TraceLine;
+use tributary_operators::record::IdKind;
 use tributary_testkit::{NatsServer, free_port, skipped};
 
-use crate::support::memory::hits;
+use crate::support::memory::{hits, hits_of_bytes};
 use crate::support::person::{apart, ask, somebody};
 use crate::support::secrets::{configure_secrets, draw};
 use crate::support::story::{last, play, ready, until};
@@ -105,6 +110,156 @@ async fn nothing_in_clear_is_left_of_an_erased_person() {
     // Work with other records brings nothing back.
     read(&others).await;
     assert_eq!(left(), Some(Vec::new()));
+    tokio::task::block_in_place(|| worker.stop());
+}
+
+/// Her address, number, customer number, cookie and the address of her device, as her messages spell them.
+const EMAIL: &str = "Jane.Quill+News@Search.Example";
+const PHONE: &str = "06 98 41 57 32";
+const CUSTOMER: &str = "customer-qz-90417";
+const COOKIE: &str = "cookie-qz-7715302";
+const MAC: &str = "A4:C6:D8:EB:F1:97";
+
+/// What names her, in every spelling, in lower case.
+fn spellings() -> Vec<String> {
+    let mac = MAC.to_lowercase();
+    let digests = [
+        "jane.quill+news@search.example",
+        "janequill@search.example",
+        "+33698415732",
+        "33698415732",
+    ]
+    .map(|value| data_encoding::HEXLOWER.encode(&Sha256::digest(value)));
+    let spellings = [
+        "jane.quill+news@search.example",
+        "janequill",
+        "06 98 41 57 32",
+        "0698415732",
+        "698415732",
+        "33698415732",
+        CUSTOMER,
+        COOKIE,
+        &*mac,
+        &*mac.replace(':', "-"),
+        &*mac.replace(':', ""),
+    ];
+    let spellings = spellings.into_iter().map(str::to_owned);
+    spellings.chain(digests).collect()
+}
+
+/// What anybody can compute of her without the secret, as bytes: digests, her number as a number, the address of her device.
+fn bytes() -> Vec<Vec<u8>> {
+    let digests = [
+        "jane.quill+news@search.example",
+        "janequill@search.example",
+        "+33698415732",
+        "33698415732",
+        CUSTOMER,
+        COOKIE,
+    ]
+    .map(|value| Sha256::digest(value).to_vec());
+    let mac: Vec<u8> = MAC
+        .split(':')
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect();
+    let reversed = mac.iter().rev().copied().collect();
+    let number = 698_415_732_u64.to_le_bytes().to_vec();
+    digests.into_iter().chain([mac, reversed, number]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_that_is_made_of_her_values() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(3_000, Some(&broker), "[workers]\nthreads = 2");
+    let others: Vec<TraceLine> = world.trace().collect();
+    let at = others.last().unwrap().at;
+    let ping = others
+        .iter()
+        .rfind(|line| line.subject.ends_with(".ping"))
+        .unwrap();
+    let mut hers: Vec<TraceLine> = Vec::new();
+    for number in 0..40 {
+        let order = json!({"id": format!("q-{number}"), "ts": at, "type": "order", "cookie": COOKIE, "email": EMAIL, "amount": "12.00"});
+        let sale = json!({"id": format!("q-{number}"), "ts": at, "store": "lyon", "amount": "30.00", "email": EMAIL, "phone": PHONE, "customer": CUSTOMER});
+        let mut seen: serde_json::Value = serde_json::from_slice(&ping.data).unwrap();
+        seen["mac"] = MAC.into();
+        seen["ts"] = json!(seen["ts"].as_i64().unwrap() + number * 1_000);
+        for (kind, data) in [("web", order), ("transaction", sale), ("ping", seen)] {
+            hers.push(TraceLine {
+                subject: format!("tributary.in.orchard.{kind}"),
+                at: ping.at,
+                headers: Vec::new(),
+                data: data.to_string().into_bytes(),
+            });
+        }
+    }
+    let config = world.config();
+    let key = BrandKey::new(&config.brands[0]);
+    let values = [
+        (IdKind::Email, EMAIL),
+        (IdKind::Phone, PHONE),
+        (IdKind::Customer, CUSTOMER),
+        (IdKind::Cookie, COOKIE),
+    ];
+    let ids = values
+        .iter()
+        .flat_map(|(kind, value)| key.identify(*kind, value));
+    let pseudonyms = ids.map(|id| id.pseudonym).chain(devices(&key, MAC));
+    let pseudonyms: Vec<Vec<u8>> = pseudonyms.map(|id| id.to_le_bytes().to_vec()).collect();
+    let (spellings, bytes) = (spellings(), bytes());
+
+    let client = ready(&broker).await;
+    let worker = Worker::start(&world.path("tributary.toml"), &[]);
+    let read = async |lines: &[TraceLine]| {
+        play(&client, lines, None).await;
+        let end = last(&client, &broker.input_stream).await;
+        tokio::task::block_in_place(|| worker.wait_until_read(end));
+    };
+    let counts = |when: &str| {
+        let [clear, made, keyed] = [
+            hits(worker.id(), &spellings),
+            hits_of_bytes(worker.id(), &bytes),
+            hits_of_bytes(worker.id(), &pseudonyms),
+        ];
+        let (clear, made, keyed) = (clear?, made?, keyed?);
+        eprintln!(
+            "{when}: {} spellings, {} digests and addresses, {} pseudonyms",
+            clear.len(),
+            made.len(),
+            keyed.len()
+        );
+        for hit in &clear {
+            eprintln!("  {}: {}", spellings[hit.needle], hit.place);
+        }
+        for hit in &made {
+            eprintln!("  bytes {}: {}", hit.needle, hit.place);
+        }
+        Some([clear.len(), made.len(), keyed.len()])
+    };
+    read(&hers).await;
+    let Some([clear, _, keyed]) = counts("before") else {
+        return skipped(UNREADABLE);
+    };
+    assert!(clear > 0 && keyed > 0, "they are looked for where they are");
+    read(&others).await;
+    tokio::task::block_in_place(|| {
+        let identifiers = [
+            format!("email={EMAIL}"),
+            format!("phone={PHONE}"),
+            format!("device={MAC}"),
+        ];
+        let mut asked: Vec<&str> = identifiers.iter().map(String::as_str).collect();
+        asked.push("--whole-person");
+        ask(&world, "erase", &asked);
+        ask(&world, "restrict", &["email=nobody@shop.example"]);
+    });
+    read(&others).await;
+    let [clear, made, _] = counts("after").unwrap();
+    // Pseudonyms take the secret: the cache of telephone numbers keeps some until others take their place.
+    assert_eq!([clear, made], [0; 2]);
     tokio::task::block_in_place(|| worker.stop());
 }
 

@@ -48,7 +48,7 @@ fn draws(t: u128, s: u128, count: u64) -> Vec<i128> {
     let draw = |number: u64| {
         let mut hash = blake3::Hasher::new_keyed(&[3; 32]);
         hash.update(&number.to_le_bytes());
-        distribution.draw(&mut Prf(hash.finalize_xof()))
+        distribution.draw(&mut Prf(Zeroizing::new(hash.finalize_xof())))
     };
     (0..count).map(draw).collect()
 }

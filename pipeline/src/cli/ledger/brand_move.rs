@@ -117,6 +117,8 @@ pub(super) async fn move_brand(args: &LedgerMove) -> anyhow::Result<Moved> {
     let mut source = from.open((0, 1))?;
     let mut target = to.open((0, 1))?;
     let mut leaving = Moves::read(&from.ledger)?;
+    leaving.verify(&config, &from.ledger)?;
+    Moves::read(&to.ledger)?.verify(&config, &to.ledger)?;
     let is_begun = match leaving.left.get(&brand.name) {
         Some(left) if left.is_complete => bail!(
             "{} was moved from {} to {} at {}",
@@ -187,7 +189,9 @@ fn run(
             is_complete: false,
         };
         leaving.left.insert(brand.name.clone(), left);
-        leaving.save(&from.ledger)?;
+        leaving
+            .signed(&from.config, &from.ledger)?
+            .save(&from.ledger)?;
     }
     let objections = to.take_objections(from, &[brand], target.watermark().ledger)?;
     to.take_tombstones(from, &[brand])?;
@@ -228,7 +232,7 @@ fn run(
         .arrived
         .insert(brand.name.clone(), Arrived { from: origins });
     arriving.left.remove(&brand.name);
-    arriving.save(&to.ledger)?;
+    arriving.signed(&to.config, &to.ledger)?.save(&to.ledger)?;
 
     let bar = Bar::new("rewriting")?;
     let rewrite = source.rewrite(Arc::new(|_, _| true))?;
@@ -245,7 +249,9 @@ fn run(
     if let Some(left) = leaving.left.get_mut(&brand.name) {
         left.is_complete = true;
     }
-    leaving.save(&from.ledger)?;
+    leaving
+        .signed(&from.config, &from.ledger)?
+        .save(&from.ledger)?;
     Ok(Moved {
         brand: brand.name.clone(),
         from: from.ledger.clone(),

@@ -104,7 +104,7 @@ impl Place {
         let mut config = self.config.clone();
         let is_here = |brand: &Brand| ledger.has_brand(&brand.name) || self.log(brand).exists();
         config.brands.retain(is_here);
-        let found = losses::find(client, &config, Some(ledger)).await?;
+        let found = losses::find(client, &config, Some(ledger), "").await?;
         if !found.losses.is_empty() {
             bail!("{}", found.refusal(&config));
         }

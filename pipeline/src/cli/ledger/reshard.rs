@@ -118,6 +118,7 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
         );
     }
     let mut moving = Moves::read(&first.ledger)?;
+    moving.verify(&config, &first.ledger)?;
     if let Some((brand, left)) = moving.left.iter().find(|(_, left)| !left.is_complete) {
         bail!(
             "a move of {brand} to {} was interrupted: finish that first",
@@ -191,7 +192,7 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
     let position = common_position(open)?;
     if !is_begun {
         moving.reshard = Some(of.clone());
-        moving.save(&first.ledger)?;
+        moving.signed(&config, &first.ledger)?.save(&first.ledger)?;
     }
     let brands: Vec<&Brand> = config.brands.iter().collect();
     let mut entries = 0;
@@ -234,7 +235,9 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
         if process > 0 {
             let mut arrived = Moves::default();
             arrived.arrived.clone_from(&moving.arrived);
-            arrived.save(&place.ledger)?;
+            arrived
+                .signed(&config, &place.ledger)?
+                .save(&place.ledger)?;
         }
         if let Some(slot) = ledgers.get_mut(process) {
             *slot = Some(ledger);
@@ -252,7 +255,7 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
         remove(place, client.as_ref()).await?;
     }
     moving.reshard = None;
-    moving.save(&first.ledger)?;
+    moving.signed(&config, &first.ledger)?.save(&first.ledger)?;
     Ok(Resharded {
         directory: config.ledger.directory.clone(),
         from: of.from,

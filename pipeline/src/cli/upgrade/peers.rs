@@ -91,6 +91,8 @@ mod tests {
             copy: String::new(),
             barrier: 0,
             address: String::new(),
+            manifest: 0,
+            commits: 0,
             host: "a".to_owned(),
             version: version.to_owned(),
             since: "now".to_owned(),

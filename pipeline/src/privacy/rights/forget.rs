@@ -6,8 +6,10 @@
 //! 2. Everything that arrived before is awaited until it is durable, so that
 //!    nothing is in flight.
 //! 3. The dataflow retracts every record that names the person, and the pings
-//!    of their devices; all cells follow. Tombstones are kept, for backups.
-//! 4. The other processes do the same, rewrite their ledgers, and confirm it.
+//!    of their devices; all cells follow. Tombstones are kept, for backups, on disk
+//!    and at the broker.
+//! 4. The other processes do the same, rewrite their ledgers, and confirm it
+//!    ([`super::parts`]).
 //! 5. Input messages and dead letters are read once for all requests. Each
 //!    message with data of a person is deleted and overwritten; its other
 //!    records are in the ledger.
@@ -22,10 +24,9 @@
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::try_join_all;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::oneshot;
-use tributary_connectors::nats::{self, Reader, subject as subjects};
+use tributary_connectors::nats::{self, subject as subjects};
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, BrandId, Pseudonym, Token};
@@ -34,11 +35,12 @@ use super::job::{Job, erases};
 use super::restrictions::{shared, union};
 use super::stream_scrub::{Finder, find};
 use super::subject::Person;
-use super::task::{LOOK, Rights};
+use super::task::Rights;
 use super::time::now;
 use crate::broker::retry::retry_transient;
 use crate::durability::command::{Erasure, ErasureOutcome, LedgerCommand};
 use crate::epochs::queries::WorkerStopped;
+use crate::privacy::tombstone_copies;
 use tributary_ledger::ErasureFilter;
 use tributary_rights::request::RequestBody;
 use tributary_rights::tombstones::Reach;
@@ -119,16 +121,19 @@ impl Rights {
             "retracted erased records"
         );
         self.keep_tombstones(&brands, read, read_pings)?;
+        tombstone_copies::publish(&self.client, &self.config, &self.erased, now()).await?;
         if !self.is_registrar() {
-            self.erase_from_ledger(&brands).await?;
+            let erased = self.erase_from_ledger(&brands).await?;
             self.overwrite_memory().await;
             self.bind(&BTreeSet::new(), &BTreeMap::new()).await?;
             self.publish_heads().await?;
             // An older copy that takes over would have what the request has erased.
             self.standbys.secure().await;
-            return self.agree(jobs, &places).await;
+            return self
+                .confirm_part(jobs, &places, erased.not_overwritten)
+                .await;
         }
-        self.agree(jobs, &places).await?;
+        self.await_parts(jobs, &places).await?;
         // Whoever takes over reads no message again that is deleted now.
         self.standbys.secure().await;
         let mut finder = Finder::new(
@@ -164,7 +169,7 @@ impl Rights {
         for place in places {
             if let Some(job) = jobs.get_mut(place) {
                 job.counts.ledger_entries = erased.entries;
-                job.counts.not_overwritten = erased.not_overwritten;
+                job.counts.not_overwritten += erased.not_overwritten;
                 job.counts.raw_messages = raw;
                 job.counts.dead_letters = dead;
             }
@@ -353,67 +358,6 @@ impl Rights {
         if let Err(error) = nats::overwrite_buffers(&self.client).await {
             tracing::warn!(%error, "clear text of erased persons may stay in the memory of this process until the next messages");
         }
-    }
-
-    /// Confirms the part of this process; on the registrar, waits for the parts of
-    /// all other processes.
-    ///
-    /// # Errors
-    ///
-    /// A stopped worker, or a broker that does not answer. There is no time limit
-    /// for the other processes.
-    async fn agree(&self, jobs: &mut [Job], places: &[usize]) -> anyhow::Result<()> {
-        let processes = self.config.workers.hosts.len().max(1);
-        if processes == 1 {
-            return Ok(());
-        }
-        let sequences = places.iter().filter_map(|place| {
-            let job = jobs.get(*place)?;
-            Some((job.brand, *job.sequences.first()?))
-        });
-        let of_brand = |brand: BrandId| {
-            let brand_log = self.brand_logs.get(&brand);
-            brand_log.map_or("", |brand_log| brand_log.name.as_str())
-        };
-        if !self.is_registrar() {
-            let parts = sequences.map(|(brand, sequence)| {
-                let subject = subjects::rights_part(of_brand(brand), self.config.workers.process);
-                self.publish(subject, sequence.to_string())
-            });
-            try_join_all(parts).await?;
-            return Ok(());
-        }
-        let mut missing: FxHashSet<(usize, u64)> = sequences
-            .flat_map(|(_, sequence)| (1..processes).map(move |process| (process, sequence)))
-            .collect();
-        let stream = &self.config.nats.rights_stream;
-        let all = subjects::rights_parts();
-        let mut reader =
-            retry_transient(|| Reader::filtered(&self.client, stream, &all, 1)).await?;
-        while !missing.is_empty() {
-            if self.ledger_tx.is_closed() {
-                return Err(WorkerStopped.into());
-            }
-            for message in reader.next_batch(1_000, LOOK).await? {
-                let process = message
-                    .subject
-                    .rsplit('.')
-                    .next()
-                    .and_then(|p| p.parse().ok());
-                let sequence = std::str::from_utf8(&message.payload)
-                    .ok()
-                    .and_then(|s| s.parse().ok());
-                let (Some(process), Some(sequence)) = (process, sequence) else {
-                    continue;
-                };
-                missing.remove(&(process, sequence));
-                let of = |job: &&mut Job| job.sequences.first() == Some(&sequence);
-                if let Some(job) = jobs.iter_mut().find(of) {
-                    job.parts.push(message.sequence);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Deletes the messages of a stream that contain data of the persons, up to the

@@ -38,6 +38,7 @@ mod forget;
 mod heads;
 mod job;
 pub mod losses;
+mod parts;
 mod publish;
 pub mod published_heads;
 mod receive;

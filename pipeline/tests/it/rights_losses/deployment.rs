@@ -274,7 +274,7 @@ impl Story {
                 }
             }
         };
-        let found = losses::find(&self.client, config, ledger.as_ref()).await;
+        let found = losses::find(&self.client, config, ledger.as_ref(), "").await;
         found.unwrap().losses
     }
 }

@@ -1,17 +1,19 @@
 //! A backup of the ledger from before an erasure is refused by name; with the loss accepted, it brings nobody back, after an
 //! exchange of the secret either, and whoever has returned since stays. Tombstones that are older, missing, or made with a
-//! secret that was replaced are refused by name, too.
+//! secret that was replaced are refused by name, too. So is a backup that is younger than the last start and request.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
+use tributary_connectors::nats;
 use tributary_connectors::trace::TraceLine;
 use tributary_rights::BrandKeys;
 use tributary_rights::tombstones::Tombstones;
 use tributary_testkit::NatsServer;
 
-use super::deployment::{lines_of, small};
+use super::deployment::{STREAM, lines_of, small};
 use crate::support::person::ask;
 use crate::support::secrets::{configure_secrets, draw};
 use crate::support::story::{contents, inspect_open, last, play, ready, refusal};
@@ -167,4 +169,138 @@ async fn tombstones_outlive_an_exchange_and_are_missed() {
         std::fs::write(&tombstones, &kept).unwrap();
         run(&[], &|| {});
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_younger_than_the_last_request_is_refused() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::of(small(), Some(&broker), "");
+    let client = ready(&broker).await;
+    let lines: Vec<TraceLine> = world.trace().collect();
+    let at = lines.last().unwrap().at;
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let stated = async || {
+        let holders = nats::holders(&client, &broker.output_stream).await.unwrap();
+        holders[0].0.commits
+    };
+    let worker = Worker::start(&world.path("tributary.toml"), &[]);
+    tokio::task::block_in_place(|| worker.wait_until_read(end));
+    // Nothing is written while nothing arrives.
+    let backup = contents(&world.ledger(0));
+    let before = stated().await;
+    play(&client, &lines_of("ada", 1, at), None).await;
+    let end = last(&client, &broker.input_stream).await;
+    tokio::task::block_in_place(|| worker.wait_until_read(end));
+    let begun = Instant::now();
+    // Several renewals: the first may state the commits before.
+    while stated().await <= before || begun.elapsed() < 3 * nats::RENEWAL {
+        assert!(begun.elapsed() < 20 * nats::RENEWAL, "{before} stays");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    tokio::task::block_in_place(|| {
+        worker.kill();
+        let newest = contents(&world.ledger(0));
+        put_back(&world.ledger(0), &backup);
+        let refused = refusal(&world, &[]);
+        assert!(
+            refused.contains("MANIFEST is older than the lease of process 0")
+                && refused.contains("--accept-loss"),
+            "{refused}"
+        );
+        // The newest is no loss, and an accepted one is in the past.
+        let run = |arguments: &[&str]| {
+            let worker = Worker::start(&world.path("tributary.toml"), arguments);
+            worker.wait_until_read(end);
+            worker.kill();
+        };
+        put_back(&world.ledger(0), &newest);
+        run(&[]);
+        put_back(&world.ledger(0), &backup);
+        run(&["--accept-loss"]);
+        run(&[]);
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_tombstones_come_back_from_the_broker() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::of(small(), Some(&broker), "");
+    let client = ready(&broker).await;
+    let mut lines: Vec<TraceLine> = world.trace().collect();
+    let at = lines.last().unwrap().at;
+    for name in ["ada", "bob"] {
+        lines.extend(lines_of(name, 1, at));
+    }
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let erase = |name: &str| {
+        let identifier = format!("email={name}@shop.example");
+        ask(&world, "erase", &[&identifier, "--whole-person"]);
+    };
+    let run = |arguments: &[&str], work: &dyn Fn()| {
+        let worker = Worker::start(&world.path("tributary.toml"), arguments);
+        worker.wait_until_read(end);
+        work();
+        worker.stop();
+    };
+    let (backup, erased) = tokio::task::block_in_place(|| {
+        run(&[], &|| {});
+        let backup = contents(&world.ledger(0));
+        run(&[], &|| erase("ada"));
+        run(&[], &|| erase("bob"));
+        (backup, puts(&world))
+    });
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let stream = jetstream.get_stream(STREAM).await.unwrap();
+    let copies = "tributary.rights.cluster.erased.0";
+    let copy = stream
+        .get_last_raw_message_by_subject(copies)
+        .await
+        .unwrap();
+    // As long as backups are kept, in seconds.
+    let kept = u64::from(world.config().ledger.backup_days) * 86_400;
+    let left: u64 = copy
+        .headers
+        .get("Nats-TTL")
+        .unwrap()
+        .as_str()
+        .parse()
+        .unwrap();
+    assert!((kept - 600..=kept).contains(&left), "{left} of {kept}");
+    let tombstones = world.path("tributary-data/rights-0/erased");
+    let restored = |is_damaged: bool| {
+        put_back(&world.ledger(0), &backup);
+        assert!(puts(&world) > erased);
+        match is_damaged {
+            true => std::fs::write(&tombstones, "{").unwrap(),
+            false => std::fs::remove_file(&tombstones).unwrap(),
+        }
+        let refused = refusal(&world, &[]);
+        assert!(refused.contains("rights-0/erased"), "{refused}");
+        run(&["--accept-loss"], &|| {});
+        puts(&world)
+    };
+    tokio::task::block_in_place(|| {
+        assert_eq!(restored(false), erased, "erased people are back");
+        assert_eq!(restored(true), erased, "erased people are back");
+        run(&[], &|| {});
+    });
+    // A stream that was lost gets them again from the file.
+    jetstream.delete_stream(STREAM).await.unwrap();
+    tokio::task::block_in_place(|| {
+        let refused = refusal(&world, &[]);
+        assert!(refused.contains(STREAM), "{refused}");
+        run(&["--accept-loss"], &|| {});
+        assert_eq!(restored(false), erased, "erased people are back");
+    });
+    // Only where nothing names them any more they are back.
+    stream.purge().filter(copies).await.unwrap();
+    tokio::task::block_in_place(|| assert!(restored(false) > erased));
 }

@@ -23,10 +23,25 @@ pub struct Hit {
 /// memory must not be read. Every mapping that can be read is searched: heap, stacks, data, and
 /// what is left in memory that was freed.
 pub fn hits(process: u32, needles: &[String]) -> Option<Vec<Hit>> {
+    let needles: Vec<&[u8]> = needles.iter().map(String::as_bytes).collect();
+    search(process, &needles, true)
+}
+
+/// Where needles stand in the memory of a process, byte for byte; as [`hits`].
+pub fn hits_of_bytes(process: u32, needles: &[Vec<u8>]) -> Option<Vec<Hit>> {
+    let needles: Vec<&[u8]> = needles.iter().map(Vec::as_slice).collect();
+    search(process, &needles, false)
+}
+
+fn search(process: u32, needles: &[&[u8]], in_any_case: bool) -> Option<Vec<Hit>> {
     let memory = File::open(format!("/proc/{process}/mem")).ok()?;
     let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).ok()?;
     let finders: Vec<Finder> = needles.iter().map(Finder::new).collect();
-    let longest = needles.iter().map(String::len).max().unwrap_or_default();
+    let longest = needles
+        .iter()
+        .map(|needle| needle.len())
+        .max()
+        .unwrap_or_default();
     let (mut hits, mut read) = (Vec::new(), 0);
     for line in maps.lines() {
         let mut words = line.split(' ');
@@ -44,7 +59,10 @@ pub fn hits(process: u32, needles: &[String]) -> Option<Vec<Hit>> {
                 read += part.len();
                 let first = begin - window.len() as u64;
                 let known = window.len();
-                window.extend(part.to_ascii_lowercase());
+                if in_any_case {
+                    part.make_ascii_lowercase();
+                }
+                window.extend(&part);
                 for (needle, finder) in finders.iter().enumerate() {
                     let found = finder.find_iter(&window);
                     // One that ends in what was there before was found before.

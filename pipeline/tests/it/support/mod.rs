@@ -9,6 +9,7 @@ pub mod interrupted;
 pub mod memory;
 pub mod person;
 pub mod secrets;
+pub mod shim;
 pub mod statuses;
 pub mod story;
 pub mod version;

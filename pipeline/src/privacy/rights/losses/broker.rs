@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tributary_connectors::nats::Client;
+use tributary_connectors::nats::{self, Client};
 use tributary_rights::audit::AuditLogContents;
 use tributary_rights::suppression::ObjectionListContents;
 use tributary_rights::tombstones::Tombstones;
-use tributary_rights::{Head, RequestKey};
+use tributary_rights::{Head, LedgerWatermark, RequestKey};
 
 use super::super::files::{self, is_registrar, log};
 use super::super::published_heads::{PublishedHeads, subject};
@@ -62,6 +62,41 @@ impl Search<'_> {
             Some(here) => self.compare_ledger(&file, &here, &published.ledger, &by),
             None => self.lost(&file, &format!("is missing, but {by} names it")),
         }
+        Ok(())
+    }
+
+    /// Compares the ledger with what the last renewal of this process's lease states
+    /// of it.
+    ///
+    /// A missing ledger is not compared: it may be left behind, and all messages read
+    /// again. Neither is that of a holder with another copy: a standby takes over
+    /// with an older one than its leader's, and reads the rest again.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    pub async fn lease(&mut self, client: &Client, copy: &str) -> anyhow::Result<()> {
+        let Some(here) = self.ledger else {
+            return Ok(());
+        };
+        let output = &self.config.nats.output_stream;
+        let holders = retry_transient(|| nats::holders(client, output)).await?;
+        let name = self.config.workers.name();
+        let mut holders = holders.into_iter().map(|(holder, _)| holder);
+        let Some(last) = holders.find(|holder| holder.name() == name) else {
+            return Ok(());
+        };
+        let is_another_copy = !last.copy.is_empty() && last.copy != copy;
+        if is_another_copy || last.ledger != data_encoding::HEXLOWER.encode(&here.id()) {
+            return Ok(());
+        }
+        let stated = LedgerWatermark::new(here.id(), last.manifest, last.commits);
+        let file = self.manifest.display().to_string();
+        let by = format!(
+            "the lease of process {name} (`nats kv get {} process-{name}`)",
+            nats::leases_bucket(output)
+        );
+        self.compare_ledger(&file, &here, &stated, &by);
         Ok(())
     }
 

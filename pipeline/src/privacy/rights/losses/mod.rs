@@ -15,6 +15,10 @@
 //! | an audit log | ID, manifest, commits | its head | | | one for each completed request |
 //! | the broker | ID, manifest, commits | its head | their head | the entry of the newest receipt | |
 //!
+//! The lease of the process states ID, manifest and commits of the ledger as of
+//! its last renewal, a few seconds before the process ended. The rest that the
+//! broker has is of the last start or request.
+//!
 //! A process that is new in its cluster, and therefore has an empty list, is
 //! compared with process 0.
 //!
@@ -40,7 +44,8 @@ use search::Search;
 use crate::durability::location::ledger_options;
 
 /// Compares all files with each other and with the broker. `ledger` is the
-/// ledger of this process, if it exists.
+/// ledger of this process, if it exists, and `copy` the ID of its copy of it;
+/// empty without a standby.
 ///
 /// # Errors
 ///
@@ -50,6 +55,7 @@ pub async fn find(
     client: &Client,
     config: &Config,
     ledger: Option<&Ledger>,
+    copy: &str,
 ) -> anyhow::Result<LossReport> {
     let mut search = Search::of(config, ledger);
     let list = search.list()?;
@@ -62,6 +68,7 @@ pub async fn find(
         search.named_tombstones(&tombstones, ledger.heads());
     }
     search.published_heads(client, &list, &tombstones).await?;
+    search.lease(client, copy).await?;
     search.list_of_process_0(client, &list).await?;
     search.receipts(client, &logs).await?;
     Ok(search.found)

@@ -131,7 +131,7 @@ impl<'a> Search<'a> {
     /// Compares the tombstones with one recorded head. The file is replaced as a whole, and may have been since.
     pub fn compare_tombstones(&mut self, tombstones: &File<Tombstones>, noted: &Head, by: &str) {
         let file = self.path(TOMBSTONES);
-        let back = "who was erased since comes back unless erased again";
+        let back = "who was erased comes back with a ledger from before, unless the copies in the stream of requests name them";
         let has = match tombstones {
             File::Damaged => return,
             File::Missing => None,

@@ -1,0 +1,183 @@
+//! Codes of the file of moves: who lacks the secrets of a brand changes nothing that
+//! the file says of it.
+//!
+//! There is a code for each brand of the configuration with which the file was
+//! written, because a process knows the secrets of its own brands alone: keyed BLAKE3
+//! over the name and the whole content of the file, under a key of the brand. A
+//! process checks those of its brands. What a brand has no code for says nothing of
+//! it.
+
+use std::path::Path;
+
+use anyhow::bail;
+use secrecy::SecretString;
+use tributary_config::key_chain::derive_key;
+use tributary_config::model::Config;
+
+use super::{Moves, path};
+
+/// Context of the keys.
+const CODE: &str = "tributary 2026-11 code of the moves of one brand";
+
+impl Moves {
+    /// This file with the codes of all brands of a configuration, to be saved beside a
+    /// ledger.
+    ///
+    /// # Errors
+    ///
+    /// A path that is not UTF-8.
+    pub fn signed(&self, config: &Config, ledger: &Path) -> anyhow::Result<Moves> {
+        let content = self.content(ledger)?;
+        let brands = config.brands.iter();
+        let codes = brands.map(|brand| {
+            let code = code(&brand.name, &brand.secret, &content);
+            (brand.name.clone(), code.to_hex().to_string())
+        });
+        Ok(Moves {
+            codes: codes.collect(),
+            ..self.clone()
+        })
+    }
+
+    /// Refuses a file that was not written with the secrets of the brands of this
+    /// configuration, from the oldest to the newest.
+    ///
+    /// # Errors
+    ///
+    /// The file and the brand.
+    pub fn verify(&self, config: &Config, ledger: &Path) -> anyhow::Result<()> {
+        let content = self.content(ledger)?;
+        for brand in &config.brands {
+            let name = &brand.name;
+            let is_known = match self.codes.get(name) {
+                None => !self.arrived.contains_key(name) && !self.left.contains_key(name),
+                Some(text) => blake3::Hash::from_hex(text).is_ok_and(|written| {
+                    let mut secrets = brand.secrets();
+                    // The comparison of hashes runs in constant time.
+                    secrets.any(|secret| written == code(name, secret, &content))
+                }),
+            };
+            if !is_known {
+                bail!(
+                    "{} is not what was written with the secrets of {name}: it was changed, or is that of another process; \
+                     restore it from the copy that was made with the ledger",
+                    path(ledger).display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// What the codes are computed over.
+    fn content(&self, ledger: &Path) -> anyhow::Result<Vec<u8>> {
+        let file = path(ledger);
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let said = Moves {
+            codes: Default::default(),
+            ..self.clone()
+        };
+        let mut content = name.into_owned().into_bytes();
+        content.push(0);
+        content.extend(serde_json::to_vec(&said)?);
+        Ok(content)
+    }
+}
+
+/// The code of a content under the key of a secret of a brand.
+fn code(brand: &str, secret: &SecretString, content: &[u8]) -> blake3::Hash {
+    blake3::keyed_hash(&derive_key(CODE, brand, secret), content)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use super::*;
+    use crate::durability::moves::{Arrived, Left, Reshard};
+
+    /// The configuration of some brands, each with a secret of this letter.
+    fn config(brands: &[(&str, char)]) -> Config {
+        let text: String = brands
+            .iter()
+            .map(|(name, letter)| {
+                format!(
+                    "[[brand]]\nname = {name:?}\ntimezone = \"UTC\"\nsecret_env = \"{letter}\"\n"
+                )
+            })
+            .collect();
+        // Settings are looked for in the environment as well.
+        let environment = |name: &str| {
+            (name.len() == 1).then(|| format!("{name} 0123456789abcdef0123456789abcdef"))
+        };
+        let loaded = tributary_config::parse_in(&text, Path::new("tributary.toml"), &environment);
+        loaded
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .config
+    }
+
+    /// A file that says something of two brands.
+    fn moves() -> Moves {
+        let mut moves = Moves::default();
+        let from = vec!["0".repeat(32)];
+        moves.arrived.insert("acme".to_owned(), Arrived { from });
+        let left = Left {
+            to: "/data/process-north-0".into(),
+            ledger: "1".repeat(32),
+            at: "2026-11-20T09:00:00Z".to_owned(),
+            is_complete: true,
+        };
+        moves.left.insert("bolt".to_owned(), left);
+        moves
+    }
+
+    #[test]
+    fn what_was_changed_is_refused_by_name() {
+        let ledger = Path::new("/data/process-0");
+        let both = config(&[("acme", 'a'), ("bolt", 'b')]);
+        let signed = moves().signed(&both, ledger).unwrap();
+        signed.verify(&both, ledger).unwrap();
+        // Each process checks what it can, and a brand of which nothing is said needs no code.
+        signed.verify(&config(&[("acme", 'a')]), ledger).unwrap();
+        let other = config(&[("acme", 'a'), ("zeta", 'z')]);
+        signed.verify(&other, ledger).unwrap();
+        Moves::default().verify(&both, ledger).unwrap();
+
+        let refused = |moves: &Moves, config: &Config| {
+            let error = moves.verify(config, ledger).unwrap_err().to_string();
+            assert!(error.contains("/data/moves-0.json is not what"), "{error}");
+        };
+        refused(&moves(), &both);
+        refused(&signed, &config(&[("acme", 'x')]));
+        let changes: [fn(&mut Moves); 6] = [
+            |moves| moves.left.clear(),
+            |moves| moves.arrived.clear(),
+            |moves| moves.arrived.get_mut("acme").unwrap().from.clear(),
+            |moves| moves.left.get_mut("bolt").unwrap().is_complete = false,
+            |moves| moves.reshard = Some(Reshard { from: 1, to: 2 }),
+            |moves| drop(moves.codes.remove("bolt")),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut changed = signed.clone();
+            change(&mut changed);
+            eprintln!("change {number}");
+            refused(&changed, &both);
+        }
+        // The file of another process.
+        let error = signed.verify(&both, Path::new("/data/process-1"));
+        assert!(error.unwrap_err().to_string().contains("moves-1.json"));
+    }
+
+    #[test]
+    fn an_exchange_of_the_secret_changes_nothing() {
+        let ledger = Path::new("/data/process-0");
+        let before = config(&[("acme", 'a')]);
+        let mut moves = moves();
+        moves.left.clear();
+        let signed = moves.signed(&before, ledger).unwrap();
+        let mut after = config(&[("acme", 'b')]);
+        assert!(signed.verify(&after, ledger).is_err());
+        let older = before.brands.into_iter().map(|brand| brand.secret);
+        after.brands[0].previous_secrets = older.collect();
+        signed.verify(&after, ledger).unwrap();
+    }
+}
