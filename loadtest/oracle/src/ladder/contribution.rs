@@ -10,6 +10,7 @@ use tributary_operators::record::{
     Body, Currency, Day, Ping, Pseudonym, Record, SaleKind, TouchKind,
 };
 
+use super::comparison::{self, Panel};
 use super::name::{self, Name, Word};
 use crate::brand::Brand;
 use crate::consent::{self, AllowedRecord};
@@ -115,6 +116,8 @@ pub(super) struct Contributions {
     pub(super) visits: BTreeMap<i32, Vec<Contribution>>,
     /// The null paths of each month, beside sales and beside visits.
     pub(super) null_paths: BTreeMap<(i32, bool), PathCounts<Channel>>,
+    /// What the comparison of exposed and unexposed persons counts of each month.
+    pub(super) panels: BTreeMap<i32, Panel>,
 }
 
 impl Contributions {
@@ -139,6 +142,9 @@ impl Contributions {
             .retain(|of| is_finished(of.sale.record.day));
         for touches in journeys.touches.values_mut() {
             touches.retain(|touch| is_finished(touch.day));
+        }
+        if matching::matches_stays(brand.settings) {
+            all.panels = comparison::of_months(brand, &identity, &journeys, &records);
         }
         for of_visits in [false, true] {
             let null = months::null_paths(&identity, &journeys, of_visits).into_iter();
@@ -346,7 +352,7 @@ impl Contributions {
     }
 }
 
-fn who(person: Option<Person>, record: &Record) -> Contributor {
+pub(super) fn who(person: Option<Person>, record: &Record) -> Contributor {
     let alone = Contributor::Record(record.source, Label::of(&record.id));
     person.map_or(alone, Contributor::Person)
 }
@@ -361,7 +367,11 @@ pub(super) fn is_shared(model: Model) -> bool {
 }
 
 /// The credits of one conversion: channel, millionths of the conversion, and minor units.
-fn credits_of(model: Model, brand: &Brand, conversion: &Conversion) -> Vec<(Channel, i128, i128)> {
+pub(super) fn credits_of(
+    model: Model,
+    brand: &Brand,
+    conversion: &Conversion,
+) -> Vec<(Channel, i128, i128)> {
     let receivers = match (conversion.oversized, conversion.path.is_empty()) {
         (true, _) => vec![(Channel::oversized(), 1)],
         (false, true) => vec![(Channel::unattributed(), 1)],

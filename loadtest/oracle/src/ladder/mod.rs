@@ -16,6 +16,7 @@
 //! ```
 
 mod cells;
+mod comparison;
 mod contribution;
 mod decide;
 mod markov;

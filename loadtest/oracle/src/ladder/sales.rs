@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use tributary_operators::label::Channel;
 use tributary_operators::record::{Day, SaleKind};
 
+use super::comparison::Panel;
 use super::contribution::{Contribution, Journey, Place, Sales};
 use super::decide::{decide, decide_among, grain_by_grain, keys};
 use super::markov::Chain;
@@ -63,6 +64,8 @@ pub(super) struct Context<'a> {
     /// Percent.
     pub(super) dominance: u64,
     pub(super) null_paths: &'a PathCounts<Channel>,
+    /// What is compared of exposed and unexposed persons, once all days of the month are settled.
+    pub(super) panel: Option<&'a Panel>,
 }
 
 impl Context<'_> {
