@@ -12,9 +12,9 @@ use tributary_operators::record::{BrandId, Currency, Day, Ping, Record, SaleKind
 use tributary_operators::settings::Settings;
 
 use super::cells::{of_contacts, of_revenue, of_sales, of_visits};
-use super::comparison::Words;
 use super::contribution::{Contribution, Contributions, Sales, SalesKey, is_shared};
 use super::name::{Name, Word};
+use super::panel::Words;
 use super::pattern::{Ladder, Names};
 use super::rule::Rule;
 use super::sales::{Context, Counted, Days, Pattern};

@@ -13,11 +13,11 @@ use std::collections::BTreeSet;
 use tributary_operators::label::Channel;
 use tributary_operators::record::{Day, SaleKind};
 
-use super::comparison::Panel;
 use super::contribution::{Contribution, Journey, Place, Sales};
 use super::decide::{decide, decide_among, grain_by_grain, keys};
 use super::markov::Chain;
 use super::name::Name;
+use super::panel::Panel;
 use super::pattern::{Ladder, Names, Rest};
 use super::take_over::take_over;
 use super::threshold::Threshold;
