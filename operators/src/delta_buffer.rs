@@ -122,6 +122,13 @@ impl DeltaBuffer {
         self.panels.contains(&brand)
     }
 
+    /// Whether a record of a source puts persons into the panel. A ladder takes them for contributors, so that a source that
+    /// anybody can write to does not count.
+    pub fn is_in_panel(&self, brand: BrandId, source: Label) -> bool {
+        let is_vouched = !self.has_ladder(brand) || !self.is_open(brand, source);
+        self.compares_exposure(brand) && is_vouched
+    }
+
     /// Whether anybody can write to a source of a brand.
     pub fn is_open(&self, brand: BrandId, source: Label) -> bool {
         let open = self.open_sources.get(&brand);

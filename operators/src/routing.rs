@@ -89,7 +89,7 @@ pub fn route(
         };
         out.push((Routed::IdSetUse(mention), diff));
     }
-    if deltas.compares_exposure(brand)
+    if deltas.is_in_panel(brand, source)
         && matches!(body, Body::Exposure { .. } | Body::PartnerLink)
         && !ids.is_empty()
     {
@@ -100,7 +100,7 @@ pub fn route(
         && let Some(device) = device_of(record)
     {
         let set = device_ids(device);
-        if deltas.compares_exposure(brand) {
+        if deltas.is_in_panel(brand, source) {
             let panel = Fact::Panel(month(day));
             out.push((Routed::Fact(brand, set.clone(), panel), diff));
         }

@@ -258,10 +258,20 @@ impl BrandSettings {
         self.has_partners && self.publishes_all()
     }
 
-    /// Whether the visits of exposed and unexposed members of the panel are compared. Attribution counts the same visits, so that only
-    /// a gate that hides nothing may publish both.
+    /// Whether the visits of exposed and unexposed members of the panel are compared. Attribution counts the same visits, so that a
+    /// gate that hides some cells needs a ladder to compare them beside it.
     pub fn compares_exposure(&self) -> bool {
-        self.has_partners && self.publishes_all()
+        self.counts_stays()
+    }
+
+    /// The days after a day by which its sightings are settled, by a pass that runs once a day.
+    pub fn settles_in(&self) -> Day {
+        let days = self
+            .settle_after
+            .max(0)
+            .div_euclid(86_400_000)
+            .saturating_add(3);
+        Day::try_from(days).unwrap_or(Day::MAX)
     }
 
     /// Whether the conversions of a source are among the contributors of a cell: whether it is not open.

@@ -130,7 +130,7 @@ impl SettingsModel for Release {
                 value_type: Text(LADDERS),
                 default: DefaultValue::Toml(r#""month""#),
                 unit: "",
-                meaning: "The grains in which conversions are published. `month` publishes each month by channel; what is too small is added to its source and medium, its source, or the month. `finest` publishes every store, day and channel, and hides what is too small: for brands so large that their days pass `k`. A brand with noise is always published so.",
+                meaning: "The grains in which conversions are published. `month` publishes each month by channel; what is too small is added to its source and medium, its source, or the month. `finest` publishes every store, day and channel, and hides what is too small: for brands so large that their days pass `k`; what is hidden is added up as the channel `other`, of which a channel that is itself named `other`, without medium and campaign, is always a part. A brand with noise is always published so.",
                 field: |release: &mut Release| &mut release.ladder,
             },
             &Setting {

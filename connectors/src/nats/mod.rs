@@ -50,8 +50,7 @@ pub use input::{Input, InputCounts};
 pub use input_request::InputRequest;
 pub use latest::LatestPublisher;
 pub use lease::{
-    Fence, Holder, Lease, RENEWAL, TERM, bucket as leases_bucket, claim, current, hold_off,
-    holders,
+    Fence, Holder, Lease, RENEWAL, TERM, bucket as leases_bucket, claim, current, hold_off, holders,
 };
 pub use loss::{Loss, LossKind};
 pub use message::{AT_HEADER, InMessage, is_ping_number, number_of, ping_number_of, sequence_of};

@@ -14,6 +14,14 @@ pub(crate) fn month(day: Day) -> i32 {
     i32::from(civil.year()) * 12 + i32::from(civil.month()) - 1
 }
 
+/// The last day of a month.
+pub(crate) fn last_day(of: i32) -> Day {
+    let (year, month) = (of.div_euclid(12) as i16, of.rem_euclid(12) as i8 + 1);
+    let last = Date::new(year, month, 1).map(Date::last_of_month);
+    let since = last.map(|last| last.duration_since(date(1970, 1, 1)));
+    since.map_or(Day::MAX / 2, |since| (since.as_hours() / 24) as Day)
+}
+
 /// The start of the local hour that contains a second, in Unix seconds. `utc_offset` is in seconds.
 pub(crate) fn hour(second: i64, utc_offset: i32) -> i64 {
     let offset = i64::from(utc_offset);

@@ -91,20 +91,10 @@ impl<'a> Journeys<'a> {
     ) -> Journeys<'a> {
         let touches = touches(identity, records);
         let presences = presences(settings.wallet_gap, records);
-        let is_at_till = |stay: &Stay| {
-            let of = |presence: &Presence| {
-                let first = presence.first.ts - NEAR_PRESENCE;
-                let last = presence.last.ts + NEAR_PRESENCE;
-                presence.store == stay.store
-                    && first <= stay.last * 1000
-                    && last >= stay.first * 1000
-                    && identity.person(&presence.first.ids) == identity.person(&stay.record.ids)
-            };
-            identity.person(&stay.record.ids).is_some() && presences.iter().any(of)
-        };
-        let stays = stays
-            .iter()
-            .filter(|stay| stay.weight > 0 && !is_at_till(stay));
+        let stays = stays.iter().filter(|stay| {
+            let is_at_till = || is_at_till(identity, &presences, stay);
+            stay.weight > 0 && !is_at_till()
+        });
         let stays: Vec<_> = stays
             .map(|stay| {
                 let sale = Sale {
@@ -155,6 +145,32 @@ impl<'a> Journeys<'a> {
             conversions,
         }
     }
+}
+
+/// The stays that are the visit of a scan of the same person's pass in the same store: the till knows better.
+pub(crate) fn known_at_till<'a>(
+    settings: &BrandSettings,
+    identity: &Identity,
+    records: &'a [AllowedRecord<'a>],
+    stays: &'a [Stay<'a>],
+) -> Vec<&'a Stay<'a>> {
+    let presences = presences(settings.wallet_gap, records);
+    let stays = stays.iter();
+    stays
+        .filter(|stay| is_at_till(identity, &presences, stay))
+        .collect()
+}
+
+fn is_at_till(identity: &Identity, presences: &[Presence], stay: &Stay) -> bool {
+    let of = |presence: &Presence| {
+        let first = presence.first.ts - NEAR_PRESENCE;
+        let last = presence.last.ts + NEAR_PRESENCE;
+        presence.store == stay.store
+            && first <= stay.last * 1000
+            && last >= stay.first * 1000
+            && identity.person(&presence.first.ids) == identity.person(&stay.record.ids)
+    };
+    identity.person(&stay.record.ids).is_some() && presences.iter().any(of)
 }
 
 /// The touchpoints of every person, sorted.

@@ -156,7 +156,8 @@ fn brand_cells(
         cells.extend(wallet::redemption_days(brand, &identity, records));
     }
     cells.extend(notice_days);
-    cells.extend(matching::cells(brand, stays));
+    let at_till = journeys::known_at_till(brand.settings, &identity, records, stays);
+    cells.extend(matching::cells(brand, stays, &at_till));
     cells.extend(lift::cells(brand, &identity, &journeys, records));
     cells.extend(visits::cells(brand, pings));
     cells.extend(identity.cell(brand));

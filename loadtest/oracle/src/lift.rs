@@ -31,18 +31,7 @@ pub(crate) fn cells(
     if !shows_stays(brand.settings) {
         return Vec::new();
     }
-    let mut panels: BTreeMap<i32, BTreeSet<Person>> = BTreeMap::new();
-    for record in records {
-        let person = match record.body {
-            Body::Sighting { .. } | Body::PanelMember { .. } => record
-                .device()
-                .and_then(|device| identity.person(&device_alone(device))),
-            Body::Exposure { .. } | Body::PartnerLink => identity.person(&record.ids),
-            _ => continue,
-        };
-        let person = person.filter(|person| !identity.oversized(*person));
-        panels.entry(month(record.day)).or_default().extend(person);
-    }
+    let panels = panels(identity, records.iter());
     let mut cells = Vec::new();
     for (of, panel) in panels {
         let weight = |person: &Person, since: i64| -> i128 {
@@ -55,16 +44,7 @@ pub(crate) fn cells(
             });
             stays.map(|stay| stay.weight).sum()
         };
-        let mut exposed: BTreeMap<Channel, BTreeMap<Person, i64>> = BTreeMap::new();
-        for person in &panel {
-            let touches = journeys.touches.get(person).into_iter().flatten();
-            for touch in touches.filter(|touch| month(touch.day) == of) {
-                let first = exposed.entry(touch.channel).or_default();
-                let first = first.entry(*person).or_insert(touch.ts);
-                *first = touch.ts.min(*first);
-            }
-        }
-        for (channel, firsts) in exposed {
+        for (channel, firsts) in first_touches(journeys, &panel, of) {
             let others = panel.iter().filter(|person| !firsts.contains_key(*person));
             let others: Vec<&Person> = others.collect();
             let values = vec![
@@ -82,4 +62,42 @@ pub(crate) fn cells(
         }
     }
     cells
+}
+
+/// The persons of whom some records of partners report anything, by month.
+pub(crate) fn panels<'a>(
+    identity: &Identity,
+    records: impl Iterator<Item = &'a AllowedRecord<'a>>,
+) -> BTreeMap<i32, BTreeSet<Person>> {
+    let mut panels: BTreeMap<i32, BTreeSet<Person>> = BTreeMap::new();
+    for record in records {
+        let person = match record.body {
+            Body::Sighting { .. } | Body::PanelMember { .. } => record
+                .device()
+                .and_then(|device| identity.person(&device_alone(device))),
+            Body::Exposure { .. } | Body::PartnerLink => identity.person(&record.ids),
+            _ => continue,
+        };
+        let person = person.filter(|person| !identity.oversized(*person));
+        panels.entry(month(record.day)).or_default().extend(person);
+    }
+    panels
+}
+
+/// The first touchpoint of each channel in a month, by person.
+pub(crate) fn first_touches(
+    journeys: &Journeys,
+    panel: &BTreeSet<Person>,
+    of: i32,
+) -> BTreeMap<Channel, BTreeMap<Person, i64>> {
+    let mut exposed: BTreeMap<Channel, BTreeMap<Person, i64>> = BTreeMap::new();
+    for person in panel {
+        let touches = journeys.touches.get(person).into_iter().flatten();
+        for touch in touches.filter(|touch| month(touch.day) == of) {
+            let first = exposed.entry(touch.channel).or_default();
+            let first = first.entry(*person).or_insert(touch.ts);
+            *first = touch.ts.min(*first);
+        }
+    }
+    exposed
 }

@@ -60,7 +60,7 @@ pub(crate) fn shows_stays(settings: &BrandSettings) -> bool {
 }
 
 /// Whether stays are matched at all: a gate that hides cells shows those of settled days by its ladder.
-fn matches_stays(settings: &BrandSettings) -> bool {
+pub(crate) fn matches_stays(settings: &BrandSettings) -> bool {
     let has_ladder = settings.k > 1 && settings.ladder == Ladder::Month && settings.noise.is_none();
     shows_stays(settings) || settings.has_partners && has_ladder
 }
@@ -347,10 +347,14 @@ pub(crate) fn settle(
 ///
 /// - Dimensions: brand, store, day.
 /// - Values: stays, matched stays, candidates, weight in millionths.
-pub(crate) fn cells(brand: &Brand, stays: &[Stay]) -> Vec<CountedCell> {
+///
+/// `at_till` are those that a till has counted already: they are not matched and weigh nothing.
+pub(crate) fn cells(brand: &Brand, stays: &[Stay], at_till: &[&Stay]) -> Vec<CountedCell> {
     let mut tally: FamilySums<(Label, Day), 4> = FamilySums::new();
     for stay in stays {
-        let values = [1, (stay.weight > 0).into(), stay.candidates, stay.weight];
+        let is_at_till = at_till.iter().any(|of| std::ptr::eq(*of, stay));
+        let weight = if is_at_till { 0 } else { stay.weight };
+        let values = [1, (weight > 0).into(), stay.candidates, weight];
         let day = stay.record.day;
         tally.add((stay.store, day), values, (None, true));
     }

@@ -19,7 +19,7 @@ use crate::cell::group::{
 };
 use crate::label::{Channel, Label};
 use crate::record::{BrandId, Currency, Day, SaleKind, WalletPlatform};
-use crate::release::SaleRow;
+use crate::release::{PanelRow, SaleRow};
 use crate::settings::{BrandSettings, Settings};
 
 /// What one unit of a value is. The name of a value ends with its unit, unless it is a count.
@@ -371,13 +371,13 @@ families! {
     } [ticked Count, unticked Count, preticked Count, withdrawn Count]
         K Contacts;
 
-    /// Stays that partners saw in a store, those matched with its visits, and the visits that each may have been, added up. With `release.k` above 1, `stays` and `candidates` are null, and a stay counts once its day is settled; credits of visits add up to the weights and to `scan_day`.
+    /// Stays that partners saw in a store, those matched with its visits, and the visits that each may have been, added up. A stay within half an hour of a scan of the same person's pass in the store is not matched and weighs nothing: `scan_day` has that visit. With `release.k` above 1, `stays` and `candidates` are null, and a stay counts once its day is settled; credits of visits add up to the weights and to `scan_day`.
     VisitMatch "visit_match" {
         brand: BrandId [Brand], store: Label [Store], day: Day [Day],
     } [stays Count, matched Count, candidates Count, weight_millionths Millionths]
         K Contacts, is_total;
 
-    /// Visits by stays of those who were exposed to a channel, from then on, beside those of the other members of the panel.
+    /// Visits by stays of those who were exposed to a channel, from then on, beside those of the other members of the panel. With `release.k` above 1, a month is compared once all its days are settled, and a channel if that shows nobody beside the other numbers.
     VisitLift "visit_lift" {
         group: BrandMonth [Brand Month], channel: Channel [Source Medium Campaign],
     } [exposed Distinct, exposed_visit_millionths Millionths, unexposed Distinct, unexposed_visit_millionths Millionths]
@@ -411,6 +411,13 @@ families! {
 
     /// One conversion, for a brand whose months are released by the ladder; the first value of its aggregate counts the row.
     Sale { group: MonthGroup, row: Arc<SaleRow> } Month(|group| group);
+
+    /// One member of a month's panel, for a brand whose months are released by the ladder; the first value of its aggregate
+    /// counts the row.
+    PanelBy { group: MonthGroup, row: Arc<PanelRow> } Month(|group| group);
+
+    /// The persons with a contact of a channel in the month, for a brand that compares exposed and unexposed persons by a ladder.
+    Reached { group: MonthGroup, channel: Channel } Month(|group| group);
 
     /// Transitions of the paths of persons without a conversion; `Channel::default()` is the start as `from` and the end
     /// without conversion as `to`. They count from a day on: the sum up to a day is what the paths up to that day have.

@@ -265,6 +265,13 @@ impl Cells {
             let count = i64::try_from(sums.values[0]).unwrap_or_default();
             return self.add_row(row, sums.changed, count * diff);
         }
+        if let CellKey::PanelBy { row, .. } = &key {
+            let count = i64::try_from(sums.values[0]).unwrap_or_default();
+            return self.add_panel_row(row, sums.changed, count * diff);
+        }
+        if let CellKey::Reached { group, channel } = key {
+            return self.add_reached(group, channel, sums.contributors * diff);
+        }
         match key.release_group() {
             ReleaseGroup::Traffic(of) => return self.add_traffic(of, &key, sums, diff),
             ReleaseGroup::Wallets(_) => return self.add_passes(&key, sums, diff),

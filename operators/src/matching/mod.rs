@@ -8,6 +8,11 @@
 //! as [`ClosedVisits`] to be stored, without any bond between two visits of one device, and stay here as they are; after a
 //! restart they return as [`MatchIn::Closed`]. No weight changes by that, since the number of bits is stored with them.
 //!
+//! A stay beside the scan of a wallet pass of the same person in the same store is the visit that the till already counts. It weighs
+//! nothing, in `visit_match` as in attribution, so that visits by scans and by stays add up to visits that are counted once. Nobody
+//! knows persons here: [`crate::person`] takes such a stay out of the matched ones, and puts it back if the scan goes. It remains
+//! a stay, with its candidates, and weighs on the stays that share them.
+//!
 //! A brand whose gate hides cells counts a stay from then on only that its day is settled: until then its weight follows the other
 //! stays that share its visits, and one act would change the numbers of many persons.
 //!

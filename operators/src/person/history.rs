@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use crate::aggregate::{Aggregate, CellKey, Month};
+use crate::calendar;
 use crate::cell::ContributorId;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, State};
@@ -23,7 +24,7 @@ use crate::person::lift::{self, Member};
 use crate::person::null::{self, NullPaths, NullSpans, NullUntil};
 use crate::person::touches::Touches;
 use crate::record::{BrandId, SaleKind};
-use crate::routing::{contacts_by, redemption_day};
+use crate::routing::{contacts_by, redemption_day, weight};
 use crate::runs::Runs;
 use crate::settings::BrandSettings;
 use crate::small_map::SmallMap;
@@ -56,6 +57,24 @@ pub(super) struct Changes {
     pub(super) oversized: Diff,
     /// The number of the act that they are part of; the person itself if absent.
     pub(super) act: Option<u64>,
+}
+
+/// What changes of the comparison of exposed and unexposed persons.
+struct Lift<'a> {
+    settings: &'a BrandSettings,
+    months: &'a BTreeSet<Month>,
+    /// The act that the changes are part of, if a verified source says any of them.
+    act: Option<u64>,
+}
+
+/// Whether a verified source says a fact.
+fn is_vouched(fact: &Fact, settings: &BrandSettings) -> bool {
+    match fact {
+        Fact::Contact(contact) => settings.is_verified(contact.source),
+        Fact::Conversion(conversion) => settings.is_verified(conversion.source),
+        Fact::Redemption(redemption) => settings.is_verified(redemption.source),
+        Fact::Panel(_) => true,
+    }
 }
 
 impl State for History {
@@ -134,7 +153,18 @@ impl History {
         if settings.compares_exposure() && flips {
             months.extend(self.panel.iter().map(|(month, _)| *month));
         }
-        steps += self.contribute_lift(brand, &months, -1, numbers, cells.deltas);
+        // What open sources say is nobody's act: anybody can invent it.
+        let is_vouched = flips
+            || changes
+                .facts
+                .iter()
+                .any(|(fact, _)| is_vouched(fact, settings));
+        let lift = Lift {
+            settings,
+            months: &months,
+            act: is_vouched.then_some(act),
+        };
+        steps += self.contribute_lift(of, &lift, -1, numbers, cells.deltas);
         let changed = changes.facts.len() as u64;
         for (fact, diff) in in_cheap_order(changes.facts) {
             match &fact {
@@ -165,6 +195,11 @@ impl History {
                         let who = ContributorId::person(who);
                         let (key, sums) = contacts_by(brand, channel, day, contact.kind, who);
                         cells.deltas.add(key, sums.changed_by(act), diff);
+                        if settings.compares_exposure() {
+                            let group = lift::ladder_group(brand, calendar::month(day));
+                            let reached = CellKey::Reached { group, channel };
+                            cells.add(reached, Aggregate::default(), false, diff);
+                        }
                     } else {
                         let day = CellKey::CampaignDay {
                             brand,
@@ -184,7 +219,7 @@ impl History {
             change => change > 0,
         };
         steps += self.contribute(of, settings, numbers, &affected, 1, &mut cells);
-        steps += self.contribute_lift(brand, &months, 1, numbers, cells.deltas);
+        steps += self.contribute_lift(of, &lift, 1, numbers, cells.deltas);
         let is_null = self.null_spans(settings);
         if was_null != is_null {
             let touches = (&self.touches, &*numbers);
@@ -213,6 +248,7 @@ impl History {
         for conversion in sales.chain(affected.among_visits(&self.visits)) {
             visited.set(visited.get() + 1);
             if conversion.is_stay() && self.is_at_till(conversion, &visited) {
+                self.weigh_nothing(brand, conversion, settings, diff, cells.deltas);
                 continue;
             }
             let path = match self.oversized {
@@ -238,8 +274,8 @@ impl History {
     /// now. Returns the number of touches and visits that were visited.
     fn contribute_lift(
         &self,
-        brand: BrandId,
-        months: &BTreeSet<Month>,
+        (brand, who): (BrandId, u64),
+        lift: &Lift<'_>,
         diff: Diff,
         numbers: &LabelNumbers,
         deltas: &mut DeltaBuffer,
@@ -252,12 +288,32 @@ impl History {
             visits: &self.visits,
         };
         let in_panel = |of: &&Month| !self.oversized && self.panel.get(of).is_some();
-        for of in months.iter().filter(in_panel) {
+        for of in lift.months.iter().filter(in_panel) {
             let is_at_till = |stay: &Conversion| self.is_at_till(stay, &visited);
-            let looked = member.contribute(*of, is_at_till, diff, deltas);
+            let looked = match lift.settings.has_ladder() {
+                true => member.contribute_row((*of, who), is_at_till, (lift.act, diff), deltas),
+                false => member.contribute(*of, is_at_till, diff, deltas),
+            };
             visited.set(visited.get() + looked);
         }
         visited.get()
+    }
+
+    /// Takes a stay that the till knows out of `visit_match`, which counts stays where nobody knows their persons. A ladder counts the
+    /// rows of stays instead, of which it is none.
+    fn weigh_nothing(
+        &self,
+        brand: BrandId,
+        stay: &Conversion,
+        settings: &BrandSettings,
+        diff: Diff,
+        deltas: &mut DeltaBuffer,
+    ) {
+        if !settings.has_ladder() {
+            let (store, day) = (stay.store, stay.day);
+            let key = CellKey::VisitMatch { brand, store, day };
+            deltas.add(key, Aggregate::of(&[0, -1, 0, -weight(stay)]), diff);
+        }
     }
 
     /// Whether a stay is the visit that the scans of the person's pass in the same store already count.

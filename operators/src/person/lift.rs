@@ -2,11 +2,12 @@
 //!
 //! The panel of a month is the persons of whom a partner reports anything in it. A member with a touchpoint of a channel in the
 //! month is exposed to it from the first such touchpoint on, and its stays from then on count. What the others do follows from
-//! the totals of the panel ([`crate::cells`]), so that a person adds to the channels of its own touchpoints alone.
+//! the totals of the panel ([`crate::cells`]), so that a person adds to the channels of its own touchpoints alone. Where a
+//! ladder decides what may be compared, a member sends a row ([`PanelRow`]) instead of sums.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::aggregate::{Aggregate, BrandMonth, CellKey, Month};
+use crate::aggregate::{Aggregate, BrandMonth, CellKey, Month, MonthGroup};
 use crate::calendar::{first_day, month};
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
@@ -14,7 +15,8 @@ use crate::facts::{Conversion, Fact};
 use crate::label::Channel;
 use crate::label_numbers::LabelNumbers;
 use crate::person::touches::Touches;
-use crate::record::{BrandId, SaleKind};
+use crate::record::{BrandId, Currency, SaleKind};
+use crate::release::PanelRow;
 use crate::routing::weight;
 use crate::runs::Runs;
 
@@ -51,6 +53,26 @@ pub(super) struct Member<'a> {
     pub(super) visits: &'a Runs<Conversion>,
 }
 
+/// What a member did in a month.
+struct InMonth {
+    /// The first touchpoint of each channel, Unix milliseconds.
+    firsts: BTreeMap<Channel, i64>,
+    /// Its stays in the order of time.
+    stays: Vec<Conversion>,
+    /// The number of touches and visits that were visited.
+    visited: u64,
+}
+
+/// The group of the ladder that compares a month.
+pub(super) fn ladder_group(brand: BrandId, month: Month) -> MonthGroup {
+    MonthGroup {
+        brand,
+        month,
+        kind: SaleKind::Visit,
+        currency: Currency::NONE,
+    }
+}
+
 impl Member<'_> {
     /// Adds `diff` times what the member adds to a month. `is_at_till` says which stays do not count. Returns the number of touches
     /// and visits that were visited.
@@ -61,6 +83,60 @@ impl Member<'_> {
         diff: Diff,
         deltas: &mut DeltaBuffer,
     ) -> u64 {
+        let InMonth {
+            firsts,
+            stays,
+            visited,
+        } = self.in_month(of, is_at_till);
+        let all: i128 = stays.iter().map(weight).sum();
+        let group = BrandMonth {
+            brand: self.brand,
+            month: of,
+        };
+        let mut add = |channel: Option<Channel>, sums: [i128; 3]| {
+            let key = CellKey::LiftBy { group, channel };
+            deltas.add(key, Aggregate::of(&sums), diff);
+        };
+        add(None, [1, 0, all]);
+        for (channel, first) in firsts {
+            let since = stays.iter().filter(|stay| stay.ts >= first);
+            let since: i128 = since.map(weight).sum();
+            add(Some(channel), [1, since, all]);
+        }
+        visited
+    }
+
+    /// Adds the row of the member `diff` times, as one contributor's act if any. Returns the number of touches and visits that were
+    /// visited.
+    pub(super) fn contribute_row(
+        &self,
+        (of, who): (Month, u64),
+        is_at_till: impl Fn(&Conversion) -> bool,
+        (act, diff): (Option<u64>, Diff),
+        deltas: &mut DeltaBuffer,
+    ) -> u64 {
+        let InMonth {
+            firsts,
+            stays,
+            visited,
+        } = self.in_month(of, is_at_till);
+        let before = |first: i64| stays.partition_point(|stay| stay.ts < first) as u32;
+        let firsts = firsts.into_iter();
+        let group = ladder_group(self.brand, of);
+        let row = PanelRow {
+            group,
+            who,
+            exposed: firsts.map(|(of, first)| (of, before(first))).collect(),
+            stays: stays.iter().map(|stay| stay.name.0 as u64).collect(),
+        };
+        let one = Aggregate::of(&[1]);
+        let one = act.map_or(one, |act| one.changed_by(act));
+        let row = row.into();
+        deltas.add(CellKey::PanelBy { group, row }, one, diff);
+        visited
+    }
+
+    fn in_month(&self, of: Month, is_at_till: impl Fn(&Conversion) -> bool) -> InMonth {
         let mut visited = 0;
         // The time zone of the brand is at most a day ahead or behind.
         let from = i64::from(first_day(of)).saturating_sub(2) * DAY;
@@ -73,29 +149,18 @@ impl Member<'_> {
                 *first = touch.ts.min(*first);
             }
         }
-        let mut stays: Vec<(i64, i128)> = Vec::new();
+        let mut stays: Vec<Conversion> = Vec::new();
         let visits = self.visits.from(|visit| visit.ts < from);
         for visit in visits.take_while(|visit| visit.ts < until) {
             visited += 1;
             if visit.is_stay() && month(visit.day) == of && !is_at_till(visit) {
-                stays.push((visit.ts, weight(visit)));
+                stays.push(*visit);
             }
         }
-        let all: i128 = stays.iter().map(|(_, weight)| weight).sum();
-        let group = BrandMonth {
-            brand: self.brand,
-            month: of,
-        };
-        let mut add = |channel: Option<Channel>, sums: [i128; 3]| {
-            let key = CellKey::LiftBy { group, channel };
-            deltas.add(key, Aggregate::of(&sums), diff);
-        };
-        add(None, [1, 0, all]);
-        for (channel, first) in firsts {
-            let since = stays.iter().filter(|(ts, _)| *ts >= first);
-            let since: i128 = since.map(|(_, weight)| weight).sum();
-            add(Some(channel), [1, since, all]);
+        InMonth {
+            firsts,
+            stays,
+            visited,
         }
-        visited
     }
 }

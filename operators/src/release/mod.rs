@@ -22,9 +22,11 @@
 //! give the weight of that stay to a reader who knows the others. A settled visit is a record of its device, and changes
 //! alone. Stays that matched nothing are in no cell: once they are settled, nobody knows how many devices they were.
 //!
-//! The comparison of exposed and unexposed persons (`visit_lift`) is not published beside this. It counts stays from the first
-//! touchpoint of the month on: those that a channel is credited with for a touchpoint of the month before would be the
-//! difference of two published numbers, and may be one person's.
+//! The comparison of exposed and unexposed persons (`visit_lift`) counts the same stays once more, from the first touchpoint of
+//! the month on: those that a channel is credited with for a touchpoint of the month before would be the difference of two
+//! published numbers, and may be one person's. So it has a rule of its own ([`exposure`]): a channel is compared if its numbers
+//! are safe, and so is what they differ by from everything else that is published of the stays. A month is compared once all
+//! its days are settled: before, those who were exposed last would have no visits yet, and look like people who stay away.
 //!
 //! | file | concept |
 //! |---|---|
@@ -37,6 +39,8 @@
 //! | [`tell`] | the values of the cells of a pattern |
 //! | [`grain`] | the same for contributions whose cells form one hierarchy, with or without a known total |
 //! | [`by_channel`] | assists and the Markov model, by channel of the month |
+//! | [`panel_row`] | what the operators send of each member of a panel |
+//! | [`exposure`] | the comparison of exposed and unexposed persons |
 //! | [`traffic_name`] | the names of the cells of contacts and visits |
 //!
 //! Everything here is a pure function of tables and patterns: no clock, no state, no randomness. When a decision is taken
@@ -44,7 +48,9 @@
 
 pub mod by_channel;
 pub mod decide;
+pub mod exposure;
 pub mod grain;
+pub mod panel_row;
 pub mod pattern;
 pub mod sale_row;
 pub mod table;
@@ -54,6 +60,7 @@ pub mod traffic_name;
 mod view;
 pub mod weight;
 
+pub use panel_row::PanelRow;
 pub use pattern::{CellName, Pattern, REST, RevenueName};
 pub use sale_row::{RowCredit, SaleRow};
 pub use table::{ChannelName, Credit, Place, RevenueKind, Sale, Table};

@@ -219,8 +219,8 @@ impl Rule {
         let place_days = remaining.revenue.place_days();
         let cells = place_days.filter_map(|key| revenue_cell(&pattern.revenue, key));
         let cells: BTreeSet<RevenueName> = cells.collect();
-        let is_used = |name: &RevenueName| name.day().is_some() || cells.contains(name);
-        pattern.revenue.retain(is_used);
+        // A name that counts nothing would be forgotten by a restart, which knows the published cells alone.
+        pattern.revenue.retain(|name| cells.contains(name));
         Some(pattern)
     }
 

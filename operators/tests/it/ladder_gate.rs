@@ -91,7 +91,8 @@ fn cells_of(outside: &Released, at: i64) -> Vec<(Cell, i64)> {
 fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
     let start = number_from_env("TRIBUTARY_SEED", 0);
     let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
-    let (mut months, mut compared, mut of_paths, mut of_stays, mut hidden) = (0, 0, 0, 0, 0);
+    let (mut months, mut compared, mut of_paths, mut hidden) = (0, 0, 0, 0);
+    let (mut of_stays, mut of_lift) = (0, 0);
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = settings(&mut rng);
@@ -149,10 +150,9 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
             .iter()
             .filter(|cell| path_families.contains(&cell.family));
         of_paths += paths.count();
-        of_stays += outside
-            .iter()
-            .filter(|cell| cell.family == Family::VisitMatch)
-            .count();
+        let count = |family| outside.iter().filter(|cell| cell.family == family).count();
+        of_stays += count(Family::VisitMatch);
+        of_lift += count(Family::VisitLift);
         assert_eq!(outside, right, "{case}: all at once");
 
         // A restart in the middle.
@@ -173,10 +173,15 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
         "{months} months are published, {compared} cells compared"
     );
     println!(
-        "{months} months, {compared} cells compared, {of_paths} of paths, {of_stays} of stays"
+        "{months} months, {compared} cells compared, {of_paths} of paths, {of_stays} of stays, {of_lift} of \
+         exposed and unexposed persons"
     );
     assert!(of_paths > 0, "cells of paths are compared");
     assert!(of_stays > 0, "cells of stays are compared");
+    assert!(
+        of_lift > 0,
+        "cells of exposed and unexposed persons are compared"
+    );
     assert!(hidden > 0, "what months hold back is counted");
 }
 
@@ -211,6 +216,9 @@ fn group_of((family, dims): &(Family, Vec<Dim>)) -> Option<Topic> {
     };
     match (family, &dims[..]) {
         (Family::Attribution, [.., kind, _, month, currency]) => sales(kind, month, currency),
+        (Family::VisitLift, [_, Dim::Month(month), ..]) => {
+            Some(Topic::Sales(SaleKind::Visit, Currency::NONE, *month))
+        }
         (Family::VisitMatch, [.., day]) => {
             let of_visits = |month| Topic::Sales(SaleKind::Visit, Currency::NONE, month);
             month_of(day).map(of_visits)

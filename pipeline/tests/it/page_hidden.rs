@@ -134,7 +134,7 @@ async fn nothing_hidden_is_zero_on_the_page() {
                         );
                     }
                     let found = browser
-                        .eval("document.querySelectorAll('[title=\"hidden for privacy\"]').length");
+                        .eval("document.querySelectorAll('[data-key].hidden[title]').length");
                     hidden += found.as_i64().unwrap();
                     // Each number of a tile says what it covers, each row of a table too.
                     let uncovered = "[...document.querySelectorAll('#glance .tile, #store-glance .tile')] \

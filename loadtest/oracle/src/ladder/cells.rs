@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::record::SaleKind;
 
-use super::contribution::{Contribution, Contributor, SalesKey};
+use super::contribution::{Contribution, SalesKey};
+use super::contributor::Contributor;
 use super::name::{Name, Word, star};
 use super::pattern::{Ladder, Names};
 use super::rule::NULL_VALUE;

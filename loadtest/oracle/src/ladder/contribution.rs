@@ -10,29 +10,19 @@ use tributary_operators::record::{
     Body, Currency, Day, Ping, Pseudonym, Record, SaleKind, TouchKind,
 };
 
+use super::contributor::{Contributor, credits_of, who};
 use super::name::{self, Name, Word};
+use super::panel::{self, Panel};
 use crate::brand::Brand;
 use crate::consent::{self, AllowedRecord};
 use crate::identity::Identity;
-use crate::journeys::{Conversion, Journeys};
+use crate::journeys::Journeys;
 use crate::markov::PathCounts;
 use crate::net_sales::NetSales;
-use crate::person::Person;
-use crate::rules::{Model, receivers};
-use crate::share::largest_remainder;
+use crate::rules::Model;
 use crate::statistics::Traced;
 use crate::touch::contact_of;
 use crate::{calendar, device_limit, matching, months, visits};
-
-/// Who is counted once in a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Contributor {
-    Person(Person),
-    /// A record without identifier: its source and its id.
-    Record(Label, Label),
-    /// A device of a store and salt day, and whether its MAC is random.
-    Device(Label, Pseudonym, Day, bool),
-}
 
 /// Where something is counted on its day: whether it is a stay, and the store.
 pub(super) type Place = (bool, Word);
@@ -115,6 +105,8 @@ pub(super) struct Contributions {
     pub(super) visits: BTreeMap<i32, Vec<Contribution>>,
     /// The null paths of each month, beside sales and beside visits.
     pub(super) null_paths: BTreeMap<(i32, bool), PathCounts<Channel>>,
+    /// What the comparison of exposed and unexposed persons counts of each month.
+    pub(super) panels: BTreeMap<i32, Panel>,
 }
 
 impl Contributions {
@@ -139,6 +131,9 @@ impl Contributions {
             .retain(|of| is_finished(of.sale.record.day));
         for touches in journeys.touches.values_mut() {
             touches.retain(|touch| is_finished(touch.day));
+        }
+        if matching::matches_stays(brand.settings) {
+            all.panels = panel::of_months(brand, &identity, &journeys, &records);
         }
         for of_visits in [false, true] {
             let null = months::null_paths(&identity, &journeys, of_visits).into_iter();
@@ -347,11 +342,6 @@ impl Contributions {
     }
 }
 
-fn who(person: Option<Person>, record: &Record) -> Contributor {
-    let alone = Contributor::Record(record.source, Label::of(&record.id));
-    person.map_or(alone, Contributor::Person)
-}
-
 /// Whether a model is decided with those that share a conversion. `position` is not: with `linear` it gives the sum of
 /// `first` and `last` of paths of up to three touchpoints.
 pub(super) fn is_shared(model: Model) -> bool {
@@ -359,22 +349,4 @@ pub(super) fn is_shared(model: Model) -> bool {
         Model::Linear | Model::TimeDecay | Model::Shapley => true,
         Model::Position | Model::First | Model::Last | Model::LastNonDirect => false,
     }
-}
-
-/// The credits of one conversion: channel, millionths of the conversion, and minor units.
-fn credits_of(model: Model, brand: &Brand, conversion: &Conversion) -> Vec<(Channel, i128, i128)> {
-    let receivers = match (conversion.oversized, conversion.path.is_empty()) {
-        (true, _) => vec![(Channel::oversized(), 1)],
-        (false, true) => vec![(Channel::unattributed(), 1)],
-        (false, false) => receivers(model, brand.settings, &conversion.path),
-    };
-    let weights: Vec<u128> = receivers.iter().map(|(_, weight)| *weight).collect();
-    let millionths = largest_remainder(conversion.weight.unsigned_abs(), &weights);
-    let values = largest_remainder(conversion.sale.left.unsigned_abs().into(), &weights);
-    let shares = millionths.into_iter().zip(values);
-    receivers
-        .into_iter()
-        .zip(shares)
-        .map(|((channel, _), (millionths, value))| (channel, millionths as i128, value as i128))
-        .collect()
 }

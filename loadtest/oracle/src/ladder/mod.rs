@@ -16,10 +16,13 @@
 //! ```
 
 mod cells;
+mod comparison;
 mod contribution;
+mod contributor;
 mod decide;
 mod markov;
 mod name;
+mod panel;
 mod pattern;
 mod releases;
 mod rule;

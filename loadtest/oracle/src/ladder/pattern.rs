@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::contribution::{Contribution, Contributor};
+use super::contribution::Contribution;
+use super::contributor::Contributor;
 use super::name::Name;
 use super::threshold::{Set, Threshold};
 use crate::rules::Model;

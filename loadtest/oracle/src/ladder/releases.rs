@@ -14,6 +14,7 @@ use tributary_operators::settings::Settings;
 use super::cells::{of_contacts, of_revenue, of_sales, of_visits};
 use super::contribution::{Contribution, Contributions, Sales, SalesKey, is_shared};
 use super::name::{Name, Word};
+use super::panel::Words;
 use super::pattern::{Ladder, Names};
 use super::rule::Rule;
 use super::sales::{Context, Counted, Days, Pattern};
@@ -46,7 +47,7 @@ struct Published<P, S, D> {
     earlier: Vec<(P, S)>,
     /// The pattern that the last batch decided.
     decided: Option<P>,
-    /// The days that were ever published.
+    /// The days of which something is published.
     days: BTreeSet<D>,
     cells: Vec<Cell>,
     /// The pattern of cells from before a restart, until the first batch.
@@ -72,6 +73,8 @@ struct PublishedSales {
     group: Published<Pattern, Counted, (Day, bool)>,
     /// Revenue of days that were in progress when it was published, and are not in the group's cells yet.
     in_progress: Vec<Cell>,
+    /// The channels that are or were compared.
+    compared: BTreeSet<Words>,
 }
 
 type PublishedTraffic = Published<Names, Vec<Contribution>, Day>;
@@ -139,11 +142,14 @@ impl<'a> Releases<'a> {
             let sales = all.sales.remove(&key).unwrap_or_default();
             let of_visits = key.0 == SaleKind::Visit;
             let null_paths = all.null_paths.entry((key.2, of_visits)).or_default();
+            let settled = calendar::last_day(key.2) + brand.settings.settles_in();
+            let panel = all.panels.get(&key.2);
             let context = Context {
                 brand,
                 kind: key.0,
                 dominance: self.rule.dominance,
                 null_paths,
+                panel: panel.filter(|_| of_visits && is_finished(settled)),
             };
             let leaves = leaves(&(id, Topic::Sales(key.0, key.1, key.2)));
             published.batch(&context, key, &sales, &is_finished, leaves, self.rule);
@@ -206,8 +212,11 @@ impl<'a> Releases<'a> {
             let time = cell.dim("day").or(cell.dim("month")).or(cell.dim("hour"));
             let month = time.and_then(month_of);
             let is_stay = cell.family == Family::VisitMatch;
-            let is_visit =
-                is_stay || cell.family == Family::ScanDay || cell.text("kind") == "visit";
+            let is_lift = cell.family == Family::VisitLift;
+            let is_visit = is_stay
+                || is_lift
+                || cell.family == Family::ScanDay
+                || cell.text("kind") == "visit";
             let currency = match cell.dim("currency") {
                 _ if is_visit => Some(Currency::NONE),
                 Some(Dim::Text(text)) => text.as_bytes().try_into().ok().map(Currency),
@@ -244,6 +253,14 @@ impl<'a> Releases<'a> {
                     };
                     group.restored.get_or_insert_default().insert(name);
                     group.cells.push(cell.clone());
+                }
+                (Family::VisitLift, _) => {
+                    let key = (id, (SaleKind::Visit, Currency::NONE, month));
+                    let sales = self.sales.entry(key).or_default();
+                    let words = ["source", "medium", "campaign"].map(word);
+                    sales.compared.insert(words);
+                    sales.group.restored.get_or_insert_default();
+                    sales.group.cells.push(cell.clone());
                 }
                 (
                     Family::StoreDay
@@ -347,7 +364,11 @@ impl PublishedSales {
         }
         if let Some((pattern, counted)) = published {
             group.cells = of_sales(context, key, &pattern, &counted);
-            group.days.extend(days_of(&counted.revenue));
+            if let Some(panel) = context.panel {
+                let cells = panel.cells(context, key.2, &pattern, &counted, &mut self.compared);
+                group.cells.extend(cells);
+            }
+            group.days = days_of(&counted.revenue);
             let pattern = context.prune(pattern, &counted);
             // A group of which nothing is left has never been published.
             let is_empty = group.cells.is_empty();

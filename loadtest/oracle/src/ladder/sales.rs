@@ -17,6 +17,7 @@ use super::contribution::{Contribution, Journey, Place, Sales};
 use super::decide::{decide, decide_among, grain_by_grain, keys};
 use super::markov::Chain;
 use super::name::Name;
+use super::panel::Panel;
 use super::pattern::{Ladder, Names, Rest};
 use super::take_over::take_over;
 use super::threshold::Threshold;
@@ -63,6 +64,8 @@ pub(super) struct Context<'a> {
     /// Percent.
     pub(super) dominance: u64,
     pub(super) null_paths: &'a PathCounts<Channel>,
+    /// What is compared of exposed and unexposed persons, once all days of the month are settled.
+    pub(super) panel: Option<&'a Panel>,
 }
 
 impl Context<'_> {

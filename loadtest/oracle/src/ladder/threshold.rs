@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::contribution::{Contribution, Contributor};
+use super::contribution::Contribution;
+use super::contributor::Contributor;
 use crate::rules::Model;
 
 /// Contributions that one cell counts.

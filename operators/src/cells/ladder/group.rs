@@ -1,8 +1,10 @@
 //! A month of the ladder: its rows, the pattern in use, and what stands outside.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::cells::ladder::held_back::HeldBack;
+use crate::cells::ladder::panel_rows::PanelRows;
 use crate::cells::ladder::path_cells::{Folded, PathNames};
 use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::progress::Progress;
@@ -10,13 +12,17 @@ use crate::cells::ladder::published::{CellId, Published};
 use crate::cells::ladder::rows::Rows;
 use crate::label::Label;
 use crate::record::Day;
-use crate::release::Pattern;
+use crate::release::{ChannelName, Pattern};
 
 /// A month of one kind and currency.
 #[derive(Default)]
 pub(in crate::cells) struct LadderGroup {
     /// The conversions of all days, which a look at the month shares.
     pub(super) rows: Arc<Rows>,
+    /// The panel of the month, which a look at the month shares.
+    pub(super) panel: Arc<PanelRows>,
+    /// The channels whose exposed persons are or were compared with others.
+    pub(super) compared: BTreeSet<ChannelName>,
     /// The pattern in use, if the month has been published.
     pub(super) pattern: Option<Pattern>,
     /// The cells of assists and of the Markov model in use.
@@ -45,6 +51,7 @@ impl LadderGroup {
     /// Whether nothing is held of the month and nothing stands outside.
     pub(in crate::cells) fn is_empty(&self) -> bool {
         self.rows.is_empty()
+            && self.panel.is_empty()
             && self.published.is_empty()
             && self.progress.is_empty()
             && self.plan.is_none()
@@ -62,18 +69,20 @@ impl LadderGroup {
 
     /// The number of entries in the state.
     pub(in crate::cells) fn entries(&self) -> usize {
-        self.rows.entries() + self.published.len() + self.progress.entries()
+        self.rows.entries() + self.panel.entries() + self.published.len() + self.progress.entries()
     }
 
     /// The estimated bytes of its rows on the heap.
     pub(in crate::cells) fn heap_bytes(&self) -> usize {
-        self.rows.heap_bytes()
+        self.rows.heap_bytes() + self.panel.heap_bytes()
     }
 
     /// What the month holds back of the days up to one, as of the last look at it, and of the days in progress, as of now.
     pub(in crate::cells) fn held_back(&self, through: Day) -> HeldBack {
         let in_progress = self.progress.held_back();
-        let waits = self.pattern.is_some() && self.rows.have_changed(through);
+        let waits = self.pattern.is_some()
+            && (self.rows.have_changed(through)
+                || !self.compared.is_empty() && self.panel.have_changed());
         let of_month = if waits {
             self.published.len() as u64
         } else {

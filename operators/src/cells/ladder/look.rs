@@ -4,13 +4,16 @@
 //! and decides anew for the next. If the month may leave, its cells are computed, and its chain is solved. All of it is a pure
 //! function of the month as it is at the batch, so that another thread does it, while the epoch stays open for the cells.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::aggregate::MonthGroup;
 use crate::cell::Dim;
+use crate::cells::ladder::comparison::{compare, compared_in, is_settled};
 use crate::cells::ladder::group::LadderGroup;
 use crate::cells::ladder::held_back::count_hidden;
 use crate::cells::ladder::naming::{Naming, pattern_of};
+use crate::cells::ladder::panel_rows::PanelRows;
 use crate::cells::ladder::path_cells::{Folded, PathNames, Paths};
 use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::published::{CellId, Changes, Published};
@@ -18,8 +21,8 @@ use crate::cells::ladder::rows::{Rows, table};
 use crate::cells::months::NullParts;
 use crate::label::LabelNames;
 use crate::record::Day;
-use crate::release::Pattern;
 use crate::release::weight::Rule;
+use crate::release::{ChannelName, Pattern};
 use crate::settings::{BrandSettings, Settings};
 
 /// The release rule of a brand.
@@ -39,6 +42,8 @@ pub(in crate::cells) struct Look {
     /// Whether enough contributors have changed what the batch publishes.
     may_leave: bool,
     rows: Arc<Rows>,
+    panel: Arc<PanelRows>,
+    compared: BTreeSet<ChannelName>,
     pattern: Option<Pattern>,
     paths: PathNames,
     folded: Folded,
@@ -117,11 +122,18 @@ impl Look {
         let plan = next.map(|(pattern, names, paths)| {
             let mut cells = naming.cells(rule, &pattern, &rows);
             cells.extend(paths.assist_cells(naming, names.assists.as_ref()));
+            let mut compared = self.compared;
+            if is_settled(settings, self.group.month, through) {
+                let of = compare(naming, rule, &pattern, &rows, &self.panel, &compared);
+                compared.extend(of.keys().cloned());
+                cells.extend(naming.comparison(of));
+            }
             let chain = naming.chain(&pattern, &rows, &self.null);
             let plan = Plan {
                 solved: (chain.millionths > 0).then(|| chain.solve()),
                 paths: names,
                 folded: paths.folded,
+                compared,
                 pattern,
                 through,
                 cells,
@@ -157,6 +169,8 @@ impl LadderGroup {
             through,
             may_leave,
             rows: self.rows.clone(),
+            panel: self.panel.clone(),
+            compared: self.compared.clone(),
             pattern: self.pattern.clone(),
             paths: self.paths.clone(),
             folded: self.folded.clone(),
@@ -171,6 +185,7 @@ impl LadderGroup {
         if let Some(folded) = looked.restarts {
             self.folded = folded;
             Arc::make_mut(&mut self.rows).publish(looked.through);
+            Arc::make_mut(&mut self.panel).publish();
         }
         self.decided = Some(looked.decided);
         self.looked_through = Some(looked.through);
@@ -185,6 +200,7 @@ impl LadderGroup {
             pattern,
             paths,
             folded,
+            compared,
             through,
             mut cells,
             solved,
@@ -194,6 +210,8 @@ impl LadderGroup {
             cells.extend(naming.markov_cells(names, solved));
         }
         Arc::make_mut(&mut self.rows).publish(through);
+        Arc::make_mut(&mut self.panel).publish();
+        self.compared = compared;
         (self.paths, self.folded) = (paths, folded);
         self.pattern = (!cells.is_empty()).then_some(pattern);
         self.replace(cells)
@@ -226,6 +244,7 @@ impl LadderGroup {
         let pattern = pattern_of(rule, &self.published);
         self.pattern = (!pattern.shared.is_empty()).then_some(pattern);
         self.paths = PathNames::of(&self.published);
+        self.compared = compared_in(&self.published);
         (self.decided, self.has_restored, self.is_dirty) = (None, false, true);
     }
 }

@@ -15,15 +15,19 @@
 //! | [`held_back`] | how many cells a month holds back |
 //! | [`naming`] | the cells of a publication, and patterns read back from them |
 //! | [`path_cells`] | assists and the Markov model of a month |
+//! | [`panel_rows`] | the panel of a month |
+//! | [`comparison`] | the cells of exposed and unexposed persons |
 //! | [`place`] | where a restored cell belongs |
 //! | [`published`] | published cells by name |
 //! | [`turn`] | the part of the ladder in an epoch of the operator |
 
+mod comparison;
 mod group;
 mod held_back;
 mod look;
 mod naming;
 mod packed_row;
+mod panel_rows;
 mod path_cells;
 mod place;
 mod plan;

@@ -39,7 +39,7 @@ pub(super) struct Naming<'a> {
 }
 
 impl Naming<'_> {
-    fn brand(&self) -> Dim {
+    pub(super) fn brand(&self) -> Dim {
         Dim::Text(self.settings.name.clone())
     }
 
@@ -307,7 +307,7 @@ fn dim(word: &Word) -> Dim {
 }
 
 /// The dimensions `source`, `medium` and `campaign` of a cell.
-fn name_dims(name: &CellName) -> [Dim; 3] {
+pub(super) fn name_dims(name: &CellName) -> [Dim; 3] {
     let rest = || Dim::Text(REST.into());
     match name {
         CellName::Month => [rest(), rest(), rest()],

@@ -8,12 +8,13 @@ use crate::record::{Currency, Day, SaleKind};
 use crate::settings::Settings;
 
 /// The families of a month that the ladder publishes.
-const FAMILIES: [Family; 10] = [
+const FAMILIES: [Family; 11] = [
     Family::Attribution,
     Family::StoreDay,
     Family::OrdersDay,
     Family::ScanDay,
     Family::VisitMatch,
+    Family::VisitLift,
     Family::MarkovMonth,
     Family::Paths,
     Family::PathLength,
@@ -91,7 +92,7 @@ pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
     let kind = match cell.family {
         Family::StoreDay => Some(SaleKind::Transaction),
         Family::OrdersDay => Some(SaleKind::Order),
-        Family::ScanDay | Family::VisitMatch => Some(SaleKind::Visit),
+        Family::ScanDay | Family::VisitMatch | Family::VisitLift => Some(SaleKind::Visit),
         _ => SaleKind::ALL
             .into_iter()
             .find(|of| of.name() == cell.text("kind")),

@@ -18,8 +18,9 @@ use crate::cells::ladder::published::CellId;
 use crate::cells::solver::Task;
 use crate::cells::state::{BatchVotes, CellUpdates, Cells};
 use crate::engine::{Diff, WakeFn};
+use crate::label::Channel;
 use crate::record::Day;
-use crate::release::SaleRow;
+use crate::release::{PanelRow, SaleRow};
 use crate::settings::BrandSettings;
 
 /// The last finished day of a brand at a time, Unix milliseconds.
@@ -50,6 +51,20 @@ impl Cells {
             group.progress.add(row, acts, diff);
         }
         Arc::make_mut(&mut group.rows).add(row, acts, diff);
+        group.is_dirty = true;
+    }
+
+    /// Adds or retracts a member of a panel, by acts that are given as a set of bits.
+    pub(in crate::cells) fn add_panel_row(&mut self, row: &PanelRow, acts: u128, diff: Diff) {
+        let group = self.ladders.entry(row.group).or_default();
+        Arc::make_mut(&mut group.panel).add(row, acts, diff);
+        group.is_dirty = true;
+    }
+
+    /// Adds persons whom a channel reached in a month.
+    pub(in crate::cells) fn add_reached(&mut self, of: MonthGroup, channel: Channel, persons: i64) {
+        let group = self.ladders.entry(of).or_default();
+        Arc::make_mut(&mut group.panel).reach(channel, persons);
         group.is_dirty = true;
     }
 
@@ -104,6 +119,9 @@ impl Cells {
             let is_due = settings.k_delta() <= 1 || times.is_due(&GroupKey::Month(of), settings);
             if is_due && (group.is_dirty || group.looked_through != Some(through)) {
                 let (sums, acts) = group.rows.changes(through);
+                let of_panel = group.panel.changes();
+                let of_panel = of_panel.filter(|_| !group.compared.is_empty());
+                let acts = acts.map_or(of_panel, |acts| Some(acts | of_panel.unwrap_or(0)));
                 let mut signs = [0; 5];
                 for (sign, sum) in signs.iter_mut().zip(sums) {
                     *sign = sum.signum() as i8;

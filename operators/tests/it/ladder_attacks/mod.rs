@@ -9,6 +9,7 @@
 //! Every attack must find something where a part of the rule is left out. `TRIBUTARY_HISTORIES` sets how many worlds are
 //! tried, `TRIBUTARY_SEED` where they start; a world that fails is made as small as it can be before it is shown.
 
+mod comparison;
 mod computation;
 mod linear;
 mod program;

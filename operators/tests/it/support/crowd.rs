@@ -156,9 +156,18 @@ impl Crowd {
             };
             self.kinds.insert(person, kind);
             if is_seen {
-                if rng.random_bool(0.8) {
-                    let click = click(person, channel, day, visitor % 600);
-                    events.push(known_by(IdKind::Device, click));
+                // Some see two channels, before or after they come.
+                for (chance, channel) in [(0.7, channel), (0.1, CHANNELS[0])] {
+                    if rng.random_bool(chance) {
+                        let day = (day + rng.random_range(-1..2)).max(0);
+                        let click = click(person, channel, day, visitor % 600);
+                        events.push(known_by(IdKind::Device, click));
+                    }
+                }
+                if rng.random_bool(0.95) {
+                    let mark = format!("{name} in the panel");
+                    events.push(shop::panel_member(person, &mark, day));
+                    self.visited.push(mark);
                 }
                 let weight = [1, 333_333, 500_000, 1_000_000, 1_000_000][rng.random_range(0..5)];
                 let at = (day, visitor);

@@ -154,6 +154,12 @@ pub fn settled_visit(
     known_by(IdKind::Device, put(person, id, ts, body))
 }
 
+/// The mark that a device was of the panel of the month of a day, under the name `id`.
+pub fn panel_member(person: u128, id: &str, day: i64) -> Event {
+    let body = Body::PanelMember { by_position: false };
+    known_by(IdKind::Device, put(person, id, day * DAY + DAY / 2, body))
+}
+
 /// A scan of a wallet pass in a store at noon of a day, under the name `id`.
 pub fn scan(store: &str, person: u128, id: &str, day: i64) -> Event {
     let body = Body::Wallet {

@@ -397,7 +397,7 @@ table! {
         VisitMatch ["weight_millionths"],
         "Visits to a store that sightings of partners were matched with; a sighting that may be of several visits is divided among them. Divide by `visits` for the coverage.";
     MatchRatio: Business Gauge, Open, "partner_match_ratio", "0 to 1", [Brand],
-        "Stays that partners saw and that were matched with a visit, divided by all stays that they saw, over 7 days; absent without one, and with `release.k` above 1, which does not tell the number of all stays.";
+        "Stays that partners saw and that were matched with a visit, without those that a scan of a wallet pass counts, divided by all stays that they saw, over 7 days; absent without one, and with `release.k` above 1, which does not tell the number of all stays.";
     WalletActive: Business Gauge, Open, "wallet_active", "passes", [Brand, WalletPlatform],
         "Wallet passes that are not void and that some holder has registered, as of the newest published day.";
 

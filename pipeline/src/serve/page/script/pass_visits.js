@@ -3,13 +3,15 @@
 
 const passVisits = async (credits_, own, at, spend) => {
   const words = { kind: "visit", ...choice.model === "markov" ? {} : { model: choice.model } }, of = ofSpend(credits_);
-  const month = { from: firstOf(of.to), to: lastOf(of.to) };
-  const [credit, lift, passes, matched, seen] = await Promise.all([cells(ofModel(), { ...words, ...credits_, ...own, group_by: at }), cells("visit_lift", { ...month, ...own, sort: "-exposed", limit: 8 }), ...["scan_day", "visit_match", "visits"].map((family) => wholeOf(family, of))]);
+  // A gate that hides small numbers compares whole months, some days after they end: the newest of them is shown.
+  const months = { from: firstOf(of.to, hides() ? -2 : 0), to: lastOf(of.to) };
+  const [credit, lifts, passes, matched, seen] = await Promise.all([cells(ofModel(), { ...words, ...credits_, ...own, group_by: at }), cells("visit_lift", { ...months, ...own, sort: "-exposed", limit: 96 }), ...["scan_day", "visit_match", "visits"].map((family) => wholeOf(family, of))]);
   return () => {
     const rows = channelRows(credit, [], spend).filter((row) => row.credit?.value);
     rows.sort((a, b) => a.isApart - b.isApart || Number(b.n) - Number(a.n) || (a.key < b.key ? -1 : 1));
+    const newest = lifts.map((row) => row.cell.month).sort().pop(), lift = lifts.filter((row) => row.cell.month === newest).slice(0, 8);
     $("pass-visits").hidden = !rows.length && !lift.length;
-    liftTable(lift, month);
+    liftTable(lift, newest, matched.value.weight_millionths);
     if (!rows.length) return put("pass-channels", []);
     const all = Number(amountOf(seen, "visits"));
     const told = (key, n) => isNothing(n) ? "" : many(key, n) + (all > 0 && n <= all ? " " + t("pass_share", { share: share(n / all), n: count(all) }) : "");
@@ -27,8 +29,10 @@ const passVisits = async (credits_, own, at, spend) => {
 };
 
 // Visits per person of the panel: of those who saw the channel, and of the others.
-const liftTable = (lift, month) => {
-  setText("lift-note", lift.length ? t("lift.note", { month: monthsName(month) }) : "");
+const liftTable = (lift, month, stays) => {
+  const k = { k: count(status?.k ?? 2) }, from = month + "-01";
+  setText("lift-note", [lift.length ? t("lift.note", { month: monthsName({ from, to: lastOf(from) }) }) : "",
+    !hides() ? "" : lift.length ? t("lift.few", k) : stays ? t("lift.wait", k) : ""].join(" ").trim());
   const each = ({ value }, of) => Number(value?.[of]) > 0 ? Number(value[of + "_visit_millionths"]) / 1e6 / Number(value[of]) : null;
   const rate = (n) => format("lift", { maximumFractionDigits: 2 }).format(n);
   put("lift", lift.length ? table({ id: "lift", caption: t("h.lift"), isFolding: false,

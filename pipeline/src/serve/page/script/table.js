@@ -12,8 +12,9 @@ const settle = (selection) => {
 };
 
 const num = (tag, key, raw, text, props) => {
-  if (isNothing(raw)) return h(tag, { ...props, "data-key": key, title: t("hidden"), class: ((props?.class || "") + " hidden").trim() },
-    h("span", { "aria-hidden": "true" }, "▒▒"), h("span", { class: "sr" }, t("hidden")));
+  // What is not there is hidden, or waits for a release.
+  if (isNothing(raw)) return h(tag, { ...props, "data-key": key, title: held(), class: ((props?.class || "") + " hidden").trim() },
+    h("span", { "aria-hidden": "true" }, "▒▒"), h("span", { class: "sr" }, held()));
   const node = h(tag, { ...props, "data-key": key, "data-raw": raw }, text);
   if (shown.has(key) && shown.get(key) !== String(raw)) moved.push(node);
   fresh.set(key, String(raw));
