@@ -17,7 +17,7 @@ const TODAY: Day = 20_387;
 /// 2025-09-10.
 const SEPTEMBER: Day = 20_341;
 
-/// `-` is no text, a word that is no name is the period.
+/// A cell with these dimensions: `-` is one that it does not have, and `@` its period.
 fn cell(family: Family, words: &str, period: &Dim, values: &[i128]) -> Cell {
     let dims = words.split(' ').map(|word| match word {
         "-" => Dim::Null,
