@@ -122,6 +122,16 @@ impl Brand {
             .any(|source| source.kind == Kind::Partner)
     }
 
+    /// The days from a day to the first on which all visits of it count, throughout;
+    /// `None` without partners. Where the gate hides cells, sightings count once
+    /// their day is settled: after `partners.settle_after`, by the next retention
+    /// pass and the release that follows, for which it has a day.
+    pub fn days_to_settle(&self) -> Option<i32> {
+        let wait = self.partners.settle_after_ms.div_euclid(86_400_000);
+        let wait = i32::try_from(wait).unwrap_or(i32::MAX - 2);
+        self.has_partners().then(|| wait.saturating_add(2))
+    }
+
     /// All secrets, from the oldest to the newest; the order of
     /// [`KeyChain`](crate::key_chain::KeyChain).
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {

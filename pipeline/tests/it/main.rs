@@ -65,6 +65,7 @@ mod page_demo;
 mod page_events;
 mod page_hidden;
 mod page_live;
+mod page_parts;
 mod page_states;
 mod page_token;
 mod partner_month;

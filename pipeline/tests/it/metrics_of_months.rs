@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tributary::report::metrics::business;
+use tributary::report::metrics::business::{self, BrandDay};
 use tributary::report::published_cells::PublishedCells;
 use tributary_connectors::out::parse_cell;
 use tributary_operators::calendar;
@@ -21,7 +21,13 @@ type Series = BTreeMap<String, Vec<(BTreeMap<String, String>, f64)>>;
 
 fn series(cells: &PublishedCells, today: i32) -> Series {
     let mut all = Series::new();
-    for family in business::families(cells, &[("orchard", today)], 1_000) {
+    let brand = BrandDay {
+        name: "orchard",
+        today,
+        hides: true,
+        settled: None,
+    };
+    for family in business::families(cells, &[brand], 1_000) {
         let of = all.entry(family.name().to_owned()).or_default();
         for metric in family.get_metric() {
             let labels = metric.get_label().iter();

@@ -14,25 +14,41 @@ use tributary_operators::record::Day;
 use super::cap::{self, Amount, Points};
 use super::label::{CONTACTS, Label, REST};
 use super::table::{Id, Row, TABLE, row};
+use super::whole::WholeCredits;
 use crate::report::published_cells::{Periods, PublishedCells, Window, is_rest};
 use crate::report::released_share::{Part, is_gate_sum, names_a_channel, released_share};
 
 /// Millionths in a conversion.
 const MILLION: f64 = 1e6;
 
-/// Business metrics of every brand as metric families. A brand comes with its
-/// current day.
+/// A brand on a day.
+#[derive(Clone, Copy, Debug)]
+pub struct BrandDay<'a> {
+    /// Name of the brand.
+    pub name: &'a str,
+    /// Its current day.
+    pub today: Day,
+    /// Whether its release gate may hide cells.
+    pub hides: bool,
+    /// The last day whose visits all count; `None` if none of them wait for their
+    /// day to be settled.
+    pub settled: Option<Day>,
+}
+
+/// Business metrics of every brand as metric families.
 pub fn families(
     board: &PublishedCells,
-    brands: &[(&str, Day)],
+    brands: &[BrandDay<'_>],
     max_series: usize,
 ) -> Vec<MetricFamily> {
     let mut all: BTreeMap<Id, Points> = BTreeMap::new();
-    for (brand, today) in brands {
+    for of in brands {
         let mut gauges = Gauges {
             board,
-            brand,
-            today: *today,
+            brand: of.name,
+            today: of.today,
+            hides: of.hides,
+            settled: of.settled,
             points: BTreeMap::new(),
         };
         for family in Family::ALL {
@@ -85,6 +101,10 @@ struct Gauges<'a> {
     brand: &'a str,
     /// Its current day.
     today: Day,
+    /// Whether its release gate may hide cells.
+    hides: bool,
+    /// The last day whose visits all count, if they wait for it.
+    settled: Option<Day>,
     /// The sums so far.
     points: BTreeMap<Id, Points>,
 }
@@ -163,8 +183,8 @@ impl<'a> Gauges<'a> {
         }
     }
 
-    /// ROAS and cost per conversion, of channels with spend and a cell of their own
-    /// in the window: both numbers are of the same channel, days and currency.
+    /// ROAS and cost per conversion, of channels with spend of which nothing is
+    /// hidden in the window: both numbers are of the same channel, days and currency.
     fn returns(&mut self) {
         for window in Window::MONTHS {
             let periods = window.periods(self.today);
@@ -173,7 +193,8 @@ impl<'a> Gauges<'a> {
             let costs = board.sums(Family::SpendDay, self.brand, periods, &by);
             let by = ["source", "medium", "campaign", "currency", "model"];
             let credits = board.sums(Family::Attribution, self.brand, periods, &by);
-            self.cost_of_visits(window, &costs, &credits);
+            let whole = WholeCredits::read(board, self.brand, window, self.today, self.hides);
+            self.cost_of_visits(window, &costs, &credits, &whole);
             for (dims, credit) in &credits {
                 let (&[source, medium, campaign, currency, model], &[conversions, value]) =
                     (&dims[..], &credit[..])
@@ -182,7 +203,11 @@ impl<'a> Gauges<'a> {
                 };
                 let spent = costs.get(&vec![source, medium, campaign, currency]);
                 let cost = spent.and_then(|spent| spent.first()).copied().unwrap_or(0);
-                if cost <= 0 || !names_a_channel(source, medium, campaign) {
+                let names = [source, medium, campaign];
+                if cost <= 0
+                    || !names_a_channel(source, medium, campaign)
+                    || !whole.is_whole(model, currency, names)
+                {
                     continue;
                 }
                 let channel = channel(true, [source, medium, campaign]);
@@ -199,14 +224,19 @@ impl<'a> Gauges<'a> {
         }
     }
 
-    /// The cost of a visit, of channels with spend and a cell of their own in the window. Visits have no currency, so that each
-    /// currency of the spend has a cost.
+    /// The cost of a visit, of channels with spend of which nothing is hidden in the window. Visits have no currency, so that each
+    /// currency of the spend has a cost. Spend of days whose visits do not all count yet would be divided by too few of them.
     fn cost_of_visits(
         &mut self,
         window: Window,
         costs: &BTreeMap<Vec<&'a Dim>, Vec<i128>>,
         credits: &BTreeMap<Vec<&'a Dim>, Vec<i128>>,
+        whole: &WholeCredits<'a>,
     ) {
+        let end = *window.days(self.today).end();
+        if self.settled.is_some_and(|settled| settled < end) {
+            return;
+        }
         for (of, cost) in costs {
             let (&[source, medium, campaign, currency], &[cost, ..]) = (&of[..], &cost[..]) else {
                 continue;
@@ -221,7 +251,8 @@ impl<'a> Gauges<'a> {
                 let (&[s, m, c, Dim::Null, model], &[visits, ..]) = (&dims[..], &credit[..]) else {
                     continue;
                 };
-                if [s, m, c] != [source, medium, campaign] {
+                let names = [source, medium, campaign];
+                if [s, m, c] != names || !whole.is_whole(model, &Dim::Null, names) {
                     continue;
                 }
                 let labels = [self.brand, window.name(), word(model), &name, code];

@@ -23,6 +23,7 @@ mod read;
 mod reference;
 mod stepped;
 pub mod table;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -47,6 +48,7 @@ use crate::report::counts::Counts;
 use crate::report::published_cells::PublishedCells;
 use crate::report::worker_profile::WorkerProfiles;
 use crate::version;
+use business::BrandDay;
 use label::{CALLBACK_OUTCOMES, CHOICES, HTTP_CODES, Label, OUTCOMES, SIGHTING_OUTCOMES, UNKNOWN};
 use stepped::Sample;
 use table::{Id, Part, Row, TABLE, Type};
@@ -59,6 +61,9 @@ pub struct Metrics {
     own: Vec<Option<Own>>,
     /// Names of the configured brands.
     brands: Vec<String>,
+    /// For each of them, whether its release gate may hide cells, and the days until
+    /// all visits of a day count.
+    gates: Vec<(bool, Option<i32>)>,
     /// Maximum number of channels, stores or platforms per metric and brand
     /// (`http.max_series`).
     max_series: usize,
@@ -142,6 +147,12 @@ impl Metrics {
                 .brands
                 .iter()
                 .map(|brand| brand.name.clone())
+                .collect(),
+            gates: (config.brands.iter())
+                .map(|brand| {
+                    let hides = config.release.of_brand(&brand.release).k > 1;
+                    (hides, brand.days_to_settle().filter(|_| hides))
+                })
                 .collect(),
             max_series: config.http.max_series,
             k_delta: (config.brands.iter())
@@ -338,11 +349,14 @@ impl Metrics {
         if before.stamp == board.stamp() && before.days == days {
             return;
         }
-        let brands: Vec<(&str, i32)> = self
-            .brands
-            .iter()
-            .map(String::as_str)
-            .zip(days.iter().copied())
+        let gates = self.gates.iter().zip(&days);
+        let brands: Vec<_> = (self.brands.iter().zip(gates))
+            .map(|(name, ((hides, wait), today))| BrandDay {
+                name,
+                today: *today,
+                hides: *hides,
+                settled: wait.map(|wait| today.saturating_sub(wait)),
+            })
             .collect();
         let families = business::families(board, &brands, self.max_series);
         let text = encode(&families);

@@ -365,11 +365,11 @@ table! {
         SpendDay ["cost_minor"],
         "Amounts charged by advertising platforms.";
     Roas: Business Gauge, Open, "return_on_ad_spend_ratio", "revenue per unit of spend", [Brand, MonthWindow, Model, Channel, Currency],
-        "ROAS: attributed revenue divided by the spend of the same channel in the same month and currency; absent without spend, or if the revenue of the channel is not published under its own name.";
+        "ROAS: attributed revenue divided by the spend of the same channel in the same month and currency; absent without spend, or if the revenue of the channel, in stores or online, is not all published under its own name.";
     CostPerConversion: Business Gauge, Open, "cost_per_conversion", "major units of the currency", [Brand, MonthWindow, Model, Channel, Currency],
-        "Spend of a channel divided by its attributed conversions in the same month and currency; absent without either, or if the conversions of the channel are not published under its own name.";
+        "Spend of a channel divided by its attributed conversions in the same month and currency; absent without either, or if the conversions of the channel, in stores or online, are not all published under its own name.";
     CostPerVisit: Business Gauge, Open, "cost_per_visit", "major units of the currency", [Brand, MonthWindow, Model, Channel, Currency],
-        "Spend of a channel divided by the store visits attributed to it in the same month; absent without either, or if the visits of the channel are not published under its own name.";
+        "Spend of a channel divided by the store visits attributed to it in the same month; absent without either, or if the visits of the channel are not all published under its own name. A brand with sightings by partners has it for months whose last day is settled: before, the spend would be divided by too few visits.";
     ReleasedShare: Business Gauge, Open, "released_share_ratio", "0 to 1", [Brand, ReleasedFamily, AnyWindow, Currency],
         "Share of the published money that the cells of single channels or stores show, rounded down to tenths; the rest is published under `*`. Absent if nothing is published. Shares of several processes do not add up: take the smallest.";
 

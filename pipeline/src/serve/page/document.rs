@@ -3,6 +3,8 @@
 //! The script is a list of files in one function, so that they share names and
 //! nothing else has them. The texts of all languages are a part of it.
 
+use std::collections::BTreeMap;
+
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -99,26 +101,35 @@ fn style() -> String {
 
 /// The whole script, without the comments and the indentation of its sources.
 fn script() -> String {
-    let texts: String = TEXTS
-        .iter()
-        .map(|(language, texts)| format!("{language}: {},\n", compact(texts)))
-        .collect();
     let lines = SCRIPT.iter().flat_map(|file| file.lines());
     let lines = lines.map(str::trim_start);
     let lines = lines.filter(|line| !line.starts_with("//"));
     let files = lines.collect::<Vec<_>>().join("\n");
-    format!("\"use strict\";\n(() => {{\nconst TEXTS = {{\n{texts}}};\n{files}}})();\n")
+    format!("\"use strict\";\n(() => {{\n{}{files}}})();\n", texts())
 }
 
-/// JSON without the white space between its tokens; a text that is no JSON as it is, which the tests do not let pass.
-fn compact(json: &str) -> String {
-    serde_json::from_str::<serde_json::Value>(json)
-        .map_or_else(|_| json.to_owned(), |value| value.to_string())
+/// The texts by language and key. They are sent by key, each key once, with the text in each language.
+fn texts() -> String {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (_, texts) in TEXTS {
+        // That each of them is JSON, and has the same keys, is tested.
+        let texts: BTreeMap<String, String> = serde_json::from_str(texts).unwrap_or_default();
+        for (key, text) in texts {
+            all.entry(key).or_default().push(text);
+        }
+    }
+    format!(
+        "const TEXTS = Object.fromEntries({}.map((language) => [language, {{}}]));\n\
+         for (const [key, texts] of Object.entries({}))\n\
+         Object.values(TEXTS).forEach((own, at) => {{ own[key] = texts[at]; }});\n",
+        serde_json::json!(TEXTS.map(|(language, _)| language)),
+        serde_json::json!(all),
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     use super::*;
 

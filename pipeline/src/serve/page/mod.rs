@@ -87,6 +87,10 @@ struct Brand {
     zone: TimeZone,
     /// Minimum number of contributors of its released cells.
     k: u64,
+    /// The same of cells of traffic.
+    k_traffic: u64,
+    /// The days until all visits of a day count.
+    days_to_settle: Option<Day>,
     /// `release.max_hold` in milliseconds.
     max_hold_ms: u64,
     /// What is published of its channels.
@@ -112,6 +116,7 @@ impl Brand {
         Release {
             hides: self.hides(),
             by_month: self.hides() && self.ladder == Ladder::Month,
+            days_to_settle: self.days_to_settle.filter(|_| self.hides()),
             currency: &self.currency,
             names: &self.names,
         }
@@ -125,6 +130,8 @@ impl Page {
             name: brand.name.clone(),
             zone: brand.timezone.clone(),
             k: config.release.of_brand(&brand.release).k,
+            k_traffic: config.release.of_brand(&brand.release).k_traffic,
+            days_to_settle: brand.days_to_settle(),
             max_hold_ms: config.release.of_brand(&brand.release).max_hold_ms,
             ladder: config.release.ladder,
             currency: brand.currency.clone(),

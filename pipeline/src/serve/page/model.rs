@@ -35,6 +35,9 @@ pub struct Model<'a> {
     hides: bool,
     /// Whether channels are released by whole month only (`release.ladder`).
     by_month: bool,
+    /// The last day whose visits all count; `None` if none of them wait for their day
+    /// to be settled.
+    settled: Option<String>,
     /// Whether the brand has no cell to show.
     empty: bool,
     /// Currencies, the one with the most sales first; without any, that of the brand.
@@ -78,6 +81,8 @@ pub struct Release<'a> {
     pub hides: bool,
     /// Whether channels are released by whole month only.
     pub by_month: bool,
+    /// The days until all visits of a day count, if they wait for it.
+    pub days_to_settle: Option<Day>,
     /// The brand's own currency.
     pub currency: &'a str,
     /// Display names.
@@ -101,6 +106,7 @@ pub fn json(
     let Release {
         hides,
         by_month,
+        days_to_settle,
         currency,
         names,
     } = release;
@@ -116,6 +122,7 @@ pub fn json(
         oldest: cells.first_day(brand).map(date),
         hides,
         by_month,
+        settled: days_to_settle.map(|days| date(today.saturating_sub(days))),
         empty,
         currencies,
         names: DisplayNames {
@@ -192,6 +199,7 @@ mod tests {
         let release = Release {
             hides: true,
             by_month: true,
+            days_to_settle: Some(9),
             currency: "SEK",
             names: &names,
         };
@@ -217,6 +225,7 @@ mod tests {
             (&json!("2025-10-26"), &json!("2025-10-26"), &json!(false))
         );
         assert_eq!(shown["oldest"], json!("2024-09-21"));
+        assert_eq!(shown["settled"], json!("2025-10-17"));
         assert_eq!(shown["names"]["stores"], json!({"s1": "Lyon"}));
     }
 

@@ -32,6 +32,8 @@ pub struct Status<'a> {
     reasons: Vec<NotReady>,
     /// Minimum number of contributors of a released cell of the chosen brand.
     k: u64,
+    /// The same of cells of traffic: visits and contacts.
+    k_traffic: u64,
     /// When changes of few contributors are published next, and months, of the chosen
     /// brand, Unix seconds; `None` if they do not wait, or in a simulation.
     next_release: Option<i64>,
@@ -152,6 +154,7 @@ impl Status<'_> {
             ready: reasons.is_empty(),
             reasons,
             k: brand.k,
+            k_traffic: brand.k_traffic,
             next_release: match page.simulated() {
                 None if brand.hides() => next_release(Timestamp::now(), brand.max_hold_ms),
                 _ => None,

@@ -41,11 +41,25 @@ fn spend(channel: [&str; 3], day: Day, currency: &str, cost: i128) -> Cell {
     cell(Family::SpendDay, &words, &[Dim::Day(day)], &[cost, 100, 10])
 }
 
+/// A brand behind a gate.
+fn brand(name: &str) -> BrandDay<'_> {
+    BrandDay {
+        name,
+        today: TODAY,
+        hides: true,
+        settled: None,
+    }
+}
+
 /// The series of a gauge as `values of the labels behind the brand` and number.
 fn series(cells: &[Cell], id: Id, max_series: usize) -> Vec<(String, f64)> {
+    series_of(brand("acme"), cells, id, max_series)
+}
+
+fn series_of(of: BrandDay<'_>, cells: &[Cell], id: Id, max_series: usize) -> Vec<(String, f64)> {
     let mut board = PublishedCells::default();
     cells.iter().for_each(|cell| board.apply(cell));
-    let families = families(&board, &[("acme", TODAY), ("idle", TODAY)], max_series);
+    let families = families(&board, &[of, brand("idle")], max_series);
     let found = families
         .iter()
         .find(|family| family.name() == row(id).full_name());
@@ -76,16 +90,19 @@ const OCTOBER: Dim = Dim::Month(2025 * 12 + 9);
 
 /// A cell of credits of a whole month.
 fn month_credit(model: &str, channel: [&str; 3], values: [i128; 2]) -> Cell {
+    kind_credit("transaction", model, channel, values)
+}
+
+/// The same, of a kind of conversion.
+fn kind_credit(kind: &str, model: &str, channel: [&str; 3], values: [i128; 2]) -> Cell {
     let [source, medium, campaign] = channel;
+    let (store, currency) = match kind {
+        "order" => ("", "EUR"),
+        "visit" => ("*", ""),
+        _ => ("*", "EUR"),
+    };
     let words = [
-        "acme",
-        model,
-        source,
-        medium,
-        campaign,
-        "transaction",
-        "*",
-        "EUR",
+        "acme", model, source, medium, campaign, kind, store, currency,
     ];
     cell(Family::Attribution, &words, &[OCTOBER], &values)
 }
@@ -142,11 +159,15 @@ fn cells_of_months_have_their_window_and_their_name() {
             ("month last google/cpc/fall transaction EUR", 4.0),
         ])
     );
-    // What several channels share has no ratio, whatever is spent under its name.
+    // What several channels share has no ratio, whatever is spent under its name. Nor has a channel of which a day hides a part.
     let spent: Vec<Cell> = [CPC, ["google", "cpc", "*"], ["*", "*", "*"], MAIL]
         .map(|channel| spend(channel, TODAY - 1, "EUR", 100))
         .to_vec();
-    let cells = [&cells[..], &spent].concat();
+    assert_eq!(
+        series(&[&cells[..], &spent].concat(), Id::Roas, 10),
+        Vec::new()
+    );
+    let cells = [&cells[..4], &spent].concat();
     assert_eq!(
         series(&cells, Id::Roas, 10),
         expect([("month last google/cpc/fall EUR", 4.0)])
@@ -280,6 +301,72 @@ fn returns_are_of_the_same_channel_and_currency() {
     );
 }
 
+/// The months of the series of a gauge that ends with the channel and its currency.
+fn ratios(of: BrandDay<'_>, cells: &[Cell]) -> [Vec<(String, f64)>; 2] {
+    [Id::Roas, Id::CostPerConversion].map(|id| series_of(of, cells, id, 10))
+}
+
+#[test]
+fn a_ratio_waits_until_every_kind_of_its_channel_is_published() {
+    let rest = ["*", "*", "*"];
+    let in_store = month_credit("last", CPC, [4_000_000, 400]);
+    let online = |channel| kind_credit("order", "last", channel, [1_000_000, 1_000]);
+    let spent = spend(CPC, TODAY - 1, "EUR", 100);
+    let known = |each, roas| {
+        [
+            expect([("month last google/cpc/fall EUR", roas)]),
+            expect([("month last google/cpc/fall EUR", each)]),
+        ]
+    };
+    let none = [Vec::new(), Vec::new()];
+    let of = brand("acme");
+    // A part of its orders may be in any rest that has its names.
+    for rest in [rest, ["google", "*", "*"], ["google", "cpc", "*"]] {
+        let cells = [in_store.clone(), online(rest), spent.clone()];
+        assert_eq!(ratios(of, &cells), none, "{rest:?}");
+        // With a cell of its own, nothing of it is in a rest.
+        let cells = [&cells[..], &[online(CPC)]].concat();
+        assert_eq!(ratios(of, &cells), known(0.2, 14.0), "{rest:?}");
+    }
+    let rest = online(["bing", "*", "*"]);
+    let cells = [in_store.clone(), rest, spent.clone()];
+    assert_eq!(ratios(of, &cells), known(0.25, 4.0));
+    // Nor where the month before had orders, and this one publishes none.
+    let mut before = online(CPC);
+    before.dims[7] = Dim::Month(2025 * 12 + 8);
+    let cells = [in_store.clone(), before.clone(), spent.clone()];
+    assert_eq!(ratios(of, &cells), none);
+    // Another currency or model hides nothing of this one; without a gate, nothing does.
+    let mut other = online(["*", "*", "*"]);
+    other.dims[8] = text("USD");
+    let first = month_credit("first", ["*", "*", "*"], [1_000_000, 1]);
+    let cells = [in_store.clone(), other, first, spent.clone()];
+    assert_eq!(ratios(of, &cells), known(0.25, 4.0));
+    let open = BrandDay { hides: false, ..of };
+    assert_eq!(ratios(open, &[in_store, before, spent]), known(0.25, 4.0));
+}
+
+#[test]
+fn the_cost_of_a_visit_waits_for_the_last_day_of_its_month() {
+    let visits = kind_credit("visit", "last", CPC, [4_000_000, 0]);
+    let cells = [visits, spend(CPC, TODAY - 1, "EUR", 100)];
+    let cost = |settled, cells: &[Cell]| {
+        let of = BrandDay {
+            settled,
+            ..brand("acme")
+        };
+        series_of(of, cells, Id::CostPerVisit, 10)
+    };
+    let known = expect([("month last google/cpc/fall EUR", 0.25)]);
+    assert_eq!(cost(None, &cells), known);
+    assert_eq!(cost(Some(TODAY - 1), &cells), known);
+    assert_eq!(cost(Some(TODAY - 2), &cells), []);
+    let rest = kind_credit("visit", "last", ["google", "*", "*"], [1_000_000, 0]);
+    assert_eq!(cost(None, &[&cells[..], &[rest]].concat()), known);
+    let sales = kind_credit("order", "last", ["*", "*", "*"], [1_000_000, 1]);
+    assert_eq!(cost(None, &[&cells[..], &[sales]].concat()), known);
+}
+
 #[test]
 fn the_cap_keeps_the_largest_channels_and_every_total() {
     let mut cells = Vec::new();
@@ -357,7 +444,11 @@ fn every_brand_has_a_cap_of_its_own() {
             ));
         }
     }
-    let families = families(&board, &[("a", TODAY), ("b", TODAY - 1)], 2);
+    let earlier = BrandDay {
+        today: TODAY - 1,
+        ..brand("b")
+    };
+    let families = families(&board, &[brand("a"), earlier], 2);
     let takings = families
         .iter()
         .find(|family| family.name() == "tributary_store_takings")

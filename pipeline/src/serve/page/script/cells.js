@@ -12,7 +12,7 @@ const ask = async (path, own) => {
 const wrong = (text) => {
   try {
     const { parameter, message, fix } = JSON.parse(text).error;
-    return parameter + " " + message + ": " + fix;
+    return parameter + " " + message + t("colon") + fix;
   } catch { return ""; }
 };
 const read = (path) => {

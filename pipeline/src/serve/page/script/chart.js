@@ -34,15 +34,15 @@ const lines = (id, series, { title, write, axis, stamp }) => {
     return h("g", { class: "s" + at },
       runs.filter((run) => run.length > 1).map((run) => h("polyline", { points: run.map(place).join(" ") })),
       points.filter(([, value]) => days.length < 46 && !isNothing(value)).map(([day, value]) =>
-        h("circle", { cx: x(day).toFixed(1), cy: y(Number(value)).toFixed(1), r: 2.5 }, h("title", {}, series[at].name + ", " + when(day) + ": " + write(value)))));
+        h("circle", { cx: x(day).toFixed(1), cy: y(Number(value)).toFixed(1), r: 2.5 }, h("title", {}, series[at].name + ", " + when(day) + t("colon") + write(value)))));
   });
   const summaries = series.map(({ name, points }) => {
     const known = points.filter(([, value]) => !isNothing(value));
-    if (!known.length) return name + ": " + t("hidden");
+    if (!known.length) return name + t("colon") + t("hidden");
     const [day, value] = known.reduce((best, point) => Number(point[1]) > Number(best[1]) ? point : best);
     return t("chart.series", { name, first: write(known[0][1]), last: write(known.at(-1)[1]), most: write(value), when: when(day) });
   });
-  const text = title + ": " + summaries.join("; ") + ".";
+  const text = title + t("colon") + summaries.join("; ") + ".";
   if (days.length < 2) return put(id, h("p", { class: "note" }, t("e.line", { when: when(days[0]) })), numbers(id, title, isMonths ? "c.month" : "c.day", days, series, when, write, stamp, true));
   put(id,
     h("ul", { class: "keys", "aria-hidden": "true" }, series.map(({ name }, at) => h("li", { class: "s" + at }, h("i"), name))),
@@ -81,14 +81,15 @@ const spark = (values, kind) => {
     return piece;
   }));
 };
-// A histogram with an axis: the largest number is written at its left.
-const hist = (id, values, names, text) => {
-  if (values.every(isNothing) || !values.some((value) => isNothing(value) || Number(value))) return put(id, emptyState(hides() ? "e.few" : undefined));
+// A histogram with an axis: the largest number is written at its left. A number that lacks a hidden part is hatched above, and
+// `none` explains an empty one.
+const hist = (id, values, names, text, isLeast = () => false, none = "e.few") => {
+  if (values.every(isNothing) || !values.some((value) => isNothing(value) || Number(value))) return put(id, emptyState(hides() ? none : undefined));
   const step = tick(Math.max(4, ...values.map(Number))), most = step * Math.ceil(Math.max(1, ...values.map(Number)) / step);
   put(id, h("div", { class: "histogram" },
     h("div", { class: "scale", "aria-hidden": "true" }, [most, most / 2, 0].map((at) => h("span", {}, count(at)))),
     h("ol", { class: "hist" }, values.map((value, at) => {
-      const piece = h("i", { "aria-hidden": "true", class: isNothing(value) && "hid" });
+      const piece = h("i", { "aria-hidden": "true", class: isNothing(value) ? "hid" : isLeast(at) && "least" });
       piece.style.height = isNothing(value) ? "100%" : width(value, most);
       return h("li", { title: text(at, value), "data-key": id + ":" + at, "data-raw": isNothing(value) ? undefined : value },
         h("span", { class: "sr" }, text(at, value)), piece, names(at) ? h("b", { "aria-hidden": "true" }, names(at)) : null);

@@ -13,7 +13,7 @@ const may = (tab) => status?.may ? status.may.includes(TABS[tab][0]) : true;
 
 // These say more in words of the server, such as how far a restore is.
 const DETAILED = /^(restoring|ledger|clock|output|rights|follower)$/;
-const whyNot = ({ code, values, words }) => t("ready." + code, values) + (DETAILED.test(code) ? ": " + words : "");
+const whyNot = ({ code, values, words }) => t("ready." + code, values) + (DETAILED.test(code) ? t("colon") + words : "");
 
 const state = () => {
   if (document.hidden) return;

@@ -59,11 +59,14 @@ const marketing = async () => {
     daysOf("store_day", of, "revenue_minor"), daysOf("orders_day", of, "revenue_minor"), daysOf("spend_day", of, "cost_minor"),
     wholeOf("store_day", { currency: code, ...spent, ...compared }), wholeOf("orders_day", { currency: code, ...spent, ...compared }),
   ]);
+  // What the total of the table covers: of a channel, what its row covers.
+  const top = drilled() && whole.find((row) => channelKey([row.cell.source, row.cell.medium]) === channelKey(drilled()));
+  const covered = coverOf(soldOf, orderedOf, ...drilled() ? [top] : []);
   const wholeSpend = drilled() ? await cells("spend_day", { currency: code, ...spent, group_by: "source,medium" }) : spend;
   const [visitsOfPasses, chart, journeys] = await Promise.all([passVisits(credits_, own, at, spend), overTime(credits_, own, at), journeysOf(wholeMonths(of))]);
   return () => {
     channelTiles({ of, credits_, stores, orders, whole, wholeSpend, spendAll, daily, online, spendDaily, soldOf, orderedOf });
-    channelTable(channelRows(credit, kinds, spend), credits_);
+    channelTable(channelRows(credit, kinds, spend), credits_, covered);
     visitsOfPasses();
     chart();
     journeys();
@@ -84,9 +87,12 @@ const everyDay = (from, to) => {
   return days;
 };
 
+const sizeOf = (list) => list.reduce((all, row) => all + Math.abs(Number(row.value?.value_minor ?? 0)), 0);
 const channelTiles = ({ of, credits_, stores, orders, whole, wholeSpend, spendAll, daily, online, spendDaily, soldOf, orderedOf }) => {
   // The rest of a month may hold revenue without a touchpoint.
-  const touched = whole.filter((row) => !isUntouched([row.cell.source]) && row.cell.source !== REST), isLeast = whole.some((row) => row.cell.source === REST && row.value);
+  const touched = whole.filter((row) => !isUntouched([row.cell.source]) && row.cell.source !== REST), rest = whole.filter((row) => row.cell.source === REST && row.value);
+  // A share of revenue of which a part is hidden is no bound.
+  const known = coverOf(soldOf, orderedOf), isLeast = rest.length > 0 && known === 1;
   const [credited, broughtThen] = [total(touched.map((row) => row.value?.value_minor)), total(touched.map((row) => row.previous?.value.value_minor))];
   const [all, then] = [total([soldOf, orderedOf].map((row) => row.value.revenue_minor)), total([soldOf, orderedOf].map((row) => row.previous?.value.revenue_minor))];
   // Without a gate, revenue of which no channel has a part is unattributed.
@@ -94,22 +100,25 @@ const channelTiles = ({ of, credits_, stores, orders, whole, wholeSpend, spendAl
   const ratio = Number(all) > 0 && !isNothing(brought) ? Number(brought) / Number(all) : null, was = Number(then) > 0 ? Number(broughtThen) / Number(then) : null;
   const rows = channelRowsAtTop(whole, wholeSpend).filter((row) => row.isKnown && Number(row.cost) > 0), isBound = rows.some((row) => !row.isWhole);
   const [value, cost] = [total(rows.map((row) => row.value)), total(rows.map((row) => row.cost))];
+  const isSpent = isCost(total(wholeSpend.map((row) => row.value?.cost_minor))), isShown = isCost(cost) && !isNothing(value), shares = rows.map((row) => row.coverage);
   const instore = amountOf(stores, "revenue_minor"), sold = amountOf(orders, "revenue_minor"), paid = spendAll.value.cost_minor ?? 0;
   const wasText = (row, name) => isRunning(of) && !isNothing(row.previous?.value?.[name]) ? t("before_was", { value: money(row.previous.value[name]), before: spanName(before(of)) }) : null;
   const points = was !== null && ratio !== null && !isRunning(credits_) ? ratio - was : null;
   put("glance",
     tile("attributed", num("p", "attributed", isNothing(ratio) ? hides() ? null : 0 : Math.round(ratio * 1000), isNothing(ratio) ? "–" : isLeast ? "≥ " + share(Math.floor(ratio * 100) / 100) : share(ratio), { class: "big" }), {
-      delta: change(points, credits_, undefined, (size) => t("points", { n: count(Math.round(size * 100)), of: Math.round(size * 100) })), sub: isNothing(brought) ? t("none") : money(brought) + " / " + money(all), cover: isNothing(all) ? hides() ? 0 : 1 : Math.min(soldOf.coverage ?? 1, orderedOf.coverage ?? 1), line: [progress(ratio), h("p", { class: "when" }, monthsOrDays(credits_))] }),
+      delta: change(points, credits_, undefined, (size) => t("points", { n: count(Math.round(size * 100)), of: Math.round(size * 100) })), sub: isNothing(brought) || isNothing(all) ? nothing() : money(brought) + " / " + (isNothing(known) ? "≥ " : "") + money(all),
+      cover: isNothing(known) || !rest.length ? known : Math.min(known, Math.floor(10 * sizeOf(touched) / (sizeOf([...touched, ...rest]) || 1)) / 10), line: [progress(ratio), h("p", { class: "when" }, monthsOrDays(credits_))] }),
     tile("instore", big("shops", instore, isNothing(instore) ? "" : money(instore)), {
       delta: change(changeOf(stores, "revenue_minor", of), of), before: wasText(stores, "revenue_minor"),
-      sub: isNothing(stores.value.transactions) ? hides() ? t("hidden") : t("none") : many("sales", stores.value.transactions), cover: stores.coverage, line: spark(daily) }),
+      sub: isNothing(stores.value.transactions) ? nothing() : many("sales", stores.value.transactions), cover: stores.coverage, line: spark(daily) }),
     tile("online", big("online", sold, isNothing(sold) ? "" : money(sold)), {
       delta: change(changeOf(orders, "revenue_minor", of), of), before: wasText(orders, "revenue_minor"),
-      sub: isNothing(orders.value.orders) ? hides() ? t("hidden") : t("none") : many("orders", orders.value.orders), cover: orders.coverage, line: spark(online, "online") }),
+      sub: isNothing(orders.value.orders) ? nothing() : many("orders", orders.value.orders), cover: orders.coverage, line: spark(online, "online") }),
     tile("spend", big("spend", paid, money(paid)), {
       delta: change(changeOf(spendAll, "cost_minor", of), of, "even"), before: wasText(spendAll, "cost_minor"), sub: Number(paid) ? "" : t("none"), cover: 1, line: spark(spendDaily, "spent") }),
-    tile("roas", num("p", "roas", isCost(cost) && !isNothing(value) ? Math.round(Number(value) / Number(cost) * 1000) : hides() ? null : 0, isCost(cost) && !isNothing(value) ? (isBound ? "≥ " : "") + times(Number(value), cost) : "–", { class: "big" }), {
-      sub: isCost(cost) && !isNothing(value) ? money(value) + " / " + money(cost) : t("none"), cover: isCost(cost) ? shareOfCost(rows, wholeSpend) : undefined, line: h("p", { class: "when" }, t("model." + choice.model) + ", " + monthsOrDays(credits_)) }));
+    tile("roas", isShown || isSpent && hides() ? num("p", "roas", isShown ? Math.round(Number(value) / Number(cost) * 1000) : null, isShown ? (isBound ? "≥ " : "") + times(Number(value), cost) : "", { class: "big" }) : h("p", { class: "big" }, "–"), {
+      sub: isShown ? money(value) + " / " + money(cost) : t(isSpent && hides() ? "hidden" : "none"),
+      cover: !isShown ? undefined : isBound && shares.some(isNothing) ? null : Math.min(shareOfCost(rows, wholeSpend), ...isBound ? shares : []), line: h("p", { class: "when" }, t("model." + choice.model) + ", " + monthsOrDays(credits_)) }));
 };
 const progress = (ratio) => isNothing(ratio) ? null : h("span", { class: "bar progress", "aria-hidden": "true" }, filled(ratio));
 const monthsOrDays = (of) => isWholeMonths(of) ? monthsName(of) : spanName(of);
@@ -126,16 +135,16 @@ const channelRowsAtTop = (credit, spend) => {
   return rows;
 };
 
-const channelTable = (rows, of) => {
+const channelTable = (rows, of, covered) => {
   const at = drilled();
   crumbs("channel-crumbs", at && channelText(at), () => drill(null), t("all_channels"));
   setText("model-note", t("is." + choice.model) + (model.by_month ? " " + t("by_month", { months: monthsName(of) }) : ""));
   const touched = rows.filter((row) => !isUntouched(row.words) && !isNothing(row.value)), named = touched.filter((row) => !row.isRest);
   const size = (list) => list.reduce((all, row) => all + Math.abs(Number(row.value)), 0);
-  const brought = total(named.map((row) => row.value));
+  const brought = total(named.map((row) => row.value)), part = size(named) / (size(touched) || 1);
   put("coverage", !rows.length ? [] : !touched.length ? hides() ? [held()] : [] : [
-    t("channels.of"), " ", isNothing(brought) ? "" : num("strong", "named", brought, money(brought)), isNothing(brought) ? "" : ", ",
-    named.length === touched.length ? t("all") + "." : t("share_of", { share: share(Math.floor(100 * size(named) / (size(touched) || 1)) / 100) }) + ": " + t("rest") + "."]);
+    t("channels.of"), " ", isNothing(brought) ? t("hidden") : [num("strong", "named", brought, money(brought)), ", ",
+      named.length === touched.length ? covers(covered) : t("share_of", { share: part < .01 ? "< " + share(.01) : share(Math.floor(100 * part) / 100) }) + t("colon") + t("rest")], "."]);
   $("more").hidden = rows.length <= SHOWN + 2;
   $("legend").hidden = !rows.length;
   if (!rows.length) return put("money", emptyState());
@@ -144,15 +153,15 @@ const channelTable = (rows, of) => {
   setText("more", isExpanded ? t("show_top") : t("show_all", { n: count(rows.length) }));
   $("more").setAttribute("aria-expanded", isExpanded);
   const isCompared = rows.some((row) => !row.isRest && changeOf(row.credit, "value_minor", of) !== null);
-  const cellsOf = (key, { credit, value, n, cost, isRest, isKnown, isWhole, coverage, back = value, on = cost }) => [
-    moneyCell("value:" + key, value), isCompared ? changeCell(isRest ? null : changeOf(credit, "value_minor", of), of) : [],
-    cell("conversions:" + key, n, credits, { csv: (raw) => scaled(raw, 6) }), moneyCell("cost:" + key, Number(cost) ? cost : null, { blank: true }),
+  const cellsOf = (key, { credit, value, n, cost, isRest, isKnown, isWhole, coverage, least, back = value, on = cost }) => [
+    moneyCell("value:" + key, value, { least }), isCompared ? changeCell(isRest ? null : changeOf(credit, "value_minor", of), of) : [],
+    cell("conversions:" + key, n, credits, { csv: (raw) => scaled(raw, 6), least }), moneyCell("cost:" + key, Number(cost) ? cost : null, { blank: true }),
     ratioCell(isKnown && isCost(on) ? Number(back) / Number(on) : null, (ratio) => (isWhole ? "" : "≥ ") + times(ratio, 1)),
     cell("each:" + key, isKnown && isCost(cost) && Number(n) > 0 && back === value ? Math.round(cost * 1e6 / n) : null, (minor) => (isWhole ? "" : "≤ ") + money(minor), { csv: (raw) => scaled(raw, currency().decimals), blank: true }),
     coverCell(coverage)].flat();
   const paid = rows.filter((row) => row.isKnown && Number(row.cost) > 0);
   const foot = { value: total(rows.map((row) => row.value)), n: total(rows.map((row) => row.n)), cost: total(rows.map((row) => row.cost)),
-    back: total(paid.map((row) => row.value)), on: total(paid.map((row) => row.cost)), isKnown: paid.length > 0, isWhole: paid.every((row) => row.isWhole), coverage: rows.some((row) => row.value) ? 1 : hides() ? 0 : 1 };
+    back: total(paid.map((row) => row.value)), on: total(paid.map((row) => row.cost)), isKnown: paid.length > 0, isWhole: covered === 1 && paid.every((row) => row.isWhole), least: covered !== 1, coverage: rows.some((row) => row.value) || !hides() ? covered : 0 };
   put("money", table({ id: "channels", caption: t("h.channels") + ", " + t("model." + choice.model) + ", " + monthsOrDays(of),
     heads: [{ text: t(at ? "c.campaign" : "c.channel") }, ...["revenue", isCompared && "change", "conversions", "spend", "roas", "cost", "covers"].filter(Boolean).map((term) => ({ text: t("c." + term), term }))],
     rows: list.map((row) => ({

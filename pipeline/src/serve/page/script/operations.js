@@ -10,7 +10,7 @@ const reasonText = (reason, help) => {
 
 const pipe = () => {
   if (!status) return;
-  const { ready, reasons, lag_seconds, epoch, held, released, hidden, accepted, dead, rights, k } = status;
+  const { ready, reasons, lag_seconds, epoch, held, released, hidden, accepted, dead, rights, k, k_traffic } = status;
   const rejected = dead.reduce((all, [, , n]) => all + n, 0);
   const seconds = format("s", { style: "unit", unit: "second", maximumFractionDigits: 1 }).format(lag_seconds);
   setText("pipe-note", ready ? t("status.ready") : t("status.not", { why: reasons.map(whyNot).join("; ") }));
@@ -18,7 +18,7 @@ const pipe = () => {
     tile("lag", h("p", { class: "big", "data-key": "lag", "data-raw": lag_seconds }, seconds)),
     tile("released", isNothing(released) ? h("p", { class: "big" }, "–") : big("released", released, count(released))),
     tile("hidden", isNothing(hidden) ? h("p", { class: "big" }, "–") : num("p", "hidden", hidden, share(hidden / ((hidden + released) || 1)), { class: "big" }), { sub: isNothing(hidden) ? "" : many("numbers.n", hidden) }),
-    tile("rejected", big("rejected", rejected, count(rejected)), { sub: isNothing(accepted) ? "" : t("c.accepted") + ": " + count(accepted) }));
+    tile("rejected", big("rejected", rejected, count(rejected)), { sub: isNothing(accepted) ? "" : t("c.accepted") + t("colon") + count(accepted) }));
   put("pipe",
     epoch ? fact(t("f.epoch"), "epoch", epoch, clock(epoch * 1000)) : [],
     [["f.accepted", "accepted", accepted], ["f.held", "held", held]].map(([term, key, n]) => isNothing(n) ? [] : fact(t(term), key, n, count(n))),
@@ -31,5 +31,5 @@ const pipe = () => {
   put("dead", dead.length ? h("ul", { class: "list" }, dead.map(([reason, help, n]) => h("li", {},
     h("span", {}, reason.replaceAll("_", " "), reasonText(reason, help)), h("span", { class: "n", "data-key": "dead:" + reason, "data-raw": n }, count(n)))))
     : h("p", { class: "empty" }, t("e.dead")));
-  setText("gate", k > 1 ? t("gate", { k: count(k) }) : t("gate.open"));
+  setText("gate", k > 1 ? t("gate", { k: count(k), traffic: count(k_traffic) }) : t("gate.open"));
 };

@@ -15,12 +15,15 @@ const passVisits = async (credits_, own, at, spend) => {
     if (!rows.length) return put("pass-channels", []);
     const all = Number(amountOf(seen, "visits"));
     const told = (key, n) => isNothing(n) ? "" : many(key, n) + (all > 0 && n <= all ? " " + t("pass_share", { share: share(n / all), n: count(all) }) : "");
+    // Until the last day of the period is settled, its spend would be divided by too few visits.
+    const isSettled = isNothing(model.settled) || credits_.to <= model.settled;
     const weight = matched.value.weight_millionths;
-    setText("pass-note", [told("pass_visits", amountOf(passes, "presences")), weight ? told("matched_visits", Math.round(weight / 1e6)) : ""].join(" "));
+    setText("pass-note", [told("pass_visits", amountOf(passes, "presences")), weight ? told("matched_visits", Math.round(weight / 1e6)) : "",
+      isSettled ? "" : t("per_visit.waits", { settled: date(model.settled, { dateStyle: "long" }), date: date(addDays(credits_.to, daysBetween(model.settled, model.today)), { dateStyle: "long" }) })].join(" "));
     const most = Math.max(1, ...rows.filter((row) => !row.isApart).map((row) => Number(row.n)));
     const cellsOf = (key, { n, cost, isKnown, isWhole, coverage }) => [
       cell("pass:" + key, n, credits, { csv: (raw) => scaled(raw, 6) }), moneyCell("pass-cost:" + key, Number(cost) ? cost : null, { blank: true }),
-      cell("pass-each:" + key, isKnown && isCost(cost) && Number(n) > 0 ? Math.round(cost * 1e6 / n) : null, (minor) => (isWhole ? "" : "≤ ") + money(minor), { csv: (raw) => scaled(raw, currency().decimals), blank: true }),
+      cell("pass-each:" + key, isSettled && isKnown && isCost(cost) && Number(n) > 0 ? Math.round(cost * 1e6 / n) : null, (minor) => (isWhole ? "" : "≤ ") + money(minor), { csv: (raw) => scaled(raw, currency().decimals), blank: true }),
       coverCell(coverage)];
     put("pass-channels", table({ id: "pass-channels", caption: t("h.pass_visits") + ", " + t("model." + choice.model) + ", " + monthsOrDays(credits_),
       heads: [{ text: t(drilled() ? "c.campaign" : "c.channel") }, ...["pass_visits", "spend", "per_visit", "covers"].map((term) => ({ text: t("c." + term), term }))],

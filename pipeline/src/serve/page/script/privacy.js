@@ -31,7 +31,7 @@ const privacy = async () => {
         const isLate = one.days_left < 0, key = "request:" + one.id;
         const plain = (text, csv, props) => { const node = h("td", props, text); node.csv = csv; return node; };
         return { key, head: one.id, csv: one.id, cells: [
-          plain(rightName(one.type), one.type), plain([t("status." + one.status), one.reason ? ": " + t("refusal." + one.reason) : "", isLate ? h("strong", { class: "bad" }, " " + t("late")) : null], one.status, { "data-key": key, "data-raw": one.status }),
+          plain(rightName(one.type), one.type), plain([t("status." + one.status), one.reason ? t("colon") + t("refusal." + one.reason) : "", isLate ? h("strong", { class: "bad" }, " " + t("late")) : null], one.status, { "data-key": key, "data-raw": one.status }),
           plain(moment(one.received), new Date(one.received).toISOString()), plain(day(one.answer_by), one.answer_by),
           plain(isNothing(one.days_left) ? "" : leftText(one.days_left), one.days_left ?? "")] };
       }) }));

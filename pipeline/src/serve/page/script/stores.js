@@ -21,14 +21,14 @@ const stores = async () => {
 const storeTiles = ({ of, wholeSold, wholeVisits, daily, dailyVisits }) => {
   const revenue = amountOf(wholeSold, "revenue_minor"), sales = amountOf(wholeSold, "transactions");
   const { visits, passers_by, dwell_seconds } = wholeVisits.value, n = amountOf(wholeVisits, "visits");
-  const isAny = Number(visits) > 0;
+  const isAny = Number(visits) > 0, isRate = isAny && !isNothing(sales);
   put("store-glance",
     tile("instore", big("store:revenue", revenue, isNothing(revenue) ? "" : money(revenue)), { delta: change(changeOf(wholeSold, "revenue_minor", of), of), cover: wholeSold.coverage, line: spark(daily) }),
     tile("sales", big("store:sales", sales, isNothing(sales) ? "" : count(sales)), { delta: change(changeOf(wholeSold, "transactions", of), of), cover: wholeSold.coverage }),
     tile("visits", big("visits", n, isNothing(n) ? "" : count(n)), { delta: change(changeOf(wholeVisits, "visits", of), of), cover: wholeVisits.coverage,
-      sub: isAny ? t("c.capture") + " " + share(visits / (Number(visits) + Number(passers_by)), 1) + ", " + t("c.dwell") + " " + minutes(dwell_seconds / visits) : t("none"), line: spark(dailyVisits) }),
-    tile("rate", num("p", "store:rate", isAny && !isNothing(sales) ? Math.round(sales / visits * 1000) : hides() ? null : 0, isAny && !isNothing(sales) ? atMost(wholeVisits) + share(sales / visits, 1) : "–", { class: "big" }),
-      { sub: isAny ? many("sales", sales ?? 0) + " / " + many("visits", visits) : t("none"), cover: wholeVisits.coverage }));
+      sub: isNothing(n) ? t("hidden") : isAny ? t("c.capture") + " " + share(visits / (Number(visits) + Number(passers_by)), 1) + ", " + t("c.dwell") + " " + minutes(dwell_seconds / visits) : t("none"), line: spark(dailyVisits) }),
+    tile("rate", num("p", "store:rate", isRate ? Math.round(sales / visits * 1000) : hides() ? null : 0, isRate ? atMost(wholeVisits) + share(sales / visits, 1) : "–", { class: "big" }),
+      { sub: isRate ? many("sales", sales) + " / " + many("visits", visits) : nothing(), cover: wholeVisits.coverage }));
 };
 
 // Visits that are hidden are not counted, so that sales per visit are at most as many.
@@ -44,18 +44,21 @@ const storeTable = ({ of, sold, orders, wholeSold, visited, wholeVisits }) => {
     .sort((a, b) => (a.store === REST) - (b.store === REST) || (nameOfStore(a.store) < nameOfStore(b.store) ? -1 : 1));
   const isCompared = [...list.filter(({ store }) => store !== REST), { sold: orders }].some((one) => changeOf(one.sold, "revenue_minor", of) !== null);
   const cellsOf = (key, soldRow, seen, isSeen, isRest) => {
+    // Where each store has its revenue under its name, no rest is hidden.
+    const isBlank = isRest && !soldRow && wholeSold.coverage === 1, more = { blank: isBlank, least: soldRow?.isLeast };
     const value = amountOf(soldRow, "revenue_minor"), sales = amountOf(soldRow, "transactions");
     const visits = seen?.value?.visits, isAny = Number(visits) > 0;
-    return [moneyCell("taken:" + key, value), isCompared ? changeCell(isRest ? null : changeOf(soldRow, "revenue_minor", of), of) : [], countCell("sales:" + key, sales),
+    return [moneyCell("taken:" + key, value, more), isCompared ? changeCell(isRest ? null : changeOf(soldRow, "revenue_minor", of), of) : [], countCell("sales:" + key, sales, more),
       isSeen ? countCell("visits:" + key, visits ?? (hides() ? null : 0)) : h("td"), !isCompared ? [] : isSeen && !isRest ? changeCell(changeOf(seen, "visits", of), of) : h("td"),
       ratioCell(isAny ? visits / (Number(visits) + Number(seen.value.passers_by)) : null, (ratio) => share(ratio, 1)),
       cell("dwell:" + key, isAny ? Math.round(seen.value.dwell_seconds / visits) : null, minutes, { blank: true }),
-      ratioCell(isAny && !isNothing(sales) && !isRest && soldRow.coverage === 1 ? sales / visits : null, (ratio) => atMost(seen) + share(ratio, 1)), coverCell(soldRow?.value ? soldRow.coverage : hides() ? 0 : 1)].flat();
+      ratioCell(isAny && !isNothing(sales) && !isRest && soldRow?.coverage === 1 ? sales / visits : null, (ratio) => atMost(seen) + share(ratio, 1)), isBlank ? h("td") : coverCell(soldRow?.value ? soldRow.coverage : hides() ? 0 : 1)].flat();
   };
   if (!list.length && isNothing(orders.value.orders)) return put("shops", emptyState(hides() ? undefined : "e.stores"));
   const inOrders = { ...orders, value: { ...orders.value, transactions: orders.value.orders }, previous: orders.previous };
-  const both = (name) => sum(amountOf(wholeSold, name), amountOf(inOrders, name));
-  const foot = choice.store ? null : { head: t("total"), cells: cellsOf("all", { value: { revenue_minor: both("revenue_minor"), transactions: both("transactions") }, coverage: Math.min(wholeSold.coverage ?? 1, orders.coverage ?? 1) }, null) };
+  const both = (name) => [wholeSold, inOrders].map((row) => amountOf(row, name));
+  const isLeast = both("revenue_minor").some(isNothing);
+  const foot = choice.store ? null : { head: t("total"), cells: cellsOf("all", { value: { revenue_minor: total(both("revenue_minor")), transactions: total(both("transactions")) }, coverage: coverOf(wholeSold, orders), isLeast }, null) };
   put("shops", table({ id: "stores", caption: t("h.stores") + ", " + spanName(of),
     heads: [{ text: t("c.store") }, ...["revenue", "change", "sales", "visits", "change", "capture", "dwell", "rate", "covers"]
       .map((term, at) => ({ text: t("c." + term) + (at === 4 ? " (" + t("c.visits") + ")" : ""), term })).filter(({ term }) => isCompared || term !== "change")],
@@ -75,18 +78,22 @@ const storesOverTime = async (of, own) => {
     title: t("chart.of", { measure: t("c." + choice.value), by: t("by.store") }) });
 };
 
-// Visits by hour of the newest day that has any.
+// Visits by hour of the newest day that has any. Stores of the day that are not shown in an hour may have visits in it.
 const hoursOf = async (own) => {
   const end = asOf(), days = await cells("visits", { ...own, from: addDays(end, -1), to: end, group_by: "hour", limit: 10000 });
   const day = days.map((row) => row.cell.hour).filter((hour) => hour.length > 10).map((hour) => hour.slice(0, 10)).sort().at(-1) || end;
+  const told = await cells("visits", { ...own, from: day, to: day, group_by: "hour,store", limit: 10000 });
   return () => {
-    const hours = Array(24).fill(hides() ? null : 0);
+    const hours = Array(24).fill(hides() ? null : 0), least = new Set(), all = new Set(told.map((row) => row.cell.store)), known = new Map();
+    for (const { cell: { hour }, value } of told) if (!isNothing(value?.visits)) known.set(hour, [...known.get(hour) ?? [], value.visits]);
     for (const { cell: { hour }, value } of days) if (hour.length > 10 && hour.startsWith(day)) {
       const at = Number(hour.slice(11, 13));
-      hours[at] = sum(hours[at], value.visits);
+      const of = known.get(hour) ?? [];
+      hours[at] = sum(hours[at], value?.visits ?? total(of));
+      if (hides() && of.length < all.size) least.add(at);
     }
     setText("h-hours", t("h.hours", { day: date(day, { dateStyle: "full" }) }));
-    hist("hours", hours, (at) => at % 6 ? "" : String(at).padStart(2, "0"), (at, n) => String(at).padStart(2, "0") + ":00, " + (isNothing(n) ? t("hidden") : many("visits", n)));
+    hist("hours", hours, (at) => at % 6 ? "" : String(at).padStart(2, "0"), (at, n) => String(at).padStart(2, "0") + ":00, " + (isNothing(n) ? t("hidden") : (least.has(at) ? "≥ " : "") + many("visits", n)), (at) => least.has(at), "e.hours");
   };
 };
 

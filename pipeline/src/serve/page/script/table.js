@@ -20,9 +20,9 @@ const num = (tag, key, raw, text, props) => {
   fresh.set(key, String(raw));
   return node;
 };
-// A cell of a table: `csv` writes its raw number for a file.
-const cell = (key, raw, write, { csv = String, blank } = {}) => {
-  const node = isNothing(raw) && blank ? h("td") : num("td", key, raw, isNothing(raw) ? "" : write(raw));
+// A cell of a table: `csv` writes its raw number for a file, `least` says that a part of it is hidden.
+const cell = (key, raw, write, { csv = String, blank, least } = {}) => {
+  const node = isNothing(raw) && blank ? h("td") : num("td", key, raw, isNothing(raw) ? "" : (least ? "≥ " : "") + write(raw));
   node.csv = isNothing(raw) ? "" : csv(raw);
   return node;
 };
@@ -35,6 +35,8 @@ const ratioCell = (ratio, write) => {
   return node;
 };
 
+// What a sum covers: the least of its parts, and nobody knows how much if one of them is hidden.
+const coverOf = (...rows) => !hides() ? 1 : rows.some((row) => isNothing(row?.coverage)) ? null : Math.min(...rows.map((row) => row.coverage));
 const covers = (coverage) => coverage === 1 ? t("all") : isNothing(coverage) ? hides() ? t("unknown") : t("all")
   : coverage > 0 ? t("part", { share: share(coverage) }) : t("little");
 const coverCell = (coverage) => {
@@ -76,13 +78,15 @@ const explain = (term, name) => h("button", { type: "button", class: "def", "ari
     const { left, bottom } = currentTarget.getBoundingClientRect();
     tip.style.left = Math.max(8, Math.min(left, innerWidth - tip.offsetWidth - 8)) + "px";
     tip.style.top = Math.min(bottom + 6, innerHeight - tip.offsetHeight - 8) + "px";
-    setText("said", name + ": " + t("d." + term));
+    setText("said", name + t("colon") + t("d." + term));
   } }, "?");
 
 const tile = (term, big, { sub, cover, delta, line, before: was } = {}) => h("div", { class: "tile" },
   h("h3", {}, t("t." + term), " ", explain(term === "instore" || term === "online" ? term : TERMS[term] || term, t("t." + term))),
   h("div", { class: "row" }, big, delta), was ? h("p", { class: "was" }, was) : null,
-  sub ? h("p", { class: "sub" }, sub) : null, cover === undefined ? null : h("p", { class: "cover" }, covers(cover)), line);
+  sub ? h("p", { class: "sub" }, sub) : null, cover === undefined || big.classList.contains("hidden") ? null : h("p", { class: "cover" }, covers(cover)), line);
+// Instead of a number that is not shown.
+const nothing = () => t(hides() ? "hidden" : "none");
 const TERMS = { next: "due", rate: "rate" };
 const big = (key, raw, text) => num("p", key, raw, text, { class: "big" });
 
@@ -131,5 +135,5 @@ const held = () => {
   return t(!at ? "e.few" : status.hidden === 0 ? "e.wait" : "e.held", { k: count(status?.k ?? 2), time: at && new Intl.DateTimeFormat(locale(), { timeStyle: "short" }).format(at * 1000) });
 };
 // A state without numbers says what to do.
-const emptyState = (key) => h("p", { class: "empty" }, key === "e.few" ? held() : key ? t(key, { k: count(status?.k ?? 2) })
+const emptyState = (key) => h("p", { class: "empty" }, key === "e.few" ? held() : key ? t(key, { k: count(status?.k ?? 2), traffic: count(status?.k_traffic ?? 2) })
   : hides() ? held() + " " + t("e.longer") : t("e.none") + " " + t("e.try", { date: date(model.newest || model.today, { dateStyle: "medium" }) }));
