@@ -82,7 +82,7 @@ const CONTEXT: &str = "tributary 2025-11 pseudonyms of one brand";
 /// How much of the stack is overwritten after a hash, bytes; more than BLAKE3 uses.
 /// What functions leave on the stack can end up in the unused parts of values that
 /// are moved to the heap later, and stay there.
-const HASH_STACK: usize = 4 << 10;
+const HASH_STACK: usize = 8 << 10;
 
 /// The same after a value was made canonical and hashed.
 const READ_STACK: usize = 8 << 10;

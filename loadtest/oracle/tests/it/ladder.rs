@@ -532,13 +532,14 @@ fn visits_count_devices_once_in_a_cell() {
         }
     }
     shop.world.pings(4, true, &visit(3), -50);
-    // Hours 1 and 2 have two devices, 3 one and a random one, 4 one: it is what is left of the day and the month.
+    // Hours 1 and 2 have two devices, 3 one and a random address, which is no contributor, 4 one: together they are what is left
+    // of the day.
     assert_eq!(
         shop.lines(Family::Visits),
         [
+            "lyon day0 = 2 0 200 2 1",
             "lyon hour1 = 2 0 200 2 0",
-            "lyon hour2 = 2 0 200 2 0",
-            "lyon hour3 = 1 0 100 1 1"
+            "lyon hour2 = 2 0 200 2 0"
         ]
     );
     shop.world.brand().k_traffic = 3;

@@ -6,22 +6,26 @@ use std::os::unix::fs::FileExt;
 
 use super::*;
 
-/// How often a key stands in the memory of a value now.
-fn count(place: usize, bytes: usize, key: &[u8; 32]) -> usize {
-    let mut memory = vec![0; bytes];
-    let own = File::open("/proc/self/mem").unwrap();
-    own.read_exact_at(&mut memory, place as u64).unwrap();
-    memory.windows(32).filter(|window| *window == key).count()
+/// How often a key stands in the memory at a place now, which is read into `copy`. Nothing is allocated, because that could take
+/// the place of what was freed.
+fn count(own: &File, place: usize, copy: &mut [u8], key: &[u8; 32]) -> usize {
+    own.read_exact_at(copy, place as u64).unwrap();
+    copy.windows(32).filter(|window| *window == key).count()
 }
 
 /// The counts of a value that holds the key, and of its memory after it was dropped.
 fn before_and_after<T>(of: T, key: &[u8; 32]) -> [usize; 2] {
-    let bytes = size_of::<T>();
+    let own = File::open("/proc/self/mem").unwrap();
+    let mut copy = vec![0; size_of::<T>()];
     let of = Box::new(of);
+    // What is freed beside the end of the heap would be given back.
+    let fence = Box::new([0_u8; 64]);
     let place = std::ptr::from_ref(&*of).addr();
-    let before = count(place, bytes, key);
+    let before = count(&own, place, &mut copy, key);
     drop(of);
-    [before, count(place, bytes, key)]
+    let after = count(&own, place, &mut copy, key);
+    drop(fence);
+    [before, after]
 }
 
 #[test]
