@@ -83,8 +83,8 @@ pub struct Holder {
     /// that the holder gives to states ([`Fence::raise_barrier`]). 0 for any.
     #[serde(default)]
     pub barrier: u64,
-    /// Where it listens for the other processes of its cluster, `host:port`; empty for
-    /// a process that is alone.
+    /// Where it listens for the other processes of its cluster, `host:port`; empty where
+    /// `workers.hosts` says it, and for a process that is alone.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub address: String,
     /// The generation of its ledger's manifest, when it renewed the lease last.

@@ -49,7 +49,8 @@ pub(super) fn holder(config: &Config, ledger: &str) -> Holder {
         ledger: ledger.to_owned(),
         copy: String::new(),
         barrier: 0,
-        address: config.workers.address().to_owned(),
+        // Where nobody says otherwise, each process finds the others by its own `workers.hosts`, which may lead through a proxy.
+        address: config.workers.address.clone().unwrap_or_default(),
         manifest: 0,
         commits: 0,
         host: host(),
