@@ -120,13 +120,7 @@ pub(super) async fn move_brand(args: &LedgerMove) -> anyhow::Result<Moved> {
     leaving.verify(&config, &from.ledger)?;
     Moves::read(&to.ledger)?.verify(&config, &to.ledger)?;
     let is_begun = match leaving.left.get(&brand.name) {
-        Some(left) if left.is_complete => bail!(
-            "{} was moved from {} to {} at {}",
-            brand.name,
-            from.ledger.display(),
-            left.to.display(),
-            left.at
-        ),
+        Some(left) if left.is_complete => bail!("{}", was_moved(brand, &from.ledger, left)),
         Some(left) if left.ledger != hex(&target) => bail!(
             "a move of {} to {} was interrupted: finish that first",
             brand.name,
@@ -272,6 +266,17 @@ fn of_shard(config: &Config, shard: Option<&str>) -> PathBuf {
     config.ledger.directory.join(name)
 }
 
+/// Says that a move is complete.
+fn was_moved(brand: &Brand, from: &Path, left: &Left) -> String {
+    format!(
+        "{} was moved from {} to {} at {}",
+        brand.name,
+        from.display(),
+        left.to.display(),
+        left.at
+    )
+}
+
 /// The one ledger of `ledger.directory` that has a brand, other than the target.
 ///
 /// # Errors
@@ -280,7 +285,7 @@ fn of_shard(config: &Config, shard: Option<&str>) -> PathBuf {
 fn search(config: &Config, brand: &Brand, to: &Path) -> anyhow::Result<PathBuf> {
     let directory = &config.ledger.directory;
     let entries = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
-    let mut found = Vec::new();
+    let (mut found, mut done) = (Vec::new(), None);
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -288,8 +293,12 @@ fn search(config: &Config, brand: &Brand, to: &Path) -> anyhow::Result<PathBuf> 
             continue;
         }
         let left = Moves::read(&path)?.left;
+        let left = left.get(&brand.name);
         // A move that was interrupted after the records had gone is finished from there.
-        let is_leaving = left.get(&brand.name).is_some_and(|left| !left.is_complete);
+        let is_leaving = left.is_some_and(|left| !left.is_complete);
+        if let Some(left) = left.filter(|left| left.is_complete && left.to == to) {
+            done = Some(was_moved(brand, &path, left));
+        }
         let mut brands = inspect(&path, None)?.brands.into_iter();
         if is_leaving || brands.any(|one| one.brand == brand.name) {
             found.push(path);
@@ -298,6 +307,7 @@ fn search(config: &Config, brand: &Brand, to: &Path) -> anyhow::Result<PathBuf> 
     found.sort();
     match found.as_slice() {
         [one] => Ok(one.clone()),
+        [] if done.is_some() => bail!("{}", done.unwrap_or_default()),
         [] => bail!(
             "no other ledger in {} holds {}; --from names it",
             directory.display(),
