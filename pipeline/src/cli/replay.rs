@@ -84,8 +84,12 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
     // ledger: the worker that starts from it closes the days.
     let is_file = |trace: &String| Path::new(trace).is_file();
     let is_repeatable = args.traces.iter().all(is_file);
-    let has_partners = config.brands.iter().any(Brand::has_partners);
-    let mut closes_days = ledger.is_none() && (is_repeatable || has_partners);
+    let waits_for_days = |brand: &Brand| {
+        let hides = config.release_of(&brand.name).k > 1;
+        brand.has_partners() && hides
+    };
+    let needs_days = config.brands.iter().any(waits_for_days);
+    let mut closes_days = ledger.is_none() && (is_repeatable || needs_days);
     let outcome = match replay(&mut inputs, ledger, closes_days) {
         Err(error) if error.is::<ClockWentBack>() && is_repeatable => {
             tracing::info!("{error}: reading the trace again with all days open");
@@ -100,7 +104,7 @@ pub fn command(args: &cli::Replay) -> anyhow::Result<()> {
         outcome => outcome?,
     };
     bar.finish_and_clear();
-    if has_partners && !closes_days && config.release.k > 1 {
+    if needs_days && !closes_days {
         tracing::warn!(
             "no day of sightings was settled, so that visits which partners saw are not in these cells: {}",
             match args.ledger {
