@@ -185,6 +185,10 @@ impl QueryOperator for ConsentState {
         let subject = self
             .subjects
             .get(&(query.question.brand(), query.key.into()));
+        // Whoever is named beside others, or in other records, is known by more than its exposures.
+        let is_alone = |subject: &&SubjectState| subject.sets.iter().count() == 1;
+        let settles = matches!(query.question, Question::SettleExposures { .. });
+        let subject = subject.filter(|subject| !settles || is_alone(subject));
         let sets = subject.into_iter().flat_map(|subject| subject.sets.iter());
         replies.extend(sets.map(|(set, _)| query.redirect((*set).into(), query.question.clone())));
     }

@@ -11,8 +11,8 @@
 mod affected;
 mod cell_membership;
 mod history;
-mod journey;
-mod lift;
+pub(crate) mod journey;
+pub(crate) mod lift;
 mod null;
 mod packed_touch;
 mod touches;
