@@ -336,7 +336,7 @@ pub async fn start(
         config.nats.output_stream.clone(),
         fence.clone(),
         outgoing,
-        telemetry.metrics.clone(),
+        telemetry.clone(),
         Arc::clone(&acknowledged),
     );
     let publisher = tokio::spawn(publisher);
@@ -390,6 +390,7 @@ pub async fn start(
             queries: queries.clone(),
             cells: cells.clone(),
             health: telemetry.health.clone(),
+            traces: telemetry.traces.clone(),
             publisher_tx: out,
             ledger_tx: ledger_tx.clone(),
         };
@@ -522,6 +523,7 @@ pub async fn start(
         queries: queries.clone(),
         ledger_tx: ledger_tx.clone(),
         metrics: telemetry.metrics.clone(),
+        traces: telemetry.traces.clone(),
         clocks: clocks.clone(),
         erased,
         settling,
