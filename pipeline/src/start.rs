@@ -162,11 +162,6 @@ pub async fn start(
     let (ingest, ingest_server) = start_ingest(&live, &telemetry, served.subscribe()).await?;
 
     let keyring = Arc::new(Keyring::new(config));
-    if may_follow && is_cluster {
-        bail!(
-            "workers.standby: a cluster (workers.hosts) has no standby, because after a takeover its ledgers may have different              salts for one sensor day: unset it, or give the brands to shards, which have standbys"
-        );
-    }
     if !may_follow {
         standby::refuse_incomplete(config)?;
     }

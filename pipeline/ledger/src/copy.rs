@@ -7,6 +7,11 @@
 //! active segment only grows, so that a copy fetches what it lacks, in any
 //! order, and then takes over the manifest.
 //!
+//! A commit may need the manifest of its time: pings are linked by a salt that the
+//! manifest of the first of them lists. So the active segment grows in place only
+//! under the manifest that the copy has. Its end arrives beside the copy if the
+//! manifest arrives with it.
+//!
 //! The invariant: *at every instant a copy that was complete once is what its
 //! original was at some instant*, as after a crash of the original. Whole files
 //! therefore arrive in a directory beside the copy and get their names when all
@@ -217,7 +222,13 @@ impl LedgerCopy {
         for number in incoming.salts_files()? {
             disk::remove(&incoming.salts(number))?;
         }
+        disk::remove(&self.end())?;
         Ok(())
+    }
+
+    /// Where the end of a segment arrives.
+    fn end(&self) -> PathBuf {
+        self.incoming.join("END")
     }
 
     /// The length of a file of the copy; `None` if it is missing.
@@ -262,6 +273,21 @@ impl LedgerCopy {
         disk::write(&open, &path, bytes, offset)
     }
 
+    /// Writes a part of the end of a segment that arrives, beginning with offset 0,
+    /// which is the first byte that the segment of the copy lacks.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk.
+    pub fn receive_end(&self, offset: u64, bytes: &[u8]) -> Result<(), LedgerError> {
+        let path = self.end();
+        let open = match offset {
+            0 => disk::create(&path)?,
+            _ => disk::open(&path)?,
+        };
+        disk::write(&open, &path, bytes, offset)
+    }
+
     /// Makes a file that has arrived durable. Returns whether it is the one that
     /// the manifest lists.
     ///
@@ -275,14 +301,43 @@ impl LedgerCopy {
         matches(&path, file)
     }
 
+    /// Appends the end that has arrived to a segment at `offset`, its length.
+    fn append_end(&self, file: &LedgerFile, mut offset: u64) -> Result<(), LedgerError> {
+        let (from, to) = (self.end(), self.paths.0.join(&file.name));
+        let failed = |error| LedgerError::io(&from, error);
+        let mut end = File::open(&from).map_err(failed)?;
+        let open = disk::open(&to)?;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let read = end.read(&mut buffer).map_err(failed)?;
+            if read == 0 {
+                break;
+            }
+            let part = buffer.get(..read).unwrap_or_default();
+            disk::write(&open, &to, part, offset)?;
+            offset += read as u64;
+        }
+        disk::sync(&open, &to)?;
+        disk::remove(&from)?;
+        Ok(())
+    }
+
     /// Makes the copy what this manifest lists: gives the files that have arrived
-    /// their names, replaces the manifest, and overwrites and removes all others.
+    /// their names, appends to `grows` at the offset beside it the end that has
+    /// arrived, replaces the manifest, and overwrites and removes all other files.
     ///
     /// # Errors
     ///
     /// Any error of the disk. The copy is then incomplete.
-    pub fn install(&self, manifest: &CopiedManifest) -> Result<(), LedgerError> {
+    pub fn install(
+        &self,
+        manifest: &CopiedManifest,
+        grows: Option<(&LedgerFile, u64)>,
+    ) -> Result<(), LedgerError> {
         let incoming = Paths(self.incoming.clone());
+        if let Some((file, offset)) = grows {
+            self.append_end(file, offset)?;
+        }
         for number in incoming.segment_files()? {
             disk::rename(&incoming.segment(number), &self.paths.segment(number))?;
         }

@@ -20,6 +20,8 @@ pub enum LedgerCommand {
     Mark(Epoch, Position),
     /// Write batch, dead letters and rights requests of one thread for an epoch.
     Part(Epoch, WriteBatch, Vec<DeadLetter>, Vec<OutgoingMessage>),
+    /// Signals when no standby can take over without the epochs that are open now.
+    Secure(std::sync::mpsc::Sender<()>),
     /// Destroys the salts of all days of a brand before this one.
     DestroySalts(BrandId, Day),
     /// Commits the totals of settled salt days in one commit, and signals when they

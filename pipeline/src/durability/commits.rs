@@ -99,6 +99,8 @@ pub struct Commits {
     watermark_tx: watch::Sender<DurablePosition>,
     /// Incomplete epochs in order.
     open: BTreeMap<Epoch, Open>,
+    /// Who waits until no standby can take over without the epoch and all before it.
+    secure: Vec<(Epoch, std::sync::mpsc::Sender<()>)>,
     /// Salts to destroy (all days of the brand before the given one) once the epoch
     /// and all before it are committed.
     forget: Vec<(Epoch, BrandId, Day)>,
@@ -164,6 +166,7 @@ impl Commits {
             telemetry,
             watermark_tx,
             open: BTreeMap::new(),
+            secure: Vec::new(),
             forget: Vec::new(),
             forgotten: BTreeSet::new(),
             settle: Vec::new(),
@@ -213,13 +216,6 @@ impl Commits {
                 self.apply(command);
             }
             self.commit().await?;
-            if let Some(ledger) = &self.ledger {
-                self.extent.send_replace(ledger.extent());
-                if let Some(lease) = &self.lease {
-                    let durable = ledger.watermark();
-                    lease.set_durable(durable.manifest, durable.commits);
-                }
-            }
             if !more {
                 break;
             }
@@ -249,6 +245,7 @@ impl Commits {
                 open.dead.extend(dead);
                 open.requests.extend(requests);
             }
+            LedgerCommand::Secure(done) => self.secure.push((self.last(), done)),
             LedgerCommand::DestroySalts(brand, before) => {
                 if self.forgotten.insert((brand, before)) {
                     self.forget.push((self.last(), brand, before));
@@ -350,6 +347,9 @@ impl Commits {
             .open
             .first_key_value()
             .map_or(Epoch::MAX, |(epoch, _)| *epoch);
+        let due = self.secure.extract_if(.., |(after, ..)| *after < first);
+        let due = due.map(|(_, done)| done).collect();
+        signal_when_secure(self.standbys.clone(), due);
         let due = self.forget.extract_if(.., |(after, ..)| *after < first);
         for (_, brand, before) in due.collect::<Vec<_>>() {
             let removed = self
@@ -390,14 +390,8 @@ impl Commits {
             // An older copy has the pings of these days still.
             false => Standbys::none(),
         };
-        tokio::spawn(async move {
-            // The other processes of a cluster drop their pings of these days now.
-            standbys.secure().await;
-            for done in waiting {
-                // Whoever waits may have ended.
-                let _ = done.send(());
-            }
-        });
+        // The other processes of a cluster drop their pings of these days now.
+        signal_when_secure(standbys, waiting);
         Ok(())
     }
 
@@ -425,6 +419,20 @@ impl Commits {
         }
         Ok(())
     }
+}
+
+/// Signals to those who wait, once no standby can take over without what is committed.
+fn signal_when_secure(standbys: Standbys, waiting: Vec<std::sync::mpsc::Sender<()>>) {
+    if waiting.is_empty() {
+        return;
+    }
+    tokio::spawn(async move {
+        standbys.secure().await;
+        for done in waiting {
+            // Whoever waits may have ended.
+            let _ = done.send(());
+        }
+    });
 }
 
 /// A request to erase all entries of dropped records. Nobody waits for its

@@ -7,12 +7,12 @@
 //! a takeover with an older copy, and neither must a step that tells somebody
 //! outside that something is done. [`Standbys::secure`] precedes each of these:
 //!
-//! 1. It states at the broker, in the lease, that nobody may take over with a
-//!    state that was copied before ([`Fence::raise_barrier`]). This is what is
-//!    relied upon, also for a standby that is cut off.
-//! 2. It waits until the standbys have a newer state, so that one of them can
+//! 1. It waits until the standbys have a newer state, so that one of them can
 //!    take over at any moment. A standby that is slow is not waited for longer
 //!    than [`PATIENCE`].
+//! 2. It states at the broker, in the lease, that nobody may take over with a
+//!    state that was copied before ([`Fence::raise_barrier`]). This is what is
+//!    relied upon, also for a standby that is cut off.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -110,18 +110,18 @@ impl Standbys {
             return;
         };
         let next = shared.states.load(SeqCst) + 1;
-        if !shared.fence.raise_barrier(next).await {
-            return std::future::pending().await;
-        }
         let begun = Instant::now();
         while self.lately(|held| held.state > 0 && held.state < next) > 0 {
             if begun.elapsed() > PATIENCE {
                 tracing::warn!(
                     "a standby is slow to copy the ledger: until it has, it cannot take over"
                 );
-                return;
+                break;
             }
             tokio::time::sleep(LOOK).await;
+        }
+        if !shared.fence.raise_barrier(next).await {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -153,6 +153,12 @@ pub enum Report {
         /// Rights requests that vendors passed on.
         requests: Vec<OutgoingMessage>,
     },
+    /// Salt days are over for this thread. They are closed once no standby can take
+    /// over without what this process has committed of them.
+    SecureDays {
+        /// Hears of it then.
+        done: Sender<()>,
+    },
     /// The salts of all days of a brand before this one are destroyed on every
     /// worker.
     SaltsDestroyed(BrandId, Day),

@@ -1,9 +1,9 @@
 //! The follower's copy: brings the files to a state of the leader.
 //!
 //! Segments that are there and have the checksum of the manifest stay. The
-//! active segment grows in place, as it did at the leader; everything else that
-//! is new arrives beside the copy and is put in place at the end, while the copy
-//! is marked as incomplete. After a restart, or under another leader, only
+//! active segment grows in place, as it did at the leader, while the manifest
+//! stays the same; everything else that is new arrives beside the copy and is
+//! put in place at the end, while the copy is marked as incomplete. After a restart, or under another leader, only
 //! checksums are trusted, and the active segment is fetched anew.
 
 use std::collections::BTreeSet;
@@ -200,11 +200,21 @@ impl CopyFiles {
         if !is_known {
             block_in_place(|| self.ledger.clear_incoming())?;
         }
+        let is_same = self
+            .manifest
+            .as_ref()
+            .is_some_and(|here| here.bytes() == manifest.bytes());
         let mut missing = self.missing(&manifest, extent.bytes, is_known)?;
+        if !is_same {
+            let grows = missing
+                .iter_mut()
+                .filter(|missing| missing.arrival == Arrival::InPlace);
+            grows.for_each(|missing| missing.arrival = Arrival::EndBeside);
+        }
         let total = missing.iter().map(Missing::bytes).sum();
         let mut arrived = 0;
         let is_grown = !missing.is_empty();
-        for missing in &mut missing {
+        for missing in &missing {
             self.fetch(missing, asking, &mut |bytes| {
                 arrived += bytes;
                 progress(arrived, total);
@@ -212,14 +222,16 @@ impl CopyFiles {
             .await?;
         }
         let content = self.changed_rights(&state.rights, is_known, asking).await?;
-        let is_same = self
-            .manifest
-            .as_ref()
-            .is_some_and(|here| here.bytes() == manifest.bytes());
         let replaces = !is_known
             || !is_same
             || state.rights != self.listed
-            || missing.iter().any(|missing| missing.is_whole);
+            || missing
+                .iter()
+                .any(|missing| missing.arrival == Arrival::Whole);
+        let end = missing
+            .iter()
+            .find(|missing| missing.arrival == Arrival::EndBeside)
+            .map(|missing| (&missing.file, missing.from));
         let complete = Mark {
             copy: mark.get().copy.clone(),
             follows: Some(of.clone()),
@@ -232,7 +244,7 @@ impl CopyFiles {
                 ..complete.clone()
             })?;
             block_in_place(|| {
-                self.ledger.install(&manifest)?;
+                self.ledger.install(&manifest, end)?;
                 rights_copy::install(&self.rights, &state.rights, &content)
                     .with_context(|| format!("cannot copy to {}", self.rights.display()))?;
                 moves::install(&ledger_options(asking.config).directory, &state.moves)
@@ -269,11 +281,11 @@ impl CopyFiles {
                 && from <= to
             {
                 if from < to {
-                    let is_whole = false;
+                    let arrival = Arrival::InPlace;
                     missing.push(Missing {
                         file,
                         from,
-                        is_whole,
+                        arrival,
                     });
                 }
                 continue;
@@ -286,11 +298,11 @@ impl CopyFiles {
             if has {
                 self.verified.insert(file.name);
             } else {
-                let (from, is_whole) = (0, true);
+                let (from, arrival) = (0, Arrival::Whole);
                 missing.push(Missing {
                     file,
                     from,
-                    is_whole,
+                    arrival,
                 });
             }
         }
@@ -324,14 +336,15 @@ impl CopyFiles {
                     None => break,
                 }
             }
-            block_in_place(|| match missing.is_whole {
-                true => self.ledger.receive(file, offset, &part),
-                false => self.ledger.append(file, offset, &part),
+            block_in_place(|| match missing.arrival {
+                Arrival::Whole => self.ledger.receive(file, offset, &part),
+                Arrival::InPlace => self.ledger.append(file, offset, &part),
+                Arrival::EndBeside => self.ledger.receive_end(offset - missing.from, &part),
             })?;
             offset += part.len() as u64;
             arrived(part.len() as u64);
         }
-        if missing.is_whole && !block_in_place(|| self.ledger.complete(file))? {
+        if missing.arrival == Arrival::Whole && !block_in_place(|| self.ledger.complete(file))? {
             bail!("the file {} did not arrive as it is", file.name);
         }
         Ok(())
@@ -399,8 +412,19 @@ struct Missing {
     file: LedgerFile,
     /// Where it begins.
     from: u64,
-    /// Whether the whole file arrives beside the copy.
-    is_whole: bool,
+    arrival: Arrival,
+}
+
+/// Where what is missing arrives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    /// The whole file, beside the copy.
+    Whole,
+    /// The end of the active segment, in its place.
+    InPlace,
+    /// The end of the segment, beside the copy: its commits may need the salts of the
+    /// manifest that arrives with them.
+    EndBeside,
 }
 
 impl Missing {
@@ -409,3 +433,6 @@ impl Missing {
         self.file.bytes.unwrap_or(0).saturating_sub(self.from)
     }
 }
+
+#[cfg(test)]
+mod tests;

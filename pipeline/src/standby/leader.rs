@@ -3,11 +3,12 @@
 //!
 //! A state is read without stopping anything, in an order that makes it one
 //! that a crash could have left: the files of the rights directory first and,
-//! unchanged, last; between them how far the active segment is durable, and
-//! then the manifest. A list or log names no later commit than the ledger has,
-//! the manifest names no later head than the files have, and a commit has its
-//! salts. Files that were replaced since are refused, and the follower asks for
-//! a newer state.
+//! unchanged, last; between them the manifest, before and, unchanged, after how
+//! far the active segment is durable. A list or log names no later commit than
+//! the ledger has, the manifest names no later head than the files have, a commit
+//! has its salts, and every ping of a salt that the manifest no longer lists is
+//! in the ledger. Files that were replaced since are refused, and the follower
+//! asks for a newer state.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -171,11 +172,14 @@ impl Leader {
         for _ in 0..TRIES {
             let state = self.standbys.next_state();
             let before = rights_copy::list(&self.rights)?;
-            let extent = *self.extent.borrow();
             // One that is replaced while it is read is overwritten.
-            let manifest = CopiedManifest::read(&self.ledger).ok().flatten();
+            let manifest = || CopiedManifest::read(&self.ledger).ok().flatten();
+            let earlier = manifest();
+            let extent = *self.extent.borrow();
+            let later = manifest();
             let after = rights_copy::list(&self.rights)?;
-            if let Some(manifest) = manifest
+            if let (Some(earlier), Some(manifest)) = (earlier, later)
+                && earlier.bytes() == manifest.bytes()
                 && manifest.active() == extent.segment
                 && before == after
             {

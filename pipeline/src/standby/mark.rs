@@ -83,7 +83,8 @@ pub fn refuse_incomplete(config: &Config) -> anyhow::Result<()> {
     let path = path_of(config);
     if read(&path)?.is_some_and(|mark| !mark.complete) {
         bail!(
-            "the ledger in {} is a standby's copy that was being replaced when its process ended ({}): start it with              workers.standby = true, and it is completed",
+            "the ledger in {} is a standby's copy that was being replaced when its process ended ({}): start it with \
+             workers.standby = true, and it is completed",
             config.ledger.directory.display(),
             path.display()
         );

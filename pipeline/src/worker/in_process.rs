@@ -104,7 +104,7 @@ impl InProcess {
                     }
                 }
                 Report::Answer(answer) => answered.answer(answer),
-                Report::Settle { done, .. } => {
+                Report::Settle { done, .. } | Report::SecureDays { done } => {
                     // Nothing is kept of it here; the thread may have ended.
                     let _ = done.send(());
                 }

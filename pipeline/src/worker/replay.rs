@@ -167,7 +167,7 @@ where
             }
             Report::Profile { thread, profile } => counted.profile(thread, profile),
             Report::Answer(answer) => answered.0.answer(answer),
-            Report::Settle { done, .. } => {
+            Report::Settle { done, .. } | Report::SecureDays { done } => {
                 // Nothing is kept of it here; whoever waits may have ended.
                 let _ = done.send(());
             }

@@ -79,6 +79,7 @@ impl OutputRouter {
             Report::SaltsDestroyed(brand, before) => {
                 self.to_ledger(LedgerCommand::DestroySalts(brand, before));
             }
+            Report::SecureDays { done } => self.to_ledger(LedgerCommand::Secure(done)),
             Report::Settle { page, done } => {
                 self.to_ledger(LedgerCommand::CommitSettledDays(page, done))
             }

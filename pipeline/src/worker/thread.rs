@@ -18,7 +18,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use timely::worker::Worker;
@@ -32,7 +32,7 @@ use tributary_operators::dataflow::{Output, build};
 use tributary_operators::engine::{Epoch, Profiler};
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
-use tributary_operators::record::BrandId;
+use tributary_operators::record::{BrandId, Day};
 use tributary_operators::settings::Settings;
 
 use crate::epochs::batch::{
@@ -95,6 +95,12 @@ pub struct WorkerThread {
     /// Salt days that are closed and whose totals are not durable yet. Only the
     /// first worker of the cluster receives any.
     settling: Settling,
+    /// Whether a salt day is closed only once no standby can take over without what is
+    /// committed of it.
+    pub secures_days: bool,
+    /// Salt days that are over and not yet closed: the channel that confirms that they
+    /// may be, the brand and the first day that stays open.
+    closing: Vec<(Receiver<()>, BrandId, Day)>,
     /// Labels that the dataflow no longer references, with the epoch as of which
     /// that holds. The next epoch withdraws them.
     unused: BTreeMap<(BrandId, Label), Epoch>,
@@ -168,6 +174,8 @@ impl WorkerThread {
             open: None,
             salt_days: BTreeMap::new(),
             settling: Settling::default(),
+            secures_days: false,
+            closing: Vec::new(),
             unused: BTreeMap::new(),
             is_restored: false,
         }
@@ -398,7 +406,14 @@ impl WorkerThread {
             let before = self.salt_days.insert(days.brand, days);
             if before.is_none_or(|before| before.first != days.first) {
                 self.decoder.close_salt_days(days.brand, days.first);
-                dataflow.close_salt_days(days.brand, days.first);
+                match self.secures_days {
+                    true => {
+                        let (done, secured) = channel();
+                        self.closing.push((secured, days.brand, days.first));
+                        (self.listener)(Report::SecureDays { done });
+                    }
+                    false => dataflow.close_salt_days(days.brand, days.first),
+                }
             }
             if let Some(before) = days.first_unsettled {
                 self.decoder.settle_sightings(days.brand, before);

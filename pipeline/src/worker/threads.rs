@@ -94,6 +94,8 @@ impl Workers {
         }
         let starts = Mutex::new(starts);
         let opener = BlockOpener::new(config, keyring, objections);
+        // An older copy of one ledger may lack the salts under which others have pings.
+        let secures_days = config.workers.standby && config.workers.hosts.len() > 1;
         let settings_of_timely = timely::WorkerConfig::default();
         let guards =
             timely::execute::execute_from(builders, network, settings_of_timely, move |worker| {
@@ -102,8 +104,10 @@ impl Workers {
                 let (batches, sleeper) = start.ok_or("a worker thread was started twice")?;
                 *lock(&sleeper) = Some(std::thread::current());
                 let (decoder, opener) = (decoder.clone(), opener.clone());
-                WorkerThread::new(worker, thread, &settings, decoder, opener, listener.clone())
-                    .run(worker, &batches);
+                let mut of =
+                    WorkerThread::new(worker, thread, &settings, decoder, opener, listener.clone());
+                of.secures_days = secures_days;
+                of.run(worker, &batches);
                 Ok(())
             })
             .map_err(|error| anyhow!(error))

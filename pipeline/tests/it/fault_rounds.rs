@@ -312,7 +312,6 @@ async fn faults_change_no_number() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a cluster has no standby until its ledgers agree on salts after a takeover"]
 async fn faults_in_a_cluster_change_no_number() {
     let has_standby = chosen("TRIBUTARY_FAULT_SEED", 1) as usize % 3;
     rounds(cluster(3, &[has_standby]), has_standby, &OF_CLUSTER, 3).await;

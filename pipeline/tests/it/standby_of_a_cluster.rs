@@ -40,13 +40,11 @@ fn two_with_standbys(world: &World, more: &str) -> Candidates {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a cluster has no standby until its ledgers agree on salts after a takeover"]
 async fn each_process_of_a_cluster_is_replaced() {
     replaced("").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a cluster has no standby until its ledgers agree on salts after a takeover"]
 async fn each_process_of_a_cluster_with_tls_is_replaced() {
     replaced(&tls("ca", "worker")).await;
 }
@@ -113,7 +111,6 @@ async fn replaced(settings: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a cluster has no standby until its ledgers agree on salts after a takeover"]
 async fn a_copy_that_lacks_an_erasure_is_no_process_of_the_cluster() {
     let Some(server) = NatsServer::start_or_skip("") else {
         return;

@@ -90,6 +90,12 @@ impl Commits {
             (ledger, done)
         })
         .await?;
+        // Before the next change: what a standby copies and the lease states is never behind the manifest.
+        self.extent.send_replace(ledger.extent());
+        if let Some(lease) = &self.lease {
+            let durable = ledger.watermark();
+            lease.set_durable(durable.manifest, durable.commits);
+        }
         self.ledger = Some(ledger);
         done.context("the ledger")
     }

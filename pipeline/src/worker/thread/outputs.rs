@@ -6,7 +6,7 @@
 //! settled day is reported only after its totals are durable.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{TryRecvError, channel};
 use std::time::Instant;
 
 use tributary_operators::cell::Cell;
@@ -80,6 +80,7 @@ impl WorkerThread {
             (self.listener)(Report::Expired(expired));
         }
         self.settle(finished);
+        self.close_secured_days();
         let (forgotten, settled) = {
             let mut salt_cache = self.intake.dataflow.salt_cache();
             // How many pings a day has here is known once all blocks are open; another thread may be ahead.
@@ -130,6 +131,21 @@ impl WorkerThread {
             let thread = self.thread;
             (self.listener)(Report::Profile { thread, profile });
         }
+    }
+
+    /// Closes the salt days that are over, and without which no standby can take over.
+    fn close_secured_days(&mut self) {
+        let dataflow = &mut self.intake.dataflow;
+        self.closing
+            .retain(|(secured, brand, before)| match secured.try_recv() {
+                Ok(()) => {
+                    dataflow.close_salt_days(*brand, *before);
+                    false
+                }
+                Err(TryRecvError::Empty) => true,
+                // The process stops, and the next one closes them.
+                Err(TryRecvError::Disconnected) => false,
+            });
     }
 
     /// Sends the totals of salt days that the whole cluster has settled to the
