@@ -107,6 +107,11 @@ impl Command {
             _ => "error",
         }
     }
+
+    /// Whether `[telemetry]` applies to the command.
+    pub fn may_export(&self) -> bool {
+        matches!(self, Command::Run(_) | Command::Serve(_))
+    }
 }
 
 /// Accepts 1 to 1024 threads; more is most likely a typing error.

@@ -18,7 +18,7 @@
 //! persons.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_config::model::{Brand, Config};
@@ -32,6 +32,7 @@ use crate::durability::command::{Erasure, LedgerCommand};
 use crate::durability::standbys::Standbys;
 use crate::epochs::clock::{Clocks, first_unsettled};
 use crate::epochs::queries::{Queries, WorkerStopped};
+use crate::otlp::spans::{Traces, Work};
 use crate::privacy::erased::Erased;
 use crate::privacy::retention::Retention;
 use crate::privacy::settling::Settlement;
@@ -91,6 +92,8 @@ pub struct RetentionPass {
     pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
     /// The metrics, for the time of the last pass and its number of records.
     pub metrics: Arc<Metrics>,
+    /// The traces, for each pass.
+    pub traces: Traces,
     /// The clocks: nothing is retracted while they disagree.
     pub clocks: Arc<Clocks>,
     /// The tombstones of erased people, which expire as well.
@@ -221,6 +224,8 @@ impl RetentionPass {
     ///
     /// [`WorkerStopped`].
     async fn pass(&self, now: i64, first: bool) -> Result<(), WorkerStopped> {
+        let begun = Instant::now();
+        let (mut retracted, mut erased_entries) = (0, 0);
         let links = link_times(with_link_ttl(&self.config), now);
         if self.config.workers.process == 0 && !links.is_empty() {
             self.queries.apply(links).await.ok_or(WorkerStopped)?;
@@ -262,6 +267,8 @@ impl RetentionPass {
                 .map_err(|_| WorkerStopped)?;
             let entries = erased.await.map_err(|_| WorkerStopped)?.entries;
             self.metrics.retention_pass(&brand.name, now, records);
+            retracted += records;
+            erased_entries += entries;
             tracing::info!(
                 brand = brand.name,
                 records,
@@ -271,6 +278,8 @@ impl RetentionPass {
                 "retracted expired records"
             );
         }
+        let counts = [("records", retracted), ("entries", erased_entries)];
+        self.traces.work(Work::Retention, begun, false, &counts);
         Ok(())
     }
 }
@@ -303,6 +312,7 @@ mod tests {
             queries: Queries::default(),
             ledger_tx,
             metrics: Telemetry::new(&config).metrics,
+            traces: Traces::default(),
             clocks: Arc::new(Clocks::new(&config)),
             erased: Arc::new(Erased::open(&config, &directory.join("erased")).unwrap()),
             settling: Arc::default(),

@@ -116,6 +116,7 @@ mod stops_in_order;
 mod stream_copies;
 mod stream_faults;
 mod support;
+mod telemetry;
 mod two_processes;
 mod upgrade_check;
 mod wallet_passes;

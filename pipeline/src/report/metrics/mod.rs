@@ -44,6 +44,7 @@ pub use process::resident_memory;
 pub use reference::reference;
 pub use stepped::Audience;
 
+use crate::otlp::queue::Signal;
 use crate::report::counts::Counts;
 use crate::report::published_cells::PublishedCells;
 use crate::report::worker_profile::WorkerProfiles;
@@ -126,6 +127,8 @@ impl Metrics {
             Id::ConfigReload,
             Id::Memory,
             Id::Cpu,
+            Id::TelemetrySent,
+            Id::TelemetryDropped,
         ];
         Metrics::of(config, |id| of_process.contains(&id))
     }
@@ -605,6 +608,15 @@ impl Metrics {
     pub fn http_ingest_accepted(&self, brand: &str, source: &str, bytes: usize, took: Duration) {
         self.add(Id::HttpIngestBytes, &[brand, source], bytes as u64);
         self.observe(Id::HttpIngestAck, took.as_secs_f64());
+    }
+
+    /// Sets the totals of what the collector of telemetry has taken, and of what was
+    /// dropped, of a signal.
+    pub fn exported(&self, signal: Signal, sent: u64, dropped: u64) {
+        let _raising = lock(&self.raising);
+        let labels = [signal.name()];
+        self.raise(Id::TelemetrySent, &labels, sent as f64);
+        self.raise(Id::TelemetryDropped, &labels, dropped as f64);
     }
 
     /// Sets whether there is a connection to NATS.
