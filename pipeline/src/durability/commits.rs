@@ -144,7 +144,7 @@ impl Commits {
         standbys: Standbys,
     ) -> Commits {
         // Of what a crash had left at the opening.
-        ledger_task::tell_not_overwritten(&mut ledger, &telemetry);
+        Commits::tell_not_overwritten(&mut ledger, &telemetry);
         let mut compaction = Compaction::new(tally, telemetry.traces.clone());
         // The last run ended before its dropped entries were erased.
         if ledger.stats().entries.drop > 0 {
