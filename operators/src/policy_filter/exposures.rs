@@ -19,17 +19,18 @@ use super::{IdSetRecords, PolicyFilter};
 use crate::aggregate::Month;
 use crate::ask::Reply;
 use crate::calendar::month;
+use crate::hash_key::HashKey;
 use crate::label::{Channel, Label};
 use crate::policy::Admission;
 use crate::record::{
-    Body, BrandId, Day, IdKind, IdSet, Pseudonym, Record, RecordId, RecordKey, TouchKind,
+    Body, BrandId, Day, IdKind, Identifier, Pseudonym, Record, RecordId, RecordKey, TouchKind,
 };
 use crate::settings::BrandSettings;
 use crate::settled_exposures::SettledExposures;
 
 /// The only identifier of a set, if it is a device.
-fn only_device(ids: &IdSet) -> Option<Pseudonym> {
-    match ids.ids() {
+fn only_device(ids: &[Identifier]) -> Option<Pseudonym> {
+    match ids {
         [id] if id.kind == IdKind::Device => Some(id.pseudonym),
         _ => None,
     }
@@ -139,11 +140,11 @@ impl PolicyFilter {
         let Some(settings) = self.settings.brands.get(&brand) else {
             return;
         };
-        for (_, set) in self.sets.iter().filter(|((of, _), _)| *of == brand) {
-            let Some(device) = set.ids.as_ref().and_then(only_device) else {
+        for (key, set) in self.sets.of(&brand) {
+            let Some(device) = set.ids.as_deref().and_then(only_device) else {
                 continue;
             };
-            let records = set.unpacked(brand, Part::WithoutId, &self.numbers);
+            let records = set.unpacked((brand, *key), Part::WithoutId, &self.numbers);
             let months = set.due_months(records.map(|(_, record)| record), settings, now);
             if !months.is_empty() {
                 replies.push(Reply::DueDevice(device));
@@ -163,16 +164,20 @@ impl PolicyFilter {
         let Some(settings) = self.settings.brands.get(&brand) else {
             return;
         };
-        let Some(set) = self.sets.get(&(brand, set.into())) else {
+        let of = HashKey::from(set);
+        let Some(set) = self.sets.get(&brand, &of) else {
             return;
         };
-        let Some(ids) = set.ids.as_ref().filter(|ids| only_device(ids).is_some()) else {
+        let ids = set.ids(of);
+        let Some(ids) = ids.filter(|ids| only_device(ids.ids()).is_some()) else {
             return;
         };
-        let records: Vec<_> = set.unpacked(brand, Part::Whole, &self.numbers).collect();
+        let records: Vec<_> = set
+            .unpacked((brand, of), Part::Whole, &self.numbers)
+            .collect();
         let due = set.due_months(records.iter().map(|of| of.1.clone()), settings, now);
         let at = self.links.get(&brand).map_or(i64::MIN, |links| links.at());
-        let policy = set.policy(ids);
+        let policy = set.policy(&ids);
         let mut months: BTreeMap<Month, Option<InMonth>> = BTreeMap::new();
         for (key, record) in &records {
             let of = month(record.day);
