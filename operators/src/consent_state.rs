@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::allowed_uses::AllowedUses;
 use crate::ask::{Question, RoutedQuestion};
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, QueryOperator, State, emit_change};
+use crate::engine::{Diff, Epoch, GroupedState, KeyedOperator, QueryOperator, State, emit_change};
 use crate::hash_key::HashKey;
 use crate::policy::{Policy, Statement};
 use crate::record::{BrandId, Pseudonym};
@@ -105,7 +105,7 @@ impl SubjectState {
 #[derive(Default)]
 pub struct ConsentState {
     /// The state of each identifier.
-    subjects: KeyedState<(BrandId, HashKey), SubjectState>,
+    subjects: GroupedState<BrandId, HashKey, SubjectState>,
 }
 
 /// The updates of one identifier in one epoch.
@@ -163,8 +163,7 @@ impl KeyedOperator for ConsentState {
             }
         }
         for (key, changes) in changes {
-            let of = (key.0, key.1.into());
-            self.subjects.amend(of, |subject| {
+            self.subjects.amend(key.0, key.1.into(), |subject| {
                 let was = subject.policy.allowed;
                 subject.amend(key, changes, out);
                 let is = subject.policy.allowed;
@@ -182,9 +181,12 @@ impl QueryOperator for ConsentState {
     type Reply = RoutedQuestion;
 
     fn answer(&mut self, query: RoutedQuestion, replies: &mut Vec<RoutedQuestion>) {
-        let subject = self
-            .subjects
-            .get(&(query.question.brand(), query.key.into()));
+        let brand = query.question.brand();
+        let subject = self.subjects.get(&brand, &query.key.into());
+        // Whoever is named beside others, or in other records, is known by more than its exposures.
+        let is_alone = |subject: &&SubjectState| subject.sets.len() == 1;
+        let settles = matches!(query.question, Question::SettleExposures { .. });
+        let subject = subject.filter(|subject| !settles || is_alone(subject));
         let sets = subject.into_iter().flat_map(|subject| subject.sets.iter());
         replies.extend(sets.map(|(set, _)| query.redirect((*set).into(), query.question.clone())));
     }

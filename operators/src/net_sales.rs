@@ -19,8 +19,11 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::currency;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated, text_bytes};
+use crate::engine::{
+    Diff, Epoch, GroupedState, KeyedOperator, State, emit_consolidated, text_bytes,
+};
 use crate::facts::Conversion;
+use crate::hash_key::HashKey;
 use crate::label::Label;
 use crate::record::{BrandId, Currency, Day, IdSet, RecordId, RefundAmount, SaleKind, SaleName};
 use crate::small_map::{Bag, SmallMap};
@@ -333,7 +336,8 @@ fn left(sale: &Sale, amount: i64, refunds: &[(Unit, i128)]) -> Option<i64> {
 /// The operator. State: one balance for each sale name.
 pub struct NetSales {
     stats: Rc<Stats>,
-    balances: KeyedState<SaleKey, SaleBalance>,
+    /// The balance of each name, by brand and kind.
+    balances: GroupedState<(BrandId, SaleKind), HashKey, SaleBalance>,
 }
 
 impl NetSales {
@@ -341,7 +345,7 @@ impl NetSales {
     pub fn new(stats: Rc<Stats>) -> NetSales {
         NetSales {
             stats,
-            balances: KeyedState::default(),
+            balances: GroupedState::default(),
         }
     }
 }
@@ -384,7 +388,8 @@ impl KeyedOperator for NetSales {
             let Some((SaleUpdate { key, .. }, _)) = updates.first() else {
                 continue;
             };
-            let steps = self.balances.amend(*key, |balance| {
+            let group = (key.brand, key.kind);
+            let steps = self.balances.amend(group, key.name.0.into(), |balance| {
                 emit_consolidated(out, |out| {
                     let mut steps = balance.net_sales(*key, -1, out);
                     for (update, diff) in updates {

@@ -24,18 +24,12 @@ fn split(entry: &[u8]) -> (i64, &[u8]) {
 #[derive(Clone, Default)]
 pub(crate) struct PackedMultiset {
     runs: PackedRuns<CountedEntry>,
-    len: usize,
 }
 
 impl PackedMultiset {
     /// Whether there is nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The number of different contents.
-    pub(crate) fn len(&self) -> usize {
-        self.len
+        self.runs.is_empty()
     }
 
     /// The estimated bytes on the heap.
@@ -82,8 +76,6 @@ impl PackedMultiset {
                 entry
             });
             self.runs.replace(content, entry.as_deref());
-            self.len += usize::from(now != 0);
-            self.len -= usize::from(before != 0);
         }
         [before, now]
     }
@@ -108,10 +100,7 @@ mod tests {
             assert_eq!(packed.amend(&content, diff), [now - diff, now]);
             assert_eq!(packed.times(&content), now);
             map.retain(|_, times| *times != 0);
-            assert_eq!(
-                (packed.len(), packed.is_empty()),
-                (map.len(), map.is_empty())
-            );
+            assert_eq!(packed.is_empty(), map.is_empty());
             if at % 500 == 0 {
                 let all = map.iter().map(|(content, times)| (&content[..], *times));
                 assert!(packed.iter().eq(all));

@@ -11,11 +11,15 @@ use crate::engine::{extrapolate, vec_bytes};
 const LONGEST: usize = 128;
 
 /// A sorted multiset.
+#[allow(
+    clippy::box_collection,
+    reason = "most lists have one run, and need no room for a list of runs"
+)]
 pub(crate) enum Runs<T> {
     /// A single run, which may be empty.
     One(Vec<T>),
     /// Two or more runs, none of them empty. All elements of a run precede those of the next.
-    Many(Vec<Vec<T>>),
+    Many(Box<Vec<Vec<T>>>),
 }
 
 impl<T> Default for Runs<T> {
@@ -48,7 +52,7 @@ impl<T> Runs<T> {
         let runs = self.runs();
         let list = match self {
             Runs::One(_) => 0,
-            Runs::Many(runs) => vec_bytes(runs),
+            Runs::Many(runs) => size_of::<Vec<Vec<T>>>() + vec_bytes(runs),
         };
         let own = extrapolate(runs.len(), runs.iter().map(vec_bytes));
         list + own + extrapolate(self.len(), self.iter().map(of))
@@ -130,7 +134,7 @@ impl<T: Ord + Clone> Runs<T> {
             }
             Runs::One(one) => {
                 let runs = vec![std::mem::take(one)];
-                *self = Runs::Many(runs);
+                *self = Runs::Many(Box::new(runs));
                 return self.insert(0, at, element);
             }
             Runs::Many(runs) => runs,

@@ -15,8 +15,9 @@ pub(super) fn check_broker(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
         return;
     }
     let plain = model.url.split(',').filter_map(|url| {
-        let address = url.trim().strip_prefix("nats://")?;
-        (!is_this_machine(address)).then_some(address)
+        // A scheme is the same in capitals (RFC 3986, section 3.1).
+        let (scheme, address) = url.trim().split_once("://")?;
+        (scheme.eq_ignore_ascii_case("nats") && !is_this_machine(address)).then_some(address)
     });
     if let Some(address) = plain.into_iter().next() {
         let (place, path) = nats.location_of("url");

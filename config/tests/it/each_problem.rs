@@ -287,6 +287,10 @@ fn what_is_neither_encrypted_nor_authenticated_stays_on_this_machine() {
         ],
     );
     one(
+        &nats("url = \"NATS://broker:4222\""),
+        &["nats.url: broker:4222 is beyond this machine"],
+    );
+    one(
         &workers("hosts = [\"127.0.0.1:1\", \"worker-1:2101\"]"),
         &[
             "workers.hosts: worker-1:2101 is beyond this machine",
@@ -502,6 +506,11 @@ fn noise_keeps_its_promise_with_a_k_delta_of_one_alone() {
     let of_beta = format!("{beside}[brand.release]\nk_delta = 10\n");
     let apart = with("k_delta = 1", &format!("{of_beta}{noise}"));
     assert!(!warned(&apart).contains("has no noise"));
+    let own = brand("noise = { epsilon = \"1\", money = 100 }\nrelease = { k_delta = 5 }");
+    one(
+        &with("k_delta = 1", &own),
+        &["brand[0].release.k_delta: is 5"],
+    );
     let of_acme = brand("noise = { epsilon = \"1\", money = 100 }\nrelease = { k_delta = 1 }");
     assert!(!warned(&of_acme).contains("k_delta"));
 }

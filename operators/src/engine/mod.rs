@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`keyed`], [`keyed_with_queries`] | run an operator on all workers, one complete epoch at a time |
 //! | [`KeyedState`] | the state of an operator by key; a state that is empty again is dropped |
+//! | [`GroupedState`] | the same for keys in groups, a table for each |
 //! | [`Table`] | the hash table of all large states: entries are dense, and it grows a little at a time |
 //! | [`Interner`] | a small number for each value in use |
 //! | [`emit_change`], [`emit_consolidated`] | emit exactly the difference between two states, and nothing if they are equal |
@@ -28,6 +29,7 @@
 mod chunks;
 mod collection;
 mod differences;
+mod grouped_state;
 mod heap;
 mod interner;
 mod keyed;
@@ -45,6 +47,7 @@ mod workers;
 pub(crate) use chunks::Chunks;
 pub use collection::{Collection, Diff, Epoch};
 pub use differences::{emit_change, emit_consolidated};
+pub use grouped_state::GroupedState;
 pub use heap::{extrapolate, shared_bytes, table_bytes, text_bytes, tree_bytes, vec_bytes};
 pub use interner::Interner;
 pub use keyed::{keyed, keyed_with_queries};

@@ -18,9 +18,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::acts::{Acts, number_of};
-use super::components::{Components, Moves, Person};
+use super::components::{Components, Moves, NOBODY, Person};
 use super::forest::{Link, NO_LINK};
 use super::nodes::{Edge, Id, Nodes};
+use super::number_set::NumberSet;
 use super::outcome::GraphOut;
 use crate::aggregate::{Aggregate, CellKey};
 use crate::allowed_uses::AllowedUses;
@@ -32,17 +33,36 @@ use crate::record::{BrandId, Day, IdSet, Pseudonym};
 use crate::settings::BrandSettings;
 
 /// An identifier set in use: an edge of the hypergraph of identifiers. Its identifiers are pairwise linked, except hubs.
+///
+/// There are as many as identifiers, so that what may be absent is a value that nothing else has, without a tag beside it.
 pub(super) struct Hyperedge {
     /// The key of the set.
     key: HashKey,
-    /// The identifiers, in the order of the set.
-    pub(super) ids: SmallVec<[Id; 4]>,
+    /// The identifiers.
+    pub(super) ids: NumberSet,
     /// The announced number of facts of the set.
     facts: u32,
-    /// The emitted person; `None` if the set has no facts or only hubs.
-    person: Option<Person>,
-    /// The earliest day and source of a record with the set.
-    pub(super) provenance: Option<(Day, Label)>,
+    /// The day of the provenance, or [`NO_DAY`].
+    day: Day,
+    /// The source of the provenance.
+    source: Label,
+    /// The emitted person; [`NOBODY`] if the set has no facts or only hubs.
+    person: Person,
+}
+
+/// The day of a set without a provenance: one that links nothing.
+const NO_DAY: Day = Day::MIN;
+
+impl Hyperedge {
+    /// The emitted person, if any.
+    fn person(&self) -> Option<Person> {
+        (self.person != NOBODY).then_some(self.person)
+    }
+
+    /// The earliest day and source of a record with the set, if it links identifiers.
+    pub(super) fn provenance(&self) -> Option<(Day, Label)> {
+        (self.day != NO_DAY).then_some((self.day, self.source))
+    }
 }
 
 impl Keyed for Hyperedge {
@@ -130,12 +150,8 @@ impl BrandGraph {
 
     /// The estimated bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        let spilled = |edge: &Hyperedge| match edge.ids.spilled() {
-            true => edge.ids.capacity() * size_of::<Id>(),
-            false => 0,
-        };
         self.nodes.bytes()
-            + self.hyperedges.bytes(spilled)
+            + self.hyperedges.bytes(|edge| edge.ids.heap_bytes())
             + self.pairs.bytes()
             + self.components.bytes()
     }
@@ -154,10 +170,11 @@ impl BrandGraph {
     fn add_set(&mut self, set: &IdSet, work: &mut Work) {
         let edge = self.hyperedges.insert(Hyperedge {
             key: set.key().into(),
-            ids: SmallVec::new(),
+            ids: NumberSet::default(),
             facts: 0,
-            person: None,
-            provenance: None,
+            day: NO_DAY,
+            source: Label::ABSENT,
+            person: NOBODY,
         });
         let ids = set.ids().iter().map(|id| self.nodes.add(id, edge));
         let ids: SmallVec<[(Id, Id); 4]> = ids.collect();
@@ -175,8 +192,12 @@ impl BrandGraph {
         let ids = set.ids().iter();
         let ids: SmallVec<[(Id, Id); 4]> = ids.filter_map(|id| self.nodes.take(id, edge)).collect();
         self.count(&ids, -1, work);
-        self.carry(&hyperedge.ids, -i64::from(hyperedge.facts), work);
-        hyperedge.person
+        self.carry(
+            &hyperedge.ids,
+            (hyperedge.facts as i32).wrapping_neg(),
+            work,
+        );
+        hyperedge.person()
     }
 
     /// Counts a set (`by` 1 or -1) at its identifiers, each given with its clear value, and at its pairs.
@@ -216,12 +237,12 @@ impl BrandGraph {
     }
 
     /// Adds a number of facts, which may be negative, to the identifiers of their set.
-    fn carry(&mut self, ids: &[Id], facts: i64, work: &mut Work) {
+    fn carry(&mut self, ids: &NumberSet, facts: i32, work: &mut Work) {
         if facts != 0 {
-            for id in ids {
-                if let Some(node) = self.nodes.get_mut(*id) {
-                    node.facts = node.facts.saturating_add_signed(facts);
-                    work.nodes.insert(*id);
+            for id in ids.iter() {
+                if let Some(node) = self.nodes.get_mut(id) {
+                    node.facts = node.facts.wrapping_add_signed(facts);
+                    work.nodes.insert(id);
                 }
             }
         }
@@ -235,7 +256,8 @@ impl BrandGraph {
             return;
         };
         let had = hyperedge.facts > 0;
-        hyperedge.facts = hyperedge.facts.wrapping_add_signed(facts as i32);
+        let facts = facts as i32;
+        hyperedge.facts = hyperedge.facts.wrapping_add_signed(facts);
         if had != (hyperedge.facts > 0) {
             work.sets.insert(edge);
         }
@@ -260,11 +282,12 @@ impl BrandGraph {
                     continue;
                 };
                 let mut steps = 0;
-                for (set, ()) in node.sets.iter() {
-                    work.sets.insert(*set);
-                    let ids = self.hyperedges.get(*set).map(|hyperedge| &hyperedge.ids);
-                    let others = ids.into_iter().flatten().filter(|other| *other != id);
-                    work.pairs.extend(others.map(|other| pair(*id, *other)));
+                for set in node.sets.iter() {
+                    work.sets.insert(set);
+                    let edge = self.hyperedges.get(set).into_iter();
+                    let others = edge.flat_map(|edge| edge.ids.iter());
+                    let others = others.filter(|other| other != id);
+                    work.pairs.extend(others.map(|other| pair(*id, other)));
                     steps += 1;
                 }
                 self.steps += steps;
@@ -334,7 +357,7 @@ impl BrandGraph {
                 .get(*id)
                 .into_iter()
                 .flat_map(|node| node.sets.iter());
-            sets.extend(of_moved.map(|(set, ())| *set));
+            sets.extend(of_moved);
         }
         self.steps += sets.len() as u64;
         for edge in sets {
@@ -342,12 +365,18 @@ impl BrandGraph {
                 continue;
             };
             let set = hyperedge.key.into();
-            let mut ids = hyperedge.ids.iter().filter(|_| hyperedge.facts > 0);
-            let person = ids.find_map(|id| self.components.person_of(*id));
+            let person = match hyperedge.facts {
+                0 => None,
+                _ => {
+                    let mut ids = hyperedge.ids.iter();
+                    ids.find_map(|id| self.components.person_of(id))
+                }
+            };
             let Some(hyperedge) = self.hyperedges.get_mut(edge) else {
                 continue;
             };
-            let old = std::mem::replace(&mut hyperedge.person, person);
+            let old = hyperedge.person();
+            hyperedge.person = person.unwrap_or(NOBODY);
             if old != person {
                 if let (Some(old), Some(new)) = (old, person) {
                     acts.join(old, new);
@@ -467,7 +496,7 @@ impl BrandGraph {
         for (set, day, source) in changes.provenance {
             let edge = self.hyperedges.find(&set.into());
             if let Some(hyperedge) = edge.and_then(|edge| self.hyperedges.get_mut(edge)) {
-                hyperedge.provenance = Some((day, source));
+                (hyperedge.day, hyperedge.source) = (day, source);
             }
         }
         self.flip_hubs(settings, &mut work);

@@ -14,8 +14,8 @@ use crate::engine::Chunks;
 /// The label of a person within its brand.
 pub type Person = u64;
 
-/// The label of an entry that is not in use.
-const NOBODY: Person = Person::MAX;
+/// The label of nobody: of an entry that is not in use, and of a set without a person.
+pub const NOBODY: Person = Person::MAX;
 
 /// A person. The tag of its tree is the index of this entry.
 struct Entry {
@@ -129,12 +129,10 @@ impl Components {
     }
 
     /// Sets the number of facts of an identifier. Does nothing for a hub.
-    pub(super) fn weigh(&mut self, id: u32, facts: u64) {
+    pub(super) fn weigh(&mut self, id: u32, facts: u32) {
         if self.holds(id) {
-            let (place, facts) = (self.forest.place(id), u32::try_from(facts));
-            self.forest
-                .tours()
-                .set_weight(place, facts.unwrap_or(u32::MAX));
+            let place = self.forest.place(id);
+            self.forest.tours().set_weight(place, facts);
         }
     }
 

@@ -11,25 +11,44 @@
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_change};
+use crate::engine::{Diff, Epoch, GroupedState, KeyedOperator, State, emit_change};
 use crate::facts::IdSetUse;
 use crate::hash_key::HashKey;
 use crate::identity::graph::GraphIn;
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdSet};
-use crate::small_map::Bag;
+use crate::small_map::SmallMap;
 
-/// The records that contain an identifier set.
+/// The records that contain an identifier set. A worker has numbers for fewer than 2^32 records; within an epoch, in which a
+/// retraction may precede its insertion, the counts are modulo that number.
 #[derive(Default)]
 struct Support {
     /// The number of records.
-    records: Diff,
+    records: u32,
     /// The records that are facts.
-    facts: Diff,
+    facts: u32,
     /// The approximate number of facts that the graph knows.
     announced: u32,
     /// For a set that links identifiers, the number of records by day and source.
-    by_day: Bag<(Day, Label)>,
+    by_day: SmallMap<(Day, SourceHalves), u32>,
+}
+
+/// A source, without the alignment of a 64-bit number and in its order.
+type SourceHalves = [u32; 2];
+
+/// The halves of a source.
+fn halves(source: Label) -> SourceHalves {
+    [(source.0 >> 32) as u32, source.0 as u32]
+}
+
+/// The source of its halves.
+fn source([high, low]: SourceHalves) -> Label {
+    Label(u64::from(high) << 32 | u64::from(low))
+}
+
+/// A count of records after a change.
+fn changed(count: u32, diff: Diff) -> u32 {
+    count.wrapping_add_signed(diff as i32)
 }
 
 impl State for Support {
@@ -41,15 +60,15 @@ impl State for Support {
 impl Support {
     /// The earliest day and source of a record with the set.
     fn provenance(&self) -> Option<(Day, Label)> {
-        self.by_day.first().map(|(of, _)| *of)
+        let first = self.by_day.first();
+        first.map(|((day, of), _)| (*day, source(*of)))
     }
 
     /// The number of facts to announce: the announced one as long as it is not too far off.
     fn approximate_facts(&self) -> u32 {
-        let facts = u32::try_from(self.facts.max(0)).unwrap_or(u32::MAX);
-        let (announced, all) = (u64::from(self.announced), u64::from(facts));
+        let (announced, all) = (u64::from(self.announced), u64::from(self.facts));
         let is_near = announced <= 2 * all && all < 4 * announced;
-        if is_near { self.announced } else { facts }
+        if is_near { self.announced } else { self.facts }
     }
 
     /// Applies the changes of one epoch and emits what the graph needs to know.
@@ -61,10 +80,15 @@ impl Support {
     ) {
         let before = (self.records > 0, self.announced, self.provenance());
         for (day, source, is_fact, diff) in uses {
-            self.records += diff;
-            self.facts += if is_fact { diff } else { 0 };
+            self.records = changed(self.records, diff);
+            self.facts = changed(self.facts, if is_fact { diff } else { 0 });
             if ids.ids().len() > 1 {
-                self.by_day.add((day, source), diff);
+                let of = (day, halves(source));
+                let records = self.by_day.get(&of).copied().unwrap_or(0);
+                match changed(records, diff) {
+                    0 => drop(self.by_day.remove(&of)),
+                    records => drop(self.by_day.insert(of, records)),
+                }
             }
         }
         self.announced = self.approximate_facts();
@@ -98,7 +122,7 @@ struct Changes {
 #[derive(Default)]
 pub struct IdSetCounts {
     /// The support of each identifier set.
-    sets: KeyedState<(BrandId, HashKey), Support>,
+    sets: GroupedState<BrandId, HashKey, Support>,
 }
 
 impl KeyedOperator for IdSetCounts {
@@ -139,9 +163,9 @@ impl KeyedOperator for IdSetCounts {
             let changes = changes.or_insert(Changes { ids, uses });
             changes.uses.push((day, source, is_fact, diff));
         }
-        for (key, changes) in changes {
+        for ((brand, set), changes) in changes {
             self.sets
-                .amend(key, |support| support.amend(key.0, changes, out));
+                .amend(brand, set, |support| support.amend(brand, changes, out));
         }
     }
 }

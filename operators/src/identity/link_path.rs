@@ -37,24 +37,24 @@ impl BrandGraph {
             if goal.contains(&id) {
                 return Some(self.hops(id, &came));
             }
-            for (set, ()) in self
+            for set in self
                 .nodes
                 .get(id)
                 .into_iter()
                 .flat_map(|node| node.sets.iter())
             {
-                if !seen.insert(*set) {
+                if !seen.insert(set) {
                     continue;
                 }
                 let ids = self
                     .hyperedges
-                    .get(*set)
+                    .get(set)
                     .into_iter()
-                    .flat_map(|hyperedge| &hyperedge.ids);
+                    .flat_map(|hyperedge| hyperedge.ids.iter());
                 for other in ids {
-                    if self.is_path(*other) && !came.contains_key(other) {
-                        came.insert(*other, Some((id, *set)));
-                        queue.push_back(*other);
+                    if self.is_path(other) && !came.contains_key(&other) {
+                        came.insert(other, Some((id, set)));
+                        queue.push_back(other);
                     }
                 }
             }
@@ -69,7 +69,7 @@ impl BrandGraph {
             let provenance = self
                 .hyperedges
                 .get(*set)
-                .and_then(|hyperedge| hyperedge.provenance);
+                .and_then(|hyperedge| hyperedge.provenance());
             if let (Some((day, source)), Some(a), Some(b)) =
                 (provenance, self.nodes.get(*previous), self.nodes.get(at))
             {

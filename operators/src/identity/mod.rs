@@ -16,6 +16,7 @@ pub mod graph;
 pub mod id_set_counts;
 mod link_path;
 mod nodes;
+mod number_set;
 pub mod outcome;
 mod packed_facts;
 pub mod person_join;

@@ -4,6 +4,7 @@
 //! forest and makes lookups a plain index. A number is reused after its identifier was removed, so it is meaningful only as
 //! long as some set contains the identifier.
 
+use super::number_set::NumberSet;
 use crate::engine::{Keyed, Numbered};
 use crate::hash_key::HashKey;
 use crate::record::{IdKind, Identifier, Pseudonym};
@@ -21,12 +22,12 @@ pub(super) struct Node {
     pseudonym: HashKey,
     /// The number of identifiers of sets whose clear value this is, itself excluded.
     aliases: u32,
-    /// The announced number of facts of its sets.
-    pub(super) facts: u64,
+    /// The announced number of facts of its sets, modulo 2^32: a worker has numbers for fewer records.
+    pub(super) facts: u32,
     /// The sets that contain it; none for a clear value that no set contains.
-    pub(super) sets: SmallMap<Edge, (), 4>,
+    pub(super) sets: NumberSet,
     /// The distinct other values in these sets, each with the number of sets. Their number is the degree of the hub guard.
-    pub(super) values: SmallMap<Id, u32, 2>,
+    pub(super) values: SmallMap<Id, u32>,
     /// The kind, which determines the limit of the hub guard.
     pub(super) kind: IdKind,
     /// Whether the identifier is a hub and excluded from all paths.
@@ -66,7 +67,7 @@ impl Nodes {
 
     /// The estimated bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        let own = |node: &Node| node.sets.heap_bytes(|_| 0) + node.values.heap_bytes(|_| 0);
+        let own = |node: &Node| node.sets.heap_bytes() + node.values.heap_bytes(|_| 0);
         self.nodes.bytes(own)
     }
 
@@ -95,7 +96,7 @@ impl Nodes {
                 pseudonym,
                 aliases: 0,
                 facts: 0,
-                sets: SmallMap::default(),
+                sets: NumberSet::default(),
                 values: SmallMap::default(),
                 kind,
                 hub: false,
@@ -108,7 +109,7 @@ impl Nodes {
     pub(super) fn add(&mut self, id: &Identifier, set: Edge) -> (Id, Id) {
         let number = self.number(id.pseudonym, id.kind);
         if let Some(node) = self.nodes.get_mut(number) {
-            node.sets.insert(set, ());
+            node.sets.insert(set);
             if !std::mem::replace(&mut node.is_member, true) {
                 node.kind = id.kind;
                 self.len += 1;
@@ -128,7 +129,7 @@ impl Nodes {
     /// [`Nodes::tidy`].
     pub(super) fn take(&mut self, id: &Identifier, set: Edge) -> Option<(Id, Id)> {
         let number = self.nodes.find(&id.pseudonym.into())?;
-        self.get_mut(number)?.sets.remove(&set);
+        self.get_mut(number)?.sets.remove(set);
         if id.value == id.pseudonym {
             return Some((number, number));
         }

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey};
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State};
+use crate::engine::{Diff, Epoch, GroupedState, KeyedOperator, State};
 use crate::facts::{Fact, FactChanges, net};
 use crate::hash_key::HashKey;
-use crate::identity::components::Person;
+use crate::identity::components::{NOBODY, Person};
 use crate::identity::packed_facts::PackedFacts;
 use crate::label_numbers::LabelNumbers;
 use crate::person::{PersonIn, PersonKey};
@@ -45,17 +45,25 @@ pub enum PersonJoinOut {
 }
 
 /// The facts of an identifier set and their person.
-#[derive(Default)]
 struct SetFacts {
-    /// `None` as long as the graph has not assigned one, and if all identifiers are hubs.
-    person: Option<Person>,
+    /// [`NOBODY`] as long as the graph has not assigned one, and if all identifiers are hubs.
+    person: Person,
     /// The facts, packed, as a multiset.
     facts: PackedFacts,
 }
 
+impl Default for SetFacts {
+    fn default() -> Self {
+        SetFacts {
+            person: NOBODY,
+            facts: PackedFacts::default(),
+        }
+    }
+}
+
 impl State for SetFacts {
     fn is_empty(&self) -> bool {
-        self.facts.is_empty() && self.person.is_none()
+        self.facts.is_empty() && self.person == NOBODY
     }
 }
 
@@ -93,7 +101,8 @@ impl SetFacts {
         anonymous: &mut Anonymous,
         out: &mut Vec<(PersonJoinOut, Diff)>,
     ) -> u64 {
-        let (old, new) = (self.person, changes.person(self.person));
+        let old = (self.person != NOBODY).then_some(self.person);
+        let new = changes.person(old);
         let mut steps = changes.facts.len() as u64;
         if old != new {
             for (fact, times) in self.facts.iter(numbers) {
@@ -101,7 +110,7 @@ impl SetFacts {
                 emit_fact(key, old, fact.clone(), -times, anonymous, out);
                 emit_fact(key, new, fact, times, anonymous, out);
             }
-            self.person = new;
+            self.person = new.unwrap_or(NOBODY);
         }
         net(&mut changes.facts);
         for (fact, diff) in changes.facts {
@@ -116,7 +125,7 @@ impl SetFacts {
 pub struct PersonJoin {
     stats: Rc<Stats>,
     /// The facts of each identifier set.
-    sets: KeyedState<(BrandId, HashKey), SetFacts>,
+    sets: GroupedState<BrandId, HashKey, SetFacts>,
     /// The labels and channels of the facts.
     numbers: LabelNumbers,
     deltas: DeltaBuffer,
@@ -127,7 +136,7 @@ impl PersonJoin {
     pub fn new(settings: &Settings, stats: Rc<Stats>) -> PersonJoin {
         PersonJoin {
             stats,
-            sets: KeyedState::default(),
+            sets: GroupedState::default(),
             numbers: LabelNumbers::default(),
             deltas: DeltaBuffer::new(settings),
         }
@@ -210,8 +219,7 @@ impl KeyedOperator for PersonJoin {
         }
         for (key, changes) in changes {
             let numbers = &mut self.numbers;
-            let of = (key.0, key.1.into());
-            let steps = self.sets.amend(of, |facts| {
+            let steps = self.sets.amend(key.0, key.1.into(), |facts| {
                 facts.amend(key, changes, numbers, &mut anonymous, out)
             });
             self.stats.steps(steps);

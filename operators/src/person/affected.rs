@@ -7,12 +7,12 @@
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
+use super::conversions::Conversions;
 use super::packed_touch::{self, Held};
 use super::touches::Touches;
 use crate::engine::Diff;
 use crate::facts::{Contact, Conversion, Fact};
 use crate::label_numbers::LabelNumbers;
-use crate::runs::Runs;
 use crate::settings::BrandSettings;
 
 /// A stay no further than this from the scans of the same person's pass is the visit that the till knows, milliseconds.
@@ -110,16 +110,17 @@ impl Affected {
     /// The affected visits among those of the person, before or after the change: a presence at a till changes the stays near it.
     pub(super) fn among_visits<'a>(
         &'a self,
-        visits: &'a Runs<Conversion>,
-    ) -> Box<dyn Iterator<Item = &'a Conversion> + 'a> {
+        visits: &'a Conversions,
+        numbers: &'a LabelNumbers,
+    ) -> Box<dyn Iterator<Item = Conversion> + 'a> {
         if self.all || self.visit_spans.is_empty() {
-            return self.among(visits);
+            return self.among(visits, numbers);
         }
-        let affected: Vec<&Conversion> = self.among(visits).collect();
-        let listed: FxHashSet<&Conversion> = affected.iter().copied().collect();
+        let affected: Vec<Conversion> = self.among(visits, numbers).collect();
+        let listed: FxHashSet<Conversion> = affected.iter().copied().collect();
         // The spans are disjoint, so that no visit comes twice.
         let near = self.visit_spans.iter().flat_map(|(from, until)| {
-            let near = visits.from(|of| of.ts < *from);
+            let near = visits.from(*from, numbers);
             near.take_while(|of| of.ts <= *until)
         });
         let near = near.filter(move |of| of.is_stay() && !listed.contains(of));
@@ -129,13 +130,14 @@ impl Affected {
     /// The affected conversions among those of the person, before or after the change.
     pub(super) fn among<'a>(
         &'a self,
-        conversions: &'a Runs<Conversion>,
-    ) -> Box<dyn Iterator<Item = &'a Conversion> + 'a> {
+        conversions: &'a Conversions,
+        numbers: &'a LabelNumbers,
+    ) -> Box<dyn Iterator<Item = Conversion> + 'a> {
         if self.all {
-            return Box::new(conversions.iter());
+            return Box::new(conversions.iter(numbers));
         }
         let within = |from: i64, until: i64| {
-            let from = conversions.from(move |c| c.ts < from);
+            let from = conversions.from(from, numbers);
             from.take_while(move |c| c.ts <= until)
         };
         let spanned = |c: &Conversion| {
@@ -150,10 +152,7 @@ impl Affected {
             .conversions
             .iter()
             .filter(move |c| !spanned(c))
-            .flat_map(move |changed| {
-                let held = conversions.from(move |c| c < changed);
-                held.take_while(move |c| *c == changed)
-            });
+            .flat_map(move |changed| conversions.equal(changed, numbers));
         Box::new(in_spans.chain(changed))
     }
 }

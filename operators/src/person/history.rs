@@ -19,13 +19,13 @@ use crate::facts::{Contact, Conversion, Fact, FactChanges, in_cheap_order, net};
 use crate::label_numbers::LabelNumbers;
 use crate::person::affected::{Affected, LONGEST_STAY, NEAR_PRESENCE};
 use crate::person::cell_membership::{CellRefs, Contributions};
+use crate::person::conversions::Conversions;
 use crate::person::journey::Journey;
 use crate::person::lift::{self, Member};
 use crate::person::null::{self, NullPaths, NullSpans, NullUntil};
 use crate::person::touches::Touches;
 use crate::record::{BrandId, SaleKind};
 use crate::routing::{contacts_by, redemption_day, weight};
-use crate::runs::Runs;
 use crate::settings::BrandSettings;
 use crate::small_map::SmallMap;
 
@@ -35,9 +35,11 @@ pub(super) struct History {
     /// The touchpoints that may be credited.
     pub(super) touches: Touches,
     /// The counted sales.
-    pub(super) sales: Runs<Conversion>,
+    pub(super) sales: Conversions,
     /// The visits to stores.
-    pub(super) visits: Runs<Conversion>,
+    pub(super) visits: Conversions,
+    /// The number of sales and visits.
+    conversions: u32,
     /// The number of records by which the person is in the panel of each month.
     panel: SmallMap<Month, Diff>,
     /// Whether the person has more identifiers than the size guard allows.
@@ -92,19 +94,19 @@ impl History {
     /// The estimated bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         self.touches.heap_bytes()
-            + self.sales.heap_bytes(|_| 0)
-            + self.visits.heap_bytes(|_| 0)
+            + self.sales.heap_bytes()
+            + self.visits.heap_bytes()
             + self.panel.heap_bytes(|_| 0)
             + self.null.as_ref().map_or(0, |_| size_of::<NullPaths>())
             + self.cell_refs.heap_bytes()
     }
 
     /// How long the touches of the person are null paths: paths without a conversion. Without a ladder all days count at once.
-    fn null_spans(&self, settings: &BrandSettings) -> NullSpans {
+    fn null_spans(&self, settings: &BrandSettings, numbers: &LabelNumbers) -> NullSpans {
         if self.oversized {
             return NullSpans::NEVER;
         }
-        let until = |conversions: &Runs<Conversion>| match conversions.iter().next() {
+        let until = |conversions: &Conversions| match conversions.iter(numbers).next() {
             None => NullUntil::Always,
             Some(first) if settings.has_ladder() => NullUntil::Day(first.day),
             Some(_) => NullUntil::Never,
@@ -133,14 +135,13 @@ impl History {
         net(&mut changes.facts);
         let act = changes.act.unwrap_or(who);
         let mut cells = Contributions::new(deltas, act, settings);
-        let was_null = self.null_spans(settings);
+        let was_null = self.null_spans(settings, numbers);
         let flips = changes.oversized != 0;
-        let held = self.sales.len() + self.visits.len();
         let affected = Affected::of(
             &changes.facts,
             flips,
             (&self.touches, numbers),
-            held,
+            self.conversions as usize,
             settings,
         );
 
@@ -173,7 +174,8 @@ impl History {
                         SaleKind::Visit => &mut self.visits,
                         SaleKind::Order | SaleKind::Transaction => &mut self.sales,
                     };
-                    steps += of_kind.amend(conversion, diff);
+                    of_kind.amend(conversion, diff, numbers);
+                    self.conversions = self.conversions.wrapping_add_signed(diff as i32);
                 }
                 Fact::Panel(month) => {
                     let records = self.panel.get(month).copied().unwrap_or_default() + diff;
@@ -220,7 +222,7 @@ impl History {
         };
         steps += self.contribute(of, settings, numbers, &affected, 1, &mut cells);
         steps += self.contribute_lift(of, &lift, 1, numbers, cells.deltas);
-        let is_null = self.null_spans(settings);
+        let is_null = self.null_spans(settings, numbers);
         if was_null != is_null {
             let touches = (&self.touches, &*numbers);
             let null = &mut self.null;
@@ -244,10 +246,12 @@ impl History {
     ) -> u64 {
         let visited = Cell::new(0);
         let act = cells.act;
-        let sales = affected.among(&self.sales);
-        for conversion in sales.chain(affected.among_visits(&self.visits)) {
+        let sales = affected.among(&self.sales, numbers);
+        let visits = affected.among_visits(&self.visits, numbers);
+        for conversion in sales.chain(visits) {
+            let conversion = &conversion;
             visited.set(visited.get() + 1);
-            if conversion.is_stay() && self.is_at_till(conversion, &visited) {
+            if conversion.is_stay() && self.is_at_till(conversion, numbers, &visited) {
                 self.weigh_nothing(brand, conversion, settings, diff, cells.deltas);
                 continue;
             }
@@ -289,7 +293,7 @@ impl History {
         };
         let in_panel = |of: &&Month| !self.oversized && self.panel.get(of).is_some();
         for of in lift.months.iter().filter(in_panel) {
-            let is_at_till = |stay: &Conversion| self.is_at_till(stay, &visited);
+            let is_at_till = |stay: &Conversion| self.is_at_till(stay, numbers, &visited);
             let looked = match lift.settings.has_ladder() {
                 true => member.contribute_row((*of, who), is_at_till, (lift.act, diff), deltas),
                 false => member.contribute(*of, is_at_till, diff, deltas),
@@ -317,17 +321,15 @@ impl History {
     }
 
     /// Whether a stay is the visit that the scans of the person's pass in the same store already count.
-    fn is_at_till(&self, stay: &Conversion, visited: &Cell<u64>) -> bool {
+    fn is_at_till(&self, stay: &Conversion, numbers: &LabelNumbers, visited: &Cell<u64>) -> bool {
         let until = stay
             .visit
             .map_or(stay.ts, |of| of.until)
             .saturating_add(NEAR_PRESENCE);
         let from = stay.ts.saturating_sub(NEAR_PRESENCE);
         let begin = from.saturating_sub(LONGEST_STAY);
-        let near = self
-            .visits
-            .from(|of| of.ts < begin)
-            .take_while(|of| of.ts <= until);
+        let near = self.visits.from(begin, numbers);
+        let near = near.take_while(|of| of.ts <= until);
         let mut presences = near
             .inspect(|_| visited.set(visited.get() + 1))
             .filter(|of| !of.is_stay());

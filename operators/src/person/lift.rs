@@ -14,11 +14,11 @@ use crate::engine::Diff;
 use crate::facts::{Conversion, Fact};
 use crate::label::Channel;
 use crate::label_numbers::LabelNumbers;
+use crate::person::conversions::Conversions;
 use crate::person::touches::Touches;
 use crate::record::{BrandId, Currency, SaleKind};
 use crate::release::PanelRow;
 use crate::routing::weight;
-use crate::runs::Runs;
 
 /// One day, milliseconds.
 const DAY: i64 = 86_400_000;
@@ -48,9 +48,9 @@ pub(super) fn months_of(facts: &[(Fact, Diff)]) -> BTreeSet<Month> {
 pub(super) struct Member<'a> {
     pub(super) brand: BrandId,
     pub(super) touches: &'a Touches,
-    /// The numbers of channels in the touches.
+    /// The numbers of channels in the touches, and of labels in the visits.
     pub(super) numbers: &'a LabelNumbers,
-    pub(super) visits: &'a Runs<Conversion>,
+    pub(super) visits: &'a Conversions,
 }
 
 /// What a member did in a month.
@@ -64,7 +64,7 @@ struct InMonth {
 }
 
 /// The group of the ladder that compares a month.
-pub(super) fn ladder_group(brand: BrandId, month: Month) -> MonthGroup {
+pub(crate) fn ladder_group(brand: BrandId, month: Month) -> MonthGroup {
     MonthGroup {
         brand,
         month,
@@ -150,11 +150,11 @@ impl Member<'_> {
             }
         }
         let mut stays: Vec<Conversion> = Vec::new();
-        let visits = self.visits.from(|visit| visit.ts < from);
+        let visits = self.visits.from(from, self.numbers);
         for visit in visits.take_while(|visit| visit.ts < until) {
             visited += 1;
-            if visit.is_stay() && month(visit.day) == of && !is_at_till(visit) {
-                stays.push(*visit);
+            if visit.is_stay() && month(visit.day) == of && !is_at_till(&visit) {
+                stays.push(visit);
             }
         }
         InMonth {

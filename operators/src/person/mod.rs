@@ -10,9 +10,10 @@
 
 mod affected;
 mod cell_membership;
+mod conversions;
 mod history;
-mod journey;
-mod lift;
+pub(crate) mod journey;
+pub(crate) mod lift;
 mod null;
 mod packed_touch;
 mod touches;
@@ -29,7 +30,7 @@ use crate::aggregate::{Aggregate, CellKey};
 use crate::ask::{Question, Reply, RoutedQuestion};
 use crate::attribution::path::steps;
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, QueryOperator};
+use crate::engine::{Diff, Epoch, GroupedState, KeyedOperator, QueryOperator};
 use crate::facts::Fact;
 use crate::identity::components::Person;
 use crate::label::Channel;
@@ -63,9 +64,9 @@ pub enum PersonIn {
 pub struct Persons {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
-    /// The history of each person.
-    persons: KeyedState<PersonKey, History>,
-    /// The channels of the touches.
+    /// The history of each person of a brand, by its label.
+    persons: GroupedState<BrandId, Person, History>,
+    /// The channels of the touches, and the labels of the conversions.
     numbers: LabelNumbers,
     deltas: DeltaBuffer,
 }
@@ -76,7 +77,7 @@ impl Persons {
         Persons {
             settings,
             stats,
-            persons: KeyedState::default(),
+            persons: GroupedState::default(),
             numbers: LabelNumbers::default(),
             deltas: DeltaBuffer::default(),
         }
@@ -130,7 +131,7 @@ impl KeyedOperator for Persons {
             let Some(settings) = self.settings.brands.get(&brand) else {
                 continue;
             };
-            let steps = self.persons.amend(key, |history| {
+            let steps = self.persons.amend(brand, person, |history| {
                 let numbers = &mut self.numbers;
                 history.amend(brand, person, settings, changes, numbers, &mut self.deltas)
             });
@@ -154,15 +155,14 @@ impl QueryOperator for Persons {
             return;
         };
         let mut paths: BTreeMap<Vec<Channel>, (u64, u64)> = BTreeMap::new();
-        let persons = self.persons.iter();
-        for (_, person) in persons.filter(|(key, of)| key.brand == brand && !of.oversized) {
+        let persons = self.persons.of(&brand).map(|(_, person)| person);
+        for person in persons.filter(|person| !person.oversized) {
             let mut own: FxHashMap<Vec<Channel>, u64> = FxHashMap::default();
-            let conversions = person.sales.iter().chain(person.visits.iter());
+            let sales = person.sales.iter(&self.numbers);
+            let conversions = sales.chain(person.visits.iter(&self.numbers));
             for conversion in conversions.filter(|c| of.holds(c)) {
-                let path =
-                    person
-                        .touches
-                        .path(conversion, settings, &self.numbers, &Cell::default());
+                let touches = &person.touches;
+                let path = touches.path(&conversion, settings, &self.numbers, &Cell::default());
                 if path.iter().any(|touch| touch.channel == channel) {
                     *own.entry(steps(&path)).or_default() += 1;
                 }

@@ -26,6 +26,8 @@ use crate::settings::BrandSettings;
 #[derive(Default)]
 pub(super) struct Touches {
     classes: SmallVec<[(Class, PackedMultiset); 1]>,
+    /// The number of different touches.
+    len: u32,
 }
 
 /// Takes the first element, by an order, of several iterators that are sorted by it: one step of a merge.
@@ -93,7 +95,7 @@ impl Touches {
 
     /// The number of different touches.
     pub(super) fn len(&self) -> u64 {
-        self.classes.iter().map(|(_, of)| of.len() as u64).sum()
+        self.len.into()
     }
 
     /// Changes the multiplicity of a touch by `diff`.
@@ -110,6 +112,8 @@ impl Touches {
         let packed = pack(touch, numbers);
         let [held, now] = touches.amend(&packed, diff);
         debug_assert!(now >= 0, "only what is held is retracted");
+        self.len += u32::from(now != 0);
+        self.len -= u32::from(held != 0);
         // The entry uses its channel once, however often the touch occurs. It was used once more to find it.
         let uses = 1 + usize::from(held != 0) - usize::from(now != 0);
         for _ in 0..uses {

@@ -33,6 +33,10 @@ impl QueryOperator for PolicyFilter {
                 }));
             }
             Question::Expired { brand, horizons } => self.expired(*brand, horizons, replies),
+            Question::DueExposures { brand, now } => self.due_devices(*brand, *now, replies),
+            Question::SettleExposures { brand, now, .. } => {
+                self.settle_exposures((*brand, query.key), *now, replies);
+            }
             Question::Cells { .. }
             | Question::Link { .. }
             | Question::Paths { .. }
@@ -51,10 +55,9 @@ impl PolicyFilter {
             return;
         };
         *oldest = EarliestHeld::default();
-        let sets = self.sets.iter().filter(|((of, _), _)| *of == brand);
-        for (_, set) in sets {
+        for (key, set) in self.sets.of(&brand) {
             let (mut goes, mut is_active) = (None, false);
-            for (key, record) in set.unpacked(brand, Part::WithoutId, &self.numbers) {
+            for (key, record) in set.unpacked((brand, *key), Part::WithoutId, &self.numbers) {
                 oldest.note(&record);
                 horizons.judge(key, &record, replies);
                 is_active |= horizons.is_recent(&record);

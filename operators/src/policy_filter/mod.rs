@@ -17,10 +17,12 @@
 //! - A record without identifiers is always admitted.
 //!
 //! Records are grouped by their identifier set, so that one change of a policy finds all of them. [`set_policy`] decides about a
-//! record, [`links`] finds the records whose links expire, and [`answers`] reads the contents for questions. The records are kept
+//! record, [`links`] finds the records whose links expire, [`answers`] reads the contents for questions, and [`exposures`] says
+//! which exposures become counts. The records are kept
 //! [`packed`].
 
 mod answers;
+mod exposures;
 mod links;
 mod packed;
 mod set_policy;
@@ -34,14 +36,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::labels;
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, Table, extrapolate};
+use crate::engine::{
+    Diff, Epoch, GroupedState, KeyedOperator, State, Table, extrapolate, shared_bytes,
+};
 use crate::hash_key::HashKey;
 use crate::horizons::EarliestHeld;
 use crate::label_numbers::LabelNumbers;
 use crate::label_uses::LabelUses;
 use crate::packed_runs::PackedRuns;
 use crate::policy::Policy;
-use crate::record::{BrandId, IdSet, Pseudonym, Record, RecordKey};
+use crate::record::{BrandId, IdSet, Identifier, Pseudonym, Record, RecordKey};
 use crate::routing::{Routed, route};
 use crate::settings::Settings;
 use crate::small_map::SmallMap;
@@ -66,8 +70,8 @@ pub enum PolicyFilterIn {
 /// The records with one identifier set.
 #[derive(Default)]
 struct IdSetRecords {
-    /// The identifiers, while there are records.
-    ids: Option<IdSet>,
+    /// The identifiers, while there are records. The key of the set is that of the state.
+    ids: Option<Arc<[Identifier]>>,
     /// The current records.
     records: PackedRuns<ByRecordKey>,
     /// The members with a policy.
@@ -86,24 +90,35 @@ impl IdSetRecords {
         SetPolicy::of(ids, &self.policies)
     }
 
-    /// The current records as far as they are unpacked.
+    /// The identifiers of the set, whose key is given, while there are records.
+    fn ids(&self, set: HashKey) -> Option<IdSet> {
+        Some(IdSet::of_key(set, self.ids.clone()?))
+    }
+
+    /// The current records of the set as far as they are unpacked.
     fn unpacked<'a>(
         &'a self,
-        brand: BrandId,
+        (brand, set): IdSetKey,
         part: Part,
         numbers: &'a LabelNumbers,
     ) -> impl Iterator<Item = (RecordKey, Record)> {
-        let records = self.ids.iter().flat_map(move |ids| {
-            let entries = self.records.iter();
-            entries.map(move |entry| (key_of(entry), unpack(entry, (brand, ids), part, numbers)))
-        });
-        records.filter_map(|(key, record)| Some((key, record?)))
+        let ids = self.ids(set);
+        let entries = self.records.iter();
+        entries.filter_map(move |entry| {
+            let record = unpack(entry, (brand, ids.as_ref()?), part, numbers);
+            Some((key_of(entry), record?))
+        })
     }
 
-    /// The current record of a key.
-    fn record(&self, key: RecordKey, brand: BrandId, numbers: &LabelNumbers) -> Option<Record> {
-        let (entry, ids) = (self.records.get(&key_bytes(key))?, self.ids.as_ref()?);
-        unpack(entry, (brand, ids), Part::Whole, numbers)
+    /// The current record of a key in the set.
+    fn record(
+        &self,
+        key: RecordKey,
+        (brand, set): IdSetKey,
+        numbers: &LabelNumbers,
+    ) -> Option<Record> {
+        let (entry, ids) = (self.records.get(&key_bytes(key))?, self.ids(set)?);
+        unpack(entry, (brand, &ids), Part::Whole, numbers)
     }
 }
 
@@ -130,7 +145,7 @@ pub struct PolicyFilter {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     /// The records with identifiers.
-    sets: KeyedState<IdSetKey, IdSetRecords>,
+    sets: GroupedState<BrandId, HashKey, IdSetRecords>,
     /// The records without identifiers.
     free: Table<HashKey, FreeRecord>,
     /// The labels and channels that the packed records use.
@@ -159,7 +174,7 @@ impl PolicyFilter {
             deltas: DeltaBuffer::new(&settings),
             settings,
             stats,
-            sets: KeyedState::default(),
+            sets: GroupedState::default(),
             free: Table::default(),
             numbers: LabelNumbers::default(),
             uses: LabelUses::default(),
@@ -173,8 +188,9 @@ impl PolicyFilter {
         set: u128,
         part: Part,
     ) -> impl Iterator<Item = (RecordKey, Record)> {
-        let set = self.sets.get(&(brand, set.into())).into_iter();
-        set.flat_map(move |set| set.unpacked(brand, part, &self.numbers))
+        let set = HashKey::from(set);
+        let records = self.sets.get(&brand, &set).into_iter();
+        records.flat_map(move |of| of.unpacked((brand, set), part, &self.numbers))
     }
 
     /// Replaces a record without identifiers.
@@ -213,11 +229,12 @@ impl PolicyFilter {
         self.stats.steps(moved.len() as u64);
         let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
         for (set, key) in moved {
-            let Some(set) = self.sets.get(&(brand, set.into())) else {
+            let set = HashKey::from(set);
+            let Some(of) = self.sets.get(&brand, &set) else {
                 continue;
             };
-            if let Some(record) = set.record(key, brand, &self.numbers) {
-                let policy = set.policy(&record.ids);
+            if let Some(record) = of.record(key, (brand, set), &self.numbers) {
+                let policy = of.policy(&record.ids);
                 let was = policy.admit(&record, settings, before);
                 let is = policy.admit(&record, settings, at);
                 emit.readmit(&record, &was, &is);
@@ -235,10 +252,10 @@ impl PolicyFilter {
         let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
         let (numbers, uses, stats) = (&mut self.numbers, &mut self.uses, &self.stats);
         let brand = key.0;
-        self.sets.amend(key, |set| {
+        self.sets.amend(brand, key.1, |set| {
             // Most updates change a single record and do not visit the others of its set.
             if !changes.policies.is_empty() {
-                let ids = set.ids.clone().unwrap_or_else(IdSet::empty);
+                let ids = set.ids(key.1).unwrap_or_else(IdSet::empty);
                 let was = set.policy(&ids);
                 // A retraction may precede the insertion that it retracts; only the final state counts.
                 let mut policies = changes.policies;
@@ -250,35 +267,37 @@ impl PolicyFilter {
                     }
                 }
                 let is = set.policy(&ids);
-                for (record_key, seen) in set.unpacked(brand, Part::WithoutId, numbers) {
+                for (record_key, seen) in set.unpacked(key, Part::WithoutId, numbers) {
                     stats.steps(1);
                     let before = was.admit(&seen, settings, at);
                     let now = is.admit(&seen, settings, at);
                     if before != now
-                        && let Some(record) = set.record(record_key, brand, numbers)
+                        && let Some(record) = set.record(record_key, key, numbers)
                     {
                         emit.readmit(&record, &before, &now);
                     }
                 }
             }
             stats.steps(changes.records.len() as u64);
-            for (key, content) in changes.records {
+            for (record_key, content) in changes.records {
                 let new = content.as_deref();
                 if let Some(record) = new {
                     // The records of a set share its identifiers, as long as they are in memory.
-                    set.ids.get_or_insert_with(|| record.ids.clone());
+                    set.ids.get_or_insert_with(|| record.ids.shared().clone());
                 }
-                let entry = new.map(|record| pack(key, record, numbers));
-                let replaced = set.records.replace(&key_bytes(key), entry.as_deref());
-                let old = replaced.as_ref().zip(set.ids.as_ref());
-                let old =
-                    old.and_then(|(entry, ids)| unpack(entry, (brand, ids), Part::Whole, numbers));
+                let entry = new.map(|record| pack(record_key, record, numbers));
+                let replaced = set
+                    .records
+                    .replace(&key_bytes(record_key), entry.as_deref());
+                let old = replaced.as_ref().and_then(|entry| {
+                    unpack(entry, (brand, &set.ids(key.1)?), Part::Whole, numbers)
+                });
                 if let Some(entry) = &replaced {
                     release(entry, numbers);
                 }
                 let old = old.as_ref();
                 if let Some(links) = &mut links {
-                    links.replace(key, old, new, settings);
+                    links.replace(record_key, old, new, settings);
                 }
                 let Some(one) = new.or(old).filter(|_| old != new) else {
                     continue;
@@ -382,7 +401,7 @@ impl KeyedOperator for PolicyFilter {
 
     fn bytes(&self) -> usize {
         let sets = self.sets.bytes(|of| {
-            let ids = of.ids.as_ref().map_or(0, IdSet::heap_bytes);
+            let ids = of.ids.as_ref().map_or(0, shared_bytes);
             ids + of.records.heap_bytes() + of.policies.heap_bytes(|_| 0)
         });
         let free = self.free.sample().map(|(_, entry)| entry.len());

@@ -118,6 +118,16 @@ impl IdSet {
         IdSet::new(Vec::new())
     }
 
+    /// The set of identifiers that were those of a set with this key.
+    pub(crate) fn of_key(key: HashKey, ids: Arc<[Identifier]>) -> IdSet {
+        IdSet { key, ids }
+    }
+
+    /// The identifiers, shared.
+    pub(crate) fn shared(&self) -> &Arc<[Identifier]> {
+        &self.ids
+    }
+
     /// The key of the set: the 128-bit XXH3 of its pseudonyms and values. Zero only for the empty set.
     pub fn key(&self) -> u128 {
         self.key.into()

@@ -135,7 +135,7 @@ impl Commits {
     /// Drop entries in the ledger mean that the previous process ended before it
     /// had erased what they drop; the first compaction does so.
     pub fn new(
-        ledger: Ledger,
+        mut ledger: Ledger,
         client: &Client,
         config: &Config,
         telemetry: Telemetry,
@@ -143,6 +143,8 @@ impl Commits {
         watermark_tx: watch::Sender<DurablePosition>,
         standbys: Standbys,
     ) -> Commits {
+        // Of what a crash had left at the opening.
+        ledger_task::tell_not_overwritten(&mut ledger, &telemetry);
         let mut compaction = Compaction::new(tally, telemetry.traces.clone());
         // The last run ended before its dropped entries were erased.
         if ledger.stats().entries.drop > 0 {
@@ -352,11 +354,8 @@ impl Commits {
         signal_when_secure(self.standbys.clone(), due);
         let due = self.forget.extract_if(.., |(after, ..)| *after < first);
         for (_, brand, before) in due.collect::<Vec<_>>() {
-            let removed = self
-                .retry_while_full(move |ledger| ledger.destroy_salts(brand, before))
+            self.retry_while_full(move |ledger| ledger.destroy_salts(brand, before))
                 .await?;
-            let files = removed.not_overwritten as u64;
-            self.telemetry.metrics.not_overwritten(files);
         }
         self.expire(first).await?;
         let due = self.settled.extract_if(.., |(after, ..)| *after < first);

@@ -26,6 +26,8 @@ pub(in crate::cells) struct Rows {
     now: PackedMultiset,
     /// What has changed since the last publication among the days that it counted.
     since: PackedMultiset,
+    /// The number of entries of both.
+    len: usize,
     /// The stores and channels of both.
     numbers: LabelNumbers,
     /// The acts that have changed each sale and day since then, as a set of bits.
@@ -45,6 +47,8 @@ impl Rows {
         for rows in [Some(&mut self.now), since].into_iter().flatten() {
             let packed = pack(row, &mut self.numbers);
             let [before, now] = rows.amend(&packed, diff);
+            self.len += usize::from(now != 0);
+            self.len -= usize::from(before != 0);
             // An entry uses its labels once. They were used once more to find it.
             let uses = 1 + usize::from(before != 0) - usize::from(now != 0);
             for _ in 0..uses {
@@ -73,7 +77,7 @@ impl Rows {
 
     /// The number of entries.
     pub(super) fn entries(&self) -> usize {
-        self.now.len() + self.since.len() + self.acts.len() + self.numbers.len()
+        self.len + self.acts.len() + self.numbers.len()
     }
 
     /// The rows of this group of the days up to one, each as often as it occurs.
@@ -114,6 +118,7 @@ impl Rows {
     /// The month was published with all days up to one.
     pub(super) fn publish(&mut self, through: Day) {
         for (row, _) in std::mem::take(&mut self.since).iter() {
+            self.len -= 1;
             release(PackedRow(row), &mut self.numbers);
         }
         self.acts.retain(|(day, _), _| *day > through);

@@ -554,12 +554,17 @@ impl Metrics {
         let verified = f64::from(u8::from(head.is_some()));
         self.set(Id::AuditVerified, &[brand], verified);
         if let Some(head) = head {
-            self.set(Id::AuditEntries, &[brand], head.seq as f64);
-            let bits = head.hash.as_bytes().iter().take(6);
-            let bits = bits.fold(0, |bits, byte| bits << 8 | u64::from(*byte));
-            // 48 bits are exact as a floating-point number.
-            self.set(Id::AuditHead, &[brand], bits as f64);
+            self.audit_head(brand, head);
         }
+    }
+
+    /// Records the head of the audit log of a brand.
+    pub fn audit_head(&self, brand: &str, head: Head) {
+        self.set(Id::AuditEntries, &[brand], head.seq as f64);
+        let bits = head.hash.as_bytes().iter().take(6);
+        let bits = bits.fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+        // 48 bits are exact as a floating-point number.
+        self.set(Id::AuditHead, &[brand], bits as f64);
     }
 
     /// Records a retention pass of a brand at a time in Unix milliseconds that
