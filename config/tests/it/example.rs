@@ -123,6 +123,7 @@ fn parse_in_example(text: &str) -> Result<LoadedConfig, Problems> {
             "TRIBUTARY_NKEY_SEED",
             "TRIBUTARY_PASSWORD",
             "TRIBUTARY_ACME_SECRET",
+            "TRIBUTARY_OTLP_HEADERS",
         ];
         named.contains(&name).then(|| crate::common::secret('4'))
     })

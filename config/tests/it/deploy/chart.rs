@@ -161,6 +161,7 @@ fn read(objects: &[Value], workload: &Value, pod: usize, secrets: &Path) -> Conf
                 None => {
                     let text = variable["value"].as_str().expect("a text");
                     let text = text.replace(PEERS, secrets.to_str().unwrap());
+                    let text = text.replace(SECRETS, secrets.to_str().unwrap());
                     text.replace("$(POD_NAME)", &name)
                 }
                 Some(other) => panic!("{other}"),
