@@ -135,7 +135,7 @@ impl Conversions {
     }
 
     /// Those whose bytes are not before some others, ascending.
-    fn from_key<'a>(
+    fn starting_at<'a>(
         &'a self,
         first: &[u8],
         numbers: &'a LabelNumbers,
@@ -151,7 +151,7 @@ impl Conversions {
         &'a self,
         numbers: &'a LabelNumbers,
     ) -> impl Iterator<Item = Conversion> + use<'a> {
-        self.from_key(&[], numbers)
+        self.starting_at(&[], numbers)
     }
 
     /// Those from a time on, ascending.
@@ -160,7 +160,7 @@ impl Conversions {
         ts: i64,
         numbers: &'a LabelNumbers,
     ) -> impl Iterator<Item = Conversion> + use<'a> {
-        self.from_key(&time(ts), numbers)
+        self.starting_at(&time(ts), numbers)
     }
 
     /// Those that are equal to one.
@@ -169,7 +169,7 @@ impl Conversions {
         one: &'a Conversion,
         numbers: &'a LabelNumbers,
     ) -> impl Iterator<Item = Conversion> + use<'a> {
-        let held = self.from_key(&key(one.ts, one.name), numbers);
+        let held = self.starting_at(&key(one.ts, one.name), numbers);
         held.take_while(move |of| (of.ts, of.name) == (one.ts, one.name))
             .filter(move |of| of == one)
     }
