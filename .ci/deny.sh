@@ -12,6 +12,8 @@ if [ "$("$deny" --version 2>/dev/null)" != "cargo-deny $VERSION" ]; then
     cargo install --quiet --locked --root target/tools --version "$VERSION" cargo-deny ||
         { echo "deny.sh: cargo-deny $VERSION could not be built; is the registry reachable?" >&2; exit 1; }
 fi
+# Also the crates of other platforms, which no build here has brought.
+cargo fetch --quiet --locked
 "$deny" --offline check bans licenses sources
 # The database is a repository: without a way to it, the rest counts all the same.
 if "$deny" fetch db >/dev/null 2>&1; then

@@ -42,7 +42,7 @@ pub use csv::{Column, Csv, DecimalMark, Encoding};
 pub use mapping::{AccountDelete, EventMeaning, Mapping, UserId};
 pub use measure::{Attribution, Sensors};
 pub use process::{
-    Http, HttpIngest, Ingest, Ladder, Ledger, Log, LogLevel, Nats, Release, Workers,
+    Http, HttpIngest, Ingest, Ladder, Ledger, Log, LogLevel, Nats, Release, Telemetry, Workers,
 };
 pub use secret::Secret;
 pub use shard::{NoBrands, OtherBrand};
@@ -80,6 +80,8 @@ pub struct Config {
     pub workers: Workers,
     /// `[log]`: what is logged.
     pub log: Log,
+    /// `[telemetry]`: the export of traces and log lines by OTLP.
+    pub telemetry: Telemetry,
     /// `[ledger]`: the data directory.
     pub ledger: Ledger,
     /// `[http]`: the server of `/metrics`, `/livez`, `/readyz` and `/config`.

@@ -19,8 +19,8 @@ const INTRODUCTION: &str = "\
 The configuration is one TOML file. Everything except brands has a default; unknown settings are errors. Relative paths
 start at the file's directory. Durations are strings with a unit: `ms`, `s`, `m`, `h`, `d`, `w`.
 
-Environment variables override the settings of `[nats]`, `[workers]`, `[ledger]` and `[http]`: `TRIBUTARY_NATS_URL` sets
-`nats.url`. An empty variable counts as absent; lists are separated by commas.
+Environment variables override the settings of `[nats]`, `[workers]`, `[telemetry]`, `[ledger]` and `[http]`:
+`TRIBUTARY_NATS_URL` sets `nats.url`. An empty variable counts as absent; lists are separated by commas.
 ";
 
 /// The reference: a Markdown table of every setting with its path, type,

@@ -25,6 +25,7 @@ pub(crate) fn walk(config: &Config, visitor: &mut impl Visitor) {
     top(&config.nats, visitor);
     top(&config.workers, visitor);
     top(&config.log, visitor);
+    top(&config.telemetry, visitor);
     top(&config.ledger, visitor);
     top(&config.http, visitor);
     for (at, token) in config.http.tokens.iter().enumerate() {

@@ -16,16 +16,19 @@
 //! - [`broker`]: the first connection, and retries.
 //! - [`report`]: metrics, health and released cells, and tables for the
 //!   terminal.
+//! - [`otlp`]: the export of traces and log lines to a collector.
 
 // A reader of the output may close it, as `head` does: `tributary_connectors::terminal` prints.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod broker;
 pub mod cli;
+mod client_tls;
 mod config_file;
 pub mod durability;
 pub mod epochs;
 pub mod live_config;
+pub mod otlp;
 pub mod privacy;
 pub mod report;
 pub mod serve;

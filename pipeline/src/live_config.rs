@@ -152,6 +152,15 @@ mod tests {
                 "workers.threads changed from 1 to 3: needs a restart"
             ]
         );
+        let telemetry =
+            "[telemetry]\notlp_endpoint = \"http://127.0.0.1:4318\"\nepoch_share = \"1\"\n";
+        assert_eq!(
+            refused(telemetry, ""),
+            [
+                "telemetry.epoch_share changed from \"0.01\" to \"1\": needs a restart",
+                "telemetry.otlp_endpoint changed from not set to \"http://127.0.0.1:4318\": needs a restart"
+            ]
+        );
         let brand = "[[brand]]\nname = \"beta\"\ntimezone = \"UTC\"\nsecret_env = \"B\"\n";
         assert_eq!(refused("", brand), ["brand.beta is new: needs a restart"]);
         let source = "[[brand.source]]\nname = \"shop\"\nkind = \"web\"\n";

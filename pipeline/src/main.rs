@@ -20,7 +20,8 @@ static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    tributary::cli::log::start(cli.log_format, cli.command.log_level());
+    let (level, may_leave) = (cli.command.log_level(), cli.command.may_export());
+    tributary::cli::log::start(cli.log_format, level, may_leave);
     tributary::cli::process_memory::protect();
     match tributary::cli::execute(&cli) {
         Ok(code) => code,

@@ -331,7 +331,7 @@ pub async fn start(
         config.nats.output_stream.clone(),
         fence.clone(),
         outgoing,
-        telemetry.metrics.clone(),
+        telemetry.clone(),
         Arc::clone(&acknowledged),
     );
     let publisher = tokio::spawn(publisher);
@@ -385,6 +385,7 @@ pub async fn start(
             queries: queries.clone(),
             cells: cells.clone(),
             health: telemetry.health.clone(),
+            traces: telemetry.traces.clone(),
             publisher_tx: out,
             ledger_tx: ledger_tx.clone(),
         };
@@ -517,6 +518,7 @@ pub async fn start(
         queries: queries.clone(),
         ledger_tx: ledger_tx.clone(),
         metrics: telemetry.metrics.clone(),
+        traces: telemetry.traces.clone(),
         clocks: clocks.clone(),
         erased,
         settling,

@@ -289,8 +289,16 @@ fn check_noise(brands: &[Brand], release: &SectionReading<Release>, cx: &mut Con
         return;
     };
     let (place, path) = release.location_of("k_delta");
-    let mut noisy_brands = brands.iter().filter(has_noise);
-    if let Some(wrong) = noisy_brands.find(|brand| gate(brand).k_delta != 1) {
+    let is_wrong = |brand: &Brand| has_noise(&brand) && gate(brand).k_delta != 1;
+    if let Some(number) = brands.iter().position(is_wrong)
+        && let Some(wrong) = brands.get(number)
+    {
+        // A brand's own gate is the one to change, wherever that of all stands.
+        let own = format!("brand[{number}].release.k_delta");
+        let (place, path) = match wrong.release.k_delta {
+            Some(_) => (Location::Nowhere, own),
+            None => (place, path),
+        };
         let message = format!(
             "is {}, but the noise of brand {} keeps its promise only with 1",
             gate(wrong).k_delta,

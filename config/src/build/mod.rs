@@ -18,7 +18,9 @@ pub use brand::brand_number;
 pub use network::beyond_this_machine;
 
 use crate::context::{Context, Input, Location, Node, quote};
-use crate::model::{Brand, Config, Http, HttpIngest, Ingest, Ledger, Log, Nats, Release, Workers};
+use crate::model::{
+    Brand, Config, Http, HttpIngest, Ingest, Ledger, Log, Nats, Release, Telemetry, Workers,
+};
 use crate::read::{SectionReading, unknown_keys};
 use crate::settings::ROOT;
 use crate::syntax;
@@ -49,6 +51,8 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     check_workers(&workers, cx);
     network::check_peers(&workers, cx);
     let log = top::<Log>(&root, cx);
+    let telemetry = top::<Telemetry>(&root, cx);
+    network::check_collector(&telemetry, cx);
     let ledger = top::<Ledger>(&root, cx);
     let mut http = top::<Http>(&root, cx);
     let mut http_ingest = top::<HttpIngest>(&root, cx);
@@ -66,6 +70,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
         nats: nats.model,
         workers: workers.model,
         log: log.model,
+        telemetry: telemetry.model,
         ledger: ledger.model,
         http: http.model,
         http_ingest: http_ingest.model,

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use crate::context::Context;
-use crate::model::{Nats, Workers};
+use crate::model::{Nats, Telemetry, Workers};
 use crate::read::SectionReading;
 
 /// Reports a broker beyond this machine without TLS.
@@ -15,8 +15,9 @@ pub(super) fn check_broker(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
         return;
     }
     let plain = model.url.split(',').filter_map(|url| {
-        let address = url.trim().strip_prefix("nats://")?;
-        (!is_this_machine(address)).then_some(address)
+        // A scheme is the same in capitals (RFC 3986, section 3.1).
+        let (scheme, address) = url.trim().split_once("://")?;
+        (scheme.eq_ignore_ascii_case("nats") && !is_this_machine(address)).then_some(address)
     });
     if let Some(address) = plain.into_iter().next() {
         let (place, path) = nats.location_of("url");
@@ -26,6 +27,26 @@ pub(super) fn check_broker(nats: &SectionReading<Nats>, cx: &mut Context<'_>) {
         let fix = "use tls://, or set nats.private_network = true if nobody else can read or change what the network transports";
         cx.report(place, &path, message, fix);
     }
+}
+
+/// Reports a collector of telemetry beyond this machine without TLS.
+pub(super) fn check_collector(telemetry: &SectionReading<Telemetry>, cx: &mut Context<'_>) {
+    let model = &telemetry.model;
+    if model.private_network || !telemetry.are_valid(&["otlp_endpoint", "private_network"]) {
+        return;
+    }
+    let plain = model.otlp_endpoint.as_deref().unwrap_or_default();
+    let host = plain.strip_prefix("http://").unwrap_or_default();
+    let host = host.split('/').next().unwrap_or_default();
+    if host.is_empty() || is_this_machine(host) {
+        return;
+    }
+    let (place, path) = telemetry.location_of("otlp_endpoint");
+    let message = format!(
+        "{host} is beyond this machine, and http:// transports logs and the headers with their keys in clear text"
+    );
+    let fix = "use https://, or set telemetry.private_network = true if nobody else can read or change what the network transports";
+    cx.report(place, &path, message, fix);
 }
 
 /// Reports processes of a cluster beyond this machine.

@@ -179,6 +179,27 @@ pub struct Log {
     pub level: LogLevel,
 }
 
+/// `[telemetry]`: the export of traces and log lines by OTLP.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// The collector, `http://` or `https://`, to whose path `/v1/traces` and
+    /// `/v1/logs` are added; without a trailing slash. `None`, the default, turns
+    /// the export off.
+    pub otlp_endpoint: Option<String>,
+    /// The headers of each export, one `Name: value` per line, from
+    /// `otlp_headers_file` or the environment variable that `otlp_headers_env`
+    /// names.
+    pub otlp_headers: Option<Credential>,
+    /// A PEM file of the certificate authorities to trust instead of the system's.
+    pub otlp_ca_file: Option<PathBuf>,
+    /// Whether `http://` may lead beyond this machine. Default false.
+    pub private_network: bool,
+    /// The share of epochs that are traced, thousandths. Default 10. At most 1,000.
+    pub epoch_share: u64,
+    /// The `service.name` of everything that is exported. Default `tributary`.
+    pub service_name: String,
+}
+
 /// `[ledger]`: where the process stores accepted records.
 #[derive(Clone, Debug)]
 pub struct Ledger {

@@ -75,7 +75,7 @@ impl SettingsModel for Nats {
                 value_type: Text(Broker),
                 default: DefaultValue::Toml(r#""nats://127.0.0.1:4222""#),
                 unit: "",
-                meaning: "Broker addresses: `nats://host:port` or `tls://host:port`. They must not contain a user or password.",
+                meaning: "Broker addresses: `nats://host:port` or `tls://host:port`. They must not contain a user or password. Name every server of a NATS cluster, separated by commas: other servers, which one of them announces, are not used.",
                 field: |nats: &mut Nats| &mut nats.url,
             },
             &Setting {

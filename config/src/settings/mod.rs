@@ -36,6 +36,7 @@ mod partner;
 mod process;
 mod retention;
 mod section;
+mod telemetry;
 mod wallet;
 
 pub(crate) use brand::MAPPING;
@@ -52,16 +53,17 @@ pub(crate) fn environment_variable(section: &str, key: &str) -> String {
 }
 
 /// Every section, parents before children, in the order of the reference.
-pub(crate) fn sections() -> [Section; 30] {
+pub(crate) fn sections() -> [Section; 31] {
     use crate::model::{
         Attribution, Brand, BrandRelease, Channels, Consent, Csv, FormBox, Http, HttpIngest,
         HttpToken, Identity, Ingest, IngestToken, Ledger, Log, Names, Nats, Noise, Partner,
-        Partners, Release, Retention, Sensors, Source, Wallet, Workers,
+        Partners, Release, Retention, Sensors, Source, Telemetry, Wallet, Workers,
     };
     [
         Nats::SECTION,
         Workers::SECTION,
         Log::SECTION,
+        Telemetry::SECTION,
         Ledger::SECTION,
         Http::SECTION,
         HttpToken::SECTION,
@@ -122,7 +124,7 @@ mod tests {
     use crate::model::{
         Attribution, Brand, BrandRelease, Channels, Consent, Csv, Http, HttpIngest, Identity,
         Ingest, Ledger, Log, Names, Nats, Noise, Partner, Partners, Release, Retention, Sensors,
-        Source, Wallet, Workers,
+        Source, Telemetry, Wallet, Workers,
     };
 
     fn defaults_are_clean<T: SettingsModel>() {
@@ -140,6 +142,7 @@ mod tests {
         defaults_are_clean::<Nats>();
         defaults_are_clean::<Workers>();
         defaults_are_clean::<Log>();
+        defaults_are_clean::<Telemetry>();
         defaults_are_clean::<Ledger>();
         defaults_are_clean::<Http>();
         defaults_are_clean::<HttpIngest>();

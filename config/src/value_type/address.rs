@@ -157,6 +157,48 @@ impl CheckedText for Origin {
     }
 }
 
+/// The address of an OTLP collector, to whose path those of the signals are added.
+/// It must not contain a login, and no message repeats an address with an `@`.
+pub(crate) struct Collector;
+
+/// Accepts `https://host`, the same with `http://`, a port or a path. Keeps it in
+/// lower case up to the path, without a trailing slash.
+impl CheckedText for Collector {
+    fn kind(&self) -> String {
+        "an address such as https://otel.example:4318".to_owned()
+    }
+
+    fn schema(&self) -> Json {
+        json!({"type": "string", "pattern": "^\\s*[Hh][Tt][Tt][Pp][Ss]?://[^?#@]+$"})
+    }
+
+    /// Parses the address of a collector.
+    ///
+    /// # Errors
+    /// Another scheme, and anything besides host, port and path.
+    fn check(&self, text: &str) -> Result<String, Invalid> {
+        if text.contains('@') {
+            return Err(invalid(
+                "holds a user, a password or a token, and would be shown wherever the address is",
+                "leave https://host:port, and use otlp_headers_file or otlp_headers_env",
+            ));
+        }
+        let shown = quote(text);
+        let wrong = || {
+            invalid(
+                format!("{shown} is not the address of a collector"),
+                r#"write it like "https://otel.example:4318" or "http://127.0.0.1:4318""#,
+            )
+        };
+        let url = Url::parse(text.trim()).map_err(|_| wrong())?;
+        let is_plain = url.query().is_none() && url.fragment().is_none();
+        match matches!(url.scheme(), "http" | "https") && is_plain {
+            true => Ok(url.as_str().trim_end_matches('/').to_owned()),
+            false => Err(wrong()),
+        }
+    }
+}
+
 /// The address of a process of the cluster: `host:port`, with IPv6 addresses in
 /// brackets.
 pub(crate) struct Host;
@@ -250,6 +292,30 @@ mod tests {
             let fix = Listen.parse(bad).unwrap_err().fix;
             assert_eq!(fix, "did you mean \"127.0.0.1:9464\"?");
         }
+    }
+
+    #[test]
+    fn collectors_have_a_host_and_perhaps_a_path() {
+        for (given, kept) in [
+            ("http://127.0.0.1:4318/", "http://127.0.0.1:4318"),
+            (" https://OTEL.example ", "https://otel.example"),
+            ("https://otel.example:443/a/B/", "https://otel.example/a/B"),
+            ("http://[::1]:4318", "http://[::1]:4318"),
+        ] {
+            assert_eq!(Collector.parse(given).unwrap(), kept);
+        }
+        for bad in [
+            "",
+            "otel.example:4318",
+            "grpc://otel.example",
+            "https://",
+            "https://otel.example/?a=b",
+            "https://otel.example/#a",
+        ] {
+            assert!(Collector.parse(bad).is_err(), "{bad}");
+        }
+        let fault = Collector.parse("https://bob:hunter2@h").unwrap_err();
+        assert!(!format!("{fault:?}").contains("hunter2"));
     }
 
     #[test]

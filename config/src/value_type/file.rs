@@ -476,8 +476,16 @@ fn is_private(path: &Path, is_brands: bool, given: &Input<'_>, cx: &mut Context<
         );
         let fix = "chmod 600 it, and rotate the secret if somebody else may have read it";
         cx.report_invalid(given, message, fix);
-    } else if mode & 0o044 != 0 {
-        let message = format!("{} can be read by others (mode {mode:03o})", path.display());
+    } else if mode & 0o066 != 0 {
+        let what = if mode & 0o044 != 0 {
+            "read"
+        } else {
+            "replaced"
+        };
+        let message = format!(
+            "{} can be {what} by others (mode {mode:03o})",
+            path.display()
+        );
         cx.warn(given.place, &given.path, message, "chmod 600 it");
     }
     !is_refused

@@ -39,6 +39,13 @@ max_clock_skew = "2m"
 memory = 2048
 [log]
 level = "debug"
+[telemetry]
+otlp_endpoint = "http://otel.example:4318/tributary"
+otlp_headers_env = "OTHER"
+otlp_ca_file = "DATA-PROTECTION.md"
+private_network = true
+epoch_share = "0.25"
+service_name = "measurement"
 [ledger]
 directory = "/var/lib/tributary"
 backup_days = 90
@@ -208,6 +215,7 @@ fn unmasked(printed: &str) -> String {
     printed
         .replace("secret = \"***\"", "secret_env = \"SECRET\"")
         .replace("password = \"***\"", "password_env = \"OTHER\"")
+        .replace("otlp_headers = \"***\"", "otlp_headers_env = \"OTHER\"")
 }
 
 fn assert_reads_back(config: &Config) {

@@ -278,6 +278,7 @@ fn a_process_is_one_of_the_hosts() {
 fn what_is_neither_encrypted_nor_authenticated_stays_on_this_machine() {
     let nats = |lines: &str| format!("[nats]\n{lines}\n{}", brand(""));
     let workers = |lines: &str| format!("[workers]\n{lines}\n{}", brand(""));
+    let telemetry = |lines: &str| format!("[telemetry]\n{lines}\n{}", brand(""));
     one(
         &nats("url = \"nats://127.0.0.1:1,nats://broker:4222\""),
         &[
@@ -286,11 +287,22 @@ fn what_is_neither_encrypted_nor_authenticated_stays_on_this_machine() {
         ],
     );
     one(
+        &nats("url = \"NATS://broker:4222\""),
+        &["nats.url: broker:4222 is beyond this machine"],
+    );
+    one(
         &workers("hosts = [\"127.0.0.1:1\", \"worker-1:2101\"]"),
         &[
             "workers.hosts: worker-1:2101 is beyond this machine",
             "workers.tls_ca_file, tls_cert_file and tls_key_file",
             "private_network",
+        ],
+    );
+    one(
+        &telemetry("otlp_endpoint = \"http://otel.example:4318/a\""),
+        &[
+            "telemetry.otlp_endpoint: otel.example:4318 is beyond this machine",
+            "telemetry.private_network",
         ],
     );
     let file = |key: &str| format!("tls_{key}_file = \"DATA-PROTECTION.md\"\n");
@@ -307,9 +319,46 @@ fn what_is_neither_encrypted_nor_authenticated_stays_on_this_machine() {
         nats("url = \"nats://broker:4222\"\nprivate_network = true"),
         workers("hosts = [\"127.0.0.1:1\", \"[::1]:2101\"]"),
         workers("hosts = [\"a:1\", \"b:1\"]\nprivate_network = true"),
+        telemetry("otlp_endpoint = \"http://localhost:4318\""),
+        telemetry("otlp_endpoint = \"http://[::1]:4318/a\""),
+        telemetry("otlp_endpoint = \"https://otel.example:4318\""),
+        telemetry("otlp_endpoint = \"http://otel.example\"\nprivate_network = true"),
     ] {
         good(&right);
     }
+}
+
+#[test]
+fn telemetry_needs_an_endpoint_without_a_login() {
+    let telemetry = |lines: &str| format!("[telemetry]\n{lines}\n{}", brand(""));
+    one(
+        &telemetry("otlp_headers_env = \"OTHER\""),
+        &["telemetry.otlp_headers_env", "otlp_endpoint"],
+    );
+    let endpoint = "otlp_endpoint = \"https://otel.example\"";
+    one(
+        &telemetry(&format!(
+            "{endpoint}\notlp_headers_env = \"OTHER\"\notlp_headers_file = \"x\""
+        )),
+        &["cannot stand together with"],
+    );
+    one(
+        &telemetry("otlp_endpoint = \"otel.example:4318\""),
+        &["is not the address of a collector", "https://"],
+    );
+    let wrong = wrong(&telemetry("otlp_endpoint = \"https://bob:hunter2@h\""));
+    assert!(!wrong[0].contains("hunter2") && wrong[0].contains("otlp_headers_file"));
+    one(
+        &telemetry("epoch_share = \"1.5\""),
+        &["must lie between 0 and 1"],
+    );
+    let shown = tributary_config::print(
+        &good(&telemetry(&format!(
+            "{endpoint}\notlp_headers_env = \"OTHER\""
+        )))
+        .config,
+    );
+    assert!(shown.contains("otlp_headers = \"***\""), "{shown}");
 }
 
 #[test]
@@ -456,6 +505,11 @@ fn noise_keeps_its_promise_with_a_k_delta_of_one_alone() {
     let of_beta = format!("{beside}[brand.release]\nk_delta = 10\n");
     let apart = with("k_delta = 1", &format!("{of_beta}{noise}"));
     assert!(!warned(&apart).contains("has no noise"));
+    let own = brand("noise = { epsilon = \"1\", money = 100 }\nrelease = { k_delta = 5 }");
+    one(
+        &with("k_delta = 1", &own),
+        &["brand[0].release.k_delta: is 5"],
+    );
     let of_acme = brand("noise = { epsilon = \"1\", money = 100 }\nrelease = { k_delta = 1 }");
     assert!(!warned(&of_acme).contains("k_delta"));
 }

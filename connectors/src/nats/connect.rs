@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use tributary_config::model::Nats;
 
 use super::addresses::Addresses;
@@ -58,8 +58,12 @@ pub async fn connect_with(
         .options()?
         .name(name)
         .ping_interval(PING)
+        // A server announces others before TLS begins: whoever is on the way could name
+        // any, and none of them was configured.
+        .ignore_discovered_servers()
         .event_callback(|event| async move { note(&event) });
-    options = tls(options, nats)?;
+    let has_tls = addresses.servers.iter().any(ServerAddr::tls_required);
+    options = tls(options, nats, has_tls)?;
 
     let shown = addresses.shown();
     let client = adjust(options)
@@ -104,8 +108,12 @@ fn new_enough(version: &str) -> bool {
 }
 
 /// Adds the certificate files to the options, after checking that they can be
-/// opened.
-fn tls(mut options: ConnectOptions, nats: &Nats) -> Result<ConnectOptions, NatsError> {
+/// opened. With `has_tls`, an address asks for TLS, and no connection goes without.
+fn tls(
+    mut options: ConnectOptions,
+    nats: &Nats,
+    has_tls: bool,
+) -> Result<ConnectOptions, NatsError> {
     let readable = |key: &str, path: &Path| {
         std::fs::File::open(path).map(drop).map_err(|error| {
             NatsError::caused(
@@ -115,7 +123,7 @@ fn tls(mut options: ConnectOptions, nats: &Nats) -> Result<ConnectOptions, NatsE
             )
         })
     };
-    let mut wanted = nats.tls;
+    let mut wanted = nats.tls || has_tls;
     if let Some(authorities) = &nats.tls_ca_file {
         readable("tls_ca_file", authorities)?;
         options = options.add_root_certificates(authorities.clone());

@@ -42,6 +42,7 @@ fn labels(event: &Event) -> Vec<Label> {
         | Event::SettledDevices { .. }
         | Event::ClosedVisits { .. }
         | Event::UnmatchedStays { .. }
+        | Event::SettledExposures { .. }
         | Event::SightingsSettled { .. }
         | Event::SaltDaysClosed { .. }
         | Event::LinkTime { .. }

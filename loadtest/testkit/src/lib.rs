@@ -1,4 +1,4 @@
-//! Test infrastructure: a NATS server, a faulty connection to it, and free ports.
+//! Test infrastructure: a NATS server, a faulty connection to it, a collector of telemetry, and free ports.
 //!
 //! A test that lacks a tool reports that it was skipped, past the capture of the output of passing
 //! tests, so that skipped tests are visible and can be counted; under continuous integration
@@ -7,6 +7,7 @@
 
 mod nats_server;
 mod openssl;
+pub mod otlp;
 mod ports;
 mod proxy;
 mod secret;

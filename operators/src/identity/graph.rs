@@ -178,6 +178,8 @@ impl QueryOperator for Graph {
             | Question::DeviceDays { .. }
             | Question::Expired { .. }
             | Question::Settle { .. }
+            | Question::DueExposures { .. }
+            | Question::SettleExposures { .. }
             | Question::ActiveSince { .. } => {}
         }
     }

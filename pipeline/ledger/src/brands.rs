@@ -30,9 +30,9 @@ pub(crate) struct BrandKeyRef<'a> {
     pub key: &'a BrandKey,
 }
 
-/// Removes brands without entries from the manifest, verifies the keys of the
-/// others, and returns the numbers of those under their newest secret. `active`
-/// are the entries of the active segment.
+/// Removes brands without entries from the manifest, unless it has them under their
+/// newest secret, verifies the keys of the others, and returns the numbers of those
+/// under their newest secret. `active` are the entries of the active segment.
 ///
 /// # Errors
 ///
@@ -43,7 +43,16 @@ pub(crate) fn assign_numbers(
     keyring: &Keyring,
     path: &Path,
 ) -> Result<Numbers, LedgerError> {
-    prune_unused(manifest, active, &Numbers::new());
+    let mut current = Numbers::new();
+    for line in &manifest.brands {
+        // Of a brand without entries the secret may be another one by now.
+        if let Ok(found) = find_key(line, &manifest.id(), keyring, path)
+            && line.links == found.keys.links()
+        {
+            current.insert(found.id, line.number);
+        }
+    }
+    prune_unused(manifest, active, &current);
     let mut numbers = Numbers::new();
     for line in &manifest.brands {
         let found = find_key(line, &manifest.id(), keyring, path)?;
@@ -134,4 +143,15 @@ pub(crate) fn number_of(
     });
     numbers.insert(id, number);
     number
+}
+
+/// Enters the first brand in a manifest without any, so that it has a seal: without
+/// one nobody could tell it from a manifest that was made without the keys.
+pub(crate) fn enter_first(manifest: &mut Manifest, numbers: &mut Numbers, keyring: &Keyring) {
+    if manifest.brands.is_empty()
+        && let Some((id, keys)) = keyring.first()
+    {
+        numbers.remove(&id);
+        number_of(manifest, numbers, id, keys);
+    }
 }

@@ -82,6 +82,7 @@ impl EntryCounts {
             | Event::SettledDevices { .. }
             | Event::ClosedVisits { .. }
             | Event::UnmatchedStays { .. }
+            | Event::SettledExposures { .. }
             | Event::SightingsSettled { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => {

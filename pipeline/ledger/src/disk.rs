@@ -162,13 +162,13 @@ pub(crate) fn unlink(path: &Path) -> Result<()> {
     })
 }
 
-/// Overwrites and removes a file. Returns whether it was overwritten. A missing
-/// file is not an error.
+/// Overwrites and removes a file. Returns whether it was overwritten, at the second
+/// attempt at last. A missing file is not an error.
 pub(crate) fn remove(path: &Path) -> Result<bool> {
     if !path.exists() {
         return Ok(true);
     }
-    let overwritten = overwrite(path);
+    let overwritten = overwrite(path) || overwrite(path);
     unlink(path)?;
     Ok(overwritten)
 }

@@ -200,11 +200,12 @@ impl Ledger {
         let mut numbers = self.numbers.clone();
         numbers.remove(&brand);
         let mut manifest = self.manifest.clone();
-        if brands::prune_unused(&mut manifest, &self.active.counts, &numbers) {
-            self.replace_manifest(manifest)?;
-        }
+        let is_pruned = brands::prune_unused(&mut manifest, &self.active.counts, &numbers);
         self.numbers = numbers;
-        Ok(())
+        match is_pruned {
+            true => self.replace_manifest(manifest),
+            false => Ok(()),
+        }
     }
 
     /// Destroys a ledger: its files are overwritten, as far as the file system permits, and

@@ -14,9 +14,8 @@ use tributary_operators::salt::Salt;
 
 use crate::active::ActiveSegment;
 use crate::block::FORMAT;
-use crate::brands::Numbers;
+use crate::brands::{Numbers, enter_first};
 use crate::counts::LedgerStats;
-use crate::disk::Removed;
 use crate::error::LedgerError;
 use crate::keyring::Keyring;
 use crate::known_labels::KnownLabels;
@@ -81,6 +80,8 @@ pub struct Ledger {
     pub(crate) next_segment: Arc<AtomicU64>,
     /// Batches appended since the last commit.
     pub(crate) pending: Vec<WriteBatch>,
+    /// Replaced files that could not be overwritten, since they were last taken.
+    pub(crate) not_overwritten: usize,
     /// Whether an `fsync` has failed. Every later change is then refused.
     pub(crate) sync_failed: bool,
 }
@@ -115,6 +116,12 @@ impl Ledger {
         }
     }
 
+    /// The number of replaced files since the last call that could not be overwritten:
+    /// their sealed bytes are in free blocks of the disk.
+    pub fn take_not_overwritten(&mut self) -> usize {
+        std::mem::take(&mut self.not_overwritten)
+    }
+
     /// Destroys the salts of a brand's days before `before`. The others are written
     /// anew under another day key, and the previous file is overwritten, as far as the
     /// file system permits, and removed.
@@ -123,7 +130,7 @@ impl Ledger {
     ///
     /// Any error of the disk. The salts may then still exist, and the call is to be
     /// repeated.
-    pub fn destroy_salts(&mut self, brand: BrandId, before: Day) -> Result<Removed, LedgerError> {
+    pub fn destroy_salts(&mut self, brand: BrandId, before: Day) -> Result<(), LedgerError> {
         self.check_usable()?;
         if let Some(number) = self.numbers.get(&brand)
             && self.manifest.has_salts(*number)
@@ -138,7 +145,9 @@ impl Ledger {
         }
         // Also what could not be removed before.
         let removed = salts::remove_orphans(&self.paths, &self.manifest);
-        self.record_sync_failure(removed)
+        let removed = self.record_sync_failure(removed)?;
+        self.not_overwritten += removed.not_overwritten;
+        Ok(())
     }
 
     /// Closes the ledger and unlocks it. Batches that were appended and not
@@ -204,7 +213,11 @@ impl Ledger {
     pub(crate) fn remove_replaced_salts(&mut self) -> Result<(), LedgerError> {
         match salts::remove_orphans(&self.paths, &self.manifest) {
             Err(error @ LedgerError::Sync { .. }) => self.record_sync_failure(Err(error)),
-            _ => Ok(()),
+            Err(_) => Ok(()),
+            Ok(removed) => {
+                self.not_overwritten += removed.not_overwritten;
+                Ok(())
+            }
         }
     }
 
@@ -232,6 +245,8 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         self.check_usable()?;
         manifest.generation = self.manifest.generation + 1;
+        let mut numbers = self.numbers.clone();
+        enter_first(&mut manifest, &mut numbers, keyring);
         if let Some(salts) = salts {
             let written = salts::write(&self.paths, &mut manifest, salts, keyring);
             self.record_sync_failure(written)?;
@@ -239,14 +254,17 @@ impl Ledger {
         let path = self.paths.manifest();
         let written = seal(&mut manifest, keyring, &path);
         let written = written.and_then(|()| self.paths.write(&manifest));
-        if let Err(error) = self.record_sync_failure(written) {
+        let written = self.record_sync_failure(written);
+        if let Err(error) = written {
             // After a failed sync nobody knows which manifest counts, and so its salts stay.
             if salts.is_some() && !self.sync_failed {
                 let _ = crate::disk::remove(&self.paths.salts(manifest.generation));
             }
             return Err(error);
         }
+        self.not_overwritten += usize::from(written.is_ok_and(|overwritten| !overwritten));
         self.manifest = manifest;
+        self.numbers = numbers;
         Ok(())
     }
 

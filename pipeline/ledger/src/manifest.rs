@@ -344,14 +344,14 @@ impl Paths {
         })
     }
 
-    /// Replaces the manifest. After any error other than [`LedgerError::Sync`] the
-    /// previous one is still valid.
-    pub fn write(&self, manifest: &Manifest) -> Result<(), LedgerError> {
+    /// Replaces the manifest, and returns whether the previous one was overwritten. After
+    /// any error other than [`LedgerError::Sync`] the previous one is still valid.
+    pub fn write(&self, manifest: &Manifest) -> Result<bool, LedgerError> {
         self.replace(&manifest.text(&self.manifest())?)
     }
 
     /// Replaces the manifest by these bytes, as [`Paths::write`] does.
-    pub fn replace(&self, text: &[u8]) -> Result<(), LedgerError> {
+    pub fn replace(&self, text: &[u8]) -> Result<bool, LedgerError> {
         let (path, draft) = (self.manifest(), self.draft());
         let replaced = disk::open(&path).ok();
         let renamed = disk::create(&draft).and_then(|file| {
@@ -365,10 +365,7 @@ impl Paths {
             return Err(error);
         }
         disk::sync_directory(&self.0)?;
-        if let Some(file) = replaced {
-            disk::wipe(&file, &path);
-        }
-        Ok(())
+        Ok(replaced.is_none_or(|file| disk::wipe(&file, &path) || disk::wipe(&file, &path)))
     }
 }
 

@@ -29,7 +29,7 @@ use crate::recover::{Recovery, SegmentSet};
 use crate::rotate::move_salts;
 use crate::salts;
 use crate::scan::scan;
-use crate::seal::{open_counts, verify_seals};
+use crate::seal::{open_counts, verify_any_seal, verify_seals};
 use crate::wire::Hex;
 
 /// The longest wait for a lock that another holder is about to release.
@@ -86,6 +86,7 @@ impl Ledger {
         let mut numbers = brands::assign_numbers(&mut manifest, &scan.counts, &keyring, &file)?;
         // Of a brand without entries the secret may be another one by now.
         verify_seals(&read, &manifest.brands, &keyring, &file)?;
+        verify_any_seal(&read, &keyring, &file)?;
         open_counts(&mut manifest, &keyring, &file)?;
         let mut salts = salts::read(&paths, &manifest, &keyring)?;
         let moved = move_salts(&mut manifest, &mut numbers, &mut salts, &keyring, &file)?;
@@ -96,12 +97,12 @@ impl Ledger {
         // From here on, what a crash has left is put in order.
         let position = scan.position.or(manifest.position);
         let cut_bytes = scan.length - scan.committed;
-        disk::remove(&paths.draft())?;
-        for number in &orphans {
-            disk::remove(&paths.segment(*number))?;
-        }
-        for number in &orphaned_salts {
-            disk::remove(&paths.salts(*number))?;
+        let draft = paths.draft();
+        let segments = orphans.iter().map(|number| paths.segment(*number));
+        let salts_files = orphaned_salts.iter().map(|number| paths.salts(*number));
+        let mut not_overwritten = 0;
+        for left in segments.chain(salts_files).chain([draft]) {
+            not_overwritten += usize::from(!disk::remove(&left)?);
         }
         let active = ActiveSegment::resume(&paths, scan, before)?;
         let last = manifest.segments.iter().map(|s| s.number).max();
@@ -119,6 +120,7 @@ impl Ledger {
             segment_bytes: options.segment_bytes,
             next_segment: Arc::new(AtomicU64::new(next)),
             pending: Vec::new(),
+            not_overwritten,
             sync_failed: false,
             manifest,
         };

@@ -60,6 +60,7 @@ impl Ledger {
         let mut salts = salts::read(&self.paths, &manifest, &keyring)?;
         let resealed = move_salts(&mut manifest, &mut numbers, &mut salts, &keyring, &file)?;
         let pruned = brands::prune_unused(&mut manifest, &self.active.counts, &numbers);
+        brands::enter_first(&mut manifest, &mut numbers, &keyring);
         match resealed {
             true => self.replace_under(manifest, Some(&salts), &keyring)?,
             false if pruned => self.replace_under(manifest, None, &keyring)?,

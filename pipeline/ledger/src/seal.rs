@@ -147,3 +147,28 @@ pub(crate) fn verify_seals(
     }
     Ok(())
 }
+
+/// Verifies that a manifest has a seal at all, under the key of any brand number that
+/// it names, used or not. Only that of a ledger without a commit has none: an older
+/// one than any that is recorded elsewhere, which a start notices.
+///
+/// # Errors
+///
+/// [`LedgerError::Corrupt`] if no seal fits.
+pub(crate) fn verify_any_seal(
+    manifest: &Manifest,
+    keyring: &Keyring,
+    path: &Path,
+) -> Result<(), LedgerError> {
+    let has_nothing =
+        manifest.commits == 0 && manifest.position.is_none() && manifest.segments.is_empty();
+    let mut lines = manifest.brands.iter();
+    let fits = |line: &ManifestBrand| {
+        verify_seals(manifest, std::slice::from_ref(line), keyring, path).is_ok()
+    };
+    if has_nothing || lines.any(fits) {
+        return Ok(());
+    }
+    let what = "the manifest is not sealed under the key of any brand: it was changed";
+    Err(LedgerError::corrupt(path, 0, what))
+}

@@ -15,7 +15,7 @@ use crate::inspect::{Snapshot, snapshot, write_brands};
 use crate::keyring::Keyring;
 use crate::manifest::Paths;
 use crate::recover::SegmentSet;
-use crate::seal::verify_seals;
+use crate::seal::{verify_any_seal, verify_seals};
 
 /// Content of an intact ledger.
 #[derive(Clone, Debug, Serialize)]
@@ -71,6 +71,7 @@ pub fn verify(
         find_key(brand, &manifest.id(), keyring, &paths.manifest())?;
     }
     verify_seals(&manifest, &manifest.brands, keyring, &paths.manifest())?;
+    verify_any_seal(&manifest, keyring, &paths.manifest())?;
     let mut source = SegmentSet::with_active(&paths, &manifest, active.committed);
     source.set_active_counts(active.counts.values().copied().sum());
     let mut owners: BTreeMap<u16, u64> = BTreeMap::new();

@@ -158,9 +158,13 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     if let Some(replaced) = replaced {
         // The new content is in place: what cannot be overwritten is only left behind.
         let length = replaced.metadata().map_or(0, |metadata| metadata.len());
-        let _ = replaced
-            .write_all_at(&vec![0; usize::try_from(length).unwrap_or(0)], 0)
-            .and_then(|()| replaced.sync_data());
+        let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
+        let overwrite = || {
+            replaced
+                .write_all_at(&zeros, 0)
+                .and_then(|()| replaced.sync_data())
+        };
+        let _ = overwrite().or_else(|_| overwrite());
     }
     Ok(())
 }

@@ -185,11 +185,12 @@ impl Tombstones {
         }
         for (tag, section) in json.brands {
             let of_brand = brands.iter().find(|keys| keys.tag().to_string() == tag);
-            tombstones.saves = tombstones.saves.max(section.saves);
             let Some(keys) = of_brand else {
+                // Anybody could have written it: it says nothing of the file.
                 tombstones.others.insert(tag, section);
                 continue;
             };
+            tombstones.saves = tombstones.saves.max(section.saves);
             let made = mac(keys, section.key, &section.entries, section.saves);
             let made = made.ok_or_else(|| FileError::WrongKey {
                 file: path.to_owned(),

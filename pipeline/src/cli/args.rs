@@ -107,6 +107,11 @@ impl Command {
             _ => "error",
         }
     }
+
+    /// Whether `[telemetry]` applies to the command.
+    pub fn may_export(&self) -> bool {
+        matches!(self, Command::Run(_) | Command::Serve(_))
+    }
 }
 
 /// Accepts 1 to 1024 threads; more is most likely a typing error.
@@ -652,6 +657,10 @@ pub struct Rights {
     /// this command opens it with]
     #[arg(long, value_name = "RECIPIENT", requires = "out")]
     pub reply_key: Option<String>,
+    /// Verify the receipt with the brand's public key in this file, as `tributary keys public` prints it. The workers'
+    /// configuration knows the key; a client configuration has no secret to derive it from
+    #[arg(long, value_name = "PEM")]
+    pub key: Option<PathBuf>,
     /// Overwrite the files of --out and --receipt if they exist
     #[arg(long)]
     pub force: bool,

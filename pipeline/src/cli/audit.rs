@@ -41,13 +41,15 @@ pub async fn command(args: &cli::AuditCommand) -> anyhow::Result<()> {
             };
             // What the chain itself shows is said first, with its line.
             let mut verified = Vec::new();
-            each_log(&loaded, brand.as_deref(), |path, brand| {
+            let found = each_log(&loaded, brand.as_deref(), |path, brand| {
                 let keys = files::keys(brand);
                 verified.push((brand.name.clone(), verify(path, &keys, None)?));
                 head.as_ref()
                     .map_or(Ok(()), |head| contains(path, &keys, head))
             })?;
+            // Before a missing log is said to be none yet: the others may name it.
             losses::compare_logs(client.as_ref(), &loaded).await?;
+            refuse_none(&loaded, found)?;
             for (brand, log) in verified {
                 report(&brand, &log, *offline, *json)?;
             }
@@ -58,22 +60,26 @@ pub async fn command(args: &cli::AuditCommand) -> anyhow::Result<()> {
             brand,
             last,
             json,
-        } => each_log(&crate::load(config)?, brand.as_deref(), |path, brand| {
-            show(path, brand, *last, *json)
-        }),
+        } => {
+            let loaded = crate::load(config)?;
+            let found = each_log(&loaded, brand.as_deref(), |path, brand| {
+                show(path, brand, *last, *json)
+            })?;
+            refuse_none(&loaded, found)
+        }
     }
 }
 
-/// Calls `take` with the log of each chosen brand that has one.
+/// Calls `take` with the log of each chosen brand that has one. Returns their number.
 ///
 /// # Errors
 ///
-/// Those of `take`; an invalid configuration; no log at all.
+/// Those of `take`.
 fn each_log(
     config: &Config,
     chosen: Option<&str>,
     mut take: impl FnMut(&Path, &Brand) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
     let directory = files::directory(config).join("audit");
     let chosen = |name: &str| chosen.is_none_or(|brand| brand == name);
     let mut seen = 0;
@@ -84,10 +90,19 @@ fn each_log(
             take(&path, brand)?;
         }
     }
-    if seen == 0 {
+    Ok(seen)
+}
+
+/// Refuses to have looked at no log at all.
+///
+/// # Errors
+///
+/// None was found.
+fn refuse_none(config: &Config, found: usize) -> anyhow::Result<()> {
+    if found == 0 {
         bail!(
             "no audit log in {}: process 0 creates it with the first request",
-            directory.display()
+            files::directory(config).join("audit").display()
         );
     }
     Ok(())

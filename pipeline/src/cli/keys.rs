@@ -262,9 +262,9 @@ async fn rotate_live(config: &Path) -> anyhow::Result<Vec<Exchanged>> {
             let challenge = status.challenge.with_context(|| {
                 format!("process {process} gave no challenge; does it run another version?")
             })?;
-            let proved = request.prove(config, &challenge);
-            query_process(client, brand, process, &proved).await?;
-            anyhow::Ok(proved.begin())
+            let possible = request.prove(config, &challenge, false);
+            query_process(client, brand, process, &possible).await?;
+            anyhow::Ok(request.prove(config, &challenge, true))
         }
     });
     let requests = try_join_all(look).await?;

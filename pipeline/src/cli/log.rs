@@ -16,6 +16,7 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 use tributary_config::model::LogLevel;
 
 use crate::cli::args::LogFormat;
+use crate::otlp::lines;
 
 /// The variable that filters the log.
 const VARIABLE: &str = "TRIBUTARY_LOG";
@@ -26,20 +27,25 @@ type Lines = Box<dyn Filter<Registry> + Send + Sync>;
 /// Replaces the filter of the log once it has started.
 static FILTER: OnceLock<reload::Handle<Lines, Registry>> = OnceLock::new();
 
-/// Starts the log. `TRIBUTARY_LOG` filters it; `level` is the default.
-pub fn start(format: LogFormat, level: &str) {
+/// Starts the log. `TRIBUTARY_LOG` filters it; `level` is the default. Whether its
+/// lines are exported is a matter of the configuration, if they `may_leave`.
+pub fn start(format: LogFormat, level: &str, may_leave: bool) {
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| of_level(level));
-    let lines = tracing_subscriber::fmt::layer::<Registry>()
+    let shown = tracing_subscriber::fmt::layer::<Registry>()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
-    let lines = match format {
-        LogFormat::Text => lines.with_target(false).boxed(),
-        LogFormat::Json => lines.json().boxed(),
+    let shown = match format {
+        LogFormat::Text => shown.with_target(false).boxed(),
+        LogFormat::Json => shown.json().boxed(),
     };
     let (filter, handle) = reload::Layer::new(Box::new(capped(filter)) as Lines);
     let _ = FILTER.set(handle);
     tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
+        .with(
+            shown
+                .and_then(may_leave.then(lines::layer))
+                .with_filter(filter),
+        )
         .init();
 }
 

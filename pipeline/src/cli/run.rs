@@ -24,6 +24,8 @@ use crate::broker::retry::wait_until;
 use crate::cli::args as cli;
 use crate::cli::{reload, signals};
 use crate::live_config::LiveConfig;
+use crate::otlp::export::Export;
+use crate::otlp::spans::Traces;
 use crate::report::telemetry::Telemetry;
 use crate::serve::access::refuse_unprotected;
 use crate::serve::ingest;
@@ -41,14 +43,16 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// Those of a start, and of tasks that cannot continue.
 pub fn command(args: &cli::Run) -> anyhow::Result<()> {
     let config = configure(args)?;
+    let export = Export::start(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(run(config, args));
+    let outcome = runtime.block_on(run(config, args, export.traces()));
     // After a failure nobody waits for what cannot end, like the other processes of a cluster.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    export.finish(&outcome);
     outcome
 }
 
@@ -118,10 +122,10 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
 ///
 /// A start that is refused, a task that cannot continue, or a drain that
 /// exceeds `DRAIN`.
-async fn run(config: Config, args: &cli::Run) -> anyhow::Result<()> {
+async fn run(config: Config, args: &cli::Run, traces: Traces) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     let hangup = signals::hangup()?;
-    let telemetry = Telemetry::new(&config);
+    let telemetry = Telemetry::new(&config).tracing(traces);
     let (sender, live) = LiveConfig::new(&config);
     let read = {
         let args = args.clone();

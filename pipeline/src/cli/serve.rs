@@ -13,6 +13,8 @@ use crate::broker::retry::wait_until;
 use crate::cli::args as cli;
 use crate::cli::{reload, signals};
 use crate::live_config::LiveConfig;
+use crate::otlp::export::Export;
+use crate::otlp::spans::Traces;
 use crate::report::published_cells::SharedCells;
 use crate::report::telemetry::Telemetry;
 use crate::serve::access::refuse_unprotected;
@@ -29,12 +31,15 @@ use crate::serve::state::HttpState;
 /// that refuses.
 pub fn command(args: &cli::Serve) -> anyhow::Result<()> {
     let config = configure(args)?;
+    let export = Export::start(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(run(&config, args))
+    let outcome = runtime.block_on(run(&config, args, export.traces()));
+    export.finish(&outcome);
+    outcome
 }
 
 /// The configuration with the options of the command line.
@@ -61,7 +66,7 @@ fn configure(args: &cli::Serve) -> anyhow::Result<Config> {
 /// # Errors
 ///
 /// Those of [`command`].
-async fn run(config: &Config, args: &cli::Serve) -> anyhow::Result<()> {
+async fn run(config: &Config, args: &cli::Serve, traces: Traces) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     let hangup = signals::hangup()?;
     let (sender, live) = LiveConfig::new(config);
@@ -69,7 +74,7 @@ async fn run(config: &Config, args: &cli::Serve) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
     tracing::info!(address = %listener.local_addr()?, "serving released cells");
-    let telemetry = Telemetry::of_readers(config);
+    let telemetry = Telemetry::of_readers(config).tracing(traces);
     let cells = SharedCells::default();
     let state = HttpState::new(config, &telemetry, &cells).following(&live);
     let read = {

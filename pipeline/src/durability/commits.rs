@@ -21,7 +21,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -38,6 +38,7 @@ use tributary_operators::upsert::ExpiredRecord;
 use crate::durability::command::{DurablePosition, Erasure, KeyRotation, LedgerCommand, Progress};
 use crate::durability::compaction::Compaction;
 use crate::durability::standbys::Standbys;
+use crate::otlp::spans::Stage;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 
@@ -134,7 +135,7 @@ impl Commits {
     /// Drop entries in the ledger mean that the previous process ended before it
     /// had erased what they drop; the first compaction does so.
     pub fn new(
-        ledger: Ledger,
+        mut ledger: Ledger,
         client: &Client,
         config: &Config,
         telemetry: Telemetry,
@@ -142,7 +143,9 @@ impl Commits {
         watermark_tx: watch::Sender<DurablePosition>,
         standbys: Standbys,
     ) -> Commits {
-        let mut compaction = Compaction::new(tally);
+        // Of what a crash had left at the opening.
+        ledger_task::tell_not_overwritten(&mut ledger, &telemetry);
+        let mut compaction = Compaction::new(tally, telemetry.traces.clone());
         // The last run ended before its dropped entries were erased.
         if ledger.stats().entries.drop > 0 {
             compaction.erase(leave_out_dropped());
@@ -304,12 +307,15 @@ impl Commits {
     ///
     /// Any error of the ledger other than a full disk, which is retried.
     async fn commit(&mut self) -> anyhow::Result<()> {
+        let begun = Instant::now();
         let (mut pages, mut marks, mut last) = (Vec::new(), 0, None);
+        let mut traced = Vec::new();
         while let Some(entry) = self.open.first_entry() {
             let open = entry.get();
             let Some(position) = open.position.filter(|_| open.parts == self.threads) else {
                 break;
             };
+            traced.extend(Some(*entry.key()).filter(|epoch| self.telemetry.traces.has(*epoch)));
             let open = entry.remove();
             pages.extend(open.pages);
             self.publish_beside(open.dead, open.requests).await?;
@@ -318,6 +324,11 @@ impl Commits {
         if let Some(position) = last {
             self.flush().await?;
             self.write(pages, position).await?;
+            let times = (begun, Instant::now());
+            for epoch in traced {
+                let traces = &self.telemetry.traces;
+                traces.stage(epoch, Stage::Commit, times, &[("epochs", marks)]);
+            }
             self.watermark_tx.send_modify(|durable| {
                 durable.marks += marks;
                 durable.sequence = position.sequence;
@@ -343,11 +354,8 @@ impl Commits {
         signal_when_secure(self.standbys.clone(), due);
         let due = self.forget.extract_if(.., |(after, ..)| *after < first);
         for (_, brand, before) in due.collect::<Vec<_>>() {
-            let removed = self
-                .retry_while_full(move |ledger| ledger.destroy_salts(brand, before))
+            self.retry_while_full(move |ledger| ledger.destroy_salts(brand, before))
                 .await?;
-            let files = removed.not_overwritten as u64;
-            self.telemetry.metrics.not_overwritten(files);
         }
         self.expire(first).await?;
         let due = self.settled.extract_if(.., |(after, ..)| *after < first);

@@ -26,6 +26,8 @@ use tributary_operators::record::{BrandId, Day};
 
 use crate::durability::command::{Erasure, ErasureOutcome};
 use crate::durability::command::{KeyRotation, Progress};
+use crate::otlp::record::Count;
+use crate::otlp::spans::{Traces, Work};
 use crate::report::tally::Tally;
 
 /// Minimum number of superseded entries for a compaction.
@@ -46,6 +48,10 @@ const SHARE: u64 = 4;
 pub struct Compaction {
     /// Counts of the threads, which include superseded records.
     tally: Arc<Tally>,
+    /// Reports each rewrite.
+    traces: Traces,
+    /// When the last rewrite began.
+    begun: Instant,
     /// Number of superseded records when the last rewrite began.
     seen: u64,
     /// Rotations whose secrets the ledger does not have yet.
@@ -170,9 +176,11 @@ impl Purpose {
 
 impl Compaction {
     /// The state without any request.
-    pub fn new(tally: Arc<Tally>) -> Compaction {
+    pub fn new(tally: Arc<Tally>, traces: Traces) -> Compaction {
         Compaction {
             tally,
+            traces,
+            begun: Instant::now(),
             seen: 0,
             rotations: Vec::new(),
             erased: BTreeMap::new(),
@@ -267,6 +275,7 @@ impl Compaction {
     /// Begins a rewrite on a blocking thread, for all requests that wait.
     pub fn begin(&mut self, rewrite: Rewrite) {
         self.seen = self.superseded();
+        self.begun = Instant::now();
         self.purpose = self.waiting.next();
         let rotations = self.purpose.rotations.iter();
         let watchers: Vec<_> = rotations
@@ -328,6 +337,12 @@ impl Compaction {
             moved,
             files,
         } = done;
+        let counts = [
+            ("erased", forgotten),
+            ("moved", moved),
+            ("files", files as u64),
+        ];
+        self.trace(false, &counts);
         let Purpose {
             erasures,
             rotations,
@@ -350,8 +365,16 @@ impl Compaction {
     /// Keeps the requests for the next rewrite: the new segments could not be
     /// written or installed.
     pub fn refused(&mut self, error: &dyn std::fmt::Display) {
+        self.trace(true, &[]);
         self.waiting.append(&mut self.purpose);
         self.postpone(error);
+    }
+
+    /// Traces the rewrite that has ended.
+    fn trace(&self, has_failed: bool, counts: &[Count]) {
+        let begun = self.begun.into_std();
+        self.traces
+            .work(Work::Compaction, begun, has_failed, counts);
     }
 
     /// Number of records since the start that are superseded in the ledger.
@@ -424,7 +447,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_fails_is_repeated_after_a_pause_and_not_at_once() {
-        let mut compaction = Compaction::new(Arc::new(Tally::default()));
+        let mut compaction = Compaction::new(Arc::default(), Traces::default());
         compaction.drop_pings(BrandId::of("acme"), 20_387);
         assert!(compaction.is_wanted());
         compaction.postpone(&"no space");

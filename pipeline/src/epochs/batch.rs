@@ -15,6 +15,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use tributary_connectors::dead_letter::DeadLetter;
 use tributary_connectors::nats::OutgoingMessage;
@@ -67,6 +68,46 @@ pub struct Batch {
     pub questions: Vec<(u64, Question)>,
     /// For each brand, the open salt days.
     pub salt_days: Vec<SaltDays>,
+    /// Whether the threads report the times of the epoch.
+    pub is_traced: bool,
+}
+
+/// The times of a traced epoch on a thread.
+#[derive(Clone, Copy, Debug)]
+pub struct EpochTimes {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// When the thread began it.
+    pub begun: Instant,
+    /// When the messages were decoded.
+    pub decoded: Instant,
+    /// When all of its input was in the dataflow.
+    pub entered: Instant,
+    /// When the cells that it released were reported, if any were.
+    pub released: Option<Instant>,
+    /// When every worker had finished it.
+    pub finished: Instant,
+    /// Number of messages that the thread decoded.
+    pub messages: u64,
+    /// Number of cells that the thread reported.
+    pub cells: u64,
+}
+
+impl EpochTimes {
+    /// Those of an epoch that begins now.
+    pub fn begin(epoch: Epoch) -> EpochTimes {
+        let now = Instant::now();
+        EpochTimes {
+            epoch,
+            begun: now,
+            decoded: now,
+            entered: now,
+            released: None,
+            finished: now,
+            messages: 0,
+            cells: 0,
+        }
+    }
 }
 
 /// A change of the stored records that no message requests.
@@ -169,6 +210,9 @@ pub enum Report {
         before: Epoch,
         /// What the thread has counted.
         counts: Counts,
+        /// The times of the traced epochs among those that were finished since the last
+        /// report.
+        times: Vec<EpochTimes>,
     },
 }
 

@@ -258,6 +258,7 @@ impl Erased {
             | Event::SettledDevices { .. }
             | Event::ClosedVisits { .. }
             | Event::UnmatchedStays { .. }
+            | Event::SettledExposures { .. }
             | Event::SightingsSettled { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. }

@@ -194,6 +194,7 @@ impl ObjectionSnapshot {
             | Event::SettledDevices { .. }
             | Event::ClosedVisits { .. }
             | Event::UnmatchedStays { .. }
+            | Event::SettledExposures { .. }
             | Event::SightingsSettled { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. }

@@ -18,7 +18,7 @@
 //! persons.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tributary_config::model::{Brand, Config};
@@ -26,12 +26,13 @@ use tributary_ledger::ErasureFilter;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
-use tributary_operators::retention_query::{ExpiredSet, RetentionQuery};
+use tributary_operators::retention_query::{Category, ExpiredSet, RetentionQuery};
 
 use crate::durability::command::{Erasure, LedgerCommand};
 use crate::durability::standbys::Standbys;
 use crate::epochs::clock::{Clocks, first_unsettled};
 use crate::epochs::queries::{Queries, WorkerStopped};
+use crate::otlp::spans::{Traces, Work};
 use crate::privacy::erased::Erased;
 use crate::privacy::retention::Retention;
 use crate::privacy::settling::Settlement;
@@ -91,6 +92,8 @@ pub struct RetentionPass {
     pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
     /// The metrics, for the time of the last pass and its number of records.
     pub metrics: Arc<Metrics>,
+    /// The traces, for each pass.
+    pub traces: Traces,
     /// The clocks: nothing is retracted while they disagree.
     pub clocks: Arc<Clocks>,
     /// The tombstones of erased people, which expire as well.
@@ -175,7 +178,7 @@ impl RetentionPass {
         let Ok(no_request) = self.settling.try_lock() else {
             return Ok(false);
         };
-        let settlement = Settlement::find(&self.queries, id, before).await?;
+        let settlement = Settlement::find(&self.queries, id, before, now).await?;
         if settlement.is_needed() {
             let events = settlement.events();
             self.queries.apply(events).await.ok_or(WorkerStopped)?;
@@ -186,6 +189,7 @@ impl RetentionPass {
             let (done, erased) = oneshot::channel();
             let forget = ErasureFilter {
                 sightings_before: [(id, before)].into_iter().collect(),
+                records: settlement.keys().collect(),
                 ..ErasureFilter::default()
             };
             self.ledger_tx
@@ -198,8 +202,14 @@ impl RetentionPass {
             }
             let erases = self.queries.erase_sightings(id, before).await;
             erases.ok_or(WorkerStopped)?;
-            let records = settlement.records();
-            tracing::info!(brand = brand.name, records, entries, "settled sightings");
+            let (records, exposures) = (settlement.records(), settlement.exposures());
+            tracing::info!(
+                brand = brand.name,
+                records,
+                exposures,
+                entries,
+                "settled sightings"
+            );
         }
         self.metrics.settled_through(&brand.name, begins);
         Ok(true)
@@ -214,6 +224,8 @@ impl RetentionPass {
     ///
     /// [`WorkerStopped`].
     async fn pass(&self, now: i64, first: bool) -> Result<(), WorkerStopped> {
+        let begun = Instant::now();
+        let (mut retracted, mut erased_entries) = (0, 0);
         let links = link_times(with_link_ttl(&self.config), now);
         if self.config.workers.process == 0 && !links.is_empty() {
             self.queries.apply(links).await.ok_or(WorkerStopped)?;
@@ -242,6 +254,11 @@ impl RetentionPass {
             let (done, erased) = oneshot::channel();
             let forget = ErasureFilter {
                 evidence_before: [(id, retention.cutoffs(now).consent)].into_iter().collect(),
+                exposure_keys_before: retention
+                    .first_epoch_day(Category::Exposures, now)
+                    .map(|day| (id, day))
+                    .into_iter()
+                    .collect(),
                 ..ErasureFilter::default()
             };
             let erasure = Erasure { forget, done };
@@ -250,6 +267,8 @@ impl RetentionPass {
                 .map_err(|_| WorkerStopped)?;
             let entries = erased.await.map_err(|_| WorkerStopped)?.entries;
             self.metrics.retention_pass(&brand.name, now, records);
+            retracted += records;
+            erased_entries += entries;
             tracing::info!(
                 brand = brand.name,
                 records,
@@ -259,6 +278,8 @@ impl RetentionPass {
                 "retracted expired records"
             );
         }
+        let counts = [("records", retracted), ("entries", erased_entries)];
+        self.traces.work(Work::Retention, begun, false, &counts);
         Ok(())
     }
 }
@@ -291,6 +312,7 @@ mod tests {
             queries: Queries::default(),
             ledger_tx,
             metrics: Telemetry::new(&config).metrics,
+            traces: Traces::default(),
             clocks: Arc::new(Clocks::new(&config)),
             erased: Arc::new(Erased::open(&config, &directory.join("erased")).unwrap()),
             settling: Arc::default(),
@@ -348,12 +370,20 @@ mod tests {
         queries.finished(2);
         asked(&queries).await;
         assert!(settling.try_lock().is_err());
-        let changes = queries.drain_changes(2).unwrap();
+        let questions = queries.drain(2);
+        assert!(
+            matches!(questions[..], [(_, Question::DueExposures { .. })]),
+            "{questions:?}"
+        );
+        queries.finished(3);
+        asked(&queries).await;
+        assert!(settling.try_lock().is_err());
+        let changes = queries.drain_changes(3).unwrap();
         assert!(changes.iter().any(|change| matches!(
             change,
             InternalChange::Event(Event::SightingsSettled { .. })
         )));
-        queries.finished(3);
+        queries.finished(4);
 
         // What remains to be done needs no question any more: requests are worked on again.
         let command = ledger.recv().await;

@@ -1,5 +1,5 @@
-//! The metrics and the health of this process, as handles for the tasks that
-//! report to both.
+//! The metrics, the health and the traces of this process, as handles for the
+//! tasks that report to them.
 
 use std::sync::Arc;
 
@@ -7,14 +7,18 @@ use tributary_config::model::Config;
 
 use super::health::Health;
 use super::metrics::Metrics;
+use crate::otlp::spans::Traces;
 
-/// Handles to the metrics and the health of this process; clones share them.
+/// Handles to the metrics, the health and the traces of this process; clones share
+/// them.
 #[derive(Clone)]
 pub struct Telemetry {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The health.
     pub health: Arc<Health>,
+    /// The traces; nothing is traced unless [`Telemetry::tracing`] says where to.
+    pub traces: Traces,
 }
 
 impl Telemetry {
@@ -23,6 +27,20 @@ impl Telemetry {
         Telemetry {
             metrics: Arc::new(Metrics::of_readers(config)),
             health: Arc::default(),
+            traces: Traces::default(),
+        }
+    }
+
+    /// The same, with traces.
+    pub fn tracing(self, traces: Traces) -> Telemetry {
+        Telemetry { traces, ..self }
+    }
+
+    /// Sets the metrics of the export, if there is one.
+    pub fn count_exports(&self) {
+        for (signal, outcomes) in self.traces.outcomes().into_iter().flatten() {
+            let (sent, dropped) = (outcomes.sent(), outcomes.dropped());
+            self.metrics.exported(signal, sent, dropped);
         }
     }
 
@@ -31,6 +49,7 @@ impl Telemetry {
         Telemetry {
             metrics: Arc::new(Metrics::new(config)),
             health: Arc::default(),
+            traces: Traces::default(),
         }
     }
 }

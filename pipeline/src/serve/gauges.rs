@@ -51,6 +51,7 @@ pub async fn business(config: &Config, telemetry: &Telemetry, cells: &SharedCell
     let mut gauges = BusinessGauges::default();
     loop {
         every.tick().await;
+        telemetry.count_exports();
         telemetry
             .metrics
             .ready(telemetry.health.not_ready().is_empty());

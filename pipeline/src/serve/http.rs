@@ -141,7 +141,9 @@ async fn document(State(page): State<Arc<Page>>) -> Response {
 async fn metrics(State(state): State<PageState>, Extension(viewer): Extension<Viewer>) -> Response {
     // Many series take a while to write, and the broker's connection must not wait for it.
     let encoded = tokio::task::spawn_blocking(move || {
-        let Telemetry { metrics, health } = &state.telemetry;
+        let Telemetry {
+            metrics, health, ..
+        } = &state.telemetry;
         metrics.ready(health.not_ready().is_empty());
         metrics.lag(health.lag_seconds());
         metrics.encode_for(&state.audience(&viewer))

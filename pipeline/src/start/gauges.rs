@@ -33,6 +33,7 @@ pub(super) async fn gauge(
         telemetry.metrics.lease_held(fence.holds(None));
         telemetry.metrics.standbys(standbys.count());
         telemetry.metrics.profiles(&tally.profiles());
+        telemetry.count_exports();
         telemetry
             .metrics
             .ready(telemetry.health.not_ready().is_empty());

@@ -38,6 +38,7 @@ use crate::epochs::clock::Clocks;
 use crate::epochs::epoch_clock::EpochClock;
 use crate::epochs::queries::Queries;
 use crate::live_config::LiveConfig;
+use crate::otlp::spans::Stage;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 use crate::worker::output_watch::Republish;
@@ -233,11 +234,14 @@ impl Feeding {
                 }
             };
             let read = (messages.len() as u64, bytes);
+            let received = Instant::now();
             let metrics = &self.feed.telemetry.metrics;
             metrics.input(inputs.position(), inputs.pending(), read);
             metrics.input_counts(inputs.counts());
             let batch = self.batch(messages, &inputs, stopping);
-            if let Some(batch) = batch {
+            if let Some(mut batch) = batch {
+                batch.is_traced = self.feed.telemetry.traces.has(batch.epoch);
+                self.trace(batch.epoch, read, received);
                 if batch.durable && !self.mark(&batch, &inputs, &stop).await? {
                     // What was read goes nowhere, and no position moves behind it: the next start reads it again.
                     let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
@@ -264,6 +268,22 @@ impl Feeding {
                 let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
                 return Ok((workers, inputs));
             }
+        }
+    }
+
+    /// Begins the trace of an epoch that has these messages and bytes, which were all
+    /// received at a time.
+    fn trace(&self, epoch: u64, (messages, bytes): (u64, u64), received: Instant) {
+        let traces = &self.feed.telemetry.traces;
+        let collecting = match messages {
+            0 => Duration::ZERO,
+            _ => self.gatherer.took(),
+        };
+        let begun = received.checked_sub(collecting).unwrap_or(received);
+        let counts = [("messages", messages), ("bytes", bytes)];
+        traces.begin(epoch, begun, &counts);
+        if messages > 0 {
+            traces.stage(epoch, Stage::Receive, (begun, received), &counts);
         }
     }
 

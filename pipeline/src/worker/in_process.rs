@@ -96,6 +96,7 @@ impl InProcess {
                     thread,
                     before,
                     counts,
+                    ..
                 } => {
                     counted.finished(thread, before, counts);
                     if thread == 0 {

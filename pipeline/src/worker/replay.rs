@@ -158,6 +158,7 @@ where
                 thread,
                 before,
                 counts,
+                ..
             } => {
                 counted.finished(thread, before, counts);
                 if thread == 0 {

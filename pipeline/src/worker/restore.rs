@@ -24,6 +24,7 @@ use tributary_operators::cell::Family;
 
 use crate::broker::retry::retry_transient;
 use crate::epochs::batch::{Batch, Restored};
+use crate::otlp::spans::Work;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 use crate::worker::publisher::PublisherCommand;
@@ -82,6 +83,8 @@ pub async fn restore(
     let took = begun.elapsed();
     telemetry.health.set_restoring(None);
     telemetry.metrics.restored(took, entries);
+    let counts = [("entries", entries)];
+    telemetry.traces.work(Work::Restore, begun, false, &counts);
     if entries > 0 {
         tracing::info!(entries, seconds = took.as_secs_f64(), "restored the ledger");
     }

@@ -6,7 +6,7 @@
 //! | cells | the released cells of this process, and the publisher |
 //! | accepted, expired and settled records, destroyed salts | the ledger |
 //! | answers | the queries that wait for them |
-//! | finished epochs | the tally, the queries, the health |
+//! | finished epochs | the tally, the queries, the health, the traces |
 //!
 //! It runs on the thread that reports, so that it encodes nothing and never blocks: all channels are
 //! unbounded, and their senders are throttled by the number of epochs in
@@ -24,8 +24,9 @@ use tokio::sync::mpsc;
 
 use super::publisher::PublisherCommand;
 use crate::durability::command::LedgerCommand;
-use crate::epochs::batch::Report;
+use crate::epochs::batch::{EpochTimes, Report};
 use crate::epochs::queries::Queries;
+use crate::otlp::spans::{Stage, Traces};
 use crate::report::health::Health;
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
@@ -40,6 +41,8 @@ pub struct OutputRouter {
     pub cells: SharedCells,
     /// Health of the process, which needs to know about progress.
     pub health: Arc<Health>,
+    /// The traces.
+    pub traces: Traces,
     /// The publisher of cells.
     pub publisher_tx: mpsc::UnboundedSender<PublisherCommand>,
     /// The task that owns the ledger.
@@ -96,13 +99,29 @@ impl OutputRouter {
                 thread,
                 before,
                 counts,
+                times,
             } => {
                 self.tally.finished(thread, before, counts);
+                times.iter().for_each(|times| self.trace(thread, times));
                 if thread == 0 {
                     self.queries.finished(before);
+                    self.traces.finish(before);
                 }
                 self.health.progress();
             }
+        }
+    }
+
+    /// Traces what a thread has done of an epoch.
+    fn trace(&self, thread: usize, of: &EpochTimes) {
+        let thread = ("thread", thread as u64);
+        let stage = |stage, times, counts: &[_]| self.traces.stage(of.epoch, stage, times, counts);
+        let messages = [thread, ("messages", of.messages)];
+        stage(Stage::Decode, (of.begun, of.decoded), &messages);
+        stage(Stage::Dataflow, (of.entered, of.finished), &[thread]);
+        if let Some(released) = of.released {
+            let cells = [thread, ("cells", of.cells)];
+            stage(Stage::Release, (of.entered, released), &cells);
         }
     }
 

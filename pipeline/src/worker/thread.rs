@@ -35,7 +35,9 @@ use tributary_operators::label::Label;
 use tributary_operators::record::{BrandId, Day};
 use tributary_operators::settings::Settings;
 
-use crate::epochs::batch::{Batch, Incoming, InternalChange, Listener, Report, Restored};
+use crate::epochs::batch::{
+    Batch, EpochTimes, Incoming, InternalChange, Listener, Report, Restored,
+};
 use crate::epochs::clock::SaltDays;
 use crate::report::counts::Counts;
 
@@ -82,9 +84,8 @@ pub struct WorkerThread {
     dead: Vec<DeadLetter>,
     /// Rights requests of the open epoch that vendors pass on.
     requests: Vec<OutgoingMessage>,
-    /// Input frontiers of ended epochs that the cluster has not finished,
-    /// ascending, and when each epoch began.
-    ahead: VecDeque<(Epoch, Instant)>,
+    /// Ended epochs that the cluster has not finished, ascending.
+    ahead: VecDeque<Ahead>,
     /// How long decoding and epochs take.
     times: ThreadTimes,
     /// The epoch that has begun and not ended. No batch is taken while it is set.
@@ -108,12 +109,24 @@ pub struct WorkerThread {
     is_restored: bool,
 }
 
+/// An epoch that has ended and that the cluster has not finished.
+struct Ahead {
+    /// The input frontier after it.
+    before: Epoch,
+    /// When it began.
+    begun: Instant,
+    /// Its times, if it is traced.
+    times: Option<EpochTimes>,
+}
+
 /// The part of a [`Batch`] that `end` needs once all pings of the epoch have
 /// their salts. The fields have the meaning that they have in the batch.
 struct Open {
     epoch: Epoch,
     /// When the thread began the epoch.
     begun: Instant,
+    /// Its times, if it is traced.
+    times: Option<EpochTimes>,
     durable: bool,
     all_restored: bool,
     release: Option<i64>,
@@ -216,8 +229,10 @@ impl WorkerThread {
             changes,
             questions,
             salt_days,
+            is_traced,
         } = batch;
         let begun = Instant::now();
+        let mut times = is_traced.then(|| EpochTimes::begin(epoch));
         self.intake.dataflow.advance_to(epoch);
         match restored {
             Some(restored) => self.restore(restored),
@@ -259,10 +274,15 @@ impl WorkerThread {
             self.decoder.decode(&message, &mut sink);
         }
         self.times.decoded(messages.len(), begun);
+        if let Some(times) = &mut times {
+            times.decoded = Instant::now();
+            times.messages = messages.len() as u64;
+        }
         drop(messages);
         self.open = Some(Open {
             epoch,
             begun,
+            times,
             durable,
             all_restored,
             release,
@@ -331,6 +351,7 @@ impl WorkerThread {
         let Open {
             epoch,
             begun,
+            mut times,
             durable,
             all_restored,
             release,
@@ -360,9 +381,9 @@ impl WorkerThread {
             // What is taken back leaves the ledger by being written anew without it.
             let brand = match &change {
                 Event::Put { record, .. } => Some(record.brand),
-                Event::LinkTime { brand, .. } | Event::SightingsSettled { brand, .. } => {
-                    Some(*brand)
-                }
+                Event::LinkTime { brand, .. }
+                | Event::SightingsSettled { brand, .. }
+                | Event::SettledExposures { brand, .. } => Some(*brand),
                 Event::UnmatchedStays { unmatched } => Some(unmatched.brand),
                 _ => None,
             };
@@ -411,7 +432,14 @@ impl WorkerThread {
             dataflow.reconcile_restored();
         }
         dataflow.advance_to(epoch + 1);
-        self.ahead.push_back((epoch + 1, begun));
+        if let Some(times) = &mut times {
+            times.entered = Instant::now();
+        }
+        self.ahead.push_back(Ahead {
+            before: epoch + 1,
+            begun,
+            times,
+        });
     }
 
     /// Feeds the state of before a restart into the dataflow: salts first, then the

@@ -138,6 +138,7 @@ impl Workers {
             changes,
             questions,
             salt_days,
+            is_traced,
         } = batch;
         let mut changes = Some(changes);
         let restoring = restored.is_some();
@@ -172,6 +173,7 @@ impl Workers {
                 changes: changes.take().unwrap_or_default(),
                 questions: questions.take().unwrap_or_default(),
                 salt_days: salt_days.clone(),
+                is_traced,
             };
             if sender.send(part).is_err() {
                 return false;

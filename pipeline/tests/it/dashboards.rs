@@ -19,11 +19,12 @@ use tributary::cli::rules::{RUNBOOK, rules as printed};
 use tributary::report::metrics::label::Label;
 use tributary::report::metrics::table::{Row, TABLE};
 use tributary_simulate::Options;
+use tributary_testkit::otlp::Collector;
 use tributary_testkit::{NatsServer, free_port, skipped};
 
 /// Panels to which the demo has nothing to say: it has no broker, no ledger and no HTTP ingest server, so that no epoch is
 /// opened and nothing is committed or received, and a quantile of nothing is not a number. Nor has it partners.
-const WORKER_ONLY: [(&str, &str); 13] = [
+const WORKER_ONLY: [(&str, &str); 14] = [
     ("stores", "Sightings of partners by outcome"),
     ("stores", "Visits matched with sightings by store ($window)"),
     ("stores", "Matched sightings (7 days)"),
@@ -37,6 +38,7 @@ const WORKER_ONLY: [(&str, &str); 13] = [
     ("operations", "Requests by response"),
     ("operations", "Accepted bytes by source"),
     ("operations", "Acknowledgment"),
+    ("operations", "Telemetry sent and dropped"),
 ];
 
 /// Metrics that no dashboard and no rule reads: with several processes ratios are made from sums.
@@ -346,7 +348,11 @@ async fn a_worker_fills_the_rest() {
         ..Options::default()
     };
     let ingest = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let more = format!("[http_ingest]\nlisten = \"{ingest}\"");
+    let collector = Collector::start();
+    let more = format!(
+        "[http_ingest]\nlisten = \"{ingest}\"\n[telemetry]\notlp_endpoint = \"{}\"",
+        collector.url()
+    );
     let world = World::of(options, Some(&broker), &more);
     let client = ready(&broker).await;
     let lines: Vec<_> = world.trace().collect();

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use tributary::otlp::queue::Signal;
 use tributary::report::counts::Counts;
 use tributary::report::metrics::label::{HTTP_CODES, Label, OTHER, REST, UNKNOWN};
 use tributary::report::metrics::table::{Row, TABLE, Type};
@@ -271,6 +272,9 @@ fn fed() -> Metrics {
     }
     metrics.http_ingest_request(None, 401);
     metrics.http_ingest_accepted("acme", "shop", 7, Duration::from_millis(5));
+    for signal in Signal::ALL {
+        metrics.exported(signal, 40, 2);
+    }
     let mut profile = WorkerProfile::default();
     profile
         .operators

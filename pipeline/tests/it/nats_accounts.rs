@@ -1,8 +1,8 @@
 //! The accounts of `config/NATS_ACCOUNTS.md`, at a real server with a real worker: a brand delivers, submits requests and receives their status, and
 //! reaches nothing of another brand, whatever its login may do in its own account (invariant I7).
 
-use crate::support::Worker;
 use crate::support::person::receipt_of;
+use crate::support::{Worker, tributary};
 use async_nats::Client;
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -131,6 +131,15 @@ async fn by_client_configuration(server: &NatsServer) {
             .contains("client configuration")
     );
 
+    let [key, others] = ["acme", "bolt"].map(|brand| {
+        let key = directory.join(format!("{brand}.pem"));
+        let config = directory.join("tributary.toml");
+        let mut public = tributary();
+        public.args(["keys", "public", "--brand", brand, "--config"]);
+        let public = public.arg(config).output().unwrap();
+        std::fs::write(&key, public.stdout).unwrap();
+        key
+    });
     let receipt = directory.join("receipt.json");
     let erase = args::Rights {
         right: "erase".to_owned(),
@@ -149,6 +158,7 @@ async fn by_client_configuration(server: &NatsServer) {
         out: Some(receipt.clone()),
         receipt: None,
         reply_key: None,
+        key: Some(key),
         force: false,
         no_wait: false,
         json: false,
@@ -156,6 +166,20 @@ async fn by_client_configuration(server: &NatsServer) {
     tributary::cli::rights::submit(&erase).await.unwrap();
     let receipt = receipt_of(&std::fs::read_to_string(&receipt).unwrap());
     assert_eq!(receipt["request"], "by-client");
+    // A receipt that somebody else has signed is none.
+    let again = args::Rights {
+        id: Some("by-client-2".to_owned()),
+        out: Some(directory.join("other.json")),
+        key: Some(others),
+        ..erase
+    };
+    let refused = tributary::cli::rights::submit(&again).await.unwrap_err();
+    let refused = format!("{refused:#}");
+    assert!(
+        refused.contains("not signed with the brand's key"),
+        "{refused}"
+    );
+    assert!(!directory.join("other.json").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,6 +71,7 @@ pub fn example_directory() -> tempfile::TempDir {
         ("worker.pem", "certificate".to_owned()),
         ("rights.pem", "certificate".to_owned()),
         ("rights.key", "key".to_owned()),
+        ("otlp.headers", "Authorization: Bearer key".to_owned()),
         ("client-key.pem", "key".to_owned()),
         ("worker-key.pem", "key".to_owned()),
         ("vendor-list.json", VENDOR_LIST.to_owned()),

@@ -85,6 +85,7 @@ fn cluster() -> Value {
         "prometheusRule": {"enabled": true, "runbookUrl": "https://wiki.example.org/runbook"},
         "storage": {"size": "100Gi", "className": "local"},
         "environment": {"TRIBUTARY_LOG": "debug"},
+        "telemetry": {"endpoint": "https://otel.example:4318/shop", "epochShare": "0.125", "headers": "otlp.headers"},
     }))
 }
 
@@ -139,6 +140,7 @@ fn read(objects: &[Value], workload: &Value, pod: usize, secrets: &Path) -> Conf
         ("ca.crt", "authority".to_owned()),
         ("tls.crt", "certificate".to_owned()),
         ("tls.key", "key".to_owned()),
+        ("otlp.headers", "Authorization: Bearer key".to_owned()),
     ] {
         std::fs::write(secrets.join(name), text).unwrap();
         crate::common::set_mode(&secrets.join(name), 0o440);
@@ -190,6 +192,19 @@ fn doors(policy: &Value) -> BTreeMap<u64, Value> {
         .collect();
     assert_eq!(doors.len(), rules.len());
     doors
+}
+
+/// That a process exports telemetry as the values of the cluster say.
+fn assert_exports(config: &Config) {
+    let telemetry = &config.telemetry;
+    let endpoint = telemetry.otlp_endpoint.as_deref();
+    assert_eq!(endpoint, Some("https://otel.example:4318/shop"));
+    assert_eq!(
+        (telemetry.epoch_share, telemetry.private_network),
+        (125, false)
+    );
+    let headers = telemetry.otlp_headers.as_ref().unwrap();
+    assert!(headers.file().unwrap().ends_with("otlp.headers"));
 }
 
 #[test]
@@ -308,6 +323,10 @@ fn pods_are_the_processes_of_one_cluster() {
             assert_eq!(config.nats.replicas as u64, replicas);
             let ingest = config.http_ingest.listen.map(|address| address.port());
             assert_eq!(ingest, given["ingest"]["enabled"].as_bool().map(|_| 9465));
+            match given["telemetry"].is_object() {
+                true => assert_exports(&config),
+                false => assert_eq!(config.telemetry.otlp_endpoint, None),
+            }
         }
         assert!(hosts.windows(2).all(|two| two[0] == two[1]));
 
@@ -547,6 +566,7 @@ fn followers_serve_without_a_ledger() {
     let directory = tempfile::tempdir().unwrap();
     let config = read(&objects, follower, 0, directory.path());
     assert_eq!(config.workers.hosts.len(), 0);
+    assert_exports(&config);
     // It is no target of Prometheus: operational numbers are those of workers.
     let monitor = named(&objects, "ServiceMonitor", "shop-tributary");
     let service = named(&objects, "Service", "shop-tributary");
@@ -690,6 +710,18 @@ fn wrong_values_are_refused_by_name() {
         ),
         ("follower/replicas", json!({"follower": {"replicas": -1}})),
         ("http/address", json!({"http": {"address": "127.0.0.1"}})),
+        (
+            "telemetry/endpoint",
+            json!({"telemetry": {"endpoint": "https://user:password@otel:4318"}}),
+        ),
+        (
+            "telemetry/epochShare",
+            json!({"telemetry": {"epochShare": "1.5"}}),
+        ),
+        (
+            "telemetry/headers",
+            json!({"telemetry": {"headers": "../token"}}),
+        ),
         ("startupSeconds", json!({"startupSeconds": 0})),
         (
             "upgradeCheck/enabled",

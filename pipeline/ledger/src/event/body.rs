@@ -448,7 +448,7 @@ impl Decoder<'_> {
     }
 
     /// Reads source, medium and campaign.
-    fn channel(&mut self) -> Option<Channel> {
+    pub(super) fn channel(&mut self) -> Option<Channel> {
         Some(Channel {
             source: self.label()?,
             medium: self.label()?,

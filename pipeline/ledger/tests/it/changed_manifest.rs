@@ -99,7 +99,36 @@ fn is_refused() {
     });
     let error = try_open(directory.path()).map(|_| ()).unwrap_err();
     assert!(matches!(error.kind(), Kind::Corrupt { .. }), "{error}");
+    // As one of no brand, which nobody could have sealed.
     std::fs::write(directory.path().join("MANIFEST"), &original).unwrap();
+    let segments = directory.path().join("segments");
+    let mut empty = std::fs::read(segments.join("0000000003.seg")).unwrap();
+    empty.truncate(48);
+    empty[32..40].copy_from_slice(&900_u64.to_le_bytes());
+    let checksum = xxh3_64(&empty[..40]);
+    empty[40..].copy_from_slice(&checksum.to_le_bytes());
+    std::fs::write(segments.join("0000000900.seg"), empty).unwrap();
+    let before = files(directory.path());
+    forge(directory.path(), |json| {
+        let none = serde_json::json!({});
+        for (field, value) in [
+            ("brands", serde_json::json!([])),
+            ("segments", serde_json::json!([])),
+            ("salts", serde_json::Value::Null),
+            ("heads", none.clone()),
+            ("seals", none),
+            ("commits", 1_000_000.into()),
+            ("active", 900.into()),
+        ] {
+            json[field] = value;
+        }
+        json.as_object_mut().unwrap().remove("counts");
+    });
+    let error = try_open(directory.path()).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("sealed"), "{error}");
+    assert!(verify(directory.path(), &keys(), &mut |_, _| ()).is_err());
+    std::fs::write(directory.path().join("MANIFEST"), &original).unwrap();
+    assert!(files(directory.path()) == before, "nothing was removed");
     open(directory.path());
 }
 

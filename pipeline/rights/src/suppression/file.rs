@@ -160,13 +160,17 @@ impl ObjectionListContents {
         // The first record of each brand that no seal of it has followed so far.
         let mut open: FxHashMap<BrandTag, usize> = FxHashMap::default();
         let mut levels: FxHashMap<BrandTag, KeyLevel> = FxHashMap::default();
+        // Of a brand that is not configured nothing can be verified.
+        let known = |tag: &BrandTag| brands.iter().any(|keys| keys.tag() == *tag);
+        // The watermark that no seal of a configured brand has followed so far: anybody could have added it.
+        let mut marked = None;
         for (place, (record, bytes)) in parsed.iter().zip(records).enumerate() {
             match record.change {
                 Change::Key => {
                     check_key(path, record, brands)?;
                     list.keyed.insert((record.brand, record.level));
                 }
-                Change::Ledger => list.ledger = record.watermark(),
+                Change::Ledger => marked = record.watermark(),
                 Change::Objected | Change::Withdrawn => {
                     list.set.apply(record);
                     open.entry(record.brand).or_insert(place);
@@ -178,13 +182,14 @@ impl ObjectionListContents {
                         .then_some(())
                         .ok_or_else(|| unsealed(path, place))?;
                     open.remove(&record.brand);
+                    if known(&record.brand) {
+                        list.ledger = marked.take().or(list.ledger);
+                    }
                 }
             }
             let before = list.entries.head().hash;
             list.entries.push(hash(before, bytes));
         }
-        // Of a brand that is not configured nothing can be verified.
-        let known = |tag: &BrandTag| brands.iter().any(|keys| keys.tag() == *tag);
         let open = open.into_iter().filter(|(tag, _)| known(tag));
         match open.map(|(_, place)| place).min() {
             Some(place) => Err(unsealed(path, place)),

@@ -317,8 +317,17 @@ fn it_names_its_ledger_and_its_heads_are_those_of_its_beginnings() {
     assert_eq!(list.ledger, Some(mark));
     assert_eq!(list.entries.head(), *heads.last().unwrap());
     assert!(heads.iter().all(|head| list.entries.contains(head)));
-    // A list cut to any of them has no later one.
+    // Who lacks the secret adds no other, sealed by nobody that is known.
     let bytes = std::fs::read(&path).unwrap();
+    let (mut lie, mut nobodys) = ([0; 48], [0; 48]);
+    lie[..16].fill(9);
+    lie[32] = 4;
+    nobodys[24..32].copy_from_slice(b"nobody's");
+    nobodys[32] = 5;
+    let added = [lie, nobodys].map(with_checksum).concat();
+    std::fs::write(&path, [bytes.clone(), added].concat()).unwrap();
+    assert_eq!(read(&path, &acme).unwrap().unwrap().ledger, Some(mark));
+    // A list cut to any of them has no later one.
     for (cut, head) in heads.iter().enumerate() {
         std::fs::write(&path, &bytes[..48 * (1 + head.seq as usize)]).unwrap();
         let list = read(&path, &acme).unwrap().unwrap();

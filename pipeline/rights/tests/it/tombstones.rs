@@ -94,6 +94,22 @@ fn nothing_is_changed_without_the_secret() {
         assert!(matches!(error.kind(), Kind::Broken(_)), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), changed);
     }
+    // A section of a brand that nobody knows makes no other file of it, and no newer one.
+    let known: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let forged = serde_json::json!({
+        "entries": [], "key": 0, "mac": "00".repeat(32), "saves": 1_000_000,
+    });
+    for (brands, seq) in [
+        (known["brands"].clone(), Some(1)),
+        (serde_json::json!({}), None),
+    ] {
+        let mut brands = brands;
+        brands["0000000000000000"] = forged.clone();
+        let changed = serde_json::json!({"brands": brands, "version": 1});
+        std::fs::write(&path, changed.to_string()).unwrap();
+        let opened = Tombstones::open(&path, &acme).unwrap();
+        assert_eq!(opened.head().map(|head| head.seq), seq);
+    }
     let newer = text.replace("\"version\":1", "\"version\":2");
     std::fs::write(&path, newer).unwrap();
     assert_eq!(

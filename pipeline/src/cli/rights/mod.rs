@@ -24,10 +24,10 @@ use tributary_connectors::nats::{self, Client, Reader, subject as subjects};
 use tributary_connectors::output_files::{Contents, OutputFile, OutputFiles};
 use tributary_connectors::terminal;
 use tributary_rights::audit::summary;
-use tributary_rights::receipt::{Receipt, read_unverified, verify_receipt};
+use tributary_rights::receipt::{Receipt, ReceiptError, read_unverified, verify_receipt};
 use tributary_rights::request::{Request, RequestBody};
 use tributary_rights::sealed::{KeyPair, ReplyKey};
-use tributary_rights::{Counts, Hash};
+use tributary_rights::{Counts, Hash, PublicKey};
 
 use crate::cli::args as cli;
 use crate::privacy::rights::files;
@@ -36,6 +36,10 @@ use crate::serve::services::client::{Asker, ask};
 
 /// Time without a status after which the command reports that it waits.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// Why an answer without a receipt is refused: sealing does not tell who has sealed it.
+const NO_RECEIPT: &str = "the broker has no receipt of this request, so that nobody vouches for the answer: \
+                          send the request again with another --id";
 
 /// Executes the command.
 ///
@@ -71,6 +75,11 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
     let out = output(&args.out)?;
     let proof = output(&args.receipt)?;
     let brand = asker.name.clone();
+    let keys = match &args.key {
+        Some(file) => read_keys(file)?,
+        None if asker.is_client() => Vec::new(),
+        None => files::keys(asker.brand()?).public_keys().cloned().collect(),
+    };
     let pair = KeyPair::generate();
     let (id, request) = request(args, &brand, &pair)?;
     // What a worker would refuse is refused before it leaves.
@@ -90,7 +99,7 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
     let client = nats::connect(&asker.nats, "tributary rights").await?;
     if asker.is_client() {
         let files = (out.as_ref(), proof.as_ref());
-        let keys = (&pair, reply_key);
+        let keys = (&pair, reply_key, keys.as_slice());
         return of_brand(args, &client, &brand, keys, (id, request), files).await;
     }
     nats::ensure_rights_stream(&client, &asker.nats).await?;
@@ -110,22 +119,27 @@ pub async fn submit(args: &cli::Rights) -> anyhow::Result<()> {
         Some("completed") => {}
         _ => bail!("the request was rejected: {}", why(&status)),
     }
-    let receipt = receipt(&client, &stream, &brand, &id, sent.sequence).await?;
-    if let Some(text) = &receipt {
-        let keys = files::keys(asker.brand()?);
-        tell_touched(args, &verify_receipt(text.as_bytes(), keys.public_keys())?);
+    let subject = subjects::rights_receipt(&brand);
+    let mut search = ReceiptSearch::new(&id, &keys);
+    // A request that was completed before has had its receipt then.
+    for from in [sent.sequence, 1] {
+        let mut reader = Reader::filtered(&client, &stream, &subject, from).await?;
+        if read_receipt(&mut reader, &mut search).await? {
+            break;
+        }
+    }
+    let found = search.end()?;
+    if let Some((_, receipt)) = &found {
+        tell_touched(args, receipt);
     }
     let Some(key) = reply_key else {
-        return receipt.map_or(Ok(()), |text| write(out.as_ref(), text.as_bytes()));
+        return found.map_or(Ok(()), |(text, _)| write(out.as_ref(), text.as_bytes()));
     };
+    let (text, receipt) = found.context(NO_RECEIPT)?;
     let subject = subjects::rights_answer(&brand, key.as_bytes());
     let sealed = fetch(&client, &stream, &subject).await?;
-    if let Some(text) = &receipt {
-        let keys = files::keys(asker.brand()?);
-        let receipt = verify_receipt(text.as_bytes(), keys.public_keys())?;
-        refuse_other_answer(&receipt, Hash::sha256(&sealed))?;
-    }
-    write_receipt(proof.as_ref(), receipt.as_deref())?;
+    refuse_other_answer(&receipt, Hash::sha256(&sealed))?;
+    write_receipt(proof.as_ref(), Some(&text))?;
     if key != pair.public() {
         return write(out.as_ref(), &sealed);
     }
@@ -171,7 +185,7 @@ async fn of_brand(
     args: &cli::Rights,
     client: &Client,
     brand: &str,
-    (pair, reply_key): (&KeyPair, Option<ReplyKey>),
+    (pair, reply_key, keys): (&KeyPair, Option<ReplyKey>, &[PublicKey]),
     (id, request): (String, String),
     (out, proof): (Option<&OutputFile>, Option<&OutputFile>),
 ) -> anyhow::Result<()> {
@@ -209,14 +223,19 @@ async fn of_brand(
         bail!("the request was rejected: {}", why(&status));
     }
     // A request that was completed before has had its receipt.
-    let mut found = None;
+    let mut search = ReceiptSearch::new(&id, keys);
     while let Ok(Some(message)) = timeout(LOOK, receipts.next()).await {
-        found = of_request(&message.payload, &id);
-        if found.is_some() {
+        if search.look(&message.payload) {
             break;
         }
     }
+    let found = search.end()?;
     if let Some((_, receipt)) = &found {
+        if keys.is_empty() {
+            terminal::note(
+                "the receipt was not verified: ask the operator for the brand's public key, and name it with --key",
+            );
+        }
         tell_touched(args, receipt);
     }
     let Some(key) = reply_key else {
@@ -225,9 +244,8 @@ async fn of_brand(
     let answer = timeout(LOOK, answers.next()).await.ok().flatten();
     let answer =
         answer.context("the answer did not arrive: send the request again with another --id")?;
-    if let Some((_, receipt)) = &found {
-        refuse_other_answer(receipt, Hash::sha256(&answer.payload))?;
-    }
+    let (_, receipt) = found.as_ref().context(NO_RECEIPT)?;
+    refuse_other_answer(receipt, Hash::sha256(&answer.payload))?;
     write_receipt(proof, found.as_ref().map(|(text, _)| text.as_str()))?;
     if key != pair.public() {
         return write(out, &answer.payload);
@@ -262,10 +280,69 @@ fn checked<'a>(answer: &'a [u8], brand: &str, id: &str, right: &str) -> anyhow::
     }
 }
 
-/// Text and content of a receipt, if it is that of the request.
-fn of_request(payload: &[u8], id: &str) -> Option<(String, Receipt)> {
-    let receipt = read_unverified(payload).filter(|receipt| receipt.request.expose() == id)?;
-    Some((std::str::from_utf8(payload).ok()?.to_owned(), receipt))
+/// The search for the receipt of a request.
+struct ReceiptSearch<'a> {
+    /// The ID of the request.
+    id: &'a str,
+    /// The keys, one of which must have signed it; empty if none is known.
+    keys: &'a [PublicKey],
+    /// Text and content.
+    found: Option<(String, Receipt)>,
+    /// What is wrong with another one: whoever may write there could send one as well.
+    wrong: Option<ReceiptError>,
+}
+
+impl<'a> ReceiptSearch<'a> {
+    fn new(id: &'a str, keys: &'a [PublicKey]) -> ReceiptSearch<'a> {
+        ReceiptSearch {
+            id,
+            keys,
+            found: None,
+            wrong: None,
+        }
+    }
+
+    /// Looks at a message. Returns whether it is the receipt.
+    fn look(&mut self, payload: &[u8]) -> bool {
+        let receipt = read_unverified(payload);
+        let receipt = receipt.filter(|receipt| receipt.request.expose() == self.id);
+        let (Some(receipt), Ok(text)) = (receipt, std::str::from_utf8(payload)) else {
+            return false;
+        };
+        let verified = match self.keys {
+            [] => Ok(receipt),
+            keys => verify_receipt(payload, keys),
+        };
+        match verified {
+            Ok(receipt) => self.found = Some((text.to_owned(), receipt)),
+            Err(error) => self.wrong = Some(error),
+        }
+        self.found.is_some()
+    }
+
+    /// What was found.
+    ///
+    /// # Errors
+    ///
+    /// Nothing but receipts that somebody else has signed, or that were changed.
+    fn end(self) -> anyhow::Result<Option<(String, Receipt)>> {
+        match (self.found, self.wrong) {
+            (None, Some(wrong)) => Err(wrong)
+                .context("the receipt of this request was not signed with the brand's key"),
+            (found, _) => Ok(found),
+        }
+    }
+}
+
+/// Reads public keys from a PEM file.
+///
+/// # Errors
+///
+/// A file that cannot be read, or holds no public key.
+fn read_keys(file: &Path) -> anyhow::Result<Vec<PublicKey>> {
+    let text = std::fs::read_to_string(file);
+    let text = text.with_context(|| format!("cannot read --key {}", file.display()))?;
+    PublicKey::read_pem(&text).with_context(|| format!("--key {}", file.display()))
 }
 
 /// Refuses a sealed answer other than the one that the receipt names.
@@ -450,30 +527,20 @@ async fn fetch(client: &Client, stream: &str, subject: &str) -> anyhow::Result<B
     Ok(message.payload.clone())
 }
 
-/// The receipt of a request; `None` if it was completed before.
+/// Reads receipts until the one that is searched for, or their end. Returns whether it
+/// was found.
 ///
 /// # Errors
 ///
 /// A broker that does not answer.
-async fn receipt(
-    client: &Client,
-    stream: &str,
-    brand: &str,
-    id: &str,
-    from: u64,
-) -> anyhow::Result<Option<String>> {
-    let subject = subjects::rights_receipt(brand);
-    let mut reader = Reader::filtered(client, stream, &subject, from).await?;
+async fn read_receipt(reader: &mut Reader, search: &mut ReceiptSearch<'_>) -> anyhow::Result<bool> {
     loop {
         let batch = reader.next_batch(1_000, Duration::from_millis(500)).await?;
-        for message in &batch {
-            if let Some((text, _)) = of_request(&message.payload, id) {
-                return Ok(Some(text));
-            }
+        if batch.iter().any(|message| search.look(&message.payload)) {
+            return Ok(true);
         }
-        // A request that was completed before has had its receipt.
         if batch.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow};
 use tributary_ledger::{Kind, Ledger, LedgerError, Position, WriteBatch};
 
 use super::{Commits, PAUSE};
+use crate::report::telemetry::Telemetry;
 
 impl Commits {
     /// Appends write batches and commits them at `position`.
@@ -85,11 +86,12 @@ impl Commits {
             .ledger
             .take()
             .ok_or_else(|| anyhow!("the ledger thread has stopped"))?;
-        let (ledger, done) = tokio::task::spawn_blocking(move || {
+        let (mut ledger, done) = tokio::task::spawn_blocking(move || {
             let done = work(&mut ledger);
             (ledger, done)
         })
         .await?;
+        tell_not_overwritten(&mut ledger, &self.telemetry);
         // Before the next change: what a standby copies and the lease states is never behind the manifest.
         self.extent.send_replace(ledger.extent());
         if let Some(lease) = &self.lease {
@@ -98,6 +100,19 @@ impl Commits {
         }
         self.ledger = Some(ledger);
         done.context("the ledger")
+    }
+}
+
+/// Logs and counts the replaced files of a ledger that could not be overwritten.
+pub(super) fn tell_not_overwritten(ledger: &mut Ledger, telemetry: &Telemetry) {
+    let files = ledger.take_not_overwritten();
+    if files > 0 {
+        tracing::error!(
+            files,
+            "could not overwrite replaced files of the ledger: their sealed bytes stay on the disk until it uses the \
+             space again"
+        );
+        telemetry.metrics.not_overwritten(files as u64);
     }
 }
 

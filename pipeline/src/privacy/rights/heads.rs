@@ -109,6 +109,7 @@ impl Rights {
         }
         for brand_log in self.brand_logs.values() {
             if let Some(head) = brand_log.head() {
+                self.telemetry.metrics.audit_head(&brand_log.name, head);
                 heads.insert(log(&brand_log.name), named(head));
             }
         }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tributary_config::model::Config;
@@ -24,6 +24,7 @@ use crate::broker::retry::retry_transient;
 use crate::durability::command::{DurablePosition, LedgerCommand};
 use crate::durability::standbys::Standbys;
 use crate::epochs::queries::{Queries, WorkerStopped};
+use crate::otlp::spans::Work;
 use crate::privacy::erased::Erased;
 use crate::privacy::objections::Objections;
 use crate::report::telemetry::Telemetry;
@@ -255,13 +256,20 @@ impl Rights {
                 self.fence.hurry();
                 tokio::time::sleep(LOOK).await;
             }
+            let begun = Instant::now();
             let worked = async {
                 let jobs = self.receive(&messages).await?;
                 let settling = self.settling.clone();
                 let nothing_settles = settling.lock().await;
                 self.work(jobs, &nothing_settles).await
             };
-            match worked.await {
+            let worked = worked.await;
+            if !messages.is_empty() {
+                let counts = [("requests", messages.len() as u64)];
+                let traces = &self.telemetry.traces;
+                traces.work(Work::Rights, begun, worked.is_err(), &counts);
+            }
+            match worked {
                 Ok(()) => next = reader.next_sequence(),
                 Err(error) if is_passing(&error) => {
                     // The messages are still there, and are taken again.

@@ -12,6 +12,7 @@ use tributary_operators::attribution::Model;
 use tributary_operators::record::{SaleKind, WalletPlatform};
 use tributary_rights::Right;
 
+use crate::otlp::queue::Signal;
 use crate::report::published_cells::Window;
 use crate::report::released_share::Part;
 
@@ -108,6 +109,8 @@ pub enum Label {
     Operator,
     /// A worker thread.
     Thread,
+    /// A signal of OpenTelemetry.
+    Signal,
     /// The version of the program.
     Version,
     /// The commit that the program was built from.
@@ -116,7 +119,7 @@ pub enum Label {
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 29] = [
+    pub const ALL: [Label; 30] = [
         Label::Brand,
         Label::OriginBrand,
         Label::Kind,
@@ -144,6 +147,7 @@ impl Label {
         Label::Choice,
         Label::Operator,
         Label::Thread,
+        Label::Signal,
         Label::Version,
         Label::Commit,
     ];
@@ -169,6 +173,7 @@ impl Label {
             Label::Choice => "choice",
             Label::Operator => "operator",
             Label::Thread => "thread",
+            Label::Signal => "signal",
             Label::Version => "version",
             Label::Commit => "commit",
         }
@@ -231,6 +236,7 @@ impl Label {
             Label::SightingOutcome => SIGHTING_OUTCOMES.to_vec(),
             Label::Step => Use::ALL.map(Use::name).to_vec(),
             Label::Choice => CHOICES.to_vec(),
+            Label::Signal => Signal::ALL.map(Signal::name).to_vec(),
             _ => return None,
         })
     }
@@ -285,6 +291,7 @@ impl Label {
                 "An operator of the dataflow, `other` for all of its operators without state, or `Decoder` for the work before it"
             }
             Label::Thread => "A worker thread of the process, from 0",
+            Label::Signal => "A signal of OpenTelemetry",
             Label::Version => "The version of the program",
             Label::Commit => "The commit the program was built from, or `unknown`",
         }

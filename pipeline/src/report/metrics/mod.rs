@@ -44,6 +44,7 @@ pub use process::resident_memory;
 pub use reference::reference;
 pub use stepped::Audience;
 
+use crate::otlp::queue::Signal;
 use crate::report::counts::Counts;
 use crate::report::published_cells::PublishedCells;
 use crate::report::worker_profile::WorkerProfiles;
@@ -126,6 +127,8 @@ impl Metrics {
             Id::ConfigReload,
             Id::Memory,
             Id::Cpu,
+            Id::TelemetrySent,
+            Id::TelemetryDropped,
         ];
         Metrics::of(config, |id| of_process.contains(&id))
     }
@@ -551,12 +554,17 @@ impl Metrics {
         let verified = f64::from(u8::from(head.is_some()));
         self.set(Id::AuditVerified, &[brand], verified);
         if let Some(head) = head {
-            self.set(Id::AuditEntries, &[brand], head.seq as f64);
-            let bits = head.hash.as_bytes().iter().take(6);
-            let bits = bits.fold(0, |bits, byte| bits << 8 | u64::from(*byte));
-            // 48 bits are exact as a floating-point number.
-            self.set(Id::AuditHead, &[brand], bits as f64);
+            self.audit_head(brand, head);
         }
+    }
+
+    /// Records the head of the audit log of a brand.
+    pub fn audit_head(&self, brand: &str, head: Head) {
+        self.set(Id::AuditEntries, &[brand], head.seq as f64);
+        let bits = head.hash.as_bytes().iter().take(6);
+        let bits = bits.fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+        // 48 bits are exact as a floating-point number.
+        self.set(Id::AuditHead, &[brand], bits as f64);
     }
 
     /// Records a retention pass of a brand at a time in Unix milliseconds that
@@ -600,6 +608,15 @@ impl Metrics {
     pub fn http_ingest_accepted(&self, brand: &str, source: &str, bytes: usize, took: Duration) {
         self.add(Id::HttpIngestBytes, &[brand, source], bytes as u64);
         self.observe(Id::HttpIngestAck, took.as_secs_f64());
+    }
+
+    /// Sets the totals of what the collector of telemetry has taken, and of what was
+    /// dropped, of a signal.
+    pub fn exported(&self, signal: Signal, sent: u64, dropped: u64) {
+        let _raising = lock(&self.raising);
+        let labels = [signal.name()];
+        self.raise(Id::TelemetrySent, &labels, sent as f64);
+        self.raise(Id::TelemetryDropped, &labels, dropped as f64);
     }
 
     /// Sets whether there is a connection to NATS.

@@ -321,6 +321,10 @@ table! {
         "Time at which the configuration was last read and applied: at the start, or by a reload (SIGHUP).";
     ConfigReload: Operation Gauge, Open, "config_last_reload_successful", "0 or 1", [],
         "Whether the last reload of the configuration (SIGHUP) was applied; 1 before the first one. After one that was refused, everything is as before.";
+    TelemetrySent: Operation Counter, Steps(1), "telemetry_sent_total", "spans or lines", [Signal],
+        "Spans and log lines that the collector of telemetry has taken. Exists with `telemetry.otlp_endpoint` only.";
+    TelemetryDropped: Operation Counter, Steps(1), "telemetry_dropped_total", "spans or lines", [Signal],
+        "Spans and log lines that the collector of telemetry has missed: it was away or too slow for them, or rejected them. Exists with `telemetry.otlp_endpoint` only.";
     MemoryLevel: Operation Gauge, Open, "memory_level", "0, 1 or 2", [],
         "How much of `workers.memory` is used: 0 below 80 percent or without a budget, 1 while input is slowed, 2 while input waits at the broker.";
     Memory: Operation Gauge, Open, "process_resident_memory_bytes", "bytes", [],

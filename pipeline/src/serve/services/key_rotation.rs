@@ -91,25 +91,17 @@ impl Request {
         }
     }
 
-    /// The request whether a process that gave this challenge could rotate to the
-    /// secrets of a configuration.
-    pub fn prove(&self, config: &Config, challenge: &str) -> Request {
-        let of = bound(&self.id, challenge);
+    /// The request to a process that gave this challenge whether it could rotate to the
+    /// secrets of a configuration, or with `begin` the request to do so.
+    pub fn prove(&self, config: &Config, challenge: &str, begin: bool) -> Request {
+        let of = bound(&self.id, challenge, begin);
         let brands = config.brands.iter();
         Request {
             id: self.id.clone(),
             proofs: brands
                 .map(|brand| (brand.name.clone(), prove_secrets(brand, &of)))
                 .collect(),
-            begin: false,
-        }
-    }
-
-    /// The request to begin this rotation.
-    pub fn begin(self) -> Request {
-        Request {
-            begin: true,
-            ..self
+            begin,
         }
     }
 }
@@ -119,10 +111,11 @@ fn draw() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-/// What a proof is computed over: the ID of the rotation and the challenge of a
-/// process.
-fn bound(id: &str, challenge: &str) -> String {
-    format!("{id} {challenge}")
+/// What a proof is computed over: the ID of the rotation, the challenge of a process,
+/// and whether it is to begin, so that who sees the question cannot give the order.
+fn bound(id: &str, challenge: &str, begin: bool) -> String {
+    let what = if begin { "begin" } else { "check" };
+    format!("{id} {challenge} {what}")
 }
 
 /// The rotations of a process.
@@ -293,7 +286,7 @@ impl KeyRotations {
     ///
     /// 409, with the file and the first brand that differs.
     fn examine(&self, config: &Config, request: &Request, challenge: &str) -> Result<(), Refusal> {
-        let of = bound(&request.id, challenge);
+        let of = bound(&request.id, challenge, request.begin);
         let file = self.0.file.display();
         if config.brands.len() != request.proofs.len() {
             return Err(self.refuse(&format!(
@@ -354,9 +347,17 @@ mod tests {
         };
         let opened = Request::for_challenge();
         let given = challenge(ask(&rotations, &opened).await.unwrap());
-        let proved = opened.prove(&config, &given);
+        let proved = opened.prove(&config, &given, false);
         ask(&rotations, &proved).await.unwrap();
-        let recorded = proved.begin();
+        // Who has seen the question does not give the order.
+        let forged = Request {
+            begin: true,
+            ..proved
+        };
+        assert_eq!(ask(&rotations, &forged).await.unwrap_err().code, 409);
+        let opened = Request::for_challenge();
+        let given = challenge(ask(&rotations, &opened).await.unwrap());
+        let recorded = opened.prove(&config, &given, true);
         ask(&rotations, &recorded).await.unwrap();
         // The ledger keeps them until they are done.
         let mut taken = Vec::new();
@@ -379,10 +380,15 @@ mod tests {
         let other = Request::for_challenge();
         let others = challenge(ask(&again, &other).await.unwrap());
         assert_ne!(others, given);
-        for proved in [other.prove(&config, &given), opened.prove(&config, &others)] {
+        for proved in [
+            other.prove(&config, &given, false),
+            opened.prove(&config, &others, false),
+        ] {
             assert_eq!(ask(&again, &proved).await.unwrap_err().code, 409);
         }
-        ask(&again, &other.prove(&config, &others)).await.unwrap();
+        ask(&again, &other.prove(&config, &others, false))
+            .await
+            .unwrap();
         let mut left = 0;
         while let Ok(LedgerCommand::RotateKeys(rotation)) = commands.try_recv() {
             left += usize::from(rotation.begin);

@@ -281,6 +281,7 @@ fn brand_of(event: &Event) -> Option<BrandId> {
         | Event::Evidence { brand, .. }
         | Event::SaltDaysClosed { brand, .. }
         | Event::SightingsSettled { brand, .. }
+        | Event::SettledExposures { brand, .. }
         | Event::LinkTime { brand, .. } => Some(*brand),
         Event::Drop { .. } => None,
     }

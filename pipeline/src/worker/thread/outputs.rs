@@ -7,13 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{TryRecvError, channel};
+use std::time::Instant;
 
 use tributary_operators::cell::Cell;
 use tributary_operators::dataflow::Output;
 use tributary_operators::engine::Epoch;
 use tributary_operators::record::{BrandId, Day};
 
-use super::WorkerThread;
+use super::{Ahead, WorkerThread};
 use crate::epochs::batch::Report;
 
 impl WorkerThread {
@@ -21,12 +22,20 @@ impl WorkerThread {
     /// cluster has finished.
     pub(super) fn report(&mut self) {
         let mut finished = None;
-        while let Some((before, begun)) = self.ahead.front().copied() {
+        let mut traced = Vec::new();
+        while let Some(Ahead {
+            before,
+            begun,
+            times,
+        }) = self.ahead.front()
+        {
+            let before = *before;
             if !self.intake.dataflow.is_done_before(before) {
                 break;
             }
+            self.times.finished(*begun);
+            traced.extend(*times);
             self.ahead.pop_front();
-            self.times.finished(begun);
             finished = Some(before);
         }
         let outputs = std::mem::take(&mut *self.outputs.borrow_mut());
@@ -58,6 +67,13 @@ impl WorkerThread {
             }
         }
         for (epoch, cells) in cells {
+            let ahead = self.ahead.iter_mut();
+            let ahead = ahead.filter_map(|ahead| ahead.times.as_mut());
+            let mut traced = traced.iter_mut().chain(ahead);
+            if let Some(times) = traced.find(|times| times.epoch == epoch) {
+                times.cells += cells.len() as u64;
+                times.released = Some(Instant::now());
+            }
             (self.listener)(Report::Cells(epoch, cells));
         }
         if !expired.is_empty() {
@@ -95,10 +111,13 @@ impl WorkerThread {
             self.intake.counts.stages = self.intake.dataflow.stats.snapshot();
             self.intake.counts.consents = self.intake.dataflow.stats.published_consents();
             let counts = self.intake.counts.clone();
+            let now = Instant::now();
+            traced.iter_mut().for_each(|times| times.finished = now);
             (self.listener)(Report::Finished {
                 thread: self.thread,
                 before,
                 counts,
+                times: traced,
             });
             self.report_profile(false);
         }

@@ -1,6 +1,7 @@
 //! The log names nobody, at any level: every kind of record and of rights request goes through a real worker whose log
 //! asks for everything, and nothing that names a person stands in it afterwards, in clear, encoded or hashed as it came.
-//! The commands that send requests are held to the same.
+//! The commands that send requests are held to the same, and so is everything that a collector of telemetry receives, which
+//! has no pseudonym and no secret either.
 
 mod input;
 mod person;
@@ -21,9 +22,12 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Registry};
 use tributary::serve::services::Topic;
 use tributary::serve::services::client::ask;
+use tributary_connectors::keys::BrandKey;
 use tributary_connectors::nats::{self, Reader, subject};
+use tributary_operators::record::IdKind;
 use tributary_simulate::Options;
 use tributary_testkit::NatsServer;
+use tributary_testkit::otlp::Collector;
 
 use input::{records, requests};
 use person::*;
@@ -43,7 +47,12 @@ async fn nothing_that_names_a_person_is_logged_at_any_level() {
         consent: true,
         ..Options::default()
     };
-    let world = World::of(options, Some(&broker), DOMAIN);
+    let collector = Collector::start();
+    let telemetry = format!(
+        "[telemetry]\notlp_endpoint = \"{}\"\nepoch_share = \"1\"\n",
+        collector.url()
+    );
+    let world = World::of(options, Some(&broker), &format!("{DOMAIN}{telemetry}"));
     let config = world.path("tributary.toml");
     let client = ready(&broker).await;
     let people: Vec<Somebody> = (7101..7108).map(Somebody::new).collect();
@@ -187,11 +196,69 @@ async fn nothing_that_names_a_person_is_logged_at_any_level() {
     );
     let found = lines_that_name(&log, &values);
     assert_eq!(found, Vec::<String>::new(), "{} lines", log.lines().count());
+    assert_exports_name_nobody(&collector, &world, &people, &values);
     // The messages are there, so that a log of the client's bytes would have shown them.
     let state = nats::stream_state(&client, &broker.input_stream)
         .await
         .unwrap();
     assert!(state.last_sequence > 0);
+}
+
+/// Nothing that a collector has received names a person, by a value or by a pseudonym, or has a secret.
+fn assert_exports_name_nobody(
+    collector: &Collector,
+    world: &World,
+    people: &[Somebody],
+    values: &[String],
+) {
+    let (spans, lines) = (collector.spans(), collector.lines());
+    let said = |text: &str| lines.iter().any(|line| line.message.text() == Some(text));
+    assert!(said("starting") && said("answered rights requests") && said("stopped"));
+    for name in ["epoch", "decode", "publish", "rights"] {
+        assert!(spans.iter().any(|span| span.name == name), "{name}");
+    }
+    let bodies: Vec<Vec<u8>> = collector
+        .requests()
+        .into_iter()
+        .map(|request| request.body)
+        .collect();
+    let text: String = bodies
+        .iter()
+        .map(|body| String::from_utf8_lossy(body).replace(char::is_control, "\n") + "\n")
+        .collect();
+    assert_eq!(lines_that_name(&text, values), Vec::<String>::new());
+    let secret = std::fs::read_to_string(world.path("secret")).unwrap();
+    assert!(!text.contains(secret.trim()));
+
+    let key = BrandKey::new(&world.config().brands[0]);
+    let mut pseudonyms = BTreeSet::new();
+    for of in people {
+        for (kind, value) in [
+            (IdKind::Email, &of.email),
+            (IdKind::Phone, &of.phone),
+            (IdKind::Cookie, &of.cookie),
+            (IdKind::Customer, &of.customer),
+            (IdKind::Wallet, &of.wallet),
+            (IdKind::Device, &of.device),
+            (IdKind::Device, &of.mac),
+        ] {
+            let ids = key.identify(kind, value);
+            assert!(!ids.is_empty(), "{value}");
+            pseudonyms.extend(ids.iter().flat_map(|id| [id.pseudonym, id.value]));
+        }
+    }
+    let lower = text.to_lowercase();
+    for pseudonym in pseudonyms {
+        for bytes in [pseudonym.to_be_bytes(), pseudonym.to_le_bytes()] {
+            let is_there = |body: &Vec<u8>| body.windows(16).any(|window| window == bytes);
+            assert!(!bodies.iter().any(is_there), "a pseudonym");
+            assert!(!lower.contains(&hex(&bytes)), "a pseudonym in hexadecimal");
+        }
+        assert!(
+            !lower.contains(&pseudonym.to_string()),
+            "a pseudonym in digits"
+        );
+    }
 }
 
 /// A log that is kept.

@@ -88,6 +88,20 @@ securityContext:
   value: {{ .Values.nats.privateNetwork | quote }}
 - name: TRIBUTARY_HTTP_LISTEN
   value: "{{ include "tributary.listen" . }}:9464"
+{{- with .Values.telemetry }}
+{{- if .endpoint }}
+- name: TRIBUTARY_TELEMETRY_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+- name: TRIBUTARY_TELEMETRY_PRIVATE_NETWORK
+  value: {{ .privateNetwork | quote }}
+- name: TRIBUTARY_TELEMETRY_EPOCH_SHARE
+  value: {{ .epochShare | quote }}
+{{- if .headers }}
+- name: TRIBUTARY_TELEMETRY_OTLP_HEADERS_FILE
+  value: /run/secrets/tributary/{{ .headers }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := .Values.environment }}
 - name: {{ $name }}
   value: {{ $value | quote }}

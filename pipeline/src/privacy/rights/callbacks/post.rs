@@ -13,13 +13,13 @@ use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tributary_config::model::Http;
 use url::Url;
 
 use super::address::is_public;
+use crate::client_tls::{ClientTlsError, client_tls};
 use crate::privacy::rights::signature::Signer;
 use crate::version::VERSION;
 
@@ -40,7 +40,7 @@ pub enum CallbackError {
     Private,
     /// TLS cannot be set up.
     #[error("no TLS: {0}")]
-    Tls(#[from] rustls::Error),
+    Tls(#[from] ClientTlsError),
     /// The exchange fails.
     #[error("the exchange failed: {0}")]
     Http(#[from] hyper::Error),
@@ -71,22 +71,11 @@ impl Poster {
     ///
     /// TLS that cannot be set up.
     pub fn new(http: &Http, signer: Arc<Signer>) -> Result<Poster, CallbackError> {
-        let found = rustls_native_certs::load_native_certs();
-        for error in &found.errors {
-            tracing::warn!(%error, "cannot read a certificate authority of the system");
-        }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(found.certs);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         Ok(Poster {
             signer,
             origins: http.opendsr_callbacks.clone(),
             is_private_permitted: http.opendsr_private_callbacks,
-            tls: TlsConnector::from(Arc::new(tls)),
+            tls: client_tls(None)?,
         })
     }
 
