@@ -1,9 +1,9 @@
 //! Conversions: the sales of a person, or its visits, ordered by time.
 //!
 //! A conversion is looked at when a touch in its window changes or when it is retracted, which is seldom. Until then it is kept
-//! in fewer bytes than a [`Conversion`], which with the small maps beside it takes the persons of 1 M events from 28.7 to 22.1 MB:
-//! its time and its name, so that the order of bytes is that of conversions,
-//! and behind them the rest in the encoding of the crate `postcard`, with numbers for its labels.
+//! packed: its time and its name, so that the order of bytes is that of conversions, and behind them the rest in the encoding of
+//! the crate `postcard`, with numbers for its labels. With that and smaller maps, the persons of 1 M events take 22.1 MB instead
+//! of 28.7.
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
