@@ -19,6 +19,7 @@ use super::{IdSetRecords, PolicyFilter};
 use crate::aggregate::Month;
 use crate::ask::Reply;
 use crate::calendar::month;
+use crate::hash_key::HashKey;
 use crate::label::{Channel, Label};
 use crate::policy::Admission;
 use crate::record::{
@@ -139,11 +140,12 @@ impl PolicyFilter {
         let Some(settings) = self.settings.brands.get(&brand) else {
             return;
         };
-        for (_, set) in self.sets.iter().filter(|((of, _), _)| *of == brand) {
-            let Some(device) = set.ids.as_ref().and_then(only_device) else {
+        for (key, set) in self.sets.of(&brand) {
+            let ids = set.ids(*key);
+            let Some(device) = ids.as_ref().and_then(only_device) else {
                 continue;
             };
-            let records = set.unpacked(brand, Part::WithoutId, &self.numbers);
+            let records = set.unpacked((brand, *key), Part::WithoutId, &self.numbers);
             let months = set.due_months(records.map(|(_, record)| record), settings, now);
             if !months.is_empty() {
                 replies.push(Reply::DueDevice(device));
@@ -163,16 +165,18 @@ impl PolicyFilter {
         let Some(settings) = self.settings.brands.get(&brand) else {
             return;
         };
-        let Some(set) = self.sets.get(&(brand, set.into())) else {
+        let key = HashKey::from(set);
+        let Some(set) = self.sets.get(&brand, &key) else {
             return;
         };
-        let Some(ids) = set.ids.as_ref().filter(|ids| only_device(ids).is_some()) else {
+        let Some(ids) = set.ids(key).filter(|ids| only_device(ids).is_some()) else {
             return;
         };
-        let records: Vec<_> = set.unpacked(brand, Part::Whole, &self.numbers).collect();
+        let records = set.unpacked((brand, key), Part::Whole, &self.numbers);
+        let records: Vec<_> = records.collect();
         let due = set.due_months(records.iter().map(|of| of.1.clone()), settings, now);
         let at = self.links.get(&brand).map_or(i64::MIN, |links| links.at());
-        let policy = set.policy(ids);
+        let policy = set.policy(&ids);
         let mut months: BTreeMap<Month, Option<InMonth>> = BTreeMap::new();
         for (key, record) in &records {
             let of = month(record.day);
