@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use tributary_config::model::{
     Attribution, Brand, BrandRelease, Channels, Config, Consent, HashRule, Http, HttpIngest,
     Identity, Ingest, LabelCase, Ledger, Log, LogLevel, Names, Nats, Noise, Partners, Release,
-    Retention, Sensors, Wallet, Workers,
+    Retention, Sensors, Telemetry, Wallet, Workers,
 };
 
 /// A brand with the specification's defaults, in Paris.
@@ -130,6 +130,14 @@ pub fn config(brands: Vec<Brand>) -> Config {
         },
         log: Log {
             level: LogLevel::Info,
+        },
+        telemetry: Telemetry {
+            otlp_endpoint: None,
+            otlp_headers: None,
+            otlp_ca_file: None,
+            private_network: false,
+            epoch_share: 10,
+            service_name: "tributary".to_owned(),
         },
         ledger: Ledger {
             directory: "tributary-data".into(),
