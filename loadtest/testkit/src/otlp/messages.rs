@@ -7,42 +7,57 @@ use super::wire::{Value, bytes, each, number, one, text};
 /// A span that a collector has received.
 #[derive(Clone, Debug)]
 pub struct Span {
+    /// The ID of its trace, 16 bytes.
     pub trace: Vec<u8>,
+    /// Its ID, 8 bytes.
     pub id: Vec<u8>,
-    /// Empty for a root.
+    /// The ID of its parent; empty for a root.
     pub parent: Vec<u8>,
+    /// Its name.
     pub name: String,
     /// 1 is that of work within a process.
     pub kind: u64,
-    /// Nanoseconds since 1970.
+    /// When it began, nanoseconds since 1970.
     pub begun: u64,
+    /// When it ended, nanoseconds since 1970.
     pub ended: u64,
+    /// Its attributes.
     pub attributes: BTreeMap<String, Attribute>,
     /// 2 is that of a failure.
     pub status: u64,
+    /// The attributes of the process.
     pub resource: BTreeMap<String, Attribute>,
 }
 
 /// A line of a log that a collector has received.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Nanoseconds since 1970.
+    /// When it was logged, nanoseconds since 1970.
     pub at: u64,
+    /// The number of its severity.
     pub severity: u64,
+    /// The name of its level.
     pub level: String,
     /// The scope that has logged it.
     pub target: String,
+    /// The message.
     pub message: Attribute,
+    /// The fields.
     pub attributes: BTreeMap<String, Attribute>,
+    /// The attributes of the process.
     pub resource: BTreeMap<String, Attribute>,
 }
 
 /// A value of any type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
+    /// A text.
     Text(String),
+    /// Yes or no.
     Bool(bool),
+    /// An integer.
     Int(i64),
+    /// A floating-point number.
     Double(f64),
 }
 

@@ -26,9 +26,11 @@ pub enum Behavior {
 /// A request that was received.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// The path of its address.
     pub path: String,
     /// The head, as it came.
     pub head: String,
+    /// The body.
     pub body: Vec<u8>,
     /// Whether it was answered as taken.
     pub is_taken: bool,
@@ -96,6 +98,7 @@ impl Collector {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
