@@ -5,8 +5,10 @@
 use std::time::Duration;
 
 use crate::support::certificates::{certificates, tls};
-use crate::support::story::{last, play, ready, start_both, stop_both, two_processes};
-use crate::support::{Worker, World, published};
+use crate::support::story::{
+    assert_stands, last, play, ready, start_both, stop_both, two_processes,
+};
+use crate::support::{Worker, World};
 use tributary_config::model::Kind;
 use tributary_simulate::Options;
 use tributary_testkit::{NatsServer, skipped};
@@ -94,10 +96,5 @@ async fn killed(settings: &str, pings: Option<&str>) {
             .for_each(|worker| worker.wait_until_read_both(end, of_pings));
         stop_both(both);
     });
-    let actual = published(&broker).await;
-    assert_eq!(actual.len(), expected.len());
-    assert!(
-        actual == expected,
-        "a killed cluster differs from one process"
-    );
+    assert_stands(&broker, &expected, &[]).await;
 }
