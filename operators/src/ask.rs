@@ -19,7 +19,6 @@ use crate::record::{
     Body, BrandId, Currency, Day, DeviceDay, IdKind, NoticeBox, Pseudonym, Record, RecordKey,
     SaleKind, UnmatchedStays,
 };
-use crate::settled_exposures::SettledExposures;
 
 /// A question to the dataflow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -85,22 +84,6 @@ pub enum Question {
         brand: BrandId,
         /// The first salt day that is not settled.
         before: Day,
-    },
-    /// The devices that may have exposures to settle.
-    DueExposures {
-        /// The brand.
-        brand: BrandId,
-        /// Unix milliseconds.
-        now: i64,
-    },
-    /// What remains of the exposures of some devices that settle.
-    SettleExposures {
-        /// The brand.
-        brand: BrandId,
-        /// The devices.
-        naming: Arc<[Pseudonym]>,
-        /// Unix milliseconds.
-        now: i64,
     },
     /// The identifier sets with any of these identifiers that have an interaction since `since`.
     ActiveSince {
@@ -177,8 +160,6 @@ impl Question {
             | Question::DeviceDays { brand, .. }
             | Question::Expired { brand, .. }
             | Question::Settle { brand, .. }
-            | Question::DueExposures { brand, .. }
-            | Question::SettleExposures { brand, .. }
             | Question::ActiveSince { brand, .. } => *brand,
         }
     }
@@ -186,10 +167,8 @@ impl Question {
     /// The operator that the question is sent to first.
     pub fn respondent(&self) -> Respondent {
         match self {
-            Question::Records { .. }
-            | Question::ActiveSince { .. }
-            | Question::SettleExposures { .. } => Respondent::ConsentState,
-            Question::Expired { .. } | Question::DueExposures { .. } => Respondent::PolicyFilter,
+            Question::Records { .. } | Question::ActiveSince { .. } => Respondent::ConsentState,
+            Question::Expired { .. } => Respondent::PolicyFilter,
             Question::DeviceDays { .. } => Respondent::Sessionize,
             Question::Settle { .. } => Respondent::Matching,
             Question::Link { .. } | Question::Members { .. } => Respondent::Graph,
@@ -202,12 +181,11 @@ impl Question {
     /// all of `peers` workers.
     pub fn keys(&self, peers: u64) -> Vec<u128> {
         match self {
-            Question::Records { naming, .. }
-            | Question::ActiveSince { naming, .. }
-            | Question::SettleExposures { naming, .. } => naming.to_vec(),
+            Question::Records { naming, .. } | Question::ActiveSince { naming, .. } => {
+                naming.to_vec()
+            }
             Question::Link { brand, .. } | Question::Members { brand, .. } => vec![brand.0.into()],
             Question::Expired { .. }
-            | Question::DueExposures { .. }
             | Question::DeviceDays { .. }
             | Question::Settle { .. }
             | Question::Paths { .. }
@@ -251,10 +229,6 @@ pub enum Reply {
     /// The stays of a store and salt day that were not matched, by the day in the brand's zone. One part with the number 0 says
     /// that the salt day has anything to settle.
     Unmatched(UnmatchedStays),
-    /// A device that may have exposures to settle.
-    DueDevice(Pseudonym),
-    /// A part of what remains of the exposures of one device.
-    SettledExposures(SettledExposures),
     /// A record past the retention period of its own category.
     Expired(RecordKey, Category),
     /// A cookie past its retention period.

@@ -183,10 +183,6 @@ impl QueryOperator for ConsentState {
     fn answer(&mut self, query: RoutedQuestion, replies: &mut Vec<RoutedQuestion>) {
         let brand = query.question.brand();
         let subject = self.subjects.get(&brand, &query.key.into());
-        // Whoever is named beside others, or in other records, is known by more than its exposures.
-        let is_alone = |subject: &&SubjectState| subject.sets.len() == 1;
-        let settles = matches!(query.question, Question::SettleExposures { .. });
-        let subject = subject.filter(|subject| !settles || is_alone(subject));
         let sets = subject.into_iter().flat_map(|subject| subject.sets.iter());
         replies.extend(sets.map(|(set, _)| query.redirect((*set).into(), query.question.clone())));
     }

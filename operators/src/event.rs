@@ -13,7 +13,6 @@ use crate::record::{
     Arrival, BrandId, ClosedVisits, Day, DeviceDay, IdSet, Ping, Record, RecordKey, SettledDevices,
     SettledHour, TokenizedPing, UnmatchedStays,
 };
-use crate::settled_exposures::SettledExposures;
 
 /// A change of the input: of a record, of pings, or of the label registry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -89,13 +88,6 @@ pub enum Event {
         brand: BrandId,
         /// The first salt day that is not settled.
         before: Day,
-    },
-    /// A part of what remains of exposures that became counts. Numbers of the same content add up.
-    SettledExposures {
-        /// The brand.
-        brand: BrandId,
-        /// What remains.
-        of: SettledExposures,
     },
     /// Sets the reference time for the links of a brand: a record that is older than the `link_ttl` of an identifier
     /// kind no longer links identifiers of that kind. Within one epoch the latest time wins, otherwise the last one.

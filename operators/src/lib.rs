@@ -45,7 +45,6 @@ mod runs;
 pub mod salt;
 pub mod sessionize;
 pub mod settings;
-pub mod settled_exposures;
 mod small_map;
 mod statement_order;
 pub mod stats;

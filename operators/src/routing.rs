@@ -375,7 +375,7 @@ fn of_wallet(record: &Record, ids: &IdSet, joins: bool) -> Option<WalletUpdate> 
 }
 
 /// One contact among impressions, clicks and views.
-pub(crate) fn count_contact(kind: TouchKind) -> Aggregate {
+fn count_contact(kind: TouchKind) -> Aggregate {
     let mut counts = [0; 3];
     if let Some(count) = counts.get_mut(kind as usize) {
         *count = 1;

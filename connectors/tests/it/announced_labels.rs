@@ -42,7 +42,6 @@ fn labels(event: &Event) -> Vec<Label> {
         | Event::SettledDevices { .. }
         | Event::ClosedVisits { .. }
         | Event::UnmatchedStays { .. }
-        | Event::SettledExposures { .. }
         | Event::SightingsSettled { .. }
         | Event::SaltDaysClosed { .. }
         | Event::LinkTime { .. }

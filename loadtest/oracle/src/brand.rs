@@ -7,7 +7,6 @@ use tributary_operators::cell::Dim;
 use tributary_operators::label::{Channel, Label, LabelNames};
 use tributary_operators::record::{BrandId, Currency, Ping, Record, SaleKind, UnmatchedStays};
 use tributary_operators::settings::{BrandSettings, Settings};
-use tributary_operators::settled_exposures::SettledExposures;
 
 use crate::stored::StoredState;
 
@@ -22,8 +21,6 @@ pub(crate) struct Brand<'a> {
     pub(crate) link_time: Option<i64>,
     /// The stays of settled salt days that were not matched.
     pub(crate) unmatched: Vec<UnmatchedStays>,
-    /// What remains of exposures that became counts.
-    pub(crate) exposures: Vec<SettledExposures>,
 }
 
 impl Brand<'_> {
@@ -68,9 +65,6 @@ pub(crate) fn by_brand(
     for of in &held.unmatched {
         by_brand.entry(of.brand).or_default();
     }
-    for (of, _) in &held.exposures {
-        by_brand.entry(*of).or_default();
-    }
     for (id, (records, pings)) in by_brand {
         if let Some(settings) = settings.brands.get(&id) {
             let words = &held.words;
@@ -85,7 +79,6 @@ pub(crate) fn by_brand(
                     .filter(|of| of.brand == id)
                     .copied()
                     .collect(),
-                exposures: held.exposures_of(id),
             };
             each(&brand, &records, &pings);
         }

@@ -11,7 +11,6 @@ use tributary_operators::record::{Body, Currency, Day, TouchKind};
 
 use crate::brand::{self, Brand};
 use crate::consent::AllowedRecord;
-use crate::exposures;
 use crate::family_sums::{CountedCell, FamilySums, existing_cell};
 use crate::identity::Identity;
 use crate::touch::contact_of;
@@ -31,16 +30,14 @@ pub(crate) fn campaign_days(
         let Some((kind, channel, _)) = contact_of(&record.body) else {
             continue;
         };
-        let values = values_of(kind);
+        let values = match kind {
+            TouchKind::Impression => [1, 0, 0],
+            TouchKind::Click => [0, 1, 0],
+            TouchKind::View => [0, 0, 1],
+        };
         // Whoever sends contacts counts: they hold no conversions.
         let who = (identity.person(&record.ids), true);
         tally.add((channel, record.day), values, who);
-    }
-    for (channel, day, kind, contacts) in exposures::contacts(brand) {
-        let values = values_of(kind).map(|value| value * i128::from(contacts));
-        // A gate that hides cells counts on nobody whom nobody knows.
-        let who = (None, brand.settings.k_traffic <= 1);
-        tally.add((channel, day), values, who);
     }
     tally.cells(Family::CampaignDay, |(channel, day), sum| {
         let [source, medium, campaign] = brand.channel(*channel);
@@ -50,15 +47,6 @@ pub(crate) fn campaign_days(
             vec![impressions, clicks, views, sum.person_count()],
         )
     })
-}
-
-/// One contact among impressions, clicks and views.
-pub(crate) fn values_of(kind: TouchKind) -> [i128; 3] {
-    match kind {
-        TouchKind::Impression => [1, 0, 0],
-        TouchKind::Click => [0, 1, 0],
-        TouchKind::View => [0, 0, 1],
-    }
 }
 
 /// The `spend_day` cells of one brand.

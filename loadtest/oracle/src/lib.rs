@@ -46,7 +46,6 @@ pub mod counts;
 mod days;
 pub mod decay;
 pub mod device_limit;
-mod exposures;
 mod family_sums;
 mod folding;
 pub mod history;
@@ -73,7 +72,6 @@ mod wallet;
 mod wide;
 
 use tributary_operators::cell::Cell;
-use tributary_operators::event::Event;
 use tributary_operators::record::{Ping, Record};
 use tributary_operators::settings::Settings;
 
@@ -107,18 +105,6 @@ pub fn cells(settings: &Settings, held: &StoredState) -> Vec<Cell> {
     });
     cells.sort();
     cells
-}
-
-/// The events that make counts of exposures at `now`, Unix milliseconds, given all events before.
-pub fn settled_exposures(settings: &Settings, events: &[Event], now: i64) -> Vec<Event> {
-    let held = stored::held(events);
-    let state = fold_events(events);
-    let brands = settings.brands.iter();
-    let settled = brands.flat_map(|(id, settings)| {
-        let links = state.link_times.get(id).copied();
-        exposures::settle((*id, settings), &held, links, now)
-    });
-    settled.collect()
 }
 
 /// Every existing cell with its number of contributors, sorted, before the release gate.

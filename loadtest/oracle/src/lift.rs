@@ -12,7 +12,6 @@ use tributary_operators::record::{Body, SaleKind};
 use crate::brand::Brand;
 use crate::calendar::month;
 use crate::consent::AllowedRecord;
-use crate::exposures;
 use crate::family_sums::{CountedCell, existing_cell};
 use crate::identity::Identity;
 use crate::journeys::Journeys;
@@ -32,12 +31,7 @@ pub(crate) fn cells(
     if !shows_stays(brand.settings) {
         return Vec::new();
     }
-    let mut panels = panels(identity, records.iter());
-    let settled = exposures::members(brand);
-    for member in settled.iter().filter(|of| of.in_panel) {
-        let panel = panels.entry(member.month).or_default();
-        panel.insert(member.person);
-    }
+    let panels = panels(identity, records.iter());
     let mut cells = Vec::new();
     for (of, panel) in panels {
         let weight = |person: &Person, since: i64| -> i128 {
@@ -50,9 +44,7 @@ pub(crate) fn cells(
             });
             stays.map(|stay| stay.weight).sum()
         };
-        let mut firsts = first_touches(journeys, &panel, of);
-        exposures::expose(&settled, of, &mut firsts);
-        for (channel, firsts) in firsts {
+        for (channel, firsts) in first_touches(journeys, &panel, of) {
             let others = panel.iter().filter(|person| !firsts.contains_key(*person));
             let others: Vec<&Person> = others.collect();
             let values = vec![

@@ -22,7 +22,6 @@ use tributary_operators::record::{Currency, SaleKind};
 use crate::attribution::MILLIONTHS;
 use crate::brand::{self, Brand};
 use crate::calendar;
-use crate::exposures;
 use crate::family_sums::{CountedCell, existing_cell};
 use crate::folding;
 use crate::identity::Identity;
@@ -56,15 +55,13 @@ struct Converted {
 ///   channels those of the member with the most.
 pub(crate) fn cells(brand: &Brand, identity: &Identity, journeys: &Journeys) -> Vec<CountedCell> {
     let null = [false, true].map(|of_visits| null_paths(identity, journeys, of_visits));
-    let settled = exposures::null_paths(brand);
     let no_paths = PathCounts::new();
     converted(brand, journeys)
         .iter()
         .flat_map(|(group, converted)| {
             let null = &null[usize::from(group.1 == SaleKind::Visit)];
             let null = null.get(&group.0).unwrap_or(&no_paths);
-            let settled = settled.get(&group.0).unwrap_or(&no_paths);
-            group_cells(brand, *group, converted, [null, settled])
+            group_cells(brand, *group, converted, null)
         })
         .collect()
 }
@@ -136,9 +133,8 @@ fn group_cells(
     brand: &Brand,
     (month, kind, currency): Group,
     converted: &Converted,
-    [of_persons, settled]: [&PathCounts<Channel>; 2],
+    null: &PathCounts<Channel>,
 ) -> Vec<CountedCell> {
-    let null = &exposures::joined(of_persons, settled);
     let names = folding::fold_channels(brand, &converted.paths, null, brand.settings.max_channels);
     let paths = renamed(&converted.paths, &names);
     let mut lost = renamed(null, &names);
@@ -150,12 +146,7 @@ fn group_cells(
     let mut channels: Vec<(Channel, u64)> = effects.into_iter().collect();
     // A person without a conversion has one path a month, so paths count persons here.
     let mut null_persons: BTreeMap<Channel, u64> = BTreeMap::new();
-    // A gate that hides cells counts on nobody whom nobody knows.
-    let known = match brand.settings.publishes_all() {
-        true => null,
-        false => of_persons,
-    };
-    let vouched = known
+    let vouched = null
         .iter()
         .filter(|_| brand.settings.open_sources.is_empty());
     for (path, times) in vouched {

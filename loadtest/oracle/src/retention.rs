@@ -30,7 +30,6 @@ use tributary_operators::record::{
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use crate::consent::allowed_records;
-use crate::exposures;
 use crate::identity::Identity;
 use crate::matching::settle;
 use crate::person::Person;
@@ -197,8 +196,6 @@ pub struct RetentionModel<'a> {
     settles: Option<Unsettled<'a>>,
     /// The salt days of each brand with sightings that are not settled.
     sightings: BTreeMap<BrandId, BTreeSet<Day>>,
-    /// The time of the earliest exposure of each brand, Unix milliseconds.
-    exposures: BTreeMap<BrandId, i64>,
 }
 
 /// See [`RetentionModel::settling`].
@@ -219,7 +216,6 @@ impl<'a> RetentionModel<'a> {
             dropped: 0,
             settles: None,
             sightings: BTreeMap::new(),
-            exposures: BTreeMap::new(),
         }
     }
 
@@ -280,34 +276,21 @@ impl<'a> RetentionModel<'a> {
             let days = self.sightings.entry(record.brand).or_default();
             days.insert(salt_day);
         }
-        if let Event::Put { record, .. } = &event
-            && let Body::Exposure { .. } = record.body
-        {
-            let earliest = self.exposures.entry(record.brand).or_insert(record.ts);
-            *earliest = record.ts.min(*earliest);
-        }
         self.events.push(event);
     }
 
-    /// The events that settle sightings and exposures at a time, Unix milliseconds.
+    /// The events that settle sightings at a time, Unix milliseconds.
     fn settle(&mut self, now: i64) -> Vec<Event> {
         let mut events = Vec::new();
         for (&id, settings) in &self.settings.brands {
             let first = self.settles.as_ref().and_then(|first| first(id, now));
-            let Some(before) = first else { continue };
             let days = self.sightings.entry(id).or_default();
-            if days.range(..before).next().is_some() {
-                *days = days.split_off(&before);
-                let held = fold_events(&self.events);
-                events.extend(settle((id, settings), &held, before));
-            }
-            let earliest = self.exposures.get(&id);
-            if earliest.is_some_and(|earliest| earliest + settings.settle_after < now) {
-                let held = held(&self.events);
-                let links = settings.link_ttl.iter().any(Option::is_some).then_some(now);
-                let settled = exposures::settle((id, settings), &held, links, now);
-                events.extend(settled);
-            }
+            let Some(before) = first.filter(|before| days.range(..*before).next().is_some()) else {
+                continue;
+            };
+            *days = days.split_off(&before);
+            let held = fold_events(&self.events);
+            events.extend(settle((id, settings), &held, before));
         }
         events
     }

@@ -13,7 +13,6 @@ use tributary_operators::label::LabelNames;
 use tributary_operators::record::{
     Arrival, Body, BrandId, Ping, Record, RecordKey, UnmatchedStays,
 };
-use tributary_operators::settled_exposures::SettledExposures;
 
 /// The stored records and pings, and the names of their labels.
 #[derive(Clone, Debug, Default)]
@@ -28,18 +27,8 @@ pub struct StoredState {
     pub link_times: BTreeMap<BrandId, i64>,
     /// The stays of settled salt days that were not matched.
     pub unmatched: Vec<UnmatchedStays>,
-    /// What remains of exposures that became counts.
-    pub exposures: Vec<(BrandId, SettledExposures)>,
     /// The names of the labels.
     pub words: LabelNames,
-}
-
-impl StoredState {
-    /// What remains of the exposures of a brand that became counts.
-    pub(crate) fn exposures_of(&self, brand: BrandId) -> Vec<SettledExposures> {
-        let of_brand = self.exposures.iter().filter(|(of, _)| *of == brand);
-        of_brand.map(|(_, of)| of.clone()).collect()
-    }
 }
 
 /// All events of one key.
@@ -67,7 +56,6 @@ impl<'a> KeyHistory<'a> {
 /// The records that are stored after some events, by key.
 pub(crate) fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<RecordKey, Record> {
     let mut histories: BTreeMap<RecordKey, KeyHistory> = BTreeMap::new();
-    let mut counted: BTreeSet<RecordKey> = BTreeSet::new();
     for event in events {
         match event {
             Event::Put {
@@ -83,10 +71,6 @@ pub(crate) fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<
                 let history = histories.entry(*key).or_default();
                 history.last_drop = history.last_drop.max(Some(*arrival));
             }
-            Event::SettledExposures {
-                of: SettledExposures::Keys { keys, .. },
-                ..
-            } => counted.extend(keys),
             // As if each of them were dropped now.
             Event::SightingsSettled { brand, before } => {
                 let is_settled = |record: &Record| {
@@ -107,7 +91,6 @@ pub(crate) fn held<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeMap<
             _ => {}
         }
     }
-    histories.retain(|key, _| !counted.contains(key));
     histories
         .into_iter()
         .filter_map(|(key, history)| Some((key, history.held()?.clone())))
@@ -133,7 +116,7 @@ pub fn fold_events<'a>(
     let mut pings: BTreeSet<&Ping> = BTreeSet::new();
     let mut words = LabelNames::default();
     let mut link_times = BTreeMap::new();
-    let (mut unmatched, mut exposures) = (Vec::new(), Vec::new());
+    let mut unmatched = Vec::new();
     for event in events {
         match event {
             Event::Put { .. } | Event::Drop { .. } => {}
@@ -150,7 +133,6 @@ pub fn fold_events<'a>(
             | Event::ClosedVisits { .. }
             | Event::SaltDaysClosed { .. } => {}
             Event::UnmatchedStays { unmatched: of } => unmatched.push(*of),
-            Event::SettledExposures { brand, of } => exposures.push((*brand, of.clone())),
             // What it retracts is no longer held.
             Event::SightingsSettled { .. } => {}
             Event::LinkTime { brand, at } => drop(link_times.insert(*brand, *at)),
@@ -166,7 +148,6 @@ pub fn fold_events<'a>(
         pings,
         link_times,
         unmatched,
-        exposures,
         words,
     }
 }

@@ -430,9 +430,6 @@ families! {
     /// One contributor's impressions, clicks and views of a channel on a day, for a brand with a ladder.
     ContactsBy { group: TrafficMonth, channel: Channel, day: Day, who: ContributorId } Traffic(|group| group);
 
-    /// Impressions, clicks and views of a channel on a day that belong to nobody any more, for a brand with a ladder.
-    SettledContacts { group: TrafficMonth, channel: Channel, day: Day } Traffic(|group| group);
-
     /// The visits to a store in an hour, for a brand with a ladder. The values are those of the family `visits`.
     StoreHour { group: TrafficMonth, store: Label, hour: Hour } Traffic(|group| group);
 

@@ -14,7 +14,6 @@ use differential_dataflow::input::InputSession;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::ProbeHandle;
 
-use super::exposures;
 use crate::ask::{Answer, Question, RoutedQuestion};
 use crate::cell::Cell;
 use crate::cells::{Cells, CellsIn};
@@ -31,7 +30,6 @@ use crate::record::{
 use crate::salt::{RESTORE_DONE, Salt, SaltCache, SaltMessage};
 use crate::sessionize::SessionizeIn;
 use crate::settings::Settings;
-use crate::settled_exposures::SettledExposures;
 use crate::stats::Stats;
 use crate::upsert::{ExpiredRecord, RecordChange, UpsertIn};
 
@@ -355,7 +353,6 @@ impl Dataflow {
                     CellsIn::LabelUse(target, unmatched.brand, unmatched.store)
                 });
             }
-            Event::SettledExposures { brand, of } => self.add_settled_exposures(brand, of),
             Event::SightingsSettled { brand, before } => {
                 send_to_all(&mut inputs.records, self.peers, |target| {
                     UpsertIn::Settled(target, brand, before)
@@ -383,26 +380,6 @@ impl Dataflow {
                     CellsIn::LabelName(target, brand, label, word.clone())
                 });
             }
-        }
-    }
-
-    /// Adds what remains of exposures that became counts.
-    fn add_settled_exposures(&mut self, brand: BrandId, of: SettledExposures) {
-        let Some((inputs, settings)) = self.inputs.as_mut().zip(self.settings.brands.get(&brand))
-        else {
-            return;
-        };
-        for label in of.labels() {
-            send_to_all(&mut inputs.cells, self.peers, |target| {
-                CellsIn::LabelUse(target, brand, label)
-            });
-        }
-        if let SettledExposures::Keys { keys, .. } = &of {
-            let keys = keys.iter().map(|key| UpsertIn::Counted(*key));
-            keys.for_each(|key| inputs.records.update(key, 1));
-        }
-        for (key, sums, times) in exposures::sums(brand, settings, &of) {
-            inputs.cells.update(CellsIn::Sum(key, sums), times);
         }
     }
 

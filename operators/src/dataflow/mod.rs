@@ -15,7 +15,6 @@
 //! probe has passed it. There is one feedback loop: each worker sends its batch votes to all workers, which receive them in
 //! the next epoch. Not shown: ConsentState sends the counts of identifiers by allowed use to ConsentCounts.
 
-mod exposures;
 mod graph;
 mod handle;
 

@@ -178,8 +178,6 @@ impl QueryOperator for Graph {
             | Question::DeviceDays { .. }
             | Question::Expired { .. }
             | Question::Settle { .. }
-            | Question::DueExposures { .. }
-            | Question::SettleExposures { .. }
             | Question::ActiveSince { .. } => {}
         }
     }

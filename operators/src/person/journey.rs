@@ -226,7 +226,7 @@ fn chain_weight(conversion: &Conversion) -> i128 {
 
 /// The transitions of a path between its ends, without those from a channel to itself, which change no removal effect. An
 /// end is the default channel.
-pub(crate) fn transitions(
+pub(super) fn transitions(
     channels: impl Iterator<Item = Channel>,
 ) -> impl Iterator<Item = (Channel, Channel)> {
     let end = Channel::default();

@@ -64,7 +64,7 @@ struct InMonth {
 }
 
 /// The group of the ladder that compares a month.
-pub(crate) fn ladder_group(brand: BrandId, month: Month) -> MonthGroup {
+pub(super) fn ladder_group(brand: BrandId, month: Month) -> MonthGroup {
     MonthGroup {
         brand,
         month,

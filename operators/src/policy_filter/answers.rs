@@ -33,10 +33,6 @@ impl QueryOperator for PolicyFilter {
                 }));
             }
             Question::Expired { brand, horizons } => self.expired(*brand, horizons, replies),
-            Question::DueExposures { brand, now } => self.due_devices(*brand, *now, replies),
-            Question::SettleExposures { brand, now, .. } => {
-                self.settle_exposures((*brand, query.key), *now, replies);
-            }
             Question::Cells { .. }
             | Question::Link { .. }
             | Question::Paths { .. }

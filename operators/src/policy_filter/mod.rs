@@ -17,12 +17,10 @@
 //! - A record without identifiers is always admitted.
 //!
 //! Records are grouped by their identifier set, so that one change of a policy finds all of them. [`set_policy`] decides about a
-//! record, [`links`] finds the records whose links expire, [`answers`] reads the contents for questions, and [`exposures`] says
-//! which exposures become counts. The records are kept
+//! record, [`links`] finds the records whose links expire, and [`answers`] reads the contents for questions. The records are kept
 //! [`packed`].
 
 mod answers;
-mod exposures;
 mod links;
 mod packed;
 mod set_policy;

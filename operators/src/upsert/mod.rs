@@ -10,8 +10,7 @@
 //! became current since then were not evaluated and stay.
 //!
 //! Sightings of partners are settled by salt day. From then on a sighting of that day counts as retracted when it arrives, so
-//! that nothing depends on which of several ledgers is read first. Exposures that became counts are settled by key in the
-//! same way.
+//! that nothing depends on which of several ledgers is read first.
 //!
 //! The contents themselves live in [`crate::policy_filter`], grouped by their identifier set; this operator keeps only
 //! their location, and emits the current content of each key that an epoch changed. It sends statements about identifiers
@@ -56,11 +55,9 @@ pub enum UpsertIn {
     /// To a worker: the sightings of a brand on salt days before the given one are settled. They are retracted, whether they
     /// arrived or will arrive.
     Settled(u64, BrandId, Day),
-    /// The exposure of a key became a count. The record of the key is retracted, whether it arrived or will arrive.
-    Counted(RecordKey),
 }
 
-/// A record that was retracted because its retention period ended, or because it is a sighting or an exposure that is settled.
+/// A record that was retracted because its retention period ended, or because it is a sighting that is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExpiredRecord {
     /// The brand.
@@ -110,8 +107,6 @@ pub struct Upsert {
     sightings: Table<HashKey, (BrandId, Day)>,
     /// For each brand, the first salt day that is not settled.
     settled: FxHashMap<BrandId, Day>,
-    /// The keys of exposures that became counts.
-    counted: Table<HashKey, ()>,
     stats: Rc<Stats>,
 }
 
@@ -123,7 +118,6 @@ impl Upsert {
             sets: Sets::default(),
             sightings: Table::default(),
             settled: FxHashMap::default(),
-            counted: Table::default(),
             stats,
         }
     }
@@ -229,16 +223,13 @@ impl Upsert {
         self.retract(key, key_changes, out);
     }
 
-    /// Retracts the record of a key if it is a sighting whose salt day is settled, or an exposure that became a count.
+    /// Retracts the record of a key if it is a sighting whose salt day is settled.
     fn settle(
         &mut self,
         key: RecordKey,
         key_changes: &mut KeyChanges,
         out: &mut Vec<(UpsertOut, Diff)>,
     ) {
-        if self.counted.get(&key.0.into()).is_some() {
-            return self.retract(key, key_changes, out);
-        }
         let Some((brand, day)) = self.sightings.get(&key.0.into()) else {
             return;
         };
@@ -343,17 +334,16 @@ impl KeyedOperator for Upsert {
         match update {
             UpsertIn::Change(RecordChange { key, .. }) | UpsertIn::Expire(key, _) => key.0 as u64,
             UpsertIn::Settled(target, ..) => *target,
-            UpsertIn::Counted(key) => key.0 as u64,
         }
     }
 
     fn entries(&self) -> usize {
-        self.keys.len() + self.sets.len() + self.sightings.len() + self.counted.len()
+        self.keys.len() + self.sets.len() + self.sightings.len()
     }
 
     fn bytes(&self) -> usize {
         let sets = self.sets.bytes(|(_, ids)| ids.heap_bytes());
-        self.keys.bytes() + sets + self.sightings.bytes() + self.counted.bytes()
+        self.keys.bytes() + sets + self.sightings.bytes()
     }
 
     fn apply_epoch(
@@ -364,7 +354,7 @@ impl KeyedOperator for Upsert {
     ) {
         let mut key_changes = FxHashMap::default();
         let mut changes = Vec::with_capacity(updates.len());
-        let (mut settles, mut counted) = (false, Vec::new());
+        let mut settles = false;
         for (update, _) in updates {
             match update {
                 UpsertIn::Change(change) => changes.push(change),
@@ -375,23 +365,15 @@ impl KeyedOperator for Upsert {
                     *settled = before.max(*settled);
                     settles = true;
                 }
-                UpsertIn::Counted(key) => {
-                    self.counted.insert(key.0.into(), ());
-                    counted.push(key);
-                }
             }
         }
         changes.sort_unstable_by_key(|change| change.arrival);
         for change in changes {
             let key = change.key;
             self.apply(change, epoch, &mut key_changes, out);
-            if !self.settled.is_empty() || !self.counted.is_empty() {
+            if !self.settled.is_empty() {
                 self.settle(key, &mut key_changes, out);
             }
-        }
-        counted.sort_unstable();
-        for key in counted {
-            self.settle(key, &mut key_changes, out);
         }
         if settles {
             let sightings = self.sightings.iter();

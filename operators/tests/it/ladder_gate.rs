@@ -14,8 +14,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::calendar;
 use tributary_operators::cell::{Cell, Dim, Family};
-use tributary_operators::event::Event;
-use tributary_operators::record::{Body, BrandId, Currency, IdKind, SaleKind};
+use tributary_operators::record::{BrandId, Currency, SaleKind};
 use tributary_operators::settings::{Ladder, Settings};
 use tributary_oracle::history::without_dropped_devices;
 use tributary_oracle::ladder::Topic;
@@ -420,125 +419,5 @@ fn each_batch_publishes_what_the_oracle_does() {
         all.all,
         all.changed,
         all.restarted
-    );
-}
-
-/// A history in which the contacts of those whom partners know are exposures, one of four of whom nothing else names; and these
-/// become counts after a step.
-fn with_settled_exposures(rng: &mut StdRng, settings: &Settings) -> Steps {
-    let mut steps = crowd::history_with_visits(rng);
-    for (events, _) in &mut steps {
-        events.retain_mut(|event| {
-            let Event::Put { record, .. } = event else {
-                return true;
-            };
-            let [id] = record.ids.ids() else { return true };
-            if id.kind != IdKind::Device {
-                return true;
-            }
-            if let Body::Contact { kind, channel, .. } = record.body {
-                record.body = Body::Exposure { kind, channel };
-            }
-            let is_known = id.pseudonym >> 64 & 3 > 0;
-            let of_visits = matches!(
-                record.body,
-                Body::SettledVisit { .. } | Body::PanelMember { .. }
-            );
-            is_known || !of_visits
-        });
-    }
-    let at = rng.random_range(steps.len() / 2..steps.len());
-    let before = steps[..=at].iter().flat_map(|(events, _)| events.clone());
-    let before: Vec<Event> = before.collect();
-    let settled = tributary_oracle::settled_exposures(settings, &before, 1_000 * DAY);
-    steps[at].0.extend(settled);
-    // What settling decides leaves with the batches that follow.
-    let mut now = steps.last().map_or(crowd::START, |(_, now)| *now);
-    for _ in 0..3 {
-        now += 61 * 60_000;
-        steps.push((Vec::new(), now));
-    }
-    steps
-}
-
-/// In every history each batch publishes what the oracle does while exposures become counts, and no number of contacts stands
-/// outside that fewer than `k` persons are behind, known ones.
-#[test]
-fn counts_of_exposures_make_no_cell_safe() {
-    let start = number_from_env("TRIBUTARY_SEED", 0);
-    let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
-    let mut all = Batches::default();
-    let (mut settled, mut of_nobody, mut of_lift) = (0, 0, 0);
-    for seed in start..start + histories {
-        let mut rng = StdRng::seed_from_u64(seed);
-        let mut settings = settings(&mut rng);
-        for brand in settings.brands.values_mut() {
-            brand.k = [3, 5, 12][(seed % 3) as usize];
-        }
-        let steps = with_settled_exposures(&mut rng, &settings);
-        let workers = [1, 2, 3, 8][(seed % 4) as usize];
-        let published = known(&play(&settings, workers, &[], &steps).published);
-        let case = format!("seed {seed}, {workers} workers");
-        let begun = (&Released::new(), &published[..]);
-        let batches = assert_batches(&settings, &steps, begun, SaleKind::Visit, &case);
-        all.all += batches.all;
-        all.changed += batches.changed;
-        let is_settled = |event: &Event| matches!(event, Event::SettledExposures { .. });
-        settled += steps
-            .iter()
-            .flat_map(|of| &of.0)
-            .filter(|of| is_settled(of))
-            .count();
-        for ((family, dims), values) in published.iter().flatten() {
-            if *family == Family::CampaignDay {
-                let k = settings.brands[&BrandId(0)].k;
-                assert!(values[3] >= i128::from(k), "{case}: {dims:?} {values:?}");
-                of_nobody += usize::from(values[0] + values[1] > values[3] * 2);
-            }
-        }
-
-        // Everything at once, when all months are over.
-        let events = steps.iter().flat_map(|(events, _)| events.clone());
-        let events: Vec<Event> = without_dropped_devices(events);
-        let now = steps.last().map_or(0, |(_, now)| *now) + 100 * DAY;
-        let last = (now / DAY - 1) as i32;
-        let rule = ladder::Rule::default();
-        let right = ladder::cells(&settings, &fold_events(&events), &rule, |_, day| {
-            day <= last
-        });
-        let once = play(
-            &settings,
-            workers,
-            &[],
-            &[(events, now), (Vec::new(), now + 1)],
-        );
-        let outside = known(&once.published).pop().unwrap_or_default().into_iter();
-        let outside = outside.map(|((family, dims), values)| Cell {
-            family,
-            dims,
-            values,
-        });
-        let outside: Vec<Cell> = outside.collect();
-        let lift = outside.iter().filter(|of| of.family == Family::VisitLift);
-        of_lift += lift.count();
-        assert_eq!(outside, right, "{case}: all at once");
-
-        let middle = rng.random_range(0..steps.len());
-        let again = restart_at(&steps, middle);
-        let restored = cells_of(&published[middle], steps[middle].1);
-        let workers = [2, 3, 8, 1][(seed % 4) as usize];
-        let after = known(&play(&settings, workers, &restored, &again).published);
-        let case = format!("seed {seed}, {workers} workers, restarted after step {middle}");
-        let begun = (&published[middle], &after[..]);
-        all.restarted += assert_batches(&settings, &again, begun, SaleKind::Visit, &case).changed;
-    }
-    println!(
-        "{} batches, {} with changes, {} after a restart; {settled} parts of exposures, {of_nobody} cells mostly of nobody, \
-         {of_lift} of exposed and unexposed persons",
-        all.all, all.changed, all.restarted
-    );
-    assert!(
-        all.changed > histories as usize / 4 && settled > 0 && of_lift > 0,
-        "{of_lift}"
     );
 }

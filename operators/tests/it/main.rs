@@ -21,7 +21,6 @@ mod retention_queries;
 mod retracted;
 mod rights_queries;
 mod settling;
-mod settling_exposures;
 mod singling_out;
 mod skewed_input;
 mod support;

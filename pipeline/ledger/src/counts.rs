@@ -82,7 +82,6 @@ impl EntryCounts {
             | Event::SettledDevices { .. }
             | Event::ClosedVisits { .. }
             | Event::UnmatchedStays { .. }
-            | Event::SettledExposures { .. }
             | Event::SightingsSettled { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => {

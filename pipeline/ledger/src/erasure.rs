@@ -14,7 +14,6 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tributary_operators::event::Event;
 use tributary_operators::record::{Body, BrandId, Day, IdSet, Pseudonym, RecordKey, Token};
-use tributary_operators::settled_exposures::SettledExposures;
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
@@ -41,9 +40,6 @@ pub struct ErasureFilter {
     /// All sightings of a brand, and visits without tokens, on salt days before this
     /// one; these sightings are settled.
     pub sightings_before: FxHashMap<BrandId, Day>,
-    /// The keys of all exposures of a brand on days before this one that became counts:
-    /// such an exposure would be refused if it came again.
-    pub exposure_keys_before: FxHashMap<BrandId, Day>,
 }
 
 impl std::fmt::Debug for ErasureFilter {
@@ -79,20 +75,12 @@ impl ErasureFilter {
                     || self.tokens.contains(&(ping.brand, ping.token))
             }
             Event::ClosedVisits { visits } => self.is_settled(visits.brand, visits.salt_day),
-            Event::SettledExposures {
-                brand,
-                of: SettledExposures::Keys { day, .. },
-            } => {
-                let before = self.exposure_keys_before.get(brand);
-                before.is_some_and(|before| day < before)
-            }
             Event::LabelName { .. }
             | Event::Ping { .. }
             | Event::DropDevice { .. }
             | Event::SettledHour { .. }
             | Event::SettledDevices { .. }
             | Event::UnmatchedStays { .. }
-            | Event::SettledExposures { .. }
             | Event::SightingsSettled { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. } => false,
@@ -126,7 +114,6 @@ impl ErasureFilter {
         for (mine, others) in [
             (&mut self.pings_before, other.pings_before),
             (&mut self.sightings_before, other.sightings_before),
-            (&mut self.exposure_keys_before, other.exposure_keys_before),
         ] {
             for (brand, before) in others {
                 let mine = mine.entry(brand).or_insert(before);

@@ -21,16 +21,15 @@ pub use decode::{Malformed, decode};
 
 use rustc_hash::FxHashMap;
 use tributary_operators::event::Event;
-use tributary_operators::label::{Channel, Label};
+use tributary_operators::label::Label;
 use tributary_operators::record::{
     Arrival, Body, ClosedVisits, Day, IdSet, Record, RecordKey, SettledDevices, SettledHour,
     TokenizedPing,
 };
-use tributary_operators::settled_exposures::SettledExposures;
 
 use tags::{
-    Before, CLOSED, COOKIE, DEVICES, DROP, EVIDENCE, EXPOSURES, HEARD, IN_PANEL, KEYS, LINK_TIME,
-    OTHER, PERSONS, PUT, RANDOM, RESET, SETTLED, SIGHTINGS, UNMATCHED, VERSION, VISITS, WORD,
+    Before, CLOSED, COOKIE, DEVICES, DROP, EVIDENCE, HEARD, LINK_TIME, OTHER, PUT, RANDOM, RESET,
+    SETTLED, SIGHTINGS, UNMATCHED, VERSION, VISITS, WORD,
 };
 
 use crate::counts::EntryCounts;
@@ -119,10 +118,6 @@ impl Encoder {
                 self.entries.settled += 1;
                 self.bytes.push(SETTLED | SIGHTINGS);
                 self.day(*before);
-            }
-            Event::SettledExposures { of, .. } => {
-                self.entries.settled += 1;
-                self.settled_exposures(of);
             }
             Event::SaltDaysClosed { before, .. } => {
                 self.entries.settled += 1;
@@ -254,54 +249,6 @@ impl Encoder {
             self.before.second = visit.first;
             put_signed(&mut self.bytes, visit.last.wrapping_sub(visit.first));
             self.bytes.extend_from_slice(&visit.cookie.to_le_bytes());
-        }
-    }
-
-    /// Appends what remains of exposures that became counts.
-    fn settled_exposures(&mut self, of: &SettledExposures) {
-        match of {
-            SettledExposures::Contacts {
-                channel,
-                day,
-                kind,
-                contacts,
-            } => {
-                self.bytes.push(SETTLED | EXPOSURES);
-                self.channels(&[*channel]);
-                self.day(*day);
-                self.bytes.push(*kind as u8);
-                put_signed(&mut self.bytes, *contacts);
-            }
-            SettledExposures::Persons {
-                month,
-                path,
-                reached,
-                in_panel,
-                persons,
-            } => {
-                let flag = if *in_panel { IN_PANEL } else { 0 };
-                self.bytes.push(SETTLED | PERSONS | flag);
-                put_signed(&mut self.bytes, i64::from(*month));
-                for channels in [path, reached] {
-                    put_varint(&mut self.bytes, channels.len() as u64);
-                    self.channels(channels);
-                }
-                put_signed(&mut self.bytes, *persons);
-            }
-            SettledExposures::Keys { day, keys } => {
-                self.bytes.push(SETTLED | KEYS);
-                self.day(*day);
-                put_varint(&mut self.bytes, keys.len() as u64);
-                let keys = keys.iter().flat_map(|key| key.0.to_le_bytes());
-                self.bytes.extend(keys);
-            }
-        }
-    }
-
-    /// Appends the labels of channels.
-    fn channels(&mut self, channels: &[Channel]) {
-        for label in channels.iter().flat_map(|channel| channel.labels()) {
-            self.label(label);
         }
     }
 

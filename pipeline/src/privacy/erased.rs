@@ -258,7 +258,6 @@ impl Erased {
             | Event::SettledDevices { .. }
             | Event::ClosedVisits { .. }
             | Event::UnmatchedStays { .. }
-            | Event::SettledExposures { .. }
             | Event::SightingsSettled { .. }
             | Event::SaltDaysClosed { .. }
             | Event::LinkTime { .. }

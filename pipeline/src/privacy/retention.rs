@@ -68,14 +68,6 @@ impl Retention {
         }
     }
 
-    /// Like [`first_day`](Self::first_day), in days since 1970-01-01.
-    pub fn first_epoch_day(&self, category: Category, now: i64) -> Option<Day> {
-        let days = self
-            .first_day(category, now)?
-            .since(Date::new(1970, 1, 1).ok()?);
-        Some(days.ok()?.get_days())
-    }
-
     /// For each category, the time in Unix milliseconds from which records are
     /// stored on the day of `now`: the beginning of its first day.
     pub fn cutoffs(&self, now: i64) -> Horizons {

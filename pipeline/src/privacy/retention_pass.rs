@@ -26,7 +26,7 @@ use tributary_ledger::ErasureFilter;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::record::BrandId;
-use tributary_operators::retention_query::{Category, ExpiredSet, RetentionQuery};
+use tributary_operators::retention_query::{ExpiredSet, RetentionQuery};
 
 use crate::durability::command::{Erasure, LedgerCommand};
 use crate::durability::standbys::Standbys;
@@ -178,7 +178,7 @@ impl RetentionPass {
         let Ok(no_request) = self.settling.try_lock() else {
             return Ok(false);
         };
-        let settlement = Settlement::find(&self.queries, id, before, now).await?;
+        let settlement = Settlement::find(&self.queries, id, before).await?;
         if settlement.is_needed() {
             let events = settlement.events();
             self.queries.apply(events).await.ok_or(WorkerStopped)?;
@@ -189,7 +189,6 @@ impl RetentionPass {
             let (done, erased) = oneshot::channel();
             let forget = ErasureFilter {
                 sightings_before: [(id, before)].into_iter().collect(),
-                records: settlement.keys().collect(),
                 ..ErasureFilter::default()
             };
             self.ledger_tx
@@ -202,14 +201,8 @@ impl RetentionPass {
             }
             let erases = self.queries.erase_sightings(id, before).await;
             erases.ok_or(WorkerStopped)?;
-            let (records, exposures) = (settlement.records(), settlement.exposures());
-            tracing::info!(
-                brand = brand.name,
-                records,
-                exposures,
-                entries,
-                "settled sightings"
-            );
+            let records = settlement.records();
+            tracing::info!(brand = brand.name, records, entries, "settled sightings");
         }
         self.metrics.settled_through(&brand.name, begins);
         Ok(true)
@@ -254,11 +247,6 @@ impl RetentionPass {
             let (done, erased) = oneshot::channel();
             let forget = ErasureFilter {
                 evidence_before: [(id, retention.cutoffs(now).consent)].into_iter().collect(),
-                exposure_keys_before: retention
-                    .first_epoch_day(Category::Exposures, now)
-                    .map(|day| (id, day))
-                    .into_iter()
-                    .collect(),
                 ..ErasureFilter::default()
             };
             let erasure = Erasure { forget, done };
@@ -370,20 +358,12 @@ mod tests {
         queries.finished(2);
         asked(&queries).await;
         assert!(settling.try_lock().is_err());
-        let questions = queries.drain(2);
-        assert!(
-            matches!(questions[..], [(_, Question::DueExposures { .. })]),
-            "{questions:?}"
-        );
-        queries.finished(3);
-        asked(&queries).await;
-        assert!(settling.try_lock().is_err());
-        let changes = queries.drain_changes(3).unwrap();
+        let changes = queries.drain_changes(2).unwrap();
         assert!(changes.iter().any(|change| matches!(
             change,
             InternalChange::Event(Event::SightingsSettled { .. })
         )));
-        queries.finished(4);
+        queries.finished(3);
 
         // What remains to be done needs no question any more: requests are worked on again.
         let command = ledger.recv().await;

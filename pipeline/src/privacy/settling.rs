@@ -14,106 +14,16 @@
 //! whatever order ledgers are read: a crash before that commit leaves everything as
 //! it was, and a crash after it leaves sightings that no longer count. Only when
 //! the commit is durable does a ledger drop them, and the visits of these days.
-//!
-//! The same pass makes counts of the exposures of devices that nothing else names, once their window and
-//! `partners.settle_after` are over: their keys take the place of the mark, and are kept for as long as an exposure
-//! would be accepted, so that one that is sent again does not count twice. Two questions find them: which devices may
-//! have any, and what remains of each, which is exact as of the epoch of the second one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::event::Event;
-use tributary_operators::label::Channel;
-use tributary_operators::record::{
-    Arrival, BrandId, Day, Pseudonym, Record, RecordKey, TouchKind, UnmatchedStays,
-};
-use tributary_operators::settled_exposures::SettledExposures;
+use tributary_operators::record::{Arrival, BrandId, Day, Record, RecordKey, UnmatchedStays};
 
 use crate::epochs::queries::{Queries, WorkerStopped};
 
-/// The number of keys in one event.
-const KEYS_PER_EVENT: usize = 256;
-
-/// Persons of a month whose touchpoints led through the same channels: the month, these channels, those that reached them
-/// otherwise, and whether they belonged to the panel.
-type Alike = (i32, Vec<Channel>, Vec<Channel>, bool);
-
-/// What is left of exposures that become counts.
-#[derive(Clone, Debug, Default)]
-struct Exposures {
-    contacts: BTreeMap<(Channel, Day, TouchKind), i64>,
-    persons: BTreeMap<Alike, i64>,
-    keys: BTreeMap<Day, Vec<RecordKey>>,
-}
-
-impl Exposures {
-    /// Adds what is left of those of a device, so that nothing says which numbers come from one device.
-    fn add(&mut self, part: SettledExposures) {
-        match part {
-            SettledExposures::Contacts {
-                channel,
-                day,
-                kind,
-                contacts,
-            } => {
-                let sum = self.contacts.entry((channel, day, kind)).or_default();
-                *sum = sum.saturating_add(contacts);
-            }
-            SettledExposures::Persons {
-                month,
-                path,
-                reached,
-                in_panel,
-                persons,
-            } => {
-                let alike = (month, path, reached, in_panel);
-                let sum = self.persons.entry(alike).or_default();
-                *sum = sum.saturating_add(persons);
-            }
-            SettledExposures::Keys { day, keys } => {
-                self.keys.entry(day).or_default().extend(keys);
-            }
-        }
-    }
-
-    /// The parts, in an order that does not depend on the devices.
-    fn parts(&self) -> Vec<SettledExposures> {
-        let contacts = self.contacts.iter();
-        let contacts =
-            contacts.map(
-                |((channel, day, kind), contacts)| SettledExposures::Contacts {
-                    channel: *channel,
-                    day: *day,
-                    kind: *kind,
-                    contacts: *contacts,
-                },
-            );
-        let persons = self.persons.iter();
-        let persons =
-            persons.map(
-                |((month, path, reached, in_panel), persons)| SettledExposures::Persons {
-                    month: *month,
-                    path: path.clone(),
-                    reached: reached.clone(),
-                    in_panel: *in_panel,
-                    persons: *persons,
-                },
-            );
-        let keys = self.keys.iter().flat_map(|(day, keys)| {
-            let mut keys = keys.clone();
-            keys.sort_unstable();
-            let chunks = keys.chunks(KEYS_PER_EVENT).map(<[RecordKey]>::to_vec);
-            let chunks: Vec<_> = chunks.collect();
-            chunks
-                .into_iter()
-                .map(|keys| SettledExposures::Keys { day: *day, keys })
-        });
-        contacts.chain(persons).chain(keys).collect()
-    }
-}
-
-/// What is left of the sightings of a brand, and of its exposures.
+/// What is left of the sightings of a brand.
 #[derive(Clone, Debug)]
 pub struct Settlement {
     /// The brand.
@@ -124,13 +34,10 @@ pub struct Settlement {
     records: BTreeMap<RecordKey, Record>,
     /// Stays that were not matched.
     unmatched: Vec<UnmatchedStays>,
-    /// Exposures that become counts.
-    exposures: Exposures,
 }
 
 impl Settlement {
-    /// What is left of the sightings of a brand on the salt days before `before`, and of its exposures at `now`, Unix
-    /// milliseconds.
+    /// What is left of the sightings of a brand on the salt days before `before`.
     ///
     /// # Errors
     ///
@@ -139,7 +46,6 @@ impl Settlement {
         queries: &Queries,
         brand: BrandId,
         before: Day,
-        now: i64,
     ) -> Result<Settlement, WorkerStopped> {
         let question = Question::Settle { brand, before };
         let mut settlement = Settlement {
@@ -147,26 +53,11 @@ impl Settlement {
             before,
             records: BTreeMap::new(),
             unmatched: Vec::new(),
-            exposures: Exposures::default(),
         };
         for reply in queries.submit(question).await.ok_or(WorkerStopped)? {
             settlement.add(reply);
         }
         settlement.unmatched.sort_unstable();
-        let due = Question::DueExposures { brand, now };
-        let due = queries.submit(due).await.ok_or(WorkerStopped)?;
-        let devices = due.into_iter().filter_map(|reply| match reply {
-            Reply::DueDevice(device) => Some(device),
-            _ => None,
-        });
-        let devices: BTreeSet<Pseudonym> = devices.collect();
-        if !devices.is_empty() {
-            let naming = devices.into_iter().collect();
-            let question = Question::SettleExposures { brand, naming, now };
-            for reply in queries.submit(question).await.ok_or(WorkerStopped)? {
-                settlement.add(reply);
-            }
-        }
         Ok(settlement)
     }
 
@@ -181,24 +72,13 @@ impl Settlement {
                 }
             }
             Reply::Unmatched(unmatched) => self.unmatched.push(unmatched),
-            Reply::SettledExposures(part) => self.exposures.add(part),
             _ => {}
         }
     }
 
     /// Whether there is anything to settle.
     pub fn is_needed(&self) -> bool {
-        !self.records.is_empty() || !self.unmatched.is_empty() || self.exposures() > 0
-    }
-
-    /// The number of exposures that become counts.
-    pub fn exposures(&self) -> usize {
-        self.exposures.keys.values().map(Vec::len).sum()
-    }
-
-    /// The keys of the exposures that become counts.
-    pub fn keys(&self) -> impl Iterator<Item = RecordKey> {
-        self.exposures.keys.values().flatten().copied()
+        !self.records.is_empty() || !self.unmatched.is_empty()
     }
 
     /// The number of records that it leaves.
@@ -221,10 +101,6 @@ impl Settlement {
             brand: self.brand,
             before: self.before,
         };
-        let brand = self.brand;
-        let exposures = self.exposures.parts().into_iter();
-        let exposures = exposures.map(|of| Event::SettledExposures { brand, of });
-        let sightings = records.chain(stays).chain([mark]);
-        sightings.chain(exposures).collect()
+        records.chain(stays).chain([mark]).collect()
     }
 }

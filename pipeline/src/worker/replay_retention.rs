@@ -194,8 +194,7 @@ impl Work {
         });
         let settlements = self.settles.iter().filter_map(|brand| {
             let (before, _) = first_unsettled(brand, day * DAY)?;
-            let id = BrandId::of(&brand.name);
-            Some(Settlement::find(queries, id, before, day * DAY))
+            Some(Settlement::find(queries, BrandId::of(&brand.name), before))
         });
         let (mut expired, mut settlements): (Vec<(BrandId, ExpiredSet)>, Vec<Settlement>) =
             try_join(try_join_all(expired), try_join_all(settlements)).await?;

@@ -381,9 +381,9 @@ impl WorkerThread {
             // What is taken back leaves the ledger by being written anew without it.
             let brand = match &change {
                 Event::Put { record, .. } => Some(record.brand),
-                Event::LinkTime { brand, .. }
-                | Event::SightingsSettled { brand, .. }
-                | Event::SettledExposures { brand, .. } => Some(*brand),
+                Event::LinkTime { brand, .. } | Event::SightingsSettled { brand, .. } => {
+                    Some(*brand)
+                }
                 Event::UnmatchedStays { unmatched } => Some(unmatched.brand),
                 _ => None,
             };

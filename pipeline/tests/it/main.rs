@@ -68,7 +68,6 @@ mod page_live;
 mod page_parts;
 mod page_states;
 mod page_token;
-mod partner_exposures;
 mod partner_month;
 mod partner_rights;
 mod partner_service;

@@ -63,8 +63,6 @@ fn answer(question: &Question, cookie: Pseudonym, email: Pseudonym) -> Vec<Reply
         | Question::DeviceDays { .. }
         | Question::Expired { .. }
         | Question::Settle { .. }
-        | Question::DueExposures { .. }
-        | Question::SettleExposures { .. }
         | Question::ActiveSince { .. }) => panic!("{other:?}"),
         Question::Cells { family, .. } => match family {
             Some(Family::Attribution) => vec![Reply::Cell(credit())],

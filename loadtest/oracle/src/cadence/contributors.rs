@@ -117,7 +117,6 @@ fn alone(
         pings: pings.to_vec(),
         link_times: held.link_times.clone(),
         unmatched: Vec::new(),
-        exposures: Vec::new(),
         words: held.words.clone(),
     };
     let cells_of = |held: &StoredState| -> BTreeMap<CellName, Vec<i128>> {

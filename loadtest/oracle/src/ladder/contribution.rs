@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_operators::cell::Dim;
 use tributary_operators::label::{Channel, Label};
-use tributary_operators::record::{Body, Currency, Day, Ping, Pseudonym, Record, SaleKind};
+use tributary_operators::record::{
+    Body, Currency, Day, Ping, Pseudonym, Record, SaleKind, TouchKind,
+};
 
 use super::contributor::{Contributor, credits_of, who};
 use super::name::{self, Name, Word};
 use super::panel::{self, Panel};
 use crate::brand::Brand;
 use crate::consent::{self, AllowedRecord};
-use crate::contacts::values_of;
-use crate::exposures;
 use crate::identity::Identity;
 use crate::journeys::Journeys;
 use crate::markov::PathCounts;
@@ -139,10 +139,6 @@ impl Contributions {
             let null = months::null_paths(&identity, &journeys, of_visits).into_iter();
             let null = null.map(|(month, paths)| ((month, of_visits), paths));
             all.null_paths.extend(null);
-            for (month, settled) in exposures::null_paths(brand) {
-                let null = all.null_paths.entry((month, of_visits)).or_default();
-                *null = exposures::joined(null, &settled);
-            }
         }
         all
     }
@@ -294,23 +290,12 @@ impl Contributions {
                 day: record.day,
                 place: (false, None),
                 chain: name::of_contact(brand, channel, record.day),
-                values: values_of(kind).into(),
+                values: match kind {
+                    TouchKind::Impression => vec![1, 0, 0],
+                    TouchKind::Click => vec![0, 1, 0],
+                    TouchKind::View => vec![0, 0, 1],
+                },
                 weight: 1,
-            });
-        }
-        for (channel, day, kind, contacts) in exposures::contacts(brand) {
-            let month = calendar::month(day);
-            let values = values_of(kind).map(|value| value * i128::from(contacts));
-            self.contacts.entry(month).or_default().push(Contribution {
-                model: None,
-                // Nobody, so that it does not matter who.
-                who: Contributor::Record(Label::ABSENT, Label::ABSENT),
-                vouched: false,
-                day,
-                place: (false, None),
-                chain: name::of_contact(brand, channel, day),
-                values: values.into(),
-                weight: contacts.into(),
             });
         }
     }

@@ -9,7 +9,6 @@ use super::name::{self, Name, Word};
 use crate::brand::Brand;
 use crate::calendar::month;
 use crate::consent::AllowedRecord;
-use crate::exposures;
 use crate::identity::Identity;
 use crate::journeys::Journeys;
 use crate::lift::{first_touches, panels};
@@ -54,16 +53,8 @@ pub(super) fn of_months(
         .iter()
         .filter(|of| brand.settings.is_verified(of.source));
     let mut months: BTreeMap<i32, Panel> = BTreeMap::new();
-    let mut panels = panels(identity, verified);
-    let settled = exposures::members(brand);
-    for member in settled.iter().filter(|of| of.in_panel) {
-        let panel = panels.entry(member.month).or_default();
-        panel.insert(member.person);
-    }
-    for (of, members) in panels {
-        let mut firsts = first_touches(journeys, &members, of);
-        exposures::expose(&settled, of, &mut firsts);
-        let firsts = firsts.into_iter();
+    for (of, members) in panels(identity, verified) {
+        let firsts = first_touches(journeys, &members, of).into_iter();
         let firsts = firsts.map(|(channel, firsts)| (brand.channel_words(channel), firsts));
         months.insert(
             of,
@@ -81,14 +72,6 @@ pub(super) fn of_months(
         {
             let reached = panel.reached.entry(brand.channel_words(channel));
             reached.or_default().extend(person);
-        }
-    }
-    for member in &settled {
-        if let Some(panel) = months.get_mut(&member.month) {
-            for channel in member.path.iter().chain(member.reached) {
-                let reached = panel.reached.entry(brand.channel_words(*channel));
-                reached.or_default().insert(member.person);
-            }
         }
     }
     for conversion in &journeys.conversions {

@@ -115,7 +115,6 @@ impl<'a> Releases<'a> {
             let pings: Vec<&Ping> = held.pings.iter().filter(|of| of.brand == *id).collect();
             let brand = Brand {
                 unmatched: Vec::new(),
-                exposures: held.exposures_of(*id),
                 settings: brand,
                 words: &held.words,
                 link_time: held.link_times.get(id).copied(),

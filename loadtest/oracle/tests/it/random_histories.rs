@@ -200,7 +200,6 @@ fn histories_keep_what_they_promise() {
                     | Event::SettledDevices { .. }
                     | Event::ClosedVisits { .. }
                     | Event::UnmatchedStays { .. }
-                    | Event::SettledExposures { .. }
                     | Event::SightingsSettled { .. }
                     | Event::LinkTime { .. }
                     | Event::SaltDaysClosed { .. } => {

@@ -42,13 +42,10 @@ impl PanelRows {
         }
     }
 
-    /// The members. Several whom nobody knows any more have the same row.
+    /// The members.
     pub(super) fn members(&self) -> impl Iterator<Item = &PanelRow> {
-        let members = self.members.iter();
-        members.flat_map(|(row, count)| {
-            let count = usize::try_from(*count).unwrap_or_default();
-            std::iter::repeat_n(row, count)
-        })
+        let members = self.members.iter().filter(|(_, count)| **count > 0);
+        members.map(|(row, _)| row)
     }
 
     /// The persons whom a channel reached.

@@ -29,8 +29,7 @@ type Sums = [i64; 3];
 #[derive(Default)]
 struct Field {
     sums: Sums,
-    /// The number of contacts by contributor. Those that belong to nobody any more are in the sums alone: they are counted
-    /// where others make a cell safe, and make none safe.
+    /// The number of contacts by contributor.
     shares: SmallMap<ContributorId, i64>,
     /// What has changed since the last publication.
     since: Sums,
@@ -65,20 +64,7 @@ impl Size {
 
 impl Field {
     fn is_empty(&self) -> bool {
-        let has_sums = self.sums != [0; 3] || self.since != [0; 3];
-        !has_sums && self.shares.is_empty() && self.shares_since.is_empty()
-    }
-
-    /// Adds to the sums, and to what has changed of them. Returns the number of contacts.
-    fn add(&mut self, sums: &Aggregate, diff: Diff, is_published: bool) -> i64 {
-        let mut contacts = 0;
-        for ((now, since), value) in self.sums.iter_mut().zip(&mut self.since).zip(sums.values) {
-            let value = i64::try_from(value).unwrap_or_default() * diff;
-            *now += value;
-            *since += if is_published { value } else { 0 };
-            contacts += value;
-        }
-        contacts
+        self.shares.is_empty() && self.shares_since.is_empty()
     }
 
     /// The shares now, or as last published.
@@ -95,16 +81,6 @@ impl Field {
         let left = since.filter(|(who, _)| self.shares.get(who).is_none());
         let left = left.map(|(who, since)| (*who, -since));
         Box::new(before.chain(left).filter(|(_, contacts)| *contacts != 0))
-    }
-
-    /// The sums now, or as last published.
-    fn sums(&self, is_before: bool) -> Sums {
-        let mut sums = self.sums;
-        if is_before {
-            let since = sums.iter_mut().zip(self.since);
-            since.for_each(|(sum, since)| *sum -= since);
-        }
-        sums
     }
 
     fn size(&self, is_before: bool) -> Size {
@@ -151,22 +127,18 @@ impl Contacts {
         }
         let is_published = self.through.is_some_and(|through| at.1 <= through);
         let field = self.fields.entry(at).or_default();
-        let contacts = field.add(sums, diff, is_published);
+        let mut contacts = 0;
+        for ((now, since), value) in field.sums.iter_mut().zip(&mut field.since).zip(sums.values) {
+            let value = i64::try_from(value).unwrap_or_default() * diff;
+            *now += value;
+            *since += if is_published { value } else { 0 };
+            contacts += value;
+        }
         bump(&mut field.shares, who, contacts);
         if is_published {
             bump(&mut field.shares_since, who, contacts);
         }
         field.size.set(None);
-        if field.is_empty() {
-            self.fields.remove(&at);
-        }
-    }
-
-    /// Adds contacts that belong to nobody any more, `diff` times.
-    pub(super) fn add_settled(&mut self, at: ChannelDay, sums: &Aggregate, diff: Diff) {
-        let is_published = self.through.is_some_and(|through| at.1 <= through);
-        let field = self.fields.entry(at).or_default();
-        field.add(sums, diff, is_published);
         if field.is_empty() {
             self.fields.remove(&at);
         }
@@ -364,9 +336,7 @@ impl Moment<'_> {
 
 impl Contributions for Moment<'_> {
     fn judge(&self, parts: &[u32]) -> Finding {
-        let is_empty = self
-            .of(parts)
-            .all(|(field, _)| field.sums(self.is_before) == [0; 3]);
+        let is_empty = self.of(parts).all(|(_, size)| size.contributors == 0);
         let is_safe = !is_empty && self.has_enough(parts) && !self.is_dominated(parts);
         Finding {
             is_empty,

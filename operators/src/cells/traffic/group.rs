@@ -100,9 +100,6 @@ impl TrafficGroup {
                 },
                 Counts::Contacts(contacts),
             ) => contacts.add((*channel, *day), *who, sums, diff),
-            (CellKey::SettledContacts { channel, day, .. }, Counts::Contacts(contacts)) => {
-                contacts.add_settled((*channel, *day), sums, diff);
-            }
             (CellKey::StoreHour { store, hour, .. }, Counts::Visits(visits)) => {
                 visits.add_hour((*store, *hour), sums, diff);
             }

@@ -45,7 +45,6 @@ impl Announcer {
             Event::Ping { ping } => (ping.brand, vec![ping.store]),
             Event::SettledHour { settled } => (settled.brand, vec![settled.store]),
             Event::UnmatchedStays { unmatched } => (unmatched.brand, vec![unmatched.store]),
-            Event::SettledExposures { brand, of } => (*brand, of.labels()),
             _ => return,
         };
         for label in labels {

@@ -111,18 +111,6 @@ impl Runner<'_> {
         share.for_each(|event| self.put_in(event));
     }
 
-    /// Applies an event on this worker.
-    pub fn put_here(&mut self, event: Event) {
-        self.put_in(&event);
-    }
-
-    /// Returns outputs that were taken, for the next call of [`Self::take_outputs`].
-    pub fn keep_outputs(&mut self, outputs: Vec<(Epoch, Output)>) {
-        let mut all = self.outputs.borrow_mut();
-        let later = std::mem::replace(&mut *all, outputs);
-        all.extend(later);
-    }
-
     /// Applies an event; a ping once its salt is known, as a worker does.
     fn put_in(&mut self, event: &Event) {
         self.announcer

@@ -448,7 +448,7 @@ impl Decoder<'_> {
     }
 
     /// Reads source, medium and campaign.
-    pub(super) fn channel(&mut self) -> Option<Channel> {
+    fn channel(&mut self) -> Option<Channel> {
         Some(Channel {
             source: self.label()?,
             medium: self.label()?,

@@ -2,17 +2,15 @@
 //! before memory is allocated.
 
 use tributary_operators::event::Event;
-use tributary_operators::label::{Channel, Label};
+use tributary_operators::label::Label;
 use tributary_operators::record::{
     Arrival, Body, BrandId, ClosedVisit, ClosedVisits, Day, IdKind, IdSet, Identifier, Record,
-    RecordKey, SettledDevices, SettledHour, Token, TokenizedPing, TouchKind, UnmatchedStays,
+    RecordKey, SettledDevices, SettledHour, Token, TokenizedPing, UnmatchedStays,
 };
-use tributary_operators::settled_exposures::SettledExposures;
 
 use super::tags::{
-    Before, CLOSED, COOKIE, DEVICES, DROP, EVIDENCE, EXPOSURES, HEARD, IN_PANEL, KEYS, KIND,
-    LINK_TIME, OTHER, PERSONS, PUT, RANDOM, RESET, SETTLED, SIGHTINGS, UNMATCHED, VERSION, VISITS,
-    WORD,
+    Before, CLOSED, COOKIE, DEVICES, DROP, EVIDENCE, HEARD, KIND, LINK_TIME, OTHER, PUT, RANDOM,
+    RESET, SETTLED, SIGHTINGS, UNMATCHED, VERSION, VISITS, WORD,
 };
 use crate::counts::EntryCounts;
 use crate::wire::Input;
@@ -132,11 +130,6 @@ impl Decoder<'_> {
                 brand: self.brand,
                 before: self.day()?,
             },
-            (SETTLED, EXPOSURES) => self.remains(Self::settled_contacts)?,
-            (SETTLED, flags) if flags & !IN_PANEL == PERSONS => {
-                self.remains(|decoder| decoder.settled_persons(flags & IN_PANEL != 0))?
-            }
-            (SETTLED, KEYS) => self.remains(Self::settled_keys)?,
             (SETTLED, LINK_TIME) => Event::LinkTime {
                 brand: self.brand,
                 at: self.input.signed()?,
@@ -321,64 +314,6 @@ impl Decoder<'_> {
             visits,
         };
         Some(Event::ClosedVisits { visits })
-    }
-
-    /// Reads what remains of exposures that became counts.
-    fn remains(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Option<SettledExposures>,
-    ) -> Option<Event> {
-        let of = read(self)?;
-        let brand = self.brand;
-        Some(Event::SettledExposures { brand, of })
-    }
-
-    /// Reads exposures of a channel and day that became a count.
-    fn settled_contacts(&mut self) -> Option<SettledExposures> {
-        Some(SettledExposures::Contacts {
-            channel: self.channel()?,
-            day: self.day()?,
-            kind: match self.input.byte()? {
-                0 => TouchKind::Impression,
-                1 => TouchKind::Click,
-                2 => TouchKind::View,
-                _ => return None,
-            },
-            contacts: self.input.signed()?,
-        })
-    }
-
-    /// Reads persons whose exposures became counts.
-    fn settled_persons(&mut self, in_panel: bool) -> Option<SettledExposures> {
-        Some(SettledExposures::Persons {
-            month: i32::try_from(self.input.signed()?).ok()?,
-            path: self.channels()?,
-            reached: self.channels()?,
-            in_panel,
-            persons: self.input.signed()?,
-        })
-    }
-
-    /// Reads keys of exposures that became counts.
-    fn settled_keys(&mut self) -> Option<SettledExposures> {
-        let day = self.day()?;
-        let count = usize::try_from(self.input.varint()?).ok()?;
-        if count > self.input.remaining() / 16 {
-            return None;
-        }
-        let keys = (0..count).map(|_| Some(RecordKey(self.input.u128()?)));
-        let keys: Option<Vec<RecordKey>> = keys.collect();
-        Some(SettledExposures::Keys { day, keys: keys? })
-    }
-
-    /// Reads the number of channels, and the channels.
-    fn channels(&mut self) -> Option<Vec<Channel>> {
-        let count = usize::try_from(self.input.varint()?).ok()?;
-        // A channel has 3 bytes or more.
-        if count > self.input.remaining() / 3 {
-            return None;
-        }
-        (0..count).map(|_| self.channel()).collect()
     }
 
     /// Reads a time in Unix seconds and a UTC offset in seconds.

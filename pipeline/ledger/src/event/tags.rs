@@ -39,14 +39,6 @@ pub(super) const UNMATCHED: u8 = 0x28;
 /// On a settled day: no totals, but the first day of the brand whose sightings are
 /// not settled.
 pub(super) const SIGHTINGS: u8 = 0x30;
-/// Exposures of a channel and day that became a count.
-pub(super) const EXPOSURES: u8 = 0x38;
-/// Persons of a month whose exposures became counts.
-pub(super) const PERSONS: u8 = 0x40;
-/// Keys of exposures of a day that became counts.
-pub(super) const KEYS: u8 = 0x48;
-/// On persons: they belonged to the panel.
-pub(super) const IN_PANEL: u8 = 0x80;
 /// On an identifier: its value differs from its pseudonym and follows.
 pub(super) const OTHER: u8 = 0x80;
 

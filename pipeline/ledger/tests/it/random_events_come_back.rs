@@ -87,7 +87,6 @@ fn histories_come_back() {
                     | Event::Evidence { brand, .. }
                     | Event::SaltDaysClosed { brand, .. }
                     | Event::SightingsSettled { brand, .. }
-                    | Event::SettledExposures { brand, .. }
                     | Event::LinkTime { brand, .. } => *brand,
                     // A key belongs to one brand, which the event does not say; any will do here.
                     Event::Drop { .. } | Event::Ping { .. } | Event::DropDevice { .. } => A,

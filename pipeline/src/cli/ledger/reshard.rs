@@ -90,7 +90,6 @@ fn home(event: &Event, processes: usize) -> Option<usize> {
         | Event::SettledDevices { .. }
         | Event::ClosedVisits { .. }
         | Event::UnmatchedStays { .. }
-        | Event::SettledExposures { .. }
         | Event::SightingsSettled { .. }
         | Event::SaltDaysClosed { .. }
         | Event::LinkTime { .. }

@@ -9,7 +9,6 @@ use tributary_operators::record::{
     Arrival, ClosedVisits, DeviceDay, IdKind, Identifier, Ping, Record, RecordKey, SettledDevices,
     SettledHour, Token, TokenizedPing, UnmatchedStays,
 };
-use tributary_operators::settled_exposures::SettledExposures;
 
 use super::*;
 
@@ -290,13 +289,6 @@ fn nothing_that_names_nobody() {
                 store,
                 day: 0,
                 stays: 1,
-            },
-        },
-        Event::SettledExposures {
-            brand,
-            of: SettledExposures::Keys {
-                day: 0,
-                keys: vec![RecordKey(1)],
             },
         },
         Event::SightingsSettled { brand, before: 0 },

@@ -128,8 +128,6 @@ pub fn answer(
         | Question::DeviceDays { .. }
         | Question::Expired { .. }
         | Question::Settle { .. }
-        | Question::DueExposures { .. }
-        | Question::SettleExposures { .. }
         | Question::ActiveSince { .. } => Vec::new(),
     };
     let mut out = Vec::with_capacity(lines.iter().map(|line| line.len() + 1).sum());

@@ -281,7 +281,6 @@ fn brand_of(event: &Event) -> Option<BrandId> {
         | Event::Evidence { brand, .. }
         | Event::SaltDaysClosed { brand, .. }
         | Event::SightingsSettled { brand, .. }
-        | Event::SettledExposures { brand, .. }
         | Event::LinkTime { brand, .. } => Some(*brand),
         Event::Drop { .. } => None,
     }

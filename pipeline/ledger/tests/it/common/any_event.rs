@@ -10,7 +10,6 @@ use tributary_operators::record::{
     SettledDevices, SettledHour, Token, TokenizedPing, TouchKind, UnmatchedStays, WalletPlatform,
     WalletType,
 };
-use tributary_operators::settled_exposures::SettledExposures;
 
 use crate::common::{A, B, day};
 
@@ -286,48 +285,7 @@ fn settled(brand: BrandId) -> impl Strategy<Value = Event> {
                 },
             }
         }),
-        settled_exposures().prop_map(move |of| Event::SettledExposures { brand, of }),
         any::<i64>().prop_map(move |at| Event::LinkTime { brand, at }),
-    ]
-}
-
-fn settled_exposures() -> impl Strategy<Value = SettledExposures> {
-    let kind = prop_oneof![
-        Just(TouchKind::Impression),
-        Just(TouchKind::Click),
-        Just(TouchKind::View)
-    ];
-    let channels = || proptest::collection::vec(channel(), 0..4);
-    prop_oneof![
-        (channel(), any::<i32>(), kind, any::<i64>()).prop_map(|(channel, day, kind, contacts)| {
-            SettledExposures::Contacts {
-                channel,
-                day,
-                kind,
-                contacts,
-            }
-        }),
-        (
-            any::<i32>(),
-            channels(),
-            channels(),
-            any::<bool>(),
-            any::<i64>()
-        )
-            .prop_map(|(month, path, reached, in_panel, persons)| {
-                SettledExposures::Persons {
-                    month,
-                    path,
-                    reached,
-                    in_panel,
-                    persons,
-                }
-            }),
-        (
-            any::<i32>(),
-            proptest::collection::vec(any::<u128>().prop_map(RecordKey), 0..5)
-        )
-            .prop_map(|(day, keys)| SettledExposures::Keys { day, keys }),
     ]
 }
 
