@@ -16,7 +16,7 @@ use super::commands::check_command;
 use super::document::{Block, root};
 
 /// How long a step may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Commands that only ask, and are asked again until the answer is the one that is shown.
 const ASKS: [&str; 5] = [
