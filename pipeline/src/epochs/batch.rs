@@ -209,7 +209,7 @@ pub enum Report {
         /// The first epoch that is not finished.
         before: Epoch,
         /// What the thread has counted.
-        counts: Counts,
+        counts: Box<Counts>,
         /// The times of the traced epochs among those that were finished since the last
         /// report.
         times: Vec<EpochTimes>,

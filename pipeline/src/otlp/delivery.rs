@@ -28,6 +28,9 @@ const ATTEMPTS: u32 = 5;
 /// The pause after the first attempt that fails; it doubles with each further one.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Writes a batch as a message.
+pub(super) type Encode<T> = Box<dyn Fn(&[T]) -> Bytes + Send>;
+
 /// The delivery of a signal.
 pub(super) struct Delivery<T> {
     pub(super) signal: Signal,
@@ -36,7 +39,7 @@ pub(super) struct Delivery<T> {
     pub(super) outcomes: Arc<Outcomes>,
     pub(super) client: Arc<Client>,
     /// Writes a batch.
-    pub(super) encode: Box<dyn Fn(&[T]) -> Bytes + Send>,
+    pub(super) encode: Encode<T>,
     /// Number of entries that an answer rejects.
     pub(super) rejected: fn(&[u8]) -> u64,
     /// Becomes true when the export is to end.

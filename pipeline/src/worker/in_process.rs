@@ -98,7 +98,7 @@ impl InProcess {
                     counts,
                     ..
                 } => {
-                    counted.finished(thread, before, counts);
+                    counted.finished(thread, before, *counts);
                     if thread == 0 {
                         answered.finished(before);
                     }

@@ -160,7 +160,7 @@ where
                 counts,
                 ..
             } => {
-                counted.finished(thread, before, counts);
+                counted.finished(thread, before, *counts);
                 if thread == 0 {
                     answered.0.finished(before);
                 }

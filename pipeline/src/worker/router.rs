@@ -101,7 +101,7 @@ impl OutputRouter {
                 counts,
                 times,
             } => {
-                self.tally.finished(thread, before, counts);
+                self.tally.finished(thread, before, *counts);
                 times.iter().for_each(|times| self.trace(thread, times));
                 if thread == 0 {
                     self.queries.finished(before);

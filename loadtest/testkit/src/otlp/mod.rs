@@ -1,5 +1,7 @@
 //! A collector of OpenTelemetry: it receives OTLP over HTTP with Protobuf, keeps all of it, and behaves as badly as a test wants.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
+
 mod messages;
 mod wire;
 

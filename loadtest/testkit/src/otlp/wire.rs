@@ -36,7 +36,7 @@ pub fn fields(mut bytes: &[u8]) -> Vec<(u64, Value<'_>)> {
 }
 
 /// The messages, texts or bytes in all fields with a number.
-pub fn each<'a>(message: &'a [u8], number: u64) -> impl Iterator<Item = &'a [u8]> {
+pub fn each(message: &[u8], number: u64) -> impl Iterator<Item = &[u8]> {
     let fields = fields(message).into_iter();
     fields.filter_map(move |(of, value)| match value {
         Value::Bytes(bytes) if of == number => Some(bytes),

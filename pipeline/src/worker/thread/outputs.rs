@@ -116,7 +116,7 @@ impl WorkerThread {
             (self.listener)(Report::Finished {
                 thread: self.thread,
                 before,
-                counts,
+                counts: Box::new(counts),
                 times: traced,
             });
             self.report_profile(false);
