@@ -26,7 +26,7 @@ fn telemetry(endpoint: &str, more: &str) -> String {
 }
 
 /// A line from standard error or from the collector: its level, its target, and its fields.
-type Told = (String, String, String);
+type Logged = (String, String, String);
 
 /// The fields of a line as text, in the order of their names.
 fn fields(fields: BTreeMap<String, Value>) -> String {
@@ -34,41 +34,41 @@ fn fields(fields: BTreeMap<String, Value>) -> String {
 }
 
 /// The lines of standard error.
-fn shown(log: &str) -> Vec<Told> {
-    let mut told: Vec<Told> = log
+fn shown(log: &str) -> Vec<Logged> {
+    let mut logged: Vec<Logged> = log
         .lines()
         .map(|line| {
             let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
             let text = |key: &str| line[key].as_str().unwrap().to_owned();
-            let told = serde_json::from_value(line["fields"].clone());
-            (text("level"), text("target"), fields(told.unwrap()))
+            let logged = serde_json::from_value(line["fields"].clone());
+            (text("level"), text("target"), fields(logged.unwrap()))
         })
         .collect();
-    told.sort();
-    told
+    logged.sort();
+    logged
 }
 
 /// The same of what a collector has received.
-fn received(lines: &[Line]) -> Vec<Told> {
+fn received(lines: &[Line]) -> Vec<Logged> {
     let value = |attribute: &Attribute| match attribute {
         Attribute::Text(text) => json!(text),
         Attribute::Bool(yes) => json!(yes),
         Attribute::Int(number) => json!(number),
         Attribute::Double(number) => json!(number),
     };
-    let mut told: Vec<Told> = lines
+    let mut logged: Vec<Logged> = lines
         .iter()
         .map(|line| {
             let attributes = line.attributes.iter();
-            let mut told: BTreeMap<String, Value> = attributes
+            let mut logged: BTreeMap<String, Value> = attributes
                 .map(|(key, attribute)| (key.clone(), value(attribute)))
                 .collect();
-            told.insert("message".to_owned(), value(&line.message));
-            (line.level.clone(), line.target.clone(), fields(told))
+            logged.insert("message".to_owned(), value(&line.message));
+            (line.level.clone(), line.target.clone(), fields(logged))
         })
         .collect();
-    told.sort();
-    told
+    logged.sort();
+    logged
 }
 
 /// The names of spans below each epoch that was traced, and the epochs themselves.
@@ -339,7 +339,7 @@ async fn a_collector_that_takes_nothing_delays_nothing() {
         assert_eq!(refusals, 2, "once for each signal: {}", worker.log());
     });
 
-    // It is killed, and everything goes on; one that takes its place is told.
+    // It is killed, and everything goes on; one that takes its place receives what follows.
     let port = collector.address().port();
     drop(collector);
     play(&client, after, None).await;
