@@ -161,10 +161,10 @@ fn cut(world: &World, arguments: &str, bytes: usize) -> (Option<i32>, String) {
 fn a_reader_who_has_gone_ends_every_command_quietly() {
     let world = World::new(2_000, None, "");
     for arguments in [
-        "demo --events 2000 --listen 127.0.0.1:0",
-        "demo --events 2000 --listen 127.0.0.1:0 --still",
-        "demo --events 2000 --once",
-        "demo --events 2000 --once --json",
+        "demo --events 300 --listen 127.0.0.1:0",
+        "demo --events 300 --listen 127.0.0.1:0 --still",
+        "demo --events 300 --once",
+        "demo --events 300 --once --json",
         "replay --quiet --config tributary.toml --cells - trace.ndjson",
         "replay --quiet --json --config tributary.toml --cells c trace.ndjson",
         "config example",
@@ -181,7 +181,10 @@ fn a_reader_who_has_gone_ends_every_command_quietly() {
         "--help",
         "--version",
     ] {
-        for bytes in [0, 1, 64] {
+        // A command that computes first is as far after one byte as after many.
+        let computes = arguments.starts_with("demo") || arguments.starts_with("replay");
+        let bytes: &[usize] = if computes { &[0, 64] } else { &[0, 1, 64] };
+        for &bytes in bytes {
             if arguments.starts_with("keys") {
                 let _ = std::fs::remove_file(world.path("another.secret"));
             }

@@ -1,5 +1,5 @@
 //! Whatever stands in a file, nothing panics and no event comes out that was not written. Real bytes are mutated
-//! from a fixed seed, so that a failure repeats; `TRIBUTARY_FUZZ` sets the number of inputs (default 100,000).
+//! from a fixed seed, so that a failure repeats; `TRIBUTARY_FUZZ` sets the number of inputs (default 20,000).
 
 use crate::any_event::any_event;
 use crate::common::*;
@@ -14,7 +14,7 @@ fn inputs() -> usize {
     let set = std::env::var("TRIBUTARY_FUZZ")
         .ok()
         .and_then(|text| text.parse().ok());
-    set.unwrap_or(100_000)
+    set.unwrap_or(20_000)
 }
 
 /// A small generator of its own, so that the sequence is the same everywhere.
