@@ -284,7 +284,8 @@ pub async fn start(
                 let left_out = losses::leave_out(ledger, &objections, erased);
                 left_out.context("leaving out people who have objected or were erased")
             };
-            tokio::task::spawn_blocking(left_out).await??;
+            let not_overwritten = tokio::task::spawn_blocking(left_out).await??;
+            telemetry.not_overwritten(not_overwritten);
             open(config, keyring.clone()).await?
         }
     };

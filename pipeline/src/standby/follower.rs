@@ -228,7 +228,9 @@ impl Standby<'_> {
             }
         };
         let brought = files.bring_to(state, &of, mark, &asking, &mut progress);
-        brought.await
+        let brought = brought.await;
+        self.telemetry.not_overwritten(files.take_not_overwritten());
+        brought
     }
 
     /// Says how this process follows: in the health, the metrics, and in the log if

@@ -9,6 +9,7 @@ mod changed_manifest;
 mod common;
 #[path = "common/disk.rs"]
 mod disk;
+mod copies;
 mod fixture;
 mod flipped_byte;
 mod forget;

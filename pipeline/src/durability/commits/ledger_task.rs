@@ -9,22 +9,8 @@ use anyhow::{Context, anyhow};
 use tributary_ledger::{Kind, Ledger, LedgerError, Position, WriteBatch};
 
 use super::{Commits, PAUSE};
-use crate::report::telemetry::Telemetry;
 
 impl Commits {
-    /// Logs and counts the replaced files of a ledger that could not be overwritten.
-    pub(super) fn tell_not_overwritten(ledger: &mut Ledger, telemetry: &Telemetry) {
-        let files = ledger.take_not_overwritten();
-        if files > 0 {
-            tracing::error!(
-                files,
-                "could not overwrite replaced files of the ledger: their sealed bytes stay on the disk until it uses the \
-                 space again"
-            );
-            telemetry.metrics.not_overwritten(files as u64);
-        }
-    }
-
     /// Appends write batches and commits them at `position`.
     ///
     /// # Errors
@@ -104,7 +90,7 @@ impl Commits {
             (ledger, done)
         })
         .await?;
-        Commits::tell_not_overwritten(&mut ledger, &self.telemetry);
+        self.telemetry.not_overwritten(ledger.take_not_overwritten());
         // Before the next change: what a standby copies and the lease states is never behind the manifest.
         self.extent.send_replace(ledger.extent());
         if let Some(lease) = &self.lease {
