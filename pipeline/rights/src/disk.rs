@@ -177,6 +177,29 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     std::fs::remove_file(path).map_err(|error| FileError::io(path, error))
 }
 
+/// Overwrites all files below a directory and removes it; nothing happens if there is
+/// none. Links are not followed.
+///
+/// # Errors
+///
+/// Any error of the disk. What cannot be overwritten is no error.
+pub fn remove_directory(directory: &Path) -> Result<(), FileError> {
+    let failed = |error| FileError::io(directory, error);
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        match entry.file_type().map_err(failed)? {
+            kind if kind.is_dir() => remove_directory(&entry.path())?,
+            kind if kind.is_file() => remove(&entry.path())?,
+            _ => std::fs::remove_file(entry.path()).map_err(failed)?,
+        }
+    }
+    std::fs::remove_dir(directory).map_err(failed)
+}
+
 /// Overwrites the bytes of a file, as far as possible.
 fn overwrite(file: &File) {
     let length = file.metadata().map_or(0, |metadata| metadata.len());

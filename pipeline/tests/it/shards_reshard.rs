@@ -142,7 +142,9 @@ async fn an_older_ledger_that_was_put_back_meanwhile_is_refused() {
         play(&client, part, None).await;
         let end = last(&client, &broker.input_stream).await;
         tokio::task::block_in_place(|| {
-            workers.iter().for_each(|worker| worker.wait_until_read(end));
+            workers
+                .iter()
+                .for_each(|worker| worker.wait_until_read(end));
             stop(workers);
             copy(&data, kept);
         });
@@ -171,7 +173,10 @@ async fn an_older_ledger_that_was_put_back_meanwhile_is_refused() {
         copy(&older.join("process-1"), &world.ledger(1));
         let output = reshard().wait_with_output().expect("its output");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && text.contains("process-1"), "{text}");
+        assert!(
+            !output.status.success() && text.contains("process-1"),
+            "{text}"
+        );
         // With what it began with, it ends.
         copy(&before.join("process-1"), &world.ledger(1));
         let output = reshard().wait_with_output().expect("its output");

@@ -7,9 +7,9 @@ mod any_event;
 mod changed_commits;
 mod changed_manifest;
 mod common;
+mod copies;
 #[path = "common/disk.rs"]
 mod disk;
-mod copies;
 mod fixture;
 mod flipped_byte;
 mod forget;

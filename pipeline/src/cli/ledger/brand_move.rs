@@ -153,7 +153,10 @@ pub(super) async fn move_brand(args: &LedgerMove) -> anyhow::Result<Moved> {
     if !target.has_brand(&brand.name) {
         let client = broker(&config).await?;
         from.refuse_losses(&client, &source).await?;
-        to.refuse_losses(&client, &target).await?;
+        // Once begun, it has the brand's log and not yet its records.
+        if !is_begun {
+            to.refuse_losses(&client, &target).await?;
+        }
     }
     run(
         brand,
@@ -245,7 +248,7 @@ fn run(
     from.remove_tombstones(brand)?;
     let log = from.log(brand);
     if log.exists() {
-        std::fs::remove_file(&log).with_context(|| log.display().to_string())?;
+        tributary_rights::disk::remove(&log)?;
     }
     leaving.arrived.remove(&brand.name);
     if let Some(left) = leaving.left.get_mut(&brand.name) {

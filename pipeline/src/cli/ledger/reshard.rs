@@ -301,9 +301,7 @@ fn all_are_of(places: &[Place], processes: usize) -> anyhow::Result<bool> {
 async fn remove(place: &Place, client: &Client) -> anyhow::Result<usize> {
     let removed = Ledger::destroy(&place.ledger)?;
     let rights = files::directory(&place.config);
-    if rights.exists() {
-        std::fs::remove_dir_all(&rights).with_context(|| rights.display().to_string())?;
-    }
+    tributary_rights::disk::remove_directory(&rights)?;
     let moves = moves::path(&place.ledger);
     if moves.exists() {
         std::fs::remove_file(&moves).with_context(|| moves.display().to_string())?;

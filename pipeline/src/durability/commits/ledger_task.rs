@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
+use tributary_connectors::nats::Fence;
 use tributary_ledger::{Kind, Ledger, LedgerError, Position, WriteBatch};
 
 use super::{Commits, PAUSE};
@@ -90,16 +91,22 @@ impl Commits {
             (ledger, done)
         })
         .await?;
-        self.telemetry.not_overwritten(ledger.take_not_overwritten());
+        self.telemetry
+            .not_overwritten(ledger.take_not_overwritten());
         // Before the next change: what a standby copies and the lease states is never behind the manifest.
         self.extent.send_replace(ledger.extent());
         if let Some(lease) = &self.lease {
-            let durable = ledger.watermark();
-            lease.set_durable(durable.manifest, durable.commits);
+            state(lease, &ledger);
         }
         self.ledger = Some(ledger);
         done.context("the ledger")
     }
+}
+
+/// Has the lease state how far a ledger is durable.
+pub(super) fn state(lease: &Fence, ledger: &Ledger) {
+    let durable = ledger.watermark();
+    lease.set_durable(durable.ledger, durable.manifest, durable.commits);
 }
 
 /// The kind of the ledger error at the root of an error, if there is one.
