@@ -107,6 +107,25 @@ impl<'a> Moment<'a> {
         }
     }
 
+    /// Takes out the names that count nothing in this state, which is the one under the pattern's cells of revenue. A restart
+    /// knows the published cells alone: it would forget these names, and place what comes later otherwise.
+    fn prune(&self, pattern: &mut Pattern) {
+        let place_days = self.revenue.place_days();
+        let cells = place_days.filter_map(|key| revenue_cell(&pattern.revenue, key));
+        let cells: BTreeSet<RevenueName> = cells.collect();
+        pattern.revenue.retain(|name| cells.contains(name));
+        for (class, names) in [
+            (Class::Shared, &mut pattern.shared),
+            (Class::Single, &mut pattern.single),
+        ] {
+            let (cells, _) = self.view.cells(names);
+            names.retain(|name| {
+                let channels = cells.get(name);
+                channels.is_some_and(|channels| !self.view.judge(class, channels).is_empty)
+            });
+        }
+    }
+
     fn shared_stands(&self, pattern: &Pattern) -> bool {
         self.revenue_stands(&pattern.revenue) && self.credits_stand(Class::Shared, &pattern.shared)
     }
@@ -144,7 +163,8 @@ impl Rule {
     ) -> Option<Pattern> {
         let then = &published(used, then);
         let days = new_days(then, now);
-        let mut pattern = used.clone();
+        let used_and_rest = with_rest(used);
+        let mut pattern = used_and_rest.clone();
         self.add_days(&mut pattern, &days, now);
         // What was published then, and what there is of it now: every step is judged by its difference to this, because
         // nobody sees the steps in between.
@@ -189,7 +209,7 @@ impl Rule {
                     (pattern, before, after, moved) = (candidate, was, is, true);
                 }
             }
-            for name in difference(&pattern.shared, &decided.shared) {
+            for name in difference_of_credits(&pattern.shared, &decided.shared) {
                 let mut candidate = pattern.clone();
                 toggle(&mut candidate.shared, &name);
                 if [&before, &after]
@@ -211,16 +231,12 @@ impl Rule {
         let moved = follow_shared((used, decided), pattern, moments, [before, after]);
         let mut pattern = moved.or_else(|| {
             // The single-touch models cannot follow: the shared ones stay as they were.
-            let mut kept = used.clone();
+            let mut kept = used_and_rest;
             self.add_days(&mut kept, &days, now);
             let states = moments.map(|of| of.under(&kept.revenue));
             follow_shared((used, decided), kept, moments, states)
         })?;
-        let place_days = remaining.revenue.place_days();
-        let cells = place_days.filter_map(|key| revenue_cell(&pattern.revenue, key));
-        let cells: BTreeSet<RevenueName> = cells.collect();
-        // A name that counts nothing would be forgotten by a restart, which knows the published cells alone.
-        pattern.revenue.retain(|name| cells.contains(name));
+        remaining.under(&pattern.revenue).prune(&mut pattern);
         Some(pattern)
     }
 
@@ -272,7 +288,7 @@ fn follow_shared(
     }
     let mut moved = true;
     while std::mem::take(&mut moved) {
-        for name in difference(&pattern.single, &wanted) {
+        for name in difference_of_credits(&pattern.single, &wanted) {
             let mut candidate = pattern.clone();
             toggle(&mut candidate.single, &name);
             if stands(&candidate) {
@@ -329,6 +345,21 @@ fn as_shared(single: &BTreeSet<CellName>, shared: &BTreeSet<CellName>) -> BTreeS
 /// The names in which two patterns differ, in order.
 fn difference<T: Ord + Clone>(used: &BTreeSet<T>, decided: &BTreeSet<T>) -> Vec<T> {
     used.symmetric_difference(decided).cloned().collect()
+}
+
+/// The same of cells of credits. What is left of the month has its cell, whether there is any or not.
+fn difference_of_credits(used: &BTreeSet<CellName>, decided: &BTreeSet<CellName>) -> Vec<CellName> {
+    let mut names = difference(used, decided);
+    names.retain(|name| *name != CellName::Month);
+    names
+}
+
+/// A pattern in which credits that come later and have no cell of their own are the rest of the month.
+fn with_rest(used: &Pattern) -> Pattern {
+    let mut pattern = used.clone();
+    pattern.shared.insert(CellName::Month);
+    pattern.single.insert(CellName::Month);
+    pattern
 }
 
 fn toggle<T: Ord + Clone>(names: &mut BTreeSet<T>, name: &T) {
@@ -444,6 +475,28 @@ mod tests {
         assert!(rule.stands(&used, &table) && rule.stands(&decided, &table));
         let next = rule.take_over(&used, &decided, &table, &table).unwrap();
         assert!(!next.revenue.contains(&store_day(1, "north")));
+    }
+
+    #[test]
+    fn a_name_that_counts_nothing_is_forgotten_and_what_comes_later_is_the_rest() {
+        let sales: [(u64, &str, Day, &[&str]); 8] = [
+            (1, "north", 1, &["g/cpc/a"]),
+            (2, "north", 1, &["g/cpc/a"]),
+            (3, "north", 2, &["g/cpc/a"]),
+            (4, "north", 2, &["g/cpc/a"]),
+            (5, "north", 1, &["f/cpc/b"]),
+            (6, "north", 1, &["f/cpc/b"]),
+            (7, "north", 2, &["f/cpc/b"]),
+            (8, "north", 2, &["f/cpc/b"]),
+        ];
+        let (both, one) = (table(&sales), table(&sales[..4]));
+        let used = RULE().decide(&both);
+        assert_eq!(used.shared.len(), 2);
+        let next = RULE().take_over(&used, &used, &both, &one).unwrap();
+        assert_eq!(next, RULE().decide(&one));
+        // The channel comes again, and belongs to no cell but the rest of the month.
+        let again = RULE().take_over(&next, &next, &one, &both).unwrap();
+        assert!(again.shared.contains(&CellName::Month) && RULE().stands(&again, &both));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod counters;
 mod default_gate;
 mod device_limit;
 mod differencing_attacks;
+mod emptied_names;
 mod erasure;
 mod ladder_attacks;
 mod ladder_gate;

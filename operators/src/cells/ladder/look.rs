@@ -95,8 +95,11 @@ impl Look {
                 let earlier = self.rows.before(self.group);
                 let then = table(&earlier, &self.words);
                 let next = rule.take_over(used, before, &then, &now);
-                let stands = now.sales.is_empty()
-                    || next.as_ref().is_some_and(|next| rule.stands(next, &now));
+                // A pattern without revenue counts nothing any more.
+                let stands = next
+                    .as_ref()
+                    .is_some_and(|next| next.revenue.is_empty() || rule.stands(next, &now))
+                    || now.sales.is_empty();
                 let next = next.unwrap_or_else(|| used.clone());
                 let paths = match next.revenue == decided.revenue {
                     true => decided_paths,
