@@ -1,6 +1,6 @@
 //! Whatever comes, every line ends as exactly one event, one dead letter or one omission, and nothing
 //! panics. Valid input is mutated from a fixed seed, so that a failure repeats; `TRIBUTARY_FUZZ` sets the
-//! number of inputs (default 100,000).
+//! number of inputs (default 20,000).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -152,7 +152,7 @@ pub fn inputs() -> usize {
     let set = std::env::var("TRIBUTARY_FUZZ")
         .ok()
         .and_then(|text| text.parse().ok());
-    set.unwrap_or(100_000)
+    set.unwrap_or(20_000)
 }
 
 /// A small generator of its own, so that the sequence is the same everywhere.
