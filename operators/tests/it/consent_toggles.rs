@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::support::story::Story;
-use crate::support::{Released, held, released, run};
+use crate::support::{Released, held, number_from_env, released, run};
 use tributary_operators::allowed_uses::{AllowedUses, Use};
 use tributary_operators::cell::Family;
 use tributary_operators::event::Event;
@@ -193,7 +193,7 @@ impl AllIdentifiers {
 /// return to those before.
 #[test]
 fn dropped_statements_restore_all_cells() {
-    for seed in 200_000..200_080 {
+    for seed in 200_000..200_000 + number_from_env("TRIBUTARY_HISTORIES", 240) / 10 {
         let mut history = random(seed, 60);
         for brand in history.settings.brands.values_mut() {
             (brand.k, brand.k_traffic) = (1, 1);

@@ -1,6 +1,7 @@
 //! The counters of records: over random histories each equals what the oracle counts from
 //! everything that arrived, with any number of workers and any division into batches.
 
+use crate::support::number_from_env;
 use crate::support::runner::{Steps, play};
 use tributary_operators::event::Event;
 use tributary_operators::stats::Snapshot;
@@ -33,7 +34,7 @@ fn withheld_of(snapshot: Snapshot) -> Withheld {
 #[test]
 fn withheld_records_are_counted_by_reason() {
     let mut sum = Withheld::default();
-    for seed in 0..400 {
+    for seed in 0..number_from_env("TRIBUTARY_HISTORIES", 400) {
         let history = random(seed, 4 + (seed % 90) as usize);
         let expected = withheld(
             &history.settings,
@@ -71,7 +72,7 @@ fn withheld_records_are_counted_by_reason() {
 fn counters_equal_those_of_the_oracle() {
     let mut sum = Counts::default();
     let mut repeated_statements = 0;
-    for seed in 0..200 {
+    for seed in 0..number_from_env("TRIBUTARY_HISTORIES", 100) {
         let history = random(seed, 4 + (seed % 90) as usize);
         let expected = counts(history.batches.iter().flatten());
         let workers = [1, 2, 3, 8][(seed % 4) as usize];

@@ -103,7 +103,7 @@ fn assert_consents(
 fn the_default_gate_publishes_what_the_oracle_computes() {
     let start = number_from_env("TRIBUTARY_SEED", 0);
     let (mut shown, mut visits, mut waited, mut consents) = (0, 0, 0, 0);
-    let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
+    let histories = number_from_env("TRIBUTARY_HISTORIES", 15);
     for seed in start..start + histories {
         let mut rng = StdRng::seed_from_u64(seed);
         let settings = crowd::settings(&mut rng);
@@ -176,7 +176,7 @@ fn the_default_gate_publishes_what_the_oracle_computes() {
 #[test]
 fn what_waits_is_the_same_on_any_number_of_workers() {
     let start = number_from_env("TRIBUTARY_SEED", 0);
-    for seed in start..start + number_from_env("TRIBUTARY_HISTORIES", 50) {
+    for seed in start..start + number_from_env("TRIBUTARY_HISTORIES", 15) {
         let History {
             mut settings,
             batches,

@@ -90,7 +90,7 @@ fn cells_of(outside: &Released, at: i64) -> Vec<(Cell, i64)> {
 #[test]
 fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
     let start = number_from_env("TRIBUTARY_SEED", 0);
-    let histories = number_from_env("TRIBUTARY_HISTORIES", 50);
+    let histories = number_from_env("TRIBUTARY_HISTORIES", 25);
     let (mut months, mut compared, mut of_paths, mut hidden) = (0, 0, 0, 0);
     let (mut of_stays, mut of_lift) = (0, 0);
     for seed in start..start + histories {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::support::shop::{
     DAY, MINUTE, brand, click, erased, five_a_day, known, published, sale, words,
 };
-use crate::support::{Released, released, run};
+use crate::support::{Released, number_from_env, released, run};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::cell::{Cell, Dim, Family};
@@ -334,7 +334,7 @@ fn right(cases: u64, settings: impl Fn(u64) -> Settings) -> f64 {
 /// The success of the attacker is within the bound of differential privacy.
 #[test]
 fn the_attacker_is_right_no_more_often_than_the_budget_allows() {
-    let cases = 300;
+    let cases = number_from_env("TRIBUTARY_HISTORIES", 120);
     let with = |epsilon: u64| {
         right(cases, |seed| {
             let mut settings = noisy(2, 1, epsilon, 0);

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::runner::on_workers;
-use crate::support::{Released, held, released};
+use crate::support::{Released, held, number_from_env, released};
 use tributary_operators::dataflow::Output;
 use tributary_operators::event::Event;
 use tributary_operators::record::{Arrival, RecordKey};
@@ -106,7 +106,7 @@ fn places<'a>(events: impl Iterator<Item = &'a Event>) -> BTreeMap<RecordKey, (i
 #[test]
 fn records_after_the_evaluation_stay() {
     let (mut went, mut stayed) = (0, 0);
-    for seed in 500_000..500_400_u64 {
+    for seed in 500_000..500_000 + number_from_env("TRIBUTARY_HISTORIES", 100) {
         let mut history = random(seed, 8 + (seed % 40) as usize);
         history.batches.iter_mut().flatten().for_each(alone);
         if history.batches.len() < 2 {

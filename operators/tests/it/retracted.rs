@@ -26,7 +26,7 @@ fn all_retracted_is_all_empty() {
     let start = number_from_env("TRIBUTARY_SEED", 0);
     let mut reached: BTreeMap<&str, usize> = BTreeMap::new();
     let mut withdrawn = 0;
-    for seed in start..start + number_from_env("TRIBUTARY_HISTORIES", 2_000) / 10 {
+    for seed in start..start + number_from_env("TRIBUTARY_HISTORIES", 400) / 10 {
         let size = if seed % 16 == 0 {
             300
         } else {
