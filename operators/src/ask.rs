@@ -85,6 +85,11 @@ pub enum Question {
         /// The first salt day that is not settled.
         before: Day,
     },
+    /// The first salt day of which any worker still accepts sightings.
+    AcceptedSightings {
+        /// The brand.
+        brand: BrandId,
+    },
     /// The identifier sets with any of these identifiers that have an interaction since `since`.
     ActiveSince {
         /// The brand.
@@ -160,6 +165,7 @@ impl Question {
             | Question::DeviceDays { brand, .. }
             | Question::Expired { brand, .. }
             | Question::Settle { brand, .. }
+            | Question::AcceptedSightings { brand }
             | Question::ActiveSince { brand, .. } => *brand,
         }
     }
@@ -170,7 +176,7 @@ impl Question {
             Question::Records { .. } | Question::ActiveSince { .. } => Respondent::ConsentState,
             Question::Expired { .. } => Respondent::PolicyFilter,
             Question::DeviceDays { .. } => Respondent::Sessionize,
-            Question::Settle { .. } => Respondent::Matching,
+            Question::Settle { .. } | Question::AcceptedSightings { .. } => Respondent::Matching,
             Question::Link { .. } | Question::Members { .. } => Respondent::Graph,
             Question::Paths { .. } => Respondent::Persons,
             Question::Cells { .. } => Respondent::Cells,
@@ -184,6 +190,8 @@ impl Question {
             Question::Records { naming, .. } | Question::ActiveSince { naming, .. } => {
                 naming.to_vec()
             }
+            // Every worker knows the same of it.
+            Question::AcceptedSightings { brand } => vec![brand.0.into()],
             Question::Link { brand, .. } | Question::Members { brand, .. } => vec![brand.0.into()],
             Question::Expired { .. }
             | Question::DeviceDays { .. }
@@ -229,6 +237,8 @@ pub enum Reply {
     /// The stays of a store and salt day that were not matched, by the day in the brand's zone. One part with the number 0 says
     /// that the salt day has anything to settle.
     Unmatched(UnmatchedStays),
+    /// The first salt day of which any worker still accepts sightings. There is no such part before all workers have said theirs.
+    AcceptedSightings(Day),
     /// A record past the retention period of its own category.
     Expired(RecordKey, Category),
     /// A cookie past its retention period.

@@ -227,11 +227,11 @@ pub async fn start(
                 lease,
                 ledger,
                 found,
-                copy,
+                tenure,
             } = standby.lead(begin_to_follow).await?;
             let held = (lease.fence(), lease.holder().tenure());
             let lease = tokio::spawn(lease.keep_until(wait_until(served.subscribe())));
-            (ledger, found, Some((lease, held, copy)))
+            (ledger, found, Some((lease, held, tenure)))
         }
     };
     retry_transient(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
@@ -284,14 +284,15 @@ pub async fn start(
                 let left_out = losses::leave_out(ledger, &objections, erased);
                 left_out.context("leaving out people who have objected or were erased")
             };
-            tokio::task::spawn_blocking(left_out).await??;
+            let not_overwritten = tokio::task::spawn_blocking(left_out).await??;
+            telemetry.not_overwritten(not_overwritten);
             open(config, keyring.clone()).await?
         }
     };
     let position = recovered.position;
     let mark = mark(ledger.watermark());
-    let (mut lease, (fence, tenure), copy) = match leading {
-        Some((lease, held, copy)) => (lease, held, Some(copy)),
+    let (mut lease, (fence, tenure), leads) = match leading {
+        Some((lease, held, leads)) => (lease, held, Some(leads)),
         None => {
             let lease = lease::take(&client, config, mark).await?;
             let held = (lease.fence(), lease.holder().tenure());
@@ -302,7 +303,7 @@ pub async fn start(
     // That of a copy came with it.
     let moves = Moves::read(&directory)?;
     lease::claim_brands(&client, config, (mark.id(), &moves), accept_loss).await?;
-    let standbys = match copy {
+    let standbys = match leads {
         Some(_) => Standbys::of(fence.clone()),
         None => Standbys::none(),
     };
@@ -347,11 +348,11 @@ pub async fn start(
         standbys.clone(),
     )
     .stated_by(fence.clone());
-    if let Some(copy) = copy {
+    if let Some(leads) = leads {
         tokio::spawn(standby::serve(
             client.clone(),
             config.clone(),
-            copy,
+            leads,
             commits.extent(),
             standbys.clone(),
             served.subscribe(),

@@ -40,6 +40,20 @@ impl CheckedText for Broker {
     }
 }
 
+/// Whether a character does not show in an address. Parsers of URLs drop some of
+/// them, so that the scheme would be another one than the one that is compared.
+fn is_hidden(c: char) -> bool {
+    c.is_whitespace() || c.is_control()
+}
+
+/// What is wrong with an address that has such a character.
+fn hidden() -> Invalid {
+    invalid(
+        "holds white space or a control character inside an address",
+        "write the address without it",
+    )
+}
+
 /// Checks one address.
 fn one_broker(address: &str) -> Result<(), Invalid> {
     if address.contains('@') {
@@ -48,6 +62,9 @@ fn one_broker(address: &str) -> Result<(), Invalid> {
             "leave nats://host:port, and use user with password_file or password_env, \
              nkey_seed_file or credentials_file",
         ));
+    }
+    if address.contains(is_hidden) {
+        return Err(hidden());
     }
     let shown = quote(address);
     let example = r#"write it like "nats://127.0.0.1:4222" or "tls://broker.example:4222""#;
@@ -182,6 +199,9 @@ impl CheckedText for Collector {
                 "holds a user, a password or a token, and would be shown wherever the address is",
                 "leave https://host:port, and use otlp_headers_file or otlp_headers_env",
             ));
+        }
+        if text.trim().contains(is_hidden) {
+            return Err(hidden());
         }
         let shown = quote(text);
         let wrong = || {

@@ -8,6 +8,7 @@
 //! Only regular files are opened, and only so far as a secret may be long, so
 //! that a pipe or a device cannot block or exhaust the program.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -33,10 +34,18 @@ const RANDOM: usize = 32;
 /// the poorest alphabet in use, fewer are different once in ten thousand draws.
 const VARIETY: usize = 10;
 
+/// Length of the runs of characters of which a secret has at least [`RUNS`]
+/// different ones, bytes.
+const RUN: usize = 4;
+
+/// Fewest different runs of such a secret. A text that repeats twelve characters has
+/// twelve, and three more where something follows it; 32 random hexadecimal digits
+/// have nearly always 29.
+const RUNS: usize = 16;
+
 /// A file that must be readable.
 pub(crate) struct Readable {
-    /// Whether the file contains a secret; a warning follows if others can read
-    /// it.
+    /// Whether the file contains a secret, which others must not be able to read.
     pub(crate) secret: bool,
 }
 
@@ -53,13 +62,12 @@ impl ValueType for Readable {
         json!({"type": "string", "minLength": 1})
     }
 
-    /// Resolves the path and opens the file once; warns if it contains a secret
-    /// that others can read.
+    /// Resolves the path and opens the file once; refuses a secret that others can read.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<PathBuf> {
         let path = path_of(given, cx)?;
         open(&path, given, cx)?;
-        if self.secret {
-            is_private(&path, false, given, cx);
+        if self.secret && !is_private(&path, given, cx) {
+            return None;
         }
         Some(path)
     }
@@ -125,7 +133,7 @@ impl ValueType for SecretFile {
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Secret> {
         let path = path_of(given, cx)?;
         let file = open(&path, given, cx)?;
-        if !is_private(&path, self.min >= RANDOM, given, cx) {
+        if !is_private(&path, given, cx) {
             return None;
         }
         let mut text = Zeroizing::new(String::new());
@@ -372,10 +380,16 @@ fn masked(out: &Secret) -> Rendered {
     }
 }
 
-/// Number of different bytes of a text.
-fn variety(text: &str) -> usize {
-    let different: std::collections::BTreeSet<u8> = text.bytes().collect();
-    different.len()
+/// Why a text was not drawn at random; `None` if it may have been.
+fn why_not_random(text: &str) -> Option<String> {
+    let different = |width| {
+        let runs: BTreeSet<_> = text.as_bytes().windows(width).collect();
+        runs.len()
+    };
+    if different(1) < VARIETY {
+        return Some(format!("holds fewer than {VARIETY} different characters"));
+    }
+    (different(RUN) < RUNS).then(|| "repeats a short text".to_owned())
 }
 
 /// The secret in a text, without trailing line breaks; reports one that is too
@@ -405,10 +419,10 @@ fn secret(
         );
         return None;
     }
-    if min >= RANDOM && variety(text) < VARIETY {
-        let message = format!(
-            "{what} holds fewer than {VARIETY} different characters, which nobody drew at random"
-        );
+    if min >= RANDOM
+        && let Some(why) = why_not_random(text)
+    {
+        let message = format!("{what} {why}, which nobody drew at random");
         let fix = "draw a secret at random: openssl rand -base64 48";
         cx.report_invalid(given, message, fix);
         return None;
@@ -455,37 +469,30 @@ fn open(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) -> Option<File> {
     }
 }
 
-/// Whether a file with a secret may be used. The secret of a brand, from which all
-/// keys are derived, is refused if every user of the system can read it; a group
-/// that can is a warning, because containers mount secrets for the group of the
-/// process, and so is any other secret. A file that everybody may also execute is
-/// on a file system that has no modes of its own, such as FAT or a network share,
-/// and gives a warning as well.
+/// Whether a file with a secret may be used. One that every user of the system can
+/// read or replace is refused; a group that can is a warning, because containers
+/// mount secrets for the group of the process. On a file system that has no modes
+/// of its own, such as FAT, files show whatever it was mounted with.
 #[cfg(unix)]
-fn is_private(path: &Path, is_brands: bool, given: &Input<'_>, cx: &mut Context<'_>) -> bool {
+fn is_private(path: &Path, given: &Input<'_>, cx: &mut Context<'_>) -> bool {
     use std::os::unix::fs::PermissionsExt;
     let Ok(about) = std::fs::metadata(path) else {
         return true;
     };
     let mode = about.permissions().mode() & 0o777;
-    let is_refused = is_brands && mode & 0o004 != 0 && mode & 0o111 == 0;
+    let (path, is_refused) = (path.display(), mode & 0o006 != 0);
+    let what = if mode & 0o044 != 0 {
+        "read"
+    } else {
+        "replaced"
+    };
     if is_refused {
-        let message = format!(
-            "{} can be read by every user of this system (mode {mode:03o})",
-            path.display()
-        );
-        let fix = "chmod 600 it, and rotate the secret if somebody else may have read it";
+        let message =
+            format!("{path} can be {what} by every user of this system (mode {mode:03o})");
+        let fix = "chmod 600 it, and replace the secret if somebody else may have read it; a file system without modes is mounted with umask=077";
         cx.report_invalid(given, message, fix);
-    } else if mode & 0o066 != 0 {
-        let what = if mode & 0o044 != 0 {
-            "read"
-        } else {
-            "replaced"
-        };
-        let message = format!(
-            "{} can be {what} by others (mode {mode:03o})",
-            path.display()
-        );
+    } else if mode & 0o060 != 0 {
+        let message = format!("{path} can be {what} by its group (mode {mode:03o})");
         cx.warn(given.place, &given.path, message, "chmod 600 it");
     }
     !is_refused
@@ -493,6 +500,6 @@ fn is_private(path: &Path, is_brands: bool, given: &Input<'_>, cx: &mut Context<
 
 /// Permissions are unknown on this platform.
 #[cfg(not(unix))]
-fn is_private(_: &Path, _: bool, _: &Input<'_>, _: &mut Context<'_>) -> bool {
+fn is_private(_: &Path, _: &Input<'_>, _: &mut Context<'_>) -> bool {
     true
 }

@@ -28,7 +28,7 @@ process = 1
 hosts = ["a:1", "[::1]:2"]
 tls_ca_file = "DATA-PROTECTION.md"
 tls_cert_file = "DATA-PROTECTION.md"
-tls_key_file = "NATS_ACCOUNTS.md"
+tls_key_file = "KEY"
 private_network = true
 address = "c:3"
 standby = true
@@ -56,7 +56,7 @@ max_series = 7
 hosts = ["metrics.shop.example"]
 opendsr_domain = "rights.example.com"
 opendsr_certificate_file = "DATA-PROTECTION.md"
-opendsr_key_file = "NATS_ACCOUNTS.md"
+opendsr_key_file = "KEY"
 opendsr_callbacks = ["https://controller.example"]
 opendsr_private_callbacks = true
 [http_ingest]
@@ -210,6 +210,16 @@ basis = "consent"
 blur = "2h"
 "#;
 
+/// [`ODD`] with keys that nobody else can read, in a directory of their own.
+fn odd() -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key");
+    std::fs::write(&key, "key").unwrap();
+    crate::common::private(&key);
+    let text = ODD.replace("\"KEY\"", &format!("{key:?}"));
+    (directory, text)
+}
+
 /// The printed configuration with its masks turned back into the names of variables.
 fn unmasked(printed: &str) -> String {
     printed
@@ -232,7 +242,8 @@ fn assert_reads_back(config: &Config) {
 
 #[test]
 fn what_is_printed_reads_back() {
-    assert_reads_back(&crate::common::good(ODD).config);
+    let (_directory, odd) = odd();
+    assert_reads_back(&crate::common::good(&odd).config);
     assert_reads_back(&crate::common::good(&crate::common::brand("")).config);
 }
 
@@ -277,7 +288,8 @@ fn defaults_are_marked_and_others_are_not() {
             .skip(2)
             .all(|line| line.starts_with("name") || line.starts_with("kind"))
     );
-    let odd = print(&crate::common::good(ODD).config);
+    let (_directory, odd) = odd();
+    let odd = print(&crate::common::good(&odd).config);
     let marked: Vec<&str> = odd
         .lines()
         .filter(|line| line.ends_with("# default"))
@@ -505,7 +517,8 @@ fn the_schema_knows_every_setting_that_is_printed() {
         known.push(path.replace("[]", ""))
     });
     let mut section = String::new();
-    for line in unmasked(&print(&crate::common::good(ODD).config)).lines() {
+    let (_directory, odd) = odd();
+    for line in unmasked(&print(&crate::common::good(&odd).config)).lines() {
         if line.starts_with('[') {
             section = line.trim_matches(['[', ']']).to_owned();
         } else if let Some((key, _)) = line.split_once(" = ") {

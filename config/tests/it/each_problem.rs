@@ -286,6 +286,17 @@ fn what_is_neither_encrypted_nor_authenticated_stays_on_this_machine() {
             "private_network",
         ],
     );
+    // Parsers of URLs drop tabs and line breaks.
+    for url in ["na\\tts://broker:4222", "tls://bro\\nker:4222"] {
+        one(
+            &nats(&format!("url = \"{url}\"")),
+            &["nats.url: holds white space or a control character"],
+        );
+    }
+    one(
+        &telemetry("otlp_endpoint = \"ht\\ttp://otel.example\""),
+        &["telemetry.otlp_endpoint: holds white space or a control character"],
+    );
     one(
         &nats("url = \"NATS://broker:4222\""),
         &["nats.url: broker:4222 is beyond this machine"],
@@ -439,6 +450,7 @@ fn opendsr_is_signed_and_calls_back_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rights.pem");
     std::fs::write(&file, "certificate").unwrap();
+    crate::common::private(&file);
     let signed =
         format!("opendsr_domain = \"rights.example.com\"\nopendsr_certificate_file = {file:?}\n");
     one(

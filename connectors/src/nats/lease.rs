@@ -28,8 +28,8 @@
 //! Each renewal states how far the ledger of the holder is durable
 //! ([`Fence::set_durable`]), so that a start recognizes an older copy of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
@@ -129,11 +129,16 @@ impl Holder {
     }
 
     /// What tells the time for which it has the lease from that of every other holder:
-    /// BLAKE3 of ledger, copy, host and beginning, each after its length in 8 bytes,
-    /// least significant first.
+    /// BLAKE3 of copy (or of the ledger, where there is no other copy), host and
+    /// beginning, each after its length in 8 bytes, least significant first. The first
+    /// holder with a copy has no ledger yet when it takes the lease.
     pub fn tenure(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        for text in [&self.ledger, &self.copy, &self.host, &self.since] {
+        let files = match self.copy.is_empty() {
+            true => &self.ledger,
+            false => &self.copy,
+        };
+        for text in [files, &self.host, &self.since] {
             hasher.update(&(text.len() as u64).to_le_bytes());
             hasher.update(text.as_bytes());
         }
@@ -146,6 +151,7 @@ impl Holder {
             barrier: other.barrier,
             manifest: other.manifest,
             commits: other.commits,
+            ledger: other.ledger.clone(),
             ..self.clone()
         };
         mine == *other
@@ -300,6 +306,8 @@ pub struct Lease {
 /// How far the ledger of a holder is durable.
 #[derive(Debug, Default)]
 struct Durable {
+    /// Its ID, once there is one: that of a holder which began without.
+    ledger: OnceLock<[u8; 16]>,
     manifest: AtomicU64,
     commits: AtomicU64,
 }
@@ -331,9 +339,10 @@ impl Fence {
         self.hurry.notify_one();
     }
 
-    /// Has the next renewal state how far the ledger is durable: the generation of
-    /// its manifest, and the ordinal of its newest commit.
-    pub fn set_durable(&self, manifest: u64, commits: u64) {
+    /// Has the next renewal state how far the ledger with this ID is durable: the
+    /// generation of its manifest, and the ordinal of its newest commit.
+    pub fn set_durable(&self, ledger: [u8; 16], manifest: u64, commits: u64) {
+        let _ = self.durable.ledger.set(ledger);
         self.durable.manifest.store(manifest, SeqCst);
         self.durable.commits.store(commits, SeqCst);
     }
@@ -375,6 +384,7 @@ impl Lease {
             stream: stream(output_stream),
             subject: subject(output_stream, &holder.name()),
             durable: Arc::new(Durable {
+                ledger: OnceLock::new(),
                 manifest: holder.manifest.into(),
                 commits: holder.commits.into(),
             }),
@@ -528,6 +538,9 @@ impl Lease {
     /// was.
     async fn swap(&mut self, expected: u64) -> Result<bool, NatsError> {
         self.holder.barrier = self.barrier.load(SeqCst);
+        if let Some(ledger) = self.durable.ledger.get() {
+            self.holder.ledger = data_encoding::HEXLOWER.encode(ledger);
+        }
         self.holder.manifest = self.durable.manifest.load(SeqCst);
         self.holder.commits = self.durable.commits.load(SeqCst);
         let text = serde_json::to_string(&self.holder).unwrap_or_default();

@@ -25,7 +25,7 @@ use tributary_config::model::Nats;
 use crate::skip::skipped;
 
 /// The maximum time until a server answers. It usually takes about 20 ms.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running server with JetStream. Dropping it kills it and deletes its store.
 pub struct NatsServer {

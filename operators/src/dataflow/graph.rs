@@ -169,7 +169,7 @@ pub fn build(
         let (matched, remains) = keyed_with_queries(
             to_match.concatenate([sightings, closed_visits]),
             questions_to(Respondent::Matching),
-            Matching::new(settings.clone(), stats.clone()),
+            Matching::new(settings.clone(), stats.clone(), peers),
             &sizes,
         );
         let (stays, match_sums, closed, erasable) = split4(matched, |row| match row {

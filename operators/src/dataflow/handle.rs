@@ -454,6 +454,22 @@ impl Dataflow {
         inputs.send_salt_message(SaltMessage::Finished(from, brand, before));
     }
 
+    /// Declares that this worker adds no more sightings of a brand's salt days before the given one after this epoch.
+    pub fn accept_sightings_since(&mut self, brand: BrandId, since: Day) {
+        let Some(inputs) = &mut self.inputs else {
+            return;
+        };
+        let from = self.index;
+        send_to_all(&mut inputs.closed_visits, self.peers, |target| {
+            MatchIn::Accepts {
+                target,
+                from,
+                brand,
+                since,
+            }
+        });
+    }
+
     /// Asks a question. The answers carry `number` and reach the sink of this worker by the end of the epoch.
     pub fn ask(&mut self, number: u64, question: Question) {
         let Some(inputs) = &mut self.inputs else {

@@ -178,6 +178,7 @@ impl QueryOperator for Graph {
             | Question::DeviceDays { .. }
             | Question::Expired { .. }
             | Question::Settle { .. }
+            | Question::AcceptedSightings { .. }
             | Question::ActiveSince { .. } => {}
         }
     }

@@ -16,6 +16,9 @@
 //! A brand whose gate hides cells counts a stay from then on only that its day is settled: until then its weight follows the other
 //! stays that share its visits, and one act would change the numbers of many persons.
 //!
+//! A worker that reads slower than another still accepts sightings of days that are over for the other one. Each says therefore
+//! from which day on it accepts sightings ([`MatchIn::Accepts`]), and only days that are over for all of them are settled.
+//!
 //! Some days later the salt day is **settled** ([`settle`]): whoever settles it asks what remains of its stays, and enters the
 //! answer as records and numbers in one epoch with [`MatchIn::Settled`], by which the visits go. The sightings are retracted in
 //! the same epoch, and since a record makes the same conversion and the same sums as its stay did, no cell changes.
@@ -73,18 +76,24 @@ pub struct Matching {
     stores: BTreeMap<(BrandId, Day), BTreeSet<Label>>,
     /// For each brand, the first salt day that is not settled.
     settled: BTreeMap<BrandId, Day>,
+    /// For each brand and worker, the first salt day of which the worker accepts sightings.
+    accepted: BTreeMap<BrandId, BTreeMap<u64, Day>>,
+    /// The number of workers.
+    peers: u64,
     deltas: DeltaBuffer,
 }
 
 impl Matching {
     /// An operator without visits and stays.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Matching {
+    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>, peers: u64) -> Matching {
         Matching {
             settings,
             stats,
             days: KeyedState::default(),
             stores: BTreeMap::new(),
             settled: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            peers,
             deltas: DeltaBuffer::default(),
         }
     }
@@ -93,6 +102,13 @@ impl Matching {
     fn is_settled(&self, key: StoreDay) -> bool {
         let before = self.settled.get(&key.brand);
         before.is_some_and(|before| key.salt_day < *before)
+    }
+
+    /// The first salt day of which any worker still accepts sightings; `None` before all have said theirs.
+    fn accepted(&self, brand: BrandId) -> Option<Day> {
+        let of_brand = self.accepted.get(&brand)?;
+        let all = of_brand.len() as u64 == self.peers;
+        of_brand.values().min().copied().filter(|_| all)
     }
 
     /// The stores and salt days of a brand before a day, of which there is a state and which are not settled.
@@ -145,7 +161,7 @@ impl Matching {
                 MatchIn::Closed(_) if is_settled => {}
                 MatchIn::Closed(of) => changes.closed.push((of.clone(), *diff)),
                 MatchIn::Close(_) => closes = true,
-                MatchIn::Settled(..) | MatchIn::Erase(..) => {}
+                MatchIn::Settled(..) | MatchIn::Erase(..) | MatchIn::Accepts { .. } => {}
                 MatchIn::Sighting(update) => {
                     let of_device = changes.sightings.entry(update.device).or_default();
                     of_device.push((update.sighting.clone(), *diff));
@@ -212,7 +228,9 @@ impl KeyedOperator for Matching {
     /// By store and salt day.
     fn route(update: &MatchIn) -> u64 {
         match update {
-            MatchIn::Settled(target, ..) | MatchIn::Erase(target, ..) => *target,
+            MatchIn::Settled(target, ..)
+            | MatchIn::Erase(target, ..)
+            | MatchIn::Accepts { target, .. } => *target,
             update => update.key().map_or(0, |key| key.route()),
         }
     }
@@ -247,6 +265,13 @@ impl KeyedOperator for Matching {
                 MatchIn::Erase(_, brand, before) => {
                     out.push((MatchOut::Erase(*brand, *before), 1));
                 }
+                MatchIn::Accepts {
+                    from, brand, since, ..
+                } => {
+                    let of_brand = self.accepted.entry(*brand).or_default();
+                    let day = of_brand.entry(*from).or_insert(*since);
+                    *day = (*day).max(*since);
+                }
                 _ => {}
             }
         }
@@ -267,10 +292,15 @@ impl QueryOperator for Matching {
     type Question = Question;
     type Reply = Reply;
 
-    /// Answers [`Question::Settle`].
+    /// Answers [`Question::Settle`] and [`Question::AcceptedSightings`].
     fn answer(&mut self, query: RoutedQuestion, replies: &mut Vec<Reply>) {
-        let Question::Settle { brand, before } = query.question else {
-            return;
+        let (brand, before) = match query.question {
+            Question::Settle { brand, before } => (brand, before),
+            Question::AcceptedSightings { brand } => {
+                replies.extend(self.accepted(brand).map(Reply::AcceptedSightings));
+                return;
+            }
+            _ => return,
         };
         let Some(settings) = self.settings.brands.get(&brand) else {
             return;

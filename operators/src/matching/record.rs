@@ -80,6 +80,17 @@ pub enum MatchIn {
     Settled(u64, BrandId, Day),
     /// To a worker: that is durable.
     Erase(u64, BrandId, Day),
+    /// To a worker: another one accepts no sightings of a brand's salt days before the given one after this epoch.
+    Accepts {
+        /// The receiver.
+        target: u64,
+        /// The worker that says so.
+        from: u64,
+        /// The brand.
+        brand: BrandId,
+        /// The first salt day of which it accepts sightings.
+        since: Day,
+    },
 }
 
 impl MatchIn {
@@ -93,7 +104,7 @@ impl MatchIn {
                 store: visits.store,
                 salt_day: visits.salt_day,
             }),
-            MatchIn::Settled(..) | MatchIn::Erase(..) => None,
+            MatchIn::Settled(..) | MatchIn::Erase(..) | MatchIn::Accepts { .. } => None,
         }
     }
 }

@@ -38,7 +38,8 @@ impl QueryOperator for PolicyFilter {
             | Question::Paths { .. }
             | Question::Members { .. }
             | Question::DeviceDays { .. }
-            | Question::Settle { .. } => {}
+            | Question::Settle { .. }
+            | Question::AcceptedSightings { .. } => {}
         }
     }
 }

@@ -42,7 +42,7 @@ fn operator(settings: &BrandSettings, stats: &Rc<Stats>) -> Matching {
     let settings = Settings {
         brands: [(BrandId(0), settings.clone())].into(),
     };
-    Matching::new(Arc::new(settings), stats.clone())
+    Matching::new(Arc::new(settings), stats.clone(), 1)
 }
 
 fn visits_on(key: StoreDay, cookie: u16, visits: &[(i64, i64)]) -> MatchIn {

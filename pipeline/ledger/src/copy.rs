@@ -27,7 +27,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::checksum::FileChecksum;
-use crate::disk;
+use crate::disk::{self, Removed};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::manifest::{Manifest, ManifestSalts, Paths};
@@ -325,6 +325,7 @@ impl LedgerCopy {
     /// Makes the copy what this manifest lists: gives the files that have arrived
     /// their names, appends to `grows` at the offset beside it the end that has
     /// arrived, replaces the manifest, and overwrites and removes all other files.
+    /// Returns what has become of these.
     ///
     /// # Errors
     ///
@@ -333,33 +334,47 @@ impl LedgerCopy {
         &self,
         manifest: &CopiedManifest,
         grows: Option<(&LedgerFile, u64)>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<Removed, LedgerError> {
         let incoming = Paths(self.incoming.clone());
+        let mut removed = Removed {
+            files: 0,
+            not_overwritten: 0,
+        };
+        let mut remove = |path: &Path| {
+            removed.files += usize::from(path.exists());
+            removed.not_overwritten += usize::from(!disk::remove(path)?);
+            Ok::<(), LedgerError>(())
+        };
         if let Some((file, offset)) = grows {
             self.append_end(file, offset)?;
         }
         for number in incoming.segment_files()? {
+            // The copy is marked as incomplete meanwhile, so that the file is not missed.
+            remove(&self.paths.segment(number))?;
             disk::rename(&incoming.segment(number), &self.paths.segment(number))?;
         }
         for number in incoming.salts_files()? {
+            remove(&self.paths.salts(number))?;
             disk::rename(&incoming.salts(number), &self.paths.salts(number))?;
         }
         disk::sync_directory(&self.paths.segments())?;
-        self.paths.replace(&manifest.bytes)?;
+        let is_overwritten = self.paths.replace(&manifest.bytes)?;
         let files = manifest.files(0);
         let listed: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
         for number in self.paths.segment_files()? {
             if !listed.contains(segment_name(number).as_str()) {
-                disk::remove(&self.paths.segment(number))?;
+                remove(&self.paths.segment(number))?;
             }
         }
         for number in self.paths.salts_files()? {
             if !listed.contains(salts_name(number).as_str()) {
-                disk::remove(&self.paths.salts(number))?;
+                remove(&self.paths.salts(number))?;
             }
         }
+        removed.not_overwritten += usize::from(!is_overwritten);
         disk::sync_directory(&self.paths.segments())?;
-        disk::sync_directory(&self.paths.0)
+        disk::sync_directory(&self.paths.0)?;
+        Ok(removed)
     }
 }
 

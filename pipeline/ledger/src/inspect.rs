@@ -11,6 +11,7 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 use tributary_operators::record::Day;
 
+use crate::brands::find_key;
 use crate::counts::{CountsByBrand, EntryCounts, add};
 use crate::error::LedgerError;
 use crate::heads::FileHeads;
@@ -20,7 +21,7 @@ use crate::open::refuse_newer;
 use crate::position::{PingsPosition, Position};
 use crate::salts::{self, Salts};
 use crate::scan::{Scan, scan};
-use crate::seal::open_counts;
+use crate::seal::{open_counts, verify_any_seal, verify_seals};
 
 /// Number of attempts to read a ledger that changes at the same time.
 const TRIES: usize = 5;
@@ -181,8 +182,8 @@ pub(crate) struct Snapshot {
 }
 
 /// Reads the manifest, the active segment and the salts that it names. All are read
-/// again if the ledger changes them in between. With keys, the codes of commits are
-/// verified, and counts and salts are opened.
+/// again if the ledger changes them in between. With keys, the codes of commits and
+/// the seals of the manifest are verified, and counts and salts are opened.
 ///
 /// # Errors
 ///
@@ -197,7 +198,13 @@ pub(crate) fn snapshot(paths: &Paths, keyring: Option<&Keyring>) -> Result<Snaps
             let active = scan(paths, &manifest, keyring)?;
             let mut salts = Salts::default();
             if let Some(keyring) = keyring {
-                open_counts(&mut manifest, keyring, &paths.manifest())?;
+                let path = paths.manifest();
+                for brand in &manifest.brands {
+                    find_key(brand, &manifest.id(), keyring, &path)?;
+                }
+                verify_seals(&manifest, &manifest.brands, keyring, &path)?;
+                verify_any_seal(&manifest, keyring, &path)?;
+                open_counts(&mut manifest, keyring, &path)?;
                 salts = salts::read(paths, &manifest, keyring)?;
             }
             Ok(Snapshot {

@@ -57,6 +57,18 @@ impl Removal {
 }
 
 impl Ledger {
+    /// Installs a rewrite, and overwrites and removes the files that it replaced, on
+    /// this thread. Those that the ledger could not overwrite before are counted too.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ledger::install`] and [`Removal::run`].
+    pub fn install_and_remove(&mut self, done: RewriteResult) -> Result<Removed, LedgerError> {
+        let mut removed = self.install(done)?.run()?;
+        removed.not_overwritten += self.take_not_overwritten();
+        Ok(removed)
+    }
+
     /// Replaces segments by those of a rewrite.
     ///
     /// # Errors

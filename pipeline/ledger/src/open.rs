@@ -238,7 +238,7 @@ fn begin(paths: &Paths, options: &Options) -> Result<Manifest, LedgerError> {
 /// # Errors
 ///
 /// [`LedgerError::Missing`], or [`LedgerError::Corrupt`] for another length.
-fn check_length(paths: &Paths, segment: &SealedSegment) -> Result<(), LedgerError> {
+pub(crate) fn check_length(paths: &Paths, segment: &SealedSegment) -> Result<(), LedgerError> {
     let path = paths.segment(segment.number);
     match std::fs::metadata(&path) {
         Ok(found) if found.len() == segment.bytes => Ok(()),

@@ -1,4 +1,6 @@
-//! An append-only file: one write and one sync per append.
+//! Files of rights requests on the disk: an append-only file, with one write and
+//! one sync per append, and files that are replaced as a whole, whose bytes are
+//! overwritten.
 //!
 //! A failed write is rolled back, so that the next append starts at the same
 //! place. If the rollback fails too, or a sync fails, the content of the disk
@@ -141,7 +143,11 @@ fn close_to_others(directory: &Path) -> io::Result<()> {
 
 /// Replaces the content of a file atomically, and overwrites the bytes of the
 /// previous one.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
+///
+/// # Errors
+///
+/// Any error of the disk. What cannot be overwritten is no error.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let failed = |error| FileError::io(path, error);
     let lost = |error| FileError::sync(path, error);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -155,18 +161,51 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     std::fs::rename(&draft, path).map_err(failed)?;
     let directory = File::open(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
     directory.sync_all().map_err(lost)?;
-    if let Some(replaced) = replaced {
-        // The new content is in place: what cannot be overwritten is only left behind.
-        let length = replaced.metadata().map_or(0, |metadata| metadata.len());
-        let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
-        let overwrite = || {
-            replaced
-                .write_all_at(&zeros, 0)
-                .and_then(|()| replaced.sync_data())
-        };
-        let _ = overwrite().or_else(|_| overwrite());
-    }
+    // The new content is in place: what cannot be overwritten is only left behind.
+    replaced.as_ref().map(overwrite);
     Ok(())
+}
+
+/// Overwrites a file and removes it.
+///
+/// # Errors
+///
+/// A file that cannot be removed. One that cannot be overwritten is no error.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    let file = OpenOptions::new().write(true).open(path);
+    file.as_ref().ok().map(overwrite);
+    std::fs::remove_file(path).map_err(|error| FileError::io(path, error))
+}
+
+/// Overwrites all files below a directory and removes it; nothing happens if there is
+/// none. Links are not followed.
+///
+/// # Errors
+///
+/// Any error of the disk. What cannot be overwritten is no error.
+pub fn remove_directory(directory: &Path) -> Result<(), FileError> {
+    let failed = |error| FileError::io(directory, error);
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        match entry.file_type().map_err(failed)? {
+            kind if kind.is_dir() => remove_directory(&entry.path())?,
+            kind if kind.is_file() => remove(&entry.path())?,
+            _ => std::fs::remove_file(entry.path()).map_err(failed)?,
+        }
+    }
+    std::fs::remove_dir(directory).map_err(failed)
+}
+
+/// Overwrites the bytes of a file, as far as possible.
+fn overwrite(file: &File) {
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
+    let overwrite = || file.write_all_at(&zeros, 0).and_then(|()| file.sync_data());
+    let _ = overwrite().or_else(|_| overwrite());
 }
 
 /// Replaces the content of a file atomically. The previous content is kept

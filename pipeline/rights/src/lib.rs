@@ -113,7 +113,7 @@
 pub mod audit;
 mod clear_text;
 mod counts;
-mod disk;
+pub mod disk;
 mod error;
 mod head;
 mod hex;

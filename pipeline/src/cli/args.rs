@@ -786,9 +786,6 @@ pub struct LedgerMove {
     /// `ledger.directory`]
     #[arg(long, value_name = "DIRECTORY")]
     pub to: Option<PathBuf>,
-    /// Do not ask the broker whether anything of either ledger is lost
-    #[arg(long)]
-    pub offline: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -806,9 +803,6 @@ pub struct LedgerReshard {
     /// The shard of the processes, such as north [default: `workers.shard`]
     #[arg(long)]
     pub shard: Option<String>,
-    /// Do not ask the broker whether anything of the ledgers is lost
-    #[arg(long)]
-    pub offline: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,

@@ -48,6 +48,8 @@ struct Rotated {
     moved: u64,
     /// Files that were overwritten and removed.
     files: usize,
+    /// How many of them, or of those that a crash had left, could not be overwritten.
+    not_overwritten: usize,
 }
 
 /// Result of the rotation of the ledger of a running process.
@@ -205,6 +207,7 @@ fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
         directory: looked.directory,
         moved: 0,
         files: 0,
+        not_overwritten: 0,
     };
     if ledger.entries_under_old_keys() > 0 {
         let bar = bar("")?;
@@ -216,18 +219,24 @@ fn rotate(directory: &Path, config: &Path) -> anyhow::Result<Rotated> {
         bar.finish_and_clear();
         let done = done?;
         rotated.moved = done.rekeyed;
-        let removed = ledger.install(done)?.run()?;
-        if removed.not_overwritten > 0 {
-            terminal::note(format_args!(
-                "{} of the replaced files could not be overwritten before they were removed: their bytes, which older secrets \
-                 open, stay on the disk until it uses the space again",
-                removed.not_overwritten
-            ));
-        }
+        let removed = ledger.install_and_remove(done)?;
         rotated.files = removed.files;
+        rotated.not_overwritten = removed.not_overwritten;
     }
+    rotated.not_overwritten += ledger.take_not_overwritten();
+    note_not_overwritten(rotated.not_overwritten);
     ledger.close()?;
     Ok(rotated)
+}
+
+/// Says how many files could not be overwritten before they were removed.
+pub(super) fn note_not_overwritten(files: usize) {
+    if files > 0 {
+        terminal::note(format_args!(
+            "{files} of the replaced files could not be overwritten before they were removed: their sealed bytes stay on the \
+             disk until it uses the space again"
+        ));
+    }
 }
 
 /// A progress bar for bytes.

@@ -144,7 +144,7 @@ impl Commits {
         standbys: Standbys,
     ) -> Commits {
         // Of what a crash had left at the opening.
-        Commits::tell_not_overwritten(&mut ledger, &telemetry);
+        telemetry.not_overwritten(ledger.take_not_overwritten());
         let mut compaction = Compaction::new(tally, telemetry.traces.clone());
         // The last run ended before its dropped entries were erased.
         if ledger.stats().entries.drop > 0 {
@@ -183,6 +183,9 @@ impl Commits {
 
     /// Has the renewals of a lease state how far the ledger is durable.
     pub fn stated_by(mut self, lease: Fence) -> Commits {
+        if let Some(ledger) = &self.ledger {
+            ledger_task::state(&lease, ledger);
+        }
         self.lease = Some(lease);
         self
     }

@@ -1,6 +1,7 @@
 //! Durability: the task that owns the ledger, its commands, the compaction of
 //! the ledger, and which standbys have a copy of it.
 
+pub mod codes;
 pub mod command;
 pub mod commits;
 pub mod compaction;

@@ -165,19 +165,24 @@ impl RetentionPass {
     /// Settles the sightings of a brand on the salt days that are old enough at `now`,
     /// Unix milliseconds, by the clock by which sightings are refused as late. Returns
     /// whether all of them are settled: none is while requests of data subjects are
-    /// worked on.
+    /// worked on, nor is any of a day of which another process of the cluster, which
+    /// has read less, still accepts sightings.
     ///
     /// # Errors
     ///
     /// [`WorkerStopped`].
     async fn settle(&self, brand: &Brand, now: i64) -> Result<bool, WorkerStopped> {
-        let Some((before, begins)) = first_unsettled(brand, now) else {
+        let Some((due, begins)) = first_unsettled(brand, now) else {
             return Ok(true);
         };
         let id = BrandId::of(&brand.name);
         let Ok(no_request) = self.settling.try_lock() else {
             return Ok(false);
         };
+        let Some(accepted) = Settlement::accepted(&self.queries, id).await? else {
+            return Ok(false);
+        };
+        let before = due.min(accepted);
         let settlement = Settlement::find(&self.queries, id, before).await?;
         if settlement.is_needed() {
             let events = settlement.events();
@@ -203,6 +208,9 @@ impl RetentionPass {
             erases.ok_or(WorkerStopped)?;
             let records = settlement.records();
             tracing::info!(brand = brand.name, records, entries, "settled sightings");
+        }
+        if before < due {
+            return Ok(false);
         }
         self.metrics.settled_through(&brand.name, begins);
         Ok(true)
@@ -329,6 +337,7 @@ mod tests {
         let (pass, mut ledger) = pass(directory.path());
         let (queries, settling) = (pass.queries.clone(), pass.settling.clone());
         let (brand, now) = (pass.config.brands[0].clone(), 1_760_000_000_000);
+        let of_brand = brand.clone();
 
         // While requests are worked on, not even a question is asked.
         let requests = settling.try_lock().unwrap();
@@ -341,9 +350,23 @@ mod tests {
         asked(&queries).await;
         assert!(settling.try_lock().is_err());
         let questions = queries.drain(1);
-        let [(number, Question::Settle { brand, .. })] = questions[..] else {
+        let [(number, Question::AcceptedSightings { .. })] = questions[..] else {
             panic!("{questions:?}");
         };
+        // Another process has read less, so that one day less is settled.
+        let due = first_unsettled(&of_brand, now).unwrap().0;
+        queries.answer(Answer {
+            asker: 0,
+            number,
+            reply: Reply::AcceptedSightings(due - 1),
+        });
+        queries.finished(2);
+        asked(&queries).await;
+        let questions = queries.drain(2);
+        let [(number, Question::Settle { brand, before })] = questions[..] else {
+            panic!("{questions:?}");
+        };
+        assert_eq!(before, due - 1);
         let reply = Reply::Unmatched(UnmatchedStays {
             brand,
             store: Label::of("lyon"),
@@ -355,15 +378,15 @@ mod tests {
             number,
             reply,
         });
-        queries.finished(2);
+        queries.finished(3);
         asked(&queries).await;
         assert!(settling.try_lock().is_err());
-        let changes = queries.drain_changes(2).unwrap();
+        let changes = queries.drain_changes(3).unwrap();
         assert!(changes.iter().any(|change| matches!(
             change,
             InternalChange::Event(Event::SightingsSettled { .. })
         )));
-        queries.finished(3);
+        queries.finished(4);
 
         // What remains to be done needs no question any more: requests are worked on again.
         let command = ledger.recv().await;

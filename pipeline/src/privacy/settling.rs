@@ -37,6 +37,21 @@ pub struct Settlement {
 }
 
 impl Settlement {
+    /// The first salt day of which any worker of the cluster still accepts sightings;
+    /// `None` before all workers have said theirs.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerStopped`] if the dataflow ends before it has answered.
+    pub async fn accepted(queries: &Queries, brand: BrandId) -> Result<Option<Day>, WorkerStopped> {
+        let question = Question::AcceptedSightings { brand };
+        let replies = queries.submit(question).await.ok_or(WorkerStopped)?;
+        Ok(replies.into_iter().find_map(|reply| match reply {
+            Reply::AcceptedSightings(since) => Some(since),
+            _ => None,
+        }))
+    }
+
     /// What is left of the sightings of a brand on the salt days before `before`.
     ///
     /// # Errors

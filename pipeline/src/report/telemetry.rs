@@ -36,6 +36,19 @@ impl Telemetry {
         Telemetry { traces, ..self }
     }
 
+    /// Logs and counts replaced files of a ledger that could not be overwritten before
+    /// they were removed.
+    pub fn not_overwritten(&self, files: usize) {
+        if files > 0 {
+            tracing::error!(
+                files,
+                "could not overwrite replaced files of the ledger: their sealed bytes stay on the disk until it uses the \
+                 space again"
+            );
+            self.metrics.not_overwritten(files as u64);
+        }
+    }
+
     /// Sets the metrics of the export, if there is one.
     pub fn count_exports(&self) {
         for (signal, outcomes) in self.traces.outcomes().into_iter().flatten() {

@@ -133,6 +133,8 @@ pub struct CopyFiles {
     listed: Vec<RightsFile>,
     /// Sealed segments and salts whose checksum was verified.
     verified: BTreeSet<String>,
+    /// Replaced files that could not be overwritten since the last look.
+    not_overwritten: usize,
 }
 
 impl CopyFiles {
@@ -153,7 +155,13 @@ impl CopyFiles {
             manifest: CopiedManifest::read(&directory)?,
             listed: Vec::new(),
             verified: BTreeSet::new(),
+            not_overwritten: 0,
         })
+    }
+
+    /// The number of replaced files that could not be overwritten since the last call.
+    pub fn take_not_overwritten(&mut self) -> usize {
+        std::mem::take(&mut self.not_overwritten)
     }
 
     /// Unlocks the files. What has arrived and is not in place is removed.
@@ -243,12 +251,14 @@ impl CopyFiles {
                 complete: false,
                 ..complete.clone()
             })?;
-            block_in_place(|| {
-                self.ledger.install(&manifest, end)?;
+            let removed = block_in_place(|| {
+                let removed = self.ledger.install(&manifest, end)?;
                 rights_copy::install(&self.rights, &state.rights, &content)
                     .with_context(|| format!("cannot copy to {}", self.rights.display()))?;
-                moves::install(&ledger_options(asking.config).directory, &state.moves)
+                moves::install(&ledger_options(asking.config).directory, &state.moves)?;
+                anyhow::Ok(removed)
             })?;
+            self.not_overwritten += removed.not_overwritten;
         }
         match replaces || is_grown {
             true => mark.set(complete)?,

@@ -40,8 +40,8 @@ pub struct Leading {
     pub ledger: Option<(Ledger, Recovery)>,
     /// The losses that the start has found and the operator has accepted.
     pub found: LossReport,
-    /// The ID of its copy of the ledger.
-    pub copy: String,
+    /// Its copy of the ledger, and since when it leads.
+    pub tenure: Tenure,
 }
 
 /// A candidate for the lease.
@@ -212,10 +212,12 @@ impl Standby<'_> {
             } if *follows == of => *state,
             _ => 0,
         };
-        let copy = mark.get().copy.clone();
-        let state = asking
-            .ask_within(&Request::State { copy, has }, STATE)
-            .await?;
+        let request = Request::State {
+            copy: mark.get().copy.clone(),
+            since: last.since.clone(),
+            has,
+        };
+        let state = asking.ask_within(&request, STATE).await?;
         let state: State = serde_json::from_slice(&state)?;
         let health = &self.telemetry.health;
         let mut progress = |arrived: u64, total: u64| {
@@ -228,7 +230,9 @@ impl Standby<'_> {
             }
         };
         let brought = files.bring_to(state, &of, mark, &asking, &mut progress);
-        brought.await
+        let brought = brought.await;
+        self.telemetry.not_overwritten(files.take_not_overwritten());
+        brought
     }
 
     /// Says how this process follows: in the health, the metrics, and in the log if
@@ -290,11 +294,12 @@ impl Standby<'_> {
             Ok(Some(lease)) => {
                 let milliseconds = begun.elapsed().as_millis() as u64;
                 tracing::info!(milliseconds, "took the lease with this ledger");
+                let tenure = Tenure::from(lease.holder());
                 Ok(Taken::Lead(Box::new(Leading {
                     lease,
                     ledger: opened,
                     found,
-                    copy: self.holder.copy.clone(),
+                    tenure,
                 })))
             }
             Ok(None) => Ok(Taken::Late),

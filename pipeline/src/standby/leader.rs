@@ -23,6 +23,7 @@ use tributary_config::model::Config;
 use tributary_connectors::nats::Client;
 use tributary_ledger::{CopiedManifest, Extent, is_ledger_file};
 
+use super::mark::Tenure;
 use super::rights_copy;
 use super::wire::{Answer, PART, PROOF, REFUSED, Request, State, subject};
 use crate::broker::retry::wait_until;
@@ -40,12 +41,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Bytes reserved in a message for its headers.
 const HEADERS: u64 = 1 << 10;
 
-/// Answers the followers of the process with this copy of the ledger, until
+/// Answers the followers of this process, whose copy of the ledger leads, until
 /// `stop`. `extent` says how far the active segment is durable.
 pub async fn serve(
     client: Client,
     config: Config,
-    copy: String,
+    of: Tenure,
     extent: watch::Receiver<Extent>,
     standbys: Standbys,
     stop: watch::Receiver<bool>,
@@ -55,11 +56,12 @@ pub async fn serve(
         rights: files::directory(&config),
         client,
         config,
+        since: of.since,
         extent,
         standbys,
     };
     tokio::select! {
-        () = leader.answer_all(&copy) => {}
+        () = leader.answer_all(&of.copy) => {}
         () = wait_until(stop) => {}
     }
 }
@@ -69,6 +71,8 @@ struct Leader {
     config: Config,
     ledger: PathBuf,
     rights: PathBuf,
+    /// Since when it leads.
+    since: String,
     extent: watch::Receiver<Extent>,
     standbys: Standbys,
 }
@@ -132,8 +136,11 @@ impl Leader {
     async fn answer_to(&self, request: Request) -> anyhow::Result<Vec<u8>> {
         let most = PART.min((self.client.max_payload() as u64).saturating_sub(HEADERS));
         match request {
-            Request::State { copy, has } => {
-                self.standbys.has(&copy, has);
+            Request::State { copy, since, has } => {
+                // Of another lease, it says nothing of the states of this one.
+                if since == self.since {
+                    self.standbys.has(&copy, has);
+                }
                 Ok(serde_json::to_vec(&self.state().await?)?)
             }
             Request::Ledger {

@@ -3,7 +3,8 @@
 //!
 //! The file is replaced as a whole. A copy whose files are being replaced is
 //! marked as incomplete first, so that nobody takes it for a ledger after a
-//! crash in between.
+//! crash in between. It has codes of the brands ([`codes`]): whoever could write it
+//! could have an older copy take over.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -15,7 +16,11 @@ use serde::{Deserialize, Serialize};
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, Holder};
 
+use crate::durability::codes::{self, Codes, Verdict};
 use crate::durability::location::ledger_options;
+
+/// Context of the keys of codes.
+const CODE: &str = "tributary 2026-11 code of the standby of one brand";
 
 /// The tenure of a leader: which copy of the ledger leads, since when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +54,28 @@ pub struct Mark {
     pub complete: bool,
 }
 
+/// What stands in the file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    mark: Mark,
+    codes: Codes,
+}
+
+impl Mark {
+    /// What codes are computed over: the name of the file, and the mark.
+    fn content(&self, path: &Path) -> anyhow::Result<Vec<u8>> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut content = name.into_owned().into_bytes();
+        content.push(0);
+        content.extend(serde_json::to_vec(self)?);
+        Ok(content)
+    }
+}
+
 /// The file.
 pub struct MarkFile {
+    config: Config,
     path: PathBuf,
     mark: Mark,
 }
@@ -62,15 +87,36 @@ fn path_of(config: &Config) -> PathBuf {
 }
 
 /// Reads a mark; `None` if there is none.
-fn read(path: &Path) -> anyhow::Result<Option<Mark>> {
+///
+/// # Errors
+///
+/// A file that cannot be read, or that was not written with the secrets of the
+/// brands: those of the configuration that have a code must all fit, and one must
+/// have one.
+fn read(config: &Config, path: &Path) -> anyhow::Result<Option<Mark>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let mark = serde_json::from_slice(&bytes);
-    mark.map(Some)
-        .with_context(|| format!("{} is damaged", path.display()))
+    let stored = serde_json::from_slice::<Stored>(&bytes);
+    let Stored { mark, codes } = stored.with_context(|| {
+        let path = path.display();
+        format!("{path} is damaged, or of another version: remove it together with the copy, and the standby copies anew")
+    })?;
+    let content = mark.content(path)?;
+    let brands = config.brands.iter();
+    let verdicts: Vec<Verdict> = brands
+        .map(|brand| codes::verify(&codes, brand, CODE, &content))
+        .collect();
+    if verdicts.contains(&Verdict::Wrong) || !verdicts.contains(&Verdict::Right) {
+        bail!(
+            "{} is not what was written with the secrets of these brands: it was changed, or is that of another process; \
+             remove it together with the copy of the ledger, and the standby copies anew",
+            path.display()
+        );
+    }
+    Ok(Some(mark))
 }
 
 /// Refuses a ledger that is a copy whose files were being replaced: a process
@@ -81,7 +127,7 @@ fn read(path: &Path) -> anyhow::Result<Option<Mark>> {
 /// Such a copy, or a mark that cannot be read.
 pub fn refuse_incomplete(config: &Config) -> anyhow::Result<()> {
     let path = path_of(config);
-    if read(&path)?.is_some_and(|mark| !mark.complete) {
+    if read(config, &path)?.is_some_and(|mark| !mark.complete) {
         bail!(
             "the ledger in {} is a standby's copy that was being replaced when its process ended ({}): start it with \
              workers.standby = true, and it is completed",
@@ -100,7 +146,7 @@ pub fn refuse_incomplete(config: &Config) -> anyhow::Result<()> {
 /// A ledger that is itself the copy of a standby, or whose standby has led since; a
 /// broker that does not answer.
 pub async fn hold_off(client: &Client, config: &Config) -> anyhow::Result<()> {
-    let Some(mark) = read(&path_of(config))? else {
+    let Some(mark) = read(config, &path_of(config))? else {
         return Ok(());
     };
     let ledger = ledger_options(config).directory;
@@ -124,8 +170,9 @@ impl MarkFile {
     /// A file that cannot be read or written.
     pub fn open(config: &Config) -> anyhow::Result<MarkFile> {
         let path = path_of(config);
-        if let Some(mark) = read(&path)? {
-            return Ok(MarkFile { path, mark });
+        let config = config.clone();
+        if let Some(mark) = read(&config, &path)? {
+            return Ok(MarkFile { config, path, mark });
         }
         let mark = Mark {
             copy: data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>()),
@@ -134,6 +181,7 @@ impl MarkFile {
             complete: true,
         };
         let mut file = MarkFile {
+            config,
             path,
             mark: mark.clone(),
         };
@@ -165,7 +213,10 @@ impl MarkFile {
 
     fn write(&mut self, mark: Mark) -> anyhow::Result<()> {
         let failed = || format!("cannot write {}", self.path.display());
-        let text = serde_json::to_vec(&mark)?;
+        let text = serde_json::to_vec(&Stored {
+            codes: codes::of(&self.config, CODE, &mark.content(&self.path)?),
+            mark: mark.clone(),
+        })?;
         let directory = self.path.parent().context("no directory of the ledger")?;
         std::fs::create_dir_all(directory).with_context(failed)?;
         let draft = self.path.with_extension("new");
@@ -181,5 +232,58 @@ impl MarkFile {
         replace().with_context(failed)?;
         self.mark = mark;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use super::*;
+
+    fn config(directory: &Path, secret: &str) -> Config {
+        let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"A\"\n";
+        // Settings are looked for in the environment as well.
+        let environment = |name: &str| {
+            (name == "A").then(|| format!("{secret} 0123456789abcdef0123456789abcdef"))
+        };
+        let loaded = tributary_config::parse_in(text, Path::new("tributary.toml"), &environment);
+        let mut config = loaded
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .config;
+        config.ledger.directory = directory.to_owned();
+        config
+    }
+
+    #[test]
+    fn a_mark_that_somebody_without_the_secrets_has_written_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = config(directory.path(), "own");
+        let mut file = MarkFile::open(&own).unwrap();
+        let mark = Mark {
+            state: 7,
+            ..file.get().clone()
+        };
+        file.set(mark.clone()).unwrap();
+        assert_eq!(*MarkFile::open(&own).unwrap().get(), mark);
+        let path = directory.path().join("standby-0.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let refused = |config: &Config, text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let error = MarkFile::open(config).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("standby-0.json"), "{error}");
+            assert!(refuse_incomplete(config).is_err());
+        };
+        refused(&own, &text.replace("\"state\":7", "\"state\":1000000"));
+        refused(&config(directory.path(), "other"), &text);
+        let without: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let without = serde_json::json!({"mark": without["mark"], "codes": {}});
+        refused(&own, &without.to_string());
+        refused(&own, &without["mark"].to_string());
+        // After an exchange of the secret, that of before counts as well.
+        std::fs::write(&path, &text).unwrap();
+        let mut exchanged = config(directory.path(), "other");
+        exchanged.brands[0].previous_secrets = vec![own.brands[0].secret.clone()];
+        assert_eq!(*MarkFile::open(&exchanged).unwrap().get(), mark);
     }
 }

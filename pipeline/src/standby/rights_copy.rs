@@ -5,12 +5,13 @@
 //! another file under the same name. Length, time and number of the file on its
 //! disk tell whether it is still what a state lists.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tributary_rights::disk;
 
 /// Maximum depth of directories below the rights directory.
 const DEPTH: usize = 4;
@@ -134,31 +135,21 @@ pub fn install(
     directory: &Path,
     files: &[RightsFile],
     content: &[(PathBuf, Vec<u8>)],
-) -> io::Result<()> {
+) -> anyhow::Result<()> {
     create(directory)?;
     for (path, bytes) in content {
         let path = directory.join(path);
         if let Some(parent) = path.parent() {
             create(parent)?;
         }
-        let mut draft = path.clone().into_os_string();
-        draft.push(".new");
-        let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, &path)?;
-        if let Some(parent) = path.parent() {
-            File::open(parent)?.sync_all()?;
-        }
+        disk::replace(&path, bytes)?;
     }
     for file in list(directory)? {
         if !files.iter().any(|listed| listed.path == file.path) {
-            std::fs::remove_file(directory.join(&file.path))?;
+            disk::remove(&directory.join(&file.path))?;
         }
     }
-    File::open(directory)?.sync_all()
+    Ok(File::open(directory)?.sync_all()?)
 }
 
 /// Creates a directory that others cannot read, unless it exists.
@@ -172,6 +163,9 @@ fn create(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use std::fs::OpenOptions;
+    use std::io::Write;
 
     use super::*;
 
@@ -228,7 +222,16 @@ mod tests {
             (PathBuf::from("audit/a.jsonl"), b"abc".to_vec()),
             (PathBuf::from("objections"), b"de".to_vec()),
         ];
+        // What is replaced or removed is overwritten, whatever else names it.
+        std::fs::write(root.join("objections"), "before").unwrap();
+        for name in ["old", "objections"] {
+            let kept = root.join(format!("kept-{name}.new"));
+            std::fs::hard_link(root.join(name), kept).unwrap();
+        }
         install(root, &files, &content).unwrap();
+        assert_eq!(std::fs::read(root.join("kept-old.new")).unwrap(), [0; 1]);
+        let kept = std::fs::read(root.join("kept-objections.new")).unwrap();
+        assert_eq!(kept, [0; 6]);
         let paths: Vec<String> = list(root).unwrap().into_iter().map(|f| f.path).collect();
         assert_eq!(paths, ["audit/a.jsonl", "objections"]);
         install(root, &files[..1], &[]).unwrap();

@@ -52,6 +52,9 @@ pub enum Request {
     State {
         /// The ID of the follower's copy.
         copy: String,
+        /// Since when the leader leads that it follows, as the lease says: numbers of
+        /// states are those of one lease.
+        since: String,
         /// The number of the state that the follower has; 0 for none.
         has: u64,
     },
@@ -209,6 +212,7 @@ mod tests {
         let (own, other) = (config("own"), config("other"));
         let request = Request::State {
             copy: "c".to_owned(),
+            since: "1".to_owned(),
             has: 7,
         };
         let [first, second] = [(); 2].map(|()| request.sign(&own).unwrap());

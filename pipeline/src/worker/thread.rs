@@ -403,8 +403,8 @@ impl WorkerThread {
             });
         }
         for days in salt_days {
-            let before = self.salt_days.insert(days.brand, days);
-            if before.is_none_or(|before| before.first != days.first) {
+            let of_before = self.salt_days.insert(days.brand, days);
+            if of_before.is_none_or(|of| of.first != days.first) {
                 self.decoder.close_salt_days(days.brand, days.first);
                 match self.secures_days {
                     true => {
@@ -417,6 +417,9 @@ impl WorkerThread {
             }
             if let Some(before) = days.first_unsettled {
                 self.decoder.settle_sightings(days.brand, before);
+                if of_before.is_none_or(|of| of.first_unsettled != days.first_unsettled) {
+                    dataflow.accept_sightings_since(days.brand, before);
+                }
             }
         }
         for (number, question) in questions {

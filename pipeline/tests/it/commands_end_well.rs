@@ -12,7 +12,7 @@ use tributary::version::{COMMIT, TEXT, VERSION};
 use tributary_testkit::{NatsServer, free_port};
 
 /// Far less than a supervisor waits before it kills.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// What stands between the colons and semicolons of an error: each is a sentence, or what one is about.
 fn repeated(said: &str) -> Vec<String> {

@@ -111,6 +111,7 @@ mod snowplow_web;
 mod standby;
 mod standby_impostor;
 mod standby_of_a_cluster;
+mod standby_older;
 mod stops_in_order;
 mod stream_copies;
 mod stream_faults;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::support::PATIENCE;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,7 +15,6 @@ use tributary::serve::page::MAX_LISTENERS;
 use tributary::serve::state::HttpState;
 use tributary_operators::cell::{Cell, Dim, Family};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const TODAY: i32 = 20_387;
 
 struct Listener(BufReader<TcpStream>);

@@ -1,18 +1,20 @@
 //! A replay takes back what is past its retention by the clock of its trace: its cells are those of the batch oracle on
 //! any number of workers and in any batches, its summary says how much it was, and the ledger that it leaves holds none
 //! of it.
+//!
+//! Each day of the trace has its pass, on every worker: `TRIBUTARY_RETENTION_DAYS` says how many days there are.
 
 use crate::support::story::{configure, inspect_open};
-use crate::support::{World, succeed, tributary};
+use crate::support::{World, chosen, succeed, tributary};
 use tributary_connectors::inputs;
 use tributary_loadtest::verify;
 use tributary_simulate::{Mix, Options};
 
-/// More than a year of a few people who are asked for consent, with short retentions of which each ends first for some.
-fn world(consent_months: u32) -> World {
+/// Many months of a few people who are asked for consent, with short retentions of which each ends first for some.
+fn world() -> World {
     let options = Options {
-        persons: Some(12),
-        days: Some(420),
+        persons: Some(16),
+        days: Some(chosen("TRIBUTARY_RETENTION_DAYS", 220) as u32),
         mix: Mix {
             pings: 5,
             web: 80,
@@ -24,9 +26,9 @@ fn world(consent_months: u32) -> World {
     let world = World::of(options, None, "");
     for (category, months) in [
         ("identification", 2),
-        ("transactions", 7),
+        ("transactions", 5),
         ("cookies", 3),
-        ("consent", consent_months),
+        ("consent", 4),
     ] {
         let setting = |months: u32| format!("{category}_months = {months}\n");
         configure(&world, &setting(1200), &setting(months));
@@ -56,7 +58,7 @@ fn trace(world: &World) -> Vec<String> {
 
 #[test]
 fn neither_workers_nor_batches_show_in_what_is_past_its_time() {
-    let world = world(5);
+    let world = world();
     let config = world.config();
     let mut inputs = inputs::open(Some(&config), &trace(&world)).unwrap();
     let expected = verify::expected(&config, &mut inputs).unwrap();
@@ -82,7 +84,7 @@ fn neither_workers_nor_batches_show_in_what_is_past_its_time() {
 
 #[test]
 fn links_end_by_the_clock_of_the_trace() {
-    let world = world(5);
+    let world = world();
     let config = world.config();
     let mut inputs = inputs::open(Some(&config), &trace(&world)).unwrap();
     let for_good = verify::expected(&config, &mut inputs).unwrap();
@@ -108,7 +110,7 @@ fn links_end_by_the_clock_of_the_trace() {
 
 #[test]
 fn a_trace_of_one_day_and_a_leap_of_fifty_years() {
-    let world = world(5);
+    let world = world();
     let line = |id: &str, at: i64, ts: i64| {
         format!(
             r#"{{"subject":"tributary.in.orchard.web","at":{at},"data":{{"id":"{id}","ts":{ts},"type":"click","cookie":"{id}","source":"s"}}}}"#
@@ -160,7 +162,7 @@ fn a_trace_of_one_day_and_a_leap_of_fifty_years() {
 #[test]
 fn the_ledger_of_a_replay_holds_nothing_that_is_past_its_time() {
     // What somebody chose is kept as evidence from when it was last said.
-    let world = world(5);
+    let world = world();
     let directory = world.path("tributary-data");
     let ledger = ["--ledger", directory.to_str().unwrap()];
     let (with, summary) = replay(&world, &ledger);

@@ -63,6 +63,7 @@ fn answer(question: &Question, cookie: Pseudonym, email: Pseudonym) -> Vec<Reply
         | Question::DeviceDays { .. }
         | Question::Expired { .. }
         | Question::Settle { .. }
+        | Question::AcceptedSightings { .. }
         | Question::ActiveSince { .. }) => panic!("{other:?}"),
         Question::Cells { family, .. } => match family {
             Some(Family::Attribution) => vec![Reply::Cell(credit())],

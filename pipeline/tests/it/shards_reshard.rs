@@ -1,12 +1,14 @@
 //! A process becomes a cluster of three, and that one of two, while the command that does it is killed at random points:
 //! OUT equals a replay, and who objected stays out in every process.
 
-use std::time::Instant;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::support::interrupted::ledger_with_kills;
 use crate::support::person::{apart, ask, rewrite, somebody};
 use crate::support::story::{inspect_open, last, play, ready, refusal};
-use crate::support::{Worker, World, chosen, published};
+use crate::support::{Worker, World, chosen, published, tributary};
 use tributary_testkit::{NatsServer, free_port};
 
 /// Starts so many processes.
@@ -121,4 +123,72 @@ async fn one_three_two() {
     assert!(actual == expected, "run and replay differ");
     // What is left of the third process is nothing.
     assert!(!world.ledger(2).exists() && !world.path("tributary-data/rights-2").exists());
+}
+
+/// What the command is repeated with is judged as what it began with.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_ledger_that_was_put_back_meanwhile_is_refused() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(3_000, Some(&broker), "");
+    let lines: Vec<_> = world.trace().collect();
+    let client = ready(&broker).await;
+    let data = world.path("tributary-data");
+    let [older, before] = ["older", "before"].map(|name| world.path(name));
+    for (part, kept) in lines.chunks(lines.len() / 2 + 1).zip([&older, &before]) {
+        let workers = tokio::task::block_in_place(|| start(&world, 2));
+        play(&client, part, None).await;
+        let end = last(&client, &broker.input_stream).await;
+        tokio::task::block_in_place(|| {
+            workers
+                .iter()
+                .for_each(|worker| worker.wait_until_read(end));
+            stop(workers);
+            copy(&data, kept);
+        });
+    }
+    let reshard = || {
+        let mut command = tributary();
+        let command = command.args(["ledger", "reshard", "--to", "3", "--config"]);
+        let command = command.arg(world.path("tributary.toml"));
+        command.stderr(Stdio::piped()).spawn().expect("it starts")
+    };
+    tokio::task::block_in_place(|| {
+        let moves = data.join("moves-0.json");
+        let is_begun = || std::fs::read_to_string(&moves).is_ok_and(|text| text.contains("\"to\""));
+        let is_interrupted = (0..100).any(|_| {
+            copy(&before, &data);
+            let mut child = reshard();
+            while !is_begun() && child.try_wait().expect("its status").is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            child.kill().expect("it is killed");
+            let _ = child.wait();
+            let share = tributary_ledger::inspect(&world.ledger(0), None).unwrap();
+            is_begun() && share.processes == 2
+        });
+        assert!(is_interrupted);
+        copy(&older.join("process-1"), &world.ledger(1));
+        let output = reshard().wait_with_output().expect("its output");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && text.contains("process-1"),
+            "{text}"
+        );
+        // With what it began with, it ends.
+        copy(&before.join("process-1"), &world.ledger(1));
+        let output = reshard().wait_with_output().expect("its output");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text}");
+    });
+}
+
+/// Makes a directory the copy of another one.
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    let mut command = Command::new("cp");
+    let copied = command.arg("-a").args([from, to]).status().expect("cp");
+    assert!(copied.success());
 }

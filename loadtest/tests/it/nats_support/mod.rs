@@ -9,7 +9,7 @@ use tributary_connectors::nats::{
 use tributary_testkit::NatsServer;
 
 /// The maximum duration of anything.
-pub const WAIT: Duration = Duration::from_secs(30);
+pub const WAIT: Duration = Duration::from_secs(120);
 /// The input stream.
 pub const STREAM: &str = "TRIBUTARY_IN";
 

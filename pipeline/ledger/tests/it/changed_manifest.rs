@@ -78,6 +78,8 @@ fn is_refused() {
         assert!(error.to_string().contains("sealed"), "{what}: {error}");
         let verified = verify(directory.path(), &keys(), &mut |_, _| ());
         assert!(verified.is_err(), "{what}");
+        let looked = tributary_ledger::inspect(directory.path(), Some(&keys()));
+        assert!(looked.is_err(), "{what}");
     }
     // As an older ledger, whose commits have no codes.
     let text = String::from_utf8(original.clone()).unwrap();

@@ -211,3 +211,27 @@ fn kinds_of_entries_are_sealed() {
     assert_ne!(numbers(&puts), numbers(&puts), "a keystream is used once");
     numbers(&drops);
 }
+
+#[test]
+fn a_sealed_segment_with_bytes_behind_its_end_is_not_sound() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        segment_bytes: 1,
+        ..options(directory.path())
+    };
+    let (mut ledger, _) = Ledger::open(options, keys()).unwrap();
+    for commit in 1..3 {
+        ledger.append(page(A, &[click(A, commit)]));
+        ledger.commit(at(commit)).unwrap();
+    }
+    ledger.close().unwrap();
+    let verified = || verify(directory.path(), &keys(), &mut |_, _| ());
+    verified().unwrap();
+    let sealed = directory.path().join("segments/0000000001.seg");
+    let mut bytes = std::fs::read(&sealed).unwrap();
+    bytes.extend_from_within(48..);
+    std::fs::write(&sealed, bytes).unwrap();
+    let error = verified().unwrap_err();
+    assert!(error.to_string().contains("0000000001.seg"), "{error}");
+    assert!(try_open(directory.path()).is_err());
+}

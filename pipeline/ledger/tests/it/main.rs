@@ -7,6 +7,7 @@ mod any_event;
 mod changed_commits;
 mod changed_manifest;
 mod common;
+mod copies;
 #[path = "common/disk.rs"]
 mod disk;
 mod fixture;

@@ -29,6 +29,7 @@ use tributary_rights::audit::{AuditLog, Checkpoint};
 use super::place::{Place, broker, common_position};
 use super::progress::Bar;
 use crate::cli::args::LedgerMove;
+use crate::cli::keys::note_not_overwritten;
 use crate::durability::moves::{Arrived, Left, Moves};
 use crate::privacy::rights::files;
 
@@ -42,6 +43,8 @@ pub(super) struct Moved {
     entries: Option<u64>,
     /// Objections that were entered.
     objections: usize,
+    /// Replaced files that could not be overwritten before they were removed.
+    not_overwritten: usize,
     /// The position of the target.
     sequence: u64,
     seconds: f64,
@@ -145,8 +148,13 @@ pub(super) async fn move_brand(args: &LedgerMove) -> anyhow::Result<Moved> {
                 from.ledger.display()
             );
         }
-        if let Some(client) = broker(&config, args.offline).await? {
-            from.refuse_losses(&client, &source).await?;
+    }
+    // What was imported before an interruption is read no more.
+    if !target.has_brand(&brand.name) {
+        let client = broker(&config).await?;
+        from.refuse_losses(&client, &source).await?;
+        // Once begun, it has the brand's log and not yet its records.
+        if !is_begun {
             to.refuse_losses(&client, &target).await?;
         }
     }
@@ -232,12 +240,15 @@ fn run(
     let rewrite = source.rewrite(Arc::new(|_, _| true))?;
     let rewrite = rewrite.without(&brand.name);
     let written = rewrite.run(&mut |read, total| bar.at(read, total))?;
-    source.install(written)?.run()?;
+    let removed = source.install_and_remove(written)?;
     source.forget_brand(id)?;
+    let not_overwritten =
+        removed.not_overwritten + source.take_not_overwritten() + target.take_not_overwritten();
+    note_not_overwritten(not_overwritten);
     from.remove_tombstones(brand)?;
     let log = from.log(brand);
     if log.exists() {
-        std::fs::remove_file(&log).with_context(|| log.display().to_string())?;
+        tributary_rights::disk::remove(&log)?;
     }
     leaving.arrived.remove(&brand.name);
     if let Some(left) = leaving.left.get_mut(&brand.name) {
@@ -252,6 +263,7 @@ fn run(
         to: to.ledger.clone(),
         entries,
         objections,
+        not_overwritten,
         sequence: target.position().map_or(0, |position| position.sequence),
         seconds: begun.elapsed().as_secs_f64(),
     })

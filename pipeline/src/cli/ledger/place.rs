@@ -195,20 +195,14 @@ fn all_keys(config: &Config) -> Vec<BrandKeys> {
     config.brands.iter().map(files::keys).collect()
 }
 
-/// A connection to the broker; none with `offline`.
+/// A connection to the broker.
 ///
 /// # Errors
 ///
 /// A broker that does not answer.
-pub(super) async fn broker(config: &Config, offline: bool) -> anyhow::Result<Option<Client>> {
-    if offline {
-        return Ok(None);
-    }
+pub(super) async fn broker(config: &Config) -> anyhow::Result<Client> {
     let client = nats::connect(&config.nats, "tributary ledger").await;
-    let client = client.context(
-        "cannot ask the broker whether anything is lost before the ledgers are changed; --offline leaves it out",
-    )?;
-    Ok(Some(client))
+    client.context("cannot ask the broker whether anything is lost before the ledgers are changed")
 }
 
 /// The position up to which all of some ledgers were read.

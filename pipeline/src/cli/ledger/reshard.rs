@@ -35,6 +35,7 @@ use tributary_operators::event::Event;
 use super::place::{Place, broker, common_position};
 use super::progress::Bar;
 use crate::cli::args::LedgerReshard;
+use crate::cli::keys::note_not_overwritten;
 use crate::durability::moves::{self, Moves, Reshard};
 use crate::privacy::rights::files;
 use crate::privacy::rights::published_heads::subject;
@@ -47,6 +48,8 @@ pub(super) struct Resharded {
     to: usize,
     /// Entries that went to another ledger.
     entries: u64,
+    /// Replaced files that could not be overwritten before they were removed.
+    not_overwritten: usize,
     /// The position of all ledgers.
     sequence: u64,
     seconds: f64,
@@ -147,7 +150,7 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
             of.to
         );
     }
-    let client = broker(&config, args.offline).await?;
+    let client = broker(&config).await?;
     let places: Vec<Place> = (0..of.from.max(of.to))
         .map(|process| place(&config, process))
         .collect::<anyhow::Result<_>>()?;
@@ -181,8 +184,9 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
                 of.from
             );
         }
-        if let Some(client) = client.as_ref().filter(|_| !is_begun) {
-            place.refuse_losses(client, &ledger).await?;
+        // Once everything was copied, what is left to be done reads none of them.
+        if !is_copied {
+            place.refuse_losses(&client, &ledger).await?;
         }
         ledgers.push(Some(ledger));
     }
@@ -243,17 +247,19 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
             *slot = Some(ledger);
         }
     }
+    let mut not_overwritten = 0;
     for (process, ledger) in ledgers.iter_mut().enumerate().take(of.to) {
         let Some(ledger) = ledger else { continue };
         let bar = Bar::new(&format!("rewriting process {process}"))?;
         let rewrite = ledger.rewrite(keep(process, of.to))?;
         let written = rewrite.run(&mut |read, total| bar.at(read, total))?;
-        ledger.install(written)?.run()?;
+        not_overwritten += ledger.install_and_remove(written)?.not_overwritten;
     }
     drop(ledgers);
     for place in places.iter().skip(of.to) {
-        remove(place, client.as_ref()).await?;
+        not_overwritten += remove(place, &client).await?;
     }
+    note_not_overwritten(not_overwritten);
     moving.reshard = None;
     moving.signed(&config, &first.ledger)?.save(&first.ledger)?;
     Ok(Resharded {
@@ -261,6 +267,7 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
         from: of.from,
         to: of.to,
         entries,
+        not_overwritten,
         sequence: position.sequence,
         seconds: begun.elapsed().as_secs_f64(),
     })
@@ -286,22 +293,19 @@ fn all_are_of(places: &[Place], processes: usize) -> anyhow::Result<bool> {
 }
 
 /// Removes what is left of a process that is no more: its ledger, the files beside it, and what
-/// it has published about them.
+/// it has published about them. Returns the number of files that could not be overwritten.
 ///
 /// # Errors
 ///
 /// Any error of the disk, or a broker that does not answer.
-async fn remove(place: &Place, client: Option<&Client>) -> anyhow::Result<()> {
-    Ledger::destroy(&place.ledger)?;
+async fn remove(place: &Place, client: &Client) -> anyhow::Result<usize> {
+    let removed = Ledger::destroy(&place.ledger)?;
     let rights = files::directory(&place.config);
-    if rights.exists() {
-        std::fs::remove_dir_all(&rights).with_context(|| rights.display().to_string())?;
-    }
+    tributary_rights::disk::remove_directory(&rights)?;
     let moves = moves::path(&place.ledger);
     if moves.exists() {
         std::fs::remove_file(&moves).with_context(|| moves.display().to_string())?;
     }
-    let Some(client) = client else { return Ok(()) };
     let stream = jetstream::new(client.clone())
         .get_stream_no_info(&place.config.nats.rights_stream)
         .await;
@@ -310,5 +314,5 @@ async fn remove(place: &Place, client: Option<&Client>) -> anyhow::Result<()> {
         let purged = stream.purge().filter(heads).await;
         purged.context("cannot delete what the process had published about its files")?;
     }
-    Ok(())
+    Ok(removed.not_overwritten)
 }

@@ -6,25 +6,12 @@
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
+use tributary_connectors::nats::Fence;
 use tributary_ledger::{Kind, Ledger, LedgerError, Position, WriteBatch};
 
 use super::{Commits, PAUSE};
-use crate::report::telemetry::Telemetry;
 
 impl Commits {
-    /// Logs and counts the replaced files of a ledger that could not be overwritten.
-    pub(super) fn tell_not_overwritten(ledger: &mut Ledger, telemetry: &Telemetry) {
-        let files = ledger.take_not_overwritten();
-        if files > 0 {
-            tracing::error!(
-                files,
-                "could not overwrite replaced files of the ledger: their sealed bytes stay on the disk until it uses the \
-                 space again"
-            );
-            telemetry.metrics.not_overwritten(files as u64);
-        }
-    }
-
     /// Appends write batches and commits them at `position`.
     ///
     /// # Errors
@@ -104,16 +91,22 @@ impl Commits {
             (ledger, done)
         })
         .await?;
-        Commits::tell_not_overwritten(&mut ledger, &self.telemetry);
+        self.telemetry
+            .not_overwritten(ledger.take_not_overwritten());
         // Before the next change: what a standby copies and the lease states is never behind the manifest.
         self.extent.send_replace(ledger.extent());
         if let Some(lease) = &self.lease {
-            let durable = ledger.watermark();
-            lease.set_durable(durable.manifest, durable.commits);
+            state(lease, &ledger);
         }
         self.ledger = Some(ledger);
         done.context("the ledger")
     }
+}
+
+/// Has the lease state how far a ledger is durable.
+pub(super) fn state(lease: &Fence, ledger: &Ledger) {
+    let durable = ledger.watermark();
+    lease.set_durable(durable.ledger, durable.manifest, durable.commits);
 }
 
 /// The kind of the ledger error at the root of an error, if there is one.

@@ -1,20 +1,16 @@
 //! Codes of the file of moves: who lacks the secrets of a brand changes nothing that
 //! the file says of it.
 //!
-//! There is a code for each brand of the configuration with which the file was
-//! written, because a process knows the secrets of its own brands alone: keyed BLAKE3
-//! over the name and the whole content of the file, under a key of the brand. A
-//! process checks those of its brands. What a brand has no code for says nothing of
-//! it.
+//! They are computed over the name and the whole content of the file. A process checks
+//! those of its brands ([`codes`]). What a brand has no code for says nothing of it.
 
 use std::path::Path;
 
 use anyhow::bail;
-use secrecy::SecretString;
-use tributary_config::key_chain::derive_key;
 use tributary_config::model::Config;
 
 use super::{Moves, path};
+use crate::durability::codes::{self, Verdict};
 
 /// Context of the keys.
 const CODE: &str = "tributary 2026-11 code of the moves of one brand";
@@ -27,14 +23,8 @@ impl Moves {
     ///
     /// A path that is not UTF-8.
     pub fn signed(&self, config: &Config, ledger: &Path) -> anyhow::Result<Moves> {
-        let content = self.content(ledger)?;
-        let brands = config.brands.iter();
-        let codes = brands.map(|brand| {
-            let code = code(&brand.name, &brand.secret, &content);
-            (brand.name.clone(), code.to_hex().to_string())
-        });
         Ok(Moves {
-            codes: codes.collect(),
+            codes: codes::of(config, CODE, &self.content(ledger)?),
             ..self.clone()
         })
     }
@@ -49,13 +39,11 @@ impl Moves {
         let content = self.content(ledger)?;
         for brand in &config.brands {
             let name = &brand.name;
-            let is_known = match self.codes.get(name) {
-                None => !self.arrived.contains_key(name) && !self.left.contains_key(name),
-                Some(text) => blake3::Hash::from_hex(text).is_ok_and(|written| {
-                    let mut secrets = brand.secrets();
-                    // The comparison of hashes runs in constant time.
-                    secrets.any(|secret| written == code(name, secret, &content))
-                }),
+            let is_known = match codes::verify(&self.codes, brand, CODE, &content) {
+                Verdict::Missing => {
+                    !self.arrived.contains_key(name) && !self.left.contains_key(name)
+                }
+                verdict => verdict == Verdict::Right,
             };
             if !is_known {
                 bail!(
@@ -81,11 +69,6 @@ impl Moves {
         content.extend(serde_json::to_vec(&said)?);
         Ok(content)
     }
-}
-
-/// The code of a content under the key of a secret of a brand.
-fn code(brand: &str, secret: &SecretString, content: &[u8]) -> blake3::Hash {
-    blake3::keyed_hash(&derive_key(CODE, brand, secret), content)
 }
 
 #[cfg(test)]

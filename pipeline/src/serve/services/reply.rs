@@ -128,6 +128,7 @@ pub fn answer(
         | Question::DeviceDays { .. }
         | Question::Expired { .. }
         | Question::Settle { .. }
+        | Question::AcceptedSightings { .. }
         | Question::ActiveSince { .. } => Vec::new(),
     };
     let mut out = Vec::with_capacity(lines.iter().map(|line| line.len() + 1).sum());

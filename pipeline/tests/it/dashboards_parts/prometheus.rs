@@ -7,14 +7,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 use tributary_testkit::skipped;
 
 use super::{Dashboard, filled, read, text};
 use crate::support::story::until;
-use crate::support::{PATIENCE, tributary};
+use crate::support::{PATIENCE, pause, tributary};
 
 pub fn program(name: &str) -> Option<PathBuf> {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin");
@@ -173,6 +173,7 @@ impl Prometheus {
     pub fn fills(&self, dashboard: &Dashboard, left: &BTreeSet<String>) -> String {
         let begun = Instant::now();
         loop {
+            let asked = Instant::now();
             let (words, all) = self.choose(dashboard);
             let (mut answers, mut series, mut empty) = (0, 0, BTreeSet::new());
             for query in dashboard.queries() {
@@ -198,7 +199,7 @@ impl Prometheus {
                 "{}: every variable has words: {all}; without series: {empty:?}",
                 dashboard.name
             );
-            std::thread::sleep(Duration::from_millis(200));
+            pause(asked);
         }
     }
 

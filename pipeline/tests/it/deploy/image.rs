@@ -4,12 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use tributary_testkit::{NatsServer, free_port, skipped};
 
-use super::{get, programs, script};
+use super::{get, programs, script, shared};
 use crate::guides_parts::document::root;
 use crate::support::{PATIENCE, World, succeed};
 
@@ -45,17 +46,27 @@ fn build(directory: &Path) -> PathBuf {
     archive
 }
 
+/// The same, which is built once for all tests.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let directory = shared("image");
+        build(&directory);
+        directory
+    })
+}
+
 fn json_of(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 #[test]
 fn the_same_programs_give_the_same_image_with_a_bill_of_materials() {
-    let [one, two] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let archive = build(one.path());
+    let (one, two) = (built(), tempfile::tempdir().unwrap());
+    let archive = one.join("tributary.tar");
     assert!(fs::read(&archive).unwrap() == fs::read(build(two.path())).unwrap());
 
-    let index = json_of(&one.path().join("layout/index.json"));
+    let index = json_of(&one.join("layout/index.json"));
     let blob = |digest: &Value| {
         let digest = digest
             .as_str()
@@ -63,7 +74,7 @@ fn the_same_programs_give_the_same_image_with_a_bill_of_materials() {
             .strip_prefix("sha256:")
             .unwrap()
             .to_owned();
-        one.path().join("layout/blobs/sha256").join(digest)
+        one.join("layout/blobs/sha256").join(digest)
     };
     let manifest = json_of(&blob(&index["manifests"][0]["digest"]));
     let config = json_of(&blob(&manifest["config"]["digest"]));
@@ -153,9 +164,8 @@ fn a_worker_runs_as_nobody_in_a_root_that_cannot_be_written_to() {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
-    build(directory.path());
     let bundle = directory.path().join("bundle");
-    let layout = format!("{}:test", directory.path().join("layout").display());
+    let layout = format!("{}:test", built().join("layout").display());
     succeed(
         Command::new(umoci)
             .args(["unpack", "--image", &layout])

@@ -23,20 +23,26 @@ fn script(name: &str) -> Command {
     command
 }
 
-/// The programs without what names source lines, as they are deployed. Each test would take long over that by itself.
+/// An empty directory that stays until the next run, for what several tests share.
+fn shared(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+/// The programs as small as they get, in a directory: what packs them takes long over those of tests, most of which is names.
 fn programs() -> &'static Path {
-    static PROGRAMS: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let directory = PROGRAMS.get_or_init(|| {
-        let directory = tempfile::tempdir().unwrap();
+    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        let directory = shared("programs");
         let own = PathBuf::from(env!("CARGO_BIN_EXE_tributary"));
         for (program, name) in [(own, "tributary"), (loadtest(), "loadtest")] {
-            std::fs::copy(program, directory.path().join(name)).unwrap();
+            let small = directory.join(name);
+            succeed(Command::new("strip").arg("-o").arg(&small).arg(program));
         }
-        let program = |name: &str| directory.path().join(name);
-        succeed(script("split-debug.sh").args([program("tributary"), program("loadtest")]));
         directory
-    });
-    directory.path()
+    })
 }
 
 /// Status and body of what a server answers.
@@ -56,7 +62,10 @@ fn programs_are_small_and_what_names_lines_stands_beside_them() {
     let before = std::fs::metadata(env!("CARGO_BIN_EXE_tributary"))
         .unwrap()
         .len();
-    let program = programs().join("tributary");
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("tributary");
+    std::fs::copy(env!("CARGO_BIN_EXE_tributary"), &program).unwrap();
+    succeed(script("split-debug.sh").arg(&program));
     let after = std::fs::metadata(&program).unwrap().len();
     assert!(after < before / 2, "{after} of {before}");
     succeed(Command::new(&program).arg("--version"));
@@ -71,7 +80,7 @@ fn programs_are_small_and_what_names_lines_stands_beside_them() {
     let small = sections(&program);
     assert!(small.contains(".gnu_debuglink") && small.contains(".symtab"));
     assert!(!small.contains(".debug_line"));
-    let beside = programs().join("tributary.debug");
+    let beside = directory.path().join("tributary.debug");
     assert!(sections(&beside).contains(".debug_line"));
 
     // Once more changes nothing: what is beside a small program is not replaced by nothing.

@@ -9,11 +9,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use crate::support::PATIENCE;
 use serde_json::{Value, json};
 use tributary_testkit::skipped;
-
-/// How long anything may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The page shows what is chosen.
 const DRAWN: &str =

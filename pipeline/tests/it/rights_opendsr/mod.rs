@@ -39,9 +39,11 @@ fn certificate(name: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_file(file(name)).unwrap()
 }
 
-/// `[http]` with the certificate of the processor.
-fn signed() -> String {
-    let (pem, key) = (file("processor.pem"), file("processor.key"));
+/// `[http]` with the certificate of the processor, whose key is copied into a directory where nobody else reads it.
+fn signed(directory: &Path) -> String {
+    let (pem, key) = (file("processor.pem"), directory.join("processor.key"));
+    let text = std::fs::read_to_string(file("processor.key")).unwrap();
+    tributary_testkit::write_secret(&key, &text);
     format!(
         "opendsr_domain = \"{DOMAIN}\"\nopendsr_certificate_file = {pem:?}\nopendsr_key_file = {key:?}\n"
     )
@@ -155,9 +157,10 @@ async fn a_controller_is_called_back_with_signatures() {
     };
     let broker = server.nats();
     let (origin, mut callbacks) = controller(1).await;
+    let keys = tempfile::tempdir().unwrap();
     let http = format!(
         "{}opendsr_callbacks = [{origin:?}]\nopendsr_private_callbacks = true\n",
-        signed()
+        signed(keys.path())
     );
     let world = World::new(50, Some(&broker), &http);
     let client = ready(&broker).await;
@@ -328,9 +331,10 @@ async fn a_silent_controller_delays_no_other() {
     let broker = server.nats();
     let (silent, mut connections) = silent_controller().await;
     let (origin, mut callbacks) = controller(0).await;
+    let keys = tempfile::tempdir().unwrap();
     let http = format!(
         "{}opendsr_callbacks = [{silent:?}, {origin:?}]\nopendsr_private_callbacks = true\n",
-        signed()
+        signed(keys.path())
     );
     let world = World::new(50, Some(&broker), &http);
     let _client = ready(&broker).await;
@@ -360,7 +364,8 @@ async fn a_silent_controller_delays_no_other() {
 #[tokio::test]
 async fn a_callback_does_not_lead_inside() {
     let (origin, _received) = controller(0).await;
-    let http = format!("{}opendsr_callbacks = [{origin:?}]\n", signed());
+    let keys = tempfile::tempdir().unwrap();
+    let http = format!("{}opendsr_callbacks = [{origin:?}]\n", signed(keys.path()));
     let http = World::new(1, None, &http).config().http;
     let signer = Arc::new(Signer::open(&http).unwrap().unwrap());
     let poster = Poster::new(&http, signer).unwrap();
@@ -383,7 +388,8 @@ async fn a_callback_does_not_lead_inside() {
 
 #[test]
 fn a_certificate_fits_its_domain_and_its_key() {
-    let http = World::new(1, None, &signed()).config().http;
+    let keys = tempfile::tempdir().unwrap();
+    let http = World::new(1, None, &signed(keys.path())).config().http;
     assert!(Signer::open(&http).unwrap().is_some());
     let mut other = http.clone();
     other.opendsr_domain = Some("rights.other.example".to_owned());

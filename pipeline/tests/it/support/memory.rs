@@ -20,8 +20,8 @@ pub struct Hit {
 }
 
 /// Where needles in lower case stand in the memory of a process, in whatever case; `None` if its
-/// memory must not be read. Every mapping that can be read is searched: heap, stacks, data, and
-/// what is left in memory that was freed.
+/// memory must not be read. Every mapping that can be read is searched, except the
+/// program itself: heap, stacks, data, and what is left in memory that was freed.
 pub fn hits(process: u32, needles: &[String]) -> Option<Vec<Hit>> {
     let needles: Vec<&[u8]> = needles.iter().map(String::as_bytes).collect();
     search(process, &needles, true)
@@ -46,7 +46,9 @@ fn search(process: u32, needles: &[&[u8]], in_any_case: bool) -> Option<Vec<Hit>
     for line in maps.lines() {
         let mut words = line.split(' ');
         let (range, mode) = (words.next()?, words.next()?);
-        if !mode.starts_with('r') {
+        // What nobody can write to holds what stands in its file.
+        let is_file = !mode.starts_with("rw") && line.contains('/');
+        if !mode.starts_with('r') || is_file {
             continue;
         }
         let (begin, end) = range.split_once('-')?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_nats::jetstream;
 use tributary_config::model::Nats;
@@ -12,7 +12,7 @@ use tributary_connectors::trace::TraceLine;
 use tributary_loadtest::replay::{Pace, RateCurve, ReplayOptions, replay};
 use tributary_testkit::free_port;
 
-use super::{PATIENCE, Worker, World, published, refused_by_broker, succeed, tributary};
+use super::{PATIENCE, Worker, World, pause, published, refused_by_broker, succeed, tributary};
 
 /// A connection to a broker that has the input stream.
 pub async fn ready(broker: &Nats) -> Client {
@@ -134,9 +134,13 @@ pub async fn assert_stands(broker: &Nats, expected: &[String], refused: &[TraceL
 /// Waits until something is so.
 pub fn until(what: &str, mut is: impl FnMut() -> bool) {
     let begun = Instant::now();
-    while !is() {
+    loop {
+        let asked = Instant::now();
+        if is() {
+            return;
+        }
         assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        pause(asked);
     }
 }
 
@@ -155,7 +159,7 @@ pub fn refusal(world: &World, arguments: &[&str]) -> String {
     let pid = child.id().to_string();
     let (ended, waiting) = std::sync::mpsc::channel();
     std::thread::spawn(move || ended.send(child.wait_with_output()));
-    let Ok(output) = waiting.recv_timeout(PATIENCE / 4) else {
+    let Ok(output) = waiting.recv_timeout(PATIENCE) else {
         succeed(std::process::Command::new("kill").args(["-KILL", &pid]));
         panic!("a worker runs that must not start");
     };

@@ -48,7 +48,8 @@ pub fn repair(config: &Config, ledger: [u8; 16]) -> anyhow::Result<()> {
 ///
 /// A record is found by its pseudonyms under each secret from the one under which
 /// it was sealed to the newest: whoever was erased or has objected before a rotation
-/// is entered under an older one.
+/// is entered under an older one. Returns the number of replaced files that could not
+/// be overwritten.
 ///
 /// # Errors
 ///
@@ -57,7 +58,7 @@ pub fn leave_out(
     mut ledger: Ledger,
     objections: &Objections,
     erased: Arc<Erased>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
     let objectors = objections.snapshot();
     let keep = move |event: &Event, earlier: &EarlierIds| {
         let levels = earlier.iter().map(|(links, ids)| (level_of(*links), ids));
@@ -66,7 +67,7 @@ pub fn leave_out(
     let rewrite = ledger.rewrite(Arc::new(keep))?;
     let written = rewrite.run(&mut |_, _| ())?;
     let entries = written.erased.total();
-    ledger.install(written)?.run()?;
+    let removed = ledger.install_and_remove(written)?;
     ledger.close()?;
     if entries > 0 {
         tracing::warn!(
@@ -74,5 +75,5 @@ pub fn leave_out(
             "removed people who have objected or were erased from the ledger"
         );
     }
-    Ok(())
+    Ok(removed.not_overwritten)
 }
