@@ -184,7 +184,7 @@ impl Commits {
     /// Has the renewals of a lease state how far the ledger is durable.
     pub fn stated_by(mut self, lease: Fence) -> Commits {
         if let Some(ledger) = &self.ledger {
-            ledger_task::state(&lease, ledger);
+            Commits::state(&lease, ledger);
         }
         self.lease = Some(lease);
         self

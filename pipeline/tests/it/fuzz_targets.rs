@@ -31,8 +31,11 @@ mod ledger;
 #[path = "../../../loadtest/fuzz/targets/rights.rs"]
 mod rights;
 
+/// What a target does with an input.
+type Target = fn(&[u8]);
+
 /// Every target, by its name.
-const TARGETS: [(&str, fn(&[u8])); 4] = [
+const TARGETS: [(&str, Target); 4] = [
     ("consent", |bytes| {
         consent::run(&String::from_utf8_lossy(bytes));
     }),

@@ -12,6 +12,12 @@ use tributary_ledger::{Kind, Ledger, LedgerError, Position, WriteBatch};
 use super::{Commits, PAUSE};
 
 impl Commits {
+    /// Has a lease state how far a ledger is durable.
+    pub(super) fn state(lease: &Fence, ledger: &Ledger) {
+        let durable = ledger.watermark();
+        lease.set_durable(durable.ledger, durable.manifest, durable.commits);
+    }
+
     /// Appends write batches and commits them at `position`.
     ///
     /// # Errors
@@ -96,17 +102,11 @@ impl Commits {
         // Before the next change: what a standby copies and the lease states is never behind the manifest.
         self.extent.send_replace(ledger.extent());
         if let Some(lease) = &self.lease {
-            state(lease, &ledger);
+            Commits::state(lease, &ledger);
         }
         self.ledger = Some(ledger);
         done.context("the ledger")
     }
-}
-
-/// Has the lease state how far a ledger is durable.
-pub(super) fn state(lease: &Fence, ledger: &Ledger) {
-    let durable = ledger.watermark();
-    lease.set_durable(durable.ledger, durable.manifest, durable.commits);
 }
 
 /// The kind of the ledger error at the root of an error, if there is one.

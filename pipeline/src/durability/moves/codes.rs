@@ -139,10 +139,9 @@ mod tests {
             |moves| moves.reshard = Some(Reshard { from: 1, to: 2 }),
             |moves| drop(moves.codes.remove("bolt")),
         ];
-        for (number, change) in changes.into_iter().enumerate() {
+        for change in changes {
             let mut changed = signed.clone();
             change(&mut changed);
-            eprintln!("change {number}");
             refused(&changed, &both);
         }
         // The file of another process.
