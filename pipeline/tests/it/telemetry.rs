@@ -477,7 +477,7 @@ fn the_reason_of_a_failure_is_the_last_line() {
 fn headers_that_are_none_are_refused() {
     let more = "otlp_headers_file = \"otlp.headers\"\n";
     let world = World::new(10, None, &telemetry("http://127.0.0.1:9", more));
-    tributary_testkit::write_secret(&world.path("otlp.headers"), "5ecret without a name");
+    tributary_testkit::write_secret(world.path("otlp.headers"), "5ecret without a name");
     let mut process = tributary();
     process
         .args(["run", "--config"])
