@@ -2,14 +2,14 @@
 # Runs every test, and counts those that were left out for want of a tool or of data. With CI=true each of those has
 # failed.
 #
-# The stories of it_pipeline wait for brokers and processes more than they compute, so that several times as many of them
-# run as there are processors. All other tests compute, and run beside them, a program after the other.
+# The stories of it_pipeline wait for brokers and processes, so that twice as many of them run as there are processors.
+# All other tests compute, and run beside them, a program after the other.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mkdir -p target
 log=target/test.log
 processors=$(getconf _NPROCESSORS_ONLN)
-stories=${RUST_TEST_THREADS:-$((4 * processors))}
+stories=${RUST_TEST_THREADS:-$((2 * processors))}
 others=${RUST_TEST_THREADS:-$processors}
 status=0
 run() { cargo test --workspace --locked --no-fail-fast "$@" 2>&1; }

@@ -316,7 +316,11 @@ fn what_is_neither_encrypted_nor_authenticated_stays_on_this_machine() {
             "telemetry.private_network",
         ],
     );
-    let file = |key: &str| format!("tls_{key}_file = \"DATA-PROTECTION.md\"\n");
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("pem");
+    std::fs::write(&pem, "certificate").unwrap();
+    crate::common::private(&pem);
+    let file = |key: &str| format!("tls_{key}_file = {pem:?}\n");
     let tls = ["ca", "cert", "key"].map(file).concat();
     one(
         &workers(&format!("{}{}", file("ca"), file("cert"))),

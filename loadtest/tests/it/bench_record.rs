@@ -139,7 +139,7 @@ async fn a_killed_recording_resumes() {
     ];
     let mut sending = loadtest(
         folder,
-        &["replay", "--config", "t.toml", "--rate", "1000", "t.ndjson"],
+        &["replay", "--config", "t.toml", "--rate", "500", "t.ndjson"],
     )
     .stdout(Stdio::null())
     .spawn()
@@ -148,12 +148,19 @@ async fn a_killed_recording_resumes() {
     while server_is_empty(&server).await {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let position = || std::fs::read_to_string(folder.join("r.position.json")).unwrap_or_default();
     for _ in 0..4 {
         let mut recording = loadtest(folder, &arguments)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        // Some of it is recorded, and more is on its way.
+        let (begun, before) = (Instant::now(), position());
+        while position() == before && !before.contains("\"sequence\":6000,") {
+            assert!(begun.elapsed() < Duration::from_secs(300), "{before}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
         recording.kill().unwrap();
         recording.wait().unwrap();
     }
@@ -164,7 +171,6 @@ async fn a_killed_recording_resumes() {
         .spawn()
         .unwrap();
     let begun = Instant::now();
-    let position = || std::fs::read_to_string(folder.join("r.position.json")).unwrap_or_default();
     while !position().contains("\"sequence\":6000,") {
         assert!(begun.elapsed() < Duration::from_secs(300), "{}", position());
         tokio::time::sleep(Duration::from_millis(100)).await;

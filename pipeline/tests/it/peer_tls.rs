@@ -180,6 +180,9 @@ async fn the_wrong_certificate_is_refused_in_a_sentence() {
         }
     });
 
+    // A key is a secret, whatever the file holds.
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(world.path("worker.pem"), private).unwrap();
     // Files that cannot be used end the start, and the setting is named.
     for (tls, named) in [
         (

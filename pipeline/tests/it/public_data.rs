@@ -24,6 +24,14 @@ fn traces(data: &Path, files: &[(&str, &str)], rows: Option<(&Path, usize)>) -> 
         let Some((directory, rows)) = rows else {
             return format!("{source}={}", whole.display());
         };
+        // A map may join a table that lies beside its trace.
+        for beside in std::fs::read_dir(whole.parent().unwrap()).unwrap() {
+            let beside = beside.unwrap();
+            let link = directory.join(beside.file_name());
+            if !link.exists() {
+                std::os::unix::fs::symlink(beside.path(), link).unwrap();
+            }
+        }
         let first = directory.join(format!("{source}-{}.csv", file.replace('/', "-")));
         let read = flate2::read::MultiGzDecoder::new(std::fs::File::open(whole).unwrap());
         let mut out = std::fs::File::create(&first).unwrap();
