@@ -133,7 +133,7 @@ async fn a_killed_recording_resumes() {
         "--from",
         "all",
         "--max-file",
-        "30kB",
+        "8kB",
         "--out",
         "r.ndjson.zst",
     ];

@@ -3,10 +3,12 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use crate::support::World;
 use crate::support::candidates::{candidate, leads, start, until_it_leads};
 use crate::support::story::{last, play, ready, until};
+use crate::support::{PATIENCE, World};
+use tributary_connectors::nats;
 use tributary_testkit::NatsServer;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,6 +33,18 @@ async fn a_first_leader_with_an_older_ledger_is_refused() {
             // Of a running worker; what is torn is cut off when it is opened.
             kept.iter().for_each(|kept| copy(&ledger, kept));
         });
+    }
+    // The lease states every few seconds how far the ledger is.
+    let before = tributary_ledger::inspect(&older, None).unwrap().commits;
+    let begun = Instant::now();
+    loop {
+        let current = nats::current(&client, &broker.output_stream, "0").await;
+        let (holder, _) = current.unwrap();
+        if holder.is_some_and(|holder| holder.commits > before) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the lease states {before}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
     tokio::task::block_in_place(|| {
         until_it_leads(&worker);
