@@ -102,7 +102,10 @@ fn read(config: &Config, path: &Path) -> anyhow::Result<Option<Mark>> {
     let stored = serde_json::from_slice::<Stored>(&bytes);
     let Stored { mark, codes } = stored.with_context(|| {
         let path = path.display();
-        format!("{path} is damaged, or of another version: remove it together with the copy, and the standby copies anew")
+        format!(
+            "{path} is damaged, or of another version; the copy of a standby, and no other ledger, may be removed together \
+             with it: it is copied anew"
+        )
     })?;
     let content = mark.content(path)?;
     let brands = config.brands.iter();
@@ -111,8 +114,9 @@ fn read(config: &Config, path: &Path) -> anyhow::Result<Option<Mark>> {
         .collect();
     if verdicts.contains(&Verdict::Wrong) || !verdicts.contains(&Verdict::Right) {
         bail!(
-            "{} is not what was written with the secrets of these brands: it was changed, or is that of another process; \
-             remove it together with the copy of the ledger, and the standby copies anew",
+            "{} is not what was written with the secrets of these brands: it was changed, is that of another process, or was \
+             written under a secret that is no longer in the configuration, and which previous_secret_files has to name for one \
+             start. The copy of a standby, and no other ledger, may be removed together with it: it is copied anew",
             path.display()
         );
     }
@@ -172,7 +176,14 @@ impl MarkFile {
         let path = path_of(config);
         let config = config.clone();
         if let Some(mark) = read(&config, &path)? {
-            return Ok(MarkFile { config, path, mark });
+            let mut file = MarkFile {
+                config,
+                path,
+                mark: mark.clone(),
+            };
+            // Under the newest secrets, so that older ones may be retired.
+            file.write(mark)?;
+            return Ok(file);
         }
         let mark = Mark {
             copy: data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>()),
@@ -285,5 +296,8 @@ mod tests {
         let mut exchanged = config(directory.path(), "other");
         exchanged.brands[0].previous_secrets = vec![own.brands[0].secret.clone()];
         assert_eq!(*MarkFile::open(&exchanged).unwrap().get(), mark);
+        // From then on the one of before is not needed any more.
+        let retired = config(directory.path(), "other");
+        assert_eq!(*MarkFile::open(&retired).unwrap().get(), mark);
     }
 }
