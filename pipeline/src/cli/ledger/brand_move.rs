@@ -197,12 +197,13 @@ fn run(
     }
     let objections = to.take_objections(from, &[brand], target.watermark().ledger)?;
     to.take_tombstones(from, &[brand])?;
-    copy_log(&from.log(brand), &to.log(brand))?;
-
     let id = BrandId::of(&brand.name);
     let entries = match target.has_brand(&brand.name) {
+        // The log came before the records. What the source still has of it may be overwritten by
+        // now, if the removal was interrupted.
         true => None,
         false => {
+            copy_log(&from.log(brand), &to.log(brand))?;
             let bar = Bar::new("copying")?;
             let import = Import {
                 sources: &[&*source],
