@@ -538,6 +538,7 @@ pub async fn start(
         past,
         position,
         client: client.clone(),
+        standbys,
         clocks,
         newest,
         clear,

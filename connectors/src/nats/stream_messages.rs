@@ -87,24 +87,6 @@ fn is_found<M>(found: Result<M, LastRawMessageError>) -> Result<bool, LastRawMes
     }
 }
 
-/// Whether a stream still stores the message with a sequence number.
-///
-/// # Errors
-/// As [`super::stream_state()`].
-pub async fn has_message(client: &Client, stream: &str, sequence: u64) -> Result<bool, NatsError> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        let what = format!("reading a message of the stream {stream}");
-        NatsError::caused(NatsErrorKind::Unreachable, what, error)
-    };
-    let found = async_nats::jetstream::new(client.clone())
-        .get_stream_no_info(stream)
-        .await
-        .map_err(|error| failed(error.into()))?
-        .get_raw_message(sequence)
-        .await;
-    is_found(found).map_err(|error| failed(error.into()))
-}
-
 /// Deletes one message of a stream securely: the server overwrites its bytes on
 /// disk. Returns whether the message existed; deleting it twice is no error.
 ///

@@ -32,6 +32,7 @@ use crate::cli::args::LedgerMove;
 use crate::cli::keys::note_not_overwritten;
 use crate::durability::moves::{Arrived, Left, Moves};
 use crate::privacy::rights::files;
+use crate::standby;
 
 /// What was moved.
 #[derive(Debug, Serialize)]
@@ -149,9 +150,14 @@ pub(super) async fn move_brand(args: &LedgerMove) -> anyhow::Result<Moved> {
             );
         }
     }
+    let client = broker(&config).await?;
+    // At each attempt: the process of the target may have run since the one before, and a standby
+    // may have taken its place.
+    for place in [&from, &to] {
+        standby::hold_off(&client, &place.config).await?;
+    }
     // What was imported before an interruption is read no more.
     if !target.has_brand(&brand.name) {
-        let client = broker(&config).await?;
         from.refuse_losses(&client, &source).await?;
         // Once begun, it has the brand's log and not yet its records.
         if !is_begun {

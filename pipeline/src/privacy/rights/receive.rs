@@ -152,6 +152,8 @@ impl Rights {
                     key,
                     sequences: vec![message.sequence],
                     parts: Vec::new(),
+                    starts: Vec::new(),
+                    awaited: Vec::new(),
                     callbacks: callbacks(message),
                     received,
                     counts: Counts::default(),

@@ -157,7 +157,7 @@ impl Rights {
                 Ok((brand_log.brand, brand_log))
             })
             .collect::<anyhow::Result<BTreeMap<BrandId, BrandLog>>>()?;
-        let all = subjects::rights_requests("*");
+        let all = read_by(registrar);
         let stream = &config.nats.rights_stream;
         let reader = retry_transient(|| Reader::filtered(&client, stream, &all, 1)).await?;
         let mut rights = Rights {
@@ -234,7 +234,7 @@ impl Rights {
         cleared: &watch::Sender<bool>,
     ) -> anyhow::Result<()> {
         let stream = self.config.nats.rights_stream.clone();
-        let all = subjects::rights_requests("*");
+        let all = read_by(self.is_registrar());
         let mut next = 1;
         loop {
             if *stop.borrow() {
@@ -258,6 +258,9 @@ impl Rights {
             }
             let begun = Instant::now();
             let worked = async {
+                if !self.is_registrar() {
+                    return self.take_part(&messages).await;
+                }
                 let jobs = self.receive(&messages).await?;
                 let settling = self.settling.clone();
                 let nothing_settles = settling.lock().await;
@@ -298,7 +301,16 @@ impl Rights {
     }
 }
 
-/// Reads the requests that are in the stream, at most `AT_ONCE`, so that they
+/// The subjects that a process reads: the registrar requests, the others what it tells
+/// them.
+fn read_by(registrar: bool) -> String {
+    match registrar {
+        true => subjects::rights_requests("*"),
+        false => subjects::rights_starts("*"),
+    }
+}
+
+/// Reads the messages that are in the stream, at most `AT_ONCE`, so that they
 /// share one pass over ledger and streams.
 ///
 /// # Errors
