@@ -136,7 +136,11 @@ pub async fn start(
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
     let directory = ledger_options(config).directory;
-    Moves::read(&directory)?.refuse_start(config, &directory)?;
+    let moves = Moves::read(&directory)?;
+    moves.refuse_start(config, &directory)?;
+    if let Some(renewed) = moves.renewed(config, &directory)? {
+        renewed.save(&directory)?;
+    }
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;

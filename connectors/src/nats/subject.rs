@@ -151,6 +151,11 @@ pub fn rights_part(brand: &str, process: usize) -> String {
     format!("tributary.rights.{brand}.part.{process}")
 }
 
+/// The subjects on which any process confirms what it has done of the starts of a brand.
+pub fn rights_part_of_any(brand: &str) -> String {
+    format!("tributary.rights.{brand}.part.*")
+}
+
 /// The subject of the answer sealed for a one-time key; its last token is the
 /// first 16 bytes of the key's SHA-256.
 pub fn rights_answer(brand: &str, key: &[u8; 32]) -> String {

@@ -6,8 +6,8 @@
 //! 2. Everything that arrived before is awaited until it is durable, so that
 //!    nothing is in flight. The erasure reaches as far ([`Reach`]): what a person
 //!    sends afterwards is that of somebody who has returned, and stays.
-//! 3. The other processes are told whose records are erased, and how far
-//!    ([`super::starts`]).
+//! 3. Whose records are erased, and how far, is written down, and told to the other
+//!    processes ([`super::starts`]).
 //! 4. The dataflow retracts every record that names the person, and the pings
 //!    of their devices; all cells follow. Tombstones are kept, for backups, on disk
 //!    and at the broker.
@@ -21,9 +21,9 @@
 //!    and the old files are overwritten.
 //! 9. So are the buffers of the connection to the broker, which hold clear text.
 //!
-//! Every step may be repeated. A restart in between begins again with the
-//! first. The identity graph may have come apart by then, in the ledgers of other
-//! processes: what has been told to them says who the whole person was.
+//! Every step may be repeated. A restart or an error in between begins again with the
+//! first. The identity graph has come apart by then: what was written down says who the
+//! whole person was.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -106,7 +106,9 @@ impl Rights {
         let dead = self.directed(jobs, persons).await?;
         let mut places = Vec::new();
         for (place, (job, dead)) in jobs.iter().zip(dead).enumerate() {
-            if job.rejected.is_none() && erases(&job.request.asked, dead) {
+            // An instruction for after death goes with the first records that are erased.
+            let erases = job.is_begun || erases(&job.request.asked, dead);
+            if job.rejected.is_none() && erases {
                 places.push(place);
             }
         }
@@ -170,7 +172,6 @@ impl Rights {
             self.forget_answers(forgotten.brand).await?;
         }
         drop(finder);
-        // Last, because after a restart it is the ledger that knows the whole person.
         let erased = self.erase_from_ledger(&brands).await?;
         self.overwrite_memory().await;
         // What went with several requests is counted with each of them.

@@ -18,6 +18,8 @@ pub(super) struct Job {
     /// Sequence numbers of further messages that are deleted with the request: its
     /// cancellation, its starts, and the confirmations of other processes.
     pub parts: Vec<u64>,
+    /// Whether an attempt before has begun to erase.
+    pub is_begun: bool,
     /// Sequence numbers of its starts, of all attempts.
     pub starts: Vec<u64>,
     /// Those of its starts whose confirmations are awaited.

@@ -120,7 +120,8 @@ impl Rights {
             let none = (1..processes).map(|process| (process, None));
             missing.insert(start, none.collect());
         }
-        let Some(first) = missing.keys().next().copied() else {
+        let first = missing.keys().next().copied();
+        let Some(first) = first.filter(|_| processes > 1) else {
             return Ok(0);
         };
         let stream = &self.config.nats.rights_stream;

@@ -152,6 +152,7 @@ impl Rights {
                     key,
                     sequences: vec![message.sequence],
                     parts: Vec::new(),
+                    is_begun: false,
                     starts: Vec::new(),
                     awaited: Vec::new(),
                     callbacks: callbacks(message),

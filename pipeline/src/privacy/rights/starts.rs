@@ -1,8 +1,14 @@
-//! What process 0 of a cluster tells the others, and what they do.
+//! Starts: whose records a request erases, written down before anything is erased,
+//! and told to the other processes of a cluster.
 //!
-//! Process 0 decides whether a request is executed: it may have been canceled, or
-//! refused because its ID is taken. The other processes read no requests. They read
-//! *starts* ([`Start`]), of which there are two kinds:
+//! An erasure takes the identity graph apart, and the instruction of a person for after
+//! their death. An attempt that ends in the middle, with the process or with an error of
+//! the broker, leaves nobody to ask who the whole person was. So the *start* ([`Start`])
+//! is in the stream of requests first, sealed, and the next attempt joins what it says with
+//! what is found then. Each attempt publishes its own.
+//!
+//! The other processes of a cluster read no requests: process 0 decides whether one is
+//! executed. They read starts, of which there are two kinds:
 //!
 //! - At the beginning of each batch, a start of nobody: every process waits until all
 //!   that has arrived is durable, and confirms it. Whatever is asked of the identity
@@ -11,15 +17,14 @@
 //!   reaches. Every process awaits what has arrived, retracts, rewrites its ledger, and
 //!   confirms it ([`super::parts`]).
 //!
-//! Each attempt of process 0 publishes its own starts, and only confirmations of these
-//! count. An attempt that was killed may have left the identity graph in parts: its
-//! starts say who the whole person was, and are joined with what is found now. Starts
-//! are deleted before the request, which the audit log knows as completed by then, so
-//! that no start outlives its request.
+//! Only confirmations of the starts of an attempt count for it. Starts are deleted before
+//! the request, which the audit log knows as completed by then; what a kill leaves of
+//! them is deleted when no request is worked on.
 
 use std::collections::BTreeMap;
 
-use tributary_connectors::nats::{InMessage, Reader, subject as subjects};
+use futures::future::try_join_all;
+use tributary_connectors::nats::{self, InMessage, Reader, subject as subjects};
 use tributary_operators::record::{BrandId, Identifier, Pseudonym, Reach};
 use tributary_rights::request::RequestBody;
 use tributary_rights::start::Start;
@@ -38,33 +43,36 @@ impl Rights {
         self.config.workers.hosts.len() > 1
     }
 
-    /// Waits until all other processes have read what has arrived by now, and returns
-    /// for each job whom an attempt before has told to erase.
+    /// Waits until all other processes have read what has arrived by now.
     ///
     /// # Errors
     ///
     /// A stopped worker, or a broker that does not answer.
-    pub(super) async fn settle_cluster(&self, jobs: &mut [Job]) -> anyhow::Result<Vec<Person>> {
-        let mut before = vec![Person::default(); jobs.len()];
-        if !self.is_cluster() || jobs.is_empty() {
-            return Ok(before);
-        }
-        self.starts_before(jobs, &mut before).await?;
+    pub(super) async fn settle_cluster(&self, jobs: &mut [Job]) -> anyhow::Result<()> {
+        let Some(first) = jobs.first().filter(|_| self.is_cluster()) else {
+            return Ok(());
+        };
         let nothing = Reach {
             at: 0,
             until: 0,
             until_ping: 0,
         };
-        self.publish_start(jobs, 0, Person::default(), None, nothing)
-            .await?;
+        let start = self.start(first, Person::default(), nothing);
+        self.publish_all(jobs, vec![(0, start)]).await?;
         let epoch = self.await_parts(jobs).await?;
         // What they have read enters the dataflow with their epochs.
         while self.queries.apply(Vec::new()).await.ok_or(WorkerStopped)? < epoch {}
-        Ok(before)
+        Ok(())
     }
 
-    /// Reads the starts of earlier attempts at jobs, which are deleted with them.
-    async fn starts_before(&self, jobs: &mut [Job], before: &mut [Person]) -> anyhow::Result<()> {
+    /// Reads the starts of earlier attempts at jobs, which are deleted with them. Returns
+    /// for each job whom they name.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    pub(super) async fn starts_before(&self, jobs: &mut [Job]) -> anyhow::Result<Vec<Person>> {
+        let mut before = vec![Person::default(); jobs.len()];
         let stream = &self.config.nats.rights_stream;
         let all = subjects::rights_starts("*");
         let mut reader =
@@ -72,7 +80,7 @@ impl Rights {
         while !reader.caught_up() {
             let messages = reader.next_batch(1_000, LOOK).await?;
             if messages.is_empty() {
-                return Ok(());
+                break;
             }
             for message in messages {
                 let Some((brand, start)) = self.read_start(&message) else {
@@ -84,16 +92,16 @@ impl Rights {
                 if let Some((job, person)) = of {
                     job.starts.push(message.sequence);
                     job.parts.push(message.sequence);
+                    job.is_begun |= !start.ids.is_empty() || !start.devices.is_empty();
                     person.ids.extend(start.ids);
                     person.devices.extend(start.devices);
                 }
             }
         }
-        Ok(())
+        Ok(before)
     }
 
-    /// Tells the other processes whose records are erased for the jobs at some places,
-    /// and how far.
+    /// Writes down whose records are erased for the jobs at some places, and how far.
     ///
     /// # Errors
     ///
@@ -105,54 +113,87 @@ impl Rights {
         persons: &[Person],
         reach: Reach,
     ) -> anyhow::Result<()> {
-        if !self.is_cluster() {
-            return Ok(());
+        let starts = places.iter().filter_map(|place| {
+            let (job, person) = (jobs.get(*place)?, persons.get(*place)?);
+            Some((*place, self.start(job, person.clone(), reach)))
+        });
+        let starts = starts.collect();
+        self.publish_all(jobs, starts).await
+    }
+
+    /// The start of a job.
+    fn start(&self, job: &Job, person: Person, reach: Reach) -> Start {
+        let objects = job.request.asked == RequestBody::Object;
+        let is_anybody = !person.ids.is_empty() || !person.devices.is_empty();
+        Start {
+            request: job.sequences.first().copied().unwrap_or_default(),
+            stream: self.created_ns,
+            objected: (objects && is_anybody).then(|| job.said()),
+            reach,
+            ids: person.ids,
+            devices: person.devices,
         }
-        for place in places {
-            let (Some(job), Some(person)) = (jobs.get(*place), persons.get(*place)) else {
-                continue;
-            };
-            let objects = job.request.asked == RequestBody::Object;
-            let objected = objects.then(|| job.said());
-            self.publish_start(jobs, *place, person.clone(), objected, reach)
-                .await?;
+    }
+
+    /// Publishes the starts of jobs at some places, each in as many messages as it
+    /// takes, and notes that their confirmations are awaited.
+    async fn publish_all(
+        &self,
+        jobs: &mut [Job],
+        starts: Vec<(usize, Start)>,
+    ) -> anyhow::Result<()> {
+        let mut sent = Vec::new();
+        for (place, start) in starts {
+            let brand_log = jobs.get(place);
+            let brand_log = brand_log.and_then(|job| self.brand_logs.get(&job.brand));
+            let Some(brand_log) = brand_log else { continue };
+            for part in start.split() {
+                let subject = subjects::rights_starts(&brand_log.name);
+                if let Some(sealed) = part.seal(&brand_log.keys) {
+                    let publish = self.publish(subject, sealed);
+                    sent.push(async move { Ok::<_, anyhow::Error>((place, publish.await?)) });
+                }
+            }
+        }
+        for (place, stored) in try_join_all(sent).await? {
+            if let Some(job) = jobs.get_mut(place) {
+                job.starts.push(stored);
+                job.parts.push(stored);
+                job.awaited.push(stored);
+            }
         }
         Ok(())
     }
 
-    /// Publishes the start of a job, in as many messages as it takes, and notes that its
-    /// confirmations are awaited.
-    async fn publish_start(
+    /// Deletes the starts of brands, and their confirmations, while no request is
+    /// worked on: what a kill has left of requests that were completed.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    pub(super) async fn delete_leftovers(
         &self,
-        jobs: &mut [Job],
-        place: usize,
-        person: Person,
-        objected: Option<i64>,
-        reach: Reach,
+        brands: impl Iterator<Item = &str>,
     ) -> anyhow::Result<()> {
-        let Some(job) = jobs.get_mut(place) else {
-            return Ok(());
-        };
-        let Some(brand_log) = self.brand_logs.get(&job.brand) else {
-            return Ok(());
-        };
-        let start = Start {
-            request: job.sequences.first().copied().unwrap_or_default(),
-            stream: self.created_ns,
-            objected,
-            reach,
-            ids: person.ids,
-            devices: person.devices,
-        };
-        for part in start.split() {
-            let Some(sealed) = part.seal(&brand_log.keys) else {
-                continue;
-            };
-            let subject = subjects::rights_starts(&brand_log.name);
-            let stored = self.publish(subject, sealed).await?;
-            job.starts.push(stored);
-            job.parts.push(stored);
-            job.awaited.push(stored);
+        let stream = &self.config.nats.rights_stream;
+        for brand in brands {
+            let parts = subjects::rights_part_of_any(brand);
+            for filter in [subjects::rights_starts(brand), parts] {
+                if !nats::has_messages(&self.client, stream, &filter).await? {
+                    continue;
+                }
+                let reader = || Reader::filtered(&self.client, stream, &filter, 1);
+                let mut reader = retry_transient(reader).await?;
+                while !reader.caught_up() {
+                    let messages = reader.next_batch(1_000, LOOK).await?;
+                    if messages.is_empty() {
+                        break;
+                    }
+                    for message in messages {
+                        self.delete(message.sequence).await?;
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! requests are lost for good, so the task stops answering, and the process is
 //! not ready until an operator restarts it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -235,7 +235,7 @@ impl Rights {
     ) -> anyhow::Result<()> {
         let stream = self.config.nats.rights_stream.clone();
         let all = read_by(self.is_registrar());
-        let mut next = 1;
+        let (mut next, mut is_tidy) = (1, false);
         loop {
             if *stop.borrow() {
                 return Ok(());
@@ -257,6 +257,7 @@ impl Rights {
                 tokio::time::sleep(LOOK).await;
             }
             let begun = Instant::now();
+            let none_waits = reader.caught_up();
             let worked = async {
                 if !self.is_registrar() {
                     return self.take_part(&messages).await;
@@ -264,7 +265,14 @@ impl Rights {
                 let jobs = self.receive(&messages).await?;
                 let settling = self.settling.clone();
                 let nothing_settles = settling.lock().await;
-                self.work(jobs, &nothing_settles).await
+                self.work(jobs, &nothing_settles).await?;
+                drop(nothing_settles);
+                match none_waits {
+                    true => self.tidy(&messages, &mut is_tidy).await?,
+                    // A request that waits may have starts of an attempt before.
+                    false => is_tidy = false,
+                }
+                Ok(())
             };
             let worked = worked.await;
             if !messages.is_empty() {
@@ -293,6 +301,23 @@ impl Rights {
                 cleared.send_replace(true);
             }
         }
+    }
+
+    /// Deletes what is left of requests that are completed, while none waits: of those of
+    /// any brand of this process the first time, afterwards of the brands of some messages.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    async fn tidy(&self, messages: &[InMessage], is_tidy: &mut bool) -> anyhow::Result<()> {
+        let of = messages.iter();
+        let of = of.filter_map(|message| message.subject.split('.').nth(2));
+        let of: BTreeSet<&str> = of.collect();
+        let brands = self.config.brands.iter().map(|brand| brand.name.as_str());
+        let brands = brands.filter(|brand| !*is_tidy || of.contains(brand));
+        self.delete_leftovers(brands).await?;
+        *is_tidy = true;
+        Ok(())
     }
 
     /// Whether this process is the registrar, which is process 0.

@@ -71,7 +71,8 @@ impl Rights {
                     .await?;
             }
         }
-        let before = self.settle_cluster(&mut jobs).await?;
+        let before = self.starts_before(&mut jobs).await?;
+        self.settle_cluster(&mut jobs).await?;
         let mut persons = self.resolve(&mut jobs).await?;
         for (person, before) in persons.iter_mut().zip(before) {
             join(person, before);
