@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 use tributary_operators::record::{Identifier, Pseudonym, Reach};
 
-use crate::keys::{BrandKeys, Sealed};
+use crate::keys::{BrandKeys, KeyLevel, Sealed};
 
 /// Maximum number of identifiers, and of devices, in a start, which is then well below
 /// the default maximum payload of a broker.
@@ -32,6 +32,8 @@ pub struct Start {
     /// How far the erasure reaches. An objection reaches as far as each process has read
     /// once it keeps the person out.
     pub reach: Reach,
+    /// The secret under which the identifiers were made.
+    pub level: KeyLevel,
     /// The identifiers.
     pub ids: Vec<Identifier>,
     /// Pseudonyms of the devices.
@@ -97,6 +99,7 @@ mod tests {
             stream: i64::MAX,
             objected: Some(-1),
             reach,
+            level: KeyLevel::OLDEST,
             ids: (0..ids as u128).map(id).collect(),
             devices: (0..devices as u128).map(|n| u128::MAX - n).collect(),
         }

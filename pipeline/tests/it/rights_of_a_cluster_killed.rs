@@ -1,5 +1,5 @@
-//! Erasures of a cluster in bad moments: process 0 is killed once the other process has erased its part, and the person sends
-//! on meanwhile.
+//! Erasures in bad moments: process 0 of a cluster is killed once the other process has erased its part, the broker fails once
+//! the cells have followed, and the person sends on meanwhile.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::person::{apart, ask, found, rewrite, somebody};
 use crate::support::story::{
     assert_stands, last, play, ready, start_both, stop_both, two_processes, until,
 };
-use crate::support::{World, published};
+use crate::support::{Worker, World, published};
 use tributary_config::model::Nats;
 use tributary_connectors::nats::{Client, subject};
 use tributary_connectors::trace::TraceLine;
@@ -31,6 +31,14 @@ async fn count(client: &Client, broker: &Nats, filter: &str) -> usize {
         all += one.unwrap().1;
     }
     all
+}
+
+/// Publishes a request.
+async fn submit(client: &Client, request: &serde_json::Value) {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let requests = subject::rights_requests("orchard");
+    let sent = jetstream.publish(requests, request.to_string().into());
+    sent.await.unwrap().await.unwrap();
 }
 
 /// The stored payloads of the input stream.
@@ -117,10 +125,7 @@ async fn a_whole_person_is_erased_although_process_0_is_killed() {
         "id": "whole-1", "ts": "2025-11-20T09:00:00Z", "type": "erase", "proof": "ticket 118", "whole_person": true,
         "identifiers": [{"kind": "email", "value": EMAIL}],
     });
-    let jetstream = async_nats::jetstream::new(client.clone());
-    let requests = subject::rights_requests("orchard");
-    let sent = jetstream.publish(requests, request.to_string().into());
-    sent.await.unwrap().await.unwrap();
+    submit(&client, &request).await;
     // Process 1 confirms that it has read everything, and then that it has erased her.
     let parts = subject::rights_part("orchard", 1);
     while count(&client, &broker, &parts).await < 2 {
@@ -168,7 +173,7 @@ async fn a_whole_person_is_erased_although_process_0_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_person_sends_meanwhile_counts_or_is_erased_everywhere() {
+async fn a_notice_of_death_is_carried_out_by_every_process() {
     let Some(server) = NatsServer::start_or_skip("") else {
         return;
     };
@@ -176,16 +181,87 @@ async fn what_a_person_sends_meanwhile_counts_or_is_erased_everywhere() {
     let world = World::new(1_500, Some(&broker), &two_processes());
     let lines: Vec<TraceLine> = world.trace().collect();
     let email = somebody(&world, &lines);
+    let (_, others) = apart(&world, &lines, &email);
+    rewrite(&world, &others);
+    let expected = world.replayed();
+    let refused = world.refused();
+    let client = ready(&broker).await;
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let config = world.path("tributary.toml");
+    let start = || {
+        tokio::task::block_in_place(|| {
+            let both = start_both(&config);
+            both.iter().for_each(|worker| worker.wait_until_read(end));
+            both
+        })
+    };
+    let mut both = start();
+    let receipts = subject::rights_receipt("orchard");
+    // The notice erases the instruction that it meets, in whatever process that is stored.
+    for (answered, notice) in [(1, false), (2, true)] {
+        let request = serde_json::json!({
+            "id": format!("death-{answered}"), "ts": "2025-11-20T09:00:00Z", "type": "directive", "proof": "ticket 119",
+            "directive": {"action": "erase", "notice": notice},
+            "identifiers": [{"kind": "email", "value": email}],
+        });
+        submit(&client, &request).await;
+        tokio::task::block_in_place(|| {
+            until("it is answered", || {
+                let counted = count(&client, &broker, &receipts);
+                tokio::runtime::Handle::current().block_on(counted) == answered
+            });
+        });
+    }
+    for _ in 0..2 {
+        tokio::task::block_in_place(|| stop_both(both));
+        assert_stands(&broker, &expected, &refused).await;
+        both = start();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_sends_meanwhile_counts_or_is_erased_everywhere() {
+    sends_meanwhile(&two_processes(), &["0", "1"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_sends_meanwhile_counts_or_is_erased() {
+    sends_meanwhile("", &["0"]).await;
+}
+
+/// A person buys while she is erased from some processes: cells, ledgers and the stream agree on what came later.
+async fn sends_meanwhile(settings: &str, processes: &[&str]) {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(1_500, Some(&broker), settings);
+    let lines: Vec<TraceLine> = world.trace().collect();
+    let email = somebody(&world, &lines);
     let (hers, others) = apart(&world, &lines, &email);
     let client = ready(&broker).await;
     play(&client, &lines, None).await;
     let end = last(&client, &broker.input_stream).await;
     let config = world.path("tributary.toml");
-    let both = tokio::task::block_in_place(|| {
-        let both = start_both(&config);
-        both.iter().for_each(|worker| worker.wait_until_read(end));
-        both
-    });
+    let start_all = |end: u64| {
+        tokio::task::block_in_place(|| {
+            let all = processes.iter();
+            let all: Vec<Worker> = all
+                .map(|process| Worker::start(&config, &["--process", process]))
+                .collect();
+            all.iter().for_each(|worker| worker.wait_until_read(end));
+            all
+        })
+    };
+    let stop_all = |mut all: Vec<Worker>, end: u64| {
+        tokio::task::block_in_place(|| {
+            all.iter().for_each(|worker| worker.wait_until_read(end));
+            all.iter().for_each(Worker::signal);
+            all.iter_mut().for_each(Worker::end);
+        });
+    };
+    let all = start_all(end);
     // She buys again and again, while she is erased three times.
     let template = hers
         .iter()
@@ -221,10 +297,7 @@ async fn what_a_person_sends_meanwhile_counts_or_is_erased_everywhere() {
         });
     });
     let end = last(&client, &broker.input_stream).await;
-    tokio::task::block_in_place(|| {
-        both.iter().for_each(|worker| worker.wait_until_read(end));
-        stop_both(both);
-    });
+    stop_all(all, end);
     // What is still stored counts, and nothing else of her.
     let stored: Vec<String> = stored(&client, &broker)
         .await
@@ -250,11 +323,7 @@ async fn what_a_person_sends_meanwhile_counts_or_is_erased_everywhere() {
         "run and replay differ"
     );
     // A restart knows the ledgers only.
-    tokio::task::block_in_place(|| {
-        let both = start_both(&config);
-        both.iter().for_each(|worker| worker.wait_until_read(end));
-        stop_both(both);
-    });
+    stop_all(start_all(end), end);
     assert!(
         published(&broker).await == expected,
         "restart and replay differ"

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use tributary_config::key_chain::{prove_secrets, verify_proof};
 use tributary_config::model::Brand;
@@ -124,6 +125,11 @@ impl Rights {
         let Some(first) = first.filter(|_| processes > 1) else {
             return Ok(0);
         };
+        let places: FxHashMap<u64, usize> = jobs
+            .iter()
+            .enumerate()
+            .flat_map(|(place, job)| job.starts.iter().map(move |start| (*start, place)))
+            .collect();
         let stream = &self.config.nats.rights_stream;
         let all = subjects::rights_parts();
         // Confirmations of earlier attempts are read as well, to be deleted.
@@ -154,9 +160,9 @@ impl Rights {
                     );
                     continue;
                 };
-                let id = BrandId::of(&brand.name);
-                let mut of = jobs.iter_mut().filter(|job| job.brand == id);
-                let Some(job) = of.find(|job| job.starts.contains(&done.start)) else {
+                let job = places.get(&done.start);
+                let job = job.and_then(|place| jobs.get_mut(*place));
+                let Some(job) = job.filter(|job| job.brand == BrandId::of(&brand.name)) else {
                     continue;
                 };
                 if !job.parts.contains(&message.sequence) {
@@ -170,7 +176,8 @@ impl Rights {
         }
         let mut epoch = 0;
         for (start, parts) in missing {
-            let job = jobs.iter_mut().find(|job| job.starts.contains(&start));
+            let job = places.get(&start);
+            let job = job.and_then(|place| jobs.get_mut(*place));
             let mut counts = job.map(|job| &mut job.counts);
             for done in parts.into_values().flatten() {
                 epoch = epoch.max(done.epoch);

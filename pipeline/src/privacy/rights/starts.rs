@@ -24,8 +24,10 @@
 use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
+use rustc_hash::FxHashMap;
 use tributary_connectors::nats::{self, InMessage, Reader, subject as subjects};
 use tributary_operators::record::{BrandId, Identifier, Pseudonym, Reach};
+use tributary_rights::KeyLevel;
 use tributary_rights::request::RequestBody;
 use tributary_rights::start::Start;
 
@@ -73,6 +75,11 @@ impl Rights {
     /// A broker that does not answer.
     pub(super) async fn starts_before(&self, jobs: &mut [Job]) -> anyhow::Result<Vec<Person>> {
         let mut before = vec![Person::default(); jobs.len()];
+        let places: FxHashMap<u64, usize> = jobs
+            .iter()
+            .enumerate()
+            .flat_map(|(place, job)| job.sequences.iter().map(move |request| (*request, place)))
+            .collect();
         let stream = &self.config.nats.rights_stream;
         let all = subjects::rights_starts("*");
         let mut reader =
@@ -86,10 +93,12 @@ impl Rights {
                 let Some((brand, start)) = self.read_start(&message) else {
                     continue;
                 };
-                let mut places = jobs.iter_mut().zip(before.iter_mut());
-                let of = places
-                    .find(|(job, _)| job.brand == brand && job.sequences.contains(&start.request));
-                if let Some((job, person)) = of {
+                let Some(place) = places.get(&start.request) else {
+                    continue;
+                };
+                if let (Some(job), Some(person)) = (jobs.get_mut(*place), before.get_mut(*place))
+                    && job.brand == brand
+                {
                     job.starts.push(message.sequence);
                     job.parts.push(message.sequence);
                     job.is_begun |= !start.ids.is_empty() || !start.devices.is_empty();
@@ -130,6 +139,10 @@ impl Rights {
             stream: self.created_ns,
             objected: (objects && is_anybody).then(|| job.said()),
             reach,
+            level: self
+                .brand_logs
+                .get(&job.brand)
+                .map_or(KeyLevel::OLDEST, |brand_log| brand_log.keys.newest()),
             ids: person.ids,
             devices: person.devices,
         }
@@ -203,7 +216,7 @@ impl Rights {
         let name = message.subject.split('.').nth(2)?;
         let brand_log = self.brand_logs.get(&BrandId::of(name))?;
         let start = Start::open(&brand_log.keys, &message.payload);
-        let Some(start) = start.filter(|start| start.stream == self.created_ns) else {
+        let Some(mut start) = start.filter(|start| start.stream == self.created_ns) else {
             tracing::warn!(
                 subject = %message.subject,
                 sequence = message.sequence,
@@ -211,6 +224,11 @@ impl Rights {
             );
             return None;
         };
+        // The secret may have been exchanged since.
+        if start.level != brand_log.keys.newest() {
+            let level = usize::try_from(start.level.0).unwrap_or(usize::MAX);
+            start.ids = brand_log.key.rekey_from(&start.ids, level);
+        }
         Some((brand_log.brand, start))
     }
 

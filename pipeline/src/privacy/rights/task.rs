@@ -74,6 +74,9 @@ pub struct Rights {
     pub(super) mark: LedgerWatermark,
     /// Creation time of the rights stream, Unix nanoseconds, as found at the start.
     pub(super) created_ns: i64,
+    /// The last request of the brands of this process at the start; `None` once all up to
+    /// it are answered.
+    waiting: Option<u64>,
 }
 
 /// The parts of a worker that [`Rights`] uses.
@@ -179,7 +182,9 @@ impl Rights {
             brand_logs,
             mark,
             created_ns,
+            waiting: None,
         };
+        rights.waiting = rights.last_request().await?;
         rights.bind_at_start(&found).await?;
         Ok((rights, reader))
     }
@@ -297,10 +302,51 @@ impl Rights {
                 Err(error) if error.is::<WorkerStopped>() => return Ok(()),
                 Err(error) => return Err(error),
             }
-            if reader.caught_up() {
+            if !*cleared.borrow()
+                && (none_waits && self.is_registrar() || self.are_answered().await)
+            {
                 cleared.send_replace(true);
             }
         }
+    }
+
+    /// Whether no request waited at the start.
+    pub fn is_clear(&self) -> bool {
+        self.waiting.is_none()
+    }
+
+    /// The last request that waits, of any brand of this process.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    async fn last_request(&self) -> Result<Option<u64>, nats::NatsError> {
+        let mut last = None;
+        for brand in &self.config.brands {
+            let subject = subjects::rights_requests(&brand.name);
+            let stream = &self.config.nats.rights_stream;
+            let of = retry_transient(|| nats::last_message(&self.client, stream, &subject));
+            last = last.max(of.await?);
+        }
+        Ok(last)
+    }
+
+    /// Whether the requests that waited at the start are answered, which process 0 says by
+    /// deleting them. A broker that does not answer is asked again.
+    async fn are_answered(&mut self) -> bool {
+        let Some(last) = self.waiting else {
+            return true;
+        };
+        for brand in &self.config.brands {
+            let subject = subjects::rights_requests(&brand.name);
+            let stream = &self.config.nats.rights_stream;
+            match nats::first_message(&self.client, stream, &subject).await {
+                Ok(first) if first.is_none_or(|first| first > last) => {}
+                _ => return false,
+            }
+        }
+        self.waiting = None;
+        true
     }
 
     /// Deletes what is left of requests that are completed, while none waits: of those of
