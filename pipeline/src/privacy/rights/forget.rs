@@ -15,7 +15,8 @@
 //!    records are in the ledger.
 //! 6. Sealed answers that wait to be fetched are deleted.
 //! 7. The ledger is rewritten without the person's entries, in all versions,
-//!    and the old files are overwritten.
+//!    and the old files are overwritten. The backup is renewed, so that the old files
+//!    cannot be read in any copy of it.
 //! 8. So are the buffers of the connection to the broker, which hold clear text.
 //!
 //! Every step may be repeated. A restart in between begins again with the
@@ -324,7 +325,9 @@ impl Rights {
         self.erased.add(all, reach)
     }
 
-    /// Rewrites the ledger of this process without the persons.
+    /// Rewrites the ledger of this process without the persons, and renews its backup. A
+    /// key of the backup that could not be destroyed counts like a file that could not be
+    /// overwritten.
     ///
     /// # Errors
     ///
@@ -347,7 +350,9 @@ impl Rights {
         self.ledger_tx
             .send(LedgerCommand::Erase(erasure))
             .map_err(|_| WorkerStopped)?;
-        Ok(erased.await.map_err(|_| WorkerStopped)?)
+        let mut erased = erased.await.map_err(|_| WorkerStopped)?;
+        erased.not_overwritten += self.backup.renew().await;
+        Ok(erased)
     }
 
     /// Overwrites the buffers through which the messages of the persons came. What
