@@ -10,6 +10,7 @@ mod a_cluster_is_killed;
 mod a_worker_wakes;
 mod apple_account_deleted;
 mod ask_a_worker;
+mod backup;
 mod bad_input;
 mod clocks_and_salts;
 mod cluster_settings;

@@ -192,15 +192,19 @@ fn all_keys(config: &Config) -> Vec<BrandKeys> {
     config.brands.iter().map(files::keys).collect()
 }
 
-/// A connection to the broker.
+/// A connection to the broker; `why` says what cannot be done without.
 ///
 /// # Errors
 ///
 /// A broker that does not answer.
-pub(super) async fn broker(config: &Config) -> anyhow::Result<Client> {
+pub(super) async fn broker(config: &Config, why: &'static str) -> anyhow::Result<Client> {
     let client = nats::connect(&config.nats, "tributary ledger").await;
-    client.context("cannot ask the broker whether anything is lost before the ledgers are changed")
+    client.context(why)
 }
+
+/// Why the broker is needed before ledgers are changed.
+pub(super) const MISSED: &str =
+    "cannot ask the broker whether anything is lost before the ledgers are changed";
 
 /// The position up to which all of some ledgers were read.
 ///

@@ -18,8 +18,9 @@
 //!    records are in the ledger.
 //! 7. Sealed answers that wait to be fetched are deleted.
 //! 8. The ledger is rewritten without the person's entries, in all versions,
-//!    and the old files are overwritten.
-//! 9. So are the buffers of the connection to the broker, which hold clear text.
+//!    and the old files are overwritten. The backup is renewed, so that the old files
+//!    cannot be read in any copy of it.
+//! 9. The buffers of the connection to the broker, which hold clear text, are overwritten.
 //!
 //! Every step may be repeated. A restart or an error in between begins again with the
 //! first. The identity graph has come apart by then: what was written down says who the
@@ -309,7 +310,9 @@ impl Rights {
         tombstone_copies::publish(&self.client, &self.config, &self.erased, now()).await
     }
 
-    /// Rewrites the ledger of this process without the persons.
+    /// Rewrites the ledger of this process without the persons, and renews its backup. A
+    /// key of the backup that could not be destroyed counts like a file that could not be
+    /// overwritten.
     ///
     /// # Errors
     ///
@@ -333,7 +336,9 @@ impl Rights {
         self.ledger_tx
             .send(LedgerCommand::Erase(erasure))
             .map_err(|_| WorkerStopped)?;
-        Ok(erased.await.map_err(|_| WorkerStopped)?)
+        let mut erased = erased.await.map_err(|_| WorkerStopped)?;
+        erased.not_overwritten += self.backup.renew().await;
+        Ok(erased)
     }
 
     /// Overwrites the buffers through which the messages of the persons came. What

@@ -21,6 +21,7 @@ use super::files;
 use super::losses::LossReport;
 use super::stream::{self, Stream};
 use crate::broker::retry::retry_transient;
+use crate::durability::backups::Backup;
 use crate::durability::command::{DurablePosition, LedgerCommand};
 use crate::durability::standbys::Standbys;
 use crate::epochs::queries::{Queries, WorkerStopped};
@@ -52,6 +53,8 @@ pub struct Rights {
     fence: Fence,
     /// Who has a copy of the ledger.
     pub(super) standbys: Standbys,
+    /// The backup of this process.
+    pub(super) backup: Backup,
     /// The objection list.
     pub(super) objections: Arc<Objections>,
     /// The people who were erased lately.
@@ -95,6 +98,9 @@ pub struct RightsContext {
     pub fence: Fence,
     /// Who has a copy of the ledger and must have what is reported as done.
     pub standbys: Standbys,
+    /// The backup of this process, in which nothing is to be read that is reported as
+    /// erased.
+    pub backup: Backup,
     /// The objection list.
     pub objections: Arc<Objections>,
     /// The people who were erased lately.
@@ -138,6 +144,7 @@ impl Rights {
             watermark,
             fence,
             standbys,
+            backup,
             objections,
             erased,
             restored,
@@ -171,6 +178,7 @@ impl Rights {
             watermark,
             fence,
             standbys,
+            backup,
             objections,
             erased,
             restored,
