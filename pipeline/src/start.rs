@@ -312,8 +312,12 @@ pub async fn start(
             (lease, held, None)
         }
     };
-    // That of a copy came with it.
+    // That of a copy came with it. From now on nobody else has the ledger open, and changes it.
     let moves = Moves::read(&directory)?;
+    moves.refuse_start(config, &directory)?;
+    if let Some(renewed) = moves.renewed(config, &directory)? {
+        renewed.save(&directory)?;
+    }
     lease::claim_brands(&client, config, (mark.id(), &moves), accept_loss).await?;
     let standbys = match leads {
         Some(_) => Standbys::of(fence.clone()),
@@ -513,7 +517,7 @@ pub async fn start(
         created_ns,
     })
     .await?;
-    let (cleared, clear) = watch::channel(requests.caught_up());
+    let (cleared, clear) = watch::channel(rights.is_clear());
     let rights = tokio::spawn(rights.run(requests, served.subscribe(), cleared));
     if let Some(signer) = signer.filter(|_| config.workers.process == 0) {
         let (client, config, stop) = (client.clone(), config.clone(), served.subscribe());
@@ -554,6 +558,7 @@ pub async fn start(
         past,
         position,
         client: client.clone(),
+        standbys,
         clocks,
         newest,
         clear,

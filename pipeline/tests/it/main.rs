@@ -90,6 +90,7 @@ mod rights_erase;
 mod rights_kept;
 mod rights_losses;
 mod rights_of_a_cluster;
+mod rights_of_a_cluster_killed;
 mod rights_opendsr;
 mod rights_register;
 mod rights_waiting;

@@ -34,6 +34,7 @@ use crate::cli::args::LedgerMove;
 use crate::cli::keys::note_not_overwritten;
 use crate::durability::moves::{Arrived, Left, Moves};
 use crate::privacy::rights::files;
+use crate::standby;
 
 /// What was moved.
 #[derive(Debug, Serialize)]
@@ -152,6 +153,11 @@ pub(super) async fn move_brand(args: &LedgerMove) -> anyhow::Result<Moved> {
         }
     }
     let client = broker(&config, MISSED).await?;
+    // At each attempt: the process of the target may have run since the one before, and a standby
+    // may have taken its place.
+    for place in [&from, &to] {
+        standby::hold_off(&client, &place.config).await?;
+    }
     // What was imported before an interruption is read no more.
     if !target.has_brand(&brand.name) {
         from.refuse_losses(&client, &source).await?;

@@ -15,7 +15,6 @@ use crate::privacy::erased::TOMBSTONES;
 use crate::privacy::objections::LIST;
 use crate::privacy::rights::published_heads::mark;
 use crate::privacy::rights::{files, losses};
-use crate::standby;
 
 /// The place of a process.
 pub(super) struct Place {
@@ -89,8 +88,7 @@ impl Place {
     }
 
     /// Refuses files that do not fit together, as the start of the worker there would: what is
-    /// lost here would be lost for good with the move. From now on no standby of that worker
-    /// takes its place, with a ledger that is not changed.
+    /// lost here would be lost for good with the move.
     ///
     /// # Errors
     ///
@@ -100,7 +98,6 @@ impl Place {
         client: &Client,
         ledger: &Ledger,
     ) -> anyhow::Result<()> {
-        standby::hold_off(client, &self.config).await?;
         let mut config = self.config.clone();
         let is_here = |brand: &Brand| ledger.has_brand(&brand.name) || self.log(brand).exists();
         config.brands.retain(is_here);

@@ -40,6 +40,7 @@ use crate::cli::keys::note_not_overwritten;
 use crate::durability::moves::{self, Moves, Reshard};
 use crate::privacy::rights::files;
 use crate::privacy::rights::published_heads::subject;
+use crate::standby;
 
 /// What was changed.
 #[derive(Debug, Serialize)]
@@ -185,6 +186,8 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
                 of.from
             );
         }
+        // At each attempt: no standby takes the place of the process, with a ledger that is not changed.
+        standby::hold_off(&client, &place.config).await?;
         // Once everything was copied, what is left to be done reads none of them.
         if !is_copied {
             place.refuse_losses(&client, &ledger).await?;
