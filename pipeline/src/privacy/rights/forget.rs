@@ -20,7 +20,7 @@
 //! 8. The ledger is rewritten without the person's entries, in all versions,
 //!    and the old files are overwritten. The backup is renewed, so that the old files
 //!    cannot be read in any copy of it.
-//! 9. So are the buffers of the connection to the broker, which hold clear text.
+//! 9. The buffers of the connection to the broker, which hold clear text, are overwritten.
 //!
 //! Every step may be repeated. A restart or an error in between begins again with the
 //! first. The identity graph has come apart by then: what was written down says who the
