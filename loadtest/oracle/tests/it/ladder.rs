@@ -938,7 +938,9 @@ fn random_worlds_stay_whole() {
             }
             // A restart changes nothing that is published.
             let mut restarted = Releases::new(&settings, &rule);
-            restarted.restore(BrandId(0), &cells);
+            let at = i64::from(shop.today) * 86_400_000;
+            let messages: Vec<(Cell, i64)> = cells.iter().map(|cell| (cell.clone(), at)).collect();
+            restarted.restore(BrandId(0), &messages);
             assert_eq!(restarted.published(), cells);
             // Contacts that were withdrawn begin anew: nothing outside says that they were ever published.
             let has_contacts = cells.iter().any(|cell| cell.family == Family::CampaignDay);
