@@ -274,6 +274,14 @@ impl BrandSettings {
         Day::try_from(days).unwrap_or(Day::MAX)
     }
 
+    /// The days after a day from the end of which on a gate that hides cells counts its stays: by then a pass that runs once a day
+    /// has settled them, unless it was late.
+    pub fn counts_stays_in(&self) -> Day {
+        let wait = self.settle_after.max(0);
+        let days = wait.saturating_add(86_399_999).div_euclid(86_400_000);
+        Day::try_from(days.saturating_add(1)).unwrap_or(Day::MAX)
+    }
+
     /// Whether the conversions of a source are among the contributors of a cell: whether it is not open.
     pub fn is_verified(&self, source: Label) -> bool {
         !self.open_sources.contains(&source)

@@ -14,6 +14,11 @@ pub(crate) fn month(day: Day) -> i32 {
     i32::from(civil.year()) * 12 + i32::from(civil.month()) - 1
 }
 
+/// The days of a month.
+pub(crate) fn days_of(month: i32) -> impl Iterator<Item = Day> {
+    last_day(month - 1) + 1..=last_day(month)
+}
+
 /// The last day of a month.
 pub(crate) fn last_day(of: i32) -> Day {
     let (year, month) = (of.div_euclid(12) as i16, of.rem_euclid(12) as i8 + 1);

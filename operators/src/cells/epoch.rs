@@ -30,8 +30,10 @@ impl Cells {
                 self.work = Some(work);
                 return false;
             }
-            self.publish_plans(&mut work.updates);
-            self.publish_traffic(&work.votes, &mut work.updates);
+            // The cells of the epoch bear the time of its release.
+            let now = work.release.max(self.released).unwrap_or_default();
+            self.publish_plans(now, &mut work.updates);
+            self.publish_traffic(now, &work.votes, &mut work.updates);
             self.flush_batch(&work.votes, &mut work.updates);
             if !work.votes.is_empty() {
                 self.report_counts();

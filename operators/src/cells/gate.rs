@@ -77,6 +77,11 @@ pub(super) fn may_publish(key: &GroupKey, group: &Group, settings: &BrandSetting
             .all(|entry| has_enough_contributors(entry.sums.changed, settings))
 }
 
+/// The last finished day of a brand at a time, Unix milliseconds.
+pub(super) fn finished(settings: &BrandSettings, now: i64) -> Day {
+    settings.utc_offsets.day(now).saturating_sub(1)
+}
+
 /// The times of two releases.
 #[derive(Clone, Copy)]
 pub(super) struct ReleaseTimes {

@@ -294,15 +294,17 @@ impl Cells {
         self.dirty.insert(of);
     }
 
-    /// Restores a published cell that was released at `at`, Unix milliseconds.
+    /// Restores a cell that was published at `at`, Unix milliseconds, or closed, if it has no values. Of a closed cell only the
+    /// months of a ladder need to know.
     ///
     /// The values are stored without their noise. A cell that the current settings do not define is
     /// kept as an orphan until all workers have completed their restore; then it is closed.
     pub(super) fn restore(&mut self, cell: Cell, at: i64) {
         let settings = self.settings.clone();
         match place(&cell, &settings) {
-            Place::Month(of) => return self.restore_month(of, cell),
-            Place::Traffic(of) => return self.restore_traffic(of, cell),
+            Place::Month(of) => return self.restore_month(of, cell, at),
+            Place::Traffic(of) => return self.restore_traffic(of, cell, at),
+            _ if cell.values.is_empty() => return,
             Place::Nowhere => {
                 self.orphans.insert(cell);
                 return;

@@ -265,12 +265,12 @@ impl Dataflow {
     }
 
     /// Restores the published state of a cell from before a restart. `at` is the time of its release, Unix
-    /// milliseconds.
+    /// milliseconds. A closed cell has no values.
     pub fn restore_cell(&mut self, cell: Cell, at: i64) {
         if let Some(inputs) = &mut self.inputs {
+            self.has_restored_cells |= !cell.values.is_empty();
             let restored = Cells::restored_cell(cell, at, &self.settings);
             inputs.cells.update(restored, 1);
-            self.has_restored_cells = true;
         }
     }
 

@@ -17,7 +17,7 @@
 //! of their own ([`table::RevenueKind`]): every cell of either is safe by itself, up to the rest of the day and of the month.
 //! Decided together, the rest of a day would be published in two parts, of which one may be a single person.
 //!
-//! A stay is a row from then on that its day is settled. Until then its weight depends on the stays that share its visits: one
+//! A stay is counted once its day is settled. Until then its weight depends on the stays that share its visits: one
 //! person who withdraws would change the rows of all of them, which would pass for as many acts, and two publications would
 //! give the weight of that stay to a reader who knows the others. A settled visit is a record of its device, and changes
 //! alone. Stays that matched nothing are in no cell: once they are settled, nobody knows how many devices they were.
@@ -36,6 +36,7 @@
 //! | [`pattern`] | the names of the published cells, and which cell a contribution belongs to |
 //! | [`decide`] | the first pattern of a table |
 //! | [`takeover`] | how a published pattern moves towards a newly decided one without revealing a difference |
+//! | [`told`] | which days were published |
 //! | [`tell`] | the values of the cells of a pattern |
 //! | [`grain`] | the same for contributions whose cells form one hierarchy, with or without a known total |
 //! | [`by_channel`] | assists and the Markov model, by channel of the month |
@@ -56,6 +57,7 @@ pub mod sale_row;
 pub mod table;
 pub mod takeover;
 pub mod tell;
+pub mod told;
 pub mod traffic_name;
 mod view;
 pub mod weight;
@@ -64,4 +66,5 @@ pub use panel_row::PanelRow;
 pub use pattern::{CellName, Pattern, REST, RevenueName};
 pub use sale_row::{RowCredit, SaleRow};
 pub use table::{ChannelName, Credit, Place, RevenueKind, Sale, Table};
+pub use told::Told;
 pub use weight::Rule;

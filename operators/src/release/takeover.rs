@@ -5,7 +5,7 @@
 //! the result stands both on what was last published and on what holds now, and if each piece that an old and a new cell have
 //! in common was safe then and is safe now, or is the whole of an old cell.
 //!
-//! Days of which nothing was published fall in first: nobody knows anything of them.
+//! Days that were not over at the last publication fall in first: nobody knows anything of them ([`crate::release::told`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -13,6 +13,7 @@ use std::rc::Rc;
 use crate::record::Day;
 use crate::release::pattern::{CellName, Pattern, RevenueName, cell_of};
 use crate::release::table::{Place, RevenueKind, Table};
+use crate::release::told::Told;
 use crate::release::view::{ChannelSet, Class, RevenueView, View};
 use crate::release::weight::Rule;
 
@@ -151,18 +152,19 @@ impl Rule {
     }
 
     /// The pattern in use, moved towards a decided one as far as no difference between the two publications reveals
-    /// anything. `then` is the table as it was last published, `now` as it would be published next. The result need not
+    /// anything. `then` is the table as it was last published, `now` as it would be published next, and `told` says which days
+    /// were over then. The result need not
     /// stand on it: the month is then published neither in the old nor in the new pattern, and waits. So it does if there is
     /// no result.
     pub fn take_over(
         &self,
         used: &Pattern,
         decided: &Pattern,
-        then: &Table,
-        now: &Table,
+        [then, now]: [&Table; 2],
+        told: Told,
     ) -> Option<Pattern> {
         let then = &published(used, then);
-        let days = new_days(then, now);
+        let days = new_days(now, told);
         let used_and_rest = with_rest(used);
         let mut pattern = used_and_rest.clone();
         self.add_days(&mut pattern, &days, now);
@@ -308,15 +310,12 @@ fn published(used: &Pattern, then: &Table) -> Table {
     published
 }
 
-/// The days with sales or stays now of which nothing was published then.
-fn new_days(then: &Table, now: &Table) -> Days {
-    let days = |table: &Table| -> Days {
-        let sales = table.sales.iter();
-        sales
-            .map(|sale| (sale.day, table.place(sale).kind))
-            .collect()
-    };
-    days(now).difference(&days(then)).copied().collect()
+/// The days with sales or stays that were not over at the last publication.
+fn new_days(now: &Table, told: Told) -> Days {
+    let days = now.sales.iter();
+    let days = days.map(|sale| (sale.day, now.place(sale).kind));
+    days.filter(|(day, kind)| told.is_new(*day, *kind))
+        .collect()
 }
 
 /// The places and days that no cell of revenue covers, in order.
@@ -444,6 +443,13 @@ mod tests {
 
     const RULE: fn() -> Rule = || Rule::new(2, 100);
 
+    fn told(through: Day) -> Told {
+        Told {
+            through,
+            settles_in: 0,
+        }
+    }
+
     fn pattern(revenue: &[RevenueName]) -> Pattern {
         Pattern {
             revenue: revenue.iter().cloned().collect(),
@@ -473,7 +479,9 @@ mod tests {
         let decided = pattern(&[store_day(1, "north"), RevenueName::Month(RevenueKind::Sale)]);
         let rule = RULE();
         assert!(rule.stands(&used, &table) && rule.stands(&decided, &table));
-        let next = rule.take_over(&used, &decided, &table, &table).unwrap();
+        let next = rule
+            .take_over(&used, &decided, [&table; 2], told(2))
+            .unwrap();
         assert!(!next.revenue.contains(&store_day(1, "north")));
     }
 
@@ -492,10 +500,14 @@ mod tests {
         let (both, one) = (table(&sales), table(&sales[..4]));
         let used = RULE().decide(&both);
         assert_eq!(used.shared.len(), 2);
-        let next = RULE().take_over(&used, &used, &both, &one).unwrap();
+        let next = RULE()
+            .take_over(&used, &used, [&both, &one], told(2))
+            .unwrap();
         assert_eq!(next, RULE().decide(&one));
         // The channel comes again, and belongs to no cell but the rest of the month.
-        let again = RULE().take_over(&next, &next, &one, &both).unwrap();
+        let again = RULE()
+            .take_over(&next, &next, [&one, &both], told(2))
+            .unwrap();
         assert!(again.shared.contains(&CellName::Month) && RULE().stands(&again, &both));
     }
 
@@ -511,7 +523,7 @@ mod tests {
         ]);
         let days = [store_day(3, "south"), store_day(4, "south")];
         let used = pattern(&[&days[..], &[RevenueName::Month(RevenueKind::Sale)]].concat());
-        let next = RULE().take_over(&used, &pattern(&days), &table, &table);
+        let next = RULE().take_over(&used, &pattern(&days), [&table; 2], told(4));
         assert_eq!(next, Some(used));
     }
 
@@ -527,7 +539,9 @@ mod tests {
         ];
         let (then, now) = (table(&sales[..4]), table(&sales));
         let used = RULE().decide(&then);
-        let next = RULE().take_over(&used, &used, &then, &now).unwrap();
+        let next = RULE()
+            .take_over(&used, &used, [&then, &now], told(2))
+            .unwrap();
         assert_eq!(next, RULE().decide(&now));
         assert!(RULE().stands(&next, &now));
     }

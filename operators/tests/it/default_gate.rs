@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use crate::support::crowd::{self, START, then_retract_everything};
 use crate::support::runner::{Played, Steps, play};
-use crate::support::shop::{DAY, MINUTE, known};
+use crate::support::shop::{DAY, MINUTE, known, last_messages};
 use crate::support::{Released, number_from_env};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -144,16 +144,8 @@ fn the_default_gate_publishes_what_the_oracle_computes() {
             .flat_map(|(events, _)| events.clone());
         let mut again = vec![(without_dropped_devices(before), steps[middle].1)];
         again.extend(steps[middle + 1..].iter().cloned());
-        let restored = all[middle].iter().map(|((family, dims), values)| {
-            let cell = Cell {
-                family: *family,
-                dims: dims.clone(),
-                values: values.clone(),
-            };
-            (cell, steps[middle].1)
-        });
-        let restored: Vec<(Cell, i64)> = restored.collect();
-        if restored.is_empty() {
+        let restored = last_messages(&one.published, &steps, middle);
+        if all[middle].is_empty() {
             continue;
         }
         let mut model = CadenceModel::new(&settings, BRAND).unwrap();

@@ -8,19 +8,20 @@ use std::collections::BTreeSet;
 
 use crate::support::runner::{Steps, play};
 use crate::support::shop::{
-    DAY, MINUTE, brand, click, erased, known, sale_in, scan, settled_visit, words,
+    DAY, MINUTE, brand, click, erased, known, last_messages, sale_in, scan, settled_visit, words,
 };
 use crate::support::{Released, number_from_env};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cell::{Dim, Family};
 use tributary_operators::event::Event;
 use tributary_operators::settings::{Ladder, Settings};
 
 const STORES: [&str; 2] = ["s", "t"];
 /// The store and day that become empty.
 const EMPTIED: (&str, i64) = ("s", 11);
-const START: i64 = 20 * DAY;
+/// A day by which the stays of all days count.
+const START: i64 = 22 * DAY;
 
 /// Who comes to a store on a day, by number.
 #[derive(Clone, Copy, PartialEq)]
@@ -130,7 +131,8 @@ fn a_restart_after_a_store_and_day_became_empty_changes_nothing() {
         let last = step(again, 6);
         let workers = [1, 2, 3, 8][(seed / 3 % 4) as usize];
         let case = format!("seed {seed}, {workers} workers");
-        let on = known(&play(&settings, workers, &[], &steps).published);
+        let published = play(&settings, workers, &[], &steps).published;
+        let on = known(&published);
 
         // Where the rest of the month is too small by then, the group waits as it is, and nothing is empty outside. What such a
         // month last published is known to a worker that goes on, and to no other.
@@ -145,16 +147,7 @@ fn a_restart_after_a_store_and_day_became_empty_changes_nothing() {
             .flat_map(|(events, _)| events.clone());
         let mut restart = vec![(before.collect(), steps[empty].1)];
         restart.extend(steps[empty + 1..].iter().cloned());
-        let restored = on[empty].iter().map(|((family, dims), values)| {
-            let (family, dims, values) = (*family, dims.clone(), values.clone());
-            let cell = Cell {
-                family,
-                dims,
-                values,
-            };
-            (cell, steps[empty].1)
-        });
-        let restored: Vec<_> = restored.collect();
+        let restored = last_messages(&published, &steps, empty);
         let others = [2, 3, 8, 1][(seed / 3 % 4) as usize];
         // What a restarted worker publishes changes what was published before.
         let mut outside = on[empty].clone();

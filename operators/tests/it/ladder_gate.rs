@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::crowd::{self, then_retract_everything};
 use crate::support::runner::{Played, Steps, play};
-use crate::support::shop::{DAY, known};
+use crate::support::shop::{DAY, known, last_messages};
 use crate::support::{Released, number_from_env};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -72,19 +72,6 @@ fn restart_at(steps: &Steps, middle: usize) -> Steps {
     let mut again = vec![(without_dropped_devices(before), steps[middle].1)];
     again.extend(steps[middle + 1..].iter().cloned());
     again
-}
-
-/// Published cells with the time of their publication.
-fn cells_of(outside: &Released, at: i64) -> Vec<(Cell, i64)> {
-    let cells = outside.iter().map(|((family, dims), values)| {
-        let cell = Cell {
-            family: *family,
-            dims: dims.clone(),
-            values: values.clone(),
-        };
-        (cell, at)
-    });
-    cells.collect()
 }
 
 #[test]
@@ -158,8 +145,8 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
         // A restart in the middle.
         let middle = rng.random_range(0..history.len());
         let again = restart_at(&steps, middle);
-        let restored = cells_of(&all[middle], steps[middle].1);
-        if restored.is_empty() {
+        let restored = last_messages(&one.published, &steps, middle);
+        if all[middle].is_empty() {
             continue;
         }
         let again = play(&settings, others, &restored, &again).published;
@@ -267,7 +254,7 @@ const MOST_POSSIBLE: usize = 512;
 fn assert_batches(
     settings: &Settings,
     steps: &Steps,
-    published: (&Released, &[Released]),
+    published: (&[(Cell, i64)], &[Released]),
     kind: SaleKind,
     case: &str,
 ) -> Batches {
@@ -281,18 +268,17 @@ fn assert_batches(
 fn follow_batches(
     settings: &Settings,
     steps: &Steps,
-    (restored, published): (&Released, &[Released]),
+    (restored, published): (&[(Cell, i64)], &[Released]),
     kind: SaleKind,
     most: usize,
 ) -> Result<Batches, String> {
     let rule = ladder::Rule::default();
     let mut releases = ladder::Releases::new(settings, &rule);
-    let cells = restored.iter().map(|((family, dims), values)| Cell {
-        family: *family,
-        dims: dims.clone(),
-        values: values.clone(),
-    });
-    releases.restore(BrandId(0), &cells.collect::<Vec<_>>());
+    releases.restore(BrandId(0), restored);
+    let standing = restored.iter().filter(|(cell, _)| !cell.values.is_empty());
+    let standing =
+        standing.map(|(cell, _)| ((cell.family, cell.dims.clone()), cell.values.clone()));
+    let restored: Released = standing.collect();
     let mut possible = vec![releases];
     let mut events = Vec::new();
     // The first release after a restart is no batch.
@@ -396,20 +382,21 @@ fn each_batch_publishes_what_the_oracle_does() {
             _ => (SaleKind::Transaction, crowd::history(&mut rng)),
         };
         let workers = [1, 2, 3, 8][(seed % 4) as usize];
-        let published = known(&play(&settings, workers, &[], &steps).published);
+        let published = play(&settings, workers, &[], &steps).published;
+        let outside = known(&published);
         let case = format!("seed {seed}, {workers} workers");
-        let begun = (&Released::new(), &published[..]);
+        let begun = (&[][..], &outside[..]);
         let batches = assert_batches(&settings, &steps, begun, kind, &case);
         all.all += batches.all;
         all.changed += batches.changed;
 
         let middle = rng.random_range(0..steps.len());
         let again = restart_at(&steps, middle);
-        let restored = cells_of(&published[middle], steps[middle].1);
+        let restored = last_messages(&published, &steps, middle);
         let workers = [2, 3, 8, 1][(seed % 4) as usize];
         let after = known(&play(&settings, workers, &restored, &again).published);
         let case = format!("seed {seed}, {workers} workers, restarted after step {middle}");
-        let begun = (&published[middle], &after[..]);
+        let begun = (&restored[..], &after[..]);
         all.restarted += assert_batches(&settings, &again, begun, kind, &case).changed;
     }
     let histories = histories as usize;

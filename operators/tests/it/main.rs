@@ -18,6 +18,7 @@ mod published_packages;
 mod publishes_differences;
 mod random_histories;
 mod release_cadence;
+mod restarts_agree;
 mod retention_queries;
 mod retracted;
 mod rights_queries;

@@ -28,6 +28,16 @@ fn replay(trace: &Path, more: &str, arguments: &[&str]) -> Vec<String> {
 
 /// The same with a whole configuration.
 fn replay_with(trace: &Path, config: &str, arguments: &[&str]) -> Vec<String> {
+    let mut cells = cells_with(trace, config, arguments);
+    cells.retain(|line| {
+        line.contains("\"family\":\"visit_match\"")
+            || line.contains("\"family\":\"attribution\"") && line.contains("\"kind\":\"visit\"")
+    });
+    cells
+}
+
+/// The lines of all cells that a replay writes.
+fn cells_with(trace: &Path, config: &str, arguments: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("t.toml"), config).unwrap();
     let mut command = tributary();
@@ -39,15 +49,7 @@ fn replay_with(trace: &Path, config: &str, arguments: &[&str]) -> Vec<String> {
         .arg(trace);
     succeed(&mut command);
     let cells = std::fs::read_to_string(folder.path().join("cells")).unwrap();
-    let is_of_stays = |line: &&str| {
-        line.contains("\"family\":\"visit_match\"")
-            || line.contains("\"family\":\"attribution\"") && line.contains("\"kind\":\"visit\"")
-    };
-    cells
-        .lines()
-        .filter(is_of_stays)
-        .map(str::to_owned)
-        .collect()
+    cells.lines().map(str::to_owned).collect()
 }
 
 /// The worked example of the specification, byte for byte, on any number of workers and in epochs of any size.
@@ -189,6 +191,40 @@ fn a_settled_visit_is_a_record_of_its_device() {
     assert_eq!(open, [visit_match(1, 1, 1, 1_000_000)]);
     let story = settled_story(&[withdraws, states(11, ALL)]);
     assert_eq!(matches_with(&story, ""), [all]);
+}
+
+/// An exposure of a device that only partners know is a contact of the device as long as the device allows it, and leaves by its
+/// own time.
+#[test]
+fn an_exposure_that_only_a_partner_knows_is_a_record_of_its_device() {
+    let exposure = |id: &str, day: i64| {
+        let fields = format!(
+            r#""id":"{id}","type":"exposure","touch":"click","source":"maps","device":"d1",{ALL}"#
+        );
+        line("partner", day * DAY + 600, 1, &fields)
+    };
+    let other = r#""id":"x","device":"other","purposes":{"1":true}"#;
+    let withdraws = r#""id":"c","device":"d1","purposes":{"1":false}"#;
+    let days = |later: &str, settings: &str| -> Vec<String> {
+        let story = exposure("e", 0) + &exposure("f", 40) + later;
+        let folder = tempfile::tempdir().unwrap();
+        let trace = folder.path().join("trace.ndjson");
+        std::fs::write(&trace, story + &line("consent", 50 * DAY, 0, other)).unwrap();
+        let mut cells = cells_with(&trace, &format!("{CONFIG}{settings}"), &[]);
+        cells.retain(|line| line.contains("\"family\":\"campaign_day\""));
+        cells
+    };
+    let of_day = |day: &str| {
+        format!(
+            "{{\"cell\":{{\"brand\":\"acme\",\"campaign\":null,\"day\":\"{day}\",\"medium\":null,\"source\":\"maps\"}},\
+             \"family\":\"campaign_day\",\"value\":{{\"clicks\":1,\"impressions\":0,\"persons\":1,\"views\":0}}}}"
+        )
+    };
+    assert_eq!(days("", ""), ["2025-10-01", "2025-11-10"].map(of_day));
+    let shortest = "[brand.retention]\nexposures_months = 1\n";
+    assert_eq!(days("", shortest), [of_day("2025-11-10")]);
+    let withdrawal = line("consent", 45 * DAY, 0, withdraws);
+    assert_eq!(days(&withdrawal, ""), Vec::<String>::new());
 }
 
 /// On each of two days six visitors come one after the other, each of whom a partner saw there after a click on one of two channels.

@@ -94,6 +94,22 @@ pub(super) struct Sales {
     pub(super) in_progress: Vec<Contribution>,
 }
 
+impl Sales {
+    /// Keeps the days of which a condition holds, which is told whether stays are meant.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(Day, bool) -> bool) {
+        let of = |of: &Contribution| is_kept(of.day, of.place.0);
+        for contributions in [
+            &mut self.revenue,
+            &mut self.shared,
+            &mut self.single,
+            &mut self.assists,
+        ] {
+            contributions.retain(of);
+        }
+        self.journeys.retain(|of| is_kept(of.day, of.place.0));
+    }
+}
+
 /// A kind of conversions, a currency and a month.
 pub(super) type SalesKey = (SaleKind, Currency, i32);
 
@@ -169,8 +185,13 @@ impl Contributions {
             };
             let key = (sale.kind, sale.currency, calendar::month(day));
             let sales = self.sales.entry(key).or_default();
-            if !is_finished(day) {
-                // Stays come when their day is settled.
+            let settles_in = if is_stay {
+                brand.settings.counts_stays_in()
+            } else {
+                0
+            };
+            if !is_finished(day + settles_in) {
+                // Stays come once their day is settled.
                 sales.in_progress.extend((!is_stay).then_some(template));
                 continue;
             }

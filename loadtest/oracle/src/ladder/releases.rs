@@ -2,8 +2,9 @@
 //!
 //! A group first leaves by the pattern that is decided for it in that batch. Each batch decides a pattern, and the next one
 //! takes it over, as far as it can. If the result does not stand, or the group has no lot to leave with, everything of it
-//! stays as it was published. After a restart the published cells are the pattern in use, what is there at the first batch
-//! passes for what was published, and that batch only decides.
+//! stays as it was published. Days that were not over at the last publication that changed a cell fall in by the rule. After a
+//! restart the published cells are the pattern in use, what is there at the first batch of the days that were over passes for
+//! what was published, and that batch only decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,11 +48,13 @@ struct Published<P, S, D> {
     earlier: Vec<(P, S)>,
     /// The pattern that the last batch decided.
     decided: Option<P>,
-    /// The days of which something is published.
+    /// The days of the month that were over at the last publication that changed a cell.
     days: BTreeSet<D>,
     cells: Vec<Cell>,
     /// The pattern of cells from before a restart, until the first batch.
     restored: Option<P>,
+    /// The last finished day at the last publication before a restart.
+    told: Option<Day>,
 }
 
 impl<P, S, D> Default for Published<P, S, D> {
@@ -63,6 +66,7 @@ impl<P, S, D> Default for Published<P, S, D> {
             days: BTreeSet::new(),
             cells: Vec::new(),
             restored: None,
+            told: None,
         }
     }
 }
@@ -162,11 +166,15 @@ impl<'a> Releases<'a> {
         for ((_, month), published) in self.contacts.iter_mut().filter(|((of, _), _)| *of == id) {
             let now = all.contacts.remove(month).unwrap_or_default();
             let leaves = leaves(&(id, Topic::Contacts(*month)));
-            if published.batch(&contacts, now, leaves, self.rule, k_delta)
-                && let Some((names, now)) = &published.used
-            {
-                published.cells = of_contacts(&contacts, brand, *month, names, now);
-            }
+            let finished = finished_days(*month, &is_finished);
+            published.batch(
+                &contacts,
+                now,
+                finished,
+                leaves,
+                (self.rule, k_delta),
+                |of| of_contacts(&contacts, brand, *month, &of.0, &of.1),
+            );
         }
         let visits = traffic::visits(brand.settings);
         for month in all.visits.keys() {
@@ -175,11 +183,10 @@ impl<'a> Releases<'a> {
         for ((_, month), published) in self.visits.iter_mut().filter(|((of, _), _)| *of == id) {
             let now = all.visits.remove(month).unwrap_or_default();
             let leaves = leaves(&(id, Topic::Visits(*month)));
-            if published.batch(&visits, now, leaves, self.rule, k_delta)
-                && let Some((names, now)) = &published.used
-            {
-                published.cells = of_visits(&visits, brand, *month, names, now);
-            }
+            let finished = finished_days(*month, &is_finished);
+            published.batch(&visits, now, finished, leaves, (self.rule, k_delta), |of| {
+                of_visits(&visits, brand, *month, &of.0, &of.1)
+            });
         }
     }
 
@@ -196,19 +203,22 @@ impl<'a> Releases<'a> {
         cells
     }
 
-    /// Restores the published cells of a brand from before a restart.
-    pub fn restore(&mut self, id: BrandId, cells: &[Cell]) {
-        if !self.settings.brands.contains_key(&id) {
+    /// Restores the published cells of a brand from before a restart, each with the time of its publication, Unix milliseconds.
+    /// A cell without values was closed then.
+    pub fn restore(&mut self, id: BrandId, cells: &[(Cell, i64)]) {
+        let Some(settings) = self.settings.brands.get(&id) else {
             return;
-        }
+        };
         let is_shared = |model: &str| {
             let mut models = Model::ALL.into_iter();
             let model = models.find(|of| of.name() == model);
             model.is_some_and(is_shared)
         };
-        for cell in cells {
+        for (cell, at) in cells {
+            let finished = settings.utc_offsets.day(*at) - 1;
+            let is_closed = cell.values.is_empty();
             let word = |name: &str| word(cell.dim(name));
-            let channel = || Name::of_channel([word("source"), word("medium"), word("campaign")]);
+            let channel = || channel_of(cell);
             let time = cell.dim("day").or(cell.dim("month")).or(cell.dim("hour"));
             let month = time.and_then(month_of);
             let is_stay = cell.family == Family::VisitMatch;
@@ -233,6 +243,10 @@ impl<'a> Releases<'a> {
             match (cell.family, currency) {
                 (Family::CampaignDay, _) => {
                     let group = self.contacts.entry((id, month)).or_default();
+                    group.told = group.told.max(Some(finished));
+                    if is_closed {
+                        continue;
+                    }
                     let name = match cell.day() {
                         Some(day) => {
                             Name::ChannelDay(word("source"), word("medium"), word("campaign"), day)
@@ -244,6 +258,10 @@ impl<'a> Releases<'a> {
                 }
                 (Family::Visits, _) => {
                     let group = self.visits.entry((id, month)).or_default();
+                    group.told = group.told.max(Some(finished));
+                    if is_closed {
+                        continue;
+                    }
                     let name = match time {
                         Some(Dim::Hour(start, offset)) => {
                             let day = day_of_hour(*start, *offset);
@@ -259,6 +277,10 @@ impl<'a> Releases<'a> {
                     let sales = self.sales.entry(key).or_default();
                     let words = ["source", "medium", "campaign"].map(word);
                     sales.compared.insert(words);
+                    sales.group.told = sales.group.told.max(Some(finished));
+                    if is_closed {
+                        continue;
+                    }
                     sales.group.restored.get_or_insert_default();
                     sales.group.cells.push(cell.clone());
                 }
@@ -277,6 +299,13 @@ impl<'a> Releases<'a> {
                 ) => {
                     let key = (id, (kind, currency, month));
                     let group = &mut self.sales.entry(key).or_default().group;
+                    // The revenue of a day in progress tells nothing of other days.
+                    if cell.day().is_none_or(|day| day <= finished) {
+                        group.told = group.told.max(Some(finished));
+                    }
+                    if is_closed {
+                        continue;
+                    }
                     let pattern = group.restored.get_or_insert_default();
                     group.cells.push(cell.clone());
                     let (names, name) = match cell.family {
@@ -319,17 +348,27 @@ impl PublishedSales {
         let is_over = |cell: &Cell| cell.day().is_none_or(&is_finished);
         let group = &mut self.group;
         let decided = context.decide(sales);
-        let days_of = |revenue: &[Contribution]| -> Days {
-            revenue.iter().map(|of| (of.day, of.place.0)).collect()
+        let settles_in = context.brand.settings.counts_stays_in();
+        let over = |is_over: &dyn Fn(Day) -> bool| -> Days {
+            let days = calendar::days_of(key.2).flat_map(|day| [(day, false), (day, true)]);
+            days.filter(|(day, is_stay)| is_over(day + if *is_stay { settles_in } else { 0 }))
+                .collect()
         };
-        let days = days_of(&sales.revenue);
         let mut published = None;
         if let Some(mut pattern) = group.restored.take() {
-            pattern
-                .base
-                .retain(|name| name.day().is_none_or(&is_finished));
+            // What is there of later days was in progress.
+            let told = group.told;
+            group.days = over(&|day| told.is_some_and(|told| day <= told));
+            let days = &group.days;
+            let is_told = |day: Option<Day>, is_stay: bool| {
+                day.is_none_or(|day| days.contains(&(day, is_stay)))
+            };
+            let base = &mut pattern.base;
+            base.retain(|name| is_told(name.day(), name.is_of_stays()));
             let cells = std::mem::take(&mut group.cells);
-            (group.cells, self.in_progress) = cells.into_iter().partition(is_over);
+            (group.cells, self.in_progress) = cells
+                .into_iter()
+                .partition(|cell| is_told(cell.day(), cell.family == Family::VisitMatch));
             if !group.cells.is_empty() {
                 let rests = group.cells.iter().filter_map(|cell| {
                     let name = match cell.family {
@@ -339,11 +378,17 @@ impl PublishedSales {
                     };
                     matches!(cell.dim("day"), Some(Dim::Month(_))).then_some(name)
                 });
-                let counted = context.counted(sales, &pattern, &rests.collect());
-                group.days = days_of(&counted.revenue);
+                let mut sales = sales.clone();
+                sales.retain(|day, is_stay| is_told(Some(day), is_stay));
+                let counted = context.counted(&sales, &pattern, &rests.collect());
                 group.used = Some((pattern, counted));
             }
         } else if let Some((used, then)) = group.used.as_ref().filter(|_| leaves) {
+            let days: Days = sales
+                .revenue
+                .iter()
+                .map(|of| (of.day, of.place.0))
+                .collect();
             let new: Days = days.difference(&group.days).copied().collect();
             let of_new = context.days_of(sales, &new);
             let with_new = |pattern: &Pattern| {
@@ -363,13 +408,20 @@ impl PublishedSales {
             published = decided.clone();
         }
         if let Some((pattern, counted)) = published {
+            let before = sorted(group.cells.iter().chain(&self.in_progress));
             group.cells = of_sales(context, key, &pattern, &counted);
             if let Some(panel) = context.panel {
                 let cells = panel.cells(context, key.2, &pattern, &counted, &mut self.compared);
                 group.cells.extend(cells);
             }
-            group.days = days_of(&counted.revenue);
-            let pattern = context.prune(pattern, &counted);
+            let mut pattern = context.prune(pattern, &counted);
+            // A name of the chain whose values are all 0 is nowhere.
+            if let Some(names) = &mut pattern.markov {
+                let cells = group.cells.iter();
+                let of_chain = cells.filter(|cell| cell.family == Family::MarkovMonth);
+                let published: Names = of_chain.map(channel_of).collect();
+                names.retain(|name| published.contains(name));
+            }
             // A group of which nothing is left has never been published.
             let is_empty = group.cells.is_empty();
             if rule.all_releases {
@@ -378,6 +430,9 @@ impl PublishedSales {
             }
             group.used = (!is_empty).then_some((pattern, counted));
             self.in_progress.retain(|cell| !is_over(cell));
+            if sorted(group.cells.iter().chain(&self.in_progress)) != before {
+                group.days = over(&is_finished);
+            }
         }
         group.decided = decided.map(|(pattern, _)| pattern);
 
@@ -402,23 +457,27 @@ impl PublishedSales {
 }
 
 impl PublishedTraffic {
-    /// Whether something was published.
+    /// One batch. `finished` are the days of the month that are over.
     fn batch(
         &mut self,
         ladder: &Ladder,
-        now: Vec<Contribution>,
+        mut now: Vec<Contribution>,
+        finished: BTreeSet<Day>,
         leaves: bool,
-        rule: &Rule,
-        k_delta: u64,
-    ) -> bool {
+        (rule, k_delta): (&Rule, u64),
+        cells: impl Fn(&(Names, Vec<Contribution>)) -> Vec<Cell>,
+    ) {
         let decided = traffic::decide_traffic(ladder, &now);
         let days: BTreeSet<Day> = now.iter().map(|of| of.day).collect();
-        let mut published = None;
         if let Some(pattern) = self.restored.take() {
+            let told = self.told;
+            self.days = finished;
+            self.days
+                .retain(|day| told.is_some_and(|told| *day <= told));
+            now.retain(|of| self.days.contains(&of.day));
             self.used = Some((pattern, now));
-            self.days = days;
         } else if leaves {
-            published = match &self.used {
+            let published = match &self.used {
                 None => Some(decided.clone()),
                 Some((used, then)) => {
                     let new = days.difference(&self.days).copied().collect();
@@ -447,17 +506,32 @@ impl PublishedTraffic {
                 if rule.all_releases {
                     self.earlier.push((names.clone(), now.clone()));
                 }
-                let cells = ladder.cells(&names, &now).into_values().flatten();
-                self.days.extend(cells.map(|of| of.day));
                 self.used = (!names.is_empty()).then_some((names, now));
-                if self.used.is_none() {
-                    self.cells.clear();
+                let before = sorted(&self.cells);
+                self.cells = self.used.as_ref().map(cells).unwrap_or_default();
+                if sorted(&self.cells) != before {
+                    self.days = finished;
                 }
             }
         }
         self.decided = Some(decided);
-        published.is_some()
     }
+}
+
+/// The days of a month that are over.
+fn finished_days(month: i32, is_finished: impl Fn(Day) -> bool) -> BTreeSet<Day> {
+    let days = calendar::days_of(month);
+    days.filter(|day| is_finished(*day)).collect()
+}
+
+fn sorted<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> BTreeSet<Cell> {
+    cells.into_iter().cloned().collect()
+}
+
+/// The channel of a cell, as a name.
+fn channel_of(cell: &Cell) -> Name {
+    let word = |name: &str| word(cell.dim(name));
+    Name::of_channel([word("source"), word("medium"), word("campaign")])
 }
 
 fn word(dim: Option<&Dim>) -> Word {

@@ -121,6 +121,12 @@ impl Shop {
         credits(&self.cells(), model)
     }
 
+    /// Cells that were published today.
+    fn messages(&self, cells: &[Cell]) -> Vec<(Cell, i64)> {
+        let at = i64::from(self.today) * 86_400_000;
+        cells.iter().map(|cell| (cell.clone(), at)).collect()
+    }
+
     fn batch(&self, releases: &mut Releases) -> Vec<Cell> {
         self.batch_where(releases, |_| true)
     }
@@ -792,7 +798,7 @@ fn after_a_restart_the_first_batch_only_decides() {
     let mut releases = Releases::new(&settings, &rule);
     let first = shop.batch(&mut releases);
     let mut releases = Releases::new(&settings, &rule);
-    releases.restore(BrandId(0), &first);
+    releases.restore(BrandId(0), &shop.messages(&first));
     assert_eq!(releases.published(), first);
     shop.order("b2", 0, &["b"], 10);
     shop.order("b3", 1, &["b"], 10);
@@ -938,7 +944,7 @@ fn random_worlds_stay_whole() {
             }
             // A restart changes nothing that is published.
             let mut restarted = Releases::new(&settings, &rule);
-            restarted.restore(BrandId(0), &cells);
+            restarted.restore(BrandId(0), &shop.messages(&cells));
             assert_eq!(restarted.published(), cells);
             // Contacts that were withdrawn begin anew: nothing outside says that they were ever published.
             let has_contacts = cells.iter().any(|cell| cell.family == Family::CampaignDay);

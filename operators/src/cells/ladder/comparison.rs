@@ -154,20 +154,17 @@ fn stays(
     Some((stays, places))
 }
 
-/// The channels that published cells compare.
-pub(super) fn compared_in(published: &Published) -> BTreeSet<ChannelName> {
-    let names = published
-        .keys()
-        .filter_map(|(family, dims)| match (family, &dims[..]) {
-            (Family::VisitLift, [_, _, source, medium, campaign]) => {
-                match cell_name([source, medium, campaign]) {
-                    CellName::Channel(name) => Some(name),
-                    _ => None,
-                }
+/// The channel that a cell compares.
+pub(super) fn compared_channel((family, dims): &CellId) -> Option<ChannelName> {
+    match (family, &dims[..]) {
+        (Family::VisitLift, [_, _, source, medium, campaign]) => {
+            match cell_name([source, medium, campaign]) {
+                CellName::Channel(name) => Some(name),
+                _ => None,
             }
-            _ => None,
-        });
-    names.collect()
+        }
+        _ => None,
+    }
 }
 
 impl Naming<'_> {

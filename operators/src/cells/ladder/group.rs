@@ -23,6 +23,8 @@ pub(in crate::cells) struct LadderGroup {
     pub(super) panel: Arc<PanelRows>,
     /// The channels whose exposed persons are or were compared with others.
     pub(super) compared: BTreeSet<ChannelName>,
+    /// The last finished day at the last publication that changed anything outside, if the month has been published.
+    pub(super) told: Option<Day>,
     /// The pattern in use, if the month has been published.
     pub(super) pattern: Option<Pattern>,
     /// The cells of assists and of the Markov model in use.

@@ -8,21 +8,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::aggregate::MonthGroup;
-use crate::cell::Dim;
-use crate::cells::ladder::comparison::{compare, compared_in, is_settled};
+use crate::cells::ladder::comparison::{compare, compared_channel, is_settled};
 use crate::cells::ladder::group::LadderGroup;
 use crate::cells::ladder::held_back::count_hidden;
 use crate::cells::ladder::naming::{Naming, pattern_of};
 use crate::cells::ladder::panel_rows::PanelRows;
 use crate::cells::ladder::path_cells::{Folded, PathNames, Paths};
 use crate::cells::ladder::plan::Plan;
+use crate::cells::ladder::progress::day_of;
 use crate::cells::ladder::published::{CellId, Changes, Published};
 use crate::cells::ladder::rows::{Rows, table};
 use crate::cells::months::NullParts;
 use crate::label::LabelNames;
 use crate::record::Day;
 use crate::release::weight::Rule;
-use crate::release::{ChannelName, Pattern};
+use crate::release::{ChannelName, Pattern, SaleRow, Told};
 use crate::settings::{BrandSettings, Settings};
 
 /// The release rule of a brand.
@@ -44,6 +44,7 @@ pub(in crate::cells) struct Look {
     rows: Arc<Rows>,
     panel: Arc<PanelRows>,
     compared: BTreeSet<ChannelName>,
+    told: Option<Day>,
     pattern: Option<Pattern>,
     paths: PathNames,
     folded: Folded,
@@ -75,13 +76,20 @@ impl Look {
             settings,
             words: &self.words,
         };
-        let rows = self.rows.finished(self.group, through);
+        let settles_in = settings.counts_stays_in();
+        // Days that were never published are new.
+        let told = Told {
+            through: self.told.unwrap_or(Day::MIN),
+            settles_in,
+        };
+        let rows = self.rows.finished(self.group, through, settles_in);
         let now = table(&rows, &self.words);
         let decided = rule.decide(&now);
-        let paths_of = |pattern: &Pattern| {
-            let chain = naming.chain(pattern, &rows, &self.null);
-            Paths::of(naming, pattern, &rows, chain.folded())
+        let paths_in = |pattern: &Pattern, rows: &[(SaleRow, i64)]| {
+            let chain = naming.chain(pattern, rows, &self.null);
+            Paths::of(naming, pattern, rows, chain.folded())
         };
+        let paths_of = |pattern: &Pattern| paths_in(pattern, &rows);
         let decided_paths = paths_of(&decided);
         let decided_names = PathNames::decide(rule, &decided_paths);
         let is_first = self.pattern.is_none();
@@ -92,9 +100,9 @@ impl Look {
                 Some(first).filter(|_| !decided.shared.is_empty())
             }
             (Some(used), Some((before, before_names))) => {
-                let earlier = self.rows.before(self.group);
+                let earlier = self.rows.before(self.group, settles_in);
                 let then = table(&earlier, &self.words);
-                let next = rule.take_over(used, before, &then, &now);
+                let next = rule.take_over(used, before, [&then, &now], told);
                 // A pattern without revenue counts nothing any more.
                 let stands = next
                     .as_ref()
@@ -110,9 +118,11 @@ impl Look {
                 let names = names.filter(|_| stands);
                 names.map(|names| (next, names, paths))
             }
-            // After a restart nobody knows what was last published but by its cells, so that the first batch only decides.
+            // After a restart nobody knows what was last published but by its cells: what is there now of the days that were over
+            // then passes for it, and the first batch only decides.
             (Some(used), None) => {
-                restarts = Some(paths_of(used).folded);
+                let earlier = self.rows.finished(self.group, told.through, settles_in);
+                restarts = Some(paths_in(used, &earlier).folded);
                 None
             }
         };
@@ -174,6 +184,7 @@ impl LadderGroup {
             rows: self.rows.clone(),
             panel: self.panel.clone(),
             compared: self.compared.clone(),
+            told: self.told,
             pattern: self.pattern.clone(),
             paths: self.paths.clone(),
             folded: self.folded.clone(),
@@ -187,21 +198,22 @@ impl LadderGroup {
         self.plan = looked.plan;
         if let Some(folded) = looked.restarts {
             self.folded = folded;
-            Arc::make_mut(&mut self.rows).publish(looked.through);
+            Arc::make_mut(&mut self.rows).publish(self.told.unwrap_or(looked.through));
             Arc::make_mut(&mut self.panel).publish();
         }
         self.decided = Some(looked.decided);
         self.looked_through = Some(looked.through);
     }
 
-    /// Publishes what was planned. Returns the cells that differ, with their values or none.
-    pub(super) fn publish(&mut self, naming: &Naming<'_>) -> Changes {
+    /// Publishes what was planned. `finished` is the last finished day at the time of the publication. Returns the cells that
+    /// differ, with their values or none.
+    pub(super) fn publish(&mut self, naming: &Naming<'_>, finished: Day) -> Changes {
         let Some(plan) = self.plan.take() else {
             return Vec::new();
         };
         let Plan {
             pattern,
-            paths,
+            mut paths,
             folded,
             compared,
             through,
@@ -212,12 +224,31 @@ impl LadderGroup {
         if let (Some(solved), Some(names)) = (&solved, &paths.markov) {
             cells.extend(naming.markov_cells(names, solved));
         }
+        paths.forget_unpublished(&cells);
         Arc::make_mut(&mut self.rows).publish(through);
         Arc::make_mut(&mut self.panel).publish();
         self.compared = compared;
         (self.paths, self.folded) = (paths, folded);
         self.pattern = (!cells.is_empty()).then_some(pattern);
-        self.replace(cells)
+        let changes = self.replace(cells);
+        if !changes.is_empty() {
+            self.told = Some(finished);
+        }
+        changes
+    }
+
+    /// Takes a cell that was published, or closed if it has no values, when `finished` was the last finished day. The revenue
+    /// of a day that was in progress then tells nothing of the others.
+    pub(super) fn restore(&mut self, id: CellId, values: Vec<i128>, finished: Day) {
+        if day_of(&id).is_none_or(|day| day <= finished) {
+            self.told = self.told.max(Some(finished));
+        }
+        // The numbers of a channel that is compared no longer are known.
+        self.compared.extend(compared_channel(&id));
+        if !values.is_empty() {
+            self.published.insert(id, values);
+        }
+        self.has_restored = true;
     }
 
     /// Replaces what stands outside. Returns the difference.
@@ -235,19 +266,15 @@ impl LadderGroup {
 
     /// Takes the restored cells as what was last published. Cells of days in progress are set apart.
     pub(super) fn reconcile(&mut self, rule: &Rule, through: Day) {
-        let is_in_progress = |(_, dims): &CellId| {
-            let mut days = dims.iter().filter_map(|dim| match dim {
-                Dim::Day(day) => Some(*day),
-                _ => None,
-            });
-            days.any(|day| day > through)
-        };
-        let progress = self.published.extract_if(.., |id, _| is_in_progress(id));
+        let is_after = |id: &CellId, last: Day| day_of(id).is_some_and(|day| day > last);
+        let progress = self.published.extract_if(.., |id, _| is_after(id, through));
         self.progress.published.extend(progress);
-        let pattern = pattern_of(rule, &self.published);
+        // A day that is over by now may have been in progress at the last publication.
+        let told = self.told.unwrap_or(through);
+        let of_group = self.published.keys().filter(|id| !is_after(id, told));
+        let pattern = pattern_of(rule, of_group);
         self.pattern = (!pattern.shared.is_empty()).then_some(pattern);
         self.paths = PathNames::of(&self.published);
-        self.compared = compared_in(&self.published);
         (self.decided, self.has_restored, self.is_dirty) = (None, false, true);
     }
 }

@@ -343,9 +343,9 @@ fn word(dim: &Dim) -> Word {
 }
 
 /// The pattern that published cells follow.
-pub(super) fn pattern_of(rule: &Rule, published: &Published) -> Pattern {
+pub(super) fn pattern_of<'a>(rule: &Rule, published: impl Iterator<Item = &'a CellId>) -> Pattern {
     let mut pattern = Pattern::default();
-    for (family, dims) in published.keys() {
+    for (family, dims) in published {
         match (family, &dims[..]) {
             (Family::StoreDay, [_, store, day, _])
             | (Family::ScanDay | Family::VisitMatch, [_, store, day]) => {

@@ -143,6 +143,12 @@ impl PathNames {
         })
     }
 
+    /// Takes out the names of the Markov model that have no cell, because all its values are 0. A restart knows the published
+    /// cells alone.
+    pub(super) fn forget_unpublished(&mut self, published: &Published) {
+        self.markov = PathNames::of(published).markov;
+    }
+
     /// The cells that stand outside.
     pub(super) fn of(published: &Published) -> PathNames {
         let mut all = PathNames::default();

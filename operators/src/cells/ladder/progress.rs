@@ -172,8 +172,8 @@ impl StoreDay {
     }
 }
 
-/// The day of a cell of revenue.
-fn day_of((_, dims): &CellId) -> Option<Day> {
+/// The day of a cell of revenue, if it is of a single one.
+pub(super) fn day_of((_, dims): &CellId) -> Option<Day> {
     dims.iter().find_map(|dim| match dim {
         Dim::Day(day) => Some(*day),
         _ => None,

@@ -1,5 +1,7 @@
 //! The rows of a month, now and as last published.
 //!
+//! A row is kept under the day from the end of which on it is counted ([`counted_from`]): stays wait until their day is settled.
+//!
 //! Only the difference to the last publication is kept beside the rows, so that a month at rest holds each once. Who has
 //! changed it is counted by acts ([`crate::aggregate::Aggregate::changed`]), linked over time: a person is known by other
 //! labels before and after a merge, a split or an erasure, but its sales keep their names. Changes that share a contributor,
@@ -17,6 +19,7 @@ use crate::label::{Channel, Label, LabelNames};
 use crate::label_numbers::LabelNumbers;
 use crate::packed_multiset::PackedMultiset;
 use crate::record::{Day, SaleKind};
+use crate::release::told::counted_from;
 use crate::release::{ChannelName, Credit, Place, RevenueKind, Sale, SaleRow, Table};
 
 /// The rows of a month.
@@ -36,9 +39,28 @@ pub(in crate::cells) struct Rows {
     pub(in crate::cells) through: Option<Day>,
 }
 
+/// A row under the day from the end of which on it is counted.
+fn counted(row: &SaleRow, settles_in: Day) -> SaleRow {
+    SaleRow {
+        day: counted_from(row.day, row.revenue_kind(), settles_in),
+        ..row.clone()
+    }
+}
+
+/// The row that is kept under such a day.
+fn uncounted(row: SaleRow, settles_in: Day) -> SaleRow {
+    let counted = counted_from(row.day, row.revenue_kind(), settles_in);
+    SaleRow {
+        day: row.day.saturating_sub(counted.saturating_sub(row.day)),
+        ..row
+    }
+}
+
 impl Rows {
-    /// Adds or retracts a row, by acts that are given as a set of bits.
-    pub(super) fn add(&mut self, row: &SaleRow, acts: u128, diff: Diff) {
+    /// Adds or retracts a row, by acts that are given as a set of bits. `settles_in` is the number of days after a day by which
+    /// its sightings are settled, here and below.
+    pub(super) fn add(&mut self, row: &SaleRow, acts: u128, diff: Diff, settles_in: Day) {
+        let row = &counted(row, settles_in);
         if acts != 0 {
             *self.acts.entry((row.day, row.sale)).or_default() |= acts;
         }
@@ -81,9 +103,15 @@ impl Rows {
     }
 
     /// The rows of this group of the days up to one, each as often as it occurs.
-    pub(super) fn finished(&self, group: MonthGroup, through: Day) -> Vec<(SaleRow, i64)> {
+    pub(super) fn finished(
+        &self,
+        group: MonthGroup,
+        through: Day,
+        settles_in: Day,
+    ) -> Vec<(SaleRow, i64)> {
         let rows = self.packed_until(through);
-        rows.filter_map(|(row, count)| Some((row.unpack(group, &self.numbers)?, count)))
+        let rows = rows.filter_map(|(row, count)| Some((row.unpack(group, &self.numbers)?, count)));
+        rows.map(|(row, count)| (uncounted(row, settles_in), count))
             .collect()
     }
 
@@ -94,7 +122,7 @@ impl Rows {
     }
 
     /// The rows of this group as they were last published, each as often as it occurred.
-    pub(super) fn before(&self, group: MonthGroup) -> Vec<(SaleRow, i64)> {
+    pub(super) fn before(&self, group: MonthGroup, settles_in: Day) -> Vec<(SaleRow, i64)> {
         let now = self.through.map(|through| self.packed_until(through));
         let now = now.into_iter().flatten();
         let now = now.map(|(row, count)| (row, count - self.since.times(row.0)));
@@ -105,6 +133,7 @@ impl Rows {
         now.chain(retracted)
             .filter(|(_, count)| *count > 0)
             .filter_map(|(row, count)| Some((row.unpack(group, &self.numbers)?, count)))
+            .map(|(row, count)| (uncounted(row, settles_in), count))
             .collect()
     }
 
@@ -310,15 +339,15 @@ mod tests {
     #[test]
     fn the_rows_before_are_those_that_were_published() {
         let mut rows = Rows::default();
-        rows.add(&row(1, 3), 1, 1);
-        rows.add(&row(2, 3), 1, 1);
+        rows.add(&row(1, 3), 1, 1, 0);
+        rows.add(&row(2, 3), 1, 1, 0);
         rows.publish(5);
         // One leaves, one comes on a day that was counted, and one on a day that was not.
-        rows.add(&row(1, 3), 2, -1);
-        rows.add(&row(3, 4), 2, 1);
-        rows.add(&row(4, 6), 2, 1);
+        rows.add(&row(1, 3), 2, -1, 0);
+        rows.add(&row(3, 4), 2, 1, 0);
+        rows.add(&row(4, 6), 2, 1, 0);
         let mut before: Vec<(u64, i64)> = rows
-            .before(GROUP)
+            .before(GROUP, 0)
             .iter()
             .map(|(row, count)| (row.who, *count))
             .collect();

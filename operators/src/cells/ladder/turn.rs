@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::aggregate::MonthGroup;
 use crate::cell::{BatchKind, Cell};
-use crate::cells::gate::{BatchClass, ReleaseTimes};
+use crate::cells::gate::{BatchClass, ReleaseTimes, finished};
 use crate::cells::group_key::GroupKey;
 use crate::cells::ladder::group::LadderGroup;
 use crate::cells::ladder::held_back::HeldBack;
@@ -19,14 +19,7 @@ use crate::cells::solver::Task;
 use crate::cells::state::{BatchVotes, CellUpdates, Cells};
 use crate::engine::{Diff, WakeFn};
 use crate::label::Channel;
-use crate::record::Day;
 use crate::release::{PanelRow, SaleRow};
-use crate::settings::BrandSettings;
-
-/// The last finished day of a brand at a time, Unix milliseconds.
-fn finished(settings: &BrandSettings, now: i64) -> Day {
-    settings.utc_offsets.day(now).saturating_sub(1)
-}
 
 fn updates_of(
     cells: impl IntoIterator<Item = (CellId, Option<Vec<i128>>)>,
@@ -45,12 +38,14 @@ fn updates_of(
 impl Cells {
     /// Adds or retracts a row, by acts that are given as a set of bits.
     pub(in crate::cells) fn add_row(&mut self, row: &SaleRow, acts: u128, diff: Diff) {
+        let settings = self.settings.brands.get(&row.group.brand);
+        let settles_in = settings.map_or(0, |settings| settings.counts_stays_in());
         let group = self.ladders.entry(row.group).or_default();
         // The day before the first look is in progress until it is known to be over.
         if group.looked_through.is_none_or(|through| through < row.day) {
             group.progress.add(row, acts, diff);
         }
-        Arc::make_mut(&mut group.rows).add(row, acts, diff);
+        Arc::make_mut(&mut group.rows).add(row, acts, diff, settles_in);
         group.is_dirty = true;
     }
 
@@ -68,13 +63,13 @@ impl Cells {
         group.is_dirty = true;
     }
 
-    /// Restores a published cell of a month.
-    pub(in crate::cells) fn restore_month(&mut self, of: MonthGroup, cell: Cell) {
-        let group = self.ladders.entry(of).or_default();
-        group
-            .published
-            .insert((cell.family, cell.dims), cell.values);
-        group.has_restored = true;
+    /// Restores a cell of a month that was published, or closed if it has no values, at a time, Unix milliseconds.
+    pub(in crate::cells) fn restore_month(&mut self, of: MonthGroup, cell: Cell, at: i64) {
+        if let Some(settings) = self.settings.brands.get(&of.brand) {
+            let through = finished(settings, at);
+            let group = self.ladders.entry(of).or_default();
+            group.restore((cell.family, cell.dims), cell.values, through);
+        }
     }
 
     /// Publishes the days in progress, and votes for the months that a batch may publish.
@@ -185,8 +180,8 @@ impl Cells {
         }
     }
 
-    /// Publishes what was planned.
-    pub(in crate::cells) fn publish_plans(&mut self, updates: &mut CellUpdates) {
+    /// Publishes what was planned. `now` is the time of the publication, Unix milliseconds.
+    pub(in crate::cells) fn publish_plans(&mut self, now: i64, updates: &mut CellUpdates) {
         let all_settings = self.settings.clone();
         for of in std::mem::take(&mut self.planned) {
             let words = self.labels.of(of.brand).clone();
@@ -201,7 +196,7 @@ impl Cells {
                 settings,
                 words: &words,
             };
-            updates.extend(updates_of(group.publish(&naming)));
+            updates.extend(updates_of(group.publish(&naming, finished(settings, now))));
             if group.is_empty() {
                 self.ladders.remove(&of);
             }

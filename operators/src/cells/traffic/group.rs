@@ -1,9 +1,10 @@
 //! The contacts or visits of a month: the pattern in use, and what a batch makes of it.
 //!
 //! The first pattern that publishes anything is the decided one. Each batch decides a pattern, and the next one takes it
-//! over as far as no difference reveals anything; if the result may not be published, everything stays as it is. After a
-//! restart the published cells are the pattern in use, what is there at the first batch passes for what was published, and
-//! that batch only decides.
+//! over as far as no difference reveals anything; if the result may not be published, everything stays as it is. Days that were
+//! not over at the last publication that changed a cell are new, and fall in by the rule. After a restart the published cells
+//! are the pattern in use, what is there at the first batch of the days that were over passes for what was published, and that
+//! batch only decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,8 +44,8 @@ pub(in crate::cells) struct TrafficGroup {
     used: Option<Names>,
     /// The pattern that the last batch decided.
     decided: Option<Names>,
-    /// The days that were ever published.
-    days: BTreeSet<Day>,
+    /// The last finished day at the last publication that changed a cell, if anything is published.
+    told: Option<Day>,
     /// The last finished day when the last batch looked at the month.
     looked_through: Option<Day>,
     /// Whether anything changed since then.
@@ -82,7 +83,7 @@ impl TrafficGroup {
             of,
             used: None,
             decided: None,
-            days: BTreeSet::new(),
+            told: None,
             looked_through: None,
             is_dirty: false,
             published: Published::new(),
@@ -122,15 +123,19 @@ impl TrafficGroup {
         self.is_dirty = true;
     }
 
-    /// Restores a published cell.
-    pub(super) fn restore(&mut self, id: CellId, values: Vec<i128>) {
-        self.published.insert(id, values);
+    /// Takes a cell that was published, or closed if it has no values, when `finished` was the last finished day.
+    pub(super) fn restore(&mut self, id: CellId, values: Vec<i128>, finished: Day) {
+        self.told = self.told.max(Some(finished));
+        if !values.is_empty() {
+            self.published.insert(id, values);
+        }
         self.has_restored = true;
     }
 
     /// Takes the restored cells as the pattern in use.
     pub(super) fn reconcile(&mut self) {
-        self.used = Some(self.published.keys().filter_map(name_of).collect());
+        let used: Names = self.published.keys().filter_map(name_of).collect();
+        self.used = (!used.is_empty()).then_some(used);
         (self.decided, self.has_restored, self.is_dirty) = (None, false, true);
     }
 
@@ -152,13 +157,14 @@ impl TrafficGroup {
         }
     }
 
-    /// Looks at the month at a batch. Returns the cells that change. `may_leave` says whether enough contributors have
-    /// changed what the batch publishes.
+    /// Looks at the month at a batch. Returns the cells that change. The days are the last that the batch counts, and the last
+    /// finished one at the time of its publication. `may_leave` says whether enough contributors have changed what the batch
+    /// publishes.
     pub(super) fn look(
         &mut self,
         settings: &BrandSettings,
         words: &LabelNames,
-        through: Day,
+        [through, finished]: [Day; 2],
         may_leave: bool,
     ) -> Changes {
         let (next, cells) = match &self.counts {
@@ -208,8 +214,7 @@ impl TrafficGroup {
         self.decided = Some(next.decided);
         self.looked_through = Some(through);
         if is_restart {
-            self.days = next.days;
-            self.publish_counts(Some(through));
+            self.publish_counts(Some(self.told.unwrap_or(through)));
             return Vec::new();
         }
         let Some(used) = next.used else {
@@ -219,10 +224,13 @@ impl TrafficGroup {
             self.is_dirty = true;
             return Vec::new();
         }
-        self.days.extend(next.days);
         self.used = (!used.is_empty()).then_some(used);
         self.publish_counts(self.used.is_some().then_some(through));
-        self.replace(cells)
+        let changes = self.replace(cells);
+        if !changes.is_empty() {
+            self.told = Some(finished);
+        }
+        changes
     }
 
     /// The next pattern and its cells.
@@ -243,7 +251,8 @@ impl TrafficGroup {
         let used = match (&self.used, &self.decided) {
             (None, _) => Some(decided.clone()),
             (Some(used), Some(before)) => {
-                let new_days = days.difference(&self.days).copied().collect();
+                let is_new = |day: &Day| self.told.is_none_or(|told| *day > told);
+                let new_days = days.into_iter().filter(is_new).collect();
                 hierarchy.take_over(used, before, [then, now], &new_days)
             }
             (Some(_), None) => None,
@@ -258,7 +267,6 @@ impl TrafficGroup {
         let mut next = Next {
             decided,
             used: None,
-            days,
             hidden,
         };
         let mut cells = Published::new();
@@ -266,9 +274,6 @@ impl TrafficGroup {
             let counted = hierarchy.cells(&used, now);
             next.used = Some(counted.iter().map(|(name, _)| (*name).clone()).collect());
             if may_leave || self.used.is_none() {
-                let published = counted.iter().flat_map(|(_, parts)| parts);
-                let day = |part: &u32| chains.get(*part as usize)?.first()?.day();
-                next.days = published.filter_map(day).collect();
                 let cell = |(name, parts): &(&TrafficName, Vec<u32>)| {
                     (cell_id(self.of, brand, name), values(parts))
                 };
@@ -347,8 +352,6 @@ struct Next {
     decided: Names,
     /// The next pattern in use; none if the month stays as it is.
     used: Option<Names>,
-    /// The days that it publishes, or all days if nothing is published.
-    days: BTreeSet<Day>,
     /// The cells of the finest grain that it does not name.
     hidden: u64,
 }

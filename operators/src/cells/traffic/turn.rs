@@ -5,7 +5,7 @@
 
 use crate::aggregate::{Aggregate, CellKey, TrafficMonth};
 use crate::cell::Cell;
-use crate::cells::gate::{BatchClass, ReleaseTimes};
+use crate::cells::gate::{BatchClass, ReleaseTimes, finished};
 use crate::cells::group_key::GroupKey;
 use crate::cells::state::{BatchVotes, CellUpdates, Cells};
 use crate::cells::traffic::group::{TrafficCandidate, TrafficGroup};
@@ -25,11 +25,14 @@ impl Cells {
         group.add(key, sums, diff);
     }
 
-    /// Restores a published cell of contacts or visits.
-    pub(in crate::cells) fn restore_traffic(&mut self, of: TrafficMonth, cell: Cell) {
-        let group = self.traffic.entry(of);
-        let group = group.or_insert_with(|| TrafficGroup::new(of));
-        group.restore((cell.family, cell.dims), cell.values);
+    /// Restores a cell of contacts or visits that was published, or closed if it has no values, at a time, Unix milliseconds.
+    pub(in crate::cells) fn restore_traffic(&mut self, of: TrafficMonth, cell: Cell, at: i64) {
+        if let Some(settings) = self.settings.brands.get(&of.brand) {
+            let group = self.traffic.entry(of);
+            let group = group.or_insert_with(|| TrafficGroup::new(of));
+            let through = finished(settings, at);
+            group.restore((cell.family, cell.dims), cell.values, through);
+        }
     }
 
     /// Votes for the months that a batch may publish.
@@ -59,7 +62,7 @@ impl Cells {
                 updates.extend(outside.map(|cell| (cell, false)));
                 group.reconcile();
             }
-            let through = settings.utc_offsets.day(times.now).saturating_sub(1);
+            let through = finished(settings, times.now);
             let key = GroupKey::Traffic(*of);
             let is_batch = settings.k_delta() <= 1 || times.is_due(&key, settings);
             if is_batch && group.is_due(through) {
@@ -83,9 +86,10 @@ impl Cells {
         self.traffic_candidates.extend(candidates);
     }
 
-    /// Publishes the months of the batch that may leave.
+    /// Publishes the months of the batch that may leave. `now` is the time of the publication, Unix milliseconds.
     pub(in crate::cells) fn publish_traffic(
         &mut self,
+        now: i64,
         votes: &BatchVotes,
         updates: &mut CellUpdates,
     ) {
@@ -100,7 +104,8 @@ impl Cells {
             ) else {
                 continue;
             };
-            let changes = group.look(settings, &words, candidate.through, may_leave);
+            let days = [candidate.through, finished(settings, now)];
+            let changes = group.look(settings, &words, days, may_leave);
             updates.extend(changes.into_iter().map(|((family, dims), values)| {
                 let values = values.unwrap_or_default();
                 let cell = Cell {

@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::attribution::Model;
+use tributary_operators::record::Day;
+use tributary_operators::release::Told;
 use tributary_operators::release::pattern::{CellName, Pattern, RevenueName};
 use tributary_operators::release::table::Table;
 use tributary_operators::release::table::{Place, RevenueKind};
@@ -127,19 +129,28 @@ type Publications = Vec<(usize, Pattern)>;
 
 /// A publication per moment at most: the pattern in use takes over from the one decided a moment before.
 fn take_over(history: &History) -> Publications {
-    let tables = history.moments.iter().map(World::table).collect();
-    take_over_tables(&history.moments[0], tables)
+    let moments = history.moments.iter();
+    let tables = moments.map(|world| (world.table(), world.days as Day - 1));
+    take_over_tables(&history.moments[0], tables.collect())
 }
 
-fn take_over_tables(world: &World, tables: Vec<Table>) -> Publications {
+/// The tables are given with the last finished day of each moment.
+fn take_over_tables(world: &World, tables: Vec<(Table, Day)>) -> Publications {
     let rule = world.rule();
     let mut published: Publications = Vec::new();
     let mut decided = Pattern::default();
-    for (at, now) in tables.iter().enumerate() {
+    for (at, (now, _)) in tables.iter().enumerate() {
         let newly = rule.decide(now);
         let next = match published.last() {
             None => Some(newly.clone()),
-            Some((then, used)) => rule.take_over(used, &decided, &tables[*then], now),
+            Some((at, used)) => {
+                let (then, through) = &tables[*at];
+                let told = Told {
+                    through: *through,
+                    settles_in: 0,
+                };
+                rule.take_over(used, &decided, [then, now], told)
+            }
         };
         let next = next.filter(|next| rule.stands(next, now));
         published.extend(next.map(|next| (at, next)));
@@ -275,7 +286,10 @@ fn what_was_published_does_not_join_what_stays_out() {
     let decided = first.rule().decide(&moments[1].table());
     let month = RevenueName::Month(RevenueKind::Sale);
     assert!(decided.revenue.contains(&month));
-    let published = take_over_tables(&first, moments.iter().map(World::table).collect());
+    let published = take_over_tables(
+        &first,
+        moments.iter().map(|world| (world.table(), 1)).collect(),
+    );
     let [(0, before), (3, after)] = &published[..] else {
         panic!("the month waits until its cells are safe: {published:?}");
     };
@@ -327,7 +341,7 @@ fn a_month_published_by_days_ends_as_one_published_at_once() {
         let until = |day| {
             let mut world = world.clone();
             world.purchases.retain(|purchase| purchase.day <= day);
-            world.table()
+            (world.table(), day)
         };
         let published = take_over_tables(&world, (0..30).map(until).collect());
         let (at, pattern) = published.last().expect("a publication");

@@ -1,6 +1,8 @@
 //! A small brand with persons who click and buy, and runs of the dataflow with releases at given
 //! times.
 
+use std::collections::BTreeMap;
+
 use tributary_operators::allowed_uses::AllowedUses;
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_operators::event::Event;
@@ -12,7 +14,7 @@ use tributary_operators::record::{
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use super::Released;
-use super::runner::play;
+use super::runner::{Steps, play};
 
 /// One minute in milliseconds.
 pub const MINUTE: i64 = 60_000;
@@ -233,6 +235,21 @@ pub fn known(steps: &[Vec<(Cell, bool)>]) -> Vec<Released> {
         known.clone()
     });
     each.collect()
+}
+
+/// The last messages of all cells up to a step, each with the time of its release: what a restart after it reads. A closed cell
+/// has no values.
+pub fn last_messages(
+    published: &[Vec<(Cell, bool)>],
+    steps: &Steps,
+    step: usize,
+) -> Vec<(Cell, i64)> {
+    let mut last: BTreeMap<(Family, Vec<Dim>), (Cell, i64)> = BTreeMap::new();
+    for (cells, (_, now)) in published.iter().zip(steps).take(step + 1) {
+        let news = cells.iter().filter(|(_, is_new)| *is_new);
+        last.extend(news.map(|(cell, _)| ((cell.family, cell.dims.clone()), (cell.clone(), *now))));
+    }
+    last.into_values().collect()
 }
 
 /// The known revenue of the store `s` on a day.
