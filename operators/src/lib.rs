@@ -37,6 +37,7 @@ pub mod person;
 pub mod policy;
 pub mod policy_filter;
 mod range_sums;
+pub mod reach;
 pub mod record;
 pub mod release;
 pub mod retention_query;

@@ -125,11 +125,22 @@ fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
     }
 }
 
-/// Reports a backup that lies within the data directory, or around it.
+/// Reports a backup that lies within the data directory, or around it; warns if nothing
+/// keeps erased people out of a backup of the operator's own.
 fn check_backup(ledger: &SectionReading<Ledger>, cx: &mut Context<'_>) {
     let Ledger {
-        directory, backup, ..
+        directory,
+        backup,
+        backup_days,
+        ..
     } = &ledger.model;
+    if *backup_days == 0 {
+        let (place, path) = ledger.location_of("backup_days");
+        let message =
+            "is 0: whoever puts back an older copy of the data directory brings erased people back";
+        let fix = "set it to the age of your oldest copy, in days";
+        cx.warn(place, &path, message, fix);
+    }
     let Some(backup) = backup else { return };
     if backup.starts_with(directory) || directory.starts_with(backup) {
         let (place, path) = ledger.location_of("backup");

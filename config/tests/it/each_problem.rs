@@ -715,3 +715,14 @@ fn a_client_configuration_needs_no_secret_and_holds_nothing_else() {
     assert!(problems.contains("client.brand"), "{problems}");
     assert!(wrong(&format!("{}[client]\nbrand = \"acme\"\n", brand("")))[0].contains("client"));
 }
+
+#[test]
+fn copies_that_bring_erased_people_back_are_warned_of() {
+    let of = |days: u64| format!("[ledger]\nbackup_days = {days}\n{}", brand(""));
+    let text = warned(&of(0));
+    assert!(
+        text.contains("ledger.backup_days") && text.contains("brings erased people back"),
+        "{text}"
+    );
+    assert!(!warned(&of(1)).contains("backup_days"));
+}

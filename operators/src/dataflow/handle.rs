@@ -23,9 +23,10 @@ use crate::identity::graph::GraphIn;
 use crate::label::Label;
 use crate::matching::{MatchIn, unmatched_sums};
 use crate::policy_filter::PolicyFilterIn;
+use crate::reach::Reach;
 use crate::record::{
-    Body, BrandId, ClosedVisits, Day, Ping, Pseudonym, Reach, RecordKey, SettledDevices,
-    SettledHour, SightingCookie, TokenizedPing,
+    Body, BrandId, ClosedVisits, Day, Ping, Pseudonym, RecordKey, SettledDevices, SettledHour,
+    SightingCookie, TokenizedPing,
 };
 use crate::salt::{RESTORE_DONE, Salt, SaltCache, SaltMessage};
 use crate::sessionize::SessionizeIn;

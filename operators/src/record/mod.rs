@@ -10,7 +10,6 @@ mod identifier;
 mod notice;
 mod partner;
 mod ping;
-mod reach;
 mod sale;
 mod touch;
 mod wallet;
@@ -28,7 +27,6 @@ pub use partner::{SightingCookie, UnmatchedStays};
 pub use ping::{
     ClosedVisit, ClosedVisits, DeviceDay, Ping, SettledDevices, SettledHour, Token, TokenizedPing,
 };
-pub use reach::{RECTIFIED, Reach};
 pub use sale::{Currency, RefundAmount, SaleKind, SaleName};
 pub use touch::TouchKind;
 pub use wallet::{WalletPlatform, WalletType};

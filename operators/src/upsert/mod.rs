@@ -28,7 +28,8 @@ use crate::consent_state::ConsentStateIn;
 use crate::engine::{Diff, Epoch, Interner, KeyedOperator, Table};
 use crate::hash_key::HashKey;
 use crate::policy_filter::PolicyFilterIn;
-use crate::record::{Arrival, Body, BrandId, Day, IdSet, Pseudonym, Reach, Record, RecordKey};
+use crate::reach::Reach;
+use crate::record::{Arrival, Body, BrandId, Day, IdSet, Pseudonym, Record, RecordKey};
 use crate::stats::Stats;
 use current::{Current, Keys};
 

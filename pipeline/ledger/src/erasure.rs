@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, BrandId, Day, IdSet, Pseudonym, Reach, RecordKey, Token};
+use tributary_operators::reach::Reach;
+use tributary_operators::record::{Body, BrandId, Day, IdSet, Pseudonym, RecordKey, Token};
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;

@@ -23,10 +23,6 @@ use zeroize::{Zeroizing, zeroize_stack};
 use crate::hex::{Hash, Hex};
 use crate::signing::{PublicKey, ReceiptSigner};
 
-mod messages;
-
-pub(crate) use messages::Sealed;
-
 /// Context of the derivation of the key of requests.
 const REQUESTS: &str = "tributary 2025-11 rights audit of one brand";
 /// Context of the derivation of the keys of the audit log.
@@ -253,7 +249,7 @@ impl BrandKeys {
 
     /// The cipher of sealed messages under the key of a level, which overwrites its key
     /// in the end.
-    fn copies(&self, level: KeyLevel) -> Option<XChaCha20Poly1305> {
+    pub(crate) fn copies(&self, level: KeyLevel) -> Option<XChaCha20Poly1305> {
         let key: &[u8; 32] = &self.level(level)?.copies;
         Some(XChaCha20Poly1305::new(key.into()))
     }

@@ -124,6 +124,7 @@ pub mod receipt;
 mod refusal;
 pub mod request;
 pub mod sealed;
+mod sealed_message;
 mod signing;
 pub mod start;
 pub mod status;

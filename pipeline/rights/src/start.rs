@@ -11,9 +11,11 @@
 //! makes one.
 
 use serde::{Deserialize, Serialize};
-use tributary_operators::record::{Identifier, Pseudonym, Reach};
+use tributary_operators::reach::Reach;
+use tributary_operators::record::{Identifier, Pseudonym};
 
-use crate::keys::{BrandKeys, KeyLevel, Sealed};
+use crate::keys::{BrandKeys, KeyLevel};
+use crate::sealed_message::Sealed;
 
 /// Maximum number of identifiers, and of devices, in a start, which is then well below
 /// the default maximum payload of a broker.

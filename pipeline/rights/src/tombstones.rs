@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-pub use tributary_operators::record::Reach;
+pub use tributary_operators::reach::Reach;
 
 use crate::disk;
 use crate::error::{FileError, Kind, Position};

@@ -25,7 +25,8 @@ use tributary_operators::ask::{Answer, Question};
 use tributary_operators::cell::Cell;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, Day, Pseudonym, Reach, RecordKey};
+use tributary_operators::reach::Reach;
+use tributary_operators::record::{BrandId, Day, Pseudonym, RecordKey};
 use tributary_operators::salt::Salt;
 use tributary_operators::upsert::ExpiredRecord;
 

@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 
 use super::{Entry, Place, Reach, Tombstones};
-use crate::keys::{BrandKeys, BrandTag, Sealed};
+use crate::keys::{BrandKeys, BrandTag};
+use crate::sealed_message::Sealed;
 
 /// Maximum number of tombstones in a copy, which is then well below the default
 /// maximum payload of a broker.

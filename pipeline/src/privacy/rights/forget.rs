@@ -35,7 +35,8 @@ use tokio::sync::oneshot;
 use tributary_connectors::nats::{self, subject as subjects};
 use tributary_operators::ask::{Question, Reply};
 use tributary_operators::event::Event;
-use tributary_operators::record::{Arrival, BrandId, IdSet, Pseudonym, Reach, RecordKey, Token};
+use tributary_operators::reach::Reach;
+use tributary_operators::record::{Arrival, BrandId, IdSet, Pseudonym, RecordKey, Token};
 
 use super::job::{Job, erases};
 use super::restrictions::{shared, union};

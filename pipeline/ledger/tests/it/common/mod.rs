@@ -14,8 +14,9 @@ use tributary_config::model::Config;
 use tributary_ledger::{Keyring, Ledger, LedgerError, Options, Position, Recovery, WriteBatch};
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
+use tributary_operators::reach::Reach;
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Reach, Record, RecordKey, Token,
+    Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Record, RecordKey, Token,
     TokenizedPing, TouchKind,
 };
 

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arrival, Body, Record};
+use crate::record::{Arrival, Body, Record};
 
 /// The version of a record that a rectification has corrected, whose arrival is a time.
 pub const RECTIFIED: i64 = i64::MAX;

@@ -13,7 +13,7 @@
 use chacha20poly1305::XNonce;
 use chacha20poly1305::aead::{Aead, Payload};
 
-use super::{BrandKeys, KeyLevel};
+use crate::keys::{BrandKeys, KeyLevel};
 
 /// Version of the format.
 const VERSION: u8 = 1;
