@@ -9,6 +9,7 @@
 //! - [`worker`]: the threads that run the dataflow, what feeds them, and where
 //!   their output goes.
 //! - [`standby`]: the copy of a worker's ledger, and the takeover.
+//! - [`backup`]: the encrypted backup of a process, and how it is put back.
 //! - [`privacy`]: rights of data subjects, objections, retention.
 //! - [`durability`]: commits, compaction and key rotation of the ledger.
 //! - [`epochs`]: batches and reports, queries, clocks, and numbers.
@@ -21,6 +22,7 @@
 // A reader of the output may close it, as `head` does: `tributary_connectors::terminal` prints.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod backup;
 pub mod broker;
 pub mod cli;
 mod client_tls;

@@ -26,11 +26,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::{Brand, Config, Kind, Source};
 use tributary_connectors::decode::Decoder;
-use tributary_connectors::nats::{self, Client, Input, NatsError};
-use tributary_ledger::{Keyring, Ledger};
+use tributary_connectors::nats::{self, Client, Fence, Input, NatsError};
+use tributary_ledger::{Extent, Keyring, Ledger};
 
+use crate::backup;
 use crate::broker::connect::connect;
 use crate::broker::retry::{retry_transient, wait_until};
+use crate::durability::backups::Backup;
 use crate::durability::command::DurablePosition;
 use crate::durability::commits::Commits;
 use crate::durability::location::ledger_options;
@@ -111,8 +113,18 @@ pub struct RunningWorker {
     /// Ends when another process has taken the place of one of the cluster, and says
     /// which.
     pub members: JoinHandle<anyhow::Error>,
+    /// Brings the backup up to date for the last time once it is told to.
+    pub backup: BackupTask,
     /// The broker.
     pub client: Client,
+}
+
+/// The task that writes the backup; it has ended if there is none.
+pub struct BackupTask {
+    /// Has it end when set to true.
+    pub end: watch::Sender<bool>,
+    /// The task.
+    pub task: JoinHandle<()>,
 }
 
 /// Starts a worker with a configuration that was read from `file`, and returns
@@ -300,8 +312,12 @@ pub async fn start(
             (lease, held, None)
         }
     };
-    // That of a copy came with it.
+    // That of a copy came with it. From now on nobody else has the ledger open, and changes it.
     let moves = Moves::read(&directory)?;
+    moves.refuse_start(config, &directory)?;
+    if let Some(renewed) = moves.renewed(config, &directory)? {
+        renewed.save(&directory)?;
+    }
     lease::claim_brands(&client, config, (mark.id(), &moves), accept_loss).await?;
     let standbys = match leads {
         Some(_) => Standbys::of(fence.clone()),
@@ -358,6 +374,8 @@ pub async fn start(
             served.subscribe(),
         ));
     }
+    let (backup, backup_task) =
+        start_backup(&client, config, fence.clone(), commits.extent(), &telemetry).await?;
     let commits = tokio::spawn(commits.run(ledger_rx));
     let republish = Arc::new(Republish::default());
     let to_publisher = out.clone();
@@ -416,6 +434,7 @@ pub async fn start(
             tally.clone(),
             fence.clone(),
             standbys.clone(),
+            backup.clone(),
         );
         let waiting =
             rights::waiting::watch(config.clone(), client.clone(), telemetry.metrics.clone());
@@ -477,6 +496,7 @@ pub async fn start(
         watermark: watermark.clone(),
         fence,
         standbys: standbys.clone(),
+        backup,
         objections,
         erased: erased.clone(),
         generation: stream.generation,
@@ -497,7 +517,7 @@ pub async fn start(
         created_ns,
     })
     .await?;
-    let (cleared, clear) = watch::channel(requests.caught_up());
+    let (cleared, clear) = watch::channel(rights.is_clear());
     let rights = tokio::spawn(rights.run(requests, served.subscribe(), cleared));
     if let Some(signer) = signer.filter(|_| config.workers.process == 0) {
         let (client, config, stop) = (client.clone(), config.clone(), served.subscribe());
@@ -538,6 +558,7 @@ pub async fn start(
         past,
         position,
         client: client.clone(),
+        standbys,
         clocks,
         newest,
         clear,
@@ -560,8 +581,46 @@ pub async fn start(
         retention,
         lease,
         members,
+        backup: backup_task,
         client,
     })
+}
+
+/// Starts the task that writes the backup, if one is wanted. Otherwise the key of an
+/// earlier one is destroyed: nobody would take out of it who is erased from now on.
+///
+/// # Errors
+///
+/// A broker that does not answer.
+async fn start_backup(
+    client: &Client,
+    config: &Config,
+    fence: Fence,
+    extent: watch::Receiver<Extent>,
+    telemetry: &Telemetry,
+) -> anyhow::Result<(Backup, BackupTask)> {
+    let (end, stop) = watch::channel(false);
+    let Some(directory) = &config.ledger.backup else {
+        if backup::keys::destroy_all(client, config).await? > 0 {
+            tracing::warn!(
+                "ledger.backup is not set: destroyed the key of the backup that there was"
+            );
+        }
+        let task = tokio::spawn(async {});
+        return Ok((Backup::none(), BackupTask { end, task }));
+    };
+    let (backup, requests) = Backup::new();
+    let parts = backup::Parts {
+        config: config.clone(),
+        client: client.clone(),
+        fence,
+        extent,
+        backup: backup.clone(),
+        telemetry: telemetry.clone(),
+    };
+    let writer = backup::Writer::new(parts, directory);
+    let task = tokio::spawn(writer.run(requests, stop));
+    Ok((backup, BackupTask { end, task }))
 }
 
 /// Starts the HTTP ingest server, unless it is off.

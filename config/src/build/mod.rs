@@ -54,6 +54,7 @@ pub(crate) fn config(text: &str, cx: &mut Context<'_>) -> Option<Config> {
     let telemetry = top::<Telemetry>(&root, cx);
     network::check_collector(&telemetry, cx);
     let ledger = top::<Ledger>(&root, cx);
+    check_backup(&ledger, cx);
     let mut http = top::<Http>(&root, cx);
     let mut http_ingest = top::<HttpIngest>(&root, cx);
     let ingest = top::<Ingest>(&root, cx);
@@ -121,6 +122,23 @@ fn check_workers(workers: &SectionReading<Workers>, cx: &mut Context<'_>) {
             false => format!("positions count from 0 to {}", processes - 1),
         };
         cx.report(place, &path, message, fix);
+    }
+}
+
+/// Reports a backup that lies within the data directory, or around it.
+fn check_backup(ledger: &SectionReading<Ledger>, cx: &mut Context<'_>) {
+    let Ledger {
+        directory, backup, ..
+    } = &ledger.model;
+    let Some(backup) = backup else { return };
+    if backup.starts_with(directory) || directory.starts_with(backup) {
+        let (place, path) = ledger.location_of("backup");
+        let message = format!(
+            "{} and the data directory {} are one within the other",
+            backup.display(),
+            directory.display()
+        );
+        cx.report(place, &path, message, "name a directory on another disk");
     }
 }
 

@@ -211,6 +211,12 @@ pub struct Ledger {
     /// How long backups of the data directory exist, in days; tombstones of erased
     /// people are kept for so long. Default 35. From 0 to 3,650.
     pub backup_days: u32,
+    /// The directory in which each process keeps an encrypted backup of its part of
+    /// the data directory, an absolute path. Default none.
+    pub backup: Option<PathBuf>,
+    /// The interval at which the backup is brought up to date, milliseconds.
+    /// Default one minute. From 1 second to 1 hour.
+    pub backup_every_ms: u64,
 }
 
 /// `[http]`: the HTTP server.

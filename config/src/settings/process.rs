@@ -223,6 +223,8 @@ impl SettingsModel for Ledger {
         Ledger {
             directory: PathBuf::new(),
             backup_days: 0,
+            backup: None,
+            backup_every_ms: 0,
         }
     }
 
@@ -243,6 +245,22 @@ impl SettingsModel for Ledger {
                 unit: "days",
                 meaning: "How long your backups of the data directory exist. For so long a worker keeps keyed hashes of erased people's identifiers, so that a restored backup does not bring them back. 0 keeps none.",
                 field: |ledger: &mut Ledger| &mut ledger.backup_days,
+            },
+            &Setting {
+                key: "backup",
+                value_type: Opt(Directory),
+                default: DefaultValue::Absent("none: no backup"),
+                unit: "",
+                meaning: "A directory on another disk, in which each process keeps an encrypted backup of its part of the data directory. What an erasure removes is unreadable in every copy of it. `tributary ledger restore` puts it back.",
+                field: |ledger: &mut Ledger| &mut ledger.backup,
+            },
+            &Setting {
+                key: "backup_every",
+                value_type: Text(Duration::<u64>::millis(1_000, 3_600_000)),
+                default: DefaultValue::Toml(r#""1m""#),
+                unit: "",
+                meaning: "How often the backup is brought up to date.",
+                field: |ledger: &mut Ledger| &mut ledger.backup_every_ms,
             },
         ];
         ROWS

@@ -49,6 +49,8 @@ service_name = "measurement"
 [ledger]
 directory = "/var/lib/tributary"
 backup_days = 90
+backup = "/var/backup"
+backup_every = "5m"
 [http]
 listen = "[::1]:9465"
 open = true

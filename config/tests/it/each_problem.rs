@@ -229,6 +229,17 @@ fn settings_that_exclude_or_need_others_say_so() {
 }
 
 #[test]
+fn a_backup_is_not_where_the_data_is() {
+    for backup in ["data", "data/backup", "."] {
+        let text = format!(
+            "[ledger]\ndirectory = \"data\"\nbackup = \"{backup}\"\n{}",
+            brand("")
+        );
+        one(&text, &["ledger.backup", "one within the other"]);
+    }
+}
+
+#[test]
 fn a_process_is_one_of_the_hosts() {
     let workers = |lines: &str| format!("[workers]\n{lines}\n{}", brand(""));
     one(

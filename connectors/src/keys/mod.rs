@@ -362,7 +362,12 @@ impl BrandKey {
 
     /// Rekeys identifiers from the oldest secret to the newest.
     pub(crate) fn rekey_to_newest(&self, ids: &[Identifier]) -> Vec<Identifier> {
-        rekey(ids, |pseudonym| self.chain.rekey_from(pseudonym, 0))
+        self.rekey_from(ids, 0)
+    }
+
+    /// Rekeys identifiers from the secret of a level, 0 for the oldest, to the newest.
+    pub fn rekey_from(&self, ids: &[Identifier], level: usize) -> Vec<Identifier> {
+        rekey(ids, |pseudonym| self.chain.rekey_from(pseudonym, level))
     }
 
     /// Appends the identifier of first name, last name and postcode together,

@@ -67,6 +67,14 @@ enum Link {
 /// exists.
 type ServerState = (StreamState, Option<Info>);
 
+/// A query to the server that is under way.
+struct StateRequest {
+    /// The sequence that was to be read next when it was asked; `None` for whatever the
+    /// stream stores.
+    from: Option<u64>,
+    answer: BoxFuture<'static, Result<ServerState, NatsError>>,
+}
+
 /// The input of one process.
 pub struct Input {
     client: Client,
@@ -82,7 +90,7 @@ pub struct Input {
     /// When to open again, or to query the server next.
     due: Instant,
     /// The query to the server that is under way.
-    state_request: Option<BoxFuture<'static, Result<ServerState, NatsError>>>,
+    state_request: Option<StateRequest>,
     /// This process's consumer, identified by its creation time.
     own_consumer: Option<i128>,
     /// Messages that were read and not delivered yet.

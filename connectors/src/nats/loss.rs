@@ -129,6 +129,25 @@ pub(super) fn find_loss(
     })
 }
 
+/// Finds what is lost as [`find_loss`], by an answer to a question that was asked when
+/// `asked` was to be read next: what has been read since may be behind the answer.
+pub(super) fn find_loss_since(
+    state: &StreamState,
+    asked: Option<u64>,
+    next: Option<u64>,
+    created: Option<i64>,
+) -> Option<Loss> {
+    let end = match (asked, next) {
+        (Some(asked), Some(next)) if state.last_sequence + 1 >= asked => next - 1,
+        _ => 0,
+    };
+    let state = StreamState {
+        last_sequence: state.last_sequence.max(end),
+        ..state.clone()
+    };
+    find_loss(&state, next, created)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +171,25 @@ mod tests {
         }
         // A first start takes what there is.
         assert_eq!(find_loss(&state(400, 900), None, Some(7)), None);
+    }
+
+    #[test]
+    fn what_was_read_after_the_question_is_no_loss() {
+        let found = |first, last, asked, next| {
+            let loss = find_loss_since(&state(first, last), Some(asked), Some(next), Some(7));
+            loss.map(|loss| (loss.kind, loss.count()))
+        };
+        // 11 to 29 were read while the answer was on its way.
+        assert_eq!(found(1, 20, 11, 30), None);
+        assert_eq!(found(1, 10, 11, 30), None);
+        // The stream ended before what had been read when it was asked.
+        assert_eq!(found(1, 9, 11, 30), Some((LossKind::Truncated, 20)));
+        assert_eq!(found(1, 9, 11, 11), Some((LossKind::Truncated, 1)));
+        // What was deleted before it was read is lost; what was read before that is not.
+        assert_eq!(found(40, 50, 11, 30), Some((LossKind::Dropped, 10)));
+        assert_eq!(found(30, 50, 11, 30), None);
+        let first = find_loss_since(&state(400, 900), None, None, Some(7));
+        assert_eq!(first, None);
     }
 
     #[test]

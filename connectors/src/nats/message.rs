@@ -2,6 +2,7 @@
 
 use async_nats::Subject;
 use bytes::Bytes;
+use tributary_operators::record::Arrival;
 
 use super::error::{NatsError, NatsErrorKind};
 
@@ -91,7 +92,7 @@ fn sorted(headers: Option<&async_nats::HeaderMap>) -> Vec<(String, String)> {
 /// The low bits of a message's number, below the generation of its stream.
 const SEQUENCE_BITS: u32 = 48;
 /// Set in the numbers of messages of the pings stream.
-const PINGS: u64 = 1 << 47;
+const PINGS: u64 = Arrival::PINGS;
 
 /// The number of a message in the order of arrival: its sequence in the low 47
 /// bits, and above it the number of streams that preceded its own, so that what

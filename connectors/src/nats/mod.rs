@@ -60,7 +60,9 @@ pub use overwrite::overwrite_buffers;
 pub use publish::Publisher;
 pub use reader::{LastValues, Reader, last_values};
 pub use share::Brands;
-pub use stream_messages::{delete_message, has_message, has_messages, newest_message};
+pub use stream_messages::{
+    delete_message, first_message, has_messages, last_message, newest_message,
+};
 pub use stream_state::{StreamState, stream_state};
 pub use stream_writer::{StoreError, StreamWriter};
 pub use streams::{

@@ -3,6 +3,7 @@
 
 use async_nats::Client;
 use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{
     DeleteMessageErrorKind, LastRawMessageError, LastRawMessageErrorKind,
 };
@@ -35,19 +36,12 @@ pub async fn newest_message(
     if filters.is_empty() {
         filters.push(">".to_owned());
     }
-    let mut newest = 0;
+    let mut newest = None;
     for filter in filters {
-        match stream.get_last_raw_message_by_subject(&filter).await {
-            Ok(message) => newest = newest.max(message.sequence),
-            Err(error) => match error.kind() {
-                LastRawMessageErrorKind::NoMessageFound => {}
-                LastRawMessageErrorKind::JetStream(answer)
-                    if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND => {}
-                _ => return Err(failed(error.into())),
-            },
-        }
+        let found = stream.get_last_raw_message_by_subject(&filter).await;
+        newest = newest.max(sequence_of(found).map_err(|error| failed(error.into()))?);
     }
-    Ok(newest)
+    Ok(newest.unwrap_or_default())
 }
 
 /// Whether a stream stores a message whose subject matches a filter.
@@ -55,6 +49,20 @@ pub async fn newest_message(
 /// # Errors
 /// As [`super::stream_state()`].
 pub async fn has_messages(client: &Client, stream: &str, filter: &str) -> Result<bool, NatsError> {
+    let last = last_message(client, stream, filter).await?;
+    Ok(last.is_some())
+}
+
+/// The sequence number of the last stored message whose subject matches a filter; `None`
+/// if there is none.
+///
+/// # Errors
+/// As [`super::stream_state()`].
+pub async fn last_message(
+    client: &Client,
+    stream: &str,
+    filter: &str,
+) -> Result<Option<u64>, NatsError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         let what = format!("reading the end of the stream {stream}");
         NatsError::caused(NatsErrorKind::Unreachable, what, error)
@@ -65,44 +73,51 @@ pub async fn has_messages(client: &Client, stream: &str, filter: &str) -> Result
         .map_err(|error| failed(error.into()))?
         .get_last_raw_message_by_subject(filter)
         .await;
-    is_found(found).map_err(|error| failed(error.into()))
+    sequence_of(found).map_err(|error| failed(error.into()))
 }
 
-/// Whether a message was found.
-///
-/// # Errors
-/// A broker that does not say.
-fn is_found<M>(found: Result<M, LastRawMessageError>) -> Result<bool, LastRawMessageError> {
-    match found {
-        Ok(_) => Ok(true),
-        Err(error) => match error.kind() {
-            LastRawMessageErrorKind::NoMessageFound => Ok(false),
-            LastRawMessageErrorKind::JetStream(answer)
-                if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
-            {
-                Ok(false)
-            }
-            _ => Err(error),
-        },
-    }
-}
-
-/// Whether a stream still stores the message with a sequence number.
+/// The sequence number of the first stored message with a subject; `None` if there is
+/// none.
 ///
 /// # Errors
 /// As [`super::stream_state()`].
-pub async fn has_message(client: &Client, stream: &str, sequence: u64) -> Result<bool, NatsError> {
+pub async fn first_message(
+    client: &Client,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<u64>, NatsError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        let what = format!("reading a message of the stream {stream}");
+        let what = format!("reading the beginning of the stream {stream}");
         NatsError::caused(NatsErrorKind::Unreachable, what, error)
     };
     let found = async_nats::jetstream::new(client.clone())
         .get_stream_no_info(stream)
         .await
         .map_err(|error| failed(error.into()))?
-        .get_raw_message(sequence)
+        .get_first_raw_message_by_subject(subject, 1)
         .await;
-    is_found(found).map_err(|error| failed(error.into()))
+    sequence_of(found).map_err(|error| failed(error.into()))
+}
+
+/// The sequence number of a message; `None` if there is no such message.
+///
+/// # Errors
+/// A broker that does not say.
+fn sequence_of(
+    found: Result<StreamMessage, LastRawMessageError>,
+) -> Result<Option<u64>, LastRawMessageError> {
+    match found {
+        Ok(message) => Ok(Some(message.sequence)),
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            LastRawMessageErrorKind::JetStream(answer)
+                if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
+            {
+                Ok(None)
+            }
+            _ => Err(error),
+        },
+    }
 }
 
 /// Deletes one message of a stream securely: the server overwrites its bytes on

@@ -135,22 +135,25 @@ pub fn rights_answers(brand: &str) -> String {
     format!("tributary.rights.{brand}.answer.*")
 }
 
-/// The subject on which process 0 tells the others of its cluster that it began
-/// with a request; `*` for every brand.
+/// The subject on which process 0 tells the others of its cluster whose records a
+/// request erases, sealed; `*` for every brand.
 pub fn rights_starts(brand: &str) -> String {
     format!("tributary.rights.{brand}.start")
 }
 
-/// The subjects on which processes report that they completed their part of a
-/// request.
+/// The subjects on which processes confirm what they have done of a start.
 pub fn rights_parts() -> String {
     "tributary.rights.*.part.*".to_owned()
 }
 
-/// The subject on which one process reports that it completed its part of a
-/// request.
+/// The subject on which one process confirms what it has done of a start.
 pub fn rights_part(brand: &str, process: usize) -> String {
     format!("tributary.rights.{brand}.part.{process}")
+}
+
+/// The subjects on which any process confirms what it has done of the starts of a brand.
+pub fn rights_part_of_any(brand: &str) -> String {
+    format!("tributary.rights.{brand}.part.*")
 }
 
 /// The subject of the answer sealed for a one-time key; its last token is the

@@ -29,8 +29,8 @@ use super::{bar, interrupt};
 ///
 /// A recording contains identifiers in clear text: keep it as carefully as the input stream. With
 /// --pseudonymise, identifiers are replaced under a secret that is thrown away, so that the same value
-/// is the same pseudonym throughout the recording and nobody can look it up; addresses lose their path,
-/// network addresses, positions and evidence are left out, and what is no native record is withheld.
+/// is the same pseudonym throughout the recording and nobody can look it up: such a recording is not
+/// resumed. Addresses lose their path, network addresses, positions and evidence are left out, and what is no native record is withheld.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Record {
@@ -186,6 +186,7 @@ impl Record {
                     path: self.out.clone(),
                     file_bytes: self.max_file,
                     all_bytes: self.max_disk,
+                    pseudonymised: self.pseudonymise,
                 },
                 pseudonyms,
                 stop,

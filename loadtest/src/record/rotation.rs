@@ -25,6 +25,9 @@ pub struct RotationOptions {
     pub file_bytes: u64,
     /// The size of all files together, after which the oldest is deleted; `None` for no limit.
     pub all_bytes: Option<u64>,
+    /// Whether identifiers are replaced, under a secret that nobody has after the recording. Such a recording
+    /// is not resumed: the same value would get another pseudonym.
+    pub pseudonymised: bool,
 }
 
 /// Why the files of a recording cannot be written.
@@ -36,6 +39,13 @@ pub enum RotationError {
     /// Files of this name are there, and no position that belongs to them.
     #[error("{0} is there already, and no recording to resume: choose another name for --out")]
     Exists(PathBuf),
+    /// The recording was begun with pseudonyms, or without.
+    #[error(
+        "{0} is the position of a recording that was begun {begun}: its identifiers are {identifiers}, so choose another name for --out",
+        begun = begun(.1),
+        identifiers = identifiers(.1)
+    )]
+    OtherMode(PathBuf, bool),
     /// The position is that of another stream.
     #[error(
         "{0} is the position of a recording of another input stream, or of one that was created again: choose another name \
@@ -52,6 +62,22 @@ pub enum RotationError {
     },
 }
 
+/// How a recording was begun.
+fn begun(pseudonymised: &bool) -> &'static str {
+    match pseudonymised {
+        true => "with --pseudonymise",
+        false => "without --pseudonymise",
+    }
+}
+
+/// What the identifiers of a recording are.
+fn identifiers(pseudonymised: &bool) -> &'static str {
+    match pseudonymised {
+        true => "under a secret that is gone",
+        false => "in clear text",
+    }
+}
+
 /// What is durable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Position {
@@ -65,6 +91,9 @@ struct Position {
     file: u64,
     /// The length of this file, bytes.
     length: u64,
+    /// Whether identifiers are replaced.
+    #[serde(default)]
+    pseudonymised: bool,
 }
 
 /// The files of a recording.
@@ -105,6 +134,13 @@ impl Rotation {
                 if position.stream != stream {
                     return Err(RotationError::OtherStream(path));
                 }
+                // One that was killed before it wrote anything has used no secret.
+                let is_empty = position.file == 1 && position.length == 0;
+                if position.pseudonymised != options.pseudonymised
+                    || (position.pseudonymised && !is_empty)
+                {
+                    return Err(RotationError::OtherMode(path, position.pseudonymised));
+                }
                 cut(&file_of(&stem, position.file), position.length)?;
                 Some(position)
             }
@@ -125,6 +161,7 @@ impl Rotation {
                     first: 1,
                     file: 1,
                     length: 0,
+                    pseudonymised: options.pseudonymised,
                 }
             }
         };
@@ -228,9 +265,15 @@ impl Rotation {
             && sizes(first, self.position.file) + self.options.file_bytes > most
         {
             let path = file_of(&self.stem, first);
-            fs::remove_file(&path).map_err(failed(&path))?;
+            match fs::remove_file(&path) {
+                // Before a kill, or by somebody who has archived it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => {
+                    removed.map_err(failed(&path))?;
+                    self.deleted += 1;
+                }
+            }
             first += 1;
-            self.deleted += 1;
         }
         if first != self.position.first {
             self.position.first = first;
@@ -314,6 +357,7 @@ mod tests {
             path: folder.join("t.ndjson.zst"),
             file_bytes: 2_000,
             all_bytes: None,
+            pseudonymised: false,
         }
     }
 
@@ -381,6 +425,46 @@ mod tests {
         let kept = read(&files);
         assert_eq!(kept.last(), Some(&500));
         assert!(kept.windows(2).all(|pair| pair[1] == pair[0] + 1));
+    }
+
+    #[test]
+    fn a_file_that_is_gone_already_makes_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(folder.path());
+        options.all_bytes = Some(10_000);
+        let (mut files, _) = Rotation::open(options, "s", 1).unwrap();
+        for number in 1..=500 {
+            let oldest = file_of(&files.stem, files.position.first);
+            if number % 50 == 0 && oldest.exists() && files.position.first < files.position.file {
+                fs::remove_file(oldest).unwrap();
+            }
+            files.write(&message(number), number).unwrap();
+            files.sync().unwrap();
+        }
+        assert_eq!(read(&files.finish().unwrap()).last(), Some(&500));
+    }
+
+    #[test]
+    fn a_recording_keeps_to_its_pseudonyms() {
+        for begun in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let of = |pseudonymised| RotationOptions {
+                pseudonymised,
+                ..options(folder.path())
+            };
+            let (mut files, _) = Rotation::open(of(begun), "s", 1).unwrap();
+            // Nothing was written yet.
+            assert!(Rotation::open(of(begun), "s", 1).is_ok());
+            files.write(&message(1), 1).unwrap();
+            files.finish().unwrap();
+            for resumed in [true, false] {
+                let opened = Rotation::open(of(resumed), "s", 1);
+                assert_eq!(opened.is_ok(), !begun && !resumed);
+                if let Err(error) = opened {
+                    assert!(error.to_string().contains("--pseudonymise"), "{error}");
+                }
+            }
+        }
     }
 
     #[test]

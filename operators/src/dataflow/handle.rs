@@ -24,8 +24,8 @@ use crate::label::Label;
 use crate::matching::{MatchIn, unmatched_sums};
 use crate::policy_filter::PolicyFilterIn;
 use crate::record::{
-    Body, BrandId, ClosedVisits, Day, Ping, Pseudonym, RecordKey, SettledDevices, SettledHour,
-    SightingCookie, TokenizedPing,
+    Body, BrandId, ClosedVisits, Day, Ping, Pseudonym, Reach, RecordKey, SettledDevices,
+    SettledHour, SightingCookie, TokenizedPing,
 };
 use crate::salt::{RESTORE_DONE, Salt, SaltCache, SaltMessage};
 use crate::sessionize::SessionizeIn;
@@ -354,12 +354,7 @@ impl Dataflow {
                 });
             }
             Event::SightingsSettled { brand, before } => {
-                send_to_all(&mut inputs.records, self.peers, |target| {
-                    UpsertIn::Settled(target, brand, before)
-                });
-                send_to_all(&mut inputs.closed_visits, self.peers, |target| {
-                    MatchIn::Settled(target, brand, before)
-                });
+                self.mark_settled(brand, before, true);
             }
             Event::SaltDaysClosed { brand, before } => {
                 send_to_all(&mut inputs.pings, self.peers, |target| {
@@ -381,6 +376,25 @@ impl Dataflow {
                 });
             }
         }
+    }
+
+    /// Settles the sightings of a brand on salt days before the given one. That they are is not durable yet: no worker
+    /// receives [`Output::Expired`] for them, and ledgers keep them until [`Dataflow::erase_sightings`].
+    pub fn settle_sightings(&mut self, brand: BrandId, before: Day) {
+        self.mark_settled(brand, before, false);
+    }
+
+    /// Tells all workers that sightings are settled, and whether that is durable.
+    fn mark_settled(&mut self, brand: BrandId, before: Day, durable: bool) {
+        let Some(inputs) = &mut self.inputs else {
+            return;
+        };
+        send_to_all(&mut inputs.records, self.peers, |target| {
+            UpsertIn::Settled(target, brand, before, durable)
+        });
+        send_to_all(&mut inputs.closed_visits, self.peers, |target| {
+            MatchIn::Settled(target, brand, before)
+        });
     }
 
     /// Declares that the changes of this epoch to some identifiers are one act, as those by one request: for `k_delta` they
@@ -415,6 +429,13 @@ impl Dataflow {
     pub fn expire(&mut self, key: RecordKey, as_of: Epoch) {
         if let Some(inputs) = &mut self.inputs {
             inputs.records.update(UpsertIn::Expire(key, as_of), 1);
+        }
+    }
+
+    /// Retracts a record, unless it arrived after what an erasure covers.
+    pub fn erase(&mut self, key: RecordKey, reach: Reach) {
+        if let Some(inputs) = &mut self.inputs {
+            inputs.records.update(UpsertIn::Erase(key, reach), 1);
         }
     }
 

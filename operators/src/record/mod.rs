@@ -10,6 +10,7 @@ mod identifier;
 mod notice;
 mod partner;
 mod ping;
+mod reach;
 mod sale;
 mod touch;
 mod wallet;
@@ -27,6 +28,7 @@ pub use partner::{SightingCookie, UnmatchedStays};
 pub use ping::{
     ClosedVisit, ClosedVisits, DeviceDay, Ping, SettledDevices, SettledHour, Token, TokenizedPing,
 };
+pub use reach::{RECTIFIED, Reach};
 pub use sale::{Currency, RefundAmount, SaleKind, SaleName};
 pub use touch::TouchKind;
 pub use wallet::{WalletPlatform, WalletType};
@@ -93,4 +95,14 @@ pub struct Arrival {
     pub message: u64,
     /// The line within the message.
     pub line: u32,
+}
+
+impl Arrival {
+    /// Set in the numbers of messages of the stream of pings.
+    pub const PINGS: u64 = 1 << 47;
+
+    /// Whether the message is one of the stream of pings.
+    pub fn is_of_pings(&self) -> bool {
+        self.message & Arrival::PINGS != 0
+    }
 }

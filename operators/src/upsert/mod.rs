@@ -28,7 +28,7 @@ use crate::consent_state::ConsentStateIn;
 use crate::engine::{Diff, Epoch, Interner, KeyedOperator, Table};
 use crate::hash_key::HashKey;
 use crate::policy_filter::PolicyFilterIn;
-use crate::record::{Arrival, Body, BrandId, Day, IdSet, Pseudonym, Record, RecordKey};
+use crate::record::{Arrival, Body, BrandId, Day, IdSet, Pseudonym, Reach, Record, RecordKey};
 use crate::stats::Stats;
 use current::{Current, Keys};
 
@@ -52,9 +52,11 @@ pub enum UpsertIn {
     /// Retracts the record of a key that a retention pass evaluated at the end of an epoch. A record that changed
     /// since was not evaluated and stays.
     Expire(RecordKey, Epoch),
+    /// Retracts the record of a key, unless it arrived after what an erasure covers.
+    Erase(RecordKey, Reach),
     /// To a worker: the sightings of a brand on salt days before the given one are settled. They are retracted, whether they
-    /// arrived or will arrive.
-    Settled(u64, BrandId, Day),
+    /// arrived or will arrive. Unless it is durable, nobody is told of those that have arrived: their ledgers keep them.
+    Settled(u64, BrandId, Day, bool),
 }
 
 /// A record that was retracted because its retention period ended, or because it is a sighting that is settled.
@@ -223,18 +225,23 @@ impl Upsert {
         self.retract(key, key_changes, out);
     }
 
-    /// Retracts the record of a key if it is a sighting whose salt day is settled.
+    /// Retracts the record of a key if it is a sighting whose salt day is settled, and says so if that is durable.
     fn settle(
         &mut self,
         key: RecordKey,
+        is_durable: bool,
         key_changes: &mut KeyChanges,
         out: &mut Vec<(UpsertOut, Diff)>,
     ) {
         let Some((brand, day)) = self.sightings.get(&key.0.into()) else {
             return;
         };
-        if self.settled.get(brand).is_some_and(|before| day < before) {
-            self.retract(key, key_changes, out);
+        if self.settled.get(brand).is_none_or(|before| day >= before) {
+            return;
+        }
+        match is_durable {
+            true => self.retract(key, key_changes, out),
+            false => drop(self.remove(key, key_changes, out)),
         }
     }
 
@@ -332,7 +339,9 @@ impl KeyedOperator for Upsert {
     /// By the record key.
     fn route(update: &UpsertIn) -> u64 {
         match update {
-            UpsertIn::Change(RecordChange { key, .. }) | UpsertIn::Expire(key, _) => key.0 as u64,
+            UpsertIn::Change(RecordChange { key, .. })
+            | UpsertIn::Expire(key, _)
+            | UpsertIn::Erase(key, _) => key.0 as u64,
             UpsertIn::Settled(target, ..) => *target,
         }
     }
@@ -354,16 +363,24 @@ impl KeyedOperator for Upsert {
     ) {
         let mut key_changes = FxHashMap::default();
         let mut changes = Vec::with_capacity(updates.len());
-        let mut settles = false;
+        let (mut settles, mut is_durable) = (false, true);
         for (update, _) in updates {
             match update {
                 UpsertIn::Change(change) => changes.push(change),
                 // The pass evaluated an earlier epoch, so its retractions precede the changes of this one.
                 UpsertIn::Expire(key, as_of) => self.expire(key, as_of, &mut key_changes, out),
-                UpsertIn::Settled(_, brand, before) => {
+                // What it covers has arrived in earlier epochs.
+                UpsertIn::Erase(key, reach) => {
+                    let current = self.keys.get(key);
+                    if current.is_some_and(|one| reach.covers_arrival(one.version, one.arrival)) {
+                        self.remove(key, &mut key_changes, out);
+                    }
+                }
+                UpsertIn::Settled(_, brand, before, durable) => {
                     let settled = self.settled.entry(brand).or_insert(before);
                     *settled = before.max(*settled);
                     settles = true;
+                    is_durable &= durable;
                 }
             }
         }
@@ -372,7 +389,7 @@ impl KeyedOperator for Upsert {
             let key = change.key;
             self.apply(change, epoch, &mut key_changes, out);
             if !self.settled.is_empty() {
-                self.settle(key, &mut key_changes, out);
+                self.settle(key, true, &mut key_changes, out);
             }
         }
         if settles {
@@ -386,7 +403,7 @@ impl KeyedOperator for Upsert {
                 settled.map(|(key, _)| RecordKey((*key).into())).collect();
             keys.sort_unstable();
             for key in keys {
-                self.settle(key, &mut key_changes, out);
+                self.settle(key, is_durable, &mut key_changes, out);
             }
         }
         for (key, KeyChange { before, now }) in key_changes {

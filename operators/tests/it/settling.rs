@@ -197,8 +197,14 @@ fn play(history: &History, plan: &Plan, workers: usize) -> Outcome {
             if at == plan.at {
                 if plan.restored.is_empty() {
                     settled = ask(runner, plan, &mut outputs);
-                    let settled = settled.iter().cloned();
-                    settled.for_each(|event| runner.dataflow.apply(event));
+                    for event in settled.iter().cloned() {
+                        match event {
+                            Event::SightingsSettled { brand, before } => {
+                                runner.dataflow.settle_sightings(brand, before);
+                            }
+                            event => runner.dataflow.apply(event),
+                        }
+                    }
                 }
                 end(runner, &mut ends);
             }

@@ -23,7 +23,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom, Take};
 use std::path::{Path, PathBuf};
 
 use crate::checksum::FileChecksum;
@@ -65,6 +65,70 @@ pub struct LedgerFile {
     checksum: Option<Vec<u8>>,
     /// The format version, which says how the checksum is computed.
     format: u32,
+}
+
+impl LedgerFile {
+    /// The checksum that the manifest lists, hexadecimal; `None` for the active
+    /// segment.
+    pub fn checksum(&self) -> Option<String> {
+        let checksum = self.checksum.as_ref()?;
+        Some(data_encoding::HEXLOWER.encode(checksum))
+    }
+
+    /// Opens the file below the directory of its ledger, to be read once from `from`
+    /// to its length.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be opened.
+    pub fn open(&self, directory: &Path, from: u64) -> std::io::Result<CheckedFile> {
+        let mut file = File::open(directory.join(&self.name))?;
+        file.seek(SeekFrom::Start(from))?;
+        let left = self
+            .bytes
+            .map_or(u64::MAX, |bytes| bytes.saturating_sub(from));
+        Ok(CheckedFile {
+            file: file.take(left),
+            read: 0,
+            checksum: FileChecksum::new(self.format),
+        })
+    }
+}
+
+/// A file of a ledger that is being read, and may be overwritten meanwhile.
+pub struct CheckedFile {
+    file: Take<File>,
+    /// How much was read, bytes.
+    read: u64,
+    /// The checksum of that.
+    checksum: FileChecksum,
+}
+
+impl std::fmt::Debug for CheckedFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CheckedFile").finish_non_exhaustive()
+    }
+}
+
+impl Read for CheckedFile {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.checksum.update(buffer.get(..read).unwrap_or_default());
+        self.read += read as u64;
+        Ok(read)
+    }
+}
+
+impl CheckedFile {
+    /// Whether what was read is the file that the manifest lists. Of the active
+    /// segment it says whether it was long enough.
+    pub fn is(&self, listed: &LedgerFile) -> bool {
+        match (&listed.checksum, listed.bytes) {
+            (Some(checksum), _) => self.checksum.digest() == *checksum,
+            (None, Some(_)) => self.file.limit() == 0,
+            (None, None) => true,
+        }
+    }
 }
 
 /// A manifest, as a copy reads it.

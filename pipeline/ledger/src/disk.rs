@@ -102,9 +102,11 @@ pub(crate) fn sync(file: &File, path: &Path) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`LedgerError::Sync`], after which the process must stop.
+/// [`LedgerError::Sync`], after which the process must stop. So is a directory that
+/// cannot be opened: the names have changed already, and whoever took that for a step
+/// that did nothing would remove what the new names stand for.
 pub(crate) fn sync_directory(path: &Path) -> Result<()> {
-    let handle = File::open(path).map_err(|error| LedgerError::io(path, error))?;
+    let handle = File::open(path).map_err(|error| sync_error(path, error))?;
     let synced = step("sync directory", path).and_then(|()| handle.sync_all());
     synced.map_err(|error| sync_error(path, error))
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, BrandId, Day, IdSet, Pseudonym, RecordKey, Token};
+use tributary_operators::record::{Body, BrandId, Day, IdSet, Pseudonym, Reach, RecordKey, Token};
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
@@ -28,9 +28,10 @@ pub struct ErasureFilter {
     /// Whether to erase all drops together with the records that they dropped.
     pub dropped: bool,
     /// Every record of a brand that contains one of these pseudonyms, made under
-    /// any secret of the brand. The drop of such a record stays unless its key is
-    /// in [`ErasureFilter::records`].
-    pub pseudonyms: FxHashSet<(BrandId, Pseudonym)>,
+    /// any secret of the brand, as far as the erasure of the pseudonym reaches, and all
+    /// evidence. The drop of such a record stays unless its key is in
+    /// [`ErasureFilter::records`].
+    pub pseudonyms: FxHashMap<(BrandId, Pseudonym), Reach>,
     /// Every ping of a brand with one of these tokens.
     pub tokens: FxHashSet<(BrandId, Token)>,
     /// All evidence of a brand older than this time, Unix milliseconds.
@@ -57,15 +58,21 @@ impl ErasureFilter {
     /// Whether an event is to be erased.
     pub fn covers(&self, event: &Event) -> bool {
         match event {
-            Event::Put { key, record, .. } => {
+            Event::Put {
+                key,
+                version,
+                arrival,
+                record,
+            } => {
+                let reached = |reach: &Reach| reach.covers(record, *version, *arrival);
                 self.records.contains(key)
-                    || self.any(record.brand, &record.ids)
+                    || self.any(record.brand, &record.ids, reached)
                     || matches!(record.body, Body::Sighting { salt_day, .. }
                         if self.is_settled(record.brand, salt_day))
             }
             Event::Evidence { brand, ids, ts, .. } => {
                 let before = self.evidence_before.get(brand);
-                before.is_some_and(|before| ts < before) || self.any(*brand, ids)
+                before.is_some_and(|before| ts < before) || self.any(*brand, ids, |_| true)
             }
             // What it has superseded goes with it.
             Event::Drop { key, .. } => self.dropped || self.records.contains(key),
@@ -93,11 +100,21 @@ impl ErasureFilter {
         before.is_some_and(|before| salt_day < *before)
     }
 
-    /// Whether an identifier set contains one of the pseudonyms.
-    fn any(&self, brand: BrandId, ids: &IdSet) -> bool {
-        let named = |pseudonym| self.pseudonyms.contains(&(brand, pseudonym));
+    /// Whether an identifier set contains one of the pseudonyms, and its erasure
+    /// reaches that far.
+    fn any(&self, brand: BrandId, ids: &IdSet, reached: impl Fn(&Reach) -> bool) -> bool {
+        let named = |pseudonym| {
+            let reach = self.pseudonyms.get(&(brand, pseudonym));
+            reach.is_some_and(&reached)
+        };
         let mut ids = ids.ids().iter();
         !self.pseudonyms.is_empty() && ids.any(|id| named(id.pseudonym) || named(id.value))
+    }
+
+    /// Adds a pseudonym of a brand, whose erasure reaches that far.
+    pub fn erase_person(&mut self, of: (BrandId, Pseudonym), reach: Reach) {
+        let mine = self.pseudonyms.entry(of).or_insert(reach);
+        *mine = mine.join(&reach);
     }
 
     /// Adds the conditions of another filter. Of two times or days of a brand the
@@ -105,7 +122,9 @@ impl ErasureFilter {
     pub fn extend(&mut self, other: ErasureFilter) {
         self.records.extend(other.records);
         self.dropped |= other.dropped;
-        self.pseudonyms.extend(other.pseudonyms);
+        for (of, reach) in other.pseudonyms {
+            self.erase_person(of, reach);
+        }
         self.tokens.extend(other.tokens);
         for (brand, before) in other.evidence_before {
             let mine = self.evidence_before.entry(brand).or_insert(before);
@@ -165,16 +184,18 @@ impl Ledger {
     /// ```
     pub fn erase(&mut self, mut forget: ErasureFilter) -> Result<Rewrite, LedgerError> {
         // The rewrite sees what the newest secret makes; whoever names a pseudonym may have an older one.
-        let mut moved = FxHashSet::default();
-        for (brand, pseudonym) in &forget.pseudonyms {
+        let mut moved = Vec::new();
+        for ((brand, pseudonym), reach) in &forget.pseudonyms {
             let keys = self.keyring.of(*brand);
             let links = keys.map_or(0, |keys| keys.links());
             moved.extend((0..links).filter_map(|from| {
                 let moved = keys?.chain().rekey_from(*pseudonym, from);
-                Some((*brand, moved))
+                Some(((*brand, moved), *reach))
             }));
         }
-        forget.pseudonyms.extend(moved);
+        for (of, reach) in moved {
+            forget.erase_person(of, reach);
+        }
         self.rewrite(Arc::new(move |event, _| !forget.covers(event)))
     }
 }

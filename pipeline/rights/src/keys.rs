@@ -14,14 +14,18 @@
 //! under which the pseudonym was made, and passes a link for each later one, so
 //! that an older secret alone cannot tell whether somebody is on the list.
 
-use chacha20poly1305::aead::{Aead, KeyInit};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use chacha20poly1305::XChaCha20Poly1305;
+use chacha20poly1305::aead::KeyInit;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroizing, zeroize_stack};
 
 use crate::hex::{Hash, Hex};
 use crate::signing::{PublicKey, ReceiptSigner};
+
+mod messages;
+
+pub(crate) use messages::Sealed;
 
 /// Context of the derivation of the key of requests.
 const REQUESTS: &str = "tributary 2025-11 rights audit of one brand";
@@ -31,7 +35,7 @@ const CHAIN: &str = "tributary 2026-11 audit chain of one brand";
 const RECEIPTS: &str = "tributary 2026-11 receipts of one brand";
 /// Context of the derivation of the keys that seal the lists beside the log.
 const SEAL: &str = "tributary 2026-11 seal of the lists of one brand";
-/// Context of the derivation of the keys of the copies of tombstones at the broker.
+/// Context of the derivation of the keys of messages at the broker: copies of tombstones, and starts.
 const COPIES: &str = "tributary 2026-11 copies of tombstones of one brand";
 /// Context of the derivation of the keys of the objection list.
 const SUPPRESSION: &str = "tributary 2025-11 suppression of one brand";
@@ -247,33 +251,8 @@ impl BrandKeys {
         Some(Hash(Hex(*blake3::keyed_hash(key, bytes).as_bytes())))
     }
 
-    /// Encrypts a copy of tombstones under the key of a level and a nonce drawn for it;
-    /// `None` if the brand has no such level, or for more than the cipher takes.
-    pub(crate) fn seal_copy(
-        &self,
-        level: KeyLevel,
-        nonce: [u8; 24],
-        plain: &[u8],
-    ) -> Option<Vec<u8>> {
-        self.copies(level)?
-            .encrypt(&XNonce::from(nonce), plain)
-            .ok()
-    }
-
-    /// Decrypts what [`BrandKeys::seal_copy`] has made; `None` for anything else.
-    pub(crate) fn open_copy(
-        &self,
-        level: KeyLevel,
-        nonce: [u8; 24],
-        sealed: &[u8],
-    ) -> Option<Vec<u8>> {
-        self.copies(level)?
-            .decrypt(&XNonce::from(nonce), sealed)
-            .ok()
-    }
-
-    /// The cipher of copies of tombstones under the key of a level, which overwrites
-    /// its key in the end.
+    /// The cipher of sealed messages under the key of a level, which overwrites its key
+    /// in the end.
     fn copies(&self, level: KeyLevel) -> Option<XChaCha20Poly1305> {
         let key: &[u8; 32] = &self.level(level)?.copies;
         Some(XChaCha20Poly1305::new(key.into()))

@@ -125,6 +125,7 @@ mod refusal;
 pub mod request;
 pub mod sealed;
 mod signing;
+pub mod start;
 pub mod status;
 pub mod suppression;
 mod time;

@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+pub use tributary_operators::record::Reach;
 
 use crate::disk;
 use crate::error::{FileError, Kind, Position};
@@ -60,17 +61,6 @@ pub struct Tombstones {
 /// A tombstone: the level of a pseudonym, and its keyed hash.
 type Place = (KeyLevel, Hex<16>);
 
-/// How far an erasure reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reach {
-    /// When it was done, Unix milliseconds.
-    pub at: i64,
-    /// The last arrival that it covers: a number of a message of the input stream.
-    pub until: u64,
-    /// The same of the stream of pings; 0 without one.
-    pub until_ping: u64,
-}
-
 /// The file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,17 +90,6 @@ struct Entry {
     until: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     until_ping: u64,
-}
-
-impl Reach {
-    /// How far both together reach.
-    fn join(&self, other: &Reach) -> Reach {
-        Reach {
-            at: self.at.max(other.at),
-            until: self.until.max(other.until),
-            until_ping: self.until_ping.max(other.until_ping),
-        }
-    }
 }
 
 impl Entry {

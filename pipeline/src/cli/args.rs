@@ -767,6 +767,28 @@ pub enum LedgerCommand {
     /// Reads the ledgers of all processes in `ledger.directory` and shares their entries out among as many processes as
     /// are wanted, at one position. If it is interrupted, run it again. The published numbers stay as they are.
     Reshard(LedgerReshard),
+    /// Put the backup of a process back into a data directory that has no ledger of it
+    ///
+    /// Opens what a worker has written to `ledger.backup`, with the key at the broker. If it is interrupted, run it again.
+    /// Then start the worker as after any restart: it reads again what had arrived since.
+    Restore(LedgerRestore),
+}
+
+/// `tributary ledger restore`.
+#[derive(Debug, Args)]
+pub struct LedgerRestore {
+    /// The configuration file of the worker
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The directory of the backup [default: `ledger.backup`]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub from: Option<PathBuf>,
+    /// The process of a cluster [default: `workers.process`]
+    #[arg(long)]
+    pub process: Option<usize>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tributary ledger move`.

@@ -158,6 +158,7 @@ async fn run(config: Config, args: &cli::Run, traces: Traces) -> anyhow::Result<
         retention,
         mut lease,
         mut members,
+        backup,
         client,
     } = running;
     let mut rights = rights;
@@ -205,6 +206,11 @@ async fn run(config: Config, args: &cli::Run, traces: Traces) -> anyhow::Result<
     // A broker that is away keeps nobody: what it did not hear is said again after the next start.
     let _ = timeout_at(end, inputs.acknowledge(&durable)).await;
     let published = timeout_at(end, publisher).await;
+    // With the lease, and what the ledger has at the end.
+    let _ = backup.end.send(true);
+    if timeout_at(end, backup.task).await.is_err() {
+        tracing::warn!("the backup was not brought up to date at the end");
+    }
     let _ = served.send(true);
     let _ = timeout_at(end, services).await;
     let _ = timeout_at(end, lease).await;

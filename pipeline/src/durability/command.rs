@@ -54,7 +54,7 @@ pub struct Erasure {
 }
 
 /// Outcome of an erasure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct ErasureOutcome {
     /// The number of erased entries.
     pub entries: u64,

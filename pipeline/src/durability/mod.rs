@@ -1,6 +1,7 @@
 //! Durability: the task that owns the ledger, its commands, the compaction of
-//! the ledger, and which standbys have a copy of it.
+//! the ledger, what it consists of at one instant, and who has a copy of it.
 
+pub mod backups;
 pub mod codes;
 pub mod command;
 pub mod commits;
@@ -8,4 +9,6 @@ pub mod compaction;
 pub mod location;
 pub mod moves;
 pub mod open;
+pub mod rights_copy;
+pub mod snapshot;
 pub mod standbys;

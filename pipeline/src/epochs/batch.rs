@@ -25,7 +25,7 @@ use tributary_operators::ask::{Answer, Question};
 use tributary_operators::cell::Cell;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
-use tributary_operators::record::{BrandId, Day, Pseudonym, RecordKey};
+use tributary_operators::record::{BrandId, Day, Pseudonym, Reach, RecordKey};
 use tributary_operators::salt::Salt;
 use tributary_operators::upsert::ExpiredRecord;
 
@@ -119,6 +119,8 @@ pub enum InternalChange {
     /// Retracts the record that was stored under a key at the end of an epoch,
     /// because it is past its retention.
     Expire(RecordKey, Epoch),
+    /// Retracts the record of a key, unless it arrived after what an erasure covers.
+    Erase(RecordKey, Reach),
     /// Every process of the cluster erases the sightings of a brand's salt days before
     /// this one from its ledger: that they are settled is durable.
     EraseSightings(BrandId, Day),

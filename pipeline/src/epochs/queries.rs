@@ -96,17 +96,16 @@ impl Queries {
             .await
     }
 
-    /// Like [`Queries::apply`], for the events of rights requests. What an epoch
+    /// Like [`Queries::apply`], for the changes of rights requests. What an epoch
     /// changes of the identifiers of one request counts as the act of one person.
     pub async fn apply_requests(
         &self,
-        changes: Vec<Event>,
+        changes: impl IntoIterator<Item = InternalChange>,
         requests: Vec<(BrandId, Arc<[Pseudonym]>)>,
     ) -> Option<Epoch> {
         let acts = requests.into_iter();
         let acts = acts.map(|(brand, ids)| InternalChange::Act(brand, ids));
-        let changes = changes.into_iter().map(InternalChange::Event);
-        self.change(changes.chain(acts)).await
+        self.change(changes.into_iter().chain(acts)).await
     }
 
     /// Retracts the records that were stored under `keys` at the end of epoch

@@ -20,10 +20,9 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use tributary_config::model::Config;
-use tributary_connectors::nats;
 use tributary_ledger::EarlierIds;
 use tributary_operators::event::Event;
-use tributary_operators::record::{Body, BrandId, IdSet};
+use tributary_operators::record::{BrandId, IdSet};
 use tributary_rights::tombstones::copies::Copied;
 use tributary_rights::tombstones::{Reach, Tombstones};
 use tributary_rights::{BrandKeys, Head, KeyLevel};
@@ -219,32 +218,13 @@ impl Erased {
             })
         };
         match event {
-            // What settling makes of sightings has no message that it arrived with.
-            Event::Put { record, .. }
-                if matches!(
-                    record.body,
-                    Body::SettledVisit { .. } | Body::PanelMember { .. }
-                ) =>
-            {
-                any(&record.brand, &record.ids, &|reach| record.ts <= reach.at)
-            }
-            // A rectification has no message either, and a time in its place.
             Event::Put {
                 record,
+                version,
                 arrival,
-                version: i64::MAX,
                 ..
             } => any(&record.brand, &record.ids, &|reach| {
-                i64::try_from(arrival.message).is_ok_and(|at| at <= reach.at)
-            }),
-            Event::Put {
-                record, arrival, ..
-            } => any(&record.brand, &record.ids, &|reach| {
-                arrival.message
-                    <= match nats::is_ping_number(arrival.message) {
-                        true => reach.until_ping,
-                        false => reach.until,
-                    }
+                reach.covers(record, *version, *arrival)
             }),
             Event::Evidence { brand, ids, ts, .. } => any(brand, ids, &|reach| *ts <= reach.at),
             Event::TokenizedPing { ping } => {

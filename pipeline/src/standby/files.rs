@@ -19,10 +19,10 @@ use tributary_connectors::nats::Client;
 use tributary_ledger::{CopiedManifest, LedgerCopy, LedgerFile};
 
 use super::mark::{Mark, MarkFile, Tenure};
-use super::rights_copy::{self, RightsFile, is_below};
 use super::wire::{Answer, LARGEST_ANSWER, PART, PROOF, REFUSED, Request, State, subject};
 use crate::durability::location::ledger_options;
 use crate::durability::moves;
+use crate::durability::rights_copy::{self, RightsFile, is_below};
 use crate::privacy::rights::files;
 
 /// Maximum time for one answer.

@@ -1,14 +1,8 @@
 //! The leader's end: answers its followers what the ledger consists of, and
 //! parts of its files.
 //!
-//! A state is read without stopping anything, in an order that makes it one
-//! that a crash could have left: the files of the rights directory first and,
-//! unchanged, last; between them the manifest, before and, unchanged, after how
-//! far the active segment is durable. A list or log names no later commit than
-//! the ledger has, the manifest names no later head than the files have, a commit
-//! has its salts, and every ping of a salt that the manifest no longer lists is
-//! in the ledger. Files that were replaced since are refused, and the follower
-//! asks for a newer state.
+//! A state is a [`Snapshot`]. Files that were replaced since are refused, and the
+//! follower asks for a newer state.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -21,22 +15,16 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tributary_config::model::Config;
 use tributary_connectors::nats::Client;
-use tributary_ledger::{CopiedManifest, Extent, is_ledger_file};
+use tributary_ledger::{Extent, is_ledger_file};
 
 use super::mark::Tenure;
-use super::rights_copy;
 use super::wire::{Answer, PART, PROOF, REFUSED, Request, State, subject};
 use crate::broker::retry::wait_until;
 use crate::durability::location::ledger_options;
-use crate::durability::moves;
+use crate::durability::rights_copy;
+use crate::durability::snapshot::Snapshot;
 use crate::durability::standbys::Standbys;
 use crate::privacy::rights::files;
-
-/// How often a state is read that changes meanwhile.
-const TRIES: usize = 50;
-
-/// The pause between two of these.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Bytes reserved in a message for its headers.
 const HEADERS: u64 = 1 << 10;
@@ -176,31 +164,16 @@ impl Leader {
     ///
     /// Files that cannot be read, or change all the time.
     async fn state(&self) -> anyhow::Result<State> {
-        for _ in 0..TRIES {
-            let state = self.standbys.next_state();
-            let before = rights_copy::list(&self.rights)?;
-            // One that is replaced while it is read is overwritten.
-            let manifest = || CopiedManifest::read(&self.ledger).ok().flatten();
-            let earlier = manifest();
-            let extent = *self.extent.borrow();
-            let later = manifest();
-            let after = rights_copy::list(&self.rights)?;
-            if let (Some(earlier), Some(manifest)) = (earlier, later)
-                && earlier.bytes() == manifest.bytes()
-                && manifest.active() == extent.segment
-                && before == after
-            {
-                return Ok(State {
-                    state,
-                    manifest: String::from_utf8(manifest.bytes().to_vec())?,
-                    active: (extent.segment, extent.bytes),
-                    rights: after,
-                    moves: moves::read_text(&self.ledger)?,
-                });
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        bail!("the files of the ledger change all the time");
+        let state = self.standbys.next_state();
+        let snapshot = Snapshot::take(&self.ledger, &self.rights, &self.extent).await?;
+        let Extent { segment, bytes } = snapshot.extent;
+        Ok(State {
+            state,
+            manifest: String::from_utf8(snapshot.manifest.bytes().to_vec())?,
+            active: (segment, bytes),
+            rights: snapshot.rights,
+            moves: snapshot.moves,
+        })
     }
 }
 

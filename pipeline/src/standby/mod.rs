@@ -44,7 +44,6 @@ mod files;
 mod follower;
 mod leader;
 mod mark;
-mod rights_copy;
 mod wire;
 
 pub use follower::{Leading, Standby};

@@ -12,7 +12,7 @@ use tributary_config::key_chain::{prove_secrets, verify_proof};
 use tributary_config::model::{Brand, Config};
 use tributary_ledger::Extent;
 
-use super::rights_copy::RightsFile;
+use crate::durability::rights_copy::RightsFile;
 
 /// Maximum number of bytes of a file in one answer; less than the default
 /// maximum payload of a broker.

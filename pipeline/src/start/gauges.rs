@@ -7,6 +7,7 @@ use std::time::Duration;
 use tributary_config::model::Config;
 use tributary_connectors::nats::Fence;
 
+use crate::durability::backups::Backup;
 use crate::durability::standbys::Standbys;
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
@@ -21,6 +22,7 @@ pub(super) async fn gauge(
     tally: Arc<Tally>,
     fence: Fence,
     standbys: Standbys,
+    backup: Backup,
 ) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -32,6 +34,7 @@ pub(super) async fn gauge(
             .sync(&tally.counts(), &tally.dead_letters());
         telemetry.metrics.lease_held(fence.holds(None));
         telemetry.metrics.standbys(standbys.count());
+        telemetry.metrics.backup_age(backup.age());
         telemetry.metrics.profiles(&tally.profiles());
         telemetry.count_exports();
         telemetry

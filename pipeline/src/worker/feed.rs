@@ -33,6 +33,7 @@ use tributary_ledger::{PingsPosition, Position, StreamPosition};
 
 use crate::broker::retry::wait_until;
 use crate::durability::command::{DurablePosition, LedgerCommand};
+use crate::durability::standbys::Standbys;
 use crate::epochs::batch::{Batch, Incoming};
 use crate::epochs::clock::Clocks;
 use crate::epochs::epoch_clock::EpochClock;
@@ -87,6 +88,8 @@ pub struct Feed {
     pub position: Option<Position>,
     /// The broker, to know whether it is there.
     pub client: Client,
+    /// The standbys of this process.
+    pub standbys: Standbys,
     /// The clocks that releases go by.
     pub clocks: Arc<Clocks>,
     /// The newest arrival of before, Unix milliseconds by the stream's time; 0
@@ -441,7 +444,10 @@ impl Feeding {
             && pings.input.caught_up()
             && pings.input.next_sequence() == durable.pings + 1
         {
-            clearing.clear(&self.feed.client, &pings.name, durable.pings);
+            let Feed {
+                client, standbys, ..
+            } = &self.feed;
+            clearing.clear(client, &pings.name, durable.pings, standbys);
         }
         Ok(())
     }

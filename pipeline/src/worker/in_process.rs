@@ -221,7 +221,7 @@ impl InProcess {
             let drops = keys
                 .into_iter()
                 .map(|key| Event::Drop { key, arrival: LAST });
-            let changes = drops.chain(pings).collect();
+            let changes = drops.chain(pings).map(InternalChange::Event);
             let applied = queries.apply_requests(changes, vec![(id, naming)]).await;
             applied.ok_or(WorkerStopped)?;
             Ok(count)

@@ -369,6 +369,10 @@ impl WorkerThread {
                     dataflow.expire(key, as_of);
                     continue;
                 }
+                InternalChange::Erase(key, reach) => {
+                    dataflow.erase(key, reach);
+                    continue;
+                }
                 InternalChange::EraseSightings(brand, before) => {
                     dataflow.erase_sightings(brand, before);
                     continue;
@@ -390,7 +394,13 @@ impl WorkerThread {
             if let Some((brand, page)) = brand.zip(page.as_mut()) {
                 page.push(brand, &change);
             }
-            dataflow.apply(change);
+            match change {
+                // The ledgers of all processes keep the sightings until that is durable.
+                Event::SightingsSettled { brand, before } => {
+                    dataflow.settle_sightings(brand, before);
+                }
+                change => dataflow.apply(change),
+            }
         }
         // The ledger receives the pings of a day before this worker closes the day.
         let requests = std::mem::take(&mut self.requests);

@@ -277,6 +277,7 @@ async fn play(scenario: &Scenario, times: u64) {
             path: world.path("recorded.ndjson.zst"),
             file_bytes: u64::MAX,
             all_bytes: None,
+            pseudonymised: false,
         },
         pseudonyms: None,
         stop: stopped,

@@ -84,6 +84,7 @@ fn cluster() -> Value {
         "serviceMonitor": {"enabled": true, "tokenSecret": {"name": "tributary-operate", "key": "token"}},
         "prometheusRule": {"enabled": true, "runbookUrl": "https://wiki.example.org/runbook"},
         "storage": {"size": "100Gi", "className": "local"},
+        "backup": {"claim": "tributary-backup"},
         "environment": {"TRIBUTARY_LOG": "debug"},
         "telemetry": {"endpoint": "https://otel.example:4318/shop", "epochShare": "0.125", "headers": "otlp.headers"},
     }))
@@ -318,6 +319,9 @@ fn pods_are_the_processes_of_one_cluster() {
             assert_eq!(config.http.listen.to_string(), "0.0.0.0:9464");
             assert!(config.http.is_protected());
             assert_eq!(config.ledger.directory, Path::new("/var/lib/tributary"));
+            let backup = given["backup"]["claim"].as_str();
+            let backup = backup.map(|_| Path::new("/var/backup/tributary"));
+            assert_eq!(config.ledger.backup.as_deref(), backup);
             let partitions = given["nats"]["partitions"].as_u64().unwrap_or(0);
             assert_eq!(u64::from(config.nats.partitions), partitions);
             let replicas = given["nats"]["replicas"].as_u64().unwrap_or(1);
@@ -331,17 +335,24 @@ fn pods_are_the_processes_of_one_cluster() {
         }
         assert!(hosts.windows(2).all(|two| two[0] == two[1]));
 
-        // The ledger is the volume of the pod, and everything else is read only.
+        // The ledger is the volume of the pod, the backup that of all, and everything else is read only.
         let pod = &workload["spec"]["template"]["spec"];
         let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
         let written: Vec<&Value> = mounts
             .iter()
             .filter(|mount| mount["readOnly"] != true)
             .collect();
-        assert_eq!(
-            written,
-            [&json!({"name": "ledger", "mountPath": "/var/lib/tributary"})]
-        );
+        let ledger = json!({"name": "ledger", "mountPath": "/var/lib/tributary"});
+        let backup = json!({"name": "backup", "mountPath": "/var/backup/tributary"});
+        let mut expected = vec![&ledger];
+        if let Some(claim) = given["backup"]["claim"].as_str() {
+            expected.push(&backup);
+            let volumes = pod["volumes"].as_array().unwrap();
+            let volume = volumes.iter().find(|volume| volume["name"] == "backup");
+            let volume = &volume.unwrap()["persistentVolumeClaim"]["claimName"];
+            assert_eq!(volume, claim);
+        }
+        assert_eq!(written, expected);
         assert_eq!(
             workload["spec"]["volumeClaimTemplates"][0]["metadata"]["name"],
             "ledger"
@@ -700,6 +711,7 @@ fn wrong_values_are_refused_by_name() {
         ("image/repository", json!({"image": {"repository": "T T"}})),
         ("storage/size", json!({"storage": {"size": "20"}})),
         ("storage/size", json!({"storage": {"size": "0Gi"}})),
+        ("backup/claim", json!({"backup": {"claim": "a b"}})),
         (
             "TRIBUTARY_WORKERS_PROCESS",
             json!({"environment": {"TRIBUTARY_WORKERS_PROCESS": "1"}}),

@@ -29,10 +29,10 @@ use super::super::connect::connections;
 use super::super::consumer::{self, ConsumerStart, OpenConsumer};
 use super::super::error::{NatsError, NatsErrorKind};
 use super::super::input_request::InputRequest;
-use super::super::loss::find_loss;
+use super::super::loss::find_loss_since;
 use super::super::message::{InMessage, Place, message};
 use super::super::stream_state::input_state;
-use super::{Input, Link, ServerState};
+use super::{Input, Link, ServerState, StateRequest};
 
 /// How often a waiting reader checks whether the client is still on the
 /// connection of the consumer.
@@ -112,16 +112,19 @@ impl Input {
     /// `Lost` and `StreamReset` for a loss, and transient failures of the
     /// query.
     async fn query_state(&mut self, until: Instant) -> Result<(), NatsError> {
-        let asked = (self.state_request).get_or_insert_with(|| {
-            Box::pin(fetch_state(self.client.clone(), self.request.clone()))
+        let from = self.position().from;
+        let request = (self.state_request).get_or_insert_with(|| StateRequest {
+            from,
+            answer: Box::pin(fetch_state(self.client.clone(), self.request.clone())),
         });
-        let Ok(seen) = tokio::time::timeout_at(until, asked).await else {
+        let asked = request.from;
+        let Ok(seen) = tokio::time::timeout_at(until, &mut request.answer).await else {
             return Ok(());
         };
         self.state_request = None;
         self.due = Instant::now() + ASK;
         let (state, consumer) = seen.map_err(|error| self.interrupted(error))?;
-        if let Some(loss) = find_loss(&state, self.position().from, Some(self.created)) {
+        if let Some(loss) = find_loss_since(&state, asked, from, Some(self.created)) {
             return Err(loss.error(&self.request.stream));
         }
         if self.jump.take().is_some() {

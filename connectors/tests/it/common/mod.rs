@@ -142,6 +142,8 @@ pub fn config(brands: Vec<Brand>) -> Config {
         ledger: Ledger {
             directory: "tributary-data".into(),
             backup_days: 35,
+            backup: None,
+            backup_every_ms: 60_000,
         },
         http: Http {
             listen: ([127, 0, 0, 1], 9464).into(),

@@ -150,7 +150,7 @@ fn what_is_forgotten_is_never_half_forgotten() {
     };
     let mut forget = ErasureFilter::default();
     forget.records.insert(RecordKey(1));
-    forget.pseudonyms.insert(pseudonym(&put(A, 2, 0, 1)));
+    forget.erase_person(pseudonym(&put(A, 2, 0, 1)), EVERYTHING);
     forget.tokens.insert(token(&ping(A, 3)));
     let named = forget.clone();
     let stays = |event: &Event| !named.covers(event);

@@ -54,7 +54,7 @@ fn of_thousands_at_once() {
             match (person % 3, event) {
                 (1, Event::Put { record, .. }) => {
                     let ids = record.ids.ids().iter();
-                    forget.pseudonyms.extend(ids.map(|id| (A, id.pseudonym)));
+                    ids.for_each(|id| forget.erase_person((A, id.pseudonym), EVERYTHING));
                 }
                 (2, Event::Put { key, .. }) => {
                     forget.records.insert(key);

@@ -247,7 +247,9 @@ fn a_person_is_forgotten_under_any_secret() {
     // Whoever asks may know the first secret's pseudonyms of one person and the second's of another.
     let mut forget = ErasureFilter::default();
     let named = [identifiers("x", 1)[0], identifiers("xy", 2)[3]];
-    forget.pseudonyms.extend(named.map(|id| (A, id.pseudonym)));
+    for id in named {
+        forget.erase_person((A, id.pseudonym), EVERYTHING);
+    }
     let work = ledger.erase(forget).unwrap();
     let done = work.run(&mut |_, _| ()).unwrap();
     assert_eq!((done.erased.put, done.erased.total()), (8, 8));

@@ -5,23 +5,12 @@
 //! one nor change one. Who deletes one takes its tombstones from whoever needs it,
 //! and who keeps an old one and shows it again has people erased who were erased
 //! before. Copies are joined in any order, so that each may be shown any number of
-//! times.
-//!
-//! ```text
-//! 0    1   version, 1
-//! 1    8   hash of the name of the brand
-//! 9    4   level of the secret, least significant byte first
-//! 13   24  nonce
-//! 37   n   entries as in the file, JSON, XChaCha20-Poly1305, with its tag of 16 bytes
-//! ```
+//! times. Its content is JSON, entries as in the file.
 
 use std::collections::BTreeMap;
 
 use super::{Entry, Place, Reach, Tombstones};
-use crate::keys::{BrandKeys, BrandTag, KeyLevel};
-
-/// Version of the format.
-const VERSION: u8 = 1;
+use crate::keys::{BrandKeys, BrandTag, Sealed};
 
 /// Maximum number of tombstones in a copy, which is then well below the default
 /// maximum payload of a broker.
@@ -30,33 +19,15 @@ const MOST: usize = 4_000;
 /// Seals some tombstones of a brand under its newest secret; `None` never, because
 /// the brand has that level and no copy is too long for the cipher.
 fn seal(keys: &BrandKeys, entries: &[Entry]) -> Option<Vec<u8>> {
-    let (tag, level) = (keys.tag(), keys.newest());
-    let nonce: [u8; 24] = rand::random();
     // Numbers and hashes: nothing in it can fail.
     let plain = serde_json::to_vec(entries).unwrap_or_default();
-    let sealed = keys.seal_copy(level, nonce, &plain)?;
-    let parts = [
-        &[VERSION],
-        tag.0.as_slice(),
-        &level.0.to_le_bytes(),
-        &nonce,
-        &sealed,
-    ];
-    Some(parts.concat())
+    keys.seal_message(Sealed::Tombstones, &plain)
 }
 
 /// Opens a copy of a brand; `None` for one of another brand, and for anything that
 /// was not sealed under one of its secrets.
 fn open(keys: &BrandKeys, copy: &[u8]) -> Option<Vec<Entry>> {
-    let (version, rest) = copy.split_first()?;
-    let (tag, rest) = rest.split_first_chunk::<8>()?;
-    let (level, rest) = rest.split_first_chunk::<4>()?;
-    let (nonce, sealed) = rest.split_first_chunk::<24>()?;
-    if *version != VERSION || *tag != keys.tag().0 {
-        return None;
-    }
-    let level = KeyLevel(u32::from_le_bytes(*level));
-    let plain = keys.open_copy(level, *nonce, sealed)?;
+    let plain = keys.open_message(Sealed::Tombstones, copy)?;
     serde_json::from_slice(&plain).ok()
 }
 

@@ -12,7 +12,7 @@
 //! 4. A checkpoint in the brand's log binds it to the target; the moves of the target say where
 //!    the brand came from, so that the broker lets it serve the brand.
 //! 5. The source is rewritten without the brand, its salts are destroyed, and the replaced files
-//!    are overwritten.
+//!    are overwritten. The key of the source's backup is destroyed, which holds the brand.
 //! 6. The moves of the source say that it is complete.
 
 use std::path::{Path, PathBuf};
@@ -22,16 +22,19 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use tributary_config::model::{Brand, Config};
+use tributary_connectors::nats::Client;
 use tributary_ledger::{Import, Ledger, inspect};
 use tributary_operators::record::BrandId;
 use tributary_rights::audit::{AuditLog, Checkpoint};
 
-use super::place::{Place, broker, common_position};
+use super::place::{MISSED, Place, broker, common_position};
 use super::progress::Bar;
+use crate::backup::keys;
 use crate::cli::args::LedgerMove;
 use crate::cli::keys::note_not_overwritten;
 use crate::durability::moves::{Arrived, Left, Moves};
 use crate::privacy::rights::files;
+use crate::standby;
 
 /// What was moved.
 #[derive(Debug, Serialize)]
@@ -149,9 +152,14 @@ pub(super) async fn move_brand(args: &LedgerMove) -> anyhow::Result<Moved> {
             );
         }
     }
+    let client = broker(&config, MISSED).await?;
+    // At each attempt: the process of the target may have run since the one before, and a standby
+    // may have taken its place.
+    for place in [&from, &to] {
+        standby::hold_off(&client, &place.config).await?;
+    }
     // What was imported before an interruption is read no more.
     if !target.has_brand(&brand.name) {
-        let client = broker(&config).await?;
         from.refuse_losses(&client, &source).await?;
         // Once begun, it has the brand's log and not yet its records.
         if !is_begun {
@@ -163,15 +171,18 @@ pub(super) async fn move_brand(args: &LedgerMove) -> anyhow::Result<Moved> {
         (&from, &mut source),
         (&to, &mut target),
         &mut leaving,
+        &client,
     )
+    .await
 }
 
 /// Executes the steps, from the first or from wherever a kill has left them.
-fn run(
+async fn run(
     brand: &Brand,
     (from, source): (&Place, &mut Ledger),
     (to, target): (&Place, &mut Ledger),
     leaving: &mut Moves,
+    client: &Client,
 ) -> anyhow::Result<Moved> {
     let begun = Instant::now();
     let positions = [
@@ -251,6 +262,8 @@ fn run(
     if log.exists() {
         tributary_rights::disk::remove(&log)?;
     }
+    // The next start of the source begins its backup anew.
+    keys::destroy_all(client, &from.config).await?;
     leaving.arrived.remove(&brand.name);
     if let Some(left) = leaving.left.get_mut(&brand.name) {
         left.is_complete = true;

@@ -1,10 +1,11 @@
 //! `tributary ledger`: inspects or verifies a ledger, without changing it; moves a brand to
-//! another one, and changes the number of processes.
+//! another one, changes the number of processes, and puts a backup back.
 
 mod brand_move;
 mod place;
 mod progress;
 mod reshard;
+mod restore;
 
 use std::path::Path;
 use std::time::Instant;
@@ -47,6 +48,10 @@ pub async fn command(command: &LedgerCommand) -> anyhow::Result<()> {
         LedgerCommand::Reshard(args) => {
             let resharded = reshard::reshard(args).await?;
             report(&resharded, &resharded.text(), args.json)?;
+        }
+        LedgerCommand::Restore(args) => {
+            let restored = restore::restore(args).await?;
+            report(&restored, &restored.text(), args.json)?;
         }
     }
     Ok(())

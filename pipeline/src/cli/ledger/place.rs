@@ -15,7 +15,6 @@ use crate::privacy::erased::TOMBSTONES;
 use crate::privacy::objections::LIST;
 use crate::privacy::rights::published_heads::mark;
 use crate::privacy::rights::{files, losses};
-use crate::standby;
 
 /// The place of a process.
 pub(super) struct Place {
@@ -89,8 +88,7 @@ impl Place {
     }
 
     /// Refuses files that do not fit together, as the start of the worker there would: what is
-    /// lost here would be lost for good with the move. From now on no standby of that worker
-    /// takes its place, with a ledger that is not changed.
+    /// lost here would be lost for good with the move.
     ///
     /// # Errors
     ///
@@ -100,7 +98,6 @@ impl Place {
         client: &Client,
         ledger: &Ledger,
     ) -> anyhow::Result<()> {
-        standby::hold_off(client, &self.config).await?;
         let mut config = self.config.clone();
         let is_here = |brand: &Brand| ledger.has_brand(&brand.name) || self.log(brand).exists();
         config.brands.retain(is_here);
@@ -195,15 +192,19 @@ fn all_keys(config: &Config) -> Vec<BrandKeys> {
     config.brands.iter().map(files::keys).collect()
 }
 
-/// A connection to the broker.
+/// A connection to the broker; `why` says what cannot be done without.
 ///
 /// # Errors
 ///
 /// A broker that does not answer.
-pub(super) async fn broker(config: &Config) -> anyhow::Result<Client> {
+pub(super) async fn broker(config: &Config, why: &'static str) -> anyhow::Result<Client> {
     let client = nats::connect(&config.nats, "tributary ledger").await;
-    client.context("cannot ask the broker whether anything is lost before the ledgers are changed")
+    client.context(why)
 }
+
+/// Why the broker is needed before ledgers are changed.
+pub(super) const MISSED: &str =
+    "cannot ask the broker whether anything is lost before the ledgers are changed";
 
 /// The position up to which all of some ledgers were read.
 ///

@@ -15,8 +15,8 @@
 //!    process has.
 //! 3. Its ledger takes over its entries of all others, and becomes that of its process among so
 //!    many, in one step ([`Ledger::import`]).
-//! 4. Once all are there, each is rewritten without what others have now, and ledgers of
-//!    processes that are no more are overwritten and removed.
+//! 4. Once all are there, each is rewritten without what others have now, the keys of all backups
+//!    are destroyed, and ledgers of processes that are no more are overwritten and removed.
 //!
 //! Ledgers keep their IDs, so that everything that names them still does.
 
@@ -32,13 +32,15 @@ use tributary_connectors::nats::Client;
 use tributary_ledger::{Import, KeepFilter, Ledger, inspect};
 use tributary_operators::event::Event;
 
-use super::place::{Place, broker, common_position};
+use super::place::{MISSED, Place, broker, common_position};
 use super::progress::Bar;
+use crate::backup::keys;
 use crate::cli::args::LedgerReshard;
 use crate::cli::keys::note_not_overwritten;
 use crate::durability::moves::{self, Moves, Reshard};
 use crate::privacy::rights::files;
 use crate::privacy::rights::published_heads::subject;
+use crate::standby;
 
 /// What was changed.
 #[derive(Debug, Serialize)]
@@ -150,7 +152,7 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
             of.to
         );
     }
-    let client = broker(&config).await?;
+    let client = broker(&config, MISSED).await?;
     let places: Vec<Place> = (0..of.from.max(of.to))
         .map(|process| place(&config, process))
         .collect::<anyhow::Result<_>>()?;
@@ -184,6 +186,8 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
                 of.from
             );
         }
+        // At each attempt: no standby takes the place of the process, with a ledger that is not changed.
+        standby::hold_off(&client, &place.config).await?;
         // Once everything was copied, what is left to be done reads none of them.
         if !is_copied {
             place.refuse_losses(&client, &ledger).await?;
@@ -256,6 +260,10 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
         not_overwritten += ledger.install_and_remove(written)?.not_overwritten;
     }
     drop(ledgers);
+    // The backups hold what others have now; the next start of each process begins its own anew.
+    for place in &places {
+        keys::destroy_all(&client, &place.config).await?;
+    }
     for place in places.iter().skip(of.to) {
         not_overwritten += remove(place, &client).await?;
     }

@@ -56,6 +56,28 @@ impl Moves {
         Ok(())
     }
 
+    /// This file with the codes of the brands of a configuration computed anew, under
+    /// their newest secrets, so that older ones may be retired; `None` if they are.
+    ///
+    /// # Errors
+    ///
+    /// A path that is not UTF-8.
+    pub fn renewed(&self, config: &Config, ledger: &Path) -> anyhow::Result<Option<Moves>> {
+        let own = codes::of(config, CODE, &self.content(ledger)?);
+        let is_newest = |(brand, code): (&String, &String)| {
+            self.codes.get(brand).is_none_or(|before| before == code)
+        };
+        if own.iter().all(is_newest) {
+            return Ok(None);
+        }
+        let mut renewed = self.clone();
+        let known = own
+            .into_iter()
+            .filter(|(brand, _)| self.codes.contains_key(brand));
+        renewed.codes.extend(known);
+        Ok(Some(renewed))
+    }
+
     /// What the codes are computed over.
     fn content(&self, ledger: &Path) -> anyhow::Result<Vec<u8>> {
         let file = path(ledger);
@@ -161,5 +183,14 @@ mod tests {
         let older = before.brands.into_iter().map(|brand| brand.secret);
         after.brands[0].previous_secrets = older.collect();
         signed.verify(&after, ledger).unwrap();
+        // With the first start under it, the older one is no longer needed.
+        let renewed = signed.renewed(&after, ledger).unwrap().unwrap();
+        after.brands[0].previous_secrets.clear();
+        renewed.verify(&after, ledger).unwrap();
+        assert_eq!(renewed.renewed(&after, ledger).unwrap(), None);
+        assert_eq!(Moves::default().renewed(&after, ledger).unwrap(), None);
+        // What the process of another brand says stays as it is.
+        let other = config(&[("zeta", 'z')]);
+        assert_eq!(renewed.renewed(&other, ledger).unwrap(), None);
     }
 }

@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tributary_connectors::nats;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
-    Arrival, ClosedVisits, DeviceDay, IdKind, Identifier, Ping, Record, RecordKey, SettledDevices,
-    SettledHour, Token, TokenizedPing, UnmatchedStays,
+    Arrival, Body, ClosedVisits, DeviceDay, IdKind, Identifier, Ping, Record, RecordKey,
+    SettledDevices, SettledHour, Token, TokenizedPing, UnmatchedStays,
 };
 
 use super::*;

@@ -4,8 +4,8 @@
 //! between the receipt of requests and the start of the work on them, so that a
 //! request ends either canceled or executed, and its status says which.
 //!
-//! In a cluster the other processes begin once the registrar has
-//! ([`starts`](super::starts)).
+//! In a cluster the other processes do what the registrar tells them
+//! ([`starts`](super::starts)), and learn nothing of what is canceled.
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, context::PublishError};

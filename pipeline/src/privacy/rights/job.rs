@@ -15,9 +15,15 @@ pub(super) struct Job {
     /// Sequence numbers of its messages in the stream: more than one if the sender
     /// repeated it.
     pub sequences: Vec<u64>,
-    /// Sequence numbers of the messages in which other processes confirm their
-    /// part.
+    /// Sequence numbers of further messages that are deleted with the request: its
+    /// cancellation, its starts, and the confirmations of other processes.
     pub parts: Vec<u64>,
+    /// Whether an attempt before has begun to erase.
+    pub is_begun: bool,
+    /// Sequence numbers of its starts, of all attempts.
+    pub starts: Vec<u64>,
+    /// Those of its starts whose confirmations are awaited.
+    pub awaited: Vec<u64>,
     /// Whom to inform of each status.
     pub callbacks: Vec<String>,
     /// When the first message arrived, Unix milliseconds.

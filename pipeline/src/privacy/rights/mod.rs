@@ -16,10 +16,10 @@
 //! ```
 //!
 //! Process 0 is the *registrar*: it checks requests, keeps the audit logs, and
-//! publishes statuses and receipts. The other processes do their part of an
-//! erasure in their own ledgers, once it has begun, and confirm it on a subject of their own. All
-//! requests that wait at the same time are answered together, so that ten
-//! thousand of them read the ledger and the streams once.
+//! publishes statuses and receipts. It tells the other processes whose records to
+//! erase ([`starts`]); they do so in their own ledgers, and confirm it on a subject of
+//! their own. All requests that wait at the same time are answered together, so that
+//! ten thousand of them read the ledger and the streams once.
 //!
 //! While requests from before a restart wait, no cell is released, so that no
 //! record under erasure counts again.

@@ -1,94 +1,103 @@
-//! Parts: each process of a cluster erases from its own ledger, and confirms that to
-//! process 0, which completes the request when all have.
+//! Parts: each process of a cluster confirms to process 0 what it has done of a start
+//! ([`super::starts`]), and process 0 goes on when all have.
 //!
 //! A confirmation is a message of the rights stream, which anybody may write who
 //! administers the broker. It therefore proves the brand's secrets, over everything
-//! that it says: of which process, request and stream it is, and how many files the
-//! process could not overwrite, which the receipt states for the whole cluster.
+//! that it says: of which process, start and stream it is, up to which epoch the process
+//! had read, and what went from its ledger, which the receipt states for the whole
+//! cluster.
 
 use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use tributary_config::key_chain::{prove_secrets, verify_proof};
 use tributary_config::model::Brand;
 use tributary_connectors::nats::{Reader, subject as subjects};
+use tributary_operators::engine::Epoch;
 use tributary_operators::record::BrandId;
 
 use super::job::Job;
 use super::task::{LOOK, Rights};
 use crate::broker::retry::retry_transient;
+use crate::durability::command::ErasureOutcome;
 use crate::epochs::queries::WorkerStopped;
 
 /// The confirmation of a process, as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Done {
+    /// The sequence number of the start.
+    start: u64,
+    /// The epoch of the dataflow with which everything had entered it that the process
+    /// had to read.
+    epoch: u64,
+    /// The number of entries that its ledger has lost.
+    entries: u64,
+    /// The number of replaced files that could not be overwritten.
+    not_overwritten: u64,
+}
+
+/// A confirmation with the proof of the brand's secrets over all of it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Part {
-    /// The sequence number of the request.
-    request: u64,
-    /// The number of replaced files that could not be overwritten.
-    not_overwritten: u64,
-    /// The proof of the brand's secrets over all of it.
+    done: Done,
     proof: String,
 }
 
-impl Part {
+impl Done {
     /// What the proof is computed over. A stream that replaces another counts from 1
     /// again, and is made at another time.
     fn challenge(&self, process: usize, created_ns: i64) -> String {
-        let Part {
-            request,
+        let Done {
+            start,
+            epoch,
+            entries,
             not_overwritten,
-            ..
         } = self;
         format!(
-            "tributary part of process {process} request {request} stream {created_ns} not overwritten {not_overwritten}"
+            "tributary part of process {process} start {start} stream {created_ns} epoch {epoch} entries {entries} not \
+             overwritten {not_overwritten}"
         )
     }
 
-    /// The confirmation of a process.
-    fn of(
-        brand: &Brand,
-        process: usize,
-        created_ns: i64,
-        (request, not_overwritten): (u64, u64),
-    ) -> Part {
-        let mut part = Part {
-            request,
-            not_overwritten,
-            proof: String::new(),
-        };
-        part.proof = prove_secrets(brand, &part.challenge(process, created_ns));
-        part
+    /// The confirmation, proved.
+    fn prove(self, brand: &Brand, process: usize, created_ns: i64) -> Part {
+        let proof = prove_secrets(brand, &self.challenge(process, created_ns));
+        Part { done: self, proof }
     }
 
     /// Reads a confirmation; `None` without a valid proof.
-    fn read(payload: &[u8], brand: &Brand, process: usize, created_ns: i64) -> Option<Part> {
-        let part: Part = serde_json::from_slice(payload).ok()?;
-        let challenge = part.challenge(process, created_ns);
-        verify_proof(brand, &challenge, &part.proof).then_some(part)
+    fn read(payload: &[u8], brand: &Brand, process: usize, created_ns: i64) -> Option<Done> {
+        let Part { done, proof } = serde_json::from_slice(payload).ok()?;
+        let challenge = done.challenge(process, created_ns);
+        verify_proof(brand, &challenge, &proof).then_some(done)
     }
 }
 
 impl Rights {
-    /// Confirms the part of this process in the jobs at some places, of which it could
-    /// not overwrite so many files.
+    /// Confirms the part of this process in starts of brands.
     ///
     /// # Errors
     ///
     /// A broker that does not answer.
-    pub(super) async fn confirm_part(
+    pub(super) async fn confirm(
         &self,
-        jobs: &[Job],
-        places: &[usize],
-        not_overwritten: u64,
+        starts: impl Iterator<Item = (u64, BrandId)>,
+        epoch: Epoch,
+        erased: &ErasureOutcome,
     ) -> anyhow::Result<()> {
         let process = self.config.workers.process;
-        let jobs = places.iter().filter_map(|place| jobs.get(*place));
-        let parts = jobs.filter_map(|job| {
-            let brand = self.brand(job.brand)?;
-            let said = (*job.sequences.first()?, not_overwritten);
-            let part = Part::of(brand, process, self.created_ns, said);
+        let parts = starts.filter_map(|(start, brand)| {
+            let brand = self.brand(brand)?;
+            let done = Done {
+                start,
+                epoch,
+                entries: erased.entries,
+                not_overwritten: erased.not_overwritten,
+            };
+            let part = done.prove(brand, process, self.created_ns);
             // Numbers and digits: nothing in it can fail.
             let text = serde_json::to_string(&part).unwrap_or_default();
             Some(self.publish(subjects::rights_part(&brand.name, process), text))
@@ -97,38 +106,40 @@ impl Rights {
         Ok(())
     }
 
-    /// Waits until all other processes have confirmed their parts in the jobs at some
-    /// places, and counts the files that they could not overwrite.
+    /// Waits until all other processes have confirmed the awaited starts of jobs, and
+    /// adds up what went from their ledgers. Returns the last epoch of what they had to
+    /// read.
     ///
     /// # Errors
     ///
     /// A stopped worker, or a broker that does not answer. There is no time limit
     /// for the other processes.
-    pub(super) async fn await_parts(
-        &self,
-        jobs: &mut [Job],
-        places: &[usize],
-    ) -> anyhow::Result<()> {
+    pub(super) async fn await_parts(&self, jobs: &mut [Job]) -> anyhow::Result<Epoch> {
         let processes = self.config.workers.hosts.len().max(1);
-        if processes == 1 {
-            return Ok(());
+        let mut missing: BTreeMap<u64, BTreeMap<usize, Option<Done>>> = BTreeMap::new();
+        for start in jobs.iter_mut().flat_map(|job| job.awaited.drain(..)) {
+            let none = (1..processes).map(|process| (process, None));
+            missing.insert(start, none.collect());
         }
-        // Of each request its job, and of each process the files that are counted.
-        let mut missing: BTreeMap<u64, (usize, BTreeMap<usize, Option<u64>>)> = places
+        let first = missing.keys().next().copied();
+        let Some(first) = first.filter(|_| processes > 1) else {
+            return Ok(0);
+        };
+        let places: FxHashMap<u64, usize> = jobs
             .iter()
-            .filter_map(|place| {
-                let request = *jobs.get(*place)?.sequences.first()?;
-                let of_processes = (1..processes).map(|process| (process, None));
-                Some((request, (*place, of_processes.collect())))
-            })
+            .enumerate()
+            .flat_map(|(place, job)| job.starts.iter().map(move |start| (*start, place)))
             .collect();
         let stream = &self.config.nats.rights_stream;
         let all = subjects::rights_parts();
+        // Confirmations of earlier attempts are read as well, to be deleted.
+        let begun = jobs.iter().flat_map(|job| &job.starts).min().copied();
+        let from = begun.unwrap_or(first);
         let mut reader =
-            retry_transient(|| Reader::filtered(&self.client, stream, &all, 1)).await?;
+            retry_transient(|| Reader::filtered(&self.client, stream, &all, from)).await?;
         while missing
             .values()
-            .any(|(_, parts)| parts.values().any(Option::is_none))
+            .any(|parts| parts.values().any(Option::is_none))
         {
             if self.ledger_tx.is_closed() {
                 return Err(WorkerStopped.into());
@@ -140,8 +151,8 @@ impl Rights {
                 let (Some(process), Some(brand)) = (process, brand) else {
                     continue;
                 };
-                let read = Part::read(&message.payload, brand, process, self.created_ns);
-                let Some(part) = read else {
+                let read = Done::read(&message.payload, brand, process, self.created_ns);
+                let Some(done) = read else {
                     tracing::warn!(
                         subject = %message.subject,
                         sequence = message.sequence,
@@ -149,25 +160,34 @@ impl Rights {
                     );
                     continue;
                 };
-                let Some((place, parts)) = missing.get_mut(&part.request) else {
-                    continue;
-                };
-                let job = jobs.get_mut(*place);
+                let job = places.get(&done.start);
+                let job = job.and_then(|place| jobs.get_mut(*place));
                 let Some(job) = job.filter(|job| job.brand == BrandId::of(&brand.name)) else {
                     continue;
                 };
-                job.parts.push(message.sequence);
-                if let Some(counted) = parts.get_mut(&process) {
-                    *counted = Some(part.not_overwritten);
+                if !job.parts.contains(&message.sequence) {
+                    job.parts.push(message.sequence);
+                }
+                let parts = missing.get_mut(&done.start);
+                if let Some(one) = parts.and_then(|parts| parts.get_mut(&process)) {
+                    *one = Some(done);
                 }
             }
         }
-        for (place, parts) in missing.into_values() {
-            if let Some(job) = jobs.get_mut(place) {
-                job.counts.not_overwritten = parts.into_values().flatten().sum();
+        let mut epoch = 0;
+        for (start, parts) in missing {
+            let job = places.get(&start);
+            let job = job.and_then(|place| jobs.get_mut(*place));
+            let mut counts = job.map(|job| &mut job.counts);
+            for done in parts.into_values().flatten() {
+                epoch = epoch.max(done.epoch);
+                if let Some(counts) = &mut counts {
+                    counts.ledger_entries += done.entries;
+                    counts.not_overwritten += done.not_overwritten;
+                }
             }
         }
-        Ok(())
+        Ok(epoch)
     }
 
     /// A brand of the configuration.
@@ -205,33 +225,40 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmation_is_that_of_its_process_and_request() {
+    fn a_confirmation_is_that_of_its_process_and_start() {
         let (own, other) = (config("own"), config("other"));
         let [acme, bolt] = &own.brands[..] else {
             panic!("two brands");
         };
-        let part = Part::of(acme, 1, 1_000, (7, 2));
+        let done = Done {
+            start: 7,
+            epoch: 5,
+            entries: 9,
+            not_overwritten: 2,
+        };
+        let part = done.prove(acme, 1, 1_000);
         let text = serde_json::to_vec(&part).unwrap();
-        let read = Part::read(&text, acme, 1, 1_000).unwrap();
-        assert_eq!((read.request, read.not_overwritten), (7, 2));
+        assert_eq!(Done::read(&text, acme, 1, 1_000), Some(done));
         // Under the subject of another process or brand, in another stream, or by a stranger.
-        assert!(Part::read(&text, acme, 2, 1_000).is_none());
-        assert!(Part::read(&text, bolt, 1, 1_000).is_none());
-        assert!(Part::read(&text, acme, 1, 1_001).is_none());
-        assert!(Part::read(&text, &other.brands[0], 1, 1_000).is_none());
-        // Of another request, with other files, or as it was without a proof.
+        assert!(Done::read(&text, acme, 2, 1_000).is_none());
+        assert!(Done::read(&text, bolt, 1, 1_000).is_none());
+        assert!(Done::read(&text, acme, 1, 1_001).is_none());
+        assert!(Done::read(&text, &other.brands[0], 1, 1_000).is_none());
+        // Of another start, with other numbers, or as it was without a proof.
         let changed = |from: &str, to: &str| {
             let text = String::from_utf8(text.clone()).unwrap();
             assert!(text.contains(from), "{text}");
             text.replace(from, to).into_bytes()
         };
         for (from, to) in [
-            ("\"request\":7", "\"request\":8"),
+            ("\"start\":7", "\"start\":8"),
+            ("\"epoch\":5", "\"epoch\":4"),
+            ("\"entries\":9", "\"entries\":8"),
             ("\"not_overwritten\":2", "\"not_overwritten\":0"),
             (&part.proof[..8], "00000000"),
         ] {
-            assert!(Part::read(&changed(from, to), acme, 1, 1_000).is_none());
+            assert!(Done::read(&changed(from, to), acme, 1, 1_000).is_none());
         }
-        assert!(Part::read(b"7", acme, 1, 1_000).is_none());
+        assert!(Done::read(b"7", acme, 1, 1_000).is_none());
     }
 }

@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 use async_nats::jetstream;
+use bytes::Bytes;
 use tributary_connectors::nats::{self, subject as subjects};
 use tributary_operators::record::BrandId;
 use tributary_rights::opendsr::{COMPLETION_MS, StatusBody};
@@ -103,15 +104,19 @@ impl Rights {
         Ok(())
     }
 
-    /// Publishes a text, waits until the broker has stored it, and returns its
+    /// Publishes a message, waits until the broker has stored it, and returns its
     /// sequence number.
     ///
     /// # Errors
     ///
     /// Any error of the broker, including a missing confirmation.
-    pub(super) async fn publish(&self, subject: String, text: String) -> anyhow::Result<u64> {
+    pub(super) async fn publish(
+        &self,
+        subject: String,
+        content: impl Into<Bytes>,
+    ) -> anyhow::Result<u64> {
         let jetstream = jetstream::new(self.client.clone());
-        let sent = jetstream.publish(subject, text.into()).await;
+        let sent = jetstream.publish(subject, content.into()).await;
         let stored = sent
             .context("publishing the status of a request")?
             .await

@@ -192,7 +192,11 @@ async fn read_all(client: &Client, stream: &str, subject: &str) -> anyhow::Resul
 
 /// The entry of a request.
 fn entry(id: &str, messages: &Messages, today: Date, zone: &TimeZone) -> Option<Entry> {
-    let received = messages.received.or(messages.sent)?;
+    // The first status may be that of an attempt after a restart.
+    let received = match (messages.received, messages.sent) {
+        (Some(received), Some(sent)) => received.min(sent),
+        (received, sent) => received.or(sent)?,
+    };
     let (at, latest) = match &messages.latest {
         Some((at, latest)) => (*at, Some(latest)),
         None => (received, None),

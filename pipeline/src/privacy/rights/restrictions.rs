@@ -19,6 +19,7 @@ use tributary_rights::request::{AfterDeath, RequestBody};
 use super::job::Job;
 use super::subject::Person;
 use super::task::Rights;
+use crate::epochs::batch::InternalChange;
 use crate::epochs::queries::WorkerStopped;
 
 /// Source of the records that rights requests create.
@@ -96,7 +97,8 @@ impl Rights {
         if events.is_empty() {
             return Ok(());
         }
-        let applied = self.queries.apply_requests(events, requests).await;
+        let changes = events.into_iter().map(InternalChange::Event);
+        let applied = self.queries.apply_requests(changes, requests).await;
         let epoch = applied.ok_or(WorkerStopped)?;
         let kept = self.watermark.wait_for(|durable| durable.epoch >= epoch);
         drop(kept.await.map_err(|_| WorkerStopped)?);

@@ -6,7 +6,7 @@
 //! requests are lost for good, so the task stops answering, and the process is
 //! not ready until an operator restarts it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use super::files;
 use super::losses::LossReport;
 use super::stream::{self, Stream};
 use crate::broker::retry::retry_transient;
+use crate::durability::backups::Backup;
 use crate::durability::command::{DurablePosition, LedgerCommand};
 use crate::durability::standbys::Standbys;
 use crate::epochs::queries::{Queries, WorkerStopped};
@@ -52,6 +53,8 @@ pub struct Rights {
     fence: Fence,
     /// Who has a copy of the ledger.
     pub(super) standbys: Standbys,
+    /// The backup of this process.
+    pub(super) backup: Backup,
     /// The objection list.
     pub(super) objections: Arc<Objections>,
     /// The people who were erased lately.
@@ -74,6 +77,9 @@ pub struct Rights {
     pub(super) mark: LedgerWatermark,
     /// Creation time of the rights stream, Unix nanoseconds, as found at the start.
     pub(super) created_ns: i64,
+    /// The last request of the brands of this process at the start; `None` once all up to
+    /// it are answered.
+    waiting: Option<u64>,
 }
 
 /// The parts of a worker that [`Rights`] uses.
@@ -92,6 +98,9 @@ pub struct RightsContext {
     pub fence: Fence,
     /// Who has a copy of the ledger and must have what is reported as done.
     pub standbys: Standbys,
+    /// The backup of this process, in which nothing is to be read that is reported as
+    /// erased.
+    pub backup: Backup,
     /// The objection list.
     pub objections: Arc<Objections>,
     /// The people who were erased lately.
@@ -135,6 +144,7 @@ impl Rights {
             watermark,
             fence,
             standbys,
+            backup,
             objections,
             erased,
             restored,
@@ -157,7 +167,7 @@ impl Rights {
                 Ok((brand_log.brand, brand_log))
             })
             .collect::<anyhow::Result<BTreeMap<BrandId, BrandLog>>>()?;
-        let all = subjects::rights_requests("*");
+        let all = read_by(registrar);
         let stream = &config.nats.rights_stream;
         let reader = retry_transient(|| Reader::filtered(&client, stream, &all, 1)).await?;
         let mut rights = Rights {
@@ -168,6 +178,7 @@ impl Rights {
             watermark,
             fence,
             standbys,
+            backup,
             objections,
             erased,
             restored,
@@ -179,7 +190,9 @@ impl Rights {
             brand_logs,
             mark,
             created_ns,
+            waiting: None,
         };
+        rights.waiting = rights.last_request().await?;
         rights.bind_at_start(&found).await?;
         Ok((rights, reader))
     }
@@ -234,8 +247,8 @@ impl Rights {
         cleared: &watch::Sender<bool>,
     ) -> anyhow::Result<()> {
         let stream = self.config.nats.rights_stream.clone();
-        let all = subjects::rights_requests("*");
-        let mut next = 1;
+        let all = read_by(self.is_registrar());
+        let (mut next, mut is_tidy) = (1, false);
         loop {
             if *stop.borrow() {
                 return Ok(());
@@ -257,11 +270,22 @@ impl Rights {
                 tokio::time::sleep(LOOK).await;
             }
             let begun = Instant::now();
+            let none_waits = reader.caught_up();
             let worked = async {
+                if !self.is_registrar() {
+                    return self.take_part(&messages).await;
+                }
                 let jobs = self.receive(&messages).await?;
                 let settling = self.settling.clone();
                 let nothing_settles = settling.lock().await;
-                self.work(jobs, &nothing_settles).await
+                self.work(jobs, &nothing_settles).await?;
+                drop(nothing_settles);
+                match none_waits {
+                    true => self.tidy(&messages, &mut is_tidy).await?,
+                    // A request that waits may have starts of an attempt before.
+                    false => is_tidy = false,
+                }
+                Ok(())
             };
             let worked = worked.await;
             if !messages.is_empty() {
@@ -286,10 +310,68 @@ impl Rights {
                 Err(error) if error.is::<WorkerStopped>() => return Ok(()),
                 Err(error) => return Err(error),
             }
-            if reader.caught_up() {
+            if !*cleared.borrow()
+                && (none_waits && self.is_registrar() || self.are_answered().await)
+            {
                 cleared.send_replace(true);
             }
         }
+    }
+
+    /// Whether no request waited at the start.
+    pub fn is_clear(&self) -> bool {
+        self.waiting.is_none()
+    }
+
+    /// The last request that waits, of any brand of this process.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    async fn last_request(&self) -> Result<Option<u64>, nats::NatsError> {
+        let mut last = None;
+        for brand in &self.config.brands {
+            let subject = subjects::rights_requests(&brand.name);
+            let stream = &self.config.nats.rights_stream;
+            let of = retry_transient(|| nats::last_message(&self.client, stream, &subject));
+            last = last.max(of.await?);
+        }
+        Ok(last)
+    }
+
+    /// Whether the requests that waited at the start are answered, which process 0 says by
+    /// deleting them. A broker that does not answer is asked again.
+    async fn are_answered(&mut self) -> bool {
+        let Some(last) = self.waiting else {
+            return true;
+        };
+        for brand in &self.config.brands {
+            let subject = subjects::rights_requests(&brand.name);
+            let stream = &self.config.nats.rights_stream;
+            match nats::first_message(&self.client, stream, &subject).await {
+                Ok(first) if first.is_none_or(|first| first > last) => {}
+                _ => return false,
+            }
+        }
+        self.waiting = None;
+        true
+    }
+
+    /// Deletes what is left of requests that are completed, while none waits: of those of
+    /// any brand of this process the first time, afterwards of the brands of some messages.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    async fn tidy(&self, messages: &[InMessage], is_tidy: &mut bool) -> anyhow::Result<()> {
+        let of = messages.iter();
+        let of = of.filter_map(|message| message.subject.split('.').nth(2));
+        let of: BTreeSet<&str> = of.collect();
+        let brands = self.config.brands.iter().map(|brand| brand.name.as_str());
+        let brands = brands.filter(|brand| !*is_tidy || of.contains(brand));
+        self.delete_leftovers(brands).await?;
+        *is_tidy = true;
+        Ok(())
     }
 
     /// Whether this process is the registrar, which is process 0.
@@ -298,7 +380,16 @@ impl Rights {
     }
 }
 
-/// Reads the requests that are in the stream, at most `AT_ONCE`, so that they
+/// The subjects that a process reads: the registrar requests, the others what it tells
+/// them.
+fn read_by(registrar: bool) -> String {
+    match registrar {
+        true => subjects::rights_requests("*"),
+        false => subjects::rights_starts("*"),
+    }
+}
+
+/// Reads the messages that are in the stream, at most `AT_ONCE`, so that they
 /// share one pass over ledger and streams.
 ///
 /// # Errors

@@ -13,7 +13,7 @@
 //! of the audit log exists, and of two answers to one request the last one
 //! counts.
 //!
-//! Processes other than the registrar only erase, and what it has begun with
+//! Processes other than the registrar only do what it tells them
 //! ([`starts`](super::starts)). They log nothing and publish nothing except the
 //! confirmation of their part.
 
@@ -27,6 +27,7 @@ use tributary_rights::receipt::Receipt;
 use tributary_rights::status::Status;
 
 use super::job::Job;
+use super::starts::join;
 use super::task::Rights;
 use super::time::now;
 
@@ -49,22 +50,11 @@ impl Rights {
         if jobs.is_empty() {
             return Ok(());
         }
-        if !self.is_registrar() {
-            while !jobs.is_empty() {
-                let mut started = self.take_started(&mut jobs).await?;
-                if !started.is_empty() {
-                    let persons = self.resolve(&mut started).await?;
-                    self.forget(&mut started, &persons).await?;
-                }
-            }
-            return Ok(());
-        }
         let begun = std::time::Instant::now();
         self.reject_cancelled(&mut jobs).await?;
         let (cancelled, mut jobs): (Vec<Job>, Vec<Job>) =
             jobs.into_iter().partition(|job| job.rejected.is_some());
         self.close(cancelled).await?;
-        self.publish_starts(&mut jobs).await?;
         for job in &jobs {
             let Some(brand_log) = self.brand_logs.get_mut(&job.brand) else {
                 continue;
@@ -81,7 +71,12 @@ impl Rights {
                     .await?;
             }
         }
-        let persons = self.resolve(&mut jobs).await?;
+        let before = self.starts_before(&mut jobs).await?;
+        self.settle_cluster(&mut jobs).await?;
+        let mut persons = self.resolve(&mut jobs).await?;
+        for (person, before) in persons.iter_mut().zip(before) {
+            join(person, before);
+        }
         // In the order in which they came, as far as one may see the effect of another: what is kept and corrected
         // comes before access, and access before erasure.
         self.restrict(&mut jobs, &persons).await?;
@@ -105,8 +100,7 @@ impl Rights {
     /// over has these entries, publishes receipts and statuses and deletes the
     /// messages.
     ///
-    /// The messages of other processes that confirm their part are deleted last,
-    /// because a restart before that looks for them.
+    /// The request is deleted last: nothing else finds the messages that belong to it.
     ///
     /// # Errors
     ///
@@ -205,8 +199,7 @@ impl Rights {
                     .await?;
             }
         }
-        // The parts go last: a restart before that finds them.
-        for sequence in job.sequences.into_iter().chain(job.parts) {
+        for sequence in job.parts.into_iter().chain(job.sequences) {
             self.delete(sequence).await?;
         }
         Ok(())

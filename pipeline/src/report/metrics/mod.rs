@@ -513,6 +513,16 @@ impl Metrics {
         self.set(Id::Standbys, &[], count as f64);
     }
 
+    /// Sets how old the backup is.
+    pub fn backup_age(&self, age: Duration) {
+        self.set(Id::BackupAge, &[], age.as_secs_f64());
+    }
+
+    /// Counts a failed attempt to bring the backup up to date.
+    pub fn backup_failed(&self) {
+        self.count(Id::BackupFailures, 1);
+    }
+
     /// Sets the number of brands that no process serves.
     pub fn unserved_brands(&self, count: usize) {
         self.set(Id::UnservedBrands, &[], count as f64);

@@ -299,6 +299,10 @@ table! {
         "In a standby, the time since its copy of the leader's ledger was last brought up to date; 0 in a process that leads.";
     Standbys: Operation Gauge, Open, "standbys", "processes", [],
         "Standbys that have a copy of this process's ledger and sent a request within the last 10 seconds.";
+    BackupAge: Operation Gauge, Open, "backup_age_seconds", "seconds", [],
+        "The time since the state of the ledger that its backup has; 0 if `ledger.backup` is not set.";
+    BackupFailures: Operation Counter, Open, "backup_failures_total", "attempts", [],
+        "Failed attempts to bring the backup up to date; each is retried.";
     UnservedBrands: Operation Gauge, Open, "unserved_brands", "brands", [],
         "Brands that the configuration file gives to other shards and no process with a live lease serves, by the leases at the broker. A brand of a cluster is served if all of its processes have theirs.";
     PublishFailures: Operation Counter, Open, "publish_failures_total", "attempts", [],

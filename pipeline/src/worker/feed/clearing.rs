@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream;
 use tributary_connectors::nats::Client;
 
+use crate::durability::standbys::Standbys;
+
 /// When the stream was cleared, and is next.
 pub(super) struct Clearing {
     /// The age at which the broker deletes messages.
@@ -33,14 +35,23 @@ impl Clearing {
     }
 
     /// Deletes the messages up to `durable`, the last one of the stream, if that
-    /// is due. Does not wait for the broker. Messages that arrive meanwhile stay.
-    pub(super) fn clear(&mut self, client: &Client, stream: &str, durable: u64) {
+    /// is due, and no standby takes over with a ledger that would read them. Does not
+    /// wait for the broker. Messages that arrive meanwhile stay.
+    pub(super) fn clear(
+        &mut self,
+        client: &Client,
+        stream: &str,
+        durable: u64,
+        standbys: &Standbys,
+    ) {
         if Instant::now() < self.due {
             return;
         }
         self.due = Instant::now() + self.age;
         let (client, stream) = (client.clone(), stream.to_owned());
+        let standbys = standbys.clone();
         tokio::spawn(async move {
+            standbys.secure().await;
             if let Err(error) = delete_through(client, &stream, durable).await {
                 tracing::warn!(stream, %error, "cannot delete the pings that were read; retrying later");
             }

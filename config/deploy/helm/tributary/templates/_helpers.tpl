@@ -112,6 +112,10 @@ securityContext:
 {{- define "tributary.worker" -}}
 - name: TRIBUTARY_LEDGER_DIRECTORY
   value: /var/lib/tributary
+{{- if .Values.backup.claim }}
+- name: TRIBUTARY_LEDGER_BACKUP
+  value: /var/backup/tributary
+{{- end }}
 - name: TRIBUTARY_WORKERS_THREADS
   value: {{ .Values.threads | quote }}
 {{- if .Values.standby }}

@@ -15,7 +15,7 @@ use tributary_ledger::{Keyring, Ledger, LedgerError, Options, Position, Recovery
 use tributary_operators::event::Event;
 use tributary_operators::label::{Channel, Label};
 use tributary_operators::record::{
-    Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Record, RecordKey, Token,
+    Arrival, Body, BrandId, Day, IdKind, IdSet, Identifier, Reach, Record, RecordKey, Token,
     TokenizedPing, TouchKind,
 };
 
@@ -23,6 +23,13 @@ use tributary_operators::record::{
 pub const A: BrandId = BrandId(0x44ad_9865_5d88_58e1);
 /// The brand `bolt`.
 pub const B: BrandId = BrandId(0xb66d_4a7a_ec33_8489);
+
+/// The reach of an erasure of all that there is.
+pub const EVERYTHING: Reach = Reach {
+    at: i64::MAX,
+    until: u64::MAX,
+    until_ping: u64::MAX,
+};
 
 /// The secret of a letter.
 fn secret(letter: &str) -> String {

@@ -125,6 +125,15 @@ pub fn read(
     Ok(Some(part))
 }
 
+/// Whether a file is still the one that was listed, and has not changed.
+///
+/// # Errors
+///
+/// A directory that cannot be read.
+pub fn is_current(directory: &Path, file: &RightsFile) -> io::Result<bool> {
+    Ok(list(directory)?.contains(file))
+}
+
 /// Makes a directory the copy of these files: `content` has those that differ
 /// from `before`, and all others below it are removed.
 ///

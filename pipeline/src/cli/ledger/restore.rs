@@ -1,0 +1,79 @@
+//! `tributary ledger restore`: puts the backup of a process back ([`backup::restore`]).
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+
+use super::place::broker;
+use super::progress::Bar;
+use crate::backup;
+use crate::cli::args::LedgerRestore;
+
+/// What was restored.
+#[derive(Debug, Serialize)]
+pub(super) struct Restored {
+    from: PathBuf,
+    ledger: PathBuf,
+    files: usize,
+    bytes: u64,
+    /// Whether the files of rights requests were there and stay.
+    keeps_rights: bool,
+    seconds: f64,
+}
+
+impl Restored {
+    /// The text for people.
+    pub(super) fn text(&self) -> String {
+        let rights = match self.keeps_rights {
+            true => "; the files of rights requests were there and stay",
+            false => "",
+        };
+        format!(
+            "restored {} from {} in {:.1} s: {} files, {} bytes{rights}\n\
+             next: start the worker\n",
+            self.ledger.display(),
+            self.from.display(),
+            self.seconds,
+            self.files,
+            self.bytes,
+        )
+    }
+}
+
+/// Restores a backup.
+///
+/// # Errors
+///
+/// Those of [`backup::restore::restore`], and a configuration that does not permit it.
+pub(super) async fn restore(args: &LedgerRestore) -> anyhow::Result<Restored> {
+    let mut config = crate::load(&args.config)?.of_its_shard()?;
+    if let Some(process) = args.process {
+        config.workers.process = process;
+    }
+    let from = match args.from.as_ref().or(config.ledger.backup.as_ref()) {
+        Some(from) => absolute(from)?,
+        None => bail!("ledger.backup is not set: --from names the directory of the backup"),
+    };
+    let begun = Instant::now();
+    let client = broker(&config, "cannot ask the broker for the key of the backup").await?;
+    let bar = Bar::new("restoring")?;
+    let restored = backup::restore::restore(&client, &config, &from, &mut |done, total| {
+        bar.at(done, total);
+    })
+    .await?;
+    Ok(Restored {
+        from,
+        ledger: restored.ledger,
+        files: restored.files,
+        bytes: restored.bytes,
+        keeps_rights: restored.keeps_rights,
+        seconds: begun.elapsed().as_secs_f64(),
+    })
+}
+
+/// A path from the root.
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| path.display().to_string())
+}

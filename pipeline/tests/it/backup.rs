@@ -1,0 +1,426 @@
+//! The backup of a worker: it restores what there was when it was written, with the key at the broker; whoever keeps an
+//! older copy of it reads nobody in it who was erased since, with the secrets and every key that is left; a worker that is
+//! killed at any moment leaves one that restores; and a disk that is away holds up no erasure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tributary::backup::index::{self, Part, file_place, ledger_of};
+use tributary_connectors::keys::BrandKey;
+use tributary_connectors::nats::{Client, Reader};
+use tributary_connectors::trace::TraceLine;
+use tributary_ledger::{FileKey, Keyring, Ledger, Options};
+use tributary_operators::event::Event;
+use tributary_operators::record::IdKind;
+use tributary_testkit::NatsServer;
+
+use crate::support::person::{ask, found, receipt_of};
+use crate::support::story::{assert_stands, contents, last, play, ready, until};
+use crate::support::{Worker, World, succeed, tributary};
+
+/// The subject of the key.
+const SUBJECT: &str = "tributary.rights.cluster.backup.0";
+
+/// A world whose worker writes a backup so often.
+fn world(events: u64, server: &NatsServer, every: &str) -> World {
+    let more = format!("[ledger]\nbackup = \"backup\"\nbackup_every = \"{every}\"\n");
+    let world = World::new(events, Some(&server.nats()), &more);
+    std::fs::create_dir(world.path("backup")).unwrap();
+    world
+}
+
+/// A copy of the backup as it is now.
+fn copy(world: &World, name: &str) -> PathBuf {
+    let to = world.path(name);
+    std::fs::create_dir_all(to.join("process-0")).unwrap();
+    for (path, bytes) in contents(&world.path("backup")) {
+        let path = to.join(path.strip_prefix(world.path("backup")).unwrap());
+        std::fs::write(path, bytes).unwrap();
+    }
+    to
+}
+
+/// Restores a backup into a data directory.
+fn restore(world: &World, from: &Path, to: &Path) -> Output {
+    let mut command = tributary();
+    command.args(["ledger", "restore", "--json", "--config"]);
+    command.arg(world.path("tributary.toml")).arg("--from");
+    command.arg(from).env("TRIBUTARY_LEDGER_DIRECTORY", to);
+    command.output().unwrap()
+}
+
+/// The same, which must end well; the ledger is verified.
+fn restored(world: &World, from: &Path, to: &str) -> PathBuf {
+    let to = world.path(to);
+    let output = restore(world, from, &to);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let mut verify = tributary();
+    verify.args(["ledger", "verify", "--config"]);
+    verify
+        .arg(world.path("tributary.toml"))
+        .arg(to.join("process-0"));
+    succeed(&mut verify);
+    to
+}
+
+/// What a refused restore says.
+fn refused(world: &World, from: &Path, to: &Path) -> String {
+    let output = restore(world, from, to);
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The number of records in a data directory that name an address, under the secrets.
+fn records_of(world: &World, data: &Path, email: &str) -> usize {
+    let config = world.config();
+    let ids = BrandKey::new(&config.brands[0]).identify(IdKind::Email, email);
+    let keyring = Arc::new(Keyring::new(&config));
+    let directory = data.join("process-0");
+    let opened = Ledger::open(Options::new(&directory), keyring.clone());
+    let (_ledger, mut recovery) = opened.unwrap();
+    let mut records = 0;
+    while let Some(block) = recovery.next_block().unwrap() {
+        let mut count = |event: Event| {
+            if let Event::Put { record, .. } = event {
+                let mut named = record.ids.ids().iter();
+                let is_hers = named.any(|id| ids.iter().any(|own| own.pseudonym == id.pseudonym));
+                records += usize::from(is_hers);
+            }
+        };
+        let day = &mut |_, ms: i64| ms.div_euclid(86_400_000) as i32;
+        block.open(&keyring, 0, day, &mut count).unwrap();
+    }
+    records
+}
+
+/// The keys that the broker has.
+async fn keys(client: &Client) -> Vec<String> {
+    let reader = Reader::filtered(client, "TRIBUTARY_RIGHTS", SUBJECT, 1).await;
+    let mut reader = reader.unwrap();
+    let mut keys = Vec::new();
+    loop {
+        let batch = reader.next_batch(100, Duration::from_millis(300)).await;
+        let batch = batch.unwrap();
+        if batch.is_empty() {
+            return keys;
+        }
+        let texts = batch.iter();
+        keys.extend(texts.map(|message| String::from_utf8(message.payload.to_vec()).unwrap()));
+    }
+}
+
+/// What an index in a backup lists, opened with one of some keys.
+fn listed(backup: &Path, keys: &[String]) -> Option<Vec<Part>> {
+    let files = contents(&backup.join("process-0"));
+    let indexes = files.iter().filter_map(|(path, bytes)| {
+        let name = path.file_name()?.to_str()?;
+        Some((name.strip_prefix("INDEX.")?.parse::<u64>().ok()?, bytes))
+    });
+    let mut opened = indexes.filter_map(|(number, bytes)| {
+        let mut keys = keys.iter().filter_map(|key| FileKey::from_hex(key));
+        keys.find_map(|key| index::open(bytes, number, &key).unwrap())
+    });
+    opened.next()
+}
+
+/// The contents of all files of a backup that any of some keys opens, by their names.
+fn opened(backup: &Path, keys: &BTreeSet<String>) -> BTreeMap<String, Vec<u8>> {
+    let files = contents(&backup.join("process-0"));
+    let ledger = files.iter().find_map(|(path, bytes)| {
+        let name = path.file_name()?.to_str()?;
+        name.starts_with("INDEX.").then(|| ledger_of(bytes))?
+    });
+    let place = file_place(&ledger.unwrap());
+    let open = |bytes: &Vec<u8>| {
+        let mut keys = keys.iter().filter_map(|key| FileKey::from_hex(key));
+        keys.find_map(|key| {
+            let mut content = Vec::new();
+            let opened = key.open(&place, &mut bytes.as_slice(), &mut content);
+            opened.ok().map(|_| content)
+        })
+    };
+    let names = files.iter().filter_map(|(path, bytes)| {
+        let name = path.file_name()?.to_str()?.to_owned();
+        Some((name, open(bytes)?))
+    });
+    names.collect()
+}
+
+/// Two sales of a person.
+fn sales(name: &str, at: i64) -> Vec<TraceLine> {
+    let sale = |n: u32| {
+        let data = json!({"id": format!("{name}-{n}"), "ts": at, "store": "lyon", "amount": "30.00",
+                          "email": format!("{name}@shop.example")});
+        TraceLine {
+            subject: "tributary.in.orchard.transaction".to_owned(),
+            at,
+            headers: Vec::new(),
+            data: data.to_string().into_bytes(),
+        }
+    };
+    [1, 2].map(sale).to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restores_what_there_was_at_a_stop() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = world(6_000, &server, "1h");
+    let expected = world.replayed();
+    let refused_lines = world.refused();
+    let client = ready(&broker).await;
+    let lines: Vec<TraceLine> = world.trace().collect();
+    let config = world.path("tributary.toml");
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    tokio::task::block_in_place(|| {
+        let worker = Worker::start(&config, &[]);
+        worker.wait_until_read(end);
+        worker.stop();
+        // Nothing takes the place of a ledger that is there.
+        let data = world.path("tributary-data");
+        let said = refused(&world, &world.path("backup"), &data);
+        assert!(said.contains("holds a ledger"), "{said}");
+        let before = contents(&data);
+        std::fs::remove_dir_all(&data).unwrap();
+        restored(&world, &world.path("backup"), "tributary-data");
+        let mut after = contents(&data);
+        // It names nothing, and is made anew.
+        after.insert(data.join("process-0/LOCK"), Vec::new());
+        let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&after), names(&before));
+        assert!(after == before, "the data directory is another one");
+        // No loss is found, and it goes on.
+        let worker = Worker::start(&config, &[]);
+        worker.wait_until_read(end);
+        until("cells are released", || {
+            worker.metric("tributary_cells_released").unwrap_or(0.0) > 0.0
+        });
+        worker.stop();
+    });
+    assert_stands(&broker, &expected, &refused_lines).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_copy_is_useless_for_whoever_was_erased_since() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = world(1_000, &server, "1h");
+    let client = ready(&broker).await;
+    let mut lines: Vec<TraceLine> = world.trace().collect();
+    let at = lines.last().unwrap().at;
+    lines.extend(sales("bob", at));
+    let config = world.path("tributary.toml");
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    // The erasure of another person leaves a sealed segment, too.
+    let worker = Worker::start(&config, &[]);
+    tokio::task::block_in_place(|| {
+        worker.wait_until_read(end);
+        ask(
+            &world,
+            "erase",
+            &["email=bob@shop.example", "--whole-person"],
+        );
+    });
+    play(&client, &sales("ada", at), None).await;
+    let end = last(&client, &broker.input_stream).await;
+    tokio::task::block_in_place(|| {
+        worker.wait_until_read(end);
+        worker.stop();
+    });
+    // Whoever copies the backup now reads her, with the key and the secrets.
+    let ada = "ada@shop.example";
+    let stolen = copy(&world, "stolen");
+    let before = keys(&client).await;
+    assert_eq!(before.len(), 1, "one key is there");
+    let stolen_parts = listed(&stolen, &before).unwrap();
+    let data = restored(&world, &stolen, "before");
+    assert_eq!(records_of(&world, &data, ada), 2);
+    let of_then: BTreeSet<String> = stolen_parts.iter().map(|part| part.key.clone()).collect();
+    assert_eq!(opened(&stolen, &of_then).len(), stolen_parts.len());
+    let old_keys: Vec<Vec<u8>> = [before[0].clone()].map(String::into_bytes).to_vec();
+    assert!(!found(server.directory(), &old_keys).is_empty());
+
+    let worker = Worker::start(&config, &[]);
+    let receipt = tokio::task::block_in_place(|| {
+        worker.wait_until_read(end);
+        ask(
+            &world,
+            "erase",
+            &[&format!("email={ada}"), "--whole-person"],
+        )
+    });
+    // The receipt is there: these are all keys that anybody finds anywhere.
+    let counts = receipt_of(&receipt)["counts"].clone();
+    assert!(counts["ledger_entries"].as_u64() > Some(0), "{counts}");
+    assert_eq!(counts["not_overwritten"].as_u64().unwrap_or(0), 0);
+    let now = keys(&client).await;
+    assert_eq!(now.len(), 1);
+    assert_eq!(found(server.directory(), &old_keys), [""; 0]);
+    assert_eq!(found(&world.path("tributary-data"), &old_keys), [""; 0]);
+    assert_eq!(listed(&stolen, &now), None, "the index of then");
+    let current = listed(&world.path("backup"), &now).unwrap();
+    let all: BTreeSet<String> = current
+        .iter()
+        .map(|part| part.key.clone())
+        .chain(now)
+        .collect();
+    let still = opened(&stolen, &all);
+
+    // What opens is what the backup has still, which restores and has nothing of her.
+    let data = restored(&world, &world.path("backup"), "after");
+    assert_eq!(records_of(&world, &data, ada), 0);
+    for (name, content) in &still {
+        let part = current.iter().find(|part| part.file == *name).unwrap();
+        let path = match part.path.strip_prefix("ledger/") {
+            Some(name) => data.join("process-0").join(name),
+            None => data.join(part.path.replace("rights/", "rights-0/")),
+        };
+        let restored = std::fs::read(path).unwrap();
+        let from = part.from as usize;
+        assert_eq!(
+            restored[from..from + content.len()],
+            content[..],
+            "{}",
+            part.path
+        );
+    }
+    let gone = stolen_parts
+        .iter()
+        .filter(|part| !still.contains_key(&part.file));
+    let gone: BTreeSet<&str> = gone.map(|part| part.path.as_str()).collect();
+    assert!(gone.contains("ledger/MANIFEST"), "{gone:?}");
+    assert!(gone.iter().any(|path| path.ends_with(".seg")), "{gone:?}");
+    let said = refused(&world, &stolen, &world.path("nothing"));
+    assert!(said.contains("whose key was destroyed"), "{said}");
+    assert!(!world.path("nothing/process-0").exists());
+    tokio::task::block_in_place(|| worker.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_leaves_one_that_restores() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = world(4_000, &server, "1s");
+    let expected = world.replayed();
+    let refused_lines = world.refused();
+    let client = ready(&broker).await;
+    let lines: Vec<TraceLine> = world.trace().collect();
+    let config = world.path("tributary.toml");
+    let data = world.path("tributary-data");
+    // The renewal before the one that writes the second index is complete.
+    let index = || {
+        let entries = std::fs::read_dir(world.path("backup/process-0"));
+        let entries = entries.into_iter().flatten();
+        let numbers = entries.filter_map(|entry| {
+            let name = entry.unwrap().file_name();
+            name.to_str()?.strip_prefix("INDEX.")?.parse::<u64>().ok()
+        });
+        numbers.collect::<Vec<_>>()
+    };
+    let parts = lines.chunks(lines.len().div_ceil(6));
+    for (round, part) in parts.enumerate() {
+        play(&client, part, None).await;
+        let end = last(&client, &broker.input_stream).await;
+        tokio::task::block_in_place(|| {
+            // An older ledger is a loss, which the stream makes good.
+            let worker = Worker::start(&config, &["--accept-loss"]);
+            worker.wait_until_read(end);
+            until("a renewal", || index().iter().any(|number| *number > 1));
+            std::thread::sleep(Duration::from_millis(rand::random_range(0..1_500)));
+            worker.kill();
+            if round % 2 == 1 {
+                std::fs::remove_dir_all(&data).unwrap();
+                restored(&world, &world.path("backup"), "tributary-data");
+            }
+        });
+    }
+    let end = last(&client, &broker.input_stream).await;
+    tokio::task::block_in_place(|| {
+        std::fs::remove_dir_all(&data).unwrap();
+        restored(&world, &world.path("backup"), "tributary-data");
+        let worker = Worker::start(&config, &["--accept-loss"]);
+        worker.wait_until_read(end);
+        until("cells are released", || {
+            worker.metric("tributary_cells_released").unwrap_or(0.0) > 0.0
+        });
+        worker.stop();
+        assert_eq!(index().len(), 1, "replaced indexes are removed");
+    });
+    assert_stands(&broker, &expected, &refused_lines).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_away_holds_up_no_erasure() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = world(1_000, &server, "1s");
+    let client = ready(&broker).await;
+    let mut lines: Vec<TraceLine> = world.trace().collect();
+    let at = lines.last().unwrap().at;
+    lines.extend(sales("ada", at));
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let worker = Worker::start(&world.path("tributary.toml"), &[]);
+    let (backup, away) = (world.path("backup"), world.path("away"));
+    tokio::task::block_in_place(|| worker.wait_until_read(end));
+    while keys(&client).await.is_empty() {}
+    std::fs::rename(&backup, &away).unwrap();
+    tokio::task::block_in_place(|| {
+        until("a failure", || {
+            worker.metric("tributary_backup_failures_total") > Some(0.0)
+        });
+    });
+    // It may come back: what it holds is not given up.
+    assert!(!keys(&client).await.is_empty());
+    let receipt = tokio::task::block_in_place(|| {
+        ask(
+            &world,
+            "erase",
+            &["email=ada@shop.example", "--whole-person"],
+        )
+    });
+    let counts = receipt_of(&receipt)["counts"].clone();
+    assert_eq!(counts["not_overwritten"].as_u64().unwrap_or(0), 0);
+    assert_eq!(keys(&client).await, [""; 0]);
+    assert!(worker.said("destroyed the key of the backup"));
+    let said = refused(&world, &away, &world.path("nothing"));
+    assert!(said.contains("the broker has no key"), "{said}");
+    // With it, it is written anew.
+    std::fs::rename(&away, &backup).unwrap();
+    tokio::task::block_in_place(|| {
+        until("the backup is renewed", || {
+            worker.metric("tributary_backup_age_seconds") < Some(1.5)
+        });
+        worker.stop();
+    });
+    let data = restored(&world, &backup, "after");
+    assert_eq!(records_of(&world, &data, "ada@shop.example"), 0);
+    assert!(keys(&client).await.len() == 1);
+
+    // The backup of another ledger is not touched.
+    let other = world.path("tributary-data");
+    std::fs::rename(&other, world.path("put-aside")).unwrap();
+    let before = contents(&backup);
+    let worker = Worker::start(&world.path("tributary.toml"), &["--accept-loss"]);
+    tokio::task::block_in_place(|| {
+        worker.wait_until_read(end);
+        until("it is refused", || worker.said("backup of another ledger"));
+        worker.stop();
+    });
+    assert!(contents(&backup) == before, "the backup was overwritten");
+}
