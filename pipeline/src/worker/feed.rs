@@ -63,6 +63,9 @@ const MAX_OPEN: u64 = 8;
 /// alone advance it.
 const KEEP: Duration = Duration::from_secs(1);
 
+/// How long a stop waits to learn that the requests of before the start are answered.
+const CLEAR: Duration = Duration::from_secs(2);
+
 /// The parts of the process that a feed works with.
 pub struct Feed {
     /// The configuration.
@@ -223,6 +226,11 @@ impl Feeding {
         let mut workers = Some(workers);
         loop {
             let stopping = *stop.borrow();
+            if stopping && !self.all_restored {
+                // Requests of before may have been answered just now, and the last release follows that.
+                let clear = self.feed.clear.wait_for(|clear| *clear);
+                let _ = tokio::time::timeout(CLEAR, clear).await;
+            }
             let level = self.memory.level();
             self.feed.telemetry.metrics.memory_level(level as u8);
             self.feed.telemetry.health.set_memory(self.memory.reason());

@@ -280,6 +280,9 @@ impl Rights {
                 let nothing_settles = settling.lock().await;
                 self.work(jobs, &nothing_settles).await?;
                 drop(nothing_settles);
+                if none_waits {
+                    cleared.send_replace(true);
+                }
                 match none_waits {
                     true => self.tidy(&messages, &mut is_tidy).await?,
                     // A request that waits may have starts of an attempt before.
@@ -310,9 +313,7 @@ impl Rights {
                 Err(error) if error.is::<WorkerStopped>() => return Ok(()),
                 Err(error) => return Err(error),
             }
-            if !*cleared.borrow()
-                && (none_waits && self.is_registrar() || self.are_answered().await)
-            {
+            if !*cleared.borrow() && self.are_answered().await {
                 cleared.send_replace(true);
             }
         }
