@@ -163,7 +163,7 @@ impl Story {
         }
         let mut story = Story {
             // A month is compared once it is settled.
-            now: if seed % 2 == 0 { 24 } else { 40 } * DAY,
+            now: if seed.is_multiple_of(2) { 24 } else { 40 } * DAY,
             rng,
             does,
             people: 0,
