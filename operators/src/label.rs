@@ -1,6 +1,9 @@
 //! Labels: 64-bit stand-ins for the names of channels, stores and platforms.
 //!
-//! A label is the XXH3 hash of its name, so that keys are small, `Copy`, and equal on every process without a shared table.
+//! A label is the BLAKE3 hash of its name, so that keys are small, `Copy`, and equal on every process without a shared table.
+//! Anybody with a browser can name a campaign, so that the hash must be one for which nobody finds a text that hashes like a
+//! given name. The names that the operators themselves use have labels that no hash has.
+//!
 //! The names themselves are sent once to every worker, which keeps them in the [`LabelNames`] of their brand for as long as they
 //! are needed ([`crate::label_registry`]), to write cells: the names of one brand never appear in a cell of another. Two names
 //! of one brand with the same hash would share their cells; the registry then keeps the smaller name, so that the result does
@@ -21,12 +24,20 @@ impl Label {
     /// No name: `null` in the output.
     pub const ABSENT: Label = Label(0);
 
+    /// The bit of all labels but those of [`OWN_WORDS`].
+    const OF_HASH: u64 = 1 << 63;
+
     /// The label of a name. The empty name is [`Label::ABSENT`].
     pub fn of(word: &str) -> Label {
         if word.is_empty() {
             return Label::ABSENT;
         }
-        Label(xxhash_rust::xxh3::xxh3_64(word.as_bytes()).max(1))
+        if let Some((number, _)) = (1..).zip(OWN_WORDS).find(|(_, own)| *own == word) {
+            return Label(number);
+        }
+        let hash = blake3::hash(word.as_bytes());
+        let first = hash.as_bytes().first_chunk().copied().unwrap_or_default();
+        Label(u64::from_le_bytes(first) | Label::OF_HASH)
     }
 
     /// Whether there is no name.
@@ -149,5 +160,26 @@ impl LabelNames {
     /// The number of hash collisions.
     pub fn collisions(&self) -> u64 {
         self.collisions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_has_the_label_of_another() {
+        // With XXH3, which does not resist this, the first is found in seconds for any given name.
+        let forged = "F8eHu7KvUQpvroPG06Cm2CnIfEHnBcrJLeMoTr5wJ9l8VwhgGrxclajTZTcXwQQu";
+        let hash = |word: &str| xxhash_rust::xxh3::xxh3_64(word.as_bytes());
+        assert_eq!(hash(forged), hash("unattributed"));
+        assert_ne!(Label::of(forged), Label::of("unattributed"));
+        // The operators' own names have labels that no hash has.
+        for (word, number) in OWN_WORDS.into_iter().zip(1..) {
+            assert_eq!(Label::of(word), Label(number));
+        }
+        for word in ["Direct", "other ", "**", "lyon", forged] {
+            assert!(Label::of(word).0 >= Label::OF_HASH, "{word}");
+        }
     }
 }

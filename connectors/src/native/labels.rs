@@ -71,7 +71,15 @@ pub struct AnnouncedLabels {
     last_used: FxHashMap<Label, u64>,
     /// The current epoch.
     epoch: u64,
+    /// The labels of names seen last, by a short hash of the name. To hash a name anew takes ten times as long.
+    recent: Vec<(Box<str>, Label)>,
 }
+
+/// The number of names in [`AnnouncedLabels::recent`], a power of two.
+const RECENT: usize = 1_024;
+
+/// The longest name that is kept there, bytes.
+const RECENT_LENGTH: usize = 64;
 
 /// The outcome of withdrawing a label that nothing referenced at the end of an
 /// epoch.
@@ -93,6 +101,7 @@ impl AnnouncedLabels {
             brand,
             last_used: own_words.collect(),
             epoch: 0,
+            recent: Vec::new(),
         }
     }
 
@@ -123,7 +132,7 @@ impl AnnouncedLabels {
     /// The label of a name, which is announced to the sink if it is new. The
     /// empty name is absent and never announced.
     pub fn announce(&mut self, word: &str, sink: &mut impl Sink) -> Label {
-        let label = Label::of(word);
+        let label = self.label_of(word);
         if label.is_absent() {
             return label;
         }
@@ -138,6 +147,25 @@ impl AnnouncedLabels {
             });
         }
         label
+    }
+
+    /// [`Label::of`] the name.
+    fn label_of(&mut self, word: &str) -> Label {
+        if word.is_empty() || word.len() > RECENT_LENGTH {
+            return Label::of(word);
+        }
+        if self.recent.is_empty() {
+            self.recent = vec![(Box::default(), Label::ABSENT); RECENT];
+        }
+        let place = xxhash_rust::xxh3::xxh3_64(word.as_bytes()) as usize % RECENT;
+        match self.recent.get_mut(place) {
+            Some((held, label)) if **held == *word => *label,
+            Some(recent) => {
+                *recent = (word.into(), Label::of(word));
+                recent.1
+            }
+            None => Label::of(word),
+        }
     }
 }
 

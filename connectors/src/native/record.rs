@@ -57,9 +57,8 @@ pub fn put_event(
     sink: &mut impl Sink,
 ) -> Event {
     let brand = line.brand.id;
-    let parts = [line.source.name.as_bytes(), head.id.as_bytes()];
     Event::Put {
-        key: RecordKey::of(&line.brand.name, &parts),
+        key: RecordKey::of_record(&line.brand.name, &line.source.name, &head.id),
         version: head.version,
         arrival: line.message.arrival,
         record: Record {

@@ -11,7 +11,6 @@ use super::fields::Field;
 use super::line::Line;
 use super::reader::{FieldResult, missing};
 use super::{channel, labels, time, web};
-use crate::calendar;
 use crate::dead_letter::{Reason, Refusal, Sink};
 
 /// Decodes a spend record.
@@ -32,8 +31,6 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
         let detail = format!("`date` must have the form 2025-10-26, from 1970 to 9999{remedy}");
         Refusal::new(Reason::InvalidDate, detail)
     })?;
-    let (year, month, of_month) = calendar::civil(day);
-    let date = format!("{year:04}-{month:02}-{of_month:02}");
     let platform = labels::normalize(line.reader.required(Field::Platform)?);
     if platform.is_empty() {
         return Err(missing(Field::Platform));
@@ -44,10 +41,10 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
     let impressions = line.reader.count(Field::Impressions)?;
     let clicks = line.reader.count(Field::Clicks)?;
     let [source, medium, campaign] = &words;
-    let parts: [&str; 5] = [&platform, source, medium, campaign, &date];
+    let named: [&str; 4] = [&platform, source, medium, campaign];
     let brand = line.brand.id;
     Ok(Event::Put {
-        key: RecordKey::of(&line.brand.name, &parts.map(|part| part.as_bytes())),
+        key: RecordKey::of_spend(&line.brand.name, named, day),
         version: 0,
         arrival: line.message.arrival,
         record: Record {

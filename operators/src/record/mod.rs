@@ -15,7 +15,9 @@ mod touch;
 mod wallet;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
+use crate::calendar;
 use crate::engine::text_bytes;
 use crate::label::Label;
 
@@ -66,8 +68,9 @@ impl Record {
 /// The id of a record. Up to 23 bytes need no allocation.
 pub type RecordId = smol_str::SmolStr;
 
-/// The key of a record: the 128-bit XXH3 of `(brand, source, id)`, or for spend of `(brand, platform, source, medium, campaign,
-/// date)`. Records with equal keys are versions of one record.
+/// The key of a record: 128 bits of the BLAKE3 of `(brand, source, id)`, or for spend of `(brand, platform, source, medium,
+/// campaign, date)`. Records with equal keys are versions of one record, so that the hash must be one for which nobody finds an id
+/// whose record would replace a given record of another source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordKey(pub u128);
 
@@ -75,12 +78,30 @@ impl RecordKey {
     /// The key of a brand's name and some parts. Each is prefixed with its length, so that no two lists of parts hash the same
     /// bytes. The name of the brand is part of it, because keys outlive a configuration.
     pub fn of(brand: &str, parts: &[&[u8]]) -> RecordKey {
-        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        let mut all = SmallVec::<[u8; 256]>::new();
         for part in std::iter::once(&brand.as_bytes()).chain(parts) {
-            hash.update(&(part.len() as u64).to_le_bytes());
-            hash.update(part);
+            all.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            all.extend_from_slice(part);
         }
-        RecordKey(hash.digest128())
+        let hash = blake3::hash(&all);
+        let first = hash.as_bytes().first_chunk().copied().unwrap_or_default();
+        RecordKey(u128::from_le_bytes(first))
+    }
+
+    /// The key of a record of a source.
+    pub fn of_record(brand: &str, source: &str, id: &str) -> RecordKey {
+        RecordKey::of(brand, &[source.as_bytes(), id.as_bytes()])
+    }
+
+    /// The key of spend: platform, source, medium and campaign, and the day.
+    pub fn of_spend(brand: &str, words: [&str; 4], day: Day) -> RecordKey {
+        let (year, month, of_month) = calendar::civil(day);
+        let date = format!("{year:04}-{month:02}-{of_month:02}");
+        let [platform, source, medium, campaign] = words.map(str::as_bytes);
+        RecordKey::of(
+            brand,
+            &[platform, source, medium, campaign, date.as_bytes()],
+        )
     }
 }
 
@@ -102,5 +123,25 @@ impl Arrival {
     /// Whether the message is one of the stream of pings.
     pub fn is_of_pings(&self) -> bool {
         self.message & Arrival::PINGS != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_that_of_its_parts() {
+        // 128 bits of `b3sum` over each part behind its length in eight bytes.
+        let key = RecordKey::of_record("acme", "till", "t1");
+        let bytes = b"\x04\0\0\0\0\0\0\0acme\x04\0\0\0\0\0\0\0till\x02\0\0\0\0\0\0\0t1";
+        let hash = blake3::hash(bytes);
+        assert_eq!(key.0.to_le_bytes(), hash.as_bytes()[..16]);
+        // The same text, divided in another way, is another record.
+        assert_ne!(key, RecordKey::of_record("acme", "til", "lt1"));
+        assert_ne!(key, RecordKey::of_record("acmet", "ill", "t1"));
+        let spend = RecordKey::of_spend("acme", ["ads", "google", "cpc", ""], 20_000);
+        let parts: [&[u8]; 5] = [b"ads", b"google", b"cpc", b"", b"2024-10-04"];
+        assert_eq!(spend, RecordKey::of("acme", &parts));
     }
 }

@@ -52,6 +52,8 @@ impl SaleKind {
 /// The name by which a refund refers to a sale: 127 bits of the XXH3 of an `order_id` or of the `id` of a record. The first bit
 /// is set for the `id` of an order without an `order_id`. Such an order is identified by its source and id, and no other record
 /// reports it.
+///
+/// XXH3 is enough here: who finds a text with the hash of an `order_id` can do no more with it than with the `order_id` itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SaleName(pub u128);
 

@@ -25,7 +25,7 @@ use crate::position::Position;
 use crate::wire::Input;
 
 /// Version of the format of manifests and segments. A higher one is refused.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 
 /// Oldest version that is read. Its commits have no code.
 pub(crate) const OLDEST: u32 = 4;

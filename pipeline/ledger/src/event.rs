@@ -17,6 +17,7 @@ mod body;
 mod decode;
 mod tags;
 
+pub(crate) use decode::decode_older;
 pub use decode::{Malformed, decode};
 
 use rustc_hash::FxHashMap;

@@ -139,7 +139,8 @@ impl Ledger {
         let (mut taken, mut before) = (EntryCounts::default(), 0);
         for source in import.sources {
             let committed = source.active.committed;
-            let set = SegmentSet::with_active(&source.paths, &source.manifest, committed);
+            let set = SegmentSet::with_active(&source.paths, &source.manifest, committed)
+                .with_older_names(&keyring)?;
             let mut blocks = set.blocks(KnownLabels::default());
             while let Some(block) = blocks.next()? {
                 progress(before + blocks.read, total);

@@ -95,6 +95,7 @@ mod keyring;
 mod known_labels;
 mod ledger;
 mod manifest;
+mod older_names;
 mod open;
 mod pending_segments;
 mod position;

@@ -132,7 +132,8 @@ impl Ledger {
             ledger.replace_salts(ledger.manifest.clone(), &salts)?;
         }
         let sources =
-            SegmentSet::with_active(&ledger.paths, &ledger.manifest, ledger.active.committed);
+            SegmentSet::with_active(&ledger.paths, &ledger.manifest, ledger.active.committed)
+                .with_older_names(&ledger.keyring)?;
         let recovered = Recovery {
             position,
             salts: ledger.named_salts(&salts),

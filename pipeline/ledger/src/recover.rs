@@ -16,11 +16,12 @@ use crate::block::SegmentId;
 use crate::brands::find_key;
 use crate::counts::{EntryCounts, LedgerStats};
 use crate::error::LedgerError;
-use crate::event::decode;
-use crate::frames::{DataFrame, Frame, FrameError, Frames};
+use crate::event::decode_older;
+use crate::frames::{DataFrame, Frame, FrameError, Frames, read_header};
 use crate::keyring::Keyring;
 use crate::known_labels::{KnownLabels, name_key};
 use crate::manifest::{Manifest, ManifestBrand, Paths};
+use crate::older_names::{self, OlderNames};
 use crate::position::Position;
 use crate::rotate::{EarlierIds, rekey, rekey_stepwise};
 
@@ -88,6 +89,8 @@ struct ManifestBrands {
     lines: Vec<ManifestBrand>,
     /// Path of the manifest, for error messages.
     file: PathBuf,
+    /// What the labels and keys of older segments stand for.
+    names: OlderNames,
 }
 
 /// A segment up to a length.
@@ -119,6 +122,7 @@ impl SegmentSet {
                 ledger: manifest.id(),
                 lines: manifest.brands.clone(),
                 file: paths.manifest(),
+                names: OlderNames::default(),
             }),
         }
     }
@@ -133,6 +137,70 @@ impl SegmentSet {
             checksum: None,
         });
         source
+    }
+
+    /// Whether the labels and keys of a segment are those of an older format.
+    ///
+    /// # Errors
+    ///
+    /// Any error of reading its header.
+    pub fn is_older(&self, part: &SegmentPart) -> Result<bool, LedgerError> {
+        let path = self.paths.segment(part.id.number);
+        let header = read_header(&path)?.unwrap_or_default();
+        let id = SegmentId::read(&header, &path)?;
+        Ok(id.format <= older_names::LAST)
+    }
+
+    /// Collects what the labels and keys of older segments stand for, if there are such segments; before anything else of them
+    /// is read.
+    ///
+    /// # Errors
+    ///
+    /// Any error of reading.
+    pub fn with_older_names(self, keyring: &Keyring) -> Result<SegmentSet, LedgerError> {
+        let mut any_is_older = false;
+        for part in &self.segments {
+            any_is_older |= self.is_older(part)?;
+        }
+        if !any_is_older {
+            return Ok(self);
+        }
+        let mut names = OlderNames::default();
+        self.each_event(keyring, &mut |event| match event {
+            Event::LabelName { word, .. } => names.add(&word),
+            Event::Drop { key, .. } => names.add_dropped(key),
+            _ => {}
+        })?;
+        let has_dropped = names.has_dropped();
+        let source = SegmentSet {
+            brands: Arc::new(ManifestBrands {
+                ledger: self.brands.ledger,
+                lines: self.brands.lines.clone(),
+                file: self.brands.file.clone(),
+                names,
+            }),
+            ..self
+        };
+        if has_dropped {
+            // The records that have their keys are read.
+            source.each_event(keyring, &mut |_| ())?;
+        }
+        Ok(source)
+    }
+
+    /// Calls `each` with the events of all brands that the keyring has.
+    fn each_event(
+        &self,
+        keyring: &Keyring,
+        each: &mut dyn FnMut(Event),
+    ) -> Result<(), LedgerError> {
+        let mut blocks = self.blocks(KnownLabels::default());
+        while let Some(block) = blocks.next()? {
+            if keyring.find_by_name(block.brand()).is_some() {
+                block.open(keyring, 0, &mut |_, _| 0, each)?;
+            }
+        }
+        Ok(())
     }
 
     /// Sets the entries of the last segment, which the manifest does not know.
@@ -398,7 +466,9 @@ impl SealedBlock {
             .unseal(*offset, header, *nonce, body, found.key);
         let content = content.ok_or_else(|| corrupt("a block does not open"))?;
         let mut words = Vec::new();
-        let entries = decode(&content, brand, day, &mut |event| {
+        let is_older = self.segment.format <= older_names::LAST;
+        let older = is_older.then_some((&self.brands.names, line.name.as_str()));
+        let entries = decode_older(&content, brand, older, day, &mut |event| {
             if let Event::LabelName { label, word, .. } = &event {
                 words.push(name_key(brand, *label, word));
             }

@@ -5,7 +5,7 @@
 //! sealed at the start, so that the rewrite covers all earlier commits. It
 //! first determines what to leave out ([`crate::compaction_filter`]) and then
 //! replaces every segment with such an entry, every segment with an entry
-//! sealed under an old key, and small segments; a large segment without any is
+//! sealed under an old key, every segment of an older format, and small segments; a large segment without any is
 //! left unchanged. The new segments are durable when [`Rewrite::run`] returns
 //! and count once they are installed. A crash in between leaves files that the
 //! manifest does not list; the next opening removes them.
@@ -160,6 +160,7 @@ impl Rewrite {
     /// New segments are removed again, and the ledger is unchanged.
     pub fn run(self, progress: &mut dyn FnMut(u64, u64)) -> Result<RewriteResult, LedgerError> {
         let source = SegmentSet::sealed(&self.paths, &self.manifest);
+        let source = source.with_older_names(&self.keyring)?;
         let total = source.parts().iter().map(|part| part.entries.total()).sum();
         let mut erased_entries = Bitmap::new(total);
         let mut words = Vec::new();
@@ -201,7 +202,8 @@ impl Rewrite {
             let is_dropped =
                 |entry: u64| erased_entries.get(entry) || superseded_entries.get(entry);
             let behind = self.entries_under_old_keys(sealed);
-            if entries.clone().any(is_dropped) || behind > 0 || (many && small(part.bytes)) {
+            let is_behind = behind > 0 || source.is_older(part)?;
+            if entries.clone().any(is_dropped) || is_behind || (many && small(part.bytes)) {
                 moved += behind;
                 superseded += entries
                     .clone()

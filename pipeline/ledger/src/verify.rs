@@ -69,7 +69,8 @@ pub fn verify(
     for segment in &manifest.segments {
         check_length(&paths, segment)?;
     }
-    let mut source = SegmentSet::with_active(&paths, &manifest, active.committed);
+    let source = SegmentSet::with_active(&paths, &manifest, active.committed);
+    let mut source = source.with_older_names(keyring)?;
     source.set_active_counts(active.counts.values().copied().sum());
     let mut owners: BTreeMap<u16, u64> = BTreeMap::new();
     let marks = mark_superseded(

@@ -1,5 +1,6 @@
 //! A standby takes the place of the worker that leads: after a kill, after an orderly end, and while the former leader is
 //! suspended. Whoever returns follows. What was erased is erased in every copy, and a copy that lacks it does not lead.
+//! `TRIBUTARY_STANDBY_EVENTS` says how many events the first takeover has.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use crate::support::candidates::{
 };
 use crate::support::person::{apart, ask, found, receipt_of, rewrite, somebody};
 use crate::support::story::{assert_stands, inspect, last, play, position, ready, until};
-use crate::support::{Worker, World, published, succeed, tributary};
+use crate::support::{Worker, World, chosen, published, succeed, tributary};
 use serde_json::Value;
 use tributary_connectors::nats::TERM;
 use tributary_simulate::Options;
@@ -29,7 +30,7 @@ async fn a_standby_takes_over_and_the_former_leader_follows() {
         return;
     };
     let broker = server.nats();
-    let world = world(&broker, 6_000);
+    let world = world(&broker, chosen("TRIBUTARY_STANDBY_EVENTS", 6_000));
     let expected = world.replayed();
     let refused = world.refused();
     let [first, second] = [0, 1].map(|number| candidate(&world, number, None));

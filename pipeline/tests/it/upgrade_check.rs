@@ -62,7 +62,7 @@ fn ledger(directory: &Path, format: u32) -> std::path::PathBuf {
 
 #[test]
 fn ledgers_of_older_formats_are_recognized_and_left_alone() {
-    for (format, code) in [(4, 3), (5, 3), (6, 0)] {
+    for (format, code) in [(4, 3), (5, 3), (6, 3), (7, 0)] {
         let directory = tempfile::tempdir().unwrap();
         let config = configure(directory.path(), "");
         let ledger = ledger(directory.path(), format);
@@ -70,9 +70,9 @@ fn ledgers_of_older_formats_are_recognized_and_left_alone() {
         let (status, report) = check(&config, &["--offline"]);
         assert_eq!(status, code, "{report:#}");
         let irreversible = found(&report, "irreversible");
-        assert_eq!(irreversible.len(), usize::from(format < 6), "{report:#}");
+        assert_eq!(irreversible.len(), usize::from(format < 7), "{report:#}");
         for text in irreversible {
-            for part in [&format!("has format {format}"), "format 6", "copy the data"] {
+            for part in [&format!("has format {format}"), "format 7", "copy the data"] {
                 assert!(text.contains(part), "{text}");
             }
         }
@@ -85,7 +85,7 @@ fn ledgers_of_older_formats_are_recognized_and_left_alone() {
 fn what_a_start_would_refuse_is_refused_before() {
     let directory = tempfile::tempdir().unwrap();
     let config = configure(directory.path(), "");
-    let ledger = ledger(directory.path(), 6);
+    let ledger = ledger(directory.path(), 7);
     let manifest = std::fs::read(ledger.join("MANIFEST")).unwrap();
     let refused = |of: &str| {
         let (status, report) = check(&config, &["--offline"]);
@@ -123,7 +123,7 @@ fn what_a_start_would_refuse_is_refused_before() {
 fn settings_of_another_version_are_compared() {
     let directory = tempfile::tempdir().unwrap();
     let config = configure(directory.path(), "");
-    ledger(directory.path(), 6);
+    ledger(directory.path(), 7);
     let schema = tributary().args(["config", "schema"]).output().unwrap();
     let before = directory.path().join("before.json");
     let of = before.display().to_string();

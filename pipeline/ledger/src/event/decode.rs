@@ -1,6 +1,8 @@
 //! Decoding of events. Every length is checked against the bytes that are left
 //! before memory is allocated.
 
+use std::sync::Arc;
+
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::{
@@ -13,6 +15,7 @@ use super::tags::{
     RESET, SETTLED, SIGHTINGS, UNMATCHED, VERSION, VISITS, WORD,
 };
 use crate::counts::EntryCounts;
+use crate::older_names::OlderNames;
 use crate::wire::Input;
 
 /// The bytes are not encoded events.
@@ -54,10 +57,26 @@ pub fn decode(
     day: &mut dyn FnMut(BrandId, i64) -> Day,
     each: &mut dyn FnMut(Event),
 ) -> Result<EntryCounts, Malformed> {
+    decode_older(bytes, brand, None, day, each)
+}
+
+/// [`decode`], of entries of an older format if `older` is given, with the name of the brand.
+///
+/// # Errors
+///
+/// Those of [`decode`].
+pub(crate) fn decode_older(
+    bytes: &[u8],
+    brand: BrandId,
+    older: Option<(&OlderNames, &str)>,
+    day: &mut dyn FnMut(BrandId, i64) -> Day,
+    each: &mut dyn FnMut(Event),
+) -> Result<EntryCounts, Malformed> {
     let mut decoder = Decoder {
         input: Input(bytes),
         before: Before::default(),
         labels: Vec::new(),
+        older,
         brand,
     };
     let mut entries = EntryCounts::default();
@@ -78,6 +97,8 @@ pub(super) struct Decoder<'a> {
     before: Before,
     /// Labels of the run in the order of their first use.
     labels: Vec<Label>,
+    /// What replaces labels and keys, if they are those of an older format, and the name of the brand.
+    older: Option<(&'a OlderNames, &'a str)>,
     /// The brand of the events.
     brand: BrandId,
 }
@@ -99,15 +120,20 @@ impl Decoder<'_> {
                     0 => 0,
                     _ => self.input.signed()?,
                 };
+                let record = self.record(day)?;
+                let key = self
+                    .older
+                    .map_or(key, |(names, brand)| names.key(key, brand, &record));
                 Event::Put {
                     key,
                     version,
                     arrival,
-                    record: self.record(day)?,
+                    record,
                 }
             }
             (DROP, 0) => {
                 let (key, arrival) = self.key()?;
+                let key = self.older.map_or(key, |(names, _)| names.key_of_drop(key));
                 Event::Drop { key, arrival }
             }
             (HEARD, flags) if flags & !(RANDOM | COOKIE) == 0 => self.ping(flags)?,
@@ -134,11 +160,15 @@ impl Decoder<'_> {
                 brand: self.brand,
                 at: self.input.signed()?,
             },
-            (WORD, 0) => Event::LabelName {
-                brand: self.brand,
-                label: self.label()?,
-                word: self.text()?,
-            },
+            (WORD, 0) => {
+                let label = self.label()?;
+                let word: Arc<str> = self.text()?;
+                Event::LabelName {
+                    brand: self.brand,
+                    label: self.older.map_or(label, |_| Label::of(&word)),
+                    word,
+                }
+            }
             (EVIDENCE, 0) => {
                 let key = RecordKey(self.input.u128()?);
                 let ts = self.ts()?;
@@ -343,6 +373,7 @@ impl Decoder<'_> {
         match self.input.varint()? {
             0 => {
                 let label = Label(self.input.u64()?);
+                let label = self.older.map_or(label, |(names, _)| names.label(label));
                 self.labels.push(label);
                 Some(label)
             }

@@ -39,7 +39,7 @@ fn refused(files: &BTreeMap<PathBuf, Vec<u8>>, name: &str) {
         let error = refused.unwrap_err();
         assert_eq!(error.kind(), Kind::Newer, "{error}");
         let text = error.to_string();
-        assert!(text.contains(name) && text.contains("format 7"), "{text}");
+        assert!(text.contains(name) && text.contains("format 8"), "{text}");
         assert!(self::files(&path) == *files);
     }
 }
@@ -49,7 +49,7 @@ fn of_the_manifest() {
     let mut files = ledger();
     let manifest = files.get_mut(&PathBuf::from("MANIFEST")).unwrap();
     // Whatever a newer manifest looks like after its version.
-    *manifest = b"tributary-ledger 7 whatever comes\n\x00\xff".to_vec();
+    *manifest = b"tributary-ledger 8 whatever comes\n\x00\xff".to_vec();
     refused(&files, "MANIFEST");
     files.remove(&PathBuf::from("LOCK"));
     refused(&files, "MANIFEST");
@@ -61,7 +61,7 @@ fn of_any_segment() {
         let mut files = ledger();
         let name = PathBuf::from(format!("segments/{number:010}.seg"));
         let mut header = files[&PathBuf::from("segments/0000000001.seg")][..48].to_vec();
-        header[8] = 7;
+        header[8] = 8;
         let segment = files.get_mut(&name).unwrap();
         segment.splice(..segment.len().min(48), header);
         refused(&files, name.to_str().unwrap());

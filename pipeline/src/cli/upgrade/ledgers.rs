@@ -88,7 +88,7 @@ fn of_format(found: &Inspection, directory: &Path) -> Finding {
         }
         false => {
             let text = format!(
-                "has format {format}: the first start continues it in format {FORMAT}, which takes no longer than any other start, \
+                "has format {format}: the first start continues it in format {FORMAT}, and reads it once or twice more than other starts, \
                  and versions that know format {format} alone no longer open it"
             );
             Finding::new(Outcome::Irreversible, subject(directory), text).fix(
