@@ -280,13 +280,15 @@ impl Decoder {
         let route = match route {
             Ok(route) => route,
             Err(unroutable) => {
+                // Once the configuration has the brand or source, it can be sent again.
+                let is_subject = unroutable.refusal.reason != DeadReason::MalformedSubject;
                 sink.dead_letter(DeadLetter {
                     brand: unroutable.brand,
                     kind: unroutable.kind,
                     reason: unroutable.refusal.reason,
                     detail: unroutable.refusal.detail,
                     subject: message.subject.to_owned(),
-                    source_subject: None,
+                    source_subject: is_subject.then(|| message.subject.to_owned()),
                     is_resent: message.is_resent(),
                     at: message.at,
                     arrival: Arrival {

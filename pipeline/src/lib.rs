@@ -34,6 +34,7 @@ pub mod otlp;
 pub mod privacy;
 pub mod report;
 pub mod serve;
+mod shared_settings;
 pub mod standby;
 pub mod start;
 pub mod version;

@@ -22,6 +22,7 @@ use crate::durability::moves::Moves;
 use crate::durability::open::open;
 use crate::privacy::rights::losses::{self, LossReport};
 use crate::report::telemetry::Telemetry;
+use crate::shared_settings::{difference_of_standby, shared};
 
 /// The interval between two looks at the lease and at the leader.
 const ROUND: Duration = Duration::from_millis(500);
@@ -77,6 +78,8 @@ impl Standby<'_> {
         let mut refused: Option<(String, Instant)> = None;
         let mut copied = Instant::now();
         let mut problem = None;
+        // In which setting it differs from the process that leads, or that led last.
+        let mut differs: Option<String> = None;
         loop {
             let output = &self.config.nats.output_stream;
             let name = self.config.workers.name();
@@ -102,6 +105,7 @@ impl Standby<'_> {
             let is_free =
                 last.as_ref().is_some_and(|last| last.released) || since.elapsed() >= TERM;
             let lead = match may_lead(mark.get(), &self.own(), last.as_ref()) {
+                _ if differs.is_some() => false,
                 May::AtOnce => true,
                 May::Follow => is_free,
                 May::Not(_) => is_free && self.accept_loss,
@@ -138,7 +142,10 @@ impl Standby<'_> {
             }
             // One that is late with its renewal does not answer either, and the lease is watched closely.
             let followed = match since.elapsed() < 2 * RENEWAL {
-                true => self.follow(&last, &mut files, &mut mark).await,
+                true => {
+                    self.follow(&last, &mut files, &mut mark, &mut differs)
+                        .await
+                }
                 false => Err(anyhow::anyhow!(
                     "the worker on {} does not renew its lease",
                     last.host
@@ -153,6 +160,7 @@ impl Standby<'_> {
                 (None, Err(error)) => Some(format!("{error:#}")),
             };
             let why = match may_lead(mark.get(), &self.own(), Some(&last)) {
+                _ if differs.is_some() => differs.clone(),
                 May::Not(reason) => Some(match why {
                     Some(why) => format!("{reason}: {why}"),
                     None => reason,
@@ -180,12 +188,14 @@ impl Standby<'_> {
         }
     }
 
-    /// Brings the copy to the newest state of a leader.
+    /// Brings the copy to the newest state of a leader that has the same settings. `differs` says in which setting it has
+    /// others: its numbers would become other ones with a takeover.
     async fn follow(
         &self,
         last: &Holder,
         files: &mut Option<CopyFiles>,
         mark: &mut MarkFile,
+        differs: &mut Option<String>,
     ) -> anyhow::Result<()> {
         if last.copy.is_empty() {
             anyhow::bail!(
@@ -219,6 +229,17 @@ impl Standby<'_> {
         };
         let state = asking.ask_within(&request, STATE).await?;
         let state: State = serde_json::from_slice(&state)?;
+        let difference = difference_of_standby(&shared(self.config), &state.settings);
+        *differs = difference.map(|(path, here, there)| {
+            format!(
+                "{path} is {here} here and {there} on {}, which leads. Give both the same configuration, and start this \
+                 standby again",
+                last.host
+            )
+        });
+        if let Some(differs) = differs {
+            anyhow::bail!("{differs}");
+        }
         let health = &self.telemetry.health;
         let mut progress = |arrived: u64, total: u64| {
             if has == 0 {

@@ -25,6 +25,7 @@ use crate::durability::rights_copy;
 use crate::durability::snapshot::Snapshot;
 use crate::durability::standbys::Standbys;
 use crate::privacy::rights::files;
+use crate::shared_settings::shared;
 
 /// Bytes reserved in a message for its headers.
 const HEADERS: u64 = 1 << 10;
@@ -173,6 +174,7 @@ impl Leader {
             active: (segment, bytes),
             rights: snapshot.rights,
             moves: snapshot.moves,
+            settings: shared(&self.config),
         })
     }
 }

@@ -86,6 +86,15 @@ fn path_of(config: &Config) -> PathBuf {
     config.ledger.directory.join(name)
 }
 
+/// Verifies the mark of a process, if it has one, and changes nothing.
+///
+/// # Errors
+///
+/// A file that cannot be read, or was not written with the secrets of the brands.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    read(config, &path_of(config)).map(drop)
+}
+
 /// Reads a mark; `None` if there is none.
 ///
 /// # Errors

@@ -43,7 +43,7 @@
 mod files;
 mod follower;
 mod leader;
-mod mark;
+pub mod mark;
 mod wire;
 
 pub use follower::{Leading, Standby};

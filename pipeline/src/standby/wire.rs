@@ -13,6 +13,7 @@ use tributary_config::model::{Brand, Config};
 use tributary_ledger::Extent;
 
 use crate::durability::rights_copy::RightsFile;
+use crate::shared_settings::Shared;
 
 /// Maximum number of bytes of a file in one answer; less than the default
 /// maximum payload of a broker.
@@ -177,6 +178,8 @@ pub struct State {
     /// text; empty if there is none. It does not change while its process runs.
     #[serde(default)]
     pub moves: String,
+    /// The settings of the process that leads.
+    pub settings: Shared,
 }
 
 impl State {

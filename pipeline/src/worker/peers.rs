@@ -38,7 +38,7 @@ use tributary_config::key_chain::derive_key;
 use tributary_config::model::Config;
 use zeroize::Zeroizing;
 
-use crate::worker::agreement;
+use crate::shared_settings::shared;
 use crate::worker::members::Members;
 use crate::worker::peer_tls::{PeerTls, Relay, TlsRefusal};
 
@@ -366,7 +366,7 @@ impl<'a> Proof<'a> {
             .iter()
             .for_each(|(_, part)| all.extend_from_slice(part.as_slice()));
         let mut settings = blake3::Hasher::new();
-        for (path, value) in agreement::shared(config) {
+        for (path, value) in shared(config) {
             for text in [path, value] {
                 settings.update(&(text.len() as u64).to_le_bytes());
                 settings.update(text.as_bytes());

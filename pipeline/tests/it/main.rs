@@ -114,6 +114,7 @@ mod standby;
 mod standby_impostor;
 mod standby_of_a_cluster;
 mod standby_older;
+mod standby_settings;
 mod stops_in_order;
 mod stream_copies;
 mod stream_faults;

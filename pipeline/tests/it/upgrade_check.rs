@@ -49,7 +49,7 @@ fn configure(directory: &Path, more: &str) -> std::path::PathBuf {
 }
 
 /// Copies a ledger of a format to where a worker looks for it.
-fn ledger(directory: &Path, format: u32) -> std::path::PathBuf {
+fn ledger(directory: &Path, format: impl std::fmt::Display) -> std::path::PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("ledger/tests/format-{format}"));
     let to = directory.join("tributary-data/process-0");
     std::fs::create_dir_all(to.join("segments")).unwrap();
@@ -62,13 +62,19 @@ fn ledger(directory: &Path, format: u32) -> std::path::PathBuf {
 
 #[test]
 fn ledgers_of_older_formats_are_recognized_and_left_alone() {
-    for (format, code) in [(4, 3), (5, 3), (6, 3), (7, 0)] {
+    for format in 4..=7 {
         let directory = tempfile::tempdir().unwrap();
         let config = configure(directory.path(), "");
         let ledger = ledger(directory.path(), format);
         let before = contents(&ledger);
         let (status, report) = check(&config, &["--offline"]);
-        assert_eq!(status, code, "{report:#}");
+        // The objections that these ledgers name are not beside them.
+        assert_eq!(status, 1, "{report:#}");
+        let refused = found(&report, "refused");
+        assert!(
+            refused.iter().all(|text| text.contains("objection")),
+            "{refused:?}"
+        );
         let irreversible = found(&report, "irreversible");
         assert_eq!(irreversible.len(), usize::from(format < 7), "{report:#}");
         for text in irreversible {
@@ -76,9 +82,14 @@ fn ledgers_of_older_formats_are_recognized_and_left_alone() {
                 assert!(text.contains(part), "{text}");
             }
         }
-        assert!(found(&report, "refused").is_empty(), "{report:#}");
         assert_eq!(contents(&ledger), before);
     }
+    let directory = tempfile::tempdir().unwrap();
+    let config = configure(directory.path(), "");
+    ledger(directory.path(), "6-named");
+    let (status, report) = check(&config, &["--offline"]);
+    assert_eq!(status, 3, "{report:#}");
+    assert!(found(&report, "refused").is_empty(), "{report:#}");
 }
 
 #[test]
@@ -94,8 +105,8 @@ fn what_a_start_would_refuse_is_refused_before() {
         assert!(refused.iter().any(|text| text.contains(of)), "{refused:?}");
     };
     // A ledger that a newer version has continued, one of other secrets, and one of a larger cluster.
-    std::fs::write(ledger.join("MANIFEST"), b"tributary-ledger 7 newer\n").unwrap();
-    refused("written in format 7 by a newer version");
+    std::fs::write(ledger.join("MANIFEST"), b"tributary-ledger 8 newer\n").unwrap();
+    refused("written in format 8 by a newer version");
     std::fs::write(ledger.join("MANIFEST"), manifest).unwrap();
     tributary_testkit::write_secret(
         directory.path().join("acme.secret"),
@@ -123,7 +134,7 @@ fn what_a_start_would_refuse_is_refused_before() {
 fn settings_of_another_version_are_compared() {
     let directory = tempfile::tempdir().unwrap();
     let config = configure(directory.path(), "");
-    ledger(directory.path(), 7);
+    ledger(directory.path(), "7-named");
     let schema = tributary().args(["config", "schema"]).output().unwrap();
     let before = directory.path().join("before.json");
     let of = before.display().to_string();
@@ -241,4 +252,33 @@ async fn who_runs_now_is_named() {
         assert_eq!(output.status.code(), Some(1));
         assert!(errors.contains("--offline"), "{errors}");
     });
+}
+
+#[test]
+fn what_is_missing_of_a_ledger_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = configure(directory.path(), "");
+    let ledger = ledger(directory.path(), 7);
+    let segment = ledger.join("segments/0000000001.seg");
+    let bytes = std::fs::read(&segment).unwrap();
+    let refused = |of: &str| {
+        let (status, report) = check(&config, &["--offline"]);
+        assert_eq!((status, &report["outcome"]), (1, &Value::from("refused")));
+        let refused = found(&report, "refused");
+        assert!(refused.iter().any(|text| text.contains(of)), "{refused:?}");
+    };
+    // The objections that the manifest names are not here.
+    refused("objection");
+    let mark = directory.path().join("tributary-data/standby-0.json");
+    std::fs::write(&mark, "{").unwrap();
+    refused("is damaged");
+    std::fs::remove_file(&mark).unwrap();
+    let moves = directory.path().join("tributary-data/moves-0.json");
+    std::fs::write(&moves, "{").unwrap();
+    refused("no list of moves");
+    std::fs::remove_file(&moves).unwrap();
+    std::fs::remove_file(&segment).unwrap();
+    assert_eq!(check(&config, &["--offline"]).0, 1);
+    std::fs::write(&segment, &bytes[..bytes.len() / 2]).unwrap();
+    assert_eq!(check(&config, &["--offline"]).0, 1);
 }

@@ -101,12 +101,16 @@ fn of_format(mut event: Event, format: u32) -> Event {
     event
 }
 
-/// A ledger of format 6 with the names of its labels: two records of the web, a sale with its correction, and spend.
+/// Ledgers with the names of their labels: two records of the web, a sale with its correction, and spend.
 #[test]
 fn labels_and_keys_of_an_older_format_are_those_of_this_one() {
+    ["6", "7"].into_iter().for_each(labels_and_keys_of);
+}
+
+fn labels_and_keys_of(format: &str) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::create_dir(directory.path().join("segments")).unwrap();
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format-6-named");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/format-{format}-named"));
     for name in ["MANIFEST", "segments/0000000001.seg"] {
         std::fs::copy(from.join(name), directory.path().join(name)).unwrap();
     }

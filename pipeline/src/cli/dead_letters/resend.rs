@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tributary_config::model::{Config, Format};
+use tributary_config::model::{Config, Format, Kind};
 use tributary_connectors::dead_letter::RESENT_HEADER;
 use tributary_connectors::nats::{
     AT_HEADER, Client, OutgoingMessage, StreamWriter, connect, delete_message,
@@ -61,7 +61,11 @@ pub(super) async fn resend(args: &cli::DeadLettersResend) -> anyhow::Result<()> 
     let choose = |letter: Letter| {
         if letter.is_resent && !args.again {
             counts.resent_before += 1;
-        } else if letter.source_subject.is_none() {
+        } else if letter
+            .source_subject
+            .as_deref()
+            .is_none_or(|subject| source(config, subject).is_none())
+        {
             counts.without_source += 1;
         } else if letter.is_cut || is_part(config, &letter) {
             counts.incomplete += 1;
@@ -142,12 +146,15 @@ fn message(config: &Config, letter: &Letter, is_of_stream: bool) -> OutgoingMess
     }
 }
 
-/// The configured source of a subject `tributary.in.<brand>.<kind>.<source>`.
+/// The configured source of a subject `tributary.in.<brand>.<kind>`, with `.<source>` behind it or not.
 fn source<'a>(config: &'a Config, subject: &str) -> Option<&'a tributary_config::model::Source> {
     let mut tokens = subject.split('.').skip(2);
-    let (brand, _, name) = (tokens.next()?, tokens.next()?, tokens.next()?);
+    let (brand, kind, name) = (tokens.next()?, tokens.next()?, tokens.next());
     let brand = config.brands.iter().find(|known| known.name == brand)?;
-    brand.sources.iter().find(|known| known.name == name)
+    let kind = Kind::of_subject(kind)?;
+    let of_kind = || brand.sources.iter().filter(|source| source.kind == kind);
+    let named = of_kind().find(|source| source.name == name.unwrap_or(kind.name()));
+    named.or_else(|| of_kind().next().filter(|_| name.is_none()))
 }
 
 /// Whether the letter holds a part of an item that its adapter cannot read
@@ -182,7 +189,7 @@ fn report(args: &cli::DeadLettersResend, counts: &Counts) -> anyhow::Result<()> 
         ),
         (
             counts.without_source,
-            "belong to no configured source: correct the subject, and let the sender send them",
+            "belong to no configured source: configure it and resend them, or correct the subject and let the sender send them",
         ),
         (
             counts.incomplete,
@@ -193,6 +200,10 @@ fn report(args: &cli::DeadLettersResend, counts: &Counts) -> anyhow::Result<()> 
         if count > 0 {
             print_line(format!("{} {why}", thousands(count.into())))?;
         }
+    }
+    let has_skipped = skipped.iter().any(|(count, _)| *count > 0);
+    if counts.resent == 0 && has_skipped {
+        bail!("nothing was resent");
     }
     Ok(())
 }

@@ -7,6 +7,9 @@ use tributary_config::model::Config;
 use tributary_ledger::{FORMAT, Inspection, Keyring, inspect};
 
 use super::finding::{Finding, Outcome, subject};
+use crate::durability::moves::Moves;
+use crate::privacy::rights::losses;
+use crate::standby::mark;
 
 /// Checks the ledger of each process of the cluster whose directory is here.
 ///
@@ -36,6 +39,10 @@ pub(super) fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
                 bytes += found.bytes;
                 findings.push(of_share(&found, (process, processes), &directory));
                 findings.push(of_format(&found, &directory));
+                findings.extend(of_segments(&found, &directory));
+                if process == config.workers.process {
+                    findings.extend(of_files(config, &directory));
+                }
             }
             Err(error) => {
                 let text = error.to_string();
@@ -76,6 +83,46 @@ fn of_share(found: &Inspection, asked: (usize, usize), directory: &Path) -> Find
                 .fix("give workers.hosts the processes that it had")
         }
     }
+}
+
+/// The segments that are not there, or shorter than the manifest says.
+fn of_segments(found: &Inspection, directory: &Path) -> Vec<Finding> {
+    let segments = found.segments.iter().filter_map(|segment| {
+        let path = directory.join(format!("segments/{:010}.seg", segment.number));
+        let text = match std::fs::metadata(&path) {
+            Ok(file) if file.len() >= segment.bytes => return None,
+            Ok(file) => format!("has {} of its {} bytes", file.len(), segment.bytes),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        Some(refused(&path, text))
+    });
+    segments.collect()
+}
+
+/// What is beside a ledger of this process, and would be refused.
+fn of_files(config: &Config, directory: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let moves = Moves::read(directory).and_then(|moves| moves.refuse_start(config, directory));
+    if let Err(error) = moves {
+        findings.push(refused(directory, format!("{error:#}")));
+    }
+    if let Err(error) = mark::check(config) {
+        findings.push(refused(&config.ledger.directory, format!("{error:#}")));
+    }
+    match losses::compare_files(config) {
+        Ok(losses) => {
+            let losses = losses.into_iter();
+            findings.extend(losses.map(|loss| refused(&config.ledger.directory, loss)));
+        }
+        Err(error) => findings.push(refused(directory, format!("{error:#}"))),
+    }
+    findings
+}
+
+/// A finding for which the start is refused, with this version as with another.
+fn refused(file: &Path, text: String) -> Finding {
+    let found = Finding::new(Outcome::Refused, subject(file), text);
+    found.fix("the start refuses this as well: put it in order with the version that runs now")
 }
 
 /// What becomes of the format of a ledger.

@@ -83,6 +83,7 @@ impl Leader {
             active: (extent.segment, extent.bytes),
             rights: Vec::new(),
             moves: String::new(),
+            settings: Default::default(),
         }
     }
 

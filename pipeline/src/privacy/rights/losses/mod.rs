@@ -110,3 +110,28 @@ pub async fn compare_logs(client: Option<&Client>, config: &Config) -> anyhow::R
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     }
 }
+
+/// What the files beside the ledger lack of what its manifest names: objections, audit logs and tombstones. Nothing is locked or
+/// changed: a worker may be appending to them.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub fn compare_files(config: &Config) -> anyhow::Result<Vec<String>> {
+    let mut tries = 1;
+    loop {
+        // A head is named after its entry is durable, and so is read before it.
+        let heads = tributary_ledger::inspect(&ledger_options(config).directory, None)?.heads;
+        let mut search = Search::of(config, None);
+        let list = search.list()?;
+        let logs = search.logs()?;
+        let tombstones = search.tombstones()?;
+        search.named(&list, &logs, &heads);
+        search.named_tombstones(&tombstones, &heads);
+        match search.found.losses.is_empty() {
+            false if tries < TRIES => tries += 1,
+            _ => return Ok(search.found.losses),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+}
