@@ -174,7 +174,7 @@ mod tests {
         }
         for text in [
             "passwordpasswordsecretsecretadminadmin",
-            "correct-wolfcorrect-wolfcorrect-wolf",
+            "Correct-horse-7Correct-horse-7Correct-horse-7",
             "changemechangeme-please-changeme",
             "Passw0rd!1Passw0rd!2Passw0rd!3Passw0rd!4",
         ] {
