@@ -73,7 +73,7 @@ impl fmt::Display for Change {
 /// ```
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
-/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::write(&secret, "224ff3c627f30dd0f8e3fdb63bf28aa6")?;
 /// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
 /// let loaded = tributary_config::parse(&text, std::path::Path::new("tributary.toml"))?;
@@ -93,7 +93,7 @@ pub fn values(config: &Config) -> BTreeMap<String, String> {
 /// ```
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
-/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::write(&secret, "224ff3c627f30dd0f8e3fdb63bf28aa6")?;
 /// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// let brand = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
 /// let read = |text: &str| tributary_config::parse(text, std::path::Path::new("tributary.toml"));

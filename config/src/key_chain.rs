@@ -70,9 +70,9 @@ impl KeyChain {
     /// # use std::path::Path;
     /// # let folder = tempfile::tempdir()?;
     /// # let path = |name: &str| folder.path().join(name);
-    /// # std::fs::write(path("new"), "fedcba9876543210fedcba9876543210")?;
+    /// # std::fs::write(path("new"), "0ae8baaec39b4c10fe0cec696b25e860")?;
     /// # std::fs::set_permissions(path("new"), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    /// # std::fs::write(path("old"), "0123456789abcdef0123456789abcdef")?;
+    /// # std::fs::write(path("old"), "224ff3c627f30dd0f8e3fdb63bf28aa6")?;
     /// # std::fs::set_permissions(path("old"), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     /// # let text = format!(
     /// #     "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {:?}\n\
@@ -123,7 +123,7 @@ pub fn prove_secrets(brand: &Brand, challenge: &str) -> String {
 /// # use std::path::Path;
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
-/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::write(&secret, "224ff3c627f30dd0f8e3fdb63bf28aa6")?;
 /// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// # let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
 /// # let brand = tributary_config::parse(&text, Path::new("t.toml"))?.config.brands.remove(0);
@@ -157,7 +157,7 @@ fn proof_hash(brand: &Brand, challenge: &str) -> blake3::Hash {
 /// use secrecy::SecretString;
 /// use tributary_config::key_chain::derive_key;
 ///
-/// let secret = SecretString::from("0123456789abcdef0123456789abcdef");
+/// let secret = SecretString::from("224ff3c627f30dd0f8e3fdb63bf28aa6");
 /// let key = derive_key("example 2026-11 a purpose", "acme", &secret);
 /// assert_ne!(key, derive_key("example 2026-11 a purpose", "zeta", &secret));
 /// assert_ne!(key, derive_key("example 2026-11 another purpose", "acme", &secret));

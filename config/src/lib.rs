@@ -27,7 +27,7 @@
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let secret = folder.path().join("acme.secret");
-//! # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+//! # std::fs::write(&secret, "224ff3c627f30dd0f8e3fdb63bf28aa6")?;
 //! # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 //! let text = format!(
 //!     "[release]\nk = 60\n\n[[brand]]\nname = \"acme\"\ntimezone = \"Europe/Paris\"\nsecret_file = {secret:?}\n"
@@ -100,7 +100,7 @@ pub use schema::schema;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
-/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::write(&secret, "224ff3c627f30dd0f8e3fdb63bf28aa6")?;
 /// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// // Without `timezone`, days are those of UTC, which is valid but rarely meant.
 /// let text = format!("[[brand]]\nname = \"acme\"\nsecret_file = {secret:?}\n");
@@ -199,7 +199,7 @@ pub fn parse(text: &str, origin: &Path) -> Result<LoadedConfig, Problems> {
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
-/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::write(&secret, "224ff3c627f30dd0f8e3fdb63bf28aa6")?;
 /// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
 /// let environment = |name: &str| (name == "TRIBUTARY_WORKERS_THREADS").then(|| "4".to_owned());

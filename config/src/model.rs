@@ -58,7 +58,7 @@ pub use source::{Basis, Format, HashRule, Kind, Source, TimeUnit, Trust};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
-/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::write(&secret, "224ff3c627f30dd0f8e3fdb63bf28aa6")?;
 /// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
 /// let Config { release, brands, .. } =
@@ -128,7 +128,7 @@ impl Config {
     /// let text = brand("acme", "north") + &brand("beta", "south");
     /// let environment = |name: &str| match name {
     ///     "TRIBUTARY_WORKERS_SHARD" => Some("north".to_owned()),
-    ///     "acme" | "beta" => Some(format!("{name} 0123456789abcdef0123456789abcdef")),
+    ///     "acme" | "beta" => Some(format!("{name} 224ff3c627f30dd0f8e3fdb63bf28aa6")),
     ///     _ => None,
     /// };
     /// let config = tributary_config::parse_in(&text, Path::new("t.toml"), &environment)?.config;

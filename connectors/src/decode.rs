@@ -82,7 +82,7 @@ pub struct Message<'a> {
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let secret = folder.path().join("acme.secret");
-/// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+/// # std::fs::write(&secret, "224ff3c627f30dd0f8e3fdb63bf28aa6")?;
 /// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 /// let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
 /// let config = tributary_config::parse(&text, Path::new("tributary.toml"))?.config;

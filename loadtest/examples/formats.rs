@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::temp_dir().join(format!("tributary-formats-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let secret = folder.join("orchard.secret");
-    std::fs::write(&secret, "0123456789abcdef".repeat(4))?;
+    std::fs::write(&secret, tributary_testkit::SECRET)?;
     std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     std::fs::write(folder.join("meraki.secret"), MERAKI_SECRET)?;
     println!("| format | records | ns per record | native | ratio | bytes per message, ratio |");

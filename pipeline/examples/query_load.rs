@@ -252,7 +252,7 @@ fn main() {
         .map_or(10, |text| text.parse().unwrap());
     let time = Duration::from_secs(seconds);
     let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n";
-    let secret = |name: &str| (name == "SECRET").then(|| "0123456789abcdef".repeat(2));
+    let secret = |name: &str| (name == "SECRET").then(|| tributary_testkit::SECRET.to_owned());
     let loaded = tributary_config::parse_in(text, std::path::Path::new("load.toml"), &secret);
     let config = loaded.unwrap().config;
     let cells = SharedCells::default();

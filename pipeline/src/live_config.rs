@@ -109,8 +109,8 @@ mod tests {
             "{head}\n[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"A\"\n{brand}"
         );
         let environment = |name: &str| match name {
-            "A" => Some("acme 0123456789abcdef0123456789abcdef".to_owned()),
-            "B" => Some("beta 0123456789abcdef0123456789abcdef".to_owned()),
+            "A" => Some("acme 224ff3c627f30dd0f8e3fdb63bf28aa6".to_owned()),
+            "B" => Some("beta 224ff3c627f30dd0f8e3fdb63bf28aa6".to_owned()),
             _ => None,
         };
         let loaded = tributary_config::parse_in(&text, Path::new("tributary.toml"), &environment);
@@ -187,7 +187,7 @@ mod tests {
             let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"A\"\n[brand.identity]\nblocked = [\"BLOCKED\"]\n"
                 .replace("BLOCKED", secret);
             let environment = |name: &str| {
-                (name == "A").then(|| format!("{secret} 0123456789abcdef0123456789abcdef"))
+                (name == "A").then(|| format!("{secret} {}", tributary_testkit::SECRET))
             };
             tributary_config::parse_in(&text, Path::new("t"), &environment)
                 .unwrap()

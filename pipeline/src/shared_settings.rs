@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     fn config(text: &str, letter: &str) -> Config {
-        let secret = |name: &str| format!("{name} 0123456789abcdef {}", letter.repeat(24));
+        let secret = |name: &str| format!("{name} {letter} {}", tributary_testkit::SECRET);
         let environment = |name: &str| ["ACME", "BETA"].contains(&name).then(|| secret(name));
         let loaded = tributary_config::parse_in(text, Path::new("tributary.toml"), &environment);
         loaded

@@ -26,13 +26,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::{Brand, Config, Kind, Source};
 use tributary_connectors::decode::Decoder;
-use tributary_connectors::nats::{self, Client, Fence, Input, NatsError};
-use tributary_ledger::{Extent, Keyring, Ledger};
+use tributary_connectors::nats::{self, Client, Input, NatsError};
+use tributary_ledger::{Keyring, Ledger};
 
-use crate::backup;
+use crate::backup::{self, BackupTask};
 use crate::broker::connect::connect;
 use crate::broker::retry::{retry_transient, wait_until};
-use crate::durability::backups::Backup;
 use crate::durability::command::DurablePosition;
 use crate::durability::commits::Commits;
 use crate::durability::location::ledger_options;
@@ -117,14 +116,6 @@ pub struct RunningWorker {
     pub backup: BackupTask,
     /// The broker.
     pub client: Client,
-}
-
-/// The task that writes the backup; it has ended if there is none.
-pub struct BackupTask {
-    /// Has it end when set to true.
-    pub end: watch::Sender<bool>,
-    /// The task.
-    pub task: JoinHandle<()>,
 }
 
 /// Starts a worker with a configuration that was read from `file`, and returns
@@ -375,7 +366,7 @@ pub async fn start(
         ));
     }
     let (backup, backup_task) =
-        start_backup(&client, config, fence.clone(), commits.extent(), &telemetry).await?;
+        backup::start(&client, config, fence.clone(), commits.extent(), &telemetry).await?;
     let commits = tokio::spawn(commits.run(ledger_rx));
     let republish = Arc::new(Republish::default());
     let to_publisher = out.clone();
@@ -584,43 +575,6 @@ pub async fn start(
         backup: backup_task,
         client,
     })
-}
-
-/// Starts the task that writes the backup, if one is wanted. Otherwise the key of an
-/// earlier one is destroyed: nobody would take out of it who is erased from now on.
-///
-/// # Errors
-///
-/// A broker that does not answer.
-async fn start_backup(
-    client: &Client,
-    config: &Config,
-    fence: Fence,
-    extent: watch::Receiver<Extent>,
-    telemetry: &Telemetry,
-) -> anyhow::Result<(Backup, BackupTask)> {
-    let (end, stop) = watch::channel(false);
-    let Some(directory) = &config.ledger.backup else {
-        if backup::keys::destroy_all(client, config).await? > 0 {
-            tracing::warn!(
-                "ledger.backup is not set: destroyed the key of the backup that there was"
-            );
-        }
-        let task = tokio::spawn(async {});
-        return Ok((Backup::none(), BackupTask { end, task }));
-    };
-    let (backup, requests) = Backup::new();
-    let parts = backup::Parts {
-        config: config.clone(),
-        client: client.clone(),
-        fence,
-        extent,
-        backup: backup.clone(),
-        telemetry: telemetry.clone(),
-    };
-    let writer = backup::Writer::new(parts, directory);
-    let task = tokio::spawn(writer.run(requests, stop));
-    Ok((backup, BackupTask { end, task }))
 }
 
 /// Starts the HTTP ingest server, unless it is off.

@@ -15,7 +15,7 @@ use secrecy::SecretString;
 /// use secrecy::ExposeSecret;
 /// use tributary_config::model::Secret;
 ///
-/// let secret = Secret::from("0123456789abcdef0123456789abcdef");
+/// let secret = Secret::from("224ff3c627f30dd0f8e3fdb63bf28aa6");
 /// let same = secret.clone();
 /// assert!(std::ptr::eq(secret.expose_secret(), same.expose_secret()));
 /// assert!(!format!("{secret:?}").contains("0123"));

@@ -8,7 +8,6 @@
 //! Only regular files are opened, and only so far as a secret may be long, so
 //! that a pipe or a device cannot block or exhaust the program.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,6 +18,7 @@ use toml_edit::Value;
 use zeroize::Zeroizing;
 
 use super::list::MASK;
+use super::randomness::why_not_random;
 use super::{Rendered, ValueType};
 use crate::context::{Context, Input};
 use crate::model::{Credential, Secret, TokenDigest};
@@ -29,19 +29,6 @@ const LONGEST: u64 = 65_536;
 /// The minimum length from which a secret must have been drawn at random, bytes:
 /// those of brands, from which all keys are derived.
 const RANDOM: usize = 32;
-
-/// Fewest different characters of such a secret. Of 32 random hexadecimal digits,
-/// the poorest alphabet in use, fewer are different once in ten thousand draws.
-const VARIETY: usize = 10;
-
-/// Length of the runs of characters of which a secret has at least [`RUNS`]
-/// different ones, bytes.
-const RUN: usize = 4;
-
-/// Fewest different runs of such a secret. A text that repeats twelve characters has
-/// twelve, and three more where something follows it; 32 random hexadecimal digits
-/// have nearly always 29.
-const RUNS: usize = 16;
 
 /// A file that must be readable.
 pub(crate) struct Readable {
@@ -131,25 +118,7 @@ impl ValueType for SecretFile {
     /// Reads the secret; reports a file that is missing, not text, too short or
     /// too long.
     fn read(&self, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Secret> {
-        let path = path_of(given, cx)?;
-        let file = open(&path, given, cx)?;
-        if !is_private(&path, given, cx) {
-            return None;
-        }
-        let mut text = Zeroizing::new(String::new());
-        if let Err(error) = file.take(LONGEST + 1).read_to_string(&mut text) {
-            let (message, fix) = match error.kind() {
-                std::io::ErrorKind::InvalidData => (
-                    format!("{} is not text", path.display()),
-                    "write a secret in printable characters: openssl rand -base64 48",
-                ),
-                _ => (format!("{} cannot be read: {error}", path.display()), ""),
-            };
-            cx.report_invalid(given, message, fix);
-            return None;
-        }
-        let what = path.display().to_string();
-        secret(&text, self.min, &what, given, cx)
+        secret_in_file(self.min, Age::Newest, given, cx)
     }
 
     fn render(&self, out: &Secret) -> Rendered {
@@ -307,9 +276,9 @@ impl ValueType for SecretFiles {
             cx.report_invalid(given, message, "write paths in square brackets");
             return None;
         };
-        let each = SecretFile { min: self.min };
+        let mut each = |file| secret_in_file(self.min, Age::Previous, file, cx);
         // All are read, so that everything that is wrong is said.
-        let secrets: Vec<_> = files.iter().map(|file| each.read(file, cx)).collect();
+        let secrets: Vec<_> = files.iter().map(&mut each).collect();
         secrets.into_iter().collect()
     }
 
@@ -363,7 +332,8 @@ impl ValueType for SecretVariable {
             cx.report_invalid(given, message, "set it before the program starts");
             return None;
         };
-        secret(&text, self.min, "the environment variable", given, cx)
+        let what = "the environment variable";
+        secret(&text, self.min, what, Age::Newest, given, cx)
     }
 
     fn render(&self, _: &Secret) -> Rendered {
@@ -380,16 +350,38 @@ fn masked(out: &Secret) -> Rendered {
     }
 }
 
-/// Why a text was not drawn at random; `None` if it may have been.
-fn why_not_random(text: &str) -> Option<String> {
-    let different = |width| {
-        let runs: BTreeSet<_> = text.as_bytes().windows(width).collect();
-        runs.len()
-    };
-    if different(1) < VARIETY {
-        return Some(format!("holds fewer than {VARIETY} different characters"));
+/// Whether a secret is in use or was replaced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    /// Must have been drawn at random, if it is that of a brand.
+    Newest,
+    /// Is needed for what was written under it, whatever it is: without it, nobody
+    /// could replace a secret that is refused.
+    Previous,
+}
+
+/// The secret in a file; reports a file that is missing, that others can read, or that
+/// is not text.
+fn secret_in_file(min: usize, age: Age, given: &Input<'_>, cx: &mut Context<'_>) -> Option<Secret> {
+    let path = path_of(given, cx)?;
+    let file = open(&path, given, cx)?;
+    if !is_private(&path, given, cx) {
+        return None;
     }
-    (different(RUN) < RUNS).then(|| "repeats a short text".to_owned())
+    let mut text = Zeroizing::new(String::new());
+    if let Err(error) = file.take(LONGEST + 1).read_to_string(&mut text) {
+        let (message, fix) = match error.kind() {
+            std::io::ErrorKind::InvalidData => (
+                format!("{} is not text", path.display()),
+                "write a secret in printable characters: openssl rand -base64 48",
+            ),
+            _ => (format!("{} cannot be read: {error}", path.display()), ""),
+        };
+        cx.report_invalid(given, message, fix);
+        return None;
+    }
+    let what = path.display().to_string();
+    secret(&text, min, &what, age, given, cx)
 }
 
 /// The secret in a text, without trailing line breaks; reports one that is too
@@ -398,6 +390,7 @@ fn secret(
     text: &str,
     min: usize,
     what: &str,
+    age: Age,
     given: &Input<'_>,
     cx: &mut Context<'_>,
 ) -> Option<Secret> {
@@ -423,9 +416,13 @@ fn secret(
         && let Some(why) = why_not_random(text)
     {
         let message = format!("{what} {why}, which nobody drew at random");
-        let fix = "draw a secret at random: openssl rand -base64 48";
-        cx.report_invalid(given, message, fix);
-        return None;
+        if age == Age::Newest {
+            let fix = "draw a secret at random: openssl rand -base64 48; if data is encrypted under this one, rotate it: keep its file in previous_secret_files";
+            cx.report_invalid(given, message, fix);
+            return None;
+        }
+        let fix = "whoever guesses it reads what was written under it: let backups from before the rotation age out";
+        cx.warn(given.place, &given.path, message, fix);
     }
     Some(Secret::from(text))
 }

@@ -14,6 +14,7 @@ pub(crate) mod duration;
 pub(crate) mod file;
 pub(crate) mod list;
 pub(crate) mod number;
+mod randomness;
 pub(crate) mod region;
 pub(crate) mod scalar;
 pub(crate) mod table;

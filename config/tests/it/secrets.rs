@@ -75,7 +75,11 @@ fn a_secret_that_nobody_drew_at_random_is_refused() {
         ("passwordpass".repeat(3), false),
         (format!("{}1", "correct-wolf".repeat(9)), false),
         (format!("{}9z", "Passw0rd!x".repeat(4)), false),
-        ("0123456789abcdef".repeat(2), true),
+        ("0123456789abcdef".repeat(2), false),
+        ("abcdefghijklmnopqrstuvwxyz0123456789".to_owned(), false),
+        ("qwertyuiopasdfghjklzxcvbnm1234567890".to_owned(), false),
+        ("passwordpasswordsecretsecretadminadmin".to_owned(), false),
+        (secret('x'), true),
         ("Zx8K/2qvLw0dTnYb5rSg3hUe7oJmPc1A".to_owned(), true),
     ] {
         let (_directory, loaded) = with_file(text.as_bytes(), 0o600);
@@ -87,9 +91,39 @@ fn a_secret_that_nobody_drew_at_random_is_refused() {
                 assert!(
                     problems[0].contains("nobody drew at random") && !problems[0].contains(&text)
                 );
+                assert!(problems[0].contains("openssl rand"), "{problems:?}");
             }
         }
     }
+}
+
+/// Otherwise whoever had such a secret could not replace it.
+#[test]
+fn a_previous_secret_may_be_what_is_refused_today() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in [("new", secret('n')), ("old", "0123456789abcdef".repeat(2))] {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        set_mode(&path, 0o600);
+    }
+    let read = |secrets: &str| {
+        let text = format!(
+            "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\n{secrets}\nconsent = {{ vendor = 1, feature_2 = true }}\n"
+        );
+        parse_in(&text, &directory.path().join("tributary.toml"), &|_| None)
+    };
+    let loaded = read("secret_file = \"new\"\nprevious_secret_files = [\"old\"]").unwrap();
+    let warnings = shown(&loaded.warnings);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("previous_secret_files[0]")
+            && warnings[0].contains("nobody drew at random")
+    );
+    let refused = shown(&read("secret_file = \"old\"").unwrap_err().0);
+    assert!(
+        refused[0].contains("keep its file in previous_secret_files"),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -32,7 +32,7 @@
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let secret = folder.path().join("secret");
-//! # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+//! # std::fs::write(&secret, "224ff3c627f30dd0f8e3fdb63bf28aa6")?;
 //! # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
 //! let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
 //! let loaded = tributary_config::parse(&text, Path::new("tributary.toml"))?;
@@ -337,7 +337,7 @@ impl BrandKey {
     /// # use tributary_operators::record::IdKind;
     /// # let folder = tempfile::tempdir()?;
     /// # let secret = folder.path().join("acme.secret");
-    /// # std::fs::write(&secret, "0123456789abcdef0123456789abcdef")?;
+    /// # std::fs::write(&secret, "224ff3c627f30dd0f8e3fdb63bf28aa6")?;
     /// # std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     /// # let text = format!(
     /// #     "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nphone_region = \"FR\"\nsecret_file = {secret:?}\n"

@@ -5,7 +5,7 @@ use async_nats::Client;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{
-    DeleteMessageErrorKind, LastRawMessageError, LastRawMessageErrorKind,
+    DeleteMessageErrorKind, LastRawMessageError, LastRawMessageErrorKind, Stream,
 };
 use tributary_config::model::{Config, Workers};
 
@@ -22,14 +22,8 @@ pub async fn newest_message(
     config: &Config,
     stream: &str,
 ) -> Result<u64, NatsError> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        let what = format!("reading the end of the stream {stream}");
-        NatsError::caused(NatsErrorKind::Unreachable, what, error)
-    };
-    let stream = async_nats::jetstream::new(client.clone())
-        .get_stream_no_info(stream)
-        .await
-        .map_err(|error| failed(error.into()))?;
+    let what = format!("reading the end of the stream {stream}");
+    let stream = open(client, stream, &what).await?;
     let Workers { process, hosts, .. } = &config.workers;
     let (brands, partitions) = (share::Brands::of(config), config.nats.partitions);
     let mut filters = share::Share::new(*process, hosts.len(), partitions, brands).filters();
@@ -39,7 +33,7 @@ pub async fn newest_message(
     let mut newest = None;
     for filter in filters {
         let found = stream.get_last_raw_message_by_subject(&filter).await;
-        newest = newest.max(sequence_of(found).map_err(|error| failed(error.into()))?);
+        newest = newest.max(sequence_of(found).map_err(|error| failed(&what, error))?);
     }
     Ok(newest.unwrap_or_default())
 }
@@ -63,17 +57,10 @@ pub async fn last_message(
     stream: &str,
     filter: &str,
 ) -> Result<Option<u64>, NatsError> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        let what = format!("reading the end of the stream {stream}");
-        NatsError::caused(NatsErrorKind::Unreachable, what, error)
-    };
-    let found = async_nats::jetstream::new(client.clone())
-        .get_stream_no_info(stream)
-        .await
-        .map_err(|error| failed(error.into()))?
-        .get_last_raw_message_by_subject(filter)
-        .await;
-    sequence_of(found).map_err(|error| failed(error.into()))
+    let what = format!("reading the end of the stream {stream}");
+    let stream = open(client, stream, &what).await?;
+    let found = stream.get_last_raw_message_by_subject(filter).await;
+    sequence_of(found).map_err(|error| failed(&what, error))
 }
 
 /// The sequence number of the first stored message with a subject; `None` if there is
@@ -86,17 +73,25 @@ pub async fn first_message(
     stream: &str,
     subject: &str,
 ) -> Result<Option<u64>, NatsError> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        let what = format!("reading the beginning of the stream {stream}");
-        NatsError::caused(NatsErrorKind::Unreachable, what, error)
-    };
-    let found = async_nats::jetstream::new(client.clone())
-        .get_stream_no_info(stream)
-        .await
-        .map_err(|error| failed(error.into()))?
-        .get_first_raw_message_by_subject(subject, 1)
-        .await;
-    sequence_of(found).map_err(|error| failed(error.into()))
+    let what = format!("reading the beginning of the stream {stream}");
+    let stream = open(client, stream, &what).await?;
+    let found = stream.get_first_raw_message_by_subject(subject, 1).await;
+    sequence_of(found).map_err(|error| failed(&what, error))
+}
+
+/// Opens a stream to do `what` with it.
+///
+/// # Errors
+/// A broker that does not answer.
+async fn open(client: &Client, stream: &str, what: &str) -> Result<Stream<()>, NatsError> {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let opened = jetstream.get_stream_no_info(stream).await;
+    opened.map_err(|error| failed(what, error))
+}
+
+/// What the broker did not do.
+fn failed(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> NatsError {
+    NatsError::caused(NatsErrorKind::Unreachable, what.to_owned(), error)
 }
 
 /// The sequence number of a message; `None` if there is no such message.
@@ -130,15 +125,8 @@ pub async fn delete_message(
     stream: &str,
     sequence: u64,
 ) -> Result<bool, NatsError> {
-    let jetstream = async_nats::jetstream::new(client.clone());
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        let what = format!("deleting a message of the stream {stream}");
-        NatsError::caused(NatsErrorKind::Unreachable, what, error)
-    };
-    let stream = jetstream
-        .get_stream_no_info(stream)
-        .await
-        .map_err(|error| failed(error.into()))?;
+    let what = format!("deleting a message of the stream {stream}");
+    let stream = open(client, stream, &what).await?;
     match stream.delete_message(sequence).await {
         Ok(was_there) => Ok(was_there),
         Err(error) => match error.kind() {
@@ -150,7 +138,7 @@ pub async fn delete_message(
             {
                 Ok(false)
             }
-            _ => Err(failed(error.into())),
+            _ => Err(failed(&what, error)),
         },
     }
 }

@@ -38,7 +38,7 @@ fn brand(letters: &str) -> tributary_config::model::Brand {
     let mut brand = crate::common::brand("acme");
     let secrets = letters.chars();
     let mut secrets: Vec<_> = secrets
-        .map(|letter| format!("0123456789abcdef0123456789abcde{letter}").into())
+        .map(|letter| format!("224ff3c627f30dd0f8e3fdb63bf28aa{letter}").into())
         .collect();
     brand.secret = secrets.pop().unwrap();
     brand.previous_secrets = secrets;

@@ -14,8 +14,14 @@ fn write_secret(path: PathBuf, secret: &str) {
 }
 
 fn config(folder: &Path) -> Config {
-    write_secret(folder.join("secret"), "secret 0123456789abcdef 0123456789");
-    write_secret(folder.join("other"), "other 0123456789abcdef 0123456789");
+    write_secret(
+        folder.join("secret"),
+        "secret 224ff3c627f30dd0f8e3fdb63bf28aa6",
+    );
+    write_secret(
+        folder.join("other"),
+        "other 224ff3c627f30dd0f8e3fdb63bf28aa6",
+    );
     let source = "[[brand.source]]\nname = \"till\"\nkind = \"transaction\"\nformat = \"csv\"\n\
                   [brand.source.csv]\ncolumns = { id = \"no\", ts = \"time\", store = \"shop\", amount = \"sum\" }\n";
     let text = format!(
@@ -81,7 +87,10 @@ fn a_wrong_argument_says_what_would_be_right() {
 fn arrivals(source: &str, name: &str, text: &str) -> Vec<i64> {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    write_secret(folder.join("secret"), "secret 0123456789abcdef 0123456789");
+    write_secret(
+        folder.join("secret"),
+        "secret 224ff3c627f30dd0f8e3fdb63bf28aa6",
+    );
     let config = format!(
         "[[brand]]\nname = \"acme\"\nsecret_file = \"secret\"\n[[brand.source]]\nname = \"s\"\n{source}"
     );
@@ -147,7 +156,10 @@ fn a_message_of_segment_arrives_when_it_was_sent() {
 fn items_of_a_vendor_arrive_when_they_happened() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    write_secret(folder.join("secret"), "secret 0123456789abcdef 0123456789");
+    write_secret(
+        folder.join("secret"),
+        "secret 224ff3c627f30dd0f8e3fdb63bf28aa6",
+    );
     let text = "[[brand]]\nname = \"acme\"\nsecret_file = \"secret\"\n\
                 [[brand.source]]\nname = \"tag\"\nkind = \"web\"\nformat = \"segment\"\n\
                 [[brand.source]]\nname = \"ads\"\nkind = \"transaction\"\nformat = \"google_offline\"\nzone = \"UTC\"\n";

@@ -61,7 +61,8 @@ impl Sink for Accepted {
 }
 
 fn decoder() -> Decoder {
-    let environment = |name: &str| (name == "SECRET").then(|| "0123456789abcdef".repeat(3));
+    let environment =
+        |name: &str| (name == "SECRET").then(|| "224ff3c627f30dd0f8e3fdb63bf28aa6".to_owned());
     let loaded = tributary_config::parse_in(CONFIG, Path::new("fuzz.toml"), &environment);
     Decoder::new(
         &loaded

@@ -11,7 +11,7 @@ use tributary_rights::suppression::Record;
 use tributary_rights::{BrandKeys, PublicKey, Request, RequestId};
 
 static KEYS: LazyLock<BrandKeys> =
-    LazyLock::new(|| BrandKeys::new("acme", &"0123456789abcdef".repeat(3).into()));
+    LazyLock::new(|| BrandKeys::new("acme", &"224ff3c627f30dd0f8e3fdb63bf28aa6".into()));
 static RECIPIENT: LazyLock<KeyPair> = LazyLock::new(KeyPair::generate);
 
 fuzz_target!(|bytes: &[u8]| {

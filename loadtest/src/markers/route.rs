@@ -88,7 +88,7 @@ mod tests {
     fn config(more: &str) -> Config {
         let folder = tempfile::tempdir().unwrap();
         let secret = folder.path().join("secret");
-        tributary_testkit::write_secret(&secret, "0123456789abcdef0123456789abcdef");
+        tributary_testkit::write_secret(&secret, tributary_testkit::SECRET);
         let text = format!(
             "[release]\nk = 1\n[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n{more}"
         );

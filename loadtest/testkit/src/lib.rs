@@ -17,5 +17,5 @@ pub use nats_server::NatsServer;
 pub use openssl::openssl;
 pub use ports::free_port;
 pub use proxy::Proxy;
-pub use secret::write_secret;
+pub use secret::{SECRET, write_secret};
 pub use skip::skipped;

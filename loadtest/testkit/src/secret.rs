@@ -4,6 +4,10 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// A secret of a brand that was drawn at random, as a configuration demands. Put a name
+/// before or behind it where brands need different ones.
+pub const SECRET: &str = "224ff3c627f30dd0f8e3fdb63bf28aa6";
+
 /// Writes a secret to a file that only its owner can read; an existing file is
 /// replaced.
 ///

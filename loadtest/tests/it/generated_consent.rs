@@ -88,7 +88,7 @@ impl Sink for Said {
 fn most_agree_some_refuse_and_some_change_their_minds() {
     let options = options(true);
     let text = config_toml(&options, SecretFrom::Env("S"));
-    let secret = |name: &str| (name == "S").then(|| "0123456789abcdef".repeat(4));
+    let secret = |name: &str| (name == "S").then(|| tributary_testkit::SECRET.to_owned());
     let config = tributary_config::parse_in(&text, "x.toml".as_ref(), &secret).unwrap();
     assert!(
         config

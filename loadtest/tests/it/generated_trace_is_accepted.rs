@@ -22,7 +22,7 @@ fn all_but_the_spoilt_is_accepted() {
         .collect();
     std::fs::write(&trace, text).unwrap();
     let secret = folder.path().join("orchard.secret");
-    tributary_testkit::write_secret(&secret, &"0123456789abcdef".repeat(4));
+    tributary_testkit::write_secret(&secret, tributary_testkit::SECRET);
     let origin = folder.path().join("orchard.toml");
     let config = config_toml(&options, SecretFrom::File(Path::new("orchard.secret")));
     let config = tributary_config::parse(&config, &origin).unwrap().config;

@@ -26,8 +26,8 @@ fn every_format_is_accepted() {
             .map(|line| line.to_trace_line() + "\n")
             .collect();
         std::fs::write(&trace, text).unwrap();
-        let secret = "0123456789abcdef".repeat(4);
-        tributary_testkit::write_secret(folder.path().join("orchard.secret"), &secret);
+        let secret = tributary_testkit::SECRET;
+        tributary_testkit::write_secret(folder.path().join("orchard.secret"), secret);
         tributary_testkit::write_secret(folder.path().join("meraki.secret"), MERAKI_SECRET);
         let config = config_toml(&options, SecretFrom::File(Path::new("orchard.secret")));
         assert!(config.contains(&format!("format = \"{}\"", vendor.name())));

@@ -68,8 +68,8 @@ fn the_records_of_partners_are_accepted() {
     }
     assert!(truth > 50, "{truth}");
     std::fs::write(&trace, made.concat()).unwrap();
-    let secret = "0123456789abcdef".repeat(4);
-    tributary_testkit::write_secret(folder.path().join("orchard.secret"), &secret);
+    let secret = tributary_testkit::SECRET;
+    tributary_testkit::write_secret(folder.path().join("orchard.secret"), secret);
     let config = config_toml(&options, SecretFrom::File(Path::new("orchard.secret")));
     let config = tributary_config::parse(&config, &folder.path().join("orchard.toml"));
     let config = config.unwrap().config;

@@ -63,7 +63,7 @@ fn main() {
     };
     let (events, commit) = (number(1_000_000), number(50_000));
     assert!(!Path::new(&directory).exists(), "{directory} exists");
-    let secret = |name: &str| (name == "SECRET").then(|| "0123456789abcdef".repeat(2));
+    let secret = |name: &str| (name == "SECRET").then(|| tributary_testkit::SECRET.to_owned());
     let config = tributary_config::parse_in(TEXT, Path::new("tributary.toml"), &secret);
     let keyring = Arc::new(Keyring::new(&config.unwrap().config));
     let (mut ledger, _) = Ledger::open(Options::new(&directory), keyring.clone()).unwrap();

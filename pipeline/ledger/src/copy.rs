@@ -251,13 +251,13 @@ pub struct LedgerCopy {
 impl LedgerCopy {
     /// Locks the copy in `directory`, which may be empty. Whole files arrive in
     /// `incoming`, on the same file system; what an earlier run has left there is
-    /// removed.
+    /// removed; returns what has become of that, too.
     ///
     /// # Errors
     ///
     /// [`LedgerError::Locked`] if another process has the directory open, or an error
     /// of the disk.
-    pub fn open(directory: &Path, incoming: &Path) -> Result<LedgerCopy, LedgerError> {
+    pub fn open(directory: &Path, incoming: &Path) -> Result<(LedgerCopy, Removed), LedgerError> {
         let paths = Paths(directory.to_owned());
         disk::create_directory(&paths.0)?;
         let lock = lock(&paths)?;
@@ -267,27 +267,29 @@ impl LedgerCopy {
             incoming: incoming.to_owned(),
             _lock: lock,
         };
-        copy.clear_incoming()?;
-        Ok(copy)
+        let removed = copy.clear_incoming()?;
+        Ok((copy, removed))
     }
 
-    /// Removes everything that has arrived and is not installed.
+    /// Overwrites and removes everything that has arrived and is not installed. Returns
+    /// what has become of it.
     ///
     /// # Errors
     ///
     /// Any error of the disk.
-    pub fn clear_incoming(&self) -> Result<(), LedgerError> {
+    pub fn clear_incoming(&self) -> Result<Removed, LedgerError> {
         let incoming = Paths(self.incoming.clone());
         disk::create_directory(&incoming.0)?;
         disk::create_directory(&incoming.segments())?;
+        let mut removed = Removed::default();
         for number in incoming.segment_files()? {
-            disk::remove(&incoming.segment(number))?;
+            removed.remove(&incoming.segment(number))?;
         }
         for number in incoming.salts_files()? {
-            disk::remove(&incoming.salts(number))?;
+            removed.remove(&incoming.salts(number))?;
         }
-        disk::remove(&self.end())?;
-        Ok(())
+        removed.remove(&self.end())?;
+        Ok(removed)
     }
 
     /// Where the end of a segment arrives.
@@ -365,8 +367,14 @@ impl LedgerCopy {
         matches(&path, file)
     }
 
-    /// Appends the end that has arrived to a segment at `offset`, its length.
-    fn append_end(&self, file: &LedgerFile, mut offset: u64) -> Result<(), LedgerError> {
+    /// Appends the end that has arrived to a segment at `offset`, its length. What has
+    /// arrived is then overwritten and removed, which is added to `removed`.
+    fn append_end(
+        &self,
+        file: &LedgerFile,
+        mut offset: u64,
+        removed: &mut Removed,
+    ) -> Result<(), LedgerError> {
         let (from, to) = (self.end(), self.paths.0.join(&file.name));
         let failed = |error| LedgerError::io(&from, error);
         let mut end = File::open(&from).map_err(failed)?;
@@ -382,8 +390,7 @@ impl LedgerCopy {
             offset += read as u64;
         }
         disk::sync(&open, &to)?;
-        disk::remove(&from)?;
-        Ok(())
+        removed.remove(&from)
     }
 
     /// Makes the copy what this manifest lists: gives the files that have arrived
@@ -400,25 +407,17 @@ impl LedgerCopy {
         grows: Option<(&LedgerFile, u64)>,
     ) -> Result<Removed, LedgerError> {
         let incoming = Paths(self.incoming.clone());
-        let mut removed = Removed {
-            files: 0,
-            not_overwritten: 0,
-        };
-        let mut remove = |path: &Path| {
-            removed.files += usize::from(path.exists());
-            removed.not_overwritten += usize::from(!disk::remove(path)?);
-            Ok::<(), LedgerError>(())
-        };
+        let mut removed = Removed::default();
         if let Some((file, offset)) = grows {
-            self.append_end(file, offset)?;
+            self.append_end(file, offset, &mut removed)?;
         }
         for number in incoming.segment_files()? {
             // The copy is marked as incomplete meanwhile, so that the file is not missed.
-            remove(&self.paths.segment(number))?;
+            removed.remove(&self.paths.segment(number))?;
             disk::rename(&incoming.segment(number), &self.paths.segment(number))?;
         }
         for number in incoming.salts_files()? {
-            remove(&self.paths.salts(number))?;
+            removed.remove(&self.paths.salts(number))?;
             disk::rename(&incoming.salts(number), &self.paths.salts(number))?;
         }
         disk::sync_directory(&self.paths.segments())?;
@@ -427,12 +426,12 @@ impl LedgerCopy {
         let listed: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
         for number in self.paths.segment_files()? {
             if !listed.contains(segment_name(number).as_str()) {
-                remove(&self.paths.segment(number))?;
+                removed.remove(&self.paths.segment(number))?;
             }
         }
         for number in self.paths.salts_files()? {
             if !listed.contains(salts_name(number).as_str()) {
-                remove(&self.paths.salts(number))?;
+                removed.remove(&self.paths.salts(number))?;
             }
         }
         removed.not_overwritten += usize::from(!is_overwritten);

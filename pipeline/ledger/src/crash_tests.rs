@@ -12,6 +12,7 @@
 mod backups;
 #[path = "../tests/it/common/mod.rs"]
 mod common;
+mod copies;
 mod imports;
 mod secrets;
 

@@ -176,13 +176,22 @@ pub(crate) fn remove(path: &Path) -> Result<bool> {
 }
 
 /// What has become of the files that were replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     /// The number of removed files.
     pub files: usize,
     /// How many of them could not be overwritten: their bytes, which are sealed, are
     /// in free blocks of the disk until these are used again.
     pub not_overwritten: usize,
+}
+
+impl Removed {
+    /// Overwrites and removes a file, and counts it. A missing file is not an error.
+    pub(crate) fn remove(&mut self, path: &Path) -> Result<()> {
+        self.files += usize::from(path.exists());
+        self.not_overwritten += usize::from(!remove(path)?);
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let text = "[nats]\nurl = \"nats://127.0.0.1:4222\"\n\
 //! #     [[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n";
-//! # let environment = |name: &str| (name == "SECRET").then(|| "0123456789abcdef".repeat(3));
+//! # let environment = |name: &str| (name == "SECRET").then(|| "224ff3c627f30dd0f8e3fdb63bf28aa6".to_owned());
 //! # let config = tributary_config::parse_in(text, "tributary.toml".as_ref(), &environment)?.config;
 //! let directory = tempfile::tempdir()?;
 //! let keyring = Arc::new(Keyring::new(&config));

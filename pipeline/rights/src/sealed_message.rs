@@ -54,6 +54,13 @@ impl BrandKeys {
         Some(parts.concat())
     }
 
+    /// The secret under which a message says that it was sealed; it opens under no
+    /// other.
+    pub(crate) fn level_of_message(sealed: &[u8]) -> Option<KeyLevel> {
+        let level = sealed.get(9..)?.first_chunk()?;
+        Some(KeyLevel(u32::from_le_bytes(*level)))
+    }
+
     /// Opens what [`BrandKeys::seal_message`] has made of the same kind for the same
     /// brand; `None` for anything else.
     pub(crate) fn open_message(&self, what: Sealed, sealed: &[u8]) -> Option<Vec<u8>> {

@@ -74,6 +74,13 @@ impl Start {
         let plain = keys.open_message(Sealed::Start, sealed)?;
         serde_json::from_slice(&plain).ok()
     }
+
+    /// As [`Start::open`], and `None` for what was sealed under a secret that was replaced
+    /// since: whoever holds that one still could have made it.
+    pub fn open_newest(keys: &BrandKeys, sealed: &[u8]) -> Option<Start> {
+        let is_newest = BrandKeys::level_of_message(sealed) == Some(keys.newest());
+        is_newest.then(|| Start::open(keys, sealed)).flatten()
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +132,12 @@ mod tests {
                 assert!(Start::open(&new, &sealed[..place]).is_none());
             }
         }
+        // The older secret makes none that counts as made by a process of today.
+        assert!(Start::open_newest(&new, &whole.seal(&new).unwrap()).unwrap() == whole);
+        assert!(Start::open_newest(&new, &whole.seal(&old).unwrap()).is_none());
+        let mut renamed = whole.seal(&old).unwrap();
+        renamed[9..13].copy_from_slice(&new.newest().0.to_le_bytes());
+        assert!(Start::open_newest(&new, &renamed).is_none());
         // What is sealed under the new secret is not readable with the old one alone.
         assert!(Start::open(&old, &whole.seal(&new).unwrap()).is_none());
     }

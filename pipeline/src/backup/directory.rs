@@ -23,6 +23,10 @@ use super::index;
 /// The longest time for one step. A segment has 64 MiB.
 const STALLED: Duration = Duration::from_secs(120);
 
+/// The largest index, bytes: that of some hundred thousand files. Whoever may write to
+/// the directory would fill the memory of the worker with a larger one.
+const LARGEST: u64 = 64 << 20;
+
 /// What begins the name of an index.
 const INDEX: &str = "INDEX.";
 
@@ -124,7 +128,7 @@ impl Directory {
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         let read = numbers.into_iter().map(|number| {
             let path = self.path.join(index_name(number));
-            let file = std::fs::read(&path);
+            let file = read_index(&path);
             Ok((number, file.with_context(|| path.display().to_string())?))
         });
         read.collect()
@@ -188,6 +192,17 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+/// The content of an index.
+fn read_index(path: &Path) -> io::Result<Vec<u8>> {
+    let about = std::fs::symlink_metadata(path)?;
+    if !about.is_file() || about.len() > LARGEST {
+        return Err(io::Error::other("it is no index of a backup"));
+    }
+    let mut content = Vec::new();
+    File::open(path)?.take(LARGEST).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// The name of an index.

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use async_nats::jetstream;
 use async_nats::jetstream::message::PublishMessage;
 use tributary_config::model::Config;
@@ -90,6 +90,21 @@ pub async fn publish(
     stored.await.context("storing the key of the backup")
 }
 
+/// Verifies that the broker has no other key of this process than that in the message
+/// `last`: an older one, which a slow broker did not hand out, opens what the backup held
+/// then.
+///
+/// # Errors
+///
+/// Another key, or a broker that does not answer.
+pub async fn check_alone(client: &Client, config: &Config, last: u64) -> anyhow::Result<()> {
+    let (stream, subject) = (&config.nats.rights_stream, subject_of(config));
+    match retry_transient(|| nats::first_message(client, stream, &subject)).await? {
+        Some(first) if first != last => bail!("the broker has another key of the backup"),
+        _ => Ok(()),
+    }
+}
+
 /// Destroys the keys in messages with these sequence numbers.
 ///
 /// # Errors
@@ -113,5 +128,9 @@ pub async fn destroy_all(client: &Client, config: &Config) -> anyhow::Result<usi
     let keys = read(client, config).await?;
     let sequences: Vec<u64> = keys.iter().map(|key| key.sequence).collect();
     destroy(client, config, &sequences).await?;
+    let (stream, subject) = (&config.nats.rights_stream, subject_of(config));
+    if retry_transient(|| nats::has_messages(client, stream, &subject)).await? {
+        bail!("the broker did not hand out all keys of the backup");
+    }
     Ok(sequences.len())
 }

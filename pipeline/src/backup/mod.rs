@@ -28,6 +28,7 @@ mod directory;
 pub mod index;
 pub mod keys;
 pub mod restore;
+mod start;
 mod writer;
 
-pub use writer::{Parts, Writer};
+pub use start::{BackupTask, start};

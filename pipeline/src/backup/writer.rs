@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tributary_config::model::Config;
 use tributary_connectors::nats::{Client, Fence};
@@ -71,7 +71,7 @@ pub struct Writer {
 /// What a backup consists of.
 #[derive(Debug)]
 struct Known {
-    /// The highest number of an index.
+    /// The number of the next index.
     number: u64,
     /// The sequence number of the last key at the broker; 0 for none.
     last: u64,
@@ -84,10 +84,16 @@ struct Known {
 /// The directory holds the backup of another ledger.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0} holds the backup of another ledger: restore it, or move it away if it is no longer needed; \
+    "{directory} holds the backup of another ledger: restore it, or move it away if it is no longer needed; \
      each deployment needs a directory of its own"
 )]
-struct OfAnother(String);
+struct OfAnother {
+    directory: String,
+    /// Whether a key at the broker opens it: then the keys there are those of that
+    /// backup, and not of one of this ledger. Anybody who may write to the directory
+    /// can put an index there that names another ledger.
+    is_restorable: bool,
+}
 
 impl Writer {
     /// The writer of the backup in `backup`.
@@ -152,7 +158,8 @@ impl Writer {
                 error = format!("{error:#}"),
                 "cannot bring the backup up to date"
             );
-            if error.is::<OfAnother>() {
+            let another = error.downcast_ref::<OfAnother>();
+            if another.is_some_and(|another| another.is_restorable) {
                 return u64::from(is_awaited);
             }
             if !is_awaited && self.parts.backup.age() < LONGEST {
@@ -245,7 +252,7 @@ impl Writer {
     async fn list(&self, known: Known, ledger: [u8; 16]) -> anyhow::Result<Known> {
         let (client, config) = (&self.parts.client, &self.parts.config);
         let key = FileKey::draw();
-        let number = known.number + 1;
+        let number = known.number;
         let content = index::seal(&known.parts, &ledger, number, &key)?;
         // Before the key: what another process writes afterwards is not among them.
         let names = self.directory.step(move |directory| {
@@ -263,6 +270,7 @@ impl Writer {
         self.check_lease()?;
         let last = keys::publish(client, config, &key, known.last).await?;
         keys::destroy(client, config, &known.keys).await?;
+        keys::check_alone(client, config, last).await?;
         let remove = move |directory: &Directory| Ok(directory.remove(&names)?);
         let removed = self.directory.step(remove).await;
         if let Err(error) = removed {
@@ -271,7 +279,7 @@ impl Writer {
             tracing::warn!(error, "cannot remove replaced files of the backup");
         }
         Ok(Known {
-            number,
+            number: number.checked_add(1).context("no number is left")?,
             last,
             keys: vec![last],
             parts: known.parts,
@@ -296,11 +304,22 @@ impl Writer {
         });
         let indexes = indexes.await?;
         let is_of_another = |file: &[u8]| index::ledger_of(file).is_some_and(|id| id != ledger);
-        if indexes.iter().any(|(_, file)| is_of_another(file)) {
-            bail!(OfAnother(self.directory.path().display().to_string()));
+        let others = indexes.iter().filter(|(_, file)| is_of_another(file));
+        let others: Vec<_> = others.collect();
+        if !others.is_empty() {
+            let mut is_restorable = false;
+            for (number, file) in others {
+                for key in keys.iter().filter_map(|stored| stored.key.as_ref()) {
+                    is_restorable |= index::open(file, *number, key)?.is_some();
+                }
+            }
+            bail!(OfAnother {
+                directory: self.directory.path().display().to_string(),
+                is_restorable,
+            });
         }
         let mut known = Known {
-            number: indexes.first().map_or(0, |(number, _)| *number),
+            number: 1,
             last: keys.last().map_or(0, |key| key.sequence),
             keys: keys.iter().map(|key| key.sequence).collect(),
             parts: Vec::new(),
@@ -309,10 +328,50 @@ impl Writer {
             for key in keys.iter().filter_map(|stored| stored.key.as_ref()) {
                 if let Some(parts) = index::open(file, *number, key)? {
                     known.parts = parts;
+                    known.number = free_after(*number, &indexes)?;
                     return Ok(known);
                 }
             }
         }
+        known.number = free_after(0, &indexes)?;
         Ok(known)
+    }
+}
+
+/// The lowest number behind `after` that no index has. One that no key opens counts for
+/// nothing else: whoever may write to the directory could put the highest number there.
+///
+/// # Errors
+///
+/// None in practice: the numbers do not end before the indexes do.
+fn free_after(after: u64, indexes: &[(u64, Vec<u8>)]) -> anyhow::Result<u64> {
+    let taken: BTreeSet<u64> = indexes.iter().map(|(number, _)| *number).collect();
+    let mut numbers = (after..=u64::MAX).skip(1);
+    numbers
+        .find(|number| !taken.contains(number))
+        .context("no number is left for an index")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use super::*;
+
+    #[test]
+    fn an_index_that_nobody_opens_takes_no_number_but_its_own() {
+        let indexes = |numbers: &[u64]| -> Vec<_> {
+            numbers.iter().map(|number| (*number, Vec::new())).collect()
+        };
+        for (after, taken, expected) in [
+            (0, &[][..], 1),
+            (3, &[3], 4),
+            // A kill has left the next one, or somebody has put one there.
+            (3, &[4, 3], 5),
+            (3, &[u64::MAX, 3], 4),
+        ] {
+            assert_eq!(free_after(after, &indexes(taken)).unwrap(), expected);
+        }
+        assert!(free_after(u64::MAX, &indexes(&[])).is_err());
     }
 }

@@ -80,7 +80,8 @@ fn months(retention: &Retention, category: Category) -> String {
 /// Retention of a brand without settings.
 fn defaults() -> anyhow::Result<Retention> {
     let text = "[[brand]]\nname = \"brand\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n";
-    let secret = |name: &str| (name == "SECRET").then(|| "0123456789abcdef".repeat(2));
+    let secret =
+        |name: &str| (name == "SECRET").then(|| "224ff3c627f30dd0f8e3fdb63bf28aa6".to_owned());
     let loaded = tributary_config::parse_in(text, Path::new("defaults"), &secret)?;
     let brand = loaded.config.brands.first().context("there is a brand")?;
     Ok(Retention::of(brand))

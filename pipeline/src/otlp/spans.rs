@@ -267,7 +267,7 @@ mod tests {
              [[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"A\"\n"
         );
         let secret =
-            |name: &str| (name == "A").then(|| "acme 0123456789abcdef0123456789abcdef".to_owned());
+            |name: &str| (name == "A").then(|| "acme 224ff3c627f30dd0f8e3fdb63bf28aa6".to_owned());
         let loaded = tributary_config::parse_in(&text, Path::new("tributary.toml"), &secret);
         Traces::new(&loaded.unwrap().config, Arc::default())
     }

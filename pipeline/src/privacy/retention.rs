@@ -213,7 +213,7 @@ mod tests {
             "[[brand]]\nname = \"acme\"\ntimezone = \"Europe/Paris\"\nsecret_env = \"SECRET\"\n\
              [brand.retention]\ncookies_months = {months}\n"
         );
-        let secret = |name: &str| (name == "SECRET").then(|| "0123456789abcdef".repeat(2));
+        let secret = |name: &str| (name == "SECRET").then(|| tributary_testkit::SECRET.to_owned());
         let loaded = tributary_config::parse_in(&text, std::path::Path::new("t.toml"), &secret);
         Retention::of(loaded.unwrap().config.brands.first().unwrap())
     }

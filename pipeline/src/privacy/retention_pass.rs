@@ -296,7 +296,7 @@ mod tests {
     /// ledger receives.
     fn pass(directory: &Path) -> (RetentionPass, mpsc::UnboundedReceiver<LedgerCommand>) {
         let secret = directory.join("secret");
-        tributary_testkit::write_secret(&secret, "0123456789abcdef0123456789abcdef");
+        tributary_testkit::write_secret(&secret, tributary_testkit::SECRET);
         let text = format!(
             "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n\
              [[brand.source]]\nname = \"locations\"\nkind = \"partner\"\n"

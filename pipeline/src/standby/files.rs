@@ -147,15 +147,16 @@ impl CopyFiles {
         let directory = ledger_options(config).directory;
         let name = config.workers.name();
         let incoming = config.ledger.directory.join(format!("incoming-{name}"));
+        let (ledger, removed) = LedgerCopy::open(&directory, &incoming)?;
         Ok(CopyFiles {
-            ledger: LedgerCopy::open(&directory, &incoming)?,
+            ledger,
             rights: files::directory(config),
             of: None,
             is_known: false,
             manifest: CopiedManifest::read(&directory)?,
             listed: Vec::new(),
             verified: BTreeSet::new(),
-            not_overwritten: 0,
+            not_overwritten: removed.not_overwritten,
         })
     }
 
@@ -164,13 +165,15 @@ impl CopyFiles {
         std::mem::take(&mut self.not_overwritten)
     }
 
-    /// Unlocks the files. What has arrived and is not in place is removed.
+    /// Unlocks the files. What has arrived and is not in place is removed; returns the
+    /// number of files that could not be overwritten since the last look.
     ///
     /// # Errors
     ///
     /// Any error of the disk.
-    pub fn close(self) -> anyhow::Result<()> {
-        Ok(self.ledger.clear_incoming()?)
+    pub fn close(mut self) -> anyhow::Result<usize> {
+        self.not_overwritten += self.ledger.clear_incoming()?.not_overwritten;
+        Ok(self.not_overwritten)
     }
 
     /// Brings the copy to a state of a leader. `progress` receives the number of
@@ -206,7 +209,8 @@ impl CopyFiles {
             self.of = Some(of.clone());
         }
         if !is_known {
-            block_in_place(|| self.ledger.clear_incoming())?;
+            let removed = block_in_place(|| self.ledger.clear_incoming())?;
+            self.not_overwritten += removed.not_overwritten;
         }
         let is_same = self
             .manifest

@@ -113,7 +113,7 @@ impl Standby<'_> {
             let is_refused = refused.as_ref().is_some_and(|(_, at)| at.elapsed() < PAUSE);
             if lead && !is_refused {
                 if let Some(files) = files.take() {
-                    files.close()?;
+                    self.telemetry.not_overwritten(files.close()?);
                 }
                 match self.take(sequence).await? {
                     Taken::Lead(taken) => {

@@ -187,3 +187,74 @@ fn read(path: &Path, offset: u64, bytes: u64) -> io::Result<Vec<u8>> {
     file.take(bytes).read_to_end(&mut part)?;
     Ok(part)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use tributary_connectors::nats::{Holder, Lease, connect, ensure_leases, ensure_output_stream};
+    use tributary_testkit::NatsServer;
+
+    use super::*;
+
+    /// Numbers of states begin anew with each lease: what a standby has of an earlier one
+    /// is no state of this one, however high its number is.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_state_of_another_lease_counts_for_nothing() {
+        let Some(server) = NatsServer::start_or_skip("") else {
+            return;
+        };
+        let nats = server.nats();
+        let client = connect(&nats, "test").await.unwrap();
+        ensure_output_stream(&client, &nats, &["acme"])
+            .await
+            .unwrap();
+        ensure_leases(&client, &nats).await.unwrap();
+        let since = "2026-01-01T00:00:00Z".to_owned();
+        let holder = Holder {
+            process: 0,
+            processes: 1,
+            shard: None,
+            brands: Vec::new(),
+            ledger: "0".repeat(32),
+            copy: "leader".to_owned(),
+            barrier: 0,
+            address: String::new(),
+            manifest: 0,
+            commits: 0,
+            host: "host".to_owned(),
+            version: "1.0.0".to_owned(),
+            since: since.clone(),
+            released: false,
+        };
+        let lease = Lease::take(&client, &nats.output_stream, holder)
+            .await
+            .unwrap();
+        let environment = |name: &str| (name == "A").then(|| tributary_testkit::SECRET.to_owned());
+        let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"A\"\n";
+        let loaded = tributary_config::parse_in(text, Path::new("tributary.toml"), &environment);
+        let standbys = Standbys::of(lease.fence());
+        let (_extent, extent) = watch::channel(Extent::default());
+        let leader = Leader {
+            client,
+            config: loaded
+                .unwrap_or_else(|problems| panic!("{problems}"))
+                .config,
+            ledger: server.directory().join("none"),
+            rights: server.directory().join("none"),
+            since: since.clone(),
+            extent,
+            standbys: standbys.clone(),
+        };
+        for (of, counted) in [("2025-12-31T00:00:00Z", 0), ("", 0), (&since, 1)] {
+            let request = Request::State {
+                copy: "standby".to_owned(),
+                since: of.to_owned(),
+                has: 1_000,
+            };
+            // There is no ledger whose state it could answer with.
+            assert!(leader.answer_to(request).await.is_err());
+            assert_eq!(standbys.count(), counted, "{of}");
+        }
+    }
+}

@@ -264,9 +264,8 @@ mod tests {
     fn config(directory: &Path, secret: &str) -> Config {
         let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"A\"\n";
         // Settings are looked for in the environment as well.
-        let environment = |name: &str| {
-            (name == "A").then(|| format!("{secret} 0123456789abcdef0123456789abcdef"))
-        };
+        let environment =
+            |name: &str| (name == "A").then(|| format!("{secret} {}", tributary_testkit::SECRET));
         let loaded = tributary_config::parse_in(text, Path::new("tributary.toml"), &environment);
         let mut config = loaded
             .unwrap_or_else(|problems| panic!("{problems}"))

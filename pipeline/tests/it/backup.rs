@@ -424,3 +424,71 @@ async fn a_disk_that_is_away_holds_up_no_erasure() {
     });
     assert!(contents(&backup) == before, "the backup was overwritten");
 }
+
+/// Whoever may write to the directory has no key of an index: what they put there neither keeps the key of an older copy at
+/// the broker nor ends the backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_nobody_sealed_keeps_no_key() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = world(1_000, &server, "1s");
+    let client = ready(&broker).await;
+    let mut lines: Vec<TraceLine> = world.trace().collect();
+    let at = lines.last().unwrap().at;
+    lines.extend(sales("ada", at));
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let worker = Worker::start(&world.path("tributary.toml"), &[]);
+    tokio::task::block_in_place(|| worker.wait_until_read(end));
+    while keys(&client).await.is_empty() {}
+    let (backup, directory) = (world.path("backup"), world.path("backup/process-0"));
+    let stolen = copy(&world, "stolen");
+    // Without its files, the worker reads the directory again.
+    let plant = |name: &str, content: &[u8]| {
+        let planted = directory.join(name);
+        std::fs::write(&planted, content).unwrap();
+        let entries = std::fs::read_dir(&directory).unwrap();
+        let files = entries.map(|entry| entry.unwrap().path());
+        for file in files.filter(|path| path.file_name().is_some_and(|name| name.len() == 32)) {
+            let _ = std::fs::remove_file(file);
+        }
+        planted
+    };
+    let receipt = tokio::task::block_in_place(|| {
+        // A renewal that knows its files still removes what it does not list.
+        let mut planted = plant("INDEX.999", &[0xff; 100]);
+        until("it is refused", || {
+            if !planted.exists() {
+                planted = plant("INDEX.999", &[0xff; 100]);
+            }
+            worker.said("backup of another ledger")
+        });
+        let named = ["email=ada@shop.example", "--whole-person"];
+        let receipt = ask(&world, "erase", &named);
+        std::fs::remove_file(planted).unwrap();
+        receipt
+    });
+    let counts = receipt_of(&receipt)["counts"].clone();
+    assert_eq!(counts["not_overwritten"].as_u64().unwrap_or(0), 0);
+    assert!(worker.said("destroyed the key of the backup"));
+    let said = refused(&world, &stolen, &world.path("nothing"));
+    assert!(said.contains("destroyed"), "{said}");
+    tokio::task::block_in_place(|| {
+        let is_renewed = || worker.metric("tributary_backup_age_seconds") < Some(1.5);
+        until("the backup is renewed", is_renewed);
+        // The highest number there is, under the name of this very ledger.
+        let ledger = contents(&directory);
+        let (_, index) = ledger
+            .iter()
+            .find(|(path, _)| path.to_string_lossy().contains("INDEX."))
+            .unwrap();
+        let planted = plant(&format!("INDEX.{}", u64::MAX), &index[..40]);
+        until("it is removed", || !planted.exists());
+        until("the backup is renewed", is_renewed);
+        worker.stop();
+    });
+    let data = restored(&world, &backup, "after");
+    assert_eq!(records_of(&world, &data, "ada@shop.example"), 0);
+}

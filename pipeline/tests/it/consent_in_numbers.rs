@@ -40,7 +40,7 @@ fn bought(ts: i64, string: &str) -> Vec<Value> {
 fn replay(records: &[Value]) -> (BTreeSet<String>, Value) {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
-    tributary_testkit::write_secret(path("secret"), "0123456789abcdef0123456789abcdef");
+    tributary_testkit::write_secret(path("secret"), tributary_testkit::SECRET);
     let secret = path("secret").display().to_string();
     let config = "[release]\nk = 1\nk_delta = 1\ncadence = \"0s\"\nmax_hold = \"0s\"\n[[brand]]\nname = \"acme\"\n\
         timezone = \"UTC\"\ncurrency = \"EUR\"\nphone_region = \"FR\"\nsecret_file = \"{secret}\"\n\

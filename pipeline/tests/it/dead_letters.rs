@@ -22,7 +22,7 @@ fn configure(directory: &Path, broker: &str, more: &str) {
         "[nats]\nurl = \"{broker}\"\npings_stream = \"\"\n[http]\nlisten = \"127.0.0.1:0\"\n[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\n\
          secret_file = \"secret\"\n[[brand.source]]\nname = \"tills\"\nkind = \"transaction\"\n{more}\n"
     );
-    tributary_testkit::write_secret(directory.join("secret"), "0123456789abcdef0123456789abcdef");
+    tributary_testkit::write_secret(directory.join("secret"), tributary_testkit::SECRET);
     std::fs::write(directory.join("tributary.toml"), text).unwrap();
 }
 

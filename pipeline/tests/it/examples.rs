@@ -47,7 +47,7 @@ async fn the_examples_send_records() {
         "[nats]\nurl = \"{}\"\n[http_ingest]\nlisten = \"127.0.0.1:0\"\n[[brand]]\nname = \"acme\"\nsecret_env = \"SECRET\"\n",
         broker.url()
     );
-    let secret = |name: &str| (name == "SECRET").then(|| "0123456789abcdef".repeat(2));
+    let secret = |name: &str| (name == "SECRET").then(|| tributary_testkit::SECRET.to_owned());
     let config = tributary_config::parse_in(&text, Path::new("t.toml"), &secret);
     let config = config.unwrap().config;
     let client = nats::connect(&config.nats, "test").await.unwrap();

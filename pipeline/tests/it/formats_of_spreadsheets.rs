@@ -34,7 +34,7 @@ fn replay(config: &str, name: &str, input: &[u8], family: &str) -> (Vec<(Value, 
     let mut command: Command = tributary();
     command
         .current_dir(folder.path())
-        .env("SECRET_OF_FORMATS", "0123456789abcdef0123456789abcdef")
+        .env("SECRET_OF_FORMATS", tributary_testkit::SECRET)
         .args(["replay", "--json", "--config", "t.toml", "--cells", "cells"])
         .arg(format!("{name}input"));
     let output = succeed(&mut command);

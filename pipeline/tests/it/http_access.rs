@@ -50,7 +50,7 @@ pub fn config(more: &str, tokens: bool) -> Config {
     }
     let secret = |name: &str| {
         name.strip_prefix("SECRET_")
-            .map(|brand| format!("0123456789abcdef{}", brand.repeat(4)))
+            .map(|brand| format!("{brand}{}", tributary_testkit::SECRET))
     };
     tributary_config::parse_in(&text, std::path::Path::new("test.toml"), &secret)
         .unwrap_or_else(|problems| panic!("{problems}"))

@@ -108,7 +108,7 @@ fn config_of_shared_requests(url: &str) -> Config {
 fn parse(text: &str) -> Config {
     let secret = |name: &str| match name {
         "MERAKI" => Some("s3cret".to_owned()),
-        "SECRET" | "OTHER" => Some(format!("0123456789abcdef0123456789abcdef{name}")),
+        "SECRET" | "OTHER" => Some(format!("{}{name}", tributary_testkit::SECRET)),
         _ => None,
     };
     tributary_config::parse_in(text, std::path::Path::new("test.toml"), &secret)

@@ -167,7 +167,7 @@ fn persons(set: &DataSet) -> Vec<Option<u64>> {
                 [brand.identity]\nname_postcode = true\nblocked = {:?}\n",
         Vec::from_iter(Some(set.blocked).filter(|word| !word.is_empty()))
     );
-    let secret = |name: &str| (name == "S").then(|| "0123456789abcdef0123456789abcdef".to_owned());
+    let secret = |name: &str| (name == "S").then(|| tributary_testkit::SECRET.to_owned());
     let config = tributary_config::parse_in(&text, Path::new("truth.toml"), &secret)
         .expect("the configuration holds")
         .config;

@@ -217,7 +217,7 @@ fn fed() -> Metrics {
     let secret = |name: &str| {
         BRANDS
             .contains(&name)
-            .then(|| format!("{name}-0123456789abcdef0123456789abcdef"))
+            .then(|| format!("{name}-{}", tributary_testkit::SECRET))
     };
     let loaded = tributary_config::parse_in(&text, Path::new("test.toml"), &secret);
     let metrics = Metrics::new(&loaded.expect("the configuration holds").config);

@@ -89,7 +89,7 @@ async fn listeners_hear_of_changes_and_are_bounded() {
     };
     let secret = |name: &str| {
         name.strip_prefix("SECRET_")
-            .map(|brand| format!("0123456789abcdef{}", brand.repeat(4)))
+            .map(|brand| format!("{brand}{}", tributary_testkit::SECRET))
     };
     let text = brand("acme") + &brand("zeta");
     let loaded = tributary_config::parse_in(&text, std::path::Path::new("test.toml"), &secret);

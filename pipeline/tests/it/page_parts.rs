@@ -95,7 +95,7 @@ async fn a_part_that_is_hidden_is_no_zero() {
     };
     let secret = |name: &str| {
         name.strip_prefix("SECRET_")
-            .map(|brand| format!("0123456789abcdef{}", brand.repeat(4)))
+            .map(|brand| format!("{brand}{}", tributary_testkit::SECRET))
     };
     let partner = "[[brand.source]]\nname = \"partner\"\nkind = \"partner\"\n";
     let text = brand("acme") + &brand("zeta") + &brand("birch") + partner;

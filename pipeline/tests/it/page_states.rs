@@ -60,7 +60,7 @@ async fn the_page_says_what_is_the_matter() {
     };
     let secret = |name: &str| {
         name.strip_prefix("SECRET_")
-            .map(|brand| format!("0123456789abcdef{}", brand.repeat(4)))
+            .map(|brand| format!("{brand}{}", tributary_testkit::SECRET))
     };
     let text = brand("acme")
         + "[brand.names]\nstores = { s1 = \"Lyon, Part-Dieu\" }\n"

@@ -50,7 +50,7 @@ async fn a_token_is_asked_for_once_and_kept_for_the_session() {
          [[brand]]\nname = \"zeta\"\ntimezone = \"UTC\"\nsecret_env = \"OTHER\"\n"
     );
     let secret = |name: &str| {
-        Some(format!("0123456789abcdef0123456789abcdef{name}"))
+        Some(format!("{}{name}", tributary_testkit::SECRET))
             .filter(|_| matches!(name, "SECRET" | "OTHER"))
     };
     let loaded = tributary_config::parse_in(&text, std::path::Path::new("test.toml"), &secret);

@@ -43,7 +43,7 @@ fn cells_with(trace: &Path, config: &str, arguments: &[&str]) -> Vec<String> {
     let mut command = tributary();
     command
         .current_dir(folder.path())
-        .env("SECRET_OF_PARTNERS", "0123456789abcdef0123456789abcdef")
+        .env("SECRET_OF_PARTNERS", tributary_testkit::SECRET)
         .args(["replay", "--config", "t.toml", "--cells", "cells"])
         .args(arguments)
         .arg(trace);

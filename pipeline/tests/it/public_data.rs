@@ -50,7 +50,7 @@ fn compared(name: &str, traces: &[String], runs: &[(&str, &str)], least: usize) 
     let map: PathBuf = root.join(format!("{name}.toml"));
     let text = std::fs::read_to_string(&map).unwrap();
     let secret = |name: &str| {
-        (name == "TRIBUTARY_DATASET_SECRET").then(|| "0123456789abcdef0123456789abcdef".to_owned())
+        (name == "TRIBUTARY_DATASET_SECRET").then(|| tributary_testkit::SECRET.to_owned())
     };
     let config = tributary_config::parse_in(&text, &map, &secret)
         .unwrap()

@@ -1,7 +1,9 @@
 //! A brand moves from one shard to another and back, while the command that moves it is killed at random points: OUT
 //! equals a replay, nobody who objected comes back, and neither shard starts with what it does not have.
 
-use std::time::Instant;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::shards::ready;
 use crate::support::brands::{give, of_brands, refusal_of, shard, stop_all, wait_for_all};
@@ -135,5 +137,70 @@ async fn a_brand_moves_between_two_shards() {
             2,
             "{text}"
         );
+    });
+}
+
+/// Makes a directory the copy of another one.
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    let mut command = Command::new("cp");
+    let copied = command.arg("-a").args([from, to]).status().expect("cp");
+    assert!(copied.success());
+}
+
+/// The command judges at each repetition what it reads, not only when it begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_ledger_that_was_put_back_meanwhile_is_refused() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let mut broker = server.nats();
+    broker.pings_stream = Some("TRIBUTARY_PINGS".to_owned());
+    let (world, lines) = of_brands(2_000, &broker, ["north", "north", "south"]);
+    let client = ready(&broker).await;
+    let data = world.path("tributary-data");
+    let [older, before] = ["older", "before"].map(|name| world.path(name));
+    for (part, kept) in lines.chunks(lines.len() / 2 + 1).zip([&older, &before]) {
+        let workers = vec![shard(&world, "north"), shard(&world, "south")];
+        play(&client, part, None).await;
+        stop_all(&client, &broker, workers).await;
+        tokio::task::block_in_place(|| copy(&data, kept));
+    }
+    let moving = || {
+        let mut command = tributary();
+        let command = command.args(["ledger", "move", "--brand", "acme", "--config"]);
+        let command = command.arg(world.path("tributary.toml"));
+        command.stderr(Stdio::piped()).spawn().expect("it starts")
+    };
+    tokio::task::block_in_place(|| {
+        give(&world, "acme", "south");
+        let moves = data.join("moves-north-0.json");
+        let is_begun = || std::fs::read_to_string(&moves).is_ok_and(|text| text.contains("\"to\""));
+        let is_interrupted = (0..100).any(|_| {
+            copy(&before, &data);
+            let mut child = moving();
+            while !is_begun() && child.try_wait().expect("its status").is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            child.kill().expect("it is killed");
+            let _ = child.wait();
+            is_begun() && !brands(&world, "south").contains(&"acme".to_owned())
+        });
+        assert!(is_interrupted);
+        let north = world.path("tributary-data/process-north-0");
+        copy(&older.join("process-north-0"), &north);
+        let output = moving().wait_with_output().expect("its output");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && text.contains("process-north-0"),
+            "{text}"
+        );
+        assert_eq!(brands(&world, "south"), ["gamma"]);
+        // With what it began with, it ends.
+        copy(&before.join("process-north-0"), &north);
+        let output = moving().wait_with_output().expect("its output");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text}");
+        assert!(brands(&world, "south").contains(&"acme".to_owned()));
     });
 }

@@ -38,9 +38,13 @@ fn configure(directory: &Path, more: &str) -> std::path::PathBuf {
     let mut text = more.to_owned();
     for (brand, letter) in [("acme", "a"), ("bolt", "b")] {
         let secret = directory.join(format!("{brand}.secret"));
-        tributary_testkit::write_secret(&secret, &(letter.repeat(24) + "0123456789abcdef"));
+        tributary_testkit::write_secret(&secret, &format!("{brand} {}", tributary_testkit::SECRET));
+        // Nobody would be let draw this one today, but what was written under it stays readable.
+        let previous = directory.join(format!("{brand}.previous"));
+        tributary_testkit::write_secret(&previous, &(letter.repeat(24) + "0123456789abcdef"));
         text += &format!(
-            "[[brand]]\nname = \"{brand}\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n"
+            "[[brand]]\nname = \"{brand}\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n\
+             previous_secret_files = [{previous:?}]\n"
         );
     }
     let config = directory.join("tributary.toml");
@@ -109,8 +113,8 @@ fn what_a_start_would_refuse_is_refused_before() {
     refused("written in format 8 by a newer version");
     std::fs::write(ledger.join("MANIFEST"), manifest).unwrap();
     tributary_testkit::write_secret(
-        directory.path().join("acme.secret"),
-        &("x".repeat(24) + "0123456789abcdef"),
+        directory.path().join("acme.previous"),
+        tributary_testkit::SECRET,
     );
     refused("acme");
     configure(

@@ -24,7 +24,7 @@ pub fn replay(trace: &Path, more: &str, families: &[&str]) -> Vec<String> {
     let mut command = tributary();
     command
         .current_dir(folder.path())
-        .env("SECRET_OF_PASSES", "0123456789abcdef0123456789abcdef")
+        .env("SECRET_OF_PASSES", tributary_testkit::SECRET)
         .args(["replay", "--config", "t.toml", "--cells", "cells"])
         .arg(trace);
     succeed(&mut command);

@@ -30,7 +30,7 @@ impl Shop {
         let server = NatsServer::start_or_skip("")?;
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
-        tributary_testkit::write_secret(path("secret"), "0123456789abcdef0123456789abcdef");
+        tributary_testkit::write_secret(path("secret"), tributary_testkit::SECRET);
         let config = format!(
             "[nats]\nurl = \"{}\"\npings_stream = \"\"\n[http]\nlisten = \"127.0.0.1:0\"\n[release]\nk = 1\ncadence = \"1s\"\n\
              [[brand]]\nname = \"orchard\"\ntimezone = \"UTC\"\nsecret_file = {:?}\n\

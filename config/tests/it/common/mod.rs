@@ -6,7 +6,7 @@ use tributary_config::{LoadedConfig, Problem, Problems, parse_in};
 
 /// A secret that is long enough; another for every last letter.
 pub fn secret(last: char) -> String {
-    format!("0123456789abcdef0123456789abcde{last}")
+    format!("224ff3c627f30dd0f8e3fdb63bf28aa{last}")
 }
 
 /// An environment that holds `SECRET`, `OTHER` and `SHORT`.

@@ -14,7 +14,7 @@ fn a_file_that_arrives_again_overwrites_the_one_before() {
     ledger.commit(at(1)).unwrap();
     let extent = ledger.extent();
     let manifest = CopiedManifest::read(&original).unwrap().unwrap();
-    let copy = LedgerCopy::open(&copied, &incoming).unwrap();
+    let (copy, _) = LedgerCopy::open(&copied, &incoming).unwrap();
     let bring = || {
         for file in manifest.files(extent.bytes) {
             let bytes = std::fs::read(original.join(&file.name)).unwrap();

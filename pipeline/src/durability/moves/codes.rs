@@ -111,9 +111,8 @@ mod tests {
             })
             .collect();
         // Settings are looked for in the environment as well.
-        let environment = |name: &str| {
-            (name.len() == 1).then(|| format!("{name} 0123456789abcdef0123456789abcdef"))
-        };
+        let environment =
+            |name: &str| (name.len() == 1).then(|| format!("{name} {}", tributary_testkit::SECRET));
         let loaded = tributary_config::parse_in(&text, Path::new("tributary.toml"), &environment);
         loaded
             .unwrap_or_else(|problems| panic!("{problems}"))

@@ -29,7 +29,7 @@ fn config(secrets: usize) -> Config {
     let text = format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = {own:?}\n");
     // Settings are looked for in the environment as well.
     let environment =
-        |name: &str| (name.len() == 1).then(|| format!("{name} 0123456789abcdef0123456789abcdef"));
+        |name: &str| (name.len() == 1).then(|| format!("{name} {}", tributary_testkit::SECRET));
     let loaded = tributary_config::parse_in(&text, Path::new("tributary.toml"), &environment);
     let mut config = loaded
         .unwrap_or_else(|problems| panic!("{problems}"))

@@ -93,7 +93,7 @@ mod tests {
             "[ledger]\ndirectory = {:?}\n[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"ACME\"\n",
             folder.path()
         );
-        let secret = |name: &str| (name == "ACME").then(|| "0123456789abcdef".repeat(2));
+        let secret = |name: &str| (name == "ACME").then(|| tributary_testkit::SECRET.to_owned());
         let loaded = tributary_config::parse_in(&text, Path::new("test.toml"), &secret);
         let config = loaded.unwrap().config;
         let keys = files::keys(&config.brands[0]);

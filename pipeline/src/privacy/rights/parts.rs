@@ -216,7 +216,7 @@ mod tests {
             .collect();
         // Settings are looked for in the environment as well.
         let environment = |name: &str| {
-            (name.len() == 1).then(|| format!("{secret} {name} 0123456789abcdef0123456789abcdef"))
+            (name.len() == 1).then(|| format!("{secret} {name} {}", tributary_testkit::SECRET))
         };
         let loaded = tributary_config::parse_in(&text, Path::new("tributary.toml"), &environment);
         loaded

@@ -23,14 +23,15 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::bail;
 use futures::future::try_join_all;
 use rustc_hash::FxHashMap;
 use tributary_connectors::nats::{self, InMessage, Reader, subject as subjects};
 use tributary_operators::reach::Reach;
 use tributary_operators::record::{BrandId, Identifier, Pseudonym};
-use tributary_rights::KeyLevel;
 use tributary_rights::request::RequestBody;
 use tributary_rights::start::Start;
+use tributary_rights::{BrandKeys, KeyLevel};
 
 use super::forget::together;
 use super::job::Job;
@@ -39,6 +40,9 @@ use super::task::{LOOK, Rights};
 use crate::broker::retry::retry_transient;
 use crate::durability::command::ErasureOutcome;
 use crate::epochs::queries::WorkerStopped;
+
+/// How the start in a message is opened.
+type OpenStart = fn(&BrandKeys, &[u8]) -> Option<Start>;
 
 impl Rights {
     /// Whether there are other processes.
@@ -88,10 +92,12 @@ impl Rights {
         while !reader.caught_up() {
             let messages = reader.next_batch(1_000, LOOK).await?;
             if messages.is_empty() {
-                break;
+                // The graph no longer knows whom an earlier attempt named: without its start,
+                // some records of the person would stay.
+                bail!("the broker did not hand out all starts of earlier attempts within {LOOK:?}");
             }
             for message in messages {
-                let Some((brand, start)) = self.read_start(&message) else {
+                let Some((brand, start)) = self.read_start(&message, Start::open) else {
                     continue;
                 };
                 let Some(place) = places.get(&start.request) else {
@@ -212,11 +218,12 @@ impl Rights {
         Ok(())
     }
 
-    /// Opens a start of the stream of requests as it is; `None` for anything else.
-    fn read_start(&self, message: &InMessage) -> Option<(BrandId, Start)> {
+    /// Opens a start of the stream of requests as it is; `None` for anything else. The
+    /// processes that do not read requests take one from the newest secret alone.
+    fn read_start(&self, message: &InMessage, open: OpenStart) -> Option<(BrandId, Start)> {
         let name = message.subject.split('.').nth(2)?;
         let brand_log = self.brand_logs.get(&BrandId::of(name))?;
-        let start = Start::open(&brand_log.keys, &message.payload);
+        let start = open(&brand_log.keys, &message.payload);
         let Some(mut start) = start.filter(|start| start.stream == self.created_ns) else {
             tracing::warn!(
                 subject = %message.subject,
@@ -241,7 +248,8 @@ impl Rights {
     /// may be repeated.
     pub(super) async fn take_part(&mut self, messages: &[InMessage]) -> anyhow::Result<()> {
         let starts = messages.iter().filter_map(|message| {
-            let (brand, start) = self.read_start(message)?;
+            // Process 0 repeats after a rotation what it had begun before.
+            let (brand, start) = self.read_start(message, Start::open_newest)?;
             Some((message.sequence, brand, start))
         });
         let starts: Vec<(u64, BrandId, Start)> = starts.collect();

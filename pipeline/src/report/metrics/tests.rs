@@ -10,7 +10,7 @@ fn metrics(more: &str) -> Metrics {
          [[brand]]\nname = \"brew\"\ntimezone = \"UTC\"\nsecret_env = \"BREW\"\n"
     );
     let secret = |name: &str| {
-        matches!(name, "ACME" | "BREW").then(|| format!("{name}-0123456789abcdef0123456789abcdef"))
+        matches!(name, "ACME" | "BREW").then(|| format!("{name}-{}", tributary_testkit::SECRET))
     };
     let loaded = tributary_config::parse_in(&text, std::path::Path::new("test.toml"), &secret);
     Metrics::new(&loaded.expect("the configuration holds").config)

@@ -11,8 +11,7 @@ fn access(tokens: &[(Role, Option<&str>, &str)], is_loopback: bool) -> Access {
         },
     };
     let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"ACME\"\n";
-    let environment =
-        |name: &str| (name == "ACME").then(|| "0123456789abcdef0123456789abcdef".to_owned());
+    let environment = |name: &str| (name == "ACME").then(|| tributary_testkit::SECRET.to_owned());
     let path = std::path::Path::new("tributary.toml");
     let mut config = tributary_config::parse_in(text, path, &environment)
         .unwrap()

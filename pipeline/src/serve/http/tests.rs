@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-const SECRET: &str = "fedcba9876543210fedcba9876543210fedcba9876543210";
+const SECRET: &str = "47c687f74dcfc711171913796d8f1ecde5e4b3b8855e1d79";
 
 fn state() -> HttpState {
     let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"SECRET\"\n";

@@ -329,7 +329,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tributary.toml");
         let secret = folder.path().join("secret");
-        tributary_testkit::write_secret(&secret, "0123456789abcdef0123456789abcdef");
+        tributary_testkit::write_secret(&secret, tributary_testkit::SECRET);
         let text =
             format!("[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_file = {secret:?}\n");
         std::fs::write(&file, text).unwrap();

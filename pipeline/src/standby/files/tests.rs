@@ -22,7 +22,7 @@ fn config(directory: &Path, server: &NatsServer) -> Config {
     let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"A\"\n";
     // Settings are looked for in the environment as well.
     let environment =
-        |name: &str| (name == "A").then(|| "own 0123456789abcdef0123456789abcdef".to_owned());
+        |name: &str| (name == "A").then(|| "own 224ff3c627f30dd0f8e3fdb63bf28aa6".to_owned());
     let loaded = tributary_config::parse_in(text, Path::new("tributary.toml"), &environment);
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
     let mut config = loaded.config;

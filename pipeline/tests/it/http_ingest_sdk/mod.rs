@@ -27,7 +27,7 @@ fn configure(directory: &Path, broker: &str, address: &str) {
         "[nats]\nurl = \"{broker}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[http_ingest]\nlisten = \"{address}\"\n"
     );
     let secret = directory.join("secret");
-    tributary_testkit::write_secret(&secret, "0123456789abcdef0123456789abcdef");
+    tributary_testkit::write_secret(&secret, tributary_testkit::SECRET);
     for source in ["segment", "rudder"] {
         let digest = Sha256::digest(format!("{source}-key"));
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -36,7 +36,7 @@ pub fn of_brands(events: u64, nats: &Nats, shards: [&str; 3]) -> (World, Vec<Tra
         .map(|options| world.path(&options.brand))
         .collect();
     for (secret, options) in secrets.iter().zip(&brands) {
-        let text = format!("{}-0123456789abcdef-0123456789abcdef", options.brand);
+        let text = format!("{}-224ff3c627f30dd0f8e3fdb63bf28aa6", options.brand);
         tributary_testkit::write_secret(secret, &text);
     }
     let of: Vec<_> = brands

@@ -58,10 +58,7 @@ pub fn noon_of(day: i32) -> jiff::Timestamp {
 pub fn tributary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
     command.env("TRIBUTARY_LOG", "error");
-    command.env(
-        "TRIBUTARY_DATASET_SECRET",
-        "0123456789abcdef0123456789abcdef",
-    );
+    command.env("TRIBUTARY_DATASET_SECRET", tributary_testkit::SECRET);
     command
 }
 
@@ -96,7 +93,7 @@ impl World {
     pub fn of(options: Options, nats: Option<&Nats>, more: &str) -> World {
         let directory = tempfile::tempdir().expect("a directory");
         let secret = directory.path().join("secret");
-        tributary_testkit::write_secret(&secret, "0123456789abcdef0123456789abcdef");
+        tributary_testkit::write_secret(&secret, tributary_testkit::SECRET);
         let brand = simulate::config_toml(&options, SecretFrom::File(&secret))
             .replace("k = 1", "k = 1\ncadence = \"1s\"");
         let broker = nats.map_or(String::new(), |nats| {

@@ -32,7 +32,8 @@ pub const EVERYTHING: Reach = Reach {
     until_ping: u64::MAX,
 };
 
-/// The secret of a letter.
+/// The secret of a letter. The ledgers of older formats were written under such secrets,
+/// which a configuration refuses by now: they are put into it when it has been read.
 fn secret(letter: &str) -> String {
     letter.repeat(24) + "0123456789abcdef"
 }
@@ -47,13 +48,17 @@ pub fn config(brands: &[(&str, char)]) -> Config {
     }
     let environment = |name: &str| {
         let letter = name.strip_prefix("SECRET_")?;
-        Some(secret(letter))
+        Some(format!("{letter} {}", tributary_testkit::SECRET))
     };
     let origin = Path::new("tributary.toml");
     let loaded = tributary_config::parse_in(&text, origin, &environment);
-    loaded
+    let mut config = loaded
         .unwrap_or_else(|problems| panic!("{problems}"))
-        .config
+        .config;
+    for (brand, (_, letter)) in config.brands.iter_mut().zip(brands) {
+        brand.secret = secret(&letter.to_string()).into();
+    }
+    config
 }
 
 /// A configuration whose brands had several secrets: a letter for each, the oldest first.

@@ -42,7 +42,7 @@ kind = "transaction"
 format = "google_offline"
 zone = "UTC"
 "#;
-    let secret = |name: &str| (name == "SECRET").then(|| "0123456789abcdef".repeat(2));
+    let secret = |name: &str| (name == "SECRET").then(|| tributary_testkit::SECRET.to_owned());
     tributary_config::parse_in(text, Path::new("t.toml"), &secret)
         .unwrap_or_else(|problems| panic!("{problems}"))
         .config
