@@ -23,8 +23,8 @@ use tributary_testkit::otlp::Collector;
 use tributary_testkit::{NatsServer, free_port, skipped};
 
 /// Panels to which the demo has nothing to say: it has no broker, no ledger and no HTTP ingest server, so that no epoch is
-/// opened and nothing is committed or received, and a quantile of nothing is not a number. Nor has it partners or forms.
-const WORKER_ONLY: [(&str, &str); 17] = [
+/// opened and nothing is committed or received, and a quantile of nothing is not a number. Nor has it partners.
+const WORKER_ONLY: [(&str, &str); 16] = [
     (
         "marketing",
         "Lift of exposed against unexposed people by channel (last month)",
@@ -40,7 +40,6 @@ const WORKER_ONLY: [(&str, &str); 17] = [
     ("privacy", "Audit chain"),
     ("privacy", "Audit entries"),
     ("privacy", "Audit head"),
-    ("privacy", "Boxes by notice and answer, 30 days"),
     ("operations", "Epoch duration"),
     ("operations", "Ledger commit duration"),
     ("operations", "Requests by source"),

@@ -39,8 +39,8 @@ const liftTable = (lift, month, stays) => {
   setText("lift-note", note);
   $("h-lift").hidden = !note;
   const each = ({ value }, of) => Number(value?.[of]) > 0 ? Number(value[of + "_visit_millionths"]) / 1e6 / Number(value[of]) : null;
-  const rate = (n) => format("lift", { maximumFractionDigits: 2 }).format(n);
-  put("lift", lift.length ? table({ id: "lift", caption: t("h.lift"), isFolding: false,
+  const rate = (n) => format("lift", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(n);
+  put("lift", lift.length ? table({ id: "lift", caption: t("h.lift"),
     heads: ["channel", "exposed", "per_exposed", "per_unexposed", "lift"].map((term) => ({ text: t("c." + term), term: term === "lift" ? term : undefined })),
     rows: lift.map((row) => {
       const words = [row.cell.source, row.cell.medium, row.cell.campaign], [seen, other] = [each(row, "exposed"), each(row, "unexposed")], key = channelKey(words);
