@@ -519,7 +519,9 @@ mod tests {
             let of = |day: Day, who: &u64| (*who, "north", day, &["g/cpc/a"][..]);
             let first = first_day.iter().map(|who| of(1, who));
             let second = second_day.iter().map(|who| of(2, who));
-            table(&first.chain(second).collect::<Vec<_>>())
+            let third_day = [7, 8];
+            let third = third_day.iter().map(|who| of(3, who));
+            table(&first.chain(second).chain(third).collect::<Vec<_>>())
         };
         let now = sales(&[1, 2], &[3, 4]);
         // Of the other one, 5 and 6 were erased, and 1 and 2 came.
@@ -528,7 +530,8 @@ mod tests {
         let decided = pattern(&[store_day(1, "north"), RevenueName::Month(RevenueKind::Sale)]);
         let rule = RULE();
         assert_eq!(rule.values(&used, &same), rule.values(&used, &other));
-        let next = |then| rule.take_over(&used, &decided, [then, &now], over(2));
+        assert!(rule.stands(&used, &same) && rule.stands(&used, &other));
+        let next = |then| rule.take_over(&used, &decided, [then, &now], over(3));
         assert_eq!(next(&same), Some(decided.clone()));
         assert_eq!(next(&other), Some(used.clone()));
     }
