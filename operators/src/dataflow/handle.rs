@@ -293,9 +293,12 @@ impl Dataflow {
     }
 
     /// Sends every worker [`Output::EraseSightings`], once it is durable that the sightings of a brand's salt days before the
-    /// given one are settled.
+    /// given one are settled, and [`Output::Expired`] for those that superseded other records, which any ledger may have.
     pub fn erase_sightings(&mut self, brand: BrandId, before: Day) {
         if let Some(inputs) = &mut self.inputs {
+            send_to_all(&mut inputs.records, self.peers, |target| {
+                UpsertIn::SettledDurably(target, brand, before)
+            });
             send_to_all(&mut inputs.closed_visits, self.peers, |target| {
                 MatchIn::Erase(target, brand, before)
             });

@@ -341,7 +341,7 @@ pub(super) mod tests {
         ]);
         let pattern = rule.decide(&table);
         assert_eq!(names(&pattern.shared), ["g/cpc/a"]);
-        let published = rule.tell(&pattern, &table);
+        let published = rule.values(&pattern, &table);
         let revenue: i128 = published.revenue.values().map(|[_, value]| value).sum();
         let linear = published
             .credits

@@ -36,8 +36,8 @@
 //! | [`pattern`] | the names of the published cells, and which cell a contribution belongs to |
 //! | [`decide`] | the first pattern of a table |
 //! | [`takeover`] | how a published pattern moves towards a newly decided one without revealing a difference |
-//! | [`told`] | which days were published |
-//! | [`tell`] | the values of the cells of a pattern |
+//! | [`published_days`] | which days were published |
+//! | [`values`] | the values of the cells of a pattern |
 //! | [`grain`] | the same for contributions whose cells form one hierarchy, with or without a known total |
 //! | [`by_channel`] | assists and the Markov model, by channel of the month |
 //! | [`panel_row`] | what the operators send of each member of a panel |
@@ -53,18 +53,18 @@ pub mod exposure;
 pub mod grain;
 pub mod panel_row;
 pub mod pattern;
+pub mod published_days;
 pub mod sale_row;
 pub mod table;
 pub mod takeover;
-pub mod tell;
-pub mod told;
 pub mod traffic_name;
+pub mod values;
 mod view;
 pub mod weight;
 
 pub use panel_row::PanelRow;
 pub use pattern::{CellName, Pattern, REST, RevenueName};
+pub use published_days::PublishedDays;
 pub use sale_row::{RowCredit, SaleRow};
 pub use table::{ChannelName, Credit, Place, RevenueKind, Sale, Table};
-pub use told::Told;
 pub use weight::Rule;

@@ -5,15 +5,15 @@
 //! the result stands both on what was last published and on what holds now, and if each piece that an old and a new cell have
 //! in common was safe then and is safe now, or is the whole of an old cell.
 //!
-//! Days that were not over at the last publication fall in first: nobody knows anything of them ([`crate::release::told`]).
+//! Days that were not over at the last publication fall in first: nobody knows anything of them ([`crate::release::published_days`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::record::Day;
 use crate::release::pattern::{CellName, Pattern, RevenueName, cell_of};
+use crate::release::published_days::PublishedDays;
 use crate::release::table::{Place, RevenueKind, Table};
-use crate::release::told::Told;
 use crate::release::view::{ChannelSet, Class, RevenueView, View};
 use crate::release::weight::Rule;
 
@@ -152,19 +152,18 @@ impl Rule {
     }
 
     /// The pattern in use, moved towards a decided one as far as no difference between the two publications reveals
-    /// anything. `then` is the table as it was last published, `now` as it would be published next, and `told` says which days
-    /// were over then. The result need not
-    /// stand on it: the month is then published neither in the old nor in the new pattern, and waits. So it does if there is
+    /// anything. `then` is the table as it was last published, `now` as it would be published next, and
+    /// `published_days` says which days were over then. The result need not stand on it: the month is then published neither in the old nor in the new pattern, and waits. So it does if there is
     /// no result.
     pub fn take_over(
         &self,
         used: &Pattern,
         decided: &Pattern,
         [then, now]: [&Table; 2],
-        told: Told,
+        published_days: PublishedDays,
     ) -> Option<Pattern> {
         let then = &published(used, then);
-        let days = new_days(now, told);
+        let days = new_days(now, published_days);
         let used_and_rest = with_rest(used);
         let mut pattern = used_and_rest.clone();
         self.add_days(&mut pattern, &days, now);
@@ -311,10 +310,10 @@ fn published(used: &Pattern, then: &Table) -> Table {
 }
 
 /// The days with sales or stays that were not over at the last publication.
-fn new_days(now: &Table, told: Told) -> Days {
+fn new_days(now: &Table, published_days: PublishedDays) -> Days {
     let days = now.sales.iter();
     let days = days.map(|sale| (sale.day, now.place(sale).kind));
-    days.filter(|(day, kind)| told.is_new(*day, *kind))
+    days.filter(|(day, kind)| published_days.is_new(*day, *kind))
         .collect()
 }
 
@@ -443,8 +442,8 @@ mod tests {
 
     const RULE: fn() -> Rule = || Rule::new(2, 100);
 
-    fn told(through: Day) -> Told {
-        Told {
+    fn over(through: Day) -> PublishedDays {
+        PublishedDays {
             through,
             settles_in: 0,
         }
@@ -480,7 +479,7 @@ mod tests {
         let rule = RULE();
         assert!(rule.stands(&used, &table) && rule.stands(&decided, &table));
         let next = rule
-            .take_over(&used, &decided, [&table; 2], told(2))
+            .take_over(&used, &decided, [&table; 2], over(2))
             .unwrap();
         assert!(!next.revenue.contains(&store_day(1, "north")));
     }
@@ -501,14 +500,40 @@ mod tests {
         let used = RULE().decide(&both);
         assert_eq!(used.shared.len(), 2);
         let next = RULE()
-            .take_over(&used, &used, [&both, &one], told(2))
+            .take_over(&used, &used, [&both, &one], over(2))
             .unwrap();
         assert_eq!(next, RULE().decide(&one));
         // The channel comes again, and belongs to no cell but the rest of the month.
         let again = RULE()
-            .take_over(&next, &next, [&one, &both], told(2))
+            .take_over(&next, &next, [&one, &both], over(2))
             .unwrap();
         assert!(again.shared.contains(&CellName::Month) && RULE().stands(&again, &both));
+    }
+
+    /// Two histories with the same publication and the same sales now. In one of them the persons of the first day are others
+    /// than before, so that the old cell must not be divided there. A restart knows the publication and the sales, and cannot
+    /// tell the two apart: no rule lets a restarted worker take over what a worker takes over that went on.
+    #[test]
+    fn what_is_taken_over_depends_on_persons_that_no_published_value_shows() {
+        let sales = |first_day: &[u64], second_day: &[u64]| {
+            let of = |day: Day, who: &u64| (*who, "north", day, &["g/cpc/a"][..]);
+            let first = first_day.iter().map(|who| of(1, who));
+            let second = second_day.iter().map(|who| of(2, who));
+            let third_day = [7, 8];
+            let third = third_day.iter().map(|who| of(3, who));
+            table(&first.chain(second).chain(third).collect::<Vec<_>>())
+        };
+        let now = sales(&[1, 2], &[3, 4]);
+        // Of the other one, 5 and 6 were erased, and 1 and 2 came.
+        let (same, other) = (now.clone(), sales(&[5], &[3, 4, 6]));
+        let used = pattern(&[RevenueName::Month(RevenueKind::Sale)]);
+        let decided = pattern(&[store_day(1, "north"), RevenueName::Month(RevenueKind::Sale)]);
+        let rule = RULE();
+        assert_eq!(rule.values(&used, &same), rule.values(&used, &other));
+        assert!(rule.stands(&used, &same) && rule.stands(&used, &other));
+        let next = |then| rule.take_over(&used, &decided, [then, &now], over(3));
+        assert_eq!(next(&same), Some(decided.clone()));
+        assert_eq!(next(&other), Some(used.clone()));
     }
 
     #[test]
@@ -523,7 +548,7 @@ mod tests {
         ]);
         let days = [store_day(3, "south"), store_day(4, "south")];
         let used = pattern(&[&days[..], &[RevenueName::Month(RevenueKind::Sale)]].concat());
-        let next = RULE().take_over(&used, &pattern(&days), [&table; 2], told(4));
+        let next = RULE().take_over(&used, &pattern(&days), [&table; 2], over(4));
         assert_eq!(next, Some(used));
     }
 
@@ -540,7 +565,7 @@ mod tests {
         let (then, now) = (table(&sales[..4]), table(&sales));
         let used = RULE().decide(&then);
         let next = RULE()
-            .take_over(&used, &used, [&then, &now], told(2))
+            .take_over(&used, &used, [&then, &now], over(2))
             .unwrap();
         assert_eq!(next, RULE().decide(&now));
         assert!(RULE().stands(&next, &now));

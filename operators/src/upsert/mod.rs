@@ -25,7 +25,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::consent_state::ConsentStateIn;
-use crate::engine::{Diff, Epoch, Interner, KeyedOperator, Table};
+use crate::engine::{Diff, Entry, Epoch, Interner, KeyedOperator, Table};
 use crate::hash_key::HashKey;
 use crate::policy_filter::PolicyFilterIn;
 use crate::reach::Reach;
@@ -56,8 +56,11 @@ pub enum UpsertIn {
     /// Retracts the record of a key, unless it arrived after what an erasure covers.
     Erase(RecordKey, Reach),
     /// To a worker: the sightings of a brand on salt days before the given one are settled. They are retracted, whether they
-    /// arrived or will arrive. Unless it is durable, nobody is told of those that have arrived: their ledgers keep them.
+    /// arrived or will arrive. Unless it is durable, those that have arrived are not reported as expired: their ledgers keep them.
     Settled(u64, BrandId, Day, bool),
+    /// To a worker: it is durable that the sightings of a brand on salt days before the given one are settled. Records that they
+    /// superseded may be in ledgers of other processes, and are reported as expired.
+    SettledDurably(u64, BrandId, Day),
 }
 
 /// A record that was retracted because its retention period ended, or because it is a sighting that is settled.
@@ -100,14 +103,26 @@ type KeyChanges = FxHashMap<RecordKey, KeyChange>;
 /// The identifier sets of current records, each with its brand.
 type Sets = Interner<(BrandId, IdSet)>;
 
+/// What is kept of a current record that is a sighting.
+#[derive(Clone, Copy, Debug)]
+struct HeldSighting {
+    brand: BrandId,
+    salt_day: Day,
+    /// Whether records of other arrivals have its key.
+    has_others: bool,
+}
+
 /// The operator. State: 40 bytes for each key, and the identifier sets in use.
 pub struct Upsert {
     /// The current record of each key.
     keys: Keys,
     /// The identifier sets in use.
     sets: Sets,
-    /// The salt day of each current record that is a sighting.
-    sightings: Table<HashKey, (BrandId, Day)>,
+    /// The current records that are sightings.
+    sightings: Table<HashKey, HeldSighting>,
+    /// Retracted sightings whose key other records have, by salt day, until it is durable that they are settled. A ledger
+    /// that erases a sighting does not know the records of its key in other ledgers, which would count again after a restart.
+    settling: Vec<(Day, ExpiredRecord)>,
     /// For each brand, the first salt day that is not settled.
     settled: FxHashMap<BrandId, Day>,
     stats: Rc<Stats>,
@@ -120,6 +135,7 @@ impl Upsert {
             keys: Keys::default(),
             sets: Sets::default(),
             sightings: Table::default(),
+            settling: Vec::new(),
             settled: FxHashMap::default(),
             stats,
         }
@@ -158,6 +174,11 @@ impl Upsert {
                     false if arrival == old.arrival => stats.duplicate(),
                     false => stats.superseded(),
                 }
+                if arrival != old.arrival
+                    && let Entry::Occupied(mut held) = sightings.entry(key.0.into())
+                {
+                    held.get_mut().has_others = true;
+                }
                 let is_newest = arrival.message > old.newest;
                 old.newest = arrival.message.max(old.newest);
                 return is_newest.then_some(old);
@@ -170,6 +191,7 @@ impl Upsert {
             }
             let mut new = Current::new(version, arrival, epoch, &record, set);
             let mut before = None;
+            let has_others = old.is_some();
             match old {
                 None => {
                     if new.is_statement() {
@@ -200,7 +222,12 @@ impl Upsert {
             }
             match record.body {
                 Body::Sighting { salt_day, .. } => {
-                    sightings.insert(key.0.into(), (record.brand, salt_day));
+                    let held = HeldSighting {
+                        brand: record.brand,
+                        salt_day,
+                        has_others,
+                    };
+                    sightings.insert(key.0.into(), held);
                 }
                 _ if sightings.is_empty() => {}
                 _ => drop(sightings.remove(&key.0.into())),
@@ -226,7 +253,7 @@ impl Upsert {
         self.retract(key, key_changes, out);
     }
 
-    /// Retracts the record of a key if it is a sighting whose salt day is settled, and says so if that is durable.
+    /// Retracts the record of a key if it is a sighting whose salt day is settled, and reports it as expired once that is durable.
     fn settle(
         &mut self,
         key: RecordKey,
@@ -234,15 +261,24 @@ impl Upsert {
         key_changes: &mut KeyChanges,
         out: &mut Vec<(UpsertOut, Diff)>,
     ) {
-        let Some((brand, day)) = self.sightings.get(&key.0.into()) else {
+        let Some(held) = self.sightings.get(&key.0.into()).copied() else {
             return;
         };
-        if self.settled.get(brand).is_none_or(|before| day >= before) {
+        let before = self.settled.get(&held.brand);
+        if before.is_none_or(|before| held.salt_day >= *before) {
             return;
         }
-        match is_durable {
-            true => self.retract(key, key_changes, out),
-            false => drop(self.remove(key, key_changes, out)),
+        if is_durable {
+            self.retract(key, key_changes, out);
+        } else if let Some((brand, removed)) = self.remove(key, key_changes, out)
+            && held.has_others
+        {
+            let expired = ExpiredRecord {
+                brand,
+                key,
+                behind: removed.behind(),
+            };
+            self.settling.push((held.salt_day, expired));
         }
     }
 
@@ -343,17 +379,18 @@ impl KeyedOperator for Upsert {
             UpsertIn::Change(RecordChange { key, .. })
             | UpsertIn::Expire(key, _)
             | UpsertIn::Erase(key, _) => key.0 as u64,
-            UpsertIn::Settled(target, ..) => *target,
+            UpsertIn::Settled(target, ..) | UpsertIn::SettledDurably(target, ..) => *target,
         }
     }
 
     fn entries(&self) -> usize {
-        self.keys.len() + self.sets.len() + self.sightings.len()
+        self.keys.len() + self.sets.len() + self.sightings.len() + self.settling.len()
     }
 
     fn bytes(&self) -> usize {
         let sets = self.sets.bytes(|(_, ids)| ids.heap_bytes());
-        self.keys.bytes() + sets + self.sightings.bytes()
+        let settling = self.settling.capacity() * size_of::<(Day, ExpiredRecord)>();
+        self.keys.bytes() + sets + self.sightings.bytes() + settling
     }
 
     fn apply_epoch(
@@ -383,6 +420,12 @@ impl KeyedOperator for Upsert {
                     settles = true;
                     is_durable &= durable;
                 }
+                UpsertIn::SettledDurably(_, brand, before) => {
+                    let is_settled =
+                        |(day, of): &mut (Day, ExpiredRecord)| of.brand == brand && *day < before;
+                    let settled = self.settling.extract_if(.., is_settled);
+                    out.extend(settled.map(|(_, of)| (UpsertOut::Expired(of), 1)));
+                }
             }
         }
         changes.sort_unstable_by_key(|change| change.arrival);
@@ -395,9 +438,9 @@ impl KeyedOperator for Upsert {
         }
         if settles {
             let sightings = self.sightings.iter();
-            let is_settled = |(brand, day): &(BrandId, Day)| {
-                let before = self.settled.get(brand);
-                before.is_some_and(|before| day < before)
+            let is_settled = |held: &HeldSighting| {
+                let before = self.settled.get(&held.brand);
+                before.is_some_and(|before| held.salt_day < *before)
             };
             let settled = sightings.filter(|(_, of)| is_settled(of));
             let mut keys: Vec<RecordKey> =

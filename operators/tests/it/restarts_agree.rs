@@ -2,13 +2,18 @@
 //!
 //! A restart knows what was published by the cells alone: it takes what is there now for what the cells counted. In between the two
 //! may publish different things, and one of them a batch later. What comes to rest is the same, so that the time of a restart
-//! does not decide for good what a reader is told: not which days have cells of their own, nor what comes later to which cell.
+//! does not decide for good what is published: not which days have cells of their own, nor what comes later to which cell.
 //!
 //! A month waits where what was erased leaves a cell with too few. What it last published is known to a worker that goes on, and to no
 //! other, so that one of the two may wait longer: they are compared where neither does any more. How long contacts wait is not
 //! counted, so that none are erased where they are compared.
 //!
-//! What such a month has published in between may leave another pattern in use when it waits no more: about one history of 400.
+//! A month that waits at the restart, or has waited since, may come to rest in another pattern, and no rule prevents it. Which cells may be divided
+//! is judged by the persons behind the last publication, of whom some are erased since, and the output stream has sums and no persons.
+//! Two histories can have published the same cells and hold the same records, and differ in whether a piece of a cell was one
+//! person then (`what_is_taken_over_depends_on_persons_that_no_published_value_shows` of `release::takeover`). A restart cannot tell
+//! them apart; to publish the piece in both would show that person, and in neither would keep every pattern as it is. So equality is
+//! demanded of all histories in which no month waits then or later, and nearly all others have it, too: 3,996 of 4,000.
 //!
 //! `TRIBUTARY_HISTORIES` sets the number of histories, `TRIBUTARY_SEED` the first seed.
 
@@ -199,7 +204,7 @@ fn a_worker_that_starts_again_ends_with_the_cells_of_one_that_went_on() {
     let start = number_from_env("TRIBUTARY_SEED", 0);
     let histories = number_from_env("TRIBUTARY_HISTORIES", 100);
     let mut published: BTreeMap<Family, usize> = BTreeMap::new();
-    let (mut wrong, mut waited) = (Vec::new(), 0);
+    let (mut wrong, mut waited, mut excused) = (Vec::new(), 0, 0);
     for seed in start..start + histories {
         let (settings, mut story) = Story::play(seed);
         let steps = &story.steps;
@@ -248,18 +253,23 @@ fn a_worker_that_starts_again_ends_with_the_cells_of_one_that_went_on() {
                 let (restarted, went_on) = (outside.get(cell), last.get(cell));
                 println!("  {cell:?}: {restarted:?} after a restart, else {went_on:?}");
             }
-            wrong.push(seed);
+            let waits_at = |step: usize| {
+                let on = play(&settings, some, &[], &steps[..=step]);
+                let again = play(&settings, others, &restored, &again[..=step - middle]);
+                on.counts.waiting + again.counts.waiting > 0
+            };
+            match (middle..steps.len()).any(waits_at) {
+                true => excused += 1,
+                false => wrong.push(seed),
+            }
         }
     }
     println!(
-        "{histories} histories, {waited} wait to the end; published by the others: {published:?}"
+        "{histories} histories, {waited} wait to the end, {excused} differ after they waited; \
+         published by the others: {published:?}"
     );
-    // A month that waited in between may come to rest in another pattern.
-    assert!(
-        wrong.len() as u64 * 100 <= histories,
-        "{} of {histories}: {wrong:?}",
-        wrong.len()
-    );
+    assert_eq!(wrong, Vec::<u64>::new());
+    assert!(excused * 400 <= histories, "{excused} of {histories}");
     assert!(waited < histories / 4, "{waited} of {histories} wait");
     for family in [
         Family::StoreDay,

@@ -207,6 +207,12 @@ fn play(history: &History, plan: &Plan, workers: usize) -> Outcome {
                     }
                 }
                 end(runner, &mut ends);
+                // A ledger that erases a sighting does not know what it superseded in others.
+                if plan.restored.is_empty() && runner.index == 0 {
+                    for (brand, before) in &plan.before {
+                        runner.dataflow.erase_sightings(*brand, *before);
+                    }
+                }
             }
             if at == plan.erases {
                 erasures(&settled)

@@ -24,11 +24,19 @@ use tributary_testkit::{NatsServer, free_port, skipped};
 
 /// Panels to which the demo has nothing to say: it has no broker, no ledger and no HTTP ingest server, so that no epoch is
 /// opened and nothing is committed or received, and a quantile of nothing is not a number. Nor has it partners.
-const WORKER_ONLY: [(&str, &str); 14] = [
+const WORKER_ONLY: [(&str, &str); 16] = [
+    (
+        "marketing",
+        "Lift of exposed against unexposed people by channel (last month)",
+    ),
     ("stores", "Sightings of partners by outcome"),
     ("stores", "Visits matched with sightings by store ($window)"),
     ("stores", "Matched sightings (7 days)"),
     ("stores", "Sightings settled up to"),
+    (
+        "stores",
+        "Coverage of visits by sightings and store ($window)",
+    ),
     ("privacy", "Audit chain"),
     ("privacy", "Audit entries"),
     ("privacy", "Audit head"),
@@ -377,8 +385,8 @@ async fn a_worker_fills_the_rest() {
     tokio::task::block_in_place(|| {
         let prometheus = prometheus(&address);
         for dashboard in Dashboard::all() {
-            // What the demo cannot fill of privacy is asked for below: this world has no consent.
-            let is_other = ["privacy", "stores"].contains(&&*dashboard.name);
+            // What the demo cannot fill of privacy is asked for below: this world has no consent, and no partners.
+            let is_other = ["marketing", "privacy", "stores"].contains(&&*dashboard.name);
             if for_a_worker(&dashboard).is_empty() || is_other {
                 continue;
             }

@@ -192,6 +192,7 @@ impl<'a> Sample<'a> {
                 Label::Channel => {
                     [OTHER, REST].contains(&word.as_str()) || word.split('/').count() == 3
                 }
+                Label::Box => word == OTHER || word.split('/').count() == 4,
                 Label::Store | Label::Platform | Label::Source | Label::Operator => {
                     !word.is_empty()
                 }
@@ -329,6 +330,22 @@ fn board() -> PublishedCells {
         }
         let dims = [acme.clone(), store.clone(), day.clone(), eur.clone()];
         put(Family::StoreDay, &dims, &[4, 40_000, 3]);
+        let dims = [acme.clone(), Dim::Month(2025 * 12 + 9)];
+        let dims = [dims.as_slice(), &channel].concat();
+        put(Family::VisitLift, &dims, &[20, 3_000_000, 30, 4_000_000]);
+        let dims = [acme.clone(), source.clone(), medium.clone()];
+        let of_day = [campaign.clone(), store.clone(), day.clone()];
+        let dims = [dims, of_day].concat();
+        put(Family::RedemptionDay, &dims, &[2, 1]);
+        let dims = [
+            acme.clone(),
+            text(&format!("notice {n}")),
+            text("3"),
+            text("de"),
+            text("newsletter"),
+            day.clone(),
+        ];
+        put(Family::NoticeDay, &dims, &[9, 5, 2, 1]);
         let dims = [
             acme.clone(),
             source.clone(),

@@ -54,7 +54,7 @@ struct Published<P, S, D> {
     /// The pattern of cells from before a restart, until the first batch.
     restored: Option<P>,
     /// The last finished day at the last publication before a restart.
-    told: Option<Day>,
+    published_through: Option<Day>,
 }
 
 impl<P, S, D> Default for Published<P, S, D> {
@@ -66,7 +66,7 @@ impl<P, S, D> Default for Published<P, S, D> {
             days: BTreeSet::new(),
             cells: Vec::new(),
             restored: None,
-            told: None,
+            published_through: None,
         }
     }
 }
@@ -243,7 +243,7 @@ impl<'a> Releases<'a> {
             match (cell.family, currency) {
                 (Family::CampaignDay, _) => {
                     let group = self.contacts.entry((id, month)).or_default();
-                    group.told = group.told.max(Some(finished));
+                    group.published_through = group.published_through.max(Some(finished));
                     if is_closed {
                         continue;
                     }
@@ -258,7 +258,7 @@ impl<'a> Releases<'a> {
                 }
                 (Family::Visits, _) => {
                     let group = self.visits.entry((id, month)).or_default();
-                    group.told = group.told.max(Some(finished));
+                    group.published_through = group.published_through.max(Some(finished));
                     if is_closed {
                         continue;
                     }
@@ -277,7 +277,8 @@ impl<'a> Releases<'a> {
                     let sales = self.sales.entry(key).or_default();
                     let words = ["source", "medium", "campaign"].map(word);
                     sales.compared.insert(words);
-                    sales.group.told = sales.group.told.max(Some(finished));
+                    sales.group.published_through =
+                        sales.group.published_through.max(Some(finished));
                     if is_closed {
                         continue;
                     }
@@ -301,7 +302,7 @@ impl<'a> Releases<'a> {
                     let group = &mut self.sales.entry(key).or_default().group;
                     // The revenue of a day in progress tells nothing of other days.
                     if cell.day().is_none_or(|day| day <= finished) {
-                        group.told = group.told.max(Some(finished));
+                        group.published_through = group.published_through.max(Some(finished));
                     }
                     if is_closed {
                         continue;
@@ -357,18 +358,18 @@ impl PublishedSales {
         let mut published = None;
         if let Some(mut pattern) = group.restored.take() {
             // What is there of later days was in progress.
-            let told = group.told;
-            group.days = over(&|day| told.is_some_and(|told| day <= told));
+            let through = group.published_through;
+            group.days = over(&|day| through.is_some_and(|through| day <= through));
             let days = &group.days;
-            let is_told = |day: Option<Day>, is_stay: bool| {
+            let is_published = |day: Option<Day>, is_stay: bool| {
                 day.is_none_or(|day| days.contains(&(day, is_stay)))
             };
             let base = &mut pattern.base;
-            base.retain(|name| is_told(name.day(), name.is_of_stays()));
+            base.retain(|name| is_published(name.day(), name.is_of_stays()));
             let cells = std::mem::take(&mut group.cells);
             (group.cells, self.in_progress) = cells
                 .into_iter()
-                .partition(|cell| is_told(cell.day(), cell.family == Family::VisitMatch));
+                .partition(|cell| is_published(cell.day(), cell.family == Family::VisitMatch));
             if !group.cells.is_empty() {
                 let rests = group.cells.iter().filter_map(|cell| {
                     let name = match cell.family {
@@ -379,7 +380,7 @@ impl PublishedSales {
                     matches!(cell.dim("day"), Some(Dim::Month(_))).then_some(name)
                 });
                 let mut sales = sales.clone();
-                sales.retain(|day, is_stay| is_told(Some(day), is_stay));
+                sales.retain(|day, is_stay| is_published(Some(day), is_stay));
                 let counted = context.counted(&sales, &pattern, &rests.collect());
                 group.used = Some((pattern, counted));
             }
@@ -470,10 +471,10 @@ impl PublishedTraffic {
         let decided = traffic::decide_traffic(ladder, &now);
         let days: BTreeSet<Day> = now.iter().map(|of| of.day).collect();
         if let Some(pattern) = self.restored.take() {
-            let told = self.told;
+            let through = self.published_through;
             self.days = finished;
             self.days
-                .retain(|day| told.is_some_and(|told| *day <= told));
+                .retain(|day| through.is_some_and(|through| *day <= through));
             now.retain(|of| self.days.contains(&of.day));
             self.used = Some((pattern, now));
         } else if leaves {

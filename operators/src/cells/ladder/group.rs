@@ -24,7 +24,7 @@ pub(in crate::cells) struct LadderGroup {
     /// The channels whose exposed persons are or were compared with others.
     pub(super) compared: BTreeSet<ChannelName>,
     /// The last finished day at the last publication that changed anything outside, if the month has been published.
-    pub(super) told: Option<Day>,
+    pub(super) published_through: Option<Day>,
     /// The pattern in use, if the month has been published.
     pub(super) pattern: Option<Pattern>,
     /// The cells of assists and of the Markov model in use.

@@ -22,7 +22,7 @@ use crate::cells::months::NullParts;
 use crate::label::LabelNames;
 use crate::record::Day;
 use crate::release::weight::Rule;
-use crate::release::{ChannelName, Pattern, SaleRow, Told};
+use crate::release::{ChannelName, Pattern, PublishedDays, SaleRow};
 use crate::settings::{BrandSettings, Settings};
 
 /// The release rule of a brand.
@@ -44,7 +44,7 @@ pub(in crate::cells) struct Look {
     rows: Arc<Rows>,
     panel: Arc<PanelRows>,
     compared: BTreeSet<ChannelName>,
-    told: Option<Day>,
+    published_through: Option<Day>,
     pattern: Option<Pattern>,
     paths: PathNames,
     folded: Folded,
@@ -78,8 +78,8 @@ impl Look {
         };
         let settles_in = settings.counts_stays_in();
         // Days that were never published are new.
-        let told = Told {
-            through: self.told.unwrap_or(Day::MIN),
+        let published_days = PublishedDays {
+            through: self.published_through.unwrap_or(Day::MIN),
             settles_in,
         };
         let rows = self.rows.finished(self.group, through, settles_in);
@@ -102,7 +102,7 @@ impl Look {
             (Some(used), Some((before, before_names))) => {
                 let earlier = self.rows.before(self.group, settles_in);
                 let then = table(&earlier, &self.words);
-                let next = rule.take_over(used, before, [&then, &now], told);
+                let next = rule.take_over(used, before, [&then, &now], published_days);
                 // A pattern without revenue counts nothing any more.
                 let stands = next
                     .as_ref()
@@ -121,7 +121,9 @@ impl Look {
             // After a restart nobody knows what was last published but by its cells: what is there now of the days that were over
             // then passes for it, and the first batch only decides.
             (Some(used), None) => {
-                let earlier = self.rows.finished(self.group, told.through, settles_in);
+                let earlier = self
+                    .rows
+                    .finished(self.group, published_days.through, settles_in);
                 restarts = Some(paths_in(used, &earlier).folded);
                 None
             }
@@ -184,7 +186,7 @@ impl LadderGroup {
             rows: self.rows.clone(),
             panel: self.panel.clone(),
             compared: self.compared.clone(),
-            told: self.told,
+            published_through: self.published_through,
             pattern: self.pattern.clone(),
             paths: self.paths.clone(),
             folded: self.folded.clone(),
@@ -198,7 +200,7 @@ impl LadderGroup {
         self.plan = looked.plan;
         if let Some(folded) = looked.restarts {
             self.folded = folded;
-            Arc::make_mut(&mut self.rows).publish(self.told.unwrap_or(looked.through));
+            Arc::make_mut(&mut self.rows).publish(self.published_through.unwrap_or(looked.through));
             Arc::make_mut(&mut self.panel).publish();
         }
         self.decided = Some(looked.decided);
@@ -232,7 +234,7 @@ impl LadderGroup {
         self.pattern = (!cells.is_empty()).then_some(pattern);
         let changes = self.replace(cells);
         if !changes.is_empty() {
-            self.told = Some(finished);
+            self.published_through = Some(finished);
         }
         changes
     }
@@ -241,7 +243,7 @@ impl LadderGroup {
     /// of a day that was in progress then tells nothing of the others.
     pub(super) fn restore(&mut self, id: CellId, values: Vec<i128>, finished: Day) {
         if day_of(&id).is_none_or(|day| day <= finished) {
-            self.told = self.told.max(Some(finished));
+            self.published_through = self.published_through.max(Some(finished));
         }
         // The numbers of a channel that is compared no longer are known.
         self.compared.extend(compared_channel(&id));
@@ -270,8 +272,8 @@ impl LadderGroup {
         let progress = self.published.extract_if(.., |id, _| is_after(id, through));
         self.progress.published.extend(progress);
         // A day that is over by now may have been in progress at the last publication.
-        let told = self.told.unwrap_or(through);
-        let of_group = self.published.keys().filter(|id| !is_after(id, told));
+        let last = self.published_through.unwrap_or(through);
+        let of_group = self.published.keys().filter(|id| !is_after(id, last));
         let pattern = pattern_of(rule, of_group);
         self.pattern = (!pattern.shared.is_empty()).then_some(pattern);
         self.paths = PathNames::of(&self.published);

@@ -1,6 +1,6 @@
 //! The rows of a month, now and as last published.
 //!
-//! A row is kept under the day from the end of which on it is counted ([`counted_from`]): stays wait until their day is settled.
+//! A row is kept under the day from the end of which on it is counted ([`counting_day`]): stays wait until their day is settled.
 //!
 //! Only the difference to the last publication is kept beside the rows, so that a month at rest holds each once. Who has
 //! changed it is counted by acts ([`crate::aggregate::Aggregate::changed`]), linked over time: a person is known by other
@@ -19,7 +19,7 @@ use crate::label::{Channel, Label, LabelNames};
 use crate::label_numbers::LabelNumbers;
 use crate::packed_multiset::PackedMultiset;
 use crate::record::{Day, SaleKind};
-use crate::release::told::counted_from;
+use crate::release::published_days::counting_day;
 use crate::release::{ChannelName, Credit, Place, RevenueKind, Sale, SaleRow, Table};
 
 /// The rows of a month.
@@ -42,14 +42,14 @@ pub(in crate::cells) struct Rows {
 /// A row under the day from the end of which on it is counted.
 fn counted(row: &SaleRow, settles_in: Day) -> SaleRow {
     SaleRow {
-        day: counted_from(row.day, row.revenue_kind(), settles_in),
+        day: counting_day(row.day, row.revenue_kind(), settles_in),
         ..row.clone()
     }
 }
 
 /// The row that is kept under such a day.
 fn uncounted(row: SaleRow, settles_in: Day) -> SaleRow {
-    let counted = counted_from(row.day, row.revenue_kind(), settles_in);
+    let counted = counting_day(row.day, row.revenue_kind(), settles_in);
     SaleRow {
         day: row.day.saturating_sub(counted.saturating_sub(row.day)),
         ..row

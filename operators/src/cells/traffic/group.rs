@@ -45,7 +45,7 @@ pub(in crate::cells) struct TrafficGroup {
     /// The pattern that the last batch decided.
     decided: Option<Names>,
     /// The last finished day at the last publication that changed a cell, if anything is published.
-    told: Option<Day>,
+    published_through: Option<Day>,
     /// The last finished day when the last batch looked at the month.
     looked_through: Option<Day>,
     /// Whether anything changed since then.
@@ -83,7 +83,7 @@ impl TrafficGroup {
             of,
             used: None,
             decided: None,
-            told: None,
+            published_through: None,
             looked_through: None,
             is_dirty: false,
             published: Published::new(),
@@ -125,7 +125,7 @@ impl TrafficGroup {
 
     /// Takes a cell that was published, or closed if it has no values, when `finished` was the last finished day.
     pub(super) fn restore(&mut self, id: CellId, values: Vec<i128>, finished: Day) {
-        self.told = self.told.max(Some(finished));
+        self.published_through = self.published_through.max(Some(finished));
         if !values.is_empty() {
             self.published.insert(id, values);
         }
@@ -214,7 +214,7 @@ impl TrafficGroup {
         self.decided = Some(next.decided);
         self.looked_through = Some(through);
         if is_restart {
-            self.publish_counts(Some(self.told.unwrap_or(through)));
+            self.publish_counts(Some(self.published_through.unwrap_or(through)));
             return Vec::new();
         }
         let Some(used) = next.used else {
@@ -228,7 +228,7 @@ impl TrafficGroup {
         self.publish_counts(self.used.is_some().then_some(through));
         let changes = self.replace(cells);
         if !changes.is_empty() {
-            self.told = Some(finished);
+            self.published_through = Some(finished);
         }
         changes
     }
@@ -251,7 +251,8 @@ impl TrafficGroup {
         let used = match (&self.used, &self.decided) {
             (None, _) => Some(decided.clone()),
             (Some(used), Some(before)) => {
-                let is_new = |day: &Day| self.told.is_none_or(|told| *day > told);
+                let is_new =
+                    |day: &Day| self.published_through.is_none_or(|through| *day > through);
                 let new_days = days.into_iter().filter(is_new).collect();
                 hierarchy.take_over(used, before, [then, now], &new_days)
             }

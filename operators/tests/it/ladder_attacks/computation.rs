@@ -6,7 +6,7 @@ use tributary_operators::attribution::Model;
 use tributary_operators::attribution::credit::CONVERSION;
 use tributary_operators::release::pattern::{Pattern, RevenueName};
 use tributary_operators::release::table::{Place, RevenueKind};
-use tributary_operators::release::tell::Telling;
+use tributary_operators::release::values::PublishedValues;
 use tributary_operators::release::weight::Rule;
 
 use crate::ladder_attacks::program::find_small_sum;
@@ -335,7 +335,7 @@ fn published_cells_are_safe_and_add_up() {
             let is_revenue = !cell.starts_with('(');
             assert!(is_revenue || most * 100 <= all * 80, "seed {seed}: {cell}");
         }
-        let Telling { revenue, credits } = rule.tell(&pattern, &table);
+        let PublishedValues { revenue, credits } = rule.values(&pattern, &table);
         let revenue = revenue.iter().map(|(of, sums)| (format!("{of:?}"), *sums));
         let credits = credits.iter().map(|(of, sums)| (format!("{of:?}"), *sums));
         let published_cells: BTreeMap<String, [i128; 2]> = revenue.chain(credits).collect();

@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::attribution::Model;
 use tributary_operators::record::Day;
-use tributary_operators::release::Told;
+use tributary_operators::release::PublishedDays;
 use tributary_operators::release::pattern::{CellName, Pattern, RevenueName};
 use tributary_operators::release::table::Table;
 use tributary_operators::release::table::{Place, RevenueKind};
@@ -145,11 +145,11 @@ fn take_over_tables(world: &World, tables: Vec<(Table, Day)>) -> Publications {
             None => Some(newly.clone()),
             Some((at, used)) => {
                 let (then, through) = &tables[*at];
-                let told = Told {
+                let published_days = PublishedDays {
                     through: *through,
                     settles_in: 0,
                 };
-                rule.take_over(used, &decided, [then, now], told)
+                rule.take_over(used, &decided, [then, now], published_days)
             }
         };
         let next = next.filter(|next| rule.stands(next, now));
@@ -325,7 +325,7 @@ fn month(seed: u64, people: u64) -> World {
 /// The share of the value under `linear` that is published by channel, in thousandths.
 fn share_by_channel(world: &World, pattern: &Pattern) -> i128 {
     let (rule, table) = (world.rule(), world.table());
-    let published = rule.tell(pattern, &table);
+    let published = rule.values(pattern, &table);
     let linear = published.credits.iter();
     let linear = linear.filter(|((model, _), _)| *model == Model::Linear);
     let by_channel = linear.filter(|((_, cell), _)| matches!(cell, CellName::Channel(_)));

@@ -200,8 +200,7 @@ impl<'a> Collector<'a> {
     /// Reads the cells of a side.
     pub(super) fn read(&mut self, side: Side, from: Option<Day>, to: Option<Day>) {
         let family = self.query.family;
-        let measure = measure(family);
-        let size = |values: &[i128]| match values.get(measure) {
+        let size = |dims: &[Dim], values: &[i128]| match values.get(measure(family, dims)) {
             Some(value) if *value != NO_VALUE => value.saturating_abs(),
             _ => 0,
         };
@@ -226,14 +225,14 @@ impl<'a> Collector<'a> {
             if has_total && (is_in_part || is_rest(family, dims)) {
                 rests.add(
                     &key,
-                    Rest::new(&mut self.atoms, dims, size(values), is_in_part),
+                    Rest::new(&mut self.atoms, dims, size(dims, values), is_in_part),
                 );
             }
             if !is_in_part {
                 let group = self.group(&key, dims);
                 match &mut group.sides[side as usize] {
-                    Some(sums) => sums.add(values, size(values)),
-                    none => *none = Some(Sums::of(values, size(values))),
+                    Some(sums) => sums.add(values, size(dims, values)),
+                    none => *none = Some(Sums::of(values, size(dims, values))),
                 }
             }
         });
@@ -244,7 +243,8 @@ impl<'a> Collector<'a> {
                 rests.publish(&mut self.atoms, dims);
                 if self.select(dims) != Selected::No {
                     self.key(dims, &mut key);
-                    rests.add(&key, Rest::new(&mut self.atoms, dims, size(values), true));
+                    let rest = Rest::new(&mut self.atoms, dims, size(dims, values), true);
+                    rests.add(&key, rest);
                 }
             }
         }

@@ -7,7 +7,7 @@
 //! its own and all of those. The share is a lower bound, in tenths, rounded down
 //! like [`released_share`](crate::report::released_share), and 10 if nothing else
 //! can belong to the row. It measures absolute amounts of money, or of the first
-//! value of a family without money.
+//! value of a family without money; credits of visits by their number.
 //!
 //! A contribution is counted in the finest published cell that covers it
 //! ([`tributary_operators::release`]). If a month publishes a channel by itself,
@@ -59,12 +59,17 @@ pub(super) fn known(family: Family, hides: bool) -> Known {
     }
 }
 
-/// Position of the value that shares measure.
-pub(super) fn measure(family: Family) -> usize {
-    let units = family.row().units;
+/// Position of the value that shares measure, for a cell with these dimensions.
+pub(super) fn measure(family: Family, dims: &[Dim]) -> usize {
+    let row = family.row();
+    let units = row.units;
     let place = |of| units.iter().position(|unit| *unit == of);
+    // Credits of visits have no value, and no currency: they are measured by their number.
+    let mut named = row.dimensions.iter().zip(dims);
+    let is_visit = named.any(|(of, dim)| *of == Dimension::Currency && *dim == Dim::Null);
     // Of stays the weight: how many they were is not always known.
-    let money = place(Unit::Minor).or_else(|| place(Unit::Millionths));
+    let money = place(Unit::Minor).filter(|_| !is_visit);
+    let money = money.or_else(|| place(Unit::Millionths));
     money.unwrap_or(0)
 }
 

@@ -12,7 +12,7 @@ use tributary_operators::currency;
 use tributary_operators::record::Day;
 
 use super::cap::{self, Amount, Points};
-use super::label::{CONTACTS, Label, REST};
+use super::label::{Label, REST};
 use super::table::{Id, Row, TABLE, row};
 use super::whole::WholeCredits;
 use crate::report::published_cells::{Periods, PublishedCells, Window, is_rest};
@@ -151,7 +151,8 @@ impl<'a> Gauges<'a> {
     /// have is left out.
     fn add_sums(&mut self, sums: &Sums<'_>, row: &Row, names: &[&str]) {
         let family = sums.family;
-        for (name, contact) in names.iter().zip(CONTACTS) {
+        let words = row.labels.iter().find_map(|label| label.of_values());
+        for (name, answer) in names.iter().zip(words.unwrap_or(&[""])) {
             let at = family.values().iter().position(|value| value == name);
             let value = at.and_then(|at| sums.values.get(at)).copied();
             let Some(value) = value.filter(|value| *value != NO_VALUE) else {
@@ -167,7 +168,7 @@ impl<'a> Gauges<'a> {
             let labels = row.labels.iter().map(|label| match label {
                 Label::Brand => self.brand.to_owned(),
                 Label::Window | Label::MonthWindow | Label::AnyWindow => sums.window.to_owned(),
-                Label::Contact => contact.to_owned(),
+                label if label.of_values().is_some() => (*answer).to_owned(),
                 Label::Channel => {
                     let names = ["source", "medium", "campaign"].map(|name| sums.dim(name));
                     channel(is_credit(family), names)

@@ -34,6 +34,12 @@ pub const UNKNOWN: &str = "unknown";
 /// The types of contacts, in the order of the values of a `campaign_day` cell.
 pub const CONTACTS: [&str; 3] = ["impression", "click", "view"];
 
+/// Whether members of a panel were exposed to a channel, in the order of the values of a `visit_lift` cell.
+pub const EXPOSURES: [&str; 2] = ["exposed", "unexposed"];
+
+/// What was answered by a box, in the order of the values of a `notice_day` cell.
+pub const ANSWERS: [&str; 4] = ["ticked", "unticked", "preticked", "withdrawn"];
+
 /// Outcomes of a rights request.
 pub const OUTCOMES: [&str; 2] = ["completed", "rejected"];
 
@@ -83,6 +89,12 @@ pub enum Label {
     Sale,
     /// The type of a contact.
     Contact,
+    /// Whether members of a panel were exposed.
+    Exposure,
+    /// A box of a form, with its notice.
+    Box,
+    /// What was answered by a box.
+    Answer,
     /// An ISO 4217 code.
     Currency,
     /// A marketing channel.
@@ -119,7 +131,7 @@ pub enum Label {
 
 impl Label {
     /// Every label.
-    pub const ALL: [Label; 30] = [
+    pub const ALL: [Label; 33] = [
         Label::Brand,
         Label::OriginBrand,
         Label::Kind,
@@ -134,6 +146,9 @@ impl Label {
         Label::Model,
         Label::Sale,
         Label::Contact,
+        Label::Exposure,
+        Label::Box,
+        Label::Answer,
         Label::Currency,
         Label::Channel,
         Label::Store,
@@ -164,6 +179,9 @@ impl Label {
             Label::ReleasedFamily => "family",
             Label::Model => "model",
             Label::Contact | Label::Right => "type",
+            Label::Exposure => "exposure",
+            Label::Box => "box",
+            Label::Answer => "answer",
             Label::Currency => "currency",
             Label::Channel => "channel",
             Label::Store => "store",
@@ -186,6 +204,7 @@ impl Label {
             Label::Sale => &["kind"],
             Label::Currency => &["currency"],
             Label::Channel => &["source", "medium", "campaign"],
+            Label::Box => &["notice", "version", "language", "box"],
             Label::Store => &["store"],
             Label::Platform | Label::WalletPlatform => &["platform"],
             _ => &[],
@@ -194,7 +213,20 @@ impl Label {
 
     /// Whether its values come from records, so that they are capped.
     pub fn is_open(self) -> bool {
-        matches!(self, Label::Channel | Label::Store | Label::Platform)
+        matches!(
+            self,
+            Label::Channel | Label::Store | Label::Platform | Label::Box
+        )
+    }
+
+    /// Its values where each of them stands for one value of a cell, in the order of the values.
+    pub fn of_values(self) -> Option<&'static [&'static str]> {
+        match self {
+            Label::Contact => Some(&CONTACTS),
+            Label::Exposure => Some(&EXPOSURES),
+            Label::Answer => Some(&ANSWERS),
+            _ => None,
+        }
     }
 
     /// The windows that it names; none for a label that is no window.
@@ -225,7 +257,7 @@ impl Label {
             Label::Model => Model::ALL.map(Model::name).to_vec(),
             Label::Sale => SaleKind::ALL.map(SaleKind::name).to_vec(),
             Label::WalletPlatform => WalletPlatform::ALL.map(WalletPlatform::name).to_vec(),
-            Label::Contact => CONTACTS.to_vec(),
+            Label::Contact | Label::Exposure | Label::Answer => self.of_values()?.to_vec(),
             Label::Right => Right::ALL
                 .map(Right::name)
                 .into_iter()
@@ -268,6 +300,13 @@ impl Label {
             Label::Model => "An attribution model; `markov` has its own metrics",
             Label::Sale => "The kind of a conversion",
             Label::Contact => "The type of a contact",
+            Label::Exposure => "Whether the members of the panel were exposed to the channel",
+            Label::Box => {
+                "`notice/version/language/box`, with `-` for absent parts. Capped, with `other` for the rarest boxes"
+            }
+            Label::Answer => {
+                "`ticked`, `unticked`, `preticked` (which grants nothing), or `withdrawn`: ticked, and taken back by the person's next statement"
+            }
             Label::Currency => "An ISO 4217 code; `-` for visits, which have no value",
             Label::Channel => {
                 "`source/medium/campaign`, with `-` for absent parts. With `release.k` above 1, `google/cpc/*` are the other campaigns of google/cpc, `google/*/*` is the rest of google, and `*` is the rest of the month: channels that are published together for privacy. Capped, with `other` for the smallest channels"

@@ -94,8 +94,8 @@ pub struct Row {
     pub unit: &'static str,
     /// Its labels, in the order in which their values are given.
     pub labels: &'static [Label],
-    /// The values of families that it adds up, by the words of [`Label::Contact`]
-    /// if there are several; empty if it is not a sum over cells.
+    /// The values of families that it adds up, by the words of a label with
+    /// [`Label::of_values`] if there are several; empty if it is not a sum over cells.
     pub sums: &'static [(Family, &'static [&'static str])],
     /// Its meaning in one or two sentences, without line breaks.
     pub help: &'static str,
@@ -406,6 +406,21 @@ table! {
         "Visits to a store that sightings of partners were matched with; a sighting that may be of several visits is divided among them. Divide by `visits` for the coverage.";
     MatchRatio: Business Gauge, Open, "partner_match_ratio", "0 to 1", [Brand],
         "Stays that partners saw and that were matched with a visit, without those that a scan of a wallet pass counts, divided by all stays that they saw, over 7 days; absent without one, and with `release.k` above 1, which does not tell the number of all stays.";
+    PanelPersons: Business Gauge, Open, "panel_persons", "persons", [Brand, MonthWindow, Channel, Exposure],
+        VisitLift ["exposed", "unexposed"],
+        "Members of the month's panel, which are those whom partners report, by whether they saw or clicked the channel in the month. Persons are distinct within a channel. With `release.k` above 1, a month has them once all its days are settled.";
+    PanelVisits: Business Gauge, Open, "panel_visits", "visits", [Brand, MonthWindow, Channel, Exposure],
+        VisitLift ["exposed_visit_millionths", "unexposed_visit_millionths"],
+        "Visits of these members that sightings were matched with: of the exposed ones from their first contact with the channel on. Divided by `panel_persons`, exposed beside unexposed, they give the lift, which compares and does not prove a cause.";
+    PassScans: Business Gauge, Open, "pass_scans", "scans", [Brand, Window, Store],
+        ScanDay ["scans"],
+        "Scans of wallet passes at tills, redemptions included; several of one visit count each.";
+    Redemptions: Business Gauge, Open, "redemptions", "redemptions", [Brand, AnyWindow, Channel],
+        RedemptionDay ["redemptions"],
+        "Vouchers redeemed at tills, by the channel of the voucher. Published with `release.k = 1` only.";
+    NoticeBoxes: Business Gauge, Open, "notice_boxes", "boxes", [Brand, AnyWindow, Box, Answer],
+        NoticeDay ["ticked", "unticked", "preticked", "withdrawn"],
+        "Boxes of consent statements, by the notice beside them and what was answered.";
     WalletActive: Business Gauge, Open, "wallet_active", "passes", [Brand, WalletPlatform],
         "Wallet passes that are not void and that some holder has registered, as of the newest published day.";
 

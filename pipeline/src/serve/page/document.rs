@@ -24,7 +24,7 @@ const TEXTS: [(&str, &str); 3] = [
     ("de", include_str!("text/de.json")),
 ];
 /// The script, a file after the other.
-const SCRIPT: [&str; 10] = [
+const SCRIPT: [&str; 11] = [
     include_str!("script/base.js"),
     include_str!("script/cells.js"),
     include_str!("script/chart.js"),
@@ -32,6 +32,7 @@ const SCRIPT: [&str; 10] = [
     include_str!("script/marketing.js"),
     include_str!("script/pass_visits.js"),
     include_str!("script/stores.js"),
+    include_str!("script/wallet.js"),
     include_str!("script/privacy.js"),
     include_str!("script/operations.js"),
     include_str!("script/main.js"),

@@ -34,12 +34,14 @@ const passVisits = async (credits_, own, at, spend) => {
 // Visits per person of the panel: of those who saw the channel, and of the others.
 const liftTable = (lift, month, stays) => {
   const k = { k: count(status?.k ?? 2) }, from = month + "-01";
-  setText("lift-note", [lift.length ? t("lift.note", { month: monthsName({ from, to: lastOf(from) }) }) : "",
-    !hides() ? "" : lift.length ? t("lift.few", k) : stays ? t("lift.wait", k) : ""].join(" ").trim());
+  const note = [lift.length ? t("lift.note", { month: monthsName({ from, to: lastOf(from) }) }) : "",
+    !hides() ? "" : lift.length ? t("lift.few", k) : stays ? t("lift.wait", k) : ""].join(" ").trim();
+  setText("lift-note", note);
+  $("h-lift").hidden = !note;
   const each = ({ value }, of) => Number(value?.[of]) > 0 ? Number(value[of + "_visit_millionths"]) / 1e6 / Number(value[of]) : null;
-  const rate = (n) => format("lift", { maximumFractionDigits: 2 }).format(n);
-  put("lift", lift.length ? table({ id: "lift", caption: t("h.lift"), isFolding: false,
-    heads: ["channel", "exposed", "per_exposed", "per_unexposed", "lift"].map((term) => ({ text: t("c." + term) })),
+  const rate = (n) => format("lift", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(n);
+  put("lift", lift.length ? table({ id: "lift", caption: t("h.lift"),
+    heads: ["channel", "exposed", "per_exposed", "per_unexposed", "lift"].map((term) => ({ text: t("c." + term), term: term === "lift" ? term : undefined })),
     rows: lift.map((row) => {
       const words = [row.cell.source, row.cell.medium, row.cell.campaign], [seen, other] = [each(row, "exposed"), each(row, "unexposed")], key = channelKey(words);
       return { key, head: label(nameOfChannel(words)), csv: channelText(words), cells: [countCell("lift:" + key, row.value?.exposed ?? null),

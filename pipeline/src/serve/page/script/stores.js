@@ -4,10 +4,10 @@ const VALUES = { revenue: ["store_day", "revenue_minor"], visits: ["visits", "vi
 
 const stores = async () => {
   const of = span(), { currency: code } = choice, own = choice.store ? { store: choice.store } : {};
-  const [sold, wholeSold, orders, visited, wholeVisits, daily, dailyVisits, chart, hours, channels] = await Promise.all([
+  const [sold, wholeSold, orders, visited, wholeVisits, daily, dailyVisits, chart, hours, channels, wallet] = await Promise.all([
     cells("store_day", { currency: code, ...of, group_by: "store", ...compared }), wholeOf("store_day", { currency: code, ...of, ...own, ...compared }),
     wholeOf("orders_day", { currency: code, ...of, ...compared }), cells("visits", { ...of, group_by: "store", ...compared }), wholeOf("visits", { ...of, ...own, ...compared }),
-    daysOf("store_day", of, "revenue_minor", own), daysOf("visits", of, "visits", own), storesOverTime(of, own), hoursOf(own), channelsOfStore(own)]);
+    daysOf("store_day", of, "revenue_minor", own), daysOf("visits", of, "visits", own), storesOverTime(of, own), hoursOf(own), channelsOfStore(own), walletOf(of, own)]);
   return () => {
     crumbs("store-crumbs", choice.store && nameOfStore(choice.store), () => choose({ store: "" }), t("all_stores"));
     storeTiles({ of, wholeSold, wholeVisits, daily, dailyVisits });
@@ -15,6 +15,7 @@ const stores = async () => {
     chart();
     hours();
     channels();
+    wallet();
   };
 };
 

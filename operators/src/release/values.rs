@@ -9,7 +9,7 @@ use crate::release::weight::Rule;
 
 /// The published cells of a month.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Telling {
+pub struct PublishedValues {
     /// The conversions and their value in minor units, by cell of revenue.
     pub revenue: BTreeMap<RevenueName, [i128; 2]>,
     /// Millionths of conversions and minor units, by model and cell.
@@ -18,8 +18,8 @@ pub struct Telling {
 
 impl Rule {
     /// The values of the cells of a pattern. Sales that no cell of revenue covers are left out of all of them.
-    pub fn tell(&self, pattern: &Pattern, table: &Table) -> Telling {
-        let mut telling = Telling::default();
+    pub fn values(&self, pattern: &Pattern, table: &Table) -> PublishedValues {
+        let mut values = PublishedValues::default();
         let add = |sums: &mut [i128; 2], count: i128, value: i128| {
             sums[0] += count;
             sums[1] += value;
@@ -28,7 +28,7 @@ impl Rule {
             let Some(name) = pattern.revenue_of(sale.day, &table.place(sale)) else {
                 continue;
             };
-            let sums = telling.revenue.entry(name).or_default();
+            let sums = values.revenue.entry(name).or_default();
             add(sums, sale.conversions, sale.value);
             for credit in &sale.credits {
                 let names = match self.shared.contains(&credit.model) {
@@ -39,11 +39,11 @@ impl Rule {
                     continue;
                 };
                 if let Some(name) = cell_of(names, channel) {
-                    let sums = telling.credits.entry((credit.model, name)).or_default();
+                    let sums = values.credits.entry((credit.model, name)).or_default();
                     add(sums, credit.millionths, credit.value);
                 }
             }
         }
-        telling
+        values
     }
 }
