@@ -76,7 +76,7 @@ async fn a_standby_takes_over_and_the_former_leader_follows() {
         until_it_follows(&one);
         two.stop();
         let stopped = Instant::now();
-        until_it_leads(&one);
+        until("it takes the lease", || one.said("took the lease"));
         assert!(
             stopped.elapsed() < TERM,
             "a lease that was given back is free at once"

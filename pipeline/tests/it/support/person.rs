@@ -22,20 +22,45 @@ pub fn receipt_of(text: &str) -> serde_json::Value {
 
 /// Of the e-mail addresses that identify somebody the one that most lines name, in lower case.
 pub fn somebody(world: &World, lines: &[TraceLine]) -> String {
+    named_most(world, lines, &[])
+}
+
+/// The same of somebody whom nothing but the address identifies, so that the lines that name it are all that there are of them,
+/// however many lines there are.
+pub fn somebody_with_an_address_alone(world: &World, lines: &[TraceLine]) -> String {
+    let others = [
+        "cookie",
+        "phone",
+        "customer",
+        "wallet",
+        "device",
+        "click_id",
+        "first_name",
+    ];
+    named_most(world, lines, &others)
+}
+
+/// Of the e-mail addresses that identify somebody, and that no line names with one of these fields, the one that most lines
+/// name.
+fn named_most(world: &World, lines: &[TraceLine], without: &[&str]) -> String {
     let config = world.config();
     let key = BrandKey::new(&config.brands[0]);
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<String, (usize, bool)> = BTreeMap::new();
     for line in lines {
         let Ok(data) = serde_json::from_slice::<serde_json::Value>(&line.data) else {
             continue;
         };
         if let Some(email) = data["email"].as_str().filter(|email| email.contains('@')) {
-            *counts.entry(email.trim().to_lowercase()).or_default() += 1;
+            let (count, has_others) = counts.entry(email.trim().to_lowercase()).or_default();
+            *count += 1;
+            *has_others |= without.iter().any(|field| !data[*field].is_null());
         }
     }
-    let identifies = |(email, _): &(String, usize)| !key.identify(IdKind::Email, email).is_empty();
-    let most = counts.into_iter().filter(identifies);
-    let most = most.max_by_key(|(_, count)| *count);
+    let identifies = |email: &String| !key.identify(IdKind::Email, email).is_empty();
+    let candidates = counts
+        .into_iter()
+        .filter(|(email, (_, has_others))| !has_others && identifies(email));
+    let most = candidates.max_by_key(|(_, (count, _))| *count);
     most.expect("somebody has an address").0
 }
 
