@@ -89,16 +89,19 @@ impl Rights {
             brand: job.brand,
             naming: person.pseudonyms(),
         };
-        let mut keys = self.queries.submit(question).await.ok_or(WorkerStopped)?;
-        keys.sort_unstable();
-        keys.dedup();
+        let replies = self.queries.submit(question).await.ok_or(WorkerStopped)?;
+        let named = replies.into_iter().filter_map(|reply| match reply {
+            Reply::NamedRecord(key, record, words) => Some((record.ts, key, record, words)),
+            _ => None,
+        });
+        // In the order of what happened.
+        let mut named: Vec<_> = named.collect();
+        named.sort_unstable_by_key(|(ts, key, ..)| (*ts, *key));
+        named.dedup_by_key(|(_, key, ..)| *key);
         let retention = Retention::of(brand);
-        let records: Vec<Value> = keys
-            .into_iter()
-            .filter_map(|reply| match reply {
-                Reply::NamedRecord(_, record, words) => Some(tell(&record, &words, &retention)),
-                _ => None,
-            })
+        let records = named.iter();
+        let records: Vec<Value> = records
+            .map(|(_, _, record, words)| tell(record, words, &retention))
             .collect();
         let count = records.len() as u64;
         let answer = json!({
