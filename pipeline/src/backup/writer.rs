@@ -19,8 +19,9 @@ use tributary_ledger::{Extent, FileKey};
 
 use super::copying::Sources;
 use super::directory::{Directory, index_name};
-use super::index::{self, Part};
-use super::keys;
+use super::inspection::{self, Found};
+use super::known::{self, Known, NotOurs};
+use super::{index, keys};
 use crate::broker::retry::wait_until;
 use crate::durability::backups::{Backup, Waiting};
 use crate::durability::location::ledger_options;
@@ -66,28 +67,12 @@ pub struct Writer {
     sources: Sources,
     /// What the backup consists of; `None` if it must be read.
     known: Option<Known>,
+    /// Files that this process has written, and of which no index that counts is known to
+    /// list them.
+    written: BTreeSet<String>,
+    /// The file that was opened last, to see whether it is what was written.
+    opened: String,
 }
-
-/// What a backup consists of.
-#[derive(Debug)]
-struct Known {
-    /// The highest number of an index.
-    number: u64,
-    /// The sequence number of the last key at the broker; 0 for none.
-    last: u64,
-    /// Those of all keys there.
-    keys: Vec<u64>,
-    /// The parts.
-    parts: Vec<Part>,
-}
-
-/// The directory holds the backup of another ledger.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{0} holds the backup of another ledger: restore it, or move it away if it is no longer needed; \
-     each deployment needs a directory of its own"
-)]
-struct OfAnother(String);
 
 impl Writer {
     /// The writer of the backup in `backup`.
@@ -101,6 +86,8 @@ impl Writer {
                 run: data_encoding::HEXLOWER.encode(&rand::random::<[u8; 8]>()),
             },
             known: None,
+            written: BTreeSet::new(),
+            opened: String::new(),
             parts,
         }
     }
@@ -152,7 +139,8 @@ impl Writer {
                 error = format!("{error:#}"),
                 "cannot bring the backup up to date"
             );
-            if error.is::<OfAnother>() {
+            // The ledger to which the key belongs was lost: it is to be restored with this backup.
+            if matches!(error.downcast_ref(), Some(NotOurs::Lost(_))) {
                 return u64::from(is_awaited);
             }
             if !is_awaited && self.parts.backup.age() < LONGEST {
@@ -216,15 +204,24 @@ impl Writer {
     async fn bring_up_to_date(&mut self) -> anyhow::Result<()> {
         self.check_lease()?;
         let Sources { ledger, rights, .. } = self.sources.clone();
+        let mut is_inspected = false;
         for _ in 0..TRIES {
             let snapshot = Snapshot::take(&ledger, &rights, &self.parts.extent).await?;
             let id = snapshot.manifest.ledger();
+            if !is_inspected {
+                self.inspect(id).await?;
+                is_inspected = true;
+            }
             let mut known = match self.known.take() {
                 Some(known) => known,
                 None => self.read(id).await?,
             };
+            self.make_room(&known).await?;
             let (sources, parts) = (&self.sources, &mut known.parts);
             let copied = sources.copy(&snapshot, parts, &self.directory).await;
+            let files = known.parts.iter().map(|part| &part.file);
+            let new = files.filter(|file| !known.listed.contains(*file));
+            self.written.extend(new.cloned());
             if !matches!(copied, Ok(true)) {
                 // What was copied need not be copied again.
                 self.known = Some(known);
@@ -237,29 +234,112 @@ impl Writer {
         bail!("the files of the ledger change all the time")
     }
 
+    /// Looks whether the directory holds what is known of it; what is damaged is copied
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk or the broker, or [`NotOurs`].
+    async fn inspect(&mut self, ledger: [u8; 16]) -> anyhow::Result<()> {
+        let mut known = match self.known.take() {
+            Some(known) => known,
+            None => self.read(ledger).await?,
+        };
+        let (parts, after) = (known.parts.clone(), self.opened.clone());
+        // That of an index which another ledger has is not the last one of this.
+        let number = match known.listed.is_empty() {
+            true => 0,
+            false => known.number,
+        };
+        let look = move |directory: &Directory| {
+            inspection::inspect(directory, &ledger, number, &parts, &after)
+        };
+        match self.directory.step(look).await {
+            Ok(Found::Damaged { files, opened }) => {
+                self.opened = opened.unwrap_or_default();
+                for part in known.parts.iter().filter(|part| files.contains(&part.file)) {
+                    tracing::warn!(
+                        file = part.file,
+                        of = part.path,
+                        "a file of the backup is missing or damaged, and is copied again"
+                    );
+                }
+                known.parts.retain(|part| !files.contains(&part.file));
+                self.known = Some(known);
+            }
+            Ok(Found::Other) if known.foreign.is_empty() => {
+                self.known = Some(self.read(ledger).await?)
+            }
+            // It was just read which of them are another's.
+            Ok(Found::Other) => self.known = Some(known),
+            Err(error) => {
+                self.known = Some(known);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what this process has written and no longer needs, and what nobody can read:
+    /// a disk that is full would stay full otherwise.
+    ///
+    /// # Errors
+    ///
+    /// A lost lease, or any error of the disk.
+    async fn make_room(&mut self, known: &Known) -> anyhow::Result<()> {
+        let files = known.parts.iter().map(|part| part.file.as_str());
+        let files: BTreeSet<&str> = files.collect();
+        let is_needed =
+            |name: &String| known.listed.contains(name) || files.contains(name.as_str());
+        let of_this_run = self.written.iter();
+        let needless = of_this_run.chain(&known.unreadable);
+        let needless: Vec<String> = needless.filter(|name| !is_needed(name)).cloned().collect();
+        if needless.is_empty() {
+            return Ok(());
+        }
+        self.check_lease()?;
+        let removed = needless.clone();
+        let remove = move |directory: &Directory| Ok(directory.remove(&removed)?);
+        self.directory.step(remove).await?;
+        for name in needless {
+            self.written.remove(&name);
+        }
+        Ok(())
+    }
+
+    /// Reads what the backup consists of ([`known::read`]).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn read(&self, ledger: [u8; 16]) -> anyhow::Result<Known> {
+        let Parts { client, config, .. } = &self.parts;
+        known::read(client, config, &self.directory, ledger).await
+    }
+
     /// Makes the parts those that count: steps 2 to 5.
     ///
     /// # Errors
     ///
     /// As [`Writer::bring_up_to_date`].
-    async fn list(&self, known: Known, ledger: [u8; 16]) -> anyhow::Result<Known> {
+    async fn list(&mut self, mut known: Known, ledger: [u8; 16]) -> anyhow::Result<Known> {
         let (client, config) = (&self.parts.client, &self.parts.config);
         let key = FileKey::draw();
-        let number = known.number + 1;
+        let number = known.number.saturating_add(1);
         let content = index::seal(&known.parts, &ledger, number, &key)?;
+        let files: BTreeSet<String> = known.parts.iter().map(|part| part.file.clone()).collect();
+        let (expected, foreign) = (files.clone(), known.foreign.clone());
         // Before the key: what another process writes afterwards is not among them.
         let names = self.directory.step(move |directory| {
+            known::check(directory, &ledger, &expected, &foreign)?;
             directory.write_index(number, &content)?;
-            directory.names()
+            // It may have been replaced by another one at any time.
+            let checked = known::check(directory, &ledger, &expected, &foreign);
+            checked.inspect_err(|_| directory.give_up(&index_name(number)))
         });
         let mut names = names.await?;
-        let is_there = |part: &Part| names.binary_search(&part.file).is_ok();
-        if let Some(lost) = known.parts.iter().find(|part| !is_there(part)) {
-            bail!("{} is no longer in the directory of the backup", lost.file);
-        }
-        let parts = known.parts.iter();
-        let listed: BTreeSet<&str> = parts.map(|part| part.file.as_str()).collect();
-        names.retain(|name| *name != index_name(number) && !listed.contains(name.as_str()));
+        self.written.insert(index_name(number));
+        names.retain(|name| *name != index_name(number) && !files.contains(name));
         self.check_lease()?;
         let last = keys::publish(client, config, &key, known.last).await?;
         keys::destroy(client, config, &known.keys).await?;
@@ -270,49 +350,16 @@ impl Writer {
             let error = format!("{error:#}");
             tracing::warn!(error, "cannot remove replaced files of the backup");
         }
+        self.written.clear();
+        let parts = std::mem::take(&mut known.parts);
+        known.list(parts, number);
         Ok(Known {
             number,
             last,
             keys: vec![last],
-            parts: known.parts,
+            foreign: Vec::new(),
+            unreadable: Vec::new(),
+            ..known
         })
-    }
-
-    /// Reads what the backup of a ledger consists of; it may be nothing that opens.
-    ///
-    /// # Errors
-    ///
-    /// The backup of another ledger, a directory that cannot be read, or a broker that does
-    /// not answer.
-    async fn read(&self, ledger: [u8; 16]) -> anyhow::Result<Known> {
-        let keys = keys::read(&self.parts.client, &self.parts.config).await?;
-        let indexes = self.directory.step(|directory| {
-            directory.create()?;
-            if directory.is_open_to_others() {
-                let directory = directory.path().display().to_string();
-                tracing::warn!(directory, "others may enter the directory of the backup");
-            }
-            directory.indexes()
-        });
-        let indexes = indexes.await?;
-        let is_of_another = |file: &[u8]| index::ledger_of(file).is_some_and(|id| id != ledger);
-        if indexes.iter().any(|(_, file)| is_of_another(file)) {
-            bail!(OfAnother(self.directory.path().display().to_string()));
-        }
-        let mut known = Known {
-            number: indexes.first().map_or(0, |(number, _)| *number),
-            last: keys.last().map_or(0, |key| key.sequence),
-            keys: keys.iter().map(|key| key.sequence).collect(),
-            parts: Vec::new(),
-        };
-        for (number, file) in &indexes {
-            for key in keys.iter().filter_map(|stored| stored.key.as_ref()) {
-                if let Some(parts) = index::open(file, *number, key)? {
-                    known.parts = parts;
-                    return Ok(known);
-                }
-            }
-        }
-        Ok(known)
     }
 }
