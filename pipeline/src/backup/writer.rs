@@ -9,6 +9,7 @@
 //! time.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -100,6 +101,7 @@ impl Writer {
     ) {
         let every = Duration::from_millis(self.parts.config.ledger.backup_every_ms);
         let mut pause = Duration::ZERO;
+        self.warn_of_one_disk().await;
         loop {
             let mut waiting = Vec::new();
             let is_last = tokio::select! {
@@ -109,10 +111,11 @@ impl Writer {
                 () = tokio::time::sleep(pause) => false,
             };
             let begun = Instant::now();
-            let left = self.renew(!waiting.is_empty()).await;
-            for done in waiting {
+            let is_awaited = waiting.iter().any(|request: &Waiting| request.is_erasure);
+            let left = self.renew(is_awaited).await;
+            for request in waiting {
                 // Whoever waits may have ended.
-                let _ = done.send(left);
+                let _ = request.done.send(left);
             }
             if is_last {
                 return;
@@ -122,7 +125,24 @@ impl Writer {
         }
     }
 
-    /// Brings the backup up to date, or destroys its key if that fails and somebody
+    /// Warns if the backup is on the disk of the ledger, and is lost with it: its own disk
+    /// may not be mounted.
+    async fn warn_of_one_disk(&self) {
+        let ledger = self.sources.ledger.clone();
+        let is_one = self
+            .directory
+            .step(move |directory| Ok(directory.device()? == std::fs::metadata(ledger)?.dev()));
+        // A disk that is away is named by the renewal.
+        if is_one.await.unwrap_or(false) {
+            let directory = self.directory.path().display().to_string();
+            tracing::warn!(
+                directory,
+                "the backup is on the disk of the ledger, and is lost with it: is its own disk mounted?"
+            );
+        }
+    }
+
+    /// Brings the backup up to date, or destroys its key if that fails and an erasure
     /// waits for it. Returns the number of keys that could not be destroyed.
     async fn renew(&mut self, is_awaited: bool) -> u64 {
         let mut attempts = 0;
