@@ -20,7 +20,7 @@ use super::index::{self, Part};
 /// Whether a directory holds what was written to it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The index that was written last is not there, or one of another ledger is.
+    /// The directory or the index that was written last is not there, or one of another ledger is.
     Other,
     /// It is, and this is damaged.
     Damaged {
@@ -44,6 +44,9 @@ pub(super) fn inspect(
     parts: &[Part],
     after: &str,
 ) -> anyhow::Result<Found> {
+    if !directory.path().is_dir() {
+        return Ok(Found::Other);
+    }
     let ledgers = directory.ledgers()?;
     let is_last = ledgers.iter().any(|(other, _)| *other == number);
     let is_foreign = |of: &Option<[u8; 16]>| of.is_some_and(|id| id != *ledger);

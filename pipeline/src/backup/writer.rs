@@ -20,7 +20,6 @@ use tributary_ledger::{Extent, FileKey};
 
 use super::copying::Sources;
 use super::directory::{Directory, index_name};
-use super::inspection::{self, Found};
 use super::known::{self, Known, NotOurs};
 use super::{index, keys};
 use crate::broker::retry::wait_until;
@@ -29,6 +28,8 @@ use crate::durability::location::ledger_options;
 use crate::durability::snapshot::Snapshot;
 use crate::privacy::rights::files;
 use crate::report::telemetry::Telemetry;
+
+mod upkeep;
 
 /// How often a snapshot is taken of files that are replaced while they are copied.
 const TRIES: usize = 50;
@@ -252,89 +253,6 @@ impl Writer {
             return Ok(());
         }
         bail!("the files of the ledger change all the time")
-    }
-
-    /// Looks whether the directory holds what is known of it; what is damaged is copied
-    /// again.
-    ///
-    /// # Errors
-    ///
-    /// Any error of the disk or the broker, or [`NotOurs`].
-    async fn inspect(&mut self, ledger: [u8; 16]) -> anyhow::Result<()> {
-        let mut known = match self.known.take() {
-            Some(known) => known,
-            None => self.read(ledger).await?,
-        };
-        let (parts, after) = (known.parts.clone(), self.opened.clone());
-        // That of an index which another ledger has is not the last one of this.
-        let number = match known.listed.is_empty() {
-            true => 0,
-            false => known.number,
-        };
-        let look = move |directory: &Directory| {
-            inspection::inspect(directory, &ledger, number, &parts, &after)
-        };
-        match self.directory.step(look).await {
-            Ok(Found::Damaged { files, opened }) => {
-                self.opened = opened.unwrap_or_default();
-                for part in known.parts.iter().filter(|part| files.contains(&part.file)) {
-                    tracing::warn!(
-                        file = part.file,
-                        of = part.path,
-                        "a file of the backup is missing or damaged, and is copied again"
-                    );
-                }
-                known.parts.retain(|part| !files.contains(&part.file));
-                self.known = Some(known);
-            }
-            Ok(Found::Other) if known.foreign.is_empty() => {
-                self.known = Some(self.read(ledger).await?)
-            }
-            // It was just read which of them are another's.
-            Ok(Found::Other) => self.known = Some(known),
-            Err(error) => {
-                self.known = Some(known);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes what this process has written and no longer needs, and what nobody can read:
-    /// a disk that is full would stay full otherwise.
-    ///
-    /// # Errors
-    ///
-    /// A lost lease, or any error of the disk.
-    async fn make_room(&mut self, known: &Known) -> anyhow::Result<()> {
-        let files = known.parts.iter().map(|part| part.file.as_str());
-        let files: BTreeSet<&str> = files.collect();
-        let is_needed =
-            |name: &String| known.listed.contains(name) || files.contains(name.as_str());
-        let of_this_run = self.written.iter();
-        let needless = of_this_run.chain(&known.unreadable);
-        let needless: Vec<String> = needless.filter(|name| !is_needed(name)).cloned().collect();
-        if needless.is_empty() {
-            return Ok(());
-        }
-        self.check_lease()?;
-        let removed = needless.clone();
-        let remove = move |directory: &Directory| Ok(directory.remove(&removed)?);
-        self.directory.step(remove).await?;
-        for name in needless {
-            self.written.remove(&name);
-        }
-        Ok(())
-    }
-
-    /// Reads what the backup consists of ([`known::read`]).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    async fn read(&self, ledger: [u8; 16]) -> anyhow::Result<Known> {
-        let Parts { client, config, .. } = &self.parts;
-        known::read(client, config, &self.directory, ledger).await
     }
 
     /// Makes the parts those that count: steps 2 to 5.
