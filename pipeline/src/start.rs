@@ -168,6 +168,10 @@ pub async fn start(
     if !may_follow {
         standby::refuse_incomplete(config)?;
     }
+    // Without a ledger, a restore may be under way.
+    if Ledger::exists_in(&directory) {
+        backup::restore::remove_draft(config)?;
+    }
     // A ledger that is missing is begun when it is known that nothing of it was lost.
     let opened = match !may_follow && Ledger::exists_in(&ledger_options(config).directory) {
         true => Some(open(config, keyring.clone()).await?),
@@ -303,6 +307,7 @@ pub async fn start(
             (lease, held, None)
         }
     };
+    backup::restore::remove_draft(config)?;
     // That of a copy came with it. From now on nobody else has the ledger open, and changes it.
     let moves = Moves::read(&directory)?;
     moves.refuse_start(config, &directory)?;

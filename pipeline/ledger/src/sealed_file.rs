@@ -67,6 +67,15 @@ impl FileKey {
         Some(FileKey(Zeroizing::new(key)))
     }
 
+    /// The length of a sealed file whose content has so many bytes.
+    pub fn sealed_length(bytes: u64) -> u64 {
+        let chunks = bytes.div_ceil(CHUNK as u64).max(1);
+        let frame = MAGIC.len() as u64;
+        bytes
+            .saturating_add(chunks.saturating_mul(TAG as u64))
+            .saturating_add(frame)
+    }
+
     /// Seals everything that `content` gives into `file`. `place` is what the file is
     /// bound to, and must be given again to open it. Returns the length of the
     /// content, bytes.
@@ -200,6 +209,8 @@ mod tests {
         for bytes in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
             let text = text(bytes);
             let sealed = seal(&key, &text);
+            let length = FileKey::sealed_length(text.len() as u64);
+            assert_eq!(sealed.len() as u64, length, "{bytes}");
             let read = FileKey::from_hex(&key.to_hex()).unwrap();
             assert_eq!(open(&read, b"place", &sealed), Some(text), "{bytes}");
             assert_eq!(open(&other, b"place", &sealed), None, "another key");

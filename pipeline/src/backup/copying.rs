@@ -201,8 +201,12 @@ impl Sources {
             }
         };
         let (file, key, bytes): (String, FileKey, u64) = written;
+        if !is_whole {
+            directory.give_up(&file);
+            return Ok(None);
+        }
         let key = key.to_hex().to_string();
-        Ok(is_whole.then_some(Part {
+        Ok(Some(Part {
             path,
             from,
             bytes,

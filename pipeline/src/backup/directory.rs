@@ -7,7 +7,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -77,6 +77,17 @@ impl Directory {
         &self.path
     }
 
+    /// The number of the disk that the directory is on, or is to be on.
+    ///
+    /// # Errors
+    ///
+    /// A disk that is not mounted.
+    pub fn device(&self) -> io::Result<u64> {
+        let parent = self.path.parent().unwrap_or(Path::new("."));
+        let metadata = std::fs::metadata(&self.path).or_else(|_| std::fs::metadata(parent));
+        Ok(metadata?.dev())
+    }
+
     /// Creates the directory, unless it exists. What it is in must exist: a disk that is
     /// not mounted is an error.
     ///
@@ -117,6 +128,26 @@ impl Directory {
         Ok(names)
     }
 
+    /// The numbers of the indexes, each with the ID of its ledger; `None` for a file that is
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the disk.
+    pub fn ledgers(&self) -> anyhow::Result<Vec<(u64, Option<[u8; 16]>)>> {
+        let names = self.names()?.into_iter();
+        let numbers = names.filter_map(|name| number_of(&name));
+        let read = numbers.map(|number| {
+            let path = self.path.join(index_name(number));
+            let mut head = Vec::new();
+            let file = File::open(&path);
+            let read = file.and_then(|file| file.take(16).read_to_end(&mut head));
+            read.with_context(|| path.display().to_string())?;
+            Ok((number, index::ledger_of(&head)))
+        });
+        read.collect()
+    }
+
     /// The numbers of the indexes, the newest first, each with the file.
     ///
     /// # Errors
@@ -134,23 +165,29 @@ impl Directory {
         read.collect()
     }
 
-    /// Writes an index, durable with all files that were written before.
+    /// Writes an index, durable with all files that were written before. Nothing is left of
+    /// one that cannot be written.
     ///
     /// # Errors
     ///
-    /// Any error of the disk.
+    /// Any error of the disk, or an index of that number that is there.
     pub fn write_index(&self, number: u64, content: &[u8]) -> anyhow::Result<()> {
         let write = || {
-            let mut file = self.begin(&index_name(number))?;
-            file.write_all(content)?;
-            file.sync_all()?;
-            File::open(&self.path)?.sync_all()
+            let name = index_name(number);
+            let mut file = self.begin(&name)?;
+            let mut end = || {
+                file.write_all(content)?;
+                file.sync_all()?;
+                File::open(&self.path)?.sync_all()
+            };
+            end().inspect_err(|_| self.give_up(&name))
         };
         write().with_context(|| self.path.join(index_name(number)).display().to_string())
     }
 
     /// Seals a content under a new key, into a file with a random name, whose bytes are
-    /// durable when this returns. Returns name, key and length of the content, bytes.
+    /// durable when this returns. Returns name, key and length of the content, bytes. Nothing
+    /// is left of a file that cannot be written: a full disk would stay full.
     ///
     /// # Errors
     ///
@@ -164,12 +201,20 @@ impl Directory {
         let key = FileKey::draw();
         let mut write = || {
             let mut file = self.begin(&name)?;
-            let bytes = key.seal(&index::file_place(ledger), content, &mut file)?;
-            file.sync_all()?;
-            io::Result::Ok(bytes)
+            let mut end = || {
+                let bytes = key.seal(&index::file_place(ledger), content, &mut file)?;
+                file.sync_all()?;
+                io::Result::Ok(bytes)
+            };
+            end().inspect_err(|_| self.give_up(&name))
         };
         let bytes = write().with_context(|| self.path.join(&name).display().to_string())?;
         Ok((name, key, bytes))
+    }
+
+    /// Removes a file that was begun. One that stays no index lists.
+    pub fn give_up(&self, name: &str) {
+        let _ = std::fs::remove_file(self.path.join(name));
     }
 
     fn begin(&self, name: &str) -> io::Result<File> {

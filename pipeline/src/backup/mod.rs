@@ -26,7 +26,9 @@
 mod copying;
 mod directory;
 pub mod index;
+mod inspection;
 pub mod keys;
+mod known;
 pub mod restore;
 mod start;
 mod writer;

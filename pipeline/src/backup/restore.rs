@@ -3,8 +3,10 @@
 //!
 //! Everything is opened into a draft directory beside and synced there; then the parts
 //! are renamed, the ledger last. A kill at any point is followed by the same command:
-//! without a ledger, nothing was restored. A rights directory or list of moves that is there
-//! stays, because it is newer than the backup.
+//! without a ledger, nothing was restored. What is left of a restore that was never repeated
+//! the next start removes, because no erasure reaches it. A rights directory or list of
+//! moves that is there stays, because it is newer than the backup; one that belongs to
+//! another ledger is refused.
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -16,7 +18,7 @@ use anyhow::{Context, bail};
 use tributary_config::model::Config;
 use tributary_connectors::nats::Client;
 use tributary_ledger::{FileKey, Ledger, OpenError};
-use tributary_rights::disk;
+use tributary_rights::{disk, suppression};
 
 use super::directory::Directory;
 use super::index::{self, LEDGER, MOVES, Part, RIGHTS};
@@ -24,6 +26,7 @@ use super::keys;
 use crate::durability::location::ledger_options;
 use crate::durability::moves;
 use crate::durability::rights_copy::is_below;
+use crate::privacy::objections::LIST;
 use crate::privacy::rights::files;
 
 /// What was restored.
@@ -39,12 +42,37 @@ pub struct Restored {
     pub keeps_rights: bool,
 }
 
+/// The directory into which a backup is opened.
+fn draft_of(config: &Config) -> PathBuf {
+    let name = format!("restoring-{}", config.workers.name());
+    config.ledger.directory.join(name)
+}
+
+/// Overwrites and removes what a restore has left that was interrupted and not repeated.
+/// The ledger of this process must be there: no restore is under way then.
+///
+/// # Errors
+///
+/// Any error of the disk.
+pub fn remove_draft(config: &Config) -> anyhow::Result<()> {
+    let draft = draft_of(config);
+    if draft.exists() {
+        tracing::warn!(
+            directory = draft.display().to_string(),
+            "removing what an interrupted `tributary ledger restore` has left"
+        );
+        disk::remove_directory(&draft)?;
+    }
+    Ok(())
+}
+
 /// Restores the backup of the process of a configuration from `backup`. `progress`
 /// receives the number of bytes that are restored, and of all.
 ///
 /// # Errors
 ///
-/// A data directory with a ledger of that process; a backup that is not there, whose key
+/// A data directory with a ledger of that process, or with the rights directory of another
+/// ledger; a backup that is not there, whose key
 /// was destroyed, or of which files are missing; a broker that does not answer; any error
 /// of the disk.
 pub async fn restore(
@@ -62,14 +90,12 @@ pub async fn restore(
     }
     let directory = Directory::of(backup, &config.workers.name());
     let (id, parts) = newest(client, config, &directory).await?;
-    let draft = config
-        .ledger
-        .directory
-        .join(format!("restoring-{}", config.workers.name()));
+    let rights = files::directory(config);
+    refuse_other_rights(config, &rights, directory.path(), &id)?;
+    let draft = draft_of(config);
     disk::remove_directory(&draft)?;
     let opened = open_all(&directory, &id, &parts, &draft, progress);
     opened.inspect_err(|_| drop(disk::remove_directory(&draft)))?;
-    let rights = files::directory(config);
     let keeps_rights = rights.exists();
     if !keeps_rights {
         put(&draft.join("rights"), &rights)?;
@@ -79,6 +105,12 @@ pub async fn restore(
         put(&draft.join(MOVES), &moves)?;
     }
     clear(&ledger)?;
+    // It says of which ledger a standby had a copy, and how far; this is another one.
+    let mark = format!("standby-{}.json", config.workers.name());
+    let mark = config.ledger.directory.join(mark);
+    if mark.exists() {
+        disk::remove(&mark)?;
+    }
     put(&draft.join("ledger"), &ledger)?;
     disk::remove_directory(&draft)?;
     let paths: BTreeSet<&str> = parts.iter().map(|part| part.path.as_str()).collect();
@@ -88,6 +120,34 @@ pub async fn restore(
         bytes: total(&parts),
         keeps_rights,
     })
+}
+
+/// Refuses a rights directory whose objection list belongs to another ledger than the
+/// backup: the objections in the backup would be lost.
+///
+/// # Errors
+///
+/// Such a list. One that cannot be read the next start refuses.
+fn refuse_other_rights(
+    config: &Config,
+    rights: &Path,
+    backup: &Path,
+    ledger: &[u8; 16],
+) -> anyhow::Result<()> {
+    let keys: Vec<_> = config.brands.iter().map(files::keys).collect();
+    let list = suppression::read(&rights.join(LIST), &keys).ok().flatten();
+    let of = list.and_then(|list| list.ledger).map(|mark| mark.id());
+    match of {
+        Some(id) if id != *ledger => bail!(
+            "{} belongs to the ledger {}, and {} is the backup of the ledger {}: move {} away, if the backup is to take its place",
+            rights.display(),
+            data_encoding::HEXLOWER.encode(&id),
+            backup.display(),
+            data_encoding::HEXLOWER.encode(ledger),
+            rights.display(),
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// The length of all parts, bytes.

@@ -9,6 +9,7 @@
 //! time.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -19,14 +20,16 @@ use tributary_ledger::{Extent, FileKey};
 
 use super::copying::Sources;
 use super::directory::{Directory, index_name};
-use super::index::{self, Part};
-use super::keys;
+use super::known::{self, Known, NotOurs};
+use super::{index, keys};
 use crate::broker::retry::wait_until;
 use crate::durability::backups::{Backup, Waiting};
 use crate::durability::location::ledger_options;
 use crate::durability::snapshot::Snapshot;
 use crate::privacy::rights::files;
 use crate::report::telemetry::Telemetry;
+
+mod upkeep;
 
 /// How often a snapshot is taken of files that are replaced while they are copied.
 const TRIES: usize = 50;
@@ -66,33 +69,11 @@ pub struct Writer {
     sources: Sources,
     /// What the backup consists of; `None` if it must be read.
     known: Option<Known>,
-}
-
-/// What a backup consists of.
-#[derive(Debug)]
-struct Known {
-    /// The number of the next index.
-    number: u64,
-    /// The sequence number of the last key at the broker; 0 for none.
-    last: u64,
-    /// Those of all keys there.
-    keys: Vec<u64>,
-    /// The parts.
-    parts: Vec<Part>,
-}
-
-/// The directory holds the backup of another ledger.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{directory} holds the backup of another ledger: restore it, or move it away if it is no longer needed; \
-     each deployment needs a directory of its own"
-)]
-struct OfAnother {
-    directory: String,
-    /// Whether a key at the broker opens it: then the keys there are those of that
-    /// backup, and not of one of this ledger. Anybody who may write to the directory
-    /// can put an index there that names another ledger.
-    is_restorable: bool,
+    /// Files that this process has written, and of which no index that counts is known to
+    /// list them.
+    written: BTreeSet<String>,
+    /// The file that was opened last, to see whether it is what was written.
+    opened: String,
 }
 
 impl Writer {
@@ -107,6 +88,8 @@ impl Writer {
                 run: data_encoding::HEXLOWER.encode(&rand::random::<[u8; 8]>()),
             },
             known: None,
+            written: BTreeSet::new(),
+            opened: String::new(),
             parts,
         }
     }
@@ -119,6 +102,7 @@ impl Writer {
     ) {
         let every = Duration::from_millis(self.parts.config.ledger.backup_every_ms);
         let mut pause = Duration::ZERO;
+        self.warn_of_one_disk().await;
         loop {
             let mut waiting = Vec::new();
             let is_last = tokio::select! {
@@ -128,10 +112,11 @@ impl Writer {
                 () = tokio::time::sleep(pause) => false,
             };
             let begun = Instant::now();
-            let left = self.renew(!waiting.is_empty()).await;
-            for done in waiting {
+            let is_awaited = waiting.iter().any(|request: &Waiting| request.is_erasure);
+            let left = self.renew(is_awaited).await;
+            for request in waiting {
                 // Whoever waits may have ended.
-                let _ = done.send(left);
+                let _ = request.done.send(left);
             }
             if is_last {
                 return;
@@ -141,7 +126,24 @@ impl Writer {
         }
     }
 
-    /// Brings the backup up to date, or destroys its key if that fails and somebody
+    /// Warns if the backup is on the disk of the ledger, and is lost with it: its own disk
+    /// may not be mounted.
+    async fn warn_of_one_disk(&self) {
+        let ledger = self.sources.ledger.clone();
+        let is_one = self
+            .directory
+            .step(move |directory| Ok(directory.device()? == std::fs::metadata(ledger)?.dev()));
+        // A disk that is away is named by the renewal.
+        if is_one.await.unwrap_or(false) {
+            let directory = self.directory.path().display().to_string();
+            tracing::warn!(
+                directory,
+                "the backup is on the disk of the ledger, and is lost with it: is its own disk mounted?"
+            );
+        }
+    }
+
+    /// Brings the backup up to date, or destroys its key if that fails and an erasure
     /// waits for it. Returns the number of keys that could not be destroyed.
     async fn renew(&mut self, is_awaited: bool) -> u64 {
         let mut attempts = 0;
@@ -158,8 +160,8 @@ impl Writer {
                 error = format!("{error:#}"),
                 "cannot bring the backup up to date"
             );
-            let another = error.downcast_ref::<OfAnother>();
-            if another.is_some_and(|another| another.is_restorable) {
+            // The ledger to which the key belongs was lost: it is to be restored with this backup.
+            if matches!(error.downcast_ref(), Some(NotOurs::Lost(_))) {
                 return u64::from(is_awaited);
             }
             if !is_awaited && self.parts.backup.age() < LONGEST {
@@ -223,15 +225,24 @@ impl Writer {
     async fn bring_up_to_date(&mut self) -> anyhow::Result<()> {
         self.check_lease()?;
         let Sources { ledger, rights, .. } = self.sources.clone();
+        let mut is_inspected = false;
         for _ in 0..TRIES {
             let snapshot = Snapshot::take(&ledger, &rights, &self.parts.extent).await?;
             let id = snapshot.manifest.ledger();
+            if !is_inspected {
+                self.inspect(id).await?;
+                is_inspected = true;
+            }
             let mut known = match self.known.take() {
                 Some(known) => known,
                 None => self.read(id).await?,
             };
+            self.make_room(&known).await?;
             let (sources, parts) = (&self.sources, &mut known.parts);
             let copied = sources.copy(&snapshot, parts, &self.directory).await;
+            let files = known.parts.iter().map(|part| &part.file);
+            let new = files.filter(|file| !known.listed.contains(*file));
+            self.written.extend(new.cloned());
             if !matches!(copied, Ok(true)) {
                 // What was copied need not be copied again.
                 self.known = Some(known);
@@ -249,24 +260,24 @@ impl Writer {
     /// # Errors
     ///
     /// As [`Writer::bring_up_to_date`].
-    async fn list(&self, known: Known, ledger: [u8; 16]) -> anyhow::Result<Known> {
+    async fn list(&mut self, mut known: Known, ledger: [u8; 16]) -> anyhow::Result<Known> {
         let (client, config) = (&self.parts.client, &self.parts.config);
         let key = FileKey::draw();
         let number = known.number;
         let content = index::seal(&known.parts, &ledger, number, &key)?;
+        let files: BTreeSet<String> = known.parts.iter().map(|part| part.file.clone()).collect();
+        let (expected, foreign) = (files.clone(), known.foreign.clone());
         // Before the key: what another process writes afterwards is not among them.
         let names = self.directory.step(move |directory| {
+            known::check(directory, &ledger, &expected, &foreign)?;
             directory.write_index(number, &content)?;
-            directory.names()
+            // It may have been replaced by another one at any time.
+            let checked = known::check(directory, &ledger, &expected, &foreign);
+            checked.inspect_err(|_| directory.give_up(&index_name(number)))
         });
         let mut names = names.await?;
-        let is_there = |part: &Part| names.binary_search(&part.file).is_ok();
-        if let Some(lost) = known.parts.iter().find(|part| !is_there(part)) {
-            bail!("{} is no longer in the directory of the backup", lost.file);
-        }
-        let parts = known.parts.iter();
-        let listed: BTreeSet<&str> = parts.map(|part| part.file.as_str()).collect();
-        names.retain(|name| *name != index_name(number) && !listed.contains(name.as_str()));
+        self.written.insert(index_name(number));
+        names.retain(|name| *name != index_name(number) && !files.contains(name));
         self.check_lease()?;
         let last = keys::publish(client, config, &key, known.last).await?;
         keys::destroy(client, config, &known.keys).await?;
@@ -278,100 +289,16 @@ impl Writer {
             let error = format!("{error:#}");
             tracing::warn!(error, "cannot remove replaced files of the backup");
         }
+        self.written.clear();
+        let parts = std::mem::take(&mut known.parts);
+        known.list(parts, number);
         Ok(Known {
             number: number.checked_add(1).context("no number is left")?,
             last,
             keys: vec![last],
-            parts: known.parts,
+            foreign: Vec::new(),
+            unreadable: Vec::new(),
+            ..known
         })
-    }
-
-    /// Reads what the backup of a ledger consists of; it may be nothing that opens.
-    ///
-    /// # Errors
-    ///
-    /// The backup of another ledger, a directory that cannot be read, or a broker that does
-    /// not answer.
-    async fn read(&self, ledger: [u8; 16]) -> anyhow::Result<Known> {
-        let keys = keys::read(&self.parts.client, &self.parts.config).await?;
-        let indexes = self.directory.step(|directory| {
-            directory.create()?;
-            if directory.is_open_to_others() {
-                let directory = directory.path().display().to_string();
-                tracing::warn!(directory, "others may enter the directory of the backup");
-            }
-            directory.indexes()
-        });
-        let indexes = indexes.await?;
-        let is_of_another = |file: &[u8]| index::ledger_of(file).is_some_and(|id| id != ledger);
-        let others = indexes.iter().filter(|(_, file)| is_of_another(file));
-        let others: Vec<_> = others.collect();
-        if !others.is_empty() {
-            let mut is_restorable = false;
-            for (number, file) in others {
-                for key in keys.iter().filter_map(|stored| stored.key.as_ref()) {
-                    is_restorable |= index::open(file, *number, key)?.is_some();
-                }
-            }
-            bail!(OfAnother {
-                directory: self.directory.path().display().to_string(),
-                is_restorable,
-            });
-        }
-        let mut known = Known {
-            number: 1,
-            last: keys.last().map_or(0, |key| key.sequence),
-            keys: keys.iter().map(|key| key.sequence).collect(),
-            parts: Vec::new(),
-        };
-        for (number, file) in &indexes {
-            for key in keys.iter().filter_map(|stored| stored.key.as_ref()) {
-                if let Some(parts) = index::open(file, *number, key)? {
-                    known.parts = parts;
-                    known.number = free_after(*number, &indexes)?;
-                    return Ok(known);
-                }
-            }
-        }
-        known.number = free_after(0, &indexes)?;
-        Ok(known)
-    }
-}
-
-/// The lowest number behind `after` that no index has. One that no key opens counts for
-/// nothing else: whoever may write to the directory could put the highest number there.
-///
-/// # Errors
-///
-/// None in practice: the numbers do not end before the indexes do.
-fn free_after(after: u64, indexes: &[(u64, Vec<u8>)]) -> anyhow::Result<u64> {
-    let taken: BTreeSet<u64> = indexes.iter().map(|(number, _)| *number).collect();
-    let mut numbers = (after..=u64::MAX).skip(1);
-    numbers
-        .find(|number| !taken.contains(number))
-        .context("no number is left for an index")
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may fail")]
-
-    use super::*;
-
-    #[test]
-    fn an_index_that_nobody_opens_takes_no_number_but_its_own() {
-        let indexes = |numbers: &[u64]| -> Vec<_> {
-            numbers.iter().map(|number| (*number, Vec::new())).collect()
-        };
-        for (after, taken, expected) in [
-            (0, &[][..], 1),
-            (3, &[3], 4),
-            // A kill has left the next one, or somebody has put one there.
-            (3, &[4, 3], 5),
-            (3, &[u64::MAX, 3], 4),
-        ] {
-            assert_eq!(free_after(after, &indexes(taken)).unwrap(), expected);
-        }
-        assert!(free_after(u64::MAX, &indexes(&[])).is_err());
     }
 }

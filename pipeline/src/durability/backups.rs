@@ -10,8 +10,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-/// Who waits for a renewal; receives the number of keys that could not be destroyed.
-pub type Waiting = oneshot::Sender<u64>;
+/// The longest time for which a request that is no erasure waits for the backup.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who waits for a renewal.
+#[derive(Debug)]
+pub struct Waiting {
+    /// Receives the number of keys that could not be destroyed.
+    pub done: oneshot::Sender<u64>,
+    /// Whether the key is destroyed if the backup cannot be renewed.
+    pub is_erasure: bool,
+}
 
 /// The backup of this process; clones share it.
 #[derive(Clone, Debug)]
@@ -42,10 +51,26 @@ impl Backup {
     /// could not be destroyed is 0, or 1 if the directory holds the backup of another
     /// ledger. Never returns if the process ends.
     pub async fn renew(&self) -> u64 {
+        self.ask(true).await
+    }
+
+    /// Returns when the backup has what the ledger and the files beside it held at the time
+    /// of this call, or after [`PATIENCE`]: a disk that is away or slow holds up no request.
+    pub async fn follow(&self) {
+        if tokio::time::timeout(PATIENCE, self.ask(false))
+            .await
+            .is_err()
+        {
+            tracing::warn!("the backup does not have yet what was just answered");
+        }
+    }
+
+    /// Asks for a renewal.
+    async fn ask(&self, is_erasure: bool) -> u64 {
         let Some(shared) = &self.0 else { return 0 };
         let (done, renewed) = oneshot::channel();
         // Whoever does not answer has ended, with the process.
-        let _ = shared.requests.send(done);
+        let _ = shared.requests.send(Waiting { done, is_erasure });
         match renewed.await {
             Ok(left) => left,
             Err(_) => std::future::pending().await,

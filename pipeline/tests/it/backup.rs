@@ -10,15 +10,18 @@ use std::time::Duration;
 
 use serde_json::json;
 use tributary::backup::index::{self, Part, file_place, ledger_of};
+use tributary::privacy::rights::files;
 use tributary_connectors::keys::BrandKey;
 use tributary_connectors::nats::{Client, Reader};
 use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{FileKey, Keyring, Ledger, Options};
 use tributary_operators::event::Event;
 use tributary_operators::record::IdKind;
+use tributary_rights::suppression::SuppressionFile;
 use tributary_testkit::NatsServer;
 
-use crate::support::person::{ask, found, receipt_of};
+use crate::support::disk::Disk;
+use crate::support::person::{ask, found, receipt_of, somebody};
 use crate::support::story::{assert_stands, contents, last, play, ready, until};
 use crate::support::{Worker, World, succeed, tributary};
 
@@ -190,6 +193,19 @@ async fn restores_what_there_was_at_a_stop() {
         assert!(said.contains("holds a ledger"), "{said}");
         let before = contents(&data);
         std::fs::remove_dir_all(&data).unwrap();
+        // Nor that of the objections of another ledger.
+        let rights = data.join("rights-0");
+        let keys: Vec<_> = world.config().brands.iter().map(files::keys).collect();
+        let list = rights.join("objections");
+        drop(SuppressionFile::open(&list, &keys, [9; 16]).unwrap());
+        let said = refused(&world, &world.path("backup"), &data);
+        let named =
+            [&rights, &world.path("backup/process-0")].map(|path| path.display().to_string());
+        assert!(named.iter().all(|path| said.contains(path)), "{said}");
+        assert!(said.contains("belongs to the ledger 0909"), "{said}");
+        std::fs::remove_dir_all(&rights).unwrap();
+        // It is no longer of the ledger that is there.
+        std::fs::write(data.join("standby-0.json"), "{}").unwrap();
         restored(&world, &world.path("backup"), "tributary-data");
         let mut after = contents(&data);
         // It names nothing, and is made anew.
@@ -197,9 +213,14 @@ async fn restores_what_there_was_at_a_stop() {
         let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&after), names(&before));
         assert!(after == before, "the data directory is another one");
-        // No loss is found, and it goes on.
+        // No loss is found, and it goes on. What another restore has left is gone then.
+        let left = data.join("restoring-0/ledger/segments");
+        std::fs::create_dir_all(&left).unwrap();
+        std::fs::write(left.join("1.seg"), "left").unwrap();
         let worker = Worker::start(&config, &[]);
         worker.wait_until_read(end);
+        assert!(!data.join("restoring-0").exists());
+        assert!(worker.said("interrupted `tributary ledger restore`"));
         until("cells are released", || {
             worker.metric("tributary_cells_released").unwrap_or(0.0) > 0.0
         });
@@ -425,6 +446,259 @@ async fn a_disk_that_is_away_holds_up_no_erasure() {
     assert!(contents(&backup) == before, "the backup was overwritten");
 }
 
+/// The highest number of an index in a backup.
+fn newest_index(backup: &Path) -> u64 {
+    let entries = std::fs::read_dir(backup.join("process-0")).into_iter();
+    let numbers = entries.flatten().filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        name.to_str()?.strip_prefix("INDEX.")?.parse().ok()
+    });
+    numbers.max().unwrap_or(0)
+}
+
+/// Waits until a renewal has ended that begins after now.
+fn until_renewed(backup: &Path) {
+    let now = newest_index(backup);
+    until("the backup is renewed", || newest_index(backup) > now + 2);
+}
+
+/// The lengths of the files of a backup by their names.
+fn lengths(backup: &Path) -> BTreeMap<PathBuf, usize> {
+    let files = contents(&backup.join("process-0")).into_iter();
+    files.map(|(path, bytes)| (path, bytes.len())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_not_mounted_is_not_taken_for_the_backup() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = world(1_000, &server, "1s");
+    let client = ready(&broker).await;
+    let lines: Vec<TraceLine> = world.trace().collect();
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let config = world.path("tributary.toml");
+    let (backup, away) = (world.path("backup"), world.path("away"));
+    let worker = Worker::start(&config, &[]);
+    tokio::task::block_in_place(|| {
+        worker.wait_until_read(end);
+        until_renewed(&backup);
+        assert!(worker.said("the backup is on the disk of the ledger"));
+        // What is left is the directory to which its disk was mounted.
+        std::fs::rename(&backup, &away).unwrap();
+        std::fs::create_dir(&backup).unwrap();
+        let refuses = |worker: &Worker| {
+            until("it is refused", || {
+                worker.said("holds no backup, and the broker has the key of one")
+            });
+            assert!(!backup.join("process-0").exists());
+        };
+        refuses(&worker);
+        worker.stop();
+        let worker = Worker::start(&config, &[]);
+        worker.wait_until_read(end);
+        refuses(&worker);
+        // It is none either with files that nobody lists.
+        let strange = backup.join("process-0").join("0".repeat(32));
+        std::fs::create_dir(backup.join("process-0")).unwrap();
+        std::fs::write(&strange, "strange").unwrap();
+        let failures = worker.metric("tributary_backup_failures_total");
+        until("it is refused again", || {
+            worker.metric("tributary_backup_failures_total") > failures.map(|n| n + 1.0)
+        });
+        assert_eq!(std::fs::read(&strange).unwrap(), b"strange");
+        std::fs::remove_dir_all(backup.join("process-0")).unwrap();
+        worker.stop();
+    });
+    assert_eq!(keys(&client).await.len(), 1, "the key is kept");
+    restored(&world, &away, "restored");
+
+    // An empty directory that somebody has made is a decision.
+    std::fs::create_dir(backup.join("process-0")).unwrap();
+    let worker = Worker::start(&config, &[]);
+    tokio::task::block_in_place(|| {
+        until("it begins anew", || worker.said("begins the backup anew"));
+        worker.wait_until_read(end);
+        until_renewed(&backup);
+        worker.stop();
+    });
+    restored(&world, &backup, "anew");
+    let said = refused(&world, &away, &world.path("nothing"));
+    assert!(said.contains("whose key was destroyed"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_of_another_is_left_alone() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = world(1_000, &server, "1s");
+    let client = ready(&broker).await;
+    let mut lines: Vec<TraceLine> = world.trace().collect();
+    let at = lines.last().unwrap().at;
+    lines.extend(sales("ada", at));
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let (backup, away) = (world.path("backup"), world.path("away"));
+    let foreign = index::seal(&[], &[9; 16], 5_000, &FileKey::draw()).unwrap();
+    let worker = Worker::start(&world.path("tributary.toml"), &[]);
+    tokio::task::block_in_place(|| {
+        worker.wait_until_read(end);
+        until_renewed(&backup);
+        // The index of another that was left in the own directory is none of its business, and removed.
+        std::fs::write(backup.join("process-0/INDEX.5000"), &foreign).unwrap();
+        until("it is removed", || {
+            !backup.join("process-0/INDEX.5000").exists()
+        });
+        until_renewed(&backup);
+        let aside = world.path("aside");
+        std::fs::create_dir_all(aside.join("process-0")).unwrap();
+        std::fs::write(aside.join("process-0/INDEX.5000"), &foreign).unwrap();
+        std::fs::write(aside.join("process-0").join("a".repeat(32)), "another's").unwrap();
+        std::fs::rename(&backup, &away).unwrap();
+        std::fs::rename(&aside, &backup).unwrap();
+        until("it is refused", || worker.said("backup of another ledger"));
+    });
+    let before = contents(&backup);
+    assert_eq!(before.len(), 2, "nothing was written there");
+    assert_eq!(keys(&client).await.len(), 1);
+    restored(&world, &away, "before");
+    let receipt = tokio::task::block_in_place(|| {
+        ask(
+            &world,
+            "erase",
+            &["email=ada@shop.example", "--whole-person"],
+        )
+    });
+    // It is reported as completed, so nobody reads her where the own backup is.
+    let counts = receipt_of(&receipt)["counts"].clone();
+    assert_eq!(counts["not_overwritten"].as_u64().unwrap_or(0), 0);
+    assert_eq!(keys(&client).await, [""; 0]);
+    assert!(contents(&backup) == before, "the other backup is as it was");
+    let said = refused(&world, &away, &world.path("nothing"));
+    assert!(said.contains("the broker has no key"), "{said}");
+    std::fs::rename(&backup, world.path("other")).unwrap();
+    std::fs::rename(&away, &backup).unwrap();
+    tokio::task::block_in_place(|| {
+        until_renewed(&backup);
+        worker.stop();
+    });
+    let data = restored(&world, &backup, "after");
+    assert_eq!(records_of(&world, &data, "ada@shop.example"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_files_are_copied_again() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = world(1_000, &server, "1s");
+    let client = ready(&broker).await;
+    let lines: Vec<TraceLine> = world.trace().collect();
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let backup = world.path("backup");
+    let worker = Worker::start(&world.path("tributary.toml"), &[]);
+    tokio::task::block_in_place(|| {
+        worker.wait_until_read(end);
+        until_renewed(&backup);
+        ask(
+            &world,
+            "erase",
+            &["email=nobody@shop.example", "--whole-person"],
+        );
+        let largest = || {
+            let files = lengths(&backup).into_iter();
+            files.max_by_key(|(_, length)| *length).unwrap().0
+        };
+        let cut = largest();
+        std::fs::write(&cut, "").unwrap();
+        until("what was cut is replaced", || !cut.exists());
+        let changed = largest();
+        let mut bytes = std::fs::read(&changed).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&changed, bytes).unwrap();
+        until("what was changed is replaced", || !changed.exists());
+        assert!(worker.said("missing or damaged"));
+        worker.stop();
+    });
+    restored(&world, &backup, "after");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_recovers() {
+    let test = "backup::a_full_disk_recovers";
+    let Some(disk) = Disk::mount_or_skip(test, "16m") else {
+        return;
+    };
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let more = format!(
+        "[ledger]\nbackup = \"{}\"\nbackup_every = \"1s\"\n",
+        disk.path().display()
+    );
+    let world = World::new(4_000, Some(&broker), &more);
+    let client = ready(&broker).await;
+    let lines: Vec<TraceLine> = world.trace().collect();
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let filler = disk.path().join("filler");
+    let worker = Worker::start(&world.path("tributary.toml"), &[]);
+    tokio::task::block_in_place(|| {
+        worker.wait_until_read(end);
+        until_renewed(disk.path());
+        let whole: usize = lengths(disk.path()).values().sum();
+        // An erasure writes the ledger anew, for which there is no room beside the files that are there.
+        let _ = std::fs::write(&filler, vec![1; 16 << 20]);
+        let file = std::fs::OpenOptions::new().write(true).open(&filler);
+        let file = file.unwrap();
+        let full = file.metadata().unwrap().len();
+        file.set_len(full - whole as u64 / 4).unwrap();
+        let bob = somebody(&world, &lines);
+        ask(
+            &world,
+            "erase",
+            &[&format!("email={bob}"), "--whole-person"],
+        );
+        assert!(worker.said("destroyed the key of the backup, which could not be renewed"));
+        // There is room for one copy, and what nobody can read any more makes it.
+        until_renewed(disk.path());
+        worker.stop();
+    });
+    restored(&world, disk.path(), "after");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restriction_is_in_the_backup_when_it_is_answered() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = world(1_000, &server, "1h");
+    let client = ready(&broker).await;
+    let mut lines: Vec<TraceLine> = world.trace().collect();
+    let at = lines.last().unwrap().at;
+    lines.extend(sales("ada", at));
+    play(&client, &lines, None).await;
+    let end = last(&client, &broker.input_stream).await;
+    let worker = Worker::start(&world.path("tributary.toml"), &[]);
+    tokio::task::block_in_place(|| {
+        worker.wait_until_read(end);
+        ask(&world, "restrict", &["email=ada@shop.example"]);
+        worker.kill();
+    });
+    let data = restored(&world, &world.path("backup"), "after");
+    // Two sales, and that they are restricted.
+    assert_eq!(records_of(&world, &data, "ada@shop.example"), 3);
+}
+
 /// Whoever may write to the directory has no key of an index: what they put there neither keeps the key of an older copy at
 /// the broker nor ends the backup.
 #[tokio::test(flavor = "multi_thread")]
@@ -441,54 +715,30 @@ async fn an_index_that_nobody_sealed_keeps_no_key() {
     play(&client, &lines, None).await;
     let end = last(&client, &broker.input_stream).await;
     let worker = Worker::start(&world.path("tributary.toml"), &[]);
-    tokio::task::block_in_place(|| worker.wait_until_read(end));
-    while keys(&client).await.is_empty() {}
-    let (backup, directory) = (world.path("backup"), world.path("backup/process-0"));
-    let stolen = copy(&world, "stolen");
-    // Without its files, the worker reads the directory again.
-    let plant = |name: &str, content: &[u8]| {
-        let planted = directory.join(name);
-        std::fs::write(&planted, content).unwrap();
-        let entries = std::fs::read_dir(&directory).unwrap();
-        let files = entries.map(|entry| entry.unwrap().path());
-        for file in files.filter(|path| path.file_name().is_some_and(|name| name.len() == 32)) {
-            let _ = std::fs::remove_file(file);
-        }
-        planted
-    };
-    let receipt = tokio::task::block_in_place(|| {
-        // A renewal that knows its files still removes what it does not list.
-        let mut planted = plant("INDEX.999", &[0xff; 100]);
-        until("it is refused", || {
-            if !planted.exists() {
-                planted = plant("INDEX.999", &[0xff; 100]);
-            }
-            worker.said("backup of another ledger")
-        });
+    let backup = world.path("backup");
+    tokio::task::block_in_place(|| {
+        worker.wait_until_read(end);
+        until_renewed(&backup);
+        let stolen = copy(&world, "stolen");
+        let planted = backup.join("process-0/INDEX.999999");
+        std::fs::write(planted, [0xff; 100]).unwrap();
         let named = ["email=ada@shop.example", "--whole-person"];
         let receipt = ask(&world, "erase", &named);
-        std::fs::remove_file(planted).unwrap();
-        receipt
-    });
-    let counts = receipt_of(&receipt)["counts"].clone();
-    assert_eq!(counts["not_overwritten"].as_u64().unwrap_or(0), 0);
-    assert!(worker.said("destroyed the key of the backup"));
-    let said = refused(&world, &stolen, &world.path("nothing"));
-    assert!(said.contains("destroyed"), "{said}");
-    tokio::task::block_in_place(|| {
-        let is_renewed = || worker.metric("tributary_backup_age_seconds") < Some(1.5);
-        until("the backup is renewed", is_renewed);
+        let counts = receipt_of(&receipt)["counts"].clone();
+        assert_eq!(counts["not_overwritten"].as_u64().unwrap_or(0), 0);
+        let said = refused(&world, &stolen, &world.path("nothing"));
+        assert!(said.contains("destroyed"), "{said}");
         // The highest number there is, under the name of this very ledger.
-        let ledger = contents(&directory);
-        let (_, index) = ledger
-            .iter()
+        let files = contents(&backup.join("process-0"));
+        let mut indexes = files.iter();
+        let (_, index) = indexes
             .find(|(path, _)| path.to_string_lossy().contains("INDEX."))
             .unwrap();
-        let planted = plant(&format!("INDEX.{}", u64::MAX), &index[..40]);
-        until("it is removed", || !planted.exists());
-        until("the backup is renewed", is_renewed);
+        let highest = backup.join(format!("process-0/INDEX.{}", u64::MAX));
+        std::fs::write(&highest, &index[..40]).unwrap();
+        until("it is removed", || !highest.exists());
+        until_renewed(&backup);
         worker.stop();
     });
-    let data = restored(&world, &backup, "after");
-    assert_eq!(records_of(&world, &data, "ada@shop.example"), 0);
+    restored(&world, &backup, "restored");
 }

@@ -71,7 +71,7 @@ impl Moved {
         } = self;
         format!(
             "moved {brand} from {} to {} in {seconds:.1} s: {entries}, {objections} objections; {} is read from sequence {} on\n\
-             next: start the process of {}, with the shard of {brand} set to its own\n",
+             next: start the process of {}, with the shard of {brand} set to its own; until it is ready, no backup holds {brand}\n",
             from.display(),
             to.display(),
             to.display(),

@@ -20,6 +20,10 @@ pub(super) struct Restored {
     bytes: u64,
     /// Whether the files of rights requests were there and stay.
     keeps_rights: bool,
+    /// The command that starts the worker.
+    next: String,
+    #[serde(skip)]
+    is_standby: bool,
     seconds: f64,
 }
 
@@ -30,14 +34,23 @@ impl Restored {
             true => "; the files of rights requests were there and stay",
             false => "",
         };
+        let hint = match self.is_standby {
+            false => {
+                "(with --accept-loss, if the start misses what came in after the last renewal)"
+            }
+            true => {
+                "(unless another process leads or can lead: without --accept-loss this one waits for it, and copies its ledger)"
+            }
+        };
         format!(
             "restored {} from {} in {:.1} s: {} files, {} bytes{rights}\n\
-             next: start the worker\n",
+             next: {} {hint}\n",
             self.ledger.display(),
             self.from.display(),
             self.seconds,
             self.files,
             self.bytes,
+            self.next,
         )
     }
 }
@@ -69,8 +82,23 @@ pub(super) async fn restore(args: &LedgerRestore) -> anyhow::Result<Restored> {
         files: restored.files,
         bytes: restored.bytes,
         keeps_rights: restored.keeps_rights,
+        next: next(args, config.workers.standby),
+        is_standby: config.workers.standby,
         seconds: begun.elapsed().as_secs_f64(),
     })
+}
+
+/// The command that starts the worker. A process with `workers.standby` does not lead by
+/// itself with a ledger of which it does not know that it is the newest one.
+fn next(args: &LedgerRestore, is_standby: bool) -> String {
+    let mut run = format!("tributary run --config {}", args.config.display());
+    if let Some(process) = args.process {
+        run.push_str(&format!(" --process {process}"));
+    }
+    if is_standby {
+        run.push_str(" --accept-loss");
+    }
+    run
 }
 
 /// A path from the root.

@@ -24,6 +24,7 @@ use tributary_operators::record::BrandId;
 use tributary_rights::Head;
 use tributary_rights::audit::Event;
 use tributary_rights::receipt::Receipt;
+use tributary_rights::request::RequestBody;
 use tributary_rights::status::Status;
 
 use super::job::Job;
@@ -97,7 +98,7 @@ impl Rights {
     }
 
     /// Records the outcome of jobs in the audit log and then, when whoever may take
-    /// over has these entries, publishes receipts and statuses and deletes the
+    /// over has these entries, and the backup what was restricted or corrected, publishes receipts and statuses and deletes the
     /// messages.
     ///
     /// The request is deleted last: nothing else finds the messages that belong to it.
@@ -107,6 +108,19 @@ impl Rights {
     /// A file that cannot be written, or a broker that does not answer.
     async fn close(&mut self, jobs: Vec<Job>) -> anyhow::Result<()> {
         let mut concluded = Vec::with_capacity(jobs.len());
+        // An erasure or objection has renewed the backup already; access changes nothing.
+        let is_kept = jobs.iter().any(|job| {
+            let asked = &job.request.asked;
+            job.rejected.is_none()
+                && matches!(
+                    asked,
+                    RequestBody::Restrict
+                        | RequestBody::Unrestrict
+                        | RequestBody::DoNotSell
+                        | RequestBody::Rectify(_)
+                        | RequestBody::Directive { notice: false, .. }
+                )
+        });
         for job in jobs {
             if let Some(concluding) = self.conclude(job)? {
                 concluded.push(concluding);
@@ -114,6 +128,9 @@ impl Rights {
         }
         if !concluded.is_empty() {
             self.standbys.secure().await;
+        }
+        if is_kept {
+            self.backup.follow().await;
         }
         for concluded in concluded {
             self.announce(concluded).await?;
