@@ -139,10 +139,8 @@ impl Directory {
         let numbers = names.filter_map(|name| number_of(&name));
         let read = numbers.map(|number| {
             let path = self.path.join(index_name(number));
-            let mut head = Vec::new();
-            let file = File::open(&path);
-            let read = file.and_then(|file| file.take(16).read_to_end(&mut head));
-            read.with_context(|| path.display().to_string())?;
+            let head = read_index(&path, 16);
+            let head = head.with_context(|| path.display().to_string())?;
             Ok((number, index::ledger_of(&head)))
         });
         read.collect()
@@ -159,7 +157,7 @@ impl Directory {
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         let read = numbers.into_iter().map(|number| {
             let path = self.path.join(index_name(number));
-            let file = read_index(&path);
+            let file = read_index(&path, LARGEST);
             Ok((number, file.with_context(|| path.display().to_string())?))
         });
         read.collect()
@@ -239,14 +237,14 @@ impl Directory {
     }
 }
 
-/// The content of an index.
-fn read_index(path: &Path) -> io::Result<Vec<u8>> {
+/// The content of an index, or so many bytes of it.
+fn read_index(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
     let about = std::fs::symlink_metadata(path)?;
     if !about.is_file() || about.len() > LARGEST {
         return Err(io::Error::other("it is no index of a backup"));
     }
     let mut content = Vec::new();
-    File::open(path)?.take(LARGEST).read_to_end(&mut content)?;
+    File::open(path)?.take(bytes).read_to_end(&mut content)?;
     Ok(content)
 }
 

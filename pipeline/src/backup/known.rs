@@ -22,6 +22,8 @@ use super::keys;
 pub(super) struct Known {
     /// The number of the next index.
     pub(super) number: u64,
+    /// That of the index that counts; 0 for none.
+    pub(super) index: u64,
     /// The sequence number of the last key at the broker; 0 for none.
     pub(super) last: u64,
     /// Those of all keys there.
@@ -83,7 +85,8 @@ pub(super) async fn read(
     let Seen { names, indexes } = directory.step(see).await?;
     let sequences: Vec<u64> = keys.iter().map(|key| key.sequence).collect();
     let mut known = Known {
-        number: free_after(0, &indexes)?,
+        number: 1,
+        index: 0,
         last: sequences.last().copied().unwrap_or(0),
         keys: sequences,
         parts: Vec::new(),
@@ -105,11 +108,11 @@ pub(super) async fn read(
                 is_lost = true;
             } else if !is_own {
                 is_own = true;
-                known.number = free_after(*number, &indexes)?;
                 known.list(parts, *number);
             }
         }
     }
+    known.number = free_after(known.index, &indexes)?;
     if is_own {
         return Ok(known);
     }
@@ -139,6 +142,7 @@ impl Known {
         let files = parts.iter().map(|part| part.file.clone());
         self.listed = files.collect();
         self.listed.insert(super::directory::index_name(number));
+        self.index = number;
         self.parts = parts;
     }
 }

@@ -25,11 +25,7 @@ impl Writer {
             None => (self.read(ledger).await?, true),
         };
         let (parts, after) = (known.parts.clone(), self.opened.clone());
-        // That of an index which another ledger has is not the last one of this.
-        let number = match known.listed.is_empty() {
-            true => 0,
-            false => known.number,
-        };
+        let number = known.index;
         let look = move |directory: &Directory| {
             inspection::inspect(directory, &ledger, number, &parts, &after)
         };
