@@ -5,7 +5,8 @@
 //! uses a label, those who announced it are asked to withdraw it, and must announce it again before the next use. A name that
 //! is neither announced nor used is needed only by a published cell with that name, and is dropped when no such cell is left.
 //! The registry scans the cells for such names after as many cells and names were dropped as an eighth of the cells, so that
-//! the cost of a scan is constant for each, and the registry holds the names in use and at most an eighth of the cells more.
+//! the cost of a scan is constant for each, and the registry holds the names in use and at most an eighth of the cells more. A few
+//! cells are scanned for a single name.
 //!
 //! Nothing is checked before the restore after a restart is complete.
 
@@ -23,6 +24,9 @@ pub(crate) type BrandLabel = (BrandId, Label);
 
 /// The divisor of the number of cells: a scan is due after that share of them was dropped.
 const SHARE: usize = 8;
+
+/// So many cells are scanned for a single name: a worker with few cells would keep the last name for good.
+const FEW: usize = 64;
 
 /// The announcements and uses of a label.
 #[derive(Clone, Copy, Debug, Default)]
@@ -146,7 +150,7 @@ impl LabelRegistry {
     /// Whether a scan of `cells` cells for idle labels is due.
     pub(crate) fn is_due(&self, cells: u64) -> bool {
         let cells = usize::try_from(cells).unwrap_or(usize::MAX);
-        !self.idle.is_empty() && self.freed > 0 && self.freed.saturating_mul(SHARE) >= cells
+        !self.idle.is_empty() && self.freed > 0 && self.freed.saturating_mul(SHARE) + FEW >= cells
     }
 
     /// Drops the idle names that no cell needs. `needed` calls its argument with each label that a cell needs.
@@ -227,7 +231,7 @@ mod tests {
         registry.used(of, -1);
         assert!(registry.unused().is_empty());
         // A cell stands outside under it.
-        assert!(registry.is_due(8) && !registry.is_due(9));
+        assert!(registry.is_due(8 + FEW as u64) && !registry.is_due(9 + FEW as u64));
         registry.sweep(|needed| needed(of));
         assert_eq!(word(&registry, of), Some("spring"));
         assert!(!registry.is_due(0));

@@ -213,47 +213,54 @@ impl Standby<'_> {
             config: self.config,
             leader: &last.copy,
         };
-        let has = match mark.get() {
-            Mark {
-                follows: Some(follows),
-                state,
-                complete: true,
-                ..
-            } if *follows == of => *state,
-            _ => 0,
-        };
-        let request = Request::State {
-            copy: mark.get().copy.clone(),
-            since: last.since.clone(),
-            has,
-        };
-        let state = asking.ask_within(&request, STATE).await?;
-        let state: State = serde_json::from_slice(&state)?;
-        let difference = difference_of_standby(&shared(self.config), &state.settings);
-        *differs = difference.map(|(path, here, there)| {
-            format!(
-                "{path} is {here} here and {there} on {}, which leads. Give both the same configuration, and start this \
-                 standby again",
-                last.host
-            )
-        });
-        if let Some(differs) = differs {
-            anyhow::bail!("{differs}");
-        }
-        let health = &self.telemetry.health;
-        let mut progress = |arrived: u64, total: u64| {
-            if has == 0 {
-                let percent = arrived * 100 / total.max(1);
-                health.set_restoring(Some(format!(
-                    "the ledger of {} is being copied: {percent} % of {total} bytes",
+        // A leader waits for a copy that it has been told of: the first state is followed by a second request at once.
+        for _ in 0..2 {
+            let has = match mark.get() {
+                Mark {
+                    follows: Some(follows),
+                    state,
+                    complete: true,
+                    ..
+                } if *follows == of => *state,
+                _ => 0,
+            };
+            let request = Request::State {
+                copy: mark.get().copy.clone(),
+                since: last.since.clone(),
+                has,
+            };
+            let state = asking.ask_within(&request, STATE).await?;
+            let state: State = serde_json::from_slice(&state)?;
+            let difference = difference_of_standby(&shared(self.config), &state.settings);
+            *differs = difference.map(|(path, here, there)| {
+                format!(
+                    "{path} is {here} here and {there} on {}, which leads. Give both the same configuration, and start this \
+                     standby again",
                     last.host
-                )));
+                )
+            });
+            if let Some(differs) = differs {
+                anyhow::bail!("{differs}");
             }
-        };
-        let brought = files.bring_to(state, &of, mark, &asking, &mut progress);
-        let brought = brought.await;
-        self.telemetry.not_overwritten(files.take_not_overwritten());
-        brought
+            let health = &self.telemetry.health;
+            let mut progress = |arrived: u64, total: u64| {
+                if has == 0 {
+                    let percent = arrived * 100 / total.max(1);
+                    health.set_restoring(Some(format!(
+                        "the ledger of {} is being copied: {percent} % of {total} bytes",
+                        last.host
+                    )));
+                }
+            };
+            let brought = files.bring_to(state, &of, mark, &asking, &mut progress);
+            let brought = brought.await;
+            self.telemetry.not_overwritten(files.take_not_overwritten());
+            brought?;
+            if has > 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Says how this process follows: in the health, the metrics, and in the log if
