@@ -71,13 +71,32 @@ pub type RecordId = smol_str::SmolStr;
 /// The key of a record: 128 bits of the BLAKE3 of `(brand, source, id)`, or for spend of `(brand, platform, source, medium,
 /// campaign, date)`. Records with equal keys are versions of one record, so that the hash must be one for which nobody finds an id
 /// whose record would replace a given record of another source.
+///
+/// What has no id of its own has the XXH3 of its parts. Those of a statement that came with another record contain pseudonyms,
+/// which nobody outside knows, and those of what settling leaves no text that anybody could choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordKey(pub u128);
 
 impl RecordKey {
-    /// The key of a brand's name and some parts. Each is prefixed with its length, so that no two lists of parts hash the same
-    /// bytes. The name of the brand is part of it, because keys outlive a configuration.
-    pub fn of(brand: &str, parts: &[&[u8]]) -> RecordKey {
+    /// The key of a record of a source.
+    pub fn of_record(brand: &str, source: &str, id: &str) -> RecordKey {
+        RecordKey::of_parts(brand, &[source.as_bytes(), id.as_bytes()])
+    }
+
+    /// The key of spend: platform, source, medium and campaign, and the day.
+    pub fn of_spend(brand: &str, words: [&str; 4], day: Day) -> RecordKey {
+        let (year, month, of_month) = calendar::civil(day);
+        let date = format!("{year:04}-{month:02}-{of_month:02}");
+        let [platform, source, medium, campaign] = words.map(str::as_bytes);
+        RecordKey::of_parts(
+            brand,
+            &[platform, source, medium, campaign, date.as_bytes()],
+        )
+    }
+
+    /// The key of a brand's name and some parts, by BLAKE3. Each is prefixed with its length, so that no two lists of parts hash the
+    /// same bytes. The name of the brand is part of it, because keys outlive a configuration.
+    fn of_parts(brand: &str, parts: &[&[u8]]) -> RecordKey {
         let mut all = SmallVec::<[u8; 256]>::new();
         for part in std::iter::once(&brand.as_bytes()).chain(parts) {
             all.extend_from_slice(&(part.len() as u64).to_le_bytes());
@@ -88,20 +107,14 @@ impl RecordKey {
         RecordKey(u128::from_le_bytes(first))
     }
 
-    /// The key of a record of a source.
-    pub fn of_record(brand: &str, source: &str, id: &str) -> RecordKey {
-        RecordKey::of(brand, &[source.as_bytes(), id.as_bytes()])
-    }
-
-    /// The key of spend: platform, source, medium and campaign, and the day.
-    pub fn of_spend(brand: &str, words: [&str; 4], day: Day) -> RecordKey {
-        let (year, month, of_month) = calendar::civil(day);
-        let date = format!("{year:04}-{month:02}-{of_month:02}");
-        let [platform, source, medium, campaign] = words.map(str::as_bytes);
-        RecordKey::of(
-            brand,
-            &[platform, source, medium, campaign, date.as_bytes()],
-        )
+    /// The key of what has no id, of a brand's name and parts that nobody outside knows all of or can choose; by XXH3.
+    pub fn of(brand: &str, parts: &[&[u8]]) -> RecordKey {
+        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        for part in std::iter::once(&brand.as_bytes()).chain(parts) {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        RecordKey(hash.digest128())
     }
 }
 
@@ -142,6 +155,6 @@ mod tests {
         assert_ne!(key, RecordKey::of_record("acmet", "ill", "t1"));
         let spend = RecordKey::of_spend("acme", ["ads", "google", "cpc", ""], 20_000);
         let parts: [&[u8]; 5] = [b"ads", b"google", b"cpc", b"", b"2024-10-04"];
-        assert_eq!(spend, RecordKey::of("acme", &parts));
+        assert_eq!(spend, RecordKey::of_parts("acme", &parts));
     }
 }

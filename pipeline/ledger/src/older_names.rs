@@ -5,8 +5,8 @@
 //! replaced while the segments are read. A label follows from its name, and a record key from the names of brand and source and
 //! the id. The names are in the ledger too, anywhere in it, so that they are collected before anything else is read.
 //!
-//! What follows from nothing in the ledger stays as it is: a label without a name, which cannot be published anyway, the
-//! keys of statements that came with other records, and those of evidence. Nothing refers to these again.
+//! A label without a name, which cannot be published anyway, stays as it is. The keys of statements that came with other records,
+//! of evidence, and of what requests and settling have stored are XXH3 in this format as well.
 
 use std::collections::hash_map::Entry;
 use std::sync::OnceLock;
