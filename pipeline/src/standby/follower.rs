@@ -213,9 +213,11 @@ impl Standby<'_> {
             config: self.config,
             leader: &last.copy,
         };
-        // A leader waits for a copy that it has been told of: the first state is followed by a second request at once.
+        // A leader waits for a copy that it has been told of: the first state is followed by a second request at once, and a
+        // standby that does not follow claims to have none.
         for _ in 0..2 {
             let has = match mark.get() {
+                _ if differs.is_some() => 0,
                 Mark {
                     follows: Some(follows),
                     state,
