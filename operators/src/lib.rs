@@ -22,6 +22,7 @@ pub mod event;
 pub mod facts;
 mod hash_key;
 pub mod horizons;
+pub mod id_sets;
 pub mod identity;
 pub mod label;
 mod label_numbers;

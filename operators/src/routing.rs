@@ -15,6 +15,7 @@ use crate::calendar::month;
 use crate::cell::{ContributorId, Traffic};
 use crate::delta_buffer::DeltaBuffer;
 use crate::facts::{Contact, Conversion, Fact, IdSetUse, Redemption};
+use crate::id_sets::OwnChanges;
 use crate::label::{Channel, Label};
 use crate::matching::{Sighting, SightingUpdate, StoreDay, device_ids, device_of, settled};
 use crate::net_sales::{Restatement, Sale, SaleUpdate};
@@ -32,10 +33,14 @@ use crate::wallet::{PassKey, WalletEntry, WalletRecord, WalletUpdate};
 /// counted apart from it: they are in use as long as the record is stored, admitted or not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Routed {
-    /// To the identity graph.
+    /// To the count of the identifier set, which is not that of the record.
     IdSetUse(IdSetUse),
-    /// To the person of the identifier set.
+    /// To the person of the identifier set, which is not that of the record.
     Fact(BrandId, IdSet, Fact),
+    /// To the counts of identifier sets of a worker: there are uses among its [`OwnChanges`].
+    OwnUses(u64),
+    /// To the persons of the identifier sets of a worker: there are facts among its [`OwnChanges`].
+    OwnFacts(u64),
     /// To the balance of the sale and its refunds.
     Sale(SaleUpdate),
     /// To the pass that the record names. Boxed, because it is rare and larger than the other parts.
@@ -50,15 +55,27 @@ pub enum Routed {
     LabelUse(BrandId, Label),
 }
 
-/// Splits an admitted record that is inserted (`diff` 1) or retracted (`diff` -1). Appends its parts to `out`, and adds its
-/// contributions to cells that need no person to `deltas`.
-pub fn route(
+/// Splits an admitted record that is inserted (`diff` 1) or retracted (`diff` -1). Adds its facts and uses of its own identifier set
+/// to `own`, its contributions to cells that need no person to `deltas`, and all other parts to `out`.
+pub(crate) fn route(
     record: &Record,
     admitted: &Admission,
     diff: i64,
     deltas: &mut DeltaBuffer,
+    own: &mut OwnChanges,
     out: &mut Vec<(Routed, i64)>,
 ) {
+    let home = record.ids.key();
+    facts(record, admitted, deltas, |set, fact| {
+        match home != 0 && set.key() == home {
+            true => own.facts.push(((record.brand, home.into()), fact, diff)),
+            false => out.push((Routed::Fact(record.brand, set, fact), diff)),
+        }
+    });
+    let mut used = |of: IdSetUse| match of.set.key() == home {
+        true => own.uses.push((of, diff)),
+        false => out.push((Routed::IdSetUse(of), diff)),
+    };
     let Record {
         brand,
         source,
@@ -69,9 +86,7 @@ pub fn route(
         ref body,
     } = *record;
     let Admission {
-        ref reduced,
-        credit,
-        joins,
+        ref reduced, joins, ..
     } = *admitted;
     let ids = reduced.as_ref().unwrap_or(ids).clone();
     let id = id.clone();
@@ -87,23 +102,12 @@ pub fn route(
             day,
             is_fact: is_fact(body),
         };
-        out.push((Routed::IdSetUse(mention), diff));
-    }
-    if deltas.is_in_panel(brand, source)
-        && matches!(body, Body::Exposure { .. } | Body::PartnerLink)
-        && !ids.is_empty()
-    {
-        let panel = Fact::Panel(month(day));
-        out.push((Routed::Fact(brand, ids.clone(), panel), diff));
+        used(mention);
     }
     if matches!(body, Body::Sighting { .. } | Body::PanelMember { .. })
         && let Some(device) = device_of(record)
     {
         let set = device_ids(device);
-        if deltas.is_in_panel(brand, source) {
-            let panel = Fact::Panel(month(day));
-            out.push((Routed::Fact(brand, set.clone(), panel), diff));
-        }
         if set != ids {
             // The stay is that of the device, whatever else the record links.
             let mention = IdSetUse {
@@ -113,27 +117,23 @@ pub fn route(
                 day,
                 is_fact: true,
             };
-            out.push((Routed::IdSetUse(mention), diff));
+            used(mention);
         }
     }
     if let Some(update) = of_sighting(record) {
         out.push((Routed::Sighting(Box::new(update)), diff));
     }
     if deltas.counts_stays(brand)
+        && !deltas.has_ladder(brand)
         && let Some(visit) = settled(record)
     {
-        if !deltas.has_ladder(brand) {
-            let (key, sums) = visit.sums(brand, day);
-            deltas.add(key, sums, diff);
-        }
-        let conversion = visit.conversion(ts, day, &id, source);
-        let set = device_ids(visit.device);
-        out.push((Routed::Fact(brand, set, Fact::Conversion(conversion)), diff));
+        let (key, sums) = visit.sums(brand, day);
+        deltas.add(key, sums, diff);
     }
     if let Some(update) = of_wallet(record, &ids, joins) {
         out.push((Routed::Wallet(Box::new(update)), diff));
     }
-    if let Some((kind, channel, touch)) = body.contact() {
+    if let Some((kind, channel, _)) = body.contact() {
         if deltas.has_ladder(brand) {
             if ids.is_empty() {
                 let who = ContributorId::record(source, &id);
@@ -153,19 +153,6 @@ pub fn route(
             };
             deltas.add(key, sums, diff);
         }
-        if !ids.is_empty() {
-            let contact = Contact {
-                ts,
-                id,
-                source,
-                channel,
-                day,
-                kind,
-                touch: touch && credit,
-                joins,
-            };
-            out.push((Routed::Fact(brand, ids, Fact::Contact(contact)), diff));
-        }
         return;
     }
     match *body {
@@ -178,22 +165,6 @@ pub fn route(
             out.extend(updates.map(|update| (Routed::Notice(Box::new(update)), diff)));
         }
         Body::Identify | Body::Consent { .. } | Body::Right { .. } => {}
-        Body::Wallet {
-            kind: WalletType::Redeem,
-            channel,
-            store,
-            ..
-        } => {
-            let redemption = Redemption {
-                id,
-                source,
-                channel,
-                store,
-                day,
-            };
-            let fact = Fact::Redemption(redemption);
-            out.push((Routed::Fact(brand, ids, fact), diff));
-        }
         Body::Contact { .. }
         | Body::Wallet { .. }
         | Body::Sighting { .. }
@@ -278,6 +249,74 @@ pub fn route(
                 diff,
             );
         }
+    }
+}
+
+/// Gives the facts that follow from an admitted record alone, each with the identifiers of its person; those of a voucher may have
+/// none. A sale is a fact once its refunds are known ([`crate::net_sales`]).
+pub(crate) fn facts(
+    record: &Record,
+    admitted: &Admission,
+    deltas: &DeltaBuffer,
+    mut give: impl FnMut(IdSet, Fact),
+) {
+    let Record {
+        brand,
+        source,
+        ts,
+        day,
+        ref id,
+        ref body,
+        ..
+    } = *record;
+    let ids = admitted.reduced.as_ref().unwrap_or(&record.ids);
+    if let Some((kind, channel, touch)) = body.contact() {
+        if !ids.is_empty() {
+            let contact = Contact {
+                ts,
+                id: id.clone(),
+                source,
+                channel,
+                day,
+                kind,
+                touch: touch && admitted.credit,
+                joins: admitted.joins,
+            };
+            give(ids.clone(), Fact::Contact(contact));
+        }
+    }
+    if let Body::Wallet {
+        kind: WalletType::Redeem,
+        channel,
+        store,
+        ..
+    } = *body
+    {
+        let redemption = Redemption {
+            id: id.clone(),
+            source,
+            channel,
+            store,
+            day,
+        };
+        give(ids.clone(), Fact::Redemption(redemption));
+    }
+    if deltas.is_in_panel(brand, source) {
+        let panel = || Fact::Panel(month(day));
+        if matches!(body, Body::Exposure { .. } | Body::PartnerLink) && !ids.is_empty() {
+            give(ids.clone(), panel());
+        }
+        if matches!(body, Body::Sighting { .. } | Body::PanelMember { .. })
+            && let Some(device) = device_of(record)
+        {
+            give(device_ids(device), panel());
+        }
+    }
+    if deltas.counts_stays(brand)
+        && let Some(visit) = settled(record)
+    {
+        let conversion = visit.conversion(ts, day, id, source);
+        give(device_ids(visit.device), Fact::Conversion(conversion));
     }
 }
 

@@ -27,10 +27,11 @@ use crate::engine::{
     keyed_with_queries, split2, split4,
 };
 use crate::facts::Fact;
+use crate::id_sets::SharedIdSets;
+use crate::id_sets::counts::{IdSetCounts, IdSetCountsIn};
+use crate::id_sets::person_join::{PersonJoin, PersonJoinIn, PersonJoinOut};
 use crate::identity::graph::{Graph, GraphIn};
-use crate::identity::id_set_counts::IdSetCounts;
 use crate::identity::outcome::GraphOut;
-use crate::identity::person_join::{PersonJoin, PersonJoinIn, PersonJoinOut};
 use crate::matching::{MatchIn, MatchOut, Matching};
 use crate::net_sales::{NetSale, NetSales};
 use crate::notices::Notices;
@@ -85,7 +86,8 @@ pub fn build(
                 OneOf2::Second(GraphIn::Consent { brand, id, was, is })
             }
         });
-        let filter = PolicyFilter::new(settings.clone(), stats.clone());
+        let id_sets = SharedIdSets::default();
+        let filter = PolicyFilter::new(settings.clone(), stats.clone(), id_sets.clone(), index);
         let link_times = inputs.policy_filter.to_collection(scope);
         let (admitted, named_records) = keyed_with_queries(
             records.concatenate([policies, link_times]),
@@ -95,7 +97,9 @@ pub fn build(
         );
         let (contacts, id_set_uses, sales, rest) = split4(admitted, |row| match row {
             Routed::Fact(brand, set, fact) => OneOf4::First(PersonJoinIn::Fact(brand, set, fact)),
-            Routed::IdSetUse(id_set_use) => OneOf4::Second(id_set_use),
+            Routed::OwnFacts(worker) => OneOf4::First(PersonJoinIn::Own(worker)),
+            Routed::IdSetUse(id_set_use) => OneOf4::Second(IdSetCountsIn::Use(id_set_use)),
+            Routed::OwnUses(worker) => OneOf4::Second(IdSetCountsIn::Own(worker)),
             Routed::Sale(sale) => OneOf4::Third(sale),
             Routed::Sum(sum) => OneOf4::Fourth(OneOf4::First(CellsIn::Sum(sum.0, sum.1))),
             Routed::LabelUse(brand, label) => OneOf4::Fourth(OneOf4::Second((brand, label))),
@@ -107,7 +111,7 @@ pub fn build(
         let (wallets, notices) = split2(others, |row| row);
 
         // Identity: the graph of identifiers.
-        let sets = keyed(id_set_uses, IdSetCounts::default(), &sizes);
+        let sets = keyed(id_set_uses, IdSetCounts::new(id_sets.clone()), &sizes);
         let of_requests = inputs.acts.to_collection(scope);
         let to_graph = sets.concatenate([acts, of_requests, consents]);
         let graph = Graph::new(settings.clone(), stats.clone());
@@ -184,7 +188,11 @@ pub fn build(
 
         // Persons: their facts, and what follows from them.
         let facts = contacts.concatenate([conversions, visits_of_passes, stays, assigned]);
-        let joined = keyed(facts, PersonJoin::new(&settings, stats.clone()), &sizes);
+        let joined = keyed(
+            facts,
+            PersonJoin::new(settings.clone(), stats.clone(), id_sets),
+            &sizes,
+        );
         let (facts, anonymous_sums) = split2(joined, |row| match row {
             PersonJoinOut::Person(fact) => OneOf2::First(fact),
             PersonJoinOut::Sum(key, sums) => OneOf2::Second(CellsIn::Sum(key, sums)),

@@ -8,7 +8,7 @@
 use crate::ask::{Question, Reply, RoutedQuestion};
 use crate::engine::QueryOperator;
 use crate::horizons::{EarliestHeld, Horizons, is_interaction};
-use crate::policy_filter::packed::{Part, key_of};
+use crate::id_sets::packed_records::{Part, key_of};
 use crate::policy_filter::{PolicyFilter, unpack_free};
 use crate::record::BrandId;
 
@@ -20,11 +20,13 @@ impl QueryOperator for PolicyFilter {
     fn answer(&mut self, query: RoutedQuestion, replies: &mut Vec<Reply>) {
         match &query.question {
             Question::Records { brand, .. } => {
-                let records = self.records_of(*brand, query.key, Part::Whole);
+                let sets = &*self.sets.borrow();
+                let records = sets.records_of(*brand, query.key, Part::Whole);
                 replies.extend(records.map(|(key, record)| Reply::Record(key, Box::new(record))));
             }
             Question::ActiveSince { brand, since, .. } => {
-                let mut records = self.records_of(*brand, query.key, Part::WithoutId);
+                let sets = &*self.sets.borrow();
+                let mut records = sets.records_of(*brand, query.key, Part::WithoutId);
                 let recent =
                     records.find(|(_, record)| is_interaction(record) && record.ts >= *since);
                 replies.extend(recent.map(|(_, record)| {
@@ -52,9 +54,10 @@ impl PolicyFilter {
             return;
         };
         *oldest = EarliestHeld::default();
-        for (key, set) in self.sets.of(&brand) {
+        let sets = &*self.sets.borrow();
+        for (key, set) in sets.sets.of(&brand) {
             let (mut goes, mut is_active) = (None, false);
-            for (key, record) in set.unpacked((brand, *key), Part::WithoutId, &self.numbers) {
+            for (key, record) in set.unpacked((brand, *key), Part::WithoutId, &sets.numbers) {
                 oldest.note(&record);
                 horizons.judge(key, &record, replies);
                 is_active |= horizons.is_recent(&record);

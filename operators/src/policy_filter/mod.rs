@@ -16,14 +16,11 @@
 //!   transactions. Without [`Use::Link`] only one identifier of the record counts.
 //! - A record without identifiers is always admitted.
 //!
-//! Records are grouped by their identifier set, so that one change of a policy finds all of them. [`set_policy`] decides about a
-//! record, [`links`] finds the records whose links expire, and [`answers`] reads the contents for questions. The records are kept
-//! [`packed`].
+//! Records are grouped by their identifier set, so that one change of a policy finds all of them; [`crate::id_sets`] keeps them.
+//! Its `set_policy` decides about a record, its `links` find the records whose links expire, and [`answers`] reads the contents for
+//! questions.
 
 mod answers;
-mod links;
-mod packed;
-mod set_policy;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -34,23 +31,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::labels;
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{
-    Diff, Epoch, GroupedState, KeyedOperator, State, Table, extrapolate, shared_bytes,
-};
+use crate::engine::{Diff, Epoch, KeyedOperator, Table, extrapolate};
 use crate::hash_key::HashKey;
 use crate::horizons::EarliestHeld;
+use crate::id_sets::packed_records::{Part, key_bytes, pack, release, unpack};
+use crate::id_sets::set_policy::{Admitted, UNRESTRICTED};
+use crate::id_sets::{IdSetKey, IdSets, Links, OwnChanges, SharedIdSets};
 use crate::label_numbers::LabelNumbers;
 use crate::label_uses::LabelUses;
-use crate::packed_runs::PackedRuns;
 use crate::policy::Policy;
-use crate::record::{BrandId, IdSet, Identifier, Pseudonym, Record, RecordKey};
+use crate::record::{BrandId, IdSet, Pseudonym, Record, RecordKey};
 use crate::routing::{Routed, route};
 use crate::settings::Settings;
-use crate::small_map::SmallMap;
 use crate::stats::Stats;
-use links::Links;
-use packed::{ByRecordKey, Part, key_bytes, key_of, pack, release, unpack};
-use set_policy::{Admitted, SetPolicy, UNRESTRICTED};
 
 /// The input of [`PolicyFilter`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,66 +58,8 @@ pub enum PolicyFilterIn {
     Policy(BrandId, u128, Pseudonym, Policy),
 }
 
-/// The records with one identifier set.
-#[derive(Default)]
-struct IdSetRecords {
-    /// The identifiers, while there are records. The key of the set is that of the state.
-    ids: Option<Arc<[Identifier]>>,
-    /// The current records.
-    records: PackedRuns<ByRecordKey>,
-    /// The members with a policy.
-    policies: SmallMap<HashKey, Policy>,
-}
-
-impl State for IdSetRecords {
-    fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.policies.is_empty()
-    }
-}
-
-impl IdSetRecords {
-    /// The combined policy of the members; `ids` are its identifiers.
-    fn policy(&self, ids: &IdSet) -> SetPolicy {
-        SetPolicy::of(ids, &self.policies)
-    }
-
-    /// The identifiers of the set, whose key is given, while there are records.
-    fn ids(&self, set: HashKey) -> Option<IdSet> {
-        Some(IdSet::of_key(set, self.ids.clone()?))
-    }
-
-    /// The current records of the set as far as they are unpacked.
-    fn unpacked<'a>(
-        &'a self,
-        (brand, set): IdSetKey,
-        part: Part,
-        numbers: &'a LabelNumbers,
-    ) -> impl Iterator<Item = (RecordKey, Record)> {
-        let ids = self.ids(set);
-        let entries = self.records.iter();
-        entries.filter_map(move |entry| {
-            let record = unpack(entry, (brand, ids.as_ref()?), part, numbers);
-            Some((key_of(entry), record?))
-        })
-    }
-
-    /// The current record of a key in the set.
-    fn record(
-        &self,
-        key: RecordKey,
-        (brand, set): IdSetKey,
-        numbers: &LabelNumbers,
-    ) -> Option<Record> {
-        let (entry, ids) = (self.records.get(&key_bytes(key))?, self.ids(set)?);
-        unpack(entry, (brand, &ids), Part::Whole, numbers)
-    }
-}
-
 /// A record without identifiers: its brand, and itself, packed.
 type FreeRecord = (BrandId, Box<[u8]>);
-
-/// The brand and the key of an identifier set.
-type IdSetKey = (BrandId, HashKey);
 
 /// The current content of a key, if any.
 type Content = Option<Box<Record>>;
@@ -143,52 +78,49 @@ pub struct PolicyFilter {
     settings: Arc<Settings>,
     stats: Rc<Stats>,
     /// The records with identifiers.
-    sets: GroupedState<BrandId, HashKey, IdSetRecords>,
+    sets: SharedIdSets,
+    /// The index of the worker.
+    worker: u64,
+    /// What the current epoch changes of the sets of its records.
+    own: OwnChanges,
     /// The records without identifiers.
     free: Table<HashKey, FreeRecord>,
-    /// The labels and channels that the packed records use.
+    /// The labels and channels of the records without identifiers.
     numbers: LabelNumbers,
     /// The age of the oldest records of each brand.
     oldest: BTreeMap<BrandId, EarliestHeld>,
-    /// The links that expire, of each brand with a limit.
-    links: BTreeMap<BrandId, Links>,
     /// The labels of all records on this worker.
     uses: LabelUses,
     deltas: DeltaBuffer,
 }
 
 impl PolicyFilter {
-    /// An operator without records.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> PolicyFilter {
+    /// An operator of a worker, which has an index, without records.
+    pub fn new(
+        settings: Arc<Settings>,
+        stats: Rc<Stats>,
+        sets: SharedIdSets,
+        worker: u64,
+    ) -> PolicyFilter {
         let brands = || settings.brands.iter();
+        sets.borrow_mut().links = brands()
+            .filter(|(_, of)| of.links_end())
+            .map(|(brand, _)| (*brand, Links::default()))
+            .collect();
         PolicyFilter {
             oldest: brands()
                 .map(|(brand, _)| (*brand, EarliestHeld::default()))
                 .collect(),
-            links: brands()
-                .filter(|(_, of)| of.links_end())
-                .map(|(brand, _)| (*brand, Links::default()))
-                .collect(),
             deltas: DeltaBuffer::new(&settings),
             settings,
             stats,
-            sets: GroupedState::default(),
+            sets,
+            worker,
+            own: OwnChanges::default(),
             free: Table::default(),
             numbers: LabelNumbers::default(),
             uses: LabelUses::default(),
         }
-    }
-
-    /// The records of one identifier set.
-    fn records_of(
-        &self,
-        brand: BrandId,
-        set: u128,
-        part: Part,
-    ) -> impl Iterator<Item = (RecordKey, Record)> {
-        let set = HashKey::from(set);
-        let records = self.sets.get(&brand, &set).into_iter();
-        records.flat_map(move |of| of.unpacked((brand, set), part, &self.numbers))
     }
 
     /// Replaces a record without identifiers.
@@ -208,7 +140,7 @@ impl PolicyFilter {
         let old = old.as_ref();
         if old != new {
             hold_labels(&mut self.uses, old, new);
-            let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
+            let mut emit = Emitter::new(&self.stats, &mut self.deltas, &mut self.own, out);
             let admitted = Ok(UNRESTRICTED);
             emit.replace(
                 old.map(|old| (old, &admitted)),
@@ -220,18 +152,24 @@ impl PolicyFilter {
     /// Moves the reference time for the links of a brand. Visits only the records whose links may change.
     fn set_link_time(&mut self, brand: BrandId, at: i64, out: &mut Vec<(Routed, Diff)>) {
         let settings = self.settings.brands.get(&brand);
-        let Some((settings, links)) = settings.zip(self.links.get_mut(&brand)) else {
+        let IdSets {
+            sets,
+            numbers,
+            links,
+            ..
+        } = &mut *self.sets.borrow_mut();
+        let Some((settings, links)) = settings.zip(links.get_mut(&brand)) else {
             return;
         };
         let (before, moved) = links.set_time(at, settings);
         self.stats.steps(moved.len() as u64);
-        let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
+        let mut emit = Emitter::new(&self.stats, &mut self.deltas, &mut self.own, out);
         for (set, key) in moved {
             let set = HashKey::from(set);
-            let Some(of) = self.sets.get(&brand, &set) else {
+            let Some(of) = sets.get(&brand, &set) else {
                 continue;
             };
-            if let Some(record) = of.record(key, (brand, set), &self.numbers) {
+            if let Some(record) = of.record(key, (brand, set), numbers) {
                 let policy = of.policy(&record.ids);
                 let was = policy.admit(&record, settings, before);
                 let is = policy.admit(&record, settings, at);
@@ -245,12 +183,18 @@ impl PolicyFilter {
         let Some(settings) = self.settings.brands.get(&key.0) else {
             return;
         };
-        let mut links = self.links.get_mut(&key.0);
+        let IdSets {
+            sets,
+            numbers,
+            links,
+            ..
+        } = &mut *self.sets.borrow_mut();
+        let mut links = links.get_mut(&key.0);
         let at = links.as_ref().map_or(i64::MIN, |links| links.at());
-        let mut emit = Emitter::new(&self.stats, &mut self.deltas, out);
-        let (numbers, uses, stats) = (&mut self.numbers, &mut self.uses, &self.stats);
+        let mut emit = Emitter::new(&self.stats, &mut self.deltas, &mut self.own, out);
+        let (uses, stats) = (&mut self.uses, &self.stats);
         let brand = key.0;
-        self.sets.amend(brand, key.1, |set| {
+        sets.amend(brand, key.1, |set| {
             // Most updates change a single record and do not visit the others of its set.
             if !changes.policies.is_empty() {
                 let ids = set.ids(key.1).unwrap_or_else(IdSet::empty);
@@ -334,6 +278,7 @@ fn hold_labels(uses: &mut LabelUses, old: Option<&Record>, new: Option<&Record>)
 struct Emitter<'a> {
     stats: &'a Stats,
     deltas: &'a mut DeltaBuffer,
+    own: &'a mut OwnChanges,
     out: &'a mut Vec<(Routed, Diff)>,
 }
 
@@ -341,9 +286,15 @@ impl<'a> Emitter<'a> {
     fn new(
         stats: &'a Stats,
         deltas: &'a mut DeltaBuffer,
+        own: &'a mut OwnChanges,
         out: &'a mut Vec<(Routed, Diff)>,
     ) -> Emitter<'a> {
-        Emitter { stats, deltas, out }
+        Emitter {
+            stats,
+            deltas,
+            own,
+            out,
+        }
     }
 
     /// Retracts the parts of one record and emits those of another, which is the same or replaces it.
@@ -358,7 +309,7 @@ impl<'a> Emitter<'a> {
                     if !admission.credit && record.body.contact().is_some() {
                         self.stats.uncredited(diff);
                     }
-                    route(record, admission, diff, self.deltas, self.out);
+                    route(record, admission, diff, self.deltas, self.own, self.out);
                 }
             }
         }
@@ -389,26 +340,18 @@ impl KeyedOperator for PolicyFilter {
     }
 
     fn entries(&self) -> usize {
-        let links = self.links.values().map(Links::len);
-        self.sets.len()
-            + self.free.len()
-            + links.sum::<usize>()
-            + self.uses.len()
-            + self.numbers.len()
+        self.sets.borrow().entries() + self.free.len() + self.uses.len() + self.numbers.len()
     }
 
     fn bytes(&self) -> usize {
-        let sets = self.sets.bytes(|of| {
-            let ids = of.ids.as_ref().map_or(0, shared_bytes);
-            ids + of.records.heap_bytes() + of.policies.heap_bytes(|_| 0)
-        });
         let free = self.free.sample().map(|(_, entry)| entry.len());
-        sets + self.free.bytes() + extrapolate(self.free.len(), free) + self.numbers.bytes()
+        let own = self.free.bytes() + extrapolate(self.free.len(), free);
+        self.sets.borrow().bytes() + own + self.numbers.bytes()
     }
 
     fn apply_epoch(
         &mut self,
-        _: Epoch,
+        epoch: Epoch,
         updates: Vec<(PolicyFilterIn, Diff)>,
         out: &mut Vec<(Routed, Diff)>,
     ) {
@@ -450,6 +393,14 @@ impl KeyedOperator for PolicyFilter {
         for (key, changes) in changes {
             self.change(key, changes, out);
         }
+        let own = std::mem::take(&mut self.own);
+        if !own.uses.is_empty() {
+            out.push((Routed::OwnUses(self.worker), 1));
+        }
+        if !own.facts.is_empty() {
+            out.push((Routed::OwnFacts(self.worker), 1));
+        }
+        self.sets.borrow_mut().add_changes(epoch, own);
         self.deltas
             .drain_into(|key, sums| Routed::Sum(Box::new((key, sums))), out);
         let used = self.uses.drain().into_iter();

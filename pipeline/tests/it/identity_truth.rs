@@ -14,8 +14,8 @@ use tributary_connectors::decode::{Decoder, Message};
 use tributary_operators::engine::KeyedOperator;
 use tributary_operators::event::Event;
 use tributary_operators::facts::IdSetUse;
+use tributary_operators::id_sets::counts::{IdSetCounts, IdSetCountsIn};
 use tributary_operators::identity::graph::Graph;
-use tributary_operators::identity::id_set_counts::IdSetCounts;
 use tributary_operators::identity::outcome::GraphOut;
 use tributary_operators::record::Record;
 use tributary_testkit::skipped;
@@ -207,13 +207,13 @@ fn persons(set: &DataSet) -> Vec<Option<u64>> {
                 ..
             } = record.clone();
             (
-                IdSetUse {
+                IdSetCountsIn::Use(IdSetUse {
                     brand,
                     set: ids,
                     source,
                     day,
                     is_fact: true,
-                },
+                }),
                 1,
             )
         });

@@ -5,21 +5,23 @@
 //! counted here, with the record itself as the contributor.
 //!
 //! The facts and the assignments of an epoch are applied together, so a fact is emitted only for the person that it has at the end
-//! of the epoch.
+//! of the epoch. The facts that follow from the records of a set are read from them when the set moves; only the others are kept
+//! as facts.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use differential_dataflow::consolidation::consolidate;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
+use super::{IdSetKey, IdSets, SharedIdSets};
 use crate::aggregate::{Aggregate, CellKey};
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, Epoch, GroupedState, KeyedOperator, State};
+use crate::engine::{Diff, Epoch, KeyedOperator};
 use crate::facts::{Fact, FactChanges, net};
 use crate::hash_key::HashKey;
 use crate::identity::components::{NOBODY, Person};
-use crate::identity::packed_facts::PackedFacts;
-use crate::label_numbers::LabelNumbers;
 use crate::person::{PersonIn, PersonKey};
 use crate::record::{BrandId, IdSet};
 use crate::routing::count_anonymous;
@@ -29,8 +31,10 @@ use crate::stats::Stats;
 /// The input of [`PersonJoin`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PersonJoinIn {
-    /// A fact of the person of an identifier set, or of nobody if the set is empty.
+    /// A fact of the person of an identifier set, or of nobody if the set is empty. It does not follow from a record that has the set.
     Fact(BrandId, IdSet, Fact),
+    /// To a worker: there are facts among its [`OwnChanges`](super::OwnChanges).
+    Own(u64),
     /// The person of an identifier set.
     Assigned(BrandId, u128, Person),
 }
@@ -44,33 +48,13 @@ pub enum PersonJoinOut {
     Sum(CellKey, Aggregate),
 }
 
-/// The facts of an identifier set and their person.
-struct SetFacts {
-    /// [`NOBODY`] as long as the graph has not assigned one, and if all identifiers are hubs.
-    person: Person,
-    /// The facts, packed, as a multiset.
-    facts: PackedFacts,
-}
-
-impl Default for SetFacts {
-    fn default() -> Self {
-        SetFacts {
-            person: NOBODY,
-            facts: PackedFacts::default(),
-        }
-    }
-}
-
-impl State for SetFacts {
-    fn is_empty(&self) -> bool {
-        self.facts.is_empty() && self.person == NOBODY
-    }
-}
-
 /// The updates of one identifier set in one epoch.
 #[derive(Default)]
 struct Changes {
-    facts: FactChanges,
+    /// The facts that follow from the records of the set.
+    own: FactChanges,
+    /// The other facts.
+    others: FactChanges,
     /// The person whose assignment is retracted.
     leave: Option<Person>,
     /// The person that is assigned.
@@ -89,63 +73,77 @@ impl Changes {
 }
 
 /// The facts without a person in one epoch, each with its brand and identifier set. They count record by record.
-type Anonymous = Vec<(BrandId, u128, Fact, Diff)>;
+type Anonymous = Vec<(BrandId, HashKey, Fact, Diff)>;
 
-impl SetFacts {
-    /// Applies the changes of one epoch. Returns the number of facts that were visited.
-    fn amend(
-        &mut self,
-        key: (BrandId, u128),
-        mut changes: Changes,
-        numbers: &mut LabelNumbers,
-        anonymous: &mut Anonymous,
-        out: &mut Vec<(PersonJoinOut, Diff)>,
-    ) -> u64 {
-        let old = (self.person != NOBODY).then_some(self.person);
-        let new = changes.person(old);
-        let mut steps = changes.facts.len() as u64;
-        if old != new {
-            for (fact, times) in self.facts.iter(numbers) {
-                steps += 1;
-                emit_fact(key, old, fact.clone(), -times, anonymous, out);
-                emit_fact(key, new, fact, times, anonymous, out);
-            }
-            self.person = new.unwrap_or(NOBODY);
-        }
-        net(&mut changes.facts);
-        for (fact, diff) in changes.facts {
-            self.facts.amend(&fact, diff, numbers);
-            emit_fact(key, new, fact, diff, anonymous, out);
-        }
-        steps
-    }
-}
-
-/// The operator. State: the facts of every identifier set.
+/// The operator. State: the person of every identifier set, and the facts that do not follow from its records.
 pub struct PersonJoin {
+    settings: Arc<Settings>,
     stats: Rc<Stats>,
-    /// The facts of each identifier set.
-    sets: GroupedState<BrandId, HashKey, SetFacts>,
-    /// The labels and channels of the facts.
-    numbers: LabelNumbers,
+    sets: SharedIdSets,
     deltas: DeltaBuffer,
 }
 
 impl PersonJoin {
-    /// An operator without facts.
-    pub fn new(settings: &Settings, stats: Rc<Stats>) -> PersonJoin {
+    /// An operator over the sets of its worker.
+    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>, sets: SharedIdSets) -> PersonJoin {
         PersonJoin {
+            deltas: DeltaBuffer::new(&settings),
+            settings,
             stats,
-            sets: GroupedState::default(),
-            numbers: LabelNumbers::default(),
-            deltas: DeltaBuffer::new(settings),
+            sets,
         }
+    }
+
+    /// Applies the changes of one epoch to a set; `later` is what later epochs changed of the facts that follow from its records.
+    fn amend(
+        &self,
+        all: &mut IdSets,
+        key: IdSetKey,
+        mut changes: Changes,
+        later: &[(Fact, Diff)],
+        anonymous: &mut Anonymous,
+        out: &mut Vec<(PersonJoinOut, Diff)>,
+    ) {
+        let at = all.link_time(key.0);
+        let IdSets { sets, numbers, .. } = all;
+        let settings = self.settings.brands.get(&key.0);
+        let steps = sets.amend(key.0, key.1, |set| {
+            let old = (set.person != NOBODY).then_some(set.person);
+            let new = changes.person(old);
+            let mut steps = (changes.own.len() + changes.others.len()) as u64;
+            net(&mut changes.own);
+            if old != new {
+                let own = settings.map(|of| set.own_facts(key, (of, at), numbers, &self.deltas));
+                let mut held = own.unwrap_or_default();
+                steps += (held.len() + later.len()) as u64;
+                let since = changes.own.iter().chain(later);
+                held.extend(since.map(|(fact, diff)| (fact.clone(), -diff)));
+                consolidate(&mut held);
+                for (fact, times) in held.into_iter().chain(set.others.iter(numbers)) {
+                    debug_assert!(times > 0, "the facts of a set follow from its records");
+                    steps += 1;
+                    emit_fact(key, old, fact.clone(), -times, anonymous, out);
+                    emit_fact(key, new, fact, times, anonymous, out);
+                }
+                set.person = new.unwrap_or(NOBODY);
+            }
+            for (fact, diff) in changes.own {
+                emit_fact(key, new, fact, diff, anonymous, out);
+            }
+            net(&mut changes.others);
+            for (fact, diff) in changes.others {
+                set.others.amend(&fact, diff, numbers);
+                emit_fact(key, new, fact, diff, anonymous, out);
+            }
+            steps
+        });
+        self.stats.steps(steps);
     }
 }
 
 /// Emits a fact for its person, or adds it to the anonymous ones if it has none.
 fn emit_fact(
-    (brand, set): (BrandId, u128),
+    (brand, set): IdSetKey,
     person: Option<Person>,
     fact: Fact,
     diff: Diff,
@@ -175,56 +173,58 @@ impl KeyedOperator for PersonJoin {
             }
             PersonJoinIn::Fact(_, set, _) => set.key() as u64,
             PersonJoinIn::Assigned(_, set, _) => *set as u64,
+            PersonJoinIn::Own(worker) => *worker,
         }
     }
 
+    /// The persons and facts are part of the state of the policy filter.
     fn entries(&self) -> usize {
-        self.sets.len() + self.numbers.len()
-    }
-
-    fn bytes(&self) -> usize {
-        self.sets.bytes(|of| of.facts.heap_bytes()) + self.numbers.bytes()
+        0
     }
 
     fn apply_epoch(
         &mut self,
-        _: Epoch,
+        epoch: Epoch,
         updates: Vec<(PersonJoinIn, Diff)>,
         out: &mut Vec<(PersonJoinOut, Diff)>,
     ) {
-        let mut changes: FxHashMap<(BrandId, u128), Changes> = FxHashMap::default();
+        let sets = self.sets.clone();
+        let all = &mut *sets.borrow_mut();
+        let mut changes: FxHashMap<IdSetKey, Changes> = FxHashMap::default();
+        let mut moved: FxHashSet<IdSetKey> = FxHashSet::default();
         let mut anonymous = Anonymous::new();
+        for (key, fact, diff) in all.take_facts(epoch) {
+            changes.entry(key).or_default().own.push((fact, diff));
+        }
         for (update, diff) in updates {
             match update {
+                PersonJoinIn::Own(_) => {}
                 PersonJoinIn::Fact(brand, set, fact) if set.is_empty() => {
-                    anonymous.push((brand, 0, fact, diff));
+                    anonymous.push((brand, 0.into(), fact, diff));
                 }
                 PersonJoinIn::Fact(brand, set, fact) => {
-                    changes
-                        .entry((brand, set.key()))
-                        .or_default()
-                        .facts
-                        .push((fact, diff));
+                    let changes = changes.entry((brand, set.key().into())).or_default();
+                    changes.others.push((fact, diff));
                 }
                 PersonJoinIn::Assigned(brand, set, person) => {
-                    let changes = changes.entry((brand, set)).or_default();
+                    let key = (brand, set.into());
+                    let changes = changes.entry(key).or_default();
                     let side = if diff > 0 {
                         &mut changes.join
                     } else {
                         &mut changes.leave
                     };
                     *side = Some(person);
+                    moved.insert(key);
                 }
             }
         }
+        let later = all.later_facts(&moved);
         for (key, changes) in changes {
-            let numbers = &mut self.numbers;
-            let steps = self.sets.amend(key.0, key.1.into(), |facts| {
-                facts.amend(key, changes, numbers, &mut anonymous, out)
-            });
-            self.stats.steps(steps);
+            let later = later.get(&key).map_or(&[][..], Vec::as_slice);
+            self.amend(all, key, changes, later, &mut anonymous, out);
         }
-        let contributor = |(brand, set, fact, _): &(BrandId, u128, Fact, Diff)| {
+        let contributor = |(brand, set, fact, _): &(BrandId, HashKey, Fact, Diff)| {
             (*brand, *set, fact.contributor())
         };
         anonymous.sort_unstable_by_key(contributor);

@@ -18,7 +18,7 @@ use crate::record::{
 };
 
 /// An entry of the records of a set: the key, then the packed record.
-pub(super) struct ByRecordKey;
+pub(crate) struct ByRecordKey;
 
 impl Layout for ByRecordKey {
     fn key(entry: &[u8]) -> &[u8] {
@@ -34,12 +34,12 @@ fn split(entry: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// The bytes of a key, in its order.
-pub(super) fn key_bytes(key: RecordKey) -> [u8; size_of::<RecordKey>()] {
+pub(crate) fn key_bytes(key: RecordKey) -> [u8; size_of::<RecordKey>()] {
     key.0.to_be_bytes()
 }
 
 /// The key of an entry.
-pub(super) fn key_of(entry: &[u8]) -> RecordKey {
+pub(crate) fn key_of(entry: &[u8]) -> RecordKey {
     let key = split(entry).0.try_into().map(u128::from_be_bytes);
     RecordKey(key.unwrap_or_default())
 }
@@ -106,7 +106,7 @@ impl PackedName {
 }
 
 /// The entry of a record, with one more use of its labels.
-pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) -> Vec<u8> {
+pub(crate) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) -> Vec<u8> {
     let name = |of: SaleName| PackedName::pack(of, &record.id);
     let source = numbers.use_label(record.source);
     let body = match record.body {
@@ -216,7 +216,7 @@ pub(super) fn pack(key: RecordKey, record: &Record, numbers: &mut LabelNumbers) 
 
 /// How much of a record is unpacked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// All of it.
     Whole,
     /// All but its id, which needs an allocation. Enough to decide about it.
@@ -224,7 +224,7 @@ pub(super) enum Part {
 }
 
 /// Unpacks the record of an entry. Its brand and identifier set are those of the map.
-pub(super) fn unpack(
+pub(crate) fn unpack(
     entry: &[u8],
     (brand, ids): (BrandId, &IdSet),
     part: Part,
@@ -345,7 +345,7 @@ pub(super) fn unpack(
 }
 
 /// Takes a use of the labels of an entry's record back.
-pub(super) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
+pub(crate) fn release(entry: &[u8], numbers: &mut LabelNumbers) {
     let Ok(packed) = postcard::from_bytes::<Packed<'_>>(split(entry).1) else {
         return;
     };

@@ -13,17 +13,17 @@ use crate::small_map::SmallMap;
 
 /// The uses for which a record counts, or the reason why it is excluded. Equal values mean that a change of a policy does not
 /// affect the record.
-pub(super) type Admitted = Result<Admission, WithholdReason>;
+pub(crate) type Admitted = Result<Admission, WithholdReason>;
 
 /// The admission of a record without identifiers: all uses.
-pub(super) const UNRESTRICTED: Admission = Admission {
+pub(crate) const UNRESTRICTED: Admission = Admission {
     reduced: None,
     credit: true,
     joins: true,
 };
 
 /// The combined policy of the members of an identifier set.
-pub(super) struct SetPolicy {
+pub(crate) struct SetPolicy {
     /// Whether a right restricts the processing of any member.
     restricted: bool,
     /// The uses that all statements allow.
@@ -38,7 +38,7 @@ pub(super) struct SetPolicy {
 
 impl SetPolicy {
     /// Combines the policies of those members of a set that have one.
-    pub(super) fn of(ids: &IdSet, policies: &SmallMap<HashKey, Policy>) -> SetPolicy {
+    pub(crate) fn of(ids: &IdSet, policies: &SmallMap<HashKey, Policy>) -> SetPolicy {
         let mut policy = SetPolicy {
             restricted: false,
             allowed: AllowedUses::ALL,
@@ -82,7 +82,7 @@ impl SetPolicy {
 
     /// The uses for which a record of the set counts at the link time `at`, in Unix milliseconds, or the reason why it is
     /// excluded.
-    pub(super) fn admit(&self, record: &Record, settings: &BrandSettings, at: i64) -> Admitted {
+    pub(crate) fn admit(&self, record: &Record, settings: &BrandSettings, at: i64) -> Admitted {
         if let Body::Consent { boxes: Some(_), .. } = record.body
             && self.restricted
         {

@@ -9,9 +9,11 @@
 //! sent when the number has grown fourfold or fallen by half, which happens a few times per set.
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::engine::{Diff, Epoch, GroupedState, KeyedOperator, State, emit_change};
+use super::SharedIdSets;
+use crate::engine::{Diff, Epoch, KeyedOperator, emit_change};
 use crate::facts::IdSetUse;
 use crate::hash_key::HashKey;
 use crate::identity::graph::GraphIn;
@@ -19,10 +21,19 @@ use crate::label::Label;
 use crate::record::{BrandId, Day, IdSet};
 use crate::small_map::SmallMap;
 
+/// The input of [`IdSetCounts`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum IdSetCountsIn {
+    /// The use of a set by a record whose own identifiers are others.
+    Use(IdSetUse),
+    /// To a worker: there are uses among its [`OwnChanges`](super::OwnChanges).
+    Own(u64),
+}
+
 /// The records that contain an identifier set. A worker has numbers for fewer than 2^32 records; within an epoch, in which a
 /// retraction may precede its insertion, the counts are modulo that number.
 #[derive(Default)]
-struct Support {
+pub(super) struct Support {
     /// The number of records.
     records: u32,
     /// The records that are facts.
@@ -51,13 +62,17 @@ fn changed(count: u32, diff: Diff) -> u32 {
     count.wrapping_add_signed(diff as i32)
 }
 
-impl State for Support {
-    fn is_empty(&self) -> bool {
+impl Support {
+    /// Whether no record uses the set.
+    pub(super) fn is_empty(&self) -> bool {
         self.records == 0
     }
-}
 
-impl Support {
+    /// The estimated bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.by_day.heap_bytes(|_| 0)
+    }
+
     /// The earliest day and source of a record with the set.
     fn provenance(&self) -> Option<(Day, Label)> {
         let first = self.by_day.first();
@@ -121,51 +136,65 @@ struct Changes {
 /// The operator. State: a counter for each set, and for linking sets one for each day and source.
 #[derive(Default)]
 pub struct IdSetCounts {
-    /// The support of each identifier set.
-    sets: GroupedState<BrandId, HashKey, Support>,
+    sets: SharedIdSets,
+}
+
+impl IdSetCounts {
+    /// An operator over the sets of its worker.
+    pub fn new(sets: SharedIdSets) -> IdSetCounts {
+        IdSetCounts { sets }
+    }
 }
 
 impl KeyedOperator for IdSetCounts {
-    type In = IdSetUse;
+    type In = IdSetCountsIn;
     type Out = GraphIn;
     const NAME: &'static str = "IdSetCounts";
 
     /// By the identifier set.
-    fn route(id_set_use: &IdSetUse) -> u64 {
-        id_set_use.set.key() as u64
+    fn route(update: &IdSetCountsIn) -> u64 {
+        match update {
+            IdSetCountsIn::Use(of) => of.set.key() as u64,
+            IdSetCountsIn::Own(worker) => *worker,
+        }
     }
 
+    /// The counts are part of the state of the policy filter.
     fn entries(&self) -> usize {
-        self.sets.len()
-    }
-
-    fn bytes(&self) -> usize {
-        self.sets.bytes(|of| of.by_day.heap_bytes(|_| 0))
+        0
     }
 
     fn apply_epoch(
         &mut self,
-        _: Epoch,
-        uses: Vec<(IdSetUse, Diff)>,
+        epoch: Epoch,
+        updates: Vec<(IdSetCountsIn, Diff)>,
         out: &mut Vec<(GraphIn, Diff)>,
     ) {
+        let mut all = self.sets.borrow_mut();
+        let own = all.take_uses(epoch);
+        let others = updates
+            .into_iter()
+            .filter_map(|(update, diff)| match update {
+                IdSetCountsIn::Use(of) => Some((of, diff)),
+                IdSetCountsIn::Own(_) => None,
+            });
         let mut changes: FxHashMap<(BrandId, HashKey), Changes> = FxHashMap::default();
-        for (id_set_use, diff) in uses {
+        for (of, diff) in own.into_iter().chain(others) {
             let IdSetUse {
                 brand,
                 set: ids,
                 source,
                 day,
                 is_fact,
-            } = id_set_use;
+            } = of;
             let changes = changes.entry((brand, ids.key().into()));
             let uses = SmallVec::new();
             let changes = changes.or_insert(Changes { ids, uses });
             changes.uses.push((day, source, is_fact, diff));
         }
         for ((brand, set), changes) in changes {
-            self.sets
-                .amend(brand, set, |support| support.amend(brand, changes, out));
+            all.sets
+                .amend(brand, set, |of| of.support.amend(brand, changes, out));
         }
     }
 }

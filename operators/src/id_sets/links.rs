@@ -10,7 +10,7 @@ use crate::record::{Identifier, Record, RecordKey};
 use crate::settings::BrandSettings;
 
 /// The records of a brand whose links may expire.
-pub(super) struct Links {
+pub(crate) struct Links {
     /// The reference time, Unix milliseconds; `i64::MIN` before the first, when everything links.
     at: i64,
     /// The records, ordered by time, each with its identifier set.
@@ -28,17 +28,17 @@ impl Default for Links {
 
 impl Links {
     /// The reference time, Unix milliseconds.
-    pub(super) fn at(&self) -> i64 {
+    pub(crate) fn at(&self) -> i64 {
         self.at
     }
 
     /// The number of records whose links may expire.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.records.len()
     }
 
     /// Replaces the record of a key.
-    pub(super) fn replace(
+    pub(crate) fn replace(
         &mut self,
         key: RecordKey,
         old: Option<&Record>,
@@ -59,7 +59,7 @@ impl Links {
 
     /// Moves the reference time, forward or back. Returns the previous time and the records whose links may change, each
     /// with its identifier set.
-    pub(super) fn set_time(
+    pub(crate) fn set_time(
         &mut self,
         at: i64,
         settings: &BrandSettings,

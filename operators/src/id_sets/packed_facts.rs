@@ -47,21 +47,21 @@ enum Packed<'a> {
 
 /// The facts of an identifier set, as a multiset.
 #[derive(Default)]
-pub(super) struct PackedFacts(PackedMultiset);
+pub(crate) struct PackedFacts(PackedMultiset);
 
 impl PackedFacts {
     /// Whether there is no fact.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The estimated bytes on the heap.
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.0.heap_bytes()
     }
 
     /// The facts, each with the number of times that it occurs.
-    pub(super) fn iter<'a>(
+    pub(crate) fn iter<'a>(
         &'a self,
         numbers: &'a LabelNumbers,
     ) -> impl Iterator<Item = (Fact, i64)> {
@@ -70,7 +70,7 @@ impl PackedFacts {
     }
 
     /// Changes the number of times that a fact occurs by `diff`.
-    pub(super) fn amend(&mut self, fact: &Fact, diff: i64, numbers: &mut LabelNumbers) {
+    pub(crate) fn amend(&mut self, fact: &Fact, diff: i64, numbers: &mut LabelNumbers) {
         let packed = pack(fact, numbers);
         let [held, now] = self.0.amend(&packed, diff);
         debug_assert!(now >= 0, "only what is held is retracted");
