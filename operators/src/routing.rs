@@ -35,8 +35,8 @@ use crate::wallet::{PassKey, WalletEntry, WalletRecord, WalletUpdate};
 pub enum Routed {
     /// To the count of the identifier set, which is not that of the record.
     IdSetUse(IdSetUse),
-    /// To the person of the identifier set, which is not that of the record.
-    Fact(BrandId, IdSet, Fact),
+    /// To the person of the identifier set (its key, or 0 for nobody), which is not that of the record.
+    Fact(BrandId, u128, Fact),
     /// To the counts of identifier sets of a worker: there are uses among its [`OwnChanges`].
     OwnUses(u64),
     /// To the persons of the identifier sets of a worker: there are facts among its [`OwnChanges`].
@@ -67,7 +67,7 @@ pub(crate) fn route(
 ) {
     let home = record.ids.key();
     facts(record, admitted, deltas, |set, fact| {
-        match home != 0 && set.key() == home {
+        match home != 0 && set == home {
             true => own.facts.push(((record.brand, home.into()), fact, diff)),
             false => out.push((Routed::Fact(record.brand, set, fact), diff)),
         }
@@ -188,7 +188,7 @@ pub(crate) fn route(
                 store,
                 amount,
                 currency,
-                ids,
+                set: ids.key(),
                 joins,
             };
             out.push((
@@ -252,13 +252,13 @@ pub(crate) fn route(
     }
 }
 
-/// Gives the facts that follow from an admitted record alone, each with the identifiers of its person; those of a voucher may have
-/// none. A sale is a fact once its refunds are known ([`crate::net_sales`]).
+/// Gives the facts that follow from an admitted record alone, each with the key of its person's identifiers; that of a voucher may be
+/// 0, for none. A sale is a fact once its refunds are known ([`crate::net_sales`]).
 pub(crate) fn facts(
     record: &Record,
     admitted: &Admission,
     deltas: &DeltaBuffer,
-    mut give: impl FnMut(IdSet, Fact),
+    mut give: impl FnMut(u128, Fact),
 ) {
     let Record {
         brand,
@@ -269,9 +269,9 @@ pub(crate) fn facts(
         ref body,
         ..
     } = *record;
-    let ids = admitted.reduced.as_ref().unwrap_or(&record.ids);
+    let set = admitted.reduced.as_ref().unwrap_or(&record.ids).key();
     if let Some((kind, channel, touch)) = body.contact() {
-        if !ids.is_empty() {
+        if set != 0 {
             let contact = Contact {
                 ts,
                 id: id.clone(),
@@ -282,7 +282,7 @@ pub(crate) fn facts(
                 touch: touch && admitted.credit,
                 joins: admitted.joins,
             };
-            give(ids.clone(), Fact::Contact(contact));
+            give(set, Fact::Contact(contact));
         }
     }
     if let Body::Wallet {
@@ -299,24 +299,24 @@ pub(crate) fn facts(
             store,
             day,
         };
-        give(ids.clone(), Fact::Redemption(redemption));
+        give(set, Fact::Redemption(redemption));
     }
     if deltas.is_in_panel(brand, source) {
         let panel = || Fact::Panel(month(day));
-        if matches!(body, Body::Exposure { .. } | Body::PartnerLink) && !ids.is_empty() {
-            give(ids.clone(), panel());
+        if matches!(body, Body::Exposure { .. } | Body::PartnerLink) && set != 0 {
+            give(set, panel());
         }
         if matches!(body, Body::Sighting { .. } | Body::PanelMember { .. })
             && let Some(device) = device_of(record)
         {
-            give(device_ids(device), panel());
+            give(device_ids(device).key(), panel());
         }
     }
     if deltas.counts_stays(brand)
         && let Some(visit) = settled(record)
     {
         let conversion = visit.conversion(ts, day, id, source);
-        give(device_ids(visit.device), Fact::Conversion(conversion));
+        give(device_ids(visit.device).key(), Fact::Conversion(conversion));
     }
 }
 
@@ -394,7 +394,7 @@ fn of_wallet(record: &Record, ids: &IdSet, joins: bool) -> Option<WalletUpdate> 
                 platform,
                 holder,
                 store,
-                ids: ids.clone(),
+                set: ids.key(),
                 joins,
             });
             (pass_among(&record.ids)?, entry)

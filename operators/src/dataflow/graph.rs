@@ -134,7 +134,7 @@ pub fn build(
         let nothing = keyed(consent_counts, counts, &sizes).map(|never| match never {});
         let net_sales = keyed(sales, NetSales::new(stats.clone()), &sizes);
         let conversions = net_sales.map(|sale: NetSale| {
-            PersonJoinIn::Fact(sale.brand, sale.ids, Fact::Conversion(sale.conversion))
+            PersonJoinIn::Fact(sale.brand, sale.set, Fact::Conversion(sale.conversion))
         });
         let wallets = keyed(
             wallets,
@@ -144,7 +144,7 @@ pub fn build(
         let (visits_of_passes, pass_sums) = split2(wallets, |row| match row {
             WalletOut::Presence(of) => OneOf2::First(PersonJoinIn::Fact(
                 of.brand,
-                of.ids,
+                of.set,
                 Fact::Conversion(of.conversion),
             )),
             WalletOut::Sum(key, sums) => OneOf2::Second(CellsIn::Sum(key, sums)),
@@ -177,8 +177,8 @@ pub fn build(
             &sizes,
         );
         let (stays, match_sums, closed, erasable) = split4(matched, |row| match row {
-            MatchOut::Stay(brand, ids, conversion) => {
-                OneOf4::First(PersonJoinIn::Fact(brand, ids, Fact::Conversion(conversion)))
+            MatchOut::Stay(brand, set, conversion) => {
+                OneOf4::First(PersonJoinIn::Fact(brand, set, Fact::Conversion(conversion)))
             }
             MatchOut::Sum(key, sums) => OneOf4::Second(CellsIn::Sum(key, sums)),
             MatchOut::Closed(visits) => OneOf4::Third(Output::ClosedVisits(visits)),

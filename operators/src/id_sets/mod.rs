@@ -138,7 +138,7 @@ impl IdSetState {
         for (_, record) in self.unpacked(key, Part::Whole, numbers) {
             if let Ok(admission) = policy.admit(&record, settings, at) {
                 facts(&record, &admission, deltas, |set, fact| {
-                    if set.key() == ids.key() {
+                    if set == ids.key() {
                         own.push((fact, 1));
                     }
                 });

@@ -23,7 +23,7 @@ use crate::facts::{Fact, FactChanges, net};
 use crate::hash_key::HashKey;
 use crate::identity::components::{NOBODY, Person};
 use crate::person::{PersonIn, PersonKey};
-use crate::record::{BrandId, IdSet};
+use crate::record::BrandId;
 use crate::routing::count_anonymous;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -31,8 +31,8 @@ use crate::stats::Stats;
 /// The input of [`PersonJoin`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PersonJoinIn {
-    /// A fact of the person of an identifier set, or of nobody if the set is empty. It does not follow from a record that has the set.
-    Fact(BrandId, IdSet, Fact),
+    /// A fact of the person of an identifier set (its key), or of nobody if that is 0. It does not follow from a record that has the set.
+    Fact(BrandId, u128, Fact),
     /// To a worker: there are facts among its [`OwnChanges`](super::OwnChanges).
     Own(u64),
     /// The person of an identifier set.
@@ -168,10 +168,8 @@ impl KeyedOperator for PersonJoin {
     fn route(update: &PersonJoinIn) -> u64 {
         match update {
             // Facts without identifiers may be counted on any worker; their own hash spreads them.
-            PersonJoinIn::Fact(_, set, Fact::Conversion(conversion)) if set.is_empty() => {
-                conversion.name.0 as u64
-            }
-            PersonJoinIn::Fact(_, set, _) => set.key() as u64,
+            PersonJoinIn::Fact(_, 0, Fact::Conversion(conversion)) => conversion.name.0 as u64,
+            PersonJoinIn::Fact(_, set, _) => *set as u64,
             PersonJoinIn::Assigned(_, set, _) => *set as u64,
             PersonJoinIn::Own(worker) => *worker,
         }
@@ -199,11 +197,11 @@ impl KeyedOperator for PersonJoin {
         for (update, diff) in updates {
             match update {
                 PersonJoinIn::Own(_) => {}
-                PersonJoinIn::Fact(brand, set, fact) if set.is_empty() => {
+                PersonJoinIn::Fact(brand, 0, fact) => {
                     anonymous.push((brand, 0.into(), fact, diff));
                 }
                 PersonJoinIn::Fact(brand, set, fact) => {
-                    let changes = changes.entry((brand, set.key().into())).or_default();
+                    let changes = changes.entry((brand, set.into())).or_default();
                     changes.others.push((fact, diff));
                 }
                 PersonJoinIn::Assigned(brand, set, person) => {

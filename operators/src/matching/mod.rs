@@ -58,7 +58,7 @@ const VISITS_PER_EVENT: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MatchOut {
     /// A stay that is matched, as a conversion of the person of a device.
-    Stay(BrandId, IdSet, Conversion),
+    Stay(BrandId, u128, Conversion),
     /// To the cells.
     Sum(CellKey, Aggregate),
     /// Visits of a day that is closed in this epoch.

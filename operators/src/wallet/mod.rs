@@ -47,7 +47,7 @@ pub struct Presence {
     /// The brand.
     pub brand: BrandId,
     /// The identifiers.
-    pub ids: IdSet,
+    pub set: u128,
     /// The visit.
     pub conversion: Conversion,
 }
@@ -148,7 +148,7 @@ impl Wallets {
                             let conversion = first.conversion(store, visit);
                             let presence = Presence {
                                 brand: key.brand,
-                                ids: first.ids.clone(),
+                                set: first.set.into(),
                                 conversion,
                             };
                             out.push((WalletOut::Presence(presence), diff));

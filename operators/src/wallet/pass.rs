@@ -338,7 +338,7 @@ mod tests {
             platform: WalletPlatform::Apple,
             holder,
             store: Label::ABSENT,
-            ids: IdSet::empty(),
+            set: 0,
             joins: true,
         }
     }

@@ -23,7 +23,7 @@ pub(super) struct Scan {
     source: Label,
     day: Day,
     redeems: bool,
-    pub(super) ids: IdSet,
+    pub(super) set: HashKey,
     joins: bool,
 }
 
@@ -35,7 +35,7 @@ impl Scan {
             source: record.source,
             day: record.day,
             redeems: record.kind == WalletType::Redeem,
-            ids: record.ids.clone(),
+            set: record.set.into(),
             joins: record.joins,
         }
     }
@@ -94,7 +94,7 @@ impl StoreScans {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        let scan = |of: &Scan| text_bytes(&of.id) + of.ids.heap_bytes();
+        let scan = |of: &Scan| text_bytes(&of.id);
         self.scans.heap_bytes(scan) + self.transactions.heap_bytes(|_| 0)
     }
 

@@ -51,8 +51,8 @@ pub struct WalletRecord {
     pub holder: u64,
     /// The store of a scan.
     pub store: Label,
-    /// The identifiers by which the record belongs to a person.
-    pub ids: IdSet,
+    /// The key of the identifiers by which the record belongs to a person.
+    pub set: u128,
     /// Whether a visit may be joined with web contacts.
     pub joins: bool,
 }

@@ -12,6 +12,8 @@
 //! A restatement finds its sale in the same way and replaces its amount, before refunds. Of several in the currency of the sale
 //! the greatest `(ts, id)` counts.
 
+mod packed_sales;
+
 use std::rc::Rc;
 
 use differential_dataflow::consolidation::consolidate;
@@ -25,9 +27,11 @@ use crate::engine::{
 use crate::facts::Conversion;
 use crate::hash_key::HashKey;
 use crate::label::Label;
-use crate::record::{BrandId, Currency, Day, IdSet, RecordId, RefundAmount, SaleKind, SaleName};
+use crate::label_numbers::LabelNumbers;
+use crate::record::{BrandId, Currency, Day, RecordId, RefundAmount, SaleKind, SaleName};
 use crate::small_map::{Bag, SmallMap};
 use crate::stats::Stats;
+use packed_sales::{HeldSale, PackedSales};
 
 /// The name by which a refund refers to a sale, within a brand and kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,8 +61,8 @@ pub struct Sale {
     pub amount: i64,
     /// The currency of the amount.
     pub currency: Currency,
-    /// The identifiers of the record.
-    pub ids: IdSet,
+    /// The key of the record's identifiers; 0 for none.
+    pub set: u128,
     /// Whether the sale may be joined with web contacts.
     pub joins: bool,
 }
@@ -137,8 +141,8 @@ impl SaleUpdate {
 pub struct NetSale {
     /// The brand.
     pub brand: BrandId,
-    /// The identifiers of the sale.
-    pub ids: IdSet,
+    /// The key of the sale's identifiers; 0 for none.
+    pub set: u128,
     /// The sale.
     pub conversion: Conversion,
 }
@@ -169,9 +173,9 @@ struct Refunds {
 /// own.
 #[derive(Default)]
 struct SaleBalance {
-    /// The sales: first the reports of the one order that has this name as its `order_id`, then, marked with `true`, those
-    /// that are identified by their source and id, at most one per source.
-    sales: Bag<(bool, Sale)>,
+    /// The sales: first the reports of the one order that has this name as its `order_id`, then, marked as their own, those that are
+    /// identified by their source and id, at most one per source.
+    sales: PackedSales,
     /// What changes their amounts; `None` if nothing does.
     changes: Option<Box<AmountChanges>>,
 }
@@ -214,9 +218,9 @@ impl State for SaleBalance {
 
 impl SaleBalance {
     /// Inserts or retracts a record.
-    fn change(&mut self, entry: &Entry, diff: Diff) {
+    fn change(&mut self, entry: &Entry, diff: Diff, numbers: &mut LabelNumbers) {
         if let Entry::Sale(sale, is_own) = entry {
-            self.sales.add((*is_own, sale.clone()), diff);
+            self.sales.add(*is_own, sale, diff, numbers);
             return;
         }
         let mut changes = self.changes.take().unwrap_or_default();
@@ -233,13 +237,17 @@ impl SaleBalance {
 
     /// Emits the sales that count with their net amounts, `diff` times. Returns the number of sales and sums of refunds that
     /// were visited.
-    fn net_sales(&self, key: SaleKey, diff: Diff, out: &mut Vec<(NetSale, Diff)>) -> u64 {
-        let first = self.sales.first().map(|(of, _)| of);
-        let order = first.filter(|(is_own, _)| !is_own).map(|(_, sale)| sale);
+    fn net_sales(
+        &self,
+        key: SaleKey,
+        diff: Diff,
+        numbers: &LabelNumbers,
+        out: &mut Vec<(NetSale, Diff)>,
+    ) -> u64 {
         // However many reports an order has, only the first is visited.
-        let own = self.sales.iter().rev().map(|(of, _)| of);
-        let own = own.take_while(|(is_own, _)| *is_own).map(|(_, sale)| sale);
-        let mut counting: Vec<&Sale> = own.chain(order).collect();
+        let order = self.sales.order(numbers);
+        let own = self.sales.own_descending(numbers);
+        let mut counting: Vec<HeldSale> = own.chain(order).collect();
         counting.reverse();
         let nothing = AmountChanges::default();
         let changes = self.changes.as_deref().unwrap_or(&nothing);
@@ -288,7 +296,7 @@ impl SaleBalance {
             };
             let net_sale = NetSale {
                 brand: key.brand,
-                ids: sale.ids.clone(),
+                set: sale.set,
                 conversion,
             };
             out.push((net_sale, diff));
@@ -299,7 +307,7 @@ impl SaleBalance {
 
 /// The amount of a sale by a restatement, minor units; `None` if it does not apply, as it is in another currency or has more
 /// decimals than that of the sale.
-fn restated(sale: &Sale, amount: &RefundAmount) -> Option<i64> {
+fn restated(sale: &HeldSale, amount: &RefundAmount) -> Option<i64> {
     match *amount {
         RefundAmount::All => None,
         RefundAmount::Of(minor, currency) => (currency == sale.currency).then_some(minor),
@@ -315,7 +323,7 @@ fn restated(sale: &Sale, amount: &RefundAmount) -> Option<i64> {
 /// What refunds leave of the amount of a sale in minor units, or `None` if it no longer counts. Refunds in another currency do
 /// not apply, and neither do those with more decimals than the currency of the sale has. A sale of amount zero counts until a
 /// refund applies.
-fn left(sale: &Sale, amount: i64, refunds: &[(Unit, i128)]) -> Option<i64> {
+fn left(sale: &HeldSale, amount: i64, refunds: &[(Unit, i128)]) -> Option<i64> {
     let decimals = currency::decimals(sale.currency).unwrap_or(0);
     let mut left = i128::from(amount);
     let mut refunded = false;
@@ -338,6 +346,8 @@ pub struct NetSales {
     stats: Rc<Stats>,
     /// The balance of each name, by brand and kind.
     balances: GroupedState<(BrandId, SaleKind), HashKey, SaleBalance>,
+    /// The stores of the sales.
+    numbers: LabelNumbers,
 }
 
 impl NetSales {
@@ -346,6 +356,7 @@ impl NetSales {
         NetSales {
             stats,
             balances: GroupedState::default(),
+            numbers: LabelNumbers::default(),
         }
     }
 }
@@ -361,20 +372,20 @@ impl KeyedOperator for NetSales {
     }
 
     fn entries(&self) -> usize {
-        self.balances.len()
+        self.balances.len() + self.numbers.len()
     }
 
     fn bytes(&self) -> usize {
-        let sale = |sale: &Sale| text_bytes(&sale.id) + sale.ids.heap_bytes();
         let restated = |of: &Restatement| text_bytes(&of.id);
-        self.balances.bytes(|of| {
+        let balances = self.balances.bytes(|of| {
             let changes = of.changes.as_ref().map_or(0, |changes| {
                 size_of::<AmountChanges>()
                     + changes.refunds.heap_bytes(|_| 0)
                     + changes.restatements.heap_bytes(|(one, _)| restated(one))
             });
-            of.sales.heap_bytes(|((_, one), _)| sale(one)) + changes
-        })
+            of.sales.heap_bytes() + changes
+        });
+        balances + self.numbers.bytes()
     }
 
     fn apply_epoch(
@@ -389,14 +400,15 @@ impl KeyedOperator for NetSales {
                 continue;
             };
             let group = (key.brand, key.kind);
+            let numbers = &mut self.numbers;
             let steps = self.balances.amend(group, key.name.0.into(), |balance| {
                 emit_consolidated(out, |out| {
-                    let mut steps = balance.net_sales(*key, -1, out);
+                    let mut steps = balance.net_sales(*key, -1, numbers, out);
                     for (update, diff) in updates {
-                        balance.change(&update.entry, *diff);
+                        balance.change(&update.entry, *diff, numbers);
                         steps += 1;
                     }
-                    steps + balance.net_sales(*key, 1, out)
+                    steps + balance.net_sales(*key, 1, numbers, out)
                 })
             });
             self.stats.steps(steps);
