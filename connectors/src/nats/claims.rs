@@ -72,7 +72,8 @@ impl Claims {
     }
 
     /// Claims a brand. `came_from` are the ledgers from which it was moved to the one
-    /// that claims it; with `accept_loss` it may be taken from any.
+    /// that claims it; with `accept_loss` it may be taken from any. Returns the claim that
+    /// it was taken from in that way: its ledger has records that are lost here.
     ///
     /// # Errors
     /// [`NatsErrorKind::Taken`] if another shard has the brand; `Unreachable` without
@@ -82,14 +83,14 @@ impl Claims {
         claim: &Claim,
         came_from: &[String],
         accept_loss: bool,
-    ) -> Result<(), NatsError> {
+    ) -> Result<Option<Claim>, NatsError> {
         let subject = self.subject(&claim.brand);
         loop {
             let (last, sequence) = self.last(&subject).await?;
             let last: Option<Claim> = last.and_then(|text| serde_json::from_slice(&text).ok());
             if let Some(last) = &last {
                 if last.ledger == claim.ledger && last.shard == claim.shard {
-                    return Ok(());
+                    return Ok(None);
                 }
                 if !claim.may_follow(last, came_from, accept_loss) {
                     return Err(is_of_another(claim, last));
@@ -100,7 +101,8 @@ impl Claims {
             }
             let text = serde_json::to_vec(claim).unwrap_or_default();
             if self.swap(&subject, sequence, text).await? {
-                return Ok(());
+                let is_loss = |last: &Claim| !claim.may_follow(last, came_from, false);
+                return Ok(last.filter(is_loss));
             }
         }
     }

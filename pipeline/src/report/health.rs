@@ -47,6 +47,8 @@ pub struct Health {
     memory: Mutex<Option<String>>,
     /// Which clock disagrees.
     clock: Mutex<Option<String>>,
+    /// Why nothing is published.
+    lease: Mutex<Option<String>>,
     /// What is wrong with the output stream.
     output: Mutex<Option<String>>,
     /// What is wrong with the rights stream.
@@ -76,12 +78,13 @@ pub struct NotReady {
 }
 
 /// Every code of a [`NotReady`].
-pub const NOT_READY: [&str; 11] = [
+pub const NOT_READY: [&str; 12] = [
     "disconnected",
     "restoring",
     "ledger",
     "memory",
     "clock",
+    "lease",
     "output",
     "rights",
     "follower",
@@ -108,6 +111,7 @@ impl Health {
             ledger: Mutex::default(),
             memory: Mutex::default(),
             clock: Mutex::default(),
+            lease: Mutex::default(),
             output: Mutex::default(),
             rights: Mutex::default(),
             follower: Mutex::default(),
@@ -126,6 +130,12 @@ impl Health {
     /// Sets whether there is a connection to NATS.
     pub fn set_connected(&self, yes: bool) {
         self.connected.store(yes, Relaxed);
+    }
+
+    /// Sets whether the process holds its lease, without which it publishes nothing.
+    pub fn set_lease(&self, holds: bool) {
+        let lost = "the lease at the broker was not renewed in time: nothing is published, and the process ends if another has it";
+        *lock(&self.lease) = (!holds).then(|| lost.to_owned());
     }
 
     /// Sets the progress of the restore, as a sentence; `None` when it is finished.
@@ -283,6 +293,7 @@ impl Health {
             ("ledger", &self.ledger),
             ("memory", &self.memory),
             ("clock", &self.clock),
+            ("lease", &self.lease),
             ("output", &self.output),
             ("rights", &self.rights),
             ("follower", &self.follower),

@@ -161,10 +161,16 @@ impl Standby<'_> {
             };
             let why = match may_lead(mark.get(), &self.own(), Some(&last)) {
                 _ if differs.is_some() => differs.clone(),
-                May::Not(reason) => Some(match why {
-                    Some(why) => format!("{reason}: {why}"),
-                    None => reason,
-                }),
+                May::Not(reason) => {
+                    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                    let remedy = match is_free {
+                        true => {
+                            "; if no other process can lead, start this one with --accept-loss, and what it lacks is lost"
+                        }
+                        false => "",
+                    };
+                    Some(format!("{reason}{why}{remedy}"))
+                }
                 // A leader that has just ended does not answer, which is no problem.
                 _ if refused.is_none() && copied.elapsed() < 2 * TERM => None,
                 _ => why,

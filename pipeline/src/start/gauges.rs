@@ -33,6 +33,7 @@ pub(super) async fn gauge(
             .metrics
             .sync(&tally.counts(), &tally.dead_letters());
         telemetry.metrics.lease_held(fence.holds(None));
+        telemetry.health.set_lease(fence.holds(None));
         telemetry.metrics.standbys(standbys.count());
         telemetry.metrics.backup_age(backup.age());
         telemetry.metrics.profiles(&tally.profiles());

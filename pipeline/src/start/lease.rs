@@ -105,7 +105,16 @@ pub(super) async fn claim_brands(
     for brand in &config.brands {
         let claim = claim(config, &brand.name, &ledger);
         let origins = moves.origins(&brand.name);
-        retry_transient(|| claims.claim(&claim, origins, accept_loss)).await?;
+        let lost = retry_transient(|| claims.claim(&claim, origins, accept_loss)).await?;
+        if let Some(last) = lost {
+            tracing::warn!(
+                brand = brand.name,
+                shard = last.shard,
+                ledger = last.ledger,
+                host = last.host,
+                "took the brand from another shard: the loss of the records that only its ledger has was accepted"
+            );
+        }
     }
     Ok(())
 }
