@@ -2,18 +2,19 @@
 //!
 //! A few machine words are enough to decide whether another record supersedes it, whether it is a duplicate, and where its
 //! content can be retracted. They are packed into 40 bytes a key. What few records have, such as a version, is kept beside
-//! them; so are the statements of data subjects, because they are small, and [`crate::consent_state`] must be able to retract
-//! them.
+//! them; so are the statements of data subjects, in 40 bytes more, because they are small, and [`crate::consent_state`] must be able
+//! to retract them.
 
 use std::hash::{Hash, Hasher};
 
 use rustc_hash::FxHasher;
 
+use crate::allowed_uses::AllowedUses;
 use crate::consent_state::ConsentStateIn;
-use crate::engine::{Diff, Entry, Epoch, Table};
+use crate::engine::{Diff, Entry, Epoch, Slab, Table};
 use crate::hash_key::HashKey;
 use crate::policy::Statement;
-use crate::record::{Arrival, Body, BrandId, IdSet, Record, RecordKey};
+use crate::record::{Arrival, Body, BrandId, ConsentString, IdSet, Record, RecordKey, Right};
 
 /// The current record of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -135,15 +136,76 @@ const LINE_BITS: u32 = 20;
 /// The bit of [`Packed::set`] that says that there is a part in [`Keys::rest`].
 const HAS_REST: u32 = 1 << 31;
 
+/// The bit of [`Packed::set`] that says that the record is a statement.
+const IS_STATEMENT: u32 = 1 << 30;
+
+/// The bits of [`Packed::set`] that are the number of the set.
+const SET: u32 = IS_STATEMENT - 1;
+
 /// What most records have.
 struct Packed {
     /// The message of the arrival.
     message: u64,
     /// The epoch, and in the last bits the line of the arrival.
     since_line: u64,
-    /// The number of the brand and identifier set, and [`HAS_REST`].
+    /// The number of the brand and identifier set, [`HAS_REST`] and [`IS_STATEMENT`].
     set: u32,
+    /// The hash of the content; of a statement, its number among [`Keys::statements`].
     content: u32,
+}
+
+/// A statement, and the hash of the content of its record.
+struct PackedStatement {
+    ts: i64,
+    what: PackedKind,
+    /// The hash of its consent string; zero if there is none.
+    string: HashKey,
+    /// When the consent string was last updated.
+    updated: i32,
+    content: u32,
+    is_attached: bool,
+}
+
+/// A statement without its consent string.
+#[derive(Clone, Copy)]
+enum PackedKind {
+    Consent(AllowedUses),
+    ConsentWithString(AllowedUses),
+    Right(Right, bool),
+}
+
+impl PackedStatement {
+    fn pack(of: Stated, content: u32) -> PackedStatement {
+        let (what, string) = match of.statement {
+            Statement::Consent(uses, None) => (PackedKind::Consent(uses), None),
+            Statement::Consent(uses, string) => (PackedKind::ConsentWithString(uses), string),
+            Statement::Right(right, stands) => (PackedKind::Right(right, stands), None),
+        };
+        PackedStatement {
+            ts: of.ts,
+            what,
+            string: string.map_or(0, |string| string.hash).into(),
+            updated: string.map_or(0, |string| string.updated),
+            content,
+            is_attached: of.is_attached,
+        }
+    }
+
+    fn unpack(&self) -> Stated {
+        let string = ConsentString {
+            hash: self.string.into(),
+            updated: self.updated,
+        };
+        Stated {
+            ts: self.ts,
+            statement: match self.what {
+                PackedKind::Consent(uses) => Statement::Consent(uses, None),
+                PackedKind::ConsentWithString(uses) => Statement::Consent(uses, Some(string)),
+                PackedKind::Right(right, stands) => Statement::Right(right, stands),
+            },
+            is_attached: self.is_attached,
+        }
+    }
 }
 
 /// What few records have.
@@ -152,14 +214,20 @@ struct Rest {
     since: Epoch,
     line: u32,
     newest: u64,
-    statement: Option<Stated>,
 }
 
 /// The current record of every key.
 #[derive(Default)]
 pub(super) struct Keys {
     packed: Table<HashKey, Packed>,
+    beside: Beside,
+}
+
+/// What is kept beside the packed records.
+#[derive(Default)]
+struct Beside {
     rest: Table<HashKey, Rest>,
+    statements: Slab<PackedStatement>,
 }
 
 impl Keys {
@@ -170,13 +238,13 @@ impl Keys {
 
     /// The bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        self.packed.bytes() + self.rest.bytes()
+        self.packed.bytes() + self.beside.rest.bytes() + self.beside.statements.bytes()
     }
 
     /// The current record of a key.
     pub(super) fn get(&self, key: RecordKey) -> Option<Current> {
         let key = HashKey::from(key.0);
-        Some(unpack(key, self.packed.get(&key)?, &self.rest))
+        Some(unpack(key, self.packed.get(&key)?, &self.beside))
     }
 
     /// Lets a function replace the current record of a key, unless it returns none.
@@ -189,13 +257,14 @@ impl Keys {
         match self.packed.entry(key) {
             Entry::Vacant(vacant) => {
                 if let Some(new) = update(None) {
-                    vacant.insert(pack(key, new, &mut self.rest));
+                    vacant.insert(pack(key, new, &mut self.beside));
                 }
             }
             Entry::Occupied(mut entry) => {
-                let old = unpack(key, entry.get(), &self.rest);
+                let old = unpack(key, entry.get(), &self.beside);
                 if let Some(new) = update(Some(old)) {
-                    *entry.get_mut() = pack(key, new, &mut self.rest);
+                    release(key, entry.get(), &mut self.beside);
+                    *entry.get_mut() = pack(key, new, &mut self.beside);
                 }
             }
         }
@@ -205,18 +274,19 @@ impl Keys {
     pub(super) fn remove(&mut self, key: RecordKey) -> Option<Current> {
         let key = HashKey::from(key.0);
         let packed = self.packed.remove(&key)?;
-        let current = unpack(key, &packed, &self.rest);
-        if packed.set & HAS_REST != 0 {
-            self.rest.remove(&key);
-        }
+        let current = unpack(key, &packed, &self.beside);
+        release(key, &packed, &mut self.beside);
         Some(current)
     }
 }
 
 /// The record of a key, from its parts.
-fn unpack(key: HashKey, packed: &Packed, rest: &Table<HashKey, Rest>) -> Current {
+fn unpack(key: HashKey, packed: &Packed, beside: &Beside) -> Current {
     let has_rest = packed.set & HAS_REST != 0;
-    let rest = has_rest.then(|| rest.get(&key)).flatten();
+    let rest = has_rest.then(|| beside.rest.get(&key)).flatten();
+    let is_statement = packed.set & IS_STATEMENT != 0;
+    let statement = is_statement.then(|| beside.statements.get(packed.content));
+    let statement = statement.flatten();
     let line = (packed.since_line & ((1 << LINE_BITS) - 1)) as u32;
     Current {
         version: rest.map_or(0, |rest| rest.version),
@@ -226,14 +296,24 @@ fn unpack(key: HashKey, packed: &Packed, rest: &Table<HashKey, Rest>) -> Current
         },
         since: rest.map_or(packed.since_line >> LINE_BITS, |rest| rest.since),
         newest: rest.map_or(packed.message, |rest| rest.newest),
-        set: packed.set & !HAS_REST,
-        content: packed.content,
-        statement: rest.and_then(|rest| rest.statement),
+        set: packed.set & SET,
+        content: statement.map_or(packed.content, |of| of.content),
+        statement: statement.map(PackedStatement::unpack),
     }
 }
 
-/// The parts of the record of a key. Replaces the one that is in `rest`.
-fn pack(key: HashKey, current: Current, rest: &mut Table<HashKey, Rest>) -> Packed {
+/// Removes what is kept beside the record of a key.
+fn release(key: HashKey, packed: &Packed, beside: &mut Beside) {
+    if packed.set & HAS_REST != 0 {
+        beside.rest.remove(&key);
+    }
+    if packed.set & IS_STATEMENT != 0 {
+        beside.statements.remove(packed.content);
+    }
+}
+
+/// The parts of the record of a key. Nothing is kept beside it before.
+fn pack(key: HashKey, current: Current, beside: &mut Beside) -> Packed {
     let Current {
         version,
         arrival: Arrival { message, line },
@@ -244,27 +324,31 @@ fn pack(key: HashKey, current: Current, rest: &mut Table<HashKey, Rest>) -> Pack
         statement,
     } = current;
     let fits = line >> LINE_BITS == 0 && since >> (u64::BITS - LINE_BITS) == 0;
-    let is_usual = version == 0 && newest == message && statement.is_none() && fits;
-    match is_usual {
-        true if rest.is_empty() => {}
-        true => drop(rest.remove(&key)),
-        false => {
-            let of_key = Rest {
-                version,
-                since,
-                line,
-                newest,
-                statement,
-            };
-            rest.insert(key, of_key);
-        }
+    let is_usual = version == 0 && newest == message && fits;
+    if !is_usual {
+        let rest = Rest {
+            version,
+            since,
+            line,
+            newest,
+        };
+        beside.rest.insert(key, rest);
+    }
+    debug_assert!(set <= SET, "a worker has fewer than 2^30 sets");
+    let mut set = if is_usual { set } else { set | HAS_REST };
+    let mut held = content;
+    if let Some(statement) = statement {
+        held = beside
+            .statements
+            .insert(PackedStatement::pack(statement, content));
+        set |= IS_STATEMENT;
     }
     let line = u64::from(line) & ((1 << LINE_BITS) - 1);
     Packed {
         message,
         since_line: (since << LINE_BITS) | line,
-        set: if is_usual { set } else { set | HAS_REST },
-        content,
+        set,
+        content: held,
     }
 }
 
@@ -275,6 +359,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_what_was_given() {
         assert_eq!(size_of::<(HashKey, Packed)>(), 40);
+        assert_eq!(size_of::<Option<PackedStatement>>(), 40);
         let usual = Current {
             version: 0,
             arrival: Arrival {
@@ -283,7 +368,7 @@ mod tests {
             },
             since: (1 << 44) - 1,
             newest: u64::MAX - 1,
-            set: HAS_REST - 1,
+            set: SET,
             content: u32::MAX,
             statement: None,
         };
@@ -294,8 +379,17 @@ mod tests {
         others[5].since = Epoch::MAX;
         others[4].statement = Some(Stated {
             ts: -1,
-            statement: Statement::Right(crate::record::Right::DoNotSell, true),
+            statement: Statement::Right(Right::DoNotSell, true),
             is_attached: true,
+        });
+        let string = ConsentString {
+            hash: u128::MAX,
+            updated: -7,
+        };
+        others[6].statement = Some(Stated {
+            ts: i64::MAX,
+            statement: Statement::Consent(AllowedUses::ALL, Some(string)),
+            is_attached: false,
         });
         let mut keys = Keys::default();
         for (at, of) in others.iter().chain(others.iter().rev()).enumerate() {
@@ -313,6 +407,7 @@ mod tests {
             assert!(held.is_some() && keys.remove(key) == held);
             assert_eq!(keys.get(key), None);
         }
-        assert_eq!((keys.len(), keys.rest.len()), (0, 0));
+        let beside = (keys.beside.rest.len(), keys.beside.statements.len());
+        assert_eq!((keys.len(), beside), (0, (0, 0)));
     }
 }
