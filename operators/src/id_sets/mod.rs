@@ -20,19 +20,18 @@ pub(crate) mod set_policy;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::delta_buffer::DeltaBuffer;
-use crate::engine::{Diff, Epoch, GroupedState, State, shared_bytes};
+use crate::engine::{Diff, Epoch, GroupedState, State};
 use crate::facts::{Fact, IdSetUse};
 use crate::hash_key::HashKey;
 use crate::identity::components::{NOBODY, Person};
 use crate::label_numbers::LabelNumbers;
 use crate::packed_runs::PackedRuns;
 use crate::policy::Policy;
-use crate::record::{BrandId, IdSet, Identifier, Record, RecordKey};
+use crate::record::{BrandId, IdSet, PackedIds, Record, RecordKey};
 use crate::routing::facts;
 use crate::settings::BrandSettings;
 use crate::small_map::SmallMap;
@@ -48,7 +47,7 @@ pub(crate) type IdSetKey = (BrandId, HashKey);
 /// An identifier set.
 pub(crate) struct IdSetState {
     /// The identifiers, while there are records. The key of the set is that of the state.
-    pub(crate) ids: Option<Arc<[Identifier]>>,
+    pub(crate) ids: Option<PackedIds>,
     /// The current records.
     pub(crate) records: PackedRuns<ByRecordKey>,
     /// The members with a policy.
@@ -93,7 +92,7 @@ impl IdSetState {
 
     /// The identifiers of the set, whose key is given, while there are records.
     pub(crate) fn ids(&self, set: HashKey) -> Option<IdSet> {
-        Some(IdSet::of_key(set, self.ids.clone()?))
+        Some(self.ids.as_ref()?.unpack(set))
     }
 
     /// The current records of the set as far as they are unpacked.
@@ -234,7 +233,7 @@ impl IdSets {
     /// The estimated bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
         let sets = self.sets.bytes(|of| {
-            let ids = of.ids.as_ref().map_or(0, shared_bytes);
+            let ids = of.ids.as_ref().map_or(0, PackedIds::heap_bytes);
             ids + of.records.heap_bytes()
                 + of.policies.heap_bytes(|_| 0)
                 + of.support.heap_bytes()

@@ -43,7 +43,7 @@ use crate::engine::{
 };
 use crate::facts::Conversion;
 use crate::label::Label;
-use crate::record::{BrandId, ClosedVisits, Day, IdSet};
+use crate::record::{BrandId, ClosedVisits, Day};
 use crate::settings::Settings;
 use crate::stats::Stats;
 pub use record::{DeviceVisits, MatchIn, Sighting, SightingUpdate, StoreDay};
@@ -188,9 +188,9 @@ impl Matching {
                     let (cell, sums) = matched.sums(key.brand, day);
                     deltas.add(cell, sums, diff);
                     if outcome.weight > 0 {
-                        let ids = device_ids(device);
+                        let set = device_ids(device).key();
                         let conversion = matched.conversion(ts, day, id, *source);
-                        out.push((MatchOut::Stay(key.brand, ids, conversion), diff));
+                        out.push((MatchOut::Stay(key.brand, set, conversion), diff));
                     }
                 })
             });

@@ -246,13 +246,14 @@ impl SaleBalance {
     ) -> u64 {
         // However many reports an order has, only the first is visited.
         let order = self.sales.order(numbers);
+        let has_order = order.is_some();
         let own = self.sales.own_descending(numbers);
         let mut counting: Vec<HeldSale> = own.chain(order).collect();
         counting.reverse();
         let nothing = AmountChanges::default();
         let changes = self.changes.as_deref().unwrap_or(&nothing);
         let mut firsts: FxHashMap<Label, usize> = FxHashMap::default();
-        if order.is_none() {
+        if !has_order {
             for (at, sale) in counting.iter().enumerate() {
                 firsts.entry(sale.source).or_insert(at);
             }
@@ -277,7 +278,7 @@ impl SaleBalance {
             let Some(left) = left(sale, amount, refunds) else {
                 continue;
             };
-            let is_of_record = key.kind == SaleKind::Order && (order.is_none() || at > 0);
+            let is_of_record = key.kind == SaleKind::Order && (!has_order || at > 0);
             let conversion = Conversion {
                 ts: sale.ts,
                 // Distinguish orders of several sources with the same id.

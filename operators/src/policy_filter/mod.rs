@@ -40,7 +40,7 @@ use crate::id_sets::{IdSetKey, IdSets, Links, OwnChanges, SharedIdSets};
 use crate::label_numbers::LabelNumbers;
 use crate::label_uses::LabelUses;
 use crate::policy::Policy;
-use crate::record::{BrandId, IdSet, Pseudonym, Record, RecordKey};
+use crate::record::{BrandId, IdSet, PackedIds, Pseudonym, Record, RecordKey};
 use crate::routing::{Routed, route};
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -224,15 +224,18 @@ impl PolicyFilter {
             for (record_key, content) in changes.records {
                 let new = content.as_deref();
                 if let Some(record) = new {
-                    // The records of a set share its identifiers, as long as they are in memory.
-                    set.ids.get_or_insert_with(|| record.ids.shared().clone());
+                    set.ids.get_or_insert_with(|| PackedIds::pack(&record.ids));
                 }
                 let entry = new.map(|record| pack(record_key, record, numbers));
                 let replaced = set
                     .records
                     .replace(&key_bytes(record_key), entry.as_deref());
                 let old = replaced.as_ref().and_then(|entry| {
-                    unpack(entry, (brand, &set.ids(key.1)?), Part::Whole, numbers)
+                    let ids = match new {
+                        Some(record) => record.ids.clone(),
+                        None => set.ids(key.1)?,
+                    };
+                    unpack(entry, (brand, &ids), Part::Whole, numbers)
                 });
                 if let Some(entry) = &replaced {
                     release(entry, numbers);

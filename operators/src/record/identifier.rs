@@ -118,16 +118,6 @@ impl IdSet {
         IdSet::new(Vec::new())
     }
 
-    /// The set of identifiers that were those of a set with this key.
-    pub(crate) fn of_key(key: HashKey, ids: Arc<[Identifier]>) -> IdSet {
-        IdSet { key, ids }
-    }
-
-    /// The identifiers, shared.
-    pub(crate) fn shared(&self) -> &Arc<[Identifier]> {
-        &self.ids
-    }
-
     /// The key of the set: the 128-bit XXH3 of its pseudonyms and values. Zero only for the empty set.
     pub fn key(&self) -> u128 {
         self.key.into()
@@ -147,4 +137,61 @@ impl IdSet {
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
+}
+
+/// The bit beside the kind of a packed identifier that says that its clear value follows.
+const HAS_VALUE: u8 = 1 << 7;
+
+/// The identifiers of a set in as few bytes as they need: the number of the kind, the pseudonym, and the value if it is another.
+/// The key of the set stands elsewhere.
+pub(crate) struct PackedIds(Box<[u8]>);
+
+impl PackedIds {
+    /// Packs the identifiers of a set.
+    pub(crate) fn pack(ids: &IdSet) -> PackedIds {
+        let mut bytes = Vec::with_capacity(ids.ids.len() * (1 + 2 * size_of::<Pseudonym>()));
+        for id in ids.ids() {
+            let has_value = id.value != id.pseudonym;
+            bytes.push(id.kind as u8 | if has_value { HAS_VALUE } else { 0 });
+            bytes.extend_from_slice(&id.pseudonym.to_le_bytes());
+            if has_value {
+                bytes.extend_from_slice(&id.value.to_le_bytes());
+            }
+        }
+        PackedIds(bytes.into())
+    }
+
+    /// The set, whose key is given.
+    pub(crate) fn unpack(&self, key: HashKey) -> IdSet {
+        let mut rest = &*self.0;
+        let mut ids = Vec::with_capacity(rest.len() / (1 + size_of::<Pseudonym>()));
+        while let Some(id) = unpack_id(&mut rest) {
+            ids.push(id);
+        }
+        debug_assert!(rest.is_empty(), "what was packed can be unpacked");
+        let ids = ids.into();
+        IdSet { key, ids }
+    }
+
+    /// The bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Takes an identifier from the front of a string.
+fn unpack_id(bytes: &mut &[u8]) -> Option<Identifier> {
+    let (marks, rest) = bytes.split_first()?;
+    let kind = *IdKind::ALL.get(usize::from(marks & !HAS_VALUE))?;
+    let (pseudonym, mut rest) = rest.split_first_chunk()?;
+    let mut value = pseudonym;
+    if marks & HAS_VALUE != 0 {
+        (value, rest) = rest.split_first_chunk()?;
+    }
+    *bytes = rest;
+    Some(Identifier {
+        pseudonym: Pseudonym::from_le_bytes(*pseudonym),
+        value: Pseudonym::from_le_bytes(*value),
+        kind,
+    })
 }

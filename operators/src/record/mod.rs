@@ -23,6 +23,7 @@ use crate::label::Label;
 
 pub use body::{Body, ConsentString, Right};
 pub use brand::{BrandId, Day};
+pub(crate) use identifier::PackedIds;
 pub use identifier::{IdKind, IdSet, Identifier, Pseudonym};
 pub use notice::{BoxAnswer, NoticeBox};
 pub use partner::{SightingCookie, UnmatchedStays};

@@ -17,6 +17,7 @@
 //! (consent, rights), and the identifier sets in use, to [`crate::consent_state`].
 
 mod current;
+mod sets;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,13 +26,14 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::consent_state::ConsentStateIn;
-use crate::engine::{Diff, Entry, Epoch, Interner, KeyedOperator, Table};
+use crate::engine::{Diff, Entry, Epoch, KeyedOperator, Table};
 use crate::hash_key::HashKey;
 use crate::policy_filter::PolicyFilterIn;
 use crate::reach::Reach;
 use crate::record::{Arrival, Body, BrandId, Day, IdSet, Pseudonym, Record, RecordKey};
 use crate::stats::Stats;
 use current::{Current, Keys};
+use sets::Sets;
 
 /// An upsert or retraction of one key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,9 +102,6 @@ struct KeyChange {
 /// The keys that an epoch changed.
 type KeyChanges = FxHashMap<RecordKey, KeyChange>;
 
-/// The identifier sets of current records, each with its brand.
-type Sets = Interner<(BrandId, IdSet)>;
-
 /// What is kept of a current record that is a sighting.
 #[derive(Clone, Copy, Debug)]
 struct HeldSighting {
@@ -150,7 +149,7 @@ impl Upsert {
         out: &mut Vec<(UpsertOut, Diff)>,
     ) {
         let RecordChange { arrival, key, put } = change;
-        let Some((version, mut record)) = put else {
+        let Some((version, record)) = put else {
             let current = self.keys.get(key);
             if current.is_some_and(|current| arrival > current.arrival) {
                 self.remove(key, key_changes, out);
@@ -185,10 +184,6 @@ impl Upsert {
             }
             let of = (record.brand, record.ids.clone());
             let set = add_set_use(sets, &of, out);
-            // All records of a set share its identifiers.
-            if let Some((_, ids)) = sets.get(set) {
-                record.ids = ids.clone();
-            }
             let mut new = Current::new(version, arrival, epoch, &record, set);
             let mut before = None;
             let has_others = old.is_some();
@@ -203,11 +198,11 @@ impl Upsert {
                     new.newest = old.newest.max(new.newest);
                     let was = sets.get(old.set);
                     if old.set != new.set || new.states_other_than(&old) {
-                        let ids = was.map(|(_, ids)| ids);
+                        let ids = was.as_ref().map(|(_, ids)| ids);
                         emit_act(of.0, [ids, Some(&of.1)], out);
                     }
                     if let Some(was) = was {
-                        old.emit_statement(was, -1, UpsertOut::Statement, out);
+                        old.emit_statement(&was, -1, UpsertOut::Statement, out);
                         before = Some((was.0, was.1.key()));
                     }
                     remove_set_use(sets, old.set, out);
@@ -313,7 +308,7 @@ impl Upsert {
         if removed.is_statement() {
             emit_act(brand, [Some(&of.1), None], out);
         }
-        removed.emit_statement(of, -1, UpsertOut::Statement, out);
+        removed.emit_statement(&of, -1, UpsertOut::Statement, out);
         remove_set_use(&mut self.sets, removed.set, out);
         self.stats.held(-removed.count());
         set_content(key_changes, key, Some((brand, set)), None);
@@ -354,7 +349,7 @@ fn emit_act(brand: BrandId, of: [Option<&IdSet>; 2], out: &mut Vec<(UpsertOut, D
 
 /// Counts a record of an identifier set, and emits the set with its first record on this worker. Returns its number.
 fn add_set_use(sets: &mut Sets, of: &(BrandId, IdSet), out: &mut Vec<(UpsertOut, Diff)>) -> u32 {
-    let (number, is_first) = sets.intern(of);
+    let (number, is_first) = sets.add_use(of.0, &of.1);
     if is_first {
         emit_set_use(of.0, &of.1, 1, out);
     }
@@ -363,7 +358,7 @@ fn add_set_use(sets: &mut Sets, of: &(BrandId, IdSet), out: &mut Vec<(UpsertOut,
 
 /// Removes a record from the count of its identifier set, and retracts the set with its last record on this worker.
 fn remove_set_use(sets: &mut Sets, number: u32, out: &mut Vec<(UpsertOut, Diff)>) {
-    if let Some((brand, ids)) = sets.release(number) {
+    if let Some((brand, ids)) = sets.remove_use(number) {
         emit_set_use(brand, &ids, -1, out);
     }
 }
@@ -388,9 +383,8 @@ impl KeyedOperator for Upsert {
     }
 
     fn bytes(&self) -> usize {
-        let sets = self.sets.bytes(|(_, ids)| ids.heap_bytes());
         let settling = self.settling.capacity() * size_of::<(Day, ExpiredRecord)>();
-        self.keys.bytes() + sets + self.sightings.bytes() + settling
+        self.keys.bytes() + self.sets.bytes() + self.sightings.bytes() + settling
     }
 
     fn apply_epoch(

@@ -24,7 +24,7 @@ use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated};
 use crate::facts::Conversion;
 use crate::label::Label;
-use crate::record::{BrandId, IdSet};
+use crate::record::BrandId;
 use crate::settings::Settings;
 use crate::small_map::SmallMap;
 use crate::stats::Stats;

@@ -326,7 +326,6 @@ impl DayRecords {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::IdSet;
 
     fn record(ts: i64, kind: WalletType, holder: u64) -> WalletRecord {
         WalletRecord {

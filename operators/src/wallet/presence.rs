@@ -6,9 +6,10 @@
 
 use crate::engine::{Diff, text_bytes};
 use crate::facts::{Conversion, Visit};
+use crate::hash_key::HashKey;
 use crate::label::Label;
 use crate::range_sums::{RangeSums, Sum};
-use crate::record::{Currency, Day, IdSet, RecordId, SaleKind, SaleName, WalletType};
+use crate::record::{Currency, Day, RecordId, SaleKind, SaleName, WalletType};
 use crate::runs::Runs;
 use crate::wallet::record::WalletRecord;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
-use crate::record::{BrandId, Day, IdSet, Pseudonym, RecordId, WalletPlatform, WalletType};
+use crate::record::{BrandId, Day, Pseudonym, RecordId, WalletPlatform, WalletType};
 
 /// The pass that a record names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
