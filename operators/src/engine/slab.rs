@@ -24,6 +24,7 @@ impl<T> Default for Slab<T> {
 
 impl<T> Slab<T> {
     /// The number of values.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.values.len() - self.free.len()
     }
