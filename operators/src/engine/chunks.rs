@@ -1,15 +1,16 @@
 //! Chunks: a list that grows without moving its elements.
 //!
 //! A vector that doubles copies all its elements at once and holds both copies while it does. Here the elements are in chunks of
-//! a fixed number, so that a push moves a bounded number of bytes, however long the list is, and no more than one chunk is
-//! partly unused.
+//! a fixed size, so that a push moves a bounded number of bytes, however long the list is, and no more than one chunk is
+//! partly unused. The size is one of those that allocators have, because a larger one is rounded up by a sixth on average, and one
+//! beyond 128 KiB by up to a third.
 
 use std::ops::{Index, IndexMut};
 
 use super::heap::SAMPLE;
 
-/// The number of elements of a chunk.
-const CHUNK: usize = 1_024;
+/// The bytes of a chunk, at most.
+const CHUNK_BYTES: usize = 1 << 16;
 
 /// A list of elements, each with an index.
 #[derive(Clone)]
@@ -25,22 +26,31 @@ impl<T> Default for Chunks<T> {
 }
 
 impl<T> Chunks<T> {
+    /// The number of elements of a chunk.
+    const CHUNK: usize = match size_of::<T>() {
+        0..=16 => CHUNK_BYTES / 16,
+        size if size < CHUNK_BYTES / 16 => CHUNK_BYTES / size,
+        _ => 16,
+    };
+
     /// The number of elements.
     pub(crate) fn len(&self) -> usize {
         let full = self.chunks.len().saturating_sub(1);
-        full * CHUNK + self.chunks.last().map_or(0, Vec::len)
+        full * Self::CHUNK + self.chunks.last().map_or(0, Vec::len)
     }
 
     /// The element at an index.
     pub(crate) fn get(&self, at: u32) -> Option<&T> {
         let at = at as usize;
-        self.chunks.get(at / CHUNK)?.get(at % CHUNK)
+        self.chunks.get(at / Self::CHUNK)?.get(at % Self::CHUNK)
     }
 
     /// The element at an index, to be changed.
     pub(crate) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
         let at = at as usize;
-        self.chunks.get_mut(at / CHUNK)?.get_mut(at % CHUNK)
+        self.chunks
+            .get_mut(at / Self::CHUNK)?
+            .get_mut(at % Self::CHUNK)
     }
 
     /// The elements, by index.
@@ -58,12 +68,12 @@ impl<T> Chunks<T> {
     /// Appends an element. Returns it, to be changed.
     pub(crate) fn push(&mut self, element: T) -> &mut T {
         let at = match self.chunks.last() {
-            Some(last) if last.len() < CHUNK => self.chunks.len() - 1,
+            Some(last) if last.len() < Self::CHUNK => self.chunks.len() - 1,
             last => {
                 // The first chunk begins small, because many lists stay short.
                 let chunk = match last {
                     None => Vec::new(),
-                    Some(_) => Vec::with_capacity(CHUNK),
+                    Some(_) => Vec::with_capacity(Self::CHUNK),
                 };
                 self.chunks.push(chunk);
                 self.chunks.len() - 1
@@ -98,7 +108,7 @@ impl<T> Chunks<T> {
     /// The bytes of the list, without what its elements own.
     pub(crate) fn bytes(&self) -> usize {
         let last = self.chunks.last().map_or(0, Vec::capacity);
-        let full = self.chunks.len().saturating_sub(1) * CHUNK;
+        let full = self.chunks.len().saturating_sub(1) * Self::CHUNK;
         (full + last) * size_of::<T>() + self.chunks.capacity() * size_of::<Vec<T>>()
     }
 }
@@ -108,14 +118,14 @@ impl<T> Index<u32> for Chunks<T> {
 
     fn index(&self, at: u32) -> &T {
         let at = at as usize;
-        &self.chunks[at / CHUNK][at % CHUNK]
+        &self.chunks[at / Self::CHUNK][at % Self::CHUNK]
     }
 }
 
 impl<T> IndexMut<u32> for Chunks<T> {
     fn index_mut(&mut self, at: u32) -> &mut T {
         let at = at as usize;
-        &mut self.chunks[at / CHUNK][at % CHUNK]
+        &mut self.chunks[at / Self::CHUNK][at % Self::CHUNK]
     }
 }
 
