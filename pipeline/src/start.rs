@@ -74,7 +74,7 @@ pub(crate) mod lease;
 mod unserved;
 
 use gauges::gauge;
-use input::{explained, open_inputs, wanted};
+use input::{explained, open_inputs, refuse_missing_ledger, wanted};
 
 /// A worker process that is ready to read its input: its parts, and the handles
 /// of its tasks.
@@ -266,6 +266,7 @@ pub async fn start(
             let wanted = wanted(&client, config, None, accept_loss).await?;
             let judged = retry_transient(|| Input::check(&client, &wanted)).await;
             explained(judged, config, &wanted)?;
+            refuse_missing_ledger(config, &wanted)?;
             open(config, keyring.clone()).await?
         }
     };

@@ -54,10 +54,17 @@ pub struct Claims {
 }
 
 impl Claim {
-    /// Whether it may replace `last`: within a shard, or with a ledger to which the brand
-    /// was moved, or if the operator accepts the loss.
+    /// Whether it may replace `last`: with the same ledger or one to which the brand was
+    /// moved, or if the operator accepts the loss. A claim that names no ledger asks for
+    /// the shard alone.
     fn may_follow(&self, last: &Claim, came_from: &[String], accept_loss: bool) -> bool {
-        last.shard == self.shard || came_from.contains(&last.ledger) || accept_loss
+        let is_same = self.ledger.is_empty() || last.ledger == self.ledger;
+        last.shard == self.shard && is_same || came_from.contains(&last.ledger) || accept_loss
+    }
+
+    /// Whether `last` is that of another shard.
+    fn is_of_another_shard(&self, last: &Claim) -> bool {
+        last.shard != self.shard
     }
 }
 
@@ -72,16 +79,18 @@ impl Claims {
     }
 
     /// Claims a brand. `came_from` are the ledgers from which it was moved to the one
-    /// that claims it; with `accept_loss` it may be taken from any. Returns the claim that
+    /// that claims it; with `accept_loss` it may be taken from any. A brand of which nothing
+    /// is published (`is_new`) may be taken from any ledger of the shard. Returns the claim that
     /// it was taken from in that way: its ledger has records that are lost here.
     ///
     /// # Errors
-    /// [`NatsErrorKind::Taken`] if another shard has the brand; `Unreachable` without
+    /// [`NatsErrorKind::Taken`] if another shard or another ledger has the brand; `Unreachable` without
     /// an answer.
     pub async fn claim(
         &self,
         claim: &Claim,
         came_from: &[String],
+        is_new: bool,
         accept_loss: bool,
     ) -> Result<Option<Claim>, NatsError> {
         let subject = self.subject(&claim.brand);
@@ -92,16 +101,19 @@ impl Claims {
                 if last.ledger == claim.ledger && last.shard == claim.shard {
                     return Ok(None);
                 }
-                if !claim.may_follow(last, came_from, accept_loss) {
+                let accepts = accept_loss || is_new && !claim.is_of_another_shard(last);
+                if !claim.may_follow(last, came_from, accepts) {
                     return Err(is_of_another(claim, last));
                 }
-                if last.shard != claim.shard {
+                if claim.is_of_another_shard(last) {
                     self.end_lease(claim, last).await?;
                 }
             }
             let text = serde_json::to_vec(claim).unwrap_or_default();
             if self.swap(&subject, sequence, text).await? {
-                let is_loss = |last: &Claim| !claim.may_follow(last, came_from, false);
+                let is_known = |last: &Claim| is_new && !claim.is_of_another_shard(last);
+                let is_loss =
+                    |last: &Claim| !is_known(last) && !claim.may_follow(last, came_from, false);
                 return Ok(last.filter(is_loss));
             }
         }
@@ -213,6 +225,17 @@ impl Claims {
 
 /// The error of a brand that another shard has.
 fn is_of_another(claim: &Claim, last: &Claim) -> NatsError {
+    if !claim.is_of_another_shard(last) {
+        return NatsError::new(
+            NatsErrorKind::Taken,
+            format!(
+                "the brand {} was last served with the ledger {}, on {} since {}, and this is the ledger {}. Put that ledger in its \
+                 place and start the worker again, or, to go on without the records that only it has, start it with: tributary run \
+                 --accept-loss",
+                claim.brand, last.ledger, last.host, last.since, claim.ledger
+            ),
+        );
+    }
     let place = |shard: &Option<String>| match shard {
         Some(shard) => format!("the shard {shard}"),
         None => "the process without a shard".to_owned(),

@@ -43,6 +43,12 @@ impl Ledger {
         paths.manifest().exists() || directory.exists() && !(directory.is_dir() && is_empty())
     }
 
+    /// Whether a directory contains a ledger that can be inspected. One whose beginning was
+    /// interrupted, by a full disk or a kill, cannot, and [`Ledger::open`] begins it anew.
+    pub fn is_begun_in(directory: &Path) -> bool {
+        Paths(directory.to_owned()).manifest().exists()
+    }
+
     /// The current watermark.
     pub fn watermark(&self) -> Watermark {
         Watermark {

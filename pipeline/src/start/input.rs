@@ -6,7 +6,7 @@
 //! truncated stream assigns sequence numbers again, so that the generation of
 //! the position increases: what arrives now orders after everything before.
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Brands, Client, Input, InputRequest, LossKind, NatsError};
 use tributary_ledger::{PingsPosition, Position, StreamPosition};
@@ -31,9 +31,7 @@ pub(super) async fn wanted(
     let mut published = false;
     if position.is_none() {
         for brand in &config.brands {
-            let cells = format!("tributary.out.{}.>", brand.name);
-            let stream = &config.nats.output_stream;
-            published |= retry_transient(|| nats::has_messages(client, stream, &cells)).await?;
+            published |= has_cells(client, config, &brand.name).await?;
         }
     }
     Ok(InputRequest {
@@ -48,6 +46,41 @@ pub(super) async fn wanted(
         published,
         accept_loss,
     })
+}
+
+/// Whether the output stream has cells of a brand.
+///
+/// # Errors
+///
+/// A broker that does not answer.
+pub(super) async fn has_cells(
+    client: &Client,
+    config: &Config,
+    brand: &str,
+) -> Result<bool, NatsError> {
+    let cells = format!("tributary.out.{brand}.>");
+    let stream = &config.nats.output_stream;
+    retry_transient(|| nats::has_messages(client, stream, &cells)).await
+}
+
+/// Refuses to begin a ledger where cells of an earlier run prove that there was one, also
+/// if the input stream still has every message: the pings of closed days, what others
+/// were told before, and the noise of published values are in the ledger alone.
+///
+/// # Errors
+///
+/// Which directory has no ledger, and the ways to go on.
+pub(super) fn refuse_missing_ledger(config: &Config, wanted: &InputRequest) -> anyhow::Result<()> {
+    if !wanted.published || wanted.accept_loss {
+        return Ok(());
+    }
+    bail!(
+        "{} holds no ledger, but the stream {} holds cells of an earlier run. Is the volume mounted, and is ledger.directory \
+         the one of that run? Put the ledger there, or restore it with: tributary ledger restore. To begin a new one from what the \
+         input stream still has: tributary run --accept-loss",
+        ledger_options(config).directory.display(),
+        config.nats.output_stream
+    )
 }
 
 /// Adds to a lost input that the ledger is missing as well, if cells of an

@@ -6,6 +6,7 @@ use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Claim, Claims, Client, Holder, Lease, NatsError};
 use tributary_rights::LedgerWatermark;
 
+use super::input::has_cells;
 use crate::broker::retry::retry_transient;
 use crate::durability::moves::Moves;
 use crate::version::VERSION;
@@ -90,7 +91,8 @@ pub(super) async fn check_claims(
 ///
 /// # Errors
 ///
-/// A brand that another shard has, or a broker that does not answer.
+/// A brand that another shard has, or one whose published numbers come from another
+/// ledger; or a broker that does not answer.
 pub(super) async fn claim_brands(
     client: &Client,
     config: &Config,
@@ -105,14 +107,16 @@ pub(super) async fn claim_brands(
     for brand in &config.brands {
         let claim = claim(config, &brand.name, &ledger);
         let origins = moves.origins(&brand.name);
-        let lost = retry_transient(|| claims.claim(&claim, origins, accept_loss)).await?;
+        // What was never published cannot be missed.
+        let is_new = !has_cells(client, config, &brand.name).await?;
+        let lost = retry_transient(|| claims.claim(&claim, origins, is_new, accept_loss)).await?;
         if let Some(last) = lost {
             tracing::warn!(
                 brand = brand.name,
                 shard = last.shard,
                 ledger = last.ledger,
                 host = last.host,
-                "took the brand from another shard: the loss of the records that only its ledger has was accepted"
+                "took the brand from another ledger: the loss of the records that only its ledger has was accepted"
             );
         }
     }

@@ -352,7 +352,7 @@ fn search(config: &Config, brand: &Brand, to: &Path) -> anyhow::Result<PathBuf> 
 ///
 /// The number of processes, and what to do.
 fn refuse_cluster(place: &Place) -> anyhow::Result<()> {
-    if !Ledger::exists_in(&place.ledger) {
+    if !Ledger::is_begun_in(&place.ledger) {
         return Ok(());
     }
     let found = inspect(&place.ledger, None)?;

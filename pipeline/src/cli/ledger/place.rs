@@ -69,7 +69,7 @@ impl Place {
     ///
     /// A ledger that a worker has open, or that cannot be read.
     pub(super) fn open(&self, begun: (usize, usize)) -> anyhow::Result<Ledger> {
-        let (process, processes) = match Ledger::exists_in(&self.ledger) {
+        let (process, processes) = match Ledger::is_begun_in(&self.ledger) {
             true => {
                 let found = inspect(&self.ledger, None)?;
                 (found.process, found.processes)

@@ -289,7 +289,7 @@ fn keep(process: usize, processes: usize) -> KeepFilter {
 /// Whether every ledger to be is that of its process among so many.
 fn all_are_of(places: &[Place], processes: usize) -> anyhow::Result<bool> {
     for (process, place) in places.iter().enumerate().take(processes) {
-        if !Ledger::exists_in(&place.ledger) {
+        if !Ledger::is_begun_in(&place.ledger) {
             return Ok(false);
         }
         let found = inspect(&place.ledger, None)?;
