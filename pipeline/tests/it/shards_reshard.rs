@@ -1,6 +1,7 @@
 //! A process becomes a cluster of three, and that one of two, while the command that does it is killed at random points:
 //! OUT equals a replay, and who objected stays out in every process.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,6 +29,20 @@ fn start(world: &World, processes: usize) -> Vec<Worker> {
         Worker::start(&config, &["--process", &process, "--hostfile", file])
     };
     (0..processes).map(process).collect()
+}
+
+/// Leaves what a full disk leaves of a ledger that is begun: the header of its first segment, and no manifest.
+fn begin(world: &World, process: usize) {
+    let segments = world.ledger(process).join("segments");
+    std::fs::create_dir_all(&segments).expect("the directory");
+    for directory in [&world.ledger(process), &segments] {
+        let owner = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(directory, owner).expect("its permissions");
+    }
+    let first = std::fs::read_dir(world.ledger(0).join("segments")).expect("segments");
+    let first = first.flatten().next().expect("a segment");
+    let bytes = std::fs::read(first.path()).expect("its bytes");
+    std::fs::write(segments.join("0000000001.seg"), &bytes[..48]).expect("it is written");
 }
 
 /// Stops them together.
@@ -64,6 +79,9 @@ async fn one_three_two() {
     for (part, processes) in parts.iter().zip([1, 3, 2]) {
         if processes > 1 {
             tokio::task::block_in_place(|| {
+                if processes == 3 {
+                    begin(&world, 1);
+                }
                 let to = processes.to_string();
                 let arguments = ["reshard", "--to", &to, "--json"];
                 let said = ledger_with_kills(&world, &arguments, "processes already", || {

@@ -234,3 +234,32 @@ async fn an_empty_directory_beside_a_trimmed_input_and_published_cells_is_a_loss
     rewrite(&world, &lines[lost..]);
     assert_stands(&broker, &world.replayed(), &[]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_ledger_is_refused_although_the_input_is_whole_and_so_is_one_that_comes_back() {
+    let Some(deployment) = Deployment::of_read_messages().await else {
+        return;
+    };
+    let Deployment {
+        broker,
+        world,
+        client,
+        _server,
+        ..
+    } = deployment;
+    let (data, aside) = (world.path("tributary-data"), world.path("aside"));
+    std::fs::rename(&data, &aside).unwrap();
+    refuses(&world, &["holds no ledger", "--accept-loss"]);
+    assert!(!data.exists(), "nothing is begun");
+    reads_all(&world, &client, &["--accept-loss"]).await;
+    assert_stands(&broker, &world.replayed(), &[]).await;
+    // The new ledger has the brand now.
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&aside, &data).unwrap();
+    refuses(
+        &world,
+        &["was last served with the ledger", "--accept-loss"],
+    );
+    reads_all(&world, &client, &["--accept-loss"]).await;
+    assert_stands(&broker, &world.replayed(), &[]).await;
+}
