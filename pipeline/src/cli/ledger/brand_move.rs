@@ -158,6 +158,9 @@ pub(super) async fn move_brand(args: &LedgerMove) -> anyhow::Result<Moved> {
     for place in [&from, &to] {
         standby::hold_off(&client, &place.config).await?;
     }
+    if !is_begun {
+        to.refuse_little_room(std::iter::once(&from))?;
+    }
     // What was imported before an interruption is read no more.
     if !target.has_brand(&brand.name) {
         from.refuse_losses(&client, &source).await?;

@@ -87,6 +87,33 @@ impl Place {
         Ok(ledger)
     }
 
+    /// Refuses a disk without room for as much as some ledgers hold, before anything is
+    /// begun that has to be finished.
+    ///
+    /// # Errors
+    ///
+    /// How much is missing, or a ledger or disk that does not say.
+    pub(super) fn refuse_little_room<'a>(
+        &self,
+        sources: impl Iterator<Item = &'a Place>,
+    ) -> anyhow::Result<()> {
+        let mut needed = 0;
+        for source in sources {
+            needed += inspect(&source.ledger, None)?.bytes;
+        }
+        let disk = self.ledger.ancestors().find(|path| path.exists());
+        let disk = rustix::fs::statvfs(disk.unwrap_or(&self.ledger))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < needed {
+            bail!(
+                "the disk of {} has {free} bytes free, and {needed} are copied to it: make room for {} more; nothing was changed",
+                self.ledger.display(),
+                needed - free
+            );
+        }
+        Ok(())
+    }
+
     /// Refuses files that do not fit together, as the start of the worker there would: what is
     /// lost here would be lost for good with the move.
     ///

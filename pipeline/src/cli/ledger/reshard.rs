@@ -199,6 +199,7 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
         .filter_map(|(place, ledger)| Some((place.ledger.as_path(), ledger.as_ref()?.position())));
     let position = common_position(open)?;
     if !is_begun {
+        first.refuse_little_room(places.iter().take(of.from))?;
         moving.reshard = Some(of.clone());
         moving.signed(&config, &first.ledger)?.save(&first.ledger)?;
     }
