@@ -32,7 +32,7 @@ use crate::id_sets::counts::{IdSetCounts, IdSetCountsIn};
 use crate::id_sets::person_join::{PersonJoin, PersonJoinIn, PersonJoinOut};
 use crate::identity::graph::{Graph, GraphIn};
 use crate::identity::outcome::GraphOut;
-use crate::matching::{MatchIn, MatchOut, Matching};
+use crate::matching::{MatchIn, MatchOut, Matching, device_ids};
 use crate::net_sales::{NetSale, NetSales};
 use crate::notices::Notices;
 use crate::person::{PersonIn, PersonKey, Persons};
@@ -177,7 +177,8 @@ pub fn build(
             &sizes,
         );
         let (stays, match_sums, closed, erasable) = split4(matched, |row| match row {
-            MatchOut::Stay(brand, set, conversion) => {
+            MatchOut::Stay(brand, device, conversion) => {
+                let set = device_ids(device).key();
                 OneOf4::First(PersonJoinIn::Fact(brand, set, Fact::Conversion(conversion)))
             }
             MatchOut::Sum(key, sums) => OneOf4::Second(CellsIn::Sum(key, sums)),

@@ -43,7 +43,7 @@ use crate::engine::{
 };
 use crate::facts::Conversion;
 use crate::label::Label;
-use crate::record::{BrandId, ClosedVisits, Day};
+use crate::record::{BrandId, ClosedVisits, Day, Pseudonym};
 use crate::settings::Settings;
 use crate::stats::Stats;
 pub use record::{DeviceVisits, MatchIn, Sighting, SightingUpdate, StoreDay};
@@ -58,7 +58,7 @@ const VISITS_PER_EVENT: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MatchOut {
     /// A stay that is matched, as a conversion of the person of a device.
-    Stay(BrandId, u128, Conversion),
+    Stay(BrandId, Pseudonym, Conversion),
     /// To the cells.
     Sum(CellKey, Aggregate),
     /// Visits of a day that is closed in this epoch.
@@ -188,9 +188,8 @@ impl Matching {
                     let (cell, sums) = matched.sums(key.brand, day);
                     deltas.add(cell, sums, diff);
                     if outcome.weight > 0 {
-                        let set = device_ids(device).key();
                         let conversion = matched.conversion(ts, day, id, *source);
-                        out.push((MatchOut::Stay(key.brand, set, conversion), diff));
+                        out.push((MatchOut::Stay(key.brand, device, conversion), diff));
                     }
                 })
             });

@@ -105,9 +105,8 @@ fn apply(operator: &mut Matching, epoch: u64, updates: Vec<(MatchIn, i64)>, emit
     operator.apply_epoch(epoch, updates, &mut out);
     for (row, diff) in out {
         match row {
-            MatchOut::Stay(_, ids, conversion) => {
+            MatchOut::Stay(_, device, conversion) => {
                 let visit = conversion.visit.unwrap();
-                let device = ids.ids()[0].pseudonym;
                 let store = conversion.store;
                 let key = (store, device, conversion.ts, visit.until, visit.weight);
                 *emitted.stays.entry(key).or_default() += diff;
@@ -561,8 +560,8 @@ fn stays_share_the_visits_that_they_may_have_been() {
     let mut sums = Aggregate::default();
     for (row, diff) in out {
         match row {
-            MatchOut::Stay(_, ids, conversion) => {
-                weights.insert(ids.ids()[0].pseudonym, conversion.visit.unwrap().weight);
+            MatchOut::Stay(_, device, conversion) => {
+                weights.insert(device, conversion.visit.unwrap().weight);
             }
             MatchOut::Sum(_, of) => sums.add(&of, diff),
             MatchOut::Closed(_) | MatchOut::Erase(..) => panic!("no day is closed"),
