@@ -18,7 +18,7 @@ use crate::hash_key::HashKey;
 use crate::policy::{Policy, Statement};
 use crate::record::{BrandId, Pseudonym};
 use crate::small_map::{Bag, SmallMap};
-use crate::statement_order::StatementOrder;
+use crate::statement_order::Statements;
 
 /// The input of [`ConsentState`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,8 +42,8 @@ pub enum ConsentStateOut {
 /// The state of one identifier.
 #[derive(Default)]
 struct SubjectState {
-    /// The statements; `None` for most identifiers.
-    statement: Option<Box<StatementOrder>>,
+    /// The statements, if there are any.
+    statements: Option<Box<Statements>>,
     /// The identifier sets that contain it, each with the number of workers that hold records of the set.
     sets: Bag<HashKey>,
     /// The policy at the end of the last epoch that changed it.
@@ -52,7 +52,7 @@ struct SubjectState {
 
 impl State for SubjectState {
     fn is_empty(&self) -> bool {
-        self.statement.is_none() && self.sets.is_empty()
+        self.statements.is_none() && self.sets.is_empty()
     }
 }
 
@@ -66,14 +66,12 @@ impl SubjectState {
     ) {
         let was = self.policy;
         if !changes.statements.is_empty() {
-            let order = self.statement.get_or_insert_default();
             for ((ts, statement), diff) in changes.statements {
-                order.add(ts, statement, diff);
+                let held = self.statements.take();
+                self.statements = Statements::add(held, ts, statement, diff);
             }
-            self.policy = order.policy();
-            if order.is_empty() {
-                self.statement = None;
-            }
+            let held = self.statements.as_ref();
+            self.policy = held.map_or_else(Policy::default, |held| held.policy());
         }
         let is = self.policy;
         let mut touched: SmallMap<HashKey, bool> = SmallMap::default();
@@ -135,11 +133,9 @@ impl KeyedOperator for ConsentState {
 
     fn bytes(&self) -> usize {
         self.subjects.bytes(|of| {
-            let statement = of
-                .statement
-                .as_ref()
-                .map_or(0, |_| size_of::<StatementOrder>());
-            statement + of.sets.heap_bytes(|_| 0)
+            let held = of.statements.as_ref();
+            let held = held.map_or(0, |held| size_of::<Statements>() + held.heap_bytes());
+            held + of.sets.heap_bytes(|_| 0)
         })
     }
 

@@ -19,7 +19,61 @@ use crate::policy::{Policy, Statement};
 use crate::record::{ConsentString, Right};
 use crate::small_map::{Bag, SmallMap};
 
-/// The statements about one identifier.
+/// The statements about one identifier, at least one. A single one, which most identifiers have, needs no order.
+pub(crate) enum Statements {
+    /// One statement, with its time in Unix milliseconds.
+    One(i64, Statement),
+    /// Several, or one of several.
+    Many(Box<StatementOrder>),
+}
+
+impl Statements {
+    /// Adds a statement made at `ts` (Unix milliseconds) `by` times to those of an identifier, or removes it if `by` is negative.
+    pub fn add(
+        held: Option<Box<Statements>>,
+        ts: i64,
+        statement: Statement,
+        by: i64,
+    ) -> Option<Box<Statements>> {
+        let mut order = match held.map(|held| *held) {
+            None if by == 1 => return Some(Box::new(Statements::One(ts, statement))),
+            Some(Statements::One(at, one)) if by == -1 && (at, one) == (ts, statement) => {
+                return None;
+            }
+            None => Box::default(),
+            Some(Statements::One(at, one)) => {
+                let mut order = Box::<StatementOrder>::default();
+                order.add(at, one, 1);
+                order
+            }
+            Some(Statements::Many(order)) => order,
+        };
+        order.add(ts, statement, by);
+        (!order.is_empty()).then(|| Box::new(Statements::Many(order)))
+    }
+
+    /// The policy in effect for the identifier.
+    pub fn policy(&self) -> Policy {
+        match self {
+            Statements::One(ts, statement) => {
+                let mut order = StatementOrder::default();
+                order.add(*ts, *statement, 1);
+                order.policy()
+            }
+            Statements::Many(order) => order.policy(),
+        }
+    }
+
+    /// The estimated bytes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Statements::One(..) => 0,
+            Statements::Many(_) => size_of::<StatementOrder>(),
+        }
+    }
+}
+
+/// The statements about one identifier, in their order.
 #[derive(Default)]
 pub(crate) struct StatementOrder {
     /// The statements with each consent string.
@@ -264,6 +318,30 @@ mod tests {
         order.add(6, restriction(false), 1);
         order.add(9, sale(true), -1);
         assert_eq!(order.policy(), Policy::default());
+    }
+
+    /// A single statement, in whatever way it is reached, has the policy of an order with it.
+    #[test]
+    fn one_is_what_is_left_of_several() {
+        let grant = Statement::Consent(AllowedUses::ALL, string(1, 10));
+        let refusal = Statement::Consent(AllowedUses::NONE, None);
+        let right = Statement::Right(Right::Restriction, true);
+        for one in [grant, refusal, right] {
+            let mut order = StatementOrder::default();
+            order.add(on(10, 1), one, 1);
+            let held = Statements::add(None, on(10, 1), one, 1);
+            assert_eq!(held.as_ref().unwrap().policy(), order.policy());
+            // Its retraction may come before it.
+            let held = Statements::add(held, on(11, 1), refusal, -1);
+            let held = Statements::add(held, on(11, 1), refusal, 1);
+            assert_eq!(held.as_ref().unwrap().policy(), order.policy());
+            assert!(Statements::add(held, on(10, 1), one, -1).is_none());
+            let twice = Statements::add(None, on(10, 1), one, 2);
+            let once = Statements::add(twice, on(10, 1), one, -1);
+            assert_eq!(once.as_ref().unwrap().policy(), order.policy());
+            let several = Statements::add(once, on(12, 0), grant, 1);
+            assert!(several.as_ref().unwrap().policy() != Policy::default());
+        }
     }
 
     /// The number of visited entries is linear in the number of statements.
