@@ -170,9 +170,9 @@ mod tests {
             source: Label(source),
             day: 20_000,
             store: Label::of(id),
-            amount: i64::MAX - ts % 7,
+            amount: i64::MAX - ts.rem_euclid(7),
             currency: Currency(*b"EUR"),
-            set: u128::MAX - ts as u128 % 11,
+            set: u128::MAX - ts.rem_euclid(11) as u128,
             joins: ts % 2 == 0,
         }
     }
