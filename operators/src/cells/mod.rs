@@ -108,6 +108,7 @@ impl KeyedOperator for Cells {
         updates: Vec<(CellsIn, Diff)>,
         _: &mut Vec<(CellsOut, Diff)>,
     ) {
+        self.settings.take_change();
         let mut work = EpochWork::default();
         for (update, diff) in updates {
             match update {

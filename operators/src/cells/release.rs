@@ -169,7 +169,7 @@ impl Cells {
 
     /// Processes one changed group.
     fn release_group(&mut self, key: GroupKey, times: ReleaseTimes, updates: &mut CellUpdates) {
-        let all_settings = self.settings.clone();
+        let all_settings = self.settings.now();
         let Some(settings) = all_settings.brands.get(&key.brand()) else {
             return;
         };
@@ -324,7 +324,7 @@ impl Cells {
     /// Publishes the waiting groups whose classes have enough contributors on all workers.
     pub(super) fn flush_batch(&mut self, votes: &BatchVotes, updates: &mut CellUpdates) {
         for (key, class) in std::mem::take(&mut self.batch_candidates) {
-            let all_settings = self.settings.clone();
+            let all_settings = self.settings.now();
             let Some(settings) = all_settings.brands.get(&key.brand()) else {
                 continue;
             };

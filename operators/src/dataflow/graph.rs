@@ -22,6 +22,7 @@ use crate::ask::{Answer, Question, Respondent};
 use crate::cells::{Cells, CellsIn, CellsOut, CellsQuestion};
 use crate::consent_counts::ConsentCounts;
 use crate::consent_state::{ConsentState, ConsentStateOut};
+use crate::current_settings::CurrentSettings;
 use crate::engine::{
     Epoch, OneOf2, OneOf4, Query, StateSizes, broadcast, broadcast_rows, deliver, keyed,
     keyed_with_queries, split2, split4,
@@ -50,6 +51,7 @@ pub fn build(
     settings: Arc<Settings>,
     mut sink: impl FnMut(Epoch, Output) + 'static,
 ) -> Dataflow {
+    let settings = CurrentSettings::from(settings);
     let stats = Rc::new(Stats::default());
     let sizes = StateSizes::default();
     let salt_cache = Rc::new(RefCell::new(SaltCache::default()));
@@ -184,7 +186,11 @@ pub fn build(
 
         // Persons: their facts, and what follows from them.
         let facts = contacts.concatenate([conversions, visits_of_passes, stays, assigned]);
-        let joined = keyed(facts, PersonJoin::new(&settings, stats.clone()), &sizes);
+        let joined = keyed(
+            facts,
+            PersonJoin::new(settings.clone(), stats.clone()),
+            &sizes,
+        );
         let (facts, anonymous_sums) = split2(joined, |row| match row {
             PersonJoinOut::Person(fact) => OneOf2::First(fact),
             PersonJoinOut::Sum(key, sums) => OneOf2::Second(CellsIn::Sum(key, sums)),

@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey};
+use crate::current_settings::CurrentSettings;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, GroupedState, KeyedOperator, State};
 use crate::facts::{Fact, FactChanges, net};
@@ -23,7 +24,6 @@ use crate::label_numbers::LabelNumbers;
 use crate::person::{PersonIn, PersonKey};
 use crate::record::{BrandId, IdSet};
 use crate::routing::count_anonymous;
-use crate::settings::Settings;
 use crate::stats::Stats;
 
 /// The input of [`PersonJoin`].
@@ -123,6 +123,7 @@ impl SetFacts {
 
 /// The operator. State: the facts of every identifier set.
 pub struct PersonJoin {
+    settings: CurrentSettings,
     stats: Rc<Stats>,
     /// The facts of each identifier set.
     sets: GroupedState<BrandId, HashKey, SetFacts>,
@@ -133,12 +134,13 @@ pub struct PersonJoin {
 
 impl PersonJoin {
     /// An operator without facts.
-    pub fn new(settings: &Settings, stats: Rc<Stats>) -> PersonJoin {
+    pub fn new(settings: CurrentSettings, stats: Rc<Stats>) -> PersonJoin {
         PersonJoin {
             stats,
             sets: GroupedState::default(),
             numbers: LabelNumbers::default(),
-            deltas: DeltaBuffer::new(settings),
+            deltas: DeltaBuffer::new(&settings),
+            settings,
         }
     }
 }
@@ -192,6 +194,9 @@ impl KeyedOperator for PersonJoin {
         updates: Vec<(PersonJoinIn, Diff)>,
         out: &mut Vec<(PersonJoinOut, Diff)>,
     ) {
+        if self.settings.take_change().is_some() {
+            self.deltas.change_settings(&self.settings);
+        }
         let mut changes: FxHashMap<(BrandId, u128), Changes> = FxHashMap::default();
         let mut anonymous = Anonymous::new();
         for (update, diff) in updates {

@@ -33,6 +33,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::labels;
+use crate::current_settings::CurrentSettings;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{
     Diff, Epoch, GroupedState, KeyedOperator, State, Table, extrapolate, shared_bytes,
@@ -45,7 +46,6 @@ use crate::packed_runs::PackedRuns;
 use crate::policy::Policy;
 use crate::record::{BrandId, IdSet, Identifier, Pseudonym, Record, RecordKey};
 use crate::routing::{Routed, route};
-use crate::settings::Settings;
 use crate::small_map::SmallMap;
 use crate::stats::Stats;
 use links::Links;
@@ -140,7 +140,7 @@ struct Changes {
 
 /// The operator. State: the current records, packed, grouped by identifier set.
 pub struct PolicyFilter {
-    settings: Arc<Settings>,
+    settings: CurrentSettings,
     stats: Rc<Stats>,
     /// The records with identifiers.
     sets: GroupedState<BrandId, HashKey, IdSetRecords>,
@@ -159,24 +159,31 @@ pub struct PolicyFilter {
 
 impl PolicyFilter {
     /// An operator without records.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> PolicyFilter {
-        let brands = || settings.brands.iter();
-        PolicyFilter {
-            oldest: brands()
-                .map(|(brand, _)| (*brand, EarliestHeld::default()))
-                .collect(),
-            links: brands()
-                .filter(|(_, of)| of.links_end())
-                .map(|(brand, _)| (*brand, Links::default()))
-                .collect(),
-            deltas: DeltaBuffer::new(&settings),
+    pub fn new(settings: CurrentSettings, stats: Rc<Stats>) -> PolicyFilter {
+        let mut filter = PolicyFilter {
+            oldest: BTreeMap::new(),
+            links: BTreeMap::new(),
+            deltas: DeltaBuffer::default(),
             settings,
             stats,
             sets: GroupedState::default(),
             free: Table::default(),
             numbers: LabelNumbers::default(),
             uses: LabelUses::default(),
+        };
+        filter.add_brands();
+        filter
+    }
+
+    /// Prepares for the brands of the current settings that are new.
+    fn add_brands(&mut self) {
+        for (brand, of) in &self.settings.brands {
+            self.oldest.entry(*brand).or_default();
+            if of.links_end() {
+                self.links.entry(*brand).or_default();
+            }
         }
+        self.deltas.change_settings(&self.settings);
     }
 
     /// The records of one identifier set.
@@ -412,6 +419,9 @@ impl KeyedOperator for PolicyFilter {
         updates: Vec<(PolicyFilterIn, Diff)>,
         out: &mut Vec<(Routed, Diff)>,
     ) {
+        if self.settings.take_change().is_some() {
+            self.add_brands();
+        }
         let mut changes: FxHashMap<IdSetKey, Changes> = FxHashMap::default();
         let mut times: BTreeMap<BrandId, i64> = BTreeMap::new();
         for (update, diff) in updates {

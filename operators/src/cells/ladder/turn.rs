@@ -79,7 +79,7 @@ impl Cells {
         votes: &mut BatchVotes,
         updates: &mut CellUpdates,
     ) {
-        let all_settings = self.settings.clone();
+        let all_settings = self.settings.now();
         let mut groups: Vec<MonthGroup> = self.ladders.keys().copied().collect();
         groups.sort_unstable();
         for of in groups {
@@ -163,7 +163,7 @@ impl Cells {
             };
             let null = self.null.get(&(of.brand, of.month));
             let null = null.map(|null| null.parts(of.kind)).unwrap_or_default();
-            let names = (self.settings.clone(), self.labels.of(of.brand).clone());
+            let names = (self.settings.now(), self.labels.of(of.brand).clone());
             let look = group.look(of, names, null, through, may_leave);
             let task = Task::Look(Box::new(look));
             if let Some(answer) = self.solver.hand_over(of, task, wake) {
@@ -182,7 +182,7 @@ impl Cells {
 
     /// Publishes what was planned. `now` is the time of the publication, Unix milliseconds.
     pub(in crate::cells) fn publish_plans(&mut self, now: i64, updates: &mut CellUpdates) {
-        let all_settings = self.settings.clone();
+        let all_settings = self.settings.now();
         for of in std::mem::take(&mut self.planned) {
             let words = self.labels.of(of.brand).clone();
             let (Some(settings), Some(group)) = (

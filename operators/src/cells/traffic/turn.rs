@@ -42,7 +42,7 @@ impl Cells {
         votes: &mut BatchVotes,
         updates: &mut CellUpdates,
     ) {
-        let all_settings = self.settings.clone();
+        let all_settings = self.settings.now();
         let is_restoring = self.restoring.is_some();
         let mut candidates = Vec::new();
         self.traffic.retain(|of, group| {
@@ -93,7 +93,7 @@ impl Cells {
         votes: &BatchVotes,
         updates: &mut CellUpdates,
     ) {
-        let all_settings = self.settings.clone();
+        let all_settings = self.settings.now();
         for candidate in std::mem::take(&mut self.traffic_candidates) {
             let of = candidate.of;
             let may_leave = self.may_flush(&GroupKey::Traffic(of), candidate.class, votes);
