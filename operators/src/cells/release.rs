@@ -246,7 +246,7 @@ impl Cells {
     }
 
     /// Sets for each cell of a group whether it may be released now.
-    fn evaluate(&self, key: &GroupKey, group: &mut Group) {
+    pub(super) fn evaluate(&self, key: &GroupKey, group: &mut Group) {
         let Some(settings) = self.settings.brands.get(&key.brand()) else {
             return;
         };
@@ -363,7 +363,7 @@ impl Cells {
 
     /// Applies a change to the published state of a group's cells, and emits those whose values differ under the
     /// noise of the release time.
-    fn emit(
+    pub(super) fn emit(
         &self,
         of: &GroupKey,
         group: &mut Group,
@@ -412,7 +412,7 @@ impl Cells {
     }
 
     /// Stores an evaluated group with its counts, or drops it if it is empty.
-    fn store_group(&mut self, key: GroupKey, mut group: Group) {
+    pub(super) fn store_group(&mut self, key: GroupKey, mut group: Group) {
         let mut counts = GateCounts::default();
         for entry in group.entries() {
             let shown = entry.published.values().is_some();

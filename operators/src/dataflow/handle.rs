@@ -16,7 +16,7 @@ use timely::dataflow::ProbeHandle;
 
 use crate::ask::{Answer, Question, RoutedQuestion};
 use crate::cell::Cell;
-use crate::cells::{Cells, CellsIn};
+use crate::cells::{Cells, CellsIn, is_stricter};
 use crate::current_settings::CurrentSettings;
 use crate::engine::{Diff, Epoch, StateSizes, broadcast};
 use crate::event::Event;
@@ -317,6 +317,13 @@ impl Dataflow {
     /// Replaces the settings from the next epoch on. Every worker must call it before the same epoch, once all earlier ones
     /// are [done](Dataflow::is_done_before); [`CurrentSettings`] says what may differ.
     pub fn change_settings(&mut self, settings: Arc<Settings>) {
+        for (brand, now) in &settings.brands {
+            let before = self.settings.brands.get(brand);
+            // They are published again once enough others have changed them.
+            if before.is_some_and(|before| is_stricter(now, before)) {
+                self.stats.consents(*brand, std::iter::empty());
+            }
+        }
         self.settings.replace(settings);
     }
 

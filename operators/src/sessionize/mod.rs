@@ -354,8 +354,8 @@ impl QueryOperator for Sessionize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Settings;
     use crate::record::Token;
+    use crate::settings::Settings;
 
     #[test]
     fn who_is_put_out_and_counts_again_in_an_epoch_has_changed_nothing() {

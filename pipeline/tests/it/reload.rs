@@ -14,8 +14,10 @@ use crate::support::{Worker, World};
 
 const APPLIED: &str = "tributary_config_last_reload_successful";
 const SINCE: &str = "tributary_config_last_reload_success_timestamp_seconds";
-const DONE: &str = "the configuration was reloaded";
-const REFUSED: &str = "the configuration was not reloaded";
+/// What a worker says of a reload that applied.
+pub const DONE: &str = "the configuration was reloaded";
+/// The same of one that was refused.
+pub const REFUSED: &str = "the configuration was not reloaded";
 
 /// Writes the digest of a token.
 fn token(world: &World, name: &str) {
@@ -49,7 +51,7 @@ fn times(worker: &Worker, text: &str) -> usize {
 }
 
 /// Has the worker read its configuration again, and waits until it has said how that went.
-fn reload(worker: &Worker, config: &Path, text: &str, outcome: &str) {
+pub fn reload(worker: &Worker, config: &Path, text: &str, outcome: &str) {
     let before = times(worker, outcome);
     std::fs::write(config, text).unwrap();
     worker.signal_with("-HUP");

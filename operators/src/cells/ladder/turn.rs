@@ -21,7 +21,8 @@ use crate::engine::{Diff, WakeFn};
 use crate::label::Channel;
 use crate::release::{PanelRow, SaleRow};
 
-fn updates_of(
+/// Changes of published cells as updates.
+pub(in crate::cells) fn updates_of(
     cells: impl IntoIterator<Item = (CellId, Option<Vec<i128>>)>,
 ) -> impl Iterator<Item = (Cell, bool)> {
     cells.into_iter().map(|((family, dims), values)| {
@@ -111,7 +112,9 @@ impl Cells {
                 .progress
                 .release(&rule, settings, |day, store| naming.store_day(day, store));
             updates.extend(updates_of(changed));
-            let is_due = settings.k_delta() <= 1 || times.is_due(&GroupKey::Month(of), settings);
+            let is_due = settings.k_delta() <= 1
+                || group.is_withdrawn
+                || times.is_due(&GroupKey::Month(of), settings);
             if is_due && (group.is_dirty || group.looked_through != Some(through)) {
                 let (sums, acts) = group.rows.changes(through);
                 let of_panel = group.panel.changes();
@@ -126,7 +129,8 @@ impl Cells {
                     signs,
                 };
                 let all = votes.entry((of.brand, class)).or_default();
-                if let Some(acts) = acts.filter(|_| group.pattern.is_some()) {
+                let is_known = group.pattern.is_some() || group.is_withdrawn;
+                if let Some(acts) = acts.filter(|_| is_known) {
                     *all = Some(all.unwrap_or(0) | acts);
                 }
                 self.ladder_candidates.push(Candidate {

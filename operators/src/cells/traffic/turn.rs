@@ -64,7 +64,8 @@ impl Cells {
             }
             let through = finished(settings, times.now);
             let key = GroupKey::Traffic(*of);
-            let is_batch = settings.k_delta() <= 1 || times.is_due(&key, settings);
+            let is_batch =
+                settings.k_delta() <= 1 || group.is_withdrawn || times.is_due(&key, settings);
             if is_batch && group.is_due(through) {
                 let change = group.change(through);
                 let class = BatchClass {
