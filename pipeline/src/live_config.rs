@@ -3,8 +3,9 @@
 //! Most settings are read once, at the start. A reload takes two kinds of changes:
 //!
 //! - Settings that [`is_read_where_used`] lists are read where they are used, from a [`LiveConfig`].
-//! - Brands and sources that are new need the process itself to change
-//!   ([`crate::start::reload`]), which it does without a restart: no record of them came before.
+//! - Brands and sources that are new, and a release gate that is made stricter, need the process itself to change
+//!   ([`crate::start::reload`]), which it does without a restart: no record of the new ones came before, and what a
+//!   stricter gate might not publish is withdrawn.
 //!
 //! A reload replaces the whole configuration at once or nothing of it: if anything
 //! else differs, [`plan`] refuses all of it and names each setting. So the
@@ -16,7 +17,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tributary_config::model::{Brand, Config};
+use tributary_config::model::{Brand, Config, Release};
 use tributary_config::{Change, ChangeKind, changes};
 
 /// The current configuration; clones follow the same process.
@@ -134,6 +135,9 @@ fn taken(change: &Change, before: &Config, after: &Config) -> Taken {
     if is_read_where_used(&change.path) {
         return Taken::WhereUsed;
     }
+    if let Some(is_stricter) = gate(&change.path) {
+        return stricter(before, after, is_stricter);
+    }
     let path = change.path.strip_prefix("brand.");
     let Some(path) = path.filter(|_| change.kind == ChangeKind::Added) else {
         return Taken::Refused(None);
@@ -155,6 +159,61 @@ fn taken(change: &Change, before: &Config, after: &Config) -> Taken {
         }
         _ => Taken::Refused(None),
     }
+}
+
+/// Whether the second value of a setting of two release gates hides whatever the first one does. The gate of before
+/// hides something, and has no noise.
+type IsStricter = fn(&Release, &Release) -> bool;
+
+/// How to compare two values of a setting of `[release]` or of a brand's own; `None` for any other
+/// setting.
+fn gate(path: &str) -> Option<IsStricter> {
+    let setting = match path.strip_prefix("brand.") {
+        Some(path) => path.split_once('.')?.1,
+        None => path,
+    };
+    match setting.strip_prefix("release.")? {
+        "k" => Some(|before, after| after.k >= before.k),
+        // With 1, a random address of a device is a contributor, and with more it is none.
+        "k_traffic" => Some(|before, after| {
+            after.k_traffic == before.k_traffic
+                || before.k_traffic > 1 && after.k_traffic > before.k_traffic
+        }),
+        "k_delta" => Some(|before, after| after.k_delta >= before.k_delta),
+        "dominance" => Some(|before, after| after.dominance <= before.dominance),
+        "max_hold" => Some(|before, after| after.max_hold_ms >= before.max_hold_ms),
+        _ => None,
+    }
+}
+
+/// How a running process takes another value of a setting of the release gate.
+fn stricter(before: &Config, after: &Config, is_stricter: IsStricter) -> Taken {
+    for brand in &before.brands {
+        let now = after.release_of(&brand.name);
+        let then = before.release_of(&brand.name);
+        let differs = |of: fn(&Release) -> u64| of(&now) != of(&then);
+        let is_another = differs(|of| of.k)
+            || differs(|of| of.k_traffic)
+            || differs(|of| of.k_delta)
+            || differs(|of| of.dominance)
+            || differs(|of| of.max_hold_ms);
+        if !is_another {
+            continue;
+        }
+        if then.k <= 1 {
+            let why = "because a gate with k = 1 publishes other cells";
+            return Taken::Refused(Some(why));
+        }
+        if brand.noise.epsilon_thousandths.is_some() {
+            let why = "because the noise of what is published would be drawn for other values";
+            return Taken::Refused(Some(why));
+        }
+        if !is_stricter(&then, &now) {
+            let why = "because only a gate that hides more is taken without one";
+            return Taken::Refused(Some(why));
+        }
+    }
+    Taken::ByTheProcess
 }
 
 /// The brand with a name.
@@ -239,6 +298,49 @@ mod tests {
     }
 
     #[test]
+    fn the_process_takes_a_gate_that_hides_more_and_no_other() {
+        let of = |release: &str| config(&format!("[release]\n{release}\n"), "");
+        let planned = |before: &str, after: &str| plan(&of(before), of(after), true);
+        let taken = |before: &str, after: &str| {
+            let plan = planned(before, after).ok().unwrap();
+            assert!(plan.of_the_process);
+            let paths = plan.changes.into_iter().map(|change| change.path);
+            paths.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            taken("k = 2", "k = 20"),
+            ["release.k", "release.k_delta", "release.k_traffic"]
+        );
+        assert_eq!(
+            taken("k = 20\ndominance = 80", "k = 20\ndominance = 70"),
+            ["release.dominance"]
+        );
+        assert_eq!(
+            taken("max_hold = \"1h\"", "max_hold = \"2h\""),
+            ["release.max_hold"]
+        );
+        for (before, after) in [
+            ("k = 20", "k = 19"),
+            ("k = 20\ndominance = 70", "k = 20\ndominance = 71"),
+            ("k = 20\nk_delta = 5", "k = 21\nk_delta = 4"),
+            ("k_traffic = 10", "k_traffic = 9"),
+            ("max_hold = \"2h\"", "max_hold = \"1h\""),
+        ] {
+            let refused = planned(before, after).err().unwrap();
+            let why = "needs a restart, because only a gate that hides more is taken without one";
+            assert!(refused.iter().any(|of| of.ends_with(why)), "{refused:?}");
+        }
+        let refused = planned("k = 1", "k = 20").err().unwrap();
+        let why = "needs a restart, because a gate with k = 1 publishes other cells";
+        assert!(refused.iter().all(|of| of.ends_with(why)), "{refused:?}");
+        let random = planned("k = 5\nk_traffic = 1", "k = 5\nk_traffic = 5").err();
+        assert_eq!(random.unwrap().len(), 1);
+        // The gate of a brand that is new is its own matter.
+        let own = format!("{BETA}[brand.release]\nk = 3\n");
+        assert_eq!(changed("", &own).0, ["brand.beta"]);
+    }
+
+    #[test]
     fn a_source_that_changes_what_came_before_is_refused() {
         let partner = "[[brand.source]]\nname = \"mall\"\nkind = \"partner\"\n";
         assert_eq!(
@@ -251,11 +353,11 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused_by_name_and_nothing_is_applied() {
-        let head = "[log]\nlevel = \"debug\"\n[workers]\nthreads = 3\n[release]\nk = 60\n";
+        let head = "[log]\nlevel = \"debug\"\n[workers]\nthreads = 3\n[release]\nk = 40\n";
         assert_eq!(
             refused(head, ""),
             [
-                "release.k changed from 50 to 60: needs a restart",
+                "release.k changed from 50 to 40: needs a restart, because only a gate that hides more is taken without one",
                 "workers.threads changed from 1 to 3: needs a restart"
             ]
         );

@@ -131,6 +131,8 @@ pub struct BrandTasks {
     rights: Option<JoinHandle<anyhow::Result<()>>>,
     /// The daily retention pass.
     retention: JoinHandle<Result<(), WorkerStopped>>,
+    /// The objection list, which the worker threads have as well.
+    objections: Arc<Objections>,
 }
 
 impl ProcessContext {
@@ -212,7 +214,7 @@ impl ProcessContext {
             fence: self.fence.clone(),
             standbys: self.standbys.clone(),
             backup: self.backup.clone(),
-            objections,
+            objections: objections.clone(),
             erased: erased.clone(),
             generation: stream.generation,
             generation_of_pings: inputs
@@ -289,6 +291,7 @@ impl ProcessContext {
             gauges,
             rights: Some(rights),
             retention,
+            objections,
         };
         Ok((tasks, feed, inputs))
     }
@@ -368,6 +371,7 @@ impl BrandTasks {
             self.services.abort();
         }
         self.gauges.abort();
+        self.objections.close();
     }
 
     /// Ends the tasks that need the workers, which have ended.

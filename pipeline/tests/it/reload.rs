@@ -168,7 +168,7 @@ async fn a_worker_takes_what_may_change_and_refuses_the_rest_by_name() {
         let text = format!("[workers]\nthreads = 2\nmemory = 4096\n{text}");
         reload(&worker, &config, &text, REFUSED);
         for named in [
-            "release.k changed from 1 to 7: needs a restart",
+            "release.k changed from 1 to 7: needs a restart, because a gate with k = 1 publishes other cells",
             "workers.threads changed from 1 to 2: needs a restart",
         ] {
             assert!(worker.said(named), "{named}");
