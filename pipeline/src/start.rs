@@ -411,6 +411,7 @@ pub async fn start(
         tally: tally.clone(),
         queries,
         ledger_tx: ledger_tx.downgrade(),
+        publisher_tx: to_publisher.downgrade(),
         watermark,
         fence,
         standbys,

@@ -162,9 +162,10 @@ async fn run(
                 tracing::info!("stopped while starting");
                 return Ok(());
             }
-            Some(Request { answer, .. }) = reloads.recv() => {
+            // A standby may follow for good. Any other process takes it up once it has started.
+            Some(Request { answer, .. }) = reloads.recv(), if config.workers.standby => {
                 // Whoever waits may have ended.
-                let _ = answer.send(Err(STARTING.to_owned()));
+                let _ = answer.send(Err(FOLLOWS.to_owned()));
             }
         }
     };
@@ -281,8 +282,8 @@ async fn run(
     Ok(())
 }
 
-/// Why a process that is not running yet refuses a reload that needs its dataflow.
-const STARTING: &str = "the process is starting, or follows another one as a standby: reload it again once it leads, or start it again";
+/// Why a standby that does not lead yet refuses a reload that needs its dataflow.
+const FOLLOWS: &str = "the process follows another one as a standby, and takes brands, sources and gates at its start: needs a restart";
 
 /// What happens to a running process.
 enum Step {

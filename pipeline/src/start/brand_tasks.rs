@@ -51,6 +51,7 @@ use crate::standby;
 use crate::standby::mark::Tenure;
 use crate::worker::feed::{Feed, Inputs};
 use crate::worker::output_watch::Republish;
+use crate::worker::publisher::PublisherCommand;
 
 /// Maximum time for which a task may finish what it is at when it ends for a reload.
 const FINISH: Duration = Duration::from_secs(10);
@@ -75,6 +76,8 @@ pub struct ProcessContext {
     pub(super) queries: Queries,
     /// The task that owns the ledger, which ends once only this is left.
     pub(super) ledger_tx: mpsc::WeakUnboundedSender<LedgerCommand>,
+    /// The publisher, which ends likewise.
+    pub(super) publisher_tx: mpsc::WeakUnboundedSender<PublisherCommand>,
     /// The position up to which everything is durable.
     pub(super) watermark: watch::Receiver<DurablePosition>,
     pub(super) fence: Fence,

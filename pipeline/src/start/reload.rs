@@ -21,11 +21,13 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::decode::Decoder;
 use tributary_connectors::nats;
 use tributary_ledger::Keyring;
+use tributary_operators::ask::Question;
+use tributary_operators::record::BrandId;
 
 use super::brand_tasks::{Beginning, BrandTasks, ProcessContext, RightsFiles, moves};
 use super::lease;
@@ -38,10 +40,14 @@ use crate::privacy::erased::{self, Erased};
 use crate::privacy::objections::Objections;
 use crate::privacy::rights::{self, losses};
 use crate::worker::feed::Fed;
+use crate::worker::publisher::PublisherCommand;
 use crate::worker::threads::Workers;
 
 /// Maximum time for the last responses of the servers of before.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Maximum time for the first cells after a change to reach the broker.
+const CONFIRM: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The parts of a process that a reload replaces.
 pub struct Replaceable {
@@ -151,10 +157,32 @@ impl ProcessContext {
             paused_milliseconds = paused.elapsed().as_millis(),
             "input is read again"
         );
+        self.withdrawn().await;
         Ok(match refused {
             None => Reloaded::Done,
             Some(why) => Reloaded::Refused(why),
         })
+    }
+
+    /// Waits until the broker has what the first release after the change has withdrawn: from
+    /// then on, nothing comes back with a kill. A broker that is away is not waited for
+    /// for long.
+    async fn withdrawn(&self) {
+        let released = async {
+            // It is answered at the end of the first epoch, which releases.
+            let nobodys = Question::Cells {
+                brand: BrandId(0),
+                family: None,
+            };
+            self.queries.submit(nobodys).await?;
+            let (confirm, confirmed) = oneshot::channel();
+            let command = PublisherCommand::Confirm(confirm);
+            self.publisher_tx.upgrade()?.send(command).ok()?;
+            confirmed.await.ok()
+        };
+        if !matches!(timeout(CONFIRM, released).await, Ok(Some(()))) {
+            tracing::warn!("the broker does not have all cells of the new configuration yet");
+        }
     }
 
     /// Asks everything that may refuse, and prepares ledger and broker for new brands, in
