@@ -17,8 +17,10 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tributary_config::model::{Brand, Config, Release};
+use tributary_config::model::{Brand, Config};
 use tributary_config::{Change, ChangeKind, changes};
+
+mod gate;
 
 /// The current configuration; clones follow the same process.
 #[derive(Clone)]
@@ -135,8 +137,10 @@ fn taken(change: &Change, before: &Config, after: &Config) -> Taken {
     if is_read_where_used(&change.path) {
         return Taken::WhereUsed;
     }
-    if let Some(is_stricter) = gate(&change.path) {
-        return stricter(before, after, is_stricter);
+    match gate::judge(&change.path, before, after) {
+        Some(Ok(())) => return Taken::ByTheProcess,
+        Some(Err(why)) => return Taken::Refused(Some(why)),
+        None => {}
     }
     let path = change.path.strip_prefix("brand.");
     let Some(path) = path.filter(|_| change.kind == ChangeKind::Added) else {
@@ -159,61 +163,6 @@ fn taken(change: &Change, before: &Config, after: &Config) -> Taken {
         }
         _ => Taken::Refused(None),
     }
-}
-
-/// Whether the second value of a setting of two release gates hides whatever the first one does. The gate of before
-/// hides something, and has no noise.
-type IsStricter = fn(&Release, &Release) -> bool;
-
-/// How to compare two values of a setting of `[release]` or of a brand's own; `None` for any other
-/// setting.
-fn gate(path: &str) -> Option<IsStricter> {
-    let setting = match path.strip_prefix("brand.") {
-        Some(path) => path.split_once('.')?.1,
-        None => path,
-    };
-    match setting.strip_prefix("release.")? {
-        "k" => Some(|before, after| after.k >= before.k),
-        // With 1, a random address of a device is a contributor, and with more it is none.
-        "k_traffic" => Some(|before, after| {
-            after.k_traffic == before.k_traffic
-                || before.k_traffic > 1 && after.k_traffic > before.k_traffic
-        }),
-        "k_delta" => Some(|before, after| after.k_delta >= before.k_delta),
-        "dominance" => Some(|before, after| after.dominance <= before.dominance),
-        "max_hold" => Some(|before, after| after.max_hold_ms >= before.max_hold_ms),
-        _ => None,
-    }
-}
-
-/// How a running process takes another value of a setting of the release gate.
-fn stricter(before: &Config, after: &Config, is_stricter: IsStricter) -> Taken {
-    for brand in &before.brands {
-        let now = after.release_of(&brand.name);
-        let then = before.release_of(&brand.name);
-        let differs = |of: fn(&Release) -> u64| of(&now) != of(&then);
-        let is_another = differs(|of| of.k)
-            || differs(|of| of.k_traffic)
-            || differs(|of| of.k_delta)
-            || differs(|of| of.dominance)
-            || differs(|of| of.max_hold_ms);
-        if !is_another {
-            continue;
-        }
-        if then.k <= 1 {
-            let why = "because a gate with k = 1 publishes other cells";
-            return Taken::Refused(Some(why));
-        }
-        if brand.noise.epsilon_thousandths.is_some() {
-            let why = "because the noise of what is published would be drawn for other values";
-            return Taken::Refused(Some(why));
-        }
-        if !is_stricter(&then, &now) {
-            let why = "because only a gate that hides more is taken without one";
-            return Taken::Refused(Some(why));
-        }
-    }
-    Taken::ByTheProcess
 }
 
 /// The brand with a name.

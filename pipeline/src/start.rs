@@ -65,13 +65,15 @@ mod cluster;
 mod gauges;
 mod input;
 pub(crate) mod lease;
+mod process_context;
 pub mod reload;
 mod servers;
 mod unserved;
 
-use brand_tasks::{Beginning, RightsFiles};
-pub use brand_tasks::{BrandTasks, ProcessContext};
+pub use brand_tasks::BrandTasks;
 use input::{explained, wanted};
+pub use process_context::ProcessContext;
+use process_context::{Beginning, RightsFiles};
 use servers::{Listeners, Servers};
 
 /// A worker process that is ready to read its input: its parts, and the handles

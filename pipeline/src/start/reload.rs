@@ -29,8 +29,9 @@ use tributary_ledger::Keyring;
 use tributary_operators::ask::Question;
 use tributary_operators::record::BrandId;
 
-use super::brand_tasks::{Beginning, BrandTasks, ProcessContext, RightsFiles, moves};
+use super::brand_tasks::BrandTasks;
 use super::lease;
+use super::process_context::{Beginning, ProcessContext, RightsFiles, moves};
 use super::servers::Servers;
 use crate::broker::retry::{retry_transient, wait_until};
 use crate::durability::command::LedgerCommand;

@@ -219,7 +219,13 @@ impl WorkerThread {
                 Err(TryRecvError::Disconnected) => break,
             }
             self.report();
-            self.change();
+            if self.open.is_none()
+                && self.ahead.is_empty()
+                && let Some(change) = self.change.take()
+            {
+                let dataflow = &mut self.intake.dataflow;
+                change.apply(dataflow, &mut self.decoder, &mut self.opener);
+            }
         }
         // Other processes may still send what belongs here.
         self.intake.dataflow.end();

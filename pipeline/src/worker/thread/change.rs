@@ -1,17 +1,19 @@
 //! A change of the configuration on a worker thread.
 //!
-//! A reload that adds a brand or a source, or makes a release gate stricter, keeps the dataflow with
-//! all of its state. Each thread changes between two epochs: once all workers have finished every epoch that was sent before the
-//! change, and before it begins another. So an epoch has one configuration on all threads, and
-//! what follows is a function of the order of epochs alone.
+//! A reload that adds a brand or a source, or makes a release gate stricter, keeps
+//! the dataflow with all of its state. Each thread changes between two epochs: once
+//! all workers have finished every epoch that was sent before the change, and before
+//! it begins another. So an epoch has one configuration on all threads, and what
+//! follows is a function of the order of epochs alone.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use tributary_connectors::decode::Decoder;
+use tributary_operators::dataflow::Dataflow;
 use tributary_operators::settings::Settings;
 
-use super::{BlockOpener, WorkerThread};
+use super::opener::BlockOpener;
 
 /// What a thread goes on with.
 #[derive(Clone)]
@@ -26,26 +28,18 @@ pub struct Change {
     pub done: Sender<()>,
 }
 
-impl WorkerThread {
-    /// Changes, if a change waits and every epoch is finished and reported.
-    pub(super) fn change(&mut self) {
-        if self.open.is_some() || !self.ahead.is_empty() {
-            return;
-        }
-        let Some(change) = self.change.take() else {
-            return;
-        };
-        let Change {
-            settings,
-            decoder,
-            opener,
-            done,
-        } = *change;
-        self.intake.dataflow.change_settings(settings);
-        let before = self.decoder.clone();
-        self.decoder = decoder.succeeding(before);
-        self.opener = opener;
+impl Change {
+    /// Changes the parts of a thread, all of whose epochs are finished and reported.
+    pub(super) fn apply(
+        self,
+        dataflow: &mut Dataflow,
+        decoder: &mut Decoder,
+        opener: &mut BlockOpener,
+    ) {
+        dataflow.change_settings(self.settings);
+        *decoder = self.decoder.succeeding(decoder);
+        *opener = self.opener;
         // Whoever waits may have ended.
-        let _ = done.send(());
+        let _ = self.done.send(());
     }
 }
