@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
+use tributary_config::Change;
 use tributary_config::model::Config;
 
 use crate::cli::log;
@@ -39,21 +40,29 @@ pub async fn at_each(
     while hangup.recv().await.is_some() {
         let outcome = reload(&live, read.clone(), process.as_ref()).await;
         metrics.config_reloaded(outcome.is_ok());
-        if let Err(problems) = outcome {
-            for problem in &problems {
-                tracing::error!(problem, "the new configuration is refused");
+        match outcome {
+            Ok(changes) => {
+                for change in &changes {
+                    tracing::info!(%change, "reloaded");
+                }
+                tracing::info!(changes = changes.len(), "the configuration was reloaded");
             }
-            tracing::error!(
-                problems = problems.len(),
-                "the configuration was not reloaded: everything stays as it was"
-            );
+            Err(problems) => {
+                for problem in &problems {
+                    tracing::error!(problem, "the new configuration is refused");
+                }
+                tracing::error!(
+                    problems = problems.len(),
+                    "the configuration was not reloaded: everything stays as it was"
+                );
+            }
         }
     }
     // Nothing else sends it: this process cannot be told to reload any more.
     std::future::pending().await
 }
 
-/// Reads the configuration and replaces the current one.
+/// Reads the configuration and replaces the current one. Returns what is different.
 ///
 /// # Errors
 ///
@@ -62,7 +71,7 @@ async fn reload(
     live: &watch::Sender<Arc<Config>>,
     read: impl Fn() -> anyhow::Result<Config> + Send + 'static,
     process: Option<&mpsc::Sender<Request>>,
-) -> Result<(), Vec<String>> {
+) -> Result<Vec<Change>, Vec<String>> {
     let read = tokio::task::spawn_blocking(read).await;
     let config = read
         .map_err(anyhow::Error::from)
@@ -88,11 +97,7 @@ async fn reload(
         }
     }
     log::set_level(level);
-    for change in &changes {
-        tracing::info!(%change, "reloaded");
-    }
-    tracing::info!(changes = changes.len(), "the configuration was reloaded");
-    Ok(())
+    Ok(changes)
 }
 
 /// The problems that an error has, one sentence each.

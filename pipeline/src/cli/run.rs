@@ -19,7 +19,6 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinError;
 use tokio::time::{Instant, timeout, timeout_at};
 use tributary_config::beyond_this_machine;
 use tributary_config::model::Config;
@@ -187,7 +186,7 @@ async fn run(
     let mut running = Replaceable {
         servers,
         tasks,
-        feed: tokio::spawn(feed.run(inputs, workers, stop.clone())),
+        feed: Box::pin(feed.run(inputs, workers, stop.clone())),
     };
     let mut reloading = None;
     let fed = loop {
@@ -222,7 +221,7 @@ async fn run(
             replaced = &mut members => return Err(replaced?),
         };
         match step {
-            Step::Fed(fed) => break fed?,
+            Step::Fed(fed) => break fed,
             Step::CannotGoOn(why) => return Err(why),
             Step::Reload(request) => reloading = Some(request),
             Step::Reloaded(Ok(Reloaded::Done), answer) => drop(answer.send(Ok(()))),
@@ -288,7 +287,7 @@ const FOLLOWS: &str = "the process follows another one as a standby, and takes b
 /// What happens to a running process.
 enum Step {
     /// The feed has ended.
-    Fed(Result<anyhow::Result<Fed>, JoinError>),
+    Fed(anyhow::Result<Fed>),
     /// A task cannot go on.
     CannotGoOn(anyhow::Error),
     /// A reload is requested.

@@ -16,11 +16,11 @@
 //! start begins under the configuration of its file. A new brand has no records
 //! before, so that the results are those of a start with all brands.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::decode::Decoder;
@@ -56,9 +56,14 @@ pub struct Replaceable {
     pub servers: Servers,
     /// The tasks of the brands.
     pub tasks: BrandTasks,
-    /// The feed.
-    pub feed: JoinHandle<anyhow::Result<Fed>>,
+    /// The feed, which whoever has it polls.
+    pub feed: RunningFeed,
 }
+
+/// A running feed. It is no task of its own: it works between two messages, and the
+/// tasks that share its thread would wait for it, that of the connection to the broker
+/// among them.
+pub type RunningFeed = Pin<Box<dyn Future<Output = anyhow::Result<Fed>> + Send>>;
 
 /// How a reload ended.
 pub enum Reloaded {
@@ -95,24 +100,32 @@ impl ProcessContext {
         let now = current.borrow().clone();
         let prepared = tokio::select! {
             prepared = self.prepare(&now, next) => prepared,
+            fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(fed?))),
             () = wait_until(stop.clone()) => return Ok(Reloaded::Stopped(None)),
         };
         let Prepared { keyring, clocks } = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return Ok(Reloaded::Refused(format!("{error:#}"))),
         };
-        running.tasks.finish().await;
-        let (config, keyring, files, refused) = match self.open_files(next).await {
-            Ok(files) => (next, keyring, files, None),
-            Err(error) => {
-                let files = self.open_files(&now).await?;
-                let keyring = Arc::new(Keyring::new(&now));
-                (&now, keyring, files, Some(format!("{error:#}")))
+        let reopened = async {
+            running.tasks.finish().await;
+            match self.open_files(next).await {
+                Ok(files) => anyhow::Ok((next, keyring, files, None)),
+                Err(error) => {
+                    let files = self.open_files(&now).await?;
+                    let keyring = Arc::new(Keyring::new(&now));
+                    Ok((&now, keyring, files, Some(format!("{error:#}"))))
+                }
             }
         };
+        let reopened = tokio::select! {
+            reopened = reopened => reopened,
+            fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(fed?))),
+        };
+        let (config, keyring, files, refused) = reopened?;
         let paused = Instant::now();
         let _ = running.tasks.pause.send(true);
-        let mut fed = (&mut running.feed).await??;
+        let mut fed = (&mut running.feed).await?;
         if *stop.borrow() {
             return Ok(Reloaded::Stopped(Some(fed)));
         }
@@ -152,13 +165,16 @@ impl ProcessContext {
         let end = self.begin(config);
         let (tasks, feed, inputs) = self.open(config, files, beginning, end).await?;
         running.tasks = tasks;
-        running.feed = tokio::spawn(feed.run(inputs, fed.workers, stop));
+        running.feed = Box::pin(feed.run(inputs, fed.workers, stop));
         tracing::info!(
             milliseconds = begun.elapsed().as_millis(),
             paused_milliseconds = paused.elapsed().as_millis(),
             "input is read again"
         );
-        self.withdrawn().await;
+        tokio::select! {
+            () = self.withdrawn() => {}
+            fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(fed?))),
+        }
         Ok(match refused {
             None => Reloaded::Done,
             Some(why) => Reloaded::Refused(why),

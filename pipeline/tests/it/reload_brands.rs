@@ -14,7 +14,7 @@ use tributary_testkit::NatsServer;
 
 use crate::reload::{DONE, REFUSED, reload};
 use crate::support::brands::{BRANDS, of_brands};
-use crate::support::person::rewrite;
+use crate::support::person::{ask, rewrite};
 use crate::support::story::{assert_stands, last, play, until};
 use crate::support::{PATIENCE, Worker, World};
 
@@ -79,6 +79,12 @@ async fn a_new_brand_counts_from_its_first_record_on_while_the_others_go_on() {
     });
     let (before, after) = first.split_at(first.len() / 3);
     play(&client, before, None).await;
+    // Nobody has this address, so that no number changes; the files of requests do.
+    let object = |brand: &str, person: &str| {
+        let email = format!("email={person}@nobody.example");
+        tokio::task::block_in_place(|| ask(&world, "object", &["--brand", brand, &email]))
+    };
+    object(BRANDS[0], "before");
     // Records of the brands that are known arrive while the process changes, and those of the new brand at once.
     let others = {
         let (client, after) = (client.clone(), after.to_vec());
@@ -88,6 +94,9 @@ async fn a_new_brand_counts_from_its_first_record_on_while_the_others_go_on() {
     assert!(worker.said(&format!("brand.{} is new", BRANDS[2])));
     play(&client, &late, None).await;
     others.await.unwrap();
+    for brand in [BRANDS[0], BRANDS[2]] {
+        object(brand, "afterwards");
+    }
     wait(&client, &broker, &worker).await;
     tokio::task::block_in_place(|| {
         let metrics = worker.get("/metrics").unwrap().1;
