@@ -160,6 +160,21 @@ impl Decoder {
         }
     }
 
+    /// The same decoder in the place of one whose configuration had fewer brands or
+    /// sources. Of the brands of both it goes on with the labels that are announced,
+    /// and with the salt days that are closed or settled.
+    pub fn succeeding(mut self, before: &Decoder) -> Decoder {
+        for (known, announced) in before.brands.iter().zip(&before.labels) {
+            let mut brands = self.brands.iter_mut().zip(&mut self.labels);
+            if let Some((brand, labels)) = brands.find(|(brand, _)| brand.id == known.id) {
+                brand.first_salt_day = known.first_salt_day;
+                brand.first_sighting_day = known.first_sighting_day;
+                labels.clone_from(announced);
+            }
+        }
+        self
+    }
+
     /// Decodes the web records of robots like any others, for searches that
     /// must find everything about a person.
     pub fn with_robots(mut self) -> Decoder {

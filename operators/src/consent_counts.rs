@@ -10,15 +10,14 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::allowed_uses::{AllowedUses, Use};
+use crate::current_settings::CurrentSettings;
 use crate::engine::{Diff, Epoch, KeyedOperator};
 use crate::record::{BrandId, Pseudonym};
-use crate::settings::Settings;
 pub use crate::stats::PublishedConsents;
 use crate::stats::Stats;
 
@@ -69,7 +68,7 @@ impl Counts {
 
 /// The operator. State: the counts of the brands that this worker owns.
 pub struct ConsentCounts {
-    settings: Arc<Settings>,
+    settings: CurrentSettings,
     stats: Rc<Stats>,
     /// The counts of each brand, and who changed since they were last published.
     brands: BTreeMap<BrandId, Counts>,
@@ -77,7 +76,7 @@ pub struct ConsentCounts {
 
 impl ConsentCounts {
     /// An operator without statements. It publishes to the counters of the worker.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> ConsentCounts {
+    pub fn new(settings: CurrentSettings, stats: Rc<Stats>) -> ConsentCounts {
         ConsentCounts {
             settings,
             stats,
@@ -131,6 +130,7 @@ impl KeyedOperator for ConsentCounts {
         updates: Vec<((BrandId, ConsentChange), Diff)>,
         _: &mut Vec<(Infallible, Diff)>,
     ) {
+        self.settings.take_change();
         for ((brand, change), _) in updates {
             self.brands.entry(brand).or_default().add(&change);
         }
@@ -143,7 +143,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
     use super::*;
-    use crate::settings::BrandSettings;
+    use crate::settings::{BrandSettings, Settings};
 
     const BRAND: BrandId = BrandId(0);
 

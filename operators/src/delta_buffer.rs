@@ -77,6 +77,13 @@ pub struct DeltaBuffer {
 impl DeltaBuffer {
     /// An empty buffer for some brands.
     pub fn new(settings: &Settings) -> DeltaBuffer {
+        let mut deltas = DeltaBuffer::default();
+        deltas.change_settings(settings);
+        deltas
+    }
+
+    /// The same buffer for the brands of other settings. To be called between two epochs.
+    pub fn change_settings(&mut self, settings: &Settings) {
         let brands = settings.brands.iter();
         let ladders = brands.clone().filter(|(_, of)| of.has_ladder());
         let visits = brands.clone().filter(|(_, of)| of.counts_visits());
@@ -84,17 +91,14 @@ impl DeltaBuffer {
         let stays = brands.clone().filter(|(_, of)| of.counts_stays());
         let panels = brands.clone().filter(|(_, of)| of.compares_exposure());
         let open = brands.filter(|(_, of)| !of.open_sources.is_empty());
-        DeltaBuffer {
-            ladders: ladders.map(|(id, _)| *id).collect(),
-            visits: visits.map(|(id, _)| *id).collect(),
-            passes: passes.map(|(id, _)| *id).collect(),
-            stays: stays.map(|(id, _)| *id).collect(),
-            panels: panels.map(|(id, _)| *id).collect(),
-            open_sources: open
-                .map(|(id, of)| (*id, of.open_sources.clone()))
-                .collect(),
-            ..DeltaBuffer::default()
-        }
+        self.ladders = ladders.map(|(id, _)| *id).collect();
+        self.visits = visits.map(|(id, _)| *id).collect();
+        self.passes = passes.map(|(id, _)| *id).collect();
+        self.stays = stays.map(|(id, _)| *id).collect();
+        self.panels = panels.map(|(id, _)| *id).collect();
+        self.open_sources = open
+            .map(|(id, of)| (*id, of.open_sources.clone()))
+            .collect();
     }
 
     /// Whether the months of a brand are released by the ladder, which takes conversions as [`CellKey::Sale`].

@@ -15,6 +15,7 @@ pub mod cells;
 pub mod consent_counts;
 pub mod consent_state;
 pub mod currency;
+pub mod current_settings;
 pub mod dataflow;
 mod delta_buffer;
 pub mod engine;

@@ -1,11 +1,15 @@
 //! The configuration of a running process, of which a reload may change a part.
 //!
-//! Most settings are read once, at the start: the dataflow, the ledger and the
-//! streams are made by them. Those that [`may_change`] lists are read where they
-//! are used, from a [`LiveConfig`]. A reload replaces the whole configuration at
-//! once or nothing of it: if anything else differs, [`replace`] refuses all of it
-//! and names each setting. So the configuration that `/config` shows is always
-//! the one that the process works by.
+//! Most settings are read once, at the start. A reload takes two kinds of changes:
+//!
+//! - Settings that [`is_read_where_used`] lists are read where they are used, from a [`LiveConfig`].
+//! - Brands and sources that are new, and a release gate that is made stricter, need the process itself to change
+//!   ([`crate::start::reload`]), which it does without a restart: no record of the new ones came before, and what a
+//!   stricter gate might not publish is withdrawn.
+//!
+//! A reload replaces the whole configuration at once or nothing of it: if anything
+//! else differs, [`plan`] refuses all of it and names each setting. So the
+//! configuration that `/config` shows is always the one that the process works by.
 //!
 //! Nothing that the processes of a cluster must share may change, so that each of
 //! them can be reloaded by itself.
@@ -13,8 +17,10 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tributary_config::model::Config;
-use tributary_config::{Change, changes};
+use tributary_config::model::{Brand, Config};
+use tributary_config::{Change, ChangeKind, changes};
+
+mod gate;
 
 /// The current configuration; clones follow the same process.
 #[derive(Clone)]
@@ -43,57 +49,125 @@ impl LiveConfig {
     }
 }
 
-/// Whether a running process can take another value of a setting, or an entry
-/// that was added or removed. What it lists, [`replace`] copies.
-fn may_change(path: &str) -> bool {
+/// Whether a setting, or an entry that was added or removed, is read where it is used.
+/// What it lists, [`plan`] copies.
+fn is_read_where_used(path: &str) -> bool {
     const SETTINGS: [&str; 4] = ["http.hosts", "http.open", "log.level", "workers.memory"];
     const ENTRIES: [&str; 2] = ["http.token[", "http_ingest.token["];
     SETTINGS.contains(&path) || ENTRIES.iter().any(|entry| path.starts_with(entry))
 }
 
-/// Replaces the configuration by one that was read since, and returns what is
-/// different now.
+/// A reload that nothing refuses.
+pub struct Reload {
+    /// What is different.
+    pub changes: Vec<Change>,
+    /// The configuration from then on.
+    pub next: Arc<Config>,
+    /// Whether the process itself has to change; otherwise it is enough to replace the
+    /// configuration.
+    pub of_the_process: bool,
+}
+
+/// How a running process takes a change.
+enum Taken {
+    /// Where the setting is used.
+    WhereUsed,
+    /// By changing itself.
+    ByTheProcess,
+    /// Not at all; with a reason, if it is not that of most settings.
+    Refused(Option<&'static str>),
+}
+
+/// Plans a reload to a configuration that was read since. `has_dataflow` says whether the
+/// process can take brands and sources.
 ///
 /// # Errors
 ///
-/// One sentence for each setting that cannot change while the process runs. The
-/// configuration is then as before.
-pub fn replace(
-    live: &watch::Sender<Arc<Config>>,
-    config: Config,
-) -> Result<Vec<Change>, Vec<String>> {
-    let before = live.borrow().clone();
-    let changes = changes(&before, &config);
-    let restart = match config.workers.hosts.len() > 1 {
+/// One sentence for each setting that cannot change while the process runs.
+pub fn plan(before: &Config, config: Config, has_dataflow: bool) -> Result<Reload, Vec<String>> {
+    let changes = changes(before, &config);
+    let is_cluster = config.workers.hosts.len() > 1 || before.workers.hosts.len() > 1;
+    let restart = match is_cluster {
         true => "needs a restart of all processes of the cluster, together",
         false => "needs a restart",
     };
-    let refused: Vec<String> = changes
-        .iter()
-        .filter(|change| !may_change(&change.path))
-        .map(|change| format!("{change}: {restart}"))
-        .collect();
+    let mut refused = Vec::new();
+    let mut of_the_process = false;
+    for change in &changes {
+        match taken(change, before, &config) {
+            Taken::WhereUsed => {}
+            Taken::ByTheProcess if has_dataflow && !is_cluster => of_the_process = true,
+            Taken::ByTheProcess => refused.push(format!("{change}: {restart}")),
+            Taken::Refused(None) => refused.push(format!("{change}: {restart}")),
+            Taken::Refused(Some(why)) => refused.push(format!("{change}: {restart}, {why}")),
+        }
+    }
     if !refused.is_empty() {
         return Err(refused);
     }
-    if !changes.is_empty() {
-        // Everything else stays the same in memory, too: a secret stands there once.
-        let mut next = Config::clone(&before);
-        next.http.hosts.clone_from(&config.http.hosts);
-        next.http.open = config.http.open;
-        next.http.tokens.clone_from(&config.http.tokens);
-        next.http_ingest
-            .tokens
-            .clone_from(&config.http_ingest.tokens);
-        next.log = config.log;
-        next.workers.memory_mib = config.workers.memory_mib;
-        debug_assert!(
-            self::changes(&next, &config).is_empty(),
-            "whatever may change is copied"
-        );
-        live.send_replace(Arc::new(next));
+    let next = match of_the_process {
+        true => config,
+        false => {
+            // Everything else stays the same in memory, too: a secret stands there once.
+            let mut next = before.clone();
+            next.http.hosts.clone_from(&config.http.hosts);
+            next.http.open = config.http.open;
+            next.http.tokens.clone_from(&config.http.tokens);
+            next.http_ingest
+                .tokens
+                .clone_from(&config.http_ingest.tokens);
+            next.log = config.log;
+            next.workers.memory_mib = config.workers.memory_mib;
+            debug_assert!(
+                self::changes(&next, &config).is_empty(),
+                "whatever is read where it is used is copied"
+            );
+            next
+        }
+    };
+    Ok(Reload {
+        changes,
+        next: Arc::new(next),
+        of_the_process,
+    })
+}
+
+/// How a running process takes a change.
+fn taken(change: &Change, before: &Config, after: &Config) -> Taken {
+    if is_read_where_used(&change.path) {
+        return Taken::WhereUsed;
     }
-    Ok(changes)
+    match gate::judge(&change.path, before, after) {
+        Some(Ok(())) => return Taken::ByTheProcess,
+        Some(Err(why)) => return Taken::Refused(Some(why)),
+        None => {}
+    }
+    let path = change.path.strip_prefix("brand.");
+    let Some(path) = path.filter(|_| change.kind == ChangeKind::Added) else {
+        return Taken::Refused(None);
+    };
+    let (brand, entry) = path.split_once('.').unwrap_or((path, ""));
+    match (find(before, brand), find(after, brand)) {
+        (None, Some(_)) if entry.is_empty() => Taken::ByTheProcess,
+        (Some(before), Some(after)) if entry.starts_with("source.") => {
+            if before.has_partners() != after.has_partners() {
+                let why = "because visits of before would have to be matched with its sightings";
+                return Taken::Refused(Some(why));
+            }
+            let by_header = |brand: &Brand| brand.sources.iter().any(|of| of.arrival_header);
+            if by_header(before) != by_header(after) {
+                let why = "because the brand's days would follow the times of its messages";
+                return Taken::Refused(Some(why));
+            }
+            Taken::ByTheProcess
+        }
+        _ => Taken::Refused(None),
+    }
+}
+
+/// The brand with a name.
+fn find<'a>(config: &'a Config, name: &str) -> Option<&'a Brand> {
+    config.brands.iter().find(|brand| brand.name == name)
 }
 
 #[cfg(test)]
@@ -121,34 +195,118 @@ mod tests {
 
     /// What a reload refuses.
     fn refused(head: &str, brand: &str) -> Vec<String> {
-        let (sender, live) = LiveConfig::new(&config("", ""));
-        let refused = replace(&sender, config(head, brand)).unwrap_err();
-        let same = changes(&live.now(), &config("", ""));
-        assert!(same.is_empty(), "{same:?}");
-        refused
+        let refused = plan(&config("", ""), config(head, brand), true);
+        refused.err().unwrap()
+    }
+
+    /// The paths that a reload changes, and whether the process has to change for them.
+    fn changed(head: &str, brand: &str) -> (Vec<String>, bool) {
+        let next = config(head, brand);
+        let plan = plan(&config("", ""), next.clone(), true).ok().unwrap();
+        let left = changes(&plan.next, &next);
+        assert!(left.is_empty(), "{left:?}");
+        let paths = plan.changes.into_iter().map(|change| change.path);
+        (paths.collect(), plan.of_the_process)
     }
 
     #[test]
     fn what_is_read_where_it_is_used_changes() {
-        let (sender, live) = LiveConfig::new(&config("", ""));
         let head = "[log]\nlevel = \"debug\"\n[workers]\nmemory = 64\n[http]\nhosts = [\"m.example\"]\nopen = true\n";
-        let changed = replace(&sender, config(head, "")).unwrap();
-        let paths: Vec<&str> = changed.iter().map(|change| change.path.as_str()).collect();
+        let (paths, of_the_process) = changed(head, "");
         assert_eq!(
             paths,
             ["http.hosts", "http.open", "log.level", "workers.memory"]
         );
-        assert_eq!(live.now().workers.memory_mib, Some(64));
-        assert!(replace(&sender, config(head, "")).unwrap().is_empty());
+        assert!(!of_the_process);
+        assert!(changed("", "").0.is_empty());
+    }
+
+    const BETA: &str = "[[brand]]\nname = \"beta\"\ntimezone = \"UTC\"\nsecret_env = \"B\"\n";
+    const WEB: &str = "[[brand.source]]\nname = \"web\"\nkind = \"web\"\n[[brand.source]]\nname = \"shop\"\nkind = \"web\"\n";
+
+    #[test]
+    fn the_process_takes_brands_and_sources() {
+        let (paths, of_the_process) = changed("[log]\nlevel = \"debug\"\n", BETA);
+        assert_eq!(paths, ["brand.beta", "log.level"]);
+        assert!(of_the_process);
+        let (paths, of_the_process) = changed("", WEB);
+        assert_eq!(paths, ["brand.acme.source.shop"]);
+        assert!(of_the_process);
+    }
+
+    #[test]
+    fn what_has_no_dataflow_of_its_own_takes_no_brand() {
+        let refused = plan(&config("", ""), config("", BETA), false).err();
+        assert_eq!(refused.unwrap(), ["brand.beta is new: needs a restart"]);
+        let hosts = "[workers]\nhosts = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n";
+        let refused = plan(&config(hosts, ""), config(hosts, BETA), true).err();
+        assert_eq!(
+            refused.unwrap(),
+            ["brand.beta is new: needs a restart of all processes of the cluster, together"]
+        );
+    }
+
+    #[test]
+    fn the_process_takes_a_gate_that_hides_more_and_no_other() {
+        let of = |release: &str| config(&format!("[release]\n{release}\n"), "");
+        let planned = |before: &str, after: &str| plan(&of(before), of(after), true);
+        let taken = |before: &str, after: &str| {
+            let plan = planned(before, after).ok().unwrap();
+            assert!(plan.of_the_process);
+            let paths = plan.changes.into_iter().map(|change| change.path);
+            paths.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            taken("k = 2", "k = 20"),
+            ["release.k", "release.k_delta", "release.k_traffic"]
+        );
+        assert_eq!(
+            taken("k = 20\ndominance = 80", "k = 20\ndominance = 70"),
+            ["release.dominance"]
+        );
+        assert_eq!(
+            taken("max_hold = \"1h\"", "max_hold = \"2h\""),
+            ["release.max_hold"]
+        );
+        for (before, after) in [
+            ("k = 20", "k = 19"),
+            ("k = 20\ndominance = 70", "k = 20\ndominance = 71"),
+            ("k = 20\nk_delta = 5", "k = 21\nk_delta = 4"),
+            ("k_traffic = 10", "k_traffic = 9"),
+            ("max_hold = \"2h\"", "max_hold = \"1h\""),
+        ] {
+            let refused = planned(before, after).err().unwrap();
+            let why = "needs a restart, because only a gate that hides more is taken without one";
+            assert!(refused.iter().any(|of| of.ends_with(why)), "{refused:?}");
+        }
+        let refused = planned("k = 1", "k = 20").err().unwrap();
+        let why = "needs a restart, because a gate with k = 1 publishes other cells";
+        assert!(refused.iter().all(|of| of.ends_with(why)), "{refused:?}");
+        let random = planned("k = 5\nk_traffic = 1", "k = 5\nk_traffic = 5").err();
+        assert_eq!(random.unwrap().len(), 1);
+        // The gate of a brand that is new is its own matter.
+        let own = format!("{BETA}[brand.release]\nk = 3\n");
+        assert_eq!(changed("", &own).0, ["brand.beta"]);
+    }
+
+    #[test]
+    fn a_source_that_changes_what_came_before_is_refused() {
+        let partner = "[[brand.source]]\nname = \"mall\"\nkind = \"partner\"\n";
+        assert_eq!(
+            refused("", partner),
+            [
+                "brand.acme.source.mall is new: needs a restart, because visits of before would have to be matched with its sightings"
+            ]
+        );
     }
 
     #[test]
     fn everything_else_is_refused_by_name_and_nothing_is_applied() {
-        let head = "[log]\nlevel = \"debug\"\n[workers]\nthreads = 3\n[release]\nk = 60\n";
+        let head = "[log]\nlevel = \"debug\"\n[workers]\nthreads = 3\n[release]\nk = 40\n";
         assert_eq!(
             refused(head, ""),
             [
-                "release.k changed from 50 to 60: needs a restart",
+                "release.k changed from 50 to 40: needs a restart, because only a gate that hides more is taken without one",
                 "workers.threads changed from 1 to 3: needs a restart"
             ]
         );
@@ -161,16 +319,11 @@ mod tests {
                 "telemetry.otlp_endpoint changed from not set to \"http://127.0.0.1:4318\": needs a restart"
             ]
         );
-        let brand = "[[brand]]\nname = \"beta\"\ntimezone = \"UTC\"\nsecret_env = \"B\"\n";
-        assert_eq!(refused("", brand), ["brand.beta is new: needs a restart"]);
         let source = "[[brand.source]]\nname = \"shop\"\nkind = \"web\"\n";
         assert_eq!(
             refused("", source),
-            [
-                "brand.acme.source.shop is new: needs a restart",
-                // The one that the kind has by itself.
-                "brand.acme.source.web was removed: needs a restart"
-            ]
+            // The one that the kind has by itself.
+            ["brand.acme.source.web was removed: needs a restart"]
         );
         let hosts = "[workers]\nhosts = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n";
         assert_eq!(
@@ -193,9 +346,9 @@ mod tests {
                 .unwrap()
                 .config
         };
-        let (sender, _live) = LiveConfig::new(&text("one"));
+        let refused = plan(&text("one"), text("two"), true).err();
         assert_eq!(
-            replace(&sender, text("two")).unwrap_err(),
+            refused.unwrap(),
             [
                 "brand.acme.identity.blocked changed: needs a restart",
                 "brand.acme.secret changed: needs a restart"

@@ -25,8 +25,7 @@ use anyhow::{Context, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tributary_config::model::{Brand, Config, Kind, Source};
-use tributary_connectors::decode::Decoder;
-use tributary_connectors::nats::{self, Client, Input, NatsError};
+use tributary_connectors::nats::{self, Input, NatsError};
 use tributary_ledger::{Keyring, Ledger};
 
 use crate::backup::{self, BackupTask};
@@ -38,25 +37,19 @@ use crate::durability::location::ledger_options;
 use crate::durability::moves::Moves;
 use crate::durability::open::open;
 use crate::durability::standbys::Standbys;
-use crate::epochs::clock::{self, Clocks};
-use crate::epochs::queries::{Queries, WorkerStopped};
+use crate::epochs::clock::Clocks;
+use crate::epochs::queries::Queries;
 use crate::live_config::LiveConfig;
 use crate::privacy::erased::{self, Erased};
 use crate::privacy::objections::Objections;
-use crate::privacy::retention_pass::RetentionPass;
 use crate::privacy::rights::published_heads::mark;
 use crate::privacy::rights::signature::Signer;
-use crate::privacy::rights::{self, Rights, RightsContext, callbacks, losses};
+use crate::privacy::rights::{self, losses};
 use crate::privacy::tombstone_copies;
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 use crate::serve::follow::follow;
-use crate::serve::http;
-use crate::serve::ingest::{self, IngestServer};
-use crate::serve::services;
-use crate::serve::services::key_rotation::KeyRotations;
-use crate::serve::state::HttpState;
 use crate::standby::{self, Leading, Standby};
 use crate::version::{COMMIT, VERSION};
 use crate::worker::agreement;
@@ -67,46 +60,45 @@ use crate::worker::restore::restore;
 use crate::worker::router::OutputRouter;
 use crate::worker::threads::Workers;
 
+mod brand_tasks;
 mod cluster;
 mod gauges;
 mod input;
 pub(crate) mod lease;
+mod process_context;
+pub mod reload;
+mod servers;
 mod unserved;
 
-use gauges::gauge;
-use input::{explained, open_inputs, refuse_missing_ledger, wanted};
+pub use brand_tasks::BrandTasks;
+use input::{explained, refuse_missing_ledger, wanted};
+pub use process_context::ProcessContext;
+use process_context::{Beginning, RightsFiles};
+use servers::{Listeners, Servers};
 
 /// A worker process that is ready to read its input: its parts, and the handles
 /// of its tasks.
 pub struct RunningWorker {
-    /// Queries to the dataflow.
-    pub queries: Queries,
+    /// The parts that live as long as the process, and make the others.
+    pub context: ProcessContext,
+    /// The HTTP servers.
+    pub servers: Servers,
+    /// The tasks of the brands.
+    pub tasks: BrandTasks,
     /// The worker threads.
     pub workers: Workers,
     /// The feed of the worker threads.
     pub feed: Feed,
     /// The input of the feed.
     pub inputs: Inputs,
-    /// The position up to which everything is durable.
-    pub watermark: watch::Receiver<DurablePosition>,
     /// Ends when the ledger is closed or cannot continue.
     pub commits: JoinHandle<anyhow::Result<()>>,
     /// Ends when the broker has acknowledged every cell.
     pub publisher: JoinHandle<anyhow::Result<()>>,
-    /// Ends the servers when set to true.
+    /// Gives the lease back when set to true.
     pub served: watch::Sender<bool>,
-    /// The HTTP server.
-    pub server: JoinHandle<()>,
-    /// The HTTP ingest server, which ends at once if it is off.
-    pub ingest_server: JoinHandle<()>,
-    /// The NATS services.
-    pub services: JoinHandle<anyhow::Result<()>>,
-    /// The task that updates the gauges.
-    pub gauges: JoinHandle<()>,
-    /// The task that answers rights requests.
-    pub rights: JoinHandle<anyhow::Result<()>>,
-    /// The daily retention pass.
-    pub retention: JoinHandle<Result<(), WorkerStopped>>,
+    /// The task that watches the output stream.
+    pub output_watch: JoinHandle<()>,
     /// The lease of this process; ends early only when it is lost.
     pub lease: JoinHandle<Result<(), NatsError>>,
     /// Ends when another process has taken the place of one of the cluster, and says
@@ -114,8 +106,6 @@ pub struct RunningWorker {
     pub members: JoinHandle<anyhow::Error>,
     /// Brings the backup up to date for the last time once it is told to.
     pub backup: BackupTask,
-    /// The broker.
-    pub client: Client,
 }
 
 /// Starts a worker with a configuration that was read from `file`, and returns
@@ -140,9 +130,7 @@ pub async fn start(
     }
     let directory = ledger_options(config).directory;
     Moves::read(&directory)?.refuse_start(config, &directory)?;
-    let listener = tokio::net::TcpListener::bind(config.http.listen)
-        .await
-        .with_context(|| format!("cannot listen on {} (http.listen)", config.http.listen))?;
+    let listeners = Listeners::bind(config)?;
     let cells = SharedCells::default();
     // A process of a cluster owns a part of the cells, and a standby none; both show all.
     let is_cluster = config.workers.hosts.len() > 1;
@@ -152,17 +140,17 @@ pub async fn start(
         false => cells.clone(),
     };
     let signer = Signer::open(&config.http)?.map(Arc::new);
-    let http_state = HttpState::new(config, &telemetry, &shown)
-        .following(&live)
-        .signed(config, signer.clone());
-    let (opendsr, register) = (http_state.opendsr.clone(), http_state.rights.clone());
     telemetry
         .health
         .set_restoring(Some("the worker is starting".to_owned()));
-    tracing::info!(address = %listener.local_addr()?, "serving the page, /metrics, /livez, /readyz and /config");
+    tracing::info!(address = %listeners.http_address()?, "serving the page, /metrics, /livez, /readyz and /config");
+    if let Some(address) = listeners.ingest_address() {
+        tracing::info!(%address, "receiving records over HTTP");
+    }
+    let servers = Servers::start(&listeners, &live, &telemetry, &shown, signer.clone())?;
     let (served, end_serving) = watch::channel(false);
-    let server = tokio::spawn(http::serve(listener, http_state, wait_until(end_serving)));
-    let (ingest, ingest_server) = start_ingest(&live, &telemetry, served.subscribe()).await?;
+    // That of the tasks of this configuration.
+    let (end, ended) = watch::channel(false);
 
     let keyring = Arc::new(Keyring::new(config));
     if !may_follow {
@@ -179,8 +167,8 @@ pub async fn start(
     };
     let client = connect(&config.nats, &telemetry.health).await?;
     let follow_cells = {
-        let (client, config, stop) = (client.clone(), config.clone(), served.subscribe());
-        let health = telemetry.health.clone();
+        let (client, config, stop) = (client.clone(), config.clone(), ended.clone());
+        let (shown, health) = (shown.clone(), telemetry.health.clone());
         move || {
             tokio::spawn(
                 async move { follow(&client, &config, &shown, &health, false, stop).await },
@@ -221,11 +209,7 @@ pub async fn start(
             };
             let begin_to_follow = || {
                 // Whoever follows takes records and requests, which are for the broker.
-                opendsr.open(client.clone());
-                register.open(client.clone());
-                if let Some(ingest) = &ingest {
-                    ingest.open(&client);
-                }
+                servers.open(&client);
                 if let Some(follow_cells) = follow_cells.take() {
                     follow_cells();
                 }
@@ -237,7 +221,7 @@ pub async fn start(
                 tenure,
             } = standby.lead(begin_to_follow).await?;
             let held = (lease.fence(), lease.holder().tenure());
-            let lease = tokio::spawn(lease.keep_until(wait_until(served.subscribe())));
+            let lease = tokio::spawn(lease.keep_until(wait_until(end_serving.clone())));
             (ledger, found, Some((lease, held, tenure)))
         }
     };
@@ -304,7 +288,7 @@ pub async fn start(
         None => {
             let lease = lease::take(&client, config, mark).await?;
             let held = (lease.fence(), lease.holder().tenure());
-            let lease = tokio::spawn(lease.keep_until(wait_until(served.subscribe())));
+            let lease = tokio::spawn(lease.keep_until(wait_until(end_serving.clone())));
             (lease, held, None)
         }
     };
@@ -320,11 +304,7 @@ pub async fn start(
         Some(_) => Standbys::of(fence.clone()),
         None => Standbys::none(),
     };
-    opendsr.open(client.clone());
-    register.open(client.clone());
-    if let Some(ingest) = ingest {
-        ingest.open(&client);
-    }
+    servers.open(&client);
     let clocks = Arc::new(Clocks::new(config));
     let time = retry_transient(|| nats::broker_time(&client, &config.nats)).await?;
     clocks.set_broker(&time);
@@ -361,14 +341,15 @@ pub async fn start(
         standbys.clone(),
     )
     .stated_by(fence.clone());
-    if let Some(leads) = leads {
+    let extent = commits.extent();
+    if let Some(leads) = leads.clone() {
         tokio::spawn(standby::serve(
             client.clone(),
             config.clone(),
             leads,
-            commits.extent(),
+            extent.clone(),
             standbys.clone(),
-            served.subscribe(),
+            ended,
         ));
     }
     let (backup, backup_task) =
@@ -377,7 +358,7 @@ pub async fn start(
     let republish = Arc::new(Republish::default());
     let to_publisher = out.clone();
     let output_watch = OutputWatch {
-        config: config.clone(),
+        live: live.clone(),
         client: client.clone(),
         health: telemetry.health.clone(),
         tally: tally.clone(),
@@ -411,11 +392,7 @@ pub async fn start(
         let settings = tributary_connectors::settings::settings_drawn(&config, &drawn);
         let settings = Arc::new(settings);
         tokio::task::spawn_blocking(move || {
-            let decoder = Decoder::new(&config);
-            let decoder = match config.nats.pings_stream {
-                Some(_) => decoder.refusing_addresses(),
-                None => decoder,
-            };
+            let decoder = reload::decoder_of(&config);
             Workers::start(
                 &config, settings, decoder, keyring, objections, listener, peers,
             )
@@ -423,36 +400,34 @@ pub async fn start(
         .await??
     };
     agreement::compare(&client, config, draw, None).await?;
-    let gauges = {
-        let counted = gauge(
-            config.clone(),
-            telemetry.clone(),
-            cells,
-            tally.clone(),
-            fence.clone(),
-            standbys.clone(),
-            backup.clone(),
-        );
-        let waiting =
-            rights::waiting::watch(config.clone(), client.clone(), telemetry.metrics.clone());
-        let served_brands =
-            unserved::watch(config.clone(), client.clone(), telemetry.metrics.clone());
-        let compared = clock::watch(
-            config.clone(),
-            client.clone(),
-            clocks.clone(),
-            telemetry.clone(),
-        );
-        tokio::spawn(async {
-            tokio::join!(
-                counted,
-                waiting,
-                compared,
-                served_brands,
-                output_watch.watch()
-            );
-        })
+    let output_watch = tokio::spawn(output_watch.watch());
+    let context = ProcessContext {
+        file: file.to_owned(),
+        live,
+        client: client.clone(),
+        telemetry: telemetry.clone(),
+        cells,
+        shown,
+        follows: is_cluster || may_follow,
+        signer,
+        listeners,
+        tally: tally.clone(),
+        queries,
+        ledger_tx: ledger_tx.downgrade(),
+        publisher_tx: to_publisher.downgrade(),
+        watermark,
+        fence,
+        standbys,
+        backup,
+        republish,
+        draw,
+        extent,
+        leads,
+        mark,
+        created_ns,
+        accept_loss,
     };
+    let gauges = context.gauges(config, clocks.clone());
     let now = clocks.read().release_time();
     let restored = restore(
         &client,
@@ -472,135 +447,35 @@ pub async fn start(
     };
     // The publisher ends when nobody can send to it any more.
     drop(to_publisher);
-    let (inputs, stream) = open_inputs(&client, config, position, accept_loss).await?;
-    let past = retry_transient(|| nats::stream_state(&client, &config.nats.input_stream))
-        .await?
-        .last_sequence;
-    let services = tokio::spawn(services::serve(
-        client.clone(),
-        config.clone(),
-        queries.clone(),
-        KeyRotations::new(file.to_owned(), config, &ledger_tx),
-        wait_until(served.subscribe()),
-    ));
-    let settling = Arc::new(tokio::sync::Mutex::new(()));
-    let (rights, requests) = Rights::open(RightsContext {
-        config: config.clone(),
-        settling: settling.clone(),
-        client: client.clone(),
-        queries: queries.clone(),
-        ledger_tx: ledger_tx.clone(),
-        watermark: watermark.clone(),
-        fence,
-        standbys: standbys.clone(),
-        backup,
+    let files = RightsFiles {
         objections,
-        erased: erased.clone(),
-        generation: stream.generation,
-        generation_of_pings: inputs
-            .pings
-            .as_ref()
-            .map_or(0, |pings| pings.stream.generation),
-        restored: position
-            .filter(|position| position.stream == Some(stream))
-            .map_or(0, |position| position.sequence),
-        restored_pings: position
-            .and_then(|position| position.pings)
-            .filter(|kept| inputs.pings.as_ref().map(|pings| pings.stream) == Some(kept.stream))
-            .map_or(0, |kept| kept.sequence),
-        telemetry: telemetry.clone(),
-        mark,
-        found,
-        created_ns,
-    })
-    .await?;
-    let (cleared, clear) = watch::channel(rights.is_clear());
-    let rights = tokio::spawn(rights.run(requests, served.subscribe(), cleared));
-    if let Some(signer) = signer.filter(|_| config.workers.process == 0) {
-        let (client, config, stop) = (client.clone(), config.clone(), served.subscribe());
-        let metrics = telemetry.metrics.clone();
-        tokio::spawn(async move {
-            let delivered = callbacks::deliver(&config, &client, signer, metrics, stop).await;
-            if let Err(error) = delivered {
-                tracing::error!(%error, "callbacks of OpenDSR are no longer posted");
-            }
-        });
-    }
-    tokio::spawn(rights::audit_watch::watch(
-        config.clone(),
-        telemetry.metrics.clone(),
-        wait_until(served.subscribe()),
-    ));
-    let retention = RetentionPass {
-        config: config.clone(),
-        queries: queries.clone(),
-        ledger_tx: ledger_tx.clone(),
-        metrics: telemetry.metrics.clone(),
-        traces: telemetry.traces.clone(),
-        clocks: clocks.clone(),
         erased,
-        settling,
-        standbys: standbys.clone(),
+        found,
     };
-    let retention = tokio::spawn(retention.run(served.subscribe()));
-    let feed = Feed {
-        config: config.clone(),
-        live,
-        telemetry,
-        queries: queries.clone(),
-        tally,
-        ledger_tx,
-        watermark: watermark.clone(),
-        stream,
-        past,
+    let beginning = Beginning {
         position,
-        client: client.clone(),
-        standbys,
-        clocks,
+        all_restored: false,
         newest,
-        clear,
-        republish,
+        clocks,
+        gauges,
     };
+    let opened = context.open(config, files, beginning, end).await;
+    // From now on the workers and the tasks keep the ledger open.
+    drop(ledger_tx);
+    let (tasks, feed, inputs) = opened?;
     Ok(RunningWorker {
-        queries,
+        context,
+        servers,
+        tasks,
         workers,
         feed,
         inputs,
-        watermark,
         commits,
         publisher,
         served,
-        server,
-        ingest_server,
-        services,
-        gauges,
-        rights,
-        retention,
+        output_watch,
         lease,
         members,
         backup: backup_task,
-        client,
     })
-}
-
-/// Starts the HTTP ingest server, unless it is off.
-///
-/// # Errors
-///
-/// An address that is not free.
-async fn start_ingest(
-    live: &LiveConfig,
-    telemetry: &Telemetry,
-    end: watch::Receiver<bool>,
-) -> anyhow::Result<(Option<Arc<IngestServer>>, JoinHandle<()>)> {
-    let Some(listen) = live.now().http_ingest.listen else {
-        return Ok((None, tokio::spawn(async {})));
-    };
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen} (http_ingest.listen)"))?;
-    tracing::info!(address = %listener.local_addr()?, "receiving records over HTTP");
-    let server = IngestServer::new(live, telemetry.metrics.clone());
-    let serving = tokio::spawn(ingest::serve(server.clone(), listener, wait_until(end)));
-    Ok((Some(server), serving))
 }

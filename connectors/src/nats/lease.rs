@@ -29,7 +29,7 @@
 //! ([`Fence::set_durable`]), so that a start recognizes an older copy of it.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
@@ -152,6 +152,7 @@ impl Holder {
             manifest: other.manifest,
             commits: other.commits,
             ledger: other.ledger.clone(),
+            brands: other.brands.clone(),
             ..self.clone()
         };
         mine == *other
@@ -310,6 +311,9 @@ struct Durable {
     ledger: OnceLock<[u8; 16]>,
     manifest: AtomicU64,
     commits: AtomicU64,
+    /// The brands that the holder serves, once they are others than when it took the
+    /// lease.
+    brands: Mutex<Option<Vec<String>>>,
 }
 
 /// Whether this process may publish; shared with the publisher.
@@ -345,6 +349,13 @@ impl Fence {
         let _ = self.durable.ledger.set(ledger);
         self.durable.manifest.store(manifest, SeqCst);
         self.durable.commits.store(commits, SeqCst);
+    }
+
+    /// Has the lease renewed now, and state these brands from now on.
+    pub fn set_brands(&self, brands: Vec<String>) {
+        let stated = self.durable.brands.lock();
+        *stated.unwrap_or_else(PoisonError::into_inner) = Some(brands);
+        self.hurry();
     }
 
     /// States at the broker that no standby may take over with an older state than
@@ -387,6 +398,7 @@ impl Lease {
                 ledger: OnceLock::new(),
                 manifest: holder.manifest.into(),
                 commits: holder.commits.into(),
+                brands: Mutex::default(),
             }),
             holder,
             sequence: 0,
@@ -543,6 +555,10 @@ impl Lease {
         }
         self.holder.manifest = self.durable.manifest.load(SeqCst);
         self.holder.commits = self.durable.commits.load(SeqCst);
+        let brands = self.durable.brands.lock();
+        if let Some(brands) = &*brands.unwrap_or_else(PoisonError::into_inner) {
+            self.holder.brands.clone_from(brands);
+        }
         let text = serde_json::to_string(&self.holder).unwrap_or_default();
         let message = PublishMessage::build()
             .payload(text.into())

@@ -187,7 +187,7 @@ mod tests {
             brands: [(BrandId(0), brand)].into(),
         });
         let stats = Rc::new(Stats::default());
-        let mut cells = Cells::new(settings, stats.clone(), 1);
+        let mut cells = Cells::new(settings.into(), stats.clone(), 1);
         let (woken, wakes) = channel();
         let wake: WakeFn = Arc::new(move || {
             woken.send(std::thread::current().id()).unwrap();

@@ -28,6 +28,7 @@ mod passes;
 mod release;
 mod solver;
 mod state;
+mod stricter;
 mod suppress;
 mod threshold;
 mod traffic;
@@ -43,6 +44,7 @@ use lift::LiftMonth;
 use passes::PassDays;
 use state::EpochWork;
 pub use state::{BatchVote, Cells, CellsIn, CellsOut, CellsQuestion};
+pub use stricter::is_stricter;
 use traffic::TrafficGroup;
 
 /// The cells as a keyed operator: [`CellsIn`] in, [`CellsOut`] out.
@@ -109,6 +111,9 @@ impl KeyedOperator for Cells {
         _: &mut Vec<(CellsOut, Diff)>,
     ) {
         let mut work = EpochWork::default();
+        if let Some(before) = self.settings.take_change() {
+            self.withdraw(&before, &mut work.updates);
+        }
         for (update, diff) in updates {
             match update {
                 CellsIn::Sum(key, sum) => work.sums.push((key, sum, diff)),

@@ -169,7 +169,7 @@ impl Cells {
 
     /// Processes one changed group.
     fn release_group(&mut self, key: GroupKey, times: ReleaseTimes, updates: &mut CellUpdates) {
-        let all_settings = self.settings.clone();
+        let all_settings = self.settings.now();
         let Some(settings) = all_settings.brands.get(&key.brand()) else {
             return;
         };
@@ -246,7 +246,7 @@ impl Cells {
     }
 
     /// Sets for each cell of a group whether it may be released now.
-    fn evaluate(&self, key: &GroupKey, group: &mut Group) {
+    pub(super) fn evaluate(&self, key: &GroupKey, group: &mut Group) {
         let Some(settings) = self.settings.brands.get(&key.brand()) else {
             return;
         };
@@ -324,7 +324,7 @@ impl Cells {
     /// Publishes the waiting groups whose classes have enough contributors on all workers.
     pub(super) fn flush_batch(&mut self, votes: &BatchVotes, updates: &mut CellUpdates) {
         for (key, class) in std::mem::take(&mut self.batch_candidates) {
-            let all_settings = self.settings.clone();
+            let all_settings = self.settings.now();
             let Some(settings) = all_settings.brands.get(&key.brand()) else {
                 continue;
             };
@@ -363,7 +363,7 @@ impl Cells {
 
     /// Applies a change to the published state of a group's cells, and emits those whose values differ under the
     /// noise of the release time.
-    fn emit(
+    pub(super) fn emit(
         &self,
         of: &GroupKey,
         group: &mut Group,
@@ -412,7 +412,7 @@ impl Cells {
     }
 
     /// Stores an evaluated group with its counts, or drops it if it is empty.
-    fn store_group(&mut self, key: GroupKey, mut group: Group) {
+    pub(super) fn store_group(&mut self, key: GroupKey, mut group: Group) {
         let mut counts = GateCounts::default();
         for entry in group.entries() {
             let shown = entry.published.values().is_some();

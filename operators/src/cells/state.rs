@@ -23,6 +23,7 @@ use crate::cells::noise::NoiseTimeline;
 use crate::cells::passes::PassDays;
 use crate::cells::solver::Solver;
 use crate::cells::traffic::{TrafficCandidate, TrafficGroup};
+use crate::current_settings::CurrentSettings;
 use crate::engine::Diff;
 use crate::label::{Channel, Label};
 use crate::label_registry::LabelRegistry;
@@ -139,7 +140,7 @@ pub(super) enum Phase {
 /// cells exists or is published.
 pub struct Cells {
     /// The settings of all brands.
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: CurrentSettings,
     /// The counters that the worker exports as metrics.
     pub(super) stats: Rc<Stats>,
     /// The number of workers.
@@ -194,7 +195,7 @@ pub struct Cells {
 
 impl Cells {
     /// An operator without cells. `peers` is the number of workers.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>, peers: u64) -> Cells {
+    pub fn new(settings: CurrentSettings, stats: Rc<Stats>, peers: u64) -> Cells {
         Cells {
             settings,
             stats,
@@ -300,7 +301,7 @@ impl Cells {
     /// The values are stored without their noise. A cell that the current settings do not define is
     /// kept as an orphan until all workers have completed their restore; then it is closed.
     pub(super) fn restore(&mut self, cell: Cell, at: i64) {
-        let settings = self.settings.clone();
+        let settings = self.settings.now();
         match place(&cell, &settings) {
             Place::Month(of) => return self.restore_month(of, cell, at),
             Place::Traffic(of) => return self.restore_traffic(of, cell, at),

@@ -22,6 +22,7 @@ use crate::ask::{Answer, Question, Respondent};
 use crate::cells::{Cells, CellsIn, CellsOut, CellsQuestion};
 use crate::consent_counts::ConsentCounts;
 use crate::consent_state::{ConsentState, ConsentStateOut};
+use crate::current_settings::CurrentSettings;
 use crate::engine::{
     Epoch, OneOf2, OneOf4, Query, StateSizes, broadcast, broadcast_rows, deliver, keyed,
     keyed_with_queries, split2, split4,
@@ -51,6 +52,7 @@ pub fn build(
     settings: Arc<Settings>,
     mut sink: impl FnMut(Epoch, Output) + 'static,
 ) -> Dataflow {
+    let settings = CurrentSettings::from(settings);
     let stats = Rc::new(Stats::default());
     let sizes = StateSizes::default();
     let salt_cache = Rc::new(RefCell::new(SaltCache::default()));

@@ -16,7 +16,8 @@ use timely::dataflow::ProbeHandle;
 
 use crate::ask::{Answer, Question, RoutedQuestion};
 use crate::cell::Cell;
-use crate::cells::{Cells, CellsIn};
+use crate::cells::{Cells, CellsIn, is_stricter};
+use crate::current_settings::CurrentSettings;
 use crate::engine::{Diff, Epoch, StateSizes, broadcast};
 use crate::event::Event;
 use crate::identity::graph::GraphIn;
@@ -91,7 +92,7 @@ pub enum ResolvedSighting {
 pub struct Dataflow {
     /// `None` once the input has ended.
     pub(super) inputs: Option<Inputs>,
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: CurrentSettings,
     /// Whether this worker has restored any published cell.
     pub(super) has_restored_cells: bool,
     /// The progress of all workers.
@@ -311,6 +312,19 @@ impl Dataflow {
         if let Some(inputs) = &mut self.inputs {
             inputs.send_salt_message(SaltMessage::Settled(brand, before));
         }
+    }
+
+    /// Replaces the settings from the next epoch on. Every worker must call it before the same epoch, once all earlier ones
+    /// are [done](Dataflow::is_done_before); [`CurrentSettings`] says what may differ.
+    pub fn change_settings(&mut self, settings: Arc<Settings>) {
+        for (brand, now) in &settings.brands {
+            let before = self.settings.brands.get(brand);
+            // They are published again once enough others have changed them.
+            if before.is_some_and(|before| is_stricter(now, before)) {
+                self.stats.consents(*brand, std::iter::empty());
+            }
+        }
+        self.settings.replace(settings);
     }
 
     /// Applies an event. Pings must be [tokenized](Dataflow::tokenize) first.

@@ -9,7 +9,6 @@
 //! as facts.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use differential_dataflow::consolidation::consolidate;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{IdSetKey, IdSets, SharedIdSets};
 use crate::aggregate::{Aggregate, CellKey};
+use crate::current_settings::CurrentSettings;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator};
 use crate::facts::{Fact, FactChanges, net};
@@ -25,7 +25,6 @@ use crate::identity::components::{NOBODY, Person};
 use crate::person::{PersonIn, PersonKey};
 use crate::record::BrandId;
 use crate::routing::count_anonymous;
-use crate::settings::Settings;
 use crate::stats::Stats;
 
 /// The input of [`PersonJoin`].
@@ -77,7 +76,7 @@ type Anonymous = Vec<(BrandId, HashKey, Fact, Diff)>;
 
 /// The operator. State: the person of every identifier set, and the facts that do not follow from its records.
 pub struct PersonJoin {
-    settings: Arc<Settings>,
+    settings: CurrentSettings,
     stats: Rc<Stats>,
     sets: SharedIdSets,
     deltas: DeltaBuffer,
@@ -85,7 +84,7 @@ pub struct PersonJoin {
 
 impl PersonJoin {
     /// An operator over the sets of its worker.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>, sets: SharedIdSets) -> PersonJoin {
+    pub fn new(settings: CurrentSettings, stats: Rc<Stats>, sets: SharedIdSets) -> PersonJoin {
         PersonJoin {
             deltas: DeltaBuffer::new(&settings),
             settings,
@@ -186,6 +185,9 @@ impl KeyedOperator for PersonJoin {
         updates: Vec<(PersonJoinIn, Diff)>,
         out: &mut Vec<(PersonJoinOut, Diff)>,
     ) {
+        if self.settings.take_change().is_some() {
+            self.deltas.change_settings(&self.settings);
+        }
         let sets = self.sets.clone();
         let all = &mut *sets.borrow_mut();
         let mut changes: FxHashMap<IdSetKey, Changes> = FxHashMap::default();

@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::allowed_uses::AllowedUses;
 use crate::ask::{Question, Reply, RoutedQuestion};
+use crate::current_settings::CurrentSettings;
 use crate::engine::{Diff, Epoch, KeyedOperator, QueryOperator};
 use crate::identity::brand_graph::{BrandGraph, Changes};
 use crate::identity::outcome::GraphOut;
 use crate::label::Label;
 use crate::record::{BrandId, Day, IdSet, Pseudonym};
-use crate::settings::Settings;
 use crate::stats::Stats;
 
 /// The input of [`Graph`].
@@ -73,7 +73,7 @@ pub enum GraphIn {
 
 /// The operator. State: the graph of each brand that this worker owns.
 pub struct Graph {
-    settings: Arc<Settings>,
+    settings: CurrentSettings,
     stats: Rc<Stats>,
     /// The graphs of the brands that this worker owns.
     brands: FxHashMap<BrandId, BrandGraph>,
@@ -81,7 +81,7 @@ pub struct Graph {
 
 impl Graph {
     /// Empty graphs.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Graph {
+    pub fn new(settings: CurrentSettings, stats: Rc<Stats>) -> Graph {
         Graph {
             settings,
             stats,
@@ -120,6 +120,7 @@ impl KeyedOperator for Graph {
         updates: Vec<(GraphIn, Diff)>,
         out: &mut Vec<(GraphOut, Diff)>,
     ) {
+        self.settings.take_change();
         let mut changes: FxHashMap<BrandId, Changes> = FxHashMap::default();
         for (update, diff) in updates {
             match update {

@@ -30,13 +30,13 @@ mod visits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use differential_dataflow::consolidation::consolidate;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey};
 use crate::ask::{Question, Reply, RoutedQuestion};
+use crate::current_settings::CurrentSettings;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{
     Diff, Epoch, KeyedOperator, KeyedState, QueryOperator, emit_consolidated, tree_bytes,
@@ -44,7 +44,6 @@ use crate::engine::{
 use crate::facts::Conversion;
 use crate::label::Label;
 use crate::record::{BrandId, ClosedVisits, Day, Pseudonym};
-use crate::settings::Settings;
 use crate::stats::Stats;
 pub use record::{DeviceVisits, MatchIn, Sighting, SightingUpdate, StoreDay};
 pub(crate) use settle::{Matched, device_of, settled};
@@ -69,7 +68,7 @@ pub enum MatchOut {
 
 /// The operator. State: the visits and stays of every store and salt day.
 pub struct Matching {
-    settings: Arc<Settings>,
+    settings: CurrentSettings,
     stats: Rc<Stats>,
     days: KeyedState<StoreDay, DayState>,
     /// The keys of `days` by brand and salt day, so that settling looks at the days that it settles alone.
@@ -85,7 +84,7 @@ pub struct Matching {
 
 impl Matching {
     /// An operator without visits and stays.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>, peers: u64) -> Matching {
+    pub fn new(settings: CurrentSettings, stats: Rc<Stats>, peers: u64) -> Matching {
         Matching {
             settings,
             stats,
@@ -148,7 +147,7 @@ impl Matching {
         updates: &[(MatchIn, Diff)],
         out: &mut Vec<(MatchOut, Diff)>,
     ) {
-        let all = self.settings.clone();
+        let all = self.settings.now();
         let Some(settings) = all.brands.get(&key.brand) else {
             return;
         };
@@ -251,6 +250,7 @@ impl KeyedOperator for Matching {
         mut updates: Vec<(MatchIn, Diff)>,
         out: &mut Vec<(MatchOut, Diff)>,
     ) {
+        self.settings.take_change();
         consolidate(&mut updates);
         updates.sort_by_cached_key(|(update, _)| update.key());
         let mut settled = Vec::new();

@@ -21,7 +21,6 @@ mod touches;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -29,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::{Aggregate, CellKey};
 use crate::ask::{Question, Reply, RoutedQuestion};
 use crate::attribution::path::steps;
+use crate::current_settings::CurrentSettings;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, GroupedState, KeyedOperator, QueryOperator};
 use crate::facts::Fact;
@@ -36,7 +36,6 @@ use crate::identity::components::Person;
 use crate::label::Channel;
 use crate::label_numbers::LabelNumbers;
 use crate::record::BrandId;
-use crate::settings::Settings;
 use crate::stats::Stats;
 use history::{Changes, History};
 
@@ -62,7 +61,7 @@ pub enum PersonIn {
 
 /// The operator. State: the histories of the persons that this worker owns. Output: the changes of cells.
 pub struct Persons {
-    settings: Arc<Settings>,
+    settings: CurrentSettings,
     stats: Rc<Stats>,
     /// The history of each person of a brand, by its label.
     persons: GroupedState<BrandId, Person, History>,
@@ -73,7 +72,7 @@ pub struct Persons {
 
 impl Persons {
     /// An operator without persons.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Persons {
+    pub fn new(settings: CurrentSettings, stats: Rc<Stats>) -> Persons {
         Persons {
             settings,
             stats,
@@ -113,6 +112,7 @@ impl KeyedOperator for Persons {
         updates: Vec<(PersonIn, Diff)>,
         out: &mut Vec<((CellKey, Aggregate), Diff)>,
     ) {
+        self.settings.take_change();
         let mut changes: FxHashMap<PersonKey, Changes> = FxHashMap::default();
         for (update, diff) in updates {
             match update {

@@ -24,12 +24,12 @@ mod answers;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::labels;
+use crate::current_settings::CurrentSettings;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, Table, extrapolate};
 use crate::hash_key::HashKey;
@@ -42,7 +42,6 @@ use crate::label_uses::LabelUses;
 use crate::policy::Policy;
 use crate::record::{BrandId, IdSet, PackedIds, Pseudonym, Record, RecordKey};
 use crate::routing::{Routed, route};
-use crate::settings::Settings;
 use crate::stats::Stats;
 
 /// The input of [`PolicyFilter`].
@@ -75,7 +74,7 @@ struct Changes {
 
 /// The operator. State: the current records, packed, grouped by identifier set.
 pub struct PolicyFilter {
-    settings: Arc<Settings>,
+    settings: CurrentSettings,
     stats: Rc<Stats>,
     /// The records with identifiers.
     sets: SharedIdSets,
@@ -97,21 +96,14 @@ pub struct PolicyFilter {
 impl PolicyFilter {
     /// An operator of a worker, which has an index, without records.
     pub fn new(
-        settings: Arc<Settings>,
+        settings: CurrentSettings,
         stats: Rc<Stats>,
         sets: SharedIdSets,
         worker: u64,
     ) -> PolicyFilter {
-        let brands = || settings.brands.iter();
-        sets.borrow_mut().links = brands()
-            .filter(|(_, of)| of.links_end())
-            .map(|(brand, _)| (*brand, Links::default()))
-            .collect();
-        PolicyFilter {
-            oldest: brands()
-                .map(|(brand, _)| (*brand, EarliestHeld::default()))
-                .collect(),
-            deltas: DeltaBuffer::new(&settings),
+        let mut filter = PolicyFilter {
+            oldest: BTreeMap::new(),
+            deltas: DeltaBuffer::default(),
             settings,
             stats,
             sets,
@@ -120,7 +112,21 @@ impl PolicyFilter {
             free: Table::default(),
             numbers: LabelNumbers::default(),
             uses: LabelUses::default(),
+        };
+        filter.add_brands();
+        filter
+    }
+
+    /// Prepares for the brands of the current settings that are new.
+    fn add_brands(&mut self) {
+        let mut sets = self.sets.borrow_mut();
+        for (brand, of) in &self.settings.brands {
+            self.oldest.entry(*brand).or_default();
+            if of.links_end() {
+                sets.links.entry(*brand).or_default();
+            }
         }
+        self.deltas.change_settings(&self.settings);
     }
 
     /// Replaces a record without identifiers.
@@ -358,6 +364,9 @@ impl KeyedOperator for PolicyFilter {
         updates: Vec<(PolicyFilterIn, Diff)>,
         out: &mut Vec<(Routed, Diff)>,
     ) {
+        if self.settings.take_change().is_some() {
+            self.add_brands();
+        }
         let mut changes: FxHashMap<IdSetKey, Changes> = FxHashMap::default();
         let mut times: BTreeMap<BrandId, i64> = BTreeMap::new();
         for (update, diff) in updates {

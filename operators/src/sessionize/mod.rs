@@ -21,20 +21,20 @@ mod tokens;
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey};
 use crate::ask::{Question, Reply, RoutedQuestion};
+use crate::current_settings::CurrentSettings;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, QueryOperator};
 use crate::label::Label;
 use crate::matching::{DeviceVisits, MatchIn, StoreDay};
 use crate::record::{BrandId, Day, DeviceDay, SettledDevices, SettledHour, TokenizedPing};
 use crate::salt::SaltCache;
-use crate::settings::{BrandSettings, Settings};
+use crate::settings::BrandSettings;
 use crate::stats::Stats;
 use contribution::{restored, restored_devices};
 use open_days::{OpenDays, TakenDay};
@@ -88,7 +88,7 @@ pub enum SessionizeOut {
 
 /// The operator. State: the runs of every token of the open days, and for each brand the progress of its salt days.
 pub struct Sessionize {
-    settings: Arc<Settings>,
+    settings: CurrentSettings,
     stats: Rc<Stats>,
     /// The salts of the open days, by which questions about devices are answered.
     salt_cache: Rc<RefCell<SaltCache>>,
@@ -107,7 +107,7 @@ impl Sessionize {
     /// An operator without pings, on one of `peers` workers. The salts in the cache identify the devices of a
     /// question.
     pub fn new(
-        settings: Arc<Settings>,
+        settings: CurrentSettings,
         stats: Rc<Stats>,
         salt_cache: Rc<RefCell<SaltCache>>,
         peers: u64,
@@ -240,6 +240,8 @@ impl KeyedOperator for Sessionize {
         updates: Vec<(SessionizeIn, Diff)>,
         out: &mut Vec<(SessionizeOut, Diff)>,
     ) {
+        self.settings.take_change();
+        self.open_days.settings.take_change();
         let (mut drops, mut over) = (Vec::new(), Vec::new());
         let mut sightings_by_device: FxHashMap<(DeviceDay, bool), Vec<Sighting>> =
             FxHashMap::default();
@@ -353,6 +355,7 @@ impl QueryOperator for Sessionize {
 mod tests {
     use super::*;
     use crate::record::Token;
+    use crate::settings::Settings;
 
     #[test]
     fn who_is_put_out_and_counts_again_in_an_epoch_has_changed_nothing() {

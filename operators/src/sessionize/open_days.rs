@@ -5,10 +5,10 @@
 //! contribution back, and one that moves up adds its own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::current_settings::CurrentSettings;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::Diff;
 use crate::label::Label;
@@ -18,7 +18,6 @@ use crate::record::{BrandId, Day, DeviceDay};
 use crate::sessionize::contribution::{Contributions, Totals, contribute};
 use crate::sessionize::runs::Sighting;
 use crate::sessionize::tokens::{Bounds, Tokens, Turn};
-use crate::settings::Settings;
 
 /// The tokens of one store and day: those of fixed addresses, then those of random ones.
 type Store = [Tokens; 2];
@@ -35,7 +34,7 @@ pub(super) struct TakenDay {
 
 /// The tokens of the open days, and their contributions that have changed.
 pub(super) struct OpenDays {
-    settings: Arc<Settings>,
+    pub(super) settings: CurrentSettings,
     /// The tokens by salt day and store. No day and no store is empty.
     days: BTreeMap<(BrandId, Day), FxHashMap<Label, Store>>,
     /// The stores of open days and of settled totals.
@@ -46,7 +45,7 @@ pub(super) struct OpenDays {
 
 impl OpenDays {
     /// No days.
-    pub(super) fn new(settings: Arc<Settings>) -> OpenDays {
+    pub(super) fn new(settings: CurrentSettings) -> OpenDays {
         OpenDays {
             settings,
             days: BTreeMap::new(),

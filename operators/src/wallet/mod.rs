@@ -13,19 +13,18 @@ mod presence;
 mod record;
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use differential_dataflow::consolidation::consolidate;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Aggregate, CellKey};
+use crate::current_settings::CurrentSettings;
 use crate::delta_buffer::DeltaBuffer;
 use crate::engine::{Diff, Epoch, KeyedOperator, KeyedState, State, emit_consolidated};
 use crate::facts::Conversion;
 use crate::label::Label;
 use crate::record::BrandId;
-use crate::settings::Settings;
 use crate::small_map::SmallMap;
 use crate::stats::Stats;
 use pass::Pass;
@@ -74,7 +73,7 @@ struct StoreChanges {
 
 /// The operator. State: the records of every pass.
 pub struct Wallets {
-    settings: Arc<Settings>,
+    settings: CurrentSettings,
     stats: Rc<Stats>,
     passes: KeyedState<PassKey, WalletState>,
     deltas: DeltaBuffer,
@@ -82,7 +81,7 @@ pub struct Wallets {
 
 impl Wallets {
     /// An operator without passes.
-    pub fn new(settings: Arc<Settings>, stats: Rc<Stats>) -> Wallets {
+    pub fn new(settings: CurrentSettings, stats: Rc<Stats>) -> Wallets {
         Wallets {
             settings,
             stats,
@@ -197,6 +196,7 @@ impl KeyedOperator for Wallets {
         mut updates: Vec<(WalletUpdate, Diff)>,
         out: &mut Vec<(WalletOut, Diff)>,
     ) {
+        self.settings.take_change();
         consolidate(&mut updates);
         for updates in updates.chunk_by(|a, b| a.0.key == b.0.key) {
             if let Some((WalletUpdate { key, .. }, _)) = updates.first() {

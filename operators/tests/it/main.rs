@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
+mod changed_settings;
 mod consent_toggles;
 mod counters;
 mod default_gate;

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -42,7 +41,7 @@ fn operator(settings: &BrandSettings, stats: &Rc<Stats>) -> Matching {
     let settings = Settings {
         brands: [(BrandId(0), settings.clone())].into(),
     };
-    Matching::new(Arc::new(settings), stats.clone(), 1)
+    Matching::new(settings.into(), stats.clone(), 1)
 }
 
 fn visits_on(key: StoreDay, cookie: u16, visits: &[(i64, i64)]) -> MatchIn {

@@ -91,6 +91,18 @@ impl Keyring {
         self.of(brand).map_or(0, BrandKeys::links)
     }
 
+    /// The first brand that `other` lacks, or of which it has other secrets.
+    pub(crate) fn first_changed<'a>(&'a self, other: &Keyring) -> Option<&'a str> {
+        let is_same = |held: &BrandKeys, other: &BrandKeys| {
+            held.links() == other.links() && other.continues(held)
+        };
+        let mut brands = self.brands.iter();
+        brands.find_map(|(brand, held)| match other.of(*brand) {
+            Some(other) if is_same(held, other) => None,
+            _ => Some(held.name()),
+        })
+    }
+
     /// The first brand whose secrets in `newer` do not continue those in `self`, or
     /// that only one of the two contains.
     pub(crate) fn first_mismatch<'a>(&'a self, newer: &'a Keyring) -> Option<&'a str> {

@@ -71,6 +71,25 @@ impl Ledger {
         self.remove_replaced_salts()
     }
 
+    /// Switches to the keys of further brands while the process runs. Nothing changes on
+    /// the disk: a brand is entered in the manifest with its first entry.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::NotNewer`] if `keyring` lacks a brand of the ledger, or has other
+    /// secrets of one.
+    pub fn add_brands(&mut self, keyring: Arc<Keyring>) -> Result<(), LedgerError> {
+        if let Some(brand) = self.keyring.first_changed(&keyring) {
+            return Err(LedgerError::NotNewer {
+                file: self.paths.manifest(),
+                brand: brand.to_owned(),
+            });
+        }
+        self.opening_keyring = keyring.clone();
+        self.keyring = keyring;
+        Ok(())
+    }
+
     /// Whether [`Ledger::rotate`] would accept these secrets; changes nothing.
     ///
     /// # Errors

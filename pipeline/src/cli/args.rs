@@ -162,9 +162,9 @@ pub struct Demo {
 
 /// `tributary run`.
 ///
-/// SIGTERM or SIGINT ends it in order, a second one at once. SIGHUP has it read the configuration again: access tokens, host
-/// names, the memory budget and the level of the log change without a restart; if anything else differs, nothing changes and
-/// the log says what needs a restart.
+/// SIGTERM or SIGINT ends it in order, a second one at once. SIGHUP has it read the configuration again: it takes new
+/// brands, new sources, a stricter release gate, access tokens, host names, the memory budget and the level of the log without a
+/// restart; if anything else differs, nothing changes and the log says what needs a restart.
 #[derive(Clone, Debug, Args)]
 pub struct Run {
     /// The configuration file
@@ -191,8 +191,8 @@ pub struct Run {
 /// `tributary serve`.
 ///
 /// It reads released cells from the output stream and nothing else, so that it needs no ledger and replicas need not know
-/// each other. Rights requests and operational metrics are those of workers. SIGHUP has it read the configuration again, as `run`
-/// does.
+/// each other. Rights requests and operational metrics are those of workers. SIGHUP has it read the configuration again: it takes
+/// access tokens, host names and the level of the log.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
     /// The configuration file

@@ -12,24 +12,30 @@
 //! and I5).
 
 use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::sync::watch;
+use tokio::signal::unix::Signal;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tributary_config::beyond_this_machine;
 use tributary_config::model::Config;
 
 use crate::broker::retry::wait_until;
 use crate::cli::args as cli;
-use crate::cli::{reload, signals};
+use crate::cli::reload::{self, Request};
+use crate::cli::signals;
 use crate::live_config::LiveConfig;
 use crate::otlp::export::Export;
 use crate::otlp::spans::Traces;
 use crate::report::telemetry::Telemetry;
 use crate::serve::access::refuse_unprotected;
 use crate::serve::ingest;
+use crate::start::reload::{Reloaded, Replaceable};
 use crate::start::{RunningWorker, lease, start};
+use crate::worker::feed::Fed;
 use crate::worker::threads::Workers;
 
 /// Maximum time for all of this after a signal: shorter than the grace period
@@ -42,14 +48,10 @@ const DRAIN: Duration = Duration::from_secs(25);
 ///
 /// Those of a start, and of tasks that cannot continue.
 pub fn command(args: &cli::Run) -> anyhow::Result<()> {
+    let (runtime, hangup) = signals::runtime()?;
     let config = configure(args)?;
     let export = Export::start(&config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(run(config, args, export.traces()));
+    let outcome = runtime.block_on(run(config, args, hangup, export.traces()));
     // After a failure nobody waits for what cannot end, like the other processes of a cluster.
     runtime.shutdown_timeout(Duration::from_secs(1));
     export.finish(&outcome);
@@ -122,66 +124,119 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
 ///
 /// A start that is refused, a task that cannot continue, or a drain that
 /// exceeds `DRAIN`.
-async fn run(config: Config, args: &cli::Run, traces: Traces) -> anyhow::Result<()> {
+async fn run(
+    config: Config,
+    args: &cli::Run,
+    hangup: Signal,
+    traces: Traces,
+) -> anyhow::Result<()> {
     let stop = signals::stop()?;
-    let hangup = signals::hangup()?;
     let telemetry = Telemetry::new(&config).tracing(traces);
-    let (sender, live) = LiveConfig::new(&config);
+    let (current, live) = LiveConfig::new(&config);
+    let current = Arc::new(current);
     let read = {
         let args = args.clone();
         move || configure(&args)
     };
-    let metrics = telemetry.metrics.clone();
-    tokio::spawn(reload::at_each(hangup, sender, metrics, read));
-    let running = tokio::select! {
-        started = start(&config, live, telemetry, &args.config, args.accept_loss) => started?,
-        // What is restored goes nowhere, so that it may be left at any moment.
-        () = wait_until(stop.clone()) => {
-            tracing::info!("stopped while starting");
-            return Ok(());
+    let (to_process, mut reloads) = mpsc::channel(1);
+    tokio::spawn(reload::at_each(
+        hangup,
+        current.clone(),
+        telemetry.metrics.clone(),
+        read,
+        Some(to_process),
+    ));
+    let mut starting = pin!(start(
+        &config,
+        live,
+        telemetry,
+        &args.config,
+        args.accept_loss
+    ));
+    let running = loop {
+        tokio::select! {
+            started = &mut starting => break started?,
+            // What is restored goes nowhere, so that it may be left at any moment.
+            () = wait_until(stop.clone()) => {
+                tracing::info!("stopped while starting");
+                return Ok(());
+            }
+            // A standby may follow for good. Any other process takes it up once it has started.
+            Some(Request { answer, .. }) = reloads.recv(), if config.workers.standby => {
+                // Whoever waits may have ended.
+                let _ = answer.send(Err(FOLLOWS.to_owned()));
+            }
         }
     };
     let RunningWorker {
-        queries,
+        context,
+        servers,
+        tasks,
         workers,
         feed,
         inputs,
-        watermark,
         mut commits,
         publisher,
         served,
-        server,
-        ingest_server,
-        services,
-        gauges,
-        rights,
-        retention,
+        output_watch,
         mut lease,
         mut members,
         backup,
-        client,
     } = running;
-    let mut rights = rights;
-    let fed = tokio::select! {
-        fed = feed.run(inputs, workers, stop.clone()) => fed,
-        // It hands epochs to workers, which may wait for another process that no longer answers.
-        () = overdue(stop) => bail!("the workers did not take what was read within {DRAIN:?} after the signal"),
-        // It ends by itself only when it cannot go on.
-        ended = &mut commits => match ended? {
-            Ok(()) => bail!("the ledger has stopped"),
-            Err(error) => return Err(error),
-        },
-        // It ends by itself only when it cannot go on.
-        ended = &mut rights => match ended? {
-            Ok(()) => bail!("rights requests can no longer be answered"),
-            Err(error) => return Err(error.context("answering rights requests")),
-        },
-        // It ends by itself only when another process has taken it.
-        ended = &mut lease => return Err(lease::lost(ended)),
-        replaced = &mut members => return Err(replaced?),
+    let mut running = Replaceable {
+        servers,
+        tasks,
+        feed: Box::pin(feed.run(inputs, workers, stop.clone())),
     };
-    queries.close();
-    let (workers, mut inputs) = match fed {
+    let mut reloading = None;
+    let fed = loop {
+        // A reload keeps what it is at, whatever else happens meanwhile.
+        let step = async {
+            match reloading.take() {
+                None => tokio::select! {
+                    fed = &mut running.feed => Step::Fed(fed),
+                    why = running.tasks.cannot_go_on() => Step::CannotGoOn(why),
+                    Some(request) = reloads.recv() => Step::Reload(request),
+                },
+                Some(Request { next, answer }) => {
+                    let next: Arc<Config> = next;
+                    let reloaded = context
+                        .reload(&next, &current, &mut running, stop.clone())
+                        .await;
+                    Step::Reloaded(reloaded, answer)
+                }
+            }
+        };
+        let step = tokio::select! {
+            step = step => step,
+            // It hands epochs to workers, which may wait for another process that no longer answers.
+            () = overdue(stop.clone()) => bail!("the workers did not take what was read within {DRAIN:?} after the signal"),
+            // It ends by itself only when it cannot go on.
+            ended = &mut commits => match ended? {
+                Ok(()) => bail!("the ledger has stopped"),
+                Err(error) => return Err(error),
+            },
+            // It ends by itself only when another process has taken it.
+            ended = &mut lease => return Err(lease::lost(ended)),
+            replaced = &mut members => return Err(replaced?),
+        };
+        match step {
+            Step::Fed(fed) => break fed,
+            Step::CannotGoOn(why) => return Err(why),
+            Step::Reload(request) => reloading = Some(request),
+            Step::Reloaded(Ok(Reloaded::Done), answer) => drop(answer.send(Ok(()))),
+            Step::Reloaded(Ok(Reloaded::Refused(why)), answer) => drop(answer.send(Err(why))),
+            Step::Reloaded(Ok(Reloaded::Stopped(None)), _) => {}
+            Step::Reloaded(Ok(Reloaded::Stopped(Some(fed))), _) => break Ok(fed),
+            Step::Reloaded(Err(error), _) => break Err(error),
+        }
+    };
+    context.close();
+    let Fed {
+        workers,
+        mut inputs,
+        ..
+    } = match fed {
         Ok(fed) => fed,
         Err(error) => {
             // Where it was the ledger that has stopped, its reason is the better one.
@@ -191,18 +246,17 @@ async fn run(config: Config, args: &cli::Run, traces: Traces) -> anyhow::Result<
             return Err(error);
         }
     };
+    let Replaceable { servers, tasks, .. } = running;
     let end = Instant::now() + DRAIN;
     drain(workers, end).await?;
-    gauges.abort();
+    tasks.abort();
+    output_watch.abort();
     members.abort();
-    // What they were at goes on after the next start.
-    rights.abort();
-    retention.abort();
     // The workers and their listener have ended, so that both channels close.
     timeout_at(end, commits).await.with_context(|| {
         format!("the ledger did not take the last records within {DRAIN:?}")
     })???;
-    let durable = *watermark.borrow();
+    let durable = context.durable();
     // A broker that is away keeps nobody: what it did not hear is said again after the next start.
     let _ = timeout_at(end, inputs.acknowledge(&durable)).await;
     let published = timeout_at(end, publisher).await;
@@ -212,13 +266,12 @@ async fn run(config: Config, args: &cli::Run, traces: Traces) -> anyhow::Result<
         tracing::warn!("the backup was not brought up to date at the end");
     }
     let _ = served.send(true);
-    let _ = timeout_at(end, services).await;
+    tasks.end(end).await;
     let _ = timeout_at(end, lease).await;
-    let _ = timeout_at(end, server).await;
-    let _ = timeout_at(end, ingest_server).await;
+    servers.end(end).await;
     published
         .with_context(|| format!("the broker did not take the last cells within {DRAIN:?}"))???;
-    let flushed = timeout_at(end, client.flush()).await;
+    let flushed = timeout_at(end, context.flush()).await;
     flushed
         .with_context(|| {
             format!("the broker did not take the last acknowledgement within {DRAIN:?}")
@@ -226,6 +279,24 @@ async fn run(config: Config, args: &cli::Run, traces: Traces) -> anyhow::Result<
         .context("the last acknowledgement")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Why a standby that does not lead yet refuses a reload that needs its dataflow.
+const FOLLOWS: &str = "the process follows another one as a standby, and takes brands, sources and gates at its start: needs a restart";
+
+/// What happens to a running process.
+enum Step {
+    /// The feed has ended.
+    Fed(anyhow::Result<Fed>),
+    /// A task cannot go on.
+    CannotGoOn(anyhow::Error),
+    /// A reload is requested.
+    Reload(Request),
+    /// The outcome of a reload, and who waits for it.
+    Reloaded(
+        anyhow::Result<Reloaded>,
+        oneshot::Sender<Result<(), String>>,
+    ),
 }
 
 /// Returns when everything should have ended after a signal.

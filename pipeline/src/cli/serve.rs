@@ -5,6 +5,7 @@
 //! changes nothing. Operational metrics of the dataflow are those of workers.
 
 use anyhow::Context;
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tributary_config::model::Config;
 
@@ -30,14 +31,10 @@ use crate::serve::state::HttpState;
 /// A configuration that is not valid, an address that cannot be used, or a broker
 /// that refuses.
 pub fn command(args: &cli::Serve) -> anyhow::Result<()> {
+    let (runtime, hangup) = signals::runtime()?;
     let config = configure(args)?;
     let export = Export::start(&config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(run(&config, args, export.traces()));
+    let outcome = runtime.block_on(run(&config, args, hangup, export.traces()));
     export.finish(&outcome);
     outcome
 }
@@ -66,9 +63,13 @@ fn configure(args: &cli::Serve) -> anyhow::Result<Config> {
 /// # Errors
 ///
 /// Those of [`command`].
-async fn run(config: &Config, args: &cli::Serve, traces: Traces) -> anyhow::Result<()> {
+async fn run(
+    config: &Config,
+    args: &cli::Serve,
+    hangup: Signal,
+    traces: Traces,
+) -> anyhow::Result<()> {
     let stop = signals::stop()?;
-    let hangup = signals::hangup()?;
     let (sender, live) = LiveConfig::new(config);
     let listener = tokio::net::TcpListener::bind(config.http.listen)
         .await
@@ -82,7 +83,13 @@ async fn run(config: &Config, args: &cli::Serve, traces: Traces) -> anyhow::Resu
         move || configure(&args)
     };
     let metrics = telemetry.metrics.clone();
-    tokio::spawn(reload::at_each(hangup, sender, metrics, read));
+    tokio::spawn(reload::at_each(
+        hangup,
+        std::sync::Arc::new(sender),
+        metrics,
+        read,
+        None,
+    ));
     let register = state.rights.clone();
     let (served, end_serving) = watch::channel(false);
     let server = tokio::spawn(http::serve(listener, state, wait_until(end_serving)));

@@ -4,8 +4,28 @@
 //! configuration again ([`super::reload`]).
 
 use anyhow::Context;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+
+/// The runtime of a process that goes on until a signal, and SIGHUP from now on. To be called
+/// before anything else: a signal that comes while the configuration is read ends
+/// nothing, and has it read again.
+///
+/// # Errors
+///
+/// A runtime that cannot be started, or a signal that cannot be handled.
+pub fn runtime() -> anyhow::Result<(Runtime, Signal)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let guard = runtime.enter();
+    let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    drop(guard);
+    Ok((runtime, hangup))
+}
 
 /// Returns a flag that becomes true at the first SIGTERM or SIGINT; the second
 /// exits the process with 130.
@@ -17,7 +37,7 @@ pub fn stop() -> anyhow::Result<watch::Receiver<bool>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     // From now on SIGHUP no longer ends the process, whether or not anybody waits for it.
-    let _ = hangup()?;
+    let _ = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
         for first in [true, false] {
@@ -36,13 +56,4 @@ pub fn stop() -> anyhow::Result<watch::Receiver<bool>> {
         }
     });
     Ok(receiver)
-}
-
-/// SIGHUP from now on.
-///
-/// # Errors
-///
-/// A signal that cannot be handled.
-pub fn hangup() -> anyhow::Result<Signal> {
-    signal(SignalKind::hangup()).context("cannot listen for SIGHUP")
 }

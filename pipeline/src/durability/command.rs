@@ -43,6 +43,9 @@ pub enum LedgerCommand {
     Erase(Erasure),
     /// Rotates the keys of the ledger, and reports the progress.
     RotateKeys(KeyRotation),
+    /// Gives the ledger the keys of further brands, and returns why not if it refuses
+    /// them.
+    AddBrands(Arc<Keyring>, oneshot::Sender<Result<(), String>>),
 }
 
 /// A request to erase entries, and the receiver of its outcome.

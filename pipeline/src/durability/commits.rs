@@ -277,6 +277,18 @@ impl Commits {
                     .push((self.last(), WriteBatch::default(), erasure));
             }
             LedgerCommand::Erase(erasure) => self.compaction.erase(erasure),
+            LedgerCommand::AddBrands(keyring, done) => {
+                let ledger = self
+                    .ledger
+                    .as_mut()
+                    .ok_or("the ledger is closed".to_owned());
+                let added = ledger.and_then(|ledger| {
+                    let added = ledger.add_brands(keyring);
+                    added.map_err(|error| error.to_string())
+                });
+                // Whoever waits may have ended.
+                let _ = done.send(added);
+            }
             LedgerCommand::RotateKeys(rotation) if rotation.begin => {
                 self.compaction.rotate(rotation)
             }

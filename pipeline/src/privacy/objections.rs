@@ -97,6 +97,13 @@ impl Objections {
         file.as_ref().map(SuppressionFile::head)
     }
 
+    /// Closes the file, for whoever opens it next. The list goes on refusing, and nothing
+    /// more is entered.
+    pub fn close(&self) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        *file = None;
+    }
+
     /// Number of identifiers on the list, over all brands.
     pub fn total(&self) -> u64 {
         self.set().total()

@@ -87,6 +87,11 @@ pub struct Feed {
     /// The last sequence that the stream had at the start: before it is read, the
     /// numbers are not whole.
     pub past: u64,
+    /// Whether all restored state and all earlier input went in before, and were
+    /// released: a reload goes on with the dataflow that there is.
+    pub all_restored: bool,
+    /// Has the feed pause, for a reload: it then ends between two epochs.
+    pub pause: watch::Receiver<bool>,
     /// What was durable before.
     pub position: Option<Position>,
     /// The broker, to know whether it is there.
@@ -120,6 +125,20 @@ fn ripening(config: &Config) -> i64 {
         Ok(0) | Err(_) => QUARTER_HOUR,
         Ok(hold) => hold.min(QUARTER_HOUR),
     }
+}
+
+/// A feed that has ended.
+pub struct Fed {
+    /// The worker threads.
+    pub workers: Workers,
+    /// The input.
+    pub inputs: Inputs,
+    /// The position up to which all input went in, where a feed that paused goes on.
+    pub position: Position,
+    /// See [`Feed::all_restored`].
+    pub all_restored: bool,
+    /// Number of marks that the ledger was sent, by all feeds of the process.
+    pub marks: u64,
 }
 
 /// State of a running feed.
@@ -156,7 +175,7 @@ struct Feeding {
 }
 
 impl Feed {
-    /// Feeds the workers until `stop` becomes true, and returns workers and input.
+    /// Feeds the workers until `stop` or the pause becomes true.
     ///
     /// # Errors
     ///
@@ -166,7 +185,7 @@ impl Feed {
         inputs: Inputs,
         workers: Workers,
         stop: watch::Receiver<bool>,
-    ) -> anyhow::Result<(Workers, Inputs)> {
+    ) -> anyhow::Result<Fed> {
         let epoch = self.position.map_or(0, |position| position.epoch);
         let reading = self.clocks.read();
         let (sequence, of_pings) = inputs.position();
@@ -176,6 +195,7 @@ impl Feed {
             .position
             .and_then(|position| Some((position.stream?, position.sequence, position.pings)))
             .is_none_or(|kept| kept == (self.stream, sequence, pings));
+        let marks = self.watermark.borrow().marks;
         let feeding = Feeding {
             clock: EpochClock::after(epoch, reading.broker.unwrap_or(reading.wall)),
             epoch,
@@ -191,9 +211,9 @@ impl Feed {
             released: None,
             to_release: RELEASES,
             ripening: ripening(&self.config),
-            all_restored: false,
+            all_restored: self.all_restored,
             salt_days: Vec::new(),
-            marks: 0,
+            marks,
             marked: (kept.then_some((sequence, of_pings)), Instant::now()),
             acknowledged: (0, 0),
             clearing: inputs
@@ -222,10 +242,13 @@ impl Feeding {
         mut inputs: Inputs,
         workers: Workers,
         stop: watch::Receiver<bool>,
-    ) -> anyhow::Result<(Workers, Inputs)> {
+    ) -> anyhow::Result<Fed> {
         let mut workers = Some(workers);
         loop {
             let stopping = *stop.borrow();
+            if *self.feed.pause.borrow() && !stopping {
+                return self.ended(workers, inputs);
+            }
             if stopping && !self.all_restored {
                 // Requests of before may have been answered just now, and the last release follows that.
                 let clear = self.feed.clear.wait_for(|clear| *clear);
@@ -253,10 +276,13 @@ impl Feeding {
             if let Some(mut batch) = batch {
                 batch.is_traced = self.feed.telemetry.traces.has(batch.epoch);
                 self.trace(batch.epoch, read, received);
-                if batch.durable && !self.mark(&batch, &inputs, &stop).await? {
+                if batch.durable
+                    && !self
+                        .mark(self.position(batch.epoch, &inputs), &stop)
+                        .await?
+                {
                     // What was read goes nowhere, and no position moves behind it: the next start reads it again.
-                    let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
-                    return Ok((workers, inputs));
+                    return self.ended(workers, inputs);
                 }
                 let Some(running) = workers.take() else {
                     bail!("the workers have stopped")
@@ -276,9 +302,35 @@ impl Feeding {
             self.measure(&inputs);
             self.acknowledge(&mut inputs).await?;
             if stopping {
-                let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
-                return Ok((workers, inputs));
+                return self.ended(workers, inputs);
             }
+        }
+    }
+
+    /// The end of the feed.
+    ///
+    /// # Errors
+    ///
+    /// Workers that have stopped.
+    fn ended(&self, workers: Option<Workers>, inputs: Inputs) -> anyhow::Result<Fed> {
+        let workers = workers.ok_or_else(|| anyhow!("the workers have stopped"))?;
+        Ok(Fed {
+            workers,
+            position: self.position(self.epoch, &inputs),
+            inputs,
+            all_restored: self.all_restored,
+            marks: self.marks,
+        })
+    }
+
+    /// The position of the input after an epoch.
+    fn position(&self, epoch: u64, inputs: &Inputs) -> Position {
+        Position {
+            stream: Some(self.feed.stream),
+            sequence: inputs.position().0,
+            epoch,
+            newest_at: self.gatherer.newest(),
+            pings: self.feed.pings_position(inputs),
         }
     }
 
@@ -404,8 +456,7 @@ impl Feeding {
     /// A ledger that has stopped.
     async fn mark(
         &mut self,
-        batch: &Batch,
-        inputs: &Inputs,
+        position: Position,
         stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<bool> {
         let ledger_stopped = || anyhow!("the ledger has stopped");
@@ -419,20 +470,13 @@ impl Feeding {
             room = room => drop(room.map_err(|_| ledger_stopped())?),
             () = wait_until(stop.clone()) => return Ok(false),
         }
-        let (sequence, of_pings) = inputs.position();
-        let position = Position {
-            stream: Some(self.feed.stream),
-            sequence,
-            epoch: batch.epoch,
-            newest_at: self.gatherer.newest(),
-            pings: self.feed.pings_position(inputs),
-        };
         self.feed
             .ledger_tx
-            .send(LedgerCommand::Mark(batch.epoch, position))
+            .send(LedgerCommand::Mark(position.epoch, position))
             .map_err(|_| ledger_stopped())?;
         self.marks += 1;
-        self.marked = (Some((sequence, of_pings)), Instant::now());
+        let of_pings = position.pings.map(|pings| pings.sequence);
+        self.marked = (Some((position.sequence, of_pings)), Instant::now());
         Ok(true)
     }
 

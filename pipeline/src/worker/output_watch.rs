@@ -21,10 +21,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, NatsError, NatsErrorKind, StreamState, SubjectSet};
 use tributary_operators::engine::Epoch;
 
+use crate::live_config::LiveConfig;
 use crate::report::health::Health;
 use crate::report::tally::Tally;
 use crate::worker::publisher::PublisherCommand;
@@ -145,8 +145,8 @@ fn take(subjects: &Mutex<SubjectSet>) -> SubjectSet {
 
 /// The task that watches the output stream.
 pub struct OutputWatch {
-    /// The configuration.
-    pub config: Config,
+    /// The configuration as it is now, whose brands the stream must take.
+    pub live: LiveConfig,
     /// The broker.
     pub client: Client,
     /// The health, which shows what is wrong with the stream.
@@ -205,10 +205,11 @@ impl OutputWatch {
     /// A broker that does not answer, or a stream with settings that do not permit
     /// its use.
     async fn look(&mut self) -> Result<Option<String>, NatsError> {
-        let (client, nats) = (&self.client, &self.config.nats);
+        let config = self.live.now();
+        let (client, nats) = (&self.client, &config.nats);
         let name = &nats.output_stream;
         // Creates it where it is missing, and checks one that somebody else has created as a start does.
-        let brands = self.config.brands.iter().map(|brand| brand.name.as_str());
+        let brands = config.brands.iter().map(|brand| brand.name.as_str());
         let brands: Vec<&str> = brands.collect();
         let state = nats::ensure_output_stream(client, nats, &brands).await?;
         let known = std::mem::replace(&mut self.known, state);
@@ -241,7 +242,8 @@ impl OutputWatch {
     /// them or the stream is lost again.
     async fn republish_all(&mut self) {
         self.republish.request();
-        let threads = self.config.workers.threads.max(1);
+        let config = self.live.now();
+        let threads = config.workers.threads.max(1);
         let is_through = |epoch| self.tally.finished_before(threads) > epoch;
         while !self.republish.epoch().is_some_and(is_through) {
             tokio::time::sleep(LOOK).await;
@@ -251,7 +253,7 @@ impl OutputWatch {
         // Where nobody publishes any more the process ends.
         let _ = self.out.send(PublisherCommand::Confirm(confirm));
         while tokio::time::timeout(ROUND, &mut confirmed).await.is_err() {
-            let state = nats::stream_state(&self.client, &self.config.nats.output_stream).await;
+            let state = nats::stream_state(&self.client, &config.nats.output_stream).await;
             let made = self.known.created_ns;
             if is_gone(&state) || state.is_ok_and(|state| state.created_ns != made) {
                 // It is lost once more, which the next round sees.
@@ -259,7 +261,7 @@ impl OutputWatch {
             }
         }
         // What is lost from now on is less than this.
-        if let Ok(state) = nats::stream_state(&self.client, &self.config.nats.output_stream).await
+        if let Ok(state) = nats::stream_state(&self.client, &config.nats.output_stream).await
             && state.created_ns == self.known.created_ns
         {
             self.known = state;

@@ -41,12 +41,14 @@ use crate::epochs::batch::{
 use crate::epochs::clock::SaltDays;
 use crate::report::counts::Counts;
 
+mod change;
 mod intake;
 mod opener;
 mod outputs;
 mod settling;
 mod times;
 
+pub use change::Change;
 use intake::{IngestSink, Intake, Origin};
 pub use opener::BlockOpener;
 use settling::Settling;
@@ -59,6 +61,14 @@ const AHEAD: usize = 4;
 /// Maximum time that an idle thread parks before it looks for a batch again.
 /// Timely wakes it earlier when a message from another worker arrives.
 const NAP: Duration = Duration::from_millis(2);
+
+/// What a thread is told to do.
+pub enum Command {
+    /// To process an epoch.
+    Batch(Box<Batch>),
+    /// To go on with another configuration.
+    Change(Box<Change>),
+}
 
 /// State of one worker thread: its decoder, its instance of the dataflow, and
 /// the open epoch.
@@ -104,6 +114,9 @@ pub struct WorkerThread {
     /// Labels that the dataflow no longer references, with the epoch as of which
     /// that holds. The next epoch withdraws them.
     unused: BTreeMap<(BrandId, Label), Epoch>,
+    /// The change of the configuration that waits until all epochs are finished. No
+    /// batch is taken while there is one.
+    change: Option<Box<Change>>,
     /// Whether the restore of this thread is complete: the first batch without
     /// restored state sets it.
     is_restored: bool,
@@ -177,6 +190,7 @@ impl WorkerThread {
             secures_days: false,
             closing: Vec::new(),
             unused: BTreeMap::new(),
+            change: None,
             is_restored: false,
         }
     }
@@ -185,18 +199,19 @@ impl WorkerThread {
     /// finished on every worker of the cluster.
     ///
     /// Between batches the thread steps the dataflow and parks for at most `NAP`.
-    pub fn run(mut self, worker: &mut Worker, batches: &Receiver<Batch>) {
+    pub fn run(mut self, worker: &mut Worker, commands: &Receiver<Command>) {
         loop {
-            let is_free = self.open.is_none() && self.ahead.len() < AHEAD;
+            let is_free = self.open.is_none() && self.ahead.len() < AHEAD && self.change.is_none();
             let next = match is_free {
-                true => batches.try_recv(),
+                true => commands.try_recv(),
                 false => Err(TryRecvError::Empty),
             };
             match next {
-                Ok(batch) => {
-                    self.begin(batch);
+                Ok(Command::Batch(batch)) => {
+                    self.begin(*batch);
                     worker.step();
                 }
+                Ok(Command::Change(change)) => self.change = Some(change),
                 Err(TryRecvError::Empty) => {
                     worker.step_or_park(Some(NAP));
                     self.resume();
@@ -204,6 +219,13 @@ impl WorkerThread {
                 Err(TryRecvError::Disconnected) => break,
             }
             self.report();
+            if self.open.is_none()
+                && self.ahead.is_empty()
+                && let Some(change) = self.change.take()
+            {
+                let dataflow = &mut self.intake.dataflow;
+                change.apply(dataflow, &mut self.decoder, &mut self.opener);
+            }
         }
         // Other processes may still send what belongs here.
         self.intake.dataflow.end();
@@ -413,6 +435,11 @@ impl WorkerThread {
             });
         }
         for days in salt_days {
+            // After a change the days are found anew, by what was read since. Closed days stay closed.
+            let known = self.salt_days.get(&days.brand);
+            if known.is_some_and(|known| days.first < known.first) {
+                continue;
+            }
             let of_before = self.salt_days.insert(days.brand, days);
             if of_before.is_none_or(|of| of.first != days.first) {
                 self.decoder.close_salt_days(days.brand, days.first);

@@ -21,7 +21,7 @@
 use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::net::TcpStream;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 
@@ -39,11 +39,11 @@ use crate::epochs::batch::{Batch, Listener, Restored};
 use crate::privacy::objections::Objections;
 use crate::worker::peer_tls::Relay;
 use crate::worker::peers::Connections;
-use crate::worker::thread::{BlockOpener, WorkerThread};
+use crate::worker::thread::{BlockOpener, Change, Command, WorkerThread};
 
-/// Access to one thread: the channel of its batches, and the thread itself, to
+/// Access to one thread: the channel of its commands, and the thread itself, to
 /// unpark it, once it runs.
-type ThreadHandle = (SyncSender<Batch>, Arc<Mutex<Option<Thread>>>);
+type ThreadHandle = (SyncSender<Command>, Arc<Mutex<Option<Thread>>>);
 
 /// The running threads of this process.
 pub struct Workers {
@@ -175,14 +175,41 @@ impl Workers {
                 salt_days: salt_days.clone(),
                 is_traced,
             };
-            if sender.send(part).is_err() {
+            if !tell(sender, sleeper, Command::Batch(Box::new(part))) {
                 return false;
-            }
-            if let Some(sleeper) = &*lock(sleeper) {
-                sleeper.unpark();
             }
         }
         true
+    }
+
+    /// Has the threads go on with another configuration, and waits until they have
+    /// finished and reported every epoch that was sent before and have changed. Returns
+    /// false if they have stopped.
+    ///
+    /// Only for a process that is alone: those of a cluster would have to change before
+    /// the same epoch.
+    pub fn change(
+        &self,
+        config: &Config,
+        settings: Arc<Settings>,
+        decoder: Decoder,
+        keyring: Arc<Keyring>,
+        objections: Arc<Objections>,
+    ) -> bool {
+        let (done, changed) = channel();
+        let change = Change {
+            settings,
+            decoder,
+            opener: BlockOpener::new(config, keyring, objections),
+            done,
+        };
+        for (sender, sleeper) in &self.ends {
+            if !tell(sender, sleeper, Command::Change(Box::new(change.clone()))) {
+                return false;
+            }
+        }
+        drop(change);
+        self.ends.iter().all(|_| changed.recv().is_ok())
     }
 
     /// Ends the input and waits until every epoch is finished.
@@ -202,6 +229,17 @@ impl Workers {
         }
         Ok(())
     }
+}
+
+/// Sends a command to a thread. Returns false if it has stopped.
+fn tell(sender: &SyncSender<Command>, sleeper: &Mutex<Option<Thread>>, command: Command) -> bool {
+    if sender.send(command).is_err() {
+        return false;
+    }
+    if let Some(sleeper) = &*lock(sleeper) {
+        sleeper.unpark();
+    }
+    true
 }
 
 /// What Timely exchanges data with: the threads of this process, and the other

@@ -219,7 +219,7 @@ fn persons(set: &DataSet) -> Vec<Option<u64>> {
         });
     let (mut sets, mut out) = (Vec::new(), Vec::new());
     IdSetCounts::default().apply_epoch(0, mentions.collect(), &mut sets);
-    Graph::new(settings, Default::default()).apply_epoch(0, sets, &mut out);
+    Graph::new(settings.into(), Default::default()).apply_epoch(0, sets, &mut out);
     let person_of: HashMap<u128, u64> = out
         .into_iter()
         .filter_map(|(fact, _)| match fact {

@@ -81,6 +81,7 @@ mod pings_apart;
 mod process_memory;
 mod public_data;
 mod reload;
+mod reload_brands;
 mod replay_retention;
 mod restart_tells_differences;
 mod retention_pass;

@@ -14,8 +14,10 @@ use crate::support::{Worker, World};
 
 const APPLIED: &str = "tributary_config_last_reload_successful";
 const SINCE: &str = "tributary_config_last_reload_success_timestamp_seconds";
-const DONE: &str = "the configuration was reloaded";
-const REFUSED: &str = "the configuration was not reloaded";
+/// What a worker says of a reload that applied.
+pub const DONE: &str = "the configuration was reloaded";
+/// The same of one that was refused.
+pub const REFUSED: &str = "the configuration was not reloaded";
 
 /// Writes the digest of a token.
 fn token(world: &World, name: &str) {
@@ -49,7 +51,7 @@ fn times(worker: &Worker, text: &str) -> usize {
 }
 
 /// Has the worker read its configuration again, and waits until it has said how that went.
-fn reload(worker: &Worker, config: &Path, text: &str, outcome: &str) {
+pub fn reload(worker: &Worker, config: &Path, text: &str, outcome: &str) {
     let before = times(worker, outcome);
     std::fs::write(config, text).unwrap();
     worker.signal_with("-HUP");
@@ -166,7 +168,7 @@ async fn a_worker_takes_what_may_change_and_refuses_the_rest_by_name() {
         let text = format!("[workers]\nthreads = 2\nmemory = 4096\n{text}");
         reload(&worker, &config, &text, REFUSED);
         for named in [
-            "release.k changed from 1 to 7: needs a restart",
+            "release.k changed from 1 to 7: needs a restart, because a gate with k = 1 publishes other cells",
             "workers.threads changed from 1 to 2: needs a restart",
         ] {
             assert!(worker.said(named), "{named}");

@@ -45,6 +45,8 @@ pub(in crate::cells) struct LadderGroup {
     pub(super) progress: Progress,
     /// Whether the published cells are restored, and not yet reconciled.
     pub(super) has_restored: bool,
+    /// Whether the month was published, and withdrawn since by a stricter gate.
+    pub(super) is_withdrawn: bool,
     /// The next publication.
     pub(in crate::cells) plan: Option<Box<Plan>>,
 }

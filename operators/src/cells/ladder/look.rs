@@ -45,6 +45,7 @@ pub(in crate::cells) struct Look {
     panel: Arc<PanelRows>,
     compared: BTreeSet<ChannelName>,
     published_through: Option<Day>,
+    is_withdrawn: bool,
     pattern: Option<Pattern>,
     paths: PathNames,
     folded: Folded,
@@ -92,7 +93,7 @@ impl Look {
         let paths_of = |pattern: &Pattern| paths_in(pattern, &rows);
         let decided_paths = paths_of(&decided);
         let decided_names = PathNames::decide(rule, &decided_paths);
-        let is_first = self.pattern.is_none();
+        let is_first = self.pattern.is_none() && !self.is_withdrawn;
         let mut restarts = None;
         let next = match (&self.pattern, &self.decided) {
             (None, _) => {
@@ -158,7 +159,7 @@ impl Look {
         LookResult {
             through,
             decided: (decided, decided_names),
-            is_dirty,
+            is_dirty: is_dirty || self.is_withdrawn && plan.is_none(),
             hidden,
             plan,
             restarts,
@@ -187,6 +188,7 @@ impl LadderGroup {
             panel: self.panel.clone(),
             compared: self.compared.clone(),
             published_through: self.published_through,
+            is_withdrawn: self.is_withdrawn,
             pattern: self.pattern.clone(),
             paths: self.paths.clone(),
             folded: self.folded.clone(),
@@ -232,6 +234,7 @@ impl LadderGroup {
         self.compared = compared;
         (self.paths, self.folded) = (paths, folded);
         self.pattern = (!cells.is_empty()).then_some(pattern);
+        self.is_withdrawn = false;
         let changes = self.replace(cells);
         if !changes.is_empty() {
             self.published_through = Some(finished);
@@ -251,6 +254,34 @@ impl LadderGroup {
             self.published.insert(id, values);
         }
         self.has_restored = true;
+    }
+
+    /// Withdraws what a gate that was made stricter might not publish: the finished days as a whole, and of the days in
+    /// progress what it would not publish now. Returns the cells that close.
+    pub(in crate::cells) fn withdraw(
+        &mut self,
+        of: MonthGroup,
+        settings: &BrandSettings,
+        words: &Arc<LabelNames>,
+    ) -> Changes {
+        let naming = Naming {
+            group: of,
+            settings,
+            words,
+        };
+        let rule = rule_of(settings);
+        let mut changes = self
+            .progress
+            .withdraw(&rule, |day, store| naming.store_day(day, store));
+        self.is_dirty = true;
+        if self.published.is_empty() {
+            return changes;
+        }
+        (self.pattern, self.decided, self.plan) = (None, None, None);
+        self.paths = PathNames::default();
+        (self.is_withdrawn, self.has_restored) = (true, false);
+        changes.extend(self.replace(Published::new()));
+        changes
     }
 
     /// Replaces what stands outside. Returns the difference.

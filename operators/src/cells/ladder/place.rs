@@ -24,7 +24,7 @@ const FAMILIES: [Family; 11] = [
 
 /// A month that the next batch looks at.
 pub(in crate::cells) struct Candidate {
-    pub(super) group: MonthGroup,
+    pub(in crate::cells) group: MonthGroup,
     pub(super) class: BatchClass,
     /// The last finished day.
     pub(super) through: Day,

@@ -38,6 +38,8 @@ struct StoreDay {
     acts: u128,
     /// Whether it is published.
     is_published: bool,
+    /// Whether it was published, and withdrawn since by a stricter gate.
+    is_withdrawn: bool,
     is_dirty: bool,
 }
 
@@ -107,6 +109,26 @@ impl Progress {
         counts
     }
 
+    /// Withdraws what is not what would be published now. Returns the cells that close.
+    pub(super) fn withdraw(
+        &mut self,
+        rule: &Rule,
+        id: impl Fn(Day, Label) -> CellId,
+    ) -> Vec<(CellId, Option<Vec<i128>>)> {
+        let mut closed = Vec::new();
+        for ((day, store), of) in &mut self.store_days {
+            of.is_dirty = true;
+            let id = id(*day, *store);
+            let was = self.published.get(&id);
+            if was.is_some() && was != of.values(rule, *day, id.0).as_ref() {
+                self.published.remove(&id);
+                (of.is_published, of.is_withdrawn) = (false, true);
+                closed.push((id, None));
+            }
+        }
+        closed
+    }
+
     /// Publishes what may be published of the days in progress. Returns the changed cells, with their values or none.
     pub(super) fn release(
         &mut self,
@@ -123,7 +145,7 @@ impl Progress {
             let was = self.published.get(&id);
             of.is_published = was.is_some();
             let is_enough = of.acts() >= settings.k_delta();
-            if was.is_some() && !is_enough {
+            if (was.is_some() || of.is_withdrawn) && !is_enough {
                 continue;
             }
             let now = of.values(rule, *day, id.0);
@@ -133,6 +155,7 @@ impl Progress {
             of.changed.iter_mut().for_each(BTreeSet::clear);
             of.acts = 0;
             of.is_published = now.is_some();
+            of.is_withdrawn &= now.is_none();
             match &now {
                 Some(values) => self.published.insert(id.clone(), values.clone()),
                 None => self.published.remove(&id),

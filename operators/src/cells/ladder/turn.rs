@@ -21,7 +21,8 @@ use crate::engine::{Diff, WakeFn};
 use crate::label::Channel;
 use crate::release::{PanelRow, SaleRow};
 
-fn updates_of(
+/// Changes of published cells as updates.
+pub(in crate::cells) fn updates_of(
     cells: impl IntoIterator<Item = (CellId, Option<Vec<i128>>)>,
 ) -> impl Iterator<Item = (Cell, bool)> {
     cells.into_iter().map(|((family, dims), values)| {
@@ -79,7 +80,7 @@ impl Cells {
         votes: &mut BatchVotes,
         updates: &mut CellUpdates,
     ) {
-        let all_settings = self.settings.clone();
+        let all_settings = self.settings.now();
         let mut groups: Vec<MonthGroup> = self.ladders.keys().copied().collect();
         groups.sort_unstable();
         for of in groups {
@@ -111,7 +112,9 @@ impl Cells {
                 .progress
                 .release(&rule, settings, |day, store| naming.store_day(day, store));
             updates.extend(updates_of(changed));
-            let is_due = settings.k_delta() <= 1 || times.is_due(&GroupKey::Month(of), settings);
+            let is_due = settings.k_delta() <= 1
+                || group.is_withdrawn
+                || times.is_due(&GroupKey::Month(of), settings);
             if is_due && (group.is_dirty || group.looked_through != Some(through)) {
                 let (sums, acts) = group.rows.changes(through);
                 let of_panel = group.panel.changes();
@@ -126,7 +129,8 @@ impl Cells {
                     signs,
                 };
                 let all = votes.entry((of.brand, class)).or_default();
-                if let Some(acts) = acts.filter(|_| group.pattern.is_some()) {
+                let is_known = group.pattern.is_some() || group.is_withdrawn;
+                if let Some(acts) = acts.filter(|_| is_known) {
                     *all = Some(all.unwrap_or(0) | acts);
                 }
                 self.ladder_candidates.push(Candidate {
@@ -163,7 +167,7 @@ impl Cells {
             };
             let null = self.null.get(&(of.brand, of.month));
             let null = null.map(|null| null.parts(of.kind)).unwrap_or_default();
-            let names = (self.settings.clone(), self.labels.of(of.brand).clone());
+            let names = (self.settings.now(), self.labels.of(of.brand).clone());
             let look = group.look(of, names, null, through, may_leave);
             let task = Task::Look(Box::new(look));
             if let Some(answer) = self.solver.hand_over(of, task, wake) {
@@ -182,7 +186,7 @@ impl Cells {
 
     /// Publishes what was planned. `now` is the time of the publication, Unix milliseconds.
     pub(in crate::cells) fn publish_plans(&mut self, now: i64, updates: &mut CellUpdates) {
-        let all_settings = self.settings.clone();
+        let all_settings = self.settings.now();
         for of in std::mem::take(&mut self.planned) {
             let words = self.labels.of(of.brand).clone();
             let (Some(settings), Some(group)) = (

@@ -55,11 +55,13 @@ pub(in crate::cells) struct TrafficGroup {
     pub(in crate::cells) hidden: u64,
     /// Whether the published cells are restored, and not yet reconciled.
     pub(super) has_restored: bool,
+    /// Whether the month was published, and withdrawn since by a stricter gate.
+    pub(super) is_withdrawn: bool,
 }
 
 /// A month that the next batch looks at.
 pub(in crate::cells) struct TrafficCandidate {
-    pub(super) of: TrafficMonth,
+    pub(in crate::cells) of: TrafficMonth,
     pub(super) class: BatchClass,
     /// The last finished day.
     pub(super) through: Day,
@@ -89,6 +91,7 @@ impl TrafficGroup {
             published: Published::new(),
             hidden: 0,
             has_restored: false,
+            is_withdrawn: false,
         }
     }
 
@@ -150,7 +153,7 @@ impl TrafficGroup {
             Counts::Contacts(contacts) => contacts.changes(through),
             Counts::Visits(visits) => visits.changes(through),
         };
-        let is_known = self.used.is_some() && changed != 0;
+        let is_known = (self.used.is_some() || self.is_withdrawn) && changed != 0;
         Change {
             sums,
             changed: is_known.then_some(changed),
@@ -220,10 +223,11 @@ impl TrafficGroup {
         let Some(used) = next.used else {
             return Vec::new();
         };
-        if self.used.is_some() && !may_leave {
+        if (self.used.is_some() || self.is_withdrawn) && !may_leave {
             self.is_dirty = true;
             return Vec::new();
         }
+        self.is_withdrawn = false;
         self.used = (!used.is_empty()).then_some(used);
         self.publish_counts(self.used.is_some().then_some(through));
         let changes = self.replace(cells);
@@ -231,6 +235,17 @@ impl TrafficGroup {
             self.published_through = Some(finished);
         }
         changes
+    }
+
+    /// Withdraws what a gate that was made stricter might not publish. Returns the cells that close.
+    pub(in crate::cells) fn withdraw(&mut self) -> Changes {
+        self.is_dirty = true;
+        if self.published.is_empty() {
+            return Vec::new();
+        }
+        (self.used, self.decided) = (None, None);
+        (self.is_withdrawn, self.has_restored) = (true, false);
+        self.replace(Published::new())
     }
 
     /// The next pattern and its cells.

@@ -42,7 +42,7 @@ impl Cells {
         votes: &mut BatchVotes,
         updates: &mut CellUpdates,
     ) {
-        let all_settings = self.settings.clone();
+        let all_settings = self.settings.now();
         let is_restoring = self.restoring.is_some();
         let mut candidates = Vec::new();
         self.traffic.retain(|of, group| {
@@ -64,7 +64,8 @@ impl Cells {
             }
             let through = finished(settings, times.now);
             let key = GroupKey::Traffic(*of);
-            let is_batch = settings.k_delta() <= 1 || times.is_due(&key, settings);
+            let is_batch =
+                settings.k_delta() <= 1 || group.is_withdrawn || times.is_due(&key, settings);
             if is_batch && group.is_due(through) {
                 let change = group.change(through);
                 let class = BatchClass {
@@ -93,7 +94,7 @@ impl Cells {
         votes: &BatchVotes,
         updates: &mut CellUpdates,
     ) {
-        let all_settings = self.settings.clone();
+        let all_settings = self.settings.now();
         for candidate in std::mem::take(&mut self.traffic_candidates) {
             let of = candidate.of;
             let may_leave = self.may_flush(&GroupKey::Traffic(of), candidate.class, votes);

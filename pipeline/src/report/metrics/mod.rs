@@ -15,6 +15,7 @@
 //! that a total read out of order cannot make a counter decrease, which
 //! Prometheus would take for a restart of the process.
 
+mod brands;
 pub mod business;
 pub mod cap;
 pub mod label;
@@ -49,6 +50,7 @@ use crate::report::counts::Counts;
 use crate::report::published_cells::PublishedCells;
 use crate::report::worker_profile::WorkerProfiles;
 use crate::version;
+use brands::MetricBrands;
 use business::BrandDay;
 use label::{CALLBACK_OUTCOMES, CHOICES, HTTP_CODES, Label, OUTCOMES, SIGHTING_OUTCOMES, UNKNOWN};
 use stepped::Sample;
@@ -60,16 +62,11 @@ pub struct Metrics {
     registry: Registry,
     /// Operational metrics in the order of [`TABLE`]; `None` for a business metric.
     own: Vec<Option<Own>>,
-    /// Names of the configured brands.
-    brands: Vec<String>,
-    /// For each of them, whether its release gate may hide cells, and the days until
-    /// all visits of a day count.
-    gates: Vec<(bool, Option<i32>)>,
+    /// The configured brands.
+    brands: Mutex<Arc<MetricBrands>>,
     /// Maximum number of channels, stores or platforms per metric and brand
     /// (`http.max_series`).
     max_series: usize,
-    /// Minimum number of changes behind a step of what others than operators see.
-    k_delta: u64,
     /// Interval of the samples that others than operators see.
     cadence: Duration,
     /// What others than operators see.
@@ -146,21 +143,8 @@ impl Metrics {
         let metrics = Metrics {
             own: own.collect(),
             registry,
-            brands: config
-                .brands
-                .iter()
-                .map(|brand| brand.name.clone())
-                .collect(),
-            gates: (config.brands.iter())
-                .map(|brand| {
-                    let hides = config.release.of_brand(&brand.release).k > 1;
-                    (hides, brand.days_to_settle().filter(|_| hides))
-                })
-                .collect(),
+            brands: Mutex::new(Arc::new(MetricBrands::new(config))),
             max_series: config.http.max_series,
-            k_delta: (config.brands.iter())
-                .map(|brand| config.release.of_brand(&brand.release).k_delta)
-                .fold(config.release.k_delta, u64::max),
             cadence: Duration::from_millis(config.release.cadence_ms),
             sample: Mutex::default(),
             closed: AtomicU64::new(0),
@@ -172,35 +156,57 @@ impl Metrics {
         for outcome in CALLBACK_OUTCOMES {
             metrics.raise(Id::Callbacks, &[outcome], 0.0);
         }
-        for brand in &config.brands {
-            if brand.has_partners() && config.workers.process == 0 {
-                metrics.settled_through(&brand.name, 0);
-            }
-            for outcome in SIGHTING_OUTCOMES.iter().filter(|_| brand.has_partners()) {
-                metrics.raise(Id::PartnerSightings, &[&brand.name, outcome], 0.0);
-            }
-            for source in sources(brand) {
-                let labels = [&brand.name, source.kind.name(), &source.name];
-                metrics.raise(Id::Accepted, &labels, 0.0);
-            }
-        }
-        for brand in &metrics.brands {
-            for right in Label::Right.words().unwrap_or_default() {
-                for outcome in OUTCOMES {
-                    metrics.raise(Id::RightsRequests, &[brand, outcome, right], 0.0);
-                }
-            }
-            metrics.raise(Id::Suppressed, &[brand], 0.0);
-            metrics.raise(Id::UnreadSections, &[brand], 0.0);
-            metrics.set(Id::RelayRatio, &[brand], 0.0);
-            metrics.raise(Id::SettledDays, &[brand], 0.0);
-            metrics.raise(Id::SettledPings, &[brand], 0.0);
-            metrics.retention_pass(brand, 0, 0);
-            metrics.rights_waiting(brand, 0, Duration::ZERO);
-        }
+        metrics.begin_brands(config, |_| true);
         metrics.set(Id::Build, &[version::COMMIT, version::VERSION], 1.0);
         metrics.take_sample();
         metrics
+    }
+
+    /// Follows a configuration that has more brands or sources than before, or another
+    /// release gate. What is new begins at zero, and everything else goes on.
+    pub fn follow(&self, config: &Config) {
+        let before = std::mem::replace(
+            &mut *lock(&self.brands),
+            Arc::new(MetricBrands::new(config)),
+        );
+        self.begin_brands(config, |brand| !before.has(brand));
+    }
+
+    /// The configured brands.
+    fn brands(&self) -> Arc<MetricBrands> {
+        lock(&self.brands).clone()
+    }
+
+    /// Sets the series of all sources to zero where there are none, and those of the
+    /// brands that are new.
+    fn begin_brands(&self, config: &Config, is_new: impl Fn(&str) -> bool) {
+        for brand in &config.brands {
+            if is_new(&brand.name) && brand.has_partners() && config.workers.process == 0 {
+                self.settled_through(&brand.name, 0);
+            }
+            for outcome in SIGHTING_OUTCOMES.iter().filter(|_| brand.has_partners()) {
+                self.raise(Id::PartnerSightings, &[&brand.name, outcome], 0.0);
+            }
+            for source in sources(brand) {
+                let labels = [&brand.name, source.kind.name(), &source.name];
+                self.raise(Id::Accepted, &labels, 0.0);
+            }
+        }
+        let brands = config.brands.iter().map(|brand| brand.name.as_str());
+        for brand in brands.filter(|brand| is_new(brand)) {
+            for right in Label::Right.words().unwrap_or_default() {
+                for outcome in OUTCOMES {
+                    self.raise(Id::RightsRequests, &[brand, outcome, right], 0.0);
+                }
+            }
+            self.raise(Id::Suppressed, &[brand], 0.0);
+            self.raise(Id::UnreadSections, &[brand], 0.0);
+            self.set(Id::RelayRatio, &[brand], 0.0);
+            self.raise(Id::SettledDays, &[brand], 0.0);
+            self.raise(Id::SettledPings, &[brand], 0.0);
+            self.retention_pass(brand, 0, 0);
+            self.rights_waiting(brand, 0, Duration::ZERO);
+        }
     }
 
     /// Sets the counters to the totals since the start: `counts` of the workers,
@@ -212,8 +218,9 @@ impl Metrics {
         dead: &BTreeMap<(Option<String>, Option<String>, Reason), u64>,
     ) {
         let _raising = lock(&self.raising);
+        let brands = self.brands();
         for ((brand, kind, source), count) in &counts.accepted {
-            let brand = self.name(*brand).unwrap_or(UNKNOWN);
+            let brand = brands.name(*brand).unwrap_or(UNKNOWN);
             self.raise(Id::Accepted, &[brand, kind, source], *count as f64);
         }
         for (id, counts) in [
@@ -222,27 +229,25 @@ impl Metrics {
             (Id::SettledPings, &counts.settled_pings),
         ] {
             for (brand, count) in counts {
-                if let Some(brand) = self.name(*brand) {
+                if let Some(brand) = brands.name(*brand) {
                     self.raise(id, &[brand], *count as f64);
                 }
             }
         }
         for (brand, count) in &counts.unread_sections {
-            if let Some(brand) = self.name(*brand) {
+            if let Some(brand) = brands.name(*brand) {
                 self.raise(Id::UnreadSections, &[brand], *count as f64);
             }
         }
         for (brand, emails) in &counts.emails {
-            if let Some(brand) = self.name(*brand) {
+            if let Some(brand) = brands.name(*brand) {
                 let ratio = emails.relayed as f64 / emails.all.max(1) as f64;
                 self.set(Id::RelayRatio, &[brand], ratio);
             }
         }
         let mut refused: BTreeMap<[&str; 3], u64> = BTreeMap::new();
         for ((brand, kind, reason), count) in dead {
-            let brand = brand
-                .as_deref()
-                .filter(|brand| self.brands.iter().any(|b| b == brand));
+            let brand = brand.as_deref().filter(|brand| brands.has(brand));
             let kind = label::origin_kind(kind.as_deref());
             *refused
                 .entry([brand.unwrap_or(UNKNOWN), kind, reason.name()])
@@ -259,7 +264,7 @@ impl Metrics {
             }
         }
         for (brand, count) in &counts.sightings {
-            if let Some(brand) = self.name(*brand) {
+            if let Some(brand) = brands.name(*brand) {
                 sightings.insert([brand, "accepted"], *count);
             }
         }
@@ -271,8 +276,8 @@ impl Metrics {
         }
         let stages = &counts.stages;
         if let Some(Own::Gauge(of)) = self.own(Id::Consents) {
-            let brands = self.brands.iter();
-            for (brand, step) in brands.flat_map(|b| Use::ALL.map(|step| (b, step))) {
+            let names = brands.names.iter();
+            for (brand, step) in names.flat_map(|b| Use::ALL.map(|step| (b, step))) {
                 let counted = counts.consents.get(&(BrandId::of(brand), step));
                 for (place, choice) in CHOICES.into_iter().enumerate() {
                     let labels = [brand.as_str(), choice, step.name()];
@@ -329,16 +334,8 @@ impl Metrics {
         let now = Instant::now();
         let mut sample = lock(&self.sample);
         if sample.is_due(self.cadence, now) {
-            sample.take(&self.registry.gather(), self.k_delta, now);
+            sample.take(&self.registry.gather(), self.brands().k_delta, now);
         }
-    }
-
-    /// Name of a configured brand.
-    fn name(&self, brand: BrandId) -> Option<&str> {
-        let mut brands = self.brands.iter();
-        brands
-            .find(|name| BrandId::of(name) == brand)
-            .map(String::as_str)
     }
 
     /// Computes the business metrics. `today` returns the current day in a brand's
@@ -347,13 +344,14 @@ impl Metrics {
     /// This reads weeks of cells: pass a clone, so that worker threads do not wait
     /// for the lock.
     pub fn board(&self, board: &PublishedCells, today: impl Fn(&str) -> i32) {
-        let days: Vec<i32> = self.brands.iter().map(|brand| today(brand)).collect();
+        let known = self.brands();
+        let days: Vec<i32> = known.names.iter().map(|brand| today(brand)).collect();
         let before = lock(&self.shown).clone();
         if before.stamp == board.stamp() && before.days == days {
             return;
         }
-        let gates = self.gates.iter().zip(&days);
-        let brands: Vec<_> = (self.brands.iter().zip(gates))
+        let gates = known.gates.iter().zip(&days);
+        let brands: Vec<_> = (known.names.iter().zip(gates))
             .map(|(name, ((hides, wait), today))| BrandDay {
                 name,
                 today: *today,
@@ -537,8 +535,10 @@ impl Metrics {
     /// rejected before its type was read; a brand that is not configured counts as
     /// `unknown`.
     pub fn right_answered(&self, brand: &str, right: Option<Right>, completed: bool) {
-        let brand = self.brands.iter().find(|known| *known == brand);
-        let brand = brand.map_or(UNKNOWN, String::as_str);
+        let brand = match self.brands().has(brand) {
+            true => brand,
+            false => UNKNOWN,
+        };
         let [done, rejected] = OUTCOMES;
         let outcome = if completed { done } else { rejected };
         let right = right.map_or(UNKNOWN, Right::name);

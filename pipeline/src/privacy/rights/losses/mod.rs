@@ -74,6 +74,19 @@ pub async fn find(
     Ok(search.found)
 }
 
+/// Compares the audit logs with the receipts at the broker, for a process that goes
+/// on with the files that it has.
+///
+/// # Errors
+///
+/// As [`find`].
+pub async fn receipts(client: &Client, config: &Config) -> anyhow::Result<LossReport> {
+    let mut search = Search::of(config, None);
+    let logs = search.logs()?;
+    search.receipts(client, &logs).await?;
+    Ok(search.found)
+}
+
 /// Number of comparisons of files that change at the same time, before a loss is
 /// reported.
 const TRIES: usize = 3;

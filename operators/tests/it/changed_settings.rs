@@ -1,0 +1,279 @@
+//! Settings that change while the dataflow runs, on any number of workers. A brand or a source that is added later counts as
+//! if it had been there from the start, because no record of it came before. A gate that is made stricter withdraws what it might
+//! not publish, and publishes it again only if nobody can be told by the difference.
+//!
+//! `TRIBUTARY_HISTORIES` sets the number of histories, `TRIBUTARY_SEED` the first seed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::support::runner::{Steps, on_workers, play};
+use crate::support::shop::{DAY, brand, click, known, last_messages, sale_in, words};
+use crate::support::{Released, number_from_env};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::dataflow::Output;
+use tributary_operators::event::Event;
+use tributary_operators::label::Label;
+use tributary_operators::record::BrandId;
+use tributary_operators::settings::{Ladder, Settings};
+use tributary_oracle::history::random;
+
+/// The cells that each step publishes, each with whether it differs from the published state, if the settings change before
+/// one of them.
+fn published_at(
+    [first, then]: [&Settings; 2],
+    change: usize,
+    steps: &Steps,
+    workers: usize,
+) -> Vec<Vec<(Cell, bool)>> {
+    let (steps, count) = (Arc::new(steps.to_vec()), steps.len());
+    let then = Arc::new(then.clone());
+    let of_workers = on_workers(first, workers, move |runner| {
+        runner.start(steps.iter().flat_map(|(events, _)| events));
+        for (step, (events, now)) in steps.iter().enumerate() {
+            if step == change {
+                runner.dataflow.change_settings(then.clone());
+            }
+            runner.put(events);
+            if runner.index == 0 {
+                runner.dataflow.release(*now);
+            }
+            if step == 0 {
+                runner.dataflow.reconcile_restored();
+            }
+            runner.end(2);
+        }
+        runner.take_outputs()
+    });
+    let mut published = vec![Vec::new(); count];
+    for (epoch, output) in of_workers.into_iter().flatten() {
+        if let Output::Cell { cell, is_new, .. } = output {
+            published[epoch as usize / 2].push((cell, is_new));
+        }
+    }
+    published.iter_mut().for_each(|cells| cells.sort_unstable());
+    published
+}
+
+/// The same of steps an hour apart, without what does not differ.
+fn published(
+    settings: [&Settings; 2],
+    change: usize,
+    steps: &[Vec<Event>],
+    workers: usize,
+) -> Vec<Vec<Cell>> {
+    let steps = steps.iter().cloned().zip((0..).map(|step| step * HOUR));
+    let published = published_at(settings, change, &steps.collect(), workers).into_iter();
+    let cells = published.map(|cells| cells.into_iter().map(|(cell, _)| cell).collect());
+    cells.collect()
+}
+
+const HOUR: i64 = 3_600_000;
+
+/// The brand of an event that needs to be known.
+fn brand_of(event: &Event) -> Option<BrandId> {
+    match event {
+        Event::Put { record, .. } => Some(record.brand),
+        Event::Ping { ping } => Some(ping.brand),
+        Event::DropDevice { device } => Some(device.brand),
+        Event::LinkTime { brand, .. } => Some(*brand),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_brand_that_is_added_later_counts_as_if_it_had_been_there_from_the_start() {
+    let start = number_from_env("TRIBUTARY_SEED", 0);
+    let mut cells = 0;
+    for seed in start..start + number_from_env("TRIBUTARY_HISTORIES", 40) {
+        let history = random(seed, 120);
+        let all = history.settings;
+        let brands: Vec<BrandId> = all.brands.keys().copied().collect();
+        let late = brands[seed as usize % brands.len()];
+        let change = history.batches.len() / 2;
+        let mut steps = history.batches;
+        for step in &mut steps[..change] {
+            step.retain(|event| brand_of(event) != Some(late));
+        }
+        let mut first = all.clone();
+        first.brands.remove(&late);
+        let name = all.brands[&late].name.clone();
+        for workers in [1, 3] {
+            let from_the_start = published([&all, &all], steps.len(), &steps, workers);
+            let later = published([&first, &all], change, &steps, workers);
+            assert!(later == from_the_start, "seed {seed}, {workers} workers");
+            let of_late = later.iter().flatten();
+            cells += of_late.filter(|of| *of.text("brand") == *name).count();
+        }
+    }
+    assert!(cells > 100, "only {cells} cells of brands that came later");
+}
+
+#[test]
+fn a_source_that_is_added_later_rests_on_consent_from_its_first_record_on() {
+    let start = number_from_env("TRIBUTARY_SEED", 0);
+    let mut sources = 0;
+    for seed in start..start + number_from_env("TRIBUTARY_HISTORIES", 40) {
+        let history = random(seed, 120);
+        let all = history.settings;
+        let special = |of: &Settings, brand: &BrandId| -> BTreeSet<Label> {
+            let of = &of.brands[brand];
+            of.on_consent.union(&of.open_sources).copied().collect()
+        };
+        let late = all
+            .brands
+            .keys()
+            .find_map(|brand| Some((*brand, *special(&all, brand).first()?)));
+        let Some((brand, source)) = late else {
+            continue;
+        };
+        sources += 1;
+        let change = history.batches.len() / 2;
+        let mut steps = history.batches;
+        for step in &mut steps[..change] {
+            step.retain(|event| match event {
+                Event::Put { record, .. } => (record.brand, record.source) != (brand, source),
+                _ => true,
+            });
+        }
+        let mut first = all.clone();
+        for of in first.brands.get_mut(&brand).into_iter() {
+            of.on_consent.remove(&source);
+            of.open_sources.remove(&source);
+        }
+        let from_the_start = published([&all, &all], steps.len(), &steps, 2);
+        let later = published([&first, &all], change, &steps, 2);
+        assert!(later == from_the_start, "seed {seed}");
+    }
+    assert!(sources > 10, "only {sources} histories have such a source");
+}
+
+/// A brand by its threshold, whose months and batches are those of the default.
+fn gate(k: u64, k_delta: u64, ladder: Ladder) -> Settings {
+    let mut settings = brand(k, k_delta);
+    for of in settings.brands.values_mut() {
+        of.ladder = ladder;
+        of.max_hold = 6 * HOUR;
+    }
+    settings
+}
+
+/// Persons who buy in two stores on some days, after clicks on three channels.
+fn purchases(rng: &mut StdRng, days: std::ops::Range<i64>) -> Vec<Event> {
+    let mut events = words(&["s", "t", "a", "b", "c", "till"]);
+    let mut person = 0;
+    for day in days {
+        for store in ["s", "t"] {
+            for _ in 0..rng.random_range(2..14) {
+                person += 1;
+                let channel = ["a", "b", "c"][rng.random_range(0..3)];
+                events.push(click(person, channel, day, rng.random_range(0..600)));
+                events.push(sale_in(
+                    store,
+                    person,
+                    &format!("sale {person}"),
+                    day,
+                    1_000,
+                ));
+            }
+        }
+    }
+    events
+}
+
+/// The persons behind each published day of a store.
+fn persons(known: &Released) -> Vec<i128> {
+    let days = known
+        .iter()
+        .filter(|((family, _), _)| *family == Family::StoreDay);
+    days.map(|(_, values)| values[2]).collect()
+}
+
+#[test]
+fn nothing_that_was_published_under_a_lower_threshold_stays() {
+    let (mut small, mut left) = (0, 0);
+    for seed in 0..number_from_env("TRIBUTARY_HISTORIES", 40) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let ladder = [Ladder::Month, Ladder::Finest][seed as usize % 2];
+        let (low, high) = (gate(2, 1, ladder), gate(8, 1, ladder));
+        // The last day is in progress, or all of them are over.
+        let now = 25 * DAY - DAY / 4 + DAY * (seed as i64 % 3);
+        let mut steps = Steps::new();
+        for step in 0..20 {
+            let events = match step {
+                0 => purchases(&mut rng, 20..25),
+                _ => Vec::new(),
+            };
+            steps.push((events, now + step * HOUR));
+        }
+        let change = 6;
+        let published = published_at([&low, &high], change, &steps, 1 + seed as usize % 3);
+        let known = known(&published);
+        small += persons(&known[change - 1])
+            .iter()
+            .filter(|of| **of < 8)
+            .count();
+        for (step, known) in known.iter().enumerate().skip(change) {
+            let of = persons(known);
+            assert!(
+                of.iter().all(|of| *of >= 8),
+                "seed {seed}, step {step}: {of:?}"
+            );
+        }
+        let last = known.last().unwrap();
+        left += last.len();
+        // A restart under the new gate has nothing else to publish.
+        let all = steps.iter().flat_map(|(events, _)| events.clone());
+        let end = steps.last().unwrap().1;
+        let mut again = vec![(all.collect(), end)];
+        again.extend((1..20).map(|step| (Vec::new(), end + step * HOUR)));
+        let restored = last_messages(&published, &steps, steps.len() - 1);
+        let again = play(&high, 2, &restored, &again).published.into_iter();
+        let new: Vec<Cell> = again
+            .flatten()
+            .filter_map(|(cell, is_new)| is_new.then_some(cell))
+            .collect();
+        let today = Dim::Day((end / DAY) as i32);
+        let of_before = new.iter().filter(|cell| !cell.dims.contains(&today));
+        let of_before: Vec<&Cell> = of_before.collect();
+        assert!(of_before.is_empty(), "seed {seed}: {of_before:?}");
+    }
+    assert!(small > 50 && left > 100, "{small} small cells, {left} left");
+}
+
+#[test]
+fn what_was_withdrawn_shows_nobody_when_it_returns() {
+    let (low, high) = (gate(2, 3, Ladder::Month), gate(4, 3, Ladder::Month));
+    let now = 40 * DAY;
+    let mut events = words(&["s", "a", "till"]);
+    for person in 1..31 {
+        let day = 20 + (person % 5) as i64;
+        events.push(click(person, "a", day, 1));
+        events.push(sale_in("s", person, &format!("sale {person}"), day, 1_000));
+    }
+    let one_more = |person: u128| vec![sale_in("s", person, &format!("sale {person}"), 20, 1_000)];
+    let mut steps: Steps = vec![(events, now)];
+    steps.extend((1..5).map(|step| (Vec::new(), now + step * HOUR)));
+    // One person comes, who waits for others; then the gate is made stricter.
+    steps.push((one_more(100), now + 5 * HOUR));
+    steps.extend((6..30).map(|step| (Vec::new(), now + step * HOUR)));
+    let alone = steps.len();
+    for person in 101..103 {
+        steps.push((one_more(person), now + steps.len() as i64 * HOUR));
+    }
+    steps.extend((32..50).map(|step| (Vec::new(), now + step * HOUR)));
+    let known = known(&published_at([&low, &high], 6, &steps, 2));
+    assert_eq!(persons(&known[5]), [6; 5]);
+    for known in &known[6..alone] {
+        assert!(persons(known).is_empty(), "{:?}", persons(known));
+    }
+    assert_eq!(persons(known.last().unwrap()), [9, 6, 6, 6, 6]);
+    // Where nobody came, the months return at once.
+    steps[5].0.clear();
+    steps[alone].0.clear();
+    steps[alone + 1].0.clear();
+    let known = crate::support::shop::known(&published_at([&low, &high], 6, &steps, 2));
+    assert_eq!(persons(&known[7]), [6; 5]);
+}
