@@ -10,17 +10,19 @@ use tributary_config::key_chain::derive_key;
 use tributary_config::model::{Brand, Config};
 use zeroize::Zeroizing;
 
+use crate::version::TEXT;
+
 /// Value of every shared setting, by its path.
 pub type Shared = BTreeMap<String, String>;
 
 /// Context of the key under which secrets and devices are fingerprinted.
 const FINGERPRINT: &str = "tributary 2026-11 fingerprint of what the processes of a cluster share";
 
-/// The path of the version among the settings.
+/// The path of the version and the commit among the settings.
 const VERSION: &str = "version of tributary";
 
 /// The settings that a process shares with the others of its cluster, including
-/// its version and the number of processes.
+/// its build and the number of processes: of one version, two builds of different commits may compute other numbers.
 pub fn shared(config: &Config) -> Shared {
     let mut all = tributary_config::values(config);
     all.retain(|path, _| !may_differ(path));
@@ -37,11 +39,24 @@ pub fn shared(config: &Config) -> Shared {
         let fixed = fixed_devices(brand);
         all.insert(path("sensors.fixed_devices"), fixed);
     }
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    all.insert(VERSION.to_owned(), version);
+    all.insert(VERSION.to_owned(), TEXT.to_owned());
     let processes = config.workers.hosts.len().max(1).to_string();
     all.insert("number of workers.hosts".to_owned(), processes);
     all
+}
+
+/// A digest of the shared settings without the build, 16 hexadecimal digits: of two processes
+/// with the same one, neither refuses the other for its settings.
+pub fn digest(config: &Config) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (path, value) in shared(config).iter().filter(|(path, _)| *path != VERSION) {
+        for text in [path, value] {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
+    }
+    let hex = hasher.finalize().to_hex();
+    hex.get(..16).unwrap_or_default().to_owned()
 }
 
 /// Whether processes may have different values of a setting, because it affects
@@ -156,6 +171,7 @@ mod tests {
         there.insert(VERSION.to_owned(), "another".to_owned());
         assert!(difference(&here, &there).is_some());
         assert_eq!(difference_of_standby(&here, &there), None);
+        assert_eq!(here[VERSION], TEXT);
         let other = shared(&config(&format!("[release]\nk = 7\n{ACME}"), "s"));
         let (path, ..) = difference_of_standby(&here, &other).unwrap();
         assert_eq!(path, "release.k");

@@ -30,7 +30,7 @@ use tributary_ledger::{Keyring, Ledger};
 
 use crate::backup::{self, BackupTask};
 use crate::broker::connect::connect;
-use crate::broker::retry::{retry_transient, wait_until};
+use crate::broker::retry::{retry_at_start, retry_transient, wait_until};
 use crate::durability::command::DurablePosition;
 use crate::durability::commits::Commits;
 use crate::durability::location::ledger_options;
@@ -140,9 +140,7 @@ pub async fn start(
         false => cells.clone(),
     };
     let signer = Signer::open(&config.http)?.map(Arc::new);
-    telemetry
-        .health
-        .set_restoring(Some("the worker is starting".to_owned()));
+    telemetry.health.set_starting();
     tracing::info!(address = %listeners.http_address()?, "serving the page, /metrics, /livez, /readyz and /config");
     if let Some(address) = listeners.ingest_address() {
         tracing::info!(%address, "receiving records over HTTP");
@@ -176,9 +174,7 @@ pub async fn start(
         }
     };
     let mut follow_cells = Some(follow_cells).filter(|_| is_cluster || may_follow);
-    telemetry
-        .health
-        .set_restoring(Some("the worker is starting".to_owned()));
+    telemetry.health.set_starting();
     telemetry.metrics.connected(true);
     telemetry.health.set_connected(true);
     let brands: Vec<&str> = config
@@ -186,11 +182,12 @@ pub async fn start(
         .iter()
         .map(|brand| brand.name.as_str())
         .collect();
+    let health = &telemetry.health;
     let (opened, found, leading) = match may_follow {
         false => {
             // Before the losses: of a brand that was given to another shard, files are missing, too.
             let moves = Moves::read(&ledger_options(config).directory)?;
-            lease::check_claims(&client, config, &moves, accept_loss).await?;
+            lease::check_claims(&client, config, &moves, accept_loss, Some(health)).await?;
             let ledger = opened.as_ref().map(|(ledger, _)| ledger);
             let found = losses::find(&client, config, ledger, "").await?;
             if !found.losses.is_empty() && !accept_loss {
@@ -225,7 +222,10 @@ pub async fn start(
             (ledger, found, Some((lease, held, tenure)))
         }
     };
-    retry_transient(|| nats::ensure_input_stream(&client, &config.nats, &brands)).await?;
+    retry_at_start(health, || {
+        nats::ensure_input_stream(&client, &config.nats, &brands)
+    })
+    .await?;
     let mut sources = config.brands.iter().flat_map(|brand| &brand.sources);
     let has_addresses = |source: &Source| matches!(source.kind, Kind::Ping | Kind::Partner);
     if config.nats.pings_stream.is_none() && sources.any(has_addresses) {
@@ -234,13 +234,18 @@ pub async fn start(
             "the broker keeps MAC addresses in clear as long as this stream keeps everything; nats.pings_stream keeps them for an hour"
         );
     }
-    let known =
-        retry_transient(|| nats::ensure_output_stream(&client, &config.nats, &brands)).await?;
-    let dead_letters =
-        retry_transient(|| nats::ensure_dead_letter_stream(&client, &config.nats)).await?;
-    let requests = retry_transient(|| nats::ensure_rights_stream(&client, &config.nats)).await?;
+    let known = retry_at_start(health, || {
+        nats::ensure_output_stream(&client, &config.nats, &brands)
+    })
+    .await?;
+    let dead_letters = retry_at_start(health, || {
+        nats::ensure_dead_letter_stream(&client, &config.nats)
+    })
+    .await?;
+    let requests =
+        retry_at_start(health, || nats::ensure_rights_stream(&client, &config.nats)).await?;
     let created_ns = requests.created_ns;
-    retry_transient(|| nats::refuse_copies(&client, &config.nats)).await?;
+    retry_at_start(health, || nats::refuse_copies(&client, &config.nats)).await?;
     if let Some(follow_cells) = follow_cells {
         follow_cells();
     }
@@ -286,7 +291,7 @@ pub async fn start(
     let (mut lease, (fence, tenure), leads) = match leading {
         Some((lease, held, leads)) => (lease, held, Some(leads)),
         None => {
-            let lease = lease::take(&client, config, mark).await?;
+            let lease = lease::take(&client, config, mark, &telemetry.health).await?;
             let held = (lease.fence(), lease.holder().tenure());
             let lease = tokio::spawn(lease.keep_until(wait_until(end_serving.clone())));
             (lease, held, None)
@@ -300,13 +305,20 @@ pub async fn start(
         renewed.save(&directory)?;
     }
     lease::claim_brands(&client, config, (mark.id(), &moves), accept_loss).await?;
+    tokio::spawn(lease::keep_claims(
+        client.clone(),
+        live.clone(),
+        (mark.id(), moves.clone()),
+        fence.clone(),
+    ));
+    tokio::spawn(gauges::lease(telemetry.clone(), fence.clone()));
     let standbys = match leads {
         Some(_) => Standbys::of(fence.clone()),
         None => Standbys::none(),
     };
     servers.open(&client);
     let clocks = Arc::new(Clocks::new(config));
-    let time = retry_transient(|| nats::broker_time(&client, &config.nats)).await?;
+    let time = retry_at_start(health, || nats::broker_time(&client, &config.nats)).await?;
     clocks.set_broker(&time);
     // What was kept of the newest arrival and lies beyond every message of the stream was never true: it mends itself.
     let newest = position.map_or(0, |position| position.newest_at);
@@ -370,10 +382,11 @@ pub async fn start(
     };
     // This waits for all of them.
     let peers = tokio::select! {
-        peers = cluster::meet(&client, config, draw, tenure) => peers?,
+        peers = cluster::meet(&client, config, draw, tenure, &telemetry.health) => peers?,
         // Whoever was suspended meanwhile is not waited for.
         ended = &mut lease => return Err(lease::lost(ended)),
     };
+    telemetry.health.set_starting();
     let watching = cluster::watch(client.clone(), config.clone(), peers.tenures.clone());
     let mut members = tokio::spawn(watching);
     let workers = {

@@ -23,7 +23,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::error::{NatsError, NatsErrorKind};
-use super::lease::{Holder, TERM, bucket, last_message, stream};
+use super::holder::Holder;
+use super::lease::TERM;
+use super::lease_bucket::{bucket, last_message, stream};
 
 /// The interval at which the lease of a former holder is looked at.
 const LOOK: Duration = Duration::from_millis(250);

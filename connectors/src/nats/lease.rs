@@ -25,6 +25,11 @@
 //! standby has a copy of the ledger, it must be the same copy. A standby looks
 //! at the lease itself ([`current`]) and decides when it may take it ([`claim`]).
 //!
+//! A bucket that was emptied or deleted takes nothing from anybody: the holder creates
+//! it if it is missing and enters itself again. A new bucket counts its messages from a
+//! random number ([`super::ensure_leases`]), so that a holder which wakes with a
+//! sequence of the old one does not mistake a message of the new one for its own.
+//!
 //! Each renewal states how far the ledger of the holder is durable
 //! ([`Fence::set_durable`]), so that a start recognizes an older copy of it.
 
@@ -32,17 +37,17 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use async_nats::jetstream::ErrorCode;
+use async_nats::Client;
 use async_nats::jetstream::context::{Context, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
-use async_nats::{Client, jetstream};
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use tributary_config::model::Nats;
 
 use super::error::{NatsError, NatsErrorKind};
+use super::holder::Holder;
+use super::lease_bucket::{current, last, stream, subject};
+use super::streams::ensure_leases;
 
 /// How long a lease lasts without a renewal.
 pub const TERM: Duration = Duration::from_secs(10);
@@ -53,185 +58,15 @@ pub const RENEWAL: Duration = Duration::from_secs(3);
 /// The pause before a renewal that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// The interval at which the log repeats why a renewal fails.
+const SAY: Duration = Duration::from_secs(10);
+
 /// How long a candidate waits for a holder that renews its lease before it
 /// reports that the lease is taken.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The interval at which a candidate looks at the lease.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// Who holds a lease, as the operator sees it at the broker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// The number of the process in its cluster.
-    pub process: usize,
-    /// The number of processes of the cluster.
-    pub processes: usize,
-    /// Its shard, if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shard: Option<String>,
-    /// The brands that it serves.
-    #[serde(default)]
-    pub brands: Vec<String>,
-    /// The ID of its ledger, 32 hexadecimal digits.
-    pub ledger: String,
-    /// The ID of its copy of that ledger, 32 hexadecimal digits; empty if no other
-    /// process has one.
-    #[serde(default)]
-    pub copy: String,
-    /// The oldest state of its ledger with which a standby may take over: a number
-    /// that the holder gives to states ([`Fence::raise_barrier`]). 0 for any.
-    #[serde(default)]
-    pub barrier: u64,
-    /// Where it listens for the other processes of its cluster, `host:port`; empty where
-    /// `workers.hosts` says it, and for a process that is alone.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub address: String,
-    /// The generation of its ledger's manifest, when it renewed the lease last.
-    #[serde(default)]
-    pub manifest: u64,
-    /// The ordinal of its ledger's newest commit that was durable then.
-    #[serde(default)]
-    pub commits: u64,
-    /// The name of its host.
-    pub host: String,
-    /// The version of the program.
-    pub version: String,
-    /// When it took the lease, RFC 3339, by its own clock.
-    pub since: String,
-    /// Whether it has given the lease back.
-    pub released: bool,
-}
-
-impl Holder {
-    /// The name of a process of its cluster, in keys of the bucket.
-    fn name_of(&self, process: usize) -> String {
-        match &self.shard {
-            Some(shard) => format!("{shard}-{process}"),
-            None => process.to_string(),
-        }
-    }
-
-    /// The name of the process.
-    pub fn name(&self) -> String {
-        self.name_of(self.process)
-    }
-
-    /// Whether `other` had the very files of this holder's ledger open, which only
-    /// one process can at a time.
-    pub fn has_ledger_of(&self, other: &Holder) -> bool {
-        match (self.copy.is_empty(), other.copy.is_empty()) {
-            (false, false) => self.copy == other.copy,
-            // It had no copy yet when it took the lease.
-            (_, true) => self.ledger == other.ledger && !self.ledger.is_empty(),
-            (true, false) => false,
-        }
-    }
-
-    /// What tells the time for which it has the lease from that of every other holder:
-    /// BLAKE3 of copy (or of the ledger, where there is no other copy), host and
-    /// beginning, each after its length in 8 bytes, least significant first. The first
-    /// holder with a copy has no ledger yet when it takes the lease.
-    pub fn tenure(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
-        let files = match self.copy.is_empty() {
-            true => &self.ledger,
-            false => &self.copy,
-        };
-        for text in [files, &self.host, &self.since] {
-            hasher.update(&(text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
-        }
-        hasher.finalize().into()
-    }
-
-    /// Whether `other` is a renewal of the same lease.
-    fn is_same(&self, other: &Holder) -> bool {
-        let mine = Holder {
-            barrier: other.barrier,
-            manifest: other.manifest,
-            commits: other.commits,
-            ledger: other.ledger.clone(),
-            brands: other.brands.clone(),
-            ..self.clone()
-        };
-        mine == *other
-    }
-}
-
-/// The bucket in which the leases of an output stream are kept. Its stream is
-/// that of a NATS key-value bucket, which `nats kv` reads.
-pub fn bucket(output_stream: &str) -> String {
-    format!("{output_stream}_LEASES")
-}
-
-/// The stream of [`bucket`].
-pub(super) fn stream(output_stream: &str) -> String {
-    format!("KV_{}", bucket(output_stream))
-}
-
-/// The subject of a process's lease.
-fn subject(output_stream: &str, process: &str) -> String {
-    format!("$KV.{}.process-{process}", bucket(output_stream))
-}
-
-/// Who holds the leases of an output stream or has held them, each with the
-/// sequence of its last renewal. None if nobody has taken one yet.
-///
-/// # Errors
-/// A broker that does not answer.
-pub async fn holders(
-    client: &Client,
-    output_stream: &str,
-) -> Result<Vec<(Holder, u64)>, NatsError> {
-    use async_nats::jetstream::context::GetStreamErrorKind;
-    let stream = stream(output_stream);
-    match jetstream::new(client.clone()).get_stream(&stream).await {
-        Ok(_) => {}
-        Err(error) => {
-            let is_missing = matches!(
-                error.kind(),
-                GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND
-            );
-            if is_missing {
-                return Ok(Vec::new());
-            }
-            let what = format!("reading the leases in {stream}");
-            return Err(NatsError::caused(NatsErrorKind::Unreachable, what, error));
-        }
-    }
-    // A wildcard stands for a whole token.
-    let all = format!("$KV.{}.*", bucket(output_stream));
-    let mut last = super::last_values(client, &stream, &all).await?;
-    let mut holders = Vec::new();
-    loop {
-        let batch = last.next_batch(1_000).await?;
-        if batch.is_empty() {
-            break;
-        }
-        let read = batch.iter().filter_map(|message| {
-            let holder = serde_json::from_slice(&message.payload).ok()?;
-            Some((holder, message.sequence))
-        });
-        holders.extend(read);
-    }
-    holders.sort_by_key(|(holder, _): &(Holder, u64)| (holder.shard.clone(), holder.process));
-    Ok(holders)
-}
-
-/// Who holds the lease of the process of this name or held it last, with the
-/// sequence of the last renewal: 0 if nobody has taken it yet. The bucket must exist.
-///
-/// # Errors
-/// A broker that does not answer.
-pub async fn current(
-    client: &Client,
-    output_stream: &str,
-    process: &str,
-) -> Result<(Option<Holder>, u64), NatsError> {
-    let subject = subject(output_stream, process);
-    last(client, &stream(output_stream), &subject).await
-}
 
 /// Takes a lease whose last renewal has the sequence `expected`; `None` if
 /// another process has renewed or taken it meanwhile. The caller knows that the
@@ -241,12 +76,12 @@ pub async fn current(
 /// As [`Lease::take`].
 pub async fn claim(
     client: &Client,
-    output_stream: &str,
+    nats: &Nats,
     holder: Holder,
     expected: u64,
 ) -> Result<Option<Lease>, NatsError> {
-    let mut lease = Lease::new(client, output_stream, holder);
-    lease.refuse_larger(output_stream).await?;
+    let mut lease = Lease::new(client, nats, holder);
+    lease.refuse_larger().await?;
     let sent = Instant::now();
     let swapped = lease.swap(expected).await?;
     lease.renewed.send_replace(sent);
@@ -261,12 +96,12 @@ pub async fn claim(
 /// answer.
 pub async fn hold_off(
     client: &Client,
-    output_stream: &str,
+    nats: &Nats,
     process: &str,
     copy: &str,
 ) -> Result<(), NatsError> {
     loop {
-        let (last, sequence) = current(client, output_stream, process).await?;
+        let (last, sequence) = current(client, &nats.output_stream, process).await?;
         let Some(holder) = last.filter(|last| !last.copy.is_empty()) else {
             return Ok(());
         };
@@ -277,7 +112,7 @@ pub async fn hold_off(
             );
             return Err(NatsError::new(NatsErrorKind::Taken, what));
         }
-        let mut lease = Lease::new(client, output_stream, holder);
+        let mut lease = Lease::new(client, nats, holder);
         lease.barrier.store(u64::MAX, SeqCst);
         if lease.swap(sequence).await? {
             return Ok(());
@@ -289,7 +124,7 @@ pub async fn hold_off(
 pub struct Lease {
     client: Client,
     jetstream: Context,
-    stream: String,
+    nats: Nats,
     subject: String,
     holder: Holder,
     /// The sequence of the message by which it is held.
@@ -302,6 +137,8 @@ pub struct Lease {
     stored_barrier: watch::Sender<u64>,
     /// The manifest and the commits that the next renewal states.
     durable: Arc<Durable>,
+    /// How many times the bucket had lost the lease.
+    losses: watch::Sender<u64>,
 }
 
 /// How far the ledger of a holder is durable.
@@ -328,6 +165,8 @@ pub struct Fence {
     stored_barrier: watch::Receiver<u64>,
     /// The manifest and the commits that the next renewal states.
     durable: Arc<Durable>,
+    /// How many times the bucket had lost the lease.
+    losses: watch::Receiver<u64>,
 }
 
 impl Fence {
@@ -358,6 +197,13 @@ impl Fence {
         self.hurry();
     }
 
+    /// Waits until this process has entered itself again in a bucket that had lost its
+    /// lease, and with it whatever else was in it. Returns whether it has: not if the
+    /// lease has ended.
+    pub async fn entered_again(&mut self) -> bool {
+        self.losses.changed().await.is_ok()
+    }
+
     /// States at the broker that no standby may take over with an older state than
     /// `to`. Returns whether that is stored: not if the lease is lost.
     pub async fn raise_barrier(&self, to: u64) -> bool {
@@ -370,30 +216,26 @@ impl Fence {
 }
 
 impl Lease {
-    /// Takes the lease of a process of the cluster that publishes to
-    /// `output_stream`; its bucket must exist.
+    /// Takes the lease of a process of the cluster that publishes to the output stream
+    /// of `nats`; its bucket must exist.
     ///
     /// # Errors
     /// [`NatsErrorKind::Taken`] if another process renews it, or if a process
     /// of a larger cluster still renews its own; `Unreachable` without an
     /// answer.
-    pub async fn take(
-        client: &Client,
-        output_stream: &str,
-        holder: Holder,
-    ) -> Result<Lease, NatsError> {
-        let lease = Lease::new(client, output_stream, holder);
-        lease.refuse_larger(output_stream).await?;
+    pub async fn take(client: &Client, nats: &Nats, holder: Holder) -> Result<Lease, NatsError> {
+        let lease = Lease::new(client, nats, holder);
+        lease.refuse_larger().await?;
         lease.taken().await
     }
 
     /// A lease that is not taken yet.
-    fn new(client: &Client, output_stream: &str, holder: Holder) -> Lease {
+    fn new(client: &Client, nats: &Nats, holder: Holder) -> Lease {
         Lease {
             client: client.clone(),
             jetstream: super::publish::context(client, 1),
-            stream: stream(output_stream),
-            subject: subject(output_stream, &holder.name()),
+            nats: nats.clone(),
+            subject: subject(&nats.output_stream, &holder.name()),
             durable: Arc::new(Durable {
                 ledger: OnceLock::new(),
                 manifest: holder.manifest.into(),
@@ -406,6 +248,7 @@ impl Lease {
             hurry: Arc::default(),
             barrier: Arc::default(),
             stored_barrier: watch::Sender::new(0),
+            losses: watch::Sender::new(0),
         }
     }
 
@@ -440,7 +283,8 @@ impl Lease {
     }
 
     /// Refuses to begin while a process runs that this cluster does not have.
-    async fn refuse_larger(&self, output_stream: &str) -> Result<(), NatsError> {
+    async fn refuse_larger(&self) -> Result<(), NatsError> {
+        let output_stream = &self.nats.output_stream;
         let begun = Instant::now();
         let mut process = self.holder.processes;
         let mut seen = None;
@@ -486,6 +330,7 @@ impl Lease {
             barrier: self.barrier.clone(),
             stored_barrier: self.stored_barrier.subscribe(),
             durable: self.durable.clone(),
+            losses: self.losses.subscribe(),
         }
     }
 
@@ -506,17 +351,32 @@ impl Lease {
 
     /// Renews the lease again and again; returns only when it is lost.
     async fn keep(&mut self) -> NatsError {
+        // Why the last renewal failed, and when the log has said so.
+        let mut failing: Option<(String, Instant)> = None;
         loop {
-            let wait = match self.renewed.borrow().elapsed() < RENEWAL {
-                true => RENEWAL,
-                false => PAUSE,
-            };
-            let _ = tokio::time::timeout(wait, self.hurry.notified()).await;
+            let is_early = self.renewed.borrow().elapsed() < RENEWAL;
+            match failing.is_none() && is_early {
+                true => drop(tokio::time::timeout(RENEWAL, self.hurry.notified()).await),
+                // Whoever is in a hurry gets no answer sooner.
+                false => tokio::time::sleep(PAUSE).await,
+            }
             match self.renew().await {
-                Ok(()) => {}
+                Ok(()) => {
+                    if failing.take().is_some() {
+                        tracing::info!("renewed the lease of this process again");
+                    }
+                }
                 Err(error) if error.kind() == NatsErrorKind::Taken => return error,
                 // Nobody else can take what the broker does not give.
-                Err(error) => tracing::warn!(%error, "retrying to renew the lease of this process"),
+                Err(error) => {
+                    let why = error.to_string();
+                    let is_said =
+                        |(last, at): &(String, Instant)| *last == why && at.elapsed() < SAY;
+                    if !failing.as_ref().is_some_and(is_said) {
+                        tracing::warn!(%error, "retrying to renew the lease of this process");
+                        failing = Some((why, Instant::now()));
+                    }
+                }
             }
         }
     }
@@ -524,11 +384,20 @@ impl Lease {
     /// Renews the lease once.
     async fn renew(&mut self) -> Result<(), NatsError> {
         let sent = Instant::now();
-        if self.swap(self.sequence).await? {
-            self.renewed.send_replace(sent);
-            return Ok(());
+        match self.swap(self.sequence).await {
+            Ok(true) => {
+                self.renewed.send_replace(sent);
+                return Ok(());
+            }
+            Ok(false) => {}
+            // Nobody receives it: the bucket was deleted, or has no leader now.
+            Err(error) if error.kind() == NatsErrorKind::Stream => {
+                ensure_leases(&self.client, &self.nats).await?;
+            }
+            Err(error) => return Err(error),
         }
         let (last, sequence) = self.last(&self.subject).await?;
+        let is_lost = last.is_none();
         match last {
             // The answer to an earlier renewal was lost.
             Some(last) if self.holder.is_same(&last) => self.sequence = sequence,
@@ -538,12 +407,17 @@ impl Lease {
         }
         let sent = Instant::now();
         match self.swap(self.sequence).await? {
-            true => {
-                self.renewed.send_replace(sent);
-                Ok(())
-            }
-            false => Err(self.unsure()),
+            true => self.renewed.send_replace(sent),
+            false => return Err(self.unsure()),
+        };
+        if is_lost {
+            tracing::warn!(
+                subject = self.subject,
+                "the broker had lost the lease of this process, which has entered itself again"
+            );
+            self.losses.send_modify(|losses| *losses += 1);
         }
+        Ok(())
     }
 
     /// Writes the lease if its sequence is still `expected`. Returns whether it
@@ -591,7 +465,7 @@ impl Lease {
 
     /// The last message of a lease and its sequence, 0 without one.
     async fn last(&self, subject: &str) -> Result<(Option<Holder>, u64), NatsError> {
-        last(&self.client, &self.stream, subject).await
+        last(&self.client, &stream(&self.nats.output_stream), subject).await
     }
 
     /// The error of a lease that another process holds.
@@ -601,8 +475,12 @@ impl Lease {
             NatsErrorKind::Taken,
             format!(
                 "another worker is process {process} of this output stream: it runs on {} since {}, with the ledger {} and version \
-                 {}. Stop it, or give each its own workers.process or streams",
-                by.host, by.since, by.ledger, by.version
+                 {}{}. Stop it, or give each its own workers.process or streams",
+                by.host,
+                by.since,
+                by.ledger,
+                by.version,
+                by.build_in_words()
             ),
         )
     }
@@ -613,50 +491,5 @@ impl Lease {
             NatsErrorKind::Unreachable,
             format!("the lease {} changes while it is renewed", self.subject),
         )
-    }
-}
-
-/// The last holder of a lease and the sequence of its message, 0 without one.
-async fn last(
-    client: &Client,
-    stream: &str,
-    subject: &str,
-) -> Result<(Option<Holder>, u64), NatsError> {
-    let (message, sequence) = last_message(client, stream, subject).await?;
-    let holder = message.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    Ok((holder, sequence))
-}
-
-/// The last message of a key of the bucket and its sequence, 0 without one.
-///
-/// # Errors
-///
-/// A broker that does not answer.
-pub(super) async fn last_message(
-    client: &Client,
-    stream: &str,
-    subject: &str,
-) -> Result<(Option<Bytes>, u64), NatsError> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        let what = format!("reading {subject}");
-        NatsError::caused(NatsErrorKind::Unreachable, what, error)
-    };
-    let found = jetstream::new(client.clone())
-        .get_stream_no_info(stream)
-        .await
-        .map_err(|error| failed(error.into()))?
-        .get_last_raw_message_by_subject(subject)
-        .await;
-    match found {
-        Ok(message) => Ok((Some(message.payload), message.sequence)),
-        Err(error) => match error.kind() {
-            LastRawMessageErrorKind::NoMessageFound => Ok((None, 0)),
-            LastRawMessageErrorKind::JetStream(answer)
-                if answer.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
-            {
-                Ok((None, 0))
-            }
-            _ => Err(failed(error.into())),
-        },
     }
 }

@@ -21,10 +21,12 @@ mod connect;
 mod consumer;
 mod credentials;
 mod error;
+mod holder;
 mod input;
 mod input_request;
 mod latest;
 mod lease;
+mod lease_bucket;
 mod loss;
 mod message;
 mod mirrors;
@@ -46,12 +48,12 @@ pub use claims::{Claim, Claims};
 pub use clock::{BrokerTime, broker_time};
 pub use connect::{MIN_VERSION, connect, connect_with};
 pub use error::{NatsError, NatsErrorKind};
+pub use holder::Holder;
 pub use input::{Input, InputCounts};
 pub use input_request::InputRequest;
 pub use latest::LatestPublisher;
-pub use lease::{
-    Fence, Holder, Lease, RENEWAL, TERM, bucket as leases_bucket, claim, current, hold_off, holders,
-};
+pub use lease::{Fence, Lease, RENEWAL, TERM, claim, hold_off};
+pub use lease_bucket::{bucket as leases_bucket, current, holders};
 pub use loss::{Loss, LossKind};
 pub use message::{AT_HEADER, InMessage, is_ping_number, number_of, ping_number_of, sequence_of};
 pub use mirrors::refuse_copies;

@@ -38,7 +38,7 @@ use super::error::{NatsError, NatsErrorKind};
 use super::stream_state::{
     StreamState, bad_name, existing, found, no_jetstream, unanswered, unusable,
 };
-use super::{lease, mirrors, share, subject};
+use super::{lease_bucket, mirrors, share, subject};
 
 /// A day, for the age of streams.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -256,7 +256,7 @@ pub async fn ensure_rights_stream(client: &Client, nats: &Nats) -> Result<Stream
 /// # Errors
 /// As [`ensure_input_stream`].
 pub async fn ensure_leases(client: &Client, nats: &Nats) -> Result<StreamState, NatsError> {
-    let subjects = format!("$KV.{}.>", lease::bucket(&nats.output_stream));
+    let subjects = format!("$KV.{}.>", lease_bucket::bucket(&nats.output_stream));
     let info = made(
         client,
         Config {
@@ -267,7 +267,9 @@ pub async fn ensure_leases(client: &Client, nats: &Nats) -> Result<StreamState, 
             deny_delete: true,
             discard: DiscardPolicy::New,
             duplicate_window: Duration::from_secs(120),
-            ..plain(nats, &lease::stream(&nats.output_stream), &subjects)
+            // No sequence of an earlier bucket of this name is one of this bucket.
+            first_sequence: Some(1 + u64::from(rand::random::<u32>())),
+            ..plain(nats, &lease_bucket::stream(&nats.output_stream), &subjects)
         },
     )
     .await?;

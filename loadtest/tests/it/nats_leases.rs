@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use tributary_connectors::nats::{
-    Client, Holder, LatestPublisher, Lease, NatsErrorKind, OutgoingMessage, TERM, connect,
-    ensure_leases, ensure_output_stream, last_values, stream_state,
+    Client, Holder, LatestPublisher, Lease, NatsErrorKind, OutgoingMessage, TERM, connect, current,
+    ensure_leases, ensure_output_stream, last_values, leases_bucket, stream_state,
 };
 use tributary_operators::cell::{Cell, Dim, Family};
 use tributary_testkit::NatsServer;
@@ -41,13 +41,15 @@ fn holder(ledger: char, process: usize, processes: usize) -> Holder {
         commits: 0,
         host: format!("host-{ledger}"),
         version: "1.0.0".to_owned(),
+        build: String::new(),
+        settings: String::new(),
         since: "2025-11-20T09:00:00Z".to_owned(),
         released: false,
     }
 }
 
-async fn take(client: &Client, holder: Holder) -> Lease {
-    Lease::take(client, OUT, holder).await.unwrap()
+async fn take((server, client): (&NatsServer, &Client), holder: Holder) -> Lease {
+    Lease::take(client, &server.nats(), holder).await.unwrap()
 }
 
 /// The orders of a day.
@@ -77,17 +79,17 @@ async fn held(client: &Client) -> Vec<u64> {
 
 #[tokio::test]
 async fn who_wakes_late_publishes_nothing_and_ends() {
-    let Some((_server, client)) = broker().await else {
+    let Some((server, client)) = broker().await else {
         return;
     };
-    let first = take(&client, holder('a', 0, 1)).await;
+    let first = take((&server, &client), holder('a', 0, 1)).await;
     let mut sleeper = LatestPublisher::new(&client, OUT, 4).fenced(first.fence());
     sleeper.put(orders(20_000, 1));
     sleeper.put(orders(20_001, 1));
     sleeper.flush().await.unwrap();
     // It is suspended from here on: it renews nothing.
     let begun = Instant::now();
-    let second = take(&client, holder('b', 0, 1)).await;
+    let second = take((&server, &client), holder('b', 0, 1)).await;
     assert!(begun.elapsed() >= TERM, "the lease may still be held");
     let mut latest = LatestPublisher::new(&client, OUT, 4).fenced(second.fence());
     let kept = tokio::spawn(second.keep_until(std::future::pending()));
@@ -110,16 +112,16 @@ async fn who_wakes_late_publishes_nothing_and_ends() {
 
 #[tokio::test]
 async fn a_message_on_its_way_does_not_replace_a_newer_one() {
-    let Some((_server, client)) = broker().await else {
+    let Some((server, client)) = broker().await else {
         return;
     };
-    let first = take(&client, holder('a', 0, 1)).await;
+    let first = take((&server, &client), holder('a', 0, 1)).await;
     let mut sleeper = LatestPublisher::new(&client, OUT, 4).fenced(first.fence());
     sleeper.put(orders(20_000, 1));
     sleeper.flush().await.unwrap();
     // The same ledger: whoever had it has ended, as far as this one knows. So no time passes.
     let begun = Instant::now();
-    let second = take(&client, holder('a', 0, 1)).await;
+    let second = take((&server, &client), holder('a', 0, 1)).await;
     assert!(begun.elapsed() < TERM);
     let mut latest = LatestPublisher::new(&client, OUT, 4).fenced(second.fence());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -147,7 +149,7 @@ async fn a_message_on_its_way_does_not_replace_a_newer_one() {
 
     // It was given back, so that another one takes it at once.
     let begun = Instant::now();
-    take(&client, holder('c', 0, 1)).await;
+    take((&server, &client), holder('c', 0, 1)).await;
     assert!(begun.elapsed() < TERM);
 }
 
@@ -156,13 +158,16 @@ async fn a_lease_that_is_renewed_is_not_taken() {
     let Some((mut server, client)) = broker().await else {
         return;
     };
-    let held = take(&client, holder('a', 2, 3)).await;
+    let held = take((&server, &client), holder('a', 2, 3)).await;
     let kept = tokio::spawn(held.keep_until(std::future::pending()));
     for (wanted, named) in [
         (holder('b', 2, 3), "process 2"),
         (holder('c', 0, 2), "process 2"),
     ] {
-        let error = Lease::take(&client, OUT, wanted).await.err().unwrap();
+        let error = Lease::take(&client, &server.nats(), wanted)
+            .await
+            .err()
+            .unwrap();
         assert_eq!(error.kind(), NatsErrorKind::Taken, "{error}");
         let text = error.to_string();
         assert!(text.contains(named) && text.contains("host-a"), "{text}");
@@ -173,7 +178,9 @@ async fn a_lease_that_is_renewed_is_not_taken() {
     server.restart();
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(!kept.is_finished());
-    let error = Lease::take(&client, OUT, holder('b', 2, 3)).await.err();
+    let error = Lease::take(&client, &server.nats(), holder('b', 2, 3))
+        .await
+        .err();
     assert_eq!(error.unwrap().kind(), NatsErrorKind::Taken);
     kept.abort();
 }
@@ -183,7 +190,7 @@ async fn an_emptied_stream_is_filled_again() {
     let Some((server, client)) = broker().await else {
         return;
     };
-    let lease = take(&client, holder('a', 0, 1)).await;
+    let lease = take((&server, &client), holder('a', 0, 1)).await;
     let mut latest = LatestPublisher::new(&client, OUT, 4).fenced(lease.fence());
     let kept = tokio::spawn(lease.keep_until(std::future::pending()));
     latest.put(orders(20_000, 1));
@@ -205,4 +212,52 @@ async fn an_emptied_stream_is_filled_again() {
     assert_eq!(stream_state(&client, OUT).await.unwrap().last_sequence, 1);
     assert!(!kept.is_finished());
     kept.abort();
+}
+
+/// Deletes the bucket of the leases.
+async fn delete_bucket(client: &Client) {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let bucket = format!("KV_{}", leases_bucket(OUT));
+    jetstream.delete_stream(bucket).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bucket_that_was_deleted_is_created_again_by_the_holder() {
+    let Some((server, client)) = broker().await else {
+        return;
+    };
+    let lease = take((&server, &client), holder('a', 0, 1)).await;
+    let (fence, mut again) = (lease.fence(), lease.fence());
+    let kept = tokio::spawn(lease.keep_until(std::future::pending()));
+    assert!(fence.raise_barrier(7).await);
+    delete_bucket(&client).await;
+    let deleted = tokio::time::Instant::now();
+    let entered = tokio::time::timeout(TERM, again.entered_again()).await;
+    assert_eq!(entered, Ok(true), "it does not enter itself again in time");
+    assert!(fence.holds(Some(deleted)) && !kept.is_finished());
+    let (last, _) = current(&client, OUT, "0").await.unwrap();
+    let last = last.unwrap();
+    assert_eq!((&*last.host, last.barrier), ("host-a", 7));
+    let error = Lease::take(&client, &server.nats(), holder('b', 0, 1))
+        .await
+        .err();
+    assert_eq!(error.unwrap().kind(), NatsErrorKind::Taken);
+    kept.abort();
+}
+
+/// The sequences of a new bucket are not those of the one before.
+#[tokio::test]
+async fn a_holder_of_the_bucket_before_does_not_take_the_lease_back() {
+    let Some((server, client)) = broker().await else {
+        return;
+    };
+    let first = take((&server, &client), holder('a', 0, 1)).await;
+    // It is suspended from here on, and does not see that the bucket is another one.
+    delete_bucket(&client).await;
+    ensure_leases(&client, &server.nats()).await.unwrap();
+    let second = take((&server, &client), holder('b', 0, 1)).await;
+    let error = first.keep_until(std::future::pending()).await.unwrap_err();
+    assert_eq!(error.kind(), NatsErrorKind::Taken);
+    assert!(error.to_string().contains("host-b"), "{error}");
+    assert!(second.fence().holds(None));
 }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tributary_connectors::nats::NatsError;
 
+use crate::report::health::Health;
+
 /// For how long a request that fails with a transient error is retried.
 pub const RETRY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -40,4 +42,32 @@ where
             result => return result,
         }
     }
+}
+
+/// As [`retry_transient`], for a process that starts: its health says meanwhile what it waits for.
+///
+/// # Errors
+/// As [`retry_transient`].
+pub async fn retry_at_start<T, F>(
+    health: &Health,
+    mut request: impl FnMut() -> F,
+) -> Result<T, NatsError>
+where
+    F: Future<Output = Result<T, NatsError>>,
+{
+    let reported = || {
+        let request = request();
+        async {
+            let answer = request.await;
+            if let Err(error) = &answer {
+                health.set_restoring(Some(format!(
+                    "the worker is waiting for the broker: {error}"
+                )));
+            }
+            answer
+        }
+    };
+    let answer = retry_transient(reported).await;
+    health.set_starting();
+    answer
 }

@@ -73,6 +73,14 @@ pub struct Left {
     pub is_complete: bool,
 }
 
+/// A number of processes in words.
+pub fn processes_in_words(count: usize) -> String {
+    match count {
+        1 => "1 process".to_owned(),
+        _ => format!("{count} processes"),
+    }
+}
+
 /// A change of the number of processes that is not complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -198,9 +206,10 @@ impl Moves {
         self.verify(config, ledger)?;
         if let Some(Reshard { from, to }) = self.reshard {
             bail!(
-                "the ledgers in {} are being changed from {from} to {to} processes, which was interrupted: finish it with \
+                "the ledgers in {} are being changed from {from} to {}, which was interrupted: finish it with \
                  `tributary ledger reshard --to {to}`",
-                config.ledger.directory.display()
+                config.ledger.directory.display(),
+                processes_in_words(to)
             );
         }
         for (brand, left) in &self.left {

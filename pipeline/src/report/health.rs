@@ -143,6 +143,11 @@ impl Health {
         *lock(&self.restoring) = reason;
     }
 
+    /// Sets that the process starts, and waits for nothing that has a name.
+    pub fn set_starting(&self) {
+        self.set_restoring(Some("the worker is starting".to_owned()));
+    }
+
     /// Sets what the ledger waits for, as a sentence; `None` when it accepts
     /// commits. The end of a wait counts as progress.
     pub fn set_ledger(&self, reason: Option<String>) {

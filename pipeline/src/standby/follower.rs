@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, Holder, Lease, RENEWAL, TERM};
+use tributary_connectors::nats::{self, Client, Holder, Lease, NatsErrorKind, RENEWAL, TERM};
 use tributary_ledger::{Keyring, Ledger, Recovery};
 
 use super::files::{Asking, CopyFiles};
@@ -90,6 +90,18 @@ impl Standby<'_> {
                     // Nobody can take over what the broker does not give.
                     self.telemetry.health.set_connected(false);
                     tracing::warn!(%error, "retrying to read who leads");
+                    seen = None;
+                    tokio::time::sleep(ROUND).await;
+                    continue;
+                }
+                Err(error) if error.kind() == NatsErrorKind::Stream => {
+                    // The bucket was deleted. A leader that lives enters itself again.
+                    tracing::warn!(%error, "creating the bucket of the leases again");
+                    let created = nats::ensure_leases(self.client, &self.config.nats).await;
+                    match created {
+                        Err(error) if !error.is_transient() => return Err(error.into()),
+                        _ => {}
+                    }
                     seen = None;
                     tokio::time::sleep(ROUND).await;
                     continue;
@@ -324,8 +336,7 @@ impl Standby<'_> {
         let mut holder = self.own();
         holder.since = jiff::Timestamp::now().to_string();
         (holder.manifest, holder.commits) = (durable.manifest, durable.commits);
-        let output = &self.config.nats.output_stream;
-        let claimed = nats::claim(self.client, output, holder, sequence).await;
+        let claimed = nats::claim(self.client, &self.config.nats, holder, sequence).await;
         match claimed {
             Ok(Some(lease)) => {
                 let milliseconds = begun.elapsed().as_millis() as u64;
@@ -366,7 +377,7 @@ impl Standby<'_> {
         let health = &self.telemetry.health;
         health.set_standby(None);
         health.set_caught_up(false);
-        health.set_restoring(Some("the worker is starting".to_owned()));
+        health.set_starting();
         self.telemetry.metrics.follows(None);
         Ok(())
     }
@@ -445,6 +456,8 @@ mod tests {
             commits: 0,
             host: "a".to_owned(),
             version: "1".to_owned(),
+            build: String::new(),
+            settings: String::new(),
             since: since.to_owned(),
             released: false,
         }

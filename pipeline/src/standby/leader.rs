@@ -224,12 +224,12 @@ mod tests {
             commits: 0,
             host: "host".to_owned(),
             version: "1.0.0".to_owned(),
+            build: String::new(),
+            settings: String::new(),
             since: since.clone(),
             released: false,
         };
-        let lease = Lease::take(&client, &nats.output_stream, holder)
-            .await
-            .unwrap();
+        let lease = Lease::take(&client, &nats, holder).await.unwrap();
         let environment = |name: &str| (name == "A").then(|| tributary_testkit::SECRET.to_owned());
         let text = "[[brand]]\nname = \"acme\"\ntimezone = \"UTC\"\nsecret_env = \"A\"\n";
         let loaded = tributary_config::parse_in(text, Path::new("tributary.toml"), &environment);

@@ -170,8 +170,7 @@ pub async fn hold_off(client: &Client, config: &Config) -> anyhow::Result<()> {
         );
     }
     nats::ensure_leases(client, &config.nats).await?;
-    let output = &config.nats.output_stream;
-    let held_off = nats::hold_off(client, output, &config.workers.name(), &mark.copy).await;
+    let held_off = nats::hold_off(client, &config.nats, &config.workers.name(), &mark.copy).await;
     held_off.with_context(|| ledger.display().to_string())
 }
 

@@ -26,6 +26,7 @@ use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, Holder};
 use tributary_connectors::settings::NoiseDraw;
 
+use crate::report::health::Health;
 use crate::worker::agreement;
 use crate::worker::members::Members;
 use crate::worker::peers::{Connections, Peers};
@@ -50,8 +51,8 @@ impl Drop for Stop {
     }
 }
 
-/// Connects this process, whose lease has this tenure, with all others. There are no
-/// connections for a process that is alone.
+/// Connects this process, whose lease has this tenure, with all others, and says meanwhile which
+/// ones it waits for. There are no connections for a process that is alone.
 ///
 /// # Errors
 ///
@@ -62,6 +63,7 @@ pub(super) async fn meet(
     config: &Config,
     draw: NoiseDraw,
     tenure: [u8; 32],
+    health: &Arc<Health>,
 ) -> anyhow::Result<Connections> {
     if config.workers.hosts.len() <= 1 {
         return Ok(Connections::default());
@@ -71,12 +73,13 @@ pub(super) async fn meet(
     let stop = Stop(Arc::default());
     let connecting = {
         let (config, stop, members) = (config.clone(), stop.0.clone(), members.clone());
+        let health = health.clone();
         tokio::task::spawn_blocking(move || {
             let differing = |peer: usize| {
                 // Where nobody waits any more, nobody asks either.
                 let _ = differing.send(peer);
             };
-            Peers::new(&config, (members, tenure), &differing, &stop).connect()
+            Peers::new(&config, (members, tenure), &health, &differing, &stop).connect()
         })
     };
     let looking = look(client, config, &members);

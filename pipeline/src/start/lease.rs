@@ -1,17 +1,27 @@
 //! The lease of this process: without it, no cell is published.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use anyhow::anyhow;
 use tokio::task::JoinError;
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Claim, Claims, Client, Holder, Lease, NatsError};
+use tributary_connectors::nats::{self, Claim, Claims, Client, Fence, Holder, Lease, NatsError};
 use tributary_rights::LedgerWatermark;
 
 use super::input::has_cells;
-use crate::broker::retry::retry_transient;
+use crate::broker::retry::{retry_at_start, retry_transient};
 use crate::durability::moves::Moves;
-use crate::version::VERSION;
+use crate::live_config::LiveConfig;
+use crate::report::health::Health;
+use crate::shared_settings;
+use crate::version::{COMMIT, VERSION};
 
-/// Takes the lease of this process. `ledger` is the watermark of its ledger.
+/// The interval at which a process that waits for its lease says who has it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Takes the lease of this process, and says in its health meanwhile who has it. `ledger` is
+/// the watermark of its ledger.
 ///
 /// # Errors
 ///
@@ -20,15 +30,35 @@ pub(super) async fn take(
     client: &Client,
     config: &Config,
     ledger: LedgerWatermark,
+    health: &Health,
 ) -> anyhow::Result<Lease> {
-    retry_transient(|| nats::ensure_leases(client, &config.nats)).await?;
+    retry_at_start(health, || nats::ensure_leases(client, &config.nats)).await?;
     let holder = Holder {
         manifest: ledger.manifest,
         commits: ledger.commits,
         ..holder(config, &data_encoding::HEXLOWER.encode(&ledger.id()))
     };
-    let output = &config.nats.output_stream;
-    Ok(retry_transient(|| Lease::take(client, output, holder.clone())).await?)
+    let taken = tokio::select! {
+        taken = retry_transient(|| Lease::take(client, &config.nats, holder.clone())) => taken?,
+        never = say_who_has_it(client, config, health) => match never {},
+    };
+    health.set_starting();
+    Ok(taken)
+}
+
+/// Says who has the lease of this process, for as long as it is waited for.
+async fn say_who_has_it(client: &Client, config: &Config, health: &Health) -> Infallible {
+    let (output, name) = (&config.nats.output_stream, config.workers.name());
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // What the broker does not give is retried where the lease is taken.
+        if let Ok((Some(last), _)) = nats::current(client, output, &name).await {
+            health.set_restoring(Some(format!(
+                "the worker is waiting for the lease of process {name}, which the one on {} has since {}",
+                last.host, last.since
+            )));
+        }
+    }
 }
 
 /// Why a process whose lease has ended goes no further.
@@ -56,13 +86,15 @@ pub(super) fn holder(config: &Config, ledger: &str) -> Holder {
         commits: 0,
         host: host(),
         version: VERSION.to_owned(),
+        build: COMMIT.to_owned(),
+        settings: shared_settings::digest(config),
         since: jiff::Timestamp::now().to_string(),
         released: false,
     }
 }
 
 /// Refuses brands that another shard has, as [`claim_brands`] does, before anything
-/// else of them is missed.
+/// else of them is missed. The `health` of a process that starts says what it waits for.
 ///
 /// # Errors
 ///
@@ -72,6 +104,7 @@ pub(super) async fn check_claims(
     config: &Config,
     moves: &Moves,
     accept_loss: bool,
+    health: Option<&Health>,
 ) -> anyhow::Result<()> {
     if config.workers.process > 0 {
         return Ok(());
@@ -81,7 +114,11 @@ pub(super) async fn check_claims(
         // Which ledger it would be is not asked.
         let claim = claim(config, &brand.name, "");
         let origins = moves.origins(&brand.name);
-        retry_transient(|| claims.check(&claim, origins, accept_loss)).await?;
+        let check = || claims.check(&claim, origins, accept_loss);
+        match health {
+            Some(health) => retry_at_start(health, check).await?,
+            None => retry_transient(check).await?,
+        }
     }
     Ok(())
 }
@@ -121,6 +158,21 @@ pub(super) async fn claim_brands(
         }
     }
     Ok(())
+}
+
+/// Claims the brands of this process again whenever the broker had lost the bucket of
+/// the leases, in which the claims are as well. Returns when the lease has ended.
+pub(super) async fn keep_claims(
+    client: Client,
+    live: LiveConfig,
+    (ledger, moves): ([u8; 16], Moves),
+    mut fence: Fence,
+) {
+    while fence.entered_again().await {
+        if let Err(error) = claim_brands(&client, &live.now(), (ledger, &moves), false).await {
+            tracing::error!(%error, "cannot claim the brands of this process again");
+        }
+    }
 }
 
 /// The claim of a brand for the ledger of this process.

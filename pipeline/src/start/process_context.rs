@@ -282,7 +282,6 @@ impl ProcessContext {
             telemetry.clone(),
             self.cells.clone(),
             self.tally.clone(),
-            self.fence.clone(),
             self.standbys.clone(),
             self.backup.clone(),
         );

@@ -229,7 +229,7 @@ impl ProcessContext {
         }
         let moves = moves(next)?;
         moves.refuse_start(next, &ledger_options(next).directory)?;
-        lease::check_claims(client, &added, &moves, false).await?;
+        lease::check_claims(client, &added, &moves, false, None).await?;
         losses::compare_logs(Some(client), next).await?;
         let keyring = Arc::new(Keyring::new(next));
         let (done, added_brands) = oneshot::channel();

@@ -212,8 +212,8 @@ pub async fn compare(
         }
         bail!(
             "process {other} has another setting than this process {process}: {path} is {theirs} there and {mine} \
-             here. Give every process of the cluster the same configuration, secrets and version, and start all of \
-             them again"
+             here. Give every process of the cluster the same configuration, secrets and build of the program, and start \
+             all of them again"
         );
     }
     Ok(())

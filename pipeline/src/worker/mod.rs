@@ -12,6 +12,8 @@ pub mod feed;
 pub mod in_process;
 pub mod members;
 pub mod output_watch;
+mod peer_connection;
+mod peer_proof;
 mod peer_tls;
 pub mod peers;
 pub mod publisher;

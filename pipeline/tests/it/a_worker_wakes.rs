@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::story::until;
 use crate::support::{Worker, World, published};
 use serde_json::{Value, json};
 use tributary_connectors::nats::{self, TERM};
@@ -57,6 +58,11 @@ async fn who_has_been_replaced_ends_when_it_wakes() {
         first.wait_until_read(read);
         // A second one is refused by name, and the first one goes on.
         let mut second = Worker::start(&other, &[]);
+        until("it says what it waits for", || {
+            let waits = "waiting for the lease of process 0";
+            let answer = second.get("/readyz");
+            answer.is_some_and(|(status, text)| status == 503 && text.contains(waits))
+        });
         assert!(!second.ended().success());
         assert!(
             second.said("another worker is process 0"),

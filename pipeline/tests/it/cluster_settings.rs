@@ -1,7 +1,11 @@
 //! Two processes of one cluster with different settings: neither starts, and both name the setting.
 
+use std::path::Path;
+
 use crate::support::story::two_processes;
+use crate::support::version::other_build;
 use crate::support::{World, tributary};
+use tributary::version::COMMIT;
 use tributary_testkit::NatsServer;
 
 /// What one of the processes has otherwise, and the setting that both must name: brands at other places, a gate, a window
@@ -56,6 +60,37 @@ async fn processes_that_differ_refuse_to_start() {
             }
         });
     }
+}
+
+/// Two builds of one version may compute other numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_builds_of_one_version_are_no_cluster() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(1, Some(&broker), &two_processes());
+    let Some((program, other)) = other_build(world.directory.path()) else {
+        return;
+    };
+    let config = world.path("tributary.toml");
+    tokio::task::block_in_place(|| {
+        let own = Path::new(env!("CARGO_BIN_EXE_tributary"));
+        let both = [(own, "0"), (&*program, "1")].map(|(program, process)| {
+            let mut command = std::process::Command::new(program);
+            command.args(["run", "--process", process, "--config"]);
+            command.arg(&config).stderr(std::process::Stdio::piped());
+            command.spawn().unwrap()
+        });
+        for process in both {
+            let output = process.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success(), "{said}");
+            for named in ["version of tributary is ", COMMIT, &*other] {
+                assert!(said.contains(named), "{named}: {said}");
+            }
+        }
+    });
 }
 
 /// Hosts of a file are checked as those of the configuration are.

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::story::{last, play, ready, stop_both};
+use crate::support::story::{last, play, ready, stop_both, until};
 use crate::support::{Worker, World, published};
 use tributary_testkit::{NatsServer, free_port};
 
@@ -89,6 +89,12 @@ async fn strangers_change_nothing() {
         let mut verdict = [9];
         echo.read_exact(&mut verdict).unwrap();
         assert_eq!(verdict, [0]);
+        // Whoever says nothing is refused for that.
+        let mut silent = connect(port);
+        assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+        until("why it was refused is said", || {
+            first.said("it did not answer in time")
+        });
         // More silent connections than there are places, which end by themselves.
         let silent: Vec<TcpStream> = (0..80).map(|_| connect(port)).collect();
         let second = Worker::start(&config, &["--process", "1"]);

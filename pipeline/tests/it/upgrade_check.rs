@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tributary::version::TEXT;
 use tributary_connectors::nats::Holder;
 use tributary_testkit::NatsServer;
 
@@ -198,7 +199,7 @@ async fn who_runs_now_is_named() {
         let (status, report) = check(&config, &[]);
         assert_eq!(status, 0, "{report:#}");
         let note = found(&report, "note").join("\n");
-        let runs = format!("process 0 runs version {} on", env!("CARGO_PKG_VERSION"));
+        let runs = format!("process 0 runs version {TEXT} on");
         assert!(note.contains(&runs), "{report:#}");
         // Another number of processes would be refused.
         let two = world.path("two.toml");

@@ -37,7 +37,7 @@ use super::progress::Bar;
 use crate::backup::keys;
 use crate::cli::args::LedgerReshard;
 use crate::cli::keys::note_not_overwritten;
-use crate::durability::moves::{self, Moves, Reshard};
+use crate::durability::moves::{self, Moves, Reshard, processes_in_words};
 use crate::privacy::rights::files;
 use crate::privacy::rights::published_heads::subject;
 use crate::standby;
@@ -61,15 +61,18 @@ impl Resharded {
     /// The text for people.
     pub(super) fn text(&self) -> String {
         format!(
-            "changed {} from {} to {} processes in {:.1} s: {} entries went to another ledger; all are read from sequence {} on\n\
-             next: set workers.hosts to {} processes, and start all of them\n",
+            "changed {} from {} to {} in {:.1} s: {} entries went to another ledger; all are read from sequence {} on\n\
+             next: {}\n",
             self.directory.display(),
             self.from,
-            self.to,
+            processes_in_words(self.to),
             self.seconds,
             self.entries,
             self.sequence + 1,
-            self.to
+            match self.to {
+                1 => "remove workers.hosts, and start the process".to_owned(),
+                to => format!("set workers.hosts to {to} processes, and start all of them"),
+            }
         )
     }
 }
@@ -134,9 +137,9 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
     let is_begun = moving.reshard.is_some();
     let of = match &moving.reshard {
         Some(begun) if begun.to != to => bail!(
-            "a change from {} to {} processes was interrupted: finish that first, with --to {}",
+            "a change from {} to {} was interrupted: finish that first, with --to {}",
             begun.from,
-            begun.to,
+            processes_in_words(begun.to),
             begun.to
         ),
         Some(begun) => begun.clone(),
@@ -147,9 +150,9 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
     };
     if of.from == of.to {
         bail!(
-            "the ledgers in {} are those of {} processes already",
+            "the ledgers in {} are those of {} already",
             config.ledger.directory.display(),
-            of.to
+            processes_in_words(of.to)
         );
     }
     let client = broker(&config, MISSED).await?;
@@ -170,9 +173,9 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
         }
         if !Ledger::exists_in(&place.ledger) {
             bail!(
-                "{} holds no ledger: this command needs those of all {} processes, in one directory",
+                "{} holds no ledger: this command needs those of {}, in one directory",
                 place.ledger.display(),
-                of.from
+                processes_in_words(of.from)
             );
         }
         let ledger = place.open((process, of.from))?;

@@ -6,7 +6,7 @@ use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Holder, RENEWAL};
 
 use super::finding::{Finding, Outcome};
-use crate::version::VERSION;
+use crate::version::{COMMIT, TEXT, VERSION};
 
 /// Checks the processes that hold a lease.
 ///
@@ -56,21 +56,23 @@ fn of_process(holder: &Holder, processes: usize) -> Finding {
         ..
     } = holder;
     let subject = format!("process {}", holder.name());
-    let text = format!("runs version {version} on {host} since {since}");
+    let build = holder.build_in_words();
+    let text = format!("runs version {version}{build} on {host} since {since}");
+    let is_this = version == VERSION && (holder.build.is_empty() || holder.build == COMMIT);
     if *of != processes {
         let text = format!("{text}, in a cluster of {of}, and the configuration has {processes}");
         return Finding::new(Outcome::Refused, subject, text)
             .fix("give workers.hosts as many processes as the cluster has");
     }
-    match (processes, version == VERSION) {
+    match (processes, is_this) {
         (1, _) => Finding::new(Outcome::Note, subject, text)
             .fix("stop it before this version starts; it gives its lease back at once"),
         (_, true) => {
-            let text = format!("{text}, which is this version: both may run beside each other");
+            let text = format!("{text}, which is this build: both may run beside each other");
             Finding::new(Outcome::Ok, subject, text)
         }
         (_, false) => {
-            let text = format!("{text}, and this is {VERSION}, which does not run beside it");
+            let text = format!("{text}, and this is {TEXT}, which does not run beside it");
             Finding::new(Outcome::Warning, subject, text)
                 .fix("stop all processes of the cluster, and start all of them in this version")
         }
@@ -81,7 +83,11 @@ fn of_process(holder: &Holder, processes: usize) -> Finding {
 mod tests {
     use super::*;
 
-    fn found(processes: usize, version: &str, configured: usize) -> (Outcome, String) {
+    fn found(
+        processes: usize,
+        (version, build): (&str, &str),
+        configured: usize,
+    ) -> (Outcome, String) {
         let holder = Holder {
             process: 0,
             processes,
@@ -95,6 +101,8 @@ mod tests {
             commits: 0,
             host: "a".to_owned(),
             version: version.to_owned(),
+            build: build.to_owned(),
+            settings: String::new(),
             since: "now".to_owned(),
             released: false,
         };
@@ -104,11 +112,14 @@ mod tests {
 
     #[test]
     fn versions_do_not_mix_in_a_cluster() {
-        assert_eq!(found(1, "0.0.1", 1).0, Outcome::Note);
-        assert_eq!(found(3, VERSION, 3).0, Outcome::Ok);
-        let (outcome, text) = found(3, "0.0.1", 3);
+        assert_eq!(found(1, ("0.0.1", ""), 1).0, Outcome::Note);
+        assert_eq!(found(3, (VERSION, COMMIT), 3).0, Outcome::Ok);
+        let (outcome, text) = found(3, (VERSION, "another"), 3);
+        assert_eq!(outcome, Outcome::Warning);
+        assert!(text.contains("another") && text.contains(COMMIT), "{text}");
+        let (outcome, text) = found(3, ("0.0.1", ""), 3);
         assert_eq!(outcome, Outcome::Warning);
         assert!(text.contains("0.0.1") && text.contains(VERSION), "{text}");
-        assert_eq!(found(3, VERSION, 2).0, Outcome::Refused);
+        assert_eq!(found(3, (VERSION, COMMIT), 2).0, Outcome::Refused);
     }
 }
