@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes a Debian package: the programs, the systemd unit, completions and manual pages.
+# Writes a Debian package: the programs, the systemd unit and what runs in it, completions and manual pages.
 #
 #   bash config/deploy/debian.sh [--out DIRECTORY] [BUILD]
 #
@@ -49,6 +49,7 @@ for program in tributary loadtest; do
 done
 gzip --no-name -9 "$root"/usr/share/man/man1/*.1
 put 0644 "$repository/config/deploy/systemd/tributary.service" usr/lib/systemd/system/tributary.service
+put 0755 "$repository/config/deploy/systemd/tributary-ledger" usr/sbin/tributary-ledger
 put 0644 "$repository/config/tributary.example.toml" usr/share/doc/tributary/examples/tributary.example.toml
 put 0644 "$repository/CHANGELOG.md" usr/share/doc/tributary/changelog
 gzip --no-name -9 "$root/usr/share/doc/tributary/changelog"
@@ -82,8 +83,11 @@ cat >"$root/DEBIAN/postinst" <<'END'
 set -e
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
-    # After an upgrade, a worker that runs goes on with the new program.
-    [ -z "$2" ] || systemctl try-restart tributary.service
+    # After an upgrade, a worker that runs goes on with the new program. The package is installed whether that starts or not.
+    if [ -n "$2" ] && ! systemctl try-restart tributary.service; then
+        echo "tributary.service did not start with the new version; \`journalctl --unit tributary\` says why." >&2
+        echo "Once that is mended: systemctl start tributary" >&2
+    fi
 fi
 if [ "$1" = configure ] && [ ! -e /etc/tributary/tributary.toml ]; then
     echo "Write /etc/tributary/tributary.toml, then: systemctl enable --now tributary"

@@ -20,8 +20,8 @@ use crate::guides_parts::document::{Block, Document, documents};
 use crate::guides_parts::reader::Reader;
 use tributary_testkit::skipped;
 
-/// Blocks that are not run: those for Docker, Kubernetes and clusters, whose files have tests of their own.
-const NOT_RUN: usize = 10;
+/// Blocks that are not run: those for Docker, systemd, Kubernetes and clusters, whose files have tests of their own.
+const NOT_RUN: usize = 15;
 
 /// The parts of the README after which another guide goes on.
 const BEFORE: [&str; 2] = ["Replay your own data", "Run it"];

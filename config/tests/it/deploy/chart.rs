@@ -20,7 +20,7 @@ const SECRETS: &str = "/run/secrets/tributary";
 const PEERS: &str = "/run/secrets/peers";
 
 /// The configuration of an operator.
-const CONFIG: &str = r#"
+pub(super) const CONFIG: &str = r#"
 [[http.token]]
 role = "operate"
 sha256_file = "/run/secrets/tributary/operate.sha256"
@@ -41,14 +41,14 @@ kind = "web"
 "#;
 
 /// The values that an operator must give, and others.
-fn values(more: &Value) -> Value {
+pub(super) fn values(more: &Value) -> Value {
     let mut values = json!({"config": CONFIG, "secrets": "tributary-secrets"});
     let own = values.as_object_mut().unwrap();
     own.extend(more.as_object().unwrap().clone());
     values
 }
 
-fn single() -> Value {
+pub(super) fn single() -> Value {
     values(&json!({}))
 }
 
@@ -58,18 +58,18 @@ fn shards() -> Value {
     )
 }
 
-fn standby() -> Value {
+pub(super) fn standby() -> Value {
     values(&json!({"standby": true}))
 }
 
 /// The processes of a cluster, each with a standby.
-fn cluster_with_standbys() -> Value {
+pub(super) fn cluster_with_standbys() -> Value {
     let mut values = cluster();
     values["standby"] = json!(true);
     values
 }
 
-fn cluster() -> Value {
+pub(super) fn cluster() -> Value {
     values(&json!({
         "processes": 3,
         "threads": 2,
@@ -91,7 +91,7 @@ fn cluster() -> Value {
 }
 
 /// What the script says about the chart, or none with a printed reason.
-fn chart_or_skip(command: &str, input: &Value) -> Option<Value> {
+pub(super) fn chart_or_skip(command: &str, input: &Value) -> Option<Value> {
     let packages = tool_or_skip("deploy")?;
     let mut python = Command::new("python3");
     python
@@ -116,13 +116,13 @@ fn chart_or_skip(command: &str, input: &Value) -> Option<Value> {
 }
 
 /// The objects of one rendering, which Kubernetes accepts.
-fn objects(rendered: &Value) -> Vec<Value> {
+pub(super) fn objects(rendered: &Value) -> Vec<Value> {
     assert_eq!(rendered["error"], Value::Null, "{rendered:#}");
     assert_eq!(rendered["problems"], json!([]), "{rendered:#}");
     rendered["objects"].as_array().unwrap().clone()
 }
 
-fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+pub(super) fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
     let mut found = objects
         .iter()
         .filter(|object| object["kind"] == kind && object["metadata"]["name"] == name);
@@ -132,7 +132,7 @@ fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
 }
 
 /// The configuration that the process of a pod reads, with the secrets in a directory of the test.
-fn read(objects: &[Value], workload: &Value, pod: usize, secrets: &Path) -> Config {
+pub(super) fn read(objects: &[Value], workload: &Value, pod: usize, secrets: &Path) -> Config {
     for (name, text) in [
         ("acme.secret", secret('1')),
         ("beta.secret", secret('2')),
@@ -392,7 +392,7 @@ fn a_release_serves_the_brands_of_its_shard() {
     }
 }
 
-/// Before a release is upgraded, the new image looks at what each of its workers would read, and cannot change it.
+/// Before a release is upgraded, the new image looks at what each of its workers and standbys would read, and cannot change it.
 #[test]
 fn an_upgrade_is_checked_before_anything_is_changed() {
     let check = |more: Value| {
@@ -405,14 +405,25 @@ fn an_upgrade_is_checked_before_anything_is_changed() {
         check(json!({"config": north, "shard": "north"})),
         check(json!({"processes": 3, "tls": {"secret": "tributary-peers"}})),
         check(json!({"standby": true})),
+        check(json!({"standby": true, "processes": 3})),
         single(),
     ]);
+    const OWN: &str = "shop-tributary";
+    const STANDBYS: &str = "shop-tributary-standby";
+    let pods: [&[(&str, usize)]; 5] = [
+        &[(OWN, 1)],
+        &[(OWN, 3)],
+        &[(OWN, 2)],
+        &[(OWN, 3), (STANDBYS, 3)],
+        &[],
+    ];
     let Some(rendered) = chart_or_skip("render", &all) else {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
     let rendered = rendered.as_array().unwrap();
-    for (rendered, processes) in rendered.iter().zip([1, 3, 1, 0]) {
+    for (rendered, sets) in rendered.iter().zip(pods) {
+        let processes: usize = sets.iter().map(|(_, pods)| pods).sum();
         let objects = objects(rendered);
         let is_hook =
             |object: &&Value| object["metadata"]["annotations"]["helm.sh/hook"].is_string();
@@ -420,13 +431,12 @@ fn an_upgrade_is_checked_before_anything_is_changed() {
             objects.iter().filter(is_hook).count(),
             if processes > 0 { processes + 1 } else { 0 }
         );
-        let workload = named(&objects, "StatefulSet", "shop-tributary");
-        for process in 0..processes {
-            let job = named(
-                &objects,
-                "Job",
-                &format!("shop-tributary-upgrade-check-{process}"),
-            );
+        let of_sets = sets
+            .iter()
+            .flat_map(|(set, pods)| (0..*pods).map(move |pod| (*set, pod)));
+        for (set, process) in of_sets {
+            let workload = named(&objects, "StatefulSet", set);
+            let job = named(&objects, "Job", &format!("{set}-upgrade-check-{process}"));
             let pod = &job["spec"]["template"]["spec"];
             let container = &pod["containers"][0];
             let command = json!([
@@ -457,7 +467,7 @@ fn an_upgrade_is_checked_before_anything_is_changed() {
             let ledger = volumes.iter().find(|volume| volume["name"] == "ledger");
             assert_eq!(
                 ledger.unwrap()["persistentVolumeClaim"]["claimName"],
-                format!("ledger-shop-tributary-{process}")
+                format!("ledger-{set}-{process}")
             );
         }
     }
@@ -504,7 +514,8 @@ fn a_standby_is_a_second_worker_that_knows_it() {
     let objects = objects(&rendered[0]);
     let workload = named(&objects, "StatefulSet", "shop-tributary");
     assert_eq!(workload["spec"]["replicas"], 2);
-    assert_eq!(workload["spec"]["updateStrategy"]["type"], "RollingUpdate");
+    // A pod with another setting than the leader is never ready, and a rolling update would wait for it.
+    assert_eq!(workload["spec"]["updateStrategy"]["type"], "OnDelete");
     let affinity = &workload["spec"]["template"]["spec"]["affinity"];
     assert!(affinity["podAntiAffinity"].is_object());
     let directory = tempfile::tempdir().unwrap();
@@ -756,6 +767,21 @@ fn wrong_values_are_refused_by_name() {
             "prometheusRule/runbookUrl",
             json!({"prometheusRule": {"runbookUrl": "wiki"}}),
         ),
+        ("stopped", json!({"stopped": "yes"})),
+        ("acceptLoss", json!({"acceptLoss": "yes"})),
+        ("acceptLoss", json!({"acceptLoss": true, "standby": true})),
+        ("ledger/command", json!({"ledger": {"command": "restore"}})),
+        (
+            "ledger/command/0",
+            json!({"ledger": {"command": ["destroy"]}}),
+        ),
+        ("ledger.command", json!({"ledger": {"command": ["gather"]}})),
+        (
+            "ledger.command",
+            json!({"processes": 3, "ledger": {"command": ["share", "--to", "3"]}}),
+        ),
+        ("ledger/claims", json!({"ledger": {"claims": ["a b"]}})),
+        ("ledger/pod", json!({"ledger": {"pod": -1}})),
         (
             "resources/limits/memory",
             json!({"resources": {"limits": {"memory": "8 GB"}}}),

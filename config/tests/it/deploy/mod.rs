@@ -3,7 +3,10 @@
 
 mod chart;
 mod compose;
+mod ledger_command;
+mod ledger_job;
 mod unit;
+mod upkeep;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

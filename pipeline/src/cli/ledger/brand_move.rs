@@ -27,6 +27,7 @@ use tributary_ledger::{Import, Ledger, inspect};
 use tributary_operators::record::BrandId;
 use tributary_rights::audit::{AuditLog, Checkpoint};
 
+use super::owner::{refuse_other_owner, refuse_others};
 use super::place::{MISSED, Place, broker, common_position};
 use super::progress::Bar;
 use crate::backup::keys;
@@ -89,6 +90,7 @@ impl Moved {
 /// disk. The command may be repeated.
 pub(super) async fn move_brand(args: &LedgerMove) -> anyhow::Result<Moved> {
     let config = crate::load(&args.config)?;
+    refuse_others(&config)?;
     let brand = config.brands.iter().find(|one| one.name == args.brand);
     let Some(brand) = brand else {
         let known: Vec<&str> = config.brands.iter().map(|one| one.name.as_str()).collect();
@@ -118,6 +120,13 @@ pub(super) async fn move_brand(args: &LedgerMove) -> anyhow::Result<Moved> {
         bail!("{} holds no ledger", from.ledger.display());
     }
     for place in [&from, &to] {
+        for directory in [
+            &place.config.ledger.directory,
+            &place.ledger,
+            &place.rights(),
+        ] {
+            refuse_other_owner(directory)?;
+        }
         refuse_cluster(place)?;
     }
     let mut source = from.open((0, 1))?;

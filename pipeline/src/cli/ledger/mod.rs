@@ -2,6 +2,7 @@
 //! another one, changes the number of processes, and puts a backup back.
 
 mod brand_move;
+mod owner;
 mod place;
 mod progress;
 mod reshard;

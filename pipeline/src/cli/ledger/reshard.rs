@@ -32,6 +32,7 @@ use tributary_connectors::nats::Client;
 use tributary_ledger::{Import, KeepFilter, Ledger, inspect};
 use tributary_operators::event::Event;
 
+use super::owner::refuse_others;
 use super::place::{MISSED, Place, broker, common_position};
 use super::progress::Bar;
 use crate::backup::keys;
@@ -118,6 +119,7 @@ pub(super) async fn reshard(args: &LedgerReshard) -> anyhow::Result<Resharded> {
     if let Some(shard) = &args.shard {
         config.workers.shard = Some(shard.clone());
     }
+    refuse_others(&config)?;
     let first = place(&config, 0)?;
     if !Ledger::exists_in(&first.ledger) {
         bail!(

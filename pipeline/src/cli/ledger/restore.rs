@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use serde::Serialize;
 
+use super::owner::refuse_others;
 use super::place::broker;
 use super::progress::Bar;
 use crate::backup;
@@ -20,6 +21,8 @@ pub(super) struct Restored {
     bytes: u64,
     /// Whether the files of rights requests were there and stay.
     keeps_rights: bool,
+    /// Whether nobody has set `ledger.directory`, or set it to its default.
+    is_default_directory: bool,
     /// The command that starts the worker.
     next: String,
     #[serde(skip)]
@@ -42,9 +45,16 @@ impl Restored {
                 "(unless another process leads or can lead: without --accept-loss this one waits for it, and copies its ledger)"
             }
         };
+        let default = match self.is_default_directory {
+            false => "",
+            true => {
+                "note: this is the default of ledger.directory; a worker whose unit or container sets TRIBUTARY_LEDGER_DIRECTORY \
+                 has its ledger elsewhere\n"
+            }
+        };
         format!(
             "restored {} from {} in {:.1} s: {} files, {} bytes{rights}\n\
-             next: {} {hint}\n",
+             {default}next: {} {hint}\n",
             self.ledger.display(),
             self.from.display(),
             self.seconds,
@@ -69,6 +79,7 @@ pub(super) async fn restore(args: &LedgerRestore) -> anyhow::Result<Restored> {
         Some(from) => absolute(from)?,
         None => bail!("ledger.backup is not set: --from names the directory of the backup"),
     };
+    refuse_others(&config)?;
     let begun = Instant::now();
     let client = broker(&config, "cannot ask the broker for the key of the backup").await?;
     let bar = Bar::new("restoring")?;
@@ -82,10 +93,21 @@ pub(super) async fn restore(args: &LedgerRestore) -> anyhow::Result<Restored> {
         files: restored.files,
         bytes: restored.bytes,
         keeps_rights: restored.keeps_rights,
+        is_default_directory: is_default(&config.ledger.directory, &args.config)?,
         next: next(args, config.workers.standby),
         is_standby: config.workers.standby,
         seconds: begun.elapsed().as_secs_f64(),
     })
+}
+
+/// Whether a directory is that of ledgers beside a configuration file that names none.
+///
+/// # Errors
+///
+/// A path that cannot be resolved.
+fn is_default(directory: &Path, config: &Path) -> anyhow::Result<bool> {
+    let beside = absolute(config)?.with_file_name("tributary-data");
+    Ok(absolute(directory)? == beside)
 }
 
 /// The command that starts the worker. A process with `workers.standby` does not lead by

@@ -82,6 +82,17 @@ fn the_package_holds_programs_unit_completions_and_pages() {
         fs::read_to_string(root().join("config/deploy/systemd/tributary.service")).unwrap()
     );
     assert!(unit.contains("ExecStart=/usr/bin/tributary run "));
+    let command = text(
+        Command::new("sed")
+            .args(["-n", "1p"])
+            .arg(at("usr/sbin/tributary-ledger")),
+    );
+    assert_eq!(command, "#!/bin/sh\n");
+    let mode = fs::metadata(at("usr/sbin/tributary-ledger"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o755);
     // What the unit reads secrets from is nobody else's.
     let mode = fs::metadata(at("etc/tributary/secrets"))
         .unwrap()
@@ -111,4 +122,47 @@ fn checked_sums(package: &Path, installed: &Path) {
     for name in ["postinst", "prerm", "postrm"] {
         succeed(Command::new("sh").arg("-n").arg(control.path().join(name)));
     }
+    a_worker_that_does_not_start_leaves_the_package_installed(control.path());
+}
+
+/// An upgrade has the worker restarted. Where that fails, the package says so and is configured all the same: otherwise neither
+/// it nor anything else could be installed before the worker starts.
+fn a_worker_that_does_not_start_leaves_the_package_installed(control: &Path) {
+    let place = control.join("place");
+    fs::create_dir_all(place.join("systemd")).unwrap();
+    let script = fs::read_to_string(control.join("postinst")).unwrap();
+    let known = place.join("systemd").display().to_string();
+    let script = script.replace("/run/systemd/system", &known);
+    assert!(script.contains(&known));
+    let postinst = |starts: bool, old: &str| {
+        let systemctl =
+            format!("#!/bin/sh\necho \"systemctl $*\"\n[ \"$1\" != try-restart ] || {starts}\n");
+        fs::write(place.join("systemctl"), systemctl).unwrap();
+        fs::set_permissions(place.join("systemctl"), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", place.display(), std::env::var("PATH").unwrap());
+        let output = Command::new("sh")
+            .args(["-c", &script, "postinst", "configure", old])
+            .env("PATH", path)
+            .output()
+            .unwrap();
+        let said = [&output.stdout[..], &output.stderr[..]].concat();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&said)
+        );
+        String::from_utf8(said).unwrap()
+    };
+    let said = postinst(false, "0.0.9");
+    assert!(
+        said.contains("systemctl try-restart tributary.service"),
+        "{said}"
+    );
+    assert!(
+        said.contains("did not start") && said.contains("journalctl --unit tributary"),
+        "{said}"
+    );
+    assert!(!postinst(true, "0.0.9").contains("did not start"));
+    // A package that is new starts nothing.
+    assert!(!postinst(true, "").contains("restart"));
 }

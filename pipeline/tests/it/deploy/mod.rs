@@ -1,10 +1,11 @@
-//! What is deployed, with the programs: completions and manual pages, the image, the Debian package, and what the compose file
-//! starts.
+//! What is deployed, with the programs: completions and manual pages, the image, the Debian package, what the compose file
+//! starts, and that commands beside a worker leave it what it can open.
 
 mod command_line;
 mod compose;
 mod debian;
 mod image;
+mod owner;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

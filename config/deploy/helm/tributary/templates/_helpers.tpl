@@ -108,6 +108,21 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{- /* Nine tenths of the memory limit of a worker, in MiB; empty without a limit, or where `environment` has a budget. */ -}}
+{{- define "tributary.memory" -}}
+{{- $limit := dig "limits" "memory" "" .Values.resources -}}
+{{- if and $limit (not (hasKey .Values.environment "TRIBUTARY_WORKERS_MEMORY")) -}}
+{{- $bytes := 0.0 -}}
+{{- if kindIs "string" $limit -}}
+{{- $units := dict "" 1 "m" 0.001 "k" 1e3 "K" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
+{{- $bytes = mulf (regexFind "^[0-9.]+" $limit | float64) (get $units (regexReplaceAll "^[0-9.]+" $limit "") | float64) -}}
+{{- else -}}
+{{- $bytes = float64 $limit -}}
+{{- end -}}
+{{- max 64 (divf (mulf $bytes 0.9) 1048576 | floor | int64) -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* What a worker needs beside that, but for the number of its process. */ -}}
 {{- define "tributary.worker" -}}
 - name: TRIBUTARY_LEDGER_DIRECTORY
@@ -115,6 +130,11 @@ securityContext:
 {{- if .Values.backup.claim }}
 - name: TRIBUTARY_LEDGER_BACKUP
   value: /var/backup/tributary
+{{- end }}
+{{- with include "tributary.memory" . }}
+# Nine tenths of resources.limits.memory: input waits at the broker before the kernel ends the process.
+- name: TRIBUTARY_WORKERS_MEMORY
+  value: {{ . | quote }}
 {{- end }}
 - name: TRIBUTARY_WORKERS_THREADS
   value: {{ .Values.threads | quote }}
@@ -146,6 +166,16 @@ securityContext:
 - name: TRIBUTARY_NATS_PARTITIONS
   value: {{ .Values.nats.partitions | quote }}
 {{- end }}
+{{- end -}}
+
+{{- /* The prefix of the name of a process in its shard, such as north- of north-0. */ -}}
+{{- define "tributary.prefix" -}}
+{{- with .Values.shard }}{{ . }}-{{ end -}}
+{{- end -}}
+
+{{- /* The job of `ledger.command`. A job cannot be changed, so that other values make another one. */ -}}
+{{- define "tributary.job" -}}
+{{- printf "%s-ledger-%s" (include "tributary.name" .) (list .Values .Chart.Version | toJson | sha256sum | trunc 8) -}}
 {{- end -}}
 
 {{- define "tributary.peers.mount" -}}
