@@ -227,7 +227,7 @@ async fn run(
             Step::Reloaded(Ok(Reloaded::Done), answer) => drop(answer.send(Ok(()))),
             Step::Reloaded(Ok(Reloaded::Refused(why)), answer) => drop(answer.send(Err(why))),
             Step::Reloaded(Ok(Reloaded::Stopped(None)), _) => {}
-            Step::Reloaded(Ok(Reloaded::Stopped(Some(fed))), _) => break Ok(fed),
+            Step::Reloaded(Ok(Reloaded::Stopped(Some(fed))), _) => break Ok(*fed),
             Step::Reloaded(Err(error), _) => break Err(error),
         }
     };

@@ -56,12 +56,12 @@ impl BrandTasks {
     pub(super) async fn finish(&mut self) {
         let _ = self.end.send(true);
         let until = Instant::now() + FINISH;
-        if let Some(mut rights) = self.rights.take() {
-            if timeout_at(until, &mut rights).await.is_err() {
-                // As a kill would leave it.
-                rights.abort();
-                let _ = rights.await;
-            }
+        if let Some(mut rights) = self.rights.take()
+            && timeout_at(until, &mut rights).await.is_err()
+        {
+            // As a kill would leave it.
+            rights.abort();
+            let _ = rights.await;
         }
         if timeout_at(until, &mut self.retention).await.is_err() {
             self.retention.abort();

@@ -72,7 +72,7 @@ pub enum Reloaded {
     /// Everything stays as it was, for this reason.
     Refused(String),
     /// A signal came first: the feed has ended, or will, and the process ends.
-    Stopped(Option<Fed>),
+    Stopped(Option<Box<Fed>>),
 }
 
 /// What the preparation of a reload has found.
@@ -100,7 +100,7 @@ impl ProcessContext {
         let now = current.borrow().clone();
         let prepared = tokio::select! {
             prepared = self.prepare(&now, next) => prepared,
-            fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(fed?))),
+            fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(Box::new(fed?)))),
             () = wait_until(stop.clone()) => return Ok(Reloaded::Stopped(None)),
         };
         let Prepared { keyring, clocks } = match prepared {
@@ -120,14 +120,14 @@ impl ProcessContext {
         };
         let reopened = tokio::select! {
             reopened = reopened => reopened,
-            fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(fed?))),
+            fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(Box::new(fed?)))),
         };
         let (config, keyring, files, refused) = reopened?;
         let paused = Instant::now();
         let _ = running.tasks.pause.send(true);
         let mut fed = (&mut running.feed).await?;
         if *stop.borrow() {
-            return Ok(Reloaded::Stopped(Some(fed)));
+            return Ok(Reloaded::Stopped(Some(Box::new(fed))));
         }
         fed.workers = self
             .change_workers(fed.workers, config, keyring, files.objections.clone())
@@ -173,7 +173,7 @@ impl ProcessContext {
         );
         tokio::select! {
             () = self.withdrawn() => {}
-            fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(fed?))),
+            fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(Box::new(fed?)))),
         }
         Ok(match refused {
             None => Reloaded::Done,
