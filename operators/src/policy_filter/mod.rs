@@ -36,7 +36,7 @@ use crate::hash_key::HashKey;
 use crate::horizons::EarliestHeld;
 use crate::id_sets::packed_records::{Part, key_bytes, pack, release, unpack};
 use crate::id_sets::set_policy::{Admitted, UNRESTRICTED};
-use crate::id_sets::{IdSetKey, IdSets, Links, OwnChanges, SharedIdSets};
+use crate::id_sets::{IdSetKey, IdSets, OwnChanges, SharedIdSets};
 use crate::label_numbers::LabelNumbers;
 use crate::label_uses::LabelUses;
 use crate::policy::Policy;

@@ -53,7 +53,11 @@ impl Machine {
         let own = machine.directory.path().to_str().unwrap();
         let write = |name: &str, text: &str| {
             std::fs::write(machine.at(name), text.replace("@MACHINE@", own)).unwrap();
-            let mode = if name.starts_with("bin/") { 0o755 } else { 0o644 };
+            let mode = if name.starts_with("bin/") {
+                0o755
+            } else {
+                0o644
+            };
             crate::common::set_mode(&machine.at(name), mode);
         };
         write("bin/systemctl", SYSTEMCTL);
