@@ -356,7 +356,9 @@ impl Lease {
         loop {
             let is_early = self.renewed.borrow().elapsed() < RENEWAL;
             match failing.is_none() && is_early {
-                true => drop(tokio::time::timeout(RENEWAL, self.hurry.notified()).await),
+                true => {
+                    let _ = tokio::time::timeout(RENEWAL, self.hurry.notified()).await;
+                }
                 // Whoever is in a hurry gets no answer sooner.
                 false => tokio::time::sleep(PAUSE).await,
             }
@@ -406,10 +408,10 @@ impl Lease {
             None => self.sequence = sequence,
         }
         let sent = Instant::now();
-        match self.swap(self.sequence).await? {
-            true => self.renewed.send_replace(sent),
-            false => return Err(self.unsure()),
-        };
+        if !self.swap(self.sequence).await? {
+            return Err(self.unsure());
+        }
+        self.renewed.send_replace(sent);
         if is_lost {
             tracing::warn!(
                 subject = self.subject,
