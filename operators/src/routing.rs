@@ -15,7 +15,7 @@ use crate::calendar::month;
 use crate::cell::{ContributorId, Traffic};
 use crate::delta_buffer::DeltaBuffer;
 use crate::facts::{Contact, Conversion, Fact, IdSetUse, Redemption};
-use crate::id_sets::OwnChanges;
+use crate::id_sets::changes::OwnChanges;
 use crate::label::{Channel, Label};
 use crate::matching::{Sighting, SightingUpdate, StoreDay, device_ids, device_of, settled};
 use crate::net_sales::{Restatement, Sale, SaleUpdate};

@@ -28,9 +28,9 @@ use crate::engine::{
     keyed_with_queries, split2, split4,
 };
 use crate::facts::Fact;
-use crate::id_sets::SharedIdSets;
 use crate::id_sets::counts::{IdSetCounts, IdSetCountsIn};
 use crate::id_sets::person_join::{PersonJoin, PersonJoinIn, PersonJoinOut};
+use crate::id_sets::store::SharedIdSets;
 use crate::identity::graph::{Graph, GraphIn};
 use crate::identity::outcome::GraphOut;
 use crate::matching::{MatchIn, MatchOut, Matching, device_ids};

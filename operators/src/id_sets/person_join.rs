@@ -14,7 +14,8 @@ use differential_dataflow::consolidation::consolidate;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use super::{IdSetKey, IdSets, SharedIdSets};
+use super::changes::IdSetKey;
+use super::store::{IdSets, SharedIdSets};
 use crate::aggregate::{Aggregate, CellKey};
 use crate::current_settings::CurrentSettings;
 use crate::delta_buffer::DeltaBuffer;
@@ -32,7 +33,7 @@ use crate::stats::Stats;
 pub enum PersonJoinIn {
     /// A fact of the person of an identifier set (its key), or of nobody if that is 0. It does not follow from a record that has the set.
     Fact(BrandId, u128, Fact),
-    /// To a worker: there are facts among its [`OwnChanges`](super::OwnChanges).
+    /// To a worker: there are facts among its [`OwnChanges`](super::changes::OwnChanges).
     Own(u64),
     /// The person of an identifier set.
     Assigned(BrandId, u128, Person),

@@ -13,6 +13,7 @@
 //! the greatest `(ts, id)` counts.
 
 mod packed_sales;
+mod sale;
 
 use std::rc::Rc;
 
@@ -32,6 +33,7 @@ use crate::record::{BrandId, Currency, Day, RecordId, RefundAmount, SaleKind, Sa
 use crate::small_map::{Bag, SmallMap};
 use crate::stats::Stats;
 use packed_sales::{HeldSale, PackedSales};
+pub use sale::Sale;
 
 /// The name by which a refund refers to a sale, within a brand and kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,32 +41,6 @@ pub struct SaleKey {
     brand: BrandId,
     kind: SaleKind,
     name: SaleName,
-}
-
-/// A sale as a store or an online shop reported it. The derived order decides which of several orders with one name counts:
-/// those of verified sources first, then the earliest `(ts, id)`, then the least source.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Sale {
-    /// Whether anybody can write to the source.
-    pub is_open: bool,
-    /// Unix milliseconds.
-    pub ts: i64,
-    /// The id of the record.
-    pub id: RecordId,
-    /// The source of the record.
-    pub source: Label,
-    /// The day in the brand's zone.
-    pub day: Day,
-    /// The store; absent for an order.
-    pub store: Label,
-    /// Minor units, not negative.
-    pub amount: i64,
-    /// The currency of the amount.
-    pub currency: Currency,
-    /// The key of the record's identifiers; 0 for none.
-    pub set: u128,
-    /// Whether the sale may be joined with web contacts.
-    pub joins: bool,
 }
 
 /// A record under the name of a sale.

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::Sale;
+use super::sale::Sale;
 use crate::engine::Diff;
 use crate::label::Label;
 use crate::label_numbers::LabelNumbers;
