@@ -29,7 +29,7 @@ use crate::facts::Conversion;
 use crate::hash_key::HashKey;
 use crate::label::Label;
 use crate::label_numbers::LabelNumbers;
-use crate::record::{BrandId, Currency, Day, RecordId, RefundAmount, SaleKind, SaleName};
+use crate::record::{BrandId, Currency, RecordId, RefundAmount, SaleKind, SaleName};
 use crate::small_map::{Bag, SmallMap};
 use crate::stats::Stats;
 use packed_sales::{HeldSale, PackedSales};
