@@ -270,20 +270,20 @@ pub(crate) fn facts(
         ..
     } = *record;
     let set = admitted.reduced.as_ref().unwrap_or(&record.ids).key();
-    if let Some((kind, channel, touch)) = body.contact() {
-        if set != 0 {
-            let contact = Contact {
-                ts,
-                id: id.clone(),
-                source,
-                channel,
-                day,
-                kind,
-                touch: touch && admitted.credit,
-                joins: admitted.joins,
-            };
-            give(set, Fact::Contact(contact));
-        }
+    if let Some((kind, channel, touch)) = body.contact()
+        && set != 0
+    {
+        let contact = Contact {
+            ts,
+            id: id.clone(),
+            source,
+            channel,
+            day,
+            kind,
+            touch: touch && admitted.credit,
+            joins: admitted.joins,
+        };
+        give(set, Fact::Contact(contact));
     }
     if let Body::Wallet {
         kind: WalletType::Redeem,

@@ -57,7 +57,7 @@ async fn who_has_been_replaced_ends_when_it_wakes() {
         let first = Worker::start(&config, &[]);
         first.wait_until_read(read);
         // A second one is refused by name, and the first one goes on.
-        let mut second = Worker::start(&other, &[]);
+        let mut second = Worker::start(&other, &["--accept-loss"]);
         until("it says what it waits for", || {
             let waits = "waiting for the lease of process 0";
             let answer = second.get("/readyz");
@@ -78,7 +78,7 @@ async fn who_has_been_replaced_ends_when_it_wakes() {
     first.signal_with("-STOP");
     let suspended = Instant::now();
     let second = tokio::task::block_in_place(|| {
-        let second = Worker::start(&other, &[]);
+        let second = Worker::start(&other, &["--accept-loss"]);
         second.wait_until_read(trace.len() as u64);
         second
     });
