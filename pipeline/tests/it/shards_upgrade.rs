@@ -81,7 +81,7 @@ async fn shards_are_upgraded_one_after_the_other() {
         assert_eq!(runs == own_version, program != own);
         tokio::task::block_in_place(|| {
             let said = check(program, &world, name);
-            let note = format!("process {name}-0 runs version {runs} on");
+            let note = format!("process {name}-0 runs version {runs}");
             assert!(said.contains(&note), "{said}");
             assert!(!said.contains(beside), "{said}");
         });
