@@ -194,7 +194,7 @@ async fn run(
         let step = async {
             match reloading.take() {
                 None => tokio::select! {
-                    fed = &mut running.feed => Step::Fed(fed),
+                    fed = &mut running.feed => Step::Fed(fed.map(Box::new)),
                     why = running.tasks.cannot_go_on() => Step::CannotGoOn(why),
                     Some(request) = reloads.recv() => Step::Reload(request),
                 },
@@ -221,7 +221,7 @@ async fn run(
             replaced = &mut members => return Err(replaced?),
         };
         match step {
-            Step::Fed(fed) => break fed,
+            Step::Fed(fed) => break fed.map(|fed| *fed),
             Step::CannotGoOn(why) => return Err(why),
             Step::Reload(request) => reloading = Some(request),
             Step::Reloaded(Ok(Reloaded::Done), answer) => drop(answer.send(Ok(()))),
@@ -287,7 +287,7 @@ const FOLLOWS: &str = "the process follows another one as a standby, and takes b
 /// What happens to a running process.
 enum Step {
     /// The feed has ended.
-    Fed(anyhow::Result<Fed>),
+    Fed(anyhow::Result<Box<Fed>>),
     /// A task cannot go on.
     CannotGoOn(anyhow::Error),
     /// A reload is requested.
