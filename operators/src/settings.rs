@@ -27,6 +27,15 @@ impl Settings {
             brands: brands.map(|of| (BrandId::of(&of.name), of)).collect(),
         }
     }
+
+    /// The brand of a name.
+    pub(crate) fn of_name(&self, name: &str) -> Option<(BrandId, &BrandSettings)> {
+        let id = BrandId::of(name);
+        let own = self.brands.get_key_value(&id);
+        // Whoever builds the settings may number brands otherwise.
+        let found = own.or_else(|| self.brands.iter().find(|(_, of)| *of.name == *name))?;
+        Some((*found.0, found.1))
+    }
 }
 
 /// The grains in which the cells of conversions are published, if a threshold hides anything.

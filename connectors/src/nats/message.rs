@@ -2,9 +2,11 @@
 
 use async_nats::Subject;
 use bytes::Bytes;
+use tributary_operators::cells::Standing;
 use tributary_operators::record::Arrival;
 
 use super::error::{NatsError, NatsErrorKind};
+use super::outgoing::STANDING_HEADER;
 
 /// The header with an arrival time in Unix milliseconds, by which a replayed
 /// trace keeps its clock. Anyone who may publish can write it, so it counts
@@ -27,6 +29,15 @@ pub struct InMessage {
     pub headers: Vec<(String, String)>,
     /// The payload.
     pub payload: Bytes,
+}
+
+impl InMessage {
+    /// How the cell of this message stands outside, if it says so.
+    pub fn standing(&self) -> Option<Standing> {
+        let mut headers = self.headers.iter();
+        let (_, text) = headers.find(|(name, _)| name.eq_ignore_ascii_case(STANDING_HEADER))?;
+        Standing::parse(text)
+    }
 }
 
 /// The metadata of a delivery.

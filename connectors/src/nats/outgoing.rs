@@ -10,6 +10,7 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 
 use tributary_operators::cell::{Cell, Dim};
+use tributary_operators::cells::Standing;
 
 use super::message::sequence_of;
 use super::subject;
@@ -20,6 +21,9 @@ use crate::rights_request::RightsRequest;
 /// The header of a dead letter with the subject of its source. It names what is
 /// configured, and nothing that a sender chose.
 pub const SUBJECT_HEADER: &str = "Tributary-Subject";
+
+/// The header of a cell with how it stands outside, which the next start reads.
+pub const STANDING_HEADER: &str = "Tributary-Standing";
 
 /// One message to publish.
 #[derive(Clone, Debug)]
@@ -39,11 +43,15 @@ impl OutgoingMessage {
     /// The message of a cell after `epoch`, for [`super::LatestPublisher`]; a
     /// cell without values is a tombstone.
     ///
+    /// | header | value |
+    /// |---|---|
+    /// | `Tributary-Standing` | the thresholds under which it was published, or why it is closed: [`Standing`] |
+    ///
     /// Its subject is the cell's own ([`subject::cell`]), its payload that of
     /// [`cell_payload`]. Its id consists of the subject, the epoch and the
     /// time, so that no other message has it, neither of another process nor
     /// after a clock was set back.
-    pub fn cell(cell: &Cell, epoch: u64, as_of_ms: i64) -> OutgoingMessage {
+    pub fn cell(cell: &Cell, epoch: u64, as_of_ms: i64, standing: Standing) -> OutgoingMessage {
         let json = out::cell_json(cell);
         let brand = match cell.dims.first() {
             Some(Dim::Text(brand)) => brand.as_ref(),
@@ -53,7 +61,7 @@ impl OutgoingMessage {
         let subject = subject::cell(brand, cell.family, &json);
         OutgoingMessage {
             id: Some(format!("{subject}-{epoch}-{as_of_ms}")),
-            headers: Vec::new(),
+            headers: vec![(STANDING_HEADER.into(), standing.to_string())],
             payload: cell_payload(&json, value.as_deref(), epoch, as_of_ms).into(),
             subject,
         }

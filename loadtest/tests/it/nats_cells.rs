@@ -12,6 +12,7 @@ use tributary_connectors::nats::{
     last_values, stream_state,
 };
 use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cells::Standing;
 use tributary_testkit::{NatsServer, Proxy};
 
 /// The output stream.
@@ -39,7 +40,7 @@ fn orders(brand: &str, day: i32, count: Option<u64>, epoch: u64) -> OutgoingMess
         ],
         values: count.map_or(vec![], |count| vec![count.into(), 100, 1]),
     };
-    OutgoingMessage::cell(&cell, epoch, 1_700_000_000_000)
+    OutgoingMessage::cell(&cell, epoch, 1_700_000_000_000, Standing::Closed)
 }
 
 /// The last value of every subject, by day.

@@ -7,6 +7,7 @@ use tributary_connectors::nats::{
     ensure_leases, ensure_output_stream, last_values, leases_bucket, stream_state,
 };
 use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cells::Standing;
 use tributary_testkit::NatsServer;
 
 /// The output stream.
@@ -63,7 +64,7 @@ fn orders(day: i32, count: u64) -> OutgoingMessage {
         ],
         values: vec![count.into(), 100, 1],
     };
-    OutgoingMessage::cell(&cell, count, 1_700_000_000_000)
+    OutgoingMessage::cell(&cell, count, 1_700_000_000_000, Standing::Closed)
 }
 
 /// The numbers of orders that the stream holds, in the order of their arrival.

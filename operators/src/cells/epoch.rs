@@ -71,7 +71,11 @@ impl Cells {
         updates.sort_unstable();
         let updates = updates.into_iter();
         let released = self.released.unwrap_or_default();
-        out.extend(updates.map(|(cell, is_new)| (CellsOut::Cell(cell, is_new, released), 1)));
+        out.extend(updates.map(|(cell, is_new)| {
+            let standing = self.standing(&cell);
+            (CellsOut::Cell(cell, is_new, released, standing), 1)
+        }));
+        self.withdrawn.clear();
         self.report_unused_labels(out);
         true
     }

@@ -109,6 +109,8 @@ pub(super) struct Group {
     pub(super) was_published: bool,
     /// Whether it has restored cells that have not been reconciled yet.
     pub(super) has_restored: bool,
+    /// Whether restored cells of it were published under lower thresholds than those of now.
+    pub(super) withdraws: bool,
     /// Its share of the counts of the worker.
     pub(super) counts: GateCounts,
 }
@@ -138,6 +140,7 @@ impl Group {
             chain: matches!(key, GroupKey::Month(_)).then(Box::default),
             was_published: false,
             has_restored: false,
+            withdraws: false,
             counts: GateCounts::default(),
         }
     }

@@ -27,6 +27,7 @@ mod pass_release;
 mod passes;
 mod release;
 mod solver;
+mod standing;
 mod state;
 mod stricter;
 mod suppress;
@@ -42,9 +43,9 @@ use group::Group;
 use ladder::LadderGroup;
 use lift::LiftMonth;
 use passes::PassDays;
+pub use standing::{Standing, Thresholds};
 use state::EpochWork;
 pub use state::{BatchVote, Cells, CellsIn, CellsOut, CellsQuestion};
-pub use stricter::is_stricter;
 use traffic::TrafficGroup;
 
 /// The cells as a keyed operator: [`CellsIn`] in, [`CellsOut`] out.
@@ -127,7 +128,7 @@ impl KeyedOperator for Cells {
                 CellsIn::RecheckLabel(_, brand, label) => self.labels.mark_changed((brand, label)),
                 CellsIn::Release(_, now) => work.release = work.release.max(Some(now)),
                 CellsIn::Republish(_) => work.republish = true,
-                CellsIn::Restored(_, cell, at) => self.restore(cell, at),
+                CellsIn::Restored(_, cell, at, standing) => self.restore(cell, at, standing),
                 CellsIn::AllRestored {
                     from, has_cells, ..
                 } => {

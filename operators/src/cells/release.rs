@@ -357,6 +357,7 @@ impl Cells {
             was_published |= entry.is_releasable;
         });
         (group.was_published, group.has_restored) = (was_published, false);
+        group.withdraws = false;
         group.clear_changes();
         group.shrink();
     }
@@ -393,9 +394,13 @@ impl Cells {
     /// Reconciles a group with its restored cells. The contributors of a difference are unknown, so the group waits
     /// for a batch.
     fn reconcile(&mut self, of: &GroupKey, group: &mut Group, updates: &mut CellUpdates) {
+        let withdraws = std::mem::take(&mut group.withdraws);
         for (key, entry) in group.cells_mut(of) {
             if let Some(values) = entry.published_values() {
-                updates.extend(self.cell(key, Some(values)).map(|cell| (cell, false)));
+                // What is withdrawn or stands under the thresholds of now is told below.
+                if !withdraws {
+                    updates.extend(self.cell(key, Some(values)).map(|cell| (cell, false)));
+                }
                 if let Some(offset) = &entry.offset {
                     let now = entry.current().values().unwrap_or(entry.sums.values);
                     entry.published = Published::Values(offset.remove(values, now));
@@ -403,6 +408,9 @@ impl Cells {
             } else if entry.published == Published::Nothing && entry.exists() {
                 entry.published = Published::Hidden;
             }
+        }
+        if withdraws {
+            self.withdraw_group(of, group, updates);
         }
         group.has_restored = false;
         group.clear_changes();

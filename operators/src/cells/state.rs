@@ -22,6 +22,7 @@ use crate::cells::months::{NullPaths, null_month};
 use crate::cells::noise::NoiseTimeline;
 use crate::cells::passes::PassDays;
 use crate::cells::solver::Solver;
+use crate::cells::standing::{Standing, Thresholds};
 use crate::cells::traffic::{TrafficCandidate, TrafficGroup};
 use crate::current_settings::CurrentSettings;
 use crate::engine::Diff;
@@ -49,8 +50,9 @@ pub enum CellsIn {
     Release(u64, i64),
     /// To a worker: publish all published cells again at the end of this epoch.
     Republish(u64),
-    /// A restored cell, with the routing hash of its owner and its release time, Unix milliseconds.
-    Restored(u64, Cell, i64),
+    /// A restored cell, with the routing hash of its owner, its release time, Unix milliseconds, and how it stands outside, if
+    /// that is known.
+    Restored(u64, Cell, i64, Option<Standing>),
     /// A worker has restored all published cells and all records from before a restart.
     AllRestored {
         /// The sending worker.
@@ -91,8 +93,8 @@ pub struct BatchVote {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsOut {
     /// A cell with its new values, or without values if it is closed; whether it differs from the published state;
-    /// and its release time, Unix milliseconds.
-    Cell(Cell, bool, i64),
+    /// its release time, Unix milliseconds; and how it stands outside.
+    Cell(Cell, bool, i64, Standing),
     /// A vote to a worker, delivered in the next epoch.
     BatchVote(BatchVote),
     /// No record uses a label whose name is still announced.
@@ -189,6 +191,8 @@ pub struct Cells {
     pub(super) looks: BTreeMap<MonthGroup, (Day, bool)>,
     /// The thread that looks at months and solves Markov chains.
     pub(super) solver: Solver,
+    /// The cells that this epoch closes because a stricter gate withdraws them.
+    pub(super) withdrawn: BTreeSet<Cell>,
     /// The epoch in progress.
     pub(super) work: Option<EpochWork>,
 }
@@ -222,18 +226,24 @@ impl Cells {
             planned: BTreeSet::new(),
             looks: BTreeMap::new(),
             solver: Solver::default(),
+            withdrawn: BTreeSet::new(),
             work: None,
         }
     }
 
     /// The message that restores a published cell on its owner.
-    pub fn restored_cell(cell: Cell, at: i64, settings: &Settings) -> CellsIn {
+    pub fn restored_cell(
+        cell: Cell,
+        at: i64,
+        standing: Option<Standing>,
+        settings: &Settings,
+    ) -> CellsIn {
         let home = match place(&cell, settings) {
             Place::Month(of) => of.home(),
             Place::Traffic(of) => of.home(),
             _ => CellKey::of(cell.family, &cell.dims, settings).map_or(0, |key| key.home()),
         };
-        CellsIn::Restored(home, cell, at)
+        CellsIn::Restored(home, cell, at, standing)
     }
 
     /// The group of a key, created if it does not exist. A new month is entered in the null paths
@@ -295,17 +305,22 @@ impl Cells {
         self.dirty.insert(of);
     }
 
-    /// Restores a cell that was published at `at`, Unix milliseconds, or closed, if it has no values. Of a closed cell only the
-    /// months of a ladder need to know.
+    /// Restores a cell that was published at `at`, Unix milliseconds, or closed, if it has no values. Of a closed cell the months
+    /// of a ladder need to know, and of one that was withdrawn its group.
     ///
     /// The values are stored without their noise. A cell that the current settings do not define is
     /// kept as an orphan until all workers have completed their restore; then it is closed.
-    pub(super) fn restore(&mut self, cell: Cell, at: i64) {
+    pub(super) fn restore(&mut self, cell: Cell, at: i64, standing: Option<Standing>) {
         let settings = self.settings.now();
         match place(&cell, &settings) {
-            Place::Month(of) => return self.restore_month(of, cell, at),
-            Place::Traffic(of) => return self.restore_traffic(of, cell, at),
-            _ if cell.values.is_empty() => return,
+            Place::Month(of) => return self.restore_month(of, cell, at, standing),
+            Place::Traffic(of) => return self.restore_traffic(of, cell, at, standing),
+            _ if cell.values.is_empty() => {
+                if standing == Some(Standing::Withdrawn) {
+                    self.restore_withdrawn(&cell);
+                }
+                return;
+            }
             Place::Nowhere => {
                 self.orphans.insert(cell);
                 return;
@@ -339,8 +354,14 @@ impl Cells {
         let adds_up = is_other(&key) && settings.is_some_and(|settings| settings.k > 1);
         let timeline = settings.and_then(|settings| NoiseTimeline::of(&of, settings));
         let offset = timeline.and_then(|timeline| timeline.offset(cell.family, &cell.dims, at));
+        let thresholds = settings.map(Thresholds::of);
+        let is_too_much = match (standing, thresholds) {
+            (Some(Standing::Published(before)), Some(now)) => now.hide_more_than(&before),
+            _ => false,
+        };
         let group = self.group(&of);
         (group.has_restored, group.was_published) = (true, true);
+        group.withdraws |= is_too_much;
         let entry = match adds_up {
             true => group.other.entry(key).or_default(),
             false => group.entry(key),
@@ -352,6 +373,16 @@ impl Cells {
         });
         entry.offset = offset;
         self.restored_groups.insert(of);
+    }
+
+    /// Restores that a cell was withdrawn: its group is a published one, whose changes are not known.
+    fn restore_withdrawn(&mut self, cell: &Cell) {
+        let key = CellKey::of(cell.family, &cell.dims, &self.settings);
+        if let Some(of) = key.and_then(|key| GroupKey::of(&key)) {
+            let group = self.group(&of);
+            (group.has_restored, group.was_published) = (true, true);
+            self.restored_groups.insert(of);
+        }
     }
 
     /// The cell of a key with its named dimensions, and with `values` or none. Returns `None` for

@@ -1,4 +1,4 @@
-//! A release gate that is made stricter while the dataflow runs.
+//! A release gate that is made stricter, while the dataflow runs or by a restart.
 //!
 //! What is published under a lower threshold must not stay. Nobody keeps how many contributors a published value had, so that a
 //! value is *withdrawn*, which closes its cell, unless it is what the stricter gate would publish now. Months are withdrawn as a
@@ -7,19 +7,20 @@
 //! A reader remembers what was withdrawn. To publish it again is therefore a change of a published value like any other: it
 //! takes `k_delta` contributors who have changed it since it was last published, or none, so that nothing but the coarser
 //! pattern is new.
+//!
+//! After a restart the cells of the output stream say under which thresholds they were published ([`super::standing`]). What
+//! stands under lower ones is withdrawn once everything is restored. Whether anybody has changed a month since its last
+//! publication is then not known, and found out by computing again what stood outside; where that gives something else, the
+//! month waits for `k_delta` contributors.
 
-use crate::cells::group::Published;
+use crate::cell::Cell;
+use crate::cells::group::{Group, Published};
 use crate::cells::group_key::GroupKey;
 use crate::cells::ladder::updates_of;
+use crate::cells::standing::{Standing, Thresholds};
 use crate::cells::state::{CellUpdates, Cells};
 use crate::record::BrandId;
-use crate::settings::{BrandSettings, Settings};
-
-/// Whether a gate may hide what another one publishes.
-pub fn is_stricter(now: &BrandSettings, before: &BrandSettings) -> bool {
-    let gate = |of: &BrandSettings| (of.k, of.k_traffic, of.dominance);
-    gate(now) != gate(before)
-}
+use crate::settings::Settings;
 
 impl Cells {
     /// Withdraws what the stricter gates of the current settings might not publish.
@@ -28,7 +29,8 @@ impl Cells {
         let of_brand = |brand: BrandId| {
             let now = all_settings.brands.get(&brand)?;
             let before = before.brands.get(&brand)?;
-            Some(now).filter(|now| is_stricter(now, before))
+            let is_stricter = Thresholds::of(now).hide_more_than(&Thresholds::of(before));
+            is_stricter.then_some(now)
         };
         // The votes of the last release were about what is withdrawn.
         self.ladder_candidates
@@ -37,17 +39,19 @@ impl Cells {
             .retain(|candidate| of_brand(candidate.of.brand).is_none());
         self.batch_candidates
             .retain(|(key, _)| of_brand(key.brand()).is_none());
+        let mut changes = CellUpdates::new();
         for (of, group) in &mut self.ladders {
             if let Some(settings) = of_brand(of.brand) {
                 let words = self.labels.of(of.brand);
-                updates.extend(updates_of(group.withdraw(*of, settings, words)));
+                changes.extend(updates_of(group.withdraw(*of, settings, words)));
             }
         }
         for (of, group) in &mut self.traffic {
             if of_brand(of.brand).is_some() {
-                updates.extend(updates_of(group.withdraw()));
+                changes.extend(updates_of(group.withdraw()));
             }
         }
+        self.withdraw_cells(changes, updates);
         let keys = self.groups.keys().cloned();
         let is_withdrawn = |key: &GroupKey| !key.is_nobodys() && of_brand(key.brand()).is_some();
         let keys: Vec<GroupKey> = keys.filter(is_withdrawn).collect();
@@ -56,13 +60,52 @@ impl Cells {
                 continue;
             };
             self.evaluate(&key, &mut group);
-            self.emit(&key, &mut group, updates, |entry| {
-                if entry.published.values().is_some() && entry.differs() {
-                    entry.published = Published::Hidden;
-                }
-            });
+            self.withdraw_group(&key, &mut group, updates);
             self.dirty.insert(key.clone());
             self.store_group(key, group);
         }
+    }
+
+    /// Withdraws the cells of an evaluated group that are not what the gate would publish now. The others stand under the
+    /// thresholds of now.
+    pub(super) fn withdraw_group(
+        &mut self,
+        of: &GroupKey,
+        group: &mut Group,
+        updates: &mut CellUpdates,
+    ) {
+        let mut changes = CellUpdates::new();
+        for (key, entry) in group.cells_mut(of) {
+            if entry.published.values().is_none() {
+                continue;
+            }
+            if entry.differs() {
+                (entry.published, entry.offset) = (Published::Hidden, None);
+            }
+            let cell = self.cell(key, entry.published_values());
+            changes.extend(cell.map(|cell| (cell, true)));
+        }
+        self.withdraw_cells(changes, updates);
+    }
+
+    /// Emits cells that are withdrawn, without values, or stay, with them.
+    pub(super) fn withdraw_cells(&mut self, changes: CellUpdates, updates: &mut CellUpdates) {
+        let closed = changes.iter().filter(|(cell, _)| cell.values.is_empty());
+        self.withdrawn.extend(closed.map(|(cell, _)| cell.clone()));
+        updates.extend(changes);
+    }
+
+    /// How a cell stands outside after this epoch.
+    pub(super) fn standing(&self, cell: &Cell) -> Standing {
+        if cell.values.is_empty() {
+            return match self.withdrawn.contains(cell) {
+                true => Standing::Withdrawn,
+                false => Standing::Closed,
+            };
+        }
+        let brand = self.settings.of_name(cell.text("brand"));
+        brand.map_or(Standing::Closed, |(_, settings)| {
+            Standing::Published(Thresholds::of(settings))
+        })
     }
 }

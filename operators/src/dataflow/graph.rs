@@ -241,10 +241,11 @@ pub fn build(
         let (cells, cell_answers) =
             keyed_with_queries(sums, to_name.concat(to_cells), cells, &sizes);
         let (cells, votes) = split2(cells, |row| match row {
-            CellsOut::Cell(cell, is_new, released) => OneOf2::First(Output::Cell {
+            CellsOut::Cell(cell, is_new, released, standing) => OneOf2::First(Output::Cell {
                 cell,
                 is_new,
                 released,
+                standing,
             }),
             CellsOut::Unused(brand, label) => OneOf2::First(Output::Unused(brand, label)),
             CellsOut::BatchVote(vote) => OneOf2::Second(CellsIn::BatchVote(vote)),

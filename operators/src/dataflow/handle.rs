@@ -16,7 +16,7 @@ use timely::dataflow::ProbeHandle;
 
 use crate::ask::{Answer, Question, RoutedQuestion};
 use crate::cell::Cell;
-use crate::cells::{Cells, CellsIn, is_stricter};
+use crate::cells::{Cells, CellsIn, Standing, Thresholds};
 use crate::current_settings::CurrentSettings;
 use crate::engine::{Diff, Epoch, StateSizes, broadcast};
 use crate::event::Event;
@@ -46,6 +46,8 @@ pub enum Output {
         is_new: bool,
         /// The time of its release, Unix milliseconds.
         released: i64,
+        /// How the cell stands outside.
+        standing: Standing,
     },
     /// A part of the answer to a question of this worker.
     Answer(Answer),
@@ -267,11 +269,12 @@ impl Dataflow {
     }
 
     /// Restores the published state of a cell from before a restart. `at` is the time of its release, Unix
-    /// milliseconds. A closed cell has no values.
-    pub fn restore_cell(&mut self, cell: Cell, at: i64) {
+    /// milliseconds. A closed cell has no values. What was published under lower thresholds than those of now is withdrawn, if
+    /// `standing` says so.
+    pub fn restore_cell(&mut self, cell: Cell, at: i64, standing: Option<Standing>) {
         if let Some(inputs) = &mut self.inputs {
             self.has_restored_cells |= !cell.values.is_empty();
-            let restored = Cells::restored_cell(cell, at, &self.settings);
+            let restored = Cells::restored_cell(cell, at, standing, &self.settings);
             inputs.cells.update(restored, 1);
         }
     }
@@ -320,7 +323,8 @@ impl Dataflow {
         for (brand, now) in &settings.brands {
             let before = self.settings.brands.get(brand);
             // They are published again once enough others have changed them.
-            if before.is_some_and(|before| is_stricter(now, before)) {
+            let is_stricter = |before| Thresholds::of(now).hide_more_than(&Thresholds::of(before));
+            if before.is_some_and(is_stricter) {
                 self.stats.consents(*brand, std::iter::empty());
             }
         }

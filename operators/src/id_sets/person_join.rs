@@ -114,8 +114,8 @@ impl PersonJoin {
             net(&mut changes.own);
             if old != new {
                 let own = settings.map(|of| set.own_facts(key, (of, at), numbers, &self.deltas));
-                let mut held = own.unwrap_or_default();
-                steps += (held.len() + later.len()) as u64;
+                let (mut held, records) = own.unwrap_or_default();
+                steps += records + later.len() as u64;
                 let since = changes.own.iter().chain(later);
                 held.extend(since.map(|(fact, diff)| (fact.clone(), -diff)));
                 consolidate(&mut held);

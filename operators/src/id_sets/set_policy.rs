@@ -125,11 +125,10 @@ impl SetPolicy {
 fn linked(record: &Record, settings: &BrandSettings, at: i64) -> Option<IdSet> {
     let ids = record.ids.ids();
     let links = |id: &&Identifier| settings.links(id.kind, record.ts, at);
-    let kept: Vec<_> = ids.iter().filter(links).copied().collect();
-    match kept.len() {
+    match ids.iter().filter(links).count() {
         0 => alone(&record.ids, settings),
         all if all == ids.len() => None,
-        _ => Some(IdSet::new(kept)),
+        _ => Some(IdSet::new(ids.iter().filter(links).copied().collect())),
     }
 }
 

@@ -113,13 +113,14 @@ impl IdSetState {
         (settings, at): (&BrandSettings, i64),
         numbers: &LabelNumbers,
         deltas: &DeltaBuffer,
-    ) -> Vec<(Fact, Diff)> {
-        let mut own = Vec::new();
+    ) -> (Vec<(Fact, Diff)>, u64) {
+        let (mut own, mut records) = (Vec::new(), 0);
         let Some(ids) = self.ids(key.1) else {
-            return own;
+            return (own, records);
         };
         let policy = self.policy(&ids);
         for (_, record) in self.unpacked(key, Part::Whole, numbers) {
+            records += 1;
             if let Ok(admission) = policy.admit(&record, settings, at) {
                 facts(&record, &admission, deltas, |set, fact| {
                     if set == ids.key() {
@@ -128,7 +129,7 @@ impl IdSetState {
                 });
             }
         }
-        own
+        (own, records)
     }
 }
 
@@ -179,6 +180,9 @@ impl IdSets {
         of: &FxHashSet<IdSetKey>,
     ) -> FxHashMap<IdSetKey, Vec<(Fact, Diff)>> {
         let mut later: FxHashMap<IdSetKey, Vec<(Fact, Diff)>> = FxHashMap::default();
+        if of.is_empty() {
+            return later;
+        }
         let all = self.changes.values().flat_map(|changes| &changes.facts);
         for (set, fact, diff) in all.filter(|(set, ..)| of.contains(set)) {
             later.entry(*set).or_default().push((fact.clone(), *diff));

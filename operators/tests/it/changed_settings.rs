@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::support::runner::{Steps, on_workers, play};
+use crate::support::runner::{Steps, on_workers, play, play_from};
 use crate::support::shop::{DAY, brand, click, known, last_messages, sale_in, words};
 use crate::support::{Released, number_from_env};
 use rand::rngs::StdRng;
@@ -145,7 +145,13 @@ fn a_source_that_is_added_later_rests_on_consent_from_its_first_record_on() {
         }
         let from_the_start = published([&all, &all], steps.len(), &steps, 2);
         let later = published([&first, &all], change, &steps, 2);
-        assert!(later == from_the_start, "seed {seed}");
+        let differs = |step: &usize| later[*step] != from_the_start[*step];
+        if let Some(step) = (0..later.len()).find(differs) {
+            panic!(
+                "seed {seed}: {source:?} came with step {change}; at step {step} {:?} instead of {:?}",
+                later[step], from_the_start[step]
+            );
+        }
     }
     assert!(sources > 10, "only {sources} histories have such a source");
 }
@@ -276,4 +282,143 @@ fn what_was_withdrawn_shows_nobody_when_it_returns() {
     steps[alone + 1].0.clear();
     let known = crate::support::shop::known(&published_at([&low, &high], 6, &steps, 2));
     assert_eq!(persons(&known[7]), [6; 5]);
+}
+
+/// The number of persons in each known cell of revenue, by its dimensions.
+fn is_known(known: &Released, persons: i128) -> bool {
+    self::persons(known).iter().any(|of| *of == persons)
+}
+
+#[test]
+fn a_restart_under_a_stricter_gate_leaves_nothing_that_was_published_under_a_lower_one() {
+    let (mut small, mut left) = (0, 0);
+    for seed in 0..number_from_env("TRIBUTARY_HISTORIES", 40) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let ladder = [Ladder::Month, Ladder::Finest][seed as usize % 2];
+        let lowest = [1, 2][seed as usize / 2 % 2];
+        let (low, high) = (gate(lowest, 1, ladder), gate(8, 1, ladder));
+        let workers = 1 + seed as usize % 3;
+        let now = 25 * DAY - DAY / 4 + DAY * (seed as i64 % 3);
+        let events = purchases(&mut rng, 20..25);
+        let steps = |begin: i64| {
+            let mut steps: Steps = vec![(events.clone(), begin)];
+            steps.extend((1..8).map(|step| (Vec::new(), begin + step * HOUR)));
+            steps
+        };
+        let first = play(&low, workers, &[], &steps(now));
+        let outside = |known: &Released| persons(known).into_iter().filter(|of| *of < 8).count();
+        small += outside(known(&first.published).last().unwrap());
+        let second = play_from(&high, workers, &first.outside, &steps(now + 8 * HOUR));
+        for (step, known) in known(&second.published).iter().enumerate() {
+            let of = persons(known);
+            assert!(
+                of.iter().all(|of| *of >= 8),
+                "seed {seed}, step {step}: {of:?}"
+            );
+        }
+        left += known(&second.published).last().unwrap().len();
+        // What the next start finds is what it would publish.
+        let third = play_from(&high, workers, &second.outside, &steps(now + 16 * HOUR));
+        let last = |of: &[Vec<(Cell, bool)>]| known(of).pop().unwrap();
+        let today = Dim::Day(((now + 24 * HOUR) / DAY) as i32);
+        let of_before = |known: Released| -> Released {
+            let is_before = |(name, _): &((Family, Vec<Dim>), Vec<i128>)| !name.1.contains(&today);
+            known.into_iter().filter(is_before).collect()
+        };
+        assert_eq!(
+            of_before(last(&third.published)),
+            of_before(last(&second.published)),
+            "seed {seed}"
+        );
+    }
+    assert!(small > 50 && left > 100, "{small} small cells, {left} left");
+}
+
+#[test]
+fn what_a_restart_withdraws_shows_nobody_when_it_returns() {
+    for (lowest, workers) in [(1, 1), (2, 2)] {
+        let (low, high) = (
+            gate(lowest, 3.min(2 * lowest - 1), Ladder::Month),
+            gate(4, 3, Ladder::Month),
+        );
+        let now = 40 * DAY;
+        let mut events = words(&["s", "a", "till"]);
+        for person in 1..31 {
+            let day = 20 + (person % 5) as i64;
+            events.push(click(person, "a", day, 1));
+            events.push(sale_in("s", person, &format!("sale {person}"), day, 1_000));
+        }
+        let one_more =
+            |person: u128| vec![sale_in("s", person, &format!("sale {person}"), 20, 1_000)];
+        let steps = |events: &[Event], begin: i64| {
+            let mut steps: Steps = vec![(events.to_vec(), begin)];
+            steps.extend((1..30).map(|step| (Vec::new(), begin + step * HOUR)));
+            steps
+        };
+        let first = play(&low, workers, &[], &steps(&events, now));
+        assert_eq!(persons(known(&first.published).last().unwrap()), [6; 5]);
+        // Where nobody has come, the months return in the pattern of the new gate.
+        let same = play_from(
+            &high,
+            workers,
+            &first.outside,
+            &steps(&events, now + DAY * 2),
+        );
+        assert_eq!(persons(known(&same.published).last().unwrap()), [6; 5]);
+        // One person came after the last publication: the months stay away, also after another restart.
+        events.extend(one_more(100));
+        let second = play_from(
+            &high,
+            workers,
+            &first.outside,
+            &steps(&events, now + DAY * 2),
+        );
+        for known in known(&second.published) {
+            assert!(persons(&known).is_empty(), "{:?}", persons(&known));
+        }
+        let third = play_from(
+            &high,
+            workers,
+            &second.outside,
+            &steps(&events, now + DAY * 4),
+        );
+        for known in known(&third.published) {
+            assert!(persons(&known).is_empty(), "{:?}", persons(&known));
+        }
+        // Others come, and hide that person.
+        let mut steps = steps(&events, now + DAY * 6);
+        for person in 101..104 {
+            let begin = steps.last().unwrap().1;
+            steps.push((one_more(person), begin + HOUR));
+        }
+        let begin = steps.last().unwrap().1;
+        steps.extend((1..30).map(|step| (Vec::new(), begin + step * HOUR)));
+        let fourth = play_from(&high, workers, &third.outside, &steps);
+        let last = known(&fourth.published).pop().unwrap();
+        assert!(is_known(&last, 10), "{:?}", persons(&last));
+    }
+}
+
+#[test]
+fn a_restart_tells_no_change_of_the_day_in_progress_that_waits() {
+    let gate = gate(2, 2, Ladder::Month);
+    let now = 20 * DAY + DAY / 2;
+    let mut events = words(&["s", "a", "till"]);
+    for person in 1..7 {
+        events.push(sale_in("s", person, &format!("sale {person}"), 20, 1_000));
+    }
+    let first = play(&gate, 1, &[], &vec![(events.clone(), now)]);
+    assert_eq!(persons(&known(&first.published)[0]), [6]);
+    // One person waits for another, and a restart does not change that.
+    events.push(sale_in("s", 100, "sale 100", 20, 1_000));
+    let mut steps: Steps = vec![(events, now + HOUR)];
+    steps.extend((2..4).map(|hour| (Vec::new(), now + hour * HOUR)));
+    let another = sale_in("s", 101, "sale 101", 20, 1_000);
+    let and_one_more = sale_in("s", 102, "sale 102", 20, 1_000);
+    steps.push((vec![another], now + 4 * HOUR));
+    steps.push((vec![and_one_more], now + 5 * HOUR));
+    let second = play_from(&gate, 1, &first.outside, &steps);
+    let known = known(&second.published);
+    let persons: Vec<Vec<i128>> = known.iter().map(persons).collect();
+    assert_eq!(persons, [vec![6], vec![6], vec![6], vec![6], vec![9]]);
 }

@@ -33,7 +33,7 @@ fn restart(history: &History, restored: &Released, workers: usize) -> Vec<(Cell,
                     dims,
                     values,
                 };
-                runner.dataflow.restore_cell(cell, 0);
+                runner.dataflow.restore_cell(cell, 0, None);
             }
         }
         runner.start(events.iter());

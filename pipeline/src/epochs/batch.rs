@@ -23,6 +23,7 @@ use tributary_connectors::trace::TraceLine;
 use tributary_ledger::{SealedBlock, WriteBatch};
 use tributary_operators::ask::{Answer, Question};
 use tributary_operators::cell::Cell;
+use tributary_operators::cells::Standing;
 use tributary_operators::engine::Epoch;
 use tributary_operators::event::Event;
 use tributary_operators::reach::Reach;
@@ -138,7 +139,7 @@ pub struct Restored {
     /// Salts of open salt days.
     pub salts: Vec<(BrandId, Day, Salt)>,
     /// Published cells, and when each was published, Unix milliseconds.
-    pub published: Vec<(Cell, i64)>,
+    pub published: Vec<(Cell, i64, Option<Standing>)>,
 }
 
 /// Output of a worker thread.
@@ -190,7 +191,7 @@ pub enum Report {
     Unreadable(String),
     /// Cells that changed by the end of an epoch. For each: whether readers need to
     /// know, and the time of its release, Unix milliseconds.
-    Cells(Epoch, Vec<(Cell, bool, i64)>),
+    Cells(Epoch, Vec<(Cell, bool, i64, Standing)>),
     /// A part of the answer to a query.
     Answer(Answer),
     /// Records that were retracted on any worker because they were past their

@@ -12,6 +12,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tributary_connectors::nats::{Client, Fence, LatestPublisher, OutgoingMessage, SubjectSet};
 use tributary_operators::cell::Cell;
+use tributary_operators::cells::Standing;
 use tributary_operators::engine::Epoch;
 
 use crate::otlp::spans::{Stage, Traces};
@@ -36,6 +37,8 @@ pub enum PublisherCommand {
         epoch: Epoch,
         /// The time of its release, Unix milliseconds.
         released: i64,
+        /// How it stands outside.
+        standing: Standing,
     },
     /// Confirms when the broker has everything that came before.
     Confirm(oneshot::Sender<()>),
@@ -83,11 +86,12 @@ pub async fn publish(
                     cell,
                     epoch,
                     released,
+                    standing,
                 } => {
                     let closed = cell.values.is_empty();
                     metrics.published(u64::from(!closed), u64::from(closed), 0);
                     traced.add(&traces, epoch);
-                    latest.put(OutgoingMessage::cell(&cell, epoch, released));
+                    latest.put(OutgoingMessage::cell(&cell, epoch, released, standing));
                 }
                 PublisherCommand::Confirm(confirm) => waiting.push(confirm),
             }

@@ -196,7 +196,9 @@ async fn restore_published_of(
             let name = message.subject.split('.').nth(3).unwrap_or_default();
             let family = Family::of(name);
             match family.and_then(|family| parse_cell(family, &message.payload)) {
-                Some((cell, released)) => published.push((cell, released.min(now))),
+                Some((cell, released)) => {
+                    published.push((cell, released.min(now), message.standing()));
+                }
                 None => unreadable += 1,
             }
         }

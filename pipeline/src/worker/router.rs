@@ -56,13 +56,14 @@ impl OutputRouter {
         match report {
             Report::Cells(epoch, cells) => {
                 let mut published = self.cells.lock();
-                for (cell, news, released) in cells {
+                for (cell, news, released, standing) in cells {
                     published.apply(&cell);
                     if news {
                         let _ = self.publisher_tx.send(PublisherCommand::Cell {
                             cell,
                             epoch,
                             released,
+                            standing,
                         });
                     }
                 }

@@ -523,8 +523,8 @@ impl WorkerThread {
                 (self.listener)(Report::Unreadable(error.to_string()));
             }
         }
-        for (cell, at) in published {
-            dataflow.restore_cell(cell, at);
+        for (cell, at, standing) in published {
+            dataflow.restore_cell(cell, at, standing);
         }
     }
 }

@@ -121,6 +121,7 @@ mod standby_settings;
 mod stops_in_order;
 mod stream_copies;
 mod stream_faults;
+mod stricter_gate;
 mod support;
 mod telemetry;
 mod two_processes;

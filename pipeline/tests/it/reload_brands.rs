@@ -1,14 +1,10 @@
 //! A running worker takes a new brand and a new source at SIGHUP: their records count from the first on, the others go on
-//! meanwhile, and what is published is what a replay of all messages under the new configuration gives. It takes a stricter
-//! gate, and withdraws what that would not publish. A kill right afterwards and a restart change nothing.
-
-use std::time::{Duration, Instant};
+//! meanwhile, and what is published is what a replay of all messages under the new configuration gives. A kill right afterwards
+//! changes nothing.
 
 use tributary_config::model::Nats;
 use tributary_connectors::nats::{self, Client};
-use tributary_connectors::out::parse_cell;
 use tributary_connectors::trace::TraceLine;
-use tributary_operators::cell::Family;
 use tributary_simulate::Options;
 use tributary_testkit::NatsServer;
 
@@ -16,7 +12,7 @@ use crate::reload::{DONE, REFUSED, reload};
 use crate::support::brands::{BRANDS, of_brands};
 use crate::support::person::{ask, rewrite};
 use crate::support::story::{assert_stands, last, play, until};
-use crate::support::{PATIENCE, Worker, World};
+use crate::support::{Worker, World};
 
 /// A configuration without the table of a brand.
 fn without(text: &str, brand: &str) -> String {
@@ -187,90 +183,4 @@ async fn a_new_source_counts_from_its_first_record_on() {
         worker.stop();
     });
     assert_stands(&broker, &expected, &world.refused()).await;
-}
-
-/// The sales in each published revenue of a store and day: no fewer than its contributors.
-async fn sales(broker: &Nats) -> Vec<i128> {
-    let client = nats::connect(broker, "test").await.unwrap();
-    let days = "tributary.out.orchard.store_day.>";
-    let values = nats::last_values(&client, &broker.output_stream, days).await;
-    let messages = values.unwrap().next_batch(100_000).await.unwrap();
-    let cells = messages
-        .iter()
-        .filter_map(|message| parse_cell(Family::StoreDay, &message.payload));
-    cells
-        .filter_map(|(cell, _)| cell.values.first().copied())
-        .collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stricter_gate_leaves_nothing_that_it_would_not_publish() {
-    let Some(server) = NatsServer::start_or_skip("") else {
-        return;
-    };
-    let broker = server.nats();
-    let options = Options {
-        events: Some(6_000),
-        k: 2,
-        ..Options::default()
-    };
-    let world = World::of(options, Some(&broker), "");
-    let config = world.path("tributary.toml");
-    let text = std::fs::read_to_string(&config).unwrap();
-    let gate = |k: u64| {
-        let gate =
-            format!("k = {k}\nk_traffic = {k}\nk_delta = 2\ncadence = \"1s\"\nmax_hold = \"2s\"\n");
-        text.replace("k = 2\n", &gate)
-    };
-    std::fs::write(&config, gate(2)).unwrap();
-    let client = nats::connect(&broker, "test").await.unwrap();
-    nats::ensure_input_stream(&client, &broker, &["orchard"])
-        .await
-        .unwrap();
-    let worker = tokio::task::block_in_place(|| Worker::start(&config, &[]));
-    let lines: Vec<TraceLine> = world.trace().collect();
-    play(&client, &lines, None).await;
-    wait(&client, &broker, &worker).await;
-    let begun = Instant::now();
-    while !sales(&broker).await.iter().any(|of| *of < 20) {
-        assert!(begun.elapsed() < PATIENCE, "nothing small is published");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    // A weaker gate is refused by name, and changes nothing.
-    tokio::task::block_in_place(|| {
-        reload(&worker, &config, &gate(20), DONE);
-        reload(&worker, &config, &gate(19), REFUSED);
-        let named = "release.k changed from 20 to 19: needs a restart, because only a gate that hides more is taken without one";
-        assert!(worker.said(named), "{}", worker.log());
-    });
-    let begun = Instant::now();
-    loop {
-        let all = sales(&broker).await;
-        if all.iter().all(|of| *of >= 20) {
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{all:?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    // Months return in the pattern of the new gate, and come to rest.
-    let mut at_rest = (0, Instant::now());
-    while at_rest.1.elapsed() < Duration::from_secs(8) {
-        let now = last(&client, &broker.output_stream).await;
-        if now != at_rest.0 {
-            at_rest = (now, Instant::now());
-        }
-        let all = sales(&broker).await;
-        assert!(all.iter().all(|of| *of >= 20), "{all:?}");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    std::fs::write(&config, gate(20)).unwrap();
-    let again = tokio::task::block_in_place(|| {
-        worker.stop();
-        Worker::start(&config, &[])
-    });
-    let published = last(&client, &broker.output_stream).await;
-    wait(&client, &broker, &again).await;
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    tokio::task::block_in_place(|| again.stop());
-    assert_eq!(last(&client, &broker.output_stream).await, published);
 }

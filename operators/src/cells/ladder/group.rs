@@ -10,6 +10,8 @@ use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::progress::Progress;
 use crate::cells::ladder::published::{CellId, Published};
 use crate::cells::ladder::rows::Rows;
+use crate::cells::ladder::was_published::WasPublished;
+use crate::cells::standing::Thresholds;
 use crate::label::Label;
 use crate::record::Day;
 use crate::release::{ChannelName, Pattern};
@@ -45,8 +47,18 @@ pub(in crate::cells) struct LadderGroup {
     pub(super) progress: Progress,
     /// Whether the published cells are restored, and not yet reconciled.
     pub(super) has_restored: bool,
+    /// Restored credits of single days, which a gate without a ladder publishes.
+    pub(super) restored_by_day: Published,
+    /// The thresholds under which restored cells were published, if they differ.
+    pub(super) restored_under: Option<Thresholds>,
+    /// The restored cells that were withdrawn.
+    pub(super) restored_withdrawn: BTreeSet<CellId>,
     /// Whether the month was published, and withdrawn since by a stricter gate.
     pub(super) is_withdrawn: bool,
+    /// Whether somebody may have changed it since then whom nobody knows after a restart.
+    pub(super) has_unknown_changes: bool,
+    /// What a restart withdrew, until a look at the month has compared it.
+    pub(super) was_published: Option<Arc<WasPublished>>,
     /// The next publication.
     pub(in crate::cells) plan: Option<Box<Plan>>,
 }
@@ -58,6 +70,7 @@ impl LadderGroup {
             && self.panel.is_empty()
             && self.published.is_empty()
             && self.progress.is_empty()
+            && self.restored_by_day.is_empty()
             && self.plan.is_none()
     }
 
@@ -73,7 +86,8 @@ impl LadderGroup {
 
     /// The number of entries in the state.
     pub(in crate::cells) fn entries(&self) -> usize {
-        self.rows.entries() + self.panel.entries() + self.published.len() + self.progress.entries()
+        let outside = self.published.len() + self.restored_by_day.len();
+        self.rows.entries() + self.panel.entries() + outside + self.progress.entries()
     }
 
     /// The estimated bytes of its rows on the heap.

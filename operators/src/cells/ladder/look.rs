@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::aggregate::MonthGroup;
+use crate::cell::Family;
 use crate::cells::ladder::comparison::{compare, compared_channel, is_settled};
 use crate::cells::ladder::group::LadderGroup;
 use crate::cells::ladder::held_back::count_hidden;
@@ -18,8 +19,10 @@ use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::progress::day_of;
 use crate::cells::ladder::published::{CellId, Changes, Published};
 use crate::cells::ladder::rows::{Rows, table};
+use crate::cells::ladder::was_published::WasPublished;
 use crate::cells::months::NullParts;
-use crate::label::LabelNames;
+use crate::cells::standing::{Standing, Thresholds};
+use crate::label::{Label, LabelNames};
 use crate::record::Day;
 use crate::release::weight::Rule;
 use crate::release::{ChannelName, Pattern, PublishedDays, SaleRow};
@@ -46,6 +49,8 @@ pub(in crate::cells) struct Look {
     compared: BTreeSet<ChannelName>,
     published_through: Option<Day>,
     is_withdrawn: bool,
+    has_unknown_changes: bool,
+    was_published: Option<Arc<WasPublished>>,
     pattern: Option<Pattern>,
     paths: PathNames,
     folded: Folded,
@@ -62,6 +67,8 @@ pub(in crate::cells) struct LookResult {
     plan: Option<Box<Plan>>,
     /// The channels that the chain of a restored month merges.
     restarts: Option<Folded>,
+    /// Whether what a restart withdrew was changed before, if that was looked at.
+    was_changed: Option<bool>,
 }
 
 impl Look {
@@ -95,7 +102,23 @@ impl Look {
         let decided_names = PathNames::decide(rule, &decided_paths);
         let is_first = self.pattern.is_none() && !self.is_withdrawn;
         let mut restarts = None;
+        let mut was_changed = None;
         let next = match (&self.pattern, &self.decided) {
+            // What a restart has withdrawn returns with a later batch.
+            (None, _) if self.was_published.is_some() => {
+                let earlier = self
+                    .rows
+                    .finished(self.group, published_days.through, settles_in);
+                let was = self.was_published.as_ref();
+                let is_same = was.is_some_and(|was| was.is_of(self.group, &self.words, &earlier));
+                (was_changed, restarts) = (Some(!is_same), Some(Folded::default()));
+                None
+            }
+            // Nor does anybody know what has changed since it was withdrawn before a restart.
+            (None, None) if self.has_unknown_changes => {
+                restarts = Some(Folded::default());
+                None
+            }
             (None, _) => {
                 let first = (decided.clone(), decided_names.clone(), decided_paths);
                 Some(first).filter(|_| !decided.shared.is_empty())
@@ -163,6 +186,7 @@ impl Look {
             hidden,
             plan,
             restarts,
+            was_changed,
         }
     }
 }
@@ -189,6 +213,8 @@ impl LadderGroup {
             compared: self.compared.clone(),
             published_through: self.published_through,
             is_withdrawn: self.is_withdrawn,
+            has_unknown_changes: self.has_unknown_changes,
+            was_published: self.was_published.clone(),
             pattern: self.pattern.clone(),
             paths: self.paths.clone(),
             folded: self.folded.clone(),
@@ -204,6 +230,9 @@ impl LadderGroup {
             self.folded = folded;
             Arc::make_mut(&mut self.rows).publish(self.published_through.unwrap_or(looked.through));
             Arc::make_mut(&mut self.panel).publish();
+        }
+        if let Some(was_changed) = looked.was_changed {
+            (self.was_published, self.has_unknown_changes) = (None, was_changed);
         }
         self.decided = Some(looked.decided);
         self.looked_through = Some(looked.through);
@@ -234,7 +263,7 @@ impl LadderGroup {
         self.compared = compared;
         (self.paths, self.folded) = (paths, folded);
         self.pattern = (!cells.is_empty()).then_some(pattern);
-        self.is_withdrawn = false;
+        (self.is_withdrawn, self.has_unknown_changes) = (false, false);
         let changes = self.replace(cells);
         if !changes.is_empty() {
             self.published_through = Some(finished);
@@ -244,20 +273,39 @@ impl LadderGroup {
 
     /// Takes a cell that was published, or closed if it has no values, when `finished` was the last finished day. The revenue
     /// of a day that was in progress then tells nothing of the others.
-    pub(super) fn restore(&mut self, id: CellId, values: Vec<i128>, finished: Day) {
+    pub(super) fn restore(
+        &mut self,
+        id: CellId,
+        values: Vec<i128>,
+        finished: Day,
+        standing: Option<Standing>,
+    ) {
+        let is_by_day = id.0 == Family::Attribution && day_of(&id).is_some();
+        if is_by_day && values.is_empty() {
+            return;
+        }
+        match standing {
+            Some(Standing::Published(of)) => {
+                self.restored_under = Some(self.restored_under.map_or(of, |all| all.or(of)));
+            }
+            Some(Standing::Withdrawn) => drop(self.restored_withdrawn.insert(id.clone())),
+            Some(Standing::Closed) | None => {}
+        }
         if day_of(&id).is_none_or(|day| day <= finished) {
             self.published_through = self.published_through.max(Some(finished));
         }
         // The numbers of a channel that is compared no longer are known.
         self.compared.extend(compared_channel(&id));
-        if !values.is_empty() {
+        if is_by_day {
+            self.restored_by_day.insert(id, values);
+        } else if !values.is_empty() {
             self.published.insert(id, values);
         }
         self.has_restored = true;
     }
 
     /// Withdraws what a gate that was made stricter might not publish: the finished days as a whole, and of the days in
-    /// progress what it would not publish now. Returns the cells that close.
+    /// progress what it would not publish now. Returns the cells that close, and those that stay, with their values.
     pub(in crate::cells) fn withdraw(
         &mut self,
         of: MonthGroup,
@@ -284,6 +332,32 @@ impl LadderGroup {
         changes
     }
 
+    /// Withdraws what was published before a restart under lower thresholds than those of now, and returns it as
+    /// [`Self::withdraw`] does. The restored cells must have been [reconciled](Self::reconcile), and `by_day` taken from them.
+    pub(super) fn withdraw_restored(
+        &mut self,
+        of: MonthGroup,
+        settings: &BrandSettings,
+        words: &Arc<LabelNames>,
+        by_day: Published,
+    ) -> Changes {
+        let now = Thresholds::of(settings);
+        let Some(before) = self
+            .restored_under
+            .take()
+            .filter(|before| now.hide_more_than(before))
+        else {
+            return Changes::new();
+        };
+        if !self.published.is_empty() {
+            let settings = before.in_settings(settings);
+            let cells = self.published.clone().into_iter().chain(by_day);
+            let was = WasPublished::new(settings, cells.collect());
+            self.was_published = Some(Arc::new(was));
+        }
+        self.withdraw(of, settings, words)
+    }
+
     /// Replaces what stands outside. Returns the difference.
     fn replace(&mut self, cells: Published) -> Changes {
         let before = std::mem::replace(&mut self.published, cells);
@@ -297,11 +371,21 @@ impl LadderGroup {
         updates
     }
 
-    /// Takes the restored cells as what was last published. Cells of days in progress are set apart.
-    pub(super) fn reconcile(&mut self, rule: &Rule, through: Day) {
+    /// Takes the restored cells as what was last published. Cells of days in progress are set apart; `id` names them.
+    pub(super) fn reconcile(
+        &mut self,
+        rule: &Rule,
+        through: Day,
+        id: impl Fn(Day, Label) -> CellId,
+    ) {
         let is_after = |id: &CellId, last: Day| day_of(id).is_some_and(|day| day > last);
         let progress = self.published.extract_if(.., |id, _| is_after(id, through));
-        self.progress.published.extend(progress);
+        let withdrawn = std::mem::take(&mut self.restored_withdrawn);
+        // A month of which nothing stands outside, because it was withdrawn, is a published one.
+        self.is_withdrawn = withdrawn.iter().any(|id| !is_after(id, through));
+        self.progress.restore(progress.collect(), &withdrawn, id);
+        self.is_withdrawn &= self.published.is_empty();
+        self.has_unknown_changes = self.is_withdrawn;
         // A day that is over by now may have been in progress at the last publication.
         let last = self.published_through.unwrap_or(through);
         let of_group = self.published.keys().filter(|id| !is_after(id, last));

@@ -19,6 +19,7 @@
 //! | [`comparison`] | the cells of exposed and unexposed persons |
 //! | [`place`] | where a restored cell belongs |
 //! | [`published`] | published cells by name |
+//! | [`was_published`] | what a restart under a stricter gate withdrew |
 //! | [`turn`] | the part of the ladder in an epoch of the operator |
 
 mod comparison;
@@ -35,6 +36,7 @@ mod progress;
 mod published;
 mod rows;
 mod turn;
+mod was_published;
 
 pub(super) use group::LadderGroup;
 pub(super) use held_back::HeldBack;

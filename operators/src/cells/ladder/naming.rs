@@ -56,6 +56,12 @@ impl Naming<'_> {
         self.revenue_of(RevenueKind::Sale, Dim::Day(day), store)
     }
 
+    /// The name of the revenue of the store and day of a row.
+    pub(super) fn revenue_of_row(&self, row: &SaleRow) -> CellId {
+        let store = label_dim(row.store, self.words);
+        self.revenue_of(row.revenue_kind(), Dim::Day(row.day), store)
+    }
+
     fn revenue_of(&self, kind: RevenueKind, day: Dim, store: Dim) -> CellId {
         let of = (self.group.kind, kind);
         revenue_id(&self.brand(), of, &self.currency(), day, store)

@@ -44,9 +44,7 @@ pub(in crate::cells) enum Place {
 
 /// Where a restored cell belongs.
 pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
-    let name = cell.text("brand");
-    let brand = settings.brands.iter().find(|(_, of)| *of.name == *name);
-    let Some((brand, of)) = brand else {
+    let Some((brand, of)) = settings.of_name(cell.text("brand")) else {
         return Place::Elsewhere;
     };
     let is_counted = match cell.family {
@@ -77,7 +75,6 @@ pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
             }
             _ => None,
         };
-        let brand = *brand;
         return month.map_or(Place::Nowhere, |month| {
             Place::Traffic(TrafficMonth {
                 brand,
@@ -100,7 +97,7 @@ pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
     let of = cell.dim("month").or_else(|| cell.dim("day"));
     let of = match of {
         Some(Dim::Month(month)) => Some(*month),
-        Some(Dim::Day(day)) if cell.family != Family::Attribution => Some(month(*day)),
+        Some(Dim::Day(day)) => Some(month(*day)),
         _ => None,
     };
     let currency = match kind {
@@ -109,7 +106,7 @@ pub(in crate::cells) fn place(cell: &Cell, settings: &Settings) -> Place {
     };
     match (kind, of, currency) {
         (Some(kind), Some(month), Some(currency)) => Place::Month(MonthGroup {
-            brand: *brand,
+            brand,
             month,
             kind,
             currency: Currency(currency),

@@ -109,24 +109,50 @@ impl Progress {
         counts
     }
 
-    /// Withdraws what is not what would be published now. Returns the cells that close.
+    /// Takes the restored cells as what was last published, and others as withdrawn. Who has changed them since then is not
+    /// known, so that they wait for others.
+    pub(super) fn restore(
+        &mut self,
+        cells: Published,
+        withdrawn: &BTreeSet<CellId>,
+        id: impl Fn(Day, Label) -> CellId,
+    ) {
+        self.published.extend(cells);
+        for ((day, store), of) in &mut self.store_days {
+            let id = id(*day, *store);
+            of.is_withdrawn |= withdrawn.contains(&id);
+            if of.is_withdrawn || self.published.contains_key(&id) {
+                of.changed.iter_mut().for_each(BTreeSet::clear);
+                of.acts = 0;
+            }
+        }
+    }
+
+    /// Withdraws what is not what would be published now. Returns the cells that close, and those that stay, with their values.
     pub(super) fn withdraw(
         &mut self,
         rule: &Rule,
         id: impl Fn(Day, Label) -> CellId,
     ) -> Vec<(CellId, Option<Vec<i128>>)> {
-        let mut closed = Vec::new();
+        let before = std::mem::take(&mut self.published);
         for ((day, store), of) in &mut self.store_days {
             of.is_dirty = true;
             let id = id(*day, *store);
-            let was = self.published.get(&id);
-            if was.is_some() && was != of.values(rule, *day, id.0).as_ref() {
-                self.published.remove(&id);
-                (of.is_published, of.is_withdrawn) = (false, true);
-                closed.push((id, None));
+            let Some(was) = before.get(&id) else {
+                continue;
+            };
+            let now = of.values(rule, *day, id.0);
+            of.is_published = now.as_ref() == Some(was);
+            match now.filter(|_| of.is_published) {
+                Some(values) => drop(self.published.insert(id, values)),
+                None => of.is_withdrawn = true,
             }
         }
-        closed
+        let changes = before.into_keys().map(|id| {
+            let values = self.published.get(&id).cloned();
+            (id, values)
+        });
+        changes.collect()
     }
 
     /// Publishes what may be published of the days in progress. Returns the changed cells, with their values or none.

@@ -16,6 +16,7 @@ use crate::cells::ladder::naming::Naming;
 use crate::cells::ladder::place::Candidate;
 use crate::cells::ladder::published::CellId;
 use crate::cells::solver::Task;
+use crate::cells::standing::Standing;
 use crate::cells::state::{BatchVotes, CellUpdates, Cells};
 use crate::engine::{Diff, WakeFn};
 use crate::label::Channel;
@@ -65,11 +66,17 @@ impl Cells {
     }
 
     /// Restores a cell of a month that was published, or closed if it has no values, at a time, Unix milliseconds.
-    pub(in crate::cells) fn restore_month(&mut self, of: MonthGroup, cell: Cell, at: i64) {
+    pub(in crate::cells) fn restore_month(
+        &mut self,
+        of: MonthGroup,
+        cell: Cell,
+        at: i64,
+        standing: Option<Standing>,
+    ) {
         if let Some(settings) = self.settings.brands.get(&of.brand) {
             let through = finished(settings, at);
             let group = self.ladders.entry(of).or_default();
-            group.restore((cell.family, cell.dims), cell.values, through);
+            group.restore((cell.family, cell.dims), cell.values, through, standing);
         }
     }
 
@@ -83,6 +90,7 @@ impl Cells {
         let all_settings = self.settings.now();
         let mut groups: Vec<MonthGroup> = self.ladders.keys().copied().collect();
         groups.sort_unstable();
+        let mut withdrawals = CellUpdates::new();
         for of in groups {
             let Some(settings) = all_settings.brands.get(&of.brand) else {
                 continue;
@@ -102,10 +110,17 @@ impl Cells {
                 words,
             };
             if group.has_restored {
-                let outside = group.published.iter();
-                let outside = outside.map(|(id, values)| (id.clone(), Some(values.clone())));
-                updates.extend(updates_of(outside).map(|(cell, _)| (cell, false)));
-                group.reconcile(&rule, through);
+                group.reconcile(&rule, through, |day, store| naming.store_day(day, store));
+                // The ladder has no cells of such names.
+                let by_day = std::mem::take(&mut group.restored_by_day);
+                updates.extend(updates_of(by_day.keys().map(|id| (id.clone(), None))));
+                let withdrawn = group.withdraw_restored(of, settings, words, by_day);
+                if withdrawn.is_empty() {
+                    let outside = group.outside();
+                    let outside = outside.map(|(id, values)| (id.clone(), Some(values.clone())));
+                    updates.extend(updates_of(outside).map(|(cell, _)| (cell, false)));
+                }
+                withdrawals.extend(updates_of(withdrawn));
             }
             group.published.extend(group.progress.finish(through));
             let changed = group
@@ -130,6 +145,9 @@ impl Cells {
                 };
                 let all = votes.entry((of.brand, class)).or_default();
                 let is_known = group.pattern.is_some() || group.is_withdrawn;
+                // Those whom nobody knows do not count, and wait for those who do.
+                let waits = group.has_unknown_changes && settings.k_delta() > 1;
+                let acts = if waits { acts.or(Some(0)) } else { acts };
                 if let Some(acts) = acts.filter(|_| is_known) {
                     *all = Some(all.unwrap_or(0) | acts);
                 }
@@ -143,6 +161,7 @@ impl Cells {
                 self.ladders.insert(of, group);
             }
         }
+        self.withdraw_cells(withdrawals, updates);
     }
 
     /// Begins to look at the months of the batch.

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::aggregate::{Aggregate, CellKey, TrafficMonth};
-use crate::cell::Traffic;
+use crate::cell::{Hour, Traffic};
 use crate::cells::gate::BatchClass;
-use crate::cells::traffic::contacts::Contacts;
+use crate::cells::standing::{Standing, Thresholds};
+use crate::cells::traffic::contacts::{ChannelDay, Contacts};
 use crate::cells::traffic::naming::{CellId, cell_id, channel_name, name_of};
 use crate::cells::traffic::visits::Visits;
 use crate::engine::Diff;
@@ -55,8 +56,23 @@ pub(in crate::cells) struct TrafficGroup {
     pub(in crate::cells) hidden: u64,
     /// Whether the published cells are restored, and not yet reconciled.
     pub(super) has_restored: bool,
+    /// The thresholds under which restored cells were published, if that is known.
+    restored_under: Option<Thresholds>,
+    /// Whether restored cells were withdrawn.
+    restored_withdrawn: bool,
     /// Whether the month was published, and withdrawn since by a stricter gate.
     pub(super) is_withdrawn: bool,
+    /// Whether somebody may have changed it since then whom nobody knows after a restart.
+    pub(super) has_unknown_changes: bool,
+    /// What a restart withdrew, until a look at the month has compared it.
+    was_published: Option<Box<WasPublished>>,
+}
+
+/// Published cells that a restart under a stricter gate withdrew.
+struct WasPublished {
+    under: Thresholds,
+    used: Names,
+    cells: Published,
 }
 
 /// A month that the next batch looks at.
@@ -91,7 +107,11 @@ impl TrafficGroup {
             published: Published::new(),
             hidden: 0,
             has_restored: false,
+            restored_under: None,
+            restored_withdrawn: false,
             is_withdrawn: false,
+            has_unknown_changes: false,
+            was_published: None,
         }
     }
 
@@ -127,7 +147,20 @@ impl TrafficGroup {
     }
 
     /// Takes a cell that was published, or closed if it has no values, when `finished` was the last finished day.
-    pub(super) fn restore(&mut self, id: CellId, values: Vec<i128>, finished: Day) {
+    pub(super) fn restore(
+        &mut self,
+        id: CellId,
+        values: Vec<i128>,
+        finished: Day,
+        standing: Option<Standing>,
+    ) {
+        match standing {
+            Some(Standing::Published(of)) => {
+                self.restored_under = Some(self.restored_under.map_or(of, |all| all.or(of)));
+            }
+            Some(Standing::Withdrawn) => self.restored_withdrawn = true,
+            Some(Standing::Closed) | None => {}
+        }
         self.published_through = self.published_through.max(Some(finished));
         if !values.is_empty() {
             self.published.insert(id, values);
@@ -138,8 +171,32 @@ impl TrafficGroup {
     /// Takes the restored cells as the pattern in use.
     pub(super) fn reconcile(&mut self) {
         let used: Names = self.published.keys().filter_map(name_of).collect();
+        // A month of which nothing stands outside, because it was withdrawn, is a published one.
+        self.is_withdrawn = std::mem::take(&mut self.restored_withdrawn) && used.is_empty();
+        self.has_unknown_changes = self.is_withdrawn;
         self.used = (!used.is_empty()).then_some(used);
         (self.decided, self.has_restored, self.is_dirty) = (None, false, true);
+    }
+
+    /// Withdraws what was published before a restart under lower thresholds than those of now, and returns the cells that close.
+    /// The restored cells must have been [reconciled](Self::reconcile).
+    pub(super) fn withdraw_restored(&mut self, settings: &BrandSettings) -> Changes {
+        let now = Thresholds::of(settings);
+        let Some(under) = self
+            .restored_under
+            .take()
+            .filter(|before| now.hide_more_than(before))
+        else {
+            return Changes::new();
+        };
+        if let Some(used) = &self.used {
+            self.was_published = Some(Box::new(WasPublished {
+                under,
+                used: used.clone(),
+                cells: self.published.clone(),
+            }));
+        }
+        self.withdraw()
     }
 
     /// Whether a batch has to look at the month.
@@ -170,15 +227,19 @@ impl TrafficGroup {
         [through, finished]: [Day; 2],
         may_leave: bool,
     ) -> Changes {
+        if let Some(was) = self.was_published.take() {
+            let last = self.published_through.unwrap_or(through);
+            self.has_unknown_changes =
+                self.cells_of(&was, words, last, &settings.name) != was.cells;
+            self.publish_counts(Some(last));
+            (self.decided, self.is_dirty) = (Some(Names::new()), true);
+            self.looked_through = Some(through);
+            return Vec::new();
+        }
         let (next, cells) = match &self.counts {
             Counts::Contacts(contacts) => {
                 let parts = contacts.parts(through);
-                let chains: Vec<_> = parts
-                    .iter()
-                    .map(|(channel, day)| {
-                        TrafficName::covering_contact(&channel_name(*channel, words), *day)
-                    })
-                    .collect();
+                let chains = contact_chains(&parts, words);
                 let rule = (settings.k, settings.dominance);
                 let then = contacts.moment(&parts, true, rule);
                 let now = contacts.moment(&parts, false, rule);
@@ -192,14 +253,7 @@ impl TrafficGroup {
             }
             Counts::Visits(visits) => {
                 let parts = visits.parts(through);
-                let chains: Vec<_> = parts
-                    .iter()
-                    .map(|(store, hour)| {
-                        let store = words.word(*store).cloned();
-                        let (day, start) = (hour.local_day(), hour.start);
-                        TrafficName::covering_hour(day, start, hour.utc_offset, &store)
-                    })
-                    .collect();
+                let chains = visit_chains(&parts, words);
                 let then = visits.moment(&parts, true, settings.k_traffic);
                 let now = visits.moment(&parts, false, settings.k_traffic);
                 self.decide(
@@ -211,7 +265,8 @@ impl TrafficGroup {
                 )
             }
         };
-        let is_restart = self.used.is_some() && self.decided.is_none();
+        let is_restart =
+            self.decided.is_none() && (self.used.is_some() || self.has_unknown_changes);
         self.hidden = next.hidden;
         self.is_dirty = next.used.as_ref() != Some(&next.decided);
         self.decided = Some(next.decided);
@@ -227,7 +282,7 @@ impl TrafficGroup {
             self.is_dirty = true;
             return Vec::new();
         }
-        self.is_withdrawn = false;
+        (self.is_withdrawn, self.has_unknown_changes) = (false, false);
         self.used = (!used.is_empty()).then_some(used);
         self.publish_counts(self.used.is_some().then_some(through));
         let changes = self.replace(cells);
@@ -246,6 +301,38 @@ impl TrafficGroup {
         (self.used, self.decided) = (None, None);
         (self.is_withdrawn, self.has_restored) = (true, false);
         self.replace(Published::new())
+    }
+
+    /// The cells of the days up to one as they were published: in the pattern and under the thresholds of then.
+    fn cells_of(
+        &self,
+        was: &WasPublished,
+        words: &LabelNames,
+        through: Day,
+        brand: &Arc<str>,
+    ) -> Published {
+        let cells = |chains: &[Vec<TrafficName>],
+                     now: &dyn Contributions,
+                     values: &dyn Fn(&[u32]) -> Vec<i128>| {
+            let hierarchy = Hierarchy::new(chains, Rest::HeldBack);
+            let counted = hierarchy.cells(&was.used, now).into_iter();
+            counted
+                .map(|(name, parts)| (cell_id(self.of, brand, name), values(&parts)))
+                .collect()
+        };
+        match &self.counts {
+            Counts::Contacts(contacts) => {
+                let parts = contacts.parts(through);
+                let rule = (was.under.k, was.under.dominance);
+                let now = contacts.moment(&parts, false, rule);
+                cells(&contact_chains(&parts, words), &now, &|of| now.values(of))
+            }
+            Counts::Visits(visits) => {
+                let parts = visits.parts(through);
+                let now = visits.moment(&parts, false, was.under.k_traffic);
+                cells(&visit_chains(&parts, words), &now, &|of| now.values(of))
+            }
+        }
     }
 
     /// The next pattern and its cells.
@@ -360,6 +447,23 @@ impl TrafficGroup {
             Counts::Visits(visits) => visits.each_store(each),
         }
     }
+}
+
+/// The cells that may count a channel on a day, the finest first.
+fn contact_chains(parts: &[ChannelDay], words: &LabelNames) -> Vec<Vec<TrafficName>> {
+    let chains = parts
+        .iter()
+        .map(|(channel, day)| TrafficName::covering_contact(&channel_name(*channel, words), *day));
+    chains.collect()
+}
+
+/// The cells that may count a store's hour, the finest first.
+fn visit_chains(parts: &[(Label, Hour)], words: &LabelNames) -> Vec<Vec<TrafficName>> {
+    let chains = parts.iter().map(|(store, hour)| {
+        let store = words.word(*store).cloned();
+        TrafficName::covering_hour(hour.local_day(), hour.start, hour.utc_offset, &store)
+    });
+    chains.collect()
 }
 
 /// What a look at a month gives.

@@ -7,6 +7,8 @@ use crate::aggregate::{Aggregate, CellKey, TrafficMonth};
 use crate::cell::Cell;
 use crate::cells::gate::{BatchClass, ReleaseTimes, finished};
 use crate::cells::group_key::GroupKey;
+use crate::cells::ladder::updates_of;
+use crate::cells::standing::Standing;
 use crate::cells::state::{BatchVotes, CellUpdates, Cells};
 use crate::cells::traffic::group::{TrafficCandidate, TrafficGroup};
 use crate::engine::Diff;
@@ -26,12 +28,18 @@ impl Cells {
     }
 
     /// Restores a cell of contacts or visits that was published, or closed if it has no values, at a time, Unix milliseconds.
-    pub(in crate::cells) fn restore_traffic(&mut self, of: TrafficMonth, cell: Cell, at: i64) {
+    pub(in crate::cells) fn restore_traffic(
+        &mut self,
+        of: TrafficMonth,
+        cell: Cell,
+        at: i64,
+        standing: Option<Standing>,
+    ) {
         if let Some(settings) = self.settings.brands.get(&of.brand) {
             let group = self.traffic.entry(of);
             let group = group.or_insert_with(|| TrafficGroup::new(of));
             let through = finished(settings, at);
-            group.restore((cell.family, cell.dims), cell.values, through);
+            group.restore((cell.family, cell.dims), cell.values, through, standing);
         }
     }
 
@@ -44,7 +52,7 @@ impl Cells {
     ) {
         let all_settings = self.settings.now();
         let is_restoring = self.restoring.is_some();
-        let mut candidates = Vec::new();
+        let (mut candidates, mut withdrawals) = (Vec::new(), CellUpdates::new());
         self.traffic.retain(|of, group| {
             let Some(settings) = all_settings.brands.get(&of.brand) else {
                 return true;
@@ -53,14 +61,14 @@ impl Cells {
                 return true;
             }
             if group.has_restored {
-                let outside = group.outside().iter();
-                let outside = outside.map(|((family, dims), values)| Cell {
-                    family: *family,
-                    dims: dims.clone(),
-                    values: values.clone(),
-                });
-                updates.extend(outside.map(|cell| (cell, false)));
                 group.reconcile();
+                let withdrawn = group.withdraw_restored(settings);
+                if withdrawn.is_empty() {
+                    let outside = group.outside().iter();
+                    let outside = outside.map(|(id, values)| (id.clone(), Some(values.clone())));
+                    updates.extend(updates_of(outside).map(|(cell, _)| (cell, false)));
+                }
+                withdrawals.extend(updates_of(withdrawn));
             }
             let through = finished(settings, times.now);
             let key = GroupKey::Traffic(*of);
@@ -73,7 +81,9 @@ impl Cells {
                     signs: change.sums.map(|sum| sum.signum() as i8),
                 };
                 let all = votes.entry((of.brand, class)).or_default();
-                if let Some(changed) = change.changed {
+                // Those whom nobody knows do not count, and wait for those who do.
+                let waits = group.has_unknown_changes && settings.k_delta() > 1;
+                if let Some(changed) = change.changed.or(waits.then_some(0)) {
                     *all = Some(all.unwrap_or(0) | changed);
                 }
                 candidates.push(TrafficCandidate {
@@ -85,6 +95,7 @@ impl Cells {
             !group.is_empty()
         });
         self.traffic_candidates.extend(candidates);
+        self.withdraw_cells(withdrawals, updates);
     }
 
     /// Publishes the months of the batch that may leave. `now` is the time of the publication, Unix milliseconds.
@@ -107,15 +118,7 @@ impl Cells {
             };
             let days = [candidate.through, finished(settings, now)];
             let changes = group.look(settings, &words, days, may_leave);
-            updates.extend(changes.into_iter().map(|((family, dims), values)| {
-                let values = values.unwrap_or_default();
-                let cell = Cell {
-                    family,
-                    dims,
-                    values,
-                };
-                (cell, true)
-            }));
+            updates.extend(updates_of(changes));
             if group.is_empty() {
                 self.traffic.remove(&of);
                 // A label name may have been kept for it even if it was never published.

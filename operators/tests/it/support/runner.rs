@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use timely::worker::Worker;
-use tributary_operators::cell::Cell;
+use tributary_operators::cell::{Cell, Dim, Family};
+use tributary_operators::cells::Standing;
 use tributary_operators::consent_counts::PublishedConsents;
 use tributary_operators::dataflow::{Dataflow, Output, Tokenized, build};
 use tributary_operators::engine::Epoch;
@@ -193,6 +194,8 @@ pub struct Played {
     pub counts: Snapshot,
     /// The final number of entries of each operator, by worker.
     pub sizes: Vec<BTreeMap<&'static str, usize>>,
+    /// The cells outside at the end, closed ones included.
+    pub outside: Vec<Message>,
     /// The number of withdrawn label names.
     pub withdrawn: usize,
 }
@@ -205,16 +208,34 @@ pub fn play(
     restored: &[(Cell, i64)],
     steps: &[(Vec<Event>, i64)],
 ) -> Played {
+    let restored = restored.iter().cloned();
+    let restored: Vec<_> = restored.map(|(cell, at)| (cell, at, None)).collect();
+    play_from(settings, workers, &restored, steps)
+}
+
+/// A cell of the output stream, the time of its release, Unix milliseconds, and how it stands outside, if that is known.
+pub type Message = (Cell, i64, Option<Standing>);
+
+/// Runs events and releases after a restart that finds some cells outside.
+pub fn play_from(
+    settings: &Settings,
+    workers: usize,
+    restored: &[Message],
+    steps: &[(Vec<Event>, i64)],
+) -> Played {
     let mut played = Played {
         published: vec![Vec::new(); steps.len()],
         consents: vec![PublishedConsents::new(); steps.len()],
         ..Played::default()
     };
+    let restored_outside = restored;
     let (restored, steps) = (restored.to_vec(), Arc::new(steps.to_vec()));
     let of_workers = on_workers(settings, workers, move |runner| {
         if runner.index == 0 {
             let restored = restored.iter().cloned();
-            restored.for_each(|(cell, at)| runner.dataflow.restore_cell(cell, at));
+            restored.for_each(|(cell, at, standing)| {
+                runner.dataflow.restore_cell(cell, at, standing);
+            });
         }
         runner.start(steps.iter().flat_map(|(events, _)| events));
         let mut consents = Vec::new();
@@ -235,10 +256,24 @@ pub fn play(
         let withdrawn = runner.announcer.withdrawn;
         (runner.take_outputs(), consents, counts, sizes, withdrawn)
     });
+    let outside = restored_outside.iter().cloned();
+    let mut outside: BTreeMap<(Family, Vec<Dim>), Message> = outside
+        .map(|message| ((message.0.family, message.0.dims.clone()), message))
+        .collect();
     for (outputs, consents, counts, sizes, withdrawn) in of_workers {
         played.withdrawn += withdrawn;
         for (epoch, output) in outputs {
-            if let Output::Cell { cell, is_new, .. } = output {
+            if let Output::Cell {
+                cell,
+                is_new,
+                released,
+                standing,
+            } = output
+            {
+                if is_new {
+                    let name = (cell.family, cell.dims.clone());
+                    outside.insert(name, (cell.clone(), released, Some(standing)));
+                }
                 played.published[epoch as usize / 2].push((cell, is_new));
             }
         }
@@ -252,6 +287,7 @@ pub fn play(
         played.counts = played.counts + counts;
         played.sizes.push(sizes);
     }
+    played.outside = outside.into_values().collect();
     played
         .published
         .iter_mut()

@@ -10,6 +10,7 @@ use std::sync::mpsc::{TryRecvError, channel};
 use std::time::Instant;
 
 use tributary_operators::cell::Cell;
+use tributary_operators::cells::Standing;
 use tributary_operators::dataflow::Output;
 use tributary_operators::engine::Epoch;
 use tributary_operators::record::{BrandId, Day};
@@ -39,7 +40,7 @@ impl WorkerThread {
             finished = Some(before);
         }
         let outputs = std::mem::take(&mut *self.outputs.borrow_mut());
-        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64)>> = BTreeMap::new();
+        let mut cells: BTreeMap<Epoch, Vec<(Cell, bool, i64, Standing)>> = BTreeMap::new();
         let mut expired = Vec::new();
         for (epoch, output) in outputs {
             match output {
@@ -54,10 +55,11 @@ impl WorkerThread {
                     cell,
                     is_new,
                     released,
+                    standing,
                 } => cells
                     .entry(epoch)
                     .or_default()
-                    .push((cell, is_new, released)),
+                    .push((cell, is_new, released, standing)),
                 Output::Answer(answer) => (self.listener)(Report::Answer(answer)),
                 Output::Unused(brand, label) => drop(self.unused.insert((brand, label), epoch)),
                 Output::SettledHour(day, settled) => self.settling.add(epoch, day, settled),
