@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tributary_config::model::{Brand, Config};
+use tributary_config::model::{Brand, Config, Source};
 use tributary_config::{Change, ChangeKind, changes};
 
 mod gate;
@@ -159,6 +159,11 @@ fn taken(change: &Change, before: &Config, after: &Config) -> Taken {
                 let why = "because the brand's days would follow the times of its messages";
                 return Taken::Refused(Some(why));
             }
+            let is_open = |brand: &Brand| brand.sources.iter().any(Source::is_open);
+            if is_open(before) != is_open(after) {
+                let why = "because the journeys of before would vouch for nobody any more";
+                return Taken::Refused(Some(why));
+            }
             Taken::ByTheProcess
         }
         _ => Taken::Refused(None),
@@ -296,6 +301,13 @@ mod tests {
             refused("", partner),
             [
                 "brand.acme.source.mall is new: needs a restart, because visits of before would have to be matched with its sightings"
+            ]
+        );
+        let open = "[[brand.source]]\nname = \"tags\"\nkind = \"web\"\ntrust = \"open\"\n[[brand.source]]\nname = \"web\"\nkind = \"web\"\n";
+        assert_eq!(
+            refused("", open),
+            [
+                "brand.acme.source.tags is new: needs a restart, because the journeys of before would vouch for nobody any more"
             ]
         );
     }
