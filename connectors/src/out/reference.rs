@@ -10,7 +10,8 @@ Everything that a brand's cells contain. This file is made by `tributary referen
 a test: change `operators/src/cell/` and write it anew.
 
 A cell is published as `{\"cell\":{…},\"value\":{…},…}`, with its dimensions and values by name, on the subject
-`tributary.out.<brand>.<family>.<hash>`; `\"value\":null` withdraws it. A replay writes `{\"cell\":{…},\"family\":…,\"value\":{…}}`.
+`tributary.out.<brand>.<family>.<hash>`; `\"value\":null` closes it. The header `Tributary-Standing` says under which thresholds
+it was released, or why it is closed. A replay writes `{\"cell\":{…},\"family\":…,\"value\":{…}}`.
 
 ## Families
 

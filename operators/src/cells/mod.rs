@@ -96,11 +96,13 @@ impl KeyedOperator for Cells {
     fn bytes(&self) -> usize {
         let groups = self.groups.values().map(Group::heap_bytes);
         let ladders = self.ladders.values().map(LadderGroup::heap_bytes);
+        let traffic = self.traffic.values().map(TrafficGroup::heap_bytes);
         table_bytes(&self.groups)
             + extrapolate(self.groups.len(), groups)
             + table_bytes(&self.ladders)
             + ladders.sum::<usize>()
             + table_bytes(&self.traffic)
+            + traffic.sum::<usize>()
     }
 
     /// Collects the changes of an epoch. [`Self::resume`] carries them out, because a Markov chain

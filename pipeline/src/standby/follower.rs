@@ -155,8 +155,14 @@ impl Standby<'_> {
             // One that is late with its renewal does not answer either, and the lease is watched closely.
             let followed = match since.elapsed() < 2 * RENEWAL {
                 true => {
-                    self.follow(&last, &mut files, &mut mark, &mut differs)
-                        .await
+                    if let May::Not(_) = may_lead(mark.get(), &self.own(), Some(&last)) {
+                        self.begin_copy(&last);
+                    }
+                    tokio::select! {
+                        followed = self.follow(&last, &mut files, &mut mark, &mut differs) => followed,
+                        // Whoever led before answers no more, and would be waited for.
+                        () = self.until_another_leads(&last) => continue,
+                    }
                 }
                 false => Err(anyhow::anyhow!(
                     "the worker on {} does not renew its lease",
@@ -281,6 +287,32 @@ impl Standby<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns once the lease names another tenure than that of `last`.
+    async fn until_another_leads(&self, last: &Holder) {
+        let (output, name) = (&self.config.nats.output_stream, self.config.workers.name());
+        let of = Tenure::from(last);
+        loop {
+            tokio::time::sleep(ROUND).await;
+            let current = nats::current(self.client, output, &name).await;
+            if let Ok((Some(current), _)) = current
+                && Tenure::from(&current) != of
+            {
+                return;
+            }
+        }
+    }
+
+    /// Says that this process has nothing of a leader yet, so that it cannot take over from it.
+    fn begin_copy(&self, last: &Holder) {
+        let health = &self.telemetry.health;
+        health.set_restoring(Some(format!(
+            "this standby cannot take over yet: it compares its copy with the ledger of {}, which leads since {}",
+            last.host, last.since
+        )));
+        health.set_caught_up(false);
+        self.telemetry.metrics.ready(health.not_ready().is_empty());
     }
 
     /// Says how this process follows: in the health, the metrics, and in the log if

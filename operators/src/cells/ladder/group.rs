@@ -8,7 +8,7 @@ use crate::cells::ladder::panel_rows::PanelRows;
 use crate::cells::ladder::path_cells::{Folded, PathNames};
 use crate::cells::ladder::plan::Plan;
 use crate::cells::ladder::progress::Progress;
-use crate::cells::ladder::published::{CellId, Published};
+use crate::cells::ladder::published::{CellId, Published, published_bytes};
 use crate::cells::ladder::rows::Rows;
 use crate::cells::ladder::was_published::WasPublished;
 use crate::cells::standing::Thresholds;
@@ -92,7 +92,7 @@ impl LadderGroup {
 
     /// The estimated bytes of its rows on the heap.
     pub(in crate::cells) fn heap_bytes(&self) -> usize {
-        self.rows.heap_bytes() + self.panel.heap_bytes()
+        self.rows.heap_bytes() + self.panel.heap_bytes() + published_bytes(&self.published)
     }
 
     /// What the month holds back of the days up to one, as of the last look at it, and of the days in progress, as of now.

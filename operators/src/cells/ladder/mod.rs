@@ -42,4 +42,5 @@ pub(super) use group::LadderGroup;
 pub(super) use held_back::HeldBack;
 pub(super) use look::{Look, LookResult};
 pub(super) use place::{Candidate, Place, place};
+pub(super) use published::published_bytes;
 pub(super) use turn::updates_of;

@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::aggregate::Aggregate;
 use crate::cell::ContributorId;
-use crate::engine::Diff;
+use crate::engine::{Diff, table_bytes, tree_bytes};
 use crate::label::Channel;
 use crate::record::Day;
 use crate::release::grain::{Contributions, Finding};
@@ -153,6 +153,16 @@ impl Contacts {
         let fields = self.fields.values();
         let entries = fields.map(|field| field.shares.len() + field.shares_since.len());
         entries.sum::<usize>() + self.acts.len()
+    }
+
+    /// The estimated bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let fields = self.fields.values();
+        let fields = fields
+            .map(|field| field.shares.heap_bytes(|_| 0) + field.shares_since.heap_bytes(|_| 0));
+        tree_bytes::<ChannelDay, Field>(self.fields.len())
+            + fields.sum::<usize>()
+            + table_bytes(&self.acts)
     }
 
     /// The channels and days up to one, as of now and as last published, in order.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::aggregate::{Aggregate, CellKey, TrafficMonth};
 use crate::cell::{Hour, Traffic};
 use crate::cells::gate::BatchClass;
+use crate::cells::ladder::published_bytes;
 use crate::cells::standing::{Standing, Thresholds};
 use crate::cells::traffic::contacts::{ChannelDay, Contacts};
 use crate::cells::traffic::naming::{CellId, cell_id, channel_name, name_of};
@@ -426,6 +427,15 @@ impl TrafficGroup {
             Counts::Visits(visits) => visits.entries(),
         };
         counts + self.published.len()
+    }
+
+    /// The estimated bytes on the heap.
+    pub(in crate::cells) fn heap_bytes(&self) -> usize {
+        let counts = match &self.counts {
+            Counts::Contacts(contacts) => contacts.heap_bytes(),
+            Counts::Visits(visits) => visits.heap_bytes(),
+        };
+        counts + published_bytes(&self.published)
     }
 
     /// The number of published cells.

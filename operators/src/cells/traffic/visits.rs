@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::aggregate::Aggregate;
 use crate::cell::Hour;
-use crate::engine::Diff;
+use crate::engine::{Diff, shared_bytes, table_bytes, tree_bytes};
 use crate::label::Label;
 use crate::record::Day;
 use crate::release::grain::{Contributions, Finding};
@@ -101,6 +101,18 @@ impl Visits {
         let devices = self.devices.values();
         let devices = devices.map(|of| of.now.len() + of.since.len());
         self.hours.len() + devices.sum::<usize>()
+    }
+
+    /// The estimated bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let devices = self.devices.values().map(|of| {
+            let hours = of.now.keys().chain(of.since.keys());
+            let hours = hours.map(|(hours, _)| shared_bytes(hours));
+            table_bytes(&of.now) + table_bytes(&of.since) + hours.sum::<usize>()
+        });
+        tree_bytes::<StoreHour, Field>(self.hours.len())
+            + tree_bytes::<(Label, Day), Devices>(self.devices.len())
+            + devices.sum::<usize>()
     }
 
     /// The stores and hours of the days up to one, as of now and as last published, in order.
