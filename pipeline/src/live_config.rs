@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tributary_config::model::{Brand, Config, Source};
+use tributary_config::model::{Brand, Config, OtherBrand, Source};
 use tributary_config::{Change, ChangeKind, changes};
 
 mod gate;
@@ -85,7 +85,7 @@ enum Taken {
 ///
 /// One sentence for each setting that cannot change while the process runs.
 pub fn plan(before: &Config, config: Config, has_dataflow: bool) -> Result<Reload, Vec<String>> {
-    let changes = changes(before, &config);
+    let mut changes = changes(before, &config);
     let is_cluster = config.workers.hosts.len() > 1 || before.workers.hosts.len() > 1;
     let restart = match is_cluster {
         true => "needs a restart of all processes of the cluster, together",
@@ -102,9 +102,16 @@ pub fn plan(before: &Config, config: Config, has_dataflow: bool) -> Result<Reloa
             Taken::Refused(Some(why)) => refused.push(format!("{change}: {restart}, {why}")),
         }
     }
+    let others = changes_of_others(before, &config);
+    if !others.is_empty() && (is_cluster || !has_dataflow) {
+        let why = |change| format!("{change}: {restart}");
+        refused.extend(others.iter().map(why));
+    }
     if !refused.is_empty() {
         return Err(refused);
     }
+    of_the_process |= !others.is_empty();
+    changes.extend(others);
     let next = match of_the_process {
         true => config,
         false => {
@@ -130,6 +137,40 @@ pub fn plan(before: &Config, config: Config, has_dataflow: bool) -> Result<Reloa
         next: Arc::new(next),
         of_the_process,
     })
+}
+
+/// What is different of the brands that other shards serve. A process knows them, to leave their records to them.
+fn changes_of_others(before: &Config, after: &Config) -> Vec<Change> {
+    let kind = |of: &OtherBrand, in_config: &Config, kind: ChangeKind| {
+        let is_own = in_config.brands.iter().any(|brand| brand.name == of.name);
+        match in_config.other(&of.name) {
+            // That it is or was an own one is a change of its own.
+            None if is_own => None,
+            None => Some(kind),
+            Some(other) if other.shard == of.shard => None,
+            Some(other) if kind == ChangeKind::Added => Some(ChangeKind::Value {
+                before: other.place(),
+                after: of.place(),
+            }),
+            Some(_) => None,
+        }
+    };
+    let added = after
+        .others
+        .iter()
+        .filter_map(|of| Some((of, kind(of, before, ChangeKind::Added)?)));
+    let removed = before
+        .others
+        .iter()
+        .filter_map(|of| Some((of, kind(of, after, ChangeKind::Removed)?)));
+    let change = |(of, kind): (&OtherBrand, ChangeKind)| Change {
+        path: match &kind {
+            ChangeKind::Value { .. } => format!("brand.{}.shard", of.name),
+            _ => format!("brand.{} of {}", of.name, of.place()),
+        },
+        kind,
+    };
+    added.chain(removed).map(change).collect()
 }
 
 /// How a running process takes a change.
@@ -292,6 +333,33 @@ mod tests {
         // The gate of a brand that is new is its own matter.
         let own = format!("{BETA}[brand.release]\nk = 3\n");
         assert_eq!(changed("", &own).0, ["brand.beta"]);
+    }
+
+    #[test]
+    fn a_shard_learns_of_the_brands_of_others() {
+        let of = |beta: &str| {
+            let brands = format!("shard = \"north\"\n{beta}");
+            let config = config("[workers]\nshard = \"north\"\n", &brands);
+            config.of_its_shard().unwrap()
+        };
+        let [south, west] = ["south", "west"].map(|shard| format!("{BETA}shard = \"{shard}\"\n"));
+        let changed = |before: &str, after: &str| {
+            let reload = plan(&of(before), of(after), true).ok().unwrap();
+            assert!(reload.of_the_process);
+            assert_eq!(reload.next.others, of(after).others);
+            let changes = reload.changes.iter().map(Change::to_string);
+            changes.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            changed("", &south),
+            ["brand.beta of the shard south is new"]
+        );
+        assert_eq!(
+            changed(&south, ""),
+            ["brand.beta of the shard south was removed"]
+        );
+        let moved = "brand.beta.shard changed from the shard south to the shard west";
+        assert_eq!(changed(&south, &west), [moved]);
     }
 
     #[test]

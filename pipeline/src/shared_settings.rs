@@ -45,11 +45,11 @@ pub fn shared(config: &Config) -> Shared {
     all
 }
 
-/// A digest of the shared settings without the build, 16 hexadecimal digits: of two processes
-/// with the same one, neither refuses the other for its settings.
+/// A digest of the settings that a process shares with its standbys, 16 hexadecimal digits: by
+/// the same build, two processes with the same one compute the same numbers.
 pub fn digest(config: &Config) -> String {
     let mut hasher = blake3::Hasher::new();
-    for (path, value) in shared(config).iter().filter(|(path, _)| *path != VERSION) {
+    for (path, value) in &of_standby(&shared(config)) {
         for text in [path, value] {
             hasher.update(&(text.len() as u64).to_le_bytes());
             hasher.update(text.as_bytes());
@@ -118,16 +118,18 @@ pub fn difference(here: &Shared, there: &Shared) -> Option<(String, String, Stri
 /// so that it can be upgraded first. So may its secrets, of which it proves the newest, and with them the fingerprint of
 /// devices.
 pub fn difference_of_standby(here: &Shared, there: &Shared) -> Option<(String, String, String)> {
+    difference(&of_standby(here), &of_standby(there))
+}
+
+/// The settings that a standby has in common with the process that leads.
+fn of_standby(shared: &Shared) -> Shared {
     let ends = [".secret", ".sensors.fixed_devices"];
     let is_compared =
         |path: &String| path != VERSION && !ends.iter().any(|end| path.ends_with(end));
-    let compared = |of: &Shared| -> Shared {
-        let settings = of.iter().filter(|(path, _)| is_compared(path));
-        settings
-            .map(|(path, value)| (path.clone(), value.clone()))
-            .collect()
-    };
-    difference(&compared(here), &compared(there))
+    let settings = shared.iter().filter(|(path, _)| is_compared(path));
+    settings
+        .map(|(path, value)| (path.clone(), value.clone()))
+        .collect()
 }
 
 #[cfg(test)]

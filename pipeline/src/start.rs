@@ -471,6 +471,7 @@ pub async fn start(
         newest,
         clocks,
         gauges,
+        is_reload: false,
     };
     let opened = context.open(config, files, beginning, end).await;
     // From now on the workers and the tasks keep the ledger open.

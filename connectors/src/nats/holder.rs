@@ -90,6 +90,14 @@ impl Holder {
         }
     }
 
+    /// Whether a holder of the same build has other settings. Of another build, the settings
+    /// themselves may be others.
+    pub fn differs_from(&self, other: &Holder) -> bool {
+        let build = |of: &Holder| (of.version.clone(), of.build.clone());
+        let are_known = !self.settings.is_empty() && !other.settings.is_empty();
+        build(self) == build(other) && are_known && self.settings != other.settings
+    }
+
     /// What tells the time for which it has the lease from that of every other holder:
     /// BLAKE3 of copy (or of the ledger, where there is no other copy), host and
     /// beginning, each after its length in 8 bytes, least significant first. The first

@@ -148,9 +148,9 @@ struct Durable {
     ledger: OnceLock<[u8; 16]>,
     manifest: AtomicU64,
     commits: AtomicU64,
-    /// The brands that the holder serves, once they are others than when it took the
-    /// lease.
-    brands: Mutex<Option<Vec<String>>>,
+    /// The brands that the holder serves, and the digest of its settings, once they are
+    /// others than when it took the lease.
+    configured: Mutex<Option<(Vec<String>, String)>>,
 }
 
 /// Whether this process may publish; shared with the publisher.
@@ -190,11 +190,18 @@ impl Fence {
         self.durable.commits.store(commits, SeqCst);
     }
 
-    /// Has the lease renewed now, and state these brands from now on.
-    pub fn set_brands(&self, brands: Vec<String>) {
-        let stated = self.durable.brands.lock();
-        *stated.unwrap_or_else(PoisonError::into_inner) = Some(brands);
+    /// Has the lease renewed now, and state these brands and this digest of settings from
+    /// now on. Returns whether the broker has stored them: not if the lease is lost.
+    pub async fn set_configured(&self, brands: Vec<String>, settings: String) -> bool {
+        {
+            let stated = self.durable.configured.lock();
+            *stated.unwrap_or_else(PoisonError::into_inner) = Some((brands, settings));
+        }
+        let stated = Instant::now();
         self.hurry();
+        let mut renewed = self.renewed.clone();
+        // The sender is gone once the lease is.
+        renewed.wait_for(|sent| *sent > stated).await.is_ok()
     }
 
     /// Waits until this process has entered itself again in a bucket that had lost its
@@ -240,7 +247,7 @@ impl Lease {
                 ledger: OnceLock::new(),
                 manifest: holder.manifest.into(),
                 commits: holder.commits.into(),
-                brands: Mutex::default(),
+                configured: Mutex::default(),
             }),
             holder,
             sequence: 0,
@@ -431,9 +438,10 @@ impl Lease {
         }
         self.holder.manifest = self.durable.manifest.load(SeqCst);
         self.holder.commits = self.durable.commits.load(SeqCst);
-        let brands = self.durable.brands.lock();
-        if let Some(brands) = &*brands.unwrap_or_else(PoisonError::into_inner) {
+        let configured = self.durable.configured.lock();
+        if let Some((brands, settings)) = &*configured.unwrap_or_else(PoisonError::into_inner) {
             self.holder.brands.clone_from(brands);
+            self.holder.settings.clone_from(settings);
         }
         let text = serde_json::to_string(&self.holder).unwrap_or_default();
         let message = PublishMessage::build()

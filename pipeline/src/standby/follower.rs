@@ -466,6 +466,9 @@ fn may_lead(mark: &Mark, own: &Holder, last: Option<&Holder>) -> May {
         Some(_) if mark.state < last.barrier => May::Not(format!(
             "its copy is older than what the worker on {host} has completed with it"
         )),
+        Some(_) if own.differs_from(last) => May::Not(format!(
+            "the worker on {host}, which led last, had another configuration: give this standby the same one and start it again"
+        )),
         Some(_) => May::Follow,
     }
 }
@@ -527,6 +530,25 @@ mod tests {
             may(&mark(Some(("other", "2")), 5), Some(&other)),
             May::Follow
         );
+        // Of another configuration, unless another build may say it in another way.
+        let named = |settings: &str, build: &str| Holder {
+            settings: settings.to_owned(),
+            build: build.to_owned(),
+            ..holder("other", "2", 5)
+        };
+        let mine = Holder {
+            settings: "s".to_owned(),
+            ..own.clone()
+        };
+        let follows = mark(Some(("other", "2")), 5);
+        for (last, expected) in [
+            (named("s", ""), true),
+            (named("t", ""), false),
+            (named("t", "b"), true),
+        ] {
+            let may = may_lead(&follows, &mine, Some(&last));
+            assert_eq!(may == May::Follow, expected, "{may:?}");
+        }
         let torn = Mark {
             complete: false,
             ..mark(Some(("other", "2")), 5)

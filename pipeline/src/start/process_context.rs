@@ -20,6 +20,7 @@ use tributary_rights::LedgerWatermark;
 use super::brand_tasks::BrandTasks;
 use super::gauges::gauge;
 use super::input::open_inputs;
+use super::reload::persistently;
 use super::servers::Listeners;
 use super::unserved;
 use crate::broker::retry::{retry_transient, wait_until};
@@ -110,6 +111,8 @@ pub(super) struct Beginning {
     pub(super) clocks: Arc<Clocks>,
     /// The tasks that update the gauges.
     pub(super) gauges: JoinHandle<()>,
+    /// Whether a running process goes on, which waits for the broker for as long as it takes.
+    pub(super) is_reload: bool,
 }
 
 impl ProcessContext {
@@ -166,13 +169,22 @@ impl ProcessContext {
             newest,
             clocks,
             gauges,
+            is_reload,
         } = beginning;
         let ledger_tx = self.ledger_tx.upgrade();
         let ledger_tx = ledger_tx.ok_or_else(|| anyhow!("the ledger has stopped"))?;
-        let (inputs, stream) = open_inputs(client, config, position, self.accept_loss).await?;
-        let past = retry_transient(|| nats::stream_state(client, &config.nats.input_stream))
-            .await?
-            .last_sequence;
+        let opened = || async {
+            // What was accepted at the start was lost before it.
+            let accept_loss = self.accept_loss && !is_reload;
+            let (inputs, stream) = open_inputs(client, config, position, accept_loss).await?;
+            let state = || nats::stream_state(client, &config.nats.input_stream);
+            let past = retry_transient(state).await?.last_sequence;
+            anyhow::Ok((inputs, stream, past))
+        };
+        let (inputs, stream, past) = match is_reload {
+            true => persistently(opened).await?,
+            false => opened().await?,
+        };
         let services = tokio::spawn(services::serve(
             client.clone(),
             config.clone(),

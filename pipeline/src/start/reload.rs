@@ -24,7 +24,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::decode::Decoder;
-use tributary_connectors::nats;
+use tributary_connectors::nats::{self, NatsError};
 use tributary_ledger::Keyring;
 use tributary_operators::ask::Question;
 use tributary_operators::record::BrandId;
@@ -40,12 +40,16 @@ use crate::epochs::clock::Clocks;
 use crate::privacy::erased::{self, Erased};
 use crate::privacy::objections::Objections;
 use crate::privacy::rights::{self, losses};
+use crate::shared_settings;
 use crate::worker::feed::Fed;
 use crate::worker::publisher::PublisherCommand;
 use crate::worker::threads::Workers;
 
 /// Maximum time for the last responses of the servers of before.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The pause before the broker is asked again.
+const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Maximum time for the first cells after a change to reach the broker.
 const CONFIRM: std::time::Duration = std::time::Duration::from_secs(10);
@@ -109,10 +113,10 @@ impl ProcessContext {
         };
         let reopened = async {
             running.tasks.finish().await;
-            match self.open_files(next).await {
+            match persistently(|| self.open_files(next)).await {
                 Ok(files) => anyhow::Ok((next, keyring, files, None)),
                 Err(error) => {
-                    let files = self.open_files(&now).await?;
+                    let files = persistently(|| self.open_files(&now)).await?;
                     let keyring = Arc::new(Keyring::new(&now));
                     Ok((&now, keyring, files, Some(format!("{error:#}"))))
                 }
@@ -123,6 +127,18 @@ impl ProcessContext {
             fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(Box::new(fed?)))),
         };
         let (config, keyring, files, refused) = reopened?;
+        if refused.is_none() {
+            // A standby with the old configuration does not take over from here on.
+            let names = config.brands.iter().map(|brand| brand.name.clone());
+            let (names, settings) = (names.collect(), shared_settings::digest(config));
+            tokio::select! {
+                is_stored = self.fence.set_configured(names, settings) => if !is_stored {
+                    // Whoever waits for the lease ends the process.
+                    std::future::pending::<()>().await;
+                },
+                fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(Box::new(fed?)))),
+            }
+        }
         let paused = Instant::now();
         let _ = running.tasks.pause.send(true);
         let mut fed = (&mut running.feed).await?;
@@ -142,8 +158,6 @@ impl ProcessContext {
 
         current.send_replace(config.clone());
         self.telemetry.metrics.follow(config);
-        let names = config.brands.iter().map(|brand| brand.name.clone());
-        self.fence.set_brands(names.collect());
         let signer = self.signer.clone();
         let servers = Servers::start(
             &self.listeners,
@@ -161,6 +175,7 @@ impl ProcessContext {
             newest: fed.position.newest_at,
             clocks: clocks.clone(),
             gauges: self.gauges(config, clocks),
+            is_reload: true,
         };
         let end = self.begin(config);
         let (tasks, feed, inputs) = self.open(config, files, beginning, end).await?;
@@ -301,6 +316,31 @@ impl ProcessContext {
                 .finish()
                 .and(Err(anyhow!("the worker threads have stopped"))),
         }
+    }
+}
+
+/// Repeats what only the broker can make fail for now, without limit: nothing is left as it was to go back to.
+///
+/// # Errors
+///
+/// Any other error.
+pub(super) async fn persistently<T, F>(mut attempt: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    loop {
+        let error = match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let mut causes = error
+            .chain()
+            .filter_map(|of| of.downcast_ref::<NatsError>());
+        if !causes.any(NatsError::is_transient) {
+            return Err(error);
+        }
+        tracing::warn!(error = %format_args!("{error:#}"), "a reload waits for the broker");
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

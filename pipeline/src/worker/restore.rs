@@ -12,6 +12,7 @@
 //! disagree with the first. The published cells are fed to compare them with
 //! the recomputed ones, so that only differences are published after a restart.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -144,12 +145,11 @@ async fn restore_published(
     let mut unreadable = 0u64;
     for brand in &config.brands {
         let subjects = format!("tributary.out.{}.>", brand.name);
-        let begin = epoch;
-        // What was put in before a failure is put in again, which changes nothing.
-        let read = || restore_published_of(client, config, workers, &subjects, begin, out, now);
-        let (next, unread) = retry_transient(read).await?;
-        epoch = next;
-        unreadable += unread;
+        // What was put in before a failure is put in again, in later epochs, which changes nothing.
+        let next = AtomicU64::new(epoch);
+        let read = || restore_published_of(client, config, workers, &subjects, &next, out, now);
+        unreadable += retry_transient(read).await?;
+        epoch = next.into_inner();
     }
     if unreadable > 0 {
         tracing::warn!(
@@ -160,10 +160,11 @@ async fn restore_published(
     Ok(epoch)
 }
 
-/// Feeds the cells of one brand, beginning with `epoch`. Returns the next
-/// epoch, and the number of messages that are not cells of this version.
+/// Feeds the cells of one brand, beginning with the epoch `next`, and counts that up.
+/// Returns the number of messages that are not cells of this version.
 ///
-/// Feeding a cell twice, after a failed attempt, changes nothing.
+/// Feeding a cell twice, after a failed attempt, changes nothing; an epoch that was
+/// fed is never fed again.
 ///
 /// # Errors
 ///
@@ -173,16 +174,16 @@ async fn restore_published_of(
     config: &Config,
     workers: &Workers,
     subjects: &str,
-    mut epoch: u64,
+    next: &AtomicU64,
     out: &mpsc::UnboundedSender<PublisherCommand>,
     now: i64,
-) -> Result<(u64, u64), NatsError> {
+) -> Result<u64, NatsError> {
     let mut unreadable = 0;
     let mut values = nats::last_values(client, &config.nats.output_stream, subjects).await?;
     loop {
         let messages = values.next_batch(CELLS).await?;
         if messages.is_empty() {
-            return Ok((epoch, unreadable));
+            return Ok(unreadable);
         }
         let stored = messages.iter();
         let stored = stored.map(|message| (message.subject.to_string(), message.sequence));
@@ -206,9 +207,9 @@ async fn restore_published_of(
             published,
             ..Restored::default()
         };
+        let epoch = next.fetch_add(1, Ordering::Relaxed);
         // Workers that have stopped are noticed when restoring ends.
         let _ = tokio::task::block_in_place(|| send(workers, epoch, restored));
-        epoch += 1;
     }
 }
 
