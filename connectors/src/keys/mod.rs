@@ -314,7 +314,7 @@ impl BrandKey {
     /// Appends the identifiers of one value, clear or a digest, to `out`, under
     /// the oldest secret. Returns false if the value identifies no one: it is
     /// empty, blocked, or not a phone number.
-    pub(crate) fn identifiers(
+    pub fn identifiers(
         &self,
         kind: IdKind,
         text: &str,

@@ -3,11 +3,14 @@
 //! This is the hot path: no value is built, no string copied. Of a key that
 //! occurs twice the last value counts (RFC 8259, section 4, leaves this to the
 //! reader). The parser walks values of any depth without recursion, so nesting
-//! costs no stack.
+//! costs no stack. Ordinary objects are read by [`crate::raw_json`], and what it
+//! leaves by `serde_json`, whose errors a dead letter quotes.
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tributary_config::model::Kind;
+
+use crate::raw_json;
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $variant:ident $name:literal),* $(,)?) => {
@@ -302,6 +305,14 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// As [`Fields::read`]; the fields are then unspecified.
     pub fn fill(&mut self, line: &'a str) -> Result<(), serde_json::Error> {
+        let whole = raw_json::members(line, |key, value| match Field::of(key) {
+            Some(field) => self.set(field, value),
+            None => self.unknown = true,
+        });
+        if whole.is_some() {
+            return Ok(());
+        }
+        // What is set already is found again.
         let mut json = serde_json::Deserializer::from_str(line);
         Object(self).deserialize(&mut json)?;
         json.end()
@@ -348,12 +359,7 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         while let Some(field) = map.next_key_seed(Key)? {
             match field {
-                Some(field) => {
-                    let value: &'de RawValue = map.next_value()?;
-                    if let Some(raw) = self.0.raw.get_mut(field as usize) {
-                        *raw = value.get();
-                    }
-                }
+                Some(field) => self.0.set(field, map.next_value::<&'de RawValue>()?.get()),
                 None => {
                     map.next_value::<IgnoredAny>()?;
                     self.0.unknown = true;

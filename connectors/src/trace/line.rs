@@ -8,7 +8,8 @@
 //! | `data_base64` | instead of `data`: any bytes, in base64 (RFC 4648, section 4) |
 //! | `headers` | optional: an array of pairs, or an object of strings or arrays of strings |
 //!
-//! Unknown members are ignored.
+//! Unknown members are ignored. Ordinary lines are read by [`crate::raw_json`], and
+//! what it leaves by `serde_json`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +19,7 @@ use serde_json::value::RawValue;
 
 use crate::files::strip_bom;
 use crate::native::time;
+use crate::raw_json;
 
 /// One message of a trace.
 ///
@@ -63,9 +65,9 @@ impl TraceLine {
 /// Parses a line; `None` if it is not a message.
 pub fn read(bytes: &[u8]) -> Option<TraceLine> {
     let text = std::str::from_utf8(strip_bom(bytes)).ok()?;
-    let raw: Raw<'_> = serde_json::from_str(text).ok()?;
+    let raw = Raw::read(text)?;
     Some(TraceLine {
-        subject: serde_json::from_str(raw.subject?).ok()?,
+        subject: string(raw.subject?)?,
         at: arrival(raw.at?)?,
         headers: headers(raw.headers)?,
         data: data(raw.data, raw.data_base64)?,
@@ -119,12 +121,16 @@ fn is_object(text: &str) -> bool {
 fn data(data: Option<&str>, base64: Option<&str>) -> Option<Vec<u8>> {
     match data.filter(|raw| *raw != "null") {
         Some(raw) if raw.starts_with('{') => Some(raw.as_bytes().to_vec()),
-        Some(raw) => serde_json::from_str::<String>(raw)
-            .ok()
-            .map(String::into_bytes),
-        None => STANDARD
-            .decode(serde_json::from_str::<String>(base64?).ok()?)
-            .ok(),
+        Some(raw) => string(raw).map(String::into_bytes),
+        None => STANDARD.decode(string(base64?)?).ok(),
+    }
+}
+
+/// The characters of a raw string; `None` if the value is none.
+fn string(raw: &str) -> Option<String> {
+    match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
+        Some(plain) if memchr::memchr(b'\\', plain.as_bytes()).is_none() => Some(plain.to_owned()),
+        _ => serde_json::from_str(raw).ok(),
     }
 }
 
@@ -149,6 +155,34 @@ struct Raw<'a> {
     headers: Option<&'a str>,
 }
 
+impl<'a> Raw<'a> {
+    /// The members of a line; `None` if it is no JSON object.
+    fn read(text: &'a str) -> Option<Raw<'a>> {
+        let mut raw = Raw::default();
+        let whole = raw_json::members(text, |key, value| {
+            if let Some(place) = raw.place(key) {
+                *place = Some(value);
+            }
+        });
+        match whole {
+            Some(()) => Some(raw),
+            None => serde_json::from_str(text).ok(),
+        }
+    }
+
+    /// The place of a member; `None` for an unknown one.
+    fn place(&mut self, key: &str) -> Option<&mut Option<&'a str>> {
+        Some(match key {
+            "subject" => &mut self.subject,
+            "at" => &mut self.at,
+            "data" => &mut self.data,
+            "data_base64" => &mut self.data_base64,
+            "headers" => &mut self.headers,
+            _ => return None,
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Raw<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         struct Members;
@@ -162,18 +196,10 @@ impl<'de> Deserialize<'de> for Raw<'de> {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Raw<'de>, M::Error> {
                 let mut raw = Raw::default();
                 while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
-                    let place = match &*key {
-                        "subject" => &mut raw.subject,
-                        "at" => &mut raw.at,
-                        "data" => &mut raw.data,
-                        "data_base64" => &mut raw.data_base64,
-                        "headers" => &mut raw.headers,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    *place = Some(map.next_value::<&RawValue>()?.get());
+                    match raw.place(&key) {
+                        Some(place) => *place = Some(map.next_value::<&RawValue>()?.get()),
+                        None => drop(map.next_value::<IgnoredAny>()?),
+                    }
                 }
                 Ok(raw)
             }

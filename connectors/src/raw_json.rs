@@ -1,0 +1,482 @@
+//! The members of a JSON object as raw text, for the hot path: every line of a
+//! trace and every record passes through here.
+//!
+//! [`members`] decides nothing that `serde_json` would decide otherwise. It either
+//! returns every member of a text that `serde_json` accepts too, or gives up: on
+//! a text that is no JSON object, on a key with an escape, and below [`DEPTH`]
+//! levels. The caller then asks `serde_json`, which knows what is wrong and where.
+//! So the only invariant is that nothing passes that `serde_json` refuses, and that
+//! the texts are the same; a test holds both against it.
+
+/// How many objects and arrays may be open within each other.
+const DEPTH: u32 = 64;
+
+/// Calls `each` with the key and the raw value of every member, in the order of the
+/// text. `None` if this is for `serde_json` to judge; `each` may then have been
+/// called with members that it would find, too.
+pub(crate) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
+    let mut scan = Scan {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+    };
+    scan.white_space();
+    scan.take(b'{')?;
+    scan.white_space();
+    if scan.peek()? == b'}' {
+        scan.at += 1;
+    } else {
+        loop {
+            let key = scan.key()?;
+            let begin = scan.at;
+            scan.value()?;
+            each(key, text.get(begin..scan.at)?);
+            scan.white_space();
+            match scan.next()? {
+                b',' => scan.white_space(),
+                b'}' => break,
+                _ => return None,
+            }
+        }
+    }
+    scan.white_space();
+    (scan.at == text.len()).then_some(())
+}
+
+/// A text, and how much of it was read.
+struct Scan<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scan<'a> {
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    #[inline]
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then_some(())
+    }
+
+    #[inline]
+    fn white_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// A key without escapes, and the colon behind it with its white space.
+    fn key(&mut self) -> Option<&'a str> {
+        self.take(b'"')?;
+        let begin = self.at;
+        let end = self.special()?;
+        let key = self.text.get(begin..end)?;
+        self.take(b'"')?;
+        self.white_space();
+        self.take(b':')?;
+        self.white_space();
+        Some(key)
+    }
+
+    /// Skips a value.
+    #[inline]
+    fn value(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'{' | b'[' => self.nested(),
+            _ => self.scalar(),
+        }
+    }
+
+    /// Skips a value that is neither an object nor an array.
+    #[inline]
+    fn scalar(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'"' => {
+                self.at += 1;
+                self.string()
+            }
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            _ => None,
+        }
+    }
+
+    /// Skips an object or an array. Which of the two each open one is, is a bit of a
+    /// stack, the innermost the lowest.
+    fn nested(&mut self) -> Option<()> {
+        let (mut objects, mut depth) = (0_u64, 0);
+        loop {
+            // A value is to follow.
+            match self.peek()? {
+                open @ (b'{' | b'[') => {
+                    self.at += 1;
+                    depth += 1;
+                    if depth > DEPTH {
+                        return None;
+                    }
+                    objects = objects << 1 | u64::from(open == b'{');
+                    self.white_space();
+                    match (self.peek()?, objects & 1) {
+                        (b'}', 1) | (b']', 0) => {}
+                        (_, 1) => {
+                            self.key()?;
+                            continue;
+                        }
+                        _ => continue,
+                    }
+                }
+                _ => {
+                    self.scalar()?;
+                    self.white_space();
+                }
+            }
+            // A value has ended.
+            loop {
+                match (self.next()?, objects & 1) {
+                    (b'}', 1) | (b']', 0) => {
+                        objects >>= 1;
+                        depth -= 1;
+                        if depth == 0 {
+                            return Some(());
+                        }
+                        self.white_space();
+                    }
+                    (b',', is_object) => {
+                        self.white_space();
+                        if is_object == 1 {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    _ => return None,
+                }
+            }
+        }
+    }
+
+    /// Skips a word.
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        self.bytes.get(self.at..)?.starts_with(word).then_some(())?;
+        self.at += word.len();
+        Some(())
+    }
+
+    /// Skips a number.
+    fn number(&mut self) -> Option<()> {
+        if self.peek()? == b'-' {
+            self.at += 1;
+        }
+        match self.next()? {
+            b'0' if matches!(self.peek(), Some(b'0'..=b'9')) => return None,
+            b'0' => {}
+            b'1'..=b'9' => self.digits(),
+            _ => return None,
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.some_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.some_digits()?;
+        }
+        Some(())
+    }
+
+    fn digits(&mut self) {
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn some_digits(&mut self) -> Option<()> {
+        let begin = self.at;
+        self.digits();
+        (self.at > begin).then_some(())
+    }
+
+    /// Skips the rest of a string, with its quotation mark.
+    fn string(&mut self) -> Option<()> {
+        loop {
+            self.special()?;
+            match self.next()? {
+                b'"' => return Some(()),
+                b'\\' => match self.next()? {
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                    b'u' => {
+                        let hex = self.bytes.get(self.at..self.at + 4)?;
+                        hex.iter().all(u8::is_ascii_hexdigit).then_some(())?;
+                        self.at += 4;
+                    }
+                    _ => return None,
+                },
+                // Control characters must be escaped.
+                _ => return None,
+            }
+        }
+    }
+
+    /// Goes to the next quotation mark, backslash or control character, and returns its
+    /// position.
+    #[inline]
+    fn special(&mut self) -> Option<usize> {
+        let mut rest = self.bytes.get(self.at..)?;
+        while let Some((chunk, tail)) = rest.split_first_chunk() {
+            let found = special_bytes(u64::from_le_bytes(*chunk));
+            if found != 0 {
+                self.at += (found.trailing_zeros() / 8) as usize;
+                return Some(self.at);
+            }
+            self.at += chunk.len();
+            rest = tail;
+        }
+        let is_special = |c: &u8| matches!(c, b'"' | b'\\' | 0..0x20);
+        self.at += rest.iter().position(is_special)?;
+        Some(self.at)
+    }
+}
+
+/// Eight bytes, of which the first is the lowest: its lowest bit that is set is the
+/// highest of the first byte that is a quotation mark, a backslash or a control
+/// character; 0 if none is.
+fn special_bytes(bytes: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    // A borrow reaches only bytes behind the first that is found.
+    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
+    // Without its second bit the quotation mark follows the control characters, and the space does not.
+    let marks = below(bytes ^ (ONES * 2), 0x21);
+    let backslashes = below(bytes ^ (ONES * u64::from(b'\\')), 1);
+    (marks | backslashes) & HIGH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    /// The members by `serde_json`; `None` if it refuses the text.
+    fn expected(text: &str) -> Option<Vec<(String, String)>> {
+        struct Members;
+        impl<'de> serde::de::Visitor<'de> for Members {
+            type Value = Vec<(String, String)>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: serde::de::MapAccess<'de>>(
+                self,
+                mut map: M,
+            ) -> Result<Self::Value, M::Error> {
+                let mut members = Vec::new();
+                while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+                    members.push((key, value.get().to_owned()));
+                }
+                Ok(members)
+            }
+        }
+        let mut json = serde_json::Deserializer::from_str(text);
+        let members = serde::Deserializer::deserialize_map(&mut json, Members).ok()?;
+        json.end().ok()?;
+        Some(members)
+    }
+
+    /// What is found, and whether the text was read to its end.
+    fn found(text: &str) -> (Vec<(String, String)>, bool) {
+        let mut found = Vec::new();
+        let end = members(text, |key, value| {
+            found.push((key.to_owned(), value.to_owned()));
+        });
+        (found, end.is_some())
+    }
+
+    /// Whatever is found, `serde_json` finds too; whether the scanner read all.
+    fn check(text: &str) -> bool {
+        let (found, is_whole) = found(text);
+        let expected = expected(text);
+        if is_whole {
+            assert_eq!(Some(found), expected, "{text}");
+        } else if let Some(expected) = expected {
+            assert!(expected.starts_with(&found), "{text}");
+        }
+        is_whole
+    }
+
+    #[test]
+    fn ordinary_objects_are_read_to_their_end() {
+        for text in [
+            "{}",
+            " {\t} \r\n",
+            r#"{"a":1}"#,
+            r#" { "a" : -0.5e+10 , "b":[ ] , "a":{ "c" : [ 1 , {} , [ "]" ] ] } } "#,
+            r#"{"":"","é":"\"\\\/\b\f\n\r\tAé€😀 long enough for several words"}"#,
+            r#"{"id":"w1","x":"\u0041\ud800","t":true,"f":false,"n":null,"z":0,"y":-0}"#,
+            "{\"a\":\"\u{7f}\u{80}\u{a0}\"}",
+        ] {
+            assert!(check(text), "{text}");
+        }
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(check(&nested(DEPTH as usize)));
+        assert!(!check(&nested(DEPTH as usize + 1)));
+    }
+
+    #[test]
+    fn everything_else_is_for_the_library() {
+        for text in [
+            "",
+            " ",
+            "[]",
+            "1",
+            "{",
+            "{}x",
+            "{} {}",
+            "{,}",
+            r#"{"a":1,}"#,
+            r#"{"a":}"#,
+            r#"{"a" 1}"#,
+            r#"{"a":1 "b":2}"#,
+            r#"{"a":01}"#,
+            r#"{"a":-}"#,
+            r#"{"a":1.}"#,
+            r#"{"a":.5}"#,
+            r#"{"a":1e}"#,
+            r#"{"a":+1}"#,
+            r#"{"a":NaN}"#,
+            r#"{"a":tru}"#,
+            r#"{"a":truey}"#,
+            r#"{"a":"x}"#,
+            r#"{"a":"\x"}"#,
+            r#"{"a":"\u00g0"}"#,
+            r#"{"a":"\u00"}"#,
+            r#"{"\u0061":1}"#,
+            r#"{"a":[1,]}"#,
+            r#"{"a":[}]}"#,
+            r#"{"a":{1:2}}"#,
+            r#"{"a":{"b":1,}}"#,
+            r#"{"a":{"b"}}"#,
+            r#"{'a':1}"#,
+            "{\"a\":\"\n\"}",
+            "{\"a\u{1}\":1}",
+            "{\"a\":\u{a0}1}",
+            "\u{feff}{}",
+        ] {
+            assert!(!check(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_special_byte_of_eight_is_found() {
+        for special in (0..0x20).chain([b'"', b'\\']) {
+            for place in 0..8 {
+                for other in [b' ', b'a', 0x7f, 0x80, 0xff, b'!', b'#', b'[', b']'] {
+                    let mut bytes = [other; 8];
+                    assert_eq!(special_bytes(u64::from_le_bytes(bytes)), 0);
+                    bytes[place] = special;
+                    let found = special_bytes(u64::from_le_bytes(bytes));
+                    assert_eq!(found.trailing_zeros() as usize / 8, place);
+                }
+            }
+        }
+    }
+
+    /// A JSON value with white space, escapes and depth.
+    fn value() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+            "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,3})?",
+            ".{0,30}".prop_map(|text| serde_json::Value::from(text).to_string()),
+            "\"(\\\\u[0-9a-fA-F]{4}|\\\\[\"\\\\/bfnrt]|[ a-z]){0,12}\"",
+        ];
+        leaf.prop_recursive(6, 40, 5, |inner| {
+            let members =
+                prop::collection::vec(("[a-z]{0,9}", "[ \t\r\n]{0,2}", inner.clone()), 0..5);
+            let list = prop::collection::vec(inner, 0..5);
+            prop_oneof![
+                list.prop_map(|list| format!("[{}]", list.join(" , "))),
+                members.prop_map(|members| {
+                    let members = members.iter();
+                    let members: Vec<String> = members
+                        .map(|(key, space, value)| {
+                            format!("{space}\"{key}\"{space}:{space}{value}{space}")
+                        })
+                        .collect();
+                    format!("{{{}}}", members.join(","))
+                }),
+            ]
+        })
+    }
+
+    /// A text, and changes at random places.
+    fn changed(text: &str, changes: &[(usize, String, bool)]) -> String {
+        let mut chars: Vec<char> = text.chars().collect();
+        for (place, by, replaces) in changes {
+            let place = place % (chars.len() + 1);
+            let end = (place + usize::from(*replaces)).min(chars.len());
+            chars.splice(place..end, by.chars());
+        }
+        chars.into_iter().collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn valid_objects_are_read_as_the_library_reads_them(
+            members in prop::collection::vec(("[a-zé]{0,12}", value()), 0..6),
+        ) {
+            let members: Vec<String> = members
+                .iter()
+                .map(|(key, value)| format!("\"{key}\" :{value} "))
+                .collect();
+            let is_whole = check(&format!("{{{}}}", members.join(",")));
+            prop_assert!(is_whole);
+        }
+
+        #[test]
+        fn no_damaged_object_is_read_otherwise(
+            members in prop::collection::vec(("[a-z]{0,12}", value()), 0..4),
+            changes in prop::collection::vec(
+                (
+                    any::<usize>(),
+                    prop_oneof![
+                        "[\\[\\]{}\",:\\\\ ]{0,2}",
+                        "[-+.eE0-9a-z]{0,2}",
+                        Just("\u{1}".to_owned()),
+                        Just("\u{a0}".to_owned()),
+                    ],
+                    any::<bool>(),
+                ),
+                1..4,
+            ),
+        ) {
+            let members: Vec<String> = members
+                .iter()
+                .map(|(key, value)| format!("\"{key}\":{value}"))
+                .collect();
+            check(&changed(&format!("{{{}}}", members.join(",")), &changes));
+        }
+
+        #[test]
+        fn no_text_is_read_otherwise(text in "[\\[\\]{}\",:\\\\ 01ae.-]{0,24}") {
+            check(&text);
+        }
+    }
+}
