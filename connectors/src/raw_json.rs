@@ -11,14 +11,34 @@
 /// How many objects and arrays may be open within each other.
 const DEPTH: u32 = 64;
 
-/// Calls `each` with the key and the raw value of every member, in the order of the
-/// text. `None` if this is for `serde_json` to judge; `each` may then have been
-/// called with members that it would find, too.
-pub(crate) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
+/// A value as it stands in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Raw<'a> {
+    /// The text, without white space around it.
+    pub(crate) text: &'a str,
+    /// Whether it contains a backslash: a string without one is its own characters.
+    pub(crate) has_escape: bool,
+}
+
+impl<'a> Raw<'a> {
+    /// A value by its text.
+    pub(crate) fn of(text: &'a str) -> Raw<'a> {
+        Raw {
+            text,
+            has_escape: memchr::memchr(b'\\', text.as_bytes()).is_some(),
+        }
+    }
+}
+
+/// Calls `each` with the key and the value of every member, in the order of the text.
+/// `None` if this is for `serde_json` to judge; `each` may then have been called with
+/// members that it would find, too.
+pub(crate) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, Raw<'a>)) -> Option<()> {
     let mut scan = Scan {
         text,
         bytes: text.as_bytes(),
         at: 0,
+        escapes: 0,
     };
     scan.white_space();
     scan.take(b'{')?;
@@ -28,9 +48,13 @@ pub(crate) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str))
     } else {
         loop {
             let key = scan.key()?;
-            let begin = scan.at;
+            let (begin, escapes) = (scan.at, scan.escapes);
             scan.value()?;
-            each(key, text.get(begin..scan.at)?);
+            let raw = Raw {
+                text: text.get(begin..scan.at)?,
+                has_escape: scan.escapes > escapes,
+            };
+            each(key, raw);
             scan.white_space();
             match scan.next()? {
                 b',' => scan.white_space(),
@@ -43,32 +67,36 @@ pub(crate) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str))
     (scan.at == text.len()).then_some(())
 }
 
-/// A text, and how much of it was read.
+/// A text, and how much of it was read. What is called for every member is inlined,
+/// and what is not takes a copy, so that the position stays in a register.
+#[derive(Clone, Copy)]
 struct Scan<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// How many escapes were read.
+    escapes: usize,
 }
 
 impl<'a> Scan<'a> {
-    #[inline]
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<u8> {
         let byte = self.peek()?;
         self.at += 1;
         Some(byte)
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, byte: u8) -> Option<()> {
         (self.next()? == byte).then_some(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn white_space(&mut self) {
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
             self.at += 1;
@@ -76,6 +104,7 @@ impl<'a> Scan<'a> {
     }
 
     /// A key without escapes, and the colon behind it with its white space.
+    #[inline(always)]
     fn key(&mut self) -> Option<&'a str> {
         self.take(b'"')?;
         let begin = self.at;
@@ -89,16 +118,19 @@ impl<'a> Scan<'a> {
     }
 
     /// Skips a value.
-    #[inline]
+    #[inline(always)]
     fn value(&mut self) -> Option<()> {
         match self.peek()? {
-            b'{' | b'[' => self.nested(),
+            b'{' | b'[' => {
+                *self = self.nested()?;
+                Some(())
+            }
             _ => self.scalar(),
         }
     }
 
     /// Skips a value that is neither an object nor an array.
-    #[inline]
+    #[inline(always)]
     fn scalar(&mut self) -> Option<()> {
         match self.peek()? {
             b'"' => {
@@ -115,7 +147,8 @@ impl<'a> Scan<'a> {
 
     /// Skips an object or an array. Which of the two each open one is, is a bit of a
     /// stack, the innermost the lowest.
-    fn nested(&mut self) -> Option<()> {
+    #[inline(never)]
+    fn nested(mut self) -> Option<Scan<'a>> {
         let (mut objects, mut depth) = (0_u64, 0);
         loop {
             // A value is to follow.
@@ -149,7 +182,7 @@ impl<'a> Scan<'a> {
                         objects >>= 1;
                         depth -= 1;
                         if depth == 0 {
-                            return Some(());
+                            return Some(self);
                         }
                         self.white_space();
                     }
@@ -174,6 +207,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Skips a number.
+    #[inline(always)]
     fn number(&mut self) -> Option<()> {
         if self.peek()? == b'-' {
             self.at += 1;
@@ -198,12 +232,14 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
+    #[inline(always)]
     fn digits(&mut self) {
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
     }
 
+    #[inline(always)]
     fn some_digits(&mut self) -> Option<()> {
         let begin = self.at;
         self.digits();
@@ -211,29 +247,37 @@ impl<'a> Scan<'a> {
     }
 
     /// Skips the rest of a string, with its quotation mark.
+    #[inline(always)]
     fn string(&mut self) -> Option<()> {
         loop {
             self.special()?;
             match self.next()? {
                 b'"' => return Some(()),
-                b'\\' => match self.next()? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                    b'u' => {
-                        let hex = self.bytes.get(self.at..self.at + 4)?;
-                        hex.iter().all(u8::is_ascii_hexdigit).then_some(())?;
-                        self.at += 4;
-                    }
-                    _ => return None,
-                },
+                b'\\' => *self = self.escape()?,
                 // Control characters must be escaped.
                 _ => return None,
             }
         }
     }
 
+    /// Skips an escape behind its backslash.
+    #[inline(never)]
+    fn escape(mut self) -> Option<Scan<'a>> {
+        self.escapes += 1;
+        match self.next()? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(self),
+            b'u' => {
+                let hex = self.bytes.get(self.at..self.at + 4)?;
+                self.at += 4;
+                hex.iter().all(u8::is_ascii_hexdigit).then_some(self)
+            }
+            _ => None,
+        }
+    }
+
     /// Goes to the next quotation mark, backslash or control character, and returns its
     /// position.
-    #[inline]
+    #[inline(always)]
     fn special(&mut self) -> Option<usize> {
         let mut rest = self.bytes.get(self.at..)?;
         while let Some((chunk, tail)) = rest.split_first_chunk() {
@@ -302,7 +346,8 @@ mod tests {
     fn found(text: &str) -> (Vec<(String, String)>, bool) {
         let mut found = Vec::new();
         let end = members(text, |key, value| {
-            found.push((key.to_owned(), value.to_owned()));
+            assert_eq!(value, Raw::of(value.text));
+            found.push((key.to_owned(), value.text.to_owned()));
         });
         (found, end.is_some())
     }

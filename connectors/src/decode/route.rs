@@ -40,14 +40,25 @@ pub struct Unroutable {
     pub refusal: Refusal,
 }
 
-/// Resolves subjects. It caches the last route, because messages of one subject
-/// arrive in runs.
+/// Resolves subjects. It caches the last routes, because there are far fewer
+/// subjects than messages.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
+    known: Vec<KnownRoute>,
+    /// The position of the one that gives way to the next.
+    oldest: usize,
+}
+
+/// A subject without its partition, a source, and the route of both.
+#[derive(Clone, Debug)]
+struct KnownRoute {
     subject: String,
     source: Option<String>,
-    route: Option<Route>,
+    route: Route,
 }
+
+/// How many routes are cached.
+const KNOWN: usize = 16;
 
 impl Routes {
     /// The route of a subject; `source` is the header's, for a subject that
@@ -63,26 +74,40 @@ impl Routes {
         brands: &[BrandContext],
         sources: &[Vec<SourceContext>],
     ) -> Result<Route, Box<Unroutable>> {
+        if let Some(route) = self.known(subject, source) {
+            return Ok(route);
+        }
         let subject = without_partition(subject);
-        if let Some(route) = self.route
-            && self.subject == subject
-            && self.source.as_deref() == source
-        {
+        if let Some(route) = self.known(subject, source) {
             return Ok(route);
         }
         let route = resolve(subject, source, brands, sources)?;
-        self.subject.clear();
-        self.subject.push_str(subject);
-        self.source = source.map(str::to_owned);
-        self.route = Some(route);
+        let known = KnownRoute {
+            subject: subject.to_owned(),
+            source: source.map(str::to_owned),
+            route,
+        };
+        match self.known.get_mut(self.oldest) {
+            Some(oldest) => *oldest = known,
+            None => self.known.push(known),
+        }
+        self.oldest = (self.oldest + 1) % KNOWN;
         Ok(route)
+    }
+
+    /// The route of a subject without a partition, if it is cached.
+    fn known(&self, subject: &str, source: Option<&str>) -> Option<Route> {
+        let mut known = self.known.iter();
+        let is_it =
+            |known: &&KnownRoute| known.subject == subject && known.source.as_deref() == source;
+        known.find(is_it).map(|known| known.route)
     }
 }
 
 /// The subject without its sixth token. A partition only determines which
 /// process reads the message.
 fn without_partition(subject: &str) -> &str {
-    let mut dots = subject.match_indices('.').map(|(place, _)| place).skip(4);
+    let mut dots = memchr::memchr_iter(b'.', subject.as_bytes()).skip(4);
     match (dots.next(), dots.next()) {
         (Some(end), None) if end + 1 < subject.len() => subject.get(..end).unwrap_or(subject),
         _ => subject,

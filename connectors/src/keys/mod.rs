@@ -121,6 +121,8 @@ pub struct Scratch {
     clear: Zeroizing<String>,
     phones: PhoneCache,
     emails: EmailCounts,
+    /// The empty buffer of the identifiers of one record.
+    pub(crate) ids: Vec<Identifier>,
 }
 
 /// How many e-mail addresses were read in clear, and how many of them are at a
@@ -410,6 +412,7 @@ impl BrandKey {
             clear,
             phones,
             emails,
+            ids: _,
         } = scratch;
         match kind {
             IdKind::Cookie

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tributary_config::model::Kind;
 
-use crate::raw_json;
+use crate::raw_json::{self, Raw};
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $variant:ident $name:literal),* $(,)?) => {
@@ -147,6 +147,9 @@ fields! {
 /// The number of fields.
 const COUNT: usize = Field::ALL.len();
 
+// Every field has a bit in [`Fields`].
+const _: () = assert!(COUNT <= u64::BITS as usize);
+
 /// The size of the hash table, a power of two.
 const PLACES: usize = 256;
 
@@ -266,6 +269,9 @@ pub struct Fields<'a> {
     /// The text of each field's value, by discriminant; empty if the key is
     /// absent.
     raw: [&'a str; COUNT],
+    /// A bit for each field, by discriminant, that is set if its text contains a
+    /// backslash.
+    escaped: u64,
     /// Whether the object has a key that is no field.
     unknown: bool,
 }
@@ -274,6 +280,7 @@ impl Default for Fields<'_> {
     fn default() -> Self {
         Fields {
             raw: [""; COUNT],
+            escaped: 0,
             unknown: false,
         }
     }
@@ -323,10 +330,21 @@ impl<'a> Fields<'a> {
         self.raw.get(field as usize).copied().unwrap_or_default()
     }
 
+    /// Whether the text of a field's value contains an escape. A string without one
+    /// is its own characters.
+    pub(crate) fn has_escape(&self, field: Field) -> bool {
+        self.escaped >> field as u8 & 1 == 1
+    }
+
     /// Sets the raw JSON of a field's value.
-    pub(crate) fn set(&mut self, field: Field, raw: &'a str) {
+    pub(crate) fn set(&mut self, field: Field, raw: Raw<'a>) {
         if let Some(place) = self.raw.get_mut(field as usize) {
-            *place = raw;
+            *place = raw.text;
+        }
+        let bit = 1 << field as u8;
+        match raw.has_escape {
+            true => self.escaped |= bit,
+            false => self.escaped &= !bit,
         }
     }
 
@@ -359,7 +377,10 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         while let Some(field) = map.next_key_seed(Key)? {
             match field {
-                Some(field) => self.0.set(field, map.next_value::<&'de RawValue>()?.get()),
+                Some(field) => {
+                    let value = map.next_value::<&'de RawValue>()?;
+                    self.0.set(field, Raw::of(value.get()));
+                }
                 None => {
                     map.next_value::<IgnoredAny>()?;
                     self.0.unknown = true;

@@ -98,10 +98,17 @@ impl RecordKey {
     /// The key of a brand's name and some parts, by BLAKE3. Each is prefixed with its length, so that no two lists of parts hash the
     /// same bytes. The name of the brand is part of it, because keys outlive a configuration.
     fn of_parts(brand: &str, parts: &[&[u8]]) -> RecordKey {
-        let mut all = SmallVec::<[u8; 256]>::new();
-        for part in std::iter::once(&brand.as_bytes()).chain(parts) {
-            all.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            all.extend_from_slice(part);
+        let parts = || std::iter::once(brand.as_bytes()).chain(parts.iter().copied());
+        let length: usize = parts().map(|part| part.len() + size_of::<u64>()).sum();
+        let mut all = SmallVec::<[u8; 256]>::from_elem(0, length);
+        let mut rest = &mut *all;
+        for part in parts() {
+            let length = (part.len() as u64).to_le_bytes();
+            for bytes in [&length[..], part] {
+                let (head, tail) = rest.split_at_mut(bytes.len());
+                head.copy_from_slice(bytes);
+                rest = tail;
+            }
         }
         let hash = blake3::hash(&all);
         let first = hash.as_bytes().first_chunk().copied().unwrap_or_default();
