@@ -207,3 +207,53 @@ fn source_position(sources: &[SourceContext], kind: Kind, name: &str) -> Option<
     let is_it = |source: &SourceContext| source.kind == kind && *source.name == *name;
     sources.iter().position(is_it)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use super::*;
+    use crate::fixture;
+
+    /// Whatever was asked before, the route is the one that is resolved.
+    #[test]
+    fn what_came_before_never_shows() {
+        let config = fixture::config(vec![fixture::brand("acme"), fixture::brand("shop")]);
+        let brands: Vec<BrandContext> = config.brands.iter().map(BrandContext::new).collect();
+        let of = config.brands.iter().zip(&brands);
+        let sources: Vec<Vec<SourceContext>> = of
+            .map(|(brand, context)| SourceContext::sorted(brand, &context.key))
+            .collect();
+        let subjects = [
+            "tributary.in.acme.web",
+            "tributary.in.acme.web.web",
+            "tributary.in.acme.web.web.3",
+            "tributary.in.acme.web.web.3.4",
+            "tributary.in.acme.web.web.",
+            "tributary.in.acme.web.ping",
+            "tributary.in.acme.web.",
+            "tributary.in.acme.ping",
+            "tributary.in.acme.partner_mac",
+            "tributary.in.shop.web",
+            "tributary.in.shop.web.web.17",
+            "tributary.in.shop.transaction",
+            "tributary.in.other.web",
+            "tributary.in.acme.weather",
+            "tributary",
+            "",
+        ];
+        let names = [None, Some("web"), Some("ping"), Some("transaction")];
+        let mut routes = Routes::default();
+        let mut found = 0;
+        for step in 0..4_000_usize {
+            let draw = step.wrapping_mul(2_654_435_761) >> 7;
+            let subject = subjects[draw % subjects.len()];
+            let source = names[draw / subjects.len() % names.len()];
+            let expected = resolve(without_partition(subject), source, &brands, &sources);
+            let route = routes.find(subject, source, &brands, &sources);
+            assert_eq!(route.as_ref().ok(), expected.as_ref().ok(), "{subject}");
+            found += usize::from(route.is_ok());
+        }
+        assert!(found > 1_000 && routes.known.len() == KNOWN);
+    }
+}

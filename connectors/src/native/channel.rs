@@ -239,6 +239,16 @@ fn of_referrer<'b>(
     channels: &Channels,
 ) -> Option<ChannelWords<'b>> {
     let host = host(referrer)?;
+    let page = url.and_then(|url| match plain_host(url) {
+        Some(plain) => Some(as_host(plain.into())),
+        None => (!is_bad(url)).then(|| self::host(url)),
+    });
+    // Most come from the page before.
+    if let Some(Some(page)) = &page
+        && *page == host
+    {
+        return None;
+    }
     let passed_over = [&channels.own_hosts, &channels.ignored_referrers];
     if passed_over
         .iter()
@@ -246,12 +256,8 @@ fn of_referrer<'b>(
     {
         return None;
     }
-    let page = url.and_then(|url| match plain_host(url) {
-        Some(plain) => Some(as_host(plain.into())),
-        None => (!is_bad(url)).then(|| self::host(url)),
-    });
     if let Some(Some(page)) = &page
-        && (*page == host || site::registrable_domain(page) == site::registrable_domain(&host))
+        && site::registrable_domain(page) == site::registrable_domain(&host)
     {
         return None;
     }

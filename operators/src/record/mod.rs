@@ -164,5 +164,36 @@ mod tests {
         let spend = RecordKey::of_spend("acme", ["ads", "google", "cpc", ""], 20_000);
         let parts: [&[u8]; 5] = [b"ads", b"google", b"cpc", b"", b"2024-10-04"];
         assert_eq!(spend, RecordKey::of_parts("acme", &parts));
+        // Long parts are hashed like short ones.
+        let id = "t".repeat(700);
+        let bytes = [
+            b"\x04\0\0\0\0\0\0\0acme\x04\0\0\0\0\0\0\0till\xbc\x02\0\0\0\0\0\0",
+            id.as_bytes(),
+        ];
+        let hash = blake3::hash(&bytes.concat());
+        let key = RecordKey::of_record("acme", "till", &id);
+        assert_eq!(key.0.to_le_bytes(), hash.as_bytes()[..16]);
+    }
+
+    #[test]
+    fn the_key_of_a_set_is_that_of_its_bytes() {
+        for count in 1..=20_u128 {
+            let ids = (0..count).rev().map(|n| Identifier {
+                pseudonym: n << 60 | 7,
+                value: n << 59,
+                kind: IdKind::Cookie,
+            });
+            let mut ids: Vec<Identifier> = ids.collect();
+            ids.push(ids[0]);
+            let mut hash = xxhash_rust::xxh3::Xxh3::new();
+            for n in 0..count {
+                hash.update(&(n << 60 | 7).to_le_bytes());
+                hash.update(&(n << 59).to_le_bytes());
+            }
+            let set = IdSet::drain(&mut ids);
+            assert_eq!(set.key(), hash.digest128());
+            assert_eq!((set.ids().len() as u128, ids.len()), (count, 0));
+        }
+        assert_eq!(IdSet::empty().key(), 0);
     }
 }
