@@ -16,8 +16,9 @@ const DEPTH: u32 = 64;
 pub(crate) struct Raw<'a> {
     /// The text, without white space around it.
     pub(crate) text: &'a str,
-    /// Whether it contains a backslash: a string without one is its own characters.
-    pub(crate) has_escape: bool,
+    /// Whether it is a string without escapes, which is its own characters, or a number
+    /// without fraction and exponent.
+    pub(crate) is_plain: bool,
 }
 
 impl<'a> Raw<'a> {
@@ -25,7 +26,11 @@ impl<'a> Raw<'a> {
     pub(crate) fn of(text: &'a str) -> Raw<'a> {
         Raw {
             text,
-            has_escape: memchr::memchr(b'\\', text.as_bytes()).is_some(),
+            is_plain: match text.as_bytes() {
+                [b'"', rest @ ..] => memchr::memchr(b'\\', rest).is_none(),
+                [b'-' | b'0'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+                _ => false,
+            },
         }
     }
 }
@@ -38,7 +43,6 @@ pub(crate) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, Raw<'a>))
         text,
         bytes: text.as_bytes(),
         at: 0,
-        escapes: 0,
     };
     scan.white_space();
     scan.take(b'{')?;
@@ -48,11 +52,11 @@ pub(crate) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, Raw<'a>))
     } else {
         loop {
             let key = scan.key()?;
-            let (begin, escapes) = (scan.at, scan.escapes);
-            scan.value()?;
+            let begin = scan.at;
+            let is_plain = scan.value()?;
             let raw = Raw {
                 text: text.get(begin..scan.at)?,
-                has_escape: scan.escapes > escapes,
+                is_plain,
             };
             each(key, raw);
             scan.white_space();
@@ -74,8 +78,6 @@ struct Scan<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
-    /// How many escapes were read.
-    escapes: usize,
 }
 
 impl<'a> Scan<'a> {
@@ -117,21 +119,22 @@ impl<'a> Scan<'a> {
         Some(key)
     }
 
-    /// Skips a value.
+    /// Skips a value, and tells whether it is plain ([`Raw::is_plain`]).
     #[inline(always)]
-    fn value(&mut self) -> Option<()> {
+    fn value(&mut self) -> Option<bool> {
         match self.peek()? {
             b'{' | b'[' => {
                 *self = self.nested()?;
-                Some(())
+                Some(false)
             }
             _ => self.scalar(),
         }
     }
 
-    /// Skips a value that is neither an object nor an array.
+    /// Skips a value that is neither an object nor an array, and tells whether it is
+    /// plain.
     #[inline(always)]
-    fn scalar(&mut self) -> Option<()> {
+    fn scalar(&mut self) -> Option<bool> {
         match self.peek()? {
             b'"' => {
                 self.at += 1;
@@ -200,15 +203,15 @@ impl<'a> Scan<'a> {
     }
 
     /// Skips a word.
-    fn word(&mut self, word: &[u8]) -> Option<()> {
+    fn word(&mut self, word: &[u8]) -> Option<bool> {
         self.bytes.get(self.at..)?.starts_with(word).then_some(())?;
         self.at += word.len();
-        Some(())
+        Some(false)
     }
 
     /// Skips a number.
     #[inline(always)]
-    fn number(&mut self) -> Option<()> {
+    fn number(&mut self) -> Option<bool> {
         if self.peek()? == b'-' {
             self.at += 1;
         }
@@ -218,22 +221,31 @@ impl<'a> Scan<'a> {
             b'1'..=b'9' => self.digits(),
             _ => return None,
         }
+        let mut is_plain = true;
         if self.peek() == Some(b'.') {
+            is_plain = false;
             self.at += 1;
             self.some_digits()?;
         }
         if let Some(b'e' | b'E') = self.peek() {
+            is_plain = false;
             self.at += 1;
             if let Some(b'+' | b'-') = self.peek() {
                 self.at += 1;
             }
             self.some_digits()?;
         }
-        Some(())
+        Some(is_plain)
     }
 
     #[inline(always)]
     fn digits(&mut self) {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if let Some(chunk) = rest.first_chunk()
+            && are_digits(u64::from_le_bytes(*chunk))
+        {
+            self.at += chunk.len();
+        }
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
@@ -248,12 +260,16 @@ impl<'a> Scan<'a> {
 
     /// Skips the rest of a string, with its quotation mark.
     #[inline(always)]
-    fn string(&mut self) -> Option<()> {
+    fn string(&mut self) -> Option<bool> {
+        let mut is_plain = true;
         loop {
             self.special()?;
             match self.next()? {
-                b'"' => return Some(()),
-                b'\\' => *self = self.escape()?,
+                b'"' => return Some(is_plain),
+                b'\\' => {
+                    is_plain = false;
+                    *self = self.escape()?;
+                }
                 // Control characters must be escaped.
                 _ => return None,
             }
@@ -263,7 +279,6 @@ impl<'a> Scan<'a> {
     /// Skips an escape behind its backslash.
     #[inline(never)]
     fn escape(mut self) -> Option<Scan<'a>> {
-        self.escapes += 1;
         match self.next()? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(self),
             b'u' => {
@@ -293,6 +308,15 @@ impl<'a> Scan<'a> {
         self.at += rest.iter().position(is_special)?;
         Some(self.at)
     }
+}
+
+/// Whether eight bytes are digits: none leaves the sixteen characters of its first four
+/// bits, and none does if six is added.
+fn are_digits(bytes: u64) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let high = |bytes: u64| bytes & (ONES * 0xf0);
+    let zeros = ONES * u64::from(b'0');
+    high(bytes) == zeros && high(bytes.wrapping_add(ONES * 6)) == zeros
 }
 
 /// Eight bytes, of which the first is the lowest: its lowest bit that is set is the
@@ -423,6 +447,20 @@ mod tests {
             "\u{feff}{}",
         ] {
             assert!(!check(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn eight_digits_are_told_from_anything_else() {
+        for byte in 0..=255_u8 {
+            for place in 0..8 {
+                for other in [b'0', b'9'] {
+                    let mut bytes = [other; 8];
+                    bytes[place] = byte;
+                    let found = are_digits(u64::from_le_bytes(bytes));
+                    assert_eq!(found, byte.is_ascii_digit(), "{bytes:?}");
+                }
+            }
         }
     }
 

@@ -269,9 +269,8 @@ pub struct Fields<'a> {
     /// The text of each field's value, by discriminant; empty if the key is
     /// absent.
     raw: [&'a str; COUNT],
-    /// A bit for each field, by discriminant, that is set if its text contains a
-    /// backslash.
-    escaped: u64,
+    /// A bit for each field, by discriminant: [`Raw::is_plain`] of its text.
+    plain: u64,
     /// Whether the object has a key that is no field.
     unknown: bool,
 }
@@ -280,7 +279,7 @@ impl Default for Fields<'_> {
     fn default() -> Self {
         Fields {
             raw: [""; COUNT],
-            escaped: 0,
+            plain: 0,
             unknown: false,
         }
     }
@@ -330,10 +329,12 @@ impl<'a> Fields<'a> {
         self.raw.get(field as usize).copied().unwrap_or_default()
     }
 
-    /// Whether the text of a field's value contains an escape. A string without one
-    /// is its own characters.
-    pub(crate) fn has_escape(&self, field: Field) -> bool {
-        self.escaped >> field as u8 & 1 == 1
+    /// The value of a field, with an empty text if the object lacks the key.
+    pub(crate) fn value(&self, field: Field) -> Raw<'a> {
+        Raw {
+            text: self.raw(field),
+            is_plain: self.plain >> field as u8 & 1 == 1,
+        }
     }
 
     /// Sets the raw JSON of a field's value.
@@ -342,9 +343,9 @@ impl<'a> Fields<'a> {
             *place = raw.text;
         }
         let bit = 1 << field as u8;
-        match raw.has_escape {
-            true => self.escaped |= bit,
-            false => self.escaped &= !bit,
+        match raw.is_plain {
+            true => self.plain |= bit,
+            false => self.plain &= !bit,
         }
     }
 

@@ -36,22 +36,46 @@ pub fn is_random(mac: u64) -> bool {
     mac >> 40 & 2 != 0
 }
 
+/// The meaning of a byte that separates.
+const SEPARATOR: u8 = 16;
+
+/// What each byte means: the value of a hex digit, [`SEPARATOR`], or 17 for any other
+/// letter. A table, because no processor foresees which digits are letters.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated at compile time, where an index out of range fails the build"
+)]
+const MEANINGS: [u8; 256] = {
+    let mut meanings = [SEPARATOR; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let c = byte as u8;
+        meanings[byte] = match c {
+            b'0'..=b'9' => c - b'0',
+            b'a'..=b'f' => c - b'a' + 10,
+            b'A'..=b'F' => c - b'A' + 10,
+            b'g'..=b'z' | b'G'..=b'Z' => 17,
+            _ => SEPARATOR,
+        };
+        byte += 1;
+    }
+    meanings
+};
+
 /// Up to 12 hex digits as an integer, and their number; `None` for another
 /// letter or digit.
 fn digits(text: &str) -> Option<(u64, u32)> {
     let (mut value, mut count) = (0_u64, 0);
     for byte in text.bytes() {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            b'A'..=b'F' => byte - b'A' + 10,
-            b'g'..=b'z' | b'G'..=b'Z' => return None,
-            _ => continue,
+        let digit = match MEANINGS.get(usize::from(byte)) {
+            Some(digit @ 0..16) => digit,
+            Some(&SEPARATOR) => continue,
+            _ => return None,
         };
         if count == 12 {
             return None;
         }
-        value = value << 4 | u64::from(digit);
+        value = value << 4 | u64::from(*digit);
         count += 1;
     }
     // Letters and digits of other scripts are no separators either.

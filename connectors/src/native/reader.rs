@@ -95,16 +95,7 @@ impl<'a> Reader<'_, 'a> {
     /// first byte tells the type.
     #[inline]
     fn value(&self, field: Field) -> Value<'a> {
-        kind_of(self.fields.raw(field))
-    }
-
-    /// The raw text of a field.
-    #[inline]
-    fn raw(&self, field: Field) -> Raw<'a> {
-        Raw {
-            text: self.fields.raw(field),
-            has_escape: self.fields.has_escape(field),
-        }
+        kind_of(self.fields.value(field))
     }
 
     /// A text of at most `limit` bytes; `None` if absent.
@@ -114,7 +105,7 @@ impl<'a> Reader<'_, 'a> {
     /// is no character, such as half a surrogate pair.
     #[inline]
     pub fn text(&self, field: Field, limit: usize) -> FieldResult<Option<Cow<'a, str>>> {
-        match self.raw(field) {
+        match self.fields.value(field) {
             Raw { text: "", .. } => Ok(None),
             raw => text_of(field, raw, limit),
         }
@@ -284,7 +275,7 @@ impl<'a> Reader<'_, 'a> {
                 Ok(Some((Cow::Borrowed(number), true)))
             }
             Value::Text(inner) => {
-                let text = unescape(field, inner, self.raw(field))?;
+                let text = unescape(field, inner, self.fields.value(field))?;
                 if !self.loose {
                     return Ok(Some((trimmed(text), false)));
                 }
@@ -312,18 +303,19 @@ impl<'a> Reader<'_, 'a> {
 }
 
 /// The type of a raw JSON text.
-fn kind_of(raw: &str) -> Value<'_> {
-    match raw.as_bytes() {
-        [b'"', .., b'"'] => match raw.get(1..raw.len() - 1) {
+fn kind_of(raw: Raw<'_>) -> Value<'_> {
+    let text = raw.text;
+    match text.as_bytes() {
+        [b'"', .., b'"'] => match text.get(1..text.len() - 1) {
             Some("") | None => Value::Absent,
             Some(inner) => Value::Text(inner),
         },
         [] | b"null" => Value::Absent,
         b"true" => Value::Bool(true),
         b"false" => Value::Bool(false),
-        [b'-' | b'0'..=b'9', rest @ ..] => match rest.iter().all(u8::is_ascii_digit) {
-            true => Value::Integer(raw),
-            false => Value::Number(raw),
+        [b'-' | b'0'..=b'9', ..] => match raw.is_plain {
+            true => Value::Integer(text),
+            false => Value::Number(text),
         },
         _ => Value::Other,
     }
@@ -331,7 +323,7 @@ fn kind_of(raw: &str) -> Value<'_> {
 
 /// The text of a value of a field.
 fn text_of<'a>(field: Field, raw: Raw<'a>, limit: usize) -> FieldResult<Option<Cow<'a, str>>> {
-    let text = match kind_of(raw.text) {
+    let text = match kind_of(raw) {
         Value::Absent => return Ok(None),
         Value::Integer(digits) => Cow::Borrowed(digits),
         // No escape stands for less than a sixth of its length.
@@ -347,7 +339,7 @@ fn text_of<'a>(field: Field, raw: Raw<'a>, limit: usize) -> FieldResult<Option<C
 
 /// Resolves the escapes of a string; borrows if there is none.
 fn unescape<'a>(field: Field, inner: &'a str, raw: Raw<'_>) -> FieldResult<Cow<'a, str>> {
-    if !raw.has_escape {
+    if raw.is_plain {
         return Ok(Cow::Borrowed(inner));
     }
     let text: Result<String, _> = serde_json::from_str(raw.text);

@@ -133,7 +133,7 @@ fn string(raw: Raw<'_>) -> Option<String> {
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'));
     match inner {
-        Some(plain) if !raw.has_escape => Some(plain.to_owned()),
+        Some(plain) if raw.is_plain => Some(plain.to_owned()),
         _ => serde_json::from_str(raw.text).ok(),
     }
 }
