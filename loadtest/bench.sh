@@ -14,7 +14,7 @@ batches=${BATCHES:-200,1000,10000,100000}
 out=target/bench
 mkdir -p "$out"
 cargo build --release --locked --quiet
-cargo build --release --locked --quiet -p tributary-loadtest --example parse_alone
+cargo build --release --locked --quiet --workspace --example parse_alone --example decode_alone
 textbook=$(cargo build --release --locked --quiet --workspace --bench textbook --message-format=json |
     python3 -c 'import json, sys
 for line in map(json.loads, sys.stdin):
@@ -31,6 +31,12 @@ fi
 
 python3 loadtest/peers/compare.py "$trace" --config "$out/tributary.toml" --textbook "$textbook" --rounds "$rounds" \
     --batches "$batches" --json "$out/compare.json"
+
+# What of the decoder's time the keyed hashes of identifiers take: the difference of these two.
+for part in --identifiers --pseudonyms; do
+    /usr/bin/time -f "$part: %U s user, %S s system" \
+        target/release/examples/decode_alone "$trace" "$out/tributary.toml" "$part"
+done
 
 # The batch oracle, which must agree byte for byte.
 target/release/tributary replay --quiet --force --config "$out/tributary.toml" --cells "$out/cells" "$trace"

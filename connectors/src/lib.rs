@@ -41,6 +41,7 @@ pub mod native;
 pub mod nats;
 pub mod out;
 pub mod output_files;
+mod raw_json;
 pub mod rights_request;
 pub mod settings;
 pub mod signals;

@@ -54,7 +54,9 @@ def programs(options, directory):
     duckdb = lambda threads: lambda trace, cells: [
         sys.executable, os.path.join(os.path.dirname(__file__), "duckdb_recompute.py"), trace, "--cells", cells,
         "--threads", str(threads), "--temp", f"{directory}/duckdb"]
-    runs = {"serde_json alone": (lambda trace, _: [f"{release}/examples/parse_alone", trace], set()),
+    parse = lambda *more: lambda trace, _: [f"{release}/examples/parse_alone", trace, *more]
+    runs = {"serde_json alone": (parse(), set()),
+            "serde_json alone, into maps": (parse("--map"), set()),
             "decoder alone": (textbook(1, 10_000, "--decode-only"), set())}
     for name, program, shared in [("replay", replay, None), ("textbook", textbook, TEXTBOOK_FAMILIES)]:
         for batch in [10_000] + [batch for batch in options.batches if batch != 10_000]:

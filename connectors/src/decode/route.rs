@@ -40,14 +40,25 @@ pub struct Unroutable {
     pub refusal: Refusal,
 }
 
-/// Resolves subjects. It caches the last route, because messages of one subject
-/// arrive in runs.
+/// Resolves subjects. It caches the last routes, because there are far fewer
+/// subjects than messages.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
+    known: Vec<KnownRoute>,
+    /// The position of the one that gives way to the next.
+    oldest: usize,
+}
+
+/// A subject without its partition, a source, and the route of both.
+#[derive(Clone, Debug)]
+struct KnownRoute {
     subject: String,
     source: Option<String>,
-    route: Option<Route>,
+    route: Route,
 }
+
+/// How many routes are cached.
+const KNOWN: usize = 16;
 
 impl Routes {
     /// The route of a subject; `source` is the header's, for a subject that
@@ -63,26 +74,40 @@ impl Routes {
         brands: &[BrandContext],
         sources: &[Vec<SourceContext>],
     ) -> Result<Route, Box<Unroutable>> {
+        if let Some(route) = self.known(subject, source) {
+            return Ok(route);
+        }
         let subject = without_partition(subject);
-        if let Some(route) = self.route
-            && self.subject == subject
-            && self.source.as_deref() == source
-        {
+        if let Some(route) = self.known(subject, source) {
             return Ok(route);
         }
         let route = resolve(subject, source, brands, sources)?;
-        self.subject.clear();
-        self.subject.push_str(subject);
-        self.source = source.map(str::to_owned);
-        self.route = Some(route);
+        let known = KnownRoute {
+            subject: subject.to_owned(),
+            source: source.map(str::to_owned),
+            route,
+        };
+        match self.known.get_mut(self.oldest) {
+            Some(oldest) => *oldest = known,
+            None => self.known.push(known),
+        }
+        self.oldest = (self.oldest + 1) % KNOWN;
         Ok(route)
+    }
+
+    /// The route of a subject without a partition, if it is cached.
+    fn known(&self, subject: &str, source: Option<&str>) -> Option<Route> {
+        let mut known = self.known.iter();
+        let is_it =
+            |known: &&KnownRoute| known.subject == subject && known.source.as_deref() == source;
+        known.find(is_it).map(|known| known.route)
     }
 }
 
 /// The subject without its sixth token. A partition only determines which
 /// process reads the message.
 fn without_partition(subject: &str) -> &str {
-    let mut dots = subject.match_indices('.').map(|(place, _)| place).skip(4);
+    let mut dots = memchr::memchr_iter(b'.', subject.as_bytes()).skip(4);
     match (dots.next(), dots.next()) {
         (Some(end), None) if end + 1 < subject.len() => subject.get(..end).unwrap_or(subject),
         _ => subject,
@@ -181,4 +206,54 @@ fn malformed<T>(unroutable: impl Fn(Option<&str>, Option<&str>, Reason, &str) ->
 fn source_position(sources: &[SourceContext], kind: Kind, name: &str) -> Option<usize> {
     let is_it = |source: &SourceContext| source.kind == kind && *source.name == *name;
     sources.iter().position(is_it)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+    use super::*;
+    use crate::fixture;
+
+    /// Whatever was asked before, the route is the one that is resolved.
+    #[test]
+    fn what_came_before_never_shows() {
+        let config = fixture::config(vec![fixture::brand("acme"), fixture::brand("shop")]);
+        let brands: Vec<BrandContext> = config.brands.iter().map(BrandContext::new).collect();
+        let of = config.brands.iter().zip(&brands);
+        let sources: Vec<Vec<SourceContext>> = of
+            .map(|(brand, context)| SourceContext::sorted(brand, &context.key))
+            .collect();
+        let subjects = [
+            "tributary.in.acme.web",
+            "tributary.in.acme.web.web",
+            "tributary.in.acme.web.web.3",
+            "tributary.in.acme.web.web.3.4",
+            "tributary.in.acme.web.web.",
+            "tributary.in.acme.web.ping",
+            "tributary.in.acme.web.",
+            "tributary.in.acme.ping",
+            "tributary.in.acme.partner_mac",
+            "tributary.in.shop.web",
+            "tributary.in.shop.web.web.17",
+            "tributary.in.shop.transaction",
+            "tributary.in.other.web",
+            "tributary.in.acme.weather",
+            "tributary",
+            "",
+        ];
+        let names = [None, Some("web"), Some("ping"), Some("transaction")];
+        let mut routes = Routes::default();
+        let mut found = 0;
+        for step in 0..4_000_usize {
+            let draw = step.wrapping_mul(2_654_435_761) >> 7;
+            let subject = subjects[draw % subjects.len()];
+            let source = names[draw / subjects.len() % names.len()];
+            let expected = resolve(without_partition(subject), source, &brands, &sources);
+            let route = routes.find(subject, source, &brands, &sources);
+            assert_eq!(route.as_ref().ok(), expected.as_ref().ok(), "{subject}");
+            found += usize::from(route.is_ok());
+        }
+        assert!(found > 1_000 && routes.known.len() == KNOWN);
+    }
 }

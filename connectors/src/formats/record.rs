@@ -7,6 +7,7 @@ use tributary_config::model::Kind;
 use super::json::{Json, quote};
 use crate::dead_letter::{Reason, Refusal};
 use crate::native::fields::{Field, Fields};
+use crate::raw_json::Raw;
 use crate::rights_request::RightsRequest;
 
 /// What a part of an item becomes.
@@ -96,7 +97,7 @@ impl<'a> NativeRecord<'a> {
     pub fn fields(&self) -> Fields<'_> {
         let mut fields = Fields::default();
         for (field, raw) in &self.values {
-            fields.set(*field, raw);
+            fields.set(*field, Raw::of(raw));
         }
         fields
     }

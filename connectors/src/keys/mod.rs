@@ -121,6 +121,8 @@ pub struct Scratch {
     clear: Zeroizing<String>,
     phones: PhoneCache,
     emails: EmailCounts,
+    /// The empty buffer of the identifiers of one record.
+    pub(crate) ids: Vec<Identifier>,
 }
 
 /// How many e-mail addresses were read in clear, and how many of them are at a
@@ -314,7 +316,7 @@ impl BrandKey {
     /// Appends the identifiers of one value, clear or a digest, to `out`, under
     /// the oldest secret. Returns false if the value identifies no one: it is
     /// empty, blocked, or not a phone number.
-    pub(crate) fn identifiers(
+    pub fn identifiers(
         &self,
         kind: IdKind,
         text: &str,
@@ -410,6 +412,7 @@ impl BrandKey {
             clear,
             phones,
             emails,
+            ids: _,
         } = scratch;
         match kind {
             IdKind::Cookie

@@ -60,7 +60,8 @@ pub fn of_fields<'a>(
     channels: &Channels,
 ) -> FieldResult<Option<ChannelWords<'a>>> {
     let label = |field| -> FieldResult<Cow<'a, str>> {
-        Ok(word(reader.label(field)?.unwrap_or_default(), channels))
+        let label = reader.label(field)?;
+        Ok(label.map_or(Cow::Borrowed(""), |label| word(label, channels)))
     };
     Ok(some([
         label(Field::Source)?,
@@ -113,9 +114,7 @@ pub fn derive<'a>(
 /// address that is no text has none either, and is for [`derive`] to reject.
 pub fn click_ids(reader: &Reader<'_, '_>) -> Vec<String> {
     let url = reader.short_text(Field::Url, MAX_URL).ok().flatten();
-    let url = url.unwrap_or_default();
-    let address = url.split_once('#').map_or(&*url, |(address, _)| address);
-    let Some((_, query)) = address.split_once('?') else {
+    let Some(query) = url.as_deref().and_then(query) else {
         return Vec::new();
     };
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -153,8 +152,7 @@ fn some(mut words: ChannelWords<'_>) -> Option<ChannelWords<'_>> {
 
 /// The channel that the parameters of an address name.
 fn of_address<'b>(url: &str, channels: &Channels) -> FieldResult<Option<ChannelWords<'b>>> {
-    let address = url.split_once('#').map_or(url, |(address, _)| address);
-    let Some((_, query)) = address.split_once('?') else {
+    let Some(query) = query(url) else {
         return Ok(None);
     };
     let mut utm: ChannelWords<'b> = Default::default();
@@ -195,6 +193,17 @@ fn of_address<'b>(url: &str, channels: &Channels) -> FieldResult<Option<ChannelW
     }
 }
 
+/// The query of an address: what lies between its first question mark and its
+/// fragment. `None` without a question mark there.
+fn query(url: &str) -> Option<&str> {
+    let mark = memchr::memchr2(b'?', b'#', url.as_bytes())?;
+    let query = url.get(mark..)?.strip_prefix('?')?;
+    match memchr::memchr(b'#', query.as_bytes()) {
+        Some(fragment) => query.get(..fragment),
+        None => Some(query),
+    }
+}
+
 /// Decodes a key or a value of a query: percent-encoding, and `+` for a space
 /// (`application/x-www-form-urlencoded`). Bytes that are not UTF-8 are read as
 /// windows-1252, as older newsletters and shops write them, so that two words
@@ -230,6 +239,16 @@ fn of_referrer<'b>(
     channels: &Channels,
 ) -> Option<ChannelWords<'b>> {
     let host = host(referrer)?;
+    let page = url.and_then(|url| match plain_host(url) {
+        Some(plain) => Some(as_host(plain.into())),
+        None => (!is_bad(url)).then(|| self::host(url)),
+    });
+    // Most come from the page before.
+    if let Some(Some(page)) = &page
+        && *page == host
+    {
+        return None;
+    }
     let passed_over = [&channels.own_hosts, &channels.ignored_referrers];
     if passed_over
         .iter()
@@ -237,7 +256,6 @@ fn of_referrer<'b>(
     {
         return None;
     }
-    let page = url.filter(|url| !is_bad(url)).map(self::host);
     if let Some(Some(page)) = &page
         && site::registrable_domain(page) == site::registrable_domain(&host)
     {
@@ -253,10 +271,14 @@ fn of_referrer<'b>(
 /// The host of an address in lower case, with `www.` if it has it and without a
 /// trailing dot.
 pub(crate) fn host(url: &str) -> Option<Cow<'_, str>> {
-    let host = match plain_host(url) {
+    as_host(match plain_host(url) {
         Some(host) => Cow::Borrowed(host),
         None => Cow::Owned(Url::parse(url).ok()?.host_str()?.to_owned()),
-    };
+    })
+}
+
+/// A host in the form of [`host`]; `None` if nothing remains, or too much.
+fn as_host(host: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let host = match host.bytes().any(|c| c.is_ascii_uppercase()) {
         true => Cow::Owned(host.to_ascii_lowercase()),
         false => host,
@@ -278,16 +300,24 @@ fn plain_host(url: &str) -> Option<&str> {
     let rest = url
         .strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"))?;
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (mut end, mut dot, mut hyphens) = (rest.len(), None, false);
+    for (place, byte) in rest.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {}
+            b'.' => dot = Some(place),
+            b'-' => hyphens = true,
+            b'/' | b'?' | b'#' => {
+                end = place;
+                break;
+            }
+            _ => return None,
+        }
+    }
     let host = rest.get(..end)?;
-    let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'.' || c == b'-';
-    let (_, last) = host.rsplit_once('.')?;
-    let named = last.bytes().next().is_some_and(|c| c.is_ascii_alphabetic());
-    let encoded = host
-        .as_bytes()
-        .windows(4)
-        .any(|c| c.eq_ignore_ascii_case(b"xn--"));
-    (named && !encoded && host.bytes().all(plain)).then_some(host)
+    let named = host.as_bytes().get(dot? + 1)?.is_ascii_alphabetic();
+    let is_encoded = |label: &[u8]| label.eq_ignore_ascii_case(b"xn--");
+    let encoded = hyphens && host.as_bytes().windows(4).any(is_encoded);
+    (named && !encoded).then_some(host)
 }
 
 #[cfg(test)]

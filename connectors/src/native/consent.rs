@@ -99,7 +99,7 @@ enum GivenSignal<'a> {
 /// fields.
 pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event> {
     let head = RecordHead::read(line)?;
-    let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
+    let ids = Identifiers::read(line, &IDENTIFIERS)?.set(line);
     if ids.is_empty() {
         return Err(Refusal::new(
             Reason::MissingField,
@@ -359,10 +359,12 @@ fn gpp<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
 /// stands for (<https://www.w3.org/TR/gpc/>). False is what every other browser
 /// sends and says nothing.
 fn global_privacy_control<'a>(reader: &Reader<'_, 'a>) -> FieldResult<Option<GivenSignal<'a>>> {
+    if !reader.flag(Field::Gpc)? {
+        return Ok(None);
+    }
     let boxes = ["do_not_sell", "do_not_share", "do_not_target"];
     let boxes = boxes.map(|name| (name.to_owned(), true));
-    let signal = GivenSignal::Boxes(BTreeMap::from(boxes));
-    Ok(reader.flag(Field::Gpc)?.then_some(signal))
+    Ok(Some(GivenSignal::Boxes(BTreeMap::from(boxes))))
 }
 
 /// The field `purposes`: a nonempty object of truth values.

@@ -3,11 +3,14 @@
 //! This is the hot path: no value is built, no string copied. Of a key that
 //! occurs twice the last value counts (RFC 8259, section 4, leaves this to the
 //! reader). The parser walks values of any depth without recursion, so nesting
-//! costs no stack.
+//! costs no stack. Ordinary objects are read by [`crate::raw_json`], and what it
+//! leaves by `serde_json`, whose errors a dead letter quotes.
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tributary_config::model::Kind;
+
+use crate::raw_json::{self, Raw};
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $variant:ident $name:literal),* $(,)?) => {
@@ -144,6 +147,9 @@ fields! {
 /// The number of fields.
 const COUNT: usize = Field::ALL.len();
 
+// Every field has a bit in [`Fields`].
+const _: () = assert!(COUNT <= u64::BITS as usize);
+
 /// The size of the hash table, a power of two.
 const PLACES: usize = 256;
 
@@ -263,6 +269,8 @@ pub struct Fields<'a> {
     /// The text of each field's value, by discriminant; empty if the key is
     /// absent.
     raw: [&'a str; COUNT],
+    /// A bit for each field, by discriminant: [`Raw::is_plain`] of its text.
+    plain: u64,
     /// Whether the object has a key that is no field.
     unknown: bool,
 }
@@ -271,6 +279,7 @@ impl Default for Fields<'_> {
     fn default() -> Self {
         Fields {
             raw: [""; COUNT],
+            plain: 0,
             unknown: false,
         }
     }
@@ -302,6 +311,14 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// As [`Fields::read`]; the fields are then unspecified.
     pub fn fill(&mut self, line: &'a str) -> Result<(), serde_json::Error> {
+        let whole = raw_json::members(line, |key, value| match Field::of(key) {
+            Some(field) => self.set(field, value),
+            None => self.unknown = true,
+        });
+        if whole.is_some() {
+            return Ok(());
+        }
+        // What is set already is found again.
         let mut json = serde_json::Deserializer::from_str(line);
         Object(self).deserialize(&mut json)?;
         json.end()
@@ -312,10 +329,23 @@ impl<'a> Fields<'a> {
         self.raw.get(field as usize).copied().unwrap_or_default()
     }
 
+    /// The value of a field, with an empty text if the object lacks the key.
+    pub(crate) fn value(&self, field: Field) -> Raw<'a> {
+        Raw {
+            text: self.raw(field),
+            is_plain: self.plain >> field as u8 & 1 == 1,
+        }
+    }
+
     /// Sets the raw JSON of a field's value.
-    pub(crate) fn set(&mut self, field: Field, raw: &'a str) {
+    pub(crate) fn set(&mut self, field: Field, raw: Raw<'a>) {
         if let Some(place) = self.raw.get_mut(field as usize) {
-            *place = raw;
+            *place = raw.text;
+        }
+        let bit = 1 << field as u8;
+        match raw.is_plain {
+            true => self.plain |= bit,
+            false => self.plain &= !bit,
         }
     }
 
@@ -349,10 +379,8 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
         while let Some(field) = map.next_key_seed(Key)? {
             match field {
                 Some(field) => {
-                    let value: &'de RawValue = map.next_value()?;
-                    if let Some(raw) = self.0.raw.get_mut(field as usize) {
-                        *raw = value.get();
-                    }
+                    let value = map.next_value::<&'de RawValue>()?;
+                    self.0.set(field, Raw::of(value.get()));
                 }
                 None => {
                     map.next_value::<IgnoredAny>()?;

@@ -42,9 +42,15 @@ impl Identifiers {
     /// `wrong_type`, `text_too_long`, and `too_many_identifiers` beyond
     /// [`MAX_VALUES`].
     pub fn read(line: &mut Line<'_, '_>, fields: &[(Field, IdKind)]) -> FieldResult<Identifiers> {
-        let mut found = Identifiers::default();
+        let mut found = Identifiers {
+            ids: std::mem::take(&mut line.scratch.ids),
+            ..Identifiers::default()
+        };
         for &(field, kind) in fields {
             let reader = line.reader;
+            if !reader.is_present(field) {
+                continue;
+            }
             let mut add = |text: ClearText<'_>| found.add(line, kind, &text);
             match LISTS.contains(&field) {
                 true => reader.each_clear(field, MAX_IDENTIFIER, add)?,
@@ -105,9 +111,11 @@ impl Identifiers {
         }
     }
 
-    /// The identifiers as a set.
-    pub fn set(self) -> IdSet {
-        IdSet::new(self.ids)
+    /// The identifiers as a set; their buffer is for the next record.
+    pub fn set(mut self, line: &mut Line<'_, '_>) -> IdSet {
+        let set = IdSet::drain(&mut self.ids);
+        line.scratch.ids = self.ids;
+        set
     }
 }
 

@@ -36,21 +36,51 @@ pub fn is_random(mac: u64) -> bool {
     mac >> 40 & 2 != 0
 }
 
+/// The meaning of a byte that separates.
+const SEPARATOR: u8 = 16;
+
+/// What each byte means: the value of a hex digit, [`SEPARATOR`], or 17 for any other
+/// letter. A table, because no processor foresees which digits are letters.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated at compile time, where an index out of range fails the build"
+)]
+const MEANINGS: [u8; 256] = {
+    let mut meanings = [SEPARATOR; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let c = byte as u8;
+        meanings[byte] = match c {
+            b'0'..=b'9' => c - b'0',
+            b'a'..=b'f' => c - b'a' + 10,
+            b'A'..=b'F' => c - b'A' + 10,
+            b'g'..=b'z' | b'G'..=b'Z' => 17,
+            _ => SEPARATOR,
+        };
+        byte += 1;
+    }
+    meanings
+};
+
 /// Up to 12 hex digits as an integer, and their number; `None` for another
 /// letter or digit.
 fn digits(text: &str) -> Option<(u64, u32)> {
     let (mut value, mut count) = (0_u64, 0);
-    for c in text.chars() {
-        match c.to_digit(16) {
-            Some(digit) if count < 12 => {
-                value = value << 4 | u64::from(digit);
-                count += 1;
-            }
-            None if !c.is_alphanumeric() => {}
+    for byte in text.bytes() {
+        let digit = match MEANINGS.get(usize::from(byte)) {
+            Some(digit @ 0..16) => digit,
+            Some(&SEPARATOR) => continue,
             _ => return None,
+        };
+        if count == 12 {
+            return None;
         }
+        value = value << 4 | u64::from(*digit);
+        count += 1;
     }
-    Some((value, count))
+    // Letters and digits of other scripts are no separators either.
+    let is_clear = text.is_ascii() || !text.chars().any(|c| !c.is_ascii() && c.is_alphanumeric());
+    is_clear.then_some((value, count))
 }
 
 /// The fixed devices of a brand: whole addresses and prefixes.
@@ -96,6 +126,7 @@ impl FixedDevices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn twelve_hex_digits_in_any_dress() {
@@ -165,6 +196,26 @@ mod tests {
         }
         for mac in [0xdcfb_4800_1123, 0x40ec_9a00_0000, 0xb000_0000_0000, 0] {
             assert!(!fixed.has(mac), "{mac:x}");
+        }
+    }
+
+    proptest! {
+        /// Read character by character, a text has the same digits.
+        #[test]
+        fn separators_are_what_is_neither_letter_nor_digit(
+            text in "[0-9a-fA-F:. \u{e9}\u{661}\u{2013}g-]{0,20}|([0-9a-fA-F]{2}[:.\u{2013}-]){5}[0-9a-fA-F]{1,3}",
+        ) {
+            let mut digits = Vec::new();
+            let mut others = text.chars().filter(|c| match c.to_digit(16) {
+                Some(digit) => {
+                    digits.push(u64::from(digit));
+                    false
+                }
+                None => c.is_alphanumeric(),
+            });
+            let is_clear = others.next().is_none() && digits.len() == 12;
+            let value = digits.iter().fold(0, |value, digit| value << 4 | digit);
+            prop_assert_eq!(parse(&text), is_clear.then_some(value));
         }
     }
 }

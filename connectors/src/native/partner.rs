@@ -54,7 +54,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
     }
     let head = RecordHead::read(line)?;
     let kind = line.reader.required(Field::Type)?;
-    let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
+    let ids = Identifiers::read(line, &IDENTIFIERS)?.set(line);
     let signals = RecordSignals::of_partner(line, sink)?;
     let body = match &*kind {
         "sighting" => sighting(line, &head, &ids, sink)?,

@@ -19,6 +19,7 @@ use super::amount;
 use super::fields::{Field, Fields};
 use crate::dead_letter::{Reason, Refusal};
 use crate::keys::is_placeholder;
+use crate::raw_json::Raw;
 
 /// The maximum length of a label or an id, bytes.
 pub const MAX_LABEL: usize = 256;
@@ -92,8 +93,9 @@ enum Value<'a> {
 impl<'a> Reader<'_, 'a> {
     /// The type and the raw text of a field. The raw text is valid JSON, so its
     /// first byte tells the type.
+    #[inline]
     fn value(&self, field: Field) -> Value<'a> {
-        kind_of(self.fields.raw(field))
+        kind_of(self.fields.value(field))
     }
 
     /// A text of at most `limit` bytes; `None` if absent.
@@ -101,8 +103,12 @@ impl<'a> Reader<'_, 'a> {
     /// # Errors
     /// `wrong_type`, `text_too_long`, and `malformed_json` for an escape that
     /// is no character, such as half a surrogate pair.
+    #[inline]
     pub fn text(&self, field: Field, limit: usize) -> FieldResult<Option<Cow<'a, str>>> {
-        text_of(field, self.value(field), self.fields.raw(field), limit)
+        match self.fields.value(field) {
+            Raw { text: "", .. } => Ok(None),
+            raw => text_of(field, raw, limit),
+        }
     }
 
     /// As [`Reader::text`], but a longer text counts as absent, for fields that
@@ -179,7 +185,7 @@ impl<'a> Reader<'_, 'a> {
         let list: Vec<&'a RawValue> =
             serde_json::from_str(raw).map_err(|_| wrong_type(field, "a string"))?;
         for element in list {
-            let read = text_of(field, kind_of(element.get()), element.get(), limit);
+            let read = text_of(field, Raw::of(element.get()), limit);
             let read = read.map_err(|refusal| match refusal.reason {
                 Reason::WrongType => wrong_type(field, "a string, or a list of strings"),
                 _ => refusal,
@@ -269,7 +275,7 @@ impl<'a> Reader<'_, 'a> {
                 Ok(Some((Cow::Borrowed(number), true)))
             }
             Value::Text(inner) => {
-                let text = unescape(field, inner, self.fields.raw(field))?;
+                let text = unescape(field, inner, self.fields.value(field))?;
                 if !self.loose {
                     return Ok(Some((trimmed(text), false)));
                 }
@@ -297,31 +303,27 @@ impl<'a> Reader<'_, 'a> {
 }
 
 /// The type of a raw JSON text.
-fn kind_of(raw: &str) -> Value<'_> {
-    match raw.as_bytes() {
-        [] | b"null" => Value::Absent,
-        [b'"', .., b'"'] => match raw.get(1..raw.len() - 1) {
+fn kind_of(raw: Raw<'_>) -> Value<'_> {
+    let text = raw.text;
+    match text.as_bytes() {
+        [b'"', .., b'"'] => match text.get(1..text.len() - 1) {
             Some("") | None => Value::Absent,
             Some(inner) => Value::Text(inner),
         },
+        [] | b"null" => Value::Absent,
         b"true" => Value::Bool(true),
         b"false" => Value::Bool(false),
-        [b'-' | b'0'..=b'9', rest @ ..] => match rest.iter().all(u8::is_ascii_digit) {
-            true => Value::Integer(raw),
-            false => Value::Number(raw),
+        [b'-' | b'0'..=b'9', ..] => match raw.is_plain {
+            true => Value::Integer(text),
+            false => Value::Number(text),
         },
         _ => Value::Other,
     }
 }
 
-/// The text of a value of a field, whose raw JSON is `raw`.
-fn text_of<'a>(
-    field: Field,
-    value: Value<'a>,
-    raw: &str,
-    limit: usize,
-) -> FieldResult<Option<Cow<'a, str>>> {
-    let text = match value {
+/// The text of a value of a field.
+fn text_of<'a>(field: Field, raw: Raw<'a>, limit: usize) -> FieldResult<Option<Cow<'a, str>>> {
+    let text = match kind_of(raw) {
         Value::Absent => return Ok(None),
         Value::Integer(digits) => Cow::Borrowed(digits),
         // No escape stands for less than a sixth of its length.
@@ -336,11 +338,11 @@ fn text_of<'a>(
 }
 
 /// Resolves the escapes of a string; borrows if there is none.
-fn unescape<'a>(field: Field, inner: &'a str, raw: &str) -> FieldResult<Cow<'a, str>> {
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+fn unescape<'a>(field: Field, inner: &'a str, raw: Raw<'_>) -> FieldResult<Cow<'a, str>> {
+    if raw.is_plain {
         return Ok(Cow::Borrowed(inner));
     }
-    let text: Result<String, _> = serde_json::from_str(raw);
+    let text: Result<String, _> = serde_json::from_str(raw.text);
     text.map(Cow::Owned).map_err(|_| {
         let detail = format!("`{}` has an escape that is not a character", field.name());
         Refusal::new(Reason::MalformedJson, detail)

@@ -55,7 +55,9 @@ pub fn is_within<T: AsRef<str>>(host: &str, hosts: &[T]) -> bool {
 
 /// Whether a host is an IP address; IPv6 in the brackets of RFC 3986.
 fn is_address(host: &str) -> bool {
-    host.starts_with('[') || host.parse::<IpAddr>().is_ok()
+    // Others than these need not be parsed.
+    let may_be = host.ends_with(|c: char| c.is_ascii_digit()) || host.contains(':');
+    host.starts_with('[') || may_be && host.parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
     };
     let mut ids = Identifiers::read(line, &IDENTIFIERS)?;
     ids.read_name(line)?;
+    let ids = ids.set(line);
     let kind = SaleKind::Transaction;
     if let (Some(sale), Some(amount)) = (restates, restated) {
         let body = Body::Restatement {
@@ -64,7 +65,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
             store: line.labels.announce(&store, sink),
             amount,
         };
-        return Ok(record::put_event(line, head, ids.set(), body, sink));
+        return Ok(record::put_event(line, head, ids, body, sink));
     }
     let body = match (refund_of, order_id, money) {
         (Some(transaction), _, _) => Body::Refund {
@@ -105,5 +106,5 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
             }
         }
     };
-    Ok(record::put_event(line, head, ids.set(), body, sink))
+    Ok(record::put_event(line, head, ids, body, sink))
 }

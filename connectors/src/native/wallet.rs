@@ -40,7 +40,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Event>
             "`type` must be issue, void, install, remove, push, open, scan or redeem",
         )
     })?;
-    let ids = Identifiers::read(line, &IDENTIFIERS)?.set();
+    let ids = Identifiers::read(line, &IDENTIFIERS)?.set(line);
     if !ids.ids().iter().any(|id| id.kind == IdKind::Wallet) {
         return Err(missing(Field::Wallet));
     }

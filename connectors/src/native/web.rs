@@ -45,7 +45,7 @@ pub fn read(line: &mut Line<'_, '_>, sink: &mut impl Sink) -> FieldResult<Result
     for click_id in channel::click_ids(&line.reader) {
         ids.add(line, IdKind::ClickId, &click_id)?;
     }
-    let ids = ids.set();
+    let ids = ids.set(line);
     let signals = RecordSignals::of_web(line, sink)?;
     let body = match &*kind {
         "impression" => contact(line, TouchKind::Impression, sink)?,

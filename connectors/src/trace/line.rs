@@ -8,7 +8,8 @@
 //! | `data_base64` | instead of `data`: any bytes, in base64 (RFC 4648, section 4) |
 //! | `headers` | optional: an array of pairs, or an object of strings or arrays of strings |
 //!
-//! Unknown members are ignored.
+//! Unknown members are ignored. Ordinary lines are read by [`crate::raw_json`], and
+//! what it leaves by `serde_json`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +19,7 @@ use serde_json::value::RawValue;
 
 use crate::files::strip_bom;
 use crate::native::time;
+use crate::raw_json::{self, Raw};
 
 /// One message of a trace.
 ///
@@ -63,11 +65,11 @@ impl TraceLine {
 /// Parses a line; `None` if it is not a message.
 pub fn read(bytes: &[u8]) -> Option<TraceLine> {
     let text = std::str::from_utf8(strip_bom(bytes)).ok()?;
-    let raw: Raw<'_> = serde_json::from_str(text).ok()?;
+    let raw = Members::read(text)?;
     Some(TraceLine {
-        subject: serde_json::from_str(raw.subject?).ok()?,
-        at: arrival(raw.at?)?,
-        headers: headers(raw.headers)?,
+        subject: string(raw.subject?)?,
+        at: arrival(raw.at?.text)?,
+        headers: headers(raw.headers.map(|raw| raw.text))?,
         data: data(raw.data, raw.data_base64)?,
     })
 }
@@ -116,15 +118,23 @@ fn is_object(text: &str) -> bool {
 }
 
 /// The payload of the members `data` and `data_base64`.
-fn data(data: Option<&str>, base64: Option<&str>) -> Option<Vec<u8>> {
-    match data.filter(|raw| *raw != "null") {
-        Some(raw) if raw.starts_with('{') => Some(raw.as_bytes().to_vec()),
-        Some(raw) => serde_json::from_str::<String>(raw)
-            .ok()
-            .map(String::into_bytes),
-        None => STANDARD
-            .decode(serde_json::from_str::<String>(base64?).ok()?)
-            .ok(),
+fn data(data: Option<Raw<'_>>, base64: Option<Raw<'_>>) -> Option<Vec<u8>> {
+    match data.filter(|raw| raw.text != "null") {
+        Some(raw) if raw.text.starts_with('{') => Some(raw.text.as_bytes().to_vec()),
+        Some(raw) => string(raw).map(String::into_bytes),
+        None => STANDARD.decode(string(base64?)?).ok(),
+    }
+}
+
+/// The characters of a string; `None` if the value is none.
+fn string(raw: Raw<'_>) -> Option<String> {
+    let inner = raw
+        .text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    match inner {
+        Some(plain) if raw.is_plain => Some(plain.to_owned()),
+        _ => serde_json::from_str(raw.text).ok(),
     }
 }
 
@@ -141,44 +151,66 @@ fn headers(raw: Option<&str>) -> Option<Vec<(String, String)>> {
 
 /// The raw JSON of the members of a line.
 #[derive(Default)]
-struct Raw<'a> {
-    subject: Option<&'a str>,
-    at: Option<&'a str>,
-    data: Option<&'a str>,
-    data_base64: Option<&'a str>,
-    headers: Option<&'a str>,
+struct Members<'a> {
+    subject: Option<Raw<'a>>,
+    at: Option<Raw<'a>>,
+    data: Option<Raw<'a>>,
+    data_base64: Option<Raw<'a>>,
+    headers: Option<Raw<'a>>,
 }
 
-impl<'de> Deserialize<'de> for Raw<'de> {
+impl<'a> Members<'a> {
+    /// The members of a line; `None` if it is no JSON object.
+    fn read(text: &'a str) -> Option<Members<'a>> {
+        let mut raw = Members::default();
+        let whole = raw_json::members(text, |key, value| {
+            if let Some(place) = raw.place(key) {
+                *place = Some(value);
+            }
+        });
+        match whole {
+            Some(()) => Some(raw),
+            None => serde_json::from_str(text).ok(),
+        }
+    }
+
+    /// The place of a member; `None` for an unknown one.
+    fn place(&mut self, key: &str) -> Option<&mut Option<Raw<'a>>> {
+        Some(match key {
+            "subject" => &mut self.subject,
+            "at" => &mut self.at,
+            "data" => &mut self.data,
+            "data_base64" => &mut self.data_base64,
+            "headers" => &mut self.headers,
+            _ => return None,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Raw<'de>;
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members<'de>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Raw<'de>, M::Error> {
-                let mut raw = Raw::default();
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Members<'de>, M::Error> {
+                let mut raw = Members::default();
                 while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
-                    let place = match &*key {
-                        "subject" => &mut raw.subject,
-                        "at" => &mut raw.at,
-                        "data" => &mut raw.data,
-                        "data_base64" => &mut raw.data_base64,
-                        "headers" => &mut raw.headers,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
+                    match raw.place(&key) {
+                        Some(place) => {
+                            *place = Some(Raw::of(map.next_value::<&RawValue>()?.get()));
                         }
-                    };
-                    *place = Some(map.next_value::<&RawValue>()?.get());
+                        None => drop(map.next_value::<IgnoredAny>()?),
+                    }
                 }
                 Ok(raw)
             }
         }
-        json.deserialize_map(Members)
+        json.deserialize_map(Object)
     }
 }
 

@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::engine::shared_bytes;
 use crate::hash_key::HashKey;
@@ -94,23 +95,35 @@ impl Hash for IdSet {
 impl IdSet {
     /// Sorts and deduplicates the identifiers of one record.
     pub fn new(mut ids: Vec<Identifier>) -> IdSet {
+        IdSet::drain(&mut ids)
+    }
+
+    /// As [`IdSet::new`]; leaves the buffer empty and overwritten, for the identifiers of the next record.
+    pub fn drain(ids: &mut Vec<Identifier>) -> IdSet {
         ids.sort_unstable();
         ids.dedup_by_key(|id| id.pseudonym);
         let key = match ids.is_empty() {
             true => 0,
             false => {
-                let mut hash = xxhash_rust::xxh3::Xxh3::new();
-                for id in &ids {
-                    hash.update(&id.pseudonym.to_le_bytes());
-                    hash.update(&id.value.to_le_bytes());
+                let mut bytes = SmallVec::<[u8; 256]>::new();
+                for id in &*ids {
+                    bytes.extend_from_slice(&id.pseudonym.to_le_bytes());
+                    bytes.extend_from_slice(&id.value.to_le_bytes());
                 }
-                hash.digest128().max(1)
+                xxhash_rust::xxh3::xxh3_128(&bytes).max(1)
             }
         };
-        IdSet {
+        let set = IdSet {
             key: key.into(),
-            ids: ids.into(),
-        }
+            ids: ids.as_slice().into(),
+        };
+        ids.fill(Identifier {
+            pseudonym: 0,
+            value: 0,
+            kind: IdKind::Email,
+        });
+        ids.clear();
+        set
     }
 
     /// The set of a record without identifiers.

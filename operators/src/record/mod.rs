@@ -98,10 +98,17 @@ impl RecordKey {
     /// The key of a brand's name and some parts, by BLAKE3. Each is prefixed with its length, so that no two lists of parts hash the
     /// same bytes. The name of the brand is part of it, because keys outlive a configuration.
     fn of_parts(brand: &str, parts: &[&[u8]]) -> RecordKey {
-        let mut all = SmallVec::<[u8; 256]>::new();
-        for part in std::iter::once(&brand.as_bytes()).chain(parts) {
-            all.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            all.extend_from_slice(part);
+        let parts = || std::iter::once(brand.as_bytes()).chain(parts.iter().copied());
+        let length: usize = parts().map(|part| part.len() + size_of::<u64>()).sum();
+        let mut all = SmallVec::<[u8; 256]>::from_elem(0, length);
+        let mut rest = &mut *all;
+        for part in parts() {
+            let length = (part.len() as u64).to_le_bytes();
+            for bytes in [&length[..], part] {
+                let (head, tail) = rest.split_at_mut(bytes.len());
+                head.copy_from_slice(bytes);
+                rest = tail;
+            }
         }
         let hash = blake3::hash(&all);
         let first = hash.as_bytes().first_chunk().copied().unwrap_or_default();
@@ -157,5 +164,36 @@ mod tests {
         let spend = RecordKey::of_spend("acme", ["ads", "google", "cpc", ""], 20_000);
         let parts: [&[u8]; 5] = [b"ads", b"google", b"cpc", b"", b"2024-10-04"];
         assert_eq!(spend, RecordKey::of_parts("acme", &parts));
+        // Long parts are hashed like short ones.
+        let id = "t".repeat(700);
+        let bytes = [
+            b"\x04\0\0\0\0\0\0\0acme\x04\0\0\0\0\0\0\0till\xbc\x02\0\0\0\0\0\0",
+            id.as_bytes(),
+        ];
+        let hash = blake3::hash(&bytes.concat());
+        let key = RecordKey::of_record("acme", "till", &id);
+        assert_eq!(key.0.to_le_bytes(), hash.as_bytes()[..16]);
+    }
+
+    #[test]
+    fn the_key_of_a_set_is_that_of_its_bytes() {
+        for count in 1..=20_u128 {
+            let ids = (0..count).rev().map(|n| Identifier {
+                pseudonym: n << 60 | 7,
+                value: n << 59,
+                kind: IdKind::Cookie,
+            });
+            let mut ids: Vec<Identifier> = ids.collect();
+            ids.push(ids[0]);
+            let mut hash = xxhash_rust::xxh3::Xxh3::new();
+            for n in 0..count {
+                hash.update(&(n << 60 | 7).to_le_bytes());
+                hash.update(&(n << 59).to_le_bytes());
+            }
+            let set = IdSet::drain(&mut ids);
+            assert_eq!(set.key(), hash.digest128());
+            assert_eq!((set.ids().len() as u128, ids.len()), (count, 0));
+        }
+        assert_eq!(IdSet::empty().key(), 0);
     }
 }

@@ -271,4 +271,27 @@ proptest! {
             prop_assert_eq!(Some(plain.to_ascii_lowercase()), parsed);
         }
     }
+
+    /// It is taken wherever its rule permits it.
+    #[test]
+    fn plain_hosts_are_those_of_the_rule(
+        host in "[a-zA-Z0-9.\\-xn_%@:\u{e9}]{0,24}|([a-z]{1,6}[.-]){1,4}[a-z0-9]{0,4}",
+        rest in "([/?#\\\\][ -~]{0,8})?",
+    ) {
+        let url = format!("https://{host}{rest}");
+        let end = url[8..].find(['/', '?', '#']).map_or(url.len(), |end| end + 8);
+        let host = &url[8..end];
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+        let last = host.rsplit_once('.').map_or("", |(_, last)| last);
+        let is_plain = last.starts_with(|c: char| c.is_ascii_alphabetic())
+            && !host.to_ascii_lowercase().contains("xn--")
+            && host.chars().all(plain);
+        prop_assert_eq!(plain_host(&url), is_plain.then_some(host));
+    }
+
+    #[test]
+    fn a_query_ends_before_the_fragment(url in "[a?#&=/\u{e9}]{0,12}") {
+        let address = url.split_once('#').map_or(&*url, |(address, _)| address);
+        prop_assert_eq!(query(&url), address.split_once('?').map(|(_, query)| query));
+    }
 }
