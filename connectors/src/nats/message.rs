@@ -6,12 +6,14 @@ use tributary_operators::cells::Standing;
 use tributary_operators::record::Arrival;
 
 use super::error::{NatsError, NatsErrorKind};
-use super::outgoing::STANDING_HEADER;
 
 /// The header with an arrival time in Unix milliseconds, by which a replayed
 /// trace keeps its clock. Anyone who may publish can write it, so it counts
 /// only for sources that permit it ([`crate::decode::Arrivals`]).
 pub const AT_HEADER: &str = "Tributary-At";
+
+/// The header of a cell with how it stands outside, which the next start reads.
+pub const STANDING_HEADER: &str = "Tributary-Standing";
 
 /// One message of a stream. The payload and the subject are shared with the
 /// client's buffer and cost no copy.

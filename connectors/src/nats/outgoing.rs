@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tributary_operators::cell::{Cell, Dim};
 use tributary_operators::cells::Standing;
 
-use super::message::sequence_of;
+use super::message::{STANDING_HEADER, sequence_of};
 use super::subject;
 use crate::dead_letter::{DeadLetter, RESENT_HEADER};
 use crate::out;
@@ -21,9 +21,6 @@ use crate::rights_request::RightsRequest;
 /// The header of a dead letter with the subject of its source. It names what is
 /// configured, and nothing that a sender chose.
 pub const SUBJECT_HEADER: &str = "Tributary-Subject";
-
-/// The header of a cell with how it stands outside, which the next start reads.
-pub const STANDING_HEADER: &str = "Tributary-Standing";
 
 /// One message to publish.
 #[derive(Clone, Debug)]

@@ -29,6 +29,9 @@ const PULL: i64 = 256;
 const LOOK: Duration = Duration::from_millis(200);
 /// How long to wait before a retry.
 const PAUSE: Duration = Duration::from_millis(250);
+/// After how long without any message the last values are counted anew: those that
+/// were still to come may have been replaced or deleted since.
+const COUNT: Duration = Duration::from_secs(2);
 /// How long reading the last values continues without any message before it
 /// fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -254,9 +257,15 @@ impl LastValues {
     /// or if waiting does not help. Calling again resumes.
     pub async fn next_batch(&mut self, max: usize) -> Result<Vec<InMessage>, NatsError> {
         let begin = Instant::now();
+        let mut counted = begin;
         while !self.reader.caught_up() {
             match self.reader.next_batch(max, LOOK).await {
                 Ok(batch) if !batch.is_empty() => return Ok(batch),
+                Ok(_) if counted.elapsed() > COUNT && begin.elapsed() <= PATIENCE => {
+                    counted = Instant::now();
+                    // A new consumer says how many there are.
+                    self.reader.messages = None;
+                }
                 Ok(_) if begin.elapsed() > PATIENCE => {
                     let what = format!("the stream {} gives nothing", self.reader.stream);
                     return Err(NatsError::new(NatsErrorKind::Read, what));

@@ -226,6 +226,40 @@ async fn all_last_values_are_read_back() {
 }
 
 #[tokio::test]
+async fn last_values_that_are_deleted_meanwhile_are_not_waited_for() {
+    let Some((_server, client)) = broker().await else {
+        return;
+    };
+    let mut latest = LatestPublisher::new(&client, OUT, 64);
+    for day in 0..700 {
+        latest.put(orders("acme", 10_000 + day, Some(1), 1));
+    }
+    latest.flush().await.unwrap();
+    let mut values = last_values(&client, OUT, "tributary.out.acme.>")
+        .await
+        .unwrap();
+    let mut read = values.next_batch(1).await.unwrap().len();
+    let stream = async_nats::jetstream::new(client.clone());
+    let stream = stream.get_stream(OUT).await.unwrap();
+    let held = stream_state(&client, OUT).await.unwrap();
+    // Fewer than the client has asked for stay.
+    for sequence in held.first_sequence + 20..=held.last_sequence {
+        stream.delete_message(sequence).await.unwrap();
+    }
+    // The stream goes on with what is not asked for.
+    latest.put(orders("zeta", 10_000, Some(1), 1));
+    latest.flush().await.unwrap();
+    loop {
+        let batch = values.next_batch(100).await.unwrap();
+        if batch.is_empty() {
+            break;
+        }
+        read += batch.len();
+    }
+    assert!((20..=700).contains(&read), "{read}");
+}
+
+#[tokio::test]
 async fn without_a_stream_nothing_is_taken_for_published() {
     let Some(server) = NatsServer::start_or_skip("") else {
         return;

@@ -71,3 +71,28 @@ where
     health.set_starting();
     answer
 }
+
+/// Repeats what only the broker can make fail for now, without limit: a process that has changed half-way has nothing to go back to.
+///
+/// # Errors
+///
+/// Any other error.
+pub async fn persistently<T, F>(mut attempt: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    loop {
+        let error = match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let mut causes = error
+            .chain()
+            .filter_map(|of| of.downcast_ref::<NatsError>());
+        if !causes.any(NatsError::is_transient) {
+            return Err(error);
+        }
+        tracing::warn!(error = %format_args!("{error:#}"), "waiting for the broker");
+        tokio::time::sleep(PAUSE).await;
+    }
+}

@@ -24,7 +24,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::decode::Decoder;
-use tributary_connectors::nats::{self, NatsError};
+use tributary_connectors::nats;
 use tributary_ledger::Keyring;
 use tributary_operators::ask::Question;
 use tributary_operators::record::BrandId;
@@ -33,7 +33,7 @@ use super::brand_tasks::BrandTasks;
 use super::lease;
 use super::process_context::{Beginning, ProcessContext, RightsFiles, moves};
 use super::servers::Servers;
-use crate::broker::retry::{retry_transient, wait_until};
+use crate::broker::retry::{persistently, retry_transient, wait_until};
 use crate::durability::command::LedgerCommand;
 use crate::durability::location::ledger_options;
 use crate::epochs::clock::Clocks;
@@ -47,9 +47,6 @@ use crate::worker::threads::Workers;
 
 /// Maximum time for the last responses of the servers of before.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// The pause before the broker is asked again.
-const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Maximum time for the first cells after a change to reach the broker.
 const CONFIRM: std::time::Duration = std::time::Duration::from_secs(10);
@@ -316,31 +313,6 @@ impl ProcessContext {
                 .finish()
                 .and(Err(anyhow!("the worker threads have stopped"))),
         }
-    }
-}
-
-/// Repeats what only the broker can make fail for now, without limit: nothing is left as it was to go back to.
-///
-/// # Errors
-///
-/// Any other error.
-pub(super) async fn persistently<T, F>(mut attempt: impl FnMut() -> F) -> anyhow::Result<T>
-where
-    F: Future<Output = anyhow::Result<T>>,
-{
-    loop {
-        let error = match attempt().await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        let mut causes = error
-            .chain()
-            .filter_map(|of| of.downcast_ref::<NatsError>());
-        if !causes.any(NatsError::is_transient) {
-            return Err(error);
-        }
-        tracing::warn!(error = %format_args!("{error:#}"), "a reload waits for the broker");
-        tokio::time::sleep(PAUSE).await;
     }
 }
 

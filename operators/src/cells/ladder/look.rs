@@ -12,7 +12,7 @@ use crate::cell::Family;
 use crate::cells::ladder::comparison::{compare, compared_channel, is_settled};
 use crate::cells::ladder::group::LadderGroup;
 use crate::cells::ladder::held_back::count_hidden;
-use crate::cells::ladder::naming::{Naming, pattern_of};
+use crate::cells::ladder::naming::{Naming, pattern_of, rule_of};
 use crate::cells::ladder::panel_rows::PanelRows;
 use crate::cells::ladder::path_cells::{Folded, PathNames, Paths};
 use crate::cells::ladder::plan::Plan;
@@ -27,11 +27,6 @@ use crate::record::Day;
 use crate::release::weight::Rule;
 use crate::release::{ChannelName, Pattern, PublishedDays, SaleRow};
 use crate::settings::{BrandSettings, Settings};
-
-/// The release rule of a brand.
-pub(super) fn rule_of(settings: &BrandSettings) -> Rule {
-    Rule::new(settings.k, settings.dominance)
-}
 
 /// What a look at a month needs. It is handed to another thread: a large month takes longer than an epoch may.
 pub(in crate::cells) struct Look {

@@ -31,6 +31,11 @@ use crate::release::{
 };
 use crate::settings::BrandSettings;
 
+/// The release rule of a brand.
+pub(super) fn rule_of(settings: &BrandSettings) -> Rule {
+    Rule::new(settings.k, settings.dominance)
+}
+
 /// What all cells of a month have in common.
 pub(super) struct Naming<'a> {
     pub(super) group: MonthGroup,

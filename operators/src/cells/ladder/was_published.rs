@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use crate::aggregate::MonthGroup;
 use crate::cell::{Dim, Family};
-use crate::cells::ladder::look::rule_of;
-use crate::cells::ladder::naming::{Naming, pattern_of};
+use crate::cells::ladder::naming::{Naming, pattern_of, rule_of};
 use crate::cells::ladder::progress::RevenueSums;
 use crate::cells::ladder::published::{CellId, Published};
 use crate::cells::ladder::rows::channel_name;
