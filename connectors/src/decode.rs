@@ -213,6 +213,12 @@ impl Decoder {
         labels.is_none_or(|labels| labels.mark_announced(label))
     }
 
+    /// Whether records that this decoder has read or that were restored use a name.
+    pub fn knows_label(&mut self, brand: BrandId, label: Label) -> bool {
+        let labels = self.labels_of(brand);
+        labels.is_some_and(|labels| labels.is_announced(label))
+    }
+
     /// Withdraws a label that nothing referenced at the end of epoch `as_of`,
     /// unless it has been used since. A withdrawn label is announced again
     /// before its next use.

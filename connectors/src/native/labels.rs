@@ -117,6 +117,12 @@ impl AnnouncedLabels {
         is_new
     }
 
+    /// Whether a label is announced that is not a built-in one.
+    pub fn is_announced(&self, label: Label) -> bool {
+        let used = self.last_used.get(&label);
+        used.is_some_and(|used| *used < u64::MAX)
+    }
+
     /// Withdraws a label that nothing referenced at the end of epoch `as_of`.
     pub fn withdraw(&mut self, label: Label, as_of: u64) -> Withdrawal {
         match self.last_used.get(&label) {

@@ -397,7 +397,7 @@ impl Cells {
         let withdraws = std::mem::take(&mut group.withdraws);
         for (key, entry) in group.cells_mut(of) {
             if let Some(values) = entry.published_values() {
-                // What is withdrawn or stands under the thresholds of now is told below.
+                // What is withdrawn, and what stays under the thresholds of now, is emitted below.
                 if !withdraws {
                     updates.extend(self.cell(key, Some(values)).map(|cell| (cell, false)));
                 }

@@ -237,7 +237,7 @@ impl Standby<'_> {
             config: self.config,
             leader: &last.copy,
         };
-        // A leader waits for a copy that it has been told of: the first state is followed by a second request at once, and a
+        // A leader waits for a copy that it knows of: the first state is followed by a second request at once, and a
         // standby that does not follow claims to have none.
         for _ in 0..2 {
             let has = match mark.get() {

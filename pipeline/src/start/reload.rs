@@ -22,11 +22,12 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
-use tributary_config::model::{Brand, Config};
+use tributary_config::model::{Brand, Config, Source};
 use tributary_connectors::decode::Decoder;
 use tributary_connectors::nats;
 use tributary_ledger::Keyring;
 use tributary_operators::ask::Question;
+use tributary_operators::label::Label;
 use tributary_operators::record::BrandId;
 
 use super::brand_tasks::BrandTasks;
@@ -123,13 +124,11 @@ impl ProcessContext {
             reopened = reopened => reopened,
             fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(Box::new(fed?)))),
         };
-        let (config, keyring, files, refused) = reopened?;
+        let (mut config, mut keyring, mut files, mut refused) = reopened?;
         if refused.is_none() {
             // A standby with the old configuration does not take over from here on.
-            let names = config.brands.iter().map(|brand| brand.name.clone());
-            let (names, settings) = (names.collect(), shared_settings::digest(config));
             tokio::select! {
-                is_stored = self.fence.set_configured(names, settings) => if !is_stored {
+                is_stored = self.state_configuration(config) => if !is_stored {
                     // Whoever waits for the lease ends the process.
                     std::future::pending::<()>().await;
                 },
@@ -142,6 +141,21 @@ impl ProcessContext {
         if *stop.borrow() {
             return Ok(Reloaded::Stopped(Some(Box::new(fed))));
         }
+        if refused.is_none()
+            && let Some(why) = has_records(&fed.workers, &now, next)?
+        {
+            (config, keyring) = (&now, Arc::new(Keyring::new(&now)));
+            // A file is open once.
+            files.objections.close();
+            drop(files);
+            files = persistently(|| self.open_files(&now)).await?;
+            refused = Some(why);
+            self.state_configuration(&now).await;
+        }
+        let clocks = match refused {
+            None => clocks,
+            Some(_) => persistently(|| self.clocks(&now)).await?,
+        };
         fed.workers = self
             .change_workers(fed.workers, config, keyring, files.objections.clone())
             .await?;
@@ -258,10 +272,28 @@ impl ProcessContext {
         retry_transient(|| nats::ensure_input_stream(client, &next.nats, &names)).await?;
         retry_transient(|| nats::ensure_output_stream(client, &next.nats, &names)).await?;
         lease::claim_brands(client, &added, (self.mark.id(), &moves), false).await?;
-        let clocks = Arc::new(Clocks::new(next));
-        let time = retry_transient(|| nats::broker_time(client, &next.nats)).await?;
-        clocks.set_broker(&time);
+        let clocks = self.clocks(next).await?;
         Ok(Prepared { keyring, clocks })
+    }
+
+    /// The clocks of a configuration, which agree with the broker's.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    async fn clocks(&self, config: &Config) -> anyhow::Result<Arc<Clocks>> {
+        let clocks = Arc::new(Clocks::new(config));
+        let time = || nats::broker_time(&self.client, &config.nats);
+        clocks.set_broker(&retry_transient(time).await?);
+        Ok(clocks)
+    }
+
+    /// Has the lease state the brands and the settings of a configuration. Returns whether it
+    /// does: not if it is lost.
+    async fn state_configuration(&self, config: &Config) -> bool {
+        let names = config.brands.iter().map(|brand| brand.name.clone());
+        let settings = shared_settings::digest(config);
+        self.fence.set_configured(names.collect(), settings).await
     }
 
     /// Opens the files of rights requests, which nobody else has open.
@@ -314,6 +346,35 @@ impl ProcessContext {
                 .and(Err(anyhow!("the worker threads have stopped"))),
         }
     }
+}
+
+/// Why a source is not new, if there are records of its name, which would go on without its
+/// basis and its trust. Of other sources these say nothing.
+///
+/// # Errors
+///
+/// Threads that have stopped.
+fn has_records(workers: &Workers, now: &Config, next: &Config) -> anyhow::Result<Option<String>> {
+    for brand in &next.brands {
+        let Some(before) = now.brands.iter().find(|of| of.name == brand.name) else {
+            continue;
+        };
+        let is_new = |of: &&Source| before.sources.iter().all(|known| known.name != of.name);
+        let counts_otherwise = |of: &&Source| brand.rests_on_consent(of) || of.is_open();
+        let sources = brand.sources.iter();
+        for source in sources.filter(is_new).filter(counts_otherwise) {
+            let label = [(BrandId::of(&brand.name), Label::of(&source.name))];
+            let knows = tokio::task::block_in_place(|| workers.know(&label));
+            if knows.ok_or_else(|| anyhow!("the worker threads have stopped"))? {
+                return Ok(Some(format!(
+                    "brand.{}.source.{} is new, but there are records with this name, which would count as before: needs a \
+                     restart",
+                    brand.name, source.name
+                )));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The decoder of a process.

@@ -18,7 +18,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use timely::worker::Worker;
@@ -68,6 +68,8 @@ pub enum Command {
     Batch(Box<Batch>),
     /// To go on with another configuration.
     Change(Box<Change>),
+    /// To say whether records use any of these names.
+    Knows(Vec<(BrandId, Label)>, Sender<bool>),
 }
 
 /// State of one worker thread: its decoder, its instance of the dataflow, and
@@ -212,6 +214,13 @@ impl WorkerThread {
                     worker.step();
                 }
                 Ok(Command::Change(change)) => self.change = Some(change),
+                Ok(Command::Knows(labels, answer)) => {
+                    let decoder = &mut self.decoder;
+                    let mut labels = labels.into_iter();
+                    let knows = labels.any(|(brand, label)| decoder.knows_label(brand, label));
+                    // Whoever waits may have ended.
+                    let _ = answer.send(knows);
+                }
                 Err(TryRecvError::Empty) => {
                     worker.step_or_park(Some(NAP));
                     self.resume();

@@ -33,6 +33,8 @@ use timely::communication::{AllocatorBuilder, Hooks, WorkerGuards};
 use tributary_config::model::Config;
 use tributary_connectors::decode::Decoder;
 use tributary_ledger::Keyring;
+use tributary_operators::label::Label;
+use tributary_operators::record::BrandId;
 use tributary_operators::settings::Settings;
 
 use crate::epochs::batch::{Batch, Listener, Restored};
@@ -210,6 +212,20 @@ impl Workers {
         }
         drop(change);
         self.ends.iter().all(|_| changed.recv().is_ok())
+    }
+
+    /// Whether records use any of these names; `None` if a thread has stopped.
+    pub fn know(&self, labels: &[(BrandId, Label)]) -> Option<bool> {
+        let (answer, answers) = channel();
+        for (sender, sleeper) in &self.ends {
+            let command = Command::Knows(labels.to_vec(), answer.clone());
+            if !tell(sender, sleeper, command) {
+                return None;
+            }
+        }
+        drop(answer);
+        let mut answers = self.ends.iter().map(|_| answers.recv().ok());
+        answers.try_fold(false, |any, knows| Some(any | knows?))
     }
 
     /// Ends the input and waits until every epoch is finished.

@@ -183,4 +183,20 @@ async fn a_new_source_counts_from_its_first_record_on() {
         worker.stop();
     });
     assert_stands(&broker, &expected, &world.refused()).await;
+    // It is removed and comes back, but with another basis: its records would count as before.
+    tokio::task::block_in_place(|| {
+        std::fs::write(&config, &bare).unwrap();
+        let worker = Worker::start(&config, &[]);
+        until("it is ready", || {
+            worker.get("/readyz").is_some_and(|of| of.0 == 200)
+        });
+        let back = format!("{bare}{app}basis = \"consent\"\n");
+        reload(&worker, &config, &back, REFUSED);
+        assert!(
+            worker.said("brand.orchard.source.app is new, but there are records with this name")
+        );
+        let another = back.replace("name = \"app\"", "name = \"kiosk\"");
+        reload(&worker, &config, &another, DONE);
+        worker.stop();
+    });
 }
