@@ -64,8 +64,8 @@ pub(super) async fn has_cells(
 }
 
 /// Refuses to begin a ledger where cells of an earlier run prove that there was one, also
-/// if the input stream still has every message: the pings of closed days, what others
-/// were published before, and the noise of published values are in the ledger alone.
+/// if the input stream still has every message: the pings of closed days, what was
+/// published before, and the noise of published values are in the ledger alone.
 ///
 /// # Errors
 ///
