@@ -130,7 +130,7 @@ impl ProcessContext {
             tokio::select! {
                 is_stored = self.state_configuration(config) => if !is_stored {
                     // Whoever waits for the lease ends the process.
-                    std::future::pending::<()>().await;
+                    return Ok(Reloaded::Refused("the lease is lost".to_owned()));
                 },
                 fed = &mut running.feed => return Ok(Reloaded::Stopped(Some(Box::new(fed?)))),
             }
