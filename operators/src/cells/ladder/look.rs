@@ -24,7 +24,6 @@ use crate::cells::months::NullParts;
 use crate::cells::standing::{Standing, Thresholds};
 use crate::label::{Label, LabelNames};
 use crate::record::Day;
-use crate::release::weight::Rule;
 use crate::release::{ChannelName, Pattern, PublishedDays, SaleRow};
 use crate::settings::{BrandSettings, Settings};
 
@@ -369,7 +368,7 @@ impl LadderGroup {
     /// Takes the restored cells as what was last published. Cells of days in progress are set apart; `id` names them.
     pub(super) fn reconcile(
         &mut self,
-        rule: &Rule,
+        settings: &BrandSettings,
         through: Day,
         id: impl Fn(Day, Label) -> CellId,
     ) {
@@ -378,13 +377,14 @@ impl LadderGroup {
         let withdrawn = std::mem::take(&mut self.restored_withdrawn);
         // A month of which nothing stands outside, because it was withdrawn, is a published one.
         self.is_withdrawn = withdrawn.iter().any(|id| !is_after(id, through));
-        self.progress.restore(progress.collect(), &withdrawn, id);
+        let restored = (progress.collect(), &withdrawn);
+        self.progress.restore(restored, settings, id);
         self.is_withdrawn &= self.published.is_empty();
         self.has_unknown_changes = self.is_withdrawn;
         // A day that is over by now may have been in progress at the last publication.
         let last = self.published_through.unwrap_or(through);
         let of_group = self.published.keys().filter(|id| !is_after(id, last));
-        let pattern = pattern_of(rule, of_group);
+        let pattern = pattern_of(&rule_of(settings), of_group);
         self.pattern = (!pattern.shared.is_empty()).then_some(pattern);
         self.paths = PathNames::of(&self.published);
         (self.decided, self.has_restored, self.is_dirty) = (None, false, true);

@@ -110,18 +110,19 @@ impl Progress {
     }
 
     /// Takes the restored cells as what was last published, and others as withdrawn. Who has changed them since then is not
-    /// known, so that they wait for others.
+    /// known, so that they wait for others, if changes wait at all.
     pub(super) fn restore(
         &mut self,
-        cells: Published,
-        withdrawn: &BTreeSet<CellId>,
+        (cells, withdrawn): (Published, &BTreeSet<CellId>),
+        settings: &BrandSettings,
         id: impl Fn(Day, Label) -> CellId,
     ) {
         self.published.extend(cells);
         for ((day, store), of) in &mut self.store_days {
             let id = id(*day, *store);
             of.is_withdrawn |= withdrawn.contains(&id);
-            if of.is_withdrawn || self.published.contains_key(&id) {
+            let is_known = of.is_withdrawn || self.published.contains_key(&id);
+            if is_known && settings.k_delta() > 1 {
                 of.changed.iter_mut().for_each(BTreeSet::clear);
                 of.acts = 0;
             }

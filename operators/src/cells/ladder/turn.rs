@@ -110,7 +110,7 @@ impl Cells {
                 words,
             };
             if group.has_restored {
-                group.reconcile(&rule, through, |day, store| naming.store_day(day, store));
+                group.reconcile(settings, through, |day, store| naming.store_day(day, store));
                 // The ladder has no cells of such names.
                 let by_day = std::mem::take(&mut group.restored_by_day);
                 updates.extend(updates_of(by_day.keys().map(|id| (id.clone(), None))));
