@@ -30,7 +30,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long to wait before a retry.
 const PAUSE: Duration = Duration::from_millis(250);
 /// After how long without any message the last values are counted anew: those that
-/// were still to come may have been replaced or deleted since.
+/// were still to come may have been replaced or deleted since. The time doubles with
+/// each count, for a broker that takes long to send the first of them.
 const COUNT: Duration = Duration::from_secs(2);
 /// How long reading the last values continues without any message before it
 /// fails.
@@ -257,12 +258,12 @@ impl LastValues {
     /// or if waiting does not help. Calling again resumes.
     pub async fn next_batch(&mut self, max: usize) -> Result<Vec<InMessage>, NatsError> {
         let begin = Instant::now();
-        let mut counted = begin;
+        let (mut counted, mut count) = (begin, COUNT);
         while !self.reader.caught_up() {
             match self.reader.next_batch(max, LOOK).await {
                 Ok(batch) if !batch.is_empty() => return Ok(batch),
-                Ok(_) if counted.elapsed() > COUNT && begin.elapsed() <= PATIENCE => {
-                    counted = Instant::now();
+                Ok(_) if counted.elapsed() > count && begin.elapsed() <= PATIENCE => {
+                    (counted, count) = (Instant::now(), 2 * count);
                     // A new consumer says how many there are.
                     self.reader.messages = None;
                 }
