@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(word(&registry, of), Some("spring"));
         registry.used(of, -1);
         assert!(registry.unused().is_empty());
-        // A cell stands outside under it.
+        // A cell is published under it.
         assert!(registry.is_due(8 + FEW as u64) && !registry.is_due(9 + FEW as u64));
         registry.sweep(|needed| needed(of));
         assert_eq!(word(&registry, of), Some("spring"));

@@ -26,6 +26,7 @@ mod noise;
 mod pass_release;
 mod passes;
 mod release;
+mod restored;
 mod solver;
 mod standing;
 mod state;

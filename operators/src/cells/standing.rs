@@ -1,4 +1,4 @@
-//! How a cell stands outside: what a later start has to know of it beside its values.
+//! How a cell was published: what a later start has to know of it beside its values.
 //!
 //! A value that was published under lower thresholds may show fewer contributors than the gate of today allows, and nobody
 //! keeps how many it has. So each published cell says under which thresholds it was published, and a start withdraws what
@@ -57,7 +57,7 @@ impl Thresholds {
     }
 }
 
-/// How a cell stands outside. Its text is what the message of the cell carries.
+/// How a cell was published. Its text is what the message of the cell carries.
 ///
 /// ```
 /// use tributary_operators::cells::{Standing, Thresholds};

@@ -50,7 +50,7 @@ pub enum CellsIn {
     Release(u64, i64),
     /// To a worker: publish all published cells again at the end of this epoch.
     Republish(u64),
-    /// A restored cell, with the routing hash of its owner, its release time, Unix milliseconds, and how it stands outside, if
+    /// A restored cell, with the routing hash of its owner, its release time, Unix milliseconds, and how it was published, if
     /// that is known.
     Restored(u64, Cell, i64, Option<Standing>),
     /// A worker has restored all published cells and all records from before a restart.
@@ -93,7 +93,7 @@ pub struct BatchVote {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CellsOut {
     /// A cell with its new values, or without values if it is closed; whether it differs from the published state;
-    /// its release time, Unix milliseconds; and how it stands outside.
+    /// its release time, Unix milliseconds; and how it was published.
     Cell(Cell, bool, i64, Standing),
     /// A vote to a worker, delivered in the next epoch.
     BatchVote(BatchVote),

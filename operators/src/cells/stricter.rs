@@ -10,7 +10,7 @@
 //!
 //! After a restart the cells of the output stream say under which thresholds they were published ([`super::standing`]). What
 //! stands under lower ones is withdrawn once everything is restored. Whether anybody has changed a month since its last
-//! publication is then not known, and found out by computing again what stood outside; where that gives something else, the
+//! publication is then not known, and found out by computing again what was published; where that gives something else, the
 //! month waits for `k_delta` contributors.
 
 use crate::cell::Cell;
@@ -30,7 +30,7 @@ impl Cells {
             let now = all_settings.brands.get(&brand)?;
             let before = before.brands.get(&brand)?;
             let is_stricter = Thresholds::of(now).hide_more_than(&Thresholds::of(before));
-            is_stricter.then_some(now)
+            is_stricter.then_some([before, now])
         };
         // The votes of the last release were about what is withdrawn.
         self.ladder_candidates
@@ -41,13 +41,24 @@ impl Cells {
             .retain(|(key, _)| of_brand(key.brand()).is_none());
         let mut changes = CellUpdates::new();
         for (of, group) in &mut self.ladders {
-            if let Some(settings) = of_brand(of.brand) {
+            let Some([before, settings]) = of_brand(of.brand) else {
+                continue;
+            };
+            // The release that reconciles it withdraws it.
+            if group.has_restored {
+                group.restored.is_made_stricter(before);
+            } else {
                 let words = self.labels.of(of.brand);
                 changes.extend(updates_of(group.withdraw(*of, settings, words)));
             }
         }
         for (of, group) in &mut self.traffic {
-            if of_brand(of.brand).is_some() {
+            let Some([before, _]) = of_brand(of.brand) else {
+                continue;
+            };
+            if group.has_restored {
+                group.restored.is_made_stricter(before);
+            } else {
                 changes.extend(updates_of(group.withdraw()));
             }
         }
@@ -59,6 +70,11 @@ impl Cells {
             let Some(mut group) = self.groups.remove(&key) else {
                 continue;
             };
+            if group.has_restored {
+                group.withdraws = true;
+                self.groups.insert(key, group);
+                continue;
+            }
             self.evaluate(&key, &mut group);
             self.withdraw_group(&key, &mut group, updates);
             self.dirty.insert(key.clone());
@@ -95,7 +111,7 @@ impl Cells {
         updates.extend(changes);
     }
 
-    /// How a cell stands outside after this epoch.
+    /// How a cell is published after this epoch.
     pub(super) fn standing(&self, cell: &Cell) -> Standing {
         if cell.values.is_empty() {
             return match self.withdrawn.contains(cell) {

@@ -46,7 +46,7 @@ pub enum Output {
         is_new: bool,
         /// The time of its release, Unix milliseconds.
         released: i64,
-        /// How the cell stands outside.
+        /// How the cell is published.
         standing: Standing,
     },
     /// A part of the answer to a question of this worker.

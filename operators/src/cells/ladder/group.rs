@@ -1,4 +1,4 @@
-//! A month of the ladder: its rows, the pattern in use, and what stands outside.
+//! A month of the ladder: its rows, the pattern in use, and what is published.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::cells::ladder::progress::Progress;
 use crate::cells::ladder::published::{CellId, Published, published_bytes};
 use crate::cells::ladder::rows::Rows;
 use crate::cells::ladder::was_published::WasPublished;
-use crate::cells::standing::Thresholds;
+use crate::cells::restored::Restored;
 use crate::label::Label;
 use crate::record::Day;
 use crate::release::{ChannelName, Pattern};
@@ -41,21 +41,19 @@ pub(in crate::cells) struct LadderGroup {
     pub(super) is_dirty: bool,
     /// The number of cells of the finest grain that are not published, when a batch last looked at the month.
     pub(super) hidden: u64,
-    /// What stands outside of the finished days.
+    /// What is published of the finished days.
     pub(super) published: Published,
     /// The revenue of the days in progress.
     pub(super) progress: Progress,
     /// Whether the published cells are restored, and not yet reconciled.
-    pub(super) has_restored: bool,
+    pub(in crate::cells) has_restored: bool,
     /// Restored credits of single days, which a gate without a ladder publishes.
     pub(super) restored_by_day: Published,
-    /// The thresholds under which restored cells were published, if they differ.
-    pub(super) restored_under: Option<Thresholds>,
-    /// The restored cells that were withdrawn.
-    pub(super) restored_withdrawn: BTreeSet<CellId>,
+    /// How the restored cells were published.
+    pub(in crate::cells) restored: Restored,
     /// Whether the month was published, and withdrawn since by a stricter gate.
     pub(super) is_withdrawn: bool,
-    /// Whether somebody may have changed it since then whom nobody knows after a restart.
+    /// Whether it may have been changed since then by contributors that are not known after a restart.
     pub(super) has_unknown_changes: bool,
     /// What a restart withdrew, until a look at the month has compared it.
     pub(super) was_published: Option<Arc<WasPublished>>,
@@ -64,7 +62,7 @@ pub(in crate::cells) struct LadderGroup {
 }
 
 impl LadderGroup {
-    /// Whether nothing is held of the month and nothing stands outside.
+    /// Whether nothing is held of the month and nothing is published.
     pub(in crate::cells) fn is_empty(&self) -> bool {
         self.rows.is_empty()
             && self.panel.is_empty()
@@ -79,7 +77,7 @@ impl LadderGroup {
         self.rows.each_label(each);
     }
 
-    /// What stands outside.
+    /// What is published.
     pub(in crate::cells) fn outside(&self) -> impl Iterator<Item = (&CellId, &Vec<i128>)> {
         self.published.iter().chain(&self.progress.published)
     }

@@ -21,7 +21,7 @@ use crate::cells::ladder::published::{CellId, Changes, Published};
 use crate::cells::ladder::rows::{Rows, table};
 use crate::cells::ladder::was_published::WasPublished;
 use crate::cells::months::NullParts;
-use crate::cells::standing::{Standing, Thresholds};
+use crate::cells::standing::Standing;
 use crate::label::{Label, LabelNames};
 use crate::record::Day;
 use crate::release::{ChannelName, Pattern, PublishedDays, SaleRow};
@@ -136,8 +136,8 @@ impl Look {
                 let names = names.filter(|_| stands);
                 names.map(|names| (next, names, paths))
             }
-            // After a restart nobody knows what was last published but by its cells: what is there now of the days that were over
-            // then passes for it, and the first batch only decides.
+            // After a restart only the cells say what was last published: what there is now of the days that were over
+            // then is taken for it, and the first batch only decides.
             (Some(used), None) => {
                 let earlier = self
                     .rows
@@ -266,7 +266,7 @@ impl LadderGroup {
     }
 
     /// Takes a cell that was published, or closed if it has no values, when `finished` was the last finished day. The revenue
-    /// of a day that was in progress then tells nothing of the others.
+    /// of a day that was in progress then says nothing about the others.
     pub(super) fn restore(
         &mut self,
         id: CellId,
@@ -278,13 +278,7 @@ impl LadderGroup {
         if is_by_day && values.is_empty() {
             return;
         }
-        match standing {
-            Some(Standing::Published(of)) => {
-                self.restored_under = Some(self.restored_under.map_or(of, |all| all.or(of)));
-            }
-            Some(Standing::Withdrawn) => drop(self.restored_withdrawn.insert(id.clone())),
-            Some(Standing::Closed) | None => {}
-        }
+        self.restored.add(&id, standing);
         if day_of(&id).is_none_or(|day| day <= finished) {
             self.published_through = self.published_through.max(Some(finished));
         }
@@ -335,12 +329,7 @@ impl LadderGroup {
         words: &Arc<LabelNames>,
         by_day: Published,
     ) -> Changes {
-        let now = Thresholds::of(settings);
-        let Some(before) = self
-            .restored_under
-            .take()
-            .filter(|before| now.hide_more_than(before))
-        else {
+        let Some(before) = self.restored.take_lower(settings) else {
             return Changes::new();
         };
         if !self.published.is_empty() {
@@ -352,7 +341,7 @@ impl LadderGroup {
         self.withdraw(of, settings, words)
     }
 
-    /// Replaces what stands outside. Returns the difference.
+    /// Replaces what is published. Returns the difference.
     fn replace(&mut self, cells: Published) -> Changes {
         let before = std::mem::replace(&mut self.published, cells);
         let closed = before.keys().filter(|id| !self.published.contains_key(*id));
@@ -374,8 +363,8 @@ impl LadderGroup {
     ) {
         let is_after = |id: &CellId, last: Day| day_of(id).is_some_and(|day| day > last);
         let progress = self.published.extract_if(.., |id, _| is_after(id, through));
-        let withdrawn = std::mem::take(&mut self.restored_withdrawn);
-        // A month of which nothing stands outside, because it was withdrawn, is a published one.
+        let withdrawn = self.restored.take_withdrawn();
+        // A month of which nothing is published, because it was withdrawn, is a published one.
         self.is_withdrawn = withdrawn.iter().any(|id| !is_after(id, through));
         let restored = (progress.collect(), &withdrawn);
         self.progress.restore(restored, settings, id);

@@ -1,4 +1,4 @@
-//! Months that are released by the ladder: their rows, the pattern in use, and what stands outside.
+//! Months that are released by the ladder: their rows, the pattern in use, and what is published.
 //!
 //! A month of one kind and currency is a group of its own, with its revenue and all that its conversions are credited to.
 //! It counts finished days only and leaves whole, in a batch; the rule itself is [`crate::release`]. The day in progress
@@ -6,7 +6,7 @@
 //!
 //! | file | concept |
 //! |---|---|
-//! | [`group`] | a month: its rows, the pattern in use, what stands outside |
+//! | [`group`] | a month: its rows, the pattern in use, what is published |
 //! | [`packed_row`] | a row in few bytes |
 //! | [`rows`] | the rows of a month, now and as last published |
 //! | [`progress`] | the revenue of the days in progress |

@@ -43,7 +43,7 @@ struct StoreDay {
     is_dirty: bool,
 }
 
-/// The stores and days in progress, and what stands outside of them.
+/// The stores and days in progress, and what is published of them.
 #[derive(Default)]
 pub(in crate::cells) struct Progress {
     store_days: BTreeMap<(Day, Label), StoreDay>,
@@ -88,7 +88,7 @@ impl Progress {
         days.map(|of| of.shares.len()).sum::<usize>() + self.published.len()
     }
 
-    /// Ends the days up to one. Returns what stands outside of them.
+    /// Ends the days up to one. Returns what is published of them.
     pub(super) fn finish(&mut self, through: Day) -> Published {
         self.store_days.retain(|(day, _), _| *day > through);
         let is_over =

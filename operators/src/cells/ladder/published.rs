@@ -1,4 +1,4 @@
-//! What stands outside: published cells by name, with their values.
+//! What is published: published cells by name, with their values.
 
 use std::collections::BTreeMap;
 

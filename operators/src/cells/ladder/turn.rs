@@ -145,7 +145,7 @@ impl Cells {
                 };
                 let all = votes.entry((of.brand, class)).or_default();
                 let is_known = group.pattern.is_some() || group.is_withdrawn;
-                // Those whom nobody knows do not count, and wait for those who do.
+                // Contributors that are not known do not count: the month waits for others.
                 let waits = group.has_unknown_changes && settings.k_delta() > 1;
                 let acts = if waits { acts.or(Some(0)) } else { acts };
                 if let Some(acts) = acts.filter(|_| is_known) {

@@ -1,4 +1,4 @@
-//! What stood outside of a month before a restart under a stricter gate withdrew it.
+//! What was published of a month before a restart under a stricter gate withdrew it.
 //!
 //! Whether somebody has changed the month since it was last published is not known after a restart. It is found out by computing
 //! the cells of then again from the conversions of now: if they are the same, nobody has, as far as a reader can tell.

@@ -3,7 +3,7 @@
 //! The first pattern that publishes anything is the decided one. Each batch decides a pattern, and the next one takes it
 //! over as far as no difference reveals anything; if the result may not be published, everything stays as it is. Days that were
 //! not over at the last publication that changed a cell are new, and fall in by the rule. After a restart the published cells
-//! are the pattern in use, what is there at the first batch of the days that were over passes for what was published, and that
+//! are the pattern in use, what there is at the first batch of the days that were over is taken for what was published, and that
 //! batch only decides.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,7 @@ use crate::aggregate::{Aggregate, CellKey, TrafficMonth};
 use crate::cell::{Hour, Traffic};
 use crate::cells::gate::BatchClass;
 use crate::cells::ladder::published_bytes;
+use crate::cells::restored::Restored;
 use crate::cells::standing::{Standing, Thresholds};
 use crate::cells::traffic::contacts::{ChannelDay, Contacts};
 use crate::cells::traffic::naming::{CellId, cell_id, channel_name, name_of};
@@ -56,14 +57,12 @@ pub(in crate::cells) struct TrafficGroup {
     /// Cells of the finest grain that are not published under their own name, as of the last look.
     pub(in crate::cells) hidden: u64,
     /// Whether the published cells are restored, and not yet reconciled.
-    pub(super) has_restored: bool,
-    /// The thresholds under which restored cells were published, if that is known.
-    restored_under: Option<Thresholds>,
-    /// Whether restored cells were withdrawn.
-    restored_withdrawn: bool,
+    pub(in crate::cells) has_restored: bool,
+    /// How the restored cells were published.
+    pub(in crate::cells) restored: Restored,
     /// Whether the month was published, and withdrawn since by a stricter gate.
     pub(super) is_withdrawn: bool,
-    /// Whether somebody may have changed it since then whom nobody knows after a restart.
+    /// Whether it may have been changed since then by contributors that are not known after a restart.
     pub(super) has_unknown_changes: bool,
     /// What a restart withdrew, until a look at the month has compared it.
     was_published: Option<Box<WasPublished>>,
@@ -108,8 +107,7 @@ impl TrafficGroup {
             published: Published::new(),
             hidden: 0,
             has_restored: false,
-            restored_under: None,
-            restored_withdrawn: false,
+            restored: Restored::default(),
             is_withdrawn: false,
             has_unknown_changes: false,
             was_published: None,
@@ -155,13 +153,7 @@ impl TrafficGroup {
         finished: Day,
         standing: Option<Standing>,
     ) {
-        match standing {
-            Some(Standing::Published(of)) => {
-                self.restored_under = Some(self.restored_under.map_or(of, |all| all.or(of)));
-            }
-            Some(Standing::Withdrawn) => self.restored_withdrawn = true,
-            Some(Standing::Closed) | None => {}
-        }
+        self.restored.add(&id, standing);
         self.published_through = self.published_through.max(Some(finished));
         if !values.is_empty() {
             self.published.insert(id, values);
@@ -172,8 +164,8 @@ impl TrafficGroup {
     /// Takes the restored cells as the pattern in use.
     pub(super) fn reconcile(&mut self) {
         let used: Names = self.published.keys().filter_map(name_of).collect();
-        // A month of which nothing stands outside, because it was withdrawn, is a published one.
-        self.is_withdrawn = std::mem::take(&mut self.restored_withdrawn) && used.is_empty();
+        // A month of which nothing is published, because it was withdrawn, is a published one.
+        self.is_withdrawn = !self.restored.take_withdrawn().is_empty() && used.is_empty();
         self.has_unknown_changes = self.is_withdrawn;
         self.used = (!used.is_empty()).then_some(used);
         (self.decided, self.has_restored, self.is_dirty) = (None, false, true);
@@ -182,12 +174,7 @@ impl TrafficGroup {
     /// Withdraws what was published before a restart under lower thresholds than those of now, and returns the cells that close.
     /// The restored cells must have been [reconciled](Self::reconcile).
     pub(super) fn withdraw_restored(&mut self, settings: &BrandSettings) -> Changes {
-        let now = Thresholds::of(settings);
-        let Some(under) = self
-            .restored_under
-            .take()
-            .filter(|before| now.hide_more_than(before))
-        else {
+        let Some(under) = self.restored.take_lower(settings) else {
             return Changes::new();
         };
         if let Some(used) = &self.used {
@@ -395,7 +382,7 @@ impl TrafficGroup {
         }
     }
 
-    /// Replaces what stands outside. Returns the difference.
+    /// Replaces what is published. Returns the difference.
     fn replace(&mut self, cells: Published) -> Changes {
         let before = std::mem::replace(&mut self.published, cells);
         let closed = before.keys().filter(|id| !self.published.contains_key(*id));
@@ -408,7 +395,7 @@ impl TrafficGroup {
         updates
     }
 
-    /// Whether nothing is held of the month and nothing stands outside.
+    /// Whether nothing is held of the month and nothing is published.
     pub(super) fn is_empty(&self) -> bool {
         self.published.is_empty() && self.is_nothing_held()
     }
@@ -443,7 +430,7 @@ impl TrafficGroup {
         self.published.len() as u64
     }
 
-    /// What stands outside.
+    /// What is published.
     pub(super) fn outside(&self) -> &Published {
         &self.published
     }

@@ -81,7 +81,7 @@ impl Cells {
                     signs: change.sums.map(|sum| sum.signum() as i8),
                 };
                 let all = votes.entry((of.brand, class)).or_default();
-                // Those whom nobody knows do not count, and wait for those who do.
+                // Contributors that are not known do not count: the month waits for others.
                 let waits = group.has_unknown_changes && settings.k_delta() > 1;
                 if let Some(changed) = change.changed.or(waits.then_some(0)) {
                     *all = Some(all.unwrap_or(0) | changed);

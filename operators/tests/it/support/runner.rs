@@ -213,7 +213,7 @@ pub fn play(
     play_from(settings, workers, &restored, steps)
 }
 
-/// A cell of the output stream, the time of its release, Unix milliseconds, and how it stands outside, if that is known.
+/// A cell of the output stream, the time of its release, Unix milliseconds, and how it was published, if that is known.
 pub type Message = (Cell, i64, Option<Standing>);
 
 /// Runs events and releases after a restart that finds some cells outside.
@@ -223,6 +223,18 @@ pub fn play_from(
     restored: &[Message],
     steps: &[(Vec<Event>, i64)],
 ) -> Played {
+    play_changing([settings, settings], workers, restored, steps)
+}
+
+/// Runs events and releases after a restart. If the second settings are others, they replace the first behind the first step, and
+/// the restored cells are reconciled in the second step, not in the first.
+pub fn play_changing(
+    [settings, then]: [&Settings; 2],
+    workers: usize,
+    restored: &[Message],
+    steps: &[(Vec<Event>, i64)],
+) -> Played {
+    let then = (!std::ptr::eq(settings, then)).then(|| Arc::new(then.clone()));
     let mut played = Played {
         published: vec![Vec::new(); steps.len()],
         consents: vec![PublishedConsents::new(); steps.len()],
@@ -240,11 +252,14 @@ pub fn play_from(
         runner.start(steps.iter().flat_map(|(events, _)| events));
         let mut consents = Vec::new();
         for (step, (events, now)) in steps.iter().enumerate() {
+            if let Some(then) = then.clone().filter(|_| step == 1) {
+                runner.dataflow.change_settings(then);
+            }
             runner.put(events);
             if runner.index == 0 {
                 runner.dataflow.release(*now);
             }
-            if step == 0 {
+            if step == usize::from(then.is_some()) {
                 runner.dataflow.reconcile_restored();
             }
             // A batch leaves in the epoch behind its release, which belongs to the same step.
