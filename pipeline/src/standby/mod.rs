@@ -44,6 +44,7 @@ mod files;
 mod follower;
 mod leader;
 pub mod mark;
+mod may_lead;
 mod wire;
 
 pub use follower::{Leading, Standby};
