@@ -148,7 +148,7 @@ fn message(config: &Config, letter: &Letter, is_of_stream: bool) -> OutgoingMess
 
 /// The configured source of a subject `tributary.in.<brand>.<kind>`, with `.<source>` behind it or not.
 fn source<'a>(config: &'a Config, subject: &str) -> Option<&'a tributary_config::model::Source> {
-    let mut tokens = subject.split('.').skip(2);
+    let mut tokens = subject.strip_prefix("tributary.in.")?.split('.');
     let (brand, kind, name) = (tokens.next()?, tokens.next()?, tokens.next());
     let brand = config.brands.iter().find(|known| known.name == brand)?;
     let kind = Kind::of_subject(kind)?;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use tributary_config::model::Config;
-use tributary_ledger::{FORMAT, Inspection, Keyring, inspect};
+use tributary_ledger::{FORMAT, Inspection, Keyring, LedgerError, inspect};
 
 use super::finding::{Finding, Outcome, subject};
 use crate::durability::moves::Moves;
@@ -34,12 +34,12 @@ pub(super) fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
             continue;
         }
         is_any = true;
-        match inspect(&directory, Some(&keyring)) {
-            Ok(found) => {
+        match inspect_settled(&directory, &keyring) {
+            Ok((found, missing)) => {
                 bytes += found.bytes;
                 findings.push(of_share(&found, (process, processes), &directory));
                 findings.push(of_format(&found, &directory));
-                findings.extend(of_segments(&found, &directory));
+                findings.extend(missing);
                 if process == config.workers.process {
                     findings.extend(of_files(config, &directory));
                 }
@@ -82,6 +82,34 @@ fn of_share(found: &Inspection, asked: (usize, usize), directory: &Path) -> Find
             Finding::new(Outcome::Refused, subject(directory), text)
                 .fix("give workers.hosts the processes that it had")
         }
+    }
+}
+
+/// Inspects a ledger, and says what is wrong with its segments. A worker that runs may replace them meanwhile: only what the
+/// manifest of afterwards lists is missing.
+///
+/// # Errors
+///
+/// Those of [`inspect`].
+fn inspect_settled(
+    directory: &Path,
+    keyring: &Keyring,
+) -> Result<(Inspection, Vec<Finding>), LedgerError> {
+    let listed = |of: &Inspection| -> Vec<(u64, u64)> {
+        let segments = of.segments.iter();
+        segments.map(|of| (of.number, of.bytes)).collect()
+    };
+    let mut found = inspect(directory, Some(keyring))?;
+    loop {
+        let missing = of_segments(&found, directory);
+        if missing.is_empty() {
+            return Ok((found, missing));
+        }
+        let now = inspect(directory, Some(keyring))?;
+        if listed(&now) == listed(&found) {
+            return Ok((found, missing));
+        }
+        found = now;
     }
 }
 
