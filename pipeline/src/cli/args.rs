@@ -162,8 +162,8 @@ pub struct Demo {
 
 /// `tributary run`.
 ///
-/// SIGTERM or SIGINT ends it in order, a second one at once. SIGHUP has it read the configuration again: it takes new
-/// brands, new sources, a stricter release gate, access tokens, host names, the memory budget and the level of the log without a
+/// SIGTERM or SIGINT ends it in order, a second one at once. SIGHUP, or a change of the configuration file or of the file of a token,
+/// has it read the configuration again: it takes new brands, new sources, a stricter release gate, access tokens, host names, the memory budget and the level of the log without a
 /// restart; if anything else differs, nothing changes and the log says what needs a restart.
 #[derive(Clone, Debug, Args)]
 pub struct Run {
@@ -191,8 +191,8 @@ pub struct Run {
 /// `tributary serve`.
 ///
 /// It reads released cells from the output stream and nothing else, so that it needs no ledger and replicas need not know
-/// each other. Rights requests and operational metrics are those of workers. SIGHUP has it read the configuration again: it takes
-/// access tokens, host names and the level of the log.
+/// each other. Rights requests and operational metrics are those of workers. SIGHUP, or a change of the configuration
+/// file or of the file of a token, has it read the configuration again: it takes access tokens, host names and the level of the log.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
     /// The configuration file

@@ -9,6 +9,7 @@ pub mod dead_letters;
 pub mod decode;
 pub mod demo;
 pub mod explain;
+pub mod file_watch;
 pub mod keys;
 pub mod ledger;
 pub mod log;

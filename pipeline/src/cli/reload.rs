@@ -1,4 +1,5 @@
-//! SIGHUP: the configuration file is read again while the process runs.
+//! The configuration file is read again while the process runs: at SIGHUP, and when it was
+//! changed ([`super::file_watch`]).
 //!
 //! The file is checked as a whole, with the options of the command line and the
 //! environment of the start. Either everything in it applies, or nothing does:
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tributary_config::Change;
 use tributary_config::model::Config;
 
+use crate::cli::file_watch::FileWatch;
 use crate::cli::log;
 use crate::live_config::{Reload, plan};
 use crate::report::metrics::Metrics;
@@ -26,18 +28,39 @@ pub struct Request {
     pub answer: oneshot::Sender<Result<(), String>>,
 }
 
-/// Reloads at each signal, forever. `read` reads the configuration as the start
+/// What has a process read its configuration again.
+pub struct Triggers {
+    /// SIGHUP.
+    pub hangup: Signal,
+    /// A change of the files.
+    pub files: FileWatch,
+}
+
+impl Triggers {
+    /// Waits for the next one. Returns false if there is none any more.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            signal = self.hangup.recv() => return signal.is_some(),
+            () = self.files.changed() => tracing::info!("the configuration was changed on disk"),
+        }
+        true
+    }
+}
+
+/// Reloads at each trigger, forever. `read` reads the configuration as the start
 /// did, and checks it. `process` takes what needs more than another value; a process
 /// without a dataflow has none.
 pub async fn at_each(
-    mut hangup: Signal,
+    mut triggers: Triggers,
     live: Arc<watch::Sender<Arc<Config>>>,
     metrics: Arc<Metrics>,
     read: impl Fn() -> anyhow::Result<Config> + Clone + Send + 'static,
     process: Option<mpsc::Sender<Request>>,
 ) {
     log::set_level(live.borrow().log.level);
-    while hangup.recv().await.is_some() {
+    triggers.files.follow(&live.borrow());
+    while triggers.next().await {
+        triggers.files.before_reading();
         let outcome = reload(&live, read.clone(), process.as_ref()).await;
         metrics.config_reloaded(outcome.is_ok());
         match outcome {
@@ -46,6 +69,7 @@ pub async fn at_each(
                     tracing::info!(%change, "reloaded");
                 }
                 tracing::info!(changes = changes.len(), "the configuration was reloaded");
+                triggers.files.follow(&live.borrow());
             }
             Err(problems) => {
                 for problem in &problems {

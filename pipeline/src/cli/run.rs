@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tributary_config::beyond_this_machine;
@@ -25,7 +24,7 @@ use tributary_config::model::Config;
 
 use crate::broker::retry::wait_until;
 use crate::cli::args as cli;
-use crate::cli::reload::{self, Request};
+use crate::cli::reload::{self, Request, Triggers};
 use crate::cli::signals;
 use crate::live_config::LiveConfig;
 use crate::otlp::export::Export;
@@ -48,10 +47,10 @@ const DRAIN: Duration = Duration::from_secs(25);
 ///
 /// Those of a start, and of tasks that cannot continue.
 pub fn command(args: &cli::Run) -> anyhow::Result<()> {
-    let (runtime, hangup) = signals::runtime()?;
+    let (runtime, triggers) = signals::runtime(&args.config)?;
     let config = configure(args)?;
     let export = Export::start(&config)?;
-    let outcome = runtime.block_on(run(config, args, hangup, export.traces()));
+    let outcome = runtime.block_on(run(config, args, triggers, export.traces()));
     // After a failure nobody waits for what cannot end, like the other processes of a cluster.
     runtime.shutdown_timeout(Duration::from_secs(1));
     export.finish(&outcome);
@@ -127,7 +126,7 @@ fn configure(args: &cli::Run) -> anyhow::Result<Config> {
 async fn run(
     config: Config,
     args: &cli::Run,
-    hangup: Signal,
+    triggers: Triggers,
     traces: Traces,
 ) -> anyhow::Result<()> {
     let stop = signals::stop()?;
@@ -140,7 +139,7 @@ async fn run(
     };
     let (to_process, mut reloads) = mpsc::channel(1);
     tokio::spawn(reload::at_each(
-        hangup,
+        triggers,
         current.clone(),
         telemetry.metrics.clone(),
         read,
@@ -233,9 +232,7 @@ async fn run(
     };
     context.close();
     let Fed {
-        workers,
-        mut inputs,
-        ..
+        workers, inputs, ..
     } = match fed {
         Ok(fed) => fed,
         Err(error) => {
@@ -258,7 +255,9 @@ async fn run(
     })???;
     let durable = context.durable();
     // A broker that is away keeps nobody: what it did not hear is said again after the next start.
-    let _ = timeout_at(end, inputs.acknowledge(&durable)).await;
+    if let Some(mut inputs) = inputs {
+        let _ = timeout_at(end, inputs.acknowledge(&durable)).await;
+    }
     let published = timeout_at(end, publisher).await;
     // With the lease, and what the ledger has at the end.
     let _ = backup.end.send(true);

@@ -5,14 +5,14 @@
 //! changes nothing. Operational metrics of the dataflow are those of workers.
 
 use anyhow::Context;
-use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tributary_config::model::Config;
 
 use crate::broker::connect::connect;
 use crate::broker::retry::wait_until;
 use crate::cli::args as cli;
-use crate::cli::{reload, signals};
+use crate::cli::reload::{self, Triggers};
+use crate::cli::signals;
 use crate::live_config::LiveConfig;
 use crate::otlp::export::Export;
 use crate::otlp::spans::Traces;
@@ -31,10 +31,10 @@ use crate::serve::state::HttpState;
 /// A configuration that is not valid, an address that cannot be used, or a broker
 /// that refuses.
 pub fn command(args: &cli::Serve) -> anyhow::Result<()> {
-    let (runtime, hangup) = signals::runtime()?;
+    let (runtime, triggers) = signals::runtime(&args.config)?;
     let config = configure(args)?;
     let export = Export::start(&config)?;
-    let outcome = runtime.block_on(run(&config, args, hangup, export.traces()));
+    let outcome = runtime.block_on(run(&config, args, triggers, export.traces()));
     export.finish(&outcome);
     outcome
 }
@@ -66,7 +66,7 @@ fn configure(args: &cli::Serve) -> anyhow::Result<Config> {
 async fn run(
     config: &Config,
     args: &cli::Serve,
-    hangup: Signal,
+    triggers: Triggers,
     traces: Traces,
 ) -> anyhow::Result<()> {
     let stop = signals::stop()?;
@@ -84,7 +84,7 @@ async fn run(
     };
     let metrics = telemetry.metrics.clone();
     tokio::spawn(reload::at_each(
-        hangup,
+        triggers,
         std::sync::Arc::new(sender),
         metrics,
         read,

@@ -3,19 +3,24 @@
 //! sends as well, ends nothing: a worker and a server of pages read their
 //! configuration again ([`super::reload`]).
 
+use std::path::Path;
+
 use anyhow::Context;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// The runtime of a process that goes on until a signal, and SIGHUP from now on. To be called
-/// before anything else: a signal that comes while the configuration is read ends
+use crate::cli::file_watch::FileWatch;
+use crate::cli::reload::Triggers;
+
+/// The runtime of a process that goes on until a signal, and what has it read its configuration again from now on. To be
+/// called before anything else: a signal that comes while the configuration is read ends
 /// nothing, and has it read again.
 ///
 /// # Errors
 ///
 /// A runtime that cannot be started, or a signal that cannot be handled.
-pub fn runtime() -> anyhow::Result<(Runtime, Signal)> {
+pub fn runtime(config: &Path) -> anyhow::Result<(Runtime, Triggers)> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -24,7 +29,8 @@ pub fn runtime() -> anyhow::Result<(Runtime, Signal)> {
     let guard = runtime.enter();
     let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     drop(guard);
-    Ok((runtime, hangup))
+    let files = FileWatch::new(config);
+    Ok((runtime, Triggers { hangup, files }))
 }
 
 /// Returns a flag that becomes true at the first SIGTERM or SIGINT; the second

@@ -13,18 +13,23 @@
 //! number of connections.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::middleware::map_response;
+use axum::response::Response;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_io_timeout::TimeoutStream;
 
 use crate::serve::access::Peer;
@@ -41,6 +46,13 @@ const WRITE: Duration = Duration::from_secs(30);
 /// Pause of a listener that cannot accept, for example without free file
 /// descriptors.
 const REST: Duration = Duration::from_millis(200);
+
+/// For how long the responses of a server that ends still close their connections themselves, so that a client
+/// that sends on a kept connection is told before it is closed (RFC 9112, section 9.6).
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// Interval between two looks at whether all have left.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The path whose response lasts as long as the connection.
 const EVENTS: &str = "/events";
@@ -92,6 +104,8 @@ pub(super) async fn accept(
 ) {
     let graceful = GracefulShutdown::new();
     let open = Open::default();
+    let is_ending = Arc::new(AtomicBool::new(false));
+    let router = closing(router, is_ending.clone());
     let mut number = 0;
     let mut ended = std::pin::pin!(ended);
     let mut failing = false;
@@ -117,8 +131,24 @@ pub(super) async fn accept(
         }
     }
     drop(listener);
+    is_ending.store(true, Ordering::Relaxed);
+    let until = Instant::now() + LEAVE;
+    while !open.lock().is_empty() && Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+    }
     // What is not answered by then is not answered.
     let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
+}
+
+/// Has every response of a server that ends close its connection.
+fn closing(router: Router, is_ending: Arc<AtomicBool>) -> Router {
+    router.layer(map_response(move |mut response: Response| {
+        if is_ending.load(Ordering::Relaxed) {
+            let headers = response.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        ready(response)
+    }))
 }
 
 /// Serves a connection on a task of its own, or closes it if there is no room.

@@ -192,7 +192,7 @@ impl ProcessContext {
             wait_until(end.subscribe()),
         ));
         let settling = Arc::new(tokio::sync::Mutex::new(()));
-        let (rights, requests) = Rights::open(RightsContext {
+        let of_rights = RightsContext {
             config: config.clone(),
             settling: settling.clone(),
             client: client.clone(),
@@ -220,8 +220,12 @@ impl ProcessContext {
             mark: self.mark,
             found,
             created_ns: self.created_ns,
-        })
-        .await?;
+        };
+        let open_rights = || Rights::open(of_rights.clone());
+        let (rights, requests) = match is_reload {
+            true => persistently(open_rights).await?,
+            false => open_rights().await?,
+        };
         let (cleared, clear) = watch::channel(rights.is_clear());
         let rights = tokio::spawn(rights.run(requests, end.subscribe(), cleared));
         if let Some(signer) = self.signer.clone().filter(|_| config.workers.process == 0) {

@@ -19,32 +19,27 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
-use tributary_config::model::{Brand, Config, Source};
+use tributary_config::model::{Brand, Config};
 use tributary_connectors::decode::Decoder;
-use tributary_connectors::nats;
 use tributary_ledger::Keyring;
 use tributary_operators::ask::Question;
-use tributary_operators::label::Label;
 use tributary_operators::record::BrandId;
 
 use super::brand_tasks::BrandTasks;
-use super::lease;
-use super::process_context::{Beginning, ProcessContext, RightsFiles, moves};
+use super::process_context::{Beginning, ProcessContext, moves};
 use super::servers::Servers;
-use crate::broker::retry::{persistently, retry_transient, wait_until};
-use crate::durability::command::LedgerCommand;
-use crate::durability::location::ledger_options;
-use crate::epochs::clock::Clocks;
-use crate::privacy::erased::{self, Erased};
+use crate::broker::retry::{persistently, wait_until};
 use crate::privacy::objections::Objections;
-use crate::privacy::rights::{self, losses};
-use crate::shared_settings;
 use crate::worker::feed::Fed;
 use crate::worker::publisher::PublisherCommand;
 use crate::worker::threads::Workers;
+
+mod prepare;
+
+use prepare::{Prepared, has_records};
 
 /// Maximum time for the last responses of the servers of before.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -75,12 +70,6 @@ pub enum Reloaded {
     Refused(String),
     /// A signal came first: the feed has ended, or will, and the process ends.
     Stopped(Option<Box<Fed>>),
-}
-
-/// What the preparation of a reload has found.
-struct Prepared {
-    keyring: Arc<Keyring>,
-    clocks: Arc<Clocks>,
 }
 
 impl ProcessContext {
@@ -148,13 +137,23 @@ impl ProcessContext {
             // A file is open once.
             files.objections.close();
             drop(files);
-            files = persistently(|| self.open_files(&now)).await?;
+            let reopened = persistently(|| self.open_files(&now));
+            let Some(reopened) = unless_stopped(&stop, reopened).await else {
+                return Ok(Reloaded::Stopped(Some(Box::new(fed))));
+            };
+            files = reopened?;
             refused = Some(why);
             self.state_configuration(&now).await;
         }
         let clocks = match refused {
             None => clocks,
-            Some(_) => persistently(|| self.clocks(&now)).await?,
+            Some(_) => {
+                let of_before = persistently(|| self.clocks(&now));
+                let Some(of_before) = unless_stopped(&stop, of_before).await else {
+                    return Ok(Reloaded::Stopped(Some(Box::new(fed))));
+                };
+                of_before?
+            }
         };
         fed.workers = self
             .change_workers(fed.workers, config, keyring, files.objections.clone())
@@ -164,8 +163,9 @@ impl ProcessContext {
         let durable = *durable
             .await
             .map_err(|_| anyhow!("the ledger has stopped"))?;
-        fed.inputs.acknowledge(&durable).await;
-        drop(fed.inputs);
+        if let Some(mut inputs) = fed.inputs.take() {
+            unless_stopped(&stop, inputs.acknowledge(&durable)).await;
+        }
 
         current.send_replace(config.clone());
         self.telemetry.metrics.follow(config);
@@ -189,7 +189,11 @@ impl ProcessContext {
             is_reload: true,
         };
         let end = self.begin(config);
-        let (tasks, feed, inputs) = self.open(config, files, beginning, end).await?;
+        let opened = self.open(config, files, beginning, end);
+        let Some(opened) = unless_stopped(&stop, opened).await else {
+            return Ok(Reloaded::Stopped(Some(Box::new(fed))));
+        };
+        let (tasks, feed, inputs) = opened?;
         running.tasks = tasks;
         running.feed = Box::pin(feed.run(inputs, fed.workers, stop));
         tracing::info!(
@@ -228,94 +232,6 @@ impl ProcessContext {
         }
     }
 
-    /// Asks everything that may refuse, and prepares ledger and broker for new brands, in
-    /// ways that change nothing for the others.
-    ///
-    /// # Errors
-    ///
-    /// A refusal, or a broker that does not answer.
-    async fn prepare(&self, now: &Config, next: &Config) -> anyhow::Result<Prepared> {
-        let client = &self.client;
-        let is_known = |brand: &&Brand| now.brands.iter().any(|known| known.name == brand.name);
-        let added = next.brands.iter().filter(|brand| !is_known(brand));
-        let added = Config {
-            brands: added.cloned().collect(),
-            ..next.clone()
-        };
-        for brand in &added.brands {
-            // A start would compare them with what is computed, and close those that are wrong.
-            let stream = &next.nats.output_stream;
-            let cells = format!("tributary.out.{}.>", brand.name);
-            if retry_transient(|| nats::has_messages(client, stream, &cells)).await? {
-                bail!(
-                    "brand.{} is new, but the stream {stream} has cells of it: needs a restart",
-                    brand.name
-                );
-            }
-        }
-        let moves = moves(next)?;
-        moves.refuse_start(next, &ledger_options(next).directory)?;
-        lease::check_claims(client, &added, &moves, false, None).await?;
-        losses::compare_logs(Some(client), next).await?;
-        let keyring = Arc::new(Keyring::new(next));
-        let (done, added_brands) = oneshot::channel();
-        self.ledger_tx
-            .upgrade()
-            .and_then(|ledger| {
-                ledger
-                    .send(LedgerCommand::AddBrands(keyring.clone(), done))
-                    .ok()
-            })
-            .ok_or_else(|| anyhow!("the ledger has stopped"))?;
-        added_brands.await?.map_err(|why| anyhow!(why))?;
-        let names: Vec<&str> = next.brands.iter().map(|b| b.name.as_str()).collect();
-        retry_transient(|| nats::ensure_input_stream(client, &next.nats, &names)).await?;
-        retry_transient(|| nats::ensure_output_stream(client, &next.nats, &names)).await?;
-        lease::claim_brands(client, &added, (self.mark.id(), &moves), false).await?;
-        let clocks = self.clocks(next).await?;
-        Ok(Prepared { keyring, clocks })
-    }
-
-    /// The clocks of a configuration, which agree with the broker's.
-    ///
-    /// # Errors
-    ///
-    /// A broker that does not answer.
-    async fn clocks(&self, config: &Config) -> anyhow::Result<Arc<Clocks>> {
-        let clocks = Arc::new(Clocks::new(config));
-        let time = || nats::broker_time(&self.client, &config.nats);
-        clocks.set_broker(&retry_transient(time).await?);
-        Ok(clocks)
-    }
-
-    /// Has the lease state the brands and the settings of a configuration. Returns whether it
-    /// does: not if it is lost.
-    async fn state_configuration(&self, config: &Config) -> bool {
-        let names = config.brands.iter().map(|brand| brand.name.clone());
-        let settings = shared_settings::digest(config);
-        self.fence.set_configured(names.collect(), settings).await
-    }
-
-    /// Opens the files of rights requests, which nobody else has open.
-    ///
-    /// # Errors
-    ///
-    /// A file that cannot be read or that was changed, or a broker that does not answer.
-    async fn open_files(&self, config: &Config) -> anyhow::Result<RightsFiles> {
-        let found = losses::receipts(&self.client, config).await?;
-        if !found.losses.is_empty() {
-            bail!("{}", found.refusal(config));
-        }
-        let directory = rights::files::directory(config);
-        let objections = Objections::open(config, &directory, self.mark.id())?;
-        let erased = Erased::open(config, &erased::path(config))?;
-        Ok(RightsFiles {
-            objections: Arc::new(objections),
-            erased: Arc::new(erased),
-            found,
-        })
-    }
-
     /// Has the worker threads finish all epochs and change.
     ///
     /// # Errors
@@ -348,33 +264,15 @@ impl ProcessContext {
     }
 }
 
-/// Why a source is not new, if there are records of its name, which would go on without its
-/// basis and its trust. Of other sources these say nothing.
-///
-/// # Errors
-///
-/// Threads that have stopped.
-fn has_records(workers: &Workers, now: &Config, next: &Config) -> anyhow::Result<Option<String>> {
-    for brand in &next.brands {
-        let Some(before) = now.brands.iter().find(|of| of.name == brand.name) else {
-            continue;
-        };
-        let is_new = |of: &&Source| before.sources.iter().all(|known| known.name != of.name);
-        let counts_otherwise = |of: &&Source| brand.rests_on_consent(of) || of.is_open();
-        let sources = brand.sources.iter();
-        for source in sources.filter(is_new).filter(counts_otherwise) {
-            let label = [(BrandId::of(&brand.name), Label::of(&source.name))];
-            let knows = tokio::task::block_in_place(|| workers.know(&label));
-            if knows.ok_or_else(|| anyhow!("the worker threads have stopped"))? {
-                return Ok(Some(format!(
-                    "brand.{}.source.{} is new, but there are records with this name, which would count as before: needs a \
-                     restart",
-                    brand.name, source.name
-                )));
-            }
-        }
+/// Waits for something, which a broker that is away may keep from ending, unless the process is told to stop.
+async fn unless_stopped<T>(
+    stop: &watch::Receiver<bool>,
+    waits: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        done = waits => Some(done),
+        () = wait_until(stop.clone()) => None,
     }
-    Ok(None)
 }
 
 /// The decoder of a process.

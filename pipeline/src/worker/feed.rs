@@ -131,8 +131,8 @@ fn ripening(config: &Config) -> i64 {
 pub struct Fed {
     /// The worker threads.
     pub workers: Workers,
-    /// The input.
-    pub inputs: Inputs,
+    /// The input; none once a reload has let go of it.
+    pub inputs: Option<Inputs>,
     /// The position up to which all input went in, where a feed that paused goes on.
     pub position: Position,
     /// See [`Feed::all_restored`].
@@ -317,7 +317,7 @@ impl Feeding {
         Ok(Fed {
             workers,
             position: self.position(self.epoch, &inputs),
-            inputs,
+            inputs: Some(inputs),
             all_restored: self.all_restored,
             marks: self.marks,
         })

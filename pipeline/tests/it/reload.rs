@@ -1,9 +1,12 @@
-//! A worker reads its configuration again at SIGHUP: what may change does, at once and for connections that are open, and
+//! A worker reads its configuration again at SIGHUP and when the file changes: what may change does, at once and for connections that are open, and
 //! anything else is refused by name, with all of the file.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -56,6 +59,40 @@ pub fn reload(worker: &Worker, config: &Path, text: &str, outcome: &str) {
     std::fs::write(config, text).unwrap();
     worker.signal_with("-HUP");
     until(outcome, || times(worker, outcome) > before);
+}
+
+/// Asks for a page on a connection that is kept, again and again until it is told to stop, and on another one only after a
+/// response that says that it closes its own. Returns the number of connections.
+pub fn ask_on_kept_connections(worker: &Worker, stop: &Arc<AtomicBool>) -> JoinHandle<usize> {
+    let (address, stop) = (worker.address.clone(), stop.clone());
+    std::thread::spawn(move || {
+        let mut connections = 0;
+        while !stop.load(Ordering::Relaxed) {
+            connections += 1;
+            let mut stream = BufReader::new(TcpStream::connect(&address).unwrap());
+            let mut is_kept = true;
+            while is_kept && !stop.load(Ordering::Relaxed) {
+                write!(stream.get_mut(), "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                let mut length = 0;
+                for line in stream.by_ref().lines().map(Result::unwrap) {
+                    if line.is_empty() {
+                        break;
+                    }
+                    let line = line.to_ascii_lowercase();
+                    if let Some(bytes) = line.strip_prefix("content-length: ") {
+                        length = bytes.parse().unwrap();
+                    }
+                    is_kept &= line != "connection: close";
+                }
+                let mut body = vec![0; length];
+                stream
+                    .read_exact(&mut body)
+                    .expect("every request is answered");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        connections
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,5 +284,56 @@ async fn a_process_of_a_cluster_reloads_what_is_its_own() {
         }
         assert_eq!(status(&both[0], "/config", "first"), 200);
         stop_both(both);
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changes_is_read_again_without_a_signal() {
+    let Some(server) = NatsServer::start_or_skip("") else {
+        return;
+    };
+    let broker = server.nats();
+    let world = World::new(50, Some(&broker), "");
+    for name in ["first", "second"] {
+        token(&world, name);
+    }
+    let config = world.path("tributary.toml");
+    let bare = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{bare}\n{}", operator("first"))).unwrap();
+    let link = world.path("linked.toml");
+    std::os::unix::fs::symlink(&config, &link).unwrap();
+    tokio::task::block_in_place(|| {
+        let worker = Worker::start(&link, &[]);
+        until("it is ready", || status(&worker, "/readyz", "first") == 200);
+
+        // The file behind a link is replaced by a rename, as editors and Kubernetes do.
+        let next = world.path("next.toml");
+        std::fs::write(&next, format!("{bare}\n{}", operator("second"))).unwrap();
+        std::fs::rename(&next, &config).unwrap();
+        until("the new token is taken", || times(&worker, DONE) == 1);
+        assert_eq!(status(&worker, "/config", "second"), 200);
+        assert_eq!(status(&worker, "/config", "first"), 401);
+
+        // The file of a token has another one.
+        std::fs::copy(world.path("first.sha256"), world.path("second.sha256")).unwrap();
+        until("the token of its file is taken", || {
+            times(&worker, DONE) == 2
+        });
+        assert_eq!(status(&worker, "/config", "first"), 200);
+
+        // What needs a restart is refused by name, once, and everything stays as it was.
+        let text = format!("{bare}\n{}", operator("second"));
+        std::fs::write(&config, text.replace("k = 1\n", "k = 7\n")).unwrap();
+        until("it is refused", || worker.said(REFUSED));
+        assert_eq!(metric(&worker, APPLIED, "first"), 0.0);
+        std::thread::sleep(Duration::from_secs(5));
+        assert_eq!(times(&worker, REFUSED), 1);
+
+        // With the file of before nothing is different, and all is well again.
+        std::fs::write(&config, text).unwrap();
+        until("all is well", || {
+            metric(&worker, APPLIED, "first").to_bits() == 1.0_f64.to_bits()
+        });
+        worker.stop();
     });
 }

@@ -2,13 +2,17 @@
 //! meanwhile, and what is published is what a replay of all messages under the new configuration gives. A kill right afterwards
 //! changes nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use tributary_config::model::Nats;
 use tributary_connectors::nats::{self, Client};
 use tributary_connectors::trace::TraceLine;
 use tributary_simulate::Options;
 use tributary_testkit::NatsServer;
 
-use crate::reload::{DONE, REFUSED, reload};
+use crate::reload::{DONE, REFUSED, ask_on_kept_connections, reload};
 use crate::support::brands::{BRANDS, of_brands};
 use crate::support::person::{ask, rewrite};
 use crate::support::story::{assert_stands, last, play, until};
@@ -86,8 +90,14 @@ async fn a_new_brand_counts_from_its_first_record_on_while_the_others_go_on() {
         let (client, after) = (client.clone(), after.to_vec());
         tokio::spawn(async move { play(&client, &after, Some(2_000.0)).await })
     };
+    let done = Arc::new(AtomicBool::new(false));
+    let asked = ask_on_kept_connections(&worker, &done);
     tokio::task::block_in_place(|| reload(&worker, &config, &full, DONE));
     assert!(worker.said(&format!("brand.{} is new", BRANDS[2])));
+    // The servers were made anew, and their clients told before a connection was closed.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    done.store(true, Ordering::Relaxed);
+    assert_eq!(asked.join().unwrap(), 2);
     play(&client, &late, None).await;
     others.await.unwrap();
     for brand in [BRANDS[0], BRANDS[2]] {

@@ -83,6 +83,7 @@ pub struct Rights {
 }
 
 /// The parts of a worker that [`Rights`] uses.
+#[derive(Clone)]
 pub struct RightsContext {
     /// The configuration.
     pub config: Config,

@@ -322,9 +322,9 @@ table! {
     StartTime: Operation Gauge, Open, "process_start_time_seconds", "seconds since 1970", [],
         "Time at which the process started.";
     ConfigReloaded: Operation Gauge, Open, "config_last_reload_success_timestamp_seconds", "seconds since 1970", [],
-        "Time at which the configuration was last read and applied: at the start, or by a reload (SIGHUP).";
+        "Time at which the configuration was last read and applied: at the start, or by a reload (SIGHUP, or a change of the file).";
     ConfigReload: Operation Gauge, Open, "config_last_reload_successful", "0 or 1", [],
-        "Whether the last reload of the configuration (SIGHUP) was applied; 1 before the first one. After one that was refused, everything is as before.";
+        "Whether the last reload of the configuration (SIGHUP, or a change of the file) was applied; 1 before the first one. After one that was refused, everything is as before.";
     TelemetrySent: Operation Counter, Steps(1), "telemetry_sent_total", "spans or lines", [Signal],
         "Spans and log lines that the collector of telemetry has taken. Exists with `telemetry.otlp_endpoint` only.";
     TelemetryDropped: Operation Counter, Steps(1), "telemetry_dropped_total", "spans or lines", [Signal],
