@@ -38,10 +38,12 @@ impl Restored {
         self.under.get_or_insert(Thresholds::of(before));
     }
 
-    /// The thresholds under which the cells were published, if they are lower than those of now.
-    pub(super) fn take_lower(&mut self, now: &BrandSettings) -> Option<Thresholds> {
-        let under = self.under.take()?;
-        Thresholds::of(now).hide_more_than(&under).then_some(under)
+    /// The thresholds under which the cells were published, those of now if they name none, and whether they are lower than those
+    /// of now.
+    pub(super) fn take_thresholds(&mut self, now: &BrandSettings) -> (Thresholds, bool) {
+        let now = Thresholds::of(now);
+        let under = self.under.take().unwrap_or(now);
+        (under, now.hide_more_than(&under))
     }
 
     /// The cells that were withdrawn.

@@ -16,7 +16,7 @@ use crate::cell::{Cell, Family, Names, ReleaseGroup};
 use crate::cells::gate::{BatchClass, ReleaseTimes};
 use crate::cells::group::{GateCounts, Group, Published};
 use crate::cells::group_key::{GroupKey, is_other};
-use crate::cells::ladder::{Candidate, LadderGroup, Place, place};
+use crate::cells::ladder::{Candidate, LadderGroup, Permit, Place, place};
 use crate::cells::lift::LiftMonth;
 use crate::cells::months::{NullPaths, null_month};
 use crate::cells::noise::NoiseTimeline;
@@ -187,8 +187,8 @@ pub struct Cells {
     pub(super) traffic_candidates: Vec<TrafficCandidate>,
     /// The months that it looks at in this epoch.
     pub(super) planned: BTreeSet<MonthGroup>,
-    /// Those of them for which the solver has not answered yet: the last finished day, and whether they may leave.
-    pub(super) looks: BTreeMap<MonthGroup, (Day, bool)>,
+    /// Those of them for which the solver has not answered yet.
+    pub(super) looks: BTreeMap<MonthGroup, Permit>,
     /// The thread that looks at months and solves Markov chains.
     pub(super) solver: Solver,
     /// The cells that this epoch closes because a stricter gate withdraws them.

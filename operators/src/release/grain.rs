@@ -182,26 +182,57 @@ impl<N: GrainName> Hierarchy<N> {
             self.flags(&names)
         };
         let old = self.flags(used);
-        let (mut current, wanted) = (with_new_days(used), with_new_days(decided));
+        let patterns = [&with_new_days(used), &with_new_days(decided)];
+        // Nobody sees the steps in between: where several cells are too small now, a step may leave others of them.
+        let may_leave = [false, true].into_iter();
+        let mut moved = may_leave.map(|leaves| self.take_steps(&old, patterns, states, leaves));
+        let next = moved.find(|next| self.stands(next, &now))?;
+        let names = self.names.iter().zip(&next);
+        let names = names.filter(|(_, flag)| **flag);
+        Some(names.map(|(name, _)| name.clone()).collect())
+    }
+
+    /// A pattern, moved towards another one by the steps that keep every piece of the old one. The result of each step stands in
+    /// both states, or if a step may leave what was unsafe before it, it leaves nothing else.
+    fn take_steps(
+        &self,
+        old: &Flags,
+        [from, wanted]: [&Flags; 2],
+        states: [&Judged<'_>; 2],
+        may_leave: bool,
+    ) -> Flags {
+        let mut current = from.clone();
+        let mut left = match may_leave {
+            true => states.map(|state| self.unsafe_parts(&current, state)),
+            false => Default::default(),
+        };
         let mut moved = true;
         while std::mem::take(&mut moved) {
-            for difference in self.differences(&current, &wanted) {
+            for difference in self.differences(&current, wanted) {
                 let mut next = current.clone();
                 for name in difference {
                     if let Some(flag) = next.get_mut(name as usize) {
                         *flag = !*flag;
                     }
                 }
-                let stands = states.iter().all(|state| self.stands(&next, state));
-                if stands && self.keeps_pieces([&old, &next], states) {
-                    (current, moved) = (next, true);
+                let now_left = states.map(|state| self.unsafe_parts(&next, state));
+                let mut both = now_left.iter().zip(&left);
+                let improves = both.all(|(now, before)| now.is_subset(before));
+                if improves && self.keeps_pieces([old, &next], states) {
+                    (current, left, moved) = (next, now_left, true);
                 }
             }
         }
-        let stands = self.stands(&current, &now);
-        let names = self.names.iter().zip(&current);
-        let names = names.filter(|(_, flag)| **flag);
-        stands.then(|| names.map(|(name, _)| name.clone()).collect())
+        current
+    }
+
+    /// The parts in cells that may not be published.
+    fn unsafe_parts(&self, names: &Flags, state: &Judged<'_>) -> BTreeSet<u32> {
+        let mut cells = self.place_all(names, state);
+        cells.remove(&None);
+        let cells = cells.into_values();
+        let cells = cells.filter(|parts| !state.judge(parts).is_publishable);
+        cells.flatten().collect()
     }
 
     fn name(&self, number: u32) -> Option<&N> {

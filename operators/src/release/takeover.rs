@@ -5,6 +5,10 @@
 //! the result stands both on what was last published and on what holds now, and if each piece that an old and a new cell have
 //! in common was safe then and is safe now, or is the whole of an old cell.
 //!
+//! Where the pattern no longer stands because several of its cells have become too small, no single difference may mend it.
+//! Nobody sees the steps in between, so that a step may then leave unsafe what was unsafe before it, if the result stands in the
+//! end. A cell of revenue for which the decided pattern has no place joins another one ([`joined`]).
+//!
 //! Days that were not over at the last publication fall in first: nobody knows anything of them ([`crate::release::published_days`]).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,12 +17,35 @@ use std::rc::Rc;
 use crate::record::Day;
 use crate::release::pattern::{CellName, Pattern, RevenueName, cell_of};
 use crate::release::published_days::PublishedDays;
-use crate::release::table::{Place, RevenueKind, Table};
+use crate::release::table::{ChannelName, Place, RevenueKind, Table};
 use crate::release::view::{ChannelSet, Class, RevenueView, View};
 use crate::release::weight::Rule;
 
 /// What each old cell has in common with each new one, `None` for what no new cell covers.
 type Pieces<Name, Set> = BTreeMap<Name, BTreeMap<Option<Name>, Set>>;
+
+/// What a step may leave unsafe.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Steps {
+    /// Nothing: the result of each stands.
+    Standing,
+    /// What was unsafe before: the result of all stands.
+    Improving,
+}
+
+/// What is counted in cells that must not be published, or in none though it must be in one.
+#[derive(Clone, Default)]
+struct Unsafe {
+    revenue: BTreeSet<(Day, Place)>,
+    channels: BTreeSet<ChannelName>,
+}
+
+impl Unsafe {
+    /// Whether all of it was unsafe before.
+    fn is_in(&self, before: &Unsafe) -> bool {
+        self.revenue.is_subset(&before.revenue) && self.channels.is_subset(&before.channels)
+    }
+}
 
 /// Days, each with what is counted on it.
 type Days = BTreeSet<(Day, RevenueKind)>;
@@ -80,6 +107,57 @@ impl<'a> Moment<'a> {
                 let judgment = self.view.judge(class, channels);
                 judgment.is_empty || judgment.is_month_safe
             })
+    }
+
+    /// What is unsafe under the cells of revenue.
+    fn unsafe_revenue(&self, names: &BTreeSet<RevenueName>) -> BTreeSet<(Day, Place)> {
+        let mut cells: BTreeMap<RevenueName, Vec<&(Day, Place)>> = BTreeMap::new();
+        for key in self.revenue.place_days() {
+            if let Some(name) = revenue_cell(names, key) {
+                cells.entry(name).or_default().push(key);
+            }
+        }
+        let cells = cells.into_values();
+        let cells = cells.filter(|keys| !self.revenue.judge(keys.iter().copied()).is_safe);
+        cells.flatten().cloned().collect()
+    }
+
+    /// The channels that are unsafe under the cells of credits.
+    fn unsafe_channels(&self, class: Class, names: &BTreeSet<CellName>) -> BTreeSet<ChannelName> {
+        let (cells, rest) = self.view.cells(names);
+        let is_unsafe = |channels: &&ChannelSet| {
+            let judgment = self.view.judge(class, channels);
+            !judgment.is_empty && !judgment.is_month_safe
+        };
+        let rest = Some(&rest).filter(|rest| !self.view.judge(class, rest).is_empty);
+        let channels = cells.values().filter(is_unsafe).chain(rest).flatten();
+        let channels = channels.filter_map(|at| self.view.channels.get(*at as usize));
+        channels.cloned().collect()
+    }
+
+    /// What is unsafe under the cells of revenue and of the shared models.
+    fn unsafe_shared(&self, pattern: &Pattern) -> Unsafe {
+        Unsafe {
+            revenue: self.unsafe_revenue(&pattern.revenue),
+            channels: self.unsafe_channels(Class::Shared, &pattern.shared),
+        }
+    }
+
+    /// The channels that are unsafe under the cells of the single-touch models, with those without touchpoints or without them.
+    fn unsafe_single(&self, pattern: &Pattern) -> BTreeSet<ChannelName> {
+        let mut found = self.unsafe_channels(Class::Single, &pattern.single);
+        let nobody = self.view.of_nobody(&[&pattern.shared]);
+        let (cells, _) = self.view.cells(&pattern.single);
+        for mut channels in cells.into_values() {
+            channels.retain(|at| !nobody.contains(at));
+            let judgment = self.view.judge(Class::Single, &channels);
+            if !judgment.is_empty && !judgment.is_month_safe {
+                let channels = channels.iter();
+                let names = channels.filter_map(|at| self.view.channels.get(*at as usize));
+                found.extend(names.cloned());
+            }
+        }
+        found
     }
 
     /// Whether each cell of the single-touch models is a union of cells of the shared ones.
@@ -159,8 +237,29 @@ impl Rule {
         &self,
         used: &Pattern,
         decided: &Pattern,
+        states: [&Table; 2],
+        published_days: PublishedDays,
+    ) -> Option<Pattern> {
+        let [_, now] = states;
+        let next = |steps| self.take_steps((used, decided), states, published_days, steps);
+        let stands = |next: &Pattern| {
+            next.revenue.is_empty() || now.sales.is_empty() || self.stands(next, now)
+        };
+        let step_by_step = next(Steps::Standing);
+        if step_by_step.as_ref().is_some_and(stands) {
+            return step_by_step;
+        }
+        let all_at_once = next(Steps::Improving).filter(stands);
+        all_at_once.or(step_by_step)
+    }
+
+    /// The pattern in use, moved towards a decided one by some steps.
+    fn take_steps(
+        &self,
+        (used, decided): (&Pattern, &Pattern),
         [then, now]: [&Table; 2],
         published_days: PublishedDays,
+        steps: Steps,
     ) -> Option<Pattern> {
         let then = &published(used, then);
         let days = new_days(now, published_days);
@@ -177,6 +276,10 @@ impl Rule {
             published.under(&pattern.revenue),
             remaining.under(&pattern.revenue),
         );
+        let mut left = match steps {
+            Steps::Standing => <[Unsafe; 2]>::default(),
+            Steps::Improving => [&before, &after].map(|of| of.unsafe_shared(&pattern)),
+        };
         let mut moved = true;
         while std::mem::take(&mut moved) {
             for name in difference(&pattern.revenue, &decided.revenue) {
@@ -196,9 +299,10 @@ impl Rule {
                 // The sums of revenue are small beside the credits of a state.
                 let (then, now) = (&published.revenue, &remaining.revenue);
                 if !revenue_pieces_are_safe(used, &candidate, then, now)
-                    || ![&before, &after]
-                        .iter()
-                        .all(|of| of.revenue_stands(&candidate.revenue))
+                    || steps == Steps::Standing
+                        && ![&before, &after]
+                            .iter()
+                            .all(|of| of.revenue_stands(&candidate.revenue))
                 {
                     continue;
                 }
@@ -206,16 +310,15 @@ impl Rule {
                     before.under(&candidate.revenue),
                     after.under(&candidate.revenue),
                 );
-                if was.shared_stands(&candidate) && is.shared_stands(&candidate) {
+                if let Some(now_left) = improved([&was, &is], &candidate, &left, steps) {
                     (pattern, before, after, moved) = (candidate, was, is, true);
+                    left = now_left;
                 }
             }
             for name in difference_of_credits(&pattern.shared, &decided.shared) {
                 let mut candidate = pattern.clone();
                 toggle(&mut candidate.shared, &name);
-                if [&before, &after]
-                    .iter()
-                    .all(|of| of.shared_stands(&candidate))
+                if let Some(now_left) = improved([&before, &after], &candidate, &left, steps)
                     && pieces_are_safe(
                         Class::Shared,
                         (&used.shared, &candidate.shared),
@@ -224,18 +327,27 @@ impl Rule {
                         &remaining.view,
                     )
                 {
-                    (pattern, moved) = (candidate, true);
+                    (pattern, moved, left) = (candidate, true, now_left);
                 }
             }
         }
         let moments = [&published, &remaining];
-        let moved = follow_shared((used, decided), pattern, moments, [before, after]);
+        if steps == Steps::Improving
+            && let Some(candidate) = joined(used, &pattern, &left, moments)
+        {
+            let states = [&before, &after].map(|of| of.under(&candidate.revenue));
+            if states.iter().all(|of| of.shared_stands(&candidate)) {
+                [before, after] = states;
+                pattern = candidate;
+            }
+        }
+        let moved = follow_shared((used, decided), pattern, moments, [before, after], steps);
         let mut pattern = moved.or_else(|| {
             // The single-touch models cannot follow: the shared ones stay as they were.
             let mut kept = used_and_rest;
             self.add_days(&mut kept, &days, now);
             let states = moments.map(|of| of.under(&kept.revenue));
-            follow_shared((used, decided), kept, moments, states)
+            follow_shared((used, decided), kept, moments, states, steps)
         })?;
         remaining.under(&pattern.revenue).prune(&mut pattern);
         Some(pattern)
@@ -258,6 +370,121 @@ impl Rule {
     }
 }
 
+/// What the two states of a pattern leave unsafe; `None` if that is more than a step may leave.
+fn improved(
+    states: [&Moment<'_>; 2],
+    pattern: &Pattern,
+    before: &[Unsafe; 2],
+    steps: Steps,
+) -> Option<[Unsafe; 2]> {
+    if steps == Steps::Standing {
+        let stands = states.iter().all(|of| of.shared_stands(pattern));
+        return stands.then(Default::default);
+    }
+    let left = states.map(|of| of.unsafe_shared(pattern));
+    let is_in = left.iter().zip(before).all(|(left, of)| left.is_in(of));
+    is_in.then_some(left)
+}
+
+/// The pattern with the unsafe cells of revenue joined, for which the decided pattern has no place: in a cell of their day with
+/// the weakest other ones of it, or in that of the month with the weakest of all, until that cell is safe. Whole cells move, so
+/// that no reader learns more than their sum. `None` if there is nothing to join, or not enough.
+fn joined(
+    used: &Pattern,
+    pattern: &Pattern,
+    left: &[Unsafe; 2],
+    [then, now]: [&Moment<'_>; 2],
+) -> Option<Pattern> {
+    let mut next = pattern.clone();
+    for (day, place) in left.iter().flat_map(|of| &of.revenue) {
+        let key = (*day, place.clone());
+        let Some(cell) = revenue_cell(&next.revenue, &key).filter(|of| of.day().is_some()) else {
+            continue;
+        };
+        if is_safe_cell(&next.revenue, &cell, [then, now]) {
+            continue;
+        }
+        let of_day = RevenueName::Day(*day, place.kind);
+        let joins = [of_day, RevenueName::Month(place.kind)];
+        let joins = joins.into_iter().filter(|join| *join != cell);
+        let joined = joins
+            .filter_map(|join| {
+                let candidate = join_in(&next.revenue, &cell, &join, [then, now])?;
+                let candidate = Pattern {
+                    revenue: candidate,
+                    ..next.clone()
+                };
+                let [then, now] = [then, now].map(|of| &*of.revenue);
+                let is_safe = revenue_pieces_are_safe(used, &candidate, then, now)
+                    && brings_in_enough(pattern, &candidate, now);
+                is_safe.then_some(candidate)
+            })
+            .next();
+        next = joined?;
+    }
+    (next.revenue != pattern.revenue).then_some(next)
+}
+
+/// Whether what no cell covered is safe by itself, if others cover it: a reader who knows what they had sees it in them.
+fn brings_in_enough(old: &Pattern, new: &Pattern, now: &RevenueView<'_>) -> bool {
+    RevenueKind::ALL.iter().all(|kind| {
+        let keys = now.place_days().filter(|key| {
+            key.1.kind == *kind
+                && revenue_cell(&old.revenue, key).is_none()
+                && revenue_cell(&new.revenue, key).is_some()
+        });
+        let mut keys = keys.peekable();
+        keys.peek().is_none() || now.judge(keys).is_safe
+    })
+}
+
+/// Some cells of revenue, of which one has joined a coarser one, and after it the weakest others that the coarser one covers,
+/// until it is safe in both states; `None` if it never is.
+fn join_in(
+    names: &BTreeSet<RevenueName>,
+    cell: &RevenueName,
+    join: &RevenueName,
+    states: [&Moment<'_>; 2],
+) -> Option<BTreeSet<RevenueName>> {
+    let mut names = names.clone();
+    names.remove(cell);
+    names.insert(join.clone());
+    while !is_safe_cell(&names, join, states) {
+        let is_covered = |of: &&RevenueName| {
+            of.kind() == join.kind()
+                && of.day().is_some()
+                && *of != join
+                && join.day().is_none_or(|day| of.day() == Some(day))
+        };
+        let [_, now] = states;
+        let contributors = |of: &&RevenueName| {
+            let keys = now.revenue.place_days();
+            let keys = keys.filter(|key| revenue_cell(&names, key).as_ref() == Some(*of));
+            now.revenue.judge(keys).contributors
+        };
+        let covered = names.iter().filter(is_covered);
+        let weakest = covered.min_by_key(|of| (contributors(of), (*of).clone()))?;
+        let weakest = weakest.clone();
+        names.remove(&weakest);
+    }
+    Some(names)
+}
+
+/// Whether a cell of revenue is safe, or empty, in both states.
+fn is_safe_cell(
+    names: &BTreeSet<RevenueName>,
+    cell: &RevenueName,
+    states: [&Moment<'_>; 2],
+) -> bool {
+    states.iter().all(|of| {
+        let keys = of.revenue.place_days();
+        let mut keys = keys
+            .filter(|key| revenue_cell(names, key).as_ref() == Some(cell))
+            .peekable();
+        keys.peek().is_none() || of.revenue.judge(keys).is_safe
+    })
+}
+
 /// A pattern whose single-touch models follow its shared ones, and move from the pattern in use towards the decided one;
 /// `None` if they cannot be published beside them. The moments are those of the last publication and of the next, and the
 /// states what the pattern's cells of revenue count of them.
@@ -266,34 +493,54 @@ fn follow_shared(
     mut pattern: Pattern,
     [published, remaining]: [&Moment<'_>; 2],
     states: [Moment<'_>; 2],
+    steps: Steps,
 ) -> Option<Pattern> {
     let known = [
         published.view.of_nobody(&[&used.shared]),
         published.view.of_nobody(&[&used.shared, &pattern.shared]),
     ];
-    let stands = |pattern: &Pattern| {
-        states.iter().all(|of| of.single_stands(pattern))
-            && pieces_are_safe(
-                Class::Single,
-                (&used.single, &pattern.single),
-                &known,
-                &published.view,
-                &remaining.view,
-            )
+    let keeps_pieces = |pattern: &Pattern| {
+        pieces_are_safe(
+            Class::Single,
+            (&used.single, &pattern.single),
+            &known,
+            &published.view,
+            &remaining.view,
+        )
     };
+    let stands = |pattern: &Pattern| {
+        states.iter().all(|of| of.single_stands(pattern)) && keeps_pieces(pattern)
+    };
+    let unsafe_of = |pattern: &Pattern| states.each_ref().map(|of| of.unsafe_single(pattern));
     // What follows from the shared models alone is done at once, and judged with everything else.
     let wanted = as_shared(&decided.single, &pattern.shared);
     pattern.single = as_shared(&pattern.single, &pattern.shared);
     for state in &states {
         state.unite(&pattern.shared, &mut pattern.single);
     }
+    let mut left = match steps {
+        Steps::Standing => Default::default(),
+        Steps::Improving => unsafe_of(&pattern),
+    };
     let mut moved = true;
     while std::mem::take(&mut moved) {
         for name in difference_of_credits(&pattern.single, &wanted) {
             let mut candidate = pattern.clone();
             toggle(&mut candidate.single, &name);
-            if stands(&candidate) {
-                (pattern, moved) = (candidate, true);
+            if steps == Steps::Standing {
+                if stands(&candidate) {
+                    (pattern, moved) = (candidate, true);
+                }
+                continue;
+            }
+            let now_left = unsafe_of(&candidate);
+            let is_in = |(now, before): (&BTreeSet<_>, &BTreeSet<_>)| now.is_subset(before);
+            let is_union = |of: &Moment<'_>| of.is_union(&candidate.shared, &candidate.single);
+            if now_left.iter().zip(&left).all(is_in)
+                && states.iter().all(is_union)
+                && keeps_pieces(&candidate)
+            {
+                (pattern, moved, left) = (candidate, true, now_left);
             }
         }
     }

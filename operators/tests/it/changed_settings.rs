@@ -322,7 +322,7 @@ fn a_restart_under_a_stricter_gate_leaves_nothing_that_was_published_under_a_low
         // Where the gate is made stricter behind the restart, what was restored is withdrawn as soon as it is reconciled. From a
         // gate that hides nothing only a restart leads to another one.
         let before = if lowest == 1 { &high } else { &low };
-        let changed = play_changing([before, &high], workers, &first.outside, &then);
+        let changed = play_changing([before, &high], 1, workers, &first.outside, &then);
         for published in [&second.published, &changed.published] {
             let is_new = |cells: &Vec<(Cell, bool)>| cells.iter().any(|(_, is_new)| *is_new);
             let first = published.iter().position(is_new).unwrap_or_default();
@@ -403,6 +403,7 @@ fn what_a_restart_withdraws_shows_nobody_when_it_returns() {
         );
         let changed = play_changing(
             [if lowest == 1 { &high } else { &low }, &high],
+            1,
             workers,
             &first.outside,
             &steps(&events, now + DAY * 2),

@@ -27,4 +27,5 @@ mod settling;
 mod singling_out;
 mod skewed_input;
 mod support;
+mod waiting_months;
 mod who_counts;

@@ -15,7 +15,7 @@ use crate::cells::ladder::held_back::count_hidden;
 use crate::cells::ladder::naming::{Naming, pattern_of, rule_of};
 use crate::cells::ladder::panel_rows::PanelRows;
 use crate::cells::ladder::path_cells::{Folded, PathNames, Paths};
-use crate::cells::ladder::plan::Plan;
+use crate::cells::ladder::plan::{Permit, Plan};
 use crate::cells::ladder::progress::day_of;
 use crate::cells::ladder::published::{CellId, Changes, Published};
 use crate::cells::ladder::rows::{Rows, table};
@@ -34,10 +34,9 @@ pub(in crate::cells) struct Look {
     words: Arc<LabelNames>,
     /// The null paths of the month.
     null: NullParts,
-    /// The last finished day.
-    through: Day,
-    /// Whether enough contributors have changed what the batch publishes.
-    may_leave: bool,
+    permit: Permit,
+    /// The published cells of the Markov model, if they stay.
+    chain: Published,
     rows: Arc<Rows>,
     panel: Arc<PanelRows>,
     compared: BTreeSet<ChannelName>,
@@ -68,7 +67,7 @@ pub(in crate::cells) struct LookResult {
 impl Look {
     /// Looks at the month, and solves its chain if it may leave.
     pub(in crate::cells) fn run(self) -> LookResult {
-        let through = self.through;
+        let through = self.permit.through;
         let Some(settings) = self.settings.brands.get(&self.group.brand) else {
             return LookResult::default();
         };
@@ -98,14 +97,13 @@ impl Look {
         let mut restarts = None;
         let mut was_changed = None;
         let next = match (&self.pattern, &self.decided) {
-            // What a restart has withdrawn returns with a later batch.
+            // What was withdrawn before the first look after a restart returns with a later batch.
             (None, _) if self.was_published.is_some() => {
                 let earlier = self
                     .rows
                     .finished(self.group, published_days.through, settles_in);
-                let was = self.was_published.as_ref();
-                let is_same = was.is_some_and(|was| was.is_of(self.group, &self.words, &earlier));
-                (was_changed, restarts) = (Some(!is_same), Some(Folded::default()));
+                was_changed = self.was_changed(&earlier);
+                restarts = Some(Folded::default());
                 None
             }
             // Nor does anybody know what has changed since it was withdrawn before a restart.
@@ -142,6 +140,7 @@ impl Look {
                 let earlier = self
                     .rows
                     .finished(self.group, published_days.through, settles_in);
+                was_changed = self.was_changed(&earlier);
                 restarts = Some(paths_in(used, &earlier).folded);
                 None
             }
@@ -149,10 +148,11 @@ impl Look {
         let is_decided =
             |next: &(Pattern, PathNames, Paths)| next.0 == decided && next.1 == decided_names;
         let is_dirty = !next.as_ref().is_some_and(is_decided);
-        let next = next.filter(|_| is_first || self.may_leave);
+        let next = next.filter(|_| is_first || self.permit.may_leave);
+        let keeps_chain = self.keeps_chain();
         let used = next.as_ref().map(|(pattern, ..)| pattern);
         let hidden = count_hidden(rule, used.or(self.pattern.as_ref()), &now);
-        let plan = next.map(|(pattern, names, paths)| {
+        let plan = next.map(|(pattern, mut names, mut paths)| {
             let mut cells = naming.cells(rule, &pattern, &rows);
             cells.extend(paths.assist_cells(naming, names.assists.as_ref()));
             let mut compared = self.compared;
@@ -162,8 +162,12 @@ impl Look {
                 cells.extend(naming.comparison(of));
             }
             let chain = naming.chain(&pattern, &rows, &self.null);
+            if keeps_chain {
+                (names.markov, paths.folded) = (self.paths.markov, self.folded);
+                cells.extend(self.chain);
+            }
             let plan = Plan {
-                solved: (chain.millionths > 0).then(|| chain.solve()),
+                solved: (chain.millionths > 0 && !keeps_chain).then(|| chain.solve()),
                 paths: names,
                 folded: paths.folded,
                 compared,
@@ -185,6 +189,21 @@ impl Look {
     }
 }
 
+impl Look {
+    /// Whether the Markov model stays as it was published. Who visited and did not buy counts in it alone, and by no act: a
+    /// change of theirs is told only together with those of enough buyers.
+    fn keeps_chain(&self) -> bool {
+        let is_first = self.pattern.is_none() && !self.is_withdrawn;
+        !is_first && !self.permit.is_lot
+    }
+
+    /// Whether conversions give other cells than those that were published before a restart, if that is to be found out.
+    fn was_changed(&self, earlier: &[(SaleRow, i64)]) -> Option<bool> {
+        let was = self.was_published.as_ref()?;
+        Some(!was.is_of(self.group, &self.words, earlier))
+    }
+}
+
 impl LadderGroup {
     /// A look at the month at a batch.
     pub(super) fn look(
@@ -192,16 +211,21 @@ impl LadderGroup {
         group: MonthGroup,
         (settings, words): (Arc<Settings>, Arc<LabelNames>),
         null: NullParts,
-        through: Day,
-        may_leave: bool,
+        permit: Permit,
     ) -> Look {
+        let mut chain = Published::new();
+        if !permit.is_lot {
+            let published = self.published.iter();
+            let of_chain = published.filter(|((family, _), _)| *family == Family::MarkovMonth);
+            chain.extend(of_chain.map(|(id, values)| (id.clone(), values.clone())));
+        }
         Look {
             group,
             settings,
             words,
             null,
-            through,
-            may_leave,
+            permit,
+            chain,
             rows: self.rows.clone(),
             panel: self.panel.clone(),
             compared: self.compared.clone(),
@@ -321,7 +345,8 @@ impl LadderGroup {
     }
 
     /// Withdraws what was published before a restart under lower thresholds than those of now, and returns it as
-    /// [`Self::withdraw`] does. The restored cells must have been [reconciled](Self::reconcile), and `by_day` taken from them.
+    /// [`Self::withdraw`] does. Whatever was published is remembered until the next look, which finds out whether the month was
+    /// changed before the restart. The restored cells must have been [reconciled](Self::reconcile), and `by_day` taken from them.
     pub(super) fn withdraw_restored(
         &mut self,
         of: MonthGroup,
@@ -329,16 +354,18 @@ impl LadderGroup {
         words: &Arc<LabelNames>,
         by_day: Published,
     ) -> Changes {
-        let Some(before) = self.restored.take_lower(settings) else {
-            return Changes::new();
-        };
-        if !self.published.is_empty() {
+        let (before, is_lower) = self.restored.take_thresholds(settings);
+        // Without a lot of contributors nothing waits, and nothing has to be found out.
+        if !self.published.is_empty() && (is_lower || settings.k_delta() > 1) {
             let settings = before.in_settings(settings);
             let cells = self.published.clone().into_iter().chain(by_day);
             let was = WasPublished::new(settings, cells.collect());
             self.was_published = Some(Arc::new(was));
         }
-        self.withdraw(of, settings, words)
+        match is_lower {
+            true => self.withdraw(of, settings, words),
+            false => Changes::new(),
+        }
     }
 
     /// Replaces what is published. Returns the difference.

@@ -42,5 +42,6 @@ pub(super) use group::LadderGroup;
 pub(super) use held_back::HeldBack;
 pub(super) use look::{Look, LookResult};
 pub(super) use place::{Candidate, Place, place};
+pub(super) use plan::Permit;
 pub(super) use published::published_bytes;
 pub(super) use turn::updates_of;

@@ -8,6 +8,17 @@ use crate::cells::ladder::published::Published;
 use crate::record::Day;
 use crate::release::{ChannelName, Pattern};
 
+/// What a batch permits a month.
+#[derive(Clone, Copy)]
+pub(in crate::cells) struct Permit {
+    /// The last finished day.
+    pub(super) through: Day,
+    /// Whether nobody can be told by what the batch publishes: enough contributors have changed it, or nobody has.
+    pub(super) may_leave: bool,
+    /// Whether enough contributors have changed it.
+    pub(super) is_lot: bool,
+}
+
 /// A publication that waits for the others of its batch.
 pub(in crate::cells) struct Plan {
     pub(super) pattern: Pattern,

@@ -14,6 +14,7 @@ use crate::cells::ladder::held_back::HeldBack;
 use crate::cells::ladder::look::LookResult;
 use crate::cells::ladder::naming::{Naming, rule_of};
 use crate::cells::ladder::place::Candidate;
+use crate::cells::ladder::plan::Permit;
 use crate::cells::ladder::published::CellId;
 use crate::cells::solver::Task;
 use crate::cells::standing::Standing;
@@ -172,14 +173,23 @@ impl Cells {
             if let Some(null) = self.null.get_mut(&(of.brand, of.month)) {
                 null.count_through(through);
             }
-            self.looks.insert(of, (through, may_leave));
+            let changed = votes.get(&(of.brand, candidate.class));
+            let settings = self.settings.brands.get(&of.brand);
+            let is_lot = changed.copied().flatten().is_some()
+                || settings.is_some_and(|settings| settings.k_delta() <= 1);
+            let permit = Permit {
+                through,
+                may_leave,
+                is_lot: may_leave && is_lot,
+            };
+            self.looks.insert(of, permit);
             self.planned.insert(of);
         }
     }
 
     /// Hands the looks that nobody has done yet to the solver.
     pub(in crate::cells) fn hand_over_looks(&mut self, wake: &WakeFn) {
-        for (of, (through, may_leave)) in self.looks.clone() {
+        for (of, permit) in self.looks.clone() {
             let Some(group) = self.ladders.get(&of) else {
                 self.looks.remove(&of);
                 continue;
@@ -187,7 +197,7 @@ impl Cells {
             let null = self.null.get(&(of.brand, of.month));
             let null = null.map(|null| null.parts(of.kind)).unwrap_or_default();
             let names = (self.settings.now(), self.labels.of(of.brand).clone());
-            let look = group.look(of, names, null, through, may_leave);
+            let look = group.look(of, names, null, permit);
             let task = Task::Look(Box::new(look));
             if let Some(answer) = self.solver.hand_over(of, task, wake) {
                 self.take_answer(of, answer);

@@ -172,19 +172,24 @@ impl TrafficGroup {
     }
 
     /// Withdraws what was published before a restart under lower thresholds than those of now, and returns the cells that close.
+    /// Whatever was published is remembered until the next look, which finds out whether the month was changed before the restart.
     /// The restored cells must have been [reconciled](Self::reconcile).
     pub(super) fn withdraw_restored(&mut self, settings: &BrandSettings) -> Changes {
-        let Some(under) = self.restored.take_lower(settings) else {
-            return Changes::new();
-        };
-        if let Some(used) = &self.used {
+        let (under, is_lower) = self.restored.take_thresholds(settings);
+        // Without a lot of contributors nothing waits, and nothing has to be found out.
+        if let Some(used) = &self.used
+            && (is_lower || settings.k_delta() > 1)
+        {
             self.was_published = Some(Box::new(WasPublished {
                 under,
                 used: used.clone(),
                 cells: self.published.clone(),
             }));
         }
-        self.withdraw()
+        match is_lower {
+            true => self.withdraw(),
+            false => Changes::new(),
+        }
     }
 
     /// Whether a batch has to look at the month.
@@ -219,10 +224,12 @@ impl TrafficGroup {
             let last = self.published_through.unwrap_or(through);
             self.has_unknown_changes =
                 self.cells_of(&was, words, last, &settings.name) != was.cells;
-            self.publish_counts(Some(last));
-            (self.decided, self.is_dirty) = (Some(Names::new()), true);
-            self.looked_through = Some(through);
-            return Vec::new();
+            if self.used.is_none() {
+                self.publish_counts(Some(last));
+                (self.decided, self.is_dirty) = (Some(Names::new()), true);
+                self.looked_through = Some(through);
+                return Vec::new();
+            }
         }
         let (next, cells) = match &self.counts {
             Counts::Contacts(contacts) => {

@@ -223,13 +223,14 @@ pub fn play_from(
     restored: &[Message],
     steps: &[(Vec<Event>, i64)],
 ) -> Played {
-    play_changing([settings, settings], workers, restored, steps)
+    play_changing([settings, settings], 0, workers, restored, steps)
 }
 
-/// Runs events and releases after a restart. If the second settings are others, they replace the first behind the first step, and
-/// the restored cells are reconciled in the second step, not in the first.
+/// Runs events and releases after a restart. If the second settings are others, they replace the first before the step `change`. If
+/// that is the second step, the restored cells are reconciled in it, not in the first.
 pub fn play_changing(
     [settings, then]: [&Settings; 2],
+    change: usize,
     workers: usize,
     restored: &[Message],
     steps: &[(Vec<Event>, i64)],
@@ -252,14 +253,14 @@ pub fn play_changing(
         runner.start(steps.iter().flat_map(|(events, _)| events));
         let mut consents = Vec::new();
         for (step, (events, now)) in steps.iter().enumerate() {
-            if let Some(then) = then.clone().filter(|_| step == 1) {
+            if let Some(then) = then.clone().filter(|_| step == change) {
                 runner.dataflow.change_settings(then);
             }
             runner.put(events);
             if runner.index == 0 {
                 runner.dataflow.release(*now);
             }
-            if step == usize::from(then.is_some()) {
+            if step == usize::from(then.is_some() && change == 1) {
                 runner.dataflow.reconcile_restored();
             }
             // A batch leaves in the epoch behind its release, which belongs to the same step.
