@@ -11,8 +11,15 @@
 //! The thread takes no lock while it works and never blocks inside an epoch.
 //! Salts are requested a day ahead; a ping whose salt has not been allocated
 //! yet waits in the intake while the thread keeps stepping the dataflow and
-//! reporting its output. At most `AHEAD` epochs are unfinished at a time, which
-//! bounds the memory for updates in flight.
+//! reporting its output.
+//!
+//! A large epoch goes through the dataflow before the thread takes the next batch.
+//! Only while it has nothing to do for the epochs that it has begun, because they
+//! wait for other workers or for a thread beside this one, does it begin another.
+//! Epochs that were begun earlier would share the thread: each would take as much
+//! longer as there are of them, and no epoch would be finished earlier. Small epochs
+//! are begun together, because they share the steps of the dataflow. At most `AHEAD`
+//! epochs are unfinished at a time, which bounds the memory for updates in flight.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -58,9 +65,23 @@ use times::ThreadTimes;
 /// cluster has finished them. Beyond it the thread takes no further batch.
 const AHEAD: usize = 4;
 
+/// Number of messages and changes from which on the epochs that a thread has begun
+/// are finished before it takes another batch. Fewer are worth less than a step of
+/// the dataflow through all its operators, which several epochs share.
+const LITTLE: usize = 1_000;
+
 /// Maximum time that an idle thread parks before it looks for a batch again.
 /// Timely wakes it earlier when a message from another worker arrives.
 const NAP: Duration = Duration::from_millis(2);
+
+/// Whether the last step found an operator to run, so that the next one may find
+/// another.
+fn is_busy(worker: &Worker) -> bool {
+    // Timely forgets the operators of a step at the beginning of the next one.
+    let activations = worker.activations();
+    let next = activations.borrow().empty_for();
+    next == Some(Duration::ZERO)
+}
 
 /// What a thread is told to do.
 pub enum Command {
@@ -130,6 +151,8 @@ struct Ahead {
     before: Epoch,
     /// When it began.
     begun: Instant,
+    /// The number of its messages and changes.
+    size: usize,
     /// Its times, if it is traced.
     times: Option<EpochTimes>,
 }
@@ -140,6 +163,8 @@ struct Open {
     epoch: Epoch,
     /// When the thread began the epoch.
     begun: Instant,
+    /// The number of its messages and changes; unbounded if it restores state.
+    size: usize,
     /// Its times, if it is traced.
     times: Option<EpochTimes>,
     durable: bool,
@@ -203,7 +228,10 @@ impl WorkerThread {
     /// Between batches the thread steps the dataflow and parks for at most `NAP`.
     pub fn run(mut self, worker: &mut Worker, commands: &Receiver<Command>) {
         loop {
-            let is_free = self.open.is_none() && self.ahead.len() < AHEAD && self.change.is_none();
+            let is_free = self.open.is_none()
+                && self.ahead.len() < AHEAD
+                && self.change.is_none()
+                && (self.is_little_ahead() || !is_busy(worker));
             let next = match is_free {
                 true => commands.try_recv(),
                 false => Err(TryRecvError::Empty),
@@ -222,7 +250,8 @@ impl WorkerThread {
                     let _ = answer.send(knows);
                 }
                 Err(TryRecvError::Empty) => {
-                    worker.step_or_park(Some(NAP));
+                    let nap = if is_busy(worker) { Duration::ZERO } else { NAP };
+                    worker.step_or_park(Some(nap));
                     self.resume();
                 }
                 Err(TryRecvError::Disconnected) => break,
@@ -246,6 +275,12 @@ impl WorkerThread {
         self.report_profile(true);
     }
 
+    /// Whether the epochs that were begun and are not finished are small together.
+    fn is_little_ahead(&self) -> bool {
+        let sizes = self.ahead.iter().map(|ahead| ahead.size);
+        sizes.fold(0_usize, usize::saturating_add) < LITTLE
+    }
+
     /// Opens an epoch: restores state if the batch carries any, decodes the
     /// messages, and ends the epoch at once if no ping waits for a salt.
     fn begin(&mut self, batch: Batch) {
@@ -264,6 +299,10 @@ impl WorkerThread {
         } = batch;
         let begun = Instant::now();
         let mut times = is_traced.then(|| EpochTimes::begin(epoch));
+        let size = match restored {
+            Some(_) => usize::MAX,
+            None => messages.len() + changes.len(),
+        };
         self.intake.dataflow.advance_to(epoch);
         match restored {
             Some(restored) => self.restore(restored),
@@ -313,6 +352,7 @@ impl WorkerThread {
         self.open = Some(Open {
             epoch,
             begun,
+            size,
             times,
             durable,
             all_restored,
@@ -382,6 +422,7 @@ impl WorkerThread {
         let Open {
             epoch,
             begun,
+            size,
             mut times,
             durable,
             all_restored,
@@ -487,6 +528,7 @@ impl WorkerThread {
         self.ahead.push_back(Ahead {
             before: epoch + 1,
             begun,
+            size,
             times,
         });
     }

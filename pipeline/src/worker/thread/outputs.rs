@@ -28,6 +28,7 @@ impl WorkerThread {
             before,
             begun,
             times,
+            ..
         }) = self.ahead.front()
         {
             let before = *before;
