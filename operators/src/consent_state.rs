@@ -17,7 +17,7 @@ use crate::engine::{Diff, Epoch, GroupedState, KeyedOperator, QueryOperator, Sta
 use crate::hash_key::HashKey;
 use crate::policy::{Policy, Statement};
 use crate::record::{BrandId, Pseudonym};
-use crate::small_map::{Bag, SmallMap};
+use crate::small_map::SmallMap;
 use crate::statement_order::Statements;
 
 /// The input of [`ConsentState`].
@@ -45,7 +45,7 @@ struct SubjectState {
     /// The statements, if there are any.
     statements: Option<Box<Statements>>,
     /// The identifier sets that contain it, each with the number of workers that hold records of the set.
-    sets: Bag<HashKey>,
+    sets: SmallMap<HashKey, i32>,
     /// The policy at the end of the last epoch that changed it.
     policy: Policy,
 }

@@ -212,6 +212,17 @@ impl<K: Ord> SmallMap<K, i64> {
     }
 }
 
+impl<K: Ord> SmallMap<K, i32> {
+    /// Adds to a number that is never large, so that half the room is enough for it. A key whose number becomes zero is removed.
+    pub fn add(&mut self, key: K, by: i64) {
+        let held = self.get(&key).copied().unwrap_or(0);
+        match held.saturating_add(by as i32) {
+            0 => drop(self.remove(&key)),
+            count => drop(self.insert(key, count)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
