@@ -47,6 +47,7 @@ pub mod routing;
 mod runs;
 pub mod salt;
 pub mod sessionize;
+mod set_table;
 pub mod settings;
 mod small_map;
 mod statement_order;

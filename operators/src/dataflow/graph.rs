@@ -68,7 +68,8 @@ pub fn build(
         };
 
         // Records: their current content, the policies of their identifiers, and what the policies admit.
-        let upsert = Upsert::new(stats.clone());
+        let id_sets = SharedIdSets::default();
+        let upsert = Upsert::new(stats.clone(), id_sets.borrow().table.clone());
         let records = inputs.records.to_collection(scope);
         let (records, statements, expired, acts) =
             split4(keyed(records, upsert, &sizes), |row| match row {
@@ -88,7 +89,6 @@ pub fn build(
                 OneOf2::Second(GraphIn::Consent { brand, id, was, is })
             }
         });
-        let id_sets = SharedIdSets::default();
         let filter = PolicyFilter::new(settings.clone(), stats.clone(), id_sets.clone(), index);
         let link_times = inputs.policy_filter.to_collection(scope);
         let (admitted, named_records) = keyed_with_queries(

@@ -105,7 +105,13 @@ impl PersonJoin {
         out: &mut Vec<(PersonJoinOut, Diff)>,
     ) {
         let at = all.link_time(key.0);
-        let IdSets { sets, numbers, .. } = all;
+        let IdSets {
+            sets,
+            numbers,
+            table,
+            ..
+        } = all;
+        let table = &*table.borrow();
         let settings = self.settings.brands.get(&key.0);
         let steps = sets.amend(key.0, key.1, |set| {
             let old = (set.person != NOBODY).then_some(set.person);
@@ -113,7 +119,8 @@ impl PersonJoin {
             let mut steps = (changes.own.len() + changes.others.len()) as u64;
             net(&mut changes.own);
             if old != new {
-                let own = settings.map(|of| set.own_facts(key, (of, at), numbers, &self.deltas));
+                let own = settings
+                    .map(|of| set.own_facts(key.0, (of, at), (table, &*numbers), &self.deltas));
                 let (mut held, records) = own.unwrap_or_default();
                 steps += records + later.len() as u64;
                 let since = changes.own.iter().chain(later);

@@ -24,15 +24,16 @@ use crate::identity::components::{NOBODY, Person};
 use crate::label_numbers::LabelNumbers;
 use crate::packed_runs::PackedRuns;
 use crate::policy::Policy;
-use crate::record::{BrandId, IdSet, PackedIds, Record, RecordKey};
+use crate::record::{BrandId, IdSet, Record, RecordKey};
 use crate::routing::facts;
+use crate::set_table::{SetTable, SharedSetTable};
 use crate::settings::BrandSettings;
 use crate::small_map::SmallMap;
 
 /// An identifier set.
 pub(crate) struct IdSetState {
-    /// The identifiers, while there are records. The key of the set is that of the state.
-    pub(crate) ids: Option<PackedIds>,
+    /// Its number in the table of sets, while there are records.
+    pub(crate) number: Option<u32>,
     /// The current records.
     pub(crate) records: PackedRuns<ByRecordKey>,
     /// The members with a policy.
@@ -49,7 +50,7 @@ pub(crate) struct IdSetState {
 impl Default for IdSetState {
     fn default() -> Self {
         IdSetState {
-            ids: None,
+            number: None,
             records: PackedRuns::default(),
             policies: SmallMap::default(),
             support: Support::default(),
@@ -75,19 +76,18 @@ impl IdSetState {
         SetPolicy::of(ids, &self.policies)
     }
 
-    /// The identifiers of the set, whose key is given, while there are records.
-    pub(crate) fn ids(&self, set: HashKey) -> Option<IdSet> {
-        Some(self.ids.as_ref()?.unpack(set))
+    /// The identifiers of the set, while there are records.
+    pub(crate) fn ids(&self, table: &SetTable) -> Option<IdSet> {
+        Some(table.get(self.number?)?.1)
     }
 
-    /// The current records of the set as far as they are unpacked.
+    /// The current records of the set, whose identifiers are given, as far as they are unpacked.
     pub(crate) fn unpacked<'a>(
         &'a self,
-        (brand, set): IdSetKey,
+        (brand, ids): (BrandId, Option<IdSet>),
         part: Part,
         numbers: &'a LabelNumbers,
     ) -> impl Iterator<Item = (RecordKey, Record)> {
-        let ids = self.ids(set);
         let entries = self.records.iter();
         entries.filter_map(move |entry| {
             let record = unpack(entry, (brand, ids.as_ref()?), part, numbers);
@@ -95,31 +95,32 @@ impl IdSetState {
         })
     }
 
-    /// The current record of a key in the set.
+    /// The current record of a key in the set, whose identifiers are given.
     pub(crate) fn record(
         &self,
         key: RecordKey,
-        (brand, set): IdSetKey,
+        of: (BrandId, &IdSet),
         numbers: &LabelNumbers,
     ) -> Option<Record> {
-        let (entry, ids) = (self.records.get(&key_bytes(key))?, self.ids(set)?);
-        unpack(entry, (brand, &ids), Part::Whole, numbers)
+        let entry = self.records.get(&key_bytes(key))?;
+        unpack(entry, of, Part::Whole, numbers)
     }
 
     /// The facts that follow from the current records of the set, for the person of the set itself.
     pub(super) fn own_facts(
         &self,
-        key: IdSetKey,
+        brand: BrandId,
         (settings, at): (&BrandSettings, i64),
-        numbers: &LabelNumbers,
+        (table, numbers): (&SetTable, &LabelNumbers),
         deltas: &DeltaBuffer,
     ) -> (Vec<(Fact, Diff)>, u64) {
         let (mut own, mut records) = (Vec::new(), 0);
-        let Some(ids) = self.ids(key.1) else {
+        let Some(ids) = self.ids(table) else {
             return (own, records);
         };
         let policy = self.policy(&ids);
-        for (_, record) in self.unpacked(key, Part::Whole, numbers) {
+        let of = (brand, Some(ids.clone()));
+        for (_, record) in self.unpacked(of, Part::Whole, numbers) {
             records += 1;
             if let Ok(admission) = policy.admit(&record, settings, at) {
                 facts(&record, &admission, deltas, |set, fact| {
@@ -137,6 +138,8 @@ impl IdSetState {
 #[derive(Default)]
 pub struct IdSets {
     pub(crate) sets: GroupedState<BrandId, HashKey, IdSetState>,
+    /// The identifiers of those with records.
+    pub(crate) table: SharedSetTable,
     /// The labels and channels that packed records and facts use.
     pub(crate) numbers: LabelNumbers,
     /// The links that expire, of each brand with a limit.
@@ -197,9 +200,10 @@ impl IdSets {
         set: u128,
         part: Part,
     ) -> impl Iterator<Item = (RecordKey, Record)> {
-        let set = HashKey::from(set);
-        let records = self.sets.get(&brand, &set).into_iter();
-        records.flat_map(move |of| of.unpacked((brand, set), part, &self.numbers))
+        let of = self.sets.get(&brand, &HashKey::from(set));
+        let ids = of.and_then(|of| of.ids(&self.table.borrow()));
+        of.into_iter()
+            .flat_map(move |of| of.unpacked((brand, ids.clone()), part, &self.numbers))
     }
 
     /// The reference time of the links of a brand, Unix milliseconds.
@@ -216,8 +220,7 @@ impl IdSets {
     /// The estimated bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
         let sets = self.sets.bytes(|of| {
-            let ids = of.ids.as_ref().map_or(0, PackedIds::heap_bytes);
-            ids + of.records.heap_bytes()
+            of.records.heap_bytes()
                 + of.policies.heap_bytes(|_| 0)
                 + of.support.heap_bytes()
                 + of.others.heap_bytes()

@@ -55,9 +55,11 @@ impl PolicyFilter {
         };
         *oldest = EarliestHeld::default();
         let sets = &*self.sets.borrow();
-        for (key, set) in sets.sets.of(&brand) {
+        let table = &*sets.table.borrow();
+        for (_, set) in sets.sets.of(&brand) {
             let (mut goes, mut is_active) = (None, false);
-            for (key, record) in set.unpacked((brand, *key), Part::WithoutId, &sets.numbers) {
+            let of = (brand, set.ids(table));
+            for (key, record) in set.unpacked(of, Part::WithoutId, &sets.numbers) {
                 oldest.note(&record);
                 horizons.judge(key, &record, replies);
                 is_active |= horizons.is_recent(&record);

@@ -41,7 +41,7 @@ use crate::id_sets::store::{IdSets, SharedIdSets};
 use crate::label_numbers::LabelNumbers;
 use crate::label_uses::LabelUses;
 use crate::policy::Policy;
-use crate::record::{BrandId, IdSet, PackedIds, Pseudonym, Record, RecordKey};
+use crate::record::{BrandId, IdSet, Pseudonym, Record, RecordKey};
 use crate::routing::{Routed, route};
 use crate::stats::Stats;
 
@@ -163,8 +163,10 @@ impl PolicyFilter {
             sets,
             numbers,
             links,
+            table,
             ..
         } = &mut *self.sets.borrow_mut();
+        let table = &*table.borrow();
         let Some((settings, links)) = settings.zip(links.get_mut(&brand)) else {
             return;
         };
@@ -176,7 +178,9 @@ impl PolicyFilter {
             let Some(of) = sets.get(&brand, &set) else {
                 continue;
             };
-            if let Some(record) = of.record(key, (brand, set), numbers) {
+            let ids = of.ids(table);
+            let record = ids.and_then(|ids| of.record(key, (brand, &ids), numbers));
+            if let Some(record) = record {
                 let policy = of.policy(&record.ids);
                 let was = policy.admit(&record, settings, before);
                 let is = policy.admit(&record, settings, at);
@@ -194,8 +198,10 @@ impl PolicyFilter {
             sets,
             numbers,
             links,
+            table,
             ..
         } = &mut *self.sets.borrow_mut();
+        let table = &mut *table.borrow_mut();
         let mut links = links.get_mut(&key.0);
         let at = links.as_ref().map_or(i64::MIN, |links| links.at());
         let mut emit = Emitter::new(&self.stats, &mut self.deltas, &mut self.own, out);
@@ -204,7 +210,7 @@ impl PolicyFilter {
         sets.amend(brand, key.1, |set| {
             // Most updates change a single record and do not visit the others of its set.
             if !changes.policies.is_empty() {
-                let ids = set.ids(key.1).unwrap_or_else(IdSet::empty);
+                let ids = set.ids(table).unwrap_or_else(IdSet::empty);
                 let was = set.policy(&ids);
                 // A retraction may precede the insertion that it retracts; only the final state counts.
                 let mut policies = changes.policies;
@@ -216,12 +222,13 @@ impl PolicyFilter {
                     }
                 }
                 let is = set.policy(&ids);
-                for (record_key, seen) in set.unpacked(key, Part::WithoutId, numbers) {
+                let of = (brand, Some(ids.clone()));
+                for (record_key, seen) in set.unpacked(of, Part::WithoutId, numbers) {
                     stats.steps(1);
                     let before = was.admit(&seen, settings, at);
                     let now = is.admit(&seen, settings, at);
                     if before != now
-                        && let Some(record) = set.record(record_key, key, numbers)
+                        && let Some(record) = set.record(record_key, (brand, &ids), numbers)
                     {
                         emit.readmit(&record, &before, &now);
                     }
@@ -231,7 +238,8 @@ impl PolicyFilter {
             for (record_key, content) in changes.records {
                 let new = content.as_deref();
                 if let Some(record) = new {
-                    set.ids.get_or_insert_with(|| PackedIds::pack(&record.ids));
+                    let number = &mut set.number;
+                    number.get_or_insert_with(|| table.settle_here(brand, &record.ids));
                 }
                 let entry = new.map(|record| pack(record_key, record, numbers));
                 let replaced = set
@@ -240,7 +248,7 @@ impl PolicyFilter {
                 let old = replaced.as_ref().and_then(|entry| {
                     let ids = match new {
                         Some(record) => record.ids.clone(),
-                        None => set.ids(key.1)?,
+                        None => set.ids(table)?,
                     };
                     unpack(entry, (brand, &ids), Part::Whole, numbers)
                 });
@@ -263,8 +271,10 @@ impl PolicyFilter {
                     is.as_ref().map(|(record, admitted)| (*record, admitted)),
                 );
             }
-            if set.records.is_empty() {
-                set.ids = None;
+            if set.records.is_empty()
+                && let Some(number) = set.number.take()
+            {
+                table.leave(number);
             }
         });
     }

@@ -17,7 +17,6 @@
 //! (consent, rights), and the identifier sets in use, to [`crate::consent_state`].
 
 mod current;
-mod sets;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,9 +30,9 @@ use crate::hash_key::HashKey;
 use crate::policy_filter::PolicyFilterIn;
 use crate::reach::Reach;
 use crate::record::{Arrival, Body, BrandId, Day, IdSet, Pseudonym, Record, RecordKey};
+use crate::set_table::{SetTable, SharedSetTable};
 use crate::stats::Stats;
 use current::{Current, Keys};
-use sets::Sets;
 
 /// An upsert or retraction of one key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -111,12 +110,12 @@ struct HeldSighting {
     has_others: bool,
 }
 
-/// The operator. State: 40 bytes for each key, and the identifier sets in use.
+/// The operator. State: 40 bytes for each key, and the table of identifier sets.
 pub struct Upsert {
     /// The current record of each key.
     keys: Keys,
-    /// The identifier sets in use.
-    sets: Sets,
+    /// The identifier sets of the worker, which [`crate::policy_filter`] enters too.
+    sets: SharedSetTable,
     /// The current records that are sightings.
     sightings: Table<HashKey, HeldSighting>,
     /// Retracted sightings whose key other records have, by salt day, until it is durable that they are settled. A ledger
@@ -128,11 +127,11 @@ pub struct Upsert {
 }
 
 impl Upsert {
-    /// An operator without records.
-    pub fn new(stats: Rc<Stats>) -> Upsert {
+    /// An operator without records, which enters its sets in the table of the worker.
+    pub(crate) fn new(stats: Rc<Stats>, sets: SharedSetTable) -> Upsert {
         Upsert {
             keys: Keys::default(),
-            sets: Sets::default(),
+            sets,
             sightings: Table::default(),
             settling: Vec::new(),
             settled: FxHashMap::default(),
@@ -163,6 +162,7 @@ impl Upsert {
             stats,
             ..
         } = self;
+        let sets = &mut *sets.borrow_mut();
         keys.update(key, |old| {
             if let Some(mut old) = old
                 && (version, arrival) <= (old.version, old.arrival)
@@ -303,13 +303,14 @@ impl Upsert {
     ) -> Option<(BrandId, Current)> {
         let removed = self.keys.remove(key)?;
         self.sightings.remove(&key.0.into());
-        let of = self.sets.get(removed.set)?;
+        let sets = &mut *self.sets.borrow_mut();
+        let of = sets.get(removed.set)?;
         let (brand, set) = (of.0, of.1.key());
         if removed.is_statement() {
             emit_act(brand, [Some(&of.1), None], out);
         }
         removed.emit_statement(&of, -1, UpsertOut::Statement, out);
-        remove_set_use(&mut self.sets, removed.set, out);
+        remove_set_use(sets, removed.set, out);
         self.stats.held(-removed.count());
         set_content(key_changes, key, Some((brand, set)), None);
         Some((brand, removed))
@@ -348,8 +349,12 @@ fn emit_act(brand: BrandId, of: [Option<&IdSet>; 2], out: &mut Vec<(UpsertOut, D
 }
 
 /// Counts a record of an identifier set, and emits the set with its first record on this worker. Returns its number.
-fn add_set_use(sets: &mut Sets, of: &(BrandId, IdSet), out: &mut Vec<(UpsertOut, Diff)>) -> u32 {
-    let (number, is_first) = sets.add_use(of.0, &of.1);
+fn add_set_use(
+    sets: &mut SetTable,
+    of: &(BrandId, IdSet),
+    out: &mut Vec<(UpsertOut, Diff)>,
+) -> u32 {
+    let (number, is_first) = sets.add_record(of.0, &of.1);
     if is_first {
         emit_set_use(of.0, &of.1, 1, out);
     }
@@ -357,8 +362,8 @@ fn add_set_use(sets: &mut Sets, of: &(BrandId, IdSet), out: &mut Vec<(UpsertOut,
 }
 
 /// Removes a record from the count of its identifier set, and retracts the set with its last record on this worker.
-fn remove_set_use(sets: &mut Sets, number: u32, out: &mut Vec<(UpsertOut, Diff)>) {
-    if let Some((brand, ids)) = sets.remove_use(number) {
+fn remove_set_use(sets: &mut SetTable, number: u32, out: &mut Vec<(UpsertOut, Diff)>) {
+    if let Some((brand, ids)) = sets.remove_record(number) {
         emit_set_use(brand, &ids, -1, out);
     }
 }
@@ -379,12 +384,12 @@ impl KeyedOperator for Upsert {
     }
 
     fn entries(&self) -> usize {
-        self.keys.len() + self.sets.len() + self.sightings.len() + self.settling.len()
+        self.keys.len() + self.sets.borrow().len() + self.sightings.len() + self.settling.len()
     }
 
     fn bytes(&self) -> usize {
         let settling = self.settling.capacity() * size_of::<(Day, ExpiredRecord)>();
-        self.keys.bytes() + self.sets.bytes() + self.sightings.bytes() + settling
+        self.keys.bytes() + self.sets.borrow().bytes() + self.sightings.bytes() + settling
     }
 
     fn apply_epoch(
