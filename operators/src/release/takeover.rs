@@ -415,27 +415,12 @@ fn joined(
                     ..next.clone()
                 };
                 let [then, now] = [then, now].map(|of| &*of.revenue);
-                let is_safe = revenue_pieces_are_safe(used, &candidate, then, now)
-                    && brings_in_enough(pattern, &candidate, now);
-                is_safe.then_some(candidate)
+                revenue_pieces_are_safe(used, &candidate, then, now).then_some(candidate)
             })
             .next();
         next = joined?;
     }
     (next.revenue != pattern.revenue).then_some(next)
-}
-
-/// Whether what no cell covered is safe by itself, if others cover it: a reader who knows what they had sees it in them.
-fn brings_in_enough(old: &Pattern, new: &Pattern, now: &RevenueView<'_>) -> bool {
-    RevenueKind::ALL.iter().all(|kind| {
-        let keys = now.place_days().filter(|key| {
-            key.1.kind == *kind
-                && revenue_cell(&old.revenue, key).is_none()
-                && revenue_cell(&new.revenue, key).is_some()
-        });
-        let mut keys = keys.peekable();
-        keys.peek().is_none() || now.judge(keys).is_safe
-    })
 }
 
 /// Some cells of revenue, of which one has joined a coarser one, and after it the weakest others that the coarser one covers,
@@ -448,24 +433,25 @@ fn join_in(
 ) -> Option<BTreeSet<RevenueName>> {
     let mut names = names.clone();
     names.remove(cell);
+    // What is left of its day would cover it.
+    if let (Some(day), None) = (cell.day(), join.day()) {
+        names.remove(&RevenueName::Day(day, cell.kind()));
+    }
     names.insert(join.clone());
+    let [_, now] = states;
+    let mut covered: BTreeMap<RevenueName, Vec<&(Day, Place)>> = BTreeMap::new();
+    for key in now.revenue.place_days() {
+        let is_of_join = key.1.kind == join.kind() && join.day().is_none_or(|day| day == key.0);
+        if is_of_join && let Some(name) = revenue_cell(&names, key).filter(|name| name != join) {
+            covered.entry(name).or_default().push(key);
+        }
+    }
+    let weighed = covered.into_iter();
+    let weighed = weighed.map(|(name, keys)| (now.revenue.judge(keys).contributors, name));
+    let mut weakest: BTreeSet<(u64, RevenueName)> = weighed.collect();
     while !is_safe_cell(&names, join, states) {
-        let is_covered = |of: &&RevenueName| {
-            of.kind() == join.kind()
-                && of.day().is_some()
-                && *of != join
-                && join.day().is_none_or(|day| of.day() == Some(day))
-        };
-        let [_, now] = states;
-        let contributors = |of: &&RevenueName| {
-            let keys = now.revenue.place_days();
-            let keys = keys.filter(|key| revenue_cell(&names, key).as_ref() == Some(*of));
-            now.revenue.judge(keys).contributors
-        };
-        let covered = names.iter().filter(is_covered);
-        let weakest = covered.min_by_key(|of| (contributors(of), (*of).clone()))?;
-        let weakest = weakest.clone();
-        names.remove(&weakest);
+        let (_, name) = weakest.pop_first()?;
+        names.remove(&name);
     }
     Some(names)
 }
@@ -657,7 +643,8 @@ fn pieces_are_safe(
 }
 
 /// The same for cells of revenue. No piece may leave the group either: the columns would show the difference, what each
-/// channel got of the sales that left.
+/// channel got of the sales that left. And what no old cell covered may come into a cell with pieces of others only if it is safe
+/// by itself: who knows the pieces sees it.
 fn revenue_pieces_are_safe(
     old: &Pattern,
     new: &Pattern,
@@ -672,14 +659,26 @@ fn revenue_pieces_are_safe(
             piece.push(key);
         }
     }
-    pieces.values().all(|pieces| {
-        !pieces.contains_key(&None)
-            && (pieces.len() == 1
-                || pieces.values().all(|keys| {
-                    then.judge(keys.iter().copied()).is_safe
-                        && now.judge(keys.iter().copied()).is_safe
-                }))
-    })
+    let known: BTreeSet<&RevenueName> =
+        pieces.values().flat_map(BTreeMap::keys).flatten().collect();
+    let mut comes_in: BTreeMap<RevenueName, Vec<&(Day, Place)>> = BTreeMap::new();
+    for key in now.place_days() {
+        if revenue_cell(&old.revenue, key).is_none()
+            && let Some(cell) = revenue_cell(&new.revenue, key).filter(|cell| known.contains(cell))
+        {
+            comes_in.entry(cell).or_default().push(key);
+        }
+    }
+    let is_enough = comes_in.into_values().all(|keys| now.judge(keys).is_safe);
+    is_enough
+        && pieces.values().all(|pieces| {
+            !pieces.contains_key(&None)
+                && (pieces.len() == 1
+                    || pieces.values().all(|keys| {
+                        then.judge(keys.iter().copied()).is_safe
+                            && now.judge(keys.iter().copied()).is_safe
+                    }))
+        })
 }
 
 #[cfg(test)]

@@ -35,8 +35,8 @@ pub(in crate::cells) struct Look {
     /// The null paths of the month.
     null: NullParts,
     permit: Permit,
-    /// The published cells of the Markov model, if they stay.
-    chain: Published,
+    /// The published cells of the Markov model and of the comparison, if they may have to stay.
+    kept: Published,
     rows: Arc<Rows>,
     panel: Arc<PanelRows>,
     compared: BTreeSet<ChannelName>,
@@ -78,6 +78,10 @@ impl Look {
             words: &self.words,
         };
         let settles_in = settings.counts_stays_in();
+        let is_first = self.pattern.is_none() && !self.is_withdrawn;
+        // Who visited and did not buy counts in the Markov model alone, and by no act: a change of theirs is told only together with
+        // those of buyers of the month. So are, after a restart, changes of a panel.
+        let may_change = is_first || self.permit.is_lot || self.is_withdrawn;
         // Days that were never published are new.
         let published_days = PublishedDays {
             through: self.published_through.unwrap_or(Day::MIN),
@@ -93,7 +97,6 @@ impl Look {
         let paths_of = |pattern: &Pattern| paths_in(pattern, &rows);
         let decided_paths = paths_of(&decided);
         let decided_names = PathNames::decide(rule, &decided_paths);
-        let is_first = self.pattern.is_none() && !self.is_withdrawn;
         let mut restarts = None;
         let mut was_changed = None;
         let next = match (&self.pattern, &self.decided) {
@@ -149,25 +152,31 @@ impl Look {
             |next: &(Pattern, PathNames, Paths)| next.0 == decided && next.1 == decided_names;
         let is_dirty = !next.as_ref().is_some_and(is_decided);
         let next = next.filter(|_| is_first || self.permit.may_leave);
-        let keeps_chain = self.keeps_chain();
         let used = next.as_ref().map(|(pattern, ..)| pattern);
         let hidden = count_hidden(rule, used.or(self.pattern.as_ref()), &now);
         let plan = next.map(|(pattern, mut names, mut paths)| {
             let mut cells = naming.cells(rule, &pattern, &rows);
             cells.extend(paths.assist_cells(naming, names.assists.as_ref()));
             let mut compared = self.compared;
-            if is_settled(settings, self.group.month, through) {
+            let is_compared = |(family, _): &CellId| *family == Family::VisitLift;
+            let keeps_comparison = !may_change && self.kept.keys().any(is_compared);
+            if keeps_comparison {
+                let of_comparison = self.kept.iter().filter(|(id, _)| is_compared(id));
+                cells.extend(of_comparison.map(|(id, values)| (id.clone(), values.clone())));
+            } else if is_settled(settings, self.group.month, through) {
                 let of = compare(naming, rule, &pattern, &rows, &self.panel, &compared);
                 compared.extend(of.keys().cloned());
                 cells.extend(naming.comparison(of));
             }
-            let chain = naming.chain(&pattern, &rows, &self.null);
-            if keeps_chain {
+            let chain = may_change.then(|| naming.chain(&pattern, &rows, &self.null));
+            let chain = chain.filter(|chain| chain.millionths > 0);
+            if !may_change {
                 (names.markov, paths.folded) = (self.paths.markov, self.folded);
-                cells.extend(self.chain);
+                let of_chain = self.kept.into_iter();
+                cells.extend(of_chain.filter(|((family, _), _)| *family == Family::MarkovMonth));
             }
             let plan = Plan {
-                solved: (chain.millionths > 0 && !keeps_chain).then(|| chain.solve()),
+                solved: chain.map(|chain| chain.solve()),
                 paths: names,
                 folded: paths.folded,
                 compared,
@@ -190,13 +199,6 @@ impl Look {
 }
 
 impl Look {
-    /// Whether the Markov model stays as it was published. Who visited and did not buy counts in it alone, and by no act: a
-    /// change of theirs is told only together with those of enough buyers.
-    fn keeps_chain(&self) -> bool {
-        let is_first = self.pattern.is_none() && !self.is_withdrawn;
-        !is_first && !self.permit.is_lot
-    }
-
     /// Whether conversions give other cells than those that were published before a restart, if that is to be found out.
     fn was_changed(&self, earlier: &[(SaleRow, i64)]) -> Option<bool> {
         let was = self.was_published.as_ref()?;
@@ -213,11 +215,12 @@ impl LadderGroup {
         null: NullParts,
         permit: Permit,
     ) -> Look {
-        let mut chain = Published::new();
+        let mut kept = Published::new();
         if !permit.is_lot {
+            let is_kept = |of: Family| matches!(of, Family::MarkovMonth | Family::VisitLift);
             let published = self.published.iter();
-            let of_chain = published.filter(|((family, _), _)| *family == Family::MarkovMonth);
-            chain.extend(of_chain.map(|(id, values)| (id.clone(), values.clone())));
+            let published = published.filter(|((family, _), _)| is_kept(*family));
+            kept.extend(published.map(|(id, values)| (id.clone(), values.clone())));
         }
         Look {
             group,
@@ -225,7 +228,7 @@ impl LadderGroup {
             words,
             null,
             permit,
-            chain,
+            kept,
             rows: self.rows.clone(),
             panel: self.panel.clone(),
             compared: self.compared.clone(),
@@ -270,7 +273,6 @@ impl LadderGroup {
             through,
             mut cells,
             solved,
-            ..
         } = *plan;
         if let (Some(solved), Some(names)) = (&solved, &paths.markov) {
             cells.extend(naming.markov_cells(names, solved));
@@ -358,9 +360,13 @@ impl LadderGroup {
         // Without a lot of contributors nothing waits, and nothing has to be found out.
         if !self.published.is_empty() && (is_lower || settings.k_delta() > 1) {
             let settings = before.in_settings(settings);
+            // Of days that were in progress then, the takings alone were published.
+            let last = self.published_through;
+            let is_over = |id: &CellId| day_of(id).is_none_or(|day| Some(day) <= last);
             let cells = self.published.clone().into_iter().chain(by_day);
-            let was = WasPublished::new(settings, cells.collect());
-            self.was_published = Some(Arc::new(was));
+            let cells: Published = cells.filter(|(id, _)| is_over(id)).collect();
+            let was = (!cells.is_empty()).then(|| Arc::new(WasPublished::new(settings, cells)));
+            self.was_published = was;
         }
         match is_lower {
             true => self.withdraw(of, settings, words),

@@ -28,6 +28,10 @@ pub(in crate::cells) struct Candidate {
     pub(super) class: BatchClass,
     /// The last finished day.
     pub(super) through: Day,
+    /// Whether contributors have changed the month itself since it was last published.
+    pub(super) is_changed: bool,
+    /// Whether others may have changed it who are not known, so that it waits for a lot of its class.
+    pub(super) waits: bool,
 }
 
 /// Where a restored cell belongs.

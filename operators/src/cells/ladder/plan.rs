@@ -15,7 +15,7 @@ pub(in crate::cells) struct Permit {
     pub(super) through: Day,
     /// Whether nobody can be told by what the batch publishes: enough contributors have changed it, or nobody has.
     pub(super) may_leave: bool,
-    /// Whether enough contributors have changed it.
+    /// Whether contributors have changed the month itself, and enough to leave.
     pub(super) is_lot: bool,
 }
 

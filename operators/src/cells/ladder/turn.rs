@@ -146,9 +146,6 @@ impl Cells {
                 };
                 let all = votes.entry((of.brand, class)).or_default();
                 let is_known = group.pattern.is_some() || group.is_withdrawn;
-                // Contributors that are not known do not count: the month waits for others.
-                let waits = group.has_unknown_changes && settings.k_delta() > 1;
-                let acts = if waits { acts.or(Some(0)) } else { acts };
                 if let Some(acts) = acts.filter(|_| is_known) {
                     *all = Some(all.unwrap_or(0) | acts);
                 }
@@ -156,6 +153,9 @@ impl Cells {
                     group: of,
                     class,
                     through,
+                    is_changed: acts.is_some(),
+                    // Contributors that are not known do not count: the month waits for others.
+                    waits: group.has_unknown_changes && settings.k_delta() > 1,
                 });
             }
             if !group.is_empty() {
@@ -169,18 +169,19 @@ impl Cells {
     pub(in crate::cells) fn begin_looks(&mut self, votes: &BatchVotes) {
         for candidate in std::mem::take(&mut self.ladder_candidates) {
             let (of, through) = (candidate.group, candidate.through);
-            let may_leave = self.may_flush(&GroupKey::Month(of), candidate.class, votes);
+            let has_lot = votes.get(&(of.brand, candidate.class));
+            let has_lot = has_lot.copied().flatten().is_some();
+            let may_leave = self.may_flush(&GroupKey::Month(of), candidate.class, votes)
+                && (has_lot || !candidate.waits);
             if let Some(null) = self.null.get_mut(&(of.brand, of.month)) {
                 null.count_through(through);
             }
-            let changed = votes.get(&(of.brand, candidate.class));
             let settings = self.settings.brands.get(&of.brand);
-            let is_lot = changed.copied().flatten().is_some()
-                || settings.is_some_and(|settings| settings.k_delta() <= 1);
+            let needs_no_lot = settings.is_some_and(|settings| settings.k_delta() <= 1);
             let permit = Permit {
                 through,
                 may_leave,
-                is_lot: may_leave && is_lot,
+                is_lot: may_leave && (candidate.is_changed || needs_no_lot),
             };
             self.looks.insert(of, permit);
             self.planned.insert(of);

@@ -81,6 +81,8 @@ pub(in crate::cells) struct TrafficCandidate {
     pub(super) class: BatchClass,
     /// The last finished day.
     pub(super) through: Day,
+    /// Whether others may have changed it who are not known, so that it waits for a lot of its class.
+    pub(super) waits: bool,
 }
 
 /// What has changed of a month since its last publication.

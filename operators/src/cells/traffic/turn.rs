@@ -81,15 +81,15 @@ impl Cells {
                     signs: change.sums.map(|sum| sum.signum() as i8),
                 };
                 let all = votes.entry((of.brand, class)).or_default();
-                // Contributors that are not known do not count: the month waits for others.
-                let waits = group.has_unknown_changes && settings.k_delta() > 1;
-                if let Some(changed) = change.changed.or(waits.then_some(0)) {
+                if let Some(changed) = change.changed {
                     *all = Some(all.unwrap_or(0) | changed);
                 }
                 candidates.push(TrafficCandidate {
                     of: *of,
                     class,
                     through,
+                    // Contributors that are not known do not count: the month waits for others.
+                    waits: group.has_unknown_changes && settings.k_delta() > 1,
                 });
             }
             !group.is_empty()
@@ -108,7 +108,10 @@ impl Cells {
         let all_settings = self.settings.now();
         for candidate in std::mem::take(&mut self.traffic_candidates) {
             let of = candidate.of;
-            let may_leave = self.may_flush(&GroupKey::Traffic(of), candidate.class, votes);
+            let has_lot = votes.get(&(of.brand, candidate.class));
+            let has_lot = has_lot.copied().flatten().is_some();
+            let may_leave = self.may_flush(&GroupKey::Traffic(of), candidate.class, votes)
+                && (has_lot || !candidate.waits);
             let words = self.labels.of(of.brand).clone();
             let (Some(settings), Some(group)) = (
                 all_settings.brands.get(&of.brand),

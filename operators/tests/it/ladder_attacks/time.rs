@@ -256,9 +256,16 @@ fn deciding_anew_determines_some() {
 }
 
 /// A store and day falls below `k` while too few stay out of the month, and both together would be safe. A reader who knows
-/// what the store and day had left would see in the rest of the month what stayed out, so that it does not move there.
+/// what the store and day had left would see in the rest of the month what stayed out, so that it does not move there. It joins
+/// another store of its day, if there is one, and waits otherwise.
 #[test]
 fn what_was_published_does_not_join_what_stays_out() {
+    for is_alone in [false, true] {
+        too_small_beside_what_stays_out(is_alone);
+    }
+}
+
+fn too_small_beside_what_stays_out(is_alone: bool) {
     let world = |in_south: std::ops::Range<u64>| {
         let mut world = World {
             k: 3,
@@ -268,7 +275,8 @@ fn what_was_published_does_not_join_what_stays_out() {
             purchases: Vec::new(),
             ..World::random(0)
         };
-        for (store, day, people) in [(0, 0, 0..3), (0, 1, 3..6), (2, 0, 6..8), (1, 1, in_south)] {
+        let beside = if is_alone { 0..0 } else { 3..6 };
+        for (store, day, people) in [(0, 0, 0..3), (0, 1, beside), (2, 0, 6..8), (1, 1, in_south)] {
             world.purchases.extend(people.map(|who| Purchase {
                 who,
                 is_vouched: true,
@@ -290,10 +298,66 @@ fn what_was_published_does_not_join_what_stays_out() {
         &first,
         moments.iter().map(|world| (world.table(), 1)).collect(),
     );
-    let [(0, before), (3, after)] = &published[..] else {
-        panic!("the month waits until its cells are safe: {published:?}");
+    let in_month = |(_, pattern): &(usize, Pattern)| pattern.revenue.contains(&month);
+    assert!(!published.iter().any(in_month), "{published:?}");
+    if is_alone {
+        let [(0, before), (3, after)] = &published[..] else {
+            panic!("the month waits until its cells are safe: {published:?}");
+        };
+        assert_eq!(before, after);
+    } else {
+        let of_day = RevenueName::Day(1, RevenueKind::Sale);
+        let (_, joined) = published.get(1).expect("the month goes on");
+        assert!(joined.revenue.contains(&of_day), "{published:?}");
+    }
+}
+
+/// A store and day that has become too small joins another one, and is not parted from it when others come whom the month takes in.
+#[test]
+fn what_has_joined_is_not_parted_again() {
+    let world = |in_first: std::ops::Range<u64>, today: std::ops::Range<u64>| {
+        let mut world = World {
+            k: 3,
+            stores: 3,
+            has_stays: false,
+            days: 3,
+            purchases: Vec::new(),
+            ..World::random(0)
+        };
+        let all = [
+            (0, 0, in_first),
+            (1, 0, 3..6),
+            (0, 1, 10..16),
+            (1, 1, 16..22),
+            (1, 2, today),
+        ];
+        for (store, day, people) in all {
+            world.purchases.extend(people.map(|who| Purchase {
+                who,
+                is_vouched: true,
+                day,
+                store,
+                value: 4 + 4 * who as i128,
+                path: Path::Touches(vec![0]),
+                gap: 1,
+            }));
+        }
+        world
     };
-    assert_eq!(before, after);
+    let moments = vec![
+        world(0..3, 0..0),
+        world(0..2, 0..0),
+        world(0..2, 0..0),
+        world(0..2, 30..36),
+        world(0..2, 30..36),
+    ];
+    let tables = moments.iter().map(|world| (world.table(), 2)).collect();
+    let published = take_over_tables(&moments[0], tables);
+    assert!(published.len() > 3, "{published:?}");
+    let history = History { moments };
+    if let Some(found) = attack(&history, &published) {
+        panic!("{found}\n{published:#?}");
+    }
 }
 
 /// A month of a larger brand.
