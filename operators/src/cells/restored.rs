@@ -3,10 +3,11 @@
 //! It is kept from the restore of the first cell until the month is reconciled, which takes all of it: what stands under lower
 //! thresholds than those of then is withdrawn.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::{Dim, Family};
 use crate::cells::standing::{Standing, Thresholds};
+use crate::release::Members;
 use crate::settings::BrandSettings;
 
 type CellId = (Family, Vec<Dim>);
@@ -18,14 +19,17 @@ pub(super) struct Restored {
     under: Option<Thresholds>,
     /// The cells that were withdrawn.
     withdrawn: BTreeSet<CellId>,
+    /// The cells that count their members alone.
+    members: BTreeMap<CellId, Members>,
 }
 
 impl Restored {
     /// Adds how a cell was published.
     pub(super) fn add(&mut self, id: &CellId, standing: Option<Standing>) {
         match standing {
-            Some(Standing::Published(of)) => {
-                self.under = Some(self.under.map_or(of, |all| all.or(of)));
+            Some(Standing::Published(under, members)) => {
+                self.under = Some(self.under.map_or(under, |all| all.or(under)));
+                self.members.extend(members.map(|of| (id.clone(), of)));
             }
             Some(Standing::Withdrawn) => drop(self.withdrawn.insert(id.clone())),
             Some(Standing::Closed) | None => {}
@@ -44,6 +48,11 @@ impl Restored {
         let now = Thresholds::of(now);
         let under = self.under.take().unwrap_or(now);
         (under, now.hide_more_than(&under))
+    }
+
+    /// The cells that count their members alone.
+    pub(super) fn members(&self) -> &BTreeMap<CellId, Members> {
+        &self.members
     }
 
     /// The cells that were withdrawn.

@@ -3,12 +3,14 @@
 //! A value that was published under lower thresholds may show fewer contributors than the gate of today allows, and nobody
 //! keeps how many it has. So each published cell says under which thresholds it was published, and a start withdraws what
 //! stands under lower ones, as a running process does ([`super::stricter`]). A closed cell says whether it was withdrawn,
-//! because a reader who remembers it must not see in its return what few contributors have changed.
+//! because a reader who remembers it must not see in its return what few contributors have changed. A cell of revenue that counts
+//! less than its name covers says what it counts ([`crate::release::revenue_names`]).
 
 use std::fmt::{Display, Formatter, Result as FmtResult};
 
 use serde::{Deserialize, Serialize};
 
+use crate::release::{Member, Members};
 use crate::settings::BrandSettings;
 
 /// The settings of a brand's gate that say what may be published: the lower a threshold, the more is.
@@ -61,17 +63,23 @@ impl Thresholds {
 ///
 /// ```
 /// use tributary_operators::cells::{Standing, Thresholds};
+/// use tributary_operators::release::Member;
 ///
-/// let standing = Standing::Published(Thresholds { k: 50, k_traffic: 10, dominance: 80 });
+/// let thresholds = Thresholds { k: 50, k_traffic: 10, dominance: 80 };
+/// let standing = Standing::Published(thresholds, None);
 /// assert_eq!(standing.to_string(), "k=50 k_traffic=10 dominance=80");
 /// assert_eq!(Standing::parse("k=50 k_traffic=10 dominance=80"), Some(standing));
+/// let of_members = Standing::Published(thresholds, Some([Member(1), Member(255)].into()));
+/// let text = "k=50 k_traffic=10 dominance=80 of=0000000000000001,00000000000000ff";
+/// assert_eq!(of_members.to_string(), text);
+/// assert_eq!(Standing::parse(text), Some(of_members));
 /// assert_eq!(Standing::parse("withdrawn"), Some(Standing::Withdrawn));
 /// assert_eq!(Standing::parse("k=50"), None);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Standing {
-    /// It has values, published under these thresholds.
-    Published(Thresholds),
+    /// It has values, published under these thresholds. A cell of revenue may count these members alone.
+    Published(Thresholds, Option<Members>),
     /// It is closed: nothing is left of it, or too little.
     Closed,
     /// It is closed, because a stricter gate withdrew it.
@@ -81,13 +89,19 @@ pub enum Standing {
 impl Display for Standing {
     fn fmt(&self, f: &mut Formatter<'_>) -> FmtResult {
         match self {
-            Standing::Published(of) => {
+            Standing::Published(under, members) => {
                 let Thresholds {
                     k,
                     k_traffic,
                     dominance,
-                } = of;
-                write!(f, "k={k} k_traffic={k_traffic} dominance={dominance}")
+                } = under;
+                write!(f, "k={k} k_traffic={k_traffic} dominance={dominance}")?;
+                let mut separator = " of=";
+                for Member(member) in members.iter().flatten() {
+                    write!(f, "{separator}{member:016x}")?;
+                    separator = ",";
+                }
+                Ok(())
             }
             Standing::Closed => f.write_str("closed"),
             Standing::Withdrawn => f.write_str("withdrawn"),
@@ -113,9 +127,19 @@ impl Standing {
             k_traffic: number("k_traffic")?,
             dominance: number("dominance")?,
         };
+        let member = |text: &str| u64::from_str_radix(text, 16).ok().map(Member);
+        let members = match parts.next() {
+            None => None,
+            Some(part) => Some(
+                part.strip_prefix("of=")?
+                    .split(',')
+                    .map(member)
+                    .collect::<Option<Members>>()?,
+            ),
+        };
         parts
             .next()
             .is_none()
-            .then_some(Standing::Published(thresholds))
+            .then_some(Standing::Published(thresholds, members))
     }
 }

@@ -356,7 +356,7 @@ impl Cells {
         let offset = timeline.and_then(|timeline| timeline.offset(cell.family, &cell.dims, at));
         let thresholds = settings.map(Thresholds::of);
         let is_too_much = match (standing, thresholds) {
-            (Some(Standing::Published(before)), Some(now)) => now.hide_more_than(&before),
+            (Some(Standing::Published(before, _)), Some(now)) => now.hide_more_than(&before),
             _ => false,
         };
         let group = self.group(&of);

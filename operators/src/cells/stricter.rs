@@ -121,7 +121,7 @@ impl Cells {
         }
         let brand = self.settings.of_name(cell.text("brand"));
         brand.map_or(Standing::Closed, |(_, settings)| {
-            Standing::Published(Thresholds::of(settings))
+            Standing::Published(Thresholds::of(settings), self.members(cell))
         })
     }
 }

@@ -16,7 +16,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::record::Day;
-use crate::release::pattern::{CellName, Pattern, RevenueName, cell_of};
+use crate::release::pattern::{CellName, Pattern, cell_of};
+use crate::release::revenue_names::{RevenueName, RevenueNames};
 use crate::release::table::{Place, RevenueKind, Table};
 use crate::release::view::{ChannelSet, Class, RevenueView, View};
 use crate::release::weight::Rule;
@@ -52,10 +53,10 @@ impl Rule {
     }
 
     /// The cells of revenue of a table.
-    fn decide_revenue(&self, table: &Table) -> BTreeSet<RevenueName> {
+    fn decide_revenue(&self, table: &Table) -> RevenueNames {
         let view = RevenueView::new(self, table);
         let days: BTreeSet<Day> = view.place_days().map(|(day, _)| *day).collect();
-        let mut names = BTreeSet::new();
+        let mut names = RevenueNames::default();
         for kind in RevenueKind::ALL {
             let mut rest = Vec::new();
             for day in &days {
@@ -73,7 +74,7 @@ impl Rule {
         &self,
         view: &RevenueView<'_>,
         (day, kind): (Day, RevenueKind),
-        names: &mut BTreeSet<RevenueName>,
+        names: &mut RevenueNames,
     ) -> Vec<(Day, Place)> {
         let of_day = view.place_days();
         let of_day = of_day.filter(|(of, place)| (*of, place.kind) == (day, kind));

@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 
 use crate::record::Day;
-use crate::release::table::{ChannelName, Place, RevenueKind, Word};
+use crate::release::revenue_names::{RevenueName, RevenueNames};
+use crate::release::table::{ChannelName, Place, Word};
+use crate::release::view::Class;
 
 /// The word of a dimension that a cell gives up.
 pub const REST: &str = "*";
@@ -57,49 +59,11 @@ impl CellName {
     }
 }
 
-/// The name of a cell of revenue. The order is that in which cells are taken over.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RevenueName {
-    /// A store on a day.
-    StoreDay(Day, Place),
-    /// The rest of a day.
-    Day(Day, RevenueKind),
-    /// The rest of the month.
-    Month(RevenueKind),
-}
-
-impl RevenueName {
-    /// The day of the cell, if it is of a single one.
-    pub fn day(&self) -> Option<Day> {
-        match self {
-            RevenueName::StoreDay(day, _) | RevenueName::Day(day, _) => Some(*day),
-            RevenueName::Month(_) => None,
-        }
-    }
-
-    /// What the cell counts.
-    pub fn kind(&self) -> RevenueKind {
-        match self {
-            RevenueName::StoreDay(_, place) => place.kind,
-            RevenueName::Day(_, kind) | RevenueName::Month(kind) => *kind,
-        }
-    }
-
-    /// The names that cover a place on a day, the finest first.
-    pub fn covering(day: Day, place: &Place) -> [RevenueName; 3] {
-        [
-            RevenueName::StoreDay(day, place.clone()),
-            RevenueName::Day(day, place.kind),
-            RevenueName::Month(place.kind),
-        ]
-    }
-}
-
 /// The names of the published cells of a month.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pattern {
     /// The cells of revenue. Sales that none of them covers are no part of any published number.
-    pub revenue: BTreeSet<RevenueName>,
+    pub revenue: RevenueNames,
     /// The cells of the models that share a conversion among its touchpoints.
     pub shared: BTreeSet<CellName>,
     /// The cells of the models that credit a single touchpoint.
@@ -109,10 +73,23 @@ pub struct Pattern {
 impl Pattern {
     /// The cell of revenue that a place and day belong to, if any.
     pub fn revenue_of(&self, day: Day, place: &Place) -> Option<RevenueName> {
-        let covering = RevenueName::covering(day, place);
-        covering
-            .into_iter()
-            .find(|name| self.revenue.contains(name))
+        self.revenue.cell_of(day, place)
+    }
+
+    /// The cells of the models of a class.
+    pub(super) fn credits(&self, class: Class) -> &BTreeSet<CellName> {
+        match class {
+            Class::Shared => &self.shared,
+            Class::Single => &self.single,
+        }
+    }
+
+    /// The same, to change them.
+    pub(super) fn credits_mut(&mut self, class: Class) -> &mut BTreeSet<CellName> {
+        match class {
+            Class::Shared => &mut self.shared,
+            Class::Single => &mut self.single,
+        }
     }
 }
 

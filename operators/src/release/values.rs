@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::attribution::Model;
-use crate::release::pattern::{CellName, Pattern, RevenueName, cell_of};
+use crate::release::pattern::{CellName, Pattern, cell_of};
+use crate::release::revenue_names::RevenueName;
 use crate::release::table::Table;
 use crate::release::weight::Rule;
 

@@ -11,7 +11,8 @@ use rustc_hash::FxHashMap;
 
 use crate::attribution::Model;
 use crate::record::Day;
-use crate::release::pattern::{CellName, RevenueName, cell_of};
+use crate::release::pattern::{CellName, cell_of};
+use crate::release::revenue_names::RevenueNames;
 use crate::release::table::{ChannelName, Place, Table};
 use crate::release::weight::{Rule, Weight};
 
@@ -77,7 +78,7 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     /// The view of a table under some cells of revenue.
-    pub(super) fn new(rule: &'a Rule, table: &Table, revenue: &BTreeSet<RevenueName>) -> View<'a> {
+    pub(super) fn new(rule: &'a Rule, table: &Table, revenue: &RevenueNames) -> View<'a> {
         let mut channels = table.channels.clone();
         channels.sort_unstable();
         channels.dedup();
@@ -89,10 +90,9 @@ impl<'a> View<'a> {
         let mut contributions = vec![<[Vec<Contribution>; 2]>::default(); channels.len()];
         let mut covered: BTreeMap<(Day, u32), bool> = BTreeMap::new();
         for sale in &table.sales {
-            let is_covered = *covered.entry((sale.day, sale.place)).or_insert_with(|| {
-                let names = RevenueName::covering(sale.day, &table.place(sale));
-                names.iter().any(|name| revenue.contains(name))
-            });
+            let is_covered = *covered
+                .entry((sale.day, sale.place))
+                .or_insert_with(|| revenue.cell_of(sale.day, &table.place(sale)).is_some());
             if !is_covered {
                 continue;
             }

@@ -5,15 +5,13 @@
 //! `TRIBUTARY_HISTORIES` sets the number of histories, `TRIBUTARY_SEED` the first seed.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use crate::support::runner::{Steps, on_workers, play, play_changing, play_from};
+use crate::support::runner::{Steps, play, play_changing};
 use crate::support::shop::{DAY, brand, click, known, last_messages, sale_in, words};
 use crate::support::{Released, number_from_env};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tributary_operators::cell::{Cell, Dim, Family};
-use tributary_operators::dataflow::Output;
 use tributary_operators::event::Event;
 use tributary_operators::label::Label;
 use tributary_operators::record::BrandId;
@@ -28,33 +26,7 @@ fn published_at(
     steps: &Steps,
     workers: usize,
 ) -> Vec<Vec<(Cell, bool)>> {
-    let (steps, count) = (Arc::new(steps.to_vec()), steps.len());
-    let then = Arc::new(then.clone());
-    let of_workers = on_workers(first, workers, move |runner| {
-        runner.start(steps.iter().flat_map(|(events, _)| events));
-        for (step, (events, now)) in steps.iter().enumerate() {
-            if step == change {
-                runner.dataflow.change_settings(then.clone());
-            }
-            runner.put(events);
-            if runner.index == 0 {
-                runner.dataflow.release(*now);
-            }
-            if step == 0 {
-                runner.dataflow.reconcile_restored();
-            }
-            runner.end(2);
-        }
-        runner.take_outputs()
-    });
-    let mut published = vec![Vec::new(); count];
-    for (epoch, output) in of_workers.into_iter().flatten() {
-        if let Output::Cell { cell, is_new, .. } = output {
-            published[epoch as usize / 2].push((cell, is_new));
-        }
-    }
-    published.iter_mut().for_each(|cells| cells.sort_unstable());
-    published
+    play_changing([first, then], change, workers, &[], steps).published
 }
 
 /// The same of steps an hour apart, without what does not differ.
@@ -219,8 +191,9 @@ fn nothing_that_was_published_under_a_lower_threshold_stays() {
             steps.push((events, now + step * HOUR));
         }
         let change = 6;
-        let published = published_at([&low, &high], change, &steps, 1 + seed as usize % 3);
-        let known = known(&published);
+        let workers = 1 + seed as usize % 3;
+        let played = play_changing([&low, &high], change, workers, &[], &steps);
+        let known = known(&played.published);
         small += persons(&known[change - 1])
             .iter()
             .filter(|of| **of < 8)
@@ -239,7 +212,7 @@ fn nothing_that_was_published_under_a_lower_threshold_stays() {
         let end = steps.last().unwrap().1;
         let mut again = vec![(all.collect(), end)];
         again.extend((1..20).map(|step| (Vec::new(), end + step * HOUR)));
-        let restored = last_messages(&published, &steps, steps.len() - 1);
+        let restored = last_messages(&played.messages, steps.len() - 1);
         let again = play(&high, 2, &restored, &again).published.into_iter();
         let new: Vec<Cell> = again
             .flatten()
@@ -317,7 +290,7 @@ fn a_restart_under_a_stricter_gate_leaves_nothing_that_was_published_under_a_low
         let outside = |known: &Released| persons(known).into_iter().filter(|of| *of < 8).count();
         small += outside(known(&first.published).last().unwrap());
         let then = steps(now + 8 * HOUR);
-        let second = play_from(&high, workers, &first.outside, &then);
+        let second = play(&high, workers, &first.outside, &then);
         contacts_before += contacts(known(&first.published).last().unwrap());
         // Where the gate is made stricter behind the restart, what was restored is withdrawn as soon as it is reconciled. From a
         // gate that hides nothing only a restart leads to another one.
@@ -343,7 +316,7 @@ fn a_restart_under_a_stricter_gate_leaves_nothing_that_was_published_under_a_low
         );
         left += known(&second.published).last().unwrap().len();
         // What the next start finds is what it would publish.
-        let third = play_from(&high, workers, &second.outside, &steps(now + 16 * HOUR));
+        let third = play(&high, workers, &second.outside, &steps(now + 16 * HOUR));
         let today = Dim::Day(((now + 24 * HOUR) / DAY) as i32);
         let of_before = |known: Released| -> Released {
             let is_before = |(name, _): &((Family, Vec<Dim>), Vec<i128>)| !name.1.contains(&today);
@@ -386,7 +359,7 @@ fn what_a_restart_withdraws_shows_nobody_when_it_returns() {
         let first = play(&low, workers, &[], &steps(&events, now));
         assert_eq!(persons(known(&first.published).last().unwrap()), [6; 5]);
         // Where nobody has come, the months return in the pattern of the new gate.
-        let same = play_from(
+        let same = play(
             &high,
             workers,
             &first.outside,
@@ -395,7 +368,7 @@ fn what_a_restart_withdraws_shows_nobody_when_it_returns() {
         assert_eq!(persons(known(&same.published).last().unwrap()), [6; 5]);
         // One person came after the last publication: the months stay away, also after another restart.
         events.extend(one_more(100));
-        let second = play_from(
+        let second = play(
             &high,
             workers,
             &first.outside,
@@ -412,7 +385,7 @@ fn what_a_restart_withdraws_shows_nobody_when_it_returns() {
         for known in of_both.into_iter().flatten() {
             assert!(persons(&known).is_empty(), "{:?}", persons(&known));
         }
-        let third = play_from(
+        let third = play(
             &high,
             workers,
             &second.outside,
@@ -429,7 +402,7 @@ fn what_a_restart_withdraws_shows_nobody_when_it_returns() {
         }
         let begin = steps.last().unwrap().1;
         steps.extend((1..30).map(|step| (Vec::new(), begin + step * HOUR)));
-        let fourth = play_from(&high, workers, &third.outside, &steps);
+        let fourth = play(&high, workers, &third.outside, &steps);
         let last = known(&fourth.published).pop().unwrap();
         assert!(persons(&last).contains(&10), "{:?}", persons(&last));
     }
@@ -454,7 +427,7 @@ fn a_restart_tells_no_change_of_the_day_in_progress_that_waits() {
         let and_one_more = sale_in("s", 102, "sale 102", 20, 1_000);
         steps.push((vec![another], now + 4 * HOUR));
         steps.push((vec![and_one_more], now + 5 * HOUR));
-        let second = play_from(&gate, 1, &first.outside, &steps);
+        let second = play(&gate, 1, &first.outside, &steps);
         let known = known(&second.published);
         let persons: Vec<Vec<i128>> = known.iter().map(persons).collect();
         assert_eq!(persons, expected.map(|of| vec![of]), "{k_delta}");

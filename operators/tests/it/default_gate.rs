@@ -144,7 +144,7 @@ fn the_default_gate_publishes_what_the_oracle_computes() {
             .flat_map(|(events, _)| events.clone());
         let mut again = vec![(without_dropped_devices(before), steps[middle].1)];
         again.extend(steps[middle + 1..].iter().cloned());
-        let restored = last_messages(&one.published, &steps, middle);
+        let restored = last_messages(&one.messages, middle);
         if all[middle].is_empty() {
             continue;
         }

@@ -131,8 +131,8 @@ fn a_restart_after_a_store_and_day_became_empty_changes_nothing() {
         let last = step(again, 6);
         let workers = [1, 2, 3, 8][(seed / 3 % 4) as usize];
         let case = format!("seed {seed}, {workers} workers");
-        let published = play(&settings, workers, &[], &steps).published;
-        let on = known(&published);
+        let played = play(&settings, workers, &[], &steps);
+        let on = known(&played.published);
 
         // Where the rest of the month is too small by then, the group waits as it is, and nothing is empty outside. What such a
         // month last published is known to a worker that goes on, and to no other.
@@ -147,7 +147,7 @@ fn a_restart_after_a_store_and_day_became_empty_changes_nothing() {
             .flat_map(|(events, _)| events.clone());
         let mut restart = vec![(before.collect(), steps[empty].1)];
         restart.extend(steps[empty + 1..].iter().cloned());
-        let restored = last_messages(&published, &steps, empty);
+        let restored = last_messages(&played.messages, empty);
         let others = [2, 3, 8, 1][(seed / 3 % 4) as usize];
         // What a restarted worker publishes changes what was published before.
         let mut outside = on[empty].clone();

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::crowd::{self, then_retract_everything};
-use crate::support::runner::{Played, Steps, play};
+use crate::support::runner::{Message, Played, Steps, play};
 use crate::support::shop::{DAY, known, last_messages};
 use crate::support::{Released, number_from_env};
 use rand::rngs::StdRng;
@@ -145,7 +145,7 @@ fn the_ladder_publishes_each_sale_once_and_takes_it_back() {
         // A restart in the middle.
         let middle = rng.random_range(0..history.len());
         let again = restart_at(&steps, middle);
-        let restored = last_messages(&one.published, &steps, middle);
+        let restored = last_messages(&one.messages, middle);
         if all[middle].is_empty() {
             continue;
         }
@@ -254,7 +254,7 @@ const MOST_POSSIBLE: usize = 512;
 fn assert_batches(
     settings: &Settings,
     steps: &Steps,
-    published: (&[(Cell, i64)], &[Released]),
+    published: (&[Message], &[Released]),
     kind: SaleKind,
     case: &str,
 ) -> Batches {
@@ -268,16 +268,20 @@ fn assert_batches(
 fn follow_batches(
     settings: &Settings,
     steps: &Steps,
-    (restored, published): (&[(Cell, i64)], &[Released]),
+    (restored, published): (&[Message], &[Released]),
     kind: SaleKind,
     most: usize,
 ) -> Result<Batches, String> {
     let rule = ladder::Rule::default();
     let mut releases = ladder::Releases::new(settings, &rule);
-    releases.restore(BrandId(0), restored);
-    let standing = restored.iter().filter(|(cell, _)| !cell.values.is_empty());
+    let cells: Vec<(Cell, i64)> = restored
+        .iter()
+        .map(|(cell, at, _)| (cell.clone(), *at))
+        .collect();
+    releases.restore(BrandId(0), &cells);
+    let standing = restored.iter().filter(|(cell, ..)| !cell.values.is_empty());
     let standing =
-        standing.map(|(cell, _)| ((cell.family, cell.dims.clone()), cell.values.clone()));
+        standing.map(|(cell, ..)| ((cell.family, cell.dims.clone()), cell.values.clone()));
     let restored: Released = standing.collect();
     let mut possible = vec![releases];
     let mut events = Vec::new();
@@ -382,8 +386,8 @@ fn each_batch_publishes_what_the_oracle_does() {
             _ => (SaleKind::Transaction, crowd::history(&mut rng)),
         };
         let workers = [1, 2, 3, 8][(seed % 4) as usize];
-        let published = play(&settings, workers, &[], &steps).published;
-        let outside = known(&published);
+        let played = play(&settings, workers, &[], &steps);
+        let outside = known(&played.published);
         let case = format!("seed {seed}, {workers} workers");
         let begun = (&[][..], &outside[..]);
         let batches = assert_batches(&settings, &steps, begun, kind, &case);
@@ -392,7 +396,7 @@ fn each_batch_publishes_what_the_oracle_does() {
 
         let middle = rng.random_range(0..steps.len());
         let again = restart_at(&steps, middle);
-        let restored = last_messages(&published, &steps, middle);
+        let restored = last_messages(&played.messages, middle);
         let workers = [2, 3, 8, 1][(seed % 4) as usize];
         let after = known(&play(&settings, workers, &restored, &again).published);
         let case = format!("seed {seed}, {workers} workers, restarted after step {middle}");

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::support::runner::Message;
 use crate::support::shop::{
     DAY, MINUTE, brand, click, erased, five_a_day, known, published, sale, words,
 };
@@ -217,13 +218,13 @@ fn same(known: &Released, other: &Released, case: &str) {
 }
 
 /// The published cells as a restart restores them.
-fn restored(known: &Released, at: i64) -> Vec<(Cell, i64)> {
+fn restored(known: &Released, at: i64) -> Vec<Message> {
     let cells = known.iter().map(|((family, dims), values)| Cell {
         family: *family,
         dims: dims.clone(),
         values: values.clone(),
     });
-    cells.map(|cell| (cell, at)).collect()
+    cells.map(|cell| (cell, at, None)).collect()
 }
 
 /// A restart publishes nothing that the process would not have published without it.

@@ -2,6 +2,7 @@
 //! of its class, and a frozen day in a batch of frozen days only. A restart publishes nothing that
 //! waited.
 
+use crate::support::runner::Message;
 use crate::support::shop::{
     DAY, MINUTE, brand, click, erased, five_a_day, known, published, revenue, sale,
 };
@@ -152,7 +153,7 @@ fn a_restart_publishes_nothing_that_waits() {
     let outside = known(&published(&settings, 1, &[], &[(five_a_day(100), START)]))
         .pop()
         .unwrap();
-    let restored: Vec<(Cell, i64)> = outside
+    let restored: Vec<Message> = outside
         .iter()
         .map(|((family, dims), values)| {
             let cell = Cell {
@@ -160,7 +161,7 @@ fn a_restart_publishes_nothing_that_waits() {
                 dims: dims.clone(),
                 values: values.clone(),
             };
-            (cell, START)
+            (cell, START, None)
         })
         .collect();
     // While nobody was there, a person was erased.

@@ -211,16 +211,16 @@ fn a_worker_that_starts_again_ends_with_the_cells_of_one_that_went_on() {
         let at = (seed / 5 % 3) as usize;
         let (some, others) = ([1, 2, 3][at], [2, 3, 1][at]);
         let went_on = play(&settings, some, &[], steps);
-        let (on, mut waits) = (went_on.published, went_on.counts.waiting);
+        let (on, mut waits) = (&went_on.published, went_on.counts.waiting);
         let middle = story.rng.random_range(1..steps.len() - 10);
         let before = steps[..=middle].iter();
         let before = before.flat_map(|(events, _)| events.clone());
         let mut again = vec![(before.collect(), steps[middle].1)];
         again.extend(steps[middle + 1..].iter().cloned());
-        let restored = last_messages(&on, steps, middle);
+        let restored = last_messages(&went_on.messages, middle);
         let after = play(&settings, others, &restored, &again);
         waits += after.counts.waiting;
-        let on = known(&on);
+        let on = known(on);
         // What a restarted worker publishes changes what was published before.
         let mut outside = on[middle].clone();
         for (cell, _) in after.published.into_iter().flatten() {

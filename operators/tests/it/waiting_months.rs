@@ -2,7 +2,7 @@
 //! have changed neither after a restart nor at midnight.
 
 use crate::support::Released;
-use crate::support::runner::{Message, Played, Steps, play, play_changing, play_from};
+use crate::support::runner::{Message, Played, Steps, play, play_changing};
 use crate::support::shop::{DAY, brand, click, erased, known, sale_in, words};
 use tributary_operators::cell::Family;
 use tributary_operators::event::Event;
@@ -94,6 +94,37 @@ fn a_month_goes_on_when_several_cells_become_too_small_together() {
     }
 }
 
+/// A store and day becomes too small on a day with sales that stay out, and joins another day. What stays out does so after a
+/// restart as well, with those who come to it.
+#[test]
+fn what_stays_out_beside_a_cell_that_has_joined_stays_out_after_a_restart() {
+    let mut events = words(&["s", "t", "u", "v", "a", "till"]);
+    events.extend(buyers("s", 20, 1..3));
+    events.extend(buyers("t", 20, 50..51));
+    events.extend(buyers("u", 21, 10..20));
+    let mut first = events.clone();
+    first.push(sale_in("s", 100, "x s", 20, 7_777));
+    let mut steps = idle(vec![(first, 22 * DAY)], 4);
+    steps.push((vec![erased("x s")], 22 * DAY + 6 * HOUR));
+    let later = buyers("u", 22, 200..210);
+    events.extend(later.clone());
+    steps.push((later, 23 * DAY));
+    let steps = idle(steps, 8);
+    let more = [buyers("v", 20, 300..301), buyers("u", 23, 310..320)].concat();
+    for workers in [1, 3] {
+        let before = play(&gate(3, 3), workers, &[], &steps);
+        assert_eq!(told(&known(&before.published)[3]), 13);
+        assert_eq!(told(&last(&before)), 22);
+        let went_on = idle([&steps[..], &[(more.clone(), 24 * DAY)]].concat(), 8);
+        let went_on = last(&play(&gate(3, 3), workers, &[], &went_on));
+        assert_eq!(told(&went_on), 32, "{went_on:?}");
+        let steps = idle(vec![(events.clone(), 23 * DAY + 12 * HOUR)], 4);
+        let restarted = idle([&steps[..], &[(more.clone(), 24 * DAY)]].concat(), 8);
+        let restarted = play(&gate(3, 3), workers, &before.outside, &restarted);
+        assert_eq!(last(&restarted), went_on);
+    }
+}
+
 #[test]
 fn a_month_of_contacts_goes_on_when_several_cells_become_too_small_together() {
     let mut events = words(&["a", "b", "c"]);
@@ -138,7 +169,7 @@ fn a_restart_does_not_tell_what_one_person_has_changed() {
     let (outside, mut events) = one_more();
     for workers in [1, 2] {
         let steps = idle(vec![(events.clone(), 41 * DAY)], 30);
-        let second = play_from(&gate(2, 3), workers, &outside, &steps);
+        let second = play(&gate(2, 3), workers, &outside, &steps);
         let new = second
             .published
             .iter()
@@ -150,13 +181,13 @@ fn a_restart_does_not_tell_what_one_person_has_changed() {
     // Others come, and hide that person.
     let mut steps = idle(vec![(events.clone(), 41 * DAY)], 4);
     steps.push((buyers("s", 20, 101..104), 42 * DAY));
-    let third = play_from(&gate(2, 3), 2, &outside, &idle(steps, 8));
+    let third = play(&gate(2, 3), 2, &outside, &idle(steps, 8));
     assert_eq!(told(&last(&third)), 34);
     // Where nobody has come, a restart leaves nothing that waits.
     events.truncate(events.len() - 2);
     let mut steps = idle(vec![(events, 41 * DAY)], 4);
     steps.push((buyers("t", 20, 101..104), 42 * DAY));
-    let fourth = play_from(&gate(2, 3), 2, &outside, &idle(steps, 8));
+    let fourth = play(&gate(2, 3), 2, &outside, &idle(steps, 8));
     assert_eq!(told(&last(&fourth)), 33);
 }
 

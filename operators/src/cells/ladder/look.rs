@@ -122,20 +122,15 @@ impl Look {
                 let earlier = self.rows.before(self.group, settles_in);
                 let then = table(&earlier, &self.words);
                 let next = rule.take_over(used, before, [&then, &now], published_days);
-                // A pattern without revenue counts nothing any more.
-                let stands = next
-                    .as_ref()
-                    .is_some_and(|next| next.revenue.is_empty() || rule.stands(next, &now))
-                    || now.sales.is_empty();
-                let next = next.unwrap_or_else(|| used.clone());
-                let paths = match next.revenue == decided.revenue {
-                    true => decided_paths,
-                    false => paths_of(&next),
-                };
-                let then = Paths::of(naming, used, &earlier, self.folded.clone());
-                let names = self.paths.take_over(rule, before_names, &then, &paths);
-                let names = names.filter(|_| stands);
-                names.map(|names| (next, names, paths))
+                next.and_then(|next| {
+                    let paths = match next.revenue == decided.revenue {
+                        true => decided_paths,
+                        false => paths_of(&next),
+                    };
+                    let then = Paths::of(naming, used, &earlier, self.folded.clone());
+                    let names = self.paths.take_over(rule, before_names, &then, &paths);
+                    names.map(|names| (next, names, paths))
+                })
             }
             // After a restart only the cells say what was last published: what there is now of the days that were over
             // then is taken for it, and the first batch only decides.
@@ -365,8 +360,10 @@ impl LadderGroup {
             let is_over = |id: &CellId| day_of(id).is_none_or(|day| Some(day) <= last);
             let cells = self.published.clone().into_iter().chain(by_day);
             let cells: Published = cells.filter(|(id, _)| is_over(id)).collect();
-            let was = (!cells.is_empty()).then(|| Arc::new(WasPublished::new(settings, cells)));
-            self.was_published = was;
+            let members = self.restored.members();
+            let is_any = !cells.is_empty();
+            let was = || Arc::new(WasPublished::new(settings, cells, members));
+            self.was_published = is_any.then(was);
         }
         match is_lower {
             true => self.withdraw(of, settings, words),
@@ -406,7 +403,8 @@ impl LadderGroup {
         // A day that is over by now may have been in progress at the last publication.
         let last = self.published_through.unwrap_or(through);
         let of_group = self.published.keys().filter(|id| !is_after(id, last));
-        let pattern = pattern_of(&rule_of(settings), of_group);
+        let members = self.restored.members();
+        let pattern = pattern_of(&rule_of(settings), of_group, members);
         self.pattern = (!pattern.shared.is_empty()).then_some(pattern);
         self.paths = PathNames::of(&self.published);
         (self.decided, self.has_restored, self.is_dirty) = (None, false, true);

@@ -27,7 +27,7 @@ use crate::release::pattern::cell_of;
 use crate::release::table::Word;
 use crate::release::weight::Rule;
 use crate::release::{
-    CellName, ChannelName, Pattern, Place, REST, RevenueKind, RevenueName, SaleRow,
+    CellName, ChannelName, Members, Pattern, Place, REST, RevenueKind, RevenueName, SaleRow,
 };
 use crate::settings::BrandSettings;
 
@@ -353,35 +353,52 @@ fn word(dim: &Dim) -> Word {
     }
 }
 
-/// The pattern that published cells follow.
-pub(super) fn pattern_of<'a>(rule: &Rule, published: impl Iterator<Item = &'a CellId>) -> Pattern {
+/// The name of a cell of revenue; `None` for a cell of another family.
+pub(super) fn revenue_name(family: Family, dims: &[Dim]) -> Option<RevenueName> {
+    match (family, dims) {
+        (Family::StoreDay, [_, store, day, _])
+        | (Family::ScanDay | Family::VisitMatch, [_, store, day]) => {
+            let kind = match family {
+                Family::VisitMatch => RevenueKind::Stay,
+                _ => RevenueKind::Sale,
+            };
+            let place = || Place {
+                kind,
+                store: word(store),
+            };
+            match day {
+                Dim::Day(day) if is_rest(store) => Some(RevenueName::Day(*day, kind)),
+                Dim::Day(day) => Some(RevenueName::StoreDay(*day, place())),
+                Dim::Month(_) => Some(RevenueName::Month(kind)),
+                _ => None,
+            }
+        }
+        (Family::OrdersDay, [_, day, _]) => match day {
+            Dim::Day(day) => Some(RevenueName::StoreDay(*day, Place::default())),
+            Dim::Month(_) => Some(RevenueName::Month(RevenueKind::Sale)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The pattern that published cells follow, of which some count their members alone.
+pub(super) fn pattern_of<'a>(
+    rule: &Rule,
+    published: impl Iterator<Item = &'a CellId>,
+    members: &BTreeMap<CellId, Members>,
+) -> Pattern {
     let mut pattern = Pattern::default();
-    for (family, dims) in published {
+    for id in published {
+        let (family, dims) = id;
+        if let Some(name) = revenue_name(*family, dims) {
+            match members.get(id) {
+                Some(members) => pattern.revenue.insert_members(name, members.clone()),
+                None => pattern.revenue.insert(name),
+            }
+            continue;
+        }
         match (family, &dims[..]) {
-            (Family::StoreDay, [_, store, day, _])
-            | (Family::ScanDay | Family::VisitMatch, [_, store, day]) => {
-                let kind = match family {
-                    Family::VisitMatch => RevenueKind::Stay,
-                    _ => RevenueKind::Sale,
-                };
-                let place = || Place {
-                    kind,
-                    store: word(store),
-                };
-                pattern.revenue.extend(match day {
-                    Dim::Day(day) if is_rest(store) => Some(RevenueName::Day(*day, kind)),
-                    Dim::Day(day) => Some(RevenueName::StoreDay(*day, place())),
-                    Dim::Month(_) => Some(RevenueName::Month(kind)),
-                    _ => None,
-                });
-            }
-            (Family::OrdersDay, [_, day, _]) => {
-                pattern.revenue.extend(match day {
-                    Dim::Day(day) => Some(RevenueName::StoreDay(*day, Place::default())),
-                    Dim::Month(_) => Some(RevenueName::Month(RevenueKind::Sale)),
-                    _ => None,
-                });
-            }
             (Family::Attribution, [_, model, source, medium, campaign, ..]) => {
                 let name = cell_name([source, medium, campaign]);
                 let is_shared = word(model)

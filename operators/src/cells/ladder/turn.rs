@@ -12,8 +12,8 @@ use crate::cells::group_key::GroupKey;
 use crate::cells::ladder::group::LadderGroup;
 use crate::cells::ladder::held_back::HeldBack;
 use crate::cells::ladder::look::LookResult;
-use crate::cells::ladder::naming::{Naming, rule_of};
-use crate::cells::ladder::place::Candidate;
+use crate::cells::ladder::naming::{Naming, revenue_name, rule_of};
+use crate::cells::ladder::place::{Candidate, Place, place};
 use crate::cells::ladder::plan::Permit;
 use crate::cells::ladder::published::CellId;
 use crate::cells::solver::Task;
@@ -21,7 +21,7 @@ use crate::cells::standing::Standing;
 use crate::cells::state::{BatchVotes, CellUpdates, Cells};
 use crate::engine::{Diff, WakeFn};
 use crate::label::Channel;
-use crate::release::{PanelRow, SaleRow};
+use crate::release::{Members, PanelRow, RevenueName, SaleRow};
 
 /// Changes of published cells as updates.
 pub(in crate::cells) fn updates_of(
@@ -235,6 +235,19 @@ impl Cells {
                 self.ladders.remove(&of);
             }
         }
+    }
+
+    /// The members of a published cell of revenue that counts less than its name covers.
+    pub(in crate::cells) fn members(&self, cell: &Cell) -> Option<Members> {
+        let name = revenue_name(cell.family, &cell.dims)?;
+        if let RevenueName::StoreDay(..) = name {
+            return None;
+        }
+        let Place::Month(of) = place(cell, &self.settings) else {
+            return None;
+        };
+        let pattern = self.ladders.get(&of)?.pattern.as_ref()?;
+        pattern.revenue.members(&name).cloned()
     }
 
     /// What all months hold back at a time, Unix milliseconds.

@@ -13,7 +13,7 @@ use crate::cells::ladder::progress::RevenueSums;
 use crate::cells::ladder::published::{CellId, Published};
 use crate::cells::ladder::rows::channel_name;
 use crate::label::LabelNames;
-use crate::release::{Pattern, SaleRow};
+use crate::release::{Members, Pattern, SaleRow};
 use crate::settings::BrandSettings;
 
 /// The families that are computed from more than the conversions in a pattern.
@@ -32,11 +32,15 @@ pub(super) struct WasPublished {
 }
 
 impl WasPublished {
-    /// The cells that were published under some settings.
-    pub(super) fn new(settings: BrandSettings, cells: Published) -> WasPublished {
+    /// The cells that were published under some settings, of which some count their members alone.
+    pub(super) fn new(
+        settings: BrandSettings,
+        cells: Published,
+        members: &BTreeMap<CellId, Members>,
+    ) -> WasPublished {
         WasPublished {
             pattern: match settings.has_ladder() {
-                true => pattern_of(&rule_of(&settings), cells.keys()),
+                true => pattern_of(&rule_of(&settings), cells.keys(), members),
                 false => Pattern::default(),
             },
             settings,

@@ -1,10 +1,11 @@
 //! One publication: which fields, and which sums of few, its numbers determine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tributary_operators::attribution::Model;
 use tributary_operators::attribution::credit::CONVERSION;
-use tributary_operators::release::pattern::{Pattern, RevenueName};
+use tributary_operators::release::pattern::Pattern;
+use tributary_operators::release::revenue_names::{RevenueName, RevenueNames};
 use tributary_operators::release::table::{Place, RevenueKind};
 use tributary_operators::release::values::PublishedValues;
 use tributary_operators::release::weight::Rule;
@@ -44,7 +45,7 @@ fn published_without_joining(world: &World) -> Names {
 /// The same with each model deciding alone.
 fn published_by_each_model(world: &World) -> Names {
     let mut names = Names {
-        revenue: BTreeSet::new(),
+        revenue: RevenueNames::default(),
         credits: BTreeMap::new(),
     };
     for model in &world.models {
@@ -55,7 +56,7 @@ fn published_by_each_model(world: &World) -> Names {
         };
         let pattern = rule.decide(&world.table());
         names.credits.insert(*model, pattern.shared);
-        names.revenue.extend(pattern.revenue);
+        names.revenue.extend(pattern.revenue.iter().cloned());
     }
     names
 }
@@ -83,8 +84,7 @@ fn published_with_stays_among_sales(world: &World) -> Names {
 
 /// The cell of revenue of a row.
 fn revenue_of(world: &World, names: &Names, (day, store): Row) -> Option<RevenueName> {
-    let covering = RevenueName::covering(day, &world.place(store));
-    covering.into_iter().find(|of| names.revenue.contains(of))
+    names.revenue.cell_of(day, &world.place(store))
 }
 
 /// What a reader of one publication finds out that he must not.

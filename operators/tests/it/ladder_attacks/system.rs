@@ -18,7 +18,8 @@ use num_integer::Integer as _;
 use tributary_operators::attribution::Model;
 use tributary_operators::attribution::credit::CONVERSION;
 use tributary_operators::record::Day;
-use tributary_operators::release::pattern::{CellName, Pattern, RevenueName, cell_of};
+use tributary_operators::release::pattern::{CellName, Pattern, cell_of};
+use tributary_operators::release::revenue_names::{RevenueName, RevenueNames};
 use tributary_operators::release::table::ChannelName;
 use tributary_operators::release::weight::Rule;
 
@@ -29,7 +30,7 @@ use crate::ladder_attacks::worlds::{Path, Purchase, World};
 /// The names of the published cells, by model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
-    pub revenue: BTreeSet<RevenueName>,
+    pub revenue: RevenueNames,
     pub credits: BTreeMap<Model, BTreeSet<CellName>>,
 }
 
@@ -246,10 +247,7 @@ impl<'a> System<'a> {
                 &field.sum,
                 1,
             );
-            let covering = RevenueName::covering(day, &self.world.place(store));
-            let cell = covering
-                .into_iter()
-                .find(|name| names.revenue.contains(name));
+            let cell = names.revenue.cell_of(day, &self.world.place(store));
             let Some(cell) = cell else {
                 continue;
             };

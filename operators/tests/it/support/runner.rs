@@ -188,6 +188,8 @@ pub struct Played {
     /// The cells published in each step, sorted, each with whether it differs from the published
     /// state.
     pub published: Vec<Vec<(Cell, bool)>>,
+    /// The messages of each step, closed cells included.
+    pub messages: Vec<Vec<Message>>,
     /// The published numbers of identifiers that allow and refuse each use, after each step.
     pub consents: Vec<PublishedConsents>,
     /// The final counters of all workers.
@@ -200,24 +202,8 @@ pub struct Played {
     pub withdrawn: usize,
 }
 
-/// Runs events and releases. With restored cells and their release times, the first step is a
-/// restart.
+/// Runs events and releases. With restored messages, the first step is a restart.
 pub fn play(
-    settings: &Settings,
-    workers: usize,
-    restored: &[(Cell, i64)],
-    steps: &[(Vec<Event>, i64)],
-) -> Played {
-    let restored = restored.iter().cloned();
-    let restored: Vec<_> = restored.map(|(cell, at)| (cell, at, None)).collect();
-    play_from(settings, workers, &restored, steps)
-}
-
-/// A cell of the output stream, the time of its release, Unix milliseconds, and how it was published, if that is known.
-pub type Message = (Cell, i64, Option<Standing>);
-
-/// Runs events and releases after a restart that finds some cells outside.
-pub fn play_from(
     settings: &Settings,
     workers: usize,
     restored: &[Message],
@@ -225,6 +211,9 @@ pub fn play_from(
 ) -> Played {
     play_changing([settings, settings], 0, workers, restored, steps)
 }
+
+/// A cell of the output stream, the time of its release, Unix milliseconds, and how it was published, if that is known.
+pub type Message = (Cell, i64, Option<Standing>);
 
 /// Runs events and releases after a restart. If the second settings are others, they replace the first before the step `change`. If
 /// that is the second step, the restored cells are reconciled in it, not in the first.
@@ -238,6 +227,7 @@ pub fn play_changing(
     let then = (!std::ptr::eq(settings, then)).then(|| Arc::new(then.clone()));
     let mut played = Played {
         published: vec![Vec::new(); steps.len()],
+        messages: vec![Vec::new(); steps.len()],
         consents: vec![PublishedConsents::new(); steps.len()],
         ..Played::default()
     };
@@ -286,11 +276,14 @@ pub fn play_changing(
                 standing,
             } = output
             {
+                let step = epoch as usize / 2;
                 if is_new {
                     let name = (cell.family, cell.dims.clone());
-                    outside.insert(name, (cell.clone(), released, Some(standing)));
+                    let message = (cell.clone(), released, Some(standing));
+                    played.messages[step].push(message.clone());
+                    outside.insert(name, message);
                 }
-                played.published[epoch as usize / 2].push((cell, is_new));
+                played.published[step].push((cell, is_new));
             }
         }
         // What the workers tell adds up.

@@ -14,7 +14,7 @@ use tributary_operators::record::{
 use tributary_operators::settings::{BrandSettings, Settings};
 
 use super::Released;
-use super::runner::{Steps, play};
+use super::runner::{Message, play};
 
 /// One minute in milliseconds.
 pub const MINUTE: i64 = 60_000;
@@ -215,7 +215,7 @@ pub fn erased(id: &str) -> Event {
 pub fn published(
     settings: &Settings,
     workers: usize,
-    restored: &[(Cell, i64)],
+    restored: &[Message],
     steps: &[(Vec<Event>, i64)],
 ) -> Vec<Vec<(Cell, bool)>> {
     play(settings, workers, restored, steps).published
@@ -237,17 +237,11 @@ pub fn known(steps: &[Vec<(Cell, bool)>]) -> Vec<Released> {
     each.collect()
 }
 
-/// The last messages of all cells up to a step, each with the time of its release: what a restart after it reads. A closed cell
-/// has no values.
-pub fn last_messages(
-    published: &[Vec<(Cell, bool)>],
-    steps: &Steps,
-    step: usize,
-) -> Vec<(Cell, i64)> {
-    let mut last: BTreeMap<(Family, Vec<Dim>), (Cell, i64)> = BTreeMap::new();
-    for (cells, (_, now)) in published.iter().zip(steps).take(step + 1) {
-        let news = cells.iter().filter(|(_, is_new)| *is_new);
-        last.extend(news.map(|(cell, _)| ((cell.family, cell.dims.clone()), (cell.clone(), *now))));
+/// The last messages of all cells up to a step: what a restart after it reads. A closed cell has no values.
+pub fn last_messages(messages: &[Vec<Message>], step: usize) -> Vec<Message> {
+    let mut last: BTreeMap<(Family, Vec<Dim>), Message> = BTreeMap::new();
+    for message in messages.iter().take(step + 1).flatten() {
+        last.insert((message.0.family, message.0.dims.clone()), message.clone());
     }
     last.into_values().collect()
 }
