@@ -73,6 +73,11 @@ impl Stats {
         (counters.waiting, counters.collisions) = (waiting, collisions);
     }
 
+    /// Sets the number of months that wait.
+    pub(crate) fn months_waiting(&self, months: u64) {
+        self.counters.borrow_mut().months_waiting = months;
+    }
+
     /// Sets the number of label names.
     pub(crate) fn labels(&self, labels: u64) {
         self.counters.borrow_mut().labels = labels;
@@ -153,6 +158,8 @@ pub struct Snapshot {
     pub hidden: u64,
     /// Released cells whose change waits for a batch.
     pub waiting: u64,
+    /// Months that wait although a batch could publish them.
+    pub months_waiting: u64,
     /// Channels that were merged into others in the Markov chains of all months.
     pub folded: u64,
     /// Pings of devices that did not count at the end of their epoch, because their store and day exceeded the device
@@ -179,6 +186,7 @@ impl std::ops::Add for Snapshot {
             cells: self.cells + other.cells,
             hidden: self.hidden + other.hidden,
             waiting: self.waiting + other.waiting,
+            months_waiting: self.months_waiting + other.months_waiting,
             folded: self.folded + other.folded,
             pings_not_sampled: self.pings_not_sampled + other.pings_not_sampled,
         }

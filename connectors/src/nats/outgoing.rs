@@ -42,7 +42,7 @@ impl OutgoingMessage {
     ///
     /// | header | value |
     /// |---|---|
-    /// | `Tributary-Standing` | the thresholds under which it was published, or why it is closed: [`Standing`] |
+    /// | `Tributary-Standing` | the thresholds under which it was published and what it counts, or why it is closed: [`Standing`] |
     ///
     /// Its subject is the cell's own ([`subject::cell`]), its payload that of
     /// [`cell_payload`]. Its id consists of the subject, the epoch and the

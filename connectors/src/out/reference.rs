@@ -11,7 +11,8 @@ a test: change `operators/src/cell/` and write it anew.
 
 A cell is published as `{\"cell\":{…},\"value\":{…},…}`, with its dimensions and values by name, on the subject
 `tributary.out.<brand>.<family>.<hash>`; `\"value\":null` closes it. The header `Tributary-Standing` says under which thresholds
-it was released, or why it is closed. A replay writes `{\"cell\":{…},\"family\":…,\"value\":{…}}`.
+it was released, or why it is closed; where a cell of revenue counts less than its name says, `of=` lists the places and days that it
+counts, as hashes. A replay writes `{\"cell\":{…},\"family\":…,\"value\":{…}}`.
 
 ## Families
 

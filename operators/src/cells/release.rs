@@ -142,6 +142,7 @@ impl Cells {
         let own = passes.sum::<u64>() + lifts.sum::<u64>();
         let released = released + months.sum::<u64>() + traffic.sum::<u64>() + own;
         let HeldBack {
+            months,
             hidden: hidden_months,
             waiting: waiting_months,
         } = self.held_back(self.released.unwrap_or_default());
@@ -153,6 +154,7 @@ impl Cells {
         self.stats
             .release(released, hidden, waiting, self.labels.collisions());
         self.stats.folded(folded);
+        self.stats.months_waiting(months);
     }
 
     /// Marks all groups published with noise whose timeline starts a new step.

@@ -185,7 +185,13 @@ impl<N: GrainName> Hierarchy<N> {
         let patterns = [&with_new_days(used), &with_new_days(decided)];
         // Nobody sees the steps in between: where several cells are too small now, a step may leave others of them.
         let may_leave = [false, true].into_iter();
-        let mut moved = may_leave.map(|leaves| self.take_steps(&old, patterns, states, leaves));
+        let mut moved = may_leave.map(|leaves| {
+            let next = self.take_steps(&old, patterns, states, leaves);
+            match leaves && self.rest == Rest::Published {
+                true => self.join(next, states),
+                false => next,
+            }
+        });
         let next = moved.find(|next| self.stands(next, &now))?;
         let names = self.names.iter().zip(&next);
         let names = names.filter(|(_, flag)| **flag);
@@ -224,6 +230,41 @@ impl<N: GrainName> Hierarchy<N> {
             }
         }
         current
+    }
+
+    /// A pattern with the cells joined that may not be published: each to the coarser one that covers it, up to the rest of the
+    /// month, and to that the weakest others. Whole cells move, so that no piece of one is seen.
+    fn join(&self, mut names: Flags, states: [&Judged<'_>; 2]) -> Flags {
+        let grain = |name: u32| self.name(name).map_or(0, N::grain);
+        loop {
+            let cells = states.map(|state| self.place_all(&names, state));
+            let mut left: BTreeSet<u32> = BTreeSet::new();
+            for (cells, state) in cells.iter().zip(states) {
+                let unsafe_cells = cells.iter();
+                let unsafe_cells =
+                    unsafe_cells.filter(|(_, parts)| !state.judge(parts).is_publishable);
+                left.extend(unsafe_cells.filter_map(|(name, _)| *name));
+            }
+            let mut joins: Vec<u32> = left.iter().copied().filter(|of| grain(*of) > 0).collect();
+            if joins.is_empty() && !left.is_empty() {
+                let [_, now] = states;
+                let [_, cells] = &cells;
+                let cells = cells.iter();
+                let others = cells.filter_map(|(name, parts)| Some(((*name)?, parts)));
+                let others = others.filter(|(name, _)| grain(*name) > 0);
+                let weakest = others
+                    .min_by_key(|(name, parts)| (grain(*name), now.of.contributors(parts), *name));
+                joins.extend(weakest.map(|(name, _)| name));
+            }
+            if joins.is_empty() {
+                return names;
+            }
+            for name in joins {
+                if let Some(flag) = names.get_mut(name as usize) {
+                    *flag = false;
+                }
+            }
+        }
     }
 
     /// The parts in cells that may not be published.

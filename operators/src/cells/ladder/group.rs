@@ -55,6 +55,10 @@ pub(in crate::cells) struct LadderGroup {
     pub(super) is_withdrawn: bool,
     /// Whether it may have been changed since then by contributors that are not known after a restart.
     pub(super) has_unknown_changes: bool,
+    /// By how much they have changed its conversions and its value, if a look has found that.
+    pub(super) unknown_changes: [i128; 2],
+    /// Whether the last look found no pattern in which it may be published.
+    pub(super) is_blocked: bool,
     /// What a restart withdrew, until a look at the month has compared it.
     pub(super) was_published: Option<Arc<WasPublished>>,
     /// The next publication.
@@ -105,6 +109,7 @@ impl LadderGroup {
             0
         };
         HeldBack {
+            months: u64::from(self.is_blocked || self.has_unknown_changes),
             hidden: self.hidden + in_progress.hidden,
             waiting: of_month + in_progress.waiting,
         }

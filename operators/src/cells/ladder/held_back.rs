@@ -13,6 +13,8 @@ use crate::release::{CellName, Pattern, RevenueName, Table};
 /// Numbers of cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::cells) struct HeldBack {
+    /// Months that wait although a batch could publish them: in no pattern they may be, or they were changed before a restart.
+    pub(in crate::cells) months: u64,
     /// Cells of a store and day, or of a channel and model, that are not published under their own name.
     pub(in crate::cells) hidden: u64,
     /// Published cells with a change that waits.

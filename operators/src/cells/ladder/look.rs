@@ -60,8 +60,10 @@ pub(in crate::cells) struct LookResult {
     plan: Option<Box<Plan>>,
     /// The channels that the chain of a restored month merges.
     restarts: Option<Folded>,
-    /// Whether what a restart withdrew was changed before, if that was looked at.
-    was_changed: Option<bool>,
+    /// By how much the month differs from what was published before a restart, or that it does not, if that was looked at.
+    was_changed: Option<Option<[i128; 2]>>,
+    /// Whether there is no pattern in which it may be published, although it was.
+    is_blocked: bool,
 }
 
 impl Look {
@@ -143,6 +145,7 @@ impl Look {
                 None
             }
         };
+        let is_blocked = next.is_none() && restarts.is_none() && self.pattern.is_some();
         let is_decided =
             |next: &(Pattern, PathNames, Paths)| next.0 == decided && next.1 == decided_names;
         let is_dirty = !next.as_ref().is_some_and(is_decided);
@@ -189,15 +192,17 @@ impl Look {
             plan,
             restarts,
             was_changed,
+            is_blocked,
         }
     }
 }
 
 impl Look {
-    /// Whether conversions give other cells than those that were published before a restart, if that is to be found out.
-    fn was_changed(&self, earlier: &[(SaleRow, i64)]) -> Option<bool> {
+    /// By how much conversions differ from what was published before a restart, or that they give the same cells, if that is to be
+    /// found out.
+    fn was_changed(&self, earlier: &[(SaleRow, i64)]) -> Option<Option<[i128; 2]>> {
         let was = self.was_published.as_ref()?;
-        Some(!was.is_of(self.group, &self.words, earlier))
+        Some(was.difference(self.group, &self.words, earlier))
     }
 }
 
@@ -241,6 +246,7 @@ impl LadderGroup {
     /// Takes what a look at the month has found.
     pub(super) fn take_look(&mut self, looked: LookResult) {
         (self.is_dirty, self.hidden) = (looked.is_dirty, looked.hidden);
+        self.is_blocked = looked.is_blocked;
         self.plan = looked.plan;
         if let Some(folded) = looked.restarts {
             self.folded = folded;
@@ -248,7 +254,8 @@ impl LadderGroup {
             Arc::make_mut(&mut self.panel).publish();
         }
         if let Some(was_changed) = looked.was_changed {
-            (self.was_published, self.has_unknown_changes) = (None, was_changed);
+            (self.was_published, self.has_unknown_changes) = (None, was_changed.is_some());
+            self.unknown_changes = was_changed.unwrap_or_default();
         }
         self.decided = Some(looked.decided);
         self.looked_through = Some(looked.through);
@@ -279,6 +286,7 @@ impl LadderGroup {
         (self.paths, self.folded) = (paths, folded);
         self.pattern = (!cells.is_empty()).then_some(pattern);
         (self.is_withdrawn, self.has_unknown_changes) = (false, false);
+        self.unknown_changes = [0; 2];
         let changes = self.replace(cells);
         if !changes.is_empty() {
             self.published_through = Some(finished);

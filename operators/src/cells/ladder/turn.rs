@@ -136,9 +136,11 @@ impl Cells {
                 let of_panel = group.panel.changes();
                 let of_panel = of_panel.filter(|_| !group.compared.is_empty());
                 let acts = acts.map_or(of_panel, |acts| Some(acts | of_panel.unwrap_or(0)));
+                // A lot hides changes that go the same way, also those of before a restart.
                 let mut signs = [0; 5];
-                for (sign, sum) in signs.iter_mut().zip(sums) {
-                    *sign = sum.signum() as i8;
+                let sums = sums.into_iter().zip(group.unknown_changes);
+                for (sign, (known, unknown)) in signs.iter_mut().zip(sums) {
+                    *sign = (known + unknown).signum() as i8;
                 }
                 let class = BatchClass {
                     kind: BatchKind::Takings,
@@ -256,6 +258,7 @@ impl Cells {
         for (of, group) in &self.ladders {
             if let Some(settings) = self.settings.brands.get(&of.brand) {
                 let own = group.held_back(finished(settings, now));
+                all.months += own.months;
                 all.hidden += own.hidden;
                 all.waiting += own.waiting;
             }

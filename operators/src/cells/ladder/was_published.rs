@@ -48,25 +48,31 @@ impl WasPublished {
         }
     }
 
-    /// Whether some conversions give the same cells.
-    pub(super) fn is_of(
+    /// By how much the conversions and the value differ from those that were published, if some conversions give other cells.
+    pub(super) fn difference(
         &self,
         group: MonthGroup,
         words: &Arc<LabelNames>,
         rows: &[(SaleRow, i64)],
-    ) -> bool {
+    ) -> Option<[i128; 2]> {
         let naming = Naming {
             group,
             settings: &self.settings,
             words,
         };
-        if !self.settings.has_ladder() {
-            return self.totals() == totals_of(&naming, rows);
-        }
-        let was = self.cells.iter();
-        let was = was.filter(|((family, _), _)| !OTHERS.contains(family));
-        let now = naming.cells(&rule_of(&self.settings), &self.pattern, rows);
-        was.eq(&now)
+        let (was, now) = match self.settings.has_ladder() {
+            true => {
+                let mut was = self.cells.clone();
+                was.retain(|(family, _), _| !OTHERS.contains(family));
+                let rule = rule_of(&self.settings);
+                (was, naming.cells(&rule, &self.pattern, rows))
+            }
+            false => (self.totals(), totals_of(&naming, rows)),
+        };
+        let [was_sums, now_sums] = [&was, &now].map(revenue_sums);
+        let differences = now_sums.into_iter().zip(was_sums);
+        let differences: Vec<i128> = differences.map(|(now, was)| now - was).collect();
+        (was != now).then(|| differences.try_into().unwrap_or_default())
     }
 
     /// Revenue by cell, and credits by model and channel.
@@ -83,6 +89,24 @@ impl WasPublished {
         }
         totals
     }
+}
+
+/// The conversions and the value of the cells of revenue. Visits have no value.
+fn revenue_sums(cells: &Published) -> [i128; 2] {
+    let mut sums = [0; 2];
+    for ((family, _), values) in cells {
+        let own = match (family, &values[..]) {
+            (Family::StoreDay | Family::OrdersDay, [conversions, value, ..]) => {
+                [*conversions, *value]
+            }
+            (Family::ScanDay, [visits, ..]) | (Family::VisitMatch, [_, visits, ..]) => [*visits, 0],
+            _ => continue,
+        };
+        for (sum, value) in sums.iter_mut().zip(own) {
+            *sum += value;
+        }
+    }
+    sums
 }
 
 fn add(totals: &mut Published, id: CellId, values: &[i128]) {

@@ -144,7 +144,7 @@ fn take_over_tables(world: &World, tables: Vec<(Table, Day)>) -> Publications {
     for (at, (now, _)) in tables.iter().enumerate() {
         let newly = rule.decide(now);
         let next = match published.last() {
-            None => Some(newly.clone()),
+            None => Some(newly.clone()).filter(|newly| rule.stands(newly, now)),
             Some((at, used)) => {
                 let (then, through) = &tables[*at];
                 let published_days = PublishedDays {
@@ -154,7 +154,6 @@ fn take_over_tables(world: &World, tables: Vec<(Table, Day)>) -> Publications {
                 rule.take_over(used, &decided, [then, now], published_days)
             }
         };
-        let next = next.filter(|next| now.sales.is_empty() || rule.stands(next, now));
         published.extend(next.map(|next| (at, next)));
         decided = newly;
     }

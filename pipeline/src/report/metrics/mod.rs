@@ -307,6 +307,7 @@ impl Metrics {
         self.set(Id::Held, &[], stages.held as f64);
         self.set(Id::Released, &[], stages.cells as f64);
         self.set(Id::Hidden, &[], stages.hidden as f64);
+        self.set(Id::MonthsWaiting, &[], stages.months_waiting as f64);
         self.set(Id::FoldedChannels, &[], stages.folded as f64);
         self.take_sample();
     }

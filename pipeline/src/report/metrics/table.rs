@@ -237,6 +237,8 @@ table! {
         "Cells released by this process and not closed.";
     Hidden: Operation Gauge, Steps(1), "cells_hidden", "cells", [],
         "Cells that the release gate suppresses because too few people contribute to them. Of months in a ladder: those of the finest grain that are not published under their own name.";
+    MonthsWaiting: Operation Gauge, Steps(1), "months_waiting", "months", [],
+        "Months that stay as they were published although they have changed: all that is published of them together may not be, or they differ from what was published before a restart, and `k_delta` contributors have not changed them since.";
     FoldedChannels: Operation Gauge, Steps(1), "markov_folded_channels", "channels", [],
         "Channels of the stored months that the Markov model groups under `*` because a month has more than `max_channels`.";
     PingsOver: Operation Counter, Steps(1), "pings_over_max_devices_total", "pings", [],
