@@ -311,6 +311,21 @@ impl Cells {
         })
     }
 
+    /// Whether a batch publishes a month. One that contributors may have changed who are not known `waits` for others of its class.
+    pub(super) fn may_flush_month(
+        &self,
+        key: &GroupKey,
+        class: BatchClass,
+        waits: bool,
+        votes: &BatchVotes,
+    ) -> bool {
+        let has_lot = || {
+            let votes = votes.get(&(key.brand(), class));
+            votes.copied().flatten().is_some()
+        };
+        self.may_flush(key, class, votes) && (!waits || has_lot())
+    }
+
     /// The months that a batch publishes.
     pub(super) fn flushed_months(&self, votes: &BatchVotes) -> Vec<MonthGroup> {
         let months = self

@@ -16,10 +16,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::record::Day;
-use crate::release::pattern::{CellName, Pattern, cell_of};
+use crate::release::pattern::{CellName, Class, Pattern, cell_of};
 use crate::release::revenue_names::{RevenueName, RevenueNames};
 use crate::release::table::{Place, RevenueKind, Table};
-use crate::release::view::{ChannelSet, Class, RevenueView, View};
+use crate::release::view::{ChannelSet, RevenueView, View};
 use crate::release::weight::Rule;
 
 /// Channels that no cell may separate.

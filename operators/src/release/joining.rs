@@ -12,11 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::record::Day;
 use crate::release::moment::Moment;
-use crate::release::pattern::{CellName, Pattern};
+use crate::release::pattern::{CellName, Class, Pattern};
 use crate::release::pieces::revenue_pieces_are_safe;
 use crate::release::revenue_names::{Member, Members, RevenueName, RevenueNames};
 use crate::release::table::Place;
-use crate::release::view::Class;
 
 /// What a cell counts that others join.
 #[derive(Clone, Copy)]

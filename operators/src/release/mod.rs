@@ -34,8 +34,12 @@
 //! | [`table`] | the contributions of a month |
 //! | [`weight`] | the contributors behind a set of contributions, and when the set is safe |
 //! | [`pattern`] | the names of the published cells, and which cell a contribution belongs to |
+//! | [`revenue_names`] | the same of the cells of revenue, of which some count their members alone |
 //! | [`decide`] | the first pattern of a table |
 //! | [`takeover`] | how a published pattern moves towards a newly decided one without revealing a difference |
+//! | `moment` | a state of the month in a takeover, and what of it is unsafe |
+//! | `pieces` | what old and new cells have in common |
+//! | `joining` | what becomes of cells that have become too small |
 //! | [`published_days`] | which days were published |
 //! | [`values`] | the values of the cells of a pattern |
 //! | [`grain`] | the same for contributions whose cells form one hierarchy, with or without a known total |

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::record::Day;
-use crate::release::pattern::{CellName, Pattern, cell_of};
+use crate::release::pattern::{CellName, Class, Pattern, cell_of};
 use crate::release::revenue_names::{RevenueName, RevenueNames};
 use crate::release::table::{ChannelName, Place, Table};
-use crate::release::view::{ChannelSet, Class, RevenueView, View};
+use crate::release::view::{ChannelSet, RevenueView, View};
 use crate::release::weight::Rule;
 
 /// What is counted in cells that must not be published, or in none though it must be in one.

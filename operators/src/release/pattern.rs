@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use crate::record::Day;
 use crate::release::revenue_names::{RevenueName, RevenueNames};
 use crate::release::table::{ChannelName, Place, Word};
-use crate::release::view::Class;
 
 /// The word of a dimension that a cell gives up.
 pub const REST: &str = "*";
@@ -57,6 +56,15 @@ impl CellName {
             CellName::Channel(_) => 3,
         }
     }
+}
+
+/// Models that decide together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Class {
+    /// The models that share a conversion among its touchpoints.
+    Shared,
+    /// The models that credit a single touchpoint.
+    Single,
 }
 
 /// The names of the published cells of a month.

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::record::Day;
-use crate::release::pattern::{CellName, Pattern, cell_of};
+use crate::release::pattern::{CellName, Class, Pattern, cell_of};
 use crate::release::revenue_names::RevenueName;
 use crate::release::table::Place;
-use crate::release::view::{ChannelSet, Class, RevenueView, View};
+use crate::release::view::{ChannelSet, RevenueView, View};
 
 /// What each old cell has in common with each new one, `None` for what no new cell covers.
 type Pieces<Name, Set> = BTreeMap<Name, BTreeMap<Option<Name>, Set>>;

@@ -16,12 +16,12 @@ use std::collections::BTreeSet;
 use crate::record::Day;
 use crate::release::joining::{Extent, joined_credits, joined_revenue};
 use crate::release::moment::{Moment, Unsafe, uncovered};
-use crate::release::pattern::{CellName, Pattern};
+use crate::release::pattern::{CellName, Class, Pattern};
 use crate::release::pieces::{pieces_are_safe, revenue_pieces_are_safe};
 use crate::release::published_days::PublishedDays;
 use crate::release::revenue_names::{RevenueName, RevenueNames};
 use crate::release::table::{RevenueKind, Table};
-use crate::release::view::{Class, RevenueView};
+use crate::release::view::RevenueView;
 use crate::release::weight::Rule;
 
 /// What a step may leave unsafe.

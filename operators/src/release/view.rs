@@ -11,19 +11,10 @@ use rustc_hash::FxHashMap;
 
 use crate::attribution::Model;
 use crate::record::Day;
-use crate::release::pattern::{CellName, cell_of};
+use crate::release::pattern::{CellName, Class, cell_of};
 use crate::release::revenue_names::RevenueNames;
 use crate::release::table::{ChannelName, Place, Table};
 use crate::release::weight::{Rule, Weight};
-
-/// Models that decide together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Class {
-    /// The models that share a conversion among its touchpoints.
-    Shared,
-    /// The models that credit a single touchpoint.
-    Single,
-}
 
 /// What a decision asks about a set of contributions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -244,6 +244,8 @@ struct Batches {
     all: usize,
     changed: usize,
     restarted: usize,
+    /// Those in which a group has joined cells, and is not followed any further.
+    joined: usize,
 }
 
 /// The histories of releases that are followed at once, where one is not enough.
@@ -327,6 +329,7 @@ fn follow_batches(
         let mut is = is;
         is.retain(is_known);
         let mut next = Vec::new();
+        let mut joined: BTreeSet<Topic> = BTreeSet::new();
         let mut error = None;
         // The bits of a choice say which unseen groups leave.
         let choices = if most > 1 { 1 << sales.len().min(4) } else { 1 };
@@ -349,9 +352,18 @@ fn follow_batches(
                 Some(Topic::Sales(of, ..)) => of == kind && is_known(cell),
                 _ => is_known(cell),
             });
+            // Attacks alone look at what has joined.
+            let joins = releases.must_join().map(|(_, topic)| topic);
+            let joins: BTreeSet<Topic> = joins.filter(|topic| differs.contains(topic)).collect();
+            let is_followed =
+                |cell: &Cell| topic_of(cell).is_none_or(|topic| !joins.contains(&topic));
+            right.retain(is_followed);
+            let mut is = is.clone();
+            is.retain(is_followed);
             let (ours, others) = (only(&is, &right), only(&right, &is));
             if ours.is_empty() && others.is_empty() {
                 next.push(releases);
+                joined.extend(joins);
             } else {
                 error.get_or_insert_with(|| {
                     format!("step {step}: published {ours:?}, right is {others:?}")
@@ -363,6 +375,8 @@ fn follow_batches(
         }
         next.truncate(most);
         possible = next;
+        batches.joined += joined.len();
+        unknown.extend(joined);
         batches.all += 1;
         batches.changed += usize::from(!differs.is_empty());
     }
@@ -393,6 +407,7 @@ fn each_batch_publishes_what_the_oracle_does() {
         let batches = assert_batches(&settings, &steps, begun, kind, &case);
         all.all += batches.all;
         all.changed += batches.changed;
+        all.joined += batches.joined;
 
         let middle = rng.random_range(0..steps.len());
         let again = restart_at(&steps, middle);
@@ -405,10 +420,14 @@ fn each_batch_publishes_what_the_oracle_does() {
     }
     let histories = histories as usize;
     assert!(
-        all.all > histories && all.changed > histories / 2 && all.restarted > histories / 5,
-        "{} batches, {} with changes, {} with changes after a restart",
+        all.all > histories
+            && all.changed > histories / 2
+            && all.restarted > histories / 5
+            && all.joined <= 1 + all.changed / 20,
+        "{} batches, {} with changes, {} with changes after a restart, {} with groups that join",
         all.all,
         all.changed,
-        all.restarted
+        all.restarted,
+        all.joined
     );
 }

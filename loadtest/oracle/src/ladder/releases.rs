@@ -1,8 +1,8 @@
 //! What of a brand's ladders is published, batch by batch.
 //!
 //! A group first leaves by the pattern that is decided for it in that batch. Each batch decides a pattern, and the next one
-//! takes it over, as far as it can. If the result does not stand, or the group has no lot to leave with, everything of it
-//! stays as it was published. Days that were not over at the last publication that changed a cell fall in by the rule. After a
+//! takes it over, as far as it can by steps that stand. If the result does not stand, the cells have to join others, and the group
+//! is [no longer followed](Releases::must_join). If the group has no lot to leave with, everything of it stays as it was published. Days that were not over at the last publication that changed a cell fall in by the rule. After a
 //! restart the published cells are the pattern in use, what is there at the first batch of the days that were over passes for
 //! what was published, and that batch only decides.
 
@@ -79,6 +79,8 @@ struct PublishedSales {
     in_progress: Vec<Cell>,
     /// The channels that are or were compared.
     compared: BTreeSet<Words>,
+    /// Whether no step that stands by itself led to a pattern that stands, when it last left.
+    must_join: bool,
 }
 
 type PublishedTraffic = Published<Names, Vec<Contribution>, Day>;
@@ -188,6 +190,13 @@ impl<'a> Releases<'a> {
                 of_visits(&visits, brand, *month, &of.0, &of.1)
             });
         }
+    }
+
+    /// The groups of conversions that left with the last batch and became too small for every step that stands by itself. Their
+    /// cells have to join others, which is not followed here.
+    pub fn must_join(&self) -> impl Iterator<Item = Group> + '_ {
+        let groups = self.sales.iter().filter(|(_, of)| of.must_join);
+        groups.map(|((id, key), _)| (*id, Topic::Sales(key.0, key.1, key.2)))
     }
 
     /// Everything that is published, sorted.
@@ -356,6 +365,7 @@ impl PublishedSales {
                 .collect()
         };
         let mut published = None;
+        self.must_join = false;
         if let Some(mut pattern) = group.restored.take() {
             // What is there of later days was in progress.
             let through = group.published_through;
@@ -405,6 +415,7 @@ impl PublishedSales {
             let wanted = with_new(group.decided.as_ref().unwrap_or(used));
             published =
                 context.advance(used, &with_new(used), &wanted, then, sales, &group.earlier);
+            self.must_join = published.is_none();
         } else if leaves {
             published = decided.clone();
         }

@@ -81,7 +81,7 @@ impl Look {
         };
         let settles_in = settings.counts_stays_in();
         let is_first = self.pattern.is_none() && !self.is_withdrawn;
-        // Who visited and did not buy counts in the Markov model alone, and by no act: a change of theirs is told only together with
+        // Who visited and did not buy counts in the Markov model alone, and by no act: a change of theirs is published only together with
         // those of buyers of the month. So are, after a restart, changes of a panel.
         let may_change = is_first || self.permit.is_lot || self.is_withdrawn;
         // Days that were never published are new.

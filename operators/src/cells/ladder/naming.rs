@@ -398,17 +398,15 @@ pub(super) fn pattern_of<'a>(
             }
             continue;
         }
-        match (family, &dims[..]) {
-            (Family::Attribution, [_, model, source, medium, campaign, ..]) => {
-                let name = cell_name([source, medium, campaign]);
-                let is_shared = word(model)
-                    .is_some_and(|word| rule.shared.iter().any(|of| of.name() == &*word));
-                match is_shared {
-                    true => pattern.shared.insert(name),
-                    false => pattern.single.insert(name),
-                };
-            }
-            _ => {}
+        if let (Family::Attribution, [_, model, source, medium, campaign, ..]) = (family, &dims[..])
+        {
+            let name = cell_name([source, medium, campaign]);
+            let is_shared =
+                word(model).is_some_and(|word| rule.shared.iter().any(|of| of.name() == &*word));
+            match is_shared {
+                true => pattern.shared.insert(name),
+                false => pattern.single.insert(name),
+            };
         }
     }
     pattern

@@ -13,7 +13,7 @@ use crate::release::{ChannelName, Pattern};
 pub(in crate::cells) struct Permit {
     /// The last finished day.
     pub(super) through: Day,
-    /// Whether nobody can be told by what the batch publishes: enough contributors have changed it, or nobody has.
+    /// Whether what the batch publishes shows nobody: enough contributors have changed it, or nobody has.
     pub(super) may_leave: bool,
     /// Whether contributors have changed the month itself, and enough to leave.
     pub(super) is_lot: bool,

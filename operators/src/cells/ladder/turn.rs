@@ -171,10 +171,8 @@ impl Cells {
     pub(in crate::cells) fn begin_looks(&mut self, votes: &BatchVotes) {
         for candidate in std::mem::take(&mut self.ladder_candidates) {
             let (of, through) = (candidate.group, candidate.through);
-            let has_lot = votes.get(&(of.brand, candidate.class));
-            let has_lot = has_lot.copied().flatten().is_some();
-            let may_leave = self.may_flush(&GroupKey::Month(of), candidate.class, votes)
-                && (has_lot || !candidate.waits);
+            let key = GroupKey::Month(of);
+            let may_leave = self.may_flush_month(&key, candidate.class, candidate.waits, votes);
             if let Some(null) = self.null.get_mut(&(of.brand, of.month)) {
                 null.count_through(through);
             }

@@ -108,10 +108,8 @@ impl Cells {
         let all_settings = self.settings.now();
         for candidate in std::mem::take(&mut self.traffic_candidates) {
             let of = candidate.of;
-            let has_lot = votes.get(&(of.brand, candidate.class));
-            let has_lot = has_lot.copied().flatten().is_some();
-            let may_leave = self.may_flush(&GroupKey::Traffic(of), candidate.class, votes)
-                && (has_lot || !candidate.waits);
+            let key = GroupKey::Traffic(of);
+            let may_leave = self.may_flush_month(&key, candidate.class, candidate.waits, votes);
             let words = self.labels.of(of.brand).clone();
             let (Some(settings), Some(group)) = (
                 all_settings.brands.get(&of.brand),

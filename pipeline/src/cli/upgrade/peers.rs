@@ -1,22 +1,29 @@
 //! Which processes run now, by the leases at the broker, and whether this program
 //! would run beside them.
 
-use anyhow::Context;
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Holder, RENEWAL};
 
 use super::finding::{Finding, Outcome};
 use crate::version::{COMMIT, TEXT, VERSION};
 
-/// Checks the processes that hold a lease.
+/// Checks the processes that hold a lease. A broker that does not answer is a finding.
+pub(super) async fn check(config: &Config) -> Vec<Finding> {
+    let found = ask(config).await;
+    found.unwrap_or_else(|error| {
+        let text = format!("cannot be asked who runs now: {error:#}");
+        let found = Finding::new(Outcome::Refused, "broker", text);
+        vec![found.fix("start it, or leave it out with --offline")]
+    })
+}
+
+/// Asks the broker for the processes that hold a lease.
 ///
 /// # Errors
 ///
 /// A broker that does not answer.
-pub(super) async fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
-    let client = nats::connect(&config.nats, "tributary upgrade")
-        .await
-        .context("cannot ask the broker who runs now; --offline leaves it out")?;
+async fn ask(config: &Config) -> anyhow::Result<Vec<Finding>> {
+    let client = nats::connect(&config.nats, "tributary upgrade").await?;
     let stream = &config.nats.output_stream;
     let before = nats::holders(&client, stream).await?;
     if before.is_empty() {
