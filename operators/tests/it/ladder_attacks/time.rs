@@ -40,12 +40,17 @@ impl std::fmt::Debug for History {
 impl History {
     /// A random world that one to six people change between three batches.
     fn random(seed: u64) -> History {
+        History::of_batches(seed, 3)
+    }
+
+    /// The same with some number of batches.
+    fn of_batches(seed: u64, batches: usize) -> History {
         let mut world = World::random(seed);
         let rng = &mut StdRng::seed_from_u64(!seed);
         let mut moments = vec![world.clone()];
         // New people by numbers that nobody has had.
         let mut next = 41;
-        for _ in 0..2 {
+        for _ in 1..batches {
             if rng.random_bool(0.3) {
                 world.days += 1;
                 for _ in 0..rng.random_range(0..8) {
@@ -244,6 +249,23 @@ fn two_publications_determine_no_sum_of_few() {
     let histories = seeds(80).count();
     println!("{histories} histories: {publications} publications, {moved} with another pattern");
     assert!(publications > histories && moved > 0);
+}
+
+/// The same of months that have changed more often, and of which more has joined and parted again.
+#[test]
+fn two_publications_of_many_determine_no_sum_of_few() {
+    let random = |seed| History::of_batches(seed, 7);
+    none_fails(seeds(40), random, |_, history| {
+        attack(history, &take_over(history))
+    });
+    let published = seeds(40).map(|seed| take_over(&random(seed)));
+    let of_members = published.flatten().filter(|(_, pattern)| {
+        let mut names = pattern.revenue.iter();
+        names.any(|name| pattern.revenue.members(name).is_some())
+    });
+    let of_members = of_members.count();
+    println!("{of_members} publications have cells that count their members alone");
+    assert!(of_members > 0);
 }
 
 #[test]
