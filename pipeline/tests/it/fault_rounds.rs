@@ -8,7 +8,7 @@
 //! another one has taken over. The suite runs a few rounds of faults that take the lease from a leader, and a longer run takes
 //! all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -317,6 +317,13 @@ async fn faults_in_a_cluster_change_no_number() {
     rounds(cluster(3, &[has_standby]), has_standby, &OF_CLUSTER, 3).await;
 }
 
+/// The first cells that one has and the other has not, with their values.
+fn only_in(one: &[String], other: &[String]) -> Vec<String> {
+    let other: BTreeSet<&String> = other.iter().collect();
+    let only = one.iter().filter(|cell| !other.contains(cell));
+    only.take(10).cloned().collect()
+}
+
 /// So many rounds, unless the environment says otherwise, with processes of which those with the number `has_standby` are
 /// candidates for one lease.
 async fn rounds(of: Vec<(usize, String)>, has_standby: usize, faults: &[Fault], rounds: u64) {
@@ -388,9 +395,9 @@ async fn rounds(of: Vec<(usize, String)>, has_standby: usize, faults: &[Fault], 
             }
             assert!(
                 since.elapsed() < PATIENCE,
-                "round {round}, {fault:?}: {} cells differ from the {} of a replay",
-                actual.len(),
-                expected.len()
+                "round {round}, {fault:?}: published {:#?}, right is {:#?}",
+                only_in(&actual, &expected),
+                only_in(&expected, &actual)
             );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
