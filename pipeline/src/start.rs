@@ -183,6 +183,7 @@ pub async fn start(
         .map(|brand| brand.name.as_str())
         .collect();
     let health = &telemetry.health;
+    let mut takes_over = false;
     let (opened, found, leading) = match may_follow {
         false => {
             // Before the losses: of a brand that was given to another shard, files are missing, too.
@@ -216,7 +217,9 @@ pub async fn start(
                 ledger,
                 found,
                 tenure,
+                takes_over: is_takeover,
             } = standby.lead(begin_to_follow).await?;
+            takes_over = is_takeover;
             let held = (lease.fence(), lease.holder().tenure());
             let lease = tokio::spawn(lease.keep_until(wait_until(end_serving.clone())));
             (ledger, found, Some((lease, held, tenure)))
@@ -368,6 +371,10 @@ pub async fn start(
         backup::start(&client, config, fence.clone(), commits.extent(), &telemetry).await?;
     let commits = tokio::spawn(commits.run(ledger_rx));
     let republish = Arc::new(Republish::default());
+    if takes_over {
+        // The broker refuses what the former leader had sent where a newer value has arrived: every cell has one then.
+        republish.request();
+    }
     let to_publisher = out.clone();
     let output_watch = OutputWatch {
         live: live.clone(),

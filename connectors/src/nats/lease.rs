@@ -18,7 +18,9 @@
 //! Between a look at the clock and the arrival of a message a process may be
 //! suspended as well. What is still under way then is refused by the broker
 //! when a newer value has arrived, because each cell is published with the
-//! sequence of the value that it replaces ([`super::LatestPublisher`]).
+//! sequence of the value that it replaces ([`super::LatestPublisher`]). A client
+//! sends what it was given while it was disconnected, so that this may be long
+//! after: whoever takes the lease over publishes all cells again.
 //!
 //! A lease whose holder had the same ledger is taken over at once: the ledger
 //! is locked by one process, so that the former holder has ended. Where a

@@ -166,12 +166,12 @@ mod tests {
     fn a_channel_that_becomes_too_small_joins_others_that_the_decided_cells_keep_apart() {
         let rule = Rule::new(2, 80);
         let both = credits(&[
-            ("a", &[(1, 1), (2, 2), (3, 1)]),
-            ("b", &[(4, 1), (5, 2), (6, 1)]),
+            ("a", &[(1, 1), (2, 2), (3, 1), (7, 2)]),
+            ("b", &[(4, 1), (5, 2), (6, 1), (8, 2)]),
         ]);
         let used = decide(&rule, &both).unwrap_or_default();
         assert_eq!(used, [channel("a"), channel("b")].into());
-        let fewer = credits(&[("a", &[(1, 1), (2, 2), (3, 1)]), ("b", &[(4, 1)])]);
+        let fewer = credits(&[("a", &[(1, 1), (2, 2), (3, 1), (7, 2)]), ("b", &[(4, 1)])]);
         let next = take_over(&rule, &used, &used, [&both, &fewer]);
         assert_eq!(next, Some(Names::new()));
         // Nothing of it may be published.

@@ -44,6 +44,8 @@ pub struct Leading {
     pub found: LossReport,
     /// Its copy of the ledger, and since when it leads.
     pub tenure: Tenure,
+    /// Whether another process led before and has not given the lease back: what it had sent may still arrive.
+    pub takes_over: bool,
 }
 
 /// A candidate for the lease.
@@ -129,7 +131,10 @@ impl Standby<'_> {
                     self.telemetry.not_overwritten(files.close()?);
                 }
                 match self.take(sequence).await? {
-                    Taken::Lead(taken) => {
+                    Taken::Lead(mut taken) => {
+                        let own = &self.holder.copy;
+                        let is_other = |last: &Holder| !last.released && last.copy != *own;
+                        taken.takes_over = last.as_ref().is_some_and(is_other);
                         self.leads(mark, last.as_ref())?;
                         return Ok(*taken);
                     }
@@ -380,6 +385,7 @@ impl Standby<'_> {
                     ledger: opened,
                     found,
                     tenure,
+                    takes_over: false,
                 })))
             }
             Ok(None) => Ok(Taken::Late),

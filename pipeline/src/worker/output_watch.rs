@@ -50,7 +50,7 @@ pub struct Republish(AtomicU64);
 
 impl Republish {
     /// Requests a republication in the next epoch that may release.
-    fn request(&self) {
+    pub fn request(&self) {
         self.0.store(WANTED, SeqCst);
     }
 
